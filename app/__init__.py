@@ -1,0 +1,1 @@
+"""griddy-authz: who is calling, may they, and what happened."""

@@ -1,0 +1,1 @@
+"""Tables, sessions and migrations: the only part that knows SQLModel's engine."""

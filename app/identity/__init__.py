@@ -1,0 +1,1 @@
+"""Who is calling? From the bearer header to a uniform principal."""

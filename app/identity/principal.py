@@ -1,0 +1,65 @@
+"""The uniform principal: what a person with a JWT, a program with an API key and a stranger have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+Method = Literal["jwt", "api_key", "anonymous"]
+
+ANYONE = "anyone"
+_FACT_PREFIXES = ("auth:", "env:", "user:", "key:", "role:")
+_NO_CLAIMS: Mapping[str, object] = MappingProxyType({})
+
+
+def is_fact(grant: str) -> bool:
+    """Whether only the server may state this grant. A token that names one is not believed."""
+    return grant == ANYONE or grant.startswith(_FACT_PREFIXES)
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who is calling.
+
+    `subject` is the JWT's `sub`, for a key the `sub` of its owner, for a stranger empty. `held` are the
+    grants as stated: permission strings and the server's own facts, before roles are added to them.
+    `key_id` and `environment` are of an API key, `token_id` is a JWT's `jti`.
+    """
+
+    subject: str
+    method: Method
+    held: frozenset[str]
+    claims: Mapping[str, object] = field(default=_NO_CLAIMS, hash=False, compare=False)
+    key_id: int | None = None
+    environment: str | None = None
+    token_id: str | None = None
+
+
+ANONYMOUS = Principal(subject="", method="anonymous", held=frozenset({ANYONE, "auth:anonymous"}))
+
+
+def user(subject: str, permissions: Iterable[str], claims: Mapping[str, object]) -> Principal:
+    """The principal of a verified JWT: its permissions without claimed facts, and the facts of a person."""
+    stated = {permission for permission in permissions if not is_fact(permission)}
+    token_id = claims.get("jti")
+    return Principal(
+        subject=subject,
+        method="jwt",
+        held=frozenset({*stated, ANYONE, "auth:jwt", f"user:{subject}"}),
+        claims=MappingProxyType(dict(claims)),
+        token_id=token_id if isinstance(token_id, str) else None,
+    )
+
+
+def program(subject: str, key_id: int, environment: str, scopes: Iterable[str]) -> Principal:
+    """The principal of a verified API key: its scopes and its own facts, none of its owner's roles."""
+    stated = {scope for scope in scopes if not is_fact(scope)}
+    return Principal(
+        subject=subject,
+        method="api_key",
+        held=frozenset({*stated, ANYONE, "auth:api_key", f"env:{environment}", f"key:{key_id}"}),
+        key_id=key_id,
+        environment=environment,
+    )

@@ -1,0 +1,1 @@
+"""May they? From policy files to a decision with its reason."""

@@ -1,0 +1,67 @@
+"""Settings, from the environment and `.env`; a wrong one fails at the start with the variable's name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+KeyEnvironment = Literal["live", "test"]
+_List = NoDecode  # a list is written with commas, not as JSON
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong. Each line names the variable and how to mend it."""
+
+
+class Settings(BaseSettings):
+    """What an operator may set, each as `AUTHZ_<NAME>`."""
+
+    model_config = SettingsConfigDict(env_prefix="AUTHZ_", env_file=".env", extra="ignore", frozen=True)
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    database_url: str = "sqlite+aiosqlite:///.authz/authz.db"
+    policy_dir: Path = Path("policies")
+    jwks_url: Annotated[str, Field(pattern=r"^https?://")]
+    issuer: Annotated[str, Field(min_length=1)]
+    audience: Annotated[str, Field(min_length=1)]
+    authorized_parties: Annotated[tuple[str, ...], _List] = ()
+    key_environments: Annotated[tuple[KeyEnvironment, ...], _List] = ("live", "test")
+    allowed_origins: Annotated[tuple[str, ...], _List] = ()
+    access_log: bool = True
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "console"] = "json"
+    # A key that was revoked elsewhere is refused here after at most this many seconds.
+    key_cache_seconds: Annotated[float, Field(ge=0, le=60)] = 1.0
+    # An issuer that does not answer is borne for this many seconds, on the keys that it published last.
+    jwks_max_stale_seconds: Annotated[float, Field(ge=0)] = 3600.0
+
+    @field_validator("authorized_parties", "key_environments", "allowed_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("key_environments")
+    @classmethod
+    def _not_empty(cls, value: tuple[KeyEnvironment, ...]) -> tuple[KeyEnvironment, ...]:
+        if not value:
+            raise ValueError("name at least one of live, test")
+        return value
+
+
+def load(**overrides: object) -> Settings:
+    """Read the settings. Raises SettingsError that names every variable at fault."""
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]  # pydantic validates them
+    except ValidationError as fault:
+        lines = [f"AUTHZ_{str(error['loc'][0]).upper()}: {_say(error['msg'])}" for error in fault.errors()]
+        raise SettingsError("\n".join(lines)) from None
+
+
+def _say(message: str) -> str:
+    return "not set" if message == "Field required" else message
