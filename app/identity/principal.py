@@ -1,4 +1,4 @@
-"""The uniform principal: what a person with a JWT, a program with an API key and a stranger have in common."""
+"""The uniform principal: a person with a JWT, a program with an API key and a stranger, in one shape."""
 
 from __future__ import annotations
 
