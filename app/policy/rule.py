@@ -1,0 +1,59 @@
+"""One row of a policy file, as a sentence: who needs what, to do which action on which resource."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from app.policy.condition import Condition
+
+Effect = Literal["allow", "deny"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A `p` row. `needs` must all be held; rows are alternatives; a deny that matches beats every allow."""
+
+    file: str
+    line: int
+    needs: frozenset[str]
+    resource: str
+    actions: tuple[str, ...]
+    effect: Effect
+    condition: Condition | None = None
+    order: int = field(default=0, compare=False)
+
+    @property
+    def place(self) -> str:
+        """`file:line`."""
+        return f"{self.file}:{self.line}"
+
+    @property
+    def is_route(self) -> bool:
+        """Whether the resource is a pattern over routes, and not a type of thing."""
+        return self.resource.startswith("/")
+
+    def __str__(self) -> str:
+        cells = ["p", " ".join(sorted(self.needs)), self.resource, "|".join(self.actions), self.effect]
+        if self.condition:
+            quoted = self.condition.text.replace('"', '""')
+            cells.append(f'"{quoted}"')
+        return ", ".join(cells)
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """A `g` row: whoever holds `member` also holds `grant`."""
+
+    file: str
+    line: int
+    member: str
+    grant: str
+
+    @property
+    def place(self) -> str:
+        """`file:line`."""
+        return f"{self.file}:{self.line}"
+
+    def __str__(self) -> str:
+        return f"g, {self.member}, {self.grant}"
