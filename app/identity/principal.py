@@ -31,7 +31,7 @@ class Principal:
     subject: str
     method: Method
     held: frozenset[str]
-    claims: Mapping[str, object] = field(default=_NO_CLAIMS, hash=False, compare=False)
+    claims: Mapping[str, object] = field(default_factory=lambda: _NO_CLAIMS, hash=False, compare=False)
     key_id: int | None = None
     environment: str | None = None
     token_id: str | None = None

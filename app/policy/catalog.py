@@ -46,9 +46,7 @@ def load(source: Source, faults: list[Fault]) -> Mapping[str, Permission]:
         else:
             catalog[name] = Permission(name, **entry)
     if not document:
-        faults.append(
-            Fault("catalog", FILE, 1, 1, "the catalogue names no permission", _example("catalog:read"))
-        )
+        faults.append(Fault("catalog", FILE, 1, 1, "the catalogue names no permission", _example("catalog:read")))
     return MappingProxyType(catalog)
 
 

@@ -91,9 +91,7 @@ def _names(directory: Path, faults: list[Fault]) -> list[str]:
                 faults.append(Fault("no-directory", str(directory), 0, 0, message, "set AUTHZ_POLICY_DIR"))
             continue
         except OSError as error:
-            faults.append(
-                Fault("unreadable", folder or ".", 0, 0, f"cannot be read: {_why(error)}", _mend(error))
-            )
+            faults.append(Fault("unreadable", folder or ".", 0, 0, f"cannot be read: {_why(error)}", _mend(error)))
             continue
         for name in entries:
             path = f"{folder}/{name}" if folder else name
@@ -106,9 +104,7 @@ def _names(directory: Path, faults: list[Fault]) -> list[str]:
             mend = hint or "move it out of the directory"
             faults.append(Fault("stray-file", path, 0, 0, "this is no policy file", mend))
     if len(found) > MAX_FILES:
-        faults.append(
-            Fault("too-many-files", ".", 0, 0, f"{len(found)} files, where {MAX_FILES} are the most")
-        )
+        faults.append(Fault("too-many-files", ".", 0, 0, f"{len(found)} files, where {MAX_FILES} are the most"))
     return found[:MAX_FILES]
 
 
@@ -133,9 +129,7 @@ def _decode(name: str, data: bytes, faults: list[Fault]) -> str | None:
     except UnicodeDecodeError as error:
         before = data[: error.start]
         line, column = before.count(b"\n") + 1, error.start - (before.rfind(b"\n") + 1) + 1
-        faults.append(
-            Fault("encoding", name, line, column, "this byte is not UTF-8", "save the file as UTF-8")
-        )
+        faults.append(Fault("encoding", name, line, column, "this byte is not UTF-8", "save the file as UTF-8"))
         return None
     if unseen := _UNSEEN.search(text):
         faults.append(_unseen(name, text, unseen))
@@ -179,8 +173,4 @@ def _why(error: OSError) -> str:
 
 
 def _mend(error: OSError) -> str:
-    return (
-        "a policy file is a plain file of text"
-        if error.errno is None
-        else "look at its owner, mode and links"
-    )
+    return "a policy file is a plain file of text" if error.errno is None else "look at its owner, mode and links"

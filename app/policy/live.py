@@ -1,0 +1,89 @@
+"""The active policy of a process: load → check → build → swap → announce.
+
+A whole new snapshot is built aside and one reference is swapped, so a request that reads the reference once
+sees one policy, whole. Any fault keeps the last good one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from app.policy.check import check, check_lockout
+from app.policy.diff import Change, changes
+from app.policy.fault import Fault, PolicyRefused
+from app.policy.load import Policy, load
+from app.policy.routes import RouteTable
+from app.policy.snapshot import Snapshot
+
+Outcome = Literal["swapped", "unchanged", "refused"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """What a reload did: the active revision afterwards, and what changed or what was wrong."""
+
+    outcome: Outcome
+    revision: str
+    changed: tuple[Change, ...] = ()
+    faults: tuple[Fault, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The last policy that was not taken, and when."""
+
+    at: datetime
+    faults: tuple[Fault, ...]
+
+
+def build(policy: Policy, table: RouteTable) -> Snapshot:
+    """Check a policy against a route table and build its snapshot. Raises PolicyRefused with every fault."""
+    if faults := check(policy, table):
+        raise PolicyRefused(faults)
+    snapshot = Snapshot(policy, table)
+    if faults := check_lockout(snapshot):
+        raise PolicyRefused(faults)
+    return snapshot
+
+
+class LivePolicy:
+    """Holds the active snapshot. Raises PolicyRefused when the first policy is bad: there is no good one to keep."""
+
+    def __init__(self, directory: Path, table: RouteTable) -> None:
+        self.directory = directory
+        self.table = table
+        self.active: Snapshot = build(load(directory), table)
+        self.since: datetime = datetime.now(UTC)
+        self.refused: Refusal | None = None
+        self._announce: list[Callable[[Reload], None]] = []
+        self._one_at_a_time = asyncio.Lock()
+
+    def on_reload(self, listener: Callable[[Reload], None]) -> None:
+        """Call `listener` after each reload that swapped or refused a policy."""
+        self._announce.append(listener)
+
+    async def reload(self) -> Reload:
+        """Take the policy that the files now hold, or say why not. Reading and building happen off the event loop."""
+        async with self._one_at_a_time:
+            try:
+                policy = await asyncio.to_thread(load, self.directory)
+                if policy.revision == self.active.revision:
+                    self.refused = None
+                    return Reload("unchanged", self.active.revision)
+                snapshot = await asyncio.to_thread(build, policy, self.table)
+            except PolicyRefused as refused:
+                self.refused = Refusal(datetime.now(UTC), refused.faults)
+                return self._tell(Reload("refused", self.active.revision, faults=refused.faults))
+            changed = changes(self.active.policy, policy)
+            self.active, self.since, self.refused = snapshot, datetime.now(UTC), None
+            return self._tell(Reload("swapped", snapshot.revision, changed=changed))
+
+    def _tell(self, outcome: Reload) -> Reload:
+        for listener in self._announce:
+            listener(outcome)
+        return outcome

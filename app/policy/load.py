@@ -1,0 +1,51 @@
+"""From policy files to a policy: parsed and complete, but not yet held against any route table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.policy import catalog, model, roles
+from app.policy.catalog import Permission
+from app.policy.fault import Fault, PolicyRefused
+from app.policy.roles import Closure
+from app.policy.rows import Rows
+from app.policy.rule import Membership, Rule
+from app.policy.source import Source, read
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the files say: rules in the order of files and lines, memberships, and roles closed over them."""
+
+    source: Source
+    catalog: Mapping[str, Permission]
+    rules: tuple[Rule, ...]
+    memberships: tuple[Membership, ...]
+    closure: Closure
+
+    @property
+    def revision(self) -> str:
+        """The digest that names this policy."""
+        return self.source.revision
+
+
+def load(directory: Path) -> Policy:
+    """Load a policy directory. Raises PolicyRefused with every fault."""
+    return parse(read(directory))
+
+
+def parse(source: Source) -> Policy:
+    """Parse the files of a policy. Raises PolicyRefused with every fault."""
+    faults: list[Fault] = []
+    model.check(source, faults)
+    permissions = catalog.load(source, faults)
+    rows = Rows(permissions, faults)
+    for file, text in source.files.items():
+        if file.endswith(".csv"):
+            rows.parse(file, text)
+    closure = roles.close(rows.memberships, faults)
+    if faults:
+        raise PolicyRefused(faults)
+    return Policy(source, permissions, tuple(rows.rules), tuple(rows.memberships), closure)
