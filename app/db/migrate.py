@@ -1,0 +1,75 @@
+"""Brings a database to the schema of this version, or says how far it is.
+
+Each function opens and closes its own connections, and raises UnusableDatabase for a URL that cannot be used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+
+from app.db.engine import LOCK_FIRST, open_engine
+
+_REVISIONS = Path(__file__).parent / "migrations"
+# A number that nothing else in the database takes: one upgrade at a time on PostgreSQL.
+_ADVISORY_LOCK = 0x617574687A
+T = TypeVar("T")
+
+
+async def upgrade(url: str) -> str:
+    """Bring the database to the newest revision, all or nothing, and return it; several may call this at once."""
+    await _with_connection(url, _upgrade, LOCK_FIRST)
+    return head()
+
+
+async def current_revision(url: str) -> str | None:
+    """The revision of the database, None for one that was never upgraded."""
+    return await _with_connection(url, _current, {})
+
+
+async def at_head(url: str) -> bool:
+    """Whether the database has the schema that this version of the program needs."""
+    return await current_revision(url) == head()
+
+
+def head() -> str:
+    """The newest revision that this version of the program knows."""
+    newest = ScriptDirectory.from_config(_config()).get_current_head()
+    assert newest is not None, "the package has revisions"
+    return newest
+
+
+async def _with_connection(url: str, act: Callable[[Connection], T], options: Mapping[str, str]) -> T:
+    engine = open_engine(url)
+    try:
+        async with engine.connect() as connection:
+            await connection.execution_options(**options)
+            async with connection.begin():
+                return await connection.run_sync(act)
+    finally:
+        await engine.dispose()
+
+
+def _current(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _upgrade(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK})
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_REVISIONS).replace("%", "%%"))
+    return config
