@@ -1,4 +1,8 @@
-"""`when`: a condition in CEL, compiled when the policy loads and evaluated while deciding."""
+"""`when`: a condition in CEL, checked and compiled when the policy loads, evaluated while deciding.
+
+What it may speak of is in `when.shape`, what it may look like in `when.syntax`. `when.check` finds what is wrong
+with it, `when.read` fetches what it reads, and CEL's own library evaluates the rest.
+"""
 
 from __future__ import annotations
 
@@ -8,33 +12,29 @@ from types import MappingProxyType
 
 import cel
 
-# What an expression may speak of.
-VARIABLES = ("subject", "resource", "action", "params", "request", "context")
+from app.policy.when.check import Checker
+from app.policy.when.read import NoValue, Read
+from app.policy.when.shape import SCHEMA
+from app.policy.when.syntax import Misfit, parse
 
+VARIABLES = tuple(SCHEMA)
+# The six variables by name, each of the shape that `when.shape.Variables` gives it.
 Context = Mapping[str, object]
 NO_CONTEXT: Context = MappingProxyType({})
 
+_PANIC_MODULE = "pyo3_runtime"  # where a panic of the Rust library gets its BaseException from
+_WHY: Mapping[type[BaseException], str] = {
+    TypeError: "a value is of the wrong type",
+    KeyError: "a key is missing",
+    IndexError: "an index is out of range",
+    ZeroDivisionError: "a division by zero",
+    OverflowError: "a number is too large",
+    RuntimeError: "a value does not fit a function",
+}
+
 
 class ConditionError(Exception):
-    """A condition could not be evaluated. It never opens anything."""
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """A compiled condition."""
-
-    text: str
-    _program: cel.Program = field(compare=False, repr=False)
-
-    def met(self, context: Context) -> bool:
-        """Whether the condition holds. Raises ConditionError when it cannot say."""
-        try:
-            outcome = self._program.execute(dict(context))
-        except Exception as error:  # the evaluator raises whatever Python type fits its error
-            raise ConditionError(f"{type(error).__name__} in `{self.text}`") from error
-        if outcome is True or outcome is False:
-            return outcome
-        raise ConditionError(f"`{self.text}` is {type(outcome).__name__}, not true or false")
+    """A condition could not be evaluated. It never opens anything. The message shows no value of the context."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,27 +47,50 @@ class ConditionFault:
     hint: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A compiled condition. `reads` is what it reads, by the name that stands for it in the program."""
+
+    text: str
+    reads: Mapping[str, Read] = field(compare=False, repr=False)
+    _program: cel.Program = field(compare=False, repr=False)
+
+    @property
+    def references(self) -> frozenset[str]:
+        """Every path that it reads, as a condition writes it: `subject.claims.email`."""
+        return frozenset(str(read) for read in self.reads.values())
+
+    def met(self, context: Context) -> bool:
+        """Whether the condition holds. Raises ConditionError when it cannot say."""
+        values: dict[str, object] = {}
+        absent: list[NoValue] = []
+        for name, read in self.reads.items():
+            try:
+                values[name] = read.ask(context)
+            except NoValue as missing:
+                absent.append(missing)  # CEL decides whether it matters: `false && <no value>` is false
+        try:
+            outcome = self._program.execute(values)
+        except BaseException as error:
+            if not isinstance(error, Exception) and type(error).__module__ != _PANIC_MODULE:
+                raise
+            why = "; ".join(map(str, absent)) or _WHY.get(type(error), f"the evaluator raised {type(error).__name__}")
+            # Not chained: the library's message may hold a claim's value, and errors are logged.
+            raise ConditionError(f"{why}, in `{self.text}`") from None
+        if outcome is True or outcome is False:
+            return outcome
+        raise ConditionError(f"the outcome is neither true nor false, in `{self.text}`")
+
+
 def compile_condition(text: str) -> Condition | ConditionFault:
-    """Compile an expression, or say what is wrong with it."""
+    """Check and compile an expression, or say what is wrong with it."""
+    checker = Checker(text)
     try:
-        program = cel.compile(text)
-    except ValueError as error:
-        lines = str(error).split("\n")
-        caret = next((line for line in lines if line.startswith("| ") and line.endswith("^")), "| ^")
-        message = lines[0].rsplit("Syntax error: ", 1)[-1].split(" expecting ")[0]
-        return ConditionFault(f"not a CEL expression: {message}", len(caret) - len("| ^"))
-    for name in program.references()["variables"]:
-        if name not in VARIABLES and not _is_bound(name, text):
-            return ConditionFault(
-                f"`{name}` is not known in a condition",
-                max(text.find(name), 0),
-                len(name),
-                "known are " + ", ".join(VARIABLES),
-            )
-    return Condition(text, program)
-
-
-def _is_bound(name: str, text: str) -> bool:
-    """Whether a macro such as `.exists(x, …)` binds the name."""
-    compact = text.replace(" ", "")
-    return any(f".{macro}({name}," in compact for macro in ("all", "exists", "exists_one", "map", "filter"))
+        checker.check(parse(text))
+    except Misfit as fault:
+        return ConditionFault(fault.message, fault.start, max(fault.end - fault.start, 1), fault.hint)
+    try:
+        program = cel.compile(checker.flat)
+    except ValueError:
+        return ConditionFault("CEL's library does not take this expression", 0, len(text), "please report it")
+    return Condition(text, MappingProxyType(checker.reads), program)
