@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from litestar.di import Provide
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import PathParameter
 from sqlalchemy import Table
 
 from app.db.tables import Body, table_of
@@ -146,7 +146,7 @@ def _keys(names: list[str]) -> Provide:
         return spelled
 
     types = {
-        name: Annotated[str, Parameter(description=f"The id of the {words_of(name)}.", schema_extra=_ID_SCHEMA)]
+        name: Annotated[str, PathParameter(description=f"The id of the {words_of(name)}.", schema_extra=_ID_SCHEMA)]
         for name in names
     }
     arguments = [Argument(name, Argument.KEYWORD_ONLY, annotation=of) for name, of in types.items()]

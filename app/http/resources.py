@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from types import GenericAlias
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from litestar import Response, delete, patch, post, put, route
+from litestar.di import NamedDependency
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import Parameter
+from litestar.params import JSONBody, QueryParameter
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -24,7 +25,11 @@ from app.http.resource import Bound, Keys, Resource, bind, not_found
 
 PAGE_SIZE = 50
 _READ = [HttpMethod.GET, HttpMethod.HEAD]
-_Cursor = Annotated[str | None, Parameter(description="From `next` or `previous` of a page; the first without it.")]
+_Keys = NamedDependency[Keys]
+_Session = NamedDependency[AsyncSession]
+_Cursor = Annotated[
+    str | None, QueryParameter(description="From `next` or `previous` of a page; the first without it.")
+]
 
 
 def routes(resource: Resource) -> list[HTTPRouteHandler]:
@@ -34,7 +39,7 @@ def routes(resource: Resource) -> list[HTTPRouteHandler]:
 
 
 def _list(of: Bound) -> HTTPRouteHandler:
-    async def list_rows(keys: Keys, session: AsyncSession, cursor: _Cursor = None) -> Mapping[str, Any]:
+    async def list_rows(keys: _Keys, session: _Session, cursor: _Cursor = None) -> Mapping[str, Any]:
         within = of.within(keys)
         listing = of.listing(within)
         place = Place() if cursor is None else read_cursor(cursor, listing)
@@ -53,7 +58,7 @@ def _list(of: Bound) -> HTTPRouteHandler:
 
 
 def _create(of: Bound) -> HTTPRouteHandler:
-    async def create_row(keys: Keys, data: Body, session: AsyncSession) -> Response[Mapping[str, Any]]:
+    async def create_row(keys: _Keys, data: Body, session: _Session) -> Response[Mapping[str, Any]]:
         within = of.within(keys)
         try:
             row = await rows.create(session, of.table, within, data.model_dump())
@@ -66,7 +71,7 @@ def _create(of: Bound) -> HTTPRouteHandler:
 
 
 def _retrieve(of: Bound) -> HTTPRouteHandler:
-    async def retrieve_row(keys: Keys, session: AsyncSession) -> rows.Row:
+    async def retrieve_row(keys: _Keys, session: _Session) -> rows.Row:
         return _found(of, await rows.get(session, of.table, of.own(keys), of.within(keys)))
 
     decorate = route(**of.item(), http_method=_READ, **of.described("retrieve", 404))
@@ -74,7 +79,7 @@ def _retrieve(of: Bound) -> HTTPRouteHandler:
 
 
 def _replace(of: Bound) -> HTTPRouteHandler:
-    async def replace_row(keys: Keys, data: Body, session: AsyncSession) -> rows.Row:
+    async def replace_row(keys: _Keys, data: Body, session: _Session) -> rows.Row:
         return await _write(of, session, keys, data.model_dump())
 
     decorate = put(**of.item(), before_request=only_json, **of.described("replace", 400, 404, 409, 415))
@@ -82,7 +87,7 @@ def _replace(of: Bound) -> HTTPRouteHandler:
 
 
 def _change(of: Bound) -> HTTPRouteHandler:
-    async def change_row(keys: Keys, data: Given, session: AsyncSession) -> rows.Row:
+    async def change_row(keys: _Keys, data: Given, session: _Session) -> rows.Row:
         before = _found(of, await rows.get(session, of.table, of.own(keys), of.within(keys), lock=True))
         given = data.model_dump(exclude_unset=True)
         body = of.models.body
@@ -97,7 +102,7 @@ def _change(of: Bound) -> HTTPRouteHandler:
 
 
 def _delete(of: Bound) -> HTTPRouteHandler:
-    async def delete_row(keys: Keys, session: AsyncSession) -> None:
+    async def delete_row(keys: _Keys, session: _Session) -> None:
         try:
             there = await rows.remove(session, of.table, of.own(keys), of.within(keys))
         except StillReferredTo as refused:
@@ -109,10 +114,11 @@ def _delete(of: Bound) -> HTTPRouteHandler:
     return delete(**of.item(), **of.described("delete", 404, 409))(delete_row)
 
 
-def _typed(handler: Callable[..., Awaitable[Any]], **types: Any) -> Callable[..., Awaitable[Any]]:
+def _typed(handler: Callable[..., Awaitable[Any]], *, returns: Any, data: Any = None) -> Callable[..., Awaitable[Any]]:
     """Give a handler the types of its resource, by which Litestar validates and documents."""
-    types = {"return" if name == "returns" else name: of for name, of in types.items()}
-    handler.__annotations__.update(types)
+    handler.__annotations__["return"] = returns
+    if data is not None:
+        handler.__annotations__["data"] = cast(Any, JSONBody)[data]
     return handler
 
 
