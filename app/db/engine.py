@@ -40,7 +40,7 @@ def async_url(url: str) -> URL:
     """
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise UnusableDatabase(
             "The database URL cannot be read; write sqlite:///path/to/file.db or postgresql://user@host/database."
         ) from None

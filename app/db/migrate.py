@@ -15,7 +15,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
-from app.db.engine import LOCK_FIRST, open_engine
+from app.db.engine import LOCK_FIRST, UnusableDatabase, open_engine
 
 _REVISIONS = Path(__file__).parent / "migrations"
 # A number that nothing else in the database takes: one upgrade at a time on PostgreSQL.
@@ -24,7 +24,10 @@ T = TypeVar("T")
 
 
 async def upgrade(url: str) -> str:
-    """Bring the database to the newest revision, all or nothing, and return it; several may call this at once."""
+    """Bring the database to the newest revision, all or nothing, and return it; several may call this at once.
+
+    Raises UnusableDatabase too for a database that a newer version of the program has upgraded.
+    """
     await _with_connection(url, _upgrade, LOCK_FIRST)
     return head()
 
@@ -65,6 +68,12 @@ def _upgrade(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK})
     config = _config()
+    current = _current(connection)
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if current is not None and current not in known:
+        raise UnusableDatabase(
+            f"The database has revision {current}, which this version does not know: run the newer version."
+        )
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
 
