@@ -1,0 +1,88 @@
+"""Notes when API keys were last used, off the path of a request."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from datetime import UTC, datetime
+from itertools import islice
+from time import monotonic
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from app.db.api_keys import LAST_USED_EVERY, touch
+from app.db.session import Sessions
+
+_log = structlog.stdlib.get_logger("api_keys")
+
+
+class LastUsed:
+    """Collects the ids of keys that were used and writes them every few seconds; what fails is tried again.
+
+    `async with` it: on leaving, what is left is written. `every_seconds` is how often it writes. `limit` is how
+    many keys it writes at once, and remembers: one that it forgot may be written more than once a minute.
+    """
+
+    def __init__(self, sessions: Sessions, *, every_seconds: float = 5.0, limit: int = 10_000) -> None:
+        self._sessions = sessions
+        self._every_seconds = every_seconds
+        self._limit = limit
+        self._waiting: set[int] = set()
+        self._written: dict[int, float] = {}  # key id to the monotonic time of its last write, oldest first
+        self._stop = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def seen(self, key_id: int) -> None:
+        """A key was used now."""
+        written = self._written.get(key_id)
+        if written is None or monotonic() - written >= LAST_USED_EVERY.total_seconds():
+            self._waiting.add(key_id)
+
+    async def __aenter__(self) -> Self:
+        self._stop.clear()
+        self._task = asyncio.create_task(self._run(), name="last used")
+        return self
+
+    async def __aexit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        if self._task is not None:
+            await self._task
+        while self._waiting:
+            if not await self.flush():
+                _log.error("last use of API keys is lost", keys=len(self._waiting))
+                break
+
+    async def _run(self) -> None:
+        while not self._stop.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), self._every_seconds)
+            await self.flush()
+
+    async def flush(self) -> bool:
+        """Write what waits; False if that failed, and then it still waits."""
+        if not self._waiting:
+            return True
+        used = set(islice(self._waiting, self._limit))
+        self._waiting -= used
+        try:
+            async with self._sessions() as session:
+                await touch(session, used, datetime.now(UTC))
+                await session.commit()
+        except Exception:  # noqa: BLE001  # whatever it was, it must not end the writer
+            self._waiting |= used
+            _log.exception("last use of API keys not written yet", keys=len(self._waiting))
+            return False
+        self._remember(used)
+        return True
+
+    def _remember(self, used: set[int]) -> None:
+        now = monotonic()
+        for key_id in used:
+            self._written.pop(key_id, None)
+            self._written[key_id] = now
+        while len(self._written) > self._limit:
+            del self._written[next(iter(self._written))]

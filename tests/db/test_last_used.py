@@ -1,0 +1,172 @@
+"""The writer of last uses: beside the requests, about once a minute for a key, and never in silence."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import structlog
+from sqlalchemy import event, text
+from structlog.testing import LogCapture
+
+from app.db import api_keys
+from app.db.engine import open_engine
+from app.db.last_used import LastUsed
+from app.db.migrate import upgrade
+from app.db.session import Sessions, sessions_of
+from app.identity.api_keys import mint
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def sessions(tmp_path: Path) -> AsyncIterator[Sessions]:
+    url = f"sqlite:///{tmp_path / 'keys.db'}"
+    await upgrade(url)
+    engine = open_engine(url)
+    sessions = sessions_of(engine)
+    async with sessions() as session:
+        for number in range(5):
+            now = datetime(2025, 1, 1, tzinfo=UTC)
+            new = mint("live")
+            await api_keys.insert(session, subject="user", name=f"{number}", new=new, scopes=[], now=now)
+        await session.commit()
+    yield sessions
+    await engine.dispose()
+
+
+@pytest.fixture
+def logs(monkeypatch: pytest.MonkeyPatch) -> list[structlog.typing.EventDict]:
+    """What the writer logs, however logging is set up by others."""
+    capture = LogCapture()
+    levels = structlog.make_filtering_bound_logger(0)
+    logger = structlog.wrap_logger(None, processors=[capture], wrapper_class=levels)
+    monkeypatch.setattr("app.db.last_used._log", logger)
+    return capture.entries
+
+
+async def _used(sessions: Sessions) -> dict[int, str]:
+    async with sessions() as session:
+        rows = await session.execute(text("SELECT id, last_used_at FROM api_keys WHERE last_used_at IS NOT NULL"))
+        return {row[0]: row[1] for row in rows}
+
+
+def _count_updates(sessions: Sessions) -> list[str]:
+    updates: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
+        if statement.startswith("UPDATE"):
+            updates.append(statement)
+
+    event.listen(sessions.kw["bind"].sync_engine, "before_cursor_execute", note)
+    return updates
+
+
+async def _until_written(sessions: Sessions, ids: set[int]) -> None:
+    async with asyncio.timeout(5):
+        while set(await _used(sessions)) != ids:
+            await asyncio.sleep(0.01)
+
+
+async def test_uses_are_written_while_it_runs(sessions: Sessions) -> None:
+    before = datetime.now(UTC).replace(tzinfo=None)
+    async with LastUsed(sessions, every_seconds=0.01) as last_used:
+        last_used.seen(1)
+        last_used.seen(3)
+        await _until_written(sessions, {1, 3})
+        last_used.seen(2)
+        await _until_written(sessions, {1, 2, 3})
+    written = [datetime.fromisoformat(value) for value in (await _used(sessions)).values()]
+    assert all(before <= value <= datetime.now(UTC).replace(tzinfo=None) for value in written)
+
+
+async def test_what_waits_is_written_when_it_stops(sessions: Sessions) -> None:
+    async with LastUsed(sessions, every_seconds=3600) as last_used:
+        last_used.seen(4)
+        await asyncio.sleep(0.05)
+        assert await _used(sessions) == {}
+    assert set(await _used(sessions)) == {4}
+
+
+async def test_a_key_in_constant_use_is_written_once_a_minute(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    updates = _count_updates(sessions)
+    clock = 1000.0
+    monkeypatch.setattr("app.db.last_used.monotonic", lambda: clock)
+    last_used = LastUsed(sessions)
+    for _ in range(100):
+        last_used.seen(1)
+    assert await last_used.flush()
+    for _ in range(100):
+        last_used.seen(1)
+        assert await last_used.flush()
+    assert len(updates) == 1
+    clock += 59.9
+    last_used.seen(1)
+    assert await last_used.flush()
+    assert len(updates) == 1
+    clock += 0.1
+    last_used.seen(1)
+    assert await last_used.flush()
+    assert len(updates) == 2
+
+
+async def test_many_keys_are_written_together_and_remembered_within_a_bound(sessions: Sessions) -> None:
+    updates = _count_updates(sessions)
+    last_used = LastUsed(sessions, limit=2)
+    for key_id in (1, 2, 3):
+        last_used.seen(key_id)
+    assert await last_used.flush()
+    assert len(updates) == 1
+    assert await last_used.flush()
+    assert set(await _used(sessions)) == {1, 2, 3}
+    assert len(updates) == 2
+    for key_id in (1, 2, 3):
+        last_used.seen(key_id)
+    assert await last_used.flush()  # of three keys one was forgotten, and is written again
+    assert len(updates) == 3
+
+
+async def test_stopping_writes_more_than_fits_into_one_statement(sessions: Sessions) -> None:
+    async with LastUsed(sessions, every_seconds=3600, limit=2) as last_used:
+        for key_id in (1, 2, 3, 4, 5):
+            last_used.seen(key_id)
+    assert set(await _used(sessions)) == {1, 2, 3, 4, 5}
+
+
+async def test_a_database_that_fails_is_logged_and_tried_again(
+    sessions: Sessions, logs: list[structlog.typing.EventDict]
+) -> None:
+    async def execute(statement: str) -> None:
+        async with sessions() as session:
+            await session.execute(text(statement))
+            await session.commit()
+
+    await execute("ALTER TABLE api_keys RENAME TO hidden")
+    async with LastUsed(sessions, every_seconds=0.01) as last_used:
+        last_used.seen(1)
+        async with asyncio.timeout(5):
+            while len(logs) < 3:
+                await asyncio.sleep(0.01)
+        last_used.seen(2)
+        await execute("ALTER TABLE hidden RENAME TO api_keys")
+        await _until_written(sessions, {1, 2})
+    failures = [log for log in logs if log["event"] == "last use of API keys not written yet"]
+    assert len(failures) >= 3
+    assert all(log["log_level"] == "error" and log["exc_info"] and log["keys"] in (1, 2) for log in failures)
+
+
+async def test_what_cannot_be_written_at_the_end_is_not_lost_in_silence(
+    sessions: Sessions, logs: list[structlog.typing.EventDict]
+) -> None:
+    async with sessions() as session:
+        await session.execute(text("DROP TABLE api_keys"))
+        await session.commit()
+    async with LastUsed(sessions, every_seconds=3600) as last_used:
+        last_used.seen(1)
+        last_used.seen(2)
+    assert logs[-1] == {"event": "last use of API keys is lost", "log_level": "error", "keys": 2}
