@@ -16,14 +16,13 @@ from litestar.params import PathParameter
 from sqlalchemy import Table
 
 from app.db.tables import Body, table_of
-from app.db.tables.fields import MAX_ID
+from app.http.ids import read_id
 from app.http.models import Models, models_of
 from app.http.problems import Detail, InvalidBody, Problem
 
 Keys = dict[str, str]  # the ids in a path, by name, as they are spelled there
 
 _PREFIX = "/api/v1"
-_ID = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
 _ID_SCHEMA: dict[str, object] = {"type": "integer", "format": "int64", "minimum": 1}
 _REFUSALS = {
     400: ResponseSpec(InvalidBody, description="The body is invalid", generate_examples=False),
@@ -128,14 +127,14 @@ def not_found(key: str) -> Problem:
 
 
 def _id(keys: Keys, key: str) -> int:
-    spelled = keys[key]
-    if _ID.fullmatch(spelled) is None or int(spelled) > MAX_ID:
+    row_id = read_id(keys[key])
+    if row_id is None:
         raise not_found(key)
-    return int(spelled)
+    return row_id
 
 
 def _typed(path: str) -> str:
-    # As text: Litestar's own integers also take +5, 1_0 and other scripts' digits.
+    # As text, which is then read strictly.
     return re.sub(r"{(\w+)}", r"{\1:str}", path)
 
 

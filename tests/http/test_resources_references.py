@@ -34,10 +34,10 @@ def test_an_id_that_no_row_has_is_told_by_its_field(api: httpx.Client, unknown: 
     season = {"league_id": league, "year": 2024, "starts_on": "2024-09-05", "ends_on": "2025-02-09"}
     expected = [{"field": "league_id", "message": "there are no leagues with this id"}]
     assert _invalid(api.post("/seasons/", json={**season, "league_id": unknown})) == expected
-    api.post("/seasons/", json=season)
-    assert _invalid(api.put("/seasons/1", json={**season, "league_id": unknown})) == expected
-    assert _invalid(api.patch("/seasons/1", json={"league_id": unknown})) == expected
-    assert api.get("/seasons/1").json()["league_id"] == league
+    path = f"/seasons/{Rows(api).create('seasons', **season)}"
+    assert _invalid(api.put(path, json={**season, "league_id": unknown})) == expected
+    assert _invalid(api.patch(path, json={"league_id": unknown})) == expected
+    assert api.get(path).json()["league_id"] == league
 
 
 def test_all_unknown_ids_of_a_body_are_told_together(api: httpx.Client) -> None:
