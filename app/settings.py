@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 KeyEnvironment = Literal["live", "test"]
+_Kind = TypeVar("_Kind", bound="DatabaseSettings")
 _List = NoDecode  # a list is written with commas, not as JSON
 
 
@@ -16,14 +18,19 @@ class SettingsError(Exception):
     """A setting is missing or wrong. Each line names the variable and how to mend it."""
 
 
-class Settings(BaseSettings):
-    """What an operator may set, each as `AUTHZ_<NAME>`."""
+class DatabaseSettings(BaseSettings):
+    """What a command needs that speaks to the database alone."""
 
     model_config = SettingsConfigDict(env_prefix="AUTHZ_", env_file=".env", extra="ignore", frozen=True)
 
+    database_url: str = "sqlite:///.authz/authz.db"
+
+
+class Settings(DatabaseSettings):
+    """What an operator may set, each as `AUTHZ_<NAME>`."""
+
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
-    database_url: str = "sqlite+aiosqlite:///.authz/authz.db"
     policy_dir: Path = Path("policies")
     jwks_url: Annotated[str, Field(pattern=r"^https?://")]
     issuer: Annotated[str, Field(min_length=1)]
@@ -56,8 +63,17 @@ class Settings(BaseSettings):
 
 def load(**overrides: object) -> Settings:
     """Read the settings. Raises SettingsError that names every variable at fault."""
+    return _read(Settings, overrides)
+
+
+def load_database() -> DatabaseSettings:
+    """Read where the database is. Raises SettingsError."""
+    return _read(DatabaseSettings, {})
+
+
+def _read(kind: type[_Kind], overrides: Mapping[str, Any]) -> _Kind:
     try:
-        return Settings(**overrides)  # type: ignore[arg-type]  # pydantic validates them
+        return kind(**overrides)
     except ValidationError as fault:
         lines = [f"AUTHZ_{str(error['loc'][0]).upper()}: {_say(error['msg'])}" for error in fault.errors()]
         raise SettingsError("\n".join(lines)) from None

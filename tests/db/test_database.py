@@ -10,13 +10,15 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from litestar.datastructures import State
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.engine import LOCK_FIRST, UnusableDatabase, async_url, open_engine
 from app.db.migrate import upgrade
-from app.db.session import Sessions, provider, sessions_of
+from app.db.session import Sessions, sessions_of
+from app.http.session import provide_session
 
 pytestmark = pytest.mark.anyio
 
@@ -118,8 +120,8 @@ async def test_sqlite_is_set_up_to_be_safe_on_every_connection(sessions: Session
 
 
 async def test_what_a_handler_does_not_commit_is_rolled_back(sessions: Sessions) -> None:
-    provide = provider(sessions)
-    kept, dropped = provide(), provide()
+    state = State({"sessions": sessions})
+    kept, dropped = provide_session(state), provide_session(state)
     session = await anext(kept)
     await _insert(session, "KEPT")
     await session.commit()

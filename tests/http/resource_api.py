@@ -14,23 +14,26 @@ from typing import Any
 import httpx
 import uvicorn
 from litestar import Litestar
+from litestar.datastructures import State
 from litestar.di import Provide
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.catalog import resources as catalog
 from app.db.engine import open_engine
 from app.db.migrate import upgrade
-from app.db.session import provider, sessions_of
+from app.db.session import sessions_of
 from app.holdings import resources as holdings
 from app.http import errors
 from app.http.models import ResourceSchemas
+from app.http.session import provide_session
 
 
 def build(engine: AsyncEngine) -> Litestar:
     """An application of nothing but the resources; the schema must be there. It disposes of the engine at its end."""
     return Litestar(
         [*catalog.ROUTES, *holdings.ROUTES],
-        dependencies={"session": Provide(provider(sessions_of(engine)))},
+        dependencies={"session": Provide(provide_session)},
+        state=State({"sessions": sessions_of(engine)}),
         exception_handlers=errors.HANDLERS,
         plugins=[ResourceSchemas()],
         logging_config=None,

@@ -1,0 +1,185 @@
+"""Wires the parts into one ASGI application. Nothing else knows all of them."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+
+import structlog
+from litestar import Litestar
+from litestar.config.cors import CORSConfig
+from litestar.di import Provide
+from litestar.openapi import OpenAPIConfig
+from litestar.types import ASGIApp, ControllerRouterHandler
+
+from app.catalog import resources as catalog
+from app.db.api_keys import key_lookup
+from app.db.engine import open_engine
+from app.db.last_used import LastUsed
+from app.db.session import sessions_of
+from app.holdings import resources as holdings
+from app.http import api_keys, docs, errors, health, policies
+from app.http.door import Door
+from app.http.models import ResourceSchemas
+from app.http.openapi import Documents, openapi_json
+from app.http.request_id import with_request_id
+from app.http.route_table import table_of
+from app.http.session import provide_session
+from app.identity.api_keys import ApiKeyVerifier
+from app.identity.authenticate import Authenticator
+from app.identity.jwks import KeySet
+from app.identity.jwt import JwtVerifier
+from app.policy.live import LivePolicy, Reload
+from app.policy.routes import RouteTable
+from app.policy.watch import watch
+from app.settings import Settings
+
+MAX_BODY_BYTES = 1_000_000
+_log = structlog.stdlib.get_logger("policy")
+
+
+def handlers() -> list[ControllerRouterHandler]:
+    """Every route of the application. What each needs is a row of the policy, so none says so here."""
+    return [
+        *catalog.ROUTES,
+        *holdings.ROUTES,
+        *api_keys.ROUTES,
+        policies.show_policy,
+        policies.reload_policy,
+        health.healthz,
+        health.readyz,
+        openapi_json,
+        docs.docs,
+        docs.docs_style,
+    ]
+
+
+def route_table() -> RouteTable:
+    """The application's routes, for whoever checks a policy without serving it."""
+    return table_of(_assemble(handlers()))[0]
+
+
+def create_app(settings: Settings, extra: Sequence[ControllerRouterHandler] = ()) -> ASGIApp:
+    """The application, ready to be served; `extra` are more routes, ruled by the same policy.
+
+    Raises PolicyRefused when the policy has faults or leaves a route without a row, and UnusableDatabase.
+    """
+    routes = [*handlers(), *extra]
+    door = Door()
+    engine = open_engine(settings.database_url)
+    sessions = sessions_of(engine)
+    last_used = LastUsed(sessions)
+    keys = KeySet(settings.jwks_url, max_stale_seconds=settings.jwks_max_stale_seconds)
+    verifier = ApiKeyVerifier(
+        key_lookup(sessions),
+        environments=settings.key_environments,
+        cache_seconds=settings.key_cache_seconds,
+        seen=last_used.seen,
+    )
+    app = _assemble(routes, door=door, cors=_cors(settings))
+    table, route_keys = table_of(app)
+    live = LivePolicy(settings.policy_dir, table)
+    live.on_reload(_report)
+    jwt = JwtVerifier(keys, settings.issuer, settings.audience, settings.authorized_parties)
+    door.open(route_keys, live, Authenticator(jwt, verifier))
+    app.state.update(
+        {
+            "database": engine,
+            "sessions": sessions,
+            "last_used": last_used,
+            "key_set": keys,
+            "live": live,
+            "verifier": verifier,
+            "documents": Documents(lambda config: _assemble(routes, openapi=config)),
+            "key_environments": settings.key_environments,
+        }
+    )
+    return with_request_id(app, settings.access_log)
+
+
+def _assemble(
+    routes: Sequence[ControllerRouterHandler],
+    *,
+    door: Door | None = None,
+    cors: CORSConfig | None = None,
+    openapi: OpenAPIConfig | None = None,
+) -> Litestar:
+    """These routes as an application: behind a door to be served, without one to be looked at."""
+    return Litestar(
+        route_handlers=list(routes),
+        middleware=[door] if door else [],
+        dependencies={"session": Provide(provide_session)},
+        exception_handlers=errors.HANDLERS,
+        cors_config=cors,
+        openapi_config=openapi,
+        logging_config=None,
+        request_max_body_size=MAX_BODY_BYTES,
+        lifespan=[_running] if door else [],
+        plugins=[ResourceSchemas()],
+    )
+
+
+def _cors(settings: Settings) -> CORSConfig | None:
+    if not settings.allowed_origins:
+        return None
+    return CORSConfig(
+        allow_origins=list(settings.allowed_origins),
+        allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
+        allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
+        expose_headers=["WWW-Authenticate", "X-Request-ID", "Retry-After"],
+        max_age=600,
+    )
+
+
+def _report(reload: Reload) -> None:
+    if reload.outcome == "refused":
+        faults = [str(fault) for fault in reload.faults]
+        _log.error("policy refused; the last good one decides on", revision=reload.revision, faults=faults)
+    else:
+        changed = [f"{change.kind} {change.row} ({change.place})" for change in reload.changed]
+        _log.info("policy swapped", revision=reload.revision, changed=changed)
+
+
+@asynccontextmanager
+async def _running(app: Litestar) -> AsyncIterator[None]:
+    """What runs beside the requests: the key set, the writer of last uses, and the watch over the policy."""
+    live: LivePolicy = app.state.live
+    stop = asyncio.Event()
+    async with app.state.key_set, app.state.last_used:
+        watching = asyncio.create_task(watch(live, stop))
+        try:
+            with _on_hangup(live):
+                yield
+        finally:
+            stop.set()
+            await watching
+            await app.state.database.dispose()
+
+
+@contextmanager
+def _on_hangup(live: LivePolicy) -> Iterator[None]:
+    """Reload on SIGHUP, where signals can be had: in the main thread of a process."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    reloads: set[asyncio.Task[Reload]] = set()
+
+    def finished(task: asyncio.Task[Reload]) -> None:
+        reloads.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            _log.error("reload on SIGHUP failed", exc_info=error)
+
+    def reload() -> None:
+        task = loop.create_task(live.reload())
+        reloads.add(task)
+        task.add_done_callback(finished)
+
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)

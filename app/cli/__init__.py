@@ -1,0 +1,20 @@
+"""The command `authz`. Each command lies in a module of its own, which is imported when the command is called."""
+
+from app.cli.lazy import group
+
+main = group(
+    "authz",
+    """Authorization whose rules are files.
+
+    Example: authz policy explain --as 'catalog:read auth:jwt' GET /api/v1/teams/7
+    """,
+    {
+        "dev": ("app.cli.dev:dev_command", "Serve the API locally, with an issuer and sample data."),
+        "serve": ("app.cli.serve:serve_command", "Serve the API."),
+        "token": ("app.cli.token:token_command", "Print a JWT that `authz dev` accepts."),
+        "keys": ("app.cli.keys:keys_group", "List and revoke API keys."),
+        "db": ("app.cli.db:db_group", "Prepare the database."),
+        "policy": ("app.cli.policy:policy_group", "Check, test and explain the policy."),
+    },
+    version=True,
+)

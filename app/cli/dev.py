@@ -1,0 +1,119 @@
+"""`authz dev`: everything on one machine: the API, a local issuer, embedded SQLite and sample data."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from app import logs
+from app.cli.failure import explained
+from app.cli.local import AUDIENCE, DATA_DIR, local_issuer
+from app.cli.run import beside, bind, serve, url_of
+from app.settings import load
+
+if TYPE_CHECKING:
+    pass
+
+_SUBJECT = "user_alice"
+_KEY_NAME = "authz dev"
+_SCOPES = ("catalog:read",)
+
+
+@click.command("dev")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="Port of the API.")
+@click.option(
+    "--issuer-port", default=8001, show_default=True, type=click.IntRange(0, 65535), help="Port of the issuer."
+)
+@click.option(
+    "--data-dir",
+    default=DATA_DIR,
+    show_default=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where the database and the issuer's key are kept.",
+)
+@click.option("--policy-dir", default=Path("policies"), show_default=True, type=click.Path(path_type=Path))
+@explained
+def dev_command(host: str, port: int, issuer_port: int, data_dir: Path, policy_dir: Path) -> None:
+    """Serve the API locally, with an issuer and sample data, and print things to try.
+
+    Example: authz dev --port 9000 --issuer-port 9001
+    """
+    logs.configure("info", "console")
+    from app.asgi import create_app
+
+    issuer = local_issuer(data_dir)
+    with bind(host, port) as listener, bind("127.0.0.1", issuer_port) as issuer_listener:
+        issuer_url = url_of(issuer_listener)
+        settings = load(
+            database_url=f"sqlite:///{data_dir / 'authz.db'}",
+            policy_dir=policy_dir,
+            issuer=issuer_url,
+            audience=AUDIENCE,
+            jwks_url=f"{issuer_url}/.well-known/jwks.json",
+            log_format="console",
+        )
+        key = asyncio.run(_prepare(settings.database_url))
+        app = create_app(settings)
+        token = issuer.mint(_SUBJECT, list(_SCOPES), issuer=issuer_url, audience=AUDIENCE, ttl_seconds=3600)
+        text = _things_to_try(url_of(listener), issuer_url, policy_dir, token, key)
+        with beside(issuer.app, issuer_listener):
+            serve(app, listener, started=lambda: click.echo(text))
+
+
+async def _prepare(database_url: str) -> str:
+    """Migrate, load the sample data, and issue a key for the commands that are printed. Returns its plaintext."""
+    from app.db import api_keys
+    from app.db.engine import open_engine
+    from app.db.migrate import upgrade
+    from app.db.session import sessions_of
+    from app.dev import sample
+    from app.identity.api_keys import mint
+
+    await upgrade(database_url)
+    engine = open_engine(database_url)
+    now = datetime.now(UTC)
+    try:
+        async with sessions_of(engine)() as session:
+            await sample.load(session)
+            # The key of an earlier run was shown once and is of no more use.
+            for old in await api_keys.list_for(session, _SUBJECT):
+                if old.name == _KEY_NAME and old.revoked_at is None and old.id is not None:
+                    await api_keys.revoke(session, _SUBJECT, old.id, now)
+            new = mint("live")
+            await api_keys.insert(session, subject=_SUBJECT, name=_KEY_NAME, new=new, scopes=list(_SCOPES), now=now)
+            await session.commit()
+    finally:
+        await engine.dispose()
+    return new.plaintext
+
+
+def _things_to_try(api: str, issuer: str, policy_dir: Path, token: str, key: str) -> str:
+    return f"""
+  Griddy API    {api}          documentation: {api}/docs
+  Local issuer  {issuer}          authz token prints its tokens
+  Policy        {policy_dir}/   edit a row, save, and the next request obeys it
+
+Try, in another terminal:
+
+  JWT='{token}'
+  KEY='{key}'
+
+  # 200: a person with catalog:read
+  curl -i -H "Authorization: Bearer $JWT" {api}/api/v1/teams/
+
+  # 200: a program with the same permission
+  curl -i -H "Authorization: Bearer $KEY" {api}/api/v1/teams/
+
+  # 403: neither has holdings:read
+  curl -i -H "Authorization: Bearer $KEY" {api}/api/v1/sources/
+
+  # 401: nobody is calling
+  curl -i {api}/api/v1/teams/
+
+Stop with Ctrl-C.
+"""

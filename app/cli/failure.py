@@ -1,0 +1,37 @@
+"""Failures that a person can mend, told as one message instead of a traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+import rich_click as click
+
+from app.policy.fault import PolicyRefused
+from app.settings import SettingsError
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def explained(command: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Turn errors of settings, database and policy into messages; the command then exits with 1."""
+
+    @wraps(command)
+    def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        from app.db.engine import UnusableDatabase
+
+        try:
+            return command(*args, **kwargs)
+        except SettingsError as error:
+            raise click.ClickException(f"the settings are wrong.\n{error}") from None
+        except UnusableDatabase as error:
+            raise click.ClickException(str(error)) from None
+        except PolicyRefused as refused:
+            faults = "\n".join(str(fault) for fault in refused.faults)
+            raise click.ClickException(
+                f"the policy has faults; `authz policy check` shows them in place.\n{faults}"
+            ) from None
+
+    return wrapped

@@ -1,0 +1,17 @@
+"""`authz policy`: what policy authors run."""
+
+from app.cli.lazy import group
+
+policy_group = group(
+    "policy",
+    """Check, test and explain the policy.
+
+    Example: authz policy check policies
+    """,
+    {
+        "check": ("app.cli.policy_check:check_command", "Say what is wrong with a policy, and where."),
+        "test": ("app.cli.policy_test:test_command", "Run the cases in tests/*.yaml."),
+        "explain": ("app.cli.policy_explain:explain_command", "Say which row allows or denies something, and why."),
+        "routes": ("app.cli.policy_routes:routes_command", "Show what each endpoint needs."),
+    },
+)

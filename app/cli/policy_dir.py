@@ -1,0 +1,83 @@
+"""The policy that a command is about: its directory, and its snapshot over the application's own routes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from app.cli.fault_text import fault_lines, place
+from app.cli.terminal import plural, show, show_json
+
+if TYPE_CHECKING:
+    from app.policy.fault import Fault
+    from app.policy.snapshot import Snapshot
+
+
+def policy_directory(given: Path | None) -> Path:
+    """The directory given, else AUTHZ_POLICY_DIR, else `policies`. Raises UsageError when there is none."""
+    directory = given or _set_directory()
+    if not directory.is_dir():
+        what = "is no directory" if directory.exists() else "does not exist"
+        raise click.UsageError(f"the policy directory `{directory}` {what}: name one, or set AUTHZ_POLICY_DIR.")
+    return directory
+
+
+def snapshot_of(directory: Path) -> Snapshot:
+    """The policy over the application's own route table. Raises PolicyRefused with every fault."""
+    from app.policy.live import build
+    from app.policy.load import load
+
+    policy = load(directory)
+    # The application is slow to import, and a policy that cannot be read needs no routes.
+    from app.asgi import route_table
+
+    return build(policy, route_table())
+
+
+def sound_snapshot(directory: Path, *, as_json: bool) -> Snapshot:
+    """As `snapshot_of`; a policy with faults has them printed, and the command exits with 1."""
+    from app.policy.fault import PolicyRefused
+
+    try:
+        return snapshot_of(directory)
+    except PolicyRefused as refused:
+        show_faults(refused.faults, directory, as_json=as_json)
+        raise SystemExit(1) from None
+
+
+def show_faults(faults: tuple[Fault, ...], directory: Path, *, as_json: bool) -> None:
+    """Print faults in place."""
+    if as_json:
+        show_json({"ok": False, "directory": str(directory), "faults": [fault_view(f, directory) for f in faults]})
+        return
+    for fault in faults:
+        show([*fault_lines(fault, directory), ""])
+    files = len({fault.file for fault in faults})
+    show([[(plural(len(faults), "fault"), "bold red"), f" in {plural(files, 'file')}; this policy would be refused."]])
+
+
+def fault_view(fault: Fault, directory: Path) -> dict[str, object]:
+    """A fault for programs."""
+    return {
+        "code": fault.code,
+        "path": str(directory / fault.file),
+        "line": fault.line,
+        "column": fault.column,
+        "length": fault.length,
+        "place": place(fault, directory),
+        "message": fault.message,
+        "hint": fault.hint,
+    }
+
+
+def _set_directory() -> Path:
+    from app.settings import DatabaseSettings
+
+    class PolicySettings(DatabaseSettings):
+        """What a command needs that reads policy files alone."""
+
+        policy_dir: Path = Path("policies")
+
+    return PolicySettings().policy_dir

@@ -1,0 +1,130 @@
+"""`authz policy test`: the cases in tests/*.yaml, put to the policy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from app.cli.policy_dir import policy_directory, sound_snapshot
+from app.cli.terminal import Styled, plural, show, show_json
+
+if TYPE_CHECKING:
+    from app.policy.load import Policy
+    from app.policy.trial import Outcome
+
+Line = str | list[str | Styled]
+
+
+@click.command("test")
+@click.argument("directory", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print a document for programs.")
+def test_command(directory: Path | None, as_json: bool) -> None:
+    """Run the cases in DIR/tests/*.yaml.
+
+    A case says who asks for what and which verdict is right. DIR is the policy directory; without it
+    AUTHZ_POLICY_DIR, else `policies`. Exits with 0 when all cases pass, with 1 when one fails, when there is none or
+    when the policy has a fault, with 2 when there is no such directory.
+
+    Example: authz policy test policies
+    """
+    from app.policy.trial import run
+
+    chosen = policy_directory(directory)
+    snapshot = sound_snapshot(chosen, as_json=as_json)
+    outcomes = list(run(snapshot, snapshot.policy.cases))
+    failed = [outcome for outcome in outcomes if not outcome.passed]
+    if as_json:
+        show_json(
+            {
+                "ok": bool(outcomes) and not failed,
+                "revision": snapshot.revision,
+                "passed": len(outcomes) - len(failed),
+                "failed": len(failed),
+                "cases": [_view(outcome, chosen) for outcome in outcomes],
+            }
+        )
+    else:
+        show(_summary(outcomes, snapshot.policy, chosen))
+    if failed or not outcomes:
+        raise SystemExit(1)
+
+
+def _summary(outcomes: list[Outcome], policy: Policy, directory: Path) -> Iterator[Line]:
+    for file, group in groupby(outcomes, key=lambda outcome: outcome.case.file):
+        of_file = list(group)
+        failed = [outcome for outcome in of_file if not outcome.passed]
+        mark = ("FAIL", "bold red") if failed else ("ok  ", "green")
+        passed = len(of_file) - len(failed)
+        yield [mark, f"  {directory / file}  {passed} of {len(of_file)}"]
+        for outcome in failed:
+            yield ""
+            yield from _failure(outcome, policy, directory)
+        if failed:
+            yield ""
+    failures = sum(not outcome.passed for outcome in outcomes)
+    if not outcomes:
+        yield [("There is no case", "bold red"), f", so nothing is proved. Write {directory / 'tests/catalog.yaml'}:"]
+        yield from ("", *("  " + line for line in EXAMPLE.splitlines()))
+    elif failures:
+        yield [(f"{failures} of {plural(len(outcomes), 'case')} failed.", "bold red")]
+    else:
+        yield [(f"{plural(len(outcomes), 'case')} passed", "bold green"), f", revision {policy.revision}."]
+
+
+EXAMPLE = """\
+cases:
+  - name: Readers look, and change nothing
+    as: auth:jwt catalog:read
+    allow:
+      - GET /api/v1/teams/7
+    deny:
+      - POST /api/v1/teams: lacks catalog:write
+# end"""
+
+
+def _failure(outcome: Outcome, policy: Policy, directory: Path) -> Iterator[Line]:
+    from app.cli.explain_text import outlook_line, row_place
+
+    case, found = outcome.case, outcome.explanation
+    yield [(f"{directory / case.file}:{case.line}", "bold"), f": {case.name}" if case.name else ""]
+    yield f"  {case.action} {case.resource}  as {' '.join(sorted(case.held))}"
+    yield [("  " + outcome.problem, "red")]
+    if outcome.hint:
+        yield f"  hint: {outcome.hint}"
+    if not found:
+        return
+    rules = found.denies or ((found.decision.rule,) if found.decision.rule else ())
+    for rule in rules or tuple(row.rule for row in found.near[:1]):
+        deciding = "decided by" if rules else "nearest row"
+        yield f"  {deciding} {row_place(rule, directory)}: {policy.source.line(rule.file, rule.line)}"
+    if found.decision:
+        return
+    if not rules:
+        yield f"  {found.decision.reason}"
+    line = outlook_line(found)
+    yield ["  ", *([line] if isinstance(line, str) else line)]
+
+
+def _view(outcome: Outcome, directory: Path) -> dict[str, object]:
+    from app.policy.trial import reason_of
+
+    case, found = outcome.case, outcome.explanation
+    return {
+        "path": str(directory / case.file),
+        "line": case.line,
+        "name": case.name,
+        "as": sorted(case.held),
+        "action": case.action,
+        "resource": case.resource,
+        "expected": "allow" if case.allowed else "deny",
+        "expected_why": case.why.text if case.why else None,
+        "got": None if not found else "allow" if found.decision else "deny",
+        "why": reason_of(found) if found else None,
+        "passed": outcome.passed,
+        "problem": outcome.problem,
+        "hint": outcome.hint,
+    }

@@ -1,0 +1,95 @@
+"""Runs an application on uvicorn, on a socket of our own, so that a taken port is a plain error."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import rich_click as click
+import structlog
+import uvicorn
+from litestar.types import ASGIApp
+
+_log = structlog.stdlib.get_logger("server")
+SHUTDOWN_SECONDS = 10
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes a free one."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise click.ClickException(
+            f"cannot listen on {host}:{port}: {error.strerror}. Choose another --port."
+        ) from error
+    listener.set_inheritable(True)
+    return listener
+
+
+def url_of(listener: socket.socket) -> str:
+    """The address of a listening socket, for a person to open."""
+    host, port = listener.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{port}"
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn server that says when it has started."""
+
+    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._say_started = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._say_started()
+
+
+def serve(app: ASGIApp, listener: socket.socket, started: Callable[[], None] | None = None) -> None:
+    """Serve until SIGINT or SIGTERM; requests in flight may finish for up to 10 seconds."""
+
+    def say() -> None:
+        _log.info("listening", url=url_of(listener))
+        if started:
+            started()
+
+    server = _Server(_config(app), say)
+    server.run(sockets=[listener])
+    if not server.started:
+        raise click.ClickException("the server did not start; the log above says why.")
+
+
+@contextmanager
+def beside(app: ASGIApp, listener: socket.socket) -> Iterator[None]:
+    """Serve a small application in a thread for as long as the block runs."""
+    server = uvicorn.Server(_config(app, lifespan="off"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    while not server.started and thread.is_alive():
+        time.sleep(0.01)
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(SHUTDOWN_SECONDS)
+
+
+def _config(app: ASGIApp, lifespan: str = "on") -> uvicorn.Config:
+    return uvicorn.Config(
+        app,  # type: ignore[arg-type]  # Litestar's and uvicorn's names for the same ASGI types
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        lifespan=lifespan,  # type: ignore[arg-type]
+        server_header=False,
+        proxy_headers=False,  # the address of a peer is what the socket says, never a header
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )

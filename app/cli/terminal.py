@@ -1,0 +1,47 @@
+"""What commands print: colour on a terminal alone, nothing wrapped, no control character of a file passed on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.text import Text
+
+Styled = tuple[str, str]
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console for text as it stands. NO_COLOR and FORCE_COLOR are obeyed."""
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+def show(lines: Iterable[str | Styled | list[str | Styled]], *, stderr: bool = False) -> None:
+    """Print lines, each a text, a (text, style), or a list of those."""
+    out = console(stderr=stderr)
+    for line in lines:
+        parts = line if isinstance(line, list) else [line]
+        text = Text()
+        for part in parts:
+            words, style = part if isinstance(part, tuple) else (part, "")
+            text.append(printable(words), style)
+        out.print(text)
+
+
+def show_json(document: object) -> None:
+    """Print a document for programs, in ASCII."""
+    print(json.dumps(document, indent=2))
+
+
+def printable(text: str) -> str:
+    """The text with each character that a terminal would obey or hide written out."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
+    )
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 row`, `2 rows`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

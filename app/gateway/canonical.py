@@ -1,0 +1,43 @@
+"""One reading of a raw path. What two programs could read differently is refused, never repaired."""
+
+from __future__ import annotations
+
+import re
+
+MAX_PATH_BYTES = 4096
+
+# RFC 3986 section 3.3, less what invites a second reading: no `;` parameters, no empty or dot segments.
+_SEGMENT = rb"(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~!$&'()*+,=:@-]+"
+_PLAIN = re.compile(rb"/(?:" + _SEGMENT + rb"(?:/" + _SEGMENT + rb")*/?)?")
+_ENCODED = re.compile(rb"%([0-9A-Fa-f]{2})")
+# Decoded, these would part segments, end them, start an encoding again, or be dropped by someone.
+_NEVER_ENCODED = frozenset(b"/\\%;.?#" + bytes(range(0x20)) + b"\x7f")
+_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+
+
+def path_fault(raw: bytes) -> str | None:
+    """Why a raw path, without its query, is not plainly one path; None when it is."""
+    if _PLAIN.fullmatch(raw) and len(raw) <= MAX_PATH_BYTES:
+        return None
+    if len(raw) > MAX_PATH_BYTES:
+        return f"The path is longer than {MAX_PATH_BYTES} bytes."
+    if b"%" in raw:
+        return _encoded_fault(raw)
+    return "The path has an ambiguous spelling."
+
+
+def _encoded_fault(raw: bytes) -> str | None:
+    # Each encoded byte stands for a character of a segment, so a letter in its place must leave a plain path.
+    if not _PLAIN.fullmatch(_ENCODED.sub(b"x", raw)):
+        return "The path has an ambiguous spelling."
+    for code in _ENCODED.findall(raw):
+        byte = int(code, 16)
+        if byte in _NEVER_ENCODED or byte in _UNRESERVED:
+            return "The path encodes a character that must not be encoded."
+    try:
+        decoded = _ENCODED.sub(lambda match: bytes((int(match[1], 16),)), raw).decode("utf-8")
+    except UnicodeDecodeError:
+        return "The path is not UTF-8."
+    if any(ord(character) < 0xA0 and ord(character) > 0x7E for character in decoded):
+        return "The path has a control character."
+    return None

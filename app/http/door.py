@@ -1,0 +1,66 @@
+"""The door: authenticates and decides for every matched route before anything else sees the request.
+
+The PEP, in the terms of XACML and AuthZEN. Litestar has already matched the route; 404 and 405 are the same
+for everyone and never come here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from litestar.middleware import ASGIMiddleware
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from app.gateway.canonical import path_fault
+from app.http.refusal import UNAUTHENTICATED, forbidden, refusal, unavailable
+from app.http.route_table import RouteKeys
+from app.identity.authenticate import Authenticator
+from app.identity.errors import CannotVerify, Fault, Unauthenticated
+from app.policy.live import LivePolicy
+
+
+@dataclass(frozen=True, slots=True)
+class _Inside:
+    keys: RouteKeys
+    live: LivePolicy
+    authenticator: Authenticator
+
+
+class Door(ASGIMiddleware):
+    """Shut until `open` gives it a policy and a way to know callers."""
+
+    def __init__(self) -> None:
+        self._inside: _Inside | None = None
+
+    def open(self, keys: RouteKeys, live: LivePolicy, authenticator: Authenticator) -> None:
+        """Start to let in whom the policy lets in."""
+        self._inside = _Inside(keys, live, authenticator)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        """Let one request through to its handler, or answer it."""
+        inside = self._inside
+        if inside is None:
+            raise RuntimeError("the door was never opened")
+        raw_path = scope.get("raw_path")
+        if raw_path is None or (fault := path_fault(raw_path)):
+            await refusal(400, fault if raw_path else "The server gave no raw path.").send(scope, receive, send)
+            return
+        try:
+            principal = await inside.authenticator.authenticate(scope["headers"])
+        except Unauthenticated as failed:
+            await UNAUTHENTICATED[failed.fault].send(scope, receive, send)
+            return
+        except CannotVerify as failed:
+            await unavailable(failed).send(scope, receive, send)
+            return
+        resource, action = inside.keys.key(scope)
+        decision = inside.live.active.decide(principal.held, resource, action)
+        if not decision:
+            if principal.method == "anonymous":
+                await UNAUTHENTICATED[Fault.NOT_PROVIDED].send(scope, receive, send)
+            else:
+                await forbidden(decision.missing).send(scope, receive, send)
+            return
+        scope["user"] = principal
+        scope["auth"] = decision
+        await next_app(scope, receive, send)

@@ -1,0 +1,64 @@
+"""Errors as the wire has them: `{"detail": …}`, for an invalid body also `errors`; never a traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from litestar import Request, Response
+from litestar.enums import MediaType
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.types import ExceptionHandlersMap
+
+from app.http.problems import INVALID_BODY, Problem
+
+INTERNAL = "Internal server error."
+_log = structlog.stdlib.get_logger("http")
+
+_AnyRequest = Request[Any, Any, Any]
+
+
+def _answer(
+    status: int,
+    detail: str,
+    errors: Sequence[Mapping[str, str]] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response[dict[str, Any]]:
+    content: dict[str, Any] = {"detail": detail}
+    if errors:
+        content["errors"] = list(errors)
+    return Response(content, status_code=status, headers=dict(headers or {}), media_type=MediaType.JSON)
+
+
+def _http(_request: _AnyRequest, error: HTTPException) -> Response[dict[str, Any]]:
+    if error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return _unexpected(_request, error)
+    detail = error.detail
+    if not detail or detail == HTTPStatus(error.status_code).phrase:
+        detail = f"{HTTPStatus(error.status_code).phrase.capitalize()}."
+    return _answer(error.status_code, detail, headers=error.headers)
+
+
+def _invalid(_request: _AnyRequest, error: ValidationException) -> Response[dict[str, Any]]:
+    extra = error.extra if isinstance(error.extra, list) else []
+    errors = [{"field": str(item.get("key", "")), "message": str(item["message"])} for item in extra]
+    return _answer(400, INVALID_BODY if errors else "The request is invalid.", errors)
+
+
+def _problem(_request: _AnyRequest, problem: Problem) -> Response[dict[str, Any]]:
+    return _answer(problem.status, problem.detail, problem.errors, problem.headers)
+
+
+def _unexpected(_request: _AnyRequest, error: Exception) -> Response[dict[str, Any]]:
+    _log.error("unhandled exception", exc_info=error)
+    return _answer(500, INTERNAL)
+
+
+HANDLERS: ExceptionHandlersMap = {
+    HTTPException: _http,
+    ValidationException: _invalid,
+    Problem: _problem,
+    Exception: _unexpected,
+}

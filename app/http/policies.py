@@ -1,0 +1,127 @@
+"""The policy API: what is active, and reload."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from litestar import Response, post, route
+from litestar.datastructures import State
+from litestar.enums import HttpMethod
+from litestar.openapi.datastructures import ResponseSpec
+
+from app.policy.fault import Fault
+from app.policy.live import LivePolicy
+from app.policy.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyFile:
+    """A file of the active policy."""
+
+    name: str
+    bytes: int
+    rules: int
+
+
+@dataclass(frozen=True, slots=True)
+class FaultView:
+    """A fault and how to mend it."""
+
+    code: str
+    file: str
+    line: int
+    column: int
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class LastFault:
+    """The last policy that was not taken; gone once a good one is."""
+
+    at: datetime
+    faults: list[FaultView]
+
+
+@dataclass(frozen=True, slots=True)
+class ActivePolicy:
+    """The policy that decides now."""
+
+    revision: str
+    since: datetime
+    rules: int
+    files: list[PolicyFile]
+    last_fault: LastFault | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeView:
+    """A row that came or went."""
+
+    kind: Literal["added", "removed"]
+    row: str
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadResult:
+    """What a reload did."""
+
+    revision: str
+    outcome: Literal["swapped", "unchanged"]
+    changed: list[ChangeView]
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadRefused:
+    """Why the files were not taken; `revision` is the policy that decides on."""
+
+    detail: str
+    revision: str
+    faults: list[FaultView]
+
+
+@route("/api/v1/policies", http_method=[HttpMethod.GET, HttpMethod.HEAD], summary="Show the policy", tags=["policies"])
+async def show_policy(state: State) -> ActivePolicy:
+    """The active revision, since when, from which files, and the last fault."""
+    live: LivePolicy = state.live
+    refused = live.refused
+    return ActivePolicy(
+        revision=live.active.revision,
+        since=live.since,
+        rules=len(live.active.policy.rules),
+        files=_files(live.active),
+        last_fault=LastFault(refused.at, _faults(refused.faults)) if refused else None,
+    )
+
+
+@post(
+    "/api/v1/policies/reload",
+    status_code=200,
+    summary="Reload the policy",
+    tags=["policies"],
+    responses={422: ResponseSpec(ReloadRefused, description="The files have faults; the old policy decides on")},
+)
+async def reload_policy(state: State) -> ReloadResult | Response[ReloadRefused]:
+    """Take the policy that the files now hold."""
+    live: LivePolicy = state.live
+    reload = await live.reload()
+    if reload.outcome == "refused":
+        detail = f"The policy has {len(reload.faults)} fault{'s' if len(reload.faults) > 1 else ''}."
+        return Response(ReloadRefused(detail, reload.revision, _faults(reload.faults)), status_code=422)
+    changed = [ChangeView(change.kind, change.row, change.place) for change in reload.changed]
+    return ReloadResult(reload.revision, reload.outcome, changed)
+
+
+def _files(snapshot: Snapshot) -> list[PolicyFile]:
+    source = snapshot.policy.source
+    counts = dict.fromkeys(source.files, 0)
+    for rule in snapshot.policy.rules:
+        counts[rule.file] += 1
+    return [PolicyFile(name, len(text.encode()), counts[name]) for name, text in source.files.items()]
+
+
+def _faults(faults: tuple[Fault, ...]) -> list[FaultView]:
+    return [FaultView(f.code, f.file, f.line, f.column, f.message, f.hint) for f in faults]

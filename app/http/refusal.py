@@ -1,0 +1,85 @@
+"""Refusals as bytes, prepared once: the contract's bodies and RFC 6750's challenges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import msgspec
+from litestar.enums import ScopeType
+from litestar.types import Receive, Scope, Send
+
+from app.identity.errors import HEADER_FAULTS, CannotVerify, Fault
+from app.identity.principal import is_fact
+
+FORBIDDEN = "Token is missing one or more required permissions."
+_JSON = (b"content-type", b"application/json")
+_NO_STORE = (b"cache-control", b"no-store")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A whole answer: status, headers and body."""
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+
+    async def send(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it; a WebSocket that is not yet open is refused with the same answer where the server can."""
+        if scope["type"] == ScopeType.WEBSOCKET:
+            await self._send_websocket(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
+        body = b"" if scope["method"] == "HEAD" else self.body
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+
+    async def _send_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()  # websocket.connect
+        if "websocket.http.response" not in (scope.get("extensions") or {}):
+            await send({"type": "websocket.close", "code": 1008, "reason": ""})
+            return
+        start = {"type": "websocket.http.response.start", "status": self.status, "headers": self.headers}
+        await send(start)  # type: ignore[arg-type]  # Litestar's types do not know this extension of ASGI
+        body = {"type": "websocket.http.response.body", "body": self.body, "more_body": False}
+        await send(body)  # type: ignore[arg-type]
+
+
+def refusal(status: int, detail: str, *headers: tuple[bytes, bytes]) -> Refusal:
+    """A refusal with the single key `detail`."""
+    body = msgspec.json.encode({"detail": detail})
+    return Refusal(status, (_JSON, _NO_STORE, (b"content-length", str(len(body)).encode()), *headers), body)
+
+
+def _challenge(**parameters: str) -> tuple[bytes, bytes]:
+    stated = ", ".join(f'{name}="{value}"' for name, value in parameters.items())
+    return (b"www-authenticate", f"Bearer {stated}".strip().encode())
+
+
+def _unauthenticated(fault: Fault) -> Refusal:
+    if fault is Fault.NOT_PROVIDED:  # RFC 6750 section 3.1: no error code where no credentials were tried
+        return refusal(401, fault.value, _challenge())
+    error = "invalid_request" if fault in HEADER_FAULTS else "invalid_token"
+    return refusal(401, fault.value, _challenge(error=error, error_description=fault.value))
+
+
+UNAUTHENTICATED = {fault: _unauthenticated(fault) for fault in Fault}
+
+
+def insufficient_scope(missing: tuple[str, ...]) -> tuple[bytes, bytes]:
+    """The challenge of a 403; `scope` is what was missing, where holding that would suffice."""
+    parameters = {"error": "insufficient_scope", "error_description": FORBIDDEN}
+    if missing and not any(is_fact(grant) for grant in missing):
+        parameters["scope"] = " ".join(missing)
+    return _challenge(**parameters)
+
+
+@lru_cache(maxsize=1024)
+def forbidden(missing: tuple[str, ...]) -> Refusal:
+    """The 403 for a principal that lacks these grants."""
+    return refusal(403, FORBIDDEN, insufficient_scope(missing))
+
+
+def unavailable(fault: CannotVerify) -> Refusal:
+    """The 503, with the whole seconds after which another try makes sense."""
+    return refusal(503, fault.detail, (b"retry-after", str(fault.retry_after).encode()))

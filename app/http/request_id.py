@@ -1,0 +1,70 @@
+"""A request id on every answer and log line, and one access line for each request.
+
+Plain ASGI around the whole application, so that answers which no handler made have one too.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+
+import structlog
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from app import logs
+
+HEADER = b"x-request-id"
+_ACCEPTED = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
+_log = structlog.stdlib.get_logger("access")
+
+
+def with_request_id(app: ASGIApp, access_log: bool) -> ASGIApp:
+    """Give each request the caller's own `X-Request-ID` when it is plain text, otherwise a new one."""
+
+    async def identified(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in (ScopeType.HTTP, ScopeType.WEBSOCKET):  # lifespan
+            await app(scope, receive, send)
+            return
+        request_id = _stated(scope) or secrets.token_hex(12).encode()
+        logs.request_id.set(request_id.decode())
+        started = time.perf_counter()
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] in ("http.response.start", "websocket.http.response.start"):
+                status = message["status"]
+                message["headers"] = [*message["headers"], (HEADER, request_id)]
+            elif message["type"] == "websocket.accept":
+                status = 101
+                message["headers"] = [*message["headers"], (HEADER, request_id)]
+            await send(message)
+
+        try:
+            await app(scope, receive, send_with_id)
+        finally:
+            if access_log:
+                _note(scope, status, (time.perf_counter() - started) * 1000)
+
+    return identified
+
+
+def _stated(scope: Scope) -> bytes | None:
+    found = [value for name, value in scope["headers"] if name == HEADER]
+    return found[0] if len(found) == 1 and _ACCEPTED.fullmatch(found[0]) else None
+
+
+def _note(scope: Scope, status: int, milliseconds: float) -> None:
+    """One line. The path is the raw one, percent-encoded, so that nothing a caller sends can forge a line."""
+    principal = scope.get("user")
+    _log.info(
+        "request",
+        method="WEBSOCKET" if scope["type"] == ScopeType.WEBSOCKET else scope["method"],
+        path=scope.get("raw_path", b"").decode("ascii", "backslashreplace"),
+        status=status,
+        milliseconds=round(milliseconds, 2),
+        subject=getattr(principal, "subject", None) or None,
+        key_id=getattr(principal, "key_id", None),
+    )

@@ -1,0 +1,46 @@
+"""The bearer token of a request, from its raw headers (RFC 6750 section 2.1, RFC 9110 section 11.6.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from app.identity.errors import Fault, Unauthenticated
+
+# In bytes. Servers let 100 KB through; no issuer makes a token of such a size.
+MAX_HEADER = 8192
+KEY_PREFIX = "grd_"
+_KEY_PREFIX = KEY_PREFIX.encode()
+
+
+def read_bearer(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """The token, in ASCII, unread. None when there is no Authorization header or another scheme.
+
+    `headers` are those of an ASGI scope. Raises Unauthenticated when the header is there twice, has no
+    token, has more than one part, is over 8 KB, or is not ASCII.
+    """
+    value: bytes | None = None
+    for name, content in headers:
+        # Servers send names in lower case; one that does not must not hide a second header.
+        if len(name) == 13 and name.lower() == b"authorization":
+            if value is not None:
+                raise Unauthenticated(Fault.SENT_TWICE)
+            value = content
+    if value is None:
+        return None
+    value = value.strip(b" \t")
+    if value[:6].lower() != b"bearer" or value[6:7] not in (b"", b" ", b"\t"):
+        return None
+    token = value[6:].lstrip(b" ")
+    if not token:
+        raise Unauthenticated(Fault.NO_CREDENTIALS)
+    if len(value) > MAX_HEADER:
+        raise Unauthenticated(_malformed(token))
+    if b" " in token or b"\t" in token:
+        raise Unauthenticated(Fault.SPACES)
+    if not token.isascii():
+        raise Unauthenticated(_malformed(token))
+    return token.decode("ascii")
+
+
+def _malformed(token: bytes) -> Fault:
+    return Fault.KEY_MALFORMED if token.startswith(_KEY_PREFIX) else Fault.TOKEN

@@ -1,0 +1,64 @@
+"""Structured logs on standard error: one line each, with the request id, never with a secret."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from contextvars import ContextVar
+from typing import Literal
+
+import msgspec
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+# The id of the request at hand; every line logged on its behalf carries it.
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+
+
+def configure(level: str, style: Literal["json", "console"]) -> None:
+    """Send our own lines and those of libraries the same way. `level` is a name such as `info`."""
+    shared: list[Processor] = [
+        _with_request_id,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    # Plain tracebacks: a pretty one prints local variables, and a token is one.
+    final: list[Processor] = (
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_json)]
+        if style == "json"
+        else [
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        ]
+    )
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *final],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    # Libraries whose every step is no news to an operator; httpx would log each key set fetch.
+    for name in ("httpx", "httpcore", "watchfiles", "aiosqlite", "sqlalchemy.engine", "alembic", "uvicorn.error"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # Casbin tells each policy that it loads, and each denial with all that was held.
+    logging.getLogger("casbin").setLevel(logging.CRITICAL)
+
+
+def _with_request_id(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    if known := request_id.get():
+        event["request_id"] = known
+    return event
+
+
+def _json(event: EventDict, **_options: object) -> str:
+    return msgspec.json.encode(event, enc_hook=str).decode()

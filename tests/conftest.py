@@ -1,0 +1,48 @@
+"""The world that tests live in: real issuers, and a real server that trusts one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.issuer import PARTY, LiveIssuer
+from tests.server import Server
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def issuer() -> Iterator[LiveIssuer]:
+    """The issuer that servers trust."""
+    with LiveIssuer() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def strangers() -> Iterator[LiveIssuer]:
+    """An issuer that nobody trusts."""
+    with LiveIssuer() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def server(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with the shipped policy, for tests that leave the policy alone."""
+    with _server(issuer, tmp_path_factory.mktemp("server")) as started:
+        yield started
+
+
+@pytest.fixture
+def own_server(issuer: LiveIssuer, tmp_path: Path) -> Iterator[Server]:
+    """A server of the test's own, to edit its policy, stop it or break it."""
+    with _server(issuer, tmp_path) as started:
+        yield started
+
+
+def _server(issuer: LiveIssuer, directory: Path) -> Server:
+    return Server(directory, jwks_url=issuer.jwks_url, issuer=issuer.url, authorized_parties=PARTY)

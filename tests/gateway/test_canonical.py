@@ -1,0 +1,102 @@
+"""One reading of a path: plain paths pass, what could be read two ways is refused."""
+
+from __future__ import annotations
+
+import random
+from urllib.parse import quote, unquote
+
+import pytest
+
+from app.gateway.canonical import MAX_PATH_BYTES, path_fault
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/healthz",
+        "/api/v1/teams",
+        "/api/v1/teams/",
+        "/api/v1/teams/7",
+        "/api/v1/video-assets/7/",
+        "/a.b/c..d/...",
+        "/@me/a:b/c,d/e=f/(g)/h!i/j*k/l+m/n&o/$p/'q'/r~s_t",
+        "/search/" + quote("São Paulo", safe=""),
+        "/search/%22quoted%22",
+        "/%E2%82%AC",
+    ],
+)
+def test_a_plain_path_is_accepted(path: str) -> None:
+    assert path_fault(path.encode()) is None
+
+
+AMBIGUOUS = {
+    "empty": "",
+    "no slash": "api",
+    "double slash": "/api//v1",
+    "leading double slash": "//api",
+    "trailing double slash": "/api//",
+    "dot": "/api/./v1",
+    "dot at the end": "/api/.",
+    "dot dot": "/api/../v1",
+    "dot dot at the end": "/api/..",
+    "encoded dot": "/api/%2e/v1",
+    "encoded dot dot": "/api/%2e%2e/v1",
+    "half encoded dot dot": "/api/.%2E/v1",
+    "encoded slash": "/api%2Fv1",
+    "encoded slash in lower case": "/api%2fv1",
+    "encoded backslash": "/api%5Cv1",
+    "backslash": "/api\\v1",
+    "double encoding": "/api/%252e%252e/v1",
+    "encoded per cent": "/api/%25",
+    "semicolon": "/api;jsessionid=1/v1",
+    "encoded semicolon": "/api%3Bx",
+    "encoded NUL": "/api/%00",
+    "NUL": "/api/\x00",
+    "encoded line feed": "/api/%0a",
+    "encoded tab": "/api/%09",
+    "encoded delete": "/api/%7F",
+    "C1 control": "/api/%C2%85",
+    "space": "/api/v 1",
+    "encoded space": "/api/v%201x\n",
+    "trailing line feed": "/api/v1\n",
+    "encoded question mark": "/api%3Fx",
+    "encoded hash": "/api%23x",
+    "hash": "/api#x",
+    "question mark": "/api?x",
+    "encoded letter": "/%61pi",
+    "encoded digit": "/api/%37",
+    "encoded tilde": "/%7Euser",
+    "lone per cent": "/api/%",
+    "short escape": "/api/%2",
+    "bad escape": "/api/%zz",
+    "bad UTF-8": "/api/%ff",
+    "overlong UTF-8 slash": "/api/%c0%af",
+    "surrogate": "/api/%ed%a0%80",
+    "raw UTF-8": "/api/é",
+    "too long": "/" + "a" * MAX_PATH_BYTES,
+}
+
+
+@pytest.mark.parametrize("name", AMBIGUOUS)
+def test_an_ambiguous_path_is_refused(name: str) -> None:
+    assert path_fault(AMBIGUOUS[name].encode()) is not None
+
+
+def test_whatever_is_accepted_decodes_to_one_reading() -> None:
+    """Seeded noise: an accepted path has the same segments before and after decoding, and survives encoding again."""
+    seeded = random.Random(20)
+    plain = ["a", "7", "/", "~", "%C3%A9", "%22"]
+    pieces = [*plain, "//", ".", "..", "%2e", "%2F", "%41", ";", "\\", "%00", "%", "é", "%25"]
+    accepted = 0
+    for _ in range(20_000):
+        path = "/" + "".join(seeded.choices(pieces, k=seeded.randint(0, 6)))
+        if path_fault(path.encode()) is not None:
+            continue
+        accepted += 1
+        decoded = unquote(path, errors="strict")
+        assert decoded.count("/") == path.count("/")
+        assert not {".", ".."} & set(decoded.split("/"))
+        assert unquote(decoded) == decoded
+        assert "" not in decoded.split("/")[1:-1]
+    assert accepted > 500

@@ -1,0 +1,92 @@
+"""A real issuer under a test's control: it mints any token, and serves any key set over HTTP."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+
+import jwt
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from app.dev.issuer import JWKS_PATH, Issuer
+from tests.server import AUDIENCE
+
+PARTY = "https://app.griddy.example"
+_ABSENT = object()
+
+
+class LiveIssuer:
+    """Serves a key set and signs tokens. `answer` may be replaced to make the key set misbehave."""
+
+    def __init__(self) -> None:
+        self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self.kid = Issuer(self.key).kid
+        self.answer: Callable[[], tuple[int, bytes]] = lambda: (200, json.dumps(Issuer(self.key).jwks()).encode())
+        self.fetches = 0
+        issuer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                issuer.fetches += 1
+                status, body = issuer.answer()
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+                """Say nothing on standard error."""
+
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._http.server_port}"
+        self.jwks_url = self.url + JWKS_PATH
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._http.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.shutdown()
+        self._http.server_close()
+
+    def rotate(self) -> None:
+        """Sign with a new key, and publish that alone."""
+        self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self.kid = Issuer(self.key).kid
+
+    def token(self, *, permissions: Any = _ABSENT, algorithm: str = "RS256", kid: Any = _ABSENT, **claims: Any) -> str:
+        """A good token, but for what is given; a claim of None is left out."""
+        now = int(time.time())
+        payload: dict[str, Any] = {
+            "iss": self.url,
+            "aud": AUDIENCE,
+            "sub": "user_test",
+            "iat": now,
+            "exp": now + 300,
+            "azp": PARTY,
+            **claims,
+        }
+        payload = {name: value for name, value in payload.items() if value is not None}
+        if permissions is not _ABSENT:
+            payload["permissions"] = permissions
+        headers = {"kid": self.kid if kid is _ABSENT else kid}
+        return jwt.encode(payload, self._signing_key(algorithm), algorithm=algorithm, headers=headers)
+
+    def _signing_key(self, algorithm: str) -> Any:
+        if algorithm == "none":
+            return None
+        if algorithm.startswith("HS"):
+            # The classic confusion: the public key as the secret of an HMAC.
+            return self.key.public_key().public_bytes(
+                serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+            )
+        return self.key

@@ -1,0 +1,135 @@
+"""A real server process, with its own policy directory, database and log."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+ROOT = Path(__file__).parent.parent
+AUTHZ = Path(sys.executable).parent / "authz"
+AUDIENCE = "griddy-api"
+START_SECONDS = 30.0
+
+
+class Server:
+    """`authz serve`, or another command that logs `listening`, on a free port."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        jwks_url: str,
+        issuer: str,
+        command: tuple[str, ...] = (str(AUTHZ), "serve", "--port", "0"),
+        policies: Path | None = None,
+        **settings: str,
+    ) -> None:
+        self.directory = directory
+        self.policy_dir = directory / "policies"
+        if not self.policy_dir.exists():
+            shutil.copytree(policies or ROOT / "policies", self.policy_dir)
+        self.env: dict[str, str] = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("AUTHZ_")},
+            "AUTHZ_DATABASE_URL": f"sqlite:///{directory / 'authz.db'}",
+            "AUTHZ_POLICY_DIR": str(self.policy_dir),
+            "AUTHZ_JWKS_URL": jwks_url,
+            "AUTHZ_ISSUER": issuer,
+            "AUTHZ_AUDIENCE": AUDIENCE,
+            **{f"AUTHZ_{name.upper()}": value for name, value in settings.items()},
+        }
+        self._command = command
+        self.lines: list[str] = []
+        self.process: subprocess.Popen[str] | None = None
+        self.url = ""
+
+    def start(self) -> Self:
+        """Prepare the database, start, and wait until it listens. Raises RuntimeError with its log when it does not."""
+        subprocess.run([AUTHZ, "db", "upgrade"], env=self.env, cwd=self.directory, check=True, capture_output=True)
+        self.process = subprocess.Popen(
+            self._command,
+            env=self.env,
+            cwd=self.directory,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        threading.Thread(target=self._read, daemon=True).start()
+        line = self.wait_for_log(lambda entry: entry.get("event") == "listening", START_SECONDS)
+        self.url = str(line["url"])
+        return self
+
+    def _read(self) -> None:
+        assert self.process
+        assert self.process.stderr
+        for line in self.process.stderr:
+            self.lines.append(line.rstrip("\n"))
+
+    @property
+    def log(self) -> list[dict[str, Any]]:
+        """The log so far; a line that is not JSON is under `raw`."""
+        return [json.loads(line) if line.startswith("{") else {"raw": line} for line in list(self.lines)]
+
+    def wait_for_log(self, wanted: Callable[[Mapping[str, Any]], bool], seconds: float = 10.0) -> dict[str, Any]:
+        """The first log line that fits. Raises RuntimeError with the log when none comes in time."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            for entry in self.log:
+                if wanted(entry):
+                    return entry
+            if self.process and self.process.poll() is not None:
+                break
+            time.sleep(0.02)
+        raise RuntimeError("the server did not say so:\n" + "\n".join(self.lines))
+
+    def client(self, token: str | None = None) -> httpx.Client:
+        """A client of this server, with a bearer token if one is given."""
+        headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=20)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the process."""
+        assert self.process
+        self.process.send_signal(number)
+
+    def stop(self) -> int:
+        """End it as an operator would, and return its exit code."""
+        if self.process is None:
+            return 0
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            return self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def eventually(check: Callable[[], bool], seconds: float = 5.0) -> bool:
+    """Whether a check comes true within a time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if check():
+            return True
+        time.sleep(0.02)
+    return check()
