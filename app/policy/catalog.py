@@ -12,6 +12,9 @@ from app.policy.fault import Fault
 from app.policy.source import Source
 
 FILE = "permissions.toml"
+# TOML's parser is quadratic in the parts of a key; this keeps the worst file at a few seconds.
+MAX_CHARACTERS = 256 * 1024
+
 _NAME = re.compile(r"[a-z][a-z0-9_-]*:[a-z][a-z0-9_-]*")
 _RESERVED = frozenset({"auth", "env", "user", "key", "role"})
 _KEYS = {"title": str, "grants": str, "deprecated": bool}
@@ -30,43 +33,41 @@ class Permission:
 def load(source: Source, faults: list[Fault]) -> Mapping[str, Permission]:
     """The catalogue by name; what is wrong with it goes to `faults`."""
     text = source.files[FILE]
+    if len(text) > MAX_CHARACTERS:
+        faults.append(Fault("toml", FILE, 0, 0, f"it has {len(text)} characters, where {MAX_CHARACTERS} are the most"))
+        return {}
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        place = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
-        line, column = (int(place[1]), int(place[2])) if place else (text.count("\n"), 1)
-        message = str(error).split(" (at ", maxsplit=1)[0].lower()
-        faults.append(Fault("toml", FILE, line, column, f"not TOML: {message}", text=source.line(FILE, line)))
+    except (ValueError, RecursionError) as error:
+        faults.append(_not_toml(source, error))
         return {}
     catalog: dict[str, Permission] = {}
     for name, entry in document.items():
         if fault := _entry_fault(name, entry):
-            message, hint, word = fault
-            faults.append(_at(source, name, word, message, hint))
+            faults.append(_at(source, name, *fault))
         else:
             catalog[name] = Permission(name, **entry)
     if not document:
-        faults.append(Fault("catalog", FILE, 1, 1, "the catalogue names no permission", _example("catalog:read")))
+        hint = _example("catalog:read")
+        faults.append(_fault(source, text.count("\n"), 1, "the catalogue names no permission", hint))
     return MappingProxyType(catalog)
 
 
 def _entry_fault(name: str, entry: object) -> tuple[str, str, str] | None:
+    """What is wrong with an entry: message, hint, and the word at fault."""
     if not _NAME.fullmatch(name):
         return f"`{name}` is no permission", "a permission is `<resource>:<verb>` in lower case", name
     if name.split(":", maxsplit=1)[0] in _RESERVED:
-        return (
-            f"`{name}` is reserved for facts that only the server states",
-            "choose another resource name",
-            name,
-        )
+        return f"`{name}` is reserved for facts that only the server states", "choose another resource name", name
     if not isinstance(entry, dict):
         return f"`{name}` is not a table", _example(name), name
     for key, value in entry.items():
         if key not in _KEYS:
             return f"`{key}` is not known here", f"known are {', '.join(_KEYS)}", key
-        if type(value) is not _KEYS[key] or value == "":
-            kind = "true or false" if _KEYS[key] is bool else "a text"
-            return f"`{key}` must be {kind}", _example(name), key
+        if type(value) is not _KEYS[key]:
+            return f"`{key}` must be {'true or false' if _KEYS[key] is bool else 'a text'}", _example(name), key
+        if isinstance(value, str) and not (value.strip() and value.isprintable()):
+            return f"`{key}` must be one line of text that can be seen", _example(name), key
     for key in ("title", "grants"):
         if key not in entry:
             return f"`{name}` has no `{key}`", _example(name), name
@@ -77,10 +78,50 @@ def _example(name: str) -> str:
     return f'write ["{name}"], then title = "…" and grants = "…" below it'
 
 
-def _at(source: Source, name: str, word: str, message: str, hint: str) -> Fault:
+def _not_toml(source: Source, error: ValueError | RecursionError) -> Fault:
+    if isinstance(error, tomllib.TOMLDecodeError):
+        message = str(error).split(" (at ", maxsplit=1)[0]
+        place = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
+        line, column = (int(place[1]), int(place[2])) if place else (source.files[FILE].count("\n"), 1)
+        return _fault(source, line, column, f"not TOML: {message[:1].lower()}{message[1:]}", code="toml")
+    what = "it is nested too deep" if isinstance(error, RecursionError) else "a number is too long"
+    return _fault(source, _line_of(source.files[FILE], type(error)), 1, f"not TOML: {what}", code="toml")
+
+
+def _line_of(text: str, kind: type[Exception]) -> int:
+    """The line that makes the parser raise what has no place: the last of the shortest beginning that still does."""
+    lines = text.split("\n")
+    low, high = 1, len(lines)
+    while low < high:
+        middle = (low + high) // 2
+        try:
+            tomllib.loads("\n".join(lines[:middle]))
+        except tomllib.TOMLDecodeError:
+            low = middle + 1
+        except kind:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def _at(source: Source, name: str, message: str, hint: str, word: str) -> Fault:
+    """A fault at a word of an entry. TOML's parser keeps no places: look for the entry, then for the word below it."""
     lines = source.files[FILE].split("\n")
-    # TOML's parser keeps no places: look for the entry, then for the word below it.
-    entry = next((n for n, line in enumerate(lines) if line.lstrip().startswith("[") and name in line), 0)
-    number = next((n for n, line in enumerate(lines[entry:], entry) if word in line), entry)
-    column = lines[number].find(word) + 1
-    return Fault("catalog", FILE, number + 1, max(column, 1), message, hint, max(len(word), 1), lines[number])
+    entry = _find(lines, rf"""\s*\[\s*["']?{re.escape(name)}\b""", 0)
+    number = _find(lines, rf"""\s*\[?\s*["']?{re.escape(word)}\b""", entry or 0)
+    if number is None:  # spelt with escapes, or in one line with others
+        number = entry if entry is not None else next((n for n, line in enumerate(lines) if word in line), 0)
+    column = max(lines[number].find(word), 0) + 1
+    return _fault(source, number + 1, column, message, hint, length=max(len(word), 1))
+
+
+def _find(lines: list[str], pattern: str, start: int) -> int | None:
+    wanted = re.compile(pattern)
+    return next((n for n, line in enumerate(lines[start:], start) if wanted.match(line)), None)
+
+
+def _fault(
+    source: Source, line: int, column: int, message: str, hint: str = "", *, code: str = "catalog", length: int = 1
+) -> Fault:
+    return Fault(code, FILE, line, column, message, hint, length, source.line(FILE, line))

@@ -2,107 +2,169 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import islice
+from collections.abc import Iterator
+from itertools import islice, product
 
-from app.identity.principal import ANYONE
+from app.identity.principal import ANYONE, is_fact
+from app.policy.condition import NO_CONTEXT, ConditionError
 from app.policy.fault import Fault, did_you_mean
+from app.policy.grants import excludes
 from app.policy.load import Policy
-from app.policy.routes import Route, RouteTable
+from app.policy.routes import Route
 from app.policy.rule import Rule
 from app.policy.snapshot import Snapshot
 from app.policy.source import END
 
 MAX_FAULTS = 100
+MAX_WAYS = 1000
 
 # Whoever may do this can mend a policy; a policy under which nobody may is a lock-out.
 RELOAD = Route("/api/v1/policies/reload", "POST")
+_CALLERS = (
+    frozenset({ANYONE, "auth:jwt"}),
+    frozenset({ANYONE, "auth:api_key", "env:live"}),
+    frozenset({ANYONE, "auth:api_key", "env:test"}),
+)
 
 
-def check(policy: Policy, table: RouteTable) -> list[Fault]:
+def check(snapshot: Snapshot) -> list[Fault]:
     """The faults between a policy and a route table, the first MAX_FAULTS of each kind."""
     return [
-        *islice(_dead_rows(policy, table), MAX_FAULTS),
-        *islice(_unruled_routes(policy, table), MAX_FAULTS),
+        *islice(_dead_rows(snapshot), MAX_FAULTS),
+        *islice(_unheld_rows(snapshot.policy), MAX_FAULTS),
+        *islice(_unruled_routes(snapshot), MAX_FAULTS),
+        *islice(_idle_denies(snapshot), MAX_FAULTS),
+        *_lockout(snapshot),
     ]
 
 
-def check_lockout(snapshot: Snapshot) -> list[Fault]:
-    """A fault when nobody could reload this policy; none for an application that cannot reload at all."""
-    if RELOAD not in snapshot.table:
-        return []
-    rules = snapshot.rules_for(RELOAD.template, RELOAD.method)
-    if any(_opens(snapshot, rule) for rule in rules if rule.effect == "allow"):
-        return []
-    example = f"p, policies:write, {RELOAD.template}, {RELOAD.method}, allow"
-    message = "under this policy nobody could reload the policy"
-    if denies := [rule for rule in rules if rule.effect == "deny"]:
-        return [
-            _at(policy_row, snapshot.policy, "lock-out", message, "make this deny narrower") for policy_row in denies
-        ]
-    return [_missing(snapshot.policy, RELOAD.template, "lock-out", message, f"add `{example}`")]
-
-
-def _opens(snapshot: Snapshot, allow: Rule) -> bool:
-    """Whether someone who holds just what a rule needs would get through, granted its own condition."""
-    for method in ("auth:jwt", "auth:api_key"):
-        held = snapshot.effective({*allow.needs, ANYONE, method})
-        rivals = {grant for grant in held if grant.startswith("auth:")}
-        if rivals != {method}:
-            continue
-        denies = (rule for rule in snapshot.rules_for(RELOAD.template, RELOAD.method) if rule.effect == "deny")
-        if not any(rule.needs <= held and rule.condition is None for rule in denies):
-            return True
-    return False
-
-
-def _dead_rows(policy: Policy, table: RouteTable) -> Iterable[Fault]:
-    matched: dict[str, tuple[str, ...]] = {}
+def _dead_rows(snapshot: Snapshot) -> Iterator[Fault]:
+    """Rows that no route can match: a deny of that kind closes nothing."""
+    policy, table = snapshot.policy, snapshot.table
+    alive = {(rule.resource, action) for (_, action), rules in snapshot.index.items() for rule in rules}
     for rule in policy.rules:
-        if not rule.is_route:
+        dead = [action for action in rule.actions if (rule.resource, action) not in alive]
+        if not dead:
             continue
-        if rule.resource not in matched:
-            matched[rule.resource] = table.match(rule.resource)
-        templates = matched[rule.resource]
+        templates = table.match(rule.resource)
         if not templates:
-            near = did_you_mean(rule.resource, table.templates)
-            hint = (
-                near
-                or "`authz policy routes` lists the routes; rules name templates, such as `/api/v1/teams/{team_id}`"
+            hint = did_you_mean(rule.resource, table.templates) or (
+                "`authz policy routes` lists the routes; rules name templates, such as `/api/v1/teams/{team_id}`"
             )
             yield _at(rule, policy, "dead-row", f"no route matches `{rule.resource}`", hint, word=rule.resource)
             continue
         methods = {method for template in templates for method in table.methods(template)}
-        for action in rule.actions:
-            if action not in methods:
-                message = f"no route that matches `{rule.resource}` has the method {action}"
-                hint = f"they have {', '.join(sorted(methods))}"
-                yield _at(rule, policy, "dead-action", message, hint, word=action)
+        for action in dead:
+            message = f"no route that matches `{rule.resource}` has the method {action}"
+            hint = f"they have {', '.join(sorted(methods))}"
+            yield _at(rule, policy, "dead-action", message, hint, word=action)
 
 
-def _unruled_routes(policy: Policy, table: RouteTable) -> Iterable[Fault]:
-    ruled = {
-        (template, action)
-        for pattern, action in {
-            (rule.resource, action) for rule in policy.rules if rule.is_route for action in rule.actions
-        }
-        for template in table.match(pattern)
-    }
-    for template in table.templates:
-        methods = [method for method in table.methods(template) if (template, method) not in ruled]
+def _unheld_rows(policy: Policy) -> Iterator[Fault]:
+    """Rows that no caller can hold enough for: a misspelt role in a deny would open what it closes."""
+    roles = {grant for row in policy.memberships for grant in (row.member, row.grant) if grant.startswith("role:")}
+    fine: set[frozenset[str]] = set()
+    for rule in policy.rules:
+        if rule.needs in fine:
+            continue
+        for grant in sorted(rule.needs):
+            if grant.startswith("role:") and grant not in roles:
+                hint = did_you_mean(grant, roles) or f"write a `g` row about it, such as `g, user:user_2abc, {grant}`"
+                yield _at(rule, policy, "unknown-role", f"no `g` row knows `{grant}`", hint, word=grant)
+                break
+            if excludes(rule.needs - {grant}, grant):
+                message = f"nobody can hold `{grant}` together with the other facts of this row"
+                hint = "write a row for each; rows are alternatives"
+                yield _at(rule, policy, "never-held", message, hint, word=grant)
+                break
+        else:
+            fine.add(rule.needs)
+
+
+def _unruled_routes(snapshot: Snapshot) -> Iterator[Fault]:
+    """Routes that no row mentions: whether they are open must be somebody's decision."""
+    for template in snapshot.table.templates:
+        methods = [method for method in snapshot.table.methods(template) if (template, method) not in snapshot.index]
         if methods:
             row = f"p, <grants>, {template}, {'|'.join(methods)}, allow"
             message = f"no row speaks of {', '.join(methods)} {template}"
-            yield _missing(policy, template, "unruled-route", message, f"add `{row}`")
+            yield _missing(snapshot.policy, template, "unruled-route", message, f"add `{row}`")
+
+
+def _idle_denies(snapshot: Snapshot) -> Iterator[Fault]:
+    """Denies of things that nothing allows: for lack of a table of things, this is how a misspelt one shows."""
+    allowed = {key for key, rules in snapshot.index.items() if any(rule.effect == "allow" for rule in rules)}
+    kinds = {(resource.partition(":")[0], action) for resource, action in allowed}
+    for rule in snapshot.policy.rules:
+        if rule.is_route or rule.effect == "allow":
+            continue
+        for action in rule.actions:
+            if (rule.resource, action) not in allowed and (rule.resource, action) not in kinds:
+                message = f"no row allows `{action}` on `{rule.resource}`, so this deny closes nothing"
+                hint = did_you_mean(rule.resource, {resource for resource, _ in allowed if resource[0] != "/"})
+                hint = hint or "delete it, or mend its spelling"
+                yield _at(rule, snapshot.policy, "idle-deny", message, hint, word=action)
+
+
+def _lockout(snapshot: Snapshot) -> list[Fault]:
+    """A fault when nobody could reload this policy; none for an application that cannot reload at all."""
+    if RELOAD not in snapshot.table:
+        return []
+    rules = snapshot.rules_for(RELOAD.template, RELOAD.method)
+    allows = [rule for rule in rules if rule.effect == "allow" and _always(rule) is not False]
+    denies = [rule for rule in rules if rule.effect == "deny"]
+    certain = [rule.needs for rule in denies if _always(rule)]
+    if any(not any(needs <= held for needs in certain) for allow in allows for held in _holders(snapshot, allow.needs)):
+        return []
+    message = "under this policy nobody could reload the policy"
+    if allows and denies:
+        return [_at(rule, snapshot.policy, "lock-out", message, "make this deny narrower") for rule in denies]
+    hint = f"add `p, policies:write, {RELOAD.template}, {RELOAD.method}, allow`"
+    return [_missing(snapshot.policy, RELOAD.template, "lock-out", message, hint)]
+
+
+def _holders(snapshot: Snapshot, needs: frozenset[str]) -> Iterator[frozenset[str]]:
+    """What callers of each kind hold who state just enough for some needs; a role is never stated."""
+    stated = frozenset(grant for grant in needs if not grant.startswith("role:"))
+    sources = [_sources(snapshot, role) for role in sorted(needs - stated)]
+    for caller in _CALLERS:
+        for chosen in islice(product(*sources), MAX_WAYS):
+            held = stated.union(caller, chosen)
+            if not any(excludes(held, fact) for fact in held if is_fact(fact)):
+                yield snapshot.effective(held)
+
+
+def _sources(snapshot: Snapshot, role: str) -> list[str]:
+    """The grants that can be stated and lead to a role."""
+    members: dict[str, list[str]] = {}
+    for row in snapshot.policy.memberships:
+        members.setdefault(row.grant, []).append(row.member)
+    found = {role: None}
+    todo = [role]
+    while todo:
+        for member in members.get(todo.pop(), ()):
+            if member not in found:
+                found[member] = None
+                todo.append(member)
+    return [grant for grant in found if not grant.startswith("role:")]
+
+
+def _always(rule: Rule) -> bool | None:
+    """Whether a rule applies to whoever holds what it needs; None when that is up to the request."""
+    if rule.condition is None:
+        return True
+    try:
+        return rule.condition.met(NO_CONTEXT)
+    except ConditionError:
+        return None if rule.condition.reads else rule.effect == "deny"
 
 
 def _missing(policy: Policy, template: str, code: str, message: str, hint: str) -> Fault:
     """A fault of what is not there, placed at the end of the file that speaks of the nearest resources."""
     files = [file for file in policy.source.files if file.endswith(".csv")]
     shared = dict.fromkeys(files, 0)
-    for rule in policy.rules:
-        common = _shared_prefix(rule.resource, template)
-        shared[rule.file] = max(shared.get(rule.file, 0), common)
+    for file, resource in {(rule.file, rule.resource) for rule in policy.rules}:
+        shared[file] = max(shared[file], _shared_prefix(resource, template))
     file = max(files, key=lambda name: shared[name], default="policy.csv")
     line = policy.source.files.get(file, "").count("\n")
     return Fault(code, file, line, 1, message, hint, len(END), END)
@@ -115,8 +177,9 @@ def _shared_prefix(left: str, right: str) -> int:
 def _at(rule: Rule, policy: Policy, code: str, message: str, hint: str, *, word: str = "") -> Fault:
     text = policy.source.line(rule.file, rule.line)
     start = 0
-    if word:
+    if word and word not in rule.needs:
         # The word may also be part of the resource: look for it behind the cells that come before.
-        start = text.find(rule.resource) + (len(rule.resource) if word != rule.resource else 0)
-        start = max(text.find(word, start), 0)
+        start = text.find(rule.resource, text.find(",", text.find(",") + 1))
+        start += len(rule.resource) if word != rule.resource else 0
+    start = max(text.find(word, start), 0) if word else 0
     return Fault(code, rule.file, rule.line, start + 1, message, hint, len(word) or len(text), text)

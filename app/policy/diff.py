@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from app.policy import catalog
+from app.policy.catalog import Permission
 from app.policy.load import Policy
 
 
@@ -35,8 +36,12 @@ def _entries(policy: Policy) -> list[tuple[str, str]]:
     return [
         *((str(rule), rule.place) for rule in policy.rules),
         *((str(row), row.place) for row in policy.memberships),
-        *((f"permission {name}", catalog.FILE) for name in policy.catalog),
+        *((_permission(entry), catalog.FILE) for entry in policy.catalog.values()),
     ]
+
+
+def _permission(entry: Permission) -> str:
+    return f"permission {entry.name}: {entry.title}{' (deprecated)' if entry.deprecated else ''}. {entry.grants}"
 
 
 def _pick(entries: list[tuple[str, str]], wanted: Counter[str]) -> list[tuple[str, str]]:

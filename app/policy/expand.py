@@ -5,37 +5,81 @@ Afterwards a rule is found by equality alone; nothing matches a path while a req
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 
+from app.policy.fault import Fault, PolicyRefused
 from app.policy.routes import RouteTable
 from app.policy.rule import Rule
 
+MAX_EXPANDED = 1_000_000
+
 # (resource, action) → the rules that speak of it, in the order of the files.
-Index = Mapping[tuple[str, str], tuple[Rule, ...]]
+Key = tuple[str, str]
+Index = Mapping[Key, tuple[Rule, ...]]
 
 
 def expand(rules: Iterable[Rule], table: RouteTable) -> Index:
-    """Index the rules by each (resource, action) that they name."""
+    """Index the rules by each (resource, action) that they name. Raises PolicyRefused for more than MAX_EXPANDED."""
     rules = tuple(rules)
-    index: dict[tuple[str, str], list[Rule]] = {}
-    matched: dict[str, tuple[str, ...]] = {}
+    index: dict[Key, list[Rule]] = {}
     things = _things(rules)
+    reach: dict[tuple[str, tuple[str, ...]], tuple[Key, ...]] = {}
+    count = 0
     for rule in rules:
-        if rule.is_route:
-            templates = matched.get(rule.resource)
-            if templates is None:
-                templates = matched[rule.resource] = table.match(rule.resource)
-            for template in templates:
-                methods = table.methods(template)
-                for action in rule.actions:
-                    if action in methods:
-                        index.setdefault((template, action), []).append(rule)
-        else:
-            for thing in (rule.resource, *things.get(rule.resource, ())):
-                for action in rule.actions:
-                    index.setdefault((thing, action), []).append(rule)
+        named = (rule.resource, rule.actions)
+        keys = reach.get(named)
+        if keys is None:
+            keys = reach[named] = tuple(_keys(rule, table, things))
+        count += len(keys)
+        if count > MAX_EXPANDED:
+            message = f"with this row the policy has more than {MAX_EXPANDED} rows, expanded over all that they name"
+            hint = "say with fewer rows what holds for many resources"
+            raise PolicyRefused([Fault("too-wide", rule.file, rule.line, 1, message, hint, text=str(rule))])
+        for key in keys:
+            found = index.get(key)
+            if found is None:
+                index[key] = [rule]
+            else:
+                found.append(rule)
     return MappingProxyType({key: tuple(found) for key, found in index.items()})
+
+
+def key_of(resource: str, action: str, index: Index) -> Key | None:
+    """The key under which rules speak of an action on a resource; None when none does.
+
+    A thing that no row names is ruled as its type. A route is never anything but itself.
+    """
+    if (resource, action) in index:
+        return resource, action
+    kind, _, name = resource.partition(":")
+    if name and not resource.startswith("/") and (kind, action) in index:
+        return kind, action
+    return None
+
+
+def rows(index: Index) -> Iterator[tuple[str, str, str, str, str]]:
+    """The expanded rows in the columns of the model: needs, obj, act, eft, when.
+
+    `when` names the rule whose condition it is, as `file:line`; empty for none.
+    """
+    needs: dict[frozenset[str], str] = {}
+    for (resource, action), rules in index.items():
+        for rule in rules:
+            text = needs.get(rule.needs)
+            if text is None:
+                text = needs[rule.needs] = " ".join(sorted(rule.needs))
+            yield text, resource, action, rule.effect, rule.place if rule.condition is not None else ""
+
+
+def _keys(rule: Rule, table: RouteTable, things: Mapping[str, tuple[str, ...]]) -> Iterator[Key]:
+    if rule.is_route:
+        for template in table.match(rule.resource):
+            methods = table.methods(template)
+            yield from ((template, action) for action in rule.actions if action in methods)
+    else:
+        for thing in (rule.resource, *things.get(rule.resource, ())):
+            yield from ((thing, action) for action in rule.actions)
 
 
 def _things(rules: Iterable[Rule]) -> Mapping[str, tuple[str, ...]]:
@@ -45,14 +89,3 @@ def _things(rules: Iterable[Rule]) -> Mapping[str, tuple[str, ...]]:
         if not rule.is_route and ":" in rule.resource:
             things.setdefault(rule.resource.partition(":")[0], {})[rule.resource] = None
     return {kind: tuple(names) for kind, names in things.items()}
-
-
-def rows(index: Index) -> Iterable[tuple[str, str, str, str, str]]:
-    """The expanded rows in the columns of the model: needs, obj, act, eft, when.
-
-    `when` names the rule whose condition it is, as `file:line`; empty for none.
-    """
-    for (resource, action), rules in index.items():
-        for rule in rules:
-            when = rule.place if rule.condition else ""
-            yield " ".join(sorted(rule.needs)), resource, action, rule.effect, when

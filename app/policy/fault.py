@@ -6,6 +6,9 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+# Looking for the nearest of very many words would take longer than reading the policy.
+MAX_NEAR = 2000
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -44,9 +47,10 @@ class PolicyRefused(Exception):
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A hint that names the nearest known word, or nothing when none is near."""
-    names = list(known)
-    lower = {name.lower(): name for name in names}
+    lower = {name.lower(): name for name in known}
     if word.lower() in lower:
         return f"did you mean `{lower[word.lower()]}`?"
-    near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-    return f"did you mean `{near[0]}`?" if near else ""
+    if len(lower) > MAX_NEAR:
+        return ""
+    near = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.6)
+    return f"did you mean `{lower[near[0]]}`?" if near else ""

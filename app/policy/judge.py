@@ -2,51 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import ast
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from types import CodeType
 
 import casbin
 from casbin.model import FastModel
 from casbin.persist import Adapter
-from casbin.util.expression import SimpleEval
 
 from app.policy import model
-from app.policy.condition import Condition, ConditionError, Context
+from app.policy.condition import ConditionError, Context
 from app.policy.expand import Index, rows
 from app.policy.rule import Rule
 
 _OBJ, _ACT = 1, 2
 
 
+class Conditions:
+    """The conditions of one request, each evaluated once, so that all who ask get the same answer."""
+
+    __slots__ = ("_context", "_outcomes")
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._outcomes: dict[str, bool | ConditionError] = {}
+
+    def met(self, rule: Rule) -> bool:
+        """Whether the condition of a rule holds; a rule without one always does. Raises ConditionError."""
+        if rule.condition is None:
+            return True
+        outcome = self._outcomes.get(rule.place)
+        if outcome is None:
+            try:
+                outcome = rule.condition.met(self._context)
+            except ConditionError as error:
+                outcome = error
+            self._outcomes[rule.place] = outcome
+        if isinstance(outcome, ConditionError):
+            raise outcome
+        return outcome
+
+
 class Judge:
     """One policy's Casbin enforcer. It is not shared between threads: Casbin filters through its own state."""
 
     def __init__(self, index: Index) -> None:
-        self._needs: dict[str, frozenset[str]] = {}
-        self._conditions: dict[str, tuple[Condition, bool]] = {}
-        for found in index.values():
-            for rule in found:
-                if rule.condition:
-                    self._conditions[rule.place] = (rule.condition, rule.effect == "deny")
+        distinct = {rule.needs for found in index.values() for rule in found}
+        self._needs = {" ".join(sorted(needs)): needs for needs in distinct}
+        self._conditional = {
+            rule.place: rule for found in index.values() for rule in found if rule.condition is not None
+        }
         self._enforcer = _enforcer(rows(index), self._holds, self._met)
 
-    def allows(self, held: frozenset[str], resource: str, action: str, context: Context) -> bool:
+    def allows(self, held: frozenset[str], resource: str, action: str, conditions: Conditions) -> bool:
         """Casbin's verdict."""
-        return bool(self._enforcer.enforce(held, resource, action, context))
+        return bool(self._enforcer.enforce(held, resource, action, conditions))
 
     def _holds(self, held: frozenset[str], needs: str) -> bool:
-        wanted = self._needs.get(needs)
-        if wanted is None:
-            wanted = self._needs[needs] = frozenset(needs.split(" "))
-        return wanted <= held
+        return self._needs[needs] <= held
 
-    def _met(self, when: str, context: Context) -> bool:
+    def _met(self, when: str, conditions: Conditions) -> bool:
         if not when:
             return True
-        condition, is_deny = self._conditions[when]
+        rule = self._conditional[when]
         try:
-            return condition.met(context)
+            return conditions.met(rule)
         except ConditionError:
-            return is_deny  # an error never opens: the allow does not apply, the deny does
+            return rule.effect == "deny"  # an error never opens: the allow does not apply, the deny does
 
 
 class _Rows(Adapter):  # type: ignore[misc]  # Casbin is untyped
@@ -56,31 +79,60 @@ class _Rows(Adapter):  # type: ignore[misc]  # Casbin is untyped
         self._rows = checked
 
     def load_policy(self, model: FastModel) -> None:
-        policy = model.model["p"]["p"].policy
+        append = model.model["p"]["p"].policy.append
         for row in self._rows:
-            policy.append(row)
+            append(row)
+
+
+class _Matcher:
+    """Casbin's matcher as code. Interpreting its syntax tree would take most of the time of a decision."""
+
+    __slots__ = ("_functions",)
+
+    def __init__(self, functions: Mapping[str, object]) -> None:
+        self._functions = {**functions, "__builtins__": {}}
+
+    def eval(self, parameters: dict[str, object]) -> object:
+        return eval(_MATCHER, self._functions, parameters)  # noqa: S307  # a constant of ours, never a policy's text
 
 
 class _Enforcer(casbin.FastEnforcer):  # type: ignore[misc]  # Casbin is untyped
-    """A FastEnforcer that parses its matcher once; Casbin would parse it again for every request."""
+    """A FastEnforcer whose matcher is compiled once; Casbin would parse it again for every request."""
 
-    _expression: SimpleEval | None = None
+    _matcher: _Matcher | None = None
 
-    def _get_expression(self, expression: str, functions: Mapping[str, object] | None = None) -> SimpleEval:
-        if self._expression is None:
-            self._expression = super()._get_expression(expression, functions)
-        return self._expression
+    def _get_expression(self, _expression: str, functions: Mapping[str, object]) -> _Matcher:
+        if self._matcher is None:
+            self._matcher = _Matcher(functions)
+        return self._matcher
 
 
-def _enforcer(checked: Iterable[tuple[str, str, str, str, str]], holds: object, met: object) -> _Enforcer:
+def _model() -> FastModel:
     fast = FastModel([_OBJ, _ACT])
     fast.load_model_from_text(model.TEXT)
-    enforcer = _Enforcer(fast, _Rows(checked), cache_key_order=[_OBJ, _ACT])
+    return fast
+
+
+def _compile() -> CodeType:
+    """Casbin's own reading of the matcher, as code.
+
+    Done on import: on Python 3.11 parsing into a tree in two threads at once sporadically raises SystemError.
+    """
+    expression = casbin.Enforcer._get_expression(_model().model["m"]["m"].value)
+    return compile(ast.Expression(expression.ast_parsed_value), model.FILE, "eval")
+
+
+_MATCHER = _compile()
+
+
+def _enforcer(
+    checked: Iterable[tuple[str, str, str, str, str]],
+    holds: Callable[[frozenset[str], str], bool],
+    met: Callable[[str, Conditions], bool],
+) -> _Enforcer:
+    enforcer = _Enforcer(_model(), _Rows(checked), cache_key_order=[_OBJ, _ACT])
     enforcer.add_function("holds", holds)
     enforcer.add_function("met", met)
+    # Casbin would log what was held in every denial, should logging be configured anew: give it a dead logger.
+    enforcer.logger = logging.Logger("casbin", logging.CRITICAL + 1)
     return enforcer
-
-
-def matching(rules: Iterable[Rule], held: frozenset[str]) -> tuple[Rule, ...]:
-    """The rules whose grants are all held, whatever their conditions."""
-    return tuple(rule for rule in rules if rule.needs <= held)

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from app.policy.check import check, check_lockout
+from app.policy.check import check
 from app.policy.diff import Change, changes
 from app.policy.fault import Fault, PolicyRefused
 from app.policy.load import Policy, load
@@ -43,10 +43,8 @@ class Refusal:
 
 def build(policy: Policy, table: RouteTable) -> Snapshot:
     """Check a policy against a route table and build its snapshot. Raises PolicyRefused with every fault."""
-    if faults := check(policy, table):
-        raise PolicyRefused(faults)
     snapshot = Snapshot(policy, table)
-    if faults := check_lockout(snapshot):
+    if faults := check(snapshot):
         raise PolicyRefused(faults)
     return snapshot
 
@@ -68,22 +66,32 @@ class LivePolicy:
         self._announce.append(listener)
 
     async def reload(self) -> Reload:
-        """Take the policy that the files now hold, or say why not. Reading and building happen off the event loop."""
+        """Take the policy that the files now hold, or say why not. Reading and building happen off the event loop.
+
+        Raises ExceptionGroup when listeners fail; what they were told has happened all the same.
+        """
         async with self._one_at_a_time:
+            old = self.active
             try:
                 policy = await asyncio.to_thread(load, self.directory)
-                if policy.revision == self.active.revision:
+                if policy.revision == old.revision:
                     self.refused = None
-                    return Reload("unchanged", self.active.revision)
+                    return Reload("unchanged", old.revision)
                 snapshot = await asyncio.to_thread(build, policy, self.table)
             except PolicyRefused as refused:
                 self.refused = Refusal(datetime.now(UTC), refused.faults)
-                return self._tell(Reload("refused", self.active.revision, faults=refused.faults))
-            changed = changes(self.active.policy, policy)
+                return self._tell(Reload("refused", old.revision, faults=refused.faults))
+            changed = await asyncio.to_thread(changes, old.policy, policy)
             self.active, self.since, self.refused = snapshot, datetime.now(UTC), None
             return self._tell(Reload("swapped", snapshot.revision, changed=changed))
 
     def _tell(self, outcome: Reload) -> Reload:
+        failed: list[Exception] = []
         for listener in self._announce:
-            listener(outcome)
+            try:
+                listener(outcome)
+            except Exception as error:  # noqa: BLE001  # one deaf listener must not keep the news from the others
+                failed.append(error)
+        if failed:
+            raise ExceptionGroup(f"the reload was {outcome.outcome}, and listeners failed", failed)
         return outcome

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.policy import catalog, model, roles
+from app.policy import cases, catalog, model, roles
+from app.policy.cases import Case
 from app.policy.catalog import Permission
 from app.policy.fault import Fault, PolicyRefused
-from app.policy.roles import Closure
+from app.policy.roles import Roles
 from app.policy.rows import Rows
 from app.policy.rule import Membership, Rule
 from app.policy.source import Source, read
@@ -17,13 +18,14 @@ from app.policy.source import Source, read
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the files say: rules in the order of files and lines, memberships, and roles closed over them."""
+    """What the files say: rules in the order of files and lines, memberships, the roles that they make, and cases."""
 
     source: Source
     catalog: Mapping[str, Permission]
     rules: tuple[Rule, ...]
     memberships: tuple[Membership, ...]
-    closure: Closure
+    roles: Roles
+    cases: tuple[Case, ...] = ()
 
     @property
     def revision(self) -> str:
@@ -45,7 +47,8 @@ def parse(source: Source) -> Policy:
     for file, text in source.files.items():
         if file.endswith(".csv"):
             rows.parse(file, text)
-    closure = roles.close(rows.memberships, faults)
+    linked = roles.link(rows.memberships, faults)
+    tests = cases.load(source, permissions, faults)
     if faults:
         raise PolicyRefused(faults)
-    return Policy(source, permissions, tuple(rows.rules), tuple(rows.memberships), closure)
+    return Policy(source, permissions, tuple(rows.rules), tuple(rows.memberships), linked, tests)

@@ -1,50 +1,64 @@
-"""Roles: what `g` rows add to grants, closed once when the policy loads."""
+"""Roles: what `g` rows add to grants."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 
 from app.policy.fault import Fault
 from app.policy.rule import Membership
 
-Closure = Mapping[str, frozenset[str]]
+MAX_SHOWN = 8
+
+# Each member with what the rows give it directly. What that leads to is not stored: a chain of n roles
+# would take n² places.
+Roles = Mapping[str, frozenset[str]]
 
 
-def close(memberships: Iterable[Membership], faults: list[Fault]) -> Closure:
-    """Each member with all that it adds, itself left out. A circle of roles is a fault at the row that closes it."""
-    direct: dict[str, dict[str, Membership]] = {}
+def link(memberships: Iterable[Membership], faults: list[Fault]) -> Roles:
+    """The roles of a policy. A circle of roles is a fault at the row that closes it."""
+    rows: dict[str, dict[str, Membership]] = {}
     for row in memberships:
-        direct.setdefault(row.member, {}).setdefault(row.grant, row)
-    done: dict[str, frozenset[str]] = {}
-    for member in direct:
-        _close(member, direct, done, faults)
-    return MappingProxyType({member: grants for member, grants in done.items() if grants})
+        rows.setdefault(row.member, {}).setdefault(row.grant, row)
+    faults += _circles(rows)
+    return MappingProxyType({member: frozenset(grants) for member, grants in rows.items()})
 
 
-def _close(
-    start: str,
-    direct: Mapping[str, Mapping[str, Membership]],
-    done: dict[str, frozenset[str]],
-    faults: list[Fault],
-) -> None:
+def close(stated: Iterable[str], roles: Roles) -> frozenset[str]:
+    """The stated grants, and all that they lead to."""
+    held = set(stated)
+    todo = [grant for grant in held if grant in roles]
+    while todo:
+        added = roles[todo.pop()] - held
+        held |= added
+        todo += [grant for grant in added if grant in roles]
+    return frozenset(held)
+
+
+def _circles(rows: Mapping[str, Mapping[str, Membership]]) -> Iterator[Fault]:
     """Depth first without recursion: a long chain of roles must not exhaust the stack."""
-    path: dict[str, None] = {}
-    stack = [(start, iter(direct.get(start, {}).items()))]
-    path[start] = None
-    while stack:
-        member, edges = stack[-1]
-        for grant, row in edges:
-            if grant in path:
-                circle = " → ".join([*list(path)[list(path).index(grant) :], grant])
-                message = f"this row closes a circle: {circle}"
-                faults.append(Fault("circle", row.file, row.line, 1, message, "delete one row of it", text=str(row)))
-            elif grant not in done:
-                path[grant] = None
-                stack.append((grant, iter(direct.get(grant, {}).items())))
-                break
-        else:
-            grants = direct.get(member, {})
-            done[member] = frozenset(grants).union(*(done.get(grant, frozenset()) for grant in grants))
-            del path[member]
-            stack.pop()
+    done: set[str] = set()
+    for start in rows:
+        path: dict[str, Iterator[Membership]] = {}
+        at: str | None = start if start not in done else None
+        while at is not None:
+            edges = path.setdefault(at, iter(rows.get(at, {}).values()))
+            for row in edges:
+                if row.grant in path:
+                    yield _circle(row, list(path))
+                elif row.grant not in done:
+                    at = row.grant
+                    break
+            else:
+                done.add(at)
+                del path[at]
+                at = next(reversed(path), None)
+
+
+def _circle(row: Membership, path: list[str]) -> Fault:
+    names = [*path[path.index(row.grant) :], row.grant]
+    if len(names) > MAX_SHOWN:
+        names = [*names[: MAX_SHOWN - 2], "…", *names[-2:]]
+    text = str(row)
+    message = f"this row closes a circle: {' → '.join(names)}"
+    return Fault("circle", row.file, row.line, 1, message, "delete one row of it", len(text), text)

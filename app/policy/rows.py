@@ -6,25 +6,26 @@ row is understood whole or refused with its line and column.
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Mapping
 
 from app.policy.catalog import Permission
 from app.policy.condition import Condition, ConditionFault, compile_condition
 from app.policy.fault import Fault, did_you_mean
+from app.policy.grants import grant_hint, is_grant
 from app.policy.routes import METHODS, pattern_fault
-from app.policy.rule import Membership, Rule
+from app.policy.rule import Effect, Membership, Rule
+from app.policy.source import SHOWN
 
-MAX_LINE = 4000
 MAX_FAULTS_IN_FILE = 100
 EXAMPLE_P = "p, catalog:read, /api/v1/leagues/**, GET|HEAD, allow"
 EXAMPLE_G = "g, role:editor, catalog:write"
 
-_FACTS = ("anyone", "auth:jwt", "auth:api_key", "auth:anonymous", "env:live", "env:test")
-_OPEN_FACT = re.compile(r"(user:[^\s\"|]+)|(key:[1-9][0-9]{0,18})|(role:[a-z][a-z0-9_-]*)")
+_EFFECTS: Mapping[str, Effect] = {"allow": "allow", "deny": "deny"}
+_BLANKS = " \t"
 _THING = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*(:[^\s*{}\"|]+)?")
 _VERB = re.compile(r"[A-Za-z][A-Za-z0-9_.:-]*")
+_QUOTED = re.compile(r'"((?:[^"]|"")*)"')
 
 
 class Rows:
@@ -33,101 +34,30 @@ class Rows:
     def __init__(self, catalog: Mapping[str, Permission], faults: list[Fault]) -> None:
         self.rules: list[Rule] = []
         self.memberships: list[Membership] = []
-        self._catalog = catalog
-        self._faults = faults
+        self.catalog = catalog
+        self.faults = faults
         # Large policies repeat themselves: each distinct cell is checked once.
-        self._needs: dict[str, frozenset[str]] = {}
-        self._patterns: dict[str, tuple[str, str] | None] = {}
-        self._actions: dict[tuple[str, bool], tuple[str, ...]] = {}
+        self.known_needs: dict[str, frozenset[str]] = {}
+        self.known_actions: dict[tuple[str, bool], tuple[str, ...]] = {}
+        self.good_resources: set[str] = set()
 
     def parse(self, file: str, text: str) -> None:
         """Parse the text of one file."""
-        before = len(self._faults)
+        before = len(self.faults)
         for number, line in enumerate(text.split("\n"), 1):
-            if not line or line.startswith("#") or line.isspace():
+            if not line or line[0] == "#" or line.isspace():
                 continue
-            if len(self._faults) - before >= MAX_FAULTS_IN_FILE:
-                self._faults.append(Fault("too-many-faults", file, number, 1, "more faults follow; mend these first"))
+            if len(self.faults) - before >= MAX_FAULTS_IN_FILE:
+                message = "more faults may follow; mend these first"
+                self.faults.append(Fault("too-many-faults", file, number, 1, message, text=line[:SHOWN]))
                 return
             _Row(self, file, number, line).parse()
-
-    def needs(self, row: _Row, cell: str) -> frozenset[str] | None:
-        """The grants of a `needs` cell."""
-        if (known := self._needs.get(cell)) is not None:
-            return known
-        grants = cell.split(" ")
-        if "" in grants:
-            row.fault("needs", 1, "grants are parted by one space", "name at least one grant, `anyone` for all")
-            return None
-        faulty = [grant for grant in grants if not self._grant(row, 1, grant)]
-        if faulty:
-            return None
-        self._needs[cell] = frozenset(grants)
-        return self._needs[cell]
-
-    def _grant(self, row: _Row, cell: int, grant: str) -> bool:
-        if grant in self._catalog or grant in _FACTS or _OPEN_FACT.fullmatch(grant):
-            return True
-        if grant == "*" or grant.endswith(":*"):
-            hint = "there are no wildcards in grants: name each permission, or `anyone`"
-        else:
-            near = did_you_mean(grant, [*self._catalog, *_FACTS])
-            hint = near or "add it to permissions.toml, or see policies/README.md for the facts"
-        row.fault("unknown-grant", cell, f"`{grant}` is neither in the catalogue nor a fact", hint, word=grant)
-        return False
-
-    def resource(self, row: _Row, cell: str) -> bool:
-        """Whether a `resource` cell is well formed."""
-        if cell not in self._patterns:
-            if cell.startswith("/"):
-                self._patterns[cell] = pattern_fault(cell)
-            elif not _THING.fullmatch(cell):
-                hint = "a route starts with `/`; anything else is `type` or `type:id`"
-                self._patterns[cell] = (f"`{cell}` is no resource", hint)
-            else:
-                self._patterns[cell] = None
-        if wrong := self._patterns[cell]:
-            row.fault("resource", 2, *wrong)
-        return wrong is None
-
-    def actions(self, row: _Row, cell: str, is_route: bool) -> tuple[str, ...] | None:
-        """The actions of an `action` cell."""
-        if known := self._actions.get((cell, is_route)):
-            return known
-        actions = tuple(cell.split("|"))
-        for action in actions:
-            if is_route and action not in METHODS:
-                hint = did_you_mean(action, METHODS) or f"the methods are {', '.join(METHODS)}"
-                row.fault("unknown-action", 3, f"`{action}` is no method of a route", hint, word=action)
-                return None
-            if not _VERB.fullmatch(action):
-                row.fault(
-                    "unknown-action",
-                    3,
-                    f"`{action}` is no action",
-                    "write actions as `read|write`",
-                    word=action,
-                )
-                return None
-        if len(set(actions)) < len(actions):
-            row.fault("action-twice", 3, "an action stands here twice", "name each once")
-            return None
-        self._actions[cell, is_route] = actions
-        return actions
-
-    def membership(self, row: _Row, member: str, grant: str) -> None:
-        """A `g` row."""
-        if not (self._grant(row, 1, member) and self._grant(row, 2, grant)):
-            return
-        if grant not in self._catalog and not grant.startswith("role:"):
-            message = f"`{grant}` is a fact that only the server states; no row can add it"
-            row.fault("stated-fact", 2, message, "add a permission or a role")
-            return
-        self.memberships.append(Membership(row.file, row.number, member, grant))
 
 
 class _Row:
     """One line at hand, and how to point into it."""
+
+    __slots__ = ("_line", "_rows", "file", "number")
 
     def __init__(self, rows: Rows, file: str, number: int, line: str) -> None:
         self.file = file
@@ -136,9 +66,6 @@ class _Row:
         self._line = line
 
     def parse(self) -> None:
-        if len(self._line) > MAX_LINE:
-            self.fault("long-line", 0, f"the line has {len(self._line)} characters, where {MAX_LINE} are the most")
-            return
         cells = self._split()
         if cells is None:
             return
@@ -146,115 +73,157 @@ class _Row:
         if kind == "p" and len(cells) in (5, 6):
             self._rule(cells)
         elif kind == "g" and len(cells) == 3:
-            self._rows.membership(self, cells[1], cells[2])
+            self._membership(cells[1], cells[2])
         else:
             self._misfit(kind, len(cells))
 
+    def _split(self) -> list[str] | None:
+        """The cells, blanks around them left out. Only the sixth, a condition, may stand in quotes."""
+        line = self._line
+        cells = [cell.strip(_BLANKS) for cell in line.split(",")]
+        if '"' in line:
+            cells = [cell.strip(_BLANKS) for cell in line.split(",", 5)]
+            quoted = _QUOTED.fullmatch(cells[-1])
+            if len(cells) < 6 or line.index('"') < self._place(5)[0] - 1:
+                self._fault_at("quotes", line.index('"') + 1, 1, "only a condition stands in quotes", "delete them")
+                return None
+            if not quoted:
+                hint = 'put the whole condition in quotes, and write a quote inside it as `""`'
+                self._fault_at("quotes", line.index('"') + 1, 1, "the quotes do not fit", hint)
+                return None
+            cells[5] = quoted[1].replace('""', '"')
+        if "#" in line:
+            for index, cell in enumerate(cells[:5]):
+                if "#" in cell:
+                    word = cell[cell.index("#") :]
+                    hint = "put it on a line above that starts with `#`"
+                    self._fault("trailing-comment", index, "a comment stands on a line of its own", hint, word)
+                    return None
+        return cells
+
     def _misfit(self, kind: str, count: int) -> None:
-        if count == 1 and ";" in self._line:
-            self.fault("separator", 0, "the cells of a row are parted by commas", f"write `{EXAMPLE_P}`")
-        elif kind == "p":
+        if kind == "p":
             message = f"a `p` row has 4 cells after the `p`, or 5 with a condition; this one has {count - 1}"
-            self.fault("arity", min(count - 1, 6), message, f"write `{EXAMPLE_P}`")
+            hint = "put a condition with a comma in quotes" if count > 6 else f"write `{EXAMPLE_P}`"
+            self._fault("arity", min(count - 1, 6), message, hint)
         elif kind == "g":
             message = f"a `g` row has 2 cells after the `g`; this one has {count - 1}"
-            self.fault("arity", min(count - 1, 3), message, f"write `{EXAMPLE_G}`")
+            self._fault("arity", min(count - 1, 3), message, f"write `{EXAMPLE_G}`")
+        elif ";" in kind or "\t" in kind:
+            self._fault("separator", 0, "the cells of a row are parted by commas", f"write `{EXAMPLE_P}`")
         else:
-            self.fault("row-type", 0, f"a row starts with `p` or `g`, not with `{kind}`", did_you_mean(kind, "pg"))
+            hint = did_you_mean(kind, "pg") or f"write `{EXAMPLE_P}`"
+            self._fault("row-type", 0, f"a row starts with `p` or `g`, not with `{kind}`", hint)
 
     def _rule(self, cells: list[str]) -> None:
-        needs = self._rows.needs(self, cells[1])
-        resource = cells[2] if self._rows.resource(self, cells[2]) else None
-        actions = self._rows.actions(self, cells[3], cells[2].startswith("/"))
-        effect = cells[4]
-        if effect not in ("allow", "deny"):
-            hint = did_you_mean(effect, ("allow", "deny")) or "write `allow` or `deny`"
-            self.fault("effect", 4, f"the effect is `allow` or `deny`, not `{effect}`", hint)
-            return
+        before = len(self._rows.faults)
+        needs = self._rows.known_needs.get(cells[1]) or self._needs(cells[1])
+        resource = cells[2]
+        if resource not in self._rows.good_resources:
+            self._check_resource(resource)
+        is_route = resource.startswith("/")
+        actions = self._rows.known_actions.get((cells[3], is_route)) or self._actions(cells[3], is_route)
+        effect = _EFFECTS.get(cells[4])
+        if effect is None:
+            hint = did_you_mean(cells[4], _EFFECTS) or "write `allow` or `deny`"
+            self._fault("effect", 4, f"the effect is `allow` or `deny`, not `{cells[4]}`", hint)
         condition = self._condition(cells[5]) if len(cells) == 6 else None
-        if needs is None or resource is None or actions is None or (len(cells) == 6 and condition is None):
+        if len(self._rows.faults) > before or effect is None:
             return
-        self._rows.rules.append(
-            Rule(
-                file=self.file,
-                line=self.number,
-                needs=needs,
-                resource=resource,
-                actions=actions,
-                effect="allow" if effect == "allow" else "deny",
-                condition=condition,
-                order=len(self._rows.rules),
-            )
-        )
+        order = len(self._rows.rules)
+        self._rows.rules.append(Rule(self.file, self.number, needs, resource, actions, effect, condition, order))
+
+    def _membership(self, member: str, grant: str) -> None:
+        if not (self._check_grant(1, member) and self._check_grant(2, grant)):
+            return
+        if grant not in self._rows.catalog and not grant.startswith("role:"):
+            message = f"`{grant}` is a fact that only the server states; no row can add it"
+            self._fault("stated-fact", 2, message, "add a permission or a role")
+            return
+        self._rows.memberships.append(Membership(self.file, self.number, member, grant))
+
+    def _needs(self, cell: str) -> frozenset[str]:
+        grants = cell.split(" ")
+        if "" in grants:
+            self._fault("needs", 1, "grants are parted by one space", "name at least one grant, `anyone` for all")
+            return frozenset()
+        if not all([self._check_grant(1, grant) for grant in grants]):  # noqa: C419  # each, to report each
+            return frozenset()
+        found = frozenset(grants)
+        if len(found) < len(grants):
+            self._fault("needs", 1, "a grant stands here twice", "name each once")
+            return frozenset()
+        self._rows.known_needs[cell] = found
+        return found
+
+    def _check_grant(self, cell: int, grant: str) -> bool:
+        if is_grant(grant, self._rows.catalog):
+            return True
+        message = f"`{grant}` is neither in the catalogue nor a fact"
+        self._fault("unknown-grant", cell, message, grant_hint(grant, self._rows.catalog), grant)
+        return False
+
+    def _check_resource(self, cell: str) -> None:
+        wrong = None
+        if cell.startswith("/"):
+            wrong = pattern_fault(cell)
+        elif not _THING.fullmatch(cell):
+            wrong = (f"`{cell}` is no resource", "a route starts with `/`; anything else is `type` or `type:id`")
+        if wrong:
+            self._fault("resource", 2, *wrong)
+        else:
+            self._rows.good_resources.add(cell)
+
+    def _actions(self, cell: str, is_route: bool) -> tuple[str, ...]:
+        actions = tuple(cell.split("|"))
+        for action in actions:
+            if is_route and action not in METHODS:
+                hint = did_you_mean(action, METHODS) or f"the methods are {', '.join(METHODS)}"
+                self._fault("unknown-action", 3, f"`{action}` is no method of a route", hint, action)
+                return ()
+            if not _VERB.fullmatch(action):
+                self._fault("unknown-action", 3, f"`{action}` is no action", "write actions as `read|write`", action)
+                return ()
+        if len(set(actions)) < len(actions):
+            self._fault("action-twice", 3, "an action stands here twice", "name each once")
+            return ()
+        self._rows.known_actions[cell, is_route] = actions
+        return actions
 
     def _condition(self, text: str) -> Condition | None:
         compiled = compile_condition(text)
-        if isinstance(compiled, ConditionFault):
-            column, _ = self._place(5)
-            inside = text[: compiled.offset]
-            column += compiled.offset + inside.count('"')
-            self._add("condition", column, compiled.length, compiled.message, compiled.hint)
-            return None
-        return compiled
+        if isinstance(compiled, Condition):
+            return compiled
+        self._condition_fault(compiled, text)
+        return None
 
-    def _split(self) -> list[str] | None:
-        line = self._line
-        if '"' not in line:
-            cells = [cell.strip(" \t") for cell in line.split(",")]
-        else:
-            try:
-                cells = next(csv.reader([line], skipinitialspace=True, strict=True))
-            except csv.Error as error:
-                column = line.index('"') + 1
-                self._add(
-                    "quotes",
-                    column,
-                    1,
-                    f"the quotes do not fit: {error}",
-                    'write a quote inside quotes as `""`',
-                )
-                return None
-            cells = [cell if index == 5 else cell.strip(" \t") for index, cell in enumerate(cells)]
-            if len(cells) != 6 or line.index('"') < self._place(5)[0] - 2:
-                column = line.index('"') + 1
-                self._add("quotes", column, 1, "only a condition stands in quotes", "delete the quotes")
-                return None
-        for index, cell in enumerate(cells[:5]):
-            if "#" in cell:
-                self.fault(
-                    "trailing-comment",
-                    index,
-                    "a comment stands on a line of its own",
-                    "",
-                    word=cell[cell.index("#") :],
-                )
-                return None
-        return cells
+    def _condition_fault(self, fault: ConditionFault, text: str) -> None:
+        column, _ = self._place(5)
+        quoted = self._line[column - 1 : column] == '"'
+        before, within = text[: fault.offset], text[fault.offset :][: fault.length]
+        # In quotes, each quote of the condition takes two places.
+        column += fault.offset + quoted * (1 + before.count('"'))
+        self._fault_at("condition", column, fault.length + quoted * within.count('"'), fault.message, fault.hint)
 
     def _place(self, cell: int) -> tuple[int, int]:
         """Column and length of a cell; of the last one there is, if there are fewer."""
-        start, index, quoted = 0, 0, False
-        for position, character in enumerate(self._line):
-            if character == '"':
-                quoted = not quoted
-            elif character == "," and not quoted:
-                if index == cell:
-                    return self._trim(start, position)
-                start, index = position + 1, index + 1
-        return self._trim(start, len(self._line))
+        cells = self._line.split(",", 5) if '"' in self._line else self._line.split(",")
+        cell = min(cell, len(cells) - 1)
+        start = sum(len(before) + 1 for before in cells[:cell])
+        text = cells[cell]
+        return start + len(text) - len(text.lstrip(_BLANKS)) + 1, max(len(text.strip(_BLANKS)), 1)
 
-    def _trim(self, start: int, stop: int) -> tuple[int, int]:
-        cell = self._line[start:stop]
-        left = len(cell) - len(cell.lstrip(' \t"'))
-        return start + left + 1, max(len(cell.strip(' \t"')), 1)
-
-    def fault(self, code: str, cell: int, message: str, hint: str = "", word: str = "") -> None:
+    def _fault(self, code: str, cell: int, message: str, hint: str = "", word: str = "") -> None:
         """Note a fault at a cell of this row, or at a word within it."""
         column, length = self._place(cell)
-        if word and (offset := self._line.find(word, column - 1)) >= 0:
+        if word:
+            # The word as it was parted from its neighbours, not as a piece of one of them.
+            apart = re.compile(rf"(?<![^\s,|]){re.escape(word)}(?![^\s,|])")
+            found = apart.search(self._line, column - 1)
+            offset = found.start() if found else self._line.find(word, column - 1)
             column, length = offset + 1, len(word)
-        self._add(code, column, length, message, hint)
+        self._fault_at(code, column, length, message, hint)
 
-    def _add(self, code: str, column: int, length: int, message: str, hint: str) -> None:
-        text = self._line[: MAX_LINE // 10]
-        self._rows._faults.append(Fault(code, self.file, self.number, column, message, hint, length, text))
+    def _fault_at(self, code: str, column: int, length: int, message: str, hint: str) -> None:
+        text = self._line[:SHOWN]
+        self._rows.faults.append(Fault(code, self.file, self.number, column, message, hint, length, text))

@@ -4,39 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from app.identity.principal import is_fact
+import structlog
+
+from app.identity.principal import ANYONE, is_fact
+from app.policy import roles
 from app.policy.condition import NO_CONTEXT, ConditionError, Context
 from app.policy.decision import Decision, Reason
-from app.policy.expand import Index, expand
-from app.policy.judge import Judge, matching
+from app.policy.expand import Index, expand, key_of
+from app.policy.judge import Conditions, Judge
 from app.policy.load import Policy
-from app.policy.roles import Closure
 from app.policy.routes import RouteTable
 from app.policy.rule import Rule
 
-MAX_REMEMBERED = 50_000
+MAX_REMEMBERED = 50_000  # decisions
+MAX_GRANTS_REMEMBERED = 500  # in one principal; a larger one is classified anew each time
+MAX_BYTES_REMEMBERED = 64 * 1024 * 1024  # of principals, estimated
+
+_log = structlog.stdlib.get_logger("policy")
 
 
 class Snapshot:
-    """One revision of the policy over one route table. Nothing in it changes but what it remembers."""
+    """One revision of the policy over one route table. Nothing in it changes but what it remembers.
+
+    `disputes` counts the decisions that were denied because the engine and Casbin disagreed: any is a defect.
+    """
 
     def __init__(self, policy: Policy, table: RouteTable) -> None:
         self.policy = policy
         self.table = table
         self.revision = policy.revision
         self.index: Index = expand(policy.rules, table)
+        self.disputes = 0
         self._judge = Judge(self.index)
-        self._closure: Closure = policy.closure
         # A grant that no row names cannot change a verdict: without it, principals fall into few classes.
-        self._named = frozenset(grant for rule in policy.rules for grant in rule.needs)
+        self._named = frozenset(grant for needs in {rule.needs for rule in policy.rules} for grant in needs)
+        self._telling = self._named.union(policy.roles)
         self._classes: dict[frozenset[str], frozenset[str]] = {}
         self._interned: dict[frozenset[str], frozenset[str]] = {}
         self._memo: dict[tuple[str, str, frozenset[str]], Decision] = {}
+        self._bytes = 0
 
     def decide(self, held: frozenset[str], resource: str, action: str, context: Context = NO_CONTEXT) -> Decision:
         """Decide whether whoever states `held` may do `action` on `resource`. Pure; never raises for a caller's fault.
 
-        A verdict that no condition had a part in is remembered; one with a condition is made anew each time.
+        Everyone is `anyone`, stated or not. A verdict that no condition had a part in is remembered; one with a
+        condition is made anew each time.
         """
         grants = self._classes.get(held)
         if grants is None:
@@ -47,41 +59,70 @@ class Snapshot:
         return self._decide(grants, resource, action, context)
 
     def effective(self, held: Iterable[str]) -> frozenset[str]:
-        """The grants stated and all that `g` rows add to them."""
-        stated = frozenset(held)
-        return stated.union(*(self._closure[grant] for grant in stated if grant in self._closure))
+        """The grants stated, `anyone`, and all that `g` rows add to them. Unknown ones stay, and grant nothing."""
+        return roles.close((*held, ANYONE), self.policy.roles)
 
     def rules_for(self, resource: str, action: str) -> tuple[Rule, ...]:
         """The rules that speak of an action on a resource, in the order of the files."""
-        return self.index.get((resource, action), ())
+        key = key_of(resource, action, self.index)
+        return self.index[key] if key else ()
 
     def _classify(self, held: frozenset[str]) -> frozenset[str]:
-        grants = self.effective(held) & self._named
-        if len(self._classes) >= MAX_REMEMBERED:
-            self._classes.clear()
-            self._interned.clear()
+        """The grants that matter, one object for all who have the same; what is remembered of it is bounded."""
+        grants = self.effective(held & self._telling) & self._named
+        cost = 0 if grants in self._interned else 300 + 100 * len(grants)
+        remember = len(held) <= MAX_GRANTS_REMEMBERED
+        if remember:
+            cost += 300 + sum(100 + len(grant) for grant in held)
+        if self._bytes + cost > MAX_BYTES_REMEMBERED:
+            self._forget()
+        self._bytes += cost
         grants = self._interned.setdefault(grants, grants)
-        self._classes[held] = grants
+        if remember:
+            self._classes[held] = grants
         return grants
 
+    def _forget(self) -> None:
+        # All three at once: a remembered decision keeps its grants alive.
+        self._classes.clear()
+        self._interned.clear()
+        self._memo.clear()
+        self._bytes = 0
+
     def _decide(self, grants: frozenset[str], resource: str, action: str, context: Context) -> Decision:
-        rules = self.rules_for(resource, action)
-        if not rules:
+        key = key_of(resource, action, self.index)
+        if key is None:
             # Not remembered: a caller can name any number of resources.
             return Decision(False, Reason.UNRULED, self.revision)
-        found = matching(rules, grants)
-        decision = _attribute(rules, found, grants, context, self.revision)
-        if self._judge.allows(grants, resource, action, context) is not decision.allowed:
-            return Decision(False, Reason.DISPUTED, self.revision, decision.rule)
-        if not any(rule.condition for rule in found):
+        if key != (resource, action) and (remembered := self._memo.get((*key, grants))):
+            return remembered
+        rules = self.index[key]
+        found = tuple(rule for rule in rules if rule.needs <= grants)
+        conditions = Conditions(context)
+        decision = _attribute(rules, found, grants, conditions, self.revision)
+        if self._judge.allows(grants, *key, conditions) is not decision.allowed:
+            return self._dispute(grants, *key, decision)
+        if all(rule.condition is None for rule in found):
             if len(self._memo) >= MAX_REMEMBERED:
-                self._memo.clear()
-            self._memo[resource, action, grants] = decision
+                self._forget()
+            self._memo[*key, grants] = decision
         return decision
+
+    def _dispute(self, grants: frozenset[str], resource: str, action: str, decision: Decision) -> Decision:
+        self.disputes += 1
+        _log.error(
+            "the engine and Casbin disagree; denied",
+            resource=resource,
+            action=action,
+            grants=sorted(grants),
+            engine="allow" if decision else "deny",
+            revision=self.revision,
+        )
+        return Decision(False, Reason.DISPUTED, self.revision, decision.rule)
 
 
 def _attribute(
-    rules: tuple[Rule, ...], found: tuple[Rule, ...], grants: frozenset[str], context: Context, revision: str
+    rules: tuple[Rule, ...], found: tuple[Rule, ...], grants: frozenset[str], conditions: Conditions, revision: str
 ) -> Decision:
     """Which rule decides: the first deny that applies, else the first allow that does."""
     allow: Rule | None = None
@@ -90,7 +131,7 @@ def _attribute(
         if rule.effect == "allow" and allow:
             continue
         try:
-            applies = rule.condition is None or rule.condition.met(context)
+            applies = conditions.met(rule)
         except ConditionError:
             errors.append(rule)
             if rule.effect == "deny":
@@ -104,8 +145,9 @@ def _attribute(
         return Decision(True, Reason.ALLOWED, revision, allow, errors=tuple(errors))
     if errors:
         return Decision(False, Reason.CONDITION_ERROR, revision, errors[0], errors=tuple(errors))
-    if any(rule.effect == "allow" for rule in found):
-        return Decision(False, Reason.NOT_MET, revision, next(rule for rule in found if rule.effect == "allow"))
+    unmet = next((rule for rule in found if rule.effect == "allow"), None)
+    if unmet:
+        return Decision(False, Reason.NOT_MET, revision, unmet)
     nearest = nearest_rule(rules, grants)
     missing = tuple(sorted(nearest.needs - grants)) if nearest else ()
     return Decision(False, Reason.NOT_HELD, revision, None, missing)

@@ -9,7 +9,8 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -17,13 +18,19 @@ from types import MappingProxyType
 from app.policy.fault import Fault, PolicyRefused, did_you_mean
 
 MAX_FILE_BYTES = 16 * 1024 * 1024
+MAX_BYTES = 32 * 1024 * 1024
 MAX_FILES = 500
+MAX_LINE = 4000
+SHOWN = 400
 END = "# end"
 REQUIRED = ("model.conf", "permissions.toml")
 FOLDERS = {"": (".csv",), "tests": (".yaml",)}
 
-# Bytes that show one policy to a reader and another to the parser: controls, byte order marks, bidi marks.
-_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\u200b-\u200f\ufeff]")
+_LOOKS = 5
+_PAUSE_SECONDS = 0.02
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
+# Characters that are printable by their category and yet show nothing: fillers, joiners, variation selectors.
+_BLANK = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,37 +42,42 @@ class Source:
 
     def line(self, file: str, number: int) -> str:
         """The text of a line, counted from 1; empty where there is none."""
-        lines = self.files.get(file, "").split("\n")
+        lines = self.files.get(file, "").split("\n", number)
         return lines[number - 1] if 0 < number <= len(lines) else ""
 
 
 def read(directory: Path) -> Source:
-    """Read a policy directory. Raises PolicyRefused with each file that cannot be taken as it is."""
-    faults: list[Fault] = []
-    raw: dict[str, bytes] = {}
-    for name in _names(directory, faults):
-        try:
-            raw[name] = _read_file(directory / name)
-        except OSError as error:
-            faults.append(Fault("unreadable", name, 0, 0, f"cannot be read: {_why(error)}", _mend(error)))
-    if faults:
-        raise PolicyRefused(faults)
-    return from_bytes(raw)
+    """Read a policy directory. Raises PolicyRefused with each file that cannot be taken as it is.
+
+    The files are read until two looks at them agree: a mixture of an old and a new policy is neither, and may
+    open what both close.
+    """
+    before = _look(directory)
+    for _ in range(_LOOKS):
+        now = _look(directory)
+        if now == before:
+            return from_bytes(now)
+        before = now
+        time.sleep(_PAUSE_SECONDS)
+    message = "the files changed while they were read"
+    raise PolicyRefused([Fault("in-motion", ".", 0, 0, message, "reload once they are all written")])
 
 
 def from_bytes(raw: Mapping[str, bytes]) -> Source:
-    """A source from the bytes of its files. Raises PolicyRefused for text that is not plainly text."""
-    faults: list[Fault] = []
-    files: dict[str, str] = {}
-    for name, data in sorted(raw.items()):
-        text = _decode(name, data, faults)
-        if text is not None:
-            files[name] = text
+    """A source from the bytes of its files. Raises PolicyRefused for stray names and for what is no plain text."""
+    faults = [fault for name in raw if (fault := _name_fault(name))]
+    if len(raw) > MAX_FILES:
+        faults.append(Fault("too-many-files", ".", 0, 0, f"{len(raw)} files, where {MAX_FILES} are the most"))
+    if (total := sum(map(len, raw.values()))) > MAX_BYTES:
+        faults.append(Fault("too-large", ".", 0, 0, f"the files have {total} bytes, where {MAX_BYTES} are the most"))
     faults += [
         Fault("missing-file", name, 0, 0, "this file is missing", "every policy has one")
         for name in REQUIRED
         if name not in raw
     ]
+    if faults:
+        raise PolicyRefused(faults)
+    files = {name: text for name, data in sorted(raw.items()) if (text := _decode(name, data, faults)) is not None}
     if faults:
         raise PolicyRefused(faults)
     return Source(MappingProxyType(files), digest(raw))
@@ -79,38 +91,89 @@ def digest(raw: Mapping[str, bytes]) -> str:
     return total.hexdigest()[:16]
 
 
-def _names(directory: Path, faults: list[Fault]) -> list[str]:
-    """The policy files below a directory. A stray name is a fault: a misspelt file would drop rules."""
-    found: list[str] = []
-    for folder, endings in FOLDERS.items():
+def shown(text: str) -> str:
+    """A line as it may be shown: what cannot be seen is marked, and a long line is cut."""
+    return "".join(character if _is_seen(character) else "\ufffd" for character in text[:SHOWN])
+
+
+def _look(directory: Path) -> dict[str, bytes]:
+    faults: list[Fault] = []
+    raw: dict[str, bytes] = {}
+    try:
+        # A link to the directory is followed once, so that one that is swapped meanwhile mixes nothing.
+        root = directory.resolve(strict=True)
+    except OSError as error:
+        message = f"the policy directory cannot be read: {_why(error)}"
+        raise PolicyRefused([Fault("no-directory", str(directory), 0, 0, message, "set AUTHZ_POLICY_DIR")]) from error
+    total = 0
+    for name in _names(root, faults):
         try:
-            entries = sorted(entry.name for entry in os.scandir(directory / folder))
-        except FileNotFoundError:
-            if not folder:
-                message = "there is no such directory"
-                faults.append(Fault("no-directory", str(directory), 0, 0, message, "set AUTHZ_POLICY_DIR"))
+            raw[name] = _read_file(root, name)
+        except OSError as error:
+            faults.append(Fault("unreadable", name, 0, 0, f"cannot be read: {_why(error)}", _mend(error)))
             continue
+        total += len(raw[name])
+        if total > MAX_BYTES:
+            faults.append(Fault("too-large", name, 0, 0, f"with this file there are more than {MAX_BYTES} bytes"))
+            break
+    if faults:
+        raise PolicyRefused(faults)
+    return raw
+
+
+def _names(root: Path, faults: list[Fault]) -> list[str]:
+    """The policy files of a directory. A stray name is a fault: a misspelt file would drop rules."""
+    found: list[str] = []
+    for path in _entries(root, faults):
+        if fault := _name_fault(path):
+            faults.append(fault)
+        else:
+            found.append(path)
+        if len(found) + len(faults) > MAX_FILES:
+            faults.append(Fault("too-many-files", ".", 0, 0, f"more than {MAX_FILES} files"))
+            break
+    return sorted(found)
+
+
+def _entries(root: Path, faults: list[Fault]) -> Iterator[str]:
+    folders = [""]
+    for folder in folders:
+        try:
+            with os.scandir(root / folder) as entries:
+                for entry in entries:
+                    if not folder and entry.name in FOLDERS:
+                        folders.append(entry.name)
+                    elif not _is_aside(folder, entry.name):
+                        yield f"{folder}/{entry.name}" if folder else entry.name
         except OSError as error:
             faults.append(Fault("unreadable", folder or ".", 0, 0, f"cannot be read: {_why(error)}", _mend(error)))
-            continue
-        for name in entries:
-            path = f"{folder}/{name}" if folder else name
-            if name.startswith(".") or name.endswith("~") or path == "README.md" or path in FOLDERS:
-                continue
-            if name.endswith(endings) or path in REQUIRED:
-                found.append(path)
-                continue
-            hint = "" if folder else did_you_mean(name, [*REQUIRED, f"{Path(name).stem}.csv"])
-            mend = hint or "move it out of the directory"
-            faults.append(Fault("stray-file", path, 0, 0, "this is no policy file", mend))
-    if len(found) > MAX_FILES:
-        faults.append(Fault("too-many-files", ".", 0, 0, f"{len(found)} files, where {MAX_FILES} are the most"))
-    return found[:MAX_FILES]
 
 
-def _read_file(path: Path) -> bytes:
+def _is_aside(folder: str, name: str) -> bool:
+    """Whether a file is not of the policy and says so by its name: hidden, an editor's own, or the README."""
+    return name.startswith((".", "#")) or name.endswith("~") or (not folder and name == "README.md")
+
+
+def _name_fault(path: str) -> Fault | None:
+    folder, _, name = path.rpartition("/")
+    if path in REQUIRED or (folder in FOLDERS and _NAME.fullmatch(name) and name.endswith(FOLDERS[folder])):
+        return None
+    # Written out, for a name may hold what breaks a line of a log.
+    plain = path.encode("unicode_escape").decode()[:SHOWN]
+    if not _NAME.fullmatch(name):
+        hint = "name it with letters, digits, `.`, `_` and `-`"
+    else:
+        hint = "" if folder else did_you_mean(name, [*REQUIRED, f"{Path(name).stem}.csv"])
+    return Fault("stray-file", plain, 0, 0, "this is no policy file", hint or "move it out of the directory")
+
+
+def _read_file(root: Path, name: str) -> bytes:
+    path = (root / name).resolve(strict=True)
+    if not path.is_relative_to(root):
+        # Faults show lines, and nobody who may only write policies should be shown other files.
+        raise OSError(None, "it is a link that leads out of the directory")
     # O_NONBLOCK: opening a FIFO must not wait for a writer.
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW | os.O_CLOEXEC)
     with os.fdopen(handle, "rb") as file:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
@@ -124,48 +187,68 @@ def _read_file(path: Path) -> bytes:
 
 
 def _decode(name: str, data: bytes, faults: list[Fault]) -> str | None:
+    fault = _text_fault(name, data)
+    if fault is None:
+        return data.decode("utf-8")
+    faults.append(fault)
+    return None
+
+
+def _text_fault(name: str, data: bytes) -> Fault | None:
+    if len(data) > MAX_FILE_BYTES:
+        return Fault("too-large", name, 0, 0, f"it has {len(data)} bytes, where {MAX_FILE_BYTES} are the most")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        before = data[: error.start]
-        line, column = before.count(b"\n") + 1, error.start - (before.rfind(b"\n") + 1) + 1
-        faults.append(Fault("encoding", name, line, column, "this byte is not UTF-8", "save the file as UTF-8"))
-        return None
-    if unseen := _UNSEEN.search(text):
-        faults.append(_unseen(name, text, unseen))
-        return None
-    # A file cut short between two rows still parses, and a lost deny opens access: hence a last line.
+        good = data[: error.start].decode("utf-8")
+        hint = "save the file as UTF-8"
+        return _fault_at("encoding", name, good + "\ufffd", len(good), message="this byte is not UTF-8", hint=hint)
+    if (unseen := _first_unseen(text)) is not None:
+        character = text[unseen]
+        message = f"the character U+{ord(character):04X} cannot be seen and is not allowed"
+        hint = _UNSEEN_HINTS.get(character, "delete it")
+        return _fault_at("unseen-character", name, text, unseen, message=message, hint=hint)
     lines = text.split("\n")
+    # A file cut short between two rows still parses, and a lost deny opens access: hence a last line.
     if lines[-2:] != [END, ""]:
-        number = len(lines) - (lines[-1] == "" and len(lines) > 1)
         message = f"the file may have been cut short: its last line is not `{END}`"
-        hint = f"end the file with a line that says `{END}` and a line break"
-        last = lines[number - 1]
-        faults.append(Fault("cut-short", name, number, len(last) + 1, message, hint, text=last))
-        return None
+        last = len(text) - text.endswith("\n")
+        hint = f"end the file with a line `{END}` and a line break"
+        return _fault_at("cut-short", name, text, last, message=message, hint=hint)
     if (early := lines.index(END) + 1) < len(lines) - 1:
         message = f"`{END}` stands before the end of the file"
-        faults.append(Fault("early-end", name, early, 1, message, "delete this line", len(END), END))
+        return Fault("early-end", name, early, 1, message, "delete this line", len(END), END)
+    if max(map(len, lines)) > MAX_LINE:
+        number = next(number for number, line in enumerate(lines, 1) if len(line) > MAX_LINE)
+        message = f"the line has {len(lines[number - 1])} characters, where {MAX_LINE} are the most"
+        return Fault("long-line", name, number, MAX_LINE + 1, message, "break it up", text=shown(lines[number - 1]))
+    return None
+
+
+_UNSEEN_HINTS = {
+    "\r": "save the file with LF line breaks",
+    "\ufeff": "save the file as UTF-8 without a byte order mark",
+    "\u00a0": "write a plain space",
+}
+
+
+def _first_unseen(text: str) -> int | None:
+    """Where a character is that shows one policy to a reader and another to the parser."""
+    # All at once first: this runs over every byte of every policy.
+    flat = text.replace("\n", "").replace("\t", "")
+    if flat.isprintable() and (flat.isascii() or not _BLANK.search(flat)):
         return None
-    return text
+    return next(index for index, character in enumerate(text) if not _is_seen(character) and character != "\n")
 
 
-def _unseen(name: str, text: str, match: re.Match[str]) -> Fault:
-    start = match.start()
-    line, column = text.count("\n", 0, start) + 1, start - (text.rfind("\n", 0, start) + 1) + 1
-    character = match.group()
-    hint = {
-        "\r": "save the file with LF line breaks",
-        "\ufeff": "save the file as UTF-8 without a byte order mark",
-    }
-    return Fault(
-        "unseen-character",
-        name,
-        line,
-        column,
-        f"the character U+{ord(character):04X} cannot be seen and is not allowed",
-        hint.get(character, "delete it"),
-    )
+def _is_seen(character: str) -> bool:
+    return character == "\t" or (character.isprintable() and not _BLANK.match(character))
+
+
+def _fault_at(code: str, name: str, text: str, index: int, *, message: str, hint: str) -> Fault:
+    start = text.rfind("\n", 0, index) + 1
+    line = text[start:].partition("\n")[0]
+    return Fault(code, name, text.count("\n", 0, index) + 1, index - start + 1, message, hint, text=shown(line))
 
 
 def _why(error: OSError) -> str:
