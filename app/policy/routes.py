@@ -16,6 +16,11 @@ TAIL = "**"
 _LITERAL = r"[A-Za-z0-9._~!$'()+:@%-]+"
 _SEGMENT = re.compile(rf"{_LITERAL}|\{{[A-Za-z_][A-Za-z0-9_]*\}}|\*")
 
+# One segment of a concrete path that has one reading: not empty, no dots alone, no `;`. `%` stays as it is.
+_PLAIN = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._~!$&'()*+,=:@%-]+")
+# In the tree of paths a parameter has no name, and no segment of a path is spelt like it.
+_ONE, _REST = "{}", "{/}"
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Route:
@@ -47,12 +52,15 @@ class RouteTable:
         self.routes: tuple[Route, ...] = tuple(sorted(set(routes)))
         self._methods: dict[str, tuple[str, ...]] = {}
         self._root = _Node()
+        self._paths = _Node()
         for route in self.routes:
             self._methods[route.template] = (*self._methods.get(route.template, ()), route.method)
             node = self._root
             for segment in segments(route.template):
                 node = node.children.setdefault(segment, _Node())
             node.template = route.template
+        for template in self._methods:
+            self._add_path(template)
 
     def __contains__(self, route: Route) -> bool:
         return route.method in self._methods.get(route.template, ())
@@ -77,6 +85,44 @@ class RouteTable:
             else:
                 nodes = [node.children[segment] for node in nodes if segment in node.children]
         return tuple(node.template for node in nodes if node.template is not None)
+
+    def resolve(self, path: str) -> str | None:
+        """The template that a concrete path, such as `/api/v1/teams/7`, belongs to; None when there is none.
+
+        As Litestar matches: a path that is a route as it stands comes first, then each literal segment before a
+        parameter, without a way back. One last slash is optional. Nothing is decoded or repaired: a path with an
+        empty or dot segment has no template, nor has one whose template depends on the method.
+        """
+        if path != "/" and path.endswith("/"):
+            path = path[:-1]
+        parts = segments(path)
+        if not path.startswith("/") or not all(_PLAIN.fullmatch(part) for part in parts):
+            return None
+        if path in self._methods:
+            return path
+        node = self._paths
+        for part in parts:
+            if part in node.children:
+                node = node.children[part]
+            elif _REST in node.children:
+                return node.children[_REST].template
+            elif _ONE in node.children:
+                node = node.children[_ONE]
+            else:
+                return None
+        if node.template is None and _REST in node.children:
+            node = node.children[_REST]
+        return node.template or None
+
+    def _add_path(self, template: str) -> None:
+        """Index a template that has parameters, whatever their names."""
+        parts = segments(template)
+        if not any(is_wild(part) or part == TAIL for part in parts):
+            return
+        node = self._paths
+        for part in parts:
+            node = node.children.setdefault(_REST if part == TAIL else _ONE if is_wild(part) else part, _Node())
+        node.template = template if node.template is None else ""
 
 
 def segments(path: str) -> tuple[str, ...]:

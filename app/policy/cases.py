@@ -1,0 +1,186 @@
+"""`tests/*.yaml`: what a policy must allow and deny, as data; parsed when it loads, run by `authz policy test`.
+
+A case states grants, then endpoints. A list of grants and a list of endpoints make a table of verdicts:
+
+    cases:
+      - as: auth:jwt catalog:read
+        allow:
+          - GET|HEAD /api/v1/teams/7
+        deny:
+          - POST /api/v1/teams: lacks catalog:write
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from app.policy.catalog import Permission
+from app.policy.document import Entries, Items, Leaf, Node, read_document
+from app.policy.fault import Fault
+from app.policy.given import Given, Misgiven, checked, kind_of
+from app.policy.grants import grant_hint, is_grant
+from app.policy.shape import Shape
+from app.policy.source import Source
+from app.policy.target import endpoint_fault
+from app.policy.when.shape import SCHEMA
+from app.policy.why import NoWhy, Why, read_why
+
+MAX_CASES = 20_000
+_KEYS = ("name", "as", "given", "allow", "deny")
+_CASE = "write `- as: auth:jwt catalog:read`"
+_FILE = "write `cases:`, and below it `- as: auth:jwt catalog:read`"
+_ENDPOINT = "write `GET /api/v1/teams/7`"
+_NOTHING: Given = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One expected verdict, at its place in a file."""
+
+    file: str
+    line: int
+    name: str
+    held: frozenset[str]
+    action: str
+    resource: str
+    allowed: bool
+    why: Why | None = None
+    given: Given = field(default_factory=lambda: _NOTHING, hash=False)
+
+    @property
+    def place(self) -> str:
+        """`file:line`."""
+        return f"{self.file}:{self.line}"
+
+
+def load(source: Source, catalog: Mapping[str, Permission], faults: list[Fault]) -> tuple[Case, ...]:
+    """The cases of every test file; what is wrong with them goes to `faults`."""
+    cases: list[Case] = []
+    for file, text in source.files.items():
+        if file.endswith(".yaml"):
+            before = len(faults)
+            root = read_document(file, text, faults)
+            if root:
+                cases += _File(Shape(source, file, faults), catalog).cases(root)
+            elif len(faults) == before:
+                faults.append(Fault("wrong-type", file, 1, 1, "the file has no case", _FILE))
+    return tuple(cases)
+
+
+class _File:
+    def __init__(self, shape: Shape, catalog: Mapping[str, Permission]) -> None:
+        self._shape = shape
+        self._catalog = catalog
+
+    def cases(self, root: Node) -> Iterator[Case]:
+        entries = self._shape.entries(root, ("cases",), "a test file", _FILE)
+        if "cases" not in entries:
+            return
+        listed = entries["cases"][1]
+        if not isinstance(listed, Items) or not listed.items:
+            self._shape.fault("wrong-type", listed, "`cases` is a list with at least one case", _CASE)
+            return
+        count = 0
+        for node in listed.items:
+            for case in self._case(node):
+                count += 1
+                if count > MAX_CASES:
+                    message = f"the file makes more than {MAX_CASES} cases"
+                    self._shape.fault("too-many-cases", node, message, "part it, or make its tables smaller")
+                    return
+                yield case
+
+    def _case(self, node: Node) -> Iterator[Case]:
+        entries = self._shape.entries(node, _KEYS, "a case", _CASE)
+        if not entries:
+            return
+        if "as" not in entries:
+            self._shape.fault("missing-key", node, "the case does not say who is calling", _CASE)
+        if not {"allow", "deny"} & entries.keys():
+            hint = "write `allow:` or `deny:`, and endpoints such as `- GET /api/v1/teams/7` below it"
+            self._shape.fault("missing-key", node, "the case expects nothing", hint)
+        name = self._shape.text(entries["name"][1], "name") if "name" in entries else ""
+        callers = tuple(self._callers(entries["as"][1])) if "as" in entries else ()
+        given = self._given(entries["given"][1]) if "given" in entries else _NOTHING
+        for verdict in ("allow", "deny"):
+            if verdict in entries:
+                for line, action, resource, why in self._endpoints(entries[verdict][1], verdict):
+                    for held in callers:
+                        allowed = verdict == "allow"
+                        yield Case(self._shape.file, line, name, held, action, resource, allowed, why, given)
+
+    def _callers(self, node: Node) -> Iterator[frozenset[str]]:
+        for item, text in self._shape.texts(node, "as"):
+            grants = text.split(" ")
+            if "" in grants:
+                self._shape.fault("wrong-type", item, "grants are parted by one space", _CASE)
+                continue
+            unknown = [grant for grant in grants if not is_grant(grant, self._catalog)]
+            for grant in unknown:
+                message = f"`{grant}` is neither in the catalogue nor a fact"
+                self._shape.fault("unknown-grant", item, message, grant_hint(grant, self._catalog), grant)
+            if not unknown:
+                yield frozenset(grants)
+
+    def _endpoints(self, node: Node, verdict: str) -> Iterator[tuple[int, str, str, Why | None]]:
+        """Line, action, resource and reason of each endpoint, written alone or as `endpoint: reason`."""
+        for item in self._shape.items(node, verdict):
+            pairs = item.entries if isinstance(item, Entries) else ((item, None),)
+            for key, value in pairs:
+                why = self._why(value, verdict) if value else None
+                for action, resource in self._endpoint(key, verdict):
+                    yield key.line, action, resource, why
+
+    def _endpoint(self, node: Node, verdict: str) -> Iterator[tuple[str, str]]:
+        """Each action with the resource of `GET|HEAD /api/v1/teams/7` or `read record:record-1`."""
+        text = self._shape.text(node, verdict)
+        words = text.split(" ")
+        if text and len(words) != 2:
+            self._shape.fault("endpoint", node, "an endpoint is an action, one space and a resource", _ENDPOINT)
+        elif text:
+            for action in words[0].split("|"):
+                if fault := endpoint_fault(action, words[1]):
+                    self._shape.fault("endpoint", node, *fault)
+                    return
+                yield action, words[1]
+
+    def _why(self, node: Node, verdict: str) -> Why | None:
+        if not (text := self._shape.text(node, "the reason")):
+            return None
+        files = [file for file in self._shape.source.files if file.endswith(".csv")]
+        why = read_why(text, allowed=verdict == "allow", files=files, catalog=tuple(self._catalog))
+        if isinstance(why, NoWhy):
+            self._shape.fault("why", node, why.message, why.hint, why.word)
+            return None
+        return why
+
+    def _given(self, node: Node) -> Given:
+        given: dict[str, dict[str, object]] = {}
+        for variable, (_, below) in self._shape.entries(node, tuple(SCHEMA), "`given`", "").items():
+            if not isinstance(below, Entries):
+                self._shape.fault("wrong-type", below, f"`{variable}` is a mapping", "")
+                continue
+            given[variable] = {}
+            for key, value in below.entries:
+                name = str(key.value)
+                try:
+                    kind = kind_of(variable, name)
+                except Misgiven as wrong:
+                    self._shape.fault("unknown-key", key, wrong.message, wrong.hint)
+                    continue
+                try:
+                    given[variable][name] = checked(kind, _plain(value))
+                except Misgiven as wrong:
+                    self._shape.fault("wrong-type", value, f"`{variable}.{name}`: {wrong.message}", wrong.hint)
+        return MappingProxyType(given)
+
+
+def _plain(node: Node) -> object:
+    """The value of a node without its places."""
+    if isinstance(node, Leaf):
+        return node.value
+    if isinstance(node, Items):
+        return [_plain(item) for item in node.items]
+    return {str(key.value): _plain(value) for key, value in node.entries}

@@ -1,0 +1,118 @@
+"""What a question states for conditions: the variables that a request would bring, checked against their shape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from app.policy.condition import Context
+from app.policy.fault import did_you_mean
+from app.policy.target import Target
+from app.policy.when.shape import SCHEMA, Kind
+
+# Variable → field, parameter or key → value.
+Given = Mapping[str, Mapping[str, object]]
+
+_TYPES: Mapping[str, tuple[type, ...]] = {"string": (str,), "bool": (bool,), "int": (int,), "double": (float, int)}
+_TIME = "2026-11-24T08:00:00Z"
+_BY_METHOD = {"auth:jwt": ("user", "jwt"), "auth:api_key": ("key", "api_key"), "auth:anonymous": ("anonymous",) * 2}
+
+
+class Misgiven(Exception):
+    """A variable that no condition knows, or a value of another kind."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+def kind_of(variable: str, name: str) -> Kind:
+    """The kind of `<variable>.<name>`. Raises Misgiven when conditions know no such thing."""
+    if variable not in SCHEMA:
+        raise _unknown(variable, SCHEMA, "conditions")
+    kind = SCHEMA[variable].kind
+    if kind.fields is None:
+        return kind.item or kind
+    if name not in kind.fields:
+        raise _unknown(name, kind.fields, f"`{variable}`")
+    return kind.fields[name].kind
+
+
+def checked(kind: Kind, value: object) -> object:
+    """The value as a condition reads it; a time is given as text. Raises Misgiven when it is of another kind."""
+    if kind.name == "dyn":
+        return value
+    if kind.name == "timestamp" and isinstance(value, str):
+        return _time(value)
+    if kind.item and kind.name == "list" and isinstance(value, (list, tuple)):
+        return [checked(kind.item, item) for item in value]
+    if kind.item and kind.name == "map" and isinstance(value, Mapping):
+        return {key: checked(kind.item, item) for key, item in value.items()}
+    types = _TYPES.get(kind.name, ())
+    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+        example = f"; write it as text, such as '{_TIME}'" if kind.name == "timestamp" else ""
+        raise Misgiven(f"it must be a {kind}", f"it is {_kind_name(value)}{example}")
+    return value
+
+
+def context_of(held: Iterable[str], effective: Iterable[str], target: Target, given: Given) -> Context:
+    """The variables of a question: what its grants and its target imply, and on top what is given.
+
+    What nobody states, such as the time or the address of a caller, is absent, as it would be for a condition.
+    """
+    known: dict[str, dict[str, object]] = {
+        "subject": {**_subject(held), "permissions": sorted(effective)},
+        "resource": _resource(target),
+        "action": {"name": target.action, "properties": {}},
+        "params": dict(target.params),
+        "request": {},
+        "context": {},
+    }
+    if target.resource.startswith("/"):
+        known["request"] = {"method": target.action}
+        if target.asked != target.resource:
+            known["request"]["path"] = target.asked
+    return {name: {**fields, **given.get(name, {})} for name, fields in known.items()}
+
+
+def _subject(held: Iterable[str]) -> dict[str, object]:
+    subject: dict[str, object] = {"owner": "", "environment": "", "claims": {}, "properties": {}}
+    for grant in held:
+        family, _, rest = grant.partition(":")
+        if grant in _BY_METHOD:
+            subject["type"], subject["method"] = _BY_METHOD[grant]
+        elif family in ("user", "key"):
+            subject["id"] = rest
+        elif family == "env":
+            subject["environment"] = rest
+    if subject.get("type") == "anonymous":
+        subject["id"] = ""
+    return subject
+
+
+def _resource(target: Target) -> dict[str, object]:
+    if target.resource.startswith("/"):
+        return {"type": "route", "id": target.resource, "properties": {}}
+    kind, _, name = target.asked.partition(":")
+    return {"type": kind, "id": name, "properties": {}}
+
+
+def _time(text: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise Misgiven(f"`{text}` is no time", f"write {_TIME}") from None
+    if time.tzinfo is None:
+        raise Misgiven(f"`{text}` has no time zone", f"write {_TIME}")
+    return time
+
+
+def _unknown(word: str, known: Iterable[str], where: str) -> Misgiven:
+    names = tuple(known)
+    return Misgiven(f"`{word}` is not known in {where}", did_you_mean(word, names) or f"known are {', '.join(names)}")
+
+
+def _kind_name(value: object) -> str:
+    names = {str: "a text", bool: "true or false", int: "a whole number", float: "a number", list: "a list"}
+    return names.get(type(value), "nothing" if value is None else "a mapping")

@@ -1,0 +1,62 @@
+"""Which words are grants: permissions of the catalogue, and facts that the server states."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Container, Iterable
+
+from app.policy.fault import did_you_mean
+from app.policy.rule import Membership, Rule
+
+FACTS = ("anyone", "auth:jwt", "auth:api_key", "auth:anonymous", "env:live", "env:test")
+_OPEN_FACT = re.compile(r"(user:[^\s\"|]+)|(key:[1-9][0-9]{0,18})|(role:[a-z][a-z0-9_-]*)")
+
+# Who can have a fact: a person has no key, a program is no user.
+_METHODS = {"auth:jwt": "jwt", "auth:api_key": "api_key", "auth:anonymous": "anonymous"}
+_FAMILY_METHODS = {"user": "jwt", "key": "api_key", "env": "api_key"}
+
+
+def is_grant(word: str, catalog: Container[str]) -> bool:
+    """Whether a policy over this catalogue knows the grant."""
+    return word in catalog or word in FACTS or _OPEN_FACT.fullmatch(word) is not None
+
+
+def grant_hint(word: str, catalog: Iterable[str]) -> str:
+    """What to write in the place of an unknown grant."""
+    if word == "*" or word.endswith(":*"):
+        return "there are no wildcards in grants: name each permission, or `anyone`"
+    near = did_you_mean(word, [*catalog, *FACTS])
+    return near or "add it to permissions.toml, or see policies/README.md for the facts"
+
+
+def named_roles(rules: Iterable[Rule], memberships: Iterable[Membership]) -> frozenset[str]:
+    """The roles that a policy's rows speak of. Any other is most likely misspelt, for it changes nothing."""
+    spoken = {grant for rule in rules for grant in rule.needs}
+    spoken.update(grant for row in memberships for grant in (row.member, row.grant))
+    return frozenset(grant for grant in spoken if grant.startswith("role:"))
+
+
+def role_fault(held: Iterable[str], roles: Collection[str]) -> tuple[str, str] | None:
+    """Message and hint for the first role among these grants that no row names."""
+    for grant in sorted(held):
+        if grant.startswith("role:") and grant not in roles:
+            hint = did_you_mean(grant, roles) or "roles are what `g` rows name"
+            return f"no row names `{grant}`", hint
+    return None
+
+
+def excludes(held: Iterable[str], fact: str) -> bool:
+    """Whether a caller with these grants can never have the fact: it is of another kind, or is someone else."""
+    family, method = _kind(fact)
+    if not method:
+        return False
+    for grant in held:
+        other_family, other_method = _kind(grant)
+        if other_method and (other_method != method or (other_family == family and grant != fact)):
+            return True
+    return False
+
+
+def _kind(grant: str) -> tuple[str, str]:
+    family = grant.partition(":")[0]
+    return family, _METHODS.get(grant) or _FAMILY_METHODS.get(family, "")

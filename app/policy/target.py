@@ -1,0 +1,88 @@
+"""What a question is about: from a concrete path or thing to the key that rules are found by."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from app.policy.expand import Index
+from app.policy.fault import did_you_mean
+from app.policy.routes import METHODS, TAIL, RouteTable, is_wild, segments
+
+_PATH = re.compile(r"/(?:(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~!$&'()*+,=:@{}-]+(?:/|\Z))*")
+_THING = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*(:[^\s*{}\"|]+)?")
+_VERB = re.compile(r"[A-Za-z][A-Za-z0-9_.:-]*")
+_NONE: Mapping[str, str] = MappingProxyType({})
+
+
+class NoSuchTarget(Exception):
+    """The application has no such route, so the policy is never asked: callers get `status`, a 404 or a 405."""
+
+    def __init__(self, status: int, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An action on a resource: a route template with the values of its parameters, or a thing.
+
+    `resource` is the key that rules are found by, `asked` what was asked about.
+    """
+
+    action: str
+    resource: str
+    asked: str
+    params: Mapping[str, str] = field(default_factory=lambda: _NONE, hash=False)
+
+
+def endpoint_fault(action: str, resource: str) -> tuple[str, str, str] | None:
+    """What keeps two words from being an action and a resource: message, hint and the word; None when nothing does."""
+    is_route = resource.startswith("/")
+    if not (_PATH if is_route else _THING).fullmatch(resource):
+        hint = "write a path such as `/api/v1/teams/7`, without query and without `%`, or `type:id`"
+        return f"`{resource}` is no plain path and no thing", hint, resource
+    if is_route and action not in METHODS:
+        hint = did_you_mean(action, METHODS) or f"the methods are {', '.join(METHODS)}"
+        return f"`{action}` is no method of a route", hint, action
+    if not _VERB.fullmatch(action):
+        return f"`{action}` is no action", "an action is a word, such as `read`", action
+    return None
+
+
+def find_target(table: RouteTable, index: Index, action: str, resource: str) -> Target:
+    """The target of an action on a concrete path, a route template, or a `type` or `type:id`.
+
+    Raises NoSuchTarget for a path that is no route and for a method that its route lacks.
+    """
+    if not resource.startswith("/"):
+        return Target(action, thing_key(index, action, resource), resource)
+    template = resource if table.methods(resource) else table.resolve(resource)
+    if template is None:
+        raise NoSuchTarget(404, f"no route matches `{resource}`", _near_route(table, resource))
+    methods = table.methods(template)
+    if action not in methods:
+        raise NoSuchTarget(405, f"`{template}` has no method {action}", f"it has {', '.join(methods)}")
+    return Target(action, template, resource, _params(template, resource))
+
+
+def thing_key(index: Index, action: str, thing: str) -> str:
+    """The key of a thing: its own when a row names it, else its type's, for rows about a type speak of each."""
+    return thing if (thing, action) in index else thing.partition(":")[0]
+
+
+def _params(template: str, path: str) -> Mapping[str, str]:
+    if template == path:
+        return _NONE
+    values = segments(path.removesuffix("/") or "/")
+    pairs = zip(segments(template), values, strict=False)
+    return MappingProxyType({name[1:-1]: value for name, value in pairs if is_wild(name) and name != TAIL})
+
+
+def _near_route(table: RouteTable, path: str) -> str:
+    near = did_you_mean(path, table.templates)
+    return near or "`authz policy routes` lists the routes"

@@ -1,0 +1,61 @@
+"""Cases put to a snapshot: which verdicts are as the policy's authors expect."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+
+from app.policy.cases import Case
+from app.policy.explain import Explanation, explain
+from app.policy.grants import named_roles, role_fault
+from app.policy.snapshot import Snapshot
+from app.policy.target import NoSuchTarget
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a case: `explanation` is what was decided and why, None when there was nothing to decide.
+
+    `problem` and `hint` say what is wrong; both are empty when the case passed.
+    """
+
+    case: Case
+    explanation: Explanation | None
+    problem: str = ""
+    hint: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the verdict and its reason are as expected."""
+        return not self.problem
+
+
+def run(snapshot: Snapshot, cases: Iterable[Case]) -> Iterator[Outcome]:
+    """Put each case to the snapshot. One about a route or role that does not exist fails: it would prove nothing."""
+    roles = named_roles(snapshot.policy.rules, snapshot.policy.memberships)
+    for case in cases:
+        yield _run(snapshot, case, roles)
+
+
+def _run(snapshot: Snapshot, case: Case, roles: Collection[str]) -> Outcome:
+    if fault := role_fault(case.held, roles):
+        return Outcome(case, None, *fault)
+    try:
+        found = explain(snapshot, case.held, case.action, case.resource, case.given)
+    except NoSuchTarget as error:
+        return Outcome(case, None, error.message, error.hint)
+    decision = found.decision
+    if decision.allowed is not case.allowed:
+        verdicts = {True: "allow", False: "deny"}
+        return Outcome(case, found, f"expected {verdicts[case.allowed]}, got {verdicts[decision.allowed]}")
+    if case.why and not case.why.fits(decision):
+        return Outcome(case, found, f"expected `{case.why.text}`, got `{reason_of(found)}`")
+    return Outcome(case, found)
+
+
+def reason_of(found: Explanation) -> str:
+    """The reason of a decision, in the words in which a case may expect it."""
+    decision = found.decision
+    if decision.rule:
+        return decision.rule.place
+    return "lacks " + " ".join(decision.missing) if decision.missing else str(decision.reason)
