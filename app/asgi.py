@@ -157,6 +157,7 @@ async def _running(app: Litestar) -> AsyncIterator[None]:
             stop.set()
             await watching
             await app.state.database.dispose()
+            _log.info("stopped")
 
 
 @contextmanager

@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import Any, Self
 
 import jwt
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from app.dev.issuer import JWKS_PATH, Issuer
@@ -27,7 +26,7 @@ class LiveIssuer:
     def __init__(self) -> None:
         self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self.kid = Issuer(self.key).kid
-        self.answer: Callable[[], tuple[int, bytes]] = lambda: (200, json.dumps(Issuer(self.key).jwks()).encode())
+        self.answer: Callable[[], tuple[int, bytes]] = self.publish
         self.fetches = 0
         issuer = self
 
@@ -58,6 +57,10 @@ class LiveIssuer:
         self._http.shutdown()
         self._http.server_close()
 
+    def publish(self) -> tuple[int, bytes]:
+        """The status and body of a key set in good order."""
+        return 200, json.dumps(Issuer(self.key).jwks()).encode()
+
     def rotate(self) -> None:
         """Sign with a new key, and publish that alone."""
         self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -85,8 +88,6 @@ class LiveIssuer:
         if algorithm == "none":
             return None
         if algorithm.startswith("HS"):
-            # The classic confusion: the public key as the secret of an HMAC.
-            return self.key.public_key().public_bytes(
-                serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-            )
+            # The classic confusion: what everyone knows of the public key as the secret of an HMAC.
+            return Issuer(self.key).jwks()["keys"][0]["n"]
         return self.key

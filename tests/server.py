@@ -65,16 +65,22 @@ class Server:
             stderr=subprocess.PIPE,
             text=True,
         )
-        threading.Thread(target=self._read, daemon=True).start()
-        line = self.wait_for_log(lambda entry: entry.get("event") == "listening", START_SECONDS)
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        try:
+            line = self.wait_for_log(lambda entry: entry.get("event") == "listening", START_SECONDS)
+        except RuntimeError:
+            self.stop()
+            raise
         self.url = str(line["url"])
         return self
 
     def _read(self) -> None:
         assert self.process
         assert self.process.stderr
-        for line in self.process.stderr:
-            self.lines.append(line.rstrip("\n"))
+        with self.process.stderr as log:
+            for line in log:
+                self.lines.append(line.rstrip("\n"))
 
     @property
     def log(self) -> list[dict[str, Any]]:
@@ -110,11 +116,13 @@ class Server:
         if self.process.poll() is None:
             self.process.terminate()
         try:
-            return self.process.wait(20)
+            code = self.process.wait(20)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
             raise
+        self._reader.join(5)
+        return code
 
     def __enter__(self) -> Self:
         return self.start()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import NoReturn, ParamSpec, TypeVar
 
 import rich_click as click
 
@@ -13,6 +13,12 @@ from app.settings import SettingsError
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
+
+
+def fail(message: str) -> NoReturn:
+    """Say what went wrong on standard error, unwrapped, so that it can be searched and copied; exit with 1."""
+    click.echo(f"authz: {message}", err=True)
+    raise SystemExit(1)
 
 
 def explained(command: Callable[_P, _R]) -> Callable[_P, _R]:
@@ -25,13 +31,11 @@ def explained(command: Callable[_P, _R]) -> Callable[_P, _R]:
         try:
             return command(*args, **kwargs)
         except SettingsError as error:
-            raise click.ClickException(f"the settings are wrong.\n{error}") from None
+            fail(f"the settings are wrong.\n{error}")
         except UnusableDatabase as error:
-            raise click.ClickException(str(error)) from None
+            fail(str(error))
         except PolicyRefused as refused:
             faults = "\n".join(str(fault) for fault in refused.faults)
-            raise click.ClickException(
-                f"the policy has faults; `authz policy check` shows them in place.\n{faults}"
-            ) from None
+            fail(f"the policy has faults; `authz policy check` shows them in place.\n{faults}")
 
     return wrapped

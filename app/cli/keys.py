@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from app.cli.failure import explained
+from app.cli.failure import explained, fail
 from app.settings import load_database
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def revoke_command(key_id: int, as_json: bool) -> None:
 
     row = asyncio.run(_with_session(revoke))
     if row is None:
-        raise click.ClickException(f"there is no key {key_id}; `authz keys list` shows those that there are.")
+        fail(f"there is no key {key_id}; `authz keys list` shows those that there are.")
     if as_json:
         click.echo(json.dumps(_plain(row), indent=2))
     else:
@@ -87,7 +87,7 @@ async def _with_session(work: Callable[[AsyncSession], Awaitable[_R]]) -> _R:
 
     url = load_database().database_url
     if not await at_head(url):
-        raise click.ClickException("the database is not prepared for this version: run `authz db upgrade`.")
+        fail("the database is not prepared for this version: run `authz db upgrade`.")
     engine = open_engine(url)
     try:
         async with sessions_of(engine)() as session:

@@ -73,7 +73,7 @@ def _endpoint(action: str, resource: str) -> tuple[str, str]:
 
 
 def _grants(held: str, snapshot: Snapshot) -> frozenset[str]:
-    from app.policy.grants import grant_hint, is_grant, named_roles, role_fault
+    from app.policy.grants import grant_hint, is_grant, known_roles, role_fault
 
     catalog = snapshot.policy.catalog
     grants = held.split()
@@ -81,7 +81,7 @@ def _grants(held: str, snapshot: Snapshot) -> frozenset[str]:
         if not is_grant(grant, catalog):
             message = f"`{grant}` is neither in the catalogue nor a fact, so it grants nothing"
             raise click.BadParameter(f"{message}: {grant_hint(grant, catalog)}.", param_hint="--as")
-    if fault := role_fault(grants, named_roles(snapshot.policy.rules, snapshot.policy.memberships)):
+    if fault := role_fault(grants, known_roles(snapshot.policy.memberships)):
         raise click.BadParameter(f"{fault[0]}: {fault[1]}.", param_hint="--as")
     if not grants:
         raise click.BadParameter("name at least one grant; a stranger holds auth:anonymous.", param_hint="--as")

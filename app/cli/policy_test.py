@@ -99,19 +99,17 @@ def _failure(outcome: Outcome, policy: Policy, directory: Path) -> Iterator[Line
         return
     rules = found.denies or ((found.decision.rule,) if found.decision.rule else ())
     for rule in rules or tuple(row.rule for row in found.near[:1]):
-        deciding = "decided by" if rules else "nearest row"
+        deciding = "decided by" if found.denies or found.decision else "nearest row"
         yield f"  {deciding} {row_place(rule, directory)}: {policy.source.line(rule.file, rule.line)}"
     if found.decision:
         return
-    if not rules:
+    if not found.denies:
         yield f"  {found.decision.reason}"
     line = outlook_line(found)
     yield ["  ", *([line] if isinstance(line, str) else line)]
 
 
 def _view(outcome: Outcome, directory: Path) -> dict[str, object]:
-    from app.policy.trial import reason_of
-
     case, found = outcome.case, outcome.explanation
     return {
         "path": str(directory / case.file),
@@ -123,7 +121,9 @@ def _view(outcome: Outcome, directory: Path) -> dict[str, object]:
         "expected": "allow" if case.allowed else "deny",
         "expected_why": case.why.text if case.why else None,
         "got": None if not found else "allow" if found.decision else "deny",
-        "why": reason_of(found) if found else None,
+        "reason": str(found.decision.reason) if found else None,
+        "rule": found.decision.rule.place if found and found.decision.rule else None,
+        "missing": list(found.decision.missing) if found else [],
         "passed": outcome.passed,
         "problem": outcome.problem,
         "hint": outcome.hint,

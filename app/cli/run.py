@@ -8,10 +8,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import rich_click as click
 import structlog
 import uvicorn
 from litestar.types import ASGIApp
+
+from app.cli.failure import fail
 
 _log = structlog.stdlib.get_logger("server")
 SHUTDOWN_SECONDS = 10
@@ -26,9 +27,7 @@ def bind(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise click.ClickException(
-            f"cannot listen on {host}:{port}: {error.strerror}. Choose another --port."
-        ) from error
+        fail(f"cannot listen on {host}:{port}: {error.strerror}. Choose another --port.")
     listener.set_inheritable(True)
     return listener
 
@@ -64,7 +63,7 @@ def serve(app: ASGIApp, listener: socket.socket, started: Callable[[], None] | N
     server = _Server(_config(app), say)
     server.run(sockets=[listener])
     if not server.started:
-        raise click.ClickException("the server did not start; the log above says why.")
+        fail("the server did not start; the log above says why.")
 
 
 @contextmanager

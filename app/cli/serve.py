@@ -7,7 +7,7 @@ import asyncio
 import rich_click as click
 
 from app import logs
-from app.cli.failure import explained
+from app.cli.failure import explained, fail
 from app.cli.run import bind, serve
 from app.settings import load
 
@@ -34,6 +34,6 @@ def serve_command(host: str | None, port: int | None) -> None:
     from app.db.migrate import at_head
 
     if not asyncio.run(at_head(settings.database_url)):
-        raise click.ClickException("the database is not prepared for this version: run `authz db upgrade`.")
+        fail("the database is not prepared for this version: run `authz db upgrade`.")
     app = create_app(settings)
     serve(app, bind(settings.host, settings.port))

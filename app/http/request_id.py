@@ -17,6 +17,8 @@ from app import logs
 
 HEADER = b"x-request-id"
 _ACCEPTED = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
+# Someone will put a key into a path one day.
+_SECRET = re.compile(r"grd_(live|test)_[0-9a-f]+|eyJ[A-Za-z0-9_.-]+")
 _log = structlog.stdlib.get_logger("access")
 
 
@@ -62,7 +64,7 @@ def _note(scope: Scope, status: int, milliseconds: float) -> None:
     _log.info(
         "request",
         method="WEBSOCKET" if scope["type"] == ScopeType.WEBSOCKET else scope["method"],
-        path=scope.get("raw_path", b"").decode("ascii", "backslashreplace"),
+        path=_SECRET.sub("[secret]", scope.get("raw_path", b"").decode("ascii", "backslashreplace")),
         status=status,
         milliseconds=round(milliseconds, 2),
         subject=getattr(principal, "subject", None) or None,

@@ -41,7 +41,7 @@ def test_without_credentials_the_challenge_is_bare(server: Server, headers: list
     ("headers", "detail"),
     [
         ([("Authorization", "Bearer")], "Invalid Authorization header: no credentials provided."),
-        ([("Authorization", "bearer ")], "Invalid Authorization header: no credentials provided."),
+        ([("Authorization", "bearer")], "Invalid Authorization header: no credentials provided."),
         ([bearer("a b")], "Invalid Authorization header: token must not contain spaces."),
         ([bearer("a"), bearer("a")], "Invalid Authorization header: sent more than once."),
     ],

@@ -1,0 +1,132 @@
+"""Operation: wrong settings stop the start by name, health tells the truth, logs carry the request id."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.issuer import LiveIssuer
+from tests.server import AUTHZ, Server, eventually
+
+
+@pytest.fixture
+def made(issuer: LiveIssuer, tmp_path: Path) -> Server:
+    """A server that was not started."""
+    return Server(tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url)
+
+
+def serve(made: Server, **changes: str | None) -> subprocess.CompletedProcess[str]:
+    env = {name: value for name, value in {**made.env, **changes}.items() if value is not None}
+    command = [AUTHZ, "serve", "--port", "0"]
+    return subprocess.run(command, env=env, cwd=made.directory, capture_output=True, text=True, timeout=30, check=False)
+
+
+@pytest.mark.parametrize("name", ["AUTHZ_JWKS_URL", "AUTHZ_ISSUER", "AUTHZ_AUDIENCE"])
+def test_serve_needs_to_know_its_issuer(made: Server, name: str) -> None:
+    stopped = serve(made, **{name: None})
+    assert stopped.returncode == 1
+    assert f"{name}: not set" in stopped.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AUTHZ_PORT", "http"),
+        ("AUTHZ_KEY_ENVIRONMENTS", "live,prod"),
+        ("AUTHZ_KEY_ENVIRONMENTS", ""),
+        ("AUTHZ_JWKS_URL", "file:///etc/passwd"),
+        ("AUTHZ_KEY_CACHE_SECONDS", "-1"),
+    ],
+)
+def test_a_wrong_setting_is_named(made: Server, name: str, value: str) -> None:
+    stopped = serve(made, **{name: value})
+    assert stopped.returncode == 1
+    assert name in stopped.stderr
+
+
+def test_serve_refuses_a_database_that_was_not_prepared(made: Server) -> None:
+    stopped = serve(made)
+    assert stopped.returncode == 1
+    assert "authz db upgrade" in stopped.stderr
+
+
+def test_serve_refuses_a_policy_with_faults(made: Server) -> None:
+    (made.policy_dir / "catalog.csv").write_text("p, catalog:read, /api/v1/leagues/**, GET|HEAD, denny\n# end\n")
+    with pytest.raises(RuntimeError, match=r"catalog\.csv:1:48"):
+        made.start()
+
+
+def test_a_taken_port_is_a_plain_error(server: Server, made: Server) -> None:
+    subprocess.run([AUTHZ, "db", "upgrade"], env=made.env, cwd=made.directory, check=True, capture_output=True)
+    port = server.url.rsplit(":", 1)[1]
+    command = [AUTHZ, "serve", "--port", port]
+    stopped = subprocess.run(command, env=made.env, cwd=made.directory, capture_output=True, text=True, check=False)
+    assert stopped.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{port}" in stopped.stderr
+
+
+def test_readiness_follows_the_key_set(tmp_path: Path) -> None:
+    with LiveIssuer() as issuer:
+        issuer.answer = lambda: (500, b"down")
+        with Server(tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url) as server:
+            down = httpx.get(f"{server.url}/readyz")
+            assert down.status_code == 503
+            assert down.json()["checks"]["key_set"]["ok"] is False
+            assert httpx.get(f"{server.url}/healthz").status_code == 200
+            with server.client(issuer.token(azp=None, permissions=["catalog:read"])) as client:
+                refused = client.get("/api/v1/teams/")
+            assert refused.status_code == 503
+            assert refused.json() == {"detail": "Signing keys are unavailable."}
+            assert int(refused.headers["retry-after"]) > 0
+            issuer.answer = issuer.publish
+            assert eventually(lambda: httpx.get(f"{server.url}/readyz").status_code == 200, 15)
+
+
+def test_every_answer_and_its_log_line_share_a_request_id(server: Server) -> None:
+    for path in ("/healthz", "/api/v1/teams/", "/nowhere"):
+        request_id = httpx.get(server.url + path).headers["x-request-id"]
+        entry = server.wait_for_log(lambda line, wanted=request_id: line.get("request_id") == wanted)  # type: ignore[misc]
+        assert (entry["event"], entry["path"]) == ("request", path)
+
+
+def test_a_request_id_that_is_no_plain_text_is_replaced(server: Server) -> None:
+    kept = httpx.get(f"{server.url}/healthz", headers={"X-Request-ID": "abc-123"}).headers["x-request-id"]
+    replaced = httpx.get(f"{server.url}/healthz", headers={"X-Request-ID": "a b"}).headers["x-request-id"]
+    assert kept == "abc-123"
+    assert replaced != "a b"
+
+
+def test_a_key_in_a_path_or_query_is_not_logged(server: Server) -> None:
+    secret = "grd_live_" + "ab" * 24
+    httpx.get(f"{server.url}/{secret}/x?token={secret}", headers={"X-Request-ID": "with-a-secret"})
+    server.wait_for_log(lambda line: line.get("request_id") == "with-a-secret")
+    assert secret not in "\n".join(server.lines)
+
+
+def test_the_documentation_loads_nothing_from_elsewhere(server: Server) -> None:
+    page = httpx.get(f"{server.url}/docs")
+    assert page.headers["content-security-policy"].startswith("default-src 'none'")
+    assert "http://" not in page.text
+    assert "https://" not in page.text
+    assert "<script" not in page.text
+    assert "catalog:read" in page.text
+
+
+def test_the_document_describes_both_tokens_and_what_each_operation_needs(server: Server) -> None:
+    document = httpx.get(f"{server.url}/openapi.json").json()
+    assert document["openapi"].startswith("3.1")
+    assert set(document["components"]["securitySchemes"]) == {"jwt", "api_key"}
+    listing = document["paths"]["/api/v1/teams"]["get"]
+    assert listing["security"] == [{"jwt": ["catalog:read"]}, {"api_key": ["catalog:read"]}]
+    assert document["paths"]["/api/v1/api-keys"]["post"]["security"] == [{"jwt": []}]
+    assert document["paths"]["/healthz"]["get"]["security"] == [{}]
+
+
+def test_it_stops_cleanly(made: Server) -> None:
+    made.start()
+    assert made.stop() == -signal.SIGTERM, "it ends by the signal, after its own shutdown"
+    assert made.log[-1]["event"] == "stopped"
