@@ -12,10 +12,12 @@ from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from app.gateway.canonical import path_fault
+from app.http.context import request_context
 from app.http.refusal import UNAUTHENTICATED, forbidden, refusal, unavailable
 from app.http.route_table import RouteKeys
 from app.identity.authenticate import Authenticator
 from app.identity.errors import CannotVerify, Fault, Unauthenticated
+from app.policy.condition import NO_CONTEXT
 from app.policy.live import LivePolicy
 
 
@@ -54,7 +56,11 @@ class Door(ASGIMiddleware):
             await unavailable(failed).send(scope, receive, send)
             return
         resource, action = inside.keys.key(scope)
-        decision = inside.live.active.decide(principal.held, resource, action)
+        snapshot = inside.live.active
+        context = (
+            request_context(scope, principal, snapshot, resource, action) if snapshot.has_conditions else NO_CONTEXT
+        )
+        decision = snapshot.decide(principal.held, resource, action, context)
         if not decision:
             if principal.method == "anonymous":
                 await UNAUTHENTICATED[Fault.NOT_PROVIDED].send(scope, receive, send)

@@ -35,6 +35,7 @@ class Snapshot:
         self.revision = policy.revision
         self.index: Index = expand(policy.rules, table)
         self.disputes = 0
+        self.has_conditions = any(rule.condition for rule in policy.rules)
         self._judge = Judge(self.index)
         # A grant that no row names cannot change a verdict: without it, principals fall into few classes.
         self._named = frozenset(grant for needs in {rule.needs for rule in policy.rules} for grant in needs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from litestar import WebSocket, asgi, get, websocket
 from litestar.types import Receive, Scope, Send
@@ -26,7 +27,7 @@ async def failing() -> None:
 
 
 @websocket("/extra/socket")
-async def socket(socket: WebSocket) -> None:
+async def socket(socket: WebSocket[Any, Any, Any]) -> None:
     """Greets."""
     await socket.accept()
     await socket.send_text("hello")

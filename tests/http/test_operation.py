@@ -21,7 +21,7 @@ def made(issuer: LiveIssuer, tmp_path: Path) -> Server:
 
 def serve(made: Server, **changes: str | None) -> subprocess.CompletedProcess[str]:
     env = {name: value for name, value in {**made.env, **changes}.items() if value is not None}
-    command = [AUTHZ, "serve", "--port", "0"]
+    command = [str(AUTHZ), "serve", "--port", "0"]
     return subprocess.run(command, env=env, cwd=made.directory, capture_output=True, text=True, timeout=30, check=False)
 
 
@@ -63,7 +63,7 @@ def test_serve_refuses_a_policy_with_faults(made: Server) -> None:
 def test_a_taken_port_is_a_plain_error(server: Server, made: Server) -> None:
     subprocess.run([AUTHZ, "db", "upgrade"], env=made.env, cwd=made.directory, check=True, capture_output=True)
     port = server.url.rsplit(":", 1)[1]
-    command = [AUTHZ, "serve", "--port", port]
+    command = [str(AUTHZ), "serve", "--port", port]
     stopped = subprocess.run(command, env=made.env, cwd=made.directory, capture_output=True, text=True, check=False)
     assert stopped.returncode == 1
     assert f"cannot listen on 127.0.0.1:{port}" in stopped.stderr

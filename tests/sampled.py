@@ -1,0 +1,18 @@
+"""A database with the sample data."""
+
+from __future__ import annotations
+
+from app.db.engine import open_engine
+from app.db.migrate import upgrade
+from app.db.session import sessions_of
+from app.dev import sample
+
+
+async def fill(url: str) -> None:
+    """Migrate and load."""
+    await upgrade(url)
+    engine = open_engine(url)
+    async with sessions_of(engine)() as session:
+        await sample.load(session)
+        await session.commit()
+    await engine.dispose()
