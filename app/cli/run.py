@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 import structlog
 import uvicorn
@@ -81,13 +82,13 @@ def beside(app: ASGIApp, listener: socket.socket) -> Iterator[None]:
         thread.join(SHUTDOWN_SECONDS)
 
 
-def _config(app: ASGIApp, lifespan: str = "on") -> uvicorn.Config:
+def _config(app: ASGIApp, lifespan: Literal["on", "off"] = "on") -> uvicorn.Config:
     return uvicorn.Config(
-        app,  # type: ignore[arg-type]  # Litestar's and uvicorn's names for the same ASGI types
+        app,
         interface="asgi3",
         log_config=None,
         access_log=False,
-        lifespan=lifespan,  # type: ignore[arg-type]
+        lifespan=lifespan,
         server_header=False,
         proxy_headers=False,  # the address of a peer is what the socket says, never a header
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,

@@ -57,9 +57,9 @@ def _groups(document: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
 
 def _body(document: dict[str, Any], operation: dict[str, Any]) -> list[dict[str, Any]]:
     """The fields of the request body."""
-    content = operation.get("requestBody", {}).get("content", {})
-    schema = next(iter(content.values()), {}).get("schema", {})
-    schema = _resolve(document, schema)
+    content: dict[str, dict[str, Any]] = operation.get("requestBody", {}).get("content", {})
+    body: dict[str, Any] = next((kind["schema"] for kind in content.values()), {})
+    schema = _resolve(document, body)
     required = schema.get("required", [])
     return [
         {

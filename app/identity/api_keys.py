@@ -8,50 +8,56 @@ import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from app.identity.errors import Fault, Unauthenticated
 from app.identity.principal import Principal, program
 
+ENVIRONMENTS = ("live", "test")
+MAX_REMEMBERED = 100_000
+MAX_UNKNOWN = 10_000
 _SHAPE = re.compile(r"grd_(live|test)_[0-9a-f]{48}")
 _SECRET_BYTES = 24
 _PREFIX_DIGITS = 8
-MAX_REMEMBERED = 100_000
-MAX_UNKNOWN = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
     """A key that was just minted. `plaintext` is shown once to its owner and kept nowhere."""
 
-    plaintext: str
+    plaintext: str = field(repr=False)
     environment: str
     prefix: str
-    digest: bytes
-
-    def __repr__(self) -> str:
-        return f"NewKey({self.prefix}…)"
+    digest: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
-    """What is known of a key at rest; `subject` is the `sub` of its owner."""
+    """What is known of a key at rest; `subject` is the `sub` of its owner, times have a time zone."""
 
     id: int
     subject: str
     environment: str
     scopes: frozenset[str]
-    digest: bytes
+    digest: bytes = field(repr=False)
     expires_at: datetime | None
     revoked_at: datetime | None
 
+    def __post_init__(self) -> None:
+        # One without a zone would expire by the clock of whichever machine compares it.
+        if self.expires_at is not None and self.expires_at.tzinfo is None:
+            raise ValueError(f"API key {self.id}: expires_at has no time zone")
+
 
 def mint(environment: str) -> NewKey:
-    """A new key with 192 random bits."""
+    """A new key with 192 random bits. Raises ValueError for an environment that no key can have."""
+    if environment not in ENVIRONMENTS:
+        raise ValueError(f"a key is for one of {', '.join(ENVIRONMENTS)}, not for {environment!r}")
     secret = secrets.token_hex(_SECRET_BYTES)
-    plaintext = f"grd_{environment}_{secret}"
-    return NewKey(plaintext, environment, plaintext[: -len(secret) + _PREFIX_DIGITS], digest(plaintext))
+    start = f"grd_{environment}_"
+    plaintext = start + secret
+    return NewKey(plaintext, environment, start + secret[:_PREFIX_DIGITS], digest(plaintext))
 
 
 def digest(token: str) -> bytes:
@@ -60,9 +66,9 @@ def digest(token: str) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class _Remembered:
-    record: KeyRecord | None
-    principal: Principal | None
+class _Known:
+    record: KeyRecord
+    principal: Principal
     until: float
 
 
@@ -82,6 +88,8 @@ class ApiKeyVerifier:
         seen: Callable[[int], None],
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        max_known: int = MAX_REMEMBERED,
+        max_unknown: int = MAX_UNKNOWN,
     ) -> None:
         self._find = find
         self._environments = frozenset(environments)
@@ -89,60 +97,72 @@ class ApiKeyVerifier:
         self._seen = seen
         self._clock = clock
         self._now = now
-        self._known: dict[bytes, _Remembered] = {}
-        # Apart, so that a flood of made-up keys cannot push out real ones.
-        self._unknown: dict[bytes, _Remembered] = {}
+        self._max_known = max_known
+        self._max_unknown = max_unknown
+        # Both by digest, the oldest first. Apart, so that a flood of made-up keys cannot push out real ones.
+        self._known: dict[bytes, _Known] = {}
+        self._unknown: dict[bytes, float] = {}
         self._digests: dict[int, bytes] = {}
         self._forgotten = 0
 
     async def verify(self, token: str) -> Principal:
-        """The principal of a key. Raises Unauthenticated with the fault of the contract."""
+        """The principal of a key. Raises Unauthenticated with its fault, and whatever `find` raises."""
         shape = _SHAPE.fullmatch(token)
         if shape is None:
             raise Unauthenticated(Fault.KEY_MALFORMED)
         if shape[1] not in self._environments:
             raise Unauthenticated(Fault.KEY_UNKNOWN)
         hashed = digest(token)
-        remembered = self._known.get(hashed) or self._unknown.get(hashed)
-        if remembered is None or self._clock() >= remembered.until:
-            remembered = await self._look_up(hashed)
-        record, principal = remembered.record, remembered.principal
-        if record is None or principal is None or not hmac.compare_digest(record.digest, hashed):
+        known = self._known.get(hashed)
+        if known is None or self._clock() >= known.until:
+            known = await self._look_up(hashed)
+        record = known.record
+        if not hmac.compare_digest(record.digest, hashed) or record.environment != shape[1]:
             raise Unauthenticated(Fault.KEY_UNKNOWN)
         if record.revoked_at is not None:
             raise Unauthenticated(Fault.KEY_REVOKED)
         if record.expires_at is not None and record.expires_at <= self._now():
             raise Unauthenticated(Fault.KEY_EXPIRED)
         self._seen(record.id)
-        return principal
+        return known.principal
 
-    def forget(self, key_id: int) -> None:
-        """Ask the database again for this key, also where a look-up is under way: it was revoked here."""
+    def forget(self, key: int | bytes) -> None:
+        """Ask the database again for this key, given by its id or digest: it was changed here.
+
+        A look-up that is under way may have read the key as it was, so what it finds is not remembered.
+        """
         self._forgotten += 1
-        if (hashed := self._digests.pop(key_id, None)) is not None:
-            self._known.pop(hashed, None)
+        hashed = self._digests.get(key) if isinstance(key, int) else key
+        if hashed is not None:
+            self._drop(hashed)
+            self._unknown.pop(hashed, None)
 
-    async def _look_up(self, hashed: bytes) -> _Remembered:
-        forgotten = self._forgotten
-        asked_at = self._clock()
-        record = await self._find(hashed)
+    async def _look_up(self, hashed: bytes) -> _Known:
         # Counted from the question: what the answer says may be as old as that.
+        asked_at = self._clock()
+        if asked_at < self._unknown.get(hashed, asked_at):
+            raise Unauthenticated(Fault.KEY_UNKNOWN)
+        forgotten = self._forgotten
+        record = await self._find(hashed)
         until = asked_at + self._cache_seconds
+        rememberable = self._cache_seconds > 0 and self._forgotten == forgotten
         if record is None:
-            remembered = _Remembered(None, None, until)
-            _put(self._unknown, hashed, remembered, MAX_UNKNOWN)
-            return remembered
-        principal = program(record.subject, record.id, record.environment, record.scopes)
-        remembered = _Remembered(record, principal, until)
-        if self._forgotten == forgotten:
-            if len(self._known) >= MAX_REMEMBERED:
-                self._digests.clear()
-            _put(self._known, hashed, remembered, MAX_REMEMBERED)
+            if rememberable:
+                self._unknown.pop(hashed, None)
+                while len(self._unknown) >= self._max_unknown:
+                    del self._unknown[next(iter(self._unknown))]
+                self._unknown[hashed] = until
+            raise Unauthenticated(Fault.KEY_UNKNOWN)
+        known = _Known(record, program(record.subject, record.id, record.environment, record.scopes), until)
+        if rememberable:
+            self._drop(hashed)
+            while len(self._known) >= self._max_known:
+                self._drop(next(iter(self._known)))
+            self._known[hashed] = known
             self._digests[record.id] = hashed
-        return remembered
+        return known
 
-
-def _put(cache: dict[bytes, _Remembered], hashed: bytes, remembered: _Remembered, most: int) -> None:
-    if len(cache) >= most and hashed not in cache:
-        cache.clear()
-    cache[hashed] = remembered
+    def _drop(self, hashed: bytes) -> None:
+        known = self._known.pop(hashed, None)
+        if known is not None:
+            self._digests.pop(known.record.id, None)

@@ -66,7 +66,7 @@ def _read_object(text: bytes) -> dict[str, Any]:
     """A JSON object with unique members that UTF-8 can hold. Raises ValueError or RecursionError."""
     value = _DECODER.decode(text.decode("utf-8"))
     if not isinstance(value, dict):
-        raise ValueError
+        raise ValueError  # noqa: TRY004  # the callers take every fault of the text as one
     if b"\\u" in text:
         # An escape can make half of a surrogate pair, on which a log or a table would break later.
         json.dumps(value, ensure_ascii=False).encode("utf-8")
@@ -121,9 +121,7 @@ def _well_typed(claims: dict[str, Any]) -> bool:
     """Whether the claims that are here have the types of RFC 7519; PyJWT takes "1" and true for times."""
     for name in ("exp", "nbf", "iat"):
         time = claims.get(name)
-        if time is not None and (
-            type(time) not in (int, float) or not -_LAST_SECOND <= time <= _LAST_SECOND
-        ):
+        if time is not None and (type(time) not in (int, float) or not -_LAST_SECOND <= time <= _LAST_SECOND):
             return False
     subject = claims.get("sub")
     if subject is not None and not (_is_identifier(subject) and len(subject) <= _MAX_SUBJECT):

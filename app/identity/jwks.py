@@ -187,7 +187,7 @@ class KeySet:
             published = read_key_set(await self._download(), self._max_keys)
         except (FetchFailed, DocumentRefused) as error:
             self._failed(str(error))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # whatever it is, it must not end the refresh
             _log.exception("Fetching the signing keys failed in an unforeseen way")
             self._failed(f"unforeseen: {type(error).__name__}")
         else:
@@ -218,7 +218,7 @@ class KeySet:
             # A new connection for each fetch: it follows a changed DNS entry, and none idles for minutes.
             self._client = httpx.AsyncClient(
                 follow_redirects=False,
-                timeout=None,
+                timeout=None,  # noqa: S113  # the whole exchange has one, below
                 limits=httpx.Limits(max_keepalive_connections=0),
                 headers={"Accept": "application/json", "Accept-Encoding": "identity"},
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -29,9 +30,7 @@ class JwtVerifier:
     `authorized_parties`: the clients that may present a token (`azp`); none given, `azp` is not looked at.
     """
 
-    def __init__(
-        self, keys: KeySet, issuer: str, audience: str, authorized_parties: Iterable[str] = ()
-    ) -> None:
+    def __init__(self, keys: KeySet, issuer: str, audience: str, authorized_parties: Iterable[str] = ()) -> None:
         self._keys = keys
         self._issuer = issuer
         self._audience = audience
@@ -60,9 +59,9 @@ class JwtVerifier:
                 raise Unauthenticated(Fault.AUTHORIZED_PARTY)
         return user(claims["sub"], permissions(claims.get("permissions")), claims)
 
-    def _believe(self, raw: bytes, key: RSAPublicKey) -> dict[str, object]:
+    def _believe(self, raw: bytes, key: RSAPublicKey) -> dict[str, Any]:
         try:
-            claims: dict[str, object] = self._jwt.decode_complete(
+            claims: dict[str, Any] = self._jwt.decode_complete(
                 raw, key, algorithms=_ALGORITHMS, issuer=self._issuer, audience=self._audience
             )["payload"]
             return claims

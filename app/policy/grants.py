@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Container, Iterable
 
 from app.policy.fault import did_you_mean
-from app.policy.rule import Membership, Rule
+from app.policy.rule import Membership
 
 FACTS = ("anyone", "auth:jwt", "auth:api_key", "auth:anonymous", "env:live", "env:test")
 _OPEN_FACT = re.compile(r"(user:[^\s\"|]+)|(key:[1-9][0-9]{0,18})|(role:[a-z][a-z0-9_-]*)")
@@ -29,19 +29,18 @@ def grant_hint(word: str, catalog: Iterable[str]) -> str:
     return near or "add it to permissions.toml, or see policies/README.md for the facts"
 
 
-def named_roles(rules: Iterable[Rule], memberships: Iterable[Membership]) -> frozenset[str]:
-    """The roles that a policy's rows speak of. Any other is most likely misspelt, for it changes nothing."""
-    spoken = {grant for rule in rules for grant in rule.needs}
-    spoken.update(grant for row in memberships for grant in (row.member, row.grant))
+def known_roles(memberships: Iterable[Membership]) -> frozenset[str]:
+    """The roles that `g` rows speak of. Any other is most likely misspelt, for nobody can hold it."""
+    spoken = {grant for row in memberships for grant in (row.member, row.grant)}
     return frozenset(grant for grant in spoken if grant.startswith("role:"))
 
 
 def role_fault(held: Iterable[str], roles: Collection[str]) -> tuple[str, str] | None:
-    """Message and hint for the first role among these grants that no row names."""
+    """Message and hint for the first role among these grants that no `g` row knows."""
     for grant in sorted(held):
         if grant.startswith("role:") and grant not in roles:
-            hint = did_you_mean(grant, roles) or "roles are what `g` rows name"
-            return f"no row names `{grant}`", hint
+            hint = did_you_mean(grant, roles) or f"write a `g` row about it, such as `g, user:user_2abc, {grant}`"
+            return f"no `g` row knows `{grant}`", hint
     return None
 
 

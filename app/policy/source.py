@@ -101,7 +101,7 @@ def _look(directory: Path) -> dict[str, bytes]:
     raw: dict[str, bytes] = {}
     try:
         # A link to the directory is followed once, so that one that is swapped meanwhile mixes nothing.
-        root = directory.resolve(strict=True)
+        root = Path(os.path.realpath(directory, strict=True))
     except OSError as error:
         message = f"the policy directory cannot be read: {_why(error)}"
         raise PolicyRefused([Fault("no-directory", str(directory), 0, 0, message, "set AUTHZ_POLICY_DIR")]) from error
@@ -168,7 +168,8 @@ def _name_fault(path: str) -> Fault | None:
 
 
 def _read_file(root: Path, name: str) -> bytes:
-    path = (root / name).resolve(strict=True)
+    # Not pathlib's own: it raises RuntimeError for a loop of links.
+    path = Path(os.path.realpath(root / name, strict=True))
     if not path.is_relative_to(root):
         # Faults show lines, and nobody who may only write policies should be shown other files.
         raise OSError(None, "it is a link that leads out of the directory")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from app.policy.expand import Index
+from app.policy.expand import Index, key_of
 from app.policy.fault import did_you_mean
 from app.policy.routes import METHODS, TAIL, RouteTable, is_wild, segments
 
@@ -60,7 +60,8 @@ def find_target(table: RouteTable, index: Index, action: str, resource: str) -> 
     Raises NoSuchTarget for a path that is no route and for a method that its route lacks.
     """
     if not resource.startswith("/"):
-        return Target(action, thing_key(index, action, resource), resource)
+        key = key_of(resource, action, index)
+        return Target(action, key[0] if key else resource, resource)
     template = resource if table.methods(resource) else table.resolve(resource)
     if template is None:
         raise NoSuchTarget(404, f"no route matches `{resource}`", _near_route(table, resource))
@@ -68,11 +69,6 @@ def find_target(table: RouteTable, index: Index, action: str, resource: str) -> 
     if action not in methods:
         raise NoSuchTarget(405, f"`{template}` has no method {action}", f"it has {', '.join(methods)}")
     return Target(action, template, resource, _params(template, resource))
-
-
-def thing_key(index: Index, action: str, thing: str) -> str:
-    """The key of a thing: its own when a row names it, else its type's, for rows about a type speak of each."""
-    return thing if (thing, action) in index else thing.partition(":")[0]
 
 
 def _params(template: str, path: str) -> Mapping[str, str]:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from app.policy.cases import Case
 from app.policy.explain import Explanation, explain
-from app.policy.grants import named_roles, role_fault
+from app.policy.grants import known_roles, role_fault
 from app.policy.snapshot import Snapshot
 from app.policy.target import NoSuchTarget
+from app.policy.why import Why
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Outcome:
 
 def run(snapshot: Snapshot, cases: Iterable[Case]) -> Iterator[Outcome]:
     """Put each case to the snapshot. One about a route or role that does not exist fails: it would prove nothing."""
-    roles = named_roles(snapshot.policy.rules, snapshot.policy.memberships)
+    roles = known_roles(snapshot.policy.memberships)
     for case in cases:
         yield _run(snapshot, case, roles)
 
@@ -49,13 +50,15 @@ def _run(snapshot: Snapshot, case: Case, roles: Collection[str]) -> Outcome:
         verdicts = {True: "allow", False: "deny"}
         return Outcome(case, found, f"expected {verdicts[case.allowed]}, got {verdicts[decision.allowed]}")
     if case.why and not case.why.fits(decision):
-        return Outcome(case, found, f"expected `{case.why.text}`, got `{reason_of(found)}`")
+        return Outcome(case, found, f"expected `{case.why.text}`, got `{_reason(found, case.why)}`")
     return Outcome(case, found)
 
 
-def reason_of(found: Explanation) -> str:
-    """The reason of a decision, in the words in which a case may expect it."""
+def _reason(found: Explanation, expected: Why) -> str:
+    """The reason of a decision, in such words as were expected."""
     decision = found.decision
-    if decision.rule:
+    if expected.file and decision.rule:
         return decision.rule.place
-    return "lacks " + " ".join(decision.missing) if decision.missing else str(decision.reason)
+    if expected.lacks and decision.missing:
+        return "lacks " + " ".join(decision.missing)
+    return str(decision.reason)

@@ -65,7 +65,7 @@ async def _look(live: LivePolicy, seen: Signature) -> Signature:
 
 
 def _targets(directory: Path) -> tuple[Path, ...]:
-    real = directory.resolve()
+    real = Path(os.path.realpath(directory))
     found = {directory.absolute().parent, real, *(real / folder for folder in FOLDERS)}
     return tuple(sorted(path for path in found if path.is_dir()))
 

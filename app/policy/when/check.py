@@ -9,24 +9,22 @@ from __future__ import annotations
 from ipaddress import ip_network
 from typing import NoReturn
 
-import cel
-
 from app.policy.fault import did_you_mean
 from app.policy.when.functions import (
     ARITHMETIC,
     EXAMPLES,
     FUNCTIONS,
-    LEFT_OUT,
     MACROS,
     METHODS,
     ORDERED,
-    SPECIAL,
     fits,
+    is_taken,
     ordered,
     outcome,
+    unknown_function,
 )
-from app.policy.when.read import Ask, Path, Read, address_within, membership, presence_of, shown, value_of
-from app.policy.when.shape import BOOL, DOUBLE, DYN, INT, NULL, SCHEMA, STRING, Kind, describe
+from app.policy.when.read import Ask, Path, Read, address_within, membership, network_hint, presence_of, shown, value_of
+from app.policy.when.shape import BOOL, DOUBLE, DYN, INT, NULL, SCHEMA, STRING, Kind, nearest_variable
 from app.policy.when.syntax import Misfit
 from app.policy.when.tree import Binary, Call, Index, Items, Literal, Name, Node, Select, Ternary, Unary
 
@@ -128,25 +126,21 @@ class Checker:
     def _variable(self, node: Node, name: str) -> Kind:
         if name in SCHEMA:
             return SCHEMA[name].kind
-        known = dict(describe())
-        inner = next((path for path in known if path.endswith(f".{name}")), "")
-        hint = did_you_mean(name, [*SCHEMA, *self._bound, "true", "false"]) or (
-            f"did you mean `{inner}`?" if inner else f"known are {', '.join(SCHEMA)}; a text is written 'in quotes'"
-        )
+        hint = nearest_variable(name, self._bound)
         raise Misfit(f"`{name}` is not known in a condition", node.start, node.end, hint)
 
     def _member(self, kind: Kind, node: Node, name: str) -> Kind:
-        start = node.end - len(name) if isinstance(node, Select) else node.start
+        start, end = (node.at, node.at + len(name)) if isinstance(node, Select) else (node.start, node.end)
         if kind.fields is not None:
             if name not in kind.fields:
                 hint = did_you_mean(name, kind.fields) or f"it has {', '.join(kind.fields)}"
-                raise Misfit(f"`{kind.name}` has no field `{name}`", start, node.end, hint)
+                raise Misfit(f"`{kind.name}` has no field `{name}`", start, end, hint)
             return kind.fields[name].kind
         if kind.name == "map" and kind.item:
             return kind.item
         if kind == DYN:
             return DYN
-        raise Misfit(f"{kind} has no fields", start, node.end)
+        raise Misfit(f"{kind} has no fields", start, end)
 
     def _item(self, node: Index) -> Kind:
         kind = self._kind(node.base)
@@ -184,24 +178,23 @@ class Checker:
             return self._within(node)
         left, right = self._kind(node.left), self._kind(node.right)
         if operator in ARITHMETIC:
-            return outcome(operator, left, right) or self._mismatch(
-                node, f"`{operator}` is not between {left} and {right}"
-            )
-        if operator in ("==", "!="):
-            if not fits(left, right):
-                self._mismatch(node, f"{left} is never equal to {right}")
-        elif not ordered(left, right):
-            self._mismatch(node, f"`{operator}` does not compare {left} with {right}")
-        return BOOL
+            result = outcome(operator, left, right)
+        elif operator in ("==", "!="):
+            result = BOOL if fits(left, right) else None
+        else:
+            result = BOOL if ordered(left, right) else None
+        if result is None:
+            message = f"`{operator}` does not go between {left} and {right}"
+            raise Misfit(message, node.start, node.end, self._mismatch_hint(node, left, right))
+        return result
 
-    def _mismatch(self, node: Binary, message: str) -> NoReturn:
-        hint = ""
-        for one, other in ((node.left, node.right), (node.right, node.left)):
-            if isinstance(one, Literal) and type(one.value) in (int, float) and "string" in message:
-                hint = f"write '{self._shown(one)}', or {_LITERALS[type(one.value)]}({self._shown(other)})"
-            if isinstance(one, Literal) and one.value is None:
-                hint = "this is never null; ask has(…) of what may be absent"
-        raise Misfit(message, node.start, node.end, hint)
+    def _mismatch_hint(self, node: Binary, left: Kind, right: Kind) -> str:
+        if NULL in (left, right):
+            return "this is never null; ask has(…) of what may be absent"
+        for one, other, kind in ((node.left, node.right, right), (node.right, node.left, left)):
+            if isinstance(one, Literal) and kind == STRING and type(one.value) in (int, float):
+                return f"write '{self._shown(one)}', or {_LITERALS[type(one.value)]}({self._shown(other)})"
+        return ""
 
     def _within(self, node: Binary) -> Kind:
         path = self._path(node.right)
@@ -229,25 +222,22 @@ class Checker:
         if node.name == "ip_in":
             return self._ip_in(node)
         if node.name not in FUNCTIONS:
-            self._unknown(node, [*FUNCTIONS, *SPECIAL])
+            self._unknown(node)
         takes, gives = FUNCTIONS[node.name]
         (argument,) = self._arguments(node, 1)
         self._must(argument, *takes)
-        if isinstance(argument, Literal):
-            self._constant(node, argument)
-        return gives
-
-    def _constant(self, node: Call, argument: Literal) -> None:
-        try:
-            cel.compile(self._shown(node)).execute()
-        except Exception as error:  # the library raises whatever Python type fits its error
+        if isinstance(argument, Literal) and not is_taken(self._shown(node)):
             message = f"`{self._shown(argument)}` is no {node.name}"
-            raise Misfit(message, argument.start, argument.end, EXAMPLES.get(node.name, "")) from error
+            raise Misfit(message, argument.start, argument.end, EXAMPLES.get(node.name, ""))
+        return gives
 
     def _has(self, node: Call) -> Kind:
         (argument,) = self._arguments(node, 1)
         if not isinstance(argument, Select):
-            raise Misfit("has() asks for a field", argument.start, argument.end, "write has(subject.claims.email)")
+            hint = "write has(subject.claims.email)"
+            if isinstance(argument, Index):
+                hint = f"write {self._shown(argument.key)} in {self._shown(argument.base)}"
+            raise Misfit("has() asks for a field", argument.start, argument.end, hint)
         found = self._path(argument)
         if found is None:
             self._kind(argument)
@@ -271,7 +261,7 @@ class Checker:
             within = address_within(ip_network(text), found[0])
         except ValueError as error:
             message = f"`{self._shown(network)}` is no network"
-            raise Misfit(message, network.start, network.end, _network_hint(text)) from error
+            raise Misfit(message, network.start, network.end, network_hint(text)) from error
         self._read(node, "ip_in", found[0], within, text)
         return BOOL
 
@@ -279,7 +269,7 @@ class Checker:
         if node.name in MACROS:
             return self._macro(node, target)
         if node.name not in METHODS:
-            self._unknown(node, [*METHODS, *MACROS])
+            self._unknown(node)
         of, takes, gives = METHODS[node.name]
         self._must(target, of)
         for argument, kind in zip(self._arguments(node, len(takes)), takes, strict=True):
@@ -296,9 +286,7 @@ class Checker:
             raise Misfit(message, target.start, target.end)
         item, body = self._arguments(node, 2)
         if not isinstance(item, Name) or item.name in SCHEMA or item.name.startswith("_"):
-            raise Misfit(
-                "a new name for each item should stand here", item.start, item.end, "as in exists(x, x == 'a')"
-            )
+            raise Misfit("a new name should stand here", item.start, item.end, "write exists(x, x == 'a')")
         self._bound = {item.name: STRING if holder.name == "map" else holder.item or DYN}
         self._must(body, BOOL)
         self._bound = {}
@@ -311,20 +299,7 @@ class Checker:
             raise Misfit(message, node.at, node.end)
         return node.arguments
 
-    def _unknown(self, node: Call, known: list[str]) -> NoReturn:
-        start, end = node.at, node.at + len(node.name)
-        if node.name in LEFT_OUT:
-            raise Misfit(f"`{node.name}` is not part of conditions", start, end, LEFT_OUT[node.name])
-        if node.target and node.name in (*FUNCTIONS, *SPECIAL):
-            raise Misfit(f"`{node.name}` is no method", start, end, f"write {node.name}({self._shown(node.target)}, …)")
-        if node.target is None and node.name in (*METHODS, *MACROS):
-            raise Misfit(f"`{node.name}` is a method", start, end, f"write ….{node.name}(…)")
-        hint = did_you_mean(node.name, known) or f"known are {', '.join(known)}"
-        raise Misfit(f"there is no `{node.name}`", start, end, hint)
-
-
-def _network_hint(text: str) -> str:
-    try:
-        return f"did you mean '{ip_network(text, strict=False)}'?"
-    except ValueError:
-        return "write '10.0.0.0/8' or '2001:db8::/32'"
+    def _unknown(self, node: Call) -> NoReturn:
+        target = self._shown(node.target) if node.target else ""
+        message, hint = unknown_function(node.name, target)
+        raise Misfit(message, node.at, node.at + len(node.name), hint)

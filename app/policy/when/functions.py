@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import cel
+
+from app.policy.fault import did_you_mean
 from app.policy.when.shape import BOOL, DOUBLE, DURATION, DYN, INT, STRING, TIMESTAMP, Kind
 
 LIST = Kind("list", DYN)
@@ -32,7 +35,7 @@ MACROS = ("all", "exists", "exists_one")
 # Answered before CEL evaluates, from a path.
 SPECIAL = ("has", "ip_in")
 
-LEFT_OUT = {
+_LEFT_OUT = {
     "matches": "its pattern would be compiled at each decision; use startsWith, endsWith or contains",
     "size": "compare with [] or use exists",
     "map": "use exists or all",
@@ -73,3 +76,25 @@ _ARITHMETIC: Mapping[str, tuple[tuple[Kind, Kind, Kind], ...]] = {
     "%": ((INT, INT, INT),),
 }
 ARITHMETIC = tuple(_ARITHMETIC)
+
+
+def is_taken(call: str) -> bool:
+    """Whether CEL's library takes this call of a function with a constant."""
+    try:
+        cel.compile(call).execute()
+    except (ValueError, RuntimeError, ArithmeticError):
+        return False
+    return True
+
+
+def unknown_function(name: str, target: str) -> tuple[str, str]:
+    """Message and hint for a call of what there is not, as a method of `target` if that is not empty."""
+    functions, methods = (*FUNCTIONS, *SPECIAL), (*METHODS, *MACROS)
+    if name in _LEFT_OUT:
+        return f"`{name}` is not part of conditions", _LEFT_OUT[name]
+    if target and name in functions:
+        return f"`{name}` is no method", f"write {name}({target}, …)" if name == "ip_in" else f"write {name}({target})"
+    if not target and name in methods:
+        return f"`{name}` is a method", f"write it behind what it is of, as in x.{name}(…)"
+    known = methods if target else functions
+    return f"there is no `{name}`", did_you_mean(name, known) or f"known are {', '.join(known)}"

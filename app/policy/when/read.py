@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 MAX_ITEMS = 1_000
 MAX_CHARACTERS = 65_536
@@ -100,6 +100,14 @@ def address_within(network: Network, path: Path) -> Ask:
     return ask
 
 
+def network_hint(text: str) -> str:
+    """How to write what is no network."""
+    try:
+        return f"did you mean '{ip_network(text, strict=False)}'?"
+    except ValueError:
+        return "write '10.0.0.0/8' or '2001:db8::/32'"
+
+
 def _unmapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     return address.ipv4_mapped or address if isinstance(address, IPv6Address) else address
 
@@ -107,8 +115,7 @@ def _unmapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
 def _walk(context: Mapping[str, object], path: Path) -> object:
     found: object = context
     for name in path:
-        # The type check first: asking an abstract class costs ten times as much.
-        if type(found) is not dict and not isinstance(found, Mapping):
+        if not isinstance(found, (dict, Mapping)):  # dict first: asking an abstract class costs ten times as much
             raise NoValue(f"`{shown(path)}` has no value")
         try:
             found = found[name]

@@ -12,6 +12,8 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Annotated, NotRequired, TypedDict, get_args, get_origin, get_type_hints
 
+from app.policy.fault import did_you_mean
+
 
 @dataclass(frozen=True, slots=True)
 class Field:
@@ -122,3 +124,11 @@ def describe() -> Iterator[tuple[str, Field]]:
             yield name, field
         else:
             yield from ((f"{name}.{inner}", below) for inner, below in field.kind.fields.items())
+
+
+def nearest_variable(name: str, bound: Collection[str]) -> str:
+    """A hint for a name that is none of the variables, nor bound by a macro."""
+    if near := did_you_mean(name, [*SCHEMA, *bound, "true", "false", "null"]):
+        return near
+    field = next((path for path, _ in describe() if path.endswith(f".{name}")), "")
+    return f"did you mean `{field}`?" if field else f"known are {', '.join(SCHEMA)}; a text is 'in quotes'"

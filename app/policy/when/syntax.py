@@ -169,7 +169,7 @@ class _Parser:
                     arguments, end = self._list(")")
                     node = Call(node.start, end, node, name.text, name.start, arguments)
                 else:
-                    node = Select(node.start, name.end, node, name.text)
+                    node = Select(node.start, name.end, node, name.text, name.start)
             elif self._take("["):
                 key = self._expression()
                 node = Index(node.start, self._expect("]").end, node, key)

@@ -29,10 +29,11 @@ class Name(Node):
 
 @dataclass(frozen=True, slots=True)
 class Select(Node):
-    """`base.name`."""
+    """`base.name`; `at` is where the name starts."""
 
     base: Node
     name: str
+    at: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,239 @@
+"""Verifiers under fire: mutated tokens, odd claims, keys that are revoked while they are looked up."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from base64 import urlsafe_b64encode
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import jwt as pyjwt
+import pytest
+
+from app.identity.api_keys import ApiKeyVerifier, KeyRecord, NewKey, mint
+from app.identity.errors import Fault, Unauthenticated
+from app.identity.jwks import KeySet
+from app.identity.jwt import JwtVerifier
+from tests.issuer import LiveIssuer
+from tests.server import AUDIENCE
+
+pytestmark = pytest.mark.anyio
+
+
+def verifier_of(keys: KeySet, issuer: LiveIssuer) -> JwtVerifier:
+    return JwtVerifier(keys, issuer.url, AUDIENCE)
+
+
+def signed(issuer: LiveIssuer, payload: bytes, header: dict[str, Any] | None = None) -> str:
+    """A well signed token with any bytes as payload."""
+    headers = {"kid": issuer.kid, **(header or {})}
+    return pyjwt.PyJWS().encode(payload, issuer.key, algorithm="RS256", headers=headers)
+
+
+async def test_a_mutated_token_is_refused_and_nothing_else_happens(issuer: LiveIssuer) -> None:
+    seeded = random.Random(11)
+    good = issuer.token(permissions=["catalog:read"])
+    alphabet = "abcXYZ019-_.=%+/ é\x00"
+    async with KeySet(issuer.jwks_url) as keys:
+        verifier = verifier_of(keys, issuer)
+        assert (await verifier.verify(good)).subject == "user_test"
+        for _ in range(2_000):
+            token = list(good)
+            for _ in range(seeded.randint(1, 3)):
+                place = seeded.randrange(len(token))
+                match seeded.randrange(3):
+                    case 0:
+                        token[place] = seeded.choice(alphabet)
+                    case 1:
+                        token.insert(place, seeded.choice(alphabet))
+                    case _:
+                        del token[place]
+            mutated = "".join(token)
+            if mutated == good:
+                continue
+            with pytest.raises(Unauthenticated):
+                await verifier.verify(mutated)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"exp": "1999999999"},
+        {"exp": True},
+        {"exp": 1e400},
+        {"exp": -1e400},
+        {"exp": float("nan")},
+        {"exp": 10**30},
+        {"exp": {}},
+        {"nbf": "x"},
+        {"iat": []},
+        {"iat": 10**12},
+        {"sub": ""},
+        {"sub": ["a"]},
+        {"sub": "a\nb"},
+        {"sub": "a" * 256},
+        {"sub": "\ud800"},
+        {"jti": 7},
+        {"aud": 7},
+        {"aud": [7]},
+        {"iss": 7},
+        {"iss": ["x"]},
+    ],
+    ids=str,
+)
+async def test_a_claim_of_the_wrong_shape_is_refused(issuer: LiveIssuer, changes: dict[str, Any]) -> None:
+    payload = {"iss": issuer.url, "aud": AUDIENCE, "sub": "u", "exp": int(time.time()) + 60, **changes}
+    async with KeySet(issuer.jwks_url) as keys:
+        with pytest.raises(Unauthenticated) as refused:
+            await verifier_of(keys, issuer).verify(signed(issuer, json.dumps(payload).encode()))
+    assert refused.value.fault in (Fault.TOKEN, Fault.AUDIENCE, Fault.ISSUER, Fault.EXPIRED)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"", b"null", b"[]", b'"text"', b"{", b"\xff", b"[" * 3_000, b'{"a":' * 900, b'{"sub":"a","sub":"b"}'],
+    ids=range(9),
+)
+async def test_a_payload_that_is_no_plain_object_is_refused(issuer: LiveIssuer, payload: bytes) -> None:
+    async with KeySet(issuer.jwks_url) as keys:
+        with pytest.raises(Unauthenticated) as refused:
+            await verifier_of(keys, issuer).verify(signed(issuer, payload))
+    assert refused.value.fault is Fault.TOKEN
+
+
+@pytest.mark.parametrize("header", [{"crit": ["exp"]}, {"b64": False, "crit": ["b64"]}])
+async def test_extensions_of_the_header_are_refused(issuer: LiveIssuer, header: dict[str, Any]) -> None:
+    stated = {"alg": "RS256", "kid": issuer.kid, **header}
+    first = urlsafe_b64encode(json.dumps(stated).encode()).rstrip(b"=").decode()
+    token = ".".join([first, *issuer.token().split(".")[1:]])
+    async with KeySet(issuer.jwks_url) as keys:
+        with pytest.raises(Unauthenticated) as refused:
+            await verifier_of(keys, issuer).verify(token)
+    assert refused.value.fault is Fault.TOKEN
+
+
+class Database:
+    """What a key's look-up finds, and how often it is asked."""
+
+    def __init__(self) -> None:
+        self.records: dict[bytes, KeyRecord] = {}
+        self.asked = 0
+        self.held: asyncio.Event | None = None
+
+    def add(self, key: NewKey, **changes: Any) -> KeyRecord:
+        known: dict[str, Any] = {
+            "id": len(self.records) + 1,
+            "subject": "user_owner",
+            "environment": key.environment,
+            "scopes": frozenset({"catalog:read"}),
+            "digest": key.digest,
+            "expires_at": None,
+            "revoked_at": None,
+            **changes,
+        }
+        self.records[key.digest] = KeyRecord(**known)
+        return self.records[key.digest]
+
+    async def find(self, digest: bytes) -> KeyRecord | None:
+        self.asked += 1
+        found = self.records.get(digest)
+        if self.held:
+            await self.held.wait()
+        return found
+
+
+def key_verifier(database: Database, **settings: Any) -> ApiKeyVerifier:
+    known: dict[str, Any] = {"environments": ("live", "test"), "cache_seconds": 60, "seen": lambda _: None, **settings}
+    return ApiKeyVerifier(database.find, **known)
+
+
+async def test_a_key_becomes_the_principal_of_its_scopes_and_facts() -> None:
+    database, key = Database(), mint("live")
+    database.add(key)
+    seen: list[int] = []
+    principal = await key_verifier(database, seen=seen.append).verify(key.plaintext)
+    assert principal.held == {"anyone", "auth:api_key", "env:live", "key:1", "catalog:read"}
+    assert (principal.subject, principal.method, principal.key_id) == ("user_owner", "api_key", 1)
+    assert seen == [1]
+
+
+async def test_a_key_is_remembered_for_a_time_and_forgotten_when_told() -> None:
+    database, key = Database(), mint("live")
+    record = database.add(key)
+    now = [0.0]
+    verifier = key_verifier(database, clock=lambda: now[0], cache_seconds=1)
+    for _ in range(3):
+        await verifier.verify(key.plaintext)
+    assert database.asked == 1
+    now[0] += 1.01
+    await verifier.verify(key.plaintext)
+    assert database.asked == 2
+    database.add(key, id=record.id, revoked_at=datetime.now(UTC))
+    verifier.forget(record.id)
+    with pytest.raises(Unauthenticated) as refused:
+        await verifier.verify(key.plaintext)
+    assert refused.value.fault is Fault.KEY_REVOKED
+
+
+async def test_a_look_up_under_way_does_not_bring_a_revoked_key_back() -> None:
+    database, key = Database(), mint("live")
+    record = database.add(key)
+    verifier = key_verifier(database)
+    database.held = asyncio.Event()
+    under_way = asyncio.create_task(verifier.verify(key.plaintext))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    database.add(key, id=record.id, revoked_at=datetime.now(UTC))
+    verifier.forget(record.id)
+    database.held.set()
+    await asyncio.gather(under_way, return_exceptions=True)
+    with pytest.raises(Unauthenticated) as refused:
+        await verifier.verify(key.plaintext)
+    assert refused.value.fault is Fault.KEY_REVOKED
+
+
+async def test_revoked_comes_before_expired_and_expiry_is_checked_from_memory() -> None:
+    database, revoked, expiring = Database(), mint("live"), mint("live")
+    past = datetime.now(UTC) - timedelta(days=1)
+    database.add(revoked, revoked_at=past, expires_at=past)
+    database.add(expiring, expires_at=datetime.now(UTC) + timedelta(seconds=0.2))
+    verifier = key_verifier(database)
+    with pytest.raises(Unauthenticated) as refused:
+        await verifier.verify(revoked.plaintext)
+    assert refused.value.fault is Fault.KEY_REVOKED
+    await verifier.verify(expiring.plaintext)
+    await asyncio.sleep(0.3)
+    with pytest.raises(Unauthenticated) as late:
+        await verifier.verify(expiring.plaintext)
+    assert late.value.fault is Fault.KEY_EXPIRED
+    assert database.asked == 2
+
+
+async def test_a_made_up_key_asks_the_database_once() -> None:
+    database, key = Database(), mint("live")
+    verifier = key_verifier(database)
+    for _ in range(5):
+        with pytest.raises(Unauthenticated) as refused:
+            await verifier.verify(key.plaintext)
+        assert refused.value.fault is Fault.KEY_UNKNOWN
+    assert database.asked == 1
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "grd_live_" + "a" * 48 + "\n",
+        "grd_live_" + "\uff11" * 48,
+        "grd_LIVE_" + "a" * 48,
+        " grd_live_" + "a" * 48,
+        "grd_live_" + "a" * 47 + "A",
+    ],
+    ids=range(5),
+)
+async def test_a_key_of_another_shape_is_malformed(token: str) -> None:
+    with pytest.raises(Unauthenticated) as refused:
+        await key_verifier(Database()).verify(token)
+    assert refused.value.fault is Fault.KEY_MALFORMED

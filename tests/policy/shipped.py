@@ -1,0 +1,49 @@
+"""The shipped policy as bytes, and routes that it fits: what tests of the policy change a little, then judge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+from app.policy.live import build
+from app.policy.load import Policy, parse
+from app.policy.routes import Route, RouteTable
+from app.policy.snapshot import Snapshot
+from app.policy.source import from_bytes
+
+DIRECTORY = Path(__file__).parents[2] / "policies"
+PERSON = frozenset({"anyone", "auth:jwt", "user:user_2abc"})
+
+
+@cache
+def shipped_files() -> Mapping[str, bytes]:
+    """Every file of the shipped policy by name."""
+    paths = [*DIRECTORY.glob("*"), *DIRECTORY.glob("tests/*.yaml")]
+    return {
+        str(path.relative_to(DIRECTORY)): path.read_bytes()
+        for path in sorted(paths)
+        if path.is_file() and path.name != "README.md"
+    }
+
+
+@cache
+def routes() -> RouteTable:
+    """Routes for which the shipped policy is whole: each pattern that ends in `/**` is a list and its items."""
+    found: set[Route] = set()
+    for rule in parse(from_bytes(shipped_files())).rules:
+        base = rule.resource.removesuffix("/**")
+        templates = [base] if base == rule.resource else [base, f"{base}/{{id}}"] if base else []
+        found.update(Route(template, action) for template in templates for action in rule.actions)
+    every = {route.template for route in found}
+    return RouteTable([*found, *(Route(template, "OPTIONS") for template in every)])
+
+
+def policy_of(files: Mapping[str, bytes]) -> Policy:
+    """The policy that these files make."""
+    return parse(from_bytes(files))
+
+
+def snapshot_of(files: Mapping[str, bytes]) -> Snapshot:
+    """The snapshot that these files make, over the routes that fit the shipped policy."""
+    return build(policy_of(files), routes())
