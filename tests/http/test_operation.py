@@ -35,7 +35,7 @@ def test_serve_needs_to_know_its_issuer(made: Server, name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("AUTHZ_PORT", "http"),
+        ("AUTHZ_LOG_LEVEL", "loud"),
         ("AUTHZ_KEY_ENVIRONMENTS", "live,prod"),
         ("AUTHZ_KEY_ENVIRONMENTS", ""),
         ("AUTHZ_JWKS_URL", "file:///etc/passwd"),

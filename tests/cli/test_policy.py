@@ -1,0 +1,108 @@
+"""The policy commands, as an author calls them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.server import AUTHZ, ROOT
+
+
+def authz(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([AUTHZ, *words], cwd=cwd, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def policies(tmp_path: Path) -> Path:
+    shutil.copytree(ROOT / "policies", tmp_path / "policies")
+    return tmp_path / "policies"
+
+
+def test_the_shipped_policy_has_no_fault_and_passes_its_cases() -> None:
+    checked, tested = authz("policy", "check"), authz("policy", "test")
+    assert (checked.returncode, tested.returncode) == (0, 0), checked.stdout + tested.stdout
+    assert "No fault in policies" in checked.stdout
+    assert "cases passed" in tested.stdout
+
+
+def test_a_fault_is_shown_like_a_compilers(policies: Path) -> None:
+    file = policies / "catalog.csv"
+    file.write_text(file.read_text().replace("teams/**, GET|HEAD, allow", "teams/**, GET|HEAD, alow"))
+    checked = authz("policy", "check", "policies", cwd=policies.parent)
+    assert checked.returncode == 1
+    shown = "policies/catalog.csv:7:46: error[effect]: the effect is `allow` or `deny`, not `alow`"
+    assert shown in checked.stdout
+    assert "   |                                              ^^^^\n   = hint: did you mean `allow`?" in checked.stdout
+    for document in ("README.md", "policies/README.md"):
+        assert shown in (ROOT / document).read_text()
+    told = json.loads(authz("policy", "check", "--json", "policies", cwd=policies.parent).stdout)
+    assert told["faults"][0]["code"] == "effect"
+
+
+def test_a_directory_that_is_not_there_is_a_wrong_use() -> None:
+    checked = authz("policy", "check", "nowhere")
+    assert checked.returncode == 2
+    assert "nowhere" in checked.stderr
+
+
+def test_a_case_that_fails_says_what_decided(policies: Path) -> None:
+    file = policies / "catalog.csv"
+    file.write_text(file.read_text().replace("p, catalog:read, /api/v1/teams/**", "p, anyone, /api/v1/teams/**"))
+    tested = authz("policy", "test", "policies", cwd=policies.parent)
+    assert tested.returncode == 1
+    assert "catalog.csv:7" in tested.stdout
+
+
+def test_a_decision_is_explained_with_its_row() -> None:
+    explained = authz("policy", "explain", "--as", "catalog:read auth:jwt", "GET", "/api/v1/teams/7")
+    assert explained.returncode == 0
+    assert explained.stdout.strip() in "\n".join(
+        line.removeprefix("    ") for line in (ROOT / "policies" / "README.md").read_text().splitlines()
+    )
+
+
+def test_a_denial_is_explained_with_the_smallest_way_in() -> None:
+    explained = authz("policy", "explain", "--as", "catalog:read auth:jwt", "GET", "/api/v1/sources")
+    assert "Smallest grant that opens it: holdings:read" in explained.stdout
+    assert explained.stdout.strip() in "\n".join(
+        line.removeprefix("    ") for line in (ROOT / "README.md").read_text().splitlines()
+    )
+
+
+def test_the_matrix_names_what_opens_each_endpoint() -> None:
+    matrix = authz("policy", "routes")
+    assert matrix.returncode == 0
+    (line,) = [line for line in matrix.stdout.splitlines() if line.startswith("/api/v1/teams ")]
+    assert "catalog:read" in line
+    assert "catalog:write" in line
+    assert json.loads(authz("policy", "routes", "--json").stdout)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "",
+        "dev",
+        "serve",
+        "token",
+        "policy",
+        "policy check",
+        "policy test",
+        "policy explain",
+        "policy routes",
+        "keys",
+        "keys list",
+        "keys revoke",
+        "db",
+        "db upgrade",
+    ],
+)
+def test_every_command_has_help(words: str) -> None:
+    helped = authz(*words.split(), "--help")
+    assert helped.returncode == 0
+    if words not in ("policy", "keys", "db"):
+        assert "Example:" in helped.stdout
