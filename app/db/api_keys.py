@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime, timedelta
 
+import structlog
 from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -13,6 +15,11 @@ from app.db.session import Sessions
 from app.db.tables.fields import MAX_ID
 from app.db.tables.keys import ApiKey
 from app.identity.api_keys import KeyRecord, NewKey
+from app.identity.errors import CannotVerify
+
+UNAVAILABLE = "API keys cannot be verified now."
+RETRY_AFTER_SECONDS = 1
+_log = structlog.stdlib.get_logger("api_keys")
 
 # `last_used_at` is no log: once a minute is enough to see that a key is in use.
 LAST_USED_EVERY = timedelta(seconds=60)
@@ -90,11 +97,15 @@ async def find_by_digest(session: AsyncSession, digest: bytes) -> KeyRecord | No
 
 
 def key_lookup(sessions: Sessions) -> Callable[[bytes], Awaitable[KeyRecord | None]]:
-    """`find_by_digest` in a session of its own."""
+    """`find_by_digest` in a session of its own. Raises CannotVerify when the database does not answer."""
 
     async def find(digest: bytes) -> KeyRecord | None:
-        async with sessions() as session:
-            return await find_by_digest(session, digest)
+        try:
+            async with sessions() as session:
+                return await find_by_digest(session, digest)
+        except (SQLAlchemyError, OSError):
+            _log.exception("the database did not answer for an API key")
+            raise CannotVerify(UNAVAILABLE, RETRY_AFTER_SECONDS) from None
 
     return find
 

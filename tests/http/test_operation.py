@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import subprocess
 from pathlib import Path
 
@@ -130,3 +131,33 @@ def test_it_stops_cleanly(made: Server) -> None:
     made.start()
     assert made.stop() == -signal.SIGTERM, "it ends by the signal, after its own shutdown"
     assert made.log[-1]["event"] == "stopped"
+
+
+def test_without_its_database_a_key_is_503_and_a_jwt_still_known(own_server: Server, issuer: LiveIssuer) -> None:
+    token = issuer.token(permissions=["catalog:read", "policies:read"])
+    with own_server.client(token) as client:
+        issued = client.post("/api/v1/api-keys/", json={"name": "cut off", "scopes": ["policies:read"]}).json()
+    with sqlite3.connect(own_server.directory / "authz.db") as database:
+        database.execute("DROP TABLE api_keys")
+    with own_server.client(issued["plaintext"]) as program:
+        refused = program.get("/api/v1/policies/")
+    assert refused.status_code == 503
+    assert refused.json() == {"detail": "API keys cannot be verified now."}
+    assert refused.headers["retry-after"] == "1"
+    with own_server.client(token) as person:
+        assert person.get("/api/v1/policies/").status_code == 200
+
+
+def test_a_browser_may_call_from_an_allowed_origin_alone(issuer: LiveIssuer, tmp_path: Path) -> None:
+    origin = "https://app.griddy.example"
+    with Server(tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url, allowed_origins=origin) as server:
+        asked = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization"}
+        preflight = httpx.options(f"{server.url}/api/v1/teams/", headers={"Origin": origin, **asked})
+        assert preflight.status_code == 204
+        assert preflight.headers["access-control-allow-origin"] == origin
+        stranger = httpx.options(f"{server.url}/api/v1/teams/", headers={"Origin": "https://evil.example", **asked})
+        assert "access-control-allow-origin" not in stranger.headers
+        for caller, allowed in ((origin, origin), ("https://evil.example", None)):
+            answer = httpx.get(f"{server.url}/api/v1/teams/", headers={"Origin": caller})
+            assert answer.status_code == 401, "a preflight opens nothing"
+            assert answer.headers.get("access-control-allow-origin") == allowed
