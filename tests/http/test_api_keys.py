@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import subprocess
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -259,7 +260,7 @@ def test_an_operator_lists_and_revokes_at_the_database(server: Server, issuer: L
 
 def test_only_a_digest_is_stored(server: Server, issuer: LiveIssuer, subject: str) -> None:
     plaintext = issue(server, issuer.token(sub=subject)).json()["plaintext"]
-    with sqlite3.connect(server.directory / "authz.db") as database:
+    with closing(sqlite3.connect(server.directory / "authz.db")) as database:
         row = database.execute("SELECT * FROM api_keys WHERE subject = ?", (subject,)).fetchone()
     assert row
     assert not any(isinstance(cell, str) and plaintext[9:] in cell for cell in row)

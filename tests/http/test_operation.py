@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -137,8 +138,9 @@ def test_without_its_database_a_key_is_503_and_a_jwt_still_known(own_server: Ser
     token = issuer.token(permissions=["catalog:read", "policies:read"])
     with own_server.client(token) as client:
         issued = client.post("/api/v1/api-keys/", json={"name": "cut off", "scopes": ["policies:read"]}).json()
-    with sqlite3.connect(own_server.directory / "authz.db") as database:
+    with closing(sqlite3.connect(own_server.directory / "authz.db")) as database:
         database.execute("DROP TABLE api_keys")
+        database.commit()
     with own_server.client(issued["plaintext"]) as program:
         refused = program.get("/api/v1/policies/")
     assert refused.status_code == 503
