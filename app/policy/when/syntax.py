@@ -131,7 +131,7 @@ class _Parser:
             raise Misfit(f"more than {MAX_DEPTH} levels of nesting", self._token.start, self._token.end)
         condition = self._binary(0)
         if self._take("?"):
-            yes = self._expression()
+            yes = self._binary(0)  # CEL's grammar: a choice between `?` and `:` needs parentheses
             self._expect(":")
             no = self._expression()
             condition = Ternary(condition.start, no.end, condition, yes, no)
