@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 KeyEnvironment = Literal["live", "test"]
-_Kind = TypeVar("_Kind", bound="DatabaseSettings")
+_Kind = TypeVar("_Kind", bound="LocalSettings")
 _List = NoDecode  # a list is written with commas, not as JSON
 
 
@@ -18,20 +18,20 @@ class SettingsError(Exception):
     """A setting is missing or wrong. Each line names the variable and how to mend it."""
 
 
-class DatabaseSettings(BaseSettings):
-    """What a command needs that speaks to the database alone."""
+class LocalSettings(BaseSettings):
+    """What a command needs that serves nothing: where the database and the policy are."""
 
     model_config = SettingsConfigDict(env_prefix="AUTHZ_", env_file=".env", extra="ignore", frozen=True)
 
     database_url: str = "sqlite:///.authz/authz.db"
+    policy_dir: Path = Path("policies")
 
 
-class Settings(DatabaseSettings):
+class Settings(LocalSettings):
     """What an operator may set, each as `AUTHZ_<NAME>`."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
-    policy_dir: Path = Path("policies")
     jwks_url: Annotated[str, Field(pattern=r"^https?://")]
     issuer: Annotated[str, Field(min_length=1)]
     audience: Annotated[str, Field(min_length=1)]
@@ -66,9 +66,9 @@ def load(**overrides: object) -> Settings:
     return _read(Settings, overrides)
 
 
-def load_database() -> DatabaseSettings:
-    """Read where the database is. Raises SettingsError."""
-    return _read(DatabaseSettings, {})
+def load_local() -> LocalSettings:
+    """Read what a command needs that serves nothing. Raises SettingsError."""
+    return _read(LocalSettings, {})
 
 
 def _read(kind: type[_Kind], overrides: Mapping[str, Any]) -> _Kind:

@@ -7,7 +7,7 @@ import asyncio
 import rich_click as click
 
 from app.cli.failure import explained
-from app.settings import load_database
+from app.settings import load_local
 
 
 @click.group("db")
@@ -24,7 +24,7 @@ def upgrade_command() -> None:
     """
     from app.db.migrate import current_revision, upgrade
 
-    url = load_database().database_url
+    url = load_local().database_url
 
     async def run() -> tuple[str | None, str]:
         return await current_revision(url), await upgrade(url)

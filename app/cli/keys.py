@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.cli.failure import explained, fail
-from app.settings import load_database
+from app.settings import load_local
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -85,7 +85,7 @@ async def _with_session(work: Callable[[AsyncSession], Awaitable[_R]]) -> _R:
     from app.db.migrate import at_head
     from app.db.session import sessions_of
 
-    url = load_database().database_url
+    url = load_local().database_url
     if not await at_head(url):
         fail("the database is not prepared for this version: run `authz db upgrade`.")
     engine = open_engine(url)

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 def policy_directory(given: Path | None) -> Path:
     """The directory given, else AUTHZ_POLICY_DIR, else `policies`. Raises UsageError when there is none."""
-    directory = given or _set_directory()
+    from app.settings import load_local
+
+    directory = given or load_local().policy_dir
     if not directory.is_dir():
         what = "is no directory" if directory.exists() else "does not exist"
         raise click.UsageError(f"the policy directory `{directory}` {what}: name one, or set AUTHZ_POLICY_DIR.")
@@ -70,14 +72,3 @@ def fault_view(fault: Fault, directory: Path) -> dict[str, object]:
         "message": fault.message,
         "hint": fault.hint,
     }
-
-
-def _set_directory() -> Path:
-    from app.settings import DatabaseSettings
-
-    class PolicySettings(DatabaseSettings):
-        """What a command needs that reads policy files alone."""
-
-        policy_dir: Path = Path("policies")
-
-    return PolicySettings().policy_dir

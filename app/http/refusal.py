@@ -42,7 +42,7 @@ class Refusal:
         start = {"type": "websocket.http.response.start", "status": self.status, "headers": self.headers}
         await send(start)  # type: ignore[arg-type]  # Litestar's types do not know this extension of ASGI
         body = {"type": "websocket.http.response.body", "body": self.body, "more_body": False}
-        await send(body)  # type: ignore[arg-type]
+        await send(body)  # type: ignore[arg-type]  # as above
 
 
 def refusal(status: int, detail: str, *headers: tuple[bytes, bytes]) -> Refusal:

@@ -18,7 +18,7 @@ class Fault(StrEnum):
     SIGNATURE = "Invalid signature."
     ALGORITHM = "Invalid signing algorithm."
     AUTHORIZED_PARTY = "Invalid authorized party."
-    TOKEN = "Invalid token."  # noqa: S105
+    TOKEN = "Invalid token."  # noqa: S105  # a message, no password
     KEY_MALFORMED = "Malformed API key."
     KEY_REVOKED = "API key has been revoked."
     KEY_EXPIRED = "API key has expired."

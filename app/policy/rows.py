@@ -14,7 +14,7 @@ from app.policy.condition import Condition, ConditionFault, compile_condition
 from app.policy.fault import Fault, did_you_mean
 from app.policy.grants import grant_hint, is_grant
 from app.policy.routes import METHODS, pattern_fault
-from app.policy.rule import Effect, Membership, Rule
+from app.policy.rule import THING, VERB, Effect, Membership, Rule
 from app.policy.source import SHOWN
 
 MAX_FAULTS_IN_FILE = 100
@@ -23,8 +23,6 @@ EXAMPLE_G = "g, role:editor, catalog:write"
 
 _EFFECTS: Mapping[str, Effect] = {"allow": "allow", "deny": "deny"}
 _BLANKS = " \t"
-_THING = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*(:[^\s*{}\"|]+)?")
-_VERB = re.compile(r"[A-Za-z][A-Za-z0-9_.:-]*")
 _QUOTED = re.compile(r'"((?:[^"]|"")*)"')
 
 
@@ -167,7 +165,7 @@ class _Row:
         wrong = None
         if cell.startswith("/"):
             wrong = pattern_fault(cell)
-        elif not _THING.fullmatch(cell):
+        elif not THING.fullmatch(cell):
             wrong = (f"`{cell}` is no resource", "a route starts with `/`; anything else is `type` or `type:id`")
         if wrong:
             self._fault("resource", 2, *wrong)
@@ -181,7 +179,7 @@ class _Row:
                 hint = did_you_mean(action, METHODS) or f"the methods are {', '.join(METHODS)}"
                 self._fault("unknown-action", 3, f"`{action}` is no method of a route", hint, action)
                 return ()
-            if not _VERB.fullmatch(action):
+            if not VERB.fullmatch(action):
                 self._fault("unknown-action", 3, f"`{action}` is no action", "write actions as `read|write`", action)
                 return ()
         if len(set(actions)) < len(actions):

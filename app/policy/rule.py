@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
 from app.policy.condition import Condition
 
 Effect = Literal["allow", "deny"]
+
+# What is no route is `type` or `type:id`, and what is done with it is a word.
+THING = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*(:[^\s*{}\"|]+)?")
+VERB = re.compile(r"[A-Za-z][A-Za-z0-9_.:-]*")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,9 @@ from types import MappingProxyType
 from app.policy.expand import Index, key_of
 from app.policy.fault import did_you_mean
 from app.policy.routes import METHODS, TAIL, RouteTable, is_wild, segments
+from app.policy.rule import THING, VERB
 
 _PATH = re.compile(r"/(?:(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~!$&'()*+,=:@{}-]+(?:/|\Z))*")
-_THING = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*(:[^\s*{}\"|]+)?")
-_VERB = re.compile(r"[A-Za-z][A-Za-z0-9_.:-]*")
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 
@@ -43,13 +42,13 @@ class Target:
 def endpoint_fault(action: str, resource: str) -> tuple[str, str, str] | None:
     """What keeps two words from being an action and a resource: message, hint and the word; None when nothing does."""
     is_route = resource.startswith("/")
-    if not (_PATH if is_route else _THING).fullmatch(resource):
+    if not (_PATH if is_route else THING).fullmatch(resource):
         hint = "write a path such as `/api/v1/teams/7`, without query and without `%`, or `type:id`"
         return f"`{resource}` is no plain path and no thing", hint, resource
     if is_route and action not in METHODS:
         hint = did_you_mean(action, METHODS) or f"the methods are {', '.join(METHODS)}"
         return f"`{action}` is no method of a route", hint, action
-    if not _VERB.fullmatch(action):
+    if not VERB.fullmatch(action):
         return f"`{action}` is no action", "an action is a word, such as `read`", action
     return None
 
