@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, IPvAnyNetwork, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 KeyEnvironment = Literal["live", "test"]
+# Sent in a header, so visible ASCII; 32 characters are the least that nobody guesses.
+GatewaySecret = Annotated[SecretStr, Field(min_length=32, max_length=256)]
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _Kind = TypeVar("_Kind", bound="LocalSettings")
 _List = NoDecode  # a list is written with commas, not as JSON
 
@@ -38,6 +42,11 @@ class Settings(LocalSettings):
     authorized_parties: Annotated[tuple[str, ...], _List] = ()
     key_environments: Annotated[tuple[KeyEnvironment, ...], _List] = ("live", "test")
     allowed_origins: Annotated[tuple[str, ...], _List] = ()
+    # Where callers reach this deployment; documents name it, and no Host header ever does.
+    public_url: str | None = None
+    # A gateway proves itself with a secret or by its address; without either none is believed.
+    gateway_secrets: Annotated[tuple[GatewaySecret, ...], _List] = ()
+    gateway_networks: Annotated[tuple[IPvAnyNetwork, ...], _List] = ()
     access_log: bool = True
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
@@ -46,12 +55,31 @@ class Settings(LocalSettings):
     # An issuer that does not answer is borne for this many seconds, on the keys that it published last.
     jwks_max_stale_seconds: Annotated[float, Field(ge=0)] = 3600.0
 
-    @field_validator("authorized_parties", "key_environments", "allowed_origins", mode="before")
+    @field_validator(
+        "authorized_parties",
+        "key_environments",
+        "allowed_origins",
+        "gateway_secrets",
+        "gateway_networks",
+        mode="before",
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_base(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        url = urlsplit(value)
+        if url.scheme != "https" and not (url.scheme == "http" and url.hostname in _LOOPBACK):
+            raise ValueError("write an https:// address; http:// is for a loopback host alone")
+        if not url.hostname or url.path not in ("", "/") or url.query or url.fragment or url.username:
+            raise ValueError("write scheme and host alone, such as https://authz.example.com")
+        return value.removesuffix("/")
 
     @field_validator("key_environments")
     @classmethod
