@@ -93,13 +93,11 @@ class RouteTable:
         parameter, without a way back. One last slash is optional. Nothing is decoded or repaired: a path with an
         empty or dot segment has no template, nor has one whose template depends on the method.
         """
-        if path != "/" and path.endswith("/"):
-            path = path[:-1]
-        parts = segments(path)
+        parts = path[1:].removesuffix("/").split("/") if path != "/" else []
         if not path.startswith("/") or not all(_PLAIN.fullmatch(part) for part in parts):
             return None
-        if path in self._methods:
-            return path
+        if (plain := "/" + "/".join(parts)) in self._methods:
+            return plain
         node = self._paths
         for part in parts:
             if part in node.children:

@@ -1,0 +1,123 @@
+"""From a concrete path to its template: as Litestar matches, and never by repair."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from litestar import Litestar, Request, get
+from litestar.testing import TestClient
+
+from app.policy.routes import Route, RouteTable
+from app.policy.target import NoSuchTarget, endpoint_fault, find_target
+
+TEMPLATES = (
+    "/",
+    "/teams",
+    "/teams/{team_id}",
+    "/teams/{team_id}/players",
+    "/teams/new",
+    "/games/today/{hour}/score",
+    "/games/{game_id}",
+    "/games/{game_id}/drives/{drive_id}",
+)
+PATHS = (
+    *("/", "/teams", "/teams/", "/teams/7", "/teams/7/", "/teams/new", "/teams/new/players", "/teams/7/players"),
+    *("/games", "/games/7", "/games/today", "/games/today/9/score", "/games/today/drives/2", "/games/7/drives/2"),
+    *("/games/7/drives", "/nothing", "/teams/7/players/1", "/Teams", "/teams/%37"),
+)
+
+
+def _table(*templates: str) -> RouteTable:
+    return RouteTable(Route(template, "GET") for template in templates)
+
+
+def test_a_path_resolves_to_the_template_that_litestar_serves_it_with() -> None:
+    def handler(template: str) -> Any:
+        async def serve(request: Request[Any, Any, Any]) -> str:
+            return str(request.scope["path_template"])
+
+        return get(template.replace("}", ":str}"), name=template)(serve)
+
+    app = Litestar([handler(template) for template in TEMPLATES], openapi_config=None, logging_config=None)
+    table = _table(*TEMPLATES)
+    with TestClient(app) as client:
+        for path in PATHS:
+            response = client.get(path)
+            served = response.text if response.status_code == 200 else None
+            assert table.resolve(path) == served, path
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("", "teams", "//", "///", "//teams", "/teams//7", "/teams/7//", "/teams/.", "/teams/..", "/teams/../teams"),
+        *(
+            "/teams/7;a",
+            "/teams/7?x",
+            "/teams/7#x",
+            "/teams/7\n",
+            "/teams/ü",
+            "/teams/{team_id}",
+            "/teams/7\\8",
+            "/a b",
+        ),
+    ],
+)
+def test_an_ambiguous_path_has_no_template(path: str) -> None:
+    assert _table(*TEMPLATES).resolve(path) is None
+
+
+def test_nothing_is_decoded() -> None:
+    table = _table("/teams", "/{kind}")
+    assert table.resolve("/team%73") == "/{kind}"
+
+
+def test_a_mount_takes_all_that_lies_below_it_but_no_route_that_stands_for_itself() -> None:
+    table = _table("/files/**", "/files/index", "/other")
+    assert table.resolve("/files") == "/files/**"
+    assert table.resolve("/files/a/b") == "/files/**"
+    assert table.resolve("/files/index") == "/files/index"
+    assert table.resolve("/filesystem") is None
+
+
+def test_a_path_whose_template_depends_on_the_method_has_none() -> None:
+    assert _table("/a/{x}", "/a/{y}").resolve("/a/1") is None
+
+
+def test_a_target_knows_the_parameters_of_its_path() -> None:
+    target = find_target(_table(*TEMPLATES), {}, "GET", "/games/7/drives/2/")
+    assert target.resource == "/games/{game_id}/drives/{drive_id}"
+    assert dict(target.params) == {"game_id": "7", "drive_id": "2"}
+
+
+def test_a_template_is_its_own_target() -> None:
+    target = find_target(_table(*TEMPLATES), {}, "GET", "/games/{game_id}")
+    assert (target.resource, dict(target.params)) == ("/games/{game_id}", {})
+
+
+def test_what_the_application_does_not_serve_says_what_callers_get() -> None:
+    with pytest.raises(NoSuchTarget) as unknown:
+        find_target(_table(*TEMPLATES), {}, "GET", "/tems")
+    assert (unknown.value.status, unknown.value.hint) == (404, "did you mean `/teams`?")
+    with pytest.raises(NoSuchTarget) as wrong_method:
+        find_target(_table(*TEMPLATES), {}, "POST", "/teams/")
+    assert (wrong_method.value.status, wrong_method.value.hint) == (405, "it has GET")
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "word"),
+    [
+        *(("GET", path, path) for path in ("/teams?x=1", "/teams/%37", "/teams/..", "//teams", "te ams", "record:*")),
+        *(("get", "/teams", "get"), ("FETCH", "/teams", "FETCH"), ("", "record:1", ""), ("re ad", "record", "re ad")),
+    ],
+)
+def test_what_is_no_endpoint_is_said_with_the_word_at_fault(action: str, resource: str, word: str) -> None:
+    fault = endpoint_fault(action, resource)
+    assert fault is not None
+    assert fault[2] == word
+
+
+def test_endpoints_are_plain_paths_templates_and_things() -> None:
+    good = [("GET", "/"), ("DELETE", "/teams/7/"), ("GET", "/teams/{team_id}"), ("read", "record:a@b.c"), ("read", "x")]
+    assert not any(endpoint_fault(*endpoint) for endpoint in good)
