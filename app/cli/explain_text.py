@@ -45,7 +45,8 @@ def explanation_lines(found: Explanation, policy: Policy, directory: Path) -> It
 def outlook_line(found: Explanation) -> Line:
     """The smallest grant that would open it, or why none would."""
     if found.outlook is Outlook.GRANT:
-        return ["Smallest grant that opens it: ", (" ".join(found.opens_with), "bold")]
+        what = "Smallest grant that opens it" if len(found.opens_with) == 1 else "Fewest grants that open it"
+        return [f"{what}: ", (" ".join(found.opens_with), "bold")]
     return f"{str(found.outlook)[0].upper()}{str(found.outlook)[1:]}."
 
 
@@ -73,7 +74,7 @@ def _obstacles(row: NearRow) -> Iterator[Line]:
     if row.lacks:
         yield ["    lacks ", (" ".join(row.lacks), "bold")]
     if row.never:
-        yield f"    which this caller can never have: {' '.join(row.never)} is said of other callers"
+        yield f"    of which this caller can never have {' '.join(row.never)}"
     if row.condition is Met.NO:
         yield "    its condition is not met"
     elif row.condition is Met.ERROR:

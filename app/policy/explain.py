@@ -139,18 +139,31 @@ def _distance(row: NearRow) -> tuple[bool, bool, bool, int]:
 def _way_in(
     snapshot: Snapshot, stated: frozenset[str], target: Target, context: Context, near: Iterable[NearRow]
 ) -> tuple[Outlook, tuple[str, ...]]:
-    """The first of the nearest rows whose grants, added, open it: adding some may also bring a deny to bear."""
+    """The fewest grants that, added, open it: adding some may also bring a deny to bear."""
     outlook = Outlook.FACTS
+    ways: list[tuple[str, ...]] = []
     for row in near:
         if row.never:
             continue
         if row.condition in (Met.NO, Met.ERROR):
-            outlook = Outlook.CONDITION if outlook is Outlook.FACTS else outlook
-        elif snapshot.decide(stated.union(row.lacks), target.resource, target.action, context):
-            return Outlook.GRANT, row.lacks
+            outlook = Outlook.CONDITION
         else:
-            outlook = Outlook.DENIED_THEN
+            ways.append(_without_implied(snapshot, row.lacks))
+    for way in sorted(ways, key=lambda way: (any(map(is_fact, way)), len(way))):
+        if snapshot.decide(stated.union(way), target.resource, target.action, context):
+            return Outlook.GRANT, way
+        outlook = Outlook.DENIED_THEN
     return outlook, ()
+
+
+def _without_implied(snapshot: Snapshot, grants: tuple[str, ...]) -> tuple[str, ...]:
+    """The grants less those that others of them add through roles."""
+    kept = list(grants)
+    for grant in grants:
+        others = [other for other in kept if other != grant]
+        if grant in snapshot.effective(others):
+            kept = others
+    return tuple(kept)
 
 
 def _added_by(snapshot: Snapshot, stated: frozenset[str], needs: Iterable[str]) -> tuple[Membership, ...]:
