@@ -96,9 +96,11 @@ class _File:
         entries = self._shape.entries(node, _KEYS, "a case", _CASE)
         if not entries:
             return
-        if "as" not in entries:
+        # A misspelt key has its own fault, and is most likely the one that lacks.
+        misspelt = isinstance(node, Entries) and len(node.entries) > len(entries)
+        if not misspelt and "as" not in entries:
             self._shape.fault("missing-key", node, "the case does not say who is calling", _CASE)
-        if not {"allow", "deny"} & entries.keys():
+        if not misspelt and not {"allow", "deny"} & entries.keys():
             hint = "write `allow:` or `deny:`, and endpoints such as `- GET /api/v1/teams/7` below it"
             self._shape.fault("missing-key", node, "the case expects nothing", hint)
         name = self._shape.text(entries["name"][1], "name") if "name" in entries else ""

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from app.policy.fault import Fault
-from app.policy.source import Source
+from app.policy.source import Source, shown
 
 FILE = "permissions.toml"
 # TOML's parser is quadratic in the parts of a key; this keeps the worst file at a few seconds.
 MAX_CHARACTERS = 256 * 1024
+MAX_FAULTS = 20
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]*:[a-z][a-z0-9_-]*")
 _RESERVED = frozenset({"auth", "env", "user", "key", "role"})
@@ -43,8 +44,11 @@ def load(source: Source, faults: list[Fault]) -> Mapping[str, Permission]:
         return {}
     catalog: dict[str, Permission] = {}
     for name, entry in document.items():
+        if len(faults) >= MAX_FAULTS:
+            break
         if fault := _entry_fault(name, entry):
-            faults.append(_at(source, name, *fault))
+            message, hint, word = fault
+            faults.append(_at(source, name, shown(message), shown(hint), word))
         else:
             catalog[name] = Permission(name, **entry)
     if not document:
@@ -83,7 +87,7 @@ def _not_toml(source: Source, error: ValueError | RecursionError) -> Fault:
         message = str(error).split(" (at ", maxsplit=1)[0]
         place = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
         line, column = (int(place[1]), int(place[2])) if place else (source.files[FILE].count("\n"), 1)
-        return _fault(source, line, column, f"not TOML: {message[:1].lower()}{message[1:]}", code="toml")
+        return _fault(source, line, column, shown(f"not TOML: {message[:1].lower()}{message[1:]}"), code="toml")
     what = "it is nested too deep" if isinstance(error, RecursionError) else "a number is too long"
     return _fault(source, _line_of(source.files[FILE], type(error)), 1, f"not TOML: {what}", code="toml")
 

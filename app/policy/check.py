@@ -8,9 +8,9 @@ from itertools import islice, product
 from app.identity.principal import ANYONE, is_fact
 from app.policy.condition import NO_CONTEXT, ConditionError
 from app.policy.fault import Fault, did_you_mean
-from app.policy.grants import excludes
+from app.policy.grants import excludes, known_roles
 from app.policy.load import Policy
-from app.policy.routes import Route
+from app.policy.routes import Route, segments
 from app.policy.rule import Rule
 from app.policy.snapshot import Snapshot
 from app.policy.source import END
@@ -62,7 +62,7 @@ def _dead_rows(snapshot: Snapshot) -> Iterator[Fault]:
 
 def _unheld_rows(policy: Policy) -> Iterator[Fault]:
     """Rows that no caller can hold enough for: a misspelt role in a deny would open what it closes."""
-    roles = {grant for row in policy.memberships for grant in (row.member, row.grant) if grant.startswith("role:")}
+    roles = known_roles(policy.memberships)
     fine: set[frozenset[str]] = set()
     for rule in policy.rules:
         if rule.needs in fine:
@@ -162,16 +162,18 @@ def _always(rule: Rule) -> bool | None:
 def _missing(policy: Policy, template: str, code: str, message: str, hint: str) -> Fault:
     """A fault of what is not there, placed at the end of the file that speaks of the nearest resources."""
     files = [file for file in policy.source.files if file.endswith(".csv")]
-    shared = dict.fromkeys(files, 0)
-    for file, resource in {(rule.file, rule.resource) for rule in policy.rules}:
-        shared[file] = max(shared[file], _shared_prefix(resource, template))
-    file = max(files, key=lambda name: shared[name], default="policy.csv")
+    near = {(rule.resource, rule.file) for rule in policy.rules if rule.is_route}
+    _, file = min(((_distance(resource, template), file) for resource, file in near), default=(0, ""))
+    file = file or next(iter(files), "policy.csv")
     line = policy.source.files.get(file, "").count("\n")
     return Fault(code, file, line, 1, message, hint, len(END), END)
 
 
-def _shared_prefix(left: str, right: str) -> int:
-    return next((i for i, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right)))
+def _distance(pattern: str, template: str) -> tuple[int, int]:
+    """How far apart two routes are: by the segments that they share, then by their number."""
+    left, right = segments(pattern), segments(template)
+    shared = next((i for i, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right)))
+    return -shared, abs(len(left) - len(right))
 
 
 def _at(rule: Rule, policy: Policy, code: str, message: str, hint: str, *, word: str = "") -> Fault:

@@ -9,7 +9,10 @@ from app.policy.fault import did_you_mean
 from app.policy.rule import Membership
 
 FACTS = ("anyone", "auth:jwt", "auth:api_key", "auth:anonymous", "env:live", "env:test")
-_OPEN_FACT = re.compile(r"(user:[^\s\"|]+)|(key:[1-9][0-9]{0,18})|(role:[a-z][a-z0-9_-]*)")
+# A subject may have bars, as in `user:auth0|5f7c`, but no second fact behind one, no `*`, and no letter that only
+# looks like ASCII.
+_SUBJECT = r"[!$-)+\-.-{}~]+(\|[!$-)+\-.-9;-{}~]+)*"
+_OPEN_FACT = re.compile(rf"(user:{_SUBJECT})|(key:[1-9][0-9]{{0,18}})|(role:[a-z][a-z0-9_-]*)")
 
 # Who can have a fact: a person has no key, a program is no user.
 _METHODS = {"auth:jwt": "jwt", "auth:api_key": "api_key", "auth:anonymous": "anonymous"}

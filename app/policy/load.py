@@ -39,10 +39,14 @@ def load(directory: Path) -> Policy:
 
 
 def parse(source: Source) -> Policy:
-    """Parse the files of a policy. Raises PolicyRefused with every fault."""
+    """Parse the files of a policy. Raises PolicyRefused with every fault; of rows when the catalogue has none."""
     faults: list[Fault] = []
-    model.check(source, faults)
     permissions = catalog.load(source, faults)
+    is_catalogued = not faults
+    model.check(source, faults)
+    if not is_catalogued:
+        # Rows read without their catalogue would hide its one fault behind a hundred of theirs.
+        raise PolicyRefused(faults)
     rows = Rows(permissions, faults)
     for file, text in source.files.items():
         if file.endswith(".csv"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
 from types import MappingProxyType
 
 from app.policy.fault import Fault
@@ -45,7 +46,7 @@ def _circles(rows: Mapping[str, Mapping[str, Membership]]) -> Iterator[Fault]:
             edges = path.setdefault(at, iter(rows.get(at, {}).values()))
             for row in edges:
                 if row.grant in path:
-                    yield _circle(row, list(path))
+                    yield _circle(rows, [*path, row.grant])
                 elif row.grant not in done:
                     at = row.grant
                     break
@@ -55,8 +56,10 @@ def _circles(rows: Mapping[str, Mapping[str, Membership]]) -> Iterator[Fault]:
                 at = next(reversed(path), None)
 
 
-def _circle(row: Membership, path: list[str]) -> Fault:
-    names = [*path[path.index(row.grant) :], row.grant]
+def _circle(rows: Mapping[str, Mapping[str, Membership]], path: list[str]) -> Fault:
+    """The fault of a path that ends where it was before, at the last row of the circle."""
+    names = path[path.index(path[-1]) :]
+    row = max((rows[member][grant] for member, grant in pairwise(names)), key=lambda each: (each.file, each.line))
     if len(names) > MAX_SHOWN:
         names = [*names[: MAX_SHOWN - 2], "…", *names[-2:]]
     text = str(row)

@@ -10,8 +10,8 @@ from app.policy.condition import Condition
 
 Effect = Literal["allow", "deny"]
 
-# What is no route is `type` or `type:id`, and what is done with it is a word.
-THING = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*(:[^\s*{}\"|]+)?")
+# What is no route is `type` or `type:id`, though no `https://…`; what is done with it is a word.
+THING = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*(:(?!//)[^\s*{}\"|]+)?")
 VERB = re.compile(r"[A-Za-z][A-Za-z0-9_.:-]*")
 
 

@@ -6,12 +6,11 @@ mark the fault is of the file as a whole.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tests.policy.shipped import shipped_files
 
 MARK = "‸"
-UNTOLD = -1
 ROW = "p, catalog:read, /api/v1/teams/**, GET|HEAD, "
 TOML = "permissions.toml"
 MODEL = "model.conf"
@@ -27,6 +26,7 @@ class Malformed:
     data: bytes | None
     line: int
     column: int
+    where: str = ""  # the file of the fault, when it is not the one that was changed
 
 
 def _place(text: str) -> tuple[int, int]:
@@ -56,21 +56,25 @@ def swap(name: str, code: str, file: str, old: str, new: str) -> Malformed:
     return _text(name, code, file, shipped.replace(old, new, 1))
 
 
+def gone(name: str, code: str, file: str, old: str, new: str = "") -> Malformed:
+    """The first `old` is gone, or `new`; what is missing then is placed at the end of the file."""
+    found = swap(name, code, file, old, new)
+    assert found.data is not None
+    return Malformed(name, code, file, found.data, found.data.count(b"\n"), 1)
+
+
 def raw(name: str, code: str, file: str, data: bytes | None, place: tuple[int, int] = (0, 0)) -> Malformed:
     """These very bytes; None for a file that is gone."""
     return Malformed(name, code, file, data, *place)
 
 
-def gone(name: str, code: str, file: str, old: str, new: str = "") -> Malformed:
-    """The first `old` is gone, or `new`; where the fault of what is missing stands is not told."""
-    without = swap(name, code, file, old, new)
-    return Malformed(name, code, file, without.data, UNTOLD, 0)
-
-
 _CATALOG = shipped_files()["catalog.csv"]
 _END = _CATALOG.count(b"\n")
+_FIRST = len(_CATALOG.split(b"\n")[0])
+_ADMIN_END = shipped_files()["admin.csv"].count(b"\n")
+EFFECT = "e = some(where (p.eft == allow))"
 
-_ALL = (
+MALFORMED = (
     # effects
     row("deny with a capital", "effect", f"{ROW}‸Deny"),
     row("denny", "effect", f"{ROW}‸denny"),
@@ -91,14 +95,14 @@ _ALL = (
         "unseen-character",
         "catalog.csv",
         _CATALOG.replace(b"\n", b"\r\n"),
-        (1, len(_CATALOG.split(b"\n")[0]) + 1),
+        (1, _FIRST + 1),
     ),
     raw(
         "CR alone",
         "unseen-character",
         "catalog.csv",
         _CATALOG.replace(b"\n", b"\r"),
-        (1, len(_CATALOG.split(b"\n")[0]) + 1),
+        (1, _FIRST + 1),
     ),
     row("a form feed between rows", "unseen-character", "‸\f"),
     row("a vertical tab for a line break", "unseen-character", f"{ROW}allow‸\v{ROW}deny"),
@@ -192,7 +196,7 @@ _ALL = (
     row("two slashes first", "resource", "p, catalog:read, ‸//api/v1/teams, GET, deny"),
     row("no resource", "resource", "p, catalog:read, ‸, GET, deny"),
     row("a path without its first slash", "resource", "p, catalog:read, ‸api/v1/teams/**, GET, deny"),
-    row("an address for a path", "idle-deny", "p, catalog:read, ‸https://griddy.example/api, GET, deny"),
+    row("an address for a path", "resource", "p, catalog:read, ‸https://griddy.example/api, GET, deny"),
     row("a query", "resource", "p, catalog:read, ‸/api/v1/teams?x=1, GET, deny"),
     row("Casbin's :id", "dead-row", "p, catalog:read, ‸/api/v1/teams/:id, GET, deny"),
     row("a parameter with a type", "resource", "p, catalog:read, ‸/api/v1/teams/{id:int}, GET, deny"),
@@ -232,7 +236,7 @@ _ALL = (
     gone("a route without a row", "unruled-route", "public.csv", "p, anyone, /readyz, GET|HEAD, allow\n"),
     gone("a method without a row", "unruled-route", "api_keys.csv", "|HEAD|POST"),
     gone("a row commented out", "unruled-route", "admin.csv", "p, policies:write", "# p, policies:write"),
-    raw("a file without its rows", "unruled-route", "api_keys.csv", b"# end\n", (2, 1)),
+    Malformed("a file without its rows", "unruled-route", "api_keys.csv", b"# end\n", _ADMIN_END, 1, where="admin.csv"),
     raw("no model", "missing-file", MODEL, None),
     raw("no catalogue", "missing-file", TOML, None),
     # nobody could mend it
@@ -279,7 +283,7 @@ _ALL = (
     ),
     # the catalogue
     whole("an empty catalogue", "catalog", TOML, "‸# end\n"),
-    whole("a list for a catalogue", "toml", TOML, '[‸"catalog:read", "catalog:write"]\n# end\n'),
+    whole("a list for a catalogue", "toml", TOML, '["catalog:read"‸, "catalog:write"]\n# end\n'),
     whole("JSON for TOML", "toml", TOML, "‸{}\n# end\n"),
     whole("YAML for TOML", "toml", TOML, "catalog‸: read\n# end\n"),
     swap("a text that is never closed", "toml", TOML, 'title = "Read the catalog"', 'title = "Read the catalog‸'),
@@ -292,7 +296,13 @@ _ALL = (
     swap("a name with a wildcard", "catalog", TOML, '["catalog:read"]', '["‸catalog:*"]'),
     swap("a name with a Cyrillic a", "catalog", TOML, '["catalog:read"]', '["‸c\u0430talog:read"]'),
     swap("a name with a space", "catalog", TOML, '["catalog:read"]', '["‸catalog:read holdings:read"]'),
-    swap("a name with an escaped line break", "catalog", TOML, '["catalog:read"]', '[‸"catalog:read\\n"]'),
+    raw(
+        "a name with an escaped line break",
+        "catalog",
+        TOML,
+        shipped_files()[TOML].replace(b'["catalog:read"]', b'["catalog:read\\n"]'),
+        (1, 1),
+    ),
     swap("a permission named like a fact", "catalog", TOML, '["catalog:read"]', '["‸role:admin"]'),
     swap("a permission named like a user", "catalog", TOML, '["catalog:read"]', '["‸user:user"]'),
     swap("a misspelt key", "catalog", TOML, 'title = "Read the catalog"', '‸titel = "Read the catalog"'),
@@ -304,24 +314,73 @@ _ALL = (
     swap("a title with an escaped override", "catalog", TOML, 'title = "Read the catalog"', '‸title = "\\u202eRead"'),
     swap("a deprecation in words", "catalog", TOML, 'title = "Read the catalog"', 'title = "a"\n‸deprecated = "yes"'),
     swap("a table nested too deep", "toml", TOML, '["catalog:read"]', "‸x = " + "[" * 3900 + '\n["catalog:read"]'),
-    swap("a permission that rows need is gone", "unknown-grant", TOML, '["catalog:read"]', '["catalog:look"]'),
     # the model
-    gone("a model without deny", "model", MODEL, " && !some(where (p.eft == deny))"),
-    gone("a model that allows what nothing denies", "model", MODEL, "some(where (p.eft == allow)) && "),
-    gone("a matcher that matches all", "model", MODEL, "m = r.obj == p.obj && r.act == p.act && ", "m = true || "),
-    gone("a matcher over prefixes", "model", MODEL, "r.obj == p.obj", "keyMatch(r.obj, p.obj)"),
+    swap("a model without deny", "model", MODEL, f"{EFFECT} && !some(where (p.eft == deny))", f"‸{EFFECT}"),
+    swap("a model that allows what nothing denies", "model", MODEL, f"{EFFECT} && ", "‸e = "),
+    swap(
+        "a model by priority",
+        "model",
+        MODEL,
+        f"{EFFECT} && !some(where (p.eft == deny))",
+        "‸e = priority(p.eft) || deny",
+    ),
+    swap("a matcher that matches all", "model", MODEL, "m = r.obj", "‸m = true || r.obj"),
+    swap("a matcher that matches paths", "model", MODEL, "m = r.obj == p.obj", "‸m = keyMatch(r.obj, p.obj)"),
+    swap(
+        "a matcher without grants",
+        "model",
+        MODEL,
+        "m = r.obj == p.obj && r.act == p.act && holds(r.held, p.needs)",
+        "‸m = r.obj == p.obj && r.act == p.act",
+    ),
+    swap("a matcher with a blank inside a name", "model", MODEL, "m = r.obj", "‸m = r.o bj"),
+    swap("cells in another order", "model", MODEL, "p = needs, obj, act", "‸p = needs, act, obj"),
+    swap("a key in capitals", "model", MODEL, "r = held", "‸R = held"),
+    swap("a comment behind a value", "model", MODEL, "r = held, obj, act, ctx", "‸r = held, obj, act, ctx # who"),
     swap("a section more", "model", MODEL, "[matchers]", "‸[role_definition]\ng = _, _\n\n[matchers]"),
-    gone("a section less", "model", MODEL, "[policy_effect]\n", ""),
-    row("a role definition", "row-type", "‸g2, role:editor, catalog:write", "roles.csv"),
+    swap("a section misspelt", "model", MODEL, "[policy_effect]", "‸[policy_efect]"),
+    row("a second matcher", "model", "‸m2 = true", MODEL),
+    row("a section twice", "model", "‸[policy_effect]\ne = some(where (p.eft == allow))", MODEL),
+    gone(
+        "a model without its matcher",
+        "model",
+        MODEL,
+        "m = r.obj == p.obj && r.act == p.act && holds(r.held, p.needs) && met(p.when, r.ctx)\n",
+    ),
+    whole("an empty model", "model", MODEL, "‸# end\n"),
+    # files that are not whole
+    whole("an empty file", "cut-short", "catalog.csv", "‸"),
+    whole("a line break alone", "cut-short", "catalog.csv", "‸\n"),
+    whole("a file of blanks", "cut-short", "catalog.csv", "   ‸"),
+    raw(
+        "a file cut between two rows",
+        "cut-short",
+        "catalog.csv",
+        b"\n".join(_CATALOG.split(b"\n")[:5]) + b"\n",
+        (5, len(_CATALOG.split(b"\n")[4]) + 1),
+    ),
+    raw("a file without its last line break", "cut-short", "catalog.csv", _CATALOG[:-1], (_END, 6)),
+    raw("blank lines behind the end", "cut-short", "catalog.csv", _CATALOG + b"\n", (_END + 1, 1)),
+    raw("rows behind the end", "cut-short", "catalog.csv", _CATALOG + b"p, anyone, /**, GET, deny\n", (_END + 1, 26)),
+    raw("an end in capitals", "cut-short", "catalog.csv", _CATALOG.replace(b"# end", b"# END"), (_END, 6)),
+    row("an end before the end", "early-end", f"‸# end\n{ROW}deny"),
+    row("a file twice over", "early-end", f"{ROW}allow\n‸# end\n{ROW}allow"),
+    row("a line too long", "long-line", "#" * 4000 + "‸#"),
+    row("a row too long", "long-line", "p, " + "catalog:read " * 307 + "catalo‸g:read, /api/v1/teams/**, GET, deny"),
+    row("a thousand faults", "too-many-faults", "p\n" * 100 + "‸p\n" + "p\n" * 899),
+    whole("a test with a byte order mark", "unseen-character", "tests/extra.yaml", "‸\ufeffcases: []\n# end\n"),
+    whole("a test that is cut short", "cut-short", "tests/extra.yaml", "cases: []‸"),
+    # files that are none of the policy's
+    raw("an ending in capitals", "stray-file", "extra.CSV", b"# end\n"),
+    raw("an ending misspelt", "stray-file", "extra.cvs", b"# end\n"),
+    raw("a copy", "stray-file", "catalog.csv.bak", b"# end\n"),
+    raw("a second model", "stray-file", "model2.conf", b"# end\n"),
+    raw("a file without an ending", "stray-file", "catalog", b"# end\n"),
+    raw("a file name with a space", "stray-file", "catalog (1).csv", b"# end\n"),
+    raw("a file name with a Cyrillic a", "stray-file", "c\u0430talog.csv", b"# end\n"),
+    raw("a file name with a line break", "stray-file", "catalog\n.csv", b"# end\n"),
+    raw("a file name like an option", "stray-file", "-rf.csv", b"# end\n"),
+    raw("a test with the wrong ending", "stray-file", "tests/extra.yml", b"# end\n"),
+    raw("rows among the tests", "stray-file", "tests/extra.csv", b"# end\n"),
+    raw("a catalogue among the tests", "stray-file", "tests/permissions.toml", b"# end\n"),
 )
-
-# Here the fault shows at other rows than the one that was changed.
-_ELSEWHERE = (
-    "an address for a path",
-    "a circle of roles",
-    "a file without its rows",
-    "a list for a catalogue",
-    "a name with an escaped line break",
-    "a permission that rows need is gone",
-)
-MALFORMED = tuple(replace(each, line=UNTOLD) if each.name in _ELSEWHERE else each for each in _ALL)

@@ -47,3 +47,12 @@ def policy_of(files: Mapping[str, bytes]) -> Policy:
 def snapshot_of(files: Mapping[str, bytes]) -> Snapshot:
     """The snapshot that these files make, over the routes that fit the shipped policy."""
     return build(policy_of(files), routes())
+
+
+def write(directory: Path, files: Mapping[str, bytes]) -> Path:
+    """Write a policy to a directory."""
+    for name, data in files.items():
+        path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return directory

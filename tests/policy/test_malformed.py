@@ -1,151 +1,121 @@
-"""What is wrong with a policy is refused at its place, and the old policy decides on."""
+"""A policy with a fault is refused at its place, and the one before it goes on deciding."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from app.policy.live import LivePolicy
-from tests.policy.malformed import MALFORMED, UNTOLD, Malformed
-from tests.policy.shipped import DIRECTORY, PERSON, routes
+from app.policy.fault import PolicyRefused
+from app.policy.live import LivePolicy, build
+from app.policy.load import load
+from tests.policy.malformed import MALFORMED, Malformed
+from tests.policy.refusing import refused
+from tests.policy.shipped import DIRECTORY, PERSON, policy_of, routes, shipped_files, snapshot_of, write
 
 
 @pytest.fixture
 def live(tmp_path: Path) -> LivePolicy:
-    """The shipped policy, active, with files of its own."""
-    directory = tmp_path / "policies"
-    shutil.copytree(DIRECTORY, directory)
-    return LivePolicy(directory, routes())
+    return LivePolicy(write(tmp_path / "policies", shipped_files()), routes())
 
 
-def refuse(live: LivePolicy) -> list[tuple[str, str, int, int]]:
-    """Reload, be refused, and see the old policy decide as before; code, file, line and column of each fault."""
-    before = live.active
-    reload = asyncio.run(live.reload())
-    assert reload.outcome == "refused"
-    assert live.active is before
-    assert reload.revision == before.revision
-    assert live.active.decide(PERSON | {"catalog:read"}, "/api/v1/teams", "GET")
-    assert not live.active.decide(PERSON, "/api/v1/teams", "GET")
-    assert all(fault.message for fault in reload.faults)
-    return [(fault.code, fault.file, fault.line, fault.column) for fault in reload.faults]
+def test_the_policy_that_ships_is_whole() -> None:
+    assert snapshot_of(shipped_files()).policy.rules
 
 
-def test_the_corpus_is_large() -> None:
-    assert len({malformed.name for malformed in MALFORMED}) == len(MALFORMED) >= 60
+def test_no_two_changes_are_the_same() -> None:
+    names = [change.name for change in MALFORMED]
+    changes = {(change.file, change.data) for change in MALFORMED}
+    assert len(set(names)) == len(names) == len(changes)
 
 
-@pytest.mark.parametrize("malformed", MALFORMED, ids=lambda malformed: malformed.name)
-def test_a_malformed_policy_is_refused_at_its_place(live: LivePolicy, malformed: Malformed) -> None:
-    file = live.directory / malformed.file
-    if malformed.data is None:
-        file.unlink()
+@pytest.mark.anyio
+@pytest.mark.parametrize("change", MALFORMED, ids=lambda change: change.name)
+async def test_a_malformed_policy_is_refused_at_its_place(change: Malformed, live: LivePolicy) -> None:
+    path = live.directory / change.file
+    if change.data is None:
+        path.unlink()
     else:
-        file.write_bytes(malformed.data)
-    faults = refuse(live)
-    if malformed.line == UNTOLD:
-        assert malformed.code in {code for code, *_ in faults}
-    else:
-        assert (malformed.code, malformed.file, malformed.line, malformed.column) in faults
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(change.data)
+
+    faults = await refused(live)
+
+    places = [(fault.code, fault.file, fault.line, fault.column) for fault in faults]
+    file = (change.where or change.file).encode("unicode_escape").decode()
+    assert (change.code, file, change.line, change.column) in places, faults
+    files = {**shipped_files(), change.file: change.data}
+    with pytest.raises(PolicyRefused) as raised:
+        build(policy_of({name: data for name, data in files.items() if data is not None}), routes())
+    assert raised.value.faults == faults
 
 
-def _fifo(directory: Path) -> None:
-    os.mkfifo(directory / "pipe.csv")
+@pytest.mark.anyio
+async def test_a_permission_that_rows_need_cannot_go(live: LivePolicy) -> None:
+    catalogue = live.directory / "permissions.toml"
+    catalogue.write_bytes(catalogue.read_bytes().replace(b'["catalog:read"]', b'["catalog:look"]'))
+
+    faults = await refused(live)
+
+    rows = [
+        (file, number, line.find(b"catalog:read") + 1)
+        for file, data in shipped_files().items()
+        for number, line in enumerate(data.split(b"\n"), 1)
+        if file.endswith(".csv") and b"catalog:read" in line and not line.startswith(b"#")
+    ]
+    csv_faults = [(f.file, f.line, f.column) for f in faults if f.file.endswith(".csv")]
+    assert sorted(csv_faults) == sorted(rows)
 
 
-def _folder(directory: Path) -> None:
-    (directory / "folder.csv").mkdir()
+def test_a_first_policy_with_a_fault_stops_the_start(tmp_path: Path) -> None:
+    directory = write(tmp_path, {**shipped_files(), "catalog.csv": b""})
+    with pytest.raises(PolicyRefused) as raised:
+        LivePolicy(directory, routes())
+    assert [fault.place for fault in raised.value.faults] == ["catalog.csv:1:1"]
 
 
-def _loop(directory: Path) -> None:
-    (directory / "loop.csv").symlink_to("loop.csv")
+def test_hidden_files_the_readme_and_what_editors_leave_are_not_of_the_policy(tmp_path: Path) -> None:
+    directory = write(tmp_path, shipped_files())
+    before = load(directory).revision
+    for name in (".catalog.csv.swp", "README.md", "catalog.csv~", "#catalog.csv#", ".git"):
+        (directory / name).write_bytes(b"\xff")
+    assert load(directory).revision == before
 
 
-def _dangling(directory: Path) -> None:
-    (directory / "gone.csv").symlink_to("nowhere.csv")
+def test_the_readme_lists_the_code_of_every_fault() -> None:
+    listed = (DIRECTORY / "README.md").read_text().partition("\n## Faults\n")[2]
+    assert [change.code for change in MALFORMED if f"`{change.code}`" not in listed] == []
 
 
-def _device(directory: Path) -> None:
-    (directory / "zero.csv").symlink_to("/dev/zero")
-
-
-def _huge(directory: Path) -> None:
-    with (directory / "huge.csv").open("wb") as file:
-        file.truncate(100 * 1024 * 1024)
-
-
-def _stray(directory: Path) -> None:
-    (directory / "catalogue.cvs").write_text("p, anyone, /**, GET, deny\n# end\n")
-
-
-def _capitals(directory: Path) -> None:
-    (directory / "EXTRA.CSV").write_text("# end\n")
-
-
-def _stray_folder(directory: Path) -> None:
-    (directory / "old").mkdir()
-
-
-def _many(directory: Path) -> None:
-    for number in range(600):
-        (directory / f"many{number}.csv").write_text("# end\n")
-
-
-@pytest.mark.parametrize(
-    ("spoil", "code"),
-    [
-        (_fifo, "unreadable"),
-        (_folder, "unreadable"),
-        (_loop, "unreadable"),
-        (_dangling, "unreadable"),
-        (_device, "unreadable"),
-        (_huge, "unreadable"),
-        (_stray, "stray-file"),
-        (_capitals, "stray-file"),
-        (_stray_folder, "stray-file"),
-        (_many, "too-many-files"),
-    ],
-)
-def test_what_is_no_plain_file_is_refused_without_hanging(
-    live: LivePolicy, spoil: Callable[[Path], None], code: str
-) -> None:
-    spoil(live.directory)
-    assert code in {found for found, *_ in refuse(live)}
-
-
-def test_a_directory_that_is_gone_is_refused(live: LivePolicy) -> None:
-    live.directory.rename(live.directory.with_name("elsewhere"))
-    assert [code for code, *_ in refuse(live)] == ["no-directory"]
-
-
-def test_a_thousand_faults_are_told_in_moderation(live: LivePolicy) -> None:
+@pytest.mark.anyio
+async def test_a_thousand_faults_are_told_in_moderation(live: LivePolicy) -> None:
     (live.directory / "wrong.csv").write_text("p, catalog:fly, /nowhere, GET, allow\n" * 1000 + "# end\n")
-    faults = refuse(live)
-    assert 100 <= len(faults) <= 250
+    assert 100 <= len(await refused(live)) <= 250
 
 
-def test_the_mended_policy_is_taken(live: LivePolicy) -> None:
+@pytest.mark.anyio
+async def test_the_faults_of_a_catalogue_are_told_without_those_of_the_rows_that_need_it(live: LivePolicy) -> None:
+    catalogue = live.directory / "permissions.toml"
+    catalogue.write_bytes(catalogue.read_bytes().replace(b'["catalog:read"]', b'["catalog:Read"]'))
+    assert [fault.code for fault in await refused(live)] == ["catalog"]
+
+
+@pytest.mark.anyio
+async def test_the_mended_policy_is_taken(live: LivePolicy) -> None:
     file = live.directory / "catalog.csv"
     good = file.read_text()
     file.write_text(good.replace("allow", "alow"))
-    refuse(live)
-    assert live.refused
+    await refused(live)
     file.write_text(good.replace("p, catalog:read, /api/v1/teams", "p, catalog:read policies:read, /api/v1/teams"))
-    assert asyncio.run(live.reload()).outcome == "swapped"
+    assert (await live.reload()).outcome == "swapped"
     assert live.refused is None
     assert not live.active.decide(PERSON | {"catalog:read"}, "/api/v1/teams", "GET")
 
 
-def test_reloads_at_once_take_turns(live: LivePolicy) -> None:
+@pytest.mark.anyio
+async def test_reloads_at_once_take_turns(live: LivePolicy) -> None:
     file = live.directory / "catalog.csv"
     file.write_text(file.read_text().replace("# The catalog", "# A catalog"))
-
-    async def several() -> list[str]:
-        return [reload.outcome for reload in await asyncio.gather(*(live.reload() for _ in range(8)))]
-
-    assert sorted(asyncio.run(several())) == ["swapped"] + ["unchanged"] * 7
+    outcomes = [reload.outcome for reload in await asyncio.gather(*(live.reload() for _ in range(8)))]
+    assert sorted(outcomes) == ["swapped"] + ["unchanged"] * 7

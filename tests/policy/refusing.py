@@ -1,0 +1,58 @@
+"""A reload that must refuse: the policy before it goes on deciding, and each fault has its place."""
+
+from __future__ import annotations
+
+from app.policy.fault import Fault
+from app.policy.live import LivePolicy
+from tests.policy.shipped import PERSON
+
+# Faults of a file, or of all of them, rather than of a line.
+WHOLE = {
+    "in-motion",
+    "missing-file",
+    "no-directory",
+    "stray-file",
+    "too-large",
+    "too-many-files",
+    "unreadable",
+}
+HELD = (
+    frozenset({"anyone", "auth:anonymous"}),
+    PERSON,
+    PERSON | {"catalog:read"},
+    PERSON | {"holdings:write", "policies:write"},
+    frozenset({"anyone", "auth:api_key", "env:test", "key:7", "catalog:write"}),
+)
+
+
+def verdicts(live: LivePolicy) -> list[tuple[bool, str]]:
+    """What the active policy says about everything."""
+    return [
+        (bool(decision), decision.revision)
+        for held in HELD
+        for route in live.table.routes
+        for decision in [live.active.decide(held, route.template, route.method)]
+    ]
+
+
+def assert_placed(faults: tuple[Fault, ...]) -> None:
+    assert faults
+    for fault in faults:
+        assert fault.code and fault.file and fault.message
+        assert (fault.code in WHOLE) == (fault.line == 0), fault
+        assert (fault.line > 0) == (fault.column > 0), fault
+        assert str(fault).replace("\t", " ").isprintable(), fault
+        assert "\n" not in fault.text
+
+
+async def refused(live: LivePolicy) -> tuple[Fault, ...]:
+    """Reload, which must refuse and change nothing; the faults."""
+    before, active = verdicts(live), live.active
+    reload = await live.reload()
+    assert reload.outcome == "refused"
+    assert live.active is active
+    assert reload.revision == active.revision
+    assert live.refused is not None and live.refused.faults == reload.faults
+    assert verdicts(live) == before
+    assert_placed(reload.faults)
+    return reload.faults

@@ -1,0 +1,189 @@
+"""Test cases as data: what a file says, what is refused with its place, and what comes of running them."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.policy.cases import Case
+from app.policy.document import MAX_CHARACTERS, MAX_FAULTS
+from app.policy.fault import Fault, PolicyRefused
+from app.policy.load import parse
+from app.policy.source import from_bytes
+from app.policy.trial import Outcome, run
+from tests.policy.shipped import shipped_files, snapshot_of
+
+MARK = "‸"
+FILE = "tests/own.yaml"
+
+
+def _files(text: str) -> dict[str, bytes]:
+    shipped = {name: data for name, data in shipped_files().items() if not name.startswith("tests/")}
+    return {**shipped, FILE: (text + "\n# end\n").encode()}
+
+
+def _cases(text: str) -> tuple[Case, ...]:
+    return parse(from_bytes(_files(text))).cases
+
+
+def _faults(text: str) -> tuple[Fault, ...]:
+    with pytest.raises(PolicyRefused) as refused:
+        _cases(text)
+    return refused.value.faults
+
+
+def _outcome(text: str) -> Outcome:
+    files = _files(text)
+    (outcome,) = run(snapshot_of(files), parse(from_bytes(files)).cases)
+    return outcome
+
+
+def test_grants_and_endpoints_make_a_table() -> None:
+    cases = _cases(
+        "cases:\n"
+        "  - name: A table\n"
+        "    as: [auth:jwt catalog:read, role:viewer]\n"
+        "    allow:\n"
+        "      - GET|HEAD /api/v1/teams/7\n"
+        "    deny: POST /api/v1/teams"
+    )
+    assert [(" ".join(sorted(c.held)), c.action, c.resource, c.allowed, c.line) for c in cases] == [
+        ("auth:jwt catalog:read", "GET", "/api/v1/teams/7", True, 5),
+        ("role:viewer", "GET", "/api/v1/teams/7", True, 5),
+        ("auth:jwt catalog:read", "HEAD", "/api/v1/teams/7", True, 5),
+        ("role:viewer", "HEAD", "/api/v1/teams/7", True, 5),
+        ("auth:jwt catalog:read", "POST", "/api/v1/teams", False, 6),
+        ("role:viewer", "POST", "/api/v1/teams", False, 6),
+    ]
+    assert {case.name for case in cases} == {"A table"}
+
+
+ONE = "cases:\n  - as: auth:jwt catalog:read\n    "
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        ("wrong-type", "‸"),
+        ("wrong-type", "‸- as: auth:jwt"),
+        ("wrong-type", "cases: ‸[]"),
+        ("wrong-type", "cases: ‸7"),
+        ("unknown-key", "‸casse:\n  - as: auth:jwt"),
+        ("unknown-key", ONE + "‸alow: GET /api/v1/teams"),
+        ("missing-key", "cases:\n  - ‸allow: GET /api/v1/teams"),
+        ("missing-key", "cases:\n  - ‸as: auth:jwt"),
+        ("wrong-type", "cases:\n  - as: ‸7\n    allow: GET /api/v1/teams"),
+        ("wrong-type", "cases:\n  - as: ‸[]\n    allow: GET /api/v1/teams"),
+        ("wrong-type", 'cases:\n  - as: ‸"auth:jwt  catalog:read"\n    allow: GET /api/v1/teams'),
+        ("wrong-type", ONE + "allow: [‸true]"),
+        ("wrong-type", ONE + "allow:‸ "),
+        ("unknown-grant", "cases:\n  - as: auth:jwt ‸catalog:raed\n    allow: GET /api/v1/teams"),
+        ("unknown-grant", "cases:\n  - as: ‸catalog:*\n    deny: GET /api/v1/teams"),
+        ("endpoint", ONE + "allow: ‸GTE /api/v1/teams"),
+        ("endpoint", ONE + "allow: ‸GET  /api/v1/teams"),
+        ("endpoint", ONE + "allow: ‸/api/v1/teams"),
+        ("endpoint", ONE + "allow: GET ‸/api/v1/teams?x=1"),
+        ("endpoint", ONE + "allow: GET ‸/api/v1/%74eams"),
+        ("endpoint", ONE + "allow: GET ‸/api/v1/../teams"),
+        ("why", ONE + "allow:\n      - GET /api/v1/teams: ‸catalgo.csv"),
+        ("why", ONE + "allow:\n      - GET /api/v1/teams: ‸lacks catalog:write"),
+        ("why", ONE + "deny:\n      - POST /api/v1/teams: lacks ‸catalog:wriet"),
+        ("why", ONE + "deny:\n      - POST /api/v1/teams: ‸a rule allows it"),
+        ("unknown-key", ONE + "allow: GET /api/v1/teams\n    given: {‸requset: {ip: 10.0.0.1}}"),
+        ("unknown-key", ONE + "allow: GET /api/v1/teams\n    given: {request: {‸pi: 10.0.0.1}}"),
+        ("wrong-type", ONE + "allow: GET /api/v1/teams\n    given: {request: {ip: ‸7}}"),
+        ("wrong-type", ONE + 'allow: GET /api/v1/teams\n    given: {request: {time: ‸"2026-11-24T08:00:00"}}'),
+        ("duplicate-key", ONE + "allow: GET /api/v1/teams\n    ‸allow: GET /api/v1/games"),
+        ("yaml", "cases: ‸&all\n  - as: auth:jwt"),
+        ("yaml", "cases: ‸*all"),
+        ("yaml", "cases: ‸!!seq []"),
+        ("yaml", "cases: ‸yes"),
+        ("yaml", "cases: ‸1:30"),
+        ("yaml", "‸<<: {cases: []}"),
+        ("yaml", ONE + "allow: GET /x\n‸---\ncases: []"),
+        ("yaml", "cases:\n‸\t- as: auth:jwt"),
+        ("yaml", "x: " + "[" * 11 + "‸" + "[" * 3000),
+    ],
+)
+def test_a_malformed_file_is_refused_at_its_place(code: str, text: str) -> None:
+    before, mark, after = text.partition(MARK)
+    assert mark
+    fault = _faults(before + after)[0]
+    assert (fault.code, fault.file) == (code, FILE)
+    assert (fault.line, fault.column) == (before.count("\n") + 1, len(before) - before.rfind("\n"))
+
+
+def test_a_misspelt_key_is_one_fault() -> None:
+    assert [fault.code for fault in _faults(ONE + "alow: GET /api/v1/teams")] == ["unknown-key"]
+
+
+def test_hints_name_the_nearest_word() -> None:
+    faults = _faults("cases:\n  - as: catalog:raed\n    alow: GTE /api/v1/teams\n    allow: GTE /api/v1/teams")
+    assert {fault.hint for fault in faults} == {
+        "did you mean `catalog:read`?",
+        "did you mean `allow`?",
+        "did you mean `GET`?",
+    }
+
+
+def test_a_huge_file_and_a_flood_of_faults_are_bounded() -> None:
+    assert _faults("# " + "x" * 3000 + ("\n# " + "x" * 3000) * (MAX_CHARACTERS // 3000))[0].code == "yaml"
+    flood = _faults("cases:\n" + "  - as: nobody\n    allow: GET /x\n" * 1000)
+    assert len(flood) <= MAX_FAULTS
+    assert any(fault.code == "too-many-faults" for fault in flood)
+
+
+def test_faults_of_several_cases_are_told_at_once() -> None:
+    faults = _faults("cases:\n  - as: a:b\n    allow: GET /x\n  - as: c:d\n    allow: GET /x")
+    assert [fault.line for fault in faults] == [2, 4]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ONE + "allow: GET /api/v1/teams",
+        ONE + "allow:\n      - GET /api/v1/teams: catalog.csv",
+        ONE + "allow:\n      - GET /api/v1/teams: a rule allows it",
+        ONE + "deny:\n      - POST /api/v1/teams: lacks catalog:write",
+        ONE + "deny:\n      - POST /api/v1/teams: no rule that would allow it has all its grants",
+        "cases:\n  - as: auth:anonymous\n    allow:\n      - OPTIONS /api/v1/teams/: public.csv",
+        "cases:\n  - as: role:editor\n    allow: POST /api/v1/teams",
+    ],
+)
+def test_a_case_passes_when_verdict_and_reason_are_as_expected(text: str) -> None:
+    assert _outcome(text).passed
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (ONE + "deny: GET /api/v1/teams", "expected deny, got allow"),
+        (ONE + "allow: POST /api/v1/teams", "expected allow, got deny"),
+        (ONE + "allow:\n      - GET /api/v1/teams: public.csv", "expected `public.csv`, got `catalog.csv:7`"),
+        (ONE + "allow:\n      - GET /api/v1/teams: catalog.csv:8", "expected `catalog.csv:8`, got `catalog.csv:7`"),
+        (
+            ONE + "deny:\n      - POST /api/v1/teams: lacks holdings:write",
+            "expected `lacks holdings:write`, got `lacks catalog:write`",
+        ),
+        (ONE + "deny: GET /api/v1/nothing", "no route matches `/api/v1/nothing`"),
+        (ONE + "deny: WEBSOCKET /api/v1/teams", "`/api/v1/teams` has no method WEBSOCKET"),
+        ("cases:\n  - as: role:editr\n    deny: POST /api/v1/teams", "no `g` row knows `role:editr`"),
+    ],
+)
+def test_a_case_fails_with_what_was_expected_and_what_came(text: str, problem: str) -> None:
+    outcome = _outcome(text)
+    assert not outcome.passed
+    assert outcome.problem == problem
+
+
+def test_a_failing_case_does_not_refuse_the_policy() -> None:
+    assert snapshot_of(_files(ONE + "deny: GET /api/v1/teams")).policy.cases
+
+
+def test_a_condition_is_tested_with_what_is_given() -> None:
+    condition = "request.time > timestamp('2026-01-01T00:00:00Z')"
+    row = f'p, catalog:read, /api/v1/teams/{{id}}, DELETE, allow, "{condition}"\n# end\n'
+    for given, passes in (('"2026-06-01T00:00:00Z"', True), ('"2025-06-01T00:00:00Z"', False)):
+        files = _files(ONE + "allow: DELETE /api/v1/teams/7\n    given: {request: {time: " + given + "}}")
+        files["catalog.csv"] = files["catalog.csv"].removesuffix(b"# end\n") + row.encode()
+        (outcome,) = run(snapshot_of(files), parse(from_bytes(files)).cases)
+        assert outcome.passed is passes
