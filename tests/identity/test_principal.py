@@ -1,0 +1,48 @@
+"""One principal for people, programs and strangers, and facts that only the server states."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.identity.principal import ANONYMOUS, Principal, is_fact, program, user
+
+CLAIMED = ["catalog:read", "auth:api_key", "env:live", "user:someone", "key:1", "role:admin", "anyone"]
+
+
+def test_a_person_holds_their_permissions_and_the_facts_of_a_person() -> None:
+    principal = user("user_1", ["catalog:read"], {"sub": "user_1", "jti": "t1"})
+    assert principal.held == {"catalog:read", "anyone", "auth:jwt", "user:user_1"}
+    assert (principal.method, principal.subject, principal.token_id) == ("jwt", "user_1", "t1")
+    assert (principal.key_id, principal.environment) == (None, None)
+
+
+def test_a_program_holds_its_scopes_and_none_of_what_its_owner_is() -> None:
+    principal = program("user_1", 7, "test", ["catalog:read"])
+    assert principal.held == {"catalog:read", "anyone", "auth:api_key", "env:test", "key:7"}
+    assert (principal.method, principal.key_id, principal.environment) == ("api_key", 7, "test")
+
+
+def test_a_stranger_is_anyone() -> None:
+    assert ANONYMOUS.held == {"anyone", "auth:anonymous"}
+    assert (ANONYMOUS.subject, dict(ANONYMOUS.claims)) == ("", {})
+
+
+@pytest.mark.parametrize("principal", [user("u", CLAIMED, {}), program("u", 9, "test", CLAIMED)])
+def test_a_claimed_fact_is_not_believed(principal: Principal) -> None:
+    own = {"jwt": {"auth:jwt", "user:u"}, "api_key": {"auth:api_key", "env:test", "key:9"}}[principal.method]
+    assert principal.held == {"catalog:read", "anyone", *own}
+
+
+@pytest.mark.parametrize("look_alike", ["Auth:jwt", "\uff41uth:jwt", " auth:jwt", "anyone ", "authority:read"])
+def test_what_only_resembles_a_fact_is_a_literal(look_alike: str) -> None:
+    assert not is_fact(look_alike)
+    assert look_alike in user("u", [look_alike], {}).held
+
+
+def test_claims_cannot_be_changed_afterwards() -> None:
+    stated: dict[str, object] = {"sub": "u"}
+    principal = user("u", [], stated)
+    stated["sub"] = "another"
+    assert principal.claims["sub"] == "u"
+    with pytest.raises(TypeError):
+        principal.claims["sub"] = "another"  # type: ignore[index]  # that is the point
