@@ -63,9 +63,10 @@ def explain_command(
 
 
 def _endpoint(action: str, resource: str) -> tuple[str, str]:
+    from app.policy.routes import is_route
     from app.policy.target import endpoint_fault
 
-    if ":" in action and ":" not in resource and not resource.startswith("/"):
+    if ":" in action and ":" not in resource and not is_route(resource):
         action, resource = resource, action  # `record:record-1 read`, as some write it
     if fault := endpoint_fault(action, resource):
         raise click.UsageError(f"{fault[0]}: {fault[1]}.")

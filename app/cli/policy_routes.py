@@ -49,7 +49,7 @@ def routes_command(directory: Path | None, permission: str | None, path: str | N
 
 def _chosen(snapshot: Snapshot, permission: str | None, path: str | None) -> list[Route]:
     from app.policy.grants import grant_hint, is_grant
-    from app.policy.routes import pattern_fault
+    from app.policy.routes import is_route, pattern_fault, split_route
 
     routes: Iterable[Route] = snapshot.table.routes
     if permission is not None:
@@ -58,9 +58,10 @@ def _chosen(snapshot: Snapshot, permission: str | None, path: str | None) -> lis
             raise click.BadParameter(f"`{permission}` is no grant: {hint}.", param_hint="--permission")
         routes = [route for route in routes if any(permission in rule.needs for rule in _rules(snapshot, route))]
     if path is not None:
-        if not path.startswith("/"):
-            raise click.BadParameter("a path starts with `/`.", param_hint="--path")
-        named = {snapshot.table.resolve(path)}
+        if not is_route(path):
+            raise click.BadParameter("a path starts with `/`, or with a service and `:/`.", param_hint="--path")
+        service, plain = split_route(path)
+        named = {snapshot.table.resolve(plain, service)}
         if not pattern_fault(path):
             named.update(snapshot.table.match(path))
         routes = [route for route in routes if route.template in named]

@@ -10,7 +10,7 @@ from app.policy.condition import NO_CONTEXT, ConditionError
 from app.policy.fault import Fault, did_you_mean
 from app.policy.grants import excludes, known_roles
 from app.policy.load import Policy
-from app.policy.routes import Route, segments
+from app.policy.routes import Route, is_route, segments
 from app.policy.rule import Rule
 from app.policy.snapshot import Snapshot
 from app.policy.source import END
@@ -101,7 +101,7 @@ def _idle_denies(snapshot: Snapshot) -> Iterator[Fault]:
         for action in rule.actions:
             if (rule.resource, action) not in allowed and (rule.resource, action) not in kinds:
                 message = f"no row allows `{action}` on `{rule.resource}`, so this deny closes nothing"
-                hint = did_you_mean(rule.resource, {resource for resource, _ in allowed if resource[0] != "/"})
+                hint = did_you_mean(rule.resource, {resource for resource, _ in allowed if not is_route(resource)})
                 hint = hint or "delete it, or mend its spelling"
                 yield _at(rule, snapshot.policy, "idle-deny", message, hint, word=action)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 
 from app.policy.fault import Fault, PolicyRefused
-from app.policy.routes import RouteTable
+from app.policy.routes import RouteTable, is_route
 from app.policy.rule import Rule
 
 MAX_EXPANDED = 1_000_000
@@ -53,7 +53,7 @@ def key_of(resource: str, action: str, index: Index) -> Key | None:
     if (resource, action) in index:
         return resource, action
     kind, _, name = resource.partition(":")
-    if name and not resource.startswith("/") and (kind, action) in index:
+    if name and not is_route(resource) and (kind, action) in index:
         return kind, action
     return None
 

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from app.policy.condition import Context
 from app.policy.fault import did_you_mean
+from app.policy.routes import is_route, split_route
 from app.policy.target import Target
 from app.policy.when.shape import SCHEMA, Kind
 
@@ -69,10 +70,10 @@ def context_of(held: Iterable[str], effective: Iterable[str], target: Target, gi
         "request": {},
         "context": {},
     }
-    if target.resource.startswith("/"):
+    if is_route(target.resource):
         known["request"] = {"method": target.action}
         if target.asked != target.resource:
-            known["request"]["path"] = target.asked
+            known["request"]["path"] = split_route(target.asked)[1]
     return {name: {**fields, **given.get(name, {})} for name, fields in known.items()}
 
 
@@ -92,7 +93,7 @@ def _subject(held: Iterable[str]) -> dict[str, object]:
 
 
 def _resource(target: Target) -> dict[str, object]:
-    if target.resource.startswith("/"):
+    if is_route(target.resource):
         return {"type": "route", "id": target.resource, "properties": {}}
     kind, _, name = target.asked.partition(":")
     return {"type": kind, "id": name, "properties": {}}

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.policy import cases, catalog, model, roles
+from app.policy import cases, catalog, model, roles, upstreams
 from app.policy.cases import Case
 from app.policy.catalog import Permission
 from app.policy.fault import Fault, PolicyRefused
 from app.policy.roles import Roles
+from app.policy.routes import Route
 from app.policy.rows import Rows
 from app.policy.rule import Membership, Rule
 from app.policy.source import Source, read
@@ -18,7 +19,8 @@ from app.policy.source import Source, read
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the files say: rules in the order of files and lines, memberships, the roles that they make, and cases."""
+    """What the files say: rules in the order of files and lines, memberships, the roles that they make, cases, and
+    the endpoints of upstreams."""
 
     source: Source
     catalog: Mapping[str, Permission]
@@ -26,6 +28,7 @@ class Policy:
     memberships: tuple[Membership, ...]
     roles: Roles
     cases: tuple[Case, ...] = ()
+    upstreams: tuple[Route, ...] = ()
 
     @property
     def revision(self) -> str:
@@ -53,6 +56,7 @@ def parse(source: Source) -> Policy:
             rows.parse(file, text)
     linked = roles.link(rows.memberships, faults)
     tests = cases.load(source, permissions, faults)
+    routes = upstreams.load(source, faults)
     if faults:
         raise PolicyRefused(faults)
-    return Policy(source, permissions, tuple(rows.rules), tuple(rows.memberships), linked, tests)
+    return Policy(source, permissions, tuple(rows.rules), tuple(rows.memberships), linked, tests, routes)

@@ -1,20 +1,22 @@
 """The route table: which endpoints there are, and which of them a resource pattern names.
 
 Every door makes the same key of a request, `(METHOD, template)`, for example
-`("GET", "/api/v1/leagues/{league_id}")`. A mounted application is `/path/**`.
+`("GET", "/api/v1/leagues/{league_id}")`. A mounted application is `/path/**`. An endpoint of another service, an
+upstream, has that service's name before its path: `orders:/v1/orders/{id}`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WEBSOCKET")
 TAIL = "**"
 
 _LITERAL = r"[A-Za-z0-9._~!$'()+:@%-]+"
-_SEGMENT = re.compile(rf"{_LITERAL}|\{{[A-Za-z_][A-Za-z0-9_]*\}}|\*")
+_SEGMENT = re.compile(rf"{_LITERAL}|\{{[A-Za-z_][A-Za-z0-9_.-]*\}}|\*")
+SERVICE = re.compile(r"[a-z][a-z0-9-]{0,39}")
 
 # One segment of a concrete path that has one reading: not empty, no dots alone, no `;`. `%` stays as it is.
 _PLAIN = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._~!$&'()*+,=:@%-]+")
@@ -46,7 +48,8 @@ class _Node:
 
 
 class RouteTable:
-    """The routes of an application, indexed by segment, so that a pattern finds its templates by walking."""
+    """The routes of an application and of its upstreams, indexed by segment, so that a pattern finds its templates
+    by walking."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self.routes: tuple[Route, ...] = tuple(sorted(set(routes)))
@@ -61,6 +64,11 @@ class RouteTable:
             node.template = route.template
         for template in self._methods:
             self._add_path(template)
+
+    def extended(self, more: Iterable[Route]) -> RouteTable:
+        """This table and more routes."""
+        more = tuple(more)
+        return RouteTable([*self.routes, *more]) if more else self
 
     def __contains__(self, route: Route) -> bool:
         return route.method in self._methods.get(route.template, ())
@@ -86,31 +94,24 @@ class RouteTable:
                 nodes = [node.children[segment] for node in nodes if segment in node.children]
         return tuple(node.template for node in nodes if node.template is not None)
 
-    def resolve(self, path: str) -> str | None:
+    def resolve(self, path: str, service: str = "") -> str | None:
         """The template that a concrete path, such as `/api/v1/teams/7`, belongs to; None when there is none.
 
-        As Litestar matches: a path that is a route as it stands comes first, then each literal segment before a
-        parameter, without a way back. One last slash is optional. Nothing is decoded or repaired: a path with an
-        empty or dot segment has no template, nor has one whose template depends on the method.
+        One last slash is optional. Nothing is decoded or repaired: a path with an empty or dot segment has no
+        template. In the application a path is matched as Litestar does: one that is a route as it stands comes
+        first, then each literal segment before a parameter, without a way back; one whose template depends on the
+        method has none. In an upstream the most specific template wins, as OpenAPI has it.
         """
         parts = path[1:].removesuffix("/").split("/") if path != "/" else []
         if not path.startswith("/") or not all(_PLAIN.fullmatch(part) for part in parts):
             return None
-        if (plain := "/" + "/".join(parts)) in self._methods:
+        prefix = f"{service}:" if service else ""
+        if (plain := f"{prefix}/" + "/".join(parts)) in self._methods:
             return plain
-        node = self._paths
-        for part in parts:
-            if part in node.children:
-                node = node.children[part]
-            elif _REST in node.children:
-                return node.children[_REST].template
-            elif _ONE in node.children:
-                node = node.children[_ONE]
-            else:
-                return None
-        if node.template is None and _REST in node.children:
-            node = node.children[_REST]
-        return node.template or None
+        root = self._paths.children.get(prefix)
+        if root is None:
+            return None
+        return _most_specific(root, parts) if service else _as_litestar(root, parts)
 
     def _add_path(self, template: str) -> None:
         """Index a template that has parameters, whatever their names."""
@@ -123,9 +124,44 @@ class RouteTable:
         node.template = template if node.template is None else ""
 
 
+def _as_litestar(node: _Node, parts: Sequence[str]) -> str | None:
+    for part in parts:
+        if part in node.children:
+            node = node.children[part]
+        elif _REST in node.children:
+            return node.children[_REST].template
+        elif _ONE in node.children:
+            node = node.children[_ONE]
+        else:
+            return None
+    if node.template is None and _REST in node.children:
+        node = node.children[_REST]
+    return node.template or None
+
+
+def _most_specific(node: _Node, parts: Sequence[str]) -> str | None:
+    if not parts:
+        return node.template
+    found = (node.children.get(name) for name in (parts[0], _ONE))
+    return next((hit for child in found if child and (hit := _most_specific(child, parts[1:]))), None)
+
+
+def is_route(resource: str) -> bool:
+    """Whether a resource is a route, of the application or of an upstream, and not a thing."""
+    return resource.startswith("/") or resource.partition(":")[2].startswith("/")
+
+
+def split_route(resource: str) -> tuple[str, str]:
+    """The service of a route, empty for the application, and its path."""
+    if resource.startswith("/"):
+        return "", resource
+    service, _, path = resource.partition(":")
+    return service, path
+
+
 def segments(path: str) -> tuple[str, ...]:
-    """The segments of a template or pattern; `/` has none."""
-    return tuple(path[1:].split("/")) if path != "/" else ()
+    """The segments of a template or pattern, after its service: `orders:/a/b` has `orders:`, `a`, `b`; `/` has ``."""
+    return tuple(path.removesuffix("/").split("/"))
 
 
 def is_wild(segment: str) -> bool:
@@ -135,14 +171,17 @@ def is_wild(segment: str) -> bool:
 
 def pattern_fault(pattern: str) -> tuple[str, str] | None:
     """What is wrong with a resource pattern, as message and hint; None when it is well formed."""
-    if pattern == "/":
+    service, path = split_route(pattern)
+    if service and not SERVICE.fullmatch(service):
+        return f"`{service}` is no name of a service", "write lower-case letters, digits and `-`"
+    if path == "/":
         return None
-    if pattern.endswith("/"):
+    if path.endswith("/"):
         return (
             "a pattern has no last slash",
             f"write `{pattern.rstrip('/') or '/'}`; requests may come with or without",
         )
-    parts = segments(pattern)
+    parts = segments(path)[1:]
     for index, part in enumerate(parts):
         if part == TAIL and index == len(parts) - 1:
             continue

@@ -13,7 +13,7 @@ from app.policy.catalog import Permission
 from app.policy.condition import Condition, ConditionFault, compile_condition
 from app.policy.fault import Fault, did_you_mean
 from app.policy.grants import grant_hint, is_grant
-from app.policy.routes import METHODS, pattern_fault
+from app.policy.routes import METHODS, is_route, pattern_fault
 from app.policy.rule import THING, VERB, Effect, Membership, Rule
 from app.policy.source import SHOWN
 
@@ -119,8 +119,8 @@ class _Row:
         resource = cells[2]
         if resource not in self._rows.good_resources:
             self._check_resource(resource)
-        is_route = resource.startswith("/")
-        actions = self._rows.known_actions.get((cells[3], is_route)) or self._actions(cells[3], is_route)
+        of_route = is_route(resource)
+        actions = self._rows.known_actions.get((cells[3], of_route)) or self._actions(cells[3], of_route)
         effect = _EFFECTS.get(cells[4])
         if effect is None:
             hint = did_you_mean(cells[4], _EFFECTS) or "write `allow` or `deny`"
@@ -163,7 +163,7 @@ class _Row:
 
     def _check_resource(self, cell: str) -> None:
         wrong = None
-        if cell.startswith("/"):
+        if is_route(cell):
             wrong = pattern_fault(cell)
         elif not THING.fullmatch(cell):
             wrong = (f"`{cell}` is no resource", "a route starts with `/`; anything else is `type` or `type:id`")
@@ -172,10 +172,10 @@ class _Row:
         else:
             self._rows.good_resources.add(cell)
 
-    def _actions(self, cell: str, is_route: bool) -> tuple[str, ...]:
+    def _actions(self, cell: str, of_route: bool) -> tuple[str, ...]:
         actions = tuple(cell.split("|"))
         for action in actions:
-            if is_route and action not in METHODS:
+            if of_route and action not in METHODS:
                 hint = did_you_mean(action, METHODS) or f"the methods are {', '.join(METHODS)}"
                 self._fault("unknown-action", 3, f"`{action}` is no method of a route", hint, action)
                 return ()
@@ -185,7 +185,7 @@ class _Row:
         if len(set(actions)) < len(actions):
             self._fault("action-twice", 3, "an action stands here twice", "name each once")
             return ()
-        self._rows.known_actions[cell, is_route] = actions
+        self._rows.known_actions[cell, of_route] = actions
         return actions
 
     def _condition(self, text: str) -> Condition | None:

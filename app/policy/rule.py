@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from app.policy.condition import Condition
+from app.policy.routes import is_route
 
 Effect = Literal["allow", "deny"]
 
-# What is no route is `type` or `type:id`, though no `https://…`; what is done with it is a word.
-THING = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*(:(?!//)[^\s*{}\"|]+)?")
+# What is no route is `type` or `type:id`, no path behind the colon; what is done with it is a word.
+THING = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*(:(?!/)[^\s*{}\"|]+)?")
 VERB = re.compile(r"[A-Za-z][A-Za-z0-9_.:-]*")
 
 
@@ -36,7 +37,7 @@ class Rule:
     @property
     def is_route(self) -> bool:
         """Whether the resource is a pattern over routes, and not a type of thing."""
-        return self.resource.startswith("/")
+        return is_route(self.resource)
 
     def __str__(self) -> str:
         cells = ["p", " ".join(sorted(self.needs)), self.resource, "|".join(self.actions), self.effect]

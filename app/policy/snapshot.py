@@ -31,9 +31,9 @@ class Snapshot:
 
     def __init__(self, policy: Policy, table: RouteTable) -> None:
         self.policy = policy
-        self.table = table
+        self.table = table.extended(policy.upstreams)
         self.revision = policy.revision
-        self.index: Index = expand(policy.rules, table)
+        self.index: Index = expand(policy.rules, self.table)
         self.disputes = 0
         self.has_conditions = any(rule.condition for rule in policy.rules)
         self._judge = Judge(self.index)

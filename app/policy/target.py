@@ -9,10 +9,10 @@ from types import MappingProxyType
 
 from app.policy.expand import Index, key_of
 from app.policy.fault import did_you_mean
-from app.policy.routes import METHODS, TAIL, RouteTable, is_wild, segments
+from app.policy.routes import METHODS, SERVICE, TAIL, RouteTable, is_route, is_wild, segments, split_route
 from app.policy.rule import THING, VERB
 
-_PATH = re.compile(r"/(?:(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~!$&'()*+,=:@{}-]+(?:/|\Z))*")
+_PATH = re.compile(rf"(?:{SERVICE.pattern}:)?" + r"/(?:(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~!$&'()*+,=:@{}-]+(?:/|\Z))*")
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 
@@ -41,11 +41,11 @@ class Target:
 
 def endpoint_fault(action: str, resource: str) -> tuple[str, str, str] | None:
     """What keeps two words from being an action and a resource: message, hint and the word; None when nothing does."""
-    is_route = resource.startswith("/")
-    if not (_PATH if is_route else THING).fullmatch(resource):
-        hint = "write a path such as `/api/v1/teams/7`, without query and without `%`, or `type:id`"
+    of_route = is_route(resource)
+    if not (_PATH if of_route else THING).fullmatch(resource):
+        hint = "write a path such as `/api/v1/teams/7`, without query and without `%`, `service:/path` or `type:id`"
         return f"`{resource}` is no plain path and no thing", hint, resource
-    if is_route and action not in METHODS:
+    if of_route and action not in METHODS:
         hint = did_you_mean(action, METHODS) or f"the methods are {', '.join(METHODS)}"
         return f"`{action}` is no method of a route", hint, action
     if not VERB.fullmatch(action):
@@ -58,10 +58,11 @@ def find_target(table: RouteTable, index: Index, action: str, resource: str) -> 
 
     Raises NoSuchTarget for a path that is no route and for a method that its route lacks.
     """
-    if not resource.startswith("/"):
+    if not is_route(resource):
         key = key_of(resource, action, index)
         return Target(action, key[0] if key else resource, resource)
-    template = resource if table.methods(resource) else table.resolve(resource)
+    service, path = split_route(resource)
+    template = resource if table.methods(resource) else table.resolve(path, service)
     if template is None:
         raise NoSuchTarget(404, f"no route matches `{resource}`", _near_route(table, resource))
     methods = table.methods(template)
@@ -73,7 +74,7 @@ def find_target(table: RouteTable, index: Index, action: str, resource: str) -> 
 def _params(template: str, path: str) -> Mapping[str, str]:
     if template == path:
         return _NONE
-    values = segments(path.removesuffix("/") or "/")
+    values = segments(path)
     pairs = zip(segments(template), values, strict=False)
     return MappingProxyType({name[1:-1]: value for name, value in pairs if is_wild(name) and name != TAIL})
 
