@@ -60,7 +60,7 @@ def test_these_patterns_are_well_formed(pattern: str) -> None:
 @pytest.mark.parametrize(
     "pattern",
     [
-        "/a/", "//", "/a//b", "//a", "/a*", "/*a", "/a/***", "/**/a", "/a/**/**", "/{}", "/{1}", "/{a-b}", "/{a}b",
+        "/a/", "//", "/a//b", "//a", "/a*", "/*a", "/a/***", "/**/a", "/a/**/**", "/{}", "/{1}", "/{-a}", "/{a}b",
         "/x{a}", "/{a", "/a}", "/{a:int}", "/{*a}", "/a b", "/a\tb", "/a?b", "/a#b", "/a&b", "/a;b", "/a\\b", "/ä",
         "/a\n", "/a|/b", "/a,b", "/[a]", "/a^", "/^a$ ", "/<id>", '/"a"',
     ],
