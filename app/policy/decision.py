@@ -17,7 +17,6 @@ class Reason(StrEnum):
     NOT_MET = "the condition of every rule that would allow it is not met"
     CONDITION_ERROR = "a condition could not be evaluated"
     UNRULED = "no rule speaks of it"
-    DISPUTED = "the engine and Casbin disagree"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from app.identity.principal import ANYONE, is_fact
 from app.policy.condition import ConditionError, Context
-from app.policy.decision import Decision, Reason
+from app.policy.decision import Decision
 from app.policy.given import Given, context_of
 from app.policy.grants import excludes
 from app.policy.rule import Membership, Rule
@@ -31,7 +31,6 @@ class Outlook(StrEnum):
     CONDITION = "no grant opens it: a condition is not met"
     FACTS = "nothing opens it for this caller: every row that allows it needs a fact that it cannot have"
     NO_ALLOW = "nothing opens it: no row allows it to anyone"
-    DISPUTED = "nothing opens it: the engine and Casbin disagree about it, which is a defect"
 
 
 class Met(StrEnum):
@@ -98,9 +97,7 @@ def explain(
     denies = tuple(rule for rule in rules if rule.effect == "deny" and _denies(rule, effective, context))
     near = sorted((_near(rule, effective, context) for rule in rules if rule.effect == "allow"), key=_distance)
     opens_with: tuple[str, ...] = ()
-    if decision.reason is Reason.DISPUTED:
-        outlook = Outlook.DISPUTED
-    elif denies:
+    if denies:
         outlook, near = Outlook.DENIED, []
     elif not near:
         outlook = Outlook.NO_ALLOW

@@ -1,138 +1,115 @@
-"""Casbin, the judge: decides over expanded rows, so that it compares with `==` and never matches a path."""
+"""Casbin, the judge: before a policy goes live, the engine's verdicts are held against Casbin's.
+
+Whether a rule applies, the engine and Casbin are told alike; what they judge is what follows from the rules that
+apply. That depends on the rules' effects alone, so each sequence of effects in the policy is judged once, with every
+combination of rules held and conditions met, not met or failing. Beside these a sample of the policy's own rows is
+judged as it stands. Deciding then needs no Casbin, which takes some twenty times as long.
+"""
 
 from __future__ import annotations
 
-import ast
-import logging
-from collections.abc import Callable, Iterable, Mapping
-from types import CodeType
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import TypeVar
 
-import casbin
-from casbin.model import FastModel
-from casbin.persist import Adapter
-
-from app.policy import model
-from app.policy.condition import ConditionError, Context
-from app.policy.expand import Index, rows
+from app.policy.condition import NO_CONTEXT, ConditionError
+from app.policy.enforcer import Enforcer
+from app.policy.expand import Index, Key
 from app.policy.rule import Rule
+from app.policy.verdict import Conditions, held_rules, verdict
 
-_OBJ, _ACT = 1, 2
+MAX_COMBINATIONS = 256  # of one sequence of effects; of more a sample is judged
+MAX_SHAPES = 200
+MAX_SAMPLE = 200  # of the policy's own resources and actions
+MAX_RULES = 30  # about one resource and action
 
-
-class Conditions:
-    """The conditions of one request, each evaluated once, so that all who ask get the same answer."""
-
-    __slots__ = ("_context", "_outcomes")
-
-    def __init__(self, context: Context) -> None:
-        self._context = context
-        self._outcomes: dict[str, bool | ConditionError] = {}
-
-    def met(self, rule: Rule) -> bool:
-        """Whether the condition of a rule holds; a rule without one always does. Raises ConditionError."""
-        if rule.condition is None:
-            return True
-        outcome = self._outcomes.get(rule.place)
-        if outcome is None:
-            try:
-                outcome = rule.condition.met(self._context)
-            except ConditionError as error:
-                outcome = error
-            self._outcomes[rule.place] = outcome
-        if isinstance(outcome, ConditionError):
-            raise outcome
-        return outcome
+_Item = TypeVar("_Item")
+_FAILED = ConditionError("the judge lets this condition fail")
+_OUTCOMES: tuple[bool | ConditionError, ...] = (True, False, _FAILED)
 
 
-class Judge:
-    """One policy's Casbin enforcer. It is not shared between threads: Casbin filters through its own state."""
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    """The engine and Casbin disagree about whoever holds these grants, which is a defect of one of them."""
 
-    def __init__(self, index: Index) -> None:
-        distinct = {rule.needs for found in index.values() for rule in found}
-        self._needs = {" ".join(sorted(needs)): needs for needs in distinct}
-        self._conditional = {
-            rule.place: rule for found in index.values() for rule in found if rule.condition is not None
-        }
-        self._enforcer = _enforcer(rows(index), self._holds, self._met)
+    resource: str
+    action: str
+    held: frozenset[str]
+    engine: bool
 
-    def allows(self, held: frozenset[str], resource: str, action: str, conditions: Conditions) -> bool:
-        """Casbin's verdict."""
-        return bool(self._enforcer.enforce(held, resource, action, conditions))
-
-    def _holds(self, held: frozenset[str], needs: str) -> bool:
-        return self._needs[needs] <= held
-
-    def _met(self, when: str, conditions: Conditions) -> bool:
-        if not when:
-            return True
-        rule = self._conditional[when]
-        try:
-            return conditions.met(rule)
-        except ConditionError:
-            return rule.effect == "deny"  # an error never opens: the allow does not apply, the deny does
+    def __str__(self) -> str:
+        engine = "allows" if self.engine else "denies"
+        return f"the engine {engine} {self.action} {self.resource} to whoever holds {' '.join(sorted(self.held))!r}"
 
 
-class _Rows(Adapter):  # type: ignore[misc]  # Casbin is untyped
-    """Hands checked rows to Casbin in bulk; its own loaders are silent or quadratic."""
-
-    def __init__(self, checked: Iterable[tuple[str, str, str, str, str]]) -> None:
-        self._rows = checked
-
-    def load_policy(self, model: FastModel) -> None:
-        append = model.model["p"]["p"].policy.append
-        for row in self._rows:
-            append(row)
+@dataclass(frozen=True, slots=True)
+class _Question:
+    key: Key
+    held: frozenset[str]
+    conditions: Conditions
 
 
-class _Matcher:
-    """Casbin's matcher as code. Interpreting its syntax tree would take most of the time of a decision."""
-
-    __slots__ = ("_functions",)
-
-    def __init__(self, functions: Mapping[str, object]) -> None:
-        self._functions = {**functions, "__builtins__": {}}
-
-    def eval(self, parameters: dict[str, object]) -> object:
-        return eval(_MATCHER, self._functions, parameters)  # noqa: S307  # a constant of ours, never a policy's text
-
-
-class _Enforcer(casbin.FastEnforcer):  # type: ignore[misc]  # Casbin is untyped
-    """A FastEnforcer whose matcher is compiled once; Casbin would parse it again for every request."""
-
-    _matcher: _Matcher | None = None
-
-    def _get_expression(self, _expression: str, functions: Mapping[str, object]) -> _Matcher:
-        if self._matcher is None:
-            self._matcher = _Matcher(functions)
-        return self._matcher
+def disputes(index: Index) -> Iterator[Dispute]:
+    """Every question of the trial whose answers differ. It may run beside requests: nothing of it is shared."""
+    trial: dict[Key, tuple[Rule, ...]] = {}
+    questions = [*_about_shapes(index, trial), *_about_rows(index, trial)]
+    casbin = Enforcer(trial)
+    for question in questions:
+        rules = trial[question.key]
+        found = held_rules(rules, question.held)
+        engine = bool(verdict(rules, found, question.held, question.conditions, ""))
+        if casbin.allows(question.held, *question.key, question.conditions) is not engine:
+            yield Dispute(*question.key, question.held, engine)
 
 
-def _model() -> FastModel:
-    fast = FastModel([_OBJ, _ACT])
-    fast.load_model_from_text(model.TEXT)
-    return fast
+def _about_shapes(index: Index, trial: dict[Key, tuple[Rule, ...]]) -> Iterator[_Question]:
+    """Each sequence of effects, under resources that no policy can name."""
+    each = (_some(rules, MAX_RULES) for rules in index.values())
+    shapes = {tuple((rule.effect, rule.condition is not None) for rule in rules): rules for rules in each}
+    for number, rules in enumerate(_some(list(shapes.values()), MAX_SHAPES)):
+        key = (f"|{number}|", "judge")
+        apart = tuple(replace(rule, needs=frozenset((f"|{place}|",))) for place, rule in enumerate(rules))
+        trial[key] = apart
+        choices = [(None, *_OUTCOMES) if rule.condition else (None, True) for rule in apart]
+        for outcomes in _combinations(choices):
+            conditions = Conditions(NO_CONTEXT)
+            held: set[str] = set()
+            for rule, outcome in zip(apart, outcomes, strict=True):
+                if outcome is not None:
+                    held |= rule.needs
+                    conditions.settle(rule, outcome)
+            yield _Question(key, frozenset(held), conditions)
 
 
-def _compile() -> CodeType:
-    """Casbin's own reading of the matcher, as code.
+def _about_rows(index: Index, trial: dict[Key, tuple[Rule, ...]]) -> Iterator[_Question]:
+    """Rows as they stand: for whoever holds nothing, what each of them needs, and all of it."""
+    for key in _some(list(index), MAX_SAMPLE):
+        rules = trial[key] = tuple(_some(index[key], MAX_RULES))
+        every = frozenset(grant for rule in rules for grant in rule.needs)
+        for outcome in _OUTCOMES if any(rule.condition for rule in rules) else (True,):
+            for held in dict.fromkeys((frozenset[str](), *(rule.needs for rule in rules), every)):
+                conditions = Conditions(NO_CONTEXT)
+                for rule in rules:
+                    conditions.settle(rule, outcome)
+                yield _Question(key, held, conditions)
 
-    Done on import: on Python 3.11 parsing into a tree in two threads at once sporadically raises SystemError.
-    """
-    expression = casbin.Enforcer._get_expression(_model().model["m"]["m"].value)
-    return compile(ast.Expression(expression.ast_parsed_value), model.FILE, "eval")
+
+def _combinations(
+    choices: list[tuple[bool | ConditionError | None, ...]],
+) -> Iterator[tuple[bool | ConditionError | None, ...]]:
+    count = 1
+    for options in choices:
+        count *= len(options)
+    if count <= MAX_COMBINATIONS:
+        yield from product(*choices)
+        return
+    chosen = random.Random(count)  # noqa: S311  # a sample, the same at each load; no secret
+    for _ in range(MAX_COMBINATIONS):
+        yield tuple(chosen.choice(options) for options in choices)
 
 
-_MATCHER = _compile()
-
-
-def _enforcer(
-    checked: Iterable[tuple[str, str, str, str, str]],
-    holds: Callable[[frozenset[str], str], bool],
-    met: Callable[[str, Conditions], bool],
-) -> _Enforcer:
-    enforcer = _Enforcer(_model(), _Rows(checked), cache_key_order=[_OBJ, _ACT])
-    enforcer.add_function("holds", holds)
-    enforcer.add_function("met", met)
-    # Casbin would log what was held in every denial, should logging be configured anew: give it a dead logger.
-    enforcer.logger = logging.Logger("casbin", logging.CRITICAL + 1)
-    return enforcer
+def _some(items: Sequence[_Item], most: int) -> Sequence[_Item]:
+    """All items, or as many as may be, spread evenly."""
+    return items if len(items) <= most else [items[n * len(items) // most] for n in range(most)]

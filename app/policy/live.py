@@ -10,12 +10,14 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-from app.policy.check import check
+from app.policy.check import MAX_FAULTS, check
 from app.policy.diff import Change, changes
 from app.policy.fault import Fault, PolicyRefused
+from app.policy.judge import disputes
 from app.policy.load import Policy, load
 from app.policy.routes import RouteTable
 from app.policy.snapshot import Snapshot
@@ -44,9 +46,18 @@ class Refusal:
 def build(policy: Policy, table: RouteTable) -> Snapshot:
     """Check a policy against a route table and build its snapshot. Raises PolicyRefused with every fault."""
     snapshot = Snapshot(policy, table)
-    if faults := check(snapshot):
+    if faults := check(snapshot) or _disputed(snapshot):
         raise PolicyRefused(faults)
     return snapshot
+
+
+def _disputed(snapshot: Snapshot) -> list[Fault]:
+    return [
+        Fault(
+            "disputed", ".", 0, 0, f"the engine and Casbin disagree: {dispute}", "report it; this is no fault of yours"
+        )
+        for dispute in islice(disputes(snapshot.index), MAX_FAULTS)
+    ]
 
 
 class LivePolicy:

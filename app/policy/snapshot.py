@@ -4,39 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import structlog
-
-from app.identity.principal import ANYONE, is_fact
+from app.identity.principal import ANYONE
 from app.policy import roles
-from app.policy.condition import NO_CONTEXT, ConditionError, Context
+from app.policy.condition import NO_CONTEXT, Context
 from app.policy.decision import Decision, Reason
 from app.policy.expand import Index, expand, key_of
-from app.policy.judge import Conditions, Judge
 from app.policy.load import Policy
 from app.policy.routes import RouteTable
 from app.policy.rule import Rule
+from app.policy.verdict import Conditions, held_rules, verdict
 
 MAX_REMEMBERED = 50_000  # decisions
 MAX_GRANTS_REMEMBERED = 500  # in one principal; a larger one is classified anew each time
 MAX_BYTES_REMEMBERED = 64 * 1024 * 1024  # of principals, estimated
 
-_log = structlog.stdlib.get_logger("policy")
-
 
 class Snapshot:
-    """One revision of the policy over one route table. Nothing in it changes but what it remembers.
-
-    `disputes` counts the decisions that were denied because the engine and Casbin disagreed: any is a defect.
-    """
+    """One revision of the policy over one route table. Nothing in it changes but what it remembers."""
 
     def __init__(self, policy: Policy, table: RouteTable) -> None:
         self.policy = policy
         self.table = table.extended(policy.upstreams)
         self.revision = policy.revision
         self.index: Index = expand(policy.rules, self.table)
-        self.disputes = 0
         self.has_conditions = any(rule.condition for rule in policy.rules)
-        self._judge = Judge(self.index)
         # A grant that no row names cannot change a verdict: without it, principals fall into few classes.
         self._named = frozenset(grant for needs in {rule.needs for rule in policy.rules} for grant in needs)
         self._telling = self._named.union(policy.roles)
@@ -98,67 +89,10 @@ class Snapshot:
         if key != (resource, action) and (remembered := self._memo.get((*key, grants))):
             return remembered
         rules = self.index[key]
-        found = tuple(rule for rule in rules if rule.needs <= grants)
-        conditions = Conditions(context)
-        decision = _attribute(rules, found, grants, conditions, self.revision)
-        if self._judge.allows(grants, *key, conditions) is not decision.allowed:
-            return self._dispute(grants, *key, decision)
-        if all(rule.condition is None for rule in found):
+        found = held_rules(rules, grants)
+        decision = verdict(rules, found, grants, Conditions(context), self.revision)
+        if not any(rule.condition for rule in found):
             if len(self._memo) >= MAX_REMEMBERED:
                 self._forget()
             self._memo[*key, grants] = decision
         return decision
-
-    def _dispute(self, grants: frozenset[str], resource: str, action: str, decision: Decision) -> Decision:
-        self.disputes += 1
-        _log.error(
-            "the engine and Casbin disagree; denied",
-            resource=resource,
-            action=action,
-            grants=sorted(grants),
-            engine="allow" if decision else "deny",
-            revision=self.revision,
-        )
-        return Decision(False, Reason.DISPUTED, self.revision, decision.rule)
-
-
-def _attribute(
-    rules: tuple[Rule, ...], found: tuple[Rule, ...], grants: frozenset[str], conditions: Conditions, revision: str
-) -> Decision:
-    """Which rule decides: the first deny that applies, else the first allow that does."""
-    allow: Rule | None = None
-    errors: list[Rule] = []
-    for rule in found:
-        if rule.effect == "allow" and allow:
-            continue
-        try:
-            applies = conditions.met(rule)
-        except ConditionError:
-            errors.append(rule)
-            if rule.effect == "deny":
-                return Decision(False, Reason.CONDITION_ERROR, revision, rule, errors=tuple(errors))
-            continue
-        if applies and rule.effect == "deny":
-            return Decision(False, Reason.DENIED, revision, rule, errors=tuple(errors))
-        if applies:
-            allow = rule
-    if allow:
-        return Decision(True, Reason.ALLOWED, revision, allow, errors=tuple(errors))
-    if errors:
-        return Decision(False, Reason.CONDITION_ERROR, revision, errors[0], errors=tuple(errors))
-    unmet = next((rule for rule in found if rule.effect == "allow"), None)
-    if unmet:
-        return Decision(False, Reason.NOT_MET, revision, unmet)
-    nearest = nearest_rule(rules, grants)
-    missing = tuple(sorted(nearest.needs - grants)) if nearest else ()
-    return Decision(False, Reason.NOT_HELD, revision, None, missing)
-
-
-def nearest_rule(rules: Iterable[Rule], grants: frozenset[str]) -> Rule | None:
-    """The allow that lacks the fewest grants, one that a caller can ask for before one it cannot."""
-    allows = [rule for rule in rules if rule.effect == "allow"]
-    return min(allows, key=lambda rule: (not _askable(rule, grants), len(rule.needs - grants)), default=None)
-
-
-def _askable(rule: Rule, grants: frozenset[str]) -> bool:
-    return not any(is_fact(grant) for grant in rule.needs - grants)

@@ -14,6 +14,7 @@ from casbin.model import Model
 
 from app.policy.condition import ConditionError
 from app.policy.expand import rows
+from app.policy.judge import disputes
 from app.policy.load import parse
 from app.policy.model import TEXT
 from app.policy.routes import Route, RouteTable
@@ -225,6 +226,6 @@ def compare(seed: int, cases: int, per_world: int = 100) -> Iterator[int]:
                 verdicts = f"engine {engine}, again {again}, oracle {expected}, pycasbin {judged}"
                 raise Disagreement(f"seed {seed}, from case {done}: {verdicts}\n{case}\n{world.templates}\n{policy}")
             done += 1
-        if snapshot.disputes:
-            raise Disagreement(f"seed {seed}, before case {done}: the engine noted {snapshot.disputes} disputes")
+        for dispute in disputes(snapshot.index):
+            raise Disagreement(f"seed {seed}, before case {done}: {dispute}")
         yield done

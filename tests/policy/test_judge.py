@@ -1,0 +1,71 @@
+"""Casbin judges each policy before it goes live: what the two would decide differently never serves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from app.policy import judge, model
+from app.policy.expand import Index
+from app.policy.fault import PolicyRefused
+from app.policy.live import build
+from app.policy.rule import Rule
+from tests.policy.shipped import policy_of, routes, shipped_files
+
+KEY = ("/api/v1/teams", "GET")
+
+
+def _rules(*effects: str) -> Index:
+    return {
+        KEY: tuple(
+            Rule(
+                "a.csv", line, frozenset({f"a{line}:read"}), KEY[0], (KEY[1],), "deny" if effect == "deny" else "allow"
+            )
+            for line, effect in enumerate(effects, 1)
+        )
+    }
+
+
+@pytest.fixture
+def lenient_casbin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A Casbin whose model lets an allow beat a deny."""
+    lenient = model.TEXT.replace(" && !some(where (p.eft == deny))", "")
+    assert lenient != model.TEXT
+    routes()  # made of the shipped files, once, while the model is the shipped one
+    monkeypatch.setattr(model, "TEXT", lenient)
+    yield
+
+
+@pytest.mark.parametrize("effects", [("allow",), ("deny",), ("allow", "deny"), ("deny", "allow", "allow", "deny")])
+def test_casbin_agrees_on_every_combination_of_rules(effects: tuple[str, ...]) -> None:
+    assert not list(judge.disputes(_rules(*effects)))
+
+
+@pytest.mark.usefixtures("lenient_casbin")
+def test_a_difference_in_what_a_deny_means_is_found() -> None:
+    found = list(judge.disputes(_rules("allow", "deny")))
+    assert KEY in {(dispute.resource, dispute.action) for dispute in found}
+    assert not any(dispute.engine for dispute in found)
+    assert not list(judge.disputes(_rules("allow", "allow")))
+
+
+@pytest.mark.usefixtures("lenient_casbin")
+def test_a_disputed_policy_is_refused() -> None:
+    rows = b"p, auth:api_key, /api/v1/teams/**, GET, deny\n# end\n"
+    files = {name: data for name, data in shipped_files().items() if not name.startswith("tests/")}
+    files["more.csv"] = rows
+    # The text of the file is held against the model too, so it has to be the lenient one here.
+    files["model.conf"] = f"{model.TEXT}# end\n".encode()
+    with pytest.raises(PolicyRefused) as refused:
+        build(policy_of(files), routes())
+    assert {fault.code for fault in refused.value.faults} == {"disputed"}, refused.value.faults
+    assert "the engine denies" in refused.value.faults[0].message
+
+
+def test_a_resource_with_very_many_rules_is_judged_by_some_of_them() -> None:
+    assert not list(judge.disputes(_rules(*["allow", "deny"] * 2_000)))
+
+
+def test_the_shipped_policy_is_not_disputed() -> None:
+    assert not list(judge.disputes(build(policy_of(shipped_files()), routes()).index))
