@@ -21,10 +21,11 @@ from app.db.engine import open_engine
 from app.db.last_used import LastUsed
 from app.db.session import sessions_of
 from app.holdings import resources as holdings
-from app.http import api_keys, docs, errors, health, policies
+from app.http import api_keys, docs, errors, health, introspection, metadata, policies
 from app.http.door import Door
 from app.http.models import ResourceSchemas
 from app.http.openapi import Documents, openapi_json
+from app.http.refusal import Refusals
 from app.http.request_id import with_request_id
 from app.http.route_table import table_of
 from app.http.session import provide_session
@@ -49,6 +50,8 @@ def handlers() -> list[ControllerRouterHandler]:
         *api_keys.ROUTES,
         policies.show_policy,
         policies.reload_policy,
+        introspection.introspect,
+        metadata.protected_resource,
         health.healthz,
         health.readyz,
         openapi_json,
@@ -84,7 +87,9 @@ def create_app(settings: Settings, extra: Sequence[ControllerRouterHandler] = ()
     live = LivePolicy(settings.policy_dir, table)
     live.on_reload(_report)
     jwt = JwtVerifier(keys, settings.issuer, settings.audience, settings.authorized_parties)
-    door.open(route_keys, live, Authenticator(jwt, verifier))
+    authenticator = Authenticator(jwt, verifier)
+    refusals = Refusals(settings.public_url and settings.public_url + metadata.PATH)
+    door.open(route_keys, live, authenticator, refusals)
     app.state.update(
         {
             "database": engine,
@@ -92,6 +97,9 @@ def create_app(settings: Settings, extra: Sequence[ControllerRouterHandler] = ()
             "last_used": last_used,
             "key_set": keys,
             "live": live,
+            "authenticator": authenticator,
+            "refusals": refusals,
+            "settings": settings,
             "verifier": verifier,
             "documents": Documents(lambda config: _assemble(routes, openapi=config)),
             "key_environments": settings.key_environments,

@@ -23,7 +23,7 @@ from app.db.tables.keys import ApiKey
 from app.http.ids import read_id
 from app.http.json_body import only_json
 from app.http.problems import INVALID_BODY, Detail, InvalidBody, Problem
-from app.http.refusal import FORBIDDEN, insufficient_scope
+from app.http.refusal import FORBIDDEN
 from app.identity.api_keys import mint
 from app.identity.principal import Principal
 from app.policy.decision import Decision
@@ -89,7 +89,7 @@ async def issue_key(data: IssueKey, request: _Request, state: State, session: As
     live: LivePolicy = state.live
     beyond = sorted(set(data.scopes) - live.active.effective(request.user.held))
     if beyond:
-        _, challenge = insufficient_scope(tuple(beyond))
+        _, challenge = state.refusals.insufficient_scope(tuple(beyond))
         raise Problem(403, FORBIDDEN, headers={"WWW-Authenticate": challenge.decode()})
     new = mint(data.environment)
     row = await stored.insert(

@@ -13,7 +13,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from app.gateway.canonical import path_fault
 from app.http.context import request_context
-from app.http.refusal import UNAUTHENTICATED, forbidden, refusal, unavailable
+from app.http.refusal import Refusals, refusal, unavailable
 from app.http.route_table import RouteKeys
 from app.identity.authenticate import Authenticator
 from app.identity.errors import CannotVerify, Fault, Unauthenticated
@@ -26,6 +26,7 @@ class _Inside:
     keys: RouteKeys
     live: LivePolicy
     authenticator: Authenticator
+    refusals: Refusals
 
 
 class Door(ASGIMiddleware):
@@ -34,9 +35,9 @@ class Door(ASGIMiddleware):
     def __init__(self) -> None:
         self._inside: _Inside | None = None
 
-    def open(self, keys: RouteKeys, live: LivePolicy, authenticator: Authenticator) -> None:
+    def open(self, keys: RouteKeys, live: LivePolicy, authenticator: Authenticator, refusals: Refusals) -> None:
         """Start to let in whom the policy lets in."""
-        self._inside = _Inside(keys, live, authenticator)
+        self._inside = _Inside(keys, live, authenticator, refusals)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Let one request through to its handler, or answer it."""
@@ -50,7 +51,7 @@ class Door(ASGIMiddleware):
         try:
             principal = await inside.authenticator.authenticate(scope["headers"])
         except Unauthenticated as failed:
-            await UNAUTHENTICATED[failed.fault].send(scope, receive, send)
+            await inside.refusals.unauthenticated[failed.fault].send(scope, receive, send)
             return
         except CannotVerify as failed:
             await unavailable(failed).send(scope, receive, send)
@@ -63,9 +64,9 @@ class Door(ASGIMiddleware):
         decision = snapshot.decide(principal.held, resource, action, context)
         if not decision:
             if principal.method == "anonymous":
-                await UNAUTHENTICATED[Fault.NOT_PROVIDED].send(scope, receive, send)
+                await inside.refusals.unauthenticated[Fault.NOT_PROVIDED].send(scope, receive, send)
             else:
-                await forbidden(decision.missing).send(scope, receive, send)
+                await inside.refusals.forbidden(decision.missing).send(scope, receive, send)
             return
         scope["user"] = principal
         scope["auth"] = decision

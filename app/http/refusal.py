@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -51,35 +52,39 @@ def refusal(status: int, detail: str, *headers: tuple[bytes, bytes]) -> Refusal:
     return Refusal(status, (_JSON, _NO_STORE, (b"content-length", str(len(body)).encode()), *headers), body)
 
 
-def _challenge(**parameters: str) -> tuple[bytes, bytes]:
-    stated = ", ".join(f'{name}="{value}"' for name, value in parameters.items())
-    return (b"www-authenticate", f"Bearer {stated}".strip().encode())
-
-
-def _unauthenticated(fault: Fault) -> Refusal:
-    if fault is Fault.NOT_PROVIDED:  # RFC 6750 section 3.1: no error code where no credentials were tried
-        return refusal(401, fault.value, _challenge())
-    error = "invalid_request" if fault in HEADER_FAULTS else "invalid_token"
-    return refusal(401, fault.value, _challenge(error=error, error_description=fault.value))
-
-
-UNAUTHENTICATED = {fault: _unauthenticated(fault) for fault in Fault}
-
-
-def insufficient_scope(missing: tuple[str, ...]) -> tuple[bytes, bytes]:
-    """The challenge of a 403; `scope` is what was missing, where holding that would suffice."""
-    parameters = {"error": "insufficient_scope", "error_description": FORBIDDEN}
-    if missing and not any(is_fact(grant) for grant in missing):
-        parameters["scope"] = " ".join(missing)
-    return _challenge(**parameters)
-
-
-@lru_cache(maxsize=1024)
-def forbidden(missing: tuple[str, ...]) -> Refusal:
-    """The 403 for a principal that lacks these grants."""
-    return refusal(403, FORBIDDEN, insufficient_scope(missing))
-
-
 def unavailable(fault: CannotVerify) -> Refusal:
     """The 503, with the whole seconds after which another try makes sense."""
     return refusal(503, fault.detail, (b"retry-after", str(fault.retry_after).encode()))
+
+
+class Refusals:
+    """The 401s and 403s of a deployment.
+
+    Where its public address is known, each challenge also says where its metadata is (RFC 9728 section 5.1).
+    """
+
+    def __init__(self, metadata_url: str | None = None) -> None:
+        self._metadata = {"resource_metadata": metadata_url} if metadata_url else {}
+        self.unauthenticated: Mapping[Fault, Refusal] = {fault: self._unauthenticated(fault) for fault in Fault}
+        self.forbidden: Callable[[tuple[str, ...]], Refusal] = lru_cache(maxsize=1024)(self._forbidden)
+
+    def insufficient_scope(self, missing: tuple[str, ...]) -> tuple[bytes, bytes]:
+        """The challenge of a 403; `scope` is what was missing, where holding that would suffice."""
+        parameters = {"error": "insufficient_scope", "error_description": FORBIDDEN}
+        if missing and not any(is_fact(grant) for grant in missing):
+            parameters["scope"] = " ".join(missing)
+        return self._challenge(**parameters)
+
+    def _forbidden(self, missing: tuple[str, ...]) -> Refusal:
+        """The 403 for a principal that lacks these grants."""
+        return refusal(403, FORBIDDEN, self.insufficient_scope(missing))
+
+    def _unauthenticated(self, fault: Fault) -> Refusal:
+        if fault is Fault.NOT_PROVIDED:  # RFC 6750 section 3.1: no error code where no credentials were tried
+            return refusal(401, fault.value, self._challenge())
+        error = "invalid_request" if fault in HEADER_FAULTS else "invalid_token"
+        return refusal(401, fault.value, self._challenge(error=error, error_description=fault.value))
+
+    def _challenge(self, **parameters: str) -> tuple[bytes, bytes]:
+        stated = ", ".join(f'{name}="{value}"' for name, value in {**parameters, **self._metadata}.items())
+        return (b"www-authenticate", f"Bearer {stated}".strip().encode())

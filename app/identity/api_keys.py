@@ -72,6 +72,10 @@ class _Known:
     until: float
 
 
+def _principal(record: KeyRecord) -> Principal:
+    return program(record.subject, record.id, record.environment, record.scopes, record.expires_at)
+
+
 class ApiKeyVerifier:
     """Verifies API keys, remembering what the database said for `cache_seconds` at most.
 
@@ -153,7 +157,7 @@ class ApiKeyVerifier:
                     del self._unknown[next(iter(self._unknown))]
                 self._unknown[hashed] = until
             raise Unauthenticated(Fault.KEY_UNKNOWN)
-        known = _Known(record, program(record.subject, record.id, record.environment, record.scopes), until)
+        known = _Known(record, _principal(record), until)
         if rememberable:
             self._drop(hashed)
             while len(self._known) >= self._max_known:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from types import MappingProxyType
 from typing import Literal
 
@@ -25,7 +26,7 @@ class Principal:
 
     `subject` is the JWT's `sub`, for a key the `sub` of its owner, for a stranger empty. `held` are the
     grants as stated: permission strings and the server's own facts, before roles are added to them.
-    `key_id` and `environment` are of an API key, `token_id` is a JWT's `jti`.
+    `key_id`, `environment` and `expires_at` are of an API key, `token_id` is a JWT's `jti`.
     """
 
     subject: str
@@ -35,6 +36,7 @@ class Principal:
     key_id: int | None = None
     environment: str | None = None
     token_id: str | None = None
+    expires_at: datetime | None = None
 
 
 ANONYMOUS = Principal(subject="", method="anonymous", held=frozenset({ANYONE, "auth:anonymous"}))
@@ -53,7 +55,9 @@ def user(subject: str, permissions: Iterable[str], claims: Mapping[str, object])
     )
 
 
-def program(subject: str, key_id: int, environment: str, scopes: Iterable[str]) -> Principal:
+def program(
+    subject: str, key_id: int, environment: str, scopes: Iterable[str], expires_at: datetime | None = None
+) -> Principal:
     """The principal of a verified API key: its scopes and its own facts, none of its owner's roles."""
     stated = {scope for scope in scopes if not is_fact(scope)}
     return Principal(
@@ -62,4 +66,5 @@ def program(subject: str, key_id: int, environment: str, scopes: Iterable[str]) 
         held=frozenset({*stated, ANYONE, "auth:api_key", f"env:{environment}", f"key:{key_id}"}),
         key_id=key_id,
         environment=environment,
+        expires_at=expires_at,
     )
