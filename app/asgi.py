@@ -20,9 +20,11 @@ from app.db.api_keys import key_lookup
 from app.db.engine import open_engine
 from app.db.last_used import LastUsed
 from app.db.session import sessions_of
+from app.gateway.proof import Proof
 from app.holdings import resources as holdings
 from app.http import api_keys, docs, errors, health, introspection, metadata, policies
 from app.http.door import Door
+from app.http.forward_auth import ForwardAuth, with_gateways
 from app.http.models import ResourceSchemas
 from app.http.openapi import Documents, openapi_json
 from app.http.refusal import Refusals
@@ -105,7 +107,9 @@ def create_app(settings: Settings, extra: Sequence[ControllerRouterHandler] = ()
             "key_environments": settings.key_environments,
         }
     )
-    return with_request_id(app, settings.access_log)
+    proof = Proof([secret.get_secret_value() for secret in settings.gateway_secrets], settings.gateway_networks)
+    gateways = ForwardAuth(live, authenticator, refusals, proof)
+    return with_request_id(with_gateways(app, gateways), settings.access_log)
 
 
 def _assemble(

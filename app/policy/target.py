@@ -68,10 +68,11 @@ def find_target(table: RouteTable, index: Index, action: str, resource: str) -> 
     methods = table.methods(template)
     if action not in methods:
         raise NoSuchTarget(405, f"`{template}` has no method {action}", f"it has {', '.join(methods)}")
-    return Target(action, template, resource, _params(template, resource))
+    return Target(action, template, resource, params_of(template, resource))
 
 
-def _params(template: str, path: str) -> Mapping[str, str]:
+def params_of(template: str, path: str) -> Mapping[str, str]:
+    """The values that a concrete path has for the parameters of its template, as they are spelt."""
     if template == path:
         return _NONE
     values = segments(path)

