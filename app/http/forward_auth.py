@@ -53,10 +53,10 @@ class ForwardAuth:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a gateway."""
-        name, _, rest = scope["raw_path"][len(PREFIX) :].partition(b"/")
+        name, slash, rest = scope["raw_path"][len(PREFIX) :].partition(b"/")
         profile = PROFILES.get(name.decode("latin-1"))
         try:
-            answer = await self._answer(scope, profile, rest and b"/" + rest)
+            answer = await self._answer(scope, profile, slash + rest)
         except Exception:  # noqa: BLE001  # whatever it is, a gateway must get its denial
             _log.exception("a gateway's question failed; denied")
             answer = refusal(403, FAILED)

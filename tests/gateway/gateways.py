@@ -71,14 +71,14 @@ class Gateway:
             self._process.wait()
 
     def send(self, data: bytes, seconds: float = 10.0) -> bytes:
-        """Send raw bytes, and return the whole answer; empty when the gateway just hangs up."""
+        """Send raw bytes and return the whole answer: what comes until the gateway hangs up, or is silent so long."""
         with socket.create_connection(("127.0.0.1", self.port), seconds) as connection:
             connection.sendall(data)
             answer = b""
             try:
-                while chunk := connection.recv(65536):
+                while not _is_last(answer) and (chunk := connection.recv(65536)):
                     answer += chunk
-            except ConnectionResetError:
+            except (ConnectionResetError, TimeoutError):
                 pass
             return answer
 
@@ -100,6 +100,15 @@ class Answer:
         self.headers = {n.lower(): v.strip() for n, _, v in (line.partition(":") for line in lines)}
         chunked = self.headers.get("transfer-encoding") == "chunked"
         self.body = (_joined(body) if chunked else body).decode("latin-1")
+
+
+def _is_last(raw: bytes) -> bool:
+    """Whether an answer is whole and says that no other follows: Envoy keeps the connection open for a while."""
+    head, ended, body = raw.partition(b"\r\n\r\n")
+    if not ended or b"connection: close" not in head.lower():
+        return False
+    length = re.search(rb"content-length: *([0-9]+)", head.lower())
+    return len(body) >= int(length[1]) if length else body.endswith(b"0\r\n\r\n")
 
 
 def _joined(body: bytes) -> bytes:

@@ -1,0 +1,88 @@
+"""A service behind each of the four gateways, and one authz that they all ask."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.gateway.gateways import NAMES, SECRET, Gateway
+from tests.gateway.upstream import Upstream
+from tests.issuer import PARTY, LiveIssuer
+from tests.server import ROOT, Server
+
+ORDERS = """\
+openapi: 3.1.0
+servers: [{url: https://orders.example/v1}]
+paths:
+  /public: {get: {}}
+  /orders: {get: {}, post: {}}
+  /orders/{id}: {get: {}, delete: {}, head: {}}
+  /admin/users: {get: {}, post: {}}
+  /admin/{what}: {get: {}}
+  /near: {get: {}}
+"""
+ROWS = """\
+p, anyone, orders:/v1/public, GET, allow
+p, catalog:read, orders:/v1/orders/**, GET|HEAD, allow
+p, catalog:write, orders:/v1/orders/**, POST|DELETE, allow
+p, policies:write, orders:/v1/admin/**, GET|POST, allow
+p, catalog:read, orders:/v1/near, GET, allow, "ip_in(request.ip, '127.0.0.0/8') && request.path == '/v1/near'"
+# end
+"""
+
+
+@dataclass(frozen=True)
+class World:
+    """One server and one service, with every gateway between them."""
+
+    server: Server
+    upstream: Upstream
+    gateways: Mapping[str, Gateway]
+
+
+def with_orders(directory: Path) -> Path:
+    """The shipped policy and the rules of one more service, in a directory."""
+    policies = directory / "policies"
+    shutil.copytree(ROOT / "policies", policies)
+    (policies / "upstreams").mkdir(exist_ok=True)
+    (policies / "upstreams/orders.openapi.yaml").write_text(ORDERS)
+    (policies / "orders.csv").write_text(ROWS)
+    return directory
+
+
+def built(stack: ExitStack, directory: Path, issuer: LiveIssuer, service: str) -> World:
+    """A world that lives as long as the stack."""
+    upstream = stack.enter_context(Upstream())
+    server = Server(
+        with_orders(directory),
+        jwks_url=issuer.jwks_url,
+        issuer=issuer.url,
+        authorized_parties=PARTY,
+        gateway_secrets=f"{'x' * 32},{SECRET}",
+    )
+    authz = stack.enter_context(server).url.removeprefix("http://")
+    gateways = {
+        name: stack.enter_context(
+            Gateway(name, directory / name, authz=authz, upstream=upstream.address, service=service)
+        )
+        for name in NAMES
+    }
+    return World(server, upstream, gateways)
+
+
+@pytest.fixture(scope="session")
+def world(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """The service `orders` behind every gateway."""
+    with ExitStack() as stack:
+        yield built(stack, tmp_path_factory.mktemp("orders"), issuer, "orders")
+
+
+@pytest.fixture(params=NAMES)
+def gateway(request: pytest.FixtureRequest, world: World) -> Gateway:
+    """Each gateway in turn."""
+    return world.gateways[request.param]

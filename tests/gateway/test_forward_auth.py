@@ -1,0 +1,247 @@
+"""Forward-auth: the same verdict, body and challenge at every gateway, and no way in when authz does not answer."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.gateway.conftest import World, built, with_orders
+from tests.gateway.gateways import SECRET, Gateway
+from tests.issuer import LiveIssuer
+from tests.server import Server, eventually
+
+FORBIDDEN = "Token is missing one or more required permissions."
+
+
+def _key(world: World, issuer: LiveIssuer, *scopes: str) -> dict[str, object]:
+    with world.server.client(issuer.token(sub="user_owner", permissions=list(scopes))) as client:
+        answer = client.post("/api/v1/api-keys", json={"name": "k", "scopes": list(scopes)})
+    issued: dict[str, object] = answer.json()
+    return issued
+
+
+def test_a_person_gets_through_and_the_service_is_told_who_it_is(
+    world: World, gateway: Gateway, issuer: LiveIssuer
+) -> None:
+    world.upstream.reached.clear()
+    token = issuer.token(sub="user_é %0D: 1", permissions=["catalog:read", "made:up", "catalog:write"])
+    answer = gateway.ask("GET", "/v1/orders/7?x=%2e%2e/y", Authorization=f"Bearer {token}")
+    assert (answer.status, answer.body) == (200, "reached")
+    (reached,) = world.upstream.reached
+    assert (reached.method, reached.target) == ("GET", "/v1/orders/7?x=%2e%2e/y")
+    told = {name: reached.header(f"x-auth-{name}") for name in ("subject", "method", "permissions", "key-id")}
+    assert told == {
+        "subject": ["user_%C3%A9 %250D: 1"],
+        "method": ["jwt"],
+        "permissions": ["catalog:read catalog:write"],
+        "key-id": [],
+    }
+    with world.server.client() as client:
+        assert [client.get("/openapi.json").json()["x-policy-revision"]] == reached.header("x-auth-revision")
+    assert reached.header("x-gateway-secret") == []
+
+
+def test_a_program_gets_through_with_its_key(world: World, gateway: Gateway, issuer: LiveIssuer) -> None:
+    issued = _key(world, issuer, "catalog:write")
+    world.upstream.reached.clear()
+    answer = gateway.ask("DELETE", "/v1/orders/7", Authorization=f"Bearer {issued['plaintext']}")
+    assert answer.status == 200
+    (reached,) = world.upstream.reached
+    assert reached.header("x-auth-method") == ["api_key"]
+    assert reached.header("x-auth-subject") == ["user_owner"]
+    assert isinstance(issued["api_key"], dict)
+    assert reached.header("x-auth-key-id") == [str(issued["api_key"]["id"])]
+
+
+def test_a_stranger_sees_what_is_open_and_is_nobody_there(world: World, gateway: Gateway) -> None:
+    world.upstream.reached.clear()
+    assert gateway.ask("GET", "/v1/public", X_Auth_Subject="user_admin").status == 200
+    (reached,) = world.upstream.reached
+    assert [value for value in reached.header("x-auth-subject") if value] == []
+    assert reached.header("x-auth-method") == ["anonymous"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "header", "status", "detail", "challenge"),
+    [
+        ("GET", "/v1/orders", None, 401, "Authentication credentials were not provided.", "Bearer"),
+        ("GET", "/v1/nothing", None, 401, "Authentication credentials were not provided.", "Bearer"),
+        ("GET", "/v1/orders", "Bearer x", 401, "Invalid token.", 'error="invalid_token"'),
+        ("GET", "/v1/orders", "Bearer grd_live_x", 401, "Malformed API key.", 'error="invalid_token"'),
+        ("GET", "/v1/public", "Bearer x", 401, "Invalid token.", 'error="invalid_token"'),
+        ("POST", "/v1/orders", "reader", 403, FORBIDDEN, 'scope="catalog:write"'),
+        ("PUT", "/v1/orders", "reader", 403, FORBIDDEN, 'error="insufficient_scope"'),
+        ("GET", "/v1/admin/users", "reader", 403, FORBIDDEN, 'scope="policies:write"'),
+        ("GET", "/v1/nothing", "reader", 403, FORBIDDEN, 'error="insufficient_scope"'),
+        ("GET", "/api/v1/teams", "reader", 403, FORBIDDEN, 'error="insufficient_scope"'),
+    ],
+)
+def test_a_denial_has_the_contracts_body_and_challenge(  # noqa: PLR0917  # the columns of a table
+    world: World, gateway: Gateway, issuer: LiveIssuer,
+    method: str, path: str, header: str | None, status: int, detail: str, challenge: str,
+) -> None:  # fmt: skip
+    world.upstream.reached.clear()
+    value = f"Bearer {issuer.token(permissions=['catalog:read'])}" if header == "reader" else header
+    answer = gateway.ask(method, path, **({"Authorization": value} if value else {}))
+    assert answer.status == status
+    assert json.loads(answer.body) == {"detail": detail}
+    assert answer.headers["content-type"] == "application/json"
+    assert challenge in answer.headers["www-authenticate"]
+    assert not world.upstream.reached
+
+
+def test_a_condition_reads_the_address_and_path_of_the_client(
+    world: World, gateway: Gateway, issuer: LiveIssuer
+) -> None:
+    token = issuer.token(permissions=["catalog:read"])
+    answer = gateway.ask("GET", "/v1/near", Authorization=f"Bearer {token}", X_Forwarded_For="10.0.0.1")
+    assert answer.status == 200
+
+
+def test_a_policy_that_is_saved_holds_at_every_gateway(issuer: LiveIssuer, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        world = built(stack, tmp_path, issuer, "orders")
+        token = issuer.token(permissions=["catalog:read"])
+
+        def statuses() -> set[int]:
+            ask = {"Authorization": f"Bearer {token}"}
+            return {gateway.ask("GET", "/v1/orders", **ask).status for gateway in world.gateways.values()}
+
+        assert statuses() == {200}
+        rows = world.server.policy_dir / "orders.csv"
+        moved = rows.read_text().replace("catalog:read, orders:/v1/orders", "holdings:read, orders:/v1/orders")
+        rows.write_text(moved)
+        assert eventually(lambda: statuses() == {403})
+
+
+def test_while_authz_is_away_or_hangs_nobody_gets_in(issuer: LiveIssuer, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        world = built(stack, tmp_path, issuer, "orders")
+        ask = {"Authorization": f"Bearer {issuer.token(permissions=['catalog:read'])}"}
+
+        def denied(gateway: Gateway) -> bool:
+            # Traefik gives a question 30 seconds, and no setting changes that.
+            raw = gateway.send(
+                f"GET /v1/orders HTTP/1.1\r\nHost: o\r\nConnection: close\r\nAuthorization: {ask['Authorization']}"
+                "\r\n\r\n".encode(),
+                40.0,
+            )
+            return raw.startswith(b"HTTP/1.1 5")
+
+        def all_denied() -> bool:
+            with ThreadPoolExecutor() as pool:
+                return all(pool.map(denied, world.gateways.values()))
+
+        assert all(gateway.ask("GET", "/v1/orders", **ask).status == 200 for gateway in world.gateways.values())
+        world.upstream.reached.clear()
+        world.server.signal(signal.SIGSTOP)
+        started = time.monotonic()
+        try:
+            assert all_denied()
+        finally:
+            world.server.signal(signal.SIGCONT)
+        assert time.monotonic() - started < 38
+        assert not world.upstream.reached
+        world.server.stop()
+        assert all_denied()
+        assert not world.upstream.reached
+
+
+@pytest.fixture(scope="module")
+def doors(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that knows a gateway's secret, asked by hand."""
+    directory = with_orders(tmp_path_factory.mktemp("doors"))
+    with Server(directory, jwks_url=issuer.jwks_url, issuer=issuer.url, gateway_secrets=SECRET) as server:
+        yield server
+
+
+GOOD = [("X-Original-Method", "GET"), ("X-Original-URI", "/v1/public"), ("X-Gateway-Service", "orders")]
+PROOF = ("X-Gateway-Secret", SECRET)
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "detail"),
+    [
+        ("/gateway/nginx", GOOD, "This gateway has not proven itself."),
+        ("/gateway/nginx", [*GOOD, ("X-Gateway-Secret", SECRET[:-1])], "This gateway has not proven itself."),
+        ("/gateway/nginx", [*GOOD, ("X-Gateway-Secret", "")], "This gateway has not proven itself."),
+        ("/gateway/nginx", [*GOOD, PROOF, PROOF], "This gateway has not proven itself."),
+        ("/gateway/nginx", [*GOOD, ("X_Gateway_Secret", SECRET)], "This gateway has not proven itself."),
+        ("/gateway/haproxy", [*GOOD, PROOF], "There is no such gateway profile."),
+        ("/gateway/", [*GOOD, PROOF], "There is no such gateway profile."),
+        ("/gateway/nginx/", [*GOOD, PROOF], "The address of this door is /gateway/nginx, without more."),
+        ("/gateway/nginx", [PROOF], "nginx must send the header `X-Original-Method`, `X-Original-Uri`."),
+        ("/gateway/nginx", [*GOOD[1:], PROOF], "nginx must send the header `X-Original-Method`."),
+        ("/gateway/caddy", [*GOOD, PROOF], "The header `X-Original-Method`, `X-Original-Uri` is none that caddy sets."),
+        ("/gateway/nginx", [*GOOD, PROOF, GOOD[1]], "The header `X-Original-Uri` is sent more than once."),
+        ("/gateway/nginx", [*GOOD, PROOF, GOOD[2]], "The header `X-Gateway-Service` is sent more than once."),
+        ("/gateway/nginx", [*GOOD, PROOF, ("X_Original_URI", "/v1/public")], "A header looks like `X-Original-Uri`"),
+        ("/gateway/nginx", [*GOOD, PROOF, ("X.Auth.Subject", "x")], "A header looks like `X-Auth-Subject`"),
+        ("/gateway/nginx", [*GOOD, PROOF, ("X-Rewrite-Url", "/x")], "The header `X-Rewrite-Url` is none that nginx"),
+        ("/gateway/nginx", [*GOOD, PROOF, ("X-HTTP-Method-Override", "PUT")], "The header `X-Http-Method-Override` is"),
+        ("/gateway/nginx", [("X-Original-Method", "get"), *GOOD[1:], PROOF], "The method is not one that a rule can"),
+        ("/gateway/nginx", [GOOD[0], ("X-Original-URI", "/v1//public"), GOOD[2], PROOF], "The path has an ambiguous"),
+        ("/gateway/nginx", [GOOD[0], ("X-Original-URI", "/v1/public?x#y"), GOOD[2], PROOF], "The address has a fragme"),
+        ("/gateway/nginx", [GOOD[0], ("X-Original-URI", "http://a/v1/public"), GOOD[2], PROOF], "The path has an amb"),
+        ("/gateway/envoy", [PROOF], "The path has an ambiguous spelling."),
+        ("/gateway/envoy//v1/public", [PROOF], "The path has an ambiguous spelling."),
+    ],
+)
+def test_a_question_that_is_not_plainly_a_gateways_own_is_denied(
+    doors: Server, path: str, headers: list[tuple[str, str]], detail: str
+) -> None:
+    with doors.client() as client:
+        answer = client.get(path, headers=headers)
+    assert answer.status_code == 403
+    assert answer.json()["detail"].startswith(detail)
+
+
+def test_a_plain_question_with_the_secret_is_answered(doors: Server) -> None:
+    with doors.client() as client:
+        assert client.get("/gateway/nginx", headers=[*GOOD, PROOF]).status_code == 200
+        for name in ("traefik", "caddy"):
+            forwarded = [("X-Forwarded-Method", "GET"), ("X-Forwarded-Uri", "/v1/public"), GOOD[2], PROOF]
+            assert client.post(f"/gateway/{name}", headers=forwarded).status_code == 200
+        assert client.get("/gateway/envoy/v1/public?x=y", headers=[GOOD[2], PROOF]).status_code == 200
+        assert client.get("/gateway/envoy/v1/public", headers=[PROOF]).status_code == 401
+        assert client.request("PURGE", "/gateway/envoy/v1/public", headers=[GOOD[2], PROOF]).status_code == 403
+
+
+def test_with_nothing_set_no_gateway_is_believed(server: Server) -> None:
+    with server.client() as client:
+        assert client.get("/gateway/nginx", headers=[*GOOD, PROOF]).status_code == 403
+        assert server.wait_for_log(lambda entry: "has not proven itself" in str(entry.get("event")))
+
+
+def test_a_host_of_a_trusted_network_needs_no_secret_but_a_wrong_one_is_wrong(
+    issuer: LiveIssuer, tmp_path: Path
+) -> None:
+    server = Server(
+        with_orders(tmp_path), jwks_url=issuer.jwks_url, issuer=issuer.url, gateway_networks="10.0.0.0/8,127.0.0.0/8"
+    )
+    with server, server.client() as client:
+        assert client.get("/gateway/nginx", headers=GOOD).status_code == 200
+        assert client.get("/gateway/nginx", headers=[*GOOD, PROOF]).status_code == 403
+        assert client.get("/gateway/nginx", headers=[*GOOD, ("X-Forwarded-For", "8.8.8.8")]).status_code == 200
+    server = Server(tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url, gateway_networks="10.0.0.0/8")
+    with server, server.client() as client:
+        answer = client.get("/gateway/nginx", headers=[*GOOD, ("X-Forwarded-For", "10.0.0.1")])
+        assert answer.status_code == 403
+
+
+def test_while_no_signing_key_can_be_had_a_gateway_is_denied_and_told_when_to_ask_again(tmp_path: Path) -> None:
+    with LiveIssuer() as away:
+        away.answer = lambda: (500, b"")
+        server = Server(with_orders(tmp_path), jwks_url=away.jwks_url, issuer=away.url, gateway_networks="127.0.0.0/8")
+        with server, server.client(away.token(permissions=["catalog:read"])) as client:
+            answer = client.get("/gateway/nginx", headers=[GOOD[0], ("X-Original-URI", "/v1/orders"), GOOD[2]])
+            assert answer.status_code == 403
+            assert answer.json() == {"detail": "Signing keys are unavailable."}
+            assert int(answer.headers["retry-after"]) > 0
