@@ -9,12 +9,11 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from app.identity.bearer import MAX_HEADER
-from app.identity.compact import ALGORITHM, StrictJwt, read_header
+from app.identity.compact import StrictJwt, read_header
 from app.identity.errors import Fault, Unauthenticated
 from app.identity.jwks import KeySet
 from app.identity.principal import Principal, user
 
-_ALGORITHMS = [ALGORITHM]
 _FAULTS: tuple[tuple[type[Exception], Fault], ...] = (
     (jwt.InvalidSignatureError, Fault.SIGNATURE),
     (jwt.ExpiredSignatureError, Fault.EXPIRED),
@@ -32,10 +31,8 @@ class JwtVerifier:
 
     def __init__(self, keys: KeySet, issuer: str, audience: str, authorized_parties: Iterable[str] = ()) -> None:
         self._keys = keys
-        self._issuer = issuer
-        self._audience = audience
         self._authorized_parties = frozenset(authorized_parties)
-        self._jwt = StrictJwt()
+        self._jwt = StrictJwt(issuer, audience)
 
     async def verify(self, token: str) -> Principal:
         """The user whom the token names. Waits only for a key that is not here yet.
@@ -61,10 +58,7 @@ class JwtVerifier:
 
     def _believe(self, raw: bytes, key: RSAPublicKey) -> dict[str, Any]:
         try:
-            claims: dict[str, Any] = self._jwt.decode_complete(
-                raw, key, algorithms=_ALGORITHMS, issuer=self._issuer, audience=self._audience
-            )["payload"]
-            return claims
+            return self._jwt.claims_of(raw, key)
         except jwt.PyJWTError as error:
             fault = next((fault for kind, fault in _FAULTS if isinstance(error, kind)), Fault.TOKEN)
         except (ValueError, TypeError, OverflowError, RecursionError):

@@ -44,13 +44,13 @@ ANONYMOUS = Principal(subject="", method="anonymous", held=frozenset({ANYONE, "a
 
 def user(subject: str, permissions: Iterable[str], claims: Mapping[str, object]) -> Principal:
     """The principal of a verified JWT: its permissions without claimed facts, and the facts of a person."""
-    stated = {permission for permission in permissions if not is_fact(permission)}
+    stated = [permission for permission in permissions if not permission.startswith(_FACT_PREFIXES)]
     token_id = claims.get("jti")
     return Principal(
-        subject=subject,
-        method="jwt",
-        held=frozenset({*stated, ANYONE, "auth:jwt", f"user:{subject}"}),
-        claims=MappingProxyType(dict(claims)),
+        subject,
+        "jwt",
+        frozenset([ANYONE, "auth:jwt", "user:" + subject, *stated]),
+        MappingProxyType(dict(claims)),
         token_id=token_id if isinstance(token_id, str) else None,
     )
 
