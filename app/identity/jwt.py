@@ -13,6 +13,7 @@ from app.identity.compact import StrictJwt, read_header
 from app.identity.errors import Fault, Unauthenticated
 from app.identity.jwks import KeySet
 from app.identity.principal import Principal, user
+from app.identity.remembered import Remembered
 
 _FAULTS: tuple[tuple[type[Exception], Fault], ...] = (
     (jwt.InvalidSignatureError, Fault.SIGNATURE),
@@ -33,13 +34,18 @@ class JwtVerifier:
         self._keys = keys
         self._authorized_parties = frozenset(authorized_parties)
         self._jwt = StrictJwt(issuer, audience)
+        self._remembered = Remembered(keys)
 
     async def verify(self, token: str) -> Principal:
         """The user whom the token names. Waits only for a key that is not here yet.
 
-        The order is that of trust: form, algorithm, key, signature, and only then the claims.
+        The order is that of trust: form, algorithm, key, signature, and only then the claims. The signature
+        of a token that was good before is not verified again while its key is published and its time lasts.
         Raises Unauthenticated with the token's fault, CannotVerify when there are no signing keys.
         """
+        known = self._remembered.get(token)
+        if known is not None:
+            return known
         if len(token) > MAX_HEADER or not token.isascii():
             raise Unauthenticated(Fault.TOKEN)
         raw = token.encode("ascii")
@@ -54,7 +60,9 @@ class JwtVerifier:
             party = claims.get("azp")
             if not isinstance(party, str) or party not in self._authorized_parties:
                 raise Unauthenticated(Fault.AUTHORIZED_PARTY)
-        return user(claims["sub"], permissions(claims.get("permissions")), claims)
+        principal = user(claims["sub"], permissions(claims.get("permissions")), claims)
+        self._remembered.add(token, principal, kid, key, claims)
+        return principal
 
     def _believe(self, raw: bytes, key: RSAPublicKey) -> dict[str, Any]:
         try:

@@ -1,0 +1,56 @@
+"""Tokens that were verified a moment ago: what makes one good is looked at again, but for its signature."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+from app.identity.jwks import KeySet
+from app.identity.principal import Principal
+
+MAX_TOKENS = 10_000
+MAX_LENGTH = 2048  # in characters; a longer token is verified each time, so that all together stay small
+
+
+class _Verified(NamedTuple):
+    principal: Principal
+    kid: str | None
+    key: RSAPublicKey
+    begins: float
+    ends: float
+
+
+class Remembered:
+    """The principals of verified tokens, each by the very characters of its token."""
+
+    def __init__(self, keys: KeySet) -> None:
+        self._keys = keys
+        self._verified: OrderedDict[str, _Verified] = OrderedDict()
+
+    def get(self, token: str) -> Principal | None:
+        """The principal, while the token's time lasts and the key set still has the key that verified it."""
+        found = self._verified.get(token)
+        if found is None:
+            return None
+        if found.begins <= time.time() < found.ends and self._keys.get(found.kid) is found.key:
+            return found.principal
+        del self._verified[token]
+        return None
+
+    def add(
+        self, token: str, principal: Principal, kid: str | None, key: RSAPublicKey, claims: Mapping[str, float]
+    ) -> None:
+        """Remember a token that is good now, in the place of the oldest when there are many.
+
+        `claims` are its own; their times are read as PyJWT reads them, in whole seconds and without leeway.
+        """
+        if len(token) > MAX_LENGTH:
+            return
+        if len(self._verified) >= MAX_TOKENS:
+            self._verified.popitem(last=False)
+        begins = max(int(claims.get("nbf", 0)), int(claims.get("iat", 0)))
+        self._verified[token] = _Verified(principal, kid, key, begins, int(claims["exp"]))
