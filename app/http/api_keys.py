@@ -12,8 +12,10 @@ from typing import Annotated, Literal
 
 from litestar import Request, Response, post, route
 from litestar.datastructures import State
+from litestar.di import NamedDependency
 from litestar.enums import HttpMethod
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath, JSONBody
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -33,6 +35,7 @@ WARNING = "Store this token now — it will not be shown again. If you lose it, 
 NOT_FOUND = "API key not found."
 _READ = [HttpMethod.GET, HttpMethod.HEAD]
 _Request = Request[Principal, Decision, State]
+_Session = NamedDependency[AsyncSession]
 
 
 class IssueKey(BaseModel):
@@ -82,7 +85,9 @@ _NOT_FOUND_SPEC: Mapping[int, ResponseSpec] = {404: ResponseSpec(Detail, descrip
     tags=["api keys"],
     responses={400: ResponseSpec(InvalidBody, description="The body is invalid")},
 )
-async def issue_key(data: IssueKey, request: _Request, state: State, session: AsyncSession) -> Response[IssuedKey]:
+async def issue_key(
+    data: JSONBody[IssueKey], request: _Request, state: State, session: _Session
+) -> Response[IssuedKey]:
     """The plaintext is in this answer and nowhere else. A key never holds more than whoever issues it."""
     now = datetime.now(UTC)
     _check(data, state, now)
@@ -106,7 +111,7 @@ async def issue_key(data: IssueKey, request: _Request, state: State, session: As
 
 
 @route("/api/v1/api-keys", http_method=_READ, summary="List your API keys", tags=["api keys"])
-async def list_keys(request: _Request, session: AsyncSession) -> list[KeyView]:
+async def list_keys(request: _Request, session: _Session) -> list[KeyView]:
     """Your own keys, newest first."""
     now = datetime.now(UTC)
     return [_view(row, now) for row in await stored.list_for(session, request.user.subject)]
@@ -119,7 +124,7 @@ async def list_keys(request: _Request, session: AsyncSession) -> list[KeyView]:
     tags=["api keys"],
     responses=_NOT_FOUND_SPEC,
 )
-async def show_key(key_id: str, request: _Request, session: AsyncSession) -> KeyView:
+async def show_key(key_id: FromPath[str], request: _Request, session: _Session) -> KeyView:
     """Another's key looks just like none."""
     row = await stored.get_for(session, request.user.subject, _id(key_id))
     if row is None:
@@ -134,7 +139,7 @@ async def show_key(key_id: str, request: _Request, session: AsyncSession) -> Key
     tags=["api keys"],
     responses=_NOT_FOUND_SPEC,
 )
-async def revoke_key(key_id: str, request: _Request, state: State, session: AsyncSession) -> KeyView:
+async def revoke_key(key_id: FromPath[str], request: _Request, state: State, session: _Session) -> KeyView:
     """The next request with that key is refused. Revoking again changes nothing."""
     now = datetime.now(UTC)
     row = await stored.revoke(session, request.user.subject, _id(key_id), now)
@@ -155,7 +160,7 @@ def _id(spelled: str) -> int:
     return key_id
 
 
-def _check(data: IssueKey, state: State, now: datetime) -> None:
+def _check(data: JSONBody[IssueKey], state: State, now: datetime) -> None:
     """What a schema cannot know. Raises Problem with every error."""
     errors: list[Mapping[str, str]] = []
     live: LivePolicy = state.live

@@ -1,0 +1,70 @@
+"""The same verdict at every door, for every endpoint of the application and every kind of caller."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import httpx
+import pytest
+
+from app.asgi import route_table
+from tests.gateway.conftest import World, built
+from tests.issuer import LiveIssuer
+
+CALLERS = (
+    "nobody",
+    "nothing",
+    "catalog:read",
+    "catalog:write",
+    "holdings:read holdings:write",
+    "policies:write",
+    "key",
+)
+
+
+@pytest.fixture(scope="module")
+def world(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Gateways in front of a service with the application's own routes."""
+    with ExitStack() as stack:
+        yield built(stack, tmp_path_factory.mktemp("cross"), issuer, "")
+
+
+def _token(caller: str, world: World, issuer: LiveIssuer) -> str | None:
+    if caller == "nobody":
+        return None
+    if caller != "key":
+        return issuer.token(permissions=[] if caller == "nothing" else caller.split())
+    with world.server.client(issuer.token(permissions=["catalog:read", "holdings:write"])) as client:
+        body = {"name": "k", "scopes": ["catalog:read", "holdings:write"], "environment": "test"}
+        plaintext: str = client.post("/api/v1/api-keys", json=body).json()["plaintext"]
+        return plaintext
+
+
+def _verdict(client: httpx.Client, method: str, path: str) -> tuple[int, str]:
+    """200 for whatever is let through; the challenge says what was missing."""
+    answer = client.request(method, path)
+    if answer.status_code in (401, 403):
+        return answer.status_code, answer.headers["www-authenticate"]
+    return 200, ""
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+def test_every_endpoint_gets_the_same_verdict_at_every_door(world: World, issuer: LiveIssuer, caller: str) -> None:
+    token = _token(caller, world, issuer)
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    doors = {"app": world.server.url} | {n: f"http://127.0.0.1:{g.port}" for n, g in world.gateways.items()}
+    verdicts: dict[int, int] = {}
+    with ExitStack() as stack:
+        clients = {
+            name: stack.enter_context(httpx.Client(base_url=url, headers=headers, timeout=20))
+            for name, url in doors.items()
+        }
+        for route in route_table().routes:
+            path = "/".join("999999" if part.startswith("{") else part for part in route.template.split("/"))
+            told = {name: _verdict(client, route.method, path) for name, client in clients.items()}
+            assert len(set(told.values())) == 1, f"{route}: {told}"
+            verdicts[told["app"][0]] = verdicts.get(told["app"][0], 0) + 1
+    # A caller that is let in everywhere, or nowhere, would show nothing.
+    assert len(verdicts) > 1, verdicts
+    assert sum(verdicts.values()) > 140
