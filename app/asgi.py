@@ -22,7 +22,7 @@ from app.db.last_used import LastUsed
 from app.db.session import sessions_of
 from app.gateway.proof import Proof
 from app.holdings import resources as holdings
-from app.http import api_keys, docs, errors, health, introspection, metadata, policies
+from app.http import api_keys, authzen, docs, errors, health, introspection, metadata, policies
 from app.http.door import Door
 from app.http.forward_auth import ForwardAuth, with_gateways
 from app.http.models import ResourceSchemas
@@ -54,6 +54,7 @@ def handlers() -> list[ControllerRouterHandler]:
         policies.reload_policy,
         introspection.introspect,
         metadata.protected_resource,
+        *authzen.ROUTES,
         health.healthz,
         health.readyz,
         openapi_json,

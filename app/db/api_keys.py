@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 from sqlalchemy import ColumnElement, and_, func, or_, select, update
@@ -82,9 +83,12 @@ async def revoke_any(session: AsyncSession, key_id: int, now: datetime) -> ApiKe
 
 async def find_by_digest(session: AsyncSession, digest: bytes) -> KeyRecord | None:
     """What a key's verifier needs of the key with this SHA-256, revoked and expired ones included."""
-    found = (await session.execute(_RECORD.where(col(ApiKey.digest) == digest))).one_or_none()
-    if found is None:
-        return None
+    found = (await session.execute(RECORD.where(col(ApiKey.digest) == digest))).one_or_none()
+    return record_of(found) if found else None
+
+
+def record_of(found: Any) -> KeyRecord:  # the type of a row differs by version of SQLAlchemy
+    """What is known of a key, from a row of RECORD."""
     return KeyRecord(
         id=found.id,
         subject=found.subject,
@@ -134,7 +138,7 @@ def _with_id(key_id: int) -> ColumnElement[bool]:
     return col(ApiKey.id) == (key_id if 0 < key_id <= MAX_ID else None)
 
 
-_RECORD = select(
+RECORD = select(
     col(ApiKey.id),
     col(ApiKey.subject),
     col(ApiKey.environment),

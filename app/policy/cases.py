@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from app.policy.catalog import Permission
-from app.policy.document import Entries, Items, Leaf, Node, read_document
+from app.policy.document import Entries, Items, Node, plain, read_document
 from app.policy.fault import Fault
 from app.policy.given import Given, Misgiven, checked, kind_of
 from app.policy.grants import grant_hint, is_grant
@@ -173,16 +173,7 @@ class _File:
                     self._shape.fault("unknown-key", key, wrong.message, wrong.hint)
                     continue
                 try:
-                    given[variable][name] = checked(kind, _plain(value))
+                    given[variable][name] = checked(kind, plain(value))
                 except Misgiven as wrong:
                     self._shape.fault("wrong-type", value, f"`{variable}.{name}`: {wrong.message}", wrong.hint)
         return MappingProxyType(given)
-
-
-def _plain(node: Node) -> object:
-    """The value of a node without its places."""
-    if isinstance(node, Leaf):
-        return node.value
-    if isinstance(node, Items):
-        return [_plain(item) for item in node.items]
-    return {str(key.value): _plain(value) for key, value in node.entries}

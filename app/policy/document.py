@@ -58,6 +58,15 @@ class Entries:
 Node = Leaf | Items | Entries
 
 
+def plain(node: Node) -> object:
+    """The value of a node without its places."""
+    if isinstance(node, Leaf):
+        return node.value
+    if isinstance(node, Items):
+        return [plain(item) for item in node.items]
+    return {str(key.value): plain(value) for key, value in node.entries}
+
+
 class _Malformed(Exception):
     """The rest of the text cannot be understood."""
 

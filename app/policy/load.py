@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from app.policy import cases, catalog, model, roles, upstreams
+from app.policy import cases, catalog, entities, model, roles, upstreams
 from app.policy.cases import Case
 from app.policy.catalog import Permission
+from app.policy.entities import Entities
 from app.policy.fault import Fault, PolicyRefused
 from app.policy.roles import Roles
 from app.policy.routes import Route
@@ -19,8 +20,8 @@ from app.policy.source import Source, read
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the files say: rules in the order of files and lines, memberships, the roles that they make, cases, and
-    the endpoints of upstreams."""
+    """What the files say: rules in the order of files and lines, memberships, the roles that they make, cases, the
+    endpoints of upstreams, and the entities that are known."""
 
     source: Source
     catalog: Mapping[str, Permission]
@@ -29,6 +30,7 @@ class Policy:
     roles: Roles
     cases: tuple[Case, ...] = ()
     upstreams: tuple[Route, ...] = ()
+    entities: Entities = field(default_factory=Entities)
 
     @property
     def revision(self) -> str:
@@ -57,6 +59,7 @@ def parse(source: Source) -> Policy:
     linked = roles.link(rows.memberships, faults)
     tests = cases.load(source, permissions, faults)
     routes = upstreams.load(source, faults)
+    known = entities.load(source, faults)
     if faults:
         raise PolicyRefused(faults)
-    return Policy(source, permissions, tuple(rows.rules), tuple(rows.memberships), linked, tests, routes)
+    return Policy(source, permissions, tuple(rows.rules), tuple(rows.memberships), linked, tests, routes, known)

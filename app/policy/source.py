@@ -24,7 +24,12 @@ MAX_LINE = 4000
 SHOWN = 400
 END = "# end"
 REQUIRED = ("model.conf", "permissions.toml")
-FOLDERS = {"": (".csv",), "tests": (".yaml",), "upstreams": (".openapi.json", ".openapi.yaml")}
+FOLDERS = {
+    "": (".csv",),
+    "entities": (".yaml",),
+    "tests": (".yaml",),
+    "upstreams": (".openapi.json", ".openapi.yaml"),
+}
 # Written by other programs, and a lost part of one closes its endpoints: only their encoding is looked at here.
 FOREIGN = "upstreams/"
 

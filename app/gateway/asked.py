@@ -1,0 +1,56 @@
+"""What is asked about: from a resource's type and id, as another program writes them, to the key that rules have."""
+
+from __future__ import annotations
+
+import re
+from types import MappingProxyType
+from urllib.parse import unquote
+
+from app.gateway.canonical import path_fault
+from app.policy.routes import split_route
+from app.policy.rule import THING
+from app.policy.snapshot import Snapshot
+from app.policy.target import NoSuchTarget, Target, find_target
+
+ROUTE_TYPE = "route"
+_TYPE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
+# A path may encode what a literal segment of a template may also hold plainly; to compare, both are plain.
+_PLAIN_IN_LITERALS = re.compile(r"%(?:21|2[4679]|28|2[Bb]|2[Cc]|3[AaDd]|40)")
+
+
+def asked_target(snapshot: Snapshot, action: str, kind: str, identity: str) -> Target:
+    """The target of an action on the resource of this type and id.
+
+    For the type `route` the id is a template, or a path as it is sent, `service:` before it for another service's.
+    What could be read as another resource is none at all. Raises NoSuchTarget.
+    """
+    if kind == ROUTE_TYPE:
+        return _route(snapshot, action, identity)
+    if not _TYPE.fullmatch(kind):
+        raise NoSuchTarget(404, "no resource has such a type", "a type is a word, such as `record`")
+    thing = f"{kind}:{identity}"
+    if not THING.fullmatch(thing) or not identity or not identity.isprintable():
+        hint = 'leave out spaces, what is not printable, `*{}"|` and a first `/`'
+        raise NoSuchTarget(404, "no resource has such an id", hint)
+    return find_target(snapshot.table, snapshot.index, action, thing)
+
+
+def _route(snapshot: Snapshot, action: str, identity: str) -> Target:
+    table = snapshot.table
+    if table.methods(identity):
+        return find_target(table, snapshot.index, action, identity)
+    service, path = split_route(identity)
+    if not path.startswith("/") or not path.isascii():
+        raise NoSuchTarget(404, "a route is a template or a path", "write `/api/v1/teams/7` or `orders:/v1/orders/7`")
+    if fault := path_fault(path.encode("ascii")):
+        raise NoSuchTarget(400, fault, "write the path as it is sent, without its query")
+    encoded = "%" in path
+    if encoded:
+        path = _PLAIN_IN_LITERALS.sub(lambda found: unquote(found[0]), path)
+    if table.resolve(path, service) is None:  # told here, for to look for the nearest route takes milliseconds
+        raise NoSuchTarget(404, "no route matches this path", "`authz policy routes` lists the routes")
+    target = find_target(table, snapshot.index, action, f"{service}:{path}" if service else path)
+    if not encoded:
+        return target
+    params = {name: unquote(value) for name, value in target.params.items()}
+    return Target(target.action, target.resource, identity, MappingProxyType(params))

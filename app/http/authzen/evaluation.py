@@ -1,0 +1,174 @@
+"""AuthZEN's Access Evaluation and Access Evaluations: may they, asked once or up to a thousand times in one call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+import msgspec
+from litestar import MediaType, Response, post
+from litestar.datastructures import State
+from litestar.openapi.datastructures import ResponseSpec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from app.http.authzen import described
+from app.http.authzen.evaluate import Evaluator, Outcome, keys_of
+from app.http.authzen.wire import AnyRequest, Entity, Evaluation, Evaluations, Question, decode, lacking, read
+from app.http.problems import Detail, Problem
+from app.policy.decision import Decision
+
+MAX_EVALUATIONS = 1000
+EVALUATION = "/access/v1/evaluation"
+EVALUATIONS = "/access/v1/evaluations"
+# Each with the decision that ends the evaluations.
+SEMANTICS = {"execute_all": None, "deny_on_first_deny": False, "permit_on_first_permit": True}
+
+_ITEMS_AT_A_TIME = 200  # then others are served
+_EVALUATION = msgspec.json.Decoder(Evaluation)
+_EVALUATIONS = msgspec.json.Decoder(Evaluations)
+_ITEM = msgspec.json.Decoder(Question)
+_ENCODER = msgspec.json.Encoder()
+_REFUSED = {400: ResponseSpec(Detail, description="The body is invalid", generate_examples=False)}
+
+
+class Why(Struct, frozen=True):
+    """Why a decision is what it is: `rule` is the row that decided, as `file:line`, `missing` the grants that lack."""
+
+    reason: str
+    rule: str | None
+    missing: tuple[str, ...]
+    revision: str
+
+
+class Bad(Struct, frozen=True):
+    """What is wrong with an item."""
+
+    reason: str
+
+
+class Verdict(Struct, frozen=True):
+    """The answer to one question; `context` is there when it was asked for, and when an item was bad."""
+
+    decision: bool
+    context: Why | Bad | UnsetType = UNSET
+
+
+class Verdicts(Struct, frozen=True):
+    """The answers to the items, in their order."""
+
+    evaluations: list[Verdict]
+
+
+_PLAIN = {allowed: Verdict(allowed) for allowed in (True, False)}
+_BODIES = {allowed: _ENCODER.encode(verdict) for allowed, verdict in _PLAIN.items()}
+
+
+@post(
+    EVALUATION,
+    status_code=200,
+    summary="Evaluate access (AuthZEN)",
+    tags=["decisions"],
+    operation_class=described.evaluation(),
+    responses={200: ResponseSpec(Verdict, description="The decision, whichever it is"), **_REFUSED},
+)
+async def evaluation(request: AnyRequest, state: State) -> Response[bytes]:
+    """Whether a subject may do an action on a resource. A denial is an answer like any other."""
+    return await _single(await read(request, _EVALUATION), state)
+
+
+@post(
+    EVALUATIONS,
+    status_code=200,
+    summary="Evaluate access many times (AuthZEN)",
+    tags=["decisions"],
+    operation_class=described.evaluations(MAX_EVALUATIONS, tuple(SEMANTICS)),
+    responses={200: ResponseSpec(Verdicts, description="A decision for each item"), **_REFUSED},
+)
+async def evaluations(request: AnyRequest, state: State) -> Response[bytes]:
+    """Up to 1,000 questions in one call, all decided by one policy. Without items it is a single evaluation."""
+    body = await read(request, _EVALUATIONS)
+    semantic = body.options.evaluations_semantic or "execute_all"
+    if semantic not in SEMANTICS:
+        raise Problem(400, f"`options.evaluations_semantic` must be one of {', '.join(SEMANTICS)}.")
+    if not body.evaluations:
+        return await _single(body, state)
+    if len(body.evaluations) > MAX_EVALUATIONS:
+        raise Problem(400, f"`evaluations` has {len(body.evaluations)} items, where {MAX_EVALUATIONS} are the most.")
+    questions = [_item(raw, body) for raw in body.evaluations]
+    evaluator = await _evaluator((question for question in questions if isinstance(question, Question)), state)
+    verdicts = await _verdicts(evaluator, questions, SEMANTICS[semantic], explain=body.options.explain)
+    return _json(_ENCODER.encode(Verdicts(verdicts)))
+
+
+async def _single(body: Evaluation, state: State) -> Response[bytes]:
+    if field := lacking(body.subject, body.action, body.resource):
+        raise Problem(400, f"`{field}` is missing.")
+    evaluator = await _evaluator((body,), state)
+    outcome = evaluator.answer(body)
+    if body.options.explain:
+        return _json(_ENCODER.encode(_explained(outcome, evaluator.snapshot.revision)))
+    return _json(_BODIES[bool(isinstance(outcome, Decision) and outcome)])
+
+
+async def _verdicts(
+    evaluator: Evaluator, questions: Sequence[Question | Bad], until: bool | None, *, explain: bool
+) -> list[Verdict]:
+    verdicts: list[Verdict] = []
+    for number, question in enumerate(questions, 1):
+        if isinstance(question, Bad):
+            verdict = Verdict(False, question)
+        elif explain:
+            verdict = _explained(evaluator.answer(question), evaluator.snapshot.revision)
+        else:
+            outcome = evaluator.answer(question)
+            verdict = _PLAIN[isinstance(outcome, Decision) and outcome.allowed]
+        verdicts.append(verdict)
+        if verdict.decision is until:
+            break
+        if number % _ITEMS_AT_A_TIME == 0:
+            await asyncio.sleep(0)
+    return verdicts
+
+
+async def _evaluator(questions: Iterable[Question], state: State) -> Evaluator:
+    subjects = (question.subject for question in questions)
+    keys = await keys_of(state, (subject for subject in subjects if isinstance(subject, Entity)))
+    return Evaluator(state.live.active, keys)
+
+
+def _item(raw: Raw, defaults: Question) -> Question | Bad:
+    """The question of one item: what it leaves out is as in the defaults, what it has replaces them whole."""
+    try:
+        item = decode(raw, _ITEM, "The item")
+    except Problem as problem:
+        return Bad(problem.detail)
+    question = Question(
+        _entity(item.subject, defaults.subject),
+        defaults.action if item.action is UNSET else item.action,
+        _entity(item.resource, defaults.resource),
+        defaults.context if item.context is UNSET else item.context,
+    )
+    field = lacking(question.subject, question.action, question.resource)
+    return Bad(f"`{field}` is missing.") if field else question
+
+
+def _entity(own: Entity | UnsetType, default: Entity | UnsetType) -> Entity | UnsetType:
+    """An item's entity. A default that is no whole entity lends its type or id, never its attributes."""
+    if own is UNSET or default is UNSET:
+        return own or default
+    if UNSET not in (own.type, own.id) or UNSET not in (default.type, default.id):
+        return own
+    return Entity(
+        default.type if own.type is UNSET else own.type, default.id if own.id is UNSET else own.id, own.properties
+    )
+
+
+def _explained(outcome: Outcome, revision: str) -> Verdict:
+    if isinstance(outcome, str):
+        return Verdict(False, Why(outcome, None, (), revision))
+    rule = outcome.rule.place if outcome.rule else None
+    return Verdict(outcome.allowed, Why(outcome.reason, rule, outcome.missing, outcome.revision))
+
+
+def _json(body: bytes) -> Response[bytes]:
+    return Response(body, media_type=MediaType.JSON)

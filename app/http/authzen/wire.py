@@ -1,0 +1,153 @@
+"""AuthZEN's bodies, read once and strictly: what is there must have its type, and what nobody knows is ignored."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+import msgspec
+from litestar import Request
+from litestar.datastructures import State
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from app.http.problems import Problem
+
+AnyRequest = Request[Any, Any, State]
+_T = TypeVar("_T")
+NOTHING: Mapping[str, object] = MappingProxyType({})
+_UTF8 = ("utf-8", "utf8")
+_MISFIT = re.compile(r"Expected `(?P<wanted>[^`]+)`(?:, got `(?P<found>[^`]+)`)?(?: - at `(?P<place>[^`]+)`)?")
+_WORDS = {
+    "str": "a string",
+    "object": "an object",
+    "array": "an array",
+    "bool": "true or false",
+    "int": "a whole number",
+    "float": "a number",
+    "null": "null",
+}
+
+
+class Entity(Struct, frozen=True):
+    """A subject or resource. Which of its fields must be there depends on what is asked."""
+
+    type: str | UnsetType = UNSET
+    id: str | UnsetType = UNSET
+    properties: dict[str, Any] | UnsetType = UNSET
+
+    @property
+    def stated(self) -> Mapping[str, object]:
+        """Its attributes, none when none are sent."""
+        return self.properties or NOTHING
+
+
+class Action(Struct, frozen=True):
+    """What is to be done."""
+
+    name: str | UnsetType = UNSET
+    properties: dict[str, Any] | UnsetType = UNSET
+
+    @property
+    def stated(self) -> Mapping[str, object]:
+        """Its attributes, none when none are sent."""
+        return self.properties or NOTHING
+
+
+class Options(Struct, frozen=True):
+    """How to answer. `explain` is ours: why each decision is what it is."""
+
+    evaluations_semantic: str | UnsetType = UNSET
+    explain: bool = False
+
+
+class Question(Struct, frozen=True):
+    """Subject, action, resource and context: of an evaluation, of an item, or the defaults of items."""
+
+    subject: Entity | UnsetType = UNSET
+    action: Action | UnsetType = UNSET
+    resource: Entity | UnsetType = UNSET
+    context: dict[str, Any] | UnsetType = UNSET
+
+
+class Evaluation(Question, frozen=True):
+    """The body of an evaluation."""
+
+    options: Options = Options()
+
+
+class Evaluations(Evaluation, frozen=True):
+    """The body of evaluations. Items are read one by one, for a bad one is false in its place."""
+
+    evaluations: list[Raw] | UnsetType = UNSET
+
+
+class Page(Struct, frozen=True):
+    """Which part of the results is wanted."""
+
+    limit: int | UnsetType = UNSET
+    token: str | UnsetType = UNSET
+
+
+class Search(Question, frozen=True):
+    """The body of a search."""
+
+    page: Page | UnsetType = UNSET
+
+
+async def read(request: AnyRequest, decoder: msgspec.json.Decoder[_T]) -> _T:
+    """The body. Raises Problem 400 for whatever is no JSON object with fields of the right types."""
+    kind, parameters = request.content_type
+    if kind != "application/json":
+        raise Problem(400, "The request body must be JSON: send Content-Type: application/json.")
+    if parameters.get("charset", "utf-8").strip('"').lower() not in _UTF8:
+        raise Problem(400, "The request body must be in UTF-8.")
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise Problem(400, "The request body must not be compressed.")
+    body = await request.body()
+    if not body:
+        raise Problem(400, "The request body is empty: send a JSON object.")
+    return decode(body, decoder)
+
+
+def decode(body: bytes | Raw, decoder: msgspec.json.Decoder[_T], what: str = "The request body") -> _T:
+    """What a JSON text says. Raises Problem 400 with the field at fault; `what` names the text."""
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise Problem(400, _told(str(error), what)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise Problem(400, f"{what} is not valid JSON.") from None
+    except RecursionError:
+        raise Problem(400, f"{what} is nested too deeply.") from None
+
+
+def _told(message: str, what: str) -> str:
+    """msgspec's words in ours: "Expected `str`, got `int` - at `$.action.name`"."""
+    found = _MISFIT.match(message)
+    if found is None:
+        return f"{what} is invalid: {message}."
+    place = (found["place"] or "$").removeprefix("$").removeprefix(".")
+    wanted = " or ".join(_WORDS.get(word, word) for word in found["wanted"].split(" | "))
+    got = f", not {_WORDS.get(found['found'], found['found'])}" if found["found"] else ""
+    return f"`{place}` must be {wanted}{got}." if place else f"{what} must be {wanted}{got}."
+
+
+def lacking(subject: object, action: object, resource: object, *, without: str = "") -> str:
+    """The first required field that a question lacks, as `subject.id`; empty when it is whole.
+
+    `without` is what a search looks for: of a subject or resource only its type is required, of an action nothing.
+    """
+    for name, entity in (("subject", subject), ("resource", resource)):
+        if not isinstance(entity, Entity):
+            return name
+        if entity.type is UNSET:
+            return f"{name}.type"
+        if entity.id is UNSET and without != name:
+            return f"{name}.id"
+    if without == "action":
+        return ""
+    if not isinstance(action, Action):
+        return "action"
+    return "action.name" if action.name is UNSET else ""
