@@ -1,0 +1,55 @@
+"""A certificate for 127.0.0.1, made for one run."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """The files that a server takes, in PEM."""
+
+    certificate: Path
+    key: Path
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What `authz serve` takes."""
+        return ("--tls-certificate", str(self.certificate), "--tls-key", str(self.key))
+
+    def trusted(self) -> ssl.SSLContext:
+        """For clients that trust it alone."""
+        return ssl.create_default_context(cafile=str(self.certificate))
+
+
+def make(directory: Path, name: str = "server", password: bytes | None = None) -> Certificate:
+    """A self-signed certificate and its key, for an hour."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(minutes=5))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    files = Certificate(directory / f"{name}.pem", directory / f"{name}.key")
+    files.certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    encryption = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
+    files.key.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption))
+    return files
