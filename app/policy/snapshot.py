@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from app.identity.principal import ANYONE
 from app.policy import roles
+from app.policy.candidates import Candidates
 from app.policy.condition import NO_CONTEXT, Context
 from app.policy.decision import Decision, Reason
 from app.policy.expand import Index, expand, key_of
@@ -27,6 +28,7 @@ class Snapshot:
         self.table = table.extended(policy.upstreams)
         self.revision = policy.revision
         self.index: Index = expand(policy.rules, self.table)
+        self.candidates = Candidates(policy, self.table)
         self.has_conditions = any(rule.condition for rule in policy.rules)
         # A grant that no row names cannot change a verdict: without it, principals fall into few classes.
         self._named = frozenset(grant for needs in {rule.needs for rule in policy.rules} for grant in needs)

@@ -8,7 +8,7 @@ from litestar.datastructures import State
 
 from app.db import asked_keys
 from app.gateway.asked import ROUTE_TYPE, asked_target
-from app.http.authzen.wire import NOTHING, Action, Entity, Question, lacking
+from app.http.authzen.wire import NOTHING, Entity, Question, acted, lacking, named
 from app.http.ids import read_id
 from app.http.problems import Problem
 from app.identity.errors import CannotVerify
@@ -49,40 +49,33 @@ class Evaluator:
         self.snapshot = snapshot
         self.keys = keys
         # Items mostly share the subject of the defaults.
-        self._last: Entity | None = None
+        self._last: object = None
         self._asked: Asked | str = ""
 
     def answer(self, question: Question) -> Outcome:
         """The outcome of a question; one that lacks a required field is denied."""
-        subject, action, resource = question.subject, question.action, question.resource
-        if field := lacking(subject, action, resource):
+        subject = question.subject
+        if field := lacking(subject, question.action, question.resource):
             return f"`{field}` is missing"
-        assert isinstance(subject, Entity)
-        assert isinstance(action, Action)
-        assert isinstance(resource, Entity)
-        who = self.who(subject)
-        if isinstance(who, str):
-            return who
-        return self.decide(
-            who,
-            (str(action.name), action.stated),
-            (str(resource.type), str(resource.id), resource.stated),
-            question.context or NOTHING,
-        )
-
-    def who(self, subject: Entity) -> Asked | str:
-        """Who a subject is, or why nobody is."""
         if subject is not self._last:
-            self._last = subject
-            self._asked = self.named(str(subject.type), str(subject.id), subject.stated)
-        return self._asked
+            self._last, self._asked = subject, self.known(*named(subject))
+        if isinstance(self._asked, str):
+            return self._asked
+        return self.decide(self._asked, acted(question.action), named(question.resource), question.context or NOTHING)
 
-    def named(self, kind: str, identity: str, sent: Properties) -> Asked | str:
+    def known(self, kind: str, identity: str, sent: Properties) -> Asked | str:
         """The subject of a type and id, or why there is none."""
         try:
             return asked(kind, identity, sent, self.snapshot.policy.entities.subjects, self.keys)
         except NoSuchSubject as fault:
             return str(fault)
+
+    def allows(
+        self, who: Asked, action: tuple[str, Properties], resource: tuple[str, str, Properties], context: Properties
+    ) -> bool:
+        """Whether the outcome is to allow it."""
+        outcome = self.decide(who, action, resource, context)
+        return isinstance(outcome, Decision) and outcome.allowed
 
     def decide(
         self, who: Asked, action: tuple[str, Properties], resource: tuple[str, str, Properties], context: Properties

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -13,10 +12,11 @@ from litestar.datastructures import State
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from app.http.problems import Problem
+from app.policy.when.shape import Properties
 
 AnyRequest = Request[Any, Any, State]
 _T = TypeVar("_T")
-NOTHING: Mapping[str, object] = MappingProxyType({})
+NOTHING: Properties = MappingProxyType({})
 _UTF8 = ("utf-8", "utf8")
 _MISFIT = re.compile(r"Expected `(?P<wanted>[^`]+)`(?:, got `(?P<found>[^`]+)`)?(?: - at `(?P<place>[^`]+)`)?")
 _WORDS = {
@@ -37,22 +37,12 @@ class Entity(Struct, frozen=True):
     id: str | UnsetType = UNSET
     properties: dict[str, Any] | UnsetType = UNSET
 
-    @property
-    def stated(self) -> Mapping[str, object]:
-        """Its attributes, none when none are sent."""
-        return self.properties or NOTHING
-
 
 class Action(Struct, frozen=True):
     """What is to be done."""
 
     name: str | UnsetType = UNSET
     properties: dict[str, Any] | UnsetType = UNSET
-
-    @property
-    def stated(self) -> Mapping[str, object]:
-        """Its attributes, none when none are sent."""
-        return self.properties or NOTHING
 
 
 class Options(Struct, frozen=True):
@@ -151,3 +141,15 @@ def lacking(subject: object, action: object, resource: object, *, without: str =
     if not isinstance(action, Action):
         return "action"
     return "action.name" if action.name is UNSET else ""
+
+
+def named(entity: Entity | UnsetType) -> tuple[str, str, Properties]:
+    """Type, id and attributes of an entity that lacks nothing; the id of what is searched for may be empty."""
+    assert isinstance(entity, Entity)
+    return entity.type or "", entity.id or "", entity.properties or NOTHING
+
+
+def acted(action: Action | UnsetType) -> tuple[str, Properties]:
+    """Name and attributes of an action that lacks nothing."""
+    assert isinstance(action, Action)
+    return action.name or "", action.properties or NOTHING

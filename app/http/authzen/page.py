@@ -1,0 +1,108 @@
+"""Pages of a search: opaque tokens, each a place in the candidates of one search, and the walk from there."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from app.http.authzen.wire import Page
+from app.http.problems import Problem
+
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 1000
+MAX_EXAMINED = 10_000  # candidates in one call; what is found by then is a page
+_AT_A_TIME = 500  # candidates, then others are served
+_DIGEST_BYTES = 16
+_MAX_TOKEN = 4096
+_ENCODER = msgspec.json.Encoder(order="deterministic", enc_hook=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where candidates come from: `fetch` gives the first behind one, at most so many, without those to `skip`."""
+
+    fetch: Callable[[str, int], Awaitable[Sequence[str]]]
+    skip: Collection[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Behind a candidate of a source; the start of that source when `after` is empty."""
+
+    source: int = 0
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The candidates that were allowed, and where to go on; None at the end."""
+
+    ids: list[str]
+    next: Place | None
+
+
+def query_digest(query: tuple[object, ...]) -> bytes:
+    """What a search asks, in short: a token is good for that alone, whatever the policy and the page are."""
+    return hashlib.sha256(_ENCODER.encode(query)).digest()[:_DIGEST_BYTES]
+
+
+def limit_of(page: Page) -> int:
+    """How many results are wanted. Raises Problem 400."""
+    limit = page.limit if isinstance(page.limit, int) else DEFAULT_LIMIT
+    if limit < 1:
+        raise Problem(400, "`page.limit` must be at least 1.")
+    return min(limit, MAX_LIMIT)
+
+
+def write_token(place: Place | None, query: bytes) -> str:
+    """The token of a place, empty for the end."""
+    if place is None:
+        return ""
+    return urlsafe_b64encode(query + f"{place.source}:{place.after}".encode()).rstrip(b"=").decode()
+
+
+def read_token(token: object, query: bytes) -> Place:
+    """The place of a token; the start for none. Raises Problem 400 for what is no token of this search."""
+    if not isinstance(token, str) or not token:
+        return Place()
+    try:
+        if len(token) > _MAX_TOKEN:
+            raise ValueError
+        raw = urlsafe_b64decode(token.encode("ascii") + b"=" * (-len(token) % 4))
+        source, _, after = raw[_DIGEST_BYTES:].decode().partition(":")
+        place = Place(int(source), after)
+        # The place is no secret, and whoever makes one up starts elsewhere in what they may see anyway.
+        if not after.isprintable() or write_token(place, query) != token:
+            raise ValueError
+    except ValueError:
+        raise Problem(400, "`page.token` is none of this search: send `next_token` with the same search.") from None
+    return place
+
+
+async def walk(sources: Sequence[Source], start: Place, limit: int, allowed: Callable[[str], bool]) -> Found:
+    """The allowed among the candidates from a place on, until there is one more than the limit."""
+    found: list[str] = []
+    examined = 0
+    for number, source in enumerate(sources):
+        if number < start.source:
+            continue
+        after = start.after if number == start.source else ""
+        while candidates := await source.fetch(after, _AT_A_TIME):
+            for candidate in candidates:
+                if examined == MAX_EXAMINED:
+                    return Found(found, Place(number, after))
+                if candidate not in source.skip and allowed(candidate):
+                    if len(found) == limit:
+                        return Found(found, Place(number, after))
+                    found.append(candidate)
+                examined += 1
+                after = candidate
+            if len(candidates) < _AT_A_TIME:
+                break
+            await asyncio.sleep(0)
+    return Found(found, None)

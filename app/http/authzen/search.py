@@ -1,0 +1,205 @@
+"""AuthZEN's searches: which subjects, resources or actions an evaluation would answer with true."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+import msgspec
+from litestar import MediaType, Response, post
+from litestar.datastructures import State
+from litestar.openapi.datastructures import ResponseSpec
+from msgspec import UNSET, Struct, UnsetType
+
+from app.db import asked_keys
+from app.http.authzen import described
+from app.http.authzen.evaluate import Evaluator, keys_of, unavailable
+from app.http.authzen.page import Source, limit_of, query_digest, read_token, walk, write_token
+from app.http.authzen.wire import NOTHING, AnyRequest, Entity, Page, Search, acted, lacking, named, read
+from app.http.ids import read_id
+from app.http.problems import Detail, Problem
+from app.identity.api_keys import KeyRecord
+from app.identity.errors import CannotVerify
+from app.policy.asked import KEY_TYPE, USER_TYPES, Asked, Keys
+from app.policy.candidates import behind
+from app.policy.snapshot import Snapshot
+
+SUBJECT = "/access/v1/search/subject"
+RESOURCE = "/access/v1/search/resource"
+ACTION = "/access/v1/search/action"
+_DECODER = msgspec.json.Decoder(Search)
+_ENCODER = msgspec.json.Encoder()
+_REFUSED = {400: ResponseSpec(Detail, description="The body is invalid", generate_examples=False)}
+
+
+class FoundEntity(Struct, frozen=True):
+    """A subject or resource."""
+
+    type: str
+    id: str
+
+
+class FoundAction(Struct, frozen=True):
+    """An action."""
+
+    name: str
+
+
+class NextPage(Struct, frozen=True):
+    """Where to go on; `next_token` is empty at the end."""
+
+    next_token: str
+
+
+class Entities(Struct, frozen=True):
+    """Subjects or resources; `page` is there when it was asked for, and when there are more."""
+
+    results: list[FoundEntity]
+    page: NextPage | UnsetType = UNSET
+
+
+class Actions(Struct, frozen=True):
+    """Actions; `page` is there when it was asked for, and when there are more."""
+
+    results: list[FoundAction]
+    page: NextPage | UnsetType = UNSET
+
+
+@post(
+    SUBJECT,
+    status_code=200,
+    summary="Search for subjects (AuthZEN)",
+    tags=["decisions"],
+    operation_class=described.search("subject"),
+    responses={200: ResponseSpec(Entities, description="Who may"), **_REFUSED},
+)
+async def search_subject(request: AnyRequest, state: State) -> Response[bytes]:
+    """Who of a type may do an action on a resource, of those whom the policy and the database name."""
+    body = await _read(request, "subject")
+    kind, _, sent = named(body.subject)
+    action, resource, context = acted(body.action), named(body.resource), body.context or NOTHING
+    records: dict[str, KeyRecord] = {}
+    evaluator = Evaluator(state.live.active, Keys(records, state.key_environments))
+
+    def allowed(identity: str) -> bool:
+        who = evaluator.known(kind, identity, sent)
+        return not isinstance(who, str) and evaluator.allows(who, action, resource, context)
+
+    asked = ("subject", kind, sent, action, resource, context)
+    sources = _subjects(state, evaluator.snapshot, kind, records)
+    results, page = await _found(body.page, asked, sources, allowed)
+    return _json(Entities([FoundEntity(kind, identity) for identity in results], page))
+
+
+@post(
+    RESOURCE,
+    status_code=200,
+    summary="Search for resources (AuthZEN)",
+    tags=["decisions"],
+    operation_class=described.search("resource"),
+    responses={200: ResponseSpec(Entities, description="On what they may"), **_REFUSED},
+)
+async def search_resource(request: AnyRequest, state: State) -> Response[bytes]:
+    """On which resources of a type a subject may do an action, of those that the policy names."""
+    body = await _read(request, "resource")
+    kind, _, sent = named(body.resource)
+    action, context = acted(body.action), body.context or NOTHING
+    evaluator, who = await _who(body, state)
+
+    def allowed(identity: str) -> bool:
+        return not isinstance(who, str) and evaluator.allows(who, action, (kind, identity, sent), context)
+
+    asked = ("resource", named(body.subject), action, kind, sent, context)
+    sources = [_names(evaluator.snapshot.candidates.resources(kind))]
+    results, page = await _found(body.page, asked, sources, allowed)
+    return _json(Entities([FoundEntity(kind, identity) for identity in results], page))
+
+
+@post(
+    ACTION,
+    status_code=200,
+    summary="Search for actions (AuthZEN)",
+    tags=["decisions"],
+    operation_class=described.search("action"),
+    responses={200: ResponseSpec(Actions, description="What they may do"), **_REFUSED},
+)
+async def search_action(request: AnyRequest, state: State) -> Response[bytes]:
+    """Which actions a subject may do on a resource, of those that rows name; for a route its methods."""
+    body = await _read(request, "action")
+    resource, context = named(body.resource), body.context or NOTHING
+    evaluator, who = await _who(body, state)
+
+    def allowed(name: str) -> bool:
+        return not isinstance(who, str) and evaluator.allows(who, (name, NOTHING), resource, context)
+
+    kind, identity, _ = resource
+    asked = ("action", named(body.subject), resource, context)
+    sources = [_names(evaluator.snapshot.candidates.actions(kind, identity))]
+    results, page = await _found(body.page, asked, sources, allowed)
+    return _json(Actions([FoundAction(name) for name in results], page))
+
+
+async def _read(request: AnyRequest, searched: str) -> Search:
+    body = await read(request, _DECODER)
+    if field := lacking(body.subject, body.action, body.resource, without=searched):
+        raise Problem(400, f"`{field}` is missing.")
+    return body
+
+
+async def _who(body: Search, state: State) -> tuple[Evaluator, Asked | str]:
+    subjects = (body.subject,) if isinstance(body.subject, Entity) else ()
+    keys = await keys_of(state, subjects)
+    evaluator = Evaluator(state.live.active, keys)
+    return evaluator, evaluator.known(*named(body.subject))
+
+
+async def _found(
+    page: Page | UnsetType, asked: tuple[object, ...], sources: Sequence[Source], allowed: Callable[[str], bool]
+) -> tuple[list[str], NextPage | UnsetType]:
+    """The allowed of one page, and what to say of the next. Raises Problem."""
+    query = query_digest(asked)
+    wanted = page or Page()
+    start, limit = read_token(wanted.token, query), limit_of(wanted)
+    try:
+        found = await walk(sources, start, limit, allowed)
+    except CannotVerify as fault:
+        raise unavailable(fault) from None
+    is_told = page is not UNSET or found.next is not None
+    return found.ids, NextPage(write_token(found.next, query)) if is_told else UNSET
+
+
+def _names(names: Sequence[str]) -> Source:
+    async def fetch(after: str, limit: int) -> Sequence[str]:
+        return behind(names, after, limit)
+
+    return Source(fetch)
+
+
+def _subjects(state: State, snapshot: Snapshot, kind: str, records: dict[str, KeyRecord]) -> list[Source]:
+    """Where subjects of a type come from; `records` is kept filled with what is known of the keys at hand."""
+
+    async def keys(after: str, limit: int) -> Sequence[str]:
+        found = await asked_keys.active(
+            state.sessions,
+            environments=state.key_environments,
+            now=datetime.now(UTC),
+            after=read_id(after) or 0,
+            limit=limit,
+        )
+        records.clear()
+        records.update({str(record.id): record for record in found})
+        return list(records)
+
+    async def owners(after: str, limit: int) -> Sequence[str]:
+        return await asked_keys.owners(state.sessions, after=after, limit=limit)
+
+    if kind == KEY_TYPE:
+        return [Source(keys)]
+    if kind not in USER_TYPES:
+        return [_names(snapshot.candidates.subjects(kind))]
+    users = snapshot.candidates.subjects("user")
+    return [_names(users), Source(owners, frozenset(users))]
+
+
+def _json(content: Struct) -> Response[bytes]:
+    return Response(_ENCODER.encode(content), media_type=MediaType.JSON)
