@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import httpx
 import pytest
 
 from app.asgi import route_table
+from app.policy.routes import Route
 from tests.gateway.conftest import World, built
 from tests.issuer import LiveIssuer
 
@@ -49,22 +51,50 @@ def _verdict(client: httpx.Client, method: str, path: str) -> tuple[int, str]:
     return 200, ""
 
 
+def _concrete(route: Route) -> str:
+    return "/".join("999999" if part.startswith("{") else part for part in route.template.split("/"))
+
+
+def _subject(caller: str, token: str | None) -> dict[str, Any]:
+    """The caller as a service names it that asks about it."""
+    if token is None:
+        return {"type": "anonymous", "id": ""}
+    if caller == "key":
+        return {"type": "key", "id": "1"}
+    return {"type": "user", "id": "user_test", "properties": {"permissions": "" if caller == "nothing" else caller}}
+
+
+def _over_authzen(
+    world: World, issuer: LiveIssuer, subject: dict[str, Any], endpoints: list[tuple[str, str]]
+) -> list[bool]:
+    items = [{"action": {"name": method}, "resource": {"type": "route", "id": path}} for method, path in endpoints]
+    with world.server.client(issuer.token(sub="user_pep", permissions=["decisions:evaluate"])) as client:
+        answer = client.post("/access/v1/evaluations", json={"subject": subject, "evaluations": items})
+    assert answer.status_code == 200, answer.text
+    return [item["decision"] for item in answer.json()["evaluations"]]
+
+
 @pytest.mark.parametrize("caller", CALLERS)
 def test_every_endpoint_gets_the_same_verdict_at_every_door(world: World, issuer: LiveIssuer, caller: str) -> None:
     token = _token(caller, world, issuer)
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     doors = {"app": world.server.url} | {n: f"http://127.0.0.1:{g.port}" for n, g in world.gateways.items()}
     verdicts: dict[int, int] = {}
+    opened: dict[Route, bool] = {}
     with ExitStack() as stack:
         clients = {
             name: stack.enter_context(httpx.Client(base_url=url, headers=headers, timeout=20))
             for name, url in doors.items()
         }
         for route in route_table().routes:
-            path = "/".join("999999" if part.startswith("{") else part for part in route.template.split("/"))
-            told = {name: _verdict(client, route.method, path) for name, client in clients.items()}
+            told = {name: _verdict(client, route.method, _concrete(route)) for name, client in clients.items()}
             assert len(set(told.values())) == 1, f"{route}: {told}"
             verdicts[told["app"][0]] = verdicts.get(told["app"][0], 0) + 1
+            opened[route] = told["app"][0] == 200
+    for kind in (_concrete, lambda route: route.template):
+        answers = _over_authzen(world, issuer, _subject(caller, token), [(r.method, kind(r)) for r in opened])
+        wrong = [str(route) for route, answer in zip(opened, answers, strict=True) if answer is not opened[route]]
+        assert not wrong, wrong
     # A caller that is let in everywhere, or nowhere, would show nothing.
     assert len(verdicts) > 1, verdicts
     assert sum(verdicts.values()) > 140
