@@ -15,14 +15,17 @@ from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.types import ASGIApp, ControllerRouterHandler
 
+from app.audit.log import DecisionLog
+from app.audit.retention import keep_for
 from app.catalog import resources as catalog
 from app.db.api_keys import key_lookup
+from app.db.decision_writer import DecisionWriter
 from app.db.engine import open_engine
 from app.db.last_used import LastUsed
 from app.db.session import sessions_of
 from app.gateway.proof import Proof
 from app.holdings import resources as holdings
-from app.http import api_keys, authzen, docs, errors, health, introspection, metadata, policies
+from app.http import api_keys, authzen, decisions, docs, errors, health, introspection, metadata, policies
 from app.http.door import Door
 from app.http.forward_auth import ForwardAuth, with_gateways
 from app.http.models import ResourceSchemas
@@ -52,6 +55,7 @@ def handlers() -> list[ControllerRouterHandler]:
         *api_keys.ROUTES,
         policies.show_policy,
         policies.reload_policy,
+        *decisions.ROUTES,
         introspection.introspect,
         metadata.protected_resource,
         *authzen.ROUTES,
@@ -78,6 +82,8 @@ def create_app(settings: Settings, extra: Sequence[ControllerRouterHandler] = ()
     engine = open_engine(settings.database_url)
     sessions = sessions_of(engine)
     last_used = LastUsed(sessions)
+    decision_writer = DecisionWriter(sessions)
+    decision_log = DecisionLog(decision_writer.write, sample=settings.decision_log_sample)
     keys = KeySet(settings.jwks_url, max_stale_seconds=settings.jwks_max_stale_seconds)
     verifier = ApiKeyVerifier(
         key_lookup(sessions),
@@ -92,12 +98,14 @@ def create_app(settings: Settings, extra: Sequence[ControllerRouterHandler] = ()
     jwt = JwtVerifier(keys, settings.issuer, settings.audience, settings.authorized_parties)
     authenticator = Authenticator(jwt, verifier)
     refusals = Refusals(settings.public_url and settings.public_url + metadata.PATH)
-    door.open(route_keys, live, authenticator, refusals)
+    door.open(route_keys, live, authenticator, refusals, decision_log)
     app.state.update(
         {
             "database": engine,
             "sessions": sessions,
             "last_used": last_used,
+            "decision_log": decision_log,
+            "decision_writer": decision_writer,
             "key_set": keys,
             "live": live,
             "authenticator": authenticator,
@@ -158,19 +166,26 @@ def _report(reload: Reload) -> None:
 
 @asynccontextmanager
 async def _running(app: Litestar) -> AsyncIterator[None]:
-    """What runs beside the requests: the key set, the writer of last uses, and the watch over the policy."""
+    """What runs beside the requests: the key set, the writers, the watch over the policy, and retention."""
     live: LivePolicy = app.state.live
     stop = asyncio.Event()
-    async with app.state.key_set, app.state.last_used:
-        watching = asyncio.create_task(watch(live, stop))
+    async with app.state.key_set, app.state.last_used, app.state.decision_log:
+        beside = [asyncio.create_task(watch(live, stop)), asyncio.create_task(_retention(app, stop))]
         try:
             with _on_hangup(live):
                 yield
         finally:
             stop.set()
-            await watching
-            await app.state.database.dispose()
-            _log.info("stopped")
+            await asyncio.gather(*beside)
+    await app.state.database.dispose()
+    _log.info("stopped")
+
+
+async def _retention(app: Litestar, stop: asyncio.Event) -> None:
+    writer: DecisionWriter = app.state.decision_writer
+    days = app.state.settings.decision_log_retention_days
+    if days:
+        await keep_for(days, stop, writer.delete_before, writer.delete_grant_sets_before)
 
 
 @contextmanager

@@ -55,6 +55,11 @@ class Settings(LocalSettings):
     # An issuer that does not answer is borne for this many seconds, on the keys that it published last.
     jwks_max_stale_seconds: Annotated[float, Field(ge=0)] = 3600.0
 
+    # The share of allows that the decision log keeps; denials are all kept.
+    decision_log_sample: Annotated[float, Field(ge=0, le=1)] = 1.0
+    # Older decisions are deleted; 0 keeps them all.
+    decision_log_retention_days: Annotated[int, Field(ge=0, le=36_500)] = 30
+
     @field_validator(
         "authorized_parties",
         "key_environments",

@@ -7,10 +7,13 @@ for everyone and never come here.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from time import perf_counter_ns
 
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from app.audit.log import DecisionLog
+from app.audit.record import Unverified
 from app.gateway.canonical import path_fault
 from app.http.context import request_context
 from app.http.refusal import Refusals, refusal, unavailable
@@ -20,6 +23,8 @@ from app.identity.errors import CannotVerify, Fault, Unauthenticated
 from app.policy.condition import NO_CONTEXT
 from app.policy.live import LivePolicy
 
+_NAME = "app"  # of this door, in the decision log
+
 
 @dataclass(frozen=True, slots=True)
 class _Inside:
@@ -27,6 +32,7 @@ class _Inside:
     live: LivePolicy
     authenticator: Authenticator
     refusals: Refusals
+    log: DecisionLog
 
 
 class Door(ASGIMiddleware):
@@ -35,12 +41,15 @@ class Door(ASGIMiddleware):
     def __init__(self) -> None:
         self._inside: _Inside | None = None
 
-    def open(self, keys: RouteKeys, live: LivePolicy, authenticator: Authenticator, refusals: Refusals) -> None:
+    def open(
+        self, keys: RouteKeys, live: LivePolicy, authenticator: Authenticator, refusals: Refusals, log: DecisionLog
+    ) -> None:
         """Start to let in whom the policy lets in."""
-        self._inside = _Inside(keys, live, authenticator, refusals)
+        self._inside = _Inside(keys, live, authenticator, refusals, log)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Let one request through to its handler, or answer it."""
+        started = perf_counter_ns()
         inside = self._inside
         if inside is None:
             raise RuntimeError("the door was never opened")
@@ -48,20 +57,25 @@ class Door(ASGIMiddleware):
         if raw_path is None or (fault := path_fault(raw_path)):
             await refusal(400, fault if raw_path else "The server gave no raw path.").send(scope, receive, send)
             return
+        resource, action = inside.keys.key(scope)
         try:
             principal = await inside.authenticator.authenticate(scope["headers"])
         except Unauthenticated as failed:
+            unverified = Unverified(failed.fault.value, inside.live.active.revision)
+            inside.log.note(_NAME, resource, action, None, unverified, started=started)
             await inside.refusals.unauthenticated[failed.fault].send(scope, receive, send)
             return
         except CannotVerify as failed:
+            unverified = Unverified(failed.detail, inside.live.active.revision)
+            inside.log.note(_NAME, resource, action, None, unverified, started=started)
             await unavailable(failed).send(scope, receive, send)
             return
-        resource, action = inside.keys.key(scope)
         snapshot = inside.live.active
         context = (
             request_context(scope, principal, snapshot, resource, action) if snapshot.has_conditions else NO_CONTEXT
         )
         decision = snapshot.decide(principal.held, resource, action, context)
+        inside.log.note(_NAME, resource, action, principal, decision, started=started)
         if not decision:
             if principal.method == "anonymous":
                 await inside.refusals.unauthenticated[Fault.NOT_PROVIDED].send(scope, receive, send)

@@ -1,0 +1,21 @@
+"""Text that callers chose, made fit to keep: nothing secret, nothing that a terminal obeys, nothing endless."""
+
+from __future__ import annotations
+
+import re
+
+_SECRET = re.compile(r"grd_(?:live|test)_[0-9a-f]+|eyJ[A-Za-z0-9_.=-]+")
+
+
+def without_secrets(text: str) -> str:
+    """The text with whatever looks like an API key or a JWT struck out."""
+    return _SECRET.sub("[secret]", text)
+
+
+def clean(text: str, length: int) -> str:
+    """As `without_secrets`, unprintable characters written out, and no longer than `length`."""
+    if not text.isprintable():
+        text = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    # Struck out before it is cut, so that no part of a secret is left at the end.
+    text = without_secrets(text)
+    return text if len(text) <= length else f"{text[: length - 1]}…"

@@ -1,0 +1,216 @@
+"""The decision log: decisions are noted on a request's path and written beside it, in batches.
+
+Noting is an append to a bounded queue and cannot fail. Whatever happens to the queue or the writer is counted and
+logged, and no decision waits for it: a full queue drops, a writer that fails is tried again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from app import logs
+from app.audit.record import Record, Unverified, record_of
+from app.identity.principal import Principal
+from app.policy.decision import Decision
+
+Writer = Callable[[Sequence[Record]], Awaitable[None]]
+CAPACITY = 20_000  # decisions
+BATCH = 500  # short, for SQLite has one writer at a time
+EVERY_SECONDS = 0.5
+GIVE_UP_SECONDS = 60.0
+_STOP_SECONDS = 5.0
+_LONGEST_WAIT = 10.0
+_Noted = tuple[int, int, str, str, str, str, Principal | None, Decision | Unverified]
+_log = structlog.stdlib.get_logger("decisions")
+
+
+class CannotWrite(Exception):
+    """A batch was not stored. The message is for operators, and shows nothing of the records."""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What became of the decisions of this process since it started.
+
+    `dropped` were lost: the queue was full, or the writer failed for too long. `failures` counts attempts to write
+    that failed, `sampled_out` the allows that sampling left out. `error` is what the writer fails with now.
+    """
+
+    queued: int
+    capacity: int
+    written: int
+    dropped: int
+    failures: int
+    sampled_out: int
+    error: str | None
+
+
+class DecisionLog:
+    """Takes decisions at every door. `async with` it: on leaving, what waits is written, within a few seconds.
+
+    `write` stores a batch, whole or not at all, or raises CannotWrite. `sample` is the share of allows that is kept;
+    denials all are. A batch that cannot be written for `give_up_seconds` is dropped, so that no one batch stands in
+    the way for ever.
+    """
+
+    def __init__(
+        self,
+        write: Writer,
+        *,
+        sample: float = 1.0,
+        capacity: int = CAPACITY,
+        every_seconds: float = EVERY_SECONDS,
+        give_up_seconds: float = GIVE_UP_SECONDS,
+    ) -> None:
+        self._write = write
+        self._sample = sample
+        self._capacity = capacity
+        self._every_seconds = every_seconds
+        self._give_up_seconds = give_up_seconds
+        self._waiting: deque[_Noted] = deque()
+        self._batch: list[Record] = []
+        self._stop = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._written = self._dropped = self._failures = self._sampled_out = 0
+        self._told_dropped = 0
+        self._error: str | None = None
+
+    def note(
+        self,
+        door: str,
+        resource: str,
+        action: str,
+        principal: Principal | None,
+        outcome: Decision | Unverified,
+        *,
+        started: int,
+    ) -> None:
+        """Note one outcome; never raises, never waits.
+
+        `door` names where it was asked for: `app`, `authzen`, a gateway's name. `started` is the
+        `time.perf_counter_ns()` at which the door began. The request id is the one of the request at hand.
+        """
+        if self._sample < 1.0 and outcome and random.random() >= self._sample:  # noqa: S311  # a sample, no secret
+            self._sampled_out += 1
+            return
+        if len(self._waiting) >= self._capacity:
+            self._dropped += 1
+            return
+        took = time.perf_counter_ns() - started
+        noted = (time.time_ns(), took, logs.request_id.get(), door, resource, action, principal, outcome)
+        self._waiting.append(noted)
+
+    @property
+    def health(self) -> Health:
+        """The counts now."""
+        return Health(
+            queued=len(self._waiting) + len(self._batch),
+            capacity=self._capacity,
+            written=self._written,
+            dropped=self._dropped,
+            failures=self._failures,
+            sampled_out=self._sampled_out,
+            error=self._error,
+        )
+
+    async def __aenter__(self) -> Self:
+        self._stop.clear()
+        self._task = asyncio.create_task(self._run(), name="decision log")
+        return self
+
+    async def __aexit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_STOP_SECONDS):
+                if self._task is not None:
+                    await self._task
+                await self._drain(patient=False)
+        if left := self.health.queued:
+            self._dropped += left
+            self._waiting.clear()
+            self._batch = []
+            _log.error("decisions are lost at the stop", decisions=left)
+
+    async def _run(self) -> None:
+        while not self._stop.is_set():
+            await self._pause(self._every_seconds)
+            await self._drain(patient=True)
+            if self._dropped > self._told_dropped:
+                _log.error("decisions were dropped", decisions=self._dropped - self._told_dropped, error=self._error)
+                self._told_dropped = self._dropped
+
+    async def _drain(self, *, patient: bool) -> None:
+        """Write all that waits; a patient one tries again, with growing pauses, until the stop."""
+        while self._batch or self._waiting:
+            if not self._batch:
+                take = min(len(self._waiting), BATCH)
+                self._batch = [_record(self._waiting.popleft()) for _ in range(take)]
+            if not await self._write_batch(patient=patient):
+                return
+
+    async def _write_batch(self, *, patient: bool) -> bool:
+        """Write the batch, or give it up; False if it still waits."""
+        first_failed: float | None = None
+        pause = self._every_seconds
+        while True:
+            try:
+                await self._write(self._batch)
+            except Exception as error:  # noqa: BLE001  # whatever it was, it must not end the log
+                self._failed(error)
+            else:
+                self._written += len(self._batch)
+                self._batch = []
+                if self._error is not None:
+                    _log.info("decisions are written again", failures=self._failures)
+                    self._error = None
+                return True
+            now = time.monotonic()
+            first_failed = now if first_failed is None else first_failed
+            if now - first_failed >= self._give_up_seconds:
+                self._dropped += len(self._batch)
+                self._batch = []
+                return True
+            if not patient:
+                return False
+            await self._pause(pause)
+            if self._stop.is_set():
+                return False
+            pause = min(pause * 2, _LONGEST_WAIT)
+
+    def _failed(self, error: Exception) -> None:
+        self._failures += 1
+        expected = isinstance(error, CannotWrite)
+        named = str(error) if expected else type(error).__name__
+        if named != self._error:
+            _log.error("decisions cannot be written; trying again", error=named, exc_info=not expected and error)
+        self._error = named
+
+    async def _pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stop.wait(), seconds)
+
+
+def _record(noted: _Noted) -> Record:
+    at, latency, request_id, door, resource, action, principal, outcome = noted
+    return record_of(
+        at=at,
+        latency=latency,
+        request_id=request_id,
+        door=door,
+        resource=resource,
+        action=action,
+        principal=principal,
+        outcome=outcome,
+    )

@@ -1,0 +1,121 @@
+"""One decision, as the log keeps it: who, what, why and under which policy, and nothing that opens a door."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+
+from app.audit.clean import clean, without_secrets
+from app.identity.principal import Method, Principal
+from app.policy.decision import Decision
+from app.policy.rule import Rule
+
+MAX_TEXT = 512  # characters of what a caller names
+MAX_GRANTS = 16_384  # characters of a grant set; a larger one is not kept
+
+
+@dataclass(frozen=True, slots=True)
+class Unverified:
+    """What stands in for a decision when the caller could not be known: `reason` is the public detail of the refusal.
+
+    Never true, as a decision that denies. `revision` is the policy that would have decided.
+    """
+
+    reason: str
+    revision: str
+
+    def __bool__(self) -> bool:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class GrantSet:
+    """What a principal stated, before roles: a JSON list, sorted. Principals with the same have the same digest."""
+
+    digest: bytes
+    text: str
+
+    @property
+    def held(self) -> frozenset[str]:
+        """The grants."""
+        return frozenset(json.loads(self.text))
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A decision. `at` is in microseconds since 1970, UTC; `latency` in microseconds, until the verdict was known.
+
+    `method` is how the caller was known; None, with an empty `subject`, when its credentials were bad. `grants` is
+    None then too, and for a principal that states more than is kept. `resource` is a route template or a thing.
+    """
+
+    at: int
+    latency: int
+    request_id: str
+    door: str
+    subject: str
+    method: Method | None
+    key_id: int | None
+    token_id: str | None
+    action: str
+    resource: str
+    allowed: bool
+    reason: str
+    rule_place: str | None
+    rule_text: str | None
+    missing: tuple[str, ...]
+    revision: str
+    grants: GrantSet | None
+
+    @property
+    def time(self) -> datetime:
+        """When it was decided."""
+        return datetime.fromtimestamp(self.at // 1_000_000, UTC).replace(microsecond=self.at % 1_000_000)
+
+
+def record_of(
+    *,
+    at: int,
+    latency: int,
+    request_id: str,
+    door: str,
+    resource: str,
+    action: str,
+    principal: Principal | None,
+    outcome: Decision | Unverified,
+) -> Record:
+    """The record of an outcome; `at` and `latency` in nanoseconds. `principal` is None when the caller is unknown."""
+    rule = outcome.rule if isinstance(outcome, Decision) else None
+    return Record(
+        at=at // 1000,
+        latency=latency // 1000,
+        request_id=clean(request_id, MAX_TEXT),
+        door=door,
+        subject=clean(principal.subject, MAX_TEXT) if principal else "",
+        method=principal.method if principal else None,
+        key_id=principal.key_id if principal else None,
+        token_id=clean(principal.token_id, MAX_TEXT) if principal and principal.token_id is not None else None,
+        action=clean(action, MAX_TEXT),
+        resource=clean(resource, MAX_TEXT),
+        allowed=bool(outcome),
+        reason=str(outcome.reason),
+        rule_place=rule.place if rule else None,
+        rule_text=_text_of(rule) if rule else None,
+        missing=outcome.missing if isinstance(outcome, Decision) else (),
+        revision=outcome.revision,
+        grants=grant_set(principal.held) if principal else None,
+    )
+
+
+@lru_cache(maxsize=2_000)
+def grant_set(held: frozenset[str]) -> GrantSet | None:
+    """The grants as they are kept; None when they are too many for that."""
+    # As JSON, for a string that a token states may have any character, a space included.
+    text = without_secrets(json.dumps(sorted(held), separators=(",", ":")))
+    return GrantSet(hashlib.sha256(text.encode()).digest(), text) if len(text) <= MAX_GRANTS else None
+
+
+_text_of = lru_cache(maxsize=4_000)(Rule.__str__)

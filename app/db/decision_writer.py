@@ -1,0 +1,139 @@
+"""Decisions in the database, written: a batch as a whole, and deleted by age."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from itertools import islice
+from typing import Any, cast
+
+from sqlalchemy import Delete, delete, insert, select, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import CursorResult
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.audit.log import CannotWrite
+from app.audit.record import GrantSet, Record
+from app.db.engine import LOCK_FIRST
+from app.db.session import Sessions
+from app.db.tables.base import table_of
+from app.db.tables.decisions import GrantSet as GrantSetRow
+from app.db.tables.decisions import LoggedDecision
+
+MAX_REMEMBERED = 10_000  # grant sets
+_UPSERT_AT_ONCE = 500
+# A number that nothing else in the database takes: on PostgreSQL batches are committed in the order of their ids.
+_ADVISORY_LOCK = 0x617574687B
+_Seen = dict[bytes, tuple[int, date]]  # by digest: the id, and the day on which it was last seen
+_decisions = table_of(LoggedDecision)
+_grant_sets = table_of(GrantSetRow)
+
+
+class DecisionWriter:
+    """Stores batches of decisions. What it remembers is which grant sets the database has."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+        self._known: _Seen = {}
+
+    async def write(self, records: Sequence[Record]) -> None:
+        """Store a batch in one transaction. Raises CannotWrite, and then none of it is stored."""
+        try:
+            with _told():
+                seen = await self._store(records)
+        except CannotWrite:
+            self._known.clear()
+            raise
+        self._known |= seen
+        while len(self._known) > MAX_REMEMBERED:
+            del self._known[next(iter(self._known))]
+
+    async def _store(self, records: Sequence[Record]) -> _Seen:
+        async with self._sessions() as session:
+            connection = await session.connection(execution_options=LOCK_FIRST)
+            if connection.dialect.name == "postgresql":
+                await session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK})
+            seen = await self._store_grant_sets(session, records)
+            known = self._known | seen
+            rows = [_row(record, known[record.grants.digest][0] if record.grants else None) for record in records]
+            await session.execute(insert(_decisions), rows)
+            await session.commit()
+            return seen
+
+    async def _store_grant_sets(self, session: AsyncSession, records: Sequence[Record]) -> _Seen:
+        """The sets of a batch that are new, or not seen on this day yet."""
+        found: _Seen = {}
+        fresh: dict[bytes, tuple[GrantSet, date]] = {}
+        for record in records:
+            if record.grants is None:
+                continue
+            known = self._known.get(record.grants.digest)
+            today = record.time.date()
+            if known is None or known[1] < today:
+                fresh[record.grants.digest] = (record.grants, today)
+        remaining = iter(fresh.values())
+        dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+        while some := list(islice(remaining, _UPSERT_AT_ONCE)):
+            upsert = dialect.insert(_grant_sets).values(
+                [{"digest": grants.digest, "grants": grants.text, "last_seen_on": day} for grants, day in some]
+            )
+            upsert = upsert.on_conflict_do_update(
+                index_elements=["digest"], set_={"last_seen_on": upsert.excluded.last_seen_on}
+            )
+            stored = await session.execute(upsert.returning(_grant_sets.c.id, _grant_sets.c.digest))
+            found |= {row.digest: (row.id, fresh[row.digest][1]) for row in stored}
+        return found
+
+    async def delete_before(self, at: int, limit: int) -> int:
+        """Delete at most `limit` decisions from before `at`, oldest first; say how many. Raises CannotWrite."""
+        age = (_decisions.c.at, _decisions.c.id)
+        oldest = select(_decisions.c.id).where(_decisions.c.at < at).order_by(*age).limit(limit)
+        return await self._delete(delete(_decisions).where(_decisions.c.id.in_(oldest)))
+
+    async def delete_grant_sets_before(self, day: date) -> int:
+        """Delete the grant sets that were last seen before a day; say how many. Raises CannotWrite."""
+        return await self._delete(delete(_grant_sets).where(_grant_sets.c.last_seen_on < day))
+
+    async def _delete(self, which: Delete) -> int:
+        with _told():
+            async with self._sessions() as session:
+                await session.connection(execution_options=LOCK_FIRST)
+                deleted = await session.execute(which)
+                await session.commit()
+        return cast(CursorResult[Any], deleted).rowcount
+
+
+def _row(record: Record, grant_set_id: int | None) -> dict[str, object]:
+    return {
+        "at": record.at,
+        "latency": record.latency,
+        "request_id": record.request_id,
+        "door": record.door,
+        "subject": record.subject,
+        "method": record.method,
+        "key_id": record.key_id,
+        "token_id": record.token_id,
+        "action": record.action,
+        "resource": record.resource,
+        "allowed": record.allowed,
+        "reason": record.reason,
+        "rule_place": record.rule_place,
+        "rule_text": record.rule_text,
+        "missing": " ".join(record.missing),
+        "revision": record.revision,
+        "grant_set_id": grant_set_id,
+    }
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Raises what the database raises as CannotWrite: without the statement and its values."""
+    try:
+        yield
+    except (SQLAlchemyError, OSError) as error:
+        cause: object = error.orig if isinstance(error, DBAPIError) else error
+        # The first line alone, for PostgreSQL's details show values.
+        said = str(cause).partition("\n")[0] if isinstance(error, DBAPIError | OSError) else ""
+        raise CannotWrite(f"{type(cause).__name__}: {said}" if said else type(cause).__name__) from None

@@ -1,0 +1,152 @@
+"""Decisions in the database, read: a page newest first, what came since, or all."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Select, and_, exists, select, true, tuple_
+from sqlalchemy.engine import Row
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.audit.record import GrantSet, Record
+from app.audit.wanted import Wanted
+from app.db.session import Sessions
+from app.db.tables.base import table_of
+from app.db.tables.decisions import GrantSet as GrantSetRow
+from app.db.tables.decisions import LoggedDecision
+
+EXPORT_PAGE = 1_000
+_decisions = table_of(LoggedDecision)
+_grant_sets = table_of(GrantSetRow)
+
+
+class Mark(NamedTuple):
+    """A place in the log, at a decision: its time in microseconds since 1970, and its id."""
+
+    at: int
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """A decision with its id in the log."""
+
+    id: int
+    record: Record
+
+    @property
+    def mark(self) -> Mark:
+        """Its place."""
+        return Mark(self.record.at, self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Decisions, newest first, and whether there are more on either side."""
+
+    rows: Sequence[Logged]
+    more_newer: bool
+    more_older: bool
+
+
+async def page(
+    session: AsyncSession,
+    wanted: Wanted,
+    *,
+    size: int,
+    older_than: Mark | None = None,
+    newer_than: Mark | None = None,
+) -> Page:
+    """At most `size` decisions: the newest, or those right beside a mark."""
+    if newer_than is not None:
+        rows = await _fetch(session, wanted, size + 1, newer_than=newer_than)
+        more = len(rows) > size
+        del rows[size:]
+        rows.reverse()
+        others = await _any_older(session, wanted, rows[-1].mark if rows else Mark(newer_than.at, newer_than.id + 1))
+        return Page(rows, more_newer=more, more_older=others)
+    rows = await _fetch(session, wanted, size + 1, older_than=older_than)
+    more = len(rows) > size
+    del rows[size:]
+    if older_than is None:
+        return Page(rows, more_newer=False, more_older=more)
+    newer = _place > tuple_(*(rows[0].mark if rows else Mark(older_than.at, older_than.id - 1)))
+    others = bool((await session.execute(select(exists().where(_matching(wanted), newer)))).scalar())
+    return Page(rows, more_newer=others, more_older=more)
+
+
+async def following(session: AsyncSession, wanted: Wanted, *, after: int, size: int = 500) -> Sequence[Logged]:
+    """The decisions stored since the one with the id `after`, in the order in which they were stored."""
+    query = _query(wanted).where(_decisions.c.id > after).order_by(_decisions.c.id).limit(size)
+    return [_logged(row) for row in await session.execute(query)]
+
+
+async def newest_id(session: AsyncSession) -> int:
+    """The id of the decision that was stored last, 0 when there is none."""
+    newest = select(_decisions.c.id).order_by(_decisions.c.id.desc()).limit(1)
+    return (await session.execute(newest)).scalar() or 0
+
+
+async def everything(sessions: Sessions, wanted: Wanted) -> AsyncIterator[Sequence[Logged]]:
+    """All decisions, oldest first, some at a time, each time in a session of its own: a long read holds nothing up."""
+    mark = Mark(-(2**63), 0)
+    while True:
+        async with sessions() as session:
+            rows = await _fetch(session, wanted, EXPORT_PAGE, newer_than=mark)
+        if rows:
+            yield rows
+        if len(rows) < EXPORT_PAGE:
+            return
+        mark = rows[-1].mark
+
+
+_place = tuple_(_decisions.c.at, _decisions.c.id)
+_COLUMNS = (*(column for column in _decisions.c if column.name != "grant_set_id"), *_grant_sets.c["digest", "grants"])
+
+
+def _query(wanted: Wanted) -> Select[Any]:
+    joined = _decisions.outerjoin(_grant_sets, _decisions.c.grant_set_id == _grant_sets.c.id)
+    return select(*_COLUMNS).select_from(joined).where(_matching(wanted))
+
+
+async def _fetch(
+    session: AsyncSession,
+    wanted: Wanted,
+    size: int,
+    *,
+    older_than: Mark | None = None,
+    newer_than: Mark | None = None,
+) -> list[Logged]:
+    """From newest to oldest, or with `newer_than` from oldest to newest."""
+    query = _query(wanted).limit(size)
+    if newer_than is not None:
+        query = query.where(_place > tuple_(*newer_than)).order_by(_decisions.c.at, _decisions.c.id)
+    else:
+        query = query.order_by(_decisions.c.at.desc(), _decisions.c.id.desc())
+    if older_than is not None:
+        query = query.where(_place < tuple_(*older_than))
+    return [_logged(row) for row in await session.execute(query)]
+
+
+async def _any_older(session: AsyncSession, wanted: Wanted, mark: Mark) -> bool:
+    older = exists().where(_matching(wanted), _place < tuple_(*mark))
+    return bool((await session.execute(select(older))).scalar())
+
+
+def _matching(wanted: Wanted) -> ColumnElement[bool]:
+    exact = ("subject", "key_id", "resource", "action", "allowed", "revision", "request_id")
+    terms = [_decisions.c[name] == value for name in exact if (value := getattr(wanted, name)) is not None]
+    if wanted.since is not None:
+        terms.append(_decisions.c.at >= wanted.since)
+    if wanted.until is not None:
+        terms.append(_decisions.c.at < wanted.until)
+    return and_(true(), *terms)
+
+
+def _logged(row: Row[Any]) -> Logged:
+    values = dict(row._mapping)
+    row_id, digest, grants = values.pop("id"), values.pop("digest"), values.pop("grants")
+    values["missing"] = tuple(values["missing"].split())
+    return Logged(row_id, Record(**values, grants=None if grants is None else GrantSet(digest, grants)))

@@ -1,0 +1,163 @@
+"""The decision log over HTTP: a page of it, all of it as JSON Lines, and how it fares."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from litestar import Request, Response, route
+from litestar.datastructures import State
+from litestar.enums import HttpMethod
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import OpenAPIType, Operation, Parameter, Schema
+from litestar.response import Stream
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.audit.clean import clean
+from app.audit.log import DecisionLog, Health
+from app.audit.view import DecisionView, json_line, view
+from app.audit.wanted import FILTERS, BadFilter, Wanted, read
+from app.db import decisions as logged
+from app.db.decisions import Mark
+from app.http.marks import Beside, read_cursor, write_cursor
+from app.http.problems import InvalidBody, Problem
+
+PAGE_SIZE = 50
+INVALID = "The filters are invalid."
+_PATH = "/api/v1/decisions"
+_READ = [HttpMethod.GET, HttpMethod.HEAD]
+_CURSOR = "from `next` or `previous` of a page; the newest without it"
+_BAD = {400: ResponseSpec(InvalidBody, description="A filter cannot be read, or there is no such filter")}
+_Request = Request[Any, Any, State]
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionPage:
+    """Decisions, newest first; `next` leads to older ones."""
+
+    next: str | None
+    previous: str | None
+    results: list[DecisionView]
+
+
+class _Filtered(Operation):
+    """The operation with its filters, which are read by hand: one that is unknown or sent twice is refused."""
+
+    names: tuple[str, ...] = tuple(FILTERS)
+
+    def __post_init__(self) -> None:
+        described = {**FILTERS, "cursor": _CURSOR}
+        self.parameters = [
+            Parameter(name=name, param_in="query", schema=Schema(type=OpenAPIType.STRING), description=described[name])
+            for name in self.names
+        ]
+
+
+class _FilteredPage(_Filtered):
+    """As its base, with a cursor."""
+
+    names = (*FILTERS, "cursor")
+
+
+@route(
+    _PATH,
+    http_method=_READ,
+    summary="List decisions",
+    tags=["decisions"],
+    operation_class=_FilteredPage,
+    responses=_BAD,
+)
+async def list_decisions(request: _Request, session: AsyncSession) -> DecisionPage:
+    """What was decided, newest first. A decision is here within a second or so."""
+    given = _given(request)
+    cursor = given.pop("cursor", None)
+    wanted = _wanted(given)
+    query = urlencode(sorted(given.items()))
+    beside = None if cursor is None else read_cursor(cursor, query)
+    page = await logged.page(
+        session,
+        wanted,
+        size=PAGE_SIZE,
+        older_than=beside.mark if beside and beside.side == "older" else None,
+        newer_than=beside.mark if beside and beside.side == "newer" else None,
+    )
+    newest, oldest = _edges(page, beside)
+
+    def link(place: Beside) -> str:
+        return f"{_PATH}/?{query}{'&' if query else ''}cursor={write_cursor(place, query)}"
+
+    return DecisionPage(
+        next=link(Beside("older", oldest)) if page.more_older else None,
+        previous=link(Beside("newer", newest)) if page.more_newer else None,
+        results=[view(row.id, row.record) for row in page.rows],
+    )
+
+
+@route(
+    f"{_PATH}/export",
+    http_method=_READ,
+    summary="Export decisions",
+    tags=["decisions"],
+    operation_class=_Filtered,
+    media_type="application/jsonl",
+    responses={
+        **_BAD,
+        200: ResponseSpec(DecisionView, description="A decision on each line", media_type="application/jsonl"),
+    },
+)
+async def export_decisions(request: _Request, state: State) -> Stream:
+    """All decisions that fit, oldest first, as JSON Lines: those made until now."""
+    now = datetime.now(UTC)
+    given = _given(request)
+    wanted = _wanted({"until": now.isoformat().replace("+00:00", "Z"), **given}, now)
+
+    async def lines() -> AsyncIterator[bytes]:
+        async for rows in logged.everything(state.sessions, wanted):
+            yield b"".join(json_line(row.id, row.record) for row in rows)
+
+    headers = {"Content-Disposition": 'attachment; filename="decisions.jsonl"', "Cache-Control": "no-store"}
+    return Stream(lines(), media_type="application/jsonl", headers=headers)
+
+
+@route(f"{_PATH}/health", http_method=_READ, summary="How the decision log fares", tags=["decisions"])
+async def decision_log_health(state: State) -> Response[Health]:
+    """What became of the decisions of this process since it started."""
+    log: DecisionLog = state.decision_log
+    return Response(log.health, headers={"Cache-Control": "no-store"})
+
+
+ROUTES = [list_decisions, export_decisions, decision_log_health]
+
+
+def _given(request: _Request) -> dict[str, str]:
+    """The query. Raises Problem 400 for a name that stands there twice."""
+    given: dict[str, str] = {}
+    twice = []
+    for name, value in request.query_params.multi_items():
+        if name in given:
+            twice.append({"field": clean(name, 40), "message": "stands here twice"})
+        given[name] = value
+    if twice:
+        raise Problem(400, INVALID, twice)
+    return given
+
+
+def _wanted(given: dict[str, str], now: datetime | None = None) -> Wanted:
+    try:
+        return read(given, now or datetime.now(UTC))
+    except BadFilter as bad:
+        errors = [{"field": name, "message": message} for name, message in bad.errors.items()]
+        raise Problem(400, INVALID, errors) from None
+
+
+def _edges(page: logged.Page, beside: Beside | None) -> tuple[Mark, Mark]:
+    """The marks at both ends of a page; of an empty one, those around where it would have been."""
+    if page.rows:
+        return page.rows[0].mark, page.rows[-1].mark
+    at = beside.mark if beside else Mark(0, 0)
+    if beside and beside.side == "older":
+        return Mark(at.at, at.id - 1), at
+    return at, Mark(at.at, at.id + 1)
