@@ -13,6 +13,7 @@ main = group(
         "serve": ("app.cli.serve:serve_command", "Serve the API."),
         "token": ("app.cli.token:token_command", "Print a JWT that `authz dev` accepts."),
         "keys": ("app.cli.keys:keys_group", "List and revoke API keys."),
+        "decisions": ("app.cli.decisions:decisions_group", "Watch and export the decision log."),
         "db": ("app.cli.db:db_group", "Prepare the database."),
         "policy": ("app.cli.policy:policy_group", "Check, test and explain the policy."),
     },

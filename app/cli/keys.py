@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
@@ -13,12 +12,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from app.cli.database import with_sessions
 from app.cli.failure import explained, fail
-from app.settings import load_local
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
+    from app.db.session import Sessions
     from app.db.tables.keys import ApiKey
 
 _R = TypeVar("_R")
@@ -41,7 +41,7 @@ def list_command(before: int | None, limit: int, as_json: bool) -> None:
     """
     from app.db import api_keys
 
-    rows = asyncio.run(_with_session(lambda session: api_keys.list_all(session, before=before, limit=limit)))
+    rows = _with_session(lambda session: api_keys.list_all(session, before=before, limit=limit))
     if as_json:
         click.echo(json.dumps([_plain(row) for row in rows], indent=2))
         return
@@ -69,7 +69,7 @@ def revoke_command(key_id: int, as_json: bool) -> None:
         await session.commit()
         return row
 
-    row = asyncio.run(_with_session(revoke))
+    row = _with_session(revoke)
     if row is None:
         fail(f"there is no key {key_id}; `authz keys list` shows those that there are.")
     if as_json:
@@ -80,20 +80,12 @@ def revoke_command(key_id: int, as_json: bool) -> None:
         )
 
 
-async def _with_session(work: Callable[[AsyncSession], Awaitable[_R]]) -> _R:
-    from app.db.engine import open_engine
-    from app.db.migrate import at_head
-    from app.db.session import sessions_of
-
-    url = load_local().database_url
-    if not await at_head(url):
-        fail("the database is not prepared for this version: run `authz db upgrade`.")
-    engine = open_engine(url)
-    try:
-        async with sessions_of(engine)() as session:
+def _with_session(work: Callable[[AsyncSession], Awaitable[_R]]) -> _R:
+    async def run(sessions: Sessions) -> _R:
+        async with sessions() as session:
             return await work(session)
-    finally:
-        await engine.dispose()
+
+    return with_sessions(run)
 
 
 def _print(rows: Sequence[ApiKey]) -> None:

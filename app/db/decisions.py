@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, and_, exists, select, true, tuple_
+from sqlalchemy import ColumnElement, Select, and_, exists, func, null, select, true, tuple_
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -77,10 +78,17 @@ async def page(
     return Page(rows, more_newer=others, more_older=more)
 
 
-async def following(session: AsyncSession, wanted: Wanted, *, after: int, size: int = 500) -> Sequence[Logged]:
-    """The decisions stored since the one with the id `after`, in the order in which they were stored."""
+async def following(
+    session: AsyncSession, wanted: Wanted, *, after: int, size: int = 500
+) -> tuple[Sequence[Logged], int]:
+    """The decisions stored after the one with the id `after`, in that order, and the id to go on after."""
+    newest = await newest_id(session)
     query = _query(wanted).where(_decisions.c.id > after).order_by(_decisions.c.id).limit(size)
-    return [_logged(row) for row in await session.execute(query)]
+    rows = [_logged(row) for row in await session.execute(query)]
+    if len(rows) == size:
+        return rows, rows[-1].id
+    # Those that did not fit are not looked at again.
+    return rows, max(after, newest, *(row.id for row in rows[-1:]))
 
 
 async def newest_id(session: AsyncSession) -> int:
@@ -90,7 +98,12 @@ async def newest_id(session: AsyncSession) -> int:
 
 
 async def everything(sessions: Sessions, wanted: Wanted) -> AsyncIterator[Sequence[Logged]]:
-    """All decisions, oldest first, some at a time, each time in a session of its own: a long read holds nothing up."""
+    """All decisions made until now, oldest first, some at a time.
+
+    Each time in a session of its own, for a long read would hold up the database.
+    """
+    if wanted.until is None:
+        wanted = replace(wanted, until=time.time_ns() // 1000)
     mark = Mark(-(2**63), 0)
     while True:
         async with sessions() as session:
@@ -103,6 +116,8 @@ async def everything(sessions: Sessions, wanted: Wanted) -> AsyncIterator[Sequen
 
 
 _place = tuple_(_decisions.c.at, _decisions.c.id)
+# What can be filtered by, from the value that fits the fewest decisions to that which fits the most.
+_SELECTIVE = ("request_id", "key_id", "subject", "resource", "revision", "action", "allowed")
 _COLUMNS = (*(column for column in _decisions.c if column.name != "grant_set_id"), *_grant_sets.c["digest", "grants"])
 
 
@@ -136,8 +151,10 @@ async def _any_older(session: AsyncSession, wanted: Wanted, mark: Mark) -> bool:
 
 
 def _matching(wanted: Wanted) -> ColumnElement[bool]:
-    exact = ("subject", "key_id", "resource", "action", "allowed", "revision", "request_id")
-    terms = [_decisions.c[name] == value for name in exact if (value := getattr(wanted, name)) is not None]
+    given = [(_decisions.c[name], value) for name in _SELECTIVE if (value := getattr(wanted, name)) is not None]
+    # Of several, the first is looked up and the rest compared: a planner without statistics may walk half the log.
+    terms = [column == value for column, value in given[:1]]
+    terms += [func.coalesce(column, null()) == value for column, value in given[1:]]
     if wanted.since is not None:
         terms.append(_decisions.c.at >= wanted.since)
     if wanted.until is not None:

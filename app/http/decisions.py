@@ -110,9 +110,7 @@ async def list_decisions(request: _Request, session: AsyncSession) -> DecisionPa
 )
 async def export_decisions(request: _Request, state: State) -> Stream:
     """All decisions that fit, oldest first, as JSON Lines: those made until now."""
-    now = datetime.now(UTC)
-    given = _given(request)
-    wanted = _wanted({"until": now.isoformat().replace("+00:00", "Z"), **given}, now)
+    wanted = _wanted(_given(request))
 
     async def lines() -> AsyncIterator[bytes]:
         async for rows in logged.everything(state.sessions, wanted):
@@ -145,9 +143,9 @@ def _given(request: _Request) -> dict[str, str]:
     return given
 
 
-def _wanted(given: dict[str, str], now: datetime | None = None) -> Wanted:
+def _wanted(given: dict[str, str]) -> Wanted:
     try:
-        return read(given, now or datetime.now(UTC))
+        return read(given, datetime.now(UTC))
     except BadFilter as bad:
         errors = [{"field": name, "message": message} for name, message in bad.errors.items()]
         raise Problem(400, INVALID, errors) from None

@@ -1,0 +1,35 @@
+"""The database of a command that serves nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from app.cli.failure import fail
+from app.settings import load_local
+
+if TYPE_CHECKING:
+    from app.db.session import Sessions
+
+_R = TypeVar("_R")
+
+
+def with_sessions(work: Callable[[Sessions], Awaitable[_R]]) -> _R:
+    """What `work` returns, given sessions on the database of the settings. Fails when that is not prepared."""
+
+    async def run() -> _R:
+        from app.db.engine import open_engine
+        from app.db.migrate import at_head
+        from app.db.session import sessions_of
+
+        url = load_local().database_url
+        if not await at_head(url):
+            fail("the database is not prepared for this version: run `authz db upgrade`.")
+        engine = open_engine(url)
+        try:
+            return await work(sessions_of(engine))
+        finally:
+            await engine.dispose()
+
+    return asyncio.run(run())

@@ -1,0 +1,138 @@
+"""`authz decisions`: the decision log, for operators at the database."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from app.audit.wanted import FILTERS, BadFilter, Wanted, read
+from app.cli.database import with_sessions
+from app.cli.failure import explained
+from app.cli.terminal import Styled, show
+
+if TYPE_CHECKING:
+    from app.db.decisions import Logged
+    from app.db.session import Sessions
+
+_POLL_SECONDS = 0.5
+_Command = Callable[..., None]
+
+
+@click.group("decisions")
+def decisions_group() -> None:
+    """Watch and export the decision log: who asked for what, and what was decided.
+
+    Example: authz decisions tail --verdict deny --since 2h
+    """
+
+
+def _filters(command: _Command) -> _Command:
+    """An option for each filter."""
+    for name, said in reversed(tuple(FILTERS.items())):
+        option = click.option(f"--{name.replace('_', '-')}", name, metavar="TEXT", help=f"{said[0].upper()}{said[1:]}.")
+        command = option(command)
+    return command
+
+
+@decisions_group.command("tail")
+@click.option("--follow", "-f", is_flag=True, help="Go on with what is decided from now on, until Ctrl-C.")
+@click.option("--lines", "-n", default=20, show_default=True, type=click.IntRange(0, 10_000), help="How many to show.")
+@_filters
+@click.option("--json", "as_json", is_flag=True, help="For programs: a JSON object on each line.")
+@explained
+def tail_command(follow: bool, lines: int, as_json: bool, **given: str | None) -> None:
+    """Show the newest decisions, the newest last.
+
+    Examples: authz decisions tail --follow --verdict deny;
+    authz decisions tail --key-id 17 --since 7d --json
+    """
+    wanted = _wanted(given)
+
+    async def run(sessions: Sessions) -> None:
+        from app.db import decisions
+
+        async with sessions() as session:
+            last = await decisions.newest_id(session)
+            shown = await decisions.page(session, wanted, size=lines) if lines else None
+        rows: Sequence[Logged] = [row for row in reversed(shown.rows) if row.id <= last] if shown else []
+        _print(rows, as_json)
+        if not (rows or follow or as_json):
+            click.echo("No decisions fit." if any(given.values()) else "No decisions yet: none was asked for.")
+        while follow:
+            async with sessions() as session:
+                rows, last = await decisions.following(session, wanted, after=last)
+            _print(rows, as_json=True)
+            if not rows:
+                await asyncio.sleep(_POLL_SECONDS)
+
+    try:
+        with_sessions(run)
+    except KeyboardInterrupt:  # the way to end it
+        if not follow:
+            raise
+
+
+@decisions_group.command("export")
+@_filters
+@explained
+def export_command(**given: str | None) -> None:
+    """Print all decisions as JSON Lines, the oldest first.
+
+    Example: authz decisions export --since 7d --verdict deny > denials.jsonl
+    """
+    wanted = _wanted(given)
+
+    async def run(sessions: Sessions) -> None:
+        from app.db import decisions
+
+        async for rows in decisions.everything(sessions, wanted):
+            _print(rows, as_json=True)
+
+    with_sessions(run)
+
+
+def _print(rows: Sequence[Logged], as_json: bool) -> None:
+    if as_json:
+        from app.audit.view import json_line
+
+        sys.stdout.buffer.write(b"".join(json_line(row.id, row.record) for row in rows))
+        sys.stdout.buffer.flush()
+    else:
+        show(_line(row) for row in rows)
+
+
+def _line(row: Logged) -> list[str | Styled]:
+    """Time, verdict, who, what, and why not."""
+    record = row.record
+    verdict: Styled = ("allow", "green") if record.allowed else ("deny ", "bold red")
+    moment = record.time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+    who = record.subject or record.method or "unknown"
+    if record.key_id is not None:
+        who = f"{who} key:{record.key_id}"
+    parts: list[str | Styled] = [
+        f"{moment}  ",
+        verdict,
+        f"  {who:<24}  {record.action} {record.resource or '(no route)'}",
+    ]
+    if record.missing:
+        parts.append((f"  lacks {' '.join(record.missing)}", "yellow"))
+    elif record.rule_place is not None:
+        parts.append((f"  {record.rule_place}", "dim"))
+    if not record.allowed and not record.missing:
+        parts.append((f"  {record.reason}", "yellow"))
+    parts.append((f"  {record.request_id}", "dim"))
+    return parts
+
+
+def _wanted(given: dict[str, Any]) -> Wanted:
+    """The filters. Raises UsageError."""
+    try:
+        return read({name: text for name, text in given.items() if text is not None}, datetime.now(UTC))
+    except BadFilter as bad:
+        told = "; ".join(f"--{name.replace('_', '-')} {message}" for name, message in bad.errors.items())
+        raise click.UsageError(told) from None

@@ -1,0 +1,214 @@
+"""What the decision log costs: fills a database with decisions and times each filter over them.
+
+    python scripts/bench/decision_log.py                   # 1,000,000 decisions in SQLite, a few minutes
+    python scripts/bench/decision_log.py --rows 50000
+    python scripts/bench/decision_log.py --keep /tmp/log.db    # and keep the file; an existing one is not filled again
+
+A page is asked for as the API does, with a cursor at a random place, for a value that callers had.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median, quantiles
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from app.asgi import route_table
+from app.audit.log import BATCH
+from app.audit.record import Record, Unverified, record_of
+from app.audit.wanted import Wanted
+from app.db.decision_writer import DecisionWriter
+from app.db.decisions import Mark, newest_id, page
+from app.db.engine import open_engine
+from app.db.migrate import upgrade
+from app.db.session import Sessions, sessions_of
+from app.identity.principal import ANONYMOUS, Principal, program, user
+from app.policy.live import build
+from app.policy.load import load
+
+DAYS = 30
+PEOPLE = 2_000
+KEYS = 500
+PAGE = 50
+_PERMISSIONS = ("catalog:read", "catalog:write", "holdings:read", "holdings:write", "policies:read")
+_BASE = int(datetime(2026, 11, 1, tzinfo=UTC).timestamp() * 1e9)
+
+
+class World:
+    """Callers with what they ask for, decided by the shipped policy under ten revisions."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        table = route_table()
+        self.snapshot = build(load(Path(__file__).parents[2] / "policies"), table)
+        self.routes = sorted((route.template, route.method) for route in table.routes)
+        self.people = [self._person(number) for number in range(PEOPLE)]
+        self.keys = [self._key(number) for number in range(1, KEYS + 1)]
+        self.revisions = [f"{number:016x}" for number in range(10)]
+
+    def _grants(self) -> list[str]:
+        return self.random.sample(_PERMISSIONS, self.random.randint(0, 3))
+
+    def _person(self, number: int) -> Principal:
+        return user(f"user_{number:06}", self._grants(), {"jti": f"token-{number}"})
+
+    def _key(self, number: int) -> Principal:
+        return program(f"user_{number:06}", number, self.random.choice(["live", "test"]), self._grants())
+
+    def record(self, number: int, rows: int) -> Record:
+        """The decision with this number of so many."""
+        chance = self.random.random()
+        principal = (
+            self.random.choice(self.keys)
+            if chance < 0.6
+            else self.random.choice(self.people)
+            if chance < 0.95
+            else ANONYMOUS
+        )
+        resource, action = self.random.choice(self.routes)
+        decision = self.snapshot.decide(principal.held, resource, action)
+        record = record_of(
+            at=_BASE + number * (DAYS * 86_400 * 10**9 // rows),
+            latency=self.random.randint(20_000, 900_000),
+            request_id=f"{self.random.getrandbits(96):024x}",
+            door="app",
+            resource=resource,
+            action=action,
+            principal=principal if chance < 0.99 else None,
+            outcome=decision if chance < 0.99 else Unverified("Token has expired.", self.snapshot.revision),
+        )
+        revision = self.revisions[number * len(self.revisions) // rows]
+        return Record(**{name: getattr(record, name) for name in Record.__slots__} | {"revision": revision})
+
+
+async def fill(sessions: Sessions, world: World, rows: int) -> float:
+    """Write the decisions in batches as the log does, and return the seconds that writing took."""
+    writer = DecisionWriter(sessions)
+    wrote = 0.0
+    for start in range(0, rows, BATCH):
+        batch = [world.record(number, rows) for number in range(start, min(start + BATCH, rows))]
+        started = time.perf_counter()
+        await writer.write(batch)
+        wrote += time.perf_counter() - started
+        if (start + BATCH) % 100_000 < BATCH:
+            print(f"{start + len(batch):,} of {rows:,} rows", file=sys.stderr)
+    return wrote
+
+
+def asked(world: World, rows: int) -> dict[str, Callable[[], Wanted]]:
+    """What each filter is asked for."""
+    draw = world.random
+    span = DAYS * 86_400 * 10**6
+    base = _BASE // 1000
+
+    def hour() -> Wanted:
+        since = base + draw.randrange(span)
+        return Wanted(since=since, until=since + 3_600 * 10**6)
+
+    return {
+        "none": Wanted,
+        "subject": lambda: Wanted(subject=draw.choice(world.people).subject),
+        "key_id": lambda: Wanted(key_id=draw.choice(world.keys).key_id),
+        "route": lambda: Wanted(resource=draw.choice(world.routes)[0]),
+        "action": lambda: Wanted(action=draw.choice(world.routes)[1]),
+        "verdict": lambda: Wanted(allowed=draw.random() < 0.5),
+        "revision": lambda: Wanted(revision=draw.choice(world.revisions)),
+        "since, until": hour,
+        "unknown subject": lambda: Wanted(subject=f"nobody_{draw.randrange(rows)}"),
+        "subject, verdict": lambda: Wanted(subject=draw.choice(world.people).subject, allowed=draw.random() < 0.5),
+        "route, verdict, day": lambda: Wanted(
+            resource=draw.choice(world.routes)[0],
+            allowed=draw.random() < 0.5,
+            since=(since := base + draw.randrange(span)),
+            until=since + 86_400 * 10**6,
+        ),
+        "revision, verdict": lambda: Wanted(revision=draw.choice(world.revisions), allowed=draw.random() < 0.5),
+    }
+
+
+async def timed(sessions: Sessions, asks: Sequence[tuple[Wanted, Mark | None]]) -> list[float]:
+    """Milliseconds for each page, its session included."""
+    took = []
+    for wanted, mark in asks:
+        started = time.perf_counter()
+        async with sessions() as session:
+            await page(session, wanted, size=PAGE, older_than=mark)
+        took.append((time.perf_counter() - started) * 1000)
+    return took
+
+
+async def run(options: argparse.Namespace, file: Path) -> dict[str, object]:
+    world = World(options.seed)
+    url = f"sqlite:///{file}"
+    await upgrade(url)
+    engine = open_engine(url)
+    sessions = sessions_of(engine)
+    async with sessions() as session:
+        there = await newest_id(session)
+    wrote = 0.0 if there else await fill(sessions, world, options.rows)
+    rows = there or options.rows
+    span = DAYS * 86_400 * 10**6
+    results = {}
+    for name, ask in asked(world, rows).items():
+        marks = [
+            None if number % 2 else Mark(_BASE // 1000 + world.random.randrange(span), 0)
+            for number in range(options.asks)
+        ]
+        took = await timed(sessions, [(ask(), mark) for mark in marks])
+        results[name] = {"p50": median(took), "p95": quantiles(took, n=20)[-1], "max": max(took)}
+    results["request_id"] = await _by_request_id(sessions, world, options.asks)
+    await engine.dispose()
+    size = sum(part.stat().st_size for part in file.parent.glob(f"{file.name}*"))
+    return {"rows": rows, "megabytes": round(size / 1e6), "write_seconds": round(wrote, 1), "milliseconds": results}
+
+
+async def _by_request_id(sessions: Sessions, world: World, asks: int) -> dict[str, float]:
+    ids = []
+    for _ in range(asks):
+        mark = Mark(_BASE // 1000 + world.random.randrange(DAYS * 86_400 * 10**6), 0)
+        async with sessions() as session:
+            found = await page(session, Wanted(), size=1, older_than=mark)
+        ids += [row.record.request_id for row in found.rows]
+    took = await timed(sessions, [(Wanted(request_id=request_id), None) for request_id in ids])
+    return {"p50": median(took), "p95": quantiles(took, n=20)[-1], "max": max(took)}
+
+
+_Run = Callable[[argparse.Namespace, Path], Awaitable[dict[str, object]]]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=1_000_000, help="decisions to write (default 1,000,000)")
+    parser.add_argument("--asks", type=int, default=200, help="pages for each filter (default 200)")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--keep", type=Path, help="the database file, kept")
+    parser.add_argument("--limit", type=float, default=50.0, help="the p95 in milliseconds to stay below (default 50)")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as directory:
+        told = asyncio.run(run(options, options.keep or Path(directory) / "log.db"))
+    if options.json:
+        print(json.dumps(told, indent=2))
+    else:
+        print(f"{told['rows']:,} decisions, {told['megabytes']:,} MB, written in {told['write_seconds']} s\n")
+        print(f"{'filter':<20} {'p50':>8} {'p95':>8} {'max':>8}  ms")
+    slow = 0
+    for name, found in told["milliseconds"].items():  # type: ignore[attr-defined]  # as `run` made it
+        slow += found["p95"] > options.limit
+        if not options.json:
+            print(f"{name:<20} {found['p50']:>8.2f} {found['p95']:>8.2f} {found['max']:>8.2f}")
+    return 1 if slow else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
