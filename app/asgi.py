@@ -117,7 +117,7 @@ def create_app(settings: Settings, extra: Sequence[ControllerRouterHandler] = ()
         }
     )
     proof = Proof([secret.get_secret_value() for secret in settings.gateway_secrets], settings.gateway_networks)
-    gateways = ForwardAuth(live, authenticator, refusals, proof)
+    gateways = ForwardAuth(live, authenticator, refusals, proof, decision_log)
     return with_request_id(with_gateways(app, gateways), settings.access_log)
 
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from time import perf_counter_ns
 from urllib.parse import quote, unquote
 
 import structlog
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from app.audit.log import DecisionLog
+from app.audit.record import Unverified
 from app.gateway.profiles import PROFILES, NotPlain, Original, Profile
 from app.gateway.proof import Proof
 from app.http.refusal import Refusal, Refusals, refusal
@@ -23,6 +26,7 @@ from app.identity.errors import CannotVerify, Fault, Unauthenticated
 from app.identity.principal import Principal
 from app.policy.condition import NO_CONTEXT, Context
 from app.policy.context import LazyContext, subject_of
+from app.policy.decision import Decision
 from app.policy.live import LivePolicy
 from app.policy.snapshot import Snapshot
 from app.policy.target import params_of
@@ -43,11 +47,14 @@ _log = structlog.stdlib.get_logger("gateway")
 class ForwardAuth:
     """The doors `/gateway/<profile>`, the PEPs of other programs."""
 
-    def __init__(self, live: LivePolicy, authenticator: Authenticator, refusals: Refusals, proof: Proof) -> None:
+    def __init__(
+        self, live: LivePolicy, authenticator: Authenticator, refusals: Refusals, proof: Proof, log: DecisionLog
+    ) -> None:
         self._live = live
         self._authenticator = authenticator
         self._refusals = refusals
         self._proof = proof
+        self._decisions = log
         self._identities: dict[tuple[str, Principal], tuple[tuple[bytes, bytes], ...]] = {}
         self._warned_at = -_WARN_SECONDS
 
@@ -66,6 +73,7 @@ class ForwardAuth:
         await answer.send(scope, receive, send)
 
     async def _answer(self, scope: Scope, profile: Profile | None, rest: bytes) -> Refusal:
+        started = perf_counter_ns()
         client = scope.get("client")
         if not self._proof.believes(scope["headers"], client[0] if client else None):
             self._warn(client[0] if client else None)
@@ -78,30 +86,34 @@ class ForwardAuth:
             rest += b"?" + scope["query_string"]
         try:
             original = profile.read(scope["headers"], scope["method"].encode(), rest)
-            principal = await self._authenticator.authenticate(scope["headers"])
         except NotPlain as fault:
             return refusal(403, str(fault))
-        except Unauthenticated as failed:
-            return self._refusals.unauthenticated[failed.fault]
-        except CannotVerify as failed:
-            return refusal(403, failed.detail, (b"retry-after", str(failed.retry_after).encode()))
-        scope["user"] = principal
         scope.setdefault("state", {})["asked"] = f"{original.method} {_resource(original)}"
-        return self._decide(original, principal)
-
-    def _decide(self, original: Original, principal: Principal) -> Refusal:
         snapshot = self._live.active
         template = snapshot.table.resolve(original.path, original.service)
-        missing: tuple[str, ...] = ()
-        if template is not None:
-            context = _context(original, principal, snapshot, template) if snapshot.has_conditions else NO_CONTEXT
-            decision = snapshot.decide(principal.held, template, original.method, context)
-            if decision:
-                return Refusal(200, self._identity(principal, snapshot), b"")
-            missing = decision.missing
+
+        def note(principal: Principal | None, outcome: Decision | Unverified) -> None:
+            # A path on no table is not kept: a caller can name any number of them.
+            self._decisions.note(profile.name, template or "", original.method, principal, outcome, started=started)
+
+        try:
+            principal = await self._authenticator.authenticate(scope["headers"])
+        except Unauthenticated as failed:
+            note(None, Unverified(failed.fault.value, snapshot.revision))
+            return self._refusals.unauthenticated[failed.fault]
+        except CannotVerify as failed:
+            note(None, Unverified(failed.detail, snapshot.revision))
+            return refusal(403, failed.detail, (b"retry-after", str(failed.retry_after).encode()))
+        scope["user"] = principal
+        context = _context(original, principal, snapshot, template) if snapshot.has_conditions else NO_CONTEXT
+        # A template that is on no table has no rule, so nobody may.
+        decision = snapshot.decide(principal.held, template or "", original.method, context)
+        note(principal, decision)
+        if decision:
+            return Refusal(200, self._identity(principal, snapshot), b"")
         if principal.method == "anonymous":
             return self._refusals.unauthenticated[Fault.NOT_PROVIDED]
-        return self._refusals.forbidden(missing)
+        return self._refusals.forbidden(decision.missing)
 
     def _identity(self, principal: Principal, snapshot: Snapshot) -> tuple[tuple[bytes, bytes], ...]:
         """The headers that tell the upstream who is calling."""
@@ -149,13 +161,13 @@ def _identity(principal: Principal, snapshot: Snapshot) -> tuple[tuple[bytes, by
     )
 
 
-def _context(original: Original, principal: Principal, snapshot: Snapshot, template: str) -> Context:
+def _context(original: Original, principal: Principal, snapshot: Snapshot, template: str | None) -> Context:
     return LazyContext(
         subject=lambda: subject_of(principal, snapshot.effective(principal.held)),
-        resource=lambda: {"type": "route", "id": template, "properties": {}},
+        resource=lambda: {"type": "route", "id": template or "", "properties": {}},
         action=lambda: {"name": original.method, "properties": {}},
         request=lambda: _request(original),
-        params=lambda: _params(original, template),
+        params=lambda: _params(original, template or ""),
     )
 
 

@@ -72,5 +72,5 @@ def _note(scope: Scope, status: int, milliseconds: float) -> None:
         milliseconds=round(milliseconds, 2),
         subject=getattr(principal, "subject", None) or None,
         key_id=getattr(principal, "key_id", None),
-        **({"asked": _SECRET.sub("[secret]", asked)} if (asked := scope.get("state", {}).get("asked")) else {}),
+        **({"asked": without_secrets(asked)} if (asked := scope.get("state", {}).get("asked")) else {}),
     )
