@@ -12,6 +12,7 @@ policy_group = group(
         "check": ("app.cli.policy_check:check_command", "Say what is wrong with a policy, and where."),
         "test": ("app.cli.policy_test:test_command", "Run the cases in tests/*.yaml."),
         "explain": ("app.cli.policy_explain:explain_command", "Say which row allows or denies something, and why."),
+        "diff": ("app.cli.policy_diff:diff_command", "Say who gains and who loses access by a change."),
         "routes": ("app.cli.policy_routes:routes_command", "Show what each endpoint needs."),
     },
 )

@@ -59,6 +59,11 @@ def excludes(held: Iterable[str], fact: str) -> bool:
     return False
 
 
+def method_of(grant: str) -> str:
+    """The kind of caller that alone can state this grant; empty for one that any kind can."""
+    return _kind(grant)[1]
+
+
 def _kind(grant: str) -> tuple[str, str]:
     family = grant.partition(":")[0]
     return family, _METHODS.get(grant) or _FAMILY_METHODS.get(family, "")

@@ -83,7 +83,7 @@ def test_the_matrix_names_what_opens_each_endpoint() -> None:
     assert json.loads(authz("policy", "routes", "--json").stdout)
 
 
-COMMANDS = """dev, serve, token, policy, policy check, policy test, policy explain, policy routes,
+COMMANDS = """dev, serve, token, policy, policy check, policy test, policy explain, policy diff, policy routes,
 keys, keys list, keys revoke, db, db upgrade"""
 
 

@@ -26,7 +26,6 @@ FACTS = ("auth:jwt", "auth:api_key", "env:test", "user:u1", "user:u2", "key:7")
 ROLES = ("role:one", "role:two", "role:three")
 METHODS = ("GET", "POST", "DELETE")
 VERBS = ("read", "write")
-CONDITION = "context.on == true"
 
 
 @dataclass(frozen=True)
@@ -38,10 +37,15 @@ class Row:
     actions: tuple[str, ...]
     effect: str
     conditional: bool
+    reads: str = "on"
+
+    @property
+    def condition(self) -> str:
+        return f"context.{self.reads} == true" if self.conditional else ""
 
     def __str__(self) -> str:
         cells = f"p, {' '.join(sorted(self.needs))}, {self.resource}, {'|'.join(self.actions)}, {self.effect}"
-        return cells + (f', "{CONDITION}"' if self.conditional else "")
+        return cells + (f', "{self.condition}"' if self.conditional else "")
 
 
 @dataclass
@@ -67,20 +71,35 @@ class Case:
 
 def oracle(world: World, case: Case) -> bool:
     """The verdict over sets, from the description of the language."""
-    held = {*case.held, "anyone"}
+    return judge(rows_about(world, case.resource, case.action), closed(world, case.held), case.context)
+
+
+def closed(world: World, stated: frozenset[str]) -> frozenset[str]:
+    """All that somebody holds who states these grants."""
+    held = {*stated, "anyone"}
     while grown := {grant for member, grant in world.memberships if member in held} - held:
         held |= grown
+    return frozenset(held)
+
+
+def rows_about(world: World, resource: str, action: str) -> list[Row]:
+    """The rows that speak of an action on a resource; none of a route that is not there."""
+    if resource.startswith("/") and action not in world.templates.get(resource, ()):
+        return []
+    return [row for row in world.rows if action in row.actions and _names(row.resource, resource)]
+
+
+def judge(rows: list[Row], held: frozenset[str], context: Mapping[str, object]) -> bool:
+    """The verdict of these rows: a deny beats every allow, and a condition that cannot be told opens nothing."""
     allowed = False
-    for row in world.rows:
-        if not (row.needs <= held and case.action in row.actions and _names(row.resource, case.resource)):
+    for row in rows:
+        if not row.needs <= held:
             continue
-        met = case.context.get("on") if row.conditional else True
+        met = context.get(row.reads) if row.conditional else True
         if row.effect == "deny" and (met is None or met):
             return False
         if row.effect == "allow" and met is True:
             allowed = True
-    if case.resource.startswith("/") and case.action not in world.templates.get(case.resource, ()):
-        return False
     return allowed
 
 
@@ -122,8 +141,13 @@ def make(seeded: random.Random) -> World:
         grant = seeded.choice([*(PERMISSIONS[2:] if member in PERMISSIONS else PERMISSIONS), *later])
         links.append((member, grant))
     links = [(member, grant) for member, grant in links if not (member in PERMISSIONS and grant in ROLES)]
-    world = World(made, links, templates, things)
-    text = "".join(f"{row}\n" for row in made) + "".join(f"g, {member}, {grant}\n" for member, grant in links)
+    return written(World(made, links, templates, things))
+
+
+def written(world: World) -> World:
+    """The world with its files."""
+    links = "".join(f"g, {member}, {grant}\n" for member, grant in world.memberships)
+    text = "".join(f"{row}\n" for row in world.rows) + links
     names = "".join(f'["{name}"]\ntitle = "t"\ngrants = "g"\n' for name in PERMISSIONS)
     world.files = {
         "model.conf": f"{TEXT}# end\n".encode(),

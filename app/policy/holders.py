@@ -1,0 +1,86 @@
+"""Who holds a grant: the stated grants that lead to it, and which of those one caller can state together."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+
+from app.identity.principal import ANYONE
+from app.policy.grants import method_of
+from app.policy.load import Policy
+from app.policy.roles import close
+from app.policy.rule import Membership
+
+# How a caller can come by one of several grants, by the kind of caller: the families of facts that it may use.
+# Of each family a caller has one fact at most, but for `auth:…`, which goes with the kind. None: by a permission.
+Ways = Mapping[str, frozenset[str]] | None
+
+
+class Holders:
+    """How grants come to be held under one policy. A role is never stated: it is held through `g` rows alone."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._into: dict[str, list[Membership]] = {}
+        self._from: dict[str, list[Membership]] = {}
+        for row in policy.memberships:
+            self._into.setdefault(row.grant, []).append(row)
+            self._from.setdefault(row.member, []).append(row)
+        self._sources: dict[str, frozenset[str]] = {}
+        self.everyones = close((ANYONE,), policy.roles)
+        self.links = frozenset((row.member, row.grant) for row in policy.memberships)
+
+    def sources(self, grant: str) -> frozenset[str]:
+        """The grants that a caller can state to hold this one, itself among them unless it is a role."""
+        known = self._sources.get(grant)
+        if known is None:
+            found = {grant}
+            todo = [grant]
+            while todo:
+                new = {row.member for row in self._into.get(todo.pop(), ())} - found
+                found |= new
+                todo += new
+            known = self._sources[grant] = frozenset(word for word in found if not word.startswith("role:"))
+        return known
+
+    def way(self, stated: Iterable[str], grant: str) -> tuple[Membership, ...]:
+        """The fewest `g` rows that lead from one of the stated grants to this one."""
+        came_by: dict[str, Membership] = {}
+        start = frozenset(stated)
+        queue = deque(sorted(start))
+        while queue and grant not in came_by and grant not in start:
+            for row in self._from.get(queue.popleft(), ()):
+                if row.grant not in start and row.grant not in came_by:
+                    came_by[row.grant] = row
+                    queue.append(row.grant)
+        rows: list[Membership] = []
+        while grant in came_by:
+            rows.append(came_by[grant])
+            grant = rows[-1].member
+        return tuple(reversed(rows))
+
+
+def ways(grants: Iterable[str]) -> Ways:
+    """How a caller can come by one of these grants."""
+    found: dict[str, set[str]] = {}
+    for grant in grants:
+        method = method_of(grant)
+        if not method:
+            return None
+        found.setdefault(method, set()).add(grant.partition(":")[0])
+    return {method: frozenset(families) for method, families in found.items()}
+
+
+def together(each: Iterable[Ways]) -> bool:
+    """Whether one caller can come by all of these, which have no grant in common."""
+    bound = [by_method for by_method in each if by_method is not None]
+    if len(bound) < 2:
+        return True
+    methods = set(bound[0]).intersection(*bound[1:])
+    return any(_assignable([by[method] for by in bound if "auth" not in by[method]], frozenset()) for method in methods)
+
+
+def _assignable(choices: list[frozenset[str]], used: frozenset[str]) -> bool:
+    """Whether each can have a family of its own."""
+    if not choices:
+        return True
+    return any(_assignable(choices[1:], used | {family}) for family in choices[0] - used)

@@ -1,0 +1,308 @@
+"""What a change of policy means: who gains and who loses which access, whatever the rows look like.
+
+For each action on each resource the callers whose verdict differs are worked out from the rows, not sampled: sets of
+grants that a caller can state, with roles followed on both sides. A condition is opaque: one that came, went or was
+altered in a word may widen access, and is reported so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Literal
+
+from app.policy.expand import Key
+from app.policy.holders import Holders
+from app.policy.routes import METHODS
+from app.policy.rule import Membership, Rule
+from app.policy.snapshot import Snapshot
+from app.policy.terms import Atoms, Meaning, Terms, TooWide, When, meanings, minimal
+
+MAX_STEPS = 3_000_000  # of comparing one thing, a second or so
+MAX_ALL_STEPS = 20_000_000
+MAX_NEAT = 1_000  # regions of one thing; of more, those that lie within others are reported too
+MAX_NAMED = 4  # grants that are alternatives whose `g` rows are named
+
+Side = Literal["old", "new"]
+Kind = Literal["gain", "loss"]
+_Region = tuple[int, tuple[int, ...]]
+_Rules = tuple[Mapping[Meaning, Rule], Mapping[Meaning, Rule]]  # of the old policy and of the new
+
+
+@dataclass(frozen=True, slots=True)
+class Combination:
+    """Grants of which a caller states at least one of each group, and how conditions come out.
+
+    `met` are those that are met, `not_unmet` those that are met or cannot be told.
+    """
+
+    holds: tuple[tuple[str, ...], ...] = ()
+    met: tuple[When, ...] = ()
+    not_unmet: tuple[When, ...] = ()
+
+    def covers(self, stated: frozenset[str], outcomes: Mapping[When, bool | None]) -> bool:
+        """Whether it is so for these grants and outcomes of conditions, None for one that cannot be told."""
+        return (
+            all(not stated.isdisjoint(group) for group in self.holds)
+            and all(outcomes[when] is True for when in self.met)
+            and all(outcomes[when] is not False for when in self.not_unmet)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """A row that has a part in a change, and the policy that it is of."""
+
+    side: Side
+    row: Rule | Membership
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Access gained or lost: to whoever `who` covers, and none of `unless`."""
+
+    kind: Kind
+    resource: str
+    actions: tuple[str, ...]
+    who: Combination
+    unless: tuple[Combination, ...]
+    behind: tuple[Behind, ...]
+
+    @property
+    def may(self) -> bool:
+        """Whether it depends on conditions."""
+        return any(combination.met or combination.not_unmet for combination in (self.who, *self.unless))
+
+    def covers(self, stated: frozenset[str], outcomes: Mapping[When, bool | None]) -> bool:
+        """Whether it is a change for a caller that states these grants."""
+        return self.who.covers(stated, outcomes) and not any(other.covers(stated, outcomes) for other in self.unless)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """All changes of access, gains first. `unknown` are the things whose rules have too many combinations."""
+
+    changes: tuple[Change, ...]
+    unknown: tuple[Key, ...] = ()
+
+    @property
+    def widens(self) -> bool:
+        """Whether anybody gains anything, as far as is known."""
+        return bool(self.unknown) or any(change.kind == "gain" for change in self.changes)
+
+
+def compare(old: Snapshot, new: Snapshot) -> Difference:
+    """The difference in meaning between two policies."""
+    return _Comparison(old, new).difference()
+
+
+class _Comparison:
+    def __init__(self, old: Snapshot, new: Snapshot) -> None:
+        self._snapshots = (old, new)
+        self._holders = (Holders(old.policy), Holders(new.policy))
+        self._parts = self._holders[0].links != self._holders[1].links
+        self._cells: dict[tuple[frozenset[Meaning], ...], _Cell | None] = {}
+        self._same_sources: dict[str, bool] = {}
+        self._steps = MAX_ALL_STEPS
+
+    def difference(self) -> Difference:
+        old, new = self._snapshots
+        found: dict[Key, list[Change]] = {}
+        unknown: list[Key] = []
+        for key in sorted({*old.index, *new.index}):
+            rules = (
+                meanings(old.rules_for(*key), "old", self._parts),
+                meanings(new.rules_for(*key), "new", self._parts),
+            )
+            if rules[0].keys() == rules[1].keys() and not (self._parts and self._are_parted(rules[0])):
+                continue
+            try:
+                cell = self._cell(rules)
+            except TooWide:
+                unknown.append(key)
+                continue
+            found[key] = [self._change(cell, kind, region, key, rules) for kind, region in cell.regions]
+        return Difference(tuple(_ordered(found)), tuple(unknown))
+
+    def _cell(self, rules: _Rules) -> _Cell:
+        """What changes for things with rules of these meanings. Raises TooWide."""
+        alike = (frozenset(rules[0]), frozenset(rules[1]))
+        if alike not in self._cells:
+            try:
+                cell = _Cell(rules, self._holders, min(MAX_STEPS, self._steps))
+                self._steps -= cell.steps
+                self._cells[alike] = cell
+            except TooWide:
+                self._cells[alike] = None
+        known = self._cells[alike]
+        if known is None:
+            raise TooWide
+        return known
+
+    def _are_parted(self, meanings: Iterable[Meaning]) -> bool:
+        """Whether roles lead to what some meanings need otherwise than before."""
+        return not all(map(self._has_same_sources, {need for meaning in meanings for need in meaning.needs}))
+
+    def _has_same_sources(self, need: str) -> bool:
+        same = self._same_sources.get(need)
+        if same is None:
+            old, new = self._holders
+            same = old.sources(need) == new.sources(need)
+            self._same_sources[need] = same
+        return same
+
+    def _change(
+        self,
+        cell: _Cell,
+        kind: Kind,
+        region: _Region,
+        key: Key,
+        rules: _Rules,
+    ) -> Change:
+        who, unless = region
+        behind = tuple(self._behind(cell, kind, region, rules))
+        return Change(kind, key[0], (key[1],), cell.combination(who), tuple(map(cell.combination, unless)), behind)
+
+    def _behind(
+        self,
+        cell: _Cell,
+        kind: Kind,
+        region: _Region,
+        rules: _Rules,
+    ) -> Iterator[Behind]:
+        """The rows that make a change: those of one policy alone, or, where a role did it, those that it leads to."""
+        who, unless = region
+        was, now = (0, 1) if kind == "gain" else (1, 0)
+        causes = [(now, meaning) for meaning in cell.within(now, who, "allow")]
+        causes += [(was, meaning) for meaning in cell.within(was, who, "deny")]
+        causes += [(was, meaning) for meaning in cell.beyond(was, who, unless, "allow") if meaning not in rules[now]]
+        causes += [(now, meaning) for meaning in cell.beyond(now, who, unless, "deny") if meaning not in rules[was]]
+        stated = [grant for group in cell.atoms.held(who) for grant in group[:MAX_NAMED]]
+        found = [
+            Behind(_SIDES[side], rules[side][meaning]) for side, meaning in causes if meaning not in rules[1 - side]
+        ]
+        links = [
+            Behind(_SIDES[side], row)
+            for side, meaning in causes
+            for need in sorted(meaning.needs)
+            for grant in stated
+            for row in self._holders[side].way((grant,), need)
+        ]
+        news = [link for link in links if not self._is_shared(link)]
+        if not found:
+            # The rows are the same, and roles lead to them otherwise than before.
+            found = [Behind(_SIDES[side], rules[side][meaning]) for side, meaning in causes]
+        yield from dict.fromkeys([*found, *news])
+
+    def _is_shared(self, link: Behind) -> bool:
+        row = link.row
+        return isinstance(row, Membership) and all((row.member, row.grant) in side.links for side in self._holders)
+
+
+_SIDES: tuple[Side, Side] = ("old", "new")
+
+
+class _Cell:
+    """What changes for a thing, or for all things with rules of the same meanings."""
+
+    def __init__(
+        self,
+        rules: _Rules,
+        holders: tuple[Holders, Holders],
+        max_steps: int,
+    ) -> None:
+        self.steps = 0
+        self._max_steps = max_steps
+        self.atoms = Atoms(tuple(zip(rules, holders, strict=True)))
+        self._terms = (self.atoms.terms(0), self.atoms.terms(1))
+        self.regions: list[tuple[Kind, _Region]] = [
+            *(("gain", region) for region in self._opened(*self._terms)),
+            *(("loss", region) for region in self._opened(*reversed(self._terms))),
+        ]
+
+    def combination(self, mask: int) -> Combination:
+        """What a mask stands for."""
+        conditions = list(self.atoms.conditions(mask))
+        return Combination(
+            tuple(self.atoms.held(mask)),
+            tuple(when for when, met in conditions if met),
+            tuple(when for when, met in conditions if not met),
+        )
+
+    def within(self, side: int, who: int, effect: str) -> Iterator[Meaning]:
+        """The meanings of one policy that apply to all of a region."""
+        for mask, found in self._of(side, effect):
+            if mask & who == mask:
+                yield from found
+
+    def beyond(self, side: int, who: int, unless: tuple[int, ...], effect: str) -> Iterator[Meaning]:
+        """The meanings of one policy that bound a region."""
+        for mask, found in self._of(side, effect):
+            if mask & ~who in unless and (mask & who or not who):
+                yield from found
+
+    def _of(self, side: int, effect: str) -> Iterable[tuple[int, list[Meaning]]]:
+        terms = self._terms[side]
+        return (terms.allows if effect == "allow" else terms.denies).items()
+
+    def _opened(self, was: Terms, now: Terms) -> list[_Region]:
+        """Regions whose union is exactly what `now` allows and `was` did not. Raises TooWide.
+
+        Allowed now: a term of an allow, and no term of a deny. Not allowed then: no term of an allow, or a term of
+        a deny.
+        """
+        came = [allow for allow in now.allows if allow not in was.allows]
+        freed = [deny for deny in was.denies if deny not in now.denies]
+        self.steps += (len(came) + len(now.allows) * len(freed)) * (1 + len(now.denies) + len(was.allows))
+        if self.steps > self._max_steps:
+            raise TooWide
+        found: list[_Region] = []
+        for allow in came:
+            found += self._region(allow, [*now.denies, *was.allows])
+        for allow in now.allows:
+            for deny in freed:
+                found += self._region(allow | deny, now.denies)
+        return _neat(found) if len(found) <= MAX_NEAT else found
+
+    def _region(self, who: int, bounds: Iterable[int]) -> Iterator[_Region]:
+        """All who have a mask and none of the others, when there can be any."""
+        if not self.atoms.possible(who):
+            return
+        rest = [bound & ~who for bound in bounds if self.atoms.possible(bound | who)]
+        if 0 not in rest:
+            yield who, tuple(minimal(set(rest)))
+
+
+def _neat(regions: list[_Region]) -> list[_Region]:
+    """The regions without those that lie within another."""
+    kept: list[_Region] = []
+    for region in sorted(set(regions), key=lambda each: (each[0].bit_count(), len(each[1]))):
+        if not any(_lies_within(region, other) for other in kept):
+            kept.append(region)
+    return kept
+
+
+def _lies_within(inner: _Region, outer: _Region) -> bool:
+    who, unless = inner
+    if outer[0] & who != outer[0]:
+        return False
+    return all(any(mine & ~(other | who) == 0 for mine in unless) for other in outer[1])
+
+
+def _ordered(found: Mapping[Key, list[Change]]) -> Iterator[Change]:
+    """Gains first; alike actions on one resource together."""
+    for kind in ("gain", "loss"):
+        for _, group in groupby(found, key=lambda key: key[0]):
+            together: dict[Change, list[str]] = {}
+            for key in group:
+                for change in found[key]:
+                    if change.kind == kind:
+                        together.setdefault(replace(change, actions=()), []).append(key[1])
+            for change, actions in together.items():
+                yield replace(change, actions=tuple(sorted(actions, key=_place)))
+
+
+def _place(action: str) -> tuple[int, str]:
+    """Methods in the order in which they are usually written, other actions by name."""
+    return (METHODS.index(action) if action in METHODS else len(METHODS)), action

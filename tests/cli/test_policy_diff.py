@@ -1,0 +1,71 @@
+"""`authz policy diff`, as an author or CI calls it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.cli.examples import authz, example
+from tests.server import ROOT
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    """A directory with the shipped policy twice: in `main/policies` and in `policies`, to be edited."""
+    shutil.copytree(ROOT / "policies", tmp_path / "main" / "policies")
+    shutil.copytree(ROOT / "policies", tmp_path / "policies")
+    return tmp_path
+
+
+def edit(work: Path, file: str, old: str, new: str) -> None:
+    path = work / "policies" / file
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+
+
+def test_the_documents_example_is_what_it_prints(work: Path) -> None:
+    edit(work, "catalog.csv", "p, catalog:read, /api/v1/venues/**", "p, anyone, /api/v1/venues/**")
+    edit(work, "holdings.csv", "p, holdings:write, /api/v1/tags/**", "p, holdings:write auth:jwt, /api/v1/tags/**")
+    compared = authz("policy", "diff", "main/policies", "policies", cwd=work)
+    assert compared.returncode == 1
+    assert compared.stdout == example("authz policy diff main/policies policies")
+
+
+def test_it_fails_only_when_access_widens(work: Path) -> None:
+    same = authz("policy", "diff", "main/policies", "policies", cwd=work)
+    assert (same.returncode, same.stdout) == (0, "Nothing changes: both policies decide alike.\n")
+    edit(work, "catalog.csv", "# end", "p, env:test, /api/v1/teams, POST, deny\n# end")
+    narrower = authz("policy", "diff", "main/policies", "policies", cwd=work)
+    assert narrower.returncode == 0, narrower.stdout
+    assert "LOSS  POST /api/v1/teams  for holders of catalog:write + env:test\n" in narrower.stdout
+    wider = authz("policy", "diff", "--json", "policies", "main/policies", cwd=work)
+    told = json.loads(wider.stdout)
+    assert wider.returncode == 1
+    assert told["widens"] is True
+    (change,) = told["changes"]
+    assert (change["change"], change["resource"], change["actions"]) == ("gain", "/api/v1/teams", ["POST"])
+    assert change["holds"] == [["catalog:write"], ["env:test"]]
+    assert [row["path"] for row in change["rows"]] == ["policies/catalog.csv"]
+
+
+def test_the_new_policy_must_be_one_that_a_server_would_take(work: Path) -> None:
+    edit(work, "catalog.csv", "teams/**, GET|HEAD, allow", "teams/**, GET|HEAD, alow")
+    refused = authz("policy", "diff", "main/policies", "policies", cwd=work)
+    assert refused.returncode == 1
+    assert "policies/catalog.csv:7:46: error[effect]" in refused.stdout
+
+
+def test_the_old_policy_may_be_older_than_an_endpoint(work: Path) -> None:
+    row = "p, policies:write, /api/v1/policies/reload, POST, allow\n"
+    edit(work, "admin.csv", row, "")
+    compared = authz("policy", "diff", "policies", "main/policies", cwd=work)
+    assert "GAIN  POST /api/v1/policies/reload  for holders of policies:write\n" in compared.stdout
+    assert compared.returncode == 1
+
+
+def test_a_directory_that_is_not_there_is_a_wrong_use(work: Path) -> None:
+    assert authz("policy", "diff", "nowhere", "policies", cwd=work).returncode == 2
+    assert authz("policy", "diff", "policies", cwd=work).returncode == 2
