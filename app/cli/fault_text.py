@@ -13,16 +13,18 @@ from app.policy.fault import Fault
 WIDTH = 120
 _TAB = "    "
 _CUT = "…"
+_STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold blue"}
 
 
-def fault_lines(fault: Fault, directory: Path) -> Iterator[list[str | Styled]]:
-    """The lines of one fault, with a place that an editor can jump to."""
-    yield [(place(fault, directory), "bold"), ": ", (f"error[{fault.code}]", "bold red"), f": {fault.message}"]
+def fault_lines(fault: Fault, directory: Path, severity: str = "error") -> Iterator[list[str | Styled]]:
+    """The lines of one fault or finding, with a place that an editor can jump to."""
+    style = _STYLES[severity]
+    yield [(place(fault, directory), "bold"), ": ", (f"{severity}[{fault.code}]", style), f": {fault.message}"]
     gutter = " " * len(str(fault.line))
     if fault.text:
         line, underline = excerpt(fault.text, fault.column, fault.length)
         yield [(f" {fault.line} | ", "dim"), line]
-        yield [(f" {gutter} | ", "dim"), (underline, "bold red")]
+        yield [(f" {gutter} | ", "dim"), (underline, style)]
     if fault.hint:
         yield [(f" {gutter} = ", "dim"), ("hint", "bold cyan"), f": {fault.hint}"]
 

@@ -1,56 +1,184 @@
-"""`authz policy check`: what is wrong with a policy, and where."""
+"""`authz policy check`: what is wrong with a policy, what is doubtful about it, and where."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from app.cli.policy_dir import policy_directory, sound_snapshot
-from app.cli.terminal import plural, show, show_json
+from app.cli.fault_text import fault_lines, place
+from app.cli.policy_dir import fault_view, policy_directory
+from app.cli.terminal import Styled, plural, show, show_json
+
+if TYPE_CHECKING:
+    from app.policy.fault import Fault
+    from app.policy.findings import Finding
+    from app.policy.snapshot import Snapshot
+
+FORMATS = ("text", "json", "sarif", "junit")
 
 
 @click.command("check")
 @click.argument("directory", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print a document for programs.")
-def check_command(directory: Path | None, as_json: bool) -> None:
-    """Say what is wrong with a policy, and where.
+@click.option("--strict", is_flag=True, help="Exit with 1 for warnings too.")
+@click.option("--format", "form", type=click.Choice(FORMATS), help="How to print it; text by default.")
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option("--fix", is_flag=True, help="Write rows tidily, sort them and drop duplicates, before the check.")
+@click.option("--dry-run", is_flag=True, help="With --fix: print what it would change, and write nothing.")
+def check_command(
+    directory: Path | None, *, strict: bool, form: str | None, as_json: bool, fix: bool, dry_run: bool
+) -> None:
+    """Say what is wrong with a policy, what is doubtful about it, and where.
 
-    Reads the files as the server does and holds them against the application's own routes. DIR is the policy
-    directory; without it AUTHZ_POLICY_DIR, else `policies`. Exits with 0 when there is no fault, with 1 when there
-    is one, with 2 when there is no such directory.
+    Reads the files as the server does and holds them against the application's own routes. A fault refuses the
+    policy; a warning or a note does not. DIR is the policy directory; without it AUTHZ_POLICY_DIR, else `policies`.
+    Exits with 0 when there is no fault (and, with --strict, no warning), with 1 when there is one, with 2 when there
+    is no such directory.
 
-    Example: authz policy check policies
+    --fix changes no verdict: it proves that before it writes. With --dry-run it exits with 1 when there is something
+    to change.
+
+    Example: authz policy check --strict policies
     """
+    if as_json and form not in (None, "json"):
+        raise click.UsageError(f"--json and --format {form} do not go together.")
+    if dry_run and not fix:
+        raise click.UsageError("--dry-run goes with --fix.")
+    form = "json" if as_json else form or "text"
+    if fix and form != "text":
+        raise click.UsageError("--fix prints text alone.")
     chosen = policy_directory(directory)
-    snapshot = sound_snapshot(chosen, as_json=as_json)
-    policy, routes = snapshot.policy, snapshot.table.routes
-    if as_json:
-        show_json(
-            {
-                "ok": True,
-                "directory": str(chosen),
-                "revision": policy.revision,
-                "files": list(policy.source.files),
-                "rules": len(policy.rules),
-                "memberships": len(policy.memberships),
-                "cases": len(policy.cases),
-                "endpoints": len(routes),
-                "faults": [],
-            }
+    report = _examine(chosen)
+    if fix and report.snapshot and not report.faults:
+        from app.cli.policy_fix import fix_files
+
+        if fix_files(report.snapshot, chosen, dry_run=dry_run):
+            report = _examine(chosen)
+    _print(report, chosen, form, strict)
+    if not report.passes(strict):
+        raise SystemExit(1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Report:
+    """What a check found. `snapshot` is None when the files cannot be read as a policy."""
+
+    faults: tuple[Fault, ...]
+    findings: tuple[Finding, ...]
+    snapshot: Snapshot | None
+
+    def passes(self, strict: bool) -> bool:
+        return not (self.faults or (strict and any(finding.severity == "warning" for finding in self.findings)))
+
+
+def _examine(directory: Path) -> _Report:
+    from app.policy.fault import PolicyRefused
+    from app.policy.findings import find
+    from app.policy.live import build
+    from app.policy.load import load
+    from app.policy.snapshot import Snapshot
+
+    faults: tuple[Fault, ...] = ()
+    try:
+        policy = load(directory)
+        # The application is slow to import, and a policy that cannot be read needs no routes.
+        from app.asgi import route_table
+
+        try:
+            snapshot = build(policy, route_table())
+        except PolicyRefused as refused:
+            faults = refused.faults
+            snapshot = Snapshot(policy, route_table())
+    except PolicyRefused as refused:
+        return _Report(refused.faults, (), None)
+    return _Report(faults, tuple(find(snapshot)), snapshot)
+
+
+def _print(report: _Report, directory: Path, form: str, strict: bool) -> None:
+    from app.policy.findings import Finding
+
+    every = [*(Finding("error", fault) for fault in report.faults), *report.findings]
+    if form == "sarif":
+        from app.cli.sarif import sarif
+
+        show_json(sarif(every, directory))
+    elif form == "junit":
+        click.echo(_junit(report, every, directory, strict), nl=False)
+    elif form == "json":
+        show_json(_document(report, directory, strict))
+    else:
+        for finding in every:
+            show([*fault_lines(finding.at, directory, finding.severity), ""])
+        show([_summary(report, directory)])
+        if report.snapshot and not report.faults:
+            show([_size(report.snapshot)])
+
+
+def _summary(report: _Report, directory: Path) -> list[str | Styled]:
+    warnings = sum(finding.severity == "warning" for finding in report.findings)
+    notes = len(report.findings) - warnings
+    more = [plural(count, noun) for count, noun in ((warnings, "warning"), (notes, "note")) if count]
+    beside = f"; {' and '.join(more)}" if more else ""
+    if report.faults or not report.snapshot:
+        files = len({fault.file for fault in report.faults})
+        where = f" in {plural(files, 'file')}; this policy would be refused{beside}."
+        return [(plural(len(report.faults), "fault"), "bold red"), where]
+    return [("No fault", "bold green"), f" in {directory}, revision {report.snapshot.revision}{beside}."]
+
+
+def _size(snapshot: Snapshot) -> str:
+    policy = snapshot.policy
+    counts = [
+        plural(len(policy.source.files), "file"),
+        plural(len(policy.rules), "rule"),
+        plural(len(policy.memberships), "role row"),
+        plural(len(policy.cases), "case") + " for `authz policy test`",
+    ]
+    return f"{', '.join(counts)}; all {plural(len(snapshot.table.routes), 'endpoint')} ruled."
+
+
+def _document(report: _Report, directory: Path, strict: bool) -> dict[str, object]:
+    snapshot = report.snapshot
+    of_policy: dict[str, object] = {}
+    if snapshot and not report.faults:
+        policy = snapshot.policy
+        of_policy = {
+            "revision": policy.revision,
+            "files": list(policy.source.files),
+            "rules": len(policy.rules),
+            "memberships": len(policy.memberships),
+            "cases": len(policy.cases),
+            "endpoints": len(snapshot.table.routes),
+        }
+    return {
+        "ok": report.passes(strict),
+        "directory": str(directory),
+        **of_policy,
+        "faults": [fault_view(fault, directory) for fault in report.faults],
+        "findings": [
+            {"severity": finding.severity, **fault_view(finding.at, directory)} for finding in report.findings
+        ],
+    }
+
+
+def _junit(report: _Report, every: list[Finding], directory: Path, strict: bool) -> str:
+    """Each file passes, unless something in it fails the check; a file with nothing wrong is one check that passed."""
+    from app.cli.junit import Check, junit
+
+    fails = ("error", "warning") if strict else ("error",)
+    checks = [
+        Check(
+            str(directory / finding.at.file),
+            f"{finding.severity}[{finding.at.code}] {place(finding.at, directory)}",
+            finding.at.line,
+            finding.at.message if finding.severity in fails else "",
+            f"{finding.at.text}\n{finding.at.hint}".strip("\n"),
         )
-        return
-    show(
-        [
-            [("No fault", "bold green"), f" in {chosen}, revision {policy.revision}."],
-            ", ".join(
-                [
-                    plural(len(policy.source.files), "file"),
-                    plural(len(policy.rules), "rule"),
-                    plural(len(policy.memberships), "role row"),
-                    plural(len(policy.cases), "case") + " for `authz policy test`",
-                ]
-            )
-            + f"; all {plural(len(routes), 'endpoint')} ruled.",
-        ]
-    )
+        for finding in every
+    ]
+    named = {finding.at.file for finding in every}
+    files = report.snapshot.policy.source.files if report.snapshot else ()
+    checks += [Check(str(directory / file), "has nothing wrong") for file in files if file not in named]
+    return junit("authz policy check", checks)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from app.policy.fault import Fault
@@ -107,6 +107,11 @@ def _line_of(text: str, kind: type[Exception]) -> int:
         else:
             low = middle + 1
     return low
+
+
+def fault_at(source: Source, name: str, code: str, message: str, hint: str) -> Fault:
+    """A fault at the entry of a permission."""
+    return replace(_at(source, name, message, hint, name), code=code)
 
 
 def _at(source: Source, name: str, message: str, hint: str, word: str) -> Fault:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from app.policy.condition import Condition
-from app.policy.routes import is_route
+from app.policy.routes import METHODS, is_route
 
 Effect = Literal["allow", "deny"]
 
@@ -63,3 +63,8 @@ class Membership:
 
     def __str__(self) -> str:
         return f"g, {self.member}, {self.grant}"
+
+
+def action_order(action: str) -> tuple[int, str]:
+    """Sorts methods as they are usually written, and other actions behind them by name."""
+    return (METHODS.index(action) if action in METHODS else len(METHODS)), action

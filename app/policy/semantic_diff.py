@@ -14,8 +14,7 @@ from typing import Literal
 
 from app.policy.expand import Key
 from app.policy.holders import Holders
-from app.policy.routes import METHODS
-from app.policy.rule import Membership, Rule
+from app.policy.rule import Membership, Rule, action_order
 from app.policy.snapshot import Snapshot
 from app.policy.terms import Atoms, Meaning, Terms, TooWide, When, meanings, minimal
 
@@ -101,6 +100,7 @@ class _Comparison:
     def __init__(self, old: Snapshot, new: Snapshot) -> None:
         self._snapshots = (old, new)
         self._holders = (Holders(old.policy), Holders(new.policy))
+        # Where roles add other grants than before, a condition that reads grants may come out otherwise.
         self._parts = self._holders[0].links != self._holders[1].links
         self._cells: dict[tuple[frozenset[Meaning], ...], _Cell | None] = {}
         self._same_sources: dict[str, bool] = {}
@@ -112,8 +112,8 @@ class _Comparison:
         unknown: list[Key] = []
         for key in sorted({*old.index, *new.index}):
             rules = (
-                meanings(old.rules_for(*key), "old", self._parts),
-                meanings(new.rules_for(*key), "new", self._parts),
+                meanings(old.rules_for(*key), "old" if self._parts else ""),
+                meanings(new.rules_for(*key), "new" if self._parts else ""),
             )
             if rules[0].keys() == rules[1].keys() and not (self._parts and self._are_parted(rules[0])):
                 continue
@@ -300,9 +300,4 @@ def _ordered(found: Mapping[Key, list[Change]]) -> Iterator[Change]:
                     if change.kind == kind:
                         together.setdefault(replace(change, actions=()), []).append(key[1])
             for change, actions in together.items():
-                yield replace(change, actions=tuple(sorted(actions, key=_place)))
-
-
-def _place(action: str) -> tuple[int, str]:
-    """Methods in the order in which they are usually written, other actions by name."""
-    return (METHODS.index(action) if action in METHODS else len(METHODS)), action
+                yield replace(change, actions=tuple(sorted(actions, key=action_order)))

@@ -133,17 +133,19 @@ class Atoms:
                 yield mask
 
 
-def meanings(rules: Iterable[Rule], side: str, parts: bool) -> dict[Meaning, Rule]:
-    """The distinct meanings of rules, each with the first rule that has it.
+def meaning_of(rule: Rule, side: str = "") -> Meaning:
+    """The meaning of a rule. `side` parts it from one in the other policy when its condition reads grants."""
+    when = None
+    if rule.condition:
+        when = When(rule.condition.text, side if side and _reads_grants(rule.condition) else "")
+    return Meaning(rule.needs, rule.effect, when)
 
-    `parts` says that the policies differ in what roles add, and so may the outcome of a condition that reads it.
-    """
+
+def meanings(rules: Iterable[Rule], side: str = "") -> dict[Meaning, Rule]:
+    """The distinct meanings of rules, each with the first rule that has it."""
     found: dict[Meaning, Rule] = {}
     for rule in rules:
-        when = None
-        if rule.condition:
-            when = When(rule.condition.text, side if parts and _reads_grants(rule.condition) else "")
-        found.setdefault(Meaning(rule.needs, rule.effect, when), rule)
+        found.setdefault(meaning_of(rule, side), rule)
     return found
 
 

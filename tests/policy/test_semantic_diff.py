@@ -6,23 +6,10 @@ import time
 
 import pytest
 
-from app.policy.load import parse
-from app.policy.model import TEXT
 from app.policy.routes import METHODS, Route, RouteTable
 from app.policy.semantic_diff import Change, Difference, compare
-from app.policy.snapshot import Snapshot
-from app.policy.source import from_bytes
 from tests.policy.pairs import agree_all
-
-PERMISSIONS = ("a:read", "a:write", "b:read", "c:read")
-TABLE = RouteTable([Route("/x", "GET"), Route("/x", "POST"), Route("/x/{id}", "GET")])
-
-
-def snapshot(*rows: str, table: RouteTable = TABLE) -> Snapshot:
-    names = "".join(f'["{name}"]\ntitle = "t"\ngrants = "g"\n' for name in PERMISSIONS)
-    files = {"model.conf": f"{TEXT}# end\n", "permissions.toml": f"{names}# end\n"}
-    files["rows.csv"] = "".join(f"{row}\n" for row in rows) + "# end\n"
-    return Snapshot(parse(from_bytes({name: text.encode() for name, text in files.items()})), table)
+from tests.policy.small import PERMISSIONS, snapshot
 
 
 def between(old: tuple[str, ...], new: tuple[str, ...]) -> Difference:

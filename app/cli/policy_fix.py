@@ -1,0 +1,71 @@
+"""`authz policy check --fix`: tidies the rows of a policy where that changes no verdict."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.cli.failure import fail
+from app.cli.terminal import Styled, show
+
+if TYPE_CHECKING:
+    from app.policy.snapshot import Snapshot
+
+_STYLES = {"+": "green", "-": "red", "@": "cyan"}
+
+
+def fix_files(snapshot: Snapshot, directory: Path, *, dry_run: bool) -> bool:
+    """Tidy the files of a sound policy and say what changed; whether anything was written.
+
+    With `dry_run` the change is shown instead, and the command exits with 1 when there is one.
+    """
+    from app.policy.fault import PolicyRefused
+    from app.policy.tidy import NotTidied, tidied
+
+    try:
+        changed = tidied(snapshot)
+    except (NotTidied, PolicyRefused) as error:
+        fail(f"nothing was changed: {error}.")
+    before = snapshot.policy.source.files
+    show(_unified(before, changed, directory))
+    if not changed:
+        show(["There is nothing to tidy.", ""])
+        return False
+    if dry_run:
+        show([("Nothing was written.", "bold"), " Without --dry-run this is."])
+        raise SystemExit(1)
+    for file, text in changed.items():
+        _replace(Path(os.path.realpath(directory / file)), before[file], text)
+    show([[("Tidied ", "bold green"), ", ".join(str(directory / file) for file in changed), "."], ""])
+    return True
+
+
+def _unified(
+    before: Mapping[str, str], changed: Mapping[str, str], directory: Path
+) -> Iterator[str | list[str | Styled]]:
+    for file, text in changed.items():
+        name = str(directory / file)
+        lines = difflib.unified_diff(before[file].splitlines(), text.splitlines(), name, name, lineterm="")
+        for line in lines:
+            yield [(line, _STYLES.get(line[:1], ""))]
+        yield ""
+
+
+def _replace(path: Path, expected: str, text: str) -> None:
+    """Put a new text in the place of a file at once, so that no reader sees half of it, and keep its mode."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # hidden: no policy file
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(path.stat().st_mode & 0o7777)
+        if path.read_text(encoding="utf-8") != expected:
+            fail(f"{path} was changed meanwhile and left as it is; run it again.")
+        Path(name).replace(path)
+    finally:
+        Path(name).unlink(missing_ok=True)

