@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
@@ -45,6 +46,7 @@ _INACTIVE = msgspec.json.encode(Introspection(active=False))
 _ENCODER = msgspec.json.Encoder()
 
 
+@dataclass  # without which the base's __init__ would not call __post_init__
 class _FormOperation(Operation):
     """The operation with its form, which is read by hand: Litestar's own parser takes more than one spelling."""
 

@@ -214,3 +214,8 @@ def test_without_a_public_address_there_is_no_metadata_and_no_word_of_it(server:
         assert answer.status_code == 404
         assert "AUTHZ_PUBLIC_URL" in answer.json()["detail"]
         assert client.get("/api/v1/teams").headers["www-authenticate"] == "Bearer"
+
+
+def test_the_document_shows_the_form(server: Server) -> None:
+    operation = httpx.get(f"{server.url}/openapi.json").json()["paths"][PATH]["post"]
+    assert operation["requestBody"]["content"][FORM]["schema"]["required"] == ["token"]
