@@ -13,7 +13,7 @@ from app.policy.load import Policy
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A row or catalogue entry that came or went, as text, with the place where it stands or stood."""
+    """A row, catalogue entry or entity that came or went, as text, with the place where it stands or stood."""
 
     kind: Literal["added", "removed"]
     row: str
@@ -37,6 +37,8 @@ def _entries(policy: Policy) -> list[tuple[str, str]]:
         *((str(rule), rule.place) for rule in policy.rules),
         *((str(row), row.place) for row in policy.memberships),
         *((_permission(entry), catalog.FILE) for entry in policy.catalog.values()),
+        *((f"subject {entity}", entity.place) for entity in policy.entities.subjects.values()),
+        *((f"resource {entity}", entity.place) for entity in policy.entities.resources.values()),
     ]
 
 

@@ -10,8 +10,9 @@ resources:
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -49,6 +50,10 @@ class Entity:
         """`file:line`."""
         return f"{self.file}:{self.line}"
 
+    def __str__(self) -> str:
+        properties = json.dumps(dict(self.properties), sort_keys=True, ensure_ascii=False)
+        return f"{self.type} {self.id} {properties}"
+
 
 # By type and id.
 Known = Mapping[tuple[str, str], Entity]
@@ -63,7 +68,7 @@ class Entities:
     resources: Known = field(default_factory=lambda: _NONE, hash=False)
 
 
-def load(source: Source, faults: list[Fault]) -> Entities:
+def load(source: Source, catalog: Container[str], faults: list[Fault]) -> Entities:
     """The entities of every file; what is wrong with them goes to `faults`."""
     found: dict[str, dict[tuple[str, str], Entity]] = {name: {} for name in _LISTS}
     for file, text in source.files.items():
@@ -71,7 +76,7 @@ def load(source: Source, faults: list[Fault]) -> Entities:
             before = len(faults)
             root = read_document(file, text, faults)
             if root:
-                _File(Shape(source, file, faults), found).read(root)
+                _File(Shape(source, file, faults), found, catalog).read(root)
             elif len(faults) == before:
                 faults.append(Fault("wrong-type", file, 1, 1, "the file has no entity", _FILE))
     return Entities(*(MappingProxyType(found[name]) for name in _LISTS))
@@ -81,6 +86,7 @@ def load(source: Source, faults: list[Fault]) -> Entities:
 class _File:
     shape: Shape
     found: Mapping[str, dict[tuple[str, str], Entity]]
+    catalog: Container[str]
 
     def read(self, root: Node) -> None:
         for name, (_, listed) in self.shape.entries(root, _LISTS, "a file of entities", _FILE).items():
@@ -116,8 +122,19 @@ class _File:
             if not isinstance(below, Entries):
                 self.shape.fault("wrong-type", below, "`properties` is a mapping", _ENTITY)
                 return
+            if name == "subjects":
+                self._check_permissions(below)
             properties = MappingProxyType({str(key.value): plain(value) for key, value in below.entries})
         yield Entity(self.shape.file, node.line, kind, identity, properties)
+
+    def _check_permissions(self, properties: Entries) -> None:
+        """What a subject holds is of the catalogue: anything else would be dropped when somebody asks."""
+        for key, value in properties.entries:
+            if key.value == "permissions":
+                for item, text in self.shape.texts(value, "permissions"):
+                    for grant in (word for word in text.split(" ") if word and word not in self.catalog):
+                        message = f"`{grant}` is not in the catalogue"
+                        self.shape.fault("unknown-grant", item, message, "facts and roles come from `g` rows", grant)
 
 
 def _name_fault(name: str, kind: str, identity: str) -> tuple[str, str, str] | None:

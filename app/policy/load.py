@@ -59,7 +59,7 @@ def parse(source: Source) -> Policy:
     linked = roles.link(rows.memberships, faults)
     tests = cases.load(source, permissions, faults)
     routes = upstreams.load(source, faults)
-    known = entities.load(source, faults)
+    known = entities.load(source, permissions, faults)
     if faults:
         raise PolicyRefused(faults)
     return Policy(source, permissions, tuple(rows.rules), tuple(rows.memberships), linked, tests, routes, known)
