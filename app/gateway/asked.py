@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from types import MappingProxyType
+from collections.abc import Collection
 from urllib.parse import unquote
 
 from app.gateway.canonical import path_fault
 from app.policy.routes import split_route
 from app.policy.rule import THING
 from app.policy.snapshot import Snapshot
-from app.policy.target import NoSuchTarget, Target, find_target
+from app.policy.target import NoSuchTarget, Target, find_target, params_of
 
 ROUTE_TYPE = "route"
 _TYPE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
@@ -36,21 +36,28 @@ def asked_target(snapshot: Snapshot, action: str, kind: str, identity: str) -> T
 
 
 def _route(snapshot: Snapshot, action: str, identity: str) -> Target:
+    # Not by `find_target`: to look for the nearest route, for a hint, takes milliseconds.
     table = snapshot.table
-    if table.methods(identity):
-        return find_target(table, snapshot.index, action, identity)
+    if methods := table.methods(identity):
+        return Target(action, _with_method(identity, methods, action), identity)
     service, path = split_route(identity)
-    if not path.startswith("/") or not path.isascii():
+    if not path.startswith("/") or identity.startswith(":") or not path.isascii():
         raise NoSuchTarget(404, "a route is a template or a path", "write `/api/v1/teams/7` or `orders:/v1/orders/7`")
     if fault := path_fault(path.encode("ascii")):
         raise NoSuchTarget(400, fault, "write the path as it is sent, without its query")
-    encoded = "%" in path
-    if encoded:
+    if "%" in path:
         path = _PLAIN_IN_LITERALS.sub(lambda found: unquote(found[0]), path)
-    if table.resolve(path, service) is None:  # told here, for to look for the nearest route takes milliseconds
+    template = table.resolve(path, service)
+    if template is None:
         raise NoSuchTarget(404, "no route matches this path", "`authz policy routes` lists the routes")
-    target = find_target(table, snapshot.index, action, f"{service}:{path}" if service else path)
-    if not encoded:
-        return target
-    params = {name: unquote(value) for name, value in target.params.items()}
-    return Target(target.action, target.resource, identity, MappingProxyType(params))
+    _with_method(template, table.methods(template), action)
+    if not snapshot.has_conditions:
+        return Target(action, template, identity)
+    params = params_of(template, f"{service}:{path}" if service else path)
+    return Target(action, template, identity, {name: unquote(value) for name, value in params.items()})
+
+
+def _with_method(template: str, methods: Collection[str], action: str) -> str:
+    if action not in methods:
+        raise NoSuchTarget(405, "the route has no such method", f"it has {', '.join(methods)}")
+    return template

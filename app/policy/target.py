@@ -72,7 +72,7 @@ def find_target(table: RouteTable, index: Index, action: str, resource: str) -> 
 
 
 def params_of(template: str, path: str) -> Mapping[str, str]:
-    """The values that a concrete path has for the parameters of its template, as they are spelt."""
+    """The values of a template's parameters in a path that belongs to it; none for the template itself."""
     if template == path:
         return _NONE
     values = segments(path)

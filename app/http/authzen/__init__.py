@@ -6,7 +6,7 @@ The PDP's side of OpenID's Authorization API. Who may ask is a row of the policy
 from __future__ import annotations
 
 from app.http.authzen.discovery import configuration
-from app.http.authzen.evaluation import evaluation, evaluations
+from app.http.authzen.evaluation import evaluate_many, evaluate_once
 from app.http.authzen.search import search_action, search_resource, search_subject
 
-ROUTES = (evaluation, evaluations, search_subject, search_resource, search_action, configuration)
+ROUTES = (evaluate_once, evaluate_many, search_subject, search_resource, search_action, configuration)

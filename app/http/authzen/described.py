@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 
 _OBJECT, _STRING = OpenAPIType.OBJECT, OpenAPIType.STRING
@@ -48,6 +50,7 @@ def _operation(description: str, required: tuple[str, ...], fields: dict[str, Sc
         content={"application/json": OpenAPIMediaType(schema=_object(description, *required, **fields))}, required=True
     )
 
+    @dataclass  # without which the base's __init__ would not call __post_init__
     class Described(Operation):
         def __post_init__(self) -> None:
             self.request_body = body

@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Iterable, Sequence
 
 import msgspec
-from litestar import MediaType, Response, post
+from litestar import MediaType, post
 from litestar.datastructures import State
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.response.base import ASGIResponse
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from app.http.authzen import described
@@ -32,25 +33,22 @@ _REFUSED = {400: ResponseSpec(Detail, description="The body is invalid", generat
 
 
 class Why(Struct, frozen=True):
-    """Why a decision is what it is: `rule` is the row that decided, as `file:line`, `missing` the grants that lack."""
+    """Why a decision is what it is: `rule` is the row that decided, as `file:line`, `missing` the grants that lack.
+
+    Of a bad item there is the reason alone.
+    """
 
     reason: str
-    rule: str | None
-    missing: tuple[str, ...]
-    revision: str
-
-
-class Bad(Struct, frozen=True):
-    """What is wrong with an item."""
-
-    reason: str
+    rule: str | UnsetType | None = UNSET
+    missing: tuple[str, ...] | UnsetType = UNSET
+    revision: str | UnsetType = UNSET
 
 
 class Verdict(Struct, frozen=True):
     """The answer to one question; `context` is there when it was asked for, and when an item was bad."""
 
     decision: bool
-    context: Why | Bad | UnsetType = UNSET
+    context: Why | UnsetType = UNSET
 
 
 class Verdicts(Struct, frozen=True):
@@ -71,7 +69,7 @@ _BODIES = {allowed: _ENCODER.encode(verdict) for allowed, verdict in _PLAIN.item
     operation_class=described.evaluation(),
     responses={200: ResponseSpec(Verdict, description="The decision, whichever it is"), **_REFUSED},
 )
-async def evaluation(request: AnyRequest, state: State) -> Response[bytes]:
+async def evaluate_once(request: AnyRequest, state: State) -> ASGIResponse:
     """Whether a subject may do an action on a resource. A denial is an answer like any other."""
     return await _single(await read(request, _EVALUATION), state)
 
@@ -84,7 +82,7 @@ async def evaluation(request: AnyRequest, state: State) -> Response[bytes]:
     operation_class=described.evaluations(MAX_EVALUATIONS, tuple(SEMANTICS)),
     responses={200: ResponseSpec(Verdicts, description="A decision for each item"), **_REFUSED},
 )
-async def evaluations(request: AnyRequest, state: State) -> Response[bytes]:
+async def evaluate_many(request: AnyRequest, state: State) -> ASGIResponse:
     """Up to 1,000 questions in one call, all decided by one policy. Without items it is a single evaluation."""
     body = await read(request, _EVALUATIONS)
     semantic = body.options.evaluations_semantic or "execute_all"
@@ -100,7 +98,7 @@ async def evaluations(request: AnyRequest, state: State) -> Response[bytes]:
     return _json(_ENCODER.encode(Verdicts(verdicts)))
 
 
-async def _single(body: Evaluation, state: State) -> Response[bytes]:
+async def _single(body: Evaluation, state: State) -> ASGIResponse:
     if field := lacking(body.subject, body.action, body.resource):
         raise Problem(400, f"`{field}` is missing.")
     evaluator = await _evaluator((body,), state)
@@ -111,11 +109,11 @@ async def _single(body: Evaluation, state: State) -> Response[bytes]:
 
 
 async def _verdicts(
-    evaluator: Evaluator, questions: Sequence[Question | Bad], until: bool | None, *, explain: bool
+    evaluator: Evaluator, questions: Sequence[Question | Why], until: bool | None, *, explain: bool
 ) -> list[Verdict]:
     verdicts: list[Verdict] = []
     for number, question in enumerate(questions, 1):
-        if isinstance(question, Bad):
+        if isinstance(question, Why):
             verdict = Verdict(False, question)
         elif explain:
             verdict = _explained(evaluator.answer(question), evaluator.snapshot.revision)
@@ -136,12 +134,12 @@ async def _evaluator(questions: Iterable[Question], state: State) -> Evaluator:
     return Evaluator(state.live.active, keys)
 
 
-def _item(raw: Raw, defaults: Question) -> Question | Bad:
+def _item(raw: Raw, defaults: Question) -> Question | Why:
     """The question of one item: what it leaves out is as in the defaults, what it has replaces them whole."""
     try:
         item = decode(raw, _ITEM, "The item")
     except Problem as problem:
-        return Bad(problem.detail)
+        return Why(problem.detail)
     question = Question(
         _entity(item.subject, defaults.subject),
         defaults.action if item.action is UNSET else item.action,
@@ -149,7 +147,7 @@ def _item(raw: Raw, defaults: Question) -> Question | Bad:
         defaults.context if item.context is UNSET else item.context,
     )
     field = lacking(question.subject, question.action, question.resource)
-    return Bad(f"`{field}` is missing.") if field else question
+    return Why(f"`{field}` is missing.") if field else question
 
 
 def _entity(own: Entity | UnsetType, default: Entity | UnsetType) -> Entity | UnsetType:
@@ -170,5 +168,5 @@ def _explained(outcome: Outcome, revision: str) -> Verdict:
     return Verdict(outcome.allowed, Why(outcome.reason, rule, outcome.missing, outcome.revision))
 
 
-def _json(body: bytes) -> Response[bytes]:
-    return Response(body, media_type=MediaType.JSON)
+def _json(body: bytes) -> ASGIResponse:
+    return ASGIResponse(body=body, media_type=MediaType.JSON)

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import msgspec
-from litestar import MediaType, Response, post
+from litestar import MediaType, post
 from litestar.datastructures import State
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.response.base import ASGIResponse
 from msgspec import UNSET, Struct, UnsetType
 
 from app.db import asked_keys
@@ -73,7 +74,7 @@ class Actions(Struct, frozen=True):
     operation_class=described.search("subject"),
     responses={200: ResponseSpec(Entities, description="Who may"), **_REFUSED},
 )
-async def search_subject(request: AnyRequest, state: State) -> Response[bytes]:
+async def search_subject(request: AnyRequest, state: State) -> ASGIResponse:
     """Who of a type may do an action on a resource, of those whom the policy and the database name."""
     body = await _read(request, "subject")
     kind, _, sent = named(body.subject)
@@ -99,7 +100,7 @@ async def search_subject(request: AnyRequest, state: State) -> Response[bytes]:
     operation_class=described.search("resource"),
     responses={200: ResponseSpec(Entities, description="On what they may"), **_REFUSED},
 )
-async def search_resource(request: AnyRequest, state: State) -> Response[bytes]:
+async def search_resource(request: AnyRequest, state: State) -> ASGIResponse:
     """On which resources of a type a subject may do an action, of those that the policy names."""
     body = await _read(request, "resource")
     kind, _, sent = named(body.resource)
@@ -123,7 +124,7 @@ async def search_resource(request: AnyRequest, state: State) -> Response[bytes]:
     operation_class=described.search("action"),
     responses={200: ResponseSpec(Actions, description="What they may do"), **_REFUSED},
 )
-async def search_action(request: AnyRequest, state: State) -> Response[bytes]:
+async def search_action(request: AnyRequest, state: State) -> ASGIResponse:
     """Which actions a subject may do on a resource, of those that rows name; for a route its methods."""
     body = await _read(request, "action")
     resource, context = named(body.resource), body.context or NOTHING
@@ -201,5 +202,5 @@ def _subjects(state: State, snapshot: Snapshot, kind: str, records: dict[str, Ke
     return [_names(users), Source(owners, frozenset(users))]
 
 
-def _json(content: Struct) -> Response[bytes]:
-    return Response(_ENCODER.encode(content), media_type=MediaType.JSON)
+def _json(content: Struct) -> ASGIResponse:
+    return ASGIResponse(body=_ENCODER.encode(content), media_type=MediaType.JSON)
