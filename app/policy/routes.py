@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from urllib.parse import unquote
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WEBSOCKET")
 TAIL = "**"
@@ -22,6 +23,7 @@ SERVICE = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _PLAIN = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._~!$&'()*+,=:@%-]+")
 # In the tree of paths a parameter has no name, and no segment of a path is spelt like it.
 _ONE, _REST = "{}", "{/}"
+_ENCODED = re.compile(r"%[0-9A-Fa-f]{2}")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -56,6 +58,7 @@ class RouteTable:
         self._methods: dict[str, tuple[str, ...]] = {}
         self._root = _Node()
         self._paths = _Node()
+        self._literal: dict[str, str] = {}
         for route in self.routes:
             self._methods[route.template] = (*self._methods.get(route.template, ()), route.method)
             node = self._root
@@ -97,31 +100,54 @@ class RouteTable:
     def resolve(self, path: str, service: str = "") -> str | None:
         """The template that a concrete path, such as `/api/v1/teams/7`, belongs to; None when there is none.
 
-        One last slash is optional. Nothing is decoded or repaired: a path with an empty or dot segment has no
-        template. In the application a path is matched as Litestar does: one that is a route as it stands comes
-        first, then each literal segment before a parameter, without a way back; one whose template depends on the
-        method has none. In an upstream the most specific template wins, as OpenAPI has it.
+        One last slash is optional. Nothing is repaired: a path with an empty or dot segment has no template. A
+        program may match a path as it is spelt or decoded, so one with an encoded character has a template only
+        where both readings have the same. In the application a path is matched as Litestar does: one that is a
+        route as it stands comes first, then each literal segment before a parameter, without a way back; one whose
+        template depends on the method has none. In an upstream the most specific template wins, as OpenAPI has it.
         """
         parts = path[1:].removesuffix("/").split("/") if path != "/" else []
         if not path.startswith("/") or not all(_PLAIN.fullmatch(part) for part in parts):
             return None
+        if "%" not in path:
+            return self._find(parts, service)
+        found = self._find([_raised(part) for part in parts], service)
+        return found if found == self._find([unquote(part) for part in parts], service) else None
+
+    def _find(self, parts: Sequence[str], service: str) -> str | None:
         prefix = f"{service}:" if service else ""
-        if (plain := f"{prefix}/" + "/".join(parts)) in self._methods:
-            return plain
+        if (plain := f"{prefix}/" + "/".join(parts)) in self._literal:
+            return self._literal[plain] or None
         root = self._paths.children.get(prefix)
         if root is None:
             return None
-        return _most_specific(root, parts) if service else _as_litestar(root, parts)
+        return (_most_specific(root, parts) if service else _as_litestar(root, parts)) or None
 
     def _add_path(self, template: str) -> None:
-        """Index a template that has parameters, whatever their names."""
+        """Index a template, parameters whatever their names, and literal text both as it is spelt and decoded.
+
+        What two templates share is indexed as the template of neither, which is empty.
+        """
         parts = segments(template)
+        for spelt in {_raised(template), unquote(template)}:
+            if spelt.count("/") == template.count("/"):
+                self._literal[spelt] = template if self._literal.get(spelt, template) == template else ""
         if not any(is_wild(part) or part == TAIL for part in parts):
             return
         node = self._paths
         for part in parts:
-            node = node.children.setdefault(_REST if part == TAIL else _ONE if is_wild(part) else part, _Node())
+            child = node.children.setdefault(
+                _REST if part == TAIL else _ONE if is_wild(part) else _raised(part), _Node()
+            )
+            if "%" in part:
+                node.children.setdefault(unquote(part), child)
+            node = child
         node.template = template if node.template is None else ""
+
+
+def _raised(text: str) -> str:
+    """The same spelling with capital hex digits, which RFC 3986 section 6.2.2.1 has as the one to write."""
+    return _ENCODED.sub(lambda code: code[0].upper(), text) if "%" in text else text
 
 
 def _as_litestar(node: _Node, parts: Sequence[str]) -> str | None:

@@ -68,9 +68,44 @@ def test_an_ambiguous_path_has_no_template(path: str) -> None:
     assert _table(*TEMPLATES).resolve(path) is None
 
 
-def test_nothing_is_decoded() -> None:
-    table = _table("/teams", "/{kind}")
-    assert table.resolve("/team%73") == "/{kind}"
+@pytest.mark.parametrize("service", ["", "orders"])
+@pytest.mark.parametrize(
+    ("path", "template"),
+    [
+        ("/files/a%40b", "/files/{name}"),
+        ("/files/caf%C3%A9", "/files/{name}"),
+        ("/files/%7Bname%7D", "/files/{name}"),
+        ("/files/export:all", "/files/export:all"),
+        ("/files/export%3Aall", None),
+        ("/files/export%3aall", None),
+        ("/file%73", None),
+        ("/th%C3%A9", "/th%C3%A9"),
+        ("/th%c3%a9", "/th%C3%A9"),
+        ("/th%c3%a9/7", "/th%C3%A9/{id}"),
+        ("/files%2Fexport:all", None),
+        ("/shelf%2Ffiles", None),
+    ],
+)
+def test_an_encoded_path_has_a_template_where_both_its_readings_have_the_same(
+    service: str, path: str, template: str | None
+) -> None:
+    """Whether a program decodes before it matches or not, it serves the path with the same endpoint."""
+    before = f"{service}:" if service else ""
+    templates = (
+        "/files",
+        "/files/{name}",
+        "/files/export:all",
+        "/th%C3%A9",
+        "/th%C3%A9/{id}",
+        "/shelf/files",
+        "/{kind}",
+    )
+    table = _table(*(before + one for one in templates))
+    assert table.resolve(path, service) == (template and before + template)
+
+
+def test_a_path_that_two_templates_spell_has_none() -> None:
+    assert _table("/a/b@c", "/a/b%40c").resolve("/a/b@c") is None
 
 
 def test_a_mount_takes_all_that_lies_below_it_but_no_route_that_stands_for_itself() -> None:
