@@ -39,8 +39,8 @@ FAILED = "The request could not be decided."
 
 _MAX_REMEMBERED = 10_000  # principals
 _WARN_SECONDS = 60.0
-# All of visible ASCII but `%`, and the space: no value can end a header, and each has one reading.
-_PLAIN = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
+# All of visible ASCII but `%`. No value can end a header, and a blank at an end would be cut off on the way.
+_PLAIN = "".join(map(chr, range(0x21, 0x7F))).replace("%", "")
 _log = structlog.stdlib.get_logger("gateway")
 
 
