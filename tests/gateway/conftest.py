@@ -22,6 +22,7 @@ paths:
   /public: {get: {}}
   /orders: {get: {}, post: {}}
   /orders/{id}: {get: {}, delete: {}, head: {}}
+  /orders/export:all: {get: {}}
   /admin/users: {get: {}, post: {}}
   /admin/{what}: {get: {}}
   /near: {get: {}}
@@ -29,6 +30,7 @@ paths:
 ROWS = """\
 p, anyone, orders:/v1/public, GET, allow
 p, catalog:read, orders:/v1/orders/**, GET|HEAD, allow
+p, anyone, orders:/v1/orders/export:all, GET, deny
 p, catalog:write, orders:/v1/orders/**, POST|DELETE, allow
 p, policies:write, orders:/v1/admin/**, GET|POST, allow
 p, catalog:read, orders:/v1/near, GET, allow, "ip_in(request.ip, '127.0.0.0/8') && request.path == '/v1/near'"

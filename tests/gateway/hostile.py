@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import posixpath
+import random
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 from urllib.parse import unquote
 
-from tests.gateway.upstream import Reached
+from tests.gateway.gateways import SECRET, Gateway
+from tests.gateway.upstream import Reached, Upstream
 
+SUBJECT = "user_reader"
 OPEN = ("/v1/public", "/v1/orders/7")
 SHUT = ("/v1/admin/users", "/v1/admin/keys")
 
@@ -32,6 +35,8 @@ SPELLINGS = (
     {b}| {b}^ {b}` {b}< {b}" {b}{ {b}} {b}[ {b}~ {b}$ {b}+ {b}, {b}: {b}@
     http://orders.example{b} http://orders.example{a} http://evil@orders.example{b} http:{b} https://x{b}
     //orders.example{b}
+    /v1/orders/export:all /v1/orders/export%3Aall /v1/orders/export%3aall /v1/orders/export%253Aall
+    /v1/orders/%65xport:all /v1/orders%2Fexport:all /v1/orders/export:all/ /v1/orders/7/../export:all
     """.split(),
     *("", "/v1/admin/users\u00e9", "/v1/adm\u0131n/users", "{b} ", " {b}", "{b}\t", "{b}\x00", "{b}\x0b"),
     *("{a}/" + "../" * 50 + "{t}", "/" + "a/" * 3000, "/v1/orders/" + "9" * 9000),
@@ -52,6 +57,17 @@ _IDENTITY = """
     X_Auth_Permissions X-Auth-Revision X-Auth-Key-Id X_Auth_Key_Id X-Auth-Key_Id
     X-Gateway-Secret X_Gateway_Secret X-Gateway-Service X_Gateway_Service X-Forwarded-For X-Forwarded-Host
     """.split()
+# Nobody but a gateway says where a request came from. The mark tells whose words reached the service.
+_MARK = "6.6.6.6"
+_ORIGIN = """
+    X-Real-IP Forwarded True-Client-IP X-Client-IP X-Cluster-Client-IP CF-Connecting-IP X-Envoy-External-Address
+    X-Forwarded-For X-Forwarded-Host X-Forwarded-Port X-Forwarded-Proto X-Forwarded-Server X-Forwarded-Scheme
+    X-Forwarded-Ssl X-Original-IP X_Real_IP X.Forwarded.For
+    """.split()
+_UPGRADES = (
+    *(["h2c"], ["websocket, h2c"], ["h2c, websocket"], ["websocket", "h2c"], ["h2c", "websocket"], ["TLS/1.0"]),
+    *([" h2c"], ["H2C"], ["websocketx"], ["websocket"], ["websocket", "TLS/1.0"], ["TLS/1.0", "websocket"]),
+)
 _METHODS = (
     *"""
     get Get gET GETT GE HEAD head POST PUT PATCH DELETE OPTIONS TRACE CONNECT PROPFIND MKCOL PURGE BREW WEBSOCKET
@@ -71,7 +87,52 @@ class Hostile:
 
 def corpus(token: str) -> list[Hostile]:
     """Every spelling, as someone with this token sends it."""
-    return [*_paths(token), *_headers(token), *_methods(token), *_framing(token)]
+    return [*_paths(token), *_headers(token), *_methods(token), *_hops(token), *_framing(token)]
+
+
+def mixed(token: str, seed: int, count: int) -> Iterator[Hostile]:
+    """Random requests: a method, a path and some headers, each hostile or plain."""
+    pick = random.Random(seed)
+    names = [*_NAMES, *_METHOD_NAMES, *_IDENTITY, *_ORIGIN]
+    for number in range(count):
+        method = pick.choice((*_METHODS, *["GET"] * 20, "HEAD", "DELETE"))
+        path = _spelt(pick.choice((*SPELLINGS, *["{a}"] * 20)), *pick.choice(list(zip(OPEN, SHUT, strict=True))))
+        chosen = pick.choices(names, k=pick.randrange(4))
+        values = (*OPEN, *SHUT, "DELETE", "GET", "orders", "root", "", _MARK)
+        headers = [f"{name}: {pick.choice(values)}" for name in chosen]
+        if chosen and pick.random() < 0.3:
+            headers.append(f"Connection: close, {pick.choice(chosen)}")
+        yield _request(f"mixture {number} of seed {seed}", token, method=method, path=path, headers=headers)
+
+
+def faults(gateway: Gateway, upstream: Upstream, hostile: Hostile) -> list[str]:
+    """What went wrong with one request: everything that reached the service is held against the oracle."""
+    upstream.reached.clear()
+    answer = gateway.send(hostile.data, 0.7)  # some of these wait for more, which never comes
+    found = [fault for reached in list(upstream.reached) for fault in _faults(reached, gateway.name, hostile)]
+    if answer.startswith(b"HTTP/") and b" 200 " in answer[:15] and not upstream.reached:
+        found.append("200 without a service")
+    return [f"{gateway.name}: {hostile.what}: {fault}" for fault in found]
+
+
+def _faults(reached: Reached, gateway: str, hostile: Hostile) -> Iterator[str]:
+    wrong = [reading for reading in readings(reached) if not reader_may(*reading)]
+    if wrong:
+        yield f"reached as {reached.method} {reached.target}: {wrong[:3]}"
+    who = (reached.header("x-auth-subject"), reached.header("x-auth-permissions"), reached.header("x-auth-key-id"))
+    # A request of HTTP/0.9 has no headers, so nobody sends it, and what is open to all is open to it.
+    nobody = who == ([], [], []) and reached.target == "/v1/public" and b"HTTP/" not in hostile.data
+    if who != ([SUBJECT], ["catalog:read"], []) and not nobody:
+        yield f"the service is told {who}"
+    if SECRET in "".join(value for _, value in reached.headers) or reached.header("x-gateway-service"):
+        yield "the gateway's proof reached the service"
+    if reached.header("upgrade") not in ([], ["websocket"]):
+        yield f"a tunnel reached the service: {reached.header('upgrade')}"
+    for name in _ORIGIN:
+        if any(_MARK in value for value in reached.header(_folded(name))):
+            yield f"the service is told of the client by itself, in {name}"
+    if reached.header("trailer") and gateway in ("nginx", "envoy"):  # the other two cannot keep trailers back
+        yield "a trailer is announced to the service"
 
 
 def readings(reached: Reached) -> Iterator[tuple[str, str]]:
@@ -100,16 +161,20 @@ def reader_may(method: str, path: str) -> bool:
         return method == "GET"
     if path == "/v1/near":
         return method == "GET"
+    if path == "/v1/orders/export:all":
+        return False
     head, _, last = path.rpartition("/")
     return path == "/v1/orders" or (head == "/v1/orders" and bool(last) and last not in (".", ".."))
 
 
 def _paths(token: str) -> Iterator[Hostile]:
     for spelling, (a, b) in product(SPELLINGS, zip(OPEN, SHUT, strict=True)):
-        path = spelling
-        for name, value in (("{a}", a), ("{b}", b), ("{t}", b[1:])):
-            path = path.replace(name, value)
+        path = _spelt(spelling, a, b)
         yield _request(f"path {path[:80]}", token, path=path)
+
+
+def _spelt(spelling: str, a: str, b: str) -> str:
+    return spelling.replace("{a}", a).replace("{b}", b).replace("{t}", b[1:])
 
 
 def _headers(token: str) -> Iterator[Hostile]:
@@ -141,6 +206,24 @@ def _headers(token: str) -> Iterator[Hostile]:
 def _methods(token: str) -> Iterator[Hostile]:
     for method, path in product(_METHODS, (*OPEN, SHUT[0])):
         yield _request(f"{method[:20]} {path}", token, method=method, path=path)
+
+
+def _hops(token: str) -> Iterator[Hostile]:
+    """What is between two hops: where a request came from, what to drop on the way, tunnels and trailers."""
+    for name in _ORIGIN:
+        for value in (_MARK, f"for={_MARK}", f"127.0.0.1, {_MARK}", f"{_MARK}, 127.0.0.1"):
+            yield _request(f"{name}: {value}", token, headers=[f"{name}: {value}"])
+            yield _request(f"{name} twice", token, headers=[f"{name}: {value}", f"{name}: 127.0.0.1"])
+    for values, connection in product(_UPGRADES, ("Upgrade", "upgrade, HTTP2-Settings", "Upgrade, close", "close")):
+        lines = [f"Connection: {connection}", *(f"Upgrade: {value}" for value in values), "HTTP2-Settings: AAMAAABkAAQ"]
+        yield _request(f"{lines}", token, headers=lines)
+    for name in (*_NAMES, *_METHOD_NAMES, *_IDENTITY):
+        lines = [f"Connection: close, {name}", f"{name}: {SHUT[0]}"]
+        yield _request(f"{name}, dropped on the way", token, headers=lines)
+    for name in ("X-Auth-Subject", "X-Auth-Permissions", "X-Original-URI", "Content-Length"):
+        lines = ["Transfer-Encoding: chunked", f"Trailer: {name}", "TE: trailers"]
+        request = _request(f"a trailer {name}", token, headers=lines)
+        yield Hostile(request.what, request.data + f"0\r\n{name}: root\r\n\r\n".encode())
 
 
 def _framing(token: str) -> Iterator[Hostile]:

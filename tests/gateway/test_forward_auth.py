@@ -245,3 +245,20 @@ def test_while_no_signing_key_can_be_had_a_gateway_is_denied_and_told_when_to_as
             assert answer.status_code == 403
             assert answer.json() == {"detail": "Signing keys are unavailable."}
             assert int(answer.headers["retry-after"]) > 0
+
+
+def test_a_websocket_is_opened_by_a_get_that_is_allowed_and_nothing_else_is_opened(
+    world: World, gateway: Gateway, issuer: LiveIssuer
+) -> None:
+    def upgrade(path: str, to: str) -> list[str]:
+        world.upstream.reached.clear()
+        token = issuer.token(permissions=["catalog:read"])
+        lines = [f"GET {path} HTTP/1.1", "Host: o", f"Authorization: Bearer {token}", "Connection: Upgrade"]
+        key = ["Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="]
+        gateway.send("\r\n".join([*lines, f"Upgrade: {to}", *key, "", ""]).encode(), 1.0)
+        return [value for reached in world.upstream.reached for value in reached.header("upgrade") or ["none"]]
+
+    # nginx opens none as it is set up here.
+    assert upgrade("/v1/orders/7", "websocket") == ["none" if gateway.name == "nginx" else "websocket"]
+    assert upgrade("/v1/admin/users", "websocket") == []
+    assert [value for value in upgrade("/v1/orders/7", "h2c") if value != "none"] == []
