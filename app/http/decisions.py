@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 from litestar import Request, Response, route
 from litestar.datastructures import State
+from litestar.di import NamedDependency
 from litestar.enums import HttpMethod
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import OpenAPIType, Operation, Parameter, Schema
@@ -70,7 +71,7 @@ class _FilteredPage(_Filtered):
     operation_class=_FilteredPage,
     responses=_BAD,
 )
-async def list_decisions(request: _Request, session: AsyncSession) -> DecisionPage:
+async def list_decisions(request: _Request, session: NamedDependency[AsyncSession]) -> DecisionPage:
     """What was decided, newest first. A decision is here within a second or so."""
     given = _given(request)
     cursor = given.pop("cursor", None)

@@ -38,7 +38,7 @@ def test_a_person_gets_through_and_the_service_is_told_who_it_is(
     assert (reached.method, reached.target) == ("GET", "/v1/orders/7?x=%2e%2e/y")
     told = {name: reached.header(f"x-auth-{name}") for name in ("subject", "method", "permissions", "key-id")}
     assert told == {
-        "subject": ["user_%C3%A9 %250D: 1"],
+        "subject": ["user_%C3%A9%20%250D:%201"],
         "method": ["jwt"],
         "permissions": ["catalog:read catalog:write"],
         "key-id": [],
