@@ -24,8 +24,9 @@ from app.db.engine import open_engine
 from app.db.last_used import LastUsed
 from app.db.session import sessions_of
 from app.gateway.proof import Proof
+from app.history.publish import Publisher
 from app.holdings import resources as holdings
-from app.http import api_keys, authzen, decisions, docs, errors, health, introspection, metadata, policies
+from app.http import api_keys, authzen, decisions, docs, errors, health, history, introspection, metadata, policies
 from app.http.door import Door
 from app.http.forward_auth import ForwardAuth, with_gateways
 from app.http.models import ResourceSchemas
@@ -55,6 +56,7 @@ def handlers() -> list[ControllerRouterHandler]:
         *api_keys.ROUTES,
         policies.show_policy,
         policies.reload_policy,
+        *history.ROUTES,
         *decisions.ROUTES,
         introspection.introspect,
         metadata.protected_resource,
@@ -95,6 +97,7 @@ def create_app(settings: Settings, extra: Sequence[ControllerRouterHandler] = ()
     table, route_keys = table_of(app)
     live = LivePolicy(settings.policy_dir, table)
     live.on_reload(_report)
+    publisher = Publisher(live, sessions)
     jwt = JwtVerifier(keys, settings.issuer, settings.audience, settings.authorized_parties)
     authenticator = Authenticator(jwt, verifier)
     refusals = Refusals(settings.public_url and settings.public_url + metadata.PATH)
@@ -108,6 +111,7 @@ def create_app(settings: Settings, extra: Sequence[ControllerRouterHandler] = ()
             "decision_writer": decision_writer,
             "key_set": keys,
             "live": live,
+            "publisher": publisher,
             "authenticator": authenticator,
             "refusals": refusals,
             "settings": settings,
@@ -170,7 +174,7 @@ async def _running(app: Litestar) -> AsyncIterator[None]:
     live: LivePolicy = app.state.live
     stop = asyncio.Event()
     async with app.state.key_set, app.state.last_used, app.state.decision_log:
-        beside = [asyncio.create_task(watch(live, stop)), asyncio.create_task(_retention(app, stop))]
+        beside = [asyncio.create_task(work) for work in (watch(live, stop), _retention(app, stop), _history(app, stop))]
         try:
             with _on_hangup(live):
                 yield
@@ -179,6 +183,23 @@ async def _running(app: Litestar) -> AsyncIterator[None]:
             await asyncio.gather(*beside)
     await app.state.database.dispose()
     _log.info("stopped")
+
+
+async def _history(app: Litestar, stop: asyncio.Event) -> None:
+    """Store each policy that becomes active as a revision, the first one too."""
+    live: LivePolicy = app.state.live
+    publisher: Publisher = app.state.publisher
+    swapped = asyncio.Event()
+    live.on_reload(lambda reload: swapped.set() if reload.outcome == "swapped" else None)
+    swapped.set()
+    stopping = asyncio.create_task(stop.wait())
+    while not stop.is_set():
+        waiting = asyncio.create_task(swapped.wait())
+        await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        if swapped.is_set():
+            swapped.clear()
+            await publisher.note_active()
 
 
 async def _retention(app: Litestar, stop: asyncio.Event) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from app.policy.snapshot import Snapshot
 
 Line = str | list[str | Styled]
-MAX_NAMED = 4  # of grants that are alternatives
 _STYLES = {"gain": "bold red", "loss": "bold cyan"}
 _WORDS = {("gain", False): "GAIN", ("gain", True): "MAY GAIN", ("loss", False): "LOSS", ("loss", True): "MAY LOSE"}
 
@@ -103,43 +102,9 @@ def _report(difference: Difference, directories: dict[str, Path], snapshots: dic
 
 
 def _line(change: Change) -> Line:
-    word = (_WORDS[change.kind, change.may], _STYLES[change.kind])
-    unless = [_besides(combination) for combination in change.unless]
-    text = f"  {'|'.join(change.actions)} {change.resource}  for {_who(change.who)}"
-    return [word, text + (f", unless {' or '.join(unless)}" if unless else "")]
+    from app.policy.change_words import told
 
-
-def _who(who: Combination) -> str:
-    holders = f"holders of {_grants(who.holds)}" if who.holds else "everyone"
-    return " ".join([holders, *(f"when {condition}" for condition in _conditions(who))])
-
-
-def _besides(combination: Combination) -> str:
-    held = [f"they hold {_grants(combination.holds)}"] if combination.holds else []
-    return " and ".join([*held, *_conditions(combination)])
-
-
-def _grants(groups: Iterable[tuple[str, ...]]) -> str:
-    return " + ".join(_any_of(group) for group in groups)
-
-
-def _any_of(group: tuple[str, ...]) -> str:
-    if len(group) == 1:
-        return group[0]
-    named = [*group[:MAX_NAMED], *([f"{len(group) - MAX_NAMED} more"] if len(group) > MAX_NAMED else [])]
-    return f"({' or '.join(named)})"
-
-
-def _conditions(combination: Combination) -> Iterator[str]:
-    for when in combination.met:
-        yield f"`{when.text}`" + _under(when.side)
-    for when in combination.not_unmet:
-        yield f"`{when.text}`{_under(when.side)} is met or cannot be told"
-
-
-def _under(side: str) -> str:
-    """Which policy a condition is evaluated under, where roles make a difference to it."""
-    return f" (with the roles of the {side} policy)" if side else ""
+    return [(_WORDS[change.kind, change.may], _STYLES[change.kind]), f"  {told(change)}"]
 
 
 def _view(change: Change, directories: dict[str, Path]) -> dict[str, object]:

@@ -43,9 +43,11 @@ def serve_command(host: str | None, port: int | None, tls_certificate: Path | No
     logs.configure(settings.log_level, settings.log_format)
     from app.asgi import create_app
     from app.db.migrate import at_head
+    from app.history.settle import settle
 
     if not asyncio.run(at_head(settings.database_url)):
         fail("the database is not prepared for this version: run `authz db upgrade`.")
+    asyncio.run(settle(settings.database_url, settings.policy_dir))
     app = create_app(settings)
     pair = read_tls(tls_certificate, tls_key) if tls_certificate and tls_key else None
     serve(app, bind(settings.host, settings.port), tls=pair)

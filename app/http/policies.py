@@ -93,7 +93,7 @@ async def show_policy(state: State) -> ActivePolicy:
         since=live.since,
         rules=len(live.active.policy.rules),
         files=_files(live.active),
-        last_fault=LastFault(refused.at, _faults(refused.faults)) if refused else None,
+        last_fault=LastFault(refused.at, fault_views(refused.faults)) if refused else None,
     )
 
 
@@ -110,7 +110,7 @@ async def reload_policy(state: State) -> ReloadResult | Response[ReloadRefused]:
     reload = await live.reload()
     if reload.outcome == "refused":
         detail = f"The policy has {len(reload.faults)} fault{'s' if len(reload.faults) > 1 else ''}."
-        return Response(ReloadRefused(detail, reload.revision, _faults(reload.faults)), status_code=422)
+        return Response(ReloadRefused(detail, reload.revision, fault_views(reload.faults)), status_code=422)
     changed = [ChangeView(change.kind, change.row, change.place) for change in reload.changed]
     return ReloadResult(reload.revision, reload.outcome, changed)
 
@@ -123,5 +123,6 @@ def _files(snapshot: Snapshot) -> list[PolicyFile]:
     return [PolicyFile(name, len(text.encode()), counts[name]) for name, text in source.files.items()]
 
 
-def _faults(faults: tuple[Fault, ...]) -> list[FaultView]:
+def fault_views(faults: tuple[Fault, ...]) -> list[FaultView]:
+    """Faults as the API shows them."""
     return [FaultView(f.code, f.file, f.line, f.column, f.message, f.hint) for f in faults]

@@ -33,6 +33,9 @@ FOLDERS = {
 # Written by other programs, and a lost part of one closes its endpoints: only their encoding is looked at here.
 FOREIGN = "upstreams/"
 
+# Beside the files while somebody writes them anew: the revision that they shall make.
+MARKER = ".publishing"
+
 _LOOKS = 5
 _PAUSE_SECONDS = 0.02
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
@@ -63,11 +66,33 @@ def read(directory: Path) -> Source:
     for _ in range(_LOOKS):
         now = _look(directory)
         if now == before:
+            _check_whole(directory, now)
             return from_bytes(now)
         before = now
         time.sleep(_PAUSE_SECONDS)
     message = "the files changed while they were read"
     raise PolicyRefused([Fault("in-motion", ".", 0, 0, message, "reload once they are all written")])
+
+
+def _check_whole(directory: Path, raw: Mapping[str, bytes]) -> None:
+    """Refuse files that are not yet, or no longer, what the one who writes them says."""
+    try:
+        coming = (directory / MARKER).read_text("ascii", "replace")
+    except OSError:
+        return
+    if coming != digest(raw):
+        message = f"these files are being changed to the revision {shown(coming)}"
+        hint = f"wait; if nobody publishes, start `authz serve`, which settles it, or delete {MARKER}"
+        raise PolicyRefused([Fault("in-motion", ".", 0, 0, message, hint)])
+
+
+def file_names(directory: Path) -> list[str]:
+    """The names of the policy files of a directory. Raises PolicyRefused for one that holds others."""
+    faults: list[Fault] = []
+    names = _names(directory, faults)
+    if faults:
+        raise PolicyRefused(faults)
+    return names
 
 
 def from_bytes(raw: Mapping[str, bytes]) -> Source:

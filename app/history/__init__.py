@@ -1,0 +1,1 @@
+"""What was the policy, and who changed it?"""

@@ -1,0 +1,85 @@
+"""Policy files replaced as a whole, so that no process ever takes a mixture of the old and the new.
+
+While the files change, a marker beside them names the revision that they shall make, and whoever reads them refuses
+any other. A process that dies in between leaves the marker: whoever knows the new files writes them again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from app.policy.source import MARKER, file_names
+
+_TEMPORARY = ".new"
+
+
+class CannotWrite(Exception):
+    """The directory cannot be written. The message says why, for an operator."""
+
+
+def begin(directory: Path, revision: str) -> None:
+    """Say which revision the files are about to make. Raises CannotWrite."""
+    try:
+        root = Path(os.path.realpath(directory, strict=True))
+        _write(root / MARKER, revision.encode())
+    except OSError as error:
+        raise _cannot(directory, error) from error
+
+
+def write(directory: Path, files: Mapping[str, bytes]) -> None:
+    """Make these the policy files of a directory, and remove all others. Raises CannotWrite."""
+    try:
+        root = Path(os.path.realpath(directory, strict=True))
+        for name, data in files.items():
+            (root / name).parent.mkdir(exist_ok=True)
+            _write(root / name, data)
+        for name in set(file_names(root)) - files.keys():
+            (root / name).unlink()
+        _sync(root)
+    except OSError as error:
+        raise _cannot(directory, error) from error
+
+
+def finish(directory: Path) -> None:
+    """Take the marker away: the files are what it says. Raises CannotWrite."""
+    try:
+        root = Path(os.path.realpath(directory, strict=True))
+        (root / MARKER).unlink(missing_ok=True)
+        _sync(root)
+    except OSError as error:
+        raise _cannot(directory, error) from error
+
+
+def unfinished(directory: Path) -> str | None:
+    """The revision that somebody began to write and did not finish; None when all is well."""
+    try:
+        return (directory / MARKER).read_text("ascii", "replace")
+    except OSError:
+        return None
+
+
+def _write(path: Path, data: bytes) -> None:
+    """As a new file in the old one's place, on the disk before it is there."""
+    aside = path.with_name(f".{path.name}{_TEMPORARY}")
+    handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644)
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(handle)
+    aside.replace(path)
+
+
+def _sync(root: Path) -> None:
+    for folder in (root, *(entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _cannot(directory: Path, error: OSError) -> CannotWrite:
+    why = (error.strerror or str(error)).lower()
+    return CannotWrite(f"the policy directory {directory} cannot be written: {why}")
