@@ -38,6 +38,7 @@ def serve_command(host: str | None, port: int | None, tls_certificate: Path | No
     """
     if (tls_certificate is None) != (tls_key is None):
         raise click.UsageError("give --tls-certificate and --tls-key together.")
+    pair = read_tls(tls_certificate, tls_key) if tls_certificate and tls_key else None
     given = {"host": host, "port": port}
     settings = load(**{name: value for name, value in given.items() if value is not None})
     logs.configure(settings.log_level, settings.log_format)
@@ -49,5 +50,4 @@ def serve_command(host: str | None, port: int | None, tls_certificate: Path | No
         fail("the database is not prepared for this version: run `authz db upgrade`.")
     asyncio.run(settle(settings.database_url, settings.policy_dir))
     app = create_app(settings)
-    pair = read_tls(tls_certificate, tls_key) if tls_certificate and tls_key else None
     serve(app, bind(settings.host, settings.port), tls=pair)
