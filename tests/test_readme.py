@@ -61,6 +61,18 @@ def test_the_quickstarts_work_with_a_token_and_with_a_key(sampled: Server, issue
             assert "required permissions" in refused.stdout + refused.stderr, name
 
 
+def test_asking_over_authzen_answers_what_is_shown(sampled: Server, issuer: LiveIssuer) -> None:
+    block = re.search(
+        r'    \$ (curl -s -H "Authorization: Bearer \$ASK".*?)\n    (\{"decision".*?)\n', README, re.DOTALL
+    )
+    assert block
+    with sampled:
+        command = block[1].replace("http://127.0.0.1:8000", sampled.url)
+        env = {**os.environ, "ASK": issuer.token(permissions="decisions:evaluate")}
+        done = subprocess.run(["bash", "-c", command], env=env, capture_output=True, text=True, timeout=60, check=True)
+    assert re.sub(r'"revision":"[0-9a-f]{16}"', '"revision":"…"', done.stdout) == block[2]
+
+
 def test_what_dev_prints_works_when_pasted(tmp_path: Path) -> None:
     """Starts `authz dev` as scripts/serve does, and pastes what it prints into a shell."""
     log = tmp_path / "printed"
