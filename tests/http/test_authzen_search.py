@@ -127,6 +127,17 @@ def test_users_are_those_whom_the_policy_and_the_database_name(pdp: httpx.Client
     assert alias == [{"type": "identity", "id": name} for name in ("user_a", "user_b", "user_named")]
 
 
+@pytest.mark.parametrize("ignored", ["user_b", "", 7, None, {}])
+def test_the_id_of_what_is_searched_for_is_ignored_whatever_it_is(pdp: httpx.Client, ignored: Any) -> None:
+    subjects = search("user", subject={"type": "user", "id": ignored})
+    assert every(pdp, SUBJECT, subjects) == ["user_a", "user_b", "user_named"]
+    subject, action = {"type": "user", "id": "user_a"}, {"name": "lend"}
+    resources = {"subject": subject, "action": action, "resource": {"type": "book", "id": ignored}}
+    assert every(pdp, RESOURCE, resources) == ["art", "open", "zen"]
+    actions = {"subject": subject, "action": ignored, "resource": {"type": "book", "id": "zen"}}
+    assert every(pdp, ACTION, actions) == ["lend", "read"]
+
+
 def test_attributes_of_entities_and_those_that_are_sent_count(pdp: httpx.Client) -> None:
     burn = {"name": "burn"}
     assert every(pdp, SUBJECT, search("user", action=burn)) == ["user_c"]

@@ -55,7 +55,7 @@ class Evaluator:
     def answer(self, question: Question) -> Outcome:
         """The outcome of a question; one that lacks a required field is denied."""
         subject = question.subject
-        if field := lacking(subject, question.action, question.resource):
+        if field := lacking(subject=subject, action=question.action, resource=question.resource):
             return f"`{field}` is missing"
         if subject is not self._last:
             self._last, self._asked = subject, self.known(*named(subject))

@@ -99,7 +99,7 @@ async def evaluate_many(request: AnyRequest, state: State) -> ASGIResponse:
 
 
 async def _single(body: Evaluation, state: State) -> ASGIResponse:
-    if field := lacking(body.subject, body.action, body.resource):
+    if field := lacking(subject=body.subject, action=body.action, resource=body.resource):
         raise Problem(400, f"`{field}` is missing.")
     evaluator = await _evaluator((body,), state)
     outcome = evaluator.answer(body)
@@ -146,7 +146,7 @@ def _item(raw: Raw, defaults: Question) -> Question | Why:
         _entity(item.resource, defaults.resource),
         defaults.context if item.context is UNSET else item.context,
     )
-    field = lacking(question.subject, question.action, question.resource)
+    field = lacking(subject=question.subject, action=question.action, resource=question.resource)
     return Why(f"`{field}` is missing.") if field else question
 
 
@@ -157,7 +157,9 @@ def _entity(own: Entity | UnsetType, default: Entity | UnsetType) -> Entity | Un
     if UNSET not in (own.type, own.id) or UNSET not in (default.type, default.id):
         return own
     return Entity(
-        default.type if own.type is UNSET else own.type, default.id if own.id is UNSET else own.id, own.properties
+        type=default.type if own.type is UNSET else own.type,
+        id=default.id if own.id is UNSET else own.id,
+        properties=own.properties,
     )
 
 

@@ -16,7 +16,20 @@ from app.db import asked_keys
 from app.http.authzen import described
 from app.http.authzen.evaluate import Evaluator, keys_of, unavailable
 from app.http.authzen.page import Source, limit_of, query_digest, read_token, walk, write_token
-from app.http.authzen.wire import NOTHING, AnyRequest, Entity, Page, Search, acted, lacking, named, read
+from app.http.authzen.wire import (
+    NOTHING,
+    ActionSearch,
+    AnyRequest,
+    Entity,
+    Page,
+    ResourceSearch,
+    SubjectSearch,
+    acted,
+    lacking,
+    named,
+    read,
+    sought,
+)
 from app.http.ids import read_id
 from app.http.problems import Detail, Problem
 from app.identity.api_keys import KeyRecord
@@ -28,7 +41,8 @@ from app.policy.snapshot import Snapshot
 SUBJECT = "/access/v1/search/subject"
 RESOURCE = "/access/v1/search/resource"
 ACTION = "/access/v1/search/action"
-_DECODER = msgspec.json.Decoder(Search)
+_SUBJECT, _RESOURCE = msgspec.json.Decoder(SubjectSearch), msgspec.json.Decoder(ResourceSearch)
+_ACTION = msgspec.json.Decoder(ActionSearch)
 _ENCODER = msgspec.json.Encoder()
 _REFUSED = {400: ResponseSpec(Detail, description="The body is invalid", generate_examples=False)}
 
@@ -76,8 +90,9 @@ class Actions(Struct, frozen=True):
 )
 async def search_subject(request: AnyRequest, state: State) -> ASGIResponse:
     """Who of a type may do an action on a resource, of those whom the policy and the database name."""
-    body = await _read(request, "subject")
-    kind, _, sent = named(body.subject)
+    body = await read(request, _SUBJECT)
+    _whole(subject=body.subject, action=body.action, resource=body.resource)
+    kind, sent = sought(body.subject)
     action, resource, context = acted(body.action), named(body.resource), body.context or NOTHING
     records: dict[str, KeyRecord] = {}
     evaluator = Evaluator(state.live.active, Keys(records, state.key_environments))
@@ -102,10 +117,11 @@ async def search_subject(request: AnyRequest, state: State) -> ASGIResponse:
 )
 async def search_resource(request: AnyRequest, state: State) -> ASGIResponse:
     """On which resources of a type a subject may do an action, of those that the policy names."""
-    body = await _read(request, "resource")
-    kind, _, sent = named(body.resource)
+    body = await read(request, _RESOURCE)
+    _whole(subject=body.subject, action=body.action, resource=body.resource)
+    kind, sent = sought(body.resource)
     action, context = acted(body.action), body.context or NOTHING
-    evaluator, who = await _who(body, state)
+    evaluator, who = await _who(body.subject, state)
 
     def allowed(identity: str) -> bool:
         return not isinstance(who, str) and evaluator.allows(who, action, (kind, identity, sent), context)
@@ -126,9 +142,10 @@ async def search_resource(request: AnyRequest, state: State) -> ASGIResponse:
 )
 async def search_action(request: AnyRequest, state: State) -> ASGIResponse:
     """Which actions a subject may do on a resource, of those that rows name; for a route its methods."""
-    body = await _read(request, "action")
+    body = await read(request, _ACTION)
+    _whole(subject=body.subject, resource=body.resource)
     resource, context = named(body.resource), body.context or NOTHING
-    evaluator, who = await _who(body, state)
+    evaluator, who = await _who(body.subject, state)
 
     def allowed(name: str) -> bool:
         return not isinstance(who, str) and evaluator.allows(who, (name, NOTHING), resource, context)
@@ -140,18 +157,15 @@ async def search_action(request: AnyRequest, state: State) -> ASGIResponse:
     return _json(Actions([FoundAction(name) for name in results], page))
 
 
-async def _read(request: AnyRequest, searched: str) -> Search:
-    body = await read(request, _DECODER)
-    if field := lacking(body.subject, body.action, body.resource, without=searched):
+def _whole(**fields: object) -> None:
+    if field := lacking(**fields):
         raise Problem(400, f"`{field}` is missing.")
-    return body
 
 
-async def _who(body: Search, state: State) -> tuple[Evaluator, Asked | str]:
-    subjects = (body.subject,) if isinstance(body.subject, Entity) else ()
-    keys = await keys_of(state, subjects)
+async def _who(subject: Entity | UnsetType, state: State) -> tuple[Evaluator, Asked | str]:
+    keys = await keys_of(state, (subject,) if isinstance(subject, Entity) else ())
     evaluator = Evaluator(state.live.active, keys)
-    return evaluator, evaluator.known(*named(body.subject))
+    return evaluator, evaluator.known(*named(subject))
 
 
 async def _found(

@@ -31,12 +31,17 @@ _WORDS = {
 }
 
 
-class Entity(Struct, frozen=True):
-    """A subject or resource. Which of its fields must be there depends on what is asked."""
+class Kind(Struct, frozen=True):
+    """What a search looks for: a type of subject or resource. An id that is sent is ignored like any unknown field."""
 
     type: str | UnsetType = UNSET
-    id: str | UnsetType = UNSET
     properties: dict[str, Any] | UnsetType = UNSET
+
+
+class Entity(Kind, frozen=True):
+    """A subject or resource. An item of a batch may leave out what its defaults have."""
+
+    id: str | UnsetType = UNSET
 
 
 class Action(Struct, frozen=True):
@@ -81,10 +86,34 @@ class Page(Struct, frozen=True):
     token: str | UnsetType = UNSET
 
 
-class Search(Question, frozen=True):
-    """The body of a search."""
+class Paged(Struct, frozen=True):
+    """What every search may have."""
 
+    context: dict[str, Any] | UnsetType = UNSET
     page: Page | UnsetType = UNSET
+
+
+class SubjectSearch(Paged, frozen=True):
+    """Who may?"""
+
+    subject: Kind | UnsetType = UNSET
+    action: Action | UnsetType = UNSET
+    resource: Entity | UnsetType = UNSET
+
+
+class ResourceSearch(Paged, frozen=True):
+    """On what may they?"""
+
+    subject: Entity | UnsetType = UNSET
+    action: Action | UnsetType = UNSET
+    resource: Kind | UnsetType = UNSET
+
+
+class ActionSearch(Paged, frozen=True):
+    """What may they do?"""
+
+    subject: Entity | UnsetType = UNSET
+    resource: Entity | UnsetType = UNSET
 
 
 async def read(request: AnyRequest, decoder: msgspec.json.Decoder[_T]) -> _T:
@@ -136,29 +165,31 @@ def _told(message: str, what: str) -> str:
     return f"`{place}` must be {wanted}{got}." if place else f"{what} must be {wanted}{got}."
 
 
-def lacking(subject: object, action: object, resource: object, *, without: str = "") -> str:
-    """The first required field that a question lacks, as `subject.id`; empty when it is whole.
-
-    `without` is what a search looks for: of a subject or resource only its type is required, of an action nothing.
-    """
-    for name, entity in (("subject", subject), ("resource", resource)):
-        if not isinstance(entity, Entity):
+def lacking(**fields: object) -> str:
+    """The first required field that is not there, as `subject.id`; empty when all are."""
+    for name, value in fields.items():
+        if isinstance(value, Action):
+            if value.name is UNSET:
+                return f"{name}.name"
+        elif not isinstance(value, Kind):
             return name
-        if entity.type is UNSET:
+        elif value.type is UNSET:
             return f"{name}.type"
-        if entity.id is UNSET and without != name:
+        elif isinstance(value, Entity) and value.id is UNSET:
             return f"{name}.id"
-    if without == "action":
-        return ""
-    if not isinstance(action, Action):
-        return "action"
-    return "action.name" if action.name is UNSET else ""
+    return ""
 
 
 def named(entity: Entity | UnsetType) -> tuple[str, str, Properties]:
-    """Type, id and attributes of an entity that lacks nothing; the id of what is searched for may be empty."""
+    """Type, id and attributes of an entity that lacks nothing."""
     assert isinstance(entity, Entity)
     return entity.type or "", entity.id or "", entity.properties or NOTHING
+
+
+def sought(kind: Kind | UnsetType) -> tuple[str, Properties]:
+    """Type and attributes of what is searched for."""
+    assert isinstance(kind, Kind)
+    return kind.type or "", kind.properties or NOTHING
 
 
 def acted(action: Action | UnsetType) -> tuple[str, Properties]:
