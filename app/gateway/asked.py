@@ -14,8 +14,6 @@ from app.policy.target import NoSuchTarget, Target, find_target, params_of
 
 ROUTE_TYPE = "route"
 _TYPE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
-# A path may encode what a literal segment of a template may also hold plainly; to compare, both are plain.
-_PLAIN_IN_LITERALS = re.compile(r"%(?:21|2[4679]|28|2[Bb]|2[Cc]|3[AaDd]|40)")
 
 
 def asked_target(snapshot: Snapshot, action: str, kind: str, identity: str) -> Target:
@@ -45,15 +43,13 @@ def _route(snapshot: Snapshot, action: str, identity: str) -> Target:
         raise NoSuchTarget(404, "a route is a template or a path", "write `/api/v1/teams/7` or `orders:/v1/orders/7`")
     if fault := path_fault(path.encode("ascii")):
         raise NoSuchTarget(400, fault, "write the path as it is sent, without its query")
-    if "%" in path:
-        path = _PLAIN_IN_LITERALS.sub(lambda found: unquote(found[0]), path)
     template = table.resolve(path, service)
     if template is None:
         raise NoSuchTarget(404, "no route matches this path", "`authz policy routes` lists the routes")
     _with_method(template, table.methods(template), action)
     if not snapshot.has_conditions:
         return Target(action, template, identity)
-    params = params_of(template, f"{service}:{path}" if service else path)
+    params = params_of(template, identity)
     return Target(action, template, identity, {name: unquote(value) for name, value in params.items()})
 
 
