@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
+from app.cli.coverage_text import coverage_lines, coverage_view
 from app.cli.policy_dir import policy_directory, sound_snapshot
 from app.cli.terminal import Styled, plural, show, show_json
 
 if TYPE_CHECKING:
+    from app.policy.cases import Case
+    from app.policy.coverage import Coverage
     from app.policy.load import Policy
     from app.policy.trial import Outcome
 
@@ -21,15 +24,22 @@ Line = str | list[str | Styled]
 
 @click.command("test")
 @click.argument("directory", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
+@click.option("--coverage", is_flag=True, help="Name the rows and endpoints that no case exercises.")
+@click.option("--fail-under", type=click.FloatRange(0, 100), metavar="N", help="Exit with 1 below N % of either.")
+@click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), help="Also write JUnit XML to a file.")
 @click.option("--json", "as_json", is_flag=True, help="Print a document for programs.")
-def test_command(directory: Path | None, as_json: bool) -> None:
+def test_command(
+    directory: Path | None, *, coverage: bool, fail_under: float | None, junit: Path | None, as_json: bool
+) -> None:
     """Run the cases in DIR/tests/*.yaml.
 
     A case says who asks for what and which verdict is right. DIR is the policy directory; without it
-    AUTHZ_POLICY_DIR, else `policies`. Exits with 0 when all cases pass, with 1 when one fails, when there is none or
-    when the policy has a fault, with 2 when there is no such directory.
+    AUTHZ_POLICY_DIR, else `policies`. Exits with 0 when all cases pass, with 1 when one fails, when there is none,
+    when the coverage is under --fail-under or when the policy has a fault, with 2 when there is no such directory.
 
-    Example: authz policy test policies
+    A row is covered by a case that passes and that it decides, an endpoint by one that asks about it.
+
+    Example: authz policy test --coverage --fail-under 90 policies
     """
     from app.policy.trial import run
 
@@ -37,20 +47,57 @@ def test_command(directory: Path | None, as_json: bool) -> None:
     snapshot = sound_snapshot(chosen, as_json=as_json)
     outcomes = list(run(snapshot, snapshot.policy.cases))
     failed = [outcome for outcome in outcomes if not outcome.passed]
+    found: Coverage | None = None
+    if coverage or fail_under is not None:
+        from app.policy.coverage import measure
+
+        found = measure(snapshot, outcomes)
+    is_under = found is not None and fail_under is not None and found.percent < fail_under
+    if junit:
+        _write_junit(junit, outcomes, chosen)
     if as_json:
         show_json(
             {
-                "ok": bool(outcomes) and not failed,
+                "ok": bool(outcomes) and not failed and not is_under,
                 "revision": snapshot.revision,
                 "passed": len(outcomes) - len(failed),
                 "failed": len(failed),
                 "cases": [_view(outcome, chosen) for outcome in outcomes],
+                **({"coverage": coverage_view(found, chosen)} if found else {}),
             }
         )
     else:
         show(_summary(outcomes, snapshot.policy, chosen))
-    if failed or not outcomes:
+        if found:
+            show(coverage_lines(found, snapshot.policy.source, chosen))
+        if is_under:
+            show(["", [("The coverage is under", "bold red"), f" {fail_under:g} %."]])
+    if failed or not outcomes or is_under:
         raise SystemExit(1)
+
+
+def _write_junit(file: Path, outcomes: list[Outcome], directory: Path) -> None:
+    from app.cli.failure import fail
+    from app.cli.junit import Check, junit
+
+    checks = [
+        Check(
+            str(directory / outcome.case.file),
+            f"{outcome.case.name}: {_question(outcome.case)}".removeprefix(": "),
+            outcome.case.line,
+            outcome.problem,
+            outcome.hint,
+        )
+        for outcome in outcomes
+    ]
+    try:
+        file.write_text(junit("authz policy test", checks), encoding="utf-8")
+    except OSError as error:
+        fail(f"{file} cannot be written: {error.strerror}.")
+
+
+def _question(case: Case) -> str:
+    return f"{case.action} {case.resource}  as {' '.join(sorted(case.held))}"
 
 
 def _summary(outcomes: list[Outcome], policy: Policy, directory: Path) -> Iterator[Line]:
@@ -91,7 +138,7 @@ def _failure(outcome: Outcome, policy: Policy, directory: Path) -> Iterator[Line
 
     case, found = outcome.case, outcome.explanation
     yield [(f"{directory / case.file}:{case.line}", "bold"), f": {case.name}" if case.name else ""]
-    yield f"  {case.action} {case.resource}  as {' '.join(sorted(case.held))}"
+    yield f"  {_question(case)}"
     yield [("  " + outcome.problem, "red")]
     if outcome.hint:
         yield f"  hint: {outcome.hint}"

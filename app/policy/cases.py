@@ -1,6 +1,6 @@
 """`tests/*.yaml`: what a policy must allow and deny, as data; parsed when it loads, run by `authz policy test`.
 
-A case states grants, then endpoints. A list of grants and a list of endpoints make a table of verdicts:
+A case states grants, then endpoints. A list of grants and a list of endpoints have one verdict for all:
 
     cases:
       - as: auth:jwt catalog:read
@@ -8,16 +8,25 @@ A case states grants, then endpoints. A list of grants and a list of endpoints m
           - GET|HEAD /api/v1/teams/7
         deny:
           - POST /api/v1/teams: lacks catalog:write
+
+A table has a verdict for each caller and endpoint, the callers named and in columns:
+
+      - as:
+          stranger: auth:anonymous
+          reader: auth:jwt catalog:read
+        table:
+          - GET /api/v1/teams/7: deny | allow (catalog.csv)
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from app.policy.catalog import Permission
-from app.policy.document import Entries, Items, Node, plain, read_document
+from app.policy.document import Entries, Items, Leaf, Node, plain, read_document
 from app.policy.fault import Fault
 from app.policy.given import Given, Misgiven, checked, kind_of
 from app.policy.grants import grant_hint, is_grant
@@ -28,10 +37,12 @@ from app.policy.when.shape import SCHEMA
 from app.policy.why import NoWhy, Why, read_why
 
 MAX_CASES = 20_000
-_KEYS = ("name", "as", "given", "allow", "deny")
+_KEYS = ("name", "as", "given", "allow", "deny", "table")
 _CASE = "write `- as: auth:jwt catalog:read`"
 _FILE = "write `cases:`, and below it `- as: auth:jwt catalog:read`"
 _ENDPOINT = "write `GET /api/v1/teams/7`"
+_TABLE = "write `- GET /api/v1/teams/7: deny | allow`, with a verdict for each caller of `as`"
+_CELL = re.compile(r"(allow|deny)(?: \((.+)\))?")
 _NOTHING: Given = MappingProxyType({})
 
 
@@ -69,6 +80,10 @@ def load(source: Source, catalog: Mapping[str, Permission], faults: list[Fault])
     return tuple(cases)
 
 
+_Caller = tuple[str, frozenset[str]]
+_Verdict = tuple[str, Why | None]
+
+
 class _File:
     def __init__(self, shape: Shape, catalog: Mapping[str, Permission]) -> None:
         self._shape = shape
@@ -100,7 +115,7 @@ class _File:
         misspelt = isinstance(node, Entries) and len(node.entries) > len(entries)
         if not misspelt and "as" not in entries:
             self._shape.fault("missing-key", node, "the case does not say who is calling", _CASE)
-        if not misspelt and not {"allow", "deny"} & entries.keys():
+        if not misspelt and not {"allow", "deny", "table"} & entries.keys():
             hint = "write `allow:` or `deny:`, and endpoints such as `- GET /api/v1/teams/7` below it"
             self._shape.fault("missing-key", node, "the case expects nothing", hint)
         name = self._shape.text(entries["name"][1], "name") if "name" in entries else ""
@@ -109,22 +124,65 @@ class _File:
         for verdict in ("allow", "deny"):
             if verdict in entries:
                 for line, action, resource, why in self._endpoints(entries[verdict][1], verdict):
-                    for held in callers:
+                    for _, held in callers:
                         allowed = verdict == "allow"
                         yield Case(self._shape.file, line, name, held, action, resource, allowed, why, given)
+        if "table" in entries:
+            for line, action, resource, (caller, held), (verdict, why) in self._table(entries["table"][1], callers):
+                row = f"{name} ({caller})" if name and caller else name or caller
+                yield Case(self._shape.file, line, row, held, action, resource, verdict == "allow", why, given)
 
-    def _callers(self, node: Node) -> Iterator[frozenset[str]]:
+    def _callers(self, node: Node) -> Iterator[tuple[str, frozenset[str]]]:
+        """Each caller: a name, which only a mapping gives, and grants."""
+        if isinstance(node, Entries):
+            for key, below in node.entries:
+                if not isinstance(below, Leaf):
+                    self._shape.fault("wrong-type", below, f"`{key.value}` is one caller", _CASE)
+                held = self._callers(below) if isinstance(below, Leaf) else ()
+                # One caller each, also where that is a fault: it has a column.
+                yield str(key.value), next((grants for _, grants in held), frozenset())
+            return
         for item, text in self._shape.texts(node, "as"):
             grants = text.split(" ")
             if "" in grants:
                 self._shape.fault("wrong-type", item, "grants are parted by one space", _CASE)
+            for grant in filter(None, grants):
+                if not is_grant(grant, self._catalog):
+                    message = f"`{grant}` is neither in the catalogue nor a fact"
+                    self._shape.fault("unknown-grant", item, message, grant_hint(grant, self._catalog), grant)
+            yield "", frozenset(grants)
+
+    def _table(self, node: Node, callers: tuple[_Caller, ...]) -> Iterator[tuple[int, str, str, _Caller, _Verdict]]:
+        """Line, action, resource, caller and verdict of each cell. A cell with a dash expects nothing."""
+        for item in self._shape.items(node, "table"):
+            if not isinstance(item, Entries):
+                self._shape.fault("wrong-type", item, "a row of a table is an endpoint and its verdicts", _TABLE)
                 continue
-            unknown = [grant for grant in grants if not is_grant(grant, self._catalog)]
-            for grant in unknown:
-                message = f"`{grant}` is neither in the catalogue nor a fact"
-                self._shape.fault("unknown-grant", item, message, grant_hint(grant, self._catalog), grant)
-            if not unknown:
-                yield frozenset(grants)
+            for key, value in item.entries:
+                verdicts = self._verdicts(value)
+                if len(verdicts) != len(callers):
+                    message = f"the row has {len(verdicts)} verdicts, where `as` has {len(callers)} callers"
+                    self._shape.fault("table", value, message, _TABLE)
+                    continue
+                for action, resource in self._endpoint(key, "table"):
+                    for caller, verdict in zip(callers, verdicts, strict=True):
+                        if verdict:
+                            yield key.line, action, resource, caller, verdict
+
+    def _verdicts(self, node: Node) -> list[_Verdict | None]:
+        """The cells of a row: `allow`, `deny`, either with a reason in parentheses, or a dash."""
+        verdicts: list[_Verdict | None] = []
+        for cell in self._shape.text(node, "the row").split(" | "):
+            found = _CELL.fullmatch(cell.strip())
+            if found:
+                why = self._why_of(found[2], found[1], node) if found[2] else None
+                verdicts.append((found[1], why))
+            else:
+                if cell.strip() != "-":
+                    hint = "write `allow`, `deny`, `deny (lacks catalog:write)`, or `-` for no matter"
+                    self._shape.fault("table", node, f"`{cell.strip()}` is no verdict", hint, cell.strip())
+                verdicts.append(None)
+        return verdicts
 
     def _endpoints(self, node: Node, verdict: str) -> Iterator[tuple[int, str, str, Why | None]]:
         """Line, action, resource and reason of each endpoint, written alone or as `endpoint: reason`."""
@@ -149,8 +207,10 @@ class _File:
                 yield action, words[1]
 
     def _why(self, node: Node, verdict: str) -> Why | None:
-        if not (text := self._shape.text(node, "the reason")):
-            return None
+        text = self._shape.text(node, "the reason")
+        return self._why_of(text, verdict, node) if text else None
+
+    def _why_of(self, text: str, verdict: str, node: Node) -> Why | None:
         files = [file for file in self._shape.source.files if file.endswith(".csv")]
         why = read_why(text, allowed=verdict == "allow", files=files, catalog=tuple(self._catalog))
         if isinstance(why, NoWhy):

@@ -64,11 +64,7 @@ def twins(policy: Policy) -> Mapping[Rule | Membership, Rule | Membership]:
     first: dict[object, Rule | Membership] = {}
     found: dict[Rule | Membership, Rule | Membership] = {}
     for row in _rows(policy):
-        if isinstance(row, Rule):
-            text = row.condition.text if row.condition else None
-            said: object = (row.needs, row.resource, frozenset(row.actions), row.effect, text)
-        else:
-            said = (row.member, row.grant)
+        said: object = row.said if isinstance(row, Rule) else (row.member, row.grant)
         if (earlier := first.setdefault(said, row)) is not row:
             found[row] = earlier
     return found

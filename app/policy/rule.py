@@ -10,6 +10,8 @@ from app.policy.condition import Condition
 from app.policy.routes import METHODS, is_route
 
 Effect = Literal["allow", "deny"]
+# Needs, resource, actions, effect and condition: rows that say the same are duplicates.
+Said = tuple[frozenset[str], str, frozenset[str], str, str]
 
 # What is no route is `type` or `type:id`, no path behind the colon; what is done with it is a word.
 THING = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*(:(?!/)[^\s*{}\"|]+)?")
@@ -38,6 +40,12 @@ class Rule:
     def is_route(self) -> bool:
         """Whether the resource is a pattern over routes, and not a type of thing."""
         return is_route(self.resource)
+
+    @property
+    def said(self) -> Said:
+        """What it says, however it is written."""
+        condition = self.condition.text if self.condition else ""
+        return self.needs, self.resource, frozenset(self.actions), self.effect, condition
 
     def __str__(self) -> str:
         cells = ["p", " ".join(sorted(self.needs)), self.resource, "|".join(self.actions), self.effect]

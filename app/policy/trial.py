@@ -57,6 +57,8 @@ def _run(snapshot: Snapshot, case: Case, roles: Collection[str]) -> Outcome:
 def _reason(found: Explanation, expected: Why) -> str:
     """The reason of a decision, in such words as were expected."""
     decision = found.decision
+    if expected.row and decision.rule:
+        return str(decision.rule)
     if expected.file and decision.rule:
         return decision.rule.place
     if expected.lacks and decision.missing:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from app.policy.decision import Decision, Reason
 from app.policy.fault import did_you_mean
 from app.policy.grants import grant_hint, is_grant
+from app.policy.rule import Said
 
 _ROW = re.compile(r"(\S+\.csv)(?::([1-9][0-9]{0,8}))?")
 _LACKS = "lacks "
@@ -16,9 +17,11 @@ _LACKS = "lacks "
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """An expected reason: `file` and perhaps `line` of the row that decides, or `lacks`, or `reason`."""
+    """An expected reason: the row that decides, by what it says or by `file` and perhaps `line`; or `lacks`, or
+    `reason`."""
 
     text: str
+    row: Said | None = None
     file: str = ""
     line: int = 0
     lacks: frozenset[str] = frozenset()
@@ -26,8 +29,10 @@ class Why:
 
     def fits(self, decision: Decision) -> bool:
         """Whether the decision was made for this reason."""
+        rule = decision.rule
+        if self.row:
+            return rule is not None and rule.said == self.row
         if self.file:
-            rule = decision.rule
             return rule is not None and rule.file == self.file and self.line in (0, rule.line)
         if self.lacks:
             return frozenset(decision.missing) == self.lacks
@@ -44,7 +49,9 @@ class NoWhy:
 
 
 def read_why(text: str, *, allowed: bool, files: Collection[str], catalog: Collection[str]) -> Why | NoWhy:
-    """Read an expected reason, such as `catalog.csv`, `catalog.csv:7`, `lacks catalog:write` or a reason's words."""
+    """Read an expected reason: `catalog.csv`, `catalog.csv:7`, a row, `lacks catalog:write` or a reason's words."""
+    if text.startswith("p,"):
+        return _read_row(text, allowed=allowed)
     if row := _ROW.fullmatch(text):
         if row[1] not in files:
             hint = did_you_mean(row[1], files) or "name a file of rows, such as `catalog.csv`"
@@ -63,6 +70,21 @@ def read_why(text: str, *, allowed: bool, files: Collection[str], catalog: Colle
     word = text.split(" ", maxsplit=1)[0]
     near = did_you_mean(text, reasons) or (not allowed and did_you_mean(word, [_LACKS.strip()]))
     hint = (
-        "write `catalog.csv`, `catalog.csv:7`, `lacks catalog:write` or a reason in the words of `authz policy explain`"
+        "write `catalog.csv`, `catalog.csv:7`, a row, `lacks catalog:write` or a reason in the words of "
+        "`authz policy explain`"
     )
     return NoWhy(f"`{text}` is no reason to {'allow' if allowed else 'deny'}", near or hint, text)
+
+
+def _read_row(text: str, *, allowed: bool) -> Why | NoWhy:
+    """A `p` row as an expected reason: spacing, and the order of grants and actions, are as one likes."""
+    cells = [cell.strip() for cell in text.split(",", 5)]
+    effect = "allow" if allowed else "deny"
+    if len(cells) < 5:
+        return NoWhy("this is no whole row", f"write `p, <grants>, <resource>, <actions>, {effect}`", text)
+    if cells[4] != effect:
+        return NoWhy(
+            f"no row that does not {effect} decides to {effect}", f"name a row that ends in `{effect}`", cells[4]
+        )
+    condition = cells[5].removeprefix('"').removesuffix('"').replace('""', '"') if len(cells) == 6 else ""
+    return Why(text, row=(frozenset(cells[1].split()), cells[2], frozenset(cells[3].split("|")), effect, condition))

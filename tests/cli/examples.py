@@ -1,17 +1,36 @@
-"""The commands that the documents show, with what they print there."""
+"""The commands that the documents show, with what they print there, and a way to run them as they stand."""
 
 from __future__ import annotations
 
-import subprocess
+import contextlib
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
-from tests.server import AUTHZ, ROOT
+from click.testing import CliRunner
+
+from app.cli import main
+from tests.server import ROOT
 
 GUIDE = ROOT / "policies" / "README.md"
 
 
-def authz(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([AUTHZ, *words], cwd=cwd, capture_output=True, text=True, check=False)
+@dataclass(frozen=True)
+class Told:
+    """What a command answered."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def authz(*words: str, cwd: Path = ROOT) -> Told:
+    """Run a command in this process, which is quicker than one of its own; raises what it should have caught."""
+    with contextlib.chdir(cwd):
+        result = CliRunner().invoke(main, words)
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return Told(result.exit_code, result.stdout, result.stderr)
 
 
 def example(command: str, document: Path = GUIDE) -> str:
@@ -24,3 +43,8 @@ def example(command: str, document: Path = GUIDE) -> str:
             break
         shown.append(line.removeprefix("    "))
     return "\n".join(shown).rstrip("\n") + "\n"
+
+
+def fits(text: str, shown: str) -> bool:
+    """Whether a text is as a document shows it, where `…` stands for what may differ."""
+    return re.fullmatch(re.escape(shown).replace("…", ".*"), text, flags=re.DOTALL) is not None

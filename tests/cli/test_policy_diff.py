@@ -11,6 +11,8 @@ import pytest
 from tests.cli.examples import authz, example
 from tests.server import ROOT
 
+pytestmark = pytest.mark.filterwarnings("ignore::litestar.exceptions.LitestarDeprecationWarning")
+
 
 @pytest.fixture
 def work(tmp_path: Path) -> Path:

@@ -187,3 +187,66 @@ def test_a_condition_is_tested_with_what_is_given() -> None:
         files["catalog.csv"] = files["catalog.csv"].removesuffix(b"# end\n") + row.encode()
         (outcome,) = run(snapshot_of(files), parse(from_bytes(files)).cases)
         assert outcome.passed is passes
+
+
+TABLE = """\
+cases:
+  - name: Teams
+    as:
+      stranger: auth:anonymous
+      reader: auth:jwt catalog:read
+    table:
+      - GET|HEAD /api/v1/teams/7: deny | allow (catalog.csv)
+      - POST /api/v1/teams: "- | deny (lacks catalog:write)\""""
+
+
+def test_a_table_has_a_verdict_for_each_caller_and_endpoint() -> None:
+    cases = _cases(TABLE)
+    assert [(case.name, case.action, case.allowed, case.why.text if case.why else "", case.line) for case in cases] == [
+        ("Teams (stranger)", "GET", False, "", 7),
+        ("Teams (reader)", "GET", True, "catalog.csv", 7),
+        ("Teams (stranger)", "HEAD", False, "", 7),
+        ("Teams (reader)", "HEAD", True, "catalog.csv", 7),
+        ("Teams (reader)", "POST", False, "lacks catalog:write", 8),
+    ]
+    files = _files(TABLE)
+    assert all(outcome.passed for outcome in run(snapshot_of(files), cases))
+
+
+@pytest.mark.parametrize(
+    ("code", "old", "new"),
+    [
+        ("table", "deny | allow (catalog.csv)", "‸deny"),
+        ("table", "deny | allow (catalog.csv)", "‸deny | allow | allow"),
+        ("table", "deny | allow (catalog.csv)", "deny | ‸alow"),
+        ("why", "allow (catalog.csv)", "allow (‸catalogue.csv)"),
+        ("why", "allow (catalog.csv)", "allow (‸lacks catalog:write)"),
+        ("wrong-type", "- GET|HEAD /api/v1/teams/7: deny | allow (catalog.csv)", "- ‸GET /api/v1/teams/7"),
+        ("wrong-type", "reader: auth:jwt catalog:read", "reader: ‸[auth:jwt]"),
+        ("unknown-grant", "catalog:read\n", "‸catalog:raed\n"),
+        ("endpoint", "GET|HEAD /api", "GET|‸HAED /api"),
+    ],
+)
+def test_a_fault_in_a_table_is_refused_at_its_place(code: str, old: str, new: str) -> None:
+    assert old in TABLE
+    text = TABLE.replace(old, new, 1)
+    before, _, _ = text.partition(MARK)
+    (fault,) = _faults(text.replace(MARK, ""))
+    assert fault.code == code
+    assert (fault.line, fault.column) == (before.count("\n") + 1, len(before) - before.rfind("\n"))
+
+
+ROW = "p, catalog:read, /api/v1/teams/**, GET|HEAD, allow"
+
+
+def test_a_row_is_expected_by_what_it_says() -> None:
+    for row in (ROW, "p, catalog:read, /api/v1/teams/**, HEAD|GET, allow", ROW.replace(", ", ",")):
+        assert _outcome(ONE + f"allow:\n      - GET /api/v1/teams: {row}").passed
+    other = _outcome(ONE + f"allow:\n      - GET /api/v1/teams: {ROW.replace('teams', 'games')}")
+    assert other.problem == f"expected `{ROW.replace('teams', 'games')}`, got `{ROW}`"
+
+
+@pytest.mark.parametrize("row", ["p, catalog:read, /api/v1/teams/**", ROW.replace("allow", "deny")])
+def test_what_cannot_be_the_row_that_decides_is_refused(row: str) -> None:
+    (fault,) = _faults(ONE + f"allow:\n      - GET /api/v1/teams: {row}")
+    assert fault.code == "why"
