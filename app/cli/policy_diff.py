@@ -12,7 +12,7 @@ from app.cli.policy_dir import policy_directory, show_faults
 from app.cli.terminal import Styled, plural, show, show_json
 
 if TYPE_CHECKING:
-    from app.policy.semantic_diff import Change, Combination, Difference
+    from app.policy.semantic_diff import Behind, Change, Combination, Difference
     from app.policy.snapshot import Snapshot
 
 Line = str | list[str | Styled]
@@ -42,19 +42,19 @@ def diff_command(old: Path, new: Path, as_json: bool) -> None:
     before = _snapshot(policy_directory(old), is_new=False, as_json=as_json)
     after = _snapshot(policy_directory(new), is_new=True, as_json=as_json)
     difference = compare(before, after)
-    directories = {"old": old, "new": new}
+    directories, snapshots = {"old": old, "new": new}, {"old": before, "new": after}
     if as_json:
         show_json(
             {
                 "widens": difference.widens,
                 "old": {"directory": str(old), "revision": before.revision},
                 "new": {"directory": str(new), "revision": after.revision},
-                "changes": [_view(change, directories) for change in difference.changes],
+                "changes": [_view(change, directories, snapshots) for change in difference.changes],
                 "unknown": [{"resource": resource, "action": action} for resource, action in difference.unknown],
             }
         )
     else:
-        show(_report(difference, directories, {"old": before, "new": after}))
+        show(_report(difference, directories, snapshots))
     if difference.widens:
         raise SystemExit(1)
 
@@ -82,10 +82,10 @@ def _report(difference: Difference, directories: dict[str, Path], snapshots: dic
         for change in changes:
             yield _line(change)
         for behind in changes[0].behind:
-            row, source = behind.row, snapshots[behind.side].policy.source
+            row = behind.row
             side = "was" if behind.side == "old" else "now"
             place = f"{directories[behind.side] / row.file}:{row.line}"
-            yield [(f"    {side}  ", "dim"), (place, "bold"), f": {source.line(row.file, row.line).strip()}"]
+            yield [(f"    {side}  ", "dim"), (place, "bold"), f": {_row_text(behind, snapshots)}"]
         yield ""
     for resource, action in difference.unknown:
         yield [("UNKNOWN", "bold red"), f"  {action} {resource}  its rows have too many combinations to compare"]
@@ -101,13 +101,18 @@ def _report(difference: Difference, directories: dict[str, Path], snapshots: dic
     yield [f"{', '.join(counts)}: ", verdict, "."]
 
 
+def _row_text(behind: Behind, snapshots: dict[str, Snapshot]) -> str:
+    """The line as it stands: a row, or the entity that has a permission."""
+    return snapshots[behind.side].policy.source.line(behind.row.file, behind.row.line).strip()
+
+
 def _line(change: Change) -> Line:
     from app.policy.change_words import told
 
     return [(_WORDS[change.kind, change.may], _STYLES[change.kind]), f"  {told(change)}"]
 
 
-def _view(change: Change, directories: dict[str, Path]) -> dict[str, object]:
+def _view(change: Change, directories: dict[str, Path], snapshots: dict[str, Snapshot]) -> dict[str, object]:
     return {
         "change": change.kind,
         "may": change.may,
@@ -120,7 +125,7 @@ def _view(change: Change, directories: dict[str, Path]) -> dict[str, object]:
                 "policy": behind.side,
                 "path": str(directories[behind.side] / behind.row.file),
                 "line": behind.row.line,
-                "row": str(behind.row),
+                "row": _row_text(behind, snapshots),
             }
             for behind in change.behind
         ],

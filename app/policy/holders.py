@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
-from app.identity.principal import ANYONE
+from app.identity.jwt import permissions
+from app.identity.principal import ANYONE, is_fact
+from app.policy.entities import Entity
 from app.policy.grants import method_of
 from app.policy.load import Policy
 from app.policy.roles import close
@@ -16,18 +18,27 @@ from app.policy.rule import Membership
 Ways = Mapping[str, frozenset[str]] | None
 
 
-class Holders:
-    """How grants come to be held under one policy. A role is never stated: it is held through `g` rows alone."""
+_SUBJECT = "subject "
+_SubjectKey = tuple[str, str]
 
-    def __init__(self, policy: Policy) -> None:
+
+class Holders:
+    """How grants come to be held under one policy. A role is never stated: it is held through `g` rows alone.
+
+    A subject that others ask about over AuthZEN holds the permissions among its attributes too. Such subjects, by
+    type and id, count as grants of their own, written `subject user user_2abc`.
+    """
+
+    def __init__(self, policy: Policy, subjects: Iterable[_SubjectKey] = ()) -> None:
         self._into: dict[str, list[Membership]] = {}
         self._from: dict[str, list[Membership]] = {}
-        for row in policy.memberships:
+        rows = [*policy.memberships, *(row for key in subjects for row in _subject_rows(policy, key))]
+        for row in rows:
             self._into.setdefault(row.grant, []).append(row)
             self._from.setdefault(row.member, []).append(row)
         self._sources: dict[str, frozenset[str]] = {}
         self.everyones = close((ANYONE,), policy.roles)
-        self.links = frozenset((row.member, row.grant) for row in policy.memberships)
+        self.links = frozenset((row.member, row.grant) for row in rows)
 
     def sources(self, grant: str) -> frozenset[str]:
         """The grants that a caller can state to hold this one, itself among them unless it is a role."""
@@ -59,14 +70,36 @@ class Holders:
         return tuple(reversed(rows))
 
 
+def permitted_subjects(policy: Policy) -> frozenset[_SubjectKey]:
+    """The subjects that the policy knows with permissions of their own."""
+    return frozenset(key for key, entity in policy.entities.subjects.items() if _permissions(entity))
+
+
+def _permissions(entity: Entity | None) -> list[str]:
+    found = permissions(entity.properties.get("permissions")) if entity else []
+    return [grant for grant in found if not is_fact(grant)]
+
+
+def _subject_rows(policy: Policy, key: _SubjectKey) -> Iterator[Membership]:
+    """What a subject holds when it is asked about, as `g` rows would say it."""
+    kind, identity = key
+    name = f"{_SUBJECT}{kind} {identity}"
+    if kind == "user":
+        yield from (Membership("", 0, name, fact) for fact in ("auth:jwt", f"user:{identity}"))
+    entity = policy.entities.subjects.get(key)
+    if entity and kind != "key":  # a key holds what the database says alone
+        yield from (Membership(entity.file, entity.line, name, grant) for grant in _permissions(entity))
+
+
 def ways(grants: Iterable[str]) -> Ways:
     """How a caller can come by one of these grants."""
     found: dict[str, set[str]] = {}
     for grant in grants:
-        method = method_of(grant)
+        # A subject is asked about alone, by a caller that states nothing of its own for it.
+        method = _SUBJECT if grant.startswith(_SUBJECT) else method_of(grant)
         if not method:
             return None
-        found.setdefault(method, set()).add(grant.partition(":")[0])
+        found.setdefault(method, set()).add(_SUBJECT if method == _SUBJECT else grant.partition(":")[0])
     return {method: frozenset(families) for method, families in found.items()}
 
 

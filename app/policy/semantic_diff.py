@@ -12,11 +12,14 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Literal
 
+from app.policy.entities import Known
 from app.policy.expand import Key
-from app.policy.holders import Holders
+from app.policy.holders import Holders, permitted_subjects
 from app.policy.rule import Membership, Rule, action_order
 from app.policy.snapshot import Snapshot
 from app.policy.terms import Atoms, Meaning, Terms, TooWide, When, meanings, minimal
+from app.policy.when.read import Path
+from app.policy.when.shape import Properties
 
 MAX_STEPS = 3_000_000  # of comparing one thing, a second or so
 MAX_ALL_STEPS = 20_000_000
@@ -99,9 +102,10 @@ def compare(old: Snapshot, new: Snapshot) -> Difference:
 class _Comparison:
     def __init__(self, old: Snapshot, new: Snapshot) -> None:
         self._snapshots = (old, new)
-        self._holders = (Holders(old.policy), Holders(new.policy))
-        # Where roles add other grants than before, a condition that reads grants may come out otherwise.
-        self._parts = self._holders[0].links != self._holders[1].links
+        subjects = sorted(permitted_subjects(old.policy) | permitted_subjects(new.policy))
+        self._holders = (Holders(old.policy, subjects), Holders(new.policy, subjects))
+        self._relinked = self._holders[0].links != self._holders[1].links
+        self._differing = tuple(self._differing_paths())
         self._cells: dict[tuple[frozenset[Meaning], ...], _Cell | None] = {}
         self._same_sources: dict[str, bool] = {}
         self._steps = MAX_ALL_STEPS
@@ -112,10 +116,10 @@ class _Comparison:
         unknown: list[Key] = []
         for key in sorted({*old.index, *new.index}):
             rules = (
-                meanings(old.rules_for(*key), "old" if self._parts else ""),
-                meanings(new.rules_for(*key), "new" if self._parts else ""),
+                meanings(old.rules_for(*key), "old", self._differing),
+                meanings(new.rules_for(*key), "new", self._differing),
             )
-            if rules[0].keys() == rules[1].keys() and not (self._parts and self._are_parted(rules[0])):
+            if rules[0].keys() == rules[1].keys() and not (self._relinked and self._are_parted(rules[0])):
                 continue
             try:
                 cell = self._cell(rules)
@@ -124,6 +128,16 @@ class _Comparison:
                 continue
             found[key] = [self._change(cell, kind, region, key, rules) for kind, region in cell.regions]
         return Difference(tuple(_ordered(found)), tuple(unknown))
+
+    def _differing_paths(self) -> Iterator[Path]:
+        """What conditions may read that is otherwise under the two policies."""
+        old, new = (snapshot.policy.entities for snapshot in self._snapshots)
+        if self._relinked:
+            yield "subject", "permissions"
+        if _properties(old.subjects) != _properties(new.subjects):
+            yield "subject", "properties"
+        if _properties(old.resources) != _properties(new.resources):
+            yield "resource", "properties"
 
     def _cell(self, rules: _Rules) -> _Cell:
         """What changes for things with rules of these meanings. Raises TooWide."""
@@ -198,6 +212,10 @@ class _Comparison:
     def _is_shared(self, link: Behind) -> bool:
         row = link.row
         return isinstance(row, Membership) and all((row.member, row.grant) in side.links for side in self._holders)
+
+
+def _properties(known: Known) -> dict[tuple[str, str], Properties]:
+    return {key: entity.properties for key, entity in known.items()}
 
 
 _SIDES: tuple[Side, Side] = ("old", "new")

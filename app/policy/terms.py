@@ -7,7 +7,7 @@ and does not allow. A row then is a set of terms, each a set of atoms, any of wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from itertools import product
@@ -16,9 +16,9 @@ from operator import or_
 from typing import NamedTuple
 
 from app.identity.principal import is_fact
-from app.policy.condition import Condition
 from app.policy.holders import Holders, Ways, together, ways
 from app.policy.rule import Effect, Rule
+from app.policy.when.read import Path
 
 MAX_TERMS = 10_000
 
@@ -133,24 +133,28 @@ class Atoms:
                 yield mask
 
 
-def meaning_of(rule: Rule, side: str = "") -> Meaning:
-    """The meaning of a rule. `side` parts it from one in the other policy when its condition reads grants."""
+def meaning_of(rule: Rule, side: str = "", differing: Collection[Path] = ()) -> Meaning:
+    """The meaning of a rule. `side` parts it from one in the other policy when its condition reads what is `differing`
+    between the two, such as `("subject", "permissions")`: it may come out otherwise."""
     when = None
     if rule.condition:
-        when = When(rule.condition.text, side if side and _reads_grants(rule.condition) else "")
+        parted = any(_overlap(read.path, path) for read in rule.condition.reads.values() for path in differing)
+        when = When(rule.condition.text, side if parted else "")
     return Meaning(rule.needs, rule.effect, when)
 
 
-def meanings(rules: Iterable[Rule], side: str = "") -> dict[Meaning, Rule]:
+def meanings(rules: Iterable[Rule], side: str = "", differing: Collection[Path] = ()) -> dict[Meaning, Rule]:
     """The distinct meanings of rules, each with the first rule that has it."""
     found: dict[Meaning, Rule] = {}
     for rule in rules:
-        found.setdefault(meaning_of(rule, side), rule)
+        found.setdefault(meaning_of(rule, side, differing), rule)
     return found
 
 
-def _reads_grants(condition: Condition) -> bool:
-    return any(read.path[:2] in (("subject",), ("subject", "permissions")) for read in condition.reads.values())
+def _overlap(left: Path, right: Path) -> bool:
+    """Whether one path leads to the other."""
+    shared = min(len(left), len(right))
+    return left[:shared] == right[:shared]
 
 
 def minimal(masks: Iterable[int]) -> list[int]:

@@ -121,6 +121,39 @@ def test_a_condition_that_reads_grants_may_come_out_otherwise_when_roles_change(
     assert not between((blind,), (blind, "g, user:ann, a:write")).changes
 
 
+ANN = "subjects:\n  - {type: user, id: ann, properties: {permissions: [b:read]}}"
+
+
+def test_a_subject_that_is_given_a_permission_gains_what_it_opens() -> None:
+    old, new = snapshot(READ, WRITE, entities=ANN), snapshot(READ, WRITE, entities=ANN.replace("b:read", "a:write"))
+    (change,) = compare(old, new).changes
+    assert told(change) == ("gain", "POST /x", (("subject user ann",),), [(("a:write",),)])
+    assert [(behind.row.file, behind.row.line) for behind in change.behind] == [
+        ("rows.csv", 2),
+        ("entities/own.yaml", 2),
+    ]
+    assert [change.kind for change in compare(new, old).changes] == ["loss"]
+    assert not compare(old, old).changes
+
+
+def test_a_subject_is_also_the_person_that_it_is() -> None:
+    row = "p, user:ann a:write, /x, POST, allow"
+    (change,) = compare(snapshot(row), snapshot(row, entities=ANN.replace("b:read", "a:write"))).changes
+    assert told(change) == ("gain", "POST /x", (("subject user ann",),), [(("a:write",),)])
+
+
+def test_a_condition_that_reads_an_attribute_may_come_out_otherwise_when_attributes_change() -> None:
+    row = "p, a:read, /x, GET, allow, \"subject.properties.level == 'high'\""
+    low = "subjects:\n  - {type: user, id: ann, properties: {level: low}}"
+    old, new = snapshot(row, entities=low), snapshot(row, entities=low.replace("level: low", "level: high"))
+    assert [(change.kind, change.may) for change in compare(old, new).changes] == [("gain", True), ("loss", True)]
+    assert not compare(old, snapshot(row, entities=f"# moved\n{low}")).changes
+    thing = "resources:\n  - {type: doc, id: one, properties: {open: true}}"
+    assert not compare(snapshot(row), snapshot(row, entities=thing)).changes
+    about = row.replace("subject", "resource")
+    assert compare(snapshot(about), snapshot(about, entities=thing)).widens
+
+
 def test_a_thing_named_by_one_policy_alone_was_ruled_as_its_type() -> None:
     record = "p, a:read, record, read, allow"
     named = "p, anyone, record:one, read, deny"
