@@ -1,0 +1,222 @@
+"""The decision log beside the requests: batches, limits, failures and the stop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Sequence
+
+import pytest
+import structlog
+from structlog.testing import LogCapture
+
+from app import logs
+from app.audit.log import BATCH, CannotWrite, DecisionLog
+from app.audit.record import Record, Unverified
+from app.identity.principal import ANONYMOUS, Principal, program, user
+from app.policy.decision import Decision, Reason
+from app.policy.rule import Rule
+
+pytestmark = pytest.mark.anyio
+
+RULE = Rule("teams.csv", 3, frozenset({"catalog:read"}), "/teams", ("GET",), "allow")
+ALLOW = Decision(True, Reason.ALLOWED, "rev", RULE)
+DENY = Decision(False, Reason.NOT_HELD, "rev", None, ("catalog:read",))
+CALLER = program("owner", 7, "live", ["catalog:read"])
+
+
+class Store:
+    """Takes batches, unless it is told to fail."""
+
+    def __init__(self) -> None:
+        self.batches: list[Sequence[Record]] = []
+        self.failing: Exception | None = None
+        self.tries = 0
+
+    async def write(self, records: Sequence[Record]) -> None:
+        self.tries += 1
+        await asyncio.sleep(0)
+        if self.failing:
+            raise self.failing
+        self.batches.append(list(records))
+
+    @property
+    def records(self) -> list[Record]:
+        return [record for batch in self.batches for record in batch]
+
+
+@pytest.fixture
+def store() -> Store:
+    return Store()
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[structlog.typing.EventDict]:
+    """What the log tells operators."""
+    capture = LogCapture()
+    levels = structlog.make_filtering_bound_logger(0)
+    logger = structlog.wrap_logger(None, processors=[capture], wrapper_class=levels)
+    monkeypatch.setattr("app.audit.log._log", logger)
+    return capture.entries
+
+
+def note(
+    log: DecisionLog, outcome: Decision | Unverified = ALLOW, principal: Principal | None = CALLER, times: int = 1
+) -> None:
+    for _ in range(times):
+        log.note("app", "/teams", "GET", principal, outcome, started=time.perf_counter_ns())
+
+
+async def until(log: DecisionLog, **counts: object) -> None:
+    async with asyncio.timeout(10):
+        while any(getattr(log.health, name) != count for name, count in counts.items()):
+            await asyncio.sleep(0.005)
+
+
+async def test_a_record_says_who_what_why_and_under_which_policy(store: Store) -> None:
+    before = time.time_ns() // 1000
+    logs.request_id.set("r-1")
+    async with DecisionLog(store.write) as log:
+        started = time.perf_counter_ns() - 5_000_000
+        log.note("app", "/teams", "GET", CALLER, ALLOW, started=started)
+        person = user("user_a", ["x", "a b"], {"jti": "j-1"})
+        log.note("authzen", "record:7", "read", person, DENY, started=started)
+        log.note("app", "/teams", "GET", None, Unverified("Token has expired.", "rev"), started=started)
+    allowed, denied, unverified = store.records
+    assert before <= allowed.at <= time.time_ns() // 1000
+    assert 5_000 <= allowed.latency < 5_000_000
+    assert (allowed.request_id, allowed.door, allowed.subject, allowed.method) == ("r-1", "app", "owner", "api_key")
+    assert (allowed.key_id, allowed.token_id, allowed.action, allowed.resource) == (7, None, "GET", "/teams")
+    assert (allowed.allowed, allowed.reason, allowed.revision) == (True, "a rule allows it", "rev")
+    assert (allowed.rule_place, allowed.rule_text) == ("teams.csv:3", "p, catalog:read, /teams, GET, allow")
+    assert (denied.allowed, denied.missing, denied.rule_place) == (False, ("catalog:read",), None)
+    assert (denied.door, denied.token_id, denied.key_id, denied.resource) == ("authzen", "j-1", None, "record:7")
+    assert denied.grants is not None
+    assert json.loads(denied.grants.text) == sorted(person.held), "a string with a space stays one grant"
+    assert denied.grants.held == person.held
+    assert (unverified.allowed, unverified.reason) == (False, "Token has expired.")
+    assert (unverified.subject, unverified.method, unverified.grants) == ("", None, None)
+
+
+async def test_what_is_noted_is_written_while_it_runs_in_short_batches(store: Store) -> None:
+    async with DecisionLog(store.write, every_seconds=0.01) as log:
+        note(log, times=BATCH * 2 + 1)
+        await until(log, written=BATCH * 2 + 1, queued=0)
+    assert [len(batch) for batch in store.batches] == [BATCH, BATCH, 1]
+
+
+async def test_a_full_queue_drops_and_counts_and_never_waits(
+    store: Store, said: list[structlog.typing.EventDict]
+) -> None:
+    async with DecisionLog(store.write, capacity=10, every_seconds=0.02) as log:
+        note(log, DENY, times=25)
+        assert (log.health.queued, log.health.dropped) == (10, 15)
+        await until(log, written=10)
+        note(log)
+        await until(log, written=11)
+    assert (log.health.dropped, log.health.queued) == (15, 0)
+    assert [(entry["event"], entry["decisions"]) for entry in said] == [("decisions were dropped", 15)]
+
+
+async def test_a_writer_that_fails_is_tried_again_and_nothing_is_lost(
+    store: Store, said: list[structlog.typing.EventDict]
+) -> None:
+    store.failing = CannotWrite("OperationalError: database is locked")
+    async with DecisionLog(store.write, every_seconds=0.005) as log:
+        note(log, times=3)
+        await until(log, failures=3)
+        assert (log.health.error, log.health.queued) == ("OperationalError: database is locked", 3)
+        note(log, DENY)
+        store.failing = None
+        await until(log, written=4)
+    assert (log.health.error, log.health.dropped) == (None, 0)
+    assert [record.allowed for record in store.records] == [True, True, True, False], "once each, in their order"
+    assert [entry["event"] for entry in said] == [
+        "decisions cannot be written; trying again",
+        "decisions are written again",
+    ]
+
+
+async def test_any_error_of_the_writer_is_borne(store: Store, said: list[structlog.typing.EventDict]) -> None:
+    store.failing = RuntimeError("with the values of a row")
+    async with DecisionLog(store.write, every_seconds=0.005) as log:
+        note(log)
+        await until(log, error="RuntimeError")
+        store.failing = None
+        await until(log, written=1)
+    assert said[0]["exc_info"] is not None
+
+
+async def test_a_batch_that_can_never_be_written_stands_in_the_way_for_a_while_only(store: Store) -> None:
+    store.failing = CannotWrite("never")
+    async with DecisionLog(store.write, every_seconds=0.005, give_up_seconds=0.05) as log:
+        note(log, times=2)
+        await until(log, dropped=2, queued=0)
+        store.failing = None
+        note(log)
+        await until(log, written=1)
+
+
+async def test_denials_are_never_sampled_and_allows_are(store: Store) -> None:
+    async with DecisionLog(store.write, sample=0.0) as log:
+        note(log, times=50)
+        note(log, DENY, times=50)
+        note(log, Unverified("Invalid token.", "rev"), None, times=50)
+    assert (log.health.sampled_out, log.health.written) == (50, 100)
+    assert not any(record.allowed for record in store.records)
+    async with DecisionLog(store.write, sample=0.5) as half:
+        note(half, times=4_000)
+    assert 1_700 < half.health.written < 2_300
+    assert half.health.written + half.health.sampled_out == 4_000
+
+
+async def test_a_stop_writes_what_waits(store: Store) -> None:
+    async with DecisionLog(store.write, every_seconds=60) as log:
+        note(log, times=BATCH + 5)
+    assert (log.health.written, log.health.queued) == (BATCH + 5, 0)
+
+
+async def test_a_stop_while_nothing_can_be_written_says_what_is_lost(
+    store: Store, said: list[structlog.typing.EventDict]
+) -> None:
+    store.failing = CannotWrite("disk full")
+    started = time.monotonic()
+    async with DecisionLog(store.write, every_seconds=60) as log:
+        note(log, times=3)
+    assert time.monotonic() - started < 5
+    assert (log.health.dropped, log.health.queued) == (3, 0)
+    assert said[-1]["event"] == "decisions are lost at the stop"
+    assert said[-1]["decisions"] == 3
+
+
+async def test_a_writer_that_hangs_does_not_hold_up_the_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.audit.log._STOP_SECONDS", 0.1)
+
+    async def hang(_records: Sequence[Record]) -> None:
+        await asyncio.sleep(60)
+
+    async with DecisionLog(hang, every_seconds=0.005) as log:
+        note(log)
+        await asyncio.sleep(0.05)
+    assert log.health.dropped == 1
+
+
+async def test_noting_costs_little(store: Store) -> None:
+    """A request waits for this alone. Generous, for the machine may be busy."""
+    async with DecisionLog(store.write, capacity=1_000_000, every_seconds=60) as log:
+        rounds = []
+        for _ in range(20):
+            started = time.perf_counter()
+            note(log, times=500)
+            rounds.append((time.perf_counter() - started) / 500)
+    assert min(rounds) < 5e-6
+
+
+async def test_a_stranger_is_a_caller_too(store: Store) -> None:
+    async with DecisionLog(store.write) as log:
+        note(log, DENY, ANONYMOUS)
+    (record,) = store.records
+    assert (record.subject, record.method) == ("", "anonymous")
+    assert record.grants is not None
+    assert record.grants.held == ANONYMOUS.held

@@ -1,0 +1,84 @@
+"""What is kept of what callers chose: nothing secret, nothing that breaks a table or a terminal."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.audit.clean import clean, without_secrets
+from app.audit.record import MAX_GRANTS, Record, Unverified, grant_set, record_of
+from app.identity.api_keys import mint
+from app.identity.principal import user
+from app.policy.decision import Decision, Reason
+
+KEY = "grd_live_" + "0123456789abcdef" * 3
+JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ1c2VyXzEifQ.c2lnbmF0dXJl_-"
+
+
+def record(subject: str = "user_a", resource: str = "/teams", request_id: str = "r", action: str = "GET") -> Record:
+    return record_of(
+        at=1_700_000_000_123_456_789,
+        latency=1_999,
+        request_id=request_id,
+        door="app",
+        resource=resource,
+        action=action,
+        principal=user(subject, [], {"jti": subject}),
+        outcome=Decision(False, Reason.UNRULED, "rev"),
+    )
+
+
+@pytest.mark.parametrize("secret", [KEY, mint("test").plaintext, JWT])
+@pytest.mark.parametrize("around", ["{}", "record:{}", "a {} b", "x{}", "'{}'"])
+def test_a_secret_is_struck_out_wherever_a_caller_puts_it(secret: str, around: str) -> None:
+    text = around.format(secret)
+    kept = record(subject=text, resource=text, request_id=text, action=text)
+    for field in (kept.subject, kept.resource, kept.request_id, kept.action, kept.token_id or ""):
+        assert secret not in field
+        assert "[secret]" in field
+    grants = grant_set(frozenset({text, "catalog:read"}))
+    assert grants is not None
+    assert secret not in grants.text
+
+
+def test_a_secret_at_the_cut_leaves_no_part_of_itself() -> None:
+    for start in range(480, 520):
+        assert "grd_live_0" not in clean("x" * start + KEY, 512)
+        assert len(clean("x" * start + KEY, 512)) <= 512
+
+
+def test_words_that_only_resemble_a_secret_stay() -> None:
+    for text in ("grd_live_", "user_grd_live", "/api/v1/teams/{team_id}", "Eyjafjallajökull"):
+        assert without_secrets(text) == text
+
+
+@pytest.mark.parametrize("text", ["a\x00b", "a\nb", "\ud800", "a\u202eb", "\x1b[31m", "\x7f"])
+def test_what_a_table_or_terminal_would_not_bear_is_written_out(text: str) -> None:
+    kept = record(subject=text).subject
+    assert kept.isprintable()
+    assert kept.encode().decode() == kept
+    assert kept != text
+
+
+def test_endless_text_is_cut_and_endless_grants_are_not_kept() -> None:
+    assert len(record(subject="x" * 100_000).subject) == 512
+    assert grant_set(frozenset(f"permission:{number}" for number in range(MAX_GRANTS // 10))) is None
+
+
+def test_grants_are_one_set_whatever_their_order_and_survive_any_character() -> None:
+    held = frozenset({"a b", "a", "b", 'q"', "\ud800", "\x00", "é"})
+    first, second = grant_set(held), grant_set(frozenset(sorted(held, reverse=True)))
+    assert first == second
+    assert first is not None
+    assert first.held == held
+    assert first.text.isascii()
+    assert grant_set(frozenset({"a", "b"})) != grant_set(frozenset({"a b"}))
+
+
+def test_times_are_in_microseconds_and_utc() -> None:
+    kept = record()
+    assert (kept.at, kept.latency) == (1_700_000_000_123_456, 1)
+    assert kept.time.isoformat() == "2023-11-14T22:13:20.123456+00:00"
+
+
+def test_an_unverified_caller_is_never_a_yes() -> None:
+    assert not Unverified("Invalid token.", "rev")

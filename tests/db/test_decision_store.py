@@ -1,0 +1,301 @@
+"""Decisions in a real database: written whole, read by page, deleted by age."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import cast
+
+import pytest
+from sqlalchemy import text
+
+from app.audit.log import CannotWrite, DecisionLog
+from app.audit.record import GrantSet, Record, Unverified, grant_set
+from app.audit.retention import keep_for
+from app.audit.wanted import Wanted
+from app.db.decision_writer import DecisionWriter
+from app.db.decisions import Logged, Mark, everything, following, newest_id, page
+from app.db.engine import open_engine
+from app.db.migrate import upgrade
+from app.db.session import Sessions, sessions_of
+from tests.server import ROOT
+
+pytestmark = pytest.mark.anyio
+
+NOW = int(time.time()) * 1_000_000
+PLAIN = Record(
+    at=NOW,
+    latency=120,
+    request_id="r",
+    door="app",
+    subject="user_a",
+    method="jwt",
+    key_id=None,
+    token_id=None,
+    action="GET",
+    resource="/teams",
+    allowed=True,
+    reason="a rule allows it",
+    rule_place="teams.csv:3",
+    rule_text="p, catalog:read, /teams, GET, allow",
+    missing=(),
+    revision="rev1",
+    grants=grant_set(frozenset({"catalog:read", "user:user_a"})),
+)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "log.db"
+
+
+@pytest.fixture
+async def sessions(file: Path) -> AsyncIterator[Sessions]:
+    await upgrade(f"sqlite:///{file}")
+    engine = open_engine(f"sqlite:///{file}")
+    yield sessions_of(engine)
+    await engine.dispose()
+
+
+async def _all(sessions: Sessions, wanted: Wanted | None = None) -> list[Logged]:
+    return [row async for rows in everything(sessions, wanted or Wanted()) for row in rows]
+
+
+async def _scalar(sessions: Sessions, question: str) -> object:
+    async with sessions() as session:
+        return (await session.execute(text(question))).scalar()
+
+
+def _random(rows: int) -> list[Record]:
+    draw = random.Random(5)
+    return [
+        replace(
+            PLAIN,
+            # Several at one time, and not in the order in which they are stored.
+            at=NOW - draw.randrange(rows // 3) * 1_000_000,
+            request_id=f"r{draw.randrange(rows)}",
+            subject=draw.choice(["user_a", "user_b", ""]),
+            method=draw.choice(["jwt", "api_key", "anonymous", None]),
+            key_id=draw.choice([None, 1, 2]),
+            action=draw.choice(["GET", "POST"]),
+            resource=draw.choice(["/teams", "/games", "record:7"]),
+            allowed=draw.random() < 0.7,
+            missing=draw.choice([(), ("catalog:read", "holdings:read")]),
+            rule_place=draw.choice([None, "teams.csv:3"]),
+            revision=draw.choice(["rev1", "rev2"]),
+            grants=draw.choice([None, PLAIN.grants, grant_set(frozenset({"a b"}))]),
+        )
+        for _ in range(rows)
+    ]
+
+
+def _fits(record: Record, wanted: Wanted) -> bool:
+    exact = ("subject", "key_id", "resource", "action", "allowed", "revision", "request_id")
+    return (
+        all(getattr(wanted, name) in (None, getattr(record, name)) for name in exact)
+        and (wanted.since is None or record.at >= wanted.since)
+        and (wanted.until is None or record.at < wanted.until)
+    )
+
+
+async def test_a_record_comes_back_as_it_was(sessions: Sessions) -> None:
+    records = _random(60)
+    writer = DecisionWriter(sessions)
+    await writer.write(records[:40])
+    await writer.write(records[40:])
+    async with sessions() as session:
+        stored, last = await following(session, Wanted(), after=0)
+        assert last == await newest_id(session) == stored[-1].id
+    assert [replace(row.record, rule_text=None) for row in stored] == [replace(r, rule_text=None) for r in records]
+    assert await _scalar(sessions, "SELECT count(*) FROM grant_sets") == 2, "each set is stored once"
+
+
+WANTED = [
+    Wanted(),
+    Wanted(subject="user_a"),
+    Wanted(subject=""),
+    Wanted(key_id=2),
+    Wanted(resource="record:7"),
+    Wanted(action="POST"),
+    Wanted(allowed=False),
+    Wanted(allowed=True),
+    Wanted(revision="rev2"),
+    Wanted(request_id="r7"),
+    Wanted(since=NOW - 20_000_000),
+    Wanted(until=NOW - 20_000_000),
+    Wanted(since=NOW - 30_000_000, until=NOW - 10_000_000),
+    Wanted(subject="user_b", allowed=False, revision="rev1", since=NOW - 60_000_000),
+    Wanted(key_id=1, action="GET", resource="/games"),
+    Wanted(subject="nobody"),
+]
+
+
+@pytest.mark.parametrize("wanted", WANTED, ids=str)
+async def test_pages_in_both_directions_are_the_list_that_a_sort_makes(sessions: Sessions, wanted: Wanted) -> None:
+    records = _random(230)
+    await DecisionWriter(sessions).write(records)
+    numbered = list(enumerate(records, 1))
+    expected = [row for row in sorted(numbered, key=lambda row: (row[1].at, row[0])) if _fits(row[1], wanted)]
+    assert [row.id for row in await _all(sessions, wanted)] == [row_id for row_id, _ in expected]
+    newest_first = [row_id for row_id, _ in reversed(expected)]
+    pages: list[list[Logged]] = []
+    mark: Mark | None = None
+    async with sessions() as session:
+        while True:
+            found = await page(session, wanted, size=20, older_than=mark)
+            pages.append(list(found.rows))
+            assert found.more_newer is (len(pages) > 1)
+            if not found.more_older:
+                break
+            mark = found.rows[-1].mark
+        assert [row.id for rows in pages for row in rows] == newest_first
+        for rows, later in zip(reversed(pages[:-1]), reversed(pages[1:]), strict=True):
+            found = await page(session, wanted, size=20, newer_than=later[0].mark)
+            assert list(found.rows) == rows
+            assert found.more_older
+
+
+async def test_a_page_whose_rows_have_gone_still_leads_back(sessions: Sessions) -> None:
+    await DecisionWriter(sessions).write([replace(PLAIN, at=NOW + number) for number in range(3)])
+    async with sessions() as session:
+        found = await page(session, Wanted(), size=10, older_than=Mark(NOW, 1))
+        assert (list(found.rows), found.more_newer, found.more_older) == ([], True, False)
+        found = await page(session, Wanted(), size=10, newer_than=Mark(NOW + 2, 3))
+        assert (list(found.rows), found.more_newer, found.more_older) == ([], False, True)
+
+
+async def test_an_export_of_many_has_each_once(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.db.decisions.EXPORT_PAGE", 7)
+    await DecisionWriter(sessions).write(_random(50))
+    rows = await _all(sessions)
+    assert sorted(row.id for row in rows) == list(range(1, 51))
+    assert [row.mark for row in rows] == sorted(row.mark for row in rows)
+
+
+async def test_what_follows_is_found_once_whatever_fits(sessions: Sessions) -> None:
+    writer = DecisionWriter(sessions)
+    last, seen = 0, []
+    for number in range(5):
+        await writer.write([replace(PLAIN, at=NOW - number, allowed=number % 2 == 0)] * 3)
+        async with sessions() as session:
+            for _ in range(3):
+                rows, last = await following(session, Wanted(allowed=True), after=last, size=2)
+                seen += [row.id for row in rows]
+    assert seen == [1, 2, 3, 7, 8, 9, 13, 14, 15]
+
+
+async def test_a_batch_is_stored_whole_or_not_at_all(sessions: Sessions) -> None:
+    writer = DecisionWriter(sessions)
+    await writer.write([PLAIN])
+    bad = replace(PLAIN, request_id=cast(str, None))  # what the table refuses
+    with pytest.raises(CannotWrite) as refused:
+        await writer.write([PLAIN, replace(PLAIN, grants=grant_set(frozenset({"new"}))), bad])
+    assert str(refused.value) == "IntegrityError: NOT NULL constraint failed: decisions.request_id"
+    assert await _scalar(sessions, "SELECT count(*) FROM decisions") == 1
+    assert await _scalar(sessions, "SELECT count(*) FROM grant_sets") == 1
+    await writer.write([replace(PLAIN, grants=grant_set(frozenset({"new"})))])
+    assert (await _all(sessions))[-1].record.grants == grant_set(frozenset({"new"}))
+
+
+async def test_a_locked_database_holds_the_log_up_and_loses_nothing(sessions: Sessions, file: Path) -> None:
+    writer = DecisionWriter(sessions)
+    await writer.write([PLAIN])
+    async with sessions() as session:  # the connection that the pool gives next
+        await session.execute(text("PRAGMA busy_timeout = 20"))
+    async with DecisionLog(writer.write, every_seconds=0.01) as log:
+        with closing(sqlite3.connect(file, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            log.note("app", "/x", "GET", None, Unverified("Invalid token.", "rev"), started=time.perf_counter_ns())
+            async with asyncio.timeout(10):
+                while log.health.failures < 2:
+                    await asyncio.sleep(0.01)
+            assert log.health.error == "OperationalError: database is locked"
+            other.execute("ROLLBACK")
+        async with asyncio.timeout(10):
+            while log.health.written < 1:
+                await asyncio.sleep(0.01)
+    assert log.health.dropped == 0
+    assert log.health.error is None
+    assert await _scalar(sessions, "SELECT count(*) FROM decisions") == 2
+
+
+async def test_what_is_too_old_is_deleted_and_the_rest_stays(sessions: Sessions) -> None:
+    day = 86_400 * 1_000_000
+    old, young = grant_set(frozenset({"old"})), grant_set(frozenset({"young"}))
+    writer = DecisionWriter(sessions)
+    await writer.write([replace(PLAIN, at=NOW - 9 * day - n, grants=old) for n in range(1_005)])
+    await writer.write([replace(PLAIN, at=NOW - 6 * day + n, grants=young) for n in range(10)])
+    stop = asyncio.Event()
+    keeping = asyncio.create_task(
+        keep_for(7, stop, writer.delete_before, writer.delete_grant_sets_before, every_seconds=0.01)
+    )
+    async with asyncio.timeout(10):
+        while await _scalar(sessions, "SELECT count(*) FROM grant_sets") != 1:
+            await asyncio.sleep(0.01)
+    stop.set()
+    await keeping
+    assert [row.record.grants for row in await _all(sessions)] == [young] * 10
+
+
+async def test_a_grant_set_that_is_still_used_outlives_its_first_decisions(sessions: Sessions) -> None:
+    writer = DecisionWriter(sessions)
+    held = grant_set(frozenset({"lasting"}))
+    day = 86_400 * 1_000_000
+    await writer.write([replace(PLAIN, at=NOW - 40 * day, grants=held)])
+    await writer.write([replace(PLAIN, at=NOW, grants=held)])
+    await writer.delete_before(NOW - 30 * day, 1_000)
+    assert await writer.delete_grant_sets_before(datetime.now(UTC).date() - timedelta(days=31)) == 0
+    assert [row.record.grants for row in await _all(sessions)] == [held]
+    assert await writer.delete_grant_sets_before(date(2200, 1, 1)) == 1
+    assert [row.record.grants for row in await _all(sessions)] == [None], "unknown, and no error"
+
+
+async def test_two_writers_share_their_grant_sets(sessions: Sessions) -> None:
+    first, second = DecisionWriter(sessions), DecisionWriter(sessions)
+    await asyncio.gather(*(writer.write([PLAIN] * 20) for writer in (first, second) for _ in range(5)))
+    grants: Sequence[GrantSet | None] = [row.record.grants for row in await _all(sessions)]
+    assert grants == [PLAIN.grants] * 200
+
+
+async def test_what_was_written_is_there_after_a_kill(sessions: Sessions, file: Path) -> None:
+    """The writer's process is killed as soon as it says that a batch is stored."""
+    program = f"""
+import asyncio, sys
+from app.db.decision_writer import DecisionWriter
+from app.db.engine import open_engine
+from app.db.session import sessions_of
+from tests.db.test_decision_store import PLAIN
+
+async def main() -> None:
+    writer = DecisionWriter(sessions_of(open_engine("sqlite:///{file}")))
+    while True:
+        await writer.write([PLAIN] * 50)
+        print("stored", flush=True)
+
+asyncio.run(main())
+"""
+    acknowledged = 0
+    for _ in range(3):
+        writing = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        assert writing.stdout
+        for _ in range(4):
+            assert writing.stdout.readline() == "stored\n"
+            acknowledged += 50
+        writing.kill()
+        acknowledged += 50 * len(writing.stdout.read().splitlines())
+        writing.stdout.close()
+        writing.wait()
+        count = await _scalar(sessions, "SELECT count(*) FROM decisions")
+        assert isinstance(count, int)
+        assert count >= acknowledged
+        assert count % 50 == 0, "a batch is there whole or not at all"
+        acknowledged = count
