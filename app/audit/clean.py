@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _SECRET = re.compile(r"grd_(?:live|test)_[0-9a-f]+|eyJ[A-Za-z0-9_.=-]+")
 
@@ -12,6 +13,7 @@ def without_secrets(text: str) -> str:
     return _SECRET.sub("[secret]", text)
 
 
+@lru_cache(maxsize=2_000)
 def clean(text: str, length: int) -> str:
     """As `without_secrets`, unprintable characters written out, and no longer than `length`."""
     if not text.isprintable():

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, timedelta
 from itertools import islice
 from typing import Any, cast
 
@@ -27,24 +27,25 @@ MAX_REMEMBERED = 10_000  # grant sets
 _UPSERT_AT_ONCE = 500
 # A number that nothing else in the database takes: on PostgreSQL batches are committed in the order of their ids.
 _ADVISORY_LOCK = 0x617574687B
-_Seen = dict[bytes, tuple[int, date]]  # by digest: the id, and the day on which it was last seen
+_Seen = dict[bytes, tuple[int, int]]  # by digest: the id, and the day since 1970 on which it was last seen
 _decisions = table_of(LoggedDecision)
 _grant_sets = table_of(GrantSetRow)
+_DAY = 86_400 * 1_000_000  # microseconds
 _encode = msgspec.json.Encoder().encode
 
 
-def _from_json(names: Iterable[str]) -> str:
+def _from_json(columns: tuple[str, ...]) -> str:
     """One statement for a batch on SQLite.
 
     Python's driver gives up its lock and asks for it again for each statement or row of a batch: under load, each
     time would cost the event loop a switch of threads, and the transaction would last as long.
     """
-    columns = tuple(names)
-    values = ", ".join(f"json_extract(value, '$.{name}')" for name in columns)
+    values = ", ".join(f"json_extract(value, '$[{number}]')" for number in range(len(columns)))
     return f"INSERT INTO decisions ({', '.join(columns)}) SELECT {values} FROM json_each(?)"  # noqa: S608  # our own names
 
 
-_FROM_JSON = _from_json(column.name for column in _decisions.c if column.name != "id")
+_COLUMNS = tuple(column.name for column in _decisions.c if column.name != "id")
+_FROM_JSON = _from_json(_COLUMNS)
 
 
 class DecisionWriter:
@@ -77,26 +78,26 @@ class DecisionWriter:
             if connection.dialect.name == "sqlite":
                 await connection.exec_driver_sql(_FROM_JSON, (_encode(rows).decode(),))
             else:
-                await session.execute(insert(_decisions), rows)
+                await session.execute(insert(_decisions), [dict(zip(_COLUMNS, row, strict=True)) for row in rows])
             await session.commit()
             return seen
 
     async def _store_grant_sets(self, session: AsyncSession, records: Sequence[Record]) -> _Seen:
         """The sets of a batch that are new, or not seen on this day yet."""
         found: _Seen = {}
-        fresh: dict[bytes, tuple[GrantSet, date]] = {}
+        fresh: dict[bytes, tuple[GrantSet, int]] = {}
         for record in records:
             if record.grants is None:
                 continue
             known = self._known.get(record.grants.digest)
-            today = record.time.date()
+            today = record.at // _DAY
             if known is None or known[1] < today:
                 fresh[record.grants.digest] = (record.grants, today)
         remaining = iter(fresh.values())
         dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
         while some := list(islice(remaining, _UPSERT_AT_ONCE)):
             upsert = dialect.insert(_grant_sets).values(
-                [{"digest": grants.digest, "grants": grants.text, "last_seen_on": day} for grants, day in some]
+                [{"digest": grants.digest, "grants": grants.text, "last_seen_on": _date(day)} for grants, day in some]
             )
             upsert = upsert.on_conflict_do_update(
                 index_elements=["digest"], set_={"last_seen_on": upsert.excluded.last_seen_on}
@@ -124,26 +125,31 @@ class DecisionWriter:
         return cast(CursorResult[Any], deleted).rowcount
 
 
-def _row(record: Record, grant_set_id: int | None) -> dict[str, object]:
-    return {
-        "at": record.at,
-        "latency": record.latency,
-        "request_id": record.request_id,
-        "door": record.door,
-        "subject": record.subject,
-        "method": record.method,
-        "key_id": record.key_id,
-        "token_id": record.token_id,
-        "action": record.action,
-        "resource": record.resource,
-        "allowed": record.allowed,
-        "reason": record.reason,
-        "rule_place": record.rule_place,
-        "rule_text": record.rule_text,
-        "missing": " ".join(record.missing),
-        "revision": record.revision,
-        "grant_set_id": grant_set_id,
-    }
+def _date(day: int) -> date:
+    return date(1970, 1, 1) + timedelta(days=day)
+
+
+def _row(record: Record, grant_set_id: int | None) -> tuple[object, ...]:
+    """The values of `_COLUMNS`."""
+    return (
+        record.at,
+        record.latency,
+        record.request_id,
+        record.door,
+        record.subject,
+        record.method,
+        record.key_id,
+        record.token_id,
+        record.action,
+        record.resource,
+        record.allowed,
+        record.reason,
+        record.rule_place,
+        record.rule_text,
+        " ".join(record.missing),
+        record.revision,
+        grant_set_id,
+    )
 
 
 @contextmanager
