@@ -13,6 +13,10 @@ policy_group = group(
         "test": ("app.cli.policy_test:test_command", "Run the cases in tests/*.yaml."),
         "explain": ("app.cli.policy_explain:explain_command", "Say which row allows or denies something, and why."),
         "diff": ("app.cli.policy_diff:diff_command", "Say who gains and who loses access by a change."),
+        "replay": (
+            "app.cli.policy_replay:replay_command",
+            "Decide past requests under this policy: who gains or loses.",
+        ),
         "routes": ("app.cli.policy_routes:routes_command", "Show what each endpoint needs."),
     },
 )

@@ -67,8 +67,9 @@ def test_followed_it_goes_on_until_it_is_interrupted(own_server: Server, issuer:
         command, env=own_server.env, cwd=own_server.directory, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     lines: list[str] = []
-    assert following.stdout
-    reading = threading.Thread(target=lambda: lines.extend(iter(following.stdout.readline, "")), daemon=True)
+    out = following.stdout
+    assert out
+    reading = threading.Thread(target=lambda: lines.extend(iter(out.readline, "")), daemon=True)
     reading.start()
     try:
         assert eventually(lambda: ids("".join(lines)) == ["before"], 30)

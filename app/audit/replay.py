@@ -1,0 +1,132 @@
+"""Replay: what callers really asked, decided once more under a candidate policy.
+
+Decisions that are alike are decided once. What a condition would have read is not in the log, so where the verdict
+hangs on one, it is counted as not to be told and never guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import NamedTuple
+
+from app.audit.record import GrantSet
+from app.identity.principal import Method
+from app.policy.decision import Decision
+from app.policy.rule import Rule
+from app.policy.snapshot import Snapshot
+from app.policy.verdict import held_rules
+
+
+class Alike(NamedTuple):
+    """What decisions have in common that differ in nothing that a policy knows, but for conditions."""
+
+    grants: GrantSet | None
+    method: Method | None
+    subject: str
+    key_id: int | None
+    resource: str
+    action: str
+    allowed: bool
+
+
+class Times(NamedTuple):
+    """How often something was decided, and the id of the last time."""
+
+    number: int
+    last_id: int
+
+
+class Told(Enum):
+    """What a replay can say of a decision."""
+
+    SAME = "same"
+    GAINED = "gained"
+    LOST = "lost"
+    CONDITION = "condition"  # the verdict hangs on a condition
+    UNVERIFIED = "unverified"  # the credentials were bad, so no policy was asked
+    UNKNOWN = "unknown"  # what the caller held is not in the log
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Who would gain or lose what, how often it was asked for, and the decision that says so."""
+
+    alike: Alike
+    times: Times
+    told: Told
+    decision: Decision
+
+
+@dataclass(slots=True)
+class Replay:
+    """Adds up decisions under a candidate. `counts` are of decisions, not of groups that are alike."""
+
+    snapshot: Snapshot
+    counts: dict[Told, int] = field(default_factory=lambda: dict.fromkeys(Told, 0))
+    _changes: dict[Alike, Change] = field(default_factory=dict)
+    _decided: dict[tuple[bytes, str, str], Decision | None] = field(default_factory=dict)
+    _held: dict[bytes, frozenset[str]] = field(default_factory=dict)
+
+    def add(self, groups: Iterable[tuple[Alike, Times]]) -> None:
+        """Decide each group. The same may come again with further times."""
+        for alike, times in groups:
+            told, decision = self._tell(alike)
+            self.counts[told] += times.number
+            if decision is not None and told in (Told.GAINED, Told.LOST):
+                before = self._changes[alike].times if alike in self._changes else Times(0, 0)
+                total = Times(before.number + times.number, max(before.last_id, times.last_id))
+                self._changes[alike] = Change(alike, total, told, decision)
+
+    @property
+    def changes(self) -> list[Change]:
+        """Gains before losses, and what was asked for most often first."""
+        return sorted(
+            self._changes.values(),
+            key=lambda change: (
+                change.told is Told.LOST,
+                -change.times.number,
+                change.alike.subject,
+                change.alike[4:6],
+            ),
+        )
+
+    def _tell(self, alike: Alike) -> tuple[Told, Decision | None]:
+        if alike.grants is None:
+            return (Told.UNVERIFIED if alike.method is None else Told.UNKNOWN), None
+        asked = (alike.grants.digest, alike.resource, alike.action)
+        if asked in self._decided:
+            decision = self._decided[asked]
+        else:
+            decision = self._decided[asked] = self._decide(alike.grants, alike.resource, alike.action)
+        if decision is None:
+            return Told.CONDITION, None
+        if decision.allowed is alike.allowed:
+            return Told.SAME, decision
+        return (Told.GAINED if decision else Told.LOST), decision
+
+    def _decide(self, grants: GrantSet, resource: str, action: str) -> Decision | None:
+        """The decision, None when a condition has the last word."""
+        held = self._held.get(grants.digest)
+        if held is None:
+            held = self._held[grants.digest] = grants.held
+        rules = self.snapshot.rules_for(resource, action)
+        if any(rule.condition for rule in rules) and _hangs_on_condition(
+            held_rules(rules, self.snapshot.effective(held))
+        ):
+            return None
+        return self.snapshot.decide(held, resource, action)
+
+
+def _hangs_on_condition(held: tuple[Rule, ...]) -> bool:
+    """Whether these rules, whose grants are all held, could both allow and deny."""
+
+    def some(effect: str, *, conditional: bool) -> bool:
+        return any(rule.effect == effect and (rule.condition is not None) is conditional for rule in held)
+
+    if some("deny", conditional=False):
+        return False
+    may_deny = some("deny", conditional=True) or not some("allow", conditional=False)
+    may_allow = some("allow", conditional=False) or some("allow", conditional=True)
+    return may_allow and may_deny

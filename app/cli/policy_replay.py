@@ -1,0 +1,138 @@
+"""`authz policy replay`: what callers really asked lately, decided under a candidate policy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from app.audit.wanted import BadFilter, read
+from app.cli.database import with_sessions
+from app.cli.failure import explained
+from app.cli.policy_dir import policy_directory, sound_snapshot
+from app.cli.terminal import Styled, console, plural, show, show_json
+
+if TYPE_CHECKING:
+    from app.audit.replay import Change, Replay
+    from app.db.session import Sessions
+    from app.policy.snapshot import Snapshot
+
+SHOWN = 50
+Line = str | Styled | list[str | Styled]
+
+
+@click.command("replay")
+@click.argument("directory", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
+@click.option("--last", default="7d", show_default=True, metavar="TIME", help="How far back: 7d, 12h or 2026-11-20.")
+@click.option("--json", "as_json", is_flag=True, help="Print a document for programs.")
+@explained
+def replay_command(directory: Path | None, last: str, as_json: bool) -> None:
+    """Decide the logged decisions once more, under the policy in DIR, and say who would gain or lose what.
+
+    DIR is the candidate's directory; without it AUTHZ_POLICY_DIR, else `policies`. The log is that of
+    AUTHZ_DATABASE_URL. Exits with 0 when nobody gains or loses, with 1 when somebody does or the policy has a fault.
+
+    Example: authz policy replay ./candidate --last 7d
+    """
+    now = datetime.now(UTC)
+    try:
+        since = read({"since": last}, now).since
+    except BadFilter as bad:
+        raise click.UsageError(f"--last {bad.errors['since']}") from None
+    assert since is not None, "it was given"
+    snapshot = sound_snapshot(policy_directory(directory), as_json=as_json)
+    until = int(now.timestamp() * 1_000_000)
+    replay, examples = with_sessions(lambda sessions: _replay(sessions, snapshot, since, until))
+    if as_json:
+        show_json(_document(replay, examples, last))
+    else:
+        show(_told(replay, examples, last))
+    if replay.changes:
+        raise SystemExit(1)
+
+
+async def _replay(sessions: Sessions, snapshot: Snapshot, since: int, until: int) -> tuple[Replay, Mapping[int, str]]:
+    from app.audit.replay import Replay
+    from app.db.replay import SLICES, alike, request_ids
+
+    replay = Replay(snapshot)
+    # Progress is for people at a terminal, and never in what is piped on.
+    err = console(stderr=True)
+    done = 0
+    with err.status("Replaying …") as status:
+        async for groups in alike(sessions, since, until):
+            replay.add(groups)
+            done += 1
+            status.update(f"Replaying … {done * 100 // SLICES}%, {sum(replay.counts.values()):,} decisions")
+    return replay, await request_ids(sessions, [change.times.last_id for change in replay.changes])
+
+
+def _told(replay: Replay, examples: Mapping[int, str], last: str) -> Iterator[Line]:
+    from app.audit.replay import Told
+
+    counts = replay.counts
+    total = sum(counts.values())
+    if not total:
+        yield f"No decisions since {last}: there is nothing to replay."
+        return
+    for told, title, style in ((Told.GAINED, "would be allowed", "bold red"), (Told.LOST, "would be denied", "yellow")):
+        changes = [change for change in replay.changes if change.told is told]
+        if not changes:
+            continue
+        yield [(f"{counts[told]:,} {title}, where they were not so far:", style)]
+        for change in changes[:SHOWN]:
+            yield from _change(change, examples)
+        if len(changes) > SHOWN:
+            yield f"  … and {len(changes) - SHOWN:,} more; --json has all."
+        yield ""
+    revision = replay.snapshot.revision
+    yield f"{total:,} decisions since {last} under revision {revision}: {counts[Told.SAME]:,} stay as they were."
+    if counts[Told.CONDITION]:
+        yield f"{counts[Told.CONDITION]:,} hang on a condition, whose context is not logged."
+    if counts[Told.UNVERIFIED]:
+        yield f"{counts[Told.UNVERIFIED]:,} had bad credentials; no policy changes that."
+    if counts[Told.UNKNOWN]:
+        yield f"{counts[Told.UNKNOWN]:,} cannot be replayed: what the caller held is not in the log."
+
+
+def _change(change: Change, examples: Mapping[int, str]) -> Iterator[Line]:
+    alike, decision = change.alike, change.decision
+    who = (alike.subject or str(alike.method)) + (f" key:{alike.key_id}" if alike.key_id is not None else "")
+    times = plural(change.times.number, "time")
+    yield f"  {who}  {alike.action} {alike.resource}  {times}, last in {examples.get(change.times.last_id, 'none')}"
+    if decision.rule is not None:
+        yield [(f"    {decision.rule.place}: {decision.rule}", "dim")]
+    elif decision.missing:
+        yield [(f"    lacks {' '.join(decision.missing)}", "dim")]
+    else:
+        yield [(f"    {decision.reason}", "dim")]
+
+
+def _document(replay: Replay, examples: Mapping[int, str], last: str) -> dict[str, object]:
+    return {
+        "revision": replay.snapshot.revision,
+        "last": last,
+        "decisions": sum(replay.counts.values()),
+        "counts": {told.value: count for told, count in replay.counts.items()},
+        "changes": [
+            {
+                "change": change.told.value,
+                "subject": change.alike.subject,
+                "method": change.alike.method,
+                "key_id": change.alike.key_id,
+                "action": change.alike.action,
+                "route": change.alike.resource,
+                "count": change.times.number,
+                "example": examples.get(change.times.last_id),
+                "reason": str(change.decision.reason),
+                "rule": None
+                if change.decision.rule is None
+                else {"place": change.decision.rule.place, "text": str(change.decision.rule)},
+                "missing": list(change.decision.missing),
+            }
+            for change in replay.changes
+        ],
+    }

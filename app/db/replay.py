@@ -1,0 +1,64 @@
+"""The log as a replay reads it: decisions that are alike counted by the database, a slice of time after another."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from itertools import pairwise
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.audit.record import GrantSet
+from app.audit.replay import Alike, Times
+from app.db.session import Sessions
+from app.db.tables.base import table_of
+from app.db.tables.decisions import GrantSet as GrantSetRow
+from app.db.tables.decisions import LoggedDecision
+
+SLICES = 10
+_AT_ONCE = 500
+_decisions = table_of(LoggedDecision)
+_grant_sets = table_of(GrantSetRow)
+_ALIKE = ("grant_set_id", "method", "subject", "key_id", "resource", "action", "allowed")
+
+
+async def alike(
+    sessions: Sessions, since: int, until: int, slices: int = SLICES
+) -> AsyncIterator[Sequence[tuple[Alike, Times]]]:
+    """Groups of decisions from `since` until before `until`, in microseconds since 1970; one list for each slice."""
+    known: dict[int, GrantSet] = {}
+    bounds = [since + (until - since) * number // slices for number in range(slices + 1)]
+    columns = [_decisions.c[name] for name in _ALIKE]
+    for start, end in pairwise(bounds):
+        query = (
+            select(*columns, func.count(), func.max(_decisions.c.id))
+            .where(_decisions.c.at >= start, _decisions.c.at < end)
+            .group_by(*columns)
+        )
+        async with sessions() as session:
+            rows = (await session.execute(query)).all()
+            known |= await _grants(session, {row[0] for row in rows if row[0] is not None} - known.keys())
+        yield [(Alike(known.get(row[0]), *row[1:7]), Times(row[7], row[8])) for row in rows]
+
+
+async def request_ids(sessions: Sessions, ids: Collection[int]) -> Mapping[int, str]:
+    """The request ids of decisions, by id."""
+    found: dict[int, str] = {}
+    async with sessions() as session:
+        for some in _portions(ids):
+            query = select(_decisions.c.id, _decisions.c.request_id).where(_decisions.c.id.in_(some))
+            found |= {row.id: row.request_id for row in await session.execute(query)}
+    return found
+
+
+async def _grants(session: AsyncSession, ids: Collection[int]) -> dict[int, GrantSet]:
+    found: dict[int, GrantSet] = {}
+    for some in _portions(ids):
+        query = select(_grant_sets.c.id, _grant_sets.c.digest, _grant_sets.c.grants).where(_grant_sets.c.id.in_(some))
+        found |= {row.id: GrantSet(row.digest, row.grants) for row in await session.execute(query)}
+    return found
+
+
+def _portions(ids: Collection[int]) -> list[list[int]]:
+    ordered = sorted(ids)
+    return [ordered[start : start + _AT_ONCE] for start in range(0, len(ordered), _AT_ONCE)]
