@@ -1,0 +1,186 @@
+"""Replay: its counts are those of deciding every logged decision one by one."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from itertools import groupby
+
+import pytest
+
+from app.audit.record import GrantSet, Record, grant_set
+from app.audit.replay import Alike, Replay, Times, Told
+from app.policy.condition import Context
+from app.policy.snapshot import Snapshot
+from tests.policy.shipped import shipped_files, snapshot_of
+
+CATALOG = "catalog.csv"
+_GRANTS = ("catalog:read", "catalog:write", "holdings:read", "policies:read", "role:editor")
+
+
+def candidate(old: str, new: str, file: str = CATALOG) -> Snapshot:
+    """The shipped policy with one text in it replaced."""
+    files = dict(shipped_files())
+    text = files[file].decode()
+    assert text.count(old) == 1
+    files[file] = text.replace(old, new).encode()
+    return snapshot_of(files)
+
+
+def group(
+    held: frozenset[str] | None, resource: str, action: str, allowed: bool, number: int = 1
+) -> tuple[Alike, Times]:
+    grants: GrantSet | None = None if held is None else grant_set(held)
+    return Alike(grants, "jwt", "user_a", None, resource, action, allowed), Times(number, 1)
+
+
+def person(*grants: str) -> frozenset[str]:
+    return frozenset({"anyone", "auth:jwt", "user:user_a", *grants})
+
+
+def log(seed: int, size: int) -> list[Record]:
+    """Decisions of the shipped policy."""
+    draw = random.Random(seed)
+    shipped = snapshot_of(shipped_files())
+    routes = [(route.template, route.method) for route in shipped.table.routes]
+    callers = [person(*draw.sample(_GRANTS, draw.randint(0, 3))) for _ in range(12)]
+    records = []
+    for number in range(size):
+        held = draw.choice(callers)
+        resource, action = draw.choice(routes)
+        decision = shipped.decide(held, resource, action)
+        records.append(
+            Record(
+                at=number,
+                latency=1,
+                request_id=f"r{number}",
+                door="app",
+                subject=f"user_{callers.index(held)}",
+                method="jwt",
+                key_id=None,
+                token_id=None,
+                action=action,
+                resource=resource,
+                allowed=decision.allowed,
+                reason=str(decision.reason),
+                rule_place=None,
+                rule_text=None,
+                missing=decision.missing,
+                revision=shipped.revision,
+                grants=grant_set(held),
+            )
+        )
+    return records
+
+
+def alike(records: list[Record]) -> list[tuple[Alike, Times]]:
+    def key(numbered: tuple[int, Record]) -> Alike:
+        record = numbered[1]
+        return Alike(record.grants, record.method, record.subject, None, record.resource, record.action, record.allowed)
+
+    numbered = sorted(enumerate(records), key=lambda one: repr(key(one)))
+    grouped = [(of, [row_id for row_id, _ in some]) for of, some in groupby(numbered, key=key)]
+    return [(of, Times(len(ids), max(ids))) for of, ids in grouped]
+
+
+CANDIDATES = [
+    ("p, catalog:read, /api/v1/teams/**, GET|HEAD, allow", "p, anyone, /api/v1/teams/**, GET|HEAD, allow"),
+    ("p, catalog:read, /api/v1/games/**, GET|HEAD, allow", "p, policies:read, /api/v1/games/**, GET|HEAD, allow"),
+    (
+        "p, catalog:write, /api/v1/teams/**, POST|PUT|PATCH|DELETE, allow",
+        "p, catalog:write, /api/v1/teams/**, POST|PUT|PATCH|DELETE, allow\np, user:user_a, /api/v1/**, POST, deny",
+    ),
+]
+
+
+@pytest.mark.parametrize("change", CANDIDATES, ids=["wider", "other", "deny"])
+def test_counts_and_changes_are_those_of_deciding_one_by_one(change: tuple[str, str]) -> None:
+    records = log(3, 6_000)
+    snapshot = candidate(*change)
+    replay = Replay(snapshot)
+    for start in range(0, len(records), 1_700):  # slices, in which the same groups come again
+        part = records[start : start + 1_700]
+        replay.add([(of, Times(times.number, times.last_id + start)) for of, times in alike(part)])
+    counts: Counter[Told] = Counter()
+    changes: Counter[tuple[Told, str, str, str]] = Counter()
+    last: dict[tuple[Told, str, str, str], int] = {}
+    for row_id, record in enumerate(records):
+        assert record.grants
+        now = snapshot.decide(record.grants.held, record.resource, record.action)
+        told = Told.SAME if now.allowed is record.allowed else Told.GAINED if now else Told.LOST
+        counts[told] += 1
+        if told is not Told.SAME:
+            which = (told, record.subject, record.resource, record.action)
+            changes[which] += 1
+            last[which] = row_id
+    assert {told: count for told, count in replay.counts.items() if count} == counts
+    assert len(counts) > 1, "something changes"
+    found = {(c.told, c.alike.subject, c.alike.resource, c.alike.action): c.times for c in replay.changes}
+    assert {which: times.number for which, times in found.items()} == changes
+    assert {which: times.last_id for which, times in found.items()} == last
+
+
+def test_under_the_policy_that_decided_nothing_changes() -> None:
+    replay = Replay(snapshot_of(shipped_files()))
+    replay.add(alike(log(4, 1_000)))
+    assert replay.counts[Told.SAME] == 1_000
+    assert replay.changes == []
+
+
+def test_gains_come_first_and_the_most_frequent_before_others() -> None:
+    snapshot = candidate(*CANDIDATES[1])
+    replay = Replay(snapshot)
+    games = "/api/v1/games"
+    replay.add(
+        [
+            group(person("catalog:read"), games, "GET", True, 9),
+            group(person("policies:read"), games, "GET", False, 2),
+            group(person("policies:read"), games, "HEAD", False, 5),
+        ]
+    )
+    assert [(c.told, c.alike.action, c.times.number) for c in replay.changes] == [
+        (Told.GAINED, "HEAD", 5),
+        (Told.GAINED, "GET", 2),
+        (Told.LOST, "GET", 9),
+    ]
+    assert replay.changes[2].decision.missing == ("policies:read",)
+
+
+def test_what_cannot_be_told_is_counted_and_never_guessed() -> None:
+    replay = Replay(snapshot_of(shipped_files()))
+    bad, known = group(None, "/api/v1/teams", "GET", False, 3)
+    replay.add([(bad._replace(method=None), known), group(None, "/api/v1/teams", "GET", True, 4)])
+    assert replay.counts[Told.UNVERIFIED] == 3
+    assert replay.counts[Told.UNKNOWN] == 4
+    assert replay.changes == []
+
+
+TEAM = "/api/v1/teams"
+PLAIN = "p, catalog:read, /api/v1/teams/**, GET|HEAD, allow"
+WHEN = "\"request.ip == '10.0.0.1'\""
+
+
+@pytest.mark.parametrize(
+    ("rows", "held", "told"),
+    [
+        (f"p, catalog:read, /api/v1/teams/**, GET|HEAD, allow, {WHEN}", ("catalog:read",), Told.CONDITION),
+        (f"p, catalog:read, /api/v1/teams/**, GET|HEAD, allow, {WHEN}", (), Told.LOST),
+        (f"{PLAIN}\np, anyone, /api/v1/teams/**, GET|HEAD, deny, {WHEN}", ("catalog:read",), Told.CONDITION),
+        (f"{PLAIN}\np, anyone, /api/v1/teams/**, GET|HEAD, deny, {WHEN}", (), Told.LOST),
+        (f"{PLAIN}\np, policies:read, /api/v1/teams/**, GET|HEAD, deny, {WHEN}", ("catalog:read",), Told.SAME),
+        (f"{PLAIN}\np, anyone, /api/v1/teams/**, GET|HEAD, allow, {WHEN}", ("catalog:read",), Told.SAME),
+        (
+            f"{PLAIN}\np, anyone, /api/v1/teams/**, GET|HEAD, deny, {WHEN}\np, auth:jwt, {TEAM}, GET, deny",
+            ("catalog:read",),
+            Told.LOST,
+        ),
+    ],
+)
+def test_a_condition_matters_only_where_it_has_the_last_word(rows: str, held: tuple[str, ...], told: Told) -> None:
+    snapshot = candidate(PLAIN, rows)
+    replay = Replay(snapshot)
+    replay.add([group(person(*held), TEAM, "GET", True, 2)])
+    assert {key: count for key, count in replay.counts.items() if count} == {told: 2}
+    contexts: list[Context] = [{"request": {"ip": "10.0.0.1"}}, {"request": {"ip": "10.0.0.2"}}]
+    verdicts = {snapshot.decide(person(*held), TEAM, "GET", context).allowed for context in contexts}
+    assert verdicts == {Told.CONDITION: {True, False}, Told.SAME: {True}, Told.LOST: {False}}[told]

@@ -1,0 +1,105 @@
+"""`authz policy replay` over the log of a real server."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import subprocess
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.issuer import LiveIssuer
+from tests.server import AUTHZ, ROOT, Server, eventually
+
+READ_TEAMS = "p, catalog:read, /api/v1/teams/**, GET|HEAD, allow"
+
+
+def replay(server: Server, directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [str(AUTHZ), "policy", "replay", str(directory), *words]
+    return subprocess.run(
+        command, env=server.env, cwd=server.directory, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def candidate(server: Server, row: str) -> Path:
+    """The shipped policy with another row for reading teams."""
+    directory = server.directory / "candidate"
+    shutil.rmtree(directory, ignore_errors=True)
+    shutil.copytree(ROOT / "policies", directory)
+    file = directory / "catalog.csv"
+    file.write_text(file.read_text().replace(READ_TEAMS, row))
+    return directory
+
+
+def ask(server: Server, path: str, request_id: str, token: str | None) -> None:
+    headers = {"X-Request-ID": request_id, **({"Authorization": f"Bearer {token}"} if token else {})}
+    httpx.get(server.url + path, headers=headers, timeout=20)
+
+
+@pytest.fixture
+def asked(own_server: Server, issuer: LiveIssuer) -> Server:
+    """A server that was asked by two people and a stranger; its log is written."""
+    reader = issuer.token(sub="user_reader", permissions=["catalog:read"])
+    other = issuer.token(sub="user_other", permissions=["holdings:read"])
+    for number in range(3):
+        ask(own_server, "/api/v1/teams/", f"reader-{number}", reader)
+    for number in range(2):
+        ask(own_server, "/api/v1/teams/7/", f"other-{number}", other)
+    ask(own_server, "/api/v1/teams/", "bad", issuer.token(exp=1))
+    ask(own_server, "/api/v1/teams/", "stranger", None)
+
+    def written() -> bool:
+        with closing(sqlite3.connect(own_server.directory / "authz.db")) as database:
+            return bool(database.execute("SELECT 1 FROM decisions WHERE request_id = 'stranger'").fetchall())
+
+    assert eventually(written)
+    return own_server
+
+
+def test_who_gains_and_who_loses_is_told_with_counts_and_examples(asked: Server) -> None:
+    same = replay(asked, candidate(asked, READ_TEAMS))
+    assert (same.returncode, same.stderr) == (0, "")
+    assert "7 decisions since 7d" in same.stdout
+    assert "6 stay as they were" in same.stdout
+    assert "1 had bad credentials" in same.stdout
+
+    changed = replay(asked, candidate(asked, READ_TEAMS.replace("catalog:read", "holdings:read")))
+    assert changed.returncode == 1
+    assert changed.stdout.splitlines()[:8] == [
+        "2 would be allowed, where they were not so far:",
+        "  user_other  GET /api/v1/teams/{team_id}  2 times, last in other-1",
+        "    catalog.csv:7: p, holdings:read, /api/v1/teams/**, GET|HEAD, allow",
+        "",
+        "3 would be denied, where they were not so far:",
+        "  user_reader  GET /api/v1/teams  3 times, last in reader-2",
+        "    lacks holdings:read",
+        "",
+    ]
+    document = json.loads(replay(asked, asked.directory / "candidate", "--json").stdout)
+    assert document["counts"] == {"same": 1, "gained": 2, "lost": 3, "condition": 0, "unverified": 1, "unknown": 0}
+    assert document["decisions"] == 7
+    assert [(change["change"], change["subject"], change["count"]) for change in document["changes"]] == [
+        ("gained", "user_other", 2),
+        ("lost", "user_reader", 3),
+    ]
+    conditional = READ_TEAMS + ", \"request.ip == '10.0.0.1'\""
+    hanging = json.loads(replay(asked, candidate(asked, conditional), "--json").stdout)
+    assert hanging["counts"]["condition"] == 3
+    assert hanging["changes"] == []
+
+
+def test_wrong_use_and_a_faulty_candidate_are_told(asked: Server) -> None:
+    assert replay(asked, Path("nowhere")).returncode == 2
+    wrong = replay(asked, asked.policy_dir, "--last", "yesterday")
+    assert wrong.returncode == 2
+    assert "--last cannot be read" in wrong.stderr
+    faulty = replay(asked, candidate(asked, READ_TEAMS.replace("allow", "alow")))
+    assert faulty.returncode == 1
+    assert "did you mean `allow`?" in faulty.stdout
+    nothing = replay(asked, asked.policy_dir, "--last", "2999-01-01")
+    assert nothing.returncode == 0
+    assert "nothing to replay" in nothing.stdout
