@@ -57,7 +57,7 @@ def dev_command(host: str, port: int, issuer_port: int, data_dir: Path, policy_d
             jwks_url=f"{issuer_url}/.well-known/jwks.json",
             log_format="console",
         )
-        key = asyncio.run(_prepare(settings.database_url))
+        key = asyncio.run(_prepare(settings.database_url, policy_dir))
         app = create_app(settings)
         token = issuer.mint(_SUBJECT, list(_SCOPES), issuer=issuer_url, audience=AUDIENCE, ttl_seconds=3600)
         text = _things_to_try(url_of(listener), issuer_url, policy_dir, token, key)
@@ -65,16 +65,18 @@ def dev_command(host: str, port: int, issuer_port: int, data_dir: Path, policy_d
             serve(app, listener, started=lambda: click.echo(text))
 
 
-async def _prepare(database_url: str) -> str:
+async def _prepare(database_url: str, policy_dir: Path) -> str:
     """Migrate, load the sample data, and issue a key for the commands that are printed. Returns its plaintext."""
     from app.db import api_keys
     from app.db.engine import open_engine
     from app.db.migrate import upgrade
     from app.db.session import sessions_of
     from app.dev import sample
+    from app.history.settle import settle
     from app.identity.api_keys import mint
 
     await upgrade(database_url)
+    await settle(database_url, policy_dir)
     engine = open_engine(database_url)
     now = datetime.now(UTC)
     try:

@@ -9,6 +9,7 @@ from typing import NoReturn, ParamSpec, TypeVar
 import rich_click as click
 
 from app.policy.fault import PolicyRefused
+from app.policy.write import CannotWrite
 from app.settings import SettingsError
 
 _P = ParamSpec("_P")
@@ -34,6 +35,8 @@ def explained(command: Callable[_P, _R]) -> Callable[_P, _R]:
             fail(f"the settings are wrong.\n{error}")
         except UnusableDatabase as error:
             fail(str(error))
+        except CannotWrite as error:
+            fail(f"{error}.")
         except PolicyRefused as refused:
             faults = "\n".join(str(fault) for fault in refused.faults)
             fail(f"the policy has faults; `authz policy check` shows them in place.\n{faults}")

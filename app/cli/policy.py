@@ -17,6 +17,10 @@ policy_group = group(
             "app.cli.policy_replay:replay_command",
             "Decide past requests under this policy: who gains or loses.",
         ),
+        "history": ("app.cli.policy_history:history_command", "Show the policies that were active."),
+        "show": ("app.cli.policy_history:show_command", "Show one of them, with its files."),
+        "publish": ("app.cli.policy_history:publish_command", "Make a policy the active one."),
+        "rollback": ("app.cli.policy_history:rollback_command", "Make an earlier policy the active one again."),
         "routes": ("app.cli.policy_routes:routes_command", "Show what each endpoint needs."),
     },
 )

@@ -95,6 +95,11 @@ def file_names(directory: Path) -> list[str]:
     return names
 
 
+def raw_files(directory: Path) -> dict[str, bytes]:
+    """The bytes of every policy file of a directory, by name. Raises PolicyRefused."""
+    return _look(directory)
+
+
 def from_bytes(raw: Mapping[str, bytes]) -> Source:
     """A source from the bytes of its files. Raises PolicyRefused for stray names and for what is no plain text."""
     faults = [fault for name in raw if (fault := _name_fault(name))]

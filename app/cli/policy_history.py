@@ -1,0 +1,215 @@
+"""`authz policy history`, `show`, `publish` and `rollback`: what was the policy, and making another one active."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import UTC
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from app.cli.database import with_sessions
+from app.cli.failure import explained, fail
+from app.cli.policy_dir import show_faults
+from app.cli.terminal import plural, show, show_json
+
+if TYPE_CHECKING:
+    from app.db.session import Sessions
+    from app.db.tables.history import PolicyRevision
+    from app.history.publish import Author, Published, Publisher
+    from app.policy.semantic_diff import Difference
+
+_REVISION = click.argument("revision", metavar="REVISION")
+_WIDENS = click.option("--acknowledge-widening", is_flag=True, help="Go on though somebody gains access.")
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print a document for programs.")
+
+
+@click.command("history")
+@click.option("--before", type=click.IntRange(1), help="Entries with ids below this one: the next page.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000), help="How many to show.")
+@_JSON
+@explained
+def history_command(before: int | None, limit: int, as_json: bool) -> None:
+    """Show the policies that were active, newest first.
+
+    Example: authz policy history --limit 5
+    """
+    from app.db import revisions
+
+    async def page(sessions: Sessions) -> list[PolicyRevision]:
+        async with sessions() as session:
+            return list(await revisions.page(session, before=before, limit=limit))
+
+    rows = with_sessions(page)
+    if as_json:
+        show_json([_entry(row) for row in rows])
+        return
+    if not rows:
+        show(["No policy is stored yet: `authz serve` stores the one that it starts with."])
+    for row in rows:
+        widens = " (widens access)" if row.widens else ""
+        show([[(row.revision, "bold"), f"  {_time(row)}  {row.kind:8}  {row.author or '-'}{widens}"]])
+        show([f"    {row.message}"])
+    if len(rows) == limit:
+        show([f"More: authz policy history --before {rows[-1].id}"])
+
+
+@click.command("show")
+@_REVISION
+@click.option("--out", type=click.Path(path_type=Path), help="Write its files into this directory, a new one.")
+@_JSON
+@explained
+def show_command(revision: str, out: Path | None, as_json: bool) -> None:
+    """Show a policy that was active: who made it so, what changed, and its files.
+
+    Example: authz policy show 39745a18c3cd7e46 --out /tmp/then
+    """
+    from app.db import revisions
+
+    async def find(sessions: Sessions) -> PolicyRevision | None:
+        async with sessions() as session:
+            return await revisions.find(session, revision)
+
+    row = with_sessions(find)
+    if row is None:
+        fail(f"there is no revision {revision}; `authz policy history` shows those that there are.")
+    files = revisions.files_of(row)
+    if out is not None:
+        _write(out, files)
+    if as_json:
+        show_json({**_entry(row), "files": files})
+        return
+    show([[(row.revision, "bold"), f"  {_time(row)}  {row.kind}  {row.author or '-'}"], f"  {row.message}", ""])
+    show([f"  {change}" for change in row.changes] or ["  No row came or went."])
+    show(["", f"{plural(len(files), 'file')}: {', '.join(sorted(files))}" + (f"; written to {out}" if out else "")])
+
+
+@click.command("publish")
+@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--message", "-m", required=True, help="Why.")
+@_WIDENS
+@click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
+@_JSON
+@explained
+def publish_command(directory: Path, message: str, acknowledge_widening: bool, dry_run: bool, as_json: bool) -> None:
+    """Make the policy in DIR the active one.
+
+    It is checked and compared with the active one in AUTHZ_POLICY_DIR, stored as a revision, and written there;
+    running servers obey at once. Exits with 1 when it has faults, or widens access and nobody said that this is meant.
+
+    Example: authz policy publish candidate -m 'Scouts read games'
+    """
+    from app.policy.source import raw_files
+
+    def work(publisher: Publisher, parent: str, author: Author) -> Awaitable[Published]:
+        return publisher.publish(
+            raw_files(directory),
+            parent=parent,
+            author=author,
+            message=message,
+            acknowledge_widening=acknowledge_widening,
+            dry_run=dry_run,
+        )
+
+    _report(_change(work, directory, as_json=as_json), as_json=as_json, dry_run=dry_run)
+
+
+@click.command("rollback")
+@_REVISION
+@click.option("--message", "-m", default="", help="Why.")
+@_WIDENS
+@_JSON
+@explained
+def rollback_command(revision: str, message: str, acknowledge_widening: bool, as_json: bool) -> None:
+    """Make an earlier policy the active one again.
+
+    Example: authz policy rollback 39745a18c3cd7e46
+    """
+
+    def work(publisher: Publisher, parent: str, author: Author) -> Awaitable[Published]:
+        return publisher.rollback(
+            revision, parent=parent, author=author, message=message, acknowledge_widening=acknowledge_widening
+        )
+
+    _report(_change(work, Path(revision), as_json=as_json), as_json=as_json, dry_run=False)
+
+
+def _change(
+    work: Callable[[Publisher, str, Author], Awaitable[Published]], source: Path, *, as_json: bool
+) -> Published:
+    from app.asgi import route_table
+    from app.history.publish import Author, NoSuchRevision, Publisher, StaleParent, Widens, recover
+    from app.policy.fault import PolicyRefused
+    from app.policy.live import LivePolicy
+    from app.settings import load_local
+
+    async def run(sessions: Sessions) -> Published:
+        target = load_local().policy_dir
+        await recover(target, sessions)
+        live = LivePolicy(target, route_table())
+        try:
+            return await work(Publisher(live, sessions), live.active.revision, Author(f"cli:{getpass.getuser()}"))
+        except PolicyRefused as refused:
+            show_faults(refused.faults, source, as_json=as_json)
+        except Widens as widens:
+            _show_access(widens.difference)
+            fail("access widens: if this is meant, add --acknowledge-widening.")
+        except NoSuchRevision:
+            fail(f"there is no revision {source}; `authz policy history` shows those that there are.")
+        except StaleParent:
+            fail("somebody else changed the policy meanwhile: look at `authz policy history`, and try again.")
+        raise SystemExit(1)
+
+    return with_sessions(run)
+
+
+def _report(done: Published, *, as_json: bool, dry_run: bool) -> None:
+    if as_json:
+        view = {"revision": done.revision, "parent": done.parent, "widens": done.difference.widens}
+        show_json({**view, "rows": list(done.rows), "published": not dry_run and done.revision != done.parent})
+        return
+    if done.revision == done.parent:
+        show(["Nothing changes: these files are the active policy."])
+        return
+    _show_access(done.difference)
+    verb = "Would publish" if dry_run else "Published"
+    show([[(verb, "bold green"), f" revision {done.revision}, after {done.parent}."]])
+
+
+def _show_access(difference: Difference) -> None:
+    from app.policy.change_words import told
+
+    show([f"{change.kind.upper()}  {told(change)}" for change in difference.changes])
+    show([f"UNKNOWN  {action} {resource}: too many rows to tell" for resource, action in difference.unknown])
+
+
+def _write(out: Path, files: dict[str, str]) -> None:
+    try:
+        out.mkdir(parents=True)
+    except FileExistsError:
+        fail(f"{out} is there already: name a new directory.")
+    for name, text in files.items():
+        with suppress(FileExistsError):
+            (out / name).parent.mkdir(parents=True)
+        (out / name).write_text(text, encoding="utf-8", newline="")
+
+
+def _entry(row: PolicyRevision) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "revision": row.revision,
+        "parent_id": row.parent_id,
+        "kind": row.kind,
+        "author": row.author,
+        "message": row.message,
+        "widens": row.widens,
+        "created_at": _time(row),
+        "changes": row.changes,
+    }
+
+
+def _time(row: PolicyRevision) -> str:
+    return row.created_at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,84 @@
+"""Publish, history, show and rollback at the database and the directory, without a server."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.server import AUTHZ, ROOT
+
+ROW = "p, catalog:read, /api/v1/leagues/**, GET|HEAD, allow\n"
+
+
+class Deployment:
+    """A policy directory and a database."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.policies = Path(shutil.copytree(ROOT / "policies", directory / "policies"))
+        self.candidate = Path(shutil.copytree(ROOT / "policies", directory / "candidate"))
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("AUTHZ_")}
+        database = f"sqlite:///{directory / 'authz.db'}"
+        self._env = {**kept, "AUTHZ_DATABASE_URL": database, "AUTHZ_POLICY_DIR": str(self.policies)}
+        self.authz(0, "db", "upgrade")
+
+    def authz(self, code: int, *words: str) -> str:
+        done = subprocess.run([AUTHZ, *words], env=self._env, cwd=self.directory, capture_output=True, text=True)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def write(self, row: str) -> None:
+        file = self.candidate / "catalog.csv"
+        file.write_text(file.read_text().replace(ROW, row))
+
+
+@pytest.fixture
+def deployment(tmp_path: Path) -> Deployment:
+    return Deployment(tmp_path)
+
+
+def test_a_candidate_is_published_shown_and_taken_back(deployment: Deployment) -> None:
+    assert "No policy is stored yet" in deployment.authz(0, "policy", "history")
+    deployment.write(ROW.replace("catalog:read", "policies:read"))
+    told = deployment.authz(1, "policy", "publish", "candidate", "-m", "Why not")
+    assert "GAIN  GET|HEAD /api/v1/leagues  for holders of policies:read" in told
+    assert "--acknowledge-widening" in told
+    assert "Would publish" in deployment.authz(0, "policy", "publish", "candidate", "-m", "Why not", "--dry-run")
+    assert ROW in (deployment.policies / "catalog.csv").read_text()
+    deployment.authz(0, "policy", "publish", "candidate", "-m", "Why not", "--acknowledge-widening")
+    assert ROW not in (deployment.policies / "catalog.csv").read_text()
+    newest, first = json.loads(deployment.authz(0, "policy", "history", "--json"))
+    assert (newest["kind"], newest["message"], newest["widens"], newest["parent_id"]) == (
+        "publish",
+        "Why not",
+        True,
+        first["id"],
+    )
+    shown = deployment.authz(0, "policy", "show", first["revision"], "--out", "then")
+    assert "The policy as it was found." in shown
+    assert (deployment.directory / "then/catalog.csv").read_bytes() == (ROOT / "policies/catalog.csv").read_bytes()
+    deployment.authz(0, "policy", "rollback", first["revision"], "--acknowledge-widening")
+    assert ROW in (deployment.policies / "catalog.csv").read_text()
+    assert "Nothing changes" in deployment.authz(0, "policy", "publish", "then", "-m", "Again")
+
+
+def test_what_cannot_be_published_is_told(deployment: Deployment) -> None:
+    deployment.write(ROW.replace("allow", "alow"))
+    assert "did you mean `allow`?" in deployment.authz(1, "policy", "publish", "candidate", "-m", "x")
+    assert "there is no revision nonsense" in deployment.authz(1, "policy", "rollback", "nonsense")
+    assert "there is no revision nonsense" in deployment.authz(1, "policy", "show", "nonsense")
+    deployment.authz(2, "policy", "publish", "nowhere", "-m", "x")
+
+
+def test_files_that_somebody_is_still_writing_are_not_taken(deployment: Deployment) -> None:
+    (deployment.policies / ".publishing").write_text("0123456789abcdef")
+    assert "these files are being changed to the revision 0123456789abcdef" in deployment.authz(1, "policy", "check")
+    # Nothing was stored of it, so it is undone by whoever changes the policy next.
+    deployment.write(ROW.replace("GET|HEAD", "GET") + ROW.replace("GET|HEAD, allow", "HEAD, deny"))
+    deployment.authz(0, "policy", "publish", "candidate", "-m", "x")
+    assert "No fault" in deployment.authz(0, "policy", "check")
