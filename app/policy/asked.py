@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from app.identity.api_keys import KeyRecord
 from app.identity.jwt import permissions
-from app.identity.principal import ANONYMOUS, ANYONE, is_fact, program
+from app.identity.principal import ANONYMOUS, ANYONE, Principal, is_fact, program
 from app.policy.condition import Context
 from app.policy.context import LazyContext
 from app.policy.entities import Known
@@ -37,6 +37,19 @@ class Asked:
     properties: Properties = field(default_factory=lambda: _NOTHING, hash=False)
     owner: str = ""
     environment: str = ""
+
+
+def principal_of(subject: Asked) -> Principal:
+    """The principal that the subject would be, for the decision log. Nobody has verified it.
+
+    What is neither a user nor a key is named with its type, so that it passes for neither.
+    """
+    if subject.type == KEY_TYPE:
+        key_id = int(subject.id)
+        return Principal(subject.owner, "api_key", subject.held, key_id=key_id, environment=subject.environment)
+    if subject.type in USER_TYPES:
+        return Principal(subject.id, "jwt", subject.held)
+    return Principal(f"{subject.type}:{subject.id}", "anonymous", subject.held)
 
 
 @dataclass(frozen=True, slots=True)

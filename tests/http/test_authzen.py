@@ -493,6 +493,41 @@ def test_bodies_in_another_coding_are_refused(caller: httpx.Client) -> None:
     assert caller.get(EVALUATION).status_code == 405
 
 
+def test_every_answer_is_in_the_decision_log(own_server: Server, issuer: LiveIssuer) -> None:
+    number, _ = _issue(own_server, issuer, scopes=["catalog:read"])
+    subjects: list[Json] = [
+        {"type": "key", "id": str(number)},
+        user("user_asked"),
+        {"type": "service", "id": "nightly"},
+        {"type": "key", "id": "999999"},
+    ]
+    items = [{"subject": subject} for subject in subjects] + [
+        {"subject": READER, "resource": {"type": "route", "id": "/x"}}
+    ]
+    with own_server.client(issuer.token(permissions=["decisions:evaluate", "decisions:read"])) as client:
+        sent = {"X-Request-ID": "asked-1"}
+        body = {"action": GET, "resource": {"type": "route", "id": "/api/v1/teams/7"}, "evaluations": items}
+        client.post(EVALUATIONS, json=body, headers=sent).raise_for_status()
+
+        def noted() -> list[Json]:
+            found = client.get("/api/v1/decisions/").json()["results"]
+            return [one for one in found if one["door"] == "authzen" and one["request_id"] == "asked-1"]
+
+        assert eventually(lambda: len(noted()) == len(items))
+        kept = [
+            (one["subject"], one["method"], one["key_id"], one["route"], one["verdict"] == "allow") for one in noted()
+        ]
+    template = "/api/v1/teams/{team_id}"
+    expected = [
+        ("user_owner", "api_key", number, template, True),
+        ("user_asked", "jwt", None, template, False),
+        ("service:nightly", "anonymous", None, template, False),
+        ("", None, None, "", False),
+        ("user_reader", "jwt", None, "", False),
+    ]
+    assert sorted(map(str, kept)) == sorted(map(str, expected))
+
+
 def test_a_reload_is_obeyed_by_the_next_question(own_server: Server, issuer: LiveIssuer) -> None:
     with own_server.client(issuer.token(permissions="decisions:evaluate")) as client:
         asked = question(user("user_new"), "GET", TEAMS)

@@ -33,7 +33,7 @@ class Configuration:
     PATH,
     http_method=[HttpMethod.GET, HttpMethod.HEAD],
     summary="Describe this decision point (AuthZEN)",
-    tags=["decisions"],
+    tags=["authzen"],
     responses={404: ResponseSpec(Detail, description="The deployment has not stated its public address")},
 )
 async def configuration(state: State) -> Response[Configuration]:

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from time import perf_counter_ns
 
 from litestar.datastructures import State
 
+from app.audit.log import DecisionLog
+from app.audit.record import Unverified
 from app.db import asked_keys
 from app.gateway.asked import ROUTE_TYPE, asked_target
-from app.http.authzen.wire import NOTHING, Entity, Question, acted, lacking, named
+from app.http.authzen.wire import NOTHING, Entity, Question, acted, named
 from app.http.ids import read_id
 from app.http.problems import Problem
 from app.identity.errors import CannotVerify
-from app.policy.asked import KEY_TYPE, NO_KEYS, Asked, Keys, NoSuchSubject, asked, asked_context
+from app.identity.principal import Principal
+from app.policy.asked import KEY_TYPE, NO_KEYS, Asked, Keys, NoSuchSubject, asked, asked_context, principal_of
 from app.policy.decision import Decision
 from app.policy.snapshot import Snapshot
 from app.policy.target import NoSuchTarget
 from app.policy.when.shape import Properties
+
+DOOR = "authzen"  # in the decision log
+_Action = tuple[str, Properties]
+_Resource = tuple[str, str, Properties]
 
 # A decision of the policy, or why nothing could be asked of it, which is a denial.
 Outcome = Decision | str
@@ -41,27 +49,36 @@ def unavailable(fault: CannotVerify) -> Problem:
 
 
 class Evaluator:
-    """Decides questions, all under the same snapshot."""
+    """Decides questions, all under the same snapshot. With a `log`, each answer is noted there."""
 
-    __slots__ = ("_asked", "_last", "keys", "snapshot")
+    __slots__ = ("_asked", "_last", "_log", "_principal", "keys", "snapshot")
 
-    def __init__(self, snapshot: Snapshot, keys: Keys = NO_KEYS) -> None:
+    def __init__(self, snapshot: Snapshot, keys: Keys = NO_KEYS, log: DecisionLog | None = None) -> None:
         self.snapshot = snapshot
         self.keys = keys
+        self._log = log
         # Items mostly share the subject of the defaults.
         self._last: object = None
         self._asked: Asked | str = ""
+        self._principal: Principal | None = None
 
     def answer(self, question: Question) -> Outcome:
-        """The outcome of a question; one that lacks a required field is denied."""
-        subject = question.subject
-        if field := lacking(subject=subject, action=question.action, resource=question.resource):
-            return f"`{field}` is missing"
-        if subject is not self._last:
-            self._last, self._asked = subject, self.known(*named(subject))
+        """The outcome of a question that lacks nothing."""
+        started = perf_counter_ns()
+        if question.subject is not self._last:
+            self._last, self._asked = question.subject, self.known(*named(question.subject))
+            self._principal = None if isinstance(self._asked, str) else principal_of(self._asked)
+        action, resource = acted(question.action), named(question.resource)
+        key: str = ""
+        outcome: Outcome
         if isinstance(self._asked, str):
-            return self._asked
-        return self.decide(self._asked, acted(question.action), named(question.resource), question.context or NOTHING)
+            outcome = self._asked
+        else:
+            key, outcome = self._settle(self._asked, action, resource, question.context or NOTHING)
+        if self._log:
+            told = Unverified(outcome, self.snapshot.revision) if isinstance(outcome, str) else outcome
+            self._log.note(DOOR, key, action[0], self._principal, told, started=started)
+        return outcome
 
     def known(self, kind: str, identity: str, sent: Properties) -> Asked | str:
         """The subject of a type and id, or why there is none."""
@@ -70,28 +87,25 @@ class Evaluator:
         except NoSuchSubject as fault:
             return str(fault)
 
-    def allows(
-        self, who: Asked, action: tuple[str, Properties], resource: tuple[str, str, Properties], context: Properties
-    ) -> bool:
-        """Whether the outcome is to allow it."""
-        outcome = self.decide(who, action, resource, context)
+    def allows(self, who: Asked, action: _Action, resource: _Resource, context: Properties) -> bool:
+        """Whether somebody may do an action, by its name and attributes, on the resource of a type and id."""
+        outcome = self._settle(who, action, resource, context)[1]
         return isinstance(outcome, Decision) and outcome.allowed
 
-    def decide(
-        self, who: Asked, action: tuple[str, Properties], resource: tuple[str, str, Properties], context: Properties
-    ) -> Outcome:
-        """Whether somebody may do an action, by its name and attributes, on the resource of a type and id."""
+    def _settle(self, who: Asked, action: _Action, resource: _Resource, context: Properties) -> tuple[str, Outcome]:
+        """The key that rules have for the resource, empty where there is none, and the outcome."""
         kind, identity, sent = resource
         name, attributes = action
         snapshot = self.snapshot
         try:
             target = asked_target(snapshot, name, kind, identity)
         except NoSuchTarget as fault:
-            return fault.message
+            return "", fault.message
+        key = target.resource
         if not snapshot.has_conditions:
-            return snapshot.decide(who.held, target.resource, name)
+            return key, snapshot.decide(who.held, key, name)
         entity = snapshot.policy.entities.resources.get((kind, identity))
         properties = {**entity.properties, **sent} if entity else sent
-        about = ("route", target.resource, properties) if kind == ROUTE_TYPE else (kind, identity, properties)
+        about = (kind, key if kind == ROUTE_TYPE else identity, properties)
         asks = asked_context(snapshot, who, target, resource=about, action=attributes, context=context)
-        return snapshot.decide(who.held, target.resource, name, asks)
+        return key, snapshot.decide(who.held, key, name, asks)

@@ -65,7 +65,7 @@ _BODIES = {allowed: _ENCODER.encode(verdict) for allowed, verdict in _PLAIN.item
     EVALUATION,
     status_code=200,
     summary="Evaluate access (AuthZEN)",
-    tags=["decisions"],
+    tags=["authzen"],
     operation_class=described.evaluation(),
     responses={200: ResponseSpec(Verdict, description="The decision, whichever it is"), **_REFUSED},
 )
@@ -78,7 +78,7 @@ async def evaluate_once(request: AnyRequest, state: State) -> ASGIResponse:
     EVALUATIONS,
     status_code=200,
     summary="Evaluate access many times (AuthZEN)",
-    tags=["decisions"],
+    tags=["authzen"],
     operation_class=described.evaluations(MAX_EVALUATIONS, tuple(SEMANTICS)),
     responses={200: ResponseSpec(Verdicts, description="A decision for each item"), **_REFUSED},
 )
@@ -131,7 +131,7 @@ async def _verdicts(
 async def _evaluator(questions: Iterable[Question], state: State) -> Evaluator:
     subjects = (question.subject for question in questions)
     keys = await keys_of(state, (subject for subject in subjects if isinstance(subject, Entity)))
-    return Evaluator(state.live.active, keys)
+    return Evaluator(state.live.active, keys, state.decision_log)
 
 
 def _item(raw: Raw, defaults: Question) -> Question | Why:

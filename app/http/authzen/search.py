@@ -84,7 +84,7 @@ class Actions(Struct, frozen=True):
     SUBJECT,
     status_code=200,
     summary="Search for subjects (AuthZEN)",
-    tags=["decisions"],
+    tags=["authzen"],
     operation_class=described.search("subject"),
     responses={200: ResponseSpec(Entities, description="Who may"), **_REFUSED},
 )
@@ -111,7 +111,7 @@ async def search_subject(request: AnyRequest, state: State) -> ASGIResponse:
     RESOURCE,
     status_code=200,
     summary="Search for resources (AuthZEN)",
-    tags=["decisions"],
+    tags=["authzen"],
     operation_class=described.search("resource"),
     responses={200: ResponseSpec(Entities, description="On what they may"), **_REFUSED},
 )
@@ -136,7 +136,7 @@ async def search_resource(request: AnyRequest, state: State) -> ASGIResponse:
     ACTION,
     status_code=200,
     summary="Search for actions (AuthZEN)",
-    tags=["decisions"],
+    tags=["authzen"],
     operation_class=described.search("action"),
     responses={200: ResponseSpec(Actions, description="What they may do"), **_REFUSED},
 )
