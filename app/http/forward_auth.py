@@ -87,7 +87,7 @@ class ForwardAuth:
         try:
             original = profile.read(scope["headers"], scope["method"].encode(), rest)
         except NotPlain as fault:
-            return refusal(403, str(fault))
+            return self._refusals.not_plain(str(fault))
         scope.setdefault("state", {})["asked"] = f"{original.method} {_resource(original)}"
         snapshot = self._live.active
         template = snapshot.table.resolve(original.path, original.service)

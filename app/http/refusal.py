@@ -79,6 +79,10 @@ class Refusals:
         """The 403 for a principal that lacks these grants."""
         return refusal(403, FORBIDDEN, self.insufficient_scope(missing))
 
+    def not_plain(self, detail: str) -> Refusal:
+        """The 403 for a gateway's question that could be read in two ways, where the application itself says 400."""
+        return refusal(403, detail, self._challenge(error="invalid_request", error_description=detail))
+
     def _unauthenticated(self, fault: Fault) -> Refusal:
         if fault is Fault.NOT_PROVIDED:  # RFC 6750 section 3.1: no error code where no credentials were tried
             return refusal(401, fault.value, self._challenge())

@@ -18,6 +18,7 @@ from tests.issuer import LiveIssuer
 from tests.server import Server, eventually
 
 FORBIDDEN = "Token is missing one or more required permissions."
+ENCODED = "The path encodes a character that must not be encoded."
 
 
 def _key(world: World, issuer: LiveIssuer, *scopes: str) -> dict[str, object]:
@@ -81,6 +82,7 @@ def test_a_stranger_sees_what_is_open_and_is_nobody_there(world: World, gateway:
         ("GET", "/v1/admin/users", "reader", 403, FORBIDDEN, 'scope="policies:write"'),
         ("GET", "/v1/nothing", "reader", 403, FORBIDDEN, 'error="insufficient_scope"'),
         ("GET", "/api/v1/teams", "reader", 403, FORBIDDEN, 'error="insufficient_scope"'),
+        ("GET", "/v1/public%3F", None, 403, ENCODED, 'error="invalid_request"'),
     ],
 )
 def test_a_denial_has_the_contracts_body_and_challenge(  # noqa: PLR0917  # the columns of a table
