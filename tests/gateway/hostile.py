@@ -131,7 +131,7 @@ def _faults(reached: Reached, gateway: str, hostile: Hostile) -> Iterator[str]:
     for name in _ORIGIN:
         if any(_MARK in value for value in reached.header(_folded(name))):
             yield f"the service is told of the client by itself, in {name}"
-    if reached.header("trailer") and gateway in ("nginx", "envoy"):  # the other two cannot keep trailers back
+    if reached.header("trailer") and gateway in ("nginx", "envoy"):  # the other two announce what they drop
         yield "a trailer is announced to the service"
 
 
