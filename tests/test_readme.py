@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,36 @@ def test_what_dev_prints_works_when_pasted(tmp_path: Path) -> None:
             dev.wait(20)
     assert re.findall(r"HTTP/1.1 (\d+)", done.stdout) == ["200", "200", "403", "401"]
     assert (tmp_path / "data" / "authz.db").stat().st_mode & 0o077 == 0
+
+
+def test_what_it_shows_of_the_clients_is_what_they_print(own_server: Server, issuer: LiveIssuer) -> None:
+    """Each command with what stands below it, while the server answers and after it stopped."""
+    section = README.partition("\n## Clients\n")[2].partition("\n## ")[0]
+    shown = re.findall(r"^    \$ (.+)\n((?:    [^$].*\n)*)", section, flags=re.MULTILINE)
+    exported, commands = shown[:2], shown[2:]
+    assert [command.partition("=")[0] for command, _ in exported] == ["export AUTHZEN_URL", "export AUTHZEN_TOKEN"]
+    assert len(commands) == 3
+    node = Path(executable.__file__).parent / "bin"
+    env = {
+        **os.environ,
+        "PATH": f"{node}{os.pathsep}{os.environ['PATH']}",
+        "AUTHZEN_URL": own_server.url,
+        "AUTHZEN_TOKEN": issuer.token(permissions=["decisions:evaluate"]),
+    }
+    printed = [_printed(command, env) for command, _ in commands[:2]]
+    own_server.stop()
+    printed.append(_printed(commands[2][0], env))
+    assert printed == [_without_id(textwrap.dedent(expected)) for _, expected in commands]
+
+
+def _printed(command: str, env: dict[str, str]) -> str:
+    run = ["bash", "-c", f"{command.replace('.venv/bin/python', sys.executable)} 2>&1"]
+    done = subprocess.run(run, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
+    return _without_id(done.stdout)
+
+
+def _without_id(text: str) -> str:
+    return re.sub(r"\([0-9a-f-]{32,36}\)", "(…)", text)
 
 
 def test_the_readme_names_every_setting() -> None:

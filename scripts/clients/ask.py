@@ -1,8 +1,7 @@
 """Ask a decision point from a shell, or see how authzen.py is used.
 
-    echo '{"subject": {"type": "user", "id": "alice"}, "action": {"name": "read"},
-           "resource": {"type": "record", "id": "record-1"}}' | tr -d '\\n' |
-      AUTHZEN_URL=http://127.0.0.1:8000 AUTHZEN_TOKEN=… .venv/bin/python scripts/clients/ask.py
+    export AUTHZEN_URL=http://127.0.0.1:8000 AUTHZEN_TOKEN=…
+    .venv/bin/python scripts/clients/ask.py < scripts/clients/questions.jsonl
 
 Reads a question on each line, prints `allow` or `deny` for each, and says on standard error why nobody decided.
 Exits with 0 when all are allowed, 1 when one is not, 2 when used wrongly. One question goes to /access/v1/evaluation,

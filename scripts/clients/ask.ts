@@ -1,6 +1,6 @@
 /* Ask a decision point from a shell, or see how authzen.ts is used.
  *
- *   AUTHZEN_URL=http://127.0.0.1:8000 AUTHZEN_TOKEN=… node scripts/clients/ask.ts < questions.jsonl
+ *   AUTHZEN_URL=http://127.0.0.1:8000 AUTHZEN_TOKEN=… node scripts/clients/ask.ts < scripts/clients/questions.jsonl
  *
  * Reads a question on each line, prints `allow` or `deny` for each, and says on standard error why nobody decided.
  * Exits with 0 when all are allowed, 1 when one is not, 2 when used wrongly. One question goes to
@@ -14,8 +14,10 @@ import { DecisionPoint, type Question } from "./authzen.ts";
 
 const USAGE = `usage: ask.ts [--timeout SECONDS] [--batch QUESTIONS] < questions.jsonl
 
-  example: echo '{"subject": {"type": "user", "id": "alice"}, "action": {"name": "read"}, "resource":
-           {"type": "record", "id": "record-1"}}' | AUTHZEN_URL=… AUTHZEN_TOKEN=… node scripts/clients/ask.ts`;
+  --timeout  seconds for the whole call (default 1)
+  --batch    questions in one request, at most 1000 (default 100)
+
+  example: AUTHZEN_URL=http://127.0.0.1:8000 AUTHZEN_TOKEN=… node scripts/clients/ask.ts < scripts/clients/questions.jsonl`;
 
 function given(name: string): string {
   const value = process.env[name];

@@ -95,4 +95,4 @@ def test_used_wrongly_it_exits_with_2(language: str) -> None:
 def test_help_has_an_example(language: str) -> None:
     done = run(language, "", [], "--help")
     assert done.returncode == 0
-    assert '"subject": {"type": "user", "id": "alice"}' in done.stdout
+    assert "< scripts/clients/questions.jsonl" in done.stdout
