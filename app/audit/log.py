@@ -156,9 +156,18 @@ class DecisionLog:
         while self._batch or self._waiting:
             if not self._batch:
                 take = min(len(self._waiting), BATCH)
-                self._batch = [_record(self._waiting.popleft()) for _ in range(take)]
-            if not await self._write_batch(patient=patient):
+                built = [self._build(self._waiting.popleft()) for _ in range(take)]
+                self._batch = [record for record in built if record is not None]
+            if self._batch and not await self._write_batch(patient=patient):
                 return
+
+    def _build(self, noted: _Noted) -> Record | None:
+        try:
+            return _record(noted)
+        except Exception:  # noqa: BLE001  # a defect, which must not end the log
+            self._dropped += 1
+            _log.exception("a decision could not be made a record")
+            return None
 
     async def _write_batch(self, *, patient: bool) -> bool:
         """Write the batch, or give it up; False if it still waits."""

@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Sequence
+from typing import cast
 
 import pytest
 import structlog
@@ -156,6 +157,17 @@ async def test_a_batch_that_can_never_be_written_stands_in_the_way_for_a_while_o
         store.failing = None
         note(log)
         await until(log, written=1)
+
+
+async def test_what_cannot_be_made_a_record_is_counted_and_ends_nothing(
+    store: Store, said: list[structlog.typing.EventDict]
+) -> None:
+    async with DecisionLog(store.write, every_seconds=0.005) as log:
+        note(log, ALLOW, cast(Principal, object()))
+        await until(log, dropped=1)
+        note(log)
+        await until(log, written=1)
+    assert said[0]["event"] == "a decision could not be made a record"
 
 
 async def test_denials_are_never_sampled_and_allows_are(store: Store) -> None:

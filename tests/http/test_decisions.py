@@ -289,6 +289,7 @@ def test_a_stop_writes_what_is_left_and_a_kill_leaves_what_was_written(
     ask(own_server, "/healthz", "before-the-stop")
     own_server.stop()
     assert "before-the-stop" in stored()
+    own_server.lines.clear()  # else its old address is found
     own_server.start()
     with own_server.client(issuer.token(permissions=["decisions:read"])) as again:
         for number in range(20):
@@ -310,6 +311,7 @@ def test_old_decisions_are_deleted_at_the_start(own_server: Server, reader: http
         database.execute("UPDATE decisions SET at = at - 29 * 86400 * 1000000 WHERE request_id <> 'old'")
         database.commit()
         (before,) = database.execute("SELECT count(*) FROM decisions").fetchone()
+        own_server.lines.clear()
         own_server.start()
         own_server.wait_for_log(lambda entry: entry.get("event") == "old decisions deleted")
         (left,) = database.execute("SELECT count(*) FROM decisions WHERE at < ?", (2**62,)).fetchone()
