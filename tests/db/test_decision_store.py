@@ -139,7 +139,7 @@ WANTED = [
 ]
 
 
-@pytest.mark.parametrize("wanted", WANTED, ids=str)
+@pytest.mark.parametrize("wanted", WANTED, ids=range(len(WANTED)))
 async def test_pages_in_both_directions_are_the_list_that_a_sort_makes(sessions: Sessions, wanted: Wanted) -> None:
     records = _random(230)
     await DecisionWriter(sessions).write(records)
