@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 from litestar import Request, Response, route
@@ -44,10 +44,11 @@ class DecisionPage:
     results: list[DecisionView]
 
 
+@dataclass
 class _Filtered(Operation):
     """The operation with its filters, which are read by hand: one that is unknown or sent twice is refused."""
 
-    names: tuple[str, ...] = tuple(FILTERS)
+    names: ClassVar[tuple[str, ...]] = tuple(FILTERS)
 
     def __post_init__(self) -> None:
         described = {**FILTERS, "cursor": _CURSOR}
@@ -57,10 +58,11 @@ class _Filtered(Operation):
         ]
 
 
+@dataclass
 class _FilteredPage(_Filtered):
     """As its base, with a cursor."""
 
-    names = (*FILTERS, "cursor")
+    names: ClassVar[tuple[str, ...]] = (*FILTERS, "cursor")
 
 
 @route(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import sqlite3
@@ -14,6 +15,8 @@ import httpx
 from tests.issuer import LiveIssuer
 from tests.server import Server, eventually
 
+# KILLS=100 for the whole trial.
+KILLS = int(os.environ.get("KILLS", "6"))
 PUBLISH = "/api/v1/policies/publish"
 ROLLBACK = "/api/v1/policies/rollback"
 HISTORY = "/api/v1/policies/history"
@@ -166,7 +169,7 @@ def test_killed_at_any_moment_an_acknowledged_revision_is_there_and_nothing_is_h
     chosen = random.Random(5)
     contents = [files(own_server), narrower(own_server)]
     acknowledged = ""
-    for number in range(6):
+    for number in range(KILLS):
         with admin(own_server, issuer) as client:
             acknowledged = acknowledged or active(client)
             content = contents[(number + 1) % 2]

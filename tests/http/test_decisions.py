@@ -317,3 +317,10 @@ def test_old_decisions_are_deleted_at_the_start(own_server: Server, reader: http
         (left,) = database.execute("SELECT count(*) FROM decisions WHERE at < ?", (2**62,)).fetchone()
         assert not database.execute("SELECT 1 FROM decisions WHERE request_id = 'old'").fetchall()
     assert left >= before - 1 > 0
+
+
+def test_the_document_names_every_filter(server: Server) -> None:
+    with server.client() as client:
+        paths = client.get("/openapi.json").json()["paths"]
+    listed = {parameter["name"] for parameter in paths["/api/v1/decisions"]["get"]["parameters"]}
+    assert {"subject", "key_id", "route", "verdict", "since", "until", "cursor"} <= listed
