@@ -37,10 +37,11 @@ UNPROVEN = "This gateway has not proven itself."
 UNKNOWN = "There is no such gateway profile."
 FAILED = "The request could not be decided."
 
-_MAX_REMEMBERED = 10_000  # principals
+_MAX_REMEMBERED = 2_000  # callers, each with some hundred bytes, and at worst with what a header of 8 KB holds
 _WARN_SECONDS = 60.0
 # All of visible ASCII but `%`. No value can end a header, and a blank at an end would be cut off on the way.
 _PLAIN = "".join(map(chr, range(0x21, 0x7F))).replace("%", "")
+_Who = tuple[str, str, str, frozenset[str], int | None]
 _log = structlog.stdlib.get_logger("gateway")
 
 
@@ -55,7 +56,7 @@ class ForwardAuth:
         self._refusals = refusals
         self._proof = proof
         self._decisions = log
-        self._identities: dict[tuple[str, Principal], tuple[tuple[bytes, bytes], ...]] = {}
+        self._identities: dict[_Who, tuple[tuple[bytes, bytes], ...]] = {}
         self._warned_at = -_WARN_SECONDS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -117,7 +118,8 @@ class ForwardAuth:
 
     def _identity(self, principal: Principal, snapshot: Snapshot) -> tuple[tuple[bytes, bytes], ...]:
         """The headers that tell the upstream who is calling."""
-        key = (snapshot.revision, principal)
+        # Not by the principal itself, which keeps all of its claims.
+        key = (snapshot.revision, principal.subject, principal.method, principal.held, principal.key_id)
         found = self._identities.get(key)
         if found is None:
             if len(self._identities) >= _MAX_REMEMBERED:
