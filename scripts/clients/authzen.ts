@@ -146,7 +146,7 @@ export class DecisionPoint {
       return await this.#post(path, body, call);
     } catch (error) {
       if (error instanceof Busy) pause = Math.max(pause, error.retryAfter);
-      else if (error instanceof Unanswered || call.signal.aborted) throw error;
+      else if (error instanceof Unanswered) throw error;
       if (performance.now() + pause >= call.deadline) throw error;
     }
     await new Promise((resolve) => setTimeout(resolve, pause));
@@ -222,9 +222,9 @@ function decision(answer: unknown): boolean {
   return found;
 }
 
-/** What an object has of its own under a name. */
+/** What an object has of its own under a name: a prototype that someone polluted decides nothing. */
 function field(value: unknown, key: string): unknown {
-  if (typeof value !== "object" || value === null || Array.isArray(value) || !Object.hasOwn(value, key)) return undefined;
+  if (typeof value !== "object" || value === null || !Object.hasOwn(value, key)) return undefined;
   return (value as Record<string, unknown>)[key];
 }
 

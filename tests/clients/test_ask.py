@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -78,6 +79,15 @@ def test_it_takes_a_certificate_that_is_trusted_and_no_other(language: str, tmp_
     assert doubting.stdout == "deny\n"
     assert "CERT" in doubting.stderr
     assert len(peer.requests) == asked
+
+
+def test_a_polluted_prototype_decides_nothing() -> None:
+    """What some dependency of a service in JavaScript can be made to do to all objects."""
+    pollution = quote("Object.defineProperty(Object.prototype, 'decision', {value: true})")
+    with Peer(lambda exchange, content: exchange.answer(200, b"{}")) as peer:
+        done = run("typescript", peer.url, [ALICE], NODE_OPTIONS=f"--import data:text/javascript,{pollution}")
+    assert done.stdout == "deny\n"
+    assert done.stderr.startswith("the answer's decision is neither true nor false")
 
 
 def test_used_wrongly_it_exits_with_2(language: str) -> None:
