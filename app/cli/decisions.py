@@ -48,8 +48,7 @@ def _filters(command: _Command) -> _Command:
 def tail_command(follow: bool, lines: int, as_json: bool, **given: str | None) -> None:
     """Show the newest decisions, the newest last.
 
-    Examples: authz decisions tail --follow --verdict deny;
-    authz decisions tail --key-id 17 --since 7d --json
+    Example: authz decisions tail --follow --verdict deny
     """
     wanted = _wanted(given)
 
