@@ -17,6 +17,7 @@ from litestar.types import ASGIApp, ControllerRouterHandler
 
 from app.audit.log import DecisionLog
 from app.audit.retention import keep_for
+from app.audit.shadowing import Shadowing
 from app.catalog import resources as catalog
 from app.db.api_keys import key_lookup
 from app.db.decision_writer import DecisionWriter
@@ -26,7 +27,19 @@ from app.db.session import sessions_of
 from app.gateway.proof import Proof
 from app.history.publish import Publisher
 from app.holdings import resources as holdings
-from app.http import api_keys, authzen, decisions, docs, errors, health, history, introspection, metadata, policies
+from app.http import (
+    api_keys,
+    authzen,
+    decisions,
+    docs,
+    errors,
+    health,
+    history,
+    introspection,
+    metadata,
+    policies,
+    shadow,
+)
 from app.http.door import Door
 from app.http.forward_auth import ForwardAuth, with_gateways
 from app.http.models import ResourceSchemas
@@ -57,6 +70,7 @@ def handlers() -> list[ControllerRouterHandler]:
         policies.show_policy,
         policies.reload_policy,
         *history.ROUTES,
+        *shadow.ROUTES,
         *decisions.ROUTES,
         introspection.introspect,
         metadata.protected_resource,
@@ -85,7 +99,8 @@ def create_app(settings: Settings, extra: Sequence[ControllerRouterHandler] = ()
     sessions = sessions_of(engine)
     last_used = LastUsed(sessions)
     decision_writer = DecisionWriter(sessions)
-    decision_log = DecisionLog(decision_writer.write, sample=settings.decision_log_sample)
+    shadowing = Shadowing()
+    decision_log = DecisionLog(decision_writer.write, sample=settings.decision_log_sample, shadowing=shadowing)
     keys = KeySet(settings.jwks_url, max_stale_seconds=settings.jwks_max_stale_seconds)
     verifier = ApiKeyVerifier(
         key_lookup(sessions),
@@ -109,6 +124,7 @@ def create_app(settings: Settings, extra: Sequence[ControllerRouterHandler] = ()
             "last_used": last_used,
             "decision_log": decision_log,
             "decision_writer": decision_writer,
+            "shadowing": shadowing,
             "key_set": keys,
             "live": live,
             "publisher": publisher,
@@ -173,7 +189,7 @@ async def _running(app: Litestar) -> AsyncIterator[None]:
     """What runs beside the requests: the key set, the writers, the watch over the policy, and retention."""
     live: LivePolicy = app.state.live
     stop = asyncio.Event()
-    async with app.state.key_set, app.state.last_used, app.state.decision_log:
+    async with app.state.key_set, app.state.last_used, app.state.decision_log, app.state.shadowing:
         beside = [asyncio.create_task(work) for work in (watch(live, stop), _retention(app, stop), _history(app, stop))]
         try:
             with _on_hangup(live):

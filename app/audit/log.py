@@ -20,6 +20,7 @@ import structlog
 
 from app import logs
 from app.audit.record import Record, Unverified, record_of
+from app.audit.shadowing import Shadowing
 from app.identity.principal import Principal
 from app.policy.decision import Decision
 
@@ -59,8 +60,8 @@ class DecisionLog:
     """Takes decisions at every door. `async with` it: on leaving, what waits is written, within a few seconds.
 
     `write` stores a batch, whole or not at all, or raises CannotWrite. `sample` is the share of allows that is kept;
-    denials all are. A batch that cannot be written for `give_up_seconds` is dropped, so that no one batch stands in
-    the way for ever.
+    denials all are; `shadowing` hears of every decision. A batch that cannot be written for `give_up_seconds` is
+    dropped, so that no one batch stands in the way for ever.
     """
 
     def __init__(
@@ -68,12 +69,14 @@ class DecisionLog:
         write: Writer,
         *,
         sample: float = 1.0,
+        shadowing: Shadowing | None = None,
         capacity: int = CAPACITY,
         every_seconds: float = EVERY_SECONDS,
         give_up_seconds: float = GIVE_UP_SECONDS,
     ) -> None:
         self._write = write
         self._sample = sample
+        self._shadowing = shadowing
         self._capacity = capacity
         self._every_seconds = every_seconds
         self._give_up_seconds = give_up_seconds
@@ -100,6 +103,8 @@ class DecisionLog:
         `door` names where it was asked for: `app`, `authzen`, a gateway's name. `started` is the
         `time.perf_counter_ns()` at which the door began. The request id is the one of the request at hand.
         """
+        if self._shadowing is not None:
+            self._shadowing.note(resource, action, principal, outcome)
         if self._sample < 1.0 and outcome and random.random() >= self._sample:  # noqa: S311  # a sample, no secret
             self._sampled_out += 1
             return

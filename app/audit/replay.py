@@ -13,10 +13,9 @@ from typing import NamedTuple
 
 from app.audit.record import GrantSet
 from app.identity.principal import Method
+from app.policy.contextless import decide_without_context
 from app.policy.decision import Decision
-from app.policy.rule import Rule
 from app.policy.snapshot import Snapshot
-from app.policy.verdict import held_rules
 
 
 class Alike(NamedTuple):
@@ -111,22 +110,4 @@ class Replay:
         held = self._held.get(grants.digest)
         if held is None:
             held = self._held[grants.digest] = grants.held
-        rules = self.snapshot.rules_for(resource, action)
-        if any(rule.condition for rule in rules) and _hangs_on_condition(
-            held_rules(rules, self.snapshot.effective(held))
-        ):
-            return None
-        return self.snapshot.decide(held, resource, action)
-
-
-def _hangs_on_condition(held: tuple[Rule, ...]) -> bool:
-    """Whether these rules, whose grants are all held, could both allow and deny."""
-
-    def some(effect: str, *, conditional: bool) -> bool:
-        return any(rule.effect == effect and (rule.condition is not None) is conditional for rule in held)
-
-    if some("deny", conditional=False):
-        return False
-    may_deny = some("deny", conditional=True) or not some("allow", conditional=False)
-    may_allow = some("allow", conditional=False) or some("allow", conditional=True)
-    return may_allow and may_deny
+        return decide_without_context(self.snapshot, held, resource, action)

@@ -1,0 +1,183 @@
+"""The policy in shadow over HTTP: deploy it, see where it would decide differently, withdraw it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from litestar import Request, Response, delete, put, route
+from litestar.datastructures import State
+from litestar.di import NamedDependency
+from litestar.enums import HttpMethod
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import JSONBody
+from pydantic import Field
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import logs
+from app.audit.shadowing import Deployed, Shadowing
+from app.audit.view import RuleView
+from app.db import revisions
+from app.db.tables.history import AdminAction
+from app.http.candidate import FAULTY, MAX_FILES_BYTES, Candidate, FaultyPolicy, faulty, snapshot_of
+from app.http.json_body import only_json
+from app.http.problems import Detail, Problem
+from app.identity.principal import Principal
+from app.policy.decision import Decision
+from app.policy.fault import PolicyRefused
+from app.policy.shadow import Difference
+
+PATH = "/api/v1/policies/shadow"
+MOST = 50  # differences in an answer
+_READ = [HttpMethod.GET, HttpMethod.HEAD]
+_NONE: Mapping[int, ResponseSpec] = {404: ResponseSpec(Detail, description="No policy is in shadow")}
+_Request = Request[Principal, Decision, State]
+_Session = NamedDependency[AsyncSession]
+_Verdict = Literal["allow", "deny"]
+
+
+class ShadowPolicy(Candidate):
+    """A policy to deploy in shadow: every file of it, by name, and why."""
+
+    message: Annotated[str, Field(min_length=1, max_length=2000)]
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowDifference:
+    """What the active policy decided and the shadow would have reversed; `rule` is the shadow's row."""
+
+    action: str
+    route: str
+    subject: str
+    key_id: int | None
+    active: _Verdict
+    shadow: _Verdict
+    reason: str
+    rule: RuleView | None
+    missing: tuple[str, ...]
+    count: int
+    last: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowView:
+    """The policy in shadow in the process that answers, and what it differed in since it was deployed there.
+
+    Each decision is counted once: in `compared`, in `not_compared` when the shadow's verdict hangs on a condition,
+    whose context is not kept, or in `missed` when too many waited or it could not be compared. `differing` of those
+    compared differ; `other` of those that differ are beyond the 1,000 differences that are kept apart.
+    """
+
+    revision: str
+    active: str
+    since: datetime
+    message: str
+    author: str
+    compared: int
+    differing: int
+    not_compared: int
+    missed: int
+    other: int
+    differences: list[ShadowDifference]
+
+
+@put(
+    PATH,
+    before_request=only_json,
+    request_max_body_size=MAX_FILES_BYTES,
+    summary="Deploy a policy in shadow",
+    tags=["policies"],
+    responses=FAULTY,
+)
+async def deploy_shadow(
+    data: JSONBody[ShadowPolicy], request: _Request, session: _Session, state: State
+) -> ShadowView | Response[FaultyPolicy]:
+    """Compare its decisions with those of the active policy, from now on. It replaces another, and changes nothing."""
+    shadowing: Shadowing = state.shadowing
+    try:
+        snapshot = await snapshot_of(data, state)
+    except PolicyRefused as refused:
+        return faulty(refused)
+    async with shadowing.one_at_a_time:
+        await _audit(session, request, "policy.shadow", snapshot.revision, data.message)
+        return _view(shadowing.deploy(snapshot, message=data.message, author=request.user.subject), state)
+
+
+@route(PATH, http_method=_READ, summary="Show the policy in shadow", tags=["policies"], responses=_NONE)
+async def show_shadow(state: State) -> Response[ShadowView]:
+    """How often it would have decided differently, and the differences that were met most often."""
+    return Response(_view(_deployed(state), state), headers={"Cache-Control": "no-store"})
+
+
+@delete(PATH, summary="Withdraw the policy in shadow", tags=["policies"], responses=_NONE)
+async def withdraw_shadow(request: _Request, session: _Session, state: State) -> None:
+    """Compare no more; what was counted is gone."""
+    shadowing: Shadowing = state.shadowing
+    async with shadowing.one_at_a_time:
+        revision = _deployed(state).shadow.snapshot.revision
+        await _audit(session, request, "policy.shadow.withdraw", revision, "")
+        shadowing.withdraw()
+
+
+ROUTES = (deploy_shadow, show_shadow, withdraw_shadow)
+
+
+def _deployed(state: State) -> Deployed:
+    shadowing: Shadowing = state.shadowing
+    if shadowing.deployed is None:
+        raise Problem(404, "No policy is in shadow.")
+    return shadowing.deployed
+
+
+async def _audit(session: AsyncSession, request: _Request, action: str, revision: str, message: str) -> None:
+    principal = request.user
+    await revisions.audit(
+        session,
+        AdminAction(
+            at=datetime.now(UTC),
+            action=action,
+            target=revision,
+            author=principal.subject,
+            key_id=principal.key_id,
+            request_id=logs.request_id.get(),
+            message=message,
+        ),
+    )
+    await session.commit()
+
+
+def _view(deployed: Deployed, state: State) -> ShadowView:
+    shadow = deployed.shadow
+    return ShadowView(
+        revision=shadow.snapshot.revision,
+        active=state.live.active.revision,
+        since=deployed.since,
+        message=deployed.message,
+        author=deployed.author,
+        compared=shadow.compared,
+        differing=shadow.differing,
+        not_compared=shadow.not_compared,
+        missed=deployed.dropped + deployed.failed,
+        other=shadow.other,
+        differences=[_difference(difference) for difference in shadow.most_frequent(MOST)],
+    )
+
+
+def _difference(difference: Difference) -> ShadowDifference:
+    asked, decision = difference.asked, difference.decision
+    rule = decision.rule
+    return ShadowDifference(
+        action=asked.action,
+        route=asked.resource,
+        subject=asked.who.subject,
+        key_id=asked.who.key_id,
+        active="allow" if asked.allowed else "deny",
+        shadow="allow" if decision else "deny",
+        reason=str(decision.reason),
+        rule=None if rule is None else RuleView(rule.place, str(rule)),
+        missing=decision.missing,
+        count=difference.number,
+        last=difference.last,
+    )

@@ -1,0 +1,125 @@
+"""The policy in shadow beside the requests: what is counted, what is bounded, and what it can never harm."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+
+from app.audit.record import Unverified
+from app.audit.shadowing import Deployed, Shadowing
+from app.identity.principal import Principal, program, user
+from app.policy.shadow import MAX_DIFFERENCES
+from app.policy.snapshot import Snapshot
+from tests.policy.small import snapshot
+
+pytestmark = pytest.mark.anyio
+ACTIVE = snapshot("p, a:read, /x, GET, allow")
+CANDIDATE = snapshot("p, b:read, /x, GET, allow")
+READER = user("user_reader", ["a:read"], {})
+
+
+def ask(shadowing: Shadowing, principal: Principal = READER, active: Snapshot = ACTIVE, resource: str = "/x") -> None:
+    shadowing.note(resource, "GET", principal, active.decide(principal.held, resource, "GET"))
+
+
+def deploy(shadowing: Shadowing, candidate: Snapshot = CANDIDATE) -> Deployed:
+    return shadowing.deploy(candidate, message="Try it.", author="user_admin")
+
+
+async def settled(deployed: Deployed) -> None:
+    async with asyncio.timeout(10):
+        while deployed.waiting:
+            await asyncio.sleep(0.01)
+
+
+async def test_what_differs_is_counted_by_who_asked_for_what() -> None:
+    async with Shadowing(every_seconds=0.01) as shadowing:
+        ask(shadowing)  # before there is a shadow
+        deployed = deploy(shadowing)
+        for _ in range(3):
+            ask(shadowing)
+        ask(shadowing, program("owner", 7, "live", ["b:read"]))
+        ask(shadowing, user("user_both", ["a:read", "b:read"], {}))
+        shadowing.note("/x", "GET", None, Unverified("Token has expired.", "rev"))
+        await settled(deployed)
+    shadow = deployed.shadow
+    assert (shadow.compared, shadow.differing, shadow.not_compared, shadow.other) == (5, 4, 0, 0)
+    lost, gained = shadow.most_frequent(50)
+    assert (lost.number, tuple(lost.asked)) == (3, (("user_reader", None), "GET", "/x", True))
+    assert lost.decision.missing == ("b:read",)
+    assert (gained.number, tuple(gained.asked)) == (1, (("owner", 7), "GET", "/x", False))
+    assert gained.decision.rule
+    assert shadow.most_frequent(1) == [lost]
+
+
+@pytest.mark.parametrize(
+    ("rows", "counts"),
+    [
+        (("p, a:read, /x, GET, allow, \"request.ip == '::1'\"",), (0, 1, 0)),
+        (("p, a:read, /x, GET, deny, \"request.ip == '::1'\"",), (1, 0, 1)),  # nothing would allow it anyway
+        (("p, a:read, /x, GET, allow", "p, a:read, /x, GET, deny, \"request.ip == '::1'\""), (0, 1, 0)),
+        (("p, a:read, /x, GET, allow", "p, b:read, /x, GET, deny, \"request.ip == '::1'\""), (1, 0, 0)),
+    ],
+)
+async def test_a_verdict_that_hangs_on_a_condition_is_not_guessed(
+    rows: tuple[str, ...], counts: tuple[int, int, int]
+) -> None:
+    async with Shadowing(every_seconds=0.01) as shadowing:
+        deployed = deploy(shadowing, snapshot(*rows))
+        ask(shadowing)
+        await settled(deployed)
+    shadow = deployed.shadow
+    assert (shadow.compared, shadow.not_compared, shadow.differing) == counts
+
+
+async def test_differences_and_the_queue_are_bounded() -> None:
+    async with Shadowing(every_seconds=0.01) as shadowing:
+        deployed = deploy(shadowing)
+        for number in range(MAX_DIFFERENCES + 20):
+            ask(shadowing, user(f"user_{number}", ["a:read"], {}))
+        await settled(deployed)
+    shadow = deployed.shadow
+    assert (shadow.differing, shadow.other) == (MAX_DIFFERENCES + 20, 20)
+    assert len(shadow.most_frequent(10**6)) == MAX_DIFFERENCES
+    full = Shadowing(capacity=5)
+    waiting = deploy(full)
+    for _ in range(8):
+        ask(full)
+    assert (len(waiting.waiting), waiting.dropped) == (5, 3)
+
+
+async def test_a_decision_that_cannot_be_compared_ends_nothing() -> None:
+    broken = Principal("user_broken", "jwt", cast(Any, ["not", "hashable"]))
+    async with Shadowing(every_seconds=0.01) as shadowing:
+        deployed = deploy(shadowing)
+        decision = ACTIVE.decide(READER.held, "/x", "GET")
+        shadowing.note("/x", "GET", broken, decision)
+        ask(shadowing)
+        await settled(deployed)
+    assert (deployed.failed, deployed.shadow.compared) == (1, 1)
+
+
+async def test_a_secret_that_a_caller_put_in_a_name_is_not_kept() -> None:
+    key = "grd_live_" + "ab" * 24
+    async with Shadowing(every_seconds=0.01) as shadowing:
+        deployed = deploy(shadowing)
+        ask(shadowing, user(key, ["a:read"], {}))
+        await settled(deployed)
+    (difference,) = deployed.shadow.most_frequent(50)
+    assert difference.asked.who.subject == "[secret]"
+
+
+async def test_another_shadow_starts_anew_and_none_compares_nothing() -> None:
+    async with Shadowing(every_seconds=0.01) as shadowing:
+        first = deploy(shadowing)
+        ask(shadowing)
+        second = deploy(shadowing, snapshot("p, a:read, /x, GET, allow"))
+        ask(shadowing)
+        await settled(second)
+        assert (first.shadow.compared, second.shadow.compared, second.shadow.differing) == (0, 1, 0)
+        shadowing.withdraw()
+        ask(shadowing)
+        assert shadowing.deployed is None
+        assert not second.waiting
