@@ -38,6 +38,7 @@ from app.http import (
     introspection,
     metadata,
     policies,
+    replay,
     shadow,
 )
 from app.http.door import Door
@@ -71,6 +72,7 @@ def handlers() -> list[ControllerRouterHandler]:
         policies.reload_policy,
         *history.ROUTES,
         *shadow.ROUTES,
+        replay.replay_policy,
         *decisions.ROUTES,
         introspection.introspect,
         metadata.protected_resource,
@@ -125,6 +127,7 @@ def create_app(settings: Settings, extra: Sequence[ControllerRouterHandler] = ()
             "decision_log": decision_log,
             "decision_writer": decision_writer,
             "shadowing": shadowing,
+            "replaying": asyncio.Lock(),
             "key_set": keys,
             "live": live,
             "publisher": publisher,

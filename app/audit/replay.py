@@ -58,11 +58,18 @@ class Change:
     decision: Decision
 
 
+_MAX_REMEMBERED = 100_000
+
+
 @dataclass(slots=True)
 class Replay:
-    """Adds up decisions under a candidate. `counts` are of decisions, not of groups that are alike."""
+    """Adds up decisions under a candidate. `counts` are of decisions, not of groups that are alike.
+
+    With `most`, no more changes than that are kept apart, the first ones; `counts` are of all.
+    """
 
     snapshot: Snapshot
+    most: int | None = None
     counts: dict[Told, int] = field(default_factory=lambda: dict.fromkeys(Told, 0))
     _changes: dict[Alike, Change] = field(default_factory=dict)
     _decided: dict[tuple[bytes, str, str], Decision | None] = field(default_factory=dict)
@@ -73,7 +80,9 @@ class Replay:
         for alike, times in groups:
             told, decision = self._tell(alike)
             self.counts[told] += times.number
-            if decision is not None and told in (Told.GAINED, Told.LOST):
+            if decision is None or told not in (Told.GAINED, Told.LOST):
+                continue
+            if alike in self._changes or self.most is None or len(self._changes) < self.most:
                 before = self._changes[alike].times if alike in self._changes else Times(0, 0)
                 total = Times(before.number + times.number, max(before.last_id, times.last_id))
                 self._changes[alike] = Change(alike, total, told, decision)
@@ -98,6 +107,9 @@ class Replay:
         if asked in self._decided:
             decision = self._decided[asked]
         else:
+            if len(self._decided) >= _MAX_REMEMBERED:
+                self._decided.clear()
+                self._held.clear()
             decision = self._decided[asked] = self._decide(alike.grants, alike.resource, alike.action)
         if decision is None:
             return Told.CONDITION, None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -112,27 +113,6 @@ def _change(change: Change, examples: Mapping[int, str]) -> Iterator[Line]:
 
 
 def _document(replay: Replay, examples: Mapping[int, str], last: str) -> dict[str, object]:
-    return {
-        "revision": replay.snapshot.revision,
-        "last": last,
-        "decisions": sum(replay.counts.values()),
-        "counts": {told.value: count for told, count in replay.counts.items()},
-        "changes": [
-            {
-                "change": change.told.value,
-                "subject": change.alike.subject,
-                "method": change.alike.method,
-                "key_id": change.alike.key_id,
-                "action": change.alike.action,
-                "route": change.alike.resource,
-                "count": change.times.number,
-                "example": examples.get(change.times.last_id),
-                "reason": str(change.decision.reason),
-                "rule": None
-                if change.decision.rule is None
-                else {"place": change.decision.rule.place, "text": str(change.decision.rule)},
-                "missing": list(change.decision.missing),
-            }
-            for change in replay.changes
-        ],
-    }
+    from app.audit.replay_view import result
+
+    return asdict(result(replay, replay.changes, examples, last))

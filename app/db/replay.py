@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from itertools import pairwise
 
 from sqlalchemy import func, select
@@ -17,6 +17,7 @@ from app.db.tables.decisions import LoggedDecision
 
 SLICES = 10
 _AT_ONCE = 500
+_MAX_KNOWN = 10_000  # grant sets that are kept from one slice to the next
 _decisions = table_of(LoggedDecision)
 _grant_sets = table_of(GrantSetRow)
 _ALIKE = ("grant_set_id", "method", "subject", "key_id", "resource", "action", "allowed")
@@ -24,7 +25,7 @@ _ALIKE = ("grant_set_id", "method", "subject", "key_id", "resource", "action", "
 
 async def alike(
     sessions: Sessions, since: int, until: int, slices: int = SLICES
-) -> AsyncIterator[Sequence[tuple[Alike, Times]]]:
+) -> AsyncGenerator[Sequence[tuple[Alike, Times]]]:
     """Groups of decisions from `since` until before `until`, in microseconds since 1970; one list for each slice."""
     known: dict[int, GrantSet] = {}
     bounds = [since + (until - since) * number // slices for number in range(slices + 1)]
@@ -35,6 +36,8 @@ async def alike(
             .where(_decisions.c.at >= start, _decisions.c.at < end)
             .group_by(*columns)
         )
+        if len(known) > _MAX_KNOWN:
+            known.clear()
         async with sessions() as session:
             rows = (await session.execute(query)).all()
             known |= await _grants(session, {row[0] for row in rows if row[0] is not None} - known.keys())

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from litestar import Response
 from litestar.datastructures import State
+from litestar.enums import MediaType
 from litestar.openapi.datastructures import ResponseSpec
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -52,4 +53,4 @@ def faulty(refused: PolicyRefused) -> Response[FaultyPolicy]:
     """The 422 that names every fault."""
     faults = fault_views(refused.faults)
     detail = f"The policy has {len(faults)} fault{'s' if len(faults) > 1 else ''}."
-    return Response(FaultyPolicy(detail, faults), status_code=422)
+    return Response(FaultyPolicy(detail, faults), status_code=422, media_type=MediaType.JSON)

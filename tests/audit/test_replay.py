@@ -10,6 +10,7 @@ import pytest
 
 from app.audit.record import GrantSet, Record, grant_set
 from app.audit.replay import Alike, Replay, Times, Told
+from app.audit.replay_view import result
 from app.policy.condition import Context
 from app.policy.snapshot import Snapshot
 from tests.policy.shipped import shipped_files, snapshot_of
@@ -184,3 +185,13 @@ def test_a_condition_matters_only_where_it_has_the_last_word(rows: str, held: tu
     contexts: list[Context] = [{"request": {"ip": "10.0.0.1"}}, {"request": {"ip": "10.0.0.2"}}]
     verdicts = {snapshot.decide(person(*held), TEAM, "GET", context).allowed for context in contexts}
     assert verdicts == {Told.CONDITION: {True, False}, Told.SAME: {True}, Told.LOST: {False}}[told]
+
+
+def test_of_very_many_changes_the_first_are_told_apart_and_all_are_counted() -> None:
+    replay = Replay(candidate("p, catalog:read, /api/v1/teams/**", "p, holdings:read, /api/v1/teams/**"), most=2)
+    lost = [group(person("catalog:read", f"x:{number}"), "/api/v1/teams", "GET", True, number) for number in (1, 2, 3)]
+    replay.add([*lost, lost[1], lost[2]])
+    assert replay.counts[Told.LOST] == 11
+    assert [change.times.number for change in replay.changes] == [4, 1]
+    shown = result(replay, replay.changes[:1], {1: "r1"}, "7d")
+    assert (shown.left_out, shown.decisions, shown.changes[0].example) == (7, 11, "r1")

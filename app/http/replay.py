@@ -1,0 +1,131 @@
+"""Replay over HTTP: what callers really asked lately, decided under a candidate, told line by line."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated
+
+import msgspec
+import structlog
+from litestar import Response, post
+from litestar.datastructures import State
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import JSONBody
+from litestar.response import Stream
+from pydantic import Field
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.audit.replay import Replay
+from app.audit.replay_view import ReplayResult, result
+from app.audit.wanted import BadFilter, read
+from app.db.replay import alike, request_ids
+from app.http.candidate import FAULTY, MAX_FILES_BYTES, Candidate, FaultyPolicy, faulty, snapshot_of
+from app.http.json_body import only_json
+from app.http.problems import invalid
+from app.policy.fault import PolicyRefused
+from app.policy.snapshot import Snapshot
+
+PATH = "/api/v1/policies/replay"
+JSON_LINES = "application/x-ndjson"
+MAX_CHANGES = 1_000  # in an answer
+_KEPT = 10_000  # changes that are told apart while the most frequent ones are looked for
+_SLICES = 50  # of time, each read at once, with a line after it
+_encode = msgspec.json.Encoder().encode
+_log = structlog.stdlib.get_logger("policy")
+
+
+class ReplayPolicy(Candidate):
+    """A policy to replay: every file of it, how far back (`7d`, `12h`, `2026-11-20`), and how many changes to tell."""
+
+    last: Annotated[str, Field(max_length=40)] = "7d"
+    limit: Annotated[int, Field(ge=0, le=MAX_CHANGES)] = 100
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayProgress:
+    """How far a replay is."""
+
+    percent: int
+    decisions: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayLine:
+    """One line: `progress`, or as the last line `result` or, when the log cannot be read, `error`. Others are left out.
+
+    An answer whose last line is neither was cut off.
+    """
+
+    progress: ReplayProgress | None = None
+    result: ReplayResult | None = None
+    error: str | None = None
+
+
+_ANSWERS: Mapping[int, ResponseSpec] = {
+    200: ResponseSpec(ReplayLine, description="Lines of JSON, the result last", media_type=JSON_LINES),
+    **FAULTY,
+}
+
+
+@post(
+    PATH,
+    status_code=200,
+    before_request=only_json,
+    request_max_body_size=MAX_FILES_BYTES,
+    summary="Replay decisions under a policy",
+    tags=["policies"],
+    media_type=JSON_LINES,
+    responses=_ANSWERS,
+)
+async def replay_policy(data: JSONBody[ReplayPolicy], state: State) -> Stream | Response[FaultyPolicy]:
+    """Decide the logged decisions once more under a candidate, and say who would gain and who would lose what.
+
+    Progress comes as it is made, and the result last. A process replays for one caller at a time; others wait.
+    """
+    now = datetime.now(UTC)
+    try:
+        since = read({"since": data.last}, now).since
+    except BadFilter as bad:
+        raise invalid({"last": bad.errors["since"]}) from None
+    assert since is not None, "it was given"
+    try:
+        snapshot = await snapshot_of(data, state)
+    except PolicyRefused as refused:
+        return faulty(refused)
+    until = int(now.timestamp() * 1_000_000)
+    lines = _lines(state, snapshot, (since, until), data)
+    return Stream(lines, media_type=JSON_LINES, headers={"Cache-Control": "no-store"})
+
+
+async def _lines(
+    state: State, snapshot: Snapshot, times: tuple[int, int], wanted: ReplayPolicy
+) -> AsyncIterator[bytes]:
+    replay = Replay(snapshot, most=_KEPT)
+    yield _progress(0, replay)
+    try:
+        async with state.replaying, aclosing(alike(state.sessions, *times, slices=_SLICES)) as slices:
+            done = 0
+            async for groups in slices:
+                # A slice can hold very many groups, and requests must have their turn meanwhile.
+                await asyncio.to_thread(replay.add, groups)
+                done += 1
+                yield _progress(done * 100 // _SLICES, replay)
+            shown = replay.changes[: wanted.limit]
+            examples = await request_ids(state.sessions, [change.times.last_id for change in shown])
+    except (SQLAlchemyError, OSError) as error:
+        _log.error("a replay ended: the decision log cannot be read", error=type(error).__name__)
+        yield _line(error="The decision log cannot be read now: ask again.")
+        return
+    yield _line(result=result(replay, shown, examples, wanted.last))
+
+
+def _progress(percent: int, replay: Replay) -> bytes:
+    return _line(progress=ReplayProgress(percent, sum(replay.counts.values())))
+
+
+def _line(**content: object) -> bytes:
+    return _encode(content) + b"\n"

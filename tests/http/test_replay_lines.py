@@ -1,0 +1,137 @@
+"""Replay over HTTP, over the log of a real server: what it tells, line by line, and to whom."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.issuer import LiveIssuer
+from tests.server import Server, eventually
+
+PATH = "/api/v1/policies/replay/"
+READ_TEAMS = "p, catalog:read, /api/v1/teams/**, GET|HEAD, allow"
+MOVED = READ_TEAMS.replace("catalog:read", "holdings:read")
+Line = dict[str, Any]
+
+
+def candidate(server: Server, row: str = MOVED) -> dict[str, str]:
+    """The files of the server's policy, with another row for reading teams."""
+    names = [*server.policy_dir.glob("*.csv"), *server.policy_dir.glob("tests/*.yaml")]
+    names += [server.policy_dir / "model.conf", server.policy_dir / "permissions.toml"]
+    files = {str(path.relative_to(server.policy_dir)): path.read_text() for path in names}
+    assert READ_TEAMS in files["catalog.csv"]
+    return {**files, "catalog.csv": files["catalog.csv"].replace(READ_TEAMS, row)}
+
+
+def ask(server: Server, path: str, request_id: str, token: str) -> None:
+    headers = {"X-Request-ID": request_id, "Authorization": f"Bearer {token}"}
+    httpx.get(server.url + path, headers=headers, timeout=20)
+
+
+def stored(server: Server, request_id: str) -> bool:
+    with closing(sqlite3.connect(server.directory / "authz.db")) as database:
+        return bool(database.execute("SELECT 1 FROM decisions WHERE request_id = ?", (request_id,)).fetchall())
+
+
+@pytest.fixture
+def asked(own_server: Server, issuer: LiveIssuer) -> Server:
+    """A server that two people asked; its log is written."""
+    reader = issuer.token(sub="user_reader", permissions=["catalog:read"])
+    other = issuer.token(sub="user_other", permissions=["holdings:read"])
+    for number in range(3):
+        ask(own_server, "/api/v1/teams/", f"reader-{number}", reader)
+    for number in range(2):
+        ask(own_server, "/api/v1/teams/7/", f"other-{number}", other)
+    ask(own_server, "/api/v1/teams/", "bad", issuer.token(exp=1))
+    assert eventually(lambda: stored(own_server, "bad"))
+    return own_server
+
+
+@pytest.fixture
+def admin(asked: Server, issuer: LiveIssuer) -> Iterator[httpx.Client]:
+    token = issuer.token(sub="user_admin", permissions=["policies:write", "decisions:read"])
+    with asked.client(token) as client:
+        yield client
+
+
+def replay(admin: httpx.Client, files: dict[str, str], **more: Any) -> list[Line]:
+    with admin.stream("POST", PATH, json={"files": files, **more}) as answer:
+        assert answer.status_code == 200, answer.read()
+        assert answer.headers["content-type"] == "application/x-ndjson"
+        return [json.loads(line) for line in answer.iter_lines()]
+
+
+def test_progress_comes_first_and_who_gains_and_loses_last(asked: Server, admin: httpx.Client) -> None:
+    *progress, last = replay(admin, candidate(asked))
+    percents = [line["progress"]["percent"] for line in progress]
+    assert (percents[0], percents[-1]) == (0, 100)
+    assert percents == sorted(percents)
+    assert progress[-1]["progress"]["decisions"] == 6
+    assert list(last) == ["result"]
+    result = last["result"]
+    assert result["counts"] == {"same": 0, "gained": 2, "lost": 3, "condition": 0, "unverified": 1, "unknown": 0}
+    assert (result["decisions"], result["last"], result["left_out"]) == (6, "7d", 0)
+    gained, lost = result["changes"]
+    assert (gained["change"], gained["subject"], gained["count"], gained["example"]) == (
+        "gained",
+        "user_other",
+        2,
+        "other-1",
+    )
+    assert gained["rule"]["text"] == MOVED
+    assert lost == {
+        "change": "lost",
+        "subject": "user_reader",
+        "method": "jwt",
+        "key_id": None,
+        "action": "GET",
+        "route": "/api/v1/teams",
+        "count": 3,
+        "example": "reader-2",
+        "reason": "no rule that would allow it has all its grants",
+        "rule": None,
+        "missing": ["holdings:read"],
+    }
+
+
+def test_no_more_changes_are_told_than_were_asked_for(asked: Server, admin: httpx.Client) -> None:
+    result = replay(admin, candidate(asked), limit=1)[-1]["result"]
+    assert [change["subject"] for change in result["changes"]] == ["user_other"]
+    assert (result["left_out"], result["counts"]["lost"]) == (3, 3)
+    nothing = replay(admin, candidate(asked), last="2999-01-01")[-1]["result"]
+    assert (nothing["decisions"], nothing["changes"]) == (0, [])
+
+
+def test_faults_and_bad_fields_are_told_before_anything_is_streamed(asked: Server, admin: httpx.Client) -> None:
+    faulty = admin.post(PATH, json={"files": candidate(asked, READ_TEAMS.replace("allow", "alow"))})
+    assert (faulty.status_code, faulty.headers["content-type"]) == (422, "application/json")
+    assert faulty.json()["detail"] == "The policy has 1 fault."
+    assert faulty.json()["faults"][0]["hint"] == "did you mean `allow`?"
+    for more, field in (({"last": "yesterday"}, "last"), ({"limit": 1001}, "limit"), ({"colour": 1}, "colour")):
+        bad = admin.post(PATH, json={"files": candidate(asked), **more})
+        assert bad.status_code == 400
+        assert [error["field"] for error in bad.json()["errors"]] == [field]
+
+
+def test_a_log_that_cannot_be_read_ends_the_lines_with_an_error(asked: Server, admin: httpx.Client) -> None:
+    with closing(sqlite3.connect(asked.directory / "authz.db")) as database:
+        database.execute("ALTER TABLE decisions RENAME TO elsewhere")
+        database.commit()
+    lines = replay(admin, candidate(asked))
+    assert [list(line) for line in lines] == [["progress"], ["error"]]
+    with closing(sqlite3.connect(asked.directory / "authz.db")) as database:
+        database.execute("ALTER TABLE elsewhere RENAME TO decisions")
+        database.commit()
+    assert list(replay(admin, candidate(asked))[-1]) == ["result"], "the next caller has its turn"
+
+
+@pytest.mark.parametrize("held", [["policies:write"], ["decisions:read"], ["policies:write", "policies:read"]])
+def test_both_grants_are_needed(server: Server, issuer: LiveIssuer, held: list[str]) -> None:
+    with server.client(issuer.token(permissions=held)) as client:
+        assert client.post(PATH, json={"files": {}}).status_code == 403
