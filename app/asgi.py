@@ -42,6 +42,7 @@ from app.http import (
     shadow,
 )
 from app.http.door import Door
+from app.http.explain import explain_decision
 from app.http.forward_auth import ForwardAuth, with_gateways
 from app.http.models import ResourceSchemas
 from app.http.openapi import Documents, openapi_json
@@ -73,6 +74,7 @@ def handlers() -> list[ControllerRouterHandler]:
         *history.ROUTES,
         *shadow.ROUTES,
         replay.replay_policy,
+        explain_decision,
         *decisions.ROUTES,
         introspection.introspect,
         metadata.protected_resource,

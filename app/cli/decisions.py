@@ -102,10 +102,10 @@ def _print(rows: Sequence[Logged], as_json: bool) -> None:
         sys.stdout.buffer.write(b"".join(json_line(row.id, row.record) for row in rows))
         sys.stdout.buffer.flush()
     else:
-        show(_line(row) for row in rows)
+        show(decision_line(row) for row in rows)
 
 
-def _line(row: Logged) -> list[str | Styled]:
+def decision_line(row: Logged) -> list[str | Styled]:
     """Time, verdict, who, what, and why not."""
     record = row.record
     verdict: Styled = ("allow", "green") if record.allowed else ("deny ", "bold red")

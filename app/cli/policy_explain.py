@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
+from app.cli.failure import explained
 from app.cli.policy_dir import policy_directory, sound_snapshot
 from app.cli.terminal import show, show_json
 
 if TYPE_CHECKING:
-    from app.policy.explain import Explanation
     from app.policy.given import Given
     from app.policy.snapshot import Snapshot
 
 
 @click.command("explain")
-@click.argument("action", metavar="ACTION")
-@click.argument("resource", metavar="RESOURCE")
-@click.option("--as", "held", required=True, metavar="GRANTS", help="What the caller holds, parted by spaces.")
+@click.argument("action", metavar="[ACTION", required=False)
+@click.argument("resource", metavar="RESOURCE]", required=False)
+@click.option("--as", "held", metavar="GRANTS", help="What the caller holds, parted by spaces.")
+@click.option("--key", "key_id", metavar="ID", type=click.IntRange(1, 2**63 - 1), help="The key that calls, by its id.")
+@click.option("--request", "request_id", metavar="ID", help="A request of the past, by its X-Request-ID.")
 @click.option(
     "--given",
     multiple=True,
@@ -29,35 +31,85 @@ if TYPE_CHECKING:
 )
 @click.option("--dir", "directory", type=click.Path(path_type=Path), help="The policy directory.")
 @click.option("--json", "as_json", is_flag=True, help="Print a document for programs.")
+@explained
 def explain_command(
-    *, action: str, resource: str, held: str, given: tuple[str, ...], directory: Path | None, as_json: bool
+    *,
+    action: str | None,
+    resource: str | None,
+    held: str | None,
+    key_id: int | None,
+    request_id: str | None,
+    given: tuple[str, ...],
+    directory: Path | None,
+    as_json: bool,
 ) -> None:
     """Say which row allows or denies something, and why.
 
     GRANTS are permissions, facts such as auth:jwt or user:user_2abc, and roles such as role:editor; they are
-    believed as they are. ACTION RESOURCE is a method with a path or a route template, or an action with a thing,
-    as in `read record:record-1`. A denial comes with the nearest rows and the smallest grant that would open it.
-    Exits with 0 when it is allowed, with 1 when it is denied or the policy has a fault, with 2 when the question
+    believed as they are. With --key they are what the database says, with --request what the decision log does, and
+    so are ACTION and RESOURCE. ACTION RESOURCE is a method with a path or a route template, or an action with a
+    thing, as in `read record:record-1`. A denial comes with the nearest rows and the smallest grant that would open
+    it. Exits with 0 when it is allowed, with 1 when it is denied or the policy has a fault, with 2 when the question
     makes no sense.
 
     Example: authz policy explain --as 'catalog:read auth:jwt' GET /api/v1/teams/7
+
+    Example: authz policy explain --key 17 GET /api/v1/teams/7
+
+    Example: authz policy explain --request 39745a18c3cd7e46c66891f3
     """
+    if [held, key_id, request_id].count(None) != 2:
+        raise click.UsageError("name one of --as, --key and --request.")
+    if (request_id is None) is (action is None or resource is None) or (request_id is not None and action):
+        raise click.UsageError(
+            "with --request leave out ACTION and RESOURCE." if request_id else "name ACTION and RESOURCE."
+        )
+    chosen = policy_directory(directory)
+    snapshot = sound_snapshot(chosen, as_json=as_json)
+    variables = _given(given)
+    if request_id is not None:
+        from app.cli.explain_past import explain_past
+
+        explain_past(snapshot, request_id, variables, chosen, as_json=as_json)
+        return
+    action, resource = _endpoint(action or "", resource or "")
+    if key_id is None:
+        grants = _grants(held or "", snapshot)
+    else:
+        from app.cli.known_key import usable_key
+
+        key = usable_key(key_id)
+        grants = key.held
+        variables = {**variables, "subject": {"owner": key.subject, **variables.get("subject", {})}}
+    show_explained(snapshot, grants, (action, resource), variables, chosen, as_json=as_json)
+
+
+def show_explained(
+    snapshot: Snapshot,
+    grants: frozenset[str],
+    endpoint: tuple[str, str],
+    given: Given,
+    directory: Path,
+    *,
+    as_json: bool,
+) -> None:
+    """Print the explanation; exits with 1 when it is denied. Raises UsageError for what is no endpoint."""
     from app.cli.explain_text import explanation_lines
     from app.policy.explain import explain
     from app.policy.target import NoSuchTarget
 
-    chosen = policy_directory(directory)
-    snapshot = sound_snapshot(chosen, as_json=as_json)
-    action, resource = _endpoint(action, resource)
-    grants = _grants(held, snapshot)
     try:
-        found = explain(snapshot, grants, action, resource, _given(given))
+        found = explain(snapshot, grants, *endpoint, given)
     except NoSuchTarget as error:
         raise click.UsageError(f"{error.message}; callers get {error.status}. {error.hint}") from None
     if as_json:
-        show_json(_view(found, snapshot))
+        import msgspec
+
+        from app.policy.explained import explanation_view
+
+        show_json(msgspec.to_builtins(explanation_view(found, snapshot)))
     else:
-        show(explanation_lines(found, snapshot.policy, chosen))
+        show(explanation_lines(found, snapshot.policy, directory))
     if not found.decision:
         raise SystemExit(1)
 
@@ -74,18 +126,11 @@ def _endpoint(action: str, resource: str) -> tuple[str, str]:
 
 
 def _grants(held: str, snapshot: Snapshot) -> frozenset[str]:
-    from app.policy.grants import grant_hint, is_grant, known_roles, role_fault
+    from app.policy.grants import stated_fault
 
-    catalog = snapshot.policy.catalog
     grants = held.split()
-    for grant in grants:
-        if not is_grant(grant, catalog):
-            message = f"`{grant}` is neither in the catalogue nor a fact, so it grants nothing"
-            raise click.BadParameter(f"{message}: {grant_hint(grant, catalog)}.", param_hint="--as")
-    if fault := role_fault(grants, known_roles(snapshot.policy.memberships)):
+    if fault := stated_fault(grants, snapshot.policy.catalog, snapshot.policy.memberships):
         raise click.BadParameter(f"{fault[0]}: {fault[1]}.", param_hint="--as")
-    if not grants:
-        raise click.BadParameter("name at least one grant; a stranger holds auth:anonymous.", param_hint="--as")
     return frozenset(grants)
 
 
@@ -120,41 +165,3 @@ def _value(text: str, *, plain: bool) -> object:
     except ValueError:
         return text
     return value
-
-
-def _view(found: Explanation, snapshot: Snapshot) -> dict[str, object]:
-    decision, target = found.decision, found.target
-
-    def row(rule: object) -> dict[str, object] | None:
-        from app.policy.rule import Membership, Rule
-
-        if not isinstance(rule, (Rule, Membership)):
-            return None
-        return {"file": rule.file, "line": rule.line, "row": snapshot.policy.source.line(rule.file, rule.line)}
-
-    return {
-        "allowed": decision.allowed,
-        "reason": str(decision.reason),
-        "revision": decision.revision,
-        "action": target.action,
-        "resource": target.asked,
-        "key": target.resource,
-        "params": dict(target.params),
-        "as": sorted(found.held),
-        "effective": sorted(found.effective),
-        "rule": row(decision.rule),
-        "added_by": [row(membership) for membership in found.added_by],
-        "denies": [row(rule) for rule in found.denies],
-        "near": [
-            {
-                **(row(near.rule) or {}),
-                "lacks": list(near.lacks),
-                "never": list(near.never),
-                "condition": str(near.condition),
-                "error": near.error,
-            }
-            for near in found.near
-        ],
-        "outlook": found.outlook.name.lower(),
-        "opens_with": list(found.opens_with),
-    }

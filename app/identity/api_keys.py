@@ -7,7 +7,7 @@ import hmac
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -50,6 +50,21 @@ class KeyRecord:
             raise ValueError(f"API key {self.id}: expires_at has no time zone")
 
 
+def refused_because(record: KeyRecord, environments: Collection[str], now: datetime) -> str:
+    """Why a key is not accepted now; empty when it is."""
+    if record.revoked_at is not None:
+        return f"it was revoked at {_utc(record.revoked_at)}"
+    if record.expires_at is not None and record.expires_at <= now:
+        return f"it expired at {_utc(record.expires_at)}"
+    if record.environment not in environments:
+        return f"{record.environment} keys are not taken here"
+    return ""
+
+
+def _utc(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
 def mint(environment: str) -> NewKey:
     """A new key with 192 random bits. Raises ValueError for an environment that no key can have."""
     if environment not in ENVIRONMENTS:
@@ -72,7 +87,8 @@ class _Known:
     until: float
 
 
-def _principal(record: KeyRecord) -> Principal:
+def principal_of(record: KeyRecord) -> Principal:
+    """Who calls with this key."""
     return program(record.subject, record.id, record.environment, record.scopes, record.expires_at)
 
 
@@ -157,7 +173,7 @@ class ApiKeyVerifier:
                     del self._unknown[next(iter(self._unknown))]
                 self._unknown[hashed] = until
             raise Unauthenticated(Fault.KEY_UNKNOWN)
-        known = _Known(record, _principal(record), until)
+        known = _Known(record, principal_of(record), until)
         if rememberable:
             self._drop(hashed)
             while len(self._known) >= self._max_known:

@@ -57,6 +57,18 @@ def checked(kind: Kind, value: object) -> object:
     return value
 
 
+def read_given(given: Given) -> Given:
+    """Variables as a document gives them, each checked. Raises Misgiven, which names the one at fault."""
+    found: dict[str, dict[str, object]] = {}
+    for variable, fields in given.items():
+        for name, value in fields.items():
+            try:
+                found.setdefault(variable, {})[name] = checked(kind_of(variable, name), value)
+            except Misgiven as wrong:
+                raise Misgiven(f"`{variable}.{name}`: {wrong.message}", wrong.hint) from None
+    return found
+
+
 def context_of(held: Iterable[str], effective: Iterable[str], target: Target, given: Given) -> Context:
     """The variables of a question: what its grants and its target imply, and on top what is given.
 

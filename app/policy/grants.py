@@ -47,6 +47,19 @@ def role_fault(held: Iterable[str], roles: Collection[str]) -> tuple[str, str] |
     return None
 
 
+def stated_fault(
+    stated: Collection[str], catalog: Collection[str], memberships: Iterable[Membership]
+) -> tuple[str, str] | None:
+    """Message and hint for grants that are asked about and grant nothing; None when each is known."""
+    for grant in stated:
+        if not is_grant(grant, catalog):
+            message = f"`{grant}` is neither in the catalogue nor a fact, so it grants nothing"
+            return message, grant_hint(grant, catalog)
+    if not stated:
+        return "no grant is named", "name at least one; a stranger holds auth:anonymous"
+    return role_fault(stated, known_roles(memberships))
+
+
 def excludes(held: Iterable[str], fact: str) -> bool:
     """Whether a caller with these grants can never have the fact: it is of another kind, or is someone else."""
     family, method = _kind(fact)

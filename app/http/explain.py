@@ -1,0 +1,171 @@
+"""Why, and why not, over HTTP: of grants, of a key as it is now, and of a request of the past."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from time import perf_counter_ns
+from typing import Annotated, Any
+
+from litestar import Request, post
+from litestar.datastructures import State
+from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import JSONBody
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.audit.log import DecisionLog
+from app.audit.past import CannotAsk, ask_again
+from app.audit.view import DecisionView, view
+from app.audit.wanted import Wanted
+from app.db import decisions as logged
+from app.http.context import request_context
+from app.http.json_body import only_json
+from app.http.known_key import KeyState, known_key
+from app.http.problems import Detail, InvalidBody, Problem, invalid
+from app.http.refusal import FORBIDDEN, Refusals
+from app.identity.principal import Principal
+from app.policy.condition import NO_CONTEXT
+from app.policy.decision import Decision
+from app.policy.explain import explain
+from app.policy.explained import ExplanationView, explanation_view
+from app.policy.given import Given, Misgiven, read_given
+from app.policy.grants import stated_fault
+from app.policy.snapshot import Snapshot
+from app.policy.target import NoSuchTarget, endpoint_fault
+
+MAX_COUNTED = 100  # decisions on one request
+_LOG = "/api/v1/decisions"
+_Request = Request[Principal, Decision, State]
+_Text = Annotated[str, Field(min_length=1, max_length=2048)]
+
+
+def _whole(value: object) -> object:
+    # Litestar turns strict off, and then `true` would be the key 1.
+    if value is not None and type(value) is not int:
+        raise ValueError("must be a whole number")
+    return value
+
+
+class Question(BaseModel):
+    """What to explain: exactly one of `grants`, `key_id` and `request_id`; with the first two an action on a resource.
+
+    `given` are the variables that a request would bring, for conditions, such as `{"request": {"ip": "10.0.0.1"}}`.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    grants: Annotated[list[_Text], Field(max_length=500)] | None = None
+    key_id: Annotated[int, Field(ge=1, lt=2**63), BeforeValidator(_whole)] | None = None
+    request_id: Annotated[str, Field(min_length=1, max_length=512)] | None = None
+    action: _Text | None = None
+    resource: _Text | None = None
+    given: dict[str, dict[str, Any]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """What the active policy says now, and for a past request also what was decided `then`.
+
+    `now` is null where it cannot be asked; `note` says why. `others` are more decisions on the same request id, which
+    the decision log lists: this is the newest.
+    """
+
+    now: ExplanationView | None
+    key: KeyState | None = None
+    then: DecisionView | None = None
+    others: int = 0
+    note: str | None = None
+
+
+@post(
+    "/api/v1/policies/explain",
+    status_code=200,
+    before_request=only_json,
+    summary="Explain a decision",
+    tags=["policies"],
+    responses={
+        400: ResponseSpec(InvalidBody, description="The question makes no sense"),
+        404: ResponseSpec(Detail, description="No such key, or no decision on such a request"),
+    },
+)
+async def explain_decision(
+    data: JSONBody[Question], request: _Request, state: State, session: NamedDependency[AsyncSession]
+) -> Why:
+    """The deciding row, or the nearest rows with what each lacks, and the fewest grants that would open it.
+
+    Of a past request the caller must be allowed to read the decision log too.
+    """
+    snapshot: Snapshot = state.live.active
+    _one_question(data)
+    try:
+        given = read_given(data.given)
+    except Misgiven as wrong:
+        raise invalid({"given": f"{wrong.message}; {wrong.hint}"}) from None
+    if data.request_id is not None:
+        _may_read_log(request, state, snapshot)
+        return await _past(session, data.request_id, snapshot, given)
+    if data.key_id is not None:
+        key, principal = await known_key(state, data.key_id)
+        owned = {**given, "subject": {"owner": key.owner, **given.get("subject", {})}}
+        now = _explained(snapshot, principal.held, data, owned)
+        if key.refused:
+            return Why(None, key, note=f"Whoever calls with this key gets 401: {key.refused}.")
+        return Why(now, key)
+    grants = data.grants or []
+    if fault := stated_fault(grants, snapshot.policy.catalog, snapshot.policy.memberships):
+        raise invalid({"grants": f"{fault[0]}: {fault[1]}"})
+    return Why(_explained(snapshot, grants, data, given))
+
+
+def _one_question(data: Question) -> None:
+    """Raises Problem 400 unless exactly one thing is asked."""
+    asked = [name for name in ("grants", "key_id", "request_id") if getattr(data, name) is not None]
+    if len(asked) != 1:
+        raise invalid({"": "send exactly one of grants, key_id and request_id"})
+    past = data.request_id is not None
+    wrong = [name for name in ("action", "resource") if (getattr(data, name) is not None) is past]
+    if wrong:
+        said = "is in the decision log: leave it out" if past else "is missing"
+        raise invalid(dict.fromkeys(wrong, said))
+
+
+def _explained(snapshot: Snapshot, held: Collection[str], data: Question, given: Given) -> ExplanationView:
+    action, resource = data.action or "", data.resource or ""
+    if fault := endpoint_fault(action, resource):
+        raise invalid({"action" if fault[2] == action else "resource": f"{fault[0]}: {fault[1]}"})
+    try:
+        return explanation_view(explain(snapshot, held, action, resource, given), snapshot)
+    except NoSuchTarget as error:
+        field = "action" if error.status == 405 else "resource"
+        raise invalid({field: f"{error.message}; callers get {error.status}. {error.hint}"}) from None
+
+
+def _may_read_log(request: _Request, state: State, snapshot: Snapshot) -> None:
+    """What the log holds is for whom the policy lets read it, by whatever way. Raises Problem 403."""
+    started = perf_counter_ns()
+    principal = request.user
+    context = (
+        request_context(request.scope, principal, snapshot, _LOG, "GET") if snapshot.has_conditions else NO_CONTEXT
+    )
+    decision = snapshot.decide(principal.held, _LOG, "GET", context)
+    log: DecisionLog = state.decision_log
+    log.note("app", _LOG, "GET", principal, decision, started=started)
+    if not decision:
+        refusals: Refusals = state.refusals
+        _, challenge = refusals.insufficient_scope(decision.missing)
+        raise Problem(403, FORBIDDEN, headers={"WWW-Authenticate": challenge.decode()})
+
+
+async def _past(session: AsyncSession, request_id: str, snapshot: Snapshot, given: Mapping[str, Any]) -> Why:
+    page = await logged.page(session, Wanted(request_id=request_id), size=MAX_COUNTED)
+    if not page.rows:
+        raise Problem(404, "No decision on this request is in the log: it is too new, too old, or was not sampled.")
+    newest, *others = page.rows
+    then = view(newest.id, newest.record)
+    try:
+        now = explanation_view(ask_again(newest.record, snapshot, given), snapshot)
+    except CannotAsk as why:
+        return Why(None, then=then, others=len(others), note=f"What the policy says now cannot be told: {why}.")
+    return Why(now, then=then, others=len(others))
