@@ -39,6 +39,7 @@ from app.http import (
     metadata,
     policies,
     replay,
+    reverse,
     shadow,
 )
 from app.http.door import Door
@@ -75,6 +76,7 @@ def handlers() -> list[ControllerRouterHandler]:
         *shadow.ROUTES,
         replay.replay_policy,
         explain_decision,
+        *reverse.ROUTES,
         *decisions.ROUTES,
         introspection.introspect,
         metadata.protected_resource,

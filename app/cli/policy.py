@@ -12,6 +12,9 @@ policy_group = group(
         "check": ("app.cli.policy_check:check_command", "Say what is wrong with a policy, and where."),
         "test": ("app.cli.policy_test:test_command", "Run the cases in tests/*.yaml."),
         "explain": ("app.cli.policy_explain:explain_command", "Say which row allows or denies something, and why."),
+        "reach": ("app.cli.policy_reverse:reach_command", "Show what grants or a key reach."),
+        "who": ("app.cli.policy_reverse:who_command", "Show who reaches something."),
+        "usage": ("app.cli.policy_reverse:usage_command", "Show which scopes a key uses, and which it does not."),
         "diff": ("app.cli.policy_diff:diff_command", "Say who gains and who loses access by a change."),
         "replay": (
             "app.cli.policy_replay:replay_command",

@@ -72,9 +72,9 @@ def explain_command(
 
         explain_past(snapshot, request_id, variables, chosen, as_json=as_json)
         return
-    action, resource = _endpoint(action or "", resource or "")
+    action, resource = endpoint_of(action or "", resource or "")
     if key_id is None:
-        grants = _grants(held or "", snapshot)
+        grants = grants_of(held or "", snapshot)
     else:
         from app.cli.known_key import usable_key
 
@@ -114,7 +114,8 @@ def show_explained(
         raise SystemExit(1)
 
 
-def _endpoint(action: str, resource: str) -> tuple[str, str]:
+def endpoint_of(action: str, resource: str) -> tuple[str, str]:
+    """The action and the resource, in this order. Raises UsageError for what cannot be either."""
     from app.policy.routes import is_route
     from app.policy.target import endpoint_fault
 
@@ -125,7 +126,8 @@ def _endpoint(action: str, resource: str) -> tuple[str, str]:
     return action, resource
 
 
-def _grants(held: str, snapshot: Snapshot) -> frozenset[str]:
+def grants_of(held: str, snapshot: Snapshot) -> frozenset[str]:
+    """The grants of an `--as`, each known to the policy. Raises BadParameter."""
     from app.policy.grants import stated_fault
 
     grants = held.split()

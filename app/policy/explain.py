@@ -145,7 +145,7 @@ def _way_in(
         if row.condition in (Met.NO, Met.ERROR):
             outlook = Outlook.CONDITION
         else:
-            ways.append(_without_implied(snapshot, row.lacks))
+            ways.append(without_implied(snapshot, row.lacks))
     for way in sorted(ways, key=lambda way: (any(map(is_fact, way)), len(way))):
         if snapshot.decide(stated.union(way), target.resource, target.action, context):
             return Outlook.GRANT, way
@@ -153,10 +153,10 @@ def _way_in(
     return outlook, ()
 
 
-def _without_implied(snapshot: Snapshot, grants: tuple[str, ...]) -> tuple[str, ...]:
+def without_implied(snapshot: Snapshot, grants: Iterable[str]) -> tuple[str, ...]:
     """The grants less those that others of them add through roles."""
     kept = list(grants)
-    for grant in grants:
+    for grant in tuple(kept):
         others = [other for other in kept if other != grant]
         if grant in snapshot.effective(others):
             kept = others
