@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,15 +11,18 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from app.cli.database import with_sessions
-from app.cli.failure import explained
+from app.cli.failure import explained, fail
 from app.cli.known_key import usable_key
 from app.cli.policy_dir import policy_directory, sound_snapshot
 from app.cli.policy_explain import endpoint_of, grants_of
 from app.cli.terminal import Styled, plural, show, show_json
 
 if TYPE_CHECKING:
+    from app.db.reaching_keys import KeyHolder
     from app.db.session import Sessions
     from app.policy.reach import Reached
+    from app.policy.rule import Rule
+    from app.policy.snapshot import Snapshot
     from app.policy.usage import Usage, Use
 
 Line = str | Styled | list[str | Styled]
@@ -62,15 +66,21 @@ def reach_command(*, held: str | None, key_id: int | None, directory: Path | Non
 @click.command("who")
 @click.argument("action", metavar="ACTION")
 @click.argument("resource", metavar="RESOURCE")
+@click.option("--keys", "with_keys", is_flag=True, help="Look up API keys in the database too, 100 at a time.")
+@click.option(
+    "--after", default=0, type=click.IntRange(0, 2**63 - 1), help="With --keys: those with ids above this one."
+)
 @_DIRECTORY
 @_JSON
 @explained
-def who_command(*, action: str, resource: str, directory: Path | None, as_json: bool) -> None:
-    """Show which grants reach something, and the roles and users of the policy that have them.
-
-    Keys are looked up over HTTP alone: GET /api/v1/policies/who.
+def who_command(
+    *, action: str, resource: str, with_keys: bool, after: int, directory: Path | None, as_json: bool
+) -> None:
+    """Show which grants reach something, and the roles, users and keys that have them.
 
     Example: authz policy who GET /api/v1/teams/7
+
+    Example: authz policy who POST /api/v1/teams --keys
     """
     from app.policy.reach import holders, ways_in
     from app.policy.target import NoSuchTarget, find_target
@@ -84,6 +94,7 @@ def who_command(*, action: str, resource: str, directory: Path | None, as_json: 
     rules = snapshot.rules_for(target.resource, action)
     ways, known = ways_in(snapshot, rules), holders(snapshot, rules)
     denies = [rule for rule in rules if rule.effect == "deny"]
+    keys, more = _keys(snapshot, rules, after) if with_keys else ([], None)
     if as_json:
         show_json(
             {
@@ -97,6 +108,8 @@ def who_command(*, action: str, resource: str, directory: Path | None, as_json: 
                 ],
                 "holders": [{"grant": each.grant, "conditional": each.conditional} for each in known],
                 "denied_by": [{"row": str(rule), "place": rule.place} for rule in denies],
+                "keys": [asdict(key) for key in keys] if with_keys else None,
+                "keys_after": more,
             }
         )
         return
@@ -111,7 +124,26 @@ def who_command(*, action: str, resource: str, directory: Path | None, as_json: 
     lines += [f"  unless {rule.place}: {rule}" for rule in denies]
     if known and all(way.grants for way in ways):
         lines.append("Who has them by rows: " + " ".join(each.grant for each in known))
+    if with_keys:
+        lines.append("Active keys that reach it:" if keys else "No active key reaches it.")
+        lines += [f"  {key.id} of {key.owner}{_CONDITION if key.conditional else ''}" for key in keys]
+    if more is not None:
+        lines.append(f"More: authz policy who {action} {resource} --keys --after {more}")
     show(lines)
+
+
+def _keys(snapshot: Snapshot, rules: Sequence[Rule], after: int) -> tuple[list[KeyHolder], int | None]:
+    from app.db.reaching_keys import reaching
+    from app.identity.api_keys import ENVIRONMENTS
+    from app.identity.errors import CannotVerify
+
+    now = datetime.now(UTC)
+    try:
+        return with_sessions(
+            lambda sessions: reaching(sessions, snapshot, rules, environments=ENVIRONMENTS, now=now, after=after)
+        )
+    except CannotVerify as fault:
+        fail(fault.detail)
 
 
 @click.command("usage")

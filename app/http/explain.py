@@ -65,7 +65,7 @@ class Question(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Why:
+class Explained:
     """What the active policy says now, and for a past request also what was decided `then`.
 
     `now` is null where it cannot be asked; `note` says why. `others` are more decisions on the same request id, which
@@ -92,7 +92,7 @@ class Why:
 )
 async def explain_decision(
     data: JSONBody[Question], request: _Request, state: State, session: NamedDependency[AsyncSession]
-) -> Why:
+) -> Explained:
     """The deciding row, or the nearest rows with what each lacks, and the fewest grants that would open it.
 
     Of a past request the caller must be allowed to read the decision log too.
@@ -111,12 +111,12 @@ async def explain_decision(
         owned = {**given, "subject": {"owner": key.owner, **given.get("subject", {})}}
         now = _explained(snapshot, principal.held, data, owned)
         if key.refused:
-            return Why(None, key, note=f"Whoever calls with this key gets 401: {key.refused}.")
-        return Why(now, key)
+            return Explained(None, key, note=f"Whoever calls with this key gets 401: {key.refused}.")
+        return Explained(now, key)
     grants = data.grants or []
     if fault := stated_fault(grants, snapshot.policy.catalog, snapshot.policy.memberships):
         raise invalid({"grants": f"{fault[0]}: {fault[1]}"})
-    return Why(_explained(snapshot, grants, data, given))
+    return Explained(_explained(snapshot, grants, data, given))
 
 
 def _one_question(data: Question) -> None:
@@ -158,7 +158,7 @@ def _may_read_log(request: _Request, state: State, snapshot: Snapshot) -> None:
         raise Problem(403, FORBIDDEN, headers={"WWW-Authenticate": challenge.decode()})
 
 
-async def _past(session: AsyncSession, request_id: str, snapshot: Snapshot, given: Mapping[str, Any]) -> Why:
+async def _past(session: AsyncSession, request_id: str, snapshot: Snapshot, given: Mapping[str, Any]) -> Explained:
     page = await logged.page(session, Wanted(request_id=request_id), size=MAX_COUNTED)
     if not page.rows:
         raise Problem(404, "No decision on this request is in the log: it is too new, too old, or was not sampled.")
@@ -167,5 +167,5 @@ async def _past(session: AsyncSession, request_id: str, snapshot: Snapshot, give
     try:
         now = explanation_view(ask_again(newest.record, snapshot, given), snapshot)
     except CannotAsk as why:
-        return Why(None, then=then, others=len(others), note=f"What the policy says now cannot be told: {why}.")
-    return Why(now, then=then, others=len(others))
+        return Explained(None, then=then, others=len(others), note=f"What the policy says now cannot be told: {why}.")
+    return Explained(now, then=then, others=len(others))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -17,24 +16,21 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import QueryParameter
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.db import asked_keys
 from app.db import usage as logged
+from app.db.reaching_keys import KeyHolder, reaching
 from app.http.cursor import Place, read_cursor, write_cursor
 from app.http.known_key import KeyState, known_key
 from app.http.problems import Detail, Problem
-from app.identity.api_keys import principal_of
 from app.identity.errors import CannotVerify
 from app.policy.explained import RowView, row_view
 from app.policy.grants import stated_fault
-from app.policy.reach import Reach, holders, outcome, reach, ways_in
-from app.policy.rule import Rule
+from app.policy.reach import holders, reach, ways_in
 from app.policy.snapshot import Snapshot
 from app.policy.target import NoSuchTarget, Target, endpoint_fault, find_target
 from app.policy.usage import usage
 
 PATH = "/api/v1/policies"
 PAGE_SIZE = 100
-MAX_SCANNED = 5_000  # keys for one page
 _READ = [HttpMethod.GET, HttpMethod.HEAD]
 _BAD = {400: ResponseSpec(Detail, description="The question makes no sense")}
 _NO_KEY = {**_BAD, 404: ResponseSpec(Detail, description="No such key")}
@@ -83,15 +79,6 @@ class HolderView:
     """A user, role or key that rows name and that gets in by rows alone."""
 
     grant: str
-    conditional: bool
-
-
-@dataclass(frozen=True, slots=True)
-class KeyHolder:
-    """An active key that gets in."""
-
-    id: int
-    owner: str
     conditional: bool
 
 
@@ -188,7 +175,17 @@ async def who_reaches(state: State, action: _Action, resource: _Resource, cursor
     query = urlencode({"action": action, "resource": resource})
     listing = _listing(query)
     start = read_cursor(cursor, listing).after if cursor is not None else 0
-    keys, after = await _keys(state, snapshot, rules, start)
+    try:
+        keys, after = await reaching(
+            state.sessions,
+            snapshot,
+            rules,
+            environments=state.key_environments,
+            now=datetime.now(UTC),
+            after=start,
+        )
+    except CannotVerify as fault:
+        raise Problem(503, fault.detail, headers={"Retry-After": str(fault.retry_after)}) from None
     return Who(
         revision=snapshot.revision,
         action=action,
@@ -241,32 +238,6 @@ def _target(snapshot: Snapshot, action: str, resource: str) -> Target:
     except NoSuchTarget as error:
         said = f"{error.message[0].upper()}{error.message[1:]}"
         raise Problem(400, f"{said}; callers get {error.status}. {error.hint}") from None
-
-
-async def _keys(
-    state: State, snapshot: Snapshot, rules: Sequence[Rule], after: int
-) -> tuple[list[KeyHolder], int | None]:
-    """The active keys above an id that get in, and the id to go on after; None at the end."""
-    found: list[KeyHolder] = []
-    now, scanned = datetime.now(UTC), 0
-    while scanned < MAX_SCANNED:
-        try:
-            some = await asked_keys.active(
-                state.sessions, environments=state.key_environments, now=now, after=after, limit=PAGE_SIZE
-            )
-        except CannotVerify as fault:
-            raise Problem(503, fault.detail, headers={"Retry-After": str(fault.retry_after)}) from None
-        for record in some:
-            opened, _ = outcome(rules, snapshot.effective(principal_of(record).held))
-            after = record.id
-            if opened is not Reach.NO:
-                found.append(KeyHolder(record.id, record.subject, opened is Reach.CONDITIONAL))
-                if len(found) == PAGE_SIZE:
-                    return found, after
-        if len(some) < PAGE_SIZE:
-            return found, None
-        scanned += len(some)
-    return found, after
 
 
 def _listing(query: str) -> str:
