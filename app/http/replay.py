@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 import structlog
+from anyio import CancelScope
 from litestar import Response, post
 from litestar.datastructures import State
 from litestar.openapi.datastructures import ResponseSpec
@@ -34,6 +35,7 @@ JSON_LINES = "application/x-ndjson"
 MAX_CHANGES = 1_000  # in an answer
 _KEPT = 10_000  # changes that are told apart while the most frequent ones are looked for
 _SLICES = 50  # of time, each read at once, with a line after it
+_T = TypeVar("_T")
 _encode = msgspec.json.Encoder().encode
 _log = structlog.stdlib.get_logger("policy")
 
@@ -108,19 +110,25 @@ async def _lines(
     yield _progress(0, replay)
     try:
         async with state.replaying, aclosing(alike(state.sessions, *times, slices=_SLICES)) as slices:
-            done = 0
-            async for groups in slices:
+            for done in range(1, _SLICES + 1):
+                groups = await _whole(anext(slices))
                 # A slice can hold very many groups, and requests must have their turn meanwhile.
                 await asyncio.to_thread(replay.add, groups)
-                done += 1
                 yield _progress(done * 100 // _SLICES, replay)
             shown = replay.changes[: wanted.limit]
-            examples = await request_ids(state.sessions, [change.times.last_id for change in shown])
+            examples = await _whole(request_ids(state.sessions, [change.times.last_id for change in shown]))
     except (SQLAlchemyError, OSError) as error:
         _log.error("a replay ended: the decision log cannot be read", error=type(error).__name__)
         yield _line(error="The decision log cannot be read now: ask again.")
         return
     yield _line(result=result(replay, shown, examples, wanted.last))
+
+
+async def _whole(query: Awaitable[_T]) -> _T:
+    # A query that is cut off leaves its connection half closed: that the caller left is heeded behind it.
+    with CancelScope(shield=True):
+        found = await query
+    return found  # noqa: RET504  # to mypy, a scope may swallow what is raised in it
 
 
 def _progress(percent: int, replay: Replay) -> bytes:

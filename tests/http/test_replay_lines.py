@@ -131,6 +131,27 @@ def test_a_log_that_cannot_be_read_ends_the_lines_with_an_error(asked: Server, a
     assert list(replay(admin, candidate(asked))[-1]) == ["result"], "the next caller has its turn"
 
 
+def test_who_leaves_in_the_middle_leaves_nothing_behind(asked: Server, admin: httpx.Client) -> None:
+    with closing(sqlite3.connect(asked.directory / "authz.db")) as database:
+        columns = [row[1] for row in database.execute("PRAGMA table_info(decisions)") if row[1] not in ("id", "at")]
+        kept = ", ".join(columns)
+        database.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000) "
+            f"INSERT INTO decisions (at, {kept}) SELECT at - i * 9000000, {kept} FROM n, "
+            "(SELECT * FROM decisions WHERE request_id = 'reader-0')"
+        )
+        database.commit()
+    for _ in range(6):
+        with admin.stream("POST", PATH, json={"files": candidate(asked)}) as answer:
+            lines = answer.iter_lines()
+            next(lines)
+            next(lines)
+    result = replay(admin, candidate(asked))[-1]["result"]
+    assert result["counts"]["lost"] == 60_003
+    asked.stop()
+    assert [entry for entry in asked.log if entry.get("level") == "error"] == []
+
+
 @pytest.mark.parametrize("held", [["policies:write"], ["decisions:read"], ["policies:write", "policies:read"]])
 def test_both_grants_are_needed(server: Server, issuer: LiveIssuer, held: list[str]) -> None:
     with server.client(issuer.token(permissions=held)) as client:
