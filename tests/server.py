@@ -8,9 +8,11 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,7 +22,8 @@ import httpx
 ROOT = Path(__file__).parent.parent
 AUTHZ = Path(sys.executable).parent / "authz"
 AUDIENCE = "griddy-api"
-START_SECONDS = 30.0
+START_SECONDS = 60.0
+DATABASE = "authz.db"
 
 
 class Server:
@@ -42,7 +45,7 @@ class Server:
             shutil.copytree(policies or ROOT / "policies", self.policy_dir)
         self.env: dict[str, str] = {
             **{name: value for name, value in os.environ.items() if not name.startswith("AUTHZ_")},
-            "AUTHZ_DATABASE_URL": f"sqlite:///{directory / 'authz.db'}",
+            "AUTHZ_DATABASE_URL": f"sqlite:///{directory / DATABASE}",
             "AUTHZ_POLICY_DIR": str(self.policy_dir),
             "AUTHZ_JWKS_URL": jwks_url,
             "AUTHZ_ISSUER": issuer,
@@ -56,7 +59,8 @@ class Server:
 
     def start(self) -> Self:
         """Prepare the database, start, and wait until it listens. Raises RuntimeError with its log when it does not."""
-        subprocess.run([AUTHZ, "db", "upgrade"], env=self.env, cwd=self.directory, check=True, capture_output=True)
+        if not (self.directory / DATABASE).exists():
+            shutil.copy(prepared_database(), self.directory / DATABASE)
         self.process = subprocess.Popen(
             self._command,
             env=self.env,
@@ -131,6 +135,15 @@ class Server:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+@cache
+def prepared_database() -> Path:
+    """A database as `authz db upgrade` leaves it, made once: most tests want a new one."""
+    path = Path(tempfile.mkdtemp(prefix="authz-")) / DATABASE
+    env = {**os.environ, "AUTHZ_DATABASE_URL": f"sqlite:///{path}"}
+    subprocess.run([AUTHZ, "db", "upgrade"], env=env, cwd=path.parent, check=True, capture_output=True)
+    return path
 
 
 def eventually(check: Callable[[], bool], seconds: float = 5.0) -> bool:
