@@ -73,7 +73,7 @@ def test_a_condition_is_explained_with_what_is_given(run: Run, policies: Path) -
         (("explain", "--as", "catalog:raed", "GET", "/api/v1/teams"), "did you mean `catalog:read`?"),
         (("explain", "--as", "catalog:*", "GET", "/api/v1/teams"), "no wildcards"),
         (("explain", "--as", "role:editr", "GET", "/api/v1/teams"), "did you mean `role:editor`?"),
-        (("explain", "--as", " ", "GET", "/api/v1/teams"), "at least one grant"),
+        (("explain", "--as", " ", "GET", "/api/v1/teams"), "no grant is named"),
         (("explain", "--as", "auth:jwt", "GTE", "/api/v1/teams"), "did you mean `GET`?"),
         (("explain", "--as", "auth:jwt", "GET", "/api/v1/tems"), "did you mean `/api/v1/teams`?"),
         (("explain", "--as", "auth:jwt", "DELETE", "/api/v1/teams"), "callers get 405"),
