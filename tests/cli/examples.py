@@ -2,35 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
-from click.testing import CliRunner
-
-from app.cli import main
+from tests.cli.command import command
 from tests.server import ROOT
 
 GUIDE = ROOT / "policies" / "README.md"
 
 
-@dataclass(frozen=True)
-class Told:
-    """What a command answered."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def authz(*words: str, cwd: Path = ROOT) -> Told:
-    """Run a command in this process, which is quicker than one of its own; raises what it should have caught."""
-    with contextlib.chdir(cwd):
-        result = CliRunner().invoke(main, words)
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return Told(result.exit_code, result.stdout, result.stderr)
+authz = command
 
 
 def example(command: str, document: Path = GUIDE) -> str:

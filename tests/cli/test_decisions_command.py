@@ -10,15 +10,13 @@ from pathlib import Path
 
 import httpx
 
+from tests.cli.command import command
 from tests.issuer import LiveIssuer
 from tests.server import AUTHZ, Server, eventually
 
 
 def authz(server: Server, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [str(AUTHZ), "decisions", *words]
-    return subprocess.run(
-        command, env=server.env, cwd=server.directory, capture_output=True, text=True, timeout=60, check=False
-    )
+    return command("decisions", *words, env=server.env, cwd=server.directory)
 
 
 def ask(server: Server, path: str, request_id: str, token: str | None = None) -> None:

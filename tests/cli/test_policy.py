@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.server import AUTHZ, ROOT
+from tests.cli.command import command
+from tests.server import ROOT
 
 
 def authz(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([AUTHZ, *words], cwd=cwd, capture_output=True, text=True, check=False)
+    return command(*words, cwd=cwd)
 
 
 @pytest.fixture

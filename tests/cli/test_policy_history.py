@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.server import AUTHZ, ROOT
+from tests.cli.command import command
+from tests.server import ROOT
 
 ROW = "p, catalog:read, /api/v1/leagues/**, GET|HEAD, allow\n"
 
@@ -28,9 +28,7 @@ class Deployment:
         self.authz(0, "db", "upgrade")
 
     def authz(self, code: int, *words: str) -> str:
-        done = subprocess.run(
-            [AUTHZ, *words], env=self._env, cwd=self.directory, capture_output=True, text=True, check=False
-        )
+        done = command(*words, env=self._env, cwd=self.directory)
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout + done.stderr
 

@@ -12,17 +12,15 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.cli.command import command
 from tests.issuer import LiveIssuer
-from tests.server import AUTHZ, ROOT, Server, eventually
+from tests.server import ROOT, Server, eventually
 
 READ_TEAMS = "p, catalog:read, /api/v1/teams/**, GET|HEAD, allow"
 
 
 def replay(server: Server, directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [str(AUTHZ), "policy", "replay", str(directory), *words]
-    return subprocess.run(
-        command, env=server.env, cwd=server.directory, capture_output=True, text=True, timeout=120, check=False
-    )
+    return command("policy", "replay", str(directory), *words, env=server.env, cwd=server.directory)
 
 
 def candidate(server: Server, row: str) -> Path:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 from collections.abc import Iterator
 
 import pytest
 
+from tests.cli.command import command
 from tests.issuer import LiveIssuer
-from tests.server import AUTHZ, ROOT, Server, eventually
+from tests.server import ROOT, Server, eventually
 
 
 class Asked:
@@ -31,7 +31,7 @@ class Asked:
         assert eventually(lambda: '"allowed"' in self.authz(0, "decisions", "export"))
 
     def authz(self, code: int, *words: str) -> str:
-        done = subprocess.run([AUTHZ, *words], env=self._env, cwd=ROOT, capture_output=True, text=True, check=False)
+        done = command(*words, env=self._env)
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout + done.stderr
 
@@ -92,13 +92,13 @@ def test_reach_and_usage_of_a_key_are_told(asked: Asked) -> None:
     ],
 )
 def test_a_question_that_makes_no_sense_is_a_wrong_use(words: str) -> None:
-    done = subprocess.run([AUTHZ, "policy", *words.split()], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = command("policy", *words.split())
     assert done.returncode == 2, done.stdout + done.stderr
 
 
 def test_the_readme_shows_what_who_prints() -> None:
     text = (ROOT / "README.md").read_text()
     for words in re.findall(r"    \$ \.venv/bin/authz (policy who .*)\n", text):
-        done = subprocess.run([AUTHZ, *words.split()], cwd=ROOT, capture_output=True, text=True, check=True)
+        done = command(*words.split())
         shown = "".join(f"    {line}\n" for line in done.stdout.splitlines())
         assert f"    $ .venv/bin/authz {words}\n{shown}" in text

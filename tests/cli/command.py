@@ -1,0 +1,27 @@
+"""The command `authz` in this process: what it imports takes seconds, and a test wants it dozens of times.
+
+That the program itself starts and says the same is for the tests of the README and of the running server.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from subprocess import CompletedProcess
+from unittest.mock import patch
+
+from click.testing import CliRunner
+
+from app.cli import main
+from tests.server import ROOT
+
+
+def command(*words: str, cwd: Path = ROOT, env: Mapping[str, str] | None = None) -> CompletedProcess[str]:
+    """Run `authz` with these words in a directory; `env` replaces the environment."""
+    with contextlib.chdir(cwd), patch.dict(os.environ, env or {}, clear=env is not None):
+        done = CliRunner().invoke(main, list(words))
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return CompletedProcess(["authz", *words], done.exit_code, done.stdout, done.stderr)
