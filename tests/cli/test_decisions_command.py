@@ -60,7 +60,18 @@ def test_followed_it_goes_on_until_it_is_interrupted(own_server: Server, issuer:
     token = issuer.token(sub="user_a", permissions=["catalog:read"])
     ask(own_server, "/api/v1/tags/", "before", token)
     assert eventually(lambda: authz(own_server, "export").stdout != "", 30)
-    command = [str(AUTHZ), "decisions", "tail", "--follow", "--json", "--verdict", "deny"]
+    # A test that runs in the background inherits that Ctrl-C is ignored.
+    command = [
+        "env",
+        "--default-signal=INT",
+        str(AUTHZ),
+        "decisions",
+        "tail",
+        "--follow",
+        "--json",
+        "--verdict",
+        "deny",
+    ]
     following = subprocess.Popen(
         command, env=own_server.env, cwd=own_server.directory, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
