@@ -20,8 +20,8 @@ _DRIVERS = {
     "postgresql+asyncpg": "postgresql+asyncpg",
 }
 _PRAGMAS = (
+    "busy_timeout = 5000",  # a second writer waits instead of failing, in milliseconds; first, for the next may wait
     "journal_mode = WAL",  # readers never wait for the writer
-    "busy_timeout = 5000",  # a second writer waits instead of failing, in milliseconds
     "foreign_keys = ON",  # SQLite does not check them otherwise
     "synchronous = FULL",  # a key that was reported as revoked stays revoked after a power cut
 )

@@ -135,7 +135,8 @@ def test_each_filter_finds_what_fits_and_nothing_else(
     assert found(since=middle, subject="user_a") == {"d2", "last"}
     assert found(until=middle, subject="user_a") == a | d - {"d2"}
     assert found(since="1h", until="1s", revision=revision) >= set()
-    assert found(revision=revision) >= a | b | c | d
+    assert found(revision=revision, subject="user_a") == a | d | {"last"}
+    assert found(revision=revision, key_id=str(key_id)) == b | c
     assert found(revision="0" * 16) == found(subject="nobody") == found(since="2999-01-01") == set()
 
 
