@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 
 import structlog
-from litestar import Litestar
+from litestar import Litestar, Router
 from litestar.config.cors import CORSConfig
 from litestar.di import Provide
+from litestar.exceptions import MethodNotAllowedException, NotFoundException
 from litestar.openapi import OpenAPIConfig
 from litestar.types import ASGIApp, ControllerRouterHandler
 
@@ -19,6 +20,11 @@ from app.audit.log import DecisionLog
 from app.audit.retention import keep_for
 from app.audit.shadowing import Shadowing
 from app.catalog import resources as catalog
+from app.console import assets, home
+from app.console import errors as console_errors
+from app.console.entrance import Entrance
+from app.console.forms import only_own_forms
+from app.console.setup import console_of, is_page
 from app.db.api_keys import key_lookup
 from app.db.decision_writer import DecisionWriter
 from app.db.engine import open_engine
@@ -42,7 +48,7 @@ from app.http import (
     reverse,
     shadow,
 )
-from app.http.door import Door
+from app.http.door import ApiEntrance, Door
 from app.http.explain import explain_decision
 from app.http.forward_auth import ForwardAuth, with_gateways
 from app.http.models import ResourceSchemas
@@ -61,6 +67,7 @@ from app.policy.watch import watch
 from app.settings import Settings
 
 MAX_BODY_BYTES = 1_000_000
+PAGES: list[ControllerRouterHandler] = [home.home, assets.asset]
 _log = structlog.stdlib.get_logger("policy")
 
 
@@ -86,6 +93,7 @@ def handlers() -> list[ControllerRouterHandler]:
         openapi_json,
         docs.docs,
         docs.docs_style,
+        Router("/", route_handlers=PAGES, before_request=only_own_forms, exception_handlers=console_errors.HANDLERS),
     ]
 
 
@@ -122,7 +130,10 @@ def create_app(settings: Settings, extra: Sequence[ControllerRouterHandler] = ()
     jwt = JwtVerifier(keys, settings.issuer, settings.audience, settings.authorized_parties)
     authenticator = Authenticator(jwt, verifier)
     refusals = Refusals(settings.public_url and settings.public_url + metadata.PATH)
-    door.open(route_keys, live, authenticator, refusals, decision_log)
+    console = console_of(settings)
+    entrance = Entrance(console, sessions, live)
+    pages = {template: entrance for template in route_keys.templates.values() if is_page(template)}
+    door.open(route_keys, live, decision_log, ApiEntrance(authenticator, refusals), pages)
     app.state.update(
         {
             "database": engine,
@@ -138,6 +149,7 @@ def create_app(settings: Settings, extra: Sequence[ControllerRouterHandler] = ()
             "authenticator": authenticator,
             "refusals": refusals,
             "settings": settings,
+            "console": console,
             "verifier": verifier,
             "documents": Documents(lambda config: _assemble(routes, openapi=config)),
             "key_environments": settings.key_environments,
@@ -160,7 +172,11 @@ def _assemble(
         route_handlers=list(routes),
         middleware=[door] if door else [],
         dependencies={"session": Provide(provide_session)},
-        exception_handlers=errors.HANDLERS,
+        exception_handlers={
+            **errors.HANDLERS,
+            NotFoundException: console_errors.unmatched,
+            MethodNotAllowedException: console_errors.unmatched,
+        },
         cors_config=cors,
         openapi_config=openapi,
         logging_config=None,

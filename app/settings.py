@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import Field, IPvAnyNetwork, SecretStr, ValidationError, field_validator
+from pydantic import Field, IPvAnyNetwork, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 KeyEnvironment = Literal["live", "test"]
@@ -55,6 +56,15 @@ class Settings(LocalSettings):
     # An issuer that does not answer is borne for this many seconds, on the keys that it published last.
     jwks_max_stale_seconds: Annotated[float, Field(ge=0)] = 3600.0
 
+    # The console signs people in at the issuer as this client; without it there is no console.
+    console_client_id: Annotated[str | None, Field(min_length=1)] = None
+    # A client without a secret proves itself by PKCE alone.
+    console_client_secret: SecretStr | None = None
+    # Where browsers reach the console, when that is not the public address.
+    console_url: str | None = None
+    # After so many seconds the issuer is asked anew who this is and what they may do.
+    console_session_seconds: Annotated[int, Field(ge=60, le=86_400)] = 3600
+
     # The share of allows that the decision log keeps; denials are all kept.
     decision_log_sample: Annotated[float, Field(ge=0, le=1)] = 1.0
     # Older decisions are deleted; 0 keeps them all.
@@ -74,7 +84,7 @@ class Settings(LocalSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("public_url")
+    @field_validator("public_url", "console_url")
     @classmethod
     def _is_base(cls, value: str | None) -> str | None:
         if value is None:
@@ -85,6 +95,12 @@ class Settings(LocalSettings):
         if not url.hostname or url.path not in ("", "/") or url.query or url.fragment or url.username:
             raise ValueError("write scheme and host alone, such as https://authz.example.com")
         return value.removesuffix("/")
+
+    @model_validator(mode="after")
+    def _console_has_an_address(self) -> Self:
+        if self.console_client_id and not (self.console_url or self.public_url):
+            raise ValueError("AUTHZ_CONSOLE_URL: not set, nor AUTHZ_PUBLIC_URL: the console needs to know its address")
+        return self
 
     @field_validator("key_environments")
     @classmethod
@@ -108,9 +124,10 @@ def _read(kind: type[_Kind], overrides: Mapping[str, Any]) -> _Kind:
     try:
         return kind(**overrides)
     except ValidationError as fault:
-        lines = [f"AUTHZ_{str(error['loc'][0]).upper()}: {_say(error['msg'])}" for error in fault.errors()]
-        raise SettingsError("\n".join(lines)) from None
+        raise SettingsError("\n".join(_say(error) for error in fault.errors())) from None
 
 
-def _say(message: str) -> str:
-    return "not set" if message == "Field required" else message
+def _say(error: ErrorDetails) -> str:
+    message = "not set" if error["type"] == "missing" else error["msg"].removeprefix("Value error, ")
+    # A fault of several settings together names them itself.
+    return f"AUTHZ_{str(error['loc'][0]).upper()}: {message}" if error["loc"] else message

@@ -6,8 +6,10 @@ for everyone and never come here.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from time import perf_counter_ns
+from typing import Protocol
 
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
@@ -20,19 +22,57 @@ from app.http.refusal import Refusals, refusal, unavailable
 from app.http.route_table import RouteKeys
 from app.identity.authenticate import Authenticator
 from app.identity.errors import CannotVerify, Fault, Unauthenticated
+from app.identity.principal import Principal
 from app.policy.condition import NO_CONTEXT
 from app.policy.live import LivePolicy
 
-_NAME = "app"  # of this door, in the decision log
+
+class Answer(Protocol):
+    """What is sent instead of what was asked for."""
+
+    async def send(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+
+
+class Entrance(Protocol):
+    """How one kind of caller comes in: the credentials that are looked at, and how a refusal reads."""
+
+    @property
+    def name(self) -> str:
+        """Of this door, in the decision log."""
+
+    async def authenticate(self, headers: Iterable[tuple[bytes, bytes]]) -> Principal:
+        """Who is calling. Raises Unauthenticated and CannotVerify."""
+
+    def unauthenticated(self, fault: Fault) -> Answer:
+        """The refusal of a stranger, or of bad credentials."""
+
+    def forbidden(self, missing: tuple[str, ...]) -> Answer:
+        """The refusal of somebody who lacks these grants."""
+
+    def unavailable(self, fault: CannotVerify) -> Answer:
+        """The answer while nobody can tell who is calling."""
+
+
+class ApiEntrance:
+    """The entrance of the API: one header, and the contract's JSON."""
+
+    name = "app"
+
+    def __init__(self, authenticator: Authenticator, refusals: Refusals) -> None:
+        self.authenticate = authenticator.authenticate
+        self.unauthenticated = refusals.unauthenticated.__getitem__
+        self.forbidden = refusals.forbidden
+        self.unavailable = unavailable
 
 
 @dataclass(frozen=True, slots=True)
 class _Inside:
     keys: RouteKeys
     live: LivePolicy
-    authenticator: Authenticator
-    refusals: Refusals
     log: DecisionLog
+    api: Entrance
+    entrances: Mapping[str, Entrance]
 
 
 class Door(ASGIMiddleware):
@@ -42,10 +82,10 @@ class Door(ASGIMiddleware):
         self._inside: _Inside | None = None
 
     def open(
-        self, keys: RouteKeys, live: LivePolicy, authenticator: Authenticator, refusals: Refusals, log: DecisionLog
+        self, keys: RouteKeys, live: LivePolicy, log: DecisionLog, api: Entrance, entrances: Mapping[str, Entrance]
     ) -> None:
-        """Start to let in whom the policy lets in."""
-        self._inside = _Inside(keys, live, authenticator, refusals, log)
+        """Start to let in whom the policy lets in, by `api` or by the entrance that a template has of its own."""
+        self._inside = _Inside(keys, live, log, api, entrances)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Let one request through to its handler, or answer it."""
@@ -58,29 +98,30 @@ class Door(ASGIMiddleware):
             await refusal(400, fault if raw_path else "The server gave no raw path.").send(scope, receive, send)
             return
         resource, action = inside.keys.key(scope)
+        entrance = inside.entrances.get(resource, inside.api)
         try:
-            principal = await inside.authenticator.authenticate(scope["headers"])
+            principal = await entrance.authenticate(scope["headers"])
         except Unauthenticated as failed:
             unverified = Unverified(failed.fault.value, inside.live.active.revision)
-            inside.log.note(_NAME, resource, action, None, unverified, started=started)
-            await inside.refusals.unauthenticated[failed.fault].send(scope, receive, send)
+            inside.log.note(entrance.name, resource, action, None, unverified, started=started)
+            await entrance.unauthenticated(failed.fault).send(scope, receive, send)
             return
         except CannotVerify as failed:
             unverified = Unverified(failed.detail, inside.live.active.revision)
-            inside.log.note(_NAME, resource, action, None, unverified, started=started)
-            await unavailable(failed).send(scope, receive, send)
+            inside.log.note(entrance.name, resource, action, None, unverified, started=started)
+            await entrance.unavailable(failed).send(scope, receive, send)
             return
         snapshot = inside.live.active
         context = (
             request_context(scope, principal, snapshot, resource, action) if snapshot.has_conditions else NO_CONTEXT
         )
         decision = snapshot.decide(principal.held, resource, action, context)
-        inside.log.note(_NAME, resource, action, principal, decision, started=started)
+        inside.log.note(entrance.name, resource, action, principal, decision, started=started)
         if not decision:
             if principal.method == "anonymous":
-                await inside.refusals.unauthenticated[Fault.NOT_PROVIDED].send(scope, receive, send)
+                await entrance.unauthenticated(Fault.NOT_PROVIDED).send(scope, receive, send)
             else:
-                await inside.refusals.forbidden(decision.missing).send(scope, receive, send)
+                await entrance.forbidden(decision.missing).send(scope, receive, send)
             return
         scope["user"] = principal
         scope["auth"] = decision

@@ -32,7 +32,8 @@ def _answer(
     return Response(content, status_code=status, headers=dict(headers or {}), media_type=MediaType.JSON)
 
 
-def _http(_request: _AnyRequest, error: HTTPException) -> Response[dict[str, Any]]:
+def of_http(_request: _AnyRequest, error: HTTPException) -> Response[dict[str, Any]]:
+    """The answer to an error of the framework's."""
     if error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return _unexpected(_request, error)
     detail = error.detail
@@ -57,7 +58,7 @@ def _unexpected(_request: _AnyRequest, error: Exception) -> Response[dict[str, A
 
 
 HANDLERS: ExceptionHandlersMap = {
-    HTTPException: _http,
+    HTTPException: of_http,
     ValidationException: _invalid,
     Problem: _problem,
     Exception: _unexpected,

@@ -1,0 +1,1 @@
+"""The console: pages for people, ruled by the same policy as the API."""

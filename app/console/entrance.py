@@ -1,0 +1,98 @@
+"""How people come into the console: by the cookie of their session, and by nothing else.
+
+The API never looks at the cookie, and pages never look at an `Authorization` header: no page of another site
+can make a browser call the API, and no leaked key opens a page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import quote, urlencode
+
+from litestar.enums import ScopeType
+from litestar.types import Receive, Scope, Send
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.console import cookies
+from app.console.page import plain_page
+from app.console.setup import Console
+from app.db import console_sessions
+from app.db.session import Sessions
+from app.http.refusal import Refusal
+from app.identity.errors import CannotVerify, Fault
+from app.identity.principal import ANONYMOUS, Principal, user
+from app.policy.live import LivePolicy
+
+SIGN_IN = "/console/sign-in"
+_RETRY_AFTER_SECONDS = 2
+
+
+class Entrance:
+    """The console's entrance to the door. Where there is no console, everybody is a stranger."""
+
+    name = "console"
+
+    def __init__(self, console: Console | None, sessions: Sessions, live: LivePolicy) -> None:
+        self._console = console
+        self._sessions = sessions
+        self._live = live
+
+    async def authenticate(self, headers: Iterable[tuple[bytes, bytes]]) -> Principal:
+        """Who is signed in; ANONYMOUS without a session. Raises CannotVerify when the database does not answer."""
+        if self._console is None:
+            return ANONYMOUS
+        token = cookies.session_token(headers, secure=self._console.secure)
+        if token is None:
+            return ANONYMOUS
+        try:
+            async with self._sessions() as session:
+                found = await console_sessions.find(session, cookies.digest(token), datetime.now(UTC))
+        except (SQLAlchemyError, OSError):
+            raise CannotVerify("Sessions cannot be read now.", _RETRY_AFTER_SECONDS) from None
+        if found is None:
+            return ANONYMOUS
+        return user(found.subject, found.permissions, {"name": found.name})
+
+    def unauthenticated(self, fault: Fault) -> _ToSignIn:
+        """A stranger is asked to sign in, whatever the fault."""
+        return _ToSignIn()
+
+    def forbidden(self, missing: tuple[str, ...]) -> Refusal:
+        """A page that says which permissions would open this one."""
+        return plain_page(
+            403,
+            "This page is not for you",
+            "Your permissions do not open it. Ask whoever looks after the policy, if you need it.",
+            facts={"Missing": " ".join(missing)} if missing else {},
+        )
+
+    def unavailable(self, fault: CannotVerify) -> Refusal:
+        """A page that says when to try again."""
+        page = plain_page(503, "Not now", f"{fault.detail} Try again in a moment.")
+        return Refusal(503, (*page.headers, (b"retry-after", str(fault.retry_after).encode())), page.body)
+
+
+@dataclass(frozen=True, slots=True)
+class _ToSignIn:
+    """Send a reader to the sign-in, and back here afterwards; a form that was sent is not sent again."""
+
+    async def send(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == ScopeType.HTTP and scope["method"] in ("GET", "HEAD"):
+            query = scope["query_string"].decode("latin-1")
+            here = quote(scope["path"], safe="/-._~{}") + (f"?{query}" if query else "")
+            headers = [
+                (b"location", f"{SIGN_IN}?{urlencode({'to': here})}".encode()),
+                (b"cache-control", b"no-store"),
+                (b"content-length", b"0"),
+            ]
+            await Refusal(303, tuple(headers), b"").send(scope, receive, send)
+            return
+        page = plain_page(
+            401,
+            "Your session is over",
+            "Nothing was changed. Sign in again, and go back to the page before to send the form once more.",
+            link=(SIGN_IN, "Sign in"),
+        )
+        await page.send(scope, receive, send)

@@ -1,0 +1,46 @@
+"""Errors below /console are pages too."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+from litestar.types import ExceptionHandlersMap
+
+from app.console.page import page
+from app.console.setup import is_page
+from app.http import errors
+from app.http.problems import Problem
+
+_log = structlog.stdlib.get_logger("console")
+_AnyRequest = Request[Any, Any, Any]
+
+
+def _problem(request: _AnyRequest, problem: Problem) -> Response[str]:
+    return _page(request, problem.status, problem.detail)
+
+
+def _http(request: _AnyRequest, error: HTTPException) -> Response[str]:
+    if error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return _unexpected(request, error)
+    return _page(request, error.status_code, error.detail)
+
+
+def _unexpected(request: _AnyRequest, error: Exception) -> Response[str]:
+    _log.error("unhandled exception", exc_info=error)
+    return _page(request, 500, "Something went wrong here. It was logged, with the request's id.")
+
+
+def _page(request: _AnyRequest, status: int, detail: str) -> Response[str]:
+    return page(request, "error.html", status=status, heading=HTTPStatus(status).phrase, detail=detail)
+
+
+HANDLERS: ExceptionHandlersMap = {Problem: _problem, HTTPException: _http, Exception: _unexpected}
+
+
+def unmatched(request: _AnyRequest, error: HTTPException) -> Response[Any]:
+    """For a path or method that no route has: a page below /console, JSON elsewhere."""
+    return _http(request, error) if is_page(request.scope["path"]) else errors.of_http(request, error)

@@ -1,0 +1,73 @@
+"""Forms: whether one comes from our own page, and what it holds."""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, get_origin
+
+from litestar.enums import HttpMethod
+from pydantic import BaseModel, ValidationError
+
+from app.console.page import AnyRequest, csrf_of
+from app.console.setup import Console
+from app.http.problems import Problem
+
+_FORM = "application/x-www-form-urlencoded"
+_SAFE = (HttpMethod.GET, HttpMethod.HEAD, HttpMethod.OPTIONS)
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+async def only_own_forms(request: AnyRequest) -> None:
+    """For `before_request` of every page: what changes something comes from a page of ours, in this very session.
+
+    Raises Problem 403, and 415 for a body that is no form.
+    """
+    if request.method in _SAFE:
+        return
+    console: Console | None = request.app.state.console
+    if console is None:
+        raise Problem(404, "This deployment has no console.")
+    origin = request.headers.get("origin")
+    if origin is not None and origin != console.url:
+        raise Problem(403, "This form was sent from another site, so nothing was done.")
+    if request.content_type[0] != _FORM:
+        raise Problem(415, "A form is sent as application/x-www-form-urlencoded.")
+    expected = csrf_of(request)
+    given = request.headers.get("x-csrf-token") or str((await request.form()).get("csrf", ""))
+    if not expected or not hmac.compare_digest(given.encode(), expected.encode()):
+        raise Problem(
+            403, "This form is from another session, so nothing was done. Go back, reload, and send it again."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Form(Generic[_Model]):
+    """A form as it was sent. `value` is None where `errors`, by field, say what is wrong."""
+
+    value: _Model | None
+    errors: dict[str, str]
+    given: dict[str, Any]
+
+
+async def read_form(request: AnyRequest, model: type[_Model]) -> Form[_Model]:
+    """What a form holds, checked. An empty field counts as left out; a field of a list may be sent many times."""
+    sent = await request.form()
+    given: dict[str, Any] = {}
+    for name, field in model.model_fields.items():
+        values = [str(value) for value in sent.getall(name, [])]
+        if get_origin(field.annotation) in (list, tuple):
+            given[name] = values
+        elif values and values[-1] != "":
+            given[name] = values[-1]
+    try:
+        return Form(model.model_validate(given), {}, given)
+    except ValidationError as faults:
+        errors = {
+            str(error["loc"][0]) if error["loc"] else "": _say(error["type"], error["msg"]) for error in faults.errors()
+        }
+        return Form(None, errors, given)
+
+
+def _say(kind: str, message: str) -> str:
+    return "This is needed." if kind == "missing" else message.removeprefix("Value error, ")

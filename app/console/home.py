@@ -1,0 +1,18 @@
+"""The front page: the first page that is for whoever comes."""
+
+from __future__ import annotations
+
+from litestar import Response, route
+from litestar.enums import HttpMethod
+
+from app.console.nav import open_to
+from app.console.page import AnyRequest, page, see_other
+from app.policy.live import LivePolicy
+
+
+@route("/console", http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False)
+async def home(request: AnyRequest) -> Response[str] | Response[None]:
+    """Go where the navigation begins, or say that nothing is open."""
+    live: LivePolicy = request.app.state.live
+    groups = open_to(request.user, live.active)
+    return see_other(groups[0].items[0].path) if groups else page(request, "home.html")

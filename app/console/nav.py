@@ -1,0 +1,50 @@
+"""Where one can go from every page. The policy decides what of it a person sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.identity.principal import Principal
+from app.policy.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A page that the navigation names."""
+
+    label: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Pages of one kind of reader."""
+
+    label: str
+    items: tuple[Item, ...]
+
+
+NAVIGATION = (
+    Group("Developer", (Item("My keys", "/console/keys"),)),
+    Group(
+        "Security",
+        (
+            Item("Policy", "/console/policy"),
+            Item("Matrix", "/console/policy/matrix"),
+            Item("Simulator", "/console/policy/simulator"),
+            Item("Edit", "/console/policy/edit"),
+            Item("History", "/console/policy/history"),
+            Item("Decisions", "/console/decisions"),
+            Item("All keys", "/console/all-keys"),
+        ),
+    ),
+)
+
+
+def open_to(principal: Principal, snapshot: Snapshot) -> list[Group]:
+    """The groups with the pages that the policy opens to this person."""
+    groups = [
+        Group(group.label, tuple(item for item in group.items if snapshot.decide(principal.held, item.path, "GET")))
+        for group in NAVIGATION
+    ]
+    return [group for group in groups if group.items]

@@ -1,0 +1,116 @@
+"""One page: a template with what every page has, and headers that let nothing in from elsewhere."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from litestar import Request, Response
+from litestar.datastructures import Cookie, State
+
+from app.console.cookies import csrf_token, session_token
+from app.console.nav import open_to
+from app.console.setup import Console
+from app.console.shown import ago, number, plural, verbatim, visible
+from app.http.refusal import Refusal
+from app.identity.principal import ANONYMOUS, Principal
+from app.policy.live import LivePolicy
+
+_HERE = Path(__file__).parent
+_SOURCES = (
+    "default-src 'none'",
+    "style-src 'self'",
+    "script-src 'self'",
+    "img-src 'self'",
+    "connect-src 'self'",
+    "form-action 'self'",
+    "base-uri 'none'",
+    "frame-ancestors 'none'",
+)
+SAFE_HEADERS: Mapping[str, str] = {
+    "Content-Security-Policy": "; ".join(_SOURCES),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+# Pages are of one person, and some show a secret once.
+_HEADERS: Mapping[str, str] = {**SAFE_HEADERS, "Cache-Control": "no-store"}
+_HTML = "text/html; charset=utf-8"
+AnyRequest = Request[Any, Any, State]
+
+STATIC: Mapping[str, bytes] = {file.name: file.read_bytes() for file in sorted((_HERE / "static").iterdir())}
+_DIGESTS = {name: hashlib.sha256(content).hexdigest()[:12] for name, content in STATIC.items()}
+
+
+def static(name: str) -> str:
+    """The address of a file of ours, which changes with its content."""
+    return f"/console/static/{name}?v={_DIGESTS[name]}"
+
+
+def _templates() -> Environment:
+    templates = Environment(
+        loader=FileSystemLoader(_HERE / "pages"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=visible,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    templates.filters.update(ago=ago, number=number, plural=plural, verbatim=verbatim)
+    templates.globals.update(static=static)
+    return templates
+
+
+_pages = _templates()
+
+
+def page(request: AnyRequest, template: str, *, status: int = 200, **values: object) -> Response[str]:
+    """The page of `pages/<template>` for whoever asks, with navigation, CSRF token and safe headers."""
+    principal: Principal = request.scope.get("user") or ANONYMOUS
+    live: LivePolicy = request.app.state.live
+    known = principal.method != "anonymous"
+    text = _pages.get_template(template).render(
+        principal=principal,
+        name=principal.claims.get("name") or principal.subject,
+        nav=open_to(principal, live.active) if known else [],
+        here=request.scope["path"],
+        csrf=csrf_of(request) if known else "",
+        revision=live.active.revision,
+        now=datetime.now(UTC),
+        **values,
+    )
+    return Response(text, status_code=status, media_type=_HTML, headers=dict(_HEADERS))
+
+
+def plain_page(
+    status: int,
+    title: str,
+    text: str,
+    *,
+    facts: Mapping[str, str] | None = None,
+    link: tuple[str, str] = ("/console", "To the console"),
+) -> Refusal:
+    """A page that says one thing and needs no session, as a whole answer."""
+    body = (
+        _pages.get_template("plain.html").render(heading=title, text=text, facts=dict(facts or {}), link=link).encode()
+    )
+    headers = {**_HEADERS, "Content-Type": _HTML, "Content-Length": str(len(body))}
+    return Refusal(status, tuple((name.lower().encode(), value.encode()) for name, value in headers.items()), body)
+
+
+def csrf_of(request: AnyRequest) -> str:
+    """The token that this session's forms must carry; empty without a session."""
+    console: Console | None = request.app.state.console
+    token = session_token(request.scope["headers"], secure=console.secure) if console else None
+    return csrf_token(token) if token else ""
+
+
+def see_other(path: str, *cookies: Cookie) -> Response[None]:
+    """Go on to another page by GET, as after a form."""
+    return Response(None, status_code=303, headers={**_HEADERS, "Location": path}, cookies=cookies)

@@ -1,0 +1,43 @@
+"""What the console has to know of its deployment; there is no console where the settings name no client."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Console:
+    """`url` is scheme and host, as browsers have it; `session_seconds` how long a sign-in is good for."""
+
+    url: str
+    issuer: str
+    client_id: str
+    client_secret: str | None
+    session_seconds: int
+
+    @property
+    def secure(self) -> bool:
+        """Whether browsers come over TLS; plain http is for a loopback address alone."""
+        return self.url.startswith("https://")
+
+
+def console_of(settings: Settings) -> Console | None:
+    """The console of these settings, if they have one."""
+    url = settings.console_url or settings.public_url
+    if settings.console_client_id is None or url is None:
+        return None
+    secret = settings.console_client_secret
+    return Console(
+        url=url,
+        issuer=settings.issuer,
+        client_id=settings.console_client_id,
+        client_secret=secret.get_secret_value() if secret else None,
+        session_seconds=settings.console_session_seconds,
+    )
+
+
+def is_page(path: str) -> bool:
+    """Whether a path or a template is the console's."""
+    return path == "/console" or path.startswith("/console/")

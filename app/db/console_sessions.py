@@ -1,0 +1,53 @@
+"""Sessions of the console: found by the SHA-256 of their token, which is stored nowhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from app.db.tables.console import ConsoleSession
+
+
+async def insert(
+    session: AsyncSession,
+    *,
+    digest: bytes,
+    subject: str,
+    name: str,
+    permissions: Sequence[str],
+    now: datetime,
+    expires_at: datetime,
+) -> None:
+    """Store a new one, and drop those that are over."""
+    await session.execute(delete(ConsoleSession).where(col(ConsoleSession.expires_at) <= now))
+    session.add(
+        ConsoleSession(
+            digest=digest,
+            subject=subject,
+            name=name,
+            permissions=list(permissions),
+            created_at=now,
+            expires_at=expires_at,
+        )
+    )
+    await session.flush()
+
+
+async def find(session: AsyncSession, digest: bytes, now: datetime) -> ConsoleSession | None:
+    """The session whose token has this digest, unless it is over."""
+    alive = select(ConsoleSession).where(col(ConsoleSession.digest) == digest, col(ConsoleSession.expires_at) > now)
+    return (await session.scalars(alive)).one_or_none()
+
+
+async def end(session: AsyncSession, digest: bytes) -> None:
+    """End one session, wherever its cookie is."""
+    await session.execute(delete(ConsoleSession).where(col(ConsoleSession.digest) == digest))
+
+
+async def end_all(session: AsyncSession, subject: str) -> None:
+    """End every session of a person."""
+    await session.execute(delete(ConsoleSession).where(col(ConsoleSession.subject) == subject))

@@ -1,0 +1,22 @@
+"""Who is signed in to the console: never the cookie, only the SHA-256 of its token."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import JSON, LargeBinary
+from sqlmodel import Field, SQLModel
+
+from app.db.tables.base import NEVER_REUSED, row_id
+
+
+class ConsoleSession(SQLModel, table=True):
+    __tablename__ = "console_sessions"
+    __table_args__ = (NEVER_REUSED,)
+    id: int = row_id()
+    digest: bytes = Field(unique=True, sa_type=LargeBinary(32))
+    subject: str = Field(index=True)  # the `sub` that the issuer told
+    name: str  # for display alone
+    permissions: list[str] = Field(sa_type=JSON)  # as the issuer granted them at the sign-in
+    created_at: datetime
+    expires_at: datetime = Field(index=True)

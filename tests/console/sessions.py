@@ -1,0 +1,66 @@
+"""A signed-in person without the sign-in: a session put into a server's database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import httpx
+
+from app.console.cookies import csrf_token, digest, new_token
+from app.db import console_sessions
+from app.db.engine import open_engine
+from app.db.session import sessions_of
+from tests.server import Server
+
+CONSOLE_URL = "http://127.0.0.1:8000"  # as browsers would have it; the tests of this folder need no browser
+
+
+class Person:
+    """Somebody with a session: `csrf` is what its forms hold."""
+
+    def __init__(self, server: Server, token: str) -> None:
+        self.token = token
+        self.csrf = csrf_token(token)
+        self.url = server.url
+
+    def get(self, path: str, **headers: str) -> httpx.Response:
+        """Look at a page."""
+        return httpx.get(self.url + path, headers={"Cookie": f"authz={self.token}", **headers}, timeout=20)
+
+    def post(self, path: str, **fields: str | list[str]) -> httpx.Response:
+        """Send a form of ours."""
+        headers = {"Cookie": f"authz={self.token}", "Origin": CONSOLE_URL}
+        return httpx.post(self.url + path, data={"csrf": self.csrf, **fields}, headers=headers, timeout=20)
+
+
+def sign_in(
+    server: Server,
+    subject: str = "user_test",
+    permissions: Sequence[str] = (),
+    *,
+    name: str = "Test Person",
+    seconds: float = 600,
+) -> Person:
+    """A session of `subject`, good for `seconds`."""
+    token = new_token()
+
+    async def store() -> None:
+        engine = open_engine(server.env["AUTHZ_DATABASE_URL"])
+        now = datetime.now(UTC)
+        async with sessions_of(engine)() as session:
+            await console_sessions.insert(
+                session,
+                digest=digest(token),
+                subject=subject,
+                name=name,
+                permissions=permissions,
+                now=now,
+                expires_at=now + timedelta(seconds=seconds),
+            )
+            await session.commit()
+        await engine.dispose()
+
+    asyncio.run(store())
+    return Person(server, token)
