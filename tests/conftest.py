@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.databases import Postgres
 from tests.issuer import PARTY, LiveIssuer
 from tests.server import Server
 
@@ -14,6 +15,14 @@ from tests.server import Server
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server, started when the first test asks for it."""
+    started = Postgres()
+    yield started
+    started.stop()
 
 
 @pytest.fixture(scope="session")

