@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
+from importlib import import_module
 from itertools import islice
 from typing import Any, cast
 
 import msgspec
 from sqlalchemy import Delete, delete, insert, select, text
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -94,7 +94,8 @@ class DecisionWriter:
             if known is None or known[1] < today:
                 fresh[record.grants.digest] = (record.grants, today)
         remaining = iter(fresh.values())
-        dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+        # Only that of the database in use is imported: the other would cost each start its time.
+        dialect = import_module(f"sqlalchemy.dialects.{session.get_bind().dialect.name}")
         while some := list(islice(remaining, _UPSERT_AT_ONCE)):
             upsert = dialect.insert(_grant_sets).values(
                 [{"digest": grants.digest, "grants": grants.text, "last_seen_on": _date(day)} for grants, day in some]

@@ -20,11 +20,13 @@ from app.db.tables import Body
 class Answered(BaseModel):
     """A row as it is answered: every field, and nothing optional."""
 
+    model_config = ConfigDict(defer_build=True)
+
 
 class Given(BaseModel):
     """The fields of a row that a PATCH gives. Which fields go together is for the whole row to check."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, defer_build=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice, product
 
@@ -160,10 +161,11 @@ def _always(rule: Rule) -> bool | None:
 
 
 def _missing(policy: Policy, template: str, code: str, message: str, hint: str) -> Fault:
-    """A fault of what is not there, placed at the end of the file that speaks of the nearest resources."""
+    """A fault of what is not there, placed at the end of the file that speaks most of the nearest resources."""
     files = [file for file in policy.source.files if file.endswith(".csv")]
     near = {(rule.resource, rule.file) for rule in policy.rules if rule.is_route}
-    _, file = min(((_distance(resource, template), file) for resource, file in near), default=(0, ""))
+    counts = Counter((_distance(resource, template), file) for resource, file in near)
+    _, _, file = min(((distance, -count, file) for (distance, file), count in counts.items()), default=(0, 0, ""))
     file = file or next(iter(files), "policy.csv")
     line = policy.source.files.get(file, "").count("\n")
     return Fault(code, file, line, 1, message, hint, len(END), END)

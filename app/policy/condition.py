@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-
-import cel
+from typing import TYPE_CHECKING
 
 from app.policy.when.check import Checker
+from app.policy.when.program import compile_program
 from app.policy.when.read import NoValue, Read
 from app.policy.when.shape import SCHEMA
 from app.policy.when.syntax import Misfit, parse
+
+if TYPE_CHECKING:
+    import cel
 
 VARIABLES = tuple(SCHEMA)
 # The six variables by name, each of the shape that `when.shape.Variables` gives it.
@@ -90,7 +93,7 @@ def compile_condition(text: str) -> Condition | ConditionFault:
     except Misfit as fault:
         return ConditionFault(fault.message, fault.start, max(fault.end - fault.start, 1), fault.hint)
     try:
-        program = cel.compile(checker.flat)
+        program = compile_program(checker.flat)
     except ValueError:
         return ConditionFault("CEL's library does not take this expression", 0, len(text), "please report it")
     return Condition(text, MappingProxyType(checker.reads), program)

@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from app.db.engine import UnusableDatabase, open_engine
 from app.db.migrate import at_head, current_revision, head, upgrade
 from app.db.tables import metadata
+from tests.server import ROOT
 
 pytestmark = pytest.mark.anyio
 
@@ -108,3 +111,11 @@ async def test_a_database_of_a_newer_version_is_left_alone(empty: str) -> None:
     with pytest.raises(UnusableDatabase, match="revision 9999, which this version does not know"):
         await upgrade(empty)
     assert await current_revision(empty) == "9999"
+
+
+def test_the_head_that_file_names_tell_is_alembics() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(ROOT / "app" / "db" / "migrations"))
+    script = ScriptDirectory.from_config(config)
+    assert script.get_current_head() == head()
+    assert {revision.revision for revision in script.walk_revisions()} == {f"{n:04}" for n in range(1, int(head()) + 1)}

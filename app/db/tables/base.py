@@ -25,8 +25,10 @@ NEVER_REUSED: dict[str, Any] = {"sqlite_autoincrement": True}
 class Body(SQLModel):
     """What a client may set of a row. A field that is not declared is refused, and an error never shows the input."""
 
-    # A default is validated too, for what may be left out can depend on what was given.
+    # A default is validated too, for what may be left out can depend on what was given. A validator is built when it
+    # is first needed: a start needs none.
     model_config = {
+        "defer_build": True,
         "extra": "forbid",
         "from_attributes": False,
         "hide_input_in_errors": True,

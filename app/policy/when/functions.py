@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import cel
-
 from app.policy.fault import did_you_mean
+from app.policy.when.program import compile_program
 from app.policy.when.shape import BOOL, DOUBLE, DURATION, DYN, INT, STRING, TIMESTAMP, Kind
 
 LIST = Kind("list", DYN)
@@ -81,7 +80,7 @@ ARITHMETIC = tuple(_ARITHMETIC)
 def is_taken(call: str) -> bool:
     """Whether CEL's library takes this call of a function with a constant."""
     try:
-        cel.compile(call).execute()
+        compile_program(call).execute()
     except (ValueError, RuntimeError, ArithmeticError):
         return False
     return True
