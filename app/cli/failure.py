@@ -16,10 +16,10 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
-def fail(message: str) -> NoReturn:
-    """Say what went wrong on standard error, unwrapped, so that it can be searched and copied; exit with 1."""
+def fail(message: str, *, code: int = 1) -> NoReturn:
+    """Say what went wrong on standard error, unwrapped, so that it can be searched and copied; exit with `code`."""
     click.echo(f"authz: {message}", err=True)
-    raise SystemExit(1)
+    raise SystemExit(code)
 
 
 def explained(command: Callable[_P, _R]) -> Callable[_P, _R]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from app.cli.policy_dir import policy_directory, show_faults
+from app.cli.failure import explained
+from app.cli.policy_named import Named, find, snapshot_of
 from app.cli.terminal import Styled, plural, show, show_json
 
 if TYPE_CHECKING:
@@ -21,60 +21,50 @@ _WORDS = {("gain", False): "GAIN", ("gain", True): "MAY GAIN", ("loss", False): 
 
 
 @click.command("diff")
-@click.argument("old", metavar="OLD", type=click.Path(path_type=Path))
-@click.argument("new", metavar="NEW", type=click.Path(path_type=Path))
+@click.argument("old", metavar="OLD")
+@click.argument("new", metavar="NEW")
 @click.option("--json", "as_json", is_flag=True, help="Print a document for programs.")
-def diff_command(old: Path, new: Path, as_json: bool) -> None:
+@explained
+def diff_command(old: str, new: str, as_json: bool) -> None:
     """Say who gains and who loses which access when the policy OLD becomes NEW.
 
-    OLD and NEW are policy directories. What counts is what they mean: order, formatting and comments change nothing.
+    Each is a directory, a revision of the history in AUTHZ_DATABASE_URL (4 to 16 hex digits), or the address of a
+    server, of which the active policy is read with the token in AUTHZ_TOKEN; that needs `policies:read`.
+
+    What counts is what they mean: order, formatting and comments change nothing.
     Each line is access to an endpoint, gained or lost by whoever states the grants in it, with the rows behind it;
     gains come first. `MAY` stands where a condition decides. NEW must pass `authz policy check`; OLD may
     lack rows for endpoints that are newer than it.
 
-    Exits with 0 when access does not widen, with 1 when it does or when a policy has a fault, with 2 when there is
-    no such directory.
+    Exits with 0 when access does not widen, with 1 when it does or when a policy has a fault, with 2 when one
+    of them cannot be had.
 
-    Example: authz policy diff main/policies policies
+    Example: authz policy diff https://authz.example.com policies
     """
     from app.policy.semantic_diff import compare
 
-    before = _snapshot(policy_directory(old), is_new=False, as_json=as_json)
-    after = _snapshot(policy_directory(new), is_new=True, as_json=as_json)
+    named = {"old": find(old), "new": find(new)}
+    before = snapshot_of(named["old"], is_old=True, as_json=as_json)
+    after = snapshot_of(named["new"], as_json=as_json)
     difference = compare(before, after)
-    directories, snapshots = {"old": old, "new": new}, {"old": before, "new": after}
+    snapshots = {"old": before, "new": after}
     if as_json:
         show_json(
             {
                 "widens": difference.widens,
-                "old": {"directory": str(old), "revision": before.revision},
-                "new": {"directory": str(new), "revision": after.revision},
-                "changes": [_view(change, directories, snapshots) for change in difference.changes],
+                "old": {**named["old"].view, "revision": before.revision},
+                "new": {**named["new"].view, "revision": after.revision},
+                "changes": [_view(change, named, snapshots) for change in difference.changes],
                 "unknown": [{"resource": resource, "action": action} for resource, action in difference.unknown],
             }
         )
     else:
-        show(_report(difference, directories, snapshots))
+        show(_report(difference, named, snapshots))
     if difference.widens:
         raise SystemExit(1)
 
 
-def _snapshot(directory: Path, *, is_new: bool, as_json: bool) -> Snapshot:
-    from app.asgi import route_table
-    from app.policy.fault import PolicyRefused
-    from app.policy.live import build
-    from app.policy.load import load
-    from app.policy.snapshot import Snapshot
-
-    try:
-        policy = load(directory)
-        return build(policy, route_table()) if is_new else Snapshot(policy, route_table())
-    except PolicyRefused as refused:
-        show_faults(refused.faults, directory, as_json=as_json)
-        raise SystemExit(1) from None
-
-
-def _report(difference: Difference, directories: dict[str, Path], snapshots: dict[str, Snapshot]) -> Iterator[Line]:
+def _report(difference: Difference, named: dict[str, Named], snapshots: dict[str, Snapshot]) -> Iterator[Line]:
     alike: dict[tuple[object, ...], list[Change]] = {}
     for change in difference.changes:
         alike.setdefault((change.kind, change.who, change.unless, change.behind), []).append(change)
@@ -84,7 +74,7 @@ def _report(difference: Difference, directories: dict[str, Path], snapshots: dic
         for behind in changes[0].behind:
             row = behind.row
             side = "was" if behind.side == "old" else "now"
-            place = f"{directories[behind.side] / row.file}:{row.line}"
+            place = f"{named[behind.side].place / row.file}:{row.line}"
             yield [(f"    {side}  ", "dim"), (place, "bold"), f": {_row_text(behind, snapshots)}"]
         yield ""
     for resource, action in difference.unknown:
@@ -112,7 +102,7 @@ def _line(change: Change) -> Line:
     return [(_WORDS[change.kind, change.may], _STYLES[change.kind]), f"  {told(change)}"]
 
 
-def _view(change: Change, directories: dict[str, Path], snapshots: dict[str, Snapshot]) -> dict[str, object]:
+def _view(change: Change, named: dict[str, Named], snapshots: dict[str, Snapshot]) -> dict[str, object]:
     return {
         "change": change.kind,
         "may": change.may,
@@ -123,7 +113,7 @@ def _view(change: Change, directories: dict[str, Path], snapshots: dict[str, Sna
         "rows": [
             {
                 "policy": behind.side,
-                "path": str(directories[behind.side] / behind.row.file),
+                "path": str(named[behind.side].place / behind.row.file),
                 "line": behind.row.line,
                 "row": _row_text(behind, snapshots),
             }

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rich_click as click
@@ -13,7 +12,8 @@ import rich_click as click
 from app.audit.wanted import BadFilter, read
 from app.cli.database import with_sessions
 from app.cli.failure import explained
-from app.cli.policy_dir import policy_directory, sound_snapshot
+from app.cli.policy_dir import policy_directory
+from app.cli.policy_named import find, snapshot_of
 from app.cli.terminal import Styled, console, plural, show, show_json
 
 if TYPE_CHECKING:
@@ -26,15 +26,17 @@ Line = str | Styled | list[str | Styled]
 
 
 @click.command("replay")
-@click.argument("directory", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
+@click.argument("new", metavar="[NEW]", required=False)
 @click.option("--last", default="7d", show_default=True, metavar="TIME", help="How far back: 7d, 12h or 2026-11-20.")
 @click.option("--json", "as_json", is_flag=True, help="Print a document for programs.")
 @explained
-def replay_command(directory: Path | None, last: str, as_json: bool) -> None:
-    """Decide the logged decisions once more, under the policy in DIR, and say who would gain or lose what.
+def replay_command(new: str | None, last: str, as_json: bool) -> None:
+    """Decide the logged decisions once more, under the policy NEW, and say who would gain or lose what.
 
-    DIR is the candidate's directory; without it AUTHZ_POLICY_DIR, else `policies`. The log is that of
-    AUTHZ_DATABASE_URL. Exits with 0 when nobody gains or loses, with 1 when somebody does or the policy has a fault.
+    NEW is a directory, a revision of the history (4 to 16 hex digits), or the address of a server, of which the
+    active policy is read with the token in AUTHZ_TOKEN; without it AUTHZ_POLICY_DIR, else `policies`. The log is that
+    of AUTHZ_DATABASE_URL. Exits with 0 when nobody gains or loses, with 1 when somebody does or the policy has a
+    fault, with 2 when the policy cannot be had.
 
     Example: authz policy replay ./candidate --last 7d
     """
@@ -44,7 +46,7 @@ def replay_command(directory: Path | None, last: str, as_json: bool) -> None:
     except BadFilter as bad:
         raise click.UsageError(f"--last {bad.errors['since']}") from None
     assert since is not None, "it was given"
-    snapshot = sound_snapshot(policy_directory(directory), as_json=as_json)
+    snapshot = snapshot_of(find(new or str(policy_directory(None))), as_json=as_json)
     until = int(now.timestamp() * 1_000_000)
     replay, examples = with_sessions(lambda sessions: _replay(sessions, snapshot, since, until))
     if as_json:

@@ -69,6 +69,13 @@ async def find(session: AsyncSession, revision: str) -> PolicyRevision | None:
     return (await session.scalars(named)).one_or_none()
 
 
+async def starting(session: AsyncSession, start: str, *, limit: int) -> Sequence[str]:
+    """The revisions that start with these digits, each once, in order."""
+    column = col(PolicyRevision.revision)
+    named = select(column).where(column.startswith(start, autoescape=True)).distinct().order_by(column).limit(limit)
+    return (await session.scalars(named)).all()
+
+
 async def page(session: AsyncSession, *, before: int | None, limit: int) -> Sequence[PolicyRevision]:
     """Entries without their files, newest first: those below `before`, the newest without it."""
     query = select(PolicyRevision).options(_WITHOUT_FILES).order_by(col(PolicyRevision.id).desc()).limit(limit)

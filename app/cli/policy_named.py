@@ -1,0 +1,105 @@
+"""A policy that a command is told by name: a directory, a revision of the history, or what a server has active."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from app.cli.database import with_sessions
+from app.cli.failure import fail
+from app.cli.policy_dir import show_faults
+from app.cli.policy_served import fetch
+from app.cli.terminal import printable
+
+if TYPE_CHECKING:
+    from app.db.session import Sessions
+    from app.policy.snapshot import Snapshot
+    from app.policy.source import Source
+
+_REVISION = re.compile(r"[0-9a-f]{4,16}")
+_MOST_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A policy and where it is from. `place` stands before the names of its files."""
+
+    kind: Literal["directory", "revision", "server"]
+    name: str
+    place: Path
+    files: Mapping[str, bytes] | None = None  # None: they lie in the directory
+
+    @property
+    def view(self) -> dict[str, str]:
+        """For programs: `{"directory": …}`, `{"server": …}`; a revision is named beside it anyway."""
+        return {} if self.kind == "revision" else {self.kind: self.name}
+
+    def source(self) -> Source:
+        """The files. Raises PolicyRefused."""
+        from app.policy.source import from_bytes, read
+
+        return read(self.place) if self.files is None else from_bytes(self.files)
+
+
+def find(name: str) -> Named:
+    """The policy of that name; the command ends with 2 when there is none, or it cannot be had.
+
+    A directory goes before a revision, so that what lies there is never passed over.
+    """
+    if re.match(r"https?://", name, re.IGNORECASE):
+        served = fetch(name)
+        return Named("server", served.url, Path(served.revision), served.files)
+    path = Path(name)
+    if path.is_dir():
+        return Named("directory", name, path)
+    if not _REVISION.fullmatch(name):
+        what = "is no directory" if path.exists() else "does not exist"
+        fail(
+            f"`{printable(name)}` {what}, and is neither a revision (4 to 16 of 0-9 and a-f, as"
+            " `authz policy history` shows them) nor the address of a server (https://…).",
+            code=2,
+        )
+    return with_sessions(lambda sessions: _stored(sessions, name))
+
+
+def snapshot_of(named: Named, *, is_old: bool = False, as_json: bool) -> Snapshot:
+    """The policy over the application's routes. One with faults has them printed, and the command exits with 1.
+
+    An old one may lack rows for endpoints that are newer than it.
+    """
+    from app.policy.fault import PolicyRefused
+    from app.policy.live import build
+    from app.policy.load import parse
+    from app.policy.snapshot import Snapshot
+
+    try:
+        policy = parse(named.source())
+        # The application is slow to import, and a policy that cannot be read needs no routes.
+        from app.asgi import route_table
+
+        return Snapshot(policy, route_table()) if is_old else build(policy, route_table())
+    except PolicyRefused as refused:
+        show_faults(refused.faults, named.place, as_json=as_json)
+        raise SystemExit(1) from None
+
+
+async def _stored(sessions: Sessions, start: str) -> Named:
+    from app.db import revisions
+
+    async with sessions() as session:
+        starting = await revisions.starting(session, start, limit=_MOST_NAMED + 1)
+        row = await revisions.find(session, starting[0]) if len(starting) == 1 else None
+    if row is None:
+        if starting:
+            named = ", ".join(starting[:_MOST_NAMED]) + (" and more" if len(starting) > _MOST_NAMED else "")
+            fail(f"`{start}` is the start of more than one revision: {named}.", code=2)
+        fail(
+            f"there is no directory and no revision {start}; `authz policy history` shows those that there are"
+            " in AUTHZ_DATABASE_URL.",
+            code=2,
+        )
+    files = {name: text.encode() for name, text in revisions.files_of(row).items()}
+    return Named("revision", row.revision, Path(row.revision), files)
