@@ -51,6 +51,17 @@ def active(client: httpx.Client) -> str:
     return revision
 
 
+def history(client: httpx.Client) -> list[dict[str, Any]]:
+    """All entries, newest first, of as many pages as there are."""
+    entries: list[dict[str, Any]] = []
+    following: str | None = HISTORY
+    while following:
+        page = client.get(following).json()
+        entries += page["results"]
+        following = page["next"]
+    return entries
+
+
 def body(client: httpx.Client, content: dict[str, str], **more: Any) -> dict[str, Any]:
     return {"files": content, "parent": active(client), "message": "Because.", **more}
 
@@ -186,13 +197,14 @@ def test_killed_at_any_moment_an_acknowledged_revision_is_there_and_nothing_is_h
         own_server.start()
         with admin(own_server, issuer) as client:
             now = active(client)
-            revisions = [entry["revision"] for entry in client.get(HISTORY).json()["results"]]
+            entries = history(client)
+            revisions = [entry["revision"] for entry in entries]
             assert acknowledged in revisions
             assert revisions[0] == now
             assert not (own_server.policy_dir / ".publishing").exists()
             assert files(own_server) == client.get(f"{HISTORY}/{now}").json()["files"]
             # Every audit row has its revision, and every published revision its audit row.
-            published = [e["revision"] for e in client.get(HISTORY).json()["results"] if e["kind"] == "publish"]
+            published = [entry["revision"] for entry in entries if entry["kind"] == "publish"]
         assert sorted(target for _, target, _ in audit(own_server)) == sorted(published)
         acknowledged = now
 
