@@ -68,6 +68,7 @@ from app.settings import Settings
 
 MAX_BODY_BYTES = 1_000_000
 PAGES: list[ControllerRouterHandler] = [home.home, assets.asset]
+_AGAIN_SECONDS = 1.0  # until a revision that could not be stored is tried again
 _log = structlog.stdlib.get_logger("policy")
 
 
@@ -225,20 +226,22 @@ async def _running(app: Litestar) -> AsyncIterator[None]:
 
 
 async def _history(app: Litestar, stop: asyncio.Event) -> None:
-    """Store each policy that becomes active as a revision, the first one too."""
+    """Store each policy that becomes active as a revision, the first one too; what could not be is tried again."""
     live: LivePolicy = app.state.live
     publisher: Publisher = app.state.publisher
     swapped = asyncio.Event()
     live.on_reload(lambda reload: swapped.set() if reload.outcome == "swapped" else None)
     swapped.set()
     stopping = asyncio.create_task(stop.wait())
+    stored = True
     while not stop.is_set():
         waiting = asyncio.create_task(swapped.wait())
-        await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        again = None if stored else _AGAIN_SECONDS
+        await asyncio.wait({waiting, stopping}, timeout=again, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
-        if swapped.is_set():
+        if swapped.is_set() or not stored:
             swapped.clear()
-            await publisher.note_active()
+            stored = await publisher.note_active()
 
 
 async def _retention(app: Litestar, stop: asyncio.Event) -> None:

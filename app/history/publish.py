@@ -134,18 +134,21 @@ class Publisher:
             kind="rollback",
         )
 
-    async def note_active(self) -> None:
-        """Store the active policy as a revision, when it came by a change of its files."""
+    async def note_active(self) -> bool:
+        """Store the active policy as a revision, when it came by a change of its files; False when it could not be."""
         async with self._one_at_a_time:
             active = self._live.active
             try:
                 async with self._sessions() as session:
+                    await session.connection(execution_options=dict(LOCK_FIRST))
                     await _head_at(session, active)
                     await session.commit()
             except Overtaken:
                 _log.info("another process has stored this revision", revision=active.revision)
             except (SQLAlchemyError, OSError) as error:
-                _log.error("the revision is not stored", revision=active.revision, error=type(error).__name__)
+                _log.error("the revision is not stored yet", revision=active.revision, error=type(error).__name__)
+                return False
+        return True
 
     def _build(self, files: Mapping[str, bytes]) -> Snapshot:
         return build(parse(from_bytes(files)), self._live.table)

@@ -174,6 +174,23 @@ def test_files_that_are_edited_become_a_revision_too(own_server: Server, issuer:
         assert eventually(lambda: kinds() == ["files", "files"])
 
 
+def test_a_revision_that_could_not_be_stored_is_stored_later(own_server: Server, issuer: LiveIssuer) -> None:
+    def rename(old: str, new: str) -> None:
+        with closing(sqlite3.connect(own_server.directory / "authz.db")) as database:
+            database.execute(f"ALTER TABLE {old} RENAME TO {new}")
+            database.commit()
+
+    with admin(own_server, issuer) as client:
+        first = active(client)
+        rename("policy_revisions", "elsewhere")
+        (own_server.policy_dir / "catalog.csv").write_text(narrower(own_server)["catalog.csv"])
+        own_server.wait_for_log(lambda entry: entry.get("event") == "the revision is not stored yet")
+        now = active(client)
+        assert now != first
+        rename("elsewhere", "policy_revisions")
+        assert eventually(lambda: [entry["revision"] for entry in history(client)] == [now, first])
+
+
 def test_killed_at_any_moment_an_acknowledged_revision_is_there_and_nothing_is_half_done(
     own_server: Server, issuer: LiveIssuer
 ) -> None:
