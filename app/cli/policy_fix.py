@@ -36,7 +36,7 @@ def fix_files(snapshot: Snapshot, directory: Path, *, dry_run: bool) -> bool:
         show(["There is nothing to tidy.", ""])
         return False
     if dry_run:
-        show([("Nothing was written.", "bold"), " Without --dry-run this is."])
+        show([[("Nothing was written", "bold"), ": leave out --dry-run to write it."]])
         raise SystemExit(1)
     for file, text in changed.items():
         _replace(Path(os.path.realpath(directory / file)), before[file], text)

@@ -33,6 +33,8 @@ FOLDERS = {
 # Written by other programs, and a lost part of one closes its endpoints: only their encoding is looked at here.
 FOREIGN = "upstreams/"
 
+# For people, beside the files.
+_PAGES = ("README.md", "WALKTHROUGH.md")
 # Beside the files while somebody writes them anew: the revision that they shall make.
 MARKER = ".publishing"
 
@@ -187,8 +189,8 @@ def _entries(root: Path, faults: list[Fault]) -> Iterator[str]:
 
 
 def _is_aside(folder: str, name: str) -> bool:
-    """Whether a file is not of the policy and says so by its name: hidden, an editor's own, or the README."""
-    return name.startswith((".", "#")) or name.endswith("~") or (not folder and name == "README.md")
+    """Whether a file is not of the policy and says so by its name: hidden, an editor's own, or a page for people."""
+    return name.startswith((".", "#")) or name.endswith("~") or (not folder and name in _PAGES)
 
 
 def _name_fault(path: str) -> Fault | None:

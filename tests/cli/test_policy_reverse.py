@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli.command import command
 from tests.issuer import LiveIssuer
-from tests.server import ROOT, Server, eventually
+from tests.server import Server, eventually
 
 
 class Asked:
@@ -94,11 +94,3 @@ def test_reach_and_usage_of_a_key_are_told(asked: Asked) -> None:
 def test_a_question_that_makes_no_sense_is_a_wrong_use(words: str) -> None:
     done = command("policy", *words.split())
     assert done.returncode == 2, done.stdout + done.stderr
-
-
-def test_the_readme_shows_what_who_prints() -> None:
-    text = (ROOT / "README.md").read_text()
-    for words in re.findall(r"    \$ \.venv/bin/authz (policy who .*)\n", text):
-        done = command(*words.split())
-        shown = "".join(f"    {line}\n" for line in done.stdout.splitlines())
-        assert f"    $ .venv/bin/authz {words}\n{shown}" in text

@@ -23,7 +23,7 @@ def shipped_files() -> Mapping[str, bytes]:
     return {
         str(path.relative_to(DIRECTORY)): path.read_bytes()
         for path in sorted(paths)
-        if path.is_file() and path.name != "README.md"
+        if path.is_file() and path.suffix != ".md"
     }
 
 

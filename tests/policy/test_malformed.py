@@ -78,7 +78,7 @@ def test_a_first_policy_with_a_fault_stops_the_start(tmp_path: Path) -> None:
 def test_hidden_files_the_readme_and_what_editors_leave_are_not_of_the_policy(tmp_path: Path) -> None:
     directory = write(tmp_path, shipped_files())
     before = load(directory).revision
-    for name in (".catalog.csv.swp", "README.md", "catalog.csv~", "#catalog.csv#", ".git"):
+    for name in (".catalog.csv.swp", "README.md", "WALKTHROUGH.md", "catalog.csv~", "#catalog.csv#", ".git"):
         (directory / name).write_bytes(b"\xff")
     assert load(directory).revision == before
 

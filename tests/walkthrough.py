@@ -1,0 +1,227 @@
+"""The walkthrough as something that happens: its commands, a world to run them in, and what must be printed there.
+
+What a page shows is compared word by word. `…` stands for anything within a line, and alone on one for any lines or
+none. A time stands for any time, a latency for any other, and a revision for the one that takes its place from then on,
+in commands too: it is made anew wherever the policy files are others.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from tests.cli.command import command
+from tests.server import AUTHZ, eventually
+
+URL = "http://127.0.0.1:8000"
+_PATIENCE = 6.0
+# In what a page shows: a revision, a time in either way of writing it, a latency, and what is left out.
+_VARYING = re.compile(
+    r"(?P<id>\b[0-9a-f]{16}\b)"
+    r"|(?P<time>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)?)"
+    r"|(?P<number>(?<=\"latency_us\":)\d+)"
+    r"|(?P<rest>…)"
+)
+_TIME = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)?"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A command of a page and what stands below it."""
+
+    line: int
+    command: str
+    shown: str
+
+
+def steps(page: Path) -> list[Step]:
+    """The commands of a page, in order."""
+    found: list[Step] = []
+    lines = page.read_text().split("\n")
+    number = 0
+    while number < len(lines):
+        if not lines[number].startswith("    $ "):
+            number += 1
+            continue
+        start = number
+        words = lines[number][6:]
+        number += 1
+        while not _is_whole(words):
+            words += "\n" + lines[number][4:]
+            number += 1
+        shown: list[str] = []
+        while number < len(lines) and (not lines[number] or lines[number].startswith("    ")):
+            if lines[number].startswith("    $ "):
+                break
+            shown.append(lines[number][4:])
+            number += 1
+        found.append(Step(start + 1, words, "\n".join(shown).rstrip("\n")))
+    return found
+
+
+def _is_whole(words: str) -> bool:
+    """Whether a shell would not wait for another line."""
+    read = subprocess.run(["bash", "-nc", words], capture_output=True, check=False)
+    # Of a here-document that is not ended it only warns.
+    return read.returncode == 0 and not read.stderr and not words.endswith("\\")
+
+
+@dataclass(slots=True)
+class Ids:
+    """What stands in the world for what the page shows, and which commands are told."""
+
+    actual: dict[str, str] = field(default_factory=dict)
+
+    def told(self, words: str) -> str:
+        """A command of the page with the ids of the world."""
+        return re.sub(r"\b[0-9a-f]{16}\b", lambda found: self.actual.get(found[0], found[0]), words)
+
+    def fit(self, printed: str, shown: str) -> bool:
+        """Whether what was printed is as shown; ids that are new are remembered then."""
+        pattern, end, here = "", 0, set[str]()
+        for found in _VARYING.finditer(shown):
+            pattern += re.escape(shown[end : found.start()])
+            end = found.end()
+            if found["id"]:
+                pattern += self._id(found["id"], here)
+            elif found["rest"]:
+                if shown[found.start() - 1 : found.start()] in ("", "\n") and shown[end : end + 1] == "\n":
+                    pattern += r"(?:.*\n)*"
+                    end += 1
+                else:
+                    pattern += r".*"
+            else:
+                pattern += _TIME if found["time"] else r"\d+"
+        fits = re.fullmatch(pattern + re.escape(shown[end:]), printed)
+        if fits is None:
+            return False
+        new = {shown_id: fits[f"id_{shown_id}"] for shown_id in here}
+        taken = set(self.actual.values())
+        if len({*new.values()}) < len(new) or taken & {*new.values()}:
+            return False
+        self.actual |= new
+        return True
+
+    def _id(self, shown: str, here: set[str]) -> str:
+        if shown in self.actual:
+            return re.escape(self.actual[shown])
+        if shown in here:
+            return f"(?P=id_{shown})"
+        here.add(shown)
+        return f"(?P<id_{shown}>[0-9a-f]{{16}})"
+
+
+class Shell:
+    """One bash from the first command to the last, in a directory. `authz` alone on a line runs in this process."""
+
+    def __init__(self, directory: Path, url: str, issuer_port: int) -> None:
+        self._directory = directory
+        self._url = url
+        self._issuer_port = issuer_port
+        env = {name: value for name, value in os.environ.items() if not name.startswith("AUTHZ_")}
+        env |= {"PATH": f"{AUTHZ.parent}{os.pathsep}{env['PATH']}", "USER": "alice", "LOGNAME": "alice"}
+        self._bash = subprocess.Popen(
+            ["bash", "--norc"],
+            cwd=directory,
+            env=env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._in.close()
+        self._out.read()
+        self._out.close()
+        self._bash.wait(20)
+
+    @property
+    def _in(self) -> IO[str]:
+        assert self._bash.stdin
+        return self._bash.stdin
+
+    @property
+    def _out(self) -> IO[str]:
+        assert self._bash.stdout
+        return self._bash.stdout
+
+    def run(self, words: str) -> str:
+        """What a command prints, on either output, as if the server had its usual address."""
+        words = words.replace(URL, self._url).replace("authz token ", f"authz token --issuer-port {self._issuer_port} ")
+        if words.startswith("authz ") and not re.search(r"[|<>;$]", re.sub(r"'[^']*'", "", words)):
+            env = dict(entry.partition("=")[::2] for entry in self._bashed("env -0").split("\0") if entry.strip())
+            done = command(*shlex.split(words)[1:], cwd=self._directory, env=env)
+            printed = done.stdout + done.stderr
+        else:
+            printed = self._bashed(words)
+        return printed.replace(self._url, URL).rstrip("\n")
+
+    def _bashed(self, words: str) -> str:
+        lines: list[str] = []
+        # A command that waits for ever ends the shell, and with it the test.
+        ending = threading.Timer(_PATIENCE * 5, self._bash.kill)
+        ending.start()
+        try:
+            self._in.write(f"{words}\nprintf '\\n\\036\\n'\n")
+            self._in.flush()
+            for line in self._out:
+                if line == "\036\n":
+                    return "".join(lines).removesuffix("\n")
+                lines.append(line)
+        finally:
+            ending.cancel()
+        raise RuntimeError(f"the shell ended in `{words}`:\n{''.join(lines)}")
+
+    def expect(self, step: Step, ids: Ids) -> str:
+        """Run a command of the page; what it printed, when that is not what is shown, else nothing.
+
+        What only reads is asked again for a while: decisions are logged, and files are noticed, a moment later.
+        """
+        words = ids.told(step.command)
+        printed = self.run(words)
+        deadline = time.monotonic() + _PATIENCE
+        while not ids.fit(printed, step.shown):
+            if not reads(step.command) or time.monotonic() > deadline:
+                return printed or "(nothing)"
+            time.sleep(0.2)
+            printed = self.run(words)
+        return ""
+
+
+def reads(words: str) -> bool:
+    """Whether a command changes nothing, so that it may be run again."""
+    if words.startswith("authz "):
+        return words.split()[1:3] not in (["policy", "publish"], ["policy", "rollback"]) and "--out" not in words
+    return words.startswith("api ") and not re.search(r" -X | -d ", words)
+
+
+@contextmanager
+def dev(directory: Path) -> Iterator[tuple[str, int]]:
+    """`authz dev` in a directory: its address, and the port of its issuer."""
+    log = directory / "dev.log"
+    env = {name: value for name, value in os.environ.items() if not name.startswith("AUTHZ_")}
+    run = [str(AUTHZ), "dev", "--port", "0", "--issuer-port", "0"]
+    with log.open("w") as out, subprocess.Popen(run, cwd=directory, env=env, stdout=out, stderr=out) as process:
+        try:
+            assert eventually(lambda: "Stop with Ctrl-C." in log.read_text(), 60), log.read_text()
+            api, issuer = re.findall(r"(?:Griddy API|Local issuer) +(http://127\.0\.0\.1:\d+)", log.read_text())
+            yield api, int(issuer.rpartition(":")[2])
+        finally:
+            process.terminate()
+            process.wait(20)
