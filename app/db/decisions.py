@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -97,7 +97,7 @@ async def newest_id(session: AsyncSession) -> int:
     return (await session.execute(newest)).scalar() or 0
 
 
-async def everything(sessions: Sessions, wanted: Wanted) -> AsyncIterator[Sequence[Logged]]:
+async def everything(sessions: Sessions, wanted: Wanted) -> AsyncGenerator[Sequence[Logged]]:
     """All decisions made until now, oldest first, some at a time.
 
     Each time in a session of its own, for a long read would hold up the database.

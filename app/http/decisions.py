@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar
@@ -25,6 +26,7 @@ from app.db import decisions as logged
 from app.db.decisions import Mark
 from app.http.marks import Beside, read_cursor, write_cursor
 from app.http.problems import InvalidBody, Problem
+from app.http.whole import whole
 
 PAGE_SIZE = 50
 INVALID = "The filters are invalid."
@@ -116,8 +118,12 @@ async def export_decisions(request: _Request, state: State) -> Stream:
     wanted = _wanted(_given(request))
 
     async def lines() -> AsyncIterator[bytes]:
-        async for rows in logged.everything(state.sessions, wanted):
-            yield b"".join(json_line(row.id, row.record) for row in rows)
+        async with aclosing(logged.everything(state.sessions, wanted)) as pages:
+            # Not anext's own default, under which Python 3.11 raises SystemError at the end.
+            with suppress(StopAsyncIteration):
+                while True:
+                    rows = await whole(anext(pages))
+                    yield b"".join(json_line(row.id, row.record) for row in rows)
 
     headers = {"Content-Disposition": 'attachment; filename="decisions.jsonl"', "Cache-Control": "no-store"}
     return Stream(lines(), media_type="application/jsonl", headers=headers)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import msgspec
 import structlog
-from anyio import CancelScope
 from litestar import Response, post
 from litestar.datastructures import State
 from litestar.openapi.datastructures import ResponseSpec
@@ -27,6 +26,7 @@ from app.db.replay import alike, request_ids
 from app.http.candidate import FAULTY, MAX_FILES_BYTES, Candidate, FaultyPolicy, faulty, snapshot_of
 from app.http.json_body import only_json
 from app.http.problems import invalid
+from app.http.whole import whole
 from app.policy.fault import PolicyRefused
 from app.policy.snapshot import Snapshot
 
@@ -35,7 +35,6 @@ JSON_LINES = "application/x-ndjson"
 MAX_CHANGES = 1_000  # in an answer
 _KEPT = 10_000  # changes that are told apart while the most frequent ones are looked for
 _SLICES = 50  # of time, each read at once, with a line after it
-_T = TypeVar("_T")
 _encode = msgspec.json.Encoder().encode
 _log = structlog.stdlib.get_logger("policy")
 
@@ -111,24 +110,17 @@ async def _lines(
     try:
         async with state.replaying, aclosing(alike(state.sessions, *times, slices=_SLICES)) as slices:
             for done in range(1, _SLICES + 1):
-                groups = await _whole(anext(slices))
+                groups = await whole(anext(slices))
                 # A slice can hold very many groups, and requests must have their turn meanwhile.
                 await asyncio.to_thread(replay.add, groups)
                 yield _progress(done * 100 // _SLICES, replay)
             shown = replay.changes[: wanted.limit]
-            examples = await _whole(request_ids(state.sessions, [change.times.last_id for change in shown]))
+            examples = await whole(request_ids(state.sessions, [change.times.last_id for change in shown]))
     except (SQLAlchemyError, OSError) as error:
         _log.error("a replay ended: the decision log cannot be read", error=type(error).__name__)
         yield _line(error="The decision log cannot be read now: ask again.")
         return
     yield _line(result=result(replay, shown, examples, wanted.last))
-
-
-async def _whole(query: Awaitable[_T]) -> _T:
-    # A query that is cut off leaves its connection half closed: that the caller left is heeded behind it.
-    with CancelScope(shield=True):
-        found = await query
-    return found  # noqa: RET504  # to mypy, a scope may swallow what is raised in it
 
 
 def _progress(percent: int, replay: Replay) -> bytes:

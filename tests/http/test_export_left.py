@@ -1,0 +1,55 @@
+"""A caller who leaves an export in the middle leaves nothing unfinished in the server."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sqlite3
+import time
+from contextlib import closing
+from urllib.parse import urlsplit
+
+from tests.issuer import LiveIssuer
+from tests.server import Server, eventually
+
+PATH = "/api/v1/decisions/export"
+
+
+def fill(server: Server, number: int) -> None:
+    """Many decisions like the first one."""
+    with closing(sqlite3.connect(server.directory / "authz.db")) as database:
+        columns = [row[1] for row in database.execute("PRAGMA table_info(decisions)") if row[1] not in ("id", "at")]
+        kept = ", ".join(columns)
+        database.execute(
+            f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {number}) "
+            f"INSERT INTO decisions (at, {kept}) SELECT at - i, {kept} FROM n, (SELECT * FROM decisions LIMIT 1)"
+        )
+        database.commit()
+
+
+def leave(server: Server, token: str, after: float) -> None:
+    """Ask for an export, read its beginning, and hang up at once, as a killed program does."""
+    url = urlsplit(server.url)
+    assert url.port
+    with socket.create_connection((url.hostname, url.port)) as connection:
+        head = f"GET {PATH} HTTP/1.1\r\nHost: {url.netloc}\r\nAuthorization: Bearer {token}\r\n\r\n"
+        connection.sendall(head.encode())
+        assert connection.recv(1000).startswith(b"HTTP/1.1 200")
+        time.sleep(after)
+        # With unread data in its buffers, closing resets the connection.
+
+
+def test_an_export_that_is_left_in_the_middle_leaves_no_query_behind(own_server: Server, issuer: LiveIssuer) -> None:
+    token = issuer.token(permissions=["decisions:read"])
+    with own_server.client(token) as client:
+        client.get("/api/v1/decisions/health")
+        assert eventually(lambda: client.get(PATH).text != "")
+        fill(own_server, 15_000)
+        for number in range(20):
+            leave(own_server, token, number / 400)
+        lines = client.get(PATH).text.splitlines()
+    assert len(lines) > 15_000
+    assert json.loads(lines[-1])["route"] == "/api/v1/decisions/export"
+    own_server.stop()
+    wrong = [entry for entry in own_server.log if entry.get("level") in ("error", "warning") or "raw" in entry]
+    assert wrong == []
