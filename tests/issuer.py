@@ -1,4 +1,4 @@
-"""A real issuer under a test's control: it mints any token, and serves any key set over HTTP."""
+"""A real issuer under a test's control: it mints any token, serves any key set over HTTP, and signs people in."""
 
 from __future__ import annotations
 
@@ -14,14 +14,21 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from app.dev.issuer import JWKS_PATH, Issuer
+from app.dev.provider import Provider
+from app.dev.wire import Asked, Client, Reply
 from tests.server import AUDIENCE
 
 PARTY = "https://app.griddy.example"
+# A loopback client may come from any port.
+CONSOLE = Client("griddy-console", ("http://127.0.0.1/console/callback",), ("http://127.0.0.1/console/signed-out",))
 _ABSENT = object()
 
 
 class LiveIssuer:
-    """Serves a key set and signs tokens. `answer` may be replaced to make the key set misbehave."""
+    """Serves a key set, signs tokens, and signs in the people of `provider`.
+
+    `answer` may be replaced to make the key set misbehave, `twist` to make everything else.
+    """
 
     def __init__(self) -> None:
         self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -31,14 +38,27 @@ class LiveIssuer:
         issuer = self
 
         class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                self.do_GET()
+
             def do_GET(self) -> None:
-                issuer.fetches += 1
-                status, body = issuer.answer()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
+                path, _, query = self.path.partition("?")
+                if path == JWKS_PATH:
+                    issuer.fetches += 1
+                    status, body = issuer.answer()
+                    self._send(Reply(status, (("Content-Type", "application/json"),), body))
+                    return
+                sent = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+                asked = Asked(self.command, path, query, sent, self.headers.get("Authorization"))
+                self._send(issuer.twist(asked, issuer.provider.answer(asked)))
+
+            def _send(self, reply: Reply) -> None:
+                self.send_response(reply.status)
+                for name, value in reply.headers:
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(reply.body)))
                 self.end_headers()
-                self.wfile.write(body)
+                self.wfile.write(reply.body)
 
             def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
                 """Say nothing on standard error."""
@@ -46,6 +66,8 @@ class LiveIssuer:
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._http.server_port}"
         self.jwks_url = self.url + JWKS_PATH
+        self.provider = Provider(Issuer(self.key), self.url, AUDIENCE, [CONSOLE])
+        self.twist: Callable[[Asked, Reply], Reply] = lambda _, reply: reply
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._http.serve_forever, daemon=True).start()
@@ -65,6 +87,7 @@ class LiveIssuer:
         """Sign with a new key, and publish that alone."""
         self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self.kid = Issuer(self.key).kid
+        self.provider.issuer = Issuer(self.key)
 
     def token(self, *, permissions: Any = _ABSENT, algorithm: str = "RS256", kid: Any = _ABSENT, **claims: Any) -> str:
         """A good token, but for what is given; a claim of None is left out."""

@@ -11,7 +11,7 @@ import rich_click as click
 
 from app import logs
 from app.cli.failure import explained
-from app.cli.local import AUDIENCE, DATA_DIR, local_issuer
+from app.cli.local import AUDIENCE, DATA_DIR, console_client, local_issuer
 from app.cli.run import beside, bind, serve, url_of
 from app.settings import load
 
@@ -45,6 +45,7 @@ def dev_command(host: str, port: int, issuer_port: int, data_dir: Path, policy_d
     """
     logs.configure("info", "console")
     from app.asgi import create_app
+    from app.dev.provider import Provider
 
     issuer = local_issuer(data_dir)
     with bind(host, port) as listener, bind("127.0.0.1", issuer_port) as issuer_listener:
@@ -59,9 +60,10 @@ def dev_command(host: str, port: int, issuer_port: int, data_dir: Path, policy_d
         )
         key = asyncio.run(_prepare(settings.database_url, policy_dir))
         app = create_app(settings)
+        provider = Provider(issuer, issuer_url, AUDIENCE, [console_client(url_of(listener))])
         token = issuer.mint(_SUBJECT, list(_SCOPES), issuer=issuer_url, audience=AUDIENCE, ttl_seconds=3600)
         text = _things_to_try(url_of(listener), issuer_url, policy_dir, token, key)
-        with beside(issuer.app, issuer_listener):
+        with beside(provider.app, issuer_listener):
             serve(app, listener, started=lambda: click.echo(text))
 
 

@@ -1,4 +1,4 @@
-"""A local issuer: signs tokens like the real one's and publishes its key over HTTP."""
+"""A local issuer's key: signs tokens like the real one's, and is published as a key set."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
-from litestar.types import Receive, Scope, Send
 
 KEY_FILE = "signing-key.pem"
 JWKS_PATH = "/.well-known/jwks.json"
@@ -24,7 +23,7 @@ _BITS = 2048
 
 
 class Issuer:
-    """Mints RS256 tokens and serves its key set. For development alone: it signs whatever it is asked to."""
+    """Mints RS256 tokens and tells its key set. For development alone: it signs whatever it is asked to."""
 
     def __init__(self, key: rsa.RSAPrivateKey) -> None:
         self._key = key
@@ -71,14 +70,6 @@ class Issuer:
     def jwks(self) -> dict[str, Any]:
         """The key set (RFC 7517 section 5)."""
         return {"keys": [self._jwk]}
-
-    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """An ASGI application that serves the key set."""
-        found = scope["path"] == JWKS_PATH
-        body = json.dumps(self.jwks() if found else {"detail": "Not found."}).encode()
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-        await send({"type": "http.response.start", "status": 200 if found else 404, "headers": headers})
-        await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 def _create(file: Path) -> None:

@@ -1,0 +1,55 @@
+"""Authorization codes: each is good once, for a minute, for one client, redirect address and verifier."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+from app.dev.people import Person
+from app.dev.wire import Wrong
+
+LIFETIME_SECONDS = 60.0
+_MAX_CODES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Who signed in for which client. `challenge` is the base64url SHA-256 of the client's verifier."""
+
+    person: Person
+    client_id: str
+    redirect: str
+    challenge: str
+    nonce: str | None
+    scope: str
+
+
+@dataclass(slots=True)
+class Codes:
+    """The codes that were not used yet. `clock` is monotonic, in seconds."""
+
+    clock: Callable[[], float] = time.monotonic
+    _open: dict[str, tuple[Grant, float]] = field(default_factory=dict)
+
+    def issue(self, grant: Grant) -> str:
+        """A code for this grant."""
+        while len(self._open) >= _MAX_CODES:
+            del self._open[next(iter(self._open))]
+        code = secrets.token_urlsafe(32)
+        self._open[code] = grant, self.clock() + LIFETIME_SECONDS
+        return code
+
+    def redeem(self, code: str, verifier: str) -> Grant:
+        """The grant of a code, which is used up whether or not the verifier fits. Raises Wrong."""
+        grant, until = self._open.pop(code, (None, 0.0))
+        if grant is None or self.clock() >= until:
+            raise Wrong("invalid_grant", "The code is not known, was used before, or is over a minute old.")
+        challenge = urlsafe_b64encode(sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+        if not hmac.compare_digest(challenge.encode(), grant.challenge.encode()):
+            raise Wrong("invalid_grant", "The code verifier does not fit.")
+        return grant

@@ -1,0 +1,36 @@
+"""The sample people of the local issuer: who they are, and what the issuer says that they may do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody who can sign in at the local issuer."""
+
+    subject: str
+    name: str
+    email: str
+    about: str
+    permissions: tuple[str, ...] = ()
+
+
+PEOPLE = (
+    Person(
+        "user_alice",
+        "Alice Adams",
+        "alice@griddy.example",
+        "A developer. She issues keys for what she may do herself.",
+        ("catalog:read", "catalog:write"),
+    ),
+    Person("user_bob", "Bob Brown", "bob@griddy.example", "A viewer. He looks and changes nothing.", ("catalog:read",)),
+    Person(
+        "user_carol",
+        "Carol Clark",
+        "carol@griddy.example",
+        "Security. She looks after the policy, the decision log and everybody's keys.",
+        ("policies:read", "policies:write", "decisions:read", "keys:read", "keys:write"),
+    ),
+    Person("user_dan", "Dan Davis", "dan@griddy.example", "New here. Nothing was granted to him yet."),
+)

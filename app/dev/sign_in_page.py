@@ -1,0 +1,27 @@
+"""The local issuer's pages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from app.dev.people import Person
+from app.dev.wire import Client
+
+_HERE = Path(__file__).parent / "pages"
+STYLE = (_HERE / "issuer.css").read_bytes()
+_pages = Environment(
+    loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+)
+
+
+def sign_in_page(client: Client, request: Mapping[str, str], people: tuple[Person, ...]) -> str:
+    """Who wants to sign in? `request` are the parameters of the authorization request, which the form sends again."""
+    return _pages.get_template("sign_in.html").render(client=client, request=request, people=people)
+
+
+def message_page(heading: str, text: str) -> str:
+    """A page that says one thing."""
+    return _pages.get_template("message.html").render(heading=heading, text=text)
