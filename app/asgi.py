@@ -20,10 +20,11 @@ from app.audit.log import DecisionLog
 from app.audit.retention import keep_for
 from app.audit.shadowing import Shadowing
 from app.catalog import resources as catalog
-from app.console import assets, home
+from app.console import account, assets, home, sign_in
 from app.console import errors as console_errors
 from app.console.entrance import Entrance
 from app.console.forms import only_own_forms
+from app.console.oidc import OpenId
 from app.console.setup import console_of, is_page
 from app.db.api_keys import key_lookup
 from app.db.decision_writer import DecisionWriter
@@ -67,7 +68,7 @@ from app.policy.watch import watch
 from app.settings import Settings
 
 MAX_BODY_BYTES = 1_000_000
-PAGES: list[ControllerRouterHandler] = [home.home, assets.asset]
+PAGES: list[ControllerRouterHandler] = [home.home, assets.asset, *sign_in.ROUTES, *account.ROUTES]
 _AGAIN_SECONDS = 1.0  # until a revision that could not be stored is tried again
 _log = structlog.stdlib.get_logger("policy")
 
@@ -151,6 +152,7 @@ def create_app(settings: Settings, extra: Sequence[ControllerRouterHandler] = ()
             "refusals": refusals,
             "settings": settings,
             "console": console,
+            "openid": OpenId(console, keys, jwt) if console else None,
             "verifier": verifier,
             "documents": Documents(lambda config: _assemble(routes, openapi=config)),
             "key_environments": settings.key_environments,
@@ -221,6 +223,8 @@ async def _running(app: Litestar) -> AsyncIterator[None]:
         finally:
             stop.set()
             await asyncio.gather(*beside)
+    if app.state.openid is not None:
+        await app.state.openid.close()
     await app.state.database.dispose()
     _log.info("stopped")
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -145,6 +147,19 @@ def prepared_database() -> Path:
     env = {**os.environ, "AUTHZ_DATABASE_URL": f"sqlite:///{path}"}
     subprocess.run([AUTHZ, "db", "upgrade"], env=env, cwd=path.parent, check=True, capture_output=True)
     return path
+
+
+def free_port() -> int:
+    """A port that nothing listens on, below those that the system hands out by itself."""
+    while True:
+        port = random.randrange(15_000, 32_000)
+        with socket.socket() as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                trial.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
 
 
 def eventually(check: Callable[[], bool], seconds: float = 5.0) -> bool:

@@ -11,7 +11,7 @@ import rich_click as click
 
 from app import logs
 from app.cli.failure import explained
-from app.cli.local import AUDIENCE, DATA_DIR, console_client, local_issuer
+from app.cli.local import AUDIENCE, CONSOLE_CLIENT, DATA_DIR, console_client, local_issuer
 from app.cli.run import beside, bind, serve, url_of
 from app.settings import load
 
@@ -50,6 +50,7 @@ def dev_command(host: str, port: int, issuer_port: int, data_dir: Path, policy_d
     issuer = local_issuer(data_dir)
     with bind(host, port) as listener, bind("127.0.0.1", issuer_port) as issuer_listener:
         issuer_url = url_of(issuer_listener)
+        console_url = _browsers_reach(host, listener.getsockname()[1])
         settings = load(
             database_url=f"sqlite:///{data_dir / 'authz.db'}",
             policy_dir=policy_dir,
@@ -57,12 +58,14 @@ def dev_command(host: str, port: int, issuer_port: int, data_dir: Path, policy_d
             audience=AUDIENCE,
             jwks_url=f"{issuer_url}/.well-known/jwks.json",
             log_format="console",
+            console_client_id=CONSOLE_CLIENT,
+            console_url=console_url,
         )
         key = asyncio.run(_prepare(settings.database_url, policy_dir))
         app = create_app(settings)
-        provider = Provider(issuer, issuer_url, AUDIENCE, [console_client(url_of(listener))])
+        provider = Provider(issuer, issuer_url, AUDIENCE, [console_client(console_url)])
         token = issuer.mint(_SUBJECT, list(_SCOPES), issuer=issuer_url, audience=AUDIENCE, ttl_seconds=3600)
-        text = _things_to_try(url_of(listener), issuer_url, policy_dir, token, key)
+        text = _things_to_try(url_of(listener), console_url, issuer_url, policy_dir, token=token, key=key)
         with beside(provider.app, issuer_listener):
             serve(app, listener, started=lambda: click.echo(text))
 
@@ -96,9 +99,16 @@ async def _prepare(database_url: str, policy_dir: Path) -> str:
     return new.plaintext
 
 
-def _things_to_try(api: str, issuer: str, policy_dir: Path, token: str, key: str) -> str:
+def _browsers_reach(host: str, port: int) -> str:
+    """The console's address: on this machine, for without TLS its cookie is for a loopback host alone."""
+    loopback = host if host in ("127.0.0.1", "localhost") else "127.0.0.1"
+    return f"http://[::1]:{port}" if host in ("::1", "::") else f"http://{loopback}:{port}"
+
+
+def _things_to_try(api: str, console: str, issuer: str, policy_dir: Path, *, token: str, key: str) -> str:
     return f"""
   Griddy API    {api}          documentation: {api}/docs
+  Console       {console}/console
   Local issuer  {issuer}          authz token prints its tokens
   Policy        {policy_dir}/   edit a row, save, and the next request obeys it
 

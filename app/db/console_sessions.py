@@ -43,6 +43,12 @@ async def find(session: AsyncSession, digest: bytes, now: datetime) -> ConsoleSe
     return (await session.scalars(alive)).one_or_none()
 
 
+async def list_for(session: AsyncSession, subject: str, now: datetime) -> Sequence[ConsoleSession]:
+    """The sessions of a person that are not over, newest first."""
+    mine = select(ConsoleSession).where(col(ConsoleSession.subject) == subject, col(ConsoleSession.expires_at) > now)
+    return (await session.scalars(mine.order_by(col(ConsoleSession.id).desc()))).all()
+
+
 async def end(session: AsyncSession, digest: bytes) -> None:
     """End one session, wherever its cookie is."""
     await session.execute(delete(ConsoleSession).where(col(ConsoleSession.digest) == digest))

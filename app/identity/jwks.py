@@ -15,14 +15,11 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from app.identity.errors import CannotVerify
+from app.identity.fetch import FetchFailed, fetch, new_client
 from app.identity.jwk import DocumentRefused, PublishedKeys, read_key_set
 
 UNAVAILABLE = "Signing keys are unavailable."
 _log = logging.getLogger(__name__)
-
-
-class FetchFailed(Exception):
-    """The document did not come. The message says why, without its address."""
 
 
 class KeySet:
@@ -215,32 +212,8 @@ class KeySet:
 
     async def _download(self) -> bytes:
         if self._client is None:
-            # A new connection for each fetch: it follows a changed DNS entry, and none idles for minutes.
-            self._client = httpx.AsyncClient(
-                follow_redirects=False,
-                timeout=None,  # noqa: S113  # the whole exchange has one, below
-                limits=httpx.Limits(max_keepalive_connections=0),
-                headers={"Accept": "application/json", "Accept-Encoding": "identity"},
-            )
-        body = bytearray()
-        try:
-            # One limit for the whole exchange: the limits of httpx start again with every byte.
-            async with asyncio.timeout(self._timeout), self._client.stream("GET", self._url) as response:
-                if response.is_redirect:
-                    raise FetchFailed(f"the answer is a redirect ({response.status_code}): none is followed")
-                if response.status_code != 200:
-                    raise FetchFailed(f"the answer has status {response.status_code}")
-                if response.headers.get("content-encoding", "identity") != "identity":
-                    raise FetchFailed("the answer is compressed, though that was not asked for")
-                async for chunk in response.aiter_raw():
-                    body += chunk
-                    if len(body) > self._max_bytes:
-                        raise FetchFailed(f"the document is over {self._max_bytes} bytes")
-        except TimeoutError:
-            raise FetchFailed(f"no whole answer in {self._timeout:g} s") from None
-        except httpx.ConnectError as error:
-            # A refusal, a name or a certificate: an operator needs to know which.
-            raise FetchFailed(f"no connection: {error}") from None
-        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            raise FetchFailed(f"no answer ({type(error).__name__})") from None
-        return bytes(body)
+            self._client = new_client()
+        status, body = await fetch(self._client, self._url, seconds=self._timeout, max_bytes=self._max_bytes)
+        if status != 200:
+            raise FetchFailed(f"the answer has status {status}")
+        return body

@@ -1,25 +1,39 @@
-"""A server with a console."""
+"""A server with a console, at which people sign in for real."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.console.sessions import CONSOLE_URL
-from tests.issuer import PARTY, LiveIssuer
-from tests.server import Server
+from tests.issuer import CONSOLE, PARTY, LiveIssuer
+from tests.server import AUTHZ, Server, free_port
 
 
 @pytest.fixture(scope="session")
 def console(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with the shipped policy and the console, for tests that leave the policy alone."""
-    with Server(
-        tmp_path_factory.mktemp("console"),
-        jwks_url=issuer.jwks_url,
-        issuer=issuer.url,
-        authorized_parties=PARTY,
-        console_client_id="console",
-        console_url=CONSOLE_URL,
-    ) as started:
+    with console_server(issuer, tmp_path_factory.mktemp("console")) as started:
         yield started
+
+
+@pytest.fixture
+def own_console(issuer: LiveIssuer, tmp_path: Path) -> Iterator[Server]:
+    """A server with the console, to edit its policy, stop it or break it."""
+    with console_server(issuer, tmp_path) as started:
+        yield started
+
+
+def console_server(issuer: LiveIssuer, directory: Path, **settings: str) -> Server:
+    """A server with the console, not yet started, whose address browsers know before it starts."""
+    port = free_port()
+    stated: dict[str, Any] = {
+        "authorized_parties": f"{PARTY},{CONSOLE.id}",
+        "console_client_id": CONSOLE.id,
+        "console_url": f"http://127.0.0.1:{port}",
+        **settings,
+    }
+    command = (str(AUTHZ), "serve", "--port", str(port))
+    return Server(directory, jwks_url=issuer.jwks_url, issuer=issuer.url, command=command, **stated)

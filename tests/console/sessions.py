@@ -14,8 +14,6 @@ from app.db.engine import open_engine
 from app.db.session import sessions_of
 from tests.server import Server
 
-CONSOLE_URL = "http://127.0.0.1:8000"  # as browsers would have it; the tests of this folder need no browser
-
 
 class Person:
     """Somebody with a session: `csrf` is what its forms hold."""
@@ -31,7 +29,7 @@ class Person:
 
     def post(self, path: str, **fields: str | list[str]) -> httpx.Response:
         """Send a form of ours."""
-        headers = {"Cookie": f"authz={self.token}", "Origin": CONSOLE_URL}
+        headers = {"Cookie": f"authz={self.token}", "Origin": self.url}
         return httpx.post(self.url + path, data={"csrf": self.csrf, **fields}, headers=headers, timeout=20)
 
 

@@ -1,0 +1,39 @@
+"""Who somebody is here, what they may do, and where they are signed in."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from litestar import Response, route
+from litestar.datastructures import State
+from litestar.di import NamedDependency
+from litestar.enums import HttpMethod
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.console import cookies
+from app.console.page import AnyRequest, page
+from app.console.setup import Console
+from app.db import console_sessions
+from app.policy.live import LivePolicy
+
+
+@route("/console/account", http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False)
+async def show_account(request: AnyRequest, state: State, session: NamedDependency[AsyncSession]) -> Response[str]:
+    """The permissions in effect, in the catalogue's words, and the sessions of this person."""
+    live: LivePolicy = state.live
+    snapshot = live.active
+    effective = snapshot.effective(request.user.held)
+    console: Console | None = state.console
+    token = cookies.session_token(request.scope["headers"], secure=console.secure) if console else None
+    sessions = await console_sessions.list_for(session, request.user.subject, datetime.now(UTC))
+    return page(
+        request,
+        "account.html",
+        may=[permission for name, permission in snapshot.policy.catalog.items() if name in effective],
+        roles=sorted(grant for grant in effective if grant.startswith("role:")),
+        sessions=sessions,
+        this_digest=cookies.digest(token) if token else b"",
+    )
+
+
+ROUTES = (show_account,)

@@ -1,0 +1,254 @@
+"""Signing people in at the issuer: OpenID Connect Core 1.0, the authorization code flow with PKCE (RFC 7636).
+
+Nothing of a code, token, state or secret is ever in a message or a log.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from urllib.parse import parse_qsl, quote_plus, urlencode
+
+import httpx
+import structlog
+
+from app.console.attempt import Attempt
+from app.console.discovery import Discovery, Endpoints, Undiscovered
+from app.console.setup import Console
+from app.identity.errors import CannotVerify, Unauthenticated
+from app.identity.fetch import FetchFailed, fetch, new_client
+from app.identity.jwks import KeySet
+from app.identity.jwt import JwtVerifier
+from app.identity.principal import Principal, is_fact
+
+CALLBACK = "/console/callback"
+SIGNED_OUT = "/console/signed-out"
+_TIMEOUT_SECONDS = 5.0
+_MAX_BYTES = 256 * 1024
+_MAX_NAME = 200
+_log = structlog.stdlib.get_logger("console")
+
+
+class SignInFailed(Exception):
+    """Nobody was signed in. `text` tells a person what to do; `status` is that of the page."""
+
+    def __init__(self, text: str, status: int = 400) -> None:
+        super().__init__(text)
+        self.text = text
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """Whom the issuer vouches for, and the permissions that it grants."""
+
+    subject: str
+    name: str
+    permissions: tuple[str, ...]
+
+
+class OpenId:
+    """The console as a client of its issuer. `api` verifies the access tokens that the API takes."""
+
+    def __init__(self, console: Console, keys: KeySet, api: JwtVerifier) -> None:
+        self._console = console
+        self._api = api
+        self._identity = JwtVerifier(keys, console.issuer, console.client_id)
+        self._discovery = Discovery(console.issuer, self._get)
+        self._client: httpx.AsyncClient | None = None
+
+    async def close(self) -> None:
+        """Let go of what it holds open."""
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+
+    async def address(self, attempt: Attempt) -> str:
+        """Where the browser goes to sign in. Raises SignInFailed."""
+        endpoint = (await self._endpoints()).authorization
+        asked = {
+            "response_type": "code",
+            "client_id": self._console.client_id,
+            "redirect_uri": self._console.url + CALLBACK,
+            "scope": "openid profile email",
+            "state": attempt.state,
+            "nonce": attempt.nonce,
+            "code_challenge": attempt.challenge,
+            "code_challenge_method": "S256",
+        }
+        return _with_query(endpoint, asked)
+
+    async def sign_out_address(self) -> str | None:
+        """Where one signs out at the issuer too (OpenID Connect RP-Initiated Logout 1.0), if it has such a place."""
+        try:
+            endpoint = (await self._discovery.endpoints()).end_session
+        except Undiscovered:
+            return None
+        back = self._console.url + SIGNED_OUT
+        asked = {"client_id": self._console.client_id, "post_logout_redirect_uri": back}
+        return _with_query(endpoint, asked) if endpoint else None
+
+    async def finish(self, query: str, attempt: Attempt | None) -> SignedIn:
+        """Who came back with this answer, to the browser that began this attempt. Raises SignInFailed."""
+        sent = _only_once(query)
+        # Before anything else is read: what does not belong to an attempt of this browser may be anybody's words.
+        if attempt is None or not hmac.compare_digest(sent.get("state", "").encode(), attempt.state.encode()):
+            raise SignInFailed(
+                "This answer belongs to no sign-in that was begun in this browser in the last ten minutes. "
+                "Perhaps cookies are blocked, or another sign-in was begun since."
+            )
+        endpoints = await self._endpoints()
+        if sent.get("iss", None if endpoints.states_issuer else self._console.issuer) != self._console.issuer:
+            raise _refused("the answer names another issuer, or none")
+        if error := sent.get("error"):
+            raise _told(error, sent.get("error_description", ""))
+        code = sent.get("code")
+        if not code:
+            raise _refused("the answer has no code")
+        tokens = await self._exchange(endpoints.token, code, attempt)
+        return await self._believe(tokens, attempt)
+
+    async def _endpoints(self) -> Endpoints:
+        try:
+            return await self._discovery.endpoints()
+        except Undiscovered as error:
+            _log.warning("the issuer's sign-in could not be found", why=str(error))
+            raise _unreachable() from None
+
+    async def _get(self, url: str) -> tuple[int, bytes]:
+        return await fetch(self._http(), url, seconds=_TIMEOUT_SECONDS, max_bytes=_MAX_BYTES)
+
+    def _http(self) -> httpx.AsyncClient:
+        if self._client is None:
+            self._client = new_client()
+        return self._client
+
+    async def _exchange(self, endpoint: str, code: str, attempt: Attempt) -> Mapping[str, object]:
+        """The tokens for a code (RFC 6749 section 4.1.3)."""
+        console = self._console
+        form = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": console.url + CALLBACK,
+            "code_verifier": attempt.verifier,
+        }
+        auth = None
+        if console.client_secret is None:
+            form["client_id"] = console.client_id
+        else:  # RFC 6749 section 2.3.1: both are form-encoded first
+            auth = quote_plus(console.client_id), quote_plus(console.client_secret)
+        try:
+            status, body = await fetch(
+                self._http(), endpoint, seconds=_TIMEOUT_SECONDS, max_bytes=_MAX_BYTES, form=form, auth=auth
+            )
+        except FetchFailed as error:
+            _log.warning("the issuer did not take a code", why=str(error))
+            raise _unreachable() from None
+        try:
+            tokens = json.loads(body)
+        except (ValueError, RecursionError):
+            tokens = None
+        if not isinstance(tokens, dict):
+            raise _refused(f"the token endpoint answered {status} without an object")
+        if status != 200:
+            raise _refused(f"the token endpoint answered {status}: {_word(tokens.get('error'))}")
+        if str(tokens.get("token_type")).lower() != "bearer":
+            raise _refused("the tokens are of no known type")
+        return tokens
+
+    async def _believe(self, tokens: Mapping[str, object], attempt: Attempt) -> SignedIn:
+        """Section 3.1.3.7 of OpenID Connect Core; the signature is checked though the token came over TLS."""
+        try:
+            who = await self._identity.verify(str(tokens.get("id_token")))
+        except Unauthenticated as error:
+            raise _refused(f"the ID token is not good: {error.fault.value}") from None
+        except CannotVerify as error:
+            _log.warning("an ID token could not be verified", why=error.detail)
+            raise _unreachable() from None
+        claims = who.claims
+        client = self._console.client_id
+        if claims.get("aud") not in (client, [client]) or claims.get("azp", client) != client:
+            raise _refused("the ID token is not for this client alone")
+        if "iat" not in claims:
+            raise _refused("the ID token does not say when it was made")
+        if not hmac.compare_digest(str(claims.get("nonce")).encode(), attempt.nonce.encode()):
+            raise _refused("the ID token belongs to another sign-in")
+        granted = await self._granted(tokens.get("access_token"), who)
+        return SignedIn(who.subject, _name(claims, who.subject), _permissions(granted))
+
+    async def _granted(self, access_token: object, who: Principal) -> Principal:
+        """Whoever the API would take the access token for; where it takes none, what the ID token grants."""
+        if not isinstance(access_token, str):
+            return who
+        half = urlsafe_b64encode(sha256(access_token.encode()).digest()[:16]).rstrip(b"=").decode()
+        if who.claims.get("at_hash", half) != half:
+            raise _refused("the access token is not the one that the ID token was made with")
+        try:
+            granted = await self._api.verify(access_token)
+        except Unauthenticated:
+            return who
+        except CannotVerify as error:
+            _log.warning("an access token could not be verified", why=error.detail)
+            raise _unreachable() from None
+        if granted.subject != who.subject:
+            raise _refused("the access token is another person's")
+        return granted
+
+
+def _permissions(granted: Principal) -> tuple[str, ...]:
+    return tuple(sorted(grant for grant in granted.held if not is_fact(grant)))
+
+
+def _name(claims: Mapping[str, object], subject: str) -> str:
+    """How to call this person."""
+    for claim in ("name", "preferred_username", "email"):
+        name = claims.get(claim)
+        if isinstance(name, str) and name.strip():
+            return name.strip()[:_MAX_NAME]
+    return subject
+
+
+def _only_once(query: str) -> dict[str, str]:
+    """The parameters of an answer, none of which is there twice."""
+    pairs = parse_qsl(query, keep_blank_values=True, errors="replace")
+    sent = dict(pairs)
+    if len(sent) != len(pairs):
+        raise SignInFailed("The issuer's answer can be read in two ways.")
+    return sent
+
+
+def _with_query(endpoint: str, asked: Mapping[str, str]) -> str:
+    return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(asked)}"
+
+
+def _word(value: object) -> str:
+    """An error code of the issuer's, for the log: never more than a short word."""
+    return (
+        value if isinstance(value, str) and value.isidentifier() and len(value) <= 50 else "no reason that can be read"
+    )
+
+
+def _refused(why: str) -> SignInFailed:
+    _log.warning("a sign-in was refused", why=why)
+    return SignInFailed(
+        "The issuer's answer was not good, so nobody was signed in. Whoever runs this can read why in the log.", 502
+    )
+
+
+def _unreachable() -> SignInFailed:
+    return SignInFailed(
+        "The issuer does not answer as it should, so nobody can sign in now. Try again in a moment.", 503
+    )
+
+
+def _told(error: str, description: str) -> SignInFailed:
+    """What the issuer says of a sign-in that it did not grant (section 3.1.2.6), in its own words."""
+    if error == "access_denied":
+        return SignInFailed("You were not signed in: it was cancelled or refused at the issuer.", 403)
+    _log.warning("the issuer refused a sign-in", error=_word(error))
+    said = f"{error[:100]}: {description[:300]}" if description else error[:100]
+    return SignInFailed(f"The issuer says: {said}", 403)

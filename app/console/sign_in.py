@@ -1,0 +1,130 @@
+"""Signing in and out. What one may do afterwards is decided by the policy, page by page."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+from urllib.parse import quote, urlsplit
+
+from litestar import Response, get, post, route
+from litestar.datastructures import State
+from litestar.di import NamedDependency
+from litestar.enums import HttpMethod
+from litestar.params import QueryParameter
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.console import attempt, cookies
+from app.console.oidc import OpenId, SignInFailed
+from app.console.page import AnyRequest, page, see_other
+from app.console.setup import Console
+from app.db import console_sessions
+from app.http.problems import Problem
+
+_READ = [HttpMethod.GET, HttpMethod.HEAD]
+_To = Annotated[str, QueryParameter(max_length=4000)]
+_Session = NamedDependency[AsyncSession]
+_SIGN_IN = "/console/sign-in"
+
+
+@route(_SIGN_IN, http_method=_READ, include_in_schema=False)
+async def show_sign_in(request: AnyRequest, state: State, to: _To = attempt.HOME) -> Response[str] | Response[None]:
+    """Where to sign in, and as what; whoever already is goes on."""
+    console = _console(state)
+    to = attempt.local_path(to)
+    if request.user.method != "anonymous":
+        return see_other(to)
+    begin = f"{_SIGN_IN}/start?to={quote(to, safe='')}"
+    return page(request, "sign_in.html", begin=begin, issuer=urlsplit(console.issuer).netloc or console.issuer)
+
+
+@get(f"{_SIGN_IN}/start", include_in_schema=False)
+async def start_sign_in(request: AnyRequest, state: State, to: _To = attempt.HOME) -> Response[str] | Response[None]:
+    """Go to the issuer. What the answer must fit stays in a cookie of this browser."""
+    console = _console(state)
+    begun = attempt.begin(to)
+    openid: OpenId = state.openid
+    try:
+        address = await openid.address(begun)
+    except SignInFailed as failed:
+        return _failed(request, failed)
+    kept = cookies.cookie(begun.cookie(), secure=console.secure, max_age=attempt.SECONDS, name=attempt.COOKIE)
+    return see_other(address, kept)
+
+
+@get("/console/callback", include_in_schema=False)
+async def finish_sign_in(request: AnyRequest, state: State, session: _Session) -> Response[str] | Response[None]:
+    """The issuer's answer. A good one begins a new session, and ends the one that this browser had."""
+    console = _console(state)
+    headers = request.scope["headers"]
+    begun = attempt.read(cookies.read(headers, secure=console.secure, name=attempt.COOKIE))
+    openid: OpenId = state.openid
+    try:
+        who = await openid.finish(request.scope["query_string"].decode("latin-1"), begun)
+    except SignInFailed as failed:
+        return _failed(request, failed)
+    now = datetime.now(UTC)
+    # A token that was in this browser before may be known to whoever put it there.
+    if (before := cookies.session_token(headers, secure=console.secure)) is not None:
+        await console_sessions.end(session, cookies.digest(before))
+    token = cookies.new_token()
+    await console_sessions.insert(
+        session,
+        digest=cookies.digest(token),
+        subject=who.subject,
+        name=who.name,
+        permissions=who.permissions,
+        now=now,
+        expires_at=now + timedelta(seconds=console.session_seconds),
+    )
+    await session.commit()
+    return see_other(
+        begun.to if begun else attempt.HOME,
+        cookies.cookie(token, secure=console.secure, max_age=console.session_seconds),
+        cookies.cookie("", secure=console.secure, max_age=0, name=attempt.COOKIE),
+    )
+
+
+@post("/console/sign-out", include_in_schema=False)
+async def sign_out(request: AnyRequest, state: State, session: _Session) -> Response[None]:
+    """End this session."""
+    console = _console(state)
+    token = cookies.session_token(request.scope["headers"], secure=console.secure)
+    if token is not None:
+        await console_sessions.end(session, cookies.digest(token))
+        await session.commit()
+    return _out(console)
+
+
+@post("/console/sign-out/everywhere", include_in_schema=False)
+async def sign_out_everywhere(request: AnyRequest, state: State, session: _Session) -> Response[None]:
+    """End every session of this person, in whichever browser."""
+    await console_sessions.end_all(session, request.user.subject)
+    await session.commit()
+    return _out(_console(state))
+
+
+@route("/console/signed-out", http_method=_READ, include_in_schema=False)
+async def show_signed_out(request: AnyRequest, state: State) -> Response[str]:
+    """Say that it is done, and where one signs out at the issuer too."""
+    console = _console(state)
+    openid: OpenId = state.openid
+    issuer = urlsplit(console.issuer).netloc or console.issuer
+    return page(request, "signed_out.html", at_issuer=await openid.sign_out_address(), issuer=issuer)
+
+
+ROUTES = (show_sign_in, start_sign_in, finish_sign_in, sign_out, sign_out_everywhere, show_signed_out)
+
+
+def _console(state: State) -> Console:
+    console: Console | None = state.console
+    if console is None:
+        raise Problem(404, "This deployment has no console: AUTHZ_CONSOLE_CLIENT_ID is not set.")
+    return console
+
+
+def _out(console: Console) -> Response[None]:
+    return see_other("/console/signed-out", cookies.cookie("", secure=console.secure, max_age=0))
+
+
+def _failed(request: AnyRequest, failed: SignInFailed) -> Response[str]:
+    return page(request, "sign_in_failed.html", status=failed.status, text=failed.text, again=_SIGN_IN)
