@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
+from tests.browser import chromium, context, page
 from tests.issuer import CONSOLE, PARTY, LiveIssuer
 from tests.server import AUTHZ, Server, free_port
+
+__all__ = ["chromium", "console", "context", "own_console", "page"]
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -60,5 +61,7 @@ def sign_in(
             await session.commit()
         await engine.dispose()
 
-    asyncio.run(store())
+    # In a thread of its own: a test with a browser has a running loop already.
+    with ThreadPoolExecutor(1) as aside:
+        aside.submit(asyncio.run, store()).result()
     return Person(server, token)

@@ -1,0 +1,93 @@
+"""A real browser: Debian's Chromium, driven by Playwright, and axe's look at a page."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from typing import Literal
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.server import Server
+
+PATIENCE = 10_000  # milliseconds that a step may take on a busy machine
+NARROW, WIDE = (360, 740), (1440, 900)
+Scheme = Literal["light", "dark"]
+_axe = Axe()
+# Of WCAG 2.2 AA, axe leaves this one out unless it is asked for.
+_RULES = {"resultTypes": ["violations"], "rules": {"target-size": {"enabled": True}}}
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """One browser for a module. Playwright's loop runs as long, so that nothing else in its tests may start one."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        pytest.fail("there is no Chromium: `apt-get install chromium`, or as scripts/setup says")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=program, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def context(chromium: Browser) -> Iterator[BrowserContext]:
+    """A browser profile of the test's own."""
+    opened = chromium.new_context(
+        locale="en-GB", timezone_id="UTC", reduced_motion="reduce", viewport={"width": WIDE[0], "height": WIDE[1]}
+    )
+    opened.set_default_timeout(PATIENCE)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    """An empty page. The test fails when a script of a page throws, or a page wants what its policy forbids."""
+    opened = context.new_page()
+    faults: list[str] = []
+    opened.on("pageerror", lambda error: faults.append(f"{opened.url}: {error}"))
+    opened.on(
+        "console",
+        lambda said: faults.append(f"{opened.url}: {said.text}") if "Content Security Policy" in said.text else None,
+    )
+    yield opened
+    assert not faults, "\n".join(faults)
+
+
+def sign_in(page: Page, server: Server, person: str = "Alice Adams", *, to: str = "/console") -> None:
+    """Sign in as a person does, and come to a page of the console."""
+    page.goto(f"{server.url}/console/sign-in?to={to}")
+    page.get_by_role("link", name="Sign in at").click()
+    page.get_by_role("button", name=person).click()
+    page.wait_for_url(f"{server.url}/console**")
+
+
+def use(page: Page, scheme: Scheme, size: tuple[int, int] = WIDE) -> None:
+    """Look at it in a colour scheme and a size."""
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+
+
+def violations(page: Page) -> list[str]:
+    """What axe finds against WCAG 2.2 A and AA and its own best practices: rule, and where."""
+    found = _axe.run(page, options=_RULES).response["violations"]
+    return [f"{each['id']}: {', '.join(str(node['target']) for node in each['nodes'])}" for each in found]
+
+
+def overflow(page: Page) -> int:
+    """By how many pixels the page is wider than the window."""
+    return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+
+
+def check_looks(page: Page) -> None:
+    """Whether the page is fit to be used in both schemes and both widths: axe is silent, and nothing sticks out."""
+    looks: tuple[tuple[Scheme, tuple[int, int]], ...] = (("dark", NARROW), ("light", WIDE))
+    for scheme, size in looks:
+        use(page, scheme, size)
+        assert violations(page) == [], f"{page.url} {scheme} {size}"
+        assert overflow(page) <= 0, f"{page.url} {size}"

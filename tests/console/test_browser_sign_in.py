@@ -1,0 +1,57 @@
+"""Signing in and out with a real browser."""
+
+from __future__ import annotations
+
+from playwright.sync_api import BrowserContext, Page
+
+from tests.browser import check_looks, overflow, sign_in, violations
+from tests.console.sessions import sign_in as with_session
+from tests.server import Server
+
+
+def test_a_page_with_faults_does_not_pass(page: Page) -> None:
+    page.set_content("<img src=x><p style='width: 4000px; color: #999; background: #fff'>faint</p>")
+    assert {found.partition(":")[0] for found in violations(page)} >= {"image-alt", "color-contrast", "html-has-lang"}
+    assert overflow(page) > 1000
+
+
+def test_somebody_signs_in_sees_what_they_may_do_and_signs_out(
+    page: Page, context: BrowserContext, console: Server
+) -> None:
+    page.goto(f"{console.url}/console/account")
+    check_looks(page)
+    page.get_by_role("link", name="Sign in at").click()
+    check_looks(page)
+    page.get_by_role("button", name="Carol Clark").click()
+    page.wait_for_url(f"{console.url}/console/account")
+    check_looks(page)
+    (cookie,) = context.cookies()
+    assert (cookie["name"], cookie["httpOnly"], cookie["sameSite"]) == ("authz", True, "Lax")
+    assert page.evaluate("document.cookie") == ""
+    page.get_by_role("button", name="Sign out", exact=True).click()
+    page.wait_for_url(f"{console.url}/console/signed-out")
+    check_looks(page)
+    assert context.cookies() == []
+    page.go_back()
+    page.reload()
+    page.wait_for_url(f"{console.url}/console/sign-in?**")
+    page.goto(f"{console.url}/console/signed-out")
+    page.get_by_role("link", name="Sign out at").click()
+    page.wait_for_url(f"{console.url}/console/signed-out")
+
+
+def test_cancelling_at_the_issuer_says_what_to_do(page: Page, console: Server) -> None:
+    page.goto(f"{console.url}/console/sign-in")
+    page.get_by_role("link", name="Sign in at").click()
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("heading", name="You are not signed in").wait_for()
+    check_looks(page)
+    page.get_by_role("link", name="Begin again").click()
+    page.wait_for_url(f"{console.url}/console/sign-in")
+
+
+def test_a_session_that_ended_elsewhere_is_over_here(page: Page, console: Server) -> None:
+    sign_in(page, console, "Bob Brown", to="/console/account")
+    with_session(console, "user_bob").post("/console/sign-out/everywhere")
+    page.reload()
+    page.wait_for_url(f"{console.url}/console/sign-in?to=%2Fconsole%2Faccount")
