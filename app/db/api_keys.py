@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Update, and_, case, func, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -81,6 +81,18 @@ async def revoke_any(session: AsyncSession, key_id: int, now: datetime) -> ApiKe
     return await _revoke(session, _with_id(key_id), now)
 
 
+async def expire(session: AsyncSession, subject: str, key_id: int, now: datetime, until: datetime) -> ApiKey | None:
+    """Let a subject's own key that is active at `now` end at `until`, unless it ends before that, and return it.
+
+    None when there is no such key, and when it is revoked or over.
+    """
+    expires_at = col(ApiKey.expires_at)
+    active = and_(_own(subject, key_id), col(ApiKey.revoked_at).is_(None), or_(expires_at.is_(None), expires_at > now))
+    # One statement, so that of two at once neither gives back what the other took.
+    sooner = case((expires_at < until, expires_at), else_=until)
+    return await _change(session, update(ApiKey).where(active).values(expires_at=sooner))
+
+
 async def find_by_digest(session: AsyncSession, digest: bytes) -> KeyRecord | None:
     """What a key's verifier needs of the key with this SHA-256, revoked and expired ones included."""
     found = (await session.execute(RECORD.where(col(ApiKey.digest) == digest))).one_or_none()
@@ -124,9 +136,12 @@ async def touch(session: AsyncSession, key_ids: Collection[int], now: datetime) 
 async def _revoke(session: AsyncSession, which: ColumnElement[bool], now: datetime) -> ApiKey | None:
     # One statement, so that of two at once the first stays the first.
     first = func.coalesce(col(ApiKey.revoked_at), now)
-    revoked = update(ApiKey).where(which).values(revoked_at=first).returning(ApiKey)
+    return await _change(session, update(ApiKey).where(which).values(revoked_at=first))
+
+
+async def _change(session: AsyncSession, change: Update) -> ApiKey | None:
     options = {"synchronize_session": False, "populate_existing": True}
-    return (await session.scalars(revoked, execution_options=options)).one_or_none()
+    return (await session.scalars(change.returning(ApiKey), execution_options=options)).one_or_none()
 
 
 def _own(subject: str, key_id: int) -> ColumnElement[bool]:

@@ -29,3 +29,9 @@ async def only_json(request: Request[Any, Any, Any]) -> None:
         raise Problem(400, "The request body is nested too deeply.") from None
     if not isinstance(body, dict):
         raise Problem(400, "The request body must be a JSON object.")
+
+
+async def json_or_nothing(request: Request[Any, Any, Any]) -> None:
+    """As `only_json`, where a body may be left out."""
+    if await request.body():
+        await only_json(request)

@@ -88,6 +88,7 @@ _INTEGER = BeforeValidator(_integer)
 _STRING = BeforeValidator(_string)
 
 # The check of the type stands last, for pydantic applies it first.
+Integer = Annotated[int, _INTEGER]
 Id = Annotated[int, Bounds(ge=1, le=MAX_ID), _INTEGER]
 Count = Annotated[int, Bounds(ge=0, le=1_000_000), _INTEGER]
 Year = Annotated[int, Bounds(ge=1850, le=2200), _INTEGER]

@@ -1,0 +1,168 @@
+"""What holds for keys at every door: whose they are, what they may hold, and how one takes another's place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Literal
+
+from litestar.datastructures import State
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db import api_keys as stored
+from app.db.tables.fields import Integer, Moment, Name
+from app.db.tables.keys import ApiKey
+from app.http.problems import INVALID_BODY, Problem
+from app.http.refusal import FORBIDDEN
+from app.identity.api_keys import mint
+from app.identity.principal import Principal
+from app.policy.live import LivePolicy
+
+NOT_FOUND = "API key not found."
+GRACE_SECONDS = 86_400
+MAX_GRACE_SECONDS = 30 * 86_400
+
+
+class IssueKey(BaseModel):
+    """What a new key shall be."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Name
+    environment: Literal["live", "test"] = "live"
+    scopes: Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=200)] = []
+    expires_at: Moment | None = None
+
+
+class RotateKey(BaseModel):
+    """How a key gives way to a new one: for how many seconds both are good, a day if nothing is said."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    grace_seconds: Annotated[Integer, Field(ge=0, le=MAX_GRACE_SECONDS)] = GRACE_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class KeyView:
+    """A key as its owner sees it: never its plaintext."""
+
+    id: int
+    name: str
+    environment: str
+    key_prefix: str
+    scopes: list[str]
+    created_at: datetime
+    last_used_at: datetime | None
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    is_active: bool
+
+
+def view_of(row: ApiKey, now: datetime) -> KeyView:
+    """A key from the database, as it is at this moment."""
+    expired = row.expires_at is not None and row.expires_at <= now
+    return KeyView(
+        id=row.id,
+        name=row.name,
+        environment=row.environment,
+        key_prefix=row.key_prefix,
+        scopes=list(row.scopes),
+        created_at=row.created_at,
+        last_used_at=row.last_used_at,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+        is_active=row.revoked_at is None and not expired,
+    )
+
+
+async def issue(
+    session: AsyncSession, state: State, owner: Principal, wanted: IssueKey, now: datetime
+) -> tuple[ApiKey, str]:
+    """Store a new key and return it with its plaintext. Raises Problem 400 and 403."""
+    if errors := faults_of(wanted, state, now):
+        raise Problem(400, INVALID_BODY, errors)
+    _check_held(wanted.scopes, state, owner)
+    new = mint(wanted.environment)
+    row = await stored.insert(
+        session,
+        subject=owner.subject,
+        name=wanted.name,
+        new=new,
+        scopes=wanted.scopes,
+        now=now,
+        expires_at=wanted.expires_at,
+    )
+    await session.commit()
+    return row, new.plaintext
+
+
+async def rotate(
+    session: AsyncSession, state: State, owner: Principal, key_id: int, *, grace_seconds: int, now: datetime
+) -> tuple[ApiKey, ApiKey, str]:
+    """Store a new key in the place of one of the owner's: the old one, the new one and its plaintext.
+
+    Both are good for `grace_seconds`; all of it is one transaction. Raises Problem 403, 404 and 409.
+    """
+    before = await stored.get_for(session, owner.subject, key_id)
+    if before is None:
+        raise Problem(404, NOT_FOUND)
+    _check_rotatable(before, state, now)
+    _check_held(before.scopes, state, owner)
+    # A transaction that has read may not write any more once another has written (SQLite), so that one ends here.
+    await session.commit()
+    lifetime = before.expires_at - before.created_at if before.expires_at else None
+    old = await stored.expire(session, owner.subject, key_id, now, now + timedelta(seconds=grace_seconds))
+    if old is None:
+        raise Problem(409, "This key was revoked a moment ago, so it has no successor: issue a new key.")
+    new = mint(old.environment)
+    row = await stored.insert(
+        session,
+        subject=owner.subject,
+        name=old.name,
+        new=new,
+        scopes=old.scopes,
+        now=now,
+        expires_at=now + lifetime if lifetime else None,
+    )
+    await session.commit()
+    # What is remembered of the old key does not know when it ends now.
+    state.verifier.forget(old.id)
+    return old, row, new.plaintext
+
+
+def faults_of(wanted: IssueKey, state: State, now: datetime) -> Sequence[Mapping[str, str]]:
+    """What a schema cannot know of a key: each a `field` and a `message`."""
+    errors: list[Mapping[str, str]] = []
+    live: LivePolicy = state.live
+    for scope in wanted.scopes:
+        if scope not in live.active.policy.catalog:
+            errors.append({"field": "scopes", "message": f"`{scope}` is not a permission of the catalogue"})
+    if len(set(wanted.scopes)) < len(wanted.scopes):
+        errors.append({"field": "scopes", "message": "a permission stands here twice"})
+    if wanted.environment not in state.key_environments:
+        errors.append({"field": "environment", "message": f"keys for {wanted.environment} are not taken here"})
+    if wanted.expires_at is not None and wanted.expires_at <= now:
+        errors.append({"field": "expires_at", "message": "must be in the future"})
+    return errors
+
+
+def _check_held(scopes: Sequence[str], state: State, owner: Principal) -> None:
+    """A key never holds more than whoever makes it."""
+    live: LivePolicy = state.live
+    if beyond := sorted(set(scopes) - live.active.effective(owner.held)):
+        _, challenge = state.refusals.insufficient_scope(tuple(beyond))
+        raise Problem(403, FORBIDDEN, headers={"WWW-Authenticate": challenge.decode()})
+
+
+def _check_rotatable(key: ApiKey, state: State, now: datetime) -> None:
+    live: LivePolicy = state.live
+    if key.revoked_at is not None:
+        raise Problem(409, "This key has been revoked, so it has no successor: issue a new key.")
+    if key.expires_at is not None and key.expires_at <= now:
+        raise Problem(409, "This key has expired, so it has no successor: issue a new key.")
+    if key.environment not in state.key_environments:
+        raise Problem(409, f"Keys for {key.environment} are no longer taken here: issue a new key.")
+    if gone := sorted(set(key.scopes) - set(live.active.policy.catalog)):
+        raise Problem(409, f"No longer in the catalogue: {', '.join(gone)}. Issue a new key without.")

@@ -1,0 +1,180 @@
+"""Rotating a key over HTTP: a successor with the same scopes, and a time in which both work."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.issuer import LiveIssuer
+from tests.server import Server, eventually
+
+KEYS = "/api/v1/api-keys/"
+_people = count(1)
+
+
+class Owner:
+    """A person with a key."""
+
+    def __init__(self, server: Server, issuer: LiveIssuer, **body: Any) -> None:
+        self.server = server
+        self.subject = f"user_rotates_{next(_people)}_{datetime.now(UTC).timestamp()}"
+        self.token = issuer.token(sub=self.subject, permissions=["catalog:read", "catalog:write"])
+        with server.client(self.token) as client:
+            issued = client.post(KEYS, json={"name": "CI", "scopes": ["catalog:read"], **body})
+        assert issued.status_code == 201, issued.text
+        self.key, self.plaintext = issued.json()["api_key"], issued.json()["plaintext"]
+
+    def rotate(self, body: dict[str, Any] | None = None, token: str | None = None) -> httpx.Response:
+        with self.server.client(token or self.token) as client:
+            return client.post(f"{KEYS}{self.key['id']}/rotate/", json=body)
+
+    def keys(self) -> list[dict[str, Any]]:
+        with self.server.client(self.token) as client:
+            listed: list[dict[str, Any]] = client.get(KEYS).json()
+            return listed
+
+
+@pytest.fixture
+def owner(server: Server, issuer: LiveIssuer) -> Owner:
+    return Owner(server, issuer)
+
+
+def teams(server: Server, token: str) -> int:
+    with server.client(token) as client:
+        return client.get("/api/v1/teams/").status_code
+
+
+def until(key: dict[str, Any]) -> datetime:
+    return datetime.fromisoformat(key["expires_at"])
+
+
+def test_the_new_key_has_what_the_old_one_had_and_both_work_for_a_day(owner: Owner) -> None:
+    assert teams(owner.server, owner.plaintext) == 200
+    answer = owner.rotate()
+    assert answer.status_code == 201
+    assert answer.headers["cache-control"] == "no-store"
+    body = answer.json()
+    assert set(body) == {"api_key", "plaintext", "warning", "old_api_key"}
+    new, old = body["api_key"], body["old_api_key"]
+    assert (new["name"], new["environment"], new["scopes"]) == ("CI", "live", ["catalog:read"])
+    assert new["id"] != old["id"] == owner.key["id"]
+    assert new["expires_at"] is None
+    assert abs(until(old) - datetime.now(UTC) - timedelta(days=1)) < timedelta(seconds=20)
+    assert old["is_active"] is new["is_active"] is True
+    assert owner.keys() == [new, {**old, "last_used_at": owner.keys()[1]["last_used_at"]}]
+    assert teams(owner.server, owner.plaintext) == teams(owner.server, body["plaintext"]) == 200
+
+
+def test_after_the_grace_period_the_old_key_is_refused(owner: Owner) -> None:
+    assert teams(owner.server, owner.plaintext) == 200
+    new = owner.rotate({"grace_seconds": 1}).json()["plaintext"]
+    assert eventually(lambda: teams(owner.server, owner.plaintext) == 401, 4)
+    assert teams(owner.server, new) == 200
+
+
+def test_without_a_grace_period_the_very_next_request_is_refused(issuer: LiveIssuer, tmp_path_factory: Any) -> None:
+    """Also when the server would remember the old key for a minute."""
+    directory = tmp_path_factory.mktemp("remembering")
+    with Server(directory, jwks_url=issuer.jwks_url, issuer=issuer.url, key_cache_seconds="60") as server:
+        owner = Owner(server, issuer)
+        assert teams(server, owner.plaintext) == 200
+        answer = owner.rotate({"grace_seconds": 0})
+        with server.client(owner.plaintext) as client:
+            refused = client.get("/api/v1/teams/")
+    assert (refused.status_code, refused.json()) == (401, {"detail": "API key has expired."})
+    assert answer.json()["old_api_key"]["is_active"] is False
+
+
+def test_a_key_that_ends_sooner_is_not_made_to_last(server: Server, issuer: LiveIssuer) -> None:
+    ends = datetime.now(UTC) + timedelta(hours=1)
+    owner = Owner(server, issuer, expires_at=ends.isoformat())
+    body = owner.rotate({"grace_seconds": 7200}).json()
+    assert until(body["old_api_key"]) == ends
+    assert abs(until(body["api_key"]) - datetime.now(UTC) - timedelta(hours=1)) < timedelta(seconds=20)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"grace_seconds": -1},
+        {"grace_seconds": 30 * 86_400 + 1},
+        {"grace_seconds": "60"},
+        {"grace_seconds": 1.5},
+        {"grace_seconds": True},
+        {"grace_seconds": None},
+        {"scopes": []},
+    ],
+    ids=str,
+)
+def test_an_invalid_body_changes_nothing(owner: Owner, body: dict[str, Any]) -> None:
+    answer = owner.rotate(body)
+    assert answer.status_code == 400
+    assert [error["field"] for error in answer.json()["errors"]] == [next(iter(body))]
+    assert owner.keys() == [owner.key]
+
+
+@pytest.mark.parametrize("sent", [b"[]", b"{", b"grace_seconds=1"])
+def test_what_is_no_json_object_changes_nothing(owner: Owner, sent: bytes) -> None:
+    with owner.server.client(owner.token) as client:
+        path = f"{KEYS}{owner.key['id']}/rotate/"
+        assert client.post(path, content=sent, headers={"Content-Type": "application/json"}).status_code == 400
+        assert client.post(path, content=sent, headers={"Content-Type": "text/plain"}).status_code == 415
+    assert owner.keys() == [owner.key]
+
+
+def test_another_persons_key_looks_like_none(owner: Owner, issuer: LiveIssuer) -> None:
+    other = owner.rotate(token=issuer.token(sub="user_other", permissions=["catalog:read"]))
+    with owner.server.client(owner.token) as client:
+        answers = [other, *(client.post(f"{KEYS}{spelled}/rotate/") for spelled in ("999999999", 10**30, "first"))]
+    assert {(answer.status_code, answer.text) for answer in answers} == {(404, '{"detail":"API key not found."}')}
+    assert owner.keys() == [owner.key]
+
+
+def test_a_key_rotates_no_key(owner: Owner) -> None:
+    assert owner.rotate(token=owner.plaintext).status_code == 403
+    assert owner.keys() == [owner.key]
+
+
+def test_whoever_lost_a_scope_cannot_hand_it_on(owner: Owner, issuer: LiveIssuer) -> None:
+    answer = owner.rotate(token=issuer.token(sub=owner.subject, permissions=["catalog:write"]))
+    assert answer.status_code == 403
+    assert 'scope="catalog:read"' in answer.headers["www-authenticate"]
+    assert owner.keys() == [owner.key]
+
+
+def test_a_revoked_or_expired_key_has_no_successor(server: Server, issuer: LiveIssuer) -> None:
+    owner = Owner(server, issuer)
+    with server.client(owner.token) as client:
+        assert client.post(f"{KEYS}{owner.key['id']}/revoke/").status_code == 200
+    revoked = owner.rotate()
+    over = Owner(server, issuer)
+    assert over.rotate({"grace_seconds": 0}).status_code == 201
+    expired = over.rotate()
+    assert (revoked.status_code, expired.status_code) == (409, 409)
+    assert revoked.json()["detail"] == "This key has been revoked, so it has no successor: issue a new key."
+    assert expired.json()["detail"] == "This key has expired, so it has no successor: issue a new key."
+    assert (len(owner.keys()), len(over.keys())) == (1, 2)
+
+
+def test_a_scope_that_left_the_catalogue_is_not_handed_on(owner: Owner) -> None:
+    with closing(sqlite3.connect(owner.server.directory / "authz.db")) as database, database:
+        database.execute("UPDATE api_keys SET scopes = '[\"catalog:gone\"]' WHERE id = ?", (owner.key["id"],))
+    answer = owner.rotate()
+    assert answer.status_code == 409
+    assert answer.json()["detail"] == "No longer in the catalogue: catalog:gone. Issue a new key without."
+    assert len(owner.keys()) == 1
+
+
+def test_it_is_in_the_documentation(server: Server) -> None:
+    with server.client() as client:
+        document = client.get("/openapi.json").json()
+    operation = document["paths"]["/api/v1/api-keys/{key_id}/rotate"]["post"]
+    assert {"201", "400", "404", "409"} <= set(operation["responses"])
+    assert "grace_seconds" in str(document["components"]["schemas"])
+    assert not operation.get("requestBody", {}).get("required")
