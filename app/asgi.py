@@ -20,7 +20,7 @@ from app.audit.log import DecisionLog
 from app.audit.retention import keep_for
 from app.audit.shadowing import Shadowing
 from app.catalog import resources as catalog
-from app.console import account, assets, home, sign_in
+from app.console import account, assets, home, key_changes, keys, new_key, sign_in
 from app.console import errors as console_errors
 from app.console.entrance import Entrance
 from app.console.forms import only_own_forms
@@ -68,7 +68,15 @@ from app.policy.watch import watch
 from app.settings import Settings
 
 MAX_BODY_BYTES = 1_000_000
-PAGES: list[ControllerRouterHandler] = [home.home, assets.asset, *sign_in.ROUTES, *account.ROUTES]
+PAGES: list[ControllerRouterHandler] = [
+    home.home,
+    assets.asset,
+    *sign_in.ROUTES,
+    *account.ROUTES,
+    *keys.ROUTES,
+    *new_key.ROUTES,
+    *key_changes.ROUTES,
+]
 _AGAIN_SECONDS = 1.0  # until a revision that could not be stored is tried again
 _log = structlog.stdlib.get_logger("policy")
 

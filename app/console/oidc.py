@@ -208,7 +208,8 @@ def _name(claims: Mapping[str, object], subject: str) -> str:
     for claim in ("name", "preferred_username", "email"):
         name = claims.get(claim)
         if isinstance(name, str) and name.strip():
-            return name.strip()[:_MAX_NAME]
+            # No database holds what is no text: NUL, or half of a pair of surrogates.
+            return name.strip()[:_MAX_NAME].replace("\x00", "\ufffd").encode(errors="replace").decode()
     return subject
 
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import api_keys as stored
+from app.db.engine import LOCK_FIRST
 from app.db.tables.fields import Integer, Moment, Name
 from app.db.tables.keys import ApiKey
 from app.http.problems import INVALID_BODY, Problem
@@ -103,15 +104,16 @@ async def rotate(
 ) -> tuple[ApiKey, ApiKey, str]:
     """Store a new key in the place of one of the owner's: the old one, the new one and its plaintext.
 
-    Both are good for `grace_seconds`; all of it is one transaction. Raises Problem 403, 404 and 409.
+    Both are good for `grace_seconds`. All of it is one transaction; one that is under way has begun with a write.
+    Raises Problem 403, 404 and 409.
     """
+    if not session.in_transaction():
+        await session.connection(execution_options=LOCK_FIRST)
     before = await stored.get_for(session, owner.subject, key_id)
     if before is None:
         raise Problem(404, NOT_FOUND)
     _check_rotatable(before, state, now)
     _check_held(before.scopes, state, owner)
-    # A transaction that has read may not write any more once another has written (SQLite), so that one ends here.
-    await session.commit()
     lifetime = before.expires_at - before.created_at if before.expires_at else None
     old = await stored.expire(session, owner.subject, key_id, now, now + timedelta(seconds=grace_seconds))
     if old is None:

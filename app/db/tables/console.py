@@ -20,3 +20,13 @@ class ConsoleSession(SQLModel, table=True):
     permissions: list[str] = Field(sa_type=JSON)  # as the issuer granted them at the sign-in
     created_at: datetime
     expires_at: datetime = Field(index=True)
+
+
+class UsedForm(SQLModel, table=True):
+    """A form that is good once and was sent: the SHA-256 of its id and its session."""
+
+    __tablename__ = "used_forms"
+    __table_args__ = (NEVER_REUSED,)
+    id: int = row_id()
+    digest: bytes = Field(unique=True, sa_type=LargeBinary(32))
+    used_at: datetime = Field(index=True)

@@ -1,0 +1,96 @@
+"""Revoke a key, or let another take its place. Each asks first, on a page of its own that names the key."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Literal
+
+from litestar import Response, post, route
+from litestar.datastructures import State
+from litestar.di import NamedDependency
+from litestar.enums import HttpMethod
+from litestar.params import FromPath
+from pydantic import BaseModel
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.console.forms import read_form
+from app.console.keys import PATH, badge, own_key
+from app.console.new_key import grantable, show_plaintext
+from app.console.once import Once, form_id, only_once
+from app.console.page import AnyRequest, page, see_other
+from app.db import api_keys
+from app.http.ids import read_id
+from app.http.key_rules import NOT_FOUND, rotate
+from app.http.problems import Problem
+
+_READ = [HttpMethod.GET, HttpMethod.HEAD]
+_Session = NamedDependency[AsyncSession]
+_GRACES = {
+    "3600": "for an hour",
+    "86400": "for a day",
+    "604800": "for a week",
+    "2592000": "for 30 days",
+    "0": "not at all: it stops at once",
+}
+_ALREADY = "This form was sent before. The new key was issued then and shown once, so nothing was done now."
+
+
+class Rotation(BaseModel):
+    """The form."""
+
+    grace: Literal["0", "3600", "86400", "604800", "2592000"]
+    once: Once
+
+
+@route(f"{PATH}/{{key_id:str}}/revoke", http_method=_READ, include_in_schema=False)
+async def ask_to_revoke(key_id: FromPath[str], request: AnyRequest, session: _Session) -> Response[str]:
+    """Is it this one?"""
+    key = await own_key(session, request.user, key_id)
+    return page(request, "key_revoke.html", key=key, badge=badge(key, datetime.now(UTC)))
+
+
+@post(f"{PATH}/{{key_id:str}}/revoke", include_in_schema=False)
+async def revoke_key(key_id: FromPath[str], request: AnyRequest, state: State, session: _Session) -> Response[None]:
+    """The next request with that key is refused."""
+    found = read_id(key_id)
+    key = None if found is None else await api_keys.revoke(session, request.user.subject, found, datetime.now(UTC))
+    if key is None:
+        raise Problem(404, NOT_FOUND)
+    await session.commit()
+    state.verifier.forget(key.id)
+    return see_other(f"{PATH}/{key.id}?done=revoked")
+
+
+@route(f"{PATH}/{{key_id:str}}/rotate", http_method=_READ, include_in_schema=False)
+async def ask_to_rotate(key_id: FromPath[str], request: AnyRequest, state: State, session: _Session) -> Response[str]:
+    """How long shall both work?"""
+    key = await own_key(session, request.user, key_id)
+    held = {permission.name for permission in grantable(request.user, state.live)}
+    return page(
+        request,
+        "key_rotate.html",
+        key=key,
+        badge=badge(key, datetime.now(UTC)),
+        lost=sorted(set(key.scopes) - held),
+        graces=_GRACES,
+        once=form_id(),
+    )
+
+
+@post(f"{PATH}/{{key_id:str}}/rotate", include_in_schema=False)
+async def rotate_key(key_id: FromPath[str], request: AnyRequest, state: State, session: _Session) -> Response[str]:
+    """Issue the new key and show it, this once."""
+    form = await read_form(request, Rotation)
+    if form.value is None:
+        raise Problem(400, "Choose how long the old key shall go on, and send the form again.")
+    found = read_id(key_id)
+    if found is None:
+        raise Problem(404, NOT_FOUND)
+    now = datetime.now(UTC)
+    await only_once(session, request, form.value.once, now, _ALREADY)
+    grace = int(form.value.grace)
+    old, key, plaintext = await rotate(session, state, request.user, found, grace_seconds=grace, now=now)
+    return show_plaintext(request, key, plaintext, now, old)
+
+
+ROUTES = (ask_to_revoke, revoke_key, ask_to_rotate, rotate_key)

@@ -1,0 +1,199 @@
+"""My keys: all of them at a glance, and one of them with what it reaches and what it really used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Literal
+from urllib.parse import urlencode
+
+from litestar import Response, route
+from litestar.datastructures import State
+from litestar.di import NamedDependency
+from litestar.enums import HttpMethod
+from litestar.params import FromPath, QueryParameter
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.console.page import AnyRequest, page
+from app.db import api_keys, own_keys
+from app.db import usage as logged
+from app.db.tables.keys import ApiKey
+from app.http.ids import read_id
+from app.http.key_rules import NOT_FOUND
+from app.http.problems import Problem
+from app.identity.api_keys import KeyRecord, principal_of, refused_because
+from app.identity.principal import Principal, is_fact
+from app.policy.live import LivePolicy
+from app.policy.reach import reach
+from app.policy.rule import action_order
+from app.policy.snapshot import Snapshot
+from app.policy.usage import usage
+
+PATH = "/console/keys"
+PAGE_SIZE = 50
+USAGE_DAYS = 30
+_IMPLIED = ("HEAD", "OPTIONS")  # follow GET, and the endpoint itself
+_MAX_PAGE = 100_000
+_READ = [HttpMethod.GET, HttpMethod.HEAD]
+_Session = NamedDependency[AsyncSession]
+_Shown = Literal["all", "active", "expiring", "expired", "revoked"]
+
+STATES: Mapping[own_keys.State, tuple[str, str]] = {
+    "active": ("Active", "good"),
+    "expiring": ("Expires soon", "warn"),
+    "expired": ("Expired", "off"),
+    "revoked": ("Revoked", "off"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    """What a key is at this moment, as a word with a colour."""
+
+    state: own_keys.State
+    word: str
+    colour: str
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the key opens anything."""
+        return self.state in ("active", "expiring")
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A resource that a key reaches, and how; `conditional` are those of the actions that hang on a condition."""
+
+    resource: str
+    actions: tuple[str, ...]
+    conditional: tuple[str, ...]
+
+
+def badge(key: ApiKey, now: datetime) -> Badge:
+    """What a key is at this moment."""
+    state = own_keys.state_of(key, now)
+    return Badge(state, *STATES[state])
+
+
+@route(PATH, http_method=_READ, include_in_schema=False)
+async def show_keys(
+    request: AnyRequest,
+    session: _Session,
+    *,
+    shown: Annotated[_Shown, QueryParameter(name="state")] = "all",
+    order: Annotated[own_keys.Order, QueryParameter(name="sort")] = "created",
+    down: bool = True,
+    number: Annotated[int, QueryParameter(name="page", ge=1, le=_MAX_PAGE)] = 1,
+) -> Response[str]:
+    """The keys of whoever is signed in."""
+    now = datetime.now(UTC)
+    subject = request.user.subject
+    counts = await own_keys.counts(session, subject, now)
+    total = counts.get(shown, 0) if shown != "all" else sum(counts.values())
+    keys = await own_keys.page_of(
+        session,
+        subject,
+        state=None if shown == "all" else shown,
+        order=order,
+        descending=down,
+        now=now,
+        offset=(number - 1) * PAGE_SIZE,
+        limit=PAGE_SIZE,
+    )
+
+    def address(**changed: object) -> str:
+        stated = {"state": shown, "sort": order, "down": str(down).lower(), "page": 1, **changed}
+        plain = {"state": "all", "sort": "created", "down": "true", "page": 1}
+        return PATH + ("?" + urlencode(other) if (other := _without(stated, plain)) else "")
+
+    return page(
+        request,
+        "keys.html",
+        keys=[(key, badge(key, now)) for key in keys],
+        counts=counts,
+        states=STATES,
+        any_keys=bool(counts),
+        shown=shown,
+        order=order,
+        down=down,
+        number=number,
+        pages=max(1, -(-total // PAGE_SIZE)),
+        total=total,
+        address=address,
+    )
+
+
+@route(f"{PATH}/{{key_id:str}}", http_method=_READ, include_in_schema=False)
+async def show_key(
+    key_id: FromPath[str],
+    request: AnyRequest,
+    state: State,
+    session: _Session,
+    done: Literal["", "revoked"] = "",
+) -> Response[str]:
+    """One key: its facts, what it reaches now, and what it used lately."""
+    now = datetime.now(UTC)
+    key = await own_key(session, request.user, key_id)
+    live: LivePolicy = state.live
+    snapshot = live.active
+    record = KeyRecord(
+        key.id, key.subject, key.environment, frozenset(key.scopes), key.digest, key.expires_at, key.revoked_at
+    )
+    caller = principal_of(record)
+    since = now - timedelta(days=USAGE_DAYS)
+    uses = await logged.uses(session, key.id, int(since.timestamp() * 1_000_000))
+    oldest = await logged.oldest(session)
+    found = usage(snapshot, caller.held, key.scopes, uses)
+    own, everyones = reached(snapshot, caller)
+    log_began = None if oldest is None else datetime.fromtimestamp(oldest / 1_000_000, UTC)
+    return page(
+        request,
+        "key.html",
+        key=key,
+        badge=badge(key, now),
+        refused=refused_because(record, state.key_environments, now),
+        catalog=snapshot.policy.catalog,
+        own=own,
+        everyones=everyones,
+        usage=found,
+        used={each.scope: (each.number, datetime.fromtimestamp(each.last // 1_000_000, UTC)) for each in found.used},
+        days=USAGE_DAYS,
+        log_began=log_began if log_began is None or log_began > since else None,
+        log_is_empty=oldest is None,
+        sample=state.settings.decision_log_sample,
+        revoked_now=done == "revoked" and key.revoked_at is not None,
+    )
+
+
+ROUTES = (show_keys, show_key)
+
+
+async def own_key(session: AsyncSession, owner: Principal, spelled: str) -> ApiKey:
+    """A key of this person. Raises Problem 404 for another's and for none alike."""
+    key_id = read_id(spelled)
+    key = await api_keys.get_for(session, owner.subject, key_id) if key_id is not None else None
+    if key is None:
+        raise Problem(404, NOT_FOUND)
+    return key
+
+
+def reached(snapshot: Snapshot, caller: Principal) -> tuple[list[Reached], list[Reached]]:
+    """What a key reaches by its scopes, and what it reaches as everyone does."""
+    stated = {grant for grant in caller.held if not is_fact(grant)}
+    facts = snapshot.effective(caller.held - stated)
+    found: dict[tuple[bool, str], list[tuple[str, bool]]] = {}
+    for each in reach(snapshot, caller.held):
+        actions = found.setdefault((each.rule.needs <= facts, each.resource), [])
+        actions.append((each.action, each.conditional))
+    sides: tuple[list[Reached], list[Reached]] = ([], [])
+    for (is_everyones, resource), actions in found.items():
+        names = tuple(sorted((action for action, _ in actions if action not in _IMPLIED), key=action_order))
+        conditional = tuple(action for action, hangs in actions if hangs and action in names)
+        if names:
+            sides[is_everyones].append(Reached(resource, names, conditional))
+    return sides
+
+
+def _without(stated: Mapping[str, object], plain: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in stated.items() if value != plain[name]}

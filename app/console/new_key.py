@@ -1,0 +1,113 @@
+"""Issue a key with some of one's own permissions. Its plaintext is in the answer to the form, and nowhere else."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
+
+from litestar import Response, post, route
+from litestar.datastructures import State
+from litestar.di import NamedDependency
+from litestar.enums import HttpMethod
+from pydantic import BaseModel, Field
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.console.forms import read_form
+from app.console.keys import PATH, badge
+from app.console.once import Once, form_id, only_once
+from app.console.page import AnyRequest, page
+from app.db.tables.fields import Name
+from app.db.tables.keys import ApiKey
+from app.http.api_keys import WARNING
+from app.http.key_rules import IssueKey, issue
+from app.http.problems import Problem
+from app.identity.principal import Principal
+from app.policy.catalog import Permission
+from app.policy.live import LivePolicy
+
+_Session = NamedDependency[AsyncSession]
+LIVES = {"7": "7 days", "30": "30 days", "90": "90 days", "365": "a year", "never": "it is revoked"}
+_ALREADY = "This form was sent before. Its key was issued then and shown once, so nothing was done now."
+
+
+class NewKey(BaseModel):
+    """The form."""
+
+    name: Name
+    environment: Literal["live", "test"]
+    scopes: Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=200)] = []
+    lives: Literal["7", "30", "90", "365", "never"]
+    once: Once
+
+
+@route(f"{PATH}/new", http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False)
+async def show_form(request: AnyRequest, state: State) -> Response[str]:
+    """What shall the key be called, and what may it do?"""
+    return _form(request, state, {}, {})
+
+
+@post(f"{PATH}/new", include_in_schema=False)
+async def issue_key(request: AnyRequest, state: State, session: _Session) -> Response[str]:
+    """Issue it and show it, this once."""
+    form = await read_form(request, NewKey)
+    errors = dict(form.errors)
+    if not form.given.get("scopes"):
+        errors["scopes"] = "Choose at least one: a key without any opens nothing of yours."
+    if form.value is None or errors:
+        return _form(request, state, form.given, errors)
+    now = datetime.now(UTC)
+    asked = form.value
+    ends = None if asked.lives == "never" else now + timedelta(days=int(asked.lives))
+    wanted = IssueKey(name=asked.name, environment=asked.environment, scopes=asked.scopes, expires_at=ends)
+    await only_once(session, request, asked.once, now, _ALREADY)
+    try:
+        key, plaintext = await issue(session, state, request.user, wanted, now)
+    except Problem as problem:
+        if problem.status == 403:
+            errors["scopes"] = "One of these is not yours any more. Choose again."
+        elif problem.errors:
+            errors |= {error["field"]: error["message"] for error in problem.errors}
+        else:
+            raise
+        return _form(request, state, form.given, errors)
+    return show_plaintext(request, key, plaintext, now)
+
+
+ROUTES = (show_form, issue_key)
+
+
+def show_plaintext(
+    request: AnyRequest, key: ApiKey, plaintext: str, now: datetime, old: ApiKey | None = None
+) -> Response[str]:
+    """The one page with the plaintext of a new key; `old` is the key that it takes the place of."""
+    return page(
+        request,
+        "key_issued.html",
+        status=201,
+        key=key,
+        plaintext=plaintext,
+        warning=WARNING,
+        old=old,
+        old_badge=badge(old, now) if old else None,
+    )
+
+
+def grantable(owner: Principal, live: LivePolicy) -> list[Permission]:
+    """The permissions of the catalogue that somebody holds, through roles too, in the catalogue's order."""
+    snapshot = live.active
+    effective = snapshot.effective(owner.held)
+    return [permission for name, permission in snapshot.policy.catalog.items() if name in effective]
+
+
+def _form(request: AnyRequest, state: State, given: dict[str, Any], errors: dict[str, str]) -> Response[str]:
+    return page(
+        request,
+        "key_new.html",
+        status=400 if errors else 200,
+        grantable=grantable(request.user, state.live),
+        environments=[name for name in ("live", "test") if name in state.key_environments],
+        lives=LIVES,
+        given={"name": "", "environment": "", "lives": "90", "scopes": [], **given},
+        errors=errors,
+        once=form_id(),
+    )
