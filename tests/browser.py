@@ -89,5 +89,6 @@ def check_looks(page: Page) -> None:
     looks: tuple[tuple[Scheme, tuple[int, int]], ...] = (("dark", NARROW), ("light", WIDE))
     for scheme, size in looks:
         use(page, scheme, size)
-        assert violations(page) == [], f"{page.url} {scheme} {size}"
+        found = violations(page)
+        assert found == [], f"{page.url} {scheme} {size}: {found}"
         assert overflow(page) <= 0, f"{page.url} {size}"

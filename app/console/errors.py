@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 from litestar import Request, Response
-from litestar.exceptions import HTTPException
+from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
 
 from app.console.page import page
@@ -29,6 +29,10 @@ def _http(request: _AnyRequest, error: HTTPException) -> Response[str]:
     return _page(request, error.status_code, error.detail)
 
 
+def _invalid(request: _AnyRequest, _error: ValidationException) -> Response[str]:
+    return _page(request, 400, "What the address asks for cannot be read. Go back, or begin anew.")
+
+
 def _unexpected(request: _AnyRequest, error: Exception) -> Response[str]:
     _log.error("unhandled exception", exc_info=error)
     return _page(request, 500, "Something went wrong here. It was logged, with the request's id.")
@@ -38,7 +42,12 @@ def _page(request: _AnyRequest, status: int, detail: str) -> Response[str]:
     return page(request, "error.html", status=status, heading=HTTPStatus(status).phrase, detail=detail)
 
 
-HANDLERS: ExceptionHandlersMap = {Problem: _problem, HTTPException: _http, Exception: _unexpected}
+HANDLERS: ExceptionHandlersMap = {
+    Problem: _problem,
+    ValidationException: _invalid,
+    HTTPException: _http,
+    Exception: _unexpected,
+}
 
 
 def unmatched(request: _AnyRequest, error: HTTPException) -> Response[Any]:

@@ -1,0 +1,166 @@
+"""My keys with a real browser: the whole story, by keyboard alone, and a secret that does not come back."""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.browser import check_looks, sign_in
+from tests.console.test_keys_pages import HOSTILE, Subject
+from tests.issuer import LiveIssuer
+from tests.server import Server
+
+TEAMS = "/api/v1/teams/"
+
+
+def status(console: Server, token: str) -> int:
+    return httpx.get(console.url + TEAMS, headers={"Authorization": f"Bearer {token}"}).status_code
+
+
+def test_a_developer_issues_uses_and_revokes_a_key_and_signs_out(page: Page, console: Server) -> None:
+    sign_in(page, console, "Alice Adams")
+    page.get_by_role("link", name="Issue a key").click()
+    page.get_by_label("Name").fill("my notebook")
+    page.get_by_role("checkbox", name="Read the catalog").check()
+    page.get_by_role("button", name="Issue the key").click()
+    page.get_by_role("heading", name="Copy your key now").wait_for()
+    token = page.locator("#plaintext").inner_text()
+    assert re.fullmatch(r"grd_live_[0-9a-f]{48}", token)
+    check_looks(page)
+    assert status(console, token) == 200
+    page.get_by_role("link", name="I have stored it").click()
+    page.get_by_role("heading", name="my notebook").wait_for()
+    check_looks(page)
+    page.get_by_role("link", name="Revoke").click()
+    check_looks(page)
+    page.get_by_role("button", name="Revoke my notebook").click()
+    page.get_by_text("The next request with it is refused.").wait_for()
+    assert status(console, token) == 401
+    page.get_by_role("button", name="Sign out", exact=True).click()
+    page.get_by_role("heading", name="You are signed out").wait_for()
+
+
+def test_the_plaintext_survives_neither_reload_nor_the_back_button(
+    page: Page, context: BrowserContext, console: Server
+) -> None:
+    context.grant_permissions(["clipboard-read", "clipboard-write"], origin=console.url)
+    sign_in(page, console, "Alice Adams", to="/console/keys/new")
+    page.get_by_label("Name").fill("shown once")
+    page.get_by_role("checkbox", name="Read the catalog").check()
+    page.get_by_role("button", name="Issue the key").click()
+    token = page.locator("#plaintext").inner_text()
+    page.get_by_role("button", name="Copy").click()
+    expect(page.get_by_role("status")).to_have_text("Copied.")
+    assert page.evaluate("navigator.clipboard.readText()") == token
+    page.reload()
+    page.get_by_role("heading", name="shown once").wait_for()
+    assert token not in page.content()
+    page.get_by_role("link", name="My keys").first.click()
+    page.get_by_role("heading", name="My keys").wait_for()
+    page.go_back()
+    page.get_by_role("heading", name="shown once").wait_for()
+    assert token not in page.content()
+    page.go_back()
+    page.get_by_role("heading", name="Issue a key").wait_for()
+    assert token not in page.content()
+
+
+def test_without_scripts_a_form_that_is_sent_again_issues_nothing(
+    page: Page, console: Server, issuer: LiveIssuer
+) -> None:
+    browser = page.context.browser
+    assert browser
+    with browser.new_context(java_script_enabled=False) as plain:
+        still = plain.new_page()
+        sign_in(still, console, "Alice Adams", to="/console/keys/new")
+        still.get_by_label("Name").fill("without scripts")
+        still.get_by_role("checkbox", name="Read the catalog").check()
+        still.get_by_role("button", name="Issue the key").click()
+        token = still.locator("#plaintext").inner_text()
+        assert status(console, token) == 200
+        assert still.get_by_role("button", name="Copy").count() == 0
+        still.reload()
+        still.get_by_text("This form was sent before.").wait_for()
+        still.goto(f"{console.url}/console/keys")
+        assert still.get_by_role("link", name="without scripts").count() == 1
+
+
+def test_rotation_by_keyboard_alone(page: Page, console: Server) -> None:
+    sign_in(page, console, "Alice Adams", to="/console/keys/new")
+
+    def go_to(role: str, name: str) -> None:
+        """Press Tab until this has the focus, as a person would, and see that it shows."""
+        for _ in range(40):
+            page.keyboard.press("Tab")
+            focused = page.locator(":focus")
+            if focused.count() and page.get_by_role(role, name=name, exact=True).and_(focused).count():  # type: ignore[arg-type]  # any role's name
+                assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none"
+                return
+        pytest.fail(f"no way by Tab to {role} {name}")
+
+    go_to("link", "Skip to the content")
+    page.keyboard.press("Enter")
+    go_to("textbox", "Name")
+    page.keyboard.type("by keyboard")
+    go_to("checkbox", "Read the catalog catalog:read")
+    page.keyboard.press("Space")
+    go_to("button", "Issue the key")
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="Copy your key now").wait_for()
+    old = page.locator("#plaintext").inner_text()
+    go_to("link", "I have stored it")
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="by keyboard").wait_for()
+    go_to("link", "Rotate")
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="Rotate “by keyboard”").wait_for()
+    check_looks(page)
+    go_to("combobox", "The old key goes on")
+    page.keyboard.press("ArrowDown")
+    go_to("button", "Rotate by keyboard")
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="Copy your key now").wait_for()
+    check_looks(page)
+    new = page.locator("#plaintext").inner_text()
+    assert new != old
+    assert status(console, old) == status(console, new) == 200
+
+
+def test_the_list_and_the_form_are_fit_for_use_whatever_keys_are_called(page: Page, console: Server) -> None:
+    alice = Subject(console, "user_bob", ("catalog:read",))
+    for name in HOSTILE.values():
+        alice.put(name)
+    sign_in(page, console, "Bob Brown", to="/console/keys")
+    check_looks(page)
+    assert page.locator("script:not([src])").count() == 0
+    page.get_by_role("link", name="W" * 20).first.click()
+    check_looks(page)
+    page.goto(f"{console.url}/console/keys/new")
+    page.get_by_label("Name").fill("no scope chosen")
+    page.get_by_role("button", name="Issue the key").click()
+    page.get_by_role("alert").wait_for()
+    check_looks(page)
+
+
+def test_whoever_has_no_key_and_no_permission_sees_what_to_do(page: Page, console: Server) -> None:
+    sign_in(page, console, "Dan Davis")
+    page.get_by_role("heading", name="You have no keys yet").wait_for()
+    check_looks(page)
+    page.get_by_role("link", name="Issue your first key").click()
+    page.get_by_role("heading", name="A key could do nothing yet").wait_for()
+    check_looks(page)
+
+
+def test_nothing_moves_while_the_pages_load(page: Page, console: Server) -> None:
+    page.add_init_script(
+        "window.shifts = 0; new PerformanceObserver(list => { for (const each of list.getEntries()) "
+        "window.shifts += each.value; }).observe({type: 'layout-shift', buffered: true});"
+    )
+    sign_in(page, console, "Alice Adams")
+    for path in ("/console/keys", "/console/keys/new", "/console/account"):
+        page.goto(console.url + path)
+        page.wait_for_load_state("networkidle")
+        assert page.evaluate("window.shifts") == 0, path
