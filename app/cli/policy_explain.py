@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -137,33 +136,9 @@ def grants_of(held: str, snapshot: Snapshot) -> frozenset[str]:
 
 
 def _given(assignments: tuple[str, ...]) -> Given:
-    from app.policy.given import Misgiven, checked, kind_of
+    from app.policy.given import Misgiven, read_assignments
 
-    given: dict[str, dict[str, object]] = {}
-    for assignment in assignments:
-        path, equals, text = assignment.partition("=")
-        variable, *names = path.split(".")
-        if not equals or not names or "" in names:
-            raise click.BadParameter("write it as request.ip=10.0.0.1.", param_hint="--given")
-        try:
-            kind = kind_of(variable, names[0])
-            value = _value(text, plain=kind.name in ("string", "timestamp"))
-            for name in reversed(names[1:]):
-                value = {name: value}
-            before = given.setdefault(variable, {}).get(names[0])
-            value = {**before, **value} if isinstance(before, dict) and isinstance(value, dict) else value
-            given[variable][names[0]] = checked(kind, value)
-        except Misgiven as wrong:
-            raise click.BadParameter(f"`{path}`: {wrong.message}; {wrong.hint}.", param_hint="--given") from None
-    return given
-
-
-def _value(text: str, *, plain: bool) -> object:
-    """A text where one is due, else what JSON it is, else a text after all."""
-    if plain:
-        return text
     try:
-        value: object = json.loads(text)
-    except ValueError:
-        return text
-    return value
+        return read_assignments(assignments)
+    except Misgiven as wrong:
+        raise click.BadParameter(f"{wrong.message}; {wrong.hint}.", param_hint="--given") from None

@@ -42,10 +42,10 @@ class FaultyPolicy:
 FAULTY: Mapping[int, ResponseSpec] = {422: ResponseSpec(FaultyPolicy, description="The policy has faults")}
 
 
-async def snapshot_of(candidate: Candidate, state: State) -> Snapshot:
+async def snapshot_of(texts: Mapping[str, str], state: State) -> Snapshot:
     """The policy over the routes that are served, built off the event loop. Raises PolicyRefused with every fault."""
     live: LivePolicy = state.live
-    files = {name: text.encode("utf-8", "surrogatepass") for name, text in candidate.files.items()}
+    files = {name: text.encode("utf-8", "surrogatepass") for name, text in texts.items()}
     return await asyncio.to_thread(lambda: build(parse(from_bytes(files)), live.table))
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
-from time import perf_counter_ns
 from typing import Annotated, Any
 
 from litestar import Request, post
@@ -15,18 +14,13 @@ from litestar.params import JSONBody
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.audit.log import DecisionLog
-from app.audit.past import CannotAsk, ask_again
-from app.audit.view import DecisionView, view
-from app.audit.wanted import Wanted
-from app.db import decisions as logged
-from app.http.context import request_context
+from app.audit.view import DecisionView
 from app.http.json_body import only_json
 from app.http.known_key import KeyState, known_key
+from app.http.past import NOT_LOGGED, may_also, past
 from app.http.problems import Detail, InvalidBody, Problem, invalid
 from app.http.refusal import FORBIDDEN, Refusals
 from app.identity.principal import Principal
-from app.policy.condition import NO_CONTEXT
 from app.policy.decision import Decision
 from app.policy.explain import explain
 from app.policy.explained import ExplanationView, explanation_view
@@ -35,7 +29,6 @@ from app.policy.grants import stated_fault
 from app.policy.snapshot import Snapshot
 from app.policy.target import NoSuchTarget, endpoint_fault
 
-MAX_COUNTED = 100  # decisions on one request
 _LOG = "/api/v1/decisions"
 _Request = Request[Principal, Decision, State]
 _Text = Annotated[str, Field(min_length=1, max_length=2048)]
@@ -104,7 +97,7 @@ async def explain_decision(
     except Misgiven as wrong:
         raise invalid({"given": f"{wrong.message}; {wrong.hint}"}) from None
     if data.request_id is not None:
-        _may_read_log(request, state, snapshot)
+        _may_read_log(request, state)
         return await _past(session, data.request_id, snapshot, given)
     if data.key_id is not None:
         key, principal = await known_key(state, data.key_id)
@@ -142,30 +135,17 @@ def _explained(snapshot: Snapshot, held: Collection[str], data: Question, given:
         raise invalid({field: f"{error.message}; callers get {error.status}. {error.hint}"}) from None
 
 
-def _may_read_log(request: _Request, state: State, snapshot: Snapshot) -> None:
+def _may_read_log(request: _Request, state: State) -> None:
     """What the log holds is for whom the policy lets read it, by whatever way. Raises Problem 403."""
-    started = perf_counter_ns()
-    principal = request.user
-    context = (
-        request_context(request.scope, principal, snapshot, _LOG, "GET") if snapshot.has_conditions else NO_CONTEXT
-    )
-    decision = snapshot.decide(principal.held, _LOG, "GET", context)
-    log: DecisionLog = state.decision_log
-    log.note("app", _LOG, "GET", principal, decision, started=started)
+    decision = may_also(request, "app", _LOG, "GET")
     if not decision:
         refusals: Refusals = state.refusals
         _, challenge = refusals.insufficient_scope(decision.missing)
         raise Problem(403, FORBIDDEN, headers={"WWW-Authenticate": challenge.decode()})
 
 
-async def _past(session: AsyncSession, request_id: str, snapshot: Snapshot, given: Mapping[str, Any]) -> Explained:
-    page = await logged.page(session, Wanted(request_id=request_id), size=MAX_COUNTED)
-    if not page.rows:
-        raise Problem(404, "No decision on this request is in the log: it is too new, too old, or was not sampled.")
-    newest, *others = page.rows
-    then = view(newest.id, newest.record)
-    try:
-        now = explanation_view(ask_again(newest.record, snapshot, given), snapshot)
-    except CannotAsk as why:
-        return Explained(None, then=then, others=len(others), note=f"What the policy says now cannot be told: {why}.")
-    return Explained(now, then=then, others=len(others))
+async def _past(session: AsyncSession, request_id: str, snapshot: Snapshot, given: Given) -> Explained:
+    found = await past(session, request_id, snapshot, given)
+    if found is None:
+        raise Problem(404, NOT_LOGGED)
+    return Explained(found.now, then=found.then, others=found.others, note=found.note)

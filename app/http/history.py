@@ -150,7 +150,7 @@ async def publish(data: JSONBody[Publish], request: _Request, state: State) -> P
         done = await publisher.publish(
             files,
             parent=data.parent,
-            author=_author(request),
+            author=author_of(request),
             message=data.message,
             acknowledge_widening=data.acknowledge_widening,
             dry_run=data.dry_run,
@@ -177,7 +177,7 @@ async def rollback(
         done = await publisher.rollback(
             data.revision,
             parent=data.parent,
-            author=_author(request),
+            author=author_of(request),
             message=data.message,
             acknowledge_widening=data.acknowledge_widening,
         )
@@ -218,14 +218,15 @@ async def show_revision(revision: FromPath[str], session: _Session) -> EntryWith
 ROUTES = (publish, rollback, list_history, show_revision)
 
 
-def _author(request: Request[Any, Any, Any]) -> Author:
+def author_of(request: Request[Any, Any, Any]) -> Author:
+    """Who sends the request, as the author of a change."""
     principal: Principal = request.user
     return Author(principal.subject, principal.key_id)
 
 
 def _published(done: Published) -> PublishedPolicy:
     return PublishedPolicy(
-        done.revision, done.parent, done.difference.widens, _access(done.difference), list(done.rows)
+        done.revision, done.parent, done.difference.widens, access_of(done.difference), list(done.rows)
     )
 
 
@@ -236,7 +237,7 @@ def _refused(refused: StaleParent | PolicyRefused | Widens | CannotWrite, state:
         status, faults = 422, fault_views(refused.faults)
         detail = f"The policy has {len(faults)} fault{'s' if len(faults) > 1 else ''}."
     elif isinstance(refused, Widens):
-        access = _access(refused.difference)
+        access = access_of(refused.difference)
         detail = "This policy widens access: look at `access`, then send `acknowledge_widening`."
     elif isinstance(refused, StaleParent):
         detail = "Another revision is active than the one that this change was made from."
@@ -245,7 +246,8 @@ def _refused(refused: StaleParent | PolicyRefused | Widens | CannotWrite, state:
     return Response(NotPublished(detail, active, faults, access), status_code=status)
 
 
-def _access(difference: Difference) -> list[AccessChange]:
+def access_of(difference: Difference) -> list[AccessChange]:
+    """What a difference means, in words, what cannot be told first."""
     found = [
         AccessChange(change.kind, change.may, change.resource, list(change.actions), told(change))
         for change in difference.changes

@@ -39,6 +39,10 @@ _encode = msgspec.json.Encoder().encode
 _log = structlog.stdlib.get_logger("policy")
 
 
+class CannotReplay(Exception):
+    """The decision log cannot be read. The message says what to do."""
+
+
 class ReplayPolicy(Candidate):
     """A policy to replay: every file of it, how far back (`7d`, `12h`, `2026-11-20`), and how many changes to tell."""
 
@@ -94,7 +98,7 @@ async def replay_policy(data: JSONBody[ReplayPolicy], state: State) -> Stream | 
         raise invalid({"last": bad.errors["since"]}) from None
     assert since is not None, "it was given"
     try:
-        snapshot = await snapshot_of(data, state)
+        snapshot = await snapshot_of(data.files, state)
     except PolicyRefused as refused:
         return faulty(refused)
     until = int(now.timestamp() * 1_000_000)
@@ -105,6 +109,20 @@ async def replay_policy(data: JSONBody[ReplayPolicy], state: State) -> Stream | 
 async def _lines(
     state: State, snapshot: Snapshot, times: tuple[int, int], wanted: ReplayPolicy
 ) -> AsyncIterator[bytes]:
+    try:
+        async for step in replayed(state, snapshot, times, limit=wanted.limit, last=wanted.last):
+            yield _line(progress=step) if isinstance(step, ReplayProgress) else _line(result=step)
+    except CannotReplay as error:
+        yield _line(error=str(error))
+
+
+async def replayed(
+    state: State, snapshot: Snapshot, times: tuple[int, int], *, limit: int, last: str
+) -> AsyncIterator[ReplayProgress | ReplayResult]:
+    """Replay the decisions between two times, in microseconds since 1970; what comes last is the result.
+
+    `limit` changes are told of; `last` is how the times are called. Raises CannotReplay.
+    """
     replay = Replay(snapshot, most=_KEPT)
     yield _progress(0, replay)
     try:
@@ -114,17 +132,16 @@ async def _lines(
                 # A slice can hold very many groups, and requests must have their turn meanwhile.
                 await asyncio.to_thread(replay.add, groups)
                 yield _progress(done * 100 // _SLICES, replay)
-            shown = replay.changes[: wanted.limit]
+            shown = replay.changes[:limit]
             examples = await whole(request_ids(state.sessions, [change.times.last_id for change in shown]))
     except (SQLAlchemyError, OSError) as error:
         _log.error("a replay ended: the decision log cannot be read", error=type(error).__name__)
-        yield _line(error="The decision log cannot be read now: ask again.")
-        return
-    yield _line(result=result(replay, shown, examples, wanted.last))
+        raise CannotReplay("The decision log cannot be read now: ask again.") from None
+    yield result(replay, shown, examples, last)
 
 
-def _progress(percent: int, replay: Replay) -> bytes:
-    return _line(progress=ReplayProgress(percent, sum(replay.counts.values())))
+def _progress(percent: int, replay: Replay) -> ReplayProgress:
+    return ReplayProgress(percent, sum(replay.counts.values()))
 
 
 def _line(**content: object) -> bytes:

@@ -28,6 +28,7 @@ from app.identity.principal import Principal
 from app.policy.decision import Decision
 from app.policy.fault import PolicyRefused
 from app.policy.shadow import Difference
+from app.policy.snapshot import Snapshot
 
 PATH = "/api/v1/policies/shadow"
 MOST = 50  # differences in an answer
@@ -95,33 +96,43 @@ async def deploy_shadow(
     data: JSONBody[ShadowPolicy], request: _Request, session: _Session, state: State
 ) -> ShadowView | Response[FaultyPolicy]:
     """Compare its decisions with those of the active policy, from now on. It replaces another, and changes nothing."""
-    shadowing: Shadowing = state.shadowing
     try:
-        snapshot = await snapshot_of(data, state)
+        snapshot = await snapshot_of(data.files, state)
     except PolicyRefused as refused:
         return faulty(refused)
-    async with shadowing.one_at_a_time:
-        await _audit(session, request, "policy.shadow", snapshot.revision, data.message)
-        return _view(shadowing.deploy(snapshot, message=data.message, author=request.user.subject), state)
+    return shadow_view(await deployed(snapshot, data.message, request, session), state)
 
 
 @route(PATH, http_method=_READ, summary="Show the policy in shadow", tags=["policies"], responses=_NONE)
 async def show_shadow(state: State) -> Response[ShadowView]:
     """How often it would have decided differently, and the differences that were met most often."""
-    return Response(_view(_deployed(state), state), headers={"Cache-Control": "no-store"})
+    return Response(shadow_view(_deployed(state), state), headers={"Cache-Control": "no-store"})
 
 
 @delete(PATH, summary="Withdraw the policy in shadow", tags=["policies"], responses=_NONE)
-async def withdraw_shadow(request: _Request, session: _Session, state: State) -> None:
+async def withdraw_shadow(request: _Request, session: _Session) -> None:
     """Compare no more; what was counted is gone."""
-    shadowing: Shadowing = state.shadowing
-    async with shadowing.one_at_a_time:
-        revision = _deployed(state).shadow.snapshot.revision
-        await _audit(session, request, "policy.shadow.withdraw", revision, "")
-        shadowing.withdraw()
+    await withdrawn(request, session)
 
 
 ROUTES = (deploy_shadow, show_shadow, withdraw_shadow)
+
+
+async def deployed(snapshot: Snapshot, message: str, request: _Request, session: AsyncSession) -> Deployed:
+    """Deploy a policy in shadow for whoever sends the request, and store that they did."""
+    shadowing: Shadowing = request.app.state.shadowing
+    async with shadowing.one_at_a_time:
+        await _audit(session, request, "policy.shadow", snapshot.revision, message)
+        return shadowing.deploy(snapshot, message=message, author=request.user.subject)
+
+
+async def withdrawn(request: _Request, session: AsyncSession) -> None:
+    """Withdraw the policy in shadow for whoever sends the request. Raises Problem 404 when there is none."""
+    shadowing: Shadowing = request.app.state.shadowing
+    async with shadowing.one_at_a_time:
+        revision = _deployed(request.app.state).shadow.snapshot.revision
+        await _audit(session, request, "policy.shadow.withdraw", revision, "")
+        shadowing.withdraw()
 
 
 def _deployed(state: State) -> Deployed:
@@ -148,7 +159,8 @@ async def _audit(session: AsyncSession, request: _Request, action: str, revision
     await session.commit()
 
 
-def _view(deployed: Deployed, state: State) -> ShadowView:
+def shadow_view(deployed: Deployed, state: State) -> ShadowView:
+    """What there is to tell of the policy in shadow."""
     shadow = deployed.shadow
     return ShadowView(
         revision=shadow.snapshot.revision,

@@ -85,7 +85,12 @@ def explain(
     `given` are the variables that a request would bring, for conditions. Raises NoSuchTarget when the application
     has no such route.
     """
-    target = find_target(snapshot.table, snapshot.index, action, resource)
+    return explain_target(snapshot, held, find_target(snapshot.table, snapshot.index, action, resource), given)
+
+
+def explain_target(snapshot: Snapshot, held: Iterable[str], target: Target, given: Given = _NOTHING) -> Explanation:
+    """As `explain`, of a target that is known already."""
+    action = target.action
     stated = frozenset({*held, ANYONE})
     effective = snapshot.effective(stated)
     context = context_of(stated, effective, target, given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
@@ -67,6 +68,41 @@ def read_given(given: Given) -> Given:
             except Misgiven as wrong:
                 raise Misgiven(f"`{variable}.{name}`: {wrong.message}", wrong.hint) from None
     return found
+
+
+def read_assignments(lines: Iterable[str]) -> Given:
+    """Variables as people write them, `request.ip=10.0.0.1` or `subject.claims.org=7`, each checked.
+
+    Raises Misgiven, which names the one at fault.
+    """
+    given: dict[str, dict[str, object]] = {}
+    for line in lines:
+        path, equals, text = line.partition("=")
+        variable, *names = path.split(".")
+        if not equals or not names or "" in names:
+            raise Misgiven(f"`{path}` is no variable with a value", "write it as request.ip=10.0.0.1")
+        try:
+            kind = kind_of(variable, names[0])
+            value = _value(text, plain=kind.name in ("string", "timestamp"))
+            for name in reversed(names[1:]):
+                value = {name: value}
+            before = given.setdefault(variable, {}).get(names[0])
+            value = {**before, **value} if isinstance(before, dict) and isinstance(value, dict) else value
+            given[variable][names[0]] = checked(kind, value)
+        except Misgiven as wrong:
+            raise Misgiven(f"`{path}`: {wrong.message}", wrong.hint) from None
+    return given
+
+
+def _value(text: str, *, plain: bool) -> object:
+    """A text where one is due, else what JSON it is, else a text after all."""
+    if plain:
+        return text
+    try:
+        value: object = json.loads(text)
+    except ValueError:
+        return text
+    return value
 
 
 def context_of(held: Iterable[str], effective: Iterable[str], target: Target, given: Given) -> Context:
