@@ -20,7 +20,7 @@ from app.audit.log import DecisionLog
 from app.audit.retention import keep_for
 from app.audit.shadowing import Shadowing
 from app.catalog import resources as catalog
-from app.console import account, assets, home, key_changes, keys, new_key, sign_in
+from app.console import account, assets, desk, home, key_changes, keys, new_key, sign_in
 from app.console import errors as console_errors
 from app.console.entrance import Entrance
 from app.console.forms import only_own_forms
@@ -76,6 +76,7 @@ PAGES: list[ControllerRouterHandler] = [
     *keys.ROUTES,
     *new_key.ROUTES,
     *key_changes.ROUTES,
+    *desk.ROUTES,
 ]
 _AGAIN_SECONDS = 1.0  # until a revision that could not be stored is tried again
 _log = structlog.stdlib.get_logger("policy")

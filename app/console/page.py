@@ -88,6 +88,11 @@ def page(request: AnyRequest, template: str, *, status: int = 200, **values: obj
     return Response(text, status_code=status, media_type=_HTML, headers=dict(_HEADERS))
 
 
+def render(template: str, **values: object) -> str:
+    """A part of a page, for a script of ours that puts it in."""
+    return _pages.get_template(template).render(**values)
+
+
 def plain_page(
     status: int,
     title: str,

@@ -76,6 +76,11 @@ async def starting(session: AsyncSession, start: str, *, limit: int) -> Sequence
     return (await session.scalars(named)).all()
 
 
+async def entry(session: AsyncSession, entry_id: int) -> PolicyRevision | None:
+    """The entry with this id."""
+    return (await session.scalars(select(PolicyRevision).where(col(PolicyRevision.id) == entry_id))).one_or_none()
+
+
 async def page(session: AsyncSession, *, before: int | None, limit: int) -> Sequence[PolicyRevision]:
     """Entries without their files, newest first: those below `before`, the newest without it."""
     query = select(PolicyRevision).options(_WITHOUT_FILES).order_by(col(PolicyRevision.id).desc()).limit(limit)

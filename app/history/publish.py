@@ -65,10 +65,15 @@ class Author:
 class Published:
     """A revision that was accepted, or with `dry_run` would be, and what it changes."""
 
-    revision: str
+    snapshot: Snapshot
     parent: str
     difference: Difference
     rows: tuple[str, ...]
+
+    @property
+    def revision(self) -> str:
+        """The name of the revision."""
+        return self.snapshot.revision
 
 
 class Publisher:
@@ -103,8 +108,7 @@ class Publisher:
                 raise StaleParent(old.revision)
             new = await asyncio.to_thread(self._build, files)
             difference = await asyncio.to_thread(compare, old, new)
-            rows = tuple(f"{change.kind} {change.row} ({change.place})" for change in changes(old.policy, new.policy))
-            published = Published(new.revision, old.revision, difference, rows)
+            published = Published(new, old.revision, difference, row_changes(old, new))
             if dry_run or new.revision == old.revision:
                 return published
             if difference.widens and not acknowledge_widening:
@@ -192,6 +196,11 @@ class Publisher:
         except Overtaken:
             await asyncio.to_thread(write.finish, directory)
             raise StaleParent(self._live.active.revision) from None
+
+
+def row_changes(old: Snapshot, new: Snapshot) -> tuple[str, ...]:
+    """The rows that came and went, one a line."""
+    return tuple(f"{change.kind} {change.row} ({change.place})" for change in changes(old.policy, new.policy))
 
 
 async def _head_at(session: AsyncSession, active: Snapshot) -> PolicyRevision:

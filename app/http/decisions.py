@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -46,6 +46,21 @@ class DecisionPage:
     results: list[DecisionView]
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A page of decisions, newest first, as they are filtered by `query`.
+
+    `older` and `newer` are the cursors of the pages beside it, if there are such; `latest` is that of whatever will
+    be newer than this page.
+    """
+
+    query: str
+    decisions: list[DecisionView]
+    older: str | None
+    newer: str | None
+    latest: str
+
+
 @dataclass
 class _Filtered(Operation):
     """The operation with its filters, which are read by hand: one that is unknown or sent twice is refused."""
@@ -77,28 +92,13 @@ class _FilteredPage(_Filtered):
 )
 async def list_decisions(request: _Request, session: NamedDependency[AsyncSession]) -> DecisionPage:
     """What was decided, newest first. A decision is here within a second or so."""
-    given = _given(request)
-    cursor = given.pop("cursor", None)
-    wanted = _wanted(given)
-    query = urlencode(sorted(given.items()))
-    beside = None if cursor is None else read_cursor(cursor, query)
-    page = await logged.page(
-        session,
-        wanted,
-        size=PAGE_SIZE,
-        older_than=beside.mark if beside and beside.side == "older" else None,
-        newer_than=beside.mark if beside and beside.side == "newer" else None,
-    )
-    newest, oldest = _edges(page, beside)
+    found = await found_decisions(session, given_filters(request))
 
-    def link(place: Beside) -> str:
-        return f"{_PATH}/?{query}{'&' if query else ''}cursor={write_cursor(place, query)}"
+    def link(cursor: str | None) -> str | None:
+        query = found.query
+        return None if cursor is None else f"{_PATH}/?{query}{'&' if query else ''}cursor={cursor}"
 
-    return DecisionPage(
-        next=link(Beside("older", oldest)) if page.more_older else None,
-        previous=link(Beside("newer", newest)) if page.more_newer else None,
-        results=[view(row.id, row.record) for row in page.rows],
-    )
+    return DecisionPage(link(found.older), link(found.newer), found.decisions)
 
 
 @route(
@@ -115,7 +115,7 @@ async def list_decisions(request: _Request, session: NamedDependency[AsyncSessio
 )
 async def export_decisions(request: _Request, state: State) -> Stream:
     """All decisions that fit, oldest first, as JSON Lines: those made until now."""
-    wanted = _wanted(_given(request))
+    wanted = _wanted(given_filters(request))
 
     async def lines() -> AsyncIterator[bytes]:
         async with aclosing(logged.everything(state.sessions, wanted)) as pages:
@@ -139,7 +139,31 @@ async def decision_log_health(state: State) -> Response[Health]:
 ROUTES = [list_decisions, export_decisions, decision_log_health]
 
 
-def _given(request: _Request) -> dict[str, str]:
+async def found_decisions(session: AsyncSession, given: Mapping[str, str]) -> Found:
+    """The page that filters and a `cursor` ask for. Raises Problem 400."""
+    filters = {name: text for name, text in given.items() if name != "cursor"}
+    wanted = _wanted(filters)
+    query = urlencode(sorted(filters.items()))
+    beside = read_cursor(given["cursor"], query) if "cursor" in given else None
+    page = await logged.page(
+        session,
+        wanted,
+        size=PAGE_SIZE,
+        older_than=beside.mark if beside and beside.side == "older" else None,
+        newer_than=beside.mark if beside and beside.side == "newer" else None,
+    )
+    newest, oldest = _edges(page, beside)
+    latest = write_cursor(Beside("newer", newest), query)
+    return Found(
+        query,
+        [view(row.id, row.record) for row in page.rows],
+        older=write_cursor(Beside("older", oldest), query) if page.more_older else None,
+        newer=latest if page.more_newer else None,
+        latest=latest,
+    )
+
+
+def given_filters(request: _Request) -> dict[str, str]:
     """The query. Raises Problem 400 for a name that stands there twice."""
     given: dict[str, str] = {}
     twice = []
@@ -152,7 +176,7 @@ def _given(request: _Request) -> dict[str, str]:
     return given
 
 
-def _wanted(given: dict[str, str]) -> Wanted:
+def _wanted(given: Mapping[str, str]) -> Wanted:
     try:
         return read(given, datetime.now(UTC))
     except BadFilter as bad:

@@ -92,7 +92,7 @@ async def show_policy(state: State) -> ActivePolicy:
         revision=live.active.revision,
         since=live.since,
         rules=len(live.active.policy.rules),
-        files=_files(live.active),
+        files=files_of(live.active),
         last_fault=LastFault(refused.at, fault_views(refused.faults)) if refused else None,
     )
 
@@ -115,7 +115,8 @@ async def reload_policy(state: State) -> ReloadResult | Response[ReloadRefused]:
     return ReloadResult(reload.revision, reload.outcome, changed)
 
 
-def _files(snapshot: Snapshot) -> list[PolicyFile]:
+def files_of(snapshot: Snapshot) -> list[PolicyFile]:
+    """The files of a policy, each with its size and its rules."""
     source = snapshot.policy.source
     counts = dict.fromkeys(source.files, 0)
     for rule in snapshot.policy.rules:

@@ -1,0 +1,161 @@
+"""All keys of all people, by prefix alone, and their end."""
+
+from __future__ import annotations
+
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode
+
+from litestar import Response, post, route
+from litestar.di import NamedDependency
+from litestar.enums import HttpMethod
+from litestar.params import FromPath
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import logs
+from app.console.page import AnyRequest, page, see_other
+from app.db import api_keys, everyones_keys, revisions
+from app.db.everyones_keys import SORTS, STATUSES, After, Sort, WantedKeys, place_of
+from app.db.tables.history import AdminAction
+from app.db.tables.keys import ApiKey
+from app.http.ids import read_id
+from app.http.problems import Problem
+
+PATH = "/console/all-keys"
+PAGE_SIZE = 50
+SOON_DAYS = 14
+SORT_NAMES: Mapping[Sort, str] = {
+    "newest": "Newest first",
+    "oldest": "Oldest first",
+    "used": "Used last",
+    "expires": "Expires first",
+}
+_READ = [HttpMethod.GET, HttpMethod.HEAD]
+_PREFIX = re.compile(r"grd_(live|test)_[0-9a-f]{0,8}")
+_CURSOR = re.compile(r"([0-9]{1,18}) (-|[0-9]{1,17})", re.ASCII)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SHOWN_PREFIX = len("grd_live_") + 8
+_Session = NamedDependency[AsyncSession]
+
+
+@route(PATH, http_method=_READ, include_in_schema=False)
+async def all_keys(request: AnyRequest, session: _Session) -> Response[str]:
+    """The keys that fit, a page of them."""
+    given = {name: request.query_params.get(name, "").strip() for name in ("subject", "prefix", "status", "sort")}
+    # More of a key than its prefix is stored nowhere, and should not be pasted here; what was, is shown to nobody.
+    given["prefix"] = given["prefix"][:_SHOWN_PREFIX]
+    cursor = request.query_params.get("cursor", "")
+    wanted, errors = _wanted(given)
+    after = _read(cursor) if cursor else None
+    if cursor and after is None:
+        errors["cursor"] = "This page is none of this list: begin at the first."
+    now = datetime.now(UTC)
+    rows = [] if errors else await everyones_keys.page(session, wanted, now=now, after=after, limit=PAGE_SIZE + 1)
+    shown = rows[:PAGE_SIZE]
+    filters = {name: text for name, text in given.items() if text}
+    more = {**filters, "cursor": _write(place_of(shown[-1], wanted.sort))} if len(rows) > PAGE_SIZE else None
+    live = request.app.state.live
+    return page(
+        request,
+        "all_keys.html",
+        status=400 if errors else 200,
+        keys=[(key, status_of(key, now)) for key in shown],
+        given=given,
+        errors=errors,
+        statuses=STATUSES,
+        sorts=SORT_NAMES,
+        sort=wanted.sort,
+        is_filtered=any(given[name] for name in ("subject", "prefix", "status")),
+        first=f"{PATH}?{urlencode(filters)}" if cursor else None,
+        following=f"{PATH}?{urlencode(more)}" if more else None,
+        by={sort: f"{PATH}?{urlencode({**filters, 'sort': sort})}" for sort in SORTS},
+        may_revoke=bool(live.active.decide(request.user.held, f"{PATH}/{{key_id}}/revoke", "POST")),
+    )
+
+
+@route(f"{PATH}/{{key_id:str}}/revoke", http_method=_READ, include_in_schema=False)
+async def ask_revoke(key_id: FromPath[str], request: AnyRequest, session: _Session) -> Response[str]:
+    """Which key it is. Nothing is changed."""
+    key = await _key(session, key_id)
+    return page(request, "all_keys_revoke.html", key=key, status_now=status_of(key, datetime.now(UTC)))
+
+
+@post(f"{PATH}/{{key_id:str}}/revoke", status_code=303, include_in_schema=False)
+async def revoke(key_id: FromPath[str], request: AnyRequest, session: _Session) -> Response[None]:
+    """The next request with this key is refused. Revoking again changes nothing."""
+    key = await _key(session, key_id)
+    now = datetime.now(UTC)
+    if key.revoked_at is None:
+        await api_keys.revoke_any(session, key.id, now)
+        await revisions.audit(
+            session,
+            AdminAction(
+                at=now,
+                action="key.revoke",
+                target=f"key:{key.id}",
+                author=request.user.subject,
+                key_id=request.user.key_id,
+                request_id=logs.request_id.get(),
+                message=f"{key.key_prefix} of {key.subject}",
+            ),
+        )
+        await session.commit()
+    request.app.state.verifier.forget(key.id)
+    return see_other(f"{PATH}?{urlencode({'prefix': key.key_prefix})}")
+
+
+ROUTES = (all_keys, ask_revoke, revoke)
+
+
+def status_of(key: ApiKey, now: datetime) -> tuple[str, str]:
+    """What a key is now, and the colour of that."""
+    if key.revoked_at is not None:
+        return "revoked", "off"
+    if key.expires_at is not None and key.expires_at <= now:
+        return "expired", "off"
+    if key.expires_at is not None and (key.expires_at - now).days < SOON_DAYS:
+        return "expires soon", "warn"
+    return "active", "good"
+
+
+async def _key(session: AsyncSession, spelled: str) -> ApiKey:
+    key_id = read_id(spelled)
+    key = await everyones_keys.named(session, key_id) if key_id else None
+    if key is None:
+        raise Problem(404, "There is no such key.")
+    return key
+
+
+def _wanted(given: Mapping[str, str]) -> tuple[WantedKeys, dict[str, str]]:
+    errors: dict[str, str] = {}
+    prefix = given["prefix"]
+    if prefix and not _PREFIX.fullmatch(prefix):
+        errors["prefix"] = "write what a key begins with, such as grd_live_0a1b2c3d"
+    status = next((each for each in STATUSES if each == given["status"]), None)
+    sort: Sort = next((each for each in SORTS if each == given["sort"]), SORTS[0])
+    if given["status"] and status is None:
+        errors["status"] = f"there are {', '.join(STATUSES)}"
+    if len(given["subject"]) > 512:
+        errors["subject"] = "must have at most 512 characters"
+    return WantedKeys(given["subject"] or None, prefix or None, status, sort), errors
+
+
+def _write(place: After) -> str:
+    micros = "-" if place.time is None else str((place.time - _EPOCH) // timedelta(microseconds=1))
+    return urlsafe_b64encode(f"{place.id} {micros}".encode()).rstrip(b"=").decode()
+
+
+def _read(cursor: str) -> After | None:
+    """The place that a cursor names; None for what is no cursor."""
+    try:
+        spelled = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)).decode("ascii")
+        found = _CURSOR.fullmatch(spelled)
+        if found is None:
+            return None
+        if found[2] == "-":
+            return After(int(found[1]))
+        return After(int(found[1]), _EPOCH + timedelta(microseconds=int(found[2])))
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,98 @@
+"""The decision log, newest first: filtered and paged as in the API, live while somebody looks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import urlencode
+
+import msgspec
+from litestar import Response, route
+from litestar.di import NamedDependency
+from litestar.enums import HttpMethod, MediaType
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.audit.wanted import FILTERS
+from app.console.page import AnyRequest, page, render
+from app.http.decisions import Found, found_decisions, given_filters
+from app.http.problems import Problem
+
+PATH = "/console/decisions"
+_READ = [HttpMethod.GET, HttpMethod.HEAD]
+_LABELS = {
+    "subject": "Subject",
+    "key_id": "Key number",
+    "route": "Route",
+    "action": "Method",
+    "verdict": "Verdict",
+    "revision": "Revision",
+    "request_id": "Request id",
+    "since": "Since",
+    "until": "Until",
+}
+_Session = NamedDependency[AsyncSession]
+
+
+@route(PATH, http_method=_READ, include_in_schema=False)
+async def decisions(request: AnyRequest, session: _Session) -> Response[str]:
+    """What was decided. A filter that cannot be read is told of at its field."""
+    errors: Mapping[str, str] = {}
+    found: Found | None = None
+    given: dict[str, str] = {}
+    try:
+        given = _given(request)
+        found = await found_decisions(session, given)
+    except Problem as problem:
+        errors = {error["field"]: error["message"] for error in problem.errors} or {"": problem.detail}
+    filters = {name: text for name, text in given.items() if name in FILTERS}
+    return page(
+        request,
+        "decisions.html",
+        status=400 if errors else 200,
+        labels=_LABELS,
+        hints=FILTERS,
+        filters=filters,
+        advanced=any(name in filters or name in errors for name in ("revision", "request_id", "since", "until")),
+        errors=errors,
+        found=found,
+        decisions=found.decisions if found else [],
+        is_newest="cursor" not in given,
+        links=_links(found, filters),
+        may_explain=_may_explain(request),
+    )
+
+
+@route(f"{PATH}/newer", http_method=_READ, include_in_schema=False)
+async def newer(request: AnyRequest, session: _Session) -> Response[bytes]:
+    """Rows newer than a cursor, for the script that keeps the page live."""
+    found = await found_decisions(session, _given(request))
+    rows = render("decision_rows.html", decisions=found.decisions, may_explain=_may_explain(request))
+    told = {"rows": rows, "count": len(found.decisions), "cursor": found.latest, "more": found.newer is not None}
+    return Response(msgspec.json.encode(told), media_type=MediaType.JSON, headers={"Cache-Control": "no-store"})
+
+
+ROUTES = (decisions, newer)
+
+
+def _given(request: AnyRequest) -> dict[str, str]:
+    """What is filtered by: an empty field of the form is none. Raises Problem 400."""
+    return {name: text.strip() for name, text in given_filters(request).items() if text.strip()}
+
+
+def _may_explain(request: AnyRequest) -> bool:
+    return bool(request.app.state.live.active.decide(request.user.held, "/console/policy/simulator", "GET"))
+
+
+def _links(found: Found | None, filters: Mapping[str, str]) -> dict[str, str]:
+    """Where one can go from a page, and where its script asks for what is newer."""
+    if found is None:
+        return {}
+
+    def to(cursor: str | None, path: str = PATH) -> str:
+        return f"{path}?{urlencode({**filters, 'cursor': cursor} if cursor else filters)}"
+
+    links = {"newest": to(None), "live": to(found.latest, f"{PATH}/newer")}
+    if found.older:
+        links["older"] = to(found.older)
+    if found.newer:
+        links["newer"] = to(found.newer)
+    return links

@@ -1,0 +1,18 @@
+"""The security desk: its pages, one module for each."""
+
+from __future__ import annotations
+
+from litestar.types import ControllerRouterHandler
+
+from app.console import all_keys, decisions, editor, matrix, policy, publishing, revisions, simulator
+
+ROUTES: list[ControllerRouterHandler] = [
+    *policy.ROUTES,
+    *matrix.ROUTES,
+    *simulator.ROUTES,
+    *editor.ROUTES,
+    *publishing.ROUTES,
+    *revisions.ROUTES,
+    *decisions.ROUTES,
+    *all_keys.ROUTES,
+]

@@ -1,0 +1,111 @@
+"""A draft: the policy that somebody is about to write, as changes to the revision that it is made from.
+
+It is kept in the form that travels between browser and server and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from app.policy.source import END, FOLDERS, REQUIRED
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """`base` are the files of the revision `parent`, `changed` those written anew, `gone` those deleted."""
+
+    parent: str
+    base: Mapping[str, str]
+    changed: Mapping[str, str]
+    gone: frozenset[str] = frozenset()
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The files of the policy that it would make."""
+        return {name: text for name, text in sorted({**self.base, **self.changed}.items()) if name not in self.gone}
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it changes nothing."""
+        return not self.changed and not self.gone
+
+    def status(self, name: str) -> str:
+        """What became of a file: `changed`, `new`, `deleted`, or nothing."""
+        if name in self.gone:
+            return "deleted"
+        return "" if name not in self.changed else "changed" if name in self.base else "new"
+
+    def names(self) -> list[str]:
+        """Every file, deleted ones too."""
+        return sorted({*self.base, *self.changed})
+
+    def text(self, name: str) -> str:
+        """The text of a file; empty where there is none."""
+        return self.changed.get(name, self.base.get(name, ""))
+
+    def with_text(self, name: str, text: str) -> Draft:
+        """The draft with a file's text; the text of the base is no change."""
+        changed = {other: kept for other, kept in self.changed.items() if other != name}
+        if self.base.get(name) != text:
+            changed[name] = text
+        return replace(self, changed=changed, gone=self.gone - {name})
+
+    def without(self, name: str) -> Draft:
+        """The draft with a file deleted."""
+        changed = {other: text for other, text in self.changed.items() if other != name}
+        return replace(self, changed=changed, gone=self.gone | ({name} & self.base.keys()))
+
+    def restored(self, name: str) -> Draft:
+        """The draft with a file as the base has it."""
+        changed = {other: text for other, text in self.changed.items() if other != name}
+        return replace(self, changed=changed, gone=self.gone - {name})
+
+    def upon(self, parent: str, base: Mapping[str, str]) -> Draft:
+        """The same changes on top of another revision."""
+        moved = Draft(parent, base, {}, self.gone & base.keys())
+        for name, text in self.changed.items():
+            moved = moved.with_text(name, text)
+        return moved
+
+    def clashes(self, base: Mapping[str, str]) -> list[str]:
+        """The files that both this draft and another base have changed: taking the draft's undoes the other's."""
+        mine = {*self.changed, *self.gone}
+        return sorted(name for name in mine if self.base.get(name) != base.get(name))
+
+
+def draft_of(parent: str, base: Mapping[str, str], changes: Iterable[str], gone: Iterable[str]) -> Draft:
+    """A draft from the fields of its form; each change is a name, a line's end and the text."""
+    draft = Draft(parent, base, {}, frozenset(gone) & base.keys())
+    for change in changes:
+        name, _, text = plain(change).partition("\n")
+        draft = draft.with_text(name, text)
+    return draft
+
+
+def plain(text: str) -> str:
+    """Text as it was before a form sent it: with a line feed at the end of each line, and nothing else."""
+    return text.replace("\r\n", "\n")
+
+
+def new_file_fault(name: str, draft: Draft) -> str:
+    """Why no file of this name can be added; empty when it can."""
+    folder, _, plain_name = name.rpartition("/")
+    if name in draft.files:
+        return f"There is a file {name} already."
+    if name in REQUIRED:
+        return ""
+    if folder not in FOLDERS or not plain_name.endswith(FOLDERS[folder]) or plain_name.startswith("."):
+        names = "rules as name.csv, cases as tests/name.yaml, entities as entities/name.yaml"
+        return f"{name} is no name of a policy file. Write {names}."
+    return ""
+
+
+def template_of(name: str) -> str:
+    """What a new file begins with."""
+    if name.endswith(".csv"):
+        return f"# needs, resource, action, effect\n\n{END}\n"
+    if name.startswith("tests/"):
+        case = "  - name: What must stay true\n    as: auth:jwt\n    deny:\n      - DELETE /api/v1/teams/7\n"
+        return f"cases:\n{case}{END}\n"
+    return f"{END}\n"

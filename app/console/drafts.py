@@ -1,0 +1,75 @@
+"""Drafts as forms carry them: read from a request, and what the policy has to say of one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from litestar.datastructures import State
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.console.draft import Draft, draft_of, plain
+from app.console.page import AnyRequest
+from app.db import revisions
+from app.http.candidate import snapshot_of
+from app.policy.fault import Fault, PolicyRefused
+from app.policy.findings import Finding, find
+from app.policy.live import LivePolicy
+
+MAX_EDITABLE = 60_000  # characters of a file that is edited in a page
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What is wrong with a draft, and what is doubtful about one that would be taken."""
+
+    faults: Sequence[Fault]
+    findings: Sequence[Finding]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A draft, the file that is open in the editor, and the other fields of the form."""
+
+    draft: Draft
+    file: str
+    fields: Mapping[str, str]
+
+
+def active_draft(state: State) -> Draft:
+    """A draft of the active policy that changes nothing yet."""
+    live: LivePolicy = state.live
+    return Draft(live.active.revision, live.active.policy.source.files, {})
+
+
+async def sent_draft(request: AnyRequest, session: AsyncSession) -> Sent | None:
+    """The draft that a form carries; None when nobody knows the revision that it is made from."""
+    form = await request.form()
+    fields = {name: str(form.getall(name)[-1]) for name in form}
+    parent = fields.get("parent", "")
+    base = await _base(request.app.state, session, parent)
+    if base is None:
+        return None
+    draft = draft_of(parent, base, map(str, form.getall("change", [])), map(str, form.getall("gone", [])))
+    file = fields.get("file", "")
+    if "text" in fields and file and file not in draft.gone:
+        draft = draft.with_text(file, plain(fields["text"]))
+    return Sent(draft, file, fields)
+
+
+async def check(draft: Draft, state: State) -> Checked:
+    """Check a draft as it would be checked when it is published."""
+    try:
+        snapshot = await snapshot_of(draft.files, state)
+    except PolicyRefused as refused:
+        return Checked(refused.faults, ())
+    return Checked((), await asyncio.to_thread(find, snapshot))
+
+
+async def _base(state: State, session: AsyncSession, parent: str) -> Mapping[str, str] | None:
+    live: LivePolicy = state.live
+    if parent == live.active.revision:
+        return live.active.policy.source.files
+    row = await revisions.find(session, parent) if parent else None
+    return None if row is None else revisions.files_of(row)

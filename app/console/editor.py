@@ -1,0 +1,140 @@
+"""The editor: every file of the active policy, checked as one types, and nothing changed before it is published."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+from litestar import Response, post, route
+from litestar.di import NamedDependency
+from litestar.enums import HttpMethod, MediaType
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.console.draft import Draft, new_file_fault, template_of
+from app.console.drafts import MAX_EDITABLE, Checked, Sent, active_draft, check, sent_draft
+from app.console.page import AnyRequest, page
+from app.http.candidate import MAX_FILES_BYTES
+from app.http.problems import Problem
+from app.policy.fault import Fault
+from app.policy.live import LivePolicy
+from app.policy.source import REQUIRED
+
+PATH = "/console/policy/edit"
+FIRST = "roles.csv"  # to be opened, where there is one
+MAX_SHOWN = 50  # faults or findings
+NO_SUCH_PARENT = "Nobody knows the revision that this draft is made from. Copy what you wrote, and begin anew."
+_Session = NamedDependency[AsyncSession]
+_encode = msgspec.json.Encoder().encode
+
+
+@route(PATH, http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False)
+async def edit(request: AnyRequest) -> Response[str]:
+    """Begin from the active policy."""
+    draft = active_draft(request.app.state)
+    return editor_page(request, draft, request.query_params.get("file", ""))
+
+
+@post(PATH, status_code=200, request_max_body_size=MAX_FILES_BYTES, include_in_schema=False)
+async def go_on(request: AnyRequest, session: _Session) -> Response[str]:
+    """Go on with a draft: open, add, delete or restore a file, put it on the active policy, or check it."""
+    sent = await sent_draft(request, session)
+    if sent is None:
+        raise Problem(409, NO_SUCH_PARENT)
+    draft, file, errors = _done(request, sent)
+    return editor_page(request, draft, file, checked=await check(draft, request.app.state), errors=errors)
+
+
+@post(f"{PATH}/check", status_code=200, request_max_body_size=MAX_FILES_BYTES, include_in_schema=False)
+async def check_draft(request: AnyRequest, session: _Session) -> Response[bytes]:
+    """What is wrong with a draft, for the script that asks as one types."""
+    sent = await sent_draft(request, session)
+    if sent is None:
+        raise Problem(409, NO_SUCH_PARENT)
+    checked = await check(sent.draft, request.app.state)
+    told = {"marks": marks(checked), "faults": len(checked.faults), "files": _statuses(sent.draft)}
+    return Response(_encode(told), media_type=MediaType.JSON, headers={"Cache-Control": "no-store"})
+
+
+ROUTES = (edit, go_on, check_draft)
+
+
+def editor_page(
+    request: AnyRequest,
+    draft: Draft,
+    file: str,
+    *,
+    checked: Checked | None = None,
+    errors: Mapping[str, str] | None = None,
+    status: int = 200,
+) -> Response[str]:
+    """The editor with a draft, and one file of it open."""
+    names = draft.names()
+    if file not in names:
+        file = FIRST if FIRST in names else names[0]
+    text = draft.text(file)
+    live: LivePolicy = request.app.state.live
+    told = marks(checked) if checked else []
+    return page(
+        request,
+        "edit.html",
+        status=status,
+        draft=draft,
+        file=file,
+        text=text,
+        editable=file not in draft.gone and len(text) <= MAX_EDITABLE,
+        required=file in REQUIRED,
+        lines=text.count("\n") + 1,
+        carried={name: kept for name, kept in draft.changed.items() if name != file or len(text) > MAX_EDITABLE},
+        checked=checked,
+        marks=told[:MAX_SHOWN],
+        left_out=max(len(told) - MAX_SHOWN, 0),
+        marked={mark["line"]: mark["severity"] for mark in reversed(told) if mark["file"] == file},
+        stale=draft.parent != live.active.revision,
+        errors=errors or {},
+    )
+
+
+def marks(checked: Checked) -> list[dict[str, str | int]]:
+    """Faults, then findings, each with its place."""
+    found = [_mark("error", fault) for fault in checked.faults]
+    return found + [_mark(finding.severity, finding.at) for finding in checked.findings]
+
+
+def _mark(severity: str, fault: Fault) -> dict[str, str | int]:
+    return {
+        "severity": severity,
+        "code": fault.code,
+        "file": fault.file,
+        "line": fault.line,
+        "column": fault.column,
+        "length": fault.length,
+        "message": fault.message,
+        "hint": fault.hint,
+        "text": fault.text[:400],
+    }
+
+
+def _statuses(draft: Draft) -> dict[str, str]:
+    return {name: status for name in draft.names() if (status := draft.status(name))}
+
+
+def _done(request: AnyRequest, sent: Sent) -> tuple[Draft, str, dict[str, str]]:
+    """The draft after what a button does to it, the file to open, and errors."""
+    draft, file, fields = sent.draft, sent.file, sent.fields
+    name = fields.get("name", "").strip()
+    do = fields.get("do")
+    match "add" if do == "enter" and name else do:  # the Enter key in the field of a new file's name
+        case "add":
+            if fault := new_file_fault(name, draft):
+                return draft, file, {"name": fault}
+            return draft.with_text(name, template_of(name)), name, {}
+        case "delete" if file in REQUIRED:
+            return draft, file, {"file": f"Every policy has a {file}."}
+        case "delete":
+            return draft.without(file), file, {}
+        case "restore":
+            return draft.restored(file), file, {}
+        case "rebase":
+            live: LivePolicy = request.app.state.live
+            return draft.upon(live.active.revision, live.active.policy.source.files), file, {}
+    return draft, fields.get("open", file), {}

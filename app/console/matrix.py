@@ -1,0 +1,108 @@
+"""The matrix of roles and permissions against endpoints, a page at a time, each cell a question to the simulator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from litestar import Response, route
+from litestar.enums import HttpMethod
+
+from app.console.page import AnyRequest, page
+from app.policy.matrix import Row, cells, columns, rows, stated
+from app.policy.snapshot import Snapshot
+
+PATH = "/console/policy/matrix"
+ROWS = 25  # on a page
+COLUMNS = 18
+MAX_PAGE = 10**6
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What a cell says, and where it is answered why."""
+
+    verdict: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A row of the table."""
+
+    resource: str
+    actions: str
+    cells: list[Cell]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is looked for: `text` in the endpoint, rows of one `file`, one `column`."""
+
+    text: str = ""
+    file: str = ""
+    column: str = ""
+    page: int = 1
+    side: int = 1
+
+    def link(self, **other: object) -> str:
+        """The address of the same with something else."""
+        given = {"q": self.text, "file": self.file, "column": self.column, "page": self.page, "side": self.side}
+        return f"{PATH}?{urlencode({name: value for name, value in {**given, **other}.items() if value})}"
+
+
+@route(PATH, http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False)
+async def matrix(request: AnyRequest) -> Response[str]:
+    """Who may do what, at a glance."""
+    snapshot: Snapshot = request.app.state.live.active
+    query = request.query_params
+    wanted = Wanted(
+        query.get("q", "").strip()[:200],
+        query.get("file", "")[:200],
+        query.get("column", "")[:200],
+        _number(query.get("page")),
+        _number(query.get("side")),
+    )
+    found = [row for row in rows(snapshot) if _fits(row, wanted)]
+    every = columns(snapshot)
+    shown = [column for column in every if wanted.column in ("", column)]
+    at, beside = (wanted.page - 1) * ROWS, (wanted.side - 1) * COLUMNS
+    names = shown[beside : beside + COLUMNS]
+    effective = [snapshot.effective(stated(name)) for name in names]
+    return page(
+        request,
+        "matrix.html",
+        wanted=wanted,
+        names=names,
+        every=every,
+        files=sorted({rule.file for rule in snapshot.policy.rules}),
+        lines=[_line(row, names, effective) for row in found[at : at + ROWS]],
+        total=len(found),
+        first=at + 1,
+        last=min(at + ROWS, len(found)),
+        columns_total=len(shown),
+        columns_first=beside + 1,
+        columns_last=min(beside + COLUMNS, len(shown)),
+    )
+
+
+ROUTES = (matrix,)
+
+
+def _number(text: str | None) -> int:
+    """The number of a page; the first for whatever is none."""
+    return min(int(text), MAX_PAGE) if text and text.isascii() and text.isdigit() and 0 < len(text) < 8 else 1
+
+
+def _fits(row: Row, wanted: Wanted) -> bool:
+    if wanted.file and wanted.file not in row.files:
+        return False
+    text = f"{' '.join(row.actions)} {row.resource}".lower()
+    return all(word in text for word in wanted.text.lower().split())
+
+
+def _line(row: Row, names: list[str], effective: list[frozenset[str]]) -> Line:
+    verdicts = cells(row, effective)
+    asked = urlencode({"method": row.actions[0], "path": row.resource}, safe="/{}*:|")
+    whys = [f"as={'+'.join(stated(name))}&{asked}" for name in names]
+    return Line(row.resource, " ".join(row.actions), [Cell(str(v), why) for v, why in zip(verdicts, whys, strict=True)])

@@ -1,0 +1,220 @@
+"""From a draft to the active policy: what it would change, whom that would have hit, and then the step itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from litestar import Response, post
+from litestar.di import NamedDependency
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.audit.replay_view import ReplayResult
+from app.audit.wanted import BadFilter, read
+from app.console.draft import Draft
+from app.console.drafts import Checked, Sent, sent_draft
+from app.console.editor import NO_SUCH_PARENT, editor_page
+from app.console.editor import PATH as EDIT
+from app.console.page import AnyRequest, page, see_other
+from app.db import revisions
+from app.history.publish import Published, Publisher, StaleParent, Widens
+from app.http.candidate import MAX_FILES_BYTES, snapshot_of
+from app.http.history import access_of, author_of
+from app.http.problems import Problem
+from app.http.replay import CannotReplay, replayed
+from app.http.shadow import deployed
+from app.policy.fault import PolicyRefused
+from app.policy.live import LivePolicy
+from app.policy.snapshot import Snapshot
+from app.policy.trial import Outcome, run
+from app.policy.write import CannotWrite
+
+PERIODS = {"1d": "1 day", "7d": "7 days", "30d": "30 days"}
+MAX_CHANGES = 100  # shown of each kind
+MAX_MESSAGE = 2000
+_Session = NamedDependency[AsyncSession]
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """Who would have gained and lost what lately; `error` says why that cannot be told."""
+
+    last: str
+    result: ReplayResult | None
+    error: str = ""
+
+
+@post(f"{EDIT}/preview", status_code=200, request_max_body_size=MAX_FILES_BYTES, include_in_schema=False)
+async def preview(request: AnyRequest, session: _Session) -> Response[str]:
+    """What a draft would change. Nothing is changed."""
+    return await _preview(request, session, await _sent(request, session))
+
+
+@post(f"{EDIT}/replay", status_code=200, request_max_body_size=MAX_FILES_BYTES, include_in_schema=False)
+async def replay(request: AnyRequest, session: _Session) -> Response[str]:
+    """The same, with the decisions of the last days decided once more."""
+    sent = await _sent(request, session)
+    last = sent.fields.get("last", "7d")
+    return await _preview(request, session, sent, last=last if last in PERIODS else "7d")
+
+
+@post(f"{EDIT}/publish", status_code=303, request_max_body_size=MAX_FILES_BYTES, include_in_schema=False)
+async def publish(request: AnyRequest, session: _Session) -> Response[str] | Response[None]:
+    """Make a draft the active policy."""
+    sent = await _sent(request, session)
+    message, errors = _message(sent.fields)
+    if errors:
+        return await _preview(request, session, sent, errors=errors)
+    publisher: Publisher = request.app.state.publisher
+    try:
+        done = await publisher.publish(
+            _bytes(sent.draft),
+            parent=sent.draft.parent,
+            author=author_of(request),
+            message=message,
+            acknowledge_widening=sent.fields.get("acknowledge") == "yes",
+        )
+    except Widens:
+        errors = {"acknowledge": "This change widens access: say that it is meant."}
+        return await _preview(request, session, sent, errors=errors)
+    except (StaleParent, PolicyRefused) as refused:
+        return await refused_page(request, session, sent.draft, refused, sent.file)
+    except CannotWrite as refused:
+        return await _preview(request, session, sent, errors={"": _sentence(refused)})
+    return see_other(f"/console/policy/history/{done.revision}")
+
+
+@post(f"{EDIT}/shadow", status_code=303, request_max_body_size=MAX_FILES_BYTES, include_in_schema=False)
+async def shadow(request: AnyRequest, session: _Session) -> Response[str] | Response[None]:
+    """Run a draft in shadow: it decides nothing, and its differences are counted."""
+    sent = await _sent(request, session)
+    message, errors = _message(sent.fields)
+    if errors:
+        return await _preview(request, session, sent, errors=errors)
+    try:
+        snapshot = await snapshot_of(sent.draft.files, request.app.state)
+    except PolicyRefused as refused:
+        return await refused_page(request, session, sent.draft, refused, sent.file)
+    await deployed(snapshot, message, request, session)
+    return see_other("/console/policy#shadow")
+
+
+ROUTES = (preview, replay, publish, shadow)
+
+
+async def refused_page(
+    request: AnyRequest,
+    session: AsyncSession,
+    draft: Draft,
+    refused: StaleParent | PolicyRefused,
+    file: str,
+) -> Response[str]:
+    """Why a draft cannot be published: its faults in the editor, or who was quicker, and what to do."""
+    if isinstance(refused, PolicyRefused):
+        faulty = [fault.file for fault in refused.faults]
+        shown = file if file in faulty or not faulty else faulty[0]
+        return editor_page(request, draft, shown, checked=Checked(refused.faults, ()), status=422)
+    live: LivePolicy = request.app.state.live
+    files = live.active.policy.source.files
+    return page(
+        request,
+        "stale.html",
+        status=409,
+        draft=draft,
+        file=file,
+        entry=await revisions.find(session, live.active.revision),
+        clashes=draft.clashes(files),
+    )
+
+
+async def _sent(request: AnyRequest, session: AsyncSession) -> Sent:
+    sent = await sent_draft(request, session)
+    if sent is None:
+        raise Problem(409, NO_SUCH_PARENT)
+    return sent
+
+
+async def _preview(
+    request: AnyRequest,
+    session: AsyncSession,
+    sent: Sent,
+    *,
+    last: str = "",
+    errors: Mapping[str, str] | None = None,
+) -> Response[str]:
+    draft = sent.draft
+    if draft.is_empty:
+        return editor_page(request, draft, sent.file, errors={"": "Nothing is changed yet, so there is no preview."})
+    publisher: Publisher = request.app.state.publisher
+    try:
+        found = await publisher.publish(
+            _bytes(draft), parent=draft.parent, author=author_of(request), message="", dry_run=True
+        )
+    except (StaleParent, PolicyRefused) as refused:
+        return await refused_page(request, session, draft, refused, sent.file)
+    except CannotWrite as refused:
+        return editor_page(request, draft, sent.file, errors={"": _sentence(refused)})
+    failed = await asyncio.to_thread(_failed, found.snapshot)
+    decide = request.app.state.live.active.decide
+    return page(
+        request,
+        "preview.html",
+        status=422 if errors else 200,
+        draft=draft,
+        file=sent.file,
+        access=access_of(found.difference),
+        shown=MAX_CHANGES,
+        rows=found.rows,
+        widens=found.difference.widens,
+        candidate=found.revision,
+        failed=failed,
+        cases=len(found.snapshot.policy.cases),
+        message=sent.fields.get("message", ""),
+        acknowledged=sent.fields.get("acknowledge") == "yes",
+        errors=errors or {},
+        periods=PERIODS,
+        last=last or "7d",
+        replayed=await _replayed(request, found, last) if last else None,
+        may_replay=bool(decide(request.user.held, f"{EDIT}/replay", "POST")),
+        may_shadow=bool(decide(request.user.held, f"{EDIT}/shadow", "POST")),
+    )
+
+
+async def _replayed(request: AnyRequest, found: Published, last: str) -> Replayed:
+    now = datetime.now(UTC)
+    try:
+        since = read({"since": last}, now).since or 0
+    except BadFilter as bad:
+        return Replayed(last, None, str(bad))
+    times = (since, int(now.timestamp() * 1_000_000))
+    done: ReplayResult | None = None
+    try:
+        async for step in replayed(request.app.state, found.snapshot, times, limit=MAX_CHANGES, last=last):
+            done = step if isinstance(step, ReplayResult) else done
+    except CannotReplay as error:
+        return Replayed(last, None, str(error))
+    return Replayed(last, done)
+
+
+def _failed(snapshot: Snapshot) -> list[Outcome]:
+    """The cases of a policy that it does not pass: they stop nobody, and everybody should know."""
+    return [outcome for outcome in run(snapshot, snapshot.policy.cases) if not outcome.passed]
+
+
+def _message(fields: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    message = fields.get("message", "").replace("\r\n", "\n").strip()
+    if not message:
+        return "", {"message": "Say in a line what this change is for."}
+    if len(message) > MAX_MESSAGE:
+        return message, {"message": f"Write at most {MAX_MESSAGE:,} characters."}
+    return message, {}
+
+
+def _bytes(draft: Draft) -> dict[str, bytes]:
+    return {name: text.encode("utf-8", "surrogatepass") for name, text in draft.files.items()}
+
+
+def _sentence(error: Exception) -> str:
+    return f"{str(error)[:1].upper()}{str(error)[1:]}."

@@ -1,0 +1,211 @@
+"""The history of the policy: who changed what and why, what it meant, and the way back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from litestar import Response, post, route
+from litestar.di import NamedDependency
+from litestar.enums import HttpMethod
+from litestar.params import FromPath
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.console.page import AnyRequest, page, see_other
+from app.db import revisions
+from app.db.tables.history import PolicyRevision
+from app.history.publish import NoSuchRevision, Published, Publisher, StaleParent, Widens, row_changes
+from app.http.history import AccessChange, access_of, author_of
+from app.http.ids import read_id
+from app.http.problems import Problem
+from app.policy.fault import Fault, PolicyRefused
+from app.policy.live import LivePolicy
+from app.policy.load import parse
+from app.policy.routes import RouteTable
+from app.policy.semantic_diff import compare
+from app.policy.snapshot import Snapshot
+from app.policy.source import from_bytes
+from app.policy.write import CannotWrite
+
+PATH = "/console/policy/history"
+PAGE_SIZE = 25
+MAX_SHOWN = 100  # changes of access, or rows
+MAX_FILE_SHOWN = 40_000  # characters
+MAX_MESSAGE = 2000
+_READ = [HttpMethod.GET, HttpMethod.HEAD]
+_Session = NamedDependency[AsyncSession]
+_MAX_REMEMBERED = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a revision changed: access, none where that cannot be told, and rows."""
+
+    access: Sequence[AccessChange] | None
+    rows: Sequence[str]
+
+
+# Comparing takes some tenths of a second, and what two revisions mean for the same routes never changes.
+_known: OrderedDict[tuple[str, str, RouteTable], Meaning] = OrderedDict()
+
+
+@route(PATH, http_method=_READ, include_in_schema=False)
+async def history(request: AnyRequest, session: _Session) -> Response[str]:
+    """Every policy that was active, newest first."""
+    before = read_id(request.query_params.get("before", ""))
+    rows = await revisions.page(session, before=before, limit=PAGE_SIZE + 1)
+    live: LivePolicy = request.app.state.live
+    return page(
+        request,
+        "history.html",
+        entries=rows[:PAGE_SIZE],
+        active=live.active.revision,
+        is_first=before is None,
+        older=rows[PAGE_SIZE - 1].id if len(rows) > PAGE_SIZE else None,
+        may_roll_back=_may_roll_back(request),
+    )
+
+
+@route(f"{PATH}/{{revision:str}}", http_method=_READ, include_in_schema=False)
+async def show(revision: FromPath[str], request: AnyRequest, session: _Session) -> Response[str]:
+    """One of them: what it changed, and its files."""
+    row = await _row(session, revision, request.query_params.get("entry", ""))
+    parent = await revisions.entry(session, row.parent_id) if row.parent_id else None
+    live: LivePolicy = request.app.state.live
+    files = revisions.files_of(row)
+    chosen = request.query_params.get("file", "")
+    meaning = None
+    if parent is not None:
+        before = revisions.files_of(parent)
+        meaning = await _meaning((parent.revision, before), (row.revision, files), live.table)
+    return page(
+        request,
+        "revision.html",
+        entry=row,
+        parent=parent,
+        meaning=meaning,
+        shown=MAX_SHOWN,
+        files=sorted(files),
+        chosen=chosen if chosen in files else "",
+        text=files.get(chosen, "")[:MAX_FILE_SHOWN],
+        is_cut=len(files.get(chosen, "")) > MAX_FILE_SHOWN,
+        is_active=row.revision == live.active.revision,
+        may_roll_back=_may_roll_back(request),
+    )
+
+
+@route(f"{PATH}/{{revision:str}}/rollback", http_method=_READ, include_in_schema=False)
+async def ask_rollback(revision: FromPath[str], request: AnyRequest, session: _Session) -> Response[str]:
+    """What going back would change. Nothing is changed."""
+    return await _confirm(request, session, revision, {})
+
+
+@post(f"{PATH}/{{revision:str}}/rollback", status_code=303, include_in_schema=False)
+async def rollback(revision: FromPath[str], request: AnyRequest, session: _Session) -> Response[str] | Response[None]:
+    """Make an earlier revision active again."""
+    form = await request.form()
+    message = str(form.get("message", "")).strip()
+    if len(message) > MAX_MESSAGE:
+        errors = {"message": f"Write at most {MAX_MESSAGE:,} characters."}
+        return await _confirm(request, session, revision, errors, message)
+    publisher: Publisher = request.app.state.publisher
+    try:
+        done = await publisher.rollback(
+            revision,
+            parent=str(form.get("parent", "")),
+            author=author_of(request),
+            message=message,
+            acknowledge_widening=form.get("acknowledge") == "yes",
+        )
+    except NoSuchRevision:
+        raise Problem(404, "There is no such revision.") from None
+    except Widens:
+        errors = {"acknowledge": "Going back widens access: say that it is meant."}
+        return await _confirm(request, session, revision, errors, message)
+    except StaleParent:
+        said = "Somebody published another policy meanwhile. What follows compares with that one: look again."
+        return await _confirm(request, session, revision, {"": said}, message)
+    except PolicyRefused:
+        return await _confirm(request, session, revision, {}, message)
+    except CannotWrite as refused:
+        return await _confirm(request, session, revision, {"": f"{refused}."}, message)
+    return see_other(f"{PATH}/{done.revision}")
+
+
+ROUTES = (history, show, ask_rollback, rollback)
+
+
+async def _confirm(
+    request: AnyRequest, session: AsyncSession, revision: str, errors: Mapping[str, str], message: str = ""
+) -> Response[str]:
+    row = await _row(session, revision)
+    live: LivePolicy = request.app.state.live
+    publisher: Publisher = request.app.state.publisher
+    active = live.active.revision
+    found: Published | None = None
+    faults: Sequence[Fault] = ()
+    files = {name: text.encode() for name, text in revisions.files_of(row).items()}
+    try:
+        found = await publisher.publish(files, parent=active, author=author_of(request), message="", dry_run=True)
+    except PolicyRefused as refused:
+        faults = refused.faults
+    except StaleParent:
+        errors = {**errors, "": "Somebody published another policy just now: load this page again."}
+    except CannotWrite as refused:
+        errors = {**errors, "": f"{refused}."}
+    return page(
+        request,
+        "rollback.html",
+        status=422 if errors or faults else 200,
+        entry=row,
+        active=active,
+        is_active=row.revision == active,
+        found=found,
+        access=access_of(found.difference) if found else [],
+        widens=found.difference.widens if found else False,
+        rows=found.rows if found else (),
+        shown=MAX_SHOWN,
+        faults=faults[:MAX_SHOWN],
+        errors=errors,
+        message=message,
+    )
+
+
+async def _row(session: AsyncSession, revision: str, entry: str = "") -> PolicyRevision:
+    """An entry of a revision, the newest where none is named. Raises Problem 404."""
+    entry_id = read_id(entry)
+    row = await revisions.entry(session, entry_id) if entry_id else await revisions.find(session, revision)
+    if row is None or row.revision != revision:
+        raise Problem(404, "There is no such revision.")
+    return row
+
+
+def _may_roll_back(request: AnyRequest) -> bool:
+    live: LivePolicy = request.app.state.live
+    return bool(live.active.decide(request.user.held, f"{PATH}/{{revision}}/rollback", "POST"))
+
+
+async def _meaning(
+    old: tuple[str, Mapping[str, str]], new: tuple[str, Mapping[str, str]], table: RouteTable
+) -> Meaning:
+    key = (old[0], new[0], table)
+    if key not in _known:
+        found = await asyncio.to_thread(_compared, old[1], new[1], table)
+        while len(_known) >= _MAX_REMEMBERED:
+            _known.popitem(last=False)
+        _known[key] = found
+    return _known[key]
+
+
+def _compared(old: Mapping[str, str], new: Mapping[str, str], table: RouteTable) -> Meaning:
+    """What changed between two policies over the routes of today. One of another time may not be readable any more."""
+    try:
+        before, after = (
+            Snapshot(parse(from_bytes({name: text.encode() for name, text in files.items()})), table)
+            for files in (old, new)
+        )
+    except PolicyRefused:
+        return Meaning(None, ())
+    return Meaning(access_of(compare(before, after)), row_changes(before, after))

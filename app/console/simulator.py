@@ -1,0 +1,173 @@
+"""The simulator: as whom, which method and path; it answers with the verdict, its row, and the nearest way in.
+
+Asked by GET, so that an answer can be sent to somebody as a link.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlencode
+
+from litestar import Response, route
+from litestar.di import NamedDependency
+from litestar.enums import HttpMethod
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.console.page import AnyRequest, page
+from app.gateway.asked import ROUTE_TYPE, asked_target
+from app.http.ids import read_id
+from app.http.known_key import KeyState, known_key
+from app.http.past import NOT_LOGGED, Past, may_also, past
+from app.http.problems import Problem
+from app.policy.explain import Outlook, explain_target
+from app.policy.explained import ExplanationView, explanation_view
+from app.policy.given import Given, Misgiven, read_assignments
+from app.policy.grants import known_roles, stated_fault
+from app.policy.routes import METHODS, is_route
+from app.policy.snapshot import Snapshot
+from app.policy.target import NoSuchTarget, Target, endpoint_fault, find_target
+
+PATH = "/console/policy/simulator"
+LOG = "/console/decisions"
+FIELDS = ("as", "user", "role", "key", "method", "path", "given", "request_id")
+OUTLOOKS = {outlook.name.lower(): str(outlook) for outlook in Outlook}
+MAX_TEXT = 4096
+
+
+@dataclass(slots=True)
+class Answer:
+    """What is answered: an explanation, or errors by field, or the past of a request."""
+
+    explained: ExplanationView | None = None
+    key: KeyState | None = None
+    past: Past | None = None
+    note: str = ""
+    errors: dict[str, str] = field(default_factory=dict)
+
+
+@route(PATH, http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False)
+async def simulator(request: AnyRequest, session: NamedDependency[AsyncSession]) -> Response[str]:
+    """Ask the active policy."""
+    snapshot: Snapshot = request.app.state.live.active
+    asked = {name: request.query_params.get(name, "").strip() for name in FIELDS}
+    answer = Answer()
+    if too_long := [name for name, text in asked.items() if len(text) > MAX_TEXT]:
+        answer.errors = dict.fromkeys(too_long, f"must have at most {MAX_TEXT:,} characters")
+    elif asked["request_id"]:
+        answer = await _past(request, session, asked, snapshot)
+    elif any(asked.values()):
+        answer = await _ask(request, asked, snapshot)
+    return page(
+        request,
+        "simulator.html",
+        status=400 if answer.errors else 200,
+        asked=asked,
+        answer=answer,
+        outlooks=OUTLOOKS,
+        methods=METHODS,
+        roles=sorted(known_roles(snapshot.policy.memberships)),
+        permissions=snapshot.policy.catalog,
+        opening=_opening(asked, answer.explained),
+        log_is_open=bool(snapshot.decide(request.user.held, LOG, "GET")),
+    )
+
+
+ROUTES = (simulator,)
+
+
+async def _ask(request: AnyRequest, asked: Mapping[str, str], snapshot: Snapshot) -> Answer:
+    answer = Answer()
+    held: Collection[str] = _held(asked)
+    given = _given(asked["given"], answer)
+    if asked["key"]:
+        held, given = await _key(request, asked, given, answer)
+    elif fault := stated_fault(held, snapshot.policy.catalog, snapshot.policy.memberships):
+        answer.errors["as"] = f"{fault[0]}: {fault[1]}"
+    target = _target(snapshot, asked["method"], asked["path"], answer)
+    if not answer.errors and target is not None:
+        answer.explained = explanation_view(explain_target(snapshot, held, target, given), snapshot)
+        if answer.key is not None and answer.key.refused:
+            answer.note = f"Whoever calls with this key gets 401 now: {answer.key.refused}."
+    return answer
+
+
+def _held(asked: Mapping[str, str]) -> list[str]:
+    """The grants as they are stated, with the facts that go with a user and a role."""
+    grants = asked["as"].split()
+    if asked["user"]:
+        grants += ["auth:jwt", f"user:{asked['user']}"]
+    if asked["role"]:
+        grants += [] if any(grant.startswith("auth:") for grant in grants) else ["auth:jwt"]
+        grants.append(asked["role"])
+    return list(dict.fromkeys(grants))
+
+
+async def _key(
+    request: AnyRequest, asked: Mapping[str, str], given: Given, answer: Answer
+) -> tuple[Collection[str], Given]:
+    if any(asked[name] for name in ("as", "user", "role")):
+        answer.errors["key"] = "a key holds what it was issued with: leave out the others"
+        return (), given
+    key_id = read_id(asked["key"])
+    if key_id is None:
+        answer.errors["key"] = "write the number of a key, such as 17"
+        return (), given
+    try:
+        answer.key, principal = await known_key(request.app.state, key_id)
+    except Problem as problem:
+        answer.errors["key"] = problem.detail
+        return (), given
+    return principal.held, {**given, "subject": {"owner": answer.key.owner, **given.get("subject", {})}}
+
+
+def _given(text: str, answer: Answer) -> Given:
+    try:
+        return read_assignments([line.strip() for line in text.splitlines() if line.strip()])
+    except Misgiven as wrong:
+        answer.errors["given"] = f"{wrong.message}; {wrong.hint}"
+        return {}
+
+
+def _target(snapshot: Snapshot, action: str, resource: str, answer: Answer) -> Target | None:
+    """What is asked about; a path is read as gateways read one. Errors go into the answer."""
+    if not resource or not action:
+        answer.errors |= {name: "is missing" for name, text in (("method", action), ("path", resource)) if not text}
+        return None
+    try:
+        if is_route(resource):
+            return asked_target(snapshot, action, ROUTE_TYPE, resource)
+        if fault := endpoint_fault(action, resource):
+            answer.errors["method" if fault[2] == action else "path"] = f"{fault[0]}: {fault[1]}"
+            return None
+        return find_target(snapshot.table, snapshot.index, action, resource)
+    except NoSuchTarget as error:
+        name = "method" if error.status == 405 else "path"
+        answer.errors[name] = f"{error.message}: callers get {error.status}; {error.hint}".replace(".:", ":")
+        return None
+
+
+async def _past(request: AnyRequest, session: AsyncSession, asked: Mapping[str, str], snapshot: Snapshot) -> Answer:
+    """A request of the past, for whoever may read the decision log too."""
+    answer = Answer()
+    decision = may_also(request, "console", LOG, "GET")
+    if not decision:
+        answer.errors["request_id"] = f"what was decided in the past needs {' '.join(decision.missing)}"
+        return answer
+    given = _given(asked["given"], answer)
+    if answer.errors:
+        return answer
+    answer.past = await past(session, asked["request_id"], snapshot, given)
+    if answer.past is None:
+        answer.errors["request_id"] = NOT_LOGGED
+    else:
+        answer.explained, answer.note = answer.past.now, answer.past.note or ""
+    return answer
+
+
+def _opening(asked: Mapping[str, str], explained: ExplanationView | None) -> str:
+    """The question that is allowed: the same, with the grants that open it."""
+    if explained is None or not explained.opens_with or asked["key"] or asked["request_id"]:
+        return ""
+    more = {**asked, "as": " ".join([asked["as"], *explained.opens_with]).strip()}
+    return f"{PATH}?{urlencode({name: value for name, value in more.items() if value})}"

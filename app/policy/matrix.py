@@ -1,0 +1,75 @@
+"""The matrix: what each role and each permission, held alone by somebody signed in, does at each endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from app.policy.grants import known_roles
+from app.policy.reach import Reach, outcome
+from app.policy.rule import Rule, action_order
+from app.policy.snapshot import Snapshot
+
+STRANGER, SIGNED_IN = "auth:anonymous", "auth:jwt"
+
+
+class Verdict(StrEnum):
+    """What comes of asking, without knowing what conditions would read."""
+
+    ALLOW = "allow"
+    CONDITIONAL = "if"
+    DENY = "deny"
+    NO = "no"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Methods of a route template, or actions on a thing, that the same rules speak of."""
+
+    resource: str
+    actions: tuple[str, ...]
+    rules: tuple[Rule, ...]
+
+    @property
+    def files(self) -> frozenset[str]:
+        """The files that speak of it."""
+        return frozenset(rule.file for rule in self.rules)
+
+
+def columns(snapshot: Snapshot) -> tuple[str, ...]:
+    """The grants that are columns: a stranger, somebody signed in, then roles and permissions."""
+    roles = sorted(known_roles(snapshot.policy.memberships))
+    return (STRANGER, SIGNED_IN, *roles, *snapshot.policy.catalog)
+
+
+def stated(column: str) -> tuple[str, ...]:
+    """What a caller states of whom a column tells: the grant, and that they are signed in."""
+    return (column,) if column in (STRANGER, SIGNED_IN) else (SIGNED_IN, column)
+
+
+def rows(snapshot: Snapshot) -> Iterator[Row]:
+    """All that rows speak of, by resource; actions with the same rules are one row."""
+    by_resource: dict[str, dict[tuple[Rule, ...], list[str]]] = {}
+    for resource, action in sorted(snapshot.index, key=lambda key: (key[0], action_order(key[1]))):
+        alike = by_resource.setdefault(resource, {})
+        alike.setdefault(snapshot.index[resource, action], []).append(action)
+    for resource, groups in by_resource.items():
+        for rules, actions in groups.items():
+            yield Row(resource, tuple(actions), rules)
+
+
+def cells(row: Row, effective: Sequence[frozenset[str]]) -> list[Verdict]:
+    """The verdicts of a row on grants in effect, one for each column."""
+    return [_cell(row.rules, grants) for grants in effective]
+
+
+def _cell(rules: Sequence[Rule], effective: frozenset[str]) -> Verdict:
+    found, _ = outcome(rules, effective)
+    if found is Reach.YES:
+        return Verdict.ALLOW
+    if found is Reach.CONDITIONAL:
+        return Verdict.CONDITIONAL
+    # A deny is worth telling apart where it takes away what somebody holds enough for.
+    held = [rule.effect for rule in rules if rule.needs <= effective]
+    return Verdict.DENY if "deny" in held else Verdict.NO
