@@ -40,7 +40,10 @@ class BadFilter(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Decisions that fit all that is set. `since` is included and `until` is not, both in microseconds since 1970."""
+    """Decisions that fit all that is set. `since` is included and `until` is not, both in microseconds since 1970.
+
+    Those made at the door `but_door` are left out.
+    """
 
     subject: str | None = None
     key_id: int | None = None
@@ -51,6 +54,7 @@ class Wanted:
     request_id: str | None = None
     since: int | None = None
     until: int | None = None
+    but_door: str | None = None
 
 
 def read(filters: Mapping[str, str], now: datetime) -> Wanted:

@@ -17,6 +17,8 @@ from app.http.decisions import Found, found_decisions, given_filters
 from app.http.problems import Problem
 
 PATH = "/console/decisions"
+OWN_DOOR = "console"  # a live page asks again and again, and would show little but itself
+_OWN_TOO = "console"
 _READ = [HttpMethod.GET, HttpMethod.HEAD]
 _LABELS = {
     "subject": "Subject",
@@ -38,9 +40,10 @@ async def decisions(request: AnyRequest, session: _Session) -> Response[str]:
     errors: Mapping[str, str] = {}
     found: Found | None = None
     given: dict[str, str] = {}
+    door: str | None = OWN_DOOR
     try:
-        given = _given(request)
-        found = await found_decisions(session, given)
+        given, door = _given(request)
+        found = await found_decisions(session, given, door)
     except Problem as problem:
         errors = {error["field"]: error["message"] for error in problem.errors} or {"": problem.detail}
     filters = {name: text for name, text in given.items() if name in FILTERS}
@@ -49,14 +52,16 @@ async def decisions(request: AnyRequest, session: _Session) -> Response[str]:
         "decisions.html",
         status=400 if errors else 200,
         labels=_LABELS,
+        own_too=door is None,
         hints=FILTERS,
         filters=filters,
-        advanced=any(name in filters or name in errors for name in ("revision", "request_id", "since", "until")),
+        advanced=door is None
+        or any(name in filters or name in errors for name in ("revision", "request_id", "since", "until")),
         errors=errors,
         found=found,
         decisions=found.decisions if found else [],
         is_newest="cursor" not in given,
-        links=_links(found, filters),
+        links=_links(found, {**filters, **({} if door else {_OWN_TOO: "yes"})}),
         may_explain=_may_explain(request),
     )
 
@@ -64,7 +69,7 @@ async def decisions(request: AnyRequest, session: _Session) -> Response[str]:
 @route(f"{PATH}/newer", http_method=_READ, include_in_schema=False)
 async def newer(request: AnyRequest, session: _Session) -> Response[bytes]:
     """Rows newer than a cursor, for the script that keeps the page live."""
-    found = await found_decisions(session, _given(request))
+    found = await found_decisions(session, *_given(request))
     rows = render("decision_rows.html", decisions=found.decisions, may_explain=_may_explain(request))
     told = {"rows": rows, "count": len(found.decisions), "cursor": found.latest, "more": found.newer is not None}
     return Response(msgspec.json.encode(told), media_type=MediaType.JSON, headers={"Cache-Control": "no-store"})
@@ -73,9 +78,10 @@ async def newer(request: AnyRequest, session: _Session) -> Response[bytes]:
 ROUTES = (decisions, newer)
 
 
-def _given(request: AnyRequest) -> dict[str, str]:
-    """What is filtered by: an empty field of the form is none. Raises Problem 400."""
-    return {name: text.strip() for name, text in given_filters(request).items() if text.strip()}
+def _given(request: AnyRequest) -> tuple[dict[str, str], str | None]:
+    """What is filtered by, and the door that is left out: an empty field of the form is none. Raises Problem 400."""
+    given = {name: text.strip() for name, text in given_filters(request).items() if text.strip()}
+    return given, None if given.pop(_OWN_TOO, "") else OWN_DOOR
 
 
 def _may_explain(request: AnyRequest) -> bool:

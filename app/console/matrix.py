@@ -37,17 +37,25 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is looked for: `text` in the endpoint, rows of one `file`, one `column`."""
+    """What is looked for: `text` in the endpoint, rows of one `file`, one `column`; OPTIONS alone if `options`."""
 
     text: str = ""
     file: str = ""
     column: str = ""
+    options: str = ""
     page: int = 1
     side: int = 1
 
     def link(self, **other: object) -> str:
         """The address of the same with something else."""
-        given = {"q": self.text, "file": self.file, "column": self.column, "page": self.page, "side": self.side}
+        given = {
+            "q": self.text,
+            "file": self.file,
+            "column": self.column,
+            "options": self.options,
+            "page": self.page,
+            "side": self.side,
+        }
         return f"{PATH}?{urlencode({name: value for name, value in {**given, **other}.items() if value})}"
 
 
@@ -60,6 +68,7 @@ async def matrix(request: AnyRequest) -> Response[str]:
         query.get("q", "").strip()[:200],
         query.get("file", "")[:200],
         query.get("column", "")[:200],
+        "yes" if query.get("options") else "",
         _number(query.get("page")),
         _number(query.get("side")),
     )
@@ -96,6 +105,8 @@ def _number(text: str | None) -> int:
 
 def _fits(row: Row, wanted: Wanted) -> bool:
     if wanted.file and wanted.file not in row.files:
+        return False
+    if row.actions == ("OPTIONS",) and not wanted.options:
         return False
     text = f"{' '.join(row.actions)} {row.resource}".lower()
     return all(word in text for word in wanted.text.lower().split())

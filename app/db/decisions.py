@@ -159,6 +159,8 @@ def _matching(wanted: Wanted) -> ColumnElement[bool]:
         terms.append(_decisions.c.at >= wanted.since)
     if wanted.until is not None:
         terms.append(_decisions.c.at < wanted.until)
+    if wanted.but_door is not None:
+        terms.append(_decisions.c.door != wanted.but_door)
     return and_(true(), *terms)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 from urllib.parse import urlencode
@@ -139,10 +139,10 @@ async def decision_log_health(state: State) -> Response[Health]:
 ROUTES = [list_decisions, export_decisions, decision_log_health]
 
 
-async def found_decisions(session: AsyncSession, given: Mapping[str, str]) -> Found:
-    """The page that filters and a `cursor` ask for. Raises Problem 400."""
+async def found_decisions(session: AsyncSession, given: Mapping[str, str], but_door: str | None = None) -> Found:
+    """The page that filters and a `cursor` ask for, without the decisions of one door. Raises Problem 400."""
     filters = {name: text for name, text in given.items() if name != "cursor"}
-    wanted = _wanted(filters)
+    wanted = replace(_wanted(filters), but_door=but_door)
     query = urlencode(sorted(filters.items()))
     beside = read_cursor(given["cursor"], query) if "cursor" in given else None
     page = await logged.page(
