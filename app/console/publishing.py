@@ -83,7 +83,7 @@ async def publish(request: AnyRequest, session: _Session) -> Response[str] | Res
         return await refused_page(request, session, sent.draft, refused, sent.file)
     except CannotWrite as refused:
         return await _preview(request, session, sent, errors={"": _sentence(refused)})
-    return see_other(f"/console/policy/history/{done.revision}")
+    return see_other(f"/console/policy/history/{done.revision}?published=yes")
 
 
 @post(f"{EDIT}/shadow", status_code=303, request_max_body_size=MAX_FILES_BYTES, include_in_schema=False)
@@ -169,7 +169,8 @@ async def _preview(
         rows=found.rows,
         widens=found.difference.widens,
         candidate=found.revision,
-        failed=failed,
+        failed=len(failed),
+        failures=list(dict.fromkeys(map(_failure, failed))),
         cases=len(found.snapshot.policy.cases),
         message=sent.fields.get("message", ""),
         acknowledged=sent.fields.get("acknowledge") == "yes",
@@ -201,6 +202,12 @@ async def _replayed(request: AnyRequest, found: Published, last: str) -> Replaye
 def _failed(snapshot: Snapshot) -> list[Outcome]:
     """The cases of a policy that it does not pass: they stop nobody, and everybody should know."""
     return [outcome for outcome in run(snapshot, snapshot.policy.cases) if not outcome.passed]
+
+
+def _failure(outcome: Outcome) -> tuple[str, str]:
+    """Where a case stands and what became of it. It may have failed for several callers alike."""
+    case = outcome.case
+    return f"{case.file}:{case.line}", f"{case.name}: {case.action} {case.resource}: {outcome.problem}"
 
 
 def _message(fields: Mapping[str, str]) -> tuple[str, dict[str, str]]:

@@ -92,6 +92,7 @@ async def show(revision: FromPath[str], request: AnyRequest, session: _Session) 
         text=files.get(chosen, "")[:MAX_FILE_SHOWN],
         is_cut=len(files.get(chosen, "")) > MAX_FILE_SHOWN,
         is_active=row.revision == live.active.revision,
+        is_just_published="published" in request.query_params,
         may_roll_back=_may_roll_back(request),
     )
 
