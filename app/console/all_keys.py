@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import logs
 from app.console.page import AnyRequest, page, see_other
 from app.db import api_keys, everyones_keys, revisions
+from app.db.engine import LOCK_FIRST
 from app.db.everyones_keys import SORTS, STATUSES, After, Sort, WantedKeys, place_of
 from app.db.tables.history import AdminAction
 from app.db.tables.keys import ApiKey
@@ -85,6 +86,7 @@ async def ask_revoke(key_id: FromPath[str], request: AnyRequest, session: _Sessi
 @post(f"{PATH}/{{key_id:str}}/revoke", status_code=303, include_in_schema=False)
 async def revoke(key_id: FromPath[str], request: AnyRequest, session: _Session) -> Response[None]:
     """The next request with this key is refused. Revoking again changes nothing."""
+    await session.connection(execution_options=dict(LOCK_FIRST))  # what is read here decides what is written
     key = await _key(session, key_id)
     now = datetime.now(UTC)
     if key.revoked_at is None:

@@ -1,0 +1,94 @@
+"""The decision log as a page: filtered, paged, and live."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+
+from tests.console.desk import officer, words
+from tests.issuer import LiveIssuer
+from tests.server import Server, eventually
+
+PATH = "/console/decisions"
+
+
+def test_a_denial_is_there_at_once_and_leads_to_its_explanation(console: Server, issuer: LiveIssuer) -> None:
+    person = officer(console)
+    with console.client(issuer.token(sub="user_denied", permissions="holdings:read")) as client:
+        client.get("/api/v1/teams/7")
+    query = f"{PATH}?subject=user_denied&verdict=deny"
+    assert eventually(lambda: "lacks catalog:read" in words(person.get(query).text))
+    page = person.get(query).text
+    why = re.search(r'href="(/console/policy/simulator\?request_id=[^"]+)"', page)
+    assert why
+    assert "What was decided then" in person.get(why[1]).text
+    assert "/console/policy/simulator" not in officer(console, "decisions:read").get(query).text
+
+
+def test_a_filter_that_cannot_be_read_is_told_of_at_its_field(console: Server) -> None:
+    person = officer(console)
+    for query, said in (
+        ("verdict=maybe", "must be allow or deny"),
+        ("since=yesterday", "cannot be read"),
+        ("key_id=x", "must be the id of a key"),
+        ("colour=red", "is no filter"),
+        ("subject=a&subject=b", "stands here twice"),
+        ("cursor=x", "The cursor is invalid"),
+    ):
+        answer = person.get(f"{PATH}?{query}")
+        assert answer.status_code == 400
+        assert said in words(answer.text), query
+    assert person.get(f"{PATH}?subject=&verdict=&since=").status_code == 200
+    assert "No decision fits." in words(person.get(f"{PATH}?subject=nobody").text)
+
+
+def test_pages_show_each_decision_once(console: Server, issuer: LiveIssuer) -> None:
+    person = officer(console)
+    with console.client(issuer.token(sub="user_paged", permissions="catalog:read")) as client:
+        for _ in range(120):
+            client.head("/api/v1/teams")
+    query = f"{PATH}?subject=user_paged"
+    seen: list[str] = []
+
+    def whole() -> bool:
+        seen.clear()
+        address = query
+        while address:
+            page = person.get(address).text
+            seen.extend(re.findall(r'<tr data-id="(\d+)"', page))
+            older = re.search(r'rel="next" href="([^"]+)"', page)
+            address = older[1].replace("&amp;", "&") if older else ""
+        return len(seen) == 120
+
+    assert eventually(whole)
+    assert len(set(seen)) == 120
+    assert seen == sorted(seen, key=int, reverse=True)
+
+
+def test_what_is_newer_comes_by_itself_and_only_once(console: Server, issuer: LiveIssuer) -> None:
+    person = officer(console)
+    page = person.get(f"{PATH}?subject=user_live").text
+    live = re.search(r'data-live="([^"]+)"', page)
+    assert live
+    address = live[1].replace("&amp;", "&")
+    assert person.get(address).json()["count"] == 0
+    with console.client(issuer.token(sub="user_live", permissions="catalog:read")) as client:
+        client.get("/api/v1/teams/1")
+    assert eventually(lambda: person.get(address).json()["count"] == 1)
+    told = person.get(address).json()
+    assert "user_live" in told["rows"]
+    after = re.sub(r"cursor=[^&]+", f"cursor={told['cursor']}", address)
+    assert person.get(after).json()["count"] == 0
+    assert officer(console, "policies:read").get(address).status_code == 403
+
+
+def test_visits_to_the_console_are_left_out_unless_asked_for(console: Server) -> None:
+    person = officer(console)
+    own = f"{PATH}?route=/console/policy/matrix"
+    person.get("/console/policy/matrix")
+
+    def shown(query: str) -> bool:
+        return "user_officer" in words(person.get(query).text)
+
+    assert eventually(partial(shown, f"{own}&console=yes"))
+    assert not shown(own)

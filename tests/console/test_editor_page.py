@@ -1,0 +1,178 @@
+"""The editor and the way from a draft to the active policy, as forms, without any script."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.console.desk import NAUGHTY, OTHER, READ, active, changed, file, officer, publish, send, words
+from tests.console.sessions import Person
+from tests.issuer import LiveIssuer
+from tests.server import Server
+
+
+@pytest.fixture
+def officer_(own_console: Server) -> Person:
+    return officer(own_console)
+
+
+def test_a_fault_stops_a_draft_at_its_line(console: Server) -> None:
+    person = officer(console)
+    fields = changed(console, READ, READ.replace("allow", "alow"))
+    told = send(person, "/check", **fields).json()
+    assert told["faults"] == 1
+    (mark,) = told["marks"]
+    assert (mark["severity"], mark["file"], mark["line"], mark["column"]) == ("error", "catalog.csv", 7, 46)
+    assert mark["hint"] == "did you mean `allow`?"
+    for path in ("/preview", "/publish", "/shadow"):
+        stopped = send(person, path, message="m", acknowledge="yes", **fields)
+        assert stopped.status_code == 422, path
+        assert "<span class=error>7</span>" in stopped.text
+        text = words(stopped.text)
+        assert "catalog.csv:7:46" in text
+        assert "did you mean `allow`?" in text
+        assert "alow" in stopped.text
+    assert READ in file(console, "catalog.csv")
+
+
+def test_findings_are_told_of_a_draft_that_would_be_taken(console: Server) -> None:
+    person = officer(console)
+    told = send(person, "/check", **changed(console, READ, f"{READ}\n{READ}")).json()
+    assert told["faults"] == 0
+    assert ("warning", "duplicate-row", "catalog.csv", 8) in [
+        (mark["severity"], mark["code"], mark["file"], mark["line"]) for mark in told["marks"]
+    ]
+    assert told["files"] == {"catalog.csv": "changed"}
+
+
+def test_a_draft_goes_from_file_to_file_and_keeps_its_changes(console: Server) -> None:
+    person = officer(console)
+    opened = send(person, "", open="roles.csv", **changed(console, READ, OTHER))
+    carried = re.search(r'<textarea hidden name="change"[^>]*>\n(.*?)</textarea>', opened.text, re.S)
+    assert carried
+    assert carried[1].startswith("catalog.csv\n")
+    assert OTHER in carried[1]
+    assert "aria-current=true>roles.csv" in opened.text
+    change = carried[1].replace("\n", "\r\n")
+    added = send(person, "", do="add", name="billing.csv", change=change, file="roles.csv")
+    assert "aria-current=true>billing.csv" in added.text
+    gone = send(person, "", do="delete", change=change, file="tokens.csv")
+    assert "This file is deleted in your draft." in gone.text
+    assert "there is no file `tokens.csv` in this policy" in words(gone.text)
+    assert "Every policy has a model.conf" in send(person, "", do="delete", change=change, file="model.conf").text
+    wrong = send(person, "", do="add", name="../../etc/passwd", change=change, file="roles.csv")
+    assert "is no name of a policy file" in words(wrong.text)
+
+
+@pytest.mark.parametrize("text", NAUGHTY, ids=range(len(NAUGHTY)))
+def test_a_draft_comes_back_as_it_was_written(console: Server, text: str) -> None:
+    person = officer(console)
+    page = send(person, "", do="check", **changed(console, READ, f"# </textarea>{text}\n{READ}")).text
+    assert "<img src=x" not in page
+    assert "<script>alert" not in page
+    assert "# &lt;/textarea&gt;" in page
+    preview = send(person, "/preview", **changed(console, READ, f"# </textarea>{text}\n{READ}")).text
+    assert "<img src=x" not in preview
+
+
+def test_a_preview_says_who_gains_and_loses_and_what_it_would_have_done(
+    own_console: Server, officer_: Person, issuer: LiveIssuer
+) -> None:
+    with own_console.client(issuer.token(sub="user_reader", permissions="catalog:read")) as client:
+        assert client.get("/api/v1/teams").status_code == 200
+    fields = changed(own_console, READ, OTHER)
+    text = words(send(officer_, "/preview", **fields).text)
+    assert "Access widens." in text
+    assert "GET|HEAD /api/v1/teams for holders of holdings:read, unless they hold catalog:read" in " ".join(
+        text.split()
+    )
+    assert f"- {READ}" in text
+    assert f"+ {OTHER}" in text
+    assert "cases fail of" in text
+    assert text.index("gains") < text.index("loses")
+    assert READ in file(own_console, "catalog.csv")
+    for _ in range(50):
+        replayed = words(send(officer_, "/replay", last="1d", **fields).text)
+        if "user_reader" in replayed:
+            break
+    assert "user_reader" in replayed
+    assert "loses" in replayed
+    blind = officer(own_console, "policies:read", "policies:write")
+    assert "needs decisions:read" in words(send(blind, "/preview", **fields).text)
+    assert send(blind, "/replay", **fields).status_code == 403
+
+
+def test_publishing_needs_a_message_and_says_that_widening_is_meant(own_console: Server, officer_: Person) -> None:
+    fields = changed(own_console, READ, OTHER)
+    assert "Say in a line" in words(publish(officer_, fields, message=" ").text)
+    refused = publish(officer_, fields)
+    assert refused.status_code == 422
+    assert "say that it is meant" in words(refused.text)
+    assert READ in file(own_console, "catalog.csv")
+    done = publish(officer_, fields, acknowledge="yes", message="Teams are holdings. \u202e<script>alert(1)</script>")
+    assert done.status_code == 303
+    assert OTHER in file(own_console, "catalog.csv")
+    page = officer_.get(done.headers["location"])
+    text = words(page.text)
+    assert "user_officer" in text
+    assert "Teams are holdings. ⟨U+202E⟩<script>alert(1)</script>" in text
+    assert "<script>alert" not in page.text
+    assert "widened access" in text
+
+
+def test_narrowing_needs_no_acknowledgement(own_console: Server, officer_: Person) -> None:
+    narrower = READ.replace("catalog:read", "catalog:read auth:jwt")
+    assert publish(officer_, changed(own_console, READ, narrower)).status_code == 303
+
+
+def test_who_comes_second_is_told_who_was_first_and_goes_on(own_console: Server, officer_: Person) -> None:
+    mine = changed(own_console, READ, READ.replace("catalog:read", "catalog:read auth:jwt"))
+    parent = active(officer_)
+    theirs = {"file": "roles.csv", "text": file(own_console, "roles.csv").replace("# end", "# a comment\n# end")}
+    assert publish(officer_, theirs, message="Theirs.").status_code == 303
+    for path in ("/preview", "/publish"):
+        stale = send(officer_, path, parent=parent, message="m", **mine)
+        assert stale.status_code == 409
+        text = words(stale.text)
+        assert "Theirs." in text
+        assert "so your changes can be put on top as they are" in text
+    moved = send(officer_, "", do="rebase", parent=parent, **mine)
+    assert f'name="parent" value="{active(officer_)}"' in moved.text
+    assert "catalog:read auth:jwt" in moved.text
+    assert publish(officer_, mine).status_code == 303
+    assert "# a comment" in file(own_console, "roles.csv")
+    clash = send(
+        officer_, "/preview", parent=parent, file="roles.csv", text=theirs["text"].replace("comment", "remark")
+    )
+    assert "You both changed roles.csv" in words(clash.text)
+
+
+def test_a_draft_from_a_revision_that_nobody_knows_is_refused(console: Server) -> None:
+    refused = send(officer(console), "/preview", parent="f" * 16, file="roles.csv", text="# end\n")
+    assert refused.status_code == 409
+    assert "Copy what you wrote" in words(refused.text)
+
+
+def test_nothing_changed_is_no_preview(console: Server) -> None:
+    assert "Nothing is changed yet" in words(send(officer(console), "/preview", **changed(console, READ, READ)).text)
+
+
+def test_a_draft_runs_in_shadow_and_is_withdrawn(own_console: Server, officer_: Person) -> None:
+    fields = changed(own_console, READ, OTHER)
+    assert send(officer_, "/shadow", message="Try it.", **fields).status_code == 303
+    assert READ in file(own_console, "catalog.csv")
+    assert "Try it." in words(officer_.get("/console/policy").text)
+    assert officer_.post("/console/policy/shadow/withdraw").status_code == 303
+    assert "No policy runs in shadow." in words(officer_.get("/console/policy").text)
+    assert officer_.post("/console/policy/shadow/withdraw").status_code == 404
+
+
+def test_files_with_a_fault_are_told_of_on_the_first_page(own_console: Server, officer_: Person) -> None:
+    path = own_console.policy_dir / "catalog.csv"
+    path.write_text(path.read_text().replace(READ, READ.replace("allow", "alow")))
+    own_console.wait_for_log(lambda entry: "policy refused" in str(entry.get("event")))
+    text = words(officer_.get("/console/policy").text)
+    assert "The files on the disk were not taken" in text
+    assert "catalog.csv:7:46" in text
+    assert "did you mean `allow`?" in text

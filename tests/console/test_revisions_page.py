@@ -1,0 +1,70 @@
+"""The history of the policy as pages, and the way back."""
+
+from __future__ import annotations
+
+import re
+
+from tests.console.desk import OTHER, READ, active, changed, file, officer, publish, words
+from tests.issuer import LiveIssuer
+from tests.server import Server
+
+HISTORY = "/console/policy/history"
+
+
+def test_a_change_is_published_looked_at_and_rolled_back(own_console: Server, issuer: LiveIssuer) -> None:
+    person = officer(own_console)
+    first = active(person)
+    done = publish(person, changed(own_console, READ, OTHER), acknowledge="yes", message="Teams are holdings.")
+    second = active(person)
+    assert done.headers["location"] == f"{HISTORY}/{second}?published=yes"
+    with own_console.client(issuer.token(permissions="catalog:read")) as client:
+        assert client.get("/api/v1/teams").status_code == 403
+        listed = person.get(HISTORY).text
+        assert [listed.index(second), listed.index(first)] == sorted([listed.index(second), listed.index(first)])
+        assert f'href="{HISTORY}/{first}/rollback"' in listed
+        shown = words(person.get(f"{HISTORY}/{second}?file=catalog.csv").text)
+        assert "Teams are holdings." in shown
+        assert f"+ {OTHER}" in shown
+        assert "for holders of holdings:read, unless they hold catalog:read" in shown
+        ask = words(person.get(f"{HISTORY}/{first}/rollback").text)
+        assert f"+ {READ}" in ask
+        assert "Access widens, and this is meant" in ask
+        assert file(own_console, "catalog.csv").count(OTHER) == 1
+        refused = person.post(f"{HISTORY}/{first}/rollback", parent=second)
+        assert refused.status_code == 422
+        assert "say that it is meant" in words(refused.text)
+        stale = person.post(f"{HISTORY}/{first}/rollback", parent=first, acknowledge="yes")
+        assert "Somebody published another policy meanwhile" in words(stale.text)
+        back = person.post(f"{HISTORY}/{first}/rollback", parent=second, acknowledge="yes")
+        assert back.status_code == 303
+        assert client.get("/api/v1/teams").status_code == 200
+    assert active(person) == first
+    assert "rollback" in words(person.get(HISTORY).text)
+    assert "There is nothing to roll back" in words(person.get(f"{HISTORY}/{first}/rollback").text)
+
+
+def test_an_entry_is_compared_with_the_one_before_it(own_console: Server) -> None:
+    person = officer(own_console)
+    narrower = READ.replace("catalog:read", "catalog:read auth:jwt")
+    publish(person, changed(own_console, READ, narrower))
+    publish(person, changed(own_console, narrower, READ), acknowledge="yes", message="And back.")
+    entries = re.findall(rf'href="({HISTORY}/[0-9a-f]+\?entry=\d+)"', person.get(HISTORY).text)
+    newest, middle, oldest = [words(person.get(entry).text) for entry in entries]
+    assert "loses" in middle
+    assert "gains" in newest
+    assert "the first that is known" in oldest
+    assert "loses" not in newest
+
+
+def test_what_is_no_revision_is_not_found(console: Server) -> None:
+    person = officer(console)
+    for path in ("/ffffffffffffffff", "/ffffffffffffffff/rollback", "/%F0%9F%98%80", f"/{active(person)}?entry=999999"):
+        assert person.get(HISTORY + path).status_code == 404
+    assert person.post(f"{HISTORY}/ffffffffffffffff/rollback").status_code == 404
+    assert "There is no older revision" in words(person.get(f"{HISTORY}?before=1").text)
+
+
+def test_who_may_only_look_is_offered_no_way_back(console: Server) -> None:
+    person = officer(console, "policies:read")
+    assert "rollback" not in person.get(HISTORY).text
+    assert "/console/policy/edit" not in person.get("/console/policy").text

@@ -1,0 +1,102 @@
+"""The simulator as a page: questions by GET, answers with reasons."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.console.desk import officer, words
+from tests.console.sessions import Person
+from tests.issuer import LiveIssuer
+from tests.server import Server, eventually
+
+PATH = "/console/policy/simulator"
+
+
+def ask(person: Person, **query: Any) -> httpx.Response:
+    """The page for a question; `as_` is as whom."""
+    query = {name.rstrip("_"): value for name, value in query.items()}
+    return httpx.get(person.url + PATH, params=query, headers={"Cookie": f"authz={person.token}"})
+
+
+def test_a_denial_says_what_lacks_and_what_would_open_it(console: Server) -> None:
+    person = officer(console)
+    page = ask(person, as_="auth:jwt", method="GET", path="/api/v1/teams/7").text
+    text = words(page)
+    assert "deny" in text
+    assert "catalog.csv:7 p, catalog:read, /api/v1/teams/**, GET|HEAD, allow" in text
+    assert "Ask again with it" in text
+    assert "allow" in words(ask(person, as_="auth:jwt catalog:read", method="GET", path="/api/v1/teams/7").text)
+
+
+def test_roles_users_and_attributes_have_their_part(console: Server) -> None:
+    person = officer(console)
+    text = words(ask(person, role="role:viewer", method="GET", path="/api/v1/teams").text)
+    assert "Held through" in text
+    assert "g, role:viewer, catalog:read" in text
+    text = words(ask(person, user="user_2abc", method="GET", path="/api/v1/api-keys").text)
+    assert "user:user_2abc" in text
+    assert ask(person, as_="auth:jwt", method="GET", path="/docs", given="request.ip=10.0.0.1").status_code == 200
+
+
+def test_a_path_is_read_as_gateways_read_one(console: Server) -> None:
+    person = officer(console)
+    text = words(ask(person, as_="auth:jwt catalog:read", method="GET", path="/api/v1/teams/7/").text)
+    assert "/api/v1/teams/{team_id}" in text
+    for path in ("/api/v1//teams", "/api/v1/teams%2F7", "/api/v1/../teams", "/api/v1/teams/7?x=1", "/api/v1/%74eams"):
+        refused = ask(person, as_="auth:jwt", method="GET", path=path)
+        assert refused.status_code == 400, path
+        assert "callers get 400" in words(refused.text), path
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ({"as_": "catalog:raed", "method": "GET", "path": "/docs"}, "did you mean `catalog:read`?"),
+        ({"method": "GET", "path": "/docs"}, "no grant is named"),
+        ({"as_": "auth:jwt", "method": "GET", "path": ""}, "is missing"),
+        ({"as_": "auth:jwt", "method": "BREW", "path": "/docs"}, "no such method: callers get 405"),
+        ({"as_": "auth:jwt", "method": "GET", "path": "/nowhere"}, "callers get 404"),
+        ({"as_": "auth:jwt", "method": "GET", "path": "/docs", "given": "request.pi=1"}, "known are time, method"),
+        ({"key": "seven", "method": "GET", "path": "/docs"}, "write the number of a key"),
+        ({"key": "999999", "method": "GET", "path": "/docs"}, "There is no API key 999999."),
+        ({"key": "1", "as_": "auth:jwt", "method": "GET", "path": "/docs"}, "leave out the others"),
+    ],
+    ids=range(9),
+)
+def test_a_question_that_makes_no_sense_is_told_so_at_its_field(
+    console: Server, query: dict[str, str], said: str
+) -> None:
+    answer = ask(officer(console), **query)
+    assert answer.status_code == 400
+    assert said in words(answer.text)
+    assert "aria-invalid" in answer.text
+
+
+def test_a_key_is_asked_about_by_its_number(console: Server, issuer: LiveIssuer) -> None:
+    with console.client(issuer.token(sub="user_simulated", permissions="catalog:read")) as client:
+        key = client.post("/api/v1/api-keys/", json={"name": "k", "scopes": ["catalog:read"]}).json()["api_key"]
+        person = officer(console)
+        assert "allow" in words(ask(person, key=key["id"], method="GET", path="/api/v1/teams").text)
+        client.post(f"/api/v1/api-keys/{key['id']}/revoke/")
+        text = words(ask(person, key=key["id"], method="GET", path="/api/v1/teams").text)
+    assert "Whoever calls with this key gets 401 now" in text
+
+
+def test_a_request_of_the_past_is_explained_to_whoever_may_read_the_log(console: Server, issuer: LiveIssuer) -> None:
+    with console.client(issuer.token(sub="user_past", permissions="holdings:read")) as client:
+        request_id = client.get("/api/v1/teams/7").headers["x-request-id"]
+    person = officer(console)
+    assert eventually(lambda: ask(person, request_id=request_id).status_code == 200)
+    text = words(ask(person, request_id=request_id).text)
+    assert "What was decided then" in text
+    assert "user_past" in text
+    assert "Needs catalog:read, which is not held" in text
+    refused = ask(officer(console, "policies:read"), request_id=request_id)
+    assert refused.status_code == 400
+    assert "user_past" not in refused.text
+    assert "decisions:read" in words(refused.text)
+    unknown = ask(person, request_id="never")
+    assert "No decision on this request is in the log" in words(unknown.text)
