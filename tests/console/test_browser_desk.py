@@ -1,0 +1,158 @@
+"""The security desk with a real browser: the whole way of a change, and how each page looks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser import check_looks, sign_in
+from tests.console.desk import OTHER, READ
+from tests.issuer import LiveIssuer
+from tests.server import Server
+
+DESK = "/console/policy"
+
+
+def edited(page: Page, old: str, new: str) -> None:
+    """Change the text in the editor as somebody who types would."""
+    text = page.get_by_role("textbox", name="catalog.csv")
+    before = text.input_value()
+    assert old in before
+    text.fill(before.replace(old, new))
+
+
+@pytest.fixture
+def caller(own_console: Server, issuer: LiveIssuer) -> Iterator[httpx.Client]:
+    """Somebody who calls the API meanwhile."""
+    with own_console.client(issuer.token(sub="user_caller", permissions="catalog:read")) as client:
+        yield client
+
+
+def test_a_change_is_stopped_mended_previewed_published_seen_and_rolled_back(
+    page: Page, own_console: Server, caller: httpx.Client
+) -> None:
+    assert caller.get("/api/v1/teams").status_code == 200
+    sign_in(page, own_console, "Carol Clark", to=DESK)
+    page.get_by_role("link", name="catalog.csv").click()
+    edited(page, READ, READ.replace("allow", "alow"))
+    fault = page.get_by_label("Faults and findings").get_by_role("listitem")
+    expect(fault).to_contain_text("catalog.csv:7:46")
+    expect(fault).to_contain_text("did you mean `allow`?")
+    expect(page.locator("#gutter .error")).to_have_text("7")
+    expect(page.locator("#backdrop mark")).to_have_text("alow")
+    check_looks(page)
+    page.get_by_role("button", name="Go to the line").click()
+    assert page.evaluate("getSelection().toString()") == "alow"
+    page.get_by_role("button", name="Preview").click()
+    expect(page.get_by_role("heading", name="Edit the policy")).to_be_visible()
+    expect(fault).to_contain_text("catalog.csv:7:46")
+
+    page.goto(f"{own_console.url}{DESK}/edit")
+    page.get_by_role("button", name="Go on with it").click()
+    edited(page, READ.replace("allow", "alow"), OTHER)
+    expect(page.get_by_role("status")).to_contain_text("no fault")
+    page.get_by_role("button", name="Preview").click()
+    expect(page.get_by_role("heading", name="Preview")).to_be_visible()
+    expect(page.locator("#replay")).to_contain_text("user_caller")
+    expect(page.get_by_text("for holders of catalog:read, unless they hold holdings:read").first).to_be_visible()
+    check_looks(page)
+    page.get_by_label("Message").fill("Teams are holdings.")
+    page.get_by_role("button", name="Publish").click()
+    expect(page.get_by_text("This change widens access: say that it is meant.")).to_be_visible()
+    page.get_by_label("Access widens, and this is meant").check()
+    page.get_by_role("button", name="Publish").click()
+    page.wait_for_url(re.compile("published=yes"))
+    check_looks(page)
+    assert page.evaluate("sessionStorage.getItem('authz-draft')") is None
+
+    page.goto(f"{own_console.url}/console/decisions?subject=user_caller")
+    assert caller.get("/api/v1/teams").status_code == 403
+    denial = page.get_by_role("row", name="deny")
+    expect(denial).to_contain_text("lacks holdings:read")
+    check_looks(page)
+    denial.get_by_role("link", name="Why not").click()
+    expect(page.get_by_role("heading", name="What was decided then")).to_be_visible()
+    expect(page.locator("main")).to_contain_text("Needs holdings:read, which is not held")
+    check_looks(page)
+
+    page.get_by_role("link", name="History").click()
+    check_looks(page)
+    page.get_by_role("link", name="Roll back").click()
+    check_looks(page)
+    page.get_by_label("Access widens, and this is meant").check()
+    page.get_by_role("button", name="Roll back").click()
+    expect(page.get_by_role("heading", name="Revision")).to_be_visible()
+    assert caller.get("/api/v1/teams").status_code == 200
+
+
+def test_pages_look_right_and_are_used_by_keyboard_alone(page: Page, console: Server, issuer: LiveIssuer) -> None:
+    with console.client(issuer.token(sub="user_looked_at", permissions="catalog:read")) as client:
+        client.post("/api/v1/api-keys/", json={"name": "<b>a key</b> with quite a long name, as people write"})
+    sign_in(page, console, "Carol Clark", to=DESK)
+    check_looks(page)
+    for path in (
+        f"{DESK}/matrix",
+        f"{DESK}/simulator?as=auth:jwt&method=GET&path=/api/v1/teams/7",
+        "/console/all-keys",
+    ):
+        page.goto(console.url + path)
+        check_looks(page)
+    page.get_by_role("row", name="user_looked_at").get_by_role("link", name="Revoke").click()
+    check_looks(page)
+    page.goto(f"{console.url}{DESK}/simulator?as=nobody&method=GET&path=/nowhere")
+    check_looks(page)
+
+    page.goto(f"{console.url}{DESK}/matrix")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")  # skip to the content
+    page.keyboard.press("Tab")
+    page.keyboard.type("post /api/v1/teams")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("q=post"))
+    cell = page.get_by_role("link", name="no", exact=True).first
+    cell.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="The answer")).to_be_visible()
+
+
+def test_without_scripts_the_editor_still_publishes(page: Page, console: Server) -> None:
+    session = sign_in_without_scripts(page, console)
+    session.goto(f"{console.url}{DESK}/edit?file=catalog.csv")
+    edited(session, READ, READ.replace("allow", "alow"))
+    session.get_by_role("button", name="Check", exact=True).click()
+    expect(session.get_by_label("Faults and findings")).to_contain_text("did you mean `allow`?")
+    edited(session, READ.replace("allow", "alow"), OTHER)
+    session.get_by_role("button", name="roles.csv").click()
+    expect(session.get_by_role("heading", name="roles.csv")).to_be_visible()
+    session.get_by_role("button", name="Preview").click()
+    session.get_by_role("button", name="Replay").click()
+    expect(session.locator("#replay")).to_contain_text("in the last 7 days")
+    expect(session.get_by_role("button", name="Publish")).to_be_visible()
+    session.context.close()
+
+
+def sign_in_without_scripts(page: Page, server: Server) -> Page:
+    """A second profile, in which no script runs."""
+    browser = page.context.browser
+    assert browser
+    session = browser.new_context(java_script_enabled=False).new_page()
+    sign_in(session, server, "Carol Clark", to=DESK)
+    return session
+
+
+def test_a_live_log_pauses_and_goes_on(page: Page, console: Server, issuer: LiveIssuer) -> None:
+    sign_in(page, console, "Carol Clark", to="/console/decisions?subject=user_paused")
+    expect(page.locator("#live")).to_have_text("Live")
+    page.get_by_role("button", name="Pause").click()
+    expect(page.locator("#live")).to_have_text("Paused")
+    with console.client(issuer.token(sub="user_paused", permissions="catalog:read")) as client:
+        client.get("/api/v1/teams")
+    page.wait_for_timeout(3000)
+    expect(page.locator("#log tbody tr")).to_have_count(0)
+    page.get_by_role("button", name="Go on").click()
+    expect(page.locator("#log tbody tr")).to_have_count(1)
+    expect(page.get_by_text("No decision fits.")).to_have_count(0)
