@@ -28,7 +28,7 @@ from app.http.shadow import deployed
 from app.policy.fault import PolicyRefused
 from app.policy.live import LivePolicy
 from app.policy.snapshot import Snapshot
-from app.policy.trial import Outcome, run
+from app.policy.trial import Outcome, failures
 from app.policy.write import CannotWrite
 
 PERIODS = {"1d": "1 day", "7d": "7 days", "30d": "30 days"}
@@ -201,7 +201,7 @@ async def _replayed(request: AnyRequest, found: Published, last: str) -> Replaye
 
 def _failed(snapshot: Snapshot) -> list[Outcome]:
     """The cases of a policy that it does not pass: they stop nobody, and everybody should know."""
-    return [outcome for outcome in run(snapshot, snapshot.policy.cases) if not outcome.passed]
+    return list(failures(snapshot, snapshot.policy.cases))
 
 
 def _failure(outcome: Outcome) -> tuple[str, str]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
+from app.identity.principal import ANYONE
 from app.policy.cases import Case
+from app.policy.condition import NO_CONTEXT
 from app.policy.explain import Explanation, explain
+from app.policy.given import context_of
 from app.policy.grants import known_roles, role_fault
 from app.policy.snapshot import Snapshot
-from app.policy.target import NoSuchTarget
+from app.policy.target import NoSuchTarget, find_target
 from app.policy.why import Why
 
 
@@ -36,6 +39,29 @@ def run(snapshot: Snapshot, cases: Iterable[Case]) -> Iterator[Outcome]:
     roles = known_roles(snapshot.policy.memberships)
     for case in cases:
         yield _run(snapshot, case, roles)
+
+
+def failures(snapshot: Snapshot, cases: Iterable[Case]) -> Iterator[Outcome]:
+    """The outcomes of `run` that did not pass. Quicker, for what passes needs no explanation."""
+    roles = known_roles(snapshot.policy.memberships)
+    for case in cases:
+        if not _passes(snapshot, case, roles) and not (outcome := _run(snapshot, case, roles)).passed:
+            yield outcome
+
+
+def _passes(snapshot: Snapshot, case: Case, roles: Collection[str]) -> bool:
+    if role_fault(case.held, roles):
+        return False
+    try:
+        target = find_target(snapshot.table, snapshot.index, case.action, case.resource)
+    except NoSuchTarget:
+        return False
+    stated = frozenset({*case.held, ANYONE})
+    context = NO_CONTEXT
+    if any(rule.condition for rule in snapshot.rules_for(target.resource, case.action)):
+        context = context_of(stated, snapshot.effective(stated), target, case.given)
+    decision = snapshot.decide(stated, target.resource, case.action, context)
+    return decision.allowed is case.allowed and (case.why is None or case.why.fits(decision))
 
 
 def _run(snapshot: Snapshot, case: Case, roles: Collection[str]) -> Outcome:

@@ -9,7 +9,7 @@ from app.policy.document import MAX_CHARACTERS, MAX_FAULTS
 from app.policy.fault import Fault, PolicyRefused
 from app.policy.load import parse
 from app.policy.source import from_bytes
-from app.policy.trial import Outcome, run
+from app.policy.trial import Outcome, failures, run
 from tests.policy.shipped import shipped_files, snapshot_of
 
 MARK = "‸"
@@ -250,3 +250,32 @@ def test_a_row_is_expected_by_what_it_says() -> None:
 def test_what_cannot_be_the_row_that_decides_is_refused(row: str) -> None:
     (fault,) = _faults(ONE + f"allow:\n      - GET /api/v1/teams: {row}")
     assert fault.code == "why"
+
+
+def test_failures_are_what_running_all_finds() -> None:
+    text = (
+        "cases:\n"
+        "  - as: [auth:jwt catalog:read, role:viewer, role:nobody_knows]\n"
+        "    allow:\n"
+        "      - GET /api/v1/teams/7: catalog.csv\n"
+        "      - GET /api/v1/teams/7: holdings.csv\n"
+        "      - POST /api/v1/teams\n"
+        "      - GET /api/v1/nowhere\n"
+        "    deny:\n"
+        "      - POST /api/v1/teams: lacks catalog:write\n"
+        "      - POST /api/v1/teams: lacks catalog:read\n"
+        "  - as: auth:jwt catalog:read\n"
+        "    given: {request: {ip: 10.0.0.1}}\n"
+        "    allow: GET /api/v1/venues\n"
+        "    deny: GET /api/v1/venues/7"
+    )
+    files = _files(text)
+    row = b"p, catalog:read, /api/v1/venues/**, GET|HEAD, allow"
+    files["catalog.csv"] = files["catalog.csv"].replace(row, row + b", \"request.ip == '10.0.0.1'\"")
+    snapshot = snapshot_of(files)
+    cases = parse(from_bytes(files)).cases
+    failed = [outcome for outcome in run(snapshot, cases) if not outcome.passed]
+    assert [(each.case, each.problem) for each in failures(snapshot, cases)] == [
+        (each.case, each.problem) for each in failed
+    ]
+    assert len(cases) > len(failed) > 10
