@@ -33,6 +33,7 @@ from app.policy.usage import usage
 PATH = "/console/keys"
 PAGE_SIZE = 50
 USAGE_DAYS = 30
+USAGE_LATEST = 10_000  # decisions of a key that its page looks at
 _IMPLIED = ("HEAD", "OPTIONS")  # follow GET, and the endpoint itself
 _MAX_PAGE = 100_000
 _READ = [HttpMethod.GET, HttpMethod.HEAD]
@@ -142,7 +143,9 @@ async def show_key(
     )
     caller = principal_of(record)
     since = now - timedelta(days=USAGE_DAYS)
-    uses = await logged.uses(session, key.id, int(since.timestamp() * 1_000_000))
+    begins = int(since.timestamp() * 1_000_000)
+    uses = await logged.uses(session, key.id, begins, latest=USAGE_LATEST)
+    is_all = await logged.number(session, key.id, begins, at_most=USAGE_LATEST + 1) <= USAGE_LATEST
     oldest = await logged.oldest(session)
     found = usage(snapshot, caller.held, key.scopes, uses)
     own, everyones = reached(snapshot, caller)
@@ -159,6 +162,7 @@ async def show_key(
         usage=found,
         used={each.scope: (each.number, datetime.fromtimestamp(each.last // 1_000_000, UTC)) for each in found.used},
         days=USAGE_DAYS,
+        latest=None if is_all else USAGE_LATEST,
         log_began=log_began if log_began is None or log_began > since else None,
         log_is_empty=oldest is None,
         sample=state.settings.decision_log_sample,

@@ -36,7 +36,8 @@ def state_of(key: ApiKey, now: datetime) -> State:
 async def counts(session: AsyncSession, subject: str, now: datetime) -> Mapping[State, int]:
     """How many keys somebody has in each state."""
     state = case(*((_is(state, now), state) for state in ("revoked", "expired", "expiring")), else_="active")
-    found = select(state, func.count()).where(col(ApiKey.subject) == subject).group_by(state)
+    # By its name: PostgreSQL takes the same expression with other parameters for another one.
+    found = select(state.label("state"), func.count()).where(col(ApiKey.subject) == subject).group_by("state")
     return {state: number for state, number in await session.execute(found)}  # noqa: C416  # rows are no pairs to mypy
 
 

@@ -13,18 +13,32 @@ _decisions = table_of(LoggedDecision)
 _ALIKE = ("action", "resource", "rule_text")
 
 
-async def uses(session: AsyncSession, key_id: int, since: int) -> tuple[Use, ...]:
-    """What was allowed to the key from `since` on, in microseconds since 1970; alike decisions counted together."""
-    columns = [_decisions.c[name] for name in _ALIKE]
+async def uses(session: AsyncSession, key_id: int, since: int, *, latest: int | None = None) -> tuple[Use, ...]:
+    """What was allowed to the key from `since` on, in microseconds since 1970; alike decisions counted together.
+
+    With `latest`, only so many of its latest decisions are looked at.
+    """
+    wanted = [_decisions.c[name] for name in (*_ALIKE, "at", "allowed")]
+    of_key = select(*wanted).where(_decisions.c.key_id == key_id, _decisions.c.at >= since)
+    if latest is not None:
+        of_key = of_key.order_by(_decisions.c.at.desc(), _decisions.c.id.desc()).limit(latest)
+    looked_at = of_key.subquery()
+    columns = [looked_at.c[name] for name in _ALIKE]
     query = (
-        select(*columns, func.count(), func.max(_decisions.c.at))
-        .where(_decisions.c.key_id == key_id, _decisions.c.at >= since, _decisions.c.allowed == true())
+        select(*columns, func.count(), func.max(looked_at.c.at))
+        .where(looked_at.c.allowed == true())
         .group_by(*columns)
         .order_by(*columns)
     )
     return tuple(
         Use(action, resource, row or "", *rest) for action, resource, row, *rest in await session.execute(query)
     )
+
+
+async def number(session: AsyncSession, key_id: int, since: int, *, at_most: int) -> int:
+    """How many decisions about the key there are from `since` on; counting ends at a number."""
+    of_key = select(_decisions.c.id).where(_decisions.c.key_id == key_id, _decisions.c.at >= since).limit(at_most)
+    return int((await session.execute(select(func.count()).select_from(of_key.subquery()))).scalar_one())
 
 
 async def oldest(session: AsyncSession) -> int | None:

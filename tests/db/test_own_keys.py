@@ -1,0 +1,102 @@
+"""A person's keys by state, in an order, page by page, in a real database."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from app.db import api_keys, own_keys, used_forms
+from app.db.own_keys import SOON
+from app.db.session import Sessions
+from app.identity.api_keys import mint
+
+pytestmark = pytest.mark.anyio
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+A_MOMENT = timedelta(microseconds=1)
+ENDS = {
+    "lasts": None,
+    "long": NOW + SOON + A_MOMENT,
+    "soon": NOW + SOON,
+    "now": NOW + A_MOMENT,
+    "over": NOW,
+    "gone": NOW + SOON * 2,
+}
+STATES = {
+    "lasts": "active",
+    "long": "active",
+    "soon": "expiring",
+    "now": "expiring",
+    "over": "expired",
+    "gone": "revoked",
+}
+
+
+async def _fill(sessions: Sessions, subject: str) -> None:
+    async with sessions() as session:
+        for number, (name, ends) in enumerate(ENDS.items()):
+            key = await api_keys.insert(
+                session,
+                subject=subject,
+                name=name,
+                new=mint("live"),
+                scopes=[],
+                now=NOW - timedelta(days=number),
+                expires_at=ends,
+            )
+            if name == "gone":
+                await api_keys.revoke(session, subject, key.id, NOW)
+        await session.commit()
+
+
+async def _names(sessions: Sessions, **asked: object) -> list[str]:
+    stated = {"state": None, "order": "created", "descending": True, "offset": 0, "limit": 50, **asked}
+    async with sessions() as session:
+        page = await own_keys.page_of(session, "mine", now=NOW, **stated)  # type: ignore[arg-type]  # as the tests ask
+    return [key.name for key in page]
+
+
+async def test_the_database_and_python_agree_on_what_a_key_is(sessions: Sessions) -> None:
+    await _fill(sessions, "mine")
+    await _fill(sessions, "another's")
+    async with sessions() as session:
+        keys = await api_keys.list_for(session, "mine")
+        counts = await own_keys.counts(session, "mine", NOW)
+    assert {key.name: own_keys.state_of(key, NOW) for key in keys} == STATES
+    assert counts == {"active": 2, "expiring": 2, "expired": 1, "revoked": 1}
+    for state in counts:
+        assert set(await _names(sessions, state=state)) == {name for name, found in STATES.items() if found == state}
+
+
+async def test_a_time_that_there_is_not_comes_last_either_way(sessions: Sessions) -> None:
+    await _fill(sessions, "mine")
+    assert await _names(sessions, order="expires", descending=True) == ["gone", "long", "soon", "now", "over", "lasts"]
+    assert await _names(sessions, order="expires", descending=False) == ["over", "now", "soon", "long", "gone", "lasts"]
+    assert await _names(sessions, order="name", descending=False, limit=2, offset=1) == ["lasts", "long"]
+
+
+async def test_a_key_is_made_to_end_and_never_to_last(sessions: Sessions) -> None:
+    await _fill(sessions, "mine")
+    until = NOW + timedelta(days=1)
+    async with sessions() as session:
+        ended = {}
+        for key in await api_keys.list_for(session, "mine"):
+            changed = await api_keys.expire(session, "mine", key.id, NOW, until)
+            assert await api_keys.expire(session, "another's", key.id, NOW, NOW) is None
+            ended[key.name] = changed and changed.expires_at
+    assert ended == {"lasts": until, "long": until, "soon": until, "now": ENDS["now"], "over": None, "gone": None}
+
+
+async def test_a_form_is_good_once(sessions: Sessions) -> None:
+    async def use(digest: bytes, now: datetime = NOW) -> bool:
+        async with sessions() as session:
+            if fresh := await used_forms.use(session, digest, now):
+                await session.commit()
+            return fresh
+
+    assert [await use(b"a" * 32), await use(b"a" * 32), await use(b"b" * 32)] == [True, False, True]
+    async with sessions() as session:
+        assert await used_forms.use(session, b"c" * 32, NOW)
+    assert await use(b"c" * 32), "what was not committed was not used"
+    assert await use(b"a" * 32, NOW + used_forms.KEPT + A_MOMENT), "and one is not kept for ever"

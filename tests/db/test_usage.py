@@ -1,0 +1,38 @@
+"""What the log knows of one key, in a real database."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from app.db import usage
+from app.db.decision_writer import DecisionWriter
+from app.db.session import Sessions
+from app.policy.usage import Use
+from tests.db.test_decision_store import NOW, PLAIN
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_alike_decisions_are_counted_together_and_only_the_latest_where_that_is_asked(sessions: Sessions) -> None:
+    of_key = replace(PLAIN, key_id=7)
+    await DecisionWriter(sessions).write(
+        [
+            replace(of_key, at=NOW - 50),
+            replace(of_key, at=NOW - 40, allowed=False, rule_text=None, rule_place=None),
+            replace(of_key, at=NOW - 30, resource="/games"),
+            replace(of_key, at=NOW - 20),
+            replace(of_key, at=NOW - 10),
+            replace(PLAIN, key_id=8),
+            PLAIN,
+        ]
+    )
+    row = PLAIN.rule_text or ""
+    async with sessions() as session:
+        whole = await usage.uses(session, 7, NOW - 100)
+        latest = await usage.uses(session, 7, NOW - 100, latest=3)
+        numbers = [await usage.number(session, 7, since, at_most=4) for since in (NOW - 100, NOW - 30, NOW)]
+    assert whole == (Use("GET", "/games", row, 1, NOW - 30), Use("GET", "/teams", row, 3, NOW - 10))
+    assert latest == (Use("GET", "/games", row, 1, NOW - 30), Use("GET", "/teams", row, 2, NOW - 10))
+    assert numbers == [4, 3, 0]
