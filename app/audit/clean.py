@@ -21,3 +21,9 @@ def clean(text: str, length: int) -> str:
     # Struck out before it is cut, so that no part of a secret is left at the end.
     text = without_secrets(text)
     return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def clean_once(text: str, length: int) -> str:
+    """As `clean`, for text that hardly ever comes again, which is mostly plain."""
+    plain = text.isalnum() and len(text) <= length and "eyJ" not in text  # and without a `_`, so no API key either
+    return text if plain else clean.__wrapped__(text, length)

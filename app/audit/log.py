@@ -19,14 +19,15 @@ from typing import Self
 import structlog
 
 from app import logs
-from app.audit.record import Record, Unverified, record_of
+from app.audit.record import About, Record, Unverified, about_of, record_about
 from app.audit.shadowing import Shadowing
 from app.identity.principal import Principal
 from app.policy.decision import Decision
 
 Writer = Callable[[Sequence[Record]], Awaitable[None]]
 CAPACITY = 20_000  # decisions
-BATCH = 500  # short, for SQLite has one writer at a time
+BATCH = 2_000  # short, for SQLite has one writer at a time
+MAX_REMEMBERED = 1_000  # outcomes, each with its principal
 EVERY_SECONDS = 0.5
 GIVE_UP_SECONDS = 60.0
 _STOP_SECONDS = 5.0
@@ -82,6 +83,8 @@ class DecisionLog:
         self._give_up_seconds = give_up_seconds
         self._waiting: deque[_Noted] = deque()
         self._batch: list[Record] = []
+        # With what each is about, so that no other object takes its identity.
+        self._abouts: dict[tuple[object, ...], tuple[About, Principal | None, Decision | Unverified]] = {}
         self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._written = self._dropped = self._failures = self._sampled_out = 0
@@ -167,8 +170,17 @@ class DecisionLog:
                 return
 
     def _build(self, noted: _Noted) -> Record | None:
+        at, latency, request_id, door, resource, action, principal, outcome = noted
+        # By identity, which principals and decisions that are remembered keep, and which is told apart at once.
+        key = (id(principal), id(outcome), door, resource, action)
         try:
-            return _record(noted)
+            known = self._abouts.get(key)
+            if known is None:
+                known = (about_of(door, resource, action, principal, outcome), principal, outcome)
+                if len(self._abouts) >= MAX_REMEMBERED:
+                    self._abouts.clear()
+                self._abouts[key] = known
+            return record_about(at, latency, request_id, known[0])
         except Exception:  # noqa: BLE001  # a defect, which must not end the log
             self._dropped += 1
             _log.exception("a decision could not be made a record")
@@ -214,17 +226,3 @@ class DecisionLog:
     async def _pause(self, seconds: float) -> None:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._stop.wait(), seconds)
-
-
-def _record(noted: _Noted) -> Record:
-    at, latency, request_id, door, resource, action, principal, outcome = noted
-    return record_of(
-        at=at,
-        latency=latency,
-        request_id=request_id,
-        door=door,
-        resource=resource,
-        action=action,
-        principal=principal,
-        outcome=outcome,
-    )

@@ -7,8 +7,9 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import NamedTuple
 
-from app.audit.clean import clean, without_secrets
+from app.audit.clean import clean, clean_once, without_secrets
 from app.identity.principal import Method, Principal
 from app.policy.decision import Decision
 from app.policy.rule import Rule
@@ -44,8 +45,7 @@ class GrantSet:
         return frozenset(json.loads(self.text))
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """A decision. `at` is in microseconds since 1970, UTC; `latency` in microseconds, until the verdict was known.
 
     `method` is how the caller was known; None, with an empty `subject`, when its credentials were bad. `grants` is
@@ -76,6 +76,11 @@ class Record:
         return datetime.fromtimestamp(self.at // 1_000_000, UTC).replace(microsecond=self.at % 1_000_000)
 
 
+# All of a record but when it was made, how long that took, and for which request: mostly alike from one to the next.
+About = tuple[object, ...]
+OWN = 3  # fields of a Record that come before those of its About
+
+
 def record_of(
     *,
     at: int,
@@ -88,11 +93,23 @@ def record_of(
     outcome: Decision | Unverified,
 ) -> Record:
     """The record of an outcome; `at` and `latency` in nanoseconds. `principal` is None when the caller is unknown."""
+    return record_about(at, latency, request_id, about_of(door, resource, action, principal, outcome))
+
+
+def record_about(at: int, latency: int, request_id: str, about: About) -> Record:
+    """A record of what was said before."""
+    return Record._make((at // 1000, latency // 1000, clean_once(request_id, MAX_TEXT), *about))
+
+
+def about_of(
+    door: str, resource: str, action: str, principal: Principal | None, outcome: Decision | Unverified
+) -> About:
+    """What a record says of an outcome, whenever it was."""
     rule = outcome.rule if isinstance(outcome, Decision) else None
-    return Record(
-        at=at // 1000,
-        latency=latency // 1000,
-        request_id=clean(request_id, MAX_TEXT),
+    record = Record(
+        at=0,
+        latency=0,
+        request_id="",
         door=door,
         subject=clean(principal.subject, MAX_TEXT) if principal else "",
         method=principal.method if principal else None,
@@ -108,6 +125,7 @@ def record_of(
         revision=outcome.revision,
         grants=grant_set(principal.held) if principal else None,
     )
+    return record[OWN:]
 
 
 @lru_cache(maxsize=2_000)

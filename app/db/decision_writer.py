@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.log import CannotWrite
-from app.audit.record import GrantSet, Record
+from app.audit.record import OWN, About, GrantSet, Record
 from app.db.engine import LOCK_FIRST
 from app.db.session import Sessions
 from app.db.tables.base import table_of
@@ -34,18 +34,27 @@ _DAY = 86_400 * 1_000_000  # microseconds
 _encode = msgspec.json.Encoder().encode
 
 
-def _from_json(columns: tuple[str, ...]) -> str:
-    """One statement for a batch on SQLite.
+_COLUMNS = tuple(column.name for column in _decisions.c if column.name != "id")
+
+
+def _from_json() -> str:
+    """One statement for a batch on SQLite: of rows, and of what they are about, each once.
 
     Python's driver gives up its lock and asks for it again for each statement or row of a batch: under load, each
     time would cost the event loop a switch of threads, and the transaction would last as long.
     """
-    values = ", ".join(f"json_extract(value, '$[{number}]')" for number in range(len(columns)))
-    return f"INSERT INTO decisions ({', '.join(columns)}) SELECT {values} FROM json_each(?)"  # noqa: S608  # our own names
+    own = ", ".join(f"json_extract(made.value, '$[{number}]')" for number in range(OWN))
+    about = ", ".join(f"json_extract(value, '$[{number}]') AS c{number}" for number in range(len(_COLUMNS) - OWN))
+    shared = ", ".join(f"about.c{number}" for number in range(len(_COLUMNS) - OWN))
+    return (
+        f"WITH about AS MATERIALIZED (SELECT key, {about} FROM json_each(?)) "  # noqa: S608  # our own names
+        f"INSERT INTO decisions ({', '.join(_COLUMNS)}) SELECT {own}, {shared} "
+        # Crossed, so that rows are stored in their order.
+        f"FROM json_each(?) AS made CROSS JOIN about ON about.key = json_extract(made.value, '$[{OWN}]')"
+    )
 
 
-_COLUMNS = tuple(column.name for column in _decisions.c if column.name != "id")
-_FROM_JSON = _from_json(_COLUMNS)
+_FROM_JSON = _from_json()
 
 
 class DecisionWriter:
@@ -74,10 +83,12 @@ class DecisionWriter:
                 await session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK})
             seen = await self._store_grant_sets(session, records)
             known = self._known | seen
-            rows = [_row(record, known[record.grants.digest][0] if record.grants else None) for record in records]
+            made, abouts = _parted(records)
+            shared = [_values(about, known) for about in abouts]
             if connection.dialect.name == "sqlite":
-                await connection.exec_driver_sql(_FROM_JSON, (_encode(rows).decode(),))
+                await connection.exec_driver_sql(_FROM_JSON, (_encode(shared).decode(), _encode(made).decode()))
             else:
+                rows = [(*own, *shared[number]) for *own, number in made]
                 await session.execute(insert(_decisions), [dict(zip(_COLUMNS, row, strict=True)) for row in rows])
             await session.commit()
             return seen
@@ -86,13 +97,12 @@ class DecisionWriter:
         """The sets of a batch that are new, or not seen on this day yet."""
         found: _Seen = {}
         fresh: dict[bytes, tuple[GrantSet, int]] = {}
-        for record in records:
-            if record.grants is None:
-                continue
-            known = self._known.get(record.grants.digest)
-            today = record.at // _DAY
+        # Of those that state the same, the last has the day that counts.
+        for grants, at in {record.grants: record.at for record in records if record.grants}.items():
+            known = self._known.get(grants.digest)
+            today = at // _DAY
             if known is None or known[1] < today:
-                fresh[record.grants.digest] = (record.grants, today)
+                fresh[grants.digest] = (grants, today)
         remaining = iter(fresh.values())
         # Only that of the database in use is imported: the other would cost each start its time.
         dialect = import_module(f"sqlalchemy.dialects.{session.get_bind().dialect.name}")
@@ -130,27 +140,18 @@ def _date(day: int) -> date:
     return date(1970, 1, 1) + timedelta(days=day)
 
 
-def _row(record: Record, grant_set_id: int | None) -> tuple[object, ...]:
-    """The values of `_COLUMNS`."""
-    return (
-        record.at,
-        record.latency,
-        record.request_id,
-        record.door,
-        record.subject,
-        record.method,
-        record.key_id,
-        record.token_id,
-        record.action,
-        record.resource,
-        record.allowed,
-        record.reason,
-        record.rule_place,
-        record.rule_text,
-        " ".join(record.missing),
-        record.revision,
-        grant_set_id,
-    )
+def _parted(records: Sequence[Record]) -> tuple[list[tuple[int, int, str, int]], list[About]]:
+    """Records as rows, each with the number of what it is about, and those."""
+    numbers: dict[About, int] = {}
+    made = [(record[0], record[1], record[2], numbers.setdefault(record[OWN:], len(numbers))) for record in records]
+    return made, list(numbers)
+
+
+def _values(about: About, known: _Seen) -> tuple[object, ...]:
+    """The values of `_COLUMNS` from the field on that an About begins with."""
+    record = Record._make((0, 0, "", *about))
+    grant_set_id = known[record.grants.digest][0] if record.grants else None
+    return *about[:-3], " ".join(record.missing), record.revision, grant_set_id
 
 
 @contextmanager

@@ -28,7 +28,7 @@ def with_request_id(app: ASGIApp, access_log: bool) -> ASGIApp:
         if scope["type"] not in (ScopeType.HTTP, ScopeType.WEBSOCKET):  # lifespan
             await app(scope, receive, send)
             return
-        request_id = _stated(scope) or secrets.token_hex(12).encode()
+        request_id = _stated(scope) or _new()
         logs.request_id.set(request_id.decode())
         started = time.perf_counter()
         status = 0
@@ -50,6 +50,11 @@ def with_request_id(app: ASGIApp, access_log: bool) -> ASGIApp:
                 _note(scope, status, (time.perf_counter() - started) * 1000)
 
     return identified
+
+
+def _new() -> bytes:
+    """24 hexadecimal digits, of which 14 tell the time, so that the log's index of them grows at its end alone."""
+    return b"%014x%b" % (time.time_ns() // 1000, secrets.token_hex(5).encode())
 
 
 def _stated(scope: Scope) -> bytes | None:

@@ -88,7 +88,7 @@ class World:
             outcome=decision if chance < 0.99 else Unverified("Token has expired.", self.snapshot.revision),
         )
         revision = self.revisions[number * len(self.revisions) // rows]
-        return Record(**{name: getattr(record, name) for name in Record.__slots__} | {"revision": revision})
+        return record._replace(revision=revision)
 
 
 async def fill(sessions: Sessions, world: World, rows: int) -> float:

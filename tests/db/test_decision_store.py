@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import cast
 
@@ -63,9 +62,7 @@ async def _scalar(sessions: Sessions, question: str) -> object:
 def _random(rows: int) -> list[Record]:
     draw = random.Random(5)
     return [
-        replace(
-            PLAIN,
-            # Several at one time, and not in the order in which they are stored.
+        PLAIN._replace(  # Several at one time, and not in the order in which they are stored.
             at=NOW - draw.randrange(rows // 3) * 1_000_000,
             request_id=f"r{draw.randrange(rows)}",
             subject=draw.choice(["user_a", "user_b", ""]),
@@ -100,7 +97,7 @@ async def test_a_record_comes_back_as_it_was(sessions: Sessions) -> None:
     async with sessions() as session:
         stored, last = await following(session, Wanted(), after=0)
         assert last == await newest_id(session) == stored[-1].id
-    assert [replace(row.record, rule_text=None) for row in stored] == [replace(r, rule_text=None) for r in records]
+    assert [row.record._replace(rule_text=None) for row in stored] == [r._replace(rule_text=None) for r in records]
     assert await _scalar(sessions, "SELECT count(*) FROM grant_sets") == 2, "each set is stored once"
 
 
@@ -150,7 +147,7 @@ async def test_pages_in_both_directions_are_the_list_that_a_sort_makes(sessions:
 
 
 async def test_a_page_whose_rows_have_gone_still_leads_back(sessions: Sessions) -> None:
-    await DecisionWriter(sessions).write([replace(PLAIN, at=NOW + number) for number in range(3)])
+    await DecisionWriter(sessions).write([PLAIN._replace(at=NOW + number) for number in range(3)])
     async with sessions() as session:
         found = await page(session, Wanted(), size=10, older_than=Mark(NOW, 1))
         assert (list(found.rows), found.more_newer, found.more_older) == ([], True, False)
@@ -170,7 +167,7 @@ async def test_what_follows_is_found_once_whatever_fits(sessions: Sessions) -> N
     writer = DecisionWriter(sessions)
     last, seen = 0, []
     for number in range(5):
-        await writer.write([replace(PLAIN, at=NOW - number, allowed=number % 2 == 0)] * 3)
+        await writer.write([PLAIN._replace(at=NOW - number, allowed=number % 2 == 0)] * 3)
         async with sessions() as session:
             for _ in range(3):
                 rows, last = await following(session, Wanted(allowed=True), after=last, size=2)
@@ -181,14 +178,14 @@ async def test_what_follows_is_found_once_whatever_fits(sessions: Sessions) -> N
 async def test_a_batch_is_stored_whole_or_not_at_all(sessions: Sessions) -> None:
     writer = DecisionWriter(sessions)
     await writer.write([PLAIN])
-    bad = replace(PLAIN, request_id=cast(str, None))  # what the table refuses
+    bad = PLAIN._replace(request_id=cast(str, None))  # what the table refuses
     with pytest.raises(CannotWrite) as refused:
-        await writer.write([PLAIN, replace(PLAIN, grants=grant_set(frozenset({"new"}))), bad])
+        await writer.write([PLAIN, PLAIN._replace(grants=grant_set(frozenset({"new"}))), bad])
     assert re.search(r"NOT NULL constraint failed|null value in column", str(refused.value))
     assert "user_a" not in str(refused.value), "values are nobody's business"
     assert await _scalar(sessions, "SELECT count(*) FROM decisions") == 1
     assert await _scalar(sessions, "SELECT count(*) FROM grant_sets") == 1
-    await writer.write([replace(PLAIN, grants=grant_set(frozenset({"new"})))])
+    await writer.write([PLAIN._replace(grants=grant_set(frozenset({"new"})))])
     assert (await _all(sessions))[-1].record.grants == grant_set(frozenset({"new"}))
 
 
@@ -219,8 +216,8 @@ async def test_what_is_too_old_is_deleted_and_the_rest_stays(sessions: Sessions)
     day = 86_400 * 1_000_000
     old, young = grant_set(frozenset({"old"})), grant_set(frozenset({"young"}))
     writer = DecisionWriter(sessions)
-    await writer.write([replace(PLAIN, at=NOW - 9 * day - n, grants=old) for n in range(1_005)])
-    await writer.write([replace(PLAIN, at=NOW - 6 * day + n, grants=young) for n in range(10)])
+    await writer.write([PLAIN._replace(at=NOW - 9 * day - n, grants=old) for n in range(1_005)])
+    await writer.write([PLAIN._replace(at=NOW - 6 * day + n, grants=young) for n in range(10)])
     stop = asyncio.Event()
     keeping = asyncio.create_task(
         keep_for(7, stop, writer.delete_before, writer.delete_grant_sets_before, every_seconds=0.01)
@@ -237,8 +234,8 @@ async def test_a_grant_set_that_is_still_used_outlives_its_first_decisions(sessi
     writer = DecisionWriter(sessions)
     held = grant_set(frozenset({"lasting"}))
     day = 86_400 * 1_000_000
-    await writer.write([replace(PLAIN, at=NOW - 40 * day, grants=held)])
-    await writer.write([replace(PLAIN, at=NOW, grants=held)])
+    await writer.write([PLAIN._replace(at=NOW - 40 * day, grants=held)])
+    await writer.write([PLAIN._replace(at=NOW, grants=held)])
     await writer.delete_before(NOW - 30 * day, 1_000)
     assert await writer.delete_grant_sets_before(datetime.now(UTC).date() - timedelta(days=31)) == 0
     assert [row.record.grants for row in await _all(sessions)] == [held]
