@@ -36,7 +36,7 @@ def main() -> None:
         with Server(Path(directory), jwks_url=issuer.jwks_url, issuer=issuer.url, access_log="false") as server:
             _rates(server.url, token, seconds, Path(directory))
             for name, template in (("templates", "/api/v1/teams/{team_id}"), ("paths", "/api/v1/teams/{number}")):
-                print(f"an item of {ITEMS}, {name:9}  {_item(server, token, template):6.1f} µs")
+                print(f"an item of {ITEMS}, {name:9}  {item_micros(server, token, template):6.1f} µs")
 
 
 def _rates(url: str, token: str, seconds: str, directory: Path) -> None:
@@ -64,7 +64,7 @@ def _wrk(url: str, seconds: str, *more: str) -> float:
     return float(re.findall(r"Requests/sec:\s+([\d.]+)", out)[0])
 
 
-def _item(server: Server, token: str, template: str) -> float:
+def item_micros(server: Server, token: str, template: str, calls: int = CALLS) -> float:
     """The median time of a call, less that of a call with one item, for each item; in µs."""
     many = [{"resource": {"type": "route", "id": template.replace("{number}", str(n))}} for n in range(1, ITEMS + 1)]
     times: dict[int, float] = {}
@@ -72,7 +72,7 @@ def _item(server: Server, token: str, template: str) -> float:
         for items in (many[:1], many):
             body = {"subject": SUBJECT, "action": ACTION, "evaluations": items}
             taken: list[float] = []
-            for _ in range(CALLS):
+            for _ in range(calls):
                 started = time.perf_counter()
                 answer = client.post("/access/v1/evaluations", json=body)
                 taken.append(time.perf_counter() - started)

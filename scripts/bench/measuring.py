@@ -1,0 +1,199 @@
+"""How everything here is measured: both sides in turn, on one core, with the load from another."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median, quantiles
+
+ROOT = Path(__file__).parents[2]
+CONNECTIONS = 16
+
+
+@dataclass(frozen=True)
+class Options:
+    """`tiny` asks whether the parts work, with counts that say nothing about time."""
+
+    rounds: int = 5
+    seconds: float = 3.0
+    tiny: bool = False
+    load: str = "wrk"
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The median of the rounds, and the least and the most of them."""
+
+    median: float
+    min: float
+    max: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table: what was measured, beside what, and the goal for `ratio` or, without one, for `ours`.
+
+    `size` is a number of rules or of keys, for the charts.
+    """
+
+    part: str
+    what: str
+    unit: str
+    ours: Spread
+    goal: str
+    size: int | None = None
+    beside: str = ""
+    other: Spread | None = None
+    ratio: Spread | None = None
+    note: str = ""
+
+    def as_json(self) -> dict[str, object]:
+        """For programs."""
+        return asdict(self)
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Of the rounds."""
+    return Spread(median(values), min(values), max(values))
+
+
+def ratios(ours: Sequence[float], others: Sequence[float]) -> Spread:
+    """Of ours to the other, round by round, for a machine drifts from one round to the next."""
+    return spread([mine / other for mine, other in zip(ours, others, strict=True)])
+
+
+def compared(
+    part: str,
+    what: str,
+    unit: str,
+    *,
+    ours: Sequence[float],
+    other: tuple[str, Sequence[float]],
+    goal: str,
+    size: int | None = None,
+    note: str = "",
+) -> Row:
+    """A line with a ratio."""
+    beside, others = other
+    return Row(part, what, unit, spread(ours), goal, size, beside, spread(others), ratios(ours, others), note)
+
+
+def in_turn(rounds: int, sides: Mapping[str, Callable[[], float]]) -> dict[str, list[float]]:
+    """Each side once a round."""
+    found: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(rounds):
+        for name, side in sides.items():
+            found[name].append(side())
+    return found
+
+
+def micros(work: Callable[[], object], times: int) -> float:
+    """Microseconds for one call, over many."""
+    started = time.perf_counter()
+    for _ in range(times):
+        work()
+    return (time.perf_counter() - started) / times * 1e6
+
+
+def cores() -> tuple[int, int]:
+    """The core of the servers and that of the load; the same where there is but one."""
+    usable = sorted(os.sched_getaffinity(0))
+    return usable[-1], usable[0]
+
+
+def pinned(*command: str) -> tuple[str, ...]:
+    """A command on the servers' core."""
+    return ("taskset", "-c", str(cores()[0]), *command)
+
+
+@dataclass(frozen=True)
+class Load:
+    """Requests a second, the 99th percentile in milliseconds, and the share of its core that the generator took."""
+
+    rate: float
+    p99: float
+    busy: float
+
+
+def loader(options: Options) -> str:
+    """The generator in use: wrk where there is one, and asked for."""
+    return "wrk" if options.load == "wrk" and shutil.which("wrk") else "own"
+
+
+def load(options: Options, url: str, headers: Mapping[str, str], body: str = "") -> Load:
+    """Ask as fast as there are answers; RuntimeError when one is not 200."""
+    lines = [f"{name}: {value}" for name, value in headers.items()]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if loader(options) == "wrk":
+        rate, p99 = _wrk(options, url, lines, body)
+    else:
+        rate, p99 = _own(options, url, lines, body)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Load(rate, p99, spent / options.seconds)
+
+
+def _wrk(options: Options, url: str, lines: Sequence[str], body: str) -> tuple[float, float]:
+    # It takes whole seconds alone.
+    words = ["-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(options.seconds))}s", "--latency"]
+    words += [word for line in lines for word in ("-H", line)]
+    if body:
+        script = ROOT / ".authz" / "bench" / "ask.lua"
+        script.parent.mkdir(parents=True, exist_ok=True)
+        script.write_text(f"wrk.method = 'POST'\nwrk.body = [[{body}]]\n")
+        words += ["-s", str(script)]
+    command = ["taskset", "-c", str(cores()[1]), "wrk", *words, url]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    if "Non-2xx" in said or "Socket errors" in said:
+        raise RuntimeError(f"not every answer of {url} was 200:\n{said}")
+    rate, p99 = re.search(r"Requests/sec: +([0-9.]+)", said), re.search(r"99% +([0-9.]+)(us|ms|s)\b", said)
+    if rate is None or p99 is None:
+        raise RuntimeError(f"wrk said what nobody understands:\n{said}")
+    return float(rate[1]), float(p99[1]) * {"us": 0.001, "ms": 1, "s": 1000}[p99[2]]
+
+
+def _own(options: Options, url: str, lines: Sequence[str], body: str) -> tuple[float, float]:
+    command = ["taskset", "-c", str(cores()[1]), sys.executable, "-m", "scripts.bench.measuring", url, body, *lines]
+    env = {**os.environ, "SECONDS_OF_LOAD": str(options.seconds)}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=env, check=False)
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    rate, p99 = done.stdout.split()
+    return float(rate), float(p99)
+
+
+async def _ask_until(ends: float, address: tuple[str, int], request: bytes, took: list[float]) -> None:
+    reader, writer = await asyncio.open_connection(*address)
+    while (started := time.perf_counter()) < ends:
+        writer.write(request)
+        head = await reader.readuntil(b"\r\n\r\n")
+        if not head.startswith(b"HTTP/1.1 200"):
+            raise RuntimeError(f"not every answer was 200: {head[:80]!r}")
+        length = re.search(rb"content-length: *([0-9]+)", head, re.IGNORECASE)
+        await reader.readexactly(int(length[1]) if length else 0)
+        took.append(time.perf_counter() - started)
+    writer.close()
+
+
+async def _generate(url: str, body: str, lines: Sequence[str], seconds: float) -> None:
+    host, _, path = url.removeprefix("http://").partition("/")
+    name, _, port = host.partition(":")
+    head = [f"{'POST' if body else 'GET'} /{path} HTTP/1.1", f"Host: {host}", *lines, f"Content-Length: {len(body)}"]
+    request = ("\r\n".join(head) + "\r\n\r\n" + body).encode()
+    took: list[float] = []
+    ends = time.perf_counter() + seconds
+    await asyncio.gather(*(_ask_until(ends, (name, int(port)), request, took) for _ in range(CONNECTIONS)))
+    print(len(took) / seconds, quantiles(took, n=100)[-1] * 1000)
+
+
+if __name__ == "__main__":
+    asyncio.run(_generate(sys.argv[1], sys.argv[2], sys.argv[3:], float(os.environ["SECONDS_OF_LOAD"])))

@@ -1,0 +1,38 @@
+"""A question of nginx, beside a handler that nothing protects; decision log on and off."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from scripts.bench.measuring import Options, Row
+from scripts.bench.parts.rates import Side, asked, rows
+from scripts.bench.served import PATH, SECRET, server
+from tests.issuer import LiveIssuer
+
+
+def measure(options: Options) -> Iterator[Row]:
+    """With every allow in the decision log, and with none."""
+    with LiveIssuer() as issuer, tempfile.TemporaryDirectory() as place:
+        plain = server(Path(place, "plain"), issuer, "unprotected")
+        logged = server(Path(place, "logged"), issuer, "protected")
+        silent = server(Path(place, "silent"), issuer, "protected", sample="0")
+        with plain, logged, silent:
+            token = issuer.token(permissions=["catalog:read"], exp=2**33)
+            headers = {
+                "Authorization": f"Bearer {token}",
+                "X-Gateway-Secret": SECRET,
+                "X-Original-Method": "GET",
+                "X-Original-URI": "/api/v1/teams/7?page=1",
+                "X-Original-IP": "192.0.2.7",
+            }
+            sides = {
+                "plain": Side(plain.url + PATH),
+                "log on": Side(f"{logged.url}/gateway/nginx", headers),
+                "log off": Side(f"{silent.url}/gateway/nginx", headers),
+            }
+            found = asked(options, sides)
+    for name in ("log on", "log off"):
+        goals = ("at least 0.75", "")
+        yield from rows("gateway", f"nginx profile, {name}", ours=found[name], others=found["plain"], goals=goals)

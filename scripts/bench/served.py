@@ -1,0 +1,81 @@
+"""The handler that is measured: behind the application's own door, or with nothing in front of it.
+
+python -m scripts.bench.served protected|unprotected
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from litestar import Litestar, get
+
+from app import logs
+from app.cli.run import bind, serve
+from app.settings import load
+from scripts.bench.measuring import ROOT, pinned
+from tests.issuer import LiveIssuer
+from tests.server import Server
+
+SECRET = "of-a-gateway-that-is-measured-here-alone"
+PATH = "/bench/7"
+
+
+@get("/bench/{number:str}")
+async def answered(number: str) -> dict[str, str]:
+    """A small answer."""
+    return {"number": number}
+
+
+def write_policy(directory: Path, rules: int) -> None:
+    """The shipped policy, a row for the handler, and so many rows for another service."""
+    shutil.copytree(ROOT / "policies", directory)
+    (directory / "upstreams").mkdir(exist_ok=True)
+    # A document is 4 MB at most.
+    paths: dict[str, object] = {f"/t{number}/{{id}}": {"get": {}} for number in range(rules)}
+    document = {"openapi": "3.1.0", "servers": [{"url": "https://things.example.com/v1"}], "paths": paths}
+    (directory / "upstreams" / "things.openapi.json").write_text(json.dumps(document))
+    rows = "".join(f"p, catalog:read, things:/v1/t{number}/{{id}}, GET, allow\n" for number in range(rules))
+    (directory / "bench.csv").write_text(f"p, catalog:read, /bench/{{number}}, GET, allow\n{rows}# end\n")
+
+
+def server(directory: Path, issuer: LiveIssuer, kind: str, rules: int = 40, sample: str = "1") -> Server:
+    """One to start, on the servers' core; `kind` is `protected` or `unprotected`."""
+    directory.mkdir(parents=True)
+    write_policy(directory / "policies", rules)
+    command = pinned(sys.executable, "-m", "scripts.bench.served", kind)
+    found = Server(
+        directory,
+        jwks_url=issuer.jwks_url,
+        issuer=issuer.url,
+        command=command,
+        access_log="false",
+        gateway_secrets=SECRET,
+        decision_log_sample=sample,
+    )
+    found.env["PYTHONPATH"] = str(ROOT)
+    return found
+
+
+def key_of(started: Server, issuer: LiveIssuer) -> str:
+    """A new API key that may ask for the handler."""
+    with started.client(issuer.token(permissions=["catalog:read"])) as client:
+        body = {"name": "bench", "scopes": ["catalog:read"]}
+        return str(client.post("/api/v1/api-keys/", json=body).json()["plaintext"])
+
+
+def main(kind: str) -> None:
+    """Serve it."""
+    logs.configure("info", "json")
+    if kind == "unprotected":
+        serve(Litestar([answered], openapi_config=None, logging_config=None), bind("127.0.0.1", 0))
+    else:
+        from app.asgi import create_app  # noqa: PLC0415  # the bare one starts without it
+
+        serve(create_app(load(), [answered]), bind("127.0.0.1", 0))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,123 @@
+"""What was measured, as a table in Markdown, as JSON, and as charts."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import version
+from itertools import pairwise
+from pathlib import Path
+
+from scripts.bench.measuring import Row, Spread
+
+_PACKAGES = ("litestar", "uvicorn", "uvloop", "pycasbin", "pyjwt", "cryptography", "msgspec", "sqlalchemy")
+_WIDTH, _HEIGHT, _EDGE = 640, 360, 60
+
+
+def machine() -> dict[str, object]:
+    """On what, and with which versions."""
+    model = next((line.partition(":")[2].strip() for line in _cpuinfo() if line.startswith("model name")), "")
+    return {
+        "processor": model or platform.machine(),
+        "cores": os.cpu_count(),
+        "system": f"{platform.system()} {platform.release().partition('-')[0]}",
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in _PACKAGES},
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def _cpuinfo() -> list[str]:
+    file = Path("/proc/cpuinfo")
+    return file.read_text().splitlines() if file.exists() else []
+
+
+def write(directory: Path, rows: Sequence[Row], failed: Mapping[str, str], how: Mapping[str, object]) -> None:
+    """All of it so far, into a directory: `results.json`, `results.md`, `rules.svg`, `keys.svg`."""
+    directory.mkdir(parents=True, exist_ok=True)
+    found = {"machine": machine(), "how": how, "rows": [row.as_json() for row in rows], "failed": failed}
+    (directory / "results.json").write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+    (directory / "results.md").write_text(markdown(rows, failed, how))
+    rules = [row for row in rows if row.part == "decide" and row.size]
+    keys = [row for row in rows if row.part == "keys" and row.size]
+    (directory / "rules.svg").write_text(chart("A decision, by the number of rules", "rules", rules))
+    (directory / "keys.svg").write_text(chart("A verified key, by the number in use", "keys in use", keys))
+
+
+def markdown(rows: Iterable[Row], failed: Mapping[str, str], how: Mapping[str, object]) -> str:
+    """The table, with the machine above it."""
+    here = machine()
+    versions = ", ".join(f"{name} {number}" for name, number in dict(here["versions"]).items())  # type: ignore[call-overload]  # as above
+    said = ", ".join(f"{name} {value}" for name, value in how.items())
+    lines = [
+        f"{here['processor']}, {here['cores']} cores, {here['system']}, Python {here['python']}, {versions}; {said}.",
+        "",
+        "| part | what | ours | beside | ratio | goal |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in rows:
+        other = f"{_of(row.other, row.unit)} ({row.beside})" if row.other else ""
+        ratio = _of(row.ratio, "") if row.ratio else ""
+        note = f"; {row.note}" if row.note else ""
+        lines.append(f"| {row.part} | {row.what} | {_of(row.ours, row.unit)} | {other} | {ratio} | {row.goal}{note} |")
+    lines += [f"\nThe part `{part}` failed: {why}" for part, why in failed.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _of(spread: Spread, unit: str) -> str:
+    least, middle, most = (_number(value) for value in (spread.min, spread.median, spread.max))
+    unit = "/s" if unit == "1/s" else f" {unit}" if unit else ""
+    return f"{middle}{unit} ({least} to {most})" if least != most else f"{middle}{unit}"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def chart(title: str, across: str, rows: Iterable[Row]) -> str:
+    """Lines over logarithmic axes, one for each thing that was measured at several sizes."""
+    lines: dict[str, list[tuple[int, float]]] = {}
+    for row in rows:
+        if row.size:
+            name = (
+                row.what.replace(f"{row.size:,} rules", "")
+                .replace(f"{row.size:,} ", "")
+                .strip(" ,")
+                .replace(", ,", ",")
+            )
+            lines.setdefault(name, []).append((row.size, row.ours.median))
+    points = [point for line in lines.values() for point in line]
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" font-family="sans-serif" '
+        f'font-size="12"><rect width="100%" height="100%" fill="white"/><text x="{_EDGE}" y="24">{title}</text>'
+    ]
+    if points:
+        xs, ys = ([math.log10(value) for value in values] for values in zip(*points, strict=True))
+        left, right, low, high = min(xs), max(xs), math.floor(min(ys)), math.ceil(max(ys)) or 1
+
+        def place(x: float, y: float) -> tuple[float, float]:
+            over = (math.log10(x) - left) / ((right - left) or 1)
+            up = (math.log10(y) - low) / ((high - low) or 1)
+            return _EDGE + over * (_WIDTH - 3 * _EDGE), _HEIGHT - _EDGE - up * (_HEIGHT - 2 * _EDGE)
+
+        for power in range(low, high + 1):
+            y = place(10**left, 10**power)[1]
+            parts.append(f'<path d="M{_EDGE} {y:.0f}H{_WIDTH - 2 * _EDGE}" stroke="#ddd"/>')
+            parts.append(f'<text x="4" y="{y + 4:.0f}">{10.0**power:g} µs</text>')
+        for size in sorted({x for x, _ in points}):
+            parts.append(f'<text x="{place(size, 10**low)[0]:.0f}" y="{_HEIGHT - 40}">{size:,}</text>')
+        for number, (name, line) in enumerate(lines.items()):
+            colour = f"hsl({number * 67 % 360} 60% 40%)"
+            drawn = [place(*point) for point in sorted(line)]
+            parts += [
+                f'<path d="M{a:.0f} {b:.0f}L{c:.0f} {d:.0f}" stroke="{colour}" stroke-width="2"/>'
+                for (a, b), (c, d) in pairwise(drawn)
+            ]
+            x, y = drawn[-1]
+            parts.append(f'<text x="{x + 6:.0f}" y="{y - 4:.0f}" fill="{colour}">{name}</text>')
+    parts.append(f'<text x="{_WIDTH // 2 - 40}" y="{_HEIGHT - 14}">{across}</text></svg>\n')
+    return "".join(parts)
