@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from app.db import usage
@@ -16,15 +14,15 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_alike_decisions_are_counted_together_and_only_the_latest_where_that_is_asked(sessions: Sessions) -> None:
-    of_key = replace(PLAIN, key_id=7)
+    of_key = PLAIN._replace(key_id=7)
     await DecisionWriter(sessions).write(
         [
-            replace(of_key, at=NOW - 50),
-            replace(of_key, at=NOW - 40, allowed=False, rule_text=None, rule_place=None),
-            replace(of_key, at=NOW - 30, resource="/games"),
-            replace(of_key, at=NOW - 20),
-            replace(of_key, at=NOW - 10),
-            replace(PLAIN, key_id=8),
+            of_key._replace(at=NOW - 50),
+            of_key._replace(at=NOW - 40, allowed=False, rule_text=None, rule_place=None),
+            of_key._replace(at=NOW - 30, resource="/games"),
+            of_key._replace(at=NOW - 20),
+            of_key._replace(at=NOW - 10),
+            PLAIN._replace(key_id=8),
             PLAIN,
         ]
     )
