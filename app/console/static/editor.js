@@ -145,11 +145,19 @@ function carried() {
 }
 
 function isChanged(draft) {
-  return draft.changes.length > 0 || draft.gone.length > 0 || (text !== null && text.value !== text.defaultValue);
+  const isTextChanged = form.dataset.status !== "" || (text !== null && text.value !== text.defaultValue);
+  return isTextChanged || draft.changes.length > 0 || draft.gone.length > 0;
 }
 
 function keep() {
-  sessionStorage.setItem(STORE, JSON.stringify(carried()));
+  const draft = carried();
+  try {
+    if (isChanged(draft)) sessionStorage.setItem(STORE, JSON.stringify(draft));
+    else sessionStorage.removeItem(STORE);
+  } catch {
+    // There is no room for it, and half a draft is none.
+    sessionStorage.removeItem(STORE);
+  }
 }
 
 function restore(kept) {
@@ -189,4 +197,3 @@ if (text) {
   });
 }
 if (!isFresh) check();
-export { isChanged };

@@ -46,8 +46,18 @@ async function poll() {
   while (body.rows.length > MOST) body.deleteRow(-1);
 }
 
+// A page that stays open must not go on saying "just now".
+function age() {
+  for (const time of body.querySelectorAll("time")) {
+    const minutes = Math.floor((Date.now() - Date.parse(time.dateTime)) / 60_000);
+    const [count, unit] = minutes < 60 ? [minutes, "minute"] : minutes < 1440 ? [Math.floor(minutes / 60), "hour"] : [0, ""];
+    if (count > 0) time.textContent = `${count} ${unit}${count === 1 ? "" : "s"} ago`;
+  }
+}
+
 async function run() {
   await poll();
+  age();
   setTimeout(run, Math.min(EVERY * 2 ** failures, 60_000));
 }
 
