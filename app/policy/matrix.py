@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from app.policy.grants import known_roles
 from app.policy.reach import Reach, outcome
@@ -48,15 +49,18 @@ def stated(column: str) -> tuple[str, ...]:
     return (column,) if column in (STRANGER, SIGNED_IN) else (SIGNED_IN, column)
 
 
-def rows(snapshot: Snapshot) -> Iterator[Row]:
+@lru_cache(maxsize=2)  # the active policy, and the one before it while it is still asked about
+def rows(snapshot: Snapshot) -> tuple[Row, ...]:
     """All that rows speak of, by resource; actions with the same rules are one row."""
     by_resource: dict[str, dict[tuple[Rule, ...], list[str]]] = {}
     for resource, action in sorted(snapshot.index, key=lambda key: (key[0], action_order(key[1]))):
         alike = by_resource.setdefault(resource, {})
         alike.setdefault(snapshot.index[resource, action], []).append(action)
-    for resource, groups in by_resource.items():
-        for rules, actions in groups.items():
-            yield Row(resource, tuple(actions), rules)
+    return tuple(
+        Row(resource, tuple(actions), rules)
+        for resource, groups in by_resource.items()
+        for rules, actions in groups.items()
+    )
 
 
 def cells(row: Row, effective: Sequence[frozenset[str]]) -> list[Verdict]:

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.console.desk import officer, words
+from tests.console.desk import active, officer, words
 from tests.console.sessions import Person
 from tests.issuer import LiveIssuer
 from tests.server import Server, eventually
@@ -73,6 +73,35 @@ def test_a_question_that_makes_no_sense_is_told_so_at_its_field(
     assert answer.status_code == 400
     assert said in words(answer.text)
     assert "aria-invalid" in answer.text
+
+
+ORDERS = """openapi: 3.0.3
+info: {title: Orders, version: "1"}
+servers: [{url: "https://orders.example.com/v1"}]
+paths:
+  /orders/{id}:
+    parameters: [{name: id, in: path, required: true, schema: {type: string}}]
+    get: {responses: {"200": {description: An order}}}
+"""
+RULE = "p, catalog:read, orders:/v1/orders/**, GET, allow, \"params.id == 'café' && ip_in(request.ip, '10.0.0.0/8')\""
+
+
+def test_another_service_and_conditions_are_asked_about_alike(own_console: Server) -> None:
+    person = officer(own_console)
+    rule = f"# needs, resource, action, effect, when\n{RULE}\n# end\n"
+    change = [f"upstreams/orders.openapi.yaml\n{ORDERS}", f"orders.csv\n{rule}"]
+    sent = {"parent": active(person), "message": "Rule the orders.", "acknowledge": "yes"}
+    done = person.post("/console/policy/edit/publish", change=change, **sent)
+    assert done.status_code == 303, words(done.text)
+    path = "orders:/v1/orders/caf%C3%A9"
+    question = {"as_": "auth:jwt catalog:read", "method": "GET", "path": path}
+    assert "allow" in words(ask(person, **question, given="request.ip=10.1.2.3").text)
+    denied = words(ask(person, **question, given="request.ip=11.1.2.3").text)
+    assert "deny" in denied
+    assert "Its condition is not met" in denied
+    assert "Its condition cannot be evaluated" in words(ask(person, **question).text)
+    line = person.get("/console/policy/matrix?q=orders&column=catalog:read").text
+    assert 'class="v if"' in line
 
 
 def test_a_key_is_asked_about_by_its_number(console: Server, issuer: LiveIssuer) -> None:

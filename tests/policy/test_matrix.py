@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.policy.condition import NO_CONTEXT
-from app.policy.matrix import Row, Verdict, cells, columns, rows, stated
+from app.policy.matrix import Verdict, cells, columns, rows, stated
 from app.policy.snapshot import Snapshot
 from tests.policy import shipped
 from tests.policy.small import snapshot
@@ -56,6 +56,5 @@ def test_the_cells_of_the_shipped_policy_are_what_is_decided() -> None:
 
 
 def test_a_row_names_the_files_that_speak_of_it() -> None:
-    row = next(rows(snapshot("p, a:read, /x, GET, allow")))
-    assert isinstance(row, Row)
+    (row,) = rows(snapshot("p, a:read, /x, GET, allow"))
     assert row.files == {"rows.csv"}
