@@ -84,7 +84,7 @@ async def show_keys(
     *,
     shown: Annotated[_Shown, QueryParameter(name="state")] = "all",
     order: Annotated[own_keys.Order, QueryParameter(name="sort")] = "created",
-    down: bool = True,
+    down: Annotated[bool, QueryParameter()] = True,
     number: Annotated[int, QueryParameter(name="page", ge=1, le=_MAX_PAGE)] = 1,
 ) -> Response[str]:
     """The keys of whoever is signed in."""
@@ -131,7 +131,7 @@ async def show_key(
     request: AnyRequest,
     state: State,
     session: _Session,
-    done: Literal["", "revoked"] = "",
+    done: Annotated[Literal["", "revoked"], QueryParameter()] = "",
 ) -> Response[str]:
     """One key: its facts, what it reaches now, and what it used lately."""
     now = datetime.now(UTC)
