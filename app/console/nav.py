@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from app.identity.principal import Principal
@@ -39,6 +40,12 @@ NAVIGATION = (
         ),
     ),
 )
+
+
+def section_of(groups: Iterable[Group], path: str) -> str:
+    """The item that a page belongs to: itself, or the nearest one above it; empty when there is none."""
+    items = [item.path for group in groups for item in group.items]
+    return max((item for item in items if path == item or path.startswith(f"{item}/")), key=len, default="")
 
 
 def open_to(principal: Principal, snapshot: Snapshot) -> list[Group]:

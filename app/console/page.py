@@ -13,7 +13,7 @@ from litestar import Request, Response
 from litestar.datastructures import Cookie, State
 
 from app.console.cookies import csrf_token, session_token
-from app.console.nav import open_to
+from app.console.nav import open_to, section_of
 from app.console.setup import Console
 from app.console.shown import ago, number, plural, verbatim, visible
 from app.http.refusal import Refusal
@@ -75,11 +75,14 @@ def page(request: AnyRequest, template: str, *, status: int = 200, **values: obj
     principal: Principal = request.scope.get("user") or ANONYMOUS
     live: LivePolicy = request.app.state.live
     known = principal.method != "anonymous"
+    nav = open_to(principal, live.active) if known else []
+    here = request.scope["path"]
     text = _pages.get_template(template).render(
         principal=principal,
         name=principal.claims.get("name") or principal.subject,
-        nav=open_to(principal, live.active) if known else [],
-        here=request.scope["path"],
+        nav=nav,
+        here=here,
+        section=section_of(nav, here),
         csrf=csrf_of(request) if known else "",
         revision=live.active.revision,
         now=datetime.now(UTC),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.browser import chromium, context, page
+from tests.certificate import Certificate
 from tests.issuer import CONSOLE, PARTY, LiveIssuer
 from tests.server import AUTHZ, Server, free_port
 
@@ -29,14 +30,17 @@ def own_console(issuer: LiveIssuer, tmp_path: Path) -> Iterator[Server]:
         yield started
 
 
-def console_server(issuer: LiveIssuer, directory: Path, **settings: str) -> Server:
+def console_server(
+    issuer: LiveIssuer, directory: Path, certificate: Certificate | None = None, **settings: str
+) -> Server:
     """A server with the console, not yet started, whose address browsers know before it starts."""
     port = free_port()
+    scheme, options = ("https", certificate.options) if certificate else ("http", ())
     stated: dict[str, Any] = {
         "authorized_parties": f"{PARTY},{CONSOLE.id}",
         "console_client_id": CONSOLE.id,
-        "console_url": f"http://127.0.0.1:{port}",
+        "console_url": f"{scheme}://127.0.0.1:{port}",
         **settings,
     }
-    command = (str(AUTHZ), "serve", "--port", str(port))
+    command = (str(AUTHZ), "serve", "--port", str(port), *options)
     return Server(directory, jwks_url=issuer.jwks_url, issuer=issuer.url, command=command, **stated)

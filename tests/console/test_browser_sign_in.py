@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import BrowserContext, Page
+from pathlib import Path
 
-from tests.browser import check_looks, overflow, sign_in, violations
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from app.dev.wire import Client
+from tests.browser import PATIENCE, check_looks, overflow, sign_in, violations
+from tests.certificate import make
+from tests.console.conftest import console_server
 from tests.console.sessions import sign_in as with_session
+from tests.issuer import CONSOLE, LiveIssuer
 from tests.server import Server
 
 
@@ -55,3 +61,18 @@ def test_a_session_that_ended_elsewhere_is_over_here(page: Page, console: Server
     with_session(console, "user_bob").post("/console/sign-out/everywhere")
     page.reload()
     page.wait_for_url(f"{console.url}/console/sign-in?to=%2Fconsole%2Faccount")
+
+
+def test_over_tls_the_session_is_bound_to_the_host(chromium: Browser, issuer: LiveIssuer, tmp_path: Path) -> None:
+    with console_server(issuer, tmp_path, certificate=make(tmp_path)) as server:
+        registered = Client(CONSOLE.id, (f"{server.url}/console/callback",))
+        issuer.provider.clients = [registered]
+        try:
+            with chromium.new_context(ignore_https_errors=True) as context:
+                context.set_default_timeout(PATIENCE)
+                sign_in(context.new_page(), server, to="/console/account")
+                (cookie,) = context.cookies()
+        finally:
+            issuer.provider.clients = [CONSOLE]
+    assert (cookie["name"], cookie["secure"], cookie["httpOnly"]) == ("__Host-authz", True, True)
+    assert (cookie["path"], cookie["domain"]) == ("/", "127.0.0.1")

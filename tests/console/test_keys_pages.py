@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -197,6 +198,22 @@ def test_a_form_that_is_sent_again_issues_no_second_key(person: Subject) -> None
     assert person.issue(name="a new form").status_code == 201
 
 
+def test_of_a_form_that_is_sent_twice_at_once_one_counts(person: Subject) -> None:
+    once = person.once(f"{KEYS}/new")
+    form: dict[str, Any] = {
+        "name": "at once",
+        "scopes": ["catalog:read"],
+        "lives": "7",
+        "environment": "live",
+        "once": once,
+    }
+    with ThreadPoolExecutor(6) as hands:
+        sent = [hands.submit(person.post, f"{KEYS}/new", **form) for _ in range(6)]
+        answers = sorted(answer.result().status_code for answer in sent)
+    assert answers == [201, 409, 409, 409, 409, 409]
+    assert person.get(KEYS).text.count(">at once</a>") == 1
+
+
 def test_a_form_with_a_fault_is_not_used_up(person: Subject) -> None:
     once = person.once(f"{KEYS}/new")
     assert person.issue(once=once, scopes=["policies:write"]).status_code == 400
@@ -249,6 +266,13 @@ def test_keys_are_sorted_and_come_in_pages(person: Subject) -> None:
         answer = person.get(f"{KEYS}?{query}")
         assert answer.status_code == 400
         assert answer.headers["content-type"].startswith("text/html")
+
+
+def test_the_navigation_says_where_one_is(person: Subject) -> None:
+    key_id = person.put("somewhere")
+    assert '<a href="/console/keys" aria-current=page>My keys</a>' in person.get(KEYS).text
+    assert '<a href="/console/keys" aria-current=true>My keys</a>' in person.get(f"{KEYS}/{key_id}/revoke").text
+    assert "aria-current" not in person.get("/console/account").text.partition("<nav")[2]
 
 
 def test_another_persons_key_looks_like_none(person: Subject, console: Server) -> None:

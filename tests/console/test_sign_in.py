@@ -429,6 +429,8 @@ def test_a_name_from_the_issuer_is_shown_as_text(browser: Browser, issuer: LiveI
     assert "\u202e" not in page
     assert "\x00" not in page
     assert "x" * 201 not in page
+    if "\x00" in name:
+        assert "nul\ufffdbyte" in page, "no database holds a NUL in a text"
 
 
 def test_somebody_without_permissions_learns_what_to_do(browser: Browser, issuer: LiveIssuer) -> None:
