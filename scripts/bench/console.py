@@ -26,6 +26,7 @@ from pathlib import Path
 from statistics import median
 
 import httpx
+from sqlalchemy import update
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
@@ -34,6 +35,8 @@ from app.db.decisions import newest_id
 from app.db.engine import open_engine
 from app.db.migrate import upgrade
 from app.db.session import Sessions, sessions_of
+from app.db.tables.base import table_of
+from app.db.tables.decisions import LoggedDecision
 from app.identity.api_keys import mint
 from scripts.bench.decision_log import World, fill
 from tests.console.conftest import console_server
@@ -47,6 +50,7 @@ PERMISSIONS = ("policies:read", "policies:write", "decisions:read", "keys:read",
 SUBJECT = "user_000007"
 _SCOPES = ("catalog:read", "catalog:write", "holdings:read", "holdings:write")
 _AT_ONCE = 1_000
+_decisions = table_of(LoggedDecision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,15 @@ async def fill_keys(sessions: Sessions, count: int, seed: int) -> None:
             await session.commit()
 
 
+async def crowd_one_key(sessions: Sessions) -> None:
+    """Let a key of the one who looks have made every third request."""
+    async with sessions() as session:
+        mine = (await api_keys.list_for(session, SUBJECT))[-1].id
+        every_third = update(_decisions).where(_decisions.c.id % 3 == 0)
+        await session.execute(every_third.values(key_id=mine, subject=SUBJECT, allowed=True))
+        await session.commit()
+
+
 async def prepare(file: Path, decisions: int, keys: int, seed: int) -> tuple[int, int]:
     """Fill a database unless it is filled, and say how many decisions and keys there are."""
     url = f"sqlite:///{file}"
@@ -108,6 +121,7 @@ async def prepare(file: Path, decisions: int, keys: int, seed: int) -> tuple[int
         await fill(sessions, World(seed), decisions)
     if not newest:
         await fill_keys(sessions, keys, seed)
+        await crowd_one_key(sessions)
     await engine.dispose()
     return there or decisions, newest[0].id if newest else keys
 
@@ -132,6 +146,8 @@ def pages(person: Person, browser: httpx.Client) -> list[Asked]:
     assert denied
     older = re.search(r'rel="next" href="([^"]+)"', person.get("/console/decisions").text)
     assert older
+    mine = re.search(r'href="/console/keys/([0-9]+)"', person.get("/console/keys?down=false").text)
+    assert mine
     addresses = [
         "/console/policy",
         "/console/policy/matrix",
@@ -154,8 +170,13 @@ def pages(person: Person, browser: httpx.Client) -> list[Asked]:
         "/console/all-keys?status=unused",
         "/console/all-keys?prefix=grd_live_a",
         "/console/all-keys/17/revoke",
+        "/console/account",
         "/console/keys",
+        "/console/keys?sort=used&state=active",
         "/console/keys/new",
+        f"/console/keys/{mine[1]}",
+        f"/console/keys/{mine[1]}/rotate",
+        f"/console/keys/{mine[1]}/revoke",
     ]
     found = [Asked(address, partial(browser.get, address)) for address in addresses]
     return found + [
