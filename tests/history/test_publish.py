@@ -16,7 +16,7 @@ from tests.issuer import LiveIssuer
 from tests.server import Server, eventually
 
 # KILLS=100 for the whole trial.
-KILLS = int(os.environ.get("KILLS", "6"))
+KILLS = int(os.environ.get("KILLS", "3"))
 PUBLISH = "/api/v1/policies/publish"
 ROLLBACK = "/api/v1/policies/rollback"
 HISTORY = "/api/v1/policies/history"

@@ -147,7 +147,7 @@ def test_reload_needs_its_permission(own_server: Server, issuer: LiveIssuer) -> 
 
 def test_under_load_no_request_sees_half_a_policy(own_server: Server, issuer: LiveIssuer) -> None:
     """Two clients at full speed while reloads alternate two policies, of which each opens one of two endpoints."""
-    reloads = int(os.environ.get("RELOADS", "40"))
+    reloads = int(os.environ.get("RELOADS", "20"))
     token = issuer.token(permissions=["catalog:read"])
     other = "p, catalog:read, /api/v1/venues/**, GET|HEAD, allow"
     file = own_server.policy_dir / "catalog.csv"

@@ -26,9 +26,9 @@ WRITE = "p, a:write, /x, POST, allow"
 
 
 def test_it_agrees_with_brute_force_over_all_cells() -> None:
-    *_, (pairs, changed) = agree_all(seed=2026, pairs=40)
-    assert pairs == 40
-    assert changed > 10_000
+    *_, (pairs, changed) = agree_all(seed=2026, pairs=20)
+    assert pairs == 20
+    assert changed > 5_000
 
 
 @pytest.mark.parametrize(
