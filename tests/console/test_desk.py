@@ -23,7 +23,7 @@ FORMS = (
     "/console/policy/edit/shadow",
     "/console/policy/shadow/withdraw",
     "/console/policy/history/0123456789abcdef/rollback",
-    "/console/all-keys/1/revoke",
+    "/console/all-keys/999999/revoke",
 )
 
 
