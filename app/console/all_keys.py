@@ -139,8 +139,8 @@ def _wanted(given: Mapping[str, str]) -> tuple[WantedKeys, dict[str, str]]:
     sort: Sort = next((each for each in SORTS if each == given["sort"]), SORTS[0])
     if given["status"] and status is None:
         errors["status"] = f"there are {', '.join(STATUSES)}"
-    if len(given["subject"]) > 512:
-        errors["subject"] = "must have at most 512 characters"
+    if len(given["subject"]) > 512 or not given["subject"].isprintable():
+        errors["subject"] = "must be printable text of at most 512 characters"
     return WantedKeys(given["subject"] or None, prefix or None, status, sort), errors
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from app.policy.fault import Fault, PolicyRefused
 from app.policy.findings import Finding, find
 from app.policy.live import LivePolicy
 
+_REVISION = re.compile(r"[0-9a-f]{16}")
 MAX_EDITABLE = 60_000  # characters of a file that is edited in a page
 
 
@@ -71,5 +73,5 @@ async def _base(state: State, session: AsyncSession, parent: str) -> Mapping[str
     live: LivePolicy = state.live
     if parent == live.active.revision:
         return live.active.policy.source.files
-    row = await revisions.find(session, parent) if parent else None
+    row = await revisions.find(session, parent) if _REVISION.fullmatch(parent) else None
     return None if row is None else revisions.files_of(row)

@@ -17,6 +17,7 @@ from app.console.draft import Draft
 from app.console.drafts import Checked, Sent, sent_draft
 from app.console.editor import NO_SUCH_PARENT, editor_page
 from app.console.editor import PATH as EDIT
+from app.console.messages import message_fault
 from app.console.page import AnyRequest, page, see_other
 from app.db import revisions
 from app.history.publish import Published, Publisher, StaleParent, Widens
@@ -33,7 +34,6 @@ from app.policy.write import CannotWrite
 
 PERIODS = {"1d": "1 day", "7d": "7 days", "30d": "30 days"}
 MAX_CHANGES = 100  # shown of each kind
-MAX_MESSAGE = 2000
 _Session = NamedDependency[AsyncSession]
 
 
@@ -214,9 +214,8 @@ def _message(fields: Mapping[str, str]) -> tuple[str, dict[str, str]]:
     message = fields.get("message", "").replace("\r\n", "\n").strip()
     if not message:
         return "", {"message": "Say in a line what this change is for."}
-    if len(message) > MAX_MESSAGE:
-        return message, {"message": f"Write at most {MAX_MESSAGE:,} characters."}
-    return message, {}
+    fault = message_fault(message)
+    return message, {"message": fault} if fault else {}
 
 
 def _bytes(draft: Draft) -> dict[str, bytes]:

@@ -13,6 +13,7 @@ from litestar.enums import HttpMethod
 from litestar.params import FromPath
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.console.messages import message_fault
 from app.console.page import AnyRequest, page, see_other
 from app.db import revisions
 from app.db.tables.history import PolicyRevision
@@ -33,7 +34,6 @@ PATH = "/console/policy/history"
 PAGE_SIZE = 25
 MAX_SHOWN = 100  # changes of access, or rows
 MAX_FILE_SHOWN = 40_000  # characters
-MAX_MESSAGE = 2000
 _READ = [HttpMethod.GET, HttpMethod.HEAD]
 _Session = NamedDependency[AsyncSession]
 _MAX_REMEMBERED = 64
@@ -108,9 +108,8 @@ async def rollback(revision: FromPath[str], request: AnyRequest, session: _Sessi
     """Make an earlier revision active again."""
     form = await request.form()
     message = str(form.get("message", "")).strip()
-    if len(message) > MAX_MESSAGE:
-        errors = {"message": f"Write at most {MAX_MESSAGE:,} characters."}
-        return await _confirm(request, session, revision, errors, message)
+    if fault := message_fault(message):
+        return await _confirm(request, session, revision, {"message": fault}, message)
     publisher: Publisher = request.app.state.publisher
     try:
         done = await publisher.rollback(

@@ -39,6 +39,8 @@ class Past:
 
 async def past(session: AsyncSession, request_id: str, snapshot: Snapshot, given: Given) -> Past | None:
     """What the log has on a request id; None when it has nothing. What it says is for whom `may_also` lets read it."""
+    if not request_id.isprintable():  # none that is logged, and PostgreSQL takes no NUL
+        return None
     page = await logged.page(session, Wanted(request_id=request_id), size=MAX_COUNTED)
     if not page.rows:
         return None

@@ -106,6 +106,8 @@ def test_a_preview_says_who_gains_and_loses_and_what_it_would_have_done(
 def test_publishing_needs_a_message_and_says_that_widening_is_meant(own_console: Server, officer_: Person) -> None:
     fields = changed(own_console, READ, OTHER)
     assert "Say in a line" in words(publish(officer_, fields, message=" ").text)
+    assert "at most 2,000 characters" in words(publish(officer_, fields, message="x" * 2001).text)
+    assert "the character NUL" in words(publish(officer_, fields, message="a\x00b").text)
     refused = publish(officer_, fields)
     assert refused.status_code == 422
     assert "say that it is meant" in words(refused.text)
@@ -149,9 +151,10 @@ def test_who_comes_second_is_told_who_was_first_and_goes_on(own_console: Server,
 
 
 def test_a_draft_from_a_revision_that_nobody_knows_is_refused(console: Server) -> None:
-    refused = send(officer(console), "/preview", parent="f" * 16, file="roles.csv", text="# end\n")
-    assert refused.status_code == 409
-    assert "Copy what you wrote" in words(refused.text)
+    for parent in ("f" * 16, "", "\x00", "é" * 16):
+        refused = send(officer(console), "/preview", parent=parent, file="roles.csv", text="# end\n")
+        assert refused.status_code == 409
+        assert "Copy what you wrote" in words(refused.text)
 
 
 def test_nothing_changed_is_no_preview(console: Server) -> None:

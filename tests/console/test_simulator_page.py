@@ -127,5 +127,6 @@ def test_a_request_of_the_past_is_explained_to_whoever_may_read_the_log(console:
     assert refused.status_code == 400
     assert "user_past" not in refused.text
     assert "decisions:read" in words(refused.text)
-    unknown = ask(person, request_id="never")
-    assert "No decision on this request is in the log" in words(unknown.text)
+    for request_id in ("never", "\x00"):
+        unknown = ask(person, request_id=request_id)
+        assert "No decision on this request is in the log" in words(unknown.text)
