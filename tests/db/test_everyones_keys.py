@@ -1,0 +1,91 @@
+"""Everybody's keys, filtered and sorted, page by page, in a real database."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from app.db import api_keys
+from app.db.everyones_keys import SORTS, After, Sort, Status, WantedKeys, named, page, place_of
+from app.db.session import Sessions
+from app.identity.api_keys import mint
+
+pytestmark = pytest.mark.anyio
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+COUNT = 30
+
+
+async def _fill(sessions: Sessions) -> None:
+    """Keys of which some were never used, some never expire, some share a time to the microsecond."""
+    async with sessions() as session:
+        for number in range(COUNT):
+            key = await api_keys.insert(
+                session,
+                subject=f"user_{number % 3}",
+                name=f"key {number}",
+                new=mint("test" if number % 5 == 0 else "live"),
+                scopes=[],
+                now=NOW - timedelta(hours=COUNT - number),
+                expires_at=None if number % 4 == 0 else NOW + timedelta(microseconds=number % 7 - 3),
+            )
+            key.last_used_at = None if number % 3 == 0 else NOW - timedelta(microseconds=number % 4)
+            key.revoked_at = NOW if number % 10 == 0 else None
+        await session.commit()
+
+
+async def _all(sessions: Sessions, wanted: WantedKeys) -> list[int]:
+    """The ids of all pages together."""
+    found: list[int] = []
+    after: After | None = None
+    while True:
+        async with sessions() as session:
+            rows = await page(session, wanted, now=NOW, after=after, limit=4)
+        found += [row.id for row in rows]
+        if len(rows) < 4:
+            return found
+        after = place_of(rows[-1], wanted.sort)
+
+
+@pytest.mark.parametrize("sort", SORTS)
+async def test_every_order_pages_through_every_key_once(sessions: Sessions, sort: Sort) -> None:
+    await _fill(sessions)
+    found = await _all(sessions, WantedKeys(sort=sort))
+    assert sorted(found) == list(range(1, COUNT + 1))
+    async with sessions() as session:
+        keys = [await named(session, key_id) for key_id in found]
+    if sort in ("newest", "oldest"):
+        assert found == sorted(found, reverse=sort == "newest")
+        return
+    times = [(key.last_used_at if sort == "used" else key.expires_at) if key else None for key in keys]
+    known = [time for time in times if time is not None]
+    assert known == sorted(known, reverse=sort == "used")
+    assert times[len(known) :] == [None] * (COUNT - len(known))
+
+
+@pytest.mark.parametrize(
+    ("status", "fits"),
+    [
+        ("revoked", lambda n: n % 10 == 0),
+        ("expired", lambda n: n % 10 != 0 and n % 4 != 0 and n % 7 <= 3),
+        ("active", lambda n: n % 10 != 0 and (n % 4 == 0 or n % 7 > 3)),
+        ("unused", lambda n: n % 10 != 0 and (n % 4 == 0 or n % 7 > 3) and n % 3 == 0),
+    ],
+    ids=["revoked", "expired", "active", "unused"],
+)
+async def test_a_status_is_what_a_key_is_now(sessions: Sessions, status: Status, fits: object) -> None:
+    await _fill(sessions)
+    assert callable(fits)
+    expected = [number + 1 for number in range(COUNT) if fits(number)]
+    assert await _all(sessions, WantedKeys(status=status, sort="oldest")) == expected
+    assert expected
+
+
+async def test_owner_and_prefix_are_taken_literally(sessions: Sessions) -> None:
+    await _fill(sessions)
+    assert len(await _all(sessions, WantedKeys(subject="user_1"))) == COUNT / 3
+    assert len(await _all(sessions, WantedKeys(prefix="grd_test_"))) == COUNT / 5
+    for nothing in ("grd%", "grd_liveX", "%"):
+        assert await _all(sessions, WantedKeys(prefix=nothing)) == []
+    assert await _all(sessions, WantedKeys(subject="user_%")) == []
