@@ -10,10 +10,12 @@ import pytest
 
 from tests.browser import chromium, context, page
 from tests.certificate import Certificate
+from tests.console.browsing import Browser
+from tests.console.developers import Subject, developer
 from tests.issuer import CONSOLE, PARTY, LiveIssuer
 from tests.server import AUTHZ, Server, free_port
 
-__all__ = ["chromium", "console", "context", "own_console", "page"]
+__all__ = ["browser", "chromium", "console", "context", "own_console", "page", "person"]
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +30,19 @@ def own_console(issuer: LiveIssuer, tmp_path: Path) -> Iterator[Server]:
     """A server with the console, to edit its policy, stop it or break it."""
     with console_server(issuer, tmp_path) as started:
         yield started
+
+
+@pytest.fixture
+def browser(console: Server) -> Iterator[Browser]:
+    started = Browser(console)
+    with started.http:
+        yield started
+
+
+@pytest.fixture
+def person(console: Server) -> Subject:
+    """A developer without keys."""
+    return developer(console)
 
 
 def console_server(

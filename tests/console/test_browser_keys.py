@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser import check_looks, sign_in
-from tests.console.test_keys_pages import HOSTILE, Subject
+from tests.console.developers import HOSTILE, Subject
 from tests.issuer import LiveIssuer
 from tests.server import Server
 

@@ -1,0 +1,65 @@
+"""A browser without scripts that signs in, and an issuer whose answers are changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from urllib.parse import parse_qsl, urlsplit
+
+import httpx
+
+from app.dev.wire import Asked, Reply, tell
+from tests.issuer import LiveIssuer
+from tests.server import Server
+
+Twist = Callable[[Asked, Reply], Reply]
+
+
+class Browser:
+    """A browser without scripts: it keeps cookies, and goes one step at a time."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.http = httpx.Client(base_url=server.url, timeout=20)
+
+    def get(self, path: str) -> httpx.Response:
+        return self.http.get(path)
+
+    def begin(self, to: str = "/console/account") -> dict[str, str]:
+        """Go to the issuer, with its own request's parameters."""
+        answer = self.http.get("/console/sign-in/start", params={"to": to})
+        assert answer.status_code == 303, answer.text
+        return dict(parse_qsl(urlsplit(answer.headers["location"]).query))
+
+    def choose(self, issuer: LiveIssuer, asked: dict[str, str], person: str = "user_alice") -> str:
+        """Sign in at the issuer; the path that it sends the browser to."""
+        answer = httpx.post(f"{issuer.url}/authorize", data={**asked, "person": person})
+        assert answer.headers["location"].startswith(self.server.url + "/console/callback?")
+        return str(answer.headers["location"]).removeprefix(self.server.url)
+
+    def sign_in(self, issuer: LiveIssuer, person: str = "user_alice") -> httpx.Response:
+        return self.http.get(self.choose(issuer, self.begin(), person))
+
+    @property
+    def session(self) -> str | None:
+        return self.http.cookies.get("authz")
+
+
+@contextmanager
+def twisted(issuer: LiveIssuer, twist: Twist) -> Iterator[None]:
+    """An issuer whose answers are changed."""
+    issuer.twist, before = twist, issuer.twist
+    try:
+        yield
+    finally:
+        issuer.twist = before
+
+
+def changed_tokens(issuer: LiveIssuer, change: Callable[[dict[str, object]], dict[str, object]]) -> Twist:
+    def twist(asked: Asked, reply: Reply) -> Reply:
+        if asked.path != "/token" or reply.status != 200:
+            return reply
+        return tell(200, change(json.loads(reply.body)))
+
+    return twist

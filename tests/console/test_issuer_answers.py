@@ -1,0 +1,207 @@
+"""What the issuer answers to a sign-in is believed when it fits, and else signs nobody in."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import pytest
+
+from app.console.discovery import Undiscovered, read
+from app.dev.wire import Asked, Reply, tell
+from tests.console.browsing import Browser, changed_tokens, twisted
+from tests.console.conftest import console_server
+from tests.issuer import CONSOLE, LiveIssuer
+from tests.server import Server
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"state": "a" * 43}, 400),
+        ({"state": ""}, 400),
+        ({"iss": "https://evil.example"}, 502),
+        ({"iss": ""}, 502),
+        ({"code": "made-up"}, 502),
+        ({"code": ""}, 502),
+        ({"error": "access_denied"}, 403),
+        ({"error": "server_error", "error_description": "<script>alert(1)</script>"}, 403),
+    ],
+)
+def test_an_answer_that_does_not_fit_signs_nobody_in(
+    browser: Browser, issuer: LiveIssuer, change: dict[str, str], status: int
+) -> None:
+    callback = browser.choose(issuer, browser.begin())
+    sent = {**dict(parse_qsl(urlsplit(callback).query)), **change}
+    answer = browser.get("/console/callback?" + urlencode({name: value for name, value in sent.items() if value}))
+    assert answer.status_code == status
+    assert "Begin again" in answer.text
+    assert "<script" not in answer.text
+    assert browser.session is None
+
+
+def test_a_parameter_sent_twice_signs_nobody_in(browser: Browser, issuer: LiveIssuer) -> None:
+    callback = browser.choose(issuer, browser.begin())
+    assert browser.get(callback + "&code=another").status_code == 400
+    assert browser.session is None
+
+
+def test_an_answer_is_for_the_browser_that_asked(browser: Browser, issuer: LiveIssuer, console: Server) -> None:
+    callback = browser.choose(issuer, browser.begin())
+    with Browser(console).http as another:
+        answer = another.get(callback)
+    assert answer.status_code == 400
+    assert "authz" not in another.cookies
+    assert browser.get(callback).status_code == 303, "the attempt of its own browser is still good"
+
+
+def test_an_answer_is_good_once(browser: Browser, issuer: LiveIssuer) -> None:
+    callback = browser.choose(issuer, browser.begin())
+    assert browser.get(callback).status_code == 303
+    assert browser.get(callback).status_code == 400
+
+
+BAD_TOKENS: dict[str, dict[str, Any]] = {
+    "another audience": {"aud": "griddy-api"},
+    "more than one audience": {"aud": [CONSOLE.id, "another"]},
+    "another party": {"azp": "another"},
+    "another issuer": {"iss": "https://evil.example"},
+    "another nonce": {"nonce": "another"},
+    "no nonce": {"nonce": None},
+    "no time": {"iat": None},
+    "over": {"exp": 1},
+    "no subject": {"sub": None},
+    "another person": {"sub": "user_bob"},
+    "an access token of another time": {"at_hash": "x"},
+}
+
+
+@pytest.mark.parametrize("claims", BAD_TOKENS.values(), ids=list(BAD_TOKENS))
+def test_an_id_token_that_is_not_for_us_signs_nobody_in(
+    browser: Browser, issuer: LiveIssuer, claims: dict[str, Any]
+) -> None:
+    asked = browser.begin()
+    callback = browser.choose(issuer, asked)
+    made = {"sub": "user_alice", "aud": CONSOLE.id, "azp": CONSOLE.id, "nonce": asked["nonce"], **claims}
+    with twisted(issuer, changed_tokens(issuer, lambda sent: {**sent, "id_token": issuer.token(**made)})):
+        answer = browser.get(callback)
+    assert answer.status_code == 502
+    assert browser.session is None
+
+
+@pytest.mark.parametrize("algorithm", ["none", "HS256", "PS256"])
+def test_an_id_token_of_another_algorithm_signs_nobody_in(browser: Browser, issuer: LiveIssuer, algorithm: str) -> None:
+    asked = browser.begin()
+    callback = browser.choose(issuer, asked)
+    token = issuer.token(algorithm=algorithm, sub="user_alice", aud=CONSOLE.id, azp=None, nonce=asked["nonce"])
+    with twisted(issuer, changed_tokens(issuer, lambda sent: {**sent, "id_token": token})):
+        assert browser.get(callback).status_code == 502
+    assert browser.session is None
+
+
+def test_an_id_token_of_another_key_signs_nobody_in(
+    browser: Browser, issuer: LiveIssuer, strangers: LiveIssuer
+) -> None:
+    asked = browser.begin()
+    callback = browser.choose(issuer, asked)
+    token = strangers.token(
+        iss=issuer.url, sub="user_alice", aud=CONSOLE.id, azp=None, nonce=asked["nonce"], kid=issuer.kid
+    )
+    with twisted(issuer, changed_tokens(issuer, lambda sent: {**sent, "id_token": token})):
+        assert browser.get(callback).status_code == 502
+
+
+def test_permissions_are_of_the_id_token_where_the_api_takes_no_access_token(
+    browser: Browser, issuer: LiveIssuer
+) -> None:
+    asked = browser.begin()
+    callback = browser.choose(issuer, asked)
+    made = {"sub": "user_alice", "aud": CONSOLE.id, "azp": CONSOLE.id, "nonce": asked["nonce"]}
+    token = issuer.token(permissions=["holdings:read", "role:admin"], **made)
+    opaque = changed_tokens(issuer, lambda sent: {**sent, "id_token": token, "access_token": "opaque"})
+    with twisted(issuer, opaque):
+        assert browser.get(callback).status_code == 303
+    page = browser.get("/console/account").text
+    assert "holdings:read" in page
+    assert "policies:write" not in page, "a token states no role"
+
+
+def test_an_access_token_that_looks_like_a_key_is_not_tried_as_one(
+    browser: Browser, issuer: LiveIssuer, console: Server
+) -> None:
+    with console.client(issuer.token(sub="user_alice", permissions="catalog:read")) as client:
+        body = {"name": "not a token", "scopes": ["catalog:read"]}
+        key = client.post("/api/v1/api-keys/", json=body).json()["plaintext"]
+    asked = browser.begin()
+    callback = browser.choose(issuer, asked)
+    made = {"sub": "user_alice", "aud": CONSOLE.id, "azp": CONSOLE.id, "nonce": asked["nonce"]}
+    token = issuer.token(permissions=[], **made)
+    with twisted(issuer, changed_tokens(issuer, lambda sent: {**sent, "id_token": token, "access_token": key})):
+        assert browser.get(callback).status_code == 303
+    assert "No permission was granted to you" in browser.get("/console/account").text
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Reply(200, (("Content-Type", "application/json"),), b"{"),
+        Reply(200, (("Content-Type", "application/json"),), b"[" * 100_000),
+        Reply(200, (("Content-Type", "application/json"),), b" " * 300_000),
+        Reply(302, (("Location", "/elsewhere"),), b""),
+        Reply(500, (), b""),
+        tell(400, {"error": "invalid_grant"}),
+        tell(200, {"token_type": "mac"}),
+        tell(200, {"token_type": "Bearer"}),
+    ],
+    ids=["no json", "deep", "big", "redirect", "error", "refused", "type", "empty"],
+)
+def test_a_token_endpoint_that_answers_badly_signs_nobody_in(
+    browser: Browser, issuer: LiveIssuer, answer: Reply
+) -> None:
+    callback = browser.choose(issuer, browser.begin())
+    with twisted(issuer, lambda asked, reply: answer if asked.path == "/token" else reply):
+        failed = browser.get(callback)
+    assert failed.status_code in (502, 503)
+    assert "Begin again" in failed.text
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"issuer": "https://evil.example"},
+        {"issuer": None},
+        {"authorization_endpoint": "http://example.com/authorize"},
+        {"authorization_endpoint": "https://me@example.com/authorize"},
+        {"authorization_endpoint": None},
+        {"token_endpoint": "ftp://127.0.0.1/token"},
+        {"token_endpoint": "https://example.com/\r\nx"},
+        {"end_session_endpoint": "javascript:alert(1)"},
+        {"code_challenge_methods_supported": ["plain"]},
+    ],
+    ids=str,
+)
+def test_a_discovery_document_that_is_not_sound_sends_nobody_anywhere(
+    issuer: LiveIssuer, change: dict[str, object]
+) -> None:
+    document = {**issuer.provider.discovery(), **change}
+    with pytest.raises(Undiscovered):
+        read(json.dumps(document).encode(), issuer.url)
+    assert read(json.dumps(issuer.provider.discovery()).encode(), issuer.url).token == f"{issuer.url}/token"
+
+
+def test_while_the_issuer_is_down_the_page_says_so(
+    issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    def down(asked: Asked, reply: Reply) -> Reply:
+        return Reply(503, (), b"")
+
+    with (
+        twisted(issuer, down),
+        console_server(issuer, tmp_path_factory.mktemp("down")) as server,
+        Browser(server).http as at,
+    ):
+        answer = at.get("/console/sign-in/start")
+        assert at.get("/console/signed-out").status_code == 200
+    assert answer.status_code == 503
+    assert "Try again in a moment" in answer.text
