@@ -20,7 +20,7 @@ from app.db import revisions
 from app.db.tables.history import PolicyRevision
 from app.history.publish import Author, NoSuchRevision, Published, Publisher, StaleParent, Widens
 from app.http.cursor import Place, read_cursor, write_cursor
-from app.http.json_body import only_json
+from app.http.json_body import NO_NUL, only_json
 from app.http.policies import FaultView, fault_views
 from app.http.problems import Detail, Problem
 from app.identity.principal import Principal
@@ -36,7 +36,7 @@ MAX_FILES_BYTES = 40_000_000
 _READ = [HttpMethod.GET, HttpMethod.HEAD]
 _Request = Request[Principal, Decision, State]
 _Session = NamedDependency[AsyncSession]
-_Message = Annotated[str, Field(max_length=2000)]
+_Message = Annotated[str, Field(max_length=2000, pattern=NO_NUL)]
 _Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 _Cursor = Annotated[str | None, QueryParameter(description="From `next` of a page; the first without it.")]
 

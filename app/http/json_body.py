@@ -9,6 +9,7 @@ from litestar.exceptions import SerializationException
 
 from app.http.problems import Problem
 
+NO_NUL = r"^[^\x00]*$"  # of a text that is stored: PostgreSQL keeps no NUL
 _UTF8 = ("utf-8", "utf8")
 
 

@@ -66,3 +66,26 @@ def test_the_whole_story_of_a_key_and_a_policy(served: Server, issuer: LiveIssue
     log = "\n".join(served.lines)
     assert issued["plaintext"] not in log
     assert '"level":"error"' not in log.replace(" ", "")
+
+
+def test_a_nul_is_refused_or_found_nowhere_on_either_database(served: Server, issuer: LiveIssuer) -> None:
+    with served, served.client(issuer.token(permissions=EVERYTHING)) as person:
+        parent = person.get("/api/v1/policies").json()["revision"]
+        change = {"files": files(served), "parent": parent, "message": "a\0b"}
+        for name, body in (("publish", change), ("rollback", {"revision": parent, "parent": parent, "message": "\0"})):
+            assert person.post(f"/api/v1/policies/{name}/", json=body).status_code == 400
+        shadow = {"files": files(served), "message": "\0"}
+        assert person.put("/api/v1/policies/shadow/", json=shadow).status_code == 400
+        assert person.post("/api/v1/api-keys/", json={"name": "a\0b"}).status_code == 400
+        assert (
+            person.post("/api/v1/leagues/", json={"name": "\0", "abbreviation": "X", "country": "US"}).status_code
+            == 400
+        )
+        for name in ("subject", "route", "action", "revision", "request_id"):
+            answer = person.get("/api/v1/decisions/", params={name: "a\0b"})
+            assert answer.status_code == 400 or answer.json()["results"] == [], name
+        for path in ("policies/history/a%00b/", "api-keys/%00/", "leagues/%00/", "policies/usage/?key_id=%00"):
+            assert person.get(f"/api/v1/{path}").status_code in (400, 404), path
+        explained = {"request_id": "a\0b"}
+        assert person.post("/api/v1/policies/explain/", json=explained).status_code in (400, 404)
+    assert not [line for line in served.log if line.get("level") == "error"]
