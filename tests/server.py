@@ -21,6 +21,8 @@ from typing import Any, Self
 
 import httpx
 
+from tests.forked import Forked
+
 ROOT = Path(__file__).parent.parent
 AUTHZ = Path(sys.executable).parent / "authz"
 AUDIENCE = "griddy-api"
@@ -56,7 +58,7 @@ class Server:
         }
         self._command = command
         self.lines: list[str] = []
-        self.process: subprocess.Popen[str] | None = None
+        self.process: subprocess.Popen[str] | Forked | None = None
         self.url = ""
 
     def start(self) -> Self:
@@ -64,14 +66,18 @@ class Server:
         own = f"sqlite:///{self.directory / DATABASE}"
         if self.env["AUTHZ_DATABASE_URL"] == own and not (self.directory / DATABASE).exists():
             shutil.copy(prepared_database(), self.directory / DATABASE)
-        self.process = subprocess.Popen(
-            self._command,
-            env=self.env,
-            cwd=self.directory,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        program, *words = self._command
+        if program == str(AUTHZ):
+            self.process = Forked(words, self.env, self.directory)
+        else:
+            self.process = subprocess.Popen(
+                self._command,
+                env=self.env,
+                cwd=self.directory,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         try:

@@ -1,0 +1,161 @@
+"""Processes of `authz` without the second that its imports take: forked from one that has made them.
+
+What runs is the program as it is, in a process of its own, with its own environment, directory and signals. The test
+has the child's standard error, and a pipe that tells how the child ended; nobody else holds that pipe, so its end is
+the child's.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import NoReturn, TextIO
+
+ROOT = Path(__file__).parent.parent
+_MAX_MESSAGE = 1_000_000  # bytes
+
+
+class Forked:
+    """A child, with what tests use of subprocess.Popen."""
+
+    def __init__(self, words: Sequence[str], env: Mapping[str, str], cwd: Path) -> None:
+        self.returncode: int | None = None
+        self._signal = signal.SIGKILL  # should somebody else end it, this is how tests do
+        log, child_log = os.pipe()
+        self._ended, child_end = os.pipe()
+        try:
+            order = json.dumps({"words": list(words), "env": dict(env), "cwd": str(cwd)}).encode()
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as parent:
+                parent.connect(_parent())
+                socket.send_fds(parent, [len(order).to_bytes(4, "big")], [child_log, child_end])
+                parent.sendall(order)
+                self.pid = int.from_bytes(parent.recv(4), "big")
+        finally:
+            os.close(child_log)
+            os.close(child_end)
+        self.stderr: TextIO = os.fdopen(log, "r")
+
+    def poll(self) -> int | None:
+        """How it ended; None while it runs."""
+        return self.wait(0) if self.returncode is None and self._over(0) else self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """How it ended. Raises subprocess.TimeoutExpired."""
+        if self.returncode is None:
+            if not self._over(timeout):
+                raise subprocess.TimeoutExpired("authz", timeout or 0)
+            told = os.read(self._ended, 1)
+            os.close(self._ended)
+            self.returncode = told[0] if told else -self._signal
+        return self.returncode
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send it a signal, if it still runs."""
+        if self.poll() is None:
+            if number in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
+                self._signal = number
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """End it as an operator would."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.send_signal(signal.SIGKILL)
+
+    def _over(self, timeout: float | None) -> bool:
+        return bool(select.select([self._ended], [], [], timeout)[0])
+
+
+@cache
+def _parent() -> str:
+    """The address of the process that has imported everything, started for the first who asks."""
+    address = f"{tempfile.mkdtemp(prefix='authz-')}/parent"
+    command = [sys.executable, "-m", "tests.forked", address]
+    parent = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert parent.stdout
+    assert parent.stdout.readline() == "ready\n"
+    parent.stdout.close()
+
+    def stop() -> None:
+        assert parent.stdin
+        parent.stdin.close()  # which it waits for
+        parent.wait()
+
+    atexit.register(stop)
+    return address
+
+
+def _serve(address: str) -> None:
+    """Fork a child for each order, until standard input ends."""
+    import uvicorn.lifespan.on  # noqa: PLC0415  # imported here alone, for the children
+    import uvicorn.protocols.http.httptools_impl  # noqa: PLC0415  # as above
+    import uvicorn.protocols.websockets.auto  # noqa: F401, PLC0415  # as above
+    import uvloop  # noqa: F401, PLC0415  # as above
+
+    import app.asgi  # noqa: PLC0415  # as above
+    import app.cli.serve  # noqa: PLC0415  # as above
+    import app.history.settle  # noqa: F401, PLC0415  # as above
+
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody here waits for the children
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
+        door.bind(address)
+        door.listen()
+        print("ready", flush=True)
+        while True:
+            ready, _, _ = select.select([door, sys.stdin], [], [])
+            if sys.stdin in ready:
+                return
+            asked, _ = door.accept()
+            with asked:
+                size, fds, _, _ = socket.recv_fds(asked, 4, 2)
+                order = b""
+                while len(order) < int.from_bytes(size, "big"):
+                    order += asked.recv(_MAX_MESSAGE)
+                pid = os.fork()
+                if pid == 0:
+                    door.close()
+                    asked.close()
+                    _child(json.loads(order), *fds)
+                for fd in fds:
+                    os.close(fd)
+                asked.sendall(pid.to_bytes(4, "big"))
+
+
+def _child(order: dict[str, object], log: int, end: int) -> NoReturn:
+    from app.cli import main  # noqa: PLC0415  # imported before, by what it serves
+
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    code = 1
+    try:
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for taken, given in ((0, nowhere), (1, nowhere), (2, log)):
+            os.dup2(given, taken)
+        os.environ.clear()
+        os.environ.update(order["env"])  # type: ignore[call-overload]  # from JSON
+        os.chdir(str(order["cwd"]))
+        sys.argv = ["authz", *order["words"]]  # type: ignore[misc]  # from JSON
+        main()
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 1
+    except BaseException:  # noqa: BLE001  # told as the interpreter would
+        sys.excepthook(*sys.exc_info())
+    finally:
+        sys.stderr.flush()
+        os.write(end, bytes([code]))
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    _serve(sys.argv[1])
