@@ -1,0 +1,117 @@
+"""What people use today: the same handler on FastAPI, behind a library over plain Casbin. Runs among the peers alone.
+
+    peer.py fastapi-authz|casbin-fastapi-decorator RULES
+
+Who is calling is not verified here, which is in the peer's favour: each request is that of `catalog:read`.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+import tempfile
+from pathlib import Path
+
+import casbin
+import uvicorn
+from fastapi import FastAPI, HTTPException
+from starlette.authentication import AuthCredentials, AuthenticationBackend, SimpleUser
+from starlette.middleware.authentication import AuthenticationMiddleware
+from starlette.requests import HTTPConnection
+
+WHO = "catalog:read"
+MODEL = """[request_definition]
+r = sub, obj, act
+[policy_definition]
+p = sub, obj, act
+[policy_effect]
+e = some(where (p.eft == allow))
+[matchers]
+m = r.sub == p.sub && keyMatch2(r.obj, p.obj) && r.act == p.act
+"""
+
+
+def enforcer_of(rules: int) -> casbin.Enforcer:
+    """So many rows for other endpoints, and one for the handler in their middle."""
+    rows = [f"p, {WHO}, /v1/t{number}/:id, GET" for number in range(rules - 1)]
+    rows.insert(len(rows) // 2, f"p, {WHO}, /bench/:number, GET")
+    with tempfile.TemporaryDirectory() as place:
+        model, policy = Path(place, "model.conf"), Path(place, "policy.csv")
+        model.write_text(MODEL)
+        policy.write_text("\n".join(rows))
+        return casbin.Enforcer(str(model), str(policy))
+
+
+class Everyone(AuthenticationBackend):
+    """Knows one caller."""
+
+    async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, SimpleUser]:
+        """Who is calling."""
+        return AuthCredentials(["authenticated"]), SimpleUser(WHO)
+
+
+def by_middleware(enforcer: casbin.Enforcer) -> FastAPI:
+    """fastapi-authz."""
+    from fastapi_authz import CasbinMiddleware  # noqa: PLC0415  # one peer at a time
+
+    app = FastAPI(openapi_url=None)
+    app.add_middleware(CasbinMiddleware, enforcer=enforcer)
+    app.add_middleware(AuthenticationMiddleware, backend=Everyone())
+
+    @app.get("/bench/{number}")
+    async def answered(number: str) -> dict[str, str]:
+        return {"number": number}
+
+    return app
+
+
+def by_decorator(enforcer: casbin.Enforcer) -> FastAPI:
+    """casbin-fastapi-decorator."""
+    from casbin_fastapi_decorator import AccessSubject, PermissionGuard  # noqa: PLC0415  # as above
+
+    async def who() -> str:
+        return WHO
+
+    async def provided() -> casbin.Enforcer:
+        return enforcer
+
+    async def path(number: str) -> str:
+        return f"/bench/{number}"
+
+    guard = PermissionGuard(
+        user_provider=who, enforcer_provider=provided, error_factory=lambda *_: HTTPException(403, "Forbidden")
+    )
+    app = FastAPI(openapi_url=None)
+
+    @app.get("/bench/{number}")
+    @guard.require_permission(AccessSubject(val=path), "GET")
+    async def answered(number: str) -> dict[str, str]:
+        return {"number": number}
+
+    return app
+
+
+PEERS = {"fastapi-authz": by_middleware, "casbin-fastapi-decorator": by_decorator}
+
+
+class Told(uvicorn.Server):
+    """Says where it listens, as `authz serve` does."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then say so."""
+        await super().startup(sockets)
+        port = sockets[0].getsockname()[1] if sockets else 0
+        print(json.dumps({"event": "listening", "url": f"http://127.0.0.1:{port}"}), file=sys.stderr, flush=True)
+
+
+def main(name: str, rules: int) -> None:
+    """Serve it."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    config = uvicorn.Config(PEERS[name](enforcer_of(rules)), log_config=None, access_log=False)
+    Told(config).run(sockets=[listener])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))
