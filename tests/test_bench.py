@@ -23,6 +23,9 @@ def test_its_parts_make_a_table_json_and_charts(tmp_path: Path) -> None:
     assert found["failed"] == {}
     assert {row["part"] for row in found["rows"]} == {"decide", "tokens", "authzen"}
     for row in found["rows"]:
+        if row["ours"] is None:
+            assert row["note"].startswith("not measured: "), "a peer that is not here is told"
+            continue
         assert row["ours"]["min"] <= row["ours"]["median"] <= row["ours"]["max"]
         assert row["ours"]["median"] > 0
         if row["other"]:

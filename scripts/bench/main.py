@@ -55,7 +55,8 @@ def main() -> int:
         try:
             for row in importlib.import_module(f"scripts.bench.parts.{name}").measure(options):
                 rows.append(row)
-                print(f"  {row.what}: {row.ours.median:.4g} {row.unit}", file=sys.stderr, flush=True)
+                told = f"{row.ours.median:.4g} {row.unit}" if row.ours else row.note
+                print(f"  {row.what}: {told}", file=sys.stderr, flush=True)
                 write(given.out, rows, failed, how)
         except Exception as error:  # noqa: BLE001  # what others have measured is kept, and the failure told
             failed[name] = f"{type(error).__name__}: {error}".partition("\n")[0]

@@ -17,6 +17,8 @@ from statistics import median, quantiles
 
 ROOT = Path(__file__).parents[2]
 CONNECTIONS = 16
+# With a unit a goal is for our own figure, without one for the ratio.
+_GOAL = re.compile(r"(at least|at most|under) ([0-9.]+)(?: (µs|ms|s|MB)\b)?")
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Row:
     part: str
     what: str
     unit: str
-    ours: Spread
+    ours: Spread | None
     goal: str
     size: int | None = None
     beside: str = ""
@@ -56,9 +58,19 @@ class Row:
     ratio: Spread | None = None
     note: str = ""
 
+    @property
+    def met(self) -> bool | None:
+        """Whether the medians reach the goal; None without one, or where nothing was measured."""
+        told: list[bool] = []
+        for kind, limit, unit in _GOAL.findall(self.goal):
+            held = self.ours if unit else self.ratio
+            if held:
+                told.append(held.median >= float(limit) if kind == "at least" else held.median <= float(limit))
+        return all(told) if told else None
+
     def as_json(self) -> dict[str, object]:
         """For programs."""
-        return asdict(self)
+        return asdict(self) | {"met": self.met}
 
 
 def spread(values: Sequence[float]) -> Spread:
@@ -85,6 +97,11 @@ def compared(
     """A line with a ratio."""
     beside, others = other
     return Row(part, what, unit, spread(ours), goal, size, beside, spread(others), ratios(ours, others), note)
+
+
+def absent(part: str, what: str, why: str) -> Row:
+    """A line for what could not be measured."""
+    return Row(part, what, "", None, "", note=f"not measured: {why}")
 
 
 def in_turn(rounds: int, sides: Mapping[str, Callable[[], float]]) -> dict[str, list[float]]:
@@ -129,22 +146,24 @@ def loader(options: Options) -> str:
     return "wrk" if options.load == "wrk" and shutil.which("wrk") else "own"
 
 
-def load(options: Options, url: str, headers: Mapping[str, str], body: str = "") -> Load:
+def load(
+    options: Options, url: str, headers: Mapping[str, str], body: str = "", connections: int = CONNECTIONS
+) -> Load:
     """Ask as fast as there are answers; RuntimeError when one is not 200."""
     lines = [f"{name}: {value}" for name, value in headers.items()]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     if loader(options) == "wrk":
-        rate, p99 = _wrk(options, url, lines, body)
+        rate, p99 = _wrk(options, url, lines, body, connections)
     else:
-        rate, p99 = _own(options, url, lines, body)
+        rate, p99 = _own(options, url, lines, body, connections)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Load(rate, p99, spent / options.seconds)
 
 
-def _wrk(options: Options, url: str, lines: Sequence[str], body: str) -> tuple[float, float]:
+def _wrk(options: Options, url: str, lines: Sequence[str], body: str, connections: int) -> tuple[float, float]:
     # It takes whole seconds alone.
-    words = ["-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(options.seconds))}s", "--latency"]
+    words = ["-t1", f"-c{connections}", f"-d{max(1, round(options.seconds))}s", "--latency"]
     words += [word for line in lines for word in ("-H", line)]
     if body:
         script = ROOT / ".authz" / "bench" / "ask.lua"
@@ -161,9 +180,9 @@ def _wrk(options: Options, url: str, lines: Sequence[str], body: str) -> tuple[f
     return float(rate[1]), float(p99[1]) * {"us": 0.001, "ms": 1, "s": 1000}[p99[2]]
 
 
-def _own(options: Options, url: str, lines: Sequence[str], body: str) -> tuple[float, float]:
+def _own(options: Options, url: str, lines: Sequence[str], body: str, connections: int) -> tuple[float, float]:
     command = ["taskset", "-c", str(cores()[1]), sys.executable, "-m", "scripts.bench.measuring", url, body, *lines]
-    env = {**os.environ, "SECONDS_OF_LOAD": str(options.seconds)}
+    env = {**os.environ, "SECONDS_OF_LOAD": str(options.seconds), "CONNECTIONS": str(connections)}
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=env, check=False)
     if done.returncode:
         raise RuntimeError(done.stderr)
@@ -184,16 +203,17 @@ async def _ask_until(ends: float, address: tuple[str, int], request: bytes, took
     writer.close()
 
 
-async def _generate(url: str, body: str, lines: Sequence[str], seconds: float) -> None:
+async def _generate(url: str, body: str, lines: Sequence[str], seconds: float, connections: int) -> None:
     host, _, path = url.removeprefix("http://").partition("/")
     name, _, port = host.partition(":")
     head = [f"{'POST' if body else 'GET'} /{path} HTTP/1.1", f"Host: {host}", *lines, f"Content-Length: {len(body)}"]
     request = ("\r\n".join(head) + "\r\n\r\n" + body).encode()
     took: list[float] = []
     ends = time.perf_counter() + seconds
-    await asyncio.gather(*(_ask_until(ends, (name, int(port)), request, took) for _ in range(CONNECTIONS)))
+    await asyncio.gather(*(_ask_until(ends, (name, int(port)), request, took) for _ in range(connections)))
     print(len(took) / seconds, quantiles(took, n=100)[-1] * 1000)
 
 
 if __name__ == "__main__":
-    asyncio.run(_generate(sys.argv[1], sys.argv[2], sys.argv[3:], float(os.environ["SECONDS_OF_LOAD"])))
+    how = float(os.environ["SECONDS_OF_LOAD"]), int(os.environ["CONNECTIONS"])
+    asyncio.run(_generate(sys.argv[1], sys.argv[2], sys.argv[3:], *how))

@@ -1,16 +1,20 @@
 """The handler that is measured: behind the application's own door, or with nothing in front of it.
 
-python -m scripts.bench.served protected|unprotected
+python -m scripts.bench.served protected|unprotected uvicorn|granian
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from litestar import Litestar, get
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from app import logs
 from app.cli.run import bind, serve
@@ -41,11 +45,13 @@ def write_policy(directory: Path, rules: int) -> None:
     (directory / "bench.csv").write_text(f"p, catalog:read, /bench/{{number}}, GET, allow\n{rows}# end\n")
 
 
-def server(directory: Path, issuer: LiveIssuer, kind: str, rules: int = 40, sample: str = "1") -> Server:
+def server(
+    directory: Path, issuer: LiveIssuer, kind: str, rules: int = 40, *, sample: str = "1", how: str = "uvicorn"
+) -> Server:
     """One to start, on the servers' core; `kind` is `protected` or `unprotected`."""
     directory.mkdir(parents=True)
     write_policy(directory / "policies", rules)
-    command = pinned(sys.executable, "-m", "scripts.bench.served", kind)
+    command = pinned(sys.executable, "-m", "scripts.bench.served", kind, how)
     found = Server(
         directory,
         jwks_url=issuer.jwks_url,
@@ -66,16 +72,50 @@ def key_of(started: Server, issuer: LiveIssuer) -> str:
         return str(client.post("/api/v1/api-keys/", json=body).json()["plaintext"])
 
 
-def main(kind: str) -> None:
+def protected() -> ASGIApp:
+    """The application with the handler behind its door."""
+    from app.asgi import create_app  # noqa: PLC0415  # the bare one starts without it
+
+    return told(create_app(load(), [answered]))
+
+
+def unprotected() -> ASGIApp:
+    """The handler alone."""
+    return told(Litestar([answered], openapi_config=None, logging_config=None))
+
+
+def told(app: ASGIApp) -> ASGIApp:
+    """The application, saying that it listens as `authz serve` does: granian has bound its socket before."""
+
+    async def telling(scope: Scope, receive: Receive, send: Send) -> None:
+        async def sent(message: Any) -> None:
+            await send(message)
+            if message["type"] == "lifespan.startup.complete":
+                said = {"event": "listening", "url": f"http://127.0.0.1:{os.environ['BENCH_PORT']}"}
+                print(json.dumps(said), file=sys.stderr, flush=True)
+
+        await app(scope, receive, sent if str(scope["type"]) == "lifespan" and "BENCH_PORT" in os.environ else send)
+
+    return telling
+
+
+def main(kind: str, how: str) -> None:
     """Serve it."""
     logs.configure("info", "json")
-    if kind == "unprotected":
-        serve(Litestar([answered], openapi_config=None, logging_config=None), bind("127.0.0.1", 0))
-    else:
-        from app.asgi import create_app  # noqa: PLC0415  # the bare one starts without it
+    if how == "granian":
+        from granian import Granian  # noqa: PLC0415  # of the benchmark's own environment
+        from granian.constants import Interfaces, Loops  # noqa: PLC0415  # as above
 
-        serve(create_app(load(), [answered]), bind("127.0.0.1", 0))
+        with closing(bind("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        os.environ["BENCH_PORT"] = str(port)
+        target = f"scripts.bench.served:{kind}"
+        Granian(
+            target, port=port, interface=Interfaces.ASGI, loop=Loops.uvloop, factory=True, log_enabled=False
+        ).serve()
+    else:
+        serve({"protected": protected, "unprotected": unprotected}[kind](), bind("127.0.0.1", 0))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -15,6 +15,7 @@ from pathlib import Path
 from scripts.bench.measuring import Row, Spread
 
 _PACKAGES = ("litestar", "uvicorn", "uvloop", "pycasbin", "pyjwt", "cryptography", "msgspec", "sqlalchemy")
+_MET = {True: "yes", False: "no", None: ""}
 _WIDTH, _HEIGHT, _EDGE = 640, 360, 60
 
 
@@ -56,14 +57,15 @@ def markdown(rows: Iterable[Row], failed: Mapping[str, str], how: Mapping[str, o
     lines = [
         f"{here['processor']}, {here['cores']} cores, {here['system']}, Python {here['python']}, {versions}; {said}.",
         "",
-        "| part | what | ours | beside | ratio | goal |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| part | what | ours | beside | ratio | goal | met |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:
         other = f"{_of(row.other, row.unit)} ({row.beside})" if row.other else ""
         ratio = _of(row.ratio, "") if row.ratio else ""
-        note = f"; {row.note}" if row.note else ""
-        lines.append(f"| {row.part} | {row.what} | {_of(row.ours, row.unit)} | {other} | {ratio} | {row.goal}{note} |")
+        goal = "; ".join(said for said in (row.goal, row.note) if said)
+        ours = _of(row.ours, row.unit) if row.ours else ""
+        lines.append(f"| {row.part} | {row.what} | {ours} | {other} | {ratio} | {goal} | {_MET[row.met]} |")
     lines += [f"\nThe part `{part}` failed: {why}" for part, why in failed.items()]
     return "\n".join(lines) + "\n"
 
@@ -82,7 +84,7 @@ def chart(title: str, across: str, rows: Iterable[Row]) -> str:
     """Lines over logarithmic axes, one for each thing that was measured at several sizes."""
     lines: dict[str, list[tuple[int, float]]] = {}
     for row in rows:
-        if row.size:
+        if row.size and row.ours:
             name = (
                 row.what.replace(f"{row.size:,} rules", "")
                 .replace(f"{row.size:,} ", "")

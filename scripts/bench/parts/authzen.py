@@ -1,21 +1,25 @@
-"""AuthZEN: an evaluation beside an unprotected handler, and the time of an item in a batch of 100."""
+"""AuthZEN: an evaluation beside an unprotected handler and beside Cerbos, and the time of an item in a batch of 100."""
 
 from __future__ import annotations
 
 import json
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
+from scripts.bench import cerbos
 from scripts.bench.authzen import ACTION, SUBJECT, item_micros
-from scripts.bench.measuring import Options, Row, spread
+from scripts.bench.measuring import Options, Row, absent, compared, spread
 from scripts.bench.parts.rates import Side, asked, rows
 from scripts.bench.served import PATH, server
 from tests.issuer import LiveIssuer
 
+_TWICE = "at least 2 times"
+
 
 def measure(options: Options) -> Iterator[Row]:
-    """Both figures."""
+    """All three."""
     body = json.dumps({"subject": SUBJECT, "action": ACTION, "resource": {"type": "route", "id": "/api/v1/teams/7"}})
     with LiveIssuer() as issuer, tempfile.TemporaryDirectory() as place:
         plain = server(Path(place, "plain"), issuer, "unprotected")
@@ -32,3 +36,28 @@ def measure(options: Options) -> Iterator[Row]:
     goals = ("at least 0.5", "")
     yield from rows("authzen", "an evaluation", ours=found["ours"], others=found["plain"], goals=goals)
     yield Row("authzen", "an item in a batch of 100", "µs", spread(items), "at most 15 µs")
+    for rules in (40,) if options.tiny else (40, 4_000):
+        what = f"an evaluation, {rules:,} rules, 32 connections, requests"
+        if cerbos.BINARY.exists():
+            yield _beside_cerbos(options, rules, what)
+        else:
+            yield absent("authzen", f"{what} beside Cerbos", "its package could not be fetched")
+
+
+def _beside_cerbos(options: Options, rules: int, what: str) -> Row:
+    with ExitStack() as stack:
+        issuer = stack.enter_context(LiveIssuer())
+        place = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        ours = stack.enter_context(server(place / "ours", issuer, "protected", rules))
+        token = issuer.token(permissions=["decisions:evaluate"], exp=2**33)
+        resource = {"type": "route", "id": f"things:/v1/t{rules // 2}/7"}
+        body = json.dumps({"subject": SUBJECT, "action": ACTION, "resource": resource})
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        sides = {
+            "ours": Side(f"{ours.url}/access/v1/evaluation", headers, body, 32),
+            "cerbos": stack.enter_context(cerbos.cerbos(place / "cerbos", rules)),
+        }
+        found = asked(options, sides)
+    rates = {name: [each.rate for each in loads] for name, loads in found.items()}
+    other = (f"Cerbos {cerbos.version()}", rates["cerbos"])
+    return compared("authzen", what, "1/s", ours=rates["ours"], other=other, goal=_TWICE)

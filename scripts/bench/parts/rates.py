@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from scripts.bench.measuring import Load, Options, Row, compared, load
+from scripts.bench.measuring import CONNECTIONS, Load, Options, Row, compared, load
 
 
 @dataclass(frozen=True)
@@ -15,6 +15,7 @@ class Side:
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     body: str = ""
+    connections: int = CONNECTIONS
 
 
 def asked(options: Options, sides: Mapping[str, Side]) -> dict[str, list[Load]]:
@@ -22,7 +23,7 @@ def asked(options: Options, sides: Mapping[str, Side]) -> dict[str, list[Load]]:
     found: dict[str, list[Load]] = {name: [] for name in sides}
     for number in range(options.rounds + 1):
         for name, side in sides.items():
-            answered = load(options, side.url, side.headers, side.body)
+            answered = load(options, side.url, side.headers, side.body, side.connections)
             if number:
                 found[name].append(answered)
     return found
