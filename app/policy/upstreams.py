@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, islice
+from itertools import combinations, islice, product
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
@@ -165,9 +165,32 @@ def _ambiguous(templates: set[str]) -> Iterator[tuple[str, str]]:
         parts = segments(template)
         by_length.setdefault(len(parts), []).append(parts)
     for alike in by_length.values():
-        for one, other in combinations(alike, 2):
+        for one, other in _meeting(alike):
             if _tangled(one, other):
-                yield "/".join(one), "/".join(other)
+                yield "/".join(min(one, other)), "/".join(max(one, other))
+
+
+def _meeting(templates: Sequence[tuple[str, ...]]) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Pairs of templates of one length that may match one path.
+
+    Those with another word in a segment never meet, so that thousands of endpoints are not each held against each.
+    """
+    waiting = [(templates, 0)]  # groups whose words before a segment are the same
+    while waiting:
+        alike, at = waiting.pop()
+        if len(alike) < 2:
+            continue
+        if at == len(alike[0]):
+            yield from combinations(alike, 2)
+            continue
+        wild: list[tuple[str, ...]] = []
+        words: dict[str, list[tuple[str, ...]]] = {}
+        for parts in alike:
+            (wild if is_wild(parts[at]) else words.setdefault(parts[at], [])).append(parts)
+        for same in words.values():
+            waiting.append((same, at + 1))
+            yield from product(wild, same)
+        waiting.append((wild, at + 1))
 
 
 def _tangled(one: Sequence[str], other: Sequence[str]) -> bool:
