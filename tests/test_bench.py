@@ -17,11 +17,11 @@ def bench(out: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_its_parts_make_a_table_json_and_charts(tmp_path: Path) -> None:
-    done = bench(tmp_path, "decide", "tokens", "authzen", "--seconds", "0.2", "--load", "own")
+    done = bench(tmp_path, "decide", "tokens", "start", "--seconds", "0.2", "--load", "own")
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "results.json").read_text())
     assert found["failed"] == {}
-    assert {row["part"] for row in found["rows"]} == {"decide", "tokens", "authzen"}
+    assert {row["part"] for row in found["rows"]} == {"decide", "tokens", "start"}
     for row in found["rows"]:
         if row["ours"] is None:
             assert row["note"].startswith("not measured: "), "a peer that is not here is told"
