@@ -182,6 +182,7 @@ def test_a_revision_that_could_not_be_stored_is_stored_later(own_server: Server,
 
     with admin(own_server, issuer) as client:
         first = active(client)
+        assert eventually(lambda: [entry["revision"] for entry in history(client)] == [first])
         rename("policy_revisions", "elsewhere")
         (own_server.policy_dir / "catalog.csv").write_text(narrower(own_server)["catalog.csv"])
         own_server.wait_for_log(lambda entry: entry.get("event") == "the revision is not stored yet")
