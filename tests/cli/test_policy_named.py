@@ -40,14 +40,19 @@ def authz(server: Server, *words: str, token: str | None = None) -> Run:
     return command("policy", *words, env=env, cwd=server.directory)
 
 
-def test_revisions_and_the_running_server_are_compared_like_directories(own_server: Server, issuer: LiveIssuer) -> None:
-    candidate(own_server.directory)
+def found(server: Server) -> str:
+    """The revision that a server found as it started, which it stores beside its first requests."""
 
     def kept() -> list[str]:
-        return [entry["revision"] for entry in json.loads(authz(own_server, "history", "--json").stdout)]
+        return [entry["revision"] for entry in json.loads(authz(server, "history", "--json").stdout)]
 
-    assert eventually(lambda: len(kept()) == 1), "a server stores the policy that it found, beside its first requests"
-    (old,) = kept()
+    assert eventually(lambda: len(kept()) == 1)
+    return kept()[0]
+
+
+def test_revisions_and_the_running_server_are_compared_like_directories(own_server: Server, issuer: LiveIssuer) -> None:
+    candidate(own_server.directory)
+    old = found(own_server)
     published = authz(own_server, "publish", "candidate", "-m", "x", "--acknowledge-widening", "--json")
     new = json.loads(published.stdout)["revision"]
     token = issuer.token(permissions=["policies:read"])
@@ -100,6 +105,7 @@ def test_over_https_the_servers_certificate_must_be_trusted(issuer: LiveIssuer, 
     serve = (str(AUTHZ), "serve", "--port", "0", *certificate.options)
     token = issuer.token(permissions=["policies:read"])
     with Server(tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url, command=serve) as server:
+        found(server)
         strange = authz(server, "diff", server.url, "policies", token=token)
         server.env["SSL_CERT_FILE"] = str(certificate.certificate)
         trusted = authz(server, "diff", server.url, "policies", token=token)
