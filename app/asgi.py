@@ -142,7 +142,7 @@ def create_app(settings: Settings, extra: Sequence[ControllerRouterHandler] = ()
     authenticator = Authenticator(jwt, verifier)
     refusals = Refusals(settings.public_url and settings.public_url + metadata.PATH)
     console = console_of(settings)
-    entrance = Entrance(console, sessions, live)
+    entrance = Entrance(console, sessions)
     pages = {template: entrance for template in route_keys.templates.values() if is_page(template)}
     door.open(route_keys, live, decision_log, ApiEntrance(authenticator, refusals), pages)
     app.state.update(

@@ -6,7 +6,6 @@ import asyncio
 import os
 import shutil
 import tempfile
-from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Literal
@@ -49,11 +48,3 @@ class Postgres:
         name = f"test_{next(_numbers)}"
         self._server.psql(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE if prepared else 'template0'}")
         return self.url(name)
-
-
-@cache
-def prepared_file() -> Path:
-    """A database of SQLite as `authz db upgrade` leaves it, made once: most tests want a new one."""
-    path = Path(tempfile.mkdtemp(prefix="authz-")) / "authz.db"
-    asyncio.run(upgrade(f"sqlite:///{path}"))
-    return path

@@ -23,7 +23,6 @@ from app.db.session import Sessions
 from app.http.refusal import Refusal
 from app.identity.errors import CannotVerify, Fault
 from app.identity.principal import ANONYMOUS, Principal, user
-from app.policy.live import LivePolicy
 
 SIGN_IN = "/console/sign-in"
 _RETRY_AFTER_SECONDS = 2
@@ -34,10 +33,9 @@ class Entrance:
 
     name = "console"
 
-    def __init__(self, console: Console | None, sessions: Sessions, live: LivePolicy) -> None:
+    def __init__(self, console: Console | None, sessions: Sessions) -> None:
         self._console = console
         self._sessions = sessions
-        self._live = live
 
     async def authenticate(self, headers: Iterable[tuple[bytes, bytes]]) -> Principal:
         """Who is signed in; ANONYMOUS without a session. Raises CannotVerify when the database does not answer."""

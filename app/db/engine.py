@@ -56,7 +56,7 @@ def open_engine(url: str) -> AsyncEngine:
     """An engine for `url`; it connects when it is first used. Close it with `await engine.dispose()`.
 
     A SQLite file that does not exist is created for its owner alone, and so is its folder. Raises
-    UnusableDatabase for a URL or a driver that cannot be used.
+    UnusableDatabase for a URL that cannot be used.
     """
     parsed = async_url(url)
     if parsed.get_backend_name() == "sqlite":
@@ -65,10 +65,7 @@ def open_engine(url: str) -> AsyncEngine:
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
         return engine
-    try:
-        return create_async_engine(parsed, pool_pre_ping=True)
-    except ModuleNotFoundError as missing:
-        raise UnusableDatabase(f"PostgreSQL needs the package {missing.name}: pip install {missing.name}.") from missing
+    return create_async_engine(parsed, pool_pre_ping=True)
 
 
 # A transaction that reads before it writes takes SQLite's write lock at its start: another writer in between

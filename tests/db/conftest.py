@@ -10,7 +10,8 @@ import pytest
 
 from app.db.engine import open_engine
 from app.db.session import Sessions, sessions_of
-from tests.databases import KINDS, Kind, prepared_file
+from tests.databases import KINDS, Kind
+from tests.server import prepared_database
 
 
 @pytest.fixture(params=KINDS)
@@ -35,7 +36,7 @@ def url(kind: Kind, tmp_path: Path, request: pytest.FixtureRequest) -> str:
     if kind == "postgresql":
         url: str = request.getfixturevalue("postgres").new(prepared=True)
         return url
-    shutil.copy(prepared_file(), tmp_path / "authz.db")
+    shutil.copy(prepared_database(), tmp_path / "authz.db")
     return f"sqlite:///{tmp_path / 'authz.db'}"
 
 
