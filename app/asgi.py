@@ -29,6 +29,7 @@ from app.console.setup import console_of, is_page
 from app.db.api_keys import key_lookup
 from app.db.decision_writer import DecisionWriter
 from app.db.engine import open_engine
+from app.db.key_changes import follow
 from app.db.last_used import LastUsed
 from app.db.session import sessions_of
 from app.gateway.proof import Proof
@@ -58,10 +59,10 @@ from app.http.refusal import Refusals
 from app.http.request_id import with_request_id
 from app.http.route_table import table_of
 from app.http.session import provide_session
-from app.identity.api_keys import ApiKeyVerifier
 from app.identity.authenticate import Authenticator
 from app.identity.jwks import KeySet
 from app.identity.jwt import JwtVerifier
+from app.identity.key_verifier import ApiKeyVerifier
 from app.policy.live import LivePolicy, Reload
 from app.policy.routes import RouteTable
 from app.policy.watch import watch
@@ -131,6 +132,7 @@ def create_app(settings: Settings, extra: Sequence[ControllerRouterHandler] = ()
         key_lookup(sessions),
         environments=settings.key_environments,
         cache_seconds=settings.key_cache_seconds,
+        max_known=settings.key_cache_size,
         seen=last_used.seen,
     )
     app = _assemble(routes, door=door, cors=_cors(settings))
@@ -225,7 +227,8 @@ async def _running(app: Litestar) -> AsyncIterator[None]:
     live: LivePolicy = app.state.live
     stop = asyncio.Event()
     async with app.state.key_set, app.state.last_used, app.state.decision_log, app.state.shadowing:
-        beside = [asyncio.create_task(work) for work in (watch(live, stop), _retention(app, stop), _history(app, stop))]
+        works = (watch(live, stop), _retention(app, stop), _history(app, stop), _key_changes(app, stop))
+        beside = [asyncio.create_task(work) for work in works]
         try:
             with _on_hangup(live):
                 yield
@@ -262,6 +265,13 @@ async def _retention(app: Litestar, stop: asyncio.Event) -> None:
     days = app.state.settings.decision_log_retention_days
     if days:
         await keep_for(days, stop, writer.delete_before, writer.delete_grant_sets_before)
+
+
+async def _key_changes(app: Litestar, stop: asyncio.Event) -> None:
+    bound = app.state.settings.key_cache_seconds
+    if bound:
+        # Twice within the bound, so that what is asked for in time is heard in time.
+        await follow(app.state.sessions, app.state.verifier, stop, every_seconds=bound / 2)
 
 
 @contextmanager

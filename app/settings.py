@@ -53,6 +53,8 @@ class Settings(LocalSettings):
     log_format: Literal["json", "console"] = "json"
     # A key that was revoked elsewhere is refused here after at most this many seconds.
     key_cache_seconds: Annotated[float, Field(ge=0, le=60)] = 1.0
+    # So many keys are remembered, each in a kilobyte or two.
+    key_cache_size: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000
     # An issuer that does not answer is borne for this many seconds, on the keys that it published last.
     jwks_max_stale_seconds: Annotated[float, Field(ge=0)] = 3600.0
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from app.identity.api_keys import ApiKeyVerifier
 from app.identity.bearer import KEY_PREFIX, read_bearer
 from app.identity.jwt import JwtVerifier
+from app.identity.key_verifier import ApiKeyVerifier
 from app.identity.principal import ANONYMOUS, Principal
 
 

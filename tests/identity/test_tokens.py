@@ -13,10 +13,11 @@ from typing import Any
 import jwt as pyjwt
 import pytest
 
-from app.identity.api_keys import ApiKeyVerifier, KeyRecord, NewKey, mint
+from app.identity.api_keys import KeyRecord, NewKey, mint
 from app.identity.errors import Fault, Unauthenticated
 from app.identity.jwks import KeySet
 from app.identity.jwt import JwtVerifier
+from app.identity.key_verifier import ApiKeyVerifier
 from tests.issuer import LiveIssuer
 from tests.server import AUDIENCE
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import JSON, LargeBinary
+from sqlalchemy import JSON, BigInteger, LargeBinary
 from sqlmodel import Field, SQLModel
 
-from app.db.tables.base import NEVER_REUSED, row_id
+from app.db.tables.base import NEVER_REUSED, ROW_ID, row_id
 
 
 class ApiKey(SQLModel, table=True):
@@ -24,3 +24,13 @@ class ApiKey(SQLModel, table=True):
     last_used_at: datetime | None = None
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+
+
+class KeyChange(SQLModel, table=True):
+    """That a key was changed or deleted: noted by a trigger, in the order in which changes are committed."""
+
+    __tablename__ = "key_changes"
+    __table_args__ = (NEVER_REUSED,)
+    id: int = row_id()
+    key_id: int = Field(sa_type=ROW_ID)
+    at: int = Field(sa_type=BigInteger)  # seconds since 1970

@@ -15,7 +15,8 @@ from app.db.api_keys import key_lookup
 from app.db.engine import open_engine
 from app.db.migrate import upgrade
 from app.db.session import sessions_of
-from app.identity.api_keys import ApiKeyVerifier, NewKey, mint
+from app.identity.api_keys import NewKey, mint
+from app.identity.key_verifier import ApiKeyVerifier
 from scripts.bench.measuring import Options, Row, compared
 
 _CACHE_SECONDS = 1.0  # as AUTHZ_KEY_CACHE_SECONDS is without being set

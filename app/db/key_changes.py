@@ -1,0 +1,86 @@
+"""News of API keys: which have changed, asked of the database once for all that a process remembers.
+
+A trigger notes every change of a key, whoever made it, in the transaction that makes it. The notes are committed in
+the order of their ids, so that nothing appears below what was read already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import structlog
+from sqlalchemy import delete, func, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import col
+
+from app.db.session import Sessions
+from app.db.tables.keys import KeyChange
+from app.identity.key_verifier import ApiKeyVerifier
+
+KEPT_SECONDS = 86_400
+_PRUNE_EVERY_SECONDS = 3_600.0
+_AT_ONCE = 1_000  # more than so many changes between two questions, and every key is asked for again
+_log = structlog.stdlib.get_logger("api_keys")
+
+
+async def follow(
+    sessions: Sessions,
+    verifier: ApiKeyVerifier,
+    stop: asyncio.Event,
+    *,
+    every_seconds: float,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Tell the verifier the news every so many seconds, until `stop`. `clock` is the verifier's.
+
+    While the database does not answer there are none, and the verifier asks for each key as its time runs out.
+    """
+    last: int | None = None
+    pruned_at = clock()
+    silent = False
+    while not stop.is_set():
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), every_seconds)
+        if not verifier.remembers:
+            continue
+        asked_at = clock()
+        try:
+            last = await _tell(sessions, verifier, last, asked_at)
+            if asked_at - pruned_at >= _PRUNE_EVERY_SECONDS:
+                pruned_at = asked_at
+                await prune(sessions, int(time.time()) - KEPT_SECONDS)
+        except (SQLAlchemyError, OSError):
+            if not silent:
+                _log.exception("no news of API keys; each is asked for as its time runs out")
+            silent = True
+        else:
+            if silent:
+                _log.info("news of API keys again")
+            silent = False
+
+
+async def _tell(sessions: Sessions, verifier: ApiKeyVerifier, last: int | None, asked_at: float) -> int:
+    """Tell the changes after `last`, and return the newest. What was noted last must still be there."""
+    async with sessions() as session:
+        if last is not None:
+            since = select(col(KeyChange.id), col(KeyChange.key_id)).where(col(KeyChange.id) >= last)
+            found = (await session.execute(since.order_by(col(KeyChange.id)).limit(_AT_ONCE + 1))).all()
+            without_gap = last == 0 or (found and found[0].id == last)
+            if without_gap and len(found) <= _AT_ONCE:
+                verifier.heard([note.key_id for note in found if note.id > last], asked_at)
+                return found[-1].id if found else last
+        newest = (await session.scalar(select(func.max(col(KeyChange.id))))) or 0
+    verifier.forget_all()
+    verifier.heard([], asked_at)
+    return newest
+
+
+async def prune(sessions: Sessions, before: int) -> None:
+    """Delete the notes from before a time, in seconds since 1970, but the newest, by which others know their place."""
+    async with sessions() as session:
+        newest = select(func.max(col(KeyChange.id))).scalar_subquery()
+        await session.execute(delete(KeyChange).where(col(KeyChange.at) < before, col(KeyChange.id) < newest))
+        await session.commit()

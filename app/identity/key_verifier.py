@@ -1,0 +1,148 @@
+"""Verifies API keys against what the database says of them, remembering that for a bounded time."""
+
+from __future__ import annotations
+
+import hmac
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from app.identity.api_keys import SHAPE, KeyRecord, digest, principal_of
+from app.identity.errors import Fault, Unauthenticated
+from app.identity.principal import Principal
+
+MAX_REMEMBERED = 100_000
+MAX_UNKNOWN = 10_000
+# News tell of every change, as far as the database can. Read a key again now and then all the same.
+REREAD_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    record: KeyRecord
+    principal: Principal
+    until: float  # so long it is believed without any news
+    at_most: float  # so long it is believed with news
+
+
+class ApiKeyVerifier:
+    """Verifies API keys, each by what the database said `cache_seconds` ago at most.
+
+    It said so when the key was looked up, or by the news since: `heard` tells which keys have changed, and thereby
+    that all the others are as they were. `find` looks up a digest; what it raises is passed on. `environments` are
+    those this deployment takes. `seen` is told the id of each key that was accepted. `clock` is monotonic, in
+    seconds. `max_known` and `max_unknown` bound what is remembered.
+    """
+
+    def __init__(
+        self,
+        find: Callable[[bytes], Awaitable[KeyRecord | None]],
+        *,
+        environments: Iterable[str],
+        cache_seconds: float,
+        seen: Callable[[int], None],
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        max_known: int = MAX_REMEMBERED,
+        max_unknown: int = MAX_UNKNOWN,
+    ) -> None:
+        self._find = find
+        self._environments = frozenset(environments)
+        self._cache_seconds = cache_seconds
+        self._seen = seen
+        self._clock = clock
+        self._now = now
+        self._max_known = max_known if cache_seconds > 0 else 0
+        self._max_unknown = max_unknown if cache_seconds > 0 else 0
+        # Both by digest, the oldest first. Apart, so that a flood of made-up keys cannot push out real ones.
+        self._known: dict[bytes, _Known] = {}
+        self._unknown: dict[bytes, float] = {}
+        self._digests: dict[int, bytes] = {}
+        self._news_until = float("-inf")
+        self._forgotten = 0
+
+    async def verify(self, token: str) -> Principal:
+        """The principal of a key. Raises Unauthenticated with its fault, and whatever `find` raises."""
+        shape = SHAPE.fullmatch(token)
+        if shape is None:
+            raise Unauthenticated(Fault.KEY_MALFORMED)
+        if shape[1] not in self._environments:
+            raise Unauthenticated(Fault.KEY_UNKNOWN)
+        hashed = digest(token)
+        known = self._known.get(hashed)
+        if known is None or not (
+            (now := self._clock()) < known.until or (now < self._news_until and now < known.at_most)
+        ):
+            known = await self._look_up(hashed)
+        record = known.record
+        if not hmac.compare_digest(record.digest, hashed) or record.environment != shape[1]:
+            raise Unauthenticated(Fault.KEY_UNKNOWN)
+        if record.revoked_at is not None:
+            raise Unauthenticated(Fault.KEY_REVOKED)
+        if record.expires_at is not None and record.expires_at <= self._now():
+            raise Unauthenticated(Fault.KEY_EXPIRED)
+        self._seen(record.id)
+        return known.principal
+
+    @property
+    def remembers(self) -> int:
+        """How many keys are remembered, those that the database knows."""
+        return len(self._known)
+
+    def heard(self, changed: Iterable[int], asked_at: float) -> None:
+        """These keys, by id, have changed since the last news or the start, and no others: so it was at `asked_at`.
+
+        News without a gap in between let a key be believed for as long as they come.
+        """
+        for key_id in changed:
+            self.forget(key_id)
+        self._news_until = asked_at + self._cache_seconds
+
+    def forget(self, key: int | bytes) -> None:
+        """Ask the database again for this key, given by its id or digest: it was changed.
+
+        A look-up that is under way may have read the key as it was, so what it finds is not remembered.
+        """
+        self._forgotten += 1
+        hashed = self._digests.get(key) if isinstance(key, int) else key
+        if hashed is not None:
+            self._drop(hashed)
+            self._unknown.pop(hashed, None)
+
+    def forget_all(self) -> None:
+        """Ask the database again for every key: it is not known which have changed."""
+        self._forgotten += 1
+        self._known.clear()
+        self._unknown.clear()
+        self._digests.clear()
+
+    async def _look_up(self, hashed: bytes) -> _Known:
+        # Counted from the question: what the answer says may be as old as that.
+        asked_at = self._clock()
+        if asked_at < self._unknown.get(hashed, asked_at):
+            raise Unauthenticated(Fault.KEY_UNKNOWN)
+        forgotten = self._forgotten
+        record = await self._find(hashed)
+        until = asked_at + self._cache_seconds
+        unchanged = self._forgotten == forgotten
+        if record is None:
+            if unchanged and self._max_unknown:
+                self._unknown.pop(hashed, None)
+                while len(self._unknown) >= self._max_unknown:
+                    del self._unknown[next(iter(self._unknown))]
+                self._unknown[hashed] = until
+            raise Unauthenticated(Fault.KEY_UNKNOWN)
+        known = _Known(record, principal_of(record), until, asked_at + REREAD_SECONDS)
+        if unchanged and self._max_known:
+            self._drop(hashed)
+            while len(self._known) >= self._max_known:
+                self._drop(next(iter(self._known)))
+            self._known[hashed] = known
+            self._digests[record.id] = hashed
+        return known
+
+    def _drop(self, hashed: bytes) -> None:
+        known = self._known.pop(hashed, None)
+        if known is not None:
+            self._digests.pop(known.record.id, None)

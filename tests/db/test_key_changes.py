@@ -1,0 +1,229 @@
+"""News of API keys: a change by any statement is heard, and what is heard of nothing is asked for again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import event, text
+from sqlalchemy.exc import DBAPIError
+
+from app.db import api_keys, key_changes
+from app.db.engine import LOCK_FIRST, open_engine
+from app.db.session import Sessions, sessions_of
+from app.identity.api_keys import KeyRecord, NewKey, mint
+from app.identity.errors import Fault, Unauthenticated
+from app.identity.key_verifier import ApiKeyVerifier
+
+pytestmark = pytest.mark.anyio
+
+EVERY = 0.02
+
+
+class Followed:
+    """A verifier with a bound of a minute that hears the news every 20 ms, and counts its look-ups."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self.sessions = sessions
+        self.asked = 0
+        self.now = 0.0
+        look_up = api_keys.key_lookup(sessions)
+
+        async def find(digest: bytes) -> KeyRecord | None:
+            self.asked += 1
+            return await look_up(digest)
+
+        self.verifier = ApiKeyVerifier(
+            find, environments=["live"], cache_seconds=60, seen=lambda _: None, clock=lambda: self.now
+        )
+
+    async def issued(self) -> NewKey:
+        new = mint("live")
+        async with self.sessions() as session:
+            await api_keys.insert(
+                session, subject="user_owner", name="A key", new=new, scopes=[], now=datetime.now(UTC)
+            )
+            await session.commit()
+        return new
+
+    async def run(self, statement: str) -> None:
+        async with self.sessions() as session:
+            await session.execute(text(statement))
+            await session.commit()
+
+    async def heard_all(self) -> None:
+        await asyncio.sleep(5 * EVERY)
+
+    async def fault_of(self, key: NewKey) -> Fault | None:
+        try:
+            await self.verifier.verify(key.plaintext)
+        except Unauthenticated as refused:
+            return refused.fault
+        return None
+
+
+@pytest.fixture
+async def followed(sessions: Sessions) -> AsyncIterator[Followed]:
+    followed, stop = Followed(sessions), asyncio.Event()
+    await followed.verifier.verify((await followed.issued()).plaintext)  # so that there are news to be asked for
+    task = asyncio.create_task(
+        key_changes.follow(sessions, followed.verifier, stop, every_seconds=EVERY, clock=lambda: followed.now)
+    )
+    await followed.heard_all()
+    yield followed
+    stop.set()
+    await task
+
+
+@pytest.mark.parametrize(
+    ("statement", "fault"),
+    [
+        ("UPDATE api_keys SET revoked_at = '2026-01-01 00:00:00'", Fault.KEY_REVOKED),
+        ("UPDATE api_keys SET expires_at = '2026-01-01 00:00:00'", Fault.KEY_EXPIRED),
+        ("UPDATE api_keys SET environment = 'test'", Fault.KEY_UNKNOWN),
+        ("DELETE FROM api_keys", Fault.KEY_UNKNOWN),
+    ],
+    ids=["revoked", "expired", "moved", "deleted"],
+)
+async def test_a_change_by_any_statement_is_heard_long_before_the_bound(
+    followed: Followed, statement: str, fault: Fault
+) -> None:
+    key = await followed.issued()
+    assert await followed.fault_of(key) is None
+    await followed.run(statement)
+    await followed.heard_all()
+    assert await followed.fault_of(key) is fault
+
+
+async def test_a_key_that_nobody_changes_is_looked_up_once_while_news_come(followed: Followed) -> None:
+    key = await followed.issued()
+    assert await followed.fault_of(key) is None
+    asked = followed.asked
+    for _ in range(5):
+        followed.now += 50  # of a bound of 60
+        await followed.heard_all()
+        assert await followed.fault_of(key) is None
+    assert followed.asked == asked
+    await followed.run("UPDATE api_keys SET last_used_at = '2026-01-01 00:00:00'")
+    await followed.heard_all()
+    assert await followed.fault_of(key) is None
+    assert followed.asked == asked  # that it was used is no change
+    followed.now += 3600
+    await followed.heard_all()
+    assert await followed.fault_of(key) is None
+    assert followed.asked == asked + 1  # now and then it is read again all the same
+
+
+async def test_without_news_a_key_is_looked_up_again_within_the_bound(sessions: Sessions) -> None:
+    followed = Followed(sessions)
+    key = await followed.issued()
+    assert await followed.fault_of(key) is None
+    followed.now = 59.9
+    assert await followed.fault_of(key) is None
+    assert followed.asked == 1
+    followed.now = 60.1
+    assert await followed.fault_of(key) is None
+    assert followed.asked == 2
+
+
+@pytest.mark.parametrize(
+    "lost", ["DELETE FROM key_changes", "UPDATE key_changes SET id = id + 10"], ids=["gone", "moved"]
+)
+async def test_when_the_last_news_cannot_be_found_again_every_key_is_looked_up(followed: Followed, lost: str) -> None:
+    key = await followed.issued()
+    assert await followed.fault_of(key) is None
+    await followed.run("UPDATE api_keys SET scopes = '[]' WHERE id = 1")
+    await followed.heard_all()
+    asked = followed.asked
+    assert await followed.fault_of(key) is None
+    assert followed.asked == asked
+    await followed.run(lost)
+    await followed.heard_all()
+    assert await followed.fault_of(key) is None
+    assert followed.asked == asked + 1
+
+
+async def test_a_database_that_gives_no_news_ends_what_is_believed(followed: Followed) -> None:
+    key = await followed.issued()
+    assert await followed.fault_of(key) is None
+    await followed.run("ALTER TABLE key_changes RENAME TO elsewhere")
+    asked = followed.asked
+    followed.now += 61
+    await followed.heard_all()
+    assert await followed.fault_of(key) is None
+    assert followed.asked == asked + 1
+    await followed.run("ALTER TABLE elsewhere RENAME TO key_changes")
+    await followed.heard_all()
+    followed.now += 59
+    assert await followed.fault_of(key) is None
+    assert followed.asked == asked + 1  # news come again
+
+
+async def test_more_changes_than_are_read_at_once_are_all_heard(
+    followed: Followed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(key_changes, "_AT_ONCE", 3)
+    keys = [await followed.issued() for _ in range(6)]
+    assert [await followed.fault_of(key) for key in keys] == [None] * 6
+    await followed.run("UPDATE api_keys SET revoked_at = '2026-01-01 00:00:00'")
+    await followed.heard_all()
+    assert [await followed.fault_of(key) for key in keys] == [Fault.KEY_REVOKED] * 6
+
+
+async def test_changes_become_visible_in_the_order_of_their_ids(sessions: Sessions, url: str) -> None:
+    followed, engine = Followed(sessions), open_engine(url)
+    for _ in range(2):
+        await followed.issued()
+    slow, quick = sessions_of(engine)(), sessions_of(engine)()
+    revoke = "UPDATE api_keys SET revoked_at = '2026-01-01 00:00:00' WHERE id = {}"
+    await slow.connection(execution_options=LOCK_FIRST)
+    await slow.execute(text(revoke.format(1)))
+
+    async def second() -> None:
+        await quick.connection(execution_options=LOCK_FIRST)
+        await quick.execute(text(revoke.format(2)))
+        await quick.commit()
+
+    other = asyncio.create_task(second())
+    await asyncio.sleep(0.2)
+    async with sessions() as session:
+        assert (await session.execute(text("SELECT id FROM key_changes"))).all() == []
+    await slow.commit()
+    await other
+    async with sessions() as session:
+        rows = (await session.execute(text("SELECT id, key_id FROM key_changes ORDER BY id"))).all()
+    assert [tuple(row) for row in rows] == [(1, 1), (2, 2)]
+    await slow.close()
+    await quick.close()
+    await engine.dispose()
+
+
+async def test_old_notes_are_deleted_but_for_the_newest(followed: Followed) -> None:
+    for _ in range(3):
+        await followed.run("UPDATE api_keys SET scopes = '[]'")
+    await key_changes.prune(followed.sessions, 4_000_000_000)
+    async with followed.sessions() as session:
+        assert [tuple(row) for row in (await session.execute(text("SELECT id FROM key_changes"))).all()] == [(3,)]
+
+
+async def test_nobody_asks_for_news_while_no_key_is_remembered(sessions: Sessions) -> None:
+    followed, stop = Followed(sessions), asyncio.Event()
+    statements: list[str] = []
+    async with sessions() as session:
+        engine = session.get_bind()
+    event.listen(engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
+    task = asyncio.create_task(key_changes.follow(sessions, followed.verifier, stop, every_seconds=EVERY))
+    await followed.heard_all()
+    assert statements == []
+    stop.set()
+    await task
+
+
+async def test_a_table_of_keys_cannot_be_emptied_unnoticed(followed: Followed) -> None:
+    key = await followed.issued()
+    assert await followed.fault_of(key) is None
+    with pytest.raises(DBAPIError, match=r"cannot be truncated|syntax error"):  # SQLite has no such statement
+        await followed.run("TRUNCATE api_keys")
+    assert await followed.fault_of(key) is None
