@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import Protocol
 
-from litestar.middleware import ASGIMiddleware
+from litestar.middleware._internal.exceptions import ExceptionHandlerMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from app.audit.log import DecisionLog
@@ -75,8 +75,8 @@ class _Inside:
     entrances: Mapping[str, Entrance]
 
 
-class Door(ASGIMiddleware):
-    """Shut until `open` gives it a policy and a way to know callers."""
+class Door:
+    """A middleware, shut until `open` gives it a policy and a way to know callers."""
 
     def __init__(self) -> None:
         self._inside: _Inside | None = None
@@ -87,8 +87,20 @@ class Door(ASGIMiddleware):
         """Start to let in whom the policy lets in, by `api` or by the entrance that a template has of its own."""
         self._inside = _Inside(keys, live, log, api, entrances)
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        """Let one request through to its handler, or answer it."""
+    def __call__(self, app: ASGIApp) -> ASGIApp:
+        """The handler of a route, behind the door."""
+        # Litestar puts a layer around the handler for middleware that changes what is sent. This one changes nothing,
+        # and what the handler raises is answered alike by the layer around all.
+        handler = app.app if isinstance(app, ExceptionHandlerMiddleware) else app
+
+        async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+            if await self._lets_in(scope, receive, send):
+                await handler(scope, receive, send)
+
+        return guarded
+
+    async def _lets_in(self, scope: Scope, receive: Receive, send: Send) -> bool:
+        """Whether one request may go on to its handler; it is answered otherwise."""
         started = perf_counter_ns()
         inside = self._inside
         if inside is None:
@@ -96,7 +108,7 @@ class Door(ASGIMiddleware):
         raw_path = scope.get("raw_path")
         if raw_path is None or (fault := path_fault(raw_path)):
             await refusal(400, fault if raw_path else "The server gave no raw path.").send(scope, receive, send)
-            return
+            return False
         resource, action = inside.keys.key(scope)
         entrance = inside.entrances.get(resource, inside.api)
         try:
@@ -105,12 +117,12 @@ class Door(ASGIMiddleware):
             unverified = Unverified(failed.fault.value, inside.live.active.revision)
             inside.log.note(entrance.name, resource, action, None, unverified, started=started)
             await entrance.unauthenticated(failed.fault).send(scope, receive, send)
-            return
+            return False
         except CannotVerify as failed:
             unverified = Unverified(failed.detail, inside.live.active.revision)
             inside.log.note(entrance.name, resource, action, None, unverified, started=started)
             await entrance.unavailable(failed).send(scope, receive, send)
-            return
+            return False
         snapshot = inside.live.active
         context = (
             request_context(scope, principal, snapshot, resource, action) if snapshot.has_conditions else NO_CONTEXT
@@ -122,7 +134,7 @@ class Door(ASGIMiddleware):
                 await entrance.unauthenticated(Fault.NOT_PROVIDED).send(scope, receive, send)
             else:
                 await entrance.forbidden(decision.missing).send(scope, receive, send)
-            return
+            return False
         scope["user"] = principal
         scope["auth"] = decision
-        await next_app(scope, receive, send)
+        return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from app.identity.errors import Fault, Unauthenticated
@@ -10,6 +11,7 @@ from app.identity.errors import Fault, Unauthenticated
 MAX_HEADER = 8192
 KEY_PREFIX = "grd_"
 _KEY_PREFIX = KEY_PREFIX.encode()
+_PLAIN = re.compile(rb"Bearer [!-~]+")
 
 
 def read_bearer(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
@@ -27,6 +29,9 @@ def read_bearer(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
             value = content
     if value is None:
         return None
+    # As nearly every client writes it.
+    if _PLAIN.fullmatch(value) and len(value) <= MAX_HEADER:
+        return value[7:].decode("ascii")
     value = value.strip(b" \t")
     if value[:6].lower() != b"bearer" or value[6:7] not in (b"", b" ", b"\t"):
         return None

@@ -20,8 +20,10 @@ REREAD_SECONDS = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    record: KeyRecord
+    id: int
     principal: Principal
+    fault: Fault | None
+    expires_at: datetime | None
     until: float  # so long it is believed without any news
     at_most: float  # so long it is believed with news
 
@@ -67,22 +69,20 @@ class ApiKeyVerifier:
         shape = SHAPE.fullmatch(token)
         if shape is None:
             raise Unauthenticated(Fault.KEY_MALFORMED)
-        if shape[1] not in self._environments:
+        environment = shape[1]
+        if environment not in self._environments:
             raise Unauthenticated(Fault.KEY_UNKNOWN)
         hashed = digest(token)
         known = self._known.get(hashed)
         if known is None or not (
             (now := self._clock()) < known.until or (now < self._news_until and now < known.at_most)
         ):
-            known = await self._look_up(hashed)
-        record = known.record
-        if not hmac.compare_digest(record.digest, hashed) or record.environment != shape[1]:
-            raise Unauthenticated(Fault.KEY_UNKNOWN)
-        if record.revoked_at is not None:
-            raise Unauthenticated(Fault.KEY_REVOKED)
-        if record.expires_at is not None and record.expires_at <= self._now():
+            known = await self._look_up(hashed, environment)
+        if known.fault is not None:
+            raise Unauthenticated(known.fault)
+        if known.expires_at is not None and known.expires_at <= self._now():
             raise Unauthenticated(Fault.KEY_EXPIRED)
-        self._seen(record.id)
+        self._seen(known.id)
         return known.principal
 
     @property
@@ -117,7 +117,7 @@ class ApiKeyVerifier:
         self._unknown.clear()
         self._digests.clear()
 
-    async def _look_up(self, hashed: bytes) -> _Known:
+    async def _look_up(self, hashed: bytes, environment: str) -> _Known:
         # Counted from the question: what the answer says may be as old as that.
         asked_at = self._clock()
         if asked_at < self._unknown.get(hashed, asked_at):
@@ -133,7 +133,9 @@ class ApiKeyVerifier:
                     del self._unknown[next(iter(self._unknown))]
                 self._unknown[hashed] = until
             raise Unauthenticated(Fault.KEY_UNKNOWN)
-        known = _Known(record, principal_of(record), until, asked_at + REREAD_SECONDS)
+        fault = _fault(record, hashed, environment)
+        at_most = asked_at + REREAD_SECONDS
+        known = _Known(record.id, principal_of(record), fault, record.expires_at, until, at_most)
         if unchanged and self._max_known:
             self._drop(hashed)
             while len(self._known) >= self._max_known:
@@ -145,4 +147,11 @@ class ApiKeyVerifier:
     def _drop(self, hashed: bytes) -> None:
         known = self._known.pop(hashed, None)
         if known is not None:
-            self._digests.pop(known.record.id, None)
+            self._digests.pop(known.id, None)
+
+
+def _fault(record: KeyRecord, hashed: bytes, environment: str) -> Fault | None:
+    """What is wrong with a key, whatever the time."""
+    if not hmac.compare_digest(record.digest, hashed) or record.environment != environment:
+        return Fault.KEY_UNKNOWN
+    return Fault.KEY_REVOKED if record.revoked_at is not None else None
