@@ -15,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
+from app.policy.aside import aside
 from app.policy.check import MAX_FAULTS, check
 from app.policy.diff import Change, changes
 from app.policy.fault import Fault, PolicyRefused
@@ -46,10 +47,11 @@ class Refusal:
 
 def build(policy: Policy, table: RouteTable) -> Snapshot:
     """Check a policy against a route table and build its snapshot. Raises PolicyRefused with every fault."""
-    snapshot = Snapshot(policy, table)
-    if faults := check(snapshot) or _disputed(snapshot):
-        raise PolicyRefused(faults)
-    return snapshot
+    with aside():
+        snapshot = Snapshot(policy, table)
+        if faults := check(snapshot) or _disputed(snapshot):
+            raise PolicyRefused(faults)
+        return snapshot
 
 
 def _disputed(snapshot: Snapshot) -> list[Fault]:

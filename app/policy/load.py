@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.policy import cases, catalog, entities, model, roles, upstreams
+from app.policy.aside import aside
 from app.policy.cases import Case
 from app.policy.catalog import Permission
 from app.policy.entities import Entities
@@ -45,6 +46,11 @@ def load(directory: Path) -> Policy:
 
 def parse(source: Source) -> Policy:
     """Parse the files of a policy. Raises PolicyRefused with every fault; of rows when the catalogue has none."""
+    with aside():
+        return _parsed(source)
+
+
+def _parsed(source: Source) -> Policy:
     faults: list[Fault] = []
     permissions = catalog.load(source, faults)
     is_catalogued = not faults

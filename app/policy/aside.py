@@ -1,0 +1,40 @@
+"""Builds beside requests without stopping them.
+
+A policy of many rows is a million small objects. The collector of garbage would walk all of them in one go, with
+everybody waiting: so it rests while a policy is built, and what was built is then kept out of its sight. A policy has
+no cycles, so that it is freed all the same when nobody has it any more.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+# Seconds after which a thread that computes lets others go on; the event loop waits that long for each step.
+SWITCH_SECONDS = 0.0005
+_lock = threading.Lock()
+_building = 0
+_usual_switch = sys.getswitchinterval()
+
+
+@contextmanager
+def aside() -> Iterator[None]:
+    """Build in here what is large and lives long; several may do so at once, in threads of their own."""
+    global _building  # noqa: PLW0603  # the collector is one for the process, too
+    with _lock:
+        _building += 1
+        if _building == 1:
+            gc.disable()
+            sys.setswitchinterval(SWITCH_SECONDS)
+    try:
+        yield
+    finally:
+        with _lock:
+            _building -= 1
+            if _building == 0:
+                gc.freeze()
+                gc.enable()
+                sys.setswitchinterval(_usual_switch)
