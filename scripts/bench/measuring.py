@@ -149,13 +149,15 @@ def loader(options: Options) -> str:
 def load(
     options: Options, url: str, headers: Mapping[str, str], body: str = "", connections: int = CONNECTIONS
 ) -> Load:
-    """Ask as fast as there are answers; RuntimeError when one is not 200."""
+    """Ask as fast as there are answers; RuntimeError when one is not 200, or when there is none in all that time."""
     lines = [f"{name}: {value}" for name, value in headers.items()]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     if loader(options) == "wrk":
         rate, p99 = _wrk(options, url, lines, body, connections)
     else:
         rate, p99 = _own(options, url, lines, body, connections)
+    if not rate:
+        raise RuntimeError(f"{url} answered nothing in {options.seconds:g} seconds; give more with --seconds")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Load(rate, p99, spent / options.seconds)
