@@ -1,7 +1,7 @@
 """The type checker of conditions: unknown names, unknown functions and type errors, before anything is decided.
 
 While it checks, it takes every path that a condition reads out of the text, so that CEL is given flat values:
-`params.team_id == '7' && has(subject.claims.org)` becomes `_0 == '7' && _1`.
+`params.team_id > '7' && has(subject.claims.org)` becomes `_0 > '7' && _1`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,18 @@ from app.policy.when.functions import (
     outcome,
     unknown_function,
 )
-from app.policy.when.read import Ask, Path, Read, address_within, membership, network_hint, presence_of, shown, value_of
+from app.policy.when.read import (
+    Ask,
+    Path,
+    Read,
+    address_within,
+    equality,
+    membership,
+    network_hint,
+    presence_of,
+    shown,
+    value_of,
+)
 from app.policy.when.shape import BOOL, DOUBLE, DYN, INT, NULL, SCHEMA, STRING, Kind, nearest_variable
 from app.policy.when.syntax import Misfit
 from app.policy.when.tree import Binary, Call, Index, Items, Literal, Name, Node, Select, Ternary, Unary
@@ -58,10 +69,10 @@ class Checker:
             position = node.end
         return "".join([*pieces, self._text[position:]])
 
-    def _read(self, node: Node, question: str, path: Path, ask: Ask, operand: str = "") -> None:
+    def _read(self, node: Node, question: str, path: Path, ask: Ask, operand: str = "", *, before: str = "") -> None:
         name = self._asked.setdefault((question, path, operand), f"_{len(self._asked)}")
         self.reads.setdefault(name, Read(path, node.start, node.end, ask))
-        self._edits.append((node, name))
+        self._edits.append((node, before + name))
 
     def _shown(self, node: Node) -> str:
         return self._text[node.start : node.end]
@@ -176,6 +187,8 @@ class Checker:
             return BOOL
         if operator == "in":
             return self._within(node)
+        if operator in ("==", "!=") and self._compared(node):
+            return BOOL
         left, right = self._kind(node.left), self._kind(node.right)
         if operator in ARITHMETIC:
             result = outcome(operator, left, right)
@@ -187,6 +200,17 @@ class Checker:
             message = f"`{operator}` does not go between {left} and {right}"
             raise Misfit(message, node.start, node.end, self._mismatch_hint(node, left, right))
         return result
+
+    def _compared(self, node: Binary) -> bool:
+        """Take out the comparison of a path with a text, on whichever side; False for any other."""
+        for one, other in ((node.left, node.right), (node.right, node.left)):
+            if isinstance(one, Literal) and isinstance(one.value, str) and (found := self._path(other)):
+                path, kind = found
+                if fits(kind, STRING):
+                    before = "!" if node.operator == "!=" else ""
+                    self._read(node, "==", path, equality(one.value, path), one.value, before=before)
+                    return True
+        return False
 
     def _mismatch_hint(self, node: Binary, left: Kind, right: Kind) -> str:
         if NULL in (left, right):
