@@ -15,6 +15,7 @@ import structlog
 from app.db.api_keys import LAST_USED_EVERY, touch
 from app.db.session import Sessions
 
+AT_ONCE = 1_000  # keys in one statement, for its words are made on the event loop
 _log = structlog.stdlib.get_logger("api_keys")
 
 
@@ -22,10 +23,10 @@ class LastUsed:
     """Collects the ids of keys that were used and writes them every few seconds; what fails is tried again.
 
     `async with` it: on leaving, what is left is written. `every_seconds` is how often it writes. `limit` is how
-    many keys it writes at once, and remembers: one that it forgot may be written more than once a minute.
+    many keys it remembers: one that it forgot may be written more than once a minute.
     """
 
-    def __init__(self, sessions: Sessions, *, every_seconds: float = 5.0, limit: int = 10_000) -> None:
+    def __init__(self, sessions: Sessions, *, every_seconds: float = 5.0, limit: int = 100_000) -> None:
         self._sessions = sessions
         self._every_seconds = every_seconds
         self._limit = limit
@@ -60,13 +61,15 @@ class LastUsed:
         while not self._stop.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), self._every_seconds)
-            await self.flush()
+            for _ in range(0, len(self._waiting), min(AT_ONCE, self._limit)):
+                if not await self.flush():
+                    break
 
     async def flush(self) -> bool:
-        """Write what waits; False if that failed, and then it still waits."""
+        """Write what waits, or the first of it; False if that failed, and then it still waits."""
         if not self._waiting:
             return True
-        used = set(islice(self._waiting, self._limit))
+        used = set(islice(self._waiting, min(AT_ONCE, self._limit)))
         self._waiting -= used
         try:
             async with self._sessions() as session:

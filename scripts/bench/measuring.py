@@ -14,11 +14,30 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median, quantiles
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.server import Server
 
 ROOT = Path(__file__).parents[2]
 CONNECTIONS = 16
 # With a unit a goal is for our own figure, without one for the ratio.
 _GOAL = re.compile(r"(at least|at most|under) ([0-9.]+)(?: (µs|ms|s|MB)\b)?")
+
+
+# For wrk: the next key of a file with each request, from where the last load stopped.
+_TURNS = """
+local place, keys, number = "{0}.place", {{}}, 0
+for key in io.lines("{0}") do keys[#keys + 1] = "Bearer " .. key end
+local left = io.open(place)
+if left then number = left:read("n") or 0; left:close() end
+request = function()
+  number = number % #keys + 1
+  if number % 500 == 0 then local now = io.open(place, "w"); now:write(number); now:close() end
+  return wrk.format("GET", nil, {{["Authorization"] = keys[number]}})
+end
+"""
 
 
 @dataclass(frozen=True)
@@ -147,13 +166,20 @@ def loader(options: Options) -> str:
 
 
 def load(
-    options: Options, url: str, headers: Mapping[str, str], body: str = "", connections: int = CONNECTIONS
+    options: Options,
+    url: str,
+    headers: Mapping[str, str] = MappingProxyType({}),
+    body: str = "",
+    connections: int = CONNECTIONS,
+    *,
+    keys: Path | None = None,
 ) -> Load:
-    """Ask as fast as there are answers; RuntimeError when one is not 200, or when there is none in all that time."""
+    """Ask as fast as there are answers, with the `keys` of a file in turn; RuntimeError when one is not 200."""
     lines = [f"{name}: {value}" for name, value in headers.items()]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     if loader(options) == "wrk":
-        rate, p99 = _wrk(options, url, lines, body, connections)
+        script = f"wrk.method = 'POST'\nwrk.body = [[{body}]]\n" if body else _TURNS.format(keys) if keys else ""
+        rate, p99 = _wrk(options, url, lines, script, connections)
     else:
         rate, p99 = _own(options, url, lines, body, connections)
     if not rate:
@@ -163,15 +189,24 @@ def load(
     return Load(rate, p99, spent / options.seconds)
 
 
-def _wrk(options: Options, url: str, lines: Sequence[str], body: str, connections: int) -> tuple[float, float]:
+def resident(started: Server) -> float:
+    """The memory of a server now, in MB (proc(5), VmRSS)."""
+    assert started.process
+    for line in Path(f"/proc/{started.process.pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError("the system does not say how much memory a process has")
+
+
+def _wrk(options: Options, url: str, lines: Sequence[str], script: str, connections: int) -> tuple[float, float]:
     # It takes whole seconds alone.
     words = ["-t1", f"-c{connections}", f"-d{max(1, round(options.seconds))}s", "--latency"]
     words += [word for line in lines for word in ("-H", line)]
-    if body:
-        script = ROOT / ".authz" / "bench" / "ask.lua"
-        script.parent.mkdir(parents=True, exist_ok=True)
-        script.write_text(f"wrk.method = 'POST'\nwrk.body = [[{body}]]\n")
-        words += ["-s", str(script)]
+    if script:
+        file = ROOT / ".authz" / "bench" / "ask.lua"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(script)
+        words += ["-s", str(file)]
     command = ["taskset", "-c", str(cores()[1]), "wrk", *words, url]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     if "Non-2xx" in said or "Socket errors" in said:

@@ -1,93 +1,120 @@
-"""Verifying API keys out of a database with many, as more of them are in use."""
+"""A request by one of many API keys: out of 1,000,000 in the database with 100,000 in use, beside 1,000, on both
+databases; and what all that a process remembers of them takes."""
 
 from __future__ import annotations
 
 import asyncio
-import random
-import sqlite3
 import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 
-from app.db.api_keys import key_lookup
+from sqlalchemy import insert, text
+
 from app.db.engine import open_engine
 from app.db.migrate import upgrade
-from app.db.session import sessions_of
-from app.identity.api_keys import NewKey, mint
-from app.identity.key_verifier import ApiKeyVerifier
-from scripts.bench.measuring import Options, Row, compared
+from app.db.tables.base import table_of
+from app.db.tables.keys import ApiKey
+from app.identity.api_keys import mint
+from scripts.bench.measuring import Load, Options, Row, absent, compared, load, loader, resident, spread
+from scripts.bench.served import PATH, server
+from tests.databases import Postgres
+from tests.issuer import LiveIssuer
+from tests.server import Server
 
-_CACHE_SECONDS = 1.0  # as AUTHZ_KEY_CACHE_SECONDS is without being set
+_FEW = 1_000
+_AT_ONCE = 5_000
+# The rest of the keys, which nobody uses.
+_MORE = {
+    "sqlite": """
+        INSERT INTO api_keys (subject, name, environment, key_prefix, digest, scopes, created_at)
+        WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < :rows)
+        SELECT 'user_' || n % 1000, 'unused', 'live', 'grd_live_00000000', randomblob(32), '[]', '2026-11-24 00:00:00'
+        FROM n
+    """,
+    "postgresql": """
+        INSERT INTO api_keys (subject, name, environment, key_prefix, digest, scopes, created_at)
+        SELECT 'user_' || n % 1000, 'unused', 'live', 'grd_live_00000000', sha256(('unused ' || n)::bytea), '[]', now()
+        FROM generate_series(1, :rows) AS n
+    """,
+}
 
 
 def measure(options: Options) -> Iterator[Row]:
-    """What a verification costs with so many in use, beside one with 1,000, on SQLite."""
-    yield from asyncio.run(_measure(options))
+    """On SQLite, then on PostgreSQL."""
+    if loader(options) != "wrk":
+        yield absent("keys", "a request by one of many keys", "only wrk can send another key each time")
+        return
+    with ExitStack() as stack:
+        issuer = stack.enter_context(LiveIssuer())
+        place = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        postgres = Postgres()
+        stack.callback(postgres.stop)
+        for name in _MORE:
+            urls = {
+                kind: postgres.new(prepared=False) if name == "postgresql" else f"sqlite:///{place}/{kind}.db"
+                for kind in ("few", "many")
+            }
+            yield from _on(options, issuer, place / name, urls)
 
 
-async def _measure(options: Options) -> list[Row]:
-    there, sizes = (200, (10, 100)) if options.tiny else (1_000_000, (1_000, 10_000, 100_000))
-    with tempfile.TemporaryDirectory() as place:
-        url = f"sqlite:///{place}/keys.db"
-        await upgrade(url)
-        keys = _fill(Path(place, "keys.db"), there, max(sizes))
-        engine = open_engine(url)
-        find = key_lookup(sessions_of(engine))
-        took: dict[int, list[float]] = {size: [] for size in sizes}
+def _on(options: Options, issuer: LiveIssuer, place: Path, urls: dict[str, str]) -> Iterator[Row]:
+    where = place.name
+    there, used = (2_000, 1_500) if options.tiny else (1_000_000, 100_000)
+    files = {kind: place.with_name(f"{place.name}-{kind}.txt") for kind in urls}
+    files["few"].write_text("\n".join(asyncio.run(_fill(urls["few"], _FEW, _FEW))))
+    files["many"].write_text("\n".join(asyncio.run(_fill(urls["many"], there, used))))
+    with ExitStack() as stack:
+        servers: dict[str, Server] = {}
+        for kind, url in urls.items():
+            side = server(place / kind, issuer, "protected")
+            side.env["AUTHZ_DATABASE_URL"] = url
+            servers[kind] = stack.enter_context(side)
+        found: dict[str, list[Load]] = {kind: [] for kind in servers}
+        before = resident(servers["many"])
+        for kind, started in servers.items():
+            _ask_by_each(options, started, files[kind])
+        grown = resident(servers["many"]) - before
         for _ in range(options.rounds):
-            for size in sizes:
-                verifier = ApiKeyVerifier(
-                    find, environments=["live"], cache_seconds=_CACHE_SECONDS, seen=lambda _: None
-                )
-                for _ in range(2):  # the first fills what is remembered, as far as it goes
-                    average = await _average(verifier, keys[:size], options.seconds)
-                took[size].append(average)
-        await engine.dispose()
-    first = f"{sizes[0]:,} in use", took[sizes[0]]
-    return [
-        compared(
-            "keys",
-            f"a key, {size:,} of {there:,} in use",
-            "µs",
-            ours=found,
-            other=first,
-            goal="a request at most 1.1 times",
-            size=size,
-        )
-        for size, found in took.items()
-    ]
+            for kind, started in servers.items():
+                found[kind].append(load(options, started.url + PATH, keys=files[kind]))
+    rates = {kind: [1e6 / each.rate for each in loads] for kind, loads in found.items()}
+    what = f"a request by one of {used:,} keys of {there:,}, {where}"
+    other = f"{_FEW:,} keys", rates["few"]
+    yield compared("keys", what, "µs", ours=rates["many"], other=other, goal="at most 1.1 times", size=used)
+    yield Row("keys", f"memory for {used:,} remembered keys, {where}", "MB", spread([grown]), "")
 
 
-async def _average(verifier: ApiKeyVerifier, used: list[str], seconds: float) -> float:
-    """Microseconds for each of as many verifications as there are in so many seconds."""
-    started, made = time.perf_counter(), 0
-    while (now := time.perf_counter()) - started < seconds:
-        for key in random.choices(used, k=100):
-            await verifier.verify(key)
-        made += 100
-    return (now - started) / made * 1e6
+def _ask_by_each(options: Options, started: Server, file: Path) -> None:
+    """Until every key is remembered: each once, and some more."""
+    keys = len(file.read_text().split())
+    asked = 0.0
+    while asked < keys * 1.05:
+        asked += load(options, started.url + PATH, keys=file).rate * max(1, round(options.seconds))
 
 
-def _fill(file: Path, rows: int, used: int) -> list[str]:
-    """Store keys; the tokens of those that will be used."""
-    minted: list[NewKey] = [mint("live") for _ in range(used)]
-    with closing(sqlite3.connect(file)) as database, database:
-        columns = {row[1] for row in database.execute("PRAGMA table_info(api_keys)")}
-        values = {
-            "subject": "user_bench",
-            "name": "bench",
-            "environment": "live",
-            "scopes": '["catalog:read"]',
-            "created_at": "2026-11-24 00:00:00.000000",
-        }
-        known = [name for name in values if name in columns]
-        names = ", ".join(["digest", "key_prefix", *known])
-        marks = ", ".join("?" * (2 + len(known)))
-        made = ((key.digest, key.prefix) for key in minted)
-        more = ((random.randbytes(32), f"grd_live_{number:08x}") for number in range(rows - used))
-        shared = tuple(values[name] for name in known)
-        for some in (made, more):
-            database.executemany(f"INSERT INTO api_keys ({names}) VALUES ({marks})", ((*row, *shared) for row in some))
+async def _fill(url: str, rows: int, used: int) -> list[str]:
+    """Prepare a database with so many keys; the tokens of those that will be used."""
+    await upgrade(url)
+    minted = [mint("live") for _ in range(used)]
+    engine = open_engine(url)
+    async with engine.begin() as connection:
+        for start in range(0, used, _AT_ONCE):
+            some = [
+                {
+                    "subject": "user_bench",
+                    "name": "used",
+                    "environment": key.environment,
+                    "key_prefix": key.prefix,
+                    "digest": key.digest,
+                    "scopes": ["catalog:read"],
+                    "created_at": datetime.now(UTC),
+                }
+                for key in minted[start : start + _AT_ONCE]
+            ]
+            await connection.execute(insert(table_of(ApiKey)), some)
+        if rows > used:
+            await connection.execute(text(_MORE[engine.dialect.name]), {"rows": rows - used})
+    await engine.dispose()
     return [key.plaintext for key in minted]
