@@ -31,6 +31,7 @@ from app.db.decision_writer import DecisionWriter
 from app.db.engine import open_engine
 from app.db.key_changes import follow
 from app.db.last_used import LastUsed
+from app.db.old_decisions import OldDecisions
 from app.db.session import sessions_of
 from app.gateway.proof import Proof
 from app.history.publish import Publisher
@@ -124,9 +125,8 @@ def create_app(settings: Settings, extra: Sequence[ControllerRouterHandler] = ()
     engine = open_engine(settings.database_url)
     sessions = sessions_of(engine)
     last_used = LastUsed(sessions, limit=settings.key_cache_size)
-    decision_writer = DecisionWriter(sessions)
     shadowing = Shadowing()
-    decision_log = DecisionLog(decision_writer.write, sample=settings.decision_log_sample, shadowing=shadowing)
+    decision_log = DecisionLog(DecisionWriter(sessions).write, sample=settings.decision_log_sample, shadowing=shadowing)
     keys = KeySet(settings.jwks_url, max_stale_seconds=settings.jwks_max_stale_seconds)
     verifier = ApiKeyVerifier(
         key_lookup(sessions),
@@ -153,7 +153,6 @@ def create_app(settings: Settings, extra: Sequence[ControllerRouterHandler] = ()
             "sessions": sessions,
             "last_used": last_used,
             "decision_log": decision_log,
-            "decision_writer": decision_writer,
             "shadowing": shadowing,
             "replaying": asyncio.Lock(),
             "key_set": keys,
@@ -261,10 +260,7 @@ async def _history(app: Litestar, stop: asyncio.Event) -> None:
 
 
 async def _retention(app: Litestar, stop: asyncio.Event) -> None:
-    writer: DecisionWriter = app.state.decision_writer
-    days = app.state.settings.decision_log_retention_days
-    if days:
-        await keep_for(days, stop, writer.delete_before, writer.delete_grant_sets_before)
+    await keep_for(app.state.settings.decision_log_retention_days, stop, OldDecisions(app.state.sessions))
 
 
 async def _key_changes(app: Litestar, stop: asyncio.Event) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
+from typing import Protocol
 
 import structlog
 
@@ -16,46 +16,62 @@ EVERY_SECONDS = 600.0
 _BETWEEN_SECONDS = 0.05
 _log = structlog.stdlib.get_logger("decisions")
 
-# Deletes at most so many decisions from before a time (microseconds since 1970), and says how many.
-DeleteDecisions = Callable[[int, int], Awaitable[int]]
-# Deletes the grant sets that no decision since that day has had.
-DeleteGrantSets = Callable[[date], Awaitable[int]]
+
+class Store(Protocol):
+    """Where decisions are kept. Each of these raises CannotWrite."""
+
+    async def make_ready(self, now: datetime) -> None:
+        """Make room for the decisions of the next days, where that is needed."""
+
+    async def drop_days_before(self, at: int) -> int:
+        """Drop the days that were over before a time (microseconds since 1970), where they are kept by the day.
+
+        Says how many days there were.
+        """
+
+    async def delete_before(self, at: int, limit: int) -> int:
+        """Delete at most so many decisions from before a time, oldest first, and say how many.
+
+        Where they are kept by the day, those of the day of that time wait until it is over.
+        """
+
+    async def delete_grant_sets_before(self, day: date) -> int:
+        """Delete the grant sets that no decision since that day has had, and say how many."""
 
 
-async def keep_for(
-    days: int,
-    stop: asyncio.Event,
-    decisions: DeleteDecisions,
-    grant_sets: DeleteGrantSets,
-    *,
-    every_seconds: float = EVERY_SECONDS,
-) -> None:
-    """Delete what is older than `days`, now and then, until `stop`. What fails is logged and tried again."""
+async def keep_for(days: int, stop: asyncio.Event, store: Store, *, every_seconds: float = EVERY_SECONDS) -> None:
+    """Make room ahead and delete what is older than `days`, now and then, until `stop`; with 0 days, nothing.
+
+    What fails is logged and tried again.
+    """
     while not stop.is_set():
+        now = datetime.now(UTC)
         try:
-            deleted = await _delete(datetime.now(UTC) - timedelta(days=days), stop, decisions, grant_sets)
+            await store.make_ready(now)
+        except CannotWrite as error:
+            _log.error("no room made for the decisions to come yet", error=str(error))
+        try:
+            if days:
+                await _delete(now - timedelta(days=days), days, stop, store)
         except CannotWrite as error:
             _log.error("old decisions are not deleted yet", error=str(error))
-        else:
-            if deleted:
-                _log.info("old decisions deleted", decisions=deleted, older_than_days=days)
         await _pause(stop, every_seconds)
 
 
-async def _delete(
-    oldest: datetime, stop: asyncio.Event, decisions: DeleteDecisions, grant_sets: DeleteGrantSets
-) -> int:
+async def _delete(oldest: datetime, days: int, stop: asyncio.Event, store: Store) -> None:
     at = int(oldest.timestamp() * 1_000_000)
+    dropped = await store.drop_days_before(at)
     deleted = 0
     while not stop.is_set():
-        some = await decisions(at, AT_ONCE)
+        some = await store.delete_before(at, AT_ONCE)
         deleted += some
         if some < AT_ONCE:
             # A set is marked once a day at least, so one from before the day before serves no decision that is left.
-            await grant_sets(oldest.date() - timedelta(days=1))
+            await store.delete_grant_sets_before(oldest.date() - timedelta(days=1))
             break
         await _pause(stop, _BETWEEN_SECONDS)
-    return deleted
+    if dropped or deleted:
+        _log.info("old decisions deleted", days=dropped, decisions=deleted, older_than_days=days)
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:

@@ -7,12 +7,14 @@ Alembic is imported for an upgrade alone: that a server asks how far a database 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import Connection, inspect, text
 
 from app.db.engine import LOCK_FIRST, UnusableDatabase, open_engine
+from app.db.partitions import make_ahead
 
 _REVISIONS = Path(__file__).parent / "migrations"
 _VERSIONS = "alembic_version"
@@ -83,3 +85,4 @@ def _upgrade(connection: Connection) -> None:
     config.set_main_option("script_location", str(_REVISIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+    make_ahead(connection, datetime.now(UTC))

@@ -23,6 +23,7 @@ from app.audit.retention import keep_for
 from app.audit.wanted import Wanted
 from app.db.decision_writer import DecisionWriter
 from app.db.decisions import Logged, Mark, everything, following, newest_id, page
+from app.db.old_decisions import OldDecisions
 from app.db.session import Sessions
 from tests.server import ROOT
 
@@ -219,9 +220,7 @@ async def test_what_is_too_old_is_deleted_and_the_rest_stays(sessions: Sessions)
     await writer.write([PLAIN._replace(at=NOW - 9 * day - n, grants=old) for n in range(1_005)])
     await writer.write([PLAIN._replace(at=NOW - 6 * day + n, grants=young) for n in range(10)])
     stop = asyncio.Event()
-    keeping = asyncio.create_task(
-        keep_for(7, stop, writer.delete_before, writer.delete_grant_sets_before, every_seconds=0.01)
-    )
+    keeping = asyncio.create_task(keep_for(7, stop, OldDecisions(sessions), every_seconds=0.01))
     async with asyncio.timeout(10):
         while await _scalar(sessions, "SELECT count(*) FROM grant_sets") != 1:
             await asyncio.sleep(0.01)
@@ -236,10 +235,11 @@ async def test_a_grant_set_that_is_still_used_outlives_its_first_decisions(sessi
     day = 86_400 * 1_000_000
     await writer.write([PLAIN._replace(at=NOW - 40 * day, grants=held)])
     await writer.write([PLAIN._replace(at=NOW, grants=held)])
-    await writer.delete_before(NOW - 30 * day, 1_000)
-    assert await writer.delete_grant_sets_before(datetime.now(UTC).date() - timedelta(days=31)) == 0
+    old = OldDecisions(sessions)
+    await old.delete_before(NOW - 30 * day, 1_000)
+    assert await old.delete_grant_sets_before(datetime.now(UTC).date() - timedelta(days=31)) == 0
     assert [row.record.grants for row in await _all(sessions)] == [held]
-    assert await writer.delete_grant_sets_before(date(2200, 1, 1)) == 1
+    assert await old.delete_grant_sets_before(date(2200, 1, 1)) == 1
     assert [row.record.grants for row in await _all(sessions)] == [None], "unknown, and no error"
 
 

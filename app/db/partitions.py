@@ -1,0 +1,91 @@
+"""The decision log by the day, on PostgreSQL: a partition for each day of UTC, made ahead of time and dropped whole.
+
+A decision of a day without a partition goes to the default one. Such a day stays there: it is deleted by the row.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Connection, text
+
+AHEAD_DAYS = 7
+DAY = 86_400 * 1_000_000  # microseconds
+_LEAST, _MOST = -(2**63), 2**63 - 1
+# A number that nothing else in the database takes: of several processes, one changes partitions at a time.
+_ADVISORY_LOCK = 0x617574687C
+_BOUNDS = re.compile(r"FOR VALUES FROM \((?:'(-?\d+)'|MINVALUE)\) TO \((?:'(-?\d+)'|MAXVALUE)\)")
+_PARTITIONS = text(
+    "SELECT child.oid::regclass::text AS name, pg_get_expr(child.relpartbound, child.oid) AS bounds "
+    "FROM pg_inherits JOIN pg_class AS child ON child.oid = inhrelid "
+    "WHERE inhparent = to_regclass('decisions') ORDER BY 1"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """A table of the decisions from `start` on until before `end`, in microseconds since 1970."""
+
+    name: str
+    start: int
+    end: int
+
+
+def partitions(connection: Connection) -> Sequence[Partition]:
+    """Those that there are, the default one apart; none where the log is not partitioned."""
+    if connection.dialect.name != "postgresql":
+        return ()
+    found = []
+    for name, bounds in connection.execute(_PARTITIONS):
+        if match := _BOUNDS.fullmatch(bounds):
+            start, end = match.groups()
+            found.append(Partition(name, _LEAST if start is None else int(start), _MOST if end is None else int(end)))
+    return sorted(found, key=lambda partition: partition.start)
+
+
+def make_ahead(connection: Connection, now: datetime) -> Sequence[str]:
+    """Make the partitions of today and of the next days that lack one, and name them.
+
+    It waits for those who read or write the default partition, and nobody else waits for it.
+    """
+    if not _may_change(connection):
+        return ()
+    there = partitions(connection)
+    made = []
+    for ahead in range(AHEAD_DAYS + 1):
+        day = now.astimezone(UTC).date() + timedelta(days=ahead)
+        start = (day - datetime(1970, 1, 1, tzinfo=UTC).date()).days * DAY
+        if any(partition.start <= start < partition.end for partition in there):
+            continue
+        bounds = {"start": start, "end": start + DAY}
+        strays = text("SELECT EXISTS (SELECT FROM decisions_default WHERE at >= :start AND at < :end)")
+        if connection.execute(strays, bounds).scalar():
+            continue
+        name = f"decisions_{day:%Y%m%d}"
+        # Attached, for that keeps nobody from reading or writing the other days.
+        connection.execute(text(f"CREATE TABLE {name} (LIKE decisions)"))
+        connection.execute(
+            text(f"ALTER TABLE decisions ATTACH PARTITION {name} FOR VALUES FROM ({start}) TO ({start + DAY})")
+        )
+        made.append(name)
+    return made
+
+
+def drop_before(connection: Connection, at: int) -> Sequence[str]:
+    """Drop the partitions whose decisions are all from before `at`, and name them. All who use the log wait for it."""
+    old = [partition.name for partition in partitions(connection) if partition.end <= at]
+    if not old or not _may_change(connection):
+        return ()
+    for name in old:
+        connection.execute(text(f"DROP TABLE IF EXISTS {name}"))
+    return old
+
+
+def _may_change(connection: Connection) -> bool:
+    """Whether nobody else changes partitions, until the end of this transaction."""
+    if connection.dialect.name != "postgresql":
+        return False
+    return bool(connection.execute(text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK}).scalar())
