@@ -1,0 +1,200 @@
+"""The decision log by the day: made of what was there, ready ahead of time, dropped whole, and never in the way."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import insert, text
+
+from app.audit.log import CannotWrite
+from app.audit.record import Record
+from app.audit.wanted import Wanted
+from app.db.decision_writer import DecisionWriter
+from app.db.decisions import everything
+from app.db.engine import open_engine
+from app.db.migrate import upgrade
+from app.db.old_decisions import OldDecisions
+from app.db.partitions import AHEAD_DAYS, DAY, Partition, partitions
+from app.db.session import Sessions, sessions_of
+from app.db.tables.base import table_of
+from app.db.tables.decisions import LoggedDecision
+from tests.databases import upgrade_to
+from tests.db.test_decision_store import PLAIN
+
+pytestmark = pytest.mark.anyio
+
+BEFORE = "0005"  # the last revision without partitions
+NOW = datetime.now(UTC)
+TODAY = int(NOW.timestamp()) * 1_000_000 // DAY * DAY
+on_postgresql = pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
+
+
+async def _run(sessions: Sessions, statement: str) -> list[tuple[Any, ...]]:
+    async with sessions() as session:
+        done = await session.execute(text(statement))
+        rows = [tuple(row) for row in done.all()] if done.returns_rows else []  # type: ignore[attr-defined]  # of a cursor
+        await session.commit()
+    return rows
+
+
+async def _partitions(sessions: Sessions) -> list[Partition]:
+    async with sessions() as session:
+        return list(await (await session.connection()).run_sync(partitions))
+
+
+async def _table(sessions: Sessions, request_id: str) -> str:
+    """The table that holds the decision of a request."""
+    statement = f"SELECT tableoid::regclass::text FROM decisions WHERE request_id = '{request_id}'"
+    ((name,),) = await _run(sessions, statement)
+    return str(name)
+
+
+async def _logged(sessions: Sessions) -> list[tuple[int, Record]]:
+    return [(row.id, row.record) async for rows in everything(sessions, Wanted(until=TODAY * 2)) for row in rows]
+
+
+def _of(days: float, request_id: str = "r") -> Record:
+    """A decision of so many days from today's beginning."""
+    return PLAIN._replace(at=TODAY + int(days * DAY), request_id=request_id)
+
+
+async def _write_as_before(sessions: Sessions, records: list[Record]) -> None:
+    """Write as the version without partitions does: by the names of table and columns, row by row."""
+    rows = [{**record._asdict(), "missing": "", "grant_set_id": None} for record in records]
+    for row in rows:
+        del row["grants"]
+    async with sessions() as session:
+        await session.execute(insert(table_of(LoggedDecision)), rows)
+        await session.commit()
+
+
+async def test_what_was_logged_before_is_there_afterwards_and_ids_go_on(empty: str) -> None:
+    await upgrade_to(empty, BEFORE)
+    engine = open_engine(empty)
+    sessions = sessions_of(engine)
+    await _write_as_before(sessions, [_of(-40), _of(-0.5), _of(0.01), _of(3.5), _of(900)])
+    before = await _logged(sessions)
+    await upgrade(empty)
+    assert await _logged(sessions) == before
+    await DecisionWriter(sessions).write([_of(0.02), _of(1.2), _of(901)])
+    assert [row_id for row_id, _ in await _logged(sessions)] == [1, 2, 3, 6, 7, 4, 5, 8]
+    await engine.dispose()
+
+
+@on_postgresql
+async def test_a_process_of_the_version_before_goes_on_through_the_upgrade(empty: str) -> None:
+    await upgrade_to(empty, BEFORE)
+    engine = open_engine(empty)
+    sessions = sessions_of(engine)
+    wrote = 0
+    stop = asyncio.Event()
+
+    async def work() -> None:
+        nonlocal wrote
+        while not stop.is_set():
+            await _write_as_before(sessions, [_of(0.5 + wrote / 1e6)] * 5)
+            wrote += 5
+            assert len(await _run(sessions, "SELECT * FROM decisions ORDER BY at DESC, id DESC LIMIT 5")) == 5
+
+    working = [asyncio.create_task(work()) for _ in range(3)]
+    while wrote < 50:
+        await asyncio.sleep(0.01)
+    await upgrade(empty)
+    before = wrote
+    while wrote < before + 50:
+        await asyncio.sleep(0.01)
+    stop.set()
+    await asyncio.gather(*working)
+    assert await _run(sessions, "SELECT count(*), count(DISTINCT id) FROM decisions") == [(wrote, wrote)]
+    assert (await _partitions(sessions))[0].name == "decisions_before", "today goes on there"
+    await engine.dispose()
+
+
+@on_postgresql
+async def test_days_are_made_ahead_each_once_whoever_asks(sessions: Sessions) -> None:
+    old = OldDecisions(sessions)
+    for now in (NOW, NOW + timedelta(days=2), NOW + timedelta(days=20)):
+        await asyncio.gather(*(old.make_ready(now) for _ in range(3)))
+        bounds = [(part.start, part.end) for part in await _partitions(sessions)]
+        today = int(now.timestamp() * 1_000_000) // DAY * DAY
+        assert {(today + n * DAY, today + (n + 1) * DAY) for n in range(AHEAD_DAYS + 1)} <= set(bounds)
+        assert len(bounds) == len(set(bounds))
+    await DecisionWriter(sessions).write([_of(0.5, "today"), _of(1, "tomorrow")])
+    assert await _table(sessions, "today") == f"decisions_{NOW:%Y%m%d}"
+    assert await _table(sessions, "tomorrow") == f"decisions_{NOW + timedelta(days=1):%Y%m%d}"
+
+
+@on_postgresql
+async def test_a_day_that_lacks_its_partition_is_written_all_the_same_and_ends_in_time(sessions: Sessions) -> None:
+    old, writer = OldDecisions(sessions), DecisionWriter(sessions)
+    await writer.write([_of(20.3, "early"), _of(-3, "late")])
+    assert {await _table(sessions, name) for name in ("early", "late")} == {"decisions_default"}
+    await old.make_ready(NOW + timedelta(days=20))
+    names = {part.name for part in await _partitions(sessions)}
+    assert f"decisions_{NOW + timedelta(days=20):%Y%m%d}" not in names, "what is in the default one stays there"
+    assert f"decisions_{NOW + timedelta(days=21):%Y%m%d}" in names
+    await writer.write([_of(20.4, "later")])
+    assert await _table(sessions, "later") == "decisions_default"
+    assert await old.delete_before(TODAY + 20 * DAY + 1, 10) == 1, "of the days before that one"
+    assert await old.delete_before(TODAY + 21 * DAY, 1) == 1
+    assert [record.request_id for _, record in await _logged(sessions)] == ["later"]
+
+
+@on_postgresql
+async def test_a_day_is_dropped_whole_once_all_of_it_is_too_old_and_not_before(sessions: Sessions) -> None:
+    old = OldDecisions(sessions)
+    await DecisionWriter(sessions).write([_of(0, "first"), _of(0.999, "last"), _of(1, "next")])
+    assert await old.drop_days_before(TODAY + DAY - 1) == 0
+    assert await old.delete_before(TODAY + DAY - 1, 10) == 0
+    assert len(await _logged(sessions)) == 3
+    assert await old.drop_days_before(TODAY + DAY) == 1
+    assert [record.request_id for _, record in await _logged(sessions)] == ["next"]
+    assert (await _partitions(sessions))[0].start == TODAY + DAY
+    assert await old.drop_days_before(TODAY + DAY) == 0
+
+
+@on_postgresql
+async def test_what_was_there_before_is_deleted_by_the_row_and_its_table_in_the_end(empty: str) -> None:
+    await upgrade_to(empty, BEFORE)
+    engine = open_engine(empty)
+    sessions = sessions_of(engine)
+    await _write_as_before(sessions, [_of(-3.5, "old"), _of(-1.5, "young"), _of(0.1, "today")])
+    await upgrade(empty)
+    old = OldDecisions(sessions)
+    assert (await old.drop_days_before(TODAY - 2 * DAY), await old.delete_before(TODAY - 2 * DAY, 10)) == (0, 1)
+    assert [record.request_id for _, record in await _logged(sessions)] == ["young", "today"]
+    assert await old.drop_days_before(TODAY + DAY) == 1
+    assert await _logged(sessions) == []
+    await engine.dispose()
+
+
+@on_postgresql
+async def test_a_long_read_makes_tidying_up_wait_a_moment_and_nobody_behind_it_for_long(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.db.old_decisions._LOCK_SECONDS", 0.2)
+    old, writer = OldDecisions(sessions), DecisionWriter(sessions)
+    await writer.write([_of(0.5)])
+    async with sessions() as reading:
+        await reading.execute(text("SELECT count(*) FROM decisions"))
+        dropping = asyncio.create_task(old.drop_days_before(TODAY + DAY))
+        await asyncio.sleep(0.05)
+        async with asyncio.timeout(5):
+            await writer.write([_of(1.5)])
+        with pytest.raises(CannotWrite, match="lock timeout"):
+            await dropping
+        with pytest.raises(CannotWrite, match="lock timeout"):
+            await old.make_ready(NOW + timedelta(days=9))
+    assert await old.drop_days_before(TODAY + DAY) == 1
+    assert len(await _logged(sessions)) == 1
+
+
+async def test_the_upgrade_makes_the_days_that_are_due(url: str, sessions: Sessions) -> None:
+    if url.startswith("postgresql"):
+        await _run(sessions, f"DROP TABLE decisions_{NOW + timedelta(days=2):%Y%m%d}")
+    await upgrade(url)
+    days = AHEAD_DAYS + 1 if url.startswith("postgresql") else 0
+    assert len(await _partitions(sessions)) == days
