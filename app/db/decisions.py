@@ -83,7 +83,8 @@ async def following(
 ) -> tuple[Sequence[Logged], int]:
     """The decisions stored after the one with the id `after`, in that order, and the id to go on after."""
     newest = await newest_id(session)
-    query = _query(wanted).where(_decisions.c.id > after).order_by(_decisions.c.id).limit(size)
+    # Few have such an id, whatever else is wanted of them.
+    query = _query(wanted, looked_up=0).where(_decisions.c.id > after).order_by(_decisions.c.id).limit(size)
     rows = [_logged(row) for row in await session.execute(query)]
     if len(rows) == size:
         return rows, rows[-1].id
@@ -121,9 +122,9 @@ _SELECTIVE = ("request_id", "key_id", "subject", "resource", "revision", "action
 _COLUMNS = (*(column for column in _decisions.c if column.name != "grant_set_id"), *_grant_sets.c["digest", "grants"])
 
 
-def _query(wanted: Wanted) -> Select[Any]:
+def _query(wanted: Wanted, *, looked_up: int = 1) -> Select[Any]:
     joined = _decisions.outerjoin(_grant_sets, _decisions.c.grant_set_id == _grant_sets.c.id)
-    return select(*_COLUMNS).select_from(joined).where(_matching(wanted))
+    return select(*_COLUMNS).select_from(joined).where(_matching(wanted, looked_up))
 
 
 async def _fetch(
@@ -150,11 +151,11 @@ async def _any_older(session: AsyncSession, wanted: Wanted, mark: Mark) -> bool:
     return bool((await session.execute(select(older))).scalar())
 
 
-def _matching(wanted: Wanted) -> ColumnElement[bool]:
+def _matching(wanted: Wanted, looked_up: int = 1) -> ColumnElement[bool]:
     given = [(_decisions.c[name], value) for name in _SELECTIVE if (value := getattr(wanted, name)) is not None]
     # Of several, the first is looked up and the rest compared: a planner without statistics may walk half the log.
-    terms = [column == value for column, value in given[:1]]
-    terms += [func.coalesce(column, null()) == value for column, value in given[1:]]
+    terms = [column == value for column, value in given[:looked_up]]
+    terms += [func.coalesce(column, null()) == value for column, value in given[looked_up:]]
     if wanted.since is not None:
         terms.append(_decisions.c.at >= wanted.since)
     if wanted.until is not None:

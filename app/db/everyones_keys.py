@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Select, and_, false, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, null, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -16,6 +17,7 @@ from app.db.tables.keys import ApiKey
 Status = Literal["active", "unused", "expired", "revoked"]
 Sort = Literal["newest", "oldest", "used", "expires"]
 STATUSES: tuple[Status, ...] = ("active", "unused", "expired", "revoked")
+_PREFIX = re.compile(r"grd_(live|test)_([0-9a-f]{0,8})")
 SORTS: tuple[Sort, ...] = ("newest", "oldest", "used", "expires")
 
 
@@ -43,9 +45,25 @@ class After:
 async def page(
     session: AsyncSession, wanted: WantedKeys, *, now: datetime, after: After | None, limit: int
 ) -> Sequence[ApiKey]:
-    """The first keys that fit, or those behind a place. Without a time, keys stand last."""
-    query = select(ApiKey).where(*_matching(wanted, now)).limit(limit)
-    return (await session.scalars(_sorted(query, wanted.sort, after))).all()
+    """The first keys that fit, or those behind a place. Without a time, keys stand last, newest first."""
+    key, query = col(ApiKey.id), select(ApiKey).where(*_matching(wanted, now))
+    if wanted.sort == "oldest":
+        query = (query.where(key > after.id) if after else query).order_by(key)
+        return (await session.scalars(query.limit(limit))).all()
+    rows: list[ApiKey] = []
+    if wanted.sort != "newest":
+        time = col(ApiKey.last_used_at) if wanted.sort == "used" else col(ApiKey.expires_at)
+        if after is None or after.time is not None:
+            # Apart from those without, so that an index has them in their order and is entered at their place.
+            rows += await session.scalars(_timed(query, time, wanted.sort, after).limit(limit))
+            after = None
+        # Of somebody's keys and those with a prefix there are few: a planner without statistics shall take them first.
+        few = wanted.subject is not None or wanted.prefix is not None
+        query = query.where((func.coalesce(time, null()) if few else time).is_(None))
+    if len(rows) < limit:
+        query = (query.where(key < after.id) if after else query).order_by(key.desc())
+        rows += await session.scalars(query.limit(limit - len(rows)))
+    return rows
 
 
 async def named(session: AsyncSession, key_id: int) -> ApiKey | None:
@@ -64,7 +82,7 @@ def _matching(wanted: WantedKeys, now: datetime) -> list[ColumnElement[bool]]:
     if wanted.subject is not None:
         terms.append(col(ApiKey.subject) == wanted.subject)
     if wanted.prefix is not None:
-        terms.append(col(ApiKey.key_prefix).startswith(wanted.prefix, autoescape=True))
+        terms.append(_begins_with(wanted.prefix))
     revoked, expires = col(ApiKey.revoked_at), col(ApiKey.expires_at)
     if wanted.status == "revoked":
         terms.append(revoked.is_not(None))
@@ -77,21 +95,20 @@ def _matching(wanted: WantedKeys, now: datetime) -> list[ColumnElement[bool]]:
     return terms
 
 
-def _sorted(query: Select[Any], sort: Sort, after: After | None) -> Select[Any]:
+def _begins_with(prefix: str) -> ColumnElement[bool]:
+    column = col(ApiKey.key_prefix)
+    match = _PREFIX.fullmatch(prefix)
+    if match is None:
+        return column.startswith(prefix, autoescape=True)
+    # Half of all keys have an environment: they are found in any order, and those with some digits by an index.
+    behind = f"{prefix[:-1]}{chr(ord(prefix[-1]) + 1)}"
+    return and_(column >= prefix, column < behind) if match[2] else col(ApiKey.environment) == match[1]
+
+
+def _timed(query: Select[Any], time: Any, sort: Sort, after: After | None) -> Select[Any]:
     key = col(ApiKey.id)
-    if sort == "oldest":
-        return (query.where(key > after.id) if after else query).order_by(key)
-    if sort == "newest":
-        return (query.where(key < after.id) if after else query).order_by(key.desc())
-    time = col(ApiKey.last_used_at) if sort == "used" else col(ApiKey.expires_at)
-    # Keys without a time come last on every database.
-    ordered = query.order_by(time.is_(None), time.desc() if sort == "used" else time, key.desc())
-    return ordered.where(_behind(time, sort, after)) if after else ordered
-
-
-def _behind(time: Any, sort: Sort, after: After) -> ColumnElement[bool]:
-    same = and_(time == after.time if after.time else time.is_(None), col(ApiKey.id) < after.id)
-    if after.time is None:
-        return or_(false(), same)
-    beyond = time < after.time if sort == "used" else time > after.time
-    return or_(beyond, same, time.is_(None))
+    if sort == "used":
+        query = query.where(time.is_not(None)).order_by(time.desc(), key.desc())
+        return query.where(tuple_(time, key) < (after.time, after.id)) if after else query
+    query = query.where(time.is_not(None)).order_by(time, key)
+    return query.where(tuple_(time, key) > (after.time, after.id)) if after else query

@@ -4,20 +4,32 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import JSON, BigInteger, LargeBinary
+from sqlalchemy import JSON, BigInteger, Index, LargeBinary, String, text
 from sqlmodel import Field, SQLModel
 
 from app.db.tables.base import NEVER_REUSED, ROW_ID, row_id
 
+_REVOKED = text("revoked_at IS NOT NULL")
+_UNUSED = text("last_used_at IS NULL AND revoked_at IS NULL")
+
 
 class ApiKey(SQLModel, table=True):
     __tablename__ = "api_keys"
-    __table_args__ = (NEVER_REUSED,)
+    __table_args__ = (
+        # What everybody's keys are filtered and sorted by, of a million.
+        Index("ix_api_keys_key_prefix", "key_prefix"),
+        Index("ix_api_keys_last_used_at_id", "last_used_at", "id"),
+        Index("ix_api_keys_expires_at_id", "expires_at", "id"),
+        Index("ix_api_keys_revoked", "id", postgresql_where=_REVOKED, sqlite_where=_REVOKED),
+        Index("ix_api_keys_unused", "id", postgresql_where=_UNUSED, sqlite_where=_UNUSED),
+        NEVER_REUSED,
+    )
     id: int = row_id()
     subject: str = Field(index=True)  # the `sub` of the owner
     name: str
     environment: str = Field(max_length=8)
-    key_prefix: str = Field(max_length=32)
+    # By its bytes, so that keys with the same beginning stand together in an index.
+    key_prefix: str = Field(sa_type=String(32).with_variant(String(32, collation="C"), "postgresql"))
     digest: bytes = Field(unique=True, sa_type=LargeBinary(32))
     scopes: list[str] = Field(sa_type=JSON)
     created_at: datetime

@@ -1,7 +1,8 @@
-"""The decision log by the day, on PostgreSQL: the table becomes a partitioned one of the same name and columns.
+"""Indexes by which everybody's keys are looked through; and on PostgreSQL the decision log by the day.
 
-What was logged so far stays where it is, as the partition of all days until tomorrow. Until this commits, the log can
-be neither read nor written: its writers wait, and no request waits for them.
+The log becomes a partitioned table of the same name and columns. What was logged so far stays where it is, as the
+partition of all days until tomorrow. Until this commits, the log can be neither read nor written: its writers wait, and
+no request waits for them.
 """
 
 from __future__ import annotations
@@ -10,17 +11,33 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0007"
-down_revision = "0005"
+down_revision = "0006"
 
 _FILTERS = ("subject", "key_id", "resource", "action", "allowed", "revision", "request_id")
+_OF_SOME_KEYS = {
+    "ix_api_keys_revoked": "revoked_at IS NOT NULL",
+    "ix_api_keys_unused": "last_used_at IS NULL AND revoked_at IS NULL",
+}
 _INDEXES = {
     f"ix_decisions_{'_'.join(columns)}": columns for columns in [("at", "id"), *((c, "at", "id") for c in _FILTERS)]
 }
 
 
 def upgrade() -> None:
-    if op.get_bind().dialect.name != "postgresql":
-        return  # SQLite has no partitions
+    if op.get_bind().dialect.name == "postgresql":  # SQLite has no partitions
+        _partition()
+        # Compared by its bytes, a prefix is looked up in an index.
+        op.execute('ALTER TABLE api_keys ALTER COLUMN key_prefix TYPE VARCHAR(32) COLLATE "C"')
+    # Last, for keys can be neither issued nor revoked until this commits.
+    op.create_index("ix_api_keys_key_prefix", "api_keys", ["key_prefix"])
+    op.create_index("ix_api_keys_last_used_at_id", "api_keys", ["last_used_at", "id"])
+    op.create_index("ix_api_keys_expires_at_id", "api_keys", ["expires_at", "id"])
+    for name, condition in _OF_SOME_KEYS.items():
+        where = sa.text(condition)
+        op.create_index(name, "api_keys", ["id"], postgresql_where=where, sqlite_where=where)
+
+
+def _partition() -> None:
     _set_aside()
     op.execute("CREATE TABLE decisions (LIKE decisions_before INCLUDING DEFAULTS) PARTITION BY RANGE (at)")
     op.execute("ALTER SEQUENCE decisions_id_seq OWNED BY decisions.id")

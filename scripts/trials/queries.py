@@ -1,0 +1,201 @@
+"""What the program asks its database, through its own functions, and how much each question may read."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.audit.wanted import Wanted
+from app.db import api_keys, asked_keys, decisions, everyones_keys, own_keys, replay, usage
+from app.db.decisions import Mark
+from app.db.everyones_keys import SORTS, STATUSES, WantedKeys
+from app.db.old_decisions import OldDecisions
+from app.db.partitions import DAY
+from app.db.session import Sessions
+from scripts.trials.filled import DAYS, KEYS_EACH, digest_of, first_day
+
+PAGE = 50
+# A page may read a few times what it shows, and the first of each of some forty partitions.
+OF_A_PAGE = 8 * PAGE
+_T = TypeVar("_T")
+Ask = Callable[[Sessions], Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A question, and the most rows that it should read."""
+
+    name: str
+    ask: Ask
+    most: int
+
+
+def every_query(*, keys: int, decided: int, now: datetime) -> Sequence[Query]:
+    """Every kind of question, asked of a database with so many keys and decisions."""
+    return [*_of_keys(keys, now), *_of_the_log(keys, decided, now), *_that_change(keys, decided, now)]
+
+
+def _session(work: Callable[[AsyncSession], Awaitable[_T]]) -> Ask:
+    async def ask(sessions: Sessions) -> _T:
+        async with sessions() as session:
+            return await work(session)
+
+    return ask
+
+
+def _of_keys(keys: int, now: datetime) -> Sequence[Query]:
+    owner = "user_7"
+    some = keys // 2
+    found = [
+        Query("key by its digest", _session(lambda s: api_keys.find_by_digest(s, digest_of(some))), 1),
+        Query("keys of a subject", _session(lambda s: api_keys.list_for(s, owner)), 2 * KEYS_EACH),
+        Query("a subject's own key", _session(lambda s: api_keys.get_for(s, owner, 7)), 1),
+        Query("own keys: counts", _session(lambda s: own_keys.counts(s, owner, now)), 2 * KEYS_EACH),
+        Query("own keys: four pages", _session(lambda s: _own(s, owner, now)), 5 * KEYS_EACH),
+        Query("all keys, for the command", _session(lambda s: api_keys.list_all(s, before=some, limit=PAGE)), 2 * PAGE),
+        Query("keys by their ids", lambda s: asked_keys.records(s, range(some, some + PAGE)), 2 * PAGE),
+        Query("active keys, in order", lambda s: _active(s, now, some), OF_A_PAGE),
+        Query("owners, in order", lambda s: asked_keys.owners(s, after="user_2", limit=PAGE), PAGE * KEYS_EACH * 2),
+    ]
+    wanted = {
+        "": WantedKeys(),
+        " of a subject": WantedKeys(subject=owner),
+        " with a prefix": WantedKeys(prefix="grd_live_5a5"),
+        " with a whole prefix": WantedKeys(prefix="grd_live_5a5a5a5a"),
+        **{f" that are {status}": WantedKeys(status=status) for status in STATUSES},
+    }
+    for sort in SORTS:
+        for words, which in wanted.items():
+            name = f"everybody's keys{words}, by {sort}"
+            # What is both filtered and sorted by a time is read whole where it is little, else in the order.
+            most = OF_A_PAGE if not words or sort in ("newest", "oldest") else max(OF_A_PAGE, keys // 12)
+            if words == " that are expired":  # no index has them in another order, and there are some among any keys
+                most = max(most, 10 * OF_A_PAGE)
+            found.append(Query(name, _session(_page(replace(which, sort=sort), now, deep=False)), most))
+            if not words:
+                found.append(
+                    Query(f"{name}, deep", _session(_page(replace(which, sort=sort), now, deep=True)), OF_A_PAGE)
+                )
+    return found
+
+
+def _page(wanted: WantedKeys, now: datetime, *, deep: bool) -> Callable[[AsyncSession], Awaitable[object]]:
+    async def ask(session: AsyncSession) -> object:
+        after = None
+        if deep:
+            key = await everyones_keys.named(session, 1 + 83 * 7)
+            assert key is not None
+            middle = everyones_keys.place_of(key, wanted.sort)
+            time = now - timedelta(days=5) if wanted.sort == "used" else now + timedelta(days=5)
+            after = replace(middle, time=time if wanted.sort in ("used", "expires") else None)
+        return await everyones_keys.page(session, wanted, now=now, after=after, limit=PAGE + 1)
+
+    return ask
+
+
+async def _own(session: AsyncSession, owner: str, now: datetime) -> object:
+    return [
+        await own_keys.page_of(session, owner, state=state, order=order, descending=True, now=now, offset=0, limit=PAGE)
+        for state in (None, "active")
+        for order in ("name", "used")
+    ]
+
+
+async def _active(sessions: Sessions, now: datetime, after: int) -> object:
+    return await asked_keys.active(sessions, environments=("live", "test"), now=now, after=after, limit=PAGE)
+
+
+def _of_the_log(keys: int, decided: int, now: datetime) -> Sequence[Query]:
+    start = first_day(now)
+    middle = Mark(start + DAYS // 2 * DAY, 0)
+    one = Wanted(request_id="0" * 32)
+    wanted = {
+        "": Wanted(),
+        " of a subject": Wanted(subject="user_7"),
+        " of nobody": Wanted(subject="nobody"),
+        " by a key": Wanted(key_id=1 + 7919 * 6 % keys),
+        " on a route": Wanted(resource="/api/v1/resource_7"),
+        " of an action": Wanted(action="PATCH"),
+        " that deny": Wanted(allowed=False),
+        " that allow": Wanted(allowed=True),
+        " under a revision": Wanted(revision="revision3"),
+        " of a request": one,
+        " of an hour": Wanted(since=middle.at, until=middle.at + DAY // 24),
+        " of a subject that deny": Wanted(subject="user_7", allowed=False),
+        " that deny, of a day": Wanted(allowed=False, since=middle.at, until=middle.at + DAY),
+        " but for a door": Wanted(but_door="authzen"),
+    }
+    of_one = decided * KEYS_EACH // keys + 20  # decisions of one owner
+    found = []
+    for words, which in wanted.items():
+        most = OF_A_PAGE if which.subject is None else OF_A_PAGE + 2 * of_one
+        found.append(Query(f"decisions{words}", _session(_newest(which)), most))
+        found.append(Query(f"decisions{words}, older", _session(_beside(which, middle, older=True)), most))
+        found.append(Query(f"decisions{words}, newer", _session(_beside(which, middle, older=False)), most))
+    day = decided // DAYS
+    return [
+        *found,
+        Query("newest decision", _session(decisions.newest_id), OF_A_PAGE),
+        Query("oldest decision", _session(usage.oldest), OF_A_PAGE),
+        Query("what follows", _session(lambda s: decisions.following(s, Wanted(), after=decided - 9)), OF_A_PAGE),
+        Query(
+            "what follows, denials",
+            _session(lambda s: decisions.following(s, Wanted(allowed=False), after=decided - 9)),
+            OF_A_PAGE,
+        ),
+        Query("an export's first page", _first_page, 3 * decisions.EXPORT_PAGE),
+        Query("a replay of a day", lambda s: _replay(s, middle.at), 2 * day + 6_000),
+        Query(
+            "request ids for a replay",
+            lambda s: replay.request_ids(s, range(1, decided, max(1, decided // 400))),
+            1_000,
+        ),
+        Query("scopes a key used", _session(lambda s: usage.uses(s, 1 + 7919, start, latest=1_000)), OF_A_PAGE),
+        Query(
+            "how often a key was used", _session(lambda s: usage.number(s, 1 + 7919, start, at_most=1_000)), OF_A_PAGE
+        ),
+    ]
+
+
+def _newest(wanted: Wanted) -> Callable[[AsyncSession], Awaitable[object]]:
+    return lambda session: decisions.page(session, wanted, size=PAGE)
+
+
+def _beside(wanted: Wanted, mark: Mark, *, older: bool) -> Callable[[AsyncSession], Awaitable[object]]:
+    if older:
+        return lambda session: decisions.page(session, wanted, size=PAGE, older_than=mark)
+    return lambda session: decisions.page(session, wanted, size=PAGE, newer_than=mark)
+
+
+async def _first_page(sessions: Sessions) -> object:
+    async for rows in decisions.everything(sessions, Wanted()):
+        return rows
+    return None
+
+
+async def _replay(sessions: Sessions, since: int) -> object:
+    return [len(groups) async for groups in replay.alike(sessions, since, since + DAY)]
+
+
+def _that_change(keys: int, decided: int, now: datetime) -> Sequence[Query]:
+    start = first_day(now)
+    used = range(1, keys, max(1, keys // 1_000))
+
+    async def touch(session: AsyncSession) -> None:
+        await api_keys.touch(session, used, now + timedelta(hours=1))
+
+    return [
+        Query("last use of 1,000 keys", _session(touch), 2_000),
+        Query("revoke a key", _session(lambda s: api_keys.revoke(s, "user_7", 7, now)), 1),
+        Query("retention: days", lambda s: OldDecisions(s).drop_days_before(start + DAY), 0),
+        Query("retention: decisions", lambda s: OldDecisions(s).delete_before(start + 2 * DAY, 1_000), 4_000),
+        Query(
+            "retention: grant sets",
+            lambda s: OldDecisions(s).delete_grant_sets_before((now - timedelta(days=30)).date()),
+            2_000,
+        ),
+    ]
