@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import rich_click as click
 
@@ -33,3 +34,17 @@ def upgrade_command() -> None:
     click.echo(
         f"The schema is at {after}" + ("; nothing to do." if before == after else f", before {before or 'empty'}.")
     )
+
+
+@db_group.command("backup")
+@click.argument("file", type=click.Path(path_type=Path))
+@explained
+def backup_command(file: Path) -> None:
+    """Copy an embedded SQLite database to FILE, while servers go on. PostgreSQL has pg_dump for that.
+
+    Example: authz db backup /var/backups/authz-2026-11-24.db
+    """
+    from app.db.backup import backup
+
+    size = backup(load_local().database_url, file)
+    click.echo(f"The database is saved in {file}, {size:,} bytes.")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
@@ -18,10 +21,13 @@ from app.cli.failure import explained, fail
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
+    from app.db.everyones_keys import Status
     from app.db.session import Sessions
     from app.db.tables.keys import ApiKey
 
 _R = TypeVar("_R")
+_ID = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
+_PREFIX_LENGTH = len("grd_live_") + 8  # what of a key is stored
 
 
 @click.group("keys")
@@ -30,54 +36,92 @@ def keys_group() -> None:
 
 
 @keys_group.command("list")
+@click.option("--subject", help="Only those of this owner.")
+@click.option("--prefix", help="Only those that begin so, such as grd_live_5a5a5a5a.")
+@click.option("--status", type=click.Choice(["active", "unused", "expired", "revoked"]), help="Only those that are so.")
 @click.option("--before", type=click.IntRange(1), help="Show keys with ids below this one: the next page.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="How many to show.")
 @click.option("--json", "as_json", is_flag=True, help="For programs: one JSON array.")
 @explained
-def list_command(before: int | None, limit: int, as_json: bool) -> None:
+def list_command(
+    *, subject: str | None, prefix: str | None, status: Status | None, before: int | None, limit: int, as_json: bool
+) -> None:
     """Show the keys of all people, newest first.
 
-    Example: authz keys list --limit 20
-    """
-    from app.db import api_keys
+    Example: authz keys list --prefix grd_live_5a5a5a5a
 
-    rows = _with_session(lambda session: api_keys.list_all(session, before=before, limit=limit))
+    The revoked keys of somebody: authz keys list --subject user_2abc --status revoked
+    """
+    from app.db import everyones_keys
+    from app.db.everyones_keys import After, WantedKeys
+
+    if prefix is not None and len(prefix) > _PREFIX_LENGTH:
+        raise click.UsageError(f"--prefix takes {_PREFIX_LENGTH} characters; `authz keys revoke -` takes a whole key.")
+    wanted = WantedKeys(subject, prefix, status)
+    after = After(before) if before else None
+    now = datetime.now(UTC)
+    rows = _with_session(lambda session: everyones_keys.page(session, wanted, now=now, after=after, limit=limit))
     if as_json:
         click.echo(json.dumps([_plain(row) for row in rows], indent=2))
         return
+    filters = {"subject": subject, "prefix": prefix, "status": status}
+    given = "".join(f" --{name} {shlex.quote(value)}" for name, value in filters.items() if value)
     if not rows:
-        click.echo("No keys" + (f" before {before}." if before else " yet: a signed-in person issues them."))
+        behind = f" before {before}" if before else ""
+        click.echo(f"No such keys{behind}." if given or before else "No keys yet: a signed-in person issues them.")
         return
     _print(rows)
     if len(rows) == limit:
-        click.echo(f"More: authz keys list --before {rows[-1].id}")
+        click.echo(f"More: authz keys list{given} --before {rows[-1].id}")
 
 
 @keys_group.command("revoke")
-@click.argument("key_id", type=click.IntRange(1))
+@click.argument("key")
 @click.option("--json", "as_json", is_flag=True, help="For programs: the key as JSON.")
 @explained
-def revoke_command(key_id: int, as_json: bool) -> None:
+def revoke_command(key: str, as_json: bool) -> None:
     """Revoke a key by its id, whoever owns it. Running servers obey within AUTHZ_KEY_CACHE_SECONDS.
 
+    With `-` the key itself is read from standard input, so that it is in no list of processes and in no history.
+
     Example: authz keys revoke 17
+
+    A key that was found somewhere: authz keys revoke - < found.txt
     """
     from app.db import api_keys
 
+    given = _read_key() if key == "-" else None
+    if given is None and _ID.fullmatch(key) is None:
+        raise click.UsageError("write the id of a key, or - to have the key itself read from standard input.")
+
     async def revoke(session: AsyncSession) -> ApiKey | None:
+        found = await api_keys.find_by_digest(session, given) if given else None
+        key_id = (found.id if found else 0) if given else int(key)
         row = await api_keys.revoke_any(session, key_id, datetime.now(UTC))
         await session.commit()
         return row
 
     row = _with_session(revoke)
     if row is None:
-        fail(f"there is no key {key_id}; `authz keys list` shows those that there are.")
+        which = "like the one that was read" if given else key
+        fail(f"there is no key {which}; `authz keys list` shows those that there are.")
     if as_json:
         click.echo(json.dumps(_plain(row), indent=2))
     else:
         click.echo(
             f"Key {row.id} ({row.key_prefix}…, “{row.name}”) of {row.subject} is revoked since {_time(row.revoked_at)}."
         )
+
+
+def _read_key() -> bytes:
+    """The digest of the key on standard input, which is shown to nobody; a person is asked for it."""
+    from app.identity.api_keys import SHAPE, digest
+
+    given = click.prompt("The key", hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.read(1_000)
+    key = str(given).strip()
+    if SHAPE.fullmatch(key) is None:
+        raise click.UsageError("what was read is no API key: it has to be the whole key, such as grd_live_5a5a….")
+    return digest(key)
 
 
 def _with_session(work: Callable[[AsyncSession], Awaitable[_R]]) -> _R:

@@ -58,14 +58,6 @@ async def list_for(session: AsyncSession, subject: str) -> Sequence[ApiKey]:
     return (await session.scalars(select(ApiKey).where(col(ApiKey.subject) == subject).order_by(*newest_first))).all()
 
 
-async def list_all(session: AsyncSession, *, before: int | None = None, limit: int = 100) -> Sequence[ApiKey]:
-    """A page of everybody's keys, by descending id: those below `before`, the newest without it."""
-    query = select(ApiKey).order_by(col(ApiKey.id).desc()).limit(limit)
-    if before is not None:
-        query = query.where(col(ApiKey.id) < before)
-    return (await session.scalars(query)).all()
-
-
 async def get_for(session: AsyncSession, subject: str, key_id: int) -> ApiKey | None:
     """A subject's own key; None for another's and for none alike."""
     return (await session.scalars(select(ApiKey).where(_own(subject, key_id)))).one_or_none()

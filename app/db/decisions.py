@@ -66,16 +66,15 @@ async def page(
         more = len(rows) > size
         del rows[size:]
         rows.reverse()
-        others = await _any_older(session, wanted, rows[-1].mark if rows else Mark(newer_than.at, newer_than.id + 1))
-        return Page(rows, more_newer=more, more_older=others)
+        beside = rows[-1].mark if rows else Mark(newer_than.at, newer_than.id + 1)
+        return Page(rows, more_newer=more, more_older=await _any(session, _older(wanted, beside)))
     rows = await _fetch(session, wanted, size + 1, older_than=older_than)
     more = len(rows) > size
     del rows[size:]
     if older_than is None:
         return Page(rows, more_newer=False, more_older=more)
-    newer = _place > tuple_(*(rows[0].mark if rows else Mark(older_than.at, older_than.id - 1)))
-    others = bool((await session.execute(select(exists().where(_matching(wanted), newer)))).scalar())
-    return Page(rows, more_newer=others, more_older=more)
+    beside = rows[0].mark if rows else Mark(older_than.at, older_than.id - 1)
+    return Page(rows, more_newer=await _any(session, _newer(wanted, beside)), more_older=more)
 
 
 async def following(
@@ -84,7 +83,8 @@ async def following(
     """The decisions stored after the one with the id `after`, in that order, and the id to go on after."""
     newest = await newest_id(session)
     # Few have such an id, whatever else is wanted of them.
-    query = _query(wanted, looked_up=0).where(_decisions.c.id > after).order_by(_decisions.c.id).limit(size)
+    query = _query(_matching(wanted, looked_up=0)).where(_decisions.c.id > after)
+    query = query.order_by(_decisions.c.id).limit(size)
     rows = [_logged(row) for row in await session.execute(query)]
     if len(rows) == size:
         return rows, rows[-1].id
@@ -122,9 +122,9 @@ _SELECTIVE = ("request_id", "key_id", "subject", "resource", "revision", "action
 _COLUMNS = (*(column for column in _decisions.c if column.name != "grant_set_id"), *_grant_sets.c["digest", "grants"])
 
 
-def _query(wanted: Wanted, *, looked_up: int = 1) -> Select[Any]:
+def _query(which: ColumnElement[bool]) -> Select[Any]:
     joined = _decisions.outerjoin(_grant_sets, _decisions.c.grant_set_id == _grant_sets.c.id)
-    return select(*_COLUMNS).select_from(joined).where(_matching(wanted, looked_up))
+    return select(*_COLUMNS).select_from(joined).where(which)
 
 
 async def _fetch(
@@ -136,19 +136,30 @@ async def _fetch(
     newer_than: Mark | None = None,
 ) -> list[Logged]:
     """From newest to oldest, or with `newer_than` from oldest to newest."""
-    query = _query(wanted).limit(size)
     if newer_than is not None:
-        query = query.where(_place > tuple_(*newer_than)).order_by(_decisions.c.at, _decisions.c.id)
+        query = _query(_newer(wanted, newer_than)).order_by(_decisions.c.at, _decisions.c.id)
     else:
-        query = query.order_by(_decisions.c.at.desc(), _decisions.c.id.desc())
-    if older_than is not None:
-        query = query.where(_place < tuple_(*older_than))
-    return [_logged(row) for row in await session.execute(query)]
+        which = _matching(wanted) if older_than is None else _older(wanted, older_than)
+        query = _query(which).order_by(_decisions.c.at.desc(), _decisions.c.id.desc())
+    return [_logged(row) for row in await session.execute(query.limit(size))]
 
 
-async def _any_older(session: AsyncSession, wanted: Wanted, mark: Mark) -> bool:
-    older = exists().where(_matching(wanted), _place < tuple_(*mark))
-    return bool((await session.execute(select(older))).scalar())
+async def _any(session: AsyncSession, which: ColumnElement[bool]) -> bool:
+    return bool((await session.execute(select(exists().where(which)))).scalar())
+
+
+# The time of a mark bounds the times that are looked at, for a planner compares places and does not look them up where
+# it has a bound of the time already, or has partitions to choose from.
+
+
+def _older(wanted: Wanted, mark: Mark) -> ColumnElement[bool]:
+    until = mark.at + 1 if wanted.until is None else min(wanted.until, mark.at + 1)
+    return and_(_matching(replace(wanted, until=until)), _place < tuple_(*mark))
+
+
+def _newer(wanted: Wanted, mark: Mark) -> ColumnElement[bool]:
+    since = mark.at if wanted.since is None else max(wanted.since, mark.at)
+    return and_(_matching(replace(wanted, since=since)), _place > tuple_(*mark))
 
 
 def _matching(wanted: Wanted, looked_up: int = 1) -> ColumnElement[bool]:

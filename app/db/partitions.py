@@ -16,7 +16,7 @@ AHEAD_DAYS = 7
 DAY = 86_400 * 1_000_000  # microseconds
 _LEAST, _MOST = -(2**63), 2**63 - 1
 # A number that nothing else in the database takes: of several processes, one changes partitions at a time.
-_ADVISORY_LOCK = 0x617574687E
+_ADVISORY_LOCK = 0x617574687F
 _BOUNDS = re.compile(r"FOR VALUES FROM \((?:'(-?\d+)'|MINVALUE)\) TO \((?:'(-?\d+)'|MAXVALUE)\)")
 _PARTITIONS = text(
     "SELECT child.oid::regclass::text AS name, pg_get_expr(child.relpartbound, child.oid) AS bounds "

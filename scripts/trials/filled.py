@@ -85,7 +85,7 @@ async def fill_postgresql(url: str, *, keys: int, decisions: int, now: datetime)
             await connection.execute(
                 text(f"""
                 INSERT INTO api_keys ({_KEY_COLUMNS}) SELECT {values}
-                FROM generate_series(1, {keys}) AS i, LATERAL (SELECT md5('k' || i) AS hash) AS hashed""")
+                FROM generate_series(1::bigint, {keys}) AS i, LATERAL (SELECT md5('k' || i) AS hash) AS hashed""")
             )
         for day in range(DAYS):
             async with engine.begin() as connection:

@@ -56,7 +56,6 @@ def _of_keys(keys: int, now: datetime) -> Sequence[Query]:
         Query("a subject's own key", _session(lambda s: api_keys.get_for(s, owner, 7)), 1),
         Query("own keys: counts", _session(lambda s: own_keys.counts(s, owner, now)), 2 * KEYS_EACH),
         Query("own keys: four pages", _session(lambda s: _own(s, owner, now)), 5 * KEYS_EACH),
-        Query("all keys, for the command", _session(lambda s: api_keys.list_all(s, before=some, limit=PAGE)), 2 * PAGE),
         Query("keys by their ids", lambda s: asked_keys.records(s, range(some, some + PAGE)), 2 * PAGE),
         Query("active keys, in order", lambda s: _active(s, now, some), OF_A_PAGE),
         Query("owners, in order", lambda s: asked_keys.owners(s, after="user_2", limit=PAGE), PAGE * KEYS_EACH * 2),

@@ -18,10 +18,12 @@ from app.cli import main
 from tests.server import ROOT
 
 
-def command(*words: str, cwd: Path = ROOT, env: Mapping[str, str] | None = None) -> CompletedProcess[str]:
-    """Run `authz` with these words in a directory; `env` replaces the environment."""
+def command(
+    *words: str, cwd: Path = ROOT, env: Mapping[str, str] | None = None, given: str = ""
+) -> CompletedProcess[str]:
+    """Run `authz` with these words in a directory; `env` replaces the environment, `given` is on standard input."""
     with contextlib.chdir(cwd), patch.dict(os.environ, env or {}, clear=env is not None):
-        done = CliRunner().invoke(main, list(words))
+        done = CliRunner().invoke(main, list(words), input=given)
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception
     return CompletedProcess(["authz", *words], done.exit_code, done.stdout, done.stderr)

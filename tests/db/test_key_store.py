@@ -162,16 +162,6 @@ async def test_a_digest_finds_what_a_verifier_needs(sessions: Sessions) -> None:
     assert revoked.revoked_at == NOW
 
 
-async def test_all_keys_are_listed_in_pages_newest_first(sessions: Sessions) -> None:
-    for number in range(5):
-        await _issue(sessions, f"user_{number}")
-    async with sessions() as session:
-        assert [key.id for key in await api_keys.list_all(session, limit=2)] == [5, 4]
-        assert [key.id for key in await api_keys.list_all(session, before=4, limit=2)] == [3, 2]
-        assert [key.id for key in await api_keys.list_all(session, before=2)] == [1]
-        assert list(await api_keys.list_all(session, before=1)) == []
-
-
 async def test_a_use_is_noted_once_a_minute_in_one_statement(sessions: Sessions) -> None:
     keys = [(await _issue(sessions)).id for _ in range(3)]
     statements: list[str] = []

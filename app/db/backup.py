@@ -1,0 +1,49 @@
+"""A copy of an embedded database, made while servers go on writing to it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from app.db.engine import UnusableDatabase, async_url
+
+
+def backup(url: str, file: Path) -> int:
+    """Copy the SQLite database to a new file for its owner alone, all of one moment, and return its size in bytes.
+
+    Raises UnusableDatabase for another database, for one that is not there or damaged, and when `file` is there.
+    """
+    parsed = async_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        raise UnusableDatabase("PostgreSQL is backed up with its own pg_dump; this command copies SQLite files.")
+    source = Path(parsed.database or "")
+    if not source.is_file():
+        raise UnusableDatabase(f"There is no database {source} to back up.")
+    part = file.with_name(f"{file.name}.part")
+    try:
+        # Under another name until it is whole, so that half a copy is never taken for one.
+        os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
+        try:
+            _copy(source, part)
+            os.link(part, file)
+        finally:
+            part.unlink()
+    except FileExistsError:
+        raise UnusableDatabase(f"{file} is there already: name a new file.") from None
+    except OSError as refused:
+        raise UnusableDatabase(f"{file} cannot be written: {refused.strerror}.") from refused
+    except sqlite3.Error as fault:
+        raise UnusableDatabase(f"{source} cannot be copied: {fault}.") from None
+    return file.stat().st_size
+
+
+def _copy(source: Path, target: Path) -> None:
+    with closing(sqlite3.connect(source)) as database, closing(sqlite3.connect(target)) as copy:
+        database.backup(copy)
+        (said,) = copy.execute("PRAGMA quick_check(1)").fetchone()
+        if said != "ok":
+            raise sqlite3.DatabaseError(f"it is damaged: {said}")
+    with target.open("rb") as written:
+        os.fsync(written.fileno())

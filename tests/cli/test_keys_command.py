@@ -1,0 +1,87 @@
+"""`authz keys`, as an operator uses it at the database of a running service."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from app.db import api_keys
+from app.db.engine import open_engine
+from app.db.session import sessions_of
+from app.identity.api_keys import NewKey, mint
+from tests.cli.command import command
+from tests.server import prepared_database
+
+KEYS = [mint("live") for _ in range(3)]
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> dict[str, str]:
+    """The environment of a database with three keys."""
+    file = tmp_path / "authz.db"
+    file.write_bytes(prepared_database().read_bytes())
+    url = f"sqlite:///{file}"
+    asyncio.run(_issue(url, KEYS))
+    return {"AUTHZ_DATABASE_URL": url}
+
+
+async def _issue(url: str, keys: list[NewKey]) -> None:
+    engine = open_engine(url)
+    async with sessions_of(engine)() as session:
+        for number, new in enumerate(keys, 1):
+            now = datetime.now(UTC)
+            await api_keys.insert(session, subject=f"user_{number % 2}", name="k", new=new, scopes=[], now=now)
+        await session.commit()
+    await engine.dispose()
+
+
+def _ids(env: dict[str, str], *words: str) -> list[int]:
+    done = command("keys", "list", "--json", *words, env=env)
+    assert done.returncode == 0, done.stderr
+    return [row["id"] for row in json.loads(done.stdout)]
+
+
+def test_keys_are_found_by_what_is_known_of_them(env: dict[str, str]) -> None:
+    assert command("keys", "revoke", "2", env=env).returncode == 0
+    assert _ids(env) == [3, 2, 1]
+    assert _ids(env, "--subject", "user_1") == [3, 1]
+    assert _ids(env, "--prefix", KEYS[2].prefix) == [3]
+    assert _ids(env, "--status", "revoked") == [2]
+    assert _ids(env, "--before", "3", "--limit", "1") == [2]
+    page = command("keys", "list", "--subject", "user_1", "--limit", "1", env=env)
+    assert page.stdout.endswith("More: authz keys list --subject user_1 --before 3\n")
+    assert command("keys", "list", "--subject", "user_9", env=env).stdout == "No such keys.\n"
+
+
+def test_a_whole_key_is_no_prefix(env: dict[str, str]) -> None:
+    refused = command("keys", "list", "--prefix", KEYS[0].plaintext, env=env)
+    assert refused.returncode == 2
+    assert "--prefix takes 17 characters" in refused.stderr
+    assert KEYS[0].plaintext not in refused.stderr
+
+
+def test_a_key_that_was_found_is_revoked_without_standing_in_a_command(env: dict[str, str]) -> None:
+    def revoke(given: str) -> CompletedProcess[str]:
+        return command("keys", "revoke", "-", env=env, given=given)
+
+    done = revoke(f"\n {KEYS[1].plaintext} \n")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"Key 2 ({KEYS[1].prefix}…, “k”) of user_0 is revoked since 2")
+    unknown = revoke(mint("live").plaintext)
+    assert (unknown.returncode, unknown.stderr[:20]) == (1, "authz: there is no k")
+    assert _ids(env, "--status", "revoked") == [2]
+    for nonsense in ("", "grd_live_5a5a", KEYS[0].plaintext + "a", "2"):
+        refused = revoke(nonsense)
+        assert refused.returncode == 2
+        assert "no API key" in refused.stderr
+
+
+@pytest.mark.parametrize("words", ["0", "-1", "x", "2x", "9" * 20])
+def test_what_is_no_id_revokes_nothing(words: str, env: dict[str, str]) -> None:
+    assert command("keys", "revoke", "--", words, env=env).returncode in (1, 2)
+    assert _ids(env, "--status", "active") == [3, 2, 1]
