@@ -16,7 +16,7 @@ from app.db.everyones_keys import SORTS, STATUSES, WantedKeys
 from app.db.old_decisions import OldDecisions
 from app.db.partitions import DAY
 from app.db.session import Sessions
-from scripts.trials.filled import DAYS, KEYS_EACH, digest_of, first_day
+from scripts.trials.filled import DAYS, GRANT_SETS, KEYS_EACH, digest_of, first_day
 
 PAGE = 50
 # A page may read a few times what it shows, and the first of each of some forty partitions.
@@ -132,15 +132,18 @@ def _of_the_log(keys: int, decided: int, now: datetime) -> Sequence[Query]:
     found = []
     for words, which in wanted.items():
         most = OF_A_PAGE if which.subject is None else OF_A_PAGE + 2 * of_one
+        if which.action:  # one of nine has it, so passing over the others costs less than an index of their own
+            most *= 2
         found.append(Query(f"decisions{words}", _session(_newest(which)), most))
         found.append(Query(f"decisions{words}, older", _session(_beside(which, middle, older=True)), most))
         found.append(Query(f"decisions{words}, newer", _session(_beside(which, middle, older=False)), most))
     day = decided // DAYS
+    of_few = OF_A_PAGE + GRANT_SETS  # it may read all grant sets, which are few
     return [
         *found,
         Query("newest decision", _session(decisions.newest_id), OF_A_PAGE),
         Query("oldest decision", _session(usage.oldest), OF_A_PAGE),
-        Query("what follows", _session(lambda s: decisions.following(s, Wanted(), after=decided - 9)), OF_A_PAGE),
+        Query("what follows", _session(lambda s: decisions.following(s, Wanted(), after=decided - 9)), of_few),
         Query(
             "what follows, denials",
             _session(lambda s: decisions.following(s, Wanted(allowed=False), after=decided - 9)),
