@@ -69,8 +69,13 @@ def _recorded(engine: AsyncEngine) -> Iterator[list[tuple[str, Any]]]:
         event.remove(engine.sync_engine, "before_cursor_execute", note)
 
 
-async def explained(url: str, queries: Sequence[Query], *, seqscan: bool) -> list[tuple[Query, Read]]:
-    """Each query with what it read. Without `seqscan`, PostgreSQL avoids to scan whole tables where it can."""
+async def explained(
+    url: str, queries: Sequence[Query], *, seqscan: bool, prepared: int = 6
+) -> list[tuple[Query, Read]]:
+    """Each query with what it read, after it was sent `prepared` times; five let the server plan for any parameters.
+
+    Without `seqscan`, PostgreSQL avoids to scan whole tables where it can.
+    """
     engine = open_engine(url)
     sessions = sessions_of(engine)
     found = []
@@ -89,19 +94,21 @@ async def explained(url: str, queries: Sequence[Query], *, seqscan: bool) -> lis
                 async with engine.connect() as connection:
                     if not seqscan:
                         await connection.execute(text("SET LOCAL enable_seqscan = off"))
-                    await _explain_postgresql(connection, statement, parameters, read)
+                    await _explain_postgresql(connection, statement, parameters, read, prepared)
                     await connection.rollback()
         found.append((query, read))
     await engine.dispose()
     return found
 
 
-async def _explain_postgresql(connection: AsyncConnection, statement: str, parameters: Any, read: Read) -> None:
+async def _explain_postgresql(
+    connection: AsyncConnection, statement: str, parameters: Any, read: Read, prepared: int
+) -> None:
     name = f"asked_{next(_numbers)}"  # never the same, for the driver remembers what each statement answers
     await connection.exec_driver_sql(f"PREPARE {name} AS {statement}")
     given = f"({', '.join(_literal(value) for value in parameters)})" if parameters else ""
-    if statement.startswith("SELECT"):  # as often as it takes until the server may plan for any parameters
-        for _ in range(6):
+    if statement.startswith("SELECT"):
+        for _ in range(prepared):
             await connection.exec_driver_sql(f"EXECUTE {name}{given}")
     answer = await connection.exec_driver_sql(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE {name}{given}")
     plan = answer.scalar_one()
@@ -162,11 +169,11 @@ def _explain_sqlite(file: str, statement: str, parameters: Any, read: Read) -> N
     read.rows += steps * 100 // _OF_SQLITE
 
 
-def judged(query: Query, read: Read, *, sqlite: bool) -> bool:
-    """Whether it read no more than it should."""
+def judged(query: Query, read: Read, *, sqlite: bool, least: int = 0) -> bool:
+    """Whether it read no more than it should; up to `least` rows it may always."""
+    most = max(query.most, least)
     # What SQLite is given on top is for the rows that are shown, and for its steps being counted by the hundred.
-    most = query.most * 10 + 100 if sqlite else query.most
-    return read.rows <= most and not (read.scanned and read.rows > query.most)
+    return read.rows <= (most * 10 + 100 if sqlite else most) and not (read.scanned and read.rows > query.most)
 
 
 def told(name: str, found: Sequence[tuple[Query, Read]]) -> int:

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from app.db.backup import backup
+from app.db.decision_writer import DecisionWriter
 from app.db.engine import UnusableDatabase
 from app.db.migrate import at_head
 from app.db.session import Sessions
 from tests.cli.command import command
-from tests.db.test_decision_store import PLAIN, DecisionWriter
+from tests.db.test_decision_store import PLAIN
 
 pytestmark = pytest.mark.anyio
 on_sqlite = pytest.mark.parametrize("kind", ["sqlite"], indirect=True)

@@ -1,0 +1,60 @@
+"""Every query of the program reads little of what there is, on either database; without an index that is told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from app.db.engine import open_engine
+from scripts.trials.explain import Read, explained, judged, told
+from scripts.trials.filled import fill_postgresql, fill_sqlite, today
+from scripts.trials.queries import Query, every_query
+from tests.databases import Kind
+
+pytestmark = pytest.mark.anyio
+
+KEYS, DECISIONS = 3_000, 12_000
+NEEDED = ("ix_api_keys_key_prefix", "ix_decisions_request_id_at_id", "ix_api_keys_last_used_at_id")
+WITHOUT = {
+    "everybody's keys with a whole prefix, by newest",
+    "everybody's keys, by used",
+    "decisions of a request, older",
+}
+
+
+@pytest.fixture
+async def filled(kind: Kind, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of a database with keys and decisions, of a week: each day takes a partition with its indexes."""
+    for module in ("filled", "queries"):
+        monkeypatch.setattr(f"scripts.trials.{module}.DAYS", 7)
+    if kind == "postgresql":
+        url: str = request.getfixturevalue("postgres").new(prepared=False)
+        await fill_postgresql(url, keys=KEYS, decisions=DECISIONS, now=today())
+        return url
+    file = tmp_path / "filled.db"
+    await asyncio.to_thread(fill_sqlite, str(file), keys=KEYS, decisions=DECISIONS, now=today())
+    return f"sqlite:///{file}"
+
+
+async def _wrong(url: str, queries: Sequence[Query], kind: Kind) -> dict[str, Read]:
+    found = await explained(url, queries, seqscan=False, prepared=1)
+    told("PostgreSQL" if kind == "postgresql" else "SQLite", found)
+    # Of so few, PostgreSQL may sort what is in a partition instead of looking it up.
+    least = KEYS - 500 if kind == "postgresql" else 0
+    return {q.name: read for q, read in found if not judged(q, read, sqlite=kind == "sqlite", least=least)}
+
+
+async def test_every_query_reads_little_and_one_without_its_index_is_told(filled: str, kind: Kind) -> None:
+    queries = every_query(keys=KEYS, decided=DECISIONS, now=today())
+    assert await _wrong(filled, queries, kind) == {}
+    engine = open_engine(filled)
+    async with engine.begin() as connection:
+        for index in NEEDED:
+            await connection.execute(text(f"DROP INDEX {index}"))
+    await engine.dispose()
+    some = [query for query in queries if query.name in WITHOUT]
+    assert set(await _wrong(filled, some, kind)) == WITHOUT
