@@ -1,4 +1,4 @@
-"""A service that knows nothing of the policy, and records byte for byte what reached it."""
+"""A service that knows nothing of the policy, and records byte for byte what reached it, but LAST."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import threading
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
+
+from tests.gateway.gateways import LAST
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,9 @@ class Upstream:
                     return
                 method, _, rest = lines[0].partition(" ")
                 headers = tuple((n, v.strip()) for n, _, v in (line.partition(":") for line in lines[1:]))
-                upstream.reached.append(Reached(method, rest.rpartition(" ")[0], headers))
+                target = rest.rpartition(" ")[0]
+                if target != LAST:
+                    upstream.reached.append(Reached(method, target, headers))
                 body = b"" if method == "HEAD" else b"reached"
                 self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\nConnection: close\r\n\r\n" + body)
 
