@@ -78,6 +78,19 @@ class Forked:
         return bool(select.select([self._ended], [], [], timeout)[0])
 
 
+def run(*words: str, env: Mapping[str, str], cwd: Path, seconds: float = 60) -> subprocess.CompletedProcess[str]:
+    """`authz` with these words, to its end, with what it said on standard error. Raises subprocess.TimeoutExpired."""
+    child = Forked(words, env, cwd)
+    with child.stderr as log:
+        try:
+            code = child.wait(seconds)  # what it says is little, and waits in the pipe
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+            raise
+        return subprocess.CompletedProcess(["authz", *words], code, "", log.read())
+
+
 @cache
 def _parent() -> str:
     """The address of the process that has imported everything, started for the first who asks."""

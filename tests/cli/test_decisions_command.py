@@ -100,21 +100,19 @@ def test_wrong_use_is_told_with_the_filter(tmp_path: Path) -> None:
         (("export", "--key-id", "x"), "--key-id must be the id of a key"),
         (("tail", "--colour", "red"), "No such option"),
     ):
-        used = subprocess.run(
-            [str(AUTHZ), "decisions", *words], cwd=tmp_path, capture_output=True, text=True, check=False
-        )
+        used = command("decisions", *words, cwd=tmp_path)
         assert used.returncode == 2
         assert said in used.stderr
 
 
 def test_a_database_that_is_not_prepared_is_told(tmp_path: Path) -> None:
-    used = subprocess.run([str(AUTHZ), "decisions", "tail"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    used = command("decisions", "tail", cwd=tmp_path)
     assert used.returncode == 1
     assert "authz db upgrade" in used.stderr
 
 
 def test_help_has_an_example() -> None:
     for words in (("decisions",), ("decisions", "tail"), ("decisions", "export")):
-        shown = subprocess.run([str(AUTHZ), *words, "--help"], capture_output=True, text=True, check=True).stdout
+        shown = command(*words, "--help").stdout
         assert "Example" in shown
         assert "authz decisions" in shown

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import httpx
 
 from tests.certificate import make
+from tests.forked import run
 from tests.issuer import LiveIssuer
 from tests.server import AUTHZ, Server
 
 
-def _serve(*options: str, directory: Path) -> subprocess.CompletedProcess[str]:
+def _serve(*options: str, directory: Path) -> CompletedProcess[str]:
     """Told before settings or database are looked at, so there are none."""
-    command = [str(AUTHZ), "serve", "--port", "0", *options]
-    return subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=60, check=False, env={})
+    return run("serve", "--port", "0", *options, env={}, cwd=directory)
 
 
 def test_it_serves_https(issuer: LiveIssuer, tmp_path: Path) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import sqlite3
-import subprocess
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import httpx
 import pytest
 
+from tests.forked import run
 from tests.issuer import LiveIssuer
-from tests.server import AUTHZ, Server, eventually
+from tests.server import DATABASE, Server, eventually, prepared_database
 
 
 @pytest.fixture
@@ -21,10 +24,35 @@ def made(issuer: LiveIssuer, tmp_path: Path) -> Server:
     return Server(tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url)
 
 
-def serve(made: Server, **changes: str | None) -> subprocess.CompletedProcess[str]:
+def serve(made: Server, **changes: str | None) -> CompletedProcess[str]:
     env = {name: value for name, value in {**made.env, **changes}.items() if value is not None}
-    command = [str(AUTHZ), "serve", "--port", "0"]
-    return subprocess.run(command, env=env, cwd=made.directory, capture_output=True, text=True, timeout=30, check=False)
+    return run("serve", "--port", "0", env=env, cwd=made.directory)
+
+
+@pytest.fixture(scope="module")
+def recovering(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, httpx.Response]]:
+    """A server whose issuer was down when it was asked, and is back; with what it said of being ready.
+
+    It asks its issuer again ten seconds later. The first test begins that, and the last one sees it.
+    """
+    with LiveIssuer() as issuer:
+        issuer.answer = lambda: (500, b"down")
+        with Server(tmp_path_factory.mktemp("down"), jwks_url=issuer.jwks_url, issuer=issuer.url) as server:
+            down = httpx.get(f"{server.url}/readyz")
+            assert httpx.get(f"{server.url}/healthz").status_code == 200
+            with server.client(issuer.token(azp=None, permissions=["catalog:read"])) as client:
+                refused = client.get("/api/v1/teams/")
+            assert refused.status_code == 503
+            assert refused.json() == {"detail": "Signing keys are unavailable."}
+            assert int(refused.headers["retry-after"]) > 0
+            issuer.answer = issuer.publish
+            yield server, down
+
+
+def test_without_a_key_set_it_is_not_ready(recovering: tuple[Server, httpx.Response]) -> None:
+    _, down = recovering
+    assert down.status_code == 503
+    assert down.json()["checks"]["key_set"]["ok"] is False
 
 
 @pytest.mark.parametrize("name", ["AUTHZ_JWKS_URL", "AUTHZ_ISSUER", "AUTHZ_AUDIENCE"])
@@ -63,29 +91,11 @@ def test_serve_refuses_a_policy_with_faults(made: Server) -> None:
 
 
 def test_a_taken_port_is_a_plain_error(server: Server, made: Server) -> None:
-    subprocess.run([AUTHZ, "db", "upgrade"], env=made.env, cwd=made.directory, check=True, capture_output=True)
+    shutil.copy(prepared_database(), made.directory / DATABASE)
     port = server.url.rsplit(":", 1)[1]
-    command = [str(AUTHZ), "serve", "--port", port]
-    stopped = subprocess.run(command, env=made.env, cwd=made.directory, capture_output=True, text=True, check=False)
+    stopped = run("serve", "--port", port, env=made.env, cwd=made.directory)
     assert stopped.returncode == 1
     assert f"cannot listen on 127.0.0.1:{port}" in stopped.stderr
-
-
-def test_readiness_follows_the_key_set(tmp_path: Path) -> None:
-    with LiveIssuer() as issuer:
-        issuer.answer = lambda: (500, b"down")
-        with Server(tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url) as server:
-            down = httpx.get(f"{server.url}/readyz")
-            assert down.status_code == 503
-            assert down.json()["checks"]["key_set"]["ok"] is False
-            assert httpx.get(f"{server.url}/healthz").status_code == 200
-            with server.client(issuer.token(azp=None, permissions=["catalog:read"])) as client:
-                refused = client.get("/api/v1/teams/")
-            assert refused.status_code == 503
-            assert refused.json() == {"detail": "Signing keys are unavailable."}
-            assert int(refused.headers["retry-after"]) > 0
-            issuer.answer = issuer.publish
-            assert eventually(lambda: httpx.get(f"{server.url}/readyz").status_code == 200, 15)
 
 
 def test_every_answer_and_its_log_line_share_a_request_id(server: Server) -> None:
@@ -163,3 +173,8 @@ def test_a_browser_may_call_from_an_allowed_origin_alone(issuer: LiveIssuer, tmp
             answer = httpx.get(f"{server.url}/api/v1/teams/", headers={"Origin": caller})
             assert answer.status_code == 401, "a preflight opens nothing"
             assert answer.headers.get("access-control-allow-origin") == allowed
+
+
+def test_with_a_key_set_it_is_ready_again(recovering: tuple[Server, httpx.Response]) -> None:
+    server, _ = recovering
+    assert eventually(lambda: httpx.get(f"{server.url}/readyz").status_code == 200, 15)
