@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +84,30 @@ def world(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """The service `orders` behind every gateway."""
     with ExitStack() as stack:
         yield built(stack, tmp_path_factory.mktemp("orders"), issuer, "orders")
+
+
+@dataclass(frozen=True)
+class Hanging:
+    """Gateways whose authz hangs, and the question that each was asked since."""
+
+    world: World
+    question: bytes
+    answers: Mapping[str, Future[bytes]]
+
+
+@pytest.fixture(scope="session")
+def hanging(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hanging]:
+    """Begun early and looked at last: Traefik waits for authz for 30 seconds, and no setting changes that."""
+    bearer = f"Bearer {issuer.token(permissions=['catalog:read'])}"
+    question = f"GET /v1/orders HTTP/1.1\r\nHost: o\r\nConnection: close\r\nAuthorization: {bearer}\r\n\r\n".encode()
+    with ThreadPoolExecutor() as pool, ExitStack() as stack:
+        world = built(stack, tmp_path_factory.mktemp("hanging"), issuer, "orders")
+        assert all(gateway.send(question).startswith(b"HTTP/1.1 200") for gateway in world.gateways.values())
+        world.upstream.reached.clear()
+        world.server.signal(signal.SIGSTOP)
+        stack.callback(world.server.signal, signal.SIGCONT)
+        asked = {name: pool.submit(gateway.send, question, 40.0) for name, gateway in world.gateways.items()}
+        yield Hanging(world, question, asked)
 
 
 @pytest.fixture(params=NAMES)
