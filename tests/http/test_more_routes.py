@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -23,29 +23,24 @@ p, catalog:read, /extra/failing, GET, allow
 """
 
 
-@pytest.fixture
-def with_routes(issuer: LiveIssuer, tmp_path: Path) -> Callable[[str, str], Server]:
-    """A server with routes added, and rows for them."""
-
-    def make(names: str, rows: str) -> Server:
-        command = (sys.executable, "-m", "tests.apps.more_routes")
-        made = Server(tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url, command=command)
-        made.env |= {"EXTRA_ROUTES": names, "PYTHONPATH": str(ROOT)}
-        (made.policy_dir / "extra.csv").write_text(rows)
-        return made
-
-    return make
+def with_routes(issuer: LiveIssuer, directory: Path, names: str, rows: str) -> Server:
+    """A server with routes added, and rows for them, not yet started."""
+    command = (sys.executable, "-m", "tests.apps.more_routes")
+    made = Server(directory, jwks_url=issuer.jwks_url, issuer=issuer.url, command=command)
+    made.env |= {"EXTRA_ROUTES": names, "PYTHONPATH": str(ROOT)}
+    (made.policy_dir / "extra.csv").write_text(rows)
+    return made
 
 
-@pytest.fixture
-def ruled(with_routes: Callable[[str, str], Server]) -> Iterator[Server]:
+@pytest.fixture(scope="module")
+def ruled(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with a ruled WebSocket, mount and failing handler."""
-    with with_routes("socket mounted failing", ROWS) as started:
+    with with_routes(issuer, tmp_path_factory.mktemp("ruled"), "socket mounted failing", ROWS) as started:
         yield started
 
 
-def test_a_route_without_a_row_stops_the_start_and_names_the_row(with_routes: Callable[[str, str], Server]) -> None:
-    server = with_routes("unruled", "# end\n")
+def test_a_route_without_a_row_stops_the_start_and_names_the_row(issuer: LiveIssuer, tmp_path: Path) -> None:
+    server = with_routes(issuer, tmp_path, "unruled", "# end\n")
     with pytest.raises(RuntimeError) as stopped:
         server.start()
     assert "no row speaks of GET /extra/unruled" in str(stopped.value)
@@ -54,10 +49,9 @@ def test_a_route_without_a_row_stops_the_start_and_names_the_row(with_routes: Ca
     assert server.process.returncode != 0
 
 
-def test_the_row_that_the_error_asks_for_lets_it_start(
-    with_routes: Callable[[str, str], Server], issuer: LiveIssuer
-) -> None:
-    with with_routes("unruled", "p, catalog:read, /extra/unruled, GET, allow\n# end\n") as server:
+def test_the_row_that_the_error_asks_for_lets_it_start(issuer: LiveIssuer, tmp_path: Path) -> None:
+    rows = "p, catalog:read, /extra/unruled, GET, allow\n# end\n"
+    with with_routes(issuer, tmp_path, "unruled", rows) as server:
         assert httpx.get(f"{server.url}/extra/unruled").status_code == 401
         with server.client(issuer.token(permissions=["catalog:read"])) as client:
             assert client.get("/extra/unruled").status_code == 200
