@@ -6,7 +6,7 @@ import asyncio
 import signal
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 
 import structlog
 from litestar import Litestar, Router
@@ -19,6 +19,7 @@ from litestar.types import ASGIApp, ControllerRouterHandler
 from app.audit.log import DecisionLog
 from app.audit.retention import keep_for
 from app.audit.shadowing import Shadowing
+from app.audit.tally import Outcomes, Series, Tally
 from app.catalog import resources as catalog
 from app.console import account, assets, desk, home, key_changes, keys, new_key, sign_in
 from app.console import errors as console_errors
@@ -54,7 +55,9 @@ from app.http import (
 from app.http.door import ApiEntrance, Door
 from app.http.explain import explain_decision
 from app.http.forward_auth import ForwardAuth, with_gateways
+from app.http.metrics import show_metrics
 from app.http.models import ResourceSchemas
+from app.http.observing import observed, tracing_to
 from app.http.openapi import Documents, openapi_json
 from app.http.refusal import Refusals
 from app.http.request_id import with_request_id
@@ -64,6 +67,10 @@ from app.identity.authenticate import Authenticator
 from app.identity.jwks import KeySet
 from app.identity.jwt import JwtVerifier
 from app.identity.key_verifier import ApiKeyVerifier
+from app.metrics.lookups import measured
+from app.metrics.read import Parts
+from app.metrics.requests import Requests
+from app.metrics.scrape import Metrics
 from app.policy.live import LivePolicy, Reload
 from app.policy.routes import RouteTable
 from app.policy.watch import watch
@@ -103,6 +110,7 @@ def handlers() -> list[ControllerRouterHandler]:
         *authzen.ROUTES,
         health.healthz,
         health.readyz,
+        show_metrics,
         openapi_json,
         docs.docs,
         docs.docs_style,
@@ -126,10 +134,18 @@ def create_app(settings: Settings, extra: Sequence[ControllerRouterHandler] = ()
     sessions = sessions_of(engine)
     last_used = LastUsed(sessions, limit=settings.key_cache_size)
     shadowing = Shadowing()
-    decision_log = DecisionLog(DecisionWriter(sessions).write, sample=settings.decision_log_sample, shadowing=shadowing)
-    keys = KeySet(settings.jwks_url, max_stale_seconds=settings.jwks_max_stale_seconds)
+    tracing = tracing_to(settings.otlp_endpoint, settings.trace_sample)
+    span = tracing.span if tracing else nullcontext
+    decision_log = (tracing.decision_log if tracing else DecisionLog)(
+        DecisionWriter(sessions).write,
+        sample=settings.decision_log_sample,
+        shadowing=shadowing,
+        outcomes=Outcomes(lambda resource: bool(live.active.table.methods(resource))),
+    )
+    keys = KeySet(settings.jwks_url, max_stale_seconds=settings.jwks_max_stale_seconds, span=span)
+    requests, lookups = Requests(), Tally()
     verifier = ApiKeyVerifier(
-        key_lookup(sessions),
+        measured(key_lookup(sessions), lookups, span),
         environments=settings.key_environments,
         cache_seconds=settings.key_cache_seconds,
         max_known=settings.key_cache_size,
@@ -146,6 +162,8 @@ def create_app(settings: Settings, extra: Sequence[ControllerRouterHandler] = ()
     console = console_of(settings)
     entrance = Entrance(console, sessions)
     pages = {template: entrance for template in route_keys.templates.values() if is_page(template)}
+    requests.name(route_keys.templates)
+    parts = Parts(decision_log, requests, lookups, Series(), keys, jwt.remembered, verifier, live, publisher, engine)
     door.open(route_keys, live, decision_log, ApiEntrance(authenticator, refusals), pages)
     app.state.update(
         {
@@ -166,11 +184,14 @@ def create_app(settings: Settings, extra: Sequence[ControllerRouterHandler] = ()
             "verifier": verifier,
             "documents": Documents(lambda config: _assemble(routes, openapi=config)),
             "key_environments": settings.key_environments,
+            "metrics": Metrics(parts),
+            "tracing": tracing,
         }
     )
     proof = Proof([secret.get_secret_value() for secret in settings.gateway_secrets], settings.gateway_networks)
     gateways = ForwardAuth(live, authenticator, refusals, proof, decision_log)
-    return with_request_id(with_gateways(app, gateways), settings.access_log)
+    served = with_request_id(with_gateways(app, gateways), settings.access_log, requests)
+    return tracing.traced(served) if tracing else served
 
 
 def _assemble(
@@ -225,7 +246,13 @@ async def _running(app: Litestar) -> AsyncIterator[None]:
     """What runs beside the requests: the key set, the writers, the watch over the policy, and retention."""
     live: LivePolicy = app.state.live
     stop = asyncio.Event()
-    async with app.state.key_set, app.state.last_used, app.state.decision_log, app.state.shadowing:
+    async with (
+        observed(app.state.metrics, app.state.tracing),
+        app.state.key_set,
+        app.state.last_used,
+        app.state.decision_log,
+        app.state.shadowing,
+    ):
         works = (watch(live, stop), _retention(app, stop), _history(app, stop), _key_changes(app, stop))
         beside = [asyncio.create_task(work) for work in works]
         try:

@@ -13,12 +13,14 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 # The id of the request at hand; every line logged on its behalf carries it.
 request_id: ContextVar[str] = ContextVar("request_id", default="")
+# The ids of its trace and of its span, in hexadecimal digits, where requests are traced.
+trace: ContextVar[tuple[str, str] | None] = ContextVar("trace", default=None)
 
 
 def configure(level: str, style: Literal["json", "console"]) -> None:
     """Send our own lines and those of libraries the same way. `level` is a name such as `info`."""
     shared: list[Processor] = [
-        _with_request_id,
+        _with_ids,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
@@ -48,15 +50,26 @@ def configure(level: str, style: Literal["json", "console"]) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     # Libraries whose every step is no news to an operator; httpx would log each key set fetch.
-    for name in ("httpx", "httpcore", "watchfiles", "aiosqlite", "sqlalchemy.engine", "alembic", "uvicorn.error"):
+    for name in (
+        "httpx",
+        "httpcore",
+        "urllib3",
+        "watchfiles",
+        "aiosqlite",
+        "sqlalchemy.engine",
+        "alembic",
+        "uvicorn.error",
+    ):
         logging.getLogger(name).setLevel(logging.WARNING)
     # Casbin tells each policy that it loads, and each denial with all that was held.
     logging.getLogger("casbin").setLevel(logging.CRITICAL)
 
 
-def _with_request_id(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+def _with_ids(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
     if known := request_id.get():
         event["request_id"] = known
+    if ids := trace.get():
+        event["trace_id"], event["span_id"] = ids
     return event
 
 

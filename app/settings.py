@@ -51,6 +51,10 @@ class Settings(LocalSettings):
     access_log: bool = True
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
+    # Where the collector of traces is, such as http://collector:4318; without it there are none.
+    otlp_endpoint: Annotated[str | None, Field(pattern=r"^https?://[^/]")] = None
+    # The share of the traces begun here that is kept; one that comes with a request says so itself.
+    trace_sample: Annotated[float, Field(ge=0, le=1)] = 1.0
     # A key that was revoked elsewhere is refused here after at most this many seconds.
     key_cache_seconds: Annotated[float, Field(ge=0, le=60)] = 1.0
     # So many keys are remembered, each in a kilobyte or two.

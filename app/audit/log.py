@@ -21,6 +21,7 @@ import structlog
 from app import logs
 from app.audit.record import About, Record, Unverified, about_of, record_about
 from app.audit.shadowing import Shadowing
+from app.audit.tally import Outcomes
 from app.identity.principal import Principal
 from app.policy.decision import Decision
 
@@ -61,8 +62,8 @@ class DecisionLog:
     """Takes decisions at every door. `async with` it: on leaving, what waits is written, within a few seconds.
 
     `write` stores a batch, whole or not at all, or raises CannotWrite. `sample` is the share of allows that is kept;
-    denials all are; `shadowing` hears of every decision. A batch that cannot be written for `give_up_seconds` is
-    dropped, so that no one batch stands in the way for ever.
+    denials all are; `shadowing` hears of every decision, and `outcomes` counts them. A batch that cannot be written
+    for `give_up_seconds` is dropped, so that no one batch stands in the way for ever.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class DecisionLog:
         *,
         sample: float = 1.0,
         shadowing: Shadowing | None = None,
+        outcomes: Outcomes | None = None,
         capacity: int = CAPACITY,
         every_seconds: float = EVERY_SECONDS,
         give_up_seconds: float = GIVE_UP_SECONDS,
@@ -78,6 +80,7 @@ class DecisionLog:
         self._write = write
         self._sample = sample
         self._shadowing = shadowing
+        self.outcomes = outcomes or Outcomes()
         self._capacity = capacity
         self._every_seconds = every_seconds
         self._give_up_seconds = give_up_seconds
@@ -106,6 +109,11 @@ class DecisionLog:
         `door` names where it was asked for: `app`, `authzen`, a gateway's name. `started` is the
         `time.perf_counter_ns()` at which the door began. The request id is the one of the request at hand.
         """
+        took = time.perf_counter_ns() - started
+        try:
+            self.outcomes.known[door][resource][outcome.reason].append(took)
+        except KeyError:
+            self.outcomes.first(door, resource, outcome).append(took)
         if self._shadowing is not None:
             self._shadowing.note(resource, action, principal, outcome)
         if self._sample < 1.0 and outcome and random.random() >= self._sample:  # noqa: S311  # a sample, no secret
@@ -114,7 +122,6 @@ class DecisionLog:
         if len(self._waiting) >= self._capacity:
             self._dropped += 1
             return
-        took = time.perf_counter_ns() - started
         noted = (time.time_ns(), took, logs.request_id.get(), door, resource, action, principal, outcome)
         self._waiting.append(noted)
 

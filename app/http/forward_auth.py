@@ -33,6 +33,7 @@ from app.policy.target import params_of
 from app.policy.when.shape import Request
 
 PREFIX = b"/gateway/"
+TEMPLATE = "/gateway/{profile}"  # by which requests are counted, whatever path was asked about
 UNPROVEN = "This gateway has not proven itself."
 UNKNOWN = "There is no such gateway profile."
 FAILED = "The request could not be decided."
@@ -61,6 +62,7 @@ class ForwardAuth:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a gateway."""
+        scope["path_template"] = TEMPLATE
         name, slash, rest = scope["raw_path"][len(PREFIX) :].partition(b"/")
         profile = PROFILES.get(name.decode("latin-1"))
         try:

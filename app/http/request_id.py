@@ -15,14 +15,18 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import logs
 from app.audit.clean import without_secrets
+from app.metrics.requests import Requests
 
 HEADER = b"x-request-id"
 _ACCEPTED = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 _log = structlog.stdlib.get_logger("access")
 
 
-def with_request_id(app: ASGIApp, access_log: bool) -> ASGIApp:
-    """Give each request the caller's own `X-Request-ID` when it is plain text without a secret, else a new one."""
+def with_request_id(app: ASGIApp, access_log: bool, requests: Requests) -> ASGIApp:
+    """Give each request the caller's own `X-Request-ID` when it is plain text without a secret, else a new one.
+
+    `requests` counts each with its duration.
+    """
 
     async def identified(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in (ScopeType.HTTP, ScopeType.WEBSOCKET):  # lifespan
@@ -30,7 +34,7 @@ def with_request_id(app: ASGIApp, access_log: bool) -> ASGIApp:
             return
         request_id = _stated(scope) or _new()
         logs.request_id.set(request_id.decode())
-        started = time.perf_counter()
+        started = time.perf_counter_ns()
         status = 0
 
         async def send_with_id(message: Message) -> None:
@@ -46,8 +50,14 @@ def with_request_id(app: ASGIApp, access_log: bool) -> ASGIApp:
         try:
             await app(scope, receive, send_with_id)
         finally:
+            took = time.perf_counter_ns() - started
+            template = scope.get("path_template")
+            try:
+                requests.known[template][status].append(took)
+            except KeyError:
+                requests.first(template, status).append(took)
             if access_log:
-                _note(scope, status, (time.perf_counter() - started) * 1000)
+                _note(scope, status, took / 1e6)
 
     return identified
 

@@ -28,9 +28,7 @@ class Authenticator:
         token = read_bearer(headers)
         if token is None:
             return ANONYMOUS
-        if token.startswith(KEY_PREFIX):
-            return await self._api_keys.verify(token)
-        return self._jwt.known(token) or await self._jwt.verify(token)
+        return await self.verify(token)
 
     async def verify(self, token: str) -> Principal:
         """The principal of one token, whichever kind it is. Raises as `authenticate` does."""

@@ -8,6 +8,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import Self
 
@@ -29,7 +30,7 @@ class KeySet:
     publishes is dead at the latest `refresh_seconds + 2 * timeout_seconds` after that. While the issuer
     does not answer with a usable document, the last good one is borne for `max_stale_seconds` past its
     refresh; then nothing verifies. A `kid` that is not known causes one fetch in `cooldown_seconds`, however
-    many there are, and after a failure there is none for as long.
+    many there are, and after a failure there is none for as long. Whoever waits for a fetch does so in a `span`.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class KeySet:
         max_bytes: int = 256 * 1024,
         max_keys: int = 100,
         clock: Callable[[], float] = time.monotonic,
+        span: Callable[[str], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         self._url = url
         self._refresh = refresh_seconds
@@ -52,6 +54,7 @@ class KeySet:
         self._max_bytes = max_bytes
         self._max_keys = max_keys
         self._clock = clock
+        self._span = span
         self._published: PublishedKeys | None = None
         self._fetched_at = -math.inf
         self._begun = 0  # the number of the latest fetch
@@ -60,6 +63,7 @@ class KeySet:
         self._retry_at = -math.inf
         self._search_again_at = -math.inf
         self._last_error: str | None = None
+        self._failures = 0
         self._client: httpx.AsyncClient | None = None
         self._fetching: asyncio.Task[None] | None = None
         self._refreshing: asyncio.Task[None] | None = None
@@ -81,6 +85,11 @@ class KeySet:
     def last_error(self) -> str | None:
         """Why the latest fetch failed, None when it did not. Names no address and no key material."""
         return self._last_error
+
+    @property
+    def fetches(self) -> tuple[int, int]:
+        """How many fetches have begun, and how many have failed."""
+        return self._begun, self._failures
 
     @property
     def key_ids(self) -> tuple[str, ...]:
@@ -172,7 +181,8 @@ class KeySet:
             # A context of its own: the fetch is nobody's request.
             task = self._fetching = asyncio.create_task(self._fetch(), context=contextvars.Context())
             task.add_done_callback(self._forget_fetch)
-        await asyncio.wait((task,))
+        with self._span("fetch signing keys"):
+            await asyncio.wait((task,))
 
     def _forget_fetch(self, _: asyncio.Task[None]) -> None:
         self._fetching = None
@@ -203,6 +213,7 @@ class KeySet:
         if reason != self._last_error:
             _log.warning("The signing keys could not be fetched: %s", reason)
         self._last_error = reason
+        self._failures += 1
         self._retry_at = now + self._cooldown
         if self._published is None:
             return

@@ -34,9 +34,7 @@ class JwtVerifier:
         self._keys = keys
         self._authorized_parties = frozenset(authorized_parties)
         self._jwt = StrictJwt(issuer, audience)
-        self._remembered = Remembered(keys)
-        # The user whom a token names that was good before and still is, with all but its signature looked at again.
-        self.known = self._remembered.get
+        self.remembered = Remembered(keys)
 
     async def verify(self, token: str) -> Principal:
         """The user whom the token names. Waits only for a key that is not here yet.
@@ -45,7 +43,7 @@ class JwtVerifier:
         of a token that was good before is not verified again while its key is published and its time lasts.
         Raises Unauthenticated with the token's fault, CannotVerify when there are no signing keys.
         """
-        known = self._remembered.get(token)
+        known = self.remembered.get(token)
         if known is not None:
             return known
         if len(token) > MAX_HEADER or not token.isascii():
@@ -63,7 +61,7 @@ class JwtVerifier:
             if not isinstance(party, str) or party not in self._authorized_parties:
                 raise Unauthenticated(Fault.AUTHORIZED_PARTY)
         principal = user(claims["sub"], permissions(claims.get("permissions")), claims)
-        self._remembered.add(token, principal, kid, key, claims)
+        self.remembered.add(token, principal, kid, key, claims)
         return principal
 
     def _believe(self, raw: bytes, key: RSAPublicKey) -> dict[str, Any]:

@@ -63,6 +63,7 @@ class ApiKeyVerifier:
         self._digests: dict[int, bytes] = {}
         self._news_until = float("-inf")
         self._forgotten = 0
+        self.hits = 0  # keys, known or not, that needed no look-up
 
     async def verify(self, token: str) -> Principal:
         """The principal of a key. Raises Unauthenticated with its fault, and whatever `find` raises."""
@@ -78,6 +79,8 @@ class ApiKeyVerifier:
             (now := self._clock()) < known.until or (now < self._news_until and now < known.at_most)
         ):
             known = await self._look_up(hashed, environment)
+        else:
+            self.hits += 1
         if known.fault is not None:
             raise Unauthenticated(known.fault)
         if known.expires_at is not None and known.expires_at <= self._now():
@@ -121,6 +124,7 @@ class ApiKeyVerifier:
         # Counted from the question: what the answer says may be as old as that.
         asked_at = self._clock()
         if asked_at < self._unknown.get(hashed, asked_at):
+            self.hits += 1
             raise Unauthenticated(Fault.KEY_UNKNOWN)
         forgotten = self._forgotten
         record = await self._find(hashed)

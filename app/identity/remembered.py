@@ -30,15 +30,22 @@ class Remembered:
     def __init__(self, keys: KeySet) -> None:
         self._keys = keys
         self._verified: OrderedDict[str, _Verified] = OrderedDict()
+        self.hits = self.misses = 0
+
+    def __len__(self) -> int:
+        return len(self._verified)
 
     def get(self, token: str) -> Principal | None:
         """The principal, while the token's time lasts and the key set still has the key that verified it."""
         found = self._verified.get(token)
         if found is None:
+            self.misses += 1
             return None
         if found.begins <= time.time() < found.ends and self._keys.get(found.kid) is found.key:
+            self.hits += 1
             return found.principal
         del self._verified[token]
+        self.misses += 1
         return None
 
     def add(

@@ -72,6 +72,7 @@ class LivePolicy:
         self.active: Snapshot = build(load(directory), table)
         self.since: datetime = datetime.now(UTC)
         self.refused: Refusal | None = None
+        self.reloads: dict[Outcome, int] = {"swapped": 0, "unchanged": 0, "refused": 0}  # how many, by outcome
         self._announce: list[Callable[[Reload], None]] = []
         self._one_at_a_time = asyncio.Lock()
 
@@ -96,6 +97,7 @@ class LivePolicy:
                 policy = await asyncio.to_thread(load, self.directory)
                 if policy.revision == old.revision:
                     self.refused = None
+                    self.reloads["unchanged"] += 1
                     return Reload("unchanged", old.revision)
                 snapshot = await asyncio.to_thread(build, policy, self.table)
             except PolicyRefused as refused:
@@ -106,6 +108,7 @@ class LivePolicy:
             return self._tell(Reload("swapped", snapshot.revision, changed=changed))
 
     def _tell(self, outcome: Reload) -> Reload:
+        self.reloads[outcome.outcome] += 1
         failed: list[Exception] = []
         for listener in self._announce:
             try:

@@ -37,6 +37,7 @@ class Snapshot:
         self._interned: dict[frozenset[str], frozenset[str]] = {}
         self._memo: dict[tuple[str, str, frozenset[str]], Decision] = {}
         self._bytes = 0
+        self.misses = 0  # decisions that a rule speaks of and that were not remembered
 
     def decide(self, held: frozenset[str], resource: str, action: str, context: Context = NO_CONTEXT) -> Decision:
         """Decide whether whoever states `held` may do `action` on `resource`. Pure; never raises for a caller's fault.
@@ -90,6 +91,7 @@ class Snapshot:
             return Decision(False, Reason.UNRULED, self.revision)
         if key != (resource, action) and (remembered := self._memo.get((*key, grants))):
             return remembered
+        self.misses += 1
         rules = self.index[key]
         found = held_rules(rules, grants)
         decision = verdict(rules, found, grants, Conditions(context), self.revision)

@@ -1,0 +1,77 @@
+"""Values as text that Prometheus reads. Runs in a thread: the library is first loaded here, and files are read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from app.metrics.families import METRICS, Metric
+from app.metrics.values import Histogram, Labels, Values
+
+WORKER = "worker"
+_NANO = 1_000_000_000
+_process = ProcessCollector(registry=None)
+
+
+class _Exposed(Collector):
+    def __init__(self, values: Values) -> None:
+        self._values = values
+
+    def collect(self) -> Iterator[Family]:
+        for metric in METRICS.values():
+            if metric.kind == "histogram":
+                measured = self._values.histograms.get(metric.name)
+                if measured:
+                    yield _histogram(metric, measured)
+            elif found := self._values.numbers.get(metric.name):
+                yield _number(metric, found)
+
+
+def expose(values: Values, accept: str) -> tuple[bytes, str]:
+    """The text in the format that is asked for, Prometheus' own or OpenMetrics, and its content type."""
+    encode, content_type = choose_encoder(accept)
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Exposed(values))
+    return encode(registry), content_type
+
+
+def add_process(values: Values) -> None:
+    """State what the system says of this process, where it does."""
+    for family in _process.collect():
+        for sample in family.samples:
+            values.set(sample.name, sample.value)
+
+
+def _number(metric: Metric, found: Iterable[tuple[Labels, float]]) -> Family:
+    found = list(found)
+    labels = metric.labels if len(found[0][0]) == len(metric.labels) else (*metric.labels, WORKER)
+    kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
+    family = kind(metric.name, metric.meaning, labels=labels)
+    for values, number in found:
+        family.add_metric(values, number)
+    return family
+
+
+def _histogram(metric: Metric, measured: Iterable[tuple[Labels, Histogram]]) -> Family:
+    family = HistogramMetricFamily(metric.name, metric.meaning, labels=metric.labels)
+    for labels, histogram in measured:
+        family.add_metric(labels, list(_buckets(metric.bits, histogram)), histogram.total / _NANO)
+    return family
+
+
+def _buckets(bounds: range, histogram: Histogram) -> Iterator[tuple[str, float]]:
+    """Cumulative counts, by their upper bound in seconds. What has n bits is under 2**n nanoseconds."""
+    below = sorted(histogram.bits.items())
+    place = count = 0
+    for bound in bounds:
+        while place < len(below) and below[place][0] <= bound:
+            count += below[place][1]
+            place += 1
+        yield repr(2**bound / _NANO), count
+    yield "+Inf", histogram.count

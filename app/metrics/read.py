@@ -1,0 +1,145 @@
+"""What the parts of a process count of themselves, as values."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import QueuePool
+
+from app import __version__
+from app.audit.log import DecisionLog
+from app.audit.tally import UNAVAILABLE, Series, Tally
+from app.history.publish import OUTCOMES, Publisher
+from app.identity.errors import Fault
+from app.identity.jwks import KeySet
+from app.identity.key_verifier import ApiKeyVerifier
+from app.identity.remembered import Remembered
+from app.metrics.requests import Requests, class_of
+from app.metrics.values import Histogram, Values
+from app.policy.live import LivePolicy
+
+_FAULTS = tuple(fault.name.lower() for fault in Fault if fault is not Fault.NOT_PROVIDED)
+_DECISIONS = "authz_decisions_total"
+_UNKNOWN_CALLERS = "authz_authentication_failures_total"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What is looked at. It counts on the event loop, and is read there."""
+
+    decision_log: DecisionLog
+    requests: Requests
+    lookups: Tally
+    lag: Series
+    keys: KeySet
+    tokens: Remembered
+    verifier: ApiKeyVerifier
+    live: LivePolicy
+    publisher: Publisher
+    engine: AsyncEngine
+
+    def add_up(self) -> None:
+        """Let durations become a few numbers, so that they take no room."""
+        for tally in (self.decision_log.outcomes, self.requests, self.lookups, self.lag):
+            tally.add_up()
+
+
+def read(parts: Parts, misses_before: int) -> Values:
+    """The values now. `misses_before` are the decisions that policies before the active one had to work out."""
+    values = Values()
+    _decisions(values, parts)
+    _requests(values, parts)
+    _policy(values, parts)
+    _keys(values, parts)
+    _caches(values, parts, misses_before)
+    _decision_log(values, parts)
+    _database(values, parts)
+    values.add("authz_event_loop_lag_seconds", Histogram(*parts.lag.added_up()))
+    values.set("authz_build_info", 1, __version__, platform.python_version())
+    return values
+
+
+def _decisions(values: Values, parts: Parts) -> None:
+    by_door: dict[str, Histogram] = {}
+    unknown = {("app", fault): 0 for fault in (*_FAULTS, UNAVAILABLE)}
+    for (resource, door, verdict, reason), total, bits in parts.decision_log.outcomes.added_up():
+        histogram = Histogram(total, bits)
+        values.set(_DECISIONS, histogram.count, resource, door, verdict, reason)
+        by_door.setdefault(door, Histogram()).add(histogram)
+        if reason in _FAULTS or reason == UNAVAILABLE:
+            unknown[door, reason] = unknown.get((door, reason), 0) + histogram.count
+    for (door, fault), count in unknown.items():
+        values.set(_UNKNOWN_CALLERS, count, door, fault)
+    for door, histogram in by_door.items():
+        values.add("authz_decision_duration_seconds", histogram, door)
+
+
+def _requests(values: Values, parts: Parts) -> None:
+    by_class: dict[tuple[str, str], Histogram] = {}
+    for (route, code), total, bits in parts.requests.added_up():
+        histogram = Histogram(total, bits)
+        values.set("authz_http_requests_total", histogram.count, route, code)
+        by_class.setdefault((route, class_of(code)), Histogram()).add(histogram)
+    for labels, histogram in by_class.items():
+        values.add("authz_http_request_duration_seconds", histogram, *labels)
+
+
+def _policy(values: Values, parts: Parts) -> None:
+    live = parts.live
+    values.set("authz_policy_info", 1, live.active.revision)
+    values.set("authz_policy_age_seconds", (datetime.now(UTC) - live.since).total_seconds())
+    values.set("authz_policy_refused", live.refused is not None)
+    for outcome, count in live.reloads.items():
+        values.set("authz_policy_reloads_total", count, outcome)
+    for kind in ("publish", "rollback"):
+        for result in OUTCOMES:
+            values.set("authz_policy_publishes_total", parts.publisher.outcomes[kind, result], kind, result)
+
+
+def _keys(values: Values, parts: Parts) -> None:
+    keys = parts.keys
+    if (age := keys.age_seconds) is not None:
+        values.set("authz_key_set_age_seconds", age)
+    values.set("authz_key_set_usable", keys.ready)
+    values.set("authz_key_set_keys", len(keys.key_ids))
+    begun, failed = keys.fetches
+    values.set("authz_key_set_fetches_total", begun)
+    values.set("authz_key_set_fetch_failures_total", failed)
+
+
+def _caches(values: Values, parts: Parts, misses_before: int) -> None:
+    tokens, verifier = parts.tokens, parts.verifier
+    looked_up = 0
+    for labels, total, bits in parts.lookups.added_up():
+        histogram = Histogram(total, bits)
+        looked_up += histogram.count
+        values.add("authz_key_lookup_duration_seconds", histogram, *labels)
+    values.set("authz_cache_hits_total", tokens.hits, "tokens")
+    values.set("authz_cache_hits_total", verifier.hits, "keys")
+    values.set("authz_cache_misses_total", tokens.misses, "tokens")
+    values.set("authz_cache_misses_total", looked_up, "keys")
+    values.set("authz_cache_misses_total", misses_before + parts.live.active.misses, "decisions")
+    values.set("authz_cache_entries", len(tokens), "tokens")
+    values.set("authz_cache_entries", verifier.remembers, "keys")
+
+
+def _decision_log(values: Values, parts: Parts) -> None:
+    health = parts.decision_log.health
+    values.set("authz_decision_log_queued", health.queued)
+    values.set("authz_decision_log_capacity", health.capacity)
+    values.set("authz_decision_log_written_total", health.written)
+    values.set("authz_decision_log_dropped_total", health.dropped)
+    values.set("authz_decision_log_write_failures_total", health.failures)
+    values.set("authz_decision_log_sampled_out_total", health.sampled_out)
+
+
+def _database(values: Values, parts: Parts) -> None:
+    pool = parts.engine.pool
+    if isinstance(pool, QueuePool):
+        values.set("authz_database_pool_size", pool.size())
+        values.set("authz_database_pool_checked_out", pool.checkedout())
+        # Below zero until the pool has all that it keeps.
+        values.set("authz_database_pool_overflow", max(pool.overflow(), 0))
