@@ -54,7 +54,7 @@ from app.http import (
 )
 from app.http.door import ApiEntrance, Door
 from app.http.explain import explain_decision
-from app.http.forward_auth import ForwardAuth, with_gateways
+from app.http.forward_auth import TEMPLATE, ForwardAuth, with_gateways
 from app.http.metrics import show_metrics
 from app.http.models import ResourceSchemas
 from app.http.observing import observed, tracing_to
@@ -162,7 +162,7 @@ def create_app(settings: Settings, extra: Sequence[ControllerRouterHandler] = ()
     console = console_of(settings)
     entrance = Entrance(console, sessions)
     pages = {template: entrance for template in route_keys.templates.values() if is_page(template)}
-    requests.name(route_keys.templates)
+    requests.name({**route_keys.templates, TEMPLATE: TEMPLATE})
     parts = Parts(decision_log, requests, lookups, Series(), keys, jwt.remembered, verifier, live, publisher, engine)
     door.open(route_keys, live, decision_log, ApiEntrance(authenticator, refusals), pages)
     app.state.update(

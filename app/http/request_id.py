@@ -28,6 +28,8 @@ def with_request_id(app: ASGIApp, access_log: bool, requests: Requests) -> ASGIA
     `requests` counts each with its duration.
     """
 
+    known = requests.known
+
     async def identified(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in (ScopeType.HTTP, ScopeType.WEBSOCKET):  # lifespan
             await app(scope, receive, send)
@@ -51,11 +53,10 @@ def with_request_id(app: ASGIApp, access_log: bool, requests: Requests) -> ASGIA
             await app(scope, receive, send_with_id)
         finally:
             took = time.perf_counter_ns() - started
-            template = scope.get("path_template")
             try:
-                requests.known[template][status].append(took)
+                known[scope["path_template"]][status].append(took)
             except KeyError:
-                requests.first(template, status).append(took)
+                requests.first(scope.get("path_template"), status).append(took)
             if access_log:
                 _note(scope, status, took / 1e6)
 
