@@ -38,7 +38,7 @@ class Values(Struct):
 
     def set(self, name: str, value: float, *labels: str) -> None:
         """State a number."""
-        self.numbers.setdefault(name, []).append((labels, value))
+        self.numbers.setdefault(name, []).append((labels, float(value)))
 
     def add(self, name: str, histogram: Histogram, *labels: str) -> None:
         """State a histogram."""

@@ -96,10 +96,16 @@ def test_nothing_that_a_caller_names_becomes_a_label(issuer: LiveIssuer, tmp_pat
             asked(server, f"/gateway/{name}", token, headers=gateway)
             with server.client(token) as client:
                 client.request(name.upper(), TEAMS)
-                for kind, identity in (("route", f"/{name}"), (name, name), ("route", TEAMS)):
+                asks = (
+                    ("route", f"/{name}", "GET"),
+                    (name, name, name),
+                    ("route", TEAMS, name),
+                    ("route", TEAMS, "GET"),
+                )
+                for kind, identity, action in asks:
                     question = {
                         "subject": {"type": "user", "id": name},
-                        "action": {"name": name},
+                        "action": {"name": action},
                         "resource": {"type": kind, "id": identity},
                     }
                     assert client.post("/access/v1/evaluation", json=question).json() == {"decision": False}
@@ -114,8 +120,8 @@ def test_nothing_that_a_caller_names_becomes_a_label(issuer: LiveIssuer, tmp_pat
     assert found("authz_decisions_total", **nginx, resource="unknown", verdict="deny", reason="unruled") == 2
     assert found("authz_decisions_total", **nginx, resource=f"{TEAMS}/{{team_id}}", verdict="allow") == 2
     authzen = {"door": "authzen", "verdict": "deny"}
-    assert found("authz_decisions_total", **authzen, resource="unknown") == 4
-    assert found("authz_decisions_total", **authzen, resource=TEAMS, reason="unruled") == 2
+    assert found("authz_decisions_total", **authzen, resource="unknown") == 6
+    assert found("authz_decisions_total", **authzen, resource=TEAMS, reason="not_held") == 2
 
 
 def test_what_sampling_leaves_out_is_counted_all_the_same(issuer: LiveIssuer, tmp_path: Path) -> None:

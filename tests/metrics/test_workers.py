@@ -1,0 +1,116 @@
+"""Several workers of one machine: whoever is asked answers for all, and no sum ever falls."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from app.metrics.values import Histogram, Values
+from app.metrics.workers import Workers
+from tests.issuer import LiveIssuer
+from tests.metrics.scraped import Scraped, scrape
+from tests.server import Server, eventually
+
+TEAMS = "/api/v1/teams"
+DECISIONS = "authz_decisions_total"
+
+
+def worker(directory: Path, issuer: LiveIssuer, run: Path) -> Server:
+    server = Server(directory, jwks_url=issuer.jwks_url, issuer=issuer.url)
+    server.env["AUTHZ_RUN_DIR"] = str(run)
+    return server
+
+
+def ask(server: Server, times: int, token: str) -> None:
+    with server.client(token) as client:
+        for _ in range(times):
+            assert client.get(TEAMS).status_code == 200
+
+
+def allows(found: Scraped) -> float:
+    return found(DECISIONS, resource=TEAMS, verdict="allow")
+
+
+def test_workers_are_one_to_a_scraper_and_what_a_dead_one_counted_stays(issuer: LiveIssuer, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir(mode=0o700)
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    token = issuer.token(permissions=["catalog:read"])
+    with worker(tmp_path / "one", issuer, run) as one:
+        two = worker(tmp_path / "two", issuer, run).start()
+        ask(one, 3, token)
+        ask(two, 4, token)
+        # What was shown by one is known to the other from then on.
+        assert allows(scrape(one, issuer)) >= 3
+        assert allows(scrape(two, issuer)) == 7
+        assert allows(scrape(one, issuer)) == 7
+        found = scrape(one, issuer)
+        assert found.values("authz_worker_silent_seconds", "worker") == pids(one, two)
+        assert found.values("authz_policy_info", "worker") == pids(one, two)
+        assert len(found.values("authz_policy_info", "revision")) == 1
+        assert found("authz_worker_silent_seconds") < 2
+        assert found("process_resident_memory_bytes") > 2 * 30_000_000
+        assert found("authz_http_request_duration_seconds_count", route=TEAMS, **{"class": "2xx"}) == 7
+        assert "worker" not in found.labels(DECISIONS) | found.labels("process_cpu_seconds_total")
+
+        # One that is stopped lives, and what it is known by grows old.
+        two.signal(signal.SIGSTOP)
+        silent = {"worker": pids(two).pop()}
+        assert eventually(lambda: scrape(one, issuer)("authz_worker_silent_seconds", **silent) > 1.2)
+        two.signal(signal.SIGCONT)
+
+        assert two.process
+        two.process.kill()
+        two.process.wait()
+        found = scrape(one, issuer)
+        assert allows(found) == 7
+        assert found.values("authz_policy_info", "worker") == pids(one)
+
+        # Its place is taken, and what was left behind is counted once.
+        with worker(tmp_path / "two", issuer, run) as three:
+            ask(three, 2, token)
+            assert allows(scrape(three, issuer)) == allows(scrape(one, issuer)) == 9
+            names = {path.name for path in run.iterdir() if path.suffix == ".numbers"}
+            assert names == {"ended.numbers", *(f"{pid}.numbers" for pid in pids(one, three))}
+        # It stopped in good order, and told the last of what it did.
+        assert allows(scrape(one, issuer)) == 9
+
+
+def pids(*servers: Server) -> set[str]:
+    return {str(server.process.pid) for server in servers if server.process}
+
+
+def test_no_order_of_writing_takes_numbers_back(tmp_path: Path) -> None:
+    with joined(tmp_path) as mine:
+        newer, older = counted(5, made=2), counted(3, made=1)
+        mine.write(newer)
+        mine.write(older)
+        assert total(mine.all(counted(6, made=3))) == 6
+        assert (tmp_path / f"{os.getpid()}.numbers").exists()
+    with joined(tmp_path) as next_of_the_same_number:
+        assert total(next_of_the_same_number.all(counted(1, made=1))) == 7
+
+
+@contextmanager
+def joined(directory: Path) -> Iterator[Workers]:
+    workers = Workers(directory)
+    yield workers
+    workers.close()
+
+
+def counted(times: int, made: int) -> Values:
+    values = Values(made=made)
+    values.set(DECISIONS, times, TEAMS, "app", "allow", "allowed")
+    values.add("authz_event_loop_lag_seconds", Histogram(times, {1: times}))
+    return values
+
+
+def total(values: Values) -> float:
+    ((_, lag),) = values.histograms["authz_event_loop_lag_seconds"]
+    ((_, number),) = values.numbers[DECISIONS]
+    assert (lag.total, lag.count) == (number, number)
+    return number
