@@ -18,6 +18,7 @@ from app.audit.clean import without_secrets
 from app.metrics.requests import Requests
 
 HEADER = b"x-request-id"
+_TRACEPARENT = re.compile(rb"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
 _ACCEPTED = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 _log = structlog.stdlib.get_logger("access")
 
@@ -93,5 +94,13 @@ def _note(scope: Scope, status: int, milliseconds: float) -> None:
         milliseconds=round(milliseconds, 2),
         subject=getattr(principal, "subject", None) or None,
         key_id=getattr(principal, "key_id", None),
+        **({} if logs.trace.get() else _trace_of(scope)),
         **({"asked": without_secrets(asked)} if (asked := scope.get("state", {}).get("asked")) else {}),
     )
+
+
+def _trace_of(scope: Scope) -> dict[str, str]:
+    """The id of the caller's trace (W3C Trace Context section 3.2), where requests are not traced here."""
+    found = [value for name, value in scope["headers"] if name == b"traceparent"]
+    stated = _TRACEPARENT.fullmatch(found[0]) if len(found) == 1 else None
+    return {"trace_id": stated[1].decode()} if stated else {}

@@ -34,6 +34,7 @@ from app.policy.decision import Decision
 from app.policy.routes import METHODS
 
 _PATH = "/v1/traces"
+_TIMEOUT = "OTEL_EXPORTER_OTLP_TIMEOUT"
 _TIMEOUT_SECONDS = 5.0
 _STOP_SECONDS = 2.0
 _AUTHZEN = "authzen"  # of whom many questions may be in one request
@@ -91,7 +92,8 @@ class Tracing:
         """Begin to trace, in the process that serves: the thread that exports lives in no copy of it."""
         named = {} if "OTEL_SERVICE_NAME" in os.environ else {"service.name": "griddy-authz"}
         resource = Resource.create({**named, "service.version": __version__})
-        self._exporter = _Exporter(OTLPSpanExporter(self._endpoint, timeout=_TIMEOUT_SECONDS))
+        timeout = None if _TIMEOUT in os.environ else _TIMEOUT_SECONDS
+        self._exporter = _Exporter(OTLPSpanExporter(self._endpoint, timeout=timeout))
         self._provider = TracerProvider(sampler=self._sampler, resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
         self._tracer = self._provider.get_tracer("griddy-authz", __version__)

@@ -1,0 +1,61 @@
+"""Durations are counted by labels whose number has an end."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.audit import tally
+from app.audit.record import Unverified
+from app.audit.tally import OTHER, UNAVAILABLE, UNKNOWN, Outcomes, Series, Tally
+from app.identity.errors import Fault
+from app.policy.decision import Decision, Reason
+
+
+def test_durations_become_a_sum_and_numbers_by_bits() -> None:
+    series = Series()
+    series.recent.extend([0, 1, 1023, 1024, 1025])
+    assert series.added_up() == (3073, {0: 1, 1: 1, 10: 1, 11: 2})
+    assert series.recent == []
+    series.recent.append(1024)
+    assert series.added_up() == (4097, {0: 1, 1: 1, 10: 1, 11: 3})
+
+
+def test_outcomes_are_told_apart_by_fixed_words() -> None:
+    outcomes = Outcomes(lambda resource: resource == "/a")
+    allowed, denied = Decision(True, Reason.ALLOWED, "r"), Decision(False, Reason.NOT_HELD, "r")
+    expired, nobody = Unverified(Fault.EXPIRED.value, "r"), Unverified("Signing keys are unavailable.", "r")
+    for resource, outcome in (("/a", allowed), ("/a", denied), ("", denied), ("/a", expired), ("/a", nobody)):
+        outcomes.first("app", resource, outcome).append(1)
+    outcomes.first("authzen", "record:1", Unverified("There is no `needle`.", "r")).append(1)
+    assert {labels for labels, _, _ in outcomes.added_up()} == {
+        ("/a", "app", "allow", "allowed"),
+        ("/a", "app", "deny", "not_held"),
+        (UNKNOWN, "app", "deny", "not_held"),
+        ("/a", "app", "deny", "expired"),
+        ("/a", "app", "deny", UNAVAILABLE),
+        (UNKNOWN, "authzen", "deny", UNKNOWN),
+    }
+
+
+def test_only_what_has_an_end_is_known_by_what_was_said() -> None:
+    outcomes = Outcomes(lambda resource: resource == "/a")
+    for number in range(100):
+        outcomes.first("authzen", f"record:{number}", Decision(False, Reason.UNRULED, "r"))
+        outcomes.first("authzen", "/a", Unverified(f"There is no {number}.", "r"))
+    outcomes.first("app", "/a", Decision(True, Reason.ALLOWED, "r"))
+    assert {door: {r: set(reasons) for r, reasons in known.items()} for door, known in outcomes.known.items()} == {
+        "app": {"/a": {Reason.ALLOWED}}
+    }
+
+
+def test_a_tally_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tally, "MAX_SERIES", 3)
+    counted = Tally()
+    for number in range(10):
+        counted.recent("route", str(number)).append(1)
+    assert {labels: sum(bits.values()) for labels, _, bits in counted.added_up()} == {
+        ("route", "0"): 1,
+        ("route", "1"): 1,
+        ("route", "2"): 1,
+        (OTHER, OTHER): 7,
+    }
