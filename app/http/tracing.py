@@ -145,9 +145,14 @@ class Tracing:
 
 
 class _FromHeaders(Getter[_Headers]):
-    """Headers of a request. What is sent more than once is not there: nobody could tell which one is meant."""
+    """Headers of a request. What is sent more than once is not there: nobody could tell which one is meant.
+
+    `tracestate` is left alone: it may say anything, and nothing is asked of anybody in its name.
+    """
 
     def get(self, carrier: _Headers, key: str) -> list[str] | None:
+        if key == "tracestate":
+            return None
         name = key.encode()
         found = [value.decode("latin-1") for header, value in carrier if header == name]
         return found if len(found) == 1 else None

@@ -37,15 +37,21 @@ class Metrics:
         self._unwritten = False
 
     async def scrape(self, accept: str) -> tuple[bytes, str]:
-        """The text for a scraper that accepts these formats, and its content type."""
+        """The text for a scraper that accepts these formats, and its content type.
+
+        Raises OSError while the numbers of the other workers cannot be had.
+        """
         return await asyncio.to_thread(self._text, self._read(), accept)
 
     async def start(self, directory: Path | None) -> None:
-        """Begin, as one of the workers of a directory if one is given. Raises OSError."""
+        """Begin, as one of the workers of a directory if one is given."""
         if directory is not None:
             from app.metrics.workers import Workers  # noqa: PLC0415  # locks files, which not every system can
 
-            self._workers = await asyncio.to_thread(Workers, directory)
+            try:
+                self._workers = await asyncio.to_thread(Workers, directory)
+            except OSError as error:
+                _log.error("the other workers will not have the numbers of this one", error=str(error))
         self._task = asyncio.create_task(self._beat(), name="metrics")
 
     async def stop(self) -> None:
@@ -77,10 +83,12 @@ class Metrics:
                 due = loop.time() + LAG_EVERY_SECONDS
                 await asyncio.sleep(LAG_EVERY_SECONDS)
                 self._parts.lag.recent.append(int(max(loop.time() - due, 0) * _NANO))
-            if self._workers is None:
+            try:
                 self._parts.add_up()
-            else:
-                await self._tell()
+                if self._workers is not None:
+                    await self._tell()
+            except Exception:  # noqa: BLE001  # a defect, which must not end the counting
+                _log.exception("the numbers could not be added up")
 
     async def _tell(self) -> None:
         assert self._workers is not None

@@ -21,6 +21,7 @@ from app.metrics.values import Values, merged, summed
 
 _NUMBERS, _LOCK, _NEW = ".numbers", ".lock", ".new"
 _ENDED = "ended" + _NUMBERS
+_WAIT_SECONDS = 1.0
 _decoder = msgspec.msgpack.Decoder(Values)
 _log = structlog.stdlib.get_logger("metrics")
 
@@ -87,19 +88,21 @@ class Workers:
         except FileNotFoundError:
             return False
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
+            return _locked(lock)
         finally:
             os.close(lock)
-        return True
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """While no other worker adds up, or reads, what has ended."""
+        """While no other worker adds up, or reads, what has ended. Raises TimeoutError, an OSError."""
         lock = os.open(self._directory / f"all{_LOCK}", os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            until = time.monotonic() + _WAIT_SECONDS
+            while not _locked(lock):
+                # Somebody was stopped while holding it: nobody else is to wait for as long.
+                if time.monotonic() > until:
+                    raise TimeoutError("another worker holds the lock of the metrics")
+                time.sleep(0.01)
             yield
         finally:
             os.close(lock)
@@ -117,8 +120,17 @@ class Workers:
             return Values()
 
 
+def _locked(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def _write(path: Path, values: Values) -> None:
     """Replace the file at once, so that nobody reads half of it."""
     new = path.with_suffix(_NEW)
+    new.touch(mode=0o600)
     new.write_bytes(msgspec.msgpack.encode(values))
     new.replace(path)

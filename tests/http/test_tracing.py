@@ -27,7 +27,8 @@ def test_a_request_is_a_span_with_what_was_decided_and_no_secret(issuer: LiveIss
         token = issuer.token(permissions=["catalog:read"])
         with server.client(token) as client:
             key = client.post("/api/v1/api-keys/", json={"name": "t", "scopes": ["catalog:read"]}).json()["plaintext"]
-            client.get(f"{TEAMS}/needle-1?needle=2", headers={"traceparent": f"00-{TRACE}-{CALLER}-01"})
+            taken_over = {"traceparent": f"00-{TRACE}-{CALLER}-01", "tracestate": "a=needle"}
+            client.get(f"{TEAMS}/needle-1?needle=2", headers=taken_over)
             client.get("/api/v1/sources", headers={"X-Needle": "needle"})
             client.get("/needle-3")
         with server.client(key) as client:

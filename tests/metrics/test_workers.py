@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 from app.metrics.values import Histogram, Values
 from app.metrics.workers import Workers
@@ -93,6 +96,15 @@ def test_no_order_of_writing_takes_numbers_back(tmp_path: Path) -> None:
         assert (tmp_path / f"{os.getpid()}.numbers").exists()
     with joined(tmp_path) as next_of_the_same_number:
         assert total(next_of_the_same_number.all(counted(1, made=1))) == 7
+
+
+def test_one_that_was_stopped_in_the_middle_holds_up_nobody_for_long(tmp_path: Path) -> None:
+    with joined(tmp_path) as mine, (tmp_path / "all.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(TimeoutError):
+            mine.all(counted(1, made=1))
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        assert total(mine.all(counted(2, made=2))) == 2
 
 
 @contextmanager
