@@ -35,6 +35,7 @@ from app.db.last_used import LastUsed
 from app.db.old_decisions import OldDecisions
 from app.db.session import sessions_of
 from app.gateway.proof import Proof
+from app.history.outcomes import CountedPublisher
 from app.history.publish import Publisher
 from app.holdings import resources as holdings
 from app.http import (
@@ -155,7 +156,7 @@ def create_app(settings: Settings, extra: Sequence[ControllerRouterHandler] = ()
     table, route_keys = table_of(app)
     live = LivePolicy(settings.policy_dir, table)
     live.on_reload(_report)
-    publisher = Publisher(live, sessions)
+    publisher = CountedPublisher(live, sessions)
     jwt = JwtVerifier(keys, settings.issuer, settings.audience, settings.authorized_parties)
     authenticator = Authenticator(jwt, verifier)
     refusals = Refusals(settings.public_url and settings.public_url + metadata.PATH)

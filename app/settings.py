@@ -51,10 +51,6 @@ class Settings(LocalSettings):
     access_log: bool = True
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
-    # Where the collector of traces is, such as http://collector:4318; without it there are none.
-    otlp_endpoint: Annotated[str | None, Field(pattern=r"^https?://[^/]")] = None
-    # The share of the traces begun here that is kept; one that comes with a request says so itself.
-    trace_sample: Annotated[float, Field(ge=0, le=1)] = 1.0
     # A key that was revoked elsewhere is refused here after at most this many seconds.
     key_cache_seconds: Annotated[float, Field(ge=0, le=60)] = 1.0
     # So many keys are remembered, each in a kilobyte or two.
@@ -70,6 +66,11 @@ class Settings(LocalSettings):
     console_url: str | None = None
     # After so many seconds the issuer is asked anew who this is and what they may do.
     console_session_seconds: Annotated[int, Field(ge=60, le=86_400)] = 3600
+
+    # Where the collector of traces is, such as http://collector:4318; without it there are none.
+    otlp_endpoint: Annotated[str | None, Field(pattern=r"^https?://[^/]")] = None
+    # The share of the traces begun here that is kept; one that comes with a request says so itself.
+    trace_sample: Annotated[float, Field(ge=0, le=1)] = 1.0
 
     # The share of allows that the decision log keeps; denials are all kept.
     decision_log_sample: Annotated[float, Field(ge=0, le=1)] = 1.0

@@ -7,13 +7,10 @@ in between leaves a marker by which the next one finishes the files.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import wraps
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -27,15 +24,12 @@ from app.db.session import Sessions
 from app.db.tables.history import AdminAction, PolicyRevision
 from app.policy import write
 from app.policy.diff import changes
-from app.policy.fault import PolicyRefused
 from app.policy.live import LivePolicy, build
 from app.policy.load import parse
 from app.policy.semantic_diff import Difference, compare
 from app.policy.snapshot import Snapshot
 from app.policy.source import from_bytes
 
-OUTCOMES = ("published", "unchanged", "stale", "refused", "widens", "failed")
-_P = ParamSpec("_P")
 _log = structlog.stdlib.get_logger("policy")
 
 
@@ -82,45 +76,14 @@ class Published:
         return self.snapshot.revision
 
 
-_Change = Callable[Concatenate["Publisher", _P], Coroutine[Any, Any, Published]]
-
-
-def _counted(change: _Change[_P]) -> _Change[_P]:
-    """A change of the policy whose outcome is counted, unless it is a dry run."""
-
-    @wraps(change)
-    async def counted(publisher: Publisher, /, *args: _P.args, **named: _P.kwargs) -> Published:
-        outcome = "failed"
-        try:
-            published = await change(publisher, *args, **named)
-            outcome = "unchanged" if published.revision == published.parent else "published"
-        except StaleParent:
-            outcome = "stale"
-            raise
-        except PolicyRefused:
-            outcome = "refused"
-            raise
-        except Widens:
-            outcome = "widens"
-            raise
-        finally:
-            if not named.get("dry_run"):
-                publisher.outcomes[str(named.get("kind", "publish")), outcome] += 1
-        return published
-
-    return counted
-
-
 class Publisher:
     """Changes the policy of a directory, one change at a time."""
 
     def __init__(self, live: LivePolicy, sessions: Sessions) -> None:
         self._live = live
         self._sessions = sessions
-        self.outcomes: Counter[tuple[str, str]] = Counter()  # by kind and outcome
         self._one_at_a_time = asyncio.Lock()
 
-    @_counted
     async def publish(
         self,
         files: Mapping[str, bytes],
