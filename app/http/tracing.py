@@ -36,7 +36,7 @@ from app.policy.routes import METHODS
 _PATH = "/v1/traces"
 _TIMEOUT = "OTEL_EXPORTER_OTLP_TIMEOUT"
 _TIMEOUT_SECONDS = 5.0
-_STOP_SECONDS = 2.0
+_STOP_SECONDS = 1.0
 _AUTHZEN = "authzen"  # of whom many questions may be in one request
 _Headers = Iterable[tuple[bytes, bytes]]
 _log = structlog.stdlib.get_logger("traces")
@@ -180,10 +180,11 @@ class _Exporter(SpanExporter):
         """Send them. Runs in a thread of its own."""
         if self._gave_up.is_set():
             return SpanExportResult.FAILURE
+        self._said.first = ""
         result = self._exporter.export(spans)
         away = result is not SpanExportResult.SUCCESS
         if away and not self._away:
-            _log.warning("traces do not reach the collector, and are dropped", error=self._said.last)
+            _log.warning("traces do not reach the collector, and are dropped", error=self._said.first)
         elif self._away and not away:
             _log.info("traces reach the collector again")
         self._away = away
@@ -201,12 +202,12 @@ class _Exporter(SpanExporter):
 
 
 class _Kept(logging.Filter):
-    """Keeps the library's own lines from the log, which come with each try, and the last of them to be told."""
+    """Keeps the library's own lines from the log, which come with each try, and the first of a batch to be told."""
 
-    last = ""
+    first = ""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        self.last = record.getMessage()
+        self.first = self.first or record.getMessage()
         return False
 
 
