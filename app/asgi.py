@@ -29,13 +29,14 @@ from app.console.oidc import OpenId
 from app.console.setup import console_of, is_page
 from app.db.api_keys import key_lookup
 from app.db.decision_writer import DecisionWriter
-from app.db.engine import open_engine
+from app.db.engine import is_embedded, open_engine
 from app.db.key_changes import follow
 from app.db.last_used import LastUsed
 from app.db.old_decisions import OldDecisions
 from app.db.session import sessions_of
 from app.gateway.proof import Proof
 from app.history.outcomes import CountedPublisher
+from app.history.follower import Follower
 from app.history.publish import Publisher
 from app.holdings import resources as holdings
 from app.http import (
@@ -156,7 +157,8 @@ def create_app(settings: Settings, extra: Sequence[ControllerRouterHandler] = ()
     table, route_keys = table_of(app)
     live = LivePolicy(settings.policy_dir, table)
     live.on_reload(_report)
-    publisher = CountedPublisher(live, sessions)
+    follower = Follower(live, sessions, files_win=is_embedded(settings.database_url))
+    publisher = CountedPublisher(follower)
     jwt = JwtVerifier(keys, settings.issuer, settings.audience, settings.authorized_parties)
     authenticator = Authenticator(jwt, verifier)
     refusals = Refusals(settings.public_url and settings.public_url + metadata.PATH)
@@ -176,6 +178,7 @@ def create_app(settings: Settings, extra: Sequence[ControllerRouterHandler] = ()
             "replaying": asyncio.Lock(),
             "key_set": keys,
             "live": live,
+            "follower": follower,
             "publisher": publisher,
             "authenticator": authenticator,
             "refusals": refusals,
@@ -271,7 +274,7 @@ async def _running(app: Litestar) -> AsyncIterator[None]:
 async def _history(app: Litestar, stop: asyncio.Event) -> None:
     """Store each policy that becomes active as a revision, the first one too; what could not be is tried again."""
     live: LivePolicy = app.state.live
-    publisher: Publisher = app.state.publisher
+    follower: Follower = app.state.follower
     swapped = asyncio.Event()
     live.on_reload(lambda reload: swapped.set() if reload.outcome == "swapped" else None)
     swapped.set()
@@ -284,7 +287,7 @@ async def _history(app: Litestar, stop: asyncio.Event) -> None:
         waiting.cancel()
         if swapped.is_set() or not stored:
             swapped.clear()
-            stored = await publisher.note_active()
+            stored = await follower.note_active()
 
 
 async def _retention(app: Litestar, stop: asyncio.Event) -> None:

@@ -114,7 +114,7 @@ def publish_command(directory: Path, message: str, acknowledge_widening: bool, d
             dry_run=dry_run,
         )
 
-    _report(_change(work, directory, as_json=as_json), as_json=as_json, dry_run=dry_run)
+    _report(_change(work, directory, as_json=as_json, only_looks=dry_run), as_json=as_json, dry_run=dry_run)
 
 
 @click.command("rollback")
@@ -138,20 +138,31 @@ def rollback_command(revision: str, message: str, acknowledge_widening: bool, as
 
 
 def _change(
-    work: Callable[[Publisher, str, Author], Awaitable[Published]], source: Path, *, as_json: bool
+    work: Callable[[Publisher, str, Author], Awaitable[Published]],
+    source: Path,
+    *,
+    as_json: bool,
+    only_looks: bool = False,
 ) -> Published:
     from app.asgi import route_table
-    from app.history.publish import Author, NoSuchRevision, Publisher, StaleParent, Widens, recover
+    from app.db.engine import is_embedded
+    from app.history.files import alone, recover
+    from app.history.follower import Follower
+    from app.history.publish import Author, NoSuchRevision, Publisher, StaleParent, Widens
     from app.policy.fault import PolicyRefused
     from app.policy.live import LivePolicy
     from app.settings import load_local
 
     async def run(sessions: Sessions) -> Published:
-        target = load_local().policy_dir
-        await recover(target, sessions)
-        live = LivePolicy(target, route_table())
+        settings = load_local()
+        async with alone(settings.policy_dir):
+            await recover(settings.policy_dir, sessions)
+        live = LivePolicy(settings.policy_dir, route_table())
+        follower = Follower(live, sessions, files_win=is_embedded(settings.database_url), only_looks=only_looks)
+        # Files that are not the newest revision any more are no change: what follows is made from the newest.
+        await follower.follow()
         try:
-            return await work(Publisher(live, sessions), live.active.revision, Author(f"cli:{getpass.getuser()}"))
+            return await work(Publisher(follower), live.active.revision, Author(f"cli:{getpass.getuser()}"))
         except PolicyRefused as refused:
             show_faults(refused.faults, source, as_json=as_json)
         except Widens as widens:

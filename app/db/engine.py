@@ -68,6 +68,11 @@ def open_engine(url: str) -> AsyncEngine:
     return create_async_engine(parsed, pool_pre_ping=True)
 
 
+def is_embedded(url: str) -> bool:
+    """Whether the database is a file beside the processes that use it. Raises UnusableDatabase."""
+    return async_url(url).get_backend_name() == "sqlite"
+
+
 # A transaction that reads before it writes takes SQLite's write lock at its start: another writer in between
 # would make its own write fail at once, whatever the busy timeout. PostgreSQL ignores the option.
 LOCK_FIRST = {_BEGIN: "IMMEDIATE"}

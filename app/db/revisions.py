@@ -8,14 +8,17 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import select
+from sqlalchemy import exists, func, or_, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 from sqlmodel import col
 
 from app.db.tables.history import AdminAction, PolicyRevision
+from app.db.tables.replicas import OutdatedFiles
 
+# A number that nothing else in the database takes: on PostgreSQL there is one first revision.
+_ADVISORY_LOCK = 0x617574687E
 _WITHOUT_FILES = defer(cast(Any, PolicyRevision.files), raiseload=True)
 
 
@@ -27,6 +30,12 @@ async def head(session: AsyncSession) -> PolicyRevision | None:
     """The newest revision; None before the first."""
     newest = select(PolicyRevision).order_by(col(PolicyRevision.id).desc()).limit(1)
     return (await session.scalars(newest.options(_WITHOUT_FILES))).one_or_none()
+
+
+async def newest(session: AsyncSession) -> PolicyRevision | None:
+    """The newest revision with its files; None before the first."""
+    newest = select(PolicyRevision).order_by(col(PolicyRevision.id).desc()).limit(1)
+    return (await session.scalars(newest)).one_or_none()
 
 
 async def add(
@@ -43,6 +52,8 @@ async def add(
     now: datetime,
 ) -> PolicyRevision:
     """Add the revision that follows a parent. Raises Overtaken."""
+    if parent is None:
+        await _check_first(session)
     row = PolicyRevision(
         parent_id=parent.id if parent else None,
         revision=revision,
@@ -60,6 +71,41 @@ async def add(
     except IntegrityError:
         raise Overtaken from None
     return row
+
+
+async def _check_first(session: AsyncSession) -> None:
+    """No constraint keeps two from having no parent."""
+    if session.get_bind().dialect.name == "postgresql":
+        await session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK})
+    if await head(session) is not None:
+        raise Overtaken
+
+
+async def is_known(session: AsyncSession, revision: str) -> bool:
+    """Whether a policy was ever accepted, or refused as files that were made from an older one."""
+    accepted = exists().where(col(PolicyRevision.revision) == revision)
+    left_behind = exists().where(col(OutdatedFiles.revision) == revision)
+    return bool(await session.scalar(select(or_(accepted, left_behind))))
+
+
+async def was_accepted(session: AsyncSession, revision: str) -> bool:
+    """Whether a policy was ever accepted, so that its files are kept."""
+    return bool(await session.scalar(select(exists().where(col(PolicyRevision.revision) == revision))))
+
+
+async def leave_behind(session: AsyncSession, revision: str, now: datetime) -> None:
+    """Remember a policy that was refused as files made from an older one."""
+    if not await is_known(session, revision):
+        session.add(OutdatedFiles(revision=revision, seen_at=now))
+        await session.flush()
+
+
+async def after(session: AsyncSession, entry_id: int | None) -> tuple[int, datetime | None]:
+    """How many entries follow one, and since when there is the first of them."""
+    column = col(PolicyRevision.id)
+    later = select(func.count(), func.min(col(PolicyRevision.created_at))).where(column > (entry_id or 0))
+    count, since = (await session.execute(later)).one()
+    return count, since
 
 
 async def find(session: AsyncSession, revision: str) -> PolicyRevision | None:

@@ -10,27 +10,22 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-
-import structlog
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import logs
 from app.db import revisions
 from app.db.engine import LOCK_FIRST
 from app.db.revisions import Overtaken
-from app.db.session import Sessions
-from app.db.tables.history import AdminAction, PolicyRevision
+from app.db.tables.history import AdminAction
+from app.history.files import alone, bytes_of, recover
+from app.history.follower import Entry, Follower
 from app.policy import write
 from app.policy.diff import changes
-from app.policy.live import LivePolicy, build
+from app.policy.fault import PolicyRefused
+from app.policy.live import build
 from app.policy.load import parse
 from app.policy.semantic_diff import Difference, compare
 from app.policy.snapshot import Snapshot
 from app.policy.source import from_bytes
-
-_log = structlog.stdlib.get_logger("policy")
 
 
 class StaleParent(Exception):
@@ -79,10 +74,10 @@ class Published:
 class Publisher:
     """Changes the policy of a directory, one change at a time."""
 
-    def __init__(self, live: LivePolicy, sessions: Sessions) -> None:
-        self._live = live
-        self._sessions = sessions
-        self._one_at_a_time = asyncio.Lock()
+    def __init__(self, follower: Follower) -> None:
+        self._follower = follower
+        self._live = follower.live
+        self._sessions = follower.sessions
 
     async def publish(
         self,
@@ -99,11 +94,13 @@ class Publisher:
 
         Raises StaleParent, PolicyRefused with every fault, Widens, and `write.CannotWrite`.
         """
-        async with self._one_at_a_time:
-            if write.unfinished(self._live.directory) is not None:
-                await recover(self._live.directory, self._sessions)
-                await self._live.reload()
-            old = self._live.active
+        follower, live = self._follower, self._live
+        async with follower.one_at_a_time:
+            await follower.catch_up()
+            if follower.refused is not None:
+                # What is compared and checked here would not be the policy that this one replaces.
+                raise PolicyRefused(follower.refused.faults)
+            old = live.active
             if parent != old.revision:
                 raise StaleParent(old.revision)
             new = await asyncio.to_thread(self._build, files)
@@ -113,11 +110,20 @@ class Publisher:
                 return published
             if difference.widens and not acknowledge_widening:
                 raise Widens(difference)
-            async with self._live.held():
-                await self._accept(new, published, author, message, kind)
-                await asyncio.to_thread(write.write, self._live.directory, files)
-                await asyncio.to_thread(write.finish, self._live.directory)
-        await self._live.reload()
+            changed = await asyncio.to_thread(changes, old.policy, new.policy)
+            try:
+                async with live.held(), alone(live.directory):
+                    if live.active.revision != old.revision:
+                        raise StaleParent(live.active.revision)
+                    await recover(live.directory, self._sessions)
+                    follower.arrive(await self._accept(new, published, author, message, kind))
+                    try:
+                        live.take(new, changed)
+                    finally:
+                        await follower.put_files(files)
+            except Overtaken:
+                await follower.catch_up()
+                raise StaleParent(live.active.revision) from None
         return published
 
     async def rollback(
@@ -128,9 +134,8 @@ class Publisher:
             row = await revisions.find(session, revision)
         if row is None:
             raise NoSuchRevision
-        files = {name: text.encode() for name, text in revisions.files_of(row).items()}
         return await self.publish(
-            files,
+            bytes_of(row),
             parent=parent,
             author=author,
             message=message or f"Back to {revision}.",
@@ -138,29 +143,14 @@ class Publisher:
             kind="rollback",
         )
 
-    async def note_active(self) -> bool:
-        """Store the active policy as a revision, when it came by a change of its files; False when it could not be."""
-        async with self._one_at_a_time:
-            active = self._live.active
-            try:
-                async with self._sessions() as session:
-                    await session.connection(execution_options=dict(LOCK_FIRST))
-                    await _head_at(session, active)
-                    await session.commit()
-            except Overtaken:
-                _log.info("another process has stored this revision", revision=active.revision)
-            except (SQLAlchemyError, OSError) as error:
-                _log.error("the revision is not stored yet", revision=active.revision, error=type(error).__name__)
-                return False
-        return True
-
     def _build(self, files: Mapping[str, bytes]) -> Snapshot:
         return build(parse(from_bytes(files)), self._live.table)
 
-    async def _accept(self, new: Snapshot, published: Published, author: Author, message: str, kind: str) -> None:
+    async def _accept(self, new: Snapshot, published: Published, author: Author, message: str, kind: str) -> Entry:
         """Store the revision and its audit row, in one transaction, once the directory says what is coming.
 
         Should storing fail in a way that leaves its outcome open, the marker stays for `recover` to find out.
+        Raises Overtaken.
         """
         directory = self._live.directory
         now = datetime.now(UTC)
@@ -168,9 +158,9 @@ class Publisher:
         try:
             async with self._sessions() as session:
                 await session.connection(execution_options=dict(LOCK_FIRST))
-                await revisions.add(
+                row = await revisions.add(
                     session,
-                    parent=await _head_at(session, self._live.active),
+                    parent=await self._follower.head_here(session),
                     revision=new.revision,
                     kind=kind,
                     author=author.name,
@@ -195,43 +185,10 @@ class Publisher:
                 await session.commit()
         except Overtaken:
             await asyncio.to_thread(write.finish, directory)
-            raise StaleParent(self._live.active.revision) from None
+            raise
+        return Entry(row.id, new.revision)
 
 
 def row_changes(old: Snapshot, new: Snapshot) -> tuple[str, ...]:
     """The rows that came and went, one a line."""
     return tuple(f"{change.kind} {change.row} ({change.place})" for change in changes(old.policy, new.policy))
-
-
-async def _head_at(session: AsyncSession, active: Snapshot) -> PolicyRevision:
-    """The newest revision, which is the active policy: one that came by its files is added. Raises Overtaken."""
-    head = await revisions.head(session)
-    if head is not None and head.revision == active.revision:
-        return head
-    return await revisions.add(
-        session,
-        parent=head,
-        revision=active.revision,
-        kind="files",
-        author="",
-        message="The files were changed in the policy directory." if head else "The policy as it was found.",
-        widens=False,
-        changes=(),
-        files=active.policy.source.files,
-        now=datetime.now(UTC),
-    )
-
-
-async def recover(directory: Path, sessions: Sessions) -> None:
-    """Finish what a process began and did not live to finish. Raises `write.CannotWrite`."""
-    revision = write.unfinished(directory)
-    if revision is None:
-        return
-    async with sessions() as session:
-        row = await revisions.head(session)
-        stored = await revisions.find(session, revision) if row and row.revision == revision else None
-    if stored is not None:
-        files = {name: text.encode() for name, text in revisions.files_of(stored).items()}
-        await asyncio.to_thread(write.write, directory, files)
-    await asyncio.to_thread(write.finish, directory)
-    _log.warning("an interrupted change of the policy was settled", revision=revision, finished=stored is not None)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from app.db.engine import open_engine
 from app.db.session import sessions_of
-from app.history.publish import recover
+from app.history.files import alone, recover
 from app.policy.write import unfinished
 
 
@@ -16,6 +16,7 @@ async def settle(database_url: str, directory: Path) -> None:
         return
     engine = open_engine(database_url)
     try:
-        await recover(directory, sessions_of(engine))
+        async with alone(directory):
+            await recover(directory, sessions_of(engine))
     finally:
         await engine.dispose()

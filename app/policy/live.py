@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from app.policy.aside import aside
+from app.policy import write
 from app.policy.check import MAX_FAULTS, check
 from app.policy.diff import Change, changes
 from app.policy.fault import Fault, PolicyRefused
@@ -23,6 +24,7 @@ from app.policy.judge import disputes
 from app.policy.load import Policy, load
 from app.policy.routes import RouteTable
 from app.policy.snapshot import Snapshot
+from app.policy.suspended import Suspended
 
 Outcome = Literal["swapped", "unchanged", "refused"]
 
@@ -64,15 +66,23 @@ def _disputed(snapshot: Snapshot) -> list[Fault]:
 
 
 class LivePolicy:
-    """Holds the active snapshot. Raises PolicyRefused when the first policy is bad: there is no good one to keep."""
+    """Holds the active snapshot. Raises PolicyRefused when the first policy is bad: there is no good one to keep.
+
+    `on_disk` is the revision that the files made when they were last read and whole. While that is not the active one,
+    which was then taken over from elsewhere, files that change are made from an older policy, and are not taken.
+    """
 
     def __init__(self, directory: Path, table: RouteTable) -> None:
         self.directory = directory
         self.table = table
         self.active: Snapshot = build(load(directory), table)
+        self.on_disk: str = self.active.revision
+        self.outdated: str | None = None  # the revision of files that were not taken for that reason
+        self.awaited: str | None = None  # the revision that should be active, where its policy cannot be taken here
         self.since: datetime = datetime.now(UTC)
         self.refused: Refusal | None = None
         self.reloads: dict[Outcome, int] = {"swapped": 0, "unchanged": 0, "refused": 0}  # how many, by outcome
+        self._suspended = False
         self._announce: list[Callable[[Reload], None]] = []
         self._one_at_a_time = asyncio.Lock()
 
@@ -96,16 +106,61 @@ class LivePolicy:
             try:
                 policy = await asyncio.to_thread(load, self.directory)
                 if policy.revision == old.revision:
-                    self.refused = None
+                    self.refused, self.outdated, self.on_disk = None, None, old.revision
                     self.reloads["unchanged"] += 1
                     return Reload("unchanged", old.revision)
+                if self.on_disk != old.revision or self.awaited not in (None, policy.revision):
+                    self.outdated = policy.revision
+                    raise PolicyRefused([_outdated(policy.revision, self.on_disk, self.awaited or old.revision)])
                 snapshot = await asyncio.to_thread(build, policy, self.table)
             except PolicyRefused as refused:
                 self.refused = Refusal(datetime.now(UTC), refused.faults)
                 return self._tell(Reload("refused", old.revision, faults=refused.faults))
             changed = await asyncio.to_thread(changes, old.policy, policy)
-            self.active, self.since, self.refused = snapshot, datetime.now(UTC), None
-            return self._tell(Reload("swapped", snapshot.revision, changed=changed))
+            self.on_disk = snapshot.revision
+            return self._swap(snapshot, changed)
+
+    def take(self, snapshot: Snapshot, changed: tuple[Change, ...]) -> Reload:
+        """Make a policy active that was accepted by other means than the files. Only while `held`; raises as `reload`.
+
+        What the files hold stays to be seen: whoever writes them says so by setting `on_disk`.
+        """
+        return self._swap(snapshot, changed)
+
+    def suspend(self) -> None:
+        """Decide nothing until `resume`: the active policy may be too old."""
+        if not self._suspended:
+            self._suspended = True
+            self.active = Suspended(self.active)
+
+    def resume(self) -> None:
+        """Decide again, by what is active."""
+        if self._suspended:
+            self._suspended = False
+            if isinstance(self.active, Suspended):
+                self.active = self.active.last
+
+    @property
+    def suspended(self) -> bool:
+        """Whether nothing is decided now."""
+        return self._suspended
+
+    def is_being_written(self) -> bool:
+        """Whether a process that lives is writing the files, so that they are not to be read yet."""
+        if write.unfinished(self.directory) is None:
+            return False
+        try:
+            lock = write.lock(self.directory)
+        except write.CannotWrite:
+            return False
+        if lock is not None:
+            write.unlock(lock)
+        return lock is None
+
+    def _swap(self, snapshot: Snapshot, changed: tuple[Change, ...]) -> Reload:
+        self.active = Suspended(snapshot) if self._suspended else snapshot
+        self.since, self.refused, self.outdated = datetime.now(UTC), None, None
+        return self._tell(Reload("swapped", snapshot.revision, changed=changed))
 
     def _tell(self, outcome: Reload) -> Reload:
         self.reloads[outcome.outcome] += 1
@@ -118,3 +173,16 @@ class LivePolicy:
         if failed:
             raise ExceptionGroup(f"the reload was {outcome.outcome}, and listeners failed", failed)
         return outcome
+
+
+def _outdated(found: str, on_disk: str, active: str) -> Fault:
+    """The fault of files that were not made from the active policy: taking them would undo what others changed."""
+    if found == on_disk:
+        message = f"these files go back to revision {found}, while {active} is active"
+    else:
+        message = f"these files were made from revision {on_disk}, while {active} is active"
+    hint = (
+        f"write the active ones here (`authz policy show {active} --out NEW`); or, if these shall be active, publish "
+        "them: `authz policy publish DIR -m WHY`"
+    )
+    return Fault("outdated-files", ".", 0, 0, message, hint)

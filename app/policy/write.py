@@ -6,6 +6,8 @@ any other. A process that dies in between leaves the marker: whoever knows the n
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +19,30 @@ _TEMPORARY = ".new"
 
 class CannotWrite(Exception):
     """The directory cannot be written. The message says why, for an operator."""
+
+
+def lock(directory: Path) -> int | None:
+    """Make this the one who writes the files, until `unlock`; None while another process is. Raises CannotWrite.
+
+    The system lets go of it when the process ends, however it does.
+    """
+    try:
+        handle = os.open(os.path.realpath(directory, strict=True), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise _cannot(directory, error) from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(handle)
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            return None
+        raise _cannot(directory, error) from error
+    return handle
+
+
+def unlock(handle: int) -> None:
+    """Let others write."""
+    os.close(handle)
 
 
 def begin(directory: Path, revision: str) -> None:
