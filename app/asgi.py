@@ -38,6 +38,7 @@ from app.gateway.proof import Proof
 from app.history.outcomes import CountedPublisher
 from app.history.follower import Follower
 from app.history.publish import Publisher
+from app.history.replica import Replica
 from app.holdings import resources as holdings
 from app.http import (
     api_keys,
@@ -179,6 +180,13 @@ def create_app(settings: Settings, extra: Sequence[ControllerRouterHandler] = ()
             "key_set": keys,
             "live": live,
             "follower": follower,
+            "replica": Replica(
+                follower,
+                settings.database_url,
+                forget=verifier.forget,
+                forget_all=verifier.forget_all,
+                max_stale=settings.policy_max_stale_seconds,
+            ),
             "publisher": publisher,
             "authenticator": authenticator,
             "refusals": refusals,
@@ -249,6 +257,8 @@ def _report(reload: Reload) -> None:
 async def _running(app: Litestar) -> AsyncIterator[None]:
     """What runs beside the requests: the key set, the writers, the watch over the policy, and retention."""
     live: LivePolicy = app.state.live
+    replica: Replica = app.state.replica
+    await replica.begin()
     stop = asyncio.Event()
     async with (
         observed(app.state.metrics, app.state.tracing),
@@ -257,7 +267,13 @@ async def _running(app: Litestar) -> AsyncIterator[None]:
         app.state.decision_log,
         app.state.shadowing,
     ):
-        works = (watch(live, stop), _retention(app, stop), _history(app, stop), _key_changes(app, stop))
+        works = (
+            watch(live, stop),
+            _retention(app, stop),
+            _history(app, stop),
+            _key_changes(app, stop),
+            replica.run(stop),
+        )
         beside = [asyncio.create_task(work) for work in works]
         try:
             with _on_hangup(live):

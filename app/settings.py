@@ -58,6 +58,9 @@ class Settings(LocalSettings):
     # An issuer that does not answer is borne for this many seconds, on the keys that it published last.
     jwks_max_stale_seconds: Annotated[float, Field(ge=0)] = 3600.0
 
+    # Beyond so many seconds without news of the newest policy nothing is decided; else the last good one serves on.
+    policy_max_stale_seconds: Annotated[float | None, Field(ge=5)] = None
+
     # The console signs people in at the issuer as this client; without it there is no console.
     console_client_id: Annotated[str | None, Field(min_length=1)] = None
     # A client without a secret proves itself by PKCE alone.

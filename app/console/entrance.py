@@ -23,6 +23,7 @@ from app.db.session import Sessions
 from app.http.refusal import Refusal
 from app.identity.errors import CannotVerify, Fault
 from app.identity.principal import ANONYMOUS, Principal, user
+from app.policy.suspended import CannotDecide
 
 SIGN_IN = "/console/sign-in"
 _RETRY_AFTER_SECONDS = 2
@@ -66,7 +67,7 @@ class Entrance:
             facts={"Missing": " ".join(missing)} if missing else {},
         )
 
-    def unavailable(self, fault: CannotVerify) -> Refusal:
+    def unavailable(self, fault: CannotVerify | CannotDecide) -> Refusal:
         """A page that says when to try again."""
         page = plain_page(503, "Not now", f"{fault.detail} Try again in a moment.")
         return Refusal(503, (*page.headers, (b"retry-after", str(fault.retry_after).encode())), page.body)

@@ -9,7 +9,7 @@ from sqlalchemy import URL, Connection, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 _DRIVERS = {
     "sqlite": "sqlite+aiosqlite",
@@ -25,6 +25,7 @@ _PRAGMAS = (
     "synchronous = FULL",  # a key that was reported as revoked stays revoked after a power cut
 )
 _BEGIN = "sqlite_begin"
+CONNECT_SECONDS = 3.0  # for a connection that must not be waited for
 
 
 class UnusableDatabase(Exception):
@@ -61,11 +62,23 @@ def open_engine(url: str) -> AsyncEngine:
     parsed = async_url(url)
     if parsed.get_backend_name() == "sqlite":
         _create_private(Path(parsed.database or ""))
-        engine = create_async_engine(parsed)
-        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
-        event.listen(engine.sync_engine, "begin", _begin_sqlite)
-        return engine
+        return _sqlite(create_async_engine(parsed))
     return create_async_engine(parsed, pool_pre_ping=True)
+
+
+def open_line_engine(url: str) -> AsyncEngine:
+    """An engine for a connection that is kept: outside of any pool, and on PostgreSQL outside of transactions too."""
+    parsed = async_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite(create_async_engine(parsed, poolclass=NullPool))
+    connect = {"timeout": CONNECT_SECONDS}
+    return create_async_engine(parsed, poolclass=NullPool, isolation_level="AUTOCOMMIT", connect_args=connect)
+
+
+def _sqlite(engine: AsyncEngine) -> AsyncEngine:
+    event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+    event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return engine
 
 
 def is_embedded(url: str) -> bool:

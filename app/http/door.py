@@ -25,6 +25,7 @@ from app.identity.errors import CannotVerify, Fault, Unauthenticated
 from app.identity.principal import Principal
 from app.policy.condition import NO_CONTEXT
 from app.policy.live import LivePolicy
+from app.policy.suspended import CannotDecide
 
 
 class Answer(Protocol):
@@ -50,8 +51,8 @@ class Entrance(Protocol):
     def forbidden(self, missing: tuple[str, ...]) -> Answer:
         """The refusal of somebody who lacks these grants."""
 
-    def unavailable(self, fault: CannotVerify) -> Answer:
-        """The answer while nobody can tell who is calling."""
+    def unavailable(self, fault: CannotVerify | CannotDecide) -> Answer:
+        """The answer while nobody can tell who is calling, or what the policy is."""
 
 
 class ApiEntrance:
@@ -127,7 +128,13 @@ class Door:
         context = (
             request_context(scope, principal, snapshot, resource, action) if snapshot.has_conditions else NO_CONTEXT
         )
-        decision = snapshot.decide(principal.held, resource, action, context)
+        try:
+            decision = snapshot.decide(principal.held, resource, action, context)
+        except CannotDecide as failed:
+            unverified = Unverified(failed.detail, snapshot.revision)
+            inside.log.note(entrance.name, resource, action, None, unverified, started=started)
+            await entrance.unavailable(failed).send(scope, receive, send)
+            return
         inside.log.note(entrance.name, resource, action, principal, decision, started=started)
         if not decision:
             if principal.method == "anonymous":

@@ -13,6 +13,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
 
 from app.http.problems import INVALID_BODY, Problem
+from app.policy.suspended import CannotDecide
 
 INTERNAL = "Internal server error."
 _log = structlog.stdlib.get_logger("http")
@@ -52,6 +53,11 @@ def _problem(_request: _AnyRequest, problem: Problem) -> Response[dict[str, Any]
     return _answer(problem.status, problem.detail, problem.errors, problem.headers)
 
 
+def _undecided(_request: _AnyRequest, error: CannotDecide) -> Response[dict[str, Any]]:
+    """The policy became too old while the request was served."""
+    return _answer(503, error.detail, headers={"Retry-After": str(error.retry_after)})
+
+
 def _unexpected(_request: _AnyRequest, error: Exception) -> Response[dict[str, Any]]:
     _log.error("unhandled exception", exc_info=error)
     return _answer(500, INTERNAL)
@@ -61,5 +67,6 @@ HANDLERS: ExceptionHandlersMap = {
     HTTPException: of_http,
     ValidationException: _invalid,
     Problem: _problem,
+    CannotDecide: _undecided,
     Exception: _unexpected,
 }

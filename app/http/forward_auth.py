@@ -29,6 +29,7 @@ from app.policy.context import LazyContext, subject_of
 from app.policy.decision import Decision
 from app.policy.live import LivePolicy
 from app.policy.snapshot import Snapshot
+from app.policy.suspended import CannotDecide
 from app.policy.target import params_of
 from app.policy.when.shape import Request
 
@@ -110,7 +111,11 @@ class ForwardAuth:
         scope["user"] = principal
         context = _context(original, principal, snapshot, template) if snapshot.has_conditions else NO_CONTEXT
         # A template that is on no table has no rule, so nobody may.
-        decision = snapshot.decide(principal.held, template or "", original.method, context)
+        try:
+            decision = snapshot.decide(principal.held, template or "", original.method, context)
+        except CannotDecide as failed:
+            note(None, Unverified(failed.detail, snapshot.revision))
+            return refusal(403, failed.detail, (b"retry-after", str(failed.retry_after).encode()))
         note(principal, decision)
         if decision:
             return Refusal(200, self._identity(principal, snapshot), b"")

@@ -10,6 +10,8 @@ from litestar.enums import HttpMethod
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.db.session import answers
+from app.history.follower import Follower
+from app.policy.live import LivePolicy
 
 _READ = [HttpMethod.GET, HttpMethod.HEAD]
 
@@ -44,5 +46,16 @@ def _key_set(state: State) -> dict[str, Any]:
 
 
 def _policy(state: State) -> dict[str, Any]:
-    # The last good policy serves on after a bad one: that is worth knowing, and no reason to leave.
-    return {"ok": True, "revision": state.live.active.revision, "last_reload_refused": state.live.refused is not None}
+    # The last good policy serves on after a bad one, and while nobody tells of a newer: that is worth knowing, and no
+    # reason to leave. Beyond the age that the settings allow nothing is decided any more.
+    live: LivePolicy = state.live
+    follower: Follower = state.follower
+    return {
+        "ok": not live.suspended,
+        "revision": live.active.revision,
+        "newest": follower.head.revision if follower.head else None,
+        "contact_age_seconds": round(state.replica.contact_age, 1),
+        "newest_refused": follower.refused is not None,
+        "last_reload_refused": live.refused is not None,
+        "files_lag": bool(follower.behind),
+    }

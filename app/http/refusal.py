@@ -12,6 +12,7 @@ from litestar.types import Receive, Scope, Send
 
 from app.identity.errors import HEADER_FAULTS, CannotVerify, Fault
 from app.identity.principal import is_fact
+from app.policy.suspended import CannotDecide
 
 FORBIDDEN = "Token is missing one or more required permissions."
 _JSON = (b"content-type", b"application/json")
@@ -52,7 +53,7 @@ def refusal(status: int, detail: str, *headers: tuple[bytes, bytes]) -> Refusal:
     return Refusal(status, (_JSON, _NO_STORE, (b"content-length", str(len(body)).encode()), *headers), body)
 
 
-def unavailable(fault: CannotVerify) -> Refusal:
+def unavailable(fault: CannotVerify | CannotDecide) -> Refusal:
     """The 503, with the whole seconds after which another try makes sense."""
     return refusal(503, fault.detail, (b"retry-after", str(fault.retry_after).encode()))
 
