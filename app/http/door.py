@@ -134,7 +134,7 @@ class Door:
             unverified = Unverified(failed.detail, snapshot.revision)
             inside.log.note(entrance.name, resource, action, None, unverified, started=started)
             await entrance.unavailable(failed).send(scope, receive, send)
-            return
+            return False
         inside.log.note(entrance.name, resource, action, principal, decision, started=started)
         if not decision:
             if principal.method == "anonymous":
