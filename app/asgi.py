@@ -52,6 +52,7 @@ from app.http import (
     metadata,
     policies,
     replay,
+    replicas,
     reverse,
     shadow,
 )
@@ -103,6 +104,7 @@ def handlers() -> list[ControllerRouterHandler]:
         policies.show_policy,
         policies.reload_policy,
         *history.ROUTES,
+        replicas.list_replicas,
         *shadow.ROUTES,
         replay.replay_policy,
         explain_decision,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,11 +20,18 @@ from app.cli.terminal import plural, show, show_json
 if TYPE_CHECKING:
     from app.db.session import Sessions
     from app.db.tables.history import PolicyRevision
+    from app.history.fleet import Waited
     from app.history.publish import Author, Published, Publisher
     from app.policy.semantic_diff import Difference
 
 _REVISION = click.argument("revision", metavar="REVISION")
 _WIDENS = click.option("--acknowledge-widening", is_flag=True, help="Go on though somebody gains access.")
+_WAIT = click.option(
+    "--wait",
+    metavar="SECONDS",
+    type=click.FloatRange(0, 30),
+    help="Wait so long at most, 30 seconds or less, until every live replica serves it; exit with 1 when one does not.",
+)
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print a document for programs.")
 
 
@@ -92,15 +100,18 @@ def show_command(revision: str, out: Path | None, as_json: bool) -> None:
 @click.option("--message", "-m", required=True, help="Why.")
 @_WIDENS
 @click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
+@_WAIT
 @_JSON
 @explained
-def publish_command(directory: Path, message: str, acknowledge_widening: bool, dry_run: bool, as_json: bool) -> None:
+def publish_command(
+    *, directory: Path, message: str, acknowledge_widening: bool, dry_run: bool, wait: float | None, as_json: bool
+) -> None:
     """Make the policy in DIR the active one.
 
     It is checked and compared with the active one in AUTHZ_POLICY_DIR, stored as a revision, and written there;
     running servers obey at once. Exits with 1 when it has faults, or widens access and nobody said that this is meant.
 
-    Example: authz policy publish candidate -m 'Scouts read games'
+    Example: authz policy publish candidate -m 'Scouts read games' --wait 10
     """
     from app.policy.source import raw_files
 
@@ -114,16 +125,20 @@ def publish_command(directory: Path, message: str, acknowledge_widening: bool, d
             dry_run=dry_run,
         )
 
-    _report(_change(work, directory, as_json=as_json, only_looks=dry_run), as_json=as_json, dry_run=dry_run)
+    done, waited = _change(work, directory, as_json=as_json, only_looks=dry_run, wait=wait)
+    _report(done, waited, as_json=as_json, dry_run=dry_run)
 
 
 @click.command("rollback")
 @_REVISION
 @click.option("--message", "-m", default="", help="Why.")
 @_WIDENS
+@_WAIT
 @_JSON
 @explained
-def rollback_command(revision: str, message: str, acknowledge_widening: bool, as_json: bool) -> None:
+def rollback_command(
+    revision: str, message: str, acknowledge_widening: bool, wait: float | None, as_json: bool
+) -> None:
     """Make an earlier policy the active one again.
 
     Example: authz policy rollback 39745a18c3cd7e46
@@ -134,7 +149,8 @@ def rollback_command(revision: str, message: str, acknowledge_widening: bool, as
             revision, parent=parent, author=author, message=message, acknowledge_widening=acknowledge_widening
         )
 
-    _report(_change(work, Path(revision), as_json=as_json), as_json=as_json, dry_run=False)
+    done, waited = _change(work, Path(revision), as_json=as_json, wait=wait)
+    _report(done, waited, as_json=as_json, dry_run=False)
 
 
 def _change(
@@ -143,17 +159,20 @@ def _change(
     *,
     as_json: bool,
     only_looks: bool = False,
-) -> Published:
+    wait: float | None = None,
+) -> tuple[Published, Waited | None]:
     from app.asgi import route_table
     from app.db.engine import is_embedded
     from app.history.files import alone, recover
+    from app.history.fleet import until_served
     from app.history.follower import Follower
     from app.history.publish import Author, NoSuchRevision, Publisher, StaleParent, Widens
+    from app.history.replica import beat_seconds
     from app.policy.fault import PolicyRefused
     from app.policy.live import LivePolicy
     from app.settings import load_local
 
-    async def run(sessions: Sessions) -> Published:
+    async def run(sessions: Sessions) -> tuple[Published, Waited | None]:
         settings = load_local()
         async with alone(settings.policy_dir):
             await recover(settings.policy_dir, sessions)
@@ -162,7 +181,11 @@ def _change(
         # Files that are not the newest revision any more are no change: what follows is made from the newest.
         await follower.follow()
         try:
-            return await work(Publisher(follower), live.active.revision, Author(f"cli:{getpass.getuser()}"))
+            done = await work(Publisher(follower), live.active.revision, Author(f"cli:{getpass.getuser()}"))
+            if wait is None or only_looks:
+                return done, None
+            entry_id = follower.at.id if follower.at else None
+            return done, await until_served(sessions, entry_id, wait, beat_seconds(settings.database_url))
         except PolicyRefused as refused:
             show_faults(refused.faults, source, as_json=as_json)
         except Widens as widens:
@@ -177,17 +200,34 @@ def _change(
     return with_sessions(run)
 
 
-def _report(done: Published, *, as_json: bool, dry_run: bool) -> None:
+def _report(done: Published, waited: Waited | None, *, as_json: bool, dry_run: bool) -> None:
     if as_json:
         view = {"revision": done.revision, "parent": done.parent, "widens": done.difference.widens}
-        show_json({**view, "rows": list(done.rows), "published": not dry_run and done.revision != done.parent})
-        return
+        told = {"rows": list(done.rows), "published": not dry_run and done.revision != done.parent}
+        show_json({**view, **told, **({"replicas": asdict(waited)} if waited else {})})
+    else:
+        _show(done, dry_run=dry_run)
+        if waited:
+            _show_waited(waited)
+    if waited and waited.behind:
+        raise SystemExit(1)
+
+
+def _show(done: Published, *, dry_run: bool) -> None:
     if done.revision == done.parent:
         show(["Nothing changes: these files are the active policy."])
         return
     _show_access(done.difference)
     verb = "Would publish" if dry_run else "Published"
     show([[(verb, "bold green"), f" revision {done.revision}, after {done.parent}."]])
+
+
+def _show_waited(waited: Waited) -> None:
+    serving = plural(waited.serving, "live replica")
+    show([f"{serving} {'serves' if waited.serving == 1 else 'serve'} it, after {waited.waited_seconds:.1f} s."])
+    for each in waited.behind:
+        why = f": {each.reason}" if each.reason else "."
+        show([[("BEHIND", "bold red"), f"  {each.host} process {each.pid} serves {each.revision}{why}"]])
 
 
 def _show_access(difference: Difference) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from litestar.types import ControllerRouterHandler
 
-from app.console import all_keys, decisions, editor, matrix, policy, publishing, revisions, simulator
+from app.console import all_keys, decisions, editor, matrix, policy, publishing, replicas, revisions, simulator
 
 ROUTES: list[ControllerRouterHandler] = [
     *policy.ROUTES,
@@ -13,6 +13,7 @@ ROUTES: list[ControllerRouterHandler] = [
     *editor.ROUTES,
     *publishing.ROUTES,
     *revisions.ROUTES,
+    *replicas.ROUTES,
     *decisions.ROUTES,
     *all_keys.ROUTES,
 ]

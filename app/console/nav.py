@@ -35,6 +35,7 @@ NAVIGATION = (
             Item("Simulator", "/console/policy/simulator"),
             Item("Edit", "/console/policy/edit"),
             Item("History", "/console/policy/history"),
+            Item("Replicas", "/console/replicas"),
             Item("Decisions", "/console/decisions"),
             Item("All keys", "/console/all-keys"),
         ),

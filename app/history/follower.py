@@ -66,7 +66,7 @@ class Follower:
     def behind(self) -> str:
         """Why the files do not hold what is active; empty when they do."""
         live = self.live
-        return "" if live.on_disk == live.active.revision else self._lagging or "they were not read yet"
+        return "" if live.on_disk == live.active.revision else self._lagging
 
     def is_due(self, head: Entry | None) -> bool:
         """Whether there is something to do, now that this is known to be the newest entry."""
@@ -151,6 +151,7 @@ class Follower:
         """The active policy is, or is about to be, that of the newest entry."""
         self.head = self.at = entry
         self.refused = self.live.awaited = None
+        self._lagging = ""
 
     async def _take_over(self, entry: Entry) -> None:
         known, self.head = self.head, entry

@@ -13,16 +13,19 @@ from litestar.di import NamedDependency
 from litestar.enums import HttpMethod
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
+from msgspec import UNSET, UnsetType
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import revisions
 from app.db.tables.history import PolicyRevision
+from app.history.fleet import Waited
 from app.history.publish import Author, NoSuchRevision, Published, Publisher, StaleParent, Widens
 from app.http.cursor import Place, read_cursor, write_cursor
 from app.http.json_body import NO_NUL, only_json
 from app.http.policies import FaultView, fault_views
 from app.http.problems import Detail, Problem
+from app.http.replicas import Wait, waited_for
 from app.identity.principal import Principal
 from app.policy.change_words import told
 from app.policy.decision import Decision
@@ -84,6 +87,7 @@ class PublishedPolicy:
     widens: bool
     access: list[AccessChange]
     rows: list[str]
+    replicas: Waited | UnsetType = UNSET
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +146,13 @@ _NOT_PUBLISHED: Mapping[int, ResponseSpec] = {
     tags=["policies"],
     responses=_NOT_PUBLISHED,
 )
-async def publish(data: JSONBody[Publish], request: _Request, state: State) -> PublishedPolicy | Response[NotPublished]:
-    """Check a policy, store it as a revision and make it active. With `dry_run` nothing changes."""
+async def publish(
+    data: JSONBody[Publish], request: _Request, state: State, wait: Wait = None
+) -> PublishedPolicy | Response[NotPublished]:
+    """Check a policy, store it as a revision and make it active. With `dry_run` nothing changes.
+
+    With `wait`, `replicas` says who serves it.
+    """
     publisher: Publisher = state.publisher
     files = {name: text.encode("utf-8", "surrogatepass") for name, text in data.files.items()}
     try:
@@ -157,7 +166,7 @@ async def publish(data: JSONBody[Publish], request: _Request, state: State) -> P
         )
     except (StaleParent, PolicyRefused, Widens, CannotWrite) as refused:
         return _refused(refused, state)
-    return _published(done)
+    return _published(done, UNSET if wait is None or data.dry_run else await waited_for(state, wait))
 
 
 @post(
@@ -169,9 +178,12 @@ async def publish(data: JSONBody[Publish], request: _Request, state: State) -> P
     responses={**_NOT_PUBLISHED, 404: ResponseSpec(Detail, description="No such revision")},
 )
 async def rollback(
-    data: JSONBody[Rollback], request: _Request, state: State
+    data: JSONBody[Rollback], request: _Request, state: State, wait: Wait = None
 ) -> PublishedPolicy | Response[NotPublished]:
-    """Make an earlier revision active again; it is checked like any other."""
+    """Make an earlier revision active again; it is checked like any other.
+
+    With `wait`, `replicas` says who serves it.
+    """
     publisher: Publisher = state.publisher
     try:
         done = await publisher.rollback(
@@ -185,7 +197,7 @@ async def rollback(
         raise Problem(404, "Revision not found.") from None
     except (StaleParent, PolicyRefused, Widens, CannotWrite) as refused:
         return _refused(refused, state)
-    return _published(done)
+    return _published(done, UNSET if wait is None else await waited_for(state, wait))
 
 
 @route(f"{PATH}/history", http_method=_READ, summary="List accepted policies", tags=["policies"])
@@ -224,10 +236,9 @@ def author_of(request: Request[Any, Any, Any]) -> Author:
     return Author(principal.subject, principal.key_id)
 
 
-def _published(done: Published) -> PublishedPolicy:
-    return PublishedPolicy(
-        done.revision, done.parent, done.difference.widens, access_of(done.difference), list(done.rows)
-    )
+def _published(done: Published, replicas: Waited | UnsetType) -> PublishedPolicy:
+    access = access_of(done.difference)
+    return PublishedPolicy(done.revision, done.parent, done.difference.widens, access, list(done.rows), replicas)
 
 
 def _refused(refused: StaleParent | PolicyRefused | Widens | CannotWrite, state: State) -> Response[NotPublished]:

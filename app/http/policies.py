@@ -10,7 +10,10 @@ from litestar import Response, post, route
 from litestar.datastructures import State
 from litestar.enums import HttpMethod
 from litestar.openapi.datastructures import ResponseSpec
+from msgspec import UNSET, UnsetType
 
+from app.history.fleet import Waited
+from app.http.replicas import Wait, waited_for
 from app.policy.fault import Fault
 from app.policy.live import LivePolicy
 from app.policy.snapshot import Snapshot
@@ -72,6 +75,7 @@ class ReloadResult:
     revision: str
     outcome: Literal["swapped", "unchanged"]
     changed: list[ChangeView]
+    replicas: Waited | UnsetType = UNSET
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,15 +108,16 @@ async def show_policy(state: State) -> ActivePolicy:
     tags=["policies"],
     responses={422: ResponseSpec(ReloadRefused, description="The files have faults; the old policy decides on")},
 )
-async def reload_policy(state: State) -> ReloadResult | Response[ReloadRefused]:
-    """Take the policy that the files now hold."""
+async def reload_policy(state: State, wait: Wait = None) -> ReloadResult | Response[ReloadRefused]:
+    """Take the policy that the files now hold. With `wait`, `replicas` says who serves it."""
     live: LivePolicy = state.live
     reload = await live.reload()
     if reload.outcome == "refused":
         detail = f"The policy has {len(reload.faults)} fault{'s' if len(reload.faults) > 1 else ''}."
         return Response(ReloadRefused(detail, reload.revision, fault_views(reload.faults)), status_code=422)
     changed = [ChangeView(change.kind, change.row, change.place) for change in reload.changed]
-    return ReloadResult(reload.revision, reload.outcome, changed)
+    replicas = await waited_for(state, wait) if wait is not None else UNSET
+    return ReloadResult(reload.revision, reload.outcome, changed, replicas)
 
 
 def files_of(snapshot: Snapshot) -> list[PolicyFile]:

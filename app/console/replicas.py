@@ -1,0 +1,35 @@
+"""The processes that serve: which revision each has, and whether any lags behind."""
+
+from __future__ import annotations
+
+from litestar import Response, route
+from litestar.enums import HttpMethod
+
+from app.console.page import AnyRequest, page
+from app.history.fleet import fleet
+from app.history.replica import LIVE_BEATS, Replica, beat_seconds
+
+PATH = "/console/replicas"
+
+
+@route(PATH, http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False)
+async def show(request: AnyRequest) -> Response[str]:
+    """Every process on this database, the one that answers marked."""
+    state = request.app.state
+    beat = beat_seconds(state.settings.database_url)
+    found = await fleet(state.sessions, beat)
+    live = [standing for standing in found.standings if standing.live]
+    replica: Replica = state.replica
+    return page(
+        request,
+        "replicas.html",
+        newest=found.newest,
+        standings=found.standings,
+        live=len(live),
+        behind=sum(1 for standing in live if standing.lag_revisions),
+        silent_after=round(LIVE_BEATS * beat),
+        here_row=replica.row,
+    )
+
+
+ROUTES = (show,)
