@@ -59,7 +59,7 @@ class Settings(LocalSettings):
     jwks_max_stale_seconds: Annotated[float, Field(ge=0)] = 3600.0
 
     # Beyond so many seconds without news of the newest policy nothing is decided; else the last good one serves on.
-    policy_max_stale_seconds: Annotated[float | None, Field(ge=5)] = None
+    policy_max_stale_seconds: Annotated[float | None, Field(ge=2)] = None
 
     # The console signs people in at the issuer as this client; without it there is no console.
     console_client_id: Annotated[str | None, Field(min_length=1)] = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -87,7 +87,8 @@ class PublishedPolicy:
     widens: bool
     access: list[AccessChange]
     rows: list[str]
-    replicas: Waited | UnsetType = UNSET
+    # A factory, for a default would stand in the document of the API, which cannot show it.
+    replicas: Waited | UnsetType = field(default_factory=lambda: UNSET)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -75,7 +75,8 @@ class ReloadResult:
     revision: str
     outcome: Literal["swapped", "unchanged"]
     changed: list[ChangeView]
-    replicas: Waited | UnsetType = UNSET
+    # A factory, for a default would stand in the document of the API, which cannot show it.
+    replicas: Waited | UnsetType = field(default_factory=lambda: UNSET)
 
 
 @dataclass(frozen=True, slots=True)
