@@ -190,6 +190,11 @@ def _change(
             show_faults(refused.faults, source, as_json=as_json)
         except Widens as widens:
             _show_access(widens.difference)
+            if widens.replaces:
+                fail(
+                    f"the newest policy, {widens.replaces}, cannot be taken here, so nobody can tell whether access "
+                    "widens: if it shall be replaced, add --acknowledge-widening."
+                )
             fail("access widens: if this is meant, add --acknowledge-widening.")
         except NoSuchRevision:
             fail(f"there is no revision {source}; `authz policy history` shows those that there are.")

@@ -96,7 +96,8 @@ class Follower:
         """Store what came by the files and take over what came from elsewhere. For whoever has `one_at_a_time`."""
         if not self._begun:
             await self._begin()
-        if not self._only_looks and (self.at is None or self.at.revision != self.live.active.revision):
+        is_stored = self.at is not None and self.at.revision == self.live.active.revision
+        if not (is_stored or self._only_looks or self.refused):
             await self._store()
         async with self.sessions() as session:
             head = await revisions.head(session)
@@ -106,11 +107,16 @@ class Follower:
             await self._leave_behind()
 
     async def head_here(self, session: AsyncSession) -> PolicyRevision:
-        """The newest revision, which is the active policy: one that came by its files is added. Raises Overtaken."""
+        """The newest revision, upon which another may follow. Raises Overtaken.
+
+        It is the active policy: one that came by its files is added first.
+        """
         active = self.live.active
         head = await revisions.head(session)
         if head is not None and head.revision == active.revision:
             return head
+        if head is not None and self.refused is not None and Entry(head.id, head.revision) == self.head:
+            return head  # nobody here could take it over: what follows replaces it all the same
         if (head.id if head else None) != (self.at.id if self.at else None):
             raise Overtaken
         return await revisions.add(
@@ -156,6 +162,8 @@ class Follower:
     async def _take_over(self, entry: Entry) -> None:
         known, self.head = self.head, entry
         if self.at is not None and entry.id == self.at.id:
+            if self.refused is not None:
+                self.arrive(entry)  # what was newer is gone, as after a restore
             return
         if entry.revision == self.live.active.revision:
             self.arrive(entry)

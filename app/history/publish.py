@@ -20,7 +20,6 @@ from app.history.files import alone, bytes_of, recover
 from app.history.follower import Entry, Follower
 from app.policy import write
 from app.policy.diff import changes
-from app.policy.fault import PolicyRefused
 from app.policy.live import build
 from app.policy.load import parse
 from app.policy.semantic_diff import Difference, compare
@@ -37,11 +36,15 @@ class StaleParent(Exception):
 
 
 class Widens(Exception):
-    """The change gives access to somebody, and nobody has said that this is meant."""
+    """The change gives access to somebody, and nobody has said that this is meant.
 
-    def __init__(self, difference: Difference) -> None:
+    Or nobody can tell: `replaces` is the newest revision, where that is one that cannot be taken here.
+    """
+
+    def __init__(self, difference: Difference, replaces: str | None = None) -> None:
         super().__init__("the change widens access")
         self.difference = difference
+        self.replaces = replaces
 
 
 class NoSuchRevision(Exception):
@@ -58,12 +61,16 @@ class Author:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A revision that was accepted, or with `dry_run` would be, and what it changes."""
+    """A revision that was accepted, or with `dry_run` would be, and what it changes.
+
+    `replaces` is the newest revision where that cannot be taken here: what changes is told of what is served then.
+    """
 
     snapshot: Snapshot
     parent: str
     difference: Difference
     rows: tuple[str, ...]
+    replaces: str | None = None
 
     @property
     def revision(self) -> str:
@@ -97,19 +104,18 @@ class Publisher:
         follower, live = self._follower, self._live
         async with follower.one_at_a_time:
             await follower.catch_up()
-            if follower.refused is not None:
-                # What is compared and checked here would not be the policy that this one replaces.
-                raise PolicyRefused(follower.refused.faults)
+            # Where the newest cannot be taken, this is compared with what is served here in its place.
+            replaces = follower.head.revision if follower.refused and follower.head else None
             old = live.active
             if parent != old.revision:
                 raise StaleParent(old.revision)
             new = await asyncio.to_thread(self._build, files)
             difference = await asyncio.to_thread(compare, old, new)
-            published = Published(new, old.revision, difference, row_changes(old, new))
-            if dry_run or new.revision == old.revision:
+            published = Published(new, old.revision, difference, row_changes(old, new), replaces)
+            if dry_run or (new.revision == old.revision and replaces is None):
                 return published
-            if difference.widens and not acknowledge_widening:
-                raise Widens(difference)
+            if (difference.widens or replaces) and not acknowledge_widening:
+                raise Widens(difference, replaces)
             changed = await asyncio.to_thread(changes, old.policy, new.policy)
             try:
                 async with live.held(), alone(live.directory):

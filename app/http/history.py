@@ -251,6 +251,11 @@ def _refused(refused: StaleParent | PolicyRefused | Widens | CannotWrite, state:
     elif isinstance(refused, Widens):
         access = access_of(refused.difference)
         detail = "This policy widens access: look at `access`, then send `acknowledge_widening`."
+        if refused.replaces:
+            detail = (
+                f"The newest policy, {refused.replaces}, cannot be taken here, so nobody can tell whether this one "
+                "widens access: if it shall be replaced, send `acknowledge_widening`."
+            )
     elif isinstance(refused, StaleParent):
         detail = "Another revision is active than the one that this change was made from."
     else:

@@ -1,0 +1,98 @@
+"""Several servers on one database, each with a policy directory of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import httpx
+from sqlalchemy import text
+
+from app.db.engine import open_line_engine
+from tests.history.test_publish import PUBLISH, admin, body, files
+from tests.issuer import PARTY, LiveIssuer
+from tests.server import Server
+
+_numbers = count(1)
+
+
+def replica(directory: Path, issuer: LiveIssuer, url: str, **settings: str) -> Server:
+    """One of them, not yet started."""
+    directory.mkdir(parents=True)
+    made = Server(directory, jwks_url=issuer.jwks_url, issuer=issuer.url, authorized_parties=PARTY, database_url=url)
+    made.env |= {f"AUTHZ_{name.upper()}": value for name, value in settings.items()}
+    return made
+
+
+def another(server: Server) -> dict[str, str]:
+    """The policy files of a server with a comment more: another revision that decides alike."""
+    found = files(server)
+    return {**found, "catalog.csv": found["catalog.csv"].replace("# end\n", f"# {next(_numbers)}\n# end\n")}
+
+
+def publish(server: Server, issuer: LiveIssuer, content: dict[str, str], **query: Any) -> dict[str, Any]:
+    """Publish at one of them. Returns the answer."""
+    with admin(server, issuer) as client:
+        answer = client.post(PUBLISH, json=body(client, content), params=query)
+    assert answer.status_code == 200, answer.text
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+def edit(server: Server, content: dict[str, str]) -> None:
+    """Change the files of one of them."""
+    for name, new in content.items():
+        path = server.policy_dir / name
+        if path.read_text() != new:
+            path.write_text(new)
+
+
+def served(server: Server) -> str:
+    """The revision that one of them decides by, as its health tells."""
+    revision: str = httpx.get(f"{server.url}/readyz").json()["checks"]["policy"]["revision"]
+    return revision
+
+
+def ask(url: str, *statements: str) -> list[Any]:
+    """Run statements on PostgreSQL, each on its own. Returns the rows of the last."""
+
+    async def run() -> list[Any]:
+        engine = open_line_engine(url)
+        async with engine.connect() as connection:
+            answers = [await connection.execute(text(statement)) for statement in statements]
+            rows = [tuple(row) for row in answers[-1].all()] if answers[-1].returns_rows else []
+        await engine.dispose()
+        return rows
+
+    return asyncio.run(run())
+
+
+@contextmanager
+def away(server_url: str, other_url: str) -> Iterator[None]:
+    """While nobody reaches a database of a PostgreSQL server, as told by another of its databases."""
+    name = server_url.partition("@/")[2].partition("?")[0]
+    ask(
+        other_url,
+        f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false",
+        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'",
+    )
+    try:
+        yield
+    finally:
+        ask(other_url, f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS true")
+
+
+def cut_off(url: str) -> int:
+    """End the connections by which servers hear of changes, and say how many there were."""
+    # Each asks for the newest revision, or says that it lives, on the connection on which it listens.
+    lines = "query LIKE '%policy_revisions%ORDER BY%' OR query LIKE '%replicas%' OR query LIKE 'LISTEN%'"
+    ended = ask(
+        url,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        f"WHERE datname = current_database() AND pid <> pg_backend_pid() AND ({lines})",
+    )
+    return len(ended)
