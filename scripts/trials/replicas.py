@@ -1,0 +1,225 @@
+"""Replicas obey each other: revocations and policy changes, with notifications, without them, and after a pause.
+
+.venv/bin/python scripts/trials/replicas.py                            # 1,000 revocations, 200 policy changes
+.venv/bin/python scripts/trials/replicas.py --revocations 50 --changes 10 --cut 20 --pauses 5
+
+Starts a PostgreSQL, an issuer and three `authz serve` with policy directories of their own. What is done at one is
+timed, from the moment before the call, until another refuses what it allowed. Exits with 1 when a bound is broken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import re
+import signal
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import httpx
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from tests.databases import Postgres
+from tests.history.replicas import ask, cut_off, replica
+from tests.history.test_publish import active, files
+from tests.issuer import LiveIssuer
+from tests.server import Server
+
+EVERYTHING = ["catalog:read", "policies:read", "policies:write"]
+OPEN = "p, catalog:read, /api/v1/teams/**, GET|HEAD, allow"
+SHUT = "p, catalog:read holdings:read, /api/v1/teams/**, GET|HEAD, allow"
+TEAMS = "/api/v1/teams/"
+LEAGUES = "/api/v1/leagues/"  # which no policy shuts
+TOLD = 1.0  # seconds, where notifications arrive
+# Where none does: keys are remembered, and the newest revision is asked for, each second. To build it takes time too.
+UNTOLD = 2.0
+GIVE_UP = 30.0
+
+
+class Trial:
+    """Three servers, and what was measured of them."""
+
+    def __init__(self, servers: list[Server], issuer: LiveIssuer, url: str) -> None:
+        self.servers = servers
+        self.url = url
+        self.admin = servers[0].client(issuer.token(sub="user_admin", permissions=EVERYTHING))
+        reader = issuer.token(sub="user_reader", permissions=["catalog:read"])
+        self.readers = [server.client(reader) for server in servers]
+        self.shared = files(servers[0])
+        self.broken = 0
+
+    def revocation(self) -> Callable[[], float]:
+        """A key that every replica remembers. To call what is returned revokes it, and times it at another."""
+        made = self.admin.post("/api/v1/api-keys/", json={"name": "trial", "scopes": ["catalog:read"]}).json()
+        asked = random.choice(self.servers[1:]).client(made["plaintext"])
+        assert asked.get(LEAGUES).status_code == 200
+
+        def revoke() -> float:
+            started = time.monotonic()
+            path = f"/api/v1/api-keys/{made['api_key']['id']}/revoke/"
+            assert self.admin.post(path).status_code == 200
+            try:
+                return until(lambda: asked.get(LEAGUES).status_code == 401, started)
+            finally:
+                asked.close()
+
+        return revoke
+
+    def change(self, *, shut: bool) -> Callable[[], float]:
+        """A policy that shuts or opens an endpoint. To call what is returned publishes it, and times it at all."""
+        catalog = self.shared["catalog.csv"]
+        assert OPEN in catalog
+        content = {**self.shared, "catalog.csv": catalog.replace(OPEN, SHUT)} if shut else self.shared
+        body = {"files": content, "parent": active(self.admin), "message": "Trial.", "acknowledge_widening": True}
+
+        def publish() -> float:
+            started = time.monotonic()
+            done = self.admin.post("/api/v1/policies/publish", json=body)
+            assert done.status_code == 200, done.text
+            wanted = 403 if shut else 200
+            return max(
+                until(lambda: client.get(TEAMS).status_code == wanted, started)  # noqa: B023  # called at once
+                for client in self.readers[1:]
+            )
+
+        return publish
+
+    def report(self, what: str, seconds: list[float], bound: float) -> None:
+        """Print how long it took, and remember when that was too long."""
+        if not seconds:
+            return
+        ordered = sorted(seconds)
+        p99 = ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
+        good = ordered[-1] < bound
+        self.broken += not good
+        told = f"min {ordered[0] * 1000:5.0f}  median {statistics.median(ordered) * 1000:5.0f}  "
+        told += f"p99 {p99 * 1000:5.0f}  max {ordered[-1] * 1000:5.0f} ms"
+        verdict = "holds" if good else "BROKEN"
+        print(f"{what:45} {len(ordered):5} times  {told}  under {bound:.1f} s: {verdict}", flush=True)
+
+
+def until(check: Callable[[], bool], started: float) -> float:
+    """Seconds from `started` until a check came true."""
+    while not check():
+        if time.monotonic() - started > GIVE_UP:
+            raise RuntimeError("it was never obeyed")
+        time.sleep(0.002)
+    return time.monotonic() - started
+
+
+@contextmanager
+def without_news(url: str) -> Iterator[list[int]]:
+    """While the connections by which replicas hear are ended again and again, at random moments."""
+    stop = threading.Event()
+    ended = [0]
+
+    def end() -> None:
+        while not stop.wait(random.uniform(0.05, 0.5)):
+            ended[0] += cut_off(url)
+
+    thread = threading.Thread(target=end)
+    thread.start()
+    try:
+        yield ended
+    finally:
+        stop.set()
+        thread.join()
+
+
+@contextmanager
+def silenced(url: str) -> Iterator[None]:
+    """While the database tells nobody anything: what is left is to ask."""
+    names = ("note_key_change", "tell_of_policy")
+    told = [ask(url, f"SELECT pg_get_functiondef('{name}'::regproc)")[0][0] for name in names]
+    muted = [re.sub(r"PERFORM pg_notify\([^;]*;", "NULL;", definition) for definition in told]
+    assert all(before != after for before, after in zip(told, muted, strict=True))
+    ask(url, *muted)
+    try:
+        yield
+    finally:
+        ask(url, *told)
+
+
+def paused(trial: Trial, act: Callable[[], float]) -> float:
+    """How long after its pause a replica obeys what was done meanwhile: the pause is no part of it."""
+    resumed = [0.0]
+
+    def resume() -> None:
+        resumed[0] = time.monotonic()
+        for server in trial.servers[1:]:
+            server.signal(signal.SIGCONT)
+
+    for server in trial.servers[1:]:
+        server.signal(signal.SIGSTOP)
+    timer = threading.Timer(random.uniform(0.5, 2.5), resume)
+    timer.start()
+    started = time.monotonic()
+    took = act()
+    timer.join()
+    return started + took - resumed[0]
+
+
+def run(trial: Trial, asked: argparse.Namespace) -> None:
+    """The trials, each with its bound."""
+    shut = [False]
+
+    def change() -> Callable[[], float]:
+        shut[0] = not shut[0]
+        return trial.change(shut=shut[0])
+
+    trial.report("revocations", [trial.revocation()() for _ in range(asked.revocations)], TOLD)
+    trial.report("policy changes", [change()() for _ in range(asked.changes)], TOLD)
+    with without_news(trial.url) as ended:
+        revoked = [trial.revocation()() for _ in range(asked.cut)]
+        changed = [change()() for _ in range(asked.cut)]
+    trial.report("revocations, news cut off at random", revoked, UNTOLD)
+    trial.report("policy changes, news cut off at random", changed, UNTOLD)
+    if asked.cut:
+        print(f"  ({ended[0]} connections were ended)")
+    with silenced(trial.url):
+        trial.report("revocations, no news at all", [trial.revocation()() for _ in range(asked.cut)], UNTOLD)
+        trial.report("policy changes, no news at all", [change()() for _ in range(asked.cut)], UNTOLD)
+    trial.report(
+        "revocations, the others paused", [paused(trial, trial.revocation()) for _ in range(asked.pauses)], UNTOLD
+    )
+    trial.report("policy changes, the others paused", [paused(trial, change()) for _ in range(asked.pauses)], UNTOLD)
+
+
+def main() -> None:
+    """Start everything, and try."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--revocations", type=int, default=1000, help="keys revoked at one, used at another")
+    parser.add_argument("--changes", type=int, default=200, help="policies published at one, obeyed by the others")
+    parser.add_argument("--cut", type=int, default=100, help="of each, while connections are ended")
+    parser.add_argument("--pauses", type=int, default=20, help="of each, while the others are paused")
+    parser.add_argument("--seed", type=int, default=1)
+    asked = parser.parse_args()
+    random.seed(asked.seed)
+    postgres = Postgres()
+    try:
+        url = postgres.new(prepared=True)
+        with ExitStack() as stack:
+            directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            issuer = stack.enter_context(LiveIssuer())
+            servers = [stack.enter_context(replica(directory / name, issuer, url)) for name in ("one", "two", "three")]
+            trial = Trial(servers, issuer, url)
+            try:
+                run(trial, asked)
+            except (httpx.HTTPError, RuntimeError):
+                for server in servers:
+                    print("\n".join(line for line in server.lines if '"request"' not in line)[-5000:], file=sys.stderr)
+                raise
+        sys.exit(1 if trial.broken else 0)
+    finally:
+        postgres.stop()
+
+
+if __name__ == "__main__":
+    main()
