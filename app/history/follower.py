@@ -96,13 +96,15 @@ class Follower:
         """Store what came by the files and take over what came from elsewhere. For whoever has `one_at_a_time`."""
         if not self._begun:
             await self._begin()
-        is_stored = self.at is not None and self.at.revision == self.live.active.revision
-        if not (is_stored or self._only_looks or self.refused):
-            await self._store()
-        async with self.sessions() as session:
-            head = await revisions.head(session)
-        if head is not None:
-            await self._take_over(Entry(head.id, head.revision))
+        while True:
+            before = self.live.active.revision
+            is_stored = self.at is not None and self.at.revision == before
+            if not (is_stored or self._only_looks or self.refused):
+                await self._store()
+            async with self.sessions() as session:
+                head = await revisions.head(session)
+            if head is None or await self._take_over(Entry(head.id, head.revision), before):
+                break
         if not self._only_looks:
             await self._leave_behind()
 
@@ -159,19 +161,20 @@ class Follower:
         self.refused = self.live.awaited = None
         self._lagging = ""
 
-    async def _take_over(self, entry: Entry) -> None:
+    async def _take_over(self, entry: Entry, before: str) -> bool:
+        """Make the newest entry's policy active; False when the files have changed what is since `before`."""
         known, self.head = self.head, entry
         if self.at is not None and entry.id == self.at.id:
             if self.refused is not None:
                 self.arrive(entry)  # what was newer is gone, as after a restore
-            return
+            return True
         if entry.revision == self.live.active.revision:
             self.arrive(entry)
             async with self.live.held():
                 await self._write_files()
-            return
+            return True
         if self.refused is not None and known == entry:
-            return  # it will not be better now
+            return True  # it will not be better now
         try:
             snapshot = await self._built(entry)
         except PolicyRefused as refused:
@@ -179,18 +182,22 @@ class Follower:
             self.live.awaited = entry.revision
             faults = [str(fault) for fault in refused.faults]
             _log.error("the newest policy is refused here; the last good one decides on", **_of(entry), faults=faults)
-            return
+            return True
         changed = await asyncio.to_thread(changes, self.live.active.policy, snapshot.policy)
+        async with self.sessions() as session:
+            is_kept = await revisions.was_accepted(session, before)
         async with self.live.held():
-            lost = self.live.active.revision
-            if self.at is not None and lost != self.at.revision:
-                self._left_behind.add(lost)
-                _log.warning("others changed the policy first; this change of the files is not taken", revision=lost)
+            if self.live.active.revision != before:
+                return False
+            if not is_kept:
+                self._left_behind.add(before)
+                _log.warning("others changed the policy first; this change of the files is not taken", revision=before)
             self.arrive(entry)
             try:
                 self.live.take(snapshot, changed)
             finally:
                 await self._write_files()
+        return True
 
     async def _built(self, entry: Entry) -> Snapshot:
         """The policy of a revision over this process's own routes. Raises PolicyRefused with every fault."""
