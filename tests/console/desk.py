@@ -19,6 +19,7 @@ PAGES = {
     "/console/policy/simulator": "policies:read",
     "/console/policy/history": "policies:read",
     "/console/policy/edit": "policies:write",
+    "/console/replicas": "policies:read",
     "/console/decisions": "decisions:read",
     "/console/all-keys": "keys:read",
 }
