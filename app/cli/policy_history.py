@@ -113,11 +113,19 @@ def publish_command(
 
     Example: authz policy publish candidate -m 'Scouts read games' --wait 10
     """
+    from app.policy.fault import PolicyRefused
     from app.policy.source import raw_files
+
+    try:
+        # Before anything is done: it may be the very directory that is about to be written.
+        content = raw_files(directory)
+    except PolicyRefused as refused:
+        show_faults(refused.faults, directory, as_json=as_json)
+        raise SystemExit(1) from None
 
     def work(publisher: Publisher, parent: str, author: Author) -> Awaitable[Published]:
         return publisher.publish(
-            raw_files(directory),
+            content,
             parent=parent,
             author=author,
             message=message,

@@ -7,6 +7,7 @@ sees one policy, whole. Any fault keeps the last good one.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from app.policy.routes import RouteTable
 from app.policy.snapshot import Snapshot
 from app.policy.suspended import Suspended
 
+_PATIENCE = 5.0  # seconds, for another process that writes the files
+_LOOK_SECONDS = 0.02
 Outcome = Literal["swapped", "unchanged", "refused"]
 
 
@@ -102,6 +105,7 @@ class LivePolicy:
         Raises ExceptionGroup when listeners fail; what they were told has happened all the same.
         """
         async with self._one_at_a_time:
+            await self._written()
             old = self.active
             try:
                 policy = await asyncio.to_thread(load, self.directory)
@@ -156,6 +160,12 @@ class LivePolicy:
         if lock is not None:
             write.unlock(lock)
         return lock is None
+
+    async def _written(self) -> None:
+        """Wait for another process that writes the files, but not for ever: reading them half done is refused."""
+        deadline = time.monotonic() + _PATIENCE
+        while self.is_being_written() and time.monotonic() < deadline:  # noqa: ASYNC110  # another process sets no event
+            await asyncio.sleep(_LOOK_SECONDS)
 
     def _swap(self, snapshot: Snapshot, changed: tuple[Change, ...]) -> Reload:
         self.active = Suspended(snapshot) if self._suspended else snapshot

@@ -60,8 +60,6 @@ async def _watch_as_it_stands(live: LivePolicy, stop: asyncio.Event, seen: Signa
 async def _look(live: LivePolicy, seen: Signature) -> Signature:
     now = await asyncio.to_thread(signature, live.directory)
     if now != seen:
-        if live.is_being_written():
-            return seen  # to be looked at again when that is done
         await live.reload()
     return now
 

@@ -49,15 +49,18 @@ class Trial:
     def __init__(self, servers: list[Server], issuer: LiveIssuer, url: str) -> None:
         self.servers = servers
         self.url = url
-        self.admin = servers[0].client(issuer.token(sub="user_admin", permissions=EVERYTHING))
-        reader = issuer.token(sub="user_reader", permissions=["catalog:read"])
+        for_hours = int(time.time()) + 24 * 3600
+        self.admin = servers[0].client(issuer.token(sub="user_admin", permissions=EVERYTHING, exp=for_hours))
+        reader = issuer.token(sub="user_reader", permissions=["catalog:read"], exp=for_hours)
         self.readers = [server.client(reader) for server in servers]
         self.shared = files(servers[0])
         self.broken = 0
 
     def revocation(self) -> Callable[[], float]:
         """A key that every replica remembers. To call what is returned revokes it, and times it at another."""
-        made = self.admin.post("/api/v1/api-keys/", json={"name": "trial", "scopes": ["catalog:read"]}).json()
+        answer = self.admin.post("/api/v1/api-keys/", json={"name": "trial", "scopes": ["catalog:read"]})
+        assert answer.status_code == 201, answer.text
+        made = answer.json()
         asked = random.choice(self.servers[1:]).client(made["plaintext"])
         assert asked.get(LEAGUES).status_code == 200
 
@@ -212,7 +215,7 @@ def main() -> None:
             trial = Trial(servers, issuer, url)
             try:
                 run(trial, asked)
-            except (httpx.HTTPError, RuntimeError):
+            except (httpx.HTTPError, RuntimeError, AssertionError):
                 for server in servers:
                     print("\n".join(line for line in server.lines if '"request"' not in line)[-5000:], file=sys.stderr)
                 raise
