@@ -35,9 +35,8 @@ from app.db.last_used import LastUsed
 from app.db.old_decisions import OldDecisions
 from app.db.session import sessions_of
 from app.gateway.proof import Proof
-from app.history.outcomes import CountedPublisher
 from app.history.follower import Follower
-from app.history.publish import Publisher
+from app.history.outcomes import CountedPublisher
 from app.history.replica import Replica
 from app.holdings import resources as holdings
 from app.http import (

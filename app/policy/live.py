@@ -16,8 +16,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-from app.policy.aside import aside
 from app.policy import write
+from app.policy.aside import aside
 from app.policy.check import MAX_FAULTS, check
 from app.policy.diff import Change, changes
 from app.policy.fault import Fault, PolicyRefused
