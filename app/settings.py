@@ -37,6 +37,11 @@ class Settings(LocalSettings):
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    # Processes on the one port, each with an event loop of its own.
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    # How long a process that is to stop still listens, and says that it is not ready: what a load balancer needs to
+    # notice that.
+    drain_seconds: Annotated[float, Field(ge=0, le=300)] = 0.0
     jwks_url: Annotated[str, Field(pattern=r"^https?://")]
     issuer: Annotated[str, Field(min_length=1)]
     audience: Annotated[str, Field(min_length=1)]

@@ -12,7 +12,7 @@ import rich_click as click
 from app import logs
 from app.cli.failure import explained
 from app.cli.local import AUDIENCE, CONSOLE_CLIENT, DATA_DIR, console_client, local_issuer
-from app.cli.run import beside, bind, serve, url_of
+from app.cli.run import beside, bind, say_listening, serve, url_of
 from app.settings import load
 
 if TYPE_CHECKING:
@@ -66,8 +66,13 @@ def dev_command(host: str, port: int, issuer_port: int, data_dir: Path, policy_d
         provider = Provider(issuer, issuer_url, AUDIENCE, [console_client(console_url)])
         token = issuer.mint(_SUBJECT, list(_SCOPES), issuer=issuer_url, audience=AUDIENCE, ttl_seconds=3600)
         text = _things_to_try(url_of(listener), console_url, issuer_url, policy_dir, token=token, key=key)
+
+        def started() -> None:
+            say_listening(listener, None)
+            click.echo(text)
+
         with beside(provider.app, issuer_listener):
-            serve(app, listener, started=lambda: click.echo(text))
+            serve(app, listener, started)
 
 
 async def _prepare(database_url: str, policy_dir: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
 import threading
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -17,9 +19,16 @@ import uvicorn
 from litestar.types import ASGIApp
 
 from app.cli.failure import fail
+from app.http.draining import draining
 
 _log = structlog.stdlib.get_logger("server")
 SHUTDOWN_SECONDS = 10
+STOP_SECONDS = 2.0 * SHUTDOWN_SECONDS  # with what is written after the last request
+# Longer than load balancers keep an idle connection (a minute), so that it is they who close it: one that the server
+# closes may have just been given a request.
+KEEP_ALIVE_SECONDS = 75
+# A client that is between two requests sends the next one, and is told with its answer to connect anew.
+LINGER_SECONDS = 0.5
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -72,32 +81,67 @@ def url_of(listener: socket.socket, scheme: str = "http") -> str:
 
 
 class _Server(uvicorn.Server):
-    """A uvicorn server that says when it has started."""
+    """A uvicorn server that says when it has started, and drains before it stops.
 
-    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+    Told to stop, it says with every answer that the connection ends, and for `drain_seconds` still listens. Then it
+    closes its socket, and an idle connection that has had half a second to send one more request.
+    """
+
+    def __init__(self, config: uvicorn.Config, started: Callable[[], None], drain_seconds: float) -> None:
         super().__init__(config)
         self._say_started = started
+        self._drain_seconds = drain_seconds
+        self._drained_since = 0.0
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self._say_started()
 
+    async def on_tick(self, counter: int) -> bool:
+        over = await super().on_tick(counter)
+        if over and not draining.begun:
+            draining.begun = True
+            self._drained_since = time.monotonic()
+            _log.info("draining", seconds=0 if draining.at_once else self._drain_seconds)
+        waited = draining.at_once or time.monotonic() >= self._drained_since + self._drain_seconds
+        return over and (waited or self.force_exit)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # What waits to be accepted is accepted: the loop looks at its sockets in between.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        for listening in (*self.servers, *(sockets or ())):
+            listening.close()
+        while self.server_state.connections and not self.force_exit:
+            if time.monotonic() >= self._drained_since + LINGER_SECONDS:
+                break
+            await asyncio.sleep(0.02)
+        await super().shutdown(sockets)
+
 
 def serve(
-    app: ASGIApp, listener: socket.socket, started: Callable[[], None] | None = None, *, tls: Tls | None = None
+    app: ASGIApp,
+    listener: socket.socket,
+    started: Callable[[], None] | None = None,
+    *,
+    tls: Tls | None = None,
+    drain_seconds: float = 0.0,
 ) -> None:
-    """Serve until SIGINT or SIGTERM; requests in flight may finish for up to 10 seconds."""
+    """Serve until SIGINT or SIGTERM, and drain; requests in flight may then finish for up to 10 seconds.
 
-    def say() -> None:
-        _log.info("listening", url=url_of(listener, "https" if tls else "http"))
-        if started:
-            started()
-
-    server = _Server(_config(app, tls=tls), say)
+    `started` is called once it serves; without it, a log line says so.
+    """
+    say = started or partial(say_listening, listener, tls)
+    server = _Server(_config(app, tls=tls), say, drain_seconds)
     server.run(sockets=[listener])
     if not server.started:
         fail("the server did not start; the log above says why.")
+
+
+def say_listening(listener: socket.socket, tls: Tls | None, **more: object) -> None:
+    """The log line by which one knows where it listens."""
+    _log.info("listening", url=url_of(listener, "https" if tls else "http"), **more)
 
 
 @contextmanager
@@ -125,6 +169,7 @@ def _config(app: ASGIApp, lifespan: Literal["on", "off"] = "on", tls: Tls | None
         server_header=False,
         proxy_headers=False,  # the address of a peer is what the socket says, never a header
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         ssl_certfile=tls.certificate if tls else None,
         ssl_keyfile=tls.key if tls else None,
     )

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
 from app import logs
 from app.cli.failure import explained, fail
-from app.cli.run import bind, read_tls, serve
+from app.cli.run import STOP_SECONDS, bind, read_tls, say_listening, serve
+from app.cli.workers import Workers, run_directory
 from app.settings import load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from litestar.types import ASGIApp
 
 
 @click.command("serve")
@@ -24,8 +32,11 @@ from app.settings import load
     help="Serve HTTPS with this certificate and its chain, in PEM.",
 )
 @click.option("--tls-key", type=click.Path(path_type=Path), help="The certificate's private key, in PEM.")
+@click.option("--workers", type=click.IntRange(1, 64), help="Processes that serve; AUTHZ_WORKERS, else 1.")
 @explained
-def serve_command(host: str | None, port: int | None, tls_certificate: Path | None, tls_key: Path | None) -> None:
+def serve_command(
+    host: str | None, port: int | None, tls_certificate: Path | None, tls_key: Path | None, workers: int | None
+) -> None:
     """Serve the API.
 
     Needs AUTHZ_JWKS_URL, AUTHZ_ISSUER and AUTHZ_AUDIENCE, a database that `authz db upgrade` has prepared,
@@ -35,11 +46,13 @@ def serve_command(host: str | None, port: int | None, tls_certificate: Path | No
     AUTHZ_JWKS_URL=https://clerk.example.com/.well-known/jwks.json authz serve --port 8080
 
     With a certificate of its own: authz serve --tls-certificate fullchain.pem --tls-key privkey.pem
+
+    On all of four cores: authz serve --workers 4
     """
     if (tls_certificate is None) != (tls_key is None):
         raise click.UsageError("give --tls-certificate and --tls-key together.")
     pair = read_tls(tls_certificate, tls_key) if tls_certificate and tls_key else None
-    given = {"host": host, "port": port}
+    given = {"host": host, "port": port, "workers": workers}
     settings = load(**{name: value for name, value in given.items() if value is not None})
     logs.configure(settings.log_level, settings.log_format)
     from app.asgi import create_app
@@ -48,6 +61,30 @@ def serve_command(host: str | None, port: int | None, tls_certificate: Path | No
 
     if not asyncio.run(at_head(settings.database_url)):
         fail("the database is not prepared for this version: run `authz db upgrade`.")
-    asyncio.run(settle(settings.database_url, settings.policy_dir))
-    app = create_app(settings)
-    serve(app, bind(settings.host, settings.port), tls=pair)
+
+    def build() -> ASGIApp:
+        asyncio.run(settle(settings.database_url, settings.policy_dir))
+        return create_app(settings)
+
+    if settings.workers == 1:
+        serve(build(), bind(settings.host, settings.port), tls=pair, drain_seconds=settings.drain_seconds)
+        return
+    with run_directory():
+        app = build()
+        listener = bind(settings.host, settings.port)
+
+        def work(first: bool, started: Callable[[], None]) -> None:
+            # One that replaces another takes the policy as it is now.
+            serve(app if first else build(), listener, started, tls=pair, drain_seconds=settings.drain_seconds)
+
+        crew = Workers(
+            settings.workers,
+            listener,
+            work,
+            started=lambda: say_listening(listener, pair, workers=settings.workers),
+            stop_seconds=settings.drain_seconds + STOP_SECONDS,
+        )
+        if not crew.run():
+            fail("the workers did not start; the log above says why.")
+    if crew.ended_by is not None:
+        signal.raise_signal(crew.ended_by)  # to end as one process does

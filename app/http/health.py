@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.db.session import answers
 from app.history.follower import Follower
 from app.policy.live import LivePolicy
+from app.http.draining import draining
 
 _READ = [HttpMethod.GET, HttpMethod.HEAD]
 
@@ -24,10 +25,10 @@ async def healthz() -> dict[str, str]:
 
 @route("/readyz", http_method=_READ, summary="Can it serve?", tags=["health"])
 async def readyz(state: State) -> Response[dict[str, Any]]:
-    """503 when the database, the key set or the policy is unusable: send traffic elsewhere while it fails."""
+    """503 when the database, the key set or the policy is unusable, and when it is about to stop: send no traffic."""
     checks = {"database": await _database(state), "key_set": _key_set(state), "policy": _policy(state)}
-    ready = all(check["ok"] for check in checks.values())
-    content = {"status": "ready" if ready else "not ready", "checks": checks}
+    ready = all(check["ok"] for check in checks.values()) and not draining.begun
+    content = {"status": "draining" if draining.begun else "ready" if ready else "not ready", "checks": checks}
     return Response(content, status_code=200 if ready else 503, headers={"Cache-Control": "no-store"})
 
 

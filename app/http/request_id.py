@@ -16,6 +16,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from app import logs
 from app.audit.clean import without_secrets
 from app.metrics.requests import Requests
+from app.http.draining import CLOSE, draining
 
 HEADER = b"x-request-id"
 _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
@@ -44,7 +45,8 @@ def with_request_id(app: ASGIApp, access_log: bool, requests: Requests) -> ASGIA
             nonlocal status
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 status = message["status"]
-                message["headers"] = [*message["headers"], (HEADER, request_id)]
+                ours = ((HEADER, request_id), CLOSE) if draining.begun else ((HEADER, request_id),)
+                message["headers"] = [*message["headers"], *ours]
             elif message["type"] == "websocket.accept":
                 status = 101
                 message["headers"] = [*message["headers"], (HEADER, request_id)]

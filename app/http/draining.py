@@ -1,0 +1,21 @@
+"""Whether this process is about to stop: then each answer asks its client to connect anew, elsewhere."""
+
+from __future__ import annotations
+
+
+class Draining:
+    """`begun` turns true once, when a server has been told to stop, and before it stops to listen.
+
+    `at_once` is set when there is no use in listening on: whoever started the process is gone.
+    """
+
+    __slots__ = ("at_once", "begun")
+
+    def __init__(self) -> None:
+        self.begun = False
+        self.at_once = False
+
+
+# Of the process, as the signal is that begins it.
+draining = Draining()
+CLOSE = (b"connection", b"close")

@@ -1,0 +1,67 @@
+"""A server that is told to stop drains: nothing that it has taken on is lost, and it says first that it will go."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import time
+from pathlib import Path
+
+from tests.issuer import PARTY, LiveIssuer
+from tests.load import Load
+from tests.server import Server, eventually
+
+_STATUS_LINE = b"HTTP/1.1 200 OK\r\n"
+
+
+def test_under_load_no_request_on_a_kept_connection_is_lost(own_server: Server, issuer: LiveIssuer) -> None:
+    headers = {"Authorization": f"Bearer {issuer.token(permissions=['catalog:read'])}"}
+    with Load(own_server.url, "/api/v1/teams/", clients=8, headers=headers) as load:
+        assert eventually(lambda: load.answers[200] > 50)
+        own_server.signal(signal.SIGTERM)
+        load.join()
+    assert load.lost == []
+    assert set(load.answers) == {200}
+    assert load.refused == 8
+
+
+def test_a_request_in_flight_is_answered_and_its_connection_ends(own_server: Server, issuer: LiveIssuer) -> None:
+    token = issuer.token(permissions=["catalog:read"])
+    body = json.dumps({"name": "sent in two halves"}).encode()
+    host, port = own_server.url.removeprefix("http://").split(":")
+    head = (
+        f"POST /api/v1/api-keys/ HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    ).encode()
+    with socket.create_connection((host, int(port)), 10) as connection:
+        connection.sendall(head + body[:5])
+        time.sleep(0.2)
+        own_server.signal(signal.SIGTERM)
+        own_server.wait_for_log(lambda entry: entry.get("event") == "draining")
+        time.sleep(0.3)
+        connection.sendall(body[5:])
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 201 ")
+    assert b"connection: close" in answer.partition(b"\r\n\r\n")[0].lower()
+    own_server.stop()
+    # What was decided last is in the log before the process ends.
+    assert not [entry for entry in own_server.log if entry.get("level") == "error"]
+
+
+def test_readiness_goes_first_while_requests_are_still_served(issuer: LiveIssuer, tmp_path: Path) -> None:
+    server = Server(
+        tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url, authorized_parties=PARTY, drain_seconds="0.6"
+    )
+    with server, server.client(issuer.token(permissions=["catalog:read"])) as client:
+        assert client.get("/readyz").json()["status"] == "ready"
+        server.signal(signal.SIGTERM)
+        told = time.monotonic()
+        server.wait_for_log(lambda entry: entry.get("event") == "draining")
+        answer = client.get("/readyz")
+        assert (answer.status_code, answer.json()["status"]) == (503, "draining")
+        assert answer.headers["connection"] == "close"
+        assert client.get("/healthz").status_code == 200
+        assert client.get("/api/v1/teams/").status_code == 200
+        assert server.stop() == -signal.SIGTERM
+        assert time.monotonic() - told >= 0.6

@@ -1,0 +1,84 @@
+"""Load: clients that each ask again and again on a connection that they keep, and say what became of every request."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+
+class Load:
+    """So many clients, until the block ends or nobody listens any more.
+
+    `answers` counts answers by status. `lost` names each request that went out on a connection and got no whole
+    answer. A connection that is refused is neither: then nothing was sent. With `retry_refused` it is tried again.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        path: str = "/healthz",
+        *,
+        clients: int = 8,
+        headers: Mapping[str, str] | None = None,
+        retry_refused: bool = False,
+        pause: float = 0.0,
+    ) -> None:
+        self._address = urlsplit(url).netloc
+        self._path = path
+        self._headers = dict(headers or {})
+        self._retry_refused = retry_refused
+        self._pause = pause
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._ask_on, daemon=True) for _ in range(clients)]
+        self.answers: Counter[int] = Counter()
+        self.lost: list[str] = []
+        self.refused = 0
+        self.reconnected = 0
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self.join()
+
+    def join(self, seconds: float = 30.0) -> None:
+        """Wait until all have ended, by themselves or because they were told to."""
+        for thread in self._threads:
+            thread.join(seconds)
+
+    def _ask_on(self) -> None:
+        connection = http.client.HTTPConnection(self._address, timeout=30)
+        while not self._stop.is_set():
+            if connection.sock is None:
+                try:
+                    connection.connect()
+                except ConnectionRefusedError:
+                    self.refused += 1
+                    if not self._retry_refused:
+                        return
+                    time.sleep(0.02)
+                    continue
+                self.reconnected += 1
+            try:
+                connection.request("GET", self._path, headers=self._headers)
+                answer = connection.getresponse()
+                answer.read()
+            except (OSError, http.client.HTTPException) as error:
+                self.lost.append(repr(error))
+                connection.close()
+            else:
+                self.answers[answer.status] += 1
+            if self._pause:
+                time.sleep(self._pause)
+        connection.close()
