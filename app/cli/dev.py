@@ -82,11 +82,12 @@ async def _prepare(database_url: str, policy_dir: Path) -> str:
     from app.db.migrate import upgrade
     from app.db.session import sessions_of
     from app.dev import sample
-    from app.history.settle import settle
+    from app.history.settle import settled
     from app.identity.api_keys import mint
 
     await upgrade(database_url)
-    await settle(database_url, policy_dir)
+    async with settled(database_url, policy_dir):
+        pass
     engine = open_engine(database_url)
     now = datetime.now(UTC)
     try:

@@ -57,25 +57,31 @@ def serve_command(
     logs.configure(settings.log_level, settings.log_format)
     from app.asgi import create_app
     from app.db.migrate import at_head
-    from app.history.settle import settle
+    from app.history.settle import settled
 
     if not asyncio.run(at_head(settings.database_url)):
         fail("the database is not prepared for this version: run `authz db upgrade`.")
 
-    def build() -> ASGIApp:
-        asyncio.run(settle(settings.database_url, settings.policy_dir))
-        return create_app(settings)
+    async def build() -> ASGIApp:
+        async with settled(settings.database_url, settings.policy_dir):
+            return create_app(settings)
 
     if settings.workers == 1:
-        serve(build(), bind(settings.host, settings.port), tls=pair, drain_seconds=settings.drain_seconds)
+        serve(asyncio.run(build()), bind(settings.host, settings.port), tls=pair, drain_seconds=settings.drain_seconds)
         return
     with run_directory():
-        app = build()
+        app = asyncio.run(build())
         listener = bind(settings.host, settings.port)
 
         def work(first: bool, started: Callable[[], None]) -> None:
             # One that replaces another takes the policy as it is now.
-            serve(app if first else build(), listener, started, tls=pair, drain_seconds=settings.drain_seconds)
+            serve(
+                app if first else asyncio.run(build()),
+                listener,
+                started,
+                tls=pair,
+                drain_seconds=settings.drain_seconds,
+            )
 
         crew = Workers(
             settings.workers,

@@ -27,6 +27,7 @@ Signature = tuple[tuple[str, int, int, int], ...]
 async def watch(live: LivePolicy, stop: asyncio.Event) -> None:
     """Reload whenever the files change, until `stop` is set. Faults are the reload's to report."""
     seen = signature(live.directory)
+    await live.reload()  # what changed since the first policy was read
     while not stop.is_set():
         try:
             seen = await _watch_as_it_stands(live, stop, seen)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import threading
 from pathlib import Path
 
-from tests.history.test_publish import admin, body, files, narrower
+from tests.history.test_publish import admin, body, files, history, narrower
 from tests.issuer import PARTY, LiveIssuer
 from tests.load import Load
 from tests.server import AUTHZ, Server, eventually
@@ -56,6 +57,40 @@ def test_one_that_dies_is_replaced_and_all_obey_a_new_policy(issuer: LiveIssuer,
         assert server.stop() == -signal.SIGTERM
     assert [entry["event"] for entry in server.log if entry.get("event") == "stopped"] == ["stopped"] * 2
     assert files(server) == sent["files"]
+
+
+def test_of_changes_made_at_once_by_two_workers_one_is_taken_and_none_is_undone(
+    issuer: LiveIssuer, tmp_path: Path
+) -> None:
+    server = Server(tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url, authorized_parties=PARTY, command=TWO)
+    outcomes: list[tuple[str, int]] = []
+
+    def publish(number: int) -> None:
+        for turn in range(2):
+            with admin(server, issuer) as client:  # of whichever worker takes the connection
+                content = files(server)
+                content["catalog.csv"] = content["catalog.csv"].replace("# end", f"# by {number}, {turn}\n# end")
+                request = body(client, content)
+                outcomes.append((request["parent"], client.post("/api/v1/policies/publish", json=request).status_code))
+
+    with server:
+        with admin(server, issuer) as client:
+            assert eventually(lambda: len(history(client)) == 1)
+        threads = [threading.Thread(target=publish, args=(number,)) for number in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        with admin(server, issuer) as client:
+            entries = history(client)[::-1]
+            stored = client.get(f"/api/v1/policies/history/{entries[-1]['revision']}").json()["files"]
+    # A file read half way through another's change makes a content of its own, which is then refused or taken whole.
+    assert {status for _, status in outcomes} <= {200, 409, 422}
+    taken = [parent for parent, status in outcomes if status == 200]
+    assert len(taken) == len(set(taken)) == len(entries) - 1 >= 2
+    assert [entry["kind"] for entry in entries] == ["files", *["publish"] * len(taken)]
+    assert [entry["parent_id"] for entry in entries[1:]] == [entry["id"] for entry in entries[:-1]]
+    assert files(server) == stored
 
 
 def test_none_is_left_on_the_port_when_the_one_who_started_them_is_killed(issuer: LiveIssuer, tmp_path: Path) -> None:
