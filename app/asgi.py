@@ -134,7 +134,7 @@ def create_app(settings: Settings, extra: Sequence[ControllerRouterHandler] = ()
     """
     routes = [*handlers(), *extra]
     door = Door()
-    engine = open_engine(settings.database_url)
+    engine = open_engine(settings.database_url, timeout_seconds=settings.database_timeout_seconds)
     sessions = sessions_of(engine)
     last_used = LastUsed(sessions, limit=settings.key_cache_size)
     shadowing = Shadowing()

@@ -56,6 +56,8 @@ class Settings(LocalSettings):
     access_log: bool = True
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
+    # A statement that PostgreSQL has not answered by then is given up.
+    database_timeout_seconds: Annotated[float, Field(ge=1, le=3600)] = 10.0
     # A key that was revoked elsewhere is refused here after at most this many seconds.
     key_cache_seconds: Annotated[float, Field(ge=0, le=60)] = 1.0
     # So many keys are remembered, each in a kilobyte or two.

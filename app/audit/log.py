@@ -32,7 +32,7 @@ MAX_REMEMBERED = 1_000  # outcomes, each with its principal
 EVERY_SECONDS = 0.5
 GIVE_UP_SECONDS = 60.0
 _STOP_SECONDS = 5.0
-_LONGEST_WAIT = 10.0
+_LONGEST_WAIT = 3.0  # so that what waits is written soon after the writer can again
 _Noted = tuple[int, int, str, str, str, str, Principal | None, Decision | Unverified]
 _log = structlog.stdlib.get_logger("decisions")
 

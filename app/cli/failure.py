@@ -27,7 +27,10 @@ def explained(command: Callable[_P, _R]) -> Callable[_P, _R]:
 
     @wraps(command)
     def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-        from app.db.engine import UnusableDatabase
+        from sqlalchemy.exc import DBAPIError
+
+        from app.db.away import is_away, named
+        from app.db.engine import DatabaseAway, UnusableDatabase
 
         try:
             return command(*args, **kwargs)
@@ -35,6 +38,10 @@ def explained(command: Callable[_P, _R]) -> Callable[_P, _R]:
             fail(f"the settings are wrong.\n{error}")
         except UnusableDatabase as error:
             fail(str(error))
+        except (DatabaseAway, DBAPIError) as error:
+            if not is_away(error):
+                raise
+            fail(f"the database does not answer: {named(error)}. Start it, or correct AUTHZ_DATABASE_URL.")
         except CannotWrite as error:
             fail(f"{error}.")
         except PolicyRefused as refused:

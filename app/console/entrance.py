@@ -6,6 +6,7 @@ can make a browser call the API, and no leaked key opens a page.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from app.console import cookies
 from app.console.page import plain_page
 from app.console.setup import Console
 from app.db import console_sessions
+from app.db.away import ANSWER_SECONDS, RETRY_AFTER_SECONDS
 from app.db.session import Sessions
 from app.http.refusal import Refusal
 from app.identity.errors import CannotVerify, Fault
@@ -26,7 +28,6 @@ from app.identity.principal import ANONYMOUS, Principal, user
 from app.policy.suspended import CannotDecide
 
 SIGN_IN = "/console/sign-in"
-_RETRY_AFTER_SECONDS = 2
 
 
 class Entrance:
@@ -46,10 +47,10 @@ class Entrance:
         if token is None:
             return ANONYMOUS
         try:
-            async with self._sessions() as session:
+            async with asyncio.timeout(ANSWER_SECONDS), self._sessions() as session:
                 found = await console_sessions.find(session, cookies.digest(token), datetime.now(UTC))
         except (SQLAlchemyError, OSError):
-            raise CannotVerify("Sessions cannot be read now.", _RETRY_AFTER_SECONDS) from None
+            raise CannotVerify("Sessions cannot be read now.", RETRY_AFTER_SECONDS) from None
         if found is None:
             return ANONYMOUS
         return user(found.subject, found.permissions, {"name": found.name})

@@ -9,9 +9,11 @@ import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.console.page import page
 from app.console.setup import is_page
+from app.db.away import RETRY_AFTER_SECONDS, UNAVAILABLE, is_away, named
 from app.http import errors
 from app.http.problems import Problem
 
@@ -38,6 +40,15 @@ def _unexpected(request: _AnyRequest, error: Exception) -> Response[str]:
     return _page(request, 500, "Something went wrong here. It was logged, with the request's id.")
 
 
+def _database(request: _AnyRequest, error: Exception) -> Response[str]:
+    if not is_away(error):
+        return _unexpected(request, error)
+    _log.error("the database does not answer", error=named(error))
+    answer = _page(request, 503, f"{UNAVAILABLE} Try again in a moment.")
+    answer.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return answer
+
+
 def _page(request: _AnyRequest, status: int, detail: str) -> Response[str]:
     return page(request, "error.html", status=status, heading=HTTPStatus(status).phrase, detail=detail)
 
@@ -46,6 +57,8 @@ HANDLERS: ExceptionHandlersMap = {
     Problem: _problem,
     ValidationException: _invalid,
     HTTPException: _http,
+    SQLAlchemyError: _database,
+    TimeoutError: _database,
     Exception: _unexpected,
 }
 

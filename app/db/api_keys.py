@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from app.db.away import ANSWER_SECONDS, RETRY_AFTER_SECONDS, named
 from app.db.session import Sessions
 from app.db.tables.fields import MAX_ID
 from app.db.tables.keys import ApiKey
@@ -19,7 +21,6 @@ from app.identity.api_keys import KeyRecord, NewKey
 from app.identity.errors import CannotVerify
 
 UNAVAILABLE = "API keys cannot be verified now."
-RETRY_AFTER_SECONDS = 1
 _log = structlog.stdlib.get_logger("api_keys")
 
 # `last_used_at` is no log: once a minute is enough to see that a key is in use.
@@ -109,10 +110,10 @@ def key_lookup(sessions: Sessions) -> Callable[[bytes], Awaitable[KeyRecord | No
 
     async def find(digest: bytes) -> KeyRecord | None:
         try:
-            async with sessions() as session:
+            async with asyncio.timeout(ANSWER_SECONDS), sessions() as session:
                 return await find_by_digest(session, digest)
-        except (SQLAlchemyError, OSError):
-            _log.exception("the database did not answer for an API key")
+        except (SQLAlchemyError, OSError) as error:
+            _log.error("the database did not answer for an API key", error=named(error))
             raise CannotVerify(UNAVAILABLE, RETRY_AFTER_SECONDS) from None
 
     return find

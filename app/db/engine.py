@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import os
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import URL, Connection, event, make_url
+from sqlalchemy import URL, Connection, Dialect, event, make_url
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
@@ -19,13 +23,17 @@ _DRIVERS = {
     "postgresql+asyncpg": "postgresql+asyncpg",
 }
 _PRAGMAS = (
-    "busy_timeout = 5000",  # a second writer waits instead of failing, in milliseconds; first, for the next may wait
     "journal_mode = WAL",  # readers never wait for the writer
     "foreign_keys = ON",  # SQLite does not check them otherwise
     "synchronous = FULL",  # a key that was reported as revoked stays revoked after a power cut
 )
 _BEGIN = "sqlite_begin"
-CONNECT_SECONDS = 3.0  # for a connection that must not be waited for
+CONNECT_SECONDS = 2.0
+_SQLITE_SECONDS = 5.0
+
+
+class DatabaseAway(SQLAlchemyError):
+    """The database cannot be reached, or did not answer in time. The message shows nothing of the question."""
 
 
 class UnusableDatabase(Exception):
@@ -53,17 +61,50 @@ def async_url(url: str) -> URL:
     return parsed.set(drivername=driver)
 
 
-def open_engine(url: str) -> AsyncEngine:
+def open_engine(url: str, *, timeout_seconds: float | None = None) -> AsyncEngine:
     """An engine for `url`; it connects when it is first used. Close it with `await engine.dispose()`.
 
-    A SQLite file that does not exist is created for its owner alone, and so is its folder. Raises
-    UnusableDatabase for a URL that cannot be used.
+    A SQLite file that does not exist is created for its owner alone, and so is its folder; a lock on it is waited for
+    `timeout_seconds`. On PostgreSQL no statement takes longer than that, and no transaction is left idle for longer;
+    what cannot be reached, or does not answer in time, raises DatabaseAway or TimeoutError. Raises UnusableDatabase
+    for a URL that cannot be used.
     """
     parsed = async_url(url)
     if parsed.get_backend_name() == "sqlite":
         _create_private(Path(parsed.database or ""))
-        return _sqlite(create_async_engine(parsed))
-    return create_async_engine(parsed, pool_pre_ping=True)
+        return _sqlite(create_async_engine(parsed), timeout_seconds or _SQLITE_SECONDS)
+    settings = {"application_name": "griddy-authz"}
+    if timeout_seconds is not None:
+        # Of a process that was paused, or of a machine that is gone: its locks must not stay.
+        settings["idle_in_transaction_session_timeout"] = str(math.ceil(timeout_seconds * 1000))
+    engine = create_async_engine(
+        parsed,
+        pool_pre_ping=True,
+        pool_timeout=CONNECT_SECONDS,
+        connect_args={
+            "timeout": CONNECT_SECONDS,
+            "command_timeout": timeout_seconds,
+            "server_settings": settings,
+        },
+    )
+    event.listen(engine.sync_engine, "do_connect", _connect)
+    event.listen(engine.sync_engine, "handle_error", _lost)
+    return engine
+
+
+def _connect(dialect: Dialect, _entry: ConnectionPoolEntry, words: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    """Connect, or say that it is away: a driver raises whatever the network did."""
+    try:
+        return dialect.connect(*words, **named)
+    except OSError as error:
+        raise DatabaseAway(f"{type(error).__name__} while connecting") from error
+
+
+def _lost(context: ExceptionContext) -> None:
+    """A statement that was not answered in time, or whose connection broke, leaves a connection of no further use."""
+    if isinstance(context.original_exception, OSError):
+        context.is_disconnect = True
+        raise DatabaseAway(type(context.original_exception).__name__) from context.original_exception
 
 
 def open_line_engine(url: str) -> AsyncEngine:
@@ -75,8 +116,8 @@ def open_line_engine(url: str) -> AsyncEngine:
     return create_async_engine(parsed, poolclass=NullPool, isolation_level="AUTOCOMMIT", connect_args=connect)
 
 
-def _sqlite(engine: AsyncEngine) -> AsyncEngine:
-    event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+def _sqlite(engine: AsyncEngine, timeout_seconds: float = _SQLITE_SECONDS) -> AsyncEngine:
+    event.listen(engine.sync_engine, "connect", partial(_prepare_sqlite, timeout_seconds))
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
 
@@ -99,10 +140,12 @@ def _create_private(file: Path) -> None:
         raise UnusableDatabase(f"The database file {file} cannot be opened: {refused.strerror}.") from refused
 
 
-def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+def _prepare_sqlite(wait_seconds: float, connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
     # The driver's own transactions begin late and end at DDL; ours begin and end where SQLAlchemy says.
     connection.isolation_level = None
     cursor = connection.cursor()
+    # A second writer waits instead of failing, in milliseconds. First, for the next may wait.
+    cursor.execute(f"PRAGMA busy_timeout = {math.ceil(wait_seconds * 1000)}")
     for pragma in _PRAGMAS:
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()

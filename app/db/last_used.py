@@ -13,6 +13,7 @@ from typing import Self
 import structlog
 
 from app.db.api_keys import LAST_USED_EVERY, touch
+from app.db.away import is_away, named
 from app.db.session import Sessions
 
 AT_ONCE = 1_000  # keys in one statement, for its words are made on the event loop
@@ -75,9 +76,15 @@ class LastUsed:
             async with self._sessions() as session:
                 await touch(session, used, datetime.now(UTC))
                 await session.commit()
-        except Exception:  # noqa: BLE001  # whatever it was, it must not end the writer
+        except Exception as error:  # noqa: BLE001  # whatever it was, it must not end the writer
             self._waiting |= used
-            _log.exception("last use of API keys not written yet", keys=len(self._waiting))
+            unforeseen = None if is_away(error) else error
+            _log.error(
+                "last use of API keys not written yet",
+                keys=len(self._waiting),
+                error=named(error),
+                exc_info=unforeseen,
+            )
             return False
         self._remember(used)
         return True

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+
+from app.db.away import ANSWER_SECONDS
 
 Sessions = async_sessionmaker[AsyncSession]
 
@@ -14,6 +18,6 @@ def sessions_of(engine: AsyncEngine) -> Sessions:
 
 
 async def answers(sessions: Sessions) -> None:
-    """Ask the database the smallest question. Raises what the driver raises when there is no answer."""
-    async with sessions() as session:
+    """Ask the database the smallest question. Raises what the driver raises, or TimeoutError, for want of an answer."""
+    async with asyncio.timeout(ANSWER_SECONDS), sessions() as session:
         await session.execute(text("SELECT 1"))

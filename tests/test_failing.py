@@ -1,0 +1,183 @@
+"""When something fails: what each door says, for how long, and that all is well again by itself."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.breakable import BreakablePostgres
+from tests.console.sessions import sign_in
+from tests.issuer import PARTY, LiveIssuer
+from tests.server import ROOT, Server, eventually, free_port
+
+EVERYTHING = "catalog:read policies:read decisions:read decisions:evaluate tokens:introspect"
+SECRET = "a-gateway-of-these-tests-and-of-no-other"
+AWAY = {"detail": "The database does not answer now."}
+KEYS_AWAY = {"detail": "API keys cannot be verified now."}
+# Each row of the README's table, by what fails, and the tests that hold it.
+PROVEN = {
+    "PostgreSQL is down": ["tests/test_failing.py::test_while_postgresql_is_down_or_hangs_tokens_work"],
+    "PostgreSQL hangs": ["tests/test_failing.py::test_while_postgresql_is_down_or_hangs_tokens_work"],
+    "SQLite is locked by another program": ["tests/test_failing.py::test_a_sqlite_that_is_locked_is_away_too"],
+    "The issuer does not answer": [
+        "tests/test_failing.py::test_without_the_issuer_known_signing_keys_are_good",
+        "tests/identity/test_jwks.py::test_an_outage_is_borne_up_to_a_stated_age",
+    ],
+    "The database is away at the start": ["tests/test_failing.py::test_a_start_without_the_database_says_so"],
+    "The issuer is away at the start": [
+        "tests/test_failing.py::test_without_the_issuer_known_signing_keys_are_good_and_a_start_serves_keys"
+    ],
+    "A policy file has a fault": [
+        "tests/http/test_reload.py::test_a_bad_policy_never_replaces",
+        "tests/cli/test_workers.py::test_a_policy_with_a_fault",
+    ],
+    "A worker dies": ["tests/cli/test_workers.py::test_one_that_dies_is_replaced"],
+    "A process is killed": ["tests/history/test_publish.py::test_killed_at_any_moment"],
+}
+
+
+def test_every_row_of_the_table_has_its_tests() -> None:
+    section = (ROOT / "README.md").read_text().partition("\n## When something fails\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| ([^|]+?) \|", section, flags=re.MULTILINE)
+    assert rows[2:] == list(PROVEN)
+    for tests in PROVEN.values():
+        for test in tests:
+            path, _, name = test.partition("::")
+            assert f"def {name or 'test_'}" in (ROOT / path).read_text(), test
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[BreakablePostgres]:
+    with BreakablePostgres() as started:
+        yield started
+
+
+def served(directory: Path, issuer: LiveIssuer, url: str) -> Server:
+    return Server(
+        directory,
+        jwks_url=issuer.jwks_url,
+        issuer=issuer.url,
+        authorized_parties=PARTY,
+        database_url=url,
+        database_timeout_seconds="1",
+        gateway_secrets=SECRET,
+        console_client_id="console",
+        console_url="http://127.0.0.1",
+    )
+
+
+def asked(server: Server, token: str, method: str, path: str, **more: object) -> httpx.Response:
+    with server.client(token) as client:
+        return client.request(method, path, **more)  # type: ignore[arg-type]  # what httpx takes
+
+
+def through_a_gateway(server: Server, token: str) -> httpx.Response:
+    headers = {"X-Gateway-Secret": SECRET, "X-Original-Method": "GET", "X-Original-URI": "/api/v1/teams/7"}
+    return asked(server, token, "GET", "/gateway/nginx", headers=headers)
+
+
+@pytest.mark.parametrize("how", ["down", "hanging"])
+def test_while_postgresql_is_down_or_hangs_tokens_work(
+    how: str, database: BreakablePostgres, issuer: LiveIssuer, tmp_path: Path
+) -> None:
+    server = served(tmp_path, issuer, database.new())
+    jwt = issuer.token(permissions=EVERYTHING)
+    about_a_key = {
+        "subject": {"type": "key", "id": "1"},
+        "action": {"name": "GET"},
+        "resource": {"type": "route", "id": "/api/v1/teams"},
+    }
+    about_a_user = {**about_a_key, "subject": {"type": "user", "id": "user_1"}}
+    with server, ThreadPoolExecutor(12) as pool:
+        issued = asked(server, jwt, "POST", "/api/v1/api-keys/", json={"name": "k", "scopes": ["catalog:read"]})
+        key = issued.json()["plaintext"]
+        person = sign_in(server)
+        assert asked(server, key, "GET", "/api/v1/teams/").status_code == 200
+        database.stop() if how == "down" else database.pause()
+        try:
+            time.sleep(1.0)  # as long as a key is remembered
+            questions = {
+                "policies": pool.submit(asked, server, jwt, "GET", "/api/v1/policies/"),
+                "gateway": pool.submit(through_a_gateway, server, jwt),
+                "user": pool.submit(asked, server, jwt, "POST", "/access/v1/evaluation", json=about_a_user),
+                "teams": pool.submit(asked, server, jwt, "GET", "/api/v1/teams/"),
+                "keys": pool.submit(asked, server, jwt, "POST", "/api/v1/api-keys/", json={"name": "other"}),
+                "key": pool.submit(asked, server, key, "GET", "/api/v1/teams/"),
+                "key at a gateway": pool.submit(through_a_gateway, server, key),
+                "introspected": pool.submit(asked, server, jwt, "POST", "/oauth/introspect", data={"token": key}),
+                "key over AuthZEN": pool.submit(asked, server, jwt, "POST", "/access/v1/evaluation", json=about_a_key),
+                "ready": pool.submit(asked, server, jwt, "GET", "/readyz"),
+                "page": pool.submit(person.get, "/console/keys"),
+            }
+            started = time.monotonic()
+            answers = {name: question.result() for name, question in questions.items()}
+            assert time.monotonic() - started < 6
+        finally:
+            database.start() if how == "down" else database.resume()
+        statuses = {name: answer.status_code for name, answer in answers.items()}
+        assert statuses == {
+            **dict.fromkeys(("policies", "gateway", "user"), 200),
+            **dict.fromkeys(("teams", "keys", "key", "introspected", "key over AuthZEN", "ready", "page"), 503),
+            "key at a gateway": 403,
+        }
+        for name in ("teams", "keys", "key", "introspected", "key over AuthZEN", "page", "key at a gateway"):
+            assert answers[name].headers["retry-after"] == "1", name
+        assert (answers["teams"].json(), answers["keys"].json()) == (AWAY, AWAY)
+        assert (answers["key"].json(), answers["key at a gateway"].json()) == (KEYS_AWAY, KEYS_AWAY)
+        assert answers["page"].headers["content-type"].startswith("text/html")
+        assert eventually(lambda: asked(server, key, "GET", "/api/v1/teams/").status_code == 200, 5)
+        assert eventually(lambda: asked(server, jwt, "GET", "/readyz").status_code == 200, 5)
+        # What was decided in between was kept, and is in the log now.
+        denied = "/api/v1/decisions/?verdict=deny"
+        assert eventually(lambda: "nginx" in asked(server, jwt, "GET", denied).text, 5)
+    assert not [entry for entry in server.log if "exception" in entry]
+
+
+def test_a_sqlite_that_is_locked_is_away_too(issuer: LiveIssuer, tmp_path: Path) -> None:
+    own_server = served(tmp_path, issuer, f"sqlite:///{tmp_path / 'authz.db'}")
+    jwt = issuer.token(permissions=EVERYTHING)
+    with own_server, closing(sqlite3.connect(tmp_path / "authz.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        answer = asked(own_server, jwt, "POST", "/api/v1/api-keys/", json={"name": "k"})
+        assert (answer.status_code, answer.json(), answer.headers["retry-after"]) == (503, AWAY, "1")
+        assert asked(own_server, jwt, "GET", "/api/v1/teams/").status_code == 200  # readers do not wait
+        other.execute("ROLLBACK")
+        assert asked(own_server, jwt, "POST", "/api/v1/api-keys/", json={"name": "k"}).status_code == 201
+
+
+def test_a_start_without_the_database_says_so(issuer: LiveIssuer, tmp_path: Path) -> None:
+    server = served(tmp_path, issuer, f"postgresql://somebody:secret-word@127.0.0.1:{free_port()}/authz")
+    with pytest.raises(RuntimeError, match="the database does not answer: ConnectionRefusedError") as failed:
+        server.start()
+    assert "secret-word" not in str(failed.value)
+    assert "Traceback" not in str(failed.value)
+    assert server.process
+    assert server.process.poll() == 1
+
+
+def test_without_the_issuer_known_signing_keys_are_good_and_a_start_serves_keys(tmp_path: Path) -> None:
+    with LiveIssuer() as own:
+        server = served(tmp_path, own, f"sqlite:///{tmp_path / 'authz.db'}")
+        token = own.token(permissions=EVERYTHING)
+        with server:
+            issued = asked(server, token, "POST", "/api/v1/api-keys/", json={"name": "k", "scopes": ["catalog:read"]})
+            key = issued.json()["plaintext"]
+            own.answer = lambda: (500, b"")
+            assert asked(server, own.token(permissions=EVERYTHING), "GET", "/api/v1/teams/").status_code == 200
+        server.lines.clear()
+        with server:
+            assert asked(server, key, "GET", "/api/v1/teams/").status_code == 200
+            answer = asked(server, token, "GET", "/api/v1/teams/")
+            assert (answer.status_code, answer.json()) == (503, {"detail": "Signing keys are unavailable."})
+            assert 1 <= int(answer.headers["retry-after"]) <= 10
+            assert through_a_gateway(server, token).status_code == 403
+            ready = asked(server, key, "GET", "/readyz")
+            assert (ready.status_code, ready.json()["checks"]["key_set"]["ok"]) == (503, False)
