@@ -36,6 +36,7 @@ class BreakablePostgres:
         self._user = made.system_user  # PostgreSQL refuses to run as root
         self._bin = Path(made.bin_path)
         self._process: subprocess.Popen[bytes] | None = None
+        self._newest = ""
         self.start()
 
     def start(self) -> None:
@@ -89,17 +90,17 @@ class BreakablePostgres:
 
     def new(self, *, prepared: bool = True) -> str:
         """The URL of a new database, empty or as `authz db upgrade` leaves it."""
-        name = f"test_{next(_numbers)}"
+        name = self._newest = f"test_{next(_numbers)}"
         self.psql(f"CREATE DATABASE {name}", database="postgres")
         url = f"postgresql://postgres@/{name}?host={quote(str(self._data))}"
         if prepared:
             asyncio.run(upgrade(url))
         return url
 
-    def psql(self, statement: str, *, database: str = "test_1") -> str:
-        """What a statement answers, a row a line, values parted by `|`."""
+    def psql(self, statement: str, *, database: str = "") -> str:
+        """What a statement answers in the newest database or another, a row a line, values parted by `|`."""
         command = [str(self._bin / "psql"), "-X", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
-        where = ["-h", str(self._data), "-U", "postgres", "-d", database, "-c", statement]
+        where = ["-h", str(self._data), "-U", "postgres", "-d", database or self._newest, "-c", statement]
         done = subprocess.run([*command, *where], check=True, capture_output=True, text=True)
         return done.stdout.strip()
 

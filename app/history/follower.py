@@ -55,6 +55,7 @@ class Follower:
         self.head: Entry | None = None  # the newest that is known
         self.at: Entry | None = None  # the newest that was taken over
         self.refused: Refusal | None = None  # why `head` was not
+        self.unsettled = False  # a change was begun here, and nobody knows yet whether it was stored
         self._lagging = ""  # why the files do not hold what is active
         self._files_win = files_win
         self._only_looks = only_looks
@@ -72,7 +73,7 @@ class Follower:
         """Whether there is something to do, now that this is known to be the newest entry."""
         if self.live.outdated is not None and self.live.outdated != self._remembered:
             return True
-        if head is None or not self._begun:
+        if head is None or not self._begun or self.unsettled:
             return True
         return head != self.head if self.refused else head != self.at
 
@@ -96,6 +97,8 @@ class Follower:
         """Store what came by the files and take over what came from elsewhere. For whoever has `one_at_a_time`."""
         if not self._begun:
             await self._begin()
+        if self.unsettled:
+            await self._settle()
         while True:
             before = self.live.active.revision
             is_stored = self.at is not None and self.at.revision == before
@@ -143,6 +146,16 @@ class Follower:
         self._begun = True
         if head is not None and (self._files_win or not known or head.revision == found):
             self.head = self.at = Entry(head.id, head.revision)
+
+    async def _settle(self) -> None:
+        """Finish or undo a change whose outcome was left open, as when the database died over it."""
+        try:
+            async with self.live.held(), alone(self.live.directory):
+                await recover(self.live.directory, self.sessions)
+        except write.CannotWrite as error:
+            _log.error("a change of the policy is not settled yet", error=str(error))
+        else:
+            self.unsettled = False
 
     async def _store(self) -> None:
         active = self.live.active.revision

@@ -7,6 +7,7 @@ in between leaves a marker by which the next one finishes the files.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -130,6 +131,9 @@ class Publisher:
             except Overtaken:
                 await follower.catch_up()
                 raise StaleParent(live.active.revision) from None
+            except Exception:
+                follower.unsettled = write.unfinished(live.directory) is not None
+                raise
         return published
 
     async def rollback(
