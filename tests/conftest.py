@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.breakable import BreakablePostgres
 from tests.certificate import make
 from tests.databases import Postgres
 from tests.issuer import PARTY, LiveIssuer
@@ -35,6 +36,13 @@ def postgres() -> Iterator[Postgres]:
     started = Postgres()
     yield started
     started.stop()
+
+
+@pytest.fixture(scope="session")
+def breakable() -> Iterator[BreakablePostgres]:
+    """Another one, for tests that stop, pause or kill it."""
+    with BreakablePostgres() as started:
+        yield started
 
 
 @pytest.fixture(scope="session")

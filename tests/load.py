@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import threading
 import time
 from collections import Counter
@@ -13,7 +14,7 @@ from urllib.parse import urlsplit
 
 
 class Load:
-    """So many clients, until the block ends or nobody listens any more.
+    """So many clients, until the block ends or nobody listens any more; with a `body`, they POST it as JSON.
 
     `answers` counts answers by status. `lost` names each request that went out on a connection and got no whole
     answer. A connection that is refused is neither: then nothing was sent. With `retry_refused` it is tried again.
@@ -24,6 +25,7 @@ class Load:
         url: str,
         path: str = "/healthz",
         *,
+        body: object = None,
         clients: int = 8,
         headers: Mapping[str, str] | None = None,
         retry_refused: bool = False,
@@ -31,7 +33,8 @@ class Load:
     ) -> None:
         self._address = urlsplit(url).netloc
         self._path = path
-        self._headers = dict(headers or {})
+        self._body = None if body is None else json.dumps(body).encode()
+        self._headers = {**(headers or {}), **({} if body is None else {"Content-Type": "application/json"})}
         self._retry_refused = retry_refused
         self._pause = pause
         self._stop = threading.Event()
@@ -71,7 +74,7 @@ class Load:
                     continue
                 self.reconnected += 1
             try:
-                connection.request("GET", self._path, headers=self._headers)
+                connection.request("POST" if self._body else "GET", self._path, self._body, self._headers)
                 answer = connection.getresponse()
                 answer.read()
             except (OSError, http.client.HTTPException) as error:

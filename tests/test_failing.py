@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sqlite3
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -40,7 +39,7 @@ PROVEN = {
         "tests/cli/test_workers.py::test_a_policy_with_a_fault",
     ],
     "A worker dies": ["tests/cli/test_workers.py::test_one_that_dies_is_replaced"],
-    "A process is killed": ["tests/history/test_publish.py::test_killed_at_any_moment"],
+    "A process is killed": ["tests/test_trials.py::test_killed_at_any_moment"],
 }
 
 
@@ -52,12 +51,6 @@ def test_every_row_of_the_table_has_its_tests() -> None:
         for test in tests:
             path, _, name = test.partition("::")
             assert f"def {name or 'test_'}" in (ROOT / path).read_text(), test
-
-
-@pytest.fixture(scope="module")
-def database() -> Iterator[BreakablePostgres]:
-    with BreakablePostgres() as started:
-        yield started
 
 
 def served(directory: Path, issuer: LiveIssuer, url: str) -> Server:
@@ -86,9 +79,9 @@ def through_a_gateway(server: Server, token: str) -> httpx.Response:
 
 @pytest.mark.parametrize("how", ["down", "hanging"])
 def test_while_postgresql_is_down_or_hangs_tokens_work(
-    how: str, database: BreakablePostgres, issuer: LiveIssuer, tmp_path: Path
+    how: str, breakable: BreakablePostgres, issuer: LiveIssuer, tmp_path: Path
 ) -> None:
-    server = served(tmp_path, issuer, database.new())
+    server = served(tmp_path, issuer, breakable.new())
     jwt = issuer.token(permissions=EVERYTHING)
     about_a_key = {
         "subject": {"type": "key", "id": "1"},
@@ -101,7 +94,7 @@ def test_while_postgresql_is_down_or_hangs_tokens_work(
         key = issued.json()["plaintext"]
         person = sign_in(server)
         assert asked(server, key, "GET", "/api/v1/teams/").status_code == 200
-        database.stop() if how == "down" else database.pause()
+        breakable.stop() if how == "down" else breakable.pause()
         try:
             time.sleep(1.0)  # as long as a key is remembered
             questions = {
@@ -121,7 +114,7 @@ def test_while_postgresql_is_down_or_hangs_tokens_work(
             answers = {name: question.result() for name, question in questions.items()}
             assert time.monotonic() - started < 6
         finally:
-            database.start() if how == "down" else database.resume()
+            breakable.start() if how == "down" else breakable.resume()
         statuses = {name: answer.status_code for name, answer in answers.items()}
         assert statuses == {
             **dict.fromkeys(("policies", "gateway", "user"), 200),
