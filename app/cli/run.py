@@ -8,7 +8,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -108,16 +108,41 @@ class _Server(uvicorn.Server):
         return over and (waited or self.force_exit)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        # What waits to be accepted is accepted: the loop looks at its sockets in between.
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        # Nothing may come between: whoever connects after the last look is reset, who connects after that refused.
+        waiting = [each for listening in sockets or () for each in _waiting(listening)]
         for listening in (*self.servers, *(sockets or ())):
             listening.close()
+        taken = [asyncio.create_task(self._take(each)) for each in waiting]
         while self.server_state.connections and not self.force_exit:
             if time.monotonic() >= self._drained_since + LINGER_SECONDS:
                 break
             await asyncio.sleep(0.02)
+        for failed in await asyncio.gather(*taken, return_exceptions=True):
+            if isinstance(failed, Exception):  # as a handshake that came to nothing
+                _log.warning("a connection was not taken", error=type(failed).__name__)
         await super().shutdown(sockets)
+
+    async def _take(self, accepted: socket.socket) -> None:
+        """Serve a connection, as the listening server would have."""
+
+        def protocol() -> asyncio.Protocol:
+            made: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]  # of either parser
+                config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+            )
+            return made
+
+        tls = self.config.ssl
+        limit = LINGER_SECONDS if tls else None
+        loop = asyncio.get_running_loop()
+        await loop.connect_accepted_socket(protocol, accepted, ssl=tls, ssl_handshake_timeout=limit)
+
+
+def _waiting(listening: socket.socket) -> Iterator[socket.socket]:
+    """The connections that the kernel has taken and nobody has accepted."""
+    listening.setblocking(False)
+    with suppress(BlockingIOError):
+        while True:
+            yield listening.accept()[0]
 
 
 def serve(
