@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.bench.soak import Sample, growth
 from scripts.trials.away import away
 from scripts.trials.kills import kills
 from scripts.trials.rolling import rolling
@@ -30,3 +31,11 @@ def test_a_rolling_restart_behind_a_load_balancer_fails_no_request(
     breakable: BreakablePostgres, issuer: LiveIssuer, tmp_path: Path
 ) -> None:
     assert list(rolling(1, 2, tmp_path, issuer, breakable)) == []
+
+
+def test_a_soak_tells_what_grew() -> None:
+    flat = [Sample(second, 100 + second % 3, 50 + second % 2, 10, second) for second in range(40)]
+    leaking = [Sample(second, 100 + second, 50 + second, 10, second) for second in range(40)]
+    assert growth(flat) == []
+    assert growth(leaking) == ["memory grew to 1.14 times", "descriptors grew from 66 to 82"]
+    assert growth(flat[:1]) == ["there are too few samples to tell"]

@@ -88,15 +88,16 @@ def away(seconds: float, how: str, *, issuer: LiveIssuer, postgres: BreakablePos
         back = time.monotonic()
         allowed = {name: load.answers[200] for name, load in keys.items()}
 
-        def recovered() -> bool:
-            with server.client() as client:
-                again = all(load.answers[200] > allowed[name] for name, load in keys.items())
-                return again and client.get("/readyz").status_code == 200
-
-        if eventually(recovered, BACK_SECONDS):
-            print(f"recovered {time.monotonic() - back:.2f} s after its return", flush=True)
-        else:
-            yield f"not recovered {BACK_SECONDS} s after its return"
+        with server.client() as client:
+            seen = {
+                "keys": lambda: all(load.answers[200] > allowed[name] for name, load in keys.items()),
+                "ready": lambda: client.get("/readyz").status_code == 200,
+            }
+            for what, is_back in seen.items():
+                if eventually(is_back, back + BACK_SECONDS - time.monotonic()):
+                    print(f"{what} again {time.monotonic() - back:.2f} s after its return", flush=True)
+                else:
+                    yield f"{what}: not again {BACK_SECONDS} s after its return"
         stack.close()
         for name, load in (served | denied | keys).items():
             print(f"{name}: {dict(sorted(load.answers.items()))}, lost {len(load.lost)}", flush=True)
