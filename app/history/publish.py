@@ -7,7 +7,6 @@ in between leaves a marker by which the next one finishes the files.
 from __future__ import annotations
 
 import asyncio
-import contextvars
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime

@@ -11,8 +11,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.db.session import answers
 from app.history.follower import Follower
-from app.policy.live import LivePolicy
 from app.http.draining import draining
+from app.policy.live import LivePolicy
 
 _READ = [HttpMethod.GET, HttpMethod.HEAD]
 

@@ -15,8 +15,8 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import logs
 from app.audit.clean import without_secrets
-from app.metrics.requests import Requests
 from app.http.draining import CLOSE, draining
+from app.metrics.requests import Requests
 
 HEADER = b"x-request-id"
 _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
