@@ -1,13 +1,16 @@
-"""40,000 rules loaded beside an event loop: seconds, the longest pause of the loop, and memory over many reloads."""
+"""40,000 rules loaded beside an event loop: seconds, the longest pause of the loop, memory over many reloads, and how
+long requests take meanwhile."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from itertools import count
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -15,14 +18,56 @@ from app.asgi import handlers
 from app.asgi import route_table as shipped_routes
 from app.policy.live import LivePolicy
 from app.policy.routes import Route, RouteTable
-from scripts.bench.measuring import Options, Row, spread
-from scripts.bench.served import write_policy
+from scripts.bench.measuring import Load, Options, Row, compared, load, spread
+from scripts.bench.served import PATH, server, write_policy
+from tests.issuer import LiveIssuer
+
+_RULES = {True: 400, False: 40_000}  # by whether it is tiny
 
 
 def measure(options: Options) -> Iterator[Row]:
-    """In a process of its own, whose memory is nothing else's."""
+    """In a process of its own, whose memory is nothing else's; then in one that serves."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         yield from pool.submit(_measured, options).result()
+    yield _meanwhile(options)
+
+
+def _meanwhile(options: Options) -> Row:
+    """The p99 of requests while the policy is loaded again and again, beside that in peace."""
+    rules = _RULES[options.tiny]
+    found: dict[str, list[Load]] = {"in peace": [], "meanwhile": []}
+    with (
+        LiveIssuer() as issuer,
+        tempfile.TemporaryDirectory() as place,
+        server(Path(place, "ours"), issuer, "protected", rules) as ours,
+    ):
+        token = issuer.token(permissions=["catalog:read"], exp=2**33)
+        headers = {"Authorization": f"Bearer {token}"}
+        file = ours.policy_dir / "bench.csv"
+        text = file.read_text()
+        load(options, ours.url + PATH, headers)
+        for number in range(options.rounds):
+            found["in peace"].append(load(options, ours.url + PATH, headers))
+            stop = threading.Event()
+            editing = threading.Thread(target=_edit, args=(file, text, number, stop))
+            editing.start()
+            found["meanwhile"].append(load(options, ours.url + PATH, headers))
+            stop.set()
+            editing.join()
+        swapped = sum(line.get("event") == "policy swapped" for line in ours.log)
+    if swapped < options.rounds:
+        raise RuntimeError(f"of the policies that were written only {swapped} were taken")
+    mine, other = ([each.p99 for each in loads] for loads in (found["meanwhile"], found["in peace"]))
+    what = f"p99 of requests while {rules:,} rules are loaded"
+    return compared("reload", what, "ms", ours=mine, other=("in peace", other), goal="at most 2 times", size=rules)
+
+
+def _edit(file: Path, text: str, number: int, stop: threading.Event) -> None:
+    """Save the policy every second until told to stop, each time as another revision."""
+    edits = count()
+    while not stop.wait(1 if (edit := next(edits)) else 0):
+        file.with_suffix(".new").write_text(f"# {number} {edit}\n{text}")
+        file.with_suffix(".new").replace(file)
 
 
 def _measured(options: Options) -> list[Row]:
@@ -31,7 +76,7 @@ def _measured(options: Options) -> list[Row]:
 
 async def _reloads(options: Options) -> list[Row]:
     assert handlers()
-    rules, times = (400, 3) if options.tiny else (40_000, 100)
+    rules, times = _RULES[options.tiny], 3 if options.tiny else 100
     with tempfile.TemporaryDirectory() as place:
         directory = Path(place, "policies")
         write_policy(directory, rules)
