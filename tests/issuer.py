@@ -70,7 +70,7 @@ class LiveIssuer:
         self.twist: Callable[[Asked, Reply], Reply] = lambda _, reply: reply
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._http.serve_forever, daemon=True).start()
+        threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
     def __exit__(

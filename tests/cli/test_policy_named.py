@@ -150,7 +150,7 @@ class Stranger:
 @pytest.fixture
 def stranger() -> Iterator[Stranger]:
     made = Stranger()
-    thread = threading.Thread(target=made.http.serve_forever, daemon=True)
+    thread = threading.Thread(target=made.http.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     yield made
     made.http.shutdown()
