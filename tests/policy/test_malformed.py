@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,21 @@ def live(tmp_path: Path) -> LivePolicy:
     return LivePolicy(write(tmp_path / "policies", shipped_files()), routes())
 
 
+@pytest.fixture(scope="module")
+def unmoved(tmp_path_factory: pytest.TempPathFactory) -> LivePolicy:
+    """The shipped policy, active throughout: nothing that is wrong with its files may move it."""
+    return LivePolicy(write(tmp_path_factory.mktemp("unmoved") / "policies", shipped_files()), routes())
+
+
+@pytest.fixture
+def mended(unmoved: LivePolicy) -> LivePolicy:
+    """That, with its files as shipped."""
+    shutil.rmtree(unmoved.directory)
+    write(unmoved.directory, shipped_files())
+    unmoved.refused = None
+    return unmoved
+
+
 def test_the_policy_that_ships_is_whole() -> None:
     assert snapshot_of(shipped_files()).policy.rules
 
@@ -32,15 +48,15 @@ def test_no_two_changes_are_the_same() -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("change", MALFORMED, ids=lambda change: change.name)
-async def test_a_malformed_policy_is_refused_at_its_place(change: Malformed, live: LivePolicy) -> None:
-    path = live.directory / change.file
+async def test_a_malformed_policy_is_refused_at_its_place(change: Malformed, mended: LivePolicy) -> None:
+    path = mended.directory / change.file
     if change.data is None:
         path.unlink()
     else:
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(change.data)
 
-    faults = await refused(live)
+    faults = await refused(mended)
 
     places = [(fault.code, fault.file, fault.line, fault.column) for fault in faults]
     file = (change.where or change.file).encode("unicode_escape").decode()
