@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,14 +26,15 @@ def quickstart(language: str) -> str:
     return str(block)
 
 
-@pytest.fixture
-def sampled(issuer: LiveIssuer, tmp_path: Path) -> Server:
-    """A server with sample data, not yet started."""
-    server = Server(tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url)
+@pytest.fixture(scope="module")
+def sampled(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with sample data."""
+    server = Server(tmp_path_factory.mktemp("sampled"), jwks_url=issuer.jwks_url, issuer=issuer.url)
     load = "import asyncio, sys; from tests.sampled import fill; asyncio.run(fill(sys.argv[1]))"
     command = [sys.executable, "-c", load, server.env["AUTHZ_DATABASE_URL"]]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    return server
+    with server:
+        yield server
 
 
 def run(command: list[str], server: Server, token: str) -> subprocess.CompletedProcess[str]:
@@ -40,8 +42,8 @@ def run(command: list[str], server: Server, token: str) -> subprocess.CompletedP
     return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_the_quickstarts_work_with_a_token_and_with_a_key(sampled: Server, issuer: LiveIssuer) -> None:
-    script = sampled.directory / "quickstart.ts"
+def test_the_quickstarts_work_with_a_token_and_with_a_key(sampled: Server, issuer: LiveIssuer, tmp_path: Path) -> None:
+    script = tmp_path / "quickstart.ts"
     script.write_text(quickstart("typescript"))
     node = str(Path(executable.__file__).parent / "bin" / "node")
     programs = {
@@ -49,18 +51,17 @@ def test_the_quickstarts_work_with_a_token_and_with_a_key(sampled: Server, issue
         "python": ([sys.executable, "-c", quickstart("python")], "2025-02-09T23:30:00Z 40 22"),
         "typescript": ([node, str(script)], "Arizona Cardinals"),
     }
-    with sampled:
-        jwt = issuer.token(permissions=["catalog:read"])
-        with sampled.client(jwt) as client:
-            body = client.post("/api/v1/api-keys/", json={"name": "quickstart", "scopes": ["catalog:read"]}).json()
-        for name, (command, expected) in programs.items():
-            for token in (jwt, body["plaintext"]):
-                done = run(command, sampled, token)
-                assert done.returncode == 0, f"{name}: {done.stderr}"
-                assert expected in done.stdout, name
-            refused = run(command, sampled, issuer.token(permissions=["holdings:read"]))
-            assert refused.returncode != 0, name
-            assert "required permissions" in refused.stdout + refused.stderr, name
+    jwt = issuer.token(permissions=["catalog:read"])
+    with sampled.client(jwt) as client:
+        body = client.post("/api/v1/api-keys/", json={"name": "quickstart", "scopes": ["catalog:read"]}).json()
+    for name, (command, expected) in programs.items():
+        for token in (jwt, body["plaintext"]):
+            done = run(command, sampled, token)
+            assert done.returncode == 0, f"{name}: {done.stderr}"
+            assert expected in done.stdout, name
+        refused = run(command, sampled, issuer.token(permissions=["holdings:read"]))
+        assert refused.returncode != 0, name
+        assert "required permissions" in refused.stdout + refused.stderr, name
 
 
 def test_the_five_minutes_go_as_shown(sampled: Server, issuer: LiveIssuer) -> None:
@@ -70,15 +71,14 @@ def test_the_five_minutes_go_as_shown(sampled: Server, issuer: LiveIssuer) -> No
         "HTTP/1.1 403 Forbidden",
         "HTTP/1.1 401 Unauthorized",
     ]
-    with sampled:
-        jwt = issuer.token(permissions=["catalog:read"])
-        with sampled.client(jwt) as client:
-            key = client.post("/api/v1/api-keys/", json={"name": "k", "scopes": ["catalog:read"]}).json()["plaintext"]
-        for step in shown:
-            command = ["bash", "-c", step.command.replace("http://127.0.0.1:8000", sampled.url)]
-            env = {**os.environ, "JWT": jwt, "KEY": key}
-            done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=True)
-            assert Ids().fit(done.stdout.replace("\r\n", "\n").rstrip("\n"), step.shown), done.stdout
+    jwt = issuer.token(permissions=["catalog:read"])
+    with sampled.client(jwt) as client:
+        key = client.post("/api/v1/api-keys/", json={"name": "k", "scopes": ["catalog:read"]}).json()["plaintext"]
+    for step in shown:
+        command = ["bash", "-c", step.command.replace("http://127.0.0.1:8000", sampled.url)]
+        env = {**os.environ, "JWT": jwt, "KEY": key}
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=True)
+        assert Ids().fit(done.stdout.replace("\r\n", "\n").rstrip("\n"), step.shown), done.stdout
 
 
 def test_asking_over_authzen_answers_what_is_shown(sampled: Server, issuer: LiveIssuer) -> None:
@@ -86,10 +86,9 @@ def test_asking_over_authzen_answers_what_is_shown(sampled: Server, issuer: Live
         r'    \$ (curl -s -H "Authorization: Bearer \$ASK".*?)\n    (\{"decision".*?)\n', README, re.DOTALL
     )
     assert block
-    with sampled:
-        command = block[1].replace("http://127.0.0.1:8000", sampled.url)
-        env = {**os.environ, "ASK": issuer.token(permissions="decisions:evaluate")}
-        done = subprocess.run(["bash", "-c", command], env=env, capture_output=True, text=True, timeout=60, check=True)
+    command = block[1].replace("http://127.0.0.1:8000", sampled.url)
+    env = {**os.environ, "ASK": issuer.token(permissions="decisions:evaluate")}
+    done = subprocess.run(["bash", "-c", command], env=env, capture_output=True, text=True, timeout=60, check=True)
     assert re.sub(r'"revision":"[0-9a-f]{16}"', '"revision":"…"', done.stdout) == block[2]
 
 
