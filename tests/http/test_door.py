@@ -131,13 +131,14 @@ def test_options_is_ruled_by_a_row(own_server: Server) -> None:
 
 
 def test_public_pages_are_public_by_a_row(own_server: Server) -> None:
-    for path in ("/healthz", "/readyz", "/docs", "/docs/style.css", "/openapi.json"):
-        assert httpx.get(own_server.url + path).status_code == 200
-    public = own_server.policy_dir / "public.csv"
-    public.write_text(public.read_text().replace("p, anyone, /docs,", "p, policies:read, /docs,"))
-    own_server.wait_for_log(lambda entry: entry.get("event") == "policy swapped")
-    assert httpx.get(f"{own_server.url}/docs").status_code == 401
-    assert httpx.get(f"{own_server.url}/healthz").status_code == 200
+    with own_server.client() as client:
+        for path in ("/healthz", "/readyz", "/docs", "/docs/style.css", "/openapi.json"):
+            assert client.get(path).status_code == 200
+        public = own_server.policy_dir / "public.csv"
+        public.write_text(public.read_text().replace("p, anyone, /docs,", "p, policies:read, /docs,"))
+        own_server.wait_for_log(lambda entry: entry.get("event") == "policy swapped")
+        assert client.get("/docs").status_code == 401
+        assert client.get("/healthz").status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/docs"])
