@@ -28,6 +28,7 @@ from app.policy.decision import Decision
 Writer = Callable[[Sequence[Record]], Awaitable[None]]
 CAPACITY = 20_000  # decisions
 BATCH = 2_000  # short, for SQLite has one writer at a time
+_AT_ONCE = 100  # decisions made records, before requests have their turn again
 MAX_REMEMBERED = 1_000  # outcomes, each with its principal
 EVERY_SECONDS = 0.5
 GIVE_UP_SECONDS = 60.0
@@ -170,9 +171,12 @@ class DecisionLog:
         """Write all that waits; a patient one tries again, with growing pauses, until the stop."""
         while self._batch or self._waiting:
             if not self._batch:
-                take = min(len(self._waiting), BATCH)
-                built = [self._build(self._waiting.popleft()) for _ in range(take)]
-                self._batch = [record for record in built if record is not None]
+                for number in range(1, min(len(self._waiting), BATCH) + 1):
+                    record = self._build(self._waiting.popleft())
+                    if record is not None:
+                        self._batch.append(record)
+                    if number % _AT_ONCE == 0:
+                        await asyncio.sleep(0)
             if self._batch and not await self._write_batch(patient=patient):
                 return
 
