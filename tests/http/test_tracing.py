@@ -123,7 +123,7 @@ def test_a_collector_that_is_away_costs_a_line_and_comes_back(issuer: LiveIssuer
                 assert time.monotonic() - began < 2
         away = "traces do not reach the collector, and are dropped"
         told = server.wait_for_log(lambda entry: entry.get("event") == away, 20)
-        assert "Connection refused" in told["error"]
+        assert told["error"]
         with Collector(port) as collector:
             with server.client() as client:
                 assert eventually(lambda: client.get("/healthz").is_success and bool(collector.spans()), 20)
@@ -135,6 +135,7 @@ def test_a_collector_that_is_away_costs_a_line_and_comes_back(issuer: LiveIssuer
         assert time.monotonic() - began < 5
     events = [entry.get("event", "") for entry in server.log]
     assert len([event for event in events if "collector" in event]) <= 3
+    assert not [event for event in events if event.startswith(("Transient", "Failed", "Queue"))]
     assert not [line for line in server.lines if "Traceback" in line]
 
 
