@@ -69,6 +69,6 @@ def merged(live: Mapping[str, Values], ended: Values) -> Values:
     together = summed([*live.values(), ended])
     for worker, values in live.items():
         for name, found in values.numbers.items():
-            if METRICS[name].kind == "gauge":
+            if name in METRICS and METRICS[name].kind == "gauge":
                 together.numbers.setdefault(name, []).extend(((*labels, worker), value) for labels, value in found)
     return together

@@ -41,8 +41,16 @@ def test_metrics_are_for_who_may_read_them_and_a_key_does_it(server: Server, iss
         assert (answer.status_code, answer.headers["content-type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
         assert answer.headers["cache-control"] == "no-store"
         open_metrics = client.get("/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})
-        assert open_metrics.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
+        assert open_metrics.headers["content-type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
         assert open_metrics.text.endswith("# EOF\n")
+        for odd in (
+            "text/plain; version=needle",
+            'application/openmetrics-text; version="1"; escaping=x',
+            ";;,=",
+            "*/*",
+        ):
+            answer = client.get("/metrics", headers={"Accept": odd})
+            assert (answer.status_code, "needle" in str(answer.headers)) == (200, False)
 
 
 def test_decisions_are_counted_by_route_verdict_and_reason(server: Server, issuer: LiveIssuer) -> None:
