@@ -65,10 +65,11 @@ class Metrics:
             self._workers.close()
 
     def _reloaded(self, _reload: Reload) -> None:
-        """Keep what the policy before this one counted."""
-        if self._parts.live.active is not self._snapshot:
+        """Keep what the policy before this one counted. One that is set aside for a time is the same all along."""
+        active = self._parts.live.active
+        if active.revision != self._snapshot.revision:
             self._misses_before += self._snapshot.misses
-            self._snapshot = self._parts.live.active
+            self._snapshot = active
 
     def _read(self) -> Values:
         self._readings += 1
