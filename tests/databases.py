@@ -44,6 +44,11 @@ class Postgres:
         self._server.psql("ALTER SYSTEM SET fsync = off")
         self._server.psql("SELECT pg_reload_conf()")
 
+    @property
+    def programs(self) -> Path:
+        """The directory of its own programs, `pg_dump` among them."""
+        return Path(self._server.bin_path)
+
     def stop(self) -> None:
         """Stop it, and leave nothing behind."""
         self._server.cleanup()

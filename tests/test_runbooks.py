@@ -1,0 +1,97 @@
+"""The runbooks happen as they are told: every command in them is run, and what it prints is what stands below it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from app.db import api_keys
+from app.db.engine import open_engine
+from app.db.session import sessions_of
+from app.identity.api_keys import mint
+from tests.databases import Postgres
+from tests.server import ROOT, eventually, prepared_database
+from tests.walkthrough import URL, Ids, Shell, Step, dev, steps
+
+RUNBOOKS = ROOT / "scripts" / "deploy" / "runbooks"
+ISSUE = """curl -s -H "Authorization: Bearer $OWNER" -H 'Content-Type: application/json' \
+  -d '{"name": "NAME", "scopes": ["catalog:read"]}' URL/api/v1/api-keys/ |
+  python3 -c 'import json, sys; print(json.load(sys.stdin)["plaintext"])'"""
+
+pytestmark = pytest.mark.filterwarnings("ignore::litestar.exceptions.LitestarDeprecationWarning")
+
+
+def follow(page: str, shell: Shell, told: list[Step] | None = None) -> None:
+    """Run the commands of a runbook."""
+    ids = Ids()
+    for step in told or steps(RUNBOOKS / page):
+        printed = shell.expect(step, ids)
+        assert not printed, f"{page}:{step.line}: `{step.command}` prints\n{printed}\nwhere the page has\n{step.shown}"
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """A directory with the shipped policy."""
+    shutil.copytree(ROOT / "policies", tmp_path / "policies")
+    return tmp_path
+
+
+def test_a_leaked_key_and_a_lock_out_end_as_told(directory: Path) -> None:
+    with dev(directory) as (url, issuer_port), Shell(directory, url, issuer_port) as shell:
+        shell.run("OWNER=$(authz token --sub user_owner --permissions catalog:read)")
+        shell.run(ISSUE.replace("URL", URL).replace("NAME", "nightly import") + " > found.txt")
+        shell.run(ISSUE.replace("URL", URL).replace("NAME", "another") + " > another.txt")
+        for number, path in enumerate(("teams", "sources"), 1):
+            request = f'-H "Authorization: Bearer $(cat found.txt)" -H "X-Request-ID: leak-{number}"'
+            shell.run(f"curl -s -o /dev/null {request} {URL}/api/v1/{path}/")
+        assert eventually(lambda: "leak-2" in shell.run("authz decisions tail"))
+        follow("key-leak.md", shell)
+        leaked = (directory / "found.txt").read_text().strip()
+        files = [file for file in directory.rglob("*") if file.is_file() and file.name not in ("found.txt", "dev.log")]
+        assert len(leaked) == 57
+        assert not [file for file in files if leaked.encode() in file.read_bytes()]
+
+        shell.run("TOKEN=$(authz token --sub user_2abc --permissions catalog:read)")
+        shell.run("BEFORE=$(authz policy history --json | grep -m1 -o '[0-9a-f]\\{16\\}')")
+        follow("lock-out.md", shell)
+
+
+async def _issue(url: str) -> None:
+    engine = open_engine(url)
+    async with sessions_of(engine)() as session:
+        for name in ("leaked", "kept"):
+            now = datetime.now(UTC)
+            await api_keys.insert(session, subject="user_owner", name=name, new=mint("live"), scopes=[], now=now)
+        await session.commit()
+    await engine.dispose()
+
+
+def test_a_backup_is_restored_on_either_database(directory: Path, postgres: Postgres) -> None:
+    told = steps(RUNBOOKS / "backup.md")
+    first = next(number for number, step in enumerate(told) if step.command.startswith("pg_dump"))
+    (directory / ".authz").mkdir()
+    file = directory / ".authz" / "authz.db"
+    shutil.copy(prepared_database(), file)
+    asyncio.run(_issue(f"sqlite:///{file}"))
+    with Shell(directory, URL, 0) as shell:
+        follow("backup.md", shell, told[:2])
+        shell.run("authz keys revoke 1")  # after the backup
+        follow("backup.md", shell, told[2:first])
+        assert file.stat().st_mode & 0o077 == 0
+
+        url = postgres.new(prepared=True)
+        asyncio.run(_issue(url))
+        shell.run(f"export PATH={postgres.programs}{os.pathsep}$PATH AUTHZ_DATABASE_URL='{url}'")
+        shell.run(f"RESTORED_URL='{url.replace(urlsplit(url).path, '/restored')}'")
+        follow("backup.md", shell, told[first:])
+
+
+@pytest.mark.parametrize("page", sorted(file.name for file in RUNBOOKS.glob("*.md")))
+def test_each_is_of_one_page(page: str) -> None:
+    assert len((RUNBOOKS / page).read_text().splitlines()) <= 80
