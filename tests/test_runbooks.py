@@ -58,7 +58,6 @@ def test_a_leaked_key_and_a_lock_out_end_as_told(directory: Path) -> None:
         assert not [file for file in files if leaked.encode() in file.read_bytes()]
 
         shell.run("TOKEN=$(authz token --sub user_2abc --permissions catalog:read)")
-        shell.run("BEFORE=$(authz policy history --json | grep -m1 -o '[0-9a-f]\\{16\\}')")
         follow("lock-out.md", shell)
 
 
