@@ -46,7 +46,7 @@ async def page(
     session: AsyncSession, wanted: WantedKeys, *, now: datetime, after: After | None, limit: int
 ) -> Sequence[ApiKey]:
     """The first keys that fit, or those behind a place. Without a time, keys stand last, newest first."""
-    key, query = col(ApiKey.id), select(ApiKey).where(*_matching(wanted, now))
+    key, query = col(ApiKey.id), select(ApiKey).where(*_matching(wanted, now, session.get_bind().dialect.name))
     if wanted.sort == "oldest":
         query = (query.where(key > after.id) if after else query).order_by(key)
         return (await session.scalars(query.limit(limit))).all()
@@ -77,12 +77,12 @@ def place_of(key: ApiKey, sort: Sort) -> After:
     return After(key.id, times.get(sort))
 
 
-def _matching(wanted: WantedKeys, now: datetime) -> list[ColumnElement[bool]]:
+def _matching(wanted: WantedKeys, now: datetime, dialect: str) -> list[ColumnElement[bool]]:
     terms: list[ColumnElement[bool]] = []
     if wanted.subject is not None:
         terms.append(col(ApiKey.subject) == wanted.subject)
     if wanted.prefix is not None:
-        terms.append(_begins_with(wanted.prefix))
+        terms.append(_begins_with(wanted.prefix, dialect))
     revoked, expires = col(ApiKey.revoked_at), col(ApiKey.expires_at)
     if wanted.status == "revoked":
         terms.append(revoked.is_not(None))
@@ -95,14 +95,17 @@ def _matching(wanted: WantedKeys, now: datetime) -> list[ColumnElement[bool]]:
     return terms
 
 
-def _begins_with(prefix: str) -> ColumnElement[bool]:
+def _begins_with(prefix: str, dialect: str) -> ColumnElement[bool]:
     column = col(ApiKey.key_prefix)
     match = _PREFIX.fullmatch(prefix)
     if match is None:
         return column.startswith(prefix, autoescape=True)
-    # Half of all keys have an environment: they are found in any order, and those with some digits by an index.
+    if not match[2]:  # half of all keys: they are found in any order, and those with some digits by their index
+        return col(ApiKey.environment) == match[1]
     behind = f"{prefix[:-1]}{chr(ord(prefix[-1]) + 1)}"
-    return and_(column >= prefix, column < behind) if match[2] else col(ApiKey.environment) == match[1]
+    # Compared by the bytes, as the index is sorted, whatever the database's language is.
+    at_least, below = ("~>=~", "~<~") if dialect == "postgresql" else (">=", "<")
+    return and_(column.bool_op(at_least)(prefix), column.bool_op(below)(behind))
 
 
 def _timed(query: Select[Any], time: Any, sort: Sort, after: After | None) -> Select[Any]:

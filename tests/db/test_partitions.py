@@ -20,7 +20,7 @@ from app.db.old_decisions import OldDecisions
 from app.db.partitions import AHEAD_DAYS, DAY, Partition, partitions
 from app.db.session import Sessions, sessions_of
 from app.db.tables.base import table_of
-from app.db.tables.decisions import LoggedDecision
+from app.db.tables.decisions import _FILTERS, LoggedDecision
 from tests.databases import upgrade_to
 from tests.db.test_decision_store import PLAIN
 
@@ -110,6 +110,11 @@ async def test_a_process_of_the_version_before_goes_on_through_the_upgrade(empty
     await asyncio.gather(*working)
     assert await _run(sessions, "SELECT count(*), count(DISTINCT id) FROM decisions") == [(wrote, wrote)]
     assert (await _partitions(sessions))[0].name == "decisions_before", "today goes on there"
+    indexes = await _run(sessions, "SELECT indexname FROM pg_indexes WHERE tablename = 'decisions_before' ORDER BY 1")
+    assert [name for (name,) in indexes] == sorted(
+        [f"ix_decisions_before_{name}at_id" for name in ("", *(f"{column}_" for column in _FILTERS))]
+        + ["pk_decisions_before"]
+    ), "none but the key's is made anew"
     await engine.dispose()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import JSON, BigInteger, Index, LargeBinary, String, text
+from sqlalchemy import JSON, BigInteger, Index, LargeBinary, text
 from sqlmodel import Field, SQLModel
 
 from app.db.tables.base import NEVER_REUSED, ROW_ID, row_id
@@ -17,7 +17,8 @@ class ApiKey(SQLModel, table=True):
     __tablename__ = "api_keys"
     __table_args__ = (
         # What everybody's keys are filtered and sorted by, of a million.
-        Index("ix_api_keys_key_prefix", "key_prefix"),
+        # By its bytes, so that keys with the same beginning stand together in it.
+        Index("ix_api_keys_key_prefix", "key_prefix", postgresql_ops={"key_prefix": "varchar_pattern_ops"}),
         Index("ix_api_keys_last_used_at_id", "last_used_at", "id"),
         Index("ix_api_keys_expires_at_id", "expires_at", "id"),
         Index("ix_api_keys_revoked", "id", postgresql_where=_REVOKED, sqlite_where=_REVOKED),
@@ -28,8 +29,7 @@ class ApiKey(SQLModel, table=True):
     subject: str = Field(index=True)  # the `sub` of the owner
     name: str
     environment: str = Field(max_length=8)
-    # By its bytes, so that keys with the same beginning stand together in an index.
-    key_prefix: str = Field(sa_type=String(32).with_variant(String(32, collation="C"), "postgresql"))
+    key_prefix: str = Field(max_length=32)
     digest: bytes = Field(unique=True, sa_type=LargeBinary(32))
     scopes: list[str] = Field(sa_type=JSON)
     created_at: datetime

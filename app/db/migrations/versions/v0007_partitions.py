@@ -26,10 +26,9 @@ _INDEXES = {
 def upgrade() -> None:
     if op.get_bind().dialect.name == "postgresql":  # SQLite has no partitions
         _partition()
-        # Compared by its bytes, a prefix is looked up in an index.
-        op.execute('ALTER TABLE api_keys ALTER COLUMN key_prefix TYPE VARCHAR(32) COLLATE "C"')
-    # Last, for keys can be neither issued nor revoked until this commits.
-    op.create_index("ix_api_keys_key_prefix", "api_keys", ["key_prefix"])
+    # Last, for keys can be neither issued nor revoked until this commits. They can be read, and are while it runs.
+    by_bytes = {"key_prefix": "varchar_pattern_ops"}
+    op.create_index("ix_api_keys_key_prefix", "api_keys", ["key_prefix"], postgresql_ops=by_bytes)
     op.create_index("ix_api_keys_last_used_at_id", "api_keys", ["last_used_at", "id"])
     op.create_index("ix_api_keys_expires_at_id", "api_keys", ["expires_at", "id"])
     for name, condition in _OF_SOME_KEYS.items():
