@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import subprocess
 import tempfile
 from itertools import count
 from pathlib import Path
@@ -57,6 +58,11 @@ class Postgres:
     def url(self, database: str) -> str:
         """How the program is told of a database."""
         return f"postgresql://postgres@/{database}?host={quote(str(self._directory / 'data'))}"
+
+    def run(self, url: str, statement: str) -> str:
+        """What `psql` prints for a statement in one of its databases."""
+        psql = [str(self.programs / "psql"), "--no-psqlrc", "--tuples-only", "--command", statement, url]
+        return subprocess.run(psql, capture_output=True, text=True, check=True).stdout
 
     def new(self, *, prepared: bool) -> str:
         """The URL of a new database, empty or as `authz db upgrade` leaves it."""

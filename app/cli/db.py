@@ -19,7 +19,9 @@ def db_group() -> None:
 @db_group.command("upgrade")
 @explained
 def upgrade_command() -> None:
-    """Bring the database to the schema of this version. Running it again changes nothing.
+    """Bring the database to the schema of this version. Running it again changes nothing of that.
+
+    On PostgreSQL it also makes the tables for the decisions of the next days.
 
     Example: AUTHZ_DATABASE_URL=sqlite:////var/lib/authz/authz.db authz db upgrade
     """

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from tests.cli.command import command
+from tests.databases import Postgres
 from tests.history.test_publish import files
 from tests.issuer import PARTY, LiveIssuer
 from tests.server import Server, eventually
@@ -89,3 +92,23 @@ def test_a_nul_is_refused_or_found_nowhere_on_either_database(served: Server, is
         explained = {"request_id": "a\0b"}
         assert person.post("/api/v1/policies/explain/", json=explained).status_code in (400, 404)
     assert not [line for line in served.log if line.get("level") == "error"]
+
+
+@pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
+def test_a_server_makes_room_for_the_next_days_and_ends_those_long_gone(
+    served: Server, postgres: Postgres, url: str
+) -> None:
+    def days() -> set[str]:
+        names = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'decisions'::regclass"
+        return set(re.findall(r"decisions_(\d{8})", postgres.run(url, names)))
+
+    ahead = days()
+    lacking, old = max(ahead), "20200101"
+    start = int(datetime(2020, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
+    bounds = f"FROM ({start}) TO ({start + 86_400_000_000})"
+    postgres.run(url, f"DROP TABLE decisions_{lacking}")
+    postgres.run(url, f"CREATE TABLE decisions_{old} PARTITION OF decisions FOR VALUES {bounds}")
+    assert days() == ahead - {lacking} | {old}
+    with served:
+        assert eventually(lambda: days() == ahead, 10)
+        served.wait_for_log(lambda entry: entry.get("event") == "old decisions deleted" and entry["days"] == 1)
