@@ -11,6 +11,7 @@ from app.audit.log import DecisionLog
 from app.audit.shadowing import Shadowing
 from app.console.page import AnyRequest, page, see_other
 from app.db import revisions
+from app.history.follower import Follower
 from app.http.policies import files_of
 from app.http.shadow import shadow_view, withdrawn
 from app.policy.live import LivePolicy
@@ -24,6 +25,7 @@ async def show(request: AnyRequest, session: _Session) -> Response[str]:
     """The revision that decides now, and its health."""
     state = request.app.state
     live: LivePolicy = state.live
+    follower: Follower = state.follower
     log: DecisionLog = state.decision_log
     shadowing: Shadowing = state.shadowing
     deployed = shadowing.deployed
@@ -35,6 +37,9 @@ async def show(request: AnyRequest, session: _Session) -> Response[str]:
         rules=len(live.active.policy.rules),
         files=files_of(live.active),
         refused=live.refused,
+        newest=follower.head.revision if follower.head else "",
+        newest_refused=follower.refused,
+        files_lag=follower.behind,
         shadow=None if deployed is None else shadow_view(deployed, state),
         log=log.health,
         sample=state.settings.decision_log_sample,

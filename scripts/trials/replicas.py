@@ -67,7 +67,8 @@ class Trial:
         def revoke() -> float:
             started = time.monotonic()
             path = f"/api/v1/api-keys/{made['api_key']['id']}/revoke/"
-            assert self.admin.post(path).status_code == 200
+            done = self.admin.post(path)
+            assert done.status_code == 200, done.text
             try:
                 return until(lambda: asked.get(LEAGUES).status_code == 401, started)
             finally:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -31,6 +34,18 @@ class Deployment:
         done = command(*words, env=self._env, cwd=self.directory)
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout + done.stderr
+
+    def serving(self, host: str, revision: str) -> None:
+        """A process that says that it serves a revision, and will say so no more."""
+        now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+        row = (host, 7, "0.1.0", revision, 1, now, now, "no route matches.", "")
+        with closing(sqlite3.connect(self.directory / "authz.db")) as database:
+            database.execute(
+                "INSERT INTO replicas (host, pid, version, revision, entry_id, started_at, seen_at, refused, files) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                row,
+            )
+            database.commit()
 
     def write(self, row: str) -> None:
         file = self.candidate / "catalog.csv"
@@ -62,7 +77,11 @@ def test_a_candidate_is_published_shown_and_taken_back(deployment: Deployment) -
     shown = deployment.authz(0, "policy", "show", first["revision"], "--out", "then")
     assert "The policy as it was found." in shown
     assert (deployment.directory / "then/catalog.csv").read_bytes() == (ROOT / "policies/catalog.csv").read_bytes()
-    deployment.authz(0, "policy", "rollback", first["revision"], "--acknowledge-widening")
+    deployment.serving("east", first["revision"])
+    back = ("policy", "rollback", first["revision"], "--acknowledge-widening", "--wait", "0")
+    told = deployment.authz(1, *back)
+    assert "0 live replicas serve it" in told
+    assert f"BEHIND  east process 7 serves {first['revision']}: no route matches." in told
     assert ROW in (deployment.policies / "catalog.csv").read_text()
     assert "Nothing changes" in deployment.authz(0, "policy", "publish", "then", "-m", "Again")
 
