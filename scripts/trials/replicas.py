@@ -4,7 +4,8 @@
 .venv/bin/python scripts/trials/replicas.py --revocations 50 --changes 10 --cut 20 --pauses 5
 
 Starts a PostgreSQL, an issuer and three `authz serve` with policy directories of their own. What is done at one is
-timed, from the moment before the call, until another refuses what it allowed. Exits with 1 when a bound is broken.
+timed, from its answer on, until another refuses what it allowed. Exits with 1 when a bound is broken. On a machine that
+others use, too, look at how long it kept this program itself waiting: no server can be quicker than that.
 """
 
 from __future__ import annotations
@@ -55,6 +56,8 @@ class Trial:
         self.readers = [server.client(reader) for server in servers]
         self.shared = files(servers[0])
         self.broken = 0
+        self._waited = 0.0
+        threading.Thread(target=self._wait, daemon=True).start()
 
     def revocation(self) -> Callable[[], float]:
         """A key that every replica remembers. To call what is returned revokes it, and times it at another."""
@@ -65,9 +68,8 @@ class Trial:
         assert asked.get(LEAGUES).status_code == 200
 
         def revoke() -> float:
+            done = self.admin.post(f"/api/v1/api-keys/{made['api_key']['id']}/revoke/")
             started = time.monotonic()
-            path = f"/api/v1/api-keys/{made['api_key']['id']}/revoke/"
-            done = self.admin.post(path)
             assert done.status_code == 200, done.text
             try:
                 return until(lambda: asked.get(LEAGUES).status_code == 401, started)
@@ -84,8 +86,8 @@ class Trial:
         body = {"files": content, "parent": active(self.admin), "message": "Trial.", "acknowledge_widening": True}
 
         def publish() -> float:
-            started = time.monotonic()
             done = self.admin.post("/api/v1/policies/publish", json=body)
+            started = time.monotonic()
             assert done.status_code == 200, done.text
             wanted = 403 if shut else 200
             return max(
@@ -106,7 +108,16 @@ class Trial:
         told = f"min {ordered[0] * 1000:5.0f}  median {statistics.median(ordered) * 1000:5.0f}  "
         told += f"p99 {p99 * 1000:5.0f}  max {ordered[-1] * 1000:5.0f} ms"
         verdict = "holds" if good else "BROKEN"
-        print(f"{what:45} {len(ordered):5} times  {told}  under {bound:.1f} s: {verdict}", flush=True)
+        kept = f"this program was kept waiting up to {self._waited * 1000:.0f} ms"
+        self._waited = 0.0
+        print(f"{what:45} {len(ordered):5} times  {told}  under {bound:.1f} s: {verdict}  ({kept})", flush=True)
+
+    def _wait(self) -> None:
+        """Measure how late the machine wakes whoever sleeps."""
+        while True:
+            started = time.monotonic()
+            time.sleep(0.01)
+            self._waited = max(self._waited, time.monotonic() - started - 0.01)
 
 
 def until(check: Callable[[], bool], started: float) -> float:
@@ -164,10 +175,10 @@ def paused(trial: Trial, act: Callable[[], float]) -> float:
         server.signal(signal.SIGSTOP)
     timer = threading.Timer(random.uniform(0.5, 2.5), resume)
     timer.start()
-    started = time.monotonic()
-    took = act()
+    act()
+    ended = time.monotonic()
     timer.join()
-    return started + took - resumed[0]
+    return ended - resumed[0]
 
 
 def run(trial: Trial, asked: argparse.Namespace) -> None:
