@@ -10,12 +10,15 @@ from litestar import route
 from litestar.datastructures import State
 from litestar.enums import HttpMethod
 from litestar.params import QueryParameter
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.history.fleet import MAX_WAIT_SECONDS, Standing, Waited, fleet, until_served
 from app.history.follower import Follower
 from app.history.replica import beat_seconds
+from app.http.problems import Problem
 
 PATH = "/api/v1/replicas"
+UNTOLD = "The policy is active here, but the database does not tell who else serves it."
 Wait = Annotated[
     float | None,
     QueryParameter(
@@ -74,12 +77,15 @@ async def list_replicas(state: State) -> Replicas:
 
 
 async def waited_for(state: State, seconds: float) -> Waited:
-    """Wait until every live replica serves what this process does."""
+    """Wait until every live replica serves what this process does. Raises Problem 503 when nobody can tell."""
     follower: Follower = state.follower
-    # A change that came by the files is nowhere else before it is stored.
-    await follower.follow()
-    entry_id = follower.at.id if follower.at else None
-    return await until_served(state.sessions, entry_id, seconds, beat_seconds(state.settings.database_url))
+    try:
+        # A change that came by the files is nowhere else before it is stored.
+        await follower.follow()
+        entry_id = follower.at.id if follower.at else None
+        return await until_served(state.sessions, entry_id, seconds, beat_seconds(state.settings.database_url))
+    except (SQLAlchemyError, OSError):
+        raise Problem(503, UNTOLD, headers={"Retry-After": "5"}) from None
 
 
 def _view(standing: Standing) -> ReplicaView:

@@ -192,6 +192,30 @@ def test_a_revision_that_could_not_be_stored_is_stored_later(own_server: Server,
         assert eventually(lambda: [entry["revision"] for entry in history(client)] == [now, first])
 
 
+def test_what_is_stored_and_cannot_be_written_is_served_and_told(own_server: Server, issuer: LiveIssuer) -> None:
+    def lags() -> bool:
+        policy: dict[str, Any] = httpx.get(f"{own_server.url}/readyz").json()["checks"]["policy"]
+        return bool(policy["files_lag"])
+
+    in_the_way = own_server.policy_dir / ".catalog.csv.new"
+    with admin(own_server, issuer) as client:
+        first, before = active(client), files(own_server)
+        in_the_way.mkdir()
+        done = client.post(PUBLISH, json=body(client, narrower(own_server)))
+        assert done.status_code == 200
+        assert client.head("/api/v1/leagues").status_code == 403
+        assert lags()
+        # Nobody takes what was written in part for a change.
+        assert client.post("/api/v1/policies/reload").status_code == 422
+        assert active(client) == done.json()["revision"]
+        in_the_way.rmdir()
+        back = {"revision": first, "parent": done.json()["revision"], "acknowledge_widening": True}
+        assert client.post(ROLLBACK, json=back).status_code == 200
+        assert files(own_server) == before
+        assert not lags()
+        assert client.head("/api/v1/leagues").status_code == 200
+
+
 def test_killed_at_any_moment_an_acknowledged_revision_is_there_and_nothing_is_half_done(
     own_server: Server, issuer: LiveIssuer
 ) -> None:

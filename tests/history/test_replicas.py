@@ -290,7 +290,8 @@ def test_a_policy_that_may_be_too_old_decides_nothing(
     alone = replica(
         tmp_path / "alone", issuer, own, policy_max_stale_seconds="2", gateway_secrets=secret, key_cache_seconds="0.2"
     )
-    with alone, alone.client(issuer.token(permissions=["catalog:read"])) as person:
+    granted = ["catalog:read", "policies:write"]
+    with alone, alone.client(issuer.token(permissions=granted)) as person:
         teams = "/openapi.json"
         assert person.get(teams).status_code == 200
         with away(own, url):
@@ -298,6 +299,8 @@ def test_a_policy_that_may_be_too_old_decides_nothing(
             assert person.get(teams).status_code == 200
             health = httpx.get(f"{alone.url}/readyz").json()["checks"]["policy"]
             assert health["ok"]
+            untold = person.post(RELOAD, params={"wait": 1})
+            assert (untold.status_code, "does not tell who else" in untold.json()["detail"]) == (503, True)
             assert eventually(lambda: person.get(teams).status_code == 503, 4)
             assert time.monotonic() - started > 0.9
             refused = person.get(teams)
