@@ -29,6 +29,7 @@ _PRAGMAS = (
 )
 _BEGIN = "sqlite_begin"
 CONNECT_SECONDS = 2.0
+LINE = "authz line"  # how PostgreSQL's own views name the connections by which processes hear of changes
 _SQLITE_SECONDS = 5.0
 
 
@@ -112,7 +113,7 @@ def open_line_engine(url: str) -> AsyncEngine:
     parsed = async_url(url)
     if parsed.get_backend_name() == "sqlite":
         return _sqlite(create_async_engine(parsed, poolclass=NullPool))
-    connect = {"timeout": CONNECT_SECONDS}
+    connect = {"timeout": CONNECT_SECONDS, "server_settings": {"application_name": LINE}}
     return create_async_engine(parsed, poolclass=NullPool, isolation_level="AUTOCOMMIT", connect_args=connect)
 
 

@@ -42,6 +42,14 @@ class Entry:
     revision: str
 
 
+@dataclass(frozen=True, slots=True)
+class _News:
+    """An entry that is not taken over yet, and whether what is active until then is kept in the history."""
+
+    row: PolicyRevision | None
+    was_kept: bool
+
+
 class Follower:
     """Keeps the active policy at the newest revision.
 
@@ -106,7 +114,9 @@ class Follower:
                 await self._store()
             async with self.sessions() as session:
                 head = await revisions.head(session)
-            if head is None or await self._take_over(Entry(head.id, head.revision), before):
+                entry = Entry(head.id, head.revision) if head else None
+                news = await self._read(session, entry, before) if entry else None
+            if entry is None or await self._take_over(entry, news, before):
                 break
         if not self._only_looks:
             await self._leave_behind()
@@ -174,9 +184,17 @@ class Follower:
         self.refused = self.live.awaited = None
         self._lagging = ""
 
-    async def _take_over(self, entry: Entry, before: str) -> bool:
+    async def _read(self, session: AsyncSession, entry: Entry, before: str) -> _News | None:
+        """What has to be known to take over an entry; None where there is nothing to take over."""
+        is_taken = entry.revision == self.live.active.revision or (self.at is not None and entry.id == self.at.id)
+        if is_taken or (self.refused is not None and entry == self.head):
+            return None  # and what was refused will not be better now
+        row = await revisions.entry(session, entry.id)
+        return _News(row, await revisions.was_accepted(session, before))
+
+    async def _take_over(self, entry: Entry, news: _News | None, before: str) -> bool:
         """Make the newest entry's policy active; False when the files have changed what is since `before`."""
-        known, self.head = self.head, entry
+        self.head = entry
         if self.at is not None and entry.id == self.at.id:
             if self.refused is not None:
                 self.arrive(entry)  # what was newer is gone, as after a restore
@@ -186,10 +204,10 @@ class Follower:
             async with self.live.held():
                 await self._write_files()
             return True
-        if self.refused is not None and known == entry:
-            return True  # it will not be better now
+        if news is None:
+            return self.refused is not None
         try:
-            snapshot = await self._built(entry)
+            snapshot = await asyncio.to_thread(self._built, entry, news.row)
         except PolicyRefused as refused:
             self.refused = Refusal(datetime.now(UTC), refused.faults)
             self.live.awaited = entry.revision
@@ -197,12 +215,10 @@ class Follower:
             _log.error("the newest policy is refused here; the last good one decides on", **_of(entry), faults=faults)
             return True
         changed = await asyncio.to_thread(changes, self.live.active.policy, snapshot.policy)
-        async with self.sessions() as session:
-            is_kept = await revisions.was_accepted(session, before)
         async with self.live.held():
             if self.live.active.revision != before:
                 return False
-            if not is_kept:
+            if not news.was_kept:
                 self._left_behind.add(before)
                 _log.warning("others changed the policy first; this change of the files is not taken", revision=before)
             self.arrive(entry)
@@ -212,22 +228,16 @@ class Follower:
                 await self._write_files()
         return True
 
-    async def _built(self, entry: Entry) -> Snapshot:
+    def _built(self, entry: Entry, row: PolicyRevision | None) -> Snapshot:
         """The policy of a revision over this process's own routes. Raises PolicyRefused with every fault."""
-        async with self.sessions() as session:
-            row = await revisions.entry(session, entry.id)
-
-        def built() -> Snapshot:
-            try:
-                files = bytes_of(row) if row else {}
-            except (zlib.error, json.JSONDecodeError, UnicodeError) as error:
-                raise PolicyRefused([_broken(entry)]) from error
-            snapshot = build(parse(from_bytes(files)), self.live.table)
-            if snapshot.revision != entry.revision:
-                raise PolicyRefused([_broken(entry)])
-            return snapshot
-
-        return await asyncio.to_thread(built)
+        try:
+            files = bytes_of(row) if row else {}
+        except (zlib.error, json.JSONDecodeError, UnicodeError) as error:
+            raise PolicyRefused([_broken(entry)]) from error
+        snapshot = build(parse(from_bytes(files)), self.live.table)
+        if snapshot.revision != entry.revision:
+            raise PolicyRefused([_broken(entry)])
+        return snapshot
 
     async def _write_files(self) -> None:
         """Make the files those of the active policy, where that loses nothing; else say why they are not."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any
 
+import structlog
 from litestar import Request, Response, post, route
 from litestar.datastructures import State
 from litestar.di import NamedDependency
@@ -15,6 +16,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, UnsetType
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import revisions
@@ -34,8 +36,10 @@ from app.policy.semantic_diff import Difference
 from app.policy.write import CannotWrite
 
 PATH = "/api/v1/policies"
+UNANSWERED = "The database does not answer: look at the history, once it does, whether the policy was stored."
 PAGE_SIZE = 50
 MAX_FILES_BYTES = 40_000_000
+_log = structlog.stdlib.get_logger("policy")
 _READ = [HttpMethod.GET, HttpMethod.HEAD]
 _Request = Request[Principal, Decision, State]
 _Session = NamedDependency[AsyncSession]
@@ -167,6 +171,8 @@ async def publish(
         )
     except (StaleParent, PolicyRefused, Widens, CannotWrite) as refused:
         return _refused(refused, state)
+    except (SQLAlchemyError, OSError) as error:
+        raise _unanswered(error) from error
     return _published(done, UNSET if wait is None or data.dry_run else await waited_for(state, wait))
 
 
@@ -198,6 +204,8 @@ async def rollback(
         raise Problem(404, "Revision not found.") from None
     except (StaleParent, PolicyRefused, Widens, CannotWrite) as refused:
         return _refused(refused, state)
+    except (SQLAlchemyError, OSError) as error:
+        raise _unanswered(error) from error
     return _published(done, UNSET if wait is None else await waited_for(state, wait))
 
 
@@ -229,6 +237,11 @@ async def show_revision(revision: FromPath[str], session: _Session) -> EntryWith
 
 
 ROUTES = (publish, rollback, list_history, show_revision)
+
+
+def _unanswered(error: Exception) -> Problem:
+    _log.error("the database does not answer; whether the policy was stored is not known", error=type(error).__name__)
+    return Problem(503, UNANSWERED, headers={"Retry-After": "5"})
 
 
 def author_of(request: Request[Any, Any, Any]) -> Author:

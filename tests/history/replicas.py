@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 from sqlalchemy import text
 
-from app.db.engine import open_line_engine
+from app.db.engine import LINE, open_engine
 from tests.history.test_publish import PUBLISH, admin, body, files
 from tests.issuer import PARTY, LiveIssuer
 from tests.server import Server
@@ -61,8 +61,9 @@ def ask(url: str, *statements: str) -> list[Any]:
     """Run statements on PostgreSQL, each on its own. Returns the rows of the last."""
 
     async def run() -> list[Any]:
-        engine = open_line_engine(url)
+        engine = open_engine(url)
         async with engine.connect() as connection:
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
             answers = [await connection.execute(text(statement)) for statement in statements]
             rows = [tuple(row) for row in answers[-1].all()] if answers[-1].returns_rows else []
         await engine.dispose()
@@ -88,11 +89,9 @@ def away(server_url: str, other_url: str) -> Iterator[None]:
 
 def cut_off(url: str) -> int:
     """End the connections by which servers hear of changes, and say how many there were."""
-    # Each asks for the newest revision, or says that it lives, on the connection on which it listens.
-    lines = "query LIKE '%policy_revisions%ORDER BY%' OR query LIKE '%replicas%' OR query LIKE 'LISTEN%'"
     ended = ask(
         url,
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-        f"WHERE datname = current_database() AND pid <> pg_backend_pid() AND ({lines})",
+        f"WHERE datname = current_database() AND application_name = '{LINE}' AND pid <> pg_backend_pid()",
     )
     return len(ended)

@@ -301,6 +301,9 @@ def test_a_policy_that_may_be_too_old_decides_nothing(
             assert health["ok"]
             untold = person.post(RELOAD, params={"wait": 1})
             assert (untold.status_code, "does not tell who else" in untold.json()["detail"]) == (503, True)
+            change = {"files": files(alone), "parent": health["revision"], "message": "Now?"}
+            unknown = person.post(PUBLISH, json=change)
+            assert (unknown.status_code, "does not answer" in unknown.json()["detail"]) == (503, True)
             assert eventually(lambda: person.get(teams).status_code == 503, 4)
             assert time.monotonic() - started > 0.9
             refused = person.get(teams)
