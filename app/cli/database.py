@@ -20,12 +20,12 @@ def with_sessions(work: Callable[[Sessions], Awaitable[_R]]) -> _R:
 
     async def run() -> _R:
         from app.db.engine import open_engine
-        from app.db.migrate import at_head
+        from app.db.migrate import unfit
         from app.db.session import sessions_of
 
         url = load_local().database_url
-        if not await at_head(url):
-            fail("the database is not prepared for this version: run `authz db upgrade`.")
+        if unfit_because := await unfit(url):
+            fail(unfit_because)
         engine = open_engine(url)
         try:
             return await work(sessions_of(engine))

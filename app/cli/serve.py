@@ -56,11 +56,11 @@ def serve_command(
     settings = load(**{name: value for name, value in given.items() if value is not None})
     logs.configure(settings.log_level, settings.log_format)
     from app.asgi import create_app
-    from app.db.migrate import at_head
+    from app.db.migrate import unfit
     from app.history.settle import settled
 
-    if not asyncio.run(at_head(settings.database_url)):
-        fail("the database is not prepared for this version: run `authz db upgrade`.")
+    if unfit_because := asyncio.run(unfit(settings.database_url)):
+        fail(unfit_because)
 
     async def build() -> ASGIApp:
         async with settled(settings.database_url, settings.policy_dir):

@@ -11,7 +11,7 @@ from app.db.engine import DatabaseAway
 
 UNAVAILABLE = "The database does not answer now."
 RETRY_AFTER_SECONDS = 1
-ANSWER_SECONDS = 2.0  # what is asked for every request waits for no longer
+ANSWER_SECONDS = 3.0  # what is asked for every request waits for no longer
 # Classes of SQLSTATE: a connection that broke, too many of them or no more space, and whatever an operator does to a
 # server, such as to stop or start it. Then transactions that were ended because they stood in the way.
 _AWAY = ("08", "53", "57", "25P03", "55P03", "40P01")

@@ -42,6 +42,17 @@ async def at_head(url: str) -> bool:
     return await current_revision(url) == head()
 
 
+async def unfit(url: str) -> str | None:
+    """Why this version of the program does not start on the database, and what to do; None when it does.
+
+    It never runs on a newer schema than it knows, though one that was started before goes on: see tests/db/test_expand.
+    """
+    current = await current_revision(url)
+    if current is not None and current not in _known():
+        return f"the database has revision {current}, which this version does not know: run the newer version."
+    return None if current == head() else "the database is not prepared for this version: run `authz db upgrade`."
+
+
 def head() -> str:
     """The newest revision that this version of the program knows."""
     return max(_known())

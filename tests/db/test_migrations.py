@@ -15,7 +15,7 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from app.db.engine import UnusableDatabase, open_engine
-from app.db.migrate import at_head, current_revision, head, upgrade
+from app.db.migrate import at_head, current_revision, head, unfit, upgrade
 from app.db.tables import metadata
 from tests.server import ROOT
 
@@ -115,6 +115,7 @@ async def test_a_database_of_a_newer_version_is_left_alone(empty: str) -> None:
     assert not await at_head(empty)
     with pytest.raises(UnusableDatabase, match="revision 9999, which this version does not know"):
         await upgrade(empty)
+    assert "revision 9999, which this version does not know: run the newer" in str(await unfit(empty))
     assert await current_revision(empty) == "9999"
 
 

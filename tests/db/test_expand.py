@@ -1,0 +1,138 @@
+"""A migration expands: what the release before reads and writes works on the new schema, and while it is made.
+
+So processes of the old release go on while the database is upgraded under them, and the new release follows. What
+nobody needs any more may go in the migration after that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, MetaData, Table, insert, inspect, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.db.engine import LOCK_FIRST, open_engine
+from app.db.migrate import _known, head
+from tests.server import ROOT
+
+pytestmark = pytest.mark.anyio
+STEPS = sorted(_known())
+# Written by a server at any time, and referring to nothing.
+WRITTEN = ("api_keys", "tags", "policy_revisions", "admin_actions")
+
+
+async def to(engine: AsyncEngine, revision: str) -> None:
+    """Upgrade as far as this."""
+
+    def act(connection: Connection) -> None:
+        config = Config()
+        config.set_main_option("script_location", str(ROOT / "app" / "db" / "migrations"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+
+    async with engine.connect() as connection:
+        await connection.execution_options(**LOCK_FIRST)
+        async with connection.begin():
+            await connection.run_sync(act)
+
+
+def columns(connection: Connection) -> dict[tuple[str, str], dict[str, Any]]:
+    """Every column, by table and name."""
+    found = inspect(connection)
+    return {
+        (table, column["name"]): dict(column)
+        for table in found.get_table_names()
+        if not table.startswith(("sqlite_", "alembic_"))
+        for column in found.get_columns(table)
+    }
+
+
+def kind_of(column: dict[str, Any]) -> str:
+    """What it takes; how it is sorted is no matter."""
+    return str(column["type"]).partition(" COLLATE ")[0]
+
+
+def uniques(connection: Connection, tables: set[str]) -> set[tuple[str, tuple[str, ...]]]:
+    """What must be unique in these tables."""
+    found = inspect(connection)
+    constraints = {
+        (table, tuple(each["column_names"])) for table in tables for each in found.get_unique_constraints(table)
+    }
+    indexes = {
+        (table, tuple(map(str, each["column_names"])))
+        for table in tables
+        for each in found.get_indexes(table)
+        if each["unique"]
+    }
+    return constraints | indexes
+
+
+async def test_each_migration_leaves_what_the_release_before_uses(empty: str) -> None:
+    engine = open_engine(empty)
+    await to(engine, STEPS[0])
+    for step in STEPS[1:]:
+        async with engine.connect() as connection:
+            before = await connection.run_sync(columns)
+            tables = {table for table, _ in before}
+            unique_before = await connection.run_sync(uniques, tables)
+        await to(engine, step)
+        async with engine.connect() as connection:
+            after = await connection.run_sync(columns)
+            unique_after = await connection.run_sync(uniques, tables)
+        assert before.keys() <= after.keys(), step
+        for place, old in before.items():
+            assert kind_of(after[place]) == kind_of(old), (step, place)
+            assert after[place]["nullable"] or not old["nullable"], (step, place)
+        for table, name in after.keys() - before.keys():
+            new = after[table, name]
+            assert table not in tables or new["nullable"] or new["default"] is not None, (step, table, name)
+        assert unique_after <= unique_before, step
+    await engine.dispose()
+
+
+def value(column: Any) -> object:
+    """Something for a column, unlike what another row has."""
+    now = datetime.now(UTC)
+    text = secrets.token_hex(16)[: getattr(column.type, "length", None) or 32]
+    made: dict[type, object] = {bytes: secrets.token_bytes(32), str: text, bool: False, datetime: now, date: now.date()}
+    return made.get(column.type.python_type, secrets.randbits(40))
+
+
+async def test_what_the_old_release_asks_is_answered_while_the_database_is_upgraded(empty: str) -> None:
+    engine, upgrading = open_engine(empty), open_engine(empty)
+    await to(engine, STEPS[-2])
+    metadata = MetaData()
+    async with engine.connect() as connection:
+        await connection.run_sync(lambda sync: metadata.reflect(sync, only=WRITTEN))
+    over = asyncio.Event()
+    written = dict.fromkeys(WRITTEN, 0)
+
+    async def go_on(table: Table) -> None:
+        """Write and read as the old release does, by the columns that it knows."""
+        own = [column for column in table.columns if column.name != "id"]
+        more = 5
+        while not over.is_set() or (more := more - 1):
+            async with engine.connect() as connection:
+                await connection.execution_options(**LOCK_FIRST)
+                async with connection.begin():
+                    await connection.execute(insert(table).values({column.name: value(column) for column in own}))
+                    await connection.execute(select(table))
+            written[table.name] += 1
+
+    writers = [asyncio.create_task(go_on(metadata.tables[name])) for name in WRITTEN]
+    while not all(written.values()) and not any(writer.done() for writer in writers):
+        await asyncio.sleep(0.01)
+    await to(upgrading, head())
+    over.set()
+    await asyncio.gather(*writers)
+    async with engine.connect() as connection:
+        for name, times in written.items():
+            assert len((await connection.execute(select(metadata.tables[name].c.id))).all()) == times
+    await engine.dispose()
+    await upgrading.dispose()
