@@ -42,7 +42,7 @@ def kills(
             known = set(ledger.keys)
             writers = Writers(server, issuer, ledger)
             writers.start()
-            eventually(lambda known=known: len(ledger.keys) > len(known) + 1, 20)  # type: ignore[misc]  # it is bound
+            eventually(lambda known=known: len(ledger.keys) > len(known) + 1 and ledger.revisions != [], 20)  # type: ignore[misc]  # it is bound
             time.sleep(chosen.uniform(0.0, _WITHIN))
             if kind == "replica":
                 server.signal(signal.SIGKILL)
