@@ -17,8 +17,7 @@ import pytest
 import yaml
 
 from app.asgi import route_table
-from app.audit import log as decision_log
-from app.cli.run import SHUTDOWN_SECONDS
+from app.cli.run import STOP_SECONDS
 from app.settings import Settings, load
 from tests.cli.command import command
 from tests.issuer import LiveIssuer
@@ -143,10 +142,13 @@ def test_replicas_are_found_kept_and_ended_gently() -> None:
     assert of_kind("Job")["spec"]["template"]["metadata"]["labels"] != labels, "the job gets no requests"
     (port,) = of_kind("Service")["spec"]["ports"]
     assert port["targetPort"] in [each["name"] for each in pod["containers"][0]["ports"]]
-    before = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
-    needed = SHUTDOWN_SECONDS + decision_log._STOP_SECONDS
-    assert pod["terminationGracePeriodSeconds"] > before + needed
-    assert int(COMPOSE["services"]["authz"]["stop_grace_period"].removesuffix("s")) > needed
+    drains = int(of_kind("ConfigMap")["data"]["AUTHZ_DRAIN_SECONDS"])
+    ready = pod["containers"][0]["readinessProbe"]
+    assert drains > ready["periodSeconds"] * ready["failureThreshold"], "by then nobody sends anything"
+    assert pod["terminationGracePeriodSeconds"] > drains + STOP_SECONDS
+    composed = COMPOSE["services"]["authz"]
+    grace = int(composed["stop_grace_period"].removesuffix("s"))
+    assert grace > int(composed["environment"]["AUTHZ_DRAIN_SECONDS"]) + STOP_SECONDS
 
 
 def test_the_policy_is_mounted_where_it_is_read() -> None:

@@ -203,3 +203,28 @@ async def test_the_upgrade_makes_the_days_that_are_due(url: str, sessions: Sessi
     await upgrade(url)
     days = AHEAD_DAYS + 1 if url.startswith("postgresql") else 0
     assert len(await _partitions(sessions)) == days
+
+
+@on_postgresql
+async def test_a_batch_that_is_cut_off_or_waits_too_long_is_told_and_written_the_next_time(url: str) -> None:
+    engine = open_engine(url, timeout_seconds=1)
+    sessions, others = sessions_of(engine), open_engine(url)
+    writer = DecisionWriter(sessions)
+    await writer.write([_of(0.5)])
+    async with others.connect() as other:
+        await other.execute(text("LOCK TABLE decisions"))
+        with pytest.raises(CannotWrite, match="TimeoutError"):
+            await writer.write([_of(0.5)] * 3)
+        writing = asyncio.create_task(writer.write([_of(0.5)] * 3))
+        cut = text(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'COPY %' AND state = 'active'"
+        )
+        async with asyncio.timeout(1), others.connect() as third:
+            while not (await third.execute(cut)).all():
+                await asyncio.sleep(0.01)
+        with pytest.raises(CannotWrite):
+            await writing
+    await writer.write([_of(0.5)] * 3)
+    assert await _run(sessions, "SELECT count(*) FROM decisions") == [(4,)]
+    await others.dispose()
+    await engine.dispose()
