@@ -168,7 +168,6 @@ class Follower:
             self.unsettled = False
 
     async def _store(self) -> None:
-        active = self.live.active.revision
         try:
             async with self.sessions() as session:
                 await session.connection(execution_options=dict(LOCK_FIRST))
@@ -176,7 +175,8 @@ class Follower:
                 await session.commit()
         except Overtaken:
             return  # and what follows takes over the winner
-        self.arrive(Entry(row.id, active))
+        # What was stored: the files may have changed once more meanwhile.
+        self.arrive(Entry(row.id, row.revision))
 
     def arrive(self, entry: Entry) -> None:
         """The active policy is, or is about to be, that of the newest entry."""
