@@ -85,6 +85,12 @@ class Follower:
             return True
         return head != self.head if self.refused else head != self.at
 
+    async def newest(self) -> Entry | None:
+        """The newest entry of the history; None before the first. Raises what the database does."""
+        async with self.sessions() as session:
+            head = await revisions.head(session)
+        return Entry(head.id, head.revision) if head else None
+
     async def follow(self) -> None:
         """Take over the newest revision, if that is not done yet. Raises what the database does."""
         async with self.one_at_a_time:

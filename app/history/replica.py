@@ -101,7 +101,7 @@ class Replica:
                             retry = _FIRST_RETRY
                         await self._leave(line)
                 except Exception as error:  # noqa: BLE001  # whatever it is, the process must find its way back
-                    self._lose(error)
+                    await self._ask_otherwise(error)
                     with suppress(TimeoutError):
                         await asyncio.wait_for(stop.wait(), retry)
                     retry = min(2 * retry, _LAST_RETRY)
@@ -125,6 +125,21 @@ class Replica:
             yield
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+
+    async def _ask_otherwise(self, lost: Exception) -> None:
+        """While there is no line: over a connection of the pool, as requests do."""
+        asked = self._clock()
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                found = await self._follower.newest()
+            if self._follower.is_due(found):
+                async with asyncio.timeout(_FOLLOW_PATIENCE):
+                    await self._follower.follow()
+        except Exception:  # noqa: BLE001  # that the line was lost says more
+            self._lose(lost)
+        else:
+            _log.warning("no news from the database; connecting anew", error=type(lost).__name__)
+            self._find(asked)
 
     async def _tell(self, line: Line) -> None:
         account = self._account()
