@@ -148,10 +148,12 @@ def test_a_sqlite_that_is_locked_is_away_too(issuer: LiveIssuer, tmp_path: Path)
 
 def test_a_start_without_the_database_says_so(issuer: LiveIssuer, tmp_path: Path) -> None:
     server = served(tmp_path, issuer, f"postgresql://somebody:secret-word@127.0.0.1:{free_port()}/authz")
-    with pytest.raises(RuntimeError, match="the database does not answer: ConnectionRefusedError") as failed:
+    with pytest.raises(RuntimeError):
         server.start()
-    assert "secret-word" not in str(failed.value)
-    assert "Traceback" not in str(failed.value)
+    said = "\n".join(server.lines)
+    assert "the database does not answer: ConnectionRefusedError" in said
+    assert "secret-word" not in said
+    assert "Traceback" not in said
     assert server.process
     assert server.process.poll() == 1
 

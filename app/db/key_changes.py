@@ -16,6 +16,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col
 
+from app.db.away import named
 from app.db.session import Sessions
 from app.db.tables.keys import KeyChange
 from app.identity.key_verifier import ApiKeyVerifier
@@ -52,9 +53,9 @@ async def follow(
             if asked_at - pruned_at >= _PRUNE_EVERY_SECONDS:
                 pruned_at = asked_at
                 await prune(sessions, int(time.time()) - KEPT_SECONDS)
-        except (SQLAlchemyError, OSError):
+        except (SQLAlchemyError, OSError) as error:
             if not silent:
-                _log.exception("no news of API keys; each is asked for as its time runs out")
+                _log.error("no news of API keys; each is asked for as its time runs out", error=named(error))
             silent = True
         else:
             if silent:

@@ -16,7 +16,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -42,7 +42,9 @@ def kills(
             known = set(ledger.keys)
             writers = Writers(server, issuer, ledger)
             writers.start()
-            eventually(lambda known=known: len(ledger.keys) > len(known) + 1 and ledger.revisions != [], 20)  # type: ignore[misc]  # it is bound
+            first = number == 1  # both must be seen to be written once
+            begun = _begun(ledger, len(known) + 2, int(first))
+            eventually(begun, 20)
             time.sleep(chosen.uniform(0.0, _WITHIN))
             if kind == "replica":
                 server.signal(signal.SIGKILL)
@@ -67,6 +69,10 @@ def kills(
             yield f"{kind}: nothing was written, so this says nothing"
     finally:
         server.stop()
+
+
+def _begun(ledger: Ledger, keys: int, revisions: int) -> Callable[[], bool]:
+    return lambda: len(ledger.keys) >= keys and len(ledger.revisions) >= revisions
 
 
 def _told(ledger: Ledger) -> str:

@@ -10,6 +10,7 @@ Exits with 1 when one request fails.
 from __future__ import annotations
 
 import argparse
+import socket
 import subprocess
 import sys
 import tempfile
@@ -56,10 +57,15 @@ def balanced(directory: Path, replicas: list[Server]) -> Iterator[str]:
     (directory / "nginx.conf").write_text(CONFIG.format(servers=servers, port=port))
     with subprocess.Popen([NGINX, "-p", directory, "-c", "nginx.conf"], stderr=subprocess.DEVNULL) as nginx:
         try:
-            time.sleep(0.5)
+            eventually(lambda: _listens(port), 20)
             yield f"http://127.0.0.1:{port}"
         finally:
             nginx.terminate()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as trial:
+        return trial.connect_ex(("127.0.0.1", port)) == 0
 
 
 def rolling(restarts: int, clients: int, place: Path, issuer: LiveIssuer, postgres: BreakablePostgres) -> Iterator[str]:

@@ -8,6 +8,8 @@ import socket
 import threading
 from pathlib import Path
 
+import pytest
+
 from tests.history.test_publish import admin, body, files, history, narrower
 from tests.issuer import PARTY, LiveIssuer
 from tests.load import Load
@@ -109,10 +111,10 @@ def test_none_is_left_on_the_port_when_the_one_who_started_them_is_killed(issuer
 def test_a_policy_with_a_fault_stops_the_start_as_with_one(issuer: LiveIssuer, tmp_path: Path) -> None:
     server = Server(tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url, command=TWO)
     (server.policy_dir / "catalog.csv").write_text("p, catalog:read, /api/v1/teams/**, GET, alow\n# end\n")
-    try:
+    with pytest.raises(RuntimeError):
         server.start()
-    except RuntimeError as failed:
-        assert "the policy has faults" in str(failed)
-        assert "did you mean `allow`?" in str(failed)
+    said = "\n".join(server.lines)
+    assert "the policy has faults" in said
+    assert "did you mean `allow`?" in said
     assert server.process
     assert server.process.poll() == 1
