@@ -73,7 +73,7 @@ def away(seconds: float, how: str, *, issuer: LiveIssuer, postgres: BreakablePos
             "gateway without proof": asked("/gateway/nginx", person | gateway | {"X-Gateway-Secret": "no"}),
         }
         keys = {"key": asked(TEAMS, key), "key at a gateway": asked("/gateway/nginx", key | gateway)}
-        time.sleep(1)
+        eventually(lambda: all(load.answers for load in (served | denied | keys).values()), 20)
         postgres.stop() if how == "down" else postgres.pause()
         gone = time.monotonic()
         time.sleep(CACHE_SECONDS + 0.5)

@@ -1,4 +1,4 @@
-"""Restart three replicas, one after the other, behind nginx and under load, and count the requests that fail.
+"""Restart replicas, one after the other, behind nginx and under load, and count the requests that fail.
 
     .venv/bin/python scripts/trials/rolling.py --restarts 9 --clients 8
 
@@ -68,12 +68,14 @@ def _listens(port: int) -> bool:
         return trial.connect_ex(("127.0.0.1", port)) == 0
 
 
-def rolling(restarts: int, clients: int, place: Path, issuer: LiveIssuer, postgres: BreakablePostgres) -> Iterator[str]:
-    """What failed; progress goes to standard output."""
+def rolling(
+    restarts: int, clients: int, *, of: int = 3, place: Path, issuer: LiveIssuer, postgres: BreakablePostgres
+) -> Iterator[str]:
+    """What failed, with `of` replicas; progress goes to standard output."""
     database = postgres.new()
     with ExitStack() as stack:
         replicas = []
-        for number in range(3):
+        for number in range(of):
             directory = place / str(number)
             directory.mkdir()
             server = Server(
@@ -130,7 +132,7 @@ def main() -> int:
     parser.add_argument("--clients", type=int, default=8, help="for each kind of GET (default 8)")
     options = parser.parse_args()
     with LiveIssuer() as issuer, BreakablePostgres() as postgres, tempfile.TemporaryDirectory() as place:
-        wrong = list(rolling(options.restarts, options.clients, Path(place), issuer, postgres))
+        wrong = list(rolling(options.restarts, options.clients, place=Path(place), issuer=issuer, postgres=postgres))
     print("\n".join(f"FAULT {fault}" for fault in wrong) or "no failed request")
     return int(bool(wrong))
 
