@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
-from litestar import Response, route
+from litestar import Request, Response, route
 from litestar.datastructures import State
 from litestar.enums import HttpMethod
 from sqlalchemy.exc import SQLAlchemyError
@@ -14,6 +15,7 @@ from app.history.follower import Follower
 from app.http.draining import draining
 from app.policy.live import LivePolicy
 
+_DATABASE_SECONDS = 0.5  # whoever asks for health does not wait for long
 _READ = [HttpMethod.GET, HttpMethod.HEAD]
 
 
@@ -24,20 +26,37 @@ async def healthz() -> dict[str, str]:
 
 
 @route("/readyz", http_method=_READ, summary="Can it serve?", tags=["health"])
-async def readyz(state: State) -> Response[dict[str, Any]]:
-    """503 when the database, the key set or the policy is unusable, and when it is about to stop: send no traffic."""
+async def readyz(request: Request[Any, Any, State]) -> Response[dict[str, Any]]:
+    """503 when the key set or the policy is unusable, and when it is about to stop: send no traffic.
+
+    Without the database it is `degraded` and not out of the way: people are let in as before, and every other replica
+    lacks the same database.
+    """
+    state = request.app.state
     checks = {"database": await _database(state), "key_set": _key_set(state), "policy": _policy(state)}
-    ready = all(check["ok"] for check in checks.values()) and not draining.begun
-    content = {"status": "draining" if draining.begun else "ready" if ready else "not ready", "checks": checks}
+    ready = checks["key_set"]["ok"] and checks["policy"]["ok"] and not draining.begun
+    served = "ready" if checks["database"]["ok"] else "degraded"
+    status = "draining" if draining.begun else served if ready else "not ready"
+    content = {"status": status, "checks": checks}
     return Response(content, status_code=200 if ready else 503, headers={"Cache-Control": "no-store"})
 
 
 async def _database(state: State) -> dict[str, Any]:
+    # Asked once for all who want to know now; whoever waits gives up before one that hangs does.
+    asking: asyncio.Task[str] | None = state.get("asking_database")
+    if asking is None or asking.done():
+        asking = state["asking_database"] = asyncio.create_task(_asked(state))
+    done, _ = await asyncio.wait({asking}, timeout=_DATABASE_SECONDS)
+    error = asking.result() if done else TimeoutError.__name__
+    return {"ok": False, "error": error} if error else {"ok": True}
+
+
+async def _asked(state: State) -> str:
     try:
         await answers(state.sessions)
     except (SQLAlchemyError, OSError) as error:
-        return {"ok": False, "error": type(error).__name__}
-    return {"ok": True}
+        return type(error).__name__
+    return ""
 
 
 def _key_set(state: State) -> dict[str, Any]:

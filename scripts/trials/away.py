@@ -91,7 +91,7 @@ def away(seconds: float, how: str, *, issuer: LiveIssuer, postgres: BreakablePos
         with server.client() as client:
             seen = {
                 "keys": lambda: all(load.answers[200] > allowed[name] for name, load in keys.items()),
-                "ready": lambda: client.get("/readyz").status_code == 200,
+                "ready": lambda: client.get("/readyz").json()["status"] == "ready",
             }
             for what, is_back in seen.items():
                 if eventually(is_back, back + BACK_SECONDS - time.monotonic()):

@@ -122,7 +122,7 @@ def _restarted(server: Server) -> Iterator[str]:
     server.lines.clear()
     server.start()
     with server.client() as client:
-        if not eventually(lambda: client.get("/readyz").status_code == 200, 20):
+        if not eventually(lambda: client.get("/readyz").json()["status"] == "ready", 20):
             yield "a replica was not ready after 20 s"
 
 

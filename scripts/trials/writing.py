@@ -134,7 +134,7 @@ def faults(
 ) -> Iterator[str]:
     """What is wrong, of all that was acknowledged; of the keys in `new` it is tried whether they work."""
     with server.client(issuer.token(sub="user_writer", permissions=EVERYTHING)) as client:
-        if not eventually(lambda: client.get("/readyz").status_code == 200, _SETTLED_SECONDS):
+        if not eventually(lambda: client.get("/readyz").json()["status"] == "ready", _SETTLED_SECONDS):
             yield f"not ready {_SETTLED_SECONDS} s after all was back: {client.get('/readyz').text}"
             return
         if not eventually(lambda: _settled(server, client, postgres), _SETTLED_SECONDS):
