@@ -2,7 +2,7 @@
 
 A policy of many rows is a million small objects. The collector of garbage would walk all of them in one go, with
 everybody waiting: so it rests while a policy is built, and what was built is then kept out of its sight. A policy has
-no cycles, so that it is freed all the same when nobody has it any more.
+no cycles, so that it is freed all the same when nobody has it any more. Nor may there be any in what is done meanwhile.
 """
 
 from __future__ import annotations

@@ -54,9 +54,11 @@ def build(policy: Policy, table: RouteTable) -> Snapshot:
     """Check a policy against a route table and build its snapshot. Raises PolicyRefused with every fault."""
     with aside():
         snapshot = Snapshot(policy, table)
-        if faults := check(snapshot) or _disputed(snapshot):
-            raise PolicyRefused(faults)
-        return snapshot
+        faults = check(snapshot)
+    # Not aside, for Casbin leaves cycles behind, which are to be collected.
+    if faults or (faults := _disputed(snapshot)):
+        raise PolicyRefused(faults)
+    return snapshot
 
 
 def _disputed(snapshot: Snapshot) -> list[Fault]:

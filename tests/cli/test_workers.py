@@ -47,7 +47,7 @@ def test_one_that_dies_is_replaced_and_all_obey_a_new_policy(issuer: LiveIssuer,
                     asked_of.add(stranger.head("/api/v1/leagues").status_code)
                     return stranger.head("/api/v1/leagues").status_code == 403
 
-            assert eventually(lambda: all(obeyed() for _ in range(20)))
+            assert eventually(lambda: all(obeyed() for _ in range(20)), 30)
             server.signal(signal.SIGHUP)
             answered = load.answers[200]
             assert eventually(lambda: load.answers[200] > answered + 20)

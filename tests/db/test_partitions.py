@@ -215,15 +215,17 @@ async def test_a_batch_that_is_cut_off_or_waits_too_long_is_told_and_written_the
         await other.execute(text("LOCK TABLE decisions"))
         with pytest.raises(CannotWrite, match="TimeoutError"):
             await writer.write([_of(0.5)] * 3)
-        writing = asyncio.create_task(writer.write([_of(0.5)] * 3))
+        patient = open_engine(url, timeout_seconds=60)
+        writing = asyncio.create_task(DecisionWriter(sessions_of(patient)).write([_of(0.5)] * 3))
         cut = text(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'COPY %' AND state = 'active'"
         )
-        async with asyncio.timeout(1), others.connect() as third:
+        async with asyncio.timeout(30), others.connect() as third:
             while not (await third.execute(cut)).all():
                 await asyncio.sleep(0.01)
         with pytest.raises(CannotWrite):
             await writing
+        await patient.dispose()
     await writer.write([_of(0.5)] * 3)
     assert await _run(sessions, "SELECT count(*) FROM decisions") == [(4,)]
     await others.dispose()
