@@ -34,7 +34,7 @@ local left = io.open(place)
 if left then number = left:read("n") or 0; left:close() end
 request = function()
   number = number % #keys + 1
-  if number % 500 == 0 then local now = io.open(place, "w"); now:write(number); now:close() end
+  if number % 20 == 0 then local now = io.open(place, "w"); now:write(number); now:close() end
   return wrk.format("GET", nil, {{["Authorization"] = keys[number]}})
 end
 """
