@@ -217,11 +217,14 @@ async def test_a_batch_that_is_cut_off_or_waits_too_long_is_told_and_written_the
             await writer.write([_of(0.5)] * 3)
         patient = open_engine(url, timeout_seconds=60)
         writing = asyncio.create_task(DecisionWriter(sessions_of(patient)).write([_of(0.5)] * 3))
+        # What waits for the lock; at first that may still be the batch that was given up.
         cut = text(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'COPY %' AND state = 'active'"
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE wait_event_type = 'Lock' AND datname = current_database()"
         )
         async with asyncio.timeout(30), others.connect() as third:
-            while not (await third.execute(cut)).all():
+            while not writing.done():
+                await third.execute(cut)
                 await asyncio.sleep(0.01)
         with pytest.raises(CannotWrite):
             await writing
