@@ -46,7 +46,7 @@ def write(directory: Path, rows: Sequence[Row], failed: Mapping[str, str], how: 
     rules = [row for row in rows if row.part == "decide" and row.size]
     keys = [row for row in rows if row.part == "keys" and row.size]
     (directory / "rules.svg").write_text(chart("A decision, by the number of rules", "rules", rules))
-    (directory / "keys.svg").write_text(chart("A verified key, by the number in use", "keys in use", keys))
+    (directory / "keys.svg").write_text(chart("A request by an API key, by the number in use", "keys in use", keys))
 
 
 def markdown(rows: Iterable[Row], failed: Mapping[str, str], how: Mapping[str, object]) -> str:
