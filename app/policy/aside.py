@@ -27,6 +27,7 @@ def aside() -> Iterator[None]:
     with _lock:
         _building += 1
         if _building == 1:
+            gc.collect(1)  # of what is young: else it would be kept out of sight with the rest
             gc.disable()
             sys.setswitchinterval(SWITCH_SECONDS)
     try:
