@@ -22,9 +22,10 @@ from app.policy.check import MAX_FAULTS, check
 from app.policy.diff import Change, changes
 from app.policy.fault import Fault, PolicyRefused
 from app.policy.judge import disputes
-from app.policy.load import Policy, load
+from app.policy.load import Policy, load, parse
 from app.policy.routes import RouteTable
 from app.policy.snapshot import Snapshot
+from app.policy.source import read
 from app.policy.suspended import Suspended
 
 _PATIENCE = 5.0  # seconds, for another process that writes the files
@@ -110,11 +111,12 @@ class LivePolicy:
             await self._written()
             old = self.active
             try:
-                policy = await asyncio.to_thread(load, self.directory)
-                if policy.revision == old.revision:
+                source = await asyncio.to_thread(read, self.directory)
+                if source.revision == old.revision:
                     self.refused, self.outdated, self.on_disk = None, None, old.revision
                     self.reloads["unchanged"] += 1
                     return Reload("unchanged", old.revision)
+                policy = await asyncio.to_thread(parse, source)
                 if self.on_disk != old.revision or self.awaited not in (None, policy.revision):
                     self.outdated = policy.revision
                     raise PolicyRefused([_outdated(policy.revision, self.on_disk, self.awaited or old.revision)])
