@@ -29,13 +29,13 @@ from app.console.oidc import OpenId
 from app.console.setup import console_of, is_page
 from app.db.api_keys import key_lookup
 from app.db.decision_writer import DecisionWriter
-from app.db.engine import is_embedded, open_engine
+from app.db.engine import open_engine
 from app.db.key_changes import follow
 from app.db.last_used import LastUsed
 from app.db.old_decisions import OldDecisions
 from app.db.session import sessions_of
 from app.gateway.proof import Proof
-from app.history.follower import Follower
+from app.history.follower import Entry, Follower
 from app.history.outcomes import CountedPublisher
 from app.history.replica import Replica
 from app.holdings import resources as holdings
@@ -127,8 +127,16 @@ def route_table() -> RouteTable:
     return table_of(_assemble(handlers()))[0]
 
 
-def create_app(settings: Settings, extra: Sequence[ControllerRouterHandler] = ()) -> ASGIApp:
+def create_app(
+    settings: Settings,
+    seen: Entry | None,
+    extra: Sequence[ControllerRouterHandler] = (),
+    *,
+    files_win: bool = False,
+) -> ASGIApp:
     """The application, ready to be served; `extra` are more routes, ruled by the same policy.
+
+    `seen` and `files_win` are for the Follower.
 
     Raises PolicyRefused when the policy has faults or leaves a route without a row, and UnusableDatabase.
     """
@@ -159,7 +167,7 @@ def create_app(settings: Settings, extra: Sequence[ControllerRouterHandler] = ()
     table, route_keys = table_of(app)
     live = LivePolicy(settings.policy_dir, table)
     live.on_reload(_report)
-    follower = Follower(live, sessions, files_win=is_embedded(settings.database_url))
+    follower = Follower(live, sessions, seen, files_win=files_win)
     publisher = CountedPublisher(follower)
     jwt = JwtVerifier(keys, settings.issuer, settings.audience, settings.authorized_parties)
     authenticator = Authenticator(jwt, verifier)

@@ -16,7 +16,7 @@ from app.cli.run import beside, bind, say_listening, serve, url_of
 from app.settings import load
 
 if TYPE_CHECKING:
-    pass
+    from litestar.types import ASGIApp
 
 _SUBJECT = "user_alice"
 _KEY_NAME = "authz dev"
@@ -46,6 +46,7 @@ def dev_command(host: str, port: int, issuer_port: int, data_dir: Path, policy_d
     logs.configure("info", "console")
     from app.asgi import create_app
     from app.dev.provider import Provider
+    from app.history.settle import settled
 
     issuer = local_issuer(data_dir)
     with bind(host, port) as listener, bind("127.0.0.1", issuer_port) as issuer_listener:
@@ -61,8 +62,13 @@ def dev_command(host: str, port: int, issuer_port: int, data_dir: Path, policy_d
             console_client_id=CONSOLE_CLIENT,
             console_url=console_url,
         )
-        key = asyncio.run(_prepare(settings.database_url, policy_dir))
-        app = create_app(settings)
+        key = asyncio.run(_prepare(settings.database_url))
+
+        async def build() -> ASGIApp:
+            async with settled(settings.database_url, policy_dir) as seen:
+                return create_app(settings, seen, files_win=True)
+
+        app = asyncio.run(build())
         provider = Provider(issuer, issuer_url, AUDIENCE, [console_client(console_url)])
         token = issuer.mint(_SUBJECT, list(_SCOPES), issuer=issuer_url, audience=AUDIENCE, ttl_seconds=3600)
         text = _things_to_try(url_of(listener), console_url, issuer_url, policy_dir, token=token, key=key)
@@ -75,19 +81,16 @@ def dev_command(host: str, port: int, issuer_port: int, data_dir: Path, policy_d
             serve(app, listener, started)
 
 
-async def _prepare(database_url: str, policy_dir: Path) -> str:
+async def _prepare(database_url: str) -> str:
     """Migrate, load the sample data, and issue a key for the commands that are printed. Returns its plaintext."""
     from app.db import api_keys
     from app.db.engine import open_engine
     from app.db.migrate import upgrade
     from app.db.session import sessions_of
     from app.dev import sample
-    from app.history.settle import settled
     from app.identity.api_keys import mint
 
     await upgrade(database_url)
-    async with settled(database_url, policy_dir):
-        pass
     engine = open_engine(database_url)
     now = datetime.now(UTC)
     try:

@@ -171,21 +171,21 @@ def _change(
 ) -> tuple[Published, Waited | None]:
     from app.asgi import route_table
     from app.db.engine import is_embedded
-    from app.history.files import alone, recover
     from app.history.fleet import until_served
     from app.history.follower import Follower
     from app.history.publish import Author, NoSuchRevision, Publisher, StaleParent, Widens
     from app.history.replica import beat_seconds
+    from app.history.settle import settled
     from app.policy.fault import PolicyRefused
     from app.policy.live import LivePolicy
     from app.settings import load_local
 
     async def run(sessions: Sessions) -> tuple[Published, Waited | None]:
         settings = load_local()
-        async with alone(settings.policy_dir):
-            await recover(settings.policy_dir, sessions)
-        live = LivePolicy(settings.policy_dir, route_table())
-        follower = Follower(live, sessions, files_win=is_embedded(settings.database_url), only_looks=only_looks)
+        async with settled(settings.database_url, settings.policy_dir) as seen:
+            live = LivePolicy(settings.policy_dir, route_table())
+        files_win = is_embedded(settings.database_url)
+        follower = Follower(live, sessions, seen, files_win=files_win, only_looks=only_looks)
         # Files that are not the newest revision any more are no change: what follows is made from the newest.
         await follower.follow()
         try:

@@ -56,27 +56,31 @@ def serve_command(
     settings = load(**{name: value for name, value in given.items() if value is not None})
     logs.configure(settings.log_level, settings.log_format)
     from app.asgi import create_app
+    from app.db.engine import is_embedded
     from app.db.migrate import unfit
     from app.history.settle import settled
 
     if unfit_because := asyncio.run(unfit(settings.database_url)):
         fail(unfit_because)
 
-    async def build() -> ASGIApp:
-        async with settled(settings.database_url, settings.policy_dir):
-            return create_app(settings)
+    async def build(*, files_win: bool) -> ASGIApp:
+        async with settled(settings.database_url, settings.policy_dir) as seen:
+            return create_app(settings, seen, files_win=files_win)
+
+    files_win = is_embedded(settings.database_url)
 
     if settings.workers == 1:
-        serve(asyncio.run(build()), bind(settings.host, settings.port), tls=pair, drain_seconds=settings.drain_seconds)
+        app = asyncio.run(build(files_win=files_win))
+        serve(app, bind(settings.host, settings.port), tls=pair, drain_seconds=settings.drain_seconds)
         return
     with run_directory():
-        app = asyncio.run(build())
+        app = asyncio.run(build(files_win=files_win))
         listener = bind(settings.host, settings.port)
 
         def work(first: bool, started: Callable[[], None]) -> None:
-            # One that replaces another takes the policy as it is now.
+            # One that replaces another takes the policy as it is now: to the others, files that lag are no change.
             serve(
-                app if first else asyncio.run(build()),
+                app if first else asyncio.run(build(files_win=False)),
                 listener,
                 started,
                 tls=pair,

@@ -53,10 +53,19 @@ class _News:
 class Follower:
     """Keeps the active policy at the newest revision.
 
-    `files_win` at the start: whatever they hold is a change. With `only_looks` it writes neither files nor rows.
+    `seen` is what was the newest before the files were read first: what they change, they change from there. With
+    `files_win` whatever they hold then is a change. With `only_looks` it writes neither files nor rows.
     """
 
-    def __init__(self, live: LivePolicy, sessions: Sessions, *, files_win: bool, only_looks: bool = False) -> None:
+    def __init__(
+        self,
+        live: LivePolicy,
+        sessions: Sessions,
+        seen: Entry | None,
+        *,
+        files_win: bool,
+        only_looks: bool = False,
+    ) -> None:
         self.live = live
         self.sessions = sessions
         self.one_at_a_time = asyncio.Lock()
@@ -64,6 +73,7 @@ class Follower:
         self.at: Entry | None = None  # the newest that was taken over
         self.refused: Refusal | None = None  # why `head` was not
         self.unsettled = False  # a change was begun here, and nobody knows yet whether it was stored
+        self._seen = seen
         self._lagging = ""  # why the files do not hold what is active
         self._files_win = files_win
         self._only_looks = only_looks
@@ -87,9 +97,7 @@ class Follower:
 
     async def newest(self) -> Entry | None:
         """The newest entry of the history; None before the first. Raises what the database does."""
-        async with self.sessions() as session:
-            head = await revisions.head(session)
-        return Entry(head.id, head.revision) if head else None
+        return await newest(self.sessions)
 
     async def follow(self) -> None:
         """Take over the newest revision, if that is not done yet. Raises what the database does."""
@@ -155,13 +163,12 @@ class Follower:
 
     async def _begin(self) -> None:
         """At the start: files that the history knows are old, others are a change."""
-        found = self.live.active.revision
+        found, seen = self.live.active.revision, self._seen
         async with self.sessions() as session:
-            head = await revisions.head(session)
             known = await revisions.is_known(session, found)
         self._begun = True
-        if head is not None and (self._files_win or not known or head.revision == found):
-            self.head = self.at = Entry(head.id, head.revision)
+        if seen is not None and (self._files_win or not known or seen.revision == found):
+            self.head = self.at = seen
 
     async def _settle(self) -> None:
         """Finish or undo a change whose outcome was left open, as when the database died over it."""
@@ -294,6 +301,13 @@ class Follower:
                 await session.commit()
             self._left_behind.discard(revision)
             self._remembered = revision
+
+
+async def newest(sessions: Sessions) -> Entry | None:
+    """The newest entry of the history; None before the first. Raises what the database does."""
+    async with sessions() as session:
+        head = await revisions.head(session)
+    return Entry(head.id, head.revision) if head else None
 
 
 def _of(entry: Entry) -> dict[str, object]:

@@ -1,31 +1,54 @@
-"""At the start of a process: what the last one began and did not live to finish is finished, or undone."""
+"""At the start of a process: what the last one began and did not live to finish is finished, or undone.
+
+And which revision was the newest when the files were read is found out, before they are: whatever is published from
+then on is newer than they are, however long the process takes to start.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
 from app.db.engine import open_engine
-from app.db.session import sessions_of
+from app.db.session import Sessions, sessions_of
 from app.history.files import alone, recover
-from app.policy.write import unfinished
+from app.history.follower import Entry, newest
+
+_PATIENCE = 5.0  # seconds, for the newest revision
+_log = structlog.stdlib.get_logger("policy")
 
 
 @asynccontextmanager
-async def settled(database_url: str, directory: Path) -> AsyncIterator[None]:
+async def settled(database_url: str, directory: Path) -> AsyncIterator[Entry | None]:
     """A block in which no change of the policy is half done, for whoever reads its files first.
 
+    Gives the newest entry of the history, for the Follower; None when there is none or the database does not tell.
     Raises UnusableDatabase and `write.CannotWrite`.
     """
     if not directory.is_dir():  # noqa: ASYNC240  # once, at a start; whoever reads it says so better
-        yield
+        yield None
         return
     async with alone(directory):
-        if unfinished(directory) is not None:
-            engine = open_engine(database_url)
-            try:
-                await recover(directory, sessions_of(engine))
-            finally:
-                await engine.dispose()
-        yield
+        engine = open_engine(database_url)
+        try:
+            sessions = sessions_of(engine)
+            await recover(directory, sessions)
+            seen = await _newest(sessions)
+        finally:
+            await engine.dispose()
+        yield seen
+
+
+async def _newest(sessions: Sessions) -> Entry | None:
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            return await newest(sessions)
+    except (SQLAlchemyError, OSError) as error:
+        # A process that starts meanwhile serves the files, and they are no change: what the history has is newer.
+        _log.warning("the database does not tell the newest policy at the start", error=type(error).__name__)
+        return None

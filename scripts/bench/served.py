@@ -76,7 +76,7 @@ def protected() -> ASGIApp:
     """The application with the handler behind its door."""
     from app.asgi import create_app  # noqa: PLC0415  # the bare one starts without it
 
-    return told(create_app(load(), [answered]))
+    return told(create_app(load(), None, [answered]))
 
 
 def unprotected() -> ASGIApp:

@@ -47,4 +47,4 @@ if __name__ == "__main__":
     logs.configure("info", "json")
     settings = load()
     extra = [ROUTES[name] for name in os.environ["EXTRA_ROUTES"].split()]
-    serve(create_app(settings, extra), bind(settings.host, 0))
+    serve(create_app(settings, None, extra), bind(settings.host, 0))
