@@ -36,7 +36,7 @@ from app.db.old_decisions import OldDecisions
 from app.db.session import sessions_of
 from app.gateway.proof import Proof
 from app.history.follower import Entry, Follower
-from app.history.outcomes import CountedPublisher
+from app.history.publish import Publisher
 from app.history.replica import Replica
 from app.holdings import resources as holdings
 from app.http import (
@@ -168,7 +168,7 @@ def create_app(
     live = LivePolicy(settings.policy_dir, table)
     live.on_reload(_report)
     follower = Follower(live, sessions, seen, files_win=files_win)
-    publisher = CountedPublisher(follower)
+    publisher = Publisher(follower)
     jwt = JwtVerifier(keys, settings.issuer, settings.audience, settings.authorized_parties)
     authenticator = Authenticator(jwt, verifier)
     refusals = Refusals(settings.public_url and settings.public_url + metadata.PATH)

@@ -7,9 +7,11 @@ in between leaves a marker by which the next one finishes the files.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Literal
 
 from app import logs
 from app.db import revisions
@@ -20,11 +22,15 @@ from app.history.files import alone, bytes_of, recover
 from app.history.follower import Entry, Follower
 from app.policy import write
 from app.policy.diff import changes
+from app.policy.fault import PolicyRefused
 from app.policy.live import build
 from app.policy.load import parse
 from app.policy.semantic_diff import Difference, compare
 from app.policy.snapshot import Snapshot
 from app.policy.source import from_bytes
+
+Kind = Literal["publish", "rollback"]
+OUTCOMES = ("published", "unchanged", "stale", "refused", "widens", "failed")
 
 
 class StaleParent(Exception):
@@ -78,10 +84,25 @@ class Published:
         return self.snapshot.revision
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    files: Mapping[str, bytes]
+    parent: str
+    author: Author
+    message: str
+    kind: Kind
+    acknowledge_widening: bool
+    dry_run: bool
+
+
+_REFUSALS: Mapping[type[Exception], str] = {StaleParent: "stale", PolicyRefused: "refused", Widens: "widens"}
+
+
 class Publisher:
-    """Changes the policy of a directory, one change at a time."""
+    """Changes the policy of a directory, one change at a time; `outcomes` counts how they came out, dry runs aside."""
 
     def __init__(self, follower: Follower) -> None:
+        self.outcomes: Counter[tuple[Kind, str]] = Counter()
         self._follower = follower
         self._live = follower.live
         self._sessions = follower.sessions
@@ -95,26 +116,40 @@ class Publisher:
         message: str,
         acknowledge_widening: bool = False,
         dry_run: bool = False,
-        kind: str = "publish",
+        kind: Kind = "publish",
     ) -> Published:
         """Make these files the active policy, if `parent` still is.
 
         Raises StaleParent, PolicyRefused with every fault, Widens, and `write.CannotWrite`.
         """
+        outcome = "failed"
+        try:
+            wanted = _Wanted(files, parent, author, message, kind, acknowledge_widening, dry_run)
+            published = await self._change(wanted)
+            outcome = "unchanged" if published.revision == published.parent else "published"
+        except Exception as error:
+            outcome = _REFUSALS.get(type(error), outcome)
+            raise
+        finally:
+            if not dry_run:
+                self.outcomes[kind, outcome] += 1
+        return published
+
+    async def _change(self, wanted: _Wanted) -> Published:
         follower, live = self._follower, self._live
         async with follower.one_at_a_time:
             await follower.catch_up()
             # Where the newest cannot be taken, this is compared with what is served here in its place.
             replaces = follower.head.revision if follower.refused and follower.head else None
             old = live.active
-            if parent != old.revision:
+            if wanted.parent != old.revision:
                 raise StaleParent(old.revision)
-            new = await asyncio.to_thread(self._build, files)
+            new = await asyncio.to_thread(self._build, wanted.files)
             difference = await asyncio.to_thread(compare, old, new)
             published = Published(new, old.revision, difference, row_changes(old, new), replaces)
-            if dry_run or (new.revision == old.revision and replaces is None):
+            if wanted.dry_run or (new.revision == old.revision and replaces is None):
                 return published
-            if (difference.widens or replaces) and not acknowledge_widening:
+            if (difference.widens or replaces) and not wanted.acknowledge_widening:
                 raise Widens(difference, replaces)
             changed = await asyncio.to_thread(changes, old.policy, new.policy)
             try:
@@ -122,11 +157,11 @@ class Publisher:
                     if live.active.revision != old.revision:
                         raise StaleParent(live.active.revision)
                     await recover(live.directory, self._sessions)
-                    follower.arrive(await self._accept(new, published, author, message, kind))
+                    follower.arrive(await self._accept(new, published, wanted))
                     try:
                         live.take(new, changed)
                     finally:
-                        await follower.put_files(files)
+                        await follower.put_files(wanted.files)
             except Overtaken:
                 await follower.catch_up()
                 raise StaleParent(live.active.revision) from None
@@ -155,7 +190,7 @@ class Publisher:
     def _build(self, files: Mapping[str, bytes]) -> Snapshot:
         return build(parse(from_bytes(files)), self._live.table)
 
-    async def _accept(self, new: Snapshot, published: Published, author: Author, message: str, kind: str) -> Entry:
+    async def _accept(self, new: Snapshot, published: Published, wanted: _Wanted) -> Entry:
         """Store the revision and its audit row, in one transaction, once the directory says what is coming.
 
         Should storing fail in a way that leaves its outcome open, the marker stays for `recover` to find out.
@@ -171,9 +206,9 @@ class Publisher:
                     session,
                     parent=await self._follower.head_here(session),
                     revision=new.revision,
-                    kind=kind,
-                    author=author.name,
-                    message=message,
+                    kind=wanted.kind,
+                    author=wanted.author.name,
+                    message=wanted.message,
                     widens=published.difference.widens,
                     changes=published.rows,
                     files=new.policy.source.files,
@@ -183,12 +218,12 @@ class Publisher:
                     session,
                     AdminAction(
                         at=now,
-                        action=f"policy.{kind}",
+                        action=f"policy.{wanted.kind}",
                         target=new.revision,
-                        author=author.name,
-                        key_id=author.key_id,
+                        author=wanted.author.name,
+                        key_id=wanted.author.key_id,
                         request_id=logs.request_id.get(),
-                        message=message,
+                        message=wanted.message,
                     ),
                 )
                 await session.commit()

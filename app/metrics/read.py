@@ -12,7 +12,7 @@ from sqlalchemy.pool import QueuePool
 from app import __version__
 from app.audit.log import DecisionLog
 from app.audit.tally import UNAVAILABLE, Series, Tally
-from app.history.outcomes import OUTCOMES, CountedPublisher
+from app.history.publish import OUTCOMES, Publisher
 from app.identity.errors import Fault
 from app.identity.jwks import KeySet
 from app.identity.key_verifier import ApiKeyVerifier
@@ -38,7 +38,7 @@ class Parts:
     tokens: Remembered
     verifier: ApiKeyVerifier
     live: LivePolicy
-    publisher: CountedPublisher
+    publisher: Publisher
     engine: AsyncEngine
 
     def add_up(self) -> None:
