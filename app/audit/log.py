@@ -10,7 +10,7 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -19,21 +19,23 @@ from typing import Self
 import structlog
 
 from app import logs
-from app.audit.record import About, Record, Unverified, about_of, record_about
+from app.audit.batch import Batch
+from app.audit.record import About, Unverified, about_of
 from app.audit.shadowing import Shadowing
 from app.audit.tally import Outcomes
 from app.identity.principal import Principal
 from app.policy.decision import Decision
 
-Writer = Callable[[Sequence[Record]], Awaitable[None]]
+Writer = Callable[[Batch], Awaitable[None]]
 CAPACITY = 20_000  # decisions
 BATCH = 2_000  # short, for SQLite has one writer at a time
-_AT_ONCE = 100  # decisions made records, before requests have their turn again
+_AT_ONCE = 200  # decisions put into the batch, before requests have their turn again
 MAX_REMEMBERED = 1_000  # outcomes, each with its principal
 EVERY_SECONDS = 0.5
 GIVE_UP_SECONDS = 60.0
 _STOP_SECONDS = 5.0
 _LONGEST_WAIT = 3.0  # so that what waits is written soon after the writer can again
+_Key = tuple[int, int, str, str, str]
 _Noted = tuple[int, int, str, str, str, str, Principal | None, Decision | Unverified]
 _log = structlog.stdlib.get_logger("decisions")
 
@@ -86,9 +88,11 @@ class DecisionLog:
         self._every_seconds = every_seconds
         self._give_up_seconds = give_up_seconds
         self._waiting: deque[_Noted] = deque()
-        self._batch: list[Record] = []
-        # With what each is about, so that no other object takes its identity.
-        self._abouts: dict[tuple[object, ...], tuple[About, Principal | None, Decision | Unverified]] = {}
+        self._batch = Batch()
+        # By identity, which is told apart at once. In this batch:
+        self._numbers: dict[_Key, int] = {}
+        # And since some batches ago, with what each is about, so that no other object takes its identity.
+        self._abouts: dict[_Key, tuple[About, Principal | None, Decision | Unverified]] = {}
         self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._written = self._dropped = self._failures = self._sampled_out = 0
@@ -156,7 +160,7 @@ class DecisionLog:
         if left := self.health.queued:
             self._dropped += left
             self._waiting.clear()
-            self._batch = []
+            self._begin_batch()
             _log.error("decisions are lost at the stop", decisions=left)
 
     async def _run(self) -> None:
@@ -171,31 +175,41 @@ class DecisionLog:
         """Write all that waits; a patient one tries again, with growing pauses, until the stop."""
         while self._batch or self._waiting:
             if not self._batch:
-                for number in range(1, min(len(self._waiting), BATCH) + 1):
-                    record = self._build(self._waiting.popleft())
-                    if record is not None:
-                        self._batch.append(record)
-                    if number % _AT_ONCE == 0:
-                        await asyncio.sleep(0)
+                left = min(len(self._waiting), BATCH)
+                while left > 0:
+                    self._take(min(left, _AT_ONCE))
+                    left -= _AT_ONCE
+                    await asyncio.sleep(0)
             if self._batch and not await self._write_batch(patient=patient):
                 return
 
-    def _build(self, noted: _Noted) -> Record | None:
-        at, latency, request_id, door, resource, action, principal, outcome = noted
-        # By identity, which principals and decisions that are remembered keep, and which is told apart at once.
-        key = (id(principal), id(outcome), door, resource, action)
-        try:
-            known = self._abouts.get(key)
-            if known is None:
-                known = (about_of(door, resource, action, principal, outcome), principal, outcome)
-                if len(self._abouts) >= MAX_REMEMBERED:
-                    self._abouts.clear()
-                self._abouts[key] = known
-            return record_about(at, latency, request_id, known[0])
-        except Exception:  # noqa: BLE001  # a defect, which must not end the log
-            self._dropped += 1
-            _log.exception("a decision could not be made a record")
-            return None
+    def _begin_batch(self) -> None:
+        self._batch = Batch()
+        self._numbers.clear()
+        if len(self._abouts) >= MAX_REMEMBERED:
+            self._abouts.clear()  # now, when no number is given by identity
+
+    def _take(self, number: int) -> None:
+        """Move so many that wait into the batch."""
+        batch, numbers, waiting = self._batch, self._numbers, self._waiting
+        for _ in range(number):
+            at, latency, request_id, door, resource, action, principal, outcome = waiting.popleft()
+            key = (id(principal), id(outcome), door, resource, action)
+            try:
+                about = numbers.get(key)
+                if about is None:
+                    about = numbers[key] = batch.number_of(self._about(key, principal, outcome))
+                batch.add(at, latency, request_id, about)
+            except Exception:  # noqa: BLE001  # a defect, which must not end the log
+                self._dropped += 1
+                _log.exception("a decision could not be made a record")
+
+    def _about(self, key: _Key, principal: Principal | None, outcome: Decision | Unverified) -> About:
+        known = self._abouts.get(key)
+        if known is None:
+            known = (about_of(*key[2:], principal, outcome), principal, outcome)
+            self._abouts[key] = known
+        return known[0]
 
     async def _write_batch(self, *, patient: bool) -> bool:
         """Write the batch, or give it up; False if it still waits."""
@@ -208,7 +222,7 @@ class DecisionLog:
                 self._failed(error)
             else:
                 self._written += len(self._batch)
-                self._batch = []
+                self._begin_batch()
                 if self._error is not None:
                     _log.info("decisions are written again", failures=self._failures)
                     self._error = None
@@ -217,7 +231,7 @@ class DecisionLog:
             first_failed = now if first_failed is None else first_failed
             if now - first_failed >= self._give_up_seconds:
                 self._dropped += len(self._batch)
-                self._batch = []
+                self._begin_batch()
                 return True
             if not patient:
                 return False

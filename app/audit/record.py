@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NamedTuple
 
-from app.audit.clean import clean, clean_once, without_secrets
+from app.audit.clean import clean, without_secrets
 from app.identity.principal import Method, Principal
 from app.policy.decision import Decision
 from app.policy.rule import Rule
@@ -79,26 +79,6 @@ class Record(NamedTuple):
 # All of a record but when it was made, how long that took, and for which request: mostly alike from one to the next.
 About = tuple[object, ...]
 OWN = 3  # fields of a Record that come before those of its About
-
-
-def record_of(
-    *,
-    at: int,
-    latency: int,
-    request_id: str,
-    door: str,
-    resource: str,
-    action: str,
-    principal: Principal | None,
-    outcome: Decision | Unverified,
-) -> Record:
-    """The record of an outcome; `at` and `latency` in nanoseconds. `principal` is None when the caller is unknown."""
-    return record_about(at, latency, request_id, about_of(door, resource, action, principal, outcome))
-
-
-def record_about(at: int, latency: int, request_id: str, about: About) -> Record:
-    """A record of what was said before."""
-    return Record._make((at // 1000, latency // 1000, clean_once(request_id, MAX_TEXT), *about))
 
 
 def about_of(

@@ -39,6 +39,10 @@ class Entrance:
         self._console = console
         self._sessions = sessions
 
+    def at_once(self, headers: Iterable[tuple[bytes, bytes]]) -> Principal | None:
+        """None, unless nobody can have a session: the database is always asked."""
+        return ANONYMOUS if self._console is None else None
+
     async def authenticate(self, headers: Iterable[tuple[bytes, bytes]]) -> Principal:
         """Who is signed in; ANONYMOUS without a session. Raises CannotVerify when the database does not answer."""
         if self._console is None:

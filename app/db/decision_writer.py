@@ -14,6 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
+from app.audit.batch import Batch
 from app.audit.log import CannotWrite
 from app.audit.record import OWN, About, GrantSet, Record
 from app.db.engine import LOCK_FIRST
@@ -63,11 +64,11 @@ class DecisionWriter:
         self._sessions = sessions
         self._known: _Seen = {}
 
-    async def write(self, records: Sequence[Record]) -> None:
+    async def write(self, batch: Batch) -> None:
         """Store a batch in one transaction. Raises CannotWrite, and then none of it is stored."""
         try:
             with told():
-                seen = await self._store(records)
+                seen = await self._store(batch)
         except CannotWrite:
             self._known.clear()
             raise
@@ -75,33 +76,34 @@ class DecisionWriter:
         while len(self._known) > MAX_REMEMBERED:
             del self._known[next(iter(self._known))]
 
-    async def _store(self, records: Sequence[Record]) -> _Seen:
+    async def _store(self, batch: Batch) -> _Seen:
         async with self._sessions() as session:
             connection = await session.connection(execution_options=LOCK_FIRST)
             if connection.dialect.name == "postgresql":
                 await session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK})
-            seen = await self._store_grant_sets(session, records)
+            seen = await self._store_grant_sets(session, batch)
             known = self._known | seen
-            made, abouts = _parted(records)
-            shared = [_values(about, known) for about in abouts]
+            shared = [_values(about, known) for about in batch.abouts]
             if connection.dialect.name == "sqlite":
-                await connection.exec_driver_sql(_FROM_JSON, (_encode(shared).decode(), _encode(made).decode()))
+                await connection.exec_driver_sql(_FROM_JSON, (_encode(shared).decode(), _encode(batch.made).decode()))
             else:
-                rows = [(*own, *shared[number]) for *own, number in made]
+                rows = [(*own, *shared[number]) for *own, number in batch.made]
                 await _copy(connection, rows)
             await session.commit()
             return seen
 
-    async def _store_grant_sets(self, session: AsyncSession, records: Sequence[Record]) -> _Seen:
+    async def _store_grant_sets(self, session: AsyncSession, batch: Batch) -> _Seen:
         """The sets of a batch that are new, or not seen on this day yet."""
         found: _Seen = {}
         fresh: dict[bytes, tuple[GrantSet, int]] = {}
-        # Of those that state the same, the last has the day that counts.
-        for grants, at in {record.grants: record.at for record in records if record.grants}.items():
-            known = self._known.get(grants.digest)
-            today = at // _DAY
-            if known is None or known[1] < today:
-                fresh[grants.digest] = (grants, today)
+        for about, last in zip(batch.abouts, batch.lasts, strict=True):
+            grants = about[-1]
+            if not isinstance(grants, GrantSet):
+                continue
+            stored = self._known.get(grants.digest)
+            _, day = fresh.get(grants.digest) or (grants, stored[1] if stored else -1)
+            if last // _DAY > day:
+                fresh[grants.digest] = (grants, last // _DAY)
         remaining = iter(fresh.values())
         # Only that of the database in use is imported: the other would cost each start its time.
         dialect = import_module(f"sqlalchemy.dialects.{session.get_bind().dialect.name}")
@@ -112,8 +114,8 @@ class DecisionWriter:
             upsert = upsert.on_conflict_do_update(
                 index_elements=["digest"], set_={"last_seen_on": upsert.excluded.last_seen_on}
             )
-            stored = await session.execute(upsert.returning(_grant_sets.c.id, _grant_sets.c.digest))
-            found |= {row.digest: (row.id, fresh[row.digest][1]) for row in stored}
+            rows = await session.execute(upsert.returning(_grant_sets.c.id, _grant_sets.c.digest))
+            found |= {row.digest: (row.id, fresh[row.digest][1]) for row in rows}
         return found
 
 
@@ -133,13 +135,6 @@ async def _copy(connection: AsyncConnection, rows: Sequence[tuple[object, ...]])
 
 def _date(day: int) -> date:
     return date(1970, 1, 1) + timedelta(days=day)
-
-
-def _parted(records: Sequence[Record]) -> tuple[list[tuple[int, int, str, int]], list[About]]:
-    """Records as rows, each with the number of what it is about, and those."""
-    numbers: dict[About, int] = {}
-    made = [(record[0], record[1], record[2], numbers.setdefault(record[OWN:], len(numbers))) for record in records]
-    return made, list(numbers)
 
 
 def _values(about: About, known: _Seen) -> tuple[object, ...]:

@@ -42,6 +42,9 @@ class Entrance(Protocol):
     def name(self) -> str:
         """Of this door, in the decision log."""
 
+    def at_once(self, headers: Iterable[tuple[bytes, bytes]]) -> Principal | None:
+        """Who is calling, where nothing has to be waited for. Raises Unauthenticated."""
+
     async def authenticate(self, headers: Iterable[tuple[bytes, bytes]]) -> Principal:
         """Who is calling. Raises Unauthenticated and CannotVerify."""
 
@@ -61,6 +64,7 @@ class ApiEntrance:
     name = "app"
 
     def __init__(self, authenticator: Authenticator, refusals: Refusals) -> None:
+        self.at_once = authenticator.at_once
         self.authenticate = authenticator.authenticate
         self.unauthenticated = refusals.unauthenticated.__getitem__
         self.forbidden = refusals.forbidden
@@ -74,6 +78,40 @@ class _Inside:
     log: DecisionLog
     api: Entrance
     entrances: Mapping[str, Entrance]
+
+    def decide(
+        self, scope: Scope, entrance: Entrance, principal: Principal, asked: tuple[str, str], started: int
+    ) -> Answer | None:
+        """None when one request may go on to its handler, which then knows why. Raises CannotDecide."""
+        snapshot = self.live.active
+        resource, action = asked
+        context = (
+            request_context(scope, principal, snapshot, resource, action) if snapshot.has_conditions else NO_CONTEXT
+        )
+        decision = snapshot.decide(principal.held, resource, action, context)
+        self.log.note(entrance.name, resource, action, principal, decision, started=started)
+        if decision:
+            scope["user"] = principal
+            scope["auth"] = decision
+            return None
+        if principal.method == "anonymous":
+            return entrance.unauthenticated(Fault.NOT_PROVIDED)
+        return entrance.forbidden(decision.missing)
+
+    def undecided(
+        self,
+        failed: Unauthenticated | CannotVerify | CannotDecide,
+        entrance: Entrance,
+        asked: tuple[str, str],
+        started: int,
+    ) -> Answer:
+        """The answer where nobody could tell who is calling, or what the policy is."""
+        reason = failed.fault.value if isinstance(failed, Unauthenticated) else failed.detail
+        unverified = Unverified(reason, self.live.active.revision)
+        self.log.note(entrance.name, *asked, None, unverified, started=started)
+        if isinstance(failed, Unauthenticated):
+            return entrance.unauthenticated(failed.fault)
+        return entrance.unavailable(failed)
 
 
 class Door:
@@ -95,53 +133,32 @@ class Door:
         handler = app.app if isinstance(app, ExceptionHandlerMiddleware) else app
 
         async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
-            if await self._lets_in(scope, receive, send):
+            started = perf_counter_ns()
+            inside = self._inside
+            if inside is None:
+                raise RuntimeError("the door was never opened")
+            answer: Answer | None = _ambiguous(scope.get("raw_path"))
+            if answer is None:
+                asked = inside.keys.key(scope)
+                entrance = inside.entrances.get(asked[0], inside.api)
+                headers = scope["headers"]
+                try:
+                    # What is known already takes no coroutine of its own.
+                    principal = entrance.at_once(headers) or await entrance.authenticate(headers)
+                    answer = inside.decide(scope, entrance, principal, asked, started)
+                except (Unauthenticated, CannotVerify, CannotDecide) as failed:
+                    answer = inside.undecided(failed, entrance, asked, started)
+            if answer is None:
                 await handler(scope, receive, send)
+            else:
+                await answer.send(scope, receive, send)
 
         return guarded
 
-    async def _lets_in(self, scope: Scope, receive: Receive, send: Send) -> bool:
-        """Whether one request may go on to its handler; it is answered otherwise."""
-        started = perf_counter_ns()
-        inside = self._inside
-        if inside is None:
-            raise RuntimeError("the door was never opened")
-        raw_path = scope.get("raw_path")
-        if raw_path is None or (fault := path_fault(raw_path)):
-            await refusal(400, fault if raw_path else "The server gave no raw path.").send(scope, receive, send)
-            return False
-        resource, action = inside.keys.key(scope)
-        entrance = inside.entrances.get(resource, inside.api)
-        try:
-            principal = await entrance.authenticate(scope["headers"])
-        except Unauthenticated as failed:
-            unverified = Unverified(failed.fault.value, inside.live.active.revision)
-            inside.log.note(entrance.name, resource, action, None, unverified, started=started)
-            await entrance.unauthenticated(failed.fault).send(scope, receive, send)
-            return False
-        except CannotVerify as failed:
-            unverified = Unverified(failed.detail, inside.live.active.revision)
-            inside.log.note(entrance.name, resource, action, None, unverified, started=started)
-            await entrance.unavailable(failed).send(scope, receive, send)
-            return False
-        snapshot = inside.live.active
-        context = (
-            request_context(scope, principal, snapshot, resource, action) if snapshot.has_conditions else NO_CONTEXT
-        )
-        try:
-            decision = snapshot.decide(principal.held, resource, action, context)
-        except CannotDecide as failed:
-            unverified = Unverified(failed.detail, snapshot.revision)
-            inside.log.note(entrance.name, resource, action, None, unverified, started=started)
-            await entrance.unavailable(failed).send(scope, receive, send)
-            return False
-        inside.log.note(entrance.name, resource, action, principal, decision, started=started)
-        if not decision:
-            if principal.method == "anonymous":
-                await entrance.unauthenticated(Fault.NOT_PROVIDED).send(scope, receive, send)
-            else:
-                await entrance.forbidden(decision.missing).send(scope, receive, send)
-            return False
-        scope["user"] = principal
-        scope["auth"] = decision
-        return True
+
+def _ambiguous(raw_path: bytes | None) -> Answer | None:
+    """The refusal of a path that two programs could read differently, or that nobody knows."""
+    if not raw_path:
+        return refusal(400, "The server gave no raw path.")
+    fault = path_fault(raw_path)
+    return refusal(400, fault) if fault else None

@@ -7,7 +7,7 @@ three answers: 200, 401 or 403. nginx makes a 500 of anything else. All that goe
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from datetime import UTC, datetime
 from time import perf_counter_ns
 from urllib.parse import quote, unquote
@@ -101,7 +101,8 @@ class ForwardAuth:
             self._decisions.note(profile.name, template or "", original.method, principal, outcome, started=started)
 
         try:
-            principal = await self._authenticator.authenticate(scope["headers"])
+            headers = scope["headers"]
+            principal = self._authenticator.at_once(headers) or await self._authenticator.authenticate(headers)
         except Unauthenticated as failed:
             note(None, Unverified(failed.fault.value, snapshot.revision))
             return self._refusals.unauthenticated[failed.fault]
@@ -144,12 +145,9 @@ class ForwardAuth:
 def with_gateways(app: ASGIApp, gateways: ForwardAuth) -> ASGIApp:
     """The application, with the doors of gateways in front."""
 
-    async def parted(scope: Scope, receive: Receive, send: Send) -> None:
-        is_request = scope["type"] in (ScopeType.HTTP, ScopeType.WEBSOCKET)
-        if is_request and (scope.get("raw_path") or b"").startswith(PREFIX):
-            await gateways(scope, receive, send)
-        else:
-            await app(scope, receive, send)
+    def parted(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        # A lifespan has no path.
+        return (gateways if (scope.get("raw_path") or b"").startswith(PREFIX) else app)(scope, receive, send)
 
     return parted
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from app.identity.bearer import KEY_PREFIX, read_bearer
+from app.identity.bearer import KEY_PREFIX, authorization, read_bearer, token_of
 from app.identity.jwt import JwtVerifier
 from app.identity.key_verifier import ApiKeyVerifier
 from app.identity.principal import ANONYMOUS, Principal
@@ -18,6 +18,19 @@ class Authenticator:
     def __init__(self, jwt: JwtVerifier, api_keys: ApiKeyVerifier) -> None:
         self._jwt = jwt
         self._api_keys = api_keys
+
+    def at_once(self, headers: Iterable[tuple[bytes, bytes]]) -> Principal | None:
+        """As `authenticate`; None where there is more to do than to remember."""
+        value = authorization(headers)
+        if value is None:
+            return ANONYMOUS
+        # A token that was remembered was read before, and found plain.
+        if value.startswith(b"Bearer ") and (known := self._jwt.remembered.get(value[7:])):
+            return known
+        token = token_of(value)
+        if token is None:
+            return ANONYMOUS
+        return self._api_keys.at_once(token) if token.startswith(KEY_PREFIX) else None
 
     async def authenticate(self, headers: Iterable[tuple[bytes, bytes]]) -> Principal:
         """Who is calling; ANONYMOUS without a bearer token.

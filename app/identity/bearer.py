@@ -20,6 +20,12 @@ def read_bearer(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
     `headers` are those of an ASGI scope. Raises Unauthenticated when the header is there twice, has no
     token, has more than one part, is over 8 KB, or is not ASCII.
     """
+    value = authorization(headers)
+    return None if value is None else token_of(value)
+
+
+def authorization(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
+    """The value of the Authorization header. Raises Unauthenticated when it is there twice."""
     value: bytes | None = None
     for name, content in headers:
         # Servers send names in lower case; one that does not must not hide a second header.
@@ -27,8 +33,11 @@ def read_bearer(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
             if value is not None:
                 raise Unauthenticated(Fault.SENT_TWICE)
             value = content
-    if value is None:
-        return None
+    return value
+
+
+def token_of(value: bytes) -> str | None:
+    """As `read_bearer`, from the value of the header."""
     # As nearly every client writes it.
     if _PLAIN.fullmatch(value) and len(value) <= MAX_HEADER:
         return value[7:].decode("ascii")

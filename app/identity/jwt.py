@@ -43,12 +43,13 @@ class JwtVerifier:
         of a token that was good before is not verified again while its key is published and its time lasts.
         Raises Unauthenticated with the token's fault, CannotVerify when there are no signing keys.
         """
-        known = self.remembered.get(token)
-        if known is not None:
-            return known
         if len(token) > MAX_HEADER or not token.isascii():
             raise Unauthenticated(Fault.TOKEN)
         raw = token.encode("ascii")
+        known = self.remembered.get(raw)
+        if known is not None:
+            return known
+        self.remembered.misses += 1
         kid = read_header(raw).get("kid")
         key = self._keys.get(kid)
         if key is None:
@@ -61,7 +62,7 @@ class JwtVerifier:
             if not isinstance(party, str) or party not in self._authorized_parties:
                 raise Unauthenticated(Fault.AUTHORIZED_PARTY)
         principal = user(claims["sub"], permissions(claims.get("permissions")), claims)
-        self.remembered.add(token, principal, kid, key, claims)
+        self.remembered.add(raw, principal, kid, key, claims)
         return principal
 
     def _believe(self, raw: bytes, key: RSAPublicKey) -> dict[str, Any]:

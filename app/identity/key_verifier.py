@@ -67,20 +67,30 @@ class ApiKeyVerifier:
 
     async def verify(self, token: str) -> Principal:
         """The principal of a key. Raises Unauthenticated with its fault, and whatever `find` raises."""
+        known = self.at_once(token)
+        return known or self._accepted(await self._look_up(digest(token), self._environment(token)))
+
+    def at_once(self, token: str) -> Principal | None:
+        """As `verify`; None where the database has to be asked."""
+        self._environment(token)
+        known = self._known.get(digest(token))
+        if known is None or not (
+            (now := self._clock()) < known.until or (now < self._news_until and now < known.at_most)
+        ):
+            return None
+        self.hits += 1
+        return self._accepted(known)
+
+    def _environment(self, token: str) -> str:
         shape = SHAPE.fullmatch(token)
         if shape is None:
             raise Unauthenticated(Fault.KEY_MALFORMED)
         environment = shape[1]
         if environment not in self._environments:
             raise Unauthenticated(Fault.KEY_UNKNOWN)
-        hashed = digest(token)
-        known = self._known.get(hashed)
-        if known is None or not (
-            (now := self._clock()) < known.until or (now < self._news_until and now < known.at_most)
-        ):
-            known = await self._look_up(hashed, environment)
-        else:
-            self.hits += 1
+        return environment
+
+    def _accepted(self, known: _Known) -> Principal:
         if known.fault is not None:
             raise Unauthenticated(known.fault)
         if known.expires_at is not None and known.expires_at <= self._now():

@@ -29,27 +29,25 @@ class Remembered:
 
     def __init__(self, keys: KeySet) -> None:
         self._keys = keys
-        self._verified: OrderedDict[str, _Verified] = OrderedDict()
+        self._verified: OrderedDict[bytes, _Verified] = OrderedDict()
         self.hits = self.misses = 0
 
     def __len__(self) -> int:
         return len(self._verified)
 
-    def get(self, token: str) -> Principal | None:
+    def get(self, token: bytes) -> Principal | None:
         """The principal, while the token's time lasts and the key set still has the key that verified it."""
         found = self._verified.get(token)
         if found is None:
-            self.misses += 1
             return None
         if found.begins <= time.time() < found.ends and self._keys.get(found.kid) is found.key:
             self.hits += 1
             return found.principal
         del self._verified[token]
-        self.misses += 1
         return None
 
     def add(
-        self, token: str, principal: Principal, kid: str | None, key: RSAPublicKey, claims: Mapping[str, float]
+        self, token: bytes, principal: Principal, kid: str | None, key: RSAPublicKey, claims: Mapping[str, float]
     ) -> None:
         """Remember a token that is good now, in the place of the oldest when there are many.
 

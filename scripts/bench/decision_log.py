@@ -24,8 +24,9 @@ from statistics import median, quantiles
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from app.asgi import route_table
+from app.audit.batch import Batch
 from app.audit.log import BATCH
-from app.audit.record import Record, Unverified, record_of
+from app.audit.record import Record, Unverified, about_of
 from app.audit.wanted import Wanted
 from app.db.decision_writer import DecisionWriter
 from app.db.decisions import Mark, newest_id, page
@@ -41,7 +42,7 @@ PEOPLE = 2_000
 KEYS = 500
 PAGE = 50
 _PERMISSIONS = ("catalog:read", "catalog:write", "holdings:read", "holdings:write", "policies:read")
-_BASE = int(datetime(2026, 11, 1, tzinfo=UTC).timestamp() * 1e9)
+_BASE = int(datetime(2026, 11, 1, tzinfo=UTC).timestamp() * 1e6)  # microseconds
 
 
 class World:
@@ -77,18 +78,13 @@ class World:
         )
         resource, action = self.random.choice(self.routes)
         decision = self.snapshot.decide(principal.held, resource, action)
-        record = record_of(
-            at=_BASE + number * (DAYS * 86_400 * 10**9 // rows),
-            latency=self.random.randint(20_000, 900_000),
-            request_id=f"{self.random.getrandbits(96):024x}",
-            door="app",
-            resource=resource,
-            action=action,
-            principal=principal if chance < 0.99 else None,
-            outcome=decision if chance < 0.99 else Unverified("Token has expired.", self.snapshot.revision),
-        )
-        revision = self.revisions[number * len(self.revisions) // rows]
-        return record._replace(revision=revision)
+        if chance < 0.99:
+            about = about_of("app", resource, action, principal, decision)
+        else:
+            about = about_of("app", resource, action, None, Unverified("Token has expired.", self.snapshot.revision))
+        at = _BASE + number * (DAYS * 86_400 * 10**6 // rows)
+        own = (at, self.random.randint(20, 900), f"{self.random.getrandbits(96):024x}")
+        return Record._make((*own, *about))._replace(revision=self.revisions[number * len(self.revisions) // rows])
 
 
 async def fill(sessions: Sessions, world: World, rows: int) -> float:
@@ -98,7 +94,7 @@ async def fill(sessions: Sessions, world: World, rows: int) -> float:
     for start in range(0, rows, BATCH):
         batch = [world.record(number, rows) for number in range(start, min(start + BATCH, rows))]
         started = time.perf_counter()
-        await writer.write(batch)
+        await writer.write(Batch.of(batch))
         wrote += time.perf_counter() - started
         if (start + BATCH) % 100_000 < BATCH:
             print(f"{start + len(batch):,} of {rows:,} rows", file=sys.stderr)
@@ -109,7 +105,7 @@ def asked(world: World, rows: int) -> dict[str, Callable[[], Wanted]]:
     """What each filter is asked for."""
     draw = world.random
     span = DAYS * 86_400 * 10**6
-    base = _BASE // 1000
+    base = _BASE
 
     def hour() -> Wanted:
         since = base + draw.randrange(span)
@@ -161,7 +157,7 @@ async def run(options: argparse.Namespace, file: Path) -> dict[str, object]:
     results = {}
     for name, ask in asked(world, rows).items():
         marks = [
-            None if number % 2 else Mark(_BASE // 1000 + world.random.randrange(span), 0)
+            None if number % 2 else Mark(_BASE + world.random.randrange(span), 0)
             for number in range(options.asks)
         ]
         took = await timed(sessions, [(ask(), mark) for mark in marks])
@@ -175,7 +171,7 @@ async def run(options: argparse.Namespace, file: Path) -> dict[str, object]:
 async def _by_request_id(sessions: Sessions, world: World, asks: int) -> dict[str, float]:
     ids = []
     for _ in range(asks):
-        mark = Mark(_BASE // 1000 + world.random.randrange(DAYS * 86_400 * 10**6), 0)
+        mark = Mark(_BASE + world.random.randrange(DAYS * 86_400 * 10**6), 0)
         async with sessions() as session:
             found = await page(session, Wanted(), size=1, older_than=mark)
         ids += [row.record.request_id for row in found.rows]

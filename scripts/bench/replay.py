@@ -31,8 +31,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from app.asgi import route_table
+from app.audit.batch import Batch
 from app.audit.log import BATCH
-from app.audit.record import Record, Unverified, record_of
+from app.audit.record import Record, Unverified, about_of
 from app.audit.wanted import Wanted
 from app.db.decision_writer import DecisionWriter
 from app.db.decisions import everything, newest_id
@@ -63,26 +64,18 @@ class Crowd:
     endpoint_weights: Sequence[float]
 
     def record(self, at: int) -> Record:
-        """A decision made at a time, in nanoseconds since 1970."""
+        """A decision made at a time, in microseconds since 1970."""
         draw = self.world.random
         chance = draw.random()
         (principal,) = draw.choices(self.callers, cum_weights=self.caller_weights)
         principal = ANONYMOUS if chance < 0.04 else principal
         ((resource, action),) = draw.choices(self.endpoints, cum_weights=self.endpoint_weights)
         snapshot = self.world.snapshot
-        is_bad = chance > 0.99
-        return record_of(
-            at=at,
-            latency=draw.randint(20_000, 900_000),
-            request_id=f"{draw.getrandbits(96):024x}",
-            door="app",
-            resource=resource,
-            action=action,
-            principal=None if is_bad else principal,
-            outcome=Unverified("Token has expired.", snapshot.revision)
-            if is_bad
-            else snapshot.decide(principal.held, resource, action),
-        )
+        if chance > 0.99:
+            about = about_of("app", resource, action, None, Unverified("Token has expired.", snapshot.revision))
+        else:
+            about = about_of("app", resource, action, principal, snapshot.decide(principal.held, resource, action))
+        return Record._make((at, draw.randint(20, 900), f"{draw.getrandbits(96):024x}", *about))
 
 
 def crowd(seed: int, *, even: bool) -> Crowd:
@@ -102,11 +95,11 @@ def crowd(seed: int, *, even: bool) -> Crowd:
 async def fill(sessions: Sessions, crowd: Crowd, rows: int) -> None:
     """Write the decisions of the last days, evenly, in batches as the log does."""
     writer = DecisionWriter(sessions)
-    now = time.time_ns()
-    step = DAYS * 86_400 * 10**9 // (rows + 1)
+    now = time.time_ns() // 1000
+    step = DAYS * 86_400 * 10**6 // (rows + 1)
     for start in range(0, rows, BATCH):
         end = min(start + BATCH, rows)
-        await writer.write([crowd.record(now - (rows - number) * step) for number in range(start, end)])
+        await writer.write(Batch.of([crowd.record(now - (rows - number) * step) for number in range(start, end)]))
         if end % 100_000 < BATCH:
             print(f"{end:,} of {rows:,} rows", file=sys.stderr)
 

@@ -13,6 +13,7 @@ import structlog
 from structlog.testing import LogCapture
 
 from app import logs
+from app.audit.batch import Batch
 from app.audit.log import BATCH, CannotWrite, DecisionLog
 from app.audit.record import Record, Unverified
 from app.identity.principal import ANONYMOUS, Principal, program, user
@@ -35,12 +36,12 @@ class Store:
         self.failing: Exception | None = None
         self.tries = 0
 
-    async def write(self, records: Sequence[Record]) -> None:
+    async def write(self, batch: Batch) -> None:
         self.tries += 1
         await asyncio.sleep(0)
         if self.failing:
             raise self.failing
-        self.batches.append(list(records))
+        self.batches.append(list(batch.records()))
 
     @property
     def records(self) -> list[Record]:
@@ -205,7 +206,7 @@ async def test_a_stop_while_nothing_can_be_written_says_what_is_lost(
 async def test_a_writer_that_hangs_does_not_hold_up_the_stop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.audit.log._STOP_SECONDS", 0.1)
 
-    async def hang(_records: Sequence[Record]) -> None:
+    async def hang(_batch: Batch) -> None:
         await asyncio.sleep(60)
 
     async with DecisionLog(hang, every_seconds=0.005) as log:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from app.audit.batch import Batch
 from app.audit.clean import clean, without_secrets
-from app.audit.record import MAX_GRANTS, Record, Unverified, grant_set, record_of
+from app.audit.record import MAX_GRANTS, Record, Unverified, about_of, grant_set
 from app.identity.principal import user
 from app.policy.decision import Decision, Reason
 
@@ -14,16 +15,11 @@ JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ1c2VyXzEifQ.c2lnbmF0dXJl_-"
 
 
 def record(subject: str = "user_a", resource: str = "/teams", request_id: str = "r", action: str = "GET") -> Record:
-    return record_of(
-        at=1_700_000_000_123_456_789,
-        latency=1_999,
-        request_id=request_id,
-        door="app",
-        resource=resource,
-        action=action,
-        principal=user(subject, [], {"jti": subject}),
-        outcome=Decision(False, Reason.UNRULED, "rev"),
-    )
+    who = user(subject, [], {"jti": subject})
+    batch = Batch()
+    about = batch.number_of(about_of("app", resource, action, who, Decision(False, Reason.UNRULED, "rev")))
+    batch.add(1_700_000_000_123_456_789, 1_999, request_id, about)
+    return next(batch.records())
 
 
 @pytest.mark.parametrize("secret", [KEY, KEY.replace("live", "test"), JWT])

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from app.audit.batch import Batch
 from app.db.backup import backup
 from app.db.decision_writer import DecisionWriter
 from app.db.engine import UnusableDatabase
@@ -34,7 +35,7 @@ async def test_it_is_of_one_moment_while_others_write(sessions: Sessions, url: s
 
     async def write() -> None:
         while not stop.is_set():
-            await writer.write([PLAIN] * 50)
+            await writer.write(Batch.of([PLAIN] * 50))
 
     writing = asyncio.create_task(write())
     copies = []

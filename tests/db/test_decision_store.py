@@ -17,6 +17,7 @@ from typing import cast
 import pytest
 from sqlalchemy import text
 
+from app.audit.batch import Batch
 from app.audit.log import CannotWrite, DecisionLog
 from app.audit.record import GrantSet, Record, Unverified, grant_set
 from app.audit.retention import keep_for
@@ -93,8 +94,8 @@ def _fits(record: Record, wanted: Wanted) -> bool:
 async def test_a_record_comes_back_as_it_was(sessions: Sessions) -> None:
     records = _random(60)
     writer = DecisionWriter(sessions)
-    await writer.write(records[:40])
-    await writer.write(records[40:])
+    await writer.write(Batch.of(records[:40]))
+    await writer.write(Batch.of(records[40:]))
     async with sessions() as session:
         stored, last = await following(session, Wanted(), after=0)
         assert last == await newest_id(session) == stored[-1].id
@@ -125,7 +126,7 @@ WANTED = [
 @pytest.mark.parametrize("wanted", WANTED, ids=range(len(WANTED)))
 async def test_pages_in_both_directions_are_the_list_that_a_sort_makes(sessions: Sessions, wanted: Wanted) -> None:
     records = _random(230)
-    await DecisionWriter(sessions).write(records)
+    await DecisionWriter(sessions).write(Batch.of(records))
     numbered = list(enumerate(records, 1))
     expected = [row for row in sorted(numbered, key=lambda row: (row[1].at, row[0])) if _fits(row[1], wanted)]
     assert [row.id for row in await _all(sessions, wanted)] == [row_id for row_id, _ in expected]
@@ -148,7 +149,7 @@ async def test_pages_in_both_directions_are_the_list_that_a_sort_makes(sessions:
 
 
 async def test_a_page_whose_rows_have_gone_still_leads_back(sessions: Sessions) -> None:
-    await DecisionWriter(sessions).write([PLAIN._replace(at=NOW + number) for number in range(3)])
+    await DecisionWriter(sessions).write(Batch.of([PLAIN._replace(at=NOW + number) for number in range(3)]))
     async with sessions() as session:
         found = await page(session, Wanted(), size=10, older_than=Mark(NOW, 1))
         assert (list(found.rows), found.more_newer, found.more_older) == ([], True, False)
@@ -158,7 +159,7 @@ async def test_a_page_whose_rows_have_gone_still_leads_back(sessions: Sessions) 
 
 async def test_an_export_of_many_has_each_once(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.db.decisions.EXPORT_PAGE", 7)
-    await DecisionWriter(sessions).write(_random(50))
+    await DecisionWriter(sessions).write(Batch.of(_random(50)))
     rows = await _all(sessions)
     assert sorted(row.id for row in rows) == list(range(1, 51))
     assert [row.mark for row in rows] == sorted(row.mark for row in rows)
@@ -168,7 +169,7 @@ async def test_what_follows_is_found_once_whatever_fits(sessions: Sessions) -> N
     writer = DecisionWriter(sessions)
     last, seen = 0, []
     for number in range(5):
-        await writer.write([PLAIN._replace(at=NOW - number, allowed=number % 2 == 0)] * 3)
+        await writer.write(Batch.of([PLAIN._replace(at=NOW - number, allowed=number % 2 == 0)] * 3))
         async with sessions() as session:
             for _ in range(3):
                 rows, last = await following(session, Wanted(allowed=True), after=last, size=2)
@@ -178,22 +179,22 @@ async def test_what_follows_is_found_once_whatever_fits(sessions: Sessions) -> N
 
 async def test_a_batch_is_stored_whole_or_not_at_all(sessions: Sessions) -> None:
     writer = DecisionWriter(sessions)
-    await writer.write([PLAIN])
+    await writer.write(Batch.of([PLAIN]))
     bad = PLAIN._replace(request_id=cast(str, None))  # what the table refuses
     with pytest.raises(CannotWrite) as refused:
-        await writer.write([PLAIN, PLAIN._replace(grants=grant_set(frozenset({"new"}))), bad])
+        await writer.write(Batch.of([PLAIN, PLAIN._replace(grants=grant_set(frozenset({"new"}))), bad]))
     assert re.search(r"NOT NULL constraint failed|null value in column", str(refused.value))
     assert "user_a" not in str(refused.value), "values are nobody's business"
     assert await _scalar(sessions, "SELECT count(*) FROM decisions") == 1
     assert await _scalar(sessions, "SELECT count(*) FROM grant_sets") == 1
-    await writer.write([PLAIN._replace(grants=grant_set(frozenset({"new"})))])
+    await writer.write(Batch.of([PLAIN._replace(grants=grant_set(frozenset({"new"})))]))
     assert (await _all(sessions))[-1].record.grants == grant_set(frozenset({"new"}))
 
 
 @pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 async def test_a_locked_database_holds_the_log_up_and_loses_nothing(sessions: Sessions, url: str) -> None:
     writer = DecisionWriter(sessions)
-    await writer.write([PLAIN])
+    await writer.write(Batch.of([PLAIN]))
     async with sessions() as session:  # the connection that the pool gives next
         await session.execute(text("PRAGMA busy_timeout = 20"))
     async with DecisionLog(writer.write, every_seconds=0.01) as log:
@@ -217,8 +218,8 @@ async def test_what_is_too_old_is_deleted_and_the_rest_stays(sessions: Sessions)
     day = 86_400 * 1_000_000
     old, young = grant_set(frozenset({"old"})), grant_set(frozenset({"young"}))
     writer = DecisionWriter(sessions)
-    await writer.write([PLAIN._replace(at=NOW - 9 * day - n, grants=old) for n in range(1_005)])
-    await writer.write([PLAIN._replace(at=NOW - 6 * day + n, grants=young) for n in range(10)])
+    await writer.write(Batch.of([PLAIN._replace(at=NOW - 9 * day - n, grants=old) for n in range(1_005)]))
+    await writer.write(Batch.of([PLAIN._replace(at=NOW - 6 * day + n, grants=young) for n in range(10)]))
     stop = asyncio.Event()
     keeping = asyncio.create_task(keep_for(7, stop, OldDecisions(sessions), every_seconds=0.01))
     async with asyncio.timeout(10):
@@ -233,8 +234,8 @@ async def test_a_grant_set_that_is_still_used_outlives_its_first_decisions(sessi
     writer = DecisionWriter(sessions)
     held = grant_set(frozenset({"lasting"}))
     day = 86_400 * 1_000_000
-    await writer.write([PLAIN._replace(at=NOW - 40 * day, grants=held)])
-    await writer.write([PLAIN._replace(at=NOW, grants=held)])
+    await writer.write(Batch.of([PLAIN._replace(at=NOW - 40 * day, grants=held)]))
+    await writer.write(Batch.of([PLAIN._replace(at=NOW, grants=held)]))
     old = OldDecisions(sessions)
     await old.delete_before(NOW - 30 * day, 1_000)
     assert await old.delete_grant_sets_before(datetime.now(UTC).date() - timedelta(days=31)) == 0
@@ -245,7 +246,7 @@ async def test_a_grant_set_that_is_still_used_outlives_its_first_decisions(sessi
 
 async def test_two_writers_share_their_grant_sets(sessions: Sessions) -> None:
     first, second = DecisionWriter(sessions), DecisionWriter(sessions)
-    await asyncio.gather(*(writer.write([PLAIN] * 20) for writer in (first, second) for _ in range(5)))
+    await asyncio.gather(*(writer.write(Batch.of([PLAIN] * 20)) for writer in (first, second) for _ in range(5)))
     grants: Sequence[GrantSet | None] = [row.record.grants for row in await _all(sessions)]
     assert grants == [PLAIN.grants] * 200
 
@@ -257,12 +258,12 @@ import asyncio, sys
 from app.db.decision_writer import DecisionWriter
 from app.db.engine import open_engine
 from app.db.session import sessions_of
-from tests.db.test_decision_store import PLAIN
+from tests.db.test_decision_store import PLAIN, Batch
 
 async def main() -> None:
     writer = DecisionWriter(sessions_of(open_engine({url!r})))
     while True:
-        await writer.write([PLAIN] * 50)
+        await writer.write(Batch.of([PLAIN] * 50))
         print("stored", flush=True)
 
 asyncio.run(main())

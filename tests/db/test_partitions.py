@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, text
 
+from app.audit.batch import Batch
 from app.audit.log import CannotWrite
 from app.audit.record import Record
 from app.audit.wanted import Wanted
@@ -79,7 +80,7 @@ async def test_what_was_logged_before_is_there_afterwards_and_ids_go_on(empty: s
     before = await _logged(sessions)
     await upgrade(empty)
     assert await _logged(sessions) == before
-    await DecisionWriter(sessions).write([_of(0.02), _of(1.2), _of(901)])
+    await DecisionWriter(sessions).write(Batch.of([_of(0.02), _of(1.2), _of(901)]))
     assert [row_id for row_id, _ in await _logged(sessions)] == [1, 2, 3, 6, 7, 4, 5, 8]
     await engine.dispose()
 
@@ -127,7 +128,7 @@ async def test_days_are_made_ahead_each_once_whoever_asks(sessions: Sessions) ->
         today = int(now.timestamp() * 1_000_000) // DAY * DAY
         assert {(today + n * DAY, today + (n + 1) * DAY) for n in range(AHEAD_DAYS + 1)} <= set(bounds)
         assert len(bounds) == len(set(bounds))
-    await DecisionWriter(sessions).write([_of(0.5, "today"), _of(1, "tomorrow")])
+    await DecisionWriter(sessions).write(Batch.of([_of(0.5, "today"), _of(1, "tomorrow")]))
     assert await _table(sessions, "today") == f"decisions_{NOW:%Y%m%d}"
     assert await _table(sessions, "tomorrow") == f"decisions_{NOW + timedelta(days=1):%Y%m%d}"
 
@@ -135,13 +136,13 @@ async def test_days_are_made_ahead_each_once_whoever_asks(sessions: Sessions) ->
 @on_postgresql
 async def test_a_day_that_lacks_its_partition_is_written_all_the_same_and_ends_in_time(sessions: Sessions) -> None:
     old, writer = OldDecisions(sessions), DecisionWriter(sessions)
-    await writer.write([_of(20.3, "early"), _of(-3, "late")])
+    await writer.write(Batch.of([_of(20.3, "early"), _of(-3, "late")]))
     assert {await _table(sessions, name) for name in ("early", "late")} == {"decisions_default"}
     await old.make_ready(NOW + timedelta(days=20))
     names = {part.name for part in await _partitions(sessions)}
     assert f"decisions_{NOW + timedelta(days=20):%Y%m%d}" not in names, "what is in the default one stays there"
     assert f"decisions_{NOW + timedelta(days=21):%Y%m%d}" in names
-    await writer.write([_of(20.4, "later")])
+    await writer.write(Batch.of([_of(20.4, "later")]))
     assert await _table(sessions, "later") == "decisions_default"
     assert await old.delete_before(TODAY + 20 * DAY + 1, 10) == 1, "of the days before that one"
     assert await old.delete_before(TODAY + 21 * DAY, 1) == 1
@@ -151,7 +152,7 @@ async def test_a_day_that_lacks_its_partition_is_written_all_the_same_and_ends_i
 @on_postgresql
 async def test_a_day_is_dropped_whole_once_all_of_it_is_too_old_and_not_before(sessions: Sessions) -> None:
     old = OldDecisions(sessions)
-    await DecisionWriter(sessions).write([_of(0, "first"), _of(0.999, "last"), _of(1, "next")])
+    await DecisionWriter(sessions).write(Batch.of([_of(0, "first"), _of(0.999, "last"), _of(1, "next")]))
     assert await old.drop_days_before(TODAY + DAY - 1) == 0
     assert await old.delete_before(TODAY + DAY - 1, 10) == 0
     assert len(await _logged(sessions)) == 3
@@ -182,13 +183,13 @@ async def test_a_long_read_makes_tidying_up_wait_a_moment_and_nobody_behind_it_f
 ) -> None:
     monkeypatch.setattr("app.db.old_decisions._LOCK_SECONDS", 0.2)
     old, writer = OldDecisions(sessions), DecisionWriter(sessions)
-    await writer.write([_of(0.5)])
+    await writer.write(Batch.of([_of(0.5)]))
     async with sessions() as reading:
         await reading.execute(text("SELECT count(*) FROM decisions"))
         dropping = asyncio.create_task(old.drop_days_before(TODAY + DAY))
         await asyncio.sleep(0.05)
         async with asyncio.timeout(5):
-            await writer.write([_of(1.5)])
+            await writer.write(Batch.of([_of(1.5)]))
         with pytest.raises(CannotWrite, match="lock timeout"):
             await dropping
         with pytest.raises(CannotWrite, match="lock timeout"):
@@ -210,13 +211,13 @@ async def test_a_batch_that_is_cut_off_or_waits_too_long_is_told_and_written_the
     engine = open_engine(url, timeout_seconds=1)
     sessions, others = sessions_of(engine), open_engine(url)
     writer = DecisionWriter(sessions)
-    await writer.write([_of(0.5)])
+    await writer.write(Batch.of([_of(0.5)]))
     async with others.connect() as other:
         await other.execute(text("LOCK TABLE decisions"))
         with pytest.raises(CannotWrite, match="TimeoutError"):
-            await writer.write([_of(0.5)] * 3)
+            await writer.write(Batch.of([_of(0.5)] * 3))
         patient = open_engine(url, timeout_seconds=60)
-        writing = asyncio.create_task(DecisionWriter(sessions_of(patient)).write([_of(0.5)] * 3))
+        writing = asyncio.create_task(DecisionWriter(sessions_of(patient)).write(Batch.of([_of(0.5)] * 3)))
         # What waits for the lock; at first that may still be the batch that was given up.
         cut = text(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
@@ -229,7 +230,7 @@ async def test_a_batch_that_is_cut_off_or_waits_too_long_is_told_and_written_the
         with pytest.raises(CannotWrite):
             await writing
         await patient.dispose()
-    await writer.write([_of(0.5)] * 3)
+    await writer.write(Batch.of([_of(0.5)] * 3))
     assert await _run(sessions, "SELECT count(*) FROM decisions") == [(4,)]
     await others.dispose()
     await engine.dispose()

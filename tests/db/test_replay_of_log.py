@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from app.audit.batch import Batch
 from app.audit.replay import Replay, Told
 from app.db.decision_writer import DecisionWriter
 from app.db.engine import open_engine
@@ -34,7 +35,7 @@ async def test_a_replay_of_the_log_agrees_with_deciding_one_by_one(tmp_path: Pat
     sessions = sessions_of(engine)
     writer = DecisionWriter(sessions)
     for start in range(0, len(records), 700):
-        await writer.write(records[start : start + 700])
+        await writer.write(Batch.of(records[start : start + 700]))
     snapshot = candidate(*CANDIDATES[1])
     replay = Replay(snapshot)
     async for groups in alike(sessions, 100, 3_900, slices=7):

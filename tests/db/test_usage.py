@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from app.audit.batch import Batch
 from app.db import usage
 from app.db.decision_writer import DecisionWriter
 from app.db.session import Sessions
@@ -16,15 +17,17 @@ pytestmark = pytest.mark.anyio
 async def test_alike_decisions_are_counted_together_and_only_the_latest_where_that_is_asked(sessions: Sessions) -> None:
     of_key = PLAIN._replace(key_id=7)
     await DecisionWriter(sessions).write(
-        [
-            of_key._replace(at=NOW - 50),
-            of_key._replace(at=NOW - 40, allowed=False, rule_text=None, rule_place=None),
-            of_key._replace(at=NOW - 30, resource="/games"),
-            of_key._replace(at=NOW - 20),
-            of_key._replace(at=NOW - 10),
-            PLAIN._replace(key_id=8),
-            PLAIN,
-        ]
+        Batch.of(
+            [
+                of_key._replace(at=NOW - 50),
+                of_key._replace(at=NOW - 40, allowed=False, rule_text=None, rule_place=None),
+                of_key._replace(at=NOW - 30, resource="/games"),
+                of_key._replace(at=NOW - 20),
+                of_key._replace(at=NOW - 10),
+                PLAIN._replace(key_id=8),
+                PLAIN,
+            ]
+        )
     )
     row = PLAIN.rule_text or ""
     async with sessions() as session:

@@ -70,10 +70,10 @@ async def test_a_token_is_not_known_before_its_time_whatever_the_clock_did(issue
         assert key
         for claim in ("nbf", "iat"):
             remembered = Remembered(keys)
-            remembered.add("token", user("u", [], {}), issuer.kid, key, {claim: now + 60, "exp": now + 120})
-            assert remembered.get("token") is None
-            remembered.add("token", user("u", [], {}), issuer.kid, key, {claim: now - 60, "exp": now + 120})
-            assert remembered.get("token")
+            remembered.add(b"token", user("u", [], {}), issuer.kid, key, {claim: now + 60, "exp": now + 120})
+            assert remembered.get(b"token") is None
+            remembered.add(b"token", user("u", [], {}), issuer.kid, key, {claim: now - 60, "exp": now + 120})
+            assert remembered.get(b"token")
 
 
 async def test_a_remembered_token_dies_with_the_key_that_signed_it(own: LiveIssuer) -> None:
@@ -130,10 +130,10 @@ async def test_what_is_remembered_is_bounded_and_the_oldest_goes_first(issuer: L
         assert key
         remembered = Remembered(keys)
         for number in range(MAX_TOKENS + 1):
-            remembered.add(f"token {number}", user("u", [], {}), issuer.kid, key, claims)
-        assert remembered.get("token 0") is None
-        assert remembered.get("token 1")
-        assert remembered.get(f"token {MAX_TOKENS}")
-        remembered.add("a" * (MAX_LENGTH + 1), user("u", [], {}), issuer.kid, key, claims)
-        assert remembered.get("a" * (MAX_LENGTH + 1)) is None
-        assert remembered.get("token 1"), "what is not remembered drops nothing"
+            remembered.add(b"token %d" % number, user("u", [], {}), issuer.kid, key, claims)
+        assert remembered.get(b"token 0") is None
+        assert remembered.get(b"token 1")
+        assert remembered.get(b"token %d" % MAX_TOKENS)
+        remembered.add(b"a" * (MAX_LENGTH + 1), user("u", [], {}), issuer.kid, key, claims)
+        assert remembered.get(b"a" * (MAX_LENGTH + 1)) is None
+        assert remembered.get(b"token 1"), "what is not remembered drops nothing"
