@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import re
 import time
+from collections.abc import Awaitable
 
 import structlog
 from litestar.enums import ScopeType
@@ -33,7 +34,7 @@ def with_request_id(app: ASGIApp, access_log: bool, requests: Requests) -> ASGIA
     known = requests.known
 
     async def identified(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in (ScopeType.HTTP, ScopeType.WEBSOCKET):  # lifespan
+        if "headers" not in scope:  # lifespan
             await app(scope, receive, send)
             return
         request_id = _stated(scope) or _new()
@@ -41,16 +42,18 @@ def with_request_id(app: ASGIApp, access_log: bool, requests: Requests) -> ASGIA
         started = time.perf_counter_ns()
         status = 0
 
-        async def send_with_id(message: Message) -> None:
+        def send_with_id(message: Message) -> Awaitable[None]:
             nonlocal status
-            if message["type"] in ("http.response.start", "websocket.http.response.start"):
+            if message["type"] == "http.response.body":  # the most frequent
+                return send(message)
+            if message["type"] == "http.response.start" or message["type"] == "websocket.http.response.start":
                 status = message["status"]
-                ours = ((HEADER, request_id), CLOSE) if draining.begun else ((HEADER, request_id),)
-                message["headers"] = [*message["headers"], *ours]
+                headers = [*message["headers"], (HEADER, request_id)]
+                message["headers"] = [*headers, CLOSE] if draining.begun else headers
             elif message["type"] == "websocket.accept":
                 status = 101
                 message["headers"] = [*message["headers"], (HEADER, request_id)]
-            await send(message)
+            return send(message)
 
         try:
             await app(scope, receive, send_with_id)

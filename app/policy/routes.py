@@ -19,8 +19,8 @@ _LITERAL = r"[A-Za-z0-9._~!$'()+:@%-]+"
 _SEGMENT = re.compile(rf"{_LITERAL}|\{{[A-Za-z_][A-Za-z0-9_.-]*\}}|\*")
 SERVICE = re.compile(r"[a-z][a-z0-9-]{0,39}")
 
-# One segment of a concrete path that has one reading: not empty, no dots alone, no `;`. `%` stays as it is.
-_PLAIN = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._~!$&'()*+,=:@%-]+")
+# A concrete path that has one reading: no segment is empty or dots alone, and there is no `;`. `%` stays as it is.
+_PLAIN = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~!$&'()*+,=:@%-]+)+/?|/")
 # In the tree of paths a parameter has no name, and no segment of a path is spelt like it.
 _ONE, _REST = "{}", "{/}"
 _ENCODED = re.compile(r"%[0-9A-Fa-f]{2}")
@@ -106,9 +106,9 @@ class RouteTable:
         route as it stands comes first, then each literal segment before a parameter, without a way back; one whose
         template depends on the method has none. In an upstream the most specific template wins, as OpenAPI has it.
         """
-        parts = path[1:].removesuffix("/").split("/") if path != "/" else []
-        if not path.startswith("/") or not all(_PLAIN.fullmatch(part) for part in parts):
+        if not _PLAIN.fullmatch(path):
             return None
+        parts = path[1:].removesuffix("/").split("/") if path != "/" else []
         if "%" not in path:
             return self._find(parts, service)
         found = self._find([_raised(part) for part in parts], service)

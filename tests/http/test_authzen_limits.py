@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,6 +81,28 @@ def test_a_body_without_a_length_is_bounded_too(pdp: tuple[Server, httpx.Client]
     answer = client.post(EVALUATION, content=chunks, headers={"Content-Type": "application/json"})
     assert answer.status_code == 413
     assert _peak(server) - before < MOST_GROWTH_KB
+
+
+def test_a_body_that_comes_in_pieces_is_read_whole(pdp: tuple[Server, httpx.Client]) -> None:
+    _, client = pdp
+    text = json.dumps(QUESTION).encode()
+    for size in (1, 7, len(text) - 1):
+        pieces = (text[start : start + size] for start in range(0, len(text), size))
+        answer = client.post(EVALUATION, content=pieces, headers={"Content-Type": "application/json"})
+        assert (answer.status_code, answer.json()) == (200, {"decision": True})
+
+
+def test_a_caller_who_leaves_in_the_middle_of_a_body_is_no_failure(pdp: tuple[Server, httpx.Client]) -> None:
+    server, client = pdp
+    host, port = server.url.removeprefix("http://").split(":")
+    lines = [f"POST {EVALUATION} HTTP/1.1", f"Host: {host}", f"Authorization: {client.headers['Authorization']}"]
+    lines += ["Content-Type: application/json", "X-Request-ID: leaving", "Content-Length: 999", "", "{"]
+    with socket.create_connection((host, int(port))) as leaving:
+        leaving.sendall("\r\n".join(lines).encode())
+        time.sleep(0.2)
+    told = server.wait_for_log(lambda entry: entry.get("request_id") == "leaving")
+    assert (told["event"], told["status"]) == ("request", 400)
+    assert not [entry for entry in server.log if entry.get("level") == "error"]
 
 
 def test_a_thousand_items_work_and_one_more_is_refused(pdp: tuple[Server, httpx.Client]) -> None:

@@ -58,7 +58,6 @@ class Verdicts(Struct, frozen=True):
 
 
 _PLAIN = {allowed: Verdict(allowed) for allowed in (True, False)}
-_BODIES = {allowed: _ENCODER.encode(verdict) for allowed, verdict in _PLAIN.items()}
 
 
 @post(
@@ -69,9 +68,9 @@ _BODIES = {allowed: _ENCODER.encode(verdict) for allowed, verdict in _PLAIN.item
     operation_class=described.evaluation(),
     responses={200: ResponseSpec(Verdict, description="The decision, whichever it is"), **_REFUSED},
 )
-async def evaluate_once(request: AnyRequest, state: State) -> ASGIResponse:
+async def evaluate_once(request: AnyRequest) -> ASGIResponse:
     """Whether a subject may do an action on a resource. A denial is an answer like any other."""
-    return await _single(await read(request, _EVALUATION), state)
+    return await _single(await read(request, _EVALUATION), request.app.state)
 
 
 @post(
@@ -82,9 +81,9 @@ async def evaluate_once(request: AnyRequest, state: State) -> ASGIResponse:
     operation_class=described.evaluations(MAX_EVALUATIONS, tuple(SEMANTICS)),
     responses={200: ResponseSpec(Verdicts, description="A decision for each item"), **_REFUSED},
 )
-async def evaluate_many(request: AnyRequest, state: State) -> ASGIResponse:
+async def evaluate_many(request: AnyRequest) -> ASGIResponse:
     """Up to 1,000 questions in one call, all decided by one policy. Without items it is a single evaluation."""
-    body = await read(request, _EVALUATIONS)
+    body, state = await read(request, _EVALUATIONS), request.app.state
     semantic = body.options.evaluations_semantic or "execute_all"
     if semantic not in SEMANTICS:
         raise Problem(400, f"`options.evaluations_semantic` must be one of {', '.join(SEMANTICS)}.")
@@ -105,7 +104,7 @@ async def _single(body: Evaluation, state: State) -> ASGIResponse:
     outcome = evaluator.answer(body)
     if body.options.explain:
         return _json(_ENCODER.encode(_explained(outcome, evaluator.snapshot.revision)))
-    return _json(_BODIES[bool(isinstance(outcome, Decision) and outcome)])
+    return _ANSWERS[isinstance(outcome, Decision) and outcome.allowed]
 
 
 async def _verdicts(
@@ -129,8 +128,8 @@ async def _verdicts(
 
 
 async def _evaluator(questions: Iterable[Question], state: State) -> Evaluator:
-    subjects = (question.subject for question in questions)
-    keys = await keys_of(state, (subject for subject in subjects if isinstance(subject, Entity)))
+    subjects = [question.subject for question in questions]
+    keys = await keys_of(state, [subject for subject in subjects if isinstance(subject, Entity)])
     return Evaluator(state.live.active, keys, state.decision_log)
 
 
@@ -172,3 +171,7 @@ def _explained(outcome: Outcome, revision: str) -> Verdict:
 
 def _json(body: bytes) -> ASGIResponse:
     return ASGIResponse(body=body, media_type=MediaType.JSON)
+
+
+# An answer holds nothing of its request.
+_ANSWERS = {allowed: _json(_ENCODER.encode(verdict)) for allowed, verdict in _PLAIN.items()}

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 from litestar import Request
 from litestar.datastructures import State
+from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from app.http.problems import Problem
@@ -120,10 +121,25 @@ async def read(request: AnyRequest, decoder: msgspec.json.Decoder[_T]) -> _T:
     """The body. Raises Problem 400 for whatever is no JSON object with fields of the right types."""
     if not _is_plain(request.scope["headers"]):
         _check_headers(request)
-    body = await request.body()
+    body = await _body(request)
     if not body:
         raise Problem(400, "The request body is empty: send a JSON object.")
     return decode(body, decoder)
+
+
+async def _body(request: AnyRequest) -> bytes:
+    """As `request.body`, in half its time: it mostly comes in one piece, and nobody reads it twice."""
+    limit = request.route_handler.resolve_request_max_body_size()
+    body, more = b"", True
+    while more:
+        message = await request.receive()
+        if message["type"] != "http.request":
+            raise Problem(400, "The request ended before its body did.")
+        body += message.get("body", b"")
+        if limit is not None and len(body) > limit:
+            raise RequestEntityTooLarge
+        more = message.get("more_body", False)
+    return body
 
 
 def _is_plain(headers: Iterable[tuple[bytes, bytes]]) -> bool:

@@ -1,0 +1,114 @@
+"""Who is known at once is who would have been found, however the header is written."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from app.identity.api_keys import KeyRecord, NewKey, mint
+from app.identity.authenticate import Authenticator
+from app.identity.errors import Fault, Unauthenticated
+from app.identity.jwks import KeySet
+from app.identity.jwt import JwtVerifier
+from app.identity.key_verifier import ApiKeyVerifier
+from app.identity.principal import ANONYMOUS, Principal
+from tests.issuer import LiveIssuer
+from tests.server import AUDIENCE
+
+pytestmark = pytest.mark.anyio
+Headers = list[tuple[bytes, bytes]]
+
+
+class Keys:
+    """A database of keys, which counts how often it is asked."""
+
+    def __init__(self, *keys: tuple[NewKey, datetime | None, datetime | None]) -> None:
+        self.asked = 0
+        self._records = {
+            new.digest: KeyRecord(number, "owner", "live", frozenset({"catalog:read"}), new.digest, expires, revoked)
+            for number, (new, expires, revoked) in enumerate(keys, 1)
+        }
+
+    async def find(self, digest: bytes) -> KeyRecord | None:
+        self.asked += 1
+        return self._records.get(digest)
+
+
+def at_once(authenticator: Authenticator, headers: Headers) -> Principal | Fault | None:
+    try:
+        return authenticator.at_once(headers)
+    except Unauthenticated as failed:
+        return failed.fault
+
+
+async def found(authenticator: Authenticator, headers: Headers) -> Principal | Fault:
+    try:
+        return await authenticator.authenticate(headers)
+    except Unauthenticated as failed:
+        return failed.fault
+
+
+def spellings(token: bytes) -> list[Headers]:
+    """Headers with a token, as clients write them and as they should not."""
+    name = b"authorization"
+    values = [
+        b"Bearer " + token,
+        b"bearer " + token,
+        b"Bearer  " + token,
+        b"Bearer\t" + token,
+        b" Bearer " + token,
+        b"Bearer " + token + b" ",
+        b"Bearer " + token + b" x",
+        b"Bearer " + token + b"\xff",
+        b"Bearer x" + token,
+        b"Basic " + token,
+        b"Bearer",
+        b"",
+        token,
+    ]
+    alone = [[(b"host", b"api"), (name, value), (b"accept", b"*/*")] for value in values]
+    good = (name, b"Bearer " + token)
+    return [[], *alone, [good, good], [good, (b"Authorization", b"")], [(b"AUTHORIZATION", good[1])]]
+
+
+async def test_who_is_known_at_once_is_who_would_be_found(issuer: LiveIssuer) -> None:
+    now = datetime.now(UTC)
+    live, ended, revoked, unknown = (mint("live") for _ in range(4))
+    keys = Keys((live, None, None), (ended, now - timedelta(seconds=1), None), (revoked, None, now))
+    api_keys = ApiKeyVerifier(keys.find, environments=["live"], cache_seconds=60, seen=lambda _: None)
+    async with KeySet(issuer.jwks_url) as key_set:
+        authenticator = Authenticator(JwtVerifier(key_set, issuer.url, AUDIENCE), api_keys)
+        person = issuer.token(permissions=["catalog:read"])
+        tokens = [person, issuer.token(exp=1), live.plaintext, ended.plaintext, revoked.plaintext, unknown.plaintext]
+        known: set[object] = set()
+        for token in tokens:
+            for headers in spellings(token.encode()):
+                slowly = await found(authenticator, headers)
+                quickly = at_once(authenticator, headers)
+                assert quickly in (None, slowly), headers
+                known.add(quickly if isinstance(quickly, Fault) else quickly and quickly.method)
+        asked = keys.asked
+        assert known >= {None, "jwt", "api_key", "anonymous", Fault.SENT_TWICE, Fault.KEY_EXPIRED, Fault.KEY_REVOKED}
+        for token, method in ((person, "jwt"), (live.plaintext, "api_key")):
+            principal = authenticator.at_once([(b"authorization", b"Bearer " + token.encode())])
+            assert principal is not None
+            assert principal.method == method
+        assert authenticator.at_once([]) is ANONYMOUS
+        assert keys.asked == asked, "nobody asks the database at once"
+
+
+async def test_a_changed_token_is_never_known(issuer: LiveIssuer) -> None:
+    seeded = random.Random(5)
+    api_keys = ApiKeyVerifier(Keys().find, environments=["live"], cache_seconds=60, seen=lambda _: None)
+    async with KeySet(issuer.jwks_url) as key_set:
+        authenticator = Authenticator(JwtVerifier(key_set, issuer.url, AUDIENCE), api_keys)
+        good = issuer.token(permissions=["catalog:read"]).encode()
+        assert (await authenticator.authenticate([(b"authorization", b"Bearer " + good)])).method == "jwt"
+        for _ in range(2_000):
+            changed = bytearray(good)
+            changed[seeded.randrange(len(good))] ^= 1 << seeded.randrange(8)
+            for value in (changed, good + changed[-1:], good[: seeded.randrange(len(good))]):
+                known = at_once(authenticator, [(b"authorization", b"Bearer " + bytes(value))])
+                assert not isinstance(known, Principal) or known is ANONYMOUS
