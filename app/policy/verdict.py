@@ -23,13 +23,14 @@ class Conditions:
         """Whether the condition of a rule holds; a rule without one always does. Raises ConditionError."""
         if rule.condition is None:
             return True
-        outcome = self._outcomes.get(rule.place)
+        place = rule.place
+        outcome = self._outcomes.get(place)
         if outcome is None:
             try:
                 outcome = rule.condition.met(self._context)
             except ConditionError as error:
                 outcome = error
-            self._outcomes[rule.place] = outcome
+            self._outcomes[place] = outcome
         if isinstance(outcome, ConditionError):
             raise outcome
         return outcome
