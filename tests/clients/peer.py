@@ -77,6 +77,7 @@ def judge(question: Any) -> dict[str, bool]:
 
 class _Http(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 128  # as real servers have it: of five, some of sixty at once are turned away
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that gives up breaks its connection: that is what is tested."""
