@@ -20,7 +20,8 @@ def ask_again(record: Record, snapshot: Snapshot, given: Given) -> Explanation:
     """
     if record.method is None:
         raise CannotAsk("the credentials were bad, so no policy was asked")
-    if record.grants is None:
+    held = record.held
+    if held is None:
         raise CannotAsk("the caller held more grants than the log keeps")
     if endpoint_fault(record.action, record.resource):
         raise CannotAsk("no route was found then, so no policy was asked")
@@ -28,6 +29,6 @@ def ask_again(record: Record, snapshot: Snapshot, given: Given) -> Explanation:
     if record.key_id is not None:
         known["subject"] = {"owner": record.subject, **known.get("subject", {})}
     try:
-        return explain(snapshot, record.grants.held, record.action, record.resource, known)
+        return explain(snapshot, held, record.action, record.resource, known)
     except NoSuchTarget as error:
         raise CannotAsk(f"{error.message} any more") from None

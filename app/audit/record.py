@@ -32,17 +32,25 @@ class Unverified:
         return False
 
 
+# In a grant set these stand for the fact that a user or key states of itself alone: all else is alike for many.
+_OWN_USER, _OWN_KEY = "user:", "key:"
+
+
 @dataclass(frozen=True, slots=True)
 class GrantSet:
-    """What a principal stated, before roles: a JSON list, sorted. Principals with the same have the same digest."""
+    """What principals stated, before roles: a JSON list, sorted. Those with the same have the same digest."""
 
     digest: bytes
     text: str
 
-    @property
-    def held(self) -> frozenset[str]:
-        """The grants."""
-        return frozenset(json.loads(self.text))
+    def held_by(self, subject: str, key_id: int | None) -> frozenset[str]:
+        """The grants, with the caller's own fact."""
+        grants = set(json.loads(self.text))
+        for stand_in, own in ((_OWN_USER, subject), (_OWN_KEY, str(key_id))):
+            if stand_in in grants:
+                grants.remove(stand_in)
+                grants.add(stand_in + own)
+        return frozenset(grants)
 
 
 class Record(NamedTuple):
@@ -71,6 +79,11 @@ class Record(NamedTuple):
     grants: GrantSet | None
 
     @property
+    def held(self) -> frozenset[str] | None:
+        """What the caller stated, before roles; None where that is not kept."""
+        return self.grants.held_by(self.subject, self.key_id) if self.grants else None
+
+    @property
     def time(self) -> datetime:
         """When it was decided."""
         return datetime.fromtimestamp(self.at // 1_000_000, UTC).replace(microsecond=self.at % 1_000_000)
@@ -86,12 +99,13 @@ def about_of(
 ) -> About:
     """What a record says of an outcome, whenever it was."""
     rule = outcome.rule if isinstance(outcome, Decision) else None
+    subject = clean(principal.subject, MAX_TEXT) if principal else ""
     record = Record(
         at=0,
         latency=0,
         request_id="",
         door=door,
-        subject=clean(principal.subject, MAX_TEXT) if principal else "",
+        subject=subject,
         method=principal.method if principal else None,
         key_id=principal.key_id if principal else None,
         token_id=clean(principal.token_id, MAX_TEXT) if principal and principal.token_id is not None else None,
@@ -103,9 +117,18 @@ def about_of(
         rule_text=_text_of(rule) if rule else None,
         missing=outcome.missing if isinstance(outcome, Decision) else (),
         revision=outcome.revision,
-        grants=grant_set(principal.held) if principal else None,
+        grants=grant_set(_shared(principal.held, subject, principal.key_id)) if principal else None,
     )
     return record[OWN:]
+
+
+def _shared(held: frozenset[str], subject: str, key_id: int | None) -> frozenset[str]:
+    """The grants, with a stand-in for the caller's own fact."""
+    for stand_in, own in ((_OWN_USER, subject), (_OWN_KEY, str(key_id))):
+        # One whose name is not kept as it is states what nobody could tell from the log.
+        if stand_in + own in held:
+            return (held - {stand_in + own}) | {stand_in}
+    return held
 
 
 @lru_cache(maxsize=2_000)

@@ -59,6 +59,7 @@ class Change:
 
 
 _MAX_REMEMBERED = 100_000
+_Caller = tuple[bytes, str, int | None]  # a grant set by its digest, and whose it is
 
 
 @dataclass(slots=True)
@@ -72,8 +73,8 @@ class Replay:
     most: int | None = None
     counts: dict[Told, int] = field(default_factory=lambda: dict.fromkeys(Told, 0))
     _changes: dict[Alike, Change] = field(default_factory=dict)
-    _decided: dict[tuple[bytes, str, str], Decision | None] = field(default_factory=dict)
-    _held: dict[bytes, frozenset[str]] = field(default_factory=dict)
+    _decided: dict[tuple[_Caller, str, str], Decision | None] = field(default_factory=dict)
+    _held: dict[_Caller, frozenset[str]] = field(default_factory=dict)
 
     def add(self, groups: Iterable[tuple[Alike, Times]]) -> None:
         """Decide each group. The same may come again with further times."""
@@ -103,23 +104,20 @@ class Replay:
     def _tell(self, alike: Alike) -> tuple[Told, Decision | None]:
         if alike.grants is None:
             return (Told.UNVERIFIED if alike.method is None else Told.UNKNOWN), None
-        asked = (alike.grants.digest, alike.resource, alike.action)
+        caller = (alike.grants.digest, alike.subject, alike.key_id)
+        asked = (caller, alike.resource, alike.action)
         if asked in self._decided:
             decision = self._decided[asked]
         else:
             if len(self._decided) >= _MAX_REMEMBERED:
                 self._decided.clear()
                 self._held.clear()
-            decision = self._decided[asked] = self._decide(alike.grants, alike.resource, alike.action)
-        if decision is None:
+            if (held := self._held.get(caller)) is None:
+                held = self._held[caller] = alike.grants.held_by(alike.subject, alike.key_id)
+            decision = decide_without_context(self.snapshot, held, alike.resource, alike.action)
+            self._decided[asked] = decision
+        if decision is None:  # a condition has the last word
             return Told.CONDITION, None
         if decision.allowed is alike.allowed:
             return Told.SAME, decision
         return (Told.GAINED if decision else Told.LOST), decision
-
-    def _decide(self, grants: GrantSet, resource: str, action: str) -> Decision | None:
-        """The decision, None when a condition has the last word."""
-        held = self._held.get(grants.digest)
-        if held is None:
-            held = self._held[grants.digest] = grants.held
-        return decide_without_context(self.snapshot, held, resource, action)

@@ -61,7 +61,7 @@ def view(row_id: int, record: Record) -> DecisionView:
         missing=record.missing,
         revision=record.revision,
         latency_us=record.latency,
-        held=None if record.grants is None else tuple(sorted(record.grants.held)),
+        held=None if (held := record.held) is None else tuple(sorted(held)),
     )
 
 

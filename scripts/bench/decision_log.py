@@ -157,8 +157,7 @@ async def run(options: argparse.Namespace, file: Path) -> dict[str, object]:
     results = {}
     for name, ask in asked(world, rows).items():
         marks = [
-            None if number % 2 else Mark(_BASE + world.random.randrange(span), 0)
-            for number in range(options.asks)
+            None if number % 2 else Mark(_BASE + world.random.randrange(span), 0) for number in range(options.asks)
         ]
         took = await timed(sessions, [(ask(), mark) for mark in marks])
         results[name] = {"p50": median(took), "p95": quantiles(took, n=20)[-1], "max": max(took)}

@@ -120,10 +120,10 @@ async def one_by_one(sessions: Sessions, snapshot: Snapshot) -> Counter[str]:
     async for rows in everything(sessions, Wanted()):
         for row in rows:
             record = row.record
-            if record.grants is None:
+            if record.held is None:
                 counts["unverified"] += 1
                 continue
-            now = snapshot.decide(record.grants.held, record.resource, record.action)
+            now = snapshot.decide(record.held, record.resource, record.action)
             counts["same" if now.allowed is record.allowed else "gained" if now else "lost"] += 1
     return counts
 

@@ -7,7 +7,7 @@ import pytest
 from app.audit.batch import Batch
 from app.audit.clean import clean, without_secrets
 from app.audit.record import MAX_GRANTS, Record, Unverified, about_of, grant_set
-from app.identity.principal import user
+from app.identity.principal import ANONYMOUS, Principal, program, user
 from app.policy.decision import Decision, Reason
 
 KEY = "grd_live_" + "0123456789abcdef" * 3
@@ -64,9 +64,48 @@ def test_grants_are_one_set_whatever_their_order_and_survive_any_character() -> 
     first, second = grant_set(held), grant_set(frozenset(sorted(held, reverse=True)))
     assert first == second
     assert first is not None
-    assert first.held == held
+    assert first.held_by("user_a", None) == held
     assert first.text.isascii()
     assert grant_set(frozenset({"a", "b"})) != grant_set(frozenset({"a b"}))
+
+
+CALLERS = [
+    user("user_a", ["catalog:read", "a b"], {}),
+    user("user_b", ["catalog:read", "a b"], {}),
+    user("key:7", [], {}),
+    user("x" * 600, ["catalog:read"], {}),
+    user("a\nb", [], {}),
+    user("[secret]", [], {}),
+    user(KEY, [], {}),
+    program("user_a", 7, "live", ["catalog:read"]),
+    program("user_a", 8, "live", ["catalog:read"]),
+    program("user:user_a", 9, "test", []),
+    ANONYMOUS,
+    Principal("service:user", "anonymous", frozenset({"anyone", "catalog:read"})),
+]
+
+
+@pytest.mark.parametrize("caller", CALLERS, ids=range(len(CALLERS)))
+def test_what_a_caller_held_is_read_as_it_was(caller: Principal) -> None:
+    decision = Decision(False, Reason.UNRULED, "rev")
+    kept = Record._make((1, 1, "r", *about_of("app", "/teams", "GET", caller, decision)))
+    assert kept.held == frozenset(without_secrets(grant) for grant in caller.held)
+
+
+def test_callers_who_state_the_same_share_a_set_and_keep_their_own_names() -> None:
+    decision = Decision(False, Reason.UNRULED, "rev")
+    made = [Record._make((1, 1, "r", *about_of("app", "/teams", "GET", caller, decision))) for caller in CALLERS]
+    for first, second in (made[:2], made[7:9]):
+        assert first.grants == second.grants
+        assert first.held != second.held
+    assert made[0].grants != made[7].grants
+
+
+def test_sets_of_before_which_hold_the_name_are_read_as_they_are() -> None:
+    for caller in CALLERS[:2] + CALLERS[7:9]:
+        old = grant_set(caller.held)
+        assert old
+        assert old.held_by(caller.subject, caller.key_id) == caller.held
 
 
 def test_times_are_in_microseconds_and_utc() -> None:

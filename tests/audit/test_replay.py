@@ -106,8 +106,8 @@ def test_counts_and_changes_are_those_of_deciding_one_by_one(change: tuple[str, 
     changes: Counter[tuple[Told, str, str, str]] = Counter()
     last: dict[tuple[Told, str, str, str], int] = {}
     for row_id, record in enumerate(records):
-        assert record.grants
-        now = snapshot.decide(record.grants.held, record.resource, record.action)
+        assert record.held is not None
+        now = snapshot.decide(record.held, record.resource, record.action)
         told = Told.SAME if now.allowed is record.allowed else Told.GAINED if now else Told.LOST
         counts[told] += 1
         if told is not Told.SAME:

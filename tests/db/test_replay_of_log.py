@@ -46,10 +46,10 @@ async def test_a_replay_of_the_log_agrees_with_deciding_one_by_one(tmp_path: Pat
     counts: Counter[Told] = Counter()
     changes: dict[tuple[Told, str, str, str], tuple[int, str]] = {}
     for record in records[100:3_900]:
-        if record.grants is None:
+        if record.held is None:
             counts[Told.UNVERIFIED if record.method is None else Told.UNKNOWN] += 1
             continue
-        now = snapshot.decide(record.grants.held, record.resource, record.action)
+        now = snapshot.decide(record.held, record.resource, record.action)
         told = Told.SAME if now.allowed is record.allowed else Told.GAINED if now else Told.LOST
         counts[told] += 1
         if told is not Told.SAME:
