@@ -8,9 +8,12 @@ upstream, has that service's name before its path: `orders:/v1/orders/{id}`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from urllib.parse import unquote
+
+from app.policy.aside import in_order
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WEBSOCKET")
 TAIL = "**"
@@ -39,14 +42,69 @@ class Route:
 
 @dataclass(slots=True)
 class _Node:
-    children: dict[str, _Node] = field(default_factory=dict)
+    """A place in a tree, and what follows: other nodes, or a template that goes on alone."""
+
+    depth: int
+    children: dict[str, _Node | str] = field(default_factory=dict)
     template: str | None = None
 
     def subtree(self) -> Iterator[str]:
         if self.template is not None:
             yield self.template
         for child in self.children.values():
-            yield from child.subtree()
+            if isinstance(child, str):
+                yield child
+            else:
+                yield from child.subtree()
+
+
+class _Tree:
+    """Templates by their segments, each as `spelt` has it.
+
+    Where one template goes on alone it stands in the place of its nodes, which are made when asked for: a large table
+    is mostly such ends, and nodes take ten times their place.
+    """
+
+    def __init__(self, spelt: Callable[[str], str]) -> None:
+        self.root = _Node(0)
+        self._spelt = spelt
+
+    def add(self, template: str, parts: Sequence[str], *, decoded: bool = False) -> None:
+        """Add a template with its segments, and where `decoded` with what they mean too.
+
+        A place that two templates share is the template of neither, which is empty.
+        """
+        node = self.root
+        for part in parts:
+            key = self._spelt(part)
+            known = node.children.get(key)
+            if known is None and not (decoded and "%" in template):
+                node.children[key] = template
+                return
+            child = _Node(node.depth + 1) if known is None else self._grown(known, node)
+            node.children[key] = child
+            if decoded and "%" in part:
+                node.children.setdefault(unquote(part), child)
+            node = child
+        node.template = template if node.template is None else ""
+
+    def child(self, node: _Node, key: str) -> _Node | None:
+        """The node that follows by a key; None when there is none."""
+        child = node.children.get(key)
+        return child if child is None else self._grown(child, node)
+
+    def children(self, node: _Node) -> Iterator[tuple[str, _Node]]:
+        """Each node that follows, by its key."""
+        return ((key, self._grown(child, node)) for key, child in node.children.items())
+
+    def _grown(self, child: _Node | str, parent: _Node) -> _Node:
+        """What follows a node as a node, from which the rest of a lone template follows."""
+        if isinstance(child, _Node):
+            return child
+        parts, depth = segments(child), parent.depth + 1
+        if depth == len(parts):
+            return _Node(depth, {}, child)
+        return _Node(depth, {self._spelt(parts[depth]): child})
 
 
 class RouteTable:
@@ -54,19 +112,17 @@ class RouteTable:
     by walking."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
-        self.routes: tuple[Route, ...] = tuple(sorted(set(routes)))
+        self.routes: tuple[Route, ...] = tuple(in_order(set(routes), attrgetter("template", "method")))
         self._methods: dict[str, tuple[str, ...]] = {}
-        self._root = _Node()
-        self._paths = _Node()
+        self._root = _Tree(str)
+        self._paths = _Tree(_path_key)
         self._literal: dict[str, str] = {}
+        alike: dict[tuple[str, ...], tuple[str, ...]] = {}  # one object for all templates with the same methods
         for route in self.routes:
-            self._methods[route.template] = (*self._methods.get(route.template, ()), route.method)
-            node = self._root
-            for segment in segments(route.template):
-                node = node.children.setdefault(segment, _Node())
-            node.template = route.template
+            methods = (*self._methods.get(route.template, ()), route.method)
+            self._methods[route.template] = alike.setdefault(methods, methods)
         for template in self._methods:
-            self._add_path(template)
+            self._add(template)
 
     def extended(self, more: Iterable[Route]) -> RouteTable:
         """This table and more routes."""
@@ -87,14 +143,14 @@ class RouteTable:
 
     def match(self, pattern: str) -> tuple[str, ...]:
         """The templates that a pattern names: `{x}` and `*` are one segment, a last `/**` is any number."""
-        nodes = [self._root]
+        nodes = [self._root.root]
         for segment in segments(pattern):
             if segment == TAIL:
                 return tuple(template for node in nodes for template in node.subtree())
             if is_wild(segment):
-                nodes = [c for node in nodes for name, c in node.children.items() if name != TAIL]
+                nodes = [child for node in nodes for name, child in self._root.children(node) if name != TAIL]
             else:
-                nodes = [node.children[segment] for node in nodes if segment in node.children]
+                nodes = [child for node in nodes if (child := self._root.child(node, segment))]
         return tuple(node.template for node in nodes if node.template is not None)
 
     def resolve(self, path: str, service: str = "") -> str | None:
@@ -118,31 +174,28 @@ class RouteTable:
         prefix = f"{service}:" if service else ""
         if (plain := f"{prefix}/" + "/".join(parts)) in self._literal:
             return self._literal[plain] or None
-        root = self._paths.children.get(prefix)
+        root = self._paths.child(self._paths.root, prefix)
         if root is None:
             return None
-        return (_most_specific(root, parts) if service else _as_litestar(root, parts)) or None
+        return (_most_specific if service else _as_litestar)(self._paths, root, parts) or None
 
-    def _add_path(self, template: str) -> None:
+    def _add(self, template: str) -> None:
         """Index a template, parameters whatever their names, and literal text both as it is spelt and decoded.
 
         What two templates share is indexed as the template of neither, which is empty.
         """
         parts = segments(template)
+        self._root.add(template, parts)
         for spelt in {_raised(template), unquote(template)}:
             if spelt.count("/") == template.count("/"):
                 self._literal[spelt] = template if self._literal.get(spelt, template) == template else ""
-        if not any(is_wild(part) or part == TAIL for part in parts):
-            return
-        node = self._paths
-        for part in parts:
-            child = node.children.setdefault(
-                _REST if part == TAIL else _ONE if is_wild(part) else _raised(part), _Node()
-            )
-            if "%" in part:
-                node.children.setdefault(unquote(part), child)
-            node = child
-        node.template = template if node.template is None else ""
+        if any(is_wild(part) or part == TAIL for part in parts):
+            self._paths.add(template, parts, decoded=True)
+
+
+def _path_key(part: str) -> str:
+    """A segment of a template as the tree of paths has it."""
+    return _REST if part == TAIL else _ONE if is_wild(part) else _raised(part)
 
 
 def _raised(text: str) -> str:
@@ -150,26 +203,26 @@ def _raised(text: str) -> str:
     return _ENCODED.sub(lambda code: code[0].upper(), text) if "%" in text else text
 
 
-def _as_litestar(node: _Node, parts: Sequence[str]) -> str | None:
+def _as_litestar(tree: _Tree, node: _Node, parts: Sequence[str]) -> str | None:
     for part in parts:
-        if part in node.children:
-            node = node.children[part]
-        elif _REST in node.children:
-            return node.children[_REST].template
-        elif _ONE in node.children:
-            node = node.children[_ONE]
+        if child := tree.child(node, part):
+            node = child
+        elif rest := tree.child(node, _REST):
+            return rest.template
+        elif one := tree.child(node, _ONE):
+            node = one
         else:
             return None
-    if node.template is None and _REST in node.children:
-        node = node.children[_REST]
+    if node.template is None and (rest := tree.child(node, _REST)):
+        node = rest
     return node.template or None
 
 
-def _most_specific(node: _Node, parts: Sequence[str]) -> str | None:
+def _most_specific(tree: _Tree, node: _Node, parts: Sequence[str]) -> str | None:
     if not parts:
         return node.template
-    found = (node.children.get(name) for name in (parts[0], _ONE))
-    return next((hit for child in found if child and (hit := _most_specific(child, parts[1:]))), None)
+    found = (tree.child(node, name) for name in (parts[0], _ONE))
+    return next((hit for child in found if child and (hit := _most_specific(tree, child, parts[1:]))), None)
 
 
 def is_route(resource: str) -> bool:
