@@ -21,6 +21,7 @@ from app.history.publish import NoSuchRevision, Published, Publisher, StaleParen
 from app.http.history import AccessChange, access_of, author_of
 from app.http.ids import read_id
 from app.http.problems import Problem
+from app.policy.diff import changes
 from app.policy.fault import Fault, PolicyRefused
 from app.policy.live import LivePolicy
 from app.policy.load import parse
@@ -209,4 +210,4 @@ def _compared(old: Mapping[str, str], new: Mapping[str, str], table: RouteTable)
         )
     except PolicyRefused:
         return Meaning(None, ())
-    return Meaning(access_of(compare(before, after)), row_changes(before, after))
+    return Meaning(access_of(compare(before, after)), row_changes(changes(before.policy, after.policy)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
@@ -21,7 +21,7 @@ from app.db.tables.history import AdminAction
 from app.history.files import alone, bytes_of, recover
 from app.history.follower import Entry, Follower
 from app.policy import write
-from app.policy.diff import changes
+from app.policy.diff import Change, changes
 from app.policy.fault import PolicyRefused
 from app.policy.live import build
 from app.policy.load import parse
@@ -146,12 +146,12 @@ class Publisher:
                 raise StaleParent(old.revision)
             new = await asyncio.to_thread(self._build, wanted.files)
             difference = await asyncio.to_thread(compare, old, new)
-            published = Published(new, old.revision, difference, row_changes(old, new), replaces)
+            changed = await asyncio.to_thread(changes, old.policy, new.policy)
+            published = Published(new, old.revision, difference, row_changes(changed), replaces)
             if wanted.dry_run or (new.revision == old.revision and replaces is None):
                 return published
             if (difference.widens or replaces) and not wanted.acknowledge_widening:
                 raise Widens(difference, replaces)
-            changed = await asyncio.to_thread(changes, old.policy, new.policy)
             try:
                 async with live.held(), alone(live.directory):
                     if live.active.revision != old.revision:
@@ -188,7 +188,7 @@ class Publisher:
         )
 
     def _build(self, files: Mapping[str, bytes]) -> Snapshot:
-        return build(parse(from_bytes(files)), self._live.table)
+        return build(parse(from_bytes(files), self._live.active.policy), self._live.table)
 
     async def _accept(self, new: Snapshot, published: Published, wanted: _Wanted) -> Entry:
         """Store the revision and its audit row, in one transaction, once the directory says what is coming.
@@ -233,6 +233,6 @@ class Publisher:
         return Entry(row.id, new.revision)
 
 
-def row_changes(old: Snapshot, new: Snapshot) -> tuple[str, ...]:
+def row_changes(changed: Iterable[Change]) -> tuple[str, ...]:
     """The rows that came and went, one a line."""
-    return tuple(f"{change.kind} {change.row} ({change.place})" for change in changes(old.policy, new.policy))
+    return tuple(f"{change.kind} {change.row} ({change.place})" for change in changed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +10,7 @@ from app.policy import catalog
 from app.policy.aside import aside
 from app.policy.catalog import Permission
 from app.policy.load import Policy
+from app.policy.rule import Membership, Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,48 +22,64 @@ class Change:
     place: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """What is no row: an entry of the catalogue or an entity, as text."""
+
+    text: str
+    place: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+_Entry = Rule | Membership | _Line
+
+
 def changes(old: Policy, new: Policy) -> tuple[Change, ...]:
-    """The rules that `new` no longer has and those that it has anew."""
+    """The rows that `new` no longer has and those that it has anew."""
     with aside():
         # What stands in files that did not change is on both sides alike.
         same = {file for file, text in new.source.files.items() if old.source.files.get(file) == text}
-        before, after = _entries(old, same), _entries(new, same)
-        counted = _counted(before), _counted(after)
+        more: dict[Hashable, int] = {}  # how many more of an entry there are in `new`
+        # A Counter would count them in one step, for which all requests would wait.
+        for entry in _entries(new, same):
+            more[_key(entry)] = more.get(_key(entry), 0) + 1
+        for entry in _entries(old, same):
+            more[_key(entry)] = more.get(_key(entry), 0) - 1
+        gone = {key: -count for key, count in more.items() if count < 0}
+        come = {key: count for key, count in more.items() if count > 0}
         return (
-            *(Change("removed", row, place) for row, place in _more(before, *counted)),
-            *(Change("added", row, place) for row, place in _more(after, *reversed(counted))),
+            *(Change("removed", str(entry), entry.place) for entry in _first(_entries(old, same), gone)),
+            *(Change("added", str(entry), entry.place) for entry in _first(_entries(new, same), come)),
         )
 
 
-def _entries(policy: Policy, without: Container[str]) -> list[tuple[str, str]]:
-    entries = [
-        *((str(rule), rule.place) for rule in policy.rules if rule.file not in without),
-        *((str(row), row.place) for row in policy.memberships if row.file not in without),
-        *((f"subject {entity}", entity.place) for entity in policy.entities.subjects.values()),
-        *((f"resource {entity}", entity.place) for entity in policy.entities.resources.values()),
-    ]
+def _entries(policy: Policy, without: Container[str]) -> Iterator[_Entry]:
+    yield from (rule for rule in policy.rules if rule.file not in without)
+    yield from (row for row in policy.memberships if row.file not in without)
+    yield from (_Line(f"subject {entity}", entity.place) for entity in policy.entities.subjects.values())
+    yield from (_Line(f"resource {entity}", entity.place) for entity in policy.entities.resources.values())
     if catalog.FILE not in without:
-        entries += ((_permission(entry), catalog.FILE) for entry in policy.catalog.values())
-    return entries
+        yield from (_Line(_permission(entry), catalog.FILE) for entry in policy.catalog.values())
 
 
-def _counted(entries: list[tuple[str, str]]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    # A Counter would count them in one step, for which all requests would wait.
-    for row, _ in entries:
-        counts[row] = counts.get(row, 0) + 1
-    return counts
+def _key(entry: _Entry) -> Hashable:
+    """What is equal where the texts of entries are, and made sooner than they."""
+    if isinstance(entry, Rule):
+        condition = entry.condition.text if entry.condition else None
+        return entry.needs, entry.resource, entry.actions, entry.effect, condition
+    return (entry.member, entry.grant) if isinstance(entry, Membership) else entry.text
 
 
 def _permission(entry: Permission) -> str:
     return f"permission {entry.name}: {entry.title}{' (deprecated)' if entry.deprecated else ''}. {entry.grants}"
 
 
-def _more(entries: list[tuple[str, str]], here: dict[str, int], there: dict[str, int]) -> Iterator[tuple[str, str]]:
-    """The entries of which there are more here than there, the first of each."""
-    told: dict[str, int] = {}
-    for row, place in entries:
-        before = told.get(row, 0)
-        if before < here[row] - there.get(row, 0):
-            told[row] = before + 1
-            yield row, place
+def _first(entries: Iterator[_Entry], counts: Mapping[Hashable, int]) -> Iterator[_Entry]:
+    """As many of each entry as are counted, the first ones."""
+    left = dict(counts)
+    for entry in entries if left else ():
+        if left.get(key := _key(entry), 0) > 0:
+            left[key] -= 1
+            yield entry
