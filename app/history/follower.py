@@ -247,7 +247,7 @@ class Follower:
             files = bytes_of(row) if row else {}
         except (zlib.error, json.JSONDecodeError, UnicodeError) as error:
             raise PolicyRefused([_broken(entry)]) from error
-        snapshot = build(parse(from_bytes(files)), self.live.table)
+        snapshot = build(parse(from_bytes(files), self.live.active.policy), self.live.table)
         if snapshot.revision != entry.revision:
             raise PolicyRefused([_broken(entry)])
         return snapshot

@@ -46,7 +46,7 @@ async def snapshot_of(texts: Mapping[str, str], state: State) -> Snapshot:
     """The policy over the routes that are served, built off the event loop. Raises PolicyRefused with every fault."""
     live: LivePolicy = state.live
     files = {name: text.encode("utf-8", "surrogatepass") for name, text in texts.items()}
-    return await asyncio.to_thread(lambda: build(parse(from_bytes(files)), live.table))
+    return await asyncio.to_thread(lambda: build(parse(from_bytes(files), live.active.policy), live.table))
 
 
 def faulty(refused: PolicyRefused) -> Response[FaultyPolicy]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
+from typing import cast
 
 from app.policy.fault import Fault, PolicyRefused
 from app.policy.routes import RouteTable, is_route
@@ -42,7 +43,10 @@ def expand(rules: Iterable[Rule], table: RouteTable) -> Index:
                 index[key] = [rule]
             else:
                 found.append(rule)
-    return MappingProxyType({key: tuple(found) for key, found in index.items()})
+    fixed = cast(dict[Key, tuple[Rule, ...]], index)
+    for key, found in index.items():
+        fixed[key] = tuple(found)  # in its place: all lists at once, let go at the end, would let nobody else go on
+    return MappingProxyType(fixed)
 
 
 def key_of(resource: str, action: str, index: Index) -> Key | None:

@@ -116,7 +116,7 @@ class LivePolicy:
                     self.refused, self.outdated, self.on_disk = None, None, old.revision
                     self.reloads["unchanged"] += 1
                     return Reload("unchanged", old.revision)
-                policy = await asyncio.to_thread(parse, source)
+                policy = await asyncio.to_thread(parse, source, old.policy)
                 if self.on_disk != old.revision or self.awaited not in (None, policy.revision):
                     self.outdated = policy.revision
                     raise PolicyRefused([_outdated(policy.revision, self.on_disk, self.awaited or old.revision)])

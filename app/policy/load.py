@@ -44,13 +44,16 @@ def load(directory: Path) -> Policy:
     return parse(read(directory))
 
 
-def parse(source: Source) -> Policy:
-    """Parse the files of a policy. Raises PolicyRefused with every fault; of rows when the catalogue has none."""
+def parse(source: Source, before: Policy | None = None) -> Policy:
+    """Parse the files of a policy. Raises PolicyRefused with every fault; of rows when the catalogue has none.
+
+    The endpoints of upstreams whose documents are those of the policy `before` are taken over from it.
+    """
     with aside():
-        return _parsed(source)
+        return _parsed(source, before)
 
 
-def _parsed(source: Source) -> Policy:
+def _parsed(source: Source, before: Policy | None) -> Policy:
     faults: list[Fault] = []
     permissions = catalog.load(source, faults)
     is_catalogued = not faults
@@ -58,13 +61,13 @@ def _parsed(source: Source) -> Policy:
     if not is_catalogued:
         # Rows read without their catalogue would hide its one fault behind a hundred of theirs.
         raise PolicyRefused(faults)
-    rows = Rows(permissions, faults)
+    routes = upstreams.load(source, faults, *((before.source, before.upstreams) if before else ()))
+    rows = Rows(permissions, faults, (route.template for route in routes))
     for file, text in source.files.items():
         if file.endswith(".csv"):
             rows.parse(file, text)
     linked = roles.link(rows.memberships, faults)
     tests = cases.load(source, permissions, faults)
-    routes = upstreams.load(source, faults)
     known = entities.load(source, permissions, faults)
     if faults:
         raise PolicyRefused(faults)

@@ -8,6 +8,7 @@ upstream, has that service's name before its path: `orders:/v1/orders/{id}`.
 from __future__ import annotations
 
 import re
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -109,14 +110,16 @@ class _Tree:
 
 class RouteTable:
     """The routes of an application and of its upstreams, indexed by segment, so that a pattern finds its templates
-    by walking."""
+    by walking. `added` are those of its routes that another table was extended by."""
 
-    def __init__(self, routes: Iterable[Route]) -> None:
-        self.routes: tuple[Route, ...] = tuple(in_order(set(routes), attrgetter("template", "method")))
+    def __init__(self, routes: Iterable[Route], added: tuple[Route, ...] = ()) -> None:
+        self.added = added
+        self.routes: tuple[Route, ...] = tuple(in_order({*routes, *added}, attrgetter("template", "method")))
         self._methods: dict[str, tuple[str, ...]] = {}
         self._root = _Tree(str)
         self._paths = _Tree(_path_key)
         self._literal: dict[str, str] = {}
+        self._extended: Callable[[], RouteTable | None] = lambda: None
         alike: dict[tuple[str, ...], tuple[str, ...]] = {}  # one object for all templates with the same methods
         for route in self.routes:
             methods = (*self._methods.get(route.template, ()), route.method)
@@ -125,9 +128,15 @@ class RouteTable:
             self._add(template)
 
     def extended(self, more: Iterable[Route]) -> RouteTable:
-        """This table and more routes."""
+        """This table and more routes; the last one again while somebody has it, if its routes are the same."""
         more = tuple(more)
-        return RouteTable([*self.routes, *more]) if more else self
+        if not more:
+            return self
+        table = self._extended()
+        if table is None or table.added != more:
+            table = RouteTable(self.routes, more)
+            self._extended = weakref.ref(table)
+        return table
 
     def __contains__(self, route: Route) -> bool:
         return route.method in self._methods.get(route.template, ())

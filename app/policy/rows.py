@@ -7,7 +7,7 @@ row is understood whole or refused with its line and column.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from app.policy.catalog import Permission
 from app.policy.condition import Condition, ConditionFault, compile_condition
@@ -27,9 +27,9 @@ _QUOTED = re.compile(r'"((?:[^"]|"")*)"')
 
 
 class Rows:
-    """Parses files one by one, gathering rules, memberships and faults."""
+    """Parses files one by one, gathering rules, memberships and faults. `templates` are good resources."""
 
-    def __init__(self, catalog: Mapping[str, Permission], faults: list[Fault]) -> None:
+    def __init__(self, catalog: Mapping[str, Permission], faults: list[Fault], templates: Iterable[str] = ()) -> None:
         self.rules: list[Rule] = []
         self.memberships: list[Membership] = []
         self.catalog = catalog
@@ -37,7 +37,8 @@ class Rows:
         # Large policies repeat themselves: each distinct cell is checked once.
         self.known_needs: dict[str, frozenset[str]] = {}
         self.known_actions: dict[tuple[str, bool], tuple[str, ...]] = {}
-        self.good_resources: set[str] = set()
+        # One text for all that name a resource, its route too.
+        self.good_resources: dict[str, str] = {template: template for template in templates}
 
     def parse(self, file: str, text: str) -> None:
         """Parse the text of one file."""
@@ -116,9 +117,7 @@ class _Row:
     def _rule(self, cells: list[str]) -> None:
         before = len(self._rows.faults)
         needs = self._rows.known_needs.get(cells[1]) or self._needs(cells[1])
-        resource = cells[2]
-        if resource not in self._rows.good_resources:
-            self._check_resource(resource)
+        resource = self._rows.good_resources.get(cells[2]) or self._resource(cells[2])
         of_route = is_route(resource)
         actions = self._rows.known_actions.get((cells[3], of_route)) or self._actions(cells[3], of_route)
         effect = _EFFECTS.get(cells[4])
@@ -128,8 +127,7 @@ class _Row:
         condition = self._condition(cells[5]) if len(cells) == 6 else None
         if len(self._rows.faults) > before or effect is None:
             return
-        order = len(self._rows.rules)
-        self._rows.rules.append(Rule(self.file, self.number, needs, resource, actions, effect, condition, order))
+        self._rows.rules.append(Rule(self.file, self.number, needs, resource, actions, effect, condition))
 
     def _membership(self, member: str, grant: str) -> None:
         if not (self._check_grant(1, member) and self._check_grant(2, grant)):
@@ -161,7 +159,7 @@ class _Row:
         self._fault("unknown-grant", cell, message, grant_hint(grant, self._rows.catalog), grant)
         return False
 
-    def _check_resource(self, cell: str) -> None:
+    def _resource(self, cell: str) -> str:
         wrong = None
         if is_route(cell):
             wrong = pattern_fault(cell)
@@ -170,7 +168,8 @@ class _Row:
         if wrong:
             self._fault("resource", 2, *wrong)
         else:
-            self._rows.good_resources.add(cell)
+            self._rows.good_resources[cell] = cell
+        return cell
 
     def _actions(self, cell: str, of_route: bool) -> tuple[str, ...]:
         actions = tuple(cell.split("|"))

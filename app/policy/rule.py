@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from app.policy.condition import Condition
@@ -29,7 +29,6 @@ class Rule:
     actions: tuple[str, ...]
     effect: Effect
     condition: Condition | None = None
-    order: int = field(default=0, compare=False)
 
     @property
     def place(self) -> str:

@@ -126,7 +126,8 @@ def digest(raw: Mapping[str, bytes]) -> str:
     """The revision that these files make: 16 hex digits of a SHA-256 over their names and bytes."""
     total = hashlib.sha256()
     for name, data in sorted(raw.items()):
-        total.update(f"{len(name)}:{name}:{len(data)}:".encode() + data)
+        total.update(f"{len(name)}:{name}:{len(data)}:".encode())
+        total.update(data)
     return total.hexdigest()[:16]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, islice, product
 from pathlib import PurePosixPath
@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from app.policy.fault import Fault
-from app.policy.routes import METHODS, SERVICE, Route, is_wild, pattern_fault, segments
+from app.policy.routes import METHODS, SERVICE, Route, is_wild, pattern_fault, segments, split_route
 from app.policy.source import Source, shown
 
 FOLDER = "upstreams"
@@ -42,8 +42,14 @@ class _Unreadable(Exception):
         self.line = line
 
 
-def load(source: Source, faults: list[Fault]) -> tuple[Route, ...]:
-    """Every endpoint of every upstream."""
+def load(
+    source: Source, faults: list[Fault], before: Source | None = None, known: Iterable[Route] = ()
+) -> tuple[Route, ...]:
+    """Every endpoint of every upstream; `known` are those of `before`, whose documents had no fault."""
+    before_files = before.files if before else {}
+    by_service: dict[str, list[Route]] = {}
+    for route in known:
+        by_service.setdefault(split_route(route.template)[0], []).append(route)
     routes: list[Route] = []
     files: dict[str, str] = {}
     for file, text in source.files.items():
@@ -58,6 +64,9 @@ def load(source: Source, faults: list[Fault]) -> tuple[Route, ...]:
             faults.append(Fault("upstream-twice", file, 0, 0, message, "keep one of them"))
         else:
             files[service] = file
+            if before_files.get(file) == text:
+                routes += by_service.get(service, ())
+                continue
             routes += _Upstream(service, file, text, faults).routes()
     return tuple(routes)
 
@@ -116,7 +125,8 @@ class _Upstream:
         paths = document.get("paths")
         if not isinstance(paths, dict):
             raise _Unreadable("the document has no `paths`", _EXAMPLE)
-        for path, item in paths.items():
+        for path in list(paths):
+            item = paths.pop(path)  # thousands are let go one by one: at once they would let nobody else go on
             if path.startswith("x-"):
                 continue
             if not path.startswith("/") or not isinstance(item, dict):

@@ -8,8 +8,11 @@ import pytest
 
 from app.policy.explain import explain
 from app.policy.fault import Fault, PolicyRefused
+from app.policy.load import parse
+from app.policy.routes import RouteTable
 from app.policy.snapshot import Snapshot
-from tests.policy.shipped import PERSON, shipped_files, snapshot_of
+from app.policy.source import from_bytes
+from tests.policy.shipped import PERSON, policy_of, routes, shipped_files, snapshot_of
 
 ORDERS = """\
 openapi: 3.1.0
@@ -215,3 +218,27 @@ def test_a_service_is_described_once() -> None:
     with pytest.raises(PolicyRefused) as refused:
         snapshot_of(files)
     assert "upstream-twice" in {fault.code for fault in refused.value.faults}
+
+
+@pytest.mark.parametrize(
+    "document", [ORDERS, ORDERS.replace("  /:\n    get: {}\n", ""), ORDERS.replace("/orders/export", "/orders/import")]
+)
+@pytest.mark.parametrize("name", ["orders.openapi.yaml", "other.openapi.yaml"])
+def test_what_is_taken_over_from_the_policy_before_is_what_the_files_say(document: str, name: str) -> None:
+    before = policy_of({**shipped_files(), "upstreams/orders.openapi.yaml": ORDERS.encode()})
+    files = {**shipped_files(), f"upstreams/{name}": document.encode(), "upstreams/more.openapi.yaml": ORDERS.encode()}
+    policy = parse(from_bytes(files), before)
+    assert policy.upstreams == policy_of(files).upstreams
+    own = routes()
+    old, new = own.extended(before.upstreams), own.extended(policy.upstreams)
+    assert old.routes == RouteTable([*own.routes, *before.upstreams]).routes
+    assert new.routes == RouteTable([*own.routes, *policy.upstreams]).routes
+    assert own.extended(policy_of(files).upstreams) is new
+
+
+def test_documents_that_describe_one_service_are_refused_though_one_was_known() -> None:
+    before = policy_of({**shipped_files(), "upstreams/orders.openapi.yaml": ORDERS.encode()})
+    files = {**before.source.files, "upstreams/orders.openapi.json": json.dumps({"openapi": "3.1.0", "paths": {}})}
+    with pytest.raises(PolicyRefused) as refused:
+        parse(from_bytes({name: text.encode() for name, text in files.items()}), before)
+    assert [fault.code for fault in refused.value.faults] == ["upstream", "upstream-twice"]
