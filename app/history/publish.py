@@ -152,9 +152,10 @@ class Publisher:
                 return published
             if (difference.widens or replaces) and not wanted.acknowledge_widening:
                 raise Widens(difference, replaces)
+            del old  # so that nobody has it once it is replaced, and it is let go off the event loop
             try:
                 async with live.held(), alone(live.directory):
-                    if live.active.revision != old.revision:
+                    if live.active.revision != published.parent:
                         raise StaleParent(live.active.revision)
                     await recover(live.directory, self._sessions)
                     follower.arrive(await self._accept(new, published, wanted))

@@ -51,3 +51,12 @@ def in_order(items: Iterable[_Item], key: Callable[[_Item], Any]) -> Iterator[_I
     unsorted = list(items)
     steps = (unsorted[start : start + _STEP] for start in range(0, len(unsorted), _STEP))
     return heapq.merge(*(sorted(step, key=key) for step in steps), key=key)
+
+
+def give_back() -> None:
+    """Give the system the memory that was freed, which the C library would keep for later, apart for each thread."""
+    import ctypes  # noqa: PLC0415  # needed once a policy was replaced, and not to start
+
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:  # only glibc has it
+        trim(0)

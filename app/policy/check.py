@@ -42,9 +42,13 @@ def check(snapshot: Snapshot) -> list[Fault]:
 def _dead_rows(snapshot: Snapshot) -> Iterator[Fault]:
     """Rows that no route can match: a deny of that kind closes nothing."""
     policy, table = snapshot.policy, snapshot.table
-    alive = {(rule.resource, action) for (_, action), rules in snapshot.index.items() for rule in rules}
+    index = snapshot.index
+    patterns = {
+        (rule.resource, action) for (name, action), rules in index.items() for rule in rules if rule.resource != name
+    }
     for rule in policy.rules:
-        dead = [action for action in rule.actions if (rule.resource, action) not in alive]
+        named = [(rule.resource, action) for action in rule.actions]
+        dead = [key[1] for key in named if key not in index and key not in patterns]
         if not dead:
             continue
         templates = table.match(rule.resource)

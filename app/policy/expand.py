@@ -14,6 +14,7 @@ from app.policy.routes import RouteTable, is_route
 from app.policy.rule import Rule
 
 MAX_EXPANDED = 1_000_000
+MAX_REACH_KNOWN = 5_000  # resources with their actions, of which the keys are remembered meanwhile
 
 # (resource, action) → the rules that speak of it, in the order of the files.
 Key = tuple[str, str]
@@ -23,7 +24,7 @@ Index = Mapping[Key, tuple[Rule, ...]]
 def expand(rules: Iterable[Rule], table: RouteTable) -> Index:
     """Index the rules by each (resource, action) that they name. Raises PolicyRefused for more than MAX_EXPANDED."""
     rules = tuple(rules)
-    index: dict[Key, list[Rule]] = {}
+    index: dict[Key, tuple[Rule, ...] | list[Rule]] = {}
     things = _things(rules)
     reach: dict[tuple[str, tuple[str, ...]], tuple[Key, ...]] = {}
     count = 0
@@ -31,6 +32,8 @@ def expand(rules: Iterable[Rule], table: RouteTable) -> Index:
         named = (rule.resource, rule.actions)
         keys = reach.get(named)
         if keys is None:
+            if len(reach) >= MAX_REACH_KNOWN:
+                reach.clear()
             keys = reach[named] = tuple(_keys(rule, table, things))
         count += len(keys)
         if count > MAX_EXPANDED:
@@ -38,15 +41,16 @@ def expand(rules: Iterable[Rule], table: RouteTable) -> Index:
             hint = "say with fewer rows what holds for many resources"
             raise PolicyRefused([Fault("too-wide", rule.file, rule.line, 1, message, hint, text=str(rule))])
         for key in keys:
-            found = index.get(key)
-            if found is None:
-                index[key] = [rule]
-            else:
+            # Most keys of a large policy have one rule, for which a list would be made and let go again.
+            found = index.get(key, ())
+            if isinstance(found, list):
                 found.append(rule)
-    fixed = cast(dict[Key, tuple[Rule, ...]], index)
+            else:
+                index[key] = [*found, rule] if found else (rule,)
     for key, found in index.items():
-        fixed[key] = tuple(found)  # in its place: all lists at once, let go at the end, would let nobody else go on
-    return MappingProxyType(fixed)
+        if isinstance(found, list):
+            index[key] = tuple(found)
+    return MappingProxyType(cast(dict[Key, tuple[Rule, ...]], index))
 
 
 def key_of(resource: str, action: str, index: Index) -> Key | None:

@@ -24,7 +24,7 @@ from app.policy.fault import Fault, PolicyRefused
 from app.policy.judge import disputes
 from app.policy.load import Policy, load, parse
 from app.policy.routes import RouteTable
-from app.policy.snapshot import Snapshot
+from app.policy.snapshot import Snapshot, let_go
 from app.policy.source import read
 from app.policy.suspended import Suspended
 
@@ -89,6 +89,7 @@ class LivePolicy:
         self.refused: Refusal | None = None
         self.reloads: dict[Outcome, int] = {"swapped": 0, "unchanged": 0, "refused": 0}  # how many, by outcome
         self._suspended = False
+        self._replaced: list[Snapshot] = []  # which are to be let go off the event loop
         self._announce: list[Callable[[Reload], None]] = []
         self._one_at_a_time = asyncio.Lock()
 
@@ -100,33 +101,40 @@ class LivePolicy:
     async def held(self) -> AsyncIterator[None]:
         """While the caller writes the files: no reload looks at them half done."""
         async with self._one_at_a_time:
-            yield
+            try:
+                yield
+            finally:
+                if self._replaced:
+                    await asyncio.to_thread(let_go, self._replaced)
 
     async def reload(self) -> Reload:
         """Take the policy that the files now hold, or say why not. Reading and building happen off the event loop.
 
         Raises ExceptionGroup when listeners fail; what they were told has happened all the same.
         """
-        async with self._one_at_a_time:
+        async with self.held():
             await self._written()
-            old = self.active
-            try:
-                source = await asyncio.to_thread(read, self.directory)
-                if source.revision == old.revision:
-                    self.refused, self.outdated, self.on_disk = None, None, old.revision
-                    self.reloads["unchanged"] += 1
-                    return Reload("unchanged", old.revision)
-                policy = await asyncio.to_thread(parse, source, old.policy)
-                if self.on_disk != old.revision or self.awaited not in (None, policy.revision):
-                    self.outdated = policy.revision
-                    raise PolicyRefused([_outdated(policy.revision, self.on_disk, self.awaited or old.revision)])
-                snapshot = await asyncio.to_thread(build, policy, self.table)
-            except PolicyRefused as refused:
-                self.refused = Refusal(datetime.now(UTC), refused.faults)
-                return self._tell(Reload("refused", old.revision, faults=refused.faults))
-            changed = await asyncio.to_thread(changes, old.policy, policy)
-            self.on_disk = snapshot.revision
-            return self._swap(snapshot, changed)
+            return await self._reload()
+
+    async def _reload(self) -> Reload:
+        old = self.active
+        try:
+            source = await asyncio.to_thread(read, self.directory)
+            if source.revision == old.revision:
+                self.refused, self.outdated, self.on_disk = None, None, old.revision
+                self.reloads["unchanged"] += 1
+                return Reload("unchanged", old.revision)
+            policy = await asyncio.to_thread(parse, source, old.policy)
+            if self.on_disk != old.revision or self.awaited not in (None, policy.revision):
+                self.outdated = policy.revision
+                raise PolicyRefused([_outdated(policy.revision, self.on_disk, self.awaited or old.revision)])
+            snapshot = await asyncio.to_thread(build, policy, self.table)
+        except PolicyRefused as refused:
+            self.refused = Refusal(datetime.now(UTC), refused.faults)
+            return self._tell(Reload("refused", old.revision, faults=refused.faults))
+        changed = await asyncio.to_thread(changes, old.policy, policy)
+        self.on_disk = snapshot.revision
+        return self._swap(snapshot, changed)
 
     def take(self, snapshot: Snapshot, changed: tuple[Change, ...]) -> Reload:
         """Make a policy active that was accepted by other means than the files. Only while `held`; raises as `reload`.
@@ -172,6 +180,7 @@ class LivePolicy:
             await asyncio.sleep(_LOOK_SECONDS)
 
     def _swap(self, snapshot: Snapshot, changed: tuple[Change, ...]) -> Reload:
+        self._replaced.append(self.active)
         self.active = Suspended(snapshot) if self._suspended else snapshot
         self.since, self.refused, self.outdated = datetime.now(UTC), None, None
         return self._tell(Reload("swapped", snapshot.revision, changed=changed))

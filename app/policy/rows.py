@@ -15,7 +15,7 @@ from app.policy.fault import Fault, did_you_mean
 from app.policy.grants import grant_hint, is_grant
 from app.policy.routes import METHODS, is_route, pattern_fault
 from app.policy.rule import THING, VERB, Effect, Membership, Rule
-from app.policy.source import SHOWN
+from app.policy.source import SHOWN, lines_of
 
 MAX_FAULTS_IN_FILE = 100
 EXAMPLE_P = "p, catalog:read, /api/v1/leagues/**, GET|HEAD, allow"
@@ -43,7 +43,7 @@ class Rows:
     def parse(self, file: str, text: str) -> None:
         """Parse the text of one file."""
         before = len(self.faults)
-        for number, line in enumerate(text.split("\n"), 1):
+        for number, line in enumerate(lines_of(text), 1):
             if not line or line[0] == "#" or line.isspace():
                 continue
             if len(self.faults) - before >= MAX_FAULTS_IN_FILE:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 
 from app.identity.principal import ANYONE
 from app.policy import roles
+from app.policy.aside import give_back
 from app.policy.candidates import Candidates
 from app.policy.condition import NO_CONTEXT, Context
 from app.policy.decision import Decision, Reason
@@ -18,6 +20,7 @@ from app.policy.verdict import Conditions, held_rules, verdict
 MAX_REMEMBERED = 50_000  # decisions
 MAX_GRANTS_REMEMBERED = 500  # in one principal; a larger one is classified anew each time
 MAX_BYTES_REMEMBERED = 64 * 1024 * 1024  # of principals, estimated
+_STEP = 100  # parts that are let go at once
 
 
 class Snapshot:
@@ -62,6 +65,11 @@ class Snapshot:
         key = key_of(resource, action, self.index)
         return self.index[key] if key else ()
 
+    def parts(self) -> list[object]:
+        """The objects of which it has very many."""
+        remembered = (*self._memo.keys(), *self._memo.values(), *self._classes.keys())
+        return [*self.policy.rules, *self.table.routes, *self.index.keys(), *self.index.values(), *remembered]
+
     def _classify(self, held: frozenset[str]) -> frozenset[str]:
         """The grants that matter, one object for all who have the same; what is remembered of it is bounded."""
         grants = self.effective(held & self._telling) & self._named
@@ -100,3 +108,13 @@ class Snapshot:
                 self._forget()
             self._memo[*key, grants] = decision
         return decision
+
+
+def let_go(replaced: list[Snapshot]) -> None:
+    """Empty the list and free what nobody else has, bit by bit, for freeing all at once would let nobody else go on."""
+    while replaced:
+        parts = replaced.pop().parts()
+        while parts:
+            del parts[-_STEP:]
+            time.sleep(0)  # whoever waits goes on
+    give_back()

@@ -39,6 +39,7 @@ _PAGES = ("README.md", "WALKTHROUGH.md")
 MARKER = ".publishing"
 
 _LOOKS = 5
+_PIECE = 100_000  # characters
 _PAUSE_SECONDS = 0.02
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 # Characters that are printable by their category and yet show nothing: fillers, joiners, variation selectors.
@@ -56,6 +57,15 @@ class Source:
         """The text of a line, counted from 1; empty where there is none."""
         lines = self.files.get(file, "").split("\n", number)
         return lines[number - 1] if 0 < number <= len(lines) else ""
+
+
+def lines_of(text: str) -> Iterator[str]:
+    """Its lines, one by one: a list of many takes memory, and nobody else goes on while it is made or let go."""
+    start = 0
+    while (end := text.find("\n", start)) >= 0:
+        yield text[start:end]
+        start = end + 1
+    yield text[start:]
 
 
 def read(directory: Path) -> Source:
@@ -251,20 +261,20 @@ def _text_fault(name: str, data: bytes) -> Fault | None:
         message = f"the character U+{ord(character):04X} cannot be seen and is not allowed"
         hint = _UNSEEN_HINTS.get(character, "delete it")
         return _fault_at("unseen-character", name, text, unseen, message=message, hint=hint)
-    lines = text.split("\n")
     # A file cut short between two rows still parses, and a lost deny opens access: hence a last line.
-    if lines[-2:] != [END, ""]:
+    whole = f"\n{text}"
+    if not whole.endswith(f"\n{END}\n"):
         message = f"the file may have been cut short: its last line is not `{END}`"
         last = len(text) - text.endswith("\n")
         hint = f"end the file with a line `{END}` and a line break"
         return _fault_at("cut-short", name, text, last, message=message, hint=hint)
-    if (early := lines.index(END) + 1) < len(lines) - 1:
+    if (early := whole.index(f"\n{END}\n")) < len(text) - len(f"{END}\n"):
         message = f"`{END}` stands before the end of the file"
-        return Fault("early-end", name, early, 1, message, "delete this line", len(END), END)
-    if max(map(len, lines)) > MAX_LINE:
-        number = next(number for number, line in enumerate(lines, 1) if len(line) > MAX_LINE)
-        message = f"the line has {len(lines[number - 1])} characters, where {MAX_LINE} are the most"
-        return Fault("long-line", name, number, MAX_LINE + 1, message, "break it up", text=shown(lines[number - 1]))
+        return Fault("early-end", name, whole.count("\n", 0, early + 1), 1, message, "delete this line", len(END), END)
+    for number, line in enumerate(lines_of(text), 1):
+        if len(line) > MAX_LINE:
+            message = f"the line has {len(line)} characters, where {MAX_LINE} are the most"
+            return Fault("long-line", name, number, MAX_LINE + 1, message, "break it up", text=shown(line))
     return None
 
 
@@ -277,11 +287,15 @@ _UNSEEN_HINTS = {
 
 def _first_unseen(text: str) -> int | None:
     """Where a character is that shows one policy to a reader and another to the parser."""
-    # All at once first: this runs over every byte of every policy.
-    flat = text.replace("\n", "").replace("\t", "")
-    if flat.isprintable() and (flat.isascii() or not _BLANK.search(flat)):
-        return None
-    return next(index for index, character in enumerate(text) if not _is_seen(character) and character != "\n")
+    # Many at once first, for this runs over every byte of every policy; but not so many that others wait for it.
+    for start in range(0, len(text), _PIECE):
+        piece = text[start : start + _PIECE]
+        flat = piece.replace("\n", "").replace("\t", "")
+        if not flat.isprintable() or (not flat.isascii() and _BLANK.search(flat)):
+            return next(
+                at for at, character in enumerate(piece, start) if not _is_seen(character) and character != "\n"
+            )
+    return None
 
 
 def _is_seen(character: str) -> bool:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import gc
 import sys
 import threading
+import weakref
 
 import pytest
 
-from app.policy.aside import SWITCH_SECONDS, aside
+from app.policy.aside import SWITCH_SECONDS, aside, in_order
 from app.policy.check import check
 from app.policy.diff import changes
-from app.policy.snapshot import Snapshot
-from tests.policy.shipped import policy_of, routes, shipped_files
+from app.policy.snapshot import Snapshot, let_go
+from tests.policy.shipped import PERSON, policy_of, routes, shipped_files, snapshot_of
 
 
 def test_the_collector_rests_until_the_last_of_those_who_build_is_done() -> None:
@@ -61,3 +62,21 @@ def test_a_policy_that_is_loaded_checked_and_compared_leaves_no_cycle_when_it_go
         assert gc.collect() == 0
     finally:
         gc.enable()
+
+
+def test_a_policy_that_was_replaced_goes_and_decides_on_for_whoever_still_has_it() -> None:
+    kept, replaced = snapshot_of(shipped_files()), [snapshot_of(shipped_files())]
+    gone = weakref.ref(replaced[0])
+    assert replaced[0].decide(PERSON, "/api/v1/leagues", "GET") == kept.decide(PERSON, "/api/v1/leagues", "GET")
+    let_go(replaced)
+    assert replaced == []
+    assert gone() is None
+    before = kept.decide(PERSON, "/api/v1/leagues", "GET")
+    let_go([kept])
+    assert kept.decide(PERSON, "/api/v1/leagues", "GET") is before
+
+
+@pytest.mark.parametrize("count", [0, 1, 999, 1000, 1001, 5000])
+def test_sorting_in_steps_is_sorting(count: int) -> None:
+    numbers = [number * 7919 % 5003 for number in range(count)]
+    assert list(in_order(numbers, int)) == sorted(numbers)
