@@ -74,6 +74,7 @@ from app.metrics.lookups import measured
 from app.metrics.read import Parts
 from app.metrics.requests import Requests
 from app.metrics.scrape import Metrics
+from app.policy.aside import aside
 from app.policy.live import LivePolicy, Reload
 from app.policy.routes import RouteTable
 from app.policy.watch import watch
@@ -163,8 +164,9 @@ def create_app(
         max_known=settings.key_cache_size,
         seen=last_used.seen,
     )
-    app = _assemble(routes, door=door, cors=_cors(settings))
-    table, route_keys = table_of(app)
+    with aside():  # what is registered stays, and is not looked through for garbage
+        app = _assemble(routes, door=door, cors=_cors(settings))
+        table, route_keys = table_of(app)
     live = LivePolicy(settings.policy_dir, table)
     live.on_reload(_report)
     follower = Follower(live, sessions, seen, files_win=files_win)

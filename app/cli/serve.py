@@ -55,10 +55,13 @@ def serve_command(
     given = {"host": host, "port": port, "workers": workers}
     settings = load(**{name: value for name, value in given.items() if value is not None})
     logs.configure(settings.log_level, settings.log_format)
-    from app.asgi import create_app
-    from app.db.engine import is_embedded
-    from app.db.migrate import unfit
-    from app.history.settle import settled
+    from app.policy.aside import aside
+
+    with aside():  # what is imported stays: to look through it for garbage would take a tenth of the time to start
+        from app.asgi import create_app
+        from app.db.engine import is_embedded
+        from app.db.migrate import unfit
+        from app.history.settle import settled
 
     if unfit_because := asyncio.run(unfit(settings.database_url)):
         fail(unfit_because)

@@ -18,6 +18,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from app import logs
 from app.cli.run import bind, serve
+from app.policy.aside import aside
 from app.settings import load
 from scripts.bench.measuring import ROOT, pinned
 from tests.issuer import LiveIssuer
@@ -74,7 +75,8 @@ def key_of(started: Server, issuer: LiveIssuer) -> str:
 
 def protected() -> ASGIApp:
     """The application with the handler behind its door."""
-    from app.asgi import create_app  # noqa: PLC0415  # the bare one starts without it
+    with aside():  # as `authz serve` does
+        from app.asgi import create_app  # noqa: PLC0415  # the bare one starts without it
 
     return told(create_app(load(), None, [answered]))
 
