@@ -82,7 +82,9 @@ async def _reloads(options: Options) -> list[Row]:
         write_policy(directory, rules)
         table = RouteTable([*shipped_routes().routes, Route("/bench/{number}", "GET")])
         before = _megabytes()
+        started = time.perf_counter()
         live = LivePolicy(directory, table)
+        first = [time.perf_counter() - started]
         loaded = _megabytes()
         seconds, pauses, after = [], [], []
         file = directory / "bench.csv"
@@ -96,8 +98,14 @@ async def _reloads(options: Options) -> list[Row]:
                 pauses.append(pause * 1000)
             gc.collect()
             after.append(_megabytes())
+        # What is there already spares a reload some of the work, so a first load is one without it.
+        for _ in range(options.rounds - 1):
+            started = time.perf_counter()
+            LivePolicy(directory, RouteTable(table.routes))
+            first.append(time.perf_counter() - started)
     return [
-        Row("reload", f"{rules:,} rules loaded, checked, built", "s", spread(seconds), "under 2 s", rules),
+        Row("reload", f"{rules:,} rules loaded, checked, built", "s", spread(first), "under 2 s", rules),
+        Row("reload", f"{rules:,} rules loaded anew beside an event loop", "s", spread(seconds), "under 2 s", rules),
         Row("reload", "longest pause of the event loop", "ms", spread(pauses), "at most 20 ms"),
         Row("reload", "memory of the process, once loaded", "MB", spread([loaded]), "under 150 MB"),
         Row("reload", f"memory gained from load to reload {times}", "MB", spread([after[-1] - loaded]), "at most 5 MB"),
