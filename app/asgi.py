@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-import threading
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 
-import structlog
 from litestar import Litestar, Router
 from litestar.config.cors import CORSConfig
 from litestar.di import Provide
@@ -17,7 +14,6 @@ from litestar.openapi import OpenAPIConfig
 from litestar.types import ASGIApp, ControllerRouterHandler
 
 from app.audit.log import DecisionLog
-from app.audit.retention import keep_for
 from app.audit.shadowing import Shadowing
 from app.audit.tally import Outcomes, Series, Tally
 from app.catalog import resources as catalog
@@ -30,12 +26,11 @@ from app.console.setup import console_of, is_page
 from app.db.api_keys import key_lookup
 from app.db.decision_writer import DecisionWriter
 from app.db.engine import open_engine
-from app.db.key_changes import follow
 from app.db.last_used import LastUsed
-from app.db.old_decisions import OldDecisions
 from app.db.session import sessions_of
 from app.gateway.proof import Proof
-from app.history.follower import Entry, Follower
+from app.history.entry import Entry
+from app.history.follower import Follower
 from app.history.publish import Publisher
 from app.history.replica import Replica
 from app.holdings import resources as holdings
@@ -60,7 +55,7 @@ from app.http.explain import explain_decision
 from app.http.forward_auth import TEMPLATE, ForwardAuth, with_gateways
 from app.http.metrics import show_metrics
 from app.http.models import ResourceSchemas
-from app.http.observing import observed, tracing_to
+from app.http.observing import tracing_to
 from app.http.openapi import Documents, openapi_json
 from app.http.refusal import Refusals
 from app.http.request_id import with_request_id
@@ -75,9 +70,9 @@ from app.metrics.read import Parts
 from app.metrics.requests import Requests
 from app.metrics.scrape import Metrics
 from app.policy.aside import aside
-from app.policy.live import LivePolicy, Reload
+from app.policy.live import LivePolicy
 from app.policy.routes import RouteTable
-from app.policy.watch import watch
+from app.running import report, running
 from app.settings import Settings
 
 MAX_BODY_BYTES = 1_000_000
@@ -91,8 +86,6 @@ PAGES: list[ControllerRouterHandler] = [
     *key_changes.ROUTES,
     *desk.ROUTES,
 ]
-_AGAIN_SECONDS = 1.0  # until a revision that could not be stored is tried again
-_log = structlog.stdlib.get_logger("policy")
 
 
 def handlers() -> list[ControllerRouterHandler]:
@@ -168,7 +161,7 @@ def create_app(
         app = _assemble(routes, door=door, cors=_cors(settings))
         table, route_keys = table_of(app)
     live = LivePolicy(settings.policy_dir, table)
-    live.on_reload(_report)
+    live.on_reload(report)
     follower = Follower(live, sessions, seen, files_win=files_win)
     publisher = Publisher(follower)
     jwt = JwtVerifier(keys, settings.issuer, settings.audience, settings.authorized_parties)
@@ -238,7 +231,7 @@ def _assemble(
         openapi_config=openapi,
         logging_config=None,
         request_max_body_size=MAX_BODY_BYTES,
-        lifespan=[_running] if door else [],
+        lifespan=[running] if door else [],
         plugins=[ResourceSchemas()],
     )
 
@@ -253,102 +246,3 @@ def _cors(settings: Settings) -> CORSConfig | None:
         expose_headers=["WWW-Authenticate", "X-Request-ID", "Retry-After"],
         max_age=600,
     )
-
-
-def _report(reload: Reload) -> None:
-    if reload.outcome == "refused":
-        faults = [str(fault) for fault in reload.faults]
-        _log.error("policy refused; the last good one decides on", revision=reload.revision, faults=faults)
-    else:
-        changed = [f"{change.kind} {change.row} ({change.place})" for change in reload.changed]
-        _log.info("policy swapped", revision=reload.revision, changed=changed)
-
-
-@asynccontextmanager
-async def _running(app: Litestar) -> AsyncIterator[None]:
-    """What runs beside the requests: the key set, the writers, the watch over the policy, and retention."""
-    live: LivePolicy = app.state.live
-    replica: Replica = app.state.replica
-    await replica.begin()
-    stop = asyncio.Event()
-    async with (
-        observed(app.state.metrics, app.state.tracing),
-        app.state.key_set,
-        app.state.last_used,
-        app.state.decision_log,
-        app.state.shadowing,
-    ):
-        works = (
-            watch(live, stop),
-            _retention(app, stop),
-            _history(app, stop),
-            _key_changes(app, stop),
-            replica.run(stop),
-        )
-        beside = [asyncio.create_task(work) for work in works]
-        try:
-            with _on_hangup(live):
-                yield
-        finally:
-            stop.set()
-            await asyncio.gather(*beside)
-    if app.state.openid is not None:
-        await app.state.openid.close()
-    await app.state.database.dispose()
-    _log.info("stopped")
-
-
-async def _history(app: Litestar, stop: asyncio.Event) -> None:
-    """Store each policy that becomes active as a revision, the first one too; what could not be is tried again."""
-    live: LivePolicy = app.state.live
-    follower: Follower = app.state.follower
-    swapped = asyncio.Event()
-    live.on_reload(lambda reload: swapped.set() if reload.outcome == "swapped" else None)
-    swapped.set()
-    stopping = asyncio.create_task(stop.wait())
-    stored = True
-    while not stop.is_set():
-        waiting = asyncio.create_task(swapped.wait())
-        again = None if stored else _AGAIN_SECONDS
-        await asyncio.wait({waiting, stopping}, timeout=again, return_when=asyncio.FIRST_COMPLETED)
-        waiting.cancel()
-        if swapped.is_set() or not stored:
-            swapped.clear()
-            stored = await follower.note_active()
-
-
-async def _retention(app: Litestar, stop: asyncio.Event) -> None:
-    await keep_for(app.state.settings.decision_log_retention_days, stop, OldDecisions(app.state.sessions))
-
-
-async def _key_changes(app: Litestar, stop: asyncio.Event) -> None:
-    bound = app.state.settings.key_cache_seconds
-    if bound:
-        # Twice within the bound, so that what is asked for in time is heard in time.
-        await follow(app.state.sessions, app.state.verifier, stop, every_seconds=bound / 2)
-
-
-@contextmanager
-def _on_hangup(live: LivePolicy) -> Iterator[None]:
-    """Reload on SIGHUP, where signals can be had: in the main thread of a process."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    loop = asyncio.get_running_loop()
-    reloads: set[asyncio.Task[Reload]] = set()
-
-    def finished(task: asyncio.Task[Reload]) -> None:
-        reloads.discard(task)
-        if not task.cancelled() and (error := task.exception()):
-            _log.error("reload on SIGHUP failed", exc_info=error)
-
-    def reload() -> None:
-        task = loop.create_task(live.reload())
-        reloads.add(task)
-        task.add_done_callback(finished)
-
-    loop.add_signal_handler(signal.SIGHUP, reload)
-    try:
-        yield
-    finally:
-        loop.remove_signal_handler(signal.SIGHUP)

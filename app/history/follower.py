@@ -22,6 +22,7 @@ from app.db.engine import LOCK_FIRST
 from app.db.revisions import Overtaken
 from app.db.session import Sessions
 from app.db.tables.history import PolicyRevision
+from app.history.entry import Entry, newest
 from app.history.files import alone, bytes_of, put, recover, revision_of
 from app.policy import write
 from app.policy.diff import changes
@@ -32,14 +33,6 @@ from app.policy.snapshot import Snapshot
 from app.policy.source import from_bytes
 
 _log = structlog.stdlib.get_logger("policy")
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A row of the history: the same revision can be in it more than once."""
-
-    id: int
-    revision: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,13 +294,6 @@ class Follower:
                 await session.commit()
             self._left_behind.discard(revision)
             self._remembered = revision
-
-
-async def newest(sessions: Sessions) -> Entry | None:
-    """The newest entry of the history; None before the first. Raises what the database does."""
-    async with sessions() as session:
-        head = await revisions.head(session)
-    return Entry(head.id, head.revision) if head else None
 
 
 def _of(entry: Entry) -> dict[str, object]:

@@ -18,8 +18,9 @@ from app.db import revisions
 from app.db.engine import LOCK_FIRST
 from app.db.revisions import Overtaken
 from app.db.tables.history import AdminAction
+from app.history.entry import Entry
 from app.history.files import alone, bytes_of, recover
-from app.history.follower import Entry, Follower
+from app.history.follower import Follower
 from app.policy import write
 from app.policy.diff import Change, changes
 from app.policy.fault import PolicyRefused

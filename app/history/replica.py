@@ -16,7 +16,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from app import __version__
 from app.db.engine import is_embedded
 from app.db.line import Account, Line, open_line
-from app.history.follower import Entry, Follower
+from app.history.entry import Entry
+from app.history.follower import Follower
 
 POLL_SECONDS = 1.0
 BEAT_SECONDS = 1.0

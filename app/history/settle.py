@@ -16,8 +16,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.db.engine import open_engine
 from app.db.session import Sessions, sessions_of
+from app.history.entry import Entry, newest
 from app.history.files import alone, recover
-from app.history.follower import Entry, newest
 
 _PATIENCE = 5.0  # seconds, for the newest revision
 _log = structlog.stdlib.get_logger("policy")

@@ -43,13 +43,13 @@ class JwtVerifier:
         of a token that was good before is not verified again while its key is published and its time lasts.
         Raises Unauthenticated with the token's fault, CannotVerify when there are no signing keys.
         """
-        if len(token) > MAX_HEADER or not token.isascii():
-            raise Unauthenticated(Fault.TOKEN)
-        raw = token.encode("ascii")
+        raw = token.encode("utf-8", "surrogatepass")
         known = self.remembered.get(raw)
         if known is not None:
             return known
         self.remembered.misses += 1
+        if len(token) > MAX_HEADER or not token.isascii():
+            raise Unauthenticated(Fault.TOKEN)
         kid = read_header(raw).get("kid")
         key = self._keys.get(kid)
         if key is None:
