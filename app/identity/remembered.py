@@ -16,7 +16,11 @@ MAX_TOKENS = 10_000
 MAX_LENGTH = 2048  # in characters; a longer token is verified each time, so that all together stay small
 
 
+_TAIL = 64  # bytes of a token that it is looked up by: of its signature, and like those of no other
+
+
 class _Verified(NamedTuple):
+    token: bytes
     principal: Principal
     kid: str | None
     key: RSAPublicKey
@@ -25,7 +29,11 @@ class _Verified(NamedTuple):
 
 
 class Remembered:
-    """The principals of verified tokens, each by the very characters of its token."""
+    """The principals of verified tokens, each by the very characters of its token.
+
+    They are looked up by the last of them, for to hash them all takes longer than everything else here, and then
+    compared whole.
+    """
 
     def __init__(self, keys: KeySet) -> None:
         self._keys = keys
@@ -37,13 +45,13 @@ class Remembered:
 
     def get(self, token: bytes) -> Principal | None:
         """The principal, while the token's time lasts and the key set still has the key that verified it."""
-        found = self._verified.get(token)
-        if found is None:
+        found = self._verified.get(token[-_TAIL:])
+        if found is None or found.token != token:
             return None
         if found.begins <= time.time() < found.ends and self._keys.get(found.kid) is found.key:
             self.hits += 1
             return found.principal
-        del self._verified[token]
+        del self._verified[token[-_TAIL:]]
         return None
 
     def add(
@@ -58,4 +66,4 @@ class Remembered:
         if len(self._verified) >= MAX_TOKENS:
             self._verified.popitem(last=False)
         begins = max(int(claims.get("nbf", 0)), int(claims.get("iat", 0)))
-        self._verified[token] = _Verified(principal, kid, key, begins, int(claims["exp"]))
+        self._verified[token[-_TAIL:]] = _Verified(token, principal, kid, key, begins, int(claims["exp"]))
