@@ -16,6 +16,7 @@ from app.http.authzen import described
 from app.http.authzen.evaluate import Evaluator, Outcome, keys_of
 from app.http.authzen.wire import AnyRequest, Entity, Evaluation, Evaluations, Question, decode, lacking, read
 from app.http.problems import Detail, Problem
+from app.policy.asked import KEY_TYPE, NO_KEYS
 from app.policy.decision import Decision
 
 MAX_EVALUATIONS = 1000
@@ -129,7 +130,8 @@ async def _verdicts(
 
 async def _evaluator(questions: Iterable[Question], state: State) -> Evaluator:
     subjects = [question.subject for question in questions]
-    keys = await keys_of(state, [subject for subject in subjects if isinstance(subject, Entity)])
+    of_keys = [subject for subject in subjects if isinstance(subject, Entity) and subject.type == KEY_TYPE]
+    keys = await keys_of(state, of_keys) if of_keys else NO_KEYS
     return Evaluator(state.live.active, keys, state.decision_log)
 
 

@@ -20,6 +20,8 @@ AnyRequest = Request[Any, Any, State]
 _T = TypeVar("_T")
 NOTHING: Properties = MappingProxyType({})
 _UTF8 = ("utf-8", "utf8")
+_OF_THE_BODY = (b"content-type", b"content-encoding")
+_PLAIN = [(b"content-type", b"application/json")]
 _MISFIT = re.compile(r"Expected `(?P<wanted>[^`]+)`(?:, got `(?P<found>[^`]+)`)?(?: - at `(?P<place>[^`]+)`)?")
 _WORDS = {
     "str": "a string",
@@ -144,8 +146,7 @@ async def _body(request: AnyRequest) -> bytes:
 
 def _is_plain(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     """Whether a body says what nearly all say, so that no header needs to be parsed."""
-    stated = [(name, value) for name, value in headers if name in (b"content-type", b"content-encoding")]
-    return stated == [(b"content-type", b"application/json")]
+    return [each for each in headers if each[0] in _OF_THE_BODY] == _PLAIN
 
 
 def _check_headers(request: AnyRequest) -> None:
