@@ -16,7 +16,9 @@ from scripts.bench.measuring import Row, Spread
 
 _PACKAGES = ("litestar", "uvicorn", "uvloop", "pycasbin", "pyjwt", "cryptography", "msgspec", "sqlalchemy")
 _MET = {True: "yes", False: "no", None: ""}
-_WIDTH, _HEIGHT, _EDGE = 640, 360, 60
+_WIDTH, _HEIGHT, _EDGE = 800, 360, 60
+_LEFT, _RIGHT = 80, 230  # of the lines: the numbers beside them, and their names
+_APART = 15  # two names
 
 
 def machine() -> dict[str, object]:
@@ -95,7 +97,7 @@ def chart(title: str, across: str, rows: Iterable[Row]) -> str:
     points = [point for line in lines.values() for point in line]
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" font-family="sans-serif" '
-        f'font-size="12"><rect width="100%" height="100%" fill="white"/><text x="{_EDGE}" y="24">{title}</text>'
+        f'font-size="12"><rect width="100%" height="100%" fill="white"/><text x="{_LEFT}" y="24">{title}</text>'
     ]
     if points:
         xs, ys = ([math.log10(value) for value in values] for values in zip(*points, strict=True))
@@ -104,14 +106,15 @@ def chart(title: str, across: str, rows: Iterable[Row]) -> str:
         def place(x: float, y: float) -> tuple[float, float]:
             over = (math.log10(x) - left) / ((right - left) or 1)
             up = (math.log10(y) - low) / ((high - low) or 1)
-            return _EDGE + over * (_WIDTH - 3 * _EDGE), _HEIGHT - _EDGE - up * (_HEIGHT - 2 * _EDGE)
+            return _LEFT + over * (_WIDTH - _LEFT - _RIGHT), _HEIGHT - _EDGE - up * (_HEIGHT - 2 * _EDGE)
 
         for power in range(low, high + 1):
             y = place(10**left, 10**power)[1]
-            parts.append(f'<path d="M{_EDGE} {y:.0f}H{_WIDTH - 2 * _EDGE}" stroke="#ddd"/>')
-            parts.append(f'<text x="4" y="{y + 4:.0f}">{10.0**power:g} µs</text>')
+            parts.append(f'<path d="M{_LEFT} {y:.0f}H{_WIDTH - _RIGHT}" stroke="#ddd"/>')
+            parts.append(f'<text x="4" y="{y + 4:.0f}">{_number(10.0**power)} µs</text>')
         for size in sorted({x for x, _ in points}):
             parts.append(f'<text x="{place(size, 10**low)[0]:.0f}" y="{_HEIGHT - 40}">{size:,}</text>')
+        names: list[tuple[float, str, str]] = []
         for number, (name, line) in enumerate(lines.items()):
             colour = f"hsl({number * 67 % 360} 60% 40%)"
             drawn = [place(*point) for point in sorted(line)]
@@ -119,7 +122,10 @@ def chart(title: str, across: str, rows: Iterable[Row]) -> str:
                 f'<path d="M{a:.0f} {b:.0f}L{c:.0f} {d:.0f}" stroke="{colour}" stroke-width="2"/>'
                 for (a, b), (c, d) in pairwise(drawn)
             ]
-            x, y = drawn[-1]
-            parts.append(f'<text x="{x + 6:.0f}" y="{y - 4:.0f}" fill="{colour}">{name}</text>')
-    parts.append(f'<text x="{_WIDTH // 2 - 40}" y="{_HEIGHT - 14}">{across}</text></svg>\n')
+            names.append((drawn[-1][1] + 4, name, colour))
+        lowest = float("-inf")
+        for y, name, colour in sorted(names):
+            lowest = max(y, lowest + _APART)
+            parts.append(f'<text x="{_WIDTH - _RIGHT + 8}" y="{lowest:.0f}" fill="{colour}">{name}</text>')
+    parts.append(f'<text x="{(_WIDTH + _LEFT - _RIGHT) // 2}" y="{_HEIGHT - 14}">{across}</text></svg>\n')
     return "".join(parts)
