@@ -33,6 +33,7 @@ from app.history.entry import Entry
 from app.history.follower import Follower
 from app.history.publish import Publisher
 from app.history.replica import Replica
+from app.history.settle import settled
 from app.holdings import resources as holdings
 from app.http import (
     api_keys,
@@ -208,6 +209,16 @@ def create_app(
     gateways = ForwardAuth(live, authenticator, refusals, proof, decision_log)
     served = with_request_id(with_gateways(app, gateways), settings.access_log, requests)
     return tracing.traced(served) if tracing else served
+
+
+async def build_app(settings: Settings, *, files_win: bool) -> ASGIApp:
+    """As `create_app`, from files in which no change is half done. Raises as that does, and `write.CannotWrite`."""
+    engine = open_engine(settings.database_url)
+    try:
+        async with settled(sessions_of(engine), settings.policy_dir) as seen:
+            return create_app(settings, seen, files_win=files_win)
+    finally:
+        await engine.dispose()
 
 
 def _assemble(

@@ -30,8 +30,7 @@ def report(reload: Reload) -> None:
         faults = [str(fault) for fault in reload.faults]
         _log.error("policy refused; the last good one decides on", revision=reload.revision, faults=faults)
     else:
-        changed = [f"{change.kind} {change.row} ({change.place})" for change in reload.changed]
-        _log.info("policy swapped", revision=reload.revision, changed=changed)
+        _log.info("policy swapped", revision=reload.revision, changed=[str(change) for change in reload.changed])
 
 
 @asynccontextmanager

@@ -6,16 +6,18 @@ import atexit
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from app.db.engine import open_engine
+from app.db.session import Sessions, sessions_of
 from tests.breakable import BreakablePostgres
 from tests.certificate import make
-from tests.databases import Postgres
+from tests.databases import KINDS, Kind, Postgres
 from tests.issuer import PARTY, LiveIssuer
-from tests.server import Server
+from tests.server import Server, prepared_database
 
 
 def pytest_configure() -> None:
@@ -48,6 +50,31 @@ def breakable() -> Iterator[BreakablePostgres]:
     """Another one, for tests that stop, pause or kill it."""
     with BreakablePostgres() as started:
         yield started
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    """Which database; a test that asks for it, or for what follows, runs on both."""
+    found: Kind = request.param
+    return found
+
+
+@pytest.fixture
+def url(kind: Kind, tmp_path: Path, request: pytest.FixtureRequest) -> str:
+    """The URL of a database that is ready."""
+    if kind == "postgresql":
+        url: str = request.getfixturevalue("postgres").new(prepared=True)
+        return url
+    shutil.copy(prepared_database(), tmp_path / "authz.db")
+    return f"sqlite:///{tmp_path / 'authz.db'}"
+
+
+@pytest.fixture
+async def sessions(url: str) -> AsyncIterator[Sessions]:
+    """Sessions on that."""
+    engine = open_engine(url)
+    yield sessions_of(engine)
+    await engine.dispose()
 
 
 @pytest.fixture(scope="session")

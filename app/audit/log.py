@@ -35,7 +35,7 @@ EVERY_SECONDS = 0.5
 GIVE_UP_SECONDS = 60.0
 _STOP_SECONDS = 5.0
 _LONGEST_WAIT = 3.0  # so that what waits is written soon after the writer can again
-_Key = tuple[int, int, str, str, str]
+_Key = tuple[int, int, str, str, str]  # principal and outcome by identity; door, resource and action
 _Noted = tuple[int, int, str, str, str, str, Principal | None, Decision | Unverified]
 _log = structlog.stdlib.get_logger("decisions")
 

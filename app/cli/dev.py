@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import rich_click as click
 
@@ -14,9 +13,6 @@ from app.cli.failure import explained
 from app.cli.local import AUDIENCE, CONSOLE_CLIENT, DATA_DIR, console_client, local_issuer
 from app.cli.run import beside, bind, say_listening, serve, url_of
 from app.settings import load
-
-if TYPE_CHECKING:
-    from litestar.types import ASGIApp
 
 _SUBJECT = "user_alice"
 _KEY_NAME = "authz dev"
@@ -44,9 +40,8 @@ def dev_command(host: str, port: int, issuer_port: int, data_dir: Path, policy_d
     Example: authz dev --port 9000 --issuer-port 9001
     """
     logs.configure("info", "console")
-    from app.asgi import create_app
+    from app.asgi import build_app
     from app.dev.provider import Provider
-    from app.history.settle import settled
 
     issuer = local_issuer(data_dir)
     with bind(host, port) as listener, bind("127.0.0.1", issuer_port) as issuer_listener:
@@ -63,12 +58,7 @@ def dev_command(host: str, port: int, issuer_port: int, data_dir: Path, policy_d
             console_url=console_url,
         )
         key = asyncio.run(_prepare(settings.database_url))
-
-        async def build() -> ASGIApp:
-            async with settled(settings.database_url, policy_dir) as seen:
-                return create_app(settings, seen, files_win=True)
-
-        app = asyncio.run(build())
+        app = asyncio.run(build_app(settings, files_win=True))
         provider = Provider(issuer, issuer_url, AUDIENCE, [console_client(console_url)])
         token = issuer.mint(_SUBJECT, list(_SCOPES), issuer=issuer_url, audience=AUDIENCE, ttl_seconds=3600)
         text = _things_to_try(url_of(listener), console_url, issuer_url, policy_dir, token=token, key=key)

@@ -182,7 +182,7 @@ def _change(
 
     async def run(sessions: Sessions) -> tuple[Published, Waited | None]:
         settings = load_local()
-        async with settled(settings.database_url, settings.policy_dir) as seen:
+        async with settled(sessions, settings.policy_dir) as seen:
             live = LivePolicy(settings.policy_dir, route_table())
         files_win = is_embedded(settings.database_url)
         follower = Follower(live, sessions, seen, files_win=files_win, only_looks=only_looks)

@@ -18,8 +18,6 @@ from app.settings import load
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from litestar.types import ASGIApp
-
 
 @click.command("serve")
 @click.option("--host", help="Address to listen on; AUTHZ_HOST, else 127.0.0.1.")
@@ -58,32 +56,26 @@ def serve_command(
     from app.policy.aside import aside
 
     with aside():  # what is imported stays: to look through it for garbage would take a tenth of the time to start
-        from app.asgi import create_app
+        from app.asgi import build_app
         from app.db.engine import is_embedded
         from app.db.migrate import unfit
-        from app.history.settle import settled
 
     if unfit_because := asyncio.run(unfit(settings.database_url)):
         fail(unfit_because)
 
-    async def build(*, files_win: bool) -> ASGIApp:
-        async with settled(settings.database_url, settings.policy_dir) as seen:
-            return create_app(settings, seen, files_win=files_win)
-
     files_win = is_embedded(settings.database_url)
-
     if settings.workers == 1:
-        app = asyncio.run(build(files_win=files_win))
+        app = asyncio.run(build_app(settings, files_win=files_win))
         serve(app, bind(settings.host, settings.port), tls=pair, drain_seconds=settings.drain_seconds)
         return
     with run_directory():
-        app = asyncio.run(build(files_win=files_win))
+        app = asyncio.run(build_app(settings, files_win=files_win))
         listener = bind(settings.host, settings.port)
 
         def work(first: bool, started: Callable[[], None]) -> None:
             # One that replaces another takes the policy as it is now: to the others, files that lag are no change.
             serve(
-                app if first else asyncio.run(build(files_win=False)),
+                app if first else asyncio.run(build_app(settings, files_win=False)),
                 listener,
                 started,
                 tls=pair,

@@ -17,7 +17,7 @@ from app.console.messages import message_fault
 from app.console.page import AnyRequest, page, see_other
 from app.db import revisions
 from app.db.tables.history import PolicyRevision
-from app.history.publish import NoSuchRevision, Published, Publisher, StaleParent, Widens, row_changes
+from app.history.publish import NoSuchRevision, Published, Publisher, StaleParent, Widens
 from app.http.history import AccessChange, access_of, author_of
 from app.http.ids import read_id
 from app.http.problems import Problem
@@ -210,4 +210,4 @@ def _compared(old: Mapping[str, str], new: Mapping[str, str], table: RouteTable)
         )
     except PolicyRefused:
         return Meaning(None, ())
-    return Meaning(access_of(compare(before, after)), row_changes(changes(before.policy, after.policy)))
+    return Meaning(access_of(compare(before, after)), tuple(map(str, changes(before.policy, after.policy))))

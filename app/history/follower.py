@@ -22,7 +22,7 @@ from app.db.engine import LOCK_FIRST
 from app.db.revisions import Overtaken
 from app.db.session import Sessions
 from app.db.tables.history import PolicyRevision
-from app.history.entry import Entry, newest
+from app.history.entry import Entry
 from app.history.files import alone, bytes_of, put, recover, revision_of
 from app.policy import write
 from app.policy.diff import changes
@@ -87,10 +87,6 @@ class Follower:
         if head is None or not self._begun or self.unsettled:
             return True
         return head != self.head if self.refused else head != self.at
-
-    async def newest(self) -> Entry | None:
-        """The newest entry of the history; None before the first. Raises what the database does."""
-        return await newest(self.sessions)
 
     async def follow(self) -> None:
         """Take over the newest revision, if that is not done yet. Raises what the database does."""

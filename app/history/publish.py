@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
@@ -22,7 +22,7 @@ from app.history.entry import Entry
 from app.history.files import alone, bytes_of, recover
 from app.history.follower import Follower
 from app.policy import write
-from app.policy.diff import Change, changes
+from app.policy.diff import changes
 from app.policy.fault import PolicyRefused
 from app.policy.live import build
 from app.policy.load import parse
@@ -148,7 +148,7 @@ class Publisher:
             new = await asyncio.to_thread(self._build, wanted.files)
             difference = await asyncio.to_thread(compare, old, new)
             changed = await asyncio.to_thread(changes, old.policy, new.policy)
-            published = Published(new, old.revision, difference, row_changes(changed), replaces)
+            published = Published(new, old.revision, difference, tuple(map(str, changed)), replaces)
             if wanted.dry_run or (new.revision == old.revision and replaces is None):
                 return published
             if (difference.widens or replaces) and not wanted.acknowledge_widening:
@@ -233,8 +233,3 @@ class Publisher:
             await asyncio.to_thread(write.finish, directory)
             raise
         return Entry(row.id, new.revision)
-
-
-def row_changes(changed: Iterable[Change]) -> tuple[str, ...]:
-    """The rows that came and went, one a line."""
-    return tuple(f"{change.kind} {change.row} ({change.place})" for change in changed)

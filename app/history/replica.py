@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app import __version__
 from app.db.engine import is_embedded
 from app.db.line import Account, Line, open_line
-from app.history.entry import Entry
+from app.history.entry import Entry, newest
 from app.history.follower import Follower
 
 POLL_SECONDS = 1.0
@@ -132,7 +132,7 @@ class Replica:
         asked = self._clock()
         try:
             async with asyncio.timeout(_PATIENCE):
-                found = await self._follower.newest()
+                found = await newest(self._follower.sessions)
             if self._follower.is_due(found):
                 async with asyncio.timeout(_FOLLOW_PATIENCE):
                     await self._follower.follow()

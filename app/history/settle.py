@@ -14,8 +14,7 @@ from pathlib import Path
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.db.engine import open_engine
-from app.db.session import Sessions, sessions_of
+from app.db.session import Sessions
 from app.history.entry import Entry, newest
 from app.history.files import alone, recover
 
@@ -24,24 +23,18 @@ _log = structlog.stdlib.get_logger("policy")
 
 
 @asynccontextmanager
-async def settled(database_url: str, directory: Path) -> AsyncIterator[Entry | None]:
+async def settled(sessions: Sessions, directory: Path) -> AsyncIterator[Entry | None]:
     """A block in which no change of the policy is half done, for whoever reads its files first.
 
     Gives the newest entry of the history, for the Follower; None when there is none or the database does not tell.
-    Raises UnusableDatabase and `write.CannotWrite`.
+    Raises `write.CannotWrite`.
     """
     if not directory.is_dir():  # noqa: ASYNC240  # once, at a start; whoever reads it says so better
         yield None
         return
     async with alone(directory):
-        engine = open_engine(database_url)
-        try:
-            sessions = sessions_of(engine)
-            await recover(directory, sessions)
-            seen = await _newest(sessions)
-        finally:
-            await engine.dispose()
-        yield seen
+        await recover(directory, sessions)
+        yield await _newest(sessions)
 
 
 async def _newest(sessions: Sessions) -> Entry | None:

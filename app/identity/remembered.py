@@ -14,8 +14,6 @@ from app.identity.principal import Principal
 
 MAX_TOKENS = 10_000
 MAX_LENGTH = 2048  # in characters; a longer token is verified each time, so that all together stay small
-
-
 _TAIL = 64  # bytes of a token that it is looked up by: of its signature, and like those of no other
 
 

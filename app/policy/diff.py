@@ -21,6 +21,9 @@ class Change:
     row: str
     place: str
 
+    def __str__(self) -> str:
+        return f"{self.kind} {self.row} ({self.place})"
+
 
 @dataclass(frozen=True, slots=True)
 class _Line:
@@ -43,10 +46,10 @@ def changes(old: Policy, new: Policy) -> tuple[Change, ...]:
         same = {file for file, text in new.source.files.items() if old.source.files.get(file) == text}
         more: dict[Hashable, int] = {}  # how many more of an entry there are in `new`
         # A Counter would count them in one step, for which all requests would wait.
-        for entry in _entries(new, same):
-            more[_key(entry)] = more.get(_key(entry), 0) + 1
-        for entry in _entries(old, same):
-            more[_key(entry)] = more.get(_key(entry), 0) - 1
+        for policy, one in ((new, 1), (old, -1)):
+            for entry in _entries(policy, same):
+                key = _key(entry)
+                more[key] = more.get(key, 0) + one
         gone = {key: -count for key, count in more.items() if count < 0}
         come = {key: count for key, count in more.items() if count > 0}
         return (

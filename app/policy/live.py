@@ -117,6 +117,7 @@ class LivePolicy:
             return await self._reload()
 
     async def _reload(self) -> Reload:
+        # Apart, so that nothing here has the old policy any more when `held` lets it go.
         old = self.active
         try:
             source = await asyncio.to_thread(read, self.directory)

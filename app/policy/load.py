@@ -61,7 +61,8 @@ def _parsed(source: Source, before: Policy | None) -> Policy:
     if not is_catalogued:
         # Rows read without their catalogue would hide its one fault behind a hundred of theirs.
         raise PolicyRefused(faults)
-    routes = upstreams.load(source, faults, *((before.source, before.upstreams) if before else ()))
+    files, endpoints = (before.source.files, before.upstreams) if before else ({}, ())
+    routes = upstreams.load(source, faults, files, endpoints)
     rows = Rows(permissions, faults, (route.template for route in routes))
     for file, text in source.files.items():
         if file.endswith(".csv"):

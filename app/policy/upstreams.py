@@ -42,11 +42,8 @@ class _Unreadable(Exception):
         self.line = line
 
 
-def load(
-    source: Source, faults: list[Fault], before: Source | None = None, known: Iterable[Route] = ()
-) -> tuple[Route, ...]:
-    """Every endpoint of every upstream; `known` are those of `before`, whose documents had no fault."""
-    before_files = before.files if before else {}
+def load(source: Source, faults: list[Fault], before: Mapping[str, str], known: Iterable[Route]) -> tuple[Route, ...]:
+    """Every endpoint of every upstream; `known` are those of the files `before`, which had no fault."""
     by_service: dict[str, list[Route]] = {}
     for route in known:
         by_service.setdefault(split_route(route.template)[0], []).append(route)
@@ -64,7 +61,7 @@ def load(
             faults.append(Fault("upstream-twice", file, 0, 0, message, "keep one of them"))
         else:
             files[service] = file
-            if before_files.get(file) == text:
+            if before.get(file) == text:
                 routes += by_service.get(service, ())
                 continue
             routes += _Upstream(service, file, text, faults).routes()

@@ -105,10 +105,9 @@ def asked(world: World, rows: int) -> dict[str, Callable[[], Wanted]]:
     """What each filter is asked for."""
     draw = world.random
     span = DAYS * 86_400 * 10**6
-    base = _BASE
 
     def hour() -> Wanted:
-        since = base + draw.randrange(span)
+        since = _BASE + draw.randrange(span)
         return Wanted(since=since, until=since + 3_600 * 10**6)
 
     return {
@@ -125,7 +124,7 @@ def asked(world: World, rows: int) -> dict[str, Callable[[], Wanted]]:
         "route, verdict, day": lambda: Wanted(
             resource=draw.choice(world.routes)[0],
             allowed=draw.random() < 0.5,
-            since=(since := base + draw.randrange(span)),
+            since=(since := _BASE + draw.randrange(span)),
             until=since + 86_400 * 10**6,
         ),
         "revision, verdict": lambda: Wanted(revision=draw.choice(world.revisions), allowed=draw.random() < 0.5),

@@ -3,40 +3,21 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from app.db import revisions
-from app.db.engine import open_engine
-from app.db.session import Sessions, sessions_of
+from app.db.session import Sessions
 from app.history.files import revision_of
 from app.history.follower import Follower
 from app.history.publish import Author, Publisher
 from app.history.settle import settled
 from app.policy.live import LivePolicy
 from app.policy.source import raw_files
-from tests.databases import Postgres
 from tests.policy.shipped import DIRECTORY, routes
-from tests.server import prepared_database
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "postgresql":
-        postgres: Postgres = request.getfixturevalue("postgres")
-        return postgres.new(prepared=True)
-    return f"sqlite:///{shutil.copy(prepared_database(), tmp_path / 'authz.db')}"
-
-
-@pytest.fixture
-async def sessions(url: str) -> AsyncIterator[Sessions]:
-    engine = open_engine(url)
-    yield sessions_of(engine)
-    await engine.dispose()
 
 
 def commented(directory: Path, comment: str) -> dict[str, bytes]:
@@ -45,9 +26,9 @@ def commented(directory: Path, comment: str) -> dict[str, bytes]:
     return {**found, "catalog.csv": found["catalog.csv"].replace(b"# end\n", f"# {comment}\n# end\n".encode())}
 
 
-async def begun(url: str, sessions: Sessions, directory: Path, *, files_win: bool) -> Follower:
+async def begun(sessions: Sessions, directory: Path, *, files_win: bool) -> Follower:
     """A process that has read its files and has come no further."""
-    async with settled(url, directory) as seen:
+    async with settled(sessions, directory) as seen:
         live = LivePolicy(directory, routes())
     return Follower(live, sessions, seen, files_win=files_win)
 
@@ -67,11 +48,11 @@ async def kinds(sessions: Sessions) -> list[str]:
 
 
 @pytest.mark.parametrize("files_win", [True, False])
-async def test_old_files_undo_nothing(url: str, sessions: Sessions, tmp_path: Path, files_win: bool) -> None:
+async def test_old_files_undo_nothing(sessions: Sessions, tmp_path: Path, files_win: bool) -> None:
     directory = Path(shutil.copytree(DIRECTORY, tmp_path / "policies"))
-    first = await begun(url, sessions, directory, files_win=files_win)
+    first = await begun(sessions, directory, files_win=files_win)
     await first.follow()
-    second = await begun(url, sessions, directory, files_win=files_win)
+    second = await begun(sessions, directory, files_win=files_win)
     published = await publish(first, "published while the second starts")
     await second.follow()
     await first.follow()
@@ -81,14 +62,14 @@ async def test_old_files_undo_nothing(url: str, sessions: Sessions, tmp_path: Pa
 
 @pytest.mark.parametrize("files_win", [True, False])
 async def test_files_that_were_changed_before_are_left_as_they_are_and_not_taken(
-    url: str, sessions: Sessions, tmp_path: Path, files_win: bool
+    sessions: Sessions, tmp_path: Path, files_win: bool
 ) -> None:
     one, other = (Path(shutil.copytree(DIRECTORY, tmp_path / name)) for name in ("one", "other"))
-    first = await begun(url, sessions, one, files_win=files_win)
+    first = await begun(sessions, one, files_win=files_win)
     await first.follow()
     (other / "catalog.csv").write_bytes(commented(other, "changed")["catalog.csv"])
     changed = revision_of(other)
-    second = await begun(url, sessions, other, files_win=files_win)
+    second = await begun(sessions, other, files_win=files_win)
     published = await publish(first, "published while the second starts")
     await second.follow()
     await first.follow()
@@ -98,13 +79,11 @@ async def test_files_that_were_changed_before_are_left_as_they_are_and_not_taken
     assert await kinds(sessions) == ["files", "publish"]
 
 
-async def test_files_that_were_changed_while_nobody_ran_are_a_change(
-    url: str, sessions: Sessions, tmp_path: Path
-) -> None:
+async def test_files_that_were_changed_while_nobody_ran_are_a_change(sessions: Sessions, tmp_path: Path) -> None:
     directory = Path(shutil.copytree(DIRECTORY, tmp_path / "policies"))
-    await (await begun(url, sessions, directory, files_win=False)).follow()
+    await (await begun(sessions, directory, files_win=False)).follow()
     (directory / "catalog.csv").write_bytes(commented(directory, "changed")["catalog.csv"])
-    again = await begun(url, sessions, directory, files_win=False)
+    again = await begun(sessions, directory, files_win=False)
     await again.follow()
     assert again.live.active.revision == revision_of(directory)
     assert await kinds(sessions) == ["files", "files"]
