@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 KeyEnvironment = Literal["live", "test"]
+ServerName = Literal["uvicorn", "granian"]
 # Sent in a header, so visible ASCII; 32 characters are the least that nobody guesses.
 GatewaySecret = Annotated[SecretStr, Field(min_length=32, max_length=256)]
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -37,6 +38,8 @@ class Settings(LocalSettings):
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    # What reads requests and writes answers.
+    server: ServerName = "uvicorn"
     # Processes on the one port, each with an event loop of its own.
     workers: Annotated[int, Field(ge=1, le=64)] = 1
     # How long a process that is to stop still listens, and says that it is not ready: what a load balancer needs to

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from app.asgi import route_table
-from app.cli.run import STOP_SECONDS
+from app.cli.listening import STOP_SECONDS
 from app.settings import Settings, load
 from tests.cli.command import command
 from tests.issuer import LiveIssuer

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import rich_click as click
 
 from app import logs
 from app.cli.failure import explained, fail
-from app.cli.run import STOP_SECONDS, bind, read_tls, say_listening, serve
+from app.cli.listening import STOP_SECONDS, bind, read_tls, say_listening
+from app.cli.run import serve
 from app.cli.workers import Workers, run_directory
-from app.settings import load
+from app.settings import ServerName, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,9 +33,16 @@ if TYPE_CHECKING:
 )
 @click.option("--tls-key", type=click.Path(path_type=Path), help="The certificate's private key, in PEM.")
 @click.option("--workers", type=click.IntRange(1, 64), help="Processes that serve; AUTHZ_WORKERS, else 1.")
+@click.option("--server", type=click.Choice(get_args(ServerName)), help="AUTHZ_SERVER, else uvicorn.")
 @explained
 def serve_command(
-    host: str | None, port: int | None, tls_certificate: Path | None, tls_key: Path | None, workers: int | None
+    host: str | None,
+    port: int | None,
+    tls_certificate: Path | None,
+    tls_key: Path | None,
+    workers: int | None,
+    *,
+    server: ServerName | None,
 ) -> None:
     """Serve the API.
 
@@ -50,7 +59,7 @@ def serve_command(
     if (tls_certificate is None) != (tls_key is None):
         raise click.UsageError("give --tls-certificate and --tls-key together.")
     pair = read_tls(tls_certificate, tls_key) if tls_certificate and tls_key else None
-    given = {"host": host, "port": port, "workers": workers}
+    given = {"host": host, "port": port, "workers": workers, "server": server}
     settings = load(**{name: value for name, value in given.items() if value is not None})
     logs.configure(settings.log_level, settings.log_format)
     from app.policy.aside import aside
@@ -63,10 +72,11 @@ def serve_command(
     if unfit_because := asyncio.run(unfit(settings.database_url)):
         fail(unfit_because)
 
+    run = partial(serve, tls=pair, drain_seconds=settings.drain_seconds, server=settings.server)
     files_win = is_embedded(settings.database_url)
     if settings.workers == 1:
         app = asyncio.run(build_app(settings, files_win=files_win))
-        serve(app, bind(settings.host, settings.port), tls=pair, drain_seconds=settings.drain_seconds)
+        run(app, bind(settings.host, settings.port))
         return
     with run_directory():
         app = asyncio.run(build_app(settings, files_win=files_win))
@@ -74,13 +84,7 @@ def serve_command(
 
         def work(first: bool, started: Callable[[], None]) -> None:
             # One that replaces another takes the policy as it is now: to the others, files that lag are no change.
-            serve(
-                app if first else asyncio.run(build_app(settings, files_win=False)),
-                listener,
-                started,
-                tls=pair,
-                drain_seconds=settings.drain_seconds,
-            )
+            run(app if first else asyncio.run(build_app(settings, files_win=False)), listener, started)
 
         crew = Workers(
             settings.workers,

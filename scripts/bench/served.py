@@ -6,20 +6,19 @@ python -m scripts.bench.served protected|unprotected uvicorn|granian
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
-from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import get_args
 
 from litestar import Litestar, get
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp
 
 from app import logs
-from app.cli.run import bind, serve
+from app.cli.listening import bind
+from app.cli.run import serve
 from app.policy.aside import aside
-from app.settings import load
+from app.settings import ServerName, load
 from scripts.bench.measuring import ROOT, pinned
 from tests.issuer import LiveIssuer
 from tests.server import Server
@@ -78,46 +77,19 @@ def protected() -> ASGIApp:
     with aside():  # as `authz serve` does
         from app.asgi import create_app  # noqa: PLC0415  # the bare one starts without it
 
-    return told(create_app(load(), None, [answered]))
+    return create_app(load(), None, [answered])
 
 
 def unprotected() -> ASGIApp:
     """The handler alone."""
-    return told(Litestar([answered], openapi_config=None, logging_config=None))
+    return Litestar([answered], openapi_config=None, logging_config=None)
 
 
-def told(app: ASGIApp) -> ASGIApp:
-    """The application, saying that it listens as `authz serve` does: granian has bound its socket before."""
-
-    async def telling(scope: Scope, receive: Receive, send: Send) -> None:
-        async def sent(message: Any) -> None:
-            await send(message)
-            if message["type"] == "lifespan.startup.complete":
-                said = {"event": "listening", "url": f"http://127.0.0.1:{os.environ['BENCH_PORT']}"}
-                print(json.dumps(said), file=sys.stderr, flush=True)
-
-        await app(scope, receive, sent if str(scope["type"]) == "lifespan" and "BENCH_PORT" in os.environ else send)
-
-    return telling
-
-
-def main(kind: str, how: str) -> None:
+def main(kind: str, how: ServerName) -> None:
     """Serve it."""
     logs.configure("info", "json")
-    if how == "granian":
-        from granian import Granian  # noqa: PLC0415  # of the benchmark's own environment
-        from granian.constants import Interfaces, Loops  # noqa: PLC0415  # as above
-
-        with closing(bind("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-        os.environ["BENCH_PORT"] = str(port)
-        target = f"scripts.bench.served:{kind}"
-        Granian(
-            target, port=port, interface=Interfaces.ASGI, loop=Loops.uvloop, factory=True, log_enabled=False
-        ).serve()
-    else:
-        serve({"protected": protected, "unprotected": unprotected}[kind](), bind("127.0.0.1", 0))
+    serve({"protected": protected, "unprotected": unprotected}[kind](), bind("127.0.0.1", 0), server=how)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(sys.argv[1], {name: name for name in get_args(ServerName)}[sys.argv[2]])

@@ -10,7 +10,8 @@ from litestar.types import Receive, Scope, Send
 
 from app import logs
 from app.asgi import create_app
-from app.cli.run import bind, serve
+from app.cli.listening import bind
+from app.cli.run import serve
 from app.settings import load
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from litestar import Litestar, get
 
 from app import logs
-from app.cli.run import bind, serve
+from app.cli.listening import bind
+from app.cli.run import serve
 
 
 @get("/")

@@ -6,27 +6,48 @@ import json
 import signal
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from tests.issuer import PARTY, LiveIssuer
 from tests.load import Load
 from tests.server import Server, eventually
 
 
-def test_under_load_no_request_on_a_kept_connection_is_lost(own_server: Server) -> None:
-    with Load(own_server.url, "/healthz", clients=8) as load:
+@pytest.fixture
+def draining(on: str, issuer: LiveIssuer, tmp_path: Path) -> Iterator[Server]:
+    """A server of the test's own, to be told to stop."""
+    with _server(on, issuer, tmp_path) as started:
+        yield started
+
+
+def _server(on: str, issuer: LiveIssuer, directory: Path, drain_seconds: str = "0") -> Server:
+    return Server(
+        directory,
+        jwks_url=issuer.jwks_url,
+        issuer=issuer.url,
+        authorized_parties=PARTY,
+        server=on,
+        drain_seconds=drain_seconds,
+    )
+
+
+def test_under_load_no_request_on_a_kept_connection_is_lost(draining: Server) -> None:
+    with Load(draining.url, "/healthz", clients=8) as load:
         assert eventually(lambda: load.answers[200] > 50)
-        own_server.signal(signal.SIGTERM)
+        draining.signal(signal.SIGTERM)
         load.join()
     assert load.lost == []
     assert set(load.answers) == {200}
     assert load.refused == 8
 
 
-def test_a_request_in_flight_is_answered_and_its_connection_ends(own_server: Server, issuer: LiveIssuer) -> None:
+def test_a_request_in_flight_is_answered_and_its_connection_ends(draining: Server, issuer: LiveIssuer) -> None:
     token = issuer.token(permissions=["catalog:read"])
     body = json.dumps({"name": "sent in two halves"}).encode()
-    host, port = own_server.url.removeprefix("http://").split(":")
+    host, port = draining.url.removeprefix("http://").split(":")
     head = (
         f"POST /api/v1/api-keys/ HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -34,22 +55,20 @@ def test_a_request_in_flight_is_answered_and_its_connection_ends(own_server: Ser
     with socket.create_connection((host, int(port)), 10) as connection:
         connection.sendall(head + body[:5])
         time.sleep(0.2)
-        own_server.signal(signal.SIGTERM)
-        own_server.wait_for_log(lambda entry: entry.get("event") == "draining")
+        draining.signal(signal.SIGTERM)
+        draining.wait_for_log(lambda entry: entry.get("event") == "draining")
         time.sleep(0.3)
         connection.sendall(body[5:])
         answer = b"".join(iter(lambda: connection.recv(65536), b""))
     assert answer.startswith(b"HTTP/1.1 201 ")
     assert b"connection: close" in answer.partition(b"\r\n\r\n")[0].lower()
-    own_server.stop()
+    draining.stop()
     # What was decided last is in the log before the process ends.
-    assert not [entry for entry in own_server.log if entry.get("level") == "error"]
+    assert not [entry for entry in draining.log if entry.get("level") == "error"]
 
 
-def test_readiness_goes_first_while_requests_are_still_served(issuer: LiveIssuer, tmp_path: Path) -> None:
-    server = Server(
-        tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url, authorized_parties=PARTY, drain_seconds="0.6"
-    )
+def test_readiness_goes_first_while_requests_are_still_served(on: str, issuer: LiveIssuer, tmp_path: Path) -> None:
+    server = _server(on, issuer, tmp_path, "0.6")
     with server, server.client(issuer.token(permissions=["catalog:read"])) as client:
         assert client.get("/readyz").json()["status"] == "ready"
         server.signal(signal.SIGTERM)

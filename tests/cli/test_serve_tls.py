@@ -18,9 +18,9 @@ def _serve(*options: str, directory: Path) -> CompletedProcess[str]:
     return run("serve", "--port", "0", *options, env={}, cwd=directory)
 
 
-def test_it_serves_https(issuer: LiveIssuer, tmp_path: Path) -> None:
+def test_it_serves_https(on: str, issuer: LiveIssuer, tmp_path: Path) -> None:
     certificate = make(tmp_path)
-    command = (str(AUTHZ), "serve", "--port", "0", *certificate.options)
+    command = (str(AUTHZ), "serve", "--port", "0", "--server", on, *certificate.options)
     with Server(tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url, command=command) as server:
         assert server.url.startswith("https://127.0.0.1:")
         with httpx.Client(base_url=server.url, verify=certificate.trusted()) as client:

@@ -25,8 +25,10 @@ def workers(server: Server) -> set[int]:
     return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
 
 
-def test_one_that_dies_is_replaced_and_all_obey_a_new_policy(issuer: LiveIssuer, tmp_path: Path) -> None:
-    server = Server(tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url, authorized_parties=PARTY, command=TWO)
+def test_one_that_dies_is_replaced_and_all_obey_a_new_policy(on: str, issuer: LiveIssuer, tmp_path: Path) -> None:
+    server = Server(
+        tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url, authorized_parties=PARTY, command=TWO, server=on
+    )
     with server:
         first = workers(server)
         assert len(first) == 2
@@ -95,8 +97,10 @@ def test_of_changes_made_at_once_by_two_workers_one_is_taken_and_none_is_undone(
     assert files(server) == stored
 
 
-def test_none_is_left_on_the_port_when_the_one_who_started_them_is_killed(issuer: LiveIssuer, tmp_path: Path) -> None:
-    server = Server(tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url, authorized_parties=PARTY, command=TWO)
+def test_none_is_left_on_the_port_when_the_one_who_started_them_is_killed(
+    on: str, issuer: LiveIssuer, tmp_path: Path
+) -> None:
+    server = Server(tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url, command=TWO, server=on)
     with server:
         left = workers(server)
         server.signal(signal.SIGKILL)

@@ -6,7 +6,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
-from importlib.util import find_spec
 from pathlib import Path
 
 from scripts.bench.measuring import ROOT, Options, Row, absent, compared, pinned
@@ -25,10 +24,7 @@ def measure(options: Options) -> Iterator[Row]:
     """On each server, at each number of rules."""
     for rules in (40,) if options.tiny else (40, 400, 4_000, 40_000):
         for how in ("uvicorn",) if rules == 400 else ("uvicorn", "granian"):
-            if how == "granian" and find_spec("granian") is None:
-                yield absent("http", f"GET on granian, {rules:,} rules", "it is not installed")
-            else:
-                yield from _at(options, rules, how)
+            yield from _at(options, rules, how)
 
 
 def _at(options: Options, rules: int, how: str) -> Iterator[Row]:

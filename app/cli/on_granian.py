@@ -1,0 +1,134 @@
+"""Serves an application on granian, on one event loop of this process, and drains before it stops.
+
+Its embeddable server is taken, and none of its processes: whatever becomes of those that `authz serve` starts, becomes
+of them on both servers alike.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import structlog
+import uvloop
+from granian._granian import SocketHolder
+from granian.asgi import LifespanProtocol
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+from granian.server.embed import Server
+from litestar.types import ASGIApp
+
+from app.cli.listening import LINGER_SECONDS, SHUTDOWN_SECONDS, Tls
+from app.http.draining import draining
+
+_HEARD = (signal.SIGTERM, signal.SIGINT)
+_BACKLOG = 2048  # connections
+_holder: Any = SocketHolder  # whose stub does not say what it is made of
+_log = structlog.stdlib.get_logger("server")
+# What goes wrong is logged as all else is, by the handler of the root.
+_LOGGING = {"handlers": {}, "formatters": {}, "loggers": {"_granian": {"propagate": True}}}
+
+
+def serve(
+    app: ASGIApp, listener: socket.socket, started: Callable[[], None], *, tls: Tls | None, drain_seconds: float
+) -> bool:
+    """Serve until SIGINT or SIGTERM, and drain. `started` is called once it serves; False when it never did."""
+    run = _Run(app, listener, started)
+    before = {number: signal.getsignal(number) for number in _HEARD}
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run.serve(tls, drain_seconds))
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    if run.ended_by is not None:
+        signal.raise_signal(run.ended_by)  # to end as a process does that was not asked
+    return run.started
+
+
+class _Server(Server):
+    """granian's server, on a socket that others have too."""
+
+    def __init__(self, app: ASGIApp, listener: socket.socket, tls: Tls | None) -> None:
+        super().__init__(
+            app,
+            interface=Interfaces.ASGINL,  # the application is started and stopped here
+            http=HTTPModes.http1,  # as uvicorn: what a gateway or client may send is alike on both
+            http1_settings=HTTP1Settings(),
+            backlog=_BACKLOG,
+            log_dictconfig=_LOGGING,
+            log_level=LogLevels.error,
+            ssl_cert=tls.certificate if tls else None,
+            ssl_key=tls.key if tls else None,
+        )
+        self._listener = listener
+
+    def _init_shared_socket(self) -> None:
+        # It closes the one that it is given, so that is a second one of the same socket.
+        own = os.dup(self._listener.fileno())
+        self._ssp, self._shd = None, _holder(own, False, _BACKLOG)
+
+
+class _Run:
+    """One run of it: `started`, and the signal by which it was `ended_by`."""
+
+    def __init__(self, app: ASGIApp, listener: socket.socket, started: Callable[[], None]) -> None:
+        self._app: Any = app
+        self._listener = listener
+        self._say_started = started
+        self._told = asyncio.Event()  # to stop
+        self._hurried = asyncio.Event()
+        self.started = False
+        self.ended_by: signal.Signals | None = None
+
+    async def serve(self, tls: Tls | None, drain_seconds: float) -> None:
+        """Start, serve until a signal comes, and stop."""
+        lifespan = LifespanProtocol(self._app)
+        await lifespan.startup()
+        if lifespan.interrupt or lifespan.errored:
+            # A failure that the application told of is logged already.
+            _log.error("the application did not start", exc_info=None if lifespan.failure_startup else lifespan.exc)
+            return
+        loop = asyncio.get_running_loop()
+        for number in _HEARD:
+            loop.add_signal_handler(number, self._hear, number)
+        self._listener.listen(_BACKLOG)
+        server: Server = _Server(self._app, self._listener, tls)
+        serving = loop.create_task(server.serve())
+        self.started = True
+        self._say_started()
+        await _first_of(serving, self._told)
+        if not serving.done():
+            await self._drain(drain_seconds)
+            self._listener.close()
+            server.stop()
+            await _first_of(serving, self._hurried, SHUTDOWN_SECONDS)
+        serving.cancel()
+        await lifespan.shutdown()
+        with suppress(asyncio.CancelledError):
+            await serving
+
+    def _hear(self, number: signal.Signals) -> None:
+        if self._told.is_set() and number == signal.SIGINT:
+            self._hurried.set()
+        self.ended_by = self.ended_by or number
+        self._told.set()
+
+    async def _drain(self, seconds: float) -> None:
+        """Listen on, and say with each answer that the connection ends."""
+        draining.begun = True
+        _log.info("draining", seconds=0 if draining.at_once else seconds)
+        # It closes its idle connections as it stops, so a client between two requests has its time before.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._hurried.wait(), 0 if draining.at_once else max(seconds, LINGER_SECONDS))
+
+
+async def _first_of(task: asyncio.Task[None], event: asyncio.Event, seconds: float | None = None) -> None:
+    """Wait until one has come, or for so long."""
+    waiting = asyncio.create_task(event.wait())
+    await asyncio.wait((task, waiting), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
