@@ -62,8 +62,9 @@ def serve_command(
     given = {"host": host, "port": port, "workers": workers, "server": server}
     settings = load(**{name: value for name, value in given.items() if value is not None})
     logs.configure(settings.log_level, settings.log_format)
-    from app.policy.aside import aside
+    from app.policy.aside import aside, one_heap
 
+    one_heap()
     with aside():  # what is imported stays: to look through it for garbage would take a tenth of the time to start
         from app.asgi import build_app
         from app.db.engine import is_embedded

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 # Seconds after which a thread that computes lets others go on; the event loop waits that long for each step.
 SWITCH_SECONDS = 0.0005
+_M_ARENA_MAX = -8  # of malloc.h
 _STEP = 1000  # items sorted in one go, which takes a millisecond
 
 _Item = TypeVar("_Item")
@@ -53,10 +54,23 @@ def in_order(items: Iterable[_Item], key: Callable[[_Item], Any]) -> Iterator[_I
     return heapq.merge(*(sorted(step, key=key) for step in steps), key=key)
 
 
-def give_back() -> None:
-    """Give the system the memory that was freed, which the C library would keep for later, apart for each thread."""
-    import ctypes  # noqa: PLC0415  # needed once a policy was replaced, and not to start
+def one_heap() -> None:
+    """Have all threads take memory from one heap, before there are any.
 
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
-    if trim is not None:  # only glibc has it
-        trim(0)
+    The C library would give each its own, where what one has freed is no room for another.
+    """
+    _glibc("mallopt", _M_ARENA_MAX, 1)
+
+
+def give_back() -> None:
+    """Give the system the memory that was freed, which the C library would keep for later."""
+    _glibc("malloc_trim", 0)
+
+
+def _glibc(function: str, *arguments: int) -> None:
+    """Call what only that C library has."""
+    import ctypes  # noqa: PLC0415  # for a server alone, and not for each command
+
+    found = getattr(ctypes.CDLL(None), function, None) if sys.platform == "linux" else None
+    if found is not None:
+        found(*arguments)

@@ -2,8 +2,9 @@
 
     peer.py fastapi-authz|casbin-fastapi-decorator RULES
 
-Who is calling is not verified here, which is in the peer's favour: each request is that of `catalog:read`. So is the
-matcher: a prefix, where one with parameters would compile a regular expression for each row.
+Who is calling is not verified here, which is in the peer's favour: each request is that of one user, who has the role
+`catalog:read`. The model is the one that fastapi-authz documents, with roles, any action and prefixes; one with
+parameters in its paths would compile a regular expression for each row.
 """
 
 from __future__ import annotations
@@ -21,22 +22,25 @@ from starlette.authentication import AuthCredentials, AuthenticationBackend, Sim
 from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.requests import HTTPConnection
 
-WHO = "catalog:read"
+WHO, ROLE = "user_test", "catalog:read"
 MODEL = """[request_definition]
 r = sub, obj, act
 [policy_definition]
 p = sub, obj, act
+[role_definition]
+g = _, _
 [policy_effect]
 e = some(where (p.eft == allow))
 [matchers]
-m = r.sub == p.sub && keyMatch(r.obj, p.obj) && r.act == p.act
+m = (p.sub == "*" || g(r.sub, p.sub)) && (r.obj == p.obj || keyMatch(r.obj, p.obj)) && (p.act == "*" || r.act == p.act)
 """
 
 
 def enforcer_of(rules: int) -> casbin.Enforcer:
     """So many rows for other endpoints, and one for the handler in their middle."""
-    rows = [f"p, {WHO}, /v1/t{number}/*, GET" for number in range(rules - 1)]
-    rows.insert(len(rows) // 2, f"p, {WHO}, /bench/*, GET")
+    rows = [f"p, {ROLE}, /v1/t{number}/*, GET" for number in range(rules - 1)]
+    rows.insert(len(rows) // 2, f"p, {ROLE}, /bench/*, GET")
+    rows.append(f"g, {WHO}, {ROLE}")
     with tempfile.TemporaryDirectory() as place:
         model, policy = Path(place, "model.conf"), Path(place, "policy.csv")
         model.write_text(MODEL)

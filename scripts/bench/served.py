@@ -1,11 +1,12 @@
-"""The handler that is measured: behind the application's own door, or with nothing in front of it.
+"""The handler that is measured: behind the application's own door, with nothing in front of it, or with the least.
 
-python -m scripts.bench.served protected|unprotected uvicorn|granian
+python -m scripts.bench.served protected|unprotected|least uvicorn|granian
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -17,14 +18,16 @@ from litestar.types import ASGIApp
 from app import logs
 from app.cli.listening import bind
 from app.cli.run import serve
-from app.policy.aside import aside
+from app.policy.aside import aside, one_heap
 from app.settings import ServerName, load
+from scripts.bench.least import LeastGuard
 from scripts.bench.measuring import ROOT, pinned
 from tests.issuer import LiveIssuer
 from tests.server import Server
 
 SECRET = "of-a-gateway-that-is-measured-here-alone"
 PATH = "/bench/7"
+LEAST_HEADER = "BENCH_HEADER"  # the variable with the header that the least guard knows
 
 
 @get("/bench/{number:str}")
@@ -48,7 +51,7 @@ def write_policy(directory: Path, rules: int) -> None:
 def server(
     directory: Path, issuer: LiveIssuer, kind: str, rules: int = 40, *, sample: str = "1", how: str = "uvicorn"
 ) -> Server:
-    """One to start, on the servers' core; `kind` is `protected` or `unprotected`."""
+    """One to start, on the servers' core; `kind` is one of KINDS."""
     directory.mkdir(parents=True)
     write_policy(directory / "policies", rules)
     command = pinned(sys.executable, "-m", "scripts.bench.served", kind, how)
@@ -85,10 +88,20 @@ def unprotected() -> ASGIApp:
     return Litestar([answered], openapi_config=None, logging_config=None)
 
 
+def least() -> ASGIApp:
+    """The handler behind the least that a guard with a log can be."""
+    guard = LeastGuard(os.environ[LEAST_HEADER])
+    return Litestar([answered], middleware=[guard], lifespan=[guard.running], openapi_config=None, logging_config=None)
+
+
+KINDS = {"protected": protected, "unprotected": unprotected, "least": least}
+
+
 def main(kind: str, how: ServerName) -> None:
     """Serve it."""
     logs.configure("info", "json")
-    serve({"protected": protected, "unprotected": unprotected}[kind](), bind("127.0.0.1", 0), server=how)
+    one_heap()  # as `authz serve` does
+    serve(KINDS[kind](), bind("127.0.0.1", 0), server=how)
 
 
 if __name__ == "__main__":

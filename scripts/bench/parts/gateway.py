@@ -34,5 +34,5 @@ def measure(options: Options) -> Iterator[Row]:
             }
             found = asked(options, sides)
     for name in ("log on", "log off"):
-        goals = ("at least 0.75", "")
+        goals = ("at least 0.75", None)
         yield from rows("gateway", f"nginx profile, {name}", ours=found[name], others=found["plain"], goals=goals)

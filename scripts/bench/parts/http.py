@@ -10,13 +10,14 @@ from pathlib import Path
 
 from scripts.bench.measuring import ROOT, Options, Row, absent, compared, pinned
 from scripts.bench.parts.rates import Side, asked, rows
-from scripts.bench.served import PATH, key_of, server
+from scripts.bench.served import LEAST_HEADER, PATH, key_of, server
 from tests.issuer import LiveIssuer
 from tests.server import Server
 
 PYTHON_OF_PEERS = ROOT / ".authz" / "bench" / "peers" / "bin" / "python"
 _GOALS = {"uvicorn": ("at least 0.85", "at most 1.3 times"), "granian": ("at least 0.9", "at most 1.3 times")}
 _TIMES = {40: 4, 400: 12, 4_000: 100}  # by number of rules, what is to be reached beside a peer
+_LEAST = "GET behind the least that a guard with a log can be, not ours"
 _PEERS = ("fastapi-authz", "casbin-fastapi-decorator")
 
 
@@ -40,6 +41,11 @@ def _at(options: Options, rules: int, how: str) -> Iterator[Row]:
         asked_for = _PEERS if rules in _TIMES and how == "uvicorn" else ()
         # They are installed by scripts/bench/run, apart.
         peers = asked_for if PYTHON_OF_PEERS.exists() else ()
+        if rules == min(_TIMES) and how == "uvicorn":
+            header = f"Bearer {tokens['JWT']}"
+            least = server(place / "least", issuer, "least", how=how)
+            least.env[LEAST_HEADER] = header
+            sides["least"] = Side(stack.enter_context(least).url + PATH, {"Authorization": header})
         for name in peers:
             peer = stack.enter_context(_peer(place / name, issuer, name, rules))
             sides[name] = Side(peer.url + PATH)
@@ -48,6 +54,8 @@ def _at(options: Options, rules: int, how: str) -> Iterator[Row]:
         for name in tokens:
             what = f"GET by {name} on {how}, {rules:,} rules"
             yield from rows("http", what, ours=found[name], others=found["plain"], goals=_GOALS[how], size=rules)
+    if "least" in found:
+        yield from rows("http", _LEAST, ours=found["least"], others=found["plain"], goals=("", ""))
     for name in asked_for:
         what = f"GET by JWT, {rules:,} rules, requests"
         if not peers:

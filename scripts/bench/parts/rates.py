@@ -30,13 +30,19 @@ def asked(options: Options, sides: Mapping[str, Side]) -> dict[str, list[Load]]:
 
 
 def rows(
-    part: str, what: str, *, ours: list[Load], others: list[Load], goals: tuple[str, str], size: int | None = None
+    part: str,
+    what: str,
+    *,
+    ours: list[Load],
+    others: list[Load],
+    goals: tuple[str, str | None],
+    size: int | None = None,
 ) -> Iterator[Row]:
-    """The rate and, where it has a goal, the p99 as lines of the table."""
+    """The rate and, unless its goal is None, the p99 as lines of the table."""
     busiest = max(each.busy for each in (*ours, *others))
     note = "the load generator was the bottleneck" if busiest > 0.95 else ""
     mine, bare = [each.rate for each in ours], ("unprotected", [each.rate for each in others])
     yield compared(part, f"{what}, requests", "1/s", ours=mine, other=bare, goal=goals[0], size=size, note=note)
-    if goals[1]:
+    if goals[1] is not None:
         mine, bare = [each.p99 for each in ours], ("unprotected", [each.p99 for each in others])
         yield compared(part, f"{what}, p99", "ms", ours=mine, other=bare, goal=goals[1])

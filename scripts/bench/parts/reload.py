@@ -16,6 +16,7 @@ from pathlib import Path
 
 from app.asgi import handlers
 from app.asgi import route_table as shipped_routes
+from app.policy.aside import one_heap
 from app.policy.live import LivePolicy
 from app.policy.routes import Route, RouteTable
 from scripts.bench.measuring import Load, Options, Row, compared, load, spread
@@ -71,6 +72,7 @@ def _edit(file: Path, text: str, number: int, stop: threading.Event) -> None:
 
 
 def _measured(options: Options) -> list[Row]:
+    one_heap()  # as `authz serve` does
     return asyncio.run(_reloads(options))
 
 
