@@ -38,7 +38,8 @@ def with_request_id(app: ASGIApp, access_log: bool, requests: Requests) -> ASGIA
             await app(scope, receive, send)
             return
         request_id = _stated(scope) or _new()
-        logs.request_id.set(request_id.decode())
+        logs.request_id.set(request_id)
+        header = (HEADER, request_id.encode())
         started = time.perf_counter_ns()
         status = 0
 
@@ -48,11 +49,11 @@ def with_request_id(app: ASGIApp, access_log: bool, requests: Requests) -> ASGIA
                 return send(message)
             if message["type"] == "http.response.start" or message["type"] == "websocket.http.response.start":
                 status = message["status"]
-                headers = [*message["headers"], (HEADER, request_id)]
+                headers = [*message["headers"], header]
                 message["headers"] = [*headers, CLOSE] if draining.begun else headers
             elif message["type"] == "websocket.accept":
                 status = 101
-                message["headers"] = [*message["headers"], (HEADER, request_id)]
+                message["headers"] = [*message["headers"], header]
             return send(message)
 
         try:
@@ -69,12 +70,13 @@ def with_request_id(app: ASGIApp, access_log: bool, requests: Requests) -> ASGIA
     return identified
 
 
-def _new() -> bytes:
+def _new() -> str:
     """24 hexadecimal digits, of which 14 tell the time, so that the log's index of them grows at its end alone."""
-    return b"%014x%010x" % (time.time_ns() // 1000, random.getrandbits(40))  # a name, no secret
+    number = (time.time_ns() // 1000) << 40 | random.getrandbits(40)  # a name, no secret
+    return number.to_bytes(12, "big").hex()  # a third of the time that formatting takes
 
 
-def _stated(scope: Scope) -> bytes | None:
+def _stated(scope: Scope) -> str | None:
     found: bytes | None = None
     for name, value in scope["headers"]:
         if name == HEADER:
@@ -84,7 +86,7 @@ def _stated(scope: Scope) -> bytes | None:
     if found is None or not _ACCEPTED.fullmatch(found):
         return None
     text = found.decode()
-    return found if without_secrets(text) == text else None
+    return text if without_secrets(text) == text else None
 
 
 def _note(scope: Scope, status: int, milliseconds: float) -> None:
