@@ -21,6 +21,7 @@ import structlog
 from app import logs
 from app.audit.batch import Batch
 from app.audit.record import About, Unverified, about_of
+from app.audit.rounds import Rounds
 from app.audit.shadowing import Shadowing
 from app.audit.tally import Outcomes
 from app.identity.principal import Principal
@@ -93,8 +94,7 @@ class DecisionLog:
         self._numbers: dict[_Key, int] = {}
         # And since some batches ago, with what each is about, so that no other object takes its identity.
         self._abouts: dict[_Key, tuple[About, Principal | None, Decision | Unverified]] = {}
-        self._stop = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._rounds = Rounds("decision log", self._round, every_seconds=every_seconds)
         self._written = self._dropped = self._failures = self._sampled_out = 0
         self._told_dropped = 0
         self._error: str | None = None
@@ -144,18 +144,15 @@ class DecisionLog:
         )
 
     async def __aenter__(self) -> Self:
-        self._stop.clear()
-        self._task = asyncio.create_task(self._run(), name="decision log")
+        self._rounds.begin()
         return self
 
     async def __aexit__(
         self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        self._stop.set()
         with suppress(TimeoutError):
             async with asyncio.timeout(_STOP_SECONDS):
-                if self._task is not None:
-                    await self._task
+                await self._rounds.end()
                 await self._drain(patient=False)
         if left := self.health.queued:
             self._dropped += left
@@ -163,13 +160,11 @@ class DecisionLog:
             self._begin_batch()
             _log.error("decisions are lost at the stop", decisions=left)
 
-    async def _run(self) -> None:
-        while not self._stop.is_set():
-            await self._pause(self._every_seconds)
-            await self._drain(patient=True)
-            if self._dropped > self._told_dropped:
-                _log.error("decisions were dropped", decisions=self._dropped - self._told_dropped, error=self._error)
-                self._told_dropped = self._dropped
+    async def _round(self) -> None:
+        await self._drain(patient=True)
+        if self._dropped > self._told_dropped:
+            _log.error("decisions were dropped", decisions=self._dropped - self._told_dropped, error=self._error)
+            self._told_dropped = self._dropped
 
     async def _drain(self, *, patient: bool) -> None:
         """Write all that waits; a patient one tries again, with growing pauses, until the stop."""
@@ -235,8 +230,8 @@ class DecisionLog:
                 return True
             if not patient:
                 return False
-            await self._pause(pause)
-            if self._stop.is_set():
+            await self._rounds.pause(pause)
+            if self._rounds.over:
                 return False
             pause = min(pause * 2, _LONGEST_WAIT)
 
@@ -247,7 +242,3 @@ class DecisionLog:
         if named != self._error:
             _log.error("decisions cannot be written; trying again", error=named, exc_info=not expected and error)
         self._error = named
-
-    async def _pause(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._stop.wait(), seconds)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
@@ -17,6 +16,7 @@ import structlog
 
 from app.audit.clean import clean
 from app.audit.record import MAX_TEXT, Unverified
+from app.audit.rounds import Rounds
 from app.identity.principal import Principal
 from app.policy.decision import Decision
 from app.policy.shadow import Asked, Difference, Shadow, Who
@@ -62,9 +62,7 @@ class Shadowing:
 
     def __init__(self, *, capacity: int = CAPACITY, every_seconds: float = EVERY_SECONDS) -> None:
         self._capacity = capacity
-        self._every_seconds = every_seconds
-        self._stop = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._rounds = Rounds("shadow", self._drain, every_seconds=every_seconds)
         self.deployed: Deployed | None = None
         self.one_at_a_time = asyncio.Lock()  # for who deploys or withdraws, and stores that it was done
 
@@ -92,25 +90,16 @@ class Shadowing:
             deployed.waiting.append((resource, action, principal, outcome))
 
     async def __aenter__(self) -> Self:
-        self._stop.clear()
-        self._task = asyncio.create_task(self._run(), name="shadow")
+        self._rounds.begin()
         return self
 
     async def __aexit__(
         self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        self._stop.set()
-        if self._task is not None:
-            await self._task
-
-    async def _run(self) -> None:
-        while not self._stop.is_set():
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), self._every_seconds)
-            await self._drain()
+        await self._rounds.end()
 
     async def _drain(self) -> None:
-        while (deployed := self.deployed) is not None and deployed.waiting and not self._stop.is_set():
+        while (deployed := self.deployed) is not None and deployed.waiting and not self._rounds.over:
             for _ in range(min(len(deployed.waiting), _AT_ONCE)):
                 deployed.compare()
             await asyncio.sleep(0)

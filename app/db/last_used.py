@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import islice
 from time import monotonic
@@ -12,6 +10,7 @@ from typing import Self
 
 import structlog
 
+from app.audit.rounds import Rounds
 from app.db.api_keys import LAST_USED_EVERY, touch
 from app.db.away import is_away, named
 from app.db.session import Sessions
@@ -29,12 +28,10 @@ class LastUsed:
 
     def __init__(self, sessions: Sessions, *, every_seconds: float = 5.0, limit: int = 100_000) -> None:
         self._sessions = sessions
-        self._every_seconds = every_seconds
         self._limit = limit
         self._waiting: set[int] = set()
         self._written: dict[int, float] = {}  # key id to the monotonic time of its last write, oldest first
-        self._stop = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._rounds = Rounds("last used", self._round, every_seconds=every_seconds)
 
     def seen(self, key_id: int) -> None:
         """A key was used now."""
@@ -43,28 +40,22 @@ class LastUsed:
             self._waiting.add(key_id)
 
     async def __aenter__(self) -> Self:
-        self._stop.clear()
-        self._task = asyncio.create_task(self._run(), name="last used")
+        self._rounds.begin()
         return self
 
     async def __aexit__(
         self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        self._stop.set()
-        if self._task is not None:
-            await self._task
+        await self._rounds.end()
         while self._waiting:
             if not await self.flush():
                 _log.error("last use of API keys is lost", keys=len(self._waiting))
                 break
 
-    async def _run(self) -> None:
-        while not self._stop.is_set():
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), self._every_seconds)
-            for _ in range(0, len(self._waiting), min(AT_ONCE, self._limit)):
-                if not await self.flush():
-                    break
+    async def _round(self) -> None:
+        for _ in range(0, len(self._waiting), min(AT_ONCE, self._limit)):
+            if not await self.flush():
+                break
 
     async def flush(self) -> bool:
         """Write what waits, or the first of it; False if that failed, and then it still waits."""
