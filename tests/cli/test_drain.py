@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.issuer import PARTY, LiveIssuer
+from tests.cli.serving import server_on
+from tests.issuer import LiveIssuer
 from tests.load import Load
 from tests.server import Server, eventually
 
@@ -19,19 +20,8 @@ from tests.server import Server, eventually
 @pytest.fixture
 def draining(on: str, issuer: LiveIssuer, tmp_path: Path) -> Iterator[Server]:
     """A server of the test's own, to be told to stop."""
-    with _server(on, issuer, tmp_path) as started:
+    with server_on(on, issuer, tmp_path) as started:
         yield started
-
-
-def _server(on: str, issuer: LiveIssuer, directory: Path, drain_seconds: str = "0") -> Server:
-    return Server(
-        directory,
-        jwks_url=issuer.jwks_url,
-        issuer=issuer.url,
-        authorized_parties=PARTY,
-        server=on,
-        drain_seconds=drain_seconds,
-    )
 
 
 def test_under_load_no_request_on_a_kept_connection_is_lost(draining: Server) -> None:
@@ -68,7 +58,7 @@ def test_a_request_in_flight_is_answered_and_its_connection_ends(draining: Serve
 
 
 def test_readiness_goes_first_while_requests_are_still_served(on: str, issuer: LiveIssuer, tmp_path: Path) -> None:
-    server = _server(on, issuer, tmp_path, "0.6")
+    server = server_on(on, issuer, tmp_path, drain_seconds="0.6")
     with server, server.client(issuer.token(permissions=["catalog:read"])) as client:
         assert client.get("/readyz").json()["status"] == "ready"
         server.signal(signal.SIGTERM)

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
-import sqlite3
 import subprocess
-from contextlib import closing
 from pathlib import Path
 
-import httpx
 import pytest
 
+from tests.asked import READ_TEAMS, ask, ask_for_two, stored
 from tests.cli.command import command
 from tests.issuer import LiveIssuer
 from tests.server import ROOT, Server, eventually
-
-READ_TEAMS = "p, catalog:read, /api/v1/teams/**, GET|HEAD, allow"
 
 
 def replay(server: Server, directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -33,28 +29,12 @@ def candidate(server: Server, row: str) -> Path:
     return directory
 
 
-def ask(server: Server, path: str, request_id: str, token: str | None) -> None:
-    headers = {"X-Request-ID": request_id, **({"Authorization": f"Bearer {token}"} if token else {})}
-    httpx.get(server.url + path, headers=headers, timeout=20)
-
-
 @pytest.fixture
 def asked(own_server: Server, issuer: LiveIssuer) -> Server:
     """A server that was asked by two people and a stranger; its log is written."""
-    reader = issuer.token(sub="user_reader", permissions=["catalog:read"])
-    other = issuer.token(sub="user_other", permissions=["holdings:read"])
-    for number in range(3):
-        ask(own_server, "/api/v1/teams/", f"reader-{number}", reader)
-    for number in range(2):
-        ask(own_server, "/api/v1/teams/7/", f"other-{number}", other)
-    ask(own_server, "/api/v1/teams/", "bad", issuer.token(exp=1))
+    ask_for_two(own_server, issuer)
     ask(own_server, "/api/v1/teams/", "stranger", None)
-
-    def written() -> bool:
-        with closing(sqlite3.connect(own_server.directory / "authz.db")) as database:
-            return bool(database.execute("SELECT 1 FROM decisions WHERE request_id = 'stranger'").fetchall())
-
-    assert eventually(written)
+    assert eventually(lambda: stored(own_server, "stranger"))
     return own_server
 
 

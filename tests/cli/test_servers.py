@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import get_args
 
 from app.settings import ServerName
-from tests.issuer import PARTY, LiveIssuer
+from tests.cli.serving import server_on
+from tests.issuer import LiveIssuer
 from tests.server import ROOT, Server, eventually
 
 SERVERS = get_args(ServerName)
@@ -45,17 +46,6 @@ HEADERS = (
 )
 
 
-def _server(name: str, issuer: LiveIssuer, directory: Path, drain_seconds: str = "0") -> Server:
-    return Server(
-        directory,
-        jwks_url=issuer.jwks_url,
-        issuer=issuer.url,
-        authorized_parties=PARTY,
-        server=name,
-        drain_seconds=drain_seconds,
-    )
-
-
 def raw(server: Server, request: str) -> tuple[int, str]:
     """Status and body of the answer to what is sent, byte for byte; 0 when there is none."""
     host, port = server.url.removeprefix("http://").split(":")
@@ -87,7 +77,7 @@ def test_what_one_refuses_the_other_refuses_too(issuer: LiveIssuer, tmp_path: Pa
         f"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n{usual}",
         f"GET {TEAMS} HTTP/1.1\r\nUpgrade: h2c\r\n{usual}",
     ]
-    one, other = (_server(name, issuer, tmp_path / name) for name in SERVERS)
+    one, other = (server_on(name, issuer, tmp_path / name) for name in SERVERS)
     opened = 0
     with one, other:
         for request in asked:
@@ -110,7 +100,7 @@ def test_an_application_that_cannot_start_ends_the_program_and_says_why(on: str)
 
 
 def test_a_second_interrupt_ends_it_at_once(on: str, issuer: LiveIssuer, tmp_path: Path) -> None:
-    with _server(on, issuer, tmp_path, drain_seconds="60") as server:
+    with server_on(on, issuer, tmp_path, drain_seconds="60") as server:
         server.signal(signal.SIGINT)
         server.wait_for_log(lambda entry: entry.get("event") == "draining")
         server.signal(signal.SIGINT)

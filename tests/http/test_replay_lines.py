@@ -11,11 +11,11 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.asked import READ_TEAMS, ask_for_two
 from tests.issuer import LiveIssuer
-from tests.server import Server, eventually
+from tests.server import Server
 
 PATH = "/api/v1/policies/replay/"
-READ_TEAMS = "p, catalog:read, /api/v1/teams/**, GET|HEAD, allow"
 MOVED = READ_TEAMS.replace("catalog:read", "holdings:read")
 Line = dict[str, Any]
 
@@ -29,27 +29,10 @@ def candidate(server: Server, row: str = MOVED) -> dict[str, str]:
     return {**files, "catalog.csv": files["catalog.csv"].replace(READ_TEAMS, row)}
 
 
-def ask(server: Server, path: str, request_id: str, token: str) -> None:
-    headers = {"X-Request-ID": request_id, "Authorization": f"Bearer {token}"}
-    httpx.get(server.url + path, headers=headers, timeout=20)
-
-
-def stored(server: Server, request_id: str) -> bool:
-    with closing(sqlite3.connect(server.directory / "authz.db")) as database:
-        return bool(database.execute("SELECT 1 FROM decisions WHERE request_id = ?", (request_id,)).fetchall())
-
-
 @pytest.fixture
 def asked(own_server: Server, issuer: LiveIssuer) -> Server:
     """A server that two people asked; its log is written."""
-    reader = issuer.token(sub="user_reader", permissions=["catalog:read"])
-    other = issuer.token(sub="user_other", permissions=["holdings:read"])
-    for number in range(3):
-        ask(own_server, "/api/v1/teams/", f"reader-{number}", reader)
-    for number in range(2):
-        ask(own_server, "/api/v1/teams/7/", f"other-{number}", other)
-    ask(own_server, "/api/v1/teams/", "bad", issuer.token(exp=1))
-    assert eventually(lambda: stored(own_server, "bad"))
+    ask_for_two(own_server, issuer)
     return own_server
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,31 +13,10 @@ from jwt.algorithms import RSAAlgorithm
 from app.dev.issuer import Issuer
 from app.identity.errors import CannotVerify
 from app.identity.jwks import KeySet
+from tests.identity.clock import Clock
 from tests.issuer import LiveIssuer
 
 pytestmark = pytest.mark.anyio
-
-
-class Clock:
-    """Seconds that pass when the test says so."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def own() -> Iterator[LiveIssuer]:
-    """An issuer to break."""
-    with LiveIssuer() as started:
-        yield started
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 def keys_of(issuer: LiveIssuer, clock: Clock, **settings: Any) -> KeySet:

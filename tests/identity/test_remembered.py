@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -13,27 +12,11 @@ from app.identity.jwks import KeySet
 from app.identity.jwt import JwtVerifier
 from app.identity.principal import user
 from app.identity.remembered import MAX_LENGTH, MAX_TOKENS, Remembered
+from tests.identity.clock import Clock
 from tests.issuer import LiveIssuer
 from tests.server import AUDIENCE
 
 pytestmark = pytest.mark.anyio
-
-
-class Clock:
-    """Seconds that pass when the test says so."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def own() -> Iterator[LiveIssuer]:
-    """An issuer to break."""
-    with LiveIssuer() as started:
-        yield started
 
 
 def verifier_of(keys: KeySet, issuer: LiveIssuer) -> JwtVerifier:
@@ -76,8 +59,7 @@ async def test_a_token_is_not_known_before_its_time_whatever_the_clock_did(issue
             assert remembered.get(b"token")
 
 
-async def test_a_remembered_token_dies_with_the_key_that_signed_it(own: LiveIssuer) -> None:
-    clock = Clock()
+async def test_a_remembered_token_dies_with_the_key_that_signed_it(own: LiveIssuer, clock: Clock) -> None:
     async with KeySet(own.jwks_url, clock=clock) as keys:
         verifier = verifier_of(keys, own)
         token = own.token()
@@ -90,8 +72,9 @@ async def test_a_remembered_token_dies_with_the_key_that_signed_it(own: LiveIssu
         assert refused.value.fault is Fault.SIGNATURE
 
 
-async def test_another_key_under_the_same_id_does_not_vouch_for_a_remembered_token(own: LiveIssuer) -> None:
-    clock = Clock()
+async def test_another_key_under_the_same_id_does_not_vouch_for_a_remembered_token(
+    own: LiveIssuer, clock: Clock
+) -> None:
     async with KeySet(own.jwks_url, clock=clock) as keys:
         verifier = verifier_of(keys, own)
         kid, token = own.kid, own.token()
@@ -107,8 +90,7 @@ async def test_another_key_under_the_same_id_does_not_vouch_for_a_remembered_tok
         assert refused.value.fault is Fault.SIGNATURE
 
 
-async def test_nothing_is_known_once_the_key_set_is_too_old(own: LiveIssuer) -> None:
-    clock = Clock()
+async def test_nothing_is_known_once_the_key_set_is_too_old(own: LiveIssuer, clock: Clock) -> None:
     async with KeySet(own.jwks_url, clock=clock, refresh_seconds=300, max_stale_seconds=600) as keys:
         verifier = verifier_of(keys, own)
         token = own.token()

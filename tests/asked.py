@@ -1,0 +1,38 @@
+"""A server with a log to replay."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+
+import httpx
+
+from tests.issuer import LiveIssuer
+from tests.server import Server, eventually
+
+# The row of the shipped policy by which the first of them comes in.
+READ_TEAMS = "p, catalog:read, /api/v1/teams/**, GET|HEAD, allow"
+
+
+def ask(server: Server, path: str, request_id: str, token: str | None) -> None:
+    """One request, in the log as soon as it is `stored`."""
+    headers = {"X-Request-ID": request_id, **({"Authorization": f"Bearer {token}"} if token else {})}
+    httpx.get(server.url + path, headers=headers, timeout=20)
+
+
+def stored(server: Server, request_id: str) -> bool:
+    """Whether the decision on a request is in the log."""
+    with closing(sqlite3.connect(server.directory / "authz.db")) as database:
+        return bool(database.execute("SELECT 1 FROM decisions WHERE request_id = ?", (request_id,)).fetchall())
+
+
+def ask_for_two(server: Server, issuer: LiveIssuer) -> None:
+    """What two people ask, and one whose token is over; it is in the log then."""
+    reader = issuer.token(sub="user_reader", permissions=["catalog:read"])
+    other = issuer.token(sub="user_other", permissions=["holdings:read"])
+    for number in range(3):
+        ask(server, "/api/v1/teams/", f"reader-{number}", reader)
+    for number in range(2):
+        ask(server, "/api/v1/teams/7/", f"other-{number}", other)
+    ask(server, "/api/v1/teams/", "bad", issuer.token(exp=1))
+    assert eventually(lambda: stored(server, "bad"))

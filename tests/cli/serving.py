@@ -1,0 +1,20 @@
+"""`authz serve` on either kind of server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.issuer import PARTY, LiveIssuer
+from tests.server import Server
+
+
+def server_on(on: str, issuer: LiveIssuer, directory: Path, *, drain_seconds: str = "0") -> Server:
+    """One to start, with a directory of its own."""
+    return Server(
+        directory,
+        jwks_url=issuer.jwks_url,
+        issuer=issuer.url,
+        authorized_parties=PARTY,
+        server=on,
+        drain_seconds=drain_seconds,
+    )
