@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -148,7 +149,7 @@ async def show_key(
     is_all = await logged.number(session, key.id, begins, at_most=USAGE_LATEST + 1) <= USAGE_LATEST
     oldest = await logged.oldest(session)
     found = usage(snapshot, caller.held, key.scopes, uses)
-    own, everyones = reached(snapshot, caller)
+    own, everyones = await asyncio.to_thread(reached, snapshot, caller)
     log_began = None if oldest is None else datetime.fromtimestamp(oldest / 1_000_000, UTC)
     return page(
         request,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -72,7 +73,7 @@ async def matrix(request: AnyRequest) -> Response[str]:
         _number(query.get("page")),
         _number(query.get("side")),
     )
-    found = [row for row in rows(snapshot) if _fits(row, wanted)]
+    found = await asyncio.to_thread(_fitting, snapshot, wanted)
     every = columns(snapshot)
     shown = [column for column in every if wanted.column in ("", column)]
     at, beside = (wanted.page - 1) * ROWS, (wanted.side - 1) * COLUMNS
@@ -101,6 +102,10 @@ ROUTES = (matrix,)
 def _number(text: str | None) -> int:
     """The number of a page; the first for whatever is none."""
     return min(int(text), MAX_PAGE) if text and text.isascii() and text.isdigit() and 0 < len(text) < 8 else 1
+
+
+def _fitting(snapshot: Snapshot, wanted: Wanted) -> list[Row]:
+    return [row for row in rows(snapshot) if _fits(row, wanted)]
 
 
 def _fits(row: Row, wanted: Wanted) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -151,7 +152,7 @@ async def list_reach(
         if fault := stated_fault(stated, snapshot.policy.catalog, snapshot.policy.memberships):
             raise Problem(400, f"{fault[0][0].upper()}{fault[0][1:]}: {fault[1]}.")
         held, query = frozenset(stated), urlencode({"grants": grants})
-    found = [] if key and key.refused else list(reach(snapshot, held))
+    found = [] if key and key.refused else await asyncio.to_thread(lambda: list(reach(snapshot, held)))
     # A place among what a policy allows means nothing under another.
     listing = _listing(f"{snapshot.revision} {query}")
     start = read_cursor(cursor, listing).after if cursor is not None else 0

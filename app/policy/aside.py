@@ -22,27 +22,37 @@ _STEP = 1000  # items sorted in one go, which takes a millisecond
 
 _Item = TypeVar("_Item")
 _lock = threading.Lock()
-_building = 0
+_at_rest = 0
 _usual_switch = sys.getswitchinterval()
 
 
 @contextmanager
 def aside() -> Iterator[None]:
     """Build in here what is large and lives long; several may do so at once, in threads of their own."""
-    global _building  # noqa: PLW0603  # the collector is one for the process, too
+    if gc.isenabled():
+        gc.collect(1)  # of what is young: else it would be kept out of sight with the rest
+    with resting():
+        try:
+            yield
+        finally:
+            gc.freeze()
+
+
+@contextmanager
+def resting() -> Iterator[None]:
+    """Work in here on what is large and is let go again, without the collector, and letting others go on more often."""
+    global _at_rest  # noqa: PLW0603  # the collector is one for the process, too
     with _lock:
-        _building += 1
-        if _building == 1:
-            gc.collect(1)  # of what is young: else it would be kept out of sight with the rest
+        _at_rest += 1
+        if _at_rest == 1:
             gc.disable()
             sys.setswitchinterval(SWITCH_SECONDS)
     try:
         yield
     finally:
         with _lock:
-            _building -= 1
-            if _building == 0:
-                gc.freeze()
+            _at_rest -= 1
+            if _at_rest == 0:
                 gc.enable()
                 sys.setswitchinterval(_usual_switch)
 
@@ -52,6 +62,11 @@ def in_order(items: Iterable[_Item], key: Callable[[_Item], Any]) -> Iterator[_I
     unsorted = list(items)
     steps = (unsorted[start : start + _STEP] for start in range(0, len(unsorted), _STEP))
     return heapq.merge(*(sorted(step, key=key) for step in steps), key=key)
+
+
+def itself(item: _Item) -> _Item:
+    """The key of items that are sorted as they are."""
+    return item
 
 
 def one_heap() -> None:

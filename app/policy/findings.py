@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from app.policy import catalog
+from app.policy.aside import resting
 from app.policy.cells import Cells
 from app.policy.fault import Fault
 from app.policy.holders import Holders
@@ -47,6 +48,11 @@ class Finding:
 
 def find(snapshot: Snapshot) -> list[Finding]:
     """All findings about a policy, in the order of files and lines."""
+    with resting():
+        return _found(snapshot)
+
+
+def _found(snapshot: Snapshot) -> list[Finding]:
     holders = Holders(snapshot.policy)
     found = [
         *_duplicates(snapshot.policy),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
+from weakref import WeakKeyDictionary
 
+from app.policy.aside import in_order
 from app.policy.grants import known_roles
 from app.policy.reach import Reach, outcome
 from app.policy.rule import Rule, action_order
@@ -38,6 +39,10 @@ class Row:
         return frozenset(rule.file for rule in self.rules)
 
 
+# For as long as somebody has the policy.
+_rows: WeakKeyDictionary[Snapshot, tuple[Row, ...]] = WeakKeyDictionary()
+
+
 def columns(snapshot: Snapshot) -> tuple[str, ...]:
     """The grants that are columns: a stranger, somebody signed in, then roles and permissions."""
     roles = sorted(known_roles(snapshot.policy.memberships))
@@ -49,11 +54,20 @@ def stated(column: str) -> tuple[str, ...]:
     return (column,) if column in (STRANGER, SIGNED_IN) else (SIGNED_IN, column)
 
 
-@lru_cache(maxsize=2)  # the active policy, and the one before it while it is still asked about
 def rows(snapshot: Snapshot) -> tuple[Row, ...]:
-    """All that rows speak of, by resource; actions with the same rules are one row."""
+    """All that rows speak of, by resource; actions with the same rules are one row.
+
+    With many rules it takes a while the first time, which is to be spent off the event loop.
+    """
+    known = _rows.get(snapshot)
+    if known is None:
+        known = _rows[snapshot] = _rows_of(snapshot)
+    return known
+
+
+def _rows_of(snapshot: Snapshot) -> tuple[Row, ...]:
     by_resource: dict[str, dict[tuple[Rule, ...], list[str]]] = {}
-    for resource, action in sorted(snapshot.index, key=lambda key: (key[0], action_order(key[1]))):
+    for resource, action in in_order(snapshot.index, lambda key: (key[0], action_order(key[1]))):
         alike = by_resource.setdefault(resource, {})
         alike.setdefault(snapshot.index[resource, action], []).append(action)
     return tuple(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from app.identity.principal import ANYONE
+from app.policy.aside import in_order, itself
 from app.policy.explain import without_implied
 from app.policy.grants import excludes, known_roles
 from app.policy.rule import Rule
@@ -75,10 +76,13 @@ def outcome(rules: Sequence[Rule], effective: frozenset[str]) -> tuple[Reach, Ru
 
 
 def reach(snapshot: Snapshot, held: Iterable[str]) -> Iterator[Reached]:
-    """All that the grants reach, by resource and action. `held` is believed, facts too; everyone is `anyone`."""
+    """All that the grants reach, by resource and action. `held` is believed, facts too; everyone is `anyone`.
+
+    With many rules it takes a while, which is to be spent off the event loop.
+    """
     effective = snapshot.effective(held)
-    for (resource, action), rules in sorted(snapshot.index.items()):
-        found, rule = outcome(rules, effective)
+    for resource, action in in_order(snapshot.index, itself):
+        found, rule = outcome(snapshot.index[resource, action], effective)
         if rule is not None:
             yield Reached(action, resource, rule, found is Reach.CONDITIONAL)
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Literal
 
+from app.policy.aside import in_order, itself, resting
 from app.policy.entities import Known
 from app.policy.expand import Key
 from app.policy.holders import Holders, permitted_subjects
@@ -96,7 +97,8 @@ class Difference:
 
 def compare(old: Snapshot, new: Snapshot) -> Difference:
     """The difference in meaning between two policies."""
-    return _Comparison(old, new).difference()
+    with resting():
+        return _Comparison(old, new).difference()
 
 
 class _Comparison:
@@ -114,7 +116,7 @@ class _Comparison:
         old, new = self._snapshots
         found: dict[Key, list[Change]] = {}
         unknown: list[Key] = []
-        for key in sorted({*old.index, *new.index}):
+        for key in chain(old.index, (key for key in new.index if key not in old.index)):
             rules = (
                 meanings(old.rules_for(*key), "old", self._differing),
                 meanings(new.rules_for(*key), "new", self._differing),
@@ -127,7 +129,7 @@ class _Comparison:
                 unknown.append(key)
                 continue
             found[key] = [self._change(cell, kind, region, key, rules) for kind, region in cell.regions]
-        return Difference(tuple(_ordered(found)), tuple(unknown))
+        return Difference(tuple(_ordered(found)), tuple(in_order(unknown, itself)))
 
     def _differing_paths(self) -> Iterator[Path]:
         """What conditions may read that is otherwise under the two policies."""
@@ -310,8 +312,9 @@ def _lies_within(inner: _Region, outer: _Region) -> bool:
 
 def _ordered(found: Mapping[Key, list[Change]]) -> Iterator[Change]:
     """Gains first; alike actions on one resource together."""
+    keys = list(in_order(found, itself))
     for kind in ("gain", "loss"):
-        for _, group in groupby(found, key=lambda key: key[0]):
+        for _, group in groupby(keys, key=lambda key: key[0]):
             together: dict[Change, list[str]] = {}
             for key in group:
                 for change in found[key]:

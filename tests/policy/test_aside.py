@@ -9,7 +9,7 @@ import weakref
 
 import pytest
 
-from app.policy.aside import SWITCH_SECONDS, aside, in_order
+from app.policy.aside import SWITCH_SECONDS, aside, in_order, resting
 from app.policy.check import check
 from app.policy.diff import changes
 from app.policy.snapshot import Snapshot, let_go
@@ -42,6 +42,20 @@ def test_the_collector_is_awake_after_a_fault() -> None:
     with pytest.raises(ValueError, match="a fault"), aside():
         raise ValueError("a fault")
     assert gc.isenabled()
+
+
+def test_what_is_worked_on_at_rest_stays_in_the_sight_of_the_collector() -> None:
+    frozen = gc.get_freeze_count()
+    with resting():
+        assert not gc.isenabled()
+        with aside():
+            assert not gc.isenabled()
+        built = gc.get_freeze_count()
+        let_go_again = [[number] for number in range(100)]
+    assert gc.isenabled()
+    assert len(let_go_again) == 100
+    assert built > frozen
+    assert gc.get_freeze_count() <= built
 
 
 def test_a_policy_that_is_loaded_checked_and_compared_leaves_no_cycle_when_it_goes() -> None:
