@@ -187,15 +187,13 @@ async def who_reaches(state: State, action: _Action, resource: _Resource, cursor
         )
     except CannotVerify as fault:
         raise Problem(503, fault.detail, headers={"Retry-After": str(fault.retry_after)}) from None
+    ways, held = await asyncio.to_thread(lambda: (ways_in(snapshot, rules), holders(snapshot, rules)))
     return Who(
         revision=snapshot.revision,
         action=action,
         resource=target.resource,
-        ways=[
-            WayView(list(way.grants), list(way.roles), row_view(way.rule, source), way.conditional)
-            for way in ways_in(snapshot, rules)
-        ],
-        holders=[HolderView(each.grant, each.conditional) for each in holders(snapshot, rules)],
+        ways=[WayView(list(way.grants), list(way.roles), row_view(way.rule, source), way.conditional) for way in ways],
+        holders=[HolderView(each.grant, each.conditional) for each in held],
         denied_by=[row_view(rule, source) for rule in rules if rule.effect == "deny"],
         keys=keys,
         next=None if after is None else f"{PATH}/who/?{query}&cursor={write_cursor(Place(after=after), listing)}",
