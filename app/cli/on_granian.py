@@ -18,13 +18,14 @@ import structlog
 import uvloop
 from granian._granian import SocketHolder
 from granian.asgi import LifespanProtocol
-from granian.constants import HTTPModes, Interfaces
+from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.embed import Server
 from litestar.types import ASGIApp
 
-from app.cli.listening import LINGER_SECONDS, SHUTDOWN_SECONDS, Tls
+from app.cli.failure import fail
+from app.cli.listening import KEEP_ALIVE_SECONDS, LINGER_SECONDS, SHUTDOWN_SECONDS, Tls
 from app.http.draining import draining
 
 _HEARD = (signal.SIGTERM, signal.SIGINT)
@@ -47,6 +48,8 @@ def serve(
         signal.signal(number, handler)
     if run.ended_by is not None:
         signal.raise_signal(run.ended_by)  # to end as a process does that was not asked
+    elif run.started:
+        fail("granian ended by itself; the log above says why.")
     return run.started
 
 
@@ -58,12 +61,14 @@ class _Server(Server):
             app,
             interface=Interfaces.ASGINL,  # the application is started and stopped here
             http=HTTPModes.http1,  # as uvicorn: what a gateway or client may send is alike on both
-            http1_settings=HTTP1Settings(),
+            # By it granian also ends connections that are idle.
+            http1_settings=HTTP1Settings(header_read_timeout=KEEP_ALIVE_SECONDS * 1000),
             backlog=_BACKLOG,
             log_dictconfig=_LOGGING,
             log_level=LogLevels.error,
             ssl_cert=tls.certificate if tls else None,
             ssl_key=tls.key if tls else None,
+            ssl_protocol_min=SSLProtocols.tls12,
         )
         self._listener = listener
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -23,8 +24,11 @@ def test_it_serves_https(on: str, issuer: LiveIssuer, tmp_path: Path) -> None:
     command = (str(AUTHZ), "serve", "--port", "0", "--server", on, *certificate.options)
     with Server(tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url, command=command) as server:
         assert server.url.startswith("https://127.0.0.1:")
-        with httpx.Client(base_url=server.url, verify=certificate.trusted()) as client:
-            assert client.get("/healthz").json() == {"status": "ok"}
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            trusting = certificate.trusted()
+            trusting.minimum_version = trusting.maximum_version = version
+            with httpx.Client(base_url=server.url, verify=trusting) as client:
+                assert client.get("/healthz").json() == {"status": "ok"}
 
 
 def test_a_certificate_comes_with_its_key(tmp_path: Path) -> None:
