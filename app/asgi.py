@@ -51,6 +51,7 @@ from app.http import (
     reverse,
     shadow,
 )
+from app.http.authzen.recent import Recent
 from app.http.door import ApiEntrance, Door
 from app.http.explain import explain_decision
 from app.http.forward_auth import TEMPLATE, ForwardAuth, with_gateways
@@ -180,6 +181,7 @@ def create_app(
             "sessions": sessions,
             "last_used": last_used,
             "decision_log": decision_log,
+            "recent": Recent(),
             "shadowing": shadowing,
             "replaying": asyncio.Lock(),
             "key_set": keys,

@@ -18,6 +18,8 @@ from app.audit.log import DecisionLog
 from app.audit.record import Unverified
 from app.gateway.canonical import path_fault
 from app.http.context import request_context
+from app.http.direct import answer as direct
+from app.http.direct import is_direct
 from app.http.refusal import Refusals, refusal, unavailable
 from app.http.route_table import RouteKeys
 from app.identity.authenticate import Authenticator
@@ -148,10 +150,12 @@ class Door:
                     answer = inside.decide(scope, entrance, principal, asked, started)
                 except (Unauthenticated, CannotVerify, CannotDecide) as failed:
                     answer = inside.undecided(failed, entrance, asked, started)
-            if answer is None:
-                await handler(scope, receive, send)
-            else:
+            if answer is not None:
                 await answer.send(scope, receive, send)
+            elif is_direct(scope["route_handler"]):
+                await direct(scope["route_handler"], scope, receive, send)
+            else:
+                await handler(scope, receive, send)
 
         return guarded
 

@@ -10,7 +10,8 @@ from litestar.datastructures import State
 from app.audit.log import DecisionLog
 from app.audit.record import Unverified
 from app.db import asked_keys
-from app.gateway.asked import ROUTE_TYPE, asked_target
+from app.gateway.asked import ROUTE_TYPE
+from app.http.authzen.recent import Recent
 from app.http.authzen.wire import NOTHING, Entity, Question, acted, named
 from app.http.ids import read_id
 from app.http.problems import Problem
@@ -49,14 +50,24 @@ def unavailable(fault: CannotVerify) -> Problem:
 
 
 class Evaluator:
-    """Decides questions, all under the same snapshot. With a `log`, each answer is noted there."""
+    """Decides questions, all under the same snapshot. With a `log`, each answer is noted there.
 
-    __slots__ = ("_asked", "_last", "_log", "_principal", "keys", "snapshot")
+    `recent` is what was asked about before.
+    """
 
-    def __init__(self, snapshot: Snapshot, keys: Keys = NO_KEYS, log: DecisionLog | None = None) -> None:
+    __slots__ = ("_asked", "_last", "_log", "_principal", "_recent", "keys", "snapshot")
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        keys: Keys = NO_KEYS,
+        log: DecisionLog | None = None,
+        recent: Recent | None = None,
+    ) -> None:
         self.snapshot = snapshot
         self.keys = keys
         self._log = log
+        self._recent = recent or Recent()
         # Items mostly share the subject of the defaults.
         self._last: object = None
         self._asked: Asked | str = ""
@@ -66,8 +77,8 @@ class Evaluator:
         """The outcome of a question that lacks nothing."""
         started = perf_counter_ns()
         if question.subject is not self._last:
-            self._last, self._asked = question.subject, self.known(*named(question.subject))
-            self._principal = None if isinstance(self._asked, str) else principal_of(self._asked)
+            self._last = question.subject
+            self._asked, self._principal = self._who(*named(question.subject))
         action, resource = acted(question.action), named(question.resource)
         key: str = ""
         outcome: Outcome
@@ -79,6 +90,16 @@ class Evaluator:
             told = Unverified(outcome, self.snapshot.revision) if isinstance(outcome, str) else outcome
             self._log.note(DOOR, key, action[0], self._principal, told, started=started)
         return outcome
+
+    def _who(self, kind: str, identity: str, sent: Properties) -> tuple[Asked | str, Principal | None]:
+        try:
+            found = self._recent.subject(self.snapshot, kind, identity, sent)
+        except NoSuchSubject as fault:
+            return str(fault), None
+        if found is not None:
+            return found
+        who = self.known(kind, identity, sent)
+        return who, None if isinstance(who, str) else principal_of(who)
 
     def known(self, kind: str, identity: str, sent: Properties) -> Asked | str:
         """The subject of a type and id, or why there is none."""
@@ -98,7 +119,7 @@ class Evaluator:
         name, attributes = action
         snapshot = self.snapshot
         try:
-            target = asked_target(snapshot, name, kind, identity)
+            target = self._recent.target(snapshot, name, kind, identity)
         except NoSuchTarget as fault:
             return "", fault.message
         key = target.resource

@@ -15,6 +15,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from app.http.authzen import described
 from app.http.authzen.evaluate import Evaluator, Outcome, keys_of
 from app.http.authzen.wire import AnyRequest, Entity, Evaluation, Evaluations, Question, decode, lacking, read
+from app.http.direct import DIRECT
 from app.http.problems import Detail, Problem
 from app.policy.asked import KEY_TYPE, NO_KEYS
 from app.policy.decision import Decision
@@ -67,6 +68,7 @@ _PLAIN = {allowed: Verdict(allowed) for allowed in (True, False)}
     summary="Evaluate access (AuthZEN)",
     tags=["authzen"],
     operation_class=described.evaluation(),
+    opt=DIRECT,
     responses={200: ResponseSpec(Verdict, description="The decision, whichever it is"), **_REFUSED},
 )
 async def evaluate_once(request: AnyRequest) -> ASGIResponse:
@@ -80,6 +82,7 @@ async def evaluate_once(request: AnyRequest) -> ASGIResponse:
     summary="Evaluate access many times (AuthZEN)",
     tags=["authzen"],
     operation_class=described.evaluations(MAX_EVALUATIONS, tuple(SEMANTICS)),
+    opt=DIRECT,
     responses={200: ResponseSpec(Verdicts, description="A decision for each item"), **_REFUSED},
 )
 async def evaluate_many(request: AnyRequest) -> ASGIResponse:
@@ -132,7 +135,7 @@ async def _evaluator(questions: Iterable[Question], state: State) -> Evaluator:
     subjects = [question.subject for question in questions]
     of_keys = [subject for subject in subjects if isinstance(subject, Entity) and subject.type == KEY_TYPE]
     keys = await keys_of(state, of_keys) if of_keys else NO_KEYS
-    return Evaluator(state.live.active, keys, state.decision_log)
+    return Evaluator(state.live.active, keys, state.decision_log, state.recent)
 
 
 def _item(raw: Raw, defaults: Question) -> Question | Why:
