@@ -19,7 +19,8 @@ from app.asgi import handlers
 from app.asgi import route_table as shipped_routes
 from app.policy.aside import one_heap
 from app.policy.findings import find
-from app.policy.live import LivePolicy
+from app.policy.live import LivePolicy, build
+from app.policy.load import load as load_policy
 from app.policy.reach import reach
 from app.policy.routes import Route, RouteTable
 from app.policy.semantic_diff import compare
@@ -99,19 +100,20 @@ async def _reloads(options: Options) -> list[Row]:
         for number in range(times):
             file.write_text(f"# {number}\n{text}")
             started = time.perf_counter()
-            was, reload = live.active, asyncio.create_task(live.reload())
+            reload = asyncio.create_task(live.reload())
             pause = await _longest_pause(reload)
             if (outcome := await reload).outcome == "refused":
                 raise RuntimeError("the policy was refused: " + "; ".join(map(str, outcome.faults[:3])))
             if number < options.rounds:
                 seconds.append(time.perf_counter() - started)
                 pauses.append(pause * 1000)
-                judged = asyncio.create_task(asyncio.to_thread(_judge, was, live.active))
-                judging.append(await _longest_pause(judged) * 1000)
-                await judged
-            del was
             gc.collect()
             after.append(_megabytes())
+        other = build(load_policy(directory), table)
+        for _ in range(options.rounds):
+            judged = asyncio.create_task(asyncio.to_thread(_judge, other, live.active))
+            judging.append(await _longest_pause(judged) * 1000)
+            await judged
         # What is there already spares a reload some of the work, so a first load is one without it.
         for _ in range(options.rounds - 1):
             started = time.perf_counter()
