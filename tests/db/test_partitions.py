@@ -223,9 +223,11 @@ async def test_a_batch_that_is_cut_off_or_waits_too_long_is_told_and_written_the
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE wait_event_type = 'Lock' AND datname = current_database()"
         )
-        async with asyncio.timeout(30), others.connect() as third:
+        async with asyncio.timeout(30):
             while not writing.done():
-                await third.execute(cut)
+                # Each time anew: within a transaction PostgreSQL shows who is active as it was at the first look.
+                async with others.begin() as third:
+                    await third.execute(cut)
                 await asyncio.sleep(0.01)
         with pytest.raises(CannotWrite):
             await writing
