@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from typing import Protocol
 
 import structlog
 
 from app.audit.log import CannotWrite
+from app.audit.rounds import pause
 
 AT_ONCE = 1_000  # decisions, for a writer waits meanwhile
 EVERY_SECONDS = 600.0
@@ -55,7 +55,7 @@ async def keep_for(days: int, stop: asyncio.Event, store: Store, *, every_second
                 await _delete(now - timedelta(days=days), days, stop, store)
         except CannotWrite as error:
             _log.error("old decisions are not deleted yet", error=str(error))
-        await _pause(stop, every_seconds)
+        await pause(stop, every_seconds)
 
 
 async def _delete(oldest: datetime, days: int, stop: asyncio.Event, store: Store) -> None:
@@ -69,11 +69,6 @@ async def _delete(oldest: datetime, days: int, stop: asyncio.Event, store: Store
             # A set is marked once a day at least, so one from before the day before serves no decision that is left.
             await store.delete_grant_sets_before(oldest.date() - timedelta(days=1))
             break
-        await _pause(stop, _BETWEEN_SECONDS)
+        await pause(stop, _BETWEEN_SECONDS)
     if dropped or deleted:
         _log.info("old decisions deleted", days=dropped, decisions=deleted, older_than_days=days)
-
-
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
-    with suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), seconds)

@@ -7,6 +7,12 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 
+async def pause(over: asyncio.Event, seconds: float) -> None:
+    """Wait for so long, or until something is over."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(over.wait(), seconds)
+
+
 class Rounds:
     """Does something again and again, `every_seconds` after the last time, from `begin` to `end`."""
 
@@ -35,8 +41,7 @@ class Rounds:
 
     async def pause(self, seconds: float) -> None:
         """Wait for so long, or until no more are to come."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._over.wait(), seconds)
+        await pause(self._over, seconds)
 
     async def _run(self) -> None:
         while not self.over:

@@ -12,7 +12,8 @@ from app import logs
 from app.cli.failure import explained
 from app.cli.listening import bind, say_listening, url_of
 from app.cli.local import AUDIENCE, CONSOLE_CLIENT, DATA_DIR, console_client, local_issuer
-from app.cli.run import beside, serve
+from app.cli.on_uvicorn import beside
+from app.cli.run import serve
 from app.settings import load
 
 _SUBJECT = "user_alice"

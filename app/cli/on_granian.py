@@ -24,6 +24,7 @@ from granian.log import LogLevels
 from granian.server.embed import Server
 from litestar.types import ASGIApp
 
+from app.audit.rounds import pause
 from app.cli.failure import fail
 from app.cli.listening import KEEP_ALIVE_SECONDS, LINGER_SECONDS, SHUTDOWN_SECONDS, Tls
 from app.http.draining import draining
@@ -125,11 +126,9 @@ class _Run:
 
     async def _drain(self, seconds: float) -> None:
         """Listen on, and say with each answer that the connection ends."""
-        draining.begun = True
-        _log.info("draining", seconds=0 if draining.at_once else seconds)
+        draining.begin(seconds)
         # It closes its idle connections as it stops, so a client between two requests has its time before.
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._hurried.wait(), 0 if draining.at_once else max(seconds, LINGER_SECONDS))
+        await pause(self._hurried, 0 if draining.at_once else max(seconds, LINGER_SECONDS))
 
 
 async def _first_of(task: asyncio.Task[None], event: asyncio.Event, seconds: float | None = None) -> None:

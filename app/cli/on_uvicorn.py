@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Literal
 
 import structlog
@@ -23,9 +24,24 @@ def serve(
     app: ASGIApp, listener: socket.socket, started: Callable[[], None], *, tls: Tls | None, drain_seconds: float
 ) -> bool:
     """Serve until SIGINT or SIGTERM, and drain. `started` is called once it serves; False when it never did."""
-    server = _Server(config(app, tls=tls), started, drain_seconds)
+    server = _Server(_config(app, tls=tls), started, drain_seconds)
     server.run(sockets=[listener])
     return server.started
+
+
+@contextmanager
+def beside(app: ASGIApp, listener: socket.socket) -> Iterator[None]:
+    """Serve a small application in a thread for as long as the block runs."""
+    server = uvicorn.Server(_config(app, lifespan="off"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    while not server.started and thread.is_alive():
+        time.sleep(0.01)
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(SHUTDOWN_SECONDS)
 
 
 class _Server(uvicorn.Server):
@@ -49,9 +65,8 @@ class _Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         over = await super().on_tick(counter)
         if over and not draining.begun:
-            draining.begun = True
             self._drained_since = time.monotonic()
-            _log.info("draining", seconds=0 if draining.at_once else self._drain_seconds)
+            draining.begin(self._drain_seconds)
         waited = draining.at_once or time.monotonic() >= self._drained_since + self._drain_seconds
         return over and (waited or self.force_exit)
 
@@ -93,8 +108,7 @@ def _waiting(listening: socket.socket) -> Iterator[socket.socket]:
             yield listening.accept()[0]
 
 
-def config(app: ASGIApp, lifespan: Literal["on", "off"] = "on", tls: Tls | None = None) -> uvicorn.Config:
-    """How uvicorn is to serve an application."""
+def _config(app: ASGIApp, lifespan: Literal["on", "off"] = "on", tls: Tls | None = None) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         interface="asgi3",

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import socket
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
-from importlib import import_module
 
-import uvicorn
 from litestar.types import ASGIApp
 
+from app.cli import on_uvicorn
 from app.cli.failure import fail
-from app.cli.listening import SHUTDOWN_SECONDS, Tls, say_listening
-from app.cli.on_uvicorn import config
+from app.cli.listening import Tls, say_listening
 from app.settings import ServerName
 
 
@@ -33,22 +28,10 @@ def serve(
     `started` is called once it serves; without it, a log line says so.
     """
     say = started or partial(say_listening, listener, tls)
-    # Only the one in use is imported.
-    served = import_module(f"app.cli.on_{server}").serve(app, listener, say, tls=tls, drain_seconds=drain_seconds)
-    if not served:
+    run = on_uvicorn.serve
+    if server == "granian":
+        from app.cli import on_granian  # the usual one is there before a worker is
+
+        run = on_granian.serve
+    if not run(app, listener, say, tls=tls, drain_seconds=drain_seconds):
         fail("the server did not start; the log above says why.")
-
-
-@contextmanager
-def beside(app: ASGIApp, listener: socket.socket) -> Iterator[None]:
-    """Serve a small application in a thread for as long as the block runs."""
-    server = uvicorn.Server(config(app, lifespan="off"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    while not server.started and thread.is_alive():
-        time.sleep(0.01)
-    try:
-        yield
-    finally:
-        server.should_exit = True
-        thread.join(SHUTDOWN_SECONDS)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import suppress
 
 import structlog
 from sqlalchemy import delete, func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col
 
+from app.audit.rounds import pause
 from app.db.away import named
 from app.db.session import Sessions
 from app.db.tables.keys import KeyChange
@@ -43,8 +43,7 @@ async def follow(
     pruned_at = clock()
     silent = False
     while not stop.is_set():
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), every_seconds)
+        await pause(stop, every_seconds)
         if not verifier.remembers:
             continue
         asked_at = clock()

@@ -7,13 +7,13 @@ import os
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
 from datetime import UTC, datetime
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import __version__
+from app.audit.rounds import pause
 from app.db.engine import is_embedded
 from app.db.line import Account, Line, open_line
 from app.history.entry import Entry, newest
@@ -103,8 +103,7 @@ class Replica:
                         await self._leave(line)
                 except Exception as error:  # noqa: BLE001  # whatever it is, the process must find its way back
                     await self._ask_otherwise(error)
-                    with suppress(TimeoutError):
-                        await asyncio.wait_for(stop.wait(), retry)
+                    await pause(stop, retry)
                     retry = min(2 * retry, _LAST_RETRY)
         finally:
             for task in (stopping, aging):
@@ -124,8 +123,7 @@ class Replica:
             self._find(asked)
             await self._tell(line)
             yield
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+            await pause(self._wake, POLL_SECONDS)
 
     async def _ask_otherwise(self, lost: Exception) -> None:
         """While there is no line: over a connection of the pool, as requests do."""

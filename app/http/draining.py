@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import structlog
+
+_log = structlog.stdlib.get_logger("server")
+
 
 class Draining:
     """`begun` turns true once, when a server has been told to stop, and before it stops to listen.
@@ -14,6 +18,11 @@ class Draining:
     def __init__(self) -> None:
         self.begun = False
         self.at_once = False
+
+    def begin(self, seconds: float) -> None:
+        """Begin to drain, and say for how many seconds it is still listened."""
+        self.begun = True
+        _log.info("draining", seconds=0 if self.at_once else seconds)
 
 
 # Of the process, as the signal is that begins it.

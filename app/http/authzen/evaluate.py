@@ -10,7 +10,7 @@ from litestar.datastructures import State
 from app.audit.log import DecisionLog
 from app.audit.record import Unverified
 from app.db import asked_keys
-from app.gateway.asked import ROUTE_TYPE
+from app.gateway.asked import ROUTE_TYPE, asked_target
 from app.http.authzen.recent import Recent
 from app.http.authzen.wire import NOTHING, Entity, Question, acted, named
 from app.http.ids import read_id
@@ -52,10 +52,10 @@ def unavailable(fault: CannotVerify) -> Problem:
 class Evaluator:
     """Decides questions, all under the same snapshot. With a `log`, each answer is noted there.
 
-    `recent` is what was asked about before.
+    `recent` is what was asked about before; a search asks about each thing once.
     """
 
-    __slots__ = ("_asked", "_last", "_log", "_principal", "_recent", "keys", "snapshot")
+    __slots__ = ("_asked", "_last", "_log", "_principal", "_recent", "_target", "keys", "snapshot")
 
     def __init__(
         self,
@@ -67,7 +67,8 @@ class Evaluator:
         self.snapshot = snapshot
         self.keys = keys
         self._log = log
-        self._recent = recent or Recent()
+        self._recent = recent
+        self._target = recent.target if recent else asked_target
         # Items mostly share the subject of the defaults.
         self._last: object = None
         self._asked: Asked | str = ""
@@ -93,7 +94,7 @@ class Evaluator:
 
     def _who(self, kind: str, identity: str, sent: Properties) -> tuple[Asked | str, Principal | None]:
         try:
-            found = self._recent.subject(self.snapshot, kind, identity, sent)
+            found = self._recent.subject(self.snapshot, kind, identity, sent) if self._recent else None
         except NoSuchSubject as fault:
             return str(fault), None
         if found is not None:
@@ -119,7 +120,7 @@ class Evaluator:
         name, attributes = action
         snapshot = self.snapshot
         try:
-            target = self._recent.target(snapshot, name, kind, identity)
+            target = self._target(snapshot, name, kind, identity)
         except NoSuchTarget as fault:
             return "", fault.message
         key = target.resource

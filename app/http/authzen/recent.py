@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
 from weakref import ref
 
 from app.gateway.asked import asked_target
@@ -12,7 +13,9 @@ from app.policy.target import Target
 from app.policy.when.shape import Properties
 
 MAX_REMEMBERED = 5_000  # subjects, and as many targets
-MAX_LENGTH = 256  # characters of a name; what has a longer one is looked up each time
+MAX_LENGTH = 256  # characters of its names together; what has longer ones is looked up each time
+_Names = TypeVar("_Names", bound=tuple[str, ...])
+_Found = TypeVar("_Found")
 
 
 class Recent:
@@ -38,10 +41,7 @@ class Recent:
         if found is None:
             subject = asked(kind, identity, sent, snapshot.policy.entities.subjects)
             found = subject, principal_of(subject)
-            if len(kind) + len(identity) <= MAX_LENGTH:
-                if len(self._subjects) >= MAX_REMEMBERED:
-                    self._subjects.clear()
-                self._subjects[kind, identity] = found
+            _keep(self._subjects, (kind, identity), found)
         return found
 
     def target(self, snapshot: Snapshot, action: str, kind: str, identity: str) -> Target:
@@ -50,12 +50,16 @@ class Recent:
         found = self._targets.get((action, kind, identity))
         if found is None:
             found = asked_target(snapshot, action, kind, identity)
-            if len(action) + len(kind) + len(identity) <= MAX_LENGTH:
-                if len(self._targets) >= MAX_REMEMBERED:
-                    self._targets.clear()
-                self._targets[action, kind, identity] = found
+            _keep(self._targets, (action, kind, identity), found)
         return found
 
     def _be_of(self, snapshot: Snapshot) -> None:
         if self._snapshot is None or self._snapshot() is not snapshot:
             self._snapshot, self._subjects, self._targets = ref(snapshot), {}, {}
+
+
+def _keep(known: dict[_Names, _Found], names: _Names, found: _Found) -> None:
+    if sum(map(len, names)) <= MAX_LENGTH:
+        if len(known) >= MAX_REMEMBERED:
+            known.clear()
+        known[names] = found
