@@ -5,60 +5,112 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
-from urllib.parse import urlsplit
 
-from pydantic import Field, IPvAnyNetwork, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from app.cores import available_cores
+from app.settings_values import (
+    AuthorizedParties,
+    BaseAddress,
+    CaseFolded,
+    Host,
+    HttpAddress,
+    LevelName,
+    Networks,
+    Origins,
+    Text,
+    not_empty,
+    secret,
+    split,
+)
+from app.settings_variables import PREFIX, SettingsError, read_variables, refuse_unknown
 
 KeyEnvironment = Literal["live", "test"]
 ServerName = Literal["uvicorn", "granian"]
-# Sent in a header, so visible ASCII; 32 characters are the least that nobody guesses.
-GatewaySecret = Annotated[SecretStr, Field(min_length=32, max_length=256)]
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+MAX_WORKERS = 64
+# 32 characters are the least that nobody guesses.
+GatewaySecret = Annotated[SecretStr, Field(min_length=32, max_length=256), AfterValidator(secret)]
 _Kind = TypeVar("_Kind", bound="LocalSettings")
-_List = NoDecode  # a list is written with commas, not as JSON
+_PLAIN = {
+    "int_parsing": "write a whole number",
+    "int_from_float": "write a whole number",
+    "int_type": "write a whole number",
+    "float_parsing": "write a number",
+    "float_type": "write a number",
+    "finite_number": "write a finite number",
+    "bool_parsing": "write true or false",
+    "bool_type": "write true or false",
+    "greater_than_equal": "write at least {ge:g}",
+    "less_than_equal": "write at most {le:g}",
+    "literal_error": "write {expected}",
+}
 
-
-class SettingsError(Exception):
-    """A setting is missing or wrong. Each line names the variable and how to mend it."""
+__all__ = ["KeyEnvironment", "LocalSettings", "ServerName", "Settings", "SettingsError", "load", "load_local"]
 
 
 class LocalSettings(BaseSettings):
     """What a command needs that serves nothing: where the database and the policy are."""
 
-    model_config = SettingsConfigDict(env_prefix="AUTHZ_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, allow_inf_nan=False)
 
-    database_url: str = "sqlite:///.authz/authz.db"
-    policy_dir: Path = Path("policies")
+    database_url: Annotated[str, AfterValidator(not_empty)] = "sqlite:///.authz/authz.db"
+    policy_dir: Annotated[Path, BeforeValidator(not_empty)] = Path("policies")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments win; then come the variables, already without what is no setting."""
+        variables = EnvSettingsSource(settings_cls)
+        variables.env_vars = {name.lower(): value for name, value in read_variables().items()}
+        return init_settings, variables
 
 
 class Settings(LocalSettings):
     """What an operator may set, each as `AUTHZ_<NAME>`."""
 
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     # What reads requests and writes answers.
-    server: ServerName = "uvicorn"
-    # Processes on the one port, each with an event loop of its own.
-    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    server: Annotated[ServerName, CaseFolded] = "uvicorn"
+    # Processes on the one port, each with an event loop of its own; `auto` is one for each core.
+    workers: Annotated[int, Field(ge=1, le=MAX_WORKERS)] = 1
     # How long a process that is to stop still listens, and says that it is not ready: what a load balancer needs to
     # notice that.
     drain_seconds: Annotated[float, Field(ge=0, le=300)] = 0.0
-    jwks_url: Annotated[str, Field(pattern=r"^https?://")]
-    issuer: Annotated[str, Field(min_length=1)]
-    audience: Annotated[str, Field(min_length=1)]
-    authorized_parties: Annotated[tuple[str, ...], _List] = ()
-    key_environments: Annotated[tuple[KeyEnvironment, ...], _List] = ("live", "test")
-    allowed_origins: Annotated[tuple[str, ...], _List] = ()
+    jwks_url: HttpAddress
+    issuer: Text
+    audience: Text
+    authorized_parties: AuthorizedParties = ()
+    # Lists are separated by commas, not written as JSON.
+    key_environments: Annotated[tuple[Annotated[KeyEnvironment, CaseFolded], ...], NoDecode, BeforeValidator(split)] = (
+        "live",
+        "test",
+    )
+    allowed_origins: Origins = ()
     # Where callers reach this deployment; documents name it, and no Host header ever does.
-    public_url: str | None = None
+    public_url: BaseAddress | None = None
     # A gateway proves itself with a secret or by its address; without either none is believed.
-    gateway_secrets: Annotated[tuple[GatewaySecret, ...], _List] = ()
-    gateway_networks: Annotated[tuple[IPvAnyNetwork, ...], _List] = ()
+    gateway_secrets: Annotated[tuple[GatewaySecret, ...], NoDecode, BeforeValidator(split)] = ()
+    gateway_networks: Networks = ()
     access_log: bool = True
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["json", "console"] = "json"
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], LevelName] = "info"
+    log_format: Annotated[Literal["json", "console"], CaseFolded] = "json"
     # A statement that PostgreSQL has not answered by then is given up.
     database_timeout_seconds: Annotated[float, Field(ge=1, le=3600)] = 10.0
     # A key that was revoked elsewhere is refused here after at most this many seconds.
@@ -72,16 +124,16 @@ class Settings(LocalSettings):
     policy_max_stale_seconds: Annotated[float | None, Field(ge=2)] = None
 
     # The console signs people in at the issuer as this client; without it there is no console.
-    console_client_id: Annotated[str | None, Field(min_length=1)] = None
+    console_client_id: Text | None = None
     # A client without a secret proves itself by PKCE alone.
-    console_client_secret: SecretStr | None = None
+    console_client_secret: Annotated[SecretStr, AfterValidator(not_empty)] | None = None
     # Where browsers reach the console, when that is not the public address.
-    console_url: str | None = None
+    console_url: BaseAddress | None = None
     # After so many seconds the issuer is asked anew who this is and what they may do.
     console_session_seconds: Annotated[int, Field(ge=60, le=86_400)] = 3600
 
     # Where the collector of traces is, such as http://collector:4318; without it there are none.
-    otlp_endpoint: Annotated[str | None, Field(pattern=r"^https?://[^/]")] = None
+    otlp_endpoint: HttpAddress | None = None
     # The share of the traces begun here that is kept; one that comes with a request says so itself.
     trace_sample: Annotated[float, Field(ge=0, le=1)] = 1.0
 
@@ -90,31 +142,19 @@ class Settings(LocalSettings):
     # Older decisions are deleted; 0 keeps them all.
     decision_log_retention_days: Annotated[int, Field(ge=0, le=36_500)] = 30
 
-    @field_validator(
-        "authorized_parties",
-        "key_environments",
-        "allowed_origins",
-        "gateway_secrets",
-        "gateway_networks",
-        mode="before",
-    )
+    @field_validator("key_environments")
     @classmethod
-    def _split(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        return value
+    def _names_one(cls, value: tuple[KeyEnvironment, ...]) -> tuple[KeyEnvironment, ...]:
+        if not value:
+            raise ValueError("name at least one of live, test")
+        return tuple(dict.fromkeys(value))
 
-    @field_validator("public_url", "console_url")
+    @field_validator("workers", mode="before")
     @classmethod
-    def _is_base(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        url = urlsplit(value)
-        if url.scheme != "https" and not (url.scheme == "http" and url.hostname in _LOOPBACK):
-            raise ValueError("write an https:// address; http:// is for a loopback host alone")
-        if not url.hostname or url.path not in ("", "/") or url.query or url.fragment or url.username:
-            raise ValueError("write scheme and host alone, such as https://authz.example.com")
-        return value.removesuffix("/")
+    def _count_cores(cls, value: object) -> object:
+        if isinstance(value, str) and value.lower() == "auto":
+            return min(available_cores(), MAX_WORKERS)
+        return value
 
     @model_validator(mode="after")
     def _console_has_an_address(self) -> Self:
@@ -141,13 +181,28 @@ def load_local() -> LocalSettings:
 
 
 def _read(kind: type[_Kind], overrides: Mapping[str, Any]) -> _Kind:
+    refuse_unknown(Settings.model_fields)
     try:
         return kind(**overrides)
     except ValidationError as fault:
-        raise SettingsError("\n".join(_say(error) for error in fault.errors())) from None
+        errors = fault.errors(include_url=False)
+    raise SettingsError("\n".join(dict.fromkeys(_message(error, overrides) for error in errors)))
 
 
-def _say(error: ErrorDetails) -> str:
-    message = "not set" if error["type"] == "missing" else error["msg"].removeprefix("Value error, ")
-    # A fault of several settings together names them itself.
-    return f"AUTHZ_{str(error['loc'][0]).upper()}: {message}" if error["loc"] else message
+def _message(error: ErrorDetails, overrides: Mapping[str, Any]) -> str:
+    """What is wrong, on one line, and never the value itself: it may be a secret that is in the wrong variable."""
+    if not error["loc"]:
+        return error["msg"].removeprefix("Value error, ")  # a fault of several settings together names them itself
+    name, context = str(error["loc"][0]), error.get("ctx", {})
+    variable = f"--{name.replace('_', '-')}" if name in overrides else PREFIX + name.upper()
+    if error["type"] == "missing":
+        return f"{variable}: not set"
+    if error["input"] == "":
+        return f"{variable}: is empty: give it a value, or leave the variable out"
+    member = next((f"entry {part + 1}: " for part in error["loc"][1:] if isinstance(part, int)), "")
+    if error["type"] in ("too_short", "too_long", "string_too_short", "string_too_long"):
+        bound = f"at least {context['min_length']}" if "min_length" in context else f"at most {context['max_length']}"
+        return f"{variable}: {member}write {bound} characters"
+    plain = _PLAIN.get(error["type"])
+    message = plain.format_map(context) if plain else error["msg"].removeprefix("Value error, ")
+    return f"{variable}: {member}{message}"

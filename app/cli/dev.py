@@ -46,7 +46,7 @@ def dev_command(host: str, port: int, issuer_port: int, data_dir: Path, policy_d
     from app.dev.provider import Provider
 
     issuer = local_issuer(data_dir)
-    with bind(host, port) as listener, bind("127.0.0.1", issuer_port) as issuer_listener:
+    with bind(host, port) as listener, bind("127.0.0.1", issuer_port, option="--issuer-port") as issuer_listener:
         issuer_url = url_of(issuer_listener)
         console_url = _browsers_reach(host, listener.getsockname()[1])
         settings = load(

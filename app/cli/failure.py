@@ -10,7 +10,8 @@ import rich_click as click
 
 from app.policy.fault import PolicyRefused
 from app.policy.write import CannotWrite
-from app.settings import SettingsError
+from app.settings import Settings, SettingsError
+from app.settings_variables import refuse_unknown
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -23,7 +24,10 @@ def fail(message: str, *, code: int = 1) -> NoReturn:
 
 
 def explained(command: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Turn errors of settings, database and policy into messages; the command then exits with 1."""
+    """Turn errors of settings, database and policy into messages; the command then exits with 1.
+
+    A variable that is no setting is an error of every command, also of one that reads no settings.
+    """
 
     @wraps(command)
     def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> _R:
@@ -33,9 +37,10 @@ def explained(command: Callable[_P, _R]) -> Callable[_P, _R]:
         from app.db.engine import DatabaseAway, UnusableDatabase
 
         try:
+            refuse_unknown(Settings.model_fields)
             return command(*args, **kwargs)
         except SettingsError as error:
-            fail(f"the settings are wrong.\n{error}")
+            fail("\nauthz: ".join(str(error).splitlines()))
         except UnusableDatabase as error:
             fail(str(error))
         except (DatabaseAway, DBAPIError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 from dataclasses import dataclass
@@ -21,8 +22,8 @@ KEEP_ALIVE_SECONDS = 75
 LINGER_SECONDS = 0.5
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 takes a free one."""
+def bind(host: str, port: int, *, option: str = "--port") -> socket.socket:
+    """A listening socket; port 0 takes a free one. `option` is what chooses the port, for the message."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -30,9 +31,17 @@ def bind(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        fail(f"cannot listen on {host}:{port}: {error.strerror}. Choose another --port.")
+        fail(f"cannot listen on {host}:{port}: {error.strerror}. {_remedy(error, option)}")
     listener.set_inheritable(True)
     return listener
+
+
+def _remedy(error: OSError, option: str) -> str:
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return "Give --host an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all."
+    if error.errno == errno.EACCES:
+        return f"Choose a {option} above 1023, or grant the process CAP_NET_BIND_SERVICE."
+    return f"Choose another {option}."
 
 
 @dataclass(frozen=True, slots=True)

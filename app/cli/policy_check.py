@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
+from app.cli.failure import explained
 from app.cli.fault_text import fault_lines, place
 from app.cli.policy_dir import fault_view, policy_directory
 from app.cli.terminal import Styled, plural, show, show_json
@@ -27,6 +28,7 @@ FORMATS = ("text", "json", "sarif", "junit")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option("--fix", is_flag=True, help="Write rows tidily, sort them and drop duplicates, before the check.")
 @click.option("--dry-run", is_flag=True, help="With --fix: print what it would change, and write nothing.")
+@explained
 def check_command(
     directory: Path | None, *, strict: bool, form: str | None, as_json: bool, fix: bool, dry_run: bool
 ) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import rich_click as click
 from rich.cells import cell_len
 
+from app.cli.failure import explained
 from app.cli.policy_dir import policy_directory, sound_snapshot
 from app.cli.terminal import Styled, plural, show, show_json
 
@@ -27,6 +28,7 @@ _NO_METHOD = "·"
 @click.option("--permission", metavar="GRANT", help="Only what this permission or fact has a part in opening.")
 @click.option("--path", metavar="PATH", help="Only a path, a template or a pattern, such as /api/v1/teams/**.")
 @click.option("--json", "as_json", is_flag=True, help="Print a document for programs.")
+@explained
 def routes_command(directory: Path | None, permission: str | None, path: str | None, as_json: bool) -> None:
     """Show what each endpoint needs.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from app.cli.coverage_text import coverage_lines, coverage_view
+from app.cli.failure import explained
 from app.cli.policy_dir import policy_directory, sound_snapshot
 from app.cli.terminal import Styled, plural, show, show_json
 
@@ -28,6 +29,7 @@ Line = str | list[str | Styled]
 @click.option("--fail-under", type=click.FloatRange(0, 100), metavar="N", help="Exit with 1 below N % of either.")
 @click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), help="Also write JUnit XML to a file.")
 @click.option("--json", "as_json", is_flag=True, help="Print a document for programs.")
+@explained
 def test_command(
     directory: Path | None, *, coverage: bool, fail_under: float | None, junit: Path | None, as_json: bool
 ) -> None:

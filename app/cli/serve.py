@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     help="Serve HTTPS with this certificate and its chain, in PEM.",
 )
 @click.option("--tls-key", type=click.Path(path_type=Path), help="The certificate's private key, in PEM.")
-@click.option("--workers", type=click.IntRange(1, 64), help="Processes that serve; AUTHZ_WORKERS, else 1.")
+@click.option(
+    "--workers", metavar="N|auto", help="Processes that serve, `auto` for one on each core; AUTHZ_WORKERS, else 1."
+)
 @click.option("--server", type=click.Choice(get_args(ServerName)), help="AUTHZ_SERVER, else uvicorn.")
 @explained
 def serve_command(
@@ -40,7 +42,7 @@ def serve_command(
     port: int | None,
     tls_certificate: Path | None,
     tls_key: Path | None,
-    workers: int | None,
+    workers: str | None,
     *,
     server: ServerName | None,
 ) -> None:

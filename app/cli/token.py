@@ -6,6 +6,7 @@ from pathlib import Path
 
 import rich_click as click
 
+from app.cli.failure import explained
 from app.cli.local import AUDIENCE, DATA_DIR, local_issuer
 
 
@@ -22,6 +23,7 @@ from app.cli.local import AUDIENCE, DATA_DIR, local_issuer
 @click.option(
     "--data-dir", default=DATA_DIR, show_default=True, type=click.Path(path_type=Path), help="As for `authz dev`."
 )
+@explained
 def token_command(subject: str, permissions: str, ttl: int, issuer_port: int, data_dir: Path) -> None:
     """Print a JWT that `authz dev` accepts.
 

@@ -1,0 +1,246 @@
+"""The forms of settings' values: each takes what means the same and refuses, with what to write, what cannot work."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Callable
+from difflib import get_close_matches
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Annotated, TypeVar
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, SecretStr
+from pydantic_settings import NoDecode
+
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_HOST_NAME = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})*\.?", re.IGNORECASE)
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*", re.IGNORECASE)
+# A host without its scheme: a name with dots, a loopback name, or either with a port.
+_BARE_HOST = re.compile(rf"(?:(?:{_LABEL}\.)+[a-z][a-z0-9-]*|localhost|[0-9.]+)\.?(?::[0-9]+)?", re.IGNORECASE)
+_PORT_BEHIND = re.compile(r"[^:]+:[0-9]+|\[.*\]:[0-9]+|:[0-9]+")
+_GOOGLE_CLIENT = ".apps.googleusercontent.com"
+_CLIENT = "client:"  # before a client id that looks like a host
+_VISIBLE = frozenset(string.ascii_letters + string.digits + string.punctuation)
+_T = TypeVar("_T")
+
+
+def shown(value: str) -> str:
+    """A value for a message, on one line and cut short; one that may hold a password is not shown."""
+    if "@" in value:
+        return "the value"
+    return f"`{value[:60].encode('unicode_escape').decode()}{'…' if len(value) > 60 else ''}`"
+
+
+def split(value: object) -> object:
+    """The parts of a list that is separated by commas."""
+    if not isinstance(value, str):
+        return value
+    if value.startswith(("[", "{")):
+        raise ValueError("write a list separated by commas, without brackets and quotes")
+    parts = tuple(part.strip() for part in value.split(","))
+    if value and not any(parts):
+        raise ValueError("names nothing: write a list separated by commas")
+    return tuple(dict.fromkeys(part for part in parts if part))
+
+
+def _each(form: Callable[[str], _T]) -> Callable[[object], object]:
+    def convert(value: object) -> object:
+        parts = split(value)
+        if not isinstance(parts, tuple):
+            return parts
+        return tuple(dict.fromkeys(form(one_word(part)) if isinstance(part, str) else part for part in parts))
+
+    return convert
+
+
+def one_word(value: str) -> str:
+    """A text without blanks, control characters and quotes around it."""
+    not_empty(value)
+    if value[0] in "\"'" and value[0] == value[-1]:
+        raise ValueError("has quotes around it, which are taken as part of it: remove them")
+    if any(character.isspace() or not character.isprintable() for character in value):
+        raise ValueError("holds a blank or a control character: remove it")
+    return value
+
+
+def not_empty(value: _T) -> _T:
+    """Anything but an empty text."""
+    if value == "" or (isinstance(value, SecretStr) and not value):
+        raise ValueError("is empty: give it a value, or leave the variable out")
+    return value
+
+
+def secret(value: SecretStr) -> SecretStr:
+    """A secret that can be sent in a header."""
+    if not _VISIBLE.issuperset(value.get_secret_value()):
+        raise ValueError("a secret is sent in a header, so write visible ASCII characters alone")
+    return value
+
+
+def _read_url(value: str, example: str) -> SplitResult:
+    try:
+        url = urlsplit(one_word(value))
+        port = url.port
+    except ValueError as error:
+        raise ValueError(f"{shown(value)} is no address ({error}); write it as {example}") from None
+    host = url.hostname or ""
+    if port == 0 or not (_HOST_NAME.fullmatch(host) or (":" in host and _is_ip(host))):
+        raise ValueError(f"{shown(value)} is no address; write it as {example}{_punycode(host)}")
+    return url
+
+
+def _punycode(host: str) -> str:
+    if not host or host.isascii():
+        return ""
+    try:
+        return f", with the host as browsers send it: {host.encode('idna').decode()}"
+    except UnicodeError:
+        return ""
+
+
+def _origin_of(url: SplitResult) -> str:
+    """Scheme, host and port as browsers write them (RFC 6454 section 6.2)."""
+    scheme, host = url.scheme.lower(), (url.hostname or "").lower()
+    shown_host = f"[{host}]" if ":" in host else host
+    port = f":{url.port}" if url.port is not None and url.port != _DEFAULT_PORTS.get(scheme) else ""
+    return f"{scheme}://{shown_host}{port}"
+
+
+def origin(value: str) -> str:
+    """An origin, such as `https://app.example.com`. Capitals, a last slash and a default port mean the same."""
+    scheme, separator, rest = value.partition("://")
+    if not separator or not _SCHEME.fullmatch(scheme):
+        bare = value.partition("/")[0]
+        hint = f"https://{bare.lower()}" if _BARE_HOST.fullmatch(bare) else "https://app.example.com"
+        raise ValueError(f"{shown(value)} has no scheme; write it as {hint}")
+    scheme = scheme.lower()
+    if scheme not in _DEFAULT_PORTS and (near := get_close_matches(scheme, _DEFAULT_PORTS, 1, 0.7)):
+        raise ValueError(f"{shown(value)} has the scheme {scheme}; did you mean {near[0]}?")
+    url = _read_url(value, "https://app.example.com")
+    if url.path not in ("", "/") or url.query or url.fragment or "?" in rest or "#" in rest or "@" in url.netloc:
+        raise ValueError(f"{shown(value)} is more than an origin; write it as {_origin_of(url)}")
+    return _origin_of(url)
+
+
+def browser_origin(value: str) -> str:
+    """An origin that browsers may call from; `*` is every one, `https://*.example.com` every subdomain."""
+    if value == "*":
+        return value
+    scheme, separator, rest = value.partition("://*.")
+    if separator and "*" not in rest and "." in rest:
+        parent = origin(f"{scheme}://{rest}")
+        return parent.replace("://", "://*.", 1)
+    if "*" in value:
+        raise ValueError(f"{shown(value)} has a * that is not a whole subdomain; write it as https://*.example.com")
+    return origin(value)
+
+
+def authorized_party(value: str) -> str:
+    """What `azp` may be: an origin, or a client id as it is. A host without a scheme is taken for a broken origin."""
+    if value.startswith(_CLIENT):
+        return one_word(value.removeprefix(_CLIENT))
+    if "://" in value or re.match(r"https?:", value, re.IGNORECASE):
+        return origin(value)
+    if "*" in value:
+        raise ValueError(f"{shown(value)}: each party is written in full, without *")
+    bare = value.partition("/")[0]
+    if "/" in value or (_BARE_HOST.fullmatch(bare) and not value.endswith(_GOOGLE_CLIENT)):
+        hint = f"https://{bare.lower()}" if _BARE_HOST.fullmatch(bare) else "https://app.example.com"
+        raise ValueError(
+            f"{shown(value)} is no origin without a scheme; write it as {hint}, or as {_CLIENT}{value[:60]} "
+            "where it is a client id"
+        )
+    return one_word(value)
+
+
+def base_address(value: str) -> str:
+    """Where this deployment is reached: scheme and host, over TLS unless that is this machine."""
+    scheme = value.partition("://")[0].lower()
+    if scheme not in _DEFAULT_PORTS:
+        raise ValueError("write an https:// address; http:// is for a loopback host alone")
+    url = _read_url(value, "https://authz.example.com")
+    if scheme == "http" and url.hostname not in _LOOPBACK:
+        raise ValueError("write an https:// address; http:// is for a loopback host alone")
+    if url.path not in ("", "/") or "?" in value or "#" in value or "@" in url.netloc:
+        raise ValueError("write scheme and host alone, such as https://authz.example.com")
+    return _origin_of(url)
+
+
+def http_address(value: str) -> str:
+    """The address of something that is fetched."""
+    if value.partition("://")[0].lower() not in _DEFAULT_PORTS:
+        raise ValueError(f"{shown(value)} is no address; begin it with https:// (or http://)")
+    url = _read_url(value, "https://issuer.example.com/path")
+    if "#" in value:
+        raise ValueError("has a fragment (#…), which is never sent: remove it")
+    return url._replace(scheme=url.scheme.lower()).geturl()
+
+
+def host(value: str) -> str:
+    """An address of this machine, or a name of it."""
+    if "://" in value or "/" in value:
+        raise ValueError(f"{shown(value)} is more than a host; write a host alone, such as 0.0.0.0")
+    if _PORT_BEHIND.fullmatch(value):
+        name, _, port = value.rpartition(":")
+        name = name.removeprefix("[").removesuffix("]") or "0.0.0.0"  # noqa: S104  # shown, not bound
+        raise ValueError(f"{shown(value)} has a port; write {name} here, and the port {port} in AUTHZ_PORT (--port)")
+    bare = value[1:-1] if value.startswith("[") and value.endswith("]") else value
+    if _is_ip(bare):
+        return bare
+    numeric = re.fullmatch(r"[0-9.]+", bare)
+    if ":" in bare or numeric or not _HOST_NAME.fullmatch(bare):
+        raise ValueError(f"{shown(value)} is no host; write an address of this machine, such as 0.0.0.0")
+    return bare
+
+
+def network(value: str) -> IPv4Network | IPv6Network:
+    """A network, or one address."""
+    try:
+        return ip_network(value)
+    except ValueError:
+        pass
+    try:
+        meant = ip_network(value, strict=False)
+    except ValueError:
+        raise ValueError(f"{shown(value)} is no network; write it as 10.0.7.0/24 or as one address") from None
+    raise ValueError(f"{shown(value)} is an address within a network; write the network as {meant}")
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _level(value: object) -> object:
+    lowered = _lower(value)
+    return "warning" if lowered == "warn" else lowered
+
+
+def _named(value: object) -> object:
+    if value == "":
+        raise ValueError("is empty, which would check nothing: name the parties, or leave the variable out")
+    return value
+
+
+Text = Annotated[str, AfterValidator(one_word)]
+HttpAddress = Annotated[str, AfterValidator(one_word), AfterValidator(http_address)]
+BaseAddress = Annotated[str, AfterValidator(one_word), AfterValidator(base_address)]
+Host = Annotated[str, AfterValidator(one_word), AfterValidator(host)]
+# Lists are separated by commas, not written as JSON.
+AuthorizedParties = Annotated[
+    tuple[str, ...], NoDecode, BeforeValidator(_each(authorized_party)), BeforeValidator(_named)
+]
+Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_each(browser_origin))]
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_each(network))]
+CaseFolded = BeforeValidator(_lower)
+LevelName = BeforeValidator(_level)

@@ -1,0 +1,198 @@
+"""Each setting takes what means the same, and refuses a wrong value with one line that names it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.cores import available_cores
+from app.settings import Settings, SettingsError, load
+from tests.settings.test_variables import REQUIRED
+
+LONG = "a-secret-that-is-long-enough-for-a-gateway"
+PASSWORD = "correct-horse"
+NUMBERS = ("", "x", "1 0", "nan", "-1", "1e400", "ten")
+WRONG: dict[str, tuple[str, ...]] = {
+    "database_url": ("", " \n"),
+    "policy_dir": ("", " "),
+    "host": ("", "0.0.0.0:8000", "localhost:80", "[::1]:80", ":8000", "http://0.0.0.0", "0.0.0.0/0", "1.2.3", "a b"),
+    "port": (*NUMBERS, "65536", "8000.5", "http", "tcp://10.0.0.1"),
+    "server": ("", "gunicorn"),
+    "workers": (*NUMBERS, "0", "65", "1.5", "all"),
+    "drain_seconds": (*NUMBERS, "301"),
+    "jwks_url": ("", "issuer.example/jwks", "ftp://issuer.example", "https://", "https://a b/", '"https://a.example"'),
+    "issuer": ("", "https://issuer.example extra", '"https://issuer.example"', "https://issuer.example\tx"),
+    "audience": ("", "griddy\napi", "'griddy'"),
+    "authorized_parties": (
+        "",
+        ",",
+        "app.griddy.example",
+        "localhost:3000",
+        "127.0.0.1",
+        "https://app.griddy.example/path",
+        "https://app.griddy.example?x=1",
+        "https:/app.griddy.example",
+        "htps://app.griddy.example",
+        '["https://app.griddy.example"]',
+        '"https://app.griddy.example"',
+        "https://a.example https://b.example",
+        "https://*.griddy.example",
+        f"https://user:{PASSWORD}@app.griddy.example",
+        "https://app.griddy.example,other.griddy.example",
+        "https://münchen.example",
+        "https://app.griddy.example:99999",
+    ),
+    "key_environments": ("", ",", "prod", "live;test"),
+    "allowed_origins": (
+        "app.example.com",
+        "https://app.example.com/x",
+        '["https://app.example.com"]',
+        "https://app*.example.com",
+        "https://*",
+        "null",
+        "https://app.example.com;https://b.example.com",
+    ),
+    "public_url": ("", "http://authz.example.com", "https://authz.example.com/x", "authz.example.com", "https://"),
+    "gateway_secrets": ("short", f"{LONG},short", f"{LONG} {LONG}", "x" * 257, f"{PASSWORD}ü{LONG}"),
+    "gateway_networks": ("10.0.7.1/24", "10.0.7", "10.0.0.0/33", "localhost", "0", '["10.0.0.0/8"]'),
+    "access_log": ("", "maybe", "2"),
+    "log_level": ("", "trace", "verbose"),
+    "log_format": ("", "text"),
+    "database_timeout_seconds": (*NUMBERS, "0", "3601"),
+    "key_cache_seconds": (*NUMBERS, "61"),
+    "key_cache_size": (*NUMBERS, "0", "1.5"),
+    "jwks_max_stale_seconds": (*NUMBERS, "inf"),
+    "policy_max_stale_seconds": (*NUMBERS, "1", "inf"),
+    "console_client_id": ("", "two words"),
+    "console_client_secret": ("", " "),
+    "console_url": ("", "http://authz.example.com"),
+    "console_session_seconds": (*NUMBERS, "59", "86401"),
+    "otlp_endpoint": ("", "collector:4318", "http:///x", "http://collector:x"),
+    "trace_sample": (*NUMBERS, "1.1"),
+    "decision_log_sample": (*NUMBERS, "1.1"),
+    "decision_log_retention_days": (*NUMBERS, "36501"),
+}
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
+    monkeypatch.chdir(tmp_path)
+    for name, value in {**REQUIRED, "AUTHZ_PUBLIC_URL": "https://authz.example.com"}.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+def refused(environment: pytest.MonkeyPatch, name: str, value: str) -> str:
+    with environment.context() as context:
+        context.setenv(f"AUTHZ_{name.upper()}", value)
+        with pytest.raises(SettingsError) as error:
+            load()
+    return str(error.value)
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_each_wrong_value_is_one_line_that_names_the_setting(name: str, environment: pytest.MonkeyPatch) -> None:
+    for value in WRONG[name]:
+        line = refused(environment, name, value)
+        assert line.startswith(f"AUTHZ_{name.upper()}: "), value
+        assert line.isprintable()
+        assert "items" not in line
+        assert "Input should" not in line
+        assert PASSWORD not in line
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("host", "0.0.0.0:8000", "has a port; write 0.0.0.0 here, and the port 8000 in AUTHZ_PORT (--port)"),
+        ("gateway_secrets", f"{LONG},short", "entry 2: write at least 32 characters"),
+        ("gateway_networks", "10.0.7.1/24", "write the network as 10.0.7.0/24"),
+        ("authorized_parties", "App.Griddy.example/", "write it as https://app.griddy.example, or as client:"),
+        ("authorized_parties", "https://app.griddy.example/x", "write it as https://app.griddy.example"),
+        ("authorized_parties", "htps://app.griddy.example", "did you mean https?"),
+        ("authorized_parties", '["a"]', "write a list separated by commas, without brackets and quotes"),
+        ("allowed_origins", "https://münchen.example", "xn--mnchen-3ya.example"),
+        ("log_level", "trace", "write 'debug', 'info', 'warning' or 'error'"),
+        ("workers", "65", "write at most 64"),
+        ("audience", "", "is empty"),
+    ],
+)
+def test_a_refusal_says_what_to_write(name: str, value: str, said: str, environment: pytest.MonkeyPatch) -> None:
+    assert said in refused(environment, name, value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "meant"),
+    [
+        ("issuer", " https://issuer.example/ \r\n", "https://issuer.example/"),
+        ("audience", "griddy\n", "griddy"),
+        ("jwks_url", "\thttps://issuer.example/jwks.json\n", "https://issuer.example/jwks.json"),
+        ("console_client_id", "console\n", "console"),
+        ("authorized_parties", "HTTPS://App.Griddy.Example:443/", ("https://app.griddy.example",)),
+        (
+            "authorized_parties",
+            "http://localhost:3000/ , https://[::1]:443",
+            ("http://localhost:3000", "https://[::1]"),
+        ),
+        ("authorized_parties", "griddy-web,0oa1B2c3,urn:griddy:web", ("griddy-web", "0oa1B2c3", "urn:griddy:web")),
+        ("authorized_parties", "12-ab.apps.googleusercontent.com", ("12-ab.apps.googleusercontent.com",)),
+        ("authorized_parties", "client:com.griddy.web", ("com.griddy.web",)),
+        ("allowed_origins", "http://App.example.com:80/", ("http://app.example.com",)),
+        ("allowed_origins", "https://a.example,https://A.example/", ("https://a.example",)),
+        ("allowed_origins", "*", ("*",)),
+        ("allowed_origins", "https://*.Example.com/", ("https://*.example.com",)),
+        ("allowed_origins", "capacitor://localhost", ("capacitor://localhost",)),
+        ("allowed_origins", "", ()),
+        ("gateway_secrets", "", ()),
+        ("public_url", "HTTPS://Authz.example.com:443/", "https://authz.example.com"),
+        ("console_url", "http://LOCALHOST:8000/", "http://localhost:8000"),
+        ("host", "[::1]", "::1"),
+        ("host", "authz.internal", "authz.internal"),
+        ("log_level", "INFO", "info"),
+        ("log_level", "warn", "warning"),
+        ("log_level", "WARN", "warning"),
+        ("log_format", "JSON", "json"),
+        ("server", "Granian", "granian"),
+        ("key_environments", "LIVE, live", ("live",)),
+        ("access_log", "off", False),
+        ("workers", "auto", min(available_cores(), 64)),
+        ("workers", "Auto\n", min(available_cores(), 64)),
+    ],
+)
+def test_what_means_the_same_is_taken(name: str, value: str, meant: Any, environment: pytest.MonkeyPatch) -> None:
+    environment.setenv(f"AUTHZ_{name.upper()}", value)
+    assert getattr(load(), name) == meant
+
+
+def test_each_wrong_setting_has_its_line_and_an_argument_is_named_as_an_option(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("AUTHZ_ISSUER", "")
+    environment.setenv("AUTHZ_WORKERS", "none")
+    with pytest.raises(SettingsError) as error:
+        load(host="0.0.0.0:80", drain_seconds=-1)
+    assert [line.partition(": ")[0] for line in str(error.value).splitlines()] == [
+        "--host",
+        "AUTHZ_WORKERS",
+        "--drain-seconds",
+        "AUTHZ_ISSUER",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("quotas", "cores"),
+    [
+        ({}, None),
+        ({"": "max 100000"}, None),
+        ({"": "50000 100000"}, 1),
+        ({"a/b": "max 100000", "a": "100000 100000"}, 1),
+    ],
+)
+def test_a_control_group_limits_the_cores(quotas: dict[str, str], cores: int | None, tmp_path: Path) -> None:
+    for group, text in quotas.items():
+        (tmp_path / group).mkdir(parents=True, exist_ok=True)
+        (tmp_path / group / "cpu.max").write_text(f"{text}\n")
+    membership = tmp_path / "membership"
+    membership.write_text("1:cpu:/x\n0::/a/b\n")
+    unlimited = available_cores(tmp_path / "none", membership)
+    assert available_cores(tmp_path, membership) == (cores or unlimited)
