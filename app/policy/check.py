@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice, product
 
 from app.identity.principal import ANYONE, is_fact
 from app.policy.condition import NO_CONTEXT, ConditionError
 from app.policy.fault import Fault, did_you_mean
-from app.policy.grants import excludes, known_roles
+from app.policy.grants import excludes, known_roles, near_role
 from app.policy.load import Policy
-from app.policy.routes import Route, is_route, segments
+from app.policy.routes import Route, is_route, segments, widened
 from app.policy.rule import Rule
 from app.policy.snapshot import Snapshot
 from app.policy.source import END
 
 MAX_FAULTS = 100
 MAX_WAYS = 1000
+_ROLE = re.compile(r"\brole:[a-z][a-z0-9_-]*")
 
 # Whoever may do this can mend a policy; a policy under which nobody may is a lock-out.
 RELOAD = Route("/api/v1/policies/reload", "POST")
@@ -32,7 +34,9 @@ def check(snapshot: Snapshot) -> list[Fault]:
     """The faults between a policy and a route table, the first MAX_FAULTS of each kind."""
     return [
         *islice(_dead_rows(snapshot), MAX_FAULTS),
+        *islice(_narrow_denies(snapshot), MAX_FAULTS),
         *islice(_unheld_rows(snapshot.policy), MAX_FAULTS),
+        *islice(_undefined_roles(snapshot.policy), MAX_FAULTS),
         *islice(_unruled_routes(snapshot), MAX_FAULTS),
         *islice(_idle_denies(snapshot), MAX_FAULTS),
         *_lockout(snapshot),
@@ -53,9 +57,12 @@ def _dead_rows(snapshot: Snapshot) -> Iterator[Fault]:
             continue
         templates = table.match(rule.resource)
         if not templates:
-            hint = did_you_mean(rule.resource, table.templates) or (
-                "`authz policy routes` lists the routes; rules name templates, such as `/api/v1/teams/{team_id}`"
-            )
+            if table.match(wide := widened(rule.resource)):
+                hint = f"`{{…}}` stands for a parameter of the route alone; `{wide}` names literal segments too"
+            else:
+                hint = did_you_mean(rule.resource, table.templates) or (
+                    "`authz policy routes` lists the routes; rules name templates, such as `/api/v1/teams/{team_id}`"
+                )
             yield _at(rule, policy, "dead-row", f"no route matches `{rule.resource}`", hint, word=rule.resource)
             continue
         methods = {method for template in templates for method in table.methods(template)}
@@ -63,6 +70,41 @@ def _dead_rows(snapshot: Snapshot) -> Iterator[Fault]:
             message = f"no route that matches `{rule.resource}` has the method {action}"
             hint = f"they have {', '.join(sorted(methods))}"
             yield _at(rule, policy, "dead-action", message, hint, word=action)
+
+
+def _narrow_denies(snapshot: Snapshot) -> Iterator[Fault]:
+    """Denies of a parameter that leave open what a request may have in its place: a literal segment with its own route.
+
+    Whoever writes a deny of `/orders/{id}` can mean `/orders/export` too, and a route of that kind may be added later.
+    """
+    table, index = snapshot.table, snapshot.index
+    for rule in snapshot.policy.rules:
+        if rule.effect == "allow" or (wide := widened(rule.resource)) == rule.resource or not rule.is_route:
+            continue
+        named = frozenset(table.match(rule.resource))
+        if not named:
+            continue  # a dead row
+        left = [
+            f"{action} {template}"
+            for template in table.match(wide)
+            if template not in named
+            for action in rule.actions
+            if _is_left_open(rule, index.get((template, action), ()), snapshot.effective(rule.needs))
+        ]
+        if left:
+            also = f" and {len(left) - 1} more" if len(left) > 1 else ""
+            message = f"this deny stands for parameters alone: it leaves out {left[0]}{also}, which a row allows"
+            hint = f"write `{wide}` to deny both; to deny the parameter alone, add a condition to that, see README.md"
+            yield _at(rule, snapshot.policy, "narrow-deny", message, hint, word=rule.resource)
+
+
+def _is_left_open(deny: Rule, rules: Sequence[Rule], held: frozenset[str]) -> bool:
+    """Whether rules of a sibling allow it to a caller that the deny is about, who holds `held`, and none denies it."""
+    return any(
+        rule.effect == "allow" and not any(excludes(deny.needs, grant) for grant in rule.needs) for rule in rules
+    ) and not any(
+        rule.effect == "deny" and rule.needs <= held and rule.condition in (None, deny.condition) for rule in rules
+    )
 
 
 def _unheld_rows(policy: Policy) -> Iterator[Fault]:
@@ -74,7 +116,7 @@ def _unheld_rows(policy: Policy) -> Iterator[Fault]:
             continue
         for grant in sorted(rule.needs):
             if grant.startswith("role:") and grant not in roles:
-                hint = did_you_mean(grant, roles) or f"write a `g` row about it, such as `g, user:user_2abc, {grant}`"
+                hint = near_role(grant, roles) or f"write a `g` row about it, such as `g, user:user_2abc, {grant}`"
                 yield _at(rule, policy, "unknown-role", f"no `g` row knows `{grant}`", hint, word=grant)
                 break
             if excludes(rule.needs - {grant}, grant):
@@ -86,14 +128,49 @@ def _unheld_rows(policy: Policy) -> Iterator[Fault]:
             fine.add(rule.needs)
 
 
+def _undefined_roles(policy: Policy) -> Iterator[Fault]:
+    """Roles that rows give and that lead to nothing: no row needs or reads them, and no `g` row gives them anything."""
+    defined = {row.member for row in policy.memberships if row.member.startswith("role:")}
+    for rule in policy.rules:
+        defined.update(grant for grant in rule.needs if grant.startswith("role:"))
+        if rule.condition:
+            defined.update(_ROLE.findall(rule.condition.text))
+    for row in policy.memberships:
+        if row.grant.startswith("role:") and row.grant not in defined:
+            message = f"`{row.grant}` is not defined: no `p` row needs it, and no `g` row gives it anything"
+            hint = near_role(row.grant, defined) or (
+                f"correct its name, define it with a row such as `g, {row.grant}, catalog:read`, or delete this row"
+            )
+            text = policy.source.line(row.file, row.line)
+            column = max(text.rfind(row.grant), 0) + 1
+            yield Fault("unknown-role", row.file, row.line, column, message, hint, len(row.grant), text)
+
+
 def _unruled_routes(snapshot: Snapshot) -> Iterator[Fault]:
-    """Routes that no row mentions: whether they are open must be somebody's decision."""
+    """Routes that no row mentions: whether they are open must be a decision."""
+    siblings: dict[str, Rule] | None = None
     for template in snapshot.table.templates:
         methods = [method for method in snapshot.table.methods(template) if (template, method) not in snapshot.index]
         if methods:
             row = f"p, <grants>, {template}, {'|'.join(methods)}, allow"
-            message = f"no row speaks of {', '.join(methods)} {template}"
-            yield _missing(snapshot.policy, template, "unruled-route", message, f"add `{row}`")
+            message, hint = f"no row speaks of {', '.join(methods)} {template}", f"add `{row}`"
+            if siblings is None:
+                siblings = _siblings(snapshot)
+            if rule := siblings.get(template):
+                hint += f"; in {rule.place} `{{…}}` stands for parameters alone, where `*` would name both"
+            yield _missing(snapshot.policy, template, "unruled-route", message, hint)
+
+
+def _siblings(snapshot: Snapshot) -> dict[str, Rule]:
+    """Templates with literal text where a row has a parameter, each with such a row."""
+    found: dict[str, Rule] = {}
+    seen: set[str] = set()
+    for rule in snapshot.policy.rules:
+        if rule.is_route and rule.resource not in seen and (wide := widened(rule.resource)) != rule.resource:
+            seen.add(rule.resource)
+            for template in snapshot.table.match(wide):
+                found.setdefault(template, rule)
+    return found
 
 
 def _idle_denies(snapshot: Snapshot) -> Iterator[Fault]:

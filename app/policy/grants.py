@@ -38,11 +38,17 @@ def known_roles(memberships: Iterable[Membership]) -> frozenset[str]:
     return frozenset(grant for grant in spoken if grant.startswith("role:"))
 
 
+def near_role(role: str, roles: Iterable[str]) -> str:
+    """A hint that names the nearest of these roles, by what follows `role:`; empty when none is near."""
+    names = (known.removeprefix("role:") for known in roles)
+    return did_you_mean(role.removeprefix("role:"), names).replace("`", "`role:", 1)
+
+
 def role_fault(held: Iterable[str], roles: Collection[str]) -> tuple[str, str] | None:
     """Message and hint for the first role among these grants that no `g` row knows."""
     for grant in sorted(held):
         if grant.startswith("role:") and grant not in roles:
-            hint = did_you_mean(grant, roles) or f"write a `g` row about it, such as `g, user:user_2abc, {grant}`"
+            hint = near_role(grant, roles) or f"write a `g` row about it, such as `g, user:user_2abc, {grant}`"
             return f"no `g` row knows `{grant}`", hint
     return None
 

@@ -20,7 +20,8 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WEBSOCKE
 TAIL = "**"
 
 _LITERAL = r"[A-Za-z0-9._~!$'()+:@%-]+"
-_SEGMENT = re.compile(rf"{_LITERAL}|\{{[A-Za-z_][A-Za-z0-9_.-]*\}}|\*")
+_PARAMETER = re.compile(r"\{[A-Za-z_][A-Za-z0-9_.-]*\}")
+_SEGMENT = re.compile(rf"{_LITERAL}|{_PARAMETER.pattern}|\*")
 SERVICE = re.compile(r"[a-z][a-z0-9-]{0,39}")
 
 # A concrete path that has one reading: no segment is empty or dots alone, and there is no `;`. `%` stays as it is.
@@ -151,12 +152,14 @@ class RouteTable:
         return self._methods.get(template, ())
 
     def match(self, pattern: str) -> tuple[str, ...]:
-        """The templates that a pattern names: `{x}` and `*` are one segment, a last `/**` is any number."""
+        """The templates that a pattern names: `{x}` is a parameter, `*` any one segment, a last `/**` any number."""
         nodes = [self._root.root]
         for segment in segments(pattern):
             if segment == TAIL:
                 return tuple(template for node in nodes for template in node.subtree())
-            if is_wild(segment):
+            if is_parameter(segment):
+                nodes = [child for node in nodes for name, child in self._root.children(node) if is_parameter(name)]
+            elif segment == "*":
                 nodes = [child for node in nodes for name, child in self._root.children(node) if name != TAIL]
             else:
                 nodes = [child for node in nodes if (child := self._root.child(node, segment))]
@@ -257,6 +260,16 @@ def is_wild(segment: str) -> bool:
     return segment == "*" or segment.startswith("{")
 
 
+def is_parameter(segment: str) -> bool:
+    """Whether a segment is a parameter and nothing else, as `{id}` is and `{id}.json` is not."""
+    return _PARAMETER.fullmatch(segment) is not None
+
+
+def widened(pattern: str) -> str:
+    """The pattern with `*` for each parameter, so that it also names the literal segments in their place."""
+    return "/".join("*" if is_parameter(part) else part for part in pattern.split("/"))
+
+
 def pattern_fault(pattern: str) -> tuple[str, str] | None:
     """What is wrong with a resource pattern, as message and hint; None when it is well formed."""
     service, path = split_route(pattern)
@@ -280,6 +293,6 @@ def pattern_fault(pattern: str) -> tuple[str, str] | None:
         if not _SEGMENT.fullmatch(part):
             return (
                 f"`{part}` is no segment of a pattern",
-                "a segment is literal text, `{name}` or `*` for any one segment, or a last `**`",
+                "a segment is literal text, `{name}` for a parameter, `*` for any one segment, or a last `**`",
             )
     return None

@@ -187,6 +187,8 @@ MALFORMED = (
     row("a person with a key", "never-held", "p, ‸auth:api_key auth:jwt, /api/v1/teams/**, GET, deny"),
     row("both environments", "never-held", "p, ‸env:live env:test, /api/v1/teams/**, POST, deny"),
     row("a role that no row knows", "unknown-role", "p, ‸role:editr, /api/v1/teams/**, POST, deny"),
+    row("a role that is given and defined nowhere", "unknown-role", "g, user:user_2abc, ‸role:edtor", "roles.csv"),
+    row("a role that fills a role and is defined nowhere", "unknown-role", "g, role:admin, ‸role:auditor", "roles.csv"),
     # resources
     row("a star inside a segment", "resource", "p, catalog:read, ‸/api/v1/team*, GET, deny"),
     row("stars in the middle", "resource", "p, catalog:read, ‸/api/**/teams, GET, deny"),
@@ -217,6 +219,7 @@ MALFORMED = (
     row("an action that no route has", "dead-action", "p, catalog:read, /api/v1/api-keys/**, GET|‸PATCH, deny"),
     row("spaces in actions", "unknown-action", "p, catalog:read, /api/v1/teams/**, ‸GET | HEAD, deny"),
     row("a deny of a thing that nothing allows", "idle-deny", "p, catalog:read, team:7, ‸wrte, deny"),
+    row("a deny of parameters where there are none", "dead-row", "p, env:test, ‸/api/v1/{name}, GET, deny"),
     # conditions
     row("an empty condition", "condition", f"{ROW}deny,‸"),
     row("an unknown variable", "condition", f"{ROW}deny, ‸parms.id == '7'"),

@@ -117,8 +117,8 @@ def _fits(pattern: list[str], parts: list[str]) -> bool:
         return True
     if not pattern or not parts:
         return not pattern and not parts
-    wild = pattern[0] == "*" or pattern[0].startswith("{")
-    if parts[0] == "**" or not (wild or pattern[0] == parts[0]):
+    both_parameters = pattern[0].startswith("{") and parts[0].startswith("{")
+    if parts[0] == "**" or not (both_parameters or pattern[0] in ("*", parts[0])):
         return False
     return _fits(pattern[1:], parts[1:])
 
