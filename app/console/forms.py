@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, get_origin
+from urllib.parse import parse_qsl
 
 from litestar.enums import HttpMethod
 from pydantic import BaseModel, ValidationError
@@ -21,7 +22,7 @@ _Model = TypeVar("_Model", bound=BaseModel)
 async def only_own_forms(request: AnyRequest) -> None:
     """For `before_request` of every page: what changes something comes from a page of ours, in this very session.
 
-    Raises Problem 403, and 415 for a body that is no form.
+    Raises Problem 403, 415 for a body that is no form, and 400 for one that is not in UTF-8.
     """
     if request.method in _SAFE:
         return
@@ -33,6 +34,10 @@ async def only_own_forms(request: AnyRequest) -> None:
         raise Problem(403, "This form was sent from another site, so nothing was done.")
     if request.content_type[0] != _FORM:
         raise Problem(415, "A form is sent as application/x-www-form-urlencoded.")
+    try:
+        parse_qsl((await request.body()).decode("ascii"), keep_blank_values=True, errors="strict")
+    except ValueError:  # what is read from it would be another text than was sent
+        raise Problem(400, "This form is not in UTF-8, so nothing was done.") from None
     expected = csrf_of(request)
     given = request.headers.get("x-csrf-token") or str((await request.form()).get("csrf", ""))
     if not expected or not hmac.compare_digest(given.encode(), expected.encode()):

@@ -92,8 +92,8 @@ class _Inside:
         )
         decision = snapshot.decide(principal.held, resource, action, context)
         self.log.note(entrance.name, resource, action, principal, decision, started=started)
+        scope["user"] = principal  # of a refusal too, for the access log
         if decision:
-            scope["user"] = principal
             scope["auth"] = decision
             return None
         if principal.method == "anonymous":

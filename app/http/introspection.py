@@ -113,7 +113,11 @@ def _token(content_type: str, body: bytes) -> str:
         raise Problem(415, f"The request body must be a form: send Content-Type: {_FORM}.")
     try:
         fields = parse_qsl(
-            body.decode("ascii"), keep_blank_values=True, strict_parsing=True, max_num_fields=_MAX_FIELDS
+            body.decode("ascii"),
+            keep_blank_values=True,
+            strict_parsing=True,
+            errors="strict",
+            max_num_fields=_MAX_FIELDS,
         )
     except ValueError:
         raise Problem(400, "The request body is not a form.") from None

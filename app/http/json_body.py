@@ -26,6 +26,8 @@ async def only_json(request: Request[Any, Any, Any]) -> None:
         body = await request.json()  # kept by the request, so that it is read once
     except SerializationException:
         raise Problem(400, "The request body is not valid JSON.") from None
+    except UnicodeDecodeError:
+        raise Problem(400, "The request body is not valid UTF-8.") from None
     except RecursionError:
         raise Problem(400, "The request body is nested too deeply.") from None
     if not isinstance(body, dict):

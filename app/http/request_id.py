@@ -101,6 +101,7 @@ def _note(scope: Scope, status: int, milliseconds: float) -> None:
         milliseconds=round(milliseconds, 2),
         subject=getattr(principal, "subject", None) or None,
         key_id=getattr(principal, "key_id", None),
+        auth_method=getattr(principal, "method", None),
         **({} if logs.trace.get() else _trace_of(scope)),
         **({"asked": without_secrets(asked)} if (asked := scope.get("state", {}).get("asked")) else {}),
     )
