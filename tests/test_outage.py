@@ -1,0 +1,52 @@
+"""An outage of the database, seen through the shipped nginx: its answers are the replicas' own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+
+from tests.balancer import balancer
+from tests.breakable import BreakablePostgres
+from tests.issuer import LiveIssuer
+from tests.server import Server, eventually
+
+AWAY = {"detail": "The database does not answer now."}
+REQUESTS = 60
+
+
+def test_with_postgresql_killed_every_answer_through_the_shipped_nginx_is_the_programs_own(
+    breakable: BreakablePostgres, issuer: LiveIssuer, tmp_path: Path
+) -> None:
+    url = breakable.new()
+    token = issuer.token(permissions="catalog:read policies:read")
+    with ExitStack() as stack:
+        replicas = []
+        for name in ("one", "two"):
+            (tmp_path / name).mkdir()
+            server = Server(
+                tmp_path / name,
+                jwks_url=issuer.jwks_url,
+                issuer=issuer.url,
+                database_url=url,
+                database_timeout_seconds="1",
+            )
+            replicas.append(stack.enter_context(server).url)
+        nginx = stack.enter_context(balancer(tmp_path, replicas))
+        headers = {"Authorization": f"Bearer {token}"}
+        client = stack.enter_context(httpx.Client(base_url=nginx, headers=headers, timeout=20))
+        assert client.get("/api/v1/teams/").status_code == 200
+        breakable.stop()
+        try:
+            answers = [client.get("/api/v1/teams/") for _ in range(REQUESTS)]
+            assert Counter(answer.status_code for answer in answers) == {503: REQUESTS}
+            assert all((a.json(), a.headers["retry-after"]) == (AWAY, "1") for a in answers)
+            # What needs no database is decided as before.
+            decided = Counter(client.get("/api/v1/policies/").status_code for _ in range(REQUESTS))
+            assert decided == {200: REQUESTS}
+            assert client.get("/api/v1/api-keys/", headers={"Authorization": "Bearer x"}).status_code == 401
+        finally:
+            breakable.start()
+        assert eventually(lambda: client.get("/api/v1/teams/").status_code == 200, 5)
