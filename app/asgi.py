@@ -29,6 +29,7 @@ from app.db.engine import open_engine
 from app.db.last_used import LastUsed
 from app.db.session import sessions_of
 from app.gateway.proof import Proof
+from app.gateway.proxies import TrustedProxies
 from app.history.entry import Entry
 from app.history.follower import Follower
 from app.history.publish import Publisher
@@ -174,7 +175,8 @@ def create_app(
     pages = {template: entrance for template in route_keys.templates.values() if is_page(template)}
     requests.name({**route_keys.templates, TEMPLATE: TEMPLATE})
     parts = Parts(decision_log, requests, lookups, Series(), keys, jwt.remembered, verifier, live, publisher, engine)
-    door.open(route_keys, live, decision_log, ApiEntrance(authenticator, refusals), pages)
+    proxies = TrustedProxies(settings.trusted_proxies)
+    door.open(route_keys, live, decision_log, ApiEntrance(authenticator, refusals), pages, proxies=proxies)
     app.state.update(
         {
             "database": engine,
@@ -198,6 +200,7 @@ def create_app(
             "authenticator": authenticator,
             "refusals": refusals,
             "settings": settings,
+            "proxies": proxies,
             "console": console,
             "openid": OpenId(console, keys, jwt) if console else None,
             "verifier": verifier,
@@ -208,8 +211,8 @@ def create_app(
         }
     )
     proof = Proof([secret.get_secret_value() for secret in settings.gateway_secrets], settings.gateway_networks)
-    gateways = ForwardAuth(live, authenticator, refusals, proof, decision_log)
-    served = with_request_id(with_gateways(app, gateways), settings.access_log, requests)
+    gateways = ForwardAuth(live, authenticator, refusals, proof, decision_log, proxies=proxies)
+    served = with_request_id(with_gateways(app, gateways), proxies if settings.access_log else None, requests)
     return tracing.traced(served) if tracing else served
 
 

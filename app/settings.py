@@ -29,6 +29,7 @@ from app.settings_values import (
     Networks,
     Origins,
     Text,
+    TrustedProxyNetworks,
     not_empty,
     secret,
     split,
@@ -65,6 +66,9 @@ class LocalSettings(BaseSettings):
 
     database_url: Annotated[str, AfterValidator(not_empty)] = "sqlite:///.authz/authz.db"
     policy_dir: Annotated[Path, BeforeValidator(not_empty)] = Path("policies")
+    # The proxies before this deployment, whose X-Forwarded-For is believed; empty where there are none. Unset, nothing
+    # is known of proxies.
+    trusted_proxies: TrustedProxyNetworks = None
 
     @classmethod
     def settings_customise_sources(

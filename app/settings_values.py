@@ -209,6 +209,13 @@ def network(value: str) -> IPv4Network | IPv6Network:
     raise ValueError(f"{shown(value)} is an address within a network; write the network as {meant}")
 
 
+def _none_or_networks(value: object) -> object:
+    """The networks of proxies; `none` where there is no proxy. An empty text, as templates write it, says nothing."""
+    if isinstance(value, str) and value.lower() == "none":
+        return ()
+    return None if value == "" else _each(network)(value)
+
+
 def _is_ip(text: str) -> bool:
     try:
         ip_address(text)
@@ -242,5 +249,8 @@ AuthorizedParties = Annotated[
 ]
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_each(browser_origin))]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_each(network))]
+TrustedProxyNetworks = Annotated[
+    tuple[IPv4Network | IPv6Network, ...] | None, NoDecode, BeforeValidator(_none_or_networks)
+]
 CaseFolded = BeforeValidator(_lower)
 LevelName = BeforeValidator(_level)

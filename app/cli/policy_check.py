@@ -81,6 +81,7 @@ def _examine(directory: Path) -> _Report:
     from app.policy.live import build
     from app.policy.load import load
     from app.policy.snapshot import Snapshot
+    from app.settings import load_local
 
     faults: tuple[Fault, ...] = ()
     try:
@@ -95,7 +96,8 @@ def _examine(directory: Path) -> _Report:
             snapshot = Snapshot(policy, route_table())
     except PolicyRefused as refused:
         return _Report(refused.faults, (), None)
-    return _Report(faults, tuple(find(snapshot)), snapshot)
+    proxies_stated = load_local().trusted_proxies is not None
+    return _Report(faults, tuple(find(snapshot, proxies_stated=proxies_stated)), snapshot)
 
 
 def _print(report: _Report, directory: Path, form: str, strict: bool) -> None:

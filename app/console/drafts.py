@@ -66,7 +66,8 @@ async def check(draft: Draft, state: State) -> Checked:
         snapshot = await snapshot_of(draft.files, state)
     except PolicyRefused as refused:
         return Checked(refused.faults, ())
-    return Checked((), await asyncio.to_thread(find, snapshot))
+    proxies_stated = state.settings.trusted_proxies is not None
+    return Checked((), await asyncio.to_thread(find, snapshot, proxies_stated=proxies_stated))
 
 
 async def _base(state: State, session: AsyncSession, parent: str) -> Mapping[str, str] | None:

@@ -6,11 +6,13 @@ one whose name differs by `_` or `.` alone, which some servers fold into `-`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from app.gateway.canonical import path_fault
+from app.gateway.proxies import FORWARDED_FOR, forwarded_for
 from app.policy.routes import METHODS
 
 SECRET = b"x-gateway-secret"
@@ -18,6 +20,7 @@ SERVICE = b"x-gateway-service"
 _OURS = frozenset((SECRET, SERVICE))
 
 _NGINX = frozenset((b"x-original-method", b"x-original-uri", b"x-original-ip"))
+_INGRESS_NGINX = frozenset((b"x-original-method", b"x-original-url"))
 _FORWARDED = frozenset((b"x-forwarded-method", b"x-forwarded-uri"))
 # Whatever some program takes a method or a path from, though none of the profiles does.
 _STRANGE = frozenset(
@@ -28,19 +31,23 @@ _STRANGE = frozenset(
         b"x-http-method",
         b"x-http-method-override",
         b"x-method-override",
-        b"x-original-url",
         b"x-rewrite-url",
     )
 )
-_STATING = _NGINX | _FORWARDED | _STRANGE
+_STATING = _NGINX | _INGRESS_NGINX | _FORWARDED | _STRANGE
 # A gateway sets these for the upstream, and a look-alike from a client would stand beside them there.
 ANSWERED = (b"x-auth-subject", b"x-auth-method", b"x-auth-permissions", b"x-auth-revision", b"x-auth-key-id")
-_GUARDED = _STATING | _OURS | frozenset((*ANSWERED, b"authorization", b"x-forwarded-for", b"x-forwarded-host"))
+_GUARDED = _STATING | _OURS | frozenset((*ANSWERED, b"authorization", FORWARDED_FOR, b"x-forwarded-host"))
+# These may come more than once: credentials have an answer of their own, several lists of hops are one, and what a
+# client says of itself beside a gateway's answer is replaced.
+_REPEATED = frozenset((*ANSWERED, b"authorization", FORWARDED_FOR))
 _FOLD = bytes.maketrans(b"_.", b"--")
 
 # The requests that `METHODS` names, less the one that is none: a WebSocket starts as a GET.
 _METHODS = {method.encode(): method for method in METHODS if method != "WEBSOCKET"}
 MAX_URI_BYTES = 16 * 1024
+# Of an absolute address, all before its path. A Host header is the client's own words, which nginx hardly checks.
+_ORIGIN = re.compile(rb"https?://(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?=/)")
 
 
 class NotPlain(Exception):
@@ -49,34 +56,44 @@ class NotPlain(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """The request that a gateway asks about: its method, its raw path without the query, its client and its service."""
+    """The request that a gateway asks about: its method, its raw path without the query, and its service.
+
+    `hops` are the lists of addresses that it came by, the nearest hop last.
+    """
 
     method: str
     path: str
-    ip: str | None = None
+    hops: tuple[bytes, ...] = ()
     service: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A gateway's way to ask. Without `method` and `uri` it sends the request's own, behind its own address."""
+    """A gateway's way to ask. Without `method` and `uri` it sends the request's own, behind its own address.
+
+    `ip` names the header with the address that the gateway saw. An `absolute` address has scheme and host, which decide
+    nothing. `unread` are headers that the gateway's own parts add, and that decide nothing either.
+    """
 
     name: str
     method: bytes | None
     uri: bytes | None
     ip: bytes
+    absolute: bool = False
+    unread: frozenset[bytes] = frozenset()
     foreign: frozenset[bytes] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         own = {name for name in (self.method, self.uri, self.ip) if name}
-        object.__setattr__(self, "foreign", _STATING - own)
+        object.__setattr__(self, "foreign", _STATING - own - self.unread)
 
     def read(self, headers: Iterable[tuple[bytes, bytes]], method: bytes, rest: bytes) -> Original:
         """The request asked about. `method` and `rest` are the question's own method and what follows its address.
 
         Raises NotPlain.
         """
-        found = _stated(headers)
+        headers = [(name.lower(), value) for name, value in headers]
+        found = _stated(headers, self.ip)
         if foreign := self.foreign & found.keys():
             raise NotPlain(f"The header {_names(foreign)} is none that {self.name} sets.")
         if self.uri is not None and self.method is not None:
@@ -86,10 +103,20 @@ class Profile:
             if missing:
                 raise NotPlain(f"{self.name} must send the header {_names(missing)}.")
             method, rest = found[self.method], found[self.uri]
+            if self.absolute:
+                rest = _without_origin(rest)
         known = _METHODS.get(method)
         if known is None:
             raise NotPlain("The method is not one that a rule can name.")
-        return Original(known, _path(rest), _last(found.get(self.ip)), found.get(SERVICE, b"").decode("latin-1"))
+        service = found.get(SERVICE, b"").decode("latin-1")
+        return Original(known, _path(rest), self._hops(headers, found), service)
+
+    def _hops(self, headers: Iterable[tuple[bytes, bytes]], found: Mapping[bytes, bytes]) -> tuple[bytes, ...]:
+        """The lists of hops; without the address that the gateway itself saw, nothing is known."""
+        if self.ip not in found:
+            return ()
+        lines = forwarded_for(headers)
+        return lines if self.ip == FORWARDED_FOR else (*lines, found[self.ip])
 
 
 PROFILES: Mapping[str, Profile] = MappingProxyType(
@@ -97,25 +124,39 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
         profile.name: profile
         for profile in (
             Profile("nginx", b"x-original-method", b"x-original-uri", b"x-original-ip"),
-            Profile("traefik", b"x-forwarded-method", b"x-forwarded-uri", b"x-forwarded-for"),
-            Profile("caddy", b"x-forwarded-method", b"x-forwarded-uri", b"x-forwarded-for"),
+            Profile("ingress-nginx", b"x-original-method", b"x-original-url", b"x-real-ip", absolute=True),
+            # StripPrefix says what it took away; X-Forwarded-Uri is what is left, which the service gets.
+            Profile(
+                "traefik",
+                b"x-forwarded-method",
+                b"x-forwarded-uri",
+                FORWARDED_FOR,
+                unread=frozenset((b"x-forwarded-prefix",)),
+            ),
+            Profile("caddy", b"x-forwarded-method", b"x-forwarded-uri", FORWARDED_FOR),
             Profile("envoy", None, None, b"x-envoy-external-address"),
         )
     }
 )
 
 
-def _stated(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+def _stated(headers: Iterable[tuple[bytes, bytes]], ip: bytes) -> dict[bytes, bytes]:
     found: dict[bytes, bytes] = {}
-    for raw, value in headers:
-        name = raw.lower()
-        if name in _GUARDED or name == b"x-envoy-external-address":
-            if name in found and name not in ANSWERED and name != b"authorization":  # that one has its own answer
+    for name, value in headers:
+        if name in _GUARDED or name == ip:
+            if name in found and name not in _REPEATED:
                 raise NotPlain(f"The header {_names([name])} is sent more than once.")
             found[name] = value
-        elif (b"_" in name or b"." in name) and (folded := name.translate(_FOLD)) in _GUARDED:
+        elif (b"_" in name or b"." in name) and ((folded := name.translate(_FOLD)) in _GUARDED or folded == ip):
             raise NotPlain(f"A header looks like {_names([folded])} and is another.")
     return found
+
+
+def _without_origin(uri: bytes) -> bytes:
+    origin = _ORIGIN.match(uri)
+    if origin is None:
+        raise NotPlain("The address is not scheme, host and path alone.")
+    return uri[origin.end() :]
 
 
 def _path(uri: bytes) -> str:
@@ -127,11 +168,6 @@ def _path(uri: bytes) -> str:
     if fault := path_fault(path):
         raise NotPlain(fault)
     return path.decode("ascii")
-
-
-def _last(addresses: bytes | None) -> str | None:
-    """Of a list of addresses the last one, which the gateway itself saw."""
-    return addresses.rpartition(b",")[2].strip().decode("latin-1") if addresses else None
 
 
 def _names(names: Iterable[bytes]) -> str:

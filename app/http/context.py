@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from litestar.enums import ScopeType
 from litestar.types import Scope
 
+from app.gateway.proxies import TrustedProxies
 from app.identity.principal import Principal
 from app.policy.condition import Context
 from app.policy.context import LazyContext, subject_of
@@ -15,23 +16,26 @@ from app.policy.snapshot import Snapshot
 from app.policy.when.shape import Request
 
 
-def request_context(scope: Scope, principal: Principal, snapshot: Snapshot, resource: str, action: str) -> Context:
+def request_context(
+    scope: Scope, principal: Principal, snapshot: Snapshot, resource: str, action: str, *, proxies: TrustedProxies
+) -> Context:
     """The six variables of a decision about this request."""
     return LazyContext(
         subject=lambda: subject_of(principal, snapshot.effective(principal.held)),
         resource=lambda: {"type": "route", "id": resource, "properties": {}},
         action=lambda: {"name": action, "properties": {}},
-        request=lambda: _request(scope),
+        request=lambda: _request(scope, proxies),
         params=lambda: _params(scope),
     )
 
 
-def _request(scope: Scope) -> Request:
+def _request(scope: Scope, proxies: TrustedProxies) -> Request:
     request: Request = {"time": datetime.now(UTC), "path": scope["path"]}
     if scope["type"] == ScopeType.HTTP:
         request["method"] = scope["method"]
-    if client := scope.get("client"):
-        request["ip"] = client[0]
+    peer = scope.get("client")
+    if (address := proxies.client_of(peer[0] if peer else None, scope["headers"])) is not None:
+        request["ip"] = address
     return request
 
 

@@ -17,6 +17,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from app.audit.log import DecisionLog
 from app.audit.record import Unverified
 from app.gateway.canonical import path_fault
+from app.gateway.proxies import TrustedProxies
 from app.http.context import request_context
 from app.http.direct import answer as direct
 from app.http.direct import is_direct
@@ -80,6 +81,7 @@ class _Inside:
     log: DecisionLog
     api: Entrance
     entrances: Mapping[str, Entrance]
+    proxies: TrustedProxies
 
     def decide(
         self, scope: Scope, entrance: Entrance, principal: Principal, asked: tuple[str, str], started: int
@@ -88,7 +90,9 @@ class _Inside:
         snapshot = self.live.active
         resource, action = asked
         context = (
-            request_context(scope, principal, snapshot, resource, action) if snapshot.has_conditions else NO_CONTEXT
+            request_context(scope, principal, snapshot, resource, action, proxies=self.proxies)
+            if snapshot.has_conditions
+            else NO_CONTEXT
         )
         decision = snapshot.decide(principal.held, resource, action, context)
         self.log.note(entrance.name, resource, action, principal, decision, started=started)
@@ -123,10 +127,17 @@ class Door:
         self._inside: _Inside | None = None
 
     def open(
-        self, keys: RouteKeys, live: LivePolicy, log: DecisionLog, api: Entrance, entrances: Mapping[str, Entrance]
+        self,
+        keys: RouteKeys,
+        live: LivePolicy,
+        log: DecisionLog,
+        api: Entrance,
+        entrances: Mapping[str, Entrance],
+        *,
+        proxies: TrustedProxies,
     ) -> None:
         """Start to let in whom the policy lets in, by `api` or by the entrance that a template has of its own."""
-        self._inside = _Inside(keys, live, log, api, entrances)
+        self._inside = _Inside(keys, live, log, api, entrances, proxies)
 
     def __call__(self, app: ASGIApp) -> ASGIApp:
         """The handler of a route, behind the door."""

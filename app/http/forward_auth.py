@@ -20,6 +20,7 @@ from app.audit.log import DecisionLog
 from app.audit.record import Unverified
 from app.gateway.profiles import PROFILES, NotPlain, Original, Profile
 from app.gateway.proof import Proof
+from app.gateway.proxies import TrustedProxies
 from app.http.refusal import Refusal, Refusals, refusal
 from app.identity.authenticate import Authenticator
 from app.identity.errors import CannotVerify, Fault, Unauthenticated
@@ -51,13 +52,21 @@ class ForwardAuth:
     """The doors `/gateway/<profile>`, the PEPs of other programs."""
 
     def __init__(
-        self, live: LivePolicy, authenticator: Authenticator, refusals: Refusals, proof: Proof, log: DecisionLog
+        self,
+        live: LivePolicy,
+        authenticator: Authenticator,
+        refusals: Refusals,
+        proof: Proof,
+        log: DecisionLog,
+        *,
+        proxies: TrustedProxies,
     ) -> None:
         self._live = live
         self._authenticator = authenticator
         self._refusals = refusals
         self._proof = proof
         self._decisions = log
+        self._proxies = proxies
         self._identities: dict[_Who, tuple[tuple[bytes, bytes], ...]] = {}
         self._warned_at = -_WARN_SECONDS
 
@@ -110,7 +119,9 @@ class ForwardAuth:
             note(None, Unverified(failed.detail, snapshot.revision))
             return refusal(403, failed.detail, (b"retry-after", str(failed.retry_after).encode()))
         scope["user"] = principal
-        context = _context(original, principal, snapshot, template) if snapshot.has_conditions else NO_CONTEXT
+        context = NO_CONTEXT
+        if snapshot.has_conditions:
+            context = _context(original, principal, snapshot, template, self._proxies)
         # A template that is on no table has no rule, so nobody may.
         try:
             decision = snapshot.decide(principal.held, template or "", original.method, context)
@@ -168,20 +179,22 @@ def _identity(principal: Principal, snapshot: Snapshot) -> tuple[tuple[bytes, by
     )
 
 
-def _context(original: Original, principal: Principal, snapshot: Snapshot, template: str | None) -> Context:
+def _context(
+    original: Original, principal: Principal, snapshot: Snapshot, template: str | None, proxies: TrustedProxies
+) -> Context:
     return LazyContext(
         subject=lambda: subject_of(principal, snapshot.effective(principal.held)),
         resource=lambda: {"type": "route", "id": template or "", "properties": {}},
         action=lambda: {"name": original.method, "properties": {}},
-        request=lambda: _request(original),
+        request=lambda: _request(original, proxies),
         params=lambda: _params(original, template or ""),
     )
 
 
-def _request(original: Original) -> Request:
+def _request(original: Original, proxies: TrustedProxies) -> Request:
     request: Request = {"time": datetime.now(UTC), "method": original.method, "path": unquote(original.path)}
-    if original.ip is not None:
-        request["ip"] = original.ip
+    if (address := proxies.client_behind(original.hops)) is not None:
+        request["ip"] = address
     return request
 
 

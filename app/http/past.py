@@ -59,7 +59,9 @@ def may_also(request: Request[Principal, Any, State], door: str, resource: str, 
     principal, state = request.user, request.app.state
     snapshot: Snapshot = state.live.active
     context = (
-        request_context(request.scope, principal, snapshot, resource, action) if snapshot.has_conditions else NO_CONTEXT
+        request_context(request.scope, principal, snapshot, resource, action, proxies=state.proxies)
+        if snapshot.has_conditions
+        else NO_CONTEXT
     )
     decision = snapshot.decide(principal.held, resource, action, context)
     log: DecisionLog = state.decision_log

@@ -16,6 +16,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import logs
 from app.audit.clean import without_secrets
+from app.gateway.proxies import TrustedProxies
 from app.http.draining import CLOSE, draining
 from app.metrics.requests import Requests
 
@@ -25,10 +26,10 @@ _ACCEPTED = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 _log = structlog.stdlib.get_logger("access")
 
 
-def with_request_id(app: ASGIApp, access_log: bool, requests: Requests) -> ASGIApp:
+def with_request_id(app: ASGIApp, access_log: TrustedProxies | None, requests: Requests) -> ASGIApp:
     """Give each request the caller's own `X-Request-ID` when it is plain text without a secret, else a new one.
 
-    `requests` counts each with its duration.
+    `requests` counts each with its duration. With `access_log` each has a line, with the client behind those proxies.
     """
 
     known = requests.known
@@ -64,8 +65,8 @@ def with_request_id(app: ASGIApp, access_log: bool, requests: Requests) -> ASGIA
                 known[scope["path_template"]][status].append(took)
             except KeyError:
                 requests.first(scope.get("path_template"), status).append(took)
-            if access_log:
-                _note(scope, status, took / 1e6)
+            if access_log is not None:
+                _note(scope, status, took / 1e6, access_log)
 
     return identified
 
@@ -89,15 +90,17 @@ def _stated(scope: Scope) -> str | None:
     return text if without_secrets(text) == text else None
 
 
-def _note(scope: Scope, status: int, milliseconds: float) -> None:
+def _note(scope: Scope, status: int, milliseconds: float, proxies: TrustedProxies) -> None:
     """One line. The path is the raw one, percent-encoded, so that nothing a caller sends can forge a line."""
     principal = scope.get("user")
+    peer = scope.get("client")
     _log.info(
         "request",
         method="WEBSOCKET" if scope["type"] == ScopeType.WEBSOCKET else scope["method"],
         # Someone will put a key into a path one day.
         path=without_secrets(scope.get("raw_path", b"").decode("ascii", "backslashreplace")),
         status=status,
+        client=proxies.client_of(peer[0] if peer else None, scope["headers"]),
         milliseconds=round(milliseconds, 2),
         subject=getattr(principal, "subject", None) or None,
         key_id=getattr(principal, "key_id", None),

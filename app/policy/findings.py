@@ -31,10 +31,12 @@ KINDS: Mapping[str, tuple[Severity, str]] = {
     "over-broad": ("warning", "A row allows something on every endpoint, those to come included."),
     "unused-permission": ("warning", "A permission of the catalogue has no part in opening anything."),
     "deprecated-permission": ("warning", "A row names a permission that is deprecated."),
+    "unstated-proxies": ("warning", "A condition reads `request.ip`, and AUTHZ_TRUSTED_PROXIES is not set."),
     "empty-role": ("note", "Nobody holds a role."),
     "unheld-row": ("note", "Nobody holds what a row needs."),
     "not-analysed": ("note", "So many rows speak of one thing that they were not held against each other."),
 }
+_ADDRESS = "request.ip"
 _CHANGES = frozenset({"POST", "PUT", "PATCH", "DELETE", "WEBSOCKET"})
 
 
@@ -46,13 +48,16 @@ class Finding:
     at: Fault
 
 
-def find(snapshot: Snapshot) -> list[Finding]:
-    """All findings about a policy, in the order of files and lines."""
+def find(snapshot: Snapshot, *, proxies_stated: bool = True) -> list[Finding]:
+    """All findings about a policy, in the order of files and lines.
+
+    `proxies_stated`: the deployment says which proxies it trusts, or that there is none.
+    """
     with resting():
-        return _found(snapshot)
+        return _found(snapshot, proxies_stated=proxies_stated)
 
 
-def _found(snapshot: Snapshot) -> list[Finding]:
+def _found(snapshot: Snapshot, *, proxies_stated: bool) -> list[Finding]:
     holders = Holders(snapshot.policy)
     found = [
         *_duplicates(snapshot.policy),
@@ -60,6 +65,7 @@ def _found(snapshot: Snapshot) -> list[Finding]:
         *_permissions(snapshot, holders),
         *_roles(snapshot.policy, holders),
         *_idle(snapshot, holders),
+        *(() if proxies_stated else _addresses(snapshot.policy)),
     ]
     found.sort(key=lambda fault: (fault.file, fault.line, fault.code))
     return [Finding(KINDS[fault.code][0], fault) for fault in found]
@@ -99,6 +105,15 @@ def _broad(policy: Policy, holders: Holders) -> Iterator[Fault]:
         if beyond and split_route(rule.resource)[1] == f"/{TAIL}":
             message = f"this row allows {', '.join(beyond)} on every endpoint, those to come included"
             yield _at(policy, rule, "over-broad", message, "name the resources")
+
+
+def _addresses(policy: Policy) -> Iterator[Fault]:
+    """Rows that read a client's address where nothing is known of proxies: it could be that of a proxy."""
+    for rule in policy.rules:
+        if rule.condition and _ADDRESS in rule.condition.references:
+            message = f"this condition reads `{_ADDRESS}`, which behind a proxy cannot be known"
+            hint = "set AUTHZ_TRUSTED_PROXIES to the networks of your proxies, or to `none` where there is none"
+            yield _at(policy, rule, "unstated-proxies", message, hint, word=_ADDRESS)
 
 
 def _permissions(snapshot: Snapshot, holders: Holders) -> Iterator[Fault]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from jsonschema import Draft7Validator
 from requests_cache import CachedSession
 
 from app.policy.findings import KINDS
+from tests.cli.command import command
 from tests.cli.examples import GUIDE, authz, example, fits
 from tests.server import ROOT
 
@@ -75,6 +77,29 @@ def test_findings_stand_behind_the_faults_of_a_policy_that_can_be_read(work: Pat
     assert checked.returncode == 1
     assert [fault["code"] for fault in told["faults"]] == ["dead-row"]
     assert [finding["code"] for finding in told["findings"]] == ["shadowed-row", "empty-role"]
+
+
+@pytest.mark.parametrize(
+    ("proxies", "told"),
+    [(None, 1), ("", 1), ("none", 0), ("None ", 0), ("10.0.0.0/8, fd00::/8", 0), ("10.0.0.1", 0)],
+)
+def test_an_address_in_a_condition_is_doubtful_until_the_proxies_are_stated(
+    work: Path, proxies: str | None, told: int
+) -> None:
+    add(work, "p, holdings:read, /api/v1/teams/**, GET, deny, \"ip_in(request.ip, '10.0.0.0/8')\"\n")
+    env = {name: value for name, value in os.environ.items() if not name.startswith("AUTHZ_")}
+    env |= {} if proxies is None else {"AUTHZ_TRUSTED_PROXIES": proxies}
+    checked = command("policy", "check", "--strict", "--json", "policies", cwd=work, env=env)
+    codes = [finding["code"] for finding in json.loads(checked.stdout)["findings"]]
+    assert codes.count("unstated-proxies") == told
+    assert checked.returncode == told
+
+
+def test_a_wrong_setting_is_one_message(work: Path) -> None:
+    env = {**os.environ, "AUTHZ_TRUSTED_PROXIES": "balancer"}
+    checked = command("policy", "check", "policies", cwd=work, env=env)
+    assert (checked.returncode, checked.stdout) == (1, "")
+    assert checked.stderr.count("AUTHZ_TRUSTED_PROXIES") == 1
 
 
 def test_its_sarif_fits_the_published_schema(work: Path) -> None:

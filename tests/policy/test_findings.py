@@ -85,6 +85,28 @@ def test_a_finding_names_the_rows_that_it_speaks_of() -> None:
     assert finding.severity == KINDS[finding.at.code][0] == "warning"
 
 
+@pytest.mark.parametrize(
+    ("condition", "reads"),
+    [
+        ("ip_in(request.ip, '10.0.0.0/8')", True),
+        ("!(request.ip == '10.0.0.1')", True),
+        ("has(request.ip)", True),
+        ("request.path == '/request.ip'", False),
+    ],
+)
+@pytest.mark.parametrize("effect", ["allow", "deny"])
+def test_a_condition_on_the_address_is_doubtful_while_nothing_is_said_of_proxies(
+    condition: str, reads: bool, effect: str
+) -> None:
+    rows = snapshot(READ, "p, a:read, /x, POST, allow", f'p, a:read, /x, POST, {effect}, "{condition}"')
+    told = [finding for finding in find(rows, proxies_stated=False) if finding.at.code == "unstated-proxies"]
+    assert [(finding.severity, finding.at.line) for finding in told] == [("warning", 3)] * reads
+    if reads:
+        assert "AUTHZ_TRUSTED_PROXIES" in told[0].at.hint
+        assert told[0].at.text[told[0].at.column - 1 :].startswith("request.ip")
+    assert "unstated-proxies" not in [finding.at.code for finding in find(rows)]
+
+
 def test_the_shipped_policy_is_without_warnings() -> None:
     findings = find(shipped(shipped_files()))
     assert [finding for finding in findings if finding.severity == "warning"] == []

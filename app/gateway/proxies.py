@@ -1,0 +1,114 @@
+"""Where a request comes from: the address of its client, behind the proxies that this deployment trusts.
+
+Each proxy appends the address that it saw to `X-Forwarded-For`, so only the end of that list is certain. It is read
+from the right: hops that are trusted proxies are skipped, and the first other one is the client. What cannot be known
+is None, and no condition that reads it opens anything. `Forwarded` (RFC 7239) and `X-Real-IP` are never believed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from itertools import islice
+
+Network = IPv4Network | IPv6Network
+Address = IPv4Address | IPv6Address
+FORWARDED_FOR = b"x-forwarded-for"
+# A proxy sets at least one of these.
+_FORWARDING = frozenset((FORWARDED_FOR, b"forwarded", b"x-real-ip"))
+MAX_HOPS = 32
+MAX_HOP_BYTES = 64  # an IPv6 address in brackets with its port has 47
+_MAX_REMEMBERED = 4_096  # hops, each in about 300 bytes
+
+
+class TrustedProxies:
+    """The networks of trusted proxies. An empty sequence: there is no proxy. None: the deployment does not say."""
+
+    def __init__(self, networks: Sequence[Network] | None) -> None:
+        self._unstated = networks is None
+        self._networks = tuple(_unmapped_network(network) for network in networks or ())
+        self._hop = lru_cache(_MAX_REMEMBERED)(self._read)
+
+    def client_of(self, peer: str | None, headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+        """The client's address of a request that came from `peer`; None when it cannot be known.
+
+        Where the deployment does not say which proxies it has, a request that shows that there is one has no known
+        address: `peer` may be that proxy.
+        """
+        if peer is None:
+            return None
+        if self._unstated:
+            if any(name in _FORWARDING for name, _ in headers):
+                return None
+            return self.client_behind((peer.encode(),))
+        return self.client_behind((*forwarded_for(headers), peer.encode()))
+
+    def client_behind(self, lines: Sequence[bytes]) -> str | None:
+        """The client's address by lists of hops, the nearest hop last; None when it cannot be known.
+
+        Several lines are one list (RFC 9110 section 5.3). A hop that is no address, or that is missing because every
+        one is a trusted proxy, leaves the client unknown.
+        """
+        for hop in islice(_from_the_right(lines), MAX_HOPS):
+            if len(hop) > MAX_HOP_BYTES:
+                return None
+            address, trusted = self._hop(hop)
+            if not trusted:
+                return address
+        return None
+
+    def _read(self, hop: bytes) -> tuple[str | None, bool]:
+        """The address of a hop, and whether it is a trusted proxy."""
+        address = address_of(hop.decode("latin-1"))
+        if address is None:
+            return None, False
+        return str(address), any(address in network for network in self._networks)
+
+
+def forwarded_for(headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, ...]:
+    """The lines of `X-Forwarded-For`, in order."""
+    return tuple([value for name, value in headers if name == FORWARDED_FOR])
+
+
+def address_of(hop: str) -> Address | None:
+    """The address in a hop: with or without a port, IPv6 with or without brackets; None when it is no address.
+
+    An IPv4-mapped IPv6 address is the IPv4 address. An address with a zone means something on one host alone.
+    """
+    text = hop.strip(" \t")
+    if text.startswith("["):
+        text, bracket, port = text[1:].partition("]")
+        if not bracket or ":" not in text or (port and not _is_port(port)):
+            return None
+    elif text.count(":") == 1:
+        text, _, port = text.partition(":")
+        if not _is_port(f":{port}"):
+            return None
+    if "%" in text or not text.isascii():
+        return None
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+
+
+def _is_port(text: str) -> bool:
+    digits = text[1:]
+    return text.startswith(":") and digits.isascii() and digits.isdigit() and len(digits) <= 5
+
+
+def _from_the_right(lines: Sequence[bytes]) -> Iterator[bytes]:
+    for line in reversed(lines):
+        rest, comma = line, b","
+        while comma:
+            rest, comma, hop = rest.rpartition(b",")
+            yield hop
+
+
+def _unmapped_network(network: Network) -> Network:
+    """The IPv4 network of an IPv4-mapped one, for addresses are compared unmapped."""
+    if isinstance(network, IPv6Network) and network.prefixlen >= 96 and network.network_address.ipv4_mapped:
+        return ip_network(f"{network.network_address.ipv4_mapped}/{network.prefixlen - 96}")
+    return network

@@ -1,0 +1,216 @@
+"""The client's address behind trusted proxies: what a client says of itself is never believed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from ipaddress import ip_network
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.gateway.proxies import MAX_HOPS, TrustedProxies, address_of
+from tests.balancer import balancer
+from tests.gateway.gateways import SECRET
+from tests.issuer import LiveIssuer
+from tests.server import Server
+
+TRUSTED = TrustedProxies([ip_network("10.0.0.0/8"), ip_network("fd00::/8"), ip_network("192.0.2.9/32")])
+CLIENT, PROXY = "203.0.113.7", "10.0.0.9"
+
+
+@pytest.mark.parametrize(
+    ("hop", "address"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        (" 203.0.113.7\t", "203.0.113.7"),
+        ("203.0.113.7:51034", "203.0.113.7"),
+        ("2001:DB8::0:1", "2001:db8::1"),
+        ("[2001:db8::1]", "2001:db8::1"),
+        ("[2001:db8::1]:443", "2001:db8::1"),
+        ("::ffff:203.0.113.7", "203.0.113.7"),
+        ("[::ffff:cb00:7107]:80", "203.0.113.7"),
+        *((text, None) for text in ("", " ", "unknown", "_hidden", "localhost", "203.0.113", "203.0.113.7.1")),
+        *((text, None) for text in ("203.0.113.07", "0xcb.0.113.7", "3405803783", "203.0.113.7/32", "203.0.113.7:x")),
+        *((text, None) for text in ("203.0.113.7:", "203.0.113.7:999999", "[203.0.113.7]", "[2001:db8::1", "::1]:80")),
+        *(
+            (text, None)
+            for text in ("fe80::1%eth0", "[2001:db8::1]443", '"203.0.113.7"', "for=203.0.113.7", "٢٠٣.0.1.7")
+        ),
+    ],
+)
+def test_a_hop_is_one_address_or_none(hop: str, address: str | None) -> None:
+    found = address_of(hop)
+    assert (str(found) if found else None) == address
+
+
+@pytest.mark.parametrize(
+    ("peer", "lines", "client"),
+    [
+        (CLIENT, [], CLIENT),
+        (CLIENT, ["10.1.1.1"], CLIENT),  # not from a proxy, so not read
+        (CLIENT, ["garbage"], CLIENT),
+        (PROXY, [CLIENT], CLIENT),
+        (PROXY, [f"10.1.1.1, {CLIENT}"], CLIENT),  # forged by the client, before the proxy's own word
+        (PROXY, [f"198.51.100.1, {CLIENT}, 10.0.0.8"], CLIENT),
+        (PROXY, [f"{CLIENT}, 192.0.2.9,10.0.0.8"], CLIENT),
+        (PROXY, ["198.51.100.1", f"{CLIENT}", "10.0.0.8"], CLIENT),  # several lines are one list
+        (PROXY, [f"{CLIENT}:51034, [fd00::1]:443"], CLIENT),
+        (PROXY, ["::ffff:203.0.113.7, ::ffff:10.0.0.8"], CLIENT),
+        ("::ffff:10.0.0.9", [CLIENT], CLIENT),
+        ("::ffff:203.0.113.7", ["10.1.1.1"], CLIENT),
+        ("fd00::1", ["2001:db8::5"], "2001:db8::5"),
+        (PROXY, [f"garbage, {CLIENT}"], CLIENT),  # what stands before the client is not looked at
+        # Unknown: the proxy said nothing, nothing that can be read, or proxies alone.
+        *((PROXY, lines, None) for lines in ([], [""], [" , "], ["unknown"], [f"{CLIENT}, unknown"], [f"{CLIENT},"])),
+        *((PROXY, lines, None) for lines in ([f"{CLIENT}, _hidden, 10.0.0.8"], ["10.0.0.8"], ["10.1.1.1, 10.0.0.8"])),
+        (PROXY, [f"{CLIENT}, " + ", ".join(["10.0.0.8"] * MAX_HOPS)], None),
+        (PROXY, [" " * 100 + CLIENT], None),
+        (None, [CLIENT], None),
+        ("/run/socket", [CLIENT], None),
+    ],
+)
+def test_the_client_is_the_rightmost_hop_that_is_no_trusted_proxy(
+    peer: str | None, lines: list[str], client: str | None
+) -> None:
+    headers = [(b"x-forwarded-for", line.encode()) for line in lines]
+    assert TRUSTED.client_of(peer, [*headers, (b"forwarded", b"for=10.1.1.1"), (b"x-real-ip", b"10.1.1.1")]) == client
+
+
+@pytest.mark.parametrize("header", ["x-forwarded-for", "forwarded", "x-real-ip"])
+def test_where_nothing_is_said_of_proxies_a_forwarded_request_has_no_known_address(header: str) -> None:
+    headers = [(header.encode(), b"10.1.1.1")]
+    assert TrustedProxies(None).client_of(CLIENT, []) == CLIENT
+    assert TrustedProxies(None).client_of(CLIENT, headers) is None
+    assert TrustedProxies(()).client_of(CLIENT, headers) == CLIENT
+
+
+def test_a_mapped_network_is_the_one_that_it_means() -> None:
+    trusted = TrustedProxies([ip_network("::ffff:10.0.0.0/104")])
+    assert trusted.client_of(PROXY, [(b"x-forwarded-for", CLIENT.encode())]) == CLIENT
+
+
+ROWS = """p, catalog:read, /api/v1/teams, GET|HEAD, allow
+p, catalog:read, /api/v1/teams/{team_id}, GET|HEAD, allow, "params.team_id == '1' && ip_in(request.ip, '127.0.0.1/32')"
+p, catalog:read, /api/v1/teams/{team_id}, GET|HEAD, allow, "params.team_id == '2' && ip_in(request.ip, '127.0.0.2/32')"
+p, catalog:read, /api/v1/teams/{team_id}, GET|HEAD, allow, "params.team_id == '3' && ip_in(request.ip, '10.0.0.0/8')"
+p, catalog:read, /api/v1/teams/{team_id}, GET|HEAD, allow, "params.team_id == '4'"
+p, catalog:read, /api/v1/teams/{team_id}, GET|HEAD, deny, "params.team_id == '4' && ip_in(request.ip, '10.0.0.0/8')"
+"""
+OLD = "p, catalog:read, /api/v1/teams/**, GET|HEAD, allow\n"
+# Each with what a client may say to be taken for another.
+FORGED: list[list[tuple[str, str]]] = [
+    [],
+    [("X-Forwarded-For", "10.0.0.1")],
+    [("X-Forwarded-For", "10.0.0.1, 127.0.0.1")],
+    [("X-Forwarded-For", "10.0.0.1"), ("X-Forwarded-For", "127.0.0.1")],
+    [("X_Forwarded_For", "10.0.0.1")],
+    [("Forwarded", "for=10.0.0.1"), ("X-Real-IP", "10.0.0.1"), ("True-Client-IP", "10.0.0.1")],
+    [("X-Forwarded-For", "unknown")],
+]
+
+
+def addressed(server: Server) -> Server:
+    """A server with rows about addresses: team 1 for the proxy's own, 2 for the client's, 3 for what is private."""
+    file = server.policy_dir / "catalog.csv"
+    assert OLD in file.read_text()
+    file.write_text(file.read_text().replace(OLD, ROWS))
+    return server
+
+
+def opened(url: str, token: str, headers: list[tuple[str, str]]) -> set[int]:
+    """The teams that a client at 127.0.0.2 gets through to; the tables are empty, so what is open is 404."""
+    transport = httpx.HTTPTransport(local_address="127.0.0.2")
+    sent = [*headers, ("Authorization", f"Bearer {token}")]
+    with httpx.Client(base_url=url, transport=transport, timeout=20) as client:
+        statuses = {team: client.get(f"/api/v1/teams/{team}/", headers=sent).status_code for team in (1, 2, 3, 4)}
+    assert set(statuses.values()) <= {403, 404}
+    return {team for team, status in statuses.items() if status == 404}
+
+
+@pytest.fixture(scope="module")
+def behind(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, str]]:
+    """A server that trusts 127.0.0.1, where the shipped nginx before it is; and that nginx."""
+    directory = tmp_path_factory.mktemp("behind")
+    server = addressed(
+        Server(
+            directory, jwks_url=issuer.jwks_url, issuer=issuer.url, trusted_proxies="127.0.0.1", gateway_secrets=SECRET
+        )
+    )
+    with ExitStack() as stack:
+        stack.enter_context(server)
+        yield server, stack.enter_context(balancer(tmp_path_factory.mktemp("nginx"), [server.url]))
+
+
+@pytest.mark.parametrize("forged", FORGED)
+def test_through_the_shipped_nginx_the_client_is_who_sent_it(
+    behind: tuple[Server, str], issuer: LiveIssuer, forged: list[tuple[str, str]]
+) -> None:
+    server, nginx = behind
+    token = issuer.token(permissions=["catalog:read"])
+    assert opened(nginx, token, forged) == {2, 4}
+    assert opened(server.url, token, forged) == {2, 4}, "around the proxy, from no trusted peer"
+    assert {"127.0.0.2"} == {entry["client"] for entry in server.log if entry.get("path") == "/api/v1/teams/3/"}
+
+
+def test_a_trusted_peer_that_names_no_client_opens_and_spares_nothing(
+    behind: tuple[Server, str], issuer: LiveIssuer
+) -> None:
+    server, _ = behind
+    with server.client(issuer.token(permissions=["catalog:read"])) as client:
+        for headers in ({}, {"X-Forwarded-For": "unknown"}, {"X-Forwarded-For": "127.0.0.1"}):
+            statuses = [client.get(f"/api/v1/teams/{team}/", headers=headers).status_code for team in (1, 2, 3, 4)]
+            assert statuses == [403] * 4, headers
+        assert client.get("/api/v1/teams/2/", headers={"X-Forwarded-For": "127.0.0.2"}).status_code == 404
+
+
+def test_where_nothing_is_said_of_proxies_a_row_stays_shut_behind_one(issuer: LiveIssuer, tmp_path: Path) -> None:
+    token = issuer.token(permissions=["catalog:read"])
+    nginx = tmp_path / "nginx"
+    nginx.mkdir()
+    server = addressed(Server(tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url))
+    with server, balancer(nginx, [server.url]) as url:
+        assert opened(url, token, []) == set()
+        assert opened(server.url, token, []) == {2, 4}
+        assert opened(server.url, token, FORGED[1]) == set()
+
+
+@pytest.mark.parametrize(
+    ("profile", "headers", "status"),
+    [
+        ("nginx", [("X-Original-IP", "127.0.0.2")], 200),
+        ("nginx", [("X-Original-IP", "127.0.0.2"), ("X-Forwarded-For", "10.0.0.1")], 200),
+        ("nginx", [("X-Original-IP", "127.0.0.1"), ("X-Forwarded-For", "127.0.0.2")], 200),
+        ("nginx", [("X-Original-IP", "127.0.0.1"), ("X-Forwarded-For", "127.0.0.2, 127.0.0.1")], 200),
+        ("nginx", [("X-Original-IP", "127.0.0.1"), *((("X-Forwarded-For", a)) for a in ("9.9.9.9", "127.0.0.2"))], 200),
+        ("nginx", [("X-Original-IP", "127.0.0.1"), *((("X-Forwarded-For", a)) for a in ("127.0.0.2", "9.9.9.9"))], 403),
+        ("nginx", [("X-Original-IP", "127.0.0.1")], 403),
+        ("nginx", [("X-Original-IP", "10.0.0.1"), ("X-Forwarded-For", "127.0.0.2")], 403),
+        ("nginx", [("X-Forwarded-For", "127.0.0.2")], 403),
+        ("traefik", [("X-Forwarded-For", "127.0.0.2")], 200),
+        ("traefik", [("X-Forwarded-For", "127.0.0.2"), ("X-Forwarded-For", "127.0.0.1")], 200),
+        ("traefik", [("X-Forwarded-For", "127.0.0.2, 10.0.0.1")], 403),
+        ("caddy", [("X-Forwarded-For", "9.9.9.9, 127.0.0.2:4321, 127.0.0.1")], 200),
+        ("caddy", [("X-Forwarded-For", "127.0.0.1")], 403),
+        ("caddy", [], 403),
+        ("envoy", [("X-Envoy-External-Address", "127.0.0.2")], 200),
+        ("envoy", [("X-Envoy-External-Address", "127.0.0.1"), ("X-Forwarded-For", "127.0.0.2, 127.0.0.1")], 200),
+        ("envoy", [("X-Forwarded-For", "127.0.0.2")], 403),
+        ("ingress-nginx", [("X-Real-IP", "127.0.0.2"), ("X-Forwarded-For", "127.0.0.2")], 200),
+        ("ingress-nginx", [("X-Real-IP", "127.0.0.1"), ("X-Forwarded-For", "127.0.0.2, 127.0.0.1")], 200),
+        ("ingress-nginx", [("X-Forwarded-For", "127.0.0.2")], 403),
+    ],
+)
+def test_a_gateway_states_its_peer_and_is_read_further_only_behind_a_trusted_one(
+    behind: tuple[Server, str], issuer: LiveIssuer, profile: str, headers: list[tuple[str, str]], status: int
+) -> None:
+    server, _ = behind
+    method, uri = {"nginx": "Original", "ingress-nginx": "Original"}.get(profile, "Forwarded"), "/api/v1/teams/2"
+    stated = [(f"X-{method}-Method", "GET"), (f"X-{method}-{'URL' if 'ing' in profile else 'URI'}", uri)]
+    if profile == "ingress-nginx":
+        stated[1] = ("X-Original-URL", f"https://api.example{uri}")
+    path = f"/gateway/envoy{uri}" if profile == "envoy" else f"/gateway/{profile}"
+    sent = [*headers, ("X-Gateway-Secret", SECRET), *([] if profile == "envoy" else stated)]
+    with server.client(issuer.token(permissions=["catalog:read"])) as client:
+        assert client.get(path, headers=sent).status_code == status
