@@ -53,7 +53,7 @@ def _chosen(snapshot: Snapshot, permission: str | None, path: str | None) -> lis
     from app.policy.grants import grant_hint, is_grant
     from app.policy.routes import is_route, pattern_fault, split_route
 
-    routes: Iterable[Route] = snapshot.table.routes
+    routes: Iterable[Route] = sorted({*snapshot.table.routes, *_ruled(snapshot)})
     if permission is not None:
         if not is_grant(permission, snapshot.policy.catalog):
             hint = grant_hint(permission, snapshot.policy.catalog)
@@ -68,6 +68,13 @@ def _chosen(snapshot: Snapshot, permission: str | None, path: str | None) -> lis
             named.update(snapshot.table.match(path))
         routes = [route for route in routes if route.template in named]
     return list(routes)
+
+
+def _ruled(snapshot: Snapshot) -> Iterator[Route]:
+    """Every endpoint that rows speak of: of an upstream also OPTIONS and HEAD that its document leaves out."""
+    from app.policy.routes import Route, is_route
+
+    return (Route(resource, action) for resource, action in snapshot.index if is_route(resource))
 
 
 def _rules(snapshot: Snapshot, route: Route) -> tuple[Rule, ...]:

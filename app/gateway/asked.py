@@ -36,7 +36,7 @@ def asked_target(snapshot: Snapshot, action: str, kind: str, identity: str) -> T
 def _route(snapshot: Snapshot, action: str, identity: str) -> Target:
     # Not by `find_target`: to look for the nearest route, for a hint, takes milliseconds.
     table = snapshot.table
-    if methods := table.methods(identity):
+    if methods := table.actions(identity):
         return Target(action, _with_method(identity, methods, action), identity)
     service, path = split_route(identity)
     if not path.startswith("/") or identity.startswith(":") or not path.isascii():
@@ -46,7 +46,7 @@ def _route(snapshot: Snapshot, action: str, identity: str) -> Target:
     template = table.resolve(path, service)
     if template is None:
         raise NoSuchTarget(404, "no route matches this path", "`authz policy routes` lists the routes")
-    _with_method(template, table.methods(template), action)
+    _with_method(template, table.actions(template), action)
     if not snapshot.has_conditions:
         return Target(action, template, identity)
     params = params_of(template, identity)

@@ -65,7 +65,7 @@ def _dead_rows(snapshot: Snapshot) -> Iterator[Fault]:
                 )
             yield _at(rule, policy, "dead-row", f"no route matches `{rule.resource}`", hint, word=rule.resource)
             continue
-        methods = {method for template in templates for method in table.methods(template)}
+        methods = {method for template in templates for method in table.actions(template)}
         for action in dead:
             message = f"no route that matches `{rule.resource}` has the method {action}"
             hint = f"they have {', '.join(sorted(methods))}"

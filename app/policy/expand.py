@@ -5,7 +5,7 @@ Afterwards a rule is found by equality alone; nothing matches a path while a req
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import cast
 
@@ -83,11 +83,18 @@ def rows(index: Index) -> Iterator[tuple[str, str, str, str, str]]:
 def _keys(rule: Rule, table: RouteTable, things: Mapping[str, tuple[str, ...]]) -> Iterator[Key]:
     if rule.is_route:
         for template in table.match(rule.resource):
-            methods = table.methods(template)
-            yield from ((template, action) for action in rule.actions if action in methods)
+            actions = table.actions(template)
+            yield from ((template, action) for action in rule.actions if action in actions)
+            if _goes_with_get(rule.actions, actions, table.methods(template)):
+                yield template, "HEAD"
     else:
         for thing in (rule.resource, *things.get(rule.resource, ())):
             yield from ((thing, action) for action in rule.actions)
+
+
+def _goes_with_get(named: Sequence[str], actions: Sequence[str], documented: Sequence[str]) -> bool:
+    """Whether a row about GET speaks of HEAD too: where the document of an upstream leaves HEAD out."""
+    return "GET" in named and "HEAD" not in named and "HEAD" in actions and "HEAD" not in documented
 
 
 def _things(rules: Iterable[Rule]) -> Mapping[str, tuple[str, ...]]:

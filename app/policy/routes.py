@@ -11,6 +11,7 @@ import re
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from operator import attrgetter
 from urllib.parse import unquote
 
@@ -151,6 +152,15 @@ class RouteTable:
         """The methods of a template; none when there is no such template."""
         return self._methods.get(template, ())
 
+    def actions(self, template: str) -> tuple[str, ...]:
+        """The methods that rows may name for a template.
+
+        In an upstream also those that its document may leave out, for every server has them: OPTIONS (RFC 9110 section
+        9.3.7), and HEAD beside GET (section 9.3.2).
+        """
+        methods = self.methods(template)
+        return methods if template.startswith("/") else _with_implied(methods)
+
     def match(self, pattern: str) -> tuple[str, ...]:
         """The templates that a pattern names: `{x}` is a parameter, `*` any one segment, a last `/**` any number."""
         nodes = [self._root.root]
@@ -203,6 +213,14 @@ class RouteTable:
                 self._literal[spelt] = template if self._literal.get(spelt, template) == template else ""
         if any(is_wild(part) or part == TAIL for part in parts):
             self._paths.add(template, parts, decoded=True)
+
+
+@lru_cache(maxsize=256)  # of few combinations
+def _with_implied(methods: tuple[str, ...]) -> tuple[str, ...]:
+    if not methods:
+        return ()
+    implied = {"OPTIONS", "HEAD"} if "GET" in methods else {"OPTIONS"}
+    return tuple(method for method in METHODS if method in methods or method in implied)
 
 
 def _path_key(part: str) -> str:

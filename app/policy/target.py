@@ -65,7 +65,7 @@ def find_target(table: RouteTable, index: Index, action: str, resource: str) -> 
     template = resource if table.methods(resource) else table.resolve(path, service)
     if template is None:
         raise NoSuchTarget(404, f"no route matches `{resource}`", _near_route(table, resource))
-    methods = table.methods(template)
+    methods = table.actions(template)
     if action not in methods:
         raise NoSuchTarget(405, f"`{template}` has no method {action}", f"it has {', '.join(methods)}")
     return Target(action, template, resource, params_of(template, resource))
