@@ -20,6 +20,7 @@ A table has a verdict for each caller and endpoint, the callers named and in col
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -45,6 +46,9 @@ _TABLE = "write `- GET /api/v1/teams/7: deny | allow`, with a verdict for each c
 _CELL = re.compile(r"(allow|deny)(?: \((.+)\))?")
 _NOTHING: Given = MappingProxyType({})
 
+# What a case asks, wherever it stands and whatever it expects: caller, action, resource and context.
+Question = tuple[frozenset[str], str, str, str]
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -64,6 +68,22 @@ class Case:
     def place(self) -> str:
         """`file:line`."""
         return f"{self.file}:{self.line}"
+
+    @property
+    def question(self) -> Question:
+        """What identifies the case: another place, name or expectation makes no other case of it."""
+        context = ""
+        if self.given:
+            context = json.dumps({name: dict(given) for name, given in self.given.items()}, sort_keys=True, default=str)
+        return self.held, self.action, self.resource, context
+
+    def __str__(self) -> str:
+        given = "".join(
+            f" {name}.{key}={value}" for name, fields in self.given.items() for key, value in fields.items()
+        )
+        why = f" ({self.why.text})" if self.why else ""
+        as_ = " ".join(sorted(self.held))
+        return f"{self.action} {self.resource} as {as_}{given}: {'allow' if self.allowed else 'deny'}{why}"
 
 
 def load(source: Source, catalog: Mapping[str, Permission], faults: list[Fault]) -> tuple[Case, ...]:

@@ -55,6 +55,14 @@ class Snapshot:
             return remembered
         return self._decide(grants, resource, action, context)
 
+    def detached(self) -> Snapshot:
+        """The same policy with its own memory, for background work: it fills no cache and no count of this one."""
+        other = object.__new__(Snapshot)
+        other.__dict__.update(self.__dict__)
+        other._classes, other._interned, other._memo = {}, {}, {}
+        other._bytes = other.misses = 0
+        return other
+
     def effective(self, held: Iterable[str]) -> frozenset[str]:
         """The grants stated, `anyone`, and all that `g` rows add to them. Unknown ones stay, and grant nothing."""
         return roles.close((*held, ANYONE), self.policy.roles)
