@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import Literal
 
@@ -15,6 +16,16 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 # The ids of its trace and of its span, in hexadecimal digits, where requests are traced.
 trace: ContextVar[tuple[str, str] | None] = ContextVar("trace", default=None)
+
+
+MAX_LISTED = 10  # items of a list in one line
+MAX_ITEM = 300  # characters of an item
+
+
+def first_lines(items: Sequence[object]) -> list[str]:
+    """The first items of a list as texts, each cut, so that a line of the log does not grow with the policy."""
+    texts = [str(item) for item in items[:MAX_LISTED]]
+    return [text if len(text) <= MAX_ITEM else f"{text[:MAX_ITEM]}…" for text in texts]
 
 
 def configure(level: str, style: Literal["json", "console"]) -> None:

@@ -24,6 +24,7 @@ from app.db.session import Sessions
 from app.db.tables.history import PolicyRevision
 from app.history.entry import Entry
 from app.history.files import alone, bytes_of, put, recover, revision_of
+from app.logs import first_lines
 from app.policy import write
 from app.policy.diff import changes
 from app.policy.fault import Fault, PolicyRefused
@@ -213,7 +214,7 @@ class Follower:
         except PolicyRefused as refused:
             self.refused = Refusal(datetime.now(UTC), refused.faults)
             self.live.awaited = entry.revision
-            faults = [str(fault) for fault in refused.faults]
+            faults = first_lines(refused.faults)
             _log.error("the newest policy is refused here; the last good one decides on", **_of(entry), faults=faults)
             return True
         changed = await asyncio.to_thread(changes, self.live.active.policy, snapshot.policy)
