@@ -73,6 +73,7 @@ from app.metrics.read import Parts
 from app.metrics.requests import Requests
 from app.metrics.scrape import Metrics
 from app.policy.aside import aside
+from app.policy.case_watch import CaseWatch
 from app.policy.live import LivePolicy
 from app.policy.routes import RouteTable
 from app.running import report, running
@@ -167,6 +168,7 @@ def create_app(
     live.on_reload(report)
     follower = Follower(live, sessions, seen, files_win=files_win)
     publisher = Publisher(follower)
+    case_watch = CaseWatch(live)
     jwt = JwtVerifier(keys, settings.issuer, settings.audience, settings.authorized_parties)
     authenticator = Authenticator(jwt, verifier)
     refusals = Refusals(settings.public_url and settings.public_url + metadata.PATH)
@@ -174,7 +176,9 @@ def create_app(
     entrance = Entrance(console, sessions)
     pages = {template: entrance for template in route_keys.templates.values() if is_page(template)}
     requests.name({**route_keys.templates, TEMPLATE: TEMPLATE})
-    parts = Parts(decision_log, requests, lookups, Series(), keys, jwt.remembered, verifier, live, publisher, engine)
+    parts = Parts(
+        decision_log, requests, lookups, Series(), keys, jwt.remembered, verifier, live, publisher, case_watch, engine
+    )
     proxies = TrustedProxies(settings.trusted_proxies)
     door.open(route_keys, live, decision_log, ApiEntrance(authenticator, refusals), pages, proxies=proxies)
     app.state.update(
@@ -197,6 +201,7 @@ def create_app(
                 max_stale=settings.policy_max_stale_seconds,
             ),
             "publisher": publisher,
+            "case_watch": case_watch,
             "authenticator": authenticator,
             "refusals": refusals,
             "settings": settings,

@@ -17,6 +17,7 @@ from app.db.old_decisions import OldDecisions
 from app.history.follower import Follower
 from app.history.replica import Replica
 from app.http.observing import observed
+from app.logs import first_lines
 from app.policy.live import LivePolicy, Reload
 from app.policy.watch import watch
 
@@ -27,10 +28,21 @@ _log = structlog.stdlib.get_logger("policy")
 def report(reload: Reload) -> None:
     """Tell operators what became of a policy."""
     if reload.outcome == "refused":
-        faults = [str(fault) for fault in reload.faults]
-        _log.error("policy refused; the last good one decides on", revision=reload.revision, faults=faults)
+        _log.error(
+            "policy refused; the last good one decides on",
+            revision=reload.revision,
+            faults=first_lines(reload.faults),
+            count=len(reload.faults),
+        )
     else:
-        _log.info("policy swapped", revision=reload.revision, changed=[str(change) for change in reload.changed])
+        added = sum(change.kind == "added" for change in reload.changed)
+        _log.info(
+            "policy swapped",
+            revision=reload.revision,
+            added=added,
+            removed=len(reload.changed) - added,
+            changed=first_lines(reload.changed),
+        )
 
 
 @asynccontextmanager
@@ -53,6 +65,7 @@ async def running(app: Litestar) -> AsyncIterator[None]:
             _history(app, stop),
             _key_changes(app, stop),
             replica.run(stop),
+            app.state.case_watch.run(stop),
         )
         beside = [asyncio.create_task(work) for work in works]
         try:

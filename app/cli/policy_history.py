@@ -8,10 +8,11 @@ from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import rich_click as click
 
+from app.cli.cases_text import acceptance, entry_cases, entry_lines, report_lines
 from app.cli.database import with_sessions
 from app.cli.failure import explained, fail
 from app.cli.policy_dir import show_faults
@@ -21,11 +22,17 @@ if TYPE_CHECKING:
     from app.db.session import Sessions
     from app.db.tables.history import PolicyRevision
     from app.history.fleet import Waited
-    from app.history.publish import Author, Published, Publisher
+    from app.history.publish import Author, CasesFail, Published, Publisher, Widens
     from app.policy.semantic_diff import Difference
 
 _REVISION = click.argument("revision", metavar="REVISION")
 _WIDENS = click.option("--acknowledge-widening", is_flag=True, help="Go on though somebody gains access.")
+_ACCEPT = click.option(
+    "--accept-failing",
+    metavar="REASON",
+    default="",
+    help="Go on though cases fail, or cases of the active policy were removed; the reason stays with the revision.",
+)
 _WAIT = click.option(
     "--wait",
     metavar="SECONDS",
@@ -60,7 +67,7 @@ def history_command(before: int | None, limit: int, as_json: bool) -> None:
     for row in rows:
         widens = " (widens access)" if row.widens else ""
         show([[(row.revision, "bold"), f"  {_time(row)}  {row.kind:8}  {row.author or '-'}{widens}"]])
-        show([f"    {row.message}"])
+        show([f"    {row.message}", *(f"    {line}" for line in entry_lines(row))])
     if len(rows) == limit:
         show([f"More: authz policy history --before {rows[-1].id}"])
 
@@ -90,7 +97,14 @@ def show_command(revision: str, out: Path | None, as_json: bool) -> None:
     if as_json:
         show_json({**_entry(row), "files": files})
         return
-    show([[(row.revision, "bold"), f"  {_time(row)}  {row.kind}  {row.author or '-'}"], f"  {row.message}", ""])
+    show(
+        [
+            [(row.revision, "bold"), f"  {_time(row)}  {row.kind}  {row.author or '-'}"],
+            f"  {row.message}",
+            *(f"  {line}" for line in entry_lines(row)),
+            "",
+        ]
+    )
     show([f"  {change}" for change in row.changes] or ["  No row came or went."])
     show(["", f"{plural(len(files), 'file')}: {', '.join(sorted(files))}" + (f"; written to {out}" if out else "")])
 
@@ -99,17 +113,27 @@ def show_command(revision: str, out: Path | None, as_json: bool) -> None:
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--message", "-m", required=True, help="Why.")
 @_WIDENS
+@_ACCEPT
 @click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
 @_WAIT
 @_JSON
 @explained
 def publish_command(
-    *, directory: Path, message: str, acknowledge_widening: bool, dry_run: bool, wait: float | None, as_json: bool
+    *,
+    directory: Path,
+    message: str,
+    acknowledge_widening: bool,
+    accept_failing: str,
+    dry_run: bool,
+    wait: float | None,
+    as_json: bool,
 ) -> None:
     """Make the policy in DIR the active one.
 
-    It is checked and compared with the active one in AUTHZ_POLICY_DIR, stored as a revision, and written there;
-    running servers obey at once. Exits with 1 when it has faults, or widens access and nobody said that this is meant.
+    It is checked and compared with the active one in AUTHZ_POLICY_DIR, its cases are run, and it is stored as a
+    revision, and written there; running servers obey at once. Exits with 1 when it has faults, when it widens access
+    and --acknowledge-widening is not given, and when a case fails, or one of the active policy was removed, and
+    --accept-failing gives no reason.
 
     Example: authz policy publish candidate -m 'Scouts read games' --wait 10
     """
@@ -130,6 +154,7 @@ def publish_command(
             author=author,
             message=message,
             acknowledge_widening=acknowledge_widening,
+            accept_failing=accept_failing,
             dry_run=dry_run,
         )
 
@@ -141,20 +166,26 @@ def publish_command(
 @_REVISION
 @click.option("--message", "-m", default="", help="Why.")
 @_WIDENS
+@_ACCEPT
 @_WAIT
 @_JSON
 @explained
 def rollback_command(
-    revision: str, message: str, acknowledge_widening: bool, wait: float | None, as_json: bool
+    *, revision: str, message: str, acknowledge_widening: bool, accept_failing: str, wait: float | None, as_json: bool
 ) -> None:
-    """Make an earlier policy the active one again.
+    """Make an earlier policy the active one again. It is checked as for `authz policy publish`, its cases too.
 
     Example: authz policy rollback 39745a18c3cd7e46
     """
 
     def work(publisher: Publisher, parent: str, author: Author) -> Awaitable[Published]:
         return publisher.rollback(
-            revision, parent=parent, author=author, message=message, acknowledge_widening=acknowledge_widening
+            revision,
+            parent=parent,
+            author=author,
+            message=message,
+            acknowledge_widening=acknowledge_widening,
+            accept_failing=accept_failing,
         )
 
     done, waited = _change(work, Path(revision), as_json=as_json, wait=wait)
@@ -173,7 +204,7 @@ def _change(
     from app.db.engine import is_embedded
     from app.history.fleet import until_served
     from app.history.follower import Follower
-    from app.history.publish import Author, NoSuchRevision, Publisher, StaleParent, Widens
+    from app.history.publish import Author, CasesFail, NoSuchRevision, Publisher, StaleParent, Widens
     from app.history.replica import beat_seconds
     from app.history.settle import settled
     from app.policy.fault import PolicyRefused
@@ -196,14 +227,8 @@ def _change(
             return done, await until_served(sessions, entry_id, wait, beat_seconds(settings.database_url))
         except PolicyRefused as refused:
             show_faults(refused.faults, source, as_json=as_json)
-        except Widens as widens:
-            _show_access(widens.difference)
-            if widens.replaces:
-                fail(
-                    f"the newest policy, {widens.replaces}, cannot be taken here, so nobody can tell whether access "
-                    "widens: if it shall be replaced, add --acknowledge-widening."
-                )
-            fail("access widens: if this is meant, add --acknowledge-widening.")
+        except (Widens, CasesFail) as refused:
+            _refuse(refused, source, as_json=as_json)
         except NoSuchRevision:
             fail(f"there is no revision {source}; `authz policy history` shows those that there are.")
         except StaleParent:
@@ -213,10 +238,36 @@ def _change(
     return with_sessions(run)
 
 
+def _refuse(refused: Widens | CasesFail, source: Path, *, as_json: bool) -> NoReturn:
+    """Say what must be acknowledged before the policy is published."""
+    from app.history.publish import Widens
+
+    difference = refused.difference if isinstance(refused, Widens) else None
+    reasons: list[str] = []
+    if isinstance(refused, Widens) and refused.replaces:
+        reasons.append(
+            f"the newest policy, {refused.replaces}, cannot be taken here, so nobody can tell whether access widens: "
+            "if it shall be replaced, add --acknowledge-widening."
+        )
+    elif difference:
+        reasons.append("access widens: if this is meant, add --acknowledge-widening.")
+    if refused.cases:
+        reasons.append(acceptance(refused.cases))
+    if as_json:
+        cases = asdict(refused.cases) if refused.cases else None
+        show_json({"published": False, "widens": difference is not None, "reasons": reasons, "cases": cases})
+    else:
+        if difference:
+            _show_access(difference)
+        show(report_lines(refused.cases, source) if refused.cases else [])
+    fail(" ".join(reasons))
+
+
 def _report(done: Published, waited: Waited | None, *, as_json: bool, dry_run: bool) -> None:
     if as_json:
         view = {"revision": done.revision, "parent": done.parent, "widens": done.difference.widens}
         told = {"rows": list(done.rows), "published": not dry_run and done.revision != done.parent}
+        told["cases"] = asdict(done.cases)
         show_json({**view, **told, **({"replicas": asdict(waited)} if waited else {})})
     else:
         _show(done, dry_run=dry_run)
@@ -231,6 +282,7 @@ def _show(done: Published, *, dry_run: bool) -> None:
         show(["Nothing changes: these files are the active policy."])
         return
     _show_access(done.difference)
+    show(report_lines(done.cases, Path(done.revision)))
     verb = "Would publish" if dry_run else "Published"
     show([[(verb, "bold green"), f" revision {done.revision}, after {done.parent}."]])
 
@@ -272,6 +324,7 @@ def _entry(row: PolicyRevision) -> dict[str, Any]:
         "widens": row.widens,
         "created_at": _time(row),
         "changes": row.changes,
+        "cases": entry_cases(row),
     }
 
 

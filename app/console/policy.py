@@ -14,6 +14,7 @@ from app.db import revisions
 from app.history.follower import Follower
 from app.http.policies import files_of
 from app.http.shadow import shadow_view, withdrawn
+from app.policy.case_watch import CaseWatch
 from app.policy.live import LivePolicy
 
 PATH = "/console/policy"
@@ -28,6 +29,7 @@ async def show(request: AnyRequest, session: _Session) -> Response[str]:
     follower: Follower = state.follower
     log: DecisionLog = state.decision_log
     shadowing: Shadowing = state.shadowing
+    case_watch: CaseWatch = state.case_watch
     deployed = shadowing.deployed
     return page(
         request,
@@ -37,6 +39,7 @@ async def show(request: AnyRequest, session: _Session) -> Response[str]:
         rules=len(live.active.policy.rules),
         files=files_of(live.active),
         refused=live.refused,
+        cases=case_watch.report,
         newest=follower.head.revision if follower.head else "",
         newest_refused=follower.refused,
         files_lag=follower.behind,

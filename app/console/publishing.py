@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.replay_view import ReplayResult
 from app.audit.wanted import BadFilter, read
+from app.console.acknowledging import accepted_reason, unacknowledged
 from app.console.draft import Draft
 from app.console.drafts import Checked, Sent, sent_draft
 from app.console.editor import NO_SUCH_PARENT, editor_page
@@ -20,16 +20,15 @@ from app.console.editor import PATH as EDIT
 from app.console.messages import message_fault
 from app.console.page import AnyRequest, page, see_other
 from app.db import revisions
-from app.history.publish import Published, Publisher, StaleParent, Widens
+from app.history.publish import CasesFail, Published, Publisher, StaleParent, Widens
+from app.http.access_view import access_of
 from app.http.candidate import MAX_FILES_BYTES, snapshot_of
-from app.http.history import access_of, author_of
+from app.http.history import author_of
 from app.http.problems import Problem
 from app.http.replay import CannotReplay, replayed
 from app.http.shadow import deployed
 from app.policy.fault import PolicyRefused
 from app.policy.live import LivePolicy
-from app.policy.snapshot import Snapshot
-from app.policy.trial import Outcome, failures
 from app.policy.write import CannotWrite
 
 PERIODS = {"1d": "1 day", "7d": "7 days", "30d": "30 days"}
@@ -65,6 +64,8 @@ async def publish(request: AnyRequest, session: _Session) -> Response[str] | Res
     """Make a draft the active policy."""
     sent = await _sent(request, session)
     message, errors = _message(sent.fields)
+    accepted, fault = accepted_reason(sent.fields)
+    errors |= {"accept": fault} if fault else {}
     if errors:
         return await _preview(request, session, sent, errors=errors)
     publisher: Publisher = request.app.state.publisher
@@ -75,10 +76,10 @@ async def publish(request: AnyRequest, session: _Session) -> Response[str] | Res
             author=author_of(request),
             message=message,
             acknowledge_widening=sent.fields.get("acknowledge") == "yes",
+            accept_failing=accepted,
         )
-    except Widens:
-        errors = {"acknowledge": "This change widens access: say that it is meant."}
-        return await _preview(request, session, sent, errors=errors)
+    except (Widens, CasesFail) as refused:
+        return await _preview(request, session, sent, errors=unacknowledged(refused, "This change widens access"))
     except (StaleParent, PolicyRefused) as refused:
         return await refused_page(request, session, sent.draft, refused, sent.file)
     except CannotWrite as refused:
@@ -156,7 +157,6 @@ async def _preview(
         return await refused_page(request, session, draft, refused, sent.file)
     except CannotWrite as refused:
         return editor_page(request, draft, sent.file, errors={"": _sentence(refused)})
-    failed = await asyncio.to_thread(_failed, found.snapshot)
     decide = request.app.state.live.active.decide
     return page(
         request,
@@ -170,9 +170,8 @@ async def _preview(
         widens=found.difference.widens or found.replaces is not None,
         replaces=found.replaces,
         candidate=found.revision,
-        failed=len(failed),
-        failures=list(dict.fromkeys(map(_failure, failed))),
-        cases=len(found.snapshot.policy.cases),
+        cases=found.cases,
+        accepted=sent.fields.get("accept", ""),
         message=sent.fields.get("message", ""),
         acknowledged=sent.fields.get("acknowledge") == "yes",
         errors=errors or {},
@@ -198,17 +197,6 @@ async def _replayed(request: AnyRequest, found: Published, last: str) -> Replaye
     except CannotReplay as error:
         return Replayed(last, None, str(error))
     return Replayed(last, done)
-
-
-def _failed(snapshot: Snapshot) -> list[Outcome]:
-    """The cases of a policy that it does not pass: they stop nobody, and everybody should know."""
-    return list(failures(snapshot, snapshot.policy.cases))
-
-
-def _failure(outcome: Outcome) -> tuple[str, str]:
-    """Where a case stands and what became of it. It may have failed for several callers alike."""
-    case = outcome.case
-    return f"{case.file}:{case.line}", f"{case.name}: {case.action} {case.resource}: {outcome.problem}"
 
 
 def _message(fields: Mapping[str, str]) -> tuple[str, dict[str, str]]:

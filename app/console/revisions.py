@@ -13,12 +13,14 @@ from litestar.enums import HttpMethod
 from litestar.params import FromPath
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.console.acknowledging import accepted_reason, unacknowledged
 from app.console.messages import message_fault
 from app.console.page import AnyRequest, page, see_other
 from app.db import revisions
 from app.db.tables.history import PolicyRevision
-from app.history.publish import NoSuchRevision, Published, Publisher, StaleParent, Widens
-from app.http.history import AccessChange, access_of, author_of
+from app.history.publish import CasesFail, NoSuchRevision, Published, Publisher, StaleParent, Widens
+from app.http.access_view import AccessChange, access_of
+from app.http.history import author_of
 from app.http.ids import read_id
 from app.http.problems import Problem
 from app.policy.diff import changes
@@ -101,16 +103,19 @@ async def show(revision: FromPath[str], request: AnyRequest, session: _Session) 
 @route(f"{PATH}/{{revision:str}}/rollback", http_method=_READ, include_in_schema=False)
 async def ask_rollback(revision: FromPath[str], request: AnyRequest, session: _Session) -> Response[str]:
     """What going back would change. Nothing is changed."""
-    return await _confirm(request, session, revision, {})
+    return await _confirm(request, session, revision, {}, {})
 
 
 @post(f"{PATH}/{{revision:str}}/rollback", status_code=303, include_in_schema=False)
 async def rollback(revision: FromPath[str], request: AnyRequest, session: _Session) -> Response[str] | Response[None]:
     """Make an earlier revision active again."""
     form = await request.form()
-    message = str(form.get("message", "")).strip()
-    if fault := message_fault(message):
-        return await _confirm(request, session, revision, {"message": fault}, message)
+    fields = {name: str(form.get(name, "")).strip() for name in ("message", "accept", "acknowledge")}
+    message = fields["message"]
+    accepted, reason_fault = accepted_reason(fields)
+    wrong = {"message": message_fault(message), "accept": reason_fault}
+    if errors := {name: fault for name, fault in wrong.items() if fault}:
+        return await _confirm(request, session, revision, errors, fields)
     publisher: Publisher = request.app.state.publisher
     try:
         done = await publisher.rollback(
@@ -118,20 +123,21 @@ async def rollback(revision: FromPath[str], request: AnyRequest, session: _Sessi
             parent=str(form.get("parent", "")),
             author=author_of(request),
             message=message,
-            acknowledge_widening=form.get("acknowledge") == "yes",
+            acknowledge_widening=fields["acknowledge"] == "yes",
+            accept_failing=accepted,
         )
     except NoSuchRevision:
         raise Problem(404, "There is no such revision.") from None
-    except Widens:
-        errors = {"acknowledge": "Going back widens access: say that it is meant."}
-        return await _confirm(request, session, revision, errors, message)
+    except (Widens, CasesFail) as refused:
+        errors = unacknowledged(refused, "Going back widens access")
+        return await _confirm(request, session, revision, errors, fields)
     except StaleParent:
         said = "Somebody published another policy meanwhile. What follows compares with that one: look again."
-        return await _confirm(request, session, revision, {"": said}, message)
+        return await _confirm(request, session, revision, {"": said}, fields)
     except PolicyRefused:
-        return await _confirm(request, session, revision, {}, message)
+        return await _confirm(request, session, revision, {}, fields)
     except CannotWrite as refused:
-        return await _confirm(request, session, revision, {"": f"{refused}."}, message)
+        return await _confirm(request, session, revision, {"": f"{refused}."}, fields)
     return see_other(f"{PATH}/{done.revision}")
 
 
@@ -139,7 +145,7 @@ ROUTES = (history, show, ask_rollback, rollback)
 
 
 async def _confirm(
-    request: AnyRequest, session: AsyncSession, revision: str, errors: Mapping[str, str], message: str = ""
+    request: AnyRequest, session: AsyncSession, revision: str, errors: Mapping[str, str], fields: Mapping[str, str]
 ) -> Response[str]:
     row = await _row(session, revision)
     live: LivePolicy = request.app.state.live
@@ -171,7 +177,10 @@ async def _confirm(
         shown=MAX_SHOWN,
         faults=faults[:MAX_SHOWN],
         errors=errors,
-        message=message,
+        message=fields.get("message", ""),
+        cases=found.cases if found else None,
+        accepted=fields.get("accept", ""),
+        acknowledged=fields.get("acknowledge") == "yes",
     )
 
 

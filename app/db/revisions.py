@@ -16,6 +16,7 @@ from sqlmodel import col
 
 from app.db.tables.history import AdminAction, PolicyRevision
 from app.db.tables.replicas import OutdatedFiles
+from app.policy.case_report import CaseReport
 
 # A number that nothing else in the database takes: on PostgreSQL there is one first revision.
 _ADVISORY_LOCK = 0x617574687E
@@ -50,8 +51,10 @@ async def add(
     changes: Sequence[str],
     files: Mapping[str, str],
     now: datetime,
+    cases: CaseReport | None = None,
+    accepted: str | None = None,
 ) -> PolicyRevision:
-    """Add the revision that follows a parent. Raises Overtaken."""
+    """Add the revision that follows a parent; `accepted` is why its failing `cases` were. Raises Overtaken."""
     if parent is None:
         await _check_first(session)
     row = PolicyRevision(
@@ -64,6 +67,10 @@ async def add(
         created_at=now,
         changes=list(changes),
         files=zlib.compress(json.dumps(dict(files)).encode()),
+        cases_run=cases.run if cases else None,
+        cases_failed=cases.failed + cases.not_run if cases else None,
+        cases_removed=cases.removed if cases else None,
+        cases_accepted=accepted,
     )
     session.add(row)
     try:

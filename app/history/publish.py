@@ -22,6 +22,7 @@ from app.history.entry import Entry
 from app.history.files import alone, bytes_of, recover
 from app.history.follower import Follower
 from app.policy import write
+from app.policy.case_report import CaseReport, run_cases
 from app.policy.diff import changes
 from app.policy.fault import PolicyRefused
 from app.policy.live import build
@@ -31,7 +32,7 @@ from app.policy.snapshot import Snapshot
 from app.policy.source import from_bytes
 
 Kind = Literal["publish", "rollback"]
-OUTCOMES = ("published", "unchanged", "stale", "refused", "widens", "failed")
+OUTCOMES = ("published", "unchanged", "stale", "refused", "widens", "cases", "failed")
 
 
 class StaleParent(Exception):
@@ -45,13 +46,23 @@ class StaleParent(Exception):
 class Widens(Exception):
     """The change gives access to somebody, and nobody has said that this is meant.
 
-    Or nobody can tell: `replaces` is the newest revision, where that is one that cannot be taken here.
+    Or nobody can tell: `replaces` is the newest revision, where that is one that cannot be taken here. `cases` are
+    those that need an acknowledgement besides, if there are any.
     """
 
-    def __init__(self, difference: Difference, replaces: str | None = None) -> None:
+    def __init__(self, difference: Difference, replaces: str | None = None, cases: CaseReport | None = None) -> None:
         super().__init__("the change widens access")
         self.difference = difference
         self.replaces = replaces
+        self.cases = cases
+
+
+class CasesFail(Exception):
+    """Cases of the policy fail, or it lacks cases of the active one, and no reason to accept that was given."""
+
+    def __init__(self, cases: CaseReport) -> None:
+        super().__init__(cases.summary)
+        self.cases = cases
 
 
 class NoSuchRevision(Exception):
@@ -77,6 +88,7 @@ class Published:
     parent: str
     difference: Difference
     rows: tuple[str, ...]
+    cases: CaseReport
     replaces: str | None = None
 
     @property
@@ -93,10 +105,16 @@ class _Wanted:
     message: str
     kind: Kind
     acknowledge_widening: bool
+    accept_failing: str
     dry_run: bool
 
 
-_REFUSALS: Mapping[type[Exception], str] = {StaleParent: "stale", PolicyRefused: "refused", Widens: "widens"}
+_REFUSALS: Mapping[type[Exception], str] = {
+    StaleParent: "stale",
+    PolicyRefused: "refused",
+    Widens: "widens",
+    CasesFail: "cases",
+}
 
 
 class Publisher:
@@ -116,16 +134,20 @@ class Publisher:
         author: Author,
         message: str,
         acknowledge_widening: bool = False,
+        accept_failing: str = "",
         dry_run: bool = False,
         kind: Kind = "publish",
     ) -> Published:
         """Make these files the active policy, if `parent` still is.
 
-        Raises StaleParent, PolicyRefused with every fault, Widens, and `write.CannotWrite`.
+        `accept_failing` is the reason to do so although cases fail or were removed; without one they refuse it.
+        Raises StaleParent, PolicyRefused with every fault, Widens, CasesFail, and `write.CannotWrite`.
         """
         outcome = "failed"
         try:
-            wanted = _Wanted(files, parent, author, message, kind, acknowledge_widening, dry_run)
+            wanted = _Wanted(
+                files, parent, author, message, kind, acknowledge_widening, accept_failing.strip(), dry_run
+            )
             published = await self._change(wanted)
             outcome = "unchanged" if published.revision == published.parent else "published"
         except Exception as error:
@@ -148,11 +170,16 @@ class Publisher:
             new = await asyncio.to_thread(self._build, wanted.files)
             difference = await asyncio.to_thread(compare, old, new)
             changed = await asyncio.to_thread(changes, old.policy, new.policy)
-            published = Published(new, old.revision, difference, tuple(map(str, changed)), replaces)
+            # Of the very snapshot that is stored and served: what was tested is what is published.
+            cases = await asyncio.to_thread(run_cases, new, old.policy)
+            published = Published(new, old.revision, difference, tuple(map(str, changed)), cases, replaces)
             if wanted.dry_run or (new.revision == old.revision and replaces is None):
                 return published
+            unaccepted = None if cases.passed or wanted.accept_failing else cases
             if (difference.widens or replaces) and not wanted.acknowledge_widening:
-                raise Widens(difference, replaces)
+                raise Widens(difference, replaces, unaccepted)
+            if unaccepted:
+                raise CasesFail(unaccepted)
             del old  # so that nobody has it once it is replaced, and it is let go off the event loop
             try:
                 async with live.held(), alone(live.directory):
@@ -173,7 +200,14 @@ class Publisher:
         return published
 
     async def rollback(
-        self, revision: str, *, parent: str, author: Author, message: str, acknowledge_widening: bool = False
+        self,
+        revision: str,
+        *,
+        parent: str,
+        author: Author,
+        message: str,
+        acknowledge_widening: bool = False,
+        accept_failing: str = "",
     ) -> Published:
         """Make an earlier revision the active policy again. Raises NoSuchRevision, and as `publish` does."""
         async with self._sessions() as session:
@@ -186,6 +220,7 @@ class Publisher:
             author=author,
             message=message or f"Back to {revision}.",
             acknowledge_widening=acknowledge_widening,
+            accept_failing=accept_failing,
             kind="rollback",
         )
 
@@ -200,6 +235,7 @@ class Publisher:
         """
         directory = self._live.directory
         now = datetime.now(UTC)
+        accepted = None if published.cases.passed else wanted.accept_failing
         await asyncio.to_thread(write.begin, directory, new.revision)
         try:
             async with self._sessions() as session:
@@ -215,6 +251,8 @@ class Publisher:
                     changes=published.rows,
                     files=new.policy.source.files,
                     now=now,
+                    cases=published.cases,
+                    accepted=accepted,
                 )
                 await revisions.audit(
                     session,
@@ -225,7 +263,8 @@ class Publisher:
                         author=wanted.author.name,
                         key_id=wanted.author.key_id,
                         request_id=logs.request_id.get(),
-                        message=wanted.message,
+                        message=wanted.message
+                        + (f" (accepted: {published.cases.summary}: {accepted})" if accepted else ""),
                     ),
                 )
                 await session.commit()

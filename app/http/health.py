@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.db.session import answers
 from app.history.follower import Follower
 from app.http.draining import draining
+from app.policy.case_report import CaseReport
 from app.policy.live import LivePolicy
 
 _DATABASE_SECONDS = 0.5  # whoever asks for health does not wait for long
@@ -70,6 +71,7 @@ def _policy(state: State) -> dict[str, Any]:
     # reason to leave. Beyond the age that the settings allow nothing is decided any more.
     live: LivePolicy = state.live
     follower: Follower = state.follower
+    cases: CaseReport | None = state.case_watch.report
     return {
         "ok": not live.suspended,
         "revision": live.active.revision,
@@ -78,4 +80,5 @@ def _policy(state: State) -> dict[str, Any]:
         "newest_refused": follower.refused is not None,
         "last_reload_refused": live.refused is not None,
         "files_lag": bool(follower.behind),
+        "failing_cases": None if cases is None else cases.failed + cases.not_run,
     }

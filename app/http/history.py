@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Annotated, Any
 
 import structlog
@@ -20,19 +19,19 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import revisions
-from app.db.tables.history import PolicyRevision
 from app.history.fleet import Waited
-from app.history.publish import Author, NoSuchRevision, Published, Publisher, StaleParent, Widens
+from app.history.publish import Author, CasesFail, NoSuchRevision, Published, Publisher, StaleParent, Widens
+from app.http.access_view import AccessChange, access_of
 from app.http.cursor import Place, read_cursor, write_cursor
+from app.http.entry_view import EntryWithFiles, History, entry_view
 from app.http.json_body import NO_NUL, only_json
 from app.http.policies import FaultView, fault_views
 from app.http.problems import Detail, Problem
 from app.http.replicas import Wait, waited_for
 from app.identity.principal import Principal
-from app.policy.change_words import told
+from app.policy.case_report import CaseReport
 from app.policy.decision import Decision
 from app.policy.fault import PolicyRefused
-from app.policy.semantic_diff import Difference
 from app.policy.write import CannotWrite
 
 PATH = "/api/v1/policies"
@@ -44,6 +43,9 @@ _READ = [HttpMethod.GET, HttpMethod.HEAD]
 _Request = Request[Principal, Decision, State]
 _Session = NamedDependency[AsyncSession]
 _Message = Annotated[str, Field(max_length=2000, pattern=NO_NUL)]
+_Reason = Annotated[
+    _Message, Field(description="Why failing and removed cases are accepted; without a reason they refuse the change.")
+]
 _Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 _Cursor = Annotated[str | None, QueryParameter(description="From `next` of a page; the first without it.")]
 
@@ -57,6 +59,7 @@ class Publish(BaseModel):
     parent: _Revision
     message: Annotated[_Message, Field(min_length=1)]
     acknowledge_widening: bool = False
+    accept_failing_cases: _Reason = ""
     dry_run: bool = False
 
 
@@ -69,17 +72,7 @@ class Rollback(BaseModel):
     parent: _Revision
     message: _Message = ""
     acknowledge_widening: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class AccessChange:
-    """Access that somebody gains or loses; `may` when a condition decides."""
-
-    kind: str
-    may: bool
-    resource: str
-    actions: list[str]
-    text: str
+    accept_failing_cases: _Reason = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,53 +84,27 @@ class PublishedPolicy:
     widens: bool
     access: list[AccessChange]
     rows: list[str]
+    cases: CaseReport
     # A factory, for a default would stand in the document of the API, which cannot show it.
     replicas: Waited | UnsetType = field(default_factory=lambda: UNSET)
 
 
 @dataclass(frozen=True, slots=True)
 class NotPublished:
-    """Why the policy was not taken: its faults, another active revision, or access that would widen."""
+    """Why the policy was not taken: its faults, another active revision, access that would widen, or failing cases."""
 
     detail: str
     active: str
     faults: list[FaultView]
     access: list[AccessChange]
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """An accepted policy. `kind` is `publish`, `rollback` or, for files that were edited in place, `files`."""
-
-    id: int
-    revision: str
-    parent_id: int | None
-    kind: str
-    author: str
-    message: str
-    widens: bool
-    created_at: datetime
-    changes: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """Entries, newest first."""
-
-    next: str | None
-    results: list[Entry]
-
-
-@dataclass(frozen=True, slots=True)
-class EntryWithFiles:
-    """An accepted policy and its files."""
-
-    entry: Entry
-    files: dict[str, str]
+    cases: CaseReport | None
 
 
 _NOT_PUBLISHED: Mapping[int, ResponseSpec] = {
-    409: ResponseSpec(NotPublished, description="Another revision is active, or access would widen unacknowledged"),
+    409: ResponseSpec(
+        NotPublished,
+        description="Another revision is active, access would widen unacknowledged, or cases fail or were removed",
+    ),
     422: ResponseSpec(NotPublished, description="The policy has faults"),
 }
 
@@ -167,9 +134,10 @@ async def publish(
             author=author_of(request),
             message=data.message,
             acknowledge_widening=data.acknowledge_widening,
+            accept_failing=data.accept_failing_cases,
             dry_run=data.dry_run,
         )
-    except (StaleParent, PolicyRefused, Widens, CannotWrite) as refused:
+    except (StaleParent, PolicyRefused, Widens, CasesFail, CannotWrite) as refused:
         return _refused(refused, state)
     except (SQLAlchemyError, OSError) as error:
         raise _unanswered(error) from error
@@ -199,10 +167,11 @@ async def rollback(
             author=author_of(request),
             message=data.message,
             acknowledge_widening=data.acknowledge_widening,
+            accept_failing=data.accept_failing_cases,
         )
     except NoSuchRevision:
         raise Problem(404, "Revision not found.") from None
-    except (StaleParent, PolicyRefused, Widens, CannotWrite) as refused:
+    except (StaleParent, PolicyRefused, Widens, CasesFail, CannotWrite) as refused:
         return _refused(refused, state)
     except (SQLAlchemyError, OSError) as error:
         raise _unanswered(error) from error
@@ -218,7 +187,7 @@ async def list_history(session: _Session, cursor: _Cursor = None) -> History:
     more = len(rows) > PAGE_SIZE
     shown = rows[:PAGE_SIZE]
     following = f"{listing}?cursor={write_cursor(Place(before=shown[-1].id), listing)}" if more else None
-    return History(following, [_entry(row) for row in shown])
+    return History(following, [entry_view(row) for row in shown])
 
 
 @route(
@@ -233,7 +202,7 @@ async def show_revision(revision: FromPath[str], session: _Session) -> EntryWith
     row = await revisions.find(session, revision)
     if row is None:
         raise Problem(404, "Revision not found.")
-    return EntryWithFiles(_entry(row), revisions.files_of(row))
+    return EntryWithFiles(entry_view(row), revisions.files_of(row))
 
 
 ROUTES = (publish, rollback, list_history, show_revision)
@@ -252,12 +221,17 @@ def author_of(request: Request[Any, Any, Any]) -> Author:
 
 def _published(done: Published, replicas: Waited | UnsetType) -> PublishedPolicy:
     access = access_of(done.difference)
-    return PublishedPolicy(done.revision, done.parent, done.difference.widens, access, list(done.rows), replicas)
+    return PublishedPolicy(
+        done.revision, done.parent, done.difference.widens, access, list(done.rows), done.cases, replicas
+    )
 
 
-def _refused(refused: StaleParent | PolicyRefused | Widens | CannotWrite, state: State) -> Response[NotPublished]:
+def _refused(
+    refused: StaleParent | PolicyRefused | Widens | CasesFail | CannotWrite, state: State
+) -> Response[NotPublished]:
     active: str = state.live.active.revision
     status, faults, access = 409, list[FaultView](), list[AccessChange]()
+    cases = refused.cases if isinstance(refused, Widens | CasesFail) else None
     if isinstance(refused, PolicyRefused):
         status, faults = 422, fault_views(refused.faults)
         detail = f"The policy has {len(faults)} fault{'s' if len(faults) > 1 else ''}."
@@ -269,35 +243,20 @@ def _refused(refused: StaleParent | PolicyRefused | Widens | CannotWrite, state:
                 f"The newest policy, {refused.replaces}, cannot be taken here, so nobody can tell whether this one "
                 "widens access: if it shall be replaced, send `acknowledge_widening`."
             )
+        if cases:
+            detail += f" {_accept(cases)}"
+    elif isinstance(refused, CasesFail):
+        detail = _accept(refused.cases)
     elif isinstance(refused, StaleParent):
         detail = "Another revision is active than the one that this change was made from."
     else:
         detail = f"{str(refused)[:1].upper()}{str(refused)[1:]}."
-    return Response(NotPublished(detail, active, faults, access), status_code=status)
+    return Response(NotPublished(detail, active, faults, access, cases), status_code=status)
 
 
-def access_of(difference: Difference) -> list[AccessChange]:
-    """What a difference means, in words, what cannot be told first."""
-    found = [
-        AccessChange(change.kind, change.may, change.resource, list(change.actions), told(change))
-        for change in difference.changes
-    ]
-    unknown = [
-        AccessChange("gain", True, resource, [action], f"{action} {resource}  has too many rows to tell")
-        for resource, action in difference.unknown
-    ]
-    return [*unknown, *found]
-
-
-def _entry(row: PolicyRevision) -> Entry:
-    return Entry(
-        row.id,
-        row.revision,
-        row.parent_id,
-        row.kind,
-        row.author,
-        row.message,
-        row.widens,
-        row.created_at,
-        list(row.changes),
+def _accept(cases: CaseReport) -> str:
+    summary = cases.summary
+    return (
+        f"{summary[:1].upper()}{summary[1:]}: look at `cases` and correct the policy or its tests; or, if this is "
+        "meant, send the reason as `accept_failing_cases`."
     )

@@ -14,6 +14,7 @@ from msgspec import UNSET, UnsetType
 
 from app.history.fleet import Waited
 from app.http.replicas import Wait, waited_for
+from app.policy.case_report import CaseProblem, CaseReport
 from app.policy.fault import Fault
 from app.policy.live import LivePolicy
 from app.policy.snapshot import Snapshot
@@ -49,14 +50,25 @@ class LastFault:
 
 
 @dataclass(frozen=True, slots=True)
+class ActiveCases:
+    """How the cases of the active policy come out, with the first `failures`."""
+
+    run: int
+    failed: int
+    not_run: int
+    failures: tuple[CaseProblem, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ActivePolicy:
-    """The policy that decides now."""
+    """The policy that decides now. `cases` is null until its cases were run."""
 
     revision: str
     since: datetime
     rules: int
     files: list[PolicyFile]
     last_fault: LastFault | None
+    cases: ActiveCases | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +105,15 @@ async def show_policy(state: State) -> ActivePolicy:
     """The active revision, since when, from which files, and the last fault."""
     live: LivePolicy = state.live
     refused = live.refused
+    report: CaseReport | None = state.case_watch.report
+    cases = ActiveCases(report.run, report.failed, report.not_run, report.failures) if report else None
     return ActivePolicy(
         revision=live.active.revision,
         since=live.since,
         rules=len(live.active.policy.rules),
         files=files_of(live.active),
         last_fault=LastFault(refused.at, fault_views(refused.faults)) if refused else None,
+        cases=cases,
     )
 
 

@@ -53,6 +53,11 @@ _ALL = (
     Metric("authz_policy_info", "gauge", "1 for the policy that decides.", ("revision",)),
     Metric("authz_policy_age_seconds", "gauge", "Time since the policy that decides became active."),
     Metric("authz_policy_refused", "gauge", "1 while the policy's files have a fault and the last good policy serves."),
+    Metric(
+        "authz_policy_failing_cases",
+        "gauge",
+        "Test cases of the policy that decides that fail; absent until they were run.",
+    ),
     Metric("authz_policy_reloads_total", "counter", "Reloads of the policy.", ("outcome",)),
     Metric("authz_policy_publishes_total", "counter", "Policies published and rolled back.", ("kind", "outcome")),
     Metric("authz_key_set_age_seconds", "gauge", "Age of the issuer's signing keys; absent before the first ones."),

@@ -19,6 +19,7 @@ from app.identity.key_verifier import ApiKeyVerifier
 from app.identity.remembered import Remembered
 from app.metrics.requests import Requests, class_of
 from app.metrics.values import Histogram, Values
+from app.policy.case_watch import CaseWatch
 from app.policy.live import LivePolicy
 
 _FAULTS = tuple(fault.name.lower() for fault in Fault if fault is not Fault.NOT_PROVIDED)
@@ -39,6 +40,7 @@ class Parts:
     verifier: ApiKeyVerifier
     live: LivePolicy
     publisher: Publisher
+    case_watch: CaseWatch
     engine: AsyncEngine
 
     def add_up(self) -> None:
@@ -92,6 +94,8 @@ def _policy(values: Values, parts: Parts) -> None:
     values.set("authz_policy_info", 1, live.active.revision)
     values.set("authz_policy_age_seconds", (datetime.now(UTC) - live.since).total_seconds())
     values.set("authz_policy_refused", live.refused is not None)
+    if (cases := parts.case_watch.report) is not None:
+        values.set("authz_policy_failing_cases", cases.failed + cases.not_run)
     for outcome, count in live.reloads.items():
         values.set("authz_policy_reloads_total", count, outcome)
     for kind in ("publish", "rollback"):

@@ -63,9 +63,16 @@ def test_a_candidate_is_published_shown_and_taken_back(deployment: Deployment) -
     told = deployment.authz(1, "policy", "publish", "candidate", "-m", "Why not")
     assert "GAIN  GET|HEAD /api/v1/leagues  for holders of policies:read" in told
     assert "--acknowledge-widening" in told
+    assert "FAIL  candidate/tests/catalog.yaml:6: " in told
+    assert "--accept-failing 'REASON'" in told
     assert "Would publish" in deployment.authz(0, "policy", "publish", "candidate", "-m", "Why not", "--dry-run")
     assert ROW in (deployment.policies / "catalog.csv").read_text()
-    deployment.authz(0, "policy", "publish", "candidate", "-m", "Why not", "--acknowledge-widening")
+    why_not = ("policy", "publish", "candidate", "-m", "Why not", "--acknowledge-widening")
+    for reason in ([], ["--accept-failing", " "]):
+        refused = deployment.authz(1, *why_not, *reason)
+        assert "cases fail: correct the policy or its tests; or, if this is meant, add --accept-failing" in refused
+    assert ROW in (deployment.policies / "catalog.csv").read_text()
+    deployment.authz(0, *why_not, "--accept-failing", "Tests follow")
     assert ROW not in (deployment.policies / "catalog.csv").read_text()
     newest, first = json.loads(deployment.authz(0, "policy", "history", "--json"))
     assert (newest["kind"], newest["message"], newest["widens"], newest["parent_id"]) == (
@@ -74,6 +81,8 @@ def test_a_candidate_is_published_shown_and_taken_back(deployment: Deployment) -
         True,
         first["id"],
     )
+    assert (newest["cases"]["accepted"]["reason"], first["cases"]) == ("Tests follow", None)
+    assert "of 1048 cases failed; accepted by cli:" in deployment.authz(0, "policy", "history")
     shown = deployment.authz(0, "policy", "show", first["revision"], "--out", "then")
     assert "The policy as it was found." in shown
     assert (deployment.directory / "then/catalog.csv").read_bytes() == (ROOT / "policies/catalog.csv").read_bytes()
@@ -99,5 +108,5 @@ def test_files_that_somebody_is_still_writing_are_not_taken(deployment: Deployme
     assert "these files are being changed to the revision 0123456789abcdef" in deployment.authz(1, "policy", "check")
     # Nothing was stored of it, so it is undone by whoever changes the policy next.
     deployment.write(ROW.replace("GET|HEAD", "GET") + ROW.replace("GET|HEAD, allow", "HEAD, deny"))
-    deployment.authz(0, "policy", "publish", "candidate", "-m", "x")
+    deployment.authz(0, "policy", "publish", "candidate", "-m", "x", "--accept-failing", "Tests follow")
     assert "No fault" in deployment.authz(0, "policy", "check")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.console.desk import OTHER, READ, active, changed, file, officer, publish, words
+from tests.console.desk import OTHER, READ, active, changed, file, officer, publish, send, words
 from tests.issuer import LiveIssuer
 from tests.server import Server
 
@@ -41,6 +41,38 @@ def test_a_change_is_published_looked_at_and_rolled_back(own_console: Server, is
     assert active(person) == first
     assert "rollback" in words(person.get(HISTORY).text)
     assert "There is nothing to roll back" in words(person.get(f"{HISTORY}/{first}/rollback").text)
+
+
+def test_failing_cases_need_a_reason_that_the_history_shows(own_console: Server) -> None:
+    person = officer(own_console)
+    first = active(person)
+    fields = changed(own_console, READ, READ.replace("catalog:read", "catalog:read auth:jwt"))
+    preview = words(send(person, "/preview", **fields).text)
+    assert "cases fail" in preview
+    assert "tests/catalog.yaml:" in preview
+    assert "Why failing or removed cases are accepted" in preview
+    refused = publish(person, fields, accept="  ")
+    assert refused.status_code == 422
+    assert "cases fail: correct them, or write why this is accepted." in words(refused.text)
+    assert "at most 2,000 characters" in words(publish(person, fields, accept="x" * 2001).text)
+    assert active(person) == first
+    done = publish(person, fields, accept="<b>They</b> follow.")
+    assert done.status_code == 303
+    second = active(person)
+    shown = words(person.get(f"{HISTORY}/{second}").text)
+    assert "user_officer: <b>They</b> follow." in shown
+    assert "of 1,048 cases failed" in shown
+    assert "of 1,048 cases failed" in words(person.get(HISTORY).text)
+    assert "cases fail of 1,048" in words(person.get("/console/policy").text)
+    back = {"parent": second, "acknowledge": "yes"}
+    assert person.post(f"{HISTORY}/{first}/rollback", **back).status_code == 303
+    forth = {"parent": first, "message": "Forth."}
+    refused = person.post(f"{HISTORY}/{second}/rollback", **forth)
+    assert refused.status_code == 422
+    assert "cases fail: correct them" in words(refused.text)
+    assert 'value="Forth."' in refused.text
+    assert person.post(f"{HISTORY}/{second}/rollback", accept="Known.", **forth).status_code == 303
+    assert active(person) == second
 
 
 def test_an_entry_is_compared_with_the_one_before_it(own_console: Server) -> None:

@@ -63,7 +63,8 @@ def history(client: httpx.Client) -> list[dict[str, Any]]:
 
 
 def body(client: httpx.Client, content: dict[str, str], **more: Any) -> dict[str, Any]:
-    return {"files": content, "parent": active(client), "message": "Because.", **more}
+    accepted = {"accept_failing_cases": "The cases follow."}  # they are of the shipped policy
+    return {"files": content, "parent": active(client), "message": "Because.", **accepted, **more}
 
 
 def test_a_published_policy_is_obeyed_written_and_remembered(own_server: Server, issuer: LiveIssuer) -> None:

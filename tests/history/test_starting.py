@@ -38,7 +38,11 @@ async def publish(follower: Follower, comment: str) -> str:
     live = follower.live
     files = commented(live.directory, comment)
     parent = live.active.revision
-    return (await Publisher(follower).publish(files, parent=parent, author=Author("me"), message=comment)).revision
+    publisher, accepted = Publisher(follower), "The routes are not the application's."
+    published = await publisher.publish(
+        files, parent=parent, author=Author("me"), message=comment, accept_failing=accepted
+    )
+    return published.revision
 
 
 async def kinds(sessions: Sessions) -> list[str]:

@@ -180,6 +180,7 @@ def test_what_sampling_leaves_out_is_counted_all_the_same(issuer: LiveIssuer, tm
 
 def test_every_metric_has_its_type_and_the_readme_names_it(server: Server, issuer: LiveIssuer) -> None:
     asked(server, TEAMS)
+    assert eventually(lambda: "authz_policy_failing_cases" in scrape(server, issuer).samples)
     found = scrape(server, issuer)
     plain = {name for name in METRICS if name != "authz_worker_silent_seconds"}
     assert {_family(name, found) for name in found.samples} == plain

@@ -25,6 +25,11 @@ class PolicyRevision(SQLModel, table=True):
     created_at: datetime
     changes: list[str] = Field(sa_type=JSON)  # the rows that came and went
     files: bytes = Field(sa_type=LargeBinary)  # compressed
+    # How its cases came out when it was published; None where they were not run.
+    cases_run: int | None = None
+    cases_failed: int | None = None
+    cases_removed: int | None = None  # cases of the parent that it lacks
+    cases_accepted: str | None = Field(default=None, sa_type=Text)  # why it was published all the same
 
 
 class AdminAction(SQLModel, table=True):

@@ -1,0 +1,24 @@
+"""What a publisher or a person who rolls back must acknowledge: wider access, and cases that fail or were removed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from app.console.messages import message_fault
+from app.history.publish import CasesFail, Widens
+
+
+def accepted_reason(fields: Mapping[str, str]) -> tuple[str, str]:
+    """The reason to accept failing cases, empty without one, and what is wrong with it."""
+    reason = fields.get("accept", "").replace("\r\n", "\n").strip()
+    return reason, message_fault(reason) if reason else ""
+
+
+def unacknowledged(refused: Widens | CasesFail, change: str) -> dict[str, str]:
+    """The errors of a form, by field; `change` says what widens access."""
+    errors: dict[str, str] = {}
+    if isinstance(refused, Widens):
+        errors["acknowledge"] = f"{change}: say that it is meant."
+    if refused.cases:
+        errors["accept"] = f"{refused.cases.summary}: correct them, or write why this is accepted.".capitalize()
+    return errors
