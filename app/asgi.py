@@ -169,7 +169,14 @@ def create_app(
     follower = Follower(live, sessions, seen, files_win=files_win)
     publisher = Publisher(follower)
     case_watch = CaseWatch(live)
-    jwt = JwtVerifier(keys, settings.issuer, settings.audience, settings.authorized_parties)
+    jwt = JwtVerifier(
+        keys,
+        settings.issuer,
+        settings.audience,
+        settings.authorized_parties,
+        skew_seconds=settings.clock_skew_seconds,
+        max_bytes=settings.max_token_bytes,
+    )
     authenticator = Authenticator(jwt, verifier)
     refusals = Refusals(settings.public_url and settings.public_url + metadata.PATH)
     console = console_of(settings)

@@ -12,6 +12,7 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -19,12 +20,16 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.cores import available_cores
+from app.identity.address import is_trustworthy
+from app.identity.bearer import MAX_TOKEN_BYTES
 from app.settings_values import (
+    Audiences,
     AuthorizedParties,
     BaseAddress,
     CaseFolded,
     Host,
     HttpAddress,
+    IssuerAddress,
     LevelName,
     Networks,
     Origins,
@@ -97,10 +102,15 @@ class Settings(LocalSettings):
     # How long a process that is to stop still listens, and says that it is not ready: what a load balancer needs to
     # notice that.
     drain_seconds: Annotated[float, Field(ge=0, le=300)] = 0.0
-    jwks_url: HttpAddress
+    jwks_url: IssuerAddress
     issuer: Text
-    audience: Text
+    # Before the audience, which may be left out where these are set.
     authorized_parties: AuthorizedParties = ()
+    audience: Annotated[Audiences, Field(validate_default=True)] = ()
+    # How far the clocks of the issuer and of this machine may differ.
+    clock_skew_seconds: Annotated[int, Field(ge=0, le=300)] = 5
+    # A longer token in a header is not read.
+    max_token_bytes: Annotated[int, Field(ge=1024, le=65_536)] = MAX_TOKEN_BYTES
     # Lists are separated by commas, not written as JSON.
     key_environments: Annotated[tuple[Annotated[KeyEnvironment, CaseFolded], ...], NoDecode, BeforeValidator(split)] = (
         "live",
@@ -159,6 +169,26 @@ class Settings(LocalSettings):
         if isinstance(value, str) and value.lower() == "auto":
             return min(available_cores(), MAX_WORKERS)
         return value
+
+    @field_validator("audience")
+    @classmethod
+    def _audience_or_parties(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        # Where the parties are at fault themselves, that is said already.
+        if not value and not info.data.get("authorized_parties", True):
+            raise ValueError(
+                "not set, nor AUTHZ_AUTHORIZED_PARTIES: name the audience (`aud`) of the tokens; for tokens without "
+                "one, such as Clerk's session tokens, name the clients (`azp`) that they may come from"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _console_signs_in_over_tls(self) -> Self:
+        if self.console_client_id and not is_trustworthy(self.issuer):
+            raise ValueError(
+                "AUTHZ_ISSUER: the console signs people in there, so write an https:// address; http:// is for a "
+                "loopback host alone"
+            )
+        return self
 
     @model_validator(mode="after")
     def _console_has_an_address(self) -> Self:

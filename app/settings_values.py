@@ -13,6 +13,8 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 from pydantic_settings import NoDecode
 
+from app.identity.address import is_trustworthy
+
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
@@ -179,6 +181,14 @@ def http_address(value: str) -> str:
     return url._replace(scheme=url.scheme.lower()).geturl()
 
 
+def issuer_address(value: str) -> str:
+    """An address that only the issuer can answer at: over TLS unless that is this machine."""
+    address = http_address(value)
+    if not is_trustworthy(address):
+        raise ValueError("write an https:// address; http:// is for a loopback host alone")
+    return address
+
+
 def host(value: str) -> str:
     """An address of this machine, or a name of it."""
     if "://" in value or "/" in value:
@@ -241,9 +251,11 @@ def _named(value: object) -> object:
 
 Text = Annotated[str, AfterValidator(one_word)]
 HttpAddress = Annotated[str, AfterValidator(one_word), AfterValidator(http_address)]
+IssuerAddress = Annotated[str, AfterValidator(one_word), AfterValidator(issuer_address)]
 BaseAddress = Annotated[str, AfterValidator(one_word), AfterValidator(base_address)]
 Host = Annotated[str, AfterValidator(one_word), AfterValidator(host)]
 # Lists are separated by commas, not written as JSON.
+Audiences = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_each(one_word)), BeforeValidator(not_empty)]
 AuthorizedParties = Annotated[
     tuple[str, ...], NoDecode, BeforeValidator(_each(authorized_party)), BeforeValidator(_named)
 ]

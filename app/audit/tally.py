@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from app.audit.record import Unverified
-from app.identity.errors import Fault
+from app.identity.errors import WORDS
 from app.policy.decision import Decision, Reason
 
 Labels = tuple[str, ...]
@@ -19,7 +19,6 @@ UNKNOWN = "unknown"  # a resource that is no route, or a question about a subjec
 UNAVAILABLE = "unavailable"  # a caller whom nobody could know at the time
 OTHER = "other"
 _REASONS: dict[str, str] = {str(reason): reason.name.lower() for reason in Reason}
-_FAULTS: dict[str, str] = {str(fault): fault.name.lower() for fault in Fault}
 
 
 class Series:
@@ -91,7 +90,7 @@ class Outcomes(Tally):
         """Where to append the duration of an outcome that is not `known`; it is from here on, if there is an end
         of its like."""
         decided = isinstance(outcome, Decision)
-        word = (_REASONS if decided else _FAULTS).get(outcome.reason)
+        word = (_REASONS if decided else WORDS).get(outcome.reason)
         is_route = self._is_route(resource)
         allowed = "allow" if outcome else "deny"
         nobody = UNKNOWN if door == "authzen" else UNAVAILABLE

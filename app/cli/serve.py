@@ -48,8 +48,8 @@ def serve_command(
 ) -> None:
     """Serve the API.
 
-    Needs AUTHZ_JWKS_URL, AUTHZ_ISSUER and AUTHZ_AUDIENCE, a database that `authz db upgrade` has prepared,
-    and a policy without faults; otherwise it says what is wrong and does not start.
+    Needs AUTHZ_JWKS_URL, AUTHZ_ISSUER, AUTHZ_AUDIENCE or AUTHZ_AUTHORIZED_PARTIES, a database that
+    `authz db upgrade` has prepared, and a policy without faults; otherwise it says what is wrong and does not start.
 
     Example: AUTHZ_ISSUER=https://clerk.example.com AUTHZ_AUDIENCE=griddy
     AUTHZ_JWKS_URL=https://clerk.example.com/.well-known/jwks.json authz serve --port 8080

@@ -10,13 +10,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from app.identity.address import is_trustworthy
 from app.identity.fetch import FetchFailed
 
 PATH = "/.well-known/openid-configuration"
 FRESH_SECONDS = 600.0
 STALE_SECONDS = 3600.0
 COOLDOWN_SECONDS = 5.0
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _MAX_ADDRESS = 2000
 
 
@@ -107,12 +107,6 @@ def _address(document: dict[str, object], name: str, plain: bool) -> str:
         or not address.isprintable()
     ):
         raise Undiscovered(f"the discovery document has no usable {name}")
-    try:
-        url = urlsplit(address)
-        host = url.hostname
-    except ValueError:
-        raise Undiscovered(f"the discovery document has no usable {name}") from None
-    safe = url.scheme == "https" or (plain and url.scheme == "http" and host in _LOOPBACK)
-    if not safe or not host or "@" in url.netloc or url.fragment:
+    if not is_trustworthy(address) or "#" in address or (urlsplit(address).scheme == "http" and not plain):
         raise Undiscovered(f"the {name} is no https address")
     return address

@@ -22,7 +22,7 @@ from app.console.setup import Console
 from app.identity.errors import CannotVerify, Unauthenticated
 from app.identity.fetch import FetchFailed, fetch, new_client
 from app.identity.jwks import KeySet
-from app.identity.jwt import JwtVerifier
+from app.identity.jwt import ID_TOKEN, JwtVerifier
 from app.identity.principal import Principal, is_fact
 
 CALLBACK = "/console/callback"
@@ -57,7 +57,14 @@ class OpenId:
     def __init__(self, console: Console, keys: KeySet, api: JwtVerifier) -> None:
         self._console = console
         self._api = api
-        self._identity = JwtVerifier(keys, console.issuer, console.client_id)
+        self._identity = JwtVerifier(
+            keys,
+            console.issuer,
+            (console.client_id,),
+            skew_seconds=console.clock_skew_seconds,
+            max_bytes=_MAX_BYTES,  # an ID token comes in no header
+            kinds=ID_TOKEN,
+        )
         self._discovery = Discovery(console.issuer, self._get)
         self._client: httpx.AsyncClient | None = None
 
@@ -165,7 +172,7 @@ class OpenId:
         try:
             who = await self._identity.verify(str(tokens.get("id_token")))
         except Unauthenticated as error:
-            raise _refused(f"the ID token is not good: {error.fault.value}") from None
+            raise _refused(f"the ID token is not good: {error.reason}") from None
         except CannotVerify as error:
             _log.warning("an ID token could not be verified", why=error.detail)
             raise _unreachable() from None

@@ -16,6 +16,7 @@ class Console:
     client_id: str
     client_secret: str | None
     session_seconds: int
+    clock_skew_seconds: int
 
     @property
     def secure(self) -> bool:
@@ -35,6 +36,7 @@ def console_of(settings: Settings) -> Console | None:
         client_id=settings.console_client_id,
         client_secret=secret.get_secret_value() if secret else None,
         session_seconds=settings.console_session_seconds,
+        clock_skew_seconds=settings.clock_skew_seconds,
     )
 
 

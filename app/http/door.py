@@ -112,7 +112,7 @@ class _Inside:
         started: int,
     ) -> Answer:
         """The answer where nobody could tell who is calling, or what the policy is."""
-        reason = failed.fault.value if isinstance(failed, Unauthenticated) else failed.detail
+        reason = failed.reason if isinstance(failed, Unauthenticated) else failed.detail
         unverified = Unverified(reason, self.live.active.revision)
         self.log.note(entrance.name, *asked, None, unverified, started=started)
         if isinstance(failed, Unauthenticated):

@@ -113,7 +113,7 @@ class ForwardAuth:
             headers = scope["headers"]
             principal = self._authenticator.at_once(headers) or await self._authenticator.authenticate(headers)
         except Unauthenticated as failed:
-            note(None, Unverified(failed.fault.value, snapshot.revision))
+            note(None, Unverified(failed.reason, snapshot.revision))
             return self._refusals.unauthenticated[failed.fault]
         except CannotVerify as failed:
             note(None, Unverified(failed.detail, snapshot.revision))

@@ -63,7 +63,12 @@ async def _asked(state: State) -> str:
 def _key_set(state: State) -> dict[str, Any]:
     keys = state.key_set
     age = keys.age_seconds
-    return {"ok": keys.ready, "age_seconds": None if age is None else round(age)}
+    return {
+        "ok": keys.ready,
+        "age_seconds": None if age is None else round(age),
+        "error": keys.last_error,
+        "ignored": list(keys.ignored.texts),
+    }
 
 
 def _policy(state: State) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Sche
 
 from app.http.problems import Detail, Problem
 from app.identity.authenticate import Authenticator
-from app.identity.bearer import MAX_HEADER
 from app.identity.errors import CannotVerify, Unauthenticated
 from app.identity.principal import Principal, is_fact
 
@@ -67,8 +66,8 @@ class _FormOperation(Operation):
 )
 async def introspect(request: _Request, state: State) -> Response[bytes]:
     """Whether a token of either kind is active, and what it states. A token that is not active is only that."""
-    token = _token(request.content_type[0], await request.body())
     authenticator: Authenticator = state.authenticator
+    token = _token(request.content_type[0], await request.body(), authenticator.max_bytes)
     try:
         principal = await authenticator.verify(token)
     except Unauthenticated:
@@ -107,7 +106,7 @@ def _active(principal: Principal) -> Introspection:
     )
 
 
-def _token(content_type: str, body: bytes) -> str:
+def _token(content_type: str, body: bytes, max_bytes: int) -> str:
     """The one token of a form. Raises Problem."""
     if content_type != _FORM:
         raise Problem(415, f"The request body must be a form: send Content-Type: {_FORM}.")
@@ -124,6 +123,6 @@ def _token(content_type: str, body: bytes) -> str:
     tokens = [value for name, value in fields if name == "token"]
     if len(tokens) != 1 or not tokens[0]:
         raise Problem(400, "The form must have one `token`.")
-    if len(tokens[0]) > MAX_HEADER:
-        raise Problem(400, f"The token is longer than {MAX_HEADER} bytes.")
+    if len(tokens[0]) > max_bytes:
+        raise Problem(400, f"The token is longer than {max_bytes} bytes.")
     return tokens[0]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
+from typing import Self
 
 
 class Fault(StrEnum):
@@ -13,6 +16,7 @@ class Fault(StrEnum):
     SPACES = "Invalid Authorization header: token must not contain spaces."
     SENT_TWICE = "Invalid Authorization header: sent more than once."
     EXPIRED = "Token has expired."
+    NOT_VALID_YET = "Token is not valid yet."
     AUDIENCE = "Invalid audience."
     ISSUER = "Invalid issuer."
     SIGNATURE = "Invalid signature."
@@ -29,12 +33,69 @@ class Fault(StrEnum):
 HEADER_FAULTS = frozenset({Fault.NO_CREDENTIALS, Fault.SPACES, Fault.SENT_TWICE})
 
 
-class Unauthenticated(Exception):
-    """The credentials are bad: a 401 whose detail is `fault`. It never holds any part of a token."""
+class Cause(StrEnum):
+    """Why a token has a fault, where the fault alone does not say it: for the log and the metrics, not for callers."""
 
-    def __init__(self, fault: Fault) -> None:
-        super().__init__(fault.value)
-        self.fault = fault
+    fault: Fault
+
+    def __new__(cls, word: str, fault: Fault) -> Self:
+        member = str.__new__(cls, word)
+        member._value_ = word
+        member.fault = fault
+        return member
+
+    # Of its form.
+    TOO_LONG = "too_long", Fault.TOKEN
+    NOT_ASCII = "not_ascii", Fault.TOKEN
+    OPAQUE = "opaque", Fault.TOKEN
+    ENCRYPTED = "encrypted", Fault.TOKEN
+    MALFORMED_HEADER = "malformed_header", Fault.TOKEN
+    MALFORMED_KID = "malformed_kid", Fault.TOKEN
+    MALFORMED_BASE64 = "malformed_base64", Fault.TOKEN
+    MALFORMED_CLAIMS = "malformed_claims", Fault.TOKEN
+    CRIT = "crit", Fault.TOKEN
+    TOKEN_TYPE = "token_type", Fault.TOKEN
+    # Of its key.
+    UNKNOWN_KID = "unknown_kid", Fault.SIGNATURE
+    MISSING_KID = "missing_kid", Fault.SIGNATURE
+    # Of its claims.
+    MISSING_ISS = "missing_iss", Fault.TOKEN
+    MISSING_EXP = "missing_exp", Fault.TOKEN
+    MISSING_SUB = "missing_sub", Fault.TOKEN
+    MISSING_AUD = "missing_aud", Fault.AUDIENCE
+    MALFORMED_AUD = "malformed_aud", Fault.AUDIENCE
+    UNEXPECTED_AUD = "unexpected_aud", Fault.AUDIENCE
+    MISSING_AZP = "missing_azp", Fault.AUTHORIZED_PARTY
+    SUB_NOT_A_STRING = "sub_not_a_string", Fault.TOKEN
+    EMPTY_SUB = "empty_sub", Fault.TOKEN
+    MALFORMED_SUB = "malformed_sub", Fault.TOKEN
+    MALFORMED_JTI = "malformed_jti", Fault.TOKEN
+    MALFORMED_EXP = "malformed_exp", Fault.TOKEN
+    MALFORMED_NBF = "malformed_nbf", Fault.TOKEN
+    MALFORMED_IAT = "malformed_iat", Fault.TOKEN
+    EXP_IN_MILLISECONDS = "exp_in_milliseconds", Fault.TOKEN
+    NBF_IN_MILLISECONDS = "nbf_in_milliseconds", Fault.TOKEN
+    IAT_IN_MILLISECONDS = "iat_in_milliseconds", Fault.TOKEN
+    SENDER_CONSTRAINED = "sender_constrained", Fault.TOKEN
+    SECURITY_EVENT = "security_event", Fault.TOKEN
+    STS_NOT_ACTIVE = "sts_not_active", Fault.TOKEN
+
+
+class Unauthenticated(Exception):
+    """The credentials are bad: a 401 whose detail is `fault`. It never holds any part of a token.
+
+    `word` names the cause, else the fault, as the metrics do; `reason` is the detail with the cause, for the log.
+    """
+
+    def __init__(self, why: Fault | Cause) -> None:
+        self.fault = why.fault if isinstance(why, Cause) else why
+        self.word = why.value if isinstance(why, Cause) else why.name.lower()
+        self.reason = f"{self.fault.value} ({self.word})" if isinstance(why, Cause) else self.fault.value
+        super().__init__(self.reason)
+
+
+# The word of each reason that there is.
+WORDS: Mapping[str, str] = MappingProxyType({bad.reason: bad.word for bad in map(Unauthenticated, (*Fault, *Cause))})
 
 
 class CannotVerify(Exception):

@@ -4,84 +4,155 @@ from __future__ import annotations
 
 import binascii
 import json
-from base64 import urlsafe_b64decode
+from base64 import b64decode
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
 from types import MappingProxyType
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, RSAPublicNumbers
 
 ALGORITHM = "RS256"
+MAX_KEYS = 100
+MAX_NAMED = 20  # ignored keys that are named one by one
+_MAX_SAME_KID = 8  # each of them may be tried for a token
+_MAX_NAME = 64  # characters of a key's name
 _MIN_BITS = 2048
 _MAX_BITS = 8192  # a longer modulus makes each verification slow
+_MIN_EXPONENT = 65537  # FIPS 186-5 section A.1.1
 _MAX_EXPONENT_BITS = 64  # so does a long exponent
 _PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+_NO_NUMBER = (ValueError, binascii.Error)
+
+# The keys that one `kid` means: mostly one, never none.
+Keys = tuple[RSAPublicKey, ...]
+_Number = tuple[int, int]
+
+
+class Ignored(StrEnum):
+    """Why a JWK is not used, as the metrics name it."""
+
+    NOT_AN_OBJECT = "not_an_object"
+    NOT_RSA = "not_rsa"
+    USE = "use"
+    KEY_OPS = "key_ops"
+    ALG = "alg"
+    KID = "kid"
+    PRIVATE = "private"
+    MALFORMED = "malformed"
+    MODULUS = "modulus"
+    EXPONENT = "exponent"
+    TOO_MANY = "too_many"
 
 
 class DocumentRefused(Exception):
-    """The document holds nothing to verify with. The message says why and quotes no key."""
+    """The document holds nothing to verify with. The message says why and quotes no key.
+
+    `ignored` has the JWKs that are not used, as `PublishedKeys` has them.
+    """
+
+    def __init__(self, message: str, ignored: IgnoredKeys | None = None) -> None:
+        super().__init__(message)
+        self.ignored = ignored or IgnoredKeys()
 
 
 class _Unfit(Exception):
     """One JWK cannot verify an RS256 signature."""
+
+    def __init__(self, why: Ignored, message: str) -> None:
+        super().__init__(message)
+        self.why = why
+
+
+@dataclass(frozen=True, slots=True)
+class IgnoredKeys:
+    """The JWKs of a document that are not used: a text for each of the first, and how many there are by reason."""
+
+    texts: tuple[str, ...] = ()
+    counts: Mapping[Ignored, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedKeys:
     """The usable keys of one document.
 
-    `only` is the key when exactly one is usable: the one that a token without a `kid` can mean.
-    `ignored` has one text for each JWK that is not used.
+    `only` is the key when exactly one is usable: the one that a token without a `kid` can mean. `count` is the number
+    of different keys.
     """
 
-    by_id: Mapping[str, RSAPublicKey]
-    only: RSAPublicKey | None
-    ignored: tuple[str, ...]
+    by_id: Mapping[str, Keys]
+    only: Keys | None
+    count: int
+    ignored: IgnoredKeys
 
 
-def read_key_set(body: bytes, max_keys: int) -> PublishedKeys:
-    """The keys of a JWK Set. A bad JWK is ignored and spoils no other.
+def read_key_set(body: bytes, max_keys: int = MAX_KEYS) -> PublishedKeys:
+    """The keys of a JWK Set. A bad JWK is ignored and spoils no other; of over `max_keys` the first are read.
 
-    Raises DocumentRefused when the body is no JWK Set, has over `max_keys` keys, or none that is usable.
+    Raises DocumentRefused when the body is no JWK Set, or has no key that is usable.
     """
     entries = _entries(body)
-    if len(entries) > max_keys:
-        raise DocumentRefused(f"it has {len(entries)} keys, at most {max_keys} are read")
-    candidates: list[tuple[str, str | None, Mapping[str, object]]] = []
-    ignored: list[str] = []
+    ignored: list[tuple[str, _Unfit]] = []
+    usable: list[tuple[str, str | None, _Number]] = []
+    revealed: set[_Number] = set()
     for index, entry in enumerate(entries):
         name = _name(entry, index)
         try:
-            candidates.append((name, *_candidate(entry)))
-        except _Unfit as reason:
-            ignored.append(f"{name}: {reason}")
-    times = Counter(kid for _, kid, _ in candidates)
-    by_id: dict[str, RSAPublicKey] = {}
-    usable: list[RSAPublicKey] = []
-    for name, kid, jwk in candidates:
+            if index >= max_keys:
+                raise _Unfit(Ignored.TOO_MANY, f"only the first {max_keys} keys are read")
+            jwk = _object(entry)
+            if not _PRIVATE.isdisjoint(jwk):
+                # Its public part, wherever it is published, is known to others as well.
+                revealed.update(_numbers_if_any(jwk))
+                raise _Unfit(Ignored.PRIVATE, "it holds private material, so it is known to others")
+            usable.append((name, *_candidate(jwk)))
+        except _Unfit as unfit:
+            ignored.append((name, unfit))
+    by_id, distinct = _by_id(usable, revealed, ignored)
+    told = _told(ignored)
+    if not distinct:
+        raise DocumentRefused("it has no usable key" + (f" ({told.texts[0]})" if told.texts else ""), told)
+    only = tuple(distinct.values()) if len(distinct) == 1 else None
+    return PublishedKeys(MappingProxyType(by_id), only, len(distinct), told)
+
+
+def _by_id(
+    usable: Iterable[tuple[str, str | None, _Number]], revealed: set[_Number], ignored: list[tuple[str, _Unfit]]
+) -> tuple[dict[str, Keys], dict[_Number, RSAPublicKey]]:
+    """The keys by `kid`, and each once by its numbers. Those that turn out to be unfit are added to `ignored`."""
+    distinct: dict[_Number, RSAPublicKey] = {}
+    by_id: dict[str, Keys] = {}
+    for name, kid, numbers in usable:
         try:
-            if kid is not None and times[kid] > 1:
-                raise _Unfit("its kid is published more than once")
-            key = _public_key(jwk)
-        except _Unfit as reason:
-            ignored.append(f"{name}: {reason}")
+            if numbers in revealed:
+                raise _Unfit(Ignored.PRIVATE, "its private material is published beside it")
+            known = by_id.get(kid, ()) if kid is not None else ()
+            key = distinct.get(numbers) or _public_key(*numbers)
+            if key in known:
+                continue
+            if len(known) >= _MAX_SAME_KID:
+                raise _Unfit(Ignored.TOO_MANY, f"{_MAX_SAME_KID} other keys have its kid")
+        except _Unfit as unfit:
+            ignored.append((name, unfit))
             continue
-        usable.append(key)
+        distinct[numbers] = key
         if kid is not None:
-            by_id[kid] = key
-    if not usable:
-        raise DocumentRefused("it has no usable key" + (f" ({ignored[0]})" if ignored else ""))
-    return PublishedKeys(
-        by_id=MappingProxyType(by_id),
-        only=usable[0] if len(usable) == 1 else None,
-        ignored=tuple(ignored),
-    )
+            by_id[kid] = (*known, key)
+    return by_id, distinct
+
+
+def _told(ignored: list[tuple[str, _Unfit]]) -> IgnoredKeys:
+    texts = [f"{name}: {unfit}" for name, unfit in ignored[:MAX_NAMED]]
+    if len(ignored) > MAX_NAMED:
+        texts.append(f"and {len(ignored) - MAX_NAMED} more")
+    return IgnoredKeys(tuple(texts), MappingProxyType(Counter(unfit.why for _, unfit in ignored)))
 
 
 def _entries(body: bytes) -> list[object]:
     try:
-        document = json.loads(body.decode("utf-8"))
+        # RFC 8259 section 8.1: a byte order mark may be ignored.
+        document = json.loads(body.decode("utf-8-sig"))
     except (ValueError, RecursionError):
         raise DocumentRefused("it is not JSON") from None
     entries = document.get("keys") if isinstance(document, dict) else None
@@ -90,50 +161,66 @@ def _entries(body: bytes) -> list[object]:
     return entries
 
 
-def _candidate(entry: object) -> tuple[str | None, Mapping[str, object]]:
-    """A JWK that says it is for RS256 signatures, with its `kid`. Raises _Unfit."""
+def _object(entry: object) -> Mapping[str, object]:
+    """The members of a JWK. One that is null is as absent. Raises _Unfit."""
     if not isinstance(entry, dict):
-        raise _Unfit("not an object")
-    if entry.get("kty") != "RSA":
-        raise _Unfit("not an RSA key")
-    if entry.get("use", "sig") != "sig":
-        raise _Unfit("its use is not sig")
-    operations = entry.get("key_ops", ["verify"])
+        raise _Unfit(Ignored.NOT_AN_OBJECT, "not an object")
+    return {name: value for name, value in entry.items() if value is not None}
+
+
+def _candidate(jwk: Mapping[str, object]) -> tuple[str | None, _Number]:
+    """The `kid` and the numbers of a JWK that says it is for RS256 signatures. Raises _Unfit."""
+    if jwk.get("kty") != "RSA":
+        raise _Unfit(Ignored.NOT_RSA, "not an RSA key")
+    if jwk.get("use", "sig") != "sig":
+        raise _Unfit(Ignored.USE, "its use is not sig")
+    operations = jwk.get("key_ops", ["verify"])
     if not isinstance(operations, list) or "verify" not in operations:
-        raise _Unfit("its key_ops do not have verify")
-    if entry.get("alg", ALGORITHM) != ALGORITHM:
-        raise _Unfit(f"its alg is not {ALGORITHM}")
-    kid = entry.get("kid")
-    if "kid" in entry and not isinstance(kid, str):
-        raise _Unfit("its kid is not a string")
-    return kid, entry
-
-
-def _public_key(jwk: Mapping[str, object]) -> RSAPublicKey:
-    if not _PRIVATE.isdisjoint(jwk):
-        raise _Unfit("it holds private material, so it is known to others")
+        raise _Unfit(Ignored.KEY_OPS, "its key_ops do not have verify")
+    if jwk.get("alg", ALGORITHM) != ALGORITHM:
+        raise _Unfit(Ignored.ALG, f"its alg is not {ALGORITHM}")
+    kid = jwk.get("kid")
+    if kid is not None and not isinstance(kid, str):
+        raise _Unfit(Ignored.KID, "its kid is not a string")
     modulus, exponent = _number(jwk, "n"), _number(jwk, "e")
     if not _MIN_BITS <= modulus.bit_length() <= _MAX_BITS:
-        raise _Unfit(f"its modulus has {modulus.bit_length()} bits, {_MIN_BITS} to {_MAX_BITS} are taken")
+        message = f"its modulus has {modulus.bit_length()} bits, {_MIN_BITS} to {_MAX_BITS} are taken"
+        raise _Unfit(Ignored.MODULUS, message)
+    if modulus % 2 == 0:
+        raise _Unfit(Ignored.MODULUS, "its modulus is even")
+    if exponent < _MIN_EXPONENT:
+        raise _Unfit(Ignored.EXPONENT, f"its exponent is less than {_MIN_EXPONENT}")
     if exponent.bit_length() > _MAX_EXPONENT_BITS:
-        raise _Unfit(f"its exponent has over {_MAX_EXPONENT_BITS} bits")
+        raise _Unfit(Ignored.EXPONENT, f"its exponent has over {_MAX_EXPONENT_BITS} bits")
+    return kid, (exponent, modulus)
+
+
+def _public_key(exponent: int, modulus: int) -> RSAPublicKey:
     try:
         return RSAPublicNumbers(exponent, modulus).public_key()
     except ValueError:
-        raise _Unfit("its numbers make no RSA key") from None
+        raise _Unfit(Ignored.MALFORMED, "its numbers make no RSA key") from None
+
+
+def _numbers_if_any(jwk: Mapping[str, object]) -> Iterable[_Number]:
+    try:
+        yield _number(jwk, "e"), _number(jwk, "n")
+    except _Unfit:
+        return
 
 
 def _number(jwk: Mapping[str, object], name: str) -> int:
-    """Base64urlUInt, RFC 7518 section 2."""
+    """Base64urlUInt, RFC 7518 section 2; some issuers pad it, or write it in plain base64."""
     text = jwk.get(name)
-    if not isinstance(text, str) or not text.isascii() or not text.replace("-", "").replace("_", "").isalnum():
-        raise _Unfit(f"its {name} is not base64url")
+    if not isinstance(text, str) or not text:
+        raise _Unfit(Ignored.MALFORMED, f"its {name} is not base64url")
+    digits = text.rstrip("=").replace("-", "+").replace("_", "/")
     try:
-        return int.from_bytes(urlsafe_b64decode(text + "==="[: -len(text) % 4]), "big")
-    except binascii.Error:
-        raise _Unfit(f"its {name} is not base64url") from None
+        return int.from_bytes(b64decode(digits + "==="[: -len(digits) % 4], validate=True), "big")
+    except _NO_NUMBER:
+        raise _Unfit(Ignored.MALFORMED, f"its {name} is not base64url") from None
 
 
 def _name(entry: object, index: int) -> str:
     kid = entry.get("kid") if isinstance(entry, Mapping) else None
-    return f"key {kid[:64]!r}" if isinstance(kid, str) else f"key {index + 1}"
+    return f"key {kid[:_MAX_NAME]!r}" if isinstance(kid, str) else f"key {index + 1}"

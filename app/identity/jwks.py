@@ -13,11 +13,10 @@ from types import TracebackType
 from typing import Self
 
 import httpx
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from app.identity.errors import CannotVerify
 from app.identity.fetch import FetchFailed, fetch, new_client
-from app.identity.jwk import DocumentRefused, PublishedKeys, read_key_set
+from app.identity.jwk import MAX_KEYS, DocumentRefused, IgnoredKeys, Keys, PublishedKeys, read_key_set
 
 UNAVAILABLE = "Signing keys are unavailable."
 _log = logging.getLogger(__name__)
@@ -42,7 +41,7 @@ class KeySet:
         cooldown_seconds: float = 10.0,
         timeout_seconds: float = 5.0,
         max_bytes: int = 256 * 1024,
-        max_keys: int = 100,
+        max_keys: int = MAX_KEYS,
         clock: Callable[[], float] = time.monotonic,
         span: Callable[[str], AbstractContextManager[object]] = nullcontext,
     ) -> None:
@@ -56,6 +55,7 @@ class KeySet:
         self._clock = clock
         self._span = span
         self._published: PublishedKeys | None = None
+        self._ignored = IgnoredKeys()
         self._fetched_at = -math.inf
         self._begun = 0  # the number of the latest fetch
         self._newest = 0  # the number of the fetch that the keys came with
@@ -97,20 +97,28 @@ class KeySet:
         return () if self._published is None else tuple(self._published.by_id)
 
     @property
-    def ignored(self) -> tuple[str, ...]:
-        """One text for each published key that is not used, with the reason."""
-        return () if self._published is None else self._published.ignored
+    def count(self) -> int:
+        """How many different keys are usable."""
+        return 0 if self._published is None else self._published.count
+
+    @property
+    def ignored(self) -> IgnoredKeys:
+        """The keys of the newest document that are not used, with the reasons."""
+        return self._ignored
 
     # Looking up.
 
-    def get(self, kid: str | None) -> RSAPublicKey | None:
-        """The key, if it is here and not too old. Without a `kid`: the key, if exactly one is published."""
+    def get(self, kid: str | None) -> Keys | None:
+        """The keys, if they are here and not too old. Without a `kid`: the key, if exactly one is published.
+
+        The answer is the same object until the keys are fetched again.
+        """
         published = self._published
         if published is None or self._clock() >= self._usable_until:
             return None
         return published.only if kid is None else published.by_id.get(kid)
 
-    async def find(self, kid: str | None) -> RSAPublicKey | None:
+    async def find(self, kid: str | None) -> Keys | None:
         """As `get`, but fetches when the keys are too old or the `kid` is not among them.
 
         None: the issuer does not publish it. Raises CannotVerify when there is no usable key set at all.
@@ -121,10 +129,10 @@ class KeySet:
                 await self._fetched()
             if not self.ready:
                 raise CannotVerify(UNAVAILABLE, math.ceil(max(self._retry_at - self._clock(), 1.0)))
-        key = self.get(kid)
+        keys = self.get(kid)
         # A fetch that was under way may have begun before the key was published: then there is one more.
         for _ in range(2):
-            if key is not None or kid is None or self._newest > begun:
+            if keys is not None or kid is None or self._newest > begun:
                 break
             if self._fetching is None:
                 now = self._clock()
@@ -132,8 +140,8 @@ class KeySet:
                     break
                 self._search_again_at = now + self._cooldown
             await self._fetched()
-            key = self.get(kid)
-        return key
+            keys = self.get(kid)
+        return keys
 
     # Keeping fresh.
 
@@ -192,7 +200,10 @@ class KeySet:
         began = self._clock()
         try:
             published = read_key_set(await self._download(), self._max_keys)
-        except (FetchFailed, DocumentRefused) as error:
+        except FetchFailed as error:
+            self._failed(str(error))
+        except DocumentRefused as error:
+            self._ignore(error.ignored)
             self._failed(str(error))
         except Exception as error:  # noqa: BLE001  # whatever it is, it must not end the refresh
             _log.exception("Fetching the signing keys failed in an unforeseen way")
@@ -200,12 +211,19 @@ class KeySet:
         else:
             if self._last_error is not None:
                 _log.info("The signing keys are here again")
+            self._ignore(published.ignored)
             self._published = published
             self._newest = number
             self._fetched_at = began
             self._usable_until = began + self._refresh + 2 * self._timeout
             self._retry_at = -math.inf
             self._last_error = None
+
+    def _ignore(self, ignored: IgnoredKeys) -> None:
+        """Log what is ignored when that has changed."""
+        if ignored.texts and ignored != self._ignored:
+            _log.warning("Signing keys are ignored: %s", "; ".join(ignored.texts))
+        self._ignored = ignored
 
     def _failed(self, reason: str) -> None:
         """Keep the keys until the next try is over, but never past the age at which they are too old."""

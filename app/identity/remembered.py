@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-
+from app.identity.claims import Validity
+from app.identity.jwk import Keys
 from app.identity.jwks import KeySet
 from app.identity.principal import Principal
 
 MAX_TOKENS = 10_000
-MAX_LENGTH = 2048  # in characters; a longer token is verified each time, so that all together stay small
+MAX_BYTES = 20_000_000  # of all tokens; their principals take a few times as much
 _TAIL = 64  # bytes of a token that it is looked up by: of its signature, and like those of no other
 
 
@@ -21,7 +21,7 @@ class _Verified(NamedTuple):
     token: bytes
     principal: Principal
     kid: str | None
-    key: RSAPublicKey
+    keys: Keys
     begins: float
     ends: float
 
@@ -30,38 +30,39 @@ class Remembered:
     """The principals of verified tokens, each by the very characters of its token.
 
     They are looked up by the last of them, for to hash them all takes longer than everything else here, and then
-    compared whole.
+    compared in full. `now` is the time in seconds since 1970.
     """
 
-    def __init__(self, keys: KeySet) -> None:
+    def __init__(self, keys: KeySet, now: Callable[[], float] = time.time) -> None:
         self._keys = keys
+        self._now = now
         self._verified: OrderedDict[bytes, _Verified] = OrderedDict()
+        self._bytes = 0
         self.hits = self.misses = 0
 
     def __len__(self) -> int:
         return len(self._verified)
 
     def get(self, token: bytes) -> Principal | None:
-        """The principal, while the token's time lasts and the key set still has the key that verified it."""
+        """The principal, while the token's time lasts and the key set still has the keys that verified it."""
         found = self._verified.get(token[-_TAIL:])
         if found is None or found.token != token:
             return None
-        if found.begins <= time.time() < found.ends and self._keys.get(found.kid) is found.key:
+        if found.begins <= self._now() < found.ends and self._keys.get(found.kid) is found.keys:
             self.hits += 1
             return found.principal
-        del self._verified[token[-_TAIL:]]
+        self._drop(token[-_TAIL:])
         return None
 
-    def add(
-        self, token: bytes, principal: Principal, kid: str | None, key: RSAPublicKey, claims: Mapping[str, float]
-    ) -> None:
-        """Remember a token that is good now, in the place of the oldest when there are many.
+    def add(self, token: bytes, principal: Principal, kid: str | None, keys: Keys, validity: Validity) -> None:
+        """Remember a token that is good now, in the place of the oldest when there are many."""
+        tail = token[-_TAIL:]
+        if tail in self._verified:
+            self._drop(tail)
+        self._verified[tail] = _Verified(token, principal, kid, keys, *validity)
+        self._bytes += len(token)
+        while len(self._verified) > MAX_TOKENS or self._bytes > MAX_BYTES:
+            self._drop(next(iter(self._verified)))
 
-        `claims` are its own; their times are read as PyJWT reads them, in whole seconds and without leeway.
-        """
-        if len(token) > MAX_LENGTH:
-            return
-        if len(self._verified) >= MAX_TOKENS:
-            self._verified.popitem(last=False)
-        begins = max(int(claims.get("nbf", 0)), int(claims.get("iat", 0)))
-        self._verified[token[-_TAIL:]] = _Verified(token, principal, kid, key, begins, int(claims["exp"]))
+    def _drop(self, tail: bytes) -> None:
+        self._bytes -= len(self._verified.pop(tail).token)

@@ -63,6 +63,7 @@ _ALL = (
     Metric("authz_key_set_age_seconds", "gauge", "Age of the issuer's signing keys; absent before the first ones."),
     Metric("authz_key_set_usable", "gauge", "1 while there are signing keys to verify tokens with."),
     Metric("authz_key_set_keys", "gauge", "Signing keys that can be used."),
+    Metric("authz_key_set_ignored_keys", "gauge", "Published keys that are not used, by the reason.", ("reason",)),
     Metric("authz_key_set_fetches_total", "counter", "Fetches of the signing keys that were begun."),
     Metric("authz_key_set_fetch_failures_total", "counter", "Fetches of the signing keys that failed."),
     Metric("authz_cache_hits_total", "counter", "Callers known without a look-up or a signature.", ("cache",)),

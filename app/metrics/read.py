@@ -13,7 +13,8 @@ from app import __version__
 from app.audit.log import DecisionLog
 from app.audit.tally import UNAVAILABLE, Series, Tally
 from app.history.publish import OUTCOMES, Publisher
-from app.identity.errors import Fault
+from app.identity.errors import WORDS, Fault
+from app.identity.jwk import Ignored
 from app.identity.jwks import KeySet
 from app.identity.key_verifier import ApiKeyVerifier
 from app.identity.remembered import Remembered
@@ -22,7 +23,7 @@ from app.metrics.values import Histogram, Values
 from app.policy.case_watch import CaseWatch
 from app.policy.live import LivePolicy
 
-_FAULTS = tuple(fault.name.lower() for fault in Fault if fault is not Fault.NOT_PROVIDED)
+_FAULTS = tuple(word for reason, word in WORDS.items() if reason != Fault.NOT_PROVIDED)
 _DECISIONS = "authz_decisions_total"
 _UNKNOWN_CALLERS = "authz_authentication_failures_total"
 
@@ -108,7 +109,9 @@ def _keys(values: Values, parts: Parts) -> None:
     if (age := keys.age_seconds) is not None:
         values.set("authz_key_set_age_seconds", age)
     values.set("authz_key_set_usable", keys.ready)
-    values.set("authz_key_set_keys", len(keys.key_ids))
+    values.set("authz_key_set_keys", keys.count)
+    for why in Ignored:
+        values.set("authz_key_set_ignored_keys", keys.ignored.counts.get(why, 0), why)
     begun, failed = keys.fetches
     values.set("authz_key_set_fetches_total", begun)
     values.set("authz_key_set_fetch_failures_total", failed)

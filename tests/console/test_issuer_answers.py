@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -88,6 +89,34 @@ def test_an_id_token_that_is_not_for_us_signs_nobody_in(
         answer = browser.get(callback)
     assert answer.status_code == 502
     assert browser.session is None
+
+
+@pytest.mark.parametrize("ahead", [{}, {"iat": 30}, {"iat": 3, "nbf": 3}, {"exp": -3}], ids=str)
+def test_an_issuer_whose_clock_differs_a_little_signs_in(
+    browser: Browser, issuer: LiveIssuer, ahead: dict[str, int]
+) -> None:
+    asked = browser.begin()
+    callback = browser.choose(issuer, asked)
+    times = {name: int(time.time()) + seconds for name, seconds in ahead.items()}
+    made: dict[str, Any] = {"sub": "user_alice", "aud": CONSOLE.id, "azp": CONSOLE.id, "nonce": asked["nonce"], **times}
+    # More groups than a header would hold.
+    token = issuer.token(**made, groups=[f"{number:036}" for number in range(500)])
+    with twisted(issuer, changed_tokens(issuer, lambda sent: {**sent, "id_token": token})):
+        assert browser.get(callback).status_code == 303
+    assert browser.session is not None
+
+
+def test_an_id_token_that_is_not_valid_yet_signs_nobody_in(
+    browser: Browser, issuer: LiveIssuer, console: Server
+) -> None:
+    asked = browser.begin()
+    callback = browser.choose(issuer, asked)
+    made: dict[str, Any] = {"sub": "user_alice", "aud": CONSOLE.id, "azp": CONSOLE.id, "nonce": asked["nonce"]}
+    token = issuer.token(**made, nbf=int(time.time()) + 30)
+    with twisted(issuer, changed_tokens(issuer, lambda sent: {**sent, "id_token": token})):
+        assert browser.get(callback).status_code == 502
+    assert browser.session is None
+    console.wait_for_log(lambda line: "Token is not valid yet." in str(line.get("why")))
 
 
 @pytest.mark.parametrize("algorithm", ["none", "HS256", "PS256"])

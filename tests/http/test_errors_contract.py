@@ -53,8 +53,9 @@ def test_a_malformed_header_is_refused(server: Server, headers: list[tuple[str, 
 def test_each_fault_of_a_jwt_has_its_detail(server: Server, issuer: LiveIssuer, strangers: LiveIssuer) -> None:
     now = int(time.time())
     faulty = {
-        "Token has expired.": [issuer.token(exp=now - 1), issuer.token(exp=now - 86400)],
-        "Invalid audience.": [issuer.token(aud="another"), issuer.token(aud=["another"])],
+        "Token has expired.": [issuer.token(exp=now - 6), issuer.token(exp=now - 86400)],
+        "Token is not valid yet.": [issuer.token(nbf=now + 30), issuer.token(nbf=now + 3600)],
+        "Invalid audience.": [issuer.token(aud="another"), issuer.token(aud=["another"]), issuer.token(aud=None)],
         "Invalid issuer.": [issuer.token(iss="https://elsewhere.example")],
         "Invalid signature.": [strangers.token(), strangers.token(kid=issuer.kid)],
         "Invalid signing algorithm.": [
@@ -66,14 +67,15 @@ def test_each_fault_of_a_jwt_has_its_detail(server: Server, issuer: LiveIssuer, 
             "abc",
             "a.b.c",
             issuer.token(sub=None),
-            issuer.token(aud=None),
             issuer.token(exp=None),
+            issuer.token(exp=now * 1000),
+            issuer.token(cnf={"jkt": "x"}),
+            issuer.token(sts="pending"),
             issuer.token(iss=None),
             issuer.token(sub=7),
             issuer.token(exp="soon"),
-            issuer.token(nbf=now + 3600),
             issuer.token() + "=",
-            "e" * 9000,
+            "e" * 17_000,
         ],
     }
     for detail, tokens in faulty.items():
@@ -98,6 +100,7 @@ def test_an_authorized_party_must_be_there_and_be_known(server: Server, issuer: 
         "grd_live_" + "g" * 48,
         "grd_eyJhbGciOiJSUzI1NiJ9.e30.x",
         "grd_" + "a" * 9000,
+        "grd_" + "a" * 17_000,
     ],
 )
 def test_a_key_of_the_wrong_shape_is_malformed(server: Server, key: str) -> None:

@@ -122,7 +122,7 @@ def test_tokens_that_are_not_active_cannot_be_told_apart(
         (FORM, "a=b", 400, "The form must have one `token`."),
         (FORM, "&".join(["a=b"] * 11), 400, "The request body is not a form."),
         (FORM, "token", 400, "The request body is not a form."),
-        (FORM, "token=" + "a" * 8193, 400, "The token is longer than 8192 bytes."),
+        (FORM, "token=" + "a" * 16_385, 400, "The token is longer than 16384 bytes."),
     ],
 )
 def test_a_body_that_is_no_form_with_one_token_is_refused(

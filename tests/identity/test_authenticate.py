@@ -79,7 +79,7 @@ async def test_who_is_known_at_once_is_who_would_be_found(issuer: LiveIssuer) ->
     keys = Keys((live, None, None), (ended, now - timedelta(seconds=1), None), (revoked, None, now))
     api_keys = ApiKeyVerifier(keys.find, environments=["live"], cache_seconds=60, seen=lambda _: None)
     async with KeySet(issuer.jwks_url) as key_set:
-        authenticator = Authenticator(JwtVerifier(key_set, issuer.url, AUDIENCE), api_keys)
+        authenticator = Authenticator(JwtVerifier(key_set, issuer.url, (AUDIENCE,)), api_keys)
         person = issuer.token(permissions=["catalog:read"])
         tokens = [person, issuer.token(exp=1), live.plaintext, ended.plaintext, revoked.plaintext, unknown.plaintext]
         known: set[object] = set()
@@ -103,7 +103,7 @@ async def test_a_changed_token_is_never_known(issuer: LiveIssuer) -> None:
     seeded = random.Random(5)
     api_keys = ApiKeyVerifier(Keys().find, environments=["live"], cache_seconds=60, seen=lambda _: None)
     async with KeySet(issuer.jwks_url) as key_set:
-        authenticator = Authenticator(JwtVerifier(key_set, issuer.url, AUDIENCE), api_keys)
+        authenticator = Authenticator(JwtVerifier(key_set, issuer.url, (AUDIENCE,)), api_keys)
         good = issuer.token(permissions=["catalog:read"]).encode()
         assert (await authenticator.authenticate([(b"authorization", b"Bearer " + good)])).method == "jwt"
         for _ in range(2_000):

@@ -143,8 +143,6 @@ async def test_keys_that_are_not_for_this_are_left_out_and_do_not_spoil_the_othe
         {**private, "kid": "private"},
         {"kty": "oct", "k": "c2VjcmV0", "kid": "symmetric"},
         {"kty": "EC", "kid": "curve"},
-        jwk(strong, kid="twice"),
-        jwk(own.key, kid="twice"),
         jwk(strong, kid=7),
         "text",
     ]
@@ -152,7 +150,7 @@ async def test_keys_that_are_not_for_this_are_left_out_and_do_not_spoil_the_othe
     async with keys_of(own, clock) as keys:
         assert await keys.find(own.kid)
         assert keys.key_ids == (own.kid,)
-        assert len(keys.ignored) >= 9
+        assert sum(keys.ignored.counts.values()) >= 9
 
 
 async def test_a_slow_or_endless_answer_is_given_up(clock: Clock) -> None:

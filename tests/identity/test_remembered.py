@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
+from typing import Any
 
 import pytest
 
+from app.identity.claims import Validity
 from app.identity.errors import CannotVerify, Fault, Unauthenticated
 from app.identity.jwks import KeySet
 from app.identity.jwt import JwtVerifier
 from app.identity.principal import user
-from app.identity.remembered import MAX_LENGTH, MAX_TOKENS, Remembered
+from app.identity.remembered import MAX_BYTES, MAX_TOKENS, Remembered
 from tests.identity.clock import Clock
 from tests.issuer import LiveIssuer
 from tests.server import AUDIENCE
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.anyio
 
 
 def verifier_of(keys: KeySet, issuer: LiveIssuer) -> JwtVerifier:
-    return JwtVerifier(keys, issuer.url, AUDIENCE)
+    return JwtVerifier(keys, issuer.url, (AUDIENCE,))
 
 
 async def test_a_token_seen_before_is_the_same_principal(issuer: LiveIssuer) -> None:
@@ -33,30 +34,44 @@ async def test_a_token_seen_before_is_the_same_principal(issuer: LiveIssuer) -> 
         assert another.held != first.held
 
 
-async def test_a_token_expires_while_it_is_remembered(issuer: LiveIssuer) -> None:
+@pytest.mark.parametrize("skew", [0, 5, 300])
+@pytest.mark.parametrize(
+    "stated", [{"exp": 1_000}, {"exp": 1_000, "nbf": 900}, {"exp": 1_000.75, "nbf": 900.25, "iat": 990}], ids=str
+)
+async def test_a_remembered_token_begins_and_ends_at_the_moment_of_a_new_one(
+    issuer: LiveIssuer, stated: dict[str, float], skew: int
+) -> None:
+    now = [950.0]
+    claims: dict[str, Any] = {"iat": None, **stated}
+    token = issuer.token(**claims)
+    begins, ends = stated.get("nbf", 0) - skew, stated["exp"] + skew
     async with KeySet(issuer.jwks_url) as keys:
-        verifier = verifier_of(keys, issuer)
-        ends = int(time.time()) + 2
-        token = issuer.token(exp=ends)
-        assert await verifier.verify(token) is await verifier.verify(token)
-        await asyncio.sleep(ends - time.time() + 0.01)
-        with pytest.raises(Unauthenticated) as refused:
-            await verifier.verify(token)
-        assert refused.value.fault is Fault.EXPIRED
+
+        def verifier() -> JwtVerifier:
+            return JwtVerifier(keys, issuer.url, (AUDIENCE,), skew_seconds=skew, now=lambda: now[0])
+
+        for moment in (begins - 0.001, begins, begins + 0.001, ends - 0.001, ends, ends + 0.001, ends + 1e6):
+            now[0] = 950.0
+            experienced = verifier()
+            assert await experienced.verify(token) is await experienced.verify(token)
+            now[0] = moment
+            fault = (
+                Fault.NOT_VALID_YET
+                if "nbf" in stated and moment < begins
+                else Fault.EXPIRED
+                if moment >= ends
+                else None
+            )
+            assert await fault_of(experienced, token) is fault, moment
+            assert await fault_of(verifier(), token) is fault, moment
 
 
-async def test_a_token_is_not_known_before_its_time_whatever_the_clock_did(issuer: LiveIssuer) -> None:
-    """As when the clock of the server is set back after it was seen."""
-    now = int(time.time())
-    async with KeySet(issuer.jwks_url) as keys:
-        key = await keys.find(issuer.kid)
-        assert key
-        for claim in ("nbf", "iat"):
-            remembered = Remembered(keys)
-            remembered.add(b"token", user("u", [], {}), issuer.kid, key, {claim: now + 60, "exp": now + 120})
-            assert remembered.get(b"token") is None
-            remembered.add(b"token", user("u", [], {}), issuer.kid, key, {claim: now - 60, "exp": now + 120})
-            assert remembered.get(b"token")
+async def fault_of(verifier: JwtVerifier, token: str) -> Fault | None:
+    try:
+        await verifier.verify(token)
+    except Unauthenticated as refused:
+        return refused.fault
+    return None
 
 
 async def test_a_remembered_token_dies_with_the_key_that_signed_it(own: LiveIssuer, clock: Clock) -> None:
@@ -106,16 +121,34 @@ async def test_nothing_is_known_once_the_key_set_is_too_old(own: LiveIssuer, clo
 
 
 async def test_what_is_remembered_is_bounded_and_the_oldest_goes_first(issuer: LiveIssuer) -> None:
-    claims = {"exp": time.time() + 300}
+    validity = Validity(0, time.time() + 300)
     async with KeySet(issuer.jwks_url) as keys:
-        key = await keys.find(issuer.kid)
-        assert key
+        found = await keys.find(issuer.kid)
+        assert found
         remembered = Remembered(keys)
         for number in range(MAX_TOKENS + 1):
-            remembered.add(b"token %d" % number, user("u", [], {}), issuer.kid, key, claims)
+            remembered.add(b"token %d" % number, user("u", [], {}), issuer.kid, found, validity)
         assert remembered.get(b"token 0") is None
         assert remembered.get(b"token 1")
         assert remembered.get(b"token %d" % MAX_TOKENS)
-        remembered.add(b"a" * (MAX_LENGTH + 1), user("u", [], {}), issuer.kid, key, claims)
-        assert remembered.get(b"a" * (MAX_LENGTH + 1)) is None
-        assert remembered.get(b"token 1"), "what is not remembered drops nothing"
+
+
+async def test_all_remembered_tokens_together_are_bounded_in_bytes(issuer: LiveIssuer) -> None:
+    validity = Validity(0, time.time() + 300)
+    length = MAX_BYTES // 4
+    tokens = [b"%d" % number * length for number in range(10, 16)]
+    async with KeySet(issuer.jwks_url) as keys:
+        found = await keys.find(issuer.kid)
+        assert found
+        remembered = Remembered(keys)
+        for token in tokens:
+            for _ in range(3):  # the same once more takes no more room
+                remembered.add(token[:length], user("u", [], {}), issuer.kid, found, validity)
+        assert [remembered.get(token[:length]) is not None for token in tokens] == [
+            False,
+            False,
+            True,
+            True,
+            True,
+            True,
+        ]

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.anyio
 
 
 def verifier_of(keys: KeySet, issuer: LiveIssuer) -> JwtVerifier:
-    return JwtVerifier(keys, issuer.url, AUDIENCE)
+    return JwtVerifier(keys, issuer.url, (AUDIENCE,))
 
 
 def signed(issuer: LiveIssuer, payload: bytes, header: dict[str, Any] | None = None) -> str:

@@ -32,7 +32,7 @@ async def _measure(options: Options) -> list[Row]:
     again: list[float] = []
     with LiveIssuer() as issuer:
         async with KeySet(issuer.jwks_url) as keys:
-            verifier = JwtVerifier(keys, issuer.url, AUDIENCE)
+            verifier = JwtVerifier(keys, issuer.url, (AUDIENCE,))
             public = issuer.key.public_key()
             for number in range(options.rounds):
                 tokens = [

@@ -1,0 +1,128 @@
+"""The claims that a token must have and may have (RFC 7519 section 4.1), each fault with its cause."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from app.identity.errors import Cause, Fault, Unauthenticated
+
+_LAST_SECOND = 253402300799  # of the year 9999: a later time is most often one in milliseconds
+_MAX_SUBJECT = 255  # OpenID Connect Core section 2
+_TIMES = (
+    ("exp", Cause.MALFORMED_EXP, Cause.EXP_IN_MILLISECONDS),
+    ("nbf", Cause.MALFORMED_NBF, Cause.NBF_IN_MILLISECONDS),
+    ("iat", Cause.MALFORMED_IAT, Cause.IAT_IN_MILLISECONDS),
+)
+
+
+class Validity(NamedTuple):
+    """The time in which a token is taken, leeway included: from `begins` on, and no longer at `ends`."""
+
+    begins: float
+    ends: float
+
+
+class ClaimRules:
+    """What the claims of one issuer's tokens must say.
+
+    `audiences`: those that this deployment goes by, of which a token must name one. With none, a token must name
+    none either: one that does is for somebody else (RFC 7519 section 4.1.3). `authorized_parties`: the clients that
+    may present a token; with none, `azp` is not looked at. `skew_seconds`: how far the issuer's clock may differ.
+    `now` is the time in seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        issuer: str,
+        audiences: tuple[str, ...],
+        authorized_parties: tuple[str, ...] = (),
+        *,
+        skew_seconds: int = 0,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._issuer = issuer
+        self._audiences = frozenset(audiences)
+        self._authorized_parties = frozenset(authorized_parties)
+        self._skew = skew_seconds
+        self._now = now
+
+    def check(self, claims: Mapping[str, object]) -> Validity:
+        """The time in which these claims are good. Raises Unauthenticated when they are not, now."""
+        validity = self._validity(claims)
+        self._check_subject(claims)
+        _check_kind(claims)
+        now = self._now()
+        if now >= validity.ends:
+            raise Unauthenticated(Fault.EXPIRED)
+        if now < validity.begins:
+            raise Unauthenticated(Fault.NOT_VALID_YET)
+        issuer = claims.get("iss")
+        if issuer is None:
+            raise Unauthenticated(Cause.MISSING_ISS)
+        if issuer != self._issuer:
+            raise Unauthenticated(Fault.ISSUER)
+        self._check_audience(claims.get("aud"))
+        if self._authorized_parties:
+            party = claims.get("azp")
+            if party is None:
+                raise Unauthenticated(Cause.MISSING_AZP)
+            if not isinstance(party, str) or party not in self._authorized_parties:
+                raise Unauthenticated(Fault.AUTHORIZED_PARTY)
+        return validity
+
+    def _validity(self, claims: Mapping[str, object]) -> Validity:
+        if claims.get("exp") is None:
+            raise Unauthenticated(Cause.MISSING_EXP)
+        stated = {"nbf": float("-inf")}
+        for name, malformed, in_milliseconds in _TIMES:
+            if name not in claims:
+                continue
+            value = claims[name]
+            # A bool is an int, and compares as one.
+            if type(value) is not int and type(value) is not float:
+                raise Unauthenticated(malformed)
+            if not -_LAST_SECOND <= value <= _LAST_SECOND:
+                plausible = _LAST_SECOND < value <= _LAST_SECOND * 1000
+                raise Unauthenticated(in_milliseconds if plausible else malformed)
+            stated[name] = value
+        return Validity(stated["nbf"] - self._skew, stated["exp"] + self._skew)
+
+    @staticmethod
+    def _check_subject(claims: Mapping[str, object]) -> None:
+        subject = claims.get("sub")
+        if subject is None:
+            raise Unauthenticated(Cause.MISSING_SUB)
+        if not isinstance(subject, str):
+            raise Unauthenticated(Cause.SUB_NOT_A_STRING)
+        if not subject:
+            raise Unauthenticated(Cause.EMPTY_SUB)
+        if len(subject) > _MAX_SUBJECT or not subject.isprintable():
+            raise Unauthenticated(Cause.MALFORMED_SUB)
+        token_id = claims.get("jti")
+        if token_id is not None and not (isinstance(token_id, str) and token_id and token_id.isprintable()):
+            raise Unauthenticated(Cause.MALFORMED_JTI)
+
+    def _check_audience(self, stated: object) -> None:
+        if not self._audiences:
+            if stated not in (None, "", []):
+                raise Unauthenticated(Cause.UNEXPECTED_AUD)
+            return
+        if stated is None:
+            raise Unauthenticated(Cause.MISSING_AUD)
+        named = [stated] if isinstance(stated, str) else stated
+        if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
+            raise Unauthenticated(Cause.MALFORMED_AUD)
+        if self._audiences.isdisjoint(named):
+            raise Unauthenticated(Fault.AUDIENCE)
+
+
+def _check_kind(claims: Mapping[str, object]) -> None:
+    """Refuse what is signed by the issuer, but is no bearer token of an active session."""
+    if "cnf" in claims:  # RFC 7800: good for the holder of another key alone, whose proof is not checked here
+        raise Unauthenticated(Cause.SENDER_CONSTRAINED)
+    if isinstance(claims.get("events"), dict):  # RFC 8417 section 2.2; a logout token may have no type
+        raise Unauthenticated(Cause.SECURITY_EVENT)
+    if claims.get("sts", "active") != "active":  # the status of a Clerk session
+        raise Unauthenticated(Cause.STS_NOT_ACTIVE)

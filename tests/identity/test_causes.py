@@ -1,0 +1,291 @@
+"""Every cause for which a token is refused, and the ways in which it may be just right."""
+
+from __future__ import annotations
+
+import json
+import time
+from base64 import urlsafe_b64encode
+from typing import Any
+
+import jwt as pyjwt
+import pytest
+
+from app.identity.claims import ClaimRules
+from app.identity.errors import WORDS, Cause, Fault, Unauthenticated
+from app.identity.jwks import KeySet
+from app.identity.jwt import ID_TOKEN, JwtVerifier
+from app.identity.refusal_log import EVERY_SECONDS, RefusalLog
+from tests.identity.clock import Clock
+from tests.issuer import PARTY, LiveIssuer
+from tests.server import AUDIENCE
+
+pytestmark = pytest.mark.anyio
+
+NOW = 1_800_000_000
+ISSUER = "https://issuer.example"
+GOOD = {"iss": ISSUER, "aud": AUDIENCE, "sub": "u", "exp": NOW + 60, "azp": PARTY}
+
+
+def word_of(claims: dict[str, Any], audiences: tuple[str, ...] = (AUDIENCE,), skew: int = 5) -> str:
+    """The word for what is wrong with these claims at NOW; empty where nothing is."""
+    rules = ClaimRules(ISSUER, audiences, (PARTY,), skew_seconds=skew, now=lambda: NOW)
+    try:
+        rules.check({name: value for name, value in {**GOOD, **claims}.items() if value != "absent"})
+    except Unauthenticated as refused:
+        return refused.word
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("claims", "word"),
+    [
+        ({}, ""),
+        ({"sub": "absent"}, "missing_sub"),
+        ({"sub": None}, "missing_sub"),
+        ({"sub": 7}, "sub_not_a_string"),
+        ({"sub": True}, "sub_not_a_string"),
+        ({"sub": ["u"]}, "sub_not_a_string"),
+        ({"sub": ""}, "empty_sub"),
+        ({"sub": "a\nb"}, "malformed_sub"),
+        ({"sub": "a" * 255}, ""),
+        ({"sub": "a" * 256}, "malformed_sub"),
+        ({"jti": 7}, "malformed_jti"),
+        ({"jti": ""}, "malformed_jti"),
+        ({"jti": None}, ""),
+        ({"exp": "absent"}, "missing_exp"),
+        ({"exp": None}, "missing_exp"),
+        ({"exp": str(NOW + 60)}, "malformed_exp"),
+        ({"exp": True}, "malformed_exp"),
+        ({"exp": float("nan")}, "malformed_exp"),
+        ({"exp": float("inf")}, "malformed_exp"),
+        ({"exp": 10**30}, "malformed_exp"),
+        ({"exp": -(10**30)}, "malformed_exp"),
+        ({"exp": (NOW + 60) * 1000}, "exp_in_milliseconds"),
+        ({"exp": (NOW + 60) * 1000.5}, "exp_in_milliseconds"),
+        ({"exp": NOW - 4}, ""),
+        ({"exp": NOW - 4.5}, ""),
+        ({"exp": NOW - 5}, "expired"),
+        ({"exp": NOW - 5.5}, "expired"),
+        ({"exp": 0}, "expired"),
+        ({"exp": -1}, "expired"),
+        ({"nbf": NOW + 5}, ""),
+        ({"nbf": NOW + 5.5}, "not_valid_yet"),
+        ({"nbf": NOW + 6}, "not_valid_yet"),
+        ({"nbf": NOW + 30}, "not_valid_yet"),
+        ({"nbf": 0}, ""),
+        ({"nbf": None}, "malformed_nbf"),
+        ({"nbf": "x"}, "malformed_nbf"),
+        ({"nbf": False}, "malformed_nbf"),
+        ({"nbf": NOW * 1000}, "nbf_in_milliseconds"),
+        ({"iat": NOW + 3}, ""),
+        ({"iat": NOW + 30}, ""),
+        ({"iat": NOW + 10**6}, ""),
+        ({"iat": []}, "malformed_iat"),
+        ({"iat": None}, "malformed_iat"),
+        ({"iat": NOW * 1000}, "iat_in_milliseconds"),
+        ({"iss": "absent"}, "missing_iss"),
+        ({"iss": ISSUER + "/"}, "issuer"),
+        ({"iss": 7}, "issuer"),
+        ({"iss": [ISSUER]}, "issuer"),
+        ({"aud": "absent"}, "missing_aud"),
+        ({"aud": None}, "missing_aud"),
+        ({"aud": "another"}, "audience"),
+        ({"aud": AUDIENCE[:-1]}, "audience"),
+        ({"aud": []}, "audience"),
+        ({"aud": ""}, "audience"),
+        ({"aud": ["another", AUDIENCE]}, ""),
+        ({"aud": [AUDIENCE, 7]}, "malformed_aud"),
+        ({"aud": {AUDIENCE: 1}}, "malformed_aud"),
+        ({"aud": 7}, "malformed_aud"),
+        ({"azp": "absent"}, "missing_azp"),
+        ({"azp": None}, "missing_azp"),
+        ({"azp": [PARTY]}, "authorized_party"),
+        ({"azp": PARTY + "/"}, "authorized_party"),
+        ({"cnf": {"jkt": "x"}}, "sender_constrained"),
+        ({"cnf": None}, "sender_constrained"),
+        ({"events": {"http://schemas.openid.net/event/backchannel-logout": {}}}, "security_event"),
+        ({"events": ["a name of their own"]}, ""),
+        ({"sts": "active"}, ""),
+        ({"sts": "pending"}, "sts_not_active"),
+        ({"sts": "expired"}, "sts_not_active"),
+        ({"sts": "Active"}, "sts_not_active"),
+        ({"sts": ""}, "sts_not_active"),
+        ({"sts": None}, "sts_not_active"),
+        ({"sts": True}, "sts_not_active"),
+        ({"sts": ["active"]}, "sts_not_active"),
+    ],
+    ids=str,
+)
+def test_each_fault_of_the_claims_has_its_cause(claims: dict[str, Any], word: str) -> None:
+    assert word_of(claims) == word
+
+
+@pytest.mark.parametrize(
+    ("audience", "word"),
+    [
+        ("absent", ""),
+        (None, ""),
+        ([], ""),
+        ("", ""),
+        (AUDIENCE, "unexpected_aud"),
+        (["a"], "unexpected_aud"),
+        (0, "unexpected_aud"),
+    ],
+    ids=str,
+)
+def test_without_an_audience_a_token_for_another_service_is_refused(audience: Any, word: str) -> None:
+    assert word_of({"aud": audience}, audiences=()) == word
+
+
+@pytest.mark.parametrize("audience", ["one", "two", ["two"], ["x", "one"]], ids=str)
+def test_one_of_several_audiences_will_do(audience: Any) -> None:
+    assert word_of({"aud": audience}, audiences=("one", "two")) == ""
+    assert word_of({"aud": audience}, audiences=("three", "on")) == "audience"
+
+
+def test_what_is_taken_is_taken_by_a_library_as_well(issuer: LiveIssuer) -> None:
+    """What PyJWT refuses, with the same leeway, is refused here."""
+    now = int(time.time())
+    key = issuer.key.public_key()
+    changed: list[dict[str, Any]] = [
+        *({"exp": now + at} for at in (-3600, -6, -4, 60)),
+        *({"nbf": now + at} for at in (-60, 4, 6, 3600)),
+        *({"aud": aud} for aud in (AUDIENCE, [AUDIENCE, "x"], "x", ["x"], [], None)),
+        *({name: None} for name in ("iss", "sub", "exp")),
+    ]
+    for changes in changed:
+        token = issuer.token(**changes)
+        rules = ClaimRules(issuer.url, (AUDIENCE,), skew_seconds=5)
+        try:
+            rules.check(pyjwt.decode(token, options={"verify_signature": False}))
+        except Unauthenticated:
+            with pytest.raises(pyjwt.PyJWTError):
+                _decode(token, key, issuer.url)
+        else:
+            assert _decode(token, key, issuer.url)["sub"] == "user_test"
+
+
+def _decode(token: str, key: Any, issuer: str) -> dict[str, Any]:
+    decoded: dict[str, Any] = pyjwt.decode(
+        token,
+        key,
+        algorithms=["RS256"],
+        audience=AUDIENCE,
+        issuer=issuer,
+        leeway=5,
+        options={"require": ["iss", "aud", "exp", "sub"]},
+    )
+    return decoded
+
+
+def with_header(issuer: LiveIssuer, claims: dict[str, Any] | None = None, **header: Any) -> str:
+    """A well signed token with members of its header replaced; those that are "absent" are left out."""
+    stated = {"alg": "RS256", "kid": issuer.kid, "typ": "JWT", **header}
+    stated = {name: value for name, value in stated.items() if value != "absent"}
+    payload = pyjwt.decode(issuer.token(), options={"verify_signature": False}) | (claims or {})
+    first, second = (urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in (stated, payload))
+    signature = pyjwt.get_algorithm_by_name("RS256").sign(first + b"." + second, issuer.key)
+    return b".".join([first, second, urlsafe_b64encode(signature).rstrip(b"=")]).decode()
+
+
+@pytest.mark.parametrize(
+    ("header", "word"),
+    [
+        *(({"typ": kind}, "") for kind in ("absent", "JWT", "jwt", "at+jwt", "AT+JWT", "application/at+jwt")),
+        *(({"typ": kind}, "") for kind in ("application/jwt", "Application/AT+jwt")),
+        *(
+            ({"typ": kind}, "token_type")
+            for kind in (
+                *("logout+jwt", "secevent+jwt", "dpop+jwt", "application/logout+jwt", "kb+jwt", "JOSE", "", "at+jwt "),
+                *("oauth-authz-req+jwt", "token-introspection+jwt", "application/application/jwt", "text/jwt"),
+                *(None, 7, ["JWT"], True),
+            )
+        ),
+        ({"crit": ["exp"]}, "crit"),
+        ({"b64": True}, "crit"),
+        ({"kid": 7}, "malformed_kid"),
+        ({"kid": None}, "malformed_kid"),
+        ({"kid": "unknown"}, "unknown_kid"),
+        ({"kid": "absent"}, ""),
+        ({"alg": "PS256"}, "algorithm"),
+        ({"alg": "absent"}, "algorithm"),
+        ({"alg": "rs256"}, "algorithm"),
+    ],
+    ids=str,
+)
+async def test_each_fault_of_the_header_has_its_cause(issuer: LiveIssuer, header: dict[str, Any], word: str) -> None:
+    async with KeySet(issuer.jwks_url) as keys:
+        assert await word_for(JwtVerifier(keys, issuer.url, (AUDIENCE,)), with_header(issuer, **header)) == word
+
+
+async def word_for(verifier: JwtVerifier, token: str) -> str:
+    try:
+        await verifier.verify(token)
+    except Unauthenticated as refused:
+        return refused.word
+    return ""
+
+
+async def test_each_fault_of_the_form_has_its_cause(issuer: LiveIssuer, strangers: LiveIssuer) -> None:
+    good = issuer.token()
+    first, second, third = good.split(".")
+    tokens = {
+        "opaque": ["abc", "v2.local", "ya29.a0Af", "a.b.c.d"],
+        "encrypted": ["a.b.c.d.e"],
+        "malformed_header": ["a.b.c", f".{second}.{third}"],
+        "malformed_base64": [good + "=", f"{first}.{second}=.{third}"],
+        "malformed_claims": [pyjwt.PyJWS().encode(b"[]", issuer.key, "RS256", {"kid": issuer.kid})],
+        "not_ascii": [good + "é"],
+        "too_long": ["e" * 16_385, "e" * 16_384 + "é"],
+        "signature": [strangers.token(kid=issuer.kid), f"{first}.{second}.AAAA"],
+        "": [good, issuer.token(blob="x" * 8_000)],
+    }
+    async with KeySet(issuer.jwks_url) as keys:
+        verifier = JwtVerifier(keys, issuer.url, (AUDIENCE,))
+        for word, those in tokens.items():
+            for token in those:
+                assert await word_for(verifier, token) == word, token[:40]
+
+
+async def test_an_access_token_is_no_id_token(issuer: LiveIssuer) -> None:
+    async with KeySet(issuer.jwks_url) as keys:
+        verifier = JwtVerifier(keys, issuer.url, (AUDIENCE,), kinds=ID_TOKEN)
+        assert await word_for(verifier, with_header(issuer)) == ""
+        assert await word_for(verifier, with_header(issuer, typ="at+jwt")) == "token_type"
+
+
+@pytest.mark.parametrize("limit", [1024, 16_384, 65_536])
+async def test_a_token_may_be_as_long_as_the_limit(issuer: LiveIssuer, limit: int) -> None:
+    short = len(issuer.token(blob=""))
+    token = issuer.token(blob="x" * ((limit - short) * 3 // 4))
+    while len(token) < limit:
+        token = token[:-1] + "A" * (limit - len(token) + 1)  # of any form: that is looked at later
+    async with KeySet(issuer.jwks_url) as keys:
+        verifier = JwtVerifier(keys, issuer.url, (AUDIENCE,), max_bytes=limit)
+        assert await word_for(verifier, token) != "too_long"
+        assert await word_for(verifier, token + "A") == "too_long"
+
+
+def test_every_reason_says_its_detail_first_and_has_a_word_of_its_own() -> None:
+    assert len(WORDS) == len(set(WORDS.values())) == len(Fault) + len(Cause)
+    for bad in (*Fault, *Cause):
+        refused = Unauthenticated(bad)
+        assert WORDS[refused.reason] == refused.word
+        assert refused.reason.startswith(refused.fault.value)
+        assert refused.word.isidentifier()
+
+
+def test_a_cause_is_logged_at_first_and_then_once_a_minute_with_the_number(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    refusals = RefusalLog(clock)
+    for _ in range(3):
+        refusals.note(Unauthenticated(Cause.MISSING_AUD))
+        refusals.note(Unauthenticated(Fault.EXPIRED))
+    clock.now += EVERY_SECONDS
+    refusals.note(Unauthenticated(Cause.MISSING_AUD))
+    lines = [line for line in capsys.readouterr().out.splitlines() if "credentials refused" in line]
+    assert [("missing_aud" in line, "count=1" in line or "count=3" in line) for line in lines] == [
+        (True, True),
+        (False, True),
+        (True, True),
+    ]

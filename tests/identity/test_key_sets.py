@@ -1,0 +1,252 @@
+"""Key sets as issuers publish them: which keys verify a token that `k1` signed, and why the rest is ignored."""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from jwt.algorithms import RSAAlgorithm
+
+from app.identity.jwk import MAX_NAMED, DocumentRefused, Ignored, PublishedKeys, read_key_set
+from app.identity.jwks import KeySet
+from app.identity.jwt import JwtVerifier
+from tests.issuer import LiveIssuer
+from tests.server import AUDIENCE
+
+pytestmark = pytest.mark.anyio
+
+Jwk = dict[str, Any]
+
+
+@cache
+def private_key(number: int, bits: int = 2048, exponent: int = 65537) -> rsa.RSAPrivateKey:
+    """One of several keys that stay the same."""
+    return rsa.generate_private_key(public_exponent=exponent, key_size=bits)
+
+
+def jwk(number: int = 1, **members: Any) -> Jwk:
+    """The public JWK of one of them, `k1` by default, with members replaced; those that are "absent" are left out."""
+    made: Jwk = RSAAlgorithm.to_jwk(private_key(number).public_key(), as_dict=True)
+    del made["key_ops"]
+    stated = {**made, "kid": "k1", "use": "sig", "alg": "RS256", **members}
+    return {name: value for name, value in stated.items() if value != "absent"}
+
+
+def private(number: int = 1, **members: Any) -> Jwk:
+    made: Jwk = RSAAlgorithm.to_jwk(private_key(number), as_dict=True)
+    return {**made, **jwk(number, **members)}
+
+
+def read(*keys: object, mark: bytes = b"") -> PublishedKeys:
+    return read_key_set(mark + json.dumps({"keys": keys}).encode())
+
+
+def opens(published: PublishedKeys, kid: str | None = "k1", number: int = 1) -> bool:
+    """Whether a token that this key signed, and that names this `kid`, can be verified."""
+    found = published.only if kid is None else published.by_id.get(kid)
+    return private_key(number).public_key() in (found or ())
+
+
+def number_of(text: str) -> int:
+    return int.from_bytes(urlsafe_b64decode(text + "=="), "big")
+
+
+def text_of(number: int) -> str:
+    return urlsafe_b64encode(number.to_bytes((number.bit_length() + 7) // 8, "big")).rstrip(b"=").decode()
+
+
+def plain_base64(text: str) -> str:
+    return text.replace("-", "+").replace("_", "/")
+
+
+N = "n"
+TAKEN: dict[str, Callable[[], list[Jwk]]] = {
+    "the very same key twice": lambda: [jwk(), jwk()],
+    "three times, beside another": lambda: [jwk(), jwk(2, kid="k2"), jwk(), jwk()],
+    "two keys with one kid": lambda: [jwk(2), jwk()],
+    "with and without alg": lambda: [jwk(), jwk(alg="absent")],
+    "with and without use": lambda: [jwk(use="absent"), jwk()],
+    "for two algorithms": lambda: [jwk(alg="RS512"), jwk()],
+    "for signatures and encryption": lambda: [jwk(use="enc"), jwk(use="sig")],
+    "with an EC key of the same kid": lambda: [{"kty": "EC", "kid": "k1", "crv": "P-256"}, jwk()],
+    "with nulls": lambda: [jwk(alg=None, use=None, key_ops=None, x5c=None, d=None, oth=None)],
+    "padded": lambda: [jwk(n=jwk()[N] + "==", e="AQAB")],
+    "in plain base64": lambda: [jwk(n=plain_base64(jwk()[N]))],
+    "in plain base64, padded": lambda: [jwk(n=plain_base64(jwk()[N]) + "==")],
+    "with the sign byte of a BigInteger": lambda: [
+        jwk(n=urlsafe_b64encode(b"\x00" + urlsafe_b64decode(jwk()[N] + "==")).decode())
+    ],
+    "the same in two spellings": lambda: [jwk(), jwk(n=plain_base64(jwk()[N]) + "==")],
+    "with key_ops": lambda: [jwk(key_ops=["verify"])],
+    "first of many": lambda: [jwk(), *(jwk(2, kid=f"k{number}") for number in range(2, 120))],
+}
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_a_key_that_can_be_used_is_used(name: str) -> None:
+    keys = TAKEN[name]()
+    assert opens(read(*keys))
+    assert opens(read(*reversed(keys[:100])))
+    assert opens(read(*keys, mark=b"\xef\xbb\xbf"))
+    if len({(key.get("n"), key["kty"]) for key in keys}) == 1:
+        assert opens(read(*keys), kid=None), "one key alone needs no id"
+    if "two keys" in name:
+        assert opens(read(*keys), number=2)
+        assert not opens(read(*keys), kid=None)
+
+
+def test_one_key_under_two_ids_is_still_the_only_one() -> None:
+    published = read(jwk(), jwk(kid="k2"), jwk(kid="absent"), jwk(kid=None))
+    assert opens(published)
+    assert opens(published, kid="k2")
+    assert opens(published, kid=None)
+    assert published.count == 1
+    assert published.ignored.texts == ()
+
+
+IGNORED: dict[str, tuple[Callable[[], object], Ignored]] = {
+    "use in capitals": (lambda: jwk(use="SIG"), Ignored.USE),
+    "for encryption": (lambda: jwk(use="enc"), Ignored.USE),
+    "use is a list": (lambda: jwk(use=["sig"]), Ignored.USE),
+    "another algorithm": (lambda: jwk(alg="RS512"), Ignored.ALG),
+    "algorithm in lower case": (lambda: jwk(alg="rs256"), Ignored.ALG),
+    "an empty algorithm": (lambda: jwk(alg=""), Ignored.ALG),
+    "no operations": (lambda: jwk(key_ops=[]), Ignored.KEY_OPS),
+    "other operations": (lambda: jwk(key_ops=["sign", "encrypt"]), Ignored.KEY_OPS),
+    "operations are a string": (lambda: jwk(key_ops="verify"), Ignored.KEY_OPS),
+    "kid is a number": (lambda: jwk(kid=7), Ignored.KID),
+    "private": (private, Ignored.PRIVATE),
+    "half private": (lambda: jwk(dp="AQAB"), Ignored.PRIVATE),
+    "symmetric": (lambda: {"kty": "oct", "k": "c2VjcmV0", "kid": "k1"}, Ignored.PRIVATE),
+    "an EC key": (lambda: {"kty": "EC", "crv": "P-256", "x": "AQAB", "y": "AQAB", "kid": "k1"}, Ignored.NOT_RSA),
+    "an Ed25519 key": (lambda: {"kty": "OKP", "crv": "Ed25519", "x": "AQAB", "kid": "k1"}, Ignored.NOT_RSA),
+    "no type": (lambda: jwk(kty=None), Ignored.NOT_RSA),
+    "no object": (lambda: "k1", Ignored.NOT_AN_OBJECT),
+    "null": (lambda: None, Ignored.NOT_AN_OBJECT),
+    "an even modulus": (lambda: jwk(n=text_of(number_of(jwk()[N]) - 1)), Ignored.MODULUS),
+    "a short modulus": (lambda: jwk(n=text_of(number_of(jwk()[N]) >> 1024 | 1)), Ignored.MODULUS),
+    "a very long modulus": (lambda: jwk(n=text_of(1 << 8192 | 1)), Ignored.MODULUS),
+    "exponent 3": (lambda: jwk(e="Aw"), Ignored.EXPONENT),
+    "exponent 1": (lambda: jwk(e="AQ"), Ignored.EXPONENT),
+    "exponent 65535": (lambda: jwk(e=text_of(65535)), Ignored.EXPONENT),
+    "an even exponent": (lambda: jwk(e=text_of(65538)), Ignored.MALFORMED),
+    "a long exponent": (lambda: jwk(e=text_of(1 << 64 | 1)), Ignored.EXPONENT),
+    "an exponent that is a number": (lambda: jwk(e=65537), Ignored.MALFORMED),
+    "a modulus with blanks": (lambda: jwk(n=jwk()[N][:40] + "\n" + jwk()[N][40:]), Ignored.MALFORMED),
+    "padding within": (lambda: jwk(n="AQ==" + jwk()[N]), Ignored.MALFORMED),
+    "no modulus": (lambda: jwk(n=None), Ignored.MALFORMED),
+    "an empty modulus": (lambda: jwk(n=""), Ignored.MALFORMED),
+    "not ASCII": (lambda: jwk(n="é" + jwk()[N]), Ignored.MALFORMED),
+}
+
+
+@pytest.mark.parametrize("name", IGNORED)
+def test_a_key_that_cannot_be_used_is_ignored_by_name_and_spoils_no_other(name: str) -> None:
+    make, why = IGNORED[name]
+    entry = make()
+    published = read(entry, jwk(2, kid="k2"))
+    assert opens(published, kid="k2", number=2)
+    assert not opens(published)
+    assert published.ignored.counts == {why: 1}
+    (text,) = published.ignored.texts
+    named = isinstance(entry, dict) and isinstance(entry.get("kid"), str)
+    assert text.startswith("key 'k1': " if named else "key 1: ")
+    assert jwk()[N][:20] not in text
+    with pytest.raises(DocumentRefused) as refused:
+        read(entry)
+    assert refused.value.ignored.texts == (text,)
+    assert text in str(refused.value)
+
+
+def test_a_key_whose_private_part_is_published_is_dead_under_every_id() -> None:
+    for keys in (
+        [private(kid="k9"), jwk()],
+        [jwk(), private(kid="k9")],
+        [jwk(), private(kid="k9", n=plain_base64(jwk()[N]))],
+    ):
+        published = read(*keys, jwk(2, kid="k2"))
+        assert not opens(published)
+        assert published.ignored.counts == {Ignored.PRIVATE: 2}
+
+
+def test_what_is_beyond_the_bounds_is_ignored_and_named_within_bounds() -> None:
+    published = read(*(jwk(2, kid=f"k{number}") for number in range(100)), jwk(kid="k100"))
+    assert opens(published, kid="k99", number=2)
+    assert not opens(published, kid="k100")
+    assert published.ignored.texts == ("key 'k100': only the first 100 keys are read",)
+    many = read(*([jwk()] * 100), *({"kty": "EC", "kid": "x" * 500} for _ in range(500)))
+    assert len(many.ignored.texts) == MAX_NAMED + 1
+    assert many.ignored.texts[-1] == f"and {500 - MAX_NAMED} more"
+    assert sum(map(len, many.ignored.texts)) < 5_000
+    assert many.ignored.counts == {Ignored.TOO_MANY: 500}
+
+
+def test_so_many_keys_of_one_id_are_tried_and_no_more() -> None:
+    modulus = number_of(jwk()[N])
+    made_up = [jwk(n=text_of(modulus + 2 * number)) for number in range(1, 20)]
+    published = read(*made_up[:7], jwk(), *made_up[7:])
+    assert len(published.by_id["k1"]) == 8
+    assert opens(published)
+    assert published.ignored.counts == {Ignored.TOO_MANY: 12}
+    assert not opens(read(*made_up, jwk()))
+
+
+async def test_each_key_of_one_id_is_tried_for_a_token(own: LiveIssuer) -> None:
+    own.key, own.kid = private_key(1), "k1"
+    own.answer = lambda: (200, b"\xef\xbb\xbf" + json.dumps({"keys": [jwk(2), jwk(3), jwk(), jwk()]}).encode())
+    async with KeySet(own.jwks_url) as keys:
+        verifier = JwtVerifier(keys, own.url, (AUDIENCE,))
+        for number in (1, 2, 3):
+            own.key = private_key(number)
+            token = own.token(permissions=["catalog:read"])
+            first = await verifier.verify(token)
+            assert await verifier.verify(token) is first, "and it is remembered"
+        assert verifier.remembered.hits == 3
+        own.key = private_key(4)
+        with pytest.raises(Exception, match="Invalid signature"):
+            await verifier.verify(own.token())
+
+
+async def test_a_remembered_token_dies_with_its_key_where_another_keeps_the_id(own: LiveIssuer) -> None:
+    own.key, own.kid = private_key(1), "k1"
+    own.answer = lambda: (200, json.dumps({"keys": [jwk(2), jwk()]}).encode())
+    async with KeySet(own.jwks_url, cooldown_seconds=0) as keys:
+        verifier = JwtVerifier(keys, own.url, (AUDIENCE,))
+        token = own.token()
+        assert await verifier.verify(token) is await verifier.verify(token)
+        own.answer = lambda: (200, json.dumps({"keys": [jwk(2)]}).encode())
+        assert await keys.find("made up, to fetch the keys") is None
+        with pytest.raises(Exception, match="Invalid signature"):
+            await verifier.verify(token)
+
+
+async def test_what_is_ignored_is_logged_when_it_changes_and_shown_even_of_a_refused_document(
+    own: LiveIssuer, caplog: pytest.LogCaptureFixture
+) -> None:
+    def publish(*keys: object) -> None:
+        own.answer = lambda: (200, json.dumps({"keys": keys}).encode())
+
+    def logged() -> int:
+        return sum("keys are ignored" in record.message for record in caplog.records)
+
+    publish(jwk(), jwk(2, kid="k2", alg="RS512"))
+    async with KeySet(own.jwks_url, cooldown_seconds=0) as keys:
+        assert keys.ignored.texts == ("key 'k2': its alg is not RS256",)
+        assert await keys.find("unknown") is None
+        assert logged() == 1
+        assert "key 'k2': its alg is not RS256" in caplog.text
+        publish(jwk(use="SIG"))
+        assert await keys.find("unknown") is None
+        assert keys.get("k1"), "the good key stays"
+        assert keys.ignored.counts == {Ignored.USE: 1}
+        assert keys.last_error == "it has no usable key (key 'k1': its use is not sig)"
+        assert logged() == 2
+        publish(jwk())
+        assert await keys.find("unknown") is None
+        assert not keys.ignored.texts
+        assert keys.count == 1
