@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,11 @@ FORMATS = ("text", "json", "sarif", "junit")
 @click.option("--strict", is_flag=True, help="Exit with 1 for warnings too.")
 @click.option("--format", "form", type=click.Choice(FORMATS), help="How to print it; text by default.")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
-@click.option("--fix", is_flag=True, help="Write rows tidily, sort them and drop duplicates, before the check.")
+@click.option(
+    "--fix",
+    is_flag=True,
+    help="Write rows tidily, sort them, drop duplicates and end files with `# end`, before the check.",
+)
 @click.option("--dry-run", is_flag=True, help="With --fix: print what it would change, and write nothing.")
 @explained
 def check_command(
@@ -39,8 +43,8 @@ def check_command(
     Exits with 0 when there is no fault (and, with --strict, no warning), with 1 when there is one, with 2 when there
     is no such directory.
 
-    --fix changes no verdict: it proves that before it writes. With --dry-run it exits with 1 when there is something
-    to change.
+    --fix changes no verdict: it proves that before it writes. It also adds the line `# end` to files of rows that lack
+    it. With --dry-run it exits with 1 when there is something to change.
 
     Example: authz policy check --strict policies
     """
@@ -52,6 +56,10 @@ def check_command(
     if fix and form != "text":
         raise click.UsageError("--fix prints text alone.")
     chosen = policy_directory(directory)
+    if fix:
+        from app.cli.policy_fix import end_files
+
+        end_files(chosen, dry_run=dry_run)
     report = _examine(chosen)
     if fix and report.snapshot and not report.faults:
         from app.cli.policy_fix import fix_files
@@ -76,16 +84,22 @@ class _Report:
 
 
 def _examine(directory: Path) -> _Report:
+    from app.policy.directory import read
     from app.policy.fault import PolicyRefused
     from app.policy.findings import find
     from app.policy.live import build
-    from app.policy.load import load
+    from app.policy.load import parse
     from app.policy.snapshot import Snapshot
     from app.settings import load_local
 
+    unended: tuple[Fault, ...] = ()
     faults: tuple[Fault, ...] = ()
     try:
-        policy = load(directory)
+        source = read(directory)
+        if all(fault.code == "cut-short" for fault in source.faults):
+            # A file that lacks its last line alone can be read: what else is wrong is not hidden by that.
+            unended, source = source.faults, replace(source, faults=())
+        policy = parse(source)
         # The application is slow to import, and a policy that cannot be read needs no routes.
         from app.asgi import route_table
 
@@ -95,9 +109,10 @@ def _examine(directory: Path) -> _Report:
             faults = refused.faults
             snapshot = Snapshot(policy, route_table())
     except PolicyRefused as refused:
-        return _Report(refused.faults, (), None)
+        return _Report(PolicyRefused([*unended, *refused.faults]).faults, (), None)
     proxies_stated = load_local().trusted_proxies is not None
-    return _Report(faults, tuple(find(snapshot, proxies_stated=proxies_stated)), snapshot)
+    findings = tuple(find(snapshot, proxies_stated=proxies_stated))
+    return _Report(PolicyRefused([*unended, *faults]).faults, findings, snapshot)
 
 
 def _print(report: _Report, directory: Path, form: str, strict: bool) -> None:

@@ -44,6 +44,32 @@ def fix_files(snapshot: Snapshot, directory: Path, *, dry_run: bool) -> bool:
     return True
 
 
+def end_files(directory: Path, *, dry_run: bool) -> None:
+    """Add the last line to the files of rows that lack it, and say so.
+
+    With `dry_run` the change is shown instead, and the command exits with 1 when there is one.
+    """
+    from app.policy.directory import read
+    from app.policy.fault import PolicyRefused
+    from app.policy.tidy import ended
+
+    try:
+        source = read(directory)
+    except PolicyRefused:
+        return  # the check that follows says why
+    changed = ended(source)
+    if not changed:
+        return
+    show(_unified(source.files, changed, directory))
+    if dry_run:
+        show([[("Nothing was written", "bold"), ": leave out --dry-run to write it and to tidy the rest."]])
+        raise SystemExit(1)
+    for file, text in changed.items():
+        _replace(Path(os.path.realpath(directory / file)), source.files[file], text)
+    names = ", ".join(str(directory / file) for file in changed)
+    show([[("Ended ", "bold green"), names, ". Look whether rows are missing there: the file may have been cut."], ""])
+
+
 def _unified(
     before: Mapping[str, str], changed: Mapping[str, str], directory: Path
 ) -> Iterator[str | list[str | Styled]]:

@@ -137,8 +137,8 @@ def publish_command(
 
     Example: authz policy publish candidate -m 'Scouts read games' --wait 10
     """
+    from app.policy.directory import raw_files
     from app.policy.fault import PolicyRefused
-    from app.policy.source import raw_files
 
     try:
         # Before anything is done: it may be the very directory that is about to be written.

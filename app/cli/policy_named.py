@@ -39,7 +39,8 @@ class Named:
 
     def source(self) -> Source:
         """The files. Raises PolicyRefused."""
-        from app.policy.source import from_bytes, read
+        from app.policy.directory import read
+        from app.policy.source import from_bytes
 
         return read(self.place) if self.files is None else from_bytes(self.files)
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from app.policy.source import END, FOLDERS, REQUIRED
+from app.policy.file_names import FOLDERS, REQUIRED
+from app.policy.source import END
 
 
 @dataclass(frozen=True, slots=True)

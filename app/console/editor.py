@@ -16,8 +16,8 @@ from app.console.page import AnyRequest, page
 from app.http.candidate import MAX_FILES_BYTES
 from app.http.problems import Problem
 from app.policy.fault import Fault
+from app.policy.file_names import REQUIRED
 from app.policy.live import LivePolicy
-from app.policy.source import REQUIRED
 
 PATH = "/console/policy/edit"
 FIRST = "roles.csv"  # to be opened, where there is one

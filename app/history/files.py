@@ -13,8 +13,9 @@ from app.db import revisions
 from app.db.session import Sessions
 from app.db.tables.history import PolicyRevision
 from app.policy import write
+from app.policy.directory import raw_files
 from app.policy.fault import PolicyRefused
-from app.policy.source import digest, raw_files
+from app.policy.source import digest
 
 PATIENCE = 10.0  # seconds, for another process that writes
 _LOOK_SECONDS = 0.01

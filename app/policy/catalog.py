@@ -33,7 +33,9 @@ class Permission:
 
 def load(source: Source, faults: list[Fault]) -> Mapping[str, Permission]:
     """The catalogue by name; what is wrong with it goes to `faults`."""
-    text = source.files[FILE]
+    text = source.files.get(FILE)
+    if text is None:
+        return {}  # as the faults of the source say
     if len(text) > MAX_CHARACTERS:
         faults.append(Fault("toml", FILE, 0, 0, f"it has {len(text)} characters, where {MAX_CHARACTERS} are the most"))
         return {}
@@ -43,8 +45,9 @@ def load(source: Source, faults: list[Fault]) -> Mapping[str, Permission]:
         faults.append(_not_toml(source, error))
         return {}
     catalog: dict[str, Permission] = {}
+    before = len(faults)
     for name, entry in document.items():
-        if len(faults) >= MAX_FAULTS:
+        if len(faults) - before >= MAX_FAULTS:
             break
         if fault := _entry_fault(name, entry):
             message, hint, word = fault

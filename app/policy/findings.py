@@ -32,6 +32,7 @@ KINDS: Mapping[str, tuple[Severity, str]] = {
     "unused-permission": ("warning", "A permission of the catalogue has no part in opening anything."),
     "deprecated-permission": ("warning", "A row names a permission that is deprecated."),
     "unstated-proxies": ("warning", "A condition reads `request.ip`, and AUTHZ_TRUSTED_PROXIES is not set."),
+    "ignored-file": ("note", "A file beside the policy is not read."),
     "empty-role": ("note", "Nobody holds a role."),
     "unheld-row": ("note", "Nobody holds what a row needs."),
     "not-analysed": ("note", "So many rows speak of one thing that they were not held against each other."),
@@ -60,6 +61,7 @@ def find(snapshot: Snapshot, *, proxies_stated: bool = True) -> list[Finding]:
 def _found(snapshot: Snapshot, *, proxies_stated: bool) -> list[Finding]:
     holders = Holders(snapshot.policy)
     found = [
+        *_ignored(snapshot.policy),
         *_duplicates(snapshot.policy),
         *_broad(snapshot.policy, holders),
         *_permissions(snapshot, holders),
@@ -85,6 +87,13 @@ def twins(policy: Policy) -> Mapping[Rule | Membership, Rule | Membership]:
 def _rows(policy: Policy) -> Iterator[Rule | Membership]:
     yield from policy.rules
     yield from policy.memberships
+
+
+def _ignored(policy: Policy) -> Iterator[Fault]:
+    """Files that lie beside the policy and are no part of it."""
+    for name in policy.source.ignored:
+        hint = "leave it or move it out of the directory; what it says does not apply"
+        yield Fault("ignored-file", name, 0, 0, "this file is not part of the policy and is not read", hint)
 
 
 def _duplicates(policy: Policy) -> Iterator[Fault]:

@@ -16,20 +16,24 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
+import structlog
+
 from app.policy import write
 from app.policy.aside import aside
 from app.policy.check import MAX_FAULTS, check
 from app.policy.diff import Change, changes
+from app.policy.directory import read
 from app.policy.fault import Fault, PolicyRefused
 from app.policy.judge import disputes
 from app.policy.load import Policy, load, parse
 from app.policy.routes import RouteTable
 from app.policy.snapshot import Snapshot, let_go
-from app.policy.source import read
 from app.policy.suspended import Suspended
 
 _PATIENCE = 5.0  # seconds, for another process that writes the files
 _LOOK_SECONDS = 0.02
+_MAX_NOTED = 20
+_log = structlog.stdlib.get_logger("policy")
 Outcome = Literal["swapped", "unchanged", "refused"]
 
 
@@ -88,6 +92,7 @@ class LivePolicy:
         self.since: datetime = datetime.now(UTC)
         self.refused: Refusal | None = None
         self.reloads: dict[Outcome, int] = {"swapped": 0, "unchanged": 0, "refused": 0}  # how many, by outcome
+        self.ignored: tuple[str, ...] = ()  # files beside the policy's, as they were last noted
         self._suspended = False
         self._replaced: list[Snapshot] = []  # which are to be let go off the event loop
         self._announce: list[Callable[[Reload], None]] = []
@@ -121,7 +126,8 @@ class LivePolicy:
         old = self.active
         try:
             source = await asyncio.to_thread(read, self.directory)
-            if source.revision == old.revision:
+            self._note(source.ignored)
+            if source.revision == old.revision and not source.faults:
                 self.refused, self.outdated, self.on_disk = None, None, old.revision
                 self.reloads["unchanged"] += 1
                 return Reload("unchanged", old.revision)
@@ -179,6 +185,12 @@ class LivePolicy:
         deadline = time.monotonic() + _PATIENCE
         while self.is_being_written() and time.monotonic() < deadline:  # noqa: ASYNC110  # another process sets no event
             await asyncio.sleep(_LOOK_SECONDS)
+
+    def _note(self, ignored: tuple[str, ...]) -> None:
+        """Log once what lies in the directory and is not read."""
+        if ignored and ignored != self.ignored:
+            _log.info("files in the policy directory are not read", count=len(ignored), files=ignored[:_MAX_NOTED])
+        self.ignored = ignored
 
     def _swap(self, snapshot: Snapshot, changed: tuple[Change, ...]) -> Reload:
         self._replaced.append(self.active)

@@ -10,13 +10,14 @@ from app.policy import cases, catalog, entities, model, roles, upstreams
 from app.policy.aside import aside
 from app.policy.cases import Case
 from app.policy.catalog import Permission
+from app.policy.directory import read
 from app.policy.entities import Entities
-from app.policy.fault import Fault, PolicyRefused
+from app.policy.fault import PolicyRefused
 from app.policy.roles import Roles
 from app.policy.routes import Route
 from app.policy.rows import Rows
 from app.policy.rule import Membership, Rule
-from app.policy.source import Source, read
+from app.policy.source import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +55,11 @@ def parse(source: Source, before: Policy | None = None) -> Policy:
 
 
 def _parsed(source: Source, before: Policy | None) -> Policy:
-    faults: list[Fault] = []
-    permissions = catalog.load(source, faults)
-    is_catalogued = not faults
+    faults = list(source.faults)
     model.check(source, faults)
-    if not is_catalogued:
+    before_catalog = len(faults)
+    permissions = catalog.load(source, faults)
+    if len(faults) > before_catalog or catalog.FILE not in source.files:
         # Rows read without their catalogue would hide its one fault behind a hundred of theirs.
         raise PolicyRefused(faults)
     files, endpoints = (before.source.files, before.upstreams) if before else ({}, ())

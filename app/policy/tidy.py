@@ -11,7 +11,7 @@ from app.policy.load import parse
 from app.policy.rule import Membership, Rule, action_order
 from app.policy.semantic_diff import compare
 from app.policy.snapshot import Snapshot
-from app.policy.source import from_bytes
+from app.policy.source import END, Source, from_bytes
 from app.policy.trial import run
 
 Row = Rule | Membership
@@ -41,6 +41,17 @@ def tidied(snapshot: Snapshot) -> dict[str, str]:
                 changed[file] = new
     if changed:
         _prove(snapshot, {**policy.source.files, **changed})
+    return changed
+
+
+def ended(source: Source) -> dict[str, str]:
+    """The files of rows that lack their last line, with it. Only their author knows whether rows are missing too."""
+    changed: dict[str, str] = {}
+    for fault in source.faults:
+        if fault.code == "cut-short":
+            rows = source.files[fault.file].rstrip()
+            body = rows[: -len(END)] if f"\n{rows}".lower().endswith(f"\n{END}") else f"{rows}\n" if rows else ""
+            changed[fault.file] = f"{body}{END}\n"
     return changed
 
 

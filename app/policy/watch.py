@@ -13,8 +13,8 @@ from pathlib import Path
 import structlog
 from watchfiles import awatch
 
+from app.policy.file_names import FOLDERS
 from app.policy.live import LivePolicy
-from app.policy.source import FOLDERS
 
 LOOK_SECONDS = 1.0
 _SETTLE_MS = 40

@@ -12,7 +12,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from app.policy.source import MARKER, file_names
+from app.policy.directory import MARKER, file_names
+from app.policy.file_names import FOLDERS
 
 _TEMPORARY = ".new"
 
@@ -98,7 +99,7 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def _sync(root: Path) -> None:
-    for folder in (root, *(entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))):
+    for folder in (path for name in FOLDERS if (path := root / name).is_dir()):
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)

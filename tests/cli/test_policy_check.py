@@ -170,3 +170,30 @@ def test_options_that_do_not_go_together_are_a_wrong_use(words: str) -> None:
 def test_the_guide_names_every_finding() -> None:
     for code, (severity, _) in KINDS.items():
         assert f"| `{code}` | {severity} |" in GUIDE.read_text()
+
+
+def test_a_missing_last_line_hides_no_fault_and_fix_adds_it(work: Path) -> None:
+    file = work / "policies" / "catalog.csv"
+    text = file.read_text().removesuffix("# end\n")
+    file.write_text(text + "p, catalog:read, /api/v1/nowhere, GET, allow")
+    checked = json.loads(authz("policy", "check", "--json", "policies", cwd=work).stdout)
+    assert sorted(fault["code"] for fault in checked["faults"]) == ["cut-short", "dead-row"]
+    file.write_text(text)
+    tried = authz("policy", "check", "--fix", "--dry-run", "policies", cwd=work)
+    assert tried.returncode == 1
+    assert "+# end\n" in tried.stdout
+    assert file.read_text() == text
+    fixed = authz("policy", "check", "--fix", "policies", cwd=work)
+    assert fixed.returncode == 0, fixed.stdout + fixed.stderr
+    assert "Look whether rows are missing there" in fixed.stdout
+    assert file.read_text().endswith("\n# end\n")
+    assert sorted(file.read_text().split("\n")) == sorted(f"{text}# end\n".split("\n"))
+
+
+def test_a_leaving_is_a_note_and_fix_leaves_it_where_it_is(work: Path) -> None:
+    leaving = work / "policies" / "catalog.csv.orig"
+    leaving.write_text("p, anyone, /**, GET, allow\n")
+    checked = authz("policy", "check", "--strict", "--fix", "policies", cwd=work)
+    assert checked.returncode == 0, checked.stdout
+    assert "policies/catalog.csv.orig: note[ignored-file]: this file is not part of the policy" in checked.stdout
+    assert leaving.exists()

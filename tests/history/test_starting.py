@@ -13,8 +13,8 @@ from app.history.files import revision_of
 from app.history.follower import Follower
 from app.history.publish import Author, Publisher
 from app.history.settle import settled
+from app.policy.directory import raw_files
 from app.policy.live import LivePolicy
-from app.policy.source import raw_files
 from tests.policy.shipped import DIRECTORY, routes
 
 pytestmark = pytest.mark.anyio

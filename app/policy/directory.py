@@ -1,0 +1,168 @@
+"""A policy directory, read with limits.
+
+Nothing here trusts the directory: a FIFO, a device, a loop of links or a huge file is a fault, never a hang.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.policy.fault import Fault, PolicyRefused
+from app.policy.file_names import FOLDERS, is_hidden, is_leaving, is_policy_file, stray_fault, written_out
+from app.policy.source import MAX_BYTES, MAX_FILE_BYTES, MAX_FILES, Source, digest, from_bytes, shown
+
+# Beside the files while they are written: the revision that they shall make.
+MARKER = ".publishing"
+
+_LOOKS = 5
+_PAUSE_SECONDS = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What a directory held at one moment: its policy files, what is left alone, and what is wrong with the rest."""
+
+    raw: Mapping[str, bytes]
+    ignored: tuple[str, ...]
+    faults: tuple[Fault, ...]
+
+
+def read(directory: Path) -> Source:
+    """Read a policy directory. Each file that cannot be taken as it is is a fault of the source.
+
+    The files are read until two looks at them agree: a mixture of an old and a new policy is neither, and may
+    open what both close. Raises PolicyRefused when they never do, and for what has no limits.
+    """
+    before = _look(directory)
+    for _ in range(_LOOKS):
+        now = _look(directory)
+        if now == before:
+            _check_whole(directory, now.raw)
+            return from_bytes(now.raw, now.faults, now.ignored)
+        before = now
+        time.sleep(_PAUSE_SECONDS)
+    message = "the files changed while they were read"
+    raise PolicyRefused([Fault("in-motion", ".", 0, 0, message, "reload once they are all written")])
+
+
+def file_names(directory: Path) -> list[str]:
+    """The names of the policy files of a directory. Raises PolicyRefused for one that holds others."""
+    faults: list[Fault] = []
+    names, _ = _names(directory, faults)
+    if faults:
+        raise PolicyRefused(faults)
+    return names
+
+
+def raw_files(directory: Path) -> dict[str, bytes]:
+    """The bytes of every policy file of a directory, by name. Raises PolicyRefused."""
+    look = _look(directory)
+    if look.faults:
+        raise PolicyRefused(look.faults)
+    return dict(look.raw)
+
+
+def _check_whole(directory: Path, raw: Mapping[str, bytes]) -> None:
+    """Refuse files that are not yet, or no longer, what the one who writes them says."""
+    try:
+        coming = (directory / MARKER).read_text("ascii", "replace")
+    except OSError:
+        return
+    if coming != digest(raw):
+        message = f"these files are being changed to the revision {shown(coming)}"
+        hint = f"wait; if nobody publishes, start `authz serve`, which settles it, or delete {MARKER}"
+        raise PolicyRefused([Fault("in-motion", ".", 0, 0, message, hint)])
+
+
+def _look(directory: Path) -> _Look:
+    faults: list[Fault] = []
+    raw: dict[str, bytes] = {}
+    try:
+        # A link to the directory is followed once, so that one that is swapped meanwhile mixes nothing.
+        root = Path(os.path.realpath(directory, strict=True))
+    except OSError as error:
+        message = f"the policy directory cannot be read: {_why(error)}"
+        raise PolicyRefused([Fault("no-directory", str(directory), 0, 0, message, "set AUTHZ_POLICY_DIR")]) from error
+    total = 0
+    names, ignored = _names(root, faults)
+    for name in names:
+        try:
+            raw[name] = _read_file(root, name)
+        except OSError as error:
+            faults.append(Fault("unreadable", name, 0, 0, f"cannot be read: {_why(error)}", _remedy(error)))
+            continue
+        total += len(raw[name])
+        if total > MAX_BYTES:
+            fault = Fault("too-large", name, 0, 0, f"with this file there are more than {MAX_BYTES} bytes")
+            raise PolicyRefused([*faults, fault])
+    return _Look(raw, ignored, tuple(sorted(faults, key=lambda fault: (fault.file, fault.code))))
+
+
+def _names(root: Path, faults: list[Fault]) -> tuple[list[str], tuple[str, ...]]:
+    """The policy files of a directory, and what is left alone. Any other name is a fault. Raises PolicyRefused."""
+    found: list[str] = []
+    ignored: list[str] = []
+    for path, is_folder in _entries(root, faults):
+        if is_policy_file(path):
+            found.append(path)
+        elif is_leaving(path.rpartition("/")[2], is_folder=is_folder):
+            ignored.append(written_out(path))
+        else:
+            faults.append(stray_fault(path, is_folder=is_folder))
+        if len(found) + len(ignored) + len(faults) > MAX_FILES:
+            raise PolicyRefused([*faults, Fault("too-many-files", ".", 0, 0, f"more than {MAX_FILES} files")])
+    return sorted(found), tuple(sorted(ignored))
+
+
+def _entries(root: Path, faults: list[Fault]) -> Iterator[tuple[str, bool]]:
+    folders = [""]
+    for folder in folders:
+        try:
+            with os.scandir(root / folder) as entries:
+                for entry in entries:
+                    if not folder and entry.name in FOLDERS:
+                        folders.append(entry.name)
+                    elif not is_hidden(folder, entry.name):
+                        yield f"{folder}/{entry.name}" if folder else entry.name, _is_folder(entry)
+        except OSError as error:
+            faults.append(Fault("unreadable", folder or ".", 0, 0, f"cannot be read: {_why(error)}", _remedy(error)))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a loop of links
+        return False
+
+
+def _read_file(root: Path, name: str) -> bytes:
+    # Not pathlib's own: it raises RuntimeError for a loop of links.
+    path = Path(os.path.realpath(root / name, strict=True))
+    if not path.is_relative_to(root):
+        # Faults show lines, and an author who may only write policies should be shown no other files.
+        raise OSError(None, "it is a link that leads out of the directory")
+    # O_NONBLOCK: opening a FIFO must not wait for a writer.
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with os.fdopen(handle, "rb") as file:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(None, "it is not a regular file")
+        if status.st_size > MAX_FILE_BYTES:
+            raise OSError(None, f"it has {status.st_size} bytes, where {MAX_FILE_BYTES} are the most")
+        data = file.read(MAX_FILE_BYTES + 1)
+    if len(data) > MAX_FILE_BYTES:
+        raise OSError(None, f"it grew over {MAX_FILE_BYTES} bytes while it was read")
+    return data
+
+
+def _why(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
+
+
+def _remedy(error: OSError) -> str:
+    return "a policy file is a plain file of text" if error.errno is None else "look at its owner, mode and links"

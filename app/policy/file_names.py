@@ -1,0 +1,133 @@
+"""The names in a policy directory: which files are read, which are left alone, and which are refused.
+
+A file that its author may take for a part of the policy, and that is not read, is refused: a lost deny opens access.
+What no one takes for that is left alone: the leavings of editors and tools, files of the system, pages for people.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+
+from app.policy.fault import Fault, did_you_mean
+
+REQUIRED = ("model.conf", "permissions.toml")
+FOLDERS = {
+    "": (".csv",),
+    "entities": (".yaml",),
+    "tests": (".yaml",),
+    "upstreams": (".openapi.json", ".openapi.yaml"),
+}
+MAX_SHOWN = 400
+
+# Shipped for people, beside the files.
+_PAGES = ("README.md", "WALKTHROUGH.md")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
+# Another version of a file, whose rows may be those that its author wants: never read, and never passed over.
+_CONFLICT = re.compile(r"\.sync-conflict-|\bconflicted copy\b|\bin conflict\b", re.IGNORECASE)
+_COPY = re.compile(r"\bcopy\b|\([0-9]+\)", re.IGNORECASE)
+
+_LEFTOVER = re.compile(
+    r"""
+    .*~ | \#.* | ~\$.* | ~.*\.tmp                       # Emacs, Vim, patch; Word and Excel; Syncthing
+    | .*\.(bak|backup|orig|rej|tmp|temp|old|save|sw[a-px]|un~|lock|pid|disabled
+          |part|partial|download|crdownload             # downloads that are not finished
+          |dpkg-[a-z]+|ucf-[a-z]+|rpm(save|new|orig)|pac(save|new|orig))([._-]?[0-9]+)*
+    | .*\.te?mp[._-][\w.-]+                             # x.csv.tmp.1234.5678
+    | .*___jb_(tmp|old)___                              # JetBrains
+    | [0-9]+                                            # Vim: 4913, to see whether it may write
+    | sed\w{6} | .*\.(csv|yaml|toml|conf|json)\.\w{6}   # sed -i; Kate and other users of Qt
+    """,
+    re.VERBOSE | re.IGNORECASE | re.DOTALL,
+)
+_SYSTEM = frozenset(
+    {
+        "lost+found", "thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r", "$recycle.bin",
+        "system volume information", "__macosx", "@eadir", "@recycle", "__pycache__",
+    }
+)  # fmt: skip
+_PAGE_ENDINGS = frozenset(
+    {".md", ".markdown", ".rst", ".adoc", ".txt", ".text", ".html", ".pdf", ".png", ".svg", ".jpg", ".docx", ".odt"}
+)
+_POLICY_ENDINGS = frozenset({".csv", ".yaml", ".yml", ".toml", ".conf", ".json"})
+_BARE_PAGE = re.compile(r"[A-Z][A-Z0-9_-]*|Makefile|[Jj]ustfile|Dockerfile|Jenkinsfile")
+
+
+def is_policy_file(path: str) -> bool:
+    """Whether a file of this name, relative to the policy directory, is part of the policy."""
+    if path in REQUIRED:
+        return True
+    folder, _, name = path.rpartition("/")
+    return (
+        folder in FOLDERS
+        and name.endswith(FOLDERS[folder])
+        and _NAME.fullmatch(name) is not None
+        and not _CONFLICT.search(name)
+    )
+
+
+def is_hidden(folder: str, name: str) -> bool:
+    """Whether a name is hidden, as `..data` of Kubernetes and `.git` are, or one of the pages that are shipped."""
+    return name.startswith(".") or (not folder and name in _PAGES)
+
+
+def is_leaving(name: str, *, is_folder: bool) -> bool:
+    """Whether something of this name is no part of a policy and no author takes it for one."""
+    if name.lower() in _SYSTEM or _LEFTOVER.fullmatch(name):
+        return True
+    ending = PurePosixPath(name).suffix.lower()
+    stem_ending = PurePosixPath(PurePosixPath(name).stem).suffix.lower()
+    is_page = ending in _PAGE_ENDINGS and stem_ending not in _POLICY_ENDINGS
+    return not is_folder and (is_page or _BARE_PAGE.fullmatch(name) is not None)
+
+
+def stray_fault(path: str, *, is_folder: bool = False) -> Fault:
+    """The fault of a name that may be meant as a part of the policy and is none, with what to do about it."""
+    folder, _, name = path.rpartition("/")
+    what = "folder" if is_folder else "file"
+    message = f"this {what} is not read: it has no name of a policy {what}"
+    if is_folder:
+        near = "" if folder else did_you_mean(name, filter(None, FOLDERS))
+        hint = near or "move it out of the directory; policy files stand beside it, not in it"
+    elif _CONFLICT.search(name):
+        message = "this file is not read: it is another version of a file, which a sync tool kept"
+        hint = "put what should apply into the file itself, and delete this one"
+    else:
+        hint = _advice(folder, name)
+    return Fault("stray-file", written_out(path), 0, 0, message, hint)
+
+
+def written_out(path: str) -> str:
+    """A name as it may be shown: it may hold what breaks a line of a log."""
+    return path.encode("unicode_escape").decode()[:MAX_SHOWN]
+
+
+def _advice(folder: str, name: str) -> str:
+    right = _corrected(folder, name)
+    if _COPY.search(name):
+        return f"delete this copy, or rename it to `{right or 'name.csv'}` if its rows are to apply as well"
+    if right:
+        return f"rename it to `{right}`, or move it out of the directory"
+    if name.endswith((".yaml", ".yml")) and not folder:
+        return "cases stand in `tests/`, entities in `entities/`, OpenAPI documents in `upstreams/`; or move it out"
+    if folder and name.lower().endswith(".csv"):
+        return f"rows stand in the directory itself, not in `{folder}/`; or move it out of the directory"
+    stem = PurePosixPath(name).stem
+    known = [*REQUIRED] if "." in stem else [*REQUIRED, f"{stem}.csv"]
+    return ("" if folder else did_you_mean(name, known)) or "move it out of the directory"
+
+
+def _corrected(folder: str, name: str) -> str:
+    """The nearest name that would be read: its ending in lower case, `.yaml` for `.yml`, no blanks; or none."""
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-")
+    stem, _, ending = plain.rpartition(".")
+    if ending.lower() == "txt" and PurePosixPath(stem).suffix.lower() in _POLICY_ENDINGS:
+        stem, _, ending = stem.rpartition(".")
+    ending = ending.lower().replace("yml", "yaml")
+    stem = stem.strip("-")
+    if folder == "upstreams":
+        stem = f"{re.sub(r'[.]openapi$', '', stem, flags=re.IGNORECASE)}.openapi"
+    found = f"{stem}.{ending}"
+    if found.lower() in REQUIRED:
+        found = found.lower()
+    return found if found != name and is_policy_file(f"{folder}/{found}" if folder else found) else ""

@@ -1,0 +1,93 @@
+"""Line breaks, the last line, and all that is wrong with the text of files at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from app.policy.fault import PolicyRefused
+from app.policy.load import parse
+from app.policy.source import from_bytes
+from app.policy.tidy import ended
+from tests.policy.shipped import shipped_files
+from tests.policy.small import files
+
+ROWS = ("p, a:read, /x/**, GET, allow", "p, a:write, /x, POST, allow, \"request.ip == '::1'\"", "g, role:one, a:read")
+ENTITIES = "subjects:\n  - {type: user, id: u1, properties: {team: scouts}}"
+
+
+def faults(made: Mapping[str, bytes]) -> list[tuple[str, str, int]]:
+    try:
+        parse(from_bytes(made))
+    except PolicyRefused as refused:
+        return [(fault.code, fault.file, fault.line) for fault in refused.faults]
+    return []
+
+
+def test_crlf_is_read_as_the_same_policy_and_revision() -> None:
+    plain = files(*ROWS, entities=ENTITIES)
+    for mixed in (False, True):
+        crlf = {name: data.replace(b"\n", b"\r\n", 2 if mixed else -1) for name, data in plain.items()}
+        assert crlf != plain
+        assert parse(from_bytes(crlf)) == parse(from_bytes(plain))
+    shipped = {name: data.replace(b"\n", b"\r\n") for name, data in shipped_files().items()}
+    assert parse(from_bytes(shipped)).revision == parse(from_bytes(shipped_files())).revision
+
+
+@pytest.mark.parametrize("wrong", [b"\r", b"\r\r\n", b"\n\r"])
+def test_a_lone_cr_is_refused(wrong: bytes) -> None:
+    made = files(*ROWS)
+    made["rows.csv"] = made["rows.csv"].replace(b"\n", wrong, 1)
+    assert [code for code, _, _ in faults(made)] == ["unseen-character"]
+
+
+def test_a_change_of_line_breaks_within_an_openapi_document_is_another_revision() -> None:
+    made = {**files(*ROWS), "upstreams/a.openapi.yaml": b"openapi: 3.1.0\npaths:\n  /a: {get: {}}\n"}
+    crlf = {**made, "upstreams/a.openapi.yaml": made["upstreams/a.openapi.yaml"].replace(b"\n", b"\r\n")}
+    assert parse(from_bytes(made)).revision != parse(from_bytes(crlf)).revision
+
+
+def test_only_files_of_rows_need_a_last_line() -> None:
+    made = files(*ROWS, entities=ENTITIES)
+    for name in made:
+        bare = {**made, name: made[name].removesuffix(b"# end\n")}
+        assert faults(bare) == ([("cut-short", name, 3)] if name == "rows.csv" else []), name
+        assert name == "rows.csv" or parse(from_bytes(bare)).rules == parse(from_bytes(made)).rules
+
+
+def test_no_fault_of_a_text_hides_another() -> None:
+    made = files("p, a:read, /x/**, GET, allow", "", "p, a:raed, /x, GET, allow", "# " + "x" * 4000)
+    made["rows.csv"] = made["rows.csv"].removesuffix(b"# end\n")
+    made["other.csv"] = b"\xff\n# end\n"
+    made["third.csv"] = b"p, a:read, /x\n# end\n# \xe2\x80\x8b\n"
+    made["entities/a.yaml"] = b"subject: []\n"
+    made["catalog (copy).csv"] = b""
+    assert faults(made) == [
+        ("stray-file", "catalog (copy).csv", 0),
+        ("unknown-key", "entities/a.yaml", 1),
+        ("encoding", "other.csv", 1),
+        ("unknown-grant", "rows.csv", 3),
+        ("long-line", "rows.csv", 4),
+        ("cut-short", "rows.csv", 4),
+        ("unseen-character", "third.csv", 3),
+    ]
+
+
+def test_a_missing_model_hides_no_fault_of_a_row() -> None:
+    made = files("p, a:raed, /x, GET, allow")
+    del made["model.conf"]
+    assert faults(made) == [("missing-file", "model.conf", 0), ("unknown-grant", "rows.csv", 1)]
+
+
+@pytest.mark.parametrize("text", ["p, a:read, /x, GET, allow", "p, a:read, /x, GET, allow\n# END", "", "\n", "# end"])
+@pytest.mark.parametrize("rest", ["", "\n", "\r\n", "\n\n  \n"])
+def test_the_last_line_is_added_where_it_lacks(text: str, rest: str) -> None:
+    source = from_bytes({**files(), "rows.csv": f"{text}{rest}".encode()})
+    if (text, rest) in (("# end", "\n"), ("# end", "\r\n")):
+        assert not source.faults
+        return
+    (name, changed), *others = ended(source).items()
+    assert (name, others) == ("rows.csv", [])
+    assert changed == ("p, a:read, /x, GET, allow\n" if text.startswith("p") else "") + "# end\n"
+    assert not from_bytes({**files(), "rows.csv": changed.encode()}).faults
