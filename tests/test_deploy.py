@@ -218,6 +218,9 @@ def test_the_balancer_spreads_requests_and_passes_by_one_that_is_away(
     with httpx.Client(headers={"Authorization": f"Bearer {issuer.token(permissions='catalog:read')}"}) as client:
         for _ in range(8):
             assert client.get(f"{balanced}/api/v1/teams/").status_code == 200
+        long = issuer.token(permissions="catalog:read", groups=[f"{number:036}" for number in range(290)])
+        headers = {"Authorization": f"Bearer {long}"}
+        assert httpx.get(f"{balanced}/api/v1/teams/", headers=headers).status_code == 200
         assert eventually(lambda: "/api/v1/teams" in "\n".join(own_server.lines)), "both are asked"
         for path in ("/gateway/nginx", "/%67ateway/nginx", "/gateway/../gateway/nginx"):
             assert client.get(f"{balanced}{path}").status_code == 404

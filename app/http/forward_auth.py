@@ -40,7 +40,8 @@ UNPROVEN = "This gateway has not proven itself."
 UNKNOWN = "There is no such gateway profile."
 FAILED = "The request could not be decided."
 
-_MAX_REMEMBERED = 2_000  # callers, each with some hundred bytes, and at worst with what a header of 8 KB holds
+_MAX_REMEMBERED = 2_000  # callers, each with some hundred bytes
+_MAX_GRANTS, _MAX_CHARACTERS = 200, 8_000  # of a caller who is remembered, so that all together stay small
 _WARN_SECONDS = 60.0
 # All of visible ASCII but `%`. No value can end a header, and a blank at an end would be cut off on the way.
 _PLAIN = "".join(map(chr, range(0x21, 0x7F))).replace("%", "")
@@ -141,6 +142,9 @@ class ForwardAuth:
         key = (snapshot.revision, principal.subject, principal.method, principal.held, principal.key_id)
         found = self._identities.get(key)
         if found is None:
+            held = principal.held
+            if len(held) > _MAX_GRANTS or sum(map(len, held)) > _MAX_CHARACTERS:
+                return _identity(principal, snapshot)
             if len(self._identities) >= _MAX_REMEMBERED:
                 self._identities.clear()
             found = self._identities[key] = _identity(principal, snapshot)
