@@ -178,4 +178,24 @@ def test_without_the_issuer_known_signing_keys_are_good_and_a_start_serves_keys(
             assert 1 <= int(answer.headers["retry-after"]) <= 10
             assert through_a_gateway(server, token).status_code == 403
             ready = asked(server, key, "GET", "/readyz")
-            assert (ready.status_code, ready.json()["checks"]["key_set"]["ok"]) == (503, False)
+            assert (ready.status_code, ready.json()["status"]) == (200, "degraded")
+            assert {name for name, check in ready.json()["checks"].items() if not check["ok"]} == {"key_set"}
+
+
+def test_it_is_not_ready_only_when_no_credential_can_be_verified(breakable: BreakablePostgres, tmp_path: Path) -> None:
+    with LiveIssuer() as own:
+        own.answer = lambda: (500, b"")
+        with served(tmp_path, own, breakable.new()) as server, server.client() as client:
+
+            def ready() -> tuple[int, str]:
+                answer = client.get("/readyz")
+                return answer.status_code, answer.json()["status"]
+
+            assert ready() == (200, "degraded")
+            breakable.stop()
+            try:
+                assert eventually(lambda: ready() == (503, "not ready"))
+                assert client.get("/healthz").status_code == 200
+            finally:
+                breakable.start()
+            assert eventually(lambda: ready() == (200, "degraded"))

@@ -28,15 +28,17 @@ async def healthz() -> dict[str, str]:
 
 @route("/readyz", http_method=_READ, summary="Can it serve?", tags=["health"])
 async def readyz(request: Request[Any, Any, State]) -> Response[dict[str, Any]]:
-    """503 when the key set or the policy is unusable, and when it is about to stop: send no traffic.
+    """503 when nobody can be served: no policy may be decided by, no credential can be verified, or it is draining.
 
-    Without the database it is `degraded` and not out of the way: people are let in as before, and every other replica
-    lacks the same database.
+    Without the database or without the signing keys it is `degraded`, and 200: callers with the other kind of
+    credential are served as before, and every other replica lacks the same.
     """
     state = request.app.state
     checks = {"database": await _database(state), "key_set": _key_set(state), "policy": _policy(state)}
-    ready = checks["key_set"]["ok"] and checks["policy"]["ok"] and not draining.begun
-    served = "ready" if checks["database"]["ok"] else "degraded"
+    # A JWT needs signing keys, an API key the database.
+    verifies = [checks["database"]["ok"], checks["key_set"]["ok"]]
+    ready = any(verifies) and checks["policy"]["ok"] and not draining.begun
+    served = "ready" if all(verifies) else "degraded"
     status = "draining" if draining.begun else served if ready else "not ready"
     content = {"status": status, "checks": checks}
     return Response(content, status_code=200 if ready else 503, headers={"Cache-Control": "no-store"})
