@@ -18,6 +18,7 @@ from app.policy.live import LivePolicy
 
 LOOK_SECONDS = 1.0
 _SETTLE_MS = 40
+_POLLS = 60  # before the system is asked again to report changes
 _log = structlog.stdlib.get_logger("policy")
 
 # What tells one state of the files from another without reading them.
@@ -25,16 +26,40 @@ Signature = tuple[tuple[str, int, int, int], ...]
 
 
 async def watch(live: LivePolicy, stop: asyncio.Event) -> None:
-    """Reload whenever the files change, until `stop` is set. Faults are the reload's to report."""
+    """Reload whenever the files change, until `stop` is set. Faults are the reload's to report.
+
+    Where the system reports no changes, as with all of its inotify instances taken, the files are polled.
+    """
     seen = signature(live.directory)
     await live.reload()  # what changed since the first policy was read
+    known: str | None = None  # the failure that is logged already
     while not stop.is_set():
         try:
+            if known is not None:
+                seen = await _poll(live, stop, seen)
             seen = await _watch_as_it_stands(live, stop, seen)
-        except Exception:  # noqa: BLE001  # whatever it is, the watch must go on
-            # Losing sight of the files must be loud, and must not last.
-            _log.exception("watching the policy directory failed; trying again")
-            await asyncio.sleep(LOOK_SECONDS)
+            known = None
+        except Exception as error:  # noqa: BLE001  # whatever it is, the watch must go on
+            reason = f"{type(error).__name__}: {error}"
+            if reason != known:  # once, and not at every try
+                _log.warning(
+                    "the policy directory cannot be watched, and is looked at every second instead",
+                    error=reason,
+                    hint="raise fs.inotify.max_user_instances or max_user_watches, if they are used up",
+                )
+            known = reason
+
+
+async def _poll(live: LivePolicy, stop: asyncio.Event, seen: Signature) -> Signature:
+    """Look every second, until it is time to try to watch again."""
+    for _ in range(_POLLS):
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                await stop.wait()
+            break
+        except TimeoutError:
+            seen = await _look(live, seen)
+    return seen
 
 
 async def _watch_as_it_stands(live: LivePolicy, stop: asyncio.Event, seen: Signature) -> Signature:
