@@ -14,6 +14,7 @@ from litestar import Litestar
 from app.audit.retention import keep_for
 from app.db.key_changes import follow
 from app.db.old_decisions import OldDecisions
+from app.hangup import hangup
 from app.history.follower import Follower
 from app.history.replica import Replica
 from app.http.observing import observed
@@ -112,7 +113,7 @@ async def _key_changes(app: Litestar, stop: asyncio.Event) -> None:
 
 @contextmanager
 def _on_hangup(live: LivePolicy) -> Iterator[None]:
-    """Reload on SIGHUP, where signals can be had: in the main thread of a process."""
+    """Reload on SIGHUP, where signals can be had: in the main thread of a process. One that came before counts."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -129,8 +130,12 @@ def _on_hangup(live: LivePolicy) -> Iterator[None]:
         reloads.add(task)
         task.add_done_callback(finished)
 
+    before = signal.getsignal(signal.SIGHUP)
     loop.add_signal_handler(signal.SIGHUP, reload)
+    if hangup.take():
+        reload()
     try:
         yield
     finally:
         loop.remove_signal_handler(signal.SIGHUP)
+        signal.signal(signal.SIGHUP, before)  # not the system's, which would end a process that is still stopping

@@ -99,6 +99,8 @@ class Settings(LocalSettings):
     server: Annotated[ServerName, CaseFolded] = "uvicorn"
     # Processes on the one port, each with an event loop of its own; `auto` is one for each core.
     workers: Annotated[int, Field(ge=1, le=MAX_WORKERS)] = 1
+    # A worker whose event loop has not run for so long is killed and replaced, where there are several.
+    worker_timeout_seconds: Annotated[float, Field(ge=5, le=3600)] = 30.0
     # How long a process that is to stop still listens, and says that it is not ready: what a load balancer needs to
     # notice that.
     drain_seconds: Annotated[float, Field(ge=0, le=300)] = 0.0

@@ -17,6 +17,7 @@ import yaml
 
 from app.asgi import route_table
 from app.cli.listening import STOP_SECONDS
+from app.cli.run_directory import SYSTEM
 from app.settings import Settings, load
 from tests.balancer import balancer
 from tests.cli.command import command
@@ -153,11 +154,13 @@ def test_replicas_are_found_kept_and_ended_gently() -> None:
 
 def test_the_policy_is_mounted_where_it_is_read() -> None:
     pod = of_kind("Deployment")["spec"]["template"]["spec"]
-    (mount,) = pod["containers"][0]["volumeMounts"]
+    mount, temporary = pod["containers"][0]["volumeMounts"]
     assert mount["mountPath"] == of_kind("ConfigMap")["data"]["AUTHZ_POLICY_DIR"] == recipe_env()["AUTHZ_POLICY_DIR"]
     assert "subPath" not in mount, "a file that is mounted alone never changes"
-    (volume,) = pod["volumes"]
-    assert (volume["name"], volume["configMap"]) == (mount["name"], {"name": "authz-policy"})
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    assert volumes[mount["name"]]["configMap"] == {"name": "authz-policy"}
+    assert temporary["mountPath"] in SYSTEM, "several workers share a directory"
+    assert "emptyDir" in volumes[temporary["name"]]
     for name in OURS:
         (mounted,) = COMPOSE["services"][name]["volumes"]
         source, target = mounted.split(":")
@@ -180,6 +183,7 @@ def test_compose_starts_in_order_what_has_all_it_needs() -> None:
         }
         assert loaded({**recipe_env(), **env}).database_url == "postgresql://authz:x@database/authz"
         assert services[name]["read_only"] is True
+        assert set(services[name]["tmpfs"]) <= set(SYSTEM)
         assert services[name]["cap_drop"] == ["ALL"]
         assert (DEPLOY / services[name]["build"]["context"]).resolve() == ROOT
         assert (ROOT / services[name]["build"]["dockerfile"]).samefile(DEPLOY / "Containerfile")

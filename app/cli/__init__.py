@@ -1,6 +1,14 @@
 """The command `authz`. Each command lies in a module of its own, which is imported when the command is called."""
 
+import signal
+import sys
+
 from app.cli.lazy import group
+from app.hangup import hangup
+
+if sys.argv[1:2] == ["serve"] and hasattr(signal, "SIGHUP"):
+    hangup.remember()  # while the rest is imported, it would end the process
+
 
 main = group(
     "authz",

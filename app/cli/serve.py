@@ -14,7 +14,9 @@ from app import logs
 from app.cli.failure import explained, fail
 from app.cli.listening import STOP_SECONDS, bind, read_tls, say_listening
 from app.cli.run import serve
-from app.cli.workers import Workers, run_directory
+from app.cli.run_directory import remove, run_directory
+from app.cli.workers import Workers
+from app.hangup import hangup
 from app.settings import ServerName, load
 
 if TYPE_CHECKING:
@@ -58,6 +60,7 @@ def serve_command(
 
     On all of four cores: authz serve --workers 4
     """
+    hangup.remember()
     if (tls_certificate is None) != (tls_key is None):
         raise click.UsageError("give --tls-certificate and --tls-key together.")
     pair = read_tls(tls_certificate, tls_key) if tls_certificate and tls_key else None
@@ -81,7 +84,7 @@ def serve_command(
         app = asyncio.run(build_app(settings, files_win=files_win))
         run(app, bind(settings.host, settings.port))
         return
-    with run_directory():
+    with run_directory() as shared:
         app = asyncio.run(build_app(settings, files_win=files_win))
         listener = bind(settings.host, settings.port)
 
@@ -94,7 +97,9 @@ def serve_command(
             listener,
             work,
             started=lambda: say_listening(listener, pair, workers=settings.workers),
+            abandoned=lambda: remove(shared),
             stop_seconds=settings.drain_seconds + STOP_SECONDS,
+            hung_seconds=settings.worker_timeout_seconds,
         )
         if not crew.run():
             fail("the workers did not start; the log above says why.")

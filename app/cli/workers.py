@@ -8,25 +8,25 @@ nobody's until somebody can serve it, and is not lost with a worker.
 from __future__ import annotations
 
 import gc
+import math
 import os
 import select
-import shutil
 import signal
 import socket
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn
 
 import structlog
 
 from app.cli.failure import explained
+from app.cli.heartbeat import BEAT_SECONDS, Heartbeat
+from app.hangup import hangup
 from app.http.draining import draining
 
-RUN_DIR = "AUTHZ_RUN_DIR"
 _STEADY_SECONDS = 1.0  # a worker that served for so long is replaced at once
 _LONGEST_WAIT = 10.0
 _HEARD = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
@@ -36,28 +36,20 @@ _log = structlog.stdlib.get_logger("server")
 Work = Callable[[bool, Callable[[], None]], None]
 
 
-@contextmanager
-def run_directory() -> Iterator[None]:
-    """A private directory that the workers share while they run; its name is in AUTHZ_RUN_DIR."""
-    directory = tempfile.mkdtemp(prefix="authz-run-")
-    os.environ[RUN_DIR] = directory
-    try:
-        yield
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
-
-
 @dataclass(slots=True)
 class _Worker:
     began: float
+    heartbeat: Heartbeat
     ready: bool = False
+    hung: bool = False
 
 
 class Workers:
     """Keeps `count` processes at `work` on a socket, until SIGTERM or SIGINT; SIGHUP is passed on.
 
     `started` is called when all of the first ones serve. A worker that has not ended `stop_seconds` after it was told
-    to is killed. `ended_by` is the signal that stopped them all.
+    to is killed, and so is one whose event loop has not run for `hung_seconds`. `abandoned` is called in each worker
+    when this process is gone. `ended_by` is the signal that stopped them all.
     """
 
     def __init__(
@@ -67,13 +59,18 @@ class Workers:
         work: Work,
         *,
         started: Callable[[], None],
+        abandoned: Callable[[], None],
         stop_seconds: float,
+        hung_seconds: float,
     ) -> None:
         self._count = count
         self._listener = listener
         self._work = work
         self._started = started
+        self._abandoned = abandoned
         self._stop_seconds = stop_seconds
+        self._hung_looks = math.ceil(hung_seconds / BEAT_SECONDS)
+        self._look_at = time.monotonic() + BEAT_SECONDS
         self._workers: dict[int, _Worker] = {}
         self._due: list[float] = []  # when replacements are to be started
         self._failures = 0  # in a row
@@ -111,13 +108,14 @@ class Workers:
         first = not self._complete
         # A signal that comes before the child can deal with it waits until it can.
         signal.pthread_sigmask(signal.SIG_BLOCK, _HEARD)
+        heartbeat = Heartbeat()
         pid = os.fork()
         if pid == 0:
-            self._be_worker(first)
-        self._workers[pid] = _Worker(time.monotonic())
+            self._be_worker(first, heartbeat)
+        self._workers[pid] = _Worker(time.monotonic(), heartbeat)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEARD)
 
-    def _be_worker(self, first: bool) -> NoReturn:
+    def _be_worker(self, first: bool, heartbeat: Heartbeat) -> NoReturn:
         code = 1
         try:
             os.setpgid(0, 0)  # Ctrl-C is for the parent, which then stops its workers
@@ -125,12 +123,17 @@ class Workers:
             for number in (signal.SIGTERM, signal.SIGCHLD):
                 signal.signal(number, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.default_int_handler)
-            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it has a policy to reload
+            hangup.remember()  # until it has a policy to reload
             for end in (self._heard, self._wake, self._readied, self._life):
                 os.close(end)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEARD)
             threading.Thread(target=self._end_with_the_parent, name="parent", daemon=True).start()
-            explained(self._work)(first, self._say_ready)
+
+            def ready() -> None:
+                os.write(self._ready, os.getpid().to_bytes(4, "big"))
+                heartbeat.start()
+
+            explained(self._work)(first, ready)
             code = 0
         except SystemExit as ended:
             code = ended.code if isinstance(ended.code, int) else 1
@@ -139,20 +142,18 @@ class Workers:
         finally:
             os._exit(code)
 
-    def _say_ready(self) -> None:
-        os.write(self._ready, os.getpid().to_bytes(4, "big"))
-
     def _end_with_the_parent(self) -> None:
         """However the parent ends, no worker stays behind on its port."""
         os.read(self._parent_lives, 1)  # comes back when nobody holds the other end
+        self._abandoned()
         draining.at_once = True
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(self._stop_seconds)
         os._exit(1)
 
     def _wait(self) -> None:
-        times = [*self._due, *([self._kill_at] if self._kill_at is not None else [])]
-        pause = max(0.0, min(times) - time.monotonic()) if times else None
+        times = [self._look_at, *self._due, *([self._kill_at] if self._kill_at is not None else [])]
+        pause = max(0.0, min(times) - time.monotonic())
         select.select([self._heard, self._readied], [], [], pause)
 
     @staticmethod
@@ -194,10 +195,11 @@ class Workers:
             if pid == 0:
                 return
             worker = self._workers.pop(pid)
+            worker.heartbeat.close()
             if self._kill_at is not None:
                 continue
             code = os.waitstatus_to_exitcode(status)
-            how = f"signal {-code}" if code < 0 else f"exit code {code}"
+            how = "hung" if worker.hung else f"signal {-code}" if code < 0 else f"exit code {code}"
             if not self._complete:
                 _log.error("a worker did not start", worker=pid, how=how)
                 self._stop()
@@ -208,8 +210,19 @@ class Workers:
             _log.error("a worker died and is replaced", worker=pid, how=how, in_seconds=pause)
             self._due.append(time.monotonic() + pause)
 
+    def _kill_hung(self) -> None:
+        """Kill each worker whose event loop stands still; it cannot hear anything gentler."""
+        for pid, worker in self._workers.items():
+            if worker.heartbeat.look() >= self._hung_looks and not worker.hung:
+                worker.hung = True
+                _log.error("a worker hung and is killed", worker=pid, silent_seconds=self._hung_looks * BEAT_SECONDS)
+                os.kill(pid, signal.SIGKILL)
+
     def _act_in_time(self) -> None:
         now = time.monotonic()
+        if now >= self._look_at:
+            self._look_at = now + BEAT_SECONDS
+            self._kill_hung()
         if self._kill_at is None:
             for due in [due for due in self._due if due <= now]:
                 self._due.remove(due)

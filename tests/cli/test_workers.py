@@ -5,16 +5,21 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 import threading
+import time
 from pathlib import Path
 
+import httpx
 import pytest
 
+from app.cli.run_directory import remove, run_directory
 from tests.history.test_publish import admin, body, files, history, narrower
 from tests.issuer import PARTY, LiveIssuer
 from tests.load import Load
 from tests.server import AUTHZ, Server, eventually
 
+BEATS = 5.0  # seconds without one, after which a worker hangs
 TWO = (str(AUTHZ), "serve", "--port", "0", "--workers", "2")
 
 
@@ -63,6 +68,28 @@ def test_one_that_dies_is_replaced_and_all_obey_a_new_policy(on: str, issuer: Li
     assert files(server) == sent["files"]
 
 
+def test_one_that_hangs_is_replaced_and_a_pause_of_all_is_no_hang(on: str, issuer: LiveIssuer, tmp_path: Path) -> None:
+    server = Server(
+        tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url, command=TWO, server=on, worker_timeout_seconds=str(BEATS)
+    )
+    with server:
+        first = workers(server)
+        assert server.process
+        every = [server.process.pid, *first] if on == "uvicorn" else []  # once, for it takes its time
+        for pid in every:
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(BEATS + 1 if every else 0)
+        for pid in every:
+            os.kill(pid, signal.SIGCONT)
+        stuck, other = sorted(first)
+        os.kill(stuck, signal.SIGSTOP)
+        assert eventually(lambda: len(workers(server)) == 2 and stuck not in workers(server), 4 * BEATS)
+        assert other in workers(server)
+        events = [(entry["event"], entry["worker"]) for entry in server.log if "worker" in entry]
+        assert events == [("a worker hung and is killed", stuck), ("a worker died and is replaced", stuck)]
+        assert server.stop() == -signal.SIGTERM
+
+
 def test_of_changes_made_at_once_by_two_workers_one_is_taken_and_none_is_undone(
     issuer: LiveIssuer, tmp_path: Path
 ) -> None:
@@ -97,14 +124,17 @@ def test_of_changes_made_at_once_by_two_workers_one_is_taken_and_none_is_undone(
     assert files(server) == stored
 
 
-def test_none_is_left_on_the_port_when_the_one_who_started_them_is_killed(
-    on: str, issuer: LiveIssuer, tmp_path: Path
-) -> None:
+def test_nothing_is_left_when_the_one_who_started_them_is_killed(on: str, issuer: LiveIssuer, tmp_path: Path) -> None:
     server = Server(tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url, command=TWO, server=on)
+    shared = tmp_path / "temporary"
+    shared.mkdir()
+    server.env["TMPDIR"] = str(shared)
     with server:
         left = workers(server)
+        assert len(list(shared.iterdir())) == 1
         server.signal(signal.SIGKILL)
         assert eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in left))
+        assert not list(shared.iterdir())
         host, port = server.url.removeprefix("http://").split(":")
         with socket.socket() as again:
             again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -122,3 +152,63 @@ def test_a_policy_with_a_fault_stops_the_start_as_with_one(issuer: LiveIssuer, t
     assert "did you mean `allow`?" in said
     assert server.process
     assert server.process.poll() == 1
+
+
+def test_what_others_left_is_removed_at_the_next_start_and_what_is_in_use_is_not(tmp_path: Path) -> None:
+    for name in ("authz-run-killed", "authz-run-older", "authz-other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.numbers").touch()
+    (tmp_path / "authz-run-killed" / "in-use").touch()
+    (tmp_path / "authz-run-link").symlink_to(tmp_path / "authz-other")
+    (tmp_path / "authz-other" / "in-use").touch()
+    with run_directory([str(tmp_path / "none"), str(tmp_path)]) as one, run_directory([str(tmp_path)]) as two:
+        left = {path.name for path in tmp_path.iterdir()}
+        # One without a lock may be about to get it.
+        assert left == {one.name, two.name, "authz-run-older", "authz-run-link", "authz-other"}
+        assert one.stat().st_mode & 0o777 == 0o700
+        remove(two)
+        assert not two.exists()
+    assert (tmp_path / "authz-other" / "1.numbers").exists()
+
+
+def test_without_a_writable_directory_several_workers_say_what_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit), run_directory([str(tmp_path / "none"), "/proc"]):
+        pass
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert f"none of {tmp_path / 'none'}, /proc can be written: mount a writable file system" in said
+
+
+def test_a_hangup_before_it_listens_reloads_and_ends_nothing(on: str, issuer: LiveIssuer, tmp_path: Path) -> None:
+    for number, words in enumerate((("serve", "--port", "0"), TWO[1:])):
+        directory = tmp_path / str(number)
+        directory.mkdir()
+        server = Server(
+            directory,
+            jwks_url=issuer.jwks_url,
+            issuer=issuer.url,
+            server=on,
+            command=(sys.executable, str(AUTHZ), *words),
+        )
+        over = threading.Event()
+
+        def hang_up(server: Server = server, over: threading.Event = over) -> None:
+            while not over.wait(0.005):
+                # Its own code runs, and has long to go until it listens.
+                if server.process and "pydantic_core" in Path(f"/proc/{server.process.pid}/maps").read_text():
+                    server.process.send_signal(signal.SIGHUP)
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        try:
+            with server:
+                over.set()
+                thread.join()
+                assert server.process
+                assert server.process.poll() is None
+                assert httpx.get(f"{server.url}/readyz").status_code == 200
+        finally:
+            over.set()
+        assert not [entry for entry in server.log if entry.get("level") in ("warning", "error")]

@@ -21,6 +21,7 @@ WRONG: dict[str, tuple[str, ...]] = {
     "port": (*NUMBERS, "65536", "8000.5", "http", "tcp://10.0.0.1"),
     "server": ("", "gunicorn"),
     "workers": (*NUMBERS, "0", "65", "1.5", "all"),
+    "worker_timeout_seconds": (*NUMBERS, "4", "3601"),
     "drain_seconds": (*NUMBERS, "301"),
     "jwks_url": (
         "",
