@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 import structlog
 from sqlalchemy import delete, func, select
@@ -27,6 +28,15 @@ _AT_ONCE = 1_000  # more than so many changes between two questions, and every k
 _log = structlog.stdlib.get_logger("api_keys")
 
 
+class _Note(NamedTuple):
+    id: int
+    key_id: int
+    at: int
+
+
+_NO_NOTE = _Note(0, 0, 0)
+
+
 async def follow(
     sessions: Sessions,
     verifier: ApiKeyVerifier,
@@ -39,7 +49,7 @@ async def follow(
 
     While the database does not answer there are none, and the verifier asks for each key as its time runs out.
     """
-    last: int | None = None
+    last: _Note | None = None
     pruned_at = clock()
     silent = False
     while not stop.is_set():
@@ -62,20 +72,24 @@ async def follow(
             silent = False
 
 
-async def _tell(sessions: Sessions, verifier: ApiKeyVerifier, last: int | None, asked_at: float) -> int:
-    """Tell the changes after `last`, and return the newest. What was noted last must still be there."""
+async def _tell(sessions: Sessions, verifier: ApiKeyVerifier, last: _Note | None, asked_at: float) -> _Note:
+    """Tell the changes after `last`, and return the newest.
+
+    What was noted last must still be there, as it was: after a restore its id is given to another change.
+    """
+    notes = select(col(KeyChange.id), col(KeyChange.key_id), col(KeyChange.at))
     async with sessions() as session:
         if last is not None:
-            since = select(col(KeyChange.id), col(KeyChange.key_id)).where(col(KeyChange.id) >= last)
-            found = (await session.execute(since.order_by(col(KeyChange.id)).limit(_AT_ONCE + 1))).all()
-            without_gap = last == 0 or (found and found[0].id == last)
+            since = notes.where(col(KeyChange.id) >= last.id).order_by(col(KeyChange.id)).limit(_AT_ONCE + 1)
+            found = [_Note(*row) for row in await session.execute(since)]
+            without_gap = last == _NO_NOTE or found[:1] == [last]
             if without_gap and len(found) <= _AT_ONCE:
-                verifier.heard([note.key_id for note in found if note.id > last], asked_at)
-                return found[-1].id if found else last
-        newest = (await session.scalar(select(func.max(col(KeyChange.id))))) or 0
+                verifier.heard([note.key_id for note in found if note.id > last.id], asked_at)
+                return found[-1] if found else last
+        newest = (await session.execute(notes.order_by(col(KeyChange.id).desc()).limit(1))).one_or_none()
     verifier.forget_all()
     verifier.heard([], asked_at)
-    return newest
+    return _Note(*newest) if newest else _NO_NOTE
 
 
 async def prune(sessions: Sessions, before: int) -> None:

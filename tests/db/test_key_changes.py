@@ -145,6 +145,25 @@ async def test_when_the_last_news_cannot_be_found_again_every_key_is_looked_up(f
     assert followed.asked == asked + 1
 
 
+async def test_the_id_of_a_lost_note_that_was_given_out_again_is_another_note(followed: Followed, kind: str) -> None:
+    """As by a restore of the database that a process slept through."""
+    key = await followed.issued()
+    await followed.run("UPDATE api_keys SET scopes = '[]' WHERE id = 1")
+    await followed.heard_all()
+    assert await followed.fault_of(key) is None
+    sqlite = "UPDATE sqlite_sequence SET seq = 0 WHERE name = 'key_changes'"
+    postgresql = "SELECT setval(pg_get_serial_sequence('key_changes', 'id'), 1, false)"
+    async with followed.sessions() as session:
+        await session.connection(execution_options=LOCK_FIRST)
+        await session.execute(text("DELETE FROM key_changes"))
+        await session.execute(text(sqlite if kind == "sqlite" else postgresql))
+        await session.execute(text("UPDATE api_keys SET revoked_at = '2026-01-01 00:00:00' WHERE id = 2"))
+        assert (await session.execute(text("SELECT id, key_id FROM key_changes"))).all() == [(1, 2)]
+        await session.commit()
+    await followed.heard_all()
+    assert await followed.fault_of(key) is Fault.KEY_REVOKED
+
+
 async def test_a_database_that_gives_no_news_ends_what_is_believed(followed: Followed) -> None:
     key = await followed.issued()
     assert await followed.fault_of(key) is None
