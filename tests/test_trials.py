@@ -7,8 +7,10 @@ from pathlib import Path
 from scripts.bench.soak import Sample, growth
 from scripts.trials.away import away
 from scripts.trials.kills import kills
+from scripts.trials.restore import restores
 from scripts.trials.rolling import rolling
 from tests.breakable import BreakablePostgres
+from tests.databases import Postgres
 from tests.issuer import LiveIssuer
 
 
@@ -29,6 +31,12 @@ def test_a_rolling_restart_behind_a_load_balancer_fails_no_request(
     breakable: BreakablePostgres, issuer: LiveIssuer, tmp_path: Path
 ) -> None:
     assert list(rolling(1, 2, of=2, place=tmp_path, issuer=issuer, postgres=breakable)) == []
+
+
+def test_a_replica_that_slept_through_a_restore_follows_the_restored_history(
+    postgres: Postgres, issuer: LiveIssuer, tmp_path: Path
+) -> None:
+    assert list(restores(1, (True,), issuer=issuer, postgres=postgres, place=tmp_path)) == []
 
 
 def test_a_soak_tells_what_grew() -> None:

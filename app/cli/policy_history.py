@@ -200,6 +200,7 @@ def _change(
     only_looks: bool = False,
     wait: float | None = None,
 ) -> tuple[Published, Waited | None]:
+    from app import logs
     from app.asgi import route_table
     from app.db.engine import is_embedded
     from app.history.fleet import until_served
@@ -210,6 +211,8 @@ def _change(
     from app.policy.fault import PolicyRefused
     from app.policy.live import LivePolicy
     from app.settings import load_local
+
+    logs.configure("error", "console")  # on standard error, for standard output may be read by a program
 
     async def run(sessions: Sessions) -> tuple[Published, Waited | None]:
         settings = load_local()
@@ -223,8 +226,7 @@ def _change(
             done = await work(Publisher(follower), live.active.revision, Author(f"cli:{getpass.getuser()}"))
             if wait is None or only_looks:
                 return done, None
-            entry_id = follower.at.id if follower.at else None
-            return done, await until_served(sessions, entry_id, wait, beat_seconds(settings.database_url))
+            return done, await until_served(sessions, follower.at, wait, beat_seconds(settings.database_url))
         except PolicyRefused as refused:
             show_faults(refused.faults, source, as_json=as_json)
         except (Widens, CasesFail) as refused:
@@ -268,7 +270,8 @@ def _report(done: Published, waited: Waited | None, *, as_json: bool, dry_run: b
         view = {"revision": done.revision, "parent": done.parent, "widens": done.difference.widens}
         told = {"rows": list(done.rows), "published": not dry_run and done.revision != done.parent}
         told["cases"] = asdict(done.cases)
-        show_json({**view, **told, **({"replicas": asdict(waited)} if waited else {})})
+        lag = {"files_lag": done.files_lag} if done.files_lag else {}
+        show_json({**view, **told, **lag, **({"replicas": asdict(waited)} if waited else {})})
     else:
         _show(done, dry_run=dry_run)
         if waited:
@@ -285,6 +288,8 @@ def _show(done: Published, *, dry_run: bool) -> None:
     show(report_lines(done.cases, Path(done.revision)))
     verb = "Would publish" if dry_run else "Published"
     show([[(verb, "bold green"), f" revision {done.revision}, after {done.parent}."]])
+    if done.files_lag:
+        show([[("FILES LAG", "bold yellow"), f"  It is served from the database: {done.files_lag}."]])
 
 
 def _show_waited(waited: Waited) -> None:

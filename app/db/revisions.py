@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, cast
 
-from sqlalchemy import exists, func, or_, select, text
+from sqlalchemy import delete, exists, func, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
@@ -77,6 +77,7 @@ async def add(
         await session.flush()
     except IntegrityError:
         raise Overtaken from None
+    await session.execute(delete(OutdatedFiles).where(col(OutdatedFiles.revision) == revision))
     return row
 
 
@@ -88,23 +89,27 @@ async def _check_first(session: AsyncSession) -> None:
         raise Overtaken
 
 
-async def is_known(session: AsyncSession, revision: str) -> bool:
-    """Whether a policy was ever accepted, or refused as files that were made from an older one."""
-    accepted = exists().where(col(PolicyRevision.revision) == revision)
-    left_behind = exists().where(col(OutdatedFiles.revision) == revision)
-    return bool(await session.scalar(select(or_(accepted, left_behind))))
-
-
 async def was_accepted(session: AsyncSession, revision: str) -> bool:
     """Whether a policy was ever accepted, so that its files are kept."""
     return bool(await session.scalar(select(exists().where(col(PolicyRevision.revision) == revision))))
 
 
+async def was_left_behind(session: AsyncSession, revision: str) -> bool:
+    """Whether files of this revision are remembered as no change: see `leave_behind`."""
+    return bool(await session.scalar(select(exists().where(col(OutdatedFiles.revision) == revision))))
+
+
 async def leave_behind(session: AsyncSession, revision: str, now: datetime) -> None:
-    """Remember a policy that was refused as files made from an older one."""
-    if not await is_known(session, revision):
+    """Remember that files of this revision are no change: they were refused, or could not be replaced."""
+    if not await was_left_behind(session, revision):
         session.add(OutdatedFiles(revision=revision, seen_at=now))
         await session.flush()
+
+
+async def forget_kept(session: AsyncSession) -> None:
+    """Forget what `leave_behind` remembers of accepted revisions: files that go back to one are a change again."""
+    accepted = exists().where(col(PolicyRevision.revision) == col(OutdatedFiles.revision))
+    await session.execute(delete(OutdatedFiles).where(accepted))
 
 
 async def after(session: AsyncSession, entry_id: int | None) -> tuple[int, datetime | None]:
@@ -113,6 +118,30 @@ async def after(session: AsyncSession, entry_id: int | None) -> tuple[int, datet
     later = select(func.count(), func.min(col(PolicyRevision.created_at))).where(column > (entry_id or 0))
     count, since = (await session.execute(later)).one()
     return count, since
+
+
+async def holds(session: AsyncSession, entry_id: int, revision: str) -> bool:
+    """Whether the history has this entry. A database that was restored may give its id to another revision."""
+    return (await by_id(session, [entry_id])).get(entry_id) == revision
+
+
+async def by_id(session: AsyncSession, ids: Collection[int]) -> Mapping[int, str]:
+    """The revision of each of these entries that the history has."""
+    query = select(col(PolicyRevision.id), col(PolicyRevision.revision)).where(col(PolicyRevision.id).in_(ids))
+    return {row.id: row.revision for row in await session.execute(query)}
+
+
+async def origin(session: AsyncSession) -> str | None:
+    """A name for this history: what it began with, and when. None before the first entry.
+
+    A backup of the database has the same, any other database has another. SQLite's has none, for it is of one machine,
+    whose files are a change at a start whatever the history knows.
+    """
+    if session.get_bind().dialect.name == "sqlite":
+        return None
+    first = select(col(PolicyRevision.revision), col(PolicyRevision.created_at)).order_by(col(PolicyRevision.id))
+    row = (await session.execute(first.limit(1))).one_or_none()
+    return f"{row.revision} {row.created_at.astimezone(UTC).isoformat()}" if row else None
 
 
 async def find(session: AsyncSession, revision: str) -> PolicyRevision | None:

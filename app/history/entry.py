@@ -1,4 +1,8 @@
-"""A place in the history of policies."""
+"""A place in the history of policies.
+
+An id alone does not name it: after a restore the ids of lost entries are given out again. Id and revision do, since a
+revision is a digest of the files.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ from dataclasses import dataclass
 
 from app.db import revisions
 from app.db.session import Sessions
+from app.db.tables.history import PolicyRevision
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +21,12 @@ class Entry:
     revision: str
 
 
+def entry_of(row: PolicyRevision | None) -> Entry | None:
+    """The place of a row; None for none."""
+    return Entry(row.id, row.revision) if row else None
+
+
 async def newest(sessions: Sessions) -> Entry | None:
     """The newest entry of the history; None before the first. Raises what the database does."""
     async with sessions() as session:
-        head = await revisions.head(session)
-    return Entry(head.id, head.revision) if head else None
+        return entry_of(await revisions.head(session))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
@@ -50,7 +51,8 @@ async def recover(directory: Path, sessions: Sessions) -> None:
     """Finish what a process began and did not live to finish. Only while `alone`. Raises `write.CannotWrite`.
 
     What it began to write, if that was accepted, may lie beside what was there before: the newest revision's files
-    take the place of both. If it was not, the files are as they were.
+    take the place of both. If it was not, the files are as they were; files that the history does not know then may be
+    half of what a restored database has lost, and are no change.
     """
     revision = write.unfinished(directory)
     if revision is None:
@@ -58,6 +60,11 @@ async def recover(directory: Path, sessions: Sessions) -> None:
     async with sessions() as session:
         accepted = await revisions.was_accepted(session, revision)
         newest = await revisions.newest(session) if accepted else None
+        found = await asyncio.to_thread(revision_of, directory)
+        is_unknown = not (accepted or found is None or await revisions.was_accepted(session, found))
+        if is_unknown and found is not None and await revisions.head(session) is not None:
+            await revisions.leave_behind(session, found, datetime.now(UTC))
+            await session.commit()
     if newest is not None:
         await asyncio.to_thread(write.write, directory, bytes_of(newest))
     await asyncio.to_thread(write.finish, directory)

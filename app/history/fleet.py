@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import revisions
 from app.db.replicas import all_seen
 from app.db.session import Sessions
 from app.db.tables.history import PolicyRevision
 from app.db.tables.replicas import Replica
+from app.history.entry import Entry
 from app.history.replica import LIVE_BEATS
 
 MAX_WAIT_SECONDS = 30.0
@@ -19,13 +23,17 @@ _LOOK_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A process, as it said when it was last seen. Its lag is how many revisions it lacks, and since when."""
+    """A process, as it said when it was last seen. Its lag is how many revisions it lacks, and since when.
+
+    `lost` when it decides by what the history does not have, such as an entry from before the database was restored.
+    """
 
     replica: Replica
     seen_seconds: float
     live: bool
     lag_revisions: int
     lag_seconds: float
+    lost: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,27 +69,64 @@ async def fleet(sessions: Sessions, beat_seconds: float) -> Fleet:
     async with sessions() as session:
         newest = await revisions.head(session)
         rows, now = await all_seen(session)
-        lags = {row.entry_id: await revisions.after(session, row.entry_id) for row in rows}
+        kept = await _kept(session, rows)
+        lags = {place: await _lag(session, place, newest, lost=place not in kept) for place in map(_place, rows)}
     found: list[Standing] = []
     for row in rows:
         seen = max(0.0, (now - row.seen_at).total_seconds())
-        count, since = lags[row.entry_id]
+        place = _place(row)
+        count, since = lags[place]
         lag = max(0.0, (now - since).total_seconds()) if since else 0.0
-        found.append(Standing(row, seen, seen <= LIVE_BEATS * beat_seconds, count, lag))
+        found.append(Standing(row, seen, seen <= LIVE_BEATS * beat_seconds, count, lag, place not in kept))
     return Fleet(newest, found)
 
 
-async def until_served(sessions: Sessions, entry_id: int | None, seconds: float, beat_seconds: float) -> Waited:
-    """Wait until every live process serves an entry of the history or a later one, for so many seconds at most."""
+async def until_served(sessions: Sessions, entry: Entry | None, seconds: float, beat_seconds: float) -> Waited:
+    """Wait until every live process serves an entry of the history or a later one, for so many seconds at most.
+
+    One that the history does not have is not later, whatever its id.
+    """
     loop = asyncio.get_running_loop()
     started = loop.time()
     while True:
         async with sessions() as session:
             rows, now = await all_seen(session)
+            kept = await _kept(session, rows)
         live = [row for row in rows if (now - row.seen_at).total_seconds() <= LIVE_BEATS * beat_seconds]
-        behind = [row for row in live if (row.entry_id or 0) < (entry_id or 0)]
+        behind = [row for row in live if entry and not _serves(row, entry, kept)]
         waited = loop.time() - started
         if not behind or waited >= seconds:
             lacking = [Behind(row.id, row.host, row.pid, row.revision, row.refused or None) for row in behind]
             return Waited(round(waited, 3), len(live) - len(behind), lacking)
         await asyncio.sleep(min(_LOOK_SECONDS, seconds - waited))
+
+
+_Place = tuple[int | None, str]  # of a process: the entry that it has taken over last, and what it decides by
+
+
+def _place(row: Replica) -> _Place:
+    return row.entry_id, row.revision
+
+
+async def _kept(session: AsyncSession, rows: Sequence[Replica]) -> set[_Place]:
+    """The places of processes that the history has; one that has taken over nothing yet has lost nothing."""
+    known = await revisions.by_id(session, {row.entry_id for row in rows if row.entry_id is not None})
+    return {_place(row) for row in rows if row.entry_id is None or known.get(row.entry_id) == row.revision}
+
+
+async def _lag(
+    session: AsyncSession, place: _Place, newest: PolicyRevision | None, *, lost: bool
+) -> tuple[int, datetime | None]:
+    """How many entries a process lacks, and since when there is the first of them."""
+    entry_id, _ = place
+    if not lost or entry_id is None:
+        return await revisions.after(session, entry_id)
+    if newest is None:
+        return 0, None
+    # What came in the place of its entry, and at the least the newest.
+    count, since = await revisions.after(session, entry_id - 1)
+    return max(count, 1), since or newest.created_at
+
+
+def _serves(row: Replica, entry: Entry, kept: set[_Place]) -> bool:
+    return row.entry_id is not None and row.entry_id >= entry.id and _place(row) in kept

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -22,8 +21,10 @@ from app.db.engine import LOCK_FIRST
 from app.db.revisions import Overtaken
 from app.db.session import Sessions
 from app.db.tables.history import PolicyRevision
-from app.history.entry import Entry
-from app.history.files import alone, bytes_of, put, recover, revision_of
+from app.history.directory import PolicyDirectory
+from app.history.entry import Entry, entry_of
+from app.history.files import alone, bytes_of, recover
+from app.history.stamp import read_stamp
 from app.logs import first_lines
 from app.policy import write
 from app.policy.diff import changes
@@ -38,17 +39,22 @@ _log = structlog.stdlib.get_logger("policy")
 
 @dataclass(frozen=True, slots=True)
 class _News:
-    """An entry that is not taken over yet, and whether what is active until then is kept in the history."""
+    """An entry that is not taken over yet, and whether the history has what is active until then.
+
+    `lost` is what was taken over last, where the history has that no more.
+    """
 
     row: PolicyRevision | None
     was_kept: bool
+    lost: Entry | None
 
 
 class Follower:
     """Keeps the active policy at the newest revision.
 
     `seen` is what was the newest before the files were read first: what they change, they change from there. With
-    `files_win` whatever they hold then is a change. With `only_looks` it writes neither files nor rows.
+    `files_win` they are a change then even if the history knows them. With `only_looks` it writes neither files nor
+    rows.
     """
 
     def __init__(
@@ -67,23 +73,22 @@ class Follower:
         self.at: Entry | None = None  # the newest that was taken over
         self.refused: Refusal | None = None  # why `head` was not
         self.unsettled = False  # a change was begun here, and nobody knows yet whether it was stored
+        self.losses = 0  # how often the history lacked what it had before
+        self.files = PolicyDirectory(live, sessions)
         self._seen = seen
-        self._lagging = ""  # why the files do not hold what is active
         self._files_win = files_win
         self._only_looks = only_looks
         self._begun = False
-        self._left_behind: set[str] = set()
-        self._remembered: str | None = None  # of those that were left behind, the last one that is stored
+        self._is_emptied = False  # the history had an entry, and has none
 
     @property
     def behind(self) -> str:
         """Why the files do not hold what is active; empty when they do."""
-        live = self.live
-        return "" if live.on_disk == live.active.revision else self._lagging
+        return self.files.behind
 
     def is_due(self, head: Entry | None) -> bool:
         """Whether there is something to do, now that this is known to be the newest entry."""
-        if self.live.outdated is not None and self.live.outdated != self._remembered:
+        if self.files.is_due:
             return True
         if head is None or not self._begun or self.unsettled:
             return True
@@ -117,13 +122,18 @@ class Follower:
             if not (is_stored or self._only_looks or self.refused):
                 await self._store()
             async with self.sessions() as session:
-                head = await revisions.head(session)
-                entry = Entry(head.id, head.revision) if head else None
+                entry = entry_of(await revisions.head(session))
+                self.files.origin = await revisions.origin(session)
                 news = await self._read(session, entry, before) if entry else None
-            if entry is None or await self._take_over(entry, news, before):
+            if entry is None:
+                self._find_nothing()
+                break
+            if await self._take_over(entry, news, before):
                 break
         if not self._only_looks:
-            await self._leave_behind()
+            await self.files.retry()
+            await self.files.store()
+            await self.files.stamp(self.at)
 
     async def head_here(self, session: AsyncSession) -> PolicyRevision:
         """The newest revision, upon which another may follow. Raises Overtaken.
@@ -134,9 +144,9 @@ class Follower:
         head = await revisions.head(session)
         if head is not None and head.revision == active.revision:
             return head
-        if head is not None and self.refused is not None and Entry(head.id, head.revision) == self.head:
+        if head is not None and self.refused is not None and entry_of(head) == self.head:
             return head  # nobody here could take it over: what follows replaces it all the same
-        if (head.id if head else None) != (self.at.id if self.at else None):
+        if entry_of(head) != self.at and not (head is None and self._is_emptied):
             raise Overtaken
         return await revisions.add(
             session,
@@ -152,13 +162,45 @@ class Follower:
         )
 
     async def _begin(self) -> None:
-        """At the start: files that the history knows are old, others are a change."""
+        """At the start: files that the history knows, or has lost, are old; others are a change."""
         found, seen = self.live.active.revision, self._seen
         async with self.sessions() as session:
-            known = await revisions.is_known(session, found)
+            was_accepted = await revisions.was_accepted(session, found)
+            was_left_behind = await revisions.was_left_behind(session, found)
+            origin = await revisions.origin(session)
+        stamp = await asyncio.to_thread(read_stamp, self.live.directory)
         self._begun = True
-        if seen is not None and (self._files_win or not known or seen.revision == found):
+        if seen is None:
+            return
+        is_old = was_left_behind or (was_accepted and not self._files_win)
+        if stamp is not None and not was_accepted and (stamp.history, stamp.revision) == (origin, found):
+            self._lose(Entry(stamp.entry, found), seen)
+            is_old = True
+        if seen.revision == found or not is_old:
             self.head = self.at = seen
+
+    def _lose(self, lost: Entry, entry: Entry) -> None:
+        """Say that the history has no more what it had, as after a restore."""
+        self.losses += 1
+        self.files.lost = lost.revision
+        _log.error(
+            "the database was restored: its history lacks the policy that was served here",
+            lost_entry=lost.id,
+            lost_revision=lost.revision,
+            **_of(entry),
+        )
+
+    def _find_nothing(self) -> None:
+        """Without any history there is nothing to take over; one that was there may be about to be restored."""
+        self.head = None
+        if self.at is not None and not self._is_emptied:
+            self._is_emptied = True
+            self.losses += 1
+            _log.error(
+                "the history in the database is empty, and was not: the last policy decides on until one is published",
+                lost_entry=self.at.id,
+                lost_revision=self.at.revision,
+            )
 
     async def _settle(self) -> None:
         """Finish or undo a change whose outcome was left open, as when the database died over it."""
@@ -185,20 +227,26 @@ class Follower:
         """The active policy is, or is about to be, that of the newest entry."""
         self.head = self.at = entry
         self.refused = self.live.awaited = None
-        self._lagging = ""
+        self._is_emptied = False
+        self.files.arrived()
 
     async def _read(self, session: AsyncSession, entry: Entry, before: str) -> _News | None:
         """What has to be known to take over an entry; None where there is nothing to take over."""
-        is_taken = entry.revision == self.live.active.revision or (self.at is not None and entry.id == self.at.id)
-        if is_taken or (self.refused is not None and entry == self.head):
+        if (
+            entry.revision == self.live.active.revision
+            or entry == self.at
+            or (self.refused is not None and entry == self.head)
+        ):
             return None  # and what was refused will not be better now
         row = await revisions.entry(session, entry.id)
-        return _News(row, await revisions.was_accepted(session, before))
+        at = self.at
+        lost = at if at is not None and not await revisions.holds(session, at.id, at.revision) else None
+        return _News(row, await revisions.was_accepted(session, before), lost)
 
     async def _take_over(self, entry: Entry, news: _News | None, before: str) -> bool:
         """Make the newest entry's policy active; False when the files have changed what is since `before`."""
         self.head = entry
-        if self.at is not None and entry.id == self.at.id:
+        if entry == self.at:
             if self.refused is not None:
                 self.arrive(entry)  # what was newer is gone, as after a restore
             return True
@@ -209,6 +257,8 @@ class Follower:
             return True
         if news is None:
             return self.refused is not None
+        if news.lost:
+            self._lose(news.lost, entry)
         try:
             snapshot = await asyncio.to_thread(self._built, entry, news.row)
         except PolicyRefused as refused:
@@ -222,8 +272,9 @@ class Follower:
             if self.live.active.revision != before:
                 return False
             if not news.was_kept:
-                self._left_behind.add(before)
-                _log.warning("others changed the policy first; this change of the files is not taken", revision=before)
+                self.files.leave_behind(before)
+                if before != self.files.lost:
+                    _log.warning("others changed the policy first; these changed files are not taken", revision=before)
             self.arrive(entry)
             try:
                 self.live.take(snapshot, changed)
@@ -243,54 +294,8 @@ class Follower:
         return snapshot
 
     async def _write_files(self) -> None:
-        """Make the files those of the active policy, where that loses nothing; else say why they are not."""
-        live, directory = self.live, self.live.directory
-        active = live.active
-        if live.on_disk == active.revision or self._only_looks:
-            return
-        try:
-            async with alone(directory):
-                await recover(directory, self.sessions)
-                found = await asyncio.to_thread(revision_of, directory)
-                if found != active.revision:
-                    async with self.sessions() as session:
-                        is_kept = found is not None and await revisions.was_accepted(session, found)
-                    if found != live.on_disk or not is_kept:
-                        self._lagging = "they were changed here, and not from the active policy"
-                        _log.warning("the policy files are left as they are: others changed the policy", found=found)
-                        return
-                    files = {name: text.encode() for name, text in active.policy.source.files.items()}
-                    await self.put_files(files)
-                else:
-                    live.on_disk = active.revision
-        except (write.CannotWrite, SQLAlchemyError, OSError) as error:
-            self._lag(error)
-
-    async def put_files(self, files: Mapping[str, bytes]) -> None:
-        """Write the files of the active policy. Only while `alone` and `held`; that they could not be is told."""
-        active = self.live.active.revision
-        try:
-            await put(self.live.directory, active, files)
-        except write.CannotWrite as error:
-            self._lag(error)
-        else:
-            self.live.on_disk = active
-
-    def _lag(self, error: Exception) -> None:
-        self._lagging = str(error) if isinstance(error, write.CannotWrite) else type(error).__name__
-        _log.warning("the policy files are not those of the active policy", why=self._lagging)
-
-    async def _leave_behind(self) -> None:
-        """Remember files that were not taken: after a restart they must not undo what others changed."""
-        if self.live.outdated not in (None, self._remembered):
-            self._left_behind.add(self.live.outdated)
-        while self._left_behind:
-            revision = next(iter(self._left_behind))
-            async with self.sessions() as session:
-                await revisions.leave_behind(session, revision, datetime.now(UTC))
-                await session.commit()
-            self._left_behind.discard(revision)
-            self._remembered = revision
+        if not self._only_looks:
+            await self.files.follow()
 
 
 def _of(entry: Entry) -> dict[str, object]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -82,6 +83,7 @@ class Published:
     """A revision that was accepted, or with `dry_run` would be, and what it changes.
 
     `replaces` is the newest revision where that cannot be taken here: what changes is told of what is served then.
+    `files_lag` says why the policy directory does not hold it, so that it is served from memory.
     """
 
     snapshot: Snapshot
@@ -90,6 +92,7 @@ class Published:
     rows: tuple[str, ...]
     cases: CaseReport
     replaces: str | None = None
+    files_lag: str | None = None
 
     @property
     def revision(self) -> str:
@@ -185,19 +188,21 @@ class Publisher:
                 async with live.held(), alone(live.directory):
                     if live.active.revision != published.parent:
                         raise StaleParent(live.active.revision)
-                    await recover(live.directory, self._sessions)
+                    with suppress(write.CannotWrite):  # `files.put` says why, and the policy is served from memory
+                        await recover(live.directory, self._sessions)
                     follower.arrive(await self._accept(new, published, wanted))
                     try:
                         live.take(new, changed)
                     finally:
-                        await follower.put_files(wanted.files)
+                        await follower.files.put(wanted.files)
+                        await follower.files.stamp(follower.at)
             except Overtaken:
                 await follower.catch_up()
                 raise StaleParent(live.active.revision) from None
             except Exception:
                 follower.unsettled = write.unfinished(live.directory) is not None
                 raise
-        return published
+        return replace(published, files_lag=follower.behind or None)
 
     async def rollback(
         self,
@@ -230,13 +235,18 @@ class Publisher:
     async def _accept(self, new: Snapshot, published: Published, wanted: _Wanted) -> Entry:
         """Store the revision and its audit row, in one transaction, once the directory says what is coming.
 
+        A directory that cannot be written says nothing, and the database remembers that its files are no change.
         Should storing fail in a way that leaves its outcome open, the marker stays for `recover` to find out.
         Raises Overtaken.
         """
         directory = self._live.directory
         now = datetime.now(UTC)
         accepted = None if published.cases.passed else wanted.accept_failing
-        await asyncio.to_thread(write.begin, directory, new.revision)
+        try:
+            await asyncio.to_thread(write.begin, directory, new.revision)
+            outdated = None
+        except write.CannotWrite:
+            outdated = self._live.on_disk
         try:
             async with self._sessions() as session:
                 await session.connection(execution_options=dict(LOCK_FIRST))
@@ -267,8 +277,11 @@ class Publisher:
                         + (f" (accepted: {published.cases.summary}: {accepted})" if accepted else ""),
                     ),
                 )
+                if outdated not in (None, new.revision):
+                    await revisions.leave_behind(session, outdated, now)
                 await session.commit()
         except Overtaken:
-            await asyncio.to_thread(write.finish, directory)
+            if outdated is None:
+                await asyncio.to_thread(write.finish, directory)
             raise
         return Entry(row.id, new.revision)

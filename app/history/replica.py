@@ -64,6 +64,7 @@ class Replica:
         self._wake = asyncio.Event()
         self._contact = clock()
         self._is_lost = False
+        self._losses = follower.losses
         self._started_at = datetime.now(UTC)
         self._row: int | None = None
         self._told: Account | None = None
@@ -179,6 +180,10 @@ class Replica:
 
     def _find(self, asked: float) -> None:
         self._contact = asked
+        if self._follower.losses != self._losses:
+            # Keys may be lost, or valid again, as well.
+            self._losses = self._follower.losses
+            self._forget_all()
         if self._is_lost:
             self._is_lost = False
             _log.info("the database answers again")

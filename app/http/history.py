@@ -77,7 +77,10 @@ class Rollback(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class PublishedPolicy:
-    """The revision that is active now, or with `dry_run` would be, and what changes by it."""
+    """The revision that is active now, or with `dry_run` would be, and what changes by it.
+
+    `files_lag` says why the policy directory does not hold it: it is served from memory, and after a restart again.
+    """
 
     revision: str
     parent: str
@@ -87,6 +90,7 @@ class PublishedPolicy:
     cases: CaseReport
     # A factory, for a default would stand in the document of the API, which cannot show it.
     replicas: Waited | UnsetType = field(default_factory=lambda: UNSET)
+    files_lag: str | UnsetType = field(default_factory=lambda: UNSET)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +226,14 @@ def author_of(request: Request[Any, Any, Any]) -> Author:
 def _published(done: Published, replicas: Waited | UnsetType) -> PublishedPolicy:
     access = access_of(done.difference)
     return PublishedPolicy(
-        done.revision, done.parent, done.difference.widens, access, list(done.rows), done.cases, replicas
+        done.revision,
+        done.parent,
+        done.difference.widens,
+        access,
+        list(done.rows),
+        done.cases,
+        replicas,
+        done.files_lag or UNSET,
     )
 
 

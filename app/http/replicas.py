@@ -42,7 +42,8 @@ class ReplicaView:
     """A process, as it said `seen_seconds` ago; `live` when it should still be there.
 
     `lag_revisions` is how many revisions it lacks, `lag_seconds` since when it lacks the first. `refused` says why it
-    does not take the newest, `files_lag` why its policy directory does not hold what it serves.
+    does not take the newest, `files_lag` why its policy directory does not hold what it serves. `lost` when the
+    database does not have what it serves, as after a restore.
     """
 
     id: int
@@ -58,6 +59,7 @@ class ReplicaView:
     seen_seconds: float
     refused: str | None
     files_lag: str | None
+    lost: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +84,7 @@ async def waited_for(state: State, seconds: float) -> Waited:
     try:
         # A change that came by the files is nowhere else before it is stored.
         await follower.follow()
-        entry_id = follower.at.id if follower.at else None
-        return await until_served(state.sessions, entry_id, seconds, beat_seconds(state.settings.database_url))
+        return await until_served(state.sessions, follower.at, seconds, beat_seconds(state.settings.database_url))
     except (SQLAlchemyError, OSError):
         raise Problem(503, UNTOLD, headers={"Retry-After": "5"}) from None
 
@@ -104,4 +105,5 @@ def _view(standing: Standing) -> ReplicaView:
         seen_seconds=round(standing.seen_seconds, 3),
         refused=row.refused or None,
         files_lag=row.files or None,
+        lost=standing.lost,
     )

@@ -18,6 +18,8 @@ from app.policy.source import MAX_BYTES, MAX_FILE_BYTES, MAX_FILES, Source, dige
 
 # Beside the files while they are written: the revision that they shall make.
 MARKER = ".publishing"
+# Beside the files: the entry of the history that they hold.
+STAMP = ".served"
 
 _LOOKS = 5
 _PAUSE_SECONDS = 0.02

@@ -13,6 +13,7 @@ from pathlib import Path
 import structlog
 from watchfiles import awatch
 
+from app.policy.directory import STAMP
 from app.policy.file_names import FOLDERS
 from app.policy.live import LivePolicy
 
@@ -106,6 +107,8 @@ def signature(directory: Path) -> Signature:
         except OSError:
             continue  # no such directory now: that difference is the signature
         for name in names:
+            if name == STAMP:
+                continue  # a note of our own, which changes nothing
             try:
                 status = (path / name).stat()
             except OSError:

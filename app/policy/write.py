@@ -87,6 +87,14 @@ def unfinished(directory: Path) -> str | None:
         return None
 
 
+def write_note(directory: Path, name: str, content: bytes) -> None:
+    """Write a file that is no part of the policy. Raises CannotWrite."""
+    try:
+        _write(Path(os.path.realpath(directory, strict=True)) / name, content)
+    except OSError as error:
+        raise _cannot(directory, error) from error
+
+
 def _write(path: Path, data: bytes) -> None:
     """As a new file in the old one's place, on the disk before it is there."""
     aside = path.with_name(f".{path.name}{_TEMPORARY}")

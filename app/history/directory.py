@@ -1,0 +1,158 @@
+"""The policy directory of a process: its files follow the active policy where that loses nothing.
+
+Where they cannot be written, or hold what the history does not have, the process serves from memory, and the database
+remembers that these files are no change: after a restart they undo nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.db import revisions
+from app.db.session import Sessions
+from app.history.entry import Entry
+from app.history.files import alone, put, recover, revision_of
+from app.history.stamp import Stamp, write_stamp
+from app.policy import write
+from app.policy.live import LivePolicy
+
+RETRY_SECONDS = 30.0  # until a directory that could not be written is tried again
+_log = structlog.stdlib.get_logger("policy")
+
+
+class PolicyDirectory:
+    """Keeps the files of `live` at its active policy, and remembers files that are no change.
+
+    `origin` names the history that entries are of; see `revisions.origin`.
+    """
+
+    def __init__(self, live: LivePolicy, sessions: Sessions) -> None:
+        self._live = live
+        self._sessions = sessions
+        self.origin: str | None = None
+        self.lost: str | None = None  # a revision that the history had once, and has no more
+        self._lagging = ""  # why the files do not hold what is active
+        self._failed_at: float | None = None  # when they could not be written last
+        self._left_behind: set[str] = set()
+        self._remembered: str | None = None  # of those that were left behind, the last one that is stored
+        self._may_forget = True  # files that hold the active policy make what is remembered of others needless
+
+    @property
+    def behind(self) -> str:
+        """Why the files do not hold what is active; empty when they do."""
+        live = self._live
+        return "" if live.on_disk == live.active.revision else self._lagging
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there are files to remember, or to write once more."""
+        outdated = self._live.outdated
+        return outdated not in (None, self._remembered) or self._is_retry_due()
+
+    def leave_behind(self, revision: str) -> None:
+        """Remember by `store` that files of this revision are no change."""
+        self._left_behind.add(revision)
+
+    def arrived(self) -> None:
+        """The active policy is, or is about to be, that of the newest entry."""
+        self._lagging, self._failed_at = "", None
+
+    async def follow(self) -> None:
+        """Make the files those of the active policy, where that loses nothing; else say why they are not.
+
+        Only while the live policy is `held`.
+        """
+        live, directory = self._live, self._live.directory
+        active = live.active
+        if live.on_disk == active.revision:
+            return
+        try:
+            async with alone(directory):
+                await recover(directory, self._sessions)
+                found = await asyncio.to_thread(revision_of, directory)
+                if found != active.revision and not await self._may_replace(found):
+                    return
+                await self.put({name: text.encode() for name, text in active.policy.source.files.items()})
+        except (write.CannotWrite, SQLAlchemyError, OSError) as error:
+            self._lag(error)
+
+    async def retry(self) -> None:
+        """Write files that could not be written before, when it is time to try again."""
+        if self._is_retry_due():
+            async with self._live.held():
+                await self.follow()
+
+    async def put(self, files: Mapping[str, bytes]) -> None:
+        """Write the files of the active policy. Only while `alone` and `held`; `behind` tells of a failure."""
+        active, directory = self._live.active.revision, self._live.directory
+        try:
+            is_there = await asyncio.to_thread(revision_of, directory) == active
+            if not is_there or write.unfinished(directory) is not None:
+                await put(directory, active, files)
+        except write.CannotWrite as error:
+            self._lag(error)
+        else:
+            self._live.on_disk = active
+            self._lagging, self._failed_at = "", None
+
+    async def stamp(self, entry: Entry | None) -> None:
+        """Note beside the files which entry they hold, where they hold it: after a restore it may be lost."""
+        held = self._live.on_disk
+        if entry is None or self.origin is None or not held == entry.revision == self._live.active.revision:
+            return
+        await asyncio.to_thread(write_stamp, self._live.directory, Stamp(self.origin, entry.id, entry.revision))
+
+    async def store(self) -> None:
+        """Store what is to be remembered of files. Raises what the database does."""
+        if self._live.outdated not in (None, self._remembered):
+            self._left_behind.add(self._live.outdated)
+        while self._left_behind:
+            revision = next(iter(self._left_behind))
+            async with self._sessions() as session:
+                await revisions.leave_behind(session, revision, datetime.now(UTC))
+                await session.commit()
+            self._left_behind.discard(revision)
+            self._remembered, self._may_forget = revision, True
+        holds_active = self._live.on_disk == self._live.active.revision
+        if self._may_forget and holds_active and self._live.outdated is None:
+            async with self._sessions() as session:
+                await revisions.forget_kept(session)
+                await session.commit()
+            self._may_forget = False
+
+    async def _may_replace(self, found: str | None) -> bool:
+        """Whether files that are not the active ones are kept elsewhere, and nobody has changed them."""
+        async with self._sessions() as session:
+            is_kept = found is not None and await revisions.was_accepted(session, found)
+        if found == self._live.on_disk and is_kept:
+            return True
+        if found == self.lost:
+            why = f"they hold the revision {found}, which the database lost when it was restored"
+        else:
+            why = "they were changed here, and not from the active policy"
+        self._say_lagging(why, found=found)
+        return False
+
+    def _is_retry_due(self) -> bool:
+        return self._failed_at is not None and bool(self.behind) and time.monotonic() - self._failed_at >= RETRY_SECONDS
+
+    def _lag(self, error: Exception) -> None:
+        is_plain = isinstance(error, write.CannotWrite)
+        self._failed_at = time.monotonic()
+        if is_plain:
+            # Older than what is active, so after a restart they must not win.
+            self._left_behind.add(self._live.on_disk)
+        self._say_lagging(str(error) if is_plain else type(error).__name__)
+
+    def _say_lagging(self, why: str, **more: object) -> None:
+        if why != self._lagging:
+            _log.warning(
+                "the policy files are not those of the active policy, which is served from memory", why=why, **more
+            )
+        self._lagging = why

@@ -1,0 +1,50 @@
+"""A note in a policy directory: which entry of which history its files hold.
+
+A database that was restored to an earlier state does not know the revisions that came later. Without the note the files
+of one, found at a start, would look like an edit, and the lost policy would become the newest again.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import structlog
+
+from app.policy import write
+from app.policy.directory import STAMP
+
+_MAX_BYTES = 1_000
+_log = structlog.stdlib.get_logger("policy")
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """The name of a history, and the entry of it that the files hold. Files of another revision were edited since."""
+
+    history: str
+    entry: int
+    revision: str
+
+
+def read_stamp(directory: Path) -> Stamp | None:
+    """The note of a directory; None where there is none that can be read."""
+    try:
+        with (directory / STAMP).open("rb") as file:
+            found = json.loads(file.read(_MAX_BYTES))
+        stamp = Stamp(**found)
+    except (OSError, ValueError, TypeError, RecursionError):
+        return None
+    is_sound = type(stamp.history) is str and type(stamp.entry) is int and type(stamp.revision) is str
+    return stamp if is_sound else None
+
+
+def write_stamp(directory: Path, stamp: Stamp) -> None:
+    """Write the note, if it is not there. Where that is impossible, files found at a start count as without one."""
+    if read_stamp(directory) == stamp:
+        return
+    try:
+        write.write_note(directory, STAMP, json.dumps(asdict(stamp)).encode())
+    except write.CannotWrite as error:
+        _log.debug("the policy directory takes no note of what it holds", why=str(error))

@@ -1,0 +1,173 @@
+"""A policy directory that cannot be written, as a ConfigMap: the database has the policy, and memory serves it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from app.db.engine import is_embedded
+from app.db.session import Sessions
+from app.history import directory as policy_directory
+from app.history.files import revision_of
+from app.history.publish import Author, Publisher
+from app.policy.directory import raw_files
+from app.policy.fault import PolicyRefused
+from tests.cli.command import command
+from tests.history.replicas import another
+from tests.history.test_publish import PUBLISH, admin, body, files
+from tests.history.test_starting import begun, commented, kinds
+from tests.issuer import LiveIssuer
+from tests.policy.shipped import DIRECTORY
+from tests.server import Server
+
+pytestmark = pytest.mark.anyio
+on_sqlite = pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
+
+
+def unwritable(directory: Path) -> Path:
+    """Let nobody write the files of a directory, whatever their rights, and return what is in the way."""
+    obstacle = directory / "..publishing.new"
+    obstacle.mkdir()
+    return obstacle
+
+
+async def test_what_is_published_is_served_after_a_restart_as_well(
+    sessions: Sessions, url: str, tmp_path: Path
+) -> None:
+    directory = Path(shutil.copytree(DIRECTORY, tmp_path / "policies"))
+    files_win = is_embedded(url)
+    first = await begun(sessions, directory, files_win=files_win)
+    await first.follow()
+    mounted = first.live.active.revision
+    unwritable(directory)
+    publisher = Publisher(first)
+    done = await publisher.publish(
+        commented(directory, "new"), parent=mounted, author=Author("me"), message="m", accept_failing="few routes"
+    )
+    assert first.live.active.revision == done.revision != mounted == revision_of(directory)
+    assert "cannot be written" in (done.files_lag or "")
+    assert first.behind == done.files_lag
+    again = await begun(sessions, directory, files_win=files_win)
+    await again.follow()
+    assert again.live.active.revision == done.revision
+    assert "cannot be written" in again.behind
+    assert await kinds(sessions) == ["files", "publish"]
+    # Back to what the directory holds, and nothing lags.
+    back = await Publisher(again).rollback(
+        mounted, parent=done.revision, author=Author("me"), message="", accept_failing="few routes"
+    )
+    assert (back.revision, back.files_lag, again.behind) == (mounted, None, "")
+
+
+@on_sqlite
+async def test_an_edit_counts_while_the_directory_holds_the_active_policy(sessions: Sessions, tmp_path: Path) -> None:
+    directory = Path(shutil.copytree(DIRECTORY, tmp_path / "policies"))
+    first = await begun(sessions, directory, files_win=True)
+    await first.follow()
+    mounted = dict(raw_files(directory))
+    unwritable(directory)
+
+    def mount(content: dict[str, bytes]) -> str:
+        (directory / "catalog.csv").write_bytes(content["catalog.csv"])
+        return str(revision_of(directory))
+
+    edited = mount(commented(directory, "edited"))
+    assert (await first.live.reload()).outcome == "swapped"
+    await first.follow()
+    assert first.live.active.revision == edited
+    done = await Publisher(first).publish(
+        commented(directory, "published"), parent=edited, author=Author("me"), message="m", accept_failing="few routes"
+    )
+    mount(commented(directory, "edited once more"))
+    assert (await first.live.reload()).faults[0].code == "outdated-files"
+    await first.follow()
+    for _ in range(2):
+        again = await begun(sessions, directory, files_win=True)
+        await again.follow()
+        assert again.live.active.revision == done.revision
+    published = {name: text.encode() for name, text in again.live.active.policy.source.files.items()}
+    assert mount(published) == done.revision
+    assert (await again.live.reload()).outcome == "unchanged"
+    await again.follow()
+    assert again.behind == ""
+    assert mount(mounted) != done.revision
+    assert (await again.live.reload()).outcome == "swapped"
+    await again.follow()
+    # What was remembered of these files ended when the directory held the active policy.
+    last = await begun(sessions, directory, files_win=True)
+    await last.follow()
+    assert last.live.active.revision == revision_of(directory) != done.revision
+
+
+@on_sqlite
+async def test_files_are_written_once_they_can_be(
+    sessions: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policy_directory, "RETRY_SECONDS", 0.0)
+    directory = Path(shutil.copytree(DIRECTORY, tmp_path / "policies"))
+    first = await begun(sessions, directory, files_win=True)
+    await first.follow()
+    obstacle = unwritable(directory)
+    parent = first.live.active.revision
+    done = await Publisher(first).publish(
+        commented(directory, "new"), parent=parent, author=Author("me"), message="m", accept_failing="few routes"
+    )
+    assert first.is_due(first.at)
+    await first.follow()
+    assert first.behind
+    obstacle.rmdir()
+    await first.follow()
+    assert (first.behind, revision_of(directory), first.is_due(first.at)) == ("", done.revision, False)
+    # And then an edit is one again, also back to what was there before, while no process runs.
+    shutil.copytree(DIRECTORY, directory, dirs_exist_ok=True)
+    again = await begun(sessions, directory, files_win=True)
+    await again.follow()
+    assert again.live.active.revision == parent
+
+
+@on_sqlite
+async def test_a_policy_with_faults_is_refused_there_too(sessions: Sessions, tmp_path: Path) -> None:
+    directory = Path(shutil.copytree(DIRECTORY, tmp_path / "policies"))
+    first = await begun(sessions, directory, files_win=True)
+    await first.follow()
+    unwritable(directory)
+    parent = first.live.active.revision
+    bad = {**raw_files(directory), "catalog.csv": b"p, catalog:read, /x, GET, denny\n# end\n"}
+    with pytest.raises(PolicyRefused):
+        await Publisher(first).publish(
+            bad, parent=parent, author=Author("me"), message="m", accept_failing="few routes"
+        )
+    assert await kinds(sessions) == ["files"]
+
+
+def test_it_is_said_at_every_door(own_server: Server, issuer: LiveIssuer, tmp_path: Path) -> None:
+    unwritable(own_server.policy_dir)
+    old = files(own_server)
+    with admin(own_server, issuer) as client:
+        answer = client.post(PUBLISH, json=body(client, another(own_server))).json()
+        assert "cannot be written" in answer["files_lag"]
+        candidate = Path(shutil.copytree(own_server.policy_dir, tmp_path / "candidate"))
+        (candidate / "..publishing.new").rmdir()
+        (candidate / "catalog.csv").write_text(another(own_server)["catalog.csv"])
+        words = ("policy", "publish", str(candidate), "-m", "m", "--wait", "10")
+        plain = command(*words, env=own_server.env)
+        assert plain.returncode == 0, plain.stdout + plain.stderr
+        assert "It is served from the database: the policy directory" in plain.stdout
+        back = command("policy", "rollback", answer["revision"], "--wait", "10", "--json", env=own_server.env)
+        told = json.loads(back.stdout)
+        assert (told["revision"], told["replicas"]["serving"]) == (answer["revision"], 1)
+        assert "cannot be written" in told["files_lag"]
+        assert client.get("/api/v1/policies").json()["revision"] == answer["revision"]
+        (one,) = client.get("/api/v1/replicas/").json()["results"]
+        assert "cannot be written" in one["files_lag"]
+        assert client.get("/readyz").json()["checks"]["policy"]["files_lag"] is True
+    own_server.wait_for_log(lambda entry: "served from memory" in str(entry.get("event")))
+    assert files(own_server) == old
+    own_server.stop()
+    own_server.lines.clear()
+    own_server.start()
+    with admin(own_server, issuer) as client:
+        assert client.get("/api/v1/policies").json()["revision"] == answer["revision"]
