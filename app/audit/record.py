@@ -20,8 +20,9 @@ MAX_GRANTS = 16_384  # characters of a grant set; a larger one is not kept
 
 @dataclass(frozen=True, slots=True)
 class Unverified:
-    """What stands in for a decision when the caller could not be known: `reason` is the public detail of the refusal.
+    """What stands in for a decision when the caller could not be known.
 
+    `reason` is the public detail of the refusal, with its cause in brackets where the detail alone does not tell it.
     Never true, as a decision that denies. `revision` is the policy that would have decided.
     """
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from app.console.discovery import COOLDOWN_SECONDS, FRESH_SECONDS, STALE_SECONDS, Discovery, Undiscovered
+from app.console.discovery import COOLDOWN_SECONDS, FRESH_SECONDS, STALE_SECONDS, Discovery, Undiscovered, read
 from app.identity.fetch import FetchFailed
 
 pytestmark = pytest.mark.anyio
@@ -82,3 +82,27 @@ async def test_an_issuer_that_is_down_is_not_asked_again_at_once(source: Source)
     with pytest.raises(Undiscovered):
         await source.address()
     assert len(source.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("issuer", "endpoint", "taken"),
+    [
+        ("https://issuer.example", "https://login.issuer.example/token?tenant=1", True),
+        ("https://issuer.example", "http://issuer.example/token", False),
+        ("https://issuer.example", "http://127.0.0.1/token", False),
+        ("https://issuer.example", "HTTP://127.0.0.1/token", False),
+        ("https://issuer.example", "https://127.0.0.1@issuer.example/token", False),
+        ("https://issuer.example", "https://issuer.example/token#a", False),
+        ("http://127.0.0.2:80", "http://127.0.0.3:81/token", True),
+        ("http://127.0.0.2:80", "http://[::1]/token", True),
+        ("http://127.0.0.2:80", "http://10.0.0.1/token", False),
+        ("http://127.0.0.2:80", "https://issuer.example/token", True),
+    ],
+)
+async def test_endpoints_are_https_but_for_an_issuer_on_the_loopback(issuer: str, endpoint: str, taken: bool) -> None:
+    body = {"issuer": issuer, "authorization_endpoint": endpoint, "token_endpoint": endpoint}
+    if taken:
+        assert read(json.dumps(body).encode(), issuer).token == endpoint
+    else:
+        with pytest.raises(Undiscovered, match="no https address"):
+            read(json.dumps(body).encode(), issuer)
