@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from app.policy.when.check import Checker
+from app.policy.when.cost import MAX_STEPS, Estimator
 from app.policy.when.program import compile_program
 from app.policy.when.read import NoValue, Read
 from app.policy.when.shape import SCHEMA
@@ -52,11 +53,15 @@ class ConditionFault:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A compiled condition. `reads` is what it reads, by the name that stands for it in the program."""
+    """A compiled condition. `reads` is what it reads, by the name that stands for it in the program.
+
+    `cost` estimates the work of an evaluation; None where no value makes that too much.
+    """
 
     text: str
     reads: Mapping[str, Read] = field(compare=False, repr=False)
     _program: cel.Program = field(compare=False, repr=False)
+    cost: Estimator | None = field(default=None, compare=False, repr=False)
 
     @property
     def references(self) -> frozenset[str]:
@@ -72,6 +77,8 @@ class Condition:
                 values[name] = read.ask(context)
             except NoValue as missing:
                 absent.append(missing)  # CEL decides whether it matters: `false && <no value>` is false
+        if self.cost is not None and self.cost.steps(values) > MAX_STEPS:
+            raise ConditionError(f"the values are too large for what is done with them, in `{self.text}`")
         try:
             outcome = self._program.execute(values)
         except BaseException as error:
@@ -96,4 +103,5 @@ def compile_condition(text: str) -> Condition | ConditionFault:
         program = compile_program(checker.flat)
     except ValueError:
         return ConditionFault("CEL's library does not take this expression", 0, len(text), "please report it")
-    return Condition(text, MappingProxyType(checker.reads), program)
+    cost = None if checker.cost.is_bounded else checker.cost
+    return Condition(text, MappingProxyType(checker.reads), program, cost)

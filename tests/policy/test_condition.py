@@ -462,3 +462,44 @@ def test_no_condition_and_no_value_overflows_the_stack() -> None:
 def test_kinds_are_shown_as_cel_writes_them() -> None:
     assert {path: str(field.kind) for path, field in describe()}["subject.claims"] == "map(string, dyn)"
     assert str(Kind("list", Kind("string"))) == "list(string)"
+
+
+MANY = [f"item-{number:04}" for number in range(MAX_ITEMS)]
+OTHERS = [f"other-{number:04}" for number in range(MAX_ITEMS)]
+TEXT = "a" * MAX_CHARACTERS
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "subject.claims.a.all(x, !(x in subject.claims.b))",
+        "subject.claims.a.exists(x, subject.claims.b == [x])",
+        "subject.claims.a.all(x, subject.claims.b + subject.claims.b != [x])",
+        "subject.claims.a.all(x, [x, x] + subject.claims.b != subject.claims.b)",
+        "subject.claims.a.all(x, subject.claims.text + x != x)",
+        "subject.claims.a.all(x, !subject.claims.text.contains(x))",
+        "subject.claims.map.all(key, subject.claims.map[key] != subject.claims.b)",
+        "(subject.claims.a + subject.claims.a).all(x, x in (true ? subject.claims.b : subject.claims.a))",
+        "subject.claims.a.all(x, subject.id == 'a' || x in subject.claims.b)",
+        " && ".join(f"subject.claims.l{number} != ['x']" for number in range(8)),
+    ],
+)
+def test_work_beyond_the_budget_is_an_error_before_it_is_done(text: str) -> None:
+    lists = {f"l{number}": list(MANY) for number in range(8)}
+    values = {"a": MANY, "b": OTHERS, "text": TEXT, "map": dict.fromkeys(MANY[: MAX_ITEMS // 2], OTHERS[:1]), **lists}
+    with pytest.raises(ConditionError, match="the values are too large for what is done with them"):
+        met(text, **values)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "subject.claims.a.all(x, x.startsWith('item-') || x == 'none' || x in ['a', 'b'])",
+        "subject.claims.few.all(x, x in subject.claims.few)",
+        "subject.claims.few + subject.claims.few != subject.claims.few",
+        "!subject.claims.text.contains('b') && subject.claims.text.startsWith('a')",
+        "subject.claims.nested.all(x, x == subject.claims.few)",
+    ],
+)
+def test_what_policies_do_is_within_the_budget(text: str) -> None:
+    assert met(text, a=MANY, few=MANY[:250], text=TEXT, nested=[MANY[:250]] * 3)

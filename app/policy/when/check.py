@@ -10,6 +10,7 @@ from ipaddress import ip_network
 from typing import NoReturn
 
 from app.policy.fault import did_you_mean
+from app.policy.when.cost import Estimator
 from app.policy.when.functions import (
     ARITHMETIC,
     EXAMPLES,
@@ -43,13 +44,18 @@ _LITERALS = {str: STRING, bool: BOOL, int: INT, float: DOUBLE, type(None): NULL}
 
 
 class Checker:
-    """Checks one condition; `check` raises Misfit. Afterwards `reads` and `flat` say what is read, and the rest."""
+    """Checks one condition; `check` raises Misfit.
+
+    Afterwards `reads` and `flat` say what is read, and the rest, and `cost` how much work it is.
+    """
 
     def __init__(self, text: str) -> None:
         self._text = text
         self._bound: dict[str, Kind] = {}
         self._edits: list[tuple[Node, str]] = []
         self._asked: dict[tuple[str, Path, str], str] = {}
+        self._names: dict[int, str] = {}
+        self._values: set[str] = set()
         self.reads: dict[str, Read] = {}
 
     def check(self, tree: Node) -> None:
@@ -58,6 +64,7 @@ class Checker:
         if not fits(kind, BOOL):
             hint = "compare it with something" if kind in (*ORDERED, NULL) else ""
             raise Misfit(f"a condition is true or false, this is {kind}", tree.start, tree.end, hint)
+        self.cost = Estimator(tree, self._names, frozenset(self._values))
 
     @property
     def flat(self) -> str:
@@ -73,6 +80,9 @@ class Checker:
         name = self._asked.setdefault((question, path, operand), f"_{len(self._asked)}")
         self.reads.setdefault(name, Read(path, node.start, node.end, ask))
         self._edits.append((node, before + name))
+        self._names[id(node)] = name
+        if question == "value":
+            self._values.add(name)
 
     def _shown(self, node: Node) -> str:
         return self._text[node.start : node.end]
