@@ -16,6 +16,7 @@ from app.policy.entities import Known
 from app.policy.snapshot import Snapshot
 from app.policy.target import Target
 from app.policy.when.shape import Properties, Subject
+from app.policy.when.shared import SharedReads
 
 USER_TYPES = ("user", "identity")
 KEY_TYPE = "key"
@@ -110,13 +111,15 @@ def asked_context(
     resource: tuple[str, str, Properties],
     action: Properties,
     context: Properties,
+    shared: SharedReads | None = None,
 ) -> Context:
     """What conditions may read of a question: `resource` is its type, id and attributes, `action` those of the action.
 
-    Of the request there is only its time: who asks is not who is asked about.
+    Of the request there is only its time: who asks is not who is asked about. `shared` is for questions that have
+    some of the variables in common.
     """
     kind, identity, properties = resource
-    return LazyContext(
+    asks = LazyContext(
         subject=lambda: _subject(snapshot, subject),
         resource=lambda: {"type": kind, "id": identity, "properties": properties},
         action=lambda: {"name": target.action, "properties": action},
@@ -124,6 +127,8 @@ def asked_context(
         params=lambda: target.params,
         context=lambda: context,
     )
+    asks.shared = shared
+    return asks
 
 
 def _subject(snapshot: Snapshot, subject: Asked) -> Subject:

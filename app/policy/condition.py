@@ -6,16 +6,18 @@ with it, `when.read` fetches what it reads, and CEL's own library evaluates the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from app.policy.context import LazyContext
 from app.policy.when.check import Checker
 from app.policy.when.cost import MAX_STEPS, Estimator
 from app.policy.when.program import compile_program
 from app.policy.when.read import NoValue, Read
 from app.policy.when.shape import SCHEMA
+from app.policy.when.shared import SharedPart, read_all
 from app.policy.when.syntax import Misfit, parse
 
 if TYPE_CHECKING:
@@ -70,17 +72,37 @@ class Condition:
 
     def met(self, context: Context) -> bool:
         """Whether the condition holds. Raises ConditionError when it cannot say."""
-        values: dict[str, object] = {}
-        absent: list[NoValue] = []
-        for name, read in self.reads.items():
+        if isinstance(context, LazyContext) and context.shared is not None:
+            return self._met_again(context.shared.part(self.text, self.reads, context), context)
+        values, absent = read_all(self.reads, context)
+        return self._evaluate(values, values, absent)
+
+    def _met_again(self, part: SharedPart, context: Context) -> bool:
+        """As `met`, where a part of what it reads was read for a decision before."""
+        if part.varying:
+            values, absent = read_all(part.varying, context)
+            every = {**part.values, **values}
+            if absent:  # what the decision before had in its place must not be taken for it
+                return self._evaluate(every, every, [*part.absent, *absent])
+            part.converted.update(values)
+            return self._evaluate(every, part.converted, part.absent)
+        if part.outcome is None:
             try:
-                values[name] = read.ask(context)
-            except NoValue as missing:
-                absent.append(missing)  # CEL decides whether it matters: `false && <no value>` is false
+                part.outcome = self._evaluate(part.values, part.converted, part.absent)
+            except ConditionError as error:
+                part.outcome = str(error)
+        if isinstance(part.outcome, str):
+            raise ConditionError(part.outcome)
+        return part.outcome
+
+    def _evaluate(
+        self, values: Mapping[str, object], given: dict[str, object] | cel.Context, absent: Sequence[NoValue]
+    ) -> bool:
+        """The outcome for these values, which CEL's library has as `given`."""
         if self.cost is not None and self.cost.steps(values) > MAX_STEPS:
             raise ConditionError(f"the values are too large for what is done with them, in `{self.text}`")
         try:
-            outcome = self._program.execute(values)
+            outcome = self._program.execute(given)
         except BaseException as error:
             if not isinstance(error, Exception) and type(error).__module__ != _PANIC_MODULE:
                 raise

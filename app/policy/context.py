@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from app.identity.principal import Principal
 from app.policy.when.shape import Action, Properties, Request, Resource, Subject
+from app.policy.when.shared import SharedReads
 
 _NO_PROPERTIES: Properties = MappingProxyType({})
 _TYPES = {"jwt": "user", "api_key": "key", "anonymous": "anonymous"}
@@ -15,8 +16,11 @@ _TYPES = {"jwt": "user", "api_key": "key", "anonymous": "anonymous"}
 class LazyContext(dict[str, object]):
     """The six variables of one decision, each built when a condition first reads it, and kept.
 
-    So a decision that meets no condition builds nothing, and every condition sees the same values.
+    So a decision that meets no condition builds nothing, and every condition sees the same values. `shared` are the
+    reads that several decisions have in common.
     """
+
+    shared: SharedReads | None = None
 
     def __init__(
         self,

@@ -22,6 +22,7 @@ from app.policy.decision import Decision
 from app.policy.snapshot import Snapshot
 from app.policy.target import NoSuchTarget
 from app.policy.when.shape import Properties
+from app.policy.when.shared import SharedReads
 
 DOOR = "authzen"  # in the decision log
 _Action = tuple[str, Properties]
@@ -52,10 +53,11 @@ def unavailable(fault: CannotVerify) -> Problem:
 class Evaluator:
     """Decides questions, all under the same snapshot. With a `log`, each answer is noted there.
 
-    `recent` is what was asked about before; a search asks about each thing once.
+    `recent` is what was asked about before; a search asks about each thing once. `shared` are the variables of
+    conditions that are the same in all questions.
     """
 
-    __slots__ = ("_asked", "_last", "_log", "_principal", "_recent", "_target", "keys", "snapshot")
+    __slots__ = ("_asked", "_last", "_log", "_principal", "_recent", "_shared", "_target", "keys", "snapshot")
 
     def __init__(
         self,
@@ -63,8 +65,10 @@ class Evaluator:
         keys: Keys = NO_KEYS,
         log: DecisionLog | None = None,
         recent: Recent | None = None,
+        shared: Iterable[str] = (),
     ) -> None:
         self.snapshot = snapshot
+        self._shared = SharedReads(shared) if shared else None
         self.keys = keys
         self._log = log
         self._recent = recent
@@ -129,5 +133,7 @@ class Evaluator:
         entity = snapshot.policy.entities.resources.get((kind, identity))
         properties = {**entity.properties, **sent} if entity else sent
         about = (kind, key if kind == ROUTE_TYPE else identity, properties)
-        asks = asked_context(snapshot, who, target, resource=about, action=attributes, context=context)
+        asks = asked_context(
+            snapshot, who, target, resource=about, action=attributes, context=context, shared=self._shared
+        )
         return key, snapshot.decide(who.held, key, name, asks)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 from litestar import MediaType, post
@@ -13,6 +12,7 @@ from litestar.response.base import ASGIResponse
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from app.http.authzen import described
+from app.http.authzen.budget import Turn, check_items
 from app.http.authzen.evaluate import Evaluator, Outcome, keys_of
 from app.http.authzen.wire import AnyRequest, Entity, Evaluation, Evaluations, Question, decode, lacking, read
 from app.http.direct import DIRECT
@@ -26,7 +26,6 @@ EVALUATIONS = "/access/v1/evaluations"
 # Each with the decision that ends the evaluations.
 SEMANTICS = {"execute_all": None, "deny_on_first_deny": False, "permit_on_first_permit": True}
 
-_ITEMS_AT_A_TIME = 200  # then others are served
 _EVALUATION = msgspec.json.Decoder(Evaluation)
 _EVALUATIONS = msgspec.json.Decoder(Evaluations)
 _ITEM = msgspec.json.Decoder(Question)
@@ -95,9 +94,15 @@ async def evaluate_many(request: AnyRequest) -> ASGIResponse:
         return await _single(body, state)
     if len(body.evaluations) > MAX_EVALUATIONS:
         raise Problem(400, f"`evaluations` has {len(body.evaluations)} items, where {MAX_EVALUATIONS} are the most.")
-    questions = [_item(raw, body) for raw in body.evaluations]
-    evaluator = await _evaluator((question for question in questions if isinstance(question, Question)), state)
-    verdicts = await _verdicts(evaluator, questions, SEMANTICS[semantic], explain=body.options.explain)
+    turn, questions = Turn(), list[Question | Why]()
+    for raw in body.evaluations:
+        questions.append(_item(raw, body))
+        if turn.is_over:
+            await turn.next()
+    asked = [question for question in questions if isinstance(question, Question)]
+    check_items(asked)
+    evaluator = await _evaluator(asked, state)
+    verdicts = await _verdicts(evaluator, questions, SEMANTICS[semantic], turn, explain=body.options.explain)
     return _json(_ENCODER.encode(Verdicts(verdicts)))
 
 
@@ -112,10 +117,10 @@ async def _single(body: Evaluation, state: State) -> ASGIResponse:
 
 
 async def _verdicts(
-    evaluator: Evaluator, questions: Sequence[Question | Why], until: bool | None, *, explain: bool
+    evaluator: Evaluator, questions: Sequence[Question | Why], until: bool | None, turn: Turn, *, explain: bool
 ) -> list[Verdict]:
     verdicts: list[Verdict] = []
-    for number, question in enumerate(questions, 1):
+    for question in questions:
         if isinstance(question, Why):
             verdict = Verdict(False, question)
         elif explain:
@@ -126,16 +131,27 @@ async def _verdicts(
         verdicts.append(verdict)
         if verdict.decision is until:
             break
-        if number % _ITEMS_AT_A_TIME == 0:
-            await asyncio.sleep(0)
+        if turn.is_over:
+            await turn.next()
     return verdicts
 
 
-async def _evaluator(questions: Iterable[Question], state: State) -> Evaluator:
+async def _evaluator(questions: Sequence[Question], state: State) -> Evaluator:
     subjects = [question.subject for question in questions]
     of_keys = [subject for subject in subjects if isinstance(subject, Entity) and subject.type == KEY_TYPE]
     keys = await keys_of(state, of_keys) if of_keys else NO_KEYS
-    return Evaluator(state.live.active, keys, state.decision_log, state.recent)
+    shared = _in_common(questions) if len(questions) > 1 else ()
+    return Evaluator(state.live.active, keys, state.decision_log, state.recent, shared)
+
+
+def _in_common(questions: Sequence[Question]) -> tuple[str, ...]:
+    """The variables that are the same in all items, since they are those of the defaults."""
+    subject, context = questions[0].subject, questions[0].context
+    same = {
+        "subject": all(question.subject is subject for question in questions),
+        "context": all(question.context is context for question in questions),
+    }
+    return tuple(name for name in same if same[name])
 
 
 def _item(raw: Raw, defaults: Question) -> Question | Why:

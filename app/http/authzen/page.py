@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -10,13 +9,14 @@ from dataclasses import dataclass
 
 import msgspec
 
+from app.http.authzen.budget import Turn
 from app.http.authzen.wire import Page
 from app.http.problems import Problem
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
 MAX_EXAMINED = 10_000  # candidates in one call; what is found by then is a page
-_AT_A_TIME = 500  # candidates, then others are served
+_AT_A_TIME = 500  # candidates that are fetched at once
 _DIGEST_BYTES = 16
 _MAX_TOKEN = 4096
 _ENCODER = msgspec.json.Encoder(order="deterministic", enc_hook=dict)
@@ -87,7 +87,7 @@ def read_token(token: object, query: bytes) -> Place:
 async def walk(sources: Sequence[Source], start: Place, limit: int, allowed: Callable[[str], bool]) -> Found:
     """The allowed among the candidates from a place on, until there is one more than the limit."""
     found: list[str] = []
-    examined = 0
+    examined, turn = 0, Turn()
     for number, source in enumerate(sources):
         if number < start.source:
             continue
@@ -102,7 +102,8 @@ async def walk(sources: Sequence[Source], start: Place, limit: int, allowed: Cal
                     found.append(candidate)
                 examined += 1
                 after = candidate
+                if turn.is_over:
+                    await turn.next()
             if len(candidates) < _AT_A_TIME:
                 break
-            await asyncio.sleep(0)
     return Found(found, None)

@@ -14,6 +14,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from app.db import asked_keys
 from app.http.authzen import described
+from app.http.authzen.budget import check_search
 from app.http.authzen.evaluate import Evaluator, keys_of, unavailable
 from app.http.authzen.page import Source, limit_of, query_digest, read_token, walk, write_token
 from app.http.authzen.wire import (
@@ -95,7 +96,9 @@ async def search_subject(request: AnyRequest, state: State) -> ASGIResponse:
     kind, sent = sought(body.subject)
     action, resource, context = acted(body.action), named(body.resource), body.context or NOTHING
     records: dict[str, KeyRecord] = {}
-    evaluator = Evaluator(state.live.active, Keys(records, state.key_environments))
+    check_search(body.subject, body.action, body.resource, body.context)
+    shared = ("action", "resource", "context")
+    evaluator = Evaluator(state.live.active, Keys(records, state.key_environments), shared=shared)
 
     def allowed(identity: str) -> bool:
         who = evaluator.known(kind, identity, sent)
@@ -120,8 +123,9 @@ async def search_resource(request: AnyRequest, state: State) -> ASGIResponse:
     body = await read(request, _RESOURCE)
     _whole(subject=body.subject, action=body.action, resource=body.resource)
     kind, sent = sought(body.resource)
+    check_search(body.resource, body.subject, body.action, body.context)
     action, context = acted(body.action), body.context or NOTHING
-    evaluator, who = await _who(body.subject, state)
+    evaluator, who = await _who(body.subject, state, ("subject", "action", "context"))
 
     def allowed(identity: str) -> bool:
         return not isinstance(who, str) and evaluator.allows(who, action, (kind, identity, sent), context)
@@ -144,8 +148,9 @@ async def search_action(request: AnyRequest, state: State) -> ASGIResponse:
     """Which actions a subject may do on a resource, of those that rows name; for a route its methods."""
     body = await read(request, _ACTION)
     _whole(subject=body.subject, resource=body.resource)
+    check_search(UNSET, body.subject, body.resource, body.context)
     resource, context = named(body.resource), body.context or NOTHING
-    evaluator, who = await _who(body.subject, state)
+    evaluator, who = await _who(body.subject, state, ("subject", "resource", "context"))
 
     def allowed(name: str) -> bool:
         return not isinstance(who, str) and evaluator.allows(who, (name, NOTHING), resource, context)
@@ -162,9 +167,9 @@ def _whole(**fields: object) -> None:
         raise Problem(400, f"`{field}` is missing.")
 
 
-async def _who(subject: Entity | UnsetType, state: State) -> tuple[Evaluator, Asked | str]:
+async def _who(subject: Entity | UnsetType, state: State, shared: tuple[str, ...]) -> tuple[Evaluator, Asked | str]:
     keys = await keys_of(state, (subject,) if isinstance(subject, Entity) else ())
-    evaluator = Evaluator(state.live.active, keys)
+    evaluator = Evaluator(state.live.active, keys, shared=shared)
     return evaluator, evaluator.known(*named(subject))
 
 

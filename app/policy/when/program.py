@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,3 +14,10 @@ def compile_program(text: str) -> cel.Program:
     import cel  # noqa: PLC0415  # see above
 
     return cel.compile(text)
+
+
+def new_context(values: Mapping[str, object]) -> cel.Context:
+    """These values as the library has them, by name, for any number of evaluations."""
+    import cel  # noqa: PLC0415  # see above
+
+    return cel.Context(dict(values))
