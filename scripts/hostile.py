@@ -19,10 +19,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.gateway.conftest import World, built
-from tests.gateway.gateways import NAMES
+from tests.gateway.gateways import INGRESS, NAMES
 from tests.gateway.hostile import SUBJECT, Hostile, corpus, faults, mixed
 from tests.issuer import LiveIssuer
 
+EVERY = (*NAMES, INGRESS)
 _TOKEN_REQUESTS = 200  # the tokens of tests live for five minutes
 
 
@@ -58,13 +59,13 @@ def run(world: World, issuer: LiveIssuer, name: str, seed: int, mixtures: int) -
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--gateway", choices=(*NAMES, "all"), default="all", help="which one (default all)")
+    parser.add_argument("--gateway", choices=(*EVERY, "all"), default="all", help="which one (default all)")
     parser.add_argument("--mixtures", type=int, default=1000, help="how many after the corpus (default 1000)")
     parser.add_argument("--seed", type=int, default=1, help="which ones (default 1)")
     options = parser.parse_args()
-    names = NAMES if options.gateway == "all" else (options.gateway,)
+    names = EVERY if options.gateway == "all" else (options.gateway,)
     with tempfile.TemporaryDirectory() as directory, LiveIssuer() as issuer, ExitStack() as stack:
-        world = built(stack, Path(directory), issuer, "orders")
+        world = built(stack, Path(directory), issuer, "orders", names)
         wrong = sum(run(world, issuer, name, options.seed, options.mixtures) for name in names)
     return int(wrong > 0)
 

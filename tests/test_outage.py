@@ -1,7 +1,8 @@
-"""An outage of the database, seen through the shipped nginx: its answers are the replicas' own."""
+"""An outage of the database, seen through each shipped configuration: what it answers is the program's own."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,6 +11,8 @@ import httpx
 
 from tests.balancer import balancer
 from tests.breakable import BreakablePostgres
+from tests.gateway.conftest import built
+from tests.gateway.gateways import INGRESS, NAMES, Answer
 from tests.issuer import LiveIssuer
 from tests.server import Server, eventually
 
@@ -50,3 +53,37 @@ def test_with_postgresql_killed_every_answer_through_the_shipped_nginx_is_the_pr
         finally:
             breakable.start()
         assert eventually(lambda: client.get("/api/v1/teams/").status_code == 200, 5)
+
+
+def test_with_postgresql_killed_every_gateway_decides_on_and_tells_keys_when_to_come_again(
+    breakable: BreakablePostgres, issuer: LiveIssuer, tmp_path: Path
+) -> None:
+    jwt = issuer.token(permissions=["catalog:read"])
+    with ExitStack() as stack:
+        world = built(
+            stack, tmp_path, issuer, "orders", (*NAMES, INGRESS), database_url=breakable.new(), key_cache_seconds="0"
+        )
+        with world.server.client(jwt) as client:
+            body = {"name": "k", "scopes": ["catalog:read"]}
+            key = client.post("/api/v1/api-keys/", json=body).json()["plaintext"]
+
+        def asked(token: str) -> dict[str, Answer]:
+            bearer = {"Authorization": f"Bearer {token}"}
+            return {name: gateway.ask("GET", "/v1/orders/7", **bearer) for name, gateway in world.gateways.items()}
+
+        def statuses(token: str) -> set[int]:
+            return {answer.status for answer in asked(token).values()}
+
+        assert statuses(key) == {200}
+        breakable.stop()
+        try:
+            for _ in range(5):
+                assert statuses(jwt) == {200}
+                for name, answer in asked(key).items():
+                    assert answer.status == 403, name
+                    if name != INGRESS:  # which answers with pages of its own
+                        assert json.loads(answer.body) == {"detail": "API keys cannot be verified now."}
+                        assert answer.headers["retry-after"] == "1"
+        finally:
+            breakable.start()
+        assert eventually(lambda: statuses(key) == {200}, 5)

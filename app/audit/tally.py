@@ -18,7 +18,8 @@ MAX_SERIES = 20_000  # of one tally; what comes after is counted together
 UNKNOWN = "unknown"  # a resource that is no route, or a question about a subject that there is not
 UNAVAILABLE = "unavailable"  # a caller whom nobody could know at the time
 OTHER = "other"
-_REASONS: dict[str, str] = {str(reason): reason.name.lower() for reason in Reason}
+# What has no route is counted as what no rule speaks of: the labels of a metric are public, and stay as they are.
+_REASONS: dict[str, str] = {str(reason): reason.name.lower() for reason in Reason} | {str(Reason.NO_ROUTE): "unruled"}
 
 
 class Series:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from time import perf_counter_ns
 from urllib.parse import quote, unquote
@@ -27,7 +28,7 @@ from app.identity.errors import CannotVerify, Fault, Unauthenticated
 from app.identity.principal import Principal
 from app.policy.condition import NO_CONTEXT, Context
 from app.policy.context import LazyContext, subject_of
-from app.policy.decision import Decision
+from app.policy.decision import Decision, Reason
 from app.policy.live import LivePolicy
 from app.policy.snapshot import Snapshot
 from app.policy.suspended import CannotDecide
@@ -35,9 +36,11 @@ from app.policy.target import params_of
 from app.policy.when.shape import Request
 
 PREFIX = b"/gateway/"
+REASON = b"x-auth-reason"
 TEMPLATE = "/gateway/{profile}"  # by which requests are counted, whatever path was asked about
 UNPROVEN = "This gateway has not proven itself."
 UNKNOWN = "There is no such gateway profile."
+UPGRADED = "A gateway asks by a plain request: remove `Upgrade` from what it sends here."
 FAILED = "The request could not be decided."
 
 _MAX_REMEMBERED = 2_000  # callers, each with some hundred bytes
@@ -80,7 +83,7 @@ class ForwardAuth:
             answer = await self._answer(scope, profile, slash + rest)
         except Exception:  # noqa: BLE001  # whatever it is, a gateway must get its denial
             _log.exception("a gateway's question failed; denied")
-            answer = refusal(403, FAILED)
+            answer = _denied(refusal(403, FAILED), FAILED)
         if profile and profile.name == "nginx" and answer.status != 200:
             # Its auth_request keeps the headers of an answer and drops the body.
             answer = Refusal(answer.status, (*answer.headers, (b"x-auth-body", answer.body)), answer.body)
@@ -91,17 +94,17 @@ class ForwardAuth:
         client = scope.get("client")
         if not self._proof.believes(scope["headers"], client[0] if client else None):
             self._warn(client[0] if client else None)
-            return refusal(403, UNPROVEN)
+            return _denied(refusal(403, UNPROVEN), UNPROVEN)
         if profile is None:
-            return refusal(403, UNKNOWN)
+            return _denied(refusal(403, UNKNOWN), UNKNOWN)
         if scope["type"] != ScopeType.HTTP:
-            return refusal(403, "A gateway asks by a plain request: remove `Upgrade` from what it sends here.")
+            return _denied(refusal(403, UPGRADED), UPGRADED)
         if rest and scope["query_string"]:
             rest += b"?" + scope["query_string"]
         try:
             original = profile.read(scope["headers"], scope["method"].encode(), rest)
         except NotPlain as fault:
-            return self._refusals.not_plain(str(fault))
+            return _denied(self._refusals.not_plain(str(fault)), str(fault))
         scope.setdefault("state", {})["asked"] = f"{original.method} {_resource(original)}"
         snapshot = self._live.active
         template = snapshot.table.resolve(original.path, original.service)
@@ -115,10 +118,10 @@ class ForwardAuth:
             principal = self._authenticator.at_once(headers) or await self._authenticator.authenticate(headers)
         except Unauthenticated as failed:
             note(None, Unverified(failed.reason, snapshot.revision))
-            return self._refusals.unauthenticated[failed.fault]
+            return _denied(self._refusals.unauthenticated[failed.fault], failed.fault.value)
         except CannotVerify as failed:
             note(None, Unverified(failed.detail, snapshot.revision))
-            return refusal(403, failed.detail, (b"retry-after", str(failed.retry_after).encode()))
+            return _later(failed)
         scope["user"] = principal
         context = NO_CONTEXT
         if snapshot.has_conditions:
@@ -128,13 +131,16 @@ class ForwardAuth:
             decision = snapshot.decide(principal.held, template or "", original.method, context)
         except CannotDecide as failed:
             note(None, Unverified(failed.detail, snapshot.revision))
-            return refusal(403, failed.detail, (b"retry-after", str(failed.retry_after).encode()))
+            return _later(failed)
+        if template is None:
+            decision = replace(decision, reason=Reason.NO_ROUTE)
         note(principal, decision)
         if decision:
             return Refusal(200, self._identity(principal, snapshot), b"")
         if principal.method == "anonymous":
-            return self._refusals.unauthenticated[Fault.NOT_PROVIDED]
-        return self._refusals.forbidden(decision.missing)
+            # Which paths there are is not for strangers to learn.
+            return _denied(self._refusals.unauthenticated[Fault.NOT_PROVIDED], Fault.NOT_PROVIDED.value)
+        return _denied(self._refusals.forbidden(decision.missing), str(decision.reason))
 
     def _identity(self, principal: Principal, snapshot: Snapshot) -> tuple[tuple[bytes, bytes], ...]:
         """The headers that tell the upstream who is calling."""
@@ -165,6 +171,17 @@ def with_gateways(app: ASGIApp, gateways: ForwardAuth) -> ASGIApp:
         return (gateways if (scope.get("raw_path") or b"").startswith(PREFIX) else app)(scope, receive, send)
 
     return parted
+
+
+def _denied(answer: Refusal, reason: str) -> Refusal:
+    """A denial that also says why in the words of the decision log, where the contract's body says the same of many."""
+    return Refusal(answer.status, (*answer.headers, (REASON, reason.encode("ascii"))), answer.body)
+
+
+def _later(failed: CannotVerify | CannotDecide) -> Refusal:
+    """The denial while nobody can tell, with the seconds after which to ask again."""
+    answer = refusal(403, failed.detail, (b"retry-after", str(failed.retry_after).encode()))
+    return _denied(answer, failed.detail)
 
 
 def _identity(principal: Principal, snapshot: Snapshot) -> tuple[tuple[bytes, bytes], ...]:

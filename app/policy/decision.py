@@ -17,6 +17,7 @@ class Reason(StrEnum):
     NOT_MET = "the condition of every rule that would allow it is not met"
     CONDITION_ERROR = "a condition could not be evaluated"
     UNRULED = "no rule speaks of it"
+    NO_ROUTE = "no route matches it"
 
 
 @dataclass(frozen=True, slots=True)

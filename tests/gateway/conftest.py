@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -63,7 +63,9 @@ def with_orders(directory: Path) -> Path:
     return directory
 
 
-def built(stack: ExitStack, directory: Path, issuer: LiveIssuer, service: str) -> World:
+def built(
+    stack: ExitStack, directory: Path, issuer: LiveIssuer, service: str, names: Sequence[str] = NAMES, **settings: str
+) -> World:
     """A world that lives as long as the stack."""
     upstream = stack.enter_context(Upstream())
     server = Server(
@@ -73,12 +75,13 @@ def built(stack: ExitStack, directory: Path, issuer: LiveIssuer, service: str) -
         authorized_parties=PARTY,
         gateway_secrets=f"{'x' * 32},{SECRET}",
     )
+    server.env.update({f"AUTHZ_{name.upper()}": value for name, value in settings.items()})
     authz = stack.enter_context(server).url.removeprefix("http://")
     gateways = {
         name: stack.enter_context(
             Gateway(name, directory / name, authz=authz, upstream=upstream.address, service=service)
         )
-        for name in NAMES
+        for name in names
     }
     return World(server, upstream, gateways)
 

