@@ -7,7 +7,7 @@ row is understood whole or refused with its line and column.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from app.policy.catalog import Permission
 from app.policy.condition import Condition, ConditionFault, compile_condition
@@ -23,7 +23,11 @@ EXAMPLE_G = "g, role:editor, catalog:write"
 
 _EFFECTS: Mapping[str, Effect] = {"allow": "allow", "deny": "deny"}
 _BLANKS = " \t"
-_QUOTED = re.compile(r'"((?:[^"]|"")*)"')
+# A cell of RFC 4180 and what ends it; blanks around its quotes are no part of it.
+_CELL = re.compile(r'[ \t]*("(?:[^"]|"")*"|[^",]*)[ \t]*(,|\Z)')
+_COMMA = re.compile(",")
+_CLOSED = re.compile(r'"(?:[^"]|"")*"[ \t]*')
+_KINDS = {"p": ("row type", "needs", "resource", "action", "effect", "condition"), "g": ("row type", "member", "grant")}
 
 
 class Rows:
@@ -53,6 +57,14 @@ class Rows:
             _Row(self, file, number, line).parse()
 
 
+def _matches(line: str) -> Iterator[re.Match[str]]:
+    """The cells of a line with quotes, up to the first that cannot be read."""
+    found = _CELL.match(line)
+    while found:
+        yield found
+        found = _CELL.match(line, found.end()) if found[2] else None
+
+
 class _Row:
     """One line at hand, and how to point into it."""
 
@@ -77,28 +89,48 @@ class _Row:
             self._misfit(kind, len(cells))
 
     def _split(self) -> list[str] | None:
-        """The cells, blanks around them left out. Only the sixth, a condition, may stand in quotes."""
+        """The cells, without the blanks and the quotes around them."""
         line = self._line
-        cells = [cell.strip(_BLANKS) for cell in line.split(",")]
-        if '"' in line:
-            cells = [cell.strip(_BLANKS) for cell in line.split(",", 5)]
-            quoted = _QUOTED.fullmatch(cells[-1])
-            if len(cells) < 6 or line.index('"') < self._place(5)[0] - 1:
-                self._fault_at("quotes", line.index('"') + 1, 1, "only a condition stands in quotes", "delete them")
-                return None
-            if not quoted:
-                hint = 'put the whole condition in quotes, and write a quote inside it as `""`'
-                self._fault_at("quotes", line.index('"') + 1, 1, "the quotes do not fit", hint)
-                return None
-            cells[5] = quoted[1].replace('""', '"')
-        if "#" in line:
-            for index, cell in enumerate(cells[:5]):
-                if "#" in cell:
-                    word = cell[cell.index("#") :]
-                    hint = "put it on a line above that starts with `#`"
-                    self._fault("trailing-comment", index, "a comment stands on a line of its own", hint, word)
-                    return None
-        return cells
+        if '"' not in line:
+            cells = [cell.strip(_BLANKS) for cell in line.split(",")]
+            return None if "#" in line and self._comment(cells) else cells
+        written = self._quoted_cells()
+        if written is None or ("#" in line and self._comment(written)):
+            return None
+        return [cell[1:-1].replace('""', '"') if cell.startswith('"') else cell for cell in written]
+
+    def _quoted_cells(self) -> list[str] | None:
+        """The cells of a line with quotes, as they are written there."""
+        found = list(_matches(self._line))
+        if not found or found[-1][2]:  # after the last separator there is no cell that can be read
+            self._quotes_fault(self._line.index('"', found[-1].end() if found else 0))
+            return None
+        return [match[1].rstrip(_BLANKS) for match in found]
+
+    def _quotes_fault(self, start: int) -> None:
+        closed = _CLOSED.match(self._line, start)
+        if closed and self._line.startswith("#", closed.end()):
+            hint = "put it on a line above that starts with `#`"
+            message = (
+                "a comment stands on a line of its own: behind a quoted cell Casbin's own loader would not skip it"
+            )
+            self._fault_at("trailing-comment", closed.end() + 1, len(self._line) - closed.end(), message, hint)
+            return
+        hint = 'put the whole cell in quotes, and write a quote inside it as `""`'
+        self._fault_at("quotes", start + 1, 1, "the quotes do not fit", hint)
+
+    def _comment(self, cells: Sequence[str]) -> bool:
+        """Note a comment behind a row. Only a condition may have a `#` within, and what is in quotes."""
+        for index, cell in enumerate(cells):
+            if "#" not in cell or cell.startswith('"') or (index >= 5 and not cell.startswith("#")):
+                continue
+            kinds = _KINDS.get(cells[0], ())
+            what = f"the {kinds[index]}" if index < len(kinds) else "another cell"
+            message = f"a comment stands on a line of its own: Casbin's own loader would read `{cell}` as {what}"
+            word = cell[cell.index("#") :]
+            self._fault("trailing-comment", index, message, "put it on a line above that starts with `#`", word)
+            return True
+        return False
 
     def _misfit(self, kind: str, count: int) -> None:
         if kind == "p":
@@ -204,10 +236,13 @@ class _Row:
 
     def _place(self, cell: int) -> tuple[int, int]:
         """Column and length of a cell; of the last one there is, if there are fewer."""
-        cells = self._line.split(",", 5) if '"' in self._line else self._line.split(",")
-        cell = min(cell, len(cells) - 1)
-        start = sum(len(before) + 1 for before in cells[:cell])
-        text = cells[cell]
+        if '"' in self._line:
+            spans = [match.span(1) for match in _matches(self._line)]
+        else:
+            ends = [*(match.start() for match in _COMMA.finditer(self._line)), len(self._line)]
+            spans = list(zip([0, *(end + 1 for end in ends)], ends, strict=False))
+        start, end = spans[min(cell, len(spans) - 1)]
+        text = self._line[start:end]
         return start + len(text) - len(text.lstrip(_BLANKS)) + 1, max(len(text.strip(_BLANKS)), 1)
 
     def _fault(self, code: str, cell: int, message: str, hint: str = "", word: str = "") -> None:
@@ -215,7 +250,7 @@ class _Row:
         column, length = self._place(cell)
         if word:
             # The word as it was parted from its neighbours, not as a piece of one of them.
-            apart = re.compile(rf"(?<![^\s,|]){re.escape(word)}(?![^\s,|])")
+            apart = re.compile(rf'(?<![^\s,|"]){re.escape(word)}(?![^\s,|"])')
             found = apart.search(self._line, column - 1)
             offset = found.start() if found else self._line.find(word, column - 1)
             column, length = offset + 1, len(word)
