@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice, product
 
@@ -12,10 +11,10 @@ from app.policy.condition import NO_CONTEXT, ConditionError
 from app.policy.fault import Fault, did_you_mean
 from app.policy.grants import excludes, known_roles, near_role
 from app.policy.load import Policy
-from app.policy.routes import Route, is_route, segments, widened
+from app.policy.placement import Documents, fault_at_rule, fault_of_missing
+from app.policy.routes import Route, is_route, widened
 from app.policy.rule import Rule
 from app.policy.snapshot import Snapshot
-from app.policy.source import END
 
 MAX_FAULTS = 100
 MAX_WAYS = 1000
@@ -63,13 +62,15 @@ def _dead_rows(snapshot: Snapshot) -> Iterator[Fault]:
                 hint = did_you_mean(rule.resource, table.templates) or (
                     "`authz policy routes` lists the routes; rules name templates, such as `/api/v1/teams/{team_id}`"
                 )
-            yield _at(rule, policy, "dead-row", f"no route matches `{rule.resource}`", hint, word=rule.resource)
+            yield fault_at_rule(
+                rule, policy, "dead-row", f"no route matches `{rule.resource}`", hint, word=rule.resource
+            )
             continue
         methods = {method for template in templates for method in table.actions(template)}
         for action in dead:
             message = f"no route that matches `{rule.resource}` has the method {action}"
             hint = f"they have {', '.join(sorted(methods))}"
-            yield _at(rule, policy, "dead-action", message, hint, word=action)
+            yield fault_at_rule(rule, policy, "dead-action", message, hint, word=action)
 
 
 def _narrow_denies(snapshot: Snapshot) -> Iterator[Fault]:
@@ -95,7 +96,7 @@ def _narrow_denies(snapshot: Snapshot) -> Iterator[Fault]:
             also = f" and {len(left) - 1} more" if len(left) > 1 else ""
             message = f"this deny stands for parameters alone: it leaves out {left[0]}{also}, which a row allows"
             hint = f"write `{wide}` to deny both; to deny the parameter alone, add a condition to that, see README.md"
-            yield _at(rule, snapshot.policy, "narrow-deny", message, hint, word=rule.resource)
+            yield fault_at_rule(rule, snapshot.policy, "narrow-deny", message, hint, word=rule.resource)
 
 
 def _is_left_open(deny: Rule, rules: Sequence[Rule], held: frozenset[str]) -> bool:
@@ -117,12 +118,12 @@ def _unheld_rows(policy: Policy) -> Iterator[Fault]:
         for grant in sorted(rule.needs):
             if grant.startswith("role:") and grant not in roles:
                 hint = near_role(grant, roles) or f"write a `g` row about it, such as `g, user:user_2abc, {grant}`"
-                yield _at(rule, policy, "unknown-role", f"no `g` row knows `{grant}`", hint, word=grant)
+                yield fault_at_rule(rule, policy, "unknown-role", f"no `g` row knows `{grant}`", hint, word=grant)
                 break
             if excludes(rule.needs - {grant}, grant):
                 message = f"nobody can hold `{grant}` together with the other facts of this row"
                 hint = "write a row for each; rows are alternatives"
-                yield _at(rule, policy, "never-held", message, hint, word=grant)
+                yield fault_at_rule(rule, policy, "never-held", message, hint, word=grant)
                 break
         else:
             fine.add(rule.needs)
@@ -149,6 +150,7 @@ def _undefined_roles(policy: Policy) -> Iterator[Fault]:
 def _unruled_routes(snapshot: Snapshot) -> Iterator[Fault]:
     """Routes that no row mentions: whether they are open must be a decision."""
     siblings: dict[str, Rule] | None = None
+    documents = Documents(snapshot.policy)
     for template in snapshot.table.templates:
         methods = [method for method in snapshot.table.methods(template) if (template, method) not in snapshot.index]
         if methods:
@@ -158,7 +160,8 @@ def _unruled_routes(snapshot: Snapshot) -> Iterator[Fault]:
                 siblings = _siblings(snapshot)
             if rule := siblings.get(template):
                 hint += f"; in {rule.place} `{{…}}` stands for parameters alone, where `*` would name both"
-            yield _missing(snapshot.policy, template, "unruled-route", message, hint)
+            found = documents.fault(template, "unruled-route", message, hint)
+            yield found or fault_of_missing(snapshot.policy, template, "unruled-route", message, hint)
 
 
 def _siblings(snapshot: Snapshot) -> dict[str, Rule]:
@@ -185,7 +188,7 @@ def _idle_denies(snapshot: Snapshot) -> Iterator[Fault]:
                 message = f"no row allows `{action}` on `{rule.resource}`, so this deny closes nothing"
                 hint = did_you_mean(rule.resource, {resource for resource, _ in allowed if not is_route(resource)})
                 hint = hint or "delete it, or mend its spelling"
-                yield _at(rule, snapshot.policy, "idle-deny", message, hint, word=action)
+                yield fault_at_rule(rule, snapshot.policy, "idle-deny", message, hint, word=action)
 
 
 def _lockout(snapshot: Snapshot) -> list[Fault]:
@@ -200,9 +203,9 @@ def _lockout(snapshot: Snapshot) -> list[Fault]:
         return []
     message = "under this policy nobody could reload the policy"
     if allows and denies:
-        return [_at(rule, snapshot.policy, "lock-out", message, "make this deny narrower") for rule in denies]
+        return [fault_at_rule(rule, snapshot.policy, "lock-out", message, "make this deny narrower") for rule in denies]
     hint = f"add `p, policies:write, {RELOAD.template}, {RELOAD.method}, allow`"
-    return [_missing(snapshot.policy, RELOAD.template, "lock-out", message, hint)]
+    return [fault_of_missing(snapshot.policy, RELOAD.template, "lock-out", message, hint)]
 
 
 def _holders(snapshot: Snapshot, needs: frozenset[str]) -> Iterator[frozenset[str]]:
@@ -239,32 +242,3 @@ def _always(rule: Rule) -> bool | None:
         return rule.condition.met(NO_CONTEXT)
     except ConditionError:
         return None if rule.condition.reads else rule.effect == "deny"
-
-
-def _missing(policy: Policy, template: str, code: str, message: str, hint: str) -> Fault:
-    """A fault of what is not there, placed at the end of the file that speaks most of the nearest resources."""
-    files = [file for file in policy.source.files if file.endswith(".csv")]
-    near = {(rule.resource, rule.file) for rule in policy.rules if rule.is_route}
-    counts = Counter((_distance(resource, template), file) for resource, file in near)
-    _, _, file = min(((distance, -count, file) for (distance, file), count in counts.items()), default=(0, 0, ""))
-    file = file or next(iter(files), "policy.csv")
-    line = policy.source.files.get(file, "").count("\n")
-    return Fault(code, file, line, 1, message, hint, len(END), END)
-
-
-def _distance(pattern: str, template: str) -> tuple[int, int]:
-    """How far apart two routes are: by the segments that they share, then by their number."""
-    left, right = segments(pattern), segments(template)
-    shared = next((i for i, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right)))
-    return -shared, abs(len(left) - len(right))
-
-
-def _at(rule: Rule, policy: Policy, code: str, message: str, hint: str, *, word: str = "") -> Fault:
-    text = policy.source.line(rule.file, rule.line)
-    start = 0
-    if word and word not in rule.needs:
-        # The word may also be part of the resource: look for it behind the cells that come before.
-        start = text.find(rule.resource, text.find(",", text.find(",") + 1))
-        start += len(rule.resource) if word != rule.resource else 0
-    start = max(text.find(word, start), 0) if word else 0
-    return Fault(code, rule.file, rule.line, start + 1, message, hint, len(word) or len(text), text)

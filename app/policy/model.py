@@ -8,6 +8,7 @@ from app.policy.fault import Fault
 from app.policy.source import Source
 
 FILE = "model.conf"
+_GUIDE = "Rows of another model"
 TEXT = """\
 [request_definition]
 r = held, obj, act, ctx
@@ -30,15 +31,17 @@ def check(source: Source, faults: list[Fault]) -> None:
     ]
     wanted = TEXT.splitlines()
     for place, want in zip_longest(found, wanted):
-        number, line = place or (text.count("\n"), "")
+        number, line = place or (max(text.count("\n"), 1), "")
         if want is None:
-            message, hint = f"`{line}` is not of this model", "delete the line"
+            message, hint = f"`{line}` is not of the one model that rows are written to", "delete the line"
         elif not line:
             message, hint = f"the line `{want}` is missing", "add it"
         elif " ".join(line.split()) != want:
-            message, hint = f"`{line}` is not of this model, to which rows are written", f"write `{want}`"
+            message, hint = f"`{line}` is not of the one model that rows are written to", f"write `{want}`"
         else:
             continue
+        message += "; own models are not supported"
+        hint += f"; to bring rows of another model, see “{_GUIDE}” in policies/README.md"
         # The first difference alone: what follows it is shifted.
         faults.append(Fault("model", FILE, number, 1, message, hint, max(len(line), 1), source.line(FILE, number)))
         return

@@ -1,0 +1,95 @@
+"""Faults stand where their author looks: at the path of the document, and at the line of the model."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from app.policy.fault import Fault, PolicyRefused
+from app.policy.live import build
+from app.policy.load import parse
+from app.policy.source import from_bytes
+from tests.policy.shipped import DIRECTORY
+from tests.policy.small import TABLE, files
+
+RULED = ("p, a:read, /x/**, GET, allow", "p, a:write, /x, POST, allow", "p, b:read, /y, GET, allow")
+YAML = """\
+openapi: 3.1.0
+info: {title: /orders, description: "about /orders: all of them"}
+servers: [{url: "https://shop.example.com/v1/"}]
+paths:
+  /orders/{id}:
+    get: {}
+  '/orders':
+    get: {}
+    post: {}
+  "/slash/": {put: {}}
+  /: {get: {}}
+  ? /odd
+  : {get: {}}
+"""
+PATHS: dict[str, object] = {"/orders": {"get": {}}, "/orders/{id}": {"get": {}, "delete": {}}}
+
+
+def faults(document: str, ending: str = "yaml", *rows: str) -> list[Fault]:
+    made = {**files(*RULED, *rows), f"upstreams/shop.openapi.{ending}": document.encode()}
+    with pytest.raises(PolicyRefused) as refused:
+        build(parse(from_bytes(made)), TABLE)
+    return list(refused.value.faults)
+
+
+def places(document: str, ending: str = "yaml", *rows: str) -> list[tuple[int, str]]:
+    found = faults(document, ending, *rows)
+    assert {(fault.code, fault.file) for fault in found} == {("unruled-route", f"upstreams/shop.openapi.{ending}")}
+    return [(fault.line, fault.text[fault.column - 1 :][: fault.length]) for fault in found]
+
+
+def test_an_endpoint_of_another_service_without_a_row_is_named_at_its_path_in_the_document() -> None:
+    assert places(YAML) == [(5, "/orders/{id}"), (7, "/orders"), (10, "/slash/"), (11, "/"), (12, "/odd")]
+    assert places(YAML, "yaml", "p, a:read, shop:/v1/orders/**, GET, allow")[0] == (7, "/orders")
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_so_it_is_in_json(indent: int | None) -> None:
+    text = json.dumps({"openapi": "3.0.3", "paths": PATHS}, indent=indent)
+    assert [word for _, word in places(text, "json")] == ["/orders", "/orders/{id}"]
+    escaped = places(text.replace('"/', '"\\/'), "json")
+    assert [word for _, word in escaped] == ["\\/orders", "\\/orders/{id}"]
+    assert [line for line, _ in escaped] == ([1, 1] if indent is None else [4, 7])
+
+
+def test_an_endpoint_of_the_application_is_named_where_rows_about_its_neighbours_end() -> None:
+    with pytest.raises(PolicyRefused) as refused:
+        build(parse(from_bytes(files(*RULED[:2]))), TABLE)
+    assert [(fault.code, fault.file, fault.line) for fault in refused.value.faults] == [
+        ("unruled-route", "rows.csv", 3)
+    ]
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "[request_definition]\nr = sub, obj, act\n\n[policy_definition]\np = sub, obj, act\n\n[policy_effect]\n"
+        "e = some(where (p.eft == allow))\n\n[matchers]\nm = r.sub == p.sub && r.obj == p.obj && r.act == p.act\n",
+        "[request_definition]\nr = sub, dom, obj, act\n[policy_definition]\np = sub, dom, obj, act\n"
+        "[role_definition]\ng = _, _, _\n[policy_effect]\ne = some(where (p.eft == allow))\n"
+        "[matchers]\nm = g(r.sub, p.sub, r.dom) && r.dom == p.dom && r.obj == p.obj && r.act == p.act",
+        "# priority\n[policy_definition]\np = priority, sub, obj, act, eft\n",
+        "",
+    ],
+)
+def test_another_model_is_told_that_it_is_not_supported_and_how_to_bring_its_rows(model: str) -> None:
+    made = {**files("p, alice, data1, read"), "model.conf": model.encode()}
+    with pytest.raises(PolicyRefused) as refused:
+        parse(from_bytes(made))
+    fault = next(fault for fault in refused.value.faults if fault.file == "model.conf")
+    assert fault.code == "model"
+    assert fault.line > 0
+    assert "own models are not supported" in fault.message
+    assert "“Rows of another model” in policies/README.md" in fault.hint
+    assert ("arity", "rows.csv") in [(fault.code, fault.file) for fault in refused.value.faults]
+
+
+def test_the_guide_has_that_section() -> None:
+    assert "\n## Rows of another model\n" in (DIRECTORY / "README.md").read_text()
