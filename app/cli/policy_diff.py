@@ -2,45 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import rich_click as click
 
+from app.cli.access_text import MAX_DETAILS, change_line, summary_lines
 from app.cli.failure import explained
 from app.cli.policy_named import Named, find, snapshot_of
 from app.cli.terminal import Styled, plural, show, show_json
 
 if TYPE_CHECKING:
+    from app.policy.diff import FileChange
+    from app.policy.diff_summary import Headline
     from app.policy.semantic_diff import Behind, Change, Combination, Difference
     from app.policy.snapshot import Snapshot
 
 Line = str | list[str | Styled]
-_STYLES = {"gain": "bold red", "loss": "bold cyan"}
-_WORDS = {("gain", False): "GAIN", ("gain", True): "MAY GAIN", ("loss", False): "LOSS", ("loss", True): "MAY LOSE"}
 
 
 @click.command("diff")
 @click.argument("old", metavar="OLD")
 @click.argument("new", metavar="NEW")
+@click.option("--details", is_flag=True, help="Print each endpoint and the rows behind it, however many there are.")
 @click.option("--json", "as_json", is_flag=True, help="Print a document for programs.")
 @explained
-def diff_command(old: str, new: str, as_json: bool) -> None:
+def diff_command(*, old: str, new: str, details: bool, as_json: bool) -> None:
     """Say who gains and who loses which access when the policy OLD becomes NEW.
 
     Each is a directory, a revision of the history in AUTHZ_DATABASE_URL (4 to 16 hex digits), or the address of a
     server, of which the active policy is read with the token in AUTHZ_TOKEN; that needs `policies:read`.
 
     What counts is what they mean: order, formatting and comments change nothing.
-    Each line is access to an endpoint, gained or lost by whoever states the grants in it, with the rows behind it;
-    gains come first. `MAY` stands where a condition decides. NEW must pass `authz policy check`; OLD may
-    lack rows for endpoints that are newer than it.
+    It begins with a summary. Each line of the details is access to an endpoint, gained or lost by whoever states the
+    grants in it, with the rows behind it; gains come first. `MAY` stands where a condition decides. Details of many
+    endpoints are printed with --details, and --json has all. Then come the files that changed, those of cases too.
+    NEW must pass `authz policy check`; OLD may lack rows for endpoints that are newer than it.
 
     Exits with 0 when access does not widen, with 1 when it does or when a policy has a fault, with 2 when one
     of them cannot be had.
 
     Example: authz policy diff https://authz.example.com policies
     """
+    from app.policy.diff import changes, file_changes
+    from app.policy.diff_summary import summarize
     from app.policy.semantic_diff import compare
 
     named = {"old": find(old), "new": find(new)}
@@ -48,37 +54,42 @@ def diff_command(old: str, new: str, as_json: bool) -> None:
     after = snapshot_of(named["new"], as_json=as_json)
     difference = compare(before, after)
     snapshots = {"old": before, "new": after}
+    entries = changes(before.policy, after.policy)
+    files = file_changes(before.policy, after.policy, entries)
     if as_json:
         show_json(
             {
                 "widens": difference.widens,
+                "summary": [_headline_view(headline) for headline in summarize(difference)],
                 "old": {**named["old"].view, "revision": before.revision},
                 "new": {**named["new"].view, "revision": after.revision},
                 "changes": [_view(change, named, snapshots) for change in difference.changes],
                 "unknown": [{"resource": resource, "action": action} for resource, action in difference.unknown],
+                "files": [asdict(file) for file in files],
+                "entries": [asdict(entry) for entry in entries],
             }
         )
     else:
-        show(_report(difference, named, snapshots))
+        show(_report(difference, files, named, snapshots, details=details))
     if difference.widens:
         raise SystemExit(1)
 
 
-def _report(difference: Difference, named: dict[str, Named], snapshots: dict[str, Snapshot]) -> Iterator[Line]:
-    alike: dict[tuple[object, ...], list[Change]] = {}
-    for change in difference.changes:
-        alike.setdefault((change.kind, change.who, change.unless, change.behind), []).append(change)
-    for changes in alike.values():
-        for change in changes:
-            yield _line(change)
-        for behind in changes[0].behind:
-            row = behind.row
-            side = "was" if behind.side == "old" else "now"
-            place = f"{named[behind.side].place / row.file}:{row.line}"
-            yield [(f"    {side}  ", "dim"), (place, "bold"), f": {_row_text(behind, snapshots)}"]
+def _report(
+    difference: Difference,
+    files: Sequence[FileChange],
+    named: dict[str, Named],
+    snapshots: dict[str, Snapshot],
+    *,
+    details: bool,
+) -> Iterator[Line]:
+    yield from summary_lines(difference, every=details)
+    if details or len(difference.changes) <= MAX_DETAILS:
+        yield from _details(difference, named, snapshots)
+    if files:
+        yield "Files:"
+        yield from (f"  {file.name}  {file}" for file in files)
         yield ""
-    for resource, action in difference.unknown:
-        yield [("UNKNOWN", "bold red"), f"  {action} {resource}  its rows have too many combinations to compare"]
     gains = sum(change.kind == "gain" for change in difference.changes)
     losses = len(difference.changes) - gains
     if not difference.changes and not difference.unknown:
@@ -88,18 +99,40 @@ def _report(difference: Difference, named: dict[str, Named], snapshots: dict[str
     if difference.unknown:
         counts.append(f"{len(difference.unknown)} unknown")
     verdict = ("access widens", "bold red") if difference.widens else ("access does not widen", "bold green")
-    yield [f"{', '.join(counts)}: ", verdict, "."]
+    hint = "" if details or len(difference.changes) <= MAX_DETAILS else " --details shows each."
+    yield [f"{', '.join(counts)}: ", verdict, f".{hint}"]
+
+
+def _details(difference: Difference, named: dict[str, Named], snapshots: dict[str, Snapshot]) -> Iterator[Line]:
+    alike: dict[tuple[object, ...], list[Change]] = {}
+    for change in difference.changes:
+        alike.setdefault((change.kind, change.who, change.unless, change.behind), []).append(change)
+    for group in alike.values():
+        for change in group:
+            yield change_line(change)
+        for behind in group[0].behind:
+            row = behind.row
+            side = "was" if behind.side == "old" else "now"
+            place = f"{named[behind.side].place / row.file}:{row.line}"
+            yield [(f"    {side}  ", "dim"), (place, "bold"), f": {_row_text(behind, snapshots)}"]
+        yield ""
+    for resource, action in difference.unknown:
+        yield [("UNKNOWN", "bold red"), f"  {action} {resource}  its rows have too many combinations to compare"]
+
+
+def _headline_view(headline: Headline) -> dict[str, object]:
+    return {
+        "change": headline.kind,
+        "may": headline.may,
+        "endpoints": headline.endpoints,
+        "rows": [{"policy": link.side, "place": link.row.place, "row": str(link.row)} for link in headline.links],
+        "text": headline.text,
+    }
 
 
 def _row_text(behind: Behind, snapshots: dict[str, Snapshot]) -> str:
     """The line as it stands: a row, or the entity that has a permission."""
     return snapshots[behind.side].policy.source.line(behind.row.file, behind.row.line).strip()
-
-
-def _line(change: Change) -> Line:
-    from app.policy.change_words import told
-
-    return [(_WORDS[change.kind, change.may], _STYLES[change.kind]), f"  {told(change)}"]
 
 
 def _view(change: Change, named: dict[str, Named], snapshots: dict[str, Snapshot]) -> dict[str, object]:
@@ -119,7 +152,7 @@ def _view(change: Change, named: dict[str, Named], snapshots: dict[str, Snapshot
             }
             for behind in change.behind
         ],
-        "text": "".join(part if isinstance(part, str) else part[0] for part in _line(change)),
+        "text": "".join(part if isinstance(part, str) else part[0] for part in change_line(change)),
     }
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import rich_click as click
 
+from app.cli.access_text import MAX_DETAILS, change_line, summary_lines
 from app.cli.cases_text import acceptance, entry_cases, entry_lines, report_lines
 from app.cli.database import with_sessions
 from app.cli.failure import explained, fail
@@ -267,11 +268,17 @@ def _refuse(refused: Widens | CasesFail, source: Path, *, as_json: bool) -> NoRe
 
 def _report(done: Published, waited: Waited | None, *, as_json: bool, dry_run: bool) -> None:
     if as_json:
-        view = {"revision": done.revision, "parent": done.parent, "widens": done.difference.widens}
-        told = {"rows": list(done.rows), "published": not dry_run and done.revision != done.parent}
-        told["cases"] = asdict(done.cases)
+        view = {
+            "revision": done.revision,
+            "parent": done.parent,
+            "widens": done.difference.widens,
+            "rows": list(done.rows),
+            "published": not dry_run and done.revision != done.parent,
+            "files": [asdict(file) for file in done.files],
+            "cases": asdict(done.cases),
+        }
         lag = {"files_lag": done.files_lag} if done.files_lag else {}
-        show_json({**view, **told, **lag, **({"replicas": asdict(waited)} if waited else {})})
+        show_json({**view, **lag, **({"replicas": asdict(waited)} if waited else {})})
     else:
         _show(done, dry_run=dry_run)
         if waited:
@@ -285,6 +292,7 @@ def _show(done: Published, *, dry_run: bool) -> None:
         show(["Nothing changes: these files are the active policy."])
         return
     _show_access(done.difference)
+    show([f"{file.name}  {file}" for file in done.files])
     show(report_lines(done.cases, Path(done.revision)))
     verb = "Would publish" if dry_run else "Published"
     show([[(verb, "bold green"), f" revision {done.revision}, after {done.parent}."]])
@@ -301,9 +309,9 @@ def _show_waited(waited: Waited) -> None:
 
 
 def _show_access(difference: Difference) -> None:
-    from app.policy.change_words import told
-
-    show([f"{change.kind.upper()}  {told(change)}" for change in difference.changes])
+    show(summary_lines(difference))
+    if len(difference.changes) <= MAX_DETAILS:
+        show([change_line(change) for change in difference.changes])
     show([f"UNKNOWN  {action} {resource}: too many rows to tell" for resource, action in difference.unknown])
 
 

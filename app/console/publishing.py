@@ -21,7 +21,7 @@ from app.console.messages import message_fault
 from app.console.page import AnyRequest, page, see_other
 from app.db import revisions
 from app.history.publish import CasesFail, Published, Publisher, StaleParent, Widens
-from app.http.access_view import access_of
+from app.http.access_view import access_of, files_of, summary_of
 from app.http.candidate import MAX_FILES_BYTES, snapshot_of
 from app.http.history import author_of
 from app.http.problems import Problem
@@ -164,7 +164,9 @@ async def _preview(
         status=422 if errors else 200,
         draft=draft,
         file=sent.file,
+        summary=summary_of(found.difference),
         access=access_of(found.difference),
+        files=files_of(found.files),
         shown=MAX_CHANGES,
         rows=found.rows,
         widens=found.difference.widens or found.replaces is not None,

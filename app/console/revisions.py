@@ -19,11 +19,11 @@ from app.console.page import AnyRequest, page, see_other
 from app.db import revisions
 from app.db.tables.history import PolicyRevision
 from app.history.publish import CasesFail, NoSuchRevision, Published, Publisher, StaleParent, Widens
-from app.http.access_view import AccessChange, access_of
+from app.http.access_view import AccessChange, AccessSummary, FileView, access_of, files_of, summary_of
 from app.http.history import author_of
 from app.http.ids import read_id
 from app.http.problems import Problem
-from app.policy.diff import changes
+from app.policy.diff import changes, file_changes
 from app.policy.fault import Fault, PolicyRefused
 from app.policy.live import LivePolicy
 from app.policy.load import parse
@@ -44,9 +44,11 @@ _MAX_REMEMBERED = 64
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What a revision changed: access, none where that cannot be told, and rows."""
+    """What a revision changed: access, none where that cannot be told, and files with their entries."""
 
+    summary: Sequence[AccessSummary]
     access: Sequence[AccessChange] | None
+    files: Sequence[FileView]
     rows: Sequence[str]
 
 
@@ -170,7 +172,9 @@ async def _confirm(
         active=active,
         is_active=row.revision == active,
         found=found,
+        summary=summary_of(found.difference) if found else [],
         access=access_of(found.difference) if found else [],
+        files=files_of(found.files) if found else [],
         widens=bool(found and (found.difference.widens or found.replaces)),
         replaces=found.replaces if found else None,
         rows=found.rows if found else (),
@@ -218,5 +222,7 @@ def _compared(old: Mapping[str, str], new: Mapping[str, str], table: RouteTable)
             for files in (old, new)
         )
     except PolicyRefused:
-        return Meaning(None, ())
-    return Meaning(access_of(compare(before, after)), tuple(map(str, changes(before.policy, after.policy))))
+        return Meaning((), None, (), ())
+    difference, changed = compare(before, after), changes(before.policy, after.policy)
+    files = files_of(file_changes(before.policy, after.policy, changed))
+    return Meaning(summary_of(difference), access_of(difference), files, tuple(map(str, changed)))

@@ -20,6 +20,7 @@ from app.policy.case_report import CaseReport
 
 # A number that nothing else in the database takes: on PostgreSQL there is one first revision.
 _ADVISORY_LOCK = 0x617574687E
+MAX_CHANGES = 1_000  # kept of a revision; its files have all of them
 _WITHOUT_FILES = defer(cast(Any, PolicyRevision.files), raiseload=True)
 
 
@@ -65,7 +66,7 @@ async def add(
         message=message,
         widens=widens,
         created_at=now,
-        changes=list(changes),
+        changes=_first(changes),
         files=zlib.compress(json.dumps(dict(files)).encode()),
         cases_run=cases.run if cases else None,
         cases_failed=cases.failed + cases.not_run if cases else None,
@@ -79,6 +80,12 @@ async def add(
         raise Overtaken from None
     await session.execute(delete(OutdatedFiles).where(col(OutdatedFiles.revision) == revision))
     return row
+
+
+def _first(changes: Sequence[str]) -> list[str]:
+    """The changes that a list of revisions can show, and how many more there were."""
+    left = len(changes) - MAX_CHANGES
+    return [*changes[:MAX_CHANGES], f"and {left:,} more"] if left > 0 else list(changes)
 
 
 async def _check_first(session: AsyncSession) -> None:

@@ -24,7 +24,7 @@ from app.history.files import alone, bytes_of, recover
 from app.history.follower import Follower
 from app.policy import write
 from app.policy.case_report import CaseReport, run_cases
-from app.policy.diff import changes
+from app.policy.diff import FileChange, changes, file_changes
 from app.policy.fault import PolicyRefused
 from app.policy.live import build
 from app.policy.load import parse
@@ -91,6 +91,7 @@ class Published:
     difference: Difference
     rows: tuple[str, ...]
     cases: CaseReport
+    files: tuple[FileChange, ...] = ()
     replaces: str | None = None
     files_lag: str | None = None
 
@@ -173,9 +174,10 @@ class Publisher:
             new = await asyncio.to_thread(self._build, wanted.files)
             difference = await asyncio.to_thread(compare, old, new)
             changed = await asyncio.to_thread(changes, old.policy, new.policy)
+            files = await asyncio.to_thread(file_changes, old.policy, new.policy, changed)
             # Of the very snapshot that is stored and served: what was tested is what is published.
             cases = await asyncio.to_thread(run_cases, new, old.policy)
-            published = Published(new, old.revision, difference, tuple(map(str, changed)), cases, replaces)
+            published = Published(new, old.revision, difference, tuple(map(str, changed)), cases, files, replaces)
             if wanted.dry_run or (new.revision == old.revision and replaces is None):
                 return published
             unaccepted = None if cases.passed or wanted.accept_failing else cases

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from app.policy.change_words import told
+from app.policy.diff import FileChange
+from app.policy.diff_summary import summarize
 from app.policy.semantic_diff import Difference
 
 
@@ -17,6 +20,37 @@ class AccessChange:
     resource: str
     actions: list[str]
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccessSummary:
+    """What callers gain or lose for one reason, in words, and on how many endpoints."""
+
+    kind: str
+    may: bool
+    endpoints: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileView:
+    """A file whose text changed, `new`, `deleted` or `changed`, and how many of its entries came and went."""
+
+    name: str
+    status: str
+    added: int
+    removed: int
+    text: str
+
+
+def summary_of(difference: Difference) -> list[AccessSummary]:
+    """A difference in a few lines, gains first."""
+    return [AccessSummary(each.kind, each.may, each.endpoints, each.text) for each in summarize(difference)]
+
+
+def files_of(changed: Iterable[FileChange]) -> list[FileView]:
+    """The files that changed, by name."""
+    return [FileView(each.name, each.status, each.added, each.removed, str(each)) for each in changed]
 
 
 def access_of(difference: Difference) -> list[AccessChange]:

@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.db import revisions
 from app.history.fleet import Waited
 from app.history.publish import Author, CasesFail, NoSuchRevision, Published, Publisher, StaleParent, Widens
-from app.http.access_view import AccessChange, access_of
+from app.http.access_view import AccessChange, AccessSummary, FileView, access_of, files_of, summary_of
 from app.http.cursor import Place, read_cursor, write_cursor
 from app.http.entry_view import EntryWithFiles, History, entry_view
 from app.http.json_body import NO_NUL, only_json
@@ -32,6 +32,7 @@ from app.identity.principal import Principal
 from app.policy.case_report import CaseReport
 from app.policy.decision import Decision
 from app.policy.fault import PolicyRefused
+from app.policy.semantic_diff import Difference
 from app.policy.write import CannotWrite
 
 PATH = "/api/v1/policies"
@@ -85,7 +86,9 @@ class PublishedPolicy:
     revision: str
     parent: str
     widens: bool
+    summary: list[AccessSummary]
     access: list[AccessChange]
+    files: list[FileView]
     rows: list[str]
     cases: CaseReport
     # A factory, for a default would stand in the document of the API, which cannot show it.
@@ -100,6 +103,7 @@ class NotPublished:
     detail: str
     active: str
     faults: list[FaultView]
+    summary: list[AccessSummary]
     access: list[AccessChange]
     cases: CaseReport | None
 
@@ -224,16 +228,18 @@ def author_of(request: Request[Any, Any, Any]) -> Author:
 
 
 def _published(done: Published, replicas: Waited | UnsetType) -> PublishedPolicy:
-    access = access_of(done.difference)
+    difference = done.difference
     return PublishedPolicy(
-        done.revision,
-        done.parent,
-        done.difference.widens,
-        access,
-        list(done.rows),
-        done.cases,
-        replicas,
-        done.files_lag or UNSET,
+        revision=done.revision,
+        parent=done.parent,
+        widens=difference.widens,
+        summary=summary_of(difference),
+        access=access_of(difference),
+        files=files_of(done.files),
+        rows=list(done.rows),
+        cases=done.cases,
+        replicas=replicas,
+        files_lag=done.files_lag or UNSET,
     )
 
 
@@ -241,13 +247,13 @@ def _refused(
     refused: StaleParent | PolicyRefused | Widens | CasesFail | CannotWrite, state: State
 ) -> Response[NotPublished]:
     active: str = state.live.active.revision
-    status, faults, access = 409, list[FaultView](), list[AccessChange]()
+    status, faults = 409, list[FaultView]()
+    difference = refused.difference if isinstance(refused, Widens) else Difference(())
     cases = refused.cases if isinstance(refused, Widens | CasesFail) else None
     if isinstance(refused, PolicyRefused):
         status, faults = 422, fault_views(refused.faults)
         detail = f"The policy has {len(faults)} fault{'s' if len(faults) > 1 else ''}."
     elif isinstance(refused, Widens):
-        access = access_of(refused.difference)
         detail = "This policy widens access: look at `access`, then send `acknowledge_widening`."
         if refused.replaces:
             detail = (
@@ -262,7 +268,9 @@ def _refused(
         detail = "Another revision is active than the one that this change was made from."
     else:
         detail = f"{str(refused)[:1].upper()}{str(refused)[1:]}."
-    return Response(NotPublished(detail, active, faults, access, cases), status_code=status)
+    return Response(
+        NotPublished(detail, active, faults, summary_of(difference), access_of(difference), cases), status_code=status
+    )
 
 
 def _accept(cases: CaseReport) -> str:

@@ -107,5 +107,5 @@ def _removed(before: Policy, after: Policy) -> tuple[int, tuple[CaseProblem, ...
 
 
 def _problem(case: Case, problem: str) -> CaseProblem:
-    text = f"{case.name}: {case}" if case.name else str(case)
+    text = str(case).removeprefix("case ")
     return CaseProblem(case.place, text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}…", problem)

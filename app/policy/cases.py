@@ -83,7 +83,8 @@ class Case:
         )
         why = f" ({self.why.text})" if self.why else ""
         as_ = " ".join(sorted(self.held))
-        return f"{self.action} {self.resource} as {as_}{given}: {'allow' if self.allowed else 'deny'}{why}"
+        question = f"{self.action} {self.resource} as {as_}{given}: {'allow' if self.allowed else 'deny'}{why}"
+        return f"case {self.name}: {question}" if self.name else f"case {question}"
 
 
 def load(source: Source, catalog: Mapping[str, Permission], faults: list[Fault]) -> tuple[Case, ...]:

@@ -17,16 +17,17 @@ def told(change: Change) -> str:
 
 
 def _who(who: Combination) -> str:
-    holders = f"holders of {_grants(who.holds)}" if who.holds else "everyone"
+    holders = f"holders of {grants_of(who.holds)}" if who.holds else "everyone"
     return " ".join([holders, *(f"when {condition}" for condition in _conditions(who))])
 
 
 def _besides(combination: Combination) -> str:
-    held = [f"they hold {_grants(combination.holds)}"] if combination.holds else []
+    held = [f"they hold {grants_of(combination.holds)}"] if combination.holds else []
     return " and ".join([*held, *_conditions(combination)])
 
 
-def _grants(groups: Iterable[tuple[str, ...]]) -> str:
+def grants_of(groups: Iterable[tuple[str, ...]]) -> str:
+    """Grants of which a caller holds at least one of each group."""
     return " + ".join(_any_of(group) for group in groups)
 
 

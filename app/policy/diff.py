@@ -1,21 +1,30 @@
-"""What changed between two policies, row by row; order and formatting change nothing."""
+"""What changed between two policies, entry by entry and file by file; order and formatting change nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Container, Hashable, Iterator, Mapping
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
+from pathlib import PurePosixPath
 from typing import Literal
 
-from app.policy import catalog
+from app.policy import catalog, upstreams
 from app.policy.aside import aside
+from app.policy.cases import Case
 from app.policy.catalog import Permission
 from app.policy.load import Policy
+from app.policy.routes import split_route
 from app.policy.rule import Membership, Rule
+
+# What the entries of a file are called, by its folder; of a file beside them, by its ending or name.
+_NOUNS = {"tests": ("case", "cases"), "entities": ("entity", "entities"), "upstreams": ("endpoint", "endpoints")}
+_ROWS, _PERMISSIONS, _LINES = ("row", "rows"), ("permission", "permissions"), ("line", "lines")
+FORMATTING = "comments, order or formatting alone"
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A row, catalogue entry or entity that came or went, as text, with the place where it stands or stood."""
+    """An entry of a file that came or went, as text, with the place where it stands or stood."""
 
     kind: Literal["added", "removed"]
     row: str
@@ -26,8 +35,29 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class FileChange:
+    """A file whose text changed, and how many of its entries came and went."""
+
+    name: str
+    status: Literal["new", "deleted", "changed"]
+    added: int
+    removed: int
+
+    def __str__(self) -> str:
+        one, many = self._nouns()
+        counts = ((self.added, "added"), (self.removed, "removed"))
+        words = [f"{count:,} {one if count == 1 else many} {what}" for count, what in counts if count]
+        return f"{self.status}: {', '.join(words) or FORMATTING}"
+
+    def _nouns(self) -> tuple[str, str]:
+        folder = PurePosixPath(self.name).parent.name
+        plain = _ROWS if self.name.endswith(".csv") else _PERMISSIONS if self.name == catalog.FILE else _LINES
+        return _NOUNS.get(folder, plain)
+
+
+@dataclass(frozen=True, slots=True)
 class _Line:
-    """What is no row: an entry of the catalogue or an entity, as text."""
+    """What is no row: an entry of the catalogue, an entity or an endpoint of another service, as text."""
 
     text: str
     place: str
@@ -36,35 +66,73 @@ class _Line:
         return self.text
 
 
-_Entry = Rule | Membership | _Line
+_Entry = Rule | Membership | Case | _Line
+_Listing = Callable[[], Iterator[_Entry]]
 
 
 def changes(old: Policy, new: Policy) -> tuple[Change, ...]:
-    """The rows that `new` no longer has and those that it has anew."""
+    """The entries that `new` no longer has and those that it has anew, the cases last."""
     with aside():
         # What stands in files that did not change is on both sides alike.
         same = {file for file, text in new.source.files.items() if old.source.files.get(file) == text}
-        more: dict[Hashable, int] = {}  # how many more of an entry there are in `new`
-        # A Counter would count them in one step, for which all requests would wait.
-        for policy, one in ((new, 1), (old, -1)):
-            for entry in _entries(policy, same):
-                key = _key(entry)
-                more[key] = more.get(key, 0) + one
-        gone = {key: -count for key, count in more.items() if count < 0}
-        come = {key: count for key, count in more.items() if count > 0}
-        return (
-            *(Change("removed", str(entry), entry.place) for entry in _first(_entries(old, same), gone)),
-            *(Change("added", str(entry), entry.place) for entry in _first(_entries(new, same), come)),
+        return tuple(chain.from_iterable(_changes(of(old, same), of(new, same)) for of in (_deciding, _cases)))
+
+
+def file_changes(old: Policy, new: Policy, entries: Iterable[Change]) -> tuple[FileChange, ...]:
+    """The files whose text changed, by name, with how many of the changed `entries` each has."""
+    before, after = old.source.files, new.source.files
+    counts: dict[tuple[str, str], int] = {}
+    for change in entries:
+        key = change.place.partition(":")[0], change.kind
+        counts[key] = counts.get(key, 0) + 1
+    return tuple(
+        FileChange(
+            name,
+            "new" if name not in before else "deleted" if name not in after else "changed",
+            counts.get((name, "added"), 0),
+            counts.get((name, "removed"), 0),
         )
+        for name in sorted({*before, *after})
+        if before.get(name) != after.get(name)
+    )
 
 
-def _entries(policy: Policy, without: Container[str]) -> Iterator[_Entry]:
-    yield from (rule for rule in policy.rules if rule.file not in without)
-    yield from (row for row in policy.memberships if row.file not in without)
-    yield from (_Line(f"subject {entity}", entity.place) for entity in policy.entities.subjects.values())
-    yield from (_Line(f"resource {entity}", entity.place) for entity in policy.entities.resources.values())
-    if catalog.FILE not in without:
-        yield from (_Line(_permission(entry), catalog.FILE) for entry in policy.catalog.values())
+def _changes(old: _Listing, new: _Listing) -> Iterator[Change]:
+    more: dict[Hashable, int] = {}  # how many more of an entry there are in `new`
+    # A Counter would count them in one step, for which all requests would wait.
+    for listing, one in ((new, 1), (old, -1)):
+        for entry in listing():
+            key = _key(entry)
+            more[key] = more.get(key, 0) + one
+    gone = {key: -count for key, count in more.items() if count < 0}
+    come = {key: count for key, count in more.items() if count > 0}
+    yield from (Change("removed", str(entry), entry.place) for entry in _first(old(), gone))
+    yield from (Change("added", str(entry), entry.place) for entry in _first(new(), come))
+
+
+def _deciding(policy: Policy, without: Container[str]) -> _Listing:
+    """What has a part in decisions: rows, entities, permissions and the endpoints of other services."""
+
+    def listing() -> Iterator[_Entry]:
+        yield from (rule for rule in policy.rules if rule.file not in without)
+        yield from (row for row in policy.memberships if row.file not in without)
+        for kind, entities in (("subject", policy.entities.subjects), ("resource", policy.entities.resources)):
+            yield from (
+                _Line(f"{kind} {entity}", entity.place) for entity in entities.values() if entity.file not in without
+            )
+        if catalog.FILE not in without:
+            yield from (_Line(_permission(entry), catalog.FILE) for entry in policy.catalog.values())
+        files = {PurePosixPath(name).name.partition(".openapi.")[0]: name for name in policy.source.files}
+        for route in policy.upstreams:
+            file = files.get(split_route(route.template)[0], upstreams.FOLDER)
+            if file not in without:
+                yield _Line(f"endpoint {route}", file)
+
+    return listing
+
+
+def _cases(policy: Policy, without: Container[str]) -> _Listing:
+    return lambda: (case for case in policy.cases if case.file not in without)
 
 
 def _key(entry: _Entry) -> Hashable:
@@ -72,6 +140,8 @@ def _key(entry: _Entry) -> Hashable:
     if isinstance(entry, Rule):
         condition = entry.condition.text if entry.condition else None
         return entry.needs, entry.resource, entry.actions, entry.effect, condition
+    if isinstance(entry, Case):
+        return entry.question, entry.allowed, entry.why.text if entry.why else "", entry.name
     return (entry.member, entry.grant) if isinstance(entry, Membership) else entry.text
 
 

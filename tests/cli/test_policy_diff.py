@@ -53,6 +53,29 @@ def test_it_fails_only_when_access_widens(work: Path) -> None:
     assert [row["path"] for row in change["rows"]] == ["policies/catalog.csv"]
 
 
+def test_a_large_difference_is_summarized_and_its_details_are_for_who_wants_them(work: Path) -> None:
+    edit(work, "roles.csv", "# end", "g, user:bob, role:admin\n# end")
+    (work / "policies/tests/tokens.yaml").unlink()
+    short = authz("policy", "diff", "main/policies", "policies", cwd=work).stdout.splitlines()
+    document = json.loads(authz("policy", "diff", "--json", "main/policies", "policies", cwd=work).stdout)
+    count = len(document["changes"])
+    assert short == [
+        f"user:bob gains role:admin: {count} endpoints",
+        "",
+        "Files:",
+        "  roles.csv  changed: 1 row added",
+        "  tests/tokens.yaml  deleted: 11 cases removed",
+        "",
+        f"{count} gains, 0 losses: access widens. --details shows each.",
+    ]
+    assert [line["text"] for line in document["summary"]] == short[:1]
+    assert [file["name"] for file in document["files"]] == ["roles.csv", "tests/tokens.yaml"]
+    assert len(document["entries"]) == 12
+    full = authz("policy", "diff", "--details", "main/policies", "policies", cwd=work).stdout.splitlines()
+    assert full[0] == short[0]
+    assert sum(line.startswith("GAIN  ") for line in full) == count
+
+
 def test_the_new_policy_must_be_one_that_a_server_would_take(work: Path) -> None:
     edit(work, "catalog.csv", "teams/**, GET|HEAD, allow", "teams/**, GET|HEAD, alow")
     refused = authz("policy", "diff", "main/policies", "policies", cwd=work)

@@ -103,6 +103,23 @@ def test_a_preview_says_who_gains_and_loses_and_what_it_would_have_done(
     assert send(blind, "/replay", **fields).status_code == 403
 
 
+def test_a_preview_shows_every_changed_file_with_its_cases(console: Server) -> None:
+    person = officer(console)
+    text = words(send(person, "/preview", gone="tests/tokens.yaml").text)
+    assert "tests/tokens.yaml deleted: 11 cases removed" in text
+    assert "- case Nothing else introspects tokens: POST /oauth/introspect as auth:jwt: deny" in text
+    assert "11 cases were removed" in text
+    assert "Nobody gains or loses any access by it." in text
+    assert "formatting alone" not in text
+    comment = {"file": "roles.csv", "text": "# Gathered.\n" + file(console, "roles.csv")}
+    text = words(send(person, "/preview", **comment).text)
+    assert "roles.csv changed: comments, order or formatting alone" in text
+    many = {"file": "roles.csv", "text": "g, user:bob, role:admin\n" + file(console, "roles.csv")}
+    page = send(person, "/preview", **many).text
+    assert re.search(r"user:bob gains role:admin: \d\d endpoints", words(page))
+    assert re.search(r"<details><summary>Each of \d\d changes</summary>", page)
+
+
 def test_publishing_needs_a_message_and_says_that_widening_is_meant(own_console: Server, officer_: Person) -> None:
     fields = changed(own_console, READ, OTHER)
     assert "Say in a line" in words(publish(officer_, fields, message=" ").text)
