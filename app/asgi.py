@@ -25,7 +25,7 @@ from app.console.oidc import OpenId
 from app.console.setup import console_of, is_page
 from app.db.api_keys import key_lookup
 from app.db.decision_writer import DecisionWriter
-from app.db.engine import open_engine
+from app.db.engine import PoolSize, open_engine
 from app.db.last_used import LastUsed
 from app.db.session import sessions_of
 from app.gateway.proof import Proof
@@ -140,7 +140,11 @@ def create_app(
     """
     routes = [*handlers(), *extra]
     door = Door()
-    engine = open_engine(settings.database_url, timeout_seconds=settings.database_timeout_seconds)
+    engine = open_engine(
+        settings.database_url,
+        timeout_seconds=settings.database_timeout_seconds,
+        pool=PoolSize(settings.database_pool_size, settings.database_pool_wait_seconds),
+    )
     sessions = sessions_of(engine)
     last_used = LastUsed(sessions, limit=settings.key_cache_size)
     shadowing = Shadowing()

@@ -129,6 +129,10 @@ class Settings(LocalSettings):
     log_format: Annotated[Literal["json", "console"], CaseFolded] = "json"
     # A statement that PostgreSQL has not answered by then is given up.
     database_timeout_seconds: Annotated[float, Field(ge=1, le=3600)] = 10.0
+    # Connections to PostgreSQL that each process makes at most, apart from the one by which it follows changes.
+    database_pool_size: Annotated[int, Field(ge=1, le=1000)] = 10
+    # A request waits for one of them so long, then it is answered 503.
+    database_pool_wait_seconds: Annotated[float, Field(ge=0.1, le=300)] = 10.0
     # A key that was revoked elsewhere is refused here after at most this many seconds.
     key_cache_seconds: Annotated[float, Field(ge=0, le=60)] = 1.0
     # So many keys are remembered, each in a kilobyte or two.

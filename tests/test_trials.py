@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from scripts.bench.soak import Sample, growth
 from scripts.trials.away import away
+from scripts.trials.failover import failover
 from scripts.trials.kills import kills
+from scripts.trials.pooler import Mode, pooled
 from scripts.trials.restore import restores
 from scripts.trials.rolling import rolling
 from tests.breakable import BreakablePostgres
@@ -37,6 +41,17 @@ def test_a_replica_that_slept_through_a_restore_follows_the_restored_history(
     postgres: Postgres, issuer: LiveIssuer, tmp_path: Path
 ) -> None:
     assert list(restores(1, (True,), issuer=issuer, postgres=postgres, place=tmp_path)) == []
+
+
+def test_a_server_follows_its_address_to_a_new_primary(issuer: LiveIssuer, tmp_path: Path) -> None:
+    assert list(failover("move", issuer=issuer, place=tmp_path, seconds=0.2)) == []
+
+
+@pytest.mark.parametrize("mode", ["session", "transaction"])
+def test_servers_work_behind_a_pooler(
+    mode: Mode, breakable: BreakablePostgres, issuer: LiveIssuer, tmp_path: Path
+) -> None:
+    assert list(pooled(mode, 0.0, issuer=issuer, postgres=breakable, place=tmp_path)) == []
 
 
 def test_a_soak_tells_what_grew() -> None:

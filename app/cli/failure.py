@@ -34,7 +34,8 @@ def explained(command: Callable[_P, _R]) -> Callable[_P, _R]:
         from sqlalchemy.exc import DBAPIError
 
         from app.db.away import is_away, named
-        from app.db.engine import DatabaseAway, UnusableDatabase
+        from app.db.errors import DatabaseAway, UnusableDatabase
+        from app.db.reasons import reason_of
 
         try:
             refuse_unknown(Settings.model_fields)
@@ -43,7 +44,11 @@ def explained(command: Callable[_P, _R]) -> Callable[_P, _R]:
             fail("\nauthz: ".join(str(error).splitlines()))
         except UnusableDatabase as error:
             fail(str(error))
-        except (DatabaseAway, DBAPIError) as error:
+        except DatabaseAway as error:
+            fail(f"the database cannot be used: {error}.")
+        except DBAPIError as error:
+            if reason := reason_of(error.orig) if error.orig else None:
+                fail(f"the database cannot be used: {reason}.")
             if not is_away(error):
                 raise
             fail(f"the database does not answer: {named(error)}. Start it, or correct AUTHZ_DATABASE_URL.")

@@ -6,7 +6,6 @@ can make a browser call the API, and no leaked key opens a page.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,8 +19,8 @@ from app.console import cookies
 from app.console.page import plain_page
 from app.console.setup import Console
 from app.db import console_sessions
-from app.db.away import ANSWER_SECONDS, RETRY_AFTER_SECONDS
-from app.db.session import Sessions
+from app.db.away import RETRY_AFTER_SECONDS
+from app.db.session import Sessions, read
 from app.http.refusal import Refusal
 from app.identity.errors import CannotVerify, Fault
 from app.identity.principal import ANONYMOUS, Principal, user
@@ -51,8 +50,8 @@ class Entrance:
         if token is None:
             return ANONYMOUS
         try:
-            async with asyncio.timeout(ANSWER_SECONDS), self._sessions() as session:
-                found = await console_sessions.find(session, cookies.digest(token), datetime.now(UTC))
+            digest, now = cookies.digest(token), datetime.now(UTC)
+            found = await read(self._sessions, lambda session: console_sessions.find(session, digest, now))
         except (SQLAlchemyError, OSError):
             raise CannotVerify("Sessions cannot be read now.", RETRY_AFTER_SECONDS) from None
         if found is None:

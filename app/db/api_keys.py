@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,8 +12,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app.db.away import ANSWER_SECONDS, RETRY_AFTER_SECONDS, named
-from app.db.session import Sessions
+from app.db.away import RETRY_AFTER_SECONDS, named
+from app.db.session import Sessions, read
 from app.db.tables.fields import MAX_ID
 from app.db.tables.keys import ApiKey
 from app.identity.api_keys import KeyRecord, NewKey
@@ -110,8 +109,7 @@ def key_lookup(sessions: Sessions) -> Callable[[bytes], Awaitable[KeyRecord | No
 
     async def find(digest: bytes) -> KeyRecord | None:
         try:
-            async with asyncio.timeout(ANSWER_SECONDS), sessions() as session:
-                return await find_by_digest(session, digest)
+            return await read(sessions, lambda session: find_by_digest(session, digest))
         except (SQLAlchemyError, OSError) as error:
             _log.error("the database did not answer for an API key", error=named(error))
             raise CannotVerify(UNAVAILABLE, RETRY_AFTER_SECONDS) from None

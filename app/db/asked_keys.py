@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime
 from typing import TypeVar
@@ -14,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.db.api_keys import RECORD, record_of
-from app.db.away import ANSWER_SECONDS, RETRY_AFTER_SECONDS, named
-from app.db.session import Sessions
+from app.db.away import RETRY_AFTER_SECONDS, named
+from app.db.session import Sessions, read
 from app.db.tables.fields import MAX_ID
 from app.db.tables.keys import ApiKey
 from app.identity.api_keys import KeyRecord
@@ -72,8 +71,7 @@ async def owners(sessions: Sessions, *, after: str, limit: int) -> Sequence[str]
 
 async def _ask(sessions: Sessions, find: Callable[[AsyncSession], Awaitable[_T]]) -> _T:
     try:
-        async with asyncio.timeout(ANSWER_SECONDS), sessions() as session:
-            return await find(session)
+        return await read(sessions, find)
     except (SQLAlchemyError, OSError) as error:
         _log.error("the database did not answer for those who ask about API keys", error=named(error))
         raise CannotVerify(UNAVAILABLE, RETRY_AFTER_SECONDS) from None

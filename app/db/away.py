@@ -7,14 +7,15 @@ import sqlite3
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 
-from app.db.engine import DatabaseAway
+from app.db.errors import DatabaseAway
 
 UNAVAILABLE = "The database does not answer now."
 RETRY_AFTER_SECONDS = 1
 ANSWER_SECONDS = 3.0  # what is asked for every request waits for no longer
 # Classes of SQLSTATE: a connection that broke, too many of them or no more space, and whatever an operator does to a
-# server, such as to stop or start it. Then transactions that were ended because they stood in the way.
-_AWAY = ("08", "53", "57", "25P03", "55P03", "40P01")
+# server, such as to stop or start it, or to let another take its place. Then transactions that were ended because they
+# stood in the way.
+_AWAY = ("08", "53", "57", "25006", "25P03", "40001", "40P01", "55P03")
 _SQLITE_AWAY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
 _SQLITE_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY)
 

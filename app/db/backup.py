@@ -7,7 +7,10 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from app.db.engine import UnusableDatabase, async_url
+from sqlalchemy import URL
+
+from app.db.address import address_of
+from app.db.errors import UnusableDatabase
 
 
 def backup(url: str, file: Path) -> int:
@@ -15,10 +18,10 @@ def backup(url: str, file: Path) -> int:
 
     Raises UnusableDatabase for another database, for one that is not there or damaged, and when `file` is there.
     """
-    parsed = async_url(url)
-    if parsed.get_backend_name() != "sqlite":
+    address = address_of(url)
+    if not isinstance(address, URL):
         raise UnusableDatabase("PostgreSQL is backed up with its own pg_dump; this command copies SQLite files.")
-    source = Path(parsed.database or "")
+    source = Path(address.database or "")
     if not source.is_file():
         raise UnusableDatabase(f"There is no database {source} to back up.")
     part = file.with_name(f"{file.name}.part")

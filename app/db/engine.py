@@ -4,65 +4,40 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Dialect, event, make_url
-from sqlalchemy.engine import ExceptionContext
+from sqlalchemy import URL, Connection, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
-_DRIVERS = {
-    "sqlite": "sqlite+aiosqlite",
-    "sqlite+aiosqlite": "sqlite+aiosqlite",
-    "postgresql": "postgresql+asyncpg",
-    "postgres": "postgresql+asyncpg",
-    "postgresql+asyncpg": "postgresql+asyncpg",
-}
+from app.db.address import PostgresAddress, address_of
+from app.db.errors import UnusableDatabase
+
 _PRAGMAS = (
     "journal_mode = WAL",  # readers never wait for the writer
     "foreign_keys = ON",  # SQLite does not check them otherwise
     "synchronous = FULL",  # a key that was reported as revoked stays revoked after a power cut
 )
 _BEGIN = "sqlite_begin"
-CONNECT_SECONDS = 2.0
-LINE = "authz line"  # how PostgreSQL's own views name the connections by which processes hear of changes
+NAME = "griddy-authz"  # how PostgreSQL's own views name connections, where the address names them no otherwise
+LINE = "authz line"  # the same of those by which processes hear of changes
 _SQLITE_SECONDS = 5.0
 
 
-class DatabaseAway(SQLAlchemyError):
-    """The database cannot be reached, or did not answer in time. The message shows nothing of the question."""
+@dataclass(frozen=True, slots=True)
+class PoolSize:
+    """How many connections to PostgreSQL a process has at most, and how long a request waits for one of them."""
+
+    connections: int = 10
+    wait_seconds: float = 10.0
 
 
-class UnusableDatabase(Exception):
-    """The database URL cannot be used. The message says what is wrong with it and how to write it."""
-
-
-def async_url(url: str) -> URL:
-    """The URL with the asynchronous driver for its database.
-
-    `sqlite:///file` and `postgresql://…` are enough; a driver may be named. Raises UnusableDatabase, whose
-    message never shows the URL, for it may hold a password.
-    """
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):
-        raise UnusableDatabase(
-            "The database URL cannot be read; write sqlite:///path/to/file.db or postgresql://user@host/database."
-        ) from None
-    driver = _DRIVERS.get(parsed.drivername)
-    if driver is None:
-        known = ", ".join(sorted(_DRIVERS))
-        raise UnusableDatabase(f"The database {parsed.drivername!r} is not supported; use one of {known}.")
-    if driver.startswith("sqlite") and (parsed.database or ":memory:") == ":memory:":
-        raise UnusableDatabase("SQLite needs a file, for every connection would see its own memory: sqlite:///path.db.")
-    return parsed.set(drivername=driver)
-
-
-def open_engine(url: str, *, timeout_seconds: float | None = None) -> AsyncEngine:
+def open_engine(url: str, *, timeout_seconds: float | None = None, pool: PoolSize | None = None) -> AsyncEngine:
     """An engine for `url`; it connects when it is first used. Close it with `await engine.dispose()`.
 
     A SQLite file that does not exist is created for its owner alone, and so is its folder; a lock on it is waited for
@@ -70,51 +45,43 @@ def open_engine(url: str, *, timeout_seconds: float | None = None) -> AsyncEngin
     what cannot be reached, or does not answer in time, raises DatabaseAway or TimeoutError. Raises UnusableDatabase
     for a URL that cannot be used.
     """
-    parsed = async_url(url)
-    if parsed.get_backend_name() == "sqlite":
-        _create_private(Path(parsed.database or ""))
-        return _sqlite(create_async_engine(parsed), timeout_seconds or _SQLITE_SECONDS)
-    settings = {"application_name": "griddy-authz"}
+    address = address_of(url)
+    if isinstance(address, URL):
+        _create_private(Path(address.database or ""))
+        return _sqlite(create_async_engine(address), timeout_seconds or _SQLITE_SECONDS)
+    settings = {}
     if timeout_seconds is not None:
         # Of a process that was paused, or of a machine that is gone: its locks must not stay.
         settings["idle_in_transaction_session_timeout"] = str(math.ceil(timeout_seconds * 1000))
-    engine = create_async_engine(
-        parsed,
-        pool_pre_ping=True,
-        pool_timeout=CONNECT_SECONDS,
-        connect_args={
-            "timeout": CONNECT_SECONDS,
-            "command_timeout": timeout_seconds,
-            "server_settings": settings,
-        },
-    )
-    event.listen(engine.sync_engine, "do_connect", _connect)
-    event.listen(engine.sync_engine, "handle_error", _lost)
-    return engine
-
-
-def _connect(dialect: Dialect, _entry: ConnectionPoolEntry, words: tuple[Any, ...], named: dict[str, Any]) -> Any:
-    """Connect, or say that it is away: a driver raises whatever the network did."""
-    try:
-        return dialect.connect(*words, **named)
-    except OSError as error:
-        raise DatabaseAway(f"{type(error).__name__} while connecting") from error
-
-
-def _lost(context: ExceptionContext) -> None:
-    """A statement that was not answered in time, or whose connection broke, leaves a connection of no further use."""
-    if isinstance(context.original_exception, OSError):
-        context.is_disconnect = True
-        raise DatabaseAway(type(context.original_exception).__name__) from context.original_exception
+    pool = pool or PoolSize()
+    sizes = {"pool_size": pool.connections, "max_overflow": 0, "pool_timeout": pool.wait_seconds}
+    return _postgresql(address, NAME, settings, timeout_seconds, sizes)
 
 
 def open_line_engine(url: str) -> AsyncEngine:
-    """An engine for a connection that is kept: outside of any pool, and on PostgreSQL outside of transactions too."""
-    parsed = async_url(url)
-    if parsed.get_backend_name() == "sqlite":
-        return _sqlite(create_async_engine(parsed, poolclass=NullPool))
-    connect = {"timeout": CONNECT_SECONDS, "server_settings": {"application_name": LINE}}
-    return create_async_engine(parsed, poolclass=NullPool, isolation_level="AUTOCOMMIT", connect_args=connect)
+    """An engine for a connection that is kept, outside of any pool."""
+    address = address_of(url)
+    if isinstance(address, URL):
+        return _sqlite(create_async_engine(address, poolclass=NullPool))
+    return _postgresql(address, LINE, {}, None, {"poolclass": NullPool})
+
+
+def _postgresql(
+    address: PostgresAddress, name: str, settings: Mapping[str, str], seconds: float | None, pool: Mapping[str, Any]
+) -> AsyncEngine:
+    try:
+        # The driver is an optional dependency.
+        from app.db.postgresql import RECYCLE_SECONDS, Connector, handle_error  # noqa: PLC0415
+    except ModuleNotFoundError:
+        raise UnusableDatabase(
+            "PostgreSQL needs its driver, which is not installed: pip install 'griddy-authz[postgresql]'."
+        ) from None
+    connector = Connector(address, name=name, settings=settings, command_seconds=seconds)
+    engine = create_async_engine("postgresql+asyncpg://", pool_recycle=RECYCLE_SECONDS, **pool)
+    event.listen(engine.sync_engine, "do_connect", connector.do_connect)
+    event.listen(engine.sync_engine, "checkout", connector.checkout)
+    event.listen(engine.sync_engine, "handle_error", handle_error)
+    return engine
 
 
 def _sqlite(engine: AsyncEngine, timeout_seconds: float = _SQLITE_SECONDS) -> AsyncEngine:
@@ -125,7 +92,7 @@ def _sqlite(engine: AsyncEngine, timeout_seconds: float = _SQLITE_SECONDS) -> As
 
 def is_embedded(url: str) -> bool:
     """Whether the database is a file beside the processes that use it. Raises UnusableDatabase."""
-    return async_url(url).get_backend_name() == "sqlite"
+    return isinstance(address_of(url), URL)
 
 
 # A transaction that reads before it writes takes SQLite's write lock at its start: another writer in between

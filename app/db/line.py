@@ -1,16 +1,19 @@
 """A process's own connection to the database: news come in by it, and on it the process says that it lives.
 
-It is none of the pool's, so that no load keeps it waiting, and each statement on it is a transaction.
+It is none of the pool's, so that no load keeps it waiting, and each statement on it is a transaction. Behind a pooler
+it hears nothing, for a session that listens is not ours there; what changes is then learned by asking.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import structlog
 from sqlalchemy import ColumnElement, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
@@ -22,6 +25,9 @@ from app.db.tables.replicas import Replica
 
 CHANNEL = "authz"
 KEPT = timedelta(days=1)  # a process that was not seen for so long is forgotten
+# Also where the old server stays up, the connection follows the address to a new one.
+_KEPT_SECONDS = 300.0
+_log = structlog.stdlib.get_logger("policy")
 _revisions = table_of(PolicyRevision)
 _replicas = table_of(Replica)
 
@@ -40,14 +46,21 @@ class Account:
     files: str
 
 
+class LineExpired(Exception):
+    """The connection is due to be made again; nothing is wrong with it."""
+
+
 class Line:
     """The connection. Whatever its methods raise, it is lost then."""
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
+        self._until = time.monotonic() + _KEPT_SECONDS
 
     async def head(self) -> tuple[int, str] | None:
-        """Id and revision of the newest entry of the history; None before the first."""
+        """Id and revision of the newest entry of the history; None before the first. Raises LineExpired."""
+        if time.monotonic() >= self._until:
+            raise LineExpired
         newest = select(_revisions.c.id, _revisions.c.revision).order_by(_revisions.c.id.desc()).limit(1)
         async with self._connection.begin():
             row = (await self._connection.execute(newest)).one_or_none()
@@ -90,15 +103,16 @@ def clock_of(dialect: str) -> ColumnElement[datetime] | datetime:
 
 @asynccontextmanager
 async def open_line(url: str, hear: Callable[[str], None], lost: Callable[[], None]) -> AsyncIterator[Line]:
-    """A line to the database of a URL. On PostgreSQL `hear` is told of each notification, and `lost` of its end."""
+    """A line to the database of a URL. On PostgreSQL `hear` is told of each notification, and `lost` of its end.
+
+    Behind a pooler there are no notifications.
+    """
     engine = open_line_engine(url)
     try:
         async with engine.connect() as connection:
             try:
                 if connection.dialect.name == "postgresql":
-                    driver: Any = (await connection.get_raw_connection()).driver_connection
-                    driver.add_termination_listener(lambda _: lost())
-                    await driver.add_listener(CHANNEL, lambda _connection, _pid, _channel, payload: hear(payload))
+                    await _listen(connection, hear, lost)
                 yield Line(connection)
             except BaseException:
                 # Ended without a farewell, for which a database that does not answer would be waited for.
@@ -106,3 +120,13 @@ async def open_line(url: str, hear: Callable[[str], None], lost: Callable[[], No
                 raise
     finally:
         await engine.dispose()
+
+
+async def _listen(connection: AsyncConnection, hear: Callable[[str], None], lost: Callable[[], None]) -> None:
+    session: Any = (await connection.get_raw_connection()).driver_connection
+    session.add_termination_listener(lambda _: lost())
+    if session.is_pooled:
+        _log.info("a pooler is in front of PostgreSQL, so changes are asked for every second and not notified")
+        return
+    await connection.execution_options(isolation_level="AUTOCOMMIT")
+    await session.add_listener(CHANNEL, lambda _connection, _pid, _channel, payload: hear(payload))

@@ -13,7 +13,8 @@ from typing import TypeVar
 
 from sqlalchemy import Connection, inspect, text
 
-from app.db.engine import LOCK_FIRST, UnusableDatabase, open_engine
+from app.db.engine import LOCK_FIRST, open_engine
+from app.db.errors import UnusableDatabase
 from app.db.partitions import make_ahead
 
 _REVISIONS = Path(__file__).parent / "migrations"

@@ -14,6 +14,7 @@ from sqlalchemy import Column, ColumnElement, Table, and_, delete, exists, inser
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.db.again import retried
 from app.db.engine import LOCK_FIRST
 from app.db.refusals import refusal_of_delete, refusal_of_write
 
@@ -72,6 +73,7 @@ async def is_there(session: AsyncSession, table: Table, row_id: int) -> bool:
     return bool((await session.execute(select(exists().where(table.c.id == row_id)))).scalar())
 
 
+@retried
 async def create(session: AsyncSession, table: Table, within: Values, values: Values) -> Row:
     """Insert a row and return it whole. Raises NotUnique, UnknownReference."""
     try:
@@ -86,6 +88,7 @@ async def create(session: AsyncSession, table: Table, within: Values, values: Va
     return row
 
 
+@retried
 async def change(session: AsyncSession, table: Table, row_id: int, within: Values, values: Values) -> Row | None:
     """Set columns of a row and return it whole, or None. Raises NotUnique, UnknownReference."""
     matching = and_(table.c.id == row_id, _matching(table, within))
@@ -105,6 +108,7 @@ async def change(session: AsyncSession, table: Table, row_id: int, within: Value
     return row
 
 
+@retried
 async def remove(session: AsyncSession, table: Table, row_id: int, within: Values) -> bool:
     """Delete a row; False if there was none. Raises StillReferredTo."""
     matching = and_(table.c.id == row_id, _matching(table, within))

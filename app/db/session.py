@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
+from app.db.again import may_read_again
 from app.db.away import ANSWER_SECONDS
+from app.db.errors import ReadOnlyDatabase
 
 Sessions = async_sessionmaker[AsyncSession]
+_T = TypeVar("_T")
 
 
 def sessions_of(engine: AsyncEngine) -> Sessions:
@@ -17,7 +23,29 @@ def sessions_of(engine: AsyncEngine) -> Sessions:
     return async_sessionmaker(engine, expire_on_commit=False)
 
 
+async def read(sessions: Sessions, find: Callable[[AsyncSession], Awaitable[_T]]) -> _T:
+    """What `find` reads in a session of its own; once more on another connection, when the server ended the first.
+
+    Raises TimeoutError when both together take longer than what is asked for every request may.
+    """
+    async with asyncio.timeout(ANSWER_SECONDS):
+        try:
+            async with sessions() as session:
+                return await find(session)
+        except SQLAlchemyError as error:
+            if not may_read_again(error):
+                raise
+        async with sessions() as session:
+            return await find(session)
+
+
 async def answers(sessions: Sessions) -> None:
-    """Ask the database the smallest question. Raises what the driver raises, or TimeoutError, for want of an answer."""
+    """Ask the database the smallest question. Raises what the driver raises, or TimeoutError, for want of an answer.
+
+    Raises ReadOnlyDatabase where PostgreSQL takes no writes.
+    """
     async with asyncio.timeout(ANSWER_SECONDS), sessions() as session:
-        await session.execute(text("SELECT 1"))
+        if session.get_bind().dialect.name != "postgresql":
+            await session.execute(text("SELECT 1"))
+        elif await session.scalar(text("SELECT current_setting('transaction_read_only')")) == "on":
+            raise ReadOnlyDatabase

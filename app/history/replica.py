@@ -14,8 +14,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app import __version__
 from app.audit.rounds import pause
+from app.db.away import named
 from app.db.engine import is_embedded
-from app.db.line import Account, Line, open_line
+from app.db.line import Account, Line, LineExpired, open_line
 from app.history.entry import Entry, newest
 from app.history.follower import Follower
 
@@ -65,6 +66,7 @@ class Replica:
         self._contact = clock()
         self._is_lost = False
         self._losses = follower.losses
+        self._line_fault: type[Exception] | None = None  # it was logged
         self._started_at = datetime.now(UTC)
         self._row: int | None = None
         self._told: Account | None = None
@@ -101,7 +103,10 @@ class Replica:
                         self._forget_all()
                         async for _ in self._beats(line, stop):
                             retry = _FIRST_RETRY
+                            self._line_fault = None
                         await self._leave(line)
+                except LineExpired:
+                    continue
                 except Exception as error:  # noqa: BLE001  # whatever it is, the process must find its way back
                     await self._ask_otherwise(error)
                     await pause(stop, retry)
@@ -138,7 +143,9 @@ class Replica:
         except Exception:  # noqa: BLE001  # that the line was lost says more
             self._lose(lost)
         else:
-            _log.warning("no news from the database; connecting anew", error=type(lost).__name__)
+            if type(lost) is not self._line_fault:
+                self._line_fault = type(lost)
+                _log.warning("no news from the database; connecting anew", error=named(lost))
             self._find(asked)
 
     async def _tell(self, line: Line) -> None:

@@ -13,7 +13,7 @@ import pytest
 from app.audit.batch import Batch
 from app.db.backup import backup
 from app.db.decision_writer import DecisionWriter
-from app.db.engine import UnusableDatabase
+from app.db.errors import UnusableDatabase
 from app.db.migrate import at_head
 from app.db.session import Sessions
 from tests.cli.command import command

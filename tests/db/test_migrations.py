@@ -14,7 +14,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError
 
-from app.db.engine import UnusableDatabase, open_engine
+from app.db.engine import open_engine
+from app.db.errors import UnusableDatabase
 from app.db.migrate import at_head, current_revision, head, unfit, upgrade
 from app.db.tables import metadata
 from tests.server import ROOT

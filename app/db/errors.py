@@ -1,0 +1,23 @@
+"""What the database layer raises beside the driver's own errors."""
+
+from __future__ import annotations
+
+from sqlalchemy.exc import SQLAlchemyError
+
+
+class UnusableDatabase(Exception):
+    """The database URL cannot be used. The message says what is wrong with it and how to write it."""
+
+
+class DatabaseAway(SQLAlchemyError):
+    """The database cannot be reached, does not let us in, or did not answer in time. The message says which.
+
+    It holds no statement, no value and no password.
+    """
+
+
+class ReadOnlyDatabase(DatabaseAway):
+    """The server takes no writes: a standby, or a primary that was replaced."""
+
+    def __init__(self) -> None:
+        super().__init__("the PostgreSQL server is read-only: point AUTHZ_DATABASE_URL at the primary")

@@ -1,0 +1,100 @@
+"""Why a database cannot be used, as one line for its operator that says what to do. Nothing of it is secret."""
+
+from __future__ import annotations
+
+import socket
+import sqlite3
+import ssl
+
+from app.db.address import PostgresAddress
+
+_MORE = "raise max_connections, or lower AUTHZ_DATABASE_POOL_SIZE"
+_ADDRESS = "correct AUTHZ_DATABASE_URL"
+
+
+def reason_of(error: BaseException, address: PostgresAddress | None = None) -> str | None:
+    """The reason, without a full stop; None for what is no fault of the database's set-up.
+
+    With an address, connecting to it failed; without one, a statement did.
+    """
+    state = getattr(error, "sqlstate", None)
+    said = str(error).partition("\n")[0]
+    if state is not None:
+        return _of_state(state, said, address)
+    if isinstance(error, sqlite3.Error):
+        return _of_sqlite(error)
+    if address is None:
+        return None
+    if isinstance(error, OSError):
+        return _of_network(error, said, address)
+    return _of_driver(said, address)
+
+
+def _of_state(state: str, said: str, address: PostgresAddress | None) -> str | None:
+    role = f'the role "{address.user}"' if address and address.user else "the role"
+    database = f'the database "{address.database}"' if address and address.database else "the database"
+    lowered = said.lower()
+    if state == "28P01" or (address and "authentication failed" in lowered):
+        return f"the password of {role} is wrong, or there is no such role: {_ADDRESS}"
+    if (state == "28000" and "does not exist" in lowered) or (address and "no such user" in lowered):
+        return f"{role} does not exist: create it with CREATE ROLE … LOGIN, or {_ADDRESS}"
+    if state == "28000":
+        encryption = ", or add sslmode=require" if "no encryption" in lowered else ""
+        return f"the server does not let {role} in ({said}): allow it in pg_hba.conf{encryption}"
+    if state == "3D000" or (address and "no such database" in lowered):
+        return f"{database} does not exist: create it with CREATE DATABASE, or {_ADDRESS}"
+    known = {
+        "42501": f"the role lacks a right ({said}): GRANT it, or make it the owner of the tables and the schema",
+        "3F000": f"the schema does not exist ({said}): create it with CREATE SCHEMA, or correct search_path",
+        "25006": "the PostgreSQL server is read-only: point AUTHZ_DATABASE_URL at the primary",
+        "53300": f"the server has no connection left ({said}): {_MORE}",
+        "57P03": f"the server takes no connections now ({said}): wait until it has started",
+    }
+    if state in known:
+        return known[state]
+    if address is None:
+        return None
+    if "unsupported startup parameter" in lowered:
+        return f"the pooler refuses a parameter ({said}): leave it out of AUTHZ_DATABASE_URL, or allow it there"
+    return f"the server refuses the connection ({said}; SQLSTATE {state})"
+
+
+def _of_network(error: OSError, said: str, address: PostgresAddress) -> str:
+    where = address.places
+    if isinstance(error, ssl.SSLCertVerificationError):
+        why = error.verify_message or "it is not trusted"
+        return (
+            f"the certificate of {where} is not verified ({why}): name the authority with sslrootcert=FILE, "
+            "and the host as the certificate has it"
+        )
+    if isinstance(error, ssl.SSLError):
+        return f"TLS with {where} failed ({error.reason or 'no reason given'}): look at sslmode and its files"
+    if isinstance(error, socket.gaierror):
+        return f"the host of {where} is not known (name resolution failed): {_ADDRESS}"
+    if "rejected SSL upgrade" in said:
+        return f"{where} does not offer TLS, which sslmode asks for: enable ssl on the server, or change sslmode"
+    if isinstance(error, TimeoutError):
+        return f"{where} did not answer within {address.connect_seconds:g} s: look at the network and its firewalls"
+    if isinstance(error, ConnectionRefusedError | FileNotFoundError):
+        kind = "connection refused" if isinstance(error, ConnectionRefusedError) else "no such socket"
+        return f"nothing listens at {where} ({kind}): start PostgreSQL, or {_ADDRESS}"
+    if "Connect call failed" in said and "Errno 111" in said:
+        return f"nothing listens at {where} (connection refused): start PostgreSQL, or {_ADDRESS}"
+    return f"{where} cannot be reached ({error.strerror or type(error).__name__}): {_ADDRESS}"
+
+
+def _of_driver(said: str, address: PostgresAddress) -> str:
+    if "root certificate file" in said:
+        return "sslmode asks for a root certificate and there is none: add sslrootcert=FILE or sslrootcert=system"
+    if "password" in said.lower():
+        return f"the server asks for a password and there is none: {_ADDRESS}"
+    return f"the connection to {address.places} failed ({said})"
+
+
+def _of_sqlite(error: sqlite3.Error) -> str | None:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_NOTADB:
+        return f"the file is no SQLite database: {_ADDRESS}"
+    if code == sqlite3.SQLITE_CORRUPT:
+        return "the SQLite database is damaged: restore it from a backup"
+    return None

@@ -1,0 +1,249 @@
+"""A database that cannot be used is one line that says why and what to do, at every command that opens it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from app.db.migrate import upgrade
+from tests.breakable import BreakablePostgres
+from tests.certificate import Certificate, make
+from tests.cli.command import command
+from tests.forwarder import Forwarder
+from tests.issuer import LiveIssuer
+from tests.pooler import Pooler
+from tests.server import AUTHZ, Server, free_port
+
+PASSWORD = "hunter2-%2F"  # with a slash in it, percent-encoded
+COMMANDS = [
+    ("db", "upgrade"),
+    ("keys", "list"),
+    ("keys", "revoke", "1"),
+    ("decisions", "tail"),
+    ("policy", "history"),
+    ("policy", "publish", "policies", "-m", "Because."),
+    ("policy", "rollback", "0123456789abcdef"),
+]
+
+
+@dataclass(frozen=True)
+class Loopback:
+    """A PostgreSQL on a port of 127.0.0.1 with a database that is ready, and roles that may do little or nothing."""
+
+    postgres: BreakablePostgres
+    port: int
+    database: str
+
+    def url(self, login: str = "postgres", database: str = "", query: str = "") -> str:
+        return f"postgresql://{login}@127.0.0.1:{self.port}/{database or self.database}{query}"
+
+
+@pytest.fixture(scope="module")
+def loopback() -> Iterator[Loopback]:
+    with BreakablePostgres() as postgres, Forwarder(postgres.socket) as forwarder:
+        database = postgres.new().partition("@/")[2].partition("?")[0]
+        for statement in (
+            "CREATE ROLE app LOGIN PASSWORD 'hunter2-/'",
+            "CREATE ROLE powerless LOGIN",
+            "CREATE ROLE limited LOGIN CONNECTION LIMIT 0",
+            "CREATE SCHEMA authz",
+            "CREATE DATABASE empty TEMPLATE template0",
+        ):
+            postgres.psql(statement)
+        rules = postgres.socket / "pg_hba.conf"
+        rules.write_text(f"local all app scram-sha-256\nlocal all outsider reject\n{rules.read_text()}")
+        postgres.psql("SELECT pg_reload_conf()")
+        yield Loopback(postgres, forwarder.port, database)
+
+
+def refusal(url: str, *words: str, cwd: Path) -> str:
+    """What a command says about a database that it cannot use."""
+    done = command(*(words or ("keys", "list")), cwd=cwd, env={"AUTHZ_DATABASE_URL": url})
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "hunter2" not in done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    return done.stderr
+
+
+REFUSALS = {
+    "unknown role": ("stranger", "", "", 'the role "stranger" does not exist: create it'),
+    "wrong password": ("app:hunter2-wrong", "", "", 'the password of the role "app" is wrong'),
+    "no password": ("app", "", "", 'the password of the role "app" is wrong'),
+    "no entry": ("outsider", "", "", 'the server does not let the role "outsider" in'),
+    "unknown database": ("postgres", "missing", "", 'the database "missing" does not exist: create it'),
+    "no rights": ("powerless", "", "", "permission denied for table alembic_version"),
+    "too many": ("limited", "", "", 'too many connections for role "limited"'),
+    "no TLS": ("postgres", "", "?sslmode=require", "does not offer TLS"),
+    "no TLS to verify": ("postgres", "", "?sslmode=verify-full&sslrootcert=system", "does not offer TLS"),
+    "an option": ("postgres", "", "?options=-cno_such_setting%3D1", "no_such_setting"),
+    "primary": ("postgres", "", "?target_session_attrs=standby", "target_session_attrs is one of any, primary"),
+    "unknown parameter": ("postgres", "", "?sslmod=require", "sslmod is not supported; did you mean sslmode?"),
+    "root certificate": ("postgres", "", "?sslrootcert=missing.pem", "missing.pem cannot be read: No such file"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_each_reason_is_one_line_of_its_own(case: str, loopback: Loopback, tmp_path: Path) -> None:
+    login, database, query, expected = REFUSALS[case]
+    assert expected in refusal(loopback.url(login, database, query), cwd=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [
+        ("no-such-host.invalid", "the host of no-such-host.invalid:5432 is not known"),
+        ("127.0.0.1:1", "nothing listens at 127.0.0.1:1 (connection refused): start PostgreSQL"),
+        ("%2Fno%2Fsocket", "nothing listens at /no/socket (no such socket)"),
+        ("127.0.0.1:1,127.0.0.1:2", "nothing listens at 127.0.0.1:1, 127.0.0.1:2"),
+        ("[::1]:1", "::1:1"),
+    ],
+)
+def test_a_host_that_is_not_there_is_named(place: str, expected: str, tmp_path: Path) -> None:
+    assert expected in refusal(f"postgresql://u:hunter2@{place}/d", cwd=tmp_path)
+
+
+def test_a_host_that_does_not_answer_is_given_up_in_time(tmp_path: Path) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        port = silent.getsockname()[1]
+        said = refusal(f"postgresql://u:hunter2@127.0.0.1:{port}/d?connect_timeout=1", cwd=tmp_path)
+    assert "did not answer within 1 s" in said
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_command_says_it_in_one_line(words: tuple[str, ...], loopback: Loopback, tmp_path: Path) -> None:
+    (tmp_path / "policies").mkdir()
+    assert "does not exist: create it" in refusal(loopback.url("stranger"), *words, cwd=tmp_path)
+
+
+def test_what_a_statement_may_not_do_is_one_line_too(loopback: Loopback, tmp_path: Path) -> None:
+    said = refusal(loopback.url("powerless", "empty"), "db", "upgrade", cwd=tmp_path)
+    assert "permission denied for schema public" in said
+    said = refusal(
+        loopback.url("postgres", "empty", "?options=-csearch_path%3Dno_schema"), "db", "upgrade", cwd=tmp_path
+    )
+    assert "create it with CREATE SCHEMA" in said
+
+
+def test_a_server_that_takes_no_writes_says_so(loopback: Loopback, tmp_path: Path) -> None:
+    url = loopback.url(query="?options=-cdefault_transaction_read_only%3Don")
+    assert "read-only" in refusal(url, "keys", "revoke", "1", cwd=tmp_path)
+    assert command("keys", "list", cwd=tmp_path, env={"AUTHZ_DATABASE_URL": url}).returncode == 0
+
+
+ACCEPTED = [
+    "",
+    "?sslmode=disable",
+    "?sslmode=allow",
+    "?sslmode=prefer",
+    "?application_name=billing%20service",
+    "?connect_timeout=10",
+    "?options=-csearch_path%3Dauthz",
+    "?options=-c%20search_path%3Dauthz%20-c%20statement_timeout%3D5s",
+    "?target_session_attrs=read-write",
+    "?target_session_attrs=primary",
+    "?pgbouncer=true",
+    "?statement_cache_size=0",
+    "?prepared_statement_cache_size=0&application_name=x",
+    "?sslmode=prefer&channel_binding=prefer&gssencmode=disable&client_encoding=utf8",
+]
+
+
+@pytest.mark.parametrize("query", ACCEPTED)
+def test_the_parameters_that_providers_print_work(query: str, loopback: Loopback, tmp_path: Path) -> None:
+    env = {"AUTHZ_DATABASE_URL": loopback.url(f"postgres:{PASSWORD}", query=query)}
+    done = command("db", "upgrade", cwd=tmp_path, env=env)
+    assert done.returncode == 0, done.stderr
+
+
+def test_options_choose_the_schema(loopback: Loopback) -> None:
+    loopback.postgres.psql("CREATE DATABASE own_schema TEMPLATE template0")
+    loopback.postgres.psql("CREATE SCHEMA authz", database="own_schema")
+    asyncio.run(upgrade(loopback.url(database="own_schema", query="?options=-csearch_path%3Dauthz")))
+    where = "SELECT schemaname FROM pg_tables WHERE tablename = 'api_keys'"
+    assert loopback.postgres.psql(where, database="own_schema") == "authz"
+
+
+@pytest.mark.parametrize("places", ["127.0.0.1:1,127.0.0.1:{port}", "?host=127.0.0.1,127.0.0.1&port=1,{port}"])
+def test_of_several_hosts_the_first_that_answers_is_taken(places: str, loopback: Loopback, tmp_path: Path) -> None:
+    place, _, query = places.format(port=loopback.port).partition("?")
+    url = f"postgresql+asyncpg://postgres@{place}/{loopback.database}{'?' + query if query else ''}"
+    assert command("keys", "list", cwd=tmp_path, env={"AUTHZ_DATABASE_URL": url}).returncode == 0
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    return make(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture(scope="module")
+def over_tls(loopback: Loopback, certificate: Certificate) -> Iterator[Pooler]:
+    url = f"postgresql://postgres@/{loopback.database}?host={loopback.postgres.socket}"
+    with Pooler(url, certificate=certificate, password="hunter2") as pooler:
+        yield pooler
+
+
+TLS = {
+    "require": ("?sslmode=require", None),
+    "by default": ("", None),
+    "verify-ca": ("?sslmode=verify-ca&sslrootcert=CERTIFICATE", None),
+    "verify-full": ("?sslmode=verify-full&sslrootcert=CERTIFICATE&channel_binding=require", None),
+    "channel binding": (
+        "?sslmode=require&channel_binding=require",
+        "the certificate of 127.0.0.1:PORT is not verified",
+    ),
+    "the system's": ("?sslrootcert=system", "the certificate of 127.0.0.1:PORT is not verified"),
+    "another root": ("?sslmode=require&sslrootcert=OTHER", "the certificate of 127.0.0.1:PORT is not verified"),
+    "no root": ("?sslmode=verify-full", "add sslrootcert=FILE or sslrootcert=system"),
+    "no TLS": ("?sslmode=disable", "SSL required"),
+}
+
+
+@pytest.mark.parametrize("case", TLS)
+def test_tls_is_as_libpq_has_it(
+    case: str, over_tls: Pooler, certificate: Certificate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query, expected = TLS[case]
+    other = make(tmp_path).certificate
+    query = query.replace("CERTIFICATE", str(certificate.certificate)).replace("OTHER", str(other))
+    env = {"AUTHZ_DATABASE_URL": over_tls.url + query, "HOME": str(tmp_path)}
+    if expected is None:
+        done = command("keys", "list", cwd=tmp_path, env=env)
+        assert done.returncode == 0, done.stderr
+    else:
+        assert expected.replace("PORT", str(over_tls.port)) in refusal(over_tls.url + query, cwd=tmp_path)
+
+
+def test_a_pooler_says_what_it_refuses(over_tls: Pooler, tmp_path: Path) -> None:
+    wrong = over_tls.url.replace("hunter2", "hunter2-wrong")
+    assert "the password of the role" in refusal(wrong, cwd=tmp_path)
+    stranger = over_tls.url.replace("postgres:", "stranger:")
+    assert "stranger" in refusal(stranger, cwd=tmp_path)
+    missing = over_tls.url.rpartition("/")[0] + "/missing"
+    assert "does not exist" in refusal(missing, cwd=tmp_path)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_server_does_not_start_and_says_why(
+    workers: str, loopback: Loopback, issuer: LiveIssuer, tmp_path: Path
+) -> None:
+    server = Server(
+        tmp_path,
+        jwks_url=issuer.jwks_url,
+        issuer=issuer.url,
+        command=(str(AUTHZ), "serve", "--port", str(free_port()), "--workers", workers),
+        database_url=loopback.url("app:hunter2-wrong"),
+    )
+    with pytest.raises(RuntimeError):
+        server.start()
+    assert server.process
+    assert server.process.poll() == 1
+    said = [line for line in server.lines if line]
+    assert len(said) == 1, said
+    assert said[0].startswith('authz: the database cannot be used: the password of the role "app" is wrong')
