@@ -10,7 +10,7 @@ from app.gateway.canonical import path_fault
 from app.policy.routes import split_route
 from app.policy.rule import THING
 from app.policy.snapshot import Snapshot
-from app.policy.target import NoSuchTarget, Target, find_target, params_of
+from app.policy.target import CLOSED, CLOSED_HINT, NoSuchTarget, Target, find_target, params_of
 
 ROUTE_TYPE = "route"
 _TYPE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
@@ -45,6 +45,8 @@ def _route(snapshot: Snapshot, action: str, identity: str) -> Target:
         raise NoSuchTarget(400, fault, "write the path as it is sent, without its query")
     template = table.resolve(path, service)
     if template is None:
+        if table.is_closed(path, service):
+            raise NoSuchTarget(404, f"this path {CLOSED}", CLOSED_HINT)
         raise NoSuchTarget(404, "no route matches this path", "`authz policy routes` lists the routes")
     _with_method(template, table.actions(template), action)
     if not snapshot.has_conditions:

@@ -12,9 +12,11 @@ from litestar.handlers import ASGIRouteHandler
 from litestar.routes import ASGIRoute, BaseRoute, HTTPRoute, WebSocketRoute
 from litestar.types import Scope
 
-from app.policy.routes import METHODS, TAIL, Route, RouteTable
+from app.policy.routes import METHODS, Route, RouteTable
+from app.policy.template_tree import TAIL
 
-_HTTP_METHODS = tuple(method for method in METHODS if method != "WEBSOCKET")
+# Those that Litestar routes: a mounted application is ruled for each.
+_HTTP_METHODS = tuple(method for method in METHODS if method not in ("QUERY", "TRACE", "WEBSOCKET"))
 _WEBSOCKET = "WEBSOCKET"
 
 

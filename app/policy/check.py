@@ -62,6 +62,8 @@ def _dead_rows(snapshot: Snapshot) -> Iterator[Fault]:
                 hint = did_you_mean(rule.resource, table.templates) or (
                     "`authz policy routes` lists the routes; rules name templates, such as `/api/v1/teams/{team_id}`"
                 )
+            if rule.resource in table.closed:
+                hint = "its document does not tell which requests belong to it: see the findings about the document"
             yield fault_at_rule(
                 rule, policy, "dead-row", f"no route matches `{rule.resource}`", hint, word=rule.resource
             )

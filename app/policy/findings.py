@@ -15,9 +15,10 @@ from app.policy.cells import Cells
 from app.policy.fault import Fault
 from app.policy.holders import Holders
 from app.policy.load import Policy
-from app.policy.routes import TAIL, split_route
+from app.policy.routes import split_route
 from app.policy.rule import Membership, Rule
 from app.policy.snapshot import Snapshot
+from app.policy.template_tree import TAIL
 
 Severity = Literal["error", "warning", "note"]
 
@@ -35,6 +36,13 @@ KINDS: Mapping[str, tuple[Severity, str]] = {
     "ignored-file": ("note", "A file beside the policy is not read."),
     "empty-role": ("note", "Nobody holds a role."),
     "unheld-row": ("note", "Nobody holds what a row needs."),
+    "ambiguous-path": ("note", "Two paths of an OpenAPI document can match one request, which is denied."),
+    "unroutable-path": (
+        "note",
+        "A path of an OpenAPI document is none that a request could be matched by; it is denied.",
+    ),
+    "unread-path": ("note", "A path of an OpenAPI document cannot be understood, and is denied."),
+    "unread-method": ("note", "A method in an OpenAPI document is none that rules can name, and is denied."),
     "not-analysed": ("note", "So many rows speak of one thing that they were not held against each other."),
 }
 _ADDRESS = "request.ip"
@@ -62,6 +70,7 @@ def _found(snapshot: Snapshot, *, proxies_stated: bool) -> list[Finding]:
     holders = Holders(snapshot.policy)
     found = [
         *_ignored(snapshot.policy),
+        *(finding for service in snapshot.policy.services for finding in service.findings),
         *_duplicates(snapshot.policy),
         *_broad(snapshot.policy, holders),
         *_permissions(snapshot, holders),

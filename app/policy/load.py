@@ -18,12 +18,13 @@ from app.policy.routes import Route
 from app.policy.rows import Rows
 from app.policy.rule import Membership, Rule
 from app.policy.source import Source
+from app.policy.upstreams import Upstream
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
     """What the files say: rules in the order of files and lines, memberships, the roles that they make, cases, the
-    endpoints of upstreams, and the entities that are known."""
+    services behind gateways, and the entities that are known."""
 
     source: Source
     catalog: Mapping[str, Permission]
@@ -31,8 +32,13 @@ class Policy:
     memberships: tuple[Membership, ...]
     roles: Roles
     cases: tuple[Case, ...] = ()
-    upstreams: tuple[Route, ...] = ()
+    services: tuple[Upstream, ...] = ()
     entities: Entities = field(default_factory=Entities)
+
+    @property
+    def upstreams(self) -> tuple[Route, ...]:
+        """The endpoints of other services."""
+        return tuple(route for service in self.services for route in service.routes)
 
     @property
     def revision(self) -> str:
@@ -48,7 +54,7 @@ def load(directory: Path) -> Policy:
 def parse(source: Source, before: Policy | None = None) -> Policy:
     """Parse the files of a policy. Raises PolicyRefused with every fault; of rows when the catalogue has none.
 
-    The endpoints of upstreams whose documents are those of the policy `before` are taken over from it.
+    Services whose documents are those of the policy `before` are taken over from it.
     """
     with aside():
         return _parsed(source, before)
@@ -62,9 +68,9 @@ def _parsed(source: Source, before: Policy | None) -> Policy:
     if len(faults) > before_catalog or catalog.FILE not in source.files:
         # Rows read without their catalogue would hide its one fault behind a hundred of theirs.
         raise PolicyRefused(faults)
-    files, endpoints = (before.source.files, before.upstreams) if before else ({}, ())
-    routes = upstreams.load(source, faults, files, endpoints)
-    rows = Rows(permissions, faults, (route.template for route in routes))
+    files, known_services = (before.source.files, before.services) if before else ({}, ())
+    services = upstreams.load(source, faults, files, known_services)
+    rows = Rows(permissions, faults, (route.template for service in services for route in service.routes))
     for file, text in source.files.items():
         if file.endswith(".csv"):
             rows.parse(file, text)
@@ -73,4 +79,4 @@ def _parsed(source: Source, before: Policy | None) -> Policy:
     known = entities.load(source, permissions, faults)
     if faults:
         raise PolicyRefused(faults)
-    return Policy(source, permissions, tuple(rows.rules), tuple(rows.memberships), linked, tests, routes, known)
+    return Policy(source, permissions, tuple(rows.rules), tuple(rows.memberships), linked, tests, services, known)

@@ -27,7 +27,9 @@ class Snapshot:
 
     def __init__(self, policy: Policy, table: RouteTable) -> None:
         self.policy = policy
-        self.table = table.extended(policy.upstreams)
+        self.table = table.extended(
+            policy.upstreams, (template for service in policy.services for template in service.closed)
+        )
         self.revision = policy.revision
         self.index: Index = expand(policy.rules, self.table)
         self.candidates = Candidates(policy, self.table)

@@ -9,10 +9,16 @@ from types import MappingProxyType
 
 from app.policy.expand import Index, key_of
 from app.policy.fault import did_you_mean
-from app.policy.routes import METHODS, SERVICE, TAIL, RouteTable, is_route, is_wild, segments, split_route
+from app.policy.routes import METHODS, SERVICE, RouteTable, is_parameter, is_route, segments, split_route
 from app.policy.rule import THING, VERB
+from app.policy.segment import composite, is_composite, values_in
 
-_PATH = re.compile(rf"(?:{SERVICE.pattern}:)?" + r"/(?:(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~!$&'()*+,=:@{}-]+(?:/|\Z))*")
+# An encoded character is none that needs no encoding, and none of `/`, `\\`, `%`, `;`, `?` and `#`.
+_ENCODED = r"%(?!2[35DEF]|3[0-9BF]|[46][1-9A-F]|[57][0-9A]|5[CF]|7[EF])[2-9A-F][0-9A-F]"
+_SEGMENT = rf"(?:[A-Za-z0-9._~!$&'()*+,=:@{{}}-]|{_ENCODED})+"
+_PATH = re.compile(rf"(?:{SERVICE.pattern}:)?/(?:(?!\.{{1,2}}(?:/|\Z)){_SEGMENT}(?:/|\Z))*")
+CLOSED = "is denied: its OpenAPI document does not tell what it belongs to"
+CLOSED_HINT = "`authz policy check` says why"
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 
@@ -43,7 +49,7 @@ def endpoint_fault(action: str, resource: str) -> tuple[str, str, str] | None:
     """What keeps two words from being an action and a resource: message, hint and the word; None when nothing does."""
     of_route = is_route(resource)
     if not (_PATH if of_route else THING).fullmatch(resource):
-        hint = "write a path such as `/api/v1/teams/7`, without query and without `%`, `service:/path` or `type:id`"
+        hint = "write a path such as `/api/v1/teams/7`, without a query, `service:/path` or `type:id`"
         return f"`{resource}` is no plain path and no thing", hint, resource
     if of_route and action not in METHODS:
         hint = did_you_mean(action, METHODS) or f"the methods are {', '.join(METHODS)}"
@@ -64,6 +70,8 @@ def find_target(table: RouteTable, index: Index, action: str, resource: str) -> 
     service, path = split_route(resource)
     template = resource if table.methods(resource) else table.resolve(path, service)
     if template is None:
+        if resource in table.closed or table.is_closed(path, service):
+            raise NoSuchTarget(404, f"`{resource}` {CLOSED}", CLOSED_HINT)
         raise NoSuchTarget(404, f"no route matches `{resource}`", _near_route(table, resource))
     methods = table.actions(template)
     if action not in methods:
@@ -76,8 +84,13 @@ def params_of(template: str, path: str) -> Mapping[str, str]:
     if template == path:
         return _NONE
     values = segments(path)
-    pairs = zip(segments(template), values, strict=False)
-    return MappingProxyType({name[1:-1]: value for name, value in pairs if is_wild(name) and name != TAIL})
+    found: dict[str, str] = {}
+    for name, value in zip(segments(template), values, strict=False):
+        if is_composite(name):
+            found.update(zip(composite(name).names, values_in(name, value) or (), strict=False))
+        elif is_parameter(name):
+            found[name[1:-1]] = value
+    return MappingProxyType(found)
 
 
 def _near_route(table: RouteTable, path: str) -> str:

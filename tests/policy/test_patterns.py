@@ -7,7 +7,8 @@ import pytest
 from app.policy.routes import Route, RouteTable, pattern_fault
 
 TEMPLATES = ("/", "/a", "/a/{id}", "/a/search", "/a/{id}/b", "/a/{id}/b/{b_id}", "/static/**", "/aa", "/a.b", "/A")
-TABLE = RouteTable(Route(template, "GET") for template in TEMPLATES)
+PARTS = ("/v1/x/{id}", "/v1/x/{id}:cancel", "/v1/x/{a}-{b}")
+TABLE = RouteTable(Route(template, "GET") for template in (*TEMPLATES, *PARTS))
 
 
 @pytest.mark.parametrize(
@@ -30,12 +31,18 @@ TABLE = RouteTable(Route(template, "GET") for template in TEMPLATES)
         ("/a/**", {"/a", "/a/{id}", "/a/search", "/a/{id}/b", "/a/{id}/b/{b_id}"}),
         ("/a/*/**", {"/a/{id}", "/a/search", "/a/{id}/b", "/a/{id}/b/{b_id}"}),
         ("/*/*/b", {"/a/{id}/b"}),
-        ("/**", set(TEMPLATES)),
+        ("/**", {*TEMPLATES, *PARTS}),
         ("/static/**", {"/static/**"}),
         ("/static/*", set()),
         ("/static", set()),
         ("/a.b", {"/a.b"}),
         ("/axb", set()),
+        ("/v1/x/{name}", {"/v1/x/{id}"}),
+        ("/v1/x/*", {"/v1/x/{id}", "/v1/x/{id}:cancel", "/v1/x/{a}-{b}"}),
+        ("/v1/x/{other}:cancel", {"/v1/x/{id}:cancel"}),
+        ("/v1/x/{x}-{y}", {"/v1/x/{a}-{b}"}),
+        ("/v1/x/{x}:stop", set()),
+        ("/v1/x/7:cancel", set()),
     ],
 )
 def test_a_pattern_names_these_templates(pattern: str, templates: set[str]) -> None:
@@ -56,6 +63,11 @@ def test_a_pattern_names_these_templates(pattern: str, templates: set[str]) -> N
         "/a/it's(1)",
         "/.well-known/x",
         "/a%20b",
+        "/{1}",
+        "/{name}:cancel",
+        "/report.{format}",
+        "/Products(key={id})",
+        "/{base}...{head}",
     ],
 )
 def test_these_patterns_are_well_formed(pattern: str) -> None:
@@ -65,8 +77,8 @@ def test_these_patterns_are_well_formed(pattern: str) -> None:
 @pytest.mark.parametrize(
     "pattern",
     [
-        "/a/", "//", "/a//b", "//a", "/a*", "/*a", "/a/***", "/**/a", "/a/**/**", "/{}", "/{1}", "/{-a}", "/{a}b",
-        "/x{a}", "/{a", "/a}", "/{a:int}", "/{*a}", "/a b", "/a\tb", "/a?b", "/a#b", "/a&b", "/a;b", "/a\\b", "/ä",
+        "/a/", "//", "/a//b", "//a", "/a*", "/*a", "/a/***", "/**/a", "/a/**/**", "/{}", "/{-a}", "/{a}{b}", "/{a}{b}c",
+        "/x{a}*", "/{a", "/a}", "/{a:int}", "/{*a}", "/a b", "/a\tb", "/a?b", "/a#b", "/a&b", "/a;b", "/a\\b", "/ä",
         "/a\n", "/a|/b", "/a,b", "/[a]", "/a^", "/^a$ ", "/<id>", '/"a"',
     ],
 )  # fmt: skip
@@ -82,7 +94,7 @@ def test_a_table_knows_its_routes() -> None:
     assert Route("/b", "GET") not in TABLE
     assert TABLE.methods("/a") == ("GET",)
     assert TABLE.methods("/b") == ()
-    assert set(TABLE.templates) == set(TEMPLATES)
+    assert set(TABLE.templates) == {*TEMPLATES, *PARTS}
 
 
 def test_a_very_deep_pattern_and_template_exhaust_no_stack() -> None:

@@ -143,7 +143,19 @@ def test_what_the_application_does_not_serve_says_what_callers_get() -> None:
 @pytest.mark.parametrize(
     ("action", "resource", "word"),
     [
-        *(("GET", path, path) for path in ("/teams?x=1", "/teams/%37", "/teams/..", "//teams", "te ams", "record:*")),
+        *(
+            ("GET", path, path)
+            for path in (
+                "/teams?x=1",
+                "/teams/%37",
+                "/teams/%2F",
+                "/teams/%3b",
+                "/teams/..",
+                "//teams",
+                "te ams",
+                "record:*",
+            )
+        ),
         *(("get", "/teams", "get"), ("FETCH", "/teams", "FETCH"), ("", "record:1", ""), ("re ad", "record", "re ad")),
     ],
 )
@@ -154,5 +166,12 @@ def test_what_is_no_endpoint_is_said_with_the_word_at_fault(action: str, resourc
 
 
 def test_endpoints_are_plain_paths_templates_and_things() -> None:
-    good = [("GET", "/"), ("DELETE", "/teams/7/"), ("GET", "/teams/{team_id}"), ("read", "record:a@b.c"), ("read", "x")]
+    good = [
+        ("GET", "/"),
+        ("DELETE", "/teams/7/"),
+        ("GET", "/teams/{team_id}"),
+        ("GET", "o:/with%20space/%C3%BC"),
+        ("read", "record:a@b.c"),
+        ("read", "x"),
+    ]
     assert not any(endpoint_fault(*endpoint) for endpoint in good)

@@ -1,0 +1,97 @@
+"""The part of a document that is read: its servers, and of each path the methods, servers and references."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+MAX_DEPTH = 100
+MAX_MERGED = 200_000  # keys that merges of a document copy
+
+FIXED = ("get", "head", "post", "put", "patch", "delete", "options", "trace", "query")
+
+
+class Unreadable(Exception):
+    """The document cannot be understood; the message says why, `line` where, 0 for unknown."""
+
+    def __init__(self, message: str, hint: str = "", line: int = 0) -> None:
+        super().__init__(message)
+        self.hint = hint
+        self.line = line
+
+
+@dataclass(slots=True)
+class Branch:
+    """A mapping, with the line of each key. What is not read of it is None."""
+
+    entries: dict[str, Value] = field(default_factory=dict)
+    lines: dict[str, int] = field(default_factory=dict)
+    line: int = 0
+
+    def get(self, key: str) -> Value:
+        """The value of a key; None where it is not there."""
+        return self.entries.get(key)
+
+    def line_of(self, key: str) -> int:
+        """The line of a key, else of the mapping."""
+        return self.lines.get(key, self.line)
+
+
+# A number is the text that it is written as.
+Value = Branch | list["Value"] | str | None
+
+
+class Mode(Enum):
+    """What a value is in its document, which says what is read of it."""
+
+    DOCUMENT = auto()
+    COMPONENTS = auto()
+    PATHS = auto()
+    ITEM = auto()
+    OPERATIONS = auto()
+    OPERATION = auto()
+    FRAGMENT = auto()  # a file beside the document, which may hold path items at any place
+    ALL = auto()
+    NOTHING = auto()
+
+
+_DOCUMENT = {
+    "openapi": Mode.ALL,
+    "swagger": Mode.ALL,
+    "servers": Mode.ALL,
+    "paths": Mode.PATHS,
+    "components": Mode.COMPONENTS,
+}
+_OPERATION = {"servers": Mode.ALL, "$ref": Mode.ALL}
+_ITEM = {**_OPERATION, **dict.fromkeys(FIXED, Mode.OPERATION), "additionalOperations": Mode.OPERATIONS}
+
+
+def below(mode: Mode, key: str) -> Mode:
+    """What the value of a key is."""
+    match mode:
+        case Mode.ALL | Mode.NOTHING:
+            return mode
+        case Mode.DOCUMENT:
+            return _DOCUMENT.get(key, Mode.NOTHING)
+        case Mode.COMPONENTS:
+            return Mode.PATHS if key == "pathItems" else Mode.NOTHING
+        case Mode.PATHS:
+            return Mode.ITEM
+        case Mode.ITEM:
+            return _ITEM.get(key, Mode.NOTHING)
+        case Mode.OPERATIONS:
+            return Mode.OPERATION
+        case Mode.OPERATION:
+            return _OPERATION.get(key, Mode.NOTHING)
+        case Mode.FRAGMENT:
+            return _ITEM.get(key, Mode.FRAGMENT)
+
+
+def twice(key: str, line: int) -> Unreadable:
+    """The fault of a key that two readers could take from different places."""
+    return Unreadable(f"`{key}` stands twice in one mapping", "keep one of them", line)
+
+
+def too_deep() -> Unreadable:
+    """The fault of a document that is nested without end."""
+    return Unreadable("the document is nested too deep")

@@ -1,0 +1,41 @@
+"""Services from the text of their OpenAPI documents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from app.policy.fault import Fault
+from app.policy.routes import RouteTable
+from app.policy.source import Source
+from app.policy.upstreams import Upstream, load
+
+FILE = "upstreams/x.openapi.yaml"
+
+
+def document(paths: str, head: str = "openapi: 3.1.0") -> str:
+    """A document with these paths."""
+    return f"{head}\npaths:\n{paths}\n"
+
+
+def read(text: str, file: str = FILE, more: Mapping[str, str] | None = None) -> tuple[Upstream, list[Fault]]:
+    """The service `x` of a document, and the faults that refuse it."""
+    faults: list[Fault] = []
+    (service,) = load(Source({file: text, **(more or {})}, "revision"), faults, {}, ())
+    return service, faults
+
+
+def service(text: str, file: str = FILE, more: Mapping[str, str] | None = None) -> Upstream:
+    """The service `x` of a document that is taken."""
+    found, faults = read(text, file, more)
+    assert not faults, faults
+    return found
+
+
+def endpoints(found: Upstream) -> set[str]:
+    """The endpoints of a service, such as `GET /orders`."""
+    return {f"{route.method} {route.template.removeprefix('x:')}" for route in found.routes}
+
+
+def table(found: Upstream) -> RouteTable:
+    """The routes of a service and what is denied of it."""
+    return RouteTable(found.routes, closed=found.closed)
