@@ -11,7 +11,7 @@ from app.policy.condition import NO_CONTEXT, ConditionError
 from app.policy.fault import Fault, did_you_mean
 from app.policy.grants import excludes, known_roles, near_role
 from app.policy.load import Policy
-from app.policy.placement import Documents, fault_at_rule, fault_of_missing
+from app.policy.placement import Documents, Neighbours, fault_at_rule
 from app.policy.routes import Route, is_route, widened
 from app.policy.rule import Rule
 from app.policy.snapshot import Snapshot
@@ -152,7 +152,7 @@ def _undefined_roles(policy: Policy) -> Iterator[Fault]:
 def _unruled_routes(snapshot: Snapshot) -> Iterator[Fault]:
     """Routes that no row mentions: whether they are open must be a decision."""
     siblings: dict[str, Rule] | None = None
-    documents = Documents(snapshot.policy)
+    documents, neighbours = Documents(snapshot.policy), None
     for template in snapshot.table.templates:
         methods = [method for method in snapshot.table.methods(template) if (template, method) not in snapshot.index]
         if methods:
@@ -163,7 +163,10 @@ def _unruled_routes(snapshot: Snapshot) -> Iterator[Fault]:
             if rule := siblings.get(template):
                 hint += f"; in {rule.place} `{{…}}` stands for parameters alone, where `*` would name both"
             found = documents.fault(template, "unruled-route", message, hint)
-            yield found or fault_of_missing(snapshot.policy, template, "unruled-route", message, hint)
+            if found is None:
+                neighbours = neighbours or Neighbours(snapshot.policy)
+                found = neighbours.fault(template, "unruled-route", message, hint)
+            yield found
 
 
 def _siblings(snapshot: Snapshot) -> dict[str, Rule]:
@@ -207,7 +210,7 @@ def _lockout(snapshot: Snapshot) -> list[Fault]:
     if allows and denies:
         return [fault_at_rule(rule, snapshot.policy, "lock-out", message, "make this deny narrower") for rule in denies]
     hint = f"add `p, policies:write, {RELOAD.template}, {RELOAD.method}, allow`"
-    return [fault_of_missing(snapshot.policy, RELOAD.template, "lock-out", message, hint)]
+    return [Neighbours(snapshot.policy).fault(RELOAD.template, "lock-out", message, hint)]
 
 
 def _holders(snapshot: Snapshot, needs: frozenset[str]) -> Iterator[frozenset[str]]:

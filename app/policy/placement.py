@@ -67,23 +67,32 @@ def _path_keys(text: str) -> Mapping[str, tuple[int, int]]:
     return found
 
 
-def fault_of_missing(policy: Policy, template: str, code: str, message: str, hint: str) -> Fault:
-    """A fault of what is not there, placed at the end of the file that speaks most of the nearest resources."""
-    files = [file for file in policy.source.files if file.endswith(".csv")]
-    near = {(rule.resource, rule.file) for rule in policy.rules if rule.is_route}
-    counts = Counter((_distance(resource, template), file) for resource, file in near)
-    _, _, file = min(((distance, -count, file) for (distance, file), count in counts.items()), default=(0, 0, ""))
-    file = file or next(iter(files), "policy.csv")
-    line = max(policy.source.files.get(file, "").count("\n"), 1)
-    text = policy.source.line(file, line)
-    return Fault(code, file, line, 1, message, hint, max(len(text), 1), text)
+class Neighbours:
+    """The files by the routes that they speak of, to say where a row is missing."""
 
+    def __init__(self, policy: Policy) -> None:
+        self._source = policy.source
+        # For the first segments of a route: how often each file has them, by the number of all segments.
+        self._files: dict[tuple[str, ...], Counter[tuple[int, str]]] = {}
+        for resource, file in {(rule.resource, rule.file): None for rule in policy.rules if rule.is_route}:
+            parts = segments(resource)
+            for shared in range(len(parts) + 1):
+                self._files.setdefault(parts[:shared], Counter())[len(parts), file] += 1
 
-def _distance(pattern: str, template: str) -> tuple[int, int]:
-    """How far apart two routes are: by the segments that they share, then by their number."""
-    left, right = segments(pattern), segments(template)
-    shared = next((i for i, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right)))
-    return -shared, abs(len(left) - len(right))
+    def fault(self, template: str, code: str, message: str, hint: str) -> Fault:
+        """A fault of what is not there, at the end of the file that speaks most of the nearest resources."""
+        file = self._nearest(template)
+        line = max(self._source.files.get(file, "").count("\n"), 1)
+        text = self._source.line(file, line)
+        return Fault(code, file, line, 1, message, hint, max(len(text), 1), text)
+
+    def _nearest(self, template: str) -> str:
+        parts = segments(template)
+        for shared in range(len(parts), -1, -1):
+            if near := self._files.get(parts[:shared]):
+                _, _, file = min((abs(length - len(parts)), -count, file) for (length, file), count in near.items())
+                return file
+        return next((file for file in self._source.files if file.endswith(".csv")), "policy.csv")
 
 
 def fault_at_rule(rule: Rule, policy: Policy, code: str, message: str, hint: str, *, word: str = "") -> Fault:

@@ -96,6 +96,27 @@ def test_a_published_policy_is_obeyed_written_and_remembered(own_server: Server,
     assert audit(own_server) == [("policy.publish", done["revision"], "user_admin")]
 
 
+def test_crlf_is_published_as_the_lines_that_it_has_and_leavings_stay_where_they_are(
+    own_server: Server, issuer: LiveIssuer
+) -> None:
+    leaving = own_server.policy_dir / "catalog.csv.orig"
+    leaving.write_text("p, anyone, /**, GET, allow\n")
+    with admin(own_server, issuer) as client:
+        content = narrower(own_server)
+        crlf = {name: text.replace("\n", "\r\n") for name, text in content.items()}
+        answer = client.post(PUBLISH, json=body(client, crlf))
+        assert answer.status_code == 200, answer.text
+        revision = answer.json()["revision"]
+        assert active(client) == revision
+        assert client.get(f"{HISTORY}/{revision}").json()["files"] == content
+        assert client.post("/api/v1/policies/reload").json()["outcome"] == "unchanged"
+        assert client.post(PUBLISH, json=body(client, content)).json()["revision"] == revision
+        assert client.head("/api/v1/leagues").status_code == 403
+    assert leaving.exists()
+    noted = [entry["files"] for entry in own_server.log if "are not read" in entry["event"]]
+    assert noted == [["catalog.csv.orig"]]
+
+
 def test_a_widening_must_be_acknowledged_and_a_dry_run_changes_nothing(own_server: Server, issuer: LiveIssuer) -> None:
     with admin(own_server, issuer) as client:
         first = active(client)
