@@ -97,12 +97,12 @@ def _note(scope: Scope, status: int, milliseconds: float, proxies: TrustedProxie
     _log.info(
         "request",
         method="WEBSOCKET" if scope["type"] == ScopeType.WEBSOCKET else scope["method"],
-        # Someone will put a key into a path one day.
+        # Someone will put a key into a path one day, or into the `sub` of a token.
         path=without_secrets(scope.get("raw_path", b"").decode("ascii", "backslashreplace")),
         status=status,
         client=proxies.client_of(peer[0] if peer else None, scope["headers"]),
         milliseconds=round(milliseconds, 2),
-        subject=getattr(principal, "subject", None) or None,
+        subject=without_secrets(getattr(principal, "subject", "")) or None,
         key_id=getattr(principal, "key_id", None),
         auth_method=getattr(principal, "method", None),
         **({} if logs.trace.get() else _trace_of(scope)),
