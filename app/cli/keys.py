@@ -22,11 +22,13 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from app.db.everyones_keys import Status
+    from app.db.key_status import KeyStatus
     from app.db.session import Sessions
     from app.db.tables.keys import ApiKey
 
 _R = TypeVar("_R")
 _ID = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
+_STATUSES = ("active", "unused", "expiring", "superseded", "expired", "revoked")  # written out: the start is quicker
 _PREFIX_LENGTH = len("grd_live_") + 8  # what of a key is stored
 
 
@@ -38,7 +40,7 @@ def keys_group() -> None:
 @keys_group.command("list")
 @click.option("--subject", help="Only those of this owner.")
 @click.option("--prefix", help="Only those that begin so, such as grd_live_5a5a5a5a.")
-@click.option("--status", type=click.Choice(["active", "unused", "expired", "revoked"]), help="Only those that are so.")
+@click.option("--status", type=click.Choice(_STATUSES), help="Only those that are so.")
 @click.option("--before", type=click.IntRange(1), help="Show keys with ids below this one: the next page.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="How many to show.")
 @click.option("--json", "as_json", is_flag=True, help="For programs: one JSON array.")
@@ -133,21 +135,21 @@ def _with_session(work: Callable[[AsyncSession], Awaitable[_R]]) -> _R:
 
 
 def _print(rows: Sequence[ApiKey]) -> None:
+    from app.db.key_status import WORDS
+
     table = Table(box=None, pad_edge=False)
     for heading in ("id", "key", "name", "owner", "scopes", "last used", "state"):
         table.add_column(heading, overflow="fold")
     for row in rows:
         cells = (str(row.id), f"{row.key_prefix}…", row.name, row.subject, " ".join(row.scopes) or "none")
-        table.add_row(*(Text(cell) for cell in cells), _time(row.last_used_at) or "never", _state(row))
+        table.add_row(*(Text(cell) for cell in cells), _time(row.last_used_at) or "never", WORDS[_state(row)])
     Console().print(table)
 
 
-def _state(row: ApiKey) -> str:
-    if row.revoked_at is not None:
-        return "revoked"
-    if row.expires_at is not None and row.expires_at <= datetime.now(UTC):
-        return "expired"
-    return "active"
+def _state(row: ApiKey) -> KeyStatus:
+    from app.db.key_status import status_of
+
+    return status_of(row, datetime.now(UTC))
 
 
 def _plain(row: ApiKey) -> dict[str, object]:

@@ -15,6 +15,7 @@ from litestar.params import FromPath
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import logs
+from app.console.keys import badge
 from app.console.page import AnyRequest, page, see_other
 from app.db import api_keys, everyones_keys, revisions
 from app.db.engine import LOCK_FIRST
@@ -26,7 +27,6 @@ from app.http.problems import Problem
 
 PATH = "/console/all-keys"
 PAGE_SIZE = 50
-SOON_DAYS = 14
 SORT_NAMES: Mapping[Sort, str] = {
     "newest": "Newest first",
     "oldest": "Oldest first",
@@ -35,7 +35,7 @@ SORT_NAMES: Mapping[Sort, str] = {
 }
 _READ = [HttpMethod.GET, HttpMethod.HEAD]
 _PREFIX = re.compile(r"grd_(live|test)_[0-9a-f]{0,8}")
-_CURSOR = re.compile(r"([0-9]{1,18}) (-|[0-9]{1,17})", re.ASCII)
+_CURSOR = re.compile(r"([0-9]{1,18}) (-|[0-9]{1,18})", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SHOWN_PREFIX = len("grd_live_") + 8
 _Session = NamedDependency[AsyncSession]
@@ -62,7 +62,7 @@ async def all_keys(request: AnyRequest, session: _Session) -> Response[str]:
         request,
         "all_keys.html",
         status=400 if errors else 200,
-        keys=[(key, status_of(key, now)) for key in shown],
+        keys=[(key, badge(key, now)) for key in shown],
         given=given,
         errors=errors,
         statuses=STATUSES,
@@ -80,7 +80,7 @@ async def all_keys(request: AnyRequest, session: _Session) -> Response[str]:
 async def ask_revoke(key_id: FromPath[str], request: AnyRequest, session: _Session) -> Response[str]:
     """Which key it is. Nothing is changed."""
     key = await _key(session, key_id)
-    return page(request, "all_keys_revoke.html", key=key, status_now=status_of(key, datetime.now(UTC)))
+    return page(request, "all_keys_revoke.html", key=key, badge=badge(key, datetime.now(UTC)))
 
 
 @post(f"{PATH}/{{key_id:str}}/revoke", status_code=303, include_in_schema=False)
@@ -109,17 +109,6 @@ async def revoke(key_id: FromPath[str], request: AnyRequest, session: _Session) 
 
 
 ROUTES = (all_keys, ask_revoke, revoke)
-
-
-def status_of(key: ApiKey, now: datetime) -> tuple[str, str]:
-    """What a key is now, and the colour of that."""
-    if key.revoked_at is not None:
-        return "revoked", "off"
-    if key.expires_at is not None and key.expires_at <= now:
-        return "expired", "off"
-    if key.expires_at is not None and (key.expires_at - now).days < SOON_DAYS:
-        return "expires soon", "warn"
-    return "active", "good"
 
 
 async def _key(session: AsyncSession, spelled: str) -> ApiKey:

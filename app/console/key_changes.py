@@ -20,7 +20,7 @@ from app.console.once import Once, form_id, only_once
 from app.console.page import AnyRequest, page, see_other
 from app.db import api_keys
 from app.http.ids import read_id
-from app.http.key_rules import NOT_FOUND, rotate
+from app.http.key_rules import NOT_FOUND, rotate, successor_of
 from app.http.problems import Problem
 
 _READ = [HttpMethod.GET, HttpMethod.HEAD]
@@ -65,12 +65,18 @@ async def revoke_key(key_id: FromPath[str], request: AnyRequest, state: State, s
 async def ask_to_rotate(key_id: FromPath[str], request: AnyRequest, state: State, session: _Session) -> Response[str]:
     """How long shall both work?"""
     key = await own_key(session, request.user, key_id)
+    now = datetime.now(UTC)
+    successor = await successor_of(session, key)
+    successor_badge = badge(successor, now) if successor else None
     held = {permission.name for permission in grantable(request.user, state.live)}
     return page(
         request,
         "key_rotate.html",
         key=key,
-        badge=badge(key, datetime.now(UTC)),
+        badge=badge(key, now),
+        successor=successor,
+        successor_badge=successor_badge,
+        may_rotate_successor=successor_badge is not None and successor_badge.is_active,
         lost=sorted(set(key.scopes) - held),
         graces=_GRACES,
         once=form_id(),

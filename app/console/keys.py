@@ -19,9 +19,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.console.page import AnyRequest, page
 from app.db import api_keys, own_keys
 from app.db import usage as logged
+from app.db.key_status import ACCEPTED, WORDS, KeyStatus, status_of
 from app.db.tables.keys import ApiKey
 from app.http.ids import read_id
-from app.http.key_rules import NOT_FOUND
+from app.http.key_rules import NOT_FOUND, successor_of
 from app.http.problems import Problem
 from app.identity.api_keys import KeyRecord, principal_of, refused_because
 from app.identity.principal import Principal, is_fact
@@ -39,13 +40,11 @@ _IMPLIED = ("HEAD", "OPTIONS")  # follow GET, and the endpoint itself
 _MAX_PAGE = 100_000
 _READ = [HttpMethod.GET, HttpMethod.HEAD]
 _Session = NamedDependency[AsyncSession]
-_Shown = Literal["all", "active", "expiring", "expired", "revoked"]
+_Shown = Literal["all", "active", "expiring", "superseded", "expired", "revoked"]
 
-STATES: Mapping[own_keys.State, tuple[str, str]] = {
-    "active": ("Active", "good"),
-    "expiring": ("Expires soon", "warn"),
-    "expired": ("Expired", "off"),
-    "revoked": ("Revoked", "off"),
+_COLOURS: Mapping[KeyStatus, str] = {"active": "good", "expiring": "warn", "superseded": "warn"}
+STATES: Mapping[KeyStatus, tuple[str, str]] = {
+    status: (word.capitalize(), _COLOURS.get(status, "off")) for status, word in WORDS.items()
 }
 
 
@@ -53,14 +52,14 @@ STATES: Mapping[own_keys.State, tuple[str, str]] = {
 class Badge:
     """What a key is at this moment, as a word with a colour."""
 
-    state: own_keys.State
+    state: KeyStatus
     word: str
     colour: str
 
     @property
     def is_active(self) -> bool:
         """Whether the key opens anything."""
-        return self.state in ("active", "expiring")
+        return self.state in ACCEPTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,7 @@ class Reached:
 
 def badge(key: ApiKey, now: datetime) -> Badge:
     """What a key is at this moment."""
-    state = own_keys.state_of(key, now)
+    state = status_of(key, now)
     return Badge(state, *STATES[state])
 
 
@@ -156,6 +155,7 @@ async def show_key(
         "key.html",
         key=key,
         badge=badge(key, now),
+        successor=await successor_of(session, key),
         refused=refused_because(record, state.key_environments, now),
         catalog=snapshot.policy.catalog,
         own=own,

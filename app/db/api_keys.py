@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.db.away import RETRY_AFTER_SECONDS, named
+from app.db.key_status import accepted
 from app.db.session import Sessions, read
 from app.db.tables.fields import MAX_ID
 from app.db.tables.keys import ApiKey
@@ -76,10 +77,10 @@ async def revoke_any(session: AsyncSession, key_id: int, now: datetime) -> ApiKe
 async def expire(session: AsyncSession, subject: str, key_id: int, now: datetime, until: datetime) -> ApiKey | None:
     """Let a subject's own key that is active at `now` end at `until`, unless it ends before that, and return it.
 
-    None when there is no such key, and when it is revoked or over.
+    None when there is no such key, and when it is revoked, over, or has a successor.
     """
     expires_at = col(ApiKey.expires_at)
-    active = and_(_own(subject, key_id), col(ApiKey.revoked_at).is_(None), or_(expires_at.is_(None), expires_at > now))
+    active = and_(_own(subject, key_id), accepted(now), col(ApiKey.successor_id).is_(None))
     # One statement, so that of two at once neither gives back what the other took.
     sooner = case((expires_at < until, expires_at), else_=until)
     return await _change(session, update(ApiKey).where(active).values(expires_at=sooner))

@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Select, and_, func, null, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, func, null, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from app.db.key_status import KeyStatus, accepted, has_status
 from app.db.tables.keys import ApiKey
 
-Status = Literal["active", "unused", "expired", "revoked"]
+Status = KeyStatus | Literal["unused"]
 Sort = Literal["newest", "oldest", "used", "expires"]
-STATUSES: tuple[Status, ...] = ("active", "unused", "expired", "revoked")
+STATUSES: tuple[Status, ...] = ("active", "unused", "expiring", "superseded", "expired", "revoked")
 _PREFIX = re.compile(r"grd_(live|test)_([0-9a-f]{0,8})")
 SORTS: tuple[Sort, ...] = ("newest", "oldest", "used", "expires")
 
@@ -25,7 +26,7 @@ SORTS: tuple[Sort, ...] = ("newest", "oldest", "used", "expires")
 class WantedKeys:
     """Keys whose subject is `subject`, whose prefix begins with `prefix`, and that have a status now.
 
-    `unused` are active ones that nobody has ever used.
+    `active` are all that are accepted, however soon they expire, and `unused` those of them that were never used.
     """
 
     subject: str | None = None
@@ -83,15 +84,12 @@ def _matching(wanted: WantedKeys, now: datetime, dialect: str) -> list[ColumnEle
         terms.append(col(ApiKey.subject) == wanted.subject)
     if wanted.prefix is not None:
         terms.append(_begins_with(wanted.prefix, dialect))
-    revoked, expires = col(ApiKey.revoked_at), col(ApiKey.expires_at)
-    if wanted.status == "revoked":
-        terms.append(revoked.is_not(None))
-    elif wanted.status == "expired":
-        terms += [revoked.is_(None), expires <= now]
+    if wanted.status == "active":
+        terms.append(accepted(now))
+    elif wanted.status == "unused":
+        terms += [accepted(now), col(ApiKey.last_used_at).is_(None)]
     elif wanted.status is not None:
-        terms += [revoked.is_(None), or_(expires.is_(None), expires > now)]
-        if wanted.status == "unused":
-            terms.append(col(ApiKey.last_used_at).is_(None))
+        terms.append(has_status(wanted.status, now))
     return terms
 
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, SQLColumnExpression, and_, case, func, or_, select
+from sqlalchemy import SQLColumnExpression, case, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from app.db.key_status import STATUSES, KeyStatus, has_status
 from app.db.tables.keys import ApiKey
 
-State = Literal["active", "expiring", "expired", "revoked"]
 Order = Literal["name", "used", "expires", "created"]
-SOON = timedelta(days=7)
 
 _ORDERS: Mapping[Order, SQLColumnExpression[Any]] = {
     "name": func.lower(col(ApiKey.name)),
@@ -24,18 +23,9 @@ _ORDERS: Mapping[Order, SQLColumnExpression[Any]] = {
 }
 
 
-def state_of(key: ApiKey, now: datetime) -> State:
-    """What a key is at this moment; `expiring` is active, but for less than a week more."""
-    if key.revoked_at is not None:
-        return "revoked"
-    if key.expires_at is None or key.expires_at > now + SOON:
-        return "active"
-    return "expiring" if key.expires_at > now else "expired"
-
-
-async def counts(session: AsyncSession, subject: str, now: datetime) -> Mapping[State, int]:
-    """How many keys somebody has in each state."""
-    state = case(*((_is(state, now), state) for state in ("revoked", "expired", "expiring")), else_="active")
+async def counts(session: AsyncSession, subject: str, now: datetime) -> Mapping[KeyStatus, int]:
+    """How many keys somebody has of each status."""
+    state = case(*((has_status(status, now), status) for status in STATUSES if status != "active"), else_="active")
     # By its name: PostgreSQL takes the same expression with other parameters for another one.
     found = select(state.label("state"), func.count()).where(col(ApiKey.subject) == subject).group_by("state")
     return {state: number for state, number in await session.execute(found)}  # noqa: C416  # rows are no pairs to mypy
@@ -45,7 +35,7 @@ async def page_of(
     session: AsyncSession,
     subject: str,
     *,
-    state: State | None,
+    state: KeyStatus | None,
     order: Order,
     descending: bool,
     now: datetime,
@@ -57,17 +47,5 @@ async def page_of(
     sorted_by = (column.desc() if descending else column.asc()).nulls_last()
     query = select(ApiKey).where(col(ApiKey.subject) == subject).order_by(sorted_by, col(ApiKey.id).desc())
     if state is not None:
-        query = query.where(_is(state, now))
+        query = query.where(has_status(state, now))
     return (await session.scalars(query.offset(offset).limit(limit))).all()
-
-
-def _is(state: State, now: datetime) -> ColumnElement[bool]:
-    """The condition for which `state_of` gives this state."""
-    expires, revoked = col(ApiKey.expires_at), col(ApiKey.revoked_at)
-    if state == "revoked":
-        return revoked.is_not(None)
-    if state == "expired":
-        return and_(revoked.is_(None), expires <= now)
-    if state == "expiring":
-        return and_(revoked.is_(None), expires > now, expires <= now + SOON)
-    return and_(revoked.is_(None), or_(expires.is_(None), expires > now + SOON))

@@ -130,7 +130,9 @@ async def revoke_key(key_id: FromPath[str], request: _Request, state: State, ses
     responses={
         **_NOT_FOUND_SPEC,
         400: ResponseSpec(InvalidBody, description="The body is invalid"),
-        409: ResponseSpec(Detail, description="The key is revoked, over, or holds what is no longer to be had"),
+        409: ResponseSpec(
+            Detail, description="The key is revoked, over, rotated before, or holds what there is no more"
+        ),
     },
 )
 async def rotate_key(
@@ -143,7 +145,8 @@ async def rotate_key(
     """A new key with the name, environment and scopes of the old one, which goes on for `grace_seconds`.
 
     The old key then expires, or when it would have anyway. One that ends gets a successor that lives as long as it
-    was to live. Whoever no longer holds its scopes cannot rotate it.
+    was issued for, and one without an end a successor without. A key is rotated once: after that the answer names its
+    successor. Whoever no longer holds its scopes cannot rotate it.
     """
     now = datetime.now(UTC)
     grace = (data or RotateKey()).grace_seconds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
 from litestar.datastructures import State
@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import api_keys as stored
 from app.db.engine import LOCK_FIRST
+from app.db.key_status import ACCEPTED, is_accepted, status_of
 from app.db.tables.fields import Integer, Moment, Name
 from app.db.tables.keys import ApiKey
 from app.http.problems import INVALID_BODY, Problem
@@ -24,6 +25,7 @@ from app.policy.live import LivePolicy
 NOT_FOUND = "API key not found."
 GRACE_SECONDS = 86_400
 MAX_GRACE_SECONDS = 30 * 86_400
+_LATEST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)  # a later time is no number for some drivers
 
 
 class IssueKey(BaseModel):
@@ -63,7 +65,6 @@ class KeyView:
 
 def view_of(row: ApiKey, now: datetime) -> KeyView:
     """A key from the database, as it is at this moment."""
-    expired = row.expires_at is not None and row.expires_at <= now
     return KeyView(
         id=row.id,
         name=row.name,
@@ -74,7 +75,7 @@ def view_of(row: ApiKey, now: datetime) -> KeyView:
         last_used_at=row.last_used_at,
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,
-        is_active=row.revoked_at is None and not expired,
+        is_active=is_accepted(row, now),
     )
 
 
@@ -104,19 +105,22 @@ async def rotate(
 ) -> tuple[ApiKey, ApiKey, str]:
     """Store a new key in the place of one of the owner's: the old one, the new one and its plaintext.
 
-    Both are good for `grace_seconds`. All of it is one transaction; one that is under way has begun with a write.
-    Raises Problem 403, 404 and 409.
+    Both are good for `grace_seconds`, and a key is rotated once. The new one lives as long as the old one was issued
+    for, without an end if that had none: what the old one lost by the rotation says nothing of it. All of it is one
+    transaction; one that is under way has begun with a write. Raises Problem 403, 404 and 409.
     """
     if not session.in_transaction():
         await session.connection(execution_options=LOCK_FIRST)
     before = await stored.get_for(session, owner.subject, key_id)
     if before is None:
         raise Problem(404, NOT_FOUND)
-    _check_rotatable(before, state, now)
+    await _check_rotatable(session, before, state, now)
     _check_held(before.scopes, state, owner)
-    lifetime = before.expires_at - before.created_at if before.expires_at else None
+    ends = _end_of_successor(before, now)
     old = await stored.expire(session, owner.subject, key_id, now, now + timedelta(seconds=grace_seconds))
     if old is None:
+        await session.refresh(before)
+        await _check_rotatable(session, before, state, now)
         raise Problem(409, "This key was revoked a moment ago, so it has no successor: issue a new key.")
     new = mint(old.environment)
     row = await stored.insert(
@@ -126,8 +130,9 @@ async def rotate(
         new=new,
         scopes=old.scopes,
         now=now,
-        expires_at=now + lifetime if lifetime else None,
+        expires_at=ends,
     )
+    old.successor_id = row.id
     await session.commit()
     # What is remembered of the old key does not know when it ends now.
     state.verifier.forget(old.id)
@@ -158,8 +163,23 @@ def _check_held(scopes: Sequence[str], state: State, owner: Principal) -> None:
         raise Problem(403, FORBIDDEN, headers={"WWW-Authenticate": challenge.decode()})
 
 
-def _check_rotatable(key: ApiKey, state: State, now: datetime) -> None:
+async def successor_of(session: AsyncSession, key: ApiKey) -> ApiKey | None:
+    """The key that took the place of one that was rotated, of the same owner."""
+    return await stored.get_for(session, key.subject, key.successor_id) if key.successor_id is not None else None
+
+
+def _end_of_successor(key: ApiKey, now: datetime) -> datetime | None:
+    """When the successor of a key expires: as long from now as the key was issued for, within what a time can be."""
+    return None if key.expires_at is None else now + min(key.expires_at - key.created_at, _LATEST - now)
+
+
+async def _check_rotatable(session: AsyncSession, key: ApiKey, state: State, now: datetime) -> None:
     live: LivePolicy = state.live
+    if successor := await successor_of(session, key):
+        status = status_of(successor, now)
+        then = "rotate that one" if status in ACCEPTED else f"it is {status}, so issue a new key"
+        named = f"key {successor.id} ({successor.key_prefix}…)"
+        raise Problem(409, f"This key was rotated before, and its successor is {named}: {then}.")
     if key.revoked_at is not None:
         raise Problem(409, "This key has been revoked, so it has no successor: issue a new key.")
     if key.expires_at is not None and key.expires_at <= now:

@@ -52,6 +52,8 @@ def test_keys_are_found_by_what_is_known_of_them(env: dict[str, str]) -> None:
     assert _ids(env, "--subject", "user_1") == [3, 1]
     assert _ids(env, "--prefix", KEYS[2].prefix) == [3]
     assert _ids(env, "--status", "revoked") == [2]
+    assert _ids(env, "--status", "active") == [3, 1]
+    assert _ids(env, "--status", "superseded") == _ids(env, "--status", "expiring") == []
     assert _ids(env, "--before", "3", "--limit", "1") == [2]
     page = command("keys", "list", "--subject", "user_1", "--limit", "1", env=env)
     assert page.stdout.endswith("More: authz keys list --subject user_1 --before 3\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 
 import httpx
 
@@ -39,6 +40,12 @@ def test_a_key_is_found_by_owner_and_prefix_and_never_shown_whole(console: Serve
         assert numbers(page) == [key_id], query
         assert plaintext not in page
         assert plaintext[:17] in page
+    assert "expires soon" not in words(person.get(f"{PATH}?subject=user_found").text)
+    with closing(sqlite3.connect(console.directory / DATABASE)) as database, database:
+        ends = (datetime.now(UTC) + timedelta(days=7.5)).strftime("%Y-%m-%d %H:%M:%S.%f")
+        database.execute("UPDATE api_keys SET expires_at = ? WHERE id = ?", (ends, key_id))
+    assert "Active" in words(person.get(f"{PATH}?subject=user_found").text)
+    assert numbers(person.get(f"{PATH}?subject=user_found&status=expiring").text) == []
     assert "No key fits" in words(person.get(f"{PATH}?subject=user_foun").text)
     for wrong in ("prefix=abc", "prefix=%25", "status=new", "cursor=x"):
         assert person.get(f"{PATH}?{wrong}").status_code == 400
@@ -82,7 +89,7 @@ def test_every_order_pages_through_every_key_once(own_console: Server, issuer: L
         for number in range(2, 131):
             # A third was never used, a third never expires, and some share a time.
             used = None if number % 3 == 0 else f"2026-01-{number % 7 + 1:02} 00:00:00.000000"
-            expires = None if number % 3 == 1 else f"2036-01-{number % 7 + 1:02} 00:00:00.000000"
+            expires = None if number % 3 == 1 else f"9999-12-{number % 7 + 25} 23:59:59.999999"
             database.execute(
                 f"INSERT INTO api_keys ({columns}) SELECT subject, name, environment, key_prefix,"
                 " ?, scopes, created_at, ?, ? FROM api_keys WHERE id = 1",

@@ -50,15 +50,24 @@ def test_a_rotated_key_and_its_successor_both_work_for_a_while(person: Subject, 
     assert new != old
     assert teams(console, old).status_code == teams(console, new).status_code == 200
     assert "goes on and expires" in rotated.text
-    assert "Expires soon" in person.get(path).text
+    page = person.get(path).text
+    assert "Superseded" in page
+    (successor,) = set(re.findall(r"/console/keys/\d+", page)) - {path}
+    assert "Active" in person.get(successor).text
+    asked = person.get(f"{path}/rotate").text
+    assert "A key is rotated once." in asked
+    assert f'href="{successor}/rotate"' in asked
     again = person.post(f"{path}/rotate", grace="3600", once=once)
     assert again.status_code == 409
     assert person.get(KEYS).text.count(">rotates</a>") == 2
-    stopped = person.post(f"{path}/rotate", grace="0", once=person.once(f"{path}/rotate"))
+    stopped = person.post(f"{successor}/rotate", grace="0", once=person.once(f"{successor}/rotate"))
     assert stopped.status_code == 201
     assert "has stopped" in stopped.text
-    assert teams(console, old).status_code == 401
-    assert "so no other can take its place" in person.get(f"{path}/rotate").text
+    assert (teams(console, old).status_code, teams(console, new).status_code) == (200, 401)
+    asked = person.get(f"{path}/rotate").text
+    assert "That one is expired, so issue a new key instead." in asked
+    unused = person.put("over", expires_at=days(-1))
+    assert "so no other can take its place" in person.get(f"{KEYS}/{unused}/rotate").text
 
 
 def test_what_cannot_be_rotated_says_why(person: Subject) -> None:

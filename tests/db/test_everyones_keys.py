@@ -32,6 +32,7 @@ async def _fill(sessions: Sessions) -> None:
             )
             key.last_used_at = None if number % 3 == 0 else NOW - timedelta(microseconds=number % 4)
             key.revoked_at = NOW if number % 10 == 0 else None
+            key.successor_id = 1 if number % 9 == 0 else None
         await session.commit()
 
 
@@ -70,9 +71,11 @@ async def test_every_order_pages_through_every_key_once(sessions: Sessions, sort
         ("revoked", lambda n: n % 10 == 0),
         ("expired", lambda n: n % 10 != 0 and n % 4 != 0 and n % 7 <= 3),
         ("active", lambda n: n % 10 != 0 and (n % 4 == 0 or n % 7 > 3)),
+        ("expiring", lambda n: n % 10 != 0 and n % 4 != 0 and n % 7 > 3 and n % 9 != 0),
+        ("superseded", lambda n: n % 10 != 0 and (n % 4 == 0 or n % 7 > 3) and n % 9 == 0),
         ("unused", lambda n: n % 10 != 0 and (n % 4 == 0 or n % 7 > 3) and n % 3 == 0),
     ],
-    ids=["revoked", "expired", "active", "unused"],
+    ids=["revoked", "expired", "active", "expiring", "superseded", "unused"],
 )
 async def test_a_status_is_what_a_key_is_now(sessions: Sessions, status: Status, fits: object) -> None:
     await _fill(sessions)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import select
+from sqlmodel import col
 
 from app.db import api_keys, own_keys, used_forms
-from app.db.own_keys import SOON
+from app.db.key_status import SOON, has_status, status_of
 from app.db.session import Sessions
+from app.db.tables.keys import ApiKey
 from app.identity.api_keys import mint
 
 pytestmark = pytest.mark.anyio
@@ -63,10 +66,25 @@ async def test_the_database_and_python_agree_on_what_a_key_is(sessions: Sessions
     async with sessions() as session:
         keys = await api_keys.list_for(session, "mine")
         counts = await own_keys.counts(session, "mine", NOW)
-    assert {key.name: own_keys.state_of(key, NOW) for key in keys} == STATES
+    assert {key.name: status_of(key, NOW) for key in keys} == STATES
     assert counts == {"active": 2, "expiring": 2, "expired": 1, "revoked": 1}
     for state in counts:
         assert set(await _names(sessions, state=state)) == {name for name, found in STATES.items() if found == state}
+
+
+async def test_a_rotated_key_is_superseded_until_it_is_over(sessions: Sessions) -> None:
+    expected = {**dict.fromkeys(("lasts", "long", "soon", "now"), "superseded"), "over": "expired", "gone": "revoked"}
+    await _fill(sessions, "mine")
+    async with sessions() as session:
+        for key in await api_keys.list_for(session, "mine"):
+            key.successor_id = 1
+        await session.commit()
+        counts = await own_keys.counts(session, "mine", NOW)
+        keys = await api_keys.list_for(session, "mine")
+        superseded = (await session.scalars(select(col(ApiKey.name)).where(has_status("superseded", NOW)))).all()
+    assert {key.name: status_of(key, NOW) for key in keys} == expected
+    assert counts == {"superseded": 4, "expired": 1, "revoked": 1}
+    assert set(superseded) == {"lasts", "long", "soon", "now"}
 
 
 async def test_a_time_that_there_is_not_comes_last_either_way(sessions: Sessions) -> None:

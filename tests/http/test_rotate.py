@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -153,13 +154,71 @@ def test_a_revoked_or_expired_key_has_no_successor(server: Server, issuer: LiveI
     with server.client(owner.token) as client:
         assert client.post(f"{KEYS}{owner.key['id']}/revoke/").status_code == 200
     revoked = owner.rotate()
-    over = Owner(server, issuer)
-    assert over.rotate({"grace_seconds": 0}).status_code == 201
+    over = Owner(server, issuer, expires_at=(datetime.now(UTC) + timedelta(seconds=1)).isoformat())
+    assert eventually(lambda: not over.keys()[0]["is_active"], 4)
     expired = over.rotate()
     assert (revoked.status_code, expired.status_code) == (409, 409)
     assert revoked.json()["detail"] == "This key has been revoked, so it has no successor: issue a new key."
     assert expired.json()["detail"] == "This key has expired, so it has no successor: issue a new key."
-    assert (len(owner.keys()), len(over.keys())) == (1, 2)
+    assert len(owner.keys()) == 1
+
+
+@pytest.mark.parametrize("grace", [0, 3600], ids=["after the grace", "during the grace"])
+def test_a_key_is_rotated_once_and_then_its_successor_is_named(owner: Owner, grace: int) -> None:
+    new = owner.rotate({"grace_seconds": grace}).json()["api_key"]
+    before = owner.keys()
+    named = f"This key was rotated before, and its successor is key {new['id']} ({new['key_prefix']}…): "
+    for _ in range(2):
+        again = owner.rotate({"grace_seconds": 7})
+        assert (again.status_code, again.json()) == (409, {"detail": f"{named}rotate that one."})
+    assert owner.keys() == before
+    with owner.server.client(owner.token) as client:
+        assert client.post(f"{KEYS}{new['id']}/revoke/").status_code == 200
+        again = owner.rotate()
+        assert again.json() == {"detail": f"{named}it is revoked, so issue a new key."}
+        client.post(f"{KEYS}{owner.key['id']}/revoke/")
+    assert owner.rotate().json() == again.json()
+
+
+def test_of_two_rotations_at_once_one_wins_and_the_other_names_its_key(owner: Owner) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: owner.rotate(), range(4)))
+    (won,) = [answer for answer in answers if answer.status_code == 201]
+    lost = [answer for answer in answers if answer.status_code == 409]
+    assert len(lost) == 3
+    assert all(f"its successor is key {won.json()['api_key']['id']} (" in answer.json()["detail"] for answer in lost)
+    assert len(owner.keys()) == 2
+
+
+def test_however_often_it_is_rotated_a_key_without_an_end_has_none(owner: Owner) -> None:
+    for _ in range(3):
+        answer = owner.rotate({"grace_seconds": 60})
+        assert answer.status_code == 201
+        assert answer.json()["api_key"]["expires_at"] is None
+        owner.key = answer.json()["api_key"]
+
+
+@pytest.mark.parametrize("days", [1, 90])
+def test_however_often_it_is_rotated_a_key_lives_as_long_as_the_first(
+    server: Server, issuer: LiveIssuer, days: int
+) -> None:
+    lifetime = timedelta(days=days)
+    owner = Owner(server, issuer, expires_at=(datetime.now(UTC) + lifetime).isoformat())
+    for _ in range(3):
+        answer = owner.rotate({"grace_seconds": 60}).json()
+        owner.key = answer["api_key"]
+        assert abs(until(owner.key) - datetime.now(UTC) - lifetime) < timedelta(seconds=20)
+
+
+@pytest.mark.parametrize("ends", ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59.999999Z", "9000-01-01T00:00:00Z"])
+def test_a_key_until_the_end_of_time_is_rotated(server: Server, issuer: LiveIssuer, ends: str) -> None:
+    owner = Owner(server, issuer, expires_at=ends)
+    for _ in range(2):
+        answer = owner.rotate({"grace_seconds": 0})
+        assert answer.status_code == 201, answer.text
+        assert answer.json()["api_key"]["expires_at"] > "9000"
+        assert teams(server, answer.json()["plaintext"]) == 200
+        owner.key = answer.json()["api_key"]
 
 
 def test_a_scope_that_left_the_catalogue_is_not_handed_on(owner: Owner) -> None:

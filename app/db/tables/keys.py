@@ -36,6 +36,7 @@ class ApiKey(SQLModel, table=True):
     last_used_at: datetime | None = None
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+    successor_id: int | None = Field(default=None, sa_type=ROW_ID)  # of the key that it was rotated to
 
 
 class KeyChange(SQLModel, table=True):

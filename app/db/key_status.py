@@ -1,0 +1,62 @@
+"""What an API key is at a moment: one status for API, console and command line, in Python and in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Literal
+
+from sqlalchemy import ColumnElement, and_, or_
+from sqlmodel import col
+
+from app.db.tables.keys import ApiKey
+
+KeyStatus = Literal["active", "expiring", "superseded", "expired", "revoked"]
+SOON = timedelta(days=7)  # before its end a key is `expiring`
+# In the order in which they are shown, as they are written for people.
+WORDS: Mapping[KeyStatus, str] = {
+    "active": "active",
+    "expiring": "expires soon",
+    "superseded": "superseded",
+    "expired": "expired",
+    "revoked": "revoked",
+}
+STATUSES: tuple[KeyStatus, ...] = tuple(WORDS)
+ACCEPTED: tuple[KeyStatus, ...] = ("active", "expiring", "superseded")
+
+
+def status_of(key: ApiKey, now: datetime) -> KeyStatus:
+    """What a key is now. `expiring` and `superseded` ones, which have a successor, are accepted until they expire."""
+    if key.revoked_at is not None:
+        return "revoked"
+    if key.expires_at is not None and key.expires_at <= now:
+        return "expired"
+    if key.successor_id is not None:
+        return "superseded"
+    return "expiring" if key.expires_at is not None and key.expires_at <= now + SOON else "active"
+
+
+def is_accepted(key: ApiKey, now: datetime) -> bool:
+    """Whether a key is neither revoked nor expired."""
+    return status_of(key, now) in ACCEPTED
+
+
+def has_status(status: KeyStatus, now: datetime) -> ColumnElement[bool]:
+    """The condition for which `status_of` gives this status."""
+    expires, revoked, successor = col(ApiKey.expires_at), col(ApiKey.revoked_at), col(ApiKey.successor_id)
+    if status == "revoked":
+        return revoked.is_not(None)
+    if status == "expired":
+        return and_(revoked.is_(None), expires <= now)
+    if status == "superseded":
+        return and_(accepted(now), successor.is_not(None))
+    is_soon = expires <= now + SOON
+    if status == "expiring":
+        return and_(accepted(now), successor.is_(None), is_soon)
+    return and_(revoked.is_(None), successor.is_(None), or_(expires.is_(None), expires > now + SOON))
+
+
+def accepted(now: datetime) -> ColumnElement[bool]:
+    """The condition for which `is_accepted` is true."""
+    expires = col(ApiKey.expires_at)
+    return and_(col(ApiKey.revoked_at).is_(None), or_(expires.is_(None), expires > now))

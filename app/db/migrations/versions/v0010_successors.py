@@ -1,0 +1,15 @@
+"""Which key took the place of one that was rotated."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0010"
+down_revision = "0009"
+
+_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def upgrade() -> None:
+    op.add_column("api_keys", sa.Column("successor_id", _ID))
