@@ -12,8 +12,9 @@ from app.policy.fault import Fault, did_you_mean
 from app.policy.grants import excludes, known_roles, near_role
 from app.policy.load import Policy
 from app.policy.placement import Documents, Neighbours, fault_at_rule
-from app.policy.routes import Route, is_route, widened
+from app.policy.routes import Route, is_route, segments, widened
 from app.policy.rule import Rule
+from app.policy.segment import composite, is_composite, shape, values_in
 from app.policy.snapshot import Snapshot
 
 MAX_FAULTS = 100
@@ -82,23 +83,41 @@ def _narrow_denies(snapshot: Snapshot) -> Iterator[Fault]:
     """
     table, index = snapshot.table, snapshot.index
     for rule in snapshot.policy.rules:
-        if rule.effect == "allow" or (wide := widened(rule.resource)) == rule.resource or not rule.is_route:
+        if rule.effect == "allow" or "{" not in rule.resource or not rule.is_route:
             continue
+        wide = widened(rule.resource)
+        every = "/".join("*" if "{" in part else part for part in rule.resource.split("/"))
         named = frozenset(table.match(rule.resource))
         if not named:
             continue  # a dead row
         left = [
             f"{action} {template}"
-            for template in table.match(wide)
-            if template not in named
+            for template in table.match(every)
+            if template not in named and _is_sibling(template, rule.resource)
             for action in rule.actions
             if _is_left_open(rule, index.get((template, action), ()), snapshot.effective(rule.needs))
         ]
         if left:
             also = f" and {len(left) - 1} more" if len(left) > 1 else ""
             message = f"this deny stands for parameters alone: it leaves out {left[0]}{also}, which a row allows"
-            hint = f"write `{wide}` to deny both; to deny the parameter alone, add a condition to that, see README.md"
+            if wide == rule.resource:
+                hint = "write a deny of that too, or narrow what allows it"
+            else:
+                hint = f"write `{wide}` to deny both; to deny the parameter alone, add a condition to it, see README.md"
             yield fault_at_rule(rule, snapshot.policy, "narrow-deny", message, hint, word=rule.resource)
+
+
+def _is_sibling(template: str, pattern: str) -> bool:
+    """Whether a template has text that a pattern's segments of text and parameters match: `all.json` for `{x}.json`."""
+    for part, other in zip(segments(pattern), segments(template), strict=False):
+        if not is_composite(part) or shape(part) == shape(other):
+            continue
+        if is_composite(other):
+            if not composite(part).meets(composite(other)):
+                return False
+        elif "{" in other or values_in(part, other) is None:
+            return False
+    return True
 
 
 def _is_left_open(deny: Rule, rules: Sequence[Rule], held: frozenset[str]) -> bool:

@@ -107,6 +107,30 @@ def test_parameters_of_another_service_are_told_from_its_literal_segments_too() 
     assert not snapshot.decide(KEY, "shop:/a/export", "GET")
 
 
+@pytest.mark.parametrize(
+    ("deny", "left"),
+    [
+        ("shop:/f/{name}.json", "GET shop:/f/index.json"),
+        ("shop:/*/{name}.json", "GET shop:/f/index.json"),
+        ("shop:/f/index.json", ""),
+        ("shop:/f/*", ""),
+        ("shop:/f/other.txt", ""),
+        ("shop:/v1/{op}:cancel", ""),
+    ],
+)
+def test_a_parameter_that_is_part_of_a_segment_has_siblings_too(deny: str, left: str) -> None:
+    paths = ("/f/{name}.json", "/f/index.json", "/f/other.txt", "/{g}/{name}.json", "/v1/{op}:cancel", "/v1/list")
+    document = "openapi: 3.1.0\npaths:\n" + "".join(f"  '{path}': {{get: {{}}}}\n" for path in paths)
+    rows = (OPEN, "p, a:read, shop:/**, GET, allow", f"p, env:test, {deny}, GET, deny")
+    if not left:
+        assert built(*rows, documents=document)
+        return
+    (fault,) = faults(*rows, documents=document)
+    assert fault.code == "narrow-deny"
+    assert left in fault.message
+    assert built(*rows, f"p, env:test, {left.removeprefix('GET ')}, GET, deny", documents=document)
+
+
 def test_a_row_whose_parameter_only_literal_segments_could_fit_is_dead() -> None:
     table = RouteTable([Route("/x", "GET")])
     with pytest.raises(PolicyRefused) as refused:
