@@ -30,18 +30,22 @@ class ReplayChange:
 
 @dataclass(frozen=True, slots=True)
 class ReplayResult:
-    """A replay under a candidate. `counts` are of decisions; `left_out` of those gained or lost are of no change shown.
+    """A replay under a candidate, the policy `revision`, compared with the policy `active`.
 
+    `counts` are of decisions; `left_out` of those gained or lost are of no change shown. `changed_since` decisions were
+    decided otherwise when they were logged than the active policy decides them now.
     `condition` are decisions that hang on a condition, whose context is not logged, `unverified` those on bad
     credentials, and `unknown` those of which the log does not say what the caller held.
     """
 
     revision: str
+    active: str
     last: str
     decisions: int
     counts: dict[str, int]
     changes: list[ReplayChange]
     left_out: int
+    changed_since: int
 
 
 def result(replay: Replay, shown: Sequence[Change], examples: Mapping[int, str], last: str) -> ReplayResult:
@@ -49,11 +53,13 @@ def result(replay: Replay, shown: Sequence[Change], examples: Mapping[int, str],
     changed = replay.counts[Told.GAINED] + replay.counts[Told.LOST]
     return ReplayResult(
         revision=replay.snapshot.revision,
+        active=replay.active.revision,
         last=last,
         decisions=sum(replay.counts.values()),
         counts={told.value: count for told, count in replay.counts.items()},
         changes=[_change(change, examples) for change in shown],
         left_out=changed - sum(change.times.number for change in shown),
+        changed_since=replay.changed_since,
     )
 
 

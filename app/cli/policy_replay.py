@@ -13,7 +13,7 @@ from app.audit.wanted import BadFilter, read
 from app.cli.database import with_sessions
 from app.cli.failure import explained
 from app.cli.policy_dir import policy_directory
-from app.cli.policy_named import find, snapshot_of
+from app.cli.policy_named import Named, find, snapshot_of
 from app.cli.terminal import Styled, console, plural, show, show_json
 
 if TYPE_CHECKING:
@@ -28,15 +28,24 @@ Line = str | Styled | list[str | Styled]
 @click.command("replay")
 @click.argument("new", metavar="[NEW]", required=False)
 @click.option("--last", default="7d", show_default=True, metavar="TIME", help="How far back: 7d, 12h or 2026-11-20.")
+@click.option(
+    "--against",
+    metavar="POLICY",
+    help="The policy to compare with, named as NEW is; without it the newest revision of the history.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a document for programs.")
 @explained
-def replay_command(new: str | None, last: str, as_json: bool) -> None:
-    """Decide the logged decisions once more, under the policy NEW, and say who would gain or lose what.
+def replay_command(*, new: str | None, last: str, against: str | None, as_json: bool) -> None:
+    """Decide the logged requests under the active policy and under NEW, and say who would gain or lose what.
+
+    What is reported is where these two differ. How many decisions were other ones at the time is one line: earlier
+    changes of the policy made them so, not NEW.
 
     NEW is a directory, a revision of the history (4 to 16 hex digits), or the address of a server, of which the
     active policy is read with the token in AUTHZ_TOKEN; without it AUTHZ_POLICY_DIR, else `policies`. The log is that
-    of AUTHZ_DATABASE_URL. Exits with 0 when nobody gains or loses, with 1 when somebody does or the policy has a
-    fault, with 2 when the policy cannot be had.
+    of AUTHZ_DATABASE_URL, and so is the active policy: its newest revision, or the policy directory while there is
+    none. Exits with 0 when nobody gains or loses, with 1 when somebody does or the policy has a fault, with 2 when the
+    policy cannot be had.
 
     Example: authz policy replay ./candidate --last 7d
     """
@@ -47,8 +56,9 @@ def replay_command(new: str | None, last: str, as_json: bool) -> None:
         raise click.UsageError(f"--last {bad.errors['since']}") from None
     assert since is not None, "it was given"
     snapshot = snapshot_of(find(new or str(policy_directory(None))), as_json=as_json)
+    active = snapshot_of(_active(against), is_old=True, as_json=as_json)
     until = int(now.timestamp() * 1_000_000)
-    replay, examples = with_sessions(lambda sessions: _replay(sessions, snapshot, since, until))
+    replay, examples = with_sessions(lambda sessions: _replay(sessions, (snapshot, active), (since, until)))
     if as_json:
         show_json(_document(replay, examples, last))
     else:
@@ -57,16 +67,28 @@ def replay_command(new: str | None, last: str, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-async def _replay(sessions: Sessions, snapshot: Snapshot, since: int, until: int) -> tuple[Replay, Mapping[int, str]]:
+def _active(against: str | None) -> Named:
+    """The policy that decides now, as far as a command can know."""
+    if against is not None:
+        return find(against)
+    from app.history.entry import newest
+
+    head = with_sessions(newest)
+    return find(head.revision if head else str(policy_directory(None)))
+
+
+async def _replay(
+    sessions: Sessions, policies: tuple[Snapshot, Snapshot], times: tuple[int, int]
+) -> tuple[Replay, Mapping[int, str]]:
     from app.audit.replay import Replay
     from app.db.replay import SLICES, alike, request_ids
 
-    replay = Replay(snapshot)
+    replay = Replay(*policies)
     # Progress is for people at a terminal, and never in what is piped on.
     err = console(stderr=True)
     done = 0
     with err.status("Replaying …") as status:
-        async for groups in alike(sessions, since, until):
+        async for groups in alike(sessions, *times):
             replay.add(groups)
             done += 1
             status.update(f"Replaying … {done * 100 // SLICES}%, {sum(replay.counts.values()):,} decisions")
@@ -81,18 +103,25 @@ def _told(replay: Replay, examples: Mapping[int, str], last: str) -> Iterator[Li
     if not total:
         yield f"No decisions since {last}: there is nothing to replay."
         return
-    for told, title, style in ((Told.GAINED, "would be allowed", "bold red"), (Told.LOST, "would be denied", "yellow")):
+    titles = (
+        (Told.GAINED, "would be allowed that the active policy denies", "bold red"),
+        (Told.LOST, "would be denied that the active policy allows", "yellow"),
+    )
+    for told, title, style in titles:
         changes = [change for change in replay.changes if change.told is told]
         if not changes:
             continue
-        yield [(f"{counts[told]:,} {title}, where they were not so far:", style)]
+        yield [(f"{counts[told]:,} {title}:", style)]
         for change in changes[:SHOWN]:
             yield from _change(change, examples)
         if len(changes) > SHOWN:
             yield f"  … and {len(changes) - SHOWN:,} more; --json has all."
         yield ""
-    revision = replay.snapshot.revision
-    yield f"{total:,} decisions since {last} under revision {revision}: {counts[Told.SAME]:,} stay as they were."
+    revision, active = replay.snapshot.revision, replay.active.revision
+    stay = f"{counts[Told.SAME]:,} stay as they are"
+    yield f"{total:,} decisions since {last} under revision {revision}, compared with {active}: {stay}."
+    if replay.changed_since:
+        yield f"{replay.changed_since:,} were decided otherwise at the time, before earlier changes of the policy."
     if counts[Told.CONDITION]:
         yield f"{counts[Told.CONDITION]:,} hang on a condition, whose context is not logged."
     if counts[Told.UNVERIFIED]:

@@ -28,6 +28,7 @@ from app.http.json_body import only_json
 from app.http.problems import invalid
 from app.http.whole import whole
 from app.policy.fault import PolicyRefused
+from app.policy.live import LivePolicy
 from app.policy.snapshot import Snapshot
 
 PATH = "/api/v1/policies/replay"
@@ -87,8 +88,9 @@ _ANSWERS: Mapping[int, ResponseSpec] = {
     responses=_ANSWERS,
 )
 async def replay_policy(data: JSONBody[ReplayPolicy], state: State) -> Stream | Response[FaultyPolicy]:
-    """Decide the logged decisions once more under a candidate, and say who would gain and who would lose what.
+    """Decide the logged requests under the active policy and under a candidate: who would gain and who would lose what.
 
+    A change is where these two differ; `changed_since` counts what the active policy decides otherwise than was logged.
     Progress comes as it is made, and the result last. A process replays for one caller at a time; others wait.
     """
     now = datetime.now(UTC)
@@ -123,7 +125,8 @@ async def replayed(
 
     `limit` changes are told of; `last` is how the times are called. Raises CannotReplay.
     """
-    replay = Replay(snapshot, most=_KEPT)
+    live: LivePolicy = state.live
+    replay = Replay(snapshot, live.active, most=_KEPT)
     yield _progress(0, replay)
     try:
         async with state.replaying, aclosing(alike(state.sessions, *times, slices=_SLICES)) as slices:

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,17 +43,18 @@ def test_who_gains_and_who_loses_is_told_with_counts_and_examples(asked: Server)
     same = replay(asked, candidate(asked, READ_TEAMS))
     assert (same.returncode, same.stderr) == (0, "")
     assert "7 decisions since 7d" in same.stdout
-    assert "6 stay as they were" in same.stdout
+    assert "6 stay as they are" in same.stdout
+    assert "at the time" not in same.stdout
     assert "1 had bad credentials" in same.stdout
 
     changed = replay(asked, candidate(asked, READ_TEAMS.replace("catalog:read", "holdings:read")))
     assert changed.returncode == 1
     assert changed.stdout.splitlines()[:8] == [
-        "2 would be allowed, where they were not so far:",
+        "2 would be allowed that the active policy denies:",
         "  user_other  GET /api/v1/teams/{team_id}  2 times, last in other-1",
         "    catalog.csv:7: p, holdings:read, /api/v1/teams/**, GET|HEAD, allow",
         "",
-        "3 would be denied, where they were not so far:",
+        "3 would be denied that the active policy allows:",
         "  user_reader  GET /api/v1/teams  3 times, last in reader-2",
         "    lacks holdings:read",
         "",
@@ -68,6 +70,27 @@ def test_who_gains_and_who_loses_is_told_with_counts_and_examples(asked: Server)
     hanging = json.loads(replay(asked, candidate(asked, conditional), "--json").stdout)
     assert hanging["counts"]["condition"] == 3
     assert hanging["changes"] == []
+
+
+def test_what_earlier_changes_did_is_one_line_with_a_count(asked: Server) -> None:
+    moved = READ_TEAMS.replace("catalog:read", "holdings:read")
+    before = candidate(asked, READ_TEAMS)
+    (asked.policy_dir / "catalog.csv").write_text((candidate(asked, moved) / "catalog.csv").read_text())
+    asked.wait_for_log(lambda entry: entry.get("event") == "policy swapped")
+
+    def document() -> Any:
+        return json.loads(replay(asked, candidate(asked, moved + "\n"), "--json").stdout)
+
+    # Once it is stored, the edited policy is what a candidate is compared with.
+    assert eventually(lambda: document()["changed_since"] == 5, 20)
+    assert (document()["counts"]["same"], document()["changes"]) == (6, [])
+    same = replay(asked, candidate(asked, moved))
+    assert same.returncode == 0
+    assert "5 were decided otherwise at the time, before earlier changes of the policy." in same.stdout
+    back = replay(asked, candidate(asked, READ_TEAMS))
+    assert "3 would be allowed that the active policy denies:" in back.stdout
+    against = json.loads(replay(asked, candidate(asked, READ_TEAMS), "--against", str(before), "--json").stdout)
+    assert (against["changes"], against["changed_since"]) == ([], 0)
 
 
 def test_wrong_use_and_a_faulty_candidate_are_told(asked: Server) -> None:

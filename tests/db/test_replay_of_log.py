@@ -14,7 +14,7 @@ from app.db.engine import open_engine
 from app.db.migrate import upgrade
 from app.db.replay import alike, request_ids
 from app.db.session import sessions_of
-from tests.audit.test_replay import CANDIDATES, candidate, log
+from tests.audit.test_replay import CANDIDATES, active, candidate, log
 
 pytestmark = pytest.mark.anyio
 
@@ -37,7 +37,7 @@ async def test_a_replay_of_the_log_agrees_with_deciding_one_by_one(tmp_path: Pat
     for start in range(0, len(records), 700):
         await writer.write(Batch.of(records[start : start + 700]))
     snapshot = candidate(*CANDIDATES[1])
-    replay = Replay(snapshot)
+    replay = Replay(snapshot, active())
     async for groups in alike(sessions, 100, 3_900, slices=7):
         replay.add(groups)
     examples = await request_ids(sessions, [change.times.last_id for change in replay.changes])
