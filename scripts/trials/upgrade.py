@@ -22,7 +22,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from scripts.trials.rolling import DRAIN_SECONDS, balanced
+from scripts.trials.rolling import DRAIN_SECONDS
+from tests.balancer import balancer
 from tests.breakable import BreakablePostgres
 from tests.issuer import PARTY, LiveIssuer
 from tests.load import Load
@@ -77,7 +78,8 @@ def upgrade(old: Path, place: Path, issuer: LiveIssuer, postgres: BreakablePostg
             stack.enter_context(server(old, place / f"old-{number}", port, issuer, database))
             for number, port in enumerate(ports)
         ]
-        url = stack.enter_context(balanced(place / "nginx", running))
+        (place / "nginx").mkdir()
+        url = stack.enter_context(balancer(place / "nginx", [server.url for server in running]))
         with running[0].client() as client:
             key = client.post("/api/v1/api-keys/", json=body, headers=jwt).json()["plaintext"]
         by_key = {"Authorization": f"Bearer {key}"}
