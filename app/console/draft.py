@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from app.policy.file_names import FOLDERS, REQUIRED
+from app.policy.file_names import is_policy_file
 from app.policy.source import END
 
 
@@ -91,12 +91,9 @@ def plain(text: str) -> str:
 
 def new_file_fault(name: str, draft: Draft) -> str:
     """Why no file of this name can be added; empty when it can."""
-    folder, _, plain_name = name.rpartition("/")
     if name in draft.files:
         return f"There is a file {name} already."
-    if name in REQUIRED:
-        return ""
-    if folder not in FOLDERS or not plain_name.endswith(FOLDERS[folder]) or plain_name.startswith("."):
+    if not is_policy_file(name):
         names = "rules as name.csv, cases as tests/name.yaml, entities as entities/name.yaml"
         return f"{name} is no name of a policy file. Write {names}."
     return ""

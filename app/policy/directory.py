@@ -13,13 +13,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.policy.fault import Fault, PolicyRefused
-from app.policy.file_names import FOLDERS, is_hidden, is_leaving, is_policy_file, stray_fault, written_out
+from app.policy.file_names import (
+    FOLDERS,
+    FRAGMENTS,
+    is_fragment_folder,
+    is_hidden,
+    is_leaving,
+    is_policy_file,
+    stray_fault,
+    written_out,
+)
 from app.policy.source import MAX_BYTES, MAX_FILE_BYTES, MAX_FILES, Source, digest, from_bytes, shown
 
 # Beside the files while they are written: the revision that they shall make.
 MARKER = ".publishing"
 # Beside the files: the entry of the history that they hold.
 STAMP = ".served"
+
+MAX_FOLDERS = 100  # of parts of OpenAPI documents
 
 _LOOKS = 5
 _PAUSE_SECONDS = 0.02
@@ -59,6 +70,23 @@ def file_names(directory: Path) -> list[str]:
     if faults:
         raise PolicyRefused(faults)
     return names
+
+
+def folders(root: Path) -> list[str]:
+    """The folders that policy files stand in, whether they are there or not; `` is the directory itself."""
+    found = list(FOLDERS)
+    for folder in found:
+        if folder != FRAGMENTS and not is_fragment_folder(folder):
+            continue
+        try:
+            with os.scandir(root / folder) as entries:
+                nested = sorted(f"{folder}/{entry.name}" for entry in entries if _is_folder(entry))
+        except OSError:
+            continue
+        found += filter(is_fragment_folder, nested)
+        if len(found) > MAX_FOLDERS:
+            break
+    return found[:MAX_FOLDERS]
 
 
 def raw_files(directory: Path) -> dict[str, bytes]:
@@ -122,17 +150,20 @@ def _names(root: Path, faults: list[Fault]) -> tuple[list[str], tuple[str, ...]]
 
 
 def _entries(root: Path, faults: list[Fault]) -> Iterator[tuple[str, bool]]:
-    folders = [""]
-    for folder in folders:
+    found = [""]
+    for folder in found:
         try:
             with os.scandir(root / folder) as entries:
                 for entry in entries:
-                    if not folder and entry.name in FOLDERS:
-                        folders.append(entry.name)
+                    path = f"{folder}/{entry.name}" if folder else entry.name
+                    if path in FOLDERS or (is_fragment_folder(path) and _is_folder(entry)):
+                        found.append(path)
                     elif not is_hidden(folder, entry.name):
-                        yield f"{folder}/{entry.name}" if folder else entry.name, _is_folder(entry)
+                        yield path, _is_folder(entry)
         except OSError as error:
             faults.append(Fault("unreadable", folder or ".", 0, 0, f"cannot be read: {_why(error)}", _remedy(error)))
+        if len(found) > MAX_FOLDERS:
+            raise PolicyRefused([*faults, Fault("too-many-files", folder, 0, 0, f"more than {MAX_FOLDERS} folders")])
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -18,6 +18,9 @@ FOLDERS = {
     "tests": (".yaml",),
     "upstreams": (".openapi.json", ".openapi.yaml"),
 }
+# Where the parts of OpenAPI documents stand, which they refer to: here, and in folders in it.
+FRAGMENTS = "upstreams"
+MAX_NESTED = 3  # folders in one another
 MAX_SHOWN = 400
 
 # Shipped for people, beside the files.
@@ -26,6 +29,9 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 # Another version of a file, whose rows may be those that its author wants: never read, and never passed over.
 _CONFLICT = re.compile(r"\.sync-conflict-|\bconflicted copy\b|\bin conflict\b", re.IGNORECASE)
 _COPY = re.compile(r"\bcopy\b|\([0-9]+\)", re.IGNORECASE)
+
+_FRAGMENT_ENDINGS = (".yaml", ".yml", ".json")
+_DOCUMENT = re.compile(r"\.openapi\.\w+", re.IGNORECASE)
 
 _LEFTOVER = re.compile(
     r"""
@@ -58,12 +64,23 @@ def is_policy_file(path: str) -> bool:
     if path in REQUIRED:
         return True
     folder, _, name = path.rpartition("/")
-    return (
-        folder in FOLDERS
-        and name.endswith(FOLDERS[folder])
-        and _NAME.fullmatch(name) is not None
-        and not _CONFLICT.search(name)
-    )
+    if _NAME.fullmatch(name) is None or _CONFLICT.search(name):
+        return False
+    return (folder in FOLDERS and name.endswith(FOLDERS[folder])) or is_fragment(path)
+
+
+def is_fragment(path: str) -> bool:
+    """Whether a file may be a part of an OpenAPI document, which counts as soon as a document refers to it."""
+    folder, _, name = path.rpartition("/")
+    if folder != FRAGMENTS and not is_fragment_folder(folder):
+        return False
+    return name.endswith(_FRAGMENT_ENDINGS) and not (folder == FRAGMENTS and _DOCUMENT.search(name))
+
+
+def is_fragment_folder(path: str) -> bool:
+    """Whether a folder may hold parts of OpenAPI documents."""
+    first, *more = path.split("/")
+    return first == FRAGMENTS and 0 < len(more) <= MAX_NESTED and all(map(_NAME.fullmatch, more))
 
 
 def is_hidden(folder: str, name: str) -> bool:

@@ -11,8 +11,8 @@ from types import MappingProxyType
 from app.policy.fault import Fault, PolicyRefused
 from app.policy.file_names import REQUIRED, is_policy_file, stray_fault
 
-MAX_FILE_BYTES = 16 * 1024 * 1024
-MAX_BYTES = 32 * 1024 * 1024
+MAX_FILE_BYTES = 24 * 1024 * 1024
+MAX_BYTES = 48 * 1024 * 1024
 MAX_FILES = 500
 MAX_LINE = 4000
 SHOWN = 400

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from app.policy.fault import Fault
+from app.policy.file_names import is_fragment, stray_fault
 from app.policy.openapi.ambiguity import ambiguities
 from app.policy.openapi.endpoints import EXAMPLE, Denied, Endpoints, Template, Written
 from app.policy.openapi.references import References, read
@@ -46,7 +47,7 @@ def load(
     taken = {upstream.file: upstream for upstream in known if same.issuperset((upstream.file, *upstream.files))}
     found: dict[str, Upstream] = {}
     for file in source.files:
-        if not file.startswith(FOLDER):
+        if not file.startswith(FOLDER) or is_fragment(file):
             continue
         service = PurePosixPath(file).name.partition(".openapi.")[0]
         if not SERVICE.fullmatch(service):
@@ -57,7 +58,20 @@ def load(
             faults.append(Fault("upstream-twice", file, 0, 0, message, "keep one of them"))
         else:
             found[service] = taken.get(file) or _read(source, service, file, faults)
+    _find_strays(source, faults)
     return tuple(found.values())
+
+
+def _find_strays(source: Source, faults: list[Fault]) -> None:
+    """Files beside the documents that no other file names: a document that is misnamed would drop a service.
+
+    Those in folders are left alone, since what schemas refer to is not read.
+    """
+    beside = [file for file in source.files if file.startswith(FOLDER) and is_fragment(file) and file.count("/") == 1]
+    for file in beside:
+        others = (text for other, text in source.files.items() if other.startswith(FOLDER) and other != file)
+        if not any(PurePosixPath(file).name in text for text in others):
+            faults.append(stray_fault(file))
 
 
 def _read(source: Source, service: str, file: str, faults: list[Fault]) -> Upstream:

@@ -13,8 +13,7 @@ from pathlib import Path
 import structlog
 from watchfiles import awatch
 
-from app.policy.directory import STAMP
-from app.policy.file_names import FOLDERS
+from app.policy.directory import STAMP, folders
 from app.policy.live import LivePolicy
 
 LOOK_SECONDS = 1.0
@@ -93,14 +92,14 @@ async def _look(live: LivePolicy, seen: Signature) -> Signature:
 
 def _targets(directory: Path) -> tuple[Path, ...]:
     real = Path(os.path.realpath(directory))
-    found = {directory.absolute().parent, real, *(real / folder for folder in FOLDERS)}
+    found = {directory.absolute().parent, real, *(real / folder for folder in folders(real))}
     return tuple(sorted(path for path in found if path.is_dir()))
 
 
 def signature(directory: Path) -> Signature:
     """Name, size, inode and time of change of everything in the policy's directories, links followed."""
     entries: list[tuple[str, int, int, int]] = []
-    for folder in FOLDERS:
+    for folder in folders(directory):
         path = directory / folder
         try:
             names = sorted(os.listdir(path))  # noqa: PTH208  # names alone: pathlib would build a path for each

@@ -12,8 +12,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from app.policy.directory import MARKER, file_names
-from app.policy.file_names import FOLDERS
+from app.policy.directory import MARKER, file_names, folders
 
 _TEMPORARY = ".new"
 
@@ -60,7 +59,10 @@ def write(directory: Path, files: Mapping[str, bytes]) -> None:
     try:
         root = Path(os.path.realpath(directory, strict=True))
         for name, data in files.items():
-            (root / name).parent.mkdir(exist_ok=True)
+            parent = (root / name).parent
+            parent.mkdir(parents=True, exist_ok=True)
+            if not Path(os.path.realpath(parent, strict=True)).is_relative_to(root):
+                raise OSError(None, f"the folder of {name} is a link that leads out of the directory")
             _write(root / name, data)
         for name in set(file_names(root)) - files.keys():
             (root / name).unlink()
@@ -107,7 +109,7 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def _sync(root: Path) -> None:
-    for folder in (path for name in FOLDERS if (path := root / name).is_dir()):
+    for folder in (path for name in folders(root) if (path := root / name).is_dir()):
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)

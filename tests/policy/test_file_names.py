@@ -48,8 +48,6 @@ STRAYS = {
     "upstreams/orders.openapi.yml": "`orders.openapi.yaml`",
     "upstreams/orders.openapi.JSON": "`orders.openapi.json`",
     "upstreams/orders.OpenAPI.yaml": "`orders.openapi.yaml`",
-    "upstreams/orders.yaml": "`orders.openapi.yaml`",
-    "upstreams/orders.json": "`orders.openapi.json`",
     "entities/users.yml": "`users.yaml`",
     "tests/roles.YAML": "`roles.yaml`",
     "tests/roles.csv": "rows stand in the directory itself",

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from app.policy.live import LivePolicy
-from app.policy.source import MAX_FILES
+from app.policy.source import MAX_BYTES, MAX_FILES
 from tests.policy.refusing import refused
 from tests.policy.shipped import routes, shipped_files, write
 
@@ -115,7 +115,7 @@ def _huge(directory: Path) -> str:
 def _huge_together(directory: Path) -> str:
     for number in range(3):
         with (directory / f"extra{number}.csv").open("wb") as file:
-            file.truncate(15 * 1024 * 1024)
+            file.truncate(MAX_BYTES // 3 + 1)
     return "extra2.csv"
 
 
