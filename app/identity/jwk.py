@@ -49,12 +49,14 @@ class Ignored(StrEnum):
 class DocumentRefused(Exception):
     """The document holds nothing to verify with. The message says why and quotes no key.
 
-    `ignored` has the JWKs that are not used, as `PublishedKeys` has them.
+    `ignored` has the JWKs that are not used, as `PublishedKeys` has them; `revealed` are the numbers of those whose
+    private part it shows.
     """
 
-    def __init__(self, message: str, ignored: IgnoredKeys | None = None) -> None:
+    def __init__(self, message: str, ignored: IgnoredKeys | None = None, revealed: Iterable[_Number] = ()) -> None:
         super().__init__(message)
         self.ignored = ignored or IgnoredKeys()
+        self.revealed = frozenset(revealed)
 
 
 class _Unfit(Exception):
@@ -77,14 +79,18 @@ class IgnoredKeys:
 class PublishedKeys:
     """The usable keys of one document.
 
-    `only` is the key when exactly one is usable: the one that a token without a `kid` can mean. `count` is the number
-    of different keys.
+    `only` is the key when exactly one is usable: the one that a token without a `kid` can mean.
     """
 
     by_id: Mapping[str, Keys]
     only: Keys | None
-    count: int
+    numbers: frozenset[_Number]
     ignored: IgnoredKeys
+
+    @property
+    def count(self) -> int:
+        """How many different keys there are."""
+        return len(self.numbers)
 
 
 def read_key_set(body: bytes, max_keys: int = MAX_KEYS) -> PublishedKeys:
@@ -112,9 +118,9 @@ def read_key_set(body: bytes, max_keys: int = MAX_KEYS) -> PublishedKeys:
     by_id, distinct = _by_id(usable, revealed, ignored)
     told = _told(ignored)
     if not distinct:
-        raise DocumentRefused("it has no usable key" + (f" ({told.texts[0]})" if told.texts else ""), told)
+        raise DocumentRefused("it has no usable key" + (f" ({told.texts[0]})" if told.texts else ""), told, revealed)
     only = tuple(distinct.values()) if len(distinct) == 1 else None
-    return PublishedKeys(MappingProxyType(by_id), only, len(distinct), told)
+    return PublishedKeys(MappingProxyType(by_id), only, frozenset(distinct), told)
 
 
 def _by_id(

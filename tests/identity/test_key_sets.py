@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
+from app.identity.errors import CannotVerify
 from app.identity.jwk import MAX_NAMED, DocumentRefused, Ignored, PublishedKeys, read_key_set
 from app.identity.jwks import KeySet
 from app.identity.jwt import JwtVerifier
@@ -172,6 +174,26 @@ def test_a_key_whose_private_part_is_published_is_dead_under_every_id() -> None:
         published = read(*keys, jwk(2, kid="k2"))
         assert not opens(published)
         assert published.ignored.counts == {Ignored.PRIVATE: 2}
+
+
+async def test_a_key_in_use_is_dead_as_soon_as_its_private_part_is_published(own: LiveIssuer) -> None:
+    own.key, own.kid = private_key(1), "k1"
+    good = json.dumps({"keys": [jwk()]}).encode()
+    own.answer = lambda: (200, good)
+    async with KeySet(own.jwks_url, cooldown_seconds=0) as keys:
+        verifier = JwtVerifier(keys, own.url, (AUDIENCE,))
+        token = own.token()
+        assert await verifier.verify(token)
+        own.answer = lambda: (200, json.dumps({"keys": [private(2, kid="k2")]}).encode())
+        assert await keys.find("made up, to fetch the keys") is None
+        assert await verifier.verify(token), "the private part is another key's"
+        own.answer = lambda: (200, json.dumps({"keys": [private()]}).encode())
+        with contextlib.suppress(CannotVerify):
+            await keys.find("made up, to fetch the keys")
+        with pytest.raises(CannotVerify):
+            await verifier.verify(token)
+        own.answer = lambda: (200, good)
+        assert await verifier.verify(token)
 
 
 def test_what_is_beyond_the_bounds_is_ignored_and_named_within_bounds() -> None:
