@@ -92,13 +92,13 @@ def _examine(directory: Path) -> _Report:
     from app.policy.snapshot import Snapshot
     from app.settings import load_local
 
-    unended: tuple[Fault, ...] = ()
+    of_texts: tuple[Fault, ...] = ()
     faults: tuple[Fault, ...] = ()
     try:
         source = read(directory)
-        if all(fault.code == "cut-short" for fault in source.faults):
+        if source.is_legible:
             # A file that lacks its last line alone can be read: what else is wrong is not hidden by that.
-            unended, source = source.faults, replace(source, faults=())
+            of_texts, source = source.faults, replace(source, faults=())
         policy = parse(source)
         # The application is slow to import, and a policy that cannot be read needs no routes.
         from app.asgi import route_table
@@ -109,10 +109,10 @@ def _examine(directory: Path) -> _Report:
             faults = refused.faults
             snapshot = Snapshot(policy, route_table())
     except PolicyRefused as refused:
-        return _Report(PolicyRefused([*unended, *refused.faults]).faults, (), None)
+        return _Report(PolicyRefused([*of_texts, *refused.faults]).faults, (), None)
     proxies_stated = load_local().trusted_proxies is not None
     findings = tuple(find(snapshot, proxies_stated=proxies_stated))
-    return _Report(PolicyRefused([*unended, *faults]).faults, findings, snapshot)
+    return _Report(PolicyRefused([*of_texts, *faults]).faults, findings, snapshot)
 
 
 def _print(report: _Report, directory: Path, form: str, strict: bool) -> None:

@@ -20,6 +20,8 @@ END = "# end"
 # Written by other programs, and a lost part of one closes its endpoints: only their encoding is looked at here.
 FOREIGN = "upstreams/"
 
+# Faults of names and texts with which every row can be read.
+_LEGIBLE = frozenset({"cut-short", "early-end", "long-line", "stray-file"})
 _PIECE = 100_000  # characters
 # Characters that are printable by their category and yet show nothing: fillers, joiners, variation selectors.
 _BLANK = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
@@ -37,6 +39,11 @@ class Source:
     revision: str
     faults: tuple[Fault, ...] = ()
     ignored: tuple[str, ...] = ()
+
+    @property
+    def is_legible(self) -> bool:
+        """Whether every file was read to its end, so that its faults need not hide those of rows against routes."""
+        return all(fault.code in _LEGIBLE for fault in self.faults)
 
     def line(self, file: str, number: int) -> str:
         """The text of a line, counted from 1; empty where there is none."""

@@ -175,9 +175,16 @@ def test_the_guide_names_every_finding() -> None:
 def test_a_missing_last_line_hides_no_fault_and_fix_adds_it(work: Path) -> None:
     file = work / "policies" / "catalog.csv"
     text = file.read_text().removesuffix("# end\n")
-    file.write_text(text + "p, catalog:read, /api/v1/nowhere, GET, allow")
+    file.write_text(text + "p, catalog:read, /api/v1/nowhere, GET, allow\ng, user:bob, role:edtor")
+    (work / "policies" / "policy.CSV").touch()
     checked = json.loads(authz("policy", "check", "--json", "policies", cwd=work).stdout)
-    assert sorted(fault["code"] for fault in checked["faults"]) == ["cut-short", "dead-row"]
+    assert sorted(fault["code"] for fault in checked["faults"]) == [
+        "cut-short",
+        "dead-row",
+        "stray-file",
+        "unknown-role",
+    ]
+    (work / "policies" / "policy.CSV").unlink()
     file.write_text(text)
     tried = authz("policy", "check", "--fix", "--dry-run", "policies", cwd=work)
     assert tried.returncode == 1

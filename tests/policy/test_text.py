@@ -74,6 +74,18 @@ def test_no_fault_of_a_text_hides_another() -> None:
     ]
 
 
+@pytest.mark.parametrize("code", ["cut-short", "stray-file"])
+def test_a_policy_whose_text_alone_has_a_fault_is_never_built(code: str) -> None:
+    files = dict(shipped_files())
+    if code == "cut-short":
+        files["roles.csv"] = files["roles.csv"].removesuffix(b"# end\n")
+    else:
+        files["policy.CSV"] = b""
+    with pytest.raises(PolicyRefused) as refused:
+        parse(from_bytes(files))
+    assert [fault.code for fault in refused.value.faults] == [code]
+
+
 def test_a_missing_model_hides_no_fault_of_a_row() -> None:
     made = files("p, a:raed, /x, GET, allow")
     del made["model.conf"]
