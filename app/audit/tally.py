@@ -19,7 +19,10 @@ UNKNOWN = "unknown"  # a resource that is no route, or a question about a subjec
 UNAVAILABLE = "unavailable"  # a caller whom nobody could know at the time
 OTHER = "other"
 # What has no route is counted as what no rule speaks of: the labels of a metric are public, and stay as they are.
-_REASONS: dict[str, str] = {str(reason): reason.name.lower() for reason in Reason} | {str(Reason.NO_ROUTE): "unruled"}
+_REASONS: dict[str, str] = {
+    **{str(reason): reason.name.lower() for reason in Reason},
+    **dict.fromkeys(map(str, (Reason.NO_ROUTE, Reason.CLOSED)), "unruled"),
+}
 
 
 class Series:

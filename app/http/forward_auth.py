@@ -133,7 +133,8 @@ class ForwardAuth:
             note(None, Unverified(failed.detail, snapshot.revision))
             return _later(failed)
         if template is None:
-            decision = replace(decision, reason=Reason.NO_ROUTE)
+            closed = snapshot.table.is_closed(original.path, original.service)
+            decision = replace(decision, reason=Reason.CLOSED if closed else Reason.NO_ROUTE)
         note(principal, decision)
         if decision:
             return Refusal(200, self._identity(principal, snapshot), b"")

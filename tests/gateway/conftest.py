@@ -29,6 +29,8 @@ paths:
   /admin/{what}: {get: {}}
   /near: {get: {}}
   /shared: {get: {}, put: {}}
+  /pairs/{one}/of: {get: {}}
+  /pairs/all/{other}: {get: {}}
 """
 ROWS = """\
 p, anyone, orders:/v1/public, GET, allow

@@ -13,6 +13,7 @@ from tests.server import eventually
 
 FORBIDDEN = {"detail": "Token is missing one or more required permissions."}
 NO_ROUTE, NOT_HELD = "no route matches it", "no rule that would allow it has all its grants"
+CLOSED = "its document does not tell which route it belongs to"
 NOT_PROVIDED = "Authentication credentials were not provided."
 ENCODED = "The path encodes a character that must not be encoded."
 
@@ -22,6 +23,7 @@ ENCODED = "The path encodes a character that must not be encoded."
     [
         ("GET", "/V1/orders/7", True, 403, NO_ROUTE),
         ("GET", "/v1/packages/scope", True, 403, NO_ROUTE),
+        ("GET", "/v1/pairs/all/of", True, 403, CLOSED),
         ("GET", "/v1/orders/7/items", False, 401, NOT_PROVIDED),
         ("GET", "/v1/orders/7", False, 401, NOT_PROVIDED),
         ("PUT", "/v1/orders", True, 403, "no rule speaks of it"),
