@@ -38,7 +38,7 @@ class TrustedProxies:
         if peer is None:
             return None
         if self._unstated:
-            if any(name in _FORWARDING for name, _ in headers):
+            if not _FORWARDING.isdisjoint([name for name, _ in headers]):
                 return None
             return self.client_behind((peer.encode(),))
         return self.client_behind((*forwarded_for(headers), peer.encode()))
