@@ -91,6 +91,21 @@ def test_a_long_token_passes_the_server_and_one_too_long_does_not(without_audien
     assert (line["event"], line["detail"]) == ("credentials refused", "Invalid token.")
 
 
+def test_clocks_may_differ_by_a_few_seconds(server: Server, issuer: LiveIssuer) -> None:
+    now = int(time.time())
+    cases: list[tuple[dict[str, Any], int]] = [
+        ({"nbf": now + 3}, 200),
+        ({"iat": now + 3}, 200),
+        ({"iat": now + 30}, 200),
+        ({"exp": now - 2}, 200),
+        ({"nbf": now + 30}, 401),
+        ({"exp": now - 30}, 401),
+    ]
+    for times, status in cases:
+        token = issuer.token(permissions=["catalog:read"], **times)
+        assert [asked(server, token)[0] for _ in range(2)] == [status] * 2, times
+
+
 def test_the_cause_is_in_the_metric_the_decision_log_and_one_line(own_server: Server, issuer: LiveIssuer) -> None:
     now = int(time.time())
     bad = {
