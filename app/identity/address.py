@@ -1,4 +1,4 @@
-"""Addresses of the issuer: over TLS, for who can answer in its place can sign in as anybody."""
+"""Addresses of the issuer: over TLS, because a host that can answer in its place can sign tokens for any user."""
 
 from __future__ import annotations
 

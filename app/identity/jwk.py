@@ -116,11 +116,13 @@ def read_key_set(body: bytes, max_keys: int = MAX_KEYS) -> PublishedKeys:
         except _Unfit as unfit:
             ignored.append((name, unfit))
     by_id, distinct = _by_id(usable, revealed, ignored)
-    told = _told(ignored)
+    summary = _summary(ignored)
     if not distinct:
-        raise DocumentRefused("it has no usable key" + (f" ({told.texts[0]})" if told.texts else ""), told, revealed)
+        raise DocumentRefused(
+            "it has no usable key" + (f" ({summary.texts[0]})" if summary.texts else ""), summary, revealed
+        )
     only = tuple(distinct.values()) if len(distinct) == 1 else None
-    return PublishedKeys(MappingProxyType(by_id), only, frozenset(distinct), told)
+    return PublishedKeys(MappingProxyType(by_id), only, frozenset(distinct), summary)
 
 
 def _by_id(
@@ -132,7 +134,7 @@ def _by_id(
     for name, kid, numbers in usable:
         try:
             if numbers in revealed:
-                raise _Unfit(Ignored.PRIVATE, "its private material is published beside it")
+                raise _Unfit(Ignored.PRIVATE, "its private material is published in another entry")
             known = by_id.get(kid, ()) if kid is not None else ()
             key = distinct.get(numbers) or _public_key(*numbers)
             if key in known:
@@ -148,7 +150,7 @@ def _by_id(
     return by_id, distinct
 
 
-def _told(ignored: list[tuple[str, _Unfit]]) -> IgnoredKeys:
+def _summary(ignored: list[tuple[str, _Unfit]]) -> IgnoredKeys:
     texts = [f"{name}: {unfit}" for name, unfit in ignored[:MAX_NAMED]]
     if len(ignored) > MAX_NAMED:
         texts.append(f"and {len(ignored) - MAX_NAMED} more")

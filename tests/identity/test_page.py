@@ -25,16 +25,16 @@ def section(title: str) -> str:
 
 def test_every_cause_of_a_refused_token_is_explained_under_its_detail() -> None:
     rows = re.findall(r"^\| (?:`([^`]+)`)? ?\| `(\w+)` \| \S", section("## What a refusal means"), flags=re.MULTILINE)
-    told: dict[str, str] = {}
+    explained: dict[str, str] = {}
     detail = ""
     for stated, word in rows:
         detail = stated or detail
-        assert word not in told
-        told[word] = detail
+        assert word not in explained
+        explained[word] = detail
     of_keys = {fault for fault in Fault if fault.name.startswith("KEY_")}
     faults = set(Fault) - of_keys - HEADER_FAULTS - {Fault.NOT_PROVIDED, Fault.TOKEN}
     refused = [Unauthenticated(bad) for bad in (*faults, *Cause)]
-    assert told == {bad.word: bad.fault.value for bad in refused}
+    assert explained == {bad.word: bad.fault.value for bad in refused}
 
 
 def test_every_reason_to_ignore_a_key_is_explained() -> None:
