@@ -28,6 +28,7 @@ paths:
   /admin/users: {get: {}, post: {}}
   /admin/{what}: {get: {}}
   /near: {get: {}}
+  /far: {get: {}}
   /shared: {get: {}, put: {}}
   /pairs/{one}/of: {get: {}}
   /pairs/all/{other}: {get: {}}
@@ -39,6 +40,7 @@ p, anyone, orders:/v1/orders/export:all, GET, deny
 p, catalog:write, orders:/v1/orders/**, POST|DELETE, allow
 p, policies:write, orders:/v1/admin/**, GET|POST, allow
 p, catalog:read, orders:/v1/near, GET, allow, "ip_in(request.ip, '127.0.0.0/8') && request.path == '/v1/near'"
+p, anyone, orders:/v1/far, GET, allow, "ip_in(request.ip, '10.0.0.0/8')"
 p, catalog:read, orders:/v1/shared, GET, allow
 p, catalog:write, orders:/v1/shared, PUT, allow
 p, anyone, orders:/v1/shared, OPTIONS, allow

@@ -89,12 +89,12 @@ class Gateway:
             self._process.kill()
             self._process.wait()
 
-    def send(self, data: bytes, seconds: float = 10.0) -> bytes:
+    def send(self, data: bytes, seconds: float = 10.0, source: str = "127.0.0.1") -> bytes:
         """Send raw bytes and return every answer: what comes until the gateway hangs up, or is silent so long.
 
         A gateway that answers and waits for more is asked for LAST, which services do not record.
         """
-        with socket.create_connection(("127.0.0.1", self.port), seconds) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), seconds, (source, 0)) as connection:
             connection.sendall(data)
             answer, first = b"", 0
             try:

@@ -1,0 +1,62 @@
+"""The client's address through every gateway: what the gateway sees counts, and what a client sends does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.gateway.conftest import World, built
+from tests.gateway.gateways import INGRESS, NAMES
+from tests.issuer import LiveIssuer
+
+BALANCER, CLIENT = "127.0.0.1", "127.0.0.2"
+FORGED = [
+    [],
+    ["X-Forwarded-For: 10.0.0.1"],
+    ["X-Forwarded-For: 10.0.0.1", "X-Forwarded-For: 127.0.0.1"],
+    ["X-Forwarded-For: 10.0.0.1, 127.0.0.1"],
+    ["X-Real-IP: 10.0.0.1", "Forwarded: for=10.0.0.1", "X-Envoy-External-Address: 10.0.0.1"],
+]
+
+
+@pytest.fixture(scope="module")
+def addressed(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Every gateway, and one authz that trusts a balancer at 127.0.0.1."""
+    with ExitStack() as stack:
+        directory = tmp_path_factory.mktemp("addressed")
+        yield built(stack, directory, issuer, "orders", (*NAMES, INGRESS), trusted_proxies=BALANCER)
+
+
+def statuses(world: World, token: str, path: str, source: str, lines: list[str]) -> dict[str, bytes]:
+    head = [f"GET {path} HTTP/1.1", "Host: o", "Connection: close", f"Authorization: Bearer {token}", *lines, "", ""]
+    data = "\r\n".join(head).encode()
+    return {name: gateway.send(data, source=source)[9:12] for name, gateway in world.gateways.items()}
+
+
+@pytest.mark.parametrize("lines", FORGED)
+def test_a_client_is_where_it_connects_from(addressed: World, issuer: LiveIssuer, lines: list[str]) -> None:
+    token = issuer.token(permissions=["catalog:read"])
+    assert set(statuses(addressed, token, "/v1/near", CLIENT, lines).values()) == {b"200"}
+    assert set(statuses(addressed, token, "/v1/far", CLIENT, lines).values()) == {b"403"}
+
+
+@pytest.mark.parametrize(
+    ("lines", "near", "far"),
+    [
+        ([], b"403", b"403"),
+        (["X-Forwarded-For: 127.0.0.2"], b"200", b"403"),
+        (["X-Forwarded-For: 10.0.0.1", "X-Forwarded-For: 127.0.0.2"], b"200", b"403"),
+        (["X-Forwarded-For: 127.0.0.2", "X-Forwarded-For: 10.0.0.1, 127.0.0.1"], b"403", b"200"),
+        (["X-Forwarded-For: unknown"], b"403", b"403"),
+        (["X-Forwarded-For: 127.0.0.1"], b"403", b"403"),
+    ],
+)
+def test_behind_a_balancer_nginx_passes_its_list_on_and_the_others_know_no_client(
+    addressed: World, issuer: LiveIssuer, lines: list[str], near: bytes, far: bytes
+) -> None:
+    token = issuer.token(permissions=["catalog:read"])
+    unknown = dict.fromkeys(addressed.gateways, b"403")
+    assert statuses(addressed, token, "/v1/near", BALANCER, lines) == {**unknown, "nginx": near}
+    assert statuses(addressed, token, "/v1/far", BALANCER, lines) == {**unknown, "nginx": far}
