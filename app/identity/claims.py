@@ -32,8 +32,8 @@ class ClaimRules:
 
     `audiences`: the names of this deployment, of which a token must have one. Without any, a token must not have an
     audience either, because it would be for another service (RFC 7519 section 4.1.3). `authorized_parties`: the clients
-    that may present a token; with none, `azp` is not read. `skew_seconds`: how far the issuer's clock may differ. `now` is the
-    time in seconds since 1970.
+    that may present a token; with none, `azp` is not read. `skew_seconds`: how far the issuer's clock may differ. `now`
+    is the time in seconds since 1970.
     """
 
     def __init__(
