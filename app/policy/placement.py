@@ -10,6 +10,7 @@ from typing import Final
 from app.policy.fault import Fault
 from app.policy.file_names import FOLDERS
 from app.policy.load import Policy
+from app.policy.openapi.paths import place
 from app.policy.routes import segments, split_route
 from app.policy.rule import Rule
 from app.policy.source import shown
@@ -63,7 +64,8 @@ def _path_keys(text: str) -> Mapping[str, tuple[int, int]]:
     for key in _PATH_KEY.finditer(text):
         group = next(number for number in (1, 2, 3) if key[number] is not None)
         path = key[group].replace("\\/", "/")
-        found.setdefault(path.rstrip("/") or "/", key.span(group))
+        # As a route has it: some characters are percent-encoded there.
+        found.setdefault(place(path).template or path, key.span(group))
     return found
 
 

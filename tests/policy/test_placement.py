@@ -28,7 +28,13 @@ paths:
   /: {get: {}}
   ? /odd
   : {get: {}}
+  /with space,{id}: {get: {}}
+  /ops/{name}:cancel: {post: {}}
+  /m:
+    parameters: []
+    put: {}
 """
+MORE = [(14, "/with space,{id}"), (15, "/ops/{name}:cancel"), (16, "/m")]
 PATHS: dict[str, object] = {"/orders": {"get": {}}, "/orders/{id}": {"get": {}, "delete": {}}}
 
 
@@ -46,7 +52,7 @@ def places(document: str, ending: str = "yaml", *rows: str) -> list[tuple[int, s
 
 
 def test_an_endpoint_of_another_service_without_a_row_is_named_at_its_path_in_the_document() -> None:
-    assert places(YAML) == [(5, "/orders/{id}"), (7, "/orders"), (10, "/slash/"), (11, "/"), (12, "/odd")]
+    assert places(YAML) == [(5, "/orders/{id}"), (7, "/orders"), (10, "/slash/"), (11, "/"), (12, "/odd"), *MORE]
     assert places(YAML, "yaml", "p, a:read, shop:/v1/orders/**, GET, allow")[0] == (7, "/orders")
 
 
