@@ -15,6 +15,7 @@ from litestar.enums import HttpMethod
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.console.page import AnyRequest, page
+from app.console.unseen import UnseenToken, unseen_token
 from app.gateway.asked import ROUTE_TYPE, asked_target
 from app.http.ids import read_id
 from app.http.known_key import KeyState, known_key
@@ -42,6 +43,7 @@ class Answer:
     explained: ExplanationView | None = None
     key: KeyState | None = None
     past: Past | None = None
+    unseen: UnseenToken | None = None
     note: str = ""
     errors: dict[str, str] = field(default_factory=dict)
 
@@ -58,6 +60,8 @@ async def simulator(request: AnyRequest, session: NamedDependency[AsyncSession])
         answer = await _past(request, session, asked, snapshot)
     elif any(asked.values()):
         answer = await _ask(request, asked, snapshot)
+        if answer.explained:
+            answer.unseen = await unseen_token(request, session, asked, snapshot, log=LOG, path=PATH)
     return page(
         request,
         "simulator.html",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from typing import Any
 
 import httpx
@@ -39,6 +41,43 @@ def test_roles_users_and_attributes_have_their_part(console: Server) -> None:
     text = words(ask(person, user="user_2abc", method="GET", path="/api/v1/api-keys").text)
     assert "user:user_2abc" in text
     assert ask(person, as_="auth:jwt", method="GET", path="/docs", given="request.ip=10.0.0.1").status_code == 200
+
+
+def test_it_says_that_it_cannot_see_tokens_and_offers_what_one_held_last(
+    own_console: Server, issuer: LiveIssuer
+) -> None:
+    person = officer(own_console)
+    question = {"user": "user_bob", "method": "GET", "path": "/api/v1/teams/7"}
+    text = words(ask(person, **question).text)
+    assert "deny" in text
+    assert "The simulator cannot see tokens." in text
+    assert "The decision log has no token of this user" in text
+    for permissions in (["holdings:read"], ["catalog:read", "catalog:write", "odd permission", "no:such"]):
+        with own_console.client(issuer.token(sub="user_bob", permissions=permissions)) as client:
+            client.get("/api/v1/teams/7")
+    found = ask(person, **question).text
+
+    def offered() -> bool:
+        nonlocal found
+        found = ask(person, **question).text
+        return "catalog:write" in words(found).partition("Seen last in the log")[2].partition("Ask again")[0]
+
+    assert eventually(offered, 10)
+    assert "no:such" not in words(found)
+    again = re.search(r'Seen last .*?<a href="([^"]+)">Ask again with them</a>', found, re.S)
+    assert again
+    answer = words(person.get(html.unescape(again[1])).text)
+    assert "allow" in answer
+    assert "cannot see tokens" not in answer
+    # The same for a user who is named among the grants, and for none of those who are no users.
+    assert "Seen last in the log" in words(
+        ask(person, as_="auth:jwt user:user_bob", method="GET", path="/api/v1/teams/7").text
+    )
+    for other in ({"role": "role:viewer"}, {"as_": "auth:anonymous"}, {"user": "user_bob", "as_": "holdings:read"}):
+        assert "cannot see tokens" not in words(ask(person, **other, method="GET", path="/api/v1/teams/7").text)
+    blind = words(ask(officer(own_console, "policies:read"), **question).text)
+    assert "in the decision log, which needs decisions:read" in blind
+    assert "catalog:write" not in blind.partition("The simulator cannot see tokens.")[2].partition("As")[0]
 
 
 def test_a_path_is_read_as_gateways_read_one(console: Server) -> None:

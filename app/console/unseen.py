@@ -1,0 +1,57 @@
+"""What the simulator cannot see: the permissions that a user's token holds. The decision log has those it held last."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import urlencode
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.console.page import AnyRequest
+from app.db.last_grants import last_grants
+from app.http.past import may_also
+from app.policy.snapshot import Snapshot
+
+_USER = "user:"
+
+
+@dataclass(frozen=True, slots=True)
+class UnseenToken:
+    """A user whose token may hold permissions that a question does not state.
+
+    `lacking` is what it takes to read what it held last; else `seen` says when that was, None when the log does not
+    have it. `permissions` are those of the catalogue, and `address` asks again with them.
+    """
+
+    user: str
+    lacking: tuple[str, ...] = ()
+    seen: datetime | None = None
+    permissions: tuple[str, ...] = ()
+    address: str = ""
+
+
+async def unseen_token(
+    request: AnyRequest, session: AsyncSession, asked: Mapping[str, str], snapshot: Snapshot, *, log: str, path: str
+) -> UnseenToken | None:
+    """What is not known of the user of a question; None where it is about no user, or states permissions itself.
+
+    `log` is the page that shows the decision log, whose readers may know; `path` is the page that asks.
+    """
+    stated = asked["as"].split()
+    users = [asked["user"]] if asked["user"] else [grant[len(_USER) :] for grant in stated if grant.startswith(_USER)]
+    catalog = snapshot.policy.catalog
+    if len(users) != 1 or asked["key"] or any(grant in catalog for grant in stated):
+        return None
+    user = users[0]
+    decision = may_also(request, "console", log, "GET")
+    if not decision:
+        return UnseenToken(user, lacking=decision.missing)
+    last = await last_grants(session, user) if user.isprintable() else None
+    if last is None:
+        return UnseenToken(user)
+    permissions = tuple(sorted(grant for grant in last.held if grant in catalog))
+    more = {**asked, "as": " ".join([*stated, *permissions])}
+    address = f"{path}?{urlencode({name: value for name, value in more.items() if value})}" if permissions else ""
+    return UnseenToken(user, seen=last.seen, permissions=permissions, address=address)

@@ -1,0 +1,51 @@
+"""The grants that a user's token held last, from the decision log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.audit.record import GrantSet
+from app.db.tables.base import table_of
+from app.db.tables.decisions import GrantSet as GrantSetRow
+from app.db.tables.decisions import LoggedDecision
+
+# Decisions of one subject that are looked at, the newest: its API keys may have made all of them.
+MAX_LOOKED_AT = 1_000
+_decisions = table_of(LoggedDecision)
+_grant_sets = table_of(GrantSetRow)
+
+
+@dataclass(frozen=True, slots=True)
+class LastGrants:
+    """What a token stated when it was last seen, and when that was."""
+
+    held: frozenset[str]
+    seen: datetime
+
+
+async def last_grants(session: AsyncSession, subject: str) -> LastGrants | None:
+    """The grants of a user's newest token in the log; None when there is none among the newest decisions on it."""
+    # The index on the subject gives them in this order, so that nothing else of the log is read.
+    newest = (
+        select(_decisions.c.at, _decisions.c.method, _decisions.c.grant_set_id)
+        .where(_decisions.c.subject == subject)
+        .order_by(_decisions.c.at.desc(), _decisions.c.id.desc())
+        .limit(MAX_LOOKED_AT)
+        .subquery()
+    )
+    query = (
+        select(newest.c.at, _grant_sets.c.digest, _grant_sets.c.grants)
+        .join(_grant_sets, newest.c.grant_set_id == _grant_sets.c.id)
+        .where(newest.c.method == "jwt")
+        .order_by(newest.c.at.desc())
+        .limit(1)
+    )
+    row = (await session.execute(query)).one_or_none()
+    if row is None:
+        return None
+    held = GrantSet(row.digest, row.grants).held_by(subject, None)
+    return LastGrants(held, datetime.fromtimestamp(row.at / 1_000_000, UTC))

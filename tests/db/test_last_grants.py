@@ -1,0 +1,74 @@
+"""The grants that a user's token held last are found by the index, whatever its keys did since."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import text
+
+from app.audit.batch import Batch
+from app.audit.record import Record, grant_set
+from app.db.decision_writer import DecisionWriter
+from app.db.engine import open_engine
+from app.db.last_grants import MAX_LOOKED_AT, last_grants
+from app.db.migrate import upgrade
+from app.db.session import sessions_of
+from app.identity.principal import Method
+
+pytestmark = pytest.mark.anyio
+
+
+def record(at: int, subject: str, *grants: str, method: Method = "jwt", key_id: int | None = None) -> Record:
+    return Record(
+        at=at,
+        latency=1,
+        request_id=f"r{at}",
+        door="app",
+        subject=subject,
+        method=method,
+        key_id=key_id,
+        token_id=None,
+        action="GET",
+        resource="/x",
+        allowed=True,
+        reason="",
+        rule_place=None,
+        rule_text=None,
+        missing=(),
+        revision="r",
+        grants=grant_set(frozenset({"anyone", f"auth:{method}", "user:", *grants})),
+    )
+
+
+async def test_the_newest_token_counts_and_keys_do_not(empty: str) -> None:
+    await upgrade(empty)
+    engine = open_engine(empty)
+    sessions = sessions_of(engine)
+    now = int(datetime.now(UTC).timestamp() * 1_000_000)
+    records = [
+        record(now - 5_000, "user_a", "catalog:read"),
+        record(now - 4_000, "user_a", "catalog:read", "a permission"),
+        record(now - 3_900, "user_b", "holdings:read"),
+        record(now - 3_800, "user_a", "keys:read", method="api_key", key_id=7),
+        record(now - 3_700, "user_a", "keys:write")._replace(grants=None),
+        *(record(now - 3_000 + number, "user_c", method="api_key", key_id=8) for number in range(MAX_LOOKED_AT)),
+        record(now - 3_500, "user_c", "catalog:read"),
+    ]
+    await DecisionWriter(sessions).write(Batch.of(records))
+    async with sessions() as session:
+        found = await last_grants(session, "user_a")
+        assert found
+        assert found.held == {"anyone", "auth:jwt", "user:user_a", "catalog:read", "a permission"}
+        assert round(found.seen.timestamp() * 1_000_000) == now - 4_000
+        assert await last_grants(session, "user_c") is None, "its keys made the newest decisions"
+        assert await last_grants(session, "user_d") is None
+        if empty.startswith("sqlite"):
+            plan = await session.execute(
+                text(
+                    "EXPLAIN QUERY PLAN SELECT at, method, grant_set_id FROM decisions WHERE subject = 'user_a' "
+                    "ORDER BY at DESC, id DESC LIMIT 1000"
+                )
+            )
+            assert ["ix_decisions_subject_at_id" in row[3] for row in plan] == [True]
+    await engine.dispose()
