@@ -11,6 +11,7 @@ import re
 import ssl
 import time
 from collections.abc import Mapping
+from itertools import count
 from typing import Any, cast
 
 import asyncpg
@@ -100,10 +101,12 @@ class Connector:
             return session
 
         caches = self._address.caches and not session.is_pooled
+        numbers = count(1)
         return dialect.connect(
             async_creator_fn=made,
             prepared_statement_cache_size=_PREPARED if caches else 0,
-            prepared_statement_name_func=None if caches else str,  # without a name none is left behind
+            # Without a name none is left behind.
+            prepared_statement_name_func=(lambda: f"authz_{next(numbers)}") if caches else str,
         )
 
     async def _connect(self) -> Session:
@@ -157,7 +160,7 @@ class Connector:
                 server_settings=dict(self._startup),
                 timeout=seconds,
                 command_timeout=self._command_seconds,
-                statement_cache_size=_PREPARED if address.caches and not address.pooled else 0,
+                statement_cache_size=0,  # the driver's own, which it has before a pooler is recognised
                 connection_class=Session,
             )
             try:

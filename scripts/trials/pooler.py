@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal
@@ -75,10 +75,16 @@ def pooled(
             print(f"{mode}, {name}: {dict(load.answers)}, lost {len(load.lost)}", flush=True)
             if set(load.answers) != {201 if name == "write" else 200} or load.lost:
                 yield f"{mode}, {name}: answers {dict(load.answers)}, {len(load.lost)} lost"
+        yield from _logged(mode, (first, second), postgres)
         yield from _restarted(pooler, first, bearer)
-        for server in (first, second):
-            if wrong := [entry for entry in server.log if "exception" in entry]:
-                yield f"{mode}: a server logged {len(wrong)} exceptions, the first: {wrong[0]['event']}"
+
+
+def _logged(mode: Mode, servers: Sequence[Server], postgres: BreakablePostgres) -> Iterator[str]:
+    if not eventually(lambda: postgres.psql("SELECT count(*) FROM decisions") != "0"):
+        yield f"{mode}: no decision was written to the log"
+    for server in servers:
+        if wrong := [entry for entry in server.log if entry.get("level") == "error"]:
+            yield f"{mode}: a server logged {len(wrong)} errors, the first: {wrong[0]}"
 
 
 def _upgrade(url: str, place: Path) -> None:
