@@ -19,7 +19,7 @@ STOP_SECONDS = 2.0 * SHUTDOWN_SECONDS  # with what is written after the last req
 # closes may have just been given a request.
 KEEP_ALIVE_SECONDS = 75
 # A client that is between two requests sends the next one, and is told with its answer to connect anew.
-LINGER_SECONDS = 0.5
+LINGER_SECONDS = 1.0
 
 
 def bind(host: str, port: int, *, option: str = "--port") -> socket.socket:

@@ -25,6 +25,7 @@ from granian.server.embed import Server
 from litestar.types import ASGIApp
 
 from app.audit.rounds import pause
+from app.cli.accepting import refuse_new
 from app.cli.failure import fail
 from app.cli.listening import KEEP_ALIVE_SECONDS, LINGER_SECONDS, SHUTDOWN_SECONDS, Tls
 from app.http.draining import draining
@@ -125,10 +126,16 @@ class _Run:
         self._told.set()
 
     async def _drain(self, seconds: float) -> None:
-        """Listen on, and say with each answer that the connection ends."""
+        """Listen on, say with each answer that the connection ends, and wait until those that there are have ended.
+
+        As it stops, granian closes each connection that is between two requests, or has not begun its first one. On a
+        busy machine some client always has just connected, so that at the end no new connection may begin.
+        """
         draining.begin(seconds)
-        # It closes its idle connections as it stops, so a client between two requests has its time before.
-        await pause(self._hurried, 0 if draining.at_once else max(seconds, LINGER_SECONDS))
+        await pause(self._hurried, 0 if draining.at_once else seconds)
+        if draining.of_all():
+            refuse_new(self._listener)
+        await pause(self._hurried, LINGER_SECONDS)
 
 
 async def _first_of(task: asyncio.Task[None], event: asyncio.Event, seconds: float | None = None) -> None:

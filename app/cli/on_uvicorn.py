@@ -48,7 +48,7 @@ class _Server(uvicorn.Server):
     """A uvicorn server that says when it has started, and drains before it stops.
 
     Told to stop, it says with every answer that the connection ends, and for `drain_seconds` still listens. Then it
-    closes its socket, and an idle connection that has had half a second to send one more request.
+    closes its socket, and an idle connection that has had a second to send one more request.
     """
 
     def __init__(self, config: uvicorn.Config, started: Callable[[], None], drain_seconds: float) -> None:

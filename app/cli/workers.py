@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import math
+import mmap
 import os
 import select
 import signal
@@ -80,6 +81,7 @@ class Workers:
         self._heard, self._wake = os.pipe()
         self._readied, self._ready = os.pipe()
         self._parent_lives, self._life = os.pipe()
+        self._all_stop = mmap.mmap(-1, 1)  # shared: not zero once every worker is to stop
 
     def run(self) -> bool:
         """Start them and stay until the last has ended; False when the first ones could not start."""
@@ -123,6 +125,7 @@ class Workers:
             for number in (signal.SIGTERM, signal.SIGCHLD):
                 signal.signal(number, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.default_int_handler)
+            draining.of_all = lambda: draining.at_once or self._all_stop[0] != 0
             hangup.remember()  # until it has a policy to reload
             for end in (self._heard, self._wake, self._readied, self._life):
                 os.close(end)
@@ -175,6 +178,7 @@ class Workers:
 
     def _stop(self) -> None:
         self._kill_at = time.monotonic() + self._stop_seconds
+        self._all_stop[0] = 1
         self._listener.close()
         self._tell(signal.SIGTERM)
 

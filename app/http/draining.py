@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import structlog
 
 _log = structlog.stdlib.get_logger("server")
@@ -10,14 +12,16 @@ _log = structlog.stdlib.get_logger("server")
 class Draining:
     """`begun` turns true once, when a server has been told to stop, and before it stops to listen.
 
-    `at_once` is set when there is no use in listening on: whoever started the process is gone.
+    `at_once` is set when there is no use in listening on: whoever started the process is gone. `of_all` says whether
+    every process on the listening socket stops, and not this one alone.
     """
 
-    __slots__ = ("at_once", "begun")
+    __slots__ = ("at_once", "begun", "of_all")
 
     def __init__(self) -> None:
         self.begun = False
         self.at_once = False
+        self.of_all: Callable[[], bool] = lambda: True
 
     def begin(self, seconds: float) -> None:
         """Begin to drain, and say for how many seconds it is still listened."""

@@ -7,6 +7,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,30 @@ def test_under_load_no_request_on_a_kept_connection_is_lost(draining: Server) ->
     assert load.lost == []
     assert set(load.answers) == {200}
     assert load.refused == 8
+
+
+def test_whoever_could_still_connect_is_answered(draining: Server) -> None:
+    host, port = draining.url.removeprefix("http://").split(":")
+
+    def ask() -> bytes | None:
+        """The answer to a client that is slow to send, None when it could not connect."""
+        try:
+            connection = socket.create_connection((host, int(port)), 5)
+        except ConnectionRefusedError:
+            return None
+        with connection:
+            time.sleep(0.3)
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            return b"".join(iter(lambda: connection.recv(65536), b""))
+
+    draining.signal(signal.SIGTERM)
+    with ThreadPoolExecutor(40) as pool:
+        answers = []
+        for _ in range(40):
+            answers.append(pool.submit(ask))
+            time.sleep(0.02)
+    for answer in (each.result() for each in answers):
+        assert answer is None or answer.startswith(b"HTTP/1.1 200 ")
 
 
 def test_a_request_in_flight_is_answered_and_its_connection_ends(draining: Server, issuer: LiveIssuer) -> None:
