@@ -25,6 +25,7 @@ from app.console.oidc import OpenId
 from app.console.setup import console_of, is_page
 from app.db.api_keys import key_lookup
 from app.db.decision_writer import DecisionWriter
+from app.db.disk import DiskSpace
 from app.db.engine import PoolSize, open_engine
 from app.db.last_used import LastUsed
 from app.db.session import sessions_of
@@ -146,12 +147,14 @@ def create_app(
         pool=PoolSize(settings.database_pool_size, settings.database_pool_wait_seconds),
     )
     sessions = sessions_of(engine)
-    last_used = LastUsed(sessions, limit=settings.key_cache_size)
+    disk = DiskSpace(settings.database_url, settings.disk_reserve_mb)
+    disk.watch(engine)
+    last_used = LastUsed(sessions, disk, limit=settings.key_cache_size)
     shadowing = Shadowing()
     tracing = tracing_to(settings.otlp_endpoint, settings.trace_sample)
     span = tracing.span if tracing else nullcontext
     decision_log = (tracing.decision_log if tracing else DecisionLog)(
-        DecisionWriter(sessions).write,
+        DecisionWriter(sessions, disk).write,
         sample=settings.decision_log_sample,
         shadowing=shadowing,
         outcomes=Outcomes(lambda resource: bool(live.active.table.methods(resource))),
@@ -196,6 +199,7 @@ def create_app(
         {
             "database": engine,
             "sessions": sessions,
+            "disk": disk,
             "last_used": last_used,
             "decision_log": decision_log,
             "recent": Recent(),

@@ -67,6 +67,7 @@ async def running(app: Litestar) -> AsyncIterator[None]:
             _key_changes(app, stop),
             replica.run(stop),
             app.state.case_watch.run(stop),
+            app.state.disk.run(stop),
         )
         beside = [asyncio.create_task(work) for work in works]
         try:

@@ -133,6 +133,8 @@ class Settings(LocalSettings):
     database_pool_size: Annotated[int, Field(ge=1, le=1000)] = 10
     # A request waits for one of them so long, then it is answered 503.
     database_pool_wait_seconds: Annotated[float, Field(ge=0.1, le=300)] = 10.0
+    # Of the disk of a SQLite file so many MB are left to revocations and policies.
+    disk_reserve_mb: Annotated[int, Field(ge=0, le=1_000_000)] = 32
     # A key that was revoked elsewhere is refused here after at most this many seconds.
     key_cache_seconds: Annotated[float, Field(ge=0, le=60)] = 1.0
     # So many keys are remembered, each in a kilobyte or two.

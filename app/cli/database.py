@@ -19,6 +19,7 @@ def with_sessions(work: Callable[[Sessions], Awaitable[_R]]) -> _R:
     """What `work` returns, given sessions on the database of the settings. Fails when that is not prepared."""
 
     async def run() -> _R:
+        from app.db.disk import DiskSpace
         from app.db.engine import open_engine
         from app.db.migrate import unfit
         from app.db.session import sessions_of
@@ -27,6 +28,7 @@ def with_sessions(work: Callable[[Sessions], Awaitable[_R]]) -> _R:
         if unfit_because := await unfit(url):
             fail(unfit_because)
         engine = open_engine(url)
+        DiskSpace(url).watch(engine)
         try:
             return await work(sessions_of(engine))
         finally:

@@ -10,7 +10,7 @@ import rich_click as click
 
 from app.policy.fault import PolicyRefused
 from app.policy.write import CannotWrite
-from app.settings import Settings, SettingsError
+from app.settings import Settings, SettingsError, load_local
 from app.settings_variables import refuse_unknown
 
 _P = ParamSpec("_P")
@@ -34,6 +34,7 @@ def explained(command: Callable[_P, _R]) -> Callable[_P, _R]:
         from sqlalchemy.exc import DBAPIError
 
         from app.db.away import is_away, named
+        from app.db.disk import DiskSpace, is_full
         from app.db.errors import DatabaseAway, UnusableDatabase
         from app.db.reasons import reason_of
 
@@ -47,6 +48,10 @@ def explained(command: Callable[_P, _R]) -> Callable[_P, _R]:
         except DatabaseAway as error:
             fail(f"the database cannot be used: {error}.")
         except DBAPIError as error:
+            if is_full(error):
+                freed = DiskSpace(load_local().database_url).release()
+                more = " The space that was held for revocations is free now: try again." if freed else ""
+                fail(f"the disk of the database is full: free some of it.{more}")
             if reason := reason_of(error.orig) if error.orig else None:
                 fail(f"the database cannot be used: {reason}.")
             if not is_away(error):

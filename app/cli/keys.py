@@ -8,6 +8,7 @@ import shlex
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import rich_click as click
@@ -91,6 +92,7 @@ def revoke_command(key: str, as_json: bool) -> None:
     A key that was found somewhere: authz keys revoke - < found.txt
     """
     from app.db import api_keys
+    from app.db.disk import with_last_space
 
     given = _read_key() if key == "-" else None
     if given is None and _ID.fullmatch(key) is None:
@@ -103,7 +105,7 @@ def revoke_command(key: str, as_json: bool) -> None:
         await session.commit()
         return row
 
-    row = _with_session(revoke)
+    row = _with_session(lambda session: with_last_space(session, partial(revoke, session)))
     if row is None:
         which = "like the one that was read" if given else key
         fail(f"there is no key {which}; `authz keys list` shows those that there are.")

@@ -18,6 +18,7 @@ from app import logs
 from app.console.keys import badge
 from app.console.page import AnyRequest, page, see_other
 from app.db import api_keys, everyones_keys, revisions
+from app.db.disk import with_last_space
 from app.db.engine import LOCK_FIRST
 from app.db.everyones_keys import SORTS, STATUSES, After, Sort, WantedKeys, place_of
 from app.db.tables.history import AdminAction
@@ -86,6 +87,15 @@ async def ask_revoke(key_id: FromPath[str], request: AnyRequest, session: _Sessi
 @post(f"{PATH}/{{key_id:str}}/revoke", status_code=303, include_in_schema=False)
 async def revoke(key_id: FromPath[str], request: AnyRequest, session: _Session) -> Response[None]:
     """The next request with this key is refused. Revoking again changes nothing."""
+    key = await with_last_space(session, lambda: _revoke(session, request, key_id))
+    request.app.state.verifier.forget(key.id)
+    return see_other(f"{PATH}?{urlencode({'prefix': key.key_prefix})}")
+
+
+ROUTES = (all_keys, ask_revoke, revoke)
+
+
+async def _revoke(session: AsyncSession, request: AnyRequest, key_id: str) -> ApiKey:
     await session.connection(execution_options=dict(LOCK_FIRST))  # what is read here decides what is written
     key = await _key(session, key_id)
     now = datetime.now(UTC)
@@ -104,11 +114,7 @@ async def revoke(key_id: FromPath[str], request: AnyRequest, session: _Session) 
             ),
         )
         await session.commit()
-    request.app.state.verifier.forget(key.id)
-    return see_other(f"{PATH}?{urlencode({'prefix': key.key_prefix})}")
-
-
-ROUTES = (all_keys, ask_revoke, revoke)
+    return key
 
 
 async def _key(session: AsyncSession, spelled: str) -> ApiKey:

@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.console.page import page
 from app.console.setup import is_page
 from app.db.away import RETRY_AFTER_SECONDS, UNAVAILABLE, is_away, named
+from app.db.disk import FULL, is_full
 from app.http import errors
 from app.http.problems import Problem
 
@@ -43,8 +44,10 @@ def _unexpected(request: _AnyRequest, error: Exception) -> Response[str]:
 def _database(request: _AnyRequest, error: Exception) -> Response[str]:
     if not is_away(error):
         return _unexpected(request, error)
-    _log.error("the database does not answer", error=named(error))
-    answer = _page(request, 503, f"{UNAVAILABLE} Try again in a moment.")
+    _log.error(
+        "the disk of the database is full" if is_full(error) else "the database does not answer", error=named(error)
+    )
+    answer = _page(request, 503, f"{FULL if is_full(error) else UNAVAILABLE} Try again in a moment.")
     answer.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return answer
 

@@ -19,6 +19,8 @@ from app.console.new_key import grantable, show_plaintext
 from app.console.once import Once, form_id, only_once
 from app.console.page import AnyRequest, page, see_other
 from app.db import api_keys
+from app.db.disk import with_last_space
+from app.db.tables.keys import ApiKey
 from app.http.ids import read_id
 from app.http.key_rules import NOT_FOUND, rotate, successor_of
 from app.http.problems import Problem
@@ -53,10 +55,15 @@ async def ask_to_revoke(key_id: FromPath[str], request: AnyRequest, session: _Se
 async def revoke_key(key_id: FromPath[str], request: AnyRequest, state: State, session: _Session) -> Response[None]:
     """The next request with that key is refused."""
     found = read_id(key_id)
-    key = None if found is None else await api_keys.revoke(session, request.user.subject, found, datetime.now(UTC))
+
+    async def revoke() -> ApiKey | None:
+        row = await api_keys.revoke(session, request.user.subject, found or 0, datetime.now(UTC))
+        await session.commit()
+        return row
+
+    key = await with_last_space(session, revoke)
     if key is None:
         raise Problem(404, NOT_FOUND)
-    await session.commit()
     state.verifier.forget(key.id)
     return see_other(f"{PATH}/{key.id}?done=revoked")
 

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from app.audit.batch import Batch
 from app.audit.log import CannotWrite
 from app.audit.record import OWN, About, GrantSet, Record
+from app.db.disk import DiskSpace
 from app.db.engine import LOCK_FIRST
 from app.db.session import Sessions
 from app.db.tables.base import table_of
@@ -58,14 +59,17 @@ _FROM_JSON = _from_json()
 
 
 class DecisionWriter:
-    """Stores batches of decisions. What it remembers is which grant sets the database has."""
+    """Stores batches of decisions, while the disk has room. What it remembers is which grant sets the database has."""
 
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(self, sessions: Sessions, disk: DiskSpace | None = None) -> None:
         self._sessions = sessions
+        self._disk = disk
         self._known: _Seen = {}
 
     async def write(self, batch: Batch) -> None:
         """Store a batch in one transaction. Raises CannotWrite, and then none of it is stored."""
+        if self._disk is not None and self._disk.shortage:
+            raise CannotWrite(self._disk.shortage)
         try:
             with told():
                 seen = await self._store(batch)
@@ -88,9 +92,24 @@ class DecisionWriter:
                 await connection.exec_driver_sql(_FROM_JSON, (_encode(shared).decode(), _encode(batch.made).decode()))
             else:
                 rows = [(*own, *shared[number]) for *own, number in batch.made]
-                await _copy(connection, rows)
+                await self._copy(connection, rows)
             await session.commit()
             return seen
+
+    async def _copy(self, connection: AsyncConnection, rows: Sequence[tuple[object, ...]]) -> None:
+        """Store rows in their order with PostgreSQL's COPY, within the transaction that was begun.
+
+        It takes a third of the time that an INSERT for each row does. Raises CannotWrite.
+        """
+        # Imported where PostgreSQL is in use, which has imported it: it would cost each start its time.
+        asyncpg = import_module("asyncpg")
+        driver: Any = (await connection.get_raw_connection()).driver_connection
+        try:
+            await driver.copy_records_to_table(_decisions.name, records=rows, columns=_COLUMNS)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            if self._disk is not None:
+                self._disk.note(error)
+            raise _cannot(error) from None
 
     async def _store_grant_sets(self, session: AsyncSession, batch: Batch) -> _Seen:
         """The sets of a batch that are new, or not seen on this day yet."""
@@ -117,20 +136,6 @@ class DecisionWriter:
             rows = await session.execute(upsert.returning(_grant_sets.c.id, _grant_sets.c.digest))
             found |= {row.digest: (row.id, fresh[row.digest][1]) for row in rows}
         return found
-
-
-async def _copy(connection: AsyncConnection, rows: Sequence[tuple[object, ...]]) -> None:
-    """Store rows in their order with PostgreSQL's COPY, within the transaction that was begun.
-
-    It takes a third of the time that an INSERT for each row does. Raises CannotWrite.
-    """
-    # Imported where PostgreSQL is in use, which has imported it: it would cost each start its time.
-    asyncpg = import_module("asyncpg")
-    driver: Any = (await connection.get_raw_connection()).driver_connection
-    try:
-        await driver.copy_records_to_table(_decisions.name, records=rows, columns=_COLUMNS)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise _cannot(error) from None
 
 
 def _date(day: int) -> date:

@@ -13,6 +13,7 @@ import structlog
 from app.audit.rounds import Rounds
 from app.db.api_keys import LAST_USED_EVERY, touch
 from app.db.away import is_away, named
+from app.db.disk import DiskSpace
 from app.db.session import Sessions
 
 AT_ONCE = 1_000  # keys in one statement, for its words are made on the event loop
@@ -26,8 +27,11 @@ class LastUsed:
     many keys it remembers: one that it forgot may be written more than once a minute.
     """
 
-    def __init__(self, sessions: Sessions, *, every_seconds: float = 5.0, limit: int = 100_000) -> None:
+    def __init__(
+        self, sessions: Sessions, disk: DiskSpace | None = None, *, every_seconds: float = 5.0, limit: int = 100_000
+    ) -> None:
         self._sessions = sessions
+        self._disk = disk
         self._limit = limit
         self._waiting: set[int] = set()
         self._written: dict[int, float] = {}  # key id to the monotonic time of its last write, oldest first
@@ -61,6 +65,8 @@ class LastUsed:
         """Write what waits, or the first of it; False if that failed, and then it still waits."""
         if not self._waiting:
             return True
+        if self._disk is not None and self._disk.shortage:
+            return False
         used = set(islice(self._waiting, min(AT_ONCE, self._limit)))
         self._waiting -= used
         try:

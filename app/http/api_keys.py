@@ -19,6 +19,8 @@ from litestar.params import FromPath, JSONBody
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import api_keys as stored
+from app.db.disk import with_last_space
+from app.db.tables.keys import ApiKey
 from app.http.ids import read_id
 from app.http.json_body import json_or_nothing, only_json
 from app.http.key_rules import NOT_FOUND, IssueKey, KeyView, RotateKey, issue, rotate, view_of
@@ -111,11 +113,16 @@ async def show_key(key_id: FromPath[str], request: _Request, session: _Session) 
 )
 async def revoke_key(key_id: FromPath[str], request: _Request, state: State, session: _Session) -> KeyView:
     """The next request with that key is refused. Revoking again changes nothing."""
-    now = datetime.now(UTC)
-    row = await stored.revoke(session, request.user.subject, _id(key_id), now)
+    now, number = datetime.now(UTC), _id(key_id)
+
+    async def revoke() -> ApiKey | None:
+        row = await stored.revoke(session, request.user.subject, number, now)
+        await session.commit()
+        return row
+
+    row = await with_last_space(session, revoke)
     if row is None:
         raise Problem(404, NOT_FOUND)
-    await session.commit()
     state.verifier.forget(row.id)
     return view_of(row, now)
 

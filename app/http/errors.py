@@ -14,6 +14,7 @@ from litestar.types import ExceptionHandlersMap
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.db.away import RETRY_AFTER_SECONDS, UNAVAILABLE, is_away, named
+from app.db.disk import FULL, is_full
 from app.http.problems import INVALID_BODY, Problem
 from app.policy.suspended import CannotDecide
 
@@ -68,6 +69,9 @@ def _unexpected(_request: _AnyRequest, error: Exception) -> Response[dict[str, A
 def _database(request: _AnyRequest, error: Exception) -> Response[dict[str, Any]]:
     if not is_away(error):
         return _unexpected(request, error)
+    if is_full(error):
+        _log.error("the disk of the database is full", error=named(error))
+        return _answer(503, FULL, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
     _log.error("the database does not answer", error=named(error))
     return _answer(503, UNAVAILABLE, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
 

@@ -10,6 +10,7 @@ from litestar.datastructures import State
 from litestar.enums import HttpMethod
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.db.disk import DiskSpace
 from app.db.session import answers
 from app.history.follower import Follower
 from app.http.draining import draining
@@ -31,14 +32,15 @@ async def readyz(request: Request[Any, Any, State]) -> Response[dict[str, Any]]:
     """503 when nobody can be served: no policy may be decided by, no credential can be verified, or it is draining.
 
     Without the database or without the signing keys it is `degraded`, and 200: callers with the other kind of
-    credential are served as before, and every other replica lacks the same.
+    credential are served as before, and every other replica lacks the same. So it is when the disk of the database is
+    full or almost full, which `database` says as `disk`.
     """
     state = request.app.state
     checks = {"database": await _database(state), "key_set": _key_set(state), "policy": _policy(state)}
     # A JWT needs signing keys, an API key the database.
     verifies = [checks["database"]["ok"], checks["key_set"]["ok"]]
     ready = any(verifies) and checks["policy"]["ok"] and not draining.begun
-    served = "ready" if all(verifies) else "degraded"
+    served = "ready" if all(verifies) and "disk" not in checks["database"] else "degraded"
     status = "draining" if draining.begun else served if ready else "not ready"
     content = {"status": status, "checks": checks}
     return Response(content, status_code=200 if ready else 503, headers={"Cache-Control": "no-store"})
@@ -51,7 +53,12 @@ async def _database(state: State) -> dict[str, Any]:
         asking = state["asking_database"] = asyncio.create_task(_asked(state))
     done, _ = await asyncio.wait({asking}, timeout=_DATABASE_SECONDS)
     error = asking.result() if done else TimeoutError.__name__
-    return {"ok": False, "error": error} if error else {"ok": True}
+    disk: DiskSpace = state.disk
+    return {
+        "ok": not error,
+        **({"error": error} if error else {}),
+        **({"disk": disk.shortage} if disk.shortage else {}),
+    }
 
 
 async def _asked(state: State) -> str:

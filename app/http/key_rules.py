@@ -18,6 +18,7 @@ from app.db.tables.fields import Integer, Moment, Name
 from app.db.tables.keys import ApiKey
 from app.http.problems import INVALID_BODY, Problem
 from app.http.refusal import FORBIDDEN
+from app.http.room import check_room
 from app.identity.api_keys import mint
 from app.identity.principal import Principal
 from app.policy.live import LivePolicy
@@ -82,7 +83,8 @@ def view_of(row: ApiKey, now: datetime) -> KeyView:
 async def issue(
     session: AsyncSession, state: State, owner: Principal, wanted: IssueKey, now: datetime
 ) -> tuple[ApiKey, str]:
-    """Store a new key and return it with its plaintext. Raises Problem 400 and 403."""
+    """Store a new key and return it with its plaintext. Raises Problem 400, 403 and 503."""
+    check_room(state)
     if errors := faults_of(wanted, state, now):
         raise Problem(400, INVALID_BODY, errors)
     _check_held(wanted.scopes, state, owner)
@@ -107,8 +109,9 @@ async def rotate(
 
     Both are good for `grace_seconds`, and a key is rotated once. The new one lives as long as the old one was issued
     for, without an end if that had none: what the old one lost by the rotation says nothing of it. All of it is one
-    transaction; one that is under way has begun with a write. Raises Problem 403, 404 and 409.
+    transaction; one that is under way has begun with a write. Raises Problem 403, 404, 409 and 503.
     """
+    check_room(state)
     if not session.in_transaction():
         await session.connection(execution_options=LOCK_FIRST)
     before = await stored.get_for(session, owner.subject, key_id)

@@ -18,10 +18,10 @@ from app.db import rows
 from app.db.refusals import NotUnique, StillReferredTo, UnknownReference
 from app.db.tables import Body
 from app.http.cursor import Place, read_cursor, write_cursor
-from app.http.json_body import only_json
 from app.http.models import Given, messages
 from app.http.problems import Problem, invalid
 from app.http.resource import Bound, Keys, Resource, bind, not_found
+from app.http.room import json_where_room
 
 PAGE_SIZE = 50
 _READ = [HttpMethod.GET, HttpMethod.HEAD]
@@ -66,7 +66,7 @@ def _create(of: Bound) -> HTTPRouteHandler:
             raise _problem(of, refused, within) from refused
         return Response(row, headers={"Location": f"{of.listing(within)}{row['id']}/"})
 
-    decorate = post(**of.collection(), before_request=only_json, **of.described("create", 400, 409, 415))
+    decorate = post(**of.collection(), before_request=json_where_room, **of.described("create", 400, 409, 415))
     return decorate(_typed(create_row, data=of.models.body, returns=GenericAlias(Response, (of.models.row,))))
 
 
@@ -82,7 +82,7 @@ def _replace(of: Bound) -> HTTPRouteHandler:
     async def replace_row(keys: _Keys, data: Body, session: _Session) -> rows.Row:
         return await _write(of, session, keys, data.model_dump())
 
-    decorate = put(**of.item(), before_request=only_json, **of.described("replace", 400, 404, 409, 415))
+    decorate = put(**of.item(), before_request=json_where_room, **of.described("replace", 400, 404, 409, 415))
     return decorate(_typed(replace_row, data=of.models.body, returns=of.models.row))
 
 
@@ -97,7 +97,7 @@ def _change(of: Bound) -> HTTPRouteHandler:
             raise invalid(messages(error)) from None
         return await _write(of, session, keys, {name: getattr(whole, name) for name in given}) if given else before
 
-    decorate = patch(**of.item(), before_request=only_json, **of.described("change", 400, 404, 409, 415))
+    decorate = patch(**of.item(), before_request=json_where_room, **of.described("change", 400, 404, 409, 415))
     return decorate(_typed(change_row, data=of.models.given, returns=of.models.row))
 
 

@@ -86,6 +86,7 @@ WRONG: dict[str, tuple[str, ...]] = {
     "log_level": ("", "trace", "verbose"),
     "log_format": ("", "text"),
     "database_timeout_seconds": (*NUMBERS, "0", "3601"),
+    "disk_reserve_mb": (*NUMBERS, "-1", "1000001", "1.5"),
     "database_pool_size": (*NUMBERS, "0", "1001", "1.5"),
     "database_pool_wait_seconds": (*NUMBERS, "0", "301"),
     "key_cache_seconds": (*NUMBERS, "61"),
