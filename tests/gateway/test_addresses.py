@@ -42,6 +42,17 @@ def test_a_client_is_where_it_connects_from(addressed: World, issuer: LiveIssuer
     assert set(statuses(addressed, token, "/v1/far", CLIENT, lines).values()) == {b"403"}
 
 
+def test_nothing_that_a_client_calls_an_answer_of_authz_reaches_the_service(addressed: World) -> None:
+    names = ("Reason", "Body", "Subject", "Key-Id")
+    forged = {f"X-Auth-{name}": "forged" for name in names}
+    addressed.upstream.reached.clear()
+    for gateway in addressed.gateways.values():
+        assert gateway.ask("GET", "/v1/public", **forged).status == 200
+    reached = addressed.upstream.reached
+    assert len(reached) == len(addressed.gateways)
+    assert "forged" not in [value for request in reached for _, value in request.headers]
+
+
 @pytest.mark.parametrize(
     ("lines", "near", "far"),
     [
