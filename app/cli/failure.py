@@ -8,6 +8,7 @@ from typing import NoReturn, ParamSpec, TypeVar
 
 import rich_click as click
 
+from app.logs import MAX_LISTED, first_lines
 from app.policy.fault import PolicyRefused
 from app.policy.write import CannotWrite
 from app.settings import Settings, SettingsError, load_local
@@ -60,7 +61,9 @@ def explained(command: Callable[_P, _R]) -> Callable[_P, _R]:
         except CannotWrite as error:
             fail(f"{error}.")
         except PolicyRefused as refused:
-            faults = "\n".join(str(fault) for fault in refused.faults)
+            faults = "\n".join(first_lines(refused.faults))
+            if (left := len(refused.faults) - MAX_LISTED) > 0:
+                faults += f"\n… and {left:,} more."
             fail(f"the policy has faults; `authz policy check` shows them in place.\n{faults}")
 
     return wrapped

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from app.cli.failure import explained
-from app.cli.fault_text import fault_lines, place
+from app.cli.fault_text import place
+from app.cli.findings_text import finding_lines
 from app.cli.policy_dir import fault_view, policy_directory
 from app.cli.terminal import Styled, plural, show, show_json
 
@@ -25,6 +26,7 @@ FORMATS = ("text", "json", "sarif", "junit")
 @click.argument("directory", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
 @click.option("--strict", is_flag=True, help="Exit with 1 for warnings too.")
 @click.option("--format", "form", type=click.Choice(FORMATS), help="How to print it; text by default.")
+@click.option("--all", "every", is_flag=True, help="Print every finding, however many there are.")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option(
     "--fix",
@@ -34,14 +36,15 @@ FORMATS = ("text", "json", "sarif", "junit")
 @click.option("--dry-run", is_flag=True, help="With --fix: print what it would change, and write nothing.")
 @explained
 def check_command(
-    directory: Path | None, *, strict: bool, form: str | None, as_json: bool, fix: bool, dry_run: bool
+    directory: Path | None, *, strict: bool, every: bool, form: str | None, as_json: bool, fix: bool, dry_run: bool
 ) -> None:
     """Say what is wrong with a policy, what is doubtful about it, and where.
 
     Reads the files as the server does and holds them against the application's own routes. A fault refuses the
     policy; a warning or a note does not. DIR is the policy directory; without it AUTHZ_POLICY_DIR, else `policies`.
-    Exits with 0 when there is no fault (and, with --strict, no warning), with 1 when there is one, with 2 when there
-    is no such directory.
+    Of more than 50 faults and findings the first of each kind are printed, with how many there are; --all prints
+    every one, as the other forms do. Exits with 0 when there is no fault (and, with --strict, no warning), with 1 when
+    there is one, with 2 when there is no such directory.
 
     --fix changes no verdict: it proves that before it writes. It also adds the line `# end` to files of rows that lack
     it. With --dry-run it exits with 1 when there is something to change.
@@ -66,7 +69,7 @@ def check_command(
 
         if fix_files(report.snapshot, chosen, dry_run=dry_run):
             report = _examine(chosen)
-    _print(report, chosen, form, strict)
+    _print(report, chosen, form, strict=strict, in_full=every)
     if not report.passes(strict):
         raise SystemExit(1)
 
@@ -115,7 +118,7 @@ def _examine(directory: Path) -> _Report:
     return _Report(PolicyRefused([*of_texts, *faults]).faults, findings, snapshot)
 
 
-def _print(report: _Report, directory: Path, form: str, strict: bool) -> None:
+def _print(report: _Report, directory: Path, form: str, *, strict: bool, in_full: bool) -> None:
     from app.policy.findings import Finding
 
     every = [*(Finding("error", fault) for fault in report.faults), *report.findings]
@@ -128,8 +131,7 @@ def _print(report: _Report, directory: Path, form: str, strict: bool) -> None:
     elif form == "json":
         show_json(_document(report, directory, strict))
     else:
-        for finding in every:
-            show([*fault_lines(finding.at, directory, finding.severity), ""])
+        show(finding_lines(every, directory, "--all", every=in_full))
         show([_summary(report, directory)])
         if report.snapshot and not report.faults:
             show([_size(report.snapshot)])

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from app.cli.fault_text import fault_lines, place
+from app.cli.fault_text import place
+from app.cli.findings_text import finding_lines
 from app.cli.terminal import plural, show, show_json
 
 if TYPE_CHECKING:
@@ -50,12 +51,14 @@ def sound_snapshot(directory: Path, *, as_json: bool) -> Snapshot:
 
 
 def show_faults(faults: tuple[Fault, ...], directory: Path, *, as_json: bool) -> None:
-    """Print faults in place."""
+    """Print faults in place: the first of each kind, where they are many."""
+    from app.policy.findings import Finding
+
     if as_json:
         show_json({"ok": False, "directory": str(directory), "faults": [fault_view(f, directory) for f in faults]})
         return
-    for fault in faults:
-        show([*fault_lines(fault, directory), ""])
+    found = [Finding("error", fault) for fault in faults]
+    show(finding_lines(found, directory, f"`authz policy check --all {directory}`"))
     files = len({fault.file for fault in faults})
     show([[(plural(len(faults), "fault"), "bold red"), f" in {plural(files, 'file')}; this policy would be refused."]])
 

@@ -70,6 +70,32 @@ def test_a_warning_fails_a_strict_check_alone(work: Path) -> None:
     ]
 
 
+def test_of_very_many_findings_the_first_of_each_kind_are_printed(work: Path) -> None:
+    add(work, "".join(f"p, catalog:read user:u{number}, /api/v1/teams, GET, allow\n" for number in range(300)))
+    add(work, SHADOWED, "holdings.csv")
+    short = authz("policy", "check", "policies", cwd=work).stdout.splitlines()
+    shown = [line for line in short if "warning[shadowed-row]: " in line]
+    assert len(shown) == 5
+    assert len(short) < 60
+    assert "… and 296 more of warning[shadowed-row]." in short
+    assert "301  warning[shadowed-row]" in short
+    assert any(line.startswith("--all shows all 3") for line in short)
+    full = authz("policy", "check", "--all", "policies", cwd=work).stdout
+    assert full.count("warning[shadowed-row]: ") == 301
+    document = json.loads(authz("policy", "check", "--json", "policies", cwd=work).stdout)
+    assert sum(finding["code"] == "shadowed-row" for finding in document["findings"]) == 301
+
+
+def test_many_faults_are_cut_where_another_command_needs_the_policy(work: Path) -> None:
+    add(work, "".join(f"p, catalog:red, /api/v1/u{number}, GET, allow\n" for number in range(90)))
+    refused = authz("policy", "test", "policies", cwd=work)
+    assert refused.returncode == 1
+    assert refused.stdout.count("error[unknown-grant]: ") == 5
+    assert "… and 85 more of error[unknown-grant]." in refused.stdout
+    assert "`authz policy check --all policies` shows all 90." in refused.stdout
+    assert authz("policy", "check", "--all", "policies", cwd=work).stdout.count("error[unknown-grant]: ") == 90
+
+
 def test_findings_stand_behind_the_faults_of_a_policy_that_can_be_read(work: Path) -> None:
     add(work, SHADOWED + "p, catalog:read, /api/v1/nowhere, GET, allow\n")
     checked = authz("policy", "check", "--format", "json", "policies", cwd=work)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -181,3 +182,21 @@ def test_under_load_no_request_sees_half_a_policy(own_server: Server, issuer: Li
     assert set(seen) == {(path, code) for path in ("/api/v1/teams/", "/api/v1/venues/") for code in (200, 403)}
     with httpx.Client(base_url=own_server.url) as stranger:
         assert stranger.get("/healthz").status_code == 200
+
+
+def test_the_log_line_of_a_reload_does_not_grow_with_the_policy(own_server: Server, issuer: LiveIssuer) -> None:
+    path = own_server.policy_dir / "catalog.csv"
+    good = path.read_text()
+    rows = "".join(f"p, user:u{number}, /api/v1/teams, POST, deny\n" for number in range(200))
+    with own_server.client(issuer.token(permissions=["policies:read", "policies:write"])) as admin:
+        path.write_text(good.replace("# end", rows + "# end"))
+        assert admin.post(RELOAD).status_code == 200
+        swapped = own_server.wait_for_log(lambda entry: entry.get("event") == "policy swapped")
+        assert (swapped["added"], swapped["removed"], len(swapped["changed"])) == (200, 0, 10)
+        assert len(json.dumps(swapped)) < 4_000
+        path.write_text(good.replace("# end", rows.replace("deny", "dony")[:3_000].rpartition("\n")[0] + "\n# end"))
+        refused = admin.post(RELOAD)
+        assert len(refused.json()["faults"]) > 50, "the answer has all of them"
+        line = own_server.wait_for_log(lambda entry: str(entry.get("event")).startswith("policy refused"))
+        assert (line["count"], len(line["faults"])) == (len(refused.json()["faults"]), 10)
+        assert len(json.dumps(line)) < 8_000
