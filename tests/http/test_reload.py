@@ -191,12 +191,14 @@ def test_the_log_line_of_a_reload_does_not_grow_with_the_policy(own_server: Serv
     with own_server.client(issuer.token(permissions=["policies:read", "policies:write"])) as admin:
         path.write_text(good.replace("# end", rows + "# end"))
         assert admin.post(RELOAD).status_code == 200
-        swapped = own_server.wait_for_log(lambda entry: entry.get("event") == "policy swapped")
-        assert (swapped["added"], swapped["removed"], len(swapped["changed"])) == (200, 0, 10)
+        swapped = own_server.wait_for_log(lambda entry: entry.get("added") == 200)
+        assert (swapped["event"], swapped["removed"], len(swapped["changed"])) == ("policy swapped", 0, 10)
         assert len(json.dumps(swapped)) < 4_000
         path.write_text(good.replace("# end", rows.replace("deny", "dony")[:3_000].rpartition("\n")[0] + "\n# end"))
         refused = admin.post(RELOAD)
         assert len(refused.json()["faults"]) > 50, "the answer has all of them"
-        line = own_server.wait_for_log(lambda entry: str(entry.get("event")).startswith("policy refused"))
-        assert (line["count"], len(line["faults"])) == (len(refused.json()["faults"]), 10)
+        # The watch may have seen a file that was being written, and found one fault.
+        many = len(refused.json()["faults"])
+        line = own_server.wait_for_log(lambda entry: entry.get("count") == many)
+        assert len(line["faults"]) == 10
         assert len(json.dumps(line)) < 8_000
