@@ -69,14 +69,6 @@ class BreakablePostgres:
         self.psql("ALTER SYSTEM SET default_transaction_read_only = on", database="postgres")
         self.psql("SELECT pg_reload_conf()", database="postgres")
 
-    def take_writes(self) -> None:
-        """Undo that."""
-        self.psql(
-            "SET default_transaction_read_only = off; ALTER SYSTEM RESET default_transaction_read_only",
-            database="postgres",
-        )
-        self.psql("SELECT pg_reload_conf()", database="postgres")
-
     def promote(self) -> None:
         """Make a standby a server of its own, that takes writes."""
         self.psql("SELECT pg_promote()", database="postgres")

@@ -22,7 +22,7 @@ _START_SECONDS = 20.0
 class Pooler:
     """Listens on a port of 127.0.0.1 and passes to the server of `url`, under whose user it runs.
 
-    With few server connections, so that clients get each other's.
+    With few server connections, so that clients get each other's. With an `authority`, clients need its certificate.
     """
 
     def __init__(
@@ -32,6 +32,7 @@ class Pooler:
         *,
         connections: int = 4,
         certificate: Certificate | None = None,
+        authority: Path | None = None,
         password: str | None = None,
     ) -> None:
         self._socket = Path(parse_qs(urlsplit(url).query)["host"][0])
@@ -39,6 +40,7 @@ class Pooler:
         self._mode = mode
         self._connections = connections
         self._certificate = certificate
+        self._authority = authority
         self._password = password
         self.port = free_port()
         self._directory = Path(tempfile.mkdtemp(prefix="authz-pooler-"))
@@ -73,6 +75,9 @@ class Pooler:
                 shutil.copy(file, self._directory / kind)
                 settings[f"client_tls_{kind}_file"] = self._directory / kind
             settings["client_tls_sslmode"] = "require"
+        if self._authority:
+            shutil.copy(self._authority, self._directory / "authority")
+            settings |= {"client_tls_ca_file": self._directory / "authority", "client_tls_sslmode": "verify-ca"}
         lines = [f"{name} = {value}" for name, value in settings.items()]
         configuration = self._directory / "pgbouncer.ini"
         configuration.write_text(

@@ -220,6 +220,30 @@ def test_tls_is_as_libpq_has_it(
         assert expected.replace("PORT", str(over_tls.port)) in refusal(over_tls.url + query, cwd=tmp_path)
 
 
+@pytest.mark.parametrize("query", ["?sslrootcert=system", "?sslmode=require&channel_binding=require"])
+def test_the_machines_authorities_are_believed(
+    query: str, over_tls: Pooler, certificate: Certificate, tmp_path: Path
+) -> None:
+    env = {"AUTHZ_DATABASE_URL": over_tls.url + query, "SSL_CERT_FILE": str(certificate.certificate)}
+    assert command("keys", "list", cwd=tmp_path, env=env).returncode == 0
+    wrong_host = over_tls.url.replace("127.0.0.1", "localhost") + query
+    done = command("keys", "list", cwd=tmp_path, env=env | {"AUTHZ_DATABASE_URL": wrong_host})
+    assert "is not verified (Hostname mismatch" in done.stderr
+
+
+def test_a_certificate_of_the_client_is_shown(loopback: Loopback, certificate: Certificate, tmp_path: Path) -> None:
+    url = f"postgresql://postgres@/{loopback.database}?host={loopback.postgres.socket}"
+    own = make(tmp_path, "client")
+    with Pooler(url, certificate=certificate, authority=own.certificate) as pooler:
+        said = refusal(pooler.url + "?sslmode=require", cwd=tmp_path)
+        assert f"127.0.0.1:{pooler.port}" in said
+        client = f"sslcert={own.certificate}&sslkey={own.key}"
+        for query in (f"?sslmode=require&{client}", f"?sslrootcert=system&{client}"):
+            env = {"AUTHZ_DATABASE_URL": pooler.url + query, "SSL_CERT_FILE": str(certificate.certificate)}
+            done = command("keys", "list", cwd=tmp_path, env=env)
+            assert done.returncode == 0, done.stderr
+
+
 def test_a_pooler_says_what_it_refuses(over_tls: Pooler, tmp_path: Path) -> None:
     wrong = over_tls.url.replace("hunter2", "hunter2-wrong")
     assert "the password of the role" in refusal(wrong, cwd=tmp_path)
