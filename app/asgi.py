@@ -94,7 +94,10 @@ PAGES: list[ControllerRouterHandler] = [
 
 
 def handlers() -> list[ControllerRouterHandler]:
-    """Every route of the application. What each needs is a row of the policy, so none says so here."""
+    """Every route of the application. What each needs is a row of the policy, so none says so here.
+
+    After a change run `scripts/declare_routes.py`: the command line reads the routes that it writes.
+    """
     return [
         *catalog.ROUTES,
         *holdings.ROUTES,
@@ -122,7 +125,7 @@ def handlers() -> list[ControllerRouterHandler]:
 
 
 def route_table() -> RouteTable:
-    """The application's routes, for whoever checks a policy without serving it."""
+    """The application's routes, as `scripts/declare_routes.py` declares them for commands that serve nothing."""
     return table_of(_assemble(handlers()))[0]
 
 

@@ -32,32 +32,11 @@ def explained(command: Callable[_P, _R]) -> Callable[_P, _R]:
 
     @wraps(command)
     def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-        from sqlalchemy.exc import DBAPIError
-
-        from app.db.away import is_away, named
-        from app.db.disk import DiskSpace, is_full
-        from app.db.errors import DatabaseAway, UnusableDatabase
-        from app.db.reasons import reason_of
-
         try:
             refuse_unknown(Settings.model_fields)
             return command(*args, **kwargs)
         except SettingsError as error:
             fail("\nauthz: ".join(str(error).splitlines()))
-        except UnusableDatabase as error:
-            fail(str(error))
-        except DatabaseAway as error:
-            fail(f"the database cannot be used: {error}.")
-        except DBAPIError as error:
-            if is_full(error):
-                freed = DiskSpace(load_local().database_url).release()
-                more = " The space that was held for revocations is free now: try again." if freed else ""
-                fail(f"the disk of the database is full: free some of it.{more}")
-            if reason := reason_of(error.orig) if error.orig else None:
-                fail(f"the database cannot be used: {reason}.")
-            if not is_away(error):
-                raise
-            fail(f"the database does not answer: {named(error)}. Start it, or correct AUTHZ_DATABASE_URL.")
         except CannotWrite as error:
             fail(f"{error}.")
         except PolicyRefused as refused:
@@ -65,5 +44,35 @@ def explained(command: Callable[_P, _R]) -> Callable[_P, _R]:
             if (left := len(refused.faults) - MAX_LISTED) > 0:
                 faults += f"\n… and {left:,} more."
             fail(f"the policy has faults; `authz policy check` shows them in place.\n{faults}")
+        except Exception as error:
+            if message := _of_database(error):
+                fail(message)
+            raise
 
     return wrapped
+
+
+def _of_database(error: Exception) -> str | None:
+    """What to do about an error of the database; None for any other. Takes a tenth of a second to import."""
+    from sqlalchemy.exc import DBAPIError
+
+    from app.db.away import is_away, named
+    from app.db.disk import DiskSpace, is_full
+    from app.db.errors import DatabaseAway, UnusableDatabase
+    from app.db.reasons import reason_of
+
+    if isinstance(error, UnusableDatabase):
+        return str(error)
+    if isinstance(error, DatabaseAway):
+        return f"the database cannot be used: {error}."
+    if not isinstance(error, DBAPIError):
+        return None
+    if is_full(error):
+        freed = DiskSpace(load_local().database_url).release()
+        more = " The space that was held for revocations is free now: try again." if freed else ""
+        return f"the disk of the database is full: free some of it.{more}"
+    if reason := reason_of(error.orig) if error.orig else None:
+        return f"the database cannot be used: {reason}."
+    if is_away(error):
+        return f"the database does not answer: {named(error)}. Start it, or correct AUTHZ_DATABASE_URL."
+    return None

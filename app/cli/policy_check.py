@@ -87,6 +87,7 @@ class _Report:
 
 
 def _examine(directory: Path) -> _Report:
+    from app.http.declared_routes import route_table
     from app.policy.directory import read
     from app.policy.fault import PolicyRefused
     from app.policy.findings import find
@@ -103,9 +104,6 @@ def _examine(directory: Path) -> _Report:
             # A file that lacks its last line alone can be read: what else is wrong is not hidden by that.
             of_texts, source = source.faults, replace(source, faults=())
         policy = parse(source)
-        # The application is slow to import, and a policy that cannot be read needs no routes.
-        from app.asgi import route_table
-
         try:
             snapshot = build(policy, route_table())
         except PolicyRefused as refused:

@@ -29,14 +29,11 @@ def policy_directory(given: Path | None) -> Path:
 
 def snapshot_of(directory: Path) -> Snapshot:
     """The policy over the application's own route table. Raises PolicyRefused with every fault."""
+    from app.http.declared_routes import route_table
     from app.policy.live import build
     from app.policy.load import load
 
-    policy = load(directory)
-    # The application is slow to import, and a policy that cannot be read needs no routes.
-    from app.asgi import route_table
-
-    return build(policy, route_table())
+    return build(load(directory), route_table())
 
 
 def sound_snapshot(directory: Path, *, as_json: bool) -> Snapshot:

@@ -202,13 +202,13 @@ def _change(
     wait: float | None = None,
 ) -> tuple[Published, Waited | None]:
     from app import logs
-    from app.asgi import route_table
     from app.db.engine import is_embedded
     from app.history.fleet import until_served
     from app.history.follower import Follower
     from app.history.publish import Author, CasesFail, NoSuchRevision, Publisher, StaleParent, Widens
     from app.history.replica import beat_seconds
     from app.history.settle import settled
+    from app.http.declared_routes import route_table
     from app.policy.fault import PolicyRefused
     from app.policy.live import LivePolicy
     from app.settings import load_local

@@ -71,6 +71,7 @@ def snapshot_of(named: Named, *, is_old: bool = False, as_json: bool) -> Snapsho
 
     An old one may lack rows for endpoints that are newer than it.
     """
+    from app.http.declared_routes import route_table
     from app.policy.fault import PolicyRefused
     from app.policy.live import build
     from app.policy.load import parse
@@ -78,9 +79,6 @@ def snapshot_of(named: Named, *, is_old: bool = False, as_json: bool) -> Snapsho
 
     try:
         policy = parse(named.source())
-        # The application is slow to import, and a policy that cannot be read needs no routes.
-        from app.asgi import route_table
-
         return Snapshot(policy, route_table()) if is_old else build(policy, route_table())
     except PolicyRefused as refused:
         show_faults(refused.faults, named.place, as_json=as_json)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 
 from app.identity.bearer import MAX_TOKEN_BYTES
 from app.identity.claims import ClaimRules
 from app.identity.compact import read_claims, read_header
 from app.identity.errors import Cause, Unauthenticated
 from app.identity.jwks import KeySet
+from app.identity.permission_claim import permissions
 from app.identity.principal import Principal, user
 from app.identity.remembered import Remembered
 
@@ -69,15 +70,3 @@ class JwtVerifier:
         principal = user(claims["sub"], permissions(claims.get("permissions")), claims)
         self.remembered.add(raw, principal, kid, keys, validity)
         return principal
-
-
-def permissions(claim: object) -> Sequence[str]:
-    """The permission strings of a `permissions` claim: a list of strings, or one string with U+0020 between.
-
-    Anything else grants nothing, a list with one other item included.
-    """
-    if isinstance(claim, str):
-        return [permission for permission in claim.split(" ") if permission]
-    if isinstance(claim, list) and all(isinstance(item, str) for item in claim):
-        return claim
-    return ()

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 
 from app.identity.api_keys import KeyRecord
-from app.identity.jwt import permissions
+from app.identity.permission_claim import permissions
 from app.identity.principal import ANONYMOUS, ANYONE, Principal, is_fact, program
 from app.policy.condition import Context
 from app.policy.context import LazyContext

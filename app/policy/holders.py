@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 
-from app.identity.jwt import permissions
+from app.identity.permission_claim import permissions
 from app.identity.principal import ANYONE, is_fact
 from app.policy.entities import Entity
 from app.policy.grants import method_of

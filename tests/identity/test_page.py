@@ -11,7 +11,7 @@ import pytest
 from app.identity.claims import ClaimRules
 from app.identity.errors import HEADER_FAULTS, Cause, Fault, Unauthenticated
 from app.identity.jwk import MAX_KEYS, MAX_NAMED, Ignored
-from app.identity.jwt import permissions
+from app.identity.permission_claim import permissions
 from app.settings import Settings
 from tests.server import ROOT
 
