@@ -31,11 +31,10 @@ from app.db.last_used import LastUsed
 from app.db.session import sessions_of
 from app.gateway.proof import Proof
 from app.gateway.proxies import TrustedProxies
-from app.history.entry import Entry
 from app.history.follower import Follower
 from app.history.publish import Publisher
 from app.history.replica import Replica
-from app.history.settle import settled
+from app.history.settle import Start, settled
 from app.holdings import resources as holdings
 from app.http import (
     api_keys,
@@ -131,14 +130,14 @@ def route_table() -> RouteTable:
 
 def create_app(
     settings: Settings,
-    seen: Entry | None,
+    start: Start,
     extra: Sequence[ControllerRouterHandler] = (),
     *,
     files_win: bool = False,
 ) -> ASGIApp:
     """The application, ready to be served; `extra` are more routes, ruled by the same policy.
 
-    `seen` and `files_win` are for the Follower.
+    `start` and `files_win` are for the Follower.
 
     Raises PolicyRefused when the policy has faults or leaves a route without a row, and UnusableDatabase.
     """
@@ -174,9 +173,9 @@ def create_app(
     with aside():  # what is registered stays, and is not looked through for garbage
         app = _assemble(routes, door=door, cors=_cors(settings))
         table, route_keys = table_of(app)
-    live = LivePolicy(settings.policy_dir, table)
+    live = LivePolicy(settings.policy_dir, table, start.files)
     live.on_reload(report)
-    follower = Follower(live, sessions, seen, files_win=files_win)
+    follower = Follower(live, sessions, start.seen, files_win=files_win)
     publisher = Publisher(follower)
     case_watch = CaseWatch(live)
     jwt = JwtVerifier(
@@ -243,8 +242,8 @@ async def build_app(settings: Settings, *, files_win: bool) -> ASGIApp:
     """As `create_app`, from files in which no change is half done. Raises as that does, and `write.CannotWrite`."""
     engine = open_engine(settings.database_url)
     try:
-        async with settled(sessions_of(engine), settings.policy_dir) as seen:
-            return create_app(settings, seen, files_win=files_win)
+        async with settled(sessions_of(engine), settings.policy_dir) as start:
+            return create_app(settings, start, files_win=files_win)
     finally:
         await engine.dispose()
 

@@ -217,10 +217,10 @@ def _change(
 
     async def run(sessions: Sessions) -> tuple[Published, Waited | None]:
         settings = load_local()
-        async with settled(sessions, settings.policy_dir) as seen:
-            live = LivePolicy(settings.policy_dir, route_table())
+        async with settled(sessions, settings.policy_dir) as start:
+            live = LivePolicy(settings.policy_dir, route_table(), start.files)
         files_win = is_embedded(settings.database_url)
-        follower = Follower(live, sessions, seen, files_win=files_win, only_looks=only_looks)
+        follower = Follower(live, sessions, start.seen, files_win=files_win, only_looks=only_looks)
         # Files that are not the newest revision any more are no change: what follows is made from the newest.
         await follower.follow()
         try:

@@ -37,8 +37,9 @@ class PolicyDirectory:
         self._sessions = sessions
         self.origin: str | None = None
         self.lost: str | None = None  # a revision that the history had once, and has no more
-        self._lagging = ""  # why the files do not hold what is active
-        self._failed_at: float | None = None  # when they could not be written last
+        is_whole = live.on_disk == live.active.revision
+        self._lagging = "" if is_whole else "they are half written"  # why the files do not hold what is active
+        self._failed_at = None if is_whole else time.monotonic()  # when they could not be written last
         self._left_behind: set[str] = set()
         self._remembered: str | None = None  # of those that were left behind, the last one that is stored
         self._may_forget = True  # files that hold the active policy make what is remembered of others needless
@@ -145,7 +146,7 @@ class PolicyDirectory:
     def _lag(self, error: Exception) -> None:
         is_plain = isinstance(error, write.CannotWrite)
         self._failed_at = time.monotonic()
-        if is_plain:
+        if is_plain and self._live.on_disk:
             # Older than what is active, so after a restart they must not win.
             self._left_behind.add(self._live.on_disk)
         self._say_lagging(str(error) if is_plain else type(error).__name__)

@@ -279,7 +279,7 @@ class Publisher:
                         + (f" (accepted: {published.cases.summary}: {accepted})" if accepted else ""),
                     ),
                 )
-                if outdated not in (None, new.revision):
+                if outdated and outdated != new.revision:
                     await revisions.leave_behind(session, outdated, now)
                 await session.commit()
         except Overtaken:

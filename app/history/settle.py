@@ -7,34 +7,57 @@ then on is newer than they are, however long the process takes to start.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.db import revisions
 from app.db.session import Sessions
 from app.history.entry import Entry, newest
-from app.history.files import alone, recover
+from app.history.files import alone, bytes_of, recover
+from app.policy import write
 
 _PATIENCE = 5.0  # seconds, for the newest revision
 _log = structlog.stdlib.get_logger("policy")
 
 
-@asynccontextmanager
-async def settled(sessions: Sessions, directory: Path) -> AsyncIterator[Entry | None]:
-    """A block in which no change of the policy is half done, for whoever reads its files first.
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a process begins with: the newest entry of the history, for the Follower, and for the LivePolicy its files.
 
-    Gives the newest entry of the history, for the Follower; None when there is none or the database does not tell.
+    The entry is None when there is none or the database does not tell. The files are None where the directory's are
+    read instead, as they are unless they are half written and cannot be completed.
+    """
+
+    seen: Entry | None = None
+    files: Mapping[str, bytes] | None = None
+
+
+@asynccontextmanager
+async def settled(sessions: Sessions, directory: Path) -> AsyncIterator[Start]:
+    """A block in which no change of the policy is half done, to read its files in for the first time.
+
     Raises `write.CannotWrite`.
     """
     if not directory.is_dir():  # noqa: ASYNC240  # once, at a start; whoever reads it says so better
-        yield None
+        yield Start()
         return
     async with alone(directory):
-        await recover(directory, sessions)
-        yield await _newest(sessions)
+        try:
+            await recover(directory, sessions)
+        except write.CannotWrite as error:
+            async with sessions() as session:
+                row = await revisions.newest(session)
+            if row is None:
+                raise
+            _log.error("the policy files are half written; the newest policy of the database is served", why=str(error))
+            yield Start(Entry(row.id, row.revision), bytes_of(row))
+        else:
+            yield Start(await _newest(sessions))
 
 
 async def _newest(sessions: Sessions) -> Entry | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,6 +28,7 @@ from app.policy.judge import disputes
 from app.policy.load import Policy, load, parse
 from app.policy.routes import RouteTable
 from app.policy.snapshot import Snapshot, let_go
+from app.policy.source import from_bytes
 from app.policy.suspended import Suspended
 
 _PATIENCE = 5.0  # seconds, for another process that writes the files
@@ -78,15 +79,17 @@ def _disputed(snapshot: Snapshot) -> list[Fault]:
 class LivePolicy:
     """Holds the active snapshot. Raises PolicyRefused when the first policy is bad: there is no good one to keep.
 
+    With `files` these are the first policy, and not those of the directory, which are half written.
+
     `on_disk` is the revision that the files made when they were last read and whole. While that is not the active one,
     which was then taken over from elsewhere, files that change are made from an older policy, and are not taken.
     """
 
-    def __init__(self, directory: Path, table: RouteTable) -> None:
+    def __init__(self, directory: Path, table: RouteTable, files: Mapping[str, bytes] | None = None) -> None:
         self.directory = directory
         self.table = table
-        self.active: Snapshot = build(load(directory), table)
-        self.on_disk: str = self.active.revision
+        self.active: Snapshot = build(load(directory) if files is None else parse(from_bytes(files)), table)
+        self.on_disk: str = self.active.revision if files is None else ""
         self.outdated: str | None = None  # the revision of files that were not taken for that reason
         self.awaited: str | None = None  # the revision that should be active, where its policy cannot be taken here
         self.since: datetime = datetime.now(UTC)

@@ -79,8 +79,9 @@ def protected() -> ASGIApp:
     """The application with the handler behind its door."""
     with aside():  # as `authz serve` does
         from app.asgi import create_app  # noqa: PLC0415  # the bare one starts without it
+        from app.history.settle import Start  # noqa: PLC0415
 
-    return create_app(load(), None, [answered])
+    return create_app(load(), Start(), [answered])
 
 
 def unprotected() -> ASGIApp:

@@ -12,6 +12,7 @@ from app import logs
 from app.asgi import create_app
 from app.cli.listening import bind
 from app.cli.run import serve
+from app.history.settle import Start
 from app.settings import load
 
 
@@ -48,4 +49,4 @@ if __name__ == "__main__":
     logs.configure("info", "json")
     settings = load()
     extra = [ROUTES[name] for name in os.environ["EXTRA_ROUTES"].split()]
-    serve(create_app(settings, None, extra), bind(settings.host, 0))
+    serve(create_app(settings, Start(), extra), bind(settings.host, 0))

@@ -28,9 +28,9 @@ def commented(directory: Path, comment: str) -> dict[str, bytes]:
 
 async def begun(sessions: Sessions, directory: Path, *, files_win: bool) -> Follower:
     """A process that has read its files and has come no further."""
-    async with settled(sessions, directory) as seen:
-        live = LivePolicy(directory, routes())
-    return Follower(live, sessions, seen, files_win=files_win)
+    async with settled(sessions, directory) as start:
+        live = LivePolicy(directory, routes(), start.files)
+    return Follower(live, sessions, start.seen, files_win=files_win)
 
 
 async def publish(follower: Follower, comment: str) -> str:

@@ -13,12 +13,13 @@ from app.db.session import Sessions
 from app.history import directory as policy_directory
 from app.history.files import revision_of
 from app.history.publish import Author, Publisher
+from app.policy import write
 from app.policy.directory import raw_files
 from app.policy.fault import PolicyRefused
 from tests.cli.command import command
 from tests.history.replicas import another
 from tests.history.test_publish import PUBLISH, admin, body, files
-from tests.history.test_starting import begun, commented, kinds
+from tests.history.test_starting import begun, commented, kinds, publish
 from tests.issuer import LiveIssuer
 from tests.policy.shipped import DIRECTORY
 from tests.server import Server
@@ -126,6 +127,39 @@ async def test_files_are_written_once_they_can_be(
     again = await begun(sessions, directory, files_win=True)
     await again.follow()
     assert again.live.active.revision == parent
+
+
+@pytest.mark.parametrize("fails", [True, False], ids=["not writable still", "writable again"])
+@on_sqlite
+async def test_half_written_files_that_cannot_be_completed_keep_no_process_from_starting(
+    sessions: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    """As after a disk ran full while a policy was written."""
+    monkeypatch.setattr(policy_directory, "RETRY_SECONDS", 0.0)
+    directory = Path(shutil.copytree(DIRECTORY, tmp_path / "policies"))
+    first = await begun(sessions, directory, files_win=True)
+    await first.follow()
+    newest = await publish(first, "new")
+    write.begin(directory, newest)
+    public = (directory / "public.csv").read_text()
+    (directory / "public.csv").write_text("# half of it\n" + public)
+    obstacle = directory / "..publishing.new"
+    (directory / ".catalog.csv.new").mkdir()
+    again = await begun(sessions, directory, files_win=True)
+    await again.follow()
+    assert again.live.active.revision == newest
+    assert again.behind
+    assert (await again.live.reload()).outcome == "refused"
+    assert not obstacle.exists()
+    if fails:
+        done = await Publisher(again).publish(
+            {**raw_files(DIRECTORY)}, parent=newest, author=Author("me"), message="m", accept_failing="few routes"
+        )
+        assert (again.live.active.revision, bool(done.files_lag)) == (done.revision, True)
+    else:
+        (directory / ".catalog.csv.new").rmdir()
+        await again.follow()
+        assert (again.behind, revision_of(directory), (directory / ".publishing").exists()) == ("", newest, False)
 
 
 @on_sqlite
