@@ -213,6 +213,7 @@ def create_app(
             "replica": Replica(
                 follower,
                 settings.database_url,
+                renew=engine.dispose,
                 forget=verifier.forget,
                 forget_all=verifier.forget_all,
                 max_stale=settings.policy_max_stale_seconds,

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import TypeVar
 
 import structlog
-from sqlalchemy import URL, event
+from sqlalchemy import event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from app.audit.rounds import pause
-from app.db.address import address_of
+from app.db.engine import sqlite_file
 
 FULL = "The disk of the database is full."
 SHORT = "The disk of the database is almost full: what is left is kept for revocations."
@@ -57,8 +57,7 @@ class DiskSpace:
     """
 
     def __init__(self, url: str, reserve_mb: float = RESERVE_MB) -> None:
-        address = address_of(url)
-        self._file = Path(address.database or "").absolute() if isinstance(address, URL) else None
+        self._file = sqlite_file(url)
         self._reserve = int(reserve_mb * _MB)
         self._full_until = 0.0
         self._is_low = False

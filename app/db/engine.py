@@ -90,6 +90,12 @@ def _sqlite(engine: AsyncEngine, timeout_seconds: float = _SQLITE_SECONDS) -> As
     return engine
 
 
+def sqlite_file(url: str) -> Path | None:
+    """The file of a SQLite database; None for PostgreSQL. Raises UnusableDatabase."""
+    address = address_of(url)
+    return Path(address.database or "").absolute() if isinstance(address, URL) else None
+
+
 def is_embedded(url: str) -> bool:
     """Whether the database is a file beside the processes that use it. Raises UnusableDatabase."""
     return isinstance(address_of(url), URL)

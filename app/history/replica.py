@@ -6,8 +6,9 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -15,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app import __version__
 from app.audit.rounds import pause
 from app.db.away import named
-from app.db.engine import is_embedded
+from app.db.engine import is_embedded, sqlite_file
 from app.db.line import Account, Line, LineExpired, open_line
 from app.history.entry import Entry, newest
 from app.history.follower import Follower
@@ -37,11 +38,15 @@ def beat_seconds(url: str) -> float:
     return EMBEDDED_BEAT_SECONDS if is_embedded(url) else BEAT_SECONDS
 
 
+class FileReplaced(Exception):
+    """Another file has the name of the SQLite database, as after a restore: what is open is of no use any more."""
+
+
 class Replica:
     """Keeps a process in touch with the database.
 
     `forget` is told the id of a key that changed elsewhere, `forget_all` that any may have. Beyond `max_stale` seconds
-    without an answer of the database nothing is decided any more.
+    without an answer of the database nothing is decided any more. `renew` discards the connections of the pool.
     """
 
     def __init__(
@@ -49,6 +54,7 @@ class Replica:
         follower: Follower,
         url: str,
         *,
+        renew: Callable[[], Awaitable[None]],
         forget: Callable[[int], None],
         forget_all: Callable[[], None],
         max_stale: float | None = None,
@@ -57,6 +63,8 @@ class Replica:
         self._follower = follower
         self._live = follower.live
         self._url = url
+        self._renew = renew
+        self._file = sqlite_file(url)
         self._forget = forget
         self._forget_all = forget_all
         self._max_stale = max_stale
@@ -98,11 +106,15 @@ class Replica:
         try:
             while not stop.is_set():
                 try:
+                    opened = _identity(self._file)
                     async with open_line(self._url, self._hear, self._wake.set) as line:
                         # What was told while nobody listened is not told again.
                         self._forget_all()
                         async for _ in self._beats(line, stop):
                             retry = _FIRST_RETRY
+                            if opened and (now := _identity(self._file)) and now != opened:
+                                await self._renew()
+                                raise FileReplaced
                             self._line_fault = None
                         await self._leave(line)
                 except LineExpired:
@@ -219,3 +231,12 @@ class Replica:
     async def _wake_at(self, stop: asyncio.Event) -> None:
         await stop.wait()
         self._wake.set()
+
+
+def _identity(file: Path | None) -> tuple[int, int] | None:
+    """The file that has a name now; None where there is none, as for a moment while it is replaced."""
+    try:
+        status = file.stat() if file else None
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino) if status else None

@@ -20,8 +20,13 @@ from app.history.follower import Follower
 from app.history.publish import Author, Publisher, StaleParent
 from app.history.stamp import read_stamp
 from app.policy import write
+from tests.cli.command import command
+from tests.history.replicas import another, served
+from tests.history.replicas import publish as http_publish
 from tests.history.test_starting import begun, commented, kinds, publish
+from tests.issuer import LiveIssuer
 from tests.policy.shipped import DIRECTORY
+from tests.server import DATABASE, Server, eventually
 
 pytestmark = pytest.mark.anyio
 on_sqlite = pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
@@ -230,3 +235,26 @@ async def test_a_lost_entry_is_not_served_by_a_process_that_has_its_id(sessions:
     waited = await until_served(sessions, entry, 0, 60)
     assert (waited.serving, [each.pid for each in waited.behind]) == (1, [2, 3, 4])
     assert first.at == entry
+
+
+def test_a_file_that_is_replaced_under_a_server_is_noticed(
+    own_server: Server, issuer: LiveIssuer, tmp_path: Path
+) -> None:
+    """The runbook says to stop it first; one that goes on must not serve a file that is gone."""
+    with own_server.client(issuer.token(permissions=["catalog:read"])) as owner:
+        key = owner.post("/api/v1/api-keys/", json={"name": "k", "scopes": ["catalog:read"]}).json()
+    kept = served(own_server)
+    backup = tmp_path / "backup.db"
+    assert command("db", "backup", str(backup), env=own_server.env).returncode == 0
+    assert http_publish(own_server, issuer, another(own_server))["revision"] != kept
+    file = own_server.directory / DATABASE
+    (tmp_path / "before").mkdir()
+    for each in tmp_path.glob(f"{DATABASE}*"):
+        each.rename(tmp_path / "before" / each.name)
+    shutil.copy(backup, file)
+    assert command("keys", "revoke", str(key["api_key"]["id"]), env=own_server.env).returncode == 0
+    with own_server.client(key["plaintext"]) as program:
+        assert eventually(lambda: program.get("/api/v1/teams/").status_code == 401, 8)
+    assert eventually(lambda: served(own_server) == kept)
+    own_server.wait_for_log(lambda entry: entry.get("error") == "FileReplaced")
+    own_server.wait_for_log(lambda entry: "the database was restored" in str(entry.get("event")))
