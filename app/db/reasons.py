@@ -55,7 +55,9 @@ def _of_state(state: str, said: str, address: PostgresAddress | None) -> str | N
     if address is None:
         return None
     if "connection was closed" in lowered:
-        return f"{address.places} closes the connection: look at its log; it may ask for a certificate (sslcert, sslkey)"
+        return (
+            f"{address.places} closes the connection: look at its log; it may ask for a certificate (sslcert, sslkey)"
+        )
     if "unsupported startup parameter" in lowered:
         return f"the pooler refuses a parameter ({said}): leave it out of AUTHZ_DATABASE_URL, or allow it there"
     return f"the server refuses the connection ({said}; SQLSTATE {state})"
