@@ -14,8 +14,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from app import logs
 from app.db import revisions
+from app.db.again import was_undone
 from app.db.engine import LOCK_FIRST
 from app.db.revisions import Overtaken
 from app.db.tables.history import AdminAction
@@ -282,8 +285,8 @@ class Publisher:
                 if outdated and outdated != new.revision:
                     await revisions.leave_behind(session, outdated, now)
                 await session.commit()
-        except Overtaken:
-            if outdated is None:
+        except (Overtaken, SQLAlchemyError) as error:
+            if outdated is None and (isinstance(error, Overtaken) or was_undone(error)):
                 await asyncio.to_thread(write.finish, directory)
             raise
         return Entry(row.id, new.revision)

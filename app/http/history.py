@@ -19,6 +19,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import revisions
+from app.db.again import was_undone
+from app.db.away import RETRY_AFTER_SECONDS, UNAVAILABLE, named
 from app.history.fleet import Waited
 from app.history.publish import Author, CasesFail, NoSuchRevision, Published, Publisher, StaleParent, Widens
 from app.http.access_view import AccessChange, AccessSummary, FileView, access_of, files_of, summary_of
@@ -217,6 +219,9 @@ ROUTES = (publish, rollback, list_history, show_revision)
 
 
 def _unanswered(error: Exception) -> Problem:
+    if isinstance(error, SQLAlchemyError) and was_undone(error):
+        _log.error("the database undid the change of the policy", error=named(error))
+        return Problem(503, UNAVAILABLE, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
     _log.error("the database does not answer; whether the policy was stored is not known", error=type(error).__name__)
     return Problem(503, UNANSWERED, headers={"Retry-After": "5"})
 

@@ -10,6 +10,8 @@ import httpx
 import pytest
 
 from tests.databases import Postgres
+from tests.history.replicas import another
+from tests.history.test_publish import PUBLISH, active, admin, body
 from tests.issuer import PARTY, LiveIssuer
 from tests.server import Server, eventually
 
@@ -23,6 +25,11 @@ CREATE FUNCTION fail() RETURNS trigger AS $$ BEGIN
   END IF;
   RETURN NEW;
 END $$ LANGUAGE plpgsql;
+CREATE FUNCTION fail_message() RETURNS trigger AS $$ BEGIN
+  IF NEW.message ~ '^[0-9A-Z]{5}$' THEN RAISE EXCEPTION 'made up' USING ERRCODE = NEW.message; END IF;
+  RETURN NEW;
+END $$ LANGUAGE plpgsql;
+CREATE TRIGGER fail_actions BEFORE INSERT ON admin_actions FOR EACH ROW EXECUTE FUNCTION fail_message();
 CREATE TRIGGER fail_keys BEFORE INSERT ON api_keys FOR EACH ROW EXECUTE FUNCTION fail();
 CREATE TRIGGER fail_leagues BEFORE INSERT ON leagues FOR EACH ROW EXECUTE FUNCTION fail();
 """
@@ -72,6 +79,21 @@ def test_what_the_server_undid_is_tried_once_more(state: str, client: httpx.Clie
 def test_no_commit_that_may_have_happened_is_tried_again(client: httpx.Client) -> None:
     answer = client.post("/api/v1/leagues/", json={"name": "once 57P01", "abbreviation": "57P01", "country": "US"})
     assert answer.status_code == 503
+
+
+@pytest.mark.parametrize("state", ["25006", "40001", "40P01", "57P01"])
+def test_a_policy_that_the_server_undid_is_not_published(state: str, served: Server, issuer: LiveIssuer) -> None:
+    with admin(served, issuer) as client:
+        before = active(client)
+        content = another(served)
+        answer = client.post(PUBLISH, json=body(client, content) | {"message": state})
+        assert answer.status_code == 503, answer.text
+        is_known = state != "57P01"  # else the history has to tell
+        assert (answer.json()["detail"] == "The database does not answer now.") is is_known
+        assert (served.policy_dir / ".publishing").exists() is not is_known
+        assert active(client) == before
+        answer = client.post(PUBLISH, json=body(client, content))
+        assert answer.status_code == 200, answer.text
 
 
 def test_readers_wait_for_a_connection(served: Server, client: httpx.Client) -> None:
