@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -164,8 +165,8 @@ async def _preview(
         status=422 if errors else 200,
         draft=draft,
         file=sent.file,
-        summary=summary_of(found.difference),
-        access=access_of(found.difference),
+        summary=await asyncio.to_thread(summary_of, found.difference),
+        access=await asyncio.to_thread(access_of, found.difference),
         files=files_of(found.files),
         shown=MAX_CHANGES,
         rows=found.rows,

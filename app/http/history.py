@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -148,10 +149,11 @@ async def publish(
             dry_run=data.dry_run,
         )
     except (StaleParent, PolicyRefused, Widens, CasesFail, CannotWrite) as refused:
-        return _refused(refused, state)
+        return await asyncio.to_thread(_refused, refused, state)
     except (SQLAlchemyError, OSError) as error:
         raise _unanswered(error) from error
-    return _published(done, UNSET if wait is None or data.dry_run else await waited_for(state, wait))
+    replicas = UNSET if wait is None or data.dry_run else await waited_for(state, wait)
+    return await asyncio.to_thread(_published, done, replicas)
 
 
 @post(
@@ -182,10 +184,11 @@ async def rollback(
     except NoSuchRevision:
         raise Problem(404, "Revision not found.") from None
     except (StaleParent, PolicyRefused, Widens, CasesFail, CannotWrite) as refused:
-        return _refused(refused, state)
+        return await asyncio.to_thread(_refused, refused, state)
     except (SQLAlchemyError, OSError) as error:
         raise _unanswered(error) from error
-    return _published(done, UNSET if wait is None else await waited_for(state, wait))
+    replicas = UNSET if wait is None else await waited_for(state, wait)
+    return await asyncio.to_thread(_published, done, replicas)
 
 
 @route(f"{PATH}/history", http_method=_READ, summary="List accepted policies", tags=["policies"])
@@ -232,6 +235,7 @@ def author_of(request: Request[Any, Any, Any]) -> Author:
     return Author(principal.subject, principal.key_id)
 
 
+# A difference can have very many changes: the views of it are made in threads.
 def _published(done: Published, replicas: Waited | UnsetType) -> PublishedPolicy:
     difference = done.difference
     return PublishedPolicy(

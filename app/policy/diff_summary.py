@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from app.policy.aside import in_order, resting
 from app.policy.change_words import MAX_NAMED, grants_of
 from app.policy.rule import Membership
 from app.policy.semantic_diff import Change, Difference, Kind, Side
@@ -42,7 +43,12 @@ class _Cause:
 
 
 def summarize(difference: Difference) -> tuple[Headline, ...]:
-    """The headlines of a difference: gains first, then those about most endpoints."""
+    """The headlines of a difference: gains first, then those about most endpoints. Takes seconds for very many."""
+    with resting():
+        return _summarized(difference)
+
+
+def _summarized(difference: Difference) -> tuple[Headline, ...]:
     groups: dict[_Cause, set[tuple[str, tuple[str, ...]]]] = {}
     for change in difference.changes:
         groups.setdefault(_cause(change), set()).add((change.resource, change.actions))
@@ -50,7 +56,7 @@ def summarize(difference: Difference) -> tuple[Headline, ...]:
         Headline(cause.kind, cause.may, _text(cause, len(endpoints)), len(endpoints), cause.links)
         for cause, endpoints in groups.items()
     ]
-    return tuple(sorted(found, key=lambda headline: (headline.kind == "loss", -headline.endpoints, headline.text)))
+    return tuple(in_order(found, key=lambda headline: (headline.kind == "loss", -headline.endpoints, headline.text)))
 
 
 def _cause(change: Change) -> _Cause:

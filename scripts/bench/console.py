@@ -136,7 +136,8 @@ def pages(person: Person, browser: httpx.Client) -> list[Asked]:
         (ROOT / "policies" / "catalog.csv").read_text().replace("catalog:read, /api/v1/teams", "anyone, /api/v1/teams")
     )
     draft: dict[str, str | list[str]] = {"parent": parent[1], "file": "catalog.csv", "text": text}
-    published = person.post("/console/policy/edit/publish", message="A change.", acknowledge="yes", **draft)
+    meant = {"message": "A change.", "acknowledge": "yes", "accept": "The cases follow."}
+    published = person.post("/console/policy/edit/publish", **meant, **draft)
     assert published.status_code == 303, published.text
     back = person.post(f"/console/policy/history/{parent[1]}/rollback", parent=published.headers["location"][24:40])
     assert back.status_code == 303, back.text

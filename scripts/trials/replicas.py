@@ -85,6 +85,7 @@ class Trial:
         assert OPEN in public
         content = {**self.shared, "public.csv": public.replace(OPEN, SHUT)} if shut else self.shared
         body = {"files": content, "parent": active(self.admin), "message": "Trial.", "acknowledge_widening": True}
+        body["accept_failing_cases"] = "The shipped cases are of the shipped policy."
 
         def publish() -> float:
             done = self.admin.post("/api/v1/policies/publish", json=body)
