@@ -159,7 +159,7 @@ def _split(url: str) -> SplitResult:
     # Else a piece of a password would be taken for something else, and shown.
     if parsed.fragment or "#" in url or parsed.netloc.count("@") > 1 or ("@" in after and "@" not in parsed.netloc):
         _refuse("write the characters @ : / ? # % [ ] of a user or password in percent-encoding, such as %40 for @")
-    if not parsed.netloc.isprintable() or re.search(r"%(?![0-9A-Fa-f]{2})", url):
+    if "\0" in unquote(url) or not parsed.netloc.isprintable() or re.search(r"%(?![0-9A-Fa-f]{2})", url):
         _refuse("a % that begins no percent-encoding, or a control character, stands in it; write %25 for %")
     return parsed
 
@@ -175,8 +175,6 @@ def _parameters(query: str) -> dict[str, str]:
         if name not in KNOWN:
             near = get_close_matches(name, KNOWN, n=1)
             _refuse(f"the parameter {name} is not supported" + (f"; did you mean {near[0]}?" if near else ""))
-        if "\0" in value:
-            _refuse(f"{name} holds a NUL character")
         found[name] = f"{found[name]},{value}" if name == "host" and name in found else value
     return found
 

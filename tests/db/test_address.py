@@ -136,6 +136,8 @@ def test_other_parameters() -> None:
         ("u:pa?hunter2=x@h/d", "percent-encoding"),
         ("u:pa#hunter2@h/d", "percent-encoding"),
         ("u:pa%hunter2@h/d", "write %25 for %"),
+        ("u:hunter2%00@h/d", "a control character"),
+        ("u:hunter2@h/d?application_name=%00", "a control character"),
         ("u:[hunter2@h/d", "cannot be read"),
     ],
 )
