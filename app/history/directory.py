@@ -92,11 +92,13 @@ class PolicyDirectory:
     async def put(self, files: Mapping[str, bytes]) -> None:
         """Write the files of the active policy. Only while `alone` and `held`; `behind` tells of a failure."""
         active, directory = self._live.active.revision, self._live.directory
+        found = await asyncio.to_thread(revision_of, directory)
         try:
-            is_there = await asyncio.to_thread(revision_of, directory) == active
-            if not is_there or write.unfinished(directory) is not None:
+            if found != active or write.unfinished(directory) is not None:
                 await put(directory, active, files)
         except write.CannotWrite as error:
+            # What they hold may be what was refused before, and not what was read last.
+            self._live.on_disk = found or ""
             self._lag(error)
         else:
             self._live.on_disk = active
