@@ -81,6 +81,12 @@ class PostgresAddress:
         return ", ".join(places) or "the socket of this machine"
 
 
+def sqlite_file(url: str) -> Path | None:
+    """The file of an embedded database, None for another one. Raises UnusableDatabase."""
+    address = address_of(url)
+    return Path(address.database) if isinstance(address, URL) and address.database else None
+
+
 def address_of(url: str) -> URL | PostgresAddress:
     """The address that a URL gives: a URL of SQLAlchemy's for SQLite. Raises UnusableDatabase."""
     scheme = _SCHEME.match(url)

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection, inspect, text
 
+from app.db.address import sqlite_file
 from app.db.engine import LOCK_FIRST, open_engine
 from app.db.errors import UnusableDatabase
 from app.db.partitions import make_ahead
@@ -47,11 +48,21 @@ async def unfit(url: str) -> str | None:
     """Why this version of the program does not start on the database, and what to do; None when it does.
 
     It never runs on a newer schema than it knows, though one that was started before goes on: see tests/db/test_expand.
+    A file of SQLite that does not exist is not made by asking.
     """
+    file = sqlite_file(url)
+    if file and not file.exists():
+        return (
+            f"there is no database {file.absolute()}: set AUTHZ_DATABASE_URL, or make it with `authz db upgrade`. "
+            "A relative address is one of the directory in which the command runs."
+        )
     current = await current_revision(url)
     if current is not None and current not in _known():
         return f"the database has revision {current}, which this version does not know: run the newer version."
-    return None if current == head() else "the database is not prepared for this version: run `authz db upgrade`."
+    if current == head():
+        return None
+    which = f" {file.absolute()}" if file else ""
+    return f"the database{which} is not prepared for this version: run `authz db upgrade`."
 
 
 def head() -> str:

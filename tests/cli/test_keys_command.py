@@ -15,7 +15,7 @@ from app.db.engine import open_engine
 from app.db.session import sessions_of
 from app.identity.api_keys import NewKey, mint
 from tests.cli.command import command
-from tests.server import prepared_database
+from tests.server import ROOT, prepared_database
 
 KEYS = [mint("live") for _ in range(3)]
 
@@ -87,3 +87,26 @@ def test_a_key_that_was_found_is_revoked_without_standing_in_a_command(env: dict
 def test_what_is_no_id_revokes_nothing(words: str, env: dict[str, str]) -> None:
     assert command("keys", "revoke", "--", words, env=env).returncode in (1, 2)
     assert _ids(env, "--status", "active") == [3, 2, 1]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "keys list",
+        "keys revoke 1",
+        "decisions tail",
+        "decisions export",
+        "policy history",
+        "policy usage --key 1",
+        "policy explain --request x --dir {policies}",
+        "db backup copy.db",
+    ],
+)
+def test_in_the_wrong_directory_nothing_is_made_and_the_missing_database_is_named(words: str, tmp_path: Path) -> None:
+    names = ("AUTHZ_ISSUER", "AUTHZ_AUDIENCE", "AUTHZ_JWKS_URL")
+    env = {**dict.fromkeys(names, "https://issuer.example"), "AUTHZ_POLICY_DIR": str(ROOT / "policies")}
+    done = command(*words.format(policies=ROOT / "policies").split(), cwd=tmp_path, env=env)
+    assert done.returncode == 1
+    assert ".authz/authz.db" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
