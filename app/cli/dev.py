@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
+from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,10 +13,11 @@ import rich_click as click
 from app import logs
 from app.cli.failure import explained
 from app.cli.listening import bind, say_listening, url_of
-from app.cli.local import AUDIENCE, CONSOLE_CLIENT, DATA_DIR, console_client, local_issuer
+from app.cli.local import AUDIENCE, CONSOLE_CLIENT, DATA_DIR, ISSUER_PORT, console_client, local_issuer
 from app.cli.on_uvicorn import beside
 from app.cli.run import serve
 from app.settings import load
+from app.settings_variables import PREFIX, read_variables
 
 _SUBJECT = "user_alice"
 _KEY_NAME = "authz dev"
@@ -22,10 +25,10 @@ _SCOPES = ("catalog:read",)
 
 
 @click.command("dev")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="Port of the API.")
+@click.option("--host", help="Address to listen on; AUTHZ_HOST, else 127.0.0.1.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port of the API; AUTHZ_PORT, else 8000.")
 @click.option(
-    "--issuer-port", default=8001, show_default=True, type=click.IntRange(0, 65535), help="Port of the issuer."
+    "--issuer-port", default=ISSUER_PORT, show_default=True, type=click.IntRange(0, 65535), help="Port of the issuer."
 )
 @click.option(
     "--data-dir",
@@ -34,9 +37,9 @@ _SCOPES = ("catalog:read",)
     type=click.Path(path_type=Path, file_okay=False),
     help="Where the database and the issuer's key are kept.",
 )
-@click.option("--policy-dir", default=Path("policies"), show_default=True, type=click.Path(path_type=Path))
+@click.option("--policy-dir", type=click.Path(path_type=Path), help="AUTHZ_POLICY_DIR, else policies.")
 @explained
-def dev_command(host: str, port: int, issuer_port: int, data_dir: Path, policy_dir: Path) -> None:
+def dev_command(host: str | None, port: int | None, issuer_port: int, data_dir: Path, policy_dir: Path | None) -> None:
     """Serve the API locally, with an issuer and sample data, and print things to try.
 
     Example: authz dev --port 9000 --issuer-port 9001
@@ -45,32 +48,52 @@ def dev_command(host: str, port: int, issuer_port: int, data_dir: Path, policy_d
     from app.asgi import build_app
     from app.dev.provider import Provider
 
+    chosen = {"host": host, "port": port, "policy_dir": policy_dir}
     issuer = local_issuer(data_dir)
-    with bind(host, port) as listener, bind("127.0.0.1", issuer_port, option="--issuer-port") as issuer_listener:
+    with bind("127.0.0.1", issuer_port, option="--issuer-port") as issuer_listener:
         issuer_url = url_of(issuer_listener)
-        console_url = _browsers_reach(host, listener.getsockname()[1])
-        settings = load(
-            database_url=f"sqlite:///{data_dir / 'authz.db'}",
-            policy_dir=policy_dir,
-            issuer=issuer_url,
-            audience=AUDIENCE,
-            jwks_url=f"{issuer_url}/.well-known/jwks.json",
-            log_format="console",
-            console_client_id=CONSOLE_CLIENT,
-            console_url=console_url,
-        )
-        key = asyncio.run(_prepare(settings.database_url))
-        app = asyncio.run(build_app(settings, files_win=True))
-        provider = Provider(issuer, issuer_url, AUDIENCE, [console_client(console_url)])
-        token = issuer.mint(_SUBJECT, list(_SCOPES), issuer=issuer_url, audience=AUDIENCE, ttl_seconds=3600)
-        text = _things_to_try(url_of(listener), console_url, issuer_url, policy_dir, token=token, key=key)
+        own = {
+            "database_url": f"sqlite:///{data_dir / 'authz.db'}",
+            "issuer": issuer_url,
+            "audience": AUDIENCE,
+            "jwks_url": f"{issuer_url}/.well-known/jwks.json",
+            "log_format": "console",
+            "console_client_id": CONSOLE_CLIENT,
+            "console_url": "http://127.0.0.1",  # until the port is known
+        }
+        _name_ignored(own)
+        settings = load(**own, **{name: value for name, value in chosen.items() if value is not None})
+        with bind(settings.host, settings.port) as listener:
+            console_url = _browsers_reach(settings.host, listener.getsockname()[1])
+            settings = settings.model_copy(update={"console_url": console_url})
+            key = asyncio.run(_prepare(settings.database_url))
+            app = asyncio.run(build_app(settings, files_win=True))
+            provider = Provider(issuer, issuer_url, AUDIENCE, [console_client(console_url)])
+            token = issuer.mint(_SUBJECT, list(_SCOPES), issuer=issuer_url, audience=AUDIENCE, ttl_seconds=3600)
+            mints = _mints_tokens(issuer_listener.getsockname()[1], data_dir)
+            text = _things_to_try(
+                url_of(listener), console_url, issuer_url, settings.policy_dir, mints=mints, token=token, key=key
+            )
 
-        def started() -> None:
-            say_listening(listener, None)
-            click.echo(text)
+            def started() -> None:
+                say_listening(listener, None)
+                click.echo(text)
 
-        with beside(provider.app, issuer_listener):
-            serve(app, listener, started)
+            with beside(provider.app, issuer_listener):
+                serve(app, listener, started)
+
+
+def _name_ignored(own: Collection[str]) -> None:
+    ignored = [name for name in read_variables() if name.removeprefix(PREFIX).lower() in own]
+    if ignored:
+        click.echo(f"authz: {', '.join(ignored)}: not used by `authz dev`, which has its own.", err=True)
+
+
+def _mints_tokens(issuer_port: int, data_dir: Path) -> str:
+    """The command that prints tokens of this very issuer."""
+    port = "" if issuer_port == ISSUER_PORT else f" --issuer-port {issuer_port}"
+    where = "" if data_dir == DATA_DIR else f" --data-dir {shlex.quote(str(data_dir))}"
+    return f"authz token{port}{where}"
 
 
 async def _prepare(database_url: str) -> str:
@@ -106,11 +129,11 @@ def _browsers_reach(host: str, port: int) -> str:
     return f"http://[::1]:{port}" if host in ("::1", "::") else f"http://{loopback}:{port}"
 
 
-def _things_to_try(api: str, console: str, issuer: str, policy_dir: Path, *, token: str, key: str) -> str:
+def _things_to_try(api: str, console: str, issuer: str, policy_dir: Path, *, mints: str, token: str, key: str) -> str:
     return f"""
   Griddy API    {api}          documentation: {api}/docs
   Console       {console}/console
-  Local issuer  {issuer}          authz token prints its tokens
+  Local issuer  {issuer}          {mints} prints its tokens
   Policy        {policy_dir}/   edit a row, save, and the next request obeys it
 
 Try, in another terminal:
