@@ -21,23 +21,33 @@ if TYPE_CHECKING:
     from app.policy.trial import Outcome
 
 Line = str | list[str | Styled]
+MAX_FAILURES = 20  # of a file
 
 
 @click.command("test")
 @click.argument("directory", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
 @click.option("--coverage", is_flag=True, help="Name the rows and endpoints that no case exercises.")
 @click.option("--fail-under", type=click.FloatRange(0, 100), metavar="N", help="Exit with 1 below N % of either.")
+@click.option("--all", "every", is_flag=True, help="Print every case that fails, however many there are.")
 @click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), help="Also write JUnit XML to a file.")
 @click.option("--json", "as_json", is_flag=True, help="Print a document for programs.")
 @explained
 def test_command(
-    directory: Path | None, *, coverage: bool, fail_under: float | None, junit: Path | None, as_json: bool
+    directory: Path | None,
+    *,
+    coverage: bool,
+    fail_under: float | None,
+    every: bool,
+    junit: Path | None,
+    as_json: bool,
 ) -> None:
     """Run the cases in DIR/tests/*.yaml.
 
     A case says who asks for what and which verdict is right. DIR is the policy directory; without it
     AUTHZ_POLICY_DIR, else `policies`. Exits with 0 when all cases pass, with 1 when one fails, when there is none,
     when the coverage is under --fail-under or when the policy has a fault, with 2 when there is no such directory.
+
+    Of each file the first 20 cases that fail are printed; --all prints every one, as --json and --junit do.
 
     A row is covered by a case that passes and that it decides, an endpoint by one that asks about it.
 
@@ -69,7 +79,7 @@ def test_command(
             }
         )
     else:
-        show(_summary(outcomes, snapshot.policy, chosen))
+        show(_summary(outcomes, snapshot.policy, chosen, most=None if every else MAX_FAILURES))
         if found:
             show(coverage_lines(found, snapshot.policy.source, chosen))
         if is_under:
@@ -102,16 +112,19 @@ def _question(case: Case) -> str:
     return f"{case.action} {case.resource}  as {' '.join(sorted(case.held))}"
 
 
-def _summary(outcomes: list[Outcome], policy: Policy, directory: Path) -> Iterator[Line]:
+def _summary(outcomes: list[Outcome], policy: Policy, directory: Path, *, most: int | None) -> Iterator[Line]:
     for file, group in groupby(outcomes, key=lambda outcome: outcome.case.file):
         of_file = list(group)
         failed = [outcome for outcome in of_file if not outcome.passed]
         mark = ("FAIL", "bold red") if failed else ("ok  ", "green")
         passed = len(of_file) - len(failed)
         yield [mark, f"  {directory / file}  {passed} of {len(of_file)}"]
-        for outcome in failed:
+        for outcome in failed[:most]:
             yield ""
             yield from _failure(outcome, policy, directory)
+        if most is not None and len(failed) > most:
+            yield ""
+            yield f"… and {len(failed) - most:,} more; --all prints every one."
         if failed:
             yield ""
     failures = sum(not outcome.passed for outcome in outcomes)

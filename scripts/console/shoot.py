@@ -82,7 +82,7 @@ def tell(address: str, browser_page: Page, other_page: Page, to: Path) -> None:
     text.fill(text.input_value().replace(TEAMS, TEAMS.replace("catalog:read", "holdings:read")))
     other_page.get_by_role("button", name="Preview").click()
     other_page.locator("#replay").get_by_text("user_alice").first.wait_for()
-    other_page.set_viewport_size({"width": 1100, "height": 760})
+    other_page.set_viewport_size({"width": 1100, "height": 1180})
     other_page.screenshot(path=to / "preview.png")
 
 

@@ -59,6 +59,17 @@ def test_a_case_that_fails_says_what_decided(policies: Path) -> None:
     assert "catalog.csv:7" in tested.stdout
 
 
+def test_of_very_many_cases_that_fail_the_first_are_printed(policies: Path) -> None:
+    endpoints = "".join(f"      - GET /api/v1/teams/{number}\n" for number in range(60))
+    (policies / "tests/many.yaml").write_text(f"cases:\n  - as: auth:jwt\n    allow:\n{endpoints}# end\n")
+    short = authz("policy", "test", "policies", cwd=policies.parent).stdout
+    assert short.count("expected allow, got deny") == 20
+    assert "… and 40 more; --all prints every one." in short
+    assert "60 of " in short
+    full = authz("policy", "test", "--all", "policies", cwd=policies.parent).stdout
+    assert full.count("expected allow, got deny") == 60
+
+
 def test_a_decision_is_explained_with_its_row() -> None:
     explained = authz("policy", "explain", "--as", "catalog:read auth:jwt", "GET", "/api/v1/teams/7")
     assert explained.returncode == 0
