@@ -98,6 +98,7 @@ async def show(revision: FromPath[str], request: AnyRequest, session: _Session) 
         is_cut=len(files.get(chosen, "")) > MAX_FILE_SHOWN,
         is_active=row.revision == live.active.revision,
         is_just_published="published" in request.query_params,
+        files_lag=request.app.state.follower.behind,
         may_roll_back=_may_roll_back(request),
     )
 

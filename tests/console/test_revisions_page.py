@@ -100,3 +100,15 @@ def test_who_may_only_look_is_offered_no_way_back(console: Server) -> None:
     person = officer(console, "policies:read")
     assert "rollback" not in person.get(HISTORY).text
     assert "/console/policy/edit" not in person.get("/console/policy").text
+
+
+def test_a_directory_that_cannot_be_written_is_told_where_the_policy_is_published(own_console: Server) -> None:
+    person = officer(own_console)
+    (own_console.policy_dir / "..publishing.new").mkdir()
+    done = publish(person, changed(own_console, READ, OTHER), acknowledge="yes", message="Teams are holdings.")
+    assert done.status_code == 303, words(done.text)
+    page = words(person.get(done.headers["location"]).text)
+    assert "the policy directory does not hold it: the policy directory" in page
+    assert "cannot be written" in page
+    assert active(person) in done.headers["location"]
+    assert file(own_console, "catalog.csv").count(READ) == 1
