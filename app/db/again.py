@@ -13,7 +13,9 @@ from app.db.errors import ReadOnlyDatabase
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
-_UNDONE = ("25006", "40001", "40P01")  # serialization_failure, deadlock_detected: nothing was committed
+# A server without writes, serialization_failure, deadlock_detected, a prepared statement of another session: nothing
+# was committed.
+_UNDONE = ("25006", "40001", "40P01", "42P05", "26000")
 _ENDED = ("57P01", "57P02", "57P03")  # the server stops: nobody knows of a commit that was under way
 
 

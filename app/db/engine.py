@@ -71,7 +71,7 @@ def _postgresql(
 ) -> AsyncEngine:
     try:
         # The driver is an optional dependency.
-        from app.db.postgresql import RECYCLE_SECONDS, Connector, handle_error  # noqa: PLC0415
+        from app.db.postgresql import RECYCLE_SECONDS, Connector  # noqa: PLC0415
     except ModuleNotFoundError:
         raise UnusableDatabase(
             "PostgreSQL needs its driver, which is not installed: pip install 'griddy-authz[postgresql]'."
@@ -80,7 +80,7 @@ def _postgresql(
     engine = create_async_engine("postgresql+asyncpg://", pool_recycle=RECYCLE_SECONDS, **pool)
     event.listen(engine.sync_engine, "do_connect", connector.do_connect)
     event.listen(engine.sync_engine, "checkout", connector.checkout)
-    event.listen(engine.sync_engine, "handle_error", handle_error)
+    event.listen(engine.sync_engine, "handle_error", connector.handle_error)
     return engine
 
 

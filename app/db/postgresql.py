@@ -34,6 +34,8 @@ RECYCLE_SECONDS = 300
 _READ_ONLY = "25006"
 # A session that the server ends, or is about to. Others are noticed by the socket.
 _ENDED = ("57P01", "57P02", "57P03", "57P05", "25P03")
+# A prepared statement is another session's, or is gone: a pooler that was not recognised.
+_OF_A_POOLER = ("42P05", "26000")
 _PREPARED = 100  # statements that each connection keeps
 
 
@@ -87,6 +89,7 @@ class Connector:
         self, address: PostgresAddress, *, name: str, settings: Mapping[str, str], command_seconds: float | None
     ) -> None:
         self._address = address
+        self._is_pooled = bool(address.pooled)
         self._settings = {**settings, **address.options.settings}
         self._startup = {"application_name": address.application_name or name}
         if address.options.startup:
@@ -165,7 +168,7 @@ class Connector:
             )
             try:
                 found_pooled, is_read_only = await session.probe(seconds)
-                session.is_pooled = address.pooled or found_pooled
+                session.is_pooled = self._is_pooled or found_pooled
                 await self._prepare(session)
             except BaseException:
                 session.terminate()
@@ -199,21 +202,22 @@ class Connector:
         if is_read_only and time.monotonic() - session.made_at > READ_ONLY_SECONDS:
             raise InvalidatePoolError
 
-
-def handle_error(context: ExceptionContext) -> None:
-    """Discard a connection that is of no further use: broken, unanswered in time, or to a server without writes."""
-    error = context.original_exception
-    if isinstance(error, OSError):
-        context.is_disconnect = True
-        why = f"it does not answer ({type(error).__name__}): start PostgreSQL, or correct AUTHZ_DATABASE_URL"
-        raise DatabaseAway(why) from error
-    state = getattr(error, "sqlstate", None)
-    if state in _ENDED:
-        context.is_disconnect = True
-    elif state == _READ_ONLY:
-        # Not the whole pool: the others are looked at before they are used.
-        context.is_disconnect, context.invalidate_pool_on_disconnect = True, False
-        raise ReadOnlyDatabase from error
+    def handle_error(self, context: ExceptionContext) -> None:
+        """Discard a connection that is of no further use: broken, unanswered in time, or to a server without writes."""
+        error = context.original_exception
+        if isinstance(error, OSError):
+            context.is_disconnect = True
+            why = f"it does not answer ({type(error).__name__}): start PostgreSQL, or correct AUTHZ_DATABASE_URL"
+            raise DatabaseAway(why) from error
+        state = getattr(error, "sqlstate", None)
+        if state in _ENDED:
+            context.is_disconnect = True
+        elif state in _OF_A_POOLER:
+            self._is_pooled = context.is_disconnect = True
+        elif state == _READ_ONLY:
+            # Not the whole pool: the others are looked at before they are used.
+            context.is_disconnect, context.invalidate_pool_on_disconnect = True, False
+            raise ReadOnlyDatabase from error
 
 
 def _verifying(address: PostgresAddress) -> ssl.SSLContext:

@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.db import line as lines
+from app.db.away import is_away
 from app.db.engine import open_engine
 from app.db.line import LineExpired, open_line
 from app.db.session import Sessions, sessions_of
@@ -67,6 +69,18 @@ async def test_a_direct_connection_keeps_its_statements_and_settings(direct: str
     assert await scalar(sessions, TIMEOUT) == "7s"
     assert await scalar(sessions, PATH) == "pg_catalog"
     assert await scalar(sessions, PREPARED) != 0
+
+
+async def test_a_pooler_that_was_not_recognised_is_noticed(direct: str, engine: list[AsyncEngine]) -> None:
+    sessions = sessions_on(direct, engine)
+    assert await scalar(sessions, PREPARED) != 0
+    async with sessions() as session:
+        await session.execute(text("DEALLOCATE ALL"))  # as in the session of another client
+    with pytest.raises(DBAPIError) as gone:
+        await scalar(sessions, PREPARED)
+    assert is_away(gone.value)
+    assert await scalar(sessions, PREPARED) == 0
+    assert await scalar(sessions, TIMEOUT) == "7s"
 
 
 @pytest.mark.parametrize("query", ["&pgbouncer=true", "&statement_cache_size=0", "&prepared_statement_cache_size=0"])
