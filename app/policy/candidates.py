@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 
+from app.policy.aside import in_order, itself
 from app.policy.load import Policy
 from app.policy.routes import METHODS, RouteTable
 
@@ -24,7 +25,7 @@ class Candidates:
         named = [(kind, identity) for kind, _, identity in (thing.partition(":") for thing in things) if identity]
         self._subjects = _by_type([*policy.entities.subjects, *users])
         self._resources = _by_type([*policy.entities.resources, *named])
-        self._resources[ROUTE_TYPE] = tuple(sorted(table.templates))
+        self._resources[ROUTE_TYPE] = tuple(in_order(table.templates, itself))
         self._actions: dict[str, set[str]] = {}
         for rule in policy.rules:
             if not rule.is_route:
@@ -56,4 +57,4 @@ def _by_type(pairs: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
     found: dict[str, set[str]] = {}
     for kind, identity in pairs:
         found.setdefault(kind, set()).add(identity)
-    return {kind: tuple(sorted(names)) for kind, names in found.items()}
+    return {kind: tuple(in_order(names, itself)) for kind, names in found.items()}

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import PurePosixPath
 from typing import Literal
 
-from app.policy import catalog, upstreams
+from app.policy import catalog
 from app.policy.aside import aside
 from app.policy.cases import Case
 from app.policy.catalog import Permission
+from app.policy.entities import Entity, Known
 from app.policy.load import Policy
-from app.policy.routes import split_route
 from app.policy.rule import Membership, Rule
 
 # What the entries of a file are called, by its folder; of a file beside them, by its ending or name.
@@ -75,7 +74,11 @@ def changes(old: Policy, new: Policy) -> tuple[Change, ...]:
     with aside():
         # What stands in files that did not change is on both sides alike.
         same = {file for file, text in new.source.files.items() if old.source.files.get(file) == text}
-        return tuple(chain.from_iterable(_changes(of(old, same), of(new, same)) for of in (_deciding, _cases)))
+        return (
+            *_changes(_deciding(old, same), _deciding(new, same)),
+            *_entity_changes(old, new, same),
+            *_changes(_cases(old, same), _cases(new, same)),
+        )
 
 
 def file_changes(old: Policy, new: Policy, entries: Iterable[Change]) -> tuple[FileChange, ...]:
@@ -111,24 +114,43 @@ def _changes(old: _Listing, new: _Listing) -> Iterator[Change]:
 
 
 def _deciding(policy: Policy, without: Container[str]) -> _Listing:
-    """What has a part in decisions: rows, entities, permissions and the endpoints of other services."""
+    """What has a part in decisions, entities apart: rows, permissions and the endpoints of other services."""
 
     def listing() -> Iterator[_Entry]:
         yield from (rule for rule in policy.rules if rule.file not in without)
         yield from (row for row in policy.memberships if row.file not in without)
-        for kind, entities in (("subject", policy.entities.subjects), ("resource", policy.entities.resources)):
-            yield from (
-                _Line(f"{kind} {entity}", entity.place) for entity in entities.values() if entity.file not in without
-            )
         if catalog.FILE not in without:
             yield from (_Line(_permission(entry), catalog.FILE) for entry in policy.catalog.values())
-        files = {PurePosixPath(name).name.partition(".openapi.")[0]: name for name in policy.source.files}
-        for route in policy.upstreams:
-            file = files.get(split_route(route.template)[0], upstreams.FOLDER)
-            if file not in without:
-                yield _Line(f"endpoint {route}", file)
+        for service in policy.services:
+            file = next((file for file in (service.file, *service.files) if file not in without), None)
+            if file is not None:
+                yield from (_Line(f"endpoint {route}", file) for route in service.routes)
 
     return listing
+
+
+def _entity_changes(old: Policy, new: Policy, same: Container[str]) -> Iterator[Change]:
+    """Of entities there are 100,000, each once: they need not be counted."""
+    kinds: tuple[Literal["removed", "added"], ...] = ("removed", "added")
+    for kind, mine, theirs in zip(kinds, (old.entities, new.entities), (new.entities, old.entities), strict=True):
+        for word, known, other in (
+            ("subject", mine.subjects, theirs.subjects),
+            ("resource", mine.resources, theirs.resources),
+        ):
+            for entity in _altered(known, other, same):
+                yield Change(kind, f"{word} {entity}", entity.place)
+
+
+def _altered(mine: Known, theirs: Known, without: Container[str]) -> Iterator[Entity]:
+    """The entities that are not the same on both sides; of 1 and true, which are equal, the texts differ."""
+    for key, entity in mine.items():
+        if entity.file in without:
+            continue
+        found = theirs.get(key)
+        if found is not entity and (
+            found is None or found.properties != entity.properties or str(found) != str(entity)
+        ):
+            yield entity
 
 
 def _cases(policy: Policy, without: Container[str]) -> _Listing:

@@ -67,6 +67,19 @@ def plain(node: Node) -> object:
     return {str(key.value): plain(value) for key, value in node.entries}
 
 
+def unquoted(text: str) -> str | int | float | bool | None:
+    """The value of a scalar without quotes. Raises ValueError for one that readers of YAML take differently."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    if _DECIMAL.fullmatch(text):
+        return float(text)
+    if not _is_text(text):
+        raise ValueError(f"`{text}` is a text to some readers and something else to others")
+    return text
+
+
 class _Malformed(Exception):
     """The rest of the text cannot be understood."""
 
@@ -151,16 +164,12 @@ class _Reader:
         text = event.value
         if event.style:  # quoted, or a block
             return Leaf(text, line, column, length)
-        if text in _WORDS:
-            return Leaf(_WORDS[text], line, column, length)
-        if _INTEGER.fullmatch(text):
-            return Leaf(int(text), line, column, length)
-        if _DECIMAL.fullmatch(text):
-            return Leaf(float(text), line, column, length)
-        if not _is_text(text):
-            message = f"`{text}` is a text to some readers and something else to others"
-            self._add("yaml", (line, column), length, message, "put a text in quotes, write true or false, 7 or 0.5")
-        return Leaf(text, line, column, length)
+        try:
+            return Leaf(unquoted(text), line, column, length)
+        except ValueError as error:
+            hint = "put a text in quotes, write true or false, 7 or 0.5"
+            self._add("yaml", (line, column), length, str(error), hint)
+            return Leaf(text, line, column, length)
 
     def _refuse(self, event: yaml.Event, message: str, hint: str) -> NoReturn:
         self._add("yaml", _place(event), 1, message, hint)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from app.policy.document import Entries, Items, Node, plain, read_document
+from app.policy.entity_lines import read_lists
 from app.policy.fault import Fault
 from app.policy.grants import is_grant
 from app.policy.rule import THING
@@ -27,11 +28,13 @@ from app.policy.when.shape import Properties
 FOLDER = "entities/"
 _LISTS = ("subjects", "resources")
 _KEYS = ("type", "id", "properties")
+_KNOWN_KEYS = frozenset(_KEYS)
 _TYPE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 _ENTITY = "write `- {type: record, id: record-1, properties: {status: active}}`"
 _FILE = "write `subjects:` or `resources:`, and below it `- {type: user, id: user_2abc, properties: {role: admin}}`"
 # Callers may name a user by either word, so that one entity is found by both.
 _SYNONYMS = {"identity": "user"}
+_encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode
 _NOTHING: Properties = MappingProxyType({})
 
 
@@ -51,8 +54,7 @@ class Entity:
         return f"{self.file}:{self.line}"
 
     def __str__(self) -> str:
-        properties = json.dumps(dict(self.properties), sort_keys=True, ensure_ascii=False)
-        return f"{self.type} {self.id} {properties}"
+        return f"{self.type} {self.id} {_encode(dict(self.properties))}"
 
 
 # By type and id.
@@ -68,18 +70,102 @@ class Entities:
     resources: Known = field(default_factory=lambda: _NONE, hash=False)
 
 
-def load(source: Source, catalog: Container[str], faults: list[Fault]) -> Entities:
-    """The entities of every file; what is wrong with them goes to `faults`."""
+# Of one file: the entities of each list, in the order of `_LISTS`.
+_Taken = tuple[list[Entity], ...]
+
+
+_EMPTY = Entities()
+
+
+def load(
+    source: Source,
+    catalog: Container[str],
+    faults: list[Fault],
+    before: Mapping[str, str] = MappingProxyType({}),
+    known: Entities = _EMPTY,
+) -> Entities:
+    """The entities of every file; what is wrong with them goes to `faults`.
+
+    `known` are those of the files `before`, which had no fault under the same catalogue: files that are the same are
+    not read again.
+    """
+    files = [file for file in source.files if file.startswith(FOLDER)]
+    same = {file for file in files if before.get(file) == source.files[file]}
+    if len(same) == len(files) == sum(file.startswith(FOLDER) for file in before):
+        return known
+    taken = _taken(known, same)
     found: dict[str, dict[tuple[str, str], Entity]] = {name: {} for name in _LISTS}
-    for file, text in source.files.items():
-        if file.startswith(FOLDER):
-            before = len(faults)
-            root = read_document(file, text, faults)
-            if root:
-                _File(Shape(source, file, faults), found, catalog).read(root)
-            elif len(faults) == before:
-                faults.append(Fault("wrong-type", file, 1, 1, "the file has no entity", _FILE))
+    for file in files:
+        text = source.files[file]
+        plain_entities = taken.get(file) or _read_lines(file, text, catalog)
+        if plain_entities is not None and _add(found, plain_entities):
+            continue
+        count = len(faults)
+        root = read_document(file, text, faults)
+        if root:
+            _File(Shape(source, file, faults), found, catalog).read(root)
+        elif len(faults) == count:
+            faults.append(Fault("wrong-type", file, 1, 1, "the file has no entity", _FILE))
     return Entities(*(MappingProxyType(found[name]) for name in _LISTS))
+
+
+def _taken(known: Entities, files: Container[str]) -> dict[str, _Taken]:
+    """The entities that are known of some files."""
+    found: dict[str, _Taken] = {}
+    for place, entities in enumerate((known.subjects, known.resources)):
+        for entity in entities.values():
+            if entity.file in files:
+                lists = found.get(entity.file)
+                if lists is None:
+                    lists = found[entity.file] = ([], [])
+                lists[place].append(entity)
+    return found
+
+
+def _add(found: Mapping[str, dict[tuple[str, str], Entity]], lists: _Taken) -> bool:
+    """Add the entities of a file, or none of them where one is there twice."""
+    added = [{(entity.type, entity.id): entity for entity in entities} for entities in lists]
+    for name, entities, new in zip(_LISTS, lists, added, strict=True):
+        if len(new) < len(entities) or not found[name].keys().isdisjoint(new):
+            return False
+    for name, new in zip(_LISTS, added, strict=True):
+        found[name].update(new)
+    return True
+
+
+def _read_lines(file: str, text: str, catalog: Container[str]) -> _Taken | None:
+    """The entities of a file in a plain form; None where anything is wrong with them, or may be."""
+    lists = read_lists(text)
+    if lists is None:
+        return None
+    found: _Taken = ([], [])
+    for name, entities in zip(_LISTS, found, strict=True):
+        for line, item in lists.get(name, ()):
+            kind, identity, properties = item.get("type"), item.get("id"), item.get("properties", _NOTHING)
+            if (
+                not isinstance(kind, str)
+                or not isinstance(identity, str)
+                or not isinstance(properties, Mapping)
+                or not item.keys() <= _KNOWN_KEYS
+                or not identity
+                or _name_fault(name, kind, identity)
+                or (name == "subjects" and not _are_known(properties.get("permissions", _NOTHING), catalog))
+            ):
+                return None
+            entities.append(
+                Entity(file, line, kind, identity, MappingProxyType(properties) if properties else _NOTHING)
+            )
+    return found
+
+
+def _are_known(permissions: object, catalog: Container[str]) -> bool:
+    """Whether permissions of a subject, where it has any, are texts of the catalogue."""
+    if permissions is _NOTHING:
+        return True
+    texts = permissions if isinstance(permissions, list) and permissions else [permissions]
+    return all(
+        isinstance(text, str) and text and all(word in catalog for word in text.split(" ") if word) for text in texts
+    )
 
 
 @dataclass(frozen=True, slots=True)

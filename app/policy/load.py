@@ -76,7 +76,10 @@ def _parsed(source: Source, before: Policy | None) -> Policy:
             rows.parse(file, text)
     linked = roles.link(rows.memberships, faults)
     tests = cases.load(source, permissions, faults)
-    known = entities.load(source, permissions, faults)
+    # Whether permissions of a subject are known is up to the catalogue.
+    earlier = before if before and before.catalog.keys() == permissions.keys() else None
+    files, known_entities = (earlier.source.files, earlier.entities) if earlier else ({}, Entities())
+    known = entities.load(source, permissions, faults, files, known_entities)
     if faults:
         raise PolicyRefused(faults)
     return Policy(source, permissions, tuple(rows.rules), tuple(rows.memberships), linked, tests, services, known)

@@ -77,7 +77,9 @@ class Snapshot:
     def parts(self) -> list[object]:
         """The objects of which it has very many."""
         remembered = (*self._memo.keys(), *self._memo.values(), *self._classes.keys())
-        return [*self.policy.rules, *self.table.routes, *self.index.keys(), *self.index.values(), *remembered]
+        entities = (self.policy.entities.subjects, self.policy.entities.resources)
+        known = (part for each in entities for part in (*each.keys(), *each.values()))
+        return [*self.policy.rules, *self.table.routes, *self.index.keys(), *self.index.values(), *remembered, *known]
 
     def _classify(self, held: frozenset[str]) -> frozenset[str]:
         """The grants that matter, one object for all who have the same; what is remembered of it is bounded."""

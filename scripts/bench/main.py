@@ -19,7 +19,7 @@ from pathlib import Path
 from scripts.bench.measuring import ROOT, Options, Row, cores, loader
 from scripts.bench.table import markdown, write
 
-PARTS = ("decide", "tokens", "http", "gateway", "authzen", "reload", "keys", "start")
+PARTS = ("decide", "tokens", "http", "gateway", "authzen", "reload", "files", "keys", "start")
 
 
 def main() -> int:

@@ -101,7 +101,7 @@ async def _reloads(options: Options) -> list[Row]:
             file.write_text(f"# {number}\n{text}")
             started = time.perf_counter()
             reload = asyncio.create_task(live.reload())
-            pause = await _longest_pause(reload)
+            pause = await longest_pause(reload)
             if (outcome := await reload).outcome == "refused":
                 raise RuntimeError("the policy was refused: " + "; ".join(map(str, outcome.faults[:3])))
             if number < options.rounds:
@@ -112,7 +112,7 @@ async def _reloads(options: Options) -> list[Row]:
         other = build(load_policy(directory), table)
         for _ in range(options.rounds):
             judged = asyncio.create_task(asyncio.to_thread(_judge, other, live.active))
-            judging.append(await _longest_pause(judged) * 1000)
+            judging.append(await longest_pause(judged) * 1000)
             await judged
         # What is there already spares a reload some of the work, so a first load is one without it.
         for _ in range(options.rounds - 1):
@@ -137,7 +137,8 @@ def _judge(old: Snapshot, new: Snapshot) -> None:
     list(reach(new, ["catalog:read"]))
 
 
-async def _longest_pause(task: asyncio.Task[Any]) -> float:
+async def longest_pause(task: asyncio.Task[Any]) -> float:
+    """The longest time, in seconds, for which the event loop stood still until a task ended."""
     longest, last = 0.0, time.perf_counter()
     while not task.done():
         await asyncio.sleep(0.001)

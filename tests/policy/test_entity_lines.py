@@ -1,0 +1,227 @@
+"""The fast reader of entities: what it reads is what a parser of YAML reads, and it leaves all else to that one."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from app.policy.document import Entries, Items, plain, read_document
+from app.policy.entities import Entities, load
+from app.policy.entity_lines import read_lists
+from app.policy.fault import Fault, PolicyRefused
+from app.policy.load import parse
+from app.policy.source import Source, from_bytes
+from tests.policy.shipped import policy_of, shipped_files
+
+# Pieces that mean something in YAML, and plain ones.
+_PIECES = st.sampled_from(
+    [
+        *(
+            "subjects:",
+            "resources:",
+            "- ",
+            "  - ",
+            "\n",
+            "\n",
+            "\n  ",
+            "\n    ",
+            "\n      ",
+            " ",
+            ": ",
+            ":",
+            ", ",
+            ",",
+            "{",
+            "}",
+        ),
+        *(
+            "[",
+            "]",
+            "type: record",
+            "id: a",
+            "properties:",
+            "properties: {",
+            "status: active",
+            "tags:",
+            "a",
+            "7",
+            "-5",
+            "2.50",
+        ),
+        *(
+            "007",
+            "true",
+            "yes",
+            "null",
+            "~",
+            "'it''s'",
+            '"a b"',
+            '"a\\n"',
+            "# end",
+            " # note",
+            "&a ",
+            "*a",
+            "!x ",
+            "---",
+            "a b",
+        ),
+        *(
+            "2024-01-01",
+            "|",
+            ">",
+            "é",
+            "\t",
+            "%",
+            "@a",
+            "<<: ",
+            "? ",
+            "- - a",
+            "{type: user, id: u, properties: {a: [b, 1]}}",
+        ),
+    ]
+)
+_texts = st.lists(_PIECES, max_size=25).map("".join)
+
+_scalars = st.one_of(
+    st.integers(-(10**6), 10**6),
+    st.booleans(),
+    st.none(),
+    st.sampled_from(
+        ["active", "a b", "yes", "7", "2.5", "2024-01-01", "x: y", "#x", "", " a", "it's", "a,b", "Müller", "-", "~"]
+    ),
+    st.text("ab1 .:-#'\"", max_size=6),
+)
+_properties = st.dictionaries(
+    st.sampled_from(["a", "b", "on", "tags"]), st.one_of(_scalars, st.lists(_scalars, max_size=3))
+)
+_ids = st.text("abc-1", min_size=1, max_size=4)
+_entities = st.lists(
+    st.fixed_dictionaries(
+        {"type": st.just("record"), "id": _ids},
+        optional={"properties": _properties},
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+def _by_yaml(text: str) -> dict[str, list[tuple[int, object]]] | None:
+    """The lists of a file as the strict parser has them; None where it refuses the text."""
+    faults: list[Fault] = []
+    root = read_document("x.yaml", text, faults)
+    if faults or not isinstance(root, Entries):
+        return None
+    found: dict[str, list[tuple[int, object]]] = {}
+    for key, value in root.entries:
+        if not isinstance(value, Items):
+            return None
+        found[str(key.value)] = [(item.line, plain(item)) for item in value.items]
+    return found
+
+
+def _agrees(text: str) -> bool:
+    """Whether a text was read, after comparing what was."""
+    lists = read_lists(text)
+    if lists is None:
+        return False
+    assert repr(lists) == repr(_by_yaml(text))  # 1 is no true
+    return True
+
+
+@settings(max_examples=1500, deadline=None)
+@given(_texts)
+@example(
+    "resources:\n- type: record\n  id: a\n  properties:\n    tags:\n    - a\n    - b\n    x: 1\n- {type: a, id: b}\n"
+)
+@example("resources:\n  - type: a\n    id: b\n      c: d\n")
+@example("resources:\n  - {type: a, id: b, properties: {a:b}}\n")
+@example("resources:\n  - {type: a, id: b, properties: {a: b,}}\n")
+@example("resources:\n  - {type: a, id: [b, c]}\nresources:\n  - {type: a, id: d}\n")
+@example("resources:\n  - type: a\n    id: b\n    properties:\n\n    # note\n      x: y\n# end\n")
+@example("resources:\n  - type: a\n    properties:\n      x: y\n    id: b\n      z: 1\n")
+@example("resources:\n  - {type: a, id: b}\n   - {type: a, id: c}\n")
+@example("resources:\n- a: 'x''y'\n- a: 'x'\n- a: \"x\\\"\"\n")
+def test_what_is_read_fast_is_what_yaml_says(text: str) -> None:
+    _agrees(text)
+    _agrees(f"resources:\n{text}")
+
+
+@settings(max_examples=300, deadline=None)
+@given(_entities, st.booleans(), st.sampled_from([None, True, False]))
+def test_what_programs_write_is_read_as_yaml_says(
+    entities: list[dict[str, object]], unicode: bool, flow: bool | None
+) -> None:
+    text = yaml.safe_dump({"resources": entities}, allow_unicode=unicode, default_flow_style=flow, width=10**6)
+    _agrees(text)
+
+
+USUAL = (
+    "resources:\n  - {type: record, id: a, properties: {status: active, n: 7, tags: [a, b], m: {x: true}}}\n# end\n",
+    "# note\nsubjects:\n- id: u\n  type: user\nresources:\n- type: record\n  id: 'a'\n  properties:\n    a: 1\n"
+    "    b:\n    - x\n    - y z\n    c: -5\n- type: record\n  id: b\n# end\n",
+    'resources:\n  - type: record\n    id: "a b"\n    properties: {x: null}\n\n  - type: record\n    id: é\n',
+)
+
+
+@settings(max_examples=1500, deadline=None)
+@given(st.sampled_from(USUAL), st.integers(0, 200), st.integers(0, 3), st.lists(_PIECES, max_size=2).map("".join))
+def test_a_file_that_differs_in_a_few_characters_is_read_as_yaml_says(text: str, at: int, cut: int, new: str) -> None:
+    _agrees(text[:at] + new + text[at + cut :])
+
+
+@pytest.mark.parametrize("text", USUAL)
+def test_usual_forms_are_read_fast(text: str) -> None:
+    assert _agrees(text)
+
+
+def _load(
+    files: dict[str, str], before: dict[str, str] | None = None, known: Entities | None = None
+) -> tuple[Entities, list[Fault]]:
+    faults: list[Fault] = []
+    if before is None or known is None:
+        return load(Source(files, "r"), {"catalog:read"}, faults), faults
+    return load(Source(files, "r"), {"catalog:read"}, faults, before, known), faults
+
+
+ONE = "resources:\n  - {type: record, id: a}\n  - {type: record, id: b, properties: {n: 1}}\n"
+TWO = (
+    "subjects:\n  - {type: user, id: u, properties: {permissions: [catalog:read]}}\n"
+    "resources:\n  - {type: record, id: c}\n"
+)
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        {"entities/one.yaml": ONE, "entities/two.yaml": TWO},
+        {"entities/one.yaml": ONE, "entities/two.yaml": TWO, "x.csv": "# end\n"},
+        {"entities/one.yaml": ONE.replace("n: 1", "n: true"), "entities/two.yaml": TWO},
+        {"entities/two.yaml": TWO},
+        {"entities/one.yaml": ONE, "entities/three.yaml": TWO},
+        {"entities/one.yaml": ONE, "entities/zzz.yaml": ONE},
+        {"entities/aaa.yaml": ONE, "entities/one.yaml": ONE},
+        {"entities/one.yaml": "resources: [{type: record, id: c}]\n", "entities/two.yaml": TWO},
+        {},
+    ],
+)
+def test_what_is_taken_over_is_what_the_files_say(after: dict[str, str]) -> None:
+    before = {"entities/one.yaml": ONE, "entities/two.yaml": TWO}
+    known, faults = _load(before)
+    assert not faults
+    fresh, taken = _load(after), _load(after, before, known)
+    assert list(taken[0].subjects.items()) == list(fresh[0].subjects.items())
+    assert list(taken[0].resources.items()) == list(fresh[0].resources.items())
+    assert repr(taken) == repr(fresh)
+
+
+def test_a_permission_that_left_the_catalogue_is_a_fault_though_the_entities_are_the_same() -> None:
+    entities = "subjects:\n  - {type: user, id: u, properties: {permissions: [old:read]}}\n# end\n"
+    catalogue = shipped_files()["permissions.toml"].decode()
+    entry = '\n["old:read"]\ntitle = "Old"\ngrants = "nothing"\ndeprecated = true\n'
+    with_old = catalogue.removesuffix("# end\n") + entry + "# end\n"
+    files = {**shipped_files(), "entities/e.yaml": entities.encode()}
+    before = policy_of({**files, "permissions.toml": with_old.encode()})
+    with pytest.raises(PolicyRefused, match="old:read"):
+        parse(from_bytes(files), before)
