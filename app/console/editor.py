@@ -22,6 +22,7 @@ from app.policy.live import LivePolicy
 PATH = "/console/policy/edit"
 FIRST = "roles.csv"  # to be opened, where there is one
 MAX_SHOWN = 50  # faults or findings
+MAX_MARKS = 500  # of them, for the script that marks lines
 NO_SUCH_PARENT = "Nobody knows the revision that this draft is made from. Copy what you wrote, and begin anew."
 _Session = NamedDependency[AsyncSession]
 _encode = msgspec.json.Encoder().encode
@@ -51,7 +52,12 @@ async def check_draft(request: AnyRequest, session: _Session) -> Response[bytes]
     if sent is None:
         raise Problem(409, NO_SUCH_PARENT)
     checked = await check(sent.draft, request.app.state)
-    told = {"marks": marks(checked), "faults": len(checked.faults), "files": _statuses(sent.draft)}
+    told = {
+        "marks": marks(checked)[:MAX_MARKS],
+        "faults": len(checked.faults),
+        "findings": len(checked.findings),
+        "files": _statuses(sent.draft),
+    }
     return Response(_encode(told), media_type=MediaType.JSON, headers={"Cache-Control": "no-store"})
 
 

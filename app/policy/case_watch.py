@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 
 import structlog
 
@@ -39,15 +41,25 @@ class CaseWatch:
                 waiting.cancel()
                 if self._due.is_set() and not stop.is_set():
                     self._due.clear()
-                    await self._examine()
+                    try:
+                        await self._examine(stop)
+                    except Exception:  # noqa: BLE001  # a defect, which must not end the watch of later policies
+                        _log.exception("the cases of the active policy could not be run")
         finally:
             stopping.cancel()
 
-    async def _examine(self) -> None:
+    async def _examine(self, stop: asyncio.Event) -> None:
         active = self._live.active
         if active.revision == self._revision:
             return
-        report = await asyncio.to_thread(run_cases, active)
+
+        def clock() -> float:
+            # A process that stops has no time for cases.
+            return math.inf if stop.is_set() else time.monotonic()
+
+        report = await asyncio.to_thread(run_cases, active, clock=clock)
+        if stop.is_set():
+            return
         self._revision, self._report = active.revision, report
         if not report.passed:
             _log.warning(

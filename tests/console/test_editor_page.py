@@ -44,6 +44,8 @@ def test_findings_are_told_of_a_draft_that_would_be_taken(console: Server) -> No
         (mark["severity"], mark["code"], mark["file"], mark["line"]) for mark in told["marks"]
     ]
     assert told["files"] == {"catalog.csv": "changed"}
+    told = send(person, "/check", **changed(console, READ, f"{READ}\n" * 600 + READ)).json()
+    assert (len(told["marks"]), told["findings"] >= 600) == (500, True)
 
 
 def test_a_draft_goes_from_file_to_file_and_keeps_its_changes(console: Server) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
 from app.policy.case_report import MAX_LISTED, CaseReport, run_cases
+from app.policy.case_watch import CaseWatch
+from app.policy.live import LivePolicy
 from app.policy.load import parse
 from app.policy.source import from_bytes
-from tests.policy.shipped import shipped_files, snapshot_of
+from tests.policy.shipped import routes, shipped_files, snapshot_of, write
 
 FILE = "tests/own.yaml"
 READ = "  - as: auth:jwt catalog:read\n    allow:\n      - GET /api/v1/teams/7\n      - GET /api/v1/games\n"
@@ -114,3 +118,19 @@ def test_running_cases_leaves_what_the_snapshot_remembers_alone() -> None:
     assert snapshot.misses == 1
     assert run_cases(snapshot).passed
     assert snapshot.misses == 1
+
+
+@pytest.mark.anyio
+async def test_a_watch_that_is_stopped_runs_no_more_cases(tmp_path: Path) -> None:
+    live = LivePolicy(write(tmp_path, shipped_files()), routes())
+    watch, stop = CaseWatch(live), asyncio.Event()
+    stop.set()
+    await asyncio.wait_for(watch.run(stop), 5)
+    assert watch.report is None
+    stop.clear()
+    running = asyncio.create_task(watch.run(stop))
+    while watch.report is None:
+        await asyncio.sleep(0.01)
+    assert watch.report.run > 1_000
+    stop.set()
+    await asyncio.wait_for(running, 5)

@@ -119,7 +119,7 @@ async function check() {
   }
   marks = answer.marks;
   list.replaceChildren(...marks.slice(0, SHOWN).map(shown));
-  const findings = marks.length - answer.faults;
+  const findings = answer.findings;
   if (answer.faults) say("bad", many(answer.faults, "fault"), " It cannot be published so.");
   else say("good", "no fault", findings ? ` ${many(findings, "finding")}.` : "");
   number();
