@@ -100,8 +100,8 @@ def _revoked_elsewhere(
     if httpx.get(second.url + TEAMS, headers=by_key).status_code != 200:
         yield "a key was not taken"
     httpx.post(f"{first.url}{KEYS}{number}/revoke/", headers=dict(bearer)).raise_for_status()
-    if not eventually(lambda: httpx.get(second.url + TEAMS, headers=by_key).status_code == 401, 2.0):
-        yield "a key that was revoked elsewhere was still taken 2 s later"
+    if not eventually(lambda: httpx.get(second.url + TEAMS, headers=by_key).status_code == 401, FOLLOW_SECONDS):
+        yield f"a key that was revoked elsewhere was still taken {FOLLOW_SECONDS:g} s later"
 
 
 def _restarted(pooler: Pooler, server: Server, bearer: Mapping[str, str]) -> Iterator[str]:
