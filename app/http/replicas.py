@@ -43,7 +43,7 @@ class ReplicaView:
 
     `lag_revisions` is how many revisions it lacks, `lag_seconds` since when it lacks the first. `refused` says why it
     does not take the newest, `files_lag` why its policy directory does not hold what it serves. `lost` when the
-    database does not have what it serves, as after a restore.
+    database does not have what it serves: it was restored, or an edit is not stored yet.
     """
 
     id: int

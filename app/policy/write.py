@@ -10,6 +10,7 @@ import errno
 import fcntl
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from app.policy.directory import MARKER, file_names, folders
@@ -101,11 +102,16 @@ def _write(path: Path, data: bytes) -> None:
     """As a new file in the old one's place, on the disk before it is there."""
     aside = path.with_name(f".{path.name}{_TEMPORARY}")
     handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644)
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(handle)
-    aside.replace(path)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(handle)
+        aside.replace(path)
+    except OSError:
+        with suppress(OSError):  # the first error says what is wrong; on a full disk this one must not stay
+            aside.unlink()
+        raise
 
 
 def _sync(root: Path) -> None:

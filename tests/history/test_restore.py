@@ -20,6 +20,7 @@ from app.history.follower import Follower
 from app.history.publish import Author, Publisher, StaleParent
 from app.history.stamp import read_stamp
 from app.policy import write
+from app.policy.directory import raw_files
 from tests.cli.command import command
 from tests.history.replicas import another, served
 from tests.history.replicas import publish as http_publish
@@ -84,6 +85,15 @@ async def test_an_id_that_is_given_out_again_names_another_policy(sessions: Sess
         await again.follow()
         assert again.live.active.revision == now
     assert await kinds(sessions) == ["files", "publish", "publish"]
+    # It can be had again, from there.
+    parent, files = again.live.active.revision, raw_files(second.live.directory)
+    done = await Publisher(again).publish(
+        files, parent=parent, author=Author("me"), message="again", accept_failing="few routes"
+    )
+    assert (done.revision, done.files_lag) == (lost, None)
+    last = await begun(sessions, second.live.directory, files_win=is_embedded(url))
+    await last.follow()
+    assert (last.live.active.revision, last.behind) == (lost, "")
 
 
 @on_sqlite
