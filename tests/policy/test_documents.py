@@ -7,6 +7,7 @@ import json
 import pytest
 import yaml
 
+from app.gateway.asked import asked_target
 from app.policy.findings import find
 from app.policy.routes import Route, RouteTable
 from app.policy.target import NoSuchTarget, find_target, params_of
@@ -320,6 +321,11 @@ def test_rows_name_a_template_with_parts_and_a_parameter_opens_none_of_them() ->
         target = find_target(snapshot.table, snapshot.index, action, f"x:{path}")
         return bool(snapshot.decide(held, target.resource, action, {"params": target.params}))
 
+    for path, name in (("/v1/mine:cancel", "mine"), ("/v1/a%40b:cancel", "a@b"), ("/v1/{name}:cancel", None)):
+        target = asked_target(snapshot, "POST", "route", f"x:{path}")
+        assert (target.resource, target.params.get("name")) == ("x:/v1/{name}:cancel", name)
+    with pytest.raises(NoSuchTarget):
+        asked_target(snapshot, "POST", "route", "x:/v1/a%3Acancel")
     assert decide("POST", "/v1/mine:cancel")
     assert not decide("POST", "/v1/other:cancel")
     assert decide("GET", "/Set(a=1,b=2)")

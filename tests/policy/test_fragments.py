@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -9,14 +10,15 @@ import pytest
 from app.policy.directory import folders, raw_files, read
 from app.policy.fault import PolicyRefused
 from app.policy.file_names import is_fragment
+from app.policy.live import LivePolicy, Reload
 from app.policy.load import load, parse
 from app.policy.source import from_bytes
-from app.policy.watch import signature
+from app.policy.watch import signature, watch
 from app.policy.write import CannotWrite
 from app.policy.write import write as write_files
 from tests.policy.documents import document, endpoints, service
 from tests.policy.documents import read as read_service
-from tests.policy.shipped import shipped_files, write
+from tests.policy.shipped import PERSON, routes, shipped_files, write
 
 DOCUMENT = document(
     "  /pets: {$ref: './paths/pets.yaml'}\n"
@@ -95,6 +97,28 @@ def test_fragments_are_part_of_the_revision_and_are_read_again_when_they_change(
     assert load(tmp_path).services == before.services
     write_files(tmp_path, shipped_files())
     assert raw_files(tmp_path).keys() == shipped_files().keys()
+
+
+@pytest.mark.anyio
+async def test_a_change_of_a_fragment_is_obeyed_and_reported(tmp_path: Path) -> None:
+    rows = "p, auth:jwt, x:/**, GET|PUT|POST|DELETE|PATCH, allow\n# end\n"
+    given = {"a.csv": rows, "upstreams/x.openapi.yaml": document("  /a: {$ref: ./p/a.yaml}\n  /b: {$ref: ./p/b.yaml}")}
+    given |= {"upstreams/p/a.yaml": "get: {}\nput: {}\npatch: {}\n", "upstreams/p/b.yaml": "post: {}\ndelete: {}\n"}
+    live = LivePolicy(
+        write(tmp_path, {**shipped_files(), **{name: text.encode() for name, text in given.items()}}), routes()
+    )
+    told: list[Reload] = []
+    live.on_reload(told.append)
+    stop = asyncio.Event()
+    task = asyncio.create_task(watch(live, stop))
+    (tmp_path / "upstreams/p/a.yaml").write_text("get: {}\nput: {}\npost: {}\npatch: {}\n")
+    async with asyncio.timeout(20):
+        while not told:
+            await asyncio.sleep(0.01)
+    stop.set()
+    await task
+    assert [str(change) for change in told[0].changed] == ["added endpoint POST x:/a (upstreams/p/a.yaml)"]
+    assert live.active.decide(PERSON, "x:/a", "POST")
 
 
 def test_a_file_that_no_document_speaks_of_is_stray_and_in_folders_it_is_not() -> None:

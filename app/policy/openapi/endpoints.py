@@ -72,7 +72,7 @@ class Endpoints:
             if not isinstance(item, Branch):
                 raise Unreadable("it is no mapping of methods", EXAMPLE)
             found, file = self._references.follow(item, self._file)
-            if found is not item and any(key in FIXED or key == "servers" for key in item.entries):
+            if found is not item and any(key in (*FIXED, "servers", "additionalOperations") for key in item.entries):
                 raise Unreadable("there is more beside its `$ref`", "write all of it in one place")
             if len(found.entries) > MAX_KEYS:
                 raise Unreadable(f"it has more than {MAX_KEYS} keys", EXAMPLE)
