@@ -28,6 +28,9 @@ PROVEN = {
     "PostgreSQL takes no writes, as an old primary": [
         "tests/test_trials.py::test_a_server_follows_its_address_to_a_new_primary"
     ],
+    "The disk of the database is full, or on SQLite almost": [
+        "tests/db/test_disk.py::test_keys_are_revoked_and_it_is_said"
+    ],
     "SQLite is locked by another program": ["tests/test_failing.py::test_a_sqlite_that_is_locked_is_away_too"],
     "The issuer does not answer": [
         "tests/test_failing.py::test_without_the_issuer_known_signing_keys_are_good",
