@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from app.audit.clean import clean, without_secrets
-from app.identity.principal import Method, Principal
+from app.identity.principal import OWNER_GRANT, Method, Principal
 from app.policy.decision import Decision
 from app.policy.rule import Rule
 
@@ -34,7 +34,7 @@ class Unverified:
 
 
 # In a grant set these stand for the fact that a user or key states of itself alone: all else is alike for many.
-_OWN_USER, _OWN_KEY = "user:", "key:"
+_OWN_USER, _OWN_KEY, _OWNER = "user:", "key:", f"{OWNER_GRANT}user:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class GrantSet:
     def held_by(self, subject: str, key_id: int | None) -> frozenset[str]:
         """The grants, with the caller's own fact."""
         grants = set(json.loads(self.text))
-        for stand_in, own in ((_OWN_USER, subject), (_OWN_KEY, str(key_id))):
+        for stand_in, own in ((_OWN_USER, subject), (_OWN_KEY, str(key_id)), (_OWNER, subject)):
             if stand_in in grants:
                 grants.remove(stand_in)
                 grants.add(stand_in + own)
@@ -124,11 +124,11 @@ def about_of(
 
 
 def _shared(held: frozenset[str], subject: str, key_id: int | None) -> frozenset[str]:
-    """The grants, with a stand-in for the caller's own fact."""
-    for stand_in, own in ((_OWN_USER, subject), (_OWN_KEY, str(key_id))):
+    """The grants, with stand-ins for what names the caller."""
+    for stand_in, own in ((_OWN_USER, subject), (_OWN_KEY, str(key_id)), (_OWNER, subject)):
         # One whose name is not kept as it is states what nobody could tell from the log.
         if stand_in + own in held:
-            return (held - {stand_in + own}) | {stand_in}
+            held = (held - {stand_in + own}) | {stand_in}
     return held
 
 

@@ -116,7 +116,10 @@ async def _prepare(database_url: str) -> str:
                 if old.name == _KEY_NAME and old.revoked_at is None and old.id is not None:
                     await api_keys.revoke(session, _SUBJECT, old.id, now)
             new = mint("live")
-            await api_keys.insert(session, subject=_SUBJECT, name=_KEY_NAME, new=new, scopes=list(_SCOPES), now=now)
+            scopes = list(_SCOPES)
+            await api_keys.insert(
+                session, subject=_SUBJECT, name=_KEY_NAME, new=new, scopes=scopes, now=now, token_grants=scopes
+            )
             await session.commit()
     finally:
         await engine.dispose()

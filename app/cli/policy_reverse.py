@@ -50,7 +50,7 @@ def reach_command(*, held: str | None, key_id: int | None, directory: Path | Non
     if (held is None) is (key_id is None):
         raise click.UsageError("name one of --as and --key.")
     snapshot = sound_snapshot(policy_directory(directory), as_json=as_json)
-    grants = usable_key(key_id).held if key_id is not None else grants_of(held or "", snapshot)
+    grants = snapshot.in_force(usable_key(key_id).held) if key_id is not None else grants_of(held or "", snapshot)
     found = list(reach(snapshot, grants))
     if as_json:
         rows = [
@@ -165,10 +165,11 @@ def usage_command(*, key_id: int, days: int, directory: Path | None, as_json: bo
 
     snapshot = sound_snapshot(policy_directory(directory), as_json=as_json)
     key = usable_key(key_id)
-    scopes = sorted(scope for scope in key.held if is_grant(scope, snapshot.policy.catalog) and not _fact(scope))
+    held = snapshot.in_force(key.held)
+    scopes = sorted(scope for scope in held if is_grant(scope, snapshot.policy.catalog) and not _fact(scope))
     since = int((datetime.now(UTC) - timedelta(days=days)).timestamp() * 1_000_000)
     uses, oldest = with_sessions(lambda sessions: _uses(sessions, key_id, since))
-    found = usage(snapshot, key.held, scopes, uses)
+    found = usage(snapshot, held, scopes, uses)
     if as_json:
         show_json(_usage_document(found, key_id, days, oldest))
     else:

@@ -24,7 +24,7 @@ from app.db.tables.keys import ApiKey
 from app.http.ids import read_id
 from app.http.key_rules import NOT_FOUND, successor_of
 from app.http.problems import Problem
-from app.identity.api_keys import KeyRecord, principal_of, refused_because
+from app.identity.api_keys import principal_of, refused_because
 from app.identity.principal import Principal, is_fact
 from app.policy.live import LivePolicy
 from app.policy.reach import reach
@@ -138,9 +138,7 @@ async def show_key(
     key = await own_key(session, request.user, key_id)
     live: LivePolicy = state.live
     snapshot = live.active
-    record = KeyRecord(
-        key.id, key.subject, key.environment, frozenset(key.scopes), key.digest, key.expires_at, key.revoked_at
-    )
+    record = api_keys.record_of(key)
     caller = principal_of(record)
     since = now - timedelta(days=USAGE_DAYS)
     begins = int(since.timestamp() * 1_000_000)
@@ -158,6 +156,7 @@ async def show_key(
         successor=await successor_of(session, key),
         refused=refused_because(record, state.key_environments, now),
         catalog=snapshot.policy.catalog,
+        lost=set(key.scopes) - snapshot.in_force(caller.held),
         own=own,
         everyones=everyones,
         usage=found,
@@ -185,10 +184,10 @@ async def own_key(session: AsyncSession, owner: Principal, spelled: str) -> ApiK
 
 def reached(snapshot: Snapshot, caller: Principal) -> tuple[list[Reached], list[Reached]]:
     """What a key reaches by its scopes, and what it reaches as everyone does."""
-    stated = {grant for grant in caller.held if not is_fact(grant)}
-    facts = snapshot.effective(caller.held - stated)
+    held = snapshot.in_force(caller.held)
+    facts = snapshot.effective(grant for grant in held if is_fact(grant))
     found: dict[tuple[bool, str], list[tuple[str, bool]]] = {}
-    for each in reach(snapshot, caller.held):
+    for each in reach(snapshot, held):
         actions = found.setdefault((each.rule.needs <= facts, each.resource), [])
         actions.append((each.action, each.conditional))
     sides: tuple[list[Reached], list[Reached]] = ([], [])

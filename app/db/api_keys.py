@@ -36,8 +36,9 @@ async def insert(
     scopes: Sequence[str],
     now: datetime,
     expires_at: datetime | None = None,
+    token_grants: Collection[str] | None = None,
 ) -> ApiKey:
-    """Store a new key, of which only the digest and the prefix are kept."""
+    """Store a new key, of which only the digest and the prefix are kept. `token_grants` are as in a KeyRecord."""
     key = ApiKey(
         subject=subject,
         name=name,
@@ -47,6 +48,7 @@ async def insert(
         scopes=list(scopes),
         created_at=now,
         expires_at=expires_at,
+        token_grants=None if token_grants is None else sorted(token_grants),
     )
     session.add(key)
     await session.flush()
@@ -93,7 +95,7 @@ async def find_by_digest(session: AsyncSession, digest: bytes) -> KeyRecord | No
 
 
 def record_of(found: Any) -> KeyRecord:  # the type of a row differs by version of SQLAlchemy
-    """What is known of a key, from a row of RECORD."""
+    """What is known of a key, from a row of RECORD or an ApiKey."""
     return KeyRecord(
         id=found.id,
         subject=found.subject,
@@ -102,6 +104,7 @@ def record_of(found: Any) -> KeyRecord:  # the type of a row differs by version 
         digest=found.digest,
         expires_at=found.expires_at,
         revoked_at=found.revoked_at,
+        token_grants=None if found.token_grants is None else frozenset(found.token_grants),
     )
 
 
@@ -153,4 +156,5 @@ RECORD = select(
     col(ApiKey.digest),
     col(ApiKey.expires_at),
     col(ApiKey.revoked_at),
+    col(ApiKey.token_grants),
 )

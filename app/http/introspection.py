@@ -16,6 +16,7 @@ from app.http.problems import Detail, Problem
 from app.identity.authenticate import Authenticator
 from app.identity.errors import CannotVerify, Unauthenticated
 from app.identity.principal import Principal, is_fact
+from app.policy.snapshot import Snapshot
 
 _FORM = "application/x-www-form-urlencoded"
 _MAX_FIELDS = 10
@@ -75,15 +76,15 @@ async def introspect(request: _Request, state: State) -> Response[bytes]:
     except CannotVerify as fault:
         # Nobody knows now: to call it inactive would be a guess.
         raise Problem(503, fault.detail, headers={"Retry-After": str(fault.retry_after)}) from None
-    return _answer(_ENCODER.encode(_active(principal)))
+    return _answer(_ENCODER.encode(_active(principal, state.live.active)))
 
 
 def _answer(body: bytes) -> Response[bytes]:
     return Response(body, media_type=MediaType.JSON, headers={"Cache-Control": "no-store"})
 
 
-def _active(principal: Principal) -> Introspection:
-    scope = " ".join(sorted(grant for grant in principal.held if not is_fact(grant)))
+def _active(principal: Principal, snapshot: Snapshot) -> Introspection:
+    scope = " ".join(sorted(grant for grant in snapshot.in_force(principal.held) if not is_fact(grant)))
     if principal.key_id is not None:
         expires = int(principal.expires_at.timestamp()) if principal.expires_at else None
         return Introspection(

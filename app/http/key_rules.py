@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
@@ -21,6 +21,7 @@ from app.http.refusal import FORBIDDEN
 from app.http.room import check_room
 from app.identity.api_keys import mint
 from app.identity.principal import Principal
+from app.policy.limited_scopes import token_grants
 from app.policy.live import LivePolicy
 
 NOT_FOUND = "API key not found."
@@ -97,6 +98,7 @@ async def issue(
         scopes=wanted.scopes,
         now=now,
         expires_at=wanted.expires_at,
+        token_grants=_token_grants(wanted.scopes, state, owner),
     )
     await session.commit()
     return row, new.plaintext
@@ -134,6 +136,7 @@ async def rotate(
         scopes=old.scopes,
         now=now,
         expires_at=ends,
+        token_grants=_token_grants(old.scopes, state, owner),
     )
     old.successor_id = row.id
     await session.commit()
@@ -164,6 +167,12 @@ def _check_held(scopes: Sequence[str], state: State, owner: Principal) -> None:
     if beyond := sorted(set(scopes) - live.active.effective(owner.held)):
         _, challenge = state.refusals.insufficient_scope(tuple(beyond))
         raise Problem(403, FORBIDDEN, headers={"WWW-Authenticate": challenge.decode()})
+
+
+def _token_grants(scopes: Sequence[str], state: State, owner: Principal) -> Collection[str]:
+    """Of what the owner's token states now, what a key with these scopes remembers."""
+    live: LivePolicy = state.live
+    return token_grants(owner.held, scopes, live.active.policy.roles)
 
 
 async def successor_of(session: AsyncSession, key: ApiKey) -> ApiKey | None:

@@ -16,12 +16,16 @@ from app.identity.principal import Principal
 
 @dataclass(frozen=True, slots=True)
 class KeyState:
-    """A key. `refused` says why it is not accepted now, null when it is."""
+    """A key. `refused` says why it is not accepted now, null when it is.
+
+    `lost` are scopes that its owner had by role rows and has no longer: they count for nothing.
+    """
 
     id: int
     owner: str
     environment: str
     scopes: list[str]
+    lost: list[str]
     refused: str | None
 
 
@@ -35,7 +39,6 @@ async def known_key(state: State, key_id: int) -> tuple[KeyState, Principal]:
         raise Problem(404, f"There is no API key {key_id}.")
     (record,) = found
     refused = refused_because(record, state.key_environments, datetime.now(UTC)) or None
-    return (
-        KeyState(record.id, record.subject, record.environment, sorted(record.scopes), refused),
-        principal_of(record),
-    )
+    principal = principal_of(record)
+    lost = sorted(record.scopes - state.live.active.in_force(principal.held))
+    return KeyState(record.id, record.subject, record.environment, sorted(record.scopes), lost, refused), principal

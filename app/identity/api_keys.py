@@ -29,7 +29,11 @@ class NewKey:
 
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
-    """What is known of a key at rest; `subject` is the `sub` of its owner, times have a time zone."""
+    """What is known of a key at rest; `subject` is the `sub` of its owner, times have a time zone.
+
+    `token_grants` are the grants that its owner's token stated when it was issued, as far as they matter to its scopes;
+    None for a key that was issued before they were recorded.
+    """
 
     id: int
     subject: str
@@ -38,6 +42,7 @@ class KeyRecord:
     digest: bytes = field(repr=False)
     expires_at: datetime | None
     revoked_at: datetime | None
+    token_grants: frozenset[str] | None = None
 
     def __post_init__(self) -> None:
         # One without a zone would expire by the clock of whichever machine compares it.
@@ -77,4 +82,11 @@ def digest(token: str) -> bytes:
 
 def principal_of(record: KeyRecord) -> Principal:
     """Who calls with this key."""
-    return program(record.subject, record.id, record.environment, record.scopes, record.expires_at)
+    return program(
+        record.subject,
+        record.id,
+        record.environment,
+        record.scopes,
+        expires_at=record.expires_at,
+        token_grants=record.token_grants,
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
@@ -11,7 +11,10 @@ from typing import Literal
 Method = Literal["jwt", "api_key", "anonymous"]
 
 ANYONE = "anyone"
-_FACT_PREFIXES = ("auth:", "env:", "user:", "key:", "role:")
+# A key's scope that its owner held through role rows, and what its owner is known to hold, from which the active policy
+# tells whether the scope counts. Two colons, so that neither can be a permission of a catalogue.
+LIMITED_SCOPE, OWNER_GRANT = "scope::", "owner::"
+_FACT_PREFIXES = ("auth:", "env:", "user:", "key:", "role:", LIMITED_SCOPE, OWNER_GRANT)
 _NO_CLAIMS: Mapping[str, object] = MappingProxyType({})
 
 
@@ -25,7 +28,8 @@ class Principal:
     """Who is calling.
 
     `subject` is the JWT's `sub`, for a key the `sub` of its owner, for a stranger empty. `held` are the
-    grants as stated: permission strings and the server's own facts, before roles are added to them.
+    grants as stated: permission strings and the server's own facts, before roles are added to them and the limited
+    scopes of a key are worked out.
     `key_id`, `environment` and `expires_at` are of an API key, `token_id` is a JWT's `jti`.
     """
 
@@ -56,14 +60,30 @@ def user(subject: str, permissions: Iterable[str], claims: Mapping[str, object])
 
 
 def program(
-    subject: str, key_id: int, environment: str, scopes: Iterable[str], expires_at: datetime | None = None
+    subject: str,
+    key_id: int,
+    environment: str,
+    scopes: Iterable[str],
+    *,
+    expires_at: datetime | None = None,
+    token_grants: Collection[str] | None = None,
 ) -> Principal:
-    """The principal of a verified API key: its scopes and its own facts, none of its owner's roles."""
+    """The principal of a verified API key: its scopes and its own facts, none of its owner's roles.
+
+    `token_grants` are what its owner's token stated at the issue, as far as it matters to these scopes. Scopes that are
+    not among them are limited, at each decision, to what role rows give the owner. None limits no scope.
+    """
     stated = {scope for scope in scopes if not is_fact(scope)}
+    limited = stated.difference(stated if token_grants is None else token_grants)
+    held = {*(stated - limited), ANYONE, "auth:api_key", f"env:{environment}", f"key:{key_id}"}
+    if limited:
+        owned = ("user:" + subject, *(grant for grant in token_grants or () if not is_fact(grant)))
+        held.update(LIMITED_SCOPE + scope for scope in limited)
+        held.update(OWNER_GRANT + grant for grant in owned)
     return Principal(
         subject=subject,
         method="api_key",
-        held=frozenset({*stated, ANYONE, "auth:api_key", f"env:{environment}", f"key:{key_id}"}),
+        held=frozenset(held),
         key_id=key_id,
         environment=environment,
         expires_at=expires_at,

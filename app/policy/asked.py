@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 
 from app.identity.api_keys import KeyRecord
+from app.identity.api_keys import principal_of as key_principal
 from app.identity.permission_claim import permissions
-from app.identity.principal import ANONYMOUS, ANYONE, Principal, is_fact, program
+from app.identity.principal import ANONYMOUS, ANYONE, Principal, is_fact
 from app.policy.condition import Context
 from app.policy.context import LazyContext
 from app.policy.entities import Known
@@ -91,7 +92,7 @@ def asked(kind: str, identity: str, sent: Properties, known: Known, keys: Keys =
     properties: Properties = sent if entity is None else {**entity.properties, **sent} if sent else entity.properties
     if kind == KEY_TYPE:
         record = keys.usable(identity, datetime.now(UTC))
-        held = program(record.subject, record.id, record.environment, record.scopes).held
+        held = key_principal(record).held
         return Asked(kind, identity, held, properties, record.subject, record.environment)
     if kind == "anonymous":
         return Asked(kind, identity, ANONYMOUS.held, properties)

@@ -60,7 +60,7 @@ class NearRow:
 class Explanation:
     """A decision with its reasons.
 
-    `held` are the grants as stated, with `anyone`; `effective` with what roles add. `added_by` are the `g` rows
+    `held` are the grants in force, with `anyone`; `effective` with what roles add. `added_by` are the `g` rows
     through which the deciding row's grants are held. `denies` are all rows that deny it, `near` the nearest rows
     that would allow it, and `opens_with` the fewest grants that would open it, when grants can.
     """
@@ -91,7 +91,7 @@ def explain(
 def explain_target(snapshot: Snapshot, held: Iterable[str], target: Target, given: Given = _NOTHING) -> Explanation:
     """As `explain`, of a target that is known already."""
     action = target.action
-    stated = frozenset({*held, ANYONE})
+    stated = snapshot.in_force({*held, ANYONE})
     effective = snapshot.effective(stated)
     context = context_of(stated, effective, target, given)
     decision = snapshot.decide(stated, target.resource, action, context)

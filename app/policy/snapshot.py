@@ -11,6 +11,7 @@ from app.policy.candidates import Candidates
 from app.policy.condition import NO_CONTEXT, Context
 from app.policy.decision import Decision, Reason
 from app.policy.expand import Index, expand, key_of
+from app.policy.limited_scopes import in_force
 from app.policy.load import Policy
 from app.policy.routes import RouteTable
 from app.policy.rule import Rule
@@ -65,9 +66,13 @@ class Snapshot:
         other._bytes = other.misses = 0
         return other
 
+    def in_force(self, held: Iterable[str]) -> frozenset[str]:
+        """The grants stated, with those of a key's limited scopes that role rows now give its owner."""
+        return in_force(frozenset(held), self.policy.roles)
+
     def effective(self, held: Iterable[str]) -> frozenset[str]:
-        """The grants stated, `anyone`, and all that `g` rows add to them. Unknown ones stay, and grant nothing."""
-        return roles.close((*held, ANYONE), self.policy.roles)
+        """The grants in force, `anyone`, and all that `g` rows add to them. Unknown ones stay, and grant nothing."""
+        return roles.close((*self.in_force(held), ANYONE), self.policy.roles)
 
     def rules_for(self, resource: str, action: str) -> tuple[Rule, ...]:
         """The rules that speak of an action on a resource, in the order of the files."""
@@ -83,7 +88,7 @@ class Snapshot:
 
     def _classify(self, held: frozenset[str]) -> frozenset[str]:
         """The grants that matter, one object for all who have the same; what is remembered of it is bounded."""
-        grants = self.effective(held & self._telling) & self._named
+        grants = self.effective(self.in_force(held) & self._telling) & self._named
         cost = 0 if grants in self._interned else 300 + 100 * len(grants)
         remember = len(held) <= MAX_GRANTS_REMEMBERED
         if remember:

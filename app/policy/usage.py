@@ -55,6 +55,7 @@ def usage(snapshot: Snapshot, held: frozenset[str], scopes: Collection[str], use
 
     A need that no scope names is put down to each scope that leads to it through `g` rows.
     """
+    held = snapshot.in_force(held)
     facts = snapshot.effective(grant for grant in held if is_fact(grant))
     leads: Mapping[str, frozenset[str]] = {scope: snapshot.effective({scope}) for scope in sorted(scopes)}
     counted: dict[str, list[int]] = {}

@@ -95,3 +95,11 @@ def test_the_page_of_a_key_tells_what_it_reaches_and_what_it_used(person: Subjec
     page = person.get(path).text
     assert page.count("Not used") == 1
     assert "These would have done: <code>catalog:read</code>" in page
+
+
+def test_a_scope_that_a_role_no_longer_gives_says_so(person: Subject) -> None:
+    lost = person.put("by a role", scopes='["catalog:read", "holdings:read"]', token_grants='["holdings:read"]')
+    page = person.get(f"{KEYS}/{lost}").text
+    assert page.count("Not in force") == 1
+    assert "Not in force" in page[page.index("<code>catalog:read</code>") : page.index("<code>holdings:read</code>")]
+    assert "Not in force" not in person.get(f"{KEYS}/{person.put('from before the record')}").text

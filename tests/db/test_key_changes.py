@@ -246,3 +246,13 @@ async def test_a_table_of_keys_cannot_be_emptied_unnoticed(followed: Followed) -
     with pytest.raises(DBAPIError, match=r"cannot be truncated|syntax error"):  # SQLite has no such statement
         await followed.run("TRUNCATE api_keys")
     assert await followed.fault_of(key) is None
+
+
+async def test_a_change_of_what_the_token_stated_is_heard(followed: Followed) -> None:
+    key = await followed.issued()
+    assert await followed.fault_of(key) is None
+    asked = followed.asked
+    await followed.run("UPDATE api_keys SET token_grants = '[]'")
+    await followed.heard_all()
+    assert await followed.fault_of(key) is None
+    assert followed.asked == asked + 1

@@ -37,6 +37,8 @@ class ApiKey(SQLModel, table=True):
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
     successor_id: int | None = Field(default=None, sa_type=ROW_ID)  # of the key that it was rotated to
+    # What the owner's token stated at the issue and the scopes come from; NULL where that was not recorded.
+    token_grants: list[str] | None = Field(default=None, sa_type=JSON(none_as_null=True))
 
 
 class KeyChange(SQLModel, table=True):
