@@ -376,6 +376,25 @@ def test_a_table_that_nothing_tells_apart_is_refused_in_time() -> None:
     assert "so many paths can match one request" in faults[0].message
 
 
+def test_servers_that_many_paths_repeat_are_bounded() -> None:
+    values = ", ".join(f"v{number}" for number in range(900))
+    one = "servers: [{url: 'https://{a}.example/v1', variables: *v}]"
+    lines = [f"  /x{number}: {{{one}, get: {{}}}}" for number in range(100)]
+    shared = [f"  /y{number}: {{servers: *s, get: {{}}}}" for number in range(100)]
+    head = f"openapi: 3.1.0\nx-v: &v {{a: {{default: v0, enum: [{values}]}}}}\nx-s: &s [{{url: /v2}}]"
+    found = service(document("\n".join([*shared, *lines]), head))
+    assert sum("/v2/y" in each for each in endpoints(found)) == 100
+    assert sum("/v1/x" in each for each in endpoints(found)) == 22
+    assert "more than 20000 addresses together" in found.findings[0].message
+
+
+def test_a_path_that_no_gateway_takes_is_denied_and_costs_little() -> None:
+    paths = {f"/{'{' * 100_000}": {"get": {}}, "/ok": {"get": {}}, f"/{'a/' * 3000}": {"get": {}}}
+    found = service(json.dumps({"openapi": "3.1.0", "paths": paths}), "upstreams/x.openapi.json")
+    assert endpoints(found) == {"GET /ok"}
+    assert [fault.code for fault in found.findings] == ["unroutable-path"] * 2
+
+
 def test_findings_of_a_document_are_bounded_and_counted() -> None:
     found = service(document("\n".join(f"  /x{number}?a=b: {{get: {{}}}}" for number in range(150))))
     assert len(found.findings) == 101

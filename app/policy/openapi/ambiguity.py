@@ -36,6 +36,16 @@ class _Place:
 
     templates: list[str] = field(default_factory=list)
     below: dict[str, _Place] = field(default_factory=dict)
+    patterns: dict[str, _Place] = field(default_factory=dict)  # those of `below` that are no text
+
+    def child(self, key: str) -> _Place:
+        """The place behind a segment, which is made where there is none."""
+        found = self.below.get(key)
+        if found is None:
+            found = self.below[key] = _Place()
+            if "{" in key or key == TAIL:
+                self.patterns[key] = found
+        return found
 
     def subtree(self) -> Iterator[str]:
         yield from self.templates
@@ -55,7 +65,7 @@ def ambiguities(templates: Mapping[str, frozenset[str]], closed: Container[str] 
     for template, each in parts.items():
         place = root
         for part in each:
-            place = place.below.setdefault(shape(part), _Place())
+            place = place.child(shape(part))
         place.templates.append(template)
     walk = _Walk(root)
     for template, each in parts.items():
@@ -122,8 +132,7 @@ def _textual(place: _Place, part: str) -> Iterator[tuple[str, _Place]]:
     """The places behind one that a text can lead to, of which there may be thousands."""
     if child := place.below.get(part):
         yield part, child
-    if len(place.below) > 1 or not child:
-        yield from ((key, child) for key, child in place.below.items() if "{" in key or key == TAIL)
+    yield from place.patterns.items()
 
 
 def _compared(part: str, key: str) -> tuple[int, int] | None:

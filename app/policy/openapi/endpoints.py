@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from app.policy.openapi.paths import Placed, place
 from app.policy.openapi.references import References
-from app.policy.openapi.servers import base_paths
+from app.policy.openapi.servers import Servers
 from app.policy.openapi.tree import FIXED, Branch, Unreadable, Value
 from app.policy.source import shown
 
@@ -58,7 +58,8 @@ class Endpoints:
         self._file = file
         self._references = references
         self._minor = _minor_version(document)
-        self._bases = base_paths(document.get("servers"), document.line_of("servers"))
+        self._servers = Servers()
+        self._bases = self._servers.base_paths(document.get("servers"), document.line_of("servers"))
         paths = document.get("paths")
         if not isinstance(paths, Branch):
             raise Unreadable("the document has no `paths`", EXAMPLE)
@@ -118,7 +119,7 @@ class Endpoints:
             return default
         if branch.get("servers") in (None, []):
             raise Unreadable("its `servers` are empty", "delete them, or write where it is")
-        return base_paths(branch.get("servers"), 0)
+        return self._servers.base_paths(branch.get("servers"), 0)
 
     def _deny(self, at: Written, fault: Unreadable, method: str = "") -> None:
         """Deny a path, or a method of it, at each place where a document that was read more freely could have it."""

@@ -10,6 +10,7 @@ from app.policy.segment import NAME
 from app.policy.source import shown
 from app.policy.template_tree import TAIL
 
+MAX_LENGTH = 4096  # of a path that a gateway takes, in bytes
 MAX_SEGMENTS = 60
 MAX_PARAMETERS = 8  # in one segment
 
@@ -49,6 +50,8 @@ def place(path: str, base: str = "") -> Placed:
         closes = place(f"{base}/{path}").every
         return _denied(closes, "it does not start with `/`", "write it from the root: `/orders`")
     path = base + path
+    if len(path) > MAX_LENGTH:
+        return _denied((f"/{TAIL}",), f"it has more than {MAX_LENGTH} characters", "write a shorter one")
     if mark := _BEHIND.search(path):
         what = "a query" if mark[0] == "?" else "a fragment"
         # Such an endpoint is reached by the path alone.

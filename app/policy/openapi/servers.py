@@ -11,30 +11,50 @@ from app.policy.openapi.tree import Branch, Unreadable, Value
 from app.policy.source import shown
 
 MAX_ADDRESSES = 1000  # of one server, by the values of its variables
+MAX_ADDRESSES_TOGETHER = 20_000  # of a document
 MAX_PATHS = 50  # of one list of servers
 
 _VARIABLE = re.compile(r"\{([^{}]*)\}")
 _EXAMPLE = "write `- url: https://orders.example.com/v1`"
 
 
-def base_paths(servers: Value, line: int) -> tuple[str, ...]:
-    """The paths before those of a document, without a last slash; one empty path for no servers. Raises Unreadable."""
-    if servers is None or servers == []:
-        return ("",)
-    if not isinstance(servers, list):
-        raise Unreadable("`servers` is a list", _EXAMPLE, line)
-    found: dict[str, None] = {}
-    for server in servers:
-        url = server.get("url") if isinstance(server, Branch) else None
-        if not isinstance(server, Branch) or not isinstance(url, str):
-            raise Unreadable("a server has a `url`", _EXAMPLE, line)
-        place = server.line_of("url") or line
-        for address in _addresses(url, server.get("variables"), place):
-            found[_path(address, place)] = None
-            if len(found) > MAX_PATHS:
-                message = f"the servers have more than {MAX_PATHS} paths"
-                raise Unreadable(message, "describe some of them in a document of their own", place)
-    return tuple(found)
+class Servers:
+    """The servers of one document and of its paths. A list that many paths share is looked at once."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[str, ...]] = {}
+        self._lists: list[Value] = []  # so that no other list gets the identity of one that is known
+        self._addresses = 0
+
+    def base_paths(self, servers: Value, line: int) -> tuple[str, ...]:
+        """The paths before those of a document, without a last slash; an empty one for none. Raises Unreadable."""
+        if servers is None or servers == []:
+            return ("",)
+        found = self._known.get(id(servers))
+        if found is None:
+            found = self._known[id(servers)] = self._read(servers, line)
+            self._lists.append(servers)
+        return found
+
+    def _read(self, servers: Value, line: int) -> tuple[str, ...]:
+        if not isinstance(servers, list):
+            raise Unreadable("`servers` is a list", _EXAMPLE, line)
+        found: dict[str, None] = {}
+        for server in servers:
+            url = server.get("url") if isinstance(server, Branch) else None
+            if not isinstance(server, Branch) or not isinstance(url, str):
+                raise Unreadable("a server has a `url`", _EXAMPLE, line)
+            place = server.line_of("url") or line
+            for address in _addresses(url, server.get("variables"), place):
+                self._addresses += 1
+                if self._addresses > MAX_ADDRESSES_TOGETHER:
+                    message = f"the servers have more than {MAX_ADDRESSES_TOGETHER} addresses together"
+                    raise Unreadable(message, "give their variables fewer values", place)
+                found[_path(address, place)] = None
+                if len(found) > MAX_PATHS:
+                    message = f"the servers have more than {MAX_PATHS} paths"
+                    raise Unreadable(message, "describe some of them in a document of their own", place)
+        return tuple(found)
 
 
 def _addresses(url: str, variables: Value, line: int) -> list[str]:
