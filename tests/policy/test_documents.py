@@ -389,7 +389,11 @@ def test_servers_that_many_paths_repeat_are_bounded() -> None:
 
 
 def test_a_path_that_no_gateway_takes_is_denied_and_costs_little() -> None:
-    paths = {f"/{'{' * 100_000}": {"get": {}}, "/ok": {"get": {}}, f"/{'a/' * 3000}": {"get": {}}}
+    paths: dict[str, dict[str, dict[str, str]]] = {
+        f"/{'{' * 100_000}": {"get": {}},
+        "/ok": {"get": {}},
+        f"/{'a/' * 3000}": {"get": {}},
+    }
     found = service(json.dumps({"openapi": "3.1.0", "paths": paths}), "upstreams/x.openapi.json")
     assert endpoints(found) == {"GET /ok"}
     assert [fault.code for fault in found.findings] == ["unroutable-path"] * 2
