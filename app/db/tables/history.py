@@ -26,9 +26,9 @@ class PolicyRevision(SQLModel, table=True):
     changes: list[str] = Field(sa_type=JSON)  # the rows that came and went
     files: bytes = Field(sa_type=LargeBinary)  # compressed
     # How its cases came out when it was published; None where they were not run.
-    cases_run: int | None = None
-    cases_failed: int | None = None
-    cases_removed: int | None = None  # cases of the parent that it lacks
+    cases_run: int | None = Field(default=None, sa_type=ROW_ID)
+    cases_failed: int | None = Field(default=None, sa_type=ROW_ID)
+    cases_removed: int | None = Field(default=None, sa_type=ROW_ID)  # cases of the parent that it lacks
     cases_accepted: str | None = Field(default=None, sa_type=Text)  # why it was published all the same
 
 
