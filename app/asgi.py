@@ -23,10 +23,10 @@ from app.console.entrance import Entrance
 from app.console.forms import only_own_forms
 from app.console.oidc import OpenId
 from app.console.setup import console_of, is_page
-from app.db.api_keys import key_lookup
 from app.db.decision_writer import DecisionWriter
 from app.db.disk import DiskSpace
 from app.db.engine import PoolSize, open_engine
+from app.db.key_lookups import key_lookup
 from app.db.last_used import LastUsed
 from app.db.session import sessions_of
 from app.gateway.proof import Proof

@@ -1,27 +1,19 @@
-"""API keys in the database. None of these functions commits, except what is made by `key_lookup`."""
+"""API keys in the database. None of these functions commits."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-import structlog
 from sqlalchemy import ColumnElement, Update, and_, case, func, or_, select, update
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app.db.away import RETRY_AFTER_SECONDS, named
 from app.db.key_status import accepted
-from app.db.session import Sessions, read
 from app.db.tables.fields import MAX_ID
 from app.db.tables.keys import ApiKey
 from app.identity.api_keys import KeyRecord, NewKey
-from app.identity.errors import CannotVerify
-
-UNAVAILABLE = "API keys cannot be verified now."
-_log = structlog.stdlib.get_logger("api_keys")
 
 # `last_used_at` is no log: once a minute is enough to see that a key is in use.
 LAST_USED_EVERY = timedelta(seconds=60)
@@ -106,19 +98,6 @@ def record_of(found: Any) -> KeyRecord:  # the type of a row differs by version 
         revoked_at=found.revoked_at,
         token_grants=None if found.token_grants is None else frozenset(found.token_grants),
     )
-
-
-def key_lookup(sessions: Sessions) -> Callable[[bytes], Awaitable[KeyRecord | None]]:
-    """`find_by_digest` in a session of its own. Raises CannotVerify when the database does not answer."""
-
-    async def find(digest: bytes) -> KeyRecord | None:
-        try:
-            return await read(sessions, lambda session: find_by_digest(session, digest))
-        except (SQLAlchemyError, OSError) as error:
-            _log.error("the database did not answer for an API key", error=named(error))
-            raise CannotVerify(UNAVAILABLE, RETRY_AFTER_SECONDS) from None
-
-    return find
 
 
 async def touch(session: AsyncSession, key_ids: Collection[int], now: datetime) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.db import api_keys, key_changes
 from app.db.engine import LOCK_FIRST, open_engine
+from app.db.key_lookups import key_lookup
 from app.db.session import Sessions, sessions_of
 from app.identity.api_keys import KeyRecord, NewKey, mint
 from app.identity.errors import Fault, Unauthenticated
@@ -29,7 +30,7 @@ class Followed:
         self.sessions = sessions
         self.asked = 0
         self.now = 0.0
-        look_up = api_keys.key_lookup(sessions)
+        look_up = key_lookup(sessions)
 
         async def find(digest: bytes) -> KeyRecord | None:
             self.asked += 1

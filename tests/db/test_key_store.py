@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
 from app.db import api_keys
+from app.db.key_lookups import key_lookup
 from app.db.session import Sessions
 from app.db.tables import metadata
 from app.db.tables.keys import ApiKey
@@ -149,7 +150,7 @@ async def test_a_digest_finds_what_a_verifier_needs(sessions: Sessions) -> None:
     new = mint("test")
     expires = NOW + timedelta(days=30)
     key = await _issue(sessions, new=new, scopes=["catalog:read", "catalog:read"], expires_at=expires)
-    find = api_keys.key_lookup(sessions)
+    find = key_lookup(sessions)
     expected = KeyRecord(key.id, OWNER, "test", frozenset({"catalog:read"}), new.digest, expires, None)
     assert await find(new.digest) == expected
     assert await find(mint("test").digest) is None

@@ -1,0 +1,108 @@
+"""Look-ups of many keys at once, on a real database."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import event, text
+from structlog.testing import capture_logs
+
+from app.db import api_keys
+from app.db.key_lookups import CONCURRENT, MAX_BATCH, key_lookup
+from app.db.session import Sessions
+from app.identity.api_keys import NewKey, mint
+from app.identity.errors import CannotVerify
+
+pytestmark = pytest.mark.anyio
+
+
+async def issued(sessions: Sessions, count: int) -> list[NewKey]:
+    keys = [mint("live") for _ in range(count)]
+    async with sessions() as session:
+        for new in keys:
+            await api_keys.insert(session, subject="owner", name="k", new=new, scopes=[], now=datetime.now(UTC))
+        await session.commit()
+    return keys
+
+
+class Statements:
+    """The SELECTs that a database is given, and how many connections were in use at most."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._engine = sessions.kw["bind"].sync_engine
+        self.texts: list[str] = []
+        self.connections = 0
+        event.listen(self._engine, "before_cursor_execute", self._note)
+
+    def _note(self, _connection: object, _cursor: object, statement: str, *_more: object) -> None:
+        self.connections = max(self.connections, self._engine.pool.checkedout())
+        if statement.startswith("SELECT"):
+            self.texts.append(statement)
+
+
+async def test_a_flood_of_made_up_keys_takes_few_statements_and_each_real_key_is_found(sessions: Sessions) -> None:
+    real = await issued(sessions, 5)
+    find = key_lookup(sessions)
+    seen = Statements(sessions)
+    made_up = [mint("live") for _ in range(3 * MAX_BATCH)]
+    asked = [*made_up[:500], *real, *made_up[500:]]
+    found = await asyncio.gather(*(find(key.digest) for key in asked))
+    assert [record.digest for record in found if record] == [key.digest for key in real]
+    assert [key for key, record in zip(asked, found, strict=True) if record] == real
+    assert len(seen.texts) <= 4 + CONCURRENT
+    assert 0 < seen.connections <= CONCURRENT
+
+
+async def test_statements_of_any_number_of_keys_have_few_texts(sessions: Sessions) -> None:
+    """A driver keeps what it has prepared for each text."""
+    real = await issued(sessions, 40)
+    find = key_lookup(sessions)
+    seen = Statements(sessions)
+    for count in range(1, 41):
+        found = await asyncio.gather(*(find(key.digest) for key in real[:count]))
+        assert [record and record.digest for record in found] == [key.digest for key in real[:count]]
+    assert len(set(seen.texts)) <= 7
+
+
+async def test_a_look_up_that_begins_after_a_change_sees_it(sessions: Sessions) -> None:
+    """Although another one for the same key is under way."""
+    (key,) = await issued(sessions, 1)
+    find = key_lookup(sessions)
+    before = [asyncio.create_task(find(key.digest)) for _ in range(20)]
+    await asyncio.sleep(0)
+    async with sessions() as session:
+        row = (await api_keys.list_for(session, "owner"))[0]
+        await api_keys.revoke(session, "owner", row.id, datetime.now(UTC))
+        await session.commit()
+    after = await asyncio.gather(*(find(key.digest) for _ in range(20)))
+    assert all(record and record.revoked_at for record in after)
+    assert all(await asyncio.gather(*before))
+
+
+async def test_requests_that_end_do_not_disturb_the_others(sessions: Sessions) -> None:
+    (key,) = await issued(sessions, 1)
+    find = key_lookup(sessions)
+    tasks = [asyncio.create_task(find(key.digest)) for _ in range(30)]
+    await asyncio.sleep(0)
+    for task in tasks[::2]:
+        task.cancel()
+    found = await asyncio.gather(*tasks[1::2])
+    assert all(record and record.digest == key.digest for record in found)
+    assert await find(key.digest)
+
+
+async def test_all_that_wait_learn_that_the_database_does_not_answer(sessions: Sessions) -> None:
+    async with sessions() as session:
+        await session.execute(text("ALTER TABLE api_keys RENAME TO moved"))
+        await session.commit()
+    find = key_lookup(sessions)
+    with capture_logs() as lines:
+        found = await asyncio.gather(*(find(mint("live").digest) for _ in range(100)), return_exceptions=True)
+    assert {type(each) for each in found} == {CannotVerify}
+    assert 1 <= len(lines) <= 1 + CONCURRENT
+    async with sessions() as session:
+        await session.execute(text("ALTER TABLE moved RENAME TO api_keys"))
+        await session.commit()
+    assert await find(mint("live").digest) is None
