@@ -53,6 +53,7 @@ from app.http import (
     shadow,
 )
 from app.http.authzen.recent import Recent
+from app.http.budgets import Budgets
 from app.http.door import ApiEntrance, Door
 from app.http.explain import explain_decision
 from app.http.forward_auth import TEMPLATE, ForwardAuth, with_gateways
@@ -192,11 +193,28 @@ def create_app(
     entrance = Entrance(console, sessions)
     pages = {template: entrance for template in route_keys.templates.values() if is_page(template)}
     requests.name({**route_keys.templates, TEMPLATE: TEMPLATE})
-    parts = Parts(
-        decision_log, requests, lookups, Series(), keys, jwt.remembered, verifier, live, publisher, case_watch, engine
-    )
     proxies = TrustedProxies(settings.trusted_proxies)
-    door.open(route_keys, live, decision_log, ApiEntrance(authenticator, refusals), pages, proxies=proxies)
+    budgets = Budgets(
+        proxies,
+        bad_credentials=settings.bad_credentials_per_minute,
+        key_issues=settings.key_issues_per_minute,
+    )
+    parts = Parts(
+        decision_log,
+        requests,
+        lookups,
+        Series(),
+        keys,
+        jwt.remembered,
+        verifier,
+        live,
+        publisher,
+        case_watch,
+        engine,
+        budgets.refused,
+    )
+    api = ApiEntrance(authenticator, refusals)
+    door.open(route_keys, live, decision_log, api, pages, proxies=proxies, budgets=budgets)
     app.state.update(
         {
             "database": engine,
@@ -224,6 +242,7 @@ def create_app(
             "refusals": refusals,
             "settings": settings,
             "proxies": proxies,
+            "budgets": budgets,
             "console": console,
             "openid": OpenId(console, keys, jwt) if console else None,
             "verifier": verifier,
@@ -234,7 +253,7 @@ def create_app(
         }
     )
     proof = Proof([secret.get_secret_value() for secret in settings.gateway_secrets], settings.gateway_networks)
-    gateways = ForwardAuth(live, authenticator, refusals, proof, decision_log, proxies=proxies)
+    gateways = ForwardAuth(live, authenticator, refusals, proof, decision_log, proxies=proxies, budgets=budgets)
     served = with_request_id(with_gateways(app, gateways), proxies if settings.access_log else None, requests)
     return tracing.traced(served) if tracing else served
 

@@ -118,6 +118,9 @@ class Settings(LocalSettings):
         "live",
         "test",
     )
+    # What each process takes in a minute: bad credentials of a peer, and new keys of an owner; 0 is without a limit.
+    bad_credentials_per_minute: Annotated[int, Field(ge=0, le=1_000_000)] = 1000
+    key_issues_per_minute: Annotated[int, Field(ge=0, le=1_000_000)] = 300
     allowed_origins: Origins = ()
     # Where callers reach this deployment; documents name it, and no Host header ever does.
     public_url: BaseAddress | None = None

@@ -23,7 +23,9 @@ _AnyRequest = Request[Any, Any, Any]
 
 
 def _problem(request: _AnyRequest, problem: Problem) -> Response[str]:
-    return _page(request, problem.status, problem.detail)
+    answer = _page(request, problem.status, problem.detail)
+    answer.headers.update(problem.headers)
+    return answer
 
 
 def _http(request: _AnyRequest, error: HTTPException) -> Response[str]:

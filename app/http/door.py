@@ -18,6 +18,7 @@ from app.audit.log import DecisionLog
 from app.audit.record import Unverified
 from app.gateway.canonical import path_fault
 from app.gateway.proxies import TrustedProxies
+from app.http.budgets import Budgets
 from app.http.context import request_context
 from app.http.direct import answer as direct
 from app.http.direct import is_direct
@@ -82,6 +83,7 @@ class _Inside:
     api: Entrance
     entrances: Mapping[str, Entrance]
     proxies: TrustedProxies
+    budgets: Budgets
 
     def decide(
         self, scope: Scope, entrance: Entrance, principal: Principal, asked: tuple[str, str], started: int
@@ -106,12 +108,16 @@ class _Inside:
 
     def undecided(
         self,
+        scope: Scope,
         failed: Unauthenticated | CannotVerify | CannotDecide,
         entrance: Entrance,
         asked: tuple[str, str],
         started: int,
     ) -> Answer:
         """The answer where nobody could tell who is calling, or what the policy is."""
+        if isinstance(failed, Unauthenticated) and (beyond := self.budgets.note_bad_credentials(scope)):
+            # Not in the decision log, where a flood of them would take the place of other records.
+            return beyond
         reason = failed.reason if isinstance(failed, Unauthenticated) else failed.detail
         unverified = Unverified(reason, self.live.active.revision)
         self.log.note(entrance.name, *asked, None, unverified, started=started)
@@ -135,9 +141,10 @@ class Door:
         entrances: Mapping[str, Entrance],
         *,
         proxies: TrustedProxies,
+        budgets: Budgets,
     ) -> None:
         """Start to let in whom the policy lets in, by `api` or by the entrance that a template has of its own."""
-        self._inside = _Inside(keys, live, log, api, entrances, proxies)
+        self._inside = _Inside(keys, live, log, api, entrances, proxies, budgets)
 
     def __call__(self, app: ASGIApp) -> ASGIApp:
         """The handler of a route, behind the door."""
@@ -160,7 +167,7 @@ class Door:
                     principal = entrance.at_once(headers) or await entrance.authenticate(headers)
                     answer = inside.decide(scope, entrance, principal, asked, started)
                 except (Unauthenticated, CannotVerify, CannotDecide) as failed:
-                    answer = inside.undecided(failed, entrance, asked, started)
+                    answer = inside.undecided(scope, failed, entrance, asked, started)
             if answer is not None:
                 await answer.send(scope, receive, send)
             elif is_direct(scope["route_handler"]):

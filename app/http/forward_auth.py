@@ -7,7 +7,7 @@ three answers: 200, 401 or 403. nginx makes a 500 of anything else. All that goe
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from time import perf_counter_ns
@@ -22,6 +22,7 @@ from app.audit.record import Unverified
 from app.gateway.profiles import PROFILES, NotPlain, Original, Profile
 from app.gateway.proof import Proof
 from app.gateway.proxies import TrustedProxies
+from app.http.budgets import TOO_MANY, Budgets
 from app.http.refusal import Refusal, Refusals, refusal
 from app.identity.authenticate import Authenticator
 from app.identity.errors import CannotVerify, Fault, Unauthenticated
@@ -64,6 +65,7 @@ class ForwardAuth:
         log: DecisionLog,
         *,
         proxies: TrustedProxies,
+        budgets: Budgets,
     ) -> None:
         self._live = live
         self._authenticator = authenticator
@@ -71,6 +73,7 @@ class ForwardAuth:
         self._proof = proof
         self._decisions = log
         self._proxies = proxies
+        self._budgets = budgets
         self._identities: dict[_Who, tuple[tuple[bytes, bytes], ...]] = {}
         self._warned_at = -_WARN_SECONDS
 
@@ -113,15 +116,13 @@ class ForwardAuth:
             # A path on no table is not kept: a caller can name any number of them.
             self._decisions.note(profile.name, template or "", original.method, principal, outcome, started=started)
 
+        headers = scope["headers"]
         try:
-            headers = scope["headers"]
             principal = self._authenticator.at_once(headers) or await self._authenticator.authenticate(headers)
-        except Unauthenticated as failed:
-            note(None, Unverified(failed.reason, snapshot.revision))
-            return _denied(self._refusals.unauthenticated[failed.fault], failed.fault.value)
-        except CannotVerify as failed:
-            note(None, Unverified(failed.detail, snapshot.revision))
-            return _later(failed)
+        except (Unauthenticated, CannotVerify) as failed:
+            return self._unknown_caller(
+                failed, original, lambda reason: note(None, Unverified(reason, snapshot.revision))
+            )
         scope["user"] = principal
         context = NO_CONTEXT
         if snapshot.has_conditions:
@@ -131,7 +132,7 @@ class ForwardAuth:
             decision = snapshot.decide(principal.held, template or "", original.method, context)
         except CannotDecide as failed:
             note(None, Unverified(failed.detail, snapshot.revision))
-            return _later(failed)
+            return _later(failed.detail, failed.retry_after)
         if template is None:
             closed = snapshot.table.is_closed(original.path, original.service)
             decision = replace(decision, reason=Reason.CLOSED if closed else Reason.NO_ROUTE)
@@ -142,6 +143,19 @@ class ForwardAuth:
             # Which paths there are is not for strangers to learn.
             return _denied(self._refusals.unauthenticated[Fault.NOT_PROVIDED], Fault.NOT_PROVIDED.value)
         return _denied(self._refusals.forbidden(decision.missing), str(decision.reason))
+
+    def _unknown_caller(
+        self, failed: Unauthenticated | CannotVerify, original: Original, note: Callable[[str], None]
+    ) -> Refusal:
+        """The denial for bad credentials and for those that cannot be verified now."""
+        if isinstance(failed, CannotVerify):
+            note(failed.detail)
+            return _later(failed.detail, failed.retry_after)
+        # By the address of the client: the gateway itself is the peer of them all.
+        if wait := self._budgets.spend_bad_credentials(self._proxies.client_behind(original.hops)):
+            return _later(TOO_MANY, wait)
+        note(failed.reason)
+        return _denied(self._refusals.unauthenticated[failed.fault], failed.fault.value)
 
     def _identity(self, principal: Principal, snapshot: Snapshot) -> tuple[tuple[bytes, bytes], ...]:
         """The headers that tell the upstream who is calling."""
@@ -179,10 +193,9 @@ def _denied(answer: Refusal, reason: str) -> Refusal:
     return Refusal(answer.status, (*answer.headers, (REASON, reason.encode("ascii"))), answer.body)
 
 
-def _later(failed: CannotVerify | CannotDecide) -> Refusal:
-    """The denial while nobody can tell, with the seconds after which to ask again."""
-    answer = refusal(403, failed.detail, (b"retry-after", str(failed.retry_after).encode()))
-    return _denied(answer, failed.detail)
+def _later(detail: str, seconds: int) -> Refusal:
+    """A denial for now, where the application says 429 or 503, with the seconds after which to ask again."""
+    return _denied(refusal(403, detail, (b"retry-after", str(seconds).encode())), detail)
 
 
 def _identity(principal: Principal, snapshot: Snapshot) -> tuple[tuple[bytes, bytes], ...]:

@@ -84,11 +84,12 @@ def view_of(row: ApiKey, now: datetime) -> KeyView:
 async def issue(
     session: AsyncSession, state: State, owner: Principal, wanted: IssueKey, now: datetime
 ) -> tuple[ApiKey, str]:
-    """Store a new key and return it with its plaintext. Raises Problem 400, 403 and 503."""
+    """Store a new key and return it with its plaintext. Raises Problem 400, 403, 429 and 503."""
     check_room(state)
     if errors := faults_of(wanted, state, now):
         raise Problem(400, INVALID_BODY, errors)
     _check_held(wanted.scopes, state, owner)
+    state.budgets.check_key_issue(owner.subject)
     new = mint(wanted.environment)
     row = await stored.insert(
         session,
@@ -111,7 +112,7 @@ async def rotate(
 
     Both are good for `grace_seconds`, and a key is rotated once. The new one lives as long as the old one was issued
     for, without an end if that had none: what the old one lost by the rotation says nothing of it. All of it is one
-    transaction; one that is under way has begun with a write. Raises Problem 403, 404, 409 and 503.
+    transaction; one that is under way has begun with a write. Raises Problem 403, 404, 409, 429 and 503.
     """
     check_room(state)
     if not session.in_transaction():
@@ -121,6 +122,7 @@ async def rotate(
         raise Problem(404, NOT_FOUND)
     await _check_rotatable(session, before, state, now)
     _check_held(before.scopes, state, owner)
+    state.budgets.check_key_issue(owner.subject)
     ends = _end_of_successor(before, now)
     old = await stored.expire(session, owner.subject, key_id, now, now + timedelta(seconds=grace_seconds))
     if old is None:

@@ -72,6 +72,7 @@ _ALL = (
     Metric(
         "authz_key_lookup_duration_seconds", "histogram", "Look-ups of API keys in the database.", ("outcome",), _LONG
     ),
+    Metric("authz_budget_refusals_total", "counter", "Requests refused because a budget was spent.", ("budget",)),
     Metric("authz_decision_log_queued", "gauge", "Decisions that wait to be written."),
     Metric("authz_decision_log_capacity", "gauge", "Decisions that may wait; with more of them the log drops."),
     Metric("authz_decision_log_written_total", "counter", "Decisions written."),

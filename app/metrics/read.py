@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -43,6 +44,7 @@ class Parts:
     publisher: Publisher
     case_watch: CaseWatch
     engine: AsyncEngine
+    refused: Mapping[str, int]  # by the budget that was spent
 
     def add_up(self) -> None:
         """Let durations become a few numbers, so that they take no room."""
@@ -60,6 +62,8 @@ def read(parts: Parts, misses_before: int) -> Values:
     _caches(values, parts, misses_before)
     _decision_log(values, parts)
     _database(values, parts)
+    for budget, count in parts.refused.items():
+        values.set("authz_budget_refusals_total", count, budget)
     values.add("authz_event_loop_lag_seconds", Histogram(*parts.lag.added_up()))
     values.set("authz_build_info", 1, __version__, platform.python_version())
     return values

@@ -70,7 +70,7 @@ async def test_a_look_up_that_begins_after_a_change_sees_it(sessions: Sessions) 
     """Although another one for the same key is under way."""
     (key,) = await issued(sessions, 1)
     find = key_lookup(sessions)
-    before = [asyncio.create_task(find(key.digest)) for _ in range(20)]
+    before = [asyncio.ensure_future(find(key.digest)) for _ in range(20)]
     await asyncio.sleep(0)
     async with sessions() as session:
         row = (await api_keys.list_for(session, "owner"))[0]
@@ -84,7 +84,7 @@ async def test_a_look_up_that_begins_after_a_change_sees_it(sessions: Sessions) 
 async def test_requests_that_end_do_not_disturb_the_others(sessions: Sessions) -> None:
     (key,) = await issued(sessions, 1)
     find = key_lookup(sessions)
-    tasks = [asyncio.create_task(find(key.digest)) for _ in range(30)]
+    tasks = [asyncio.ensure_future(find(key.digest)) for _ in range(30)]
     await asyncio.sleep(0)
     for task in tasks[::2]:
         task.cancel()

@@ -1,0 +1,73 @@
+"""Budgets of events a minute, by a clock that stands still."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from app.identity.budget import Budget, peer_of
+from tests.identity.clock import Clock
+
+
+@pytest.mark.parametrize("per_minute", [1, 2, 7, 60, 1000, 100_000])
+def test_so_many_a_minute_are_within_the_budget_at_once_and_spread_out(per_minute: int) -> None:
+    clock = Clock()
+    budget = Budget(per_minute, clock=clock)
+    assert sum(not budget.spend("a") for _ in range(per_minute + 50)) == per_minute
+    wait = budget.spend("a")
+    assert wait == math.ceil(60 / per_minute)
+    assert not budget.spend("b")
+    clock.now += 60 / per_minute
+    assert [bool(budget.spend("a")) for _ in range(3)] == [False, True, True]
+    clock.now += 600
+    assert sum(not budget.spend("a") for _ in range(per_minute + 50)) == per_minute
+
+
+def test_after_the_stated_seconds_there_is_one_more() -> None:
+    clock = Clock()
+    budget = Budget(3, clock=clock)
+    for _ in range(200):
+        while (wait := budget.spend("a")) == 0:
+            pass
+        assert 1 <= wait <= 20
+        clock.now += wait
+        assert budget.spend("a") == 0
+
+
+def test_no_limit() -> None:
+    budget = Budget(0)
+    assert not any(budget.spend("a") for _ in range(10_000))
+    assert len(budget) == 0
+
+
+def test_many_parties_neither_grow_the_counters_nor_reset_one() -> None:
+    clock = Clock()
+    budget = Budget(2, max_parties=100, clock=clock)
+    while not budget.spend("spent"):
+        pass
+    refused = sum(bool(budget.spend(f"party {number}")) for number in range(5000))
+    assert len(budget) <= 101
+    assert refused >= 5000 - 99 - 2
+    assert budget.spend("spent")
+    # They have their budgets again a minute later, and so have new ones.
+    clock.now += 61
+    assert not budget.spend("spent")
+    assert not any(budget.spend(f"new {number}") for number in range(50))
+    assert len(budget) <= 101
+
+
+@pytest.mark.parametrize(
+    ("address", "peer"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:DB8:1:2::", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("testclient", "testclient"),
+    ],
+)
+def test_the_peer_of_an_address(address: str, peer: str) -> None:
+    assert peer_of(address) == peer
