@@ -90,6 +90,8 @@ WRONG: dict[str, tuple[str, ...]] = {
     "database_pool_size": (*NUMBERS, "0", "1001", "1.5"),
     "database_pool_wait_seconds": (*NUMBERS, "0", "301"),
     "key_cache_seconds": (*NUMBERS, "61"),
+    "bad_credentials_per_minute": ("-1", "1000001", "many", "1.5"),
+    "key_issues_per_minute": ("-1", "1000001", "many", "1.5"),
     "key_cache_size": (*NUMBERS, "0", "1.5"),
     "jwks_max_stale_seconds": (*NUMBERS, "inf"),
     "policy_max_stale_seconds": (*NUMBERS, "1", "inf"),
