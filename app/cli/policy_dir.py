@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
+from app.cli.failure import fail
 from app.cli.fault_text import place
 from app.cli.findings_text import finding_lines
 from app.cli.terminal import plural, show, show_json
@@ -17,14 +18,23 @@ if TYPE_CHECKING:
 
 
 def policy_directory(given: Path | None) -> Path:
-    """The directory given, else AUTHZ_POLICY_DIR, else `policies`. Raises UsageError when there is none."""
+    """The directory given, else AUTHZ_POLICY_DIR, else `policies`. Raises UsageError, or exits with 2, without one."""
     from app.settings import load_local
 
     directory = given or load_local().policy_dir
-    if not directory.is_dir():
-        what = "is no directory" if directory.exists() else "does not exist"
-        raise click.UsageError(f"the policy directory `{directory}` {what}: name one, or set AUTHZ_POLICY_DIR.")
+    fault = directory_fault(directory)
+    if fault and given:
+        raise click.UsageError(f"{fault}: name one, or set AUTHZ_POLICY_DIR.")
+    if fault:
+        fail(f"AUTHZ_POLICY_DIR: {fault}: set it, or name one.", code=2)
     return directory
+
+
+def directory_fault(directory: Path) -> str | None:
+    """Why this is no policy directory."""
+    if directory.is_dir():
+        return None
+    return f"the policy directory `{directory}` {'is no directory' if directory.exists() else 'does not exist'}"
 
 
 def snapshot_of(directory: Path) -> Snapshot:

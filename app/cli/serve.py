@@ -13,6 +13,7 @@ import rich_click as click
 from app import logs
 from app.cli.failure import explained, fail
 from app.cli.listening import STOP_SECONDS, bind, read_tls, say_listening
+from app.cli.policy_dir import directory_fault
 from app.cli.run import serve
 from app.cli.run_directory import remove, run_directory
 from app.cli.workers import Workers
@@ -67,6 +68,8 @@ def serve_command(
     given = {"host": host, "port": port, "workers": workers, "server": server}
     settings = load(**{name: value for name, value in given.items() if value is not None})
     logs.configure(settings.log_level, settings.log_format)
+    if fault := directory_fault(settings.policy_dir):
+        fail(f"AUTHZ_POLICY_DIR: {fault}.")
     from app.policy.aside import aside, one_heap
 
     one_heap()

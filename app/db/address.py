@@ -96,18 +96,20 @@ def address_of(url: str) -> URL | PostgresAddress:
         return _postgres(url)
     if scheme[1] not in _SQLITE:
         known = ", ".join(sorted((*_POSTGRES, *_SQLITE)))
-        raise UnusableDatabase(f"The database {scheme[1]!r} is not supported; use one of {known}.")
+        raise UnusableDatabase(f"AUTHZ_DATABASE_URL: the database {scheme[1]!r} is not supported; use one of {known}.")
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
         _unreadable()
     if (parsed.database or ":memory:") == ":memory:":
-        raise UnusableDatabase("SQLite needs a file, for every connection would see its own memory: sqlite:///path.db.")
+        raise UnusableDatabase(
+            "AUTHZ_DATABASE_URL: SQLite needs a file, for every connection would see its own memory: sqlite:///path.db."
+        )
     return parsed.set(drivername="sqlite+aiosqlite")
 
 
 def _unreadable() -> NoReturn:
-    message = "The database URL cannot be read; write sqlite:///path/to/file.db or postgresql://user@host/database."
+    message = "AUTHZ_DATABASE_URL: cannot be read; write sqlite:///path/to/file.db or postgresql://user@host/database."
     raise UnusableDatabase(message) from None
 
 

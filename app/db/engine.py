@@ -111,7 +111,9 @@ def _create_private(file: Path) -> None:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
     except OSError as refused:
-        raise UnusableDatabase(f"The database file {file} cannot be opened: {refused.strerror}.") from refused
+        raise UnusableDatabase(
+            f"AUTHZ_DATABASE_URL: The database file {file} cannot be opened: {refused.strerror}."
+        ) from refused
 
 
 def _prepare_sqlite(wait_seconds: float, connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:

@@ -49,7 +49,7 @@ def endpoint_fault(action: str, resource: str) -> tuple[str, str, str] | None:
     """What keeps two words from being an action and a resource: message, hint and the word; None when nothing does."""
     of_route = is_route(resource)
     if not (_PATH if of_route else THING).fullmatch(resource):
-        hint = "write a path such as `/api/v1/teams/7`, without a query, `service:/path` or `type:id`"
+        hint = "write a path such as `/api/v1/teams/7`, without query, `service:/path` or `type:id`"
         return f"`{resource}` is no plain path and no thing", hint, resource
     if of_route and action not in METHODS:
         hint = did_you_mean(action, METHODS) or f"the methods are {', '.join(METHODS)}"
