@@ -17,16 +17,15 @@ from app.history.entry import Entry, newest
 from app.history.files import revision_of
 from app.history.fleet import fleet, until_served
 from app.history.follower import Follower
-from app.history.publish import Author, Publisher, StaleParent
+from app.history.publish import Publisher, StaleParent
 from app.history.stamp import read_stamp
 from app.policy import write
 from app.policy.directory import raw_files
 from tests.cli.command import command
+from tests.history.processes import ME, begun, commented, kinds, publish, written
 from tests.history.replicas import another, served
 from tests.history.replicas import publish as http_publish
-from tests.history.test_starting import begun, commented, kinds, publish
 from tests.issuer import LiveIssuer
-from tests.policy.shipped import DIRECTORY
 from tests.server import DATABASE, Server, eventually
 
 pytestmark = pytest.mark.anyio
@@ -53,7 +52,7 @@ async def head_of(sessions: Sessions) -> Entry:
 
 async def two_of(sessions: Sessions, tmp_path: Path) -> tuple[Follower, Follower]:
     """Two processes with directories of their own, both at the second entry."""
-    one, other = (Path(shutil.copytree(DIRECTORY, tmp_path / name)) for name in ("one", "other"))
+    one, other = (written(tmp_path / name) for name in ("one", "other"))
     first = await begun(sessions, one, files_win=False)
     await first.follow()
     second = await begun(sessions, other, files_win=False)
@@ -87,9 +86,7 @@ async def test_an_id_that_is_given_out_again_names_another_policy(sessions: Sess
     assert await kinds(sessions) == ["files", "publish", "publish"]
     # It can be had again, from there.
     parent, files = again.live.active.revision, raw_files(second.live.directory)
-    done = await Publisher(again).publish(
-        files, parent=parent, author=Author("me"), message="again", accept_failing="few routes"
-    )
+    done = await Publisher(again).publish(files, parent=parent, author=ME, message="again")
     assert (done.revision, done.files_lag) == (lost, None)
     last = await begun(sessions, second.live.directory, files_win=is_embedded(url))
     await last.follow()
@@ -118,16 +115,15 @@ async def test_nothing_is_published_upon_a_lost_entry(sessions: Sessions, url: s
     lost = await publish(first, "after the backup")
     await second.follow()
     await restore(sessions, url, (await head_of(sessions)).id - 1)
-    third = await begun(sessions, Path(shutil.copytree(DIRECTORY, tmp_path / "third")), files_win=False)
+    third = await begun(sessions, written(tmp_path / "third"), files_win=False)
     await third.follow()
     now = await publish(third, "after the restore")
     with pytest.raises(StaleParent) as stale:
         await Publisher(second).publish(
             commented(second.live.directory, "more"),
             parent=lost,
-            author=Author("me"),
+            author=ME,
             message="m",
-            accept_failing="few routes",
         )
     assert stale.value.active == now == second.live.active.revision
 

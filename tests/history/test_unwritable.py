@@ -12,16 +12,15 @@ from app.db.engine import is_embedded
 from app.db.session import Sessions
 from app.history import directory as policy_directory
 from app.history.files import revision_of
-from app.history.publish import Author, Publisher
+from app.history.publish import Publisher
 from app.policy import write
 from app.policy.directory import raw_files
 from app.policy.fault import PolicyRefused
 from tests.cli.command import command
+from tests.history.processes import ME, begun, commented, kinds, publish, written
 from tests.history.replicas import another
 from tests.history.test_publish import PUBLISH, admin, body, files
-from tests.history.test_starting import begun, commented, kinds, publish
 from tests.issuer import LiveIssuer
-from tests.policy.shipped import DIRECTORY
 from tests.server import Server
 
 pytestmark = pytest.mark.anyio
@@ -38,16 +37,14 @@ def unwritable(directory: Path) -> Path:
 async def test_what_is_published_is_served_after_a_restart_as_well(
     sessions: Sessions, url: str, tmp_path: Path
 ) -> None:
-    directory = Path(shutil.copytree(DIRECTORY, tmp_path / "policies"))
+    directory = written(tmp_path / "policies")
     files_win = is_embedded(url)
     first = await begun(sessions, directory, files_win=files_win)
     await first.follow()
     mounted = first.live.active.revision
     unwritable(directory)
     publisher = Publisher(first)
-    done = await publisher.publish(
-        commented(directory, "new"), parent=mounted, author=Author("me"), message="m", accept_failing="few routes"
-    )
+    done = await publisher.publish(commented(directory, "new"), parent=mounted, author=ME, message="m")
     assert first.live.active.revision == done.revision != mounted == revision_of(directory)
     assert "cannot be written" in (done.files_lag or "")
     assert first.behind == done.files_lag
@@ -57,15 +54,13 @@ async def test_what_is_published_is_served_after_a_restart_as_well(
     assert "cannot be written" in again.behind
     assert await kinds(sessions) == ["files", "publish"]
     # Back to what the directory holds, and nothing lags.
-    back = await Publisher(again).rollback(
-        mounted, parent=done.revision, author=Author("me"), message="", accept_failing="few routes"
-    )
+    back = await Publisher(again).rollback(mounted, parent=done.revision, author=ME, message="")
     assert (back.revision, back.files_lag, again.behind) == (mounted, None, "")
 
 
 @on_sqlite
 async def test_an_edit_counts_while_the_directory_holds_the_active_policy(sessions: Sessions, tmp_path: Path) -> None:
-    directory = Path(shutil.copytree(DIRECTORY, tmp_path / "policies"))
+    directory = written(tmp_path / "policies")
     first = await begun(sessions, directory, files_win=True)
     await first.follow()
     mounted = dict(raw_files(directory))
@@ -79,9 +74,7 @@ async def test_an_edit_counts_while_the_directory_holds_the_active_policy(sessio
     assert (await first.live.reload()).outcome == "swapped"
     await first.follow()
     assert first.live.active.revision == edited
-    done = await Publisher(first).publish(
-        commented(directory, "published"), parent=edited, author=Author("me"), message="m", accept_failing="few routes"
-    )
+    done = await Publisher(first).publish(commented(directory, "published"), parent=edited, author=ME, message="m")
     mount(commented(directory, "edited once more"))
     assert (await first.live.reload()).faults[0].code == "outdated-files"
     await first.follow()
@@ -90,13 +83,9 @@ async def test_an_edit_counts_while_the_directory_holds_the_active_policy(sessio
         await again.follow()
         assert again.live.active.revision == done.revision
     # What the directory holds now is neither of both, and lags behind either.
-    back = await Publisher(again).rollback(
-        edited, parent=done.revision, author=Author("me"), message="", accept_failing="few routes"
-    )
+    back = await Publisher(again).rollback(edited, parent=done.revision, author=ME, message="")
     assert "cannot be written" in (back.files_lag or "")
-    done = await Publisher(again).rollback(
-        done.revision, parent=edited, author=Author("me"), message="", accept_failing="few routes"
-    )
+    done = await Publisher(again).rollback(done.revision, parent=edited, author=ME, message="")
     published = {name: text.encode() for name, text in again.live.active.policy.source.files.items()}
     assert mount(published) == done.revision
     assert (await again.live.reload()).outcome == "unchanged"
@@ -116,14 +105,12 @@ async def test_files_are_written_once_they_can_be(
     sessions: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(policy_directory, "RETRY_SECONDS", 0.0)
-    directory = Path(shutil.copytree(DIRECTORY, tmp_path / "policies"))
+    directory = written(tmp_path / "policies")
     first = await begun(sessions, directory, files_win=True)
     await first.follow()
     obstacle = unwritable(directory)
     parent = first.live.active.revision
-    done = await Publisher(first).publish(
-        commented(directory, "new"), parent=parent, author=Author("me"), message="m", accept_failing="few routes"
-    )
+    done = await Publisher(first).publish(commented(directory, "new"), parent=parent, author=ME, message="m")
     assert first.is_due(first.at)
     await first.follow()
     assert first.behind
@@ -131,7 +118,7 @@ async def test_files_are_written_once_they_can_be(
     await first.follow()
     assert (first.behind, revision_of(directory), first.is_due(first.at)) == ("", done.revision, False)
     # And then an edit is one again, also back to what was there before, while no process runs.
-    shutil.copytree(DIRECTORY, directory, dirs_exist_ok=True)
+    written(directory)
     again = await begun(sessions, directory, files_win=True)
     await again.follow()
     assert again.live.active.revision == parent
@@ -144,7 +131,7 @@ async def test_half_written_files_that_cannot_be_completed_keep_no_process_from_
 ) -> None:
     """As after a disk ran full while a policy was written."""
     monkeypatch.setattr(policy_directory, "RETRY_SECONDS", 0.0)
-    directory = Path(shutil.copytree(DIRECTORY, tmp_path / "policies"))
+    directory = written(tmp_path / "policies")
     first = await begun(sessions, directory, files_win=True)
     await first.follow()
     newest = await publish(first, "new")
@@ -161,7 +148,7 @@ async def test_half_written_files_that_cannot_be_completed_keep_no_process_from_
     assert not obstacle.exists()
     if fails:
         done = await Publisher(again).publish(
-            {**raw_files(DIRECTORY)}, parent=newest, author=Author("me"), message="m", accept_failing="few routes"
+            raw_files(written(tmp_path / "other")), parent=newest, author=ME, message="m"
         )
         assert (again.live.active.revision, bool(done.files_lag)) == (done.revision, True)
     else:
@@ -172,16 +159,14 @@ async def test_half_written_files_that_cannot_be_completed_keep_no_process_from_
 
 @on_sqlite
 async def test_a_policy_with_faults_is_refused_there_too(sessions: Sessions, tmp_path: Path) -> None:
-    directory = Path(shutil.copytree(DIRECTORY, tmp_path / "policies"))
+    directory = written(tmp_path / "policies")
     first = await begun(sessions, directory, files_win=True)
     await first.follow()
     unwritable(directory)
     parent = first.live.active.revision
     bad = {**raw_files(directory), "catalog.csv": b"p, catalog:read, /x, GET, denny\n# end\n"}
     with pytest.raises(PolicyRefused):
-        await Publisher(first).publish(
-            bad, parent=parent, author=Author("me"), message="m", accept_failing="few routes"
-        )
+        await Publisher(first).publish(bad, parent=parent, author=ME, message="m")
     assert await kinds(sessions) == ["files"]
 
 
