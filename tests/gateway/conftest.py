@@ -18,7 +18,7 @@ from tests.issuer import PARTY, LiveIssuer
 from tests.server import ROOT, Server
 
 ORDERS = """\
-openapi: 3.1.0
+openapi: 3.2.0
 servers: [{url: https://orders.example/v1}]
 paths:
   /public: {get: {}}
@@ -30,6 +30,10 @@ paths:
   /near: {get: {}}
   /far: {get: {}}
   /shared: {get: {}, put: {}}
+  /jobs/{id}: {get: {}, put: {}}
+  /jobs/{id}:cancel: {put: {}, post: {}}
+  /jobs/{one}...{other}/compared: {get: {}}
+  /search: {query: {}}
   /pairs/{one}/of: {get: {}}
   /pairs/all/{other}: {get: {}}
 """
@@ -44,6 +48,10 @@ p, anyone, orders:/v1/far, GET, allow, "ip_in(request.ip, '10.0.0.0/8')"
 p, catalog:read, orders:/v1/shared, GET, allow
 p, catalog:write, orders:/v1/shared, PUT, allow
 p, anyone, orders:/v1/shared, OPTIONS, allow
+p, catalog:read, orders:/v1/jobs/{id}, GET|PUT, allow
+p, catalog:write, orders:/v1/jobs/{id}:cancel, POST, allow, params.id != 'x:y'
+p, catalog:read, orders:/v1/jobs/{one}...{other}/compared, GET, allow
+p, catalog:read, orders:/v1/search, QUERY, allow
 # end
 """
 
