@@ -55,6 +55,30 @@ def test_without_a_key_set_it_is_degraded(recovering: tuple[Server, httpx.Respon
     assert down.json()["checks"]["key_set"]["ok"] is False
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AUTHZ_POLICY_DIR", "nowhere"),
+        ("AUTHZ_POLICY_DIR", "authz.db"),
+        ("AUTHZ_DATABASE_URL", "mysql://user:hidden-word@host/database"),
+        ("AUTHZ_DATABASE_URL", "hidden-word"),
+        ("AUTHZ_DATABASE_URL", "sqlite:///nowhere.db"),
+        ("AUTHZ_HOST", "0.0.0.0:8000"),
+        ("AUTHZ_AUTHORISED_PARTIES", "https://app.griddy.example"),
+        ("AUTHZ_GATEWAY_SECRETS", "hidden-word"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_that_names_it(made: Server, name: str, value: str) -> None:
+    (made.directory / "authz.db").touch()
+    stopped = serve(made, **{name: value})
+    assert stopped.returncode == 1
+    (line,) = stopped.stderr.splitlines()
+    assert line.startswith("authz: ")
+    assert name in line
+    assert "hidden-word" not in line
+    assert not (made.directory / "nowhere.db").exists()
+
+
 @pytest.mark.parametrize("name", ["AUTHZ_JWKS_URL", "AUTHZ_ISSUER", "AUTHZ_AUDIENCE"])
 def test_serve_needs_to_know_its_issuer(made: Server, name: str) -> None:
     stopped = serve(made, **{name: None})
