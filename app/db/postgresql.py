@@ -29,6 +29,8 @@ from app.db.reasons import reason_of
 
 # While the server takes no writes, a connection to it is used for so long: its address may lead to another one since.
 READ_ONLY_SECONDS = 1.0
+# A write that it refused is a reason to look at once, but not for each of many.
+_LOOK_SECONDS = 0.2
 # Also where the old server stays up and still takes writes, connections follow its address after so long.
 RECYCLE_SECONDS = 300
 _READ_ONLY = "25006"
@@ -90,6 +92,7 @@ class Connector:
     ) -> None:
         self._address = address
         self._is_pooled = bool(address.pooled)
+        self._refused_at = float("-inf")  # a write, by a server that takes none
         self._settings = {**settings, **address.options.settings}
         self._startup = {"application_name": address.application_name or name}
         if address.options.startup:
@@ -199,7 +202,7 @@ class Connector:
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
             session.terminate()  # a farewell would wait for one that does not answer
             raise InvalidatePoolError from error
-        if is_read_only and time.monotonic() - session.made_at > READ_ONLY_SECONDS:
+        if is_read_only and session.made_at < max(time.monotonic() - READ_ONLY_SECONDS, self._refused_at):
             raise InvalidatePoolError
 
     def handle_error(self, context: ExceptionContext) -> None:
@@ -216,6 +219,8 @@ class Connector:
             self._is_pooled = context.is_disconnect = True
         elif state == _READ_ONLY:
             # Not the whole pool: the others are looked at before they are used.
+            if time.monotonic() - self._refused_at > _LOOK_SECONDS:
+                self._refused_at = time.monotonic()
             context.is_disconnect, context.invalidate_pool_on_disconnect = True, False
             raise ReadOnlyDatabase from error
 

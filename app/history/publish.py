@@ -15,13 +15,14 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import logs
 from app.db import revisions
-from app.db.again import was_undone
+from app.db.again import retried, was_undone
 from app.db.engine import LOCK_FIRST
 from app.db.revisions import Overtaken
-from app.db.tables.history import AdminAction
+from app.db.tables.history import AdminAction, PolicyRevision
 from app.history.entry import Entry
 from app.history.files import alone, bytes_of, recover
 from app.history.follower import Follower
@@ -252,39 +253,45 @@ class Publisher:
             outdated = None
         except write.CannotWrite:
             outdated = self._live.on_disk
+
+        @retried
+        async def store(session: AsyncSession) -> PolicyRevision:
+            await session.connection(execution_options=dict(LOCK_FIRST))
+            row = await revisions.add(
+                session,
+                parent=await self._follower.head_here(session),
+                revision=new.revision,
+                kind=wanted.kind,
+                author=wanted.author.name,
+                message=wanted.message,
+                widens=published.difference.widens,
+                changes=published.rows,
+                files=new.policy.source.files,
+                now=now,
+                cases=published.cases,
+                accepted=accepted,
+            )
+            await revisions.audit(
+                session,
+                AdminAction(
+                    at=now,
+                    action=f"policy.{wanted.kind}",
+                    target=new.revision,
+                    author=wanted.author.name,
+                    key_id=wanted.author.key_id,
+                    request_id=logs.request_id.get(),
+                    message=wanted.message
+                    + (f" (accepted: {published.cases.summary}: {accepted})" if accepted else ""),
+                ),
+            )
+            if outdated and outdated != new.revision:
+                await revisions.leave_behind(session, outdated, now)
+            await session.commit()
+            return row
+
         try:
             async with self._sessions() as session:
-                await session.connection(execution_options=dict(LOCK_FIRST))
-                row = await revisions.add(
-                    session,
-                    parent=await self._follower.head_here(session),
-                    revision=new.revision,
-                    kind=wanted.kind,
-                    author=wanted.author.name,
-                    message=wanted.message,
-                    widens=published.difference.widens,
-                    changes=published.rows,
-                    files=new.policy.source.files,
-                    now=now,
-                    cases=published.cases,
-                    accepted=accepted,
-                )
-                await revisions.audit(
-                    session,
-                    AdminAction(
-                        at=now,
-                        action=f"policy.{wanted.kind}",
-                        target=new.revision,
-                        author=wanted.author.name,
-                        key_id=wanted.author.key_id,
-                        request_id=logs.request_id.get(),
-                        message=wanted.message
-                        + (f" (accepted: {published.cases.summary}: {accepted})" if accepted else ""),
-                    ),
-                )
-                if outdated and outdated != new.revision:
-                    await revisions.leave_behind(session, outdated, now)
-                await session.commit()
+                row = await store(session)
         except (Overtaken, SQLAlchemyError) as error:
             if outdated is None and (isinstance(error, Overtaken) or was_undone(error)):
                 await asyncio.to_thread(write.finish, directory)
