@@ -156,8 +156,9 @@ def create_app(
     shadowing = Shadowing()
     tracing = tracing_to(settings.otlp_endpoint, settings.trace_sample)
     span = tracing.span if tracing else nullcontext
+    writer = DecisionWriter(sessions, disk)
     decision_log = (tracing.decision_log if tracing else DecisionLog)(
-        DecisionWriter(sessions, disk).write,
+        writer.write,
         sample=settings.decision_log_sample,
         shadowing=shadowing,
         outcomes=Outcomes(lambda resource: bool(live.active.table.methods(resource))),
@@ -174,6 +175,11 @@ def create_app(
     with aside():  # what is registered stays, and is not looked through for garbage
         app = _assemble(routes, door=door, cors=_cors(settings))
         table, route_keys = table_of(app)
+
+    def forget_all() -> None:
+        verifier.forget_all()
+        writer.forget()
+
     live = LivePolicy(settings.policy_dir, table, start.files)
     live.on_reload(report)
     follower = Follower(live, sessions, start.seen, files_win=files_win)
@@ -233,7 +239,7 @@ def create_app(
                 settings.database_url,
                 renew=engine.dispose,
                 forget=verifier.forget,
-                forget_all=verifier.forget_all,
+                forget_all=forget_all,
                 max_stale=settings.policy_max_stale_seconds,
             ),
             "publisher": publisher,

@@ -66,17 +66,23 @@ class DecisionWriter:
         self._disk = disk
         self._known: _Seen = {}
 
+    def forget(self) -> None:
+        """Take no grant set for stored: the database may be another, as after a restore, and give its id to another."""
+        self._known = {}
+
     async def write(self, batch: Batch) -> None:
         """Store a batch in one transaction. Raises CannotWrite, and then none of it is stored."""
         if self._disk is not None and self._disk.shortage:
             raise CannotWrite(self._disk.shortage)
+        known = self._known
         try:
             with told():
                 seen = await self._store(batch)
         except CannotWrite:
             self._known.clear()
             raise
-        self._known |= seen
+        if known is self._known:
+            self._known |= seen
         while len(self._known) > MAX_REMEMBERED:
             del self._known[next(iter(self._known))]
 

@@ -284,3 +284,24 @@ asyncio.run(main())
         assert count >= acknowledged
         assert count % 50 == 0, "a batch is there whole or not at all"
         acknowledged = count
+
+
+async def test_after_a_restore_no_decision_takes_the_grants_of_another(sessions: Sessions, kind: str) -> None:
+    """The id of a set that was lost is given to another, and a process that goes on remembers it."""
+    writer, other = DecisionWriter(sessions), DecisionWriter(sessions)
+    await writer.write(Batch.of([PLAIN]))
+    sqlite = "UPDATE sqlite_sequence SET seq = 0 WHERE name = 'grant_sets'"
+    postgresql = "SELECT setval(pg_get_serial_sequence('grant_sets', 'id'), 1, false)"
+    async with sessions() as session:
+        for statement in (
+            "DELETE FROM decisions",
+            "DELETE FROM grant_sets",
+            sqlite if kind == "sqlite" else postgresql,
+        ):
+            await session.execute(text(statement))
+        await session.commit()
+    await other.write(Batch.of([PLAIN._replace(grants=grant_set(frozenset({"env:test"})))]))
+    writer.forget()
+    await writer.write(Batch.of([PLAIN]))
+    held = [row.record.held for row in await _all(sessions)]
+    assert sorted(map(sorted, (grants or () for grants in held))) == [["catalog:read", "user:user_a"], ["env:test"]]

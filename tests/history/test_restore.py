@@ -250,9 +250,16 @@ def test_a_file_that_is_replaced_under_a_server_is_noticed(
     with own_server.client(issuer.token(permissions=["catalog:read"])) as owner:
         key = owner.post("/api/v1/api-keys/", json={"name": "k", "scopes": ["catalog:read"]}).json()
     kept = served(own_server)
+    auditor = own_server.client(issuer.token(sub="user_auditor", permissions=["decisions:read"]))
+
+    def logged() -> list[list[str]]:
+        found = auditor.get("/api/v1/decisions/", params={"subject": "user_auditor"}).json()["results"]
+        return [entry["held"] for entry in found]
+
     backup = tmp_path / "backup.db"
     assert command("db", "backup", str(backup), env=own_server.env).returncode == 0
     assert http_publish(own_server, issuer, another(own_server))["revision"] != kept
+    assert eventually(lambda: logged() != [])
     file = own_server.directory / DATABASE
     (tmp_path / "before").mkdir()
     for each in tmp_path.glob(f"{DATABASE}*"):
@@ -263,4 +270,7 @@ def test_a_file_that_is_replaced_under_a_server_is_noticed(
         assert eventually(lambda: program.get("/api/v1/teams/").status_code == 401, 8)
     assert eventually(lambda: served(own_server) == kept)
     own_server.wait_for_log(lambda entry: entry.get("error") == "FileReplaced")
+    assert eventually(lambda: logged() != [])
+    assert all("decisions:read" in held for held in logged())
+    auditor.close()
     own_server.wait_for_log(lambda entry: "the database was restored" in str(entry.get("event")))
