@@ -74,6 +74,8 @@ class LocalSettings(BaseSettings):
     # The proxies before this deployment, whose X-Forwarded-For is believed; empty where there are none. Unset, nothing
     # is known of proxies.
     trusted_proxies: TrustedProxyNetworks = None
+    # A new key ends after at most so many days; unset, it may be without an end.
+    key_max_days: Annotated[int | None, Field(ge=1, le=36_500)] = None
 
     @classmethod
     def settings_customise_sources(

@@ -67,6 +67,18 @@ def test_a_leaked_key_and_a_lock_out_end_as_told(directory: Path) -> None:
         follow("lock-out.md", shell)
 
 
+def test_whoever_leaves_reaches_nothing_any_more(directory: Path) -> None:
+    roles = directory / "policies" / "roles.csv"
+    roles.write_text(roles.read_text().replace("# end", "g, user:user_leaver, role:editor\n# end"))
+    with dev(directory) as (url, issuer_port), Shell(directory, url, issuer_port) as shell:
+        shell.run("OWNER=$(authz token --sub user_leaver --permissions holdings:read)")
+        shell.run("ADMIN=$(authz token --sub user_admin --permissions keys:write)")
+        issued = ISSUE.replace("URL", URL).replace("NAME", "import")
+        for file, scopes in (("left.txt", '["catalog:read", "holdings:read"]'), ("other.txt", '["holdings:read"]')):
+            shell.run(issued.replace('["catalog:read"]', scopes) + f" > {file}")
+        follow("off-boarding.md", shell)
+
+
 async def _issue(url: str) -> None:
     engine = open_engine(url)
     async with sessions_of(engine)() as session:

@@ -20,7 +20,7 @@ main = group(
         "dev": ("app.cli.dev:dev_command", "Serve the API locally, with an issuer and sample data."),
         "serve": ("app.cli.serve:serve_command", "Serve the API."),
         "token": ("app.cli.token:token_command", "Print a JWT that `authz dev` accepts."),
-        "keys": ("app.cli.keys:keys_group", "List and revoke API keys."),
+        "keys": ("app.cli.keys:keys_group", "List, check and revoke API keys."),
         "decisions": ("app.cli.decisions:decisions_group", "Watch and export the decision log."),
         "db": ("app.cli.db:db_group", "Prepare the database."),
         "policy": ("app.cli.policy:policy_group", "Check, test and explain the policy."),

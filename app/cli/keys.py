@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import re
 import shlex
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import rich_click as click
@@ -18,11 +18,13 @@ from rich.text import Text
 
 from app.cli.database import with_sessions
 from app.cli.failure import explained, fail
+from app.cli.keys_check import check_command
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from app.db.everyones_keys import Status
+    from app.db.key_revocations import Administrator
     from app.db.key_status import KeyStatus
     from app.db.session import Sessions
     from app.db.tables.keys import ApiKey
@@ -35,7 +37,10 @@ _PREFIX_LENGTH = len("grd_live_") + 8  # what of a key is stored
 
 @click.group("keys")
 def keys_group() -> None:
-    """List and revoke API keys. A key itself is never shown: only its prefix is known."""
+    """List, check and revoke API keys. A key itself is never shown: only its prefix is known."""
+
+
+keys_group.add_command(check_command)
 
 
 @keys_group.command("list")
@@ -79,33 +84,42 @@ def list_command(
 
 
 @keys_group.command("revoke")
-@click.argument("key")
-@click.option("--json", "as_json", is_flag=True, help="For programs: the key as JSON.")
+@click.argument("key", required=False)
+@click.option("--owner", help="Revoke all keys of this owner: the `sub` of a person who leaves.")
+@click.option("--yes", is_flag=True, help="With --owner: do not ask first.")
+@click.option("--json", "as_json", is_flag=True, help="For programs: the key, or how many there were, as JSON.")
 @explained
-def revoke_command(key: str, as_json: bool) -> None:
-    """Revoke a key by its id, whoever owns it. Running servers obey within AUTHZ_KEY_CACHE_SECONDS.
+def revoke_command(*, key: str | None, owner: str | None, yes: bool, as_json: bool) -> None:
+    """Revoke a key by its id, whoever owns it, or all keys of an owner.
 
-    With `-` the key itself is read from standard input, so that it is in no list of processes and in no history.
+    Running servers obey within AUTHZ_KEY_CACHE_SECONDS. With `-` the key itself is read from standard input, so that it
+    is in no list of processes and in no history.
 
     Example: authz keys revoke 17
 
     A key that was found somewhere: authz keys revoke - < found.txt
+
+    Somebody leaves: authz keys revoke --owner user_2abc
     """
     from app.db import api_keys
-    from app.db.disk import with_last_space
+    from app.db.key_revocations import revoke_key
 
+    if (key is None) is (owner is None):
+        raise click.UsageError("name one of KEY and --owner.")
+    if key is None:
+        _revoke_all(owner or "", yes=yes, as_json=as_json)
+        return
     given = _read_key() if key == "-" else None
     if given is None and _ID.fullmatch(key) is None:
         raise click.UsageError("write the id of a key, or - to have the key itself read from standard input.")
 
     async def revoke(session: AsyncSession) -> ApiKey | None:
         found = await api_keys.find_by_digest(session, given) if given else None
+        await session.rollback()
         key_id = (found.id if found else 0) if given else int(key)
-        row = await api_keys.revoke_any(session, key_id, datetime.now(UTC))
-        await session.commit()
-        return row
+        return await revoke_key(session, key_id, _administrator(), datetime.now(UTC))
 
-    row = _with_session(lambda session: with_last_space(session, partial(revoke, session)))
+    row = _with_session(revoke)
     if row is None:
         which = "like the one that was read" if given else key
         fail(f"there is no key {which}; `authz keys list` shows those that there are.")
@@ -115,6 +129,29 @@ def revoke_command(key: str, as_json: bool) -> None:
         click.echo(
             f"Key {row.id} ({row.key_prefix}…, “{row.name}”) of {row.subject} is revoked since {_time(row.revoked_at)}."
         )
+
+
+def _revoke_all(owner: str, *, yes: bool, as_json: bool) -> None:
+    from app.cli.terminal import plural
+    from app.db.key_revocations import revoke_keys_of
+
+    if not yes:
+        click.confirm(f"Revoke all API keys of {owner}? This cannot be undone.", abort=True, err=True)
+
+    async def revoke(session: AsyncSession) -> int:
+        return len([key_id async for key_id in revoke_keys_of(session, owner, _administrator(), datetime.now(UTC))])
+
+    revoked = _with_session(revoke)
+    if as_json:
+        click.echo(json.dumps({"owner": owner, "revoked": revoked}))
+    else:
+        click.echo(f"{plural(revoked, 'key')} of {owner} revoked." if revoked else f"{owner} has no key to revoke.")
+
+
+def _administrator() -> Administrator:
+    from app.db.key_revocations import Administrator
+
+    return Administrator(f"cli:{getpass.getuser()}")
 
 
 def _read_key() -> bytes:

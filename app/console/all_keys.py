@@ -17,11 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import logs
 from app.console.keys import badge
 from app.console.page import AnyRequest, page, see_other
-from app.db import api_keys, everyones_keys, revisions
-from app.db.disk import with_last_space
-from app.db.engine import LOCK_FIRST
+from app.db import api_keys, beyond_owners, everyones_keys
 from app.db.everyones_keys import SORTS, STATUSES, After, Sort, WantedKeys, place_of
-from app.db.tables.history import AdminAction
+from app.db.key_revocations import Administrator, revoke_key
+from app.db.key_status import is_accepted
 from app.db.tables.keys import ApiKey
 from app.http.ids import read_id
 from app.http.problems import Problem
@@ -34,6 +33,7 @@ SORT_NAMES: Mapping[Sort, str] = {
     "used": "Used last",
     "expires": "Expires first",
 }
+_NO_KEY = "There is no such key."
 _READ = [HttpMethod.GET, HttpMethod.HEAD]
 _PREFIX = re.compile(r"grd_(live|test)_[0-9a-f]{0,8}")
 _CURSOR = re.compile(r"([0-9]{1,18}) (-|[0-9]{1,18})", re.ASCII)
@@ -59,11 +59,14 @@ async def all_keys(request: AnyRequest, session: _Session) -> Response[str]:
     filters = {name: text for name, text in given.items() if text}
     more = {**filters, "cursor": _write(place_of(shown[-1], wanted.sort))} if len(rows) > PAGE_SIZE else None
     live = request.app.state.live
+    active = [api_keys.record_of(key) for key in shown if is_accepted(key, now)]
+    beyond = {each.id: each.beyond for each in await beyond_owners.of_keys(session, live.active, active)}
     return page(
         request,
         "all_keys.html",
         status=400 if errors else 200,
         keys=[(key, badge(key, now)) for key in shown],
+        beyond=beyond,
         given=given,
         errors=errors,
         statuses=STATUSES,
@@ -87,7 +90,11 @@ async def ask_revoke(key_id: FromPath[str], request: AnyRequest, session: _Sessi
 @post(f"{PATH}/{{key_id:str}}/revoke", status_code=303, include_in_schema=False)
 async def revoke(key_id: FromPath[str], request: AnyRequest, session: _Session) -> Response[None]:
     """The next request with this key is refused. Revoking again changes nothing."""
-    key = await with_last_space(session, lambda: _revoke(session, request, key_id))
+    user, number = request.user, read_id(key_id)
+    by = Administrator(user.subject, user.key_id, logs.request_id.get())
+    key = await revoke_key(session, number, by, datetime.now(UTC)) if number else None
+    if key is None:
+        raise Problem(404, _NO_KEY)
     request.app.state.verifier.forget(key.id)
     return see_other(f"{PATH}?{urlencode({'prefix': key.key_prefix})}")
 
@@ -95,33 +102,11 @@ async def revoke(key_id: FromPath[str], request: AnyRequest, session: _Session) 
 ROUTES = (all_keys, ask_revoke, revoke)
 
 
-async def _revoke(session: AsyncSession, request: AnyRequest, key_id: str) -> ApiKey:
-    await session.connection(execution_options=dict(LOCK_FIRST))  # what is read here decides what is written
-    key = await _key(session, key_id)
-    now = datetime.now(UTC)
-    if key.revoked_at is None:
-        await api_keys.revoke_any(session, key.id, now)
-        await revisions.audit(
-            session,
-            AdminAction(
-                at=now,
-                action="key.revoke",
-                target=f"key:{key.id}",
-                author=request.user.subject,
-                key_id=request.user.key_id,
-                request_id=logs.request_id.get(),
-                message=f"{key.key_prefix} of {key.subject}",
-            ),
-        )
-        await session.commit()
-    return key
-
-
 async def _key(session: AsyncSession, spelled: str) -> ApiKey:
     key_id = read_id(spelled)
     key = await everyones_keys.named(session, key_id) if key_id else None
     if key is None:
-        raise Problem(404, "There is no such key.")
+        raise Problem(404, _NO_KEY)
     return key
 
 

@@ -27,6 +27,7 @@ from app.policy.live import LivePolicy
 
 _Session = NamedDependency[AsyncSession]
 LIVES = {"7": "7 days", "30": "30 days", "90": "90 days", "365": "a year", "never": "it is revoked"}
+LONGEST = "longest"  # where less than all of these is allowed
 _ALREADY = "This form was sent before. Its key was issued then and shown once, so nothing was done now."
 
 
@@ -36,7 +37,7 @@ class NewKey(BaseModel):
     name: Name
     environment: Literal["live", "test"]
     scopes: Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=200)] = []
-    lives: Literal["7", "30", "90", "365", "never"]
+    lives: Literal["7", "30", "90", "365", "never", "longest"]
     once: Once
 
 
@@ -57,7 +58,7 @@ async def issue_key(request: AnyRequest, state: State, session: _Session) -> Res
         return _form(request, state, form.given, errors)
     now = datetime.now(UTC)
     asked = form.value
-    ends = None if asked.lives == "never" else now + timedelta(days=int(asked.lives))
+    ends = None if asked.lives in ("never", LONGEST) else now + timedelta(days=int(asked.lives))
     wanted = IssueKey(name=asked.name, environment=asked.environment, scopes=asked.scopes, expires_at=ends)
     await only_once(session, request, asked.once, now, _ALREADY)
     try:
@@ -66,7 +67,8 @@ async def issue_key(request: AnyRequest, state: State, session: _Session) -> Res
         if problem.status == 403:
             errors["scopes"] = "One of these is not yours any more. Choose again."
         elif problem.errors:
-            errors |= {error["field"]: error["message"] for error in problem.errors}
+            shown = {"expires_at": "lives"}
+            errors |= {shown.get(error["field"], error["field"]): error["message"] for error in problem.errors}
         else:
             raise
         return _form(request, state, form.given, errors)
@@ -99,15 +101,25 @@ def grantable(owner: Principal, live: LivePolicy) -> list[Permission]:
     return [permission for name, permission in snapshot.policy.catalog.items() if name in effective]
 
 
+def _lives(state: State) -> dict[str, str]:
+    """How long a key may live, by what the form sends."""
+    longest: int | None = state.settings.key_max_days
+    if longest is None:
+        return LIVES
+    shorter = {days: label for days, label in LIVES.items() if days.isdecimal() and int(days) < longest}
+    return {**shorter, LONGEST: f"{longest:,} days, the most here" if longest > 1 else "a day, the most here"}
+
+
 def _form(request: AnyRequest, state: State, given: dict[str, Any], errors: dict[str, str]) -> Response[str]:
+    lives = _lives(state)
     return page(
         request,
         "key_new.html",
         status=400 if errors else 200,
         grantable=grantable(request.user, state.live),
         environments=[name for name in ("live", "test") if name in state.key_environments],
-        lives=LIVES,
-        given={"name": "", "environment": "", "lives": "90", "scopes": [], **given},
+        lives=lives,
+        given={"name": "", "environment": "", "lives": "90" if "90" in lives else LONGEST, "scopes": [], **given},
         errors=errors,
         once=form_id(),
     )

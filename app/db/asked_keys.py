@@ -38,9 +38,18 @@ async def records(sessions: Sessions, ids: Collection[int]) -> Sequence[KeyRecor
 
 
 async def active(
-    sessions: Sessions, *, environments: Collection[str], now: datetime, after: int, limit: int
+    sessions: Sessions,
+    *,
+    environments: Collection[str],
+    now: datetime,
+    after: int,
+    limit: int,
+    owner: str | None = None,
 ) -> Sequence[KeyRecord]:
-    """The first keys above an id that would be accepted now, by ascending id. Raises CannotVerify."""
+    """The first keys above an id that would be accepted now, of all or of an owner, by ascending id.
+
+    Raises CannotVerify.
+    """
     query = (
         RECORD.where(
             col(ApiKey.id) > after,
@@ -51,6 +60,8 @@ async def active(
         .order_by(col(ApiKey.id))
         .limit(limit)
     )
+    if owner is not None:
+        query = query.where(col(ApiKey.subject) == owner)
 
     async def find(session: AsyncSession) -> Sequence[KeyRecord]:
         return [record_of(row) for row in (await session.execute(query)).all()]

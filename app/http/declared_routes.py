@@ -19,6 +19,7 @@ _ROUTES = """\
 /access/v1/search/subject OPTIONS POST
 /api/v1/acquisitions GET HEAD OPTIONS POST
 /api/v1/acquisitions/{acquisition_id} DELETE GET HEAD OPTIONS PATCH PUT
+/api/v1/all-keys/revoke OPTIONS POST
 /api/v1/api-keys GET HEAD OPTIONS POST
 /api/v1/api-keys/{key_id} GET HEAD OPTIONS
 /api/v1/api-keys/{key_id}/revoke OPTIONS POST

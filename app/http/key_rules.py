@@ -98,7 +98,7 @@ async def issue(
         new=new,
         scopes=wanted.scopes,
         now=now,
-        expires_at=wanted.expires_at,
+        expires_at=wanted.expires_at or latest_end(state, now),
         token_grants=_token_grants(wanted.scopes, state, owner),
     )
     await session.commit()
@@ -111,8 +111,9 @@ async def rotate(
     """Store a new key in the place of one of the owner's: the old one, the new one and its plaintext.
 
     Both are good for `grace_seconds`, and a key is rotated once. The new one lives as long as the old one was issued
-    for, without an end if that had none: what the old one lost by the rotation says nothing of it. All of it is one
-    transaction; one that is under way has begun with a write. Raises Problem 403, 404, 409, 429 and 503.
+    for, without an end if that had none, but never longer than keys may live: what the old one lost by the rotation
+    says nothing of it. All of it is one transaction; one that is under way has begun with a write. Raises Problem 403,
+    404, 409, 429 and 503.
     """
     check_room(state)
     if not session.in_transaction():
@@ -123,7 +124,7 @@ async def rotate(
     await _check_rotatable(session, before, state, now)
     _check_held(before.scopes, state, owner)
     state.budgets.check_key_issue(owner.subject)
-    ends = _end_of_successor(before, now)
+    ends = _end_of_successor(before, latest_end(state, now), now)
     old = await stored.expire(session, owner.subject, key_id, now, now + timedelta(seconds=grace_seconds))
     if old is None:
         await session.refresh(before)
@@ -160,7 +161,19 @@ def faults_of(wanted: IssueKey, state: State, now: datetime) -> Sequence[Mapping
         errors.append({"field": "environment", "message": f"keys for {wanted.environment} are not taken here"})
     if wanted.expires_at is not None and wanted.expires_at <= now:
         errors.append({"field": "expires_at", "message": "must be in the future"})
+    latest = latest_end(state, now)
+    if wanted.expires_at is not None and latest is not None and wanted.expires_at > latest:
+        days = state.settings.key_max_days
+        errors.append(
+            {"field": "expires_at", "message": f"must be within {days} days, the most that a key may live here"}
+        )
     return errors
+
+
+def latest_end(state: State, now: datetime) -> datetime | None:
+    """When a key that is issued now ends at the latest; None where keys may be without an end."""
+    days: int | None = state.settings.key_max_days
+    return None if days is None else now + min(timedelta(days=days), _LATEST - now)
 
 
 def _check_held(scopes: Sequence[str], state: State, owner: Principal) -> None:
@@ -182,9 +195,12 @@ async def successor_of(session: AsyncSession, key: ApiKey) -> ApiKey | None:
     return await stored.get_for(session, key.subject, key.successor_id) if key.successor_id is not None else None
 
 
-def _end_of_successor(key: ApiKey, now: datetime) -> datetime | None:
-    """When the successor of a key expires: as long from now as the key was issued for, within what a time can be."""
-    return None if key.expires_at is None else now + min(key.expires_at - key.created_at, _LATEST - now)
+def _end_of_successor(key: ApiKey, latest: datetime | None, now: datetime) -> datetime | None:
+    """When the successor of a key expires: as long from now as the key was issued for, and no later than `latest`."""
+    if key.expires_at is None:
+        return latest
+    ends = now + min(key.expires_at - key.created_at, _LATEST - now)
+    return ends if latest is None else min(ends, latest)
 
 
 async def _check_rotatable(session: AsyncSession, key: ApiKey, state: State, now: datetime) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -110,3 +112,27 @@ def test_in_the_wrong_directory_nothing_is_made_and_the_missing_database_is_name
     assert ".authz/authz.db" in done.stderr
     assert done.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def _admin_actions(env: dict[str, str]) -> list[tuple[str, str, str]]:
+    with closing(sqlite3.connect(env["AUTHZ_DATABASE_URL"].removeprefix("sqlite:///"))) as database:
+        query = "SELECT action, target, message FROM admin_actions WHERE author LIKE 'cli:%' ORDER BY id"
+        return database.execute(query).fetchall()
+
+
+def test_all_keys_of_an_owner_end_together(env: dict[str, str]) -> None:
+    refused = command("keys", "revoke", "--owner", "user_1", env=env, given="n\n")
+    assert refused.returncode == 1
+    assert "Revoke all API keys of user_1?" in refused.stderr
+    assert _ids(env, "--status", "active") == [3, 2, 1]
+    assert command("keys", "revoke", "3", env=env).returncode == 0
+    done = command("keys", "revoke", "--owner", "user_1", "--yes", env=env)
+    assert (done.returncode, done.stdout) == (0, "1 key of user_1 revoked.\n")
+    assert _ids(env, "--status", "active") == [2]
+    again = command("keys", "revoke", "--owner", "user_1", "--yes", "--json", env=env)
+    assert json.loads(again.stdout) == {"owner": "user_1", "revoked": 0}
+    assert command("keys", "revoke", "--owner", "nobody", "--yes", env=env).stdout == "nobody has no key to revoke.\n"
+    prefix = [f"{key.prefix} of user_1" for key in (KEYS[2], KEYS[0])]
+    assert _admin_actions(env) == [("key.revoke", "key:3", prefix[0]), ("key.revoke", "key:1", prefix[1])]
+    for words in (["--owner", "user_1", "7"], []):
+        assert command("keys", "revoke", *words, env=env).returncode == 2

@@ -11,7 +11,7 @@ import httpx
 
 from tests.console.desk import officer, words
 from tests.issuer import LiveIssuer
-from tests.server import DATABASE, Server
+from tests.server import DATABASE, Server, eventually
 
 PATH = "/console/all-keys"
 
@@ -110,3 +110,25 @@ def test_every_order_pages_through_every_key_once(own_console: Server, issuer: L
     never = [number for number in range(1, 131) if number % 3 == 0 or number == 1]
     assert set(orders["used"][-len(never) :]) == set(never)
     assert orders["used"] != orders["expires"] != orders["newest"]
+
+
+def test_a_key_beyond_its_owner_is_marked(console: Server, issuer: LiveIssuer) -> None:
+    person = officer(console)
+    key_id, _ = issue(console, issuer, "user_narrowed")
+
+    def page() -> str:
+        return person.get(f"{PATH}?subject=user_narrowed").text
+
+    with closing(sqlite3.connect(console.directory / DATABASE, timeout=10)) as database, database:
+        database.execute("DELETE FROM decisions WHERE subject = 'user_narrowed'")
+    assert "Beyond owner" in page(), "nothing tells that the owner holds it"
+    with console.client(issuer.token(sub="user_narrowed", permissions="catalog:read")) as client:
+        assert client.get("/api/v1/teams").status_code == 200
+    assert eventually(lambda: "Beyond owner" not in page())
+    with console.client(issuer.token(sub="user_narrowed", permissions="")) as client:
+        assert client.get("/api/v1/teams").status_code == 403
+    assert eventually(lambda: "Beyond owner" in page())
+    with closing(sqlite3.connect(console.directory / DATABASE, timeout=10)) as database, database:
+        database.execute("UPDATE api_keys SET token_grants = '[]' WHERE id = ?", (key_id,))
+    assert "Scopes not in force" in page()
+    assert "Beyond owner" not in page()
