@@ -17,8 +17,10 @@ from app.policy.source import lines_of
 Lists = dict[str, list[tuple[int, dict[str, object]]]]
 
 _REMEMBERED = 10_000  # scalars
-# Words of text without what YAML could read as something else: `:`, `#`, quotes and what opens or ends a collection.
-_PLAIN = r"(?:-(?=[0-9]))?\w[\w.@/+-]*(?: \w[\w.@/+-]*)*"
+# Words of text without what YAML could read as something else: `#`, quotes, what opens or ends a collection, and a `:`
+# that ends a key.
+_WORD = r"\w(?:[\w.@/+-]|:(?=[\w/]))*"
+_PLAIN = rf"(?:-(?=[0-9]))?{_WORD}(?: {_WORD})*"
 _QUOTED = r"\"[^\"\\]*\"|'[^']*'"
 _KEY = r"[A-Za-z_][A-Za-z0-9_-]*"
 _HEAD = re.compile(r"(subjects|resources):")

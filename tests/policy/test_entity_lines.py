@@ -68,6 +68,11 @@ _PIECES = st.sampled_from(
             "a b",
         ),
         *(
+            "a:b",
+            "a:",
+            ":b",
+            "190:20:30",
+            "http://x/y",
             "2024-01-01",
             "|",
             ">",
@@ -159,7 +164,8 @@ def test_what_programs_write_is_read_as_yaml_says(
 
 USUAL = (
     "resources:\n  - {type: record, id: a, properties: {status: active, n: 7, tags: [a, b], m: {x: true}}}\n# end\n",
-    "# note\nsubjects:\n- id: u\n  type: user\nresources:\n- type: record\n  id: 'a'\n  properties:\n    a: 1\n"
+    "# note\nsubjects:\n- id: u\n  type: user\n  properties: {permissions: [catalog:read, 'a:b'], url: http://x/y}\n"
+    "resources:\n- type: record\n  id: 'a'\n  properties:\n    a: 1\n"
     "    b:\n    - x\n    - y z\n    c: -5\n- type: record\n  id: b\n# end\n",
     'resources:\n  - type: record\n    id: "a b"\n    properties: {x: null}\n\n  - type: record\n    id: é\n',
 )
