@@ -10,6 +10,7 @@ from sqlmodel import Field, SQLModel
 from app.db.tables.base import NEVER_REUSED, ROW_ID, row_id
 
 _REVOKED = text("revoked_at IS NOT NULL")
+_SUPERSEDED = text("successor_id IS NOT NULL")
 _UNUSED = text("last_used_at IS NULL AND revoked_at IS NULL")
 
 
@@ -22,6 +23,7 @@ class ApiKey(SQLModel, table=True):
         Index("ix_api_keys_last_used_at_id", "last_used_at", "id"),
         Index("ix_api_keys_expires_at_id", "expires_at", "id"),
         Index("ix_api_keys_revoked", "id", postgresql_where=_REVOKED, sqlite_where=_REVOKED),
+        Index("ix_api_keys_superseded", "id", postgresql_where=_SUPERSEDED, sqlite_where=_SUPERSEDED),
         Index("ix_api_keys_unused", "id", postgresql_where=_UNUSED, sqlite_where=_UNUSED),
         NEVER_REUSED,
     )
