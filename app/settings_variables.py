@@ -53,7 +53,8 @@ def refuse_unknown(settings: Iterable[str]) -> None:
 
 def unknown_variables(variables: Mapping[str, str], known: Iterable[str]) -> list[str]:
     """A line for each variable that is none of the `known` ones but looks as if it was meant to be one."""
-    names = [*known, *NOT_SETTINGS]
+    settings = list(known)
+    names = [*settings, *NOT_SETTINGS]
     present = {name.upper() for name in variables}
     lines = []
     for given, value in variables.items():
@@ -65,7 +66,7 @@ def unknown_variables(variables: Mapping[str, str], known: Iterable[str]) -> lis
             meant = (near or get_close_matches(name, names, 1, 0.0))[0]
             lines.append(f"{given}: there is no such setting; did you mean {meant}?")
         else:
-            for known_name in names:
+            for known_name in settings:
                 if known_name not in present and is_one_edit_away(name, known_name):
                     lines.append(f"{given}: did you mean {known_name}? If not, set {known_name} too.")
                     break
@@ -73,7 +74,7 @@ def unknown_variables(variables: Mapping[str, str], known: Iterable[str]) -> lis
 
 
 def is_service_link(name: str, value: str) -> bool:
-    """Whether this is a variable by which Kubernetes tells a container where a Service called `authz…` is."""
+    """Whether this is a variable by which Kubernetes tells a container where a Service is, such as one called `authz`."""
     return any(pattern.fullmatch(name) and fits(value) for pattern, fits in _SERVICE_LINKS)
 
 
@@ -110,7 +111,7 @@ def _is_link(text: str) -> bool:
 
 # What Kubernetes sets in every container for a Service, by the end of the name, and the form of each value.
 _SERVICE_LINKS: tuple[tuple[re.Pattern[str], Callable[[str], bool]], ...] = tuple(
-    (re.compile(rf"AUTHZ_(?:[A-Z0-9_]+_)?{end}"), fits)
+    (re.compile(rf"[A-Z0-9_]+_{end}"), fits)
     for end, fits in (
         ("SERVICE_HOST", _is_address),
         ("SERVICE_PORT(?:_[A-Z0-9_]+)?", _is_port),

@@ -101,7 +101,9 @@ def test_a_misspelled_prefix_is_refused_only_while_the_setting_is_missing() -> N
         "AUTH_ISSUER: did you mean AUTHZ_ISSUER? If not, set AUTHZ_ISSUER too."
     ]
     assert not unknown_variables({"AUTH_ISSUER": "x", "AUTHZ_ISSUER": "y"}, NAMES)
-    assert not unknown_variables({"PATH": "/bin", "AUTH_TOKEN_URL": "x", "PORT": "1"}, NAMES)
+    assert not unknown_variables(
+        {"PATH": "/bin", "AUTH_TOKEN": "x", "AUTH_PORT": "tcp://10.0.0.1:80", "PORT": "1"}, NAMES
+    )
 
 
 def test_what_the_program_reads_itself_is_no_unknown_setting(environment: pytest.MonkeyPatch) -> None:
