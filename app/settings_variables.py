@@ -74,7 +74,7 @@ def unknown_variables(variables: Mapping[str, str], known: Iterable[str]) -> lis
 
 
 def is_service_link(name: str, value: str) -> bool:
-    """Whether this is a variable by which Kubernetes tells a container where a Service is, such as one called `authz`."""
+    """Whether this is a variable by which Kubernetes tells a container where a Service is."""
     return any(pattern.fullmatch(name) and fits(value) for pattern, fits in _SERVICE_LINKS)
 
 
