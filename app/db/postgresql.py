@@ -33,6 +33,7 @@ READ_ONLY_SECONDS = 1.0
 _LOOK_SECONDS = 0.2
 # Also where the old server stays up and still takes writes, connections follow its address after so long.
 RECYCLE_SECONDS = 300
+_DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 _READ_ONLY = "25006"
 # A session that the server ends, or is about to. Others are noticed by the socket.
 _ENDED = ("57P01", "57P02", "57P03", "57P05", "25P03")
@@ -128,7 +129,7 @@ class Connector:
             except asyncpg.exceptions.TargetServerAttributeNotMatched:
                 failure = failure or ReadOnlyDatabase()
                 continue
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+            except (*_DRIVER_ERRORS, ValueError) as error:
                 raise self._away(error) from error  # the host is there and refuses: others are not tried, as in libpq
             if not is_read_only:
                 if reading:
@@ -199,7 +200,7 @@ class Connector:
             return
         try:
             _, is_read_only = await_only(session.probe(CONNECT_SECONDS))
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except (*_DRIVER_ERRORS, OSError) as error:
             session.terminate()  # a farewell would wait for one that does not answer
             raise InvalidatePoolError from error
         if is_read_only and session.made_at < max(time.monotonic() - READ_ONLY_SECONDS, self._refused_at):
