@@ -45,7 +45,7 @@ PROVEN = {
         "tests/cli/test_workers.py::test_a_policy_with_a_fault",
     ],
     "A worker dies": ["tests/cli/test_workers.py::test_one_that_dies_is_replaced"],
-    "A worker hangs": ["tests/cli/test_workers.py::test_one_that_hangs_is_replaced_and_a_pause_of_all"],
+    "A worker hangs": ["tests/cli/test_workers.py::test_one_that_hangs_is_replaced"],
     "A process is killed": ["tests/test_trials.py::test_killed_at_any_moment"],
 }
 
