@@ -54,7 +54,7 @@ from app.http import (
     shadow,
 )
 from app.http.authzen.recent import Recent
-from app.http.budgets import Budgets
+from app.http.budgets import BUDGET_REFUSALS, Budgets
 from app.http.door import ApiEntrance, Door
 from app.http.explain import explain_decision
 from app.http.forward_auth import TEMPLATE, ForwardAuth, with_gateways
@@ -219,7 +219,7 @@ def create_app(
         publisher,
         case_watch,
         engine,
-        budgets.refused,
+        BUDGET_REFUSALS,
     )
     api = ApiEntrance(authenticator, refusals)
     door.open(route_keys, live, decision_log, api, pages, proxies=proxies, budgets=budgets)

@@ -27,6 +27,8 @@ from litestar.types import ASGIApp
 from app.audit.rounds import pause
 from app.cli.accepting import refuse_new
 from app.cli.failure import fail
+from app.cli.granian_limits import within_limits
+from app.cli.limits import ConnectionLimits
 from app.cli.listening import KEEP_ALIVE_SECONDS, LINGER_SECONDS, SHUTDOWN_SECONDS, Tls
 from app.http.draining import draining
 
@@ -39,10 +41,16 @@ _LOGGING = {"handlers": {}, "formatters": {}, "loggers": {"_granian": {"propagat
 
 
 def serve(
-    app: ASGIApp, listener: socket.socket, started: Callable[[], None], *, tls: Tls | None, drain_seconds: float
+    app: ASGIApp,
+    listener: socket.socket,
+    started: Callable[[], None],
+    *,
+    tls: Tls | None,
+    drain_seconds: float,
+    limits: ConnectionLimits,
 ) -> bool:
     """Serve until SIGINT or SIGTERM, and drain. `started` is called once it serves; False when it never did."""
-    run = _Run(app, listener, started)
+    run = _Run(within_limits(app, limits), listener, started, limits.head_bytes)
     before = {number: signal.getsignal(number) for number in _HEARD}
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run.serve(tls, drain_seconds))
@@ -58,13 +66,13 @@ def serve(
 class _Server(Server):
     """granian's server, on a socket that others have too."""
 
-    def __init__(self, app: ASGIApp, listener: socket.socket, tls: Tls | None) -> None:
+    def __init__(self, app: ASGIApp, listener: socket.socket, tls: Tls | None, head_bytes: int) -> None:
         super().__init__(
             app,
             interface=Interfaces.ASGINL,  # the application is started and stopped here
             http=HTTPModes.http1,  # as uvicorn: what a gateway or client may send is alike on both
             # By it granian also ends connections that are idle.
-            http1_settings=HTTP1Settings(header_read_timeout=KEEP_ALIVE_SECONDS * 1000),
+            http1_settings=HTTP1Settings(header_read_timeout=KEEP_ALIVE_SECONDS * 1000, max_buffer_size=head_bytes),
             backlog=_BACKLOG,
             log_dictconfig=_LOGGING,
             log_level=LogLevels.error,
@@ -83,7 +91,8 @@ class _Server(Server):
 class _Run:
     """One run of it: `started`, and the signal by which it was `ended_by`."""
 
-    def __init__(self, app: ASGIApp, listener: socket.socket, started: Callable[[], None]) -> None:
+    def __init__(self, app: ASGIApp, listener: socket.socket, started: Callable[[], None], head_bytes: int) -> None:
+        self._head_bytes = head_bytes
         self._app: Any = app
         self._listener = listener
         self._say_started = started
@@ -104,7 +113,7 @@ class _Run:
         for number in _HEARD:
             loop.add_signal_handler(number, self._hear, number)
         self._listener.listen(_BACKLOG)
-        server: Server = _Server(self._app, self._listener, tls)
+        server: Server = _Server(self._app, self._listener, tls, self._head_bytes)
         serving = loop.create_task(server.serve())
         self.started = True
         self._say_started()

@@ -8,23 +8,32 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 import structlog
 import uvicorn
 from litestar.types import ASGIApp
 
+from app.cli.limits import DEFAULT, ConnectionLimits
 from app.cli.listening import KEEP_ALIVE_SECONDS, LINGER_SECONDS, SHUTDOWN_SECONDS, Tls
+from app.cli.uvicorn_limits import LimitedProtocol, PeerConnections
 from app.http.draining import draining
 
 _log = structlog.stdlib.get_logger("server")
 
 
 def serve(
-    app: ASGIApp, listener: socket.socket, started: Callable[[], None], *, tls: Tls | None, drain_seconds: float
+    app: ASGIApp,
+    listener: socket.socket,
+    started: Callable[[], None],
+    *,
+    tls: Tls | None,
+    drain_seconds: float,
+    limits: ConnectionLimits,
 ) -> bool:
     """Serve until SIGINT or SIGTERM, and drain. `started` is called once it serves; False when it never did."""
-    server = _Server(_config(app, tls=tls), started, drain_seconds)
+    server = _Server(_config(app, tls=tls, limits=limits), started, drain_seconds)
     server.run(sockets=[listener])
     return server.started
 
@@ -108,9 +117,16 @@ def _waiting(listening: socket.socket) -> Iterator[socket.socket]:
             yield listening.accept()[0]
 
 
-def _config(app: ASGIApp, lifespan: Literal["on", "off"] = "on", tls: Tls | None = None) -> uvicorn.Config:
+def _config(
+    app: ASGIApp,
+    lifespan: Literal["on", "off"] = "on",
+    tls: Tls | None = None,
+    limits: ConnectionLimits = DEFAULT,
+) -> uvicorn.Config:
+    protocol: Any = partial(LimitedProtocol, limits=limits, peers=PeerConnections())
     return uvicorn.Config(
         app,
+        http=protocol,
         interface="asgi3",
         log_config=None,
         access_log=False,

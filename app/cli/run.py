@@ -10,6 +10,7 @@ from litestar.types import ASGIApp
 
 from app.cli import on_uvicorn
 from app.cli.failure import fail
+from app.cli.limits import DEFAULT, ConnectionLimits
 from app.cli.listening import Tls, say_listening
 from app.settings import ServerName
 
@@ -21,6 +22,7 @@ def serve(
     *,
     tls: Tls | None = None,
     drain_seconds: float = 0.0,
+    limits: ConnectionLimits = DEFAULT,
     server: ServerName = "uvicorn",
 ) -> None:
     """Serve until SIGINT or SIGTERM, and drain; requests in flight may then finish for up to 10 seconds.
@@ -33,5 +35,5 @@ def serve(
         from app.cli import on_granian  # the usual one is there before a worker is
 
         run = on_granian.serve
-    if not run(app, listener, say, tls=tls, drain_seconds=drain_seconds):
+    if not run(app, listener, say, tls=tls, drain_seconds=drain_seconds, limits=limits):
         fail("the server did not start; the log above says why.")

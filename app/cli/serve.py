@@ -12,6 +12,7 @@ import rich_click as click
 
 from app import logs
 from app.cli.failure import explained, fail
+from app.cli.limits import limits_of
 from app.cli.listening import STOP_SECONDS, bind, read_tls, say_listening
 from app.cli.policy_dir import directory_fault
 from app.cli.run import serve
@@ -81,7 +82,9 @@ def serve_command(
     if unfit_because := asyncio.run(unfit(settings.database_url)):
         fail(unfit_because)
 
-    run = partial(serve, tls=pair, drain_seconds=settings.drain_seconds, server=settings.server)
+    run = partial(
+        serve, tls=pair, drain_seconds=settings.drain_seconds, server=settings.server, limits=limits_of(settings)
+    )
     files_win = is_embedded(settings.database_url)
     if settings.workers == 1:
         app = asyncio.run(build_app(settings, files_win=files_win))

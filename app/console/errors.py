@@ -29,6 +29,8 @@ def _problem(request: _AnyRequest, problem: Problem) -> Response[str]:
 
 
 def _http(request: _AnyRequest, error: HTTPException) -> Response[str]:
+    if errors.is_cut_off(error):
+        return _page(request, 400, errors.CUT_OFF)
     if error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return _unexpected(request, error)
     return _page(request, error.status_code, error.detail)

@@ -43,6 +43,10 @@ class TrustedProxies:
             return self.client_behind((peer.encode(),))
         return self.client_behind((*forwarded_for(headers), peer.encode()))
 
+    def trusts(self, address: str) -> bool:
+        """Whether an address is that of a trusted proxy."""
+        return self._hop(address.encode())[1]
+
     def client_behind(self, lines: Sequence[bytes]) -> str | None:
         """The client's address in lists of hops, the nearest hop last; None if it cannot be determined.
 

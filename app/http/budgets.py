@@ -23,7 +23,9 @@ from app.identity.budget import Budget, peer_of
 TOO_MANY = "Too many requests."
 BAD_CREDENTIALS = "bad_credentials"
 KEY_ISSUES = "key_issues"
-NAMES = (BAD_CREDENTIALS, KEY_ISSUES)
+CONNECTIONS = "connections"
+# How much was beyond each budget. Of the process, because its server counts connections.
+BUDGET_REFUSALS: Counter[str] = Counter(dict.fromkeys((BAD_CREDENTIALS, KEY_ISSUES, CONNECTIONS), 0))
 LOG_SECONDS = 60.0
 # A connection that asks again at once gets ten of these refusals a second, and not thousands.
 DELAY_SECONDS = 0.1
@@ -43,10 +45,7 @@ class LateRefusal:
 
 
 class Budgets:
-    """The budgets of a process, each an event count for a minute; 0 is without a limit.
-
-    `refused` counts what was beyond each budget.
-    """
+    """The budgets of a process, each an event count for a minute; 0 is without a limit."""
 
     def __init__(
         self,
@@ -61,7 +60,6 @@ class Budgets:
         self._key_issues = Budget(key_issues, clock=clock)
         self._clock = clock
         self._log_at: dict[str, float] = {}
-        self.refused: Counter[str] = Counter(dict.fromkeys(NAMES, 0))
 
     def note_bad_credentials(self, scope: Scope) -> LateRefusal | None:
         """Count the bad credentials of a request; the 429 where they are beyond the budget of its peer.
@@ -92,8 +90,8 @@ class Budgets:
 
     def _spent(self, budget: str, party: str, wait: int) -> int:
         if wait:
-            self.refused[budget] += 1
+            BUDGET_REFUSALS[budget] += 1
             if (now := self._clock()) >= self._log_at.get(budget, now):
                 self._log_at[budget] = now + LOG_SECONDS
-                _log.warning("a budget is spent", budget=budget, by=party, refused=self.refused[budget])
+                _log.warning("a budget is spent", budget=budget, by=party, refused=BUDGET_REFUSALS[budget])
         return wait

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from litestar import Request, Response
 from litestar.enums import MediaType
-from litestar.exceptions import HTTPException, ValidationException
+from litestar.exceptions import HTTPException, InternalServerException, ValidationException
 from litestar.types import ExceptionHandlersMap
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -19,9 +19,16 @@ from app.http.problems import INVALID_BODY, Problem
 from app.policy.suspended import CannotDecide
 
 INTERNAL = "Internal server error."
+CUT_OFF = "The request body did not arrive completely."
+_CUT_OFF = "client disconnected prematurely"  # as Litestar says it, with the status 500
 _log = structlog.stdlib.get_logger("http")
 
 _AnyRequest = Request[Any, Any, Any]
+
+
+def is_cut_off(error: HTTPException) -> bool:
+    """Whether the body of a request did not arrive completely: its client left, or its framing is malformed."""
+    return isinstance(error, InternalServerException) and error.detail == _CUT_OFF
 
 
 def _answer(
@@ -38,6 +45,8 @@ def _answer(
 
 def of_http(_request: _AnyRequest, error: HTTPException) -> Response[dict[str, Any]]:
     """The answer to an error of the framework's."""
+    if is_cut_off(error):
+        return _answer(400, CUT_OFF)
     if error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return _unexpected(_request, error)
     detail = error.detail

@@ -91,6 +91,7 @@ WRONG: dict[str, tuple[str, ...]] = {
     "database_pool_wait_seconds": (*NUMBERS, "0", "301"),
     "key_cache_seconds": (*NUMBERS, "61"),
     "bad_credentials_per_minute": ("-1", "1000001", "many", "1.5"),
+    "connections_per_peer": ("-1", "1000001", "many", "1.5"),
     "key_issues_per_minute": ("-1", "1000001", "many", "1.5"),
     "key_cache_size": (*NUMBERS, "0", "1.5"),
     "key_max_days": (*NUMBERS, "0", "36501", "1.5"),
