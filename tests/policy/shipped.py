@@ -28,6 +28,12 @@ def shipped_files() -> Mapping[str, bytes]:
 
 
 @cache
+def case_count() -> int:
+    """How many cases the shipped policy has."""
+    return len(parse(from_bytes(shipped_files())).cases)
+
+
+@cache
 def routes() -> RouteTable:
     """Routes for which the shipped policy is whole: each pattern that ends in `/**` is a list and its items."""
     found: set[Route] = set()
