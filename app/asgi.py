@@ -309,6 +309,6 @@ def _cors(settings: Settings) -> CORSConfig | None:
         allow_origins=list(settings.allowed_origins),
         allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
         allow_headers=["Authorization", "Content-Type", "X-Request-ID", "traceparent", "tracestate"],
-        expose_headers=["WWW-Authenticate", "X-Request-ID", "Retry-After"],
+        expose_headers=["WWW-Authenticate", "X-Request-ID", "Retry-After", "Link"],
         max_age=600,
     )

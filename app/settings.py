@@ -122,6 +122,8 @@ class Settings(LocalSettings):
     )
     # What each process takes in a minute: bad credentials of a peer, and new keys of an owner; 0 is without a limit.
     bad_credentials_per_minute: Annotated[int, Field(ge=0, le=1_000_000)] = 1000
+    # An owner has so many keys at most that are neither revoked, expired nor rotated.
+    key_max_active: Annotated[int, Field(ge=1, le=1_000_000)] = 100
     key_issues_per_minute: Annotated[int, Field(ge=0, le=1_000_000)] = 300
     # Open connections of a peer to each process, where uvicorn serves; 0 is without a limit.
     connections_per_peer: Annotated[int, Field(ge=0, le=1_000_000)] = 1000

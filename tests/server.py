@@ -54,6 +54,7 @@ class Server:
             "AUTHZ_JWKS_URL": jwks_url,
             "AUTHZ_ISSUER": issuer,
             "AUTHZ_AUDIENCE": AUDIENCE,
+            "AUTHZ_KEY_MAX_ACTIVE": "100000",  # one person issues the keys of many tests
             **{f"AUTHZ_{name.upper()}": value for name, value in settings.items()},
         }
         self._command = command

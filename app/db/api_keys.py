@@ -53,6 +53,13 @@ async def list_for(session: AsyncSession, subject: str) -> Sequence[ApiKey]:
     return (await session.scalars(select(ApiKey).where(col(ApiKey.subject) == subject).order_by(*newest_first))).all()
 
 
+async def page_for(session: AsyncSession, subject: str, *, before: int | None, limit: int) -> Sequence[ApiKey]:
+    """The newest keys of a subject, or the newest of those with an id below `before`."""
+    key = col(ApiKey.id)
+    query = select(ApiKey).where(col(ApiKey.subject) == subject).order_by(key.desc()).limit(limit)
+    return (await session.scalars(query if before is None else query.where(key < before))).all()
+
+
 async def get_for(session: AsyncSession, subject: str, key_id: int) -> ApiKey | None:
     """A subject's own key; None for another's and for none alike."""
     return (await session.scalars(select(ApiKey).where(_own(subject, key_id)))).one_or_none()

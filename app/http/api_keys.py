@@ -5,22 +5,25 @@ That only people manage keys is a row of the policy; whose keys they are is deci
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Annotated
 
 from litestar import Request, Response, post, route
 from litestar.datastructures import State
+from litestar.datastructures.response_header import ResponseHeader
 from litestar.di import NamedDependency
 from litestar.enums import HttpMethod
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Operation, RequestBody
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, JSONBody, QueryParameter
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import api_keys as stored
 from app.db.disk import with_last_space
 from app.db.tables.keys import ApiKey
+from app.http.cursor import Place, read_cursor, write_cursor
 from app.http.ids import read_id
 from app.http.json_body import json_or_nothing, only_json
 from app.http.key_rules import NOT_FOUND, IssueKey, KeyView, RotateKey, issue, rotate, view_of
@@ -29,6 +32,9 @@ from app.identity.principal import Principal
 from app.policy.decision import Decision
 
 WARNING = "Store this token now — it will not be shown again. If you lose it, revoke this key and issue a new one."
+PAGE_SIZE = 100
+PAGE_CHARACTERS = 200_000  # of scopes: a page has fewer keys where they have very many
+_PATH = "/api/v1/api-keys"
 _READ = [HttpMethod.GET, HttpMethod.HEAD]
 _Request = Request[Principal, Decision, State]
 _Session = NamedDependency[AsyncSession]
@@ -66,12 +72,15 @@ _NOT_FOUND_SPEC: Mapping[int, ResponseSpec] = {404: ResponseSpec(Detail, descrip
 
 
 @post(
-    "/api/v1/api-keys",
+    _PATH,
     status_code=201,
     before_request=only_json,
     summary="Issue an API key",
     tags=["api keys"],
-    responses={400: ResponseSpec(InvalidBody, description="The body is invalid")},
+    responses={
+        400: ResponseSpec(InvalidBody, description="The body is invalid"),
+        409: ResponseSpec(Detail, description="You have as many active keys as one may have"),
+    },
 )
 async def issue_key(
     data: JSONBody[IssueKey], request: _Request, state: State, session: _Session
@@ -82,11 +91,37 @@ async def issue_key(
     return Response(IssuedKey(view_of(row, now), plaintext), headers={"Cache-Control": "no-store"})
 
 
-@route("/api/v1/api-keys", http_method=_READ, summary="List your API keys", tags=["api keys"])
-async def list_keys(request: _Request, session: _Session) -> list[KeyView]:
-    """Your own keys, newest first."""
+@route(
+    _PATH,
+    http_method=_READ,
+    summary="List your API keys",
+    tags=["api keys"],
+    responses={400: ResponseSpec(Detail, description="The cursor is invalid")},
+    response_headers=[
+        ResponseHeader(
+            name="Link", documentation_only=True, description='Where there are more: the next page, as `rel="next"`.'
+        )
+    ],
+)
+async def list_keys(
+    request: _Request,
+    state: State,
+    session: _Session,
+    cursor: Annotated[
+        str | None, QueryParameter(description="As the `Link` of a page has it; the first without it.")
+    ] = None,
+) -> Response[list[KeyView]]:
+    """Your own keys, newest first, 100 at most. Where there are more, `Link` leads to the next page (RFC 8288)."""
     now = datetime.now(UTC)
-    return [view_of(row, now) for row in await stored.list_for(session, request.user.subject)]
+    before = _below(cursor) if cursor is not None else None
+    rows = await stored.page_for(session, request.user.subject, before=before, limit=PAGE_SIZE + 1)
+    shown = _fitting(rows[:PAGE_SIZE])
+    headers = {}
+    if len(rows) > len(shown):
+        # Never by the Host header, which any client writes: a relative reference where the address is not set.
+        base = state.settings.public_url or ""
+        headers["Link"] = f'<{base}{_PATH}/?cursor={write_cursor(Place(before=shown[-1].id), _PATH)}>; rel="next"'
+    return Response([view_of(row, now) for row in shown], headers=headers)
 
 
 @route(
@@ -138,7 +173,9 @@ async def revoke_key(key_id: FromPath[str], request: _Request, state: State, ses
         **_NOT_FOUND_SPEC,
         400: ResponseSpec(InvalidBody, description="The body is invalid"),
         409: ResponseSpec(
-            Detail, description="The key is revoked, over, rotated before, or holds what there is no more"
+            Detail,
+            description="The key is revoked, over, rotated before, or holds what there is no more; or as many rotated "
+            "keys are still good as may be",
         ),
     },
 )
@@ -163,6 +200,24 @@ async def rotate_key(
 
 
 ROUTES = [issue_key, list_keys, show_key, revoke_key, rotate_key]
+
+
+def _below(cursor: str) -> int:
+    """The id that a cursor of this list begins below. Raises Problem 400."""
+    before = read_cursor(cursor, _PATH).before
+    if before is None:
+        raise Problem(400, "The cursor is invalid: use the one in `Link` as it is.")
+    return before
+
+
+def _fitting(rows: Sequence[ApiKey]) -> Sequence[ApiKey]:
+    """The first rows that fit into a page, one at least."""
+    size = 0
+    for number, row in enumerate(rows):
+        size += sum(map(len, row.scopes))
+        if size > PAGE_CHARACTERS and number:
+            return rows[:number]
+    return rows
 
 
 def _id(spelled: str) -> int:

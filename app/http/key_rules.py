@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import api_keys as stored
 from app.db.engine import LOCK_FIRST
+from app.db.key_capacity import count_keys
 from app.db.key_status import ACCEPTED, is_accepted, status_of
 from app.db.tables.fields import Integer, Moment, Name
 from app.db.tables.keys import ApiKey
@@ -84,12 +85,15 @@ def view_of(row: ApiKey, now: datetime) -> KeyView:
 async def issue(
     session: AsyncSession, state: State, owner: Principal, wanted: IssueKey, now: datetime
 ) -> tuple[ApiKey, str]:
-    """Store a new key and return it with its plaintext. Raises Problem 400, 403, 429 and 503."""
+    """Store a new key and return it with its plaintext. Raises Problem 400, 403, 409, 429 and 503."""
     check_room(state)
     if errors := faults_of(wanted, state, now):
         raise Problem(400, INVALID_BODY, errors)
     _check_held(wanted.scopes, state, owner)
     state.budgets.check_key_issue(owner.subject)
+    most: int = state.settings.key_max_active
+    if (await count_keys(session, owner.subject, now)).active >= most:
+        raise Problem(409, f"You have {most} active API keys, the most that one may have: revoke one first.")
     new = mint(wanted.environment)
     row = await stored.insert(
         session,
@@ -124,6 +128,8 @@ async def rotate(
     await _check_rotatable(session, before, state, now)
     _check_held(before.scopes, state, owner)
     state.budgets.check_key_issue(owner.subject)
+    if grace_seconds:
+        await _check_superseded(session, state, owner, now)
     ends = _end_of_successor(before, latest_end(state, now), now)
     old = await stored.expire(session, owner.subject, key_id, now, now + timedelta(seconds=grace_seconds))
     if old is None:
@@ -188,6 +194,17 @@ def _token_grants(scopes: Sequence[str], state: State, owner: Principal) -> Coll
     """Of what the owner's token states now, what a key with these scopes remembers."""
     live: LivePolicy = state.live
     return token_grants(owner.held, scopes, live.active.policy.roles)
+
+
+async def _check_superseded(session: AsyncSession, state: State, owner: Principal, now: datetime) -> None:
+    """Rotated keys that are still good do not count as active, but they are bounded as those are."""
+    most: int = state.settings.key_max_active
+    if (await count_keys(session, owner.subject, now)).superseded >= most:
+        raise Problem(
+            409,
+            f"You have {most} rotated API keys that are still good, the most that one may have: revoke one first, or "
+            "rotate with `grace_seconds` 0.",
+        )
 
 
 async def successor_of(session: AsyncSession, key: ApiKey) -> ApiKey | None:

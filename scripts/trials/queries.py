@@ -10,7 +10,7 @@ from typing import TypeVar
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.wanted import Wanted
-from app.db import api_keys, asked_keys, decisions, everyones_keys, own_keys, replay, usage
+from app.db import api_keys, asked_keys, decisions, everyones_keys, key_capacity, own_keys, replay, usage
 from app.db.decisions import Mark
 from app.db.everyones_keys import SORTS, STATUSES, WantedKeys
 from app.db.old_decisions import OldDecisions
@@ -53,6 +53,10 @@ def _of_keys(keys: int, now: datetime) -> Sequence[Query]:
     found = [
         Query("key by its digest", _session(lambda s: api_keys.find_by_digest(s, digest_of(some))), 1),
         Query("keys of a subject", _session(lambda s: api_keys.list_for(s, owner)), 2 * KEYS_EACH),
+        Query(
+            "keys of a subject: a page", _session(lambda s: api_keys.page_for(s, owner, before=keys, limit=PAGE)), PAGE
+        ),
+        Query("keys of a subject, counted", _session(lambda s: key_capacity.count_keys(s, owner, now)), 2 * KEYS_EACH),
         Query("a subject's own key", _session(lambda s: api_keys.get_for(s, owner, 7)), 1),
         Query("own keys: counts", _session(lambda s: own_keys.counts(s, owner, now)), 2 * KEYS_EACH),
         Query("own keys: four pages", _session(lambda s: _own(s, owner, now)), 5 * KEYS_EACH),

@@ -62,6 +62,8 @@ def server(root: Path, directory: Path, port: int, issuer: LiveIssuer, database:
         access_log="false",
     )
     made.env["PYTHONPATH"] = str(root)
+    if root != ROOT:  # to an earlier version this may be no setting
+        del made.env["AUTHZ_KEY_MAX_ACTIVE"]
     return made
 
 

@@ -94,6 +94,7 @@ WRONG: dict[str, tuple[str, ...]] = {
     "connections_per_peer": ("-1", "1000001", "many", "1.5"),
     "key_issues_per_minute": ("-1", "1000001", "many", "1.5"),
     "key_cache_size": (*NUMBERS, "0", "1.5"),
+    "key_max_active": (*NUMBERS, "0", "1000001", "1.5"),
     "key_max_days": (*NUMBERS, "0", "36501", "1.5"),
     "jwks_max_stale_seconds": (*NUMBERS, "inf"),
     "policy_max_stale_seconds": (*NUMBERS, "1", "inf"),

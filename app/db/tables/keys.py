@@ -20,6 +20,7 @@ class ApiKey(SQLModel, table=True):
         # What everybody's keys are filtered and sorted by, of a million.
         # By its bytes, so that keys with the same beginning stand together in it.
         Index("ix_api_keys_key_prefix", "key_prefix", postgresql_ops={"key_prefix": "varchar_pattern_ops"}),
+        Index("ix_api_keys_subject_id", "subject", "id"),
         Index("ix_api_keys_last_used_at_id", "last_used_at", "id"),
         Index("ix_api_keys_expires_at_id", "expires_at", "id"),
         Index("ix_api_keys_revoked", "id", postgresql_where=_REVOKED, sqlite_where=_REVOKED),
