@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import sys
 from dataclasses import dataclass, field
 
 from app.cli.listening import KEEP_ALIVE_SECONDS
@@ -10,6 +12,9 @@ from app.settings import Settings
 
 TARGET_BYTES = 8_192
 HEAD_BYTES = 65_536
+# Descriptors that connections leave to the policy's files, the database and everything else; of few, half.
+_RESERVED_DESCRIPTORS = 96
+_PLENTY_OF_DESCRIPTORS = 65_536
 _BESIDE_A_TOKEN = 16_384  # bytes of a head with the longest token
 
 
@@ -33,6 +38,22 @@ class ConnectionLimits:
     def is_proxy(self, address: str) -> bool:
         """Whether an address is that of a trusted proxy or gateway, on whose connections many clients come."""
         return self.proxies.trusts(address)
+
+
+def raise_descriptor_limit() -> None:
+    """Take as many file descriptors as this process may have, up to a number that is plenty."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if resource.RLIM_INFINITY in (soft, hard):
+        return
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, _PLENTY_OF_DESCRIPTORS)), hard))
+
+
+def max_connections() -> int:
+    """How many connections this process may have, so that it does not run out of file descriptors."""
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if descriptors == resource.RLIM_INFINITY:
+        return sys.maxsize
+    return descriptors - min(_RESERVED_DESCRIPTORS, descriptors // 2)
 
 
 DEFAULT = ConnectionLimits()

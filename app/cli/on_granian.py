@@ -28,7 +28,7 @@ from app.audit.rounds import pause
 from app.cli.accepting import refuse_new
 from app.cli.failure import fail
 from app.cli.granian_limits import within_limits
-from app.cli.limits import ConnectionLimits
+from app.cli.limits import ConnectionLimits, max_connections
 from app.cli.listening import KEEP_ALIVE_SECONDS, LINGER_SECONDS, SHUTDOWN_SECONDS, Tls
 from app.http.draining import draining
 
@@ -74,6 +74,7 @@ class _Server(Server):
             # By it granian also ends connections that are idle.
             http1_settings=HTTP1Settings(header_read_timeout=KEEP_ALIVE_SECONDS * 1000, max_buffer_size=head_bytes),
             backlog=_BACKLOG,
+            backpressure=min(_BACKLOG, max_connections()),  # connections that are open at the same time
             log_dictconfig=_LOGGING,
             log_level=LogLevels.error,
             ssl_cert=tls.certificate if tls else None,

@@ -12,7 +12,7 @@ import rich_click as click
 
 from app import logs
 from app.cli.failure import explained, fail
-from app.cli.limits import limits_of
+from app.cli.limits import limits_of, raise_descriptor_limit
 from app.cli.listening import STOP_SECONDS, bind, read_tls, say_listening
 from app.cli.policy_dir import directory_fault
 from app.cli.run import serve
@@ -63,6 +63,7 @@ def serve_command(
     On all of four cores: authz serve --workers 4
     """
     hangup.remember()
+    raise_descriptor_limit()
     if (tls_certificate is None) != (tls_key is None):
         raise click.UsageError("give --tls-certificate and --tls-key together.")
     pair = read_tls(tls_certificate, tls_key) if tls_certificate and tls_key else None

@@ -14,7 +14,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from app.cli.limits import ConnectionLimits
+from app.cli.limits import ConnectionLimits, max_connections
 from app.http.budgets import BUDGET_REFUSALS, CONNECTIONS, TOO_MANY
 from app.identity.budget import peer_of
 
@@ -66,6 +66,11 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn states it
         """Refuse a connection beyond the limit of its peer."""
         super().connection_made(transport)
+        if len(self.connections) > max_connections():
+            # At once and without an answer: each descriptor counts.
+            self._discarding = True
+            transport.abort()
+            return
         address = self.client[0] if self.client else None
         limit = self._limits.connections_per_peer
         if limit and address is not None and not self._limits.is_proxy(address):

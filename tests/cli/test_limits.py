@@ -16,7 +16,7 @@ import pytest
 
 from app.settings import ServerName
 from tests.issuer import PARTY, LiveIssuer
-from tests.server import Server, eventually
+from tests.server import AUTHZ, Server, eventually
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
 CHUNKED = (
@@ -179,6 +179,26 @@ def test_the_longest_token_has_room_in_a_head(issuer: LiveIssuer, tmp_path: Path
         with server.client(token) as client:
             assert client.get("/api/v1/teams", headers={"X-More": "a" * 10_000}).status_code == 200
             assert client.get("/api/v1/teams", headers={"X-More": "a" * 30_000}).status_code == 431
+
+
+def test_a_process_short_of_descriptors_goes_on(on: str, issuer: LiveIssuer, tmp_path: Path) -> None:
+    """More connections than it has descriptors leave it those that it needs itself."""
+    command = ("sh", "-c", f"ulimit -n 128 && exec {AUTHZ} serve --port 0")
+    with Server(tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url, command=command, server=on) as server:
+        first = connect(server)
+        first.sendall(GET + b"\r\n")
+        assert answer_to(first)[0] == 200
+        many = [connect(server) for _ in range(200)]
+        rows = sorted(server.policy_dir.glob("*.csv"))[0]
+        rows.write_text(f"# a comment\n{rows.read_text()}")
+        server.wait_for_log(lambda line: line["event"] == "policy swapped")
+        first.sendall(GET + b"\r\n")
+        assert answer_to(first)[0] == 200
+        first.close()
+        for connection in many:
+            connection.close()
+        eventually(lambda: exchange(server, GET + b"\r\n")[0] == 200)
+        assert not [line for line in server.log if line["level"] == "error"]
 
 
 def closes(connection: socket.socket) -> tuple[int, bool]:
