@@ -180,8 +180,13 @@ async def page(session: AsyncSession, *, before: int | None, limit: int) -> Sequ
 
 def files_of(row: PolicyRevision) -> dict[str, str]:
     """The files of a revision, by name."""
-    files: dict[str, str] = json.loads(zlib.decompress(row.files))
+    files: dict[str, str] = json.loads(files_json(row))
     return files
+
+
+def files_json(row: PolicyRevision) -> bytes:
+    """The same as a JSON object, as it is stored."""
+    return zlib.decompress(row.files)
 
 
 async def audit(session: AsyncSession, action: AdminAction) -> None:

@@ -5,7 +5,7 @@ That only people manage keys is a row of the policy; whose keys they are is deci
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
@@ -27,13 +27,13 @@ from app.http.cursor import Place, read_cursor, write_cursor
 from app.http.ids import read_id
 from app.http.json_body import json_or_nothing, only_json
 from app.http.key_rules import NOT_FOUND, IssueKey, KeyView, RotateKey, issue, rotate, view_of
+from app.http.page_size import fitting
 from app.http.problems import Detail, InvalidBody, Problem
 from app.identity.principal import Principal
 from app.policy.decision import Decision
 
 WARNING = "Store this token now — it will not be shown again. If you lose it, revoke this key and issue a new one."
 PAGE_SIZE = 100
-PAGE_CHARACTERS = 200_000  # of scopes: a page has fewer keys where they have very many
 _PATH = "/api/v1/api-keys"
 _READ = [HttpMethod.GET, HttpMethod.HEAD]
 _Request = Request[Principal, Decision, State]
@@ -115,7 +115,7 @@ async def list_keys(
     now = datetime.now(UTC)
     before = _below(cursor) if cursor is not None else None
     rows = await stored.page_for(session, request.user.subject, before=before, limit=PAGE_SIZE + 1)
-    shown = _fitting(rows[:PAGE_SIZE])
+    shown = fitting(rows[:PAGE_SIZE], lambda row: sum(map(len, row.scopes)))
     headers = {}
     if len(rows) > len(shown):
         # Never by the Host header, which any client writes: a relative reference where the address is not set.
@@ -208,16 +208,6 @@ def _below(cursor: str) -> int:
     if before is None:
         raise Problem(400, "The cursor is invalid: use the one in `Link` as it is.")
     return before
-
-
-def _fitting(rows: Sequence[ApiKey]) -> Sequence[ApiKey]:
-    """The first rows that fit into a page, one at least."""
-    size = 0
-    for number, row in enumerate(rows):
-        size += sum(map(len, row.scopes))
-        if size > PAGE_CHARACTERS and number:
-            return rows[:number]
-    return rows
 
 
 def _id(spelled: str) -> int:

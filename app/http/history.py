@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import structlog
-from litestar import Request, Response, post, route
+from litestar import MediaType, Request, Response, post, route
 from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.enums import HttpMethod
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.serialization import encode_json
 from msgspec import UNSET, UnsetType
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import SQLAlchemyError
@@ -28,6 +29,7 @@ from app.http.access_view import AccessChange, AccessSummary, FileView, access_o
 from app.http.cursor import Place, read_cursor, write_cursor
 from app.http.entry_view import EntryWithFiles, History, entry_view
 from app.http.json_body import NO_NUL, only_json
+from app.http.page_size import fitting
 from app.http.policies import FaultView, fault_views
 from app.http.problems import Detail, Problem
 from app.http.replicas import Wait, waited_for
@@ -193,12 +195,12 @@ async def rollback(
 
 @route(f"{PATH}/history", http_method=_READ, summary="List accepted policies", tags=["policies"])
 async def list_history(session: _Session, cursor: _Cursor = None) -> History:
-    """Every policy that was active, newest first."""
+    """Every policy that was active, newest first. A page has fewer where they changed very many rows."""
     listing = f"{PATH}/history/"
     before = read_cursor(cursor, listing).before if cursor is not None else None
     rows = await revisions.page(session, before=before, limit=PAGE_SIZE + 1)
-    more = len(rows) > PAGE_SIZE
-    shown = rows[:PAGE_SIZE]
+    shown = fitting(rows[:PAGE_SIZE], lambda row: sum(map(len, row.changes)))
+    more = len(rows) > len(shown)
     following = f"{listing}?cursor={write_cursor(Place(before=shown[-1].id), listing)}" if more else None
     return History(following, [entry_view(row) for row in shown])
 
@@ -210,12 +212,15 @@ async def list_history(session: _Session, cursor: _Cursor = None) -> History:
     tags=["policies"],
     responses={404: ResponseSpec(Detail, description="No such revision")},
 )
-async def show_revision(revision: FromPath[str], session: _Session) -> EntryWithFiles:
+async def show_revision(revision: FromPath[str], session: _Session) -> Response[EntryWithFiles]:
     """The files of a revision and how it came to be, the last time that it did."""
     row = await revisions.find(session, revision)
     if row is None:
         raise Problem(404, "Revision not found.")
-    return EntryWithFiles(entry_view(row), revisions.files_of(row))
+    # The files can have 48 MB. They are stored as the JSON that the answer shows, so they are neither read nor encoded.
+    files = await asyncio.to_thread(revisions.files_json, row)
+    body = b'{"entry":%b,"files":%b}' % (encode_json(entry_view(row)), files)
+    return Response(cast(Any, body), media_type=MediaType.JSON)
 
 
 ROUTES = (publish, rollback, list_history, show_revision)

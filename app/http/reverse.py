@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import Annotated
 from urllib.parse import urlencode
 
-from litestar import route
+from litestar import Response, route
 from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.enums import HttpMethod
@@ -22,6 +22,7 @@ from app.db.reaching_keys import KeyHolder, reaching
 from app.http.cursor import Place, read_cursor, write_cursor
 from app.http.known_key import KeyState, known_key
 from app.http.problems import Detail, Problem
+from app.http.sliced import sliced
 from app.identity.errors import CannotVerify
 from app.policy.explained import RowView, row_view
 from app.policy.grants import stated_fault
@@ -167,7 +168,7 @@ async def list_reach(
 
 
 @route(f"{PATH}/who", http_method=_READ, summary="Who reaches something", tags=["policies"], responses=_BAD)
-async def who_reaches(state: State, action: _Action, resource: _Resource, cursor: _Cursor = None) -> Who:
+async def who_reaches(state: State, action: _Action, resource: _Resource, cursor: _Cursor = None) -> Response[Who]:
     """The grants that suffice, and the roles, users and keys that have them."""
     snapshot: Snapshot = state.live.active
     target = _target(snapshot, action, resource)
@@ -188,7 +189,8 @@ async def who_reaches(state: State, action: _Action, resource: _Resource, cursor
     except CannotVerify as fault:
         raise Problem(503, fault.detail, headers={"Retry-After": str(fault.retry_after)}) from None
     ways, held = await asyncio.to_thread(lambda: (ways_in(snapshot, rules), holders(snapshot, rules)))
-    return Who(
+    # Rows may name any number of people.
+    answer = Who(
         revision=snapshot.revision,
         action=action,
         resource=target.resource,
@@ -198,6 +200,7 @@ async def who_reaches(state: State, action: _Action, resource: _Resource, cursor
         keys=keys,
         next=None if after is None else f"{PATH}/who/?{query}&cursor={write_cursor(Place(after=after), listing)}",
     )
+    return await sliced(answer)
 
 
 @route(f"{PATH}/usage", http_method=_READ, summary="Which scopes a key uses", tags=["policies"], responses=_NO_KEY)
