@@ -12,6 +12,8 @@ import msgspec
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from app.log_floods import FloodFilter
+
 # The id of the request at hand; every line logged on its behalf carries it.
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 # The ids of its trace and of its span, in hexadecimal digits, where requests are traced.
@@ -57,6 +59,7 @@ def configure(level: str, style: Literal["json", "console"]) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *final],
         )
     )
+    handler.addFilter(FloodFilter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
