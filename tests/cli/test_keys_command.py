@@ -136,3 +136,19 @@ def test_all_keys_of_an_owner_end_together(env: dict[str, str]) -> None:
     assert _admin_actions(env) == [("key.revoke", "key:3", prefix[0]), ("key.revoke", "key:1", prefix[1])]
     for words in (["--owner", "user_1", "7"], []):
         assert command("keys", "revoke", *words, env=env).returncode == 2
+
+
+def test_check_tells_by_its_exit_code_whether_a_key_is_beyond_its_owner(env: dict[str, str]) -> None:
+    whole = {**env, "AUTHZ_POLICY_DIR": str(ROOT / "policies")}
+    fine = command("keys", "check", env=whole)
+    assert (fine.returncode, fine.stdout) == (0, "No key is beyond its owner.\n")
+    with closing(sqlite3.connect(env["AUTHZ_DATABASE_URL"].removeprefix("sqlite:///"))) as database, database:
+        database.execute("""UPDATE api_keys SET scopes = '["catalog:read"]' WHERE id IN (1, 2)""")
+        database.execute("UPDATE api_keys SET token_grants = '[]' WHERE id = 1")
+    found = command("keys", "check", "--json", env=whole)
+    assert found.returncode == 1
+    assert json.loads(found.stdout)["keys"] == [
+        {"id": 1, "owner": "user_1", "counting": [], "lost": ["catalog:read"], "token_seen": None},
+        {"id": 2, "owner": "user_0", "counting": ["catalog:read"], "lost": [], "token_seen": None},
+    ]
+    assert command("keys", "check", "--owner", "user_1", env=whole).returncode == 0
