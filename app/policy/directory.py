@@ -5,6 +5,7 @@ Nothing here trusts the directory: a FIFO, a device, a loop of links or a huge f
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
@@ -34,6 +35,10 @@ MAX_FOLDERS = 100  # of parts of OpenAPI documents
 
 _LOOKS = 5
 _PAUSE_SECONDS = 0.02
+# What stands in the way is not the policy, and passes; a policy is refused for it only after a while.
+_NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
+_DESCRIPTORS_SECONDS = 20.0
+_DESCRIPTORS_PAUSE_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +114,26 @@ def _check_whole(directory: Path, raw: Mapping[str, bytes]) -> None:
         raise PolicyRefused([Fault("in-motion", ".", 0, 0, message, hint)])
 
 
+class _NoDescriptors(Exception):
+    """The process, or the system, has no file descriptor left."""
+
+
 def _look(directory: Path) -> _Look:
+    """Look at a directory, and wait while the process has no file descriptor for that. Raises PolicyRefused."""
+    deadline = time.monotonic() + _DESCRIPTORS_SECONDS
+    while True:
+        try:
+            return _look_once(directory)
+        except _NoDescriptors:
+            if time.monotonic() >= deadline:
+                message = "cannot be read: the process has no file descriptor left"
+                raise PolicyRefused(
+                    [Fault("unreadable", ".", 0, 0, message, "raise its limit of open files")]
+                ) from None
+        time.sleep(_DESCRIPTORS_PAUSE_SECONDS)
+
+
+def _look_once(directory: Path) -> _Look:
     faults: list[Fault] = []
     raw: dict[str, bytes] = {}
     try:
@@ -124,7 +148,7 @@ def _look(directory: Path) -> _Look:
         try:
             raw[name] = _read_file(root, name)
         except OSError as error:
-            faults.append(Fault("unreadable", name, 0, 0, f"cannot be read: {_why(error)}", _remedy(error)))
+            faults.append(_unreadable(name, error))
             continue
         total += len(raw[name])
         if total > MAX_BYTES:
@@ -161,7 +185,7 @@ def _entries(root: Path, faults: list[Fault]) -> Iterator[tuple[str, bool]]:
                     elif not is_hidden(folder, entry.name):
                         yield path, _is_folder(entry)
         except OSError as error:
-            faults.append(Fault("unreadable", folder or ".", 0, 0, f"cannot be read: {_why(error)}", _remedy(error)))
+            faults.append(_unreadable(folder or ".", error))
         if len(found) > MAX_FOLDERS:
             raise PolicyRefused([*faults, Fault("too-many-files", folder, 0, 0, f"more than {MAX_FOLDERS} folders")])
 
@@ -191,6 +215,13 @@ def _read_file(root: Path, name: str) -> bytes:
     if len(data) > MAX_FILE_BYTES:
         raise OSError(None, f"it grew over {MAX_FILE_BYTES} bytes while it was read")
     return data
+
+
+def _unreadable(name: str, error: OSError) -> Fault:
+    """The fault of what cannot be read. Raises _NoDescriptors for what is no fault of the policy."""
+    if error.errno in _NO_DESCRIPTORS:
+        raise _NoDescriptors from error
+    return Fault("unreadable", name, 0, 0, f"cannot be read: {_why(error)}", _remedy(error))
 
 
 def _why(error: OSError) -> str:
