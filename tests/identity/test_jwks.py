@@ -122,6 +122,36 @@ async def test_a_broken_document_never_replaces_a_good_one(
         assert keys.last_error
 
 
+@pytest.mark.parametrize("status", [201, 203, 400, 404, 500, 503])
+async def test_the_keys_in_an_answer_that_is_not_200_are_not_read(own: LiveIssuer, clock: Clock, status: int) -> None:
+    async with keys_of(own, clock) as keys:
+        old = own.kid
+        own.rotate()
+        own.answer = lambda: (status, own.publish()[1])
+        clock.now += 11
+        assert await keys.find(own.kid) is None
+        assert keys.get(old)
+        assert keys.last_error == f"the answer has status {status}"
+
+
+async def test_keys_are_as_old_as_the_start_of_the_fetch_that_they_came_with(own: LiveIssuer, clock: Clock) -> None:
+    def slow() -> tuple[int, bytes]:
+        clock.now += 4
+        return own.publish()
+
+    own.answer = slow
+    began = clock.now
+    async with keys_of(own, clock, refresh_seconds=300, timeout_seconds=5) as keys:
+        assert keys.age_seconds == 4
+        clock.now = began + 309.5
+        assert keys.ready
+        assert keys.get(own.kid)
+        clock.now = began + 310
+        assert not keys.ready
+        assert keys.get(own.kid) is None
+        assert keys.get(None) is None
+
+
 def jwk(key: rsa.RSAPrivateKey, **members: Any) -> dict[str, Any]:
     made: dict[str, Any] = RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)
     del made["key_ops"]

@@ -9,11 +9,12 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
-from app.identity.errors import CannotVerify
+from app.identity.errors import CannotVerify, Cause, Unauthenticated
 from app.identity.jwk import MAX_NAMED, DocumentRefused, Ignored, PublishedKeys, read_key_set
 from app.identity.jwks import KeySet
 from app.identity.jwt import JwtVerifier
@@ -123,6 +124,7 @@ IGNORED: dict[str, tuple[Callable[[], object], Ignored]] = {
     "operations are a string": (lambda: jwk(key_ops="verify"), Ignored.KEY_OPS),
     "kid is a number": (lambda: jwk(kid=7), Ignored.KID),
     "private": (private, Ignored.PRIVATE),
+    "private without key_ops": (lambda: private(key_ops=None), Ignored.PRIVATE),
     "half private": (lambda: jwk(dp="AQAB"), Ignored.PRIVATE),
     "symmetric": (lambda: {"kty": "oct", "k": "c2VjcmV0", "kid": "k1"}, Ignored.PRIVATE),
     "an EC key": (lambda: {"kty": "EC", "crv": "P-256", "x": "AQAB", "y": "AQAB", "kid": "k1"}, Ignored.NOT_RSA),
@@ -232,6 +234,20 @@ async def test_each_key_of_one_id_is_tried_for_a_token(own: LiveIssuer) -> None:
         own.key = private_key(4)
         with pytest.raises(Exception, match="Invalid signature"):
             await verifier.verify(own.token())
+
+
+async def test_a_token_without_a_key_id_is_tried_with_no_key_where_there_are_two(own: LiveIssuer) -> None:
+    own.key = private_key(1)
+    claims = jwt.decode(own.token(), options={"verify_signature": False})
+    token = jwt.encode(claims, own.key, algorithm="RS256")
+    own.answer = lambda: (200, json.dumps({"keys": [jwk()]}).encode())
+    async with KeySet(own.jwks_url) as keys:
+        assert (await JwtVerifier(keys, own.url, (AUDIENCE,)).verify(token)).subject == "user_test"
+    own.answer = lambda: (200, json.dumps({"keys": [jwk(), jwk(2, kid="k2")]}).encode())
+    async with KeySet(own.jwks_url) as keys:
+        with pytest.raises(Unauthenticated) as refused:
+            await JwtVerifier(keys, own.url, (AUDIENCE,)).verify(token)
+        assert refused.value.word == Cause.MISSING_KID
 
 
 async def test_a_remembered_token_dies_with_its_key_where_another_keeps_the_id(own: LiveIssuer) -> None:

@@ -8,6 +8,7 @@ import random
 import time
 from base64 import urlsafe_b64encode
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 
 import jwt as pyjwt
@@ -135,6 +136,36 @@ async def test_extensions_of_the_header_are_refused(issuer: LiveIssuer, header: 
         with pytest.raises(Unauthenticated) as refused:
             await verifier_of(keys, issuer).verify(token)
     assert refused.value.fault is Fault.TOKEN
+
+
+@pytest.mark.parametrize("junk", ["\n\n\n\n", "    ", "!!!!", "????", "\x00" * 4, "+/+/", "----", "===="], ids=repr)
+async def test_junk_within_a_segment_is_not_skipped(issuer: LiveIssuer, junk: str) -> None:
+    async with KeySet(issuer.jwks_url) as keys:
+        verifier = verifier_of(keys, issuer)
+        segments = issuer.token().split(".")
+        for number, segment in enumerate(segments):
+            twisted = [*segments]
+            twisted[number] = segment[:8] + junk + segment[8:]
+            with pytest.raises(Unauthenticated) as refused:
+                await verifier.verify(".".join(twisted))
+            if junk == "----":  # which is base64url, of other bytes
+                assert refused.value.word in ("malformed_header", "signature")
+            else:
+                assert refused.value.word == ("malformed_header" if number == 0 else "malformed_base64")
+
+
+async def test_a_good_token_has_one_spelling(issuer: LiveIssuer) -> None:
+    token = next(token for number in count() if set("-_") <= set((token := issuer.token(jti=f"t{number}"))[-342:]))
+    signed, _, signature = token.rpartition(".")
+    following = chr(ord(signature[-1]) + 1)  # the last character of 342 has four bits that mean nothing
+    others = [signature.replace("-", "+"), signature.replace("_", "/"), signature[:-1] + following, signature + "=="]
+    async with KeySet(issuer.jwks_url) as keys:
+        verifier = verifier_of(keys, issuer)
+        for other in others:
+            with pytest.raises(Unauthenticated) as refused:
+                await verifier.verify(f"{signed}.{other}")
+            assert refused.value.word == "malformed_base64"
+        assert (await verifier.verify(token)).subject == "user_test"
 
 
 class Database:
