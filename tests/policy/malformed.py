@@ -262,6 +262,12 @@ MALFORMED = (
         "admin.csv",
     ),
     row(
+        "a deny of every reload on a condition that always fails",
+        "lock-out",
+        "‸p, anyone, /api/v1/policies/**, POST, deny, 1 / 0 == 1",
+        "admin.csv",
+    ),
+    row(
         "denies that are a lock-out only together",
         "lock-out",
         "‸p, auth:jwt, /api/v1/policies/reload, POST, deny\np, auth:api_key, /api/v1/policies/reload, POST, deny",
@@ -293,6 +299,13 @@ MALFORMED = (
         "admin.csv",
         "/reload, POST, allow",
         "/reload, POST, allow, 1 == 2",
+    ),
+    gone(
+        "reload on a condition that always fails",
+        "lock-out",
+        "admin.csv",
+        "/reload, POST, allow",
+        "/reload, POST, allow, 1 / 0 == 1",
     ),
     # the catalogue
     whole("an empty catalogue", "catalog", TOML, "‸# end\n"),
