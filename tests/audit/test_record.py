@@ -41,6 +41,14 @@ def test_a_secret_at_the_cut_leaves_no_part_of_itself() -> None:
         assert len(clean("x" * start + KEY, 512)) <= 512
 
 
+@pytest.mark.parametrize("part", [*JWT.split(".")[:2], JWT.rpartition(".")[0], JWT[:24]])
+def test_a_part_of_a_token_is_struck_out_as_the_token_is(part: str) -> None:
+    for text in (part, f"at {part} it", f"/teams/{part}"):
+        assert without_secrets(text) == text.replace(part, "[secret]")
+        assert part not in record(subject=text, request_id=text).subject
+        assert part not in record(request_id=text).request_id
+
+
 def test_words_that_only_resemble_a_secret_stay() -> None:
     for text in ("grd_live_", "user_grd_live", "/api/v1/teams/{team_id}", "Eyjafjallajökull"):
         assert without_secrets(text) == text

@@ -14,7 +14,7 @@ from app.dev.wire import Asked, Reply, tell
 from tests.console.browsing import Browser, changed_tokens, twisted
 from tests.console.conftest import console_server
 from tests.issuer import CONSOLE, LiveIssuer
-from tests.server import Server
+from tests.server import Server, eventually
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,32 @@ def test_an_answer_that_does_not_fit_signs_nobody_in(
     assert "Begin again" in answer.text
     assert "<script" not in answer.text
     assert browser.session is None
+
+
+@pytest.mark.parametrize(
+    ("error", "logged"),
+    [
+        ("server_error", "server_error"),
+        ("e" * 50, "e" * 50),
+        *(
+            (error, "no reason that can be read")
+            for error in ("e" * 51, "two words", "a\nb", "a\n", " a", "<b>", "a-b")
+        ),
+    ],
+)
+def test_an_error_of_the_issuer_is_logged_where_it_is_a_short_word(
+    browser: Browser, issuer: LiveIssuer, console: Server, error: str, logged: str
+) -> None:
+    asked, before = browser.begin(), len(console.log)
+    answer = browser.get("/console/callback?" + urlencode({"state": asked["state"], "iss": issuer.url, "error": error}))
+    assert answer.status_code == 403
+
+    def errors() -> list[str]:
+        lines = [line for line in console.log[before:] if line.get("event") == "the issuer refused a sign-in"]
+        return [line["error"] for line in lines]
+
+    assert eventually(lambda: bool(errors()))
+    assert errors() == [logged]
 
 
 def test_a_parameter_sent_twice_signs_nobody_in(browser: Browser, issuer: LiveIssuer) -> None:

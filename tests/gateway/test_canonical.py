@@ -83,6 +83,13 @@ def test_an_ambiguous_path_is_refused(name: str) -> None:
     assert path_fault(AMBIGUOUS[name].encode()) is not None
 
 
+@pytest.mark.parametrize("encoded", ["", "%C3%A9"])
+def test_a_path_is_bounded_however_it_is_spelt(encoded: str) -> None:
+    longest = f"/{encoded}".ljust(MAX_PATH_BYTES, "a").encode()
+    assert path_fault(longest) is None
+    assert path_fault(longest + b"a") == f"The path is longer than {MAX_PATH_BYTES} bytes."
+
+
 def test_whatever_is_accepted_decodes_to_one_reading() -> None:
     """Seeded noise: an accepted path has the same segments before and after decoding, and survives encoding again."""
     seeded = random.Random(20)

@@ -141,3 +141,30 @@ def test_it_needs_policies_read(server: Server, issuer: LiveIssuer) -> None:
         refused = client.post(PATH, json={"grants": ["auth:jwt"], **TEAMS})
     assert refused.status_code == 403
     assert 'scope="policies:read"' in refused.headers["WWW-Authenticate"]
+
+
+def test_a_key_of_an_environment_that_is_no_longer_taken_gets_401_and_no_successor(
+    own_server: Server, issuer: LiveIssuer
+) -> None:
+    token = issuer.token(sub="user_owner", permissions=["catalog:read", "policies:read"])
+    with own_server.client(token) as client:
+        body = {"name": "k", "scopes": ["catalog:read"]}
+        keys = {
+            environment: client.post("/api/v1/api-keys/", json={**body, "environment": environment}).json()
+            for environment in ("live", "test")
+        }
+        for issued in keys.values():
+            assert asked(client, key_id=issued["api_key"]["id"], **TEAMS)["key"]["refused"] is None
+    own_server.stop()
+    own_server.lines.clear()
+    own_server.env["AUTHZ_KEY_ENVIRONMENTS"] = "live"
+    own_server.start()
+    with own_server.client(token) as client:
+        live, test = (keys[environment]["api_key"]["id"] for environment in ("live", "test"))
+        found = asked(client, key_id=test, **TEAMS)
+        assert (found["now"], found["key"]["refused"]) == (None, "test keys are not taken here")
+        assert asked(client, key_id=live, **TEAMS)["key"]["refused"] is None
+        refused = client.post(f"/api/v1/api-keys/{test}/rotate/")
+        detail = "Keys for test are no longer taken here: issue a new key."
+        assert (refused.status_code, refused.json()) == (409, {"detail": detail})
+        assert client.post(f"/api/v1/api-keys/{live}/rotate/").status_code == 201
