@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import structlog
 
-MAX_LINES = 20  # a second of one kind, and about requests of one client
-MAX_LINES_OF_ALL = 200  # a second of one kind, about requests of all clients together
+MAX_LINES = 100  # a second of one kind, and about requests of one client
+MAX_LINES_OF_ALL = 500  # a second of one kind, about requests of all clients together
 MAX_KINDS = 2_000  # that are counted at the same time
 EVERY_SECONDS = 1.0
 _MAX_NAMED = 10

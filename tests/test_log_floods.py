@@ -44,8 +44,8 @@ def test_a_flood_has_some_lines_and_then_a_number_each_second() -> None:
     assert log.left_out() == {"something": 1000}
     for _ in range(5):
         log.clock.now += 1
-        assert log.write(500) == 0
-        assert log.left_out() == {"something": 500}
+        assert log.write(1500) == 0
+        assert log.left_out() == {"something": 1500}
     log.clock.now += 1
     assert log.write(3) == 0  # a second with few of them ends the flood
     log.clock.now += 1
@@ -88,13 +88,13 @@ def test_many_clients_together_are_a_flood_too_and_take_no_memory() -> None:
 def test_a_line_that_is_no_event_is_counted_by_its_text() -> None:
     log = Log()
     record = logging.LogRecord("uvicorn.error", logging.WARNING, "", 0, "Invalid HTTP request received.", None, None)
-    assert sum(log.filter.filter(record) for _ in range(100)) == MAX_LINES
-    assert log.left_out() == {"Invalid HTTP request received.": 100 - MAX_LINES}
+    assert sum(log.filter.filter(record) for _ in range(1000)) == MAX_LINES
+    assert log.left_out() == {"Invalid HTTP request received.": 1000 - MAX_LINES}
 
 
 def test_a_server_logs_a_flood_of_refusals_once_a_second(own_server: Server, issuer: LiveIssuer) -> None:
-    with Load(own_server.url, "/api/v1/teams", clients=4) as load:
-        eventually(lambda: load.answers[401] > 300)
+    with Load(own_server.url, "/api/v1/teams", clients=8) as load:
+        eventually(lambda: load.answers[401] > 4 * MAX_LINES)
         began = time.monotonic()
         with own_server.client(issuer.token(sub="user_known", permissions=[])) as client:
             assert client.get("/api/v1/teams").status_code == 403

@@ -12,6 +12,7 @@ from collections import Counter
 from http import HTTPStatus
 from typing import Any
 
+import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.cli.limits import ConnectionLimits, max_connections
@@ -23,6 +24,7 @@ _PIECE_BYTES = 16_384
 _MAX_DISCARDED = 16_000_000  # bytes that a refused client may go on sending, so that it reads its answer
 _LINGER_SECONDS = 1.0
 _RETRY_SECONDS = 10
+_log = structlog.stdlib.get_logger("server")  # which leaves out the lines of a flood
 
 
 class PeerConnections:
@@ -69,6 +71,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if len(self.connections) > max_connections():
             # At once and without an answer: each descriptor counts.
             self._discarding = True
+            _log.warning("a connection was ended because few file descriptors are left", limit=max_connections())
             transport.abort()
             return
         address = self.client[0] if self.client else None
@@ -77,6 +80,7 @@ class LimitedProtocol(HttpToolsProtocol):
             peer = peer_of(address)
             if not self._peers.open(peer, limit):
                 BUDGET_REFUSALS[CONNECTIONS] += 1
+                _log.warning("a budget is spent", budget=CONNECTIONS, by=peer, refused=BUDGET_REFUSALS[CONNECTIONS])
                 self._refuse(HTTPStatus.TOO_MANY_REQUESTS, TOO_MANY)
                 return
             self._peer = peer

@@ -263,6 +263,7 @@ def test_a_peer_has_so_many_connections(short: Server) -> None:
             assert (status, json.loads(body)) == (429, {"detail": "Too many requests."})
         many[0].sendall(GET + b"\r\n")
         assert answer_to(many[0])[0] == 200
+        assert short.wait_for_log(lambda line: line["event"] == "a budget is spent")["by"] == "127.0.0.1"
         for connection in many:
             connection.close()
         eventually(lambda: exchange(short, GET + b"\r\n")[0] == 200)
