@@ -61,6 +61,7 @@ def soak(
             authorized_parties=PARTY,
             command=command,
             access_log="false",
+            key_issues_per_minute="0",
             console_client_id="console",
             console_url="http://127.0.0.1",
             **given,  # type: ignore[arg-type]  # a setting

@@ -48,6 +48,7 @@ def rolling(
                 database_url=database,
                 drain_seconds=DRAIN_SECONDS,
                 access_log="false",
+                key_issues_per_minute="0",
             )
             replicas.append(stack.enter_context(server))
         (place / "nginx").mkdir()

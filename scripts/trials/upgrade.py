@@ -60,10 +60,11 @@ def server(root: Path, directory: Path, port: int, issuer: LiveIssuer, database:
         database_url=database,
         drain_seconds=DRAIN_SECONDS,
         access_log="false",
+        key_issues_per_minute="0",
     )
     made.env["PYTHONPATH"] = str(root)
-    if root != ROOT:  # to an earlier version this may be no setting
-        del made.env["AUTHZ_KEY_MAX_ACTIVE"]
+    if root != ROOT:  # to an earlier version these may be no settings
+        del made.env["AUTHZ_KEY_MAX_ACTIVE"], made.env["AUTHZ_KEY_ISSUES_PER_MINUTE"]
     return made
 
 

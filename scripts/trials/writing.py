@@ -48,6 +48,7 @@ def replica(directory: Path, issuer: LiveIssuer, database: str) -> Server:
         command=(str(AUTHZ), "serve", "--port", str(port)),
         database_url=database,
         access_log="false",
+        key_issues_per_minute="0",
         database_timeout_seconds="2",
         console_client_id="console",
         console_url=f"http://127.0.0.1:{port}",
