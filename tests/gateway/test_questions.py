@@ -22,6 +22,7 @@ from app.http.forward_auth import ForwardAuth
 from app.http.refusal import Refusals
 from app.identity.api_keys import KeyRecord, NewKey, mint
 from app.identity.authenticate import Authenticator
+from app.identity.errors import CannotVerify
 from app.identity.jwks import KeySet
 from app.identity.jwt import JwtVerifier
 from app.identity.key_verifier import ApiKeyVerifier
@@ -49,6 +50,7 @@ class Gateway:
 
     def __init__(self, directory: Path, rows: Iterable[str] = ROWS, trusted: str = "10.9.9.9") -> None:
         self._ids: dict[bytes, KeyRecord] = {}
+        self.failing: Exception | None = None
         proxies = TrustedProxies([ip_network(trusted)])
         keys = ApiKeyVerifier(self._find, environments=("live",), cache_seconds=60, seen=lambda _: None)
         jwt = JwtVerifier(KeySet("http://127.0.0.1:9/"), "https://issuer.example", ())
@@ -100,6 +102,8 @@ class Gateway:
         return sent[0]["status"], found
 
     async def _find(self, digest: bytes) -> KeyRecord | None:
+        if self.failing:
+            raise self.failing
         return self._ids.get(digest)
 
     async def _write(self, batch: Batch) -> None:
@@ -160,6 +164,24 @@ def test_an_address_in_a_header_is_bounded_with_its_query(name: str) -> None:
     assert read(b"/open?".ljust(MAX_URI_BYTES, b"x")) == "/open"
     with pytest.raises(NotPlain, match="longer than"):
         read(b"/open?".ljust(MAX_URI_BYTES + 1, b"x"))
+
+
+@pytest.mark.parametrize(
+    ("failure", "why", "wait"),
+    [
+        (RuntimeError("nobody foresaw it"), "The request could not be decided.", None),
+        (CannotVerify("Keys cannot be read now.", 7), "Keys cannot be read now.", b"7"),
+    ],
+)
+async def test_whatever_fails_is_a_denial(gateway: Gateway, failure: Exception, why: str, wait: bytes | None) -> None:
+    key = gateway.key("user_a", "a:read")
+    gateway.failing = failure
+    with capture_logs() as lines:
+        status, headers = await gateway.ask("/open", key=key)
+    assert (status, reason(headers), dict(headers).get(b"retry-after")) == (403, why, wait)
+    assert [line["event"] for line in lines] == ["a gateway's question failed; denied"] * (wait is None)
+    gateway.failing = None
+    assert (await gateway.ask("/open", key=key))[0] == 200
 
 
 async def told_again(gateway: Gateway, key: NewKey) -> Callable[[Headers], bool]:

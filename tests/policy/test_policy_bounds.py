@@ -89,8 +89,11 @@ def test_each_file_of_a_directory_is_bounded(monkeypatch: pytest.MonkeyPatch, tm
     write(tmp_path, FILES)
     longest = max(FILES, key=lambda name: len(FILES[name]))
     monkeypatch.setattr(reading, "MAX_FILE_BYTES", len(FILES[longest]) - over)
-    found = [(fault.code, fault.file) for fault in read(tmp_path).faults]
-    assert found == [("unreadable", longest)] * over
+    faults = read(tmp_path).faults
+    assert [(fault.code, fault.file) for fault in faults] == [("unreadable", longest)] * over
+    size = len(FILES[longest])
+    message = f"cannot be read: it has {size} bytes, where {size - over} are the most"
+    assert [fault.message for fault in faults] == [message] * over
 
 
 def test_a_file_that_grows_over_the_bound_while_it_is_read_is_refused(
