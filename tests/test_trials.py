@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from scripts.bench.soak import Sample, growth
 from scripts.trials.away import away
+from scripts.trials.edits import Edit, edits_of
 from scripts.trials.failover import failover
 from scripts.trials.kills import kills
+from scripts.trials.mutants import Mutant, Outcome, chosen, copy_tree, mutants, tests_of, try_out
 from scripts.trials.pooler import Mode, pooled
 from scripts.trials.restore import restores
 from scripts.trials.rolling import rolling
@@ -60,3 +63,77 @@ def test_a_soak_tells_what_grew() -> None:
     assert growth(flat) == []
     assert growth(leaking) == ["memory grew to 1.14 times", "descriptors grew from 66 to 82"]
     assert growth(flat[:1]) == ["there are too few samples to tell"]
+
+
+SOURCE = '''\
+"""Which callers are taken."""
+
+MOST: int = 10
+KINDS = ("one", "two")
+
+
+def taken(name: str, count: int = 2) -> bool:
+    if not name:
+        raise ValueError(f"{count + 1} names")
+    return count <= MOST and name in KINDS and max(count, MOST) != 3
+'''
+EDITS = {
+    "comparison": {
+        "return (count < MOST) and name in KINDS and max(count, MOST) != 3",
+        "return (count > MOST) and name in KINDS and max(count, MOST) != 3",
+        "return count <= MOST and (name not in KINDS) and max(count, MOST) != 3",
+        "return count <= MOST and name in KINDS and (max(count, MOST) == 3)",
+    },
+    "and/or": {"return (count <= MOST or name in KINDS or max(count, MOST) != 3)"},
+    "dropped part": {
+        "return (name in KINDS and max(count, MOST) != 3)",
+        "return (count <= MOST and max(count, MOST) != 3)",
+        "return (count <= MOST and name in KINDS)",
+    },
+    "negation": {"if name:"},
+    "removed guard": {"if False:"},
+    "number": {
+        *("MOST: int = 9", "MOST: int = 11"),
+        *("def taken(name: str, count: int = 1) -> bool:", "def taken(name: str, count: int = 3) -> bool:"),
+        "return count <= MOST and name in KINDS and max(count, MOST) != 2",
+        "return count <= MOST and name in KINDS and max(count, MOST) != 4",
+    },
+    "swapped arguments": {"return count <= MOST and name in KINDS and max(MOST, count) != 3"},
+    "dropped member": {"KINDS = ('two',)", "KINDS = ('one',)"},
+}
+
+
+def test_each_edit_of_a_source_is_one_change_of_one_line_that_still_compiles() -> None:
+    plain = SOURCE.splitlines()
+    found: dict[str, set[str]] = {}
+    for edit in edits_of(SOURCE):
+        compile(edit.text, "edited", "exec")
+        lines = edit.text.splitlines()
+        (changed,) = (number for number, line in enumerate(lines) if line != plain[number])
+        assert changed + 1 == edit.line
+        found.setdefault(edit.kind, set()).add(lines[changed].strip())
+    assert found == EDITS
+
+
+def test_edits_are_chosen_by_the_seed_and_evenly() -> None:
+    found = mutants(["doors", "gateway"])
+    some = chosen(found, 40, 3)
+    assert chosen(found, 40, 3) == some != chosen(found, 40, 4)
+    assert len(set(map(str, some))) > 20
+    assert Counter(mutant.part for mutant in some) == {"doors": 20, "gateway": 20}
+    assert len(chosen(found, 10**6, 3)) == len(found)
+    mutant = next(each for each in some if each.file == "app/http/door.py")
+    assert tests_of(mutant)[0].startswith("tests/")
+    assert mutant.diff()
+
+
+def test_an_edit_is_noticed_by_the_tests_that_see_it_and_by_no_others(tmp_path: Path) -> None:
+    tree = copy_tree(tmp_path)
+    path = "app/gateway/canonical.py"
+    text = (tree / path).read_text()
+    shorter = text.replace("MAX_PATH_BYTES = 4096", "MAX_PATH_BYTES = 4095").replace("> 0x7E", "> 0xFE")
+    mutant = Mutant("gateway", path, Edit("number", 7, shorter))
+    seen = "tests/gateway/test_canonical.py::test_an_ambiguous_path_is_refused"
+    assert try_out(tree, mutant, [f"{seen}[C1 control]"], 60) is Outcome.NOTICED
+    assert try_out(tree, mutant, [f"{seen}[dot]"], 60) is Outcome.SURVIVED
+    assert (tree / path).read_text() == text
