@@ -5,29 +5,30 @@ from __future__ import annotations
 import getpass
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import asdict
 from datetime import UTC
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from app.cli.access_text import MAX_DETAILS, change_line, summary_lines
-from app.cli.cases_text import acceptance, entry_cases, entry_lines, report_lines
+from app.cli.cases_text import entry_cases, entry_lines
 from app.cli.database import with_sessions
 from app.cli.failure import explained, fail
 from app.cli.policy_dir import show_faults
+from app.cli.publish_text import print_published, refuse
 from app.cli.terminal import plural, show, show_json
 
 if TYPE_CHECKING:
     from app.db.session import Sessions
     from app.db.tables.history import PolicyRevision
     from app.history.fleet import Waited
-    from app.history.publish import Author, CasesFail, Published, Publisher, Widens
-    from app.policy.semantic_diff import Difference
+    from app.history.publish import Author, Published, Publisher
 
 _REVISION = click.argument("revision", metavar="REVISION")
 _WIDENS = click.option("--acknowledge-widening", is_flag=True, help="Go on though somebody gains access.")
+_FEWER = click.option(
+    "--acknowledge-fewer-publishers", is_flag=True, help="Go on though fewer callers could publish a policy."
+)
 _ACCEPT = click.option(
     "--accept-failing",
     metavar="REASON",
@@ -114,6 +115,7 @@ def show_command(revision: str, out: Path | None, as_json: bool) -> None:
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--message", "-m", required=True, help="Why.")
 @_WIDENS
+@_FEWER
 @_ACCEPT
 @click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
 @_WAIT
@@ -124,6 +126,7 @@ def publish_command(
     directory: Path,
     message: str,
     acknowledge_widening: bool,
+    acknowledge_fewer_publishers: bool,
     accept_failing: str,
     dry_run: bool,
     wait: float | None,
@@ -133,8 +136,8 @@ def publish_command(
 
     It is checked and compared with the active one in AUTHZ_POLICY_DIR, its cases are run, and it is stored as a
     revision, and written there; running servers obey at once. Exits with 1 when it has faults, when it widens access
-    and --acknowledge-widening is not given, and when a case fails, or one of the active policy was removed, and
-    --accept-failing gives no reason.
+    and --acknowledge-widening is not given, when fewer callers could publish and --acknowledge-fewer-publishers is not
+    given, and when a case fails, or one of the active policy was removed, and --accept-failing gives no reason.
 
     Example: authz policy publish candidate -m 'Scouts read games' --wait 10
     """
@@ -155,24 +158,33 @@ def publish_command(
             author=author,
             message=message,
             acknowledge_widening=acknowledge_widening,
+            acknowledge_fewer_publishers=acknowledge_fewer_publishers,
             accept_failing=accept_failing,
             dry_run=dry_run,
         )
 
     done, waited = _change(work, directory, as_json=as_json, only_looks=dry_run, wait=wait)
-    _report(done, waited, as_json=as_json, dry_run=dry_run)
+    print_published(done, waited, as_json=as_json, dry_run=dry_run)
 
 
 @click.command("rollback")
 @_REVISION
 @click.option("--message", "-m", default="", help="Why.")
 @_WIDENS
+@_FEWER
 @_ACCEPT
 @_WAIT
 @_JSON
 @explained
 def rollback_command(
-    *, revision: str, message: str, acknowledge_widening: bool, accept_failing: str, wait: float | None, as_json: bool
+    *,
+    revision: str,
+    message: str,
+    acknowledge_widening: bool,
+    acknowledge_fewer_publishers: bool,
+    accept_failing: str,
+    wait: float | None,
+    as_json: bool,
 ) -> None:
     """Make an earlier policy the active one again. It is checked as for `authz policy publish`, its cases too.
 
@@ -186,11 +198,12 @@ def rollback_command(
             author=author,
             message=message,
             acknowledge_widening=acknowledge_widening,
+            acknowledge_fewer_publishers=acknowledge_fewer_publishers,
             accept_failing=accept_failing,
         )
 
     done, waited = _change(work, Path(revision), as_json=as_json, wait=wait)
-    _report(done, waited, as_json=as_json, dry_run=False)
+    print_published(done, waited, as_json=as_json, dry_run=False)
 
 
 def _change(
@@ -205,7 +218,8 @@ def _change(
     from app.db.engine import is_embedded
     from app.history.fleet import until_served
     from app.history.follower import Follower
-    from app.history.publish import Author, CasesFail, NoSuchRevision, Publisher, StaleParent, Widens
+    from app.history.publish import Author, Publisher
+    from app.history.refusals import CasesFail, LosesPublishers, NoSuchRevision, StaleParent, Widens
     from app.history.replica import beat_seconds
     from app.history.settle import settled
     from app.http.declared_routes import route_table
@@ -230,8 +244,8 @@ def _change(
             return done, await until_served(sessions, follower.at, wait, beat_seconds(settings.database_url))
         except PolicyRefused as refused:
             show_faults(refused.faults, source, as_json=as_json)
-        except (Widens, CasesFail) as refused:
-            _refuse(refused, source, as_json=as_json)
+        except (Widens, LosesPublishers, CasesFail) as refused:
+            refuse(refused, source, as_json=as_json)
         except NoSuchRevision:
             fail(f"there is no revision {source}; `authz policy history` shows those that there are.")
         except StaleParent:
@@ -239,80 +253,6 @@ def _change(
         raise SystemExit(1)
 
     return with_sessions(run)
-
-
-def _refuse(refused: Widens | CasesFail, source: Path, *, as_json: bool) -> NoReturn:
-    """Say what must be acknowledged before the policy is published."""
-    from app.history.publish import Widens
-
-    difference = refused.difference if isinstance(refused, Widens) else None
-    reasons: list[str] = []
-    if isinstance(refused, Widens) and refused.replaces:
-        reasons.append(
-            f"the newest policy, {refused.replaces}, cannot be taken here, so nobody can tell whether access widens: "
-            "if it shall be replaced, add --acknowledge-widening."
-        )
-    elif difference:
-        reasons.append("access widens: if this is meant, add --acknowledge-widening.")
-    if refused.cases:
-        reasons.append(acceptance(refused.cases))
-    if as_json:
-        cases = asdict(refused.cases) if refused.cases else None
-        show_json({"published": False, "widens": difference is not None, "reasons": reasons, "cases": cases})
-    else:
-        if difference:
-            _show_access(difference)
-        show(report_lines(refused.cases, source) if refused.cases else [])
-    fail(" ".join(reasons))
-
-
-def _report(done: Published, waited: Waited | None, *, as_json: bool, dry_run: bool) -> None:
-    if as_json:
-        view = {
-            "revision": done.revision,
-            "parent": done.parent,
-            "widens": done.difference.widens,
-            "rows": list(done.rows),
-            "published": not dry_run and done.revision != done.parent,
-            "files": [asdict(file) for file in done.files],
-            "cases": asdict(done.cases),
-        }
-        lag = {"files_lag": done.files_lag} if done.files_lag else {}
-        show_json({**view, **lag, **({"replicas": asdict(waited)} if waited else {})})
-    else:
-        _show(done, dry_run=dry_run)
-        if waited:
-            _show_waited(waited)
-    if waited and waited.behind:
-        raise SystemExit(1)
-
-
-def _show(done: Published, *, dry_run: bool) -> None:
-    if done.revision == done.parent:
-        show(["Nothing changes: these files are the active policy."])
-        return
-    _show_access(done.difference)
-    show([f"{file.name}  {file}" for file in done.files])
-    show(report_lines(done.cases, Path(done.revision)))
-    verb = "Would publish" if dry_run else "Published"
-    show([[(verb, "bold green"), f" revision {done.revision}, after {done.parent}."]])
-    if done.files_lag:
-        show([[("FILES LAG", "bold yellow"), f"  It is served from the database: {done.files_lag}."]])
-
-
-def _show_waited(waited: Waited) -> None:
-    serving = plural(waited.serving, "live replica")
-    show([f"{serving} {'serves' if waited.serving == 1 else 'serve'} it, after {waited.waited_seconds:.1f} s."])
-    for each in waited.behind:
-        why = f": {each.reason}" if each.reason else "."
-        show([[("BEHIND", "bold red"), f"  {each.host} process {each.pid} serves {each.revision}{why}"]])
-
-
-def _show_access(difference: Difference) -> None:
-    show(summary_lines(difference))
-    if len(difference.changes) <= MAX_DETAILS:
-        show([change_line(change) for change in difference.changes])
-    show([f"UNKNOWN  {action} {resource}: too many rows to tell" for resource, action in difference.unknown])
 
 
 def _write(out: Path, files: dict[str, str]) -> None:

@@ -1,11 +1,11 @@
-"""What a publisher or a person who rolls back must acknowledge: wider access, and cases that fail or were removed."""
+"""What a publisher or a person who rolls back must acknowledge: wider access, fewer publishers, cases that fail."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from app.console.messages import message_fault
-from app.history.publish import CasesFail, Widens
+from app.history.refusals import CasesFail, LosesPublishers, Widens
 
 
 def accepted_reason(fields: Mapping[str, str]) -> tuple[str, str]:
@@ -14,11 +14,14 @@ def accepted_reason(fields: Mapping[str, str]) -> tuple[str, str]:
     return reason, message_fault(reason) if reason else ""
 
 
-def unacknowledged(refused: Widens | CasesFail, change: str) -> dict[str, str]:
+def unacknowledged(refused: Widens | LosesPublishers | CasesFail, change: str) -> dict[str, str]:
     """The errors of a form, by field; `change` says what widens access."""
     errors: dict[str, str] = {}
     if isinstance(refused, Widens):
         errors["acknowledge"] = f"{change}: say that it is meant."
+    if isinstance(refused, Widens | LosesPublishers) and refused.fewer:
+        summary = refused.fewer.summary
+        errors["fewer"] = f"{summary[:1].upper()}{summary[1:]}: say that it is meant."
     if refused.cases:
         errors["accept"] = f"{refused.cases.summary}: correct them, or write why this is accepted.".capitalize()
     return errors

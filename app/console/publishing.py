@@ -21,7 +21,8 @@ from app.console.editor import PATH as EDIT
 from app.console.messages import message_fault
 from app.console.page import AnyRequest, page, see_other
 from app.db import revisions
-from app.history.publish import CasesFail, Published, Publisher, StaleParent, Widens
+from app.history.publish import Published, Publisher
+from app.history.refusals import CasesFail, LosesPublishers, StaleParent, Widens
 from app.http.access_view import access_of, files_of, summary_of
 from app.http.candidate import MAX_FILES_BYTES, snapshot_of
 from app.http.history import author_of
@@ -77,9 +78,10 @@ async def publish(request: AnyRequest, session: _Session) -> Response[str] | Res
             author=author_of(request),
             message=message,
             acknowledge_widening=sent.fields.get("acknowledge") == "yes",
+            acknowledge_fewer_publishers=sent.fields.get("fewer") == "yes",
             accept_failing=accepted,
         )
-    except (Widens, CasesFail) as refused:
+    except (Widens, LosesPublishers, CasesFail) as refused:
         return await _preview(request, session, sent, errors=unacknowledged(refused, "This change widens access"))
     except (StaleParent, PolicyRefused) as refused:
         return await refused_page(request, session, sent.draft, refused, sent.file)
@@ -177,6 +179,8 @@ async def _preview(
         accepted=sent.fields.get("accept", ""),
         message=sent.fields.get("message", ""),
         acknowledged=sent.fields.get("acknowledge") == "yes",
+        fewer=found.fewer,
+        fewer_acknowledged=sent.fields.get("fewer") == "yes",
         errors=errors or {},
         periods=PERIODS,
         last=last or "7d",

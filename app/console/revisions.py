@@ -18,7 +18,8 @@ from app.console.messages import message_fault
 from app.console.page import AnyRequest, page, see_other
 from app.db import revisions
 from app.db.tables.history import PolicyRevision
-from app.history.publish import CasesFail, NoSuchRevision, Published, Publisher, StaleParent, Widens
+from app.history.publish import Published, Publisher
+from app.history.refusals import CasesFail, LosesPublishers, NoSuchRevision, StaleParent, Widens
 from app.http.access_view import AccessChange, AccessSummary, FileView, access_of, files_of, summary_of
 from app.http.history import author_of
 from app.http.ids import read_id
@@ -113,7 +114,7 @@ async def ask_rollback(revision: FromPath[str], request: AnyRequest, session: _S
 async def rollback(revision: FromPath[str], request: AnyRequest, session: _Session) -> Response[str] | Response[None]:
     """Make an earlier revision active again."""
     form = await request.form()
-    fields = {name: str(form.get(name, "")).strip() for name in ("message", "accept", "acknowledge")}
+    fields = {name: str(form.get(name, "")).strip() for name in ("message", "accept", "acknowledge", "fewer")}
     message = fields["message"]
     accepted, reason_fault = accepted_reason(fields)
     wrong = {"message": message_fault(message), "accept": reason_fault}
@@ -127,11 +128,12 @@ async def rollback(revision: FromPath[str], request: AnyRequest, session: _Sessi
             author=author_of(request),
             message=message,
             acknowledge_widening=fields["acknowledge"] == "yes",
+            acknowledge_fewer_publishers=fields["fewer"] == "yes",
             accept_failing=accepted,
         )
     except NoSuchRevision:
         raise Problem(404, "There is no such revision.") from None
-    except (Widens, CasesFail) as refused:
+    except (Widens, LosesPublishers, CasesFail) as refused:
         errors = unacknowledged(refused, "Going back widens access")
         return await _confirm(request, session, revision, errors, fields)
     except StaleParent:
@@ -186,6 +188,8 @@ async def _confirm(
         cases=found.cases if found else None,
         accepted=fields.get("accept", ""),
         acknowledged=fields.get("acknowledge") == "yes",
+        fewer=found.fewer if found else None,
+        fewer_acknowledged=fields.get("fewer") == "yes",
     )
 
 

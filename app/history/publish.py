@@ -22,56 +22,26 @@ from app.db import revisions
 from app.db.again import retried, was_undone
 from app.db.engine import LOCK_FIRST
 from app.db.revisions import Overtaken
+from app.db.seen_callers import seen_callers
 from app.db.tables.history import AdminAction, PolicyRevision
 from app.history.entry import Entry
 from app.history.files import alone, bytes_of, recover
 from app.history.follower import Follower
+from app.history.refusals import CasesFail, LosesPublishers, NoSuchRevision, StaleParent, Widens
 from app.policy import write
 from app.policy.case_report import CaseReport, run_cases
 from app.policy.diff import FileChange, changes, file_changes
 from app.policy.fault import PolicyRefused
 from app.policy.live import build
 from app.policy.load import parse
+from app.policy.lockout import named_publishers
+from app.policy.publishers import FewerPublishers, lost_publishers, unproven
 from app.policy.semantic_diff import Difference, compare
 from app.policy.snapshot import Snapshot
 from app.policy.source import from_bytes
 
 Kind = Literal["publish", "rollback"]
-OUTCOMES = ("published", "unchanged", "stale", "refused", "widens", "cases", "failed")
-
-
-class StaleParent(Exception):
-    """Another policy is active than the one that the change was made from."""
-
-    def __init__(self, active: str) -> None:
-        super().__init__(f"the active policy is {active}")
-        self.active = active
-
-
-class Widens(Exception):
-    """The change gives access to somebody, and nobody has said that this is meant.
-
-    Or nobody can tell: `replaces` is the newest revision, where that is one that cannot be taken here. `cases` are
-    those that need an acknowledgement besides, if there are any.
-    """
-
-    def __init__(self, difference: Difference, replaces: str | None = None, cases: CaseReport | None = None) -> None:
-        super().__init__("the change widens access")
-        self.difference = difference
-        self.replaces = replaces
-        self.cases = cases
-
-
-class CasesFail(Exception):
-    """Cases of the policy fail, or it lacks cases of the active one, and no reason to accept that was given."""
-
-    def __init__(self, cases: CaseReport) -> None:
-        super().__init__(cases.summary)
-        self.cases = cases
-
-
-class NoSuchRevision(Exception):
-    """No policy with this revision was ever accepted here."""
+OUTCOMES = ("published", "unchanged", "stale", "refused", "widens", "publishers", "cases", "failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +50,11 @@ class Author:
 
     name: str
     key_id: int | None = None
+
+    @property
+    def fact(self) -> str:
+        """The fact that names the author in rows."""
+        return f"user:{self.name}" if self.key_id is None else f"key:{self.key_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +73,7 @@ class Published:
     files: tuple[FileChange, ...] = ()
     replaces: str | None = None
     files_lag: str | None = None
+    fewer: FewerPublishers | None = None
 
     @property
     def revision(self) -> str:
@@ -113,6 +89,7 @@ class _Wanted:
     message: str
     kind: Kind
     acknowledge_widening: bool
+    acknowledge_fewer_publishers: bool
     accept_failing: str
     dry_run: bool
 
@@ -121,6 +98,7 @@ _REFUSALS: Mapping[type[Exception], str] = {
     StaleParent: "stale",
     PolicyRefused: "refused",
     Widens: "widens",
+    LosesPublishers: "publishers",
     CasesFail: "cases",
 }
 
@@ -142,6 +120,7 @@ class Publisher:
         author: Author,
         message: str,
         acknowledge_widening: bool = False,
+        acknowledge_fewer_publishers: bool = False,
         accept_failing: str = "",
         dry_run: bool = False,
         kind: Kind = "publish",
@@ -149,12 +128,21 @@ class Publisher:
         """Make these files the active policy, if `parent` still is.
 
         `accept_failing` is the reason to do so although cases fail or were removed; without one they refuse it.
-        Raises StaleParent, PolicyRefused with every fault, Widens, CasesFail, and `write.CannotWrite`.
+        Raises StaleParent, PolicyRefused with every fault, Widens, LosesPublishers, CasesFail, and
+        `write.CannotWrite`.
         """
         outcome = "failed"
         try:
             wanted = _Wanted(
-                files, parent, author, message, kind, acknowledge_widening, accept_failing.strip(), dry_run
+                files,
+                parent,
+                author,
+                message,
+                kind,
+                acknowledge_widening,
+                acknowledge_fewer_publishers,
+                accept_failing.strip(),
+                dry_run,
             )
             published = await self._change(wanted)
             outcome = "unchanged" if published.revision == published.parent else "published"
@@ -181,12 +169,17 @@ class Publisher:
             files = await asyncio.to_thread(file_changes, old.policy, new.policy, changed)
             # Of the very snapshot that is stored and served: what was tested is what is published.
             cases = await asyncio.to_thread(run_cases, new, old.policy)
-            published = Published(new, old.revision, difference, tuple(map(str, changed)), cases, files, replaces)
+            fewer = await self._fewer_publishers(difference, new, wanted.author)
+            rows = tuple(map(str, changed))
+            published = Published(new, old.revision, difference, rows, cases, files, replaces, fewer=fewer)
             if wanted.dry_run or (new.revision == old.revision and replaces is None):
                 return published
             unaccepted = None if cases.passed or wanted.accept_failing else cases
+            unacknowledged = None if wanted.acknowledge_fewer_publishers else fewer
             if (difference.widens or replaces) and not wanted.acknowledge_widening:
-                raise Widens(difference, replaces, unaccepted)
+                raise Widens(difference, replaces, unaccepted, unacknowledged)
+            if unacknowledged:
+                raise LosesPublishers(difference, unacknowledged, unaccepted)
             if unaccepted:
                 raise CasesFail(unaccepted)
             del old  # so that nobody has it once it is replaced, and it is let go off the event loop
@@ -218,6 +211,7 @@ class Publisher:
         author: Author,
         message: str,
         acknowledge_widening: bool = False,
+        acknowledge_fewer_publishers: bool = False,
         accept_failing: str = "",
     ) -> Published:
         """Make an earlier revision the active policy again. Raises NoSuchRevision, and as `publish` does."""
@@ -231,9 +225,22 @@ class Publisher:
             author=author,
             message=message or f"Back to {revision}.",
             acknowledge_widening=acknowledge_widening,
+            acknowledge_fewer_publishers=acknowledge_fewer_publishers,
             accept_failing=accept_failing,
             kind="rollback",
         )
+
+    async def _fewer_publishers(self, difference: Difference, new: Snapshot, author: Author) -> FewerPublishers | None:
+        """Which callers could no longer publish, and whether any is left that is known to exist: the author is."""
+        lost = lost_publishers(difference)
+        if lost is None:
+            return None
+        ways = await asyncio.to_thread(named_publishers, new)
+        if ways is None:
+            return FewerPublishers(lost, None)
+        async with self._sessions() as session:
+            seen = await seen_callers(session, frozenset[str]().union(*ways))
+        return FewerPublishers(lost, unproven(ways, seen | {author.fact}))
 
     def _build(self, files: Mapping[str, bytes]) -> Snapshot:
         return build(parse(from_bytes(files), self._live.active.policy), self._live.table)

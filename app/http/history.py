@@ -24,7 +24,8 @@ from app.db import revisions
 from app.db.again import was_undone
 from app.db.away import RETRY_AFTER_SECONDS, UNAVAILABLE, named
 from app.history.fleet import Waited
-from app.history.publish import Author, CasesFail, NoSuchRevision, Published, Publisher, StaleParent, Widens
+from app.history.publish import Author, Published, Publisher
+from app.history.refusals import CasesFail, LosesPublishers, NoSuchRevision, StaleParent, Widens
 from app.http.access_view import AccessChange, AccessSummary, FileView, access_of, files_of, summary_of
 from app.http.cursor import Place, read_cursor, write_cursor
 from app.http.entry_view import EntryWithFiles, History, entry_view
@@ -37,6 +38,7 @@ from app.identity.principal import Principal
 from app.policy.case_report import CaseReport
 from app.policy.decision import Decision
 from app.policy.fault import PolicyRefused
+from app.policy.publishers import FewerPublishers
 from app.policy.semantic_diff import Difference
 from app.policy.write import CannotWrite
 
@@ -65,6 +67,7 @@ class Publish(BaseModel):
     parent: _Revision
     message: Annotated[_Message, Field(min_length=1)]
     acknowledge_widening: bool = False
+    acknowledge_fewer_publishers: bool = False
     accept_failing_cases: _Reason = ""
     dry_run: bool = False
 
@@ -78,6 +81,7 @@ class Rollback(BaseModel):
     parent: _Revision
     message: _Message = ""
     acknowledge_widening: bool = False
+    acknowledge_fewer_publishers: bool = False
     accept_failing_cases: _Reason = ""
 
 
@@ -91,6 +95,7 @@ class PublishedPolicy:
     revision: str
     parent: str
     widens: bool
+    fewer_publishers: bool
     summary: list[AccessSummary]
     access: list[AccessChange]
     files: list[FileView]
@@ -103,7 +108,10 @@ class PublishedPolicy:
 
 @dataclass(frozen=True, slots=True)
 class NotPublished:
-    """Why the policy was not taken: its faults, another active revision, access that would widen, or failing cases."""
+    """Why the policy was not taken.
+
+    Its faults, another active revision, access that would widen, fewer callers that could publish, or failing cases.
+    """
 
     detail: str
     active: str
@@ -116,7 +124,10 @@ class NotPublished:
 _NOT_PUBLISHED: Mapping[int, ResponseSpec] = {
     409: ResponseSpec(
         NotPublished,
-        description="Another revision is active, access would widen unacknowledged, or cases fail or were removed",
+        description=(
+            "Another revision is active, access would widen or fewer callers could publish unacknowledged, or cases "
+            "fail or were removed"
+        ),
     ),
     422: ResponseSpec(NotPublished, description="The policy has faults"),
 }
@@ -147,10 +158,11 @@ async def publish(
             author=author_of(request),
             message=data.message,
             acknowledge_widening=data.acknowledge_widening,
+            acknowledge_fewer_publishers=data.acknowledge_fewer_publishers,
             accept_failing=data.accept_failing_cases,
             dry_run=data.dry_run,
         )
-    except (StaleParent, PolicyRefused, Widens, CasesFail, CannotWrite) as refused:
+    except (StaleParent, PolicyRefused, Widens, LosesPublishers, CasesFail, CannotWrite) as refused:
         return await asyncio.to_thread(_refused, refused, state)
     except (SQLAlchemyError, OSError) as error:
         raise _unanswered(error) from error
@@ -181,11 +193,12 @@ async def rollback(
             author=author_of(request),
             message=data.message,
             acknowledge_widening=data.acknowledge_widening,
+            acknowledge_fewer_publishers=data.acknowledge_fewer_publishers,
             accept_failing=data.accept_failing_cases,
         )
     except NoSuchRevision:
         raise Problem(404, "Revision not found.") from None
-    except (StaleParent, PolicyRefused, Widens, CasesFail, CannotWrite) as refused:
+    except (StaleParent, PolicyRefused, Widens, LosesPublishers, CasesFail, CannotWrite) as refused:
         return await asyncio.to_thread(_refused, refused, state)
     except (SQLAlchemyError, OSError) as error:
         raise _unanswered(error) from error
@@ -247,6 +260,7 @@ def _published(done: Published, replicas: Waited | UnsetType) -> PublishedPolicy
         revision=done.revision,
         parent=done.parent,
         widens=difference.widens,
+        fewer_publishers=done.fewer is not None,
         summary=summary_of(difference),
         access=access_of(difference),
         files=files_of(done.files),
@@ -258,12 +272,12 @@ def _published(done: Published, replicas: Waited | UnsetType) -> PublishedPolicy
 
 
 def _refused(
-    refused: StaleParent | PolicyRefused | Widens | CasesFail | CannotWrite, state: State
+    refused: StaleParent | PolicyRefused | Widens | LosesPublishers | CasesFail | CannotWrite, state: State
 ) -> Response[NotPublished]:
     active: str = state.live.active.revision
     status, faults = 409, list[FaultView]()
-    difference = refused.difference if isinstance(refused, Widens) else Difference(())
-    cases = refused.cases if isinstance(refused, Widens | CasesFail) else None
+    difference = refused.difference if isinstance(refused, Widens | LosesPublishers) else Difference(())
+    cases = refused.cases if isinstance(refused, Widens | LosesPublishers | CasesFail) else None
     if isinstance(refused, PolicyRefused):
         status, faults = 422, fault_views(refused.faults)
         detail = f"The policy has {len(faults)} fault{'s' if len(faults) > 1 else ''}."
@@ -274,6 +288,12 @@ def _refused(
                 f"The newest policy, {refused.replaces}, cannot be taken here, so nobody can tell whether this one "
                 "widens access: if it shall be replaced, send `acknowledge_widening`."
             )
+        if refused.fewer:
+            detail += f" {_fewer(refused.fewer)}"
+        if cases:
+            detail += f" {_accept(cases)}"
+    elif isinstance(refused, LosesPublishers):
+        detail = _fewer(refused.fewer)
         if cases:
             detail += f" {_accept(cases)}"
     elif isinstance(refused, CasesFail):
@@ -285,6 +305,11 @@ def _refused(
     return Response(
         NotPublished(detail, active, faults, summary_of(difference), access_of(difference), cases), status_code=status
     )
+
+
+def _fewer(fewer: FewerPublishers) -> str:
+    summary = fewer.summary
+    return f"{summary[:1].upper()}{summary[1:]}: if this is meant, send `acknowledge_fewer_publishers`."
 
 
 def _accept(cases: CaseReport) -> str:

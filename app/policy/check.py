@@ -4,30 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import islice, product
+from itertools import islice
 
-from app.identity.principal import ANYONE, is_fact
-from app.policy.condition import NO_CONTEXT, ConditionError
 from app.policy.fault import Fault, did_you_mean
 from app.policy.grants import excludes, known_roles, near_role
 from app.policy.load import Policy
+from app.policy.lockout import lockout
 from app.policy.placement import Documents, Neighbours, fault_at_rule
-from app.policy.routes import Route, is_route, segments, widened
+from app.policy.routes import is_route, segments, widened
 from app.policy.rule import Rule
 from app.policy.segment import composite, is_composite, shape, values_in
 from app.policy.snapshot import Snapshot
 
 MAX_FAULTS = 100
-MAX_WAYS = 1000
 _ROLE = re.compile(r"\brole:[a-z][a-z0-9_-]*")
-
-# Whoever may do this can mend a policy; a policy under which nobody may is a lock-out.
-RELOAD = Route("/api/v1/policies/reload", "POST")
-_CALLERS = (
-    frozenset({ANYONE, "auth:jwt"}),
-    frozenset({ANYONE, "auth:api_key", "env:live"}),
-    frozenset({ANYONE, "auth:api_key", "env:test"}),
-)
 
 
 def check(snapshot: Snapshot) -> list[Fault]:
@@ -39,7 +29,7 @@ def check(snapshot: Snapshot) -> list[Fault]:
         *islice(_undefined_roles(snapshot.policy), MAX_FAULTS),
         *islice(_unruled_routes(snapshot), MAX_FAULTS),
         *islice(_idle_denies(snapshot), MAX_FAULTS),
-        *_lockout(snapshot),
+        *lockout(snapshot),
     ]
 
 
@@ -213,56 +203,3 @@ def _idle_denies(snapshot: Snapshot) -> Iterator[Fault]:
                 hint = did_you_mean(rule.resource, {resource for resource, _ in allowed if not is_route(resource)})
                 hint = hint or "delete it, or mend its spelling"
                 yield fault_at_rule(rule, snapshot.policy, "idle-deny", message, hint, word=action)
-
-
-def _lockout(snapshot: Snapshot) -> list[Fault]:
-    """A fault when nobody could reload this policy; none for an application that cannot reload at all."""
-    if RELOAD not in snapshot.table:
-        return []
-    rules = snapshot.rules_for(RELOAD.template, RELOAD.method)
-    allows = [rule for rule in rules if rule.effect == "allow" and _always(rule) is not False]
-    denies = [rule for rule in rules if rule.effect == "deny"]
-    certain = [rule.needs for rule in denies if _always(rule)]
-    if any(not any(needs <= held for needs in certain) for allow in allows for held in _holders(snapshot, allow.needs)):
-        return []
-    message = "under this policy nobody could reload the policy"
-    if allows and denies:
-        return [fault_at_rule(rule, snapshot.policy, "lock-out", message, "make this deny narrower") for rule in denies]
-    hint = f"add `p, policies:write, {RELOAD.template}, {RELOAD.method}, allow`"
-    return [Neighbours(snapshot.policy).fault(RELOAD.template, "lock-out", message, hint)]
-
-
-def _holders(snapshot: Snapshot, needs: frozenset[str]) -> Iterator[frozenset[str]]:
-    """What callers of each kind hold who state just enough for some needs; a role is never stated."""
-    stated = frozenset(grant for grant in needs if not grant.startswith("role:"))
-    sources = [_sources(snapshot, role) for role in sorted(needs - stated)]
-    for caller in _CALLERS:
-        for chosen in islice(product(*sources), MAX_WAYS):
-            held = stated.union(caller, chosen)
-            if not any(excludes(held, fact) for fact in held if is_fact(fact)):
-                yield snapshot.effective(held)
-
-
-def _sources(snapshot: Snapshot, role: str) -> list[str]:
-    """The grants that can be stated and lead to a role."""
-    members: dict[str, list[str]] = {}
-    for row in snapshot.policy.memberships:
-        members.setdefault(row.grant, []).append(row.member)
-    found = {role: None}
-    todo = [role]
-    while todo:
-        for member in members.get(todo.pop(), ()):
-            if member not in found:
-                found[member] = None
-                todo.append(member)
-    return [grant for grant in found if not grant.startswith("role:")]
-
-
-def _always(rule: Rule) -> bool | None:
-    """Whether a rule applies to whoever holds what it needs; None when that is up to the request."""
-    if rule.condition is None:
-        return True
-    try:
-        return rule.condition.met(NO_CONTEXT)
-    except ConditionError:
-        return None if rule.condition.reads else rule.effect == "deny"

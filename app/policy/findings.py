@@ -15,6 +15,7 @@ from app.policy.cells import Cells
 from app.policy.fault import Fault
 from app.policy.holders import Holders
 from app.policy.load import Policy
+from app.policy.lockout import unproven_publishers
 from app.policy.routes import split_route
 from app.policy.rule import Membership, Rule
 from app.policy.snapshot import Snapshot
@@ -33,6 +34,7 @@ KINDS: Mapping[str, tuple[Severity, str]] = {
     "unused-permission": ("warning", "A permission of the catalogue has no part in opening anything."),
     "deprecated-permission": ("warning", "A row names a permission that is deprecated."),
     "unstated-proxies": ("warning", "A condition reads `request.ip`, and AUTHZ_TRUSTED_PROXIES is not set."),
+    "unproven-publishers": ("warning", "Only callers that rows name could publish a policy."),
     "ignored-file": ("note", "A file beside the policy is not read."),
     "empty-role": ("note", "Nobody holds a role."),
     "unheld-row": ("note", "Nobody holds what a row needs."),
@@ -76,6 +78,7 @@ def _found(snapshot: Snapshot, *, proxies_stated: bool) -> list[Finding]:
         *_permissions(snapshot, holders),
         *_roles(snapshot.policy, holders),
         *_idle(snapshot, holders),
+        *unproven_publishers(snapshot),
         *(() if proxies_stated else _addresses(snapshot.policy)),
     ]
     found.sort(key=lambda fault: (fault.file, fault.line, fault.code))

@@ -58,6 +58,38 @@ def deployment(tmp_path: Path) -> Deployment:
     return Deployment(tmp_path)
 
 
+def test_fewer_publishers_are_acknowledged_by_an_option(deployment: Deployment) -> None:
+    by_token = "p, policies:write, /api/v1/policies/publish, POST, allow\n"
+    file = deployment.candidate / "admin.csv"
+    named = by_token.replace("policies:write", "user:auth0|ghost")
+    file.write_text(file.read_text().replace(by_token, named))
+    assert "warning[unproven-publishers]" in deployment.authz(0, "policy", "check", "candidate")
+    assert "warning[unproven-publishers]" in deployment.authz(1, "policy", "check", "--strict", "candidate")
+    publish = (
+        "policy",
+        "publish",
+        "candidate",
+        "-m",
+        "One name",
+        "--accept-failing",
+        "Known",
+        "--acknowledge-widening",
+    )
+    said = (
+        "no caller that was ever seen here could publish a policy any more: only user:auth0|ghost, which the decision "
+        "log does not know"
+    )
+    assert f"FEWER PUBLISHERS  {said}." in deployment.authz(0, *publish, "--dry-run")
+    refused = deployment.authz(1, *publish)
+    assert f"authz: {said}: if this is meant, add --acknowledge-fewer-publishers." in refused
+    told = json.loads(deployment.authz(1, *publish, "--json").partition("\nauthz: ")[0])
+    assert (told["published"], told["widens"], told["fewer_publishers"]) == (False, False, True)
+    assert by_token in (deployment.policies / "admin.csv").read_text()
+    done = json.loads(deployment.authz(0, *publish, "--acknowledge-fewer-publishers", "--json"))
+    assert (done["published"], done["fewer_publishers"]) == (True, True)
+    assert named in (deployment.policies / "admin.csv").read_text()
+
+
 def test_a_candidate_is_published_shown_and_taken_back(deployment: Deployment) -> None:
     assert "No policy is stored yet" in deployment.authz(0, "policy", "history")
     deployment.write(ROW.replace("catalog:read", "policies:read"))

@@ -17,7 +17,8 @@ from app.history.entry import Entry, newest
 from app.history.files import revision_of
 from app.history.fleet import fleet, until_served
 from app.history.follower import Follower
-from app.history.publish import Publisher, StaleParent
+from app.history.publish import Publisher
+from app.history.refusals import StaleParent
 from app.history.stamp import read_stamp
 from app.policy import write
 from app.policy.directory import raw_files

@@ -1,0 +1,64 @@
+"""Which callers that rows name are known to exist, from the decision log and the table of keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db.tables.base import table_of
+from app.db.tables.decisions import LoggedDecision
+from app.db.tables.keys import ApiKey
+
+MAX_FACTS = 1_000  # that are looked for; each takes a query by an index
+# Decisions of one caller, the newest: its keys may have made all of them, or services that asked about it.
+MAX_LOOKED_AT = 10_000
+_LARGEST_ID = 2**63 - 1
+_decisions = table_of(LoggedDecision)
+_keys = table_of(ApiKey)
+
+
+async def seen_callers(session: AsyncSession, facts: Iterable[str]) -> frozenset[str]:
+    """Those of some `user:` and `key:` facts whose callers have brought good credentials; of keys, active ones alone.
+
+    A subject that was only asked about over AuthZEN has brought none. Of more than MAX_FACTS the rest counts as unseen.
+    """
+    found = set()
+    for fact in sorted(facts)[:MAX_FACTS]:
+        family, _, name = fact.partition(":")
+        if await (_key_seen(session, int(name)) if family == "key" else _user_seen(session, name)):
+            found.add(fact)
+    return frozenset(found)
+
+
+async def _user_seen(session: AsyncSession, subject: str) -> bool:
+    """Whether a token of the user was verified; its keys may outlive its access, so they prove nothing."""
+    return await _is_logged(session, _decisions.c.subject == subject, "jwt")
+
+
+async def _key_seen(session: AsyncSession, key_id: int) -> bool:
+    if key_id > _LARGEST_ID:
+        return False
+    row = (
+        await session.execute(
+            select(_keys.c.revoked_at, _keys.c.expires_at, _keys.c.last_used_at).where(_keys.c.id == key_id)
+        )
+    ).one_or_none()
+    if row is None or row.revoked_at is not None or (row.expires_at and row.expires_at <= datetime.now(UTC)):
+        return False
+    # Its last use is written up to a minute later than the log.
+    return row.last_used_at is not None or await _is_logged(session, _decisions.c.key_id == key_id, "api_key")
+
+
+async def _is_logged(session: AsyncSession, caller: ColumnElement[bool], method: str) -> bool:
+    newest = (
+        select(_decisions.c.door, _decisions.c.method)
+        .where(caller)
+        .order_by(_decisions.c.at.desc(), _decisions.c.id.desc())
+        .limit(MAX_LOOKED_AT)
+        .subquery()
+    )
+    query = select(newest.c.door).where(newest.c.door != "authzen", newest.c.method == method).limit(1)
+    return await session.scalar(query) is not None

@@ -1,0 +1,58 @@
+"""Why a policy is not published."""
+
+from __future__ import annotations
+
+from app.policy.case_report import CaseReport
+from app.policy.publishers import FewerPublishers
+from app.policy.semantic_diff import Difference
+
+
+class StaleParent(Exception):
+    """Another policy is active than the one that the change was made from."""
+
+    def __init__(self, active: str) -> None:
+        super().__init__(f"the active policy is {active}")
+        self.active = active
+
+
+class Widens(Exception):
+    """The change gives access to somebody, and nobody has said that this is meant.
+
+    Or nobody can tell: `replaces` is the newest revision, where that is one that cannot be taken here. `cases` are
+    those that need an acknowledgement besides, if there are any, and so is `fewer`.
+    """
+
+    def __init__(
+        self,
+        difference: Difference,
+        replaces: str | None = None,
+        cases: CaseReport | None = None,
+        fewer: FewerPublishers | None = None,
+    ) -> None:
+        super().__init__("the change widens access")
+        self.difference = difference
+        self.replaces = replaces
+        self.cases = cases
+        self.fewer = fewer
+
+
+class LosesPublishers(Exception):
+    """Fewer callers could publish a policy, and this was not acknowledged. `cases` as for Widens."""
+
+    def __init__(self, difference: Difference, fewer: FewerPublishers, cases: CaseReport | None = None) -> None:
+        super().__init__(fewer.summary)
+        self.difference = difference
+        self.fewer = fewer
+        self.cases = cases
+
+
+class CasesFail(Exception):
+    """Cases of the policy fail, or it lacks cases of the active one, and no reason to accept that was given."""
+
+    def __init__(self, cases: CaseReport) -> None:
+        super().__init__(cases.summary)
+        self.cases = cases
+
+
+class NoSuchRevision(Exception):
+    """No policy with this revision was ever accepted here."""
