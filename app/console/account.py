@@ -15,6 +15,7 @@ from app.console.page import AnyRequest, page
 from app.console.setup import Console
 from app.db import console_sessions
 from app.policy.live import LivePolicy
+from app.policy.publishers import root_permissions
 
 
 @route("/console/account", http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False)
@@ -30,6 +31,7 @@ async def show_account(request: AnyRequest, state: State, session: NamedDependen
         request,
         "account.html",
         may=[permission for name, permission in snapshot.policy.catalog.items() if name in effective],
+        root=root_permissions(snapshot, effective & snapshot.policy.catalog.keys()),
         roles=sorted(grant for grant in effective if grant.startswith("role:")),
         sessions=sessions,
         this_digest=cookies.digest(token) if token else b"",

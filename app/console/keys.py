@@ -27,6 +27,7 @@ from app.http.problems import Problem
 from app.identity.api_keys import principal_of, refused_because
 from app.identity.principal import Principal, is_fact
 from app.policy.live import LivePolicy
+from app.policy.publishers import root_permissions
 from app.policy.reach import reach
 from app.policy.rule import action_order
 from app.policy.snapshot import Snapshot
@@ -157,6 +158,7 @@ async def show_key(
         refused=refused_because(record, state.key_environments, now),
         catalog=snapshot.policy.catalog,
         lost=set(key.scopes) - snapshot.in_force(caller.held),
+        root=root_permissions(snapshot, key.scopes),
         own=own,
         everyones=everyones,
         usage=found,

@@ -24,6 +24,7 @@ from app.http.problems import Problem
 from app.identity.principal import Principal
 from app.policy.catalog import Permission
 from app.policy.live import LivePolicy
+from app.policy.publishers import root_permissions
 
 _Session = NamedDependency[AsyncSession]
 LIVES = {"7": "7 days", "30": "30 days", "90": "90 days", "365": "a year", "never": "it is revoked"}
@@ -112,11 +113,13 @@ def _lives(state: State) -> dict[str, str]:
 
 def _form(request: AnyRequest, state: State, given: dict[str, Any], errors: dict[str, str]) -> Response[str]:
     lives = _lives(state)
+    permissions = grantable(request.user, state.live)
     return page(
         request,
         "key_new.html",
         status=400 if errors else 200,
-        grantable=grantable(request.user, state.live),
+        grantable=permissions,
+        root=root_permissions(state.live.active, (each.name for each in permissions)),
         environments=[name for name in ("live", "test") if name in state.key_environments],
         lives=lives,
         given={"name": "", "environment": "", "lives": "90" if "90" in lives else LONGEST, "scopes": [], **given},

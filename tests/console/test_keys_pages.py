@@ -46,6 +46,19 @@ def test_the_form_offers_what_one_holds_in_the_words_of_the_catalogue(console: S
     assert "checked" not in page
 
 
+def test_a_scope_that_is_enough_to_publish_is_marked_as_root(console: Server) -> None:
+    person = developer(console, "catalog:read", "policies:read", "policies:write")
+    form = person.get(f"{KEYS}/new").text
+    number = person.put("root", scopes='["policies:write", "policies:read"]')
+    shown = [form, person.get(f"{KEYS}/{number}").text, person.get("/console/account").text]
+    for page in shown:
+        assert page.count('<span class="pill bad">Root</span>') == 1
+        assert page.count("This is root: a policy can give its publisher every other permission.") == 1
+        root = page.index('<span class="pill bad">Root</span>')
+        assert page.rindex("policies:write", 0, root) > page.rfind("policies:read", 0, root)
+    assert "a program with this key can open everything to itself" in form
+
+
 def test_whoever_holds_nothing_is_told_so(console: Server) -> None:
     page = sign_in(console, "user_nothing").get(f"{KEYS}/new").text
     assert "A key could do nothing yet" in page
