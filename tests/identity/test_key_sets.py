@@ -6,7 +6,7 @@ import contextlib
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import jwt
@@ -43,6 +43,10 @@ def jwk(number: int = 1, **members: Any) -> Jwk:
 def private(number: int = 1, **members: Any) -> Jwk:
     made: Jwk = RSAAlgorithm.to_jwk(private_key(number), as_dict=True)
     return {**made, **jwk(number, **members)}
+
+
+def half_private(member: str) -> Jwk:
+    return {**jwk(), member: "AQAB"}
 
 
 def read(*keys: object, mark: bytes = b"") -> PublishedKeys:
@@ -125,7 +129,10 @@ IGNORED: dict[str, tuple[Callable[[], object], Ignored]] = {
     "kid is a number": (lambda: jwk(kid=7), Ignored.KID),
     "private": (private, Ignored.PRIVATE),
     "private without key_ops": (lambda: private(key_ops=None), Ignored.PRIVATE),
-    "half private": (lambda: jwk(dp="AQAB"), Ignored.PRIVATE),
+    **{
+        f"private by {name}": (partial(half_private, name), Ignored.PRIVATE)
+        for name in ("d", "p", "q", "dp", "dq", "qi", "oth", "k")
+    },
     "symmetric": (lambda: {"kty": "oct", "k": "c2VjcmV0", "kid": "k1"}, Ignored.PRIVATE),
     "an EC key": (lambda: {"kty": "EC", "crv": "P-256", "x": "AQAB", "y": "AQAB", "kid": "k1"}, Ignored.NOT_RSA),
     "an Ed25519 key": (lambda: {"kty": "OKP", "crv": "Ed25519", "x": "AQAB", "kid": "k1"}, Ignored.NOT_RSA),
