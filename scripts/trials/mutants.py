@@ -51,7 +51,8 @@ PARTS = {
     "doors": Part(
         ("app/http/door.py", "app/http/forward_auth.py"),
         (
-            *("tests/gateway/test_questions.py", "tests/http/test_door.py", "tests/http/test_conditions.py"),
+            *("tests/gateway/test_questions.py", "tests/http/test_shut_door.py", "tests/http/test_door.py"),
+            "tests/http/test_conditions.py",
             *("tests/http/test_errors_contract.py", "tests/http/test_budgets.py", "tests/http/test_decisions.py"),
             *("tests/gateway/test_forward_auth.py", "tests/gateway/test_reasons.py"),
         ),
@@ -59,8 +60,12 @@ PARTS = {
     "gateway": Part(
         ("app/gateway",),
         (
-            *("tests/gateway/test_canonical.py", "tests/gateway/test_questions.py", "tests/gateway/test_proxies.py"),
-            *("tests/gateway/test_forward_auth.py", "tests/gateway/test_ingress_nginx.py"),
+            *("tests/gateway/test_canonical.py", "tests/gateway/test_profiles.py", "tests/gateway/test_questions.py"),
+            *(
+                "tests/gateway/test_proxies.py",
+                "tests/gateway/test_forward_auth.py",
+                "tests/gateway/test_ingress_nginx.py",
+            ),
         ),
     ),
     "console": Part(

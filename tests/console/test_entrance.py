@@ -94,3 +94,14 @@ def test_styles_are_kept_by_browsers(console: Server) -> None:
     assert answer.status_code == 200
     assert "immutable" in answer.headers["cache-control"]
     assert answer.headers["content-type"] == "text/css; charset=utf-8"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+def test_a_form_of_a_stranger_is_answered_in_its_place_and_not_sent_again(console: Server, method: str) -> None:
+    with console.client() as client:
+        answer = client.request(method, "/console/keys/new")
+    if method == "POST":
+        assert (answer.status_code, "Your session is over" in answer.text) == (401, True)
+        assert "location" not in answer.headers
+    else:
+        assert (answer.status_code, answer.headers["location"]) == (303, "/console/sign-in?to=%2Fconsole%2Fkeys%2Fnew")
