@@ -52,6 +52,9 @@ async def test_the_newest_token_counts_and_keys_do_not(empty: str) -> None:
         record(now - 3_900, "user_b", "holdings:read"),
         record(now - 3_800, "user_a", "keys:read", method="api_key", key_id=7),
         record(now - 3_700, "user_a", "keys:write")._replace(grants=None),
+        # A service that asks over AuthZEN says what the user holds, and no token does.
+        record(now - 3_600, "user_a", "keys:write")._replace(door="authzen"),
+        record(now - 3_600, "user_d", "keys:write")._replace(door="authzen"),
         *(record(now - 3_000 + number, "user_c", method="api_key", key_id=8) for number in range(MAX_LOOKED_AT)),
         record(now - 3_500, "user_c", "catalog:read"),
     ]
