@@ -145,6 +145,29 @@ def test_an_id_token_that_is_not_valid_yet_signs_nobody_in(
     console.wait_for_log(lambda line: "Token is not valid yet." in str(line.get("why")))
 
 
+@pytest.mark.parametrize(
+    ("claims", "name"),
+    [
+        ({"name": "Name", "preferred_username": "preferred", "email": "mail@o.example"}, "Name"),
+        ({"name": " ", "preferred_username": "preferred", "email": "mail@o.example"}, "preferred"),
+        ({"name": 7, "preferred_username": "", "email": " mail@o.example "}, "mail@o.example"),
+        ({}, "user_nameless"),
+        ({"name": "a\x00b" + "c" * 300}, "a\ufffdb" + "c" * 197),
+    ],
+)
+def test_a_person_is_called_by_the_first_name_that_the_issuer_states(
+    browser: Browser, issuer: LiveIssuer, claims: dict[str, Any], name: str
+) -> None:
+    asked = browser.begin()
+    callback = browser.choose(issuer, asked)
+    made = {"sub": "user_nameless", "aud": CONSOLE.id, "azp": CONSOLE.id, "nonce": asked["nonce"], **claims}
+    changed = {"id_token": issuer.token(**made), "access_token": "opaque"}
+    with twisted(issuer, changed_tokens(issuer, lambda sent: {**sent, **changed})):
+        assert browser.get(callback).status_code == 303
+    page = browser.get("/console/account").text
+    assert f">{name}<" in page
+
+
 @pytest.mark.parametrize("algorithm", ["none", "HS256", "PS256"])
 def test_an_id_token_of_another_algorithm_signs_nobody_in(browser: Browser, issuer: LiveIssuer, algorithm: str) -> None:
     asked = browser.begin()
