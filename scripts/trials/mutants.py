@@ -62,6 +62,7 @@ PARTS = {
         (
             *("tests/gateway/test_canonical.py", "tests/gateway/test_profiles.py", "tests/gateway/test_questions.py"),
             *(
+                "tests/gateway/test_asked_targets.py",
                 "tests/gateway/test_proxies.py",
                 "tests/gateway/test_forward_auth.py",
                 "tests/gateway/test_ingress_nginx.py",
@@ -81,15 +82,15 @@ class Mutant:
 
     part: str
     file: str
+    before: str
     edit: Edit
 
     def __str__(self) -> str:
         return f"{self.file}:{self.edit.line} ({self.edit.kind})"
 
-    def diff(self, root: Path = ROOT) -> str:
+    def diff(self) -> str:
         """The lines that are changed."""
-        before = (root / self.file).read_text()
-        lines = unified_diff(before.splitlines(), self.edit.text.splitlines(), n=0, lineterm="")
+        lines = unified_diff(self.before.splitlines(), self.edit.text.splitlines(), n=0, lineterm="")
         return "\n".join(line for line in lines if not line.startswith(("---", "+++", "@@")))
 
 
@@ -113,8 +114,8 @@ def mutants(parts: Iterable[str], root: Path = ROOT) -> list[Mutant]:
             path = root / source
             files = [path] if path.is_file() else sorted(path.rglob("*.py"))
             for file in files:
-                name = str(file.relative_to(root))
-                found += [Mutant(part, name, edit) for edit in edits_of(file.read_text())]
+                name, text = str(file.relative_to(root)), file.read_text()
+                found += [Mutant(part, name, text, edit) for edit in edits_of(text)]
     return found
 
 
@@ -151,12 +152,11 @@ def copy_tree(place: Path) -> Path:
 def try_out(tree: Path, mutant: Mutant, tests: Sequence[str], seconds: float) -> Outcome:
     """Make an edit in a copy of the tree, run tests, and take it back. Raises TestsFail when they cannot be run."""
     path = tree / mutant.file
-    before = path.read_text()
     path.write_text(mutant.edit.text)
     try:
         return run(tree, tests, seconds)
     finally:
-        path.write_text(before)
+        path.write_text(mutant.before)
 
 
 def run(tree: Path, tests: Sequence[str], seconds: float) -> Outcome:

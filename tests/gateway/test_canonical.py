@@ -83,6 +83,20 @@ def test_an_ambiguous_path_is_refused(name: str) -> None:
     assert path_fault(AMBIGUOUS[name].encode()) is not None
 
 
+def test_each_character_may_be_encoded_or_not() -> None:
+    for code in range(0x100):
+        character = chr(code)
+        expected = None
+        if 0x80 <= code < 0xA0:
+            expected = "The path has a control character."
+        elif code < 0x20 or code == 0x7F or character in "/\\%;.?#-_~" or (character.isascii() and character.isalnum()):
+            expected = "The path encodes a character that must not be encoded."
+        raw = "".join(f"%{byte:02X}" for byte in character.encode()).encode()
+        for spelling in (raw, raw.lower()):
+            assert path_fault(b"/a/" + spelling) == expected, hex(code)
+            assert path_fault(b"/a" + spelling + b"b/") == expected, hex(code)
+
+
 @pytest.mark.parametrize("encoded", ["", "%C3%A9"])
 def test_a_path_is_bounded_however_it_is_spelt(encoded: str) -> None:
     longest = f"/{encoded}".ljust(MAX_PATH_BYTES, "a").encode()

@@ -149,3 +149,23 @@ def test_a_row_that_is_said_to_do_nothing_does_nothing() -> None:
                     world.files["world.csv"].decode(),
                 )
     assert min(deleted.values()) > 3, deleted
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ((READ, "p, anyone, /x, GET, deny"), "this row allows nothing: rows.csv:2 always beats it"),
+        ((READ, READ.replace("a:read", "anyone")), "rows.csv:2 allows all that this row does"),
+        (
+            ("p, a:read, /x, GET|POST, allow", "p, anyone, /x, GET, deny", "p, anyone, /x, POST, deny"),
+            "this row allows nothing: rows.csv:2 and rows.csv:3 always beat it",
+        ),
+        (
+            ("p, a:read, /x, GET|POST, allow", "p, anyone, /x, GET, allow", "p, anyone, /x, POST, allow"),
+            "rows.csv:2 and rows.csv:3 together allow all that this row does",
+        ),
+    ],
+)
+def test_a_finding_names_the_rows_that_make_another_useless(rows: tuple[str, ...], message: str) -> None:
+    findings = {finding.at.line: finding.at.message for finding in find(snapshot(*rows))}
+    assert findings[1] == message
