@@ -228,3 +228,4 @@ async def test_an_unproven_gateway_is_warned_about_once_a_minute(
             status, headers = await gateway.ask("/open", secret=SECRET[:-1])
             assert (status, reason(headers)) == (403, "This gateway has not proven itself.")
             assert len(lines) == warnings
+    assert {line["peer"] for line in lines} == {"127.0.0.1"}

@@ -124,3 +124,23 @@ def test_the_log_keeps_what_a_replay_has_to_know() -> None:
     assert "ann" not in grants.text  # type: ignore[attr-defined]  # one set for all that have the same
     other = issued(snapshot(READ, WRITE, "g, user:bob, role:editor", *EDITOR[1:]), subject="bob", key_id=9)
     assert about_of("app", "/x", "GET", other, GIVEN.decide(other.held, "/x", "GET"))[-1] == grants
+
+
+@pytest.mark.parametrize(
+    ("held", "scopes", "remembered"),
+    [
+        ("a:read c:read", "b:read", "a:read"),
+        ("a:read c:read", "a:read", "a:read"),
+        ("c:read", "b:read", ""),
+        ("a:read c:read role:one user:u1", "b:read a:write", "a:read c:read"),
+        ("a:write b:read", "b:read", "b:read"),
+        ("auth:jwt anyone role:one", "a:read", ""),
+    ],
+)
+def test_a_key_remembers_of_a_token_what_leads_to_its_scopes_and_nothing_else(
+    held: str, scopes: str, remembered: str
+) -> None:
+    roles = snapshot(
+        "g, a:read, b:read", "g, c:read, a:write", "g, role:one, a:read", "g, user:u1, role:one"
+    ).policy.roles
+    assert token_grants(held.split(), scopes.split(), roles) == frozenset(remembered.split())
