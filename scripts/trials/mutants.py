@@ -46,7 +46,13 @@ class Part:
 
 
 PARTS = {
-    "policy": Part(("app/policy",), ("tests/policy",)),
+    "policy": Part(
+        ("app/policy",),
+        (
+            *("tests/policy", "tests/gateway/test_asked_targets.py", "tests/http/test_explain_route.py"),
+            *("tests/http/test_authzen.py", "tests/http/test_authzen_search.py", "tests/cli/test_policy_check.py"),
+        ),
+    ),
     "identity": Part(("app/identity",), ("tests/identity", "tests/http/test_issuers.py")),
     "doors": Part(
         ("app/http/door.py", "app/http/forward_auth.py"),
@@ -66,6 +72,7 @@ PARTS = {
                 "tests/gateway/test_proxies.py",
                 "tests/gateway/test_forward_auth.py",
                 "tests/gateway/test_ingress_nginx.py",
+                "tests/http/test_authzen.py",
             ),
         ),
     ),
