@@ -67,9 +67,11 @@ def test_an_item_of_a_batch_is_decided_as_it_is_alone(caller: httpx.Client, acti
         body = {**defaults, "evaluations": [{"resource": item} for item in ITEMS[::order]]}
         together = [answer["decision"] for answer in caller.post(EVALUATIONS, json=body).json()["evaluations"]]
         assert together[::order] == alone
-    others = [{"resource": item, "context": {"names": ["name-3"]}} for item in ITEMS]
-    mixed = caller.post(EVALUATIONS, json={**defaults, "evaluations": [*others, *({"resource": i} for i in ITEMS)]})
-    assert [answer["decision"] for answer in mixed.json()["evaluations"]][len(ITEMS) :] == alone
+    own: list[Json] = [{"context": {"names": ["name-3"]}}, {"subject": {"type": "user", "id": "v"}}, {}]
+    items = [{"resource": item, **each} for item in ITEMS for each in own]
+    mixed = caller.post(EVALUATIONS, json={**defaults, "evaluations": items}).json()["evaluations"]
+    each_alone = [caller.post(EVALUATION, json={**defaults, **item}).json() for item in items]
+    assert [answer["decision"] for answer in mixed] == [answer["decision"] for answer in each_alone]
 
 
 def test_what_the_items_of_a_batch_expect_is_what_the_conditions_say(caller: httpx.Client) -> None:

@@ -108,8 +108,10 @@ def test_a_role_that_is_removed_ends_its_scopes_at_every_door(
     asked = {"key_id": by_role.id, "action": "GET", "resource": TEAMS}
     key = operator.post("/api/v1/policies/explain", json=asked).json()["key"]
     assert (key["scopes"], key["lost"]) == (["catalog:read", "holdings:read"], ["catalog:read"])
-    used = operator.get("/api/v1/policies/usage", params={"key_id": by_role.id}).json()
-    assert {"action": "GET", "resource": "/api/v1/teams"} in used["closed"]
+    usage = ("/api/v1/policies/usage", {"key_id": by_role.id})
+    closed = {"action": "GET", "resource": "/api/v1/teams"}
+    # Its decisions are in the log once that is written.
+    assert eventually(lambda: closed in operator.get(usage[0], params=usage[1]).json()["closed"])
     # The successor was issued by a token that stated nothing of it.
     state = operator.get("/api/v1/policies/reach", params={"key_id": rotated["id"]}).json()
     assert state["key"]["lost"] == ["catalog:read"]

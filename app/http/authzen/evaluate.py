@@ -54,10 +54,23 @@ class Evaluator:
     """Decides questions, all under the same snapshot. With a `log`, each answer is noted there.
 
     `recent` is what was asked about before; a search asks about each thing once. `shared` are the variables of
-    conditions that are the same in all questions.
+    conditions that are the same in all questions; those that a question has from `defaults` are the same in all of
+    those questions.
     """
 
-    __slots__ = ("_asked", "_last", "_log", "_principal", "_recent", "_shared", "_target", "keys", "snapshot")
+    __slots__ = (
+        "_asked",
+        "_by_default",
+        "_defaults",
+        "_last",
+        "_log",
+        "_principal",
+        "_recent",
+        "_shared",
+        "_target",
+        "keys",
+        "snapshot",
+    )
 
     def __init__(
         self,
@@ -65,10 +78,14 @@ class Evaluator:
         keys: Keys = NO_KEYS,
         log: DecisionLog | None = None,
         recent: Recent | None = None,
+        *,
         shared: Iterable[str] = (),
+        defaults: Question | None = None,
     ) -> None:
         self.snapshot = snapshot
         self._shared = SharedReads(shared) if shared else None
+        self._defaults = defaults
+        self._by_default: dict[tuple[str, ...], SharedReads] = {}
         self.keys = keys
         self._log = log
         self._recent = recent
@@ -90,11 +107,19 @@ class Evaluator:
         if isinstance(self._asked, str):
             outcome = self._asked
         else:
+            if self._defaults is not None:
+                self._shared = self._reads_by_default(question, self._defaults)
             key, outcome = self._settle(self._asked, action, resource, question.context or NOTHING)
         if self._log:
             told = Unverified(outcome, self.snapshot.revision) if isinstance(outcome, str) else outcome
             self._log.note(DOOR, key, action[0], self._principal, told, started=started)
         return outcome
+
+    def _reads_by_default(self, question: Question, defaults: Question) -> SharedReads | None:
+        """What conditions read of the variables that a question has from the defaults."""
+        subject = ("subject",) if question.subject is defaults.subject else ()
+        variables = (*subject, "context") if question.context is defaults.context else subject
+        return self._by_default.setdefault(variables, SharedReads(variables)) if variables else None
 
     def _who(self, kind: str, identity: str, sent: Properties) -> tuple[Asked | str, Principal | None]:
         try:

@@ -101,7 +101,7 @@ async def evaluate_many(request: AnyRequest) -> ASGIResponse:
             await turn.next()
     asked = [question for question in questions if isinstance(question, Question)]
     check_items(asked)
-    evaluator = await _evaluator(asked, state)
+    evaluator = await _evaluator(asked, state, defaults=body)
     verdicts = await _verdicts(evaluator, questions, SEMANTICS[semantic], turn, explain=body.options.explain)
     return _json(_ENCODER.encode(Verdicts(verdicts)))
 
@@ -136,22 +136,11 @@ async def _verdicts(
     return verdicts
 
 
-async def _evaluator(questions: Sequence[Question], state: State) -> Evaluator:
+async def _evaluator(questions: Sequence[Question], state: State, defaults: Question | None = None) -> Evaluator:
     subjects = [question.subject for question in questions]
     of_keys = [subject for subject in subjects if isinstance(subject, Entity) and subject.type == KEY_TYPE]
     keys = await keys_of(state, of_keys) if of_keys else NO_KEYS
-    shared = _in_common(questions) if len(questions) > 1 else ()
-    return Evaluator(state.live.active, keys, state.decision_log, state.recent, shared)
-
-
-def _in_common(questions: Sequence[Question]) -> tuple[str, ...]:
-    """The variables that are the same in all items, since they are those of the defaults."""
-    subject, context = questions[0].subject, questions[0].context
-    same = {
-        "subject": all(question.subject is subject for question in questions),
-        "context": all(question.context is context for question in questions),
-    }
-    return tuple(name for name in same if same[name])
+    return Evaluator(state.live.active, keys, state.decision_log, state.recent, defaults=defaults)
 
 
 def _item(raw: Raw, defaults: Question) -> Question | Why:
