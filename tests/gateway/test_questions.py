@@ -40,7 +40,8 @@ ROWS = (
     "p, anyone, /open, GET, allow",
     "p, anyone, /near, GET, allow, \"ip_in(request.ip, '10.0.0.0/8')\"",
     "p, anyone, /named/{name}, GET, allow, request.path == '/named/é'",
-    "p, anyone, /by/{x}, GET, allow, params.x == 'é'",
+    "p, anyone, /by/{x}, GET, allow, params.x == 'é' && resource.id == '/by/{x}' && action.name == 'GET'",
+    "p, anyone, /by/{x}, GET, deny, subject.method != 'anonymous' || !('anyone' in subject.permissions)",
 )
 Headers = tuple[tuple[bytes, bytes], ...]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.identity.bearer import read_bearer
+from app.identity.bearer import read_bearer, token_of
 from app.identity.errors import Fault, Unauthenticated
 
 
@@ -83,3 +83,10 @@ def test_a_second_header_cannot_hide_in_capitals() -> None:
     with pytest.raises(Unauthenticated) as refused:
         read_bearer([(b"Authorization", b"Bearer a"), (b"authorization", b"Bearer b")])
     assert refused.value.fault is Fault.SENT_TWICE
+
+
+def test_a_token_is_as_long_as_the_limit_at_most() -> None:
+    assert token_of(b"Bearer " + b"a" * 10, 10) == "a" * 10
+    with pytest.raises(Unauthenticated) as refused:
+        token_of(b"Bearer " + b"a" * 11, 10)
+    assert refused.value.word == "too_long"
