@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,12 +14,17 @@ if TYPE_CHECKING:
     from app.policy.case_report import CaseReport
 
 
-def report_lines(report: CaseReport, directory: Path) -> Iterator[str | list[str | Styled]]:
-    """The cases that fail or were removed, the first of each; nothing for a policy whose cases pass."""
+def report_lines(report: CaseReport, directory: Path | None) -> Iterator[str | list[str | Styled]]:
+    """The cases that fail or were removed, the first of each; nothing for a policy whose cases pass.
+
+    `directory` holds the files; None for a revision, whose files are in the database alone.
+    """
     for each in report.failures:
-        yield [("FAIL", "bold red"), f"  {directory / each.place}: {each.case}: {each.problem}"]
+        place = directory / each.place if directory else each.place
+        yield [("FAIL", "bold red"), f"  {place}: {each.case}: {each.problem}"]
     if report.failed > len(report.failures):
-        yield f"… and {report.failed - len(report.failures):,} more that fail; `authz policy test` shows all."
+        shows = f"; `authz policy test {shlex.quote(str(directory))}` shows all" if directory else ""
+        yield f"… and {report.failed - len(report.failures):,} more that fail{shows}."
     for each in report.missing:
         yield [("REMOVED", "bold red"), f"  {each.place}: {each.case}"]
     if report.removed > len(report.missing):

@@ -6,6 +6,7 @@ import getpass
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,8 @@ from app.cli.cases_text import entry_cases, entry_lines
 from app.cli.database import with_sessions
 from app.cli.failure import explained, fail
 from app.cli.policy_dir import show_faults
-from app.cli.publish_text import print_published, refuse
+from app.cli.publish_text import print_published, print_trial, refuse
+from app.cli.stored_revision import stored_revision
 from app.cli.terminal import plural, show, show_json
 
 if TYPE_CHECKING:
@@ -82,17 +84,13 @@ def history_command(before: int | None, limit: int, as_json: bool) -> None:
 def show_command(revision: str, out: Path | None, as_json: bool) -> None:
     """Show a policy that was active: who made it so, what changed, and its files.
 
+    The first digits of a revision, four or more, are enough where no other starts with them.
+
     Example: authz policy show 39745a18c3cd7e46 --out /tmp/then
     """
     from app.db import revisions
 
-    async def find(sessions: Sessions) -> PolicyRevision | None:
-        async with sessions() as session:
-            return await revisions.find(session, revision)
-
-    row = with_sessions(find)
-    if row is None:
-        fail(f"there is no revision {revision}; `authz policy history` shows those that there are.")
+    row = with_sessions(partial(stored_revision, start=revision))
     files = revisions.files_of(row)
     if out is not None:
         _write(out, files)
@@ -117,7 +115,7 @@ def show_command(revision: str, out: Path | None, as_json: bool) -> None:
 @_WIDENS
 @_FEWER
 @_ACCEPT
-@click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
+@click.option("--dry-run", is_flag=True, help="Say what would change, or be refused, and change nothing.")
 @_WAIT
 @_JSON
 @explained
@@ -164,7 +162,18 @@ def publish_command(
         )
 
     done, waited = _change(work, directory, as_json=as_json, only_looks=dry_run, wait=wait)
-    print_published(done, waited, as_json=as_json, dry_run=dry_run)
+    if not dry_run:
+        print_published(done, waited, directory, as_json=as_json)
+        return
+    from app.history.acknowledgement import refusal_of
+
+    refusal = refusal_of(
+        done,
+        acknowledge_widening=acknowledge_widening,
+        acknowledge_fewer_publishers=acknowledge_fewer_publishers,
+        accept_failing=accept_failing,
+    )
+    print_trial(done, refusal, directory, as_json=as_json)
 
 
 @click.command("rollback")
@@ -188,12 +197,16 @@ def rollback_command(
 ) -> None:
     """Make an earlier policy the active one again. It is checked as for `authz policy publish`, its cases too.
 
+    The first digits of a revision, four or more, are enough where no other starts with them.
+
     Example: authz policy rollback 39745a18c3cd7e46
     """
 
+    target = with_sessions(partial(stored_revision, start=revision)).revision
+
     def work(publisher: Publisher, parent: str, author: Author) -> Awaitable[Published]:
         return publisher.rollback(
-            revision,
+            target,
             parent=parent,
             author=author,
             message=message,
@@ -202,17 +215,18 @@ def rollback_command(
             accept_failing=accept_failing,
         )
 
-    done, waited = _change(work, Path(revision), as_json=as_json, wait=wait)
-    print_published(done, waited, as_json=as_json, dry_run=False)
+    done, waited = _change(work, None, as_json=as_json, wait=wait, revision=target)
+    print_published(done, waited, None, as_json=as_json)
 
 
 def _change(
     work: Callable[[Publisher, str, Author], Awaitable[Published]],
-    source: Path,
+    directory: Path | None,
     *,
     as_json: bool,
     only_looks: bool = False,
     wait: float | None = None,
+    revision: str = "",
 ) -> tuple[Published, Waited | None]:
     from app import logs
     from app.db.engine import is_embedded
@@ -243,11 +257,11 @@ def _change(
                 return done, None
             return done, await until_served(sessions, follower.at, wait, beat_seconds(settings.database_url))
         except PolicyRefused as refused:
-            show_faults(refused.faults, source, as_json=as_json)
+            show_faults(refused.faults, directory or Path(revision), as_json=as_json)
         except (Widens, LosesPublishers, CasesFail) as refused:
-            refuse(refused, source, as_json=as_json)
+            refuse(refused, directory, as_json=as_json)
         except NoSuchRevision:
-            fail(f"there is no revision {source}; `authz policy history` shows those that there are.")
+            fail(f"there is no revision {revision}; `authz policy history` shows those that there are.")
         except StaleParent:
             fail("somebody else changed the policy meanwhile: look at `authz policy history`, and try again.")
         raise SystemExit(1)

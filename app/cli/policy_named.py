@@ -12,15 +12,13 @@ from app.cli.database import with_sessions
 from app.cli.failure import fail
 from app.cli.policy_dir import show_faults
 from app.cli.policy_served import fetch
+from app.cli.stored_revision import REVISION, stored_revision
 from app.cli.terminal import printable
 
 if TYPE_CHECKING:
     from app.db.session import Sessions
     from app.policy.snapshot import Snapshot
     from app.policy.source import Source
-
-_REVISION = re.compile(r"[0-9a-f]{4,16}")
-_MOST_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +54,7 @@ def find(name: str) -> Named:
     path = Path(name)
     if path.is_dir():
         return Named("directory", name, path)
-    if not _REVISION.fullmatch(name):
+    if not REVISION.fullmatch(name):
         what = "is no directory" if path.exists() else "does not exist"
         fail(
             f"`{printable(name)}` {what}, and is neither a revision (4 to 16 of 0-9 and a-f, as"
@@ -88,17 +86,6 @@ def snapshot_of(named: Named, *, is_old: bool = False, as_json: bool) -> Snapsho
 async def _stored(sessions: Sessions, start: str) -> Named:
     from app.db import revisions
 
-    async with sessions() as session:
-        starting = await revisions.starting(session, start, limit=_MOST_NAMED + 1)
-        row = await revisions.find(session, starting[0]) if len(starting) == 1 else None
-    if row is None:
-        if starting:
-            named = ", ".join(starting[:_MOST_NAMED]) + (" and more" if len(starting) > _MOST_NAMED else "")
-            fail(f"`{start}` is the start of more than one revision: {named}.", code=2)
-        fail(
-            f"there is no directory and no revision {start}; `authz policy history` shows those that there are"
-            " in AUTHZ_DATABASE_URL.",
-            code=2,
-        )
+    row = await stored_revision(sessions, start, kinds="directory and no revision", code=2)
     files = {name: text.encode() for name, text in revisions.files_of(row).items()}
     return Named("revision", row.revision, Path(row.revision), files)

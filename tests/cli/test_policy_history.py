@@ -79,7 +79,9 @@ def test_fewer_publishers_are_acknowledged_by_an_option(deployment: Deployment) 
         "no caller that was ever seen here could publish a policy any more: only user:auth0|ghost, which the decision "
         "log does not know"
     )
-    assert f"FEWER PUBLISHERS  {said}." in deployment.authz(0, *publish, "--dry-run")
+    tried = deployment.authz(1, *publish, "--dry-run")
+    assert f"FEWER PUBLISHERS  {said}." in tried
+    assert f"this would be refused: {said}: if this is meant, add --acknowledge-fewer-publishers." in tried
     refused = deployment.authz(1, *publish)
     assert f"authz: {said}: if this is meant, add --acknowledge-fewer-publishers." in refused
     told = json.loads(deployment.authz(1, *publish, "--json").partition("\nauthz: ")[0])
@@ -98,9 +100,20 @@ def test_a_candidate_is_published_shown_and_taken_back(deployment: Deployment) -
     assert "--acknowledge-widening" in told
     assert "FAIL  candidate/tests/catalog.yaml:6: " in told
     assert "--accept-failing 'REASON'" in told
-    assert "Would publish" in deployment.authz(0, "policy", "publish", "candidate", "-m", "Why not", "--dry-run")
+    why_not: tuple[str, ...] = ("policy", "publish", "candidate", "-m", "Why not")
+    tried = deployment.authz(1, *why_not, "--dry-run")
+    assert "GAIN  GET|HEAD /api/v1/leagues" in tried and "FAIL  candidate/tests/catalog.yaml:6: " in tried
+    assert "Would publish" not in tried
+    assert "authz: this would be refused: access widens: if this is meant, add --acknowledge-widening." in tried
+    view = json.loads(deployment.authz(1, *why_not, "--dry-run", "--json").partition("\nauthz: ")[0])
+    assert (view["published"], view["widens"], len(view["reasons"])) == (False, True, 2)
+    acknowledged = ("--acknowledge-widening", "--accept-failing", "Tests follow")
+    assert "--accept-failing" in deployment.authz(1, *why_not, "--dry-run", acknowledged[0])
+    assert "Would publish" in deployment.authz(0, *why_not, "--dry-run", *acknowledged)
+    view = json.loads(deployment.authz(0, *why_not, "--dry-run", "--json", *acknowledged))
+    assert (view["published"], view["reasons"]) == (False, [])
     assert ROW in (deployment.policies / "catalog.csv").read_text()
-    why_not = ("policy", "publish", "candidate", "-m", "Why not", "--acknowledge-widening")
+    why_not = (*why_not, "--acknowledge-widening")
     for reason in ([], ["--accept-failing", " "]):
         refused = deployment.authz(1, *why_not, *reason)
         assert "cases fail: correct the policy or its tests; or, if this is meant, add --accept-failing" in refused
@@ -116,16 +129,25 @@ def test_a_candidate_is_published_shown_and_taken_back(deployment: Deployment) -
     )
     assert (newest["cases"]["accepted"]["reason"], first["cases"]) == ("Tests follow", None)
     assert f"of {case_count()} cases failed; accepted by cli:" in deployment.authz(0, "policy", "history")
-    shown = deployment.authz(0, "policy", "show", first["revision"], "--out", "then")
+    shown = deployment.authz(0, "policy", "show", first["revision"][:6], "--out", "then")
     assert "The policy as it was found." in shown
     assert (deployment.directory / "then/catalog.csv").read_bytes() == (ROOT / "policies/catalog.csv").read_bytes()
     deployment.serving("east", first["revision"])
-    back = ("policy", "rollback", first["revision"], "--acknowledge-widening", "--wait", "0")
+    back = ("policy", "rollback", first["revision"][:6], "--acknowledge-widening", "--wait", "0")
     told = deployment.authz(1, *back)
     assert "0 live replicas serve it" in told
     assert f"BEHIND  east process 7 serves {first['revision']}: no route matches." in told
     assert ROW in (deployment.policies / "catalog.csv").read_text()
     assert "Nothing changes" in deployment.authz(0, "policy", "publish", "then", "-m", "Again")
+    assert f"Back to {first['revision']}." in deployment.authz(0, "policy", "history", "--limit", "1")
+    twin = first["revision"][:6] + "0" * 10
+    with closing(sqlite3.connect(deployment.directory / "authz.db")) as database:
+        database.execute("UPDATE policy_revisions SET revision = ? WHERE revision = ?", (twin, newest["revision"]))
+        database.commit()
+    for words in (("show",), ("rollback", "--acknowledge-widening")):
+        told = deployment.authz(1, "policy", *words, first["revision"][:6])
+        assert f"is the start of more than one revision: {', '.join(sorted([twin, first['revision']]))}." in told
+        assert "there is no revision" in deployment.authz(1, "policy", *words, first["revision"][:3])
 
 
 def test_what_cannot_be_published_is_told(deployment: Deployment) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from app.policy.case_report import MAX_LISTED, CaseReport, run_cases
+from app.cli.cases_text import report_lines
+from app.policy.case_report import MAX_LISTED, CaseProblem, CaseReport, run_cases
 from app.policy.case_watch import CaseWatch
 from app.policy.live import LivePolicy
 from app.policy.load import parse
@@ -134,3 +135,14 @@ async def test_a_watch_that_is_stopped_runs_no_more_cases(tmp_path: Path) -> Non
     assert watch.report.run > 1_000
     stop.set()
     await asyncio.wait_for(running, 5)
+
+
+def test_what_fails_is_shown_where_it_is_on_disk() -> None:
+    shown = CaseReport(run=9, failed=3, failures=(CaseProblem("tests/a.yaml:3", "GET /x", "expected allow"),))
+    in_files = [
+        "".join(part if isinstance(part, str) else part[0] for part in line)
+        for line in report_lines(shown, Path("my dir"))
+    ]
+    assert in_files[0] == "FAIL  my dir/tests/a.yaml:3: GET /x: expected allow"
+    assert in_files[1] == "… and 2 more that fail; `authz policy test 'my dir'` shows all."
+    assert "authz policy test" not in str(list(report_lines(shown, None)))
