@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Container, Iterable
+from collections.abc import Collection, Container, Iterable, Sequence
+from difflib import get_close_matches
 
 from app.policy.fault import did_you_mean
 from app.policy.rule import Membership
@@ -13,6 +14,9 @@ FACTS = ("anyone", "auth:jwt", "auth:api_key", "auth:anonymous", "env:live", "en
 # looks like ASCII.
 _SUBJECT = r"[!$-)+\-.-{}~]+(\|[!$-)+\-.-9;-{}~]+)*"
 _OPEN_FACT = re.compile(rf"(user:{_SUBJECT})|(key:[1-9][0-9]{{0,18}})|(role:[a-z][a-z0-9_-]*)")
+
+_OPEN_FAMILIES = ("user", "key", "role")
+_NEAR_FAMILY = 0.75  # `roles` is near to `role`, and `usr` to `user`
 
 # Who can have a fact: a person has no key, a program is no user.
 _METHODS = {"auth:jwt": "jwt", "auth:api_key": "api_key", "auth:anonymous": "anonymous"}
@@ -24,12 +28,40 @@ def is_grant(word: str, catalog: Container[str]) -> bool:
     return word in catalog or word in FACTS or _OPEN_FACT.fullmatch(word) is not None
 
 
-def grant_hint(word: str, catalog: Iterable[str]) -> str:
-    """What to write in the place of an unknown grant."""
+def grant_hint(word: str, catalog: Iterable[str], roles: Iterable[str] = ()) -> str:
+    """What to write in the place of an unknown grant. `roles` are those that the policy has."""
     if word == "*" or word.endswith(":*"):
         return "there are no wildcards in grants: name each permission, or `anyone`"
-    near = did_you_mean(word, [*catalog, *FACTS])
+    known = [*catalog, *FACTS, *roles]
+    near = _of_family(word, known) or did_you_mean(word, known) or _open_fact(word)
     return near or "add it to permissions.toml, or see policies/README.md for the facts"
+
+
+def _of_family(word: str, known: Sequence[str]) -> str:
+    """A hint for a known grant whose family was left out or misspelled, and for a user or key in capitals."""
+    family, colon, name = word.lower().partition(":")
+    if not colon:
+        named = [grant for grant in known if grant.partition(":")[2] == family]
+        return f"did you mean `{named[0]}`?" if len(named) == 1 else ""
+    if family in ("user", "key"):
+        return _open_fact(word)
+    if family == "role":
+        return near_role(name, [grant for grant in known if grant.startswith("role:")]) or _open_fact(word)
+    near = get_close_matches(family, {grant.partition(":")[0] for grant in known}, n=1, cutoff=_NEAR_FAMILY)
+    return f"did you mean `{near[0]}:{name}`?" if near and f"{near[0]}:{name}" in known else ""
+
+
+def _open_fact(word: str) -> str:
+    """A hint for a user, key or role whose family was left out or misspelled, or that has capitals it must not have."""
+    family, colon, name = word.partition(":")
+    if not colon:
+        candidates = [f"user:{word}", f"role:{word.lower()}"]
+    else:
+        near = get_close_matches(family.lower(), _OPEN_FAMILIES, n=1, cutoff=_NEAR_FAMILY)
+        candidates = [f"{near[0]}:{name}", f"{near[0]}:{name.lower()}"] if near else []
+        candidates = [fact for fact in candidates if _OPEN_FACT.fullmatch(fact)][:1]
+    good = [f"`{fact}`" for fact in candidates if _OPEN_FACT.fullmatch(fact)]
+    return f"did you mean {' or '.join(good)}?" if good else ""
 
 
 def known_roles(memberships: Iterable[Membership]) -> frozenset[str]:
@@ -60,7 +92,7 @@ def stated_fault(
     for grant in stated:
         if not is_grant(grant, catalog):
             message = f"`{grant}` is neither in the catalogue nor a fact, so it grants nothing"
-            return message, grant_hint(grant, catalog)
+            return message, grant_hint(grant, catalog, known_roles(memberships))
     if not stated:
         return "no grant is named", "name at least one; a stranger holds auth:anonymous"
     return role_fault(stated, known_roles(memberships))

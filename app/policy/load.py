@@ -70,10 +70,11 @@ def _parsed(source: Source, before: Policy | None) -> Policy:
         raise PolicyRefused(faults)
     files, known_services = (before.source.files, before.services) if before else ({}, ())
     services = upstreams.load(source, faults, files, known_services)
-    rows = Rows(permissions, faults, (route.template for service in services for route in service.routes))
-    for file, text in source.files.items():
-        if file.endswith(".csv"):
-            rows.parse(file, text)
+    texts = {file: text for file, text in source.files.items() if file.endswith(".csv")}
+    templates = (route.template for service in services for route in service.routes)
+    rows = Rows(permissions, faults, templates, texts.values())
+    for file, text in texts.items():
+        rows.parse(file, text)
     linked = roles.link(rows.memberships, faults)
     tests = cases.load(source, permissions, faults)
     # Whether permissions of a subject are known is up to the catalogue.

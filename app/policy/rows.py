@@ -7,7 +7,8 @@ row is understood whole or refused with its line and column.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 
 from app.policy.catalog import Permission
 from app.policy.condition import Condition, ConditionFault, compile_condition
@@ -27,22 +28,38 @@ _BLANKS = " \t"
 _CELL = re.compile(r'[ \t]*("(?:[^"]|"")*"|[^",]*)[ \t]*(,|\Z)')
 _COMMA = re.compile(",")
 _CLOSED = re.compile(r'"(?:[^"]|"")*"[ \t]*')
+_ROLE = re.compile(r"(?<![^\s,])role:[a-z][a-z0-9_-]*(?![^\s,])")
 _KINDS = {"p": ("row type", "needs", "resource", "action", "effect", "condition"), "g": ("row type", "member", "grant")}
 
 
 class Rows:
-    """Parses files one by one, gathering rules, memberships and faults. `templates` are good resources."""
+    """Parses files one by one, gathering rules, memberships and faults. `templates` are good resources.
 
-    def __init__(self, catalog: Mapping[str, Permission], faults: list[Fault], templates: Iterable[str] = ()) -> None:
+    `texts` are those of all files, whose roles the hints for unknown grants may name.
+    """
+
+    def __init__(
+        self,
+        catalog: Mapping[str, Permission],
+        faults: list[Fault],
+        templates: Iterable[str] = (),
+        texts: Collection[str] = (),
+    ) -> None:
         self.rules: list[Rule] = []
         self.memberships: list[Membership] = []
         self.catalog = catalog
         self.faults = faults
+        self._texts = texts
         # Large policies repeat themselves: each distinct cell is checked once.
         self.known_needs: dict[str, frozenset[str]] = {}
         self.known_actions: dict[tuple[str, bool], tuple[str, ...]] = {}
         # One text for all that name a resource, its route too.
         self.good_resources: dict[str, str] = {template: template for template in templates}
+
+    @cached_property
+    def roles(self) -> frozenset[str]:
+        """The roles that the files name, also below the row at hand. Only a policy with a fault needs them."""
+        return frozenset(role for text in self._texts for role in _ROLE.findall(text))
 
     def parse(self, file: str, text: str) -> None:
         """Parse the text of one file."""
@@ -188,7 +205,8 @@ class _Row:
         if is_grant(grant, self._rows.catalog):
             return True
         message = f"`{grant}` is neither in the catalogue nor a fact"
-        self._fault("unknown-grant", cell, message, grant_hint(grant, self._rows.catalog), grant)
+        hint = grant_hint(grant, self._rows.catalog, self._rows.roles)
+        self._fault("unknown-grant", cell, message, hint, grant)
         return False
 
     def _resource(self, cell: str) -> str:
