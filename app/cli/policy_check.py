@@ -60,8 +60,9 @@ def check_command(
         raise click.UsageError("--fix prints text alone.")
     chosen = policy_directory(directory)
     if fix:
-        from app.cli.policy_fix import end_files
+        from app.cli.policy_fix import end_files, remove_byte_order_marks
 
+        remove_byte_order_marks(chosen, dry_run=dry_run)
         end_files(chosen, dry_run=dry_run)
     report = _examine(chosen)
     if fix and report.snapshot and not report.faults:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import tempfile
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from app.cli.terminal import Styled, show
 if TYPE_CHECKING:
     from app.policy.snapshot import Snapshot
 
+_MARK = "\ufeff"
 _STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
 
@@ -42,6 +44,43 @@ def fix_files(snapshot: Snapshot, directory: Path, *, dry_run: bool) -> bool:
         _replace(Path(os.path.realpath(directory / file)), before[file], text)
     show([[("Tidied ", "bold green"), ", ".join(str(directory / file) for file in changed), "."], ""])
     return True
+
+
+def remove_byte_order_marks(directory: Path, *, dry_run: bool) -> None:
+    """Remove the byte order marks of policy files, which spreadsheets and editors write, and say so.
+
+    With `dry_run` the files are named instead, and the command exits with 1 when there is one.
+    """
+    from app.policy.directory import raw_files
+    from app.policy.fault import PolicyRefused
+
+    try:
+        files = raw_files(directory)
+    except PolicyRefused:
+        return  # the check that follows says why
+    marked = {
+        name: text.removeprefix(_MARK)
+        for name, data in files.items()
+        if data.startswith(BOM_UTF8) and (text := _text(data)) is not None
+    }
+    if not marked:
+        return
+    names = ", ".join(str(directory / name) for name in marked)
+    if dry_run:
+        show([[("Nothing was written", "bold"), f": --fix would remove the byte order mark of {names} first."]])
+        raise SystemExit(1)
+    for name, text in marked.items():
+        _replace(Path(os.path.realpath(directory / name)), _MARK + text, text)
+    show([[("Removed ", "bold green"), f"the byte order mark of {names}."], ""])
+
+
+def _text(data: bytes) -> str | None:
+    """The text with plain line feeds; None for what the check refuses for more than a byte order mark."""
+    try:
+        text = data.decode("utf-8").replace("\r\n", "\n")
+    except UnicodeDecodeError:
+        return None
+    return None if "\r" in text else text
 
 
 def end_files(directory: Path, *, dry_run: bool) -> None:

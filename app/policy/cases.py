@@ -109,6 +109,8 @@ class _File:
     def __init__(self, shape: Shape, catalog: Mapping[str, Permission]) -> None:
         self._shape = shape
         self._catalog = catalog
+        # A file that cannot be read has its own fault, which is the one to fix.
+        self._row_files = [file for file in shape.source.names if file.endswith(".csv")]
 
     def cases(self, root: Node) -> Iterator[Case]:
         entries = self._shape.entries(root, ("cases",), "a test file", _FILE)
@@ -232,8 +234,7 @@ class _File:
         return self._why_of(text, verdict, node) if text else None
 
     def _why_of(self, text: str, verdict: str, node: Node) -> Why | None:
-        files = [file for file in self._shape.source.files if file.endswith(".csv")]
-        why = read_why(text, allowed=verdict == "allow", files=files, catalog=tuple(self._catalog))
+        why = read_why(text, allowed=verdict == "allow", files=self._row_files, catalog=tuple(self._catalog))
         if isinstance(why, NoWhy):
             self._shape.fault("why", node, why.message, why.hint, why.word)
             return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -44,6 +45,11 @@ class Source:
     def is_legible(self) -> bool:
         """Whether every file was read to its end, so that its faults need not hide those of rows against routes."""
         return all(fault.code in _LEGIBLE for fault in self.faults)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The files that there are, those whose text cannot be read included."""
+        return frozenset(self.files) | {fault.file for fault in self.faults if fault.code != "missing-file"}
 
     def line(self, file: str, number: int) -> str:
         """The text of a line, counted from 1; empty where there is none."""
@@ -126,6 +132,8 @@ def _decode(name: str, data: bytes, faults: list[Fault]) -> str | None:
     if (unseen := _first_unseen(text)) is not None:
         character = text[unseen]
         message = f"the character U+{ord(character):04X} cannot be seen and is not allowed"
+        if data.startswith(BOM_UTF8):  # at the start of the text, so it is the first that cannot be seen
+            message = _BYTE_ORDER_MARK
         hint = _UNSEEN_HINTS.get(character, "delete it")
         faults.append(_fault_at("unseen-character", name, text, unseen, message=message, hint=hint))
         return None
@@ -154,9 +162,10 @@ def _check_end(name: str, text: str, faults: list[Fault]) -> None:
         faults.append(Fault("early-end", name, line, 1, message, "delete this line", len(END), END))
 
 
+_BYTE_ORDER_MARK = "the file begins with a byte order mark (U+FEFF), as Excel's `CSV UTF-8` does, which is not allowed"
 _UNSEEN_HINTS = {
     "\r": "end each line with LF or CR LF",
-    "\ufeff": "save the file as UTF-8 without a byte order mark",
+    "\ufeff": "save the file as UTF-8 without a byte order mark, or run `authz policy check --fix`, which removes it",
     "\u00a0": "write a plain space",
 }
 

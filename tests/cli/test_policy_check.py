@@ -230,3 +230,19 @@ def test_a_leaving_is_a_note_and_fix_leaves_it_where_it_is(work: Path) -> None:
     assert checked.returncode == 0, checked.stdout
     assert "policies/catalog.csv.orig: note[ignored-file]: this file is not part of the policy" in checked.stdout
     assert leaving.exists()
+
+
+def test_fix_removes_byte_order_marks(work: Path) -> None:
+    files = [work / "policies" / name for name in ("catalog.csv", "permissions.toml")]
+    before = [file.read_bytes() for file in files]
+    for file in files:
+        file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n"))
+    marked = [file.read_bytes() for file in files]
+    tried = authz("policy", "check", "--fix", "--dry-run", "policies", cwd=work)
+    assert tried.returncode == 1
+    assert "remove the byte order mark of policies/catalog.csv, policies/permissions.toml" in tried.stdout
+    assert [file.read_bytes() for file in files] == marked
+    fixed = authz("policy", "check", "--fix", "policies", cwd=work)
+    assert fixed.returncode == 0, fixed.stdout + fixed.stderr
+    after = [file.read_bytes() for file in files]
+    assert [sorted(data.split(b"\n")) for data in after] == [sorted(data.split(b"\n")) for data in before]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
 
@@ -103,3 +103,23 @@ def test_the_last_line_is_added_where_it_lacks(text: str, rest: str) -> None:
     assert (name, others) == ("rows.csv", [])
     assert changed == ("p, a:read, /x, GET, allow\n" if text.startswith("p") else "") + "# end\n"
     assert not from_bytes({**files(), "rows.csv": changed.encode()}).faults
+
+
+@pytest.mark.parametrize(
+    "spoiled",
+    [lambda data: b"\xef\xbb\xbf" + data, lambda data: data + b"\xff", lambda data: "\u00a0".encode() + data],
+)
+@pytest.mark.parametrize("name", ["catalog.csv", "roles.csv"])
+def test_a_file_that_cannot_be_read_has_one_fault(name: str, spoiled: Callable[[bytes], bytes]) -> None:
+    made = shipped_files()
+    assert len(faults({**made, name: spoiled(made[name])})) == 1
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "permissions.toml", "model.conf"])
+def test_a_byte_order_mark_says_how_to_be_rid_of_it(name: str) -> None:
+    made = files(*ROWS)
+    with pytest.raises(PolicyRefused) as refused:
+        parse(from_bytes({**made, name: b"\xef\xbb\xbf" + made[name]}))
+    (fault,) = refused.value.faults
+    assert (fault.code, fault.line, fault.column) == ("unseen-character", 1, 1)
+    assert "begins with a byte order mark" in fault.message and "check --fix" in fault.hint
