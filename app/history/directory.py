@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import structlog
@@ -17,13 +18,25 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.db import revisions
 from app.db.session import Sessions
 from app.history.entry import Entry
-from app.history.files import alone, put, recover, revision_of
+from app.history.files import alone, put, recover, revision_in, revision_of
 from app.history.stamp import Stamp, write_stamp
 from app.policy import write
 from app.policy.live import LivePolicy
 
 RETRY_SECONDS = 30.0  # until a directory that could not be written is tried again
 _log = structlog.stdlib.get_logger("policy")
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFiles:
+    """Files that stay as they are although another policy becomes active, and why.
+
+    `revisions` are what they hold and what was read there last: neither is a change after a restart.
+    """
+
+    why: str
+    found: str | None
+    revisions: frozenset[str]
 
 
 class PolicyDirectory:
@@ -76,8 +89,11 @@ class PolicyDirectory:
         try:
             async with alone(directory):
                 await recover(directory, self._sessions)
-                found = await asyncio.to_thread(revision_of, directory)
-                if found != active.revision and not await self._may_replace(found):
+                found = await asyncio.to_thread(revision_in, directory)
+                if found != active.revision and (why := await self._kept_because(found)):
+                    if self._failed_at is not None:
+                        self._failed_at = time.monotonic()
+                    self._say_lagging(why, found=found)
                     return
                 await self.put({name: text.encode() for name, text in active.policy.source.files.items()})
         except (write.CannotWrite, SQLAlchemyError, OSError) as error:
@@ -89,8 +105,53 @@ class PolicyDirectory:
             async with self._live.held():
                 await self.follow()
 
-    async def put(self, files: Mapping[str, bytes]) -> None:
-        """Write the files of the active policy. Only while `alone` and `held`; `behind` tells of a failure."""
+    async def is_edited(self) -> bool:
+        """Whether the files held the active policy, and hold another that no reload has looked at or taken."""
+        live = self._live
+        if live.on_disk != live.active.revision or write.unfinished(live.directory) is not None:
+            return False
+        return await asyncio.to_thread(revision_of, live.directory) not in (None, live.on_disk)
+
+    async def announce(self, revision: str) -> KeptFiles | None:
+        """Say beside the files which revision is about to be accepted; or return why they stay as they are.
+
+        They do where they cannot be written or where writing would lose an edit. Only while `alone` and `held`.
+        """
+        live = self._live
+        found = None
+        try:
+            is_half_written = write.unfinished(live.directory) is not None
+            found = await asyncio.to_thread(revision_in, live.directory)
+            is_known = is_half_written or found in (live.active.revision, revision)
+            why = "" if is_known else await self._kept_because(found)
+            if not why:
+                await asyncio.to_thread(write.begin, live.directory, revision)
+                return None
+        except write.CannotWrite as error:
+            why = str(error)
+        return KeptFiles(why, found, frozenset(filter(None, (found, live.on_disk))) - {revision})
+
+    def _keep(self, kept: KeptFiles) -> None:
+        """Say that the files stay as they are, now that another policy is active."""
+        live = self._live
+        if kept.found is not None:
+            live.on_disk = kept.found
+        elif live.on_disk == live.active.revision:
+            live.on_disk = ""
+        if live.on_disk == live.active.revision:
+            self._lagging, self._failed_at = "", None
+        else:
+            self._failed_at = time.monotonic()
+            self._say_lagging(kept.why, found=kept.found)
+
+    async def put(self, files: Mapping[str, bytes], kept: KeptFiles | None = None) -> None:
+        """Write the files of the active policy. Only while `alone` and `held`; `behind` tells of a failure.
+
+        Those that `announce` has `kept` stay.
+        """
+        if kept:
+            self._keep(kept)
+            return
         active, directory = self._live.active.revision, self._live.directory
         found = await asyncio.to_thread(revision_of, directory)
         try:
@@ -129,18 +190,17 @@ class PolicyDirectory:
                 await session.commit()
             self._may_forget = False
 
-    async def _may_replace(self, found: str | None) -> bool:
-        """Whether files that are not the active ones are kept elsewhere, and nobody has changed them."""
+    async def _kept_because(self, found: str) -> str:
+        """Why files that are not the active ones must stay: nothing else has them. Empty when they need not."""
         async with self._sessions() as session:
-            is_kept = found is not None and await revisions.was_accepted(session, found)
+            is_kept = await revisions.was_accepted(session, found)
         if found == self._live.on_disk and is_kept:
-            return True
+            return ""
         if found == self.lost:
-            why = f"they hold the revision {found}, which the database lost when it was restored"
-        else:
-            why = "they were changed here, and not from the active policy"
-        self._say_lagging(why, found=found)
-        return False
+            return f"they hold the revision {found}, which the database lost when it was restored"
+        if self._live.on_disk == self._live.active.revision:
+            return "the policy files were edited here, and what they hold is not active"
+        return "they were changed here, and not from the active policy"
 
     def _is_retry_due(self) -> bool:
         return self._failed_at is not None and bool(self.behind) and time.monotonic() - self._failed_at >= RETRY_SECONDS

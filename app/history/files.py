@@ -79,6 +79,14 @@ def revision_of(directory: Path) -> str | None:
         return None
 
 
+def revision_in(directory: Path) -> str:
+    """The revision that the files make, good or not. Raises `write.CannotWrite` where a name or a file is refused."""
+    try:
+        return digest(raw_files(directory))
+    except PolicyRefused as refused:
+        raise write.refusing(directory, refused) from refused
+
+
 def bytes_of(row: PolicyRevision) -> dict[str, bytes]:
     """The files of a revision as they are written."""
     return {name: text.encode() for name, text in revisions.files_of(row).items()}

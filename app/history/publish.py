@@ -24,6 +24,7 @@ from app.db.engine import LOCK_FIRST
 from app.db.revisions import Overtaken
 from app.db.seen_callers import seen_callers
 from app.db.tables.history import AdminAction, PolicyRevision
+from app.history.directory import KeptFiles
 from app.history.entry import Entry
 from app.history.files import alone, bytes_of, recover
 from app.history.follower import Follower
@@ -157,7 +158,7 @@ class Publisher:
     async def _change(self, wanted: _Wanted) -> Published:
         follower, live = self._follower, self._live
         async with follower.one_at_a_time:
-            await follower.catch_up()
+            await self._catch_up(wanted.dry_run)
             # Where the newest cannot be taken, this is compared with what is served here in its place.
             replaces = follower.head.revision if follower.refused and follower.head else None
             old = live.active
@@ -189,11 +190,12 @@ class Publisher:
                         raise StaleParent(live.active.revision)
                     with suppress(write.CannotWrite):  # `files.put` says why, and the policy is served from memory
                         await recover(live.directory, self._sessions)
-                    follower.arrive(await self._accept(new, published, wanted))
+                    kept = await follower.files.announce(new.revision)
+                    follower.arrive(await self._accept(new, published, wanted, kept))
                     try:
                         live.take(new, changed)
                     finally:
-                        await follower.files.put(wanted.files)
+                        await follower.files.put(wanted.files, kept)
                         await follower.files.stamp(follower.at)
             except Overtaken:
                 await follower.catch_up()
@@ -202,6 +204,14 @@ class Publisher:
                 follower.unsettled = write.unfinished(live.directory) is not None
                 raise
         return replace(published, files_lag=follower.behind or None)
+
+    async def _catch_up(self, dry_run: bool) -> None:
+        follower = self._follower
+        await follower.catch_up()
+        if not dry_run and await follower.files.is_edited():
+            # The edit was first, although no watch has reported it yet.
+            await self._live.reload()
+            await follower.catch_up()
 
     async def rollback(
         self,
@@ -245,21 +255,16 @@ class Publisher:
     def _build(self, files: Mapping[str, bytes]) -> Snapshot:
         return build(parse(from_bytes(files), self._live.active.policy), self._live.table)
 
-    async def _accept(self, new: Snapshot, published: Published, wanted: _Wanted) -> Entry:
+    async def _accept(self, new: Snapshot, published: Published, wanted: _Wanted, kept: KeptFiles | None) -> Entry:
         """Store the revision and its audit row, in one transaction, once the directory says what is coming.
 
-        A directory that cannot be written says nothing, and the database remembers that its files are no change.
+        A directory whose files are kept says nothing, and the database remembers that they are no change.
         Should storing fail in a way that leaves its outcome open, the marker stays for `recover` to find out.
         Raises Overtaken.
         """
         directory = self._live.directory
         now = datetime.now(UTC)
         accepted = None if published.cases.passed else wanted.accept_failing
-        try:
-            await asyncio.to_thread(write.begin, directory, new.revision)
-            outdated = None
-        except write.CannotWrite:
-            outdated = self._live.on_disk
 
         @retried
         async def store(session: AsyncSession) -> PolicyRevision:
@@ -291,7 +296,7 @@ class Publisher:
                     + (f" (accepted: {published.cases.summary}: {accepted})" if accepted else ""),
                 ),
             )
-            if outdated and outdated != new.revision:
+            for outdated in sorted(kept.revisions) if kept else ():
                 await revisions.leave_behind(session, outdated, now)
             await session.commit()
             return row
@@ -300,7 +305,7 @@ class Publisher:
             async with self._sessions() as session:
                 row = await store(session)
         except (Overtaken, SQLAlchemyError) as error:
-            if outdated is None and (isinstance(error, Overtaken) or was_undone(error)):
+            if kept is None and (isinstance(error, Overtaken) or was_undone(error)):
                 await asyncio.to_thread(write.finish, directory)
             raise
         return Entry(row.id, new.revision)

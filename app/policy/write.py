@@ -14,12 +14,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from app.policy.directory import MARKER, file_names, folders
+from app.policy.fault import PolicyRefused
 
 _TEMPORARY = ".new"
 
 
 class CannotWrite(Exception):
-    """The directory cannot be written. The message says why, for an operator."""
+    """The directory cannot be written, or holds what is refused. The message says why, for an operator."""
 
 
 def lock(directory: Path) -> int | None:
@@ -47,25 +48,30 @@ def unlock(handle: int) -> None:
 
 
 def begin(directory: Path, revision: str) -> None:
-    """Say which revision the files are about to make. Raises CannotWrite."""
+    """Say which revision the files are about to make. Raises CannotWrite, also for names that `write` would refuse."""
     try:
         root = Path(os.path.realpath(directory, strict=True))
+        _names(directory)
         _write(root / MARKER, revision.encode())
     except OSError as error:
         raise _cannot(directory, error) from error
 
 
 def write(directory: Path, files: Mapping[str, bytes]) -> None:
-    """Make these the policy files of a directory, and remove all others. Raises CannotWrite."""
+    """Make these the policy files of a directory, and remove all others. Raises CannotWrite.
+
+    Where the directory holds names that are refused, nothing is written: none of these files would be read.
+    """
     try:
         root = Path(os.path.realpath(directory, strict=True))
+        names = _names(directory)
         for name, data in files.items():
             parent = (root / name).parent
             parent.mkdir(parents=True, exist_ok=True)
             if not Path(os.path.realpath(parent, strict=True)).is_relative_to(root):
                 raise OSError(None, f"the folder of {name} is a link that leads out of the directory")
             _write(root / name, data)
-        for name in set(file_names(root)) - files.keys():
+        for name in names - files.keys():
             (root / name).unlink()
         _sync(root)
     except OSError as error:
@@ -98,6 +104,13 @@ def write_note(directory: Path, name: str, content: bytes) -> None:
         raise _cannot(directory, error) from error
 
 
+def _names(directory: Path) -> set[str]:
+    try:
+        return set(file_names(directory))
+    except PolicyRefused as refused:
+        raise refusing(directory, refused) from refused
+
+
 def _write(path: Path, data: bytes) -> None:
     """As a new file in the old one's place, on the disk before it is there."""
     aside = path.with_name(f".{path.name}{_TEMPORARY}")
@@ -121,6 +134,11 @@ def _sync(root: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def refusing(directory: Path, refused: PolicyRefused) -> CannotWrite:
+    """The error of a directory whose files are refused, so that nobody can tell what writing it would lose."""
+    return CannotWrite(f"the policy directory {directory} cannot be written: it holds {refused.faults[0]}")
 
 
 def _cannot(directory: Path, error: OSError) -> CannotWrite:

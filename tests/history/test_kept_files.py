@@ -1,0 +1,154 @@
+"""A publish loses nothing that only the policy directory holds, as an edit that is not active or a refused file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from app.db.engine import is_embedded
+from app.db.session import Sessions
+from app.history import directory as policy_directory
+from app.history.files import revision_of
+from app.history.publish import Publisher
+from app.history.refusals import StaleParent
+from app.policy import write
+from tests.history.processes import ME, begun, commented, kinds, publish, written
+from tests.history.test_publish import PUBLISH, active, admin, body, files, history
+from tests.history.test_unwritable import on_sqlite
+from tests.issuer import LiveIssuer
+from tests.server import Server, eventually
+
+pytestmark = pytest.mark.anyio
+STRAY = b"p, anyone, /x, GET, deny\n# end\n"
+
+
+@pytest.mark.parametrize(
+    "found", [("deny.CSV", "stray-file"), ("entities/e.yml", "stray-file"), ("deny.csv", "unreadable")]
+)
+async def test_a_directory_with_what_is_refused_is_served_from_memory(
+    sessions: Sessions, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: tuple[str, str]
+) -> None:
+    directory = written(tmp_path / "policies")
+    name, code = found
+    first = await begun(sessions, directory, files_win=is_embedded(url))
+    await first.follow()
+    candidate = commented(directory, "new")
+    stray = directory / name
+    stray.parent.mkdir(exist_ok=True)
+    stray.mkdir() if code == "unreadable" else stray.write_bytes(STRAY)
+    assert (await first.live.reload()).faults[0].code == code
+    parent = first.live.active.revision
+    done = await Publisher(first).publish(candidate, parent=parent, author=ME, message="m")
+    assert first.live.active.revision == done.revision != parent
+    assert name in (done.files_lag or "")
+    assert first.behind == done.files_lag
+    assert (write.unfinished(directory), first.unsettled, await kinds(sessions)) == (None, False, ["files", "publish"])
+    assert (await first.live.reload()).faults[0].file == name
+    await first.follow()
+    # Another process on the same files goes on following, too.
+    newer = await Publisher(first).publish(commented_like(candidate), parent=done.revision, author=ME, message="m")
+    await first.follow()
+    assert (first.live.active.revision, first.unsettled) == (newer.revision, False)
+    # Without it the files follow, and at a start they are no change.
+    stray.rmdir() if code == "unreadable" else stray.unlink()
+    assert revision_of(directory) == parent
+    again = await begun(sessions, directory, files_win=is_embedded(url))
+    await again.follow()
+    assert again.live.active.revision == newer.revision
+    monkeypatch.setattr(policy_directory, "RETRY_SECONDS", 0.0)
+    await first.follow()
+    assert (first.behind, revision_of(directory)) == ("", newer.revision)
+
+
+def commented_like(candidate: dict[str, bytes]) -> dict[str, bytes]:
+    """One more revision."""
+    return {**candidate, "public.csv": b"# once more\n" + candidate["public.csv"]}
+
+
+@on_sqlite
+async def test_a_change_that_was_begun_is_settled_after_a_stray_file_is_gone(
+    sessions: Sessions, tmp_path: Path
+) -> None:
+    directory = written(tmp_path / "policies")
+    first = await begun(sessions, directory, files_win=True)
+    await first.follow()
+    newest = await publish(first, "new")
+    write.begin(directory, newest)
+    (directory / "public.csv").write_text("# half of it\n" + (directory / "public.csv").read_text())
+    (directory / "deny.CSV").write_bytes(STRAY)
+    first.unsettled = True
+    await first.follow()
+    assert first.unsettled
+    again = await begun(sessions, directory, files_win=True)
+    await again.follow()
+    assert again.live.active.revision == newest
+    (directory / "deny.CSV").unlink()
+    await first.follow()
+    assert (first.unsettled, revision_of(directory)) == (False, newest)
+
+
+@pytest.mark.parametrize("is_read", [True, False], ids=["refused before", "not read yet"])
+@pytest.mark.parametrize("goes_back", [False, True])
+async def test_an_edit_that_is_refused_stays(
+    sessions: Sessions, url: str, tmp_path: Path, is_read: bool, goes_back: bool
+) -> None:
+    directory = written(tmp_path / "policies")
+    first = await begun(sessions, directory, files_win=is_embedded(url))
+    await first.follow()
+    candidate, parent = commented(directory, "new"), first.live.active.revision
+    edited = (directory / "catalog.csv").read_text().replace("# end", "p, anyone, /x, POST, dney\n# end")
+    (directory / "catalog.csv").write_text(edited)
+    if is_read:
+        assert (await first.live.reload()).outcome == "refused"
+    done = await Publisher(first).publish(candidate, parent=parent, author=ME, message="m")
+    assert "edited here" in (done.files_lag or "")
+    if goes_back:
+        back = await Publisher(first).rollback(parent, parent=done.revision, author=ME, message="")
+        assert (back.revision, bool(back.files_lag)) == (parent, True)
+    await first.follow()
+    assert (directory / "catalog.csv").read_text() == edited
+    # Corrected, it is made from another policy than the active one.
+    (directory / "catalog.csv").write_text(edited.replace("dney", "deny"))
+    assert (await first.live.reload()).faults[0].code == "outdated-files"
+    await first.follow()
+    again = await begun(sessions, directory, files_win=is_embedded(url))
+    await again.follow()
+    assert again.live.active.revision == first.live.active.revision
+    corrected = {**candidate, "catalog.csv": (directory / "catalog.csv").read_bytes()}
+    meant = await Publisher(first).publish(
+        corrected, parent=first.live.active.revision, author=ME, message="m", acknowledge_widening=True
+    )
+    assert (meant.files_lag, revision_of(directory)) == (None, meant.revision)
+
+
+async def test_an_edit_that_no_watch_has_reported_yet_is_first(sessions: Sessions, url: str, tmp_path: Path) -> None:
+    directory = written(tmp_path / "policies")
+    first = await begun(sessions, directory, files_win=is_embedded(url))
+    await first.follow()
+    candidate, parent = commented(directory, "new"), first.live.active.revision
+    (directory / "catalog.csv").write_bytes(commented(directory, "edited")["catalog.csv"])
+    edited = revision_of(directory)
+    with pytest.raises(StaleParent) as stale:
+        await Publisher(first).publish(candidate, parent=parent, author=ME, message="m")
+    assert stale.value.active == first.live.active.revision == revision_of(directory) == edited
+    assert await kinds(sessions) == ["files", "files"]
+    done = await Publisher(first).publish(candidate, parent=str(edited), author=ME, message="m")
+    assert (done.files_lag, revision_of(directory)) == (None, done.revision)
+
+
+def test_a_server_keeps_what_is_not_active(own_server: Server, issuer: LiveIssuer) -> None:
+    file = own_server.policy_dir / "catalog.csv"
+    good = file.read_text()
+    with admin(own_server, issuer) as client:
+        before = len(history(client))
+        request = body(client, {**files(own_server), "public.csv": "# new\n" + files(own_server)["public.csv"]})
+        file.write_text(good.replace("# end", "p, user:bob, /api/v1/teams/**, GET|HEAD, deny\n# end"))
+        assert client.post(PUBLISH, json=request).status_code == 409
+        assert "user:bob" in file.read_text()
+        assert eventually(lambda: len(history(client)) == before + 1)
+        (own_server.policy_dir / "deny.CSV").write_bytes(STRAY)
+        answer = client.post(PUBLISH, json={**request, "parent": active(client), "acknowledge_widening": True})
+        assert (answer.status_code, active(client)) == (200, answer.json()["revision"])
+        assert "deny.CSV" in answer.json()["files_lag"]
+        assert not (own_server.policy_dir / ".publishing").exists()
