@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 _REVISION = click.argument("revision", metavar="REVISION")
 _WIDENS = click.option("--acknowledge-widening", is_flag=True, help="Go on though somebody gains access.")
 _FEWER = click.option(
-    "--acknowledge-fewer-publishers", is_flag=True, help="Go on though fewer callers could publish a policy."
+    "--acknowledge-fewer-publishers",
+    is_flag=True,
+    help="Go on though no caller that was ever seen could publish a policy.",
 )
 _ACCEPT = click.option(
     "--accept-failing",
@@ -134,8 +136,9 @@ def publish_command(
 
     It is checked and compared with the active one in AUTHZ_POLICY_DIR, its cases are run, and it is stored as a
     revision, and written there; running servers obey at once. Exits with 1 when it has faults, when it widens access
-    and --acknowledge-widening is not given, when fewer callers could publish and --acknowledge-fewer-publishers is not
-    given, and when a case fails, or one of the active policy was removed, and --accept-failing gives no reason.
+    and --acknowledge-widening is not given, when no caller that was ever seen could publish any more and
+    --acknowledge-fewer-publishers is not given, and when a case fails, or one of the active policy was removed, and
+    --accept-failing gives no reason.
 
     Example: authz policy publish candidate -m 'Scouts read games' --wait 10
     """

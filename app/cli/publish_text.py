@@ -99,6 +99,7 @@ def _view(done: Published) -> dict[str, object]:
         "parent": done.parent,
         "widens": done.difference.widens,
         "fewer_publishers": done.fewer is not None,
+        "warnings": [done.fewer.summary] if done.fewer else [],
         "rows": list(done.rows),
         "files": [asdict(file) for file in done.files],
         "cases": asdict(done.cases),

@@ -1,4 +1,4 @@
-"""What a publisher or a person who rolls back must acknowledge: wider access, fewer publishers, cases that fail."""
+"""What a publisher or a person who rolls back must acknowledge: wider access, a lock-out, cases that fail."""
 
 from __future__ import annotations
 

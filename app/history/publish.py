@@ -176,7 +176,8 @@ class Publisher:
             if wanted.dry_run or (new.revision == old.revision and replaces is None):
                 return published
             unaccepted = None if cases.passed or wanted.accept_failing else cases
-            unacknowledged = None if wanted.acknowledge_fewer_publishers else fewer
+            is_lockout = fewer is not None and fewer.is_lockout and not wanted.acknowledge_fewer_publishers
+            unacknowledged = fewer if is_lockout else None
             if (difference.widens or replaces) and not wanted.acknowledge_widening:
                 raise Widens(difference, replaces, unaccepted, unacknowledged)
             if unacknowledged:

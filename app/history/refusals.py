@@ -37,7 +37,7 @@ class Widens(Exception):
 
 
 class LosesPublishers(Exception):
-    """Fewer callers could publish a policy, and this was not acknowledged. `cases` as for Widens."""
+    """No caller that was ever seen could publish any more, and this was not acknowledged. `cases` as for Widens."""
 
     def __init__(self, difference: Difference, fewer: FewerPublishers, cases: CaseReport | None = None) -> None:
         super().__init__(fewer.summary)

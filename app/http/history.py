@@ -89,6 +89,7 @@ class Rollback(BaseModel):
 class PublishedPolicy:
     """The revision that is active now, or with `dry_run` would be, and what changes by it.
 
+    `warnings` say what was done without an acknowledgement and may not be meant, as that fewer callers can publish.
     `files_lag` says why the policy directory does not hold it: it is served from memory, and after a restart again.
     """
 
@@ -96,6 +97,7 @@ class PublishedPolicy:
     parent: str
     widens: bool
     fewer_publishers: bool
+    warnings: list[str]
     summary: list[AccessSummary]
     access: list[AccessChange]
     files: list[FileView]
@@ -110,7 +112,7 @@ class PublishedPolicy:
 class NotPublished:
     """Why the policy was not taken.
 
-    Its faults, another active revision, access that would widen, fewer callers that could publish, or failing cases.
+    Its faults, another active revision, access that would widen, no caller left that could publish, or failing cases.
     """
 
     detail: str
@@ -125,7 +127,7 @@ _NOT_PUBLISHED: Mapping[int, ResponseSpec] = {
     409: ResponseSpec(
         NotPublished,
         description=(
-            "Another revision is active, access would widen or fewer callers could publish unacknowledged, or cases "
+            "Another revision is active, access would widen or no known caller could publish, unacknowledged, or cases "
             "fail or were removed"
         ),
     ),
@@ -261,6 +263,7 @@ def _published(done: Published, replicas: Waited | UnsetType) -> PublishedPolicy
         parent=done.parent,
         widens=difference.widens,
         fewer_publishers=done.fewer is not None,
+        warnings=[f"{_sentence(done.fewer.summary)}."] if done.fewer else [],
         summary=summary_of(difference),
         access=access_of(difference),
         files=files_of(done.files),
@@ -301,20 +304,22 @@ def _refused(
     elif isinstance(refused, StaleParent):
         detail = "Another revision is active than the one that this change was made from."
     else:
-        detail = f"{str(refused)[:1].upper()}{str(refused)[1:]}."
+        detail = f"{_sentence(str(refused))}."
     return Response(
         NotPublished(detail, active, faults, summary_of(difference), access_of(difference), cases), status_code=status
     )
 
 
+def _sentence(summary: str) -> str:
+    return f"{summary[:1].upper()}{summary[1:]}"
+
+
 def _fewer(fewer: FewerPublishers) -> str:
-    summary = fewer.summary
-    return f"{summary[:1].upper()}{summary[1:]}: if this is meant, send `acknowledge_fewer_publishers`."
+    return f"{_sentence(fewer.summary)}: if this is meant, send `acknowledge_fewer_publishers`."
 
 
 def _accept(cases: CaseReport) -> str:
-    summary = cases.summary
     return (
-        f"{summary[:1].upper()}{summary[1:]}: look at `cases` and correct the policy or its tests; or, if this is "
+        f"{_sentence(cases.summary)}: look at `cases` and correct the policy or its tests; or, if this is "
         "meant, send the reason as `accept_failing_cases`."
     )

@@ -29,6 +29,11 @@ class FewerPublishers:
     unproven: tuple[str, ...] | None
 
     @property
+    def is_lockout(self) -> bool:
+        """Whether no caller that was ever seen could publish: only this needs an acknowledgement."""
+        return self.unproven is not None
+
+    @property
     def summary(self) -> str:
         """What would be lost and, for a lock-out, that it is one; for a sentence that ends with a full stop."""
         if self.unproven is None:
