@@ -13,6 +13,7 @@ import structlog
 from app.cli.failure import fail
 
 _log = structlog.stdlib.get_logger("server")
+_BACKLOG = 2048  # as both kinds of server have
 SHUTDOWN_SECONDS = 10
 STOP_SECONDS = 2.0 * SHUTDOWN_SECONDS  # with what is written after the last request
 # Longer than load balancers keep an idle connection (a minute), so that it is they who close it: one that the server
@@ -23,12 +24,16 @@ LINGER_SECONDS = 1.0
 
 
 def bind(host: str, port: int, *, option: str = "--port") -> socket.socket:
-    """A listening socket; port 0 takes a free one. `option` is what chooses the port, for the message."""
+    """A listening socket; port 0 takes a free one. `option` is what chooses the port, for the message.
+
+    It listens at once: with SO_REUSEADDR several sockets can be bound to a port until one of them listens.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
         fail(f"cannot listen on {host}:{port}: {error.strerror}. {_remedy(error, option)}")

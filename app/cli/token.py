@@ -21,7 +21,11 @@ from app.dev.issuer import JWKS_PATH
 )
 @click.option("--ttl", default=3600, show_default=True, type=click.IntRange(1, 86400), help="Its life, in seconds.")
 @click.option(
-    "--issuer-port", default=ISSUER_PORT, show_default=True, help="The port of the issuer that `authz dev` runs."
+    "--issuer-port",
+    default=ISSUER_PORT,
+    show_default=True,
+    type=click.IntRange(1, 65535),
+    help="The port of the issuer that `authz dev` runs.",
 )
 @click.option(
     "--data-dir", default=DATA_DIR, show_default=True, type=click.Path(path_type=Path), help="As for `authz dev`."

@@ -43,6 +43,17 @@ def test_dev_listens_where_the_settings_say_and_tokens_are_of_its_issuer(tmp_pat
             second = command("dev", *run[2:4], "--data-dir", "second", "--port", "0", cwd=tmp_path, env=clean)
             assert second.returncode == 1
             assert second.stderr.endswith("Address already in use. Choose another --issuer-port.\n")
+            own = ("dev", "--port", str(same := free_port()), "--issuer-port", str(same), "--data-dir", "third")
+            for host in ("127.0.0.1", "0.0.0.0"):
+                third = command(
+                    *own, "--host", host, cwd=tmp_path, env={**clean, "AUTHZ_POLICY_DIR": env["AUTHZ_POLICY_DIR"]}
+                )
+                assert third.returncode == 1
+                assert (
+                    third.stderr
+                    == f"authz: cannot listen on {host}:{same}: Address already in use. Choose another --port.\n"
+                )
+            assert command("token", "--issuer-port", "65536", cwd=tmp_path, env=clean).returncode == 2
             other = command("token", *run[2:4], "--data-dir", "second", cwd=tmp_path, env=clean)
             assert (other.returncode, other.stdout) == (1, "")
             assert f"the issuer at http://127.0.0.1:{issuer_port} is not the one in second" in other.stderr
