@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -35,6 +35,7 @@ from app.settings_values import (
     Origins,
     Text,
     TrustedProxyNetworks,
+    distrust,
     not_empty,
     secret,
     split,
@@ -76,6 +77,16 @@ class LocalSettings(BaseSettings):
     trusted_proxies: TrustedProxyNetworks = None
     # A new key ends after at most so many days; unset, it may be without an end.
     key_max_days: Annotated[int | None, Field(ge=1, le=36_500)] = None
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_in_plain_digits(cls, value: object, info: ValidationInfo) -> object:
+        """Python also reads `5_0` as a number; another program that reads the variable would not."""
+        kinds = cls.model_fields[info.field_name or ""].annotation
+        is_number = bool({int, float} & {kinds, *get_args(kinds)})
+        if is_number and isinstance(value, str) and ("_" in value or not value.isascii()):
+            raise ValueError("write a number in plain digits, without `_`")
+        return value
 
     @classmethod
     def settings_customise_sources(
@@ -201,10 +212,7 @@ class Settings(LocalSettings):
     @model_validator(mode="after")
     def _console_signs_in_over_tls(self) -> Self:
         if self.console_client_id and not is_trustworthy(self.issuer):
-            raise ValueError(
-                "AUTHZ_ISSUER: the console signs people in there, so write an https:// address; http:// is for a "
-                "loopback host alone"
-            )
+            raise ValueError(f"AUTHZ_ISSUER: the console signs people in there: {distrust(self.issuer)}")
         return self
 
     @model_validator(mode="after")

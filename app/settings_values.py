@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from difflib import get_close_matches
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address, ip_network
 from typing import Annotated, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
@@ -16,6 +16,7 @@ from pydantic_settings import NoDecode
 from app.identity.address import is_trustworthy
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_MAPPED = IPv6Network("::ffff:0:0/96")  # every IPv4 address, as IPv6 sockets show it
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _HOST_NAME = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})*\.?", re.IGNORECASE)
@@ -185,8 +186,17 @@ def issuer_address(value: str) -> str:
     """An address that only the issuer can answer at: over TLS unless that is this machine."""
     address = http_address(value)
     if not is_trustworthy(address):
-        raise ValueError("write an https:// address; http:// is for a loopback host alone")
+        raise ValueError(distrust(address))
     return address
+
+
+def distrust(address: str) -> str:
+    """Why an address that is not trustworthy is none, and what to write. It never shows the address."""
+    if "@" in urlsplit(address).netloc:
+        return "has a user or password in it, which the issuer is not asked with: write the address without them"
+    if not address.isascii() or "\\" in address:
+        return "holds a character that clients read in different ways: write it in percent-encoding"
+    return "write an https:// address; http:// is for a loopback host alone"
 
 
 def host(value: str) -> str:
@@ -208,6 +218,8 @@ def host(value: str) -> str:
 
 def network(value: str) -> IPv4Network | IPv6Network:
     """A network, or one address."""
+    if "%" in value:
+        raise ValueError(f"{shown(value)} has a zone, and no address of a request has one; write it without")
     try:
         return ip_network(value)
     except ValueError:
@@ -217,6 +229,18 @@ def network(value: str) -> IPv4Network | IPv6Network:
     except ValueError:
         raise ValueError(f"{shown(value)} is no network; write it as 10.0.7.0/24 or as one address") from None
     raise ValueError(f"{shown(value)} is an address within a network; write the network as {meant}")
+
+
+def limited(networks: Collection[IPv4Network | IPv6Network] | None) -> Collection[IPv4Network | IPv6Network] | None:
+    """Networks that leave out some host: what a request says of its client is believed if it comes from one."""
+    four = [network for network in networks or () if isinstance(network, IPv4Network)]
+    six = [network for network in networks or () if isinstance(network, IPv6Network)]
+    is_every = any(network.prefixlen == 0 for network in collapse_addresses(four))
+    if is_every or any(network.prefixlen == 0 or network == _MAPPED for network in collapse_addresses(six)):
+        raise ValueError(
+            "name every host there is, and each would be believed; write your own networks alone, such as 10.0.7.0/24"
+        )
+    return networks
 
 
 def _none_or_networks(value: object) -> object:
@@ -260,9 +284,14 @@ AuthorizedParties = Annotated[
     tuple[str, ...], NoDecode, BeforeValidator(_each(authorized_party)), BeforeValidator(_named)
 ]
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_each(browser_origin))]
-Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_each(network))]
+Networks = Annotated[
+    tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_each(network)), AfterValidator(limited)
+]
 TrustedProxyNetworks = Annotated[
-    tuple[IPv4Network | IPv6Network, ...] | None, NoDecode, BeforeValidator(_none_or_networks)
+    tuple[IPv4Network | IPv6Network, ...] | None,
+    NoDecode,
+    BeforeValidator(_none_or_networks),
+    AfterValidator(limited),
 ]
 CaseFolded = BeforeValidator(_lower)
 LevelName = BeforeValidator(_level)

@@ -41,14 +41,30 @@ def read_variables() -> dict[str, str]:
 def refuse_unknown(settings: Iterable[str]) -> None:
     """Raise SettingsError for each variable that is no setting, such as a misspelled one, in the environment or `.env`.
 
+    So it does for a setting that is in either of them in two spellings, such as `AUTHZ_PORT` and `authz_port`.
+
     `settings` are the names of the settings, without the prefix. A name without the prefix is refused when it is one
     letter away from a setting that is not set.
     """
     known = [PREFIX + name.upper() for name in settings]
-    found: dict[str, str | None] = {**_read_file(ENV_FILE), **os.environ}
-    lines = unknown_variables({name: value or "" for name, value in found.items()}, known)
+    of_file = _read_file(ENV_FILE)
+    found: dict[str, str | None] = {**of_file, **os.environ}
+    lines = [*spelled_twice(of_file, known), *spelled_twice(os.environ, known)]
+    lines += unknown_variables({name: value or "" for name, value in found.items()}, known)
     if lines:
         raise SettingsError("\n".join(lines))
+
+
+def spelled_twice(variables: Mapping[str, str | None], known: Iterable[str]) -> list[str]:
+    """A line for each of the `known` settings that stands there in several spellings: only one of them could apply."""
+    spellings: dict[str, list[str]] = {name: [] for name in known}
+    for given, value in variables.items():
+        name = given.upper()
+        if name in spellings and value is not None and not is_service_link(name, value.strip()):
+            spellings[name].append(given)
+    return [
+        f"{', '.join(given)}: these are one setting; keep one of them." for given in spellings.values() if given[1:]
+    ]
 
 
 def unknown_variables(variables: Mapping[str, str], known: Iterable[str]) -> list[str]:

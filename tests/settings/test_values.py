@@ -13,7 +13,11 @@ from tests.settings.test_variables import REQUIRED
 
 LONG = "a-secret-that-is-long-enough-for-a-gateway"
 PASSWORD = "correct-horse"
-NUMBERS = ("", "x", "1 0", "nan", "-1", "1e400", "ten")
+NUMBERS = ("", "x", "1 0", "nan", "-1", "1e400", "ten", "5_0", "1_0.5", "\uff15\uff10", "\u0666\u0660")
+EVERY_HOST = (
+    *("0.0.0.0/0", "::/0", "10.0.0.0/8,0.0.0.0/0", "0.0.0.0/1,128.0.0.0/1", "::/1,8000::/1", "::ffff:0:0/96"),
+    *("fe80::1%eth0", "fe80::%1/64"),
+)
 WRONG: dict[str, tuple[str, ...]] = {
     "database_url": ("", " \n"),
     "policy_dir": ("", " "),
@@ -72,7 +76,7 @@ WRONG: dict[str, tuple[str, ...]] = {
     ),
     "public_url": ("", "http://authz.example.com", "https://authz.example.com/x", "authz.example.com", "https://"),
     "gateway_secrets": ("short", f"{LONG},short", f"{LONG} {LONG}", "x" * 257, f"{PASSWORD}ü{LONG}"),
-    "gateway_networks": ("10.0.7.1/24", "10.0.7", "10.0.0.0/33", "localhost", "0", '["10.0.0.0/8"]'),
+    "gateway_networks": ("10.0.7.1/24", "10.0.7", "10.0.0.0/33", "localhost", "0", '["10.0.0.0/8"]', *EVERY_HOST),
     "trusted_proxies": (
         "10.0.7.1/24",
         "balancer",
@@ -81,6 +85,7 @@ WRONG: dict[str, tuple[str, ...]] = {
         "*",
         ",",
         '["10.0.0.0/8"]',
+        *EVERY_HOST,
     ),
     "access_log": ("", "maybe", "2"),
     "log_level": ("", "trace", "verbose"),
@@ -148,6 +153,13 @@ def test_each_wrong_value_is_one_line_that_names_the_setting(name: str, environm
         ("authorized_parties", '["a"]', "write a list separated by commas, without brackets and quotes"),
         ("allowed_origins", "https://münchen.example", "xn--mnchen-3ya.example"),
         ("log_level", "trace", "write 'debug', 'info', 'warning' or 'error'"),
+        ("jwks_url", f"https://user:{PASSWORD}@issuer.example/jwks", "has a user or password in it"),
+        ("jwks_url", "https://issuer.example/j\\wks", "percent-encoding"),
+        ("jwks_url", "http://issuer.example/jwks", "write an https:// address"),
+        ("trusted_proxies", "0.0.0.0/0", "write your own networks alone, such as 10.0.7.0/24"),
+        ("gateway_networks", "::/0", "write your own networks alone, such as 10.0.7.0/24"),
+        ("trusted_proxies", "fe80::1%eth0", "has a zone"),
+        ("clock_skew_seconds", "5_0", "write a number in plain digits"),
         ("workers", "65", "write at most 64"),
         ("audience", "", "is empty"),
     ],

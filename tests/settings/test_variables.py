@@ -148,3 +148,22 @@ def test_a_broken_line_of_the_file_is_refused(text: bytes, said: str, environmen
 def test_the_environment_wins_over_the_file(environment: pytest.MonkeyPatch) -> None:
     Path(".env").write_text("\ufeffAUTHZ_ISSUER=https://other.example\nauthz_log_level=error\nOTHER line\nOTHER=1\n")
     assert (load().issuer, load().log_level) == (REQUIRED["AUTHZ_ISSUER"], "error")
+
+
+def test_a_setting_in_two_spellings_is_refused(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("authz_audience", "other")
+    environment.setenv("AUTHZ_TOKEN", "no setting")
+    environment.setenv("authz_token", "no setting")
+    with pytest.raises(
+        SettingsError, match=r"\A(AUTHZ_AUDIENCE, authz_audience|authz_audience, AUTHZ_AUDIENCE): these"
+    ):
+        load_local()
+    environment.delenv("authz_audience")
+    Path(".env").write_text("Authz_Issuer=https://a.example\nAUTHZ_issuer=https://b.example\n")
+    with pytest.raises(SettingsError, match=r"\AAuthz_Issuer, AUTHZ_issuer: these are one setting; keep one of them"):
+        load()
+    Path(".env").write_text("Authz_Issuer=https://a.example\n")
+    assert load().issuer == REQUIRED["AUTHZ_ISSUER"]
+    environment.setenv("authz_port", "tcp://10.0.0.1:80")
+    environment.setenv("AUTHZ_PORT", "9000")
+    assert load().port == 9000
