@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from app.cli.terminal import Styled
 
 if TYPE_CHECKING:
-    from app.policy.semantic_diff import Change, Difference
+    from app.policy.access_change import Change, Difference
 
 Line = str | list[str | Styled]
 MAX_DETAILS = 20  # changes that are printed each without being asked for

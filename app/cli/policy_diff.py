@@ -14,9 +14,9 @@ from app.cli.policy_named import Named, find, snapshot_of
 from app.cli.terminal import Styled, plural, show, show_json
 
 if TYPE_CHECKING:
+    from app.policy.access_change import Behind, Change, Combination, Difference
     from app.policy.diff import FileChange
     from app.policy.diff_summary import Headline
-    from app.policy.semantic_diff import Behind, Change, Combination, Difference
     from app.policy.snapshot import Snapshot
 
 Line = str | list[str | Styled]
@@ -141,6 +141,7 @@ def _view(change: Change, named: dict[str, Named], snapshots: dict[str, Snapshot
         "may": change.may,
         "resource": change.resource,
         "actions": list(change.actions),
+        "reroute": asdict(change.reroute) if change.reroute else None,
         **_combination_view(change.who),
         "unless": [_combination_view(combination) for combination in change.unless],
         "rows": [

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from app.history.fleet import Waited
     from app.history.publish import Published
     from app.history.refusals import CasesFail, LosesPublishers, Widens
-    from app.policy.semantic_diff import Difference
+    from app.policy.access_change import Difference
 
 
 def refuse(refused: Widens | LosesPublishers | CasesFail, directory: Path | None, *, as_json: bool) -> NoReturn:

@@ -30,6 +30,7 @@ from app.history.files import alone, bytes_of, recover
 from app.history.follower import Follower
 from app.history.refusals import CasesFail, LosesPublishers, NoSuchRevision, StaleParent, Widens
 from app.policy import write
+from app.policy.access_change import Difference
 from app.policy.case_report import CaseReport, run_cases
 from app.policy.diff import FileChange, changes, file_changes
 from app.policy.fault import PolicyRefused
@@ -37,7 +38,7 @@ from app.policy.live import build
 from app.policy.load import parse
 from app.policy.lockout import named_publishers
 from app.policy.publishers import FewerPublishers, lost_publishers, unproven
-from app.policy.semantic_diff import Difference, compare
+from app.policy.semantic_diff import compare
 from app.policy.snapshot import Snapshot
 from app.policy.source import from_bytes
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from app.policy.access_change import Difference
 from app.policy.case_report import CaseReport
 from app.policy.publishers import FewerPublishers
-from app.policy.semantic_diff import Difference
 
 
 class StaleParent(Exception):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from app.policy.access_change import Difference
 from app.policy.change_words import told
 from app.policy.diff import FileChange
 from app.policy.diff_summary import summarize
-from app.policy.semantic_diff import Difference
 
 
 @dataclass(frozen=True, slots=True)

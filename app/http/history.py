@@ -35,11 +35,11 @@ from app.http.policies import FaultView, fault_views
 from app.http.problems import Detail, Problem
 from app.http.replicas import Wait, waited_for
 from app.identity.principal import Principal
+from app.policy.access_change import Difference
 from app.policy.case_report import CaseReport
 from app.policy.decision import Decision
 from app.policy.fault import PolicyRefused
 from app.policy.publishers import FewerPublishers
-from app.policy.semantic_diff import Difference
 from app.policy.write import CannotWrite
 
 PATH = "/api/v1/policies"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from app.policy.semantic_diff import Change, Combination
+from app.policy.access_change import Change, Combination
 
 MAX_NAMED = 4  # of grants that are alternatives
 
@@ -12,8 +12,16 @@ MAX_NAMED = 4  # of grants that are alternatives
 def told(change: Change) -> str:
     """What a change is about and for whom, in one line."""
     unless = [_besides(combination) for combination in change.unless]
-    text = f"{'|'.join(change.actions)} {change.resource}  for {_who(change.who)}"
+    text = f"{'|'.join(change.actions)} {change.resource}{_rerouted(change)}  for {_who(change.who)}"
     return text + (f", unless {' or '.join(unless)}" if unless else "")
+
+
+def _rerouted(change: Change) -> str:
+    """Which template answers a path now, and which did."""
+    if change.reroute is None:
+        return ""
+    was = change.reroute.was or "no route"
+    return f", now answered by {change.reroute.now or 'no route'} instead of {was},"
 
 
 def _who(who: Combination) -> str:

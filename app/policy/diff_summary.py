@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from app.policy.access_change import Change, Difference, Kind, Side
 from app.policy.aside import in_order, resting
 from app.policy.change_words import MAX_NAMED, grants_of
 from app.policy.rule import Membership
-from app.policy.semantic_diff import Change, Difference, Kind, Side
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from app.identity.principal import ANYONE
+from app.policy.access_change import Change, Difference
 from app.policy.change_words import told
 from app.policy.lockout import PUBLISH
 from app.policy.reach import Reach, outcome
-from app.policy.semantic_diff import Change, Difference
 from app.policy.snapshot import Snapshot
 
 MAX_TOLD = 3

@@ -84,6 +84,11 @@ class RouteTable:
         """Every template, once."""
         return tuple(self._methods)
 
+    @property
+    def tree(self) -> TemplateTree:
+        """The templates with parameters, as paths find them."""
+        return self._paths
+
     def methods(self, template: str) -> tuple[str, ...]:
         """The methods of a template; none when there is no such template."""
         return self._methods.get(template, ())

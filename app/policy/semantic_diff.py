@@ -8,17 +8,19 @@ altered in a word may widen access, and is reported so.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from itertools import chain, groupby
-from typing import Literal
+from dataclasses import replace
+from itertools import chain, groupby, product
 
+from app.policy.access_change import Behind, Change, Combination, Difference, Kind, Side
 from app.policy.aside import in_order, itself, resting
 from app.policy.entities import Known
 from app.policy.expand import Key
 from app.policy.holders import Holders, permitted_subjects
+from app.policy.reroute import Reroute, Reroutes, TooManyPaths
+from app.policy.routes import METHODS
 from app.policy.rule import Membership, Rule, action_order
 from app.policy.snapshot import Snapshot
-from app.policy.terms import Atoms, Meaning, Terms, TooWide, When, meanings, minimal
+from app.policy.terms import Atoms, Meaning, Terms, TooWide, meanings, minimal
 from app.policy.when.read import Path
 from app.policy.when.shape import Properties
 
@@ -26,73 +28,10 @@ MAX_STEPS = 3_000_000  # of comparing one thing, a second or so
 MAX_ALL_STEPS = 20_000_000
 MAX_NEAT = 1_000  # regions of one thing; of more, those that lie within others are reported too
 MAX_NAMED = 4  # grants that are alternatives whose `g` rows are named
+ANY_METHOD = "*"  # of a removed template with too many paths
 
-Side = Literal["old", "new"]
-Kind = Literal["gain", "loss"]
 _Region = tuple[int, tuple[int, ...]]
 _Rules = tuple[Mapping[Meaning, Rule], Mapping[Meaning, Rule]]  # of the old policy and of the new
-
-
-@dataclass(frozen=True, slots=True)
-class Combination:
-    """Grants of which a caller states at least one of each group, and how conditions come out.
-
-    `met` are those that are met, `not_unmet` those that are met or cannot be told.
-    """
-
-    holds: tuple[tuple[str, ...], ...] = ()
-    met: tuple[When, ...] = ()
-    not_unmet: tuple[When, ...] = ()
-
-    def covers(self, stated: frozenset[str], outcomes: Mapping[When, bool | None]) -> bool:
-        """Whether it is so for these grants and outcomes of conditions, None for one that cannot be told."""
-        return (
-            all(not stated.isdisjoint(group) for group in self.holds)
-            and all(outcomes[when] is True for when in self.met)
-            and all(outcomes[when] is not False for when in self.not_unmet)
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Behind:
-    """A row that has a part in a change, and the policy that it is of."""
-
-    side: Side
-    row: Rule | Membership
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """Access gained or lost: to whoever `who` covers, and none of `unless`."""
-
-    kind: Kind
-    resource: str
-    actions: tuple[str, ...]
-    who: Combination
-    unless: tuple[Combination, ...]
-    behind: tuple[Behind, ...]
-
-    @property
-    def may(self) -> bool:
-        """Whether it depends on conditions."""
-        return any(combination.met or combination.not_unmet for combination in (self.who, *self.unless))
-
-    def covers(self, stated: frozenset[str], outcomes: Mapping[When, bool | None]) -> bool:
-        """Whether it is a change for a caller that states these grants."""
-        return self.who.covers(stated, outcomes) and not any(other.covers(stated, outcomes) for other in self.unless)
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """All changes of access, gains first. `unknown` are the things whose rules have too many combinations."""
-
-    changes: tuple[Change, ...]
-    unknown: tuple[Key, ...] = ()
-
-    @property
-    def widens(self) -> bool:
-        """Whether anybody gains anything, as far as is known."""
-        return bool(self.unknown) or any(change.kind == "gain" for change in self.changes)
 
 
 def compare(old: Snapshot, new: Snapshot) -> Difference:
@@ -129,7 +68,55 @@ class _Comparison:
                 unknown.append(key)
                 continue
             found[key] = [self._change(cell, kind, region, key, rules) for kind, region in cell.regions]
+        self._add_reroutes(found, unknown)
         return Difference(tuple(_ordered(found)), tuple(in_order(unknown, itself)))
+
+    def _add_reroutes(self, found: dict[Key, list[Change]], unknown: list[Key]) -> None:
+        """Add what changes for the paths that another template answers now, beyond what is a change of its routes.
+
+        A path that goes to an added template gains no more than all that is allowed there, which is a gain already.
+        """
+        reroutes = Reroutes(self._snapshots[0].table, self._snapshots[1].table)
+        removed = frozenset(reroutes.removed)
+        for template in (*reroutes.removed, *reroutes.added):
+            try:
+                every = reroutes.of(template)
+            except TooManyPaths:
+                if template in removed:
+                    unknown.append((template, ANY_METHOD))
+                continue
+            for reroute, action in product(every, METHODS):
+                key = (reroute.path, action)
+                try:
+                    changes = [*self._rerouted(reroute, action)]
+                except TooWide:
+                    unknown.append(key)
+                    continue
+                if changes:
+                    found[key] = list(dict.fromkeys([*found.get(key, ()), *changes]))
+
+    def _rerouted(self, reroute: Reroute, action: str) -> Iterator[Change]:
+        """What a method gains and loses on a path. Raises TooWide."""
+        old, new = self._snapshots
+        sides = ((old, reroute.was, "old"), (new, reroute.now, "new"))
+        kinds: set[Kind] = set()
+        if reroute.now and (reroute.now, action) in old.index and (reroute.now, action) in new.index:
+            kinds.add("gain")
+        if reroute.was and (reroute.was, action) in old.index and (reroute.was, action) in new.index:
+            kinds.add("loss")
+        if not kinds:
+            return
+        before, after = (
+            meanings(snapshot.rules_for(template, action) if template else (), side, (*self._differing, *_OF_TEMPLATE))
+            for snapshot, template, side in sides
+        )
+        if before.keys() == after.keys() and not (self._relinked and self._are_parted(before)):
+            return
+        cell = self._cell((before, after))
+        for kind, region in cell.regions:
+            if kind in kinds:
+                change = self._change(cell, kind, region, (reroute.path, action), (before, after))
+                yield replace(change, reroute=reroute)
 
     def _differing_paths(self) -> Iterator[Path]:
         """What conditions may read that is otherwise under the two policies."""
@@ -220,6 +207,8 @@ def _properties(known: Known) -> dict[tuple[str, str], Properties]:
     return {key: entity.properties for key, entity in known.items()}
 
 
+# What conditions read of a path depends on the template that answers it.
+_OF_TEMPLATE: tuple[Path, ...] = (("params",), ("resource",))
 _SIDES: tuple[Side, Side] = ("old", "new")
 
 

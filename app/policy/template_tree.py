@@ -38,6 +38,17 @@ class _Node:
                 yield from child.subtree()
 
 
+@dataclass(frozen=True, slots=True)
+class Frontier:
+    """The places in a tree that the first segments of a path lead to. `in_tail` where a `**` matches what follows."""
+
+    nodes: tuple[_Node, ...] = ()
+    in_tail: bool = False
+
+    def __bool__(self) -> bool:
+        return self.in_tail or bool(self.nodes)
+
+
 class TemplateTree:
     """Templates by their segments, each as `spelt` has it.
 
@@ -78,6 +89,24 @@ class TemplateTree:
     def children(self, node: _Node) -> Iterator[tuple[str, _Node]]:
         """Each node that follows, by its key."""
         return ((key, self._grown(child, node)) for key, child in node.children.items())
+
+    def start(self, prefix: str) -> Frontier:
+        """The place of the templates that begin with a segment."""
+        node = self.child(self.root, prefix)
+        return Frontier((node,) if node else ())
+
+    def after(self, frontier: Frontier, text: str) -> Frontier:
+        """The places that a segment of a path leads to, by every template and not by the most specific one alone."""
+        nodes = []
+        for node in frontier.nodes:
+            keys = [text, *(key for key in node.composites if values_in(key, text) is not None), _ONE]
+            nodes += [child for key in keys if (child := self.child(node, key))]
+        in_tail = frontier.in_tail or any(_REST in node.children for node in frontier.nodes)
+        return Frontier(tuple(nodes), in_tail)
+
+    def keys(self, frontier: Frontier) -> Iterator[str]:
+        """The segments that follow and have a text."""
+        return (key for node in frontier.nodes for key in node.children if key not in (_ONE, _REST))
 
     def _grown(self, child: _Node | str, parent: _Node) -> _Node:
         """What follows a node as a node, from which the rest of a lone template follows."""

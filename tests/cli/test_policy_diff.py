@@ -53,6 +53,29 @@ def test_it_fails_only_when_access_widens(work: Path) -> None:
     assert [row["path"] for row in change["rows"]] == ["policies/catalog.csv"]
 
 
+def test_a_path_that_falls_to_a_looser_template_is_shown(work: Path) -> None:
+    document = "openapi: 3.1.0\npaths:\n  /v1/{id}: {get: {}}\n"
+    row = "p, catalog:read, shop:/v1/{id}, GET, allow\n"
+    export = "p, holdings:read, shop:/v1/export, GET, allow\n"
+    for policy, paths, rows in (("main/policies", "  /v1/export: {get: {}}\n", row + export), ("policies", "", row)):
+        (work / policy / "upstreams").mkdir(exist_ok=True)
+        (work / policy / "upstreams/shop.openapi.yaml").write_text(document + paths)
+        (work / policy / "shop.csv").write_text(f"{rows}# end\n")
+    compared = authz("policy", "diff", "main/policies", "policies", cwd=work)
+    assert compared.returncode == 1
+    assert (
+        "GAIN  GET|HEAD shop:/v1/export, now answered by shop:/v1/{id} instead of shop:/v1/export," in compared.stdout
+    )
+    (gain,) = [
+        change
+        for change in json.loads(authz("policy", "diff", "--json", "main/policies", "policies", cwd=work).stdout)[
+            "changes"
+        ]
+        if change["change"] == "gain"
+    ]
+    assert gain["reroute"] == {"path": "shop:/v1/export", "was": "shop:/v1/export", "now": "shop:/v1/{id}"}
+
+
 def test_a_large_difference_is_summarized_and_its_details_are_for_who_wants_them(work: Path) -> None:
     edit(work, "roles.csv", "# end", "g, user:bob, role:admin\n# end")
     (work / "policies/tests/tokens.yaml").unlink()

@@ -133,6 +133,26 @@ def test_a_widening_must_be_acknowledged_and_a_dry_run_changes_nothing(own_serve
         assert active(client) == tried["revision"]
 
 
+def test_a_path_that_falls_to_a_looser_template_must_be_acknowledged(own_server: Server, issuer: LiveIssuer) -> None:
+    document = "openapi: 3.1.0\npaths:\n  /v1/{id}: {get: {}}\n"
+    row = "p, catalog:read, shop:/v1/{id}, GET, allow\n"
+    export = "p, holdings:read, shop:/v1/export, GET, allow\n"
+    before = files(own_server)
+    with admin(own_server, issuer) as client:
+        more = {
+            "upstreams/shop.openapi.yaml": f"{document}  /v1/export: {{get: {{}}}}\n",
+            "shop.csv": f"{row}{export}# end\n",
+        }
+        answer = client.post(PUBLISH, json=body(client, {**before, **more}, acknowledge_widening=True))
+        assert answer.status_code == 200, answer.text
+        less = {"upstreams/shop.openapi.yaml": document, "shop.csv": f"{row}# end\n"}
+        refused = client.post(PUBLISH, json=body(client, {**before, **less}))
+        assert refused.status_code == 409, refused.text
+        (gain,) = [change for change in refused.json()["access"] if change["kind"] == "gain"]
+        assert (gain["resource"], gain["actions"]) == ("shop:/v1/export", ["GET", "HEAD"])
+        assert "now answered by shop:/v1/{id}" in gain["text"]
+
+
 def test_what_is_stale_faulty_or_no_policy_is_refused(own_server: Server, issuer: LiveIssuer) -> None:
     with admin(own_server, issuer) as client:
         first = active(client)

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain, combinations, product
 
-from app.policy.semantic_diff import Change, compare
+from app.policy.access_change import Change
+from app.policy.semantic_diff import compare
 from app.policy.terms import When
 from tests.policy.worlds import (
     METHODS,

@@ -6,8 +6,9 @@ import time
 
 import pytest
 
+from app.policy.access_change import Change, Difference
 from app.policy.routes import METHODS, Route, RouteTable
-from app.policy.semantic_diff import Change, Difference, compare
+from app.policy.semantic_diff import compare
 from tests.policy.pairs import agree_all
 from tests.policy.small import PERMISSIONS, snapshot
 
