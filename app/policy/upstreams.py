@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 from app.policy.fault import Fault
 from app.policy.file_names import is_fragment, stray_fault
 from app.policy.openapi.ambiguity import ambiguities
+from app.policy.openapi.budget import Budget
 from app.policy.openapi.endpoints import EXAMPLE, Denied, Endpoints, Template, Written
 from app.policy.openapi.references import References, read
 from app.policy.openapi.tree import Branch, Mode, Unreadable
@@ -91,8 +92,9 @@ class _Reader:
         document = read(file, source.files[file], Mode.DOCUMENT)
         if not isinstance(document, Branch):
             raise Unreadable("the document is no mapping", EXAMPLE)
-        references = References(file, document, source.files)
-        endpoints = Endpoints(document, references, file)
+        self._budget = Budget()
+        references = References(file, document, source.files, self._budget)
+        endpoints = Endpoints(document, references, file, self._budget)
         self._templates = endpoints.templates
         self._denied = endpoints.denied
         self._files = references.read
@@ -108,7 +110,7 @@ class _Reader:
                 self._denied.append(Denied("unroutable-path", template.routes[0], *wrong))
         unread = {name for name, template in self._templates.items() if template.closed}
         methods = {name: _with_head(template.methods) for name, template in self._templates.items()}
-        for found in ambiguities(methods, unread):
+        for found in ambiguities(methods, unread, self._budget):
             template, other = self._templates[found.template], self._templates[found.other]
             at, beside = template.routes[0], _written(other)
             if found.methods is None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 
 import pytest
 
+from app.policy.openapi.ambiguity import ambiguities
+from app.policy.openapi.budget import MAX_STEPS, Budget
 from app.policy.routes import Route, RouteTable
 from tests.policy.documents import document, endpoints, read, service
 
@@ -45,8 +48,8 @@ def test_a_table_that_nothing_tells_apart_is_refused_in_time() -> None:
 
 
 def test_servers_that_many_paths_repeat_are_bounded() -> None:
-    values = ", ".join(f"v{number}" for number in range(900))
-    one = "servers: [{url: 'https://{a}.example/v1', variables: *v}]"
+    values = ", ".join(f"'v{number}@'" for number in range(900))  # a value that could hold a path
+    one = "servers: [{url: 'https://{a}eu.example/v1', variables: *v}]"
     lines = [f"  /x{number}: {{{one}, get: {{}}}}" for number in range(100)]
     shared = [f"  /y{number}: {{servers: *s, get: {{}}}}" for number in range(100)]
     head = f"openapi: 3.1.0\nx-v: &v {{a: {{default: v0, enum: [{values}]}}}}\nx-s: &s [{{url: /v2}}]"
@@ -54,6 +57,148 @@ def test_servers_that_many_paths_repeat_are_bounded() -> None:
     assert sum("/v2/y" in each for each in endpoints(found)) == 100
     assert sum("/v1/x" in each for each in endpoints(found)) == 22
     assert "more than 20000 addresses together" in found.findings[0].message
+
+
+def _document(paths: object, servers: object = None, version: str = "3.1.0", **more: object) -> str:
+    head = {} if servers is None else {"servers": servers}
+    return json.dumps({"openapi": version, **head, "paths": paths, **more})
+
+
+def _server(url: str, *values: str, name: str = "a") -> list[object]:
+    return [{"url": url, "variables": {name: {"default": values[0], "enum": values[1:]}}}]
+
+
+LONG_ADDRESSES = {
+    "a url": _server("/" + "{a}" * 3000, "x"),
+    "one without variables": _server("https://a.example/" + "v" * 5000, "x"),
+    "a variable that is repeated": _server("/" + "{a}" * 1300, "x" * 100_000, "y" * 100_000),
+    "a value of a path": _server("/{a}", "x", "y" * 5000),
+    "a value of a host": _server("https://{a}/v1", "x" * 5000),
+    "one that is repeated in a host": _server(
+        "https://" + "{a}" * 1000 + "/v", "x" * 1000, *(f"{n}@" for n in range(300))
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LONG_ADDRESSES)
+def test_a_server_with_a_long_address_is_refused_before_it_is_built(name: str) -> None:
+    tracemalloc.start()
+    try:
+        _, faults = read(_document({"/x": {"get": {}}}, LONG_ADDRESSES[name]), "upstreams/x.openapi.json")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert faults[0].message.startswith("the server `")
+    assert faults[0].message.endswith("has more than 4096 characters")
+    assert "write a shorter address" in faults[0].hint
+    assert peak < 4_000_000, "bytes"
+
+
+def test_the_longest_address_is_taken() -> None:
+    found = service(_document({"/x": {"get": {}}}, _server("/{a}", "a" * 4000)), "upstreams/x.openapi.json")
+    assert endpoints(found) == {f"GET /{'a' * 4000}/x"}
+
+
+@pytest.mark.parametrize(
+    ("url", "paths"),
+    [
+        ("https://{a}.example/v1", {"/v1/x"}),
+        ("//{a}:{a}/v1/", {"/v1/x"}),
+        ("HTTPS://u@{a}", {"/x"}),
+        ("https://{a}.example/{a}", {f"/h{number}/x" for number in range(40)}),
+    ],
+)
+def test_hosts_of_a_server_cost_nothing_unless_they_are_in_its_path(url: str, paths: set[str]) -> None:
+    values = [f"h{number}" for number in range(40 if url.endswith("/{a}") else 5000)]
+    found = service(_document({"/x": {"get": {}}}, _server(url, *values)), "upstreams/x.openapi.json")
+    assert endpoints(found) == {f"GET {path}" for path in paths}
+
+
+def test_a_host_may_bring_a_path_with_it() -> None:
+    values = ["a.example", "b.example/v2", "c.example", "/v3"]
+    found = service(_document({"/x": {"get": {}}}, _server("https://{a}/v1", *values)), "upstreams/x.openapi.json")
+    assert endpoints(found) == {"GET /v1/x", "GET /v2/v1/x", "GET /v3/v1/x"}
+    _, faults = read(_document({"/x": {"get": {}}}, _server("https://{a}/v1", "a", "b?c")), "upstreams/x.openapi.json")
+    assert "has a query or a fragment" in faults[0].message
+
+
+_MANY = [{"url": f"/b{number}"} for number in range(50)]
+COSTLY = {
+    "paths at many servers under one template": (
+        _document({f"/*a{number}": {"get": {}} for number in range(40_000)}, _MANY),
+        "too many paths at too many servers",
+    ),
+    "long paths at many servers": (
+        _document({"/" + "/".join(f"{{p{n}_{at}}}" for at in range(55)): {"get": {}} for n in range(500)}, _MANY),
+        "too many paths at too many servers",
+    ),
+    "paths of text and parameters in every order": (
+        _document(
+            {"/" + "/".join(f"{{p{at}}}" if n >> at & 1 else "t" for at in range(11)): {"get": {}} for n in range(2047)}
+        ),
+        "so many paths can match one request",
+    ),
+    "parameters with text in one segment": (
+        _document({f"/{{a}}-x{number}-{{b}}": {"get": {}} for number in range(1500)}),
+        "so many paths can match one request",
+    ),
+    "parameters with texts around": (
+        _document({f"/{{a}}x{number}": {"get": {}} for number in range(1800)}),
+        "so many paths can match one request",
+    ),
+    "names of one parameter beside texts": (
+        _document({f"/{each}": {"get": {}} for n in range(1200) for each in (f"{{p{n}}}", f"t{n}")}),
+        "so many paths can match one request",
+    ),
+    "methods that many paths share": (
+        _document(
+            {f"/a{number}": {"$ref": "#/components/pathItems/x"} for number in range(5000)},
+            version="3.2.0",
+            components={"pathItems": {"x": {"additionalOperations": {f"M{number}": {} for number in range(5000)}}}},
+        ),
+        "references lead to too much",
+    ),
+    "long references that many paths share": (
+        _document(
+            {f"/a{number}": {"$ref": "#/components/pathItems/x"} for number in range(5000)},
+            components={"pathItems": {"x": {"get": {"$ref": "#/" + "a/" * 100_000}}}},
+        ),
+        "references lead to too much",
+    ),
+    "values of servers that are read again and again": (
+        "openapi: 3.1.0\nx-v: &v {a: {default: a, enum: ["
+        + ", ".join(f"v{number}" for number in range(20_000))
+        + "]}}\nx-s: &s [{url: 'https://h/{a}', variables: *v}]\npaths:\n"
+        + "\n".join(f"  /a{number}: {{servers: *s, get: {{}}}}" for number in range(3000)),
+        "servers have too many addresses",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", COSTLY)
+def test_all_the_work_of_a_document_is_bounded(name: str) -> None:
+    text, message = COSTLY[name]
+    found, faults = read(text, f"upstreams/x.openapi.{'json' if text.startswith('{') else 'yaml'}")
+    assert not found.routes
+    assert [fault.code for fault in faults] == ["upstream"]
+    assert message in faults[0].message
+    assert f"takes more than {MAX_STEPS} steps" in faults[0].message
+    assert faults[0].hint
+
+
+def test_large_documents_are_well_within_what_one_may_cost() -> None:
+    large: dict[str, object] = {
+        f"/repos/{{owner}}/{{repo}}/n{n % 100}/{{id}}/m{n}": {"get": {}, "put": {}} for n in range(3000)
+    }
+    spent = Budget()
+    methods = {template: frozenset({"GET"}) for template in large}
+    assert not list(ambiguities(methods, (), spent))
+    assert spent.spent < MAX_STEPS / 10
+    assert len(service(_document(large), "upstreams/x.openapi.json").routes) == 6000
+    odata: dict[str, object] = {f"/Set{number}({{key}})/x{at}": {"get": {}} for number in range(300) for at in range(4)}
+    assert len(service(_document(odata), "upstreams/x.openapi.json").routes) == 1200
+    spread = dict(list(large.items())[:1000])
+    assert len(service(_document(spread, _MANY[:10]), "upstreams/x.openapi.json").routes) == 20_000
 
 
 def test_a_path_that_no_gateway_takes_is_denied_and_costs_little() -> None:

@@ -13,11 +13,14 @@ from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-from app.policy.openapi.tree import Unreadable
+from app.policy.openapi.budget import Budget, Work
 from app.policy.segment import composite, is_composite, shape
 from app.policy.template_tree import TAIL
 
-MAX_STEPS = 3_000_000
+# What it costs to compare two segments, and two of which parameters are parts.
+_STEPS = 3
+_COMPOSITE_STEPS = 5
+_CHARACTERS = 32  # of two of those, which one step compares
 _LESS, _LEAST = 1, 2  # how much narrower a template is: by text within a segment, or by a segment of text
 
 
@@ -32,8 +35,12 @@ class Ambiguity:
 
 @dataclass(slots=True)
 class _Place:
-    """A place in the tree of all templates; `templates` end here, and differ at most in the names of parameters."""
+    """A place in the tree of all templates; `templates` end here, and differ at most in the names of parameters.
 
+    `head` is the text that whatever the segment matches starts with.
+    """
+
+    head: str = ""
     templates: list[str] = field(default_factory=list)
     below: dict[str, _Place] = field(default_factory=dict)
     patterns: dict[str, _Place] = field(default_factory=dict)  # those of `below` that are no text
@@ -42,7 +49,7 @@ class _Place:
         """The place behind a segment, which is made where there is none."""
         found = self.below.get(key)
         if found is None:
-            found = self.below[key] = _Place()
+            found = self.below[key] = _Place(_head(key))
             if "{" in key or key == TAIL:
                 self.patterns[key] = found
         return found
@@ -53,12 +60,15 @@ class _Place:
             yield from place.subtree()
 
 
-def ambiguities(templates: Mapping[str, frozenset[str]], closed: Container[str] = ()) -> Iterator[Ambiguity]:
+def ambiguities(
+    templates: Mapping[str, frozenset[str]], closed: Container[str] = (), budget: Budget | None = None
+) -> Iterator[Ambiguity]:
     """What nothing tells apart among templates with their methods, each template at most once; of those that are not
     `closed` already.
 
-    Raises Unreadable where so many meet that they cannot all be compared.
+    Raises Unreadable where so many meet that comparing them exceeds the budget, which is one for each call by default.
     """
+    budget = budget or Budget()
     root = _Place()
     parts = {template: tuple(map(_decoded, template.split("/"))) for template in templates}
     shapes = {tuple(map(shape, each)) for each in parts.values()}
@@ -67,7 +77,7 @@ def ambiguities(templates: Mapping[str, frozenset[str]], closed: Container[str] 
         for part in each:
             place = place.child(shape(part))
         place.templates.append(template)
-    walk = _Walk(root)
+    walk = _Walk(root, budget)
     for template, each in parts.items():
         if template in closed:
             continue
@@ -78,7 +88,7 @@ def ambiguities(templates: Mapping[str, frozenset[str]], closed: Container[str] 
                 continue
             if wider and is_behind and other in closed:
                 continue  # what both match is found to be closed before it is looked for here
-            if narrower and wider and _both(each, parts[other]) in shapes:
+            if narrower and wider and _both(each, parts[other], budget) in shapes:
                 continue  # a third template is what both of them match, and more specific than either
             if wider or not narrower:
                 yield Ambiguity(template, other)
@@ -99,29 +109,31 @@ class _Walk:
     so that a path which both match is found to be the other's.
     """
 
-    def __init__(self, root: _Place) -> None:
+    def __init__(self, root: _Place, budget: Budget) -> None:
         self._root = root
-        self._steps = 0
+        self._budget = budget
 
     def meeting(self, parts: tuple[str, ...]) -> Iterator[tuple[str, int, int, bool]]:
         waiting = [(self._root, 0, 0, 0, False)]
         while waiting:
             place, at, narrower, wider, is_behind = waiting.pop()
             if at == len(parts):
+                self._budget.spend(Work.COMPARISONS, _STEPS * len(place.templates))
                 yield from ((template, narrower, wider, is_behind) for template in place.templates)
                 continue
             part = parts[at]
+            head = _head(part)
             for key, child in place.below.items() if "{" in part or part == TAIL else _textual(place, part):
-                self._steps += 1
-                if self._steps > MAX_STEPS:
-                    message = "so many paths can match one request that they cannot be told apart"
-                    raise Unreadable(message, "divide the document into several")
+                if not (child.head.startswith(head) or head.startswith(child.head)):
+                    self._budget.spend(Work.COMPARISONS, 1)
+                    continue
+                self._budget.spend(Work.COMPARISONS, _cost(part, key))
                 if TAIL in (key, part):
                     # Whatever goes on is narrower than any rest.
                     less, more = _LESS * (part != TAIL), _LESS * (key != TAIL)
                     behind = is_behind if narrower or wider else more > 0
                     for template in child.subtree():
-                        self._steps += 1
+                        self._budget.spend(Work.COMPARISONS, _STEPS)
                         yield template, max(narrower, less), max(wider, more), behind
                 elif found := _compared(part, key):
                     behind = is_behind if narrower or wider else found[1] > 0 == found[0]
@@ -133,6 +145,11 @@ def _textual(place: _Place, part: str) -> Iterator[tuple[str, _Place]]:
     if child := place.below.get(part):
         yield part, child
     yield from place.patterns.items()
+
+
+def _head(part: str) -> str:
+    """The text before the first parameter of a segment."""
+    return "" if part == TAIL else part.partition("{")[0]
 
 
 def _compared(part: str, key: str) -> tuple[int, int] | None:
@@ -154,13 +171,21 @@ def _compared(part: str, key: str) -> tuple[int, int] | None:
     return (mine, 0) if mine > other else (0, other)
 
 
+def _cost(part: str, key: str) -> int:
+    """The steps of comparing two segments."""
+    if not (is_composite(part) and ("{" in key or key == TAIL)):
+        return _STEPS
+    return _COMPOSITE_STEPS + (len(part) + len(key)) // _CHARACTERS
+
+
 def _rank(part: str) -> int:
     return _LEAST if "{" not in part else _LESS if is_composite(part) else 0
 
 
-def _both(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
+def _both(one: tuple[str, ...], other: tuple[str, ...], budget: Budget) -> tuple[str, ...]:
     """The shape of what two templates both match; empty where that is none."""
     found = []
+    budget.spend(Work.COMPARISONS, sum(_cost(left, right) for left, right in zip(one, other, strict=False)))
     for left, right in zip(one, other, strict=False):
         compared = _compared(left, shape(right))
         if compared is None or TAIL in (left, right) or all(compared):

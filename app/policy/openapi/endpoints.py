@@ -6,15 +6,21 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from app.policy.openapi.paths import Placed, place
+from app.policy.openapi.budget import CHARACTERS, Budget, Work
+from app.policy.openapi.paths import MAX_LENGTH, Placed, place
 from app.policy.openapi.references import References
 from app.policy.openapi.servers import Servers
 from app.policy.openapi.tree import FIXED, Branch, Unreadable, Value
 from app.policy.source import shown
 
-MAX_PLACES = 50_000  # paths of a document at all its servers
+MAX_PLACES = 50_000  # different paths of a document at all its servers
 MAX_KEYS = 200  # of one path
 EXAMPLE = "an OpenAPI 3 document has `openapi: 3.1.0` and `paths:` with its endpoints"
+
+# What it costs to place a path, and a segment or parameter of it; and a method that no rule can name.
+_PLACE_STEPS = 20
+_PART_STEPS = 4
+_NAME_STEPS = 8
 
 METHODS = frozenset(method.upper() for method in FIXED)
 _SINCE_3_2 = ("query", "additionalOperations")
@@ -52,13 +58,14 @@ class Template:
 class Endpoints:
     """The templates of a document, without its service, and what was denied on the way. Raises Unreadable."""
 
-    def __init__(self, document: Branch, references: References, file: str) -> None:
+    def __init__(self, document: Branch, references: References, file: str, budget: Budget) -> None:
         self.templates: dict[str, Template] = {}
         self.denied: list[Denied] = []
         self._file = file
         self._references = references
         self._minor = _minor_version(document)
-        self._servers = Servers()
+        self._budget = budget
+        self._servers = Servers(budget)
         self._bases = self._servers.base_paths(document.get("servers"), document.line_of("servers"))
         paths = document.get("paths")
         if not isinstance(paths, Branch):
@@ -90,7 +97,7 @@ class Endpoints:
             except Unreadable as fault:
                 self._deny(at, fault, method)
         for base, methods in by_base.items():
-            self._place(at, place(at.path, base), methods)
+            self._place(at, self._placed(at.path, base), methods)
 
     def _operations(self, at: Written, item: Branch) -> Iterator[tuple[str, Value]]:
         """The methods of a path with their operations."""
@@ -101,6 +108,7 @@ class Endpoints:
             elif key in FIXED:
                 yield key.upper(), value
             elif key == "additionalOperations" and isinstance(value, Branch):
+                self._budget.spend(Work.REFERENCES, _NAME_STEPS * len(value.entries))
                 for name, operation in value.entries.items():
                     if name in METHODS:
                         yield name, operation
@@ -128,11 +136,18 @@ class Endpoints:
         else:
             self._note("unread-path", at, str(fault), fault.hint)
         for base in dict.fromkeys((*self._bases, "")):
-            placed = place(at.path, base)
+            placed = self._placed(at.path, base)
             if method:
                 self._place(at, placed, set())
             else:
                 self._place(at, Placed(None, placed.every), set(METHODS))
+
+    def _placed(self, path: str, base: str) -> Placed:
+        """The path behind that of a server; what that costs grows with its characters and segments."""
+        length = len(base) + len(path)
+        parts = base.count("/") + path.count("/") + path.count("{") if length <= MAX_LENGTH else 0
+        self._budget.spend(Work.PLACES, _PLACE_STEPS + _PART_STEPS * parts + length // CHARACTERS)
+        return place(path, base)
 
     def _place(self, at: Written, placed: Placed, methods: set[str]) -> None:
         if placed.message:

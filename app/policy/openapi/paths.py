@@ -20,6 +20,7 @@ _SAFE = "._~!$'()+:@=-"
 _NEVER = re.compile(rb"[/\\%;.?#\x00-\x1f\x7f]")
 _NAME = re.compile(NAME)
 _PIECES = re.compile(r"\{([^{}]*)\}")
+_MARKS = re.compile(r"[{}/]")
 _BEHIND = re.compile(r"[?#](?![^{}]*\})")
 _ENCODED = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _FOREIGN = re.compile(r":[A-Za-z_][A-Za-z0-9_]*|\[[^\[\]]+\]|<[^<>]+>")
@@ -131,15 +132,17 @@ def _encoded(text: str) -> bytes:
 
 def _split(path: str) -> list[str] | None:
     """The segments of a path, where a parameter may have slashes; None where its braces do not fit."""
-    parts, depth = [""], 0
-    for character in path[1:]:
-        depth += (character == "{") - (character == "}")
-        if depth not in (0, 1):
-            return None
-        if character == "/" and not depth:
-            parts.append("")
-        else:
-            parts[-1] += character
+    parts: list[str] = []
+    start, depth = 1, 0
+    for mark in _MARKS.finditer(path, 1):
+        if mark[0] != "/":
+            depth += 1 if mark[0] == "{" else -1
+            if depth not in (0, 1):
+                return None
+        elif not depth:
+            parts.append(path[start : mark.start()])
+            start = mark.end()
+    parts.append(path[start:])
     if depth:
         return None
     return [] if parts == [""] else parts

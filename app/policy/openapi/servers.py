@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from itertools import islice, product
+from collections.abc import Iterator
+from itertools import product
 from math import prod
 from urllib.parse import urlsplit
 
+from app.policy.openapi.budget import CHARACTERS, Budget, Work
+from app.policy.openapi.paths import MAX_LENGTH
 from app.policy.openapi.tree import Branch, Unreadable, Value
 from app.policy.source import shown
 
@@ -15,13 +18,17 @@ MAX_ADDRESSES_TOGETHER = 20_000  # of a document
 MAX_PATHS = 50  # of one list of servers
 
 _VARIABLE = re.compile(r"\{([^{}]*)\}")
+_AUTHORITY = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//([^/?#\\]*)")
+# As a part of the authority such a value does not change which path follows.
+_HOST_LIKE = re.compile(r"[A-Za-z0-9._-]+")
 _EXAMPLE = "write `- url: https://orders.example.com/v1`"
 
 
 class Servers:
     """The servers of one document and of its paths. A list that many paths share is looked at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
         self._known: dict[int, tuple[str, ...]] = {}
         self._lists: list[Value] = []  # so that no other list gets the identity of one that is known
         self._addresses = 0
@@ -45,7 +52,7 @@ class Servers:
             if not isinstance(server, Branch) or not isinstance(url, str):
                 raise Unreadable("a server has a `url`", _EXAMPLE, line)
             place = server.line_of("url") or line
-            for address in _addresses(url, server.get("variables"), place):
+            for address in self._addresses_of(url, server.get("variables"), place):
                 self._addresses += 1
                 if self._addresses > MAX_ADDRESSES_TOGETHER:
                     message = f"the servers have more than {MAX_ADDRESSES_TOGETHER} addresses together"
@@ -56,29 +63,61 @@ class Servers:
                     raise Unreadable(message, "describe some of them in a document of their own", place)
         return tuple(found)
 
+    def _addresses_of(self, url: str, variables: Value, line: int) -> Iterator[str]:
+        """The address with each combination of what its variables can be, one at a time. Raises Unreadable.
 
-def _addresses(url: str, variables: Value, line: int) -> list[str]:
-    """The address with each combination of what its variables can be."""
-    names = tuple(dict.fromkeys(_VARIABLE.findall(url)))
-    known = {name: _values(variables.get(name) if isinstance(variables, Branch) else None) for name in names}
-    if prod(max(len(values), 1) for values in known.values()) > MAX_ADDRESSES:
-        message = f"the server `{shown(url)}` has more than {MAX_ADDRESSES} addresses"
-        raise Unreadable(message, "give its variables fewer values", line)
-    # What has no value stays as it is: in the name of a host it does not matter.
-    choices = [known[name] or (f"{{{name}}}",) for name in names]
-    found = []
-    for chosen in islice(product(*choices), MAX_ADDRESSES):
-        values = dict(zip(names, chosen, strict=True))
-        found.append(_VARIABLE.sub(lambda variable: values[variable[1]], url))  # noqa: B023  # used at once
-    return found
+        Of the values that only name a host, one stands for all.
+        """
+        if len(url) > MAX_LENGTH:
+            raise _too_long(f"the server `{shown(url)}`", line)
+        pieces = _VARIABLE.split(url)
+        names = tuple(dict.fromkeys(pieces[1::2]))
+        hosts = _only_in_authority(url)
+        choices: list[tuple[str, ...]] = []
+        for name in names:
+            values = self._values(variables.get(name) if isinstance(variables, Branch) else None)
+            # What has no value stays as it is: in the name of a host it does not matter.
+            choices.append((_distinct(values) if name in hosts else values) or (f"{{{name}}}",))
+        if prod(map(len, choices)) > MAX_ADDRESSES:
+            message = f"the server `{shown(url)}` has more than {MAX_ADDRESSES} addresses"
+            raise Unreadable(message, "give its variables fewer values", line)
+        for chosen in product(*choices):
+            self._budget.spend(Work.SERVERS, 10 + len(pieces))
+            values_by_name = dict(zip(names, chosen, strict=True))
+            filled = [values_by_name[piece] if at % 2 else piece for at, piece in enumerate(pieces)]
+            length = sum(map(len, filled))
+            if length > MAX_LENGTH:
+                raise _too_long(f"the server `{shown(url)}` with the values of its variables", line)
+            self._budget.spend(Work.SERVERS, length // CHARACTERS)
+            yield "".join(filled)
+
+    def _values(self, variable: Value) -> tuple[str, ...]:
+        """The values of a variable, each once."""
+        if not isinstance(variable, Branch):
+            return ()
+        default, others = variable.get("default"), variable.get("enum")
+        every = [default, *(others if isinstance(others, list) else ())]
+        found = tuple(dict.fromkeys(value for value in every if isinstance(value, str)))
+        self._budget.spend(Work.SERVERS, len(every) + sum(map(len, found)) // CHARACTERS)
+        return found
 
 
-def _values(variable: Value) -> tuple[str, ...]:
-    if not isinstance(variable, Branch):
-        return ()
-    default, others = variable.get("default"), variable.get("enum")
-    every = [default, *(others if isinstance(others, list) else ())]
-    return tuple(dict.fromkeys(value for value in every if isinstance(value, str)))
+def _too_long(what: str, line: int) -> Unreadable:
+    return Unreadable(f"{what} has more than {MAX_LENGTH} characters", "write a shorter address", line)
+
+
+def _only_in_authority(url: str) -> frozenset[str]:
+    """The variables of an address that stand in its host or port, and nowhere else."""
+    found = _AUTHORITY.match(url)
+    if found is None:
+        return frozenset()
+    return frozenset(_VARIABLE.findall(found[1])).difference(_VARIABLE.findall(url[found.end() :]))
+
+
+def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
+    """The values of a variable of the authority that can lead to different paths."""
+    plain = next((value for value in values if _HOST_LIKE.fullmatch(value)), None)
+    return tuple(value for value in values if value == plain or not _HOST_LIKE.fullmatch(value))
 
 
 def _path(address: str, line: int) -> str:
