@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import parse_qsl
@@ -22,6 +23,8 @@ _FORM = "application/x-www-form-urlencoded"
 _MAX_FIELDS = 10
 # What a resource server may read of a JWT, by the names that RFC 7662 section 2.2 gives it.
 _STATED = ("iss", "aud", "exp", "iat", "nbf", "jti")
+# RFC 6749 section 3.3. A scope is split at blanks, so a grant that has one would be read as others, which do grant.
+_SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
 _Request = Request[Any, Any, State]
 
 
@@ -84,7 +87,8 @@ def _answer(body: bytes) -> Response[bytes]:
 
 
 def _active(principal: Principal, snapshot: Snapshot) -> Introspection:
-    scope = " ".join(sorted(grant for grant in snapshot.in_force(principal.held) if not is_fact(grant)))
+    grants = snapshot.in_force(principal.held)
+    scope = " ".join(sorted(grant for grant in grants if _SCOPE_TOKEN.fullmatch(grant) and not is_fact(grant)))
     if principal.key_id is not None:
         expires = int(principal.expires_at.timestamp()) if principal.expires_at else None
         return Introspection(

@@ -66,6 +66,38 @@ def test_an_active_jwt_states_its_claims_and_permissions(server: Server, issuer:
     }
 
 
+NO_SCOPE_TOKENS = [
+    "x catalog:write",
+    "catalog:write ",
+    " catalog:write",
+    "catalog:write catalog:write",
+    "x\tcatalog:write",
+    "x\ncatalog:write",
+    "x\u00a0catalog:write",
+    "x\u2028catalog:write",
+    "catalog:wr\u00efte",
+    'x"catalog:write',
+    "x\\catalog:write",
+    "x\x7fcatalog:write",
+    "x\x00catalog:write",
+    "",
+    " ",
+]
+
+
+def test_a_permission_that_is_no_scope_token_is_in_no_scope(server: Server, issuer: LiveIssuer) -> None:
+    stated = ["catalog:read", "odd!#[]^~:x", *NO_SCOPE_TOKENS]
+    token = issuer.token(sub="user_a", permissions=stated)
+    assert _ask(server, _caller(issuer), token).json()["scope"] == "catalog:read odd!#[]^~:x"
+    for each in NO_SCOPE_TOKENS:
+        alone = _ask(server, _caller(issuer), issuer.token(permissions=[each])).json()
+        assert alone["active"] is True
+        assert alone["scope"] == "", repr(each)
+    with server.client(token) as client:
+        assert client.get("/api/v1/teams").status_code == 200
+        assert client.post("/api/v1/teams", json={}).status_code == 403
+
+
 def test_an_active_key_states_its_scopes_and_owner(server: Server, issuer: LiveIssuer) -> None:
     issued = _key(server, issuer, scopes=["catalog:write", "catalog:read"], expires_at="2100-01-01T00:00:00Z")
     answer = _ask(server, _caller(issuer), issued["plaintext"])
