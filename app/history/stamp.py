@@ -13,9 +13,8 @@ from pathlib import Path
 import structlog
 
 from app.policy import write
-from app.policy.directory import STAMP
+from app.policy.directory import MAX_NOTE_BYTES, STAMP, read_regular
 
-_MAX_BYTES = 1_000
 _log = structlog.stdlib.get_logger("policy")
 
 
@@ -31,9 +30,7 @@ class Stamp:
 def read_stamp(directory: Path) -> Stamp | None:
     """The note of a directory; None where there is none that can be read."""
     try:
-        with (directory / STAMP).open("rb") as file:
-            found = json.loads(file.read(_MAX_BYTES))
-        stamp = Stamp(**found)
+        stamp = Stamp(**json.loads(read_regular(directory / STAMP, MAX_NOTE_BYTES)))
     except (OSError, ValueError, TypeError, RecursionError):
         return None
     is_sound = type(stamp.history) is str and type(stamp.entry) is int and type(stamp.revision) is str

@@ -31,6 +31,8 @@ MARKER = ".publishing"
 # Beside the files: the entry of the history that they hold.
 STAMP = ".served"
 
+MAX_NOTE_BYTES = 1_000  # of each of these two
+
 MAX_FOLDERS = 100  # of parts of OpenAPI documents
 
 _LOOKS = 5
@@ -102,11 +104,39 @@ def raw_files(directory: Path) -> dict[str, bytes]:
     return dict(look.raw)
 
 
+def read_marker(directory: Path) -> str | None:
+    """The revision that the files are about to make; None where there is no marker. Raises OSError."""
+    try:
+        return read_regular(directory / MARKER, MAX_NOTE_BYTES).decode("ascii", "replace")
+    except FileNotFoundError:
+        return None
+
+
+def read_regular(path: Path, most: int) -> bytes:
+    """The bytes of a file, `most` of them at most. Raises OSError for one that has more or is no regular file."""
+    # O_NONBLOCK: opening a FIFO must not wait for a writer.
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with os.fdopen(handle, "rb") as file:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(None, "it is not a regular file")
+        if status.st_size > most:
+            raise OSError(None, f"it has {status.st_size} bytes, where {most} are the most")
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise OSError(None, f"it grew over {most} bytes while it was read")
+    return data
+
+
 def _check_whole(directory: Path, raw: Mapping[str, bytes]) -> None:
     """Refuse files that are not yet, or no longer, what the one who writes them says."""
     try:
-        coming = (directory / MARKER).read_text("ascii", "replace")
-    except OSError:
+        coming = read_marker(directory)
+    except OSError as error:
+        message = f"says which revision these files shall make, and cannot be read: {_why(error)}"
+        hint = "start `authz serve`, which settles it, or delete it"
+        raise PolicyRefused([Fault("in-motion", MARKER, 0, 0, message, hint)]) from error
+    if coming is None:
         return
     if coming != digest(raw):
         message = f"these files are being changed to the revision {shown(coming)}"
@@ -203,18 +233,7 @@ def _read_file(root: Path, name: str) -> bytes:
     if not path.is_relative_to(root):
         # Faults show lines, and an author who may only write policies should be shown no other files.
         raise OSError(None, "it is a link that leads out of the directory")
-    # O_NONBLOCK: opening a FIFO must not wait for a writer.
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    with os.fdopen(handle, "rb") as file:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(None, "it is not a regular file")
-        if status.st_size > MAX_FILE_BYTES:
-            raise OSError(None, f"it has {status.st_size} bytes, where {MAX_FILE_BYTES} are the most")
-        data = file.read(MAX_FILE_BYTES + 1)
-    if len(data) > MAX_FILE_BYTES:
-        raise OSError(None, f"it grew over {MAX_FILE_BYTES} bytes while it was read")
-    return data
+    return read_regular(path, MAX_FILE_BYTES)
 
 
 def _unreadable(name: str, error: OSError) -> Fault:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from app.policy.directory import MARKER, file_names, folders
+from app.policy.directory import MARKER, file_names, folders, read_marker
 from app.policy.fault import PolicyRefused
 
 _TEMPORARY = ".new"
@@ -89,11 +90,16 @@ def finish(directory: Path) -> None:
 
 
 def unfinished(directory: Path) -> str | None:
-    """The revision that somebody began to write and did not finish; None when all is well."""
+    """The revision that somebody began to write and did not finish; None when all is well.
+
+    A marker that cannot be read names none, and is one all the same.
+    """
     try:
-        return (directory / MARKER).read_text("ascii", "replace")
-    except OSError:
+        return read_marker(directory)
+    except NotADirectoryError:
         return None
+    except OSError:
+        return ""
 
 
 def write_note(directory: Path, name: str, content: bytes) -> None:
@@ -114,9 +120,13 @@ def _names(directory: Path) -> set[str]:
 def _write(path: Path, data: bytes) -> None:
     """As a new file in the old one's place, on the disk before it is there."""
     aside = path.with_name(f".{path.name}{_TEMPORARY}")
-    handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644)
+    # O_NONBLOCK: opening a FIFO must not wait for a reader.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW | os.O_CLOEXEC
+    handle = os.open(aside, flags, 0o644)
     try:
         with os.fdopen(handle, "wb") as file:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise OSError(None, f"{aside.name} is not a regular file")
             file.write(data)
             file.flush()
             os.fsync(handle)
