@@ -85,7 +85,7 @@ def _narrow_denies(snapshot: Snapshot) -> Iterator[Fault]:
             for template in table.match(every)
             if template not in named and _is_sibling(template, rule.resource)
             for action in rule.actions
-            if _is_left_open(rule, index.get((template, action), ()), snapshot.effective(rule.needs))
+            if is_left_open(rule, index.get((template, action), ()), snapshot.effective(rule.needs))
         ]
         if left:
             also = f" and {len(left) - 1} more" if len(left) > 1 else ""
@@ -110,8 +110,8 @@ def _is_sibling(template: str, pattern: str) -> bool:
     return True
 
 
-def _is_left_open(deny: Rule, rules: Sequence[Rule], held: frozenset[str]) -> bool:
-    """Whether rules of a sibling allow it to a caller that the deny is about, who holds `held`, and none denies it."""
+def is_left_open(deny: Rule, rules: Sequence[Rule], held: frozenset[str]) -> bool:
+    """Whether rules allow it, and none denies it, to a caller that a deny elsewhere is about, who holds `held`."""
     return any(
         rule.effect == "allow" and not any(excludes(deny.needs, grant) for grant in rule.needs) for rule in rules
     ) and not any(

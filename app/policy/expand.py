@@ -6,15 +6,20 @@ Afterwards a rule is found by equality alone; nothing matches a path while a req
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import cast
 
 from app.policy.fault import Fault, PolicyRefused
 from app.policy.routes import RouteTable, is_route
 from app.policy.rule import Rule
+from app.policy.when.read import Path
 
 MAX_EXPANDED = 1_000_000
 MAX_REACH_KNOWN = 5_000  # resources with their actions, of which the keys are remembered meanwhile
+
+# What conditions read of the method, or of all that it is a part of.
+_METHOD: frozenset[Path] = frozenset({("request", "method"), ("action", "name"), ("request",), ("action",)})
 
 # (resource, action) → the rules that speak of it, in the order of the files.
 Key = tuple[str, str]
@@ -40,13 +45,15 @@ def expand(rules: Iterable[Rule], table: RouteTable) -> Index:
             message = f"with this row the policy has more than {MAX_EXPANDED} rows, expanded over all that they name"
             hint = "say with fewer rows what holds for many resources"
             raise PolicyRefused([Fault("too-wide", rule.file, rule.line, 1, message, hint, text=str(rule))])
+        for_head = _for_head(rule)
         for key in keys:
+            speaking = for_head if key[1] == "HEAD" else rule
             # Most keys of a large policy have one rule, for which a list would be made and let go again.
             found = index.get(key, ())
             if isinstance(found, list):
-                found.append(rule)
+                found.append(speaking)
             else:
-                index[key] = [*found, rule] if found else (rule,)
+                index[key] = [*found, speaking] if found else (speaking,)
     for key, found in index.items():
         if isinstance(found, list):
             index[key] = tuple(found)
@@ -90,6 +97,18 @@ def _keys(rule: Rule, table: RouteTable, things: Mapping[str, tuple[str, ...]]) 
     else:
         for thing in (rule.resource, *things.get(rule.resource, ())):
             yield from ((thing, action) for action in rule.actions)
+
+
+def _for_head(rule: Rule) -> Rule:
+    """The rule as it speaks of a HEAD that goes with GET: a deny whose condition reads the method denies without it.
+
+    Such a condition is meant for GET and would not be met by HEAD, which gives away what GET does. An allow keeps its
+    condition, which then opens no more than it says.
+    """
+    if rule.effect == "allow" or rule.condition is None or "HEAD" in rule.actions or "GET" not in rule.actions:
+        return rule
+    reads = {read.path[:2] for read in rule.condition.reads.values()}
+    return rule if reads.isdisjoint(_METHOD) else replace(rule, condition=None)
 
 
 def _goes_with_get(named: Sequence[str], actions: Sequence[str], documented: Sequence[str]) -> bool:

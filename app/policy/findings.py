@@ -16,6 +16,7 @@ from app.policy.fault import Fault
 from app.policy.holders import Holders
 from app.policy.load import Policy
 from app.policy.lockout import unproven_publishers
+from app.policy.open_head import open_heads
 from app.policy.routes import split_route
 from app.policy.rule import Membership, Rule
 from app.policy.snapshot import Snapshot
@@ -30,6 +31,7 @@ KINDS: Mapping[str, tuple[Severity, str]] = {
     "contradictory-row": ("warning", "A row allows what others deny to everyone whom it allows."),
     "deny-never-fires": ("warning", "A row denies what nothing allows to anyone whom it denies."),
     "open-to-all": ("warning", "A row lets everyone, signed in or not, change something."),
+    "open-head": ("warning", "A row denies GET and leaves HEAD open, which tells of what GET answers."),
     "over-broad": ("warning", "A row allows something on every endpoint, those to come included."),
     "unused-permission": ("warning", "A permission of the catalogue has no part in opening anything."),
     "deprecated-permission": ("warning", "A row names a permission that is deprecated."),
@@ -79,6 +81,7 @@ def _found(snapshot: Snapshot, *, proxies_stated: bool) -> list[Finding]:
         *_roles(snapshot.policy, holders),
         *_idle(snapshot, holders),
         *unproven_publishers(snapshot),
+        *open_heads(snapshot),
         *(() if proxies_stated else _addresses(snapshot.policy)),
     ]
     found.sort(key=lambda fault: (fault.file, fault.line, fault.code))

@@ -112,7 +112,7 @@ def test_findings_stand_behind_the_faults_of_a_policy_that_can_be_read(work: Pat
 def test_an_address_in_a_condition_is_doubtful_until_the_proxies_are_stated(
     work: Path, proxies: str | None, told: int
 ) -> None:
-    add(work, "p, holdings:read, /api/v1/teams/**, GET, deny, \"ip_in(request.ip, '10.0.0.0/8')\"\n")
+    add(work, "p, holdings:read, /api/v1/teams/**, GET|HEAD, deny, \"ip_in(request.ip, '10.0.0.0/8')\"\n")
     env = {name: value for name, value in os.environ.items() if not name.startswith("AUTHZ_")}
     env |= {} if proxies is None else {"AUTHZ_TRUSTED_PROXIES": proxies}
     checked = command("policy", "check", "--strict", "--json", "policies", cwd=work, env=env)

@@ -169,3 +169,25 @@ def test_a_row_that_is_said_to_do_nothing_does_nothing() -> None:
 def test_a_finding_names_the_rows_that_make_another_useless(rows: tuple[str, ...], message: str) -> None:
     findings = {finding.at.line: finding.at.message for finding in find(snapshot(*rows))}
     assert findings[1] == message
+
+
+HEADS = RouteTable(Route(path, method) for path in ("/x", "/y/{id}") for method in ("GET", "HEAD"))
+
+
+@pytest.mark.parametrize(
+    ("rows", "lines"),
+    [
+        (("p, a:read, /x, GET|HEAD, allow", "p, b:read, /x, GET, deny"), [2]),
+        (("p, a:read, /**, GET|HEAD, allow", "p, b:read, /**, GET, deny"), [2]),
+        (("p, b:read, /x, GET, deny, \"request.ip == '::1'\"", "p, a:read, /x, GET|HEAD, allow"), [1]),
+        (("p, env:test, /x, GET, deny", "p, auth:api_key a:read, /x, GET|HEAD, allow"), [1]),
+        (("p, env:test, /x, GET, deny", "p, auth:jwt a:read, /x, GET|HEAD, allow"), []),
+        (("p, a:read, /x, GET|HEAD, allow", "p, b:read, /x, GET|HEAD, deny"), []),
+        (("p, a:read, /x, GET|HEAD, allow", "p, b:read, /x, GET, deny", "p, anyone, /x, HEAD, deny"), []),
+        (("p, a:read, /x, GET, allow", "p, b:read, /x, GET, deny"), []),
+        (("p, a:read, /y/*, GET|HEAD, allow", "p, b:read, /x, GET, deny"), []),
+    ],
+)
+def test_a_deny_of_get_that_leaves_head_open_is_found(rows: tuple[str, ...], lines: list[int]) -> None:
+    findings = find(snapshot(*rows, table=HEADS))
+    assert [finding.at.line for finding in findings if finding.at.code == "open-head"] == lines

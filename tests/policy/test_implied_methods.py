@@ -68,6 +68,14 @@ def snapshot(rows: str) -> Snapshot:
         ("p, anyone, orders:/v1/orders/*, HEAD, allow\n", STRANGER, ONE, "GET", False),
         # It is decided as what it is.
         ("p, anyone, orders:/v1/orders/*, GET, allow, \"action.name == 'GET'\"\n", STRANGER, ONE, "HEAD", False),
+        # A deny of GET that reads the method holds for it all the same.
+        ("p, anyone, orders:/v1/orders/*, GET, deny, \"action.name == 'GET'\"\n", READER, ONE, "HEAD", False),
+        ("p, anyone, orders:/v1/orders/*, GET, deny, \"action.name == 'GET' && false\"\n", READER, ONE, "HEAD", False),
+        ("p, anyone, orders:/v1/orders/*, GET, deny, \"action.name == 'GET' && false\"\n", READER, ONE, "GET", True),
+        ("p, anyone, orders:/v1/orders/*, GET, deny, \"request.method == 'GET'\"\n", READER, ONE, "HEAD", False),
+        ("p, anyone, orders:/v1/orders/*, GET, deny, \"!(action.name in ['HEAD'])\"\n", READER, ONE, "HEAD", False),
+        ("p, anyone, orders:/v1/orders/*, GET|HEAD, deny, \"action.name == 'GET'\"\n", READER, ONE, "HEAD", True),
+        ("p, anyone, orders:/v1/orders/*, GET, deny, \"params.id == '8'\"\n", READER, ONE, "HEAD", True),
         # OPTIONS is shut until a row opens it.
         ("", READER, "orders:/v1/orders", "OPTIONS", False),
         ("", READER, "orders:/v1/seen", "OPTIONS", True),
@@ -81,8 +89,8 @@ def test_head_and_options_are_decided_by_rows(
     rows: str, held: frozenset[str], resource: str, action: str, *, allowed: bool
 ) -> None:
     policy = snapshot(rows)
-    assert bool(policy.decide(held, resource, action, {"action": {"name": action}})) is allowed
-    given = {"action": {"name": action}}
+    given = {"action": {"name": action}, "params": {"id": "7"}}
+    assert bool(policy.decide(held, resource, action, given)) is allowed
     assert bool(explain(policy, held, action, resource, given).decision) is allowed
     path = resource.removeprefix("orders:").replace("{id}", "7")
     assert asked_target(policy, action, "route", f"orders:{path}").resource == resource
