@@ -6,6 +6,7 @@ reads as libpq does is left to it. An error never shows the address or a part of
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -57,7 +58,8 @@ class PostgresAddress:
     """Where a PostgreSQL is, and how connections to it are made.
 
     `hosts` are tried in their order; without any, the driver looks where libpq does. `pooled` is None where it has to
-    be found out whether a pooler is in between. `verified` asks for a certificate that the system trusts.
+    be found out whether a pooler is in between. `verified` asks for a certificate that the system trusts, and
+    `needs_tls` for a connection that is encrypted.
     """
 
     hosts: Sequence[tuple[str, int]]
@@ -67,12 +69,19 @@ class PostgresAddress:
     dsn: str = field(repr=False)
     target: str | None
     verified: bool
+    needs_tls: bool
     client_certificate: tuple[str, str | None] | None  # with its key, for a connection that is `verified`
     connect_seconds: float
     application_name: str | None
     options: Options
     pooled: bool | None
     caches: bool
+
+    @property
+    def gives_password(self) -> bool:
+        """Whether a password is given, here or where the driver looks for one besides (libpq-envars, libpq-pgpass)."""
+        stated = self.password or "PGPASSWORD" in os.environ or "PGPASSFILE" in os.environ or "passfile=" in self.dsn
+        return bool(stated) or (Path.home() / ".pgpass").exists()
 
     @property
     def places(self) -> str:
@@ -148,6 +157,7 @@ def _postgres(url: str) -> PostgresAddress:
         dsn=f"postgresql://?{urlencode(passed, quote_via=quote)}" if passed else "postgresql://",
         target=_choice(given, "target_session_attrs", _TARGETS, because="griddy-authz writes, so it needs a primary"),
         verified=verified,
+        needs_tls=verified or ssl_mode in ("require", "verify-ca", "verify-full"),
         client_certificate=(certificate, given.get("sslkey")) if certificate else None,
         connect_seconds=float(_number(given, "connect_timeout") or CONNECT_SECONDS),
         application_name=given.get("application_name") or given.get("fallback_application_name"),

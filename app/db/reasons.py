@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sqlite3
 import ssl
@@ -34,6 +35,8 @@ def _of_state(state: str, said: str, address: PostgresAddress | None) -> str | N
     role = f'the role "{address.user}"' if address and address.user else "the role"
     database = f'the database "{address.database}"' if address and address.database else "the database"
     lowered = said.lower()
+    if address and not address.gives_password and (state == "28P01" or "password" in lowered):
+        return f"{role} needs a password and AUTHZ_DATABASE_URL gives none: write postgresql://USER:PASSWORD@HOST/…"
     if state == "28P01" or (address and "authentication failed" in lowered):
         return f"the password of {role} is wrong, or there is no such role: {_ADDRESS}"
     if (state == "28000" and "does not exist" in lowered) or (address and "no such user" in lowered):
@@ -75,6 +78,10 @@ def _of_network(error: OSError, said: str, address: PostgresAddress) -> str:
         return f"TLS with {where} failed ({error.reason or 'no reason given'}): look at sslmode and its files"
     if isinstance(error, socket.gaierror):
         return f"the host of {where} is not known (name resolution failed): {_ADDRESS}"
+    if ("rejected SSL upgrade" in said and not address.needs_tls and "PGSSLMODE" not in os.environ) or (
+        "connection_lost" in said
+    ):
+        return f"{where} gives no valid answer, so it is not a PostgreSQL server, or not ready: {_ADDRESS}"
     if "rejected SSL upgrade" in said:
         return f"{where} does not offer TLS, which sslmode asks for: enable ssl on the server, or change sslmode"
     if isinstance(error, TimeoutError):

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from app.db.migrate import upgrade
+from app.db.errors import DatabaseAway
+from app.db.migrate import unfit, upgrade
 from tests.breakable import BreakablePostgres
 from tests.certificate import Certificate, make
 from tests.cli.command import command
@@ -73,7 +74,7 @@ def refusal(url: str, *words: str, cwd: Path) -> str:
 REFUSALS = {
     "unknown role": ("stranger", "", "", 'the role "stranger" does not exist: create it'),
     "wrong password": ("app:hunter2-wrong", "", "", 'the password of the role "app" is wrong'),
-    "no password": ("app", "", "", 'the password of the role "app" is wrong'),
+    "no password": ("app", "", "", 'the role "app" needs a password and AUTHZ_DATABASE_URL gives none'),
     "no entry": ("outsider", "", "", 'the server does not let the role "outsider" in'),
     "unknown database": ("postgres", "missing", "", 'the database "missing" does not exist: create it'),
     "no rights": ("powerless", "", "", "permission denied for table alembic_version"),
@@ -114,6 +115,24 @@ def test_a_host_that_does_not_answer_is_given_up_in_time(tmp_path: Path) -> None
         port = silent.getsockname()[1]
         said = refusal(f"postgresql://u:hunter2@127.0.0.1:{port}/d?connect_timeout=1", cwd=tmp_path)
     assert "did not answer within 1 s" in said
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-OpenSSH_9.2\r\n", b""])
+@pytest.mark.parametrize("query", ["", "?sslmode=prefer"])
+def test_what_is_not_a_postgresql_is_not_said_to_lack_tls(answer: bytes, query: str) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(8)
+        writer.write(answer)
+        writer.close()
+
+    async def ask() -> None:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            await unfit(f"postgresql://u:hunter2@127.0.0.1:{port}/d{query}")
+
+    with pytest.raises(DatabaseAway, match=r"127\.0\.0\.1:[0-9]+ gives no valid answer, so it is not a PostgreSQL"):
+        asyncio.run(ask())
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
