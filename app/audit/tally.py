@@ -21,7 +21,7 @@ OTHER = "other"
 # What has no route is counted as what no rule speaks of: the labels of a metric are public, and stay as they are.
 _REASONS: dict[str, str] = {
     **{str(reason): reason.name.lower() for reason in Reason},
-    **dict.fromkeys(map(str, (Reason.NO_ROUTE, Reason.CLOSED)), "unruled"),
+    **dict.fromkeys(map(str, (Reason.NO_ROUTE, Reason.NO_SERVICE, Reason.CLOSED)), "unruled"),
 }
 
 

@@ -100,7 +100,7 @@ def show_explained(
     try:
         found = explain(snapshot, grants, *endpoint, given)
     except NoSuchTarget as error:
-        raise click.UsageError(f"{error.message}; callers get {error.status}. {error.hint}") from None
+        raise click.UsageError(f"{error.message}; {error.answer}. {error.hint}") from None
     if as_json:
         import msgspec
 

@@ -90,7 +90,7 @@ def who_command(
     try:
         target = find_target(snapshot.table, snapshot.index, action, resource)
     except NoSuchTarget as error:
-        raise click.UsageError(f"{error.message}; callers get {error.status}. {error.hint}") from None
+        raise click.UsageError(f"{error.message}; {error.answer}. {error.hint}") from None
     rules = snapshot.rules_for(target.resource, action)
     ways, known = ways_in(snapshot, rules), holders(snapshot, rules)
     denies = [rule for rule in rules if rule.effect == "deny"]

@@ -147,7 +147,7 @@ def _target(snapshot: Snapshot, action: str, resource: str, answer: Answer) -> T
         return find_target(snapshot.table, snapshot.index, action, resource)
     except NoSuchTarget as error:
         name = "method" if error.status == 405 else "path"
-        answer.errors[name] = f"{error.message}: callers get {error.status}; {error.hint}".replace(".:", ":")
+        answer.errors[name] = f"{error.message}: {error.answer}; {error.hint}".replace(".:", ":")
         return None
 
 

@@ -42,12 +42,12 @@ def _route(snapshot: Snapshot, action: str, identity: str) -> Target:
     if not path.startswith("/") or identity.startswith(":") or not path.isascii():
         raise NoSuchTarget(404, "a route is a template or a path", "write `/api/v1/teams/7` or `orders:/v1/orders/7`")
     if fault := path_fault(path.encode("ascii")):
-        raise NoSuchTarget(400, fault, "write the path as it is sent, without its query")
+        raise NoSuchTarget(400, fault, "write the path as it is sent, without its query", service)
     template = table.resolve(path, service)
     if template is None:
         if table.is_closed(path, service):
-            raise NoSuchTarget(404, f"this path {CLOSED}", CLOSED_HINT)
-        raise NoSuchTarget(404, "no route matches this path", "`authz policy routes` lists the routes")
+            raise NoSuchTarget(404, f"this path {CLOSED}", CLOSED_HINT, service)
+        raise NoSuchTarget(404, "no route matches this path", "`authz policy routes` lists the routes", service)
     _with_method(template, table.actions(template), action)
     if not snapshot.has_conditions:
         return Target(action, template, identity)
@@ -57,5 +57,6 @@ def _route(snapshot: Snapshot, action: str, identity: str) -> Target:
 
 def _with_method(template: str, methods: Collection[str], action: str) -> str:
     if action not in methods:
-        raise NoSuchTarget(405, "the route has no such method", f"it has {', '.join(methods)}")
+        service, _ = split_route(template)
+        raise NoSuchTarget(405, "the route has no such method", f"it has {', '.join(methods)}", service)
     return template

@@ -132,7 +132,7 @@ def _explained(snapshot: Snapshot, held: Collection[str], data: Question, given:
         return explanation_view(explain(snapshot, held, action, resource, given), snapshot)
     except NoSuchTarget as error:
         field = "action" if error.status == 405 else "resource"
-        raise invalid({field: f"{error.message}; callers get {error.status}. {error.hint}"}) from None
+        raise invalid({field: f"{error.message}; {error.answer}. {error.hint}"}) from None
 
 
 def _may_read_log(request: _Request, state: State) -> None:

@@ -134,8 +134,7 @@ class ForwardAuth:
             note(None, Unverified(failed.detail, snapshot.revision))
             return _later(failed.detail, failed.retry_after)
         if template is None:
-            closed = snapshot.table.is_closed(original.path, original.service)
-            decision = replace(decision, reason=Reason.CLOSED if closed else Reason.NO_ROUTE)
+            decision = replace(decision, reason=_no_template(original, snapshot))
         note(principal, decision)
         if decision:
             return Refusal(200, self._identity(principal, snapshot), b"")
@@ -186,6 +185,13 @@ def with_gateways(app: ASGIApp, gateways: ForwardAuth) -> ASGIApp:
         return (gateways if (scope.get("raw_path") or b"").startswith(PREFIX) else app)(scope, receive, send)
 
     return parted
+
+
+def _no_template(original: Original, snapshot: Snapshot) -> Reason:
+    """Why a path is none of a route."""
+    if original.service and all(upstream.service != original.service for upstream in snapshot.policy.services):
+        return Reason.NO_SERVICE
+    return Reason.CLOSED if snapshot.table.is_closed(original.path, original.service) else Reason.NO_ROUTE
 
 
 def _denied(answer: Refusal, reason: str) -> Refusal:

@@ -239,7 +239,7 @@ def _target(snapshot: Snapshot, action: str, resource: str) -> Target:
         return find_target(snapshot.table, snapshot.index, action, resource)
     except NoSuchTarget as error:
         said = f"{error.message[0].upper()}{error.message[1:]}"
-        raise Problem(400, f"{said}; callers get {error.status}. {error.hint}") from None
+        raise Problem(400, f"{said}; {error.answer}. {error.hint}") from None
 
 
 def _listing(query: str) -> str:

@@ -18,6 +18,7 @@ class Reason(StrEnum):
     CONDITION_ERROR = "a condition could not be evaluated"
     UNRULED = "no rule speaks of it"
     NO_ROUTE = "no route matches it"
+    NO_SERVICE = "the policy knows no service of this name"
     CLOSED = "its document does not tell which route it belongs to"
 
 

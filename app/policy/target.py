@@ -23,13 +23,24 @@ _NONE: Mapping[str, str] = MappingProxyType({})
 
 
 class NoSuchTarget(Exception):
-    """The application has no such route, so the policy is never asked: callers get `status`, a 404 or a 405."""
+    """There is no such route, so the policy is never asked: of the application callers get `status`, a 404 or a 405.
 
-    def __init__(self, status: int, message: str, hint: str) -> None:
+    Another service is behind a gateway, which denies.
+    """
+
+    def __init__(self, status: int, message: str, hint: str, service: str = "") -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.hint = hint
+        self.service = service
+
+    @property
+    def answer(self) -> str:
+        """What callers get, in words."""
+        if self.service:
+            return "gateways answer 403, or 401 to a caller without credentials"
+        return f"callers get {self.status}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +82,11 @@ def find_target(table: RouteTable, index: Index, action: str, resource: str) -> 
     template = resource if table.methods(resource) else table.resolve(path, service)
     if template is None:
         if resource in table.closed or table.is_closed(path, service):
-            raise NoSuchTarget(404, f"`{resource}` {CLOSED}", CLOSED_HINT)
-        raise NoSuchTarget(404, f"no route matches `{resource}`", _near_route(table, resource))
+            raise NoSuchTarget(404, f"`{resource}` {CLOSED}", CLOSED_HINT, service)
+        raise NoSuchTarget(404, f"no route matches `{resource}`", _near_route(table, resource), service)
     methods = table.actions(template)
     if action not in methods:
-        raise NoSuchTarget(405, f"`{template}` has no method {action}", f"it has {', '.join(methods)}")
+        raise NoSuchTarget(405, f"`{template}` has no method {action}", f"it has {', '.join(methods)}", service)
     return Target(action, template, resource, params_of(template, resource))
 
 

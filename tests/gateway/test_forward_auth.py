@@ -196,6 +196,14 @@ def test_a_host_of_a_trusted_network_needs_no_secret_but_a_wrong_one_is_wrong(
         assert client.get("/gateway/nginx", headers=GOOD).status_code == 200
         assert client.get("/gateway/nginx", headers=[*GOOD, PROOF]).status_code == 403
         assert client.get("/gateway/nginx", headers=[*GOOD, ("X-Forwarded-For", "8.8.8.8")]).status_code == 200
+        known = ("Authorization", f"Bearer {issuer.token()}")
+        for service, reason in (
+            ("nope", "the policy knows no service of this name"),
+            ("orders", "no route matches it"),
+        ):
+            headers = [GOOD[0], ("X-Original-URI", "/v1/nowhere"), ("X-Gateway-Service", service), known]
+            answer = client.get("/gateway/nginx", headers=headers)
+            assert (answer.status_code, answer.headers["x-auth-reason"]) == (403, reason)
     server = Server(tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url, gateway_networks="10.0.0.0/8")
     with server, server.client() as client:
         answer = client.get("/gateway/nginx", headers=[*GOOD, ("X-Forwarded-For", "10.0.0.1")])

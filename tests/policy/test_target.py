@@ -175,3 +175,19 @@ def test_endpoints_are_plain_paths_templates_and_things() -> None:
         ("read", "x"),
     ]
     assert not any(endpoint_fault(*endpoint) for endpoint in good)
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "answer"),
+    [
+        ("GET", "/nowhere", "callers get 404"),
+        ("POST", "/teams", "callers get 405"),
+        ("GET", "orders:/nowhere", "gateways answer 403, or 401 to a caller without credentials"),
+        ("GET", "nope:/v1", "gateways answer 403, or 401 to a caller without credentials"),
+        ("POST", "orders:/v1", "gateways answer 403, or 401 to a caller without credentials"),
+    ],
+)
+def test_what_callers_get_is_that_of_their_door(action: str, resource: str, answer: str) -> None:
+    with pytest.raises(NoSuchTarget) as refused:
+        find_target(_table("/teams", "orders:/v1"), {}, action, resource)
+    assert refused.value.answer == answer
