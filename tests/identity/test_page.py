@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app.identity.claims import ClaimRules
-from app.identity.errors import HEADER_FAULTS, Cause, Fault, Unauthenticated
+from app.identity.errors import Cause, Fault, Unauthenticated
 from app.identity.jwk import MAX_KEYS, MAX_NAMED, Ignored
 from app.identity.permission_claim import permissions
 from app.settings import Settings
@@ -23,7 +23,7 @@ def section(title: str) -> str:
     return PAGE.partition(f"\n{title}\n")[2].partition("\n#" if title.startswith("###") else "\n## ")[0]
 
 
-def test_every_cause_of_a_refused_token_is_explained_under_its_detail() -> None:
+def test_every_cause_of_refused_credentials_is_explained_under_its_detail() -> None:
     rows = re.findall(r"^\| (?:`([^`]+)`)? ?\| `(\w+)` \| \S", section("## What a refusal means"), flags=re.MULTILINE)
     explained: dict[str, str] = {}
     detail = ""
@@ -31,8 +31,7 @@ def test_every_cause_of_a_refused_token_is_explained_under_its_detail() -> None:
         detail = stated or detail
         assert word not in explained
         explained[word] = detail
-    of_keys = {fault for fault in Fault if fault.name.startswith("KEY_")}
-    faults = set(Fault) - of_keys - HEADER_FAULTS - {Fault.NOT_PROVIDED, Fault.TOKEN}
+    faults = set(Fault) - {Fault.NOT_PROVIDED, Fault.TOKEN}
     refused = [Unauthenticated(bad) for bad in (*faults, *Cause)]
     assert explained == {bad.word: bad.fault.value for bad in refused}
 
