@@ -33,16 +33,17 @@ _COPY = re.compile(r"\bcopy\b|\([0-9]+\)", re.IGNORECASE)
 _FRAGMENT_ENDINGS = (".yaml", ".yml", ".json")
 _DOCUMENT = re.compile(r"\.openapi\.\w+", re.IGNORECASE)
 
+# Only what programs are known to leave: any other ending may be one by which an author means that the file applies.
 _LEFTOVER = re.compile(
     r"""
-    .*~ | \#.* | ~\$.* | ~.*\.tmp                       # Emacs, Vim, patch; Word and Excel; Syncthing
+    .*~ | \#.*\# | ~\$.* | ~.*\.tmp                     # Emacs, Vim; Word and Excel; Syncthing
     | .*\.(bak|backup|orig|rej|tmp|temp|old|save|sw[a-px]|un~|lock|pid|disabled
           |part|partial|download|crdownload             # downloads that are not finished
-          |dpkg-[a-z]+|ucf-[a-z]+|rpm(save|new|orig)|pac(save|new|orig))([._-]?[0-9]+)*
-    | .*\.te?mp[._-][\w.-]+                             # x.csv.tmp.1234.5678
+          |dpkg-(old|new|dist|bak|tmp)|ucf-(old|new|dist)|rpm(save|new|orig)|pac(save|new|orig))([._-]?[0-9]+)*
+    | .*\.te?mp([._-][0-9]+)+                           # x.csv.tmp.1234.5678
     | .*___jb_(tmp|old)___                              # JetBrains
-    | [0-9]+                                            # Vim: 4913, to see whether it may write
-    | sed\w{6} | .*\.(csv|yaml|toml|conf|json)\.\w{6}   # sed -i; Kate and other users of Qt
+    | 4913 | 5036 | 5159 | 5282 | 5405                  # Vim, to see whether it may write
+    | (?-i:sed(?=[a-z]*[A-Z0-9])[A-Za-z0-9]{6})         # sed -i
     """,
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
@@ -56,7 +57,12 @@ _PAGE_ENDINGS = frozenset(
     {".md", ".markdown", ".rst", ".adoc", ".txt", ".text", ".html", ".pdf", ".png", ".svg", ".jpg", ".docx", ".odt"}
 )
 _POLICY_ENDINGS = frozenset({".csv", ".yaml", ".yml", ".toml", ".conf", ".json"})
-_BARE_PAGE = re.compile(r"[A-Z][A-Z0-9_-]*|Makefile|[Jj]ustfile|Dockerfile|Jenkinsfile")
+_ARCHIVE_ENDINGS = frozenset({".gz", ".zip", ".bz2", ".xz", ".zst", ".tar", ".tgz", ".7z", ".gpg", ".asc", ".age"})
+_BARE_PAGE = re.compile(
+    r"LICEN[CS]E(-[A-Z0-9.]+)?|COPYING|COPYRIGHT|NOTICE|PATENTS|README|AUTHORS|CONTRIBUTORS|CONTRIBUTING|MAINTAINERS"
+    r"|OWNERS|CODEOWNERS|CHANGELOG|CHANGES|HISTORY|NEWS|VERSION|INSTALL|TODO"
+    r"|Makefile|[Jj]ustfile|Dockerfile|Jenkinsfile"
+)
 
 
 def is_policy_file(path: str) -> bool:
@@ -135,10 +141,14 @@ def _advice(folder: str, name: str) -> str:
 
 
 def _corrected(folder: str, name: str) -> str:
-    """The nearest name that would be read: its ending in lower case, `.yaml` for `.yml`, no blanks; or none."""
+    """The nearest name that would be read, or none.
+
+    Its ending in lower case, `.yaml` for `.yml`, no blanks, and nothing behind the ending of a policy file.
+    """
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-")
     stem, _, ending = plain.rpartition(".")
-    if ending.lower() == "txt" and PurePosixPath(stem).suffix.lower() in _POLICY_ENDINGS:
+    has_other = f".{ending.lower()}" not in _POLICY_ENDINGS | _ARCHIVE_ENDINGS and "-" not in ending
+    if has_other and PurePosixPath(stem).suffix.lower() in _POLICY_ENDINGS:
         stem, _, ending = stem.rpartition(".")
     ending = ending.lower().replace("yml", "yaml")
     stem = stem.strip("-")

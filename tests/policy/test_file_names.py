@@ -22,10 +22,11 @@ LEAVINGS = (
     "catalog.csv.bak", "catalog.csv.bak2", "catalog.csv.bak.1", "catalog.csv.orig", "catalog.csv.rej", "model.conf.old",
     "catalog.csv.tmp", "catalog.csv.tmp.4711.1764364800", "permissions.toml.BAK", "roles.csv.save", "roles.csv.swp",
     "roles.csv.dpkg-old", "roles.csv.rpmsave", "catalog.csv.backup", "catalog.csv.disabled", "catalog.csv.lock",
-    "4913", "5036", "x.csv___jb_tmp___", "x.csv___jb_old___", "sedA1b2C3", "catalog.csv.Xk20aQ", "catalog.csv~",
+    "4913", "5036", "x.csv___jb_tmp___", "x.csv___jb_old___", "sedA1b2C3", "catalog.csv~", "catalog.csv.swo",
     "#catalog.csv#", "~$catalog.csv", "~syncthing~catalog.csv.tmp", "catalog.csv.part",
     "Thumbs.db", "thumbs.db", "ehthumbs.db", "desktop.ini", "Desktop.ini", "Icon\r", "lost+found", "@eaDir",
-    "LICENSE", "LICENSE.txt", "CODEOWNERS", "OWNERS", "NOTICE", "VERSION", "Makefile", "notes.txt", "CHANGELOG.md",
+    "LICENSE", "LICENSE.txt", "LICENSE-MIT", "CODEOWNERS", "OWNERS", "NOTICE", "VERSION", "Makefile", "notes.txt",
+    "CHANGELOG.md", "CHANGELOG", "README",
     "guide.rst", "review.pdf", "diagram.png",
 )  # fmt: skip
 STRAYS = {
@@ -56,6 +57,30 @@ STRAYS = {
     "tests/roles.sync-conflict-20260102-030405-ABCDEFG.yaml": "put what should apply into the file itself",
     "catalog.csv.gz": "move it out",
     "roles.json": "`roles.csv`",
+    "deny.csv.active": "`deny.csv`",
+    "deny.csv.ACTIVE": "`deny.csv`",
+    "deny.csv.policy": "`deny.csv`",
+    "deny.csv.strict": "`deny.csv`",
+    "deny.csv.denied": "`deny.csv`",
+    "deny.csv.2026Q1": "`deny.csv`",
+    "deny.csv.Xk20aQ": "`deny.csv`",
+    "deny.csv.v2": "`deny.csv`",
+    "deny.csv.dpkg-active": "move it out",
+    "permissions.toml.strict": "`permissions.toml`",
+    "entities/e.yaml.active": "`e.yaml`",
+    "tests/roles.yaml.strict": "`roles.yaml`",
+    "upstreams/orders.openapi.yaml.signed": "`orders.openapi.yaml`",
+    "deny.tmp.CSV": "`deny.tmp.csv`",
+    "deny.temp-csv": "`deny.csv`",
+    "deny.tmp.policy": "move it out",
+    "#deny.csv": "`deny.csv`",
+    "sedentary": "`sedentary.csv`",
+    "DENY": "`DENY.csv`",
+    "DENY-ALL": "`DENY-ALL.csv`",
+    "entities/DENY": "move it out",
+    "LICENSE-csv": "`LICENSE-csv.csv`",
+    "2026": "`2026.csv`",
+    "4914": "`4914.csv`",
 }
 
 
@@ -78,7 +103,16 @@ def test_what_may_be_meant_as_policy_is_a_fault_that_says_what_to_do(path: str) 
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("test", "`tests`"), ("Tests", "`tests`"), ("upstream", "`upstreams`"), ("rules", "move it out"), ("RULES", "")],
+    [
+        ("test", "`tests`"),
+        ("Tests", "`tests`"),
+        ("upstream", "`upstreams`"),
+        ("rules", "move it out"),
+        ("RULES", ""),
+        ("2026", ""),
+        ("DENY", ""),
+        ("LICENSE", ""),
+    ],
 )
 def test_a_folder_that_may_hold_policy_files_is_a_fault(name: str, hint: str) -> None:
     assert not is_leaving(name, is_folder=True)
