@@ -6,7 +6,7 @@ import binascii
 import json
 from base64 import b64decode
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, RSAPubli
 
 ALGORITHM = "RS256"
 MAX_KEYS = 100
+MAX_ENTRIES = 5_000  # that are looked through for private material
 MAX_NAMED = 20  # ignored keys that are named one by one
 _MAX_SAME_KID = 8  # each of them may be tried for a token
 _MAX_NAME = 64  # characters of a key's name
@@ -49,14 +50,33 @@ class Ignored(StrEnum):
 class DocumentRefused(Exception):
     """The document holds nothing to verify with. The message says why and quotes no key.
 
-    `ignored` has the JWKs that are not used, as `PublishedKeys` has them; `revealed` are the numbers of those whose
-    private part it shows.
+    `ignored` has the JWKs that are not used, as `PublishedKeys` has them; `revealed` says whose private part it shows.
     """
 
-    def __init__(self, message: str, ignored: IgnoredKeys | None = None, revealed: Iterable[_Number] = ()) -> None:
+    def __init__(self, message: str, ignored: IgnoredKeys | None = None, revealed: RevealedKeys | None = None) -> None:
         super().__init__(message)
         self.ignored = ignored or IgnoredKeys()
-        self.revealed = frozenset(revealed)
+        self.revealed = revealed or RevealedKeys()
+
+
+class RevealedKeys:
+    """The RSA keys whose private part a document shows, by what it shows of them: a modulus or prime factors of it."""
+
+    def __init__(self) -> None:
+        self._moduli: set[int] = set()
+        self._factors: set[int] = set()
+
+    def add(self, jwk: Mapping[str, object]) -> None:
+        """Add a JWK with private members. Its exponent does not matter, and what is no number says nothing."""
+        others = jwk.get("oth")
+        primes = [(jwk, "p"), (jwk, "q")]
+        primes += [(other, "r") for other in others if isinstance(other, dict)] if isinstance(others, list) else []
+        self._moduli.update(_number_if_any(jwk, "n"))
+        self._factors.update(prime for each, name in primes for prime in _number_if_any(each, name))
+
+    def has(self, modulus: int) -> bool:
+        """Whether a key can be computed from what is shown: one factor of its modulus gives the others."""
+        return modulus in self._moduli or any(modulus % factor == 0 for factor in self._factors)
 
 
 class _Unfit(Exception):
@@ -94,24 +114,25 @@ class PublishedKeys:
 
 
 def read_key_set(body: bytes, max_keys: int = MAX_KEYS) -> PublishedKeys:
-    """The keys of a JWK Set. A bad JWK is ignored and spoils no other; of over `max_keys` the first are read.
+    """The keys of a JWK Set. A bad JWK is ignored and spoils no other; of over `max_keys` the first are read, and the
+    rest is only looked through for private material.
 
-    Raises DocumentRefused when the body is no JWK Set, or has no key that is usable.
+    Raises DocumentRefused when the body is no JWK Set, has more than MAX_ENTRIES, or has no key that is usable.
     """
     entries = _entries(body)
     ignored: list[tuple[str, _Unfit]] = []
     usable: list[tuple[str, str | None, _Number]] = []
-    revealed: set[_Number] = set()
+    revealed = RevealedKeys()
     for index, entry in enumerate(entries):
         name = _name(entry, index)
         try:
-            if index >= max_keys:
-                raise _Unfit(Ignored.TOO_MANY, f"only the first {max_keys} keys are read")
             jwk = _object(entry)
             if not _PRIVATE.isdisjoint(jwk):
                 # Its public part, wherever it is published, is known to others as well.
-                revealed.update(_numbers_if_any(jwk))
+                revealed.add(jwk)
                 raise _Unfit(Ignored.PRIVATE, "it holds private material, so it is known to others")
+            if index >= max_keys:
+                raise _Unfit(Ignored.TOO_MANY, f"only the first {max_keys} keys are read")
             usable.append((name, *_candidate(jwk)))
         except _Unfit as unfit:
             ignored.append((name, unfit))
@@ -126,14 +147,14 @@ def read_key_set(body: bytes, max_keys: int = MAX_KEYS) -> PublishedKeys:
 
 
 def _by_id(
-    usable: Iterable[tuple[str, str | None, _Number]], revealed: set[_Number], ignored: list[tuple[str, _Unfit]]
+    usable: Iterable[tuple[str, str | None, _Number]], revealed: RevealedKeys, ignored: list[tuple[str, _Unfit]]
 ) -> tuple[dict[str, Keys], dict[_Number, RSAPublicKey]]:
     """The keys by `kid`, and each once by its numbers. Those that turn out to be unfit are added to `ignored`."""
     distinct: dict[_Number, RSAPublicKey] = {}
     by_id: dict[str, Keys] = {}
     for name, kid, numbers in usable:
         try:
-            if numbers in revealed:
+            if revealed.has(numbers[1]):
                 raise _Unfit(Ignored.PRIVATE, "its private material is published in another entry")
             known = by_id.get(kid, ()) if kid is not None else ()
             key = distinct.get(numbers) or _public_key(*numbers)
@@ -166,6 +187,8 @@ def _entries(body: bytes) -> list[object]:
     entries = document.get("keys") if isinstance(document, dict) else None
     if not isinstance(entries, list):
         raise DocumentRefused("it is not a JWK Set: an object with a list `keys` is expected")
+    if len(entries) > MAX_ENTRIES:
+        raise DocumentRefused(f"it has more than {MAX_ENTRIES} keys")
     return entries
 
 
@@ -210,11 +233,14 @@ def _public_key(exponent: int, modulus: int) -> RSAPublicKey:
         raise _Unfit(Ignored.MALFORMED, "its numbers make no RSA key") from None
 
 
-def _numbers_if_any(jwk: Mapping[str, object]) -> Iterable[_Number]:
+def _number_if_any(jwk: Mapping[str, object], name: str) -> Iterator[int]:
+    """A number that can belong to a key which is used; no other is computed with."""
     try:
-        yield _number(jwk, "e"), _number(jwk, "n")
+        number = _number(jwk, name)
     except _Unfit:
         return
+    if number.bit_length() <= _MAX_BITS and number > 1:
+        yield number
 
 
 def _number(jwk: Mapping[str, object], name: str) -> int:

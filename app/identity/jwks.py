@@ -204,7 +204,9 @@ class KeySet:
             self._failed(str(error))
         except DocumentRefused as error:
             self._ignore(error.ignored)
-            if self._published is not None and not error.revealed.isdisjoint(self._published.numbers):
+            if self._published is not None and any(
+                error.revealed.has(modulus) for _, modulus in self._published.numbers
+            ):
                 # Anyone can sign with such a key: none of the last good document is used until there is another.
                 self._published, self._usable_until = None, -math.inf
             self._failed(str(error))

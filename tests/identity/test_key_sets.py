@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
 from app.identity.errors import CannotVerify, Cause, Unauthenticated
-from app.identity.jwk import MAX_NAMED, DocumentRefused, Ignored, PublishedKeys, read_key_set
+from app.identity.jwk import MAX_ENTRIES, MAX_NAMED, DocumentRefused, Ignored, PublishedKeys, read_key_set
 from app.identity.jwks import KeySet
 from app.identity.jwt import JwtVerifier
 from tests.issuer import LiveIssuer
@@ -185,7 +185,54 @@ def test_a_key_whose_private_part_is_published_is_dead_under_every_id() -> None:
         assert published.ignored.counts == {Ignored.PRIVATE: 2}
 
 
-async def test_a_key_in_use_is_dead_as_soon_as_its_private_part_is_published(own: LiveIssuer) -> None:
+def members(*names: str, number: int = 1, **more: Any) -> Jwk:
+    """A JWK with some members of a private key."""
+    every = private(number, kid="k9")
+    return {"kty": "RSA", **{name: every[name] for name in names}, **more}
+
+
+SHOWN: dict[str, Callable[[], Jwk]] = {
+    "all of it": lambda: private(kid="k9"),
+    "without e": lambda: private(kid="k9", e="absent"),
+    "with a null e": lambda: private(kid="k9", e=None),
+    "with another e": lambda: private(kid="k9", e="Aw"),
+    "with an e that is a number": lambda: private(kid="k9", e=65537),
+    "n and d": lambda: members("n", "d"),
+    "n and d for encryption": lambda: members("n", "d", use="enc", alg="RSA-OAEP"),
+    "n and d without a type": lambda: members("n", "d", kty=None),
+    "p and q": lambda: members("p", "q"),
+    "q and p": lambda: members(p=private()["q"], q=private()["p"]),
+    "p and q with another n": lambda: members("p", "q", "d", n=jwk(3)[N]),
+    "p alone": lambda: members("p"),
+    "q alone, padded": lambda: members(q=plain_base64(private()["q"]) + "=="),
+    "a further prime": lambda: members(oth=[None, "r", {"r": private()["q"]}]),
+}
+
+
+@pytest.mark.parametrize("name", SHOWN)
+@pytest.mark.parametrize("at", [0, 1, 99, 100, 101, 700])
+def test_a_key_is_dead_by_whatever_shows_its_private_part(name: str, at: int) -> None:
+    others = [jwk(2, kid="k2")] * 800
+    published = read(jwk(), *others[:at], SHOWN[name](), *others[at:])
+    assert not opens(published)
+    assert opens(published, kid="k2", number=2)
+    assert published.ignored.counts[Ignored.PRIVATE] == 2
+
+
+def test_another_key_is_not_dead_by_it() -> None:
+    assert opens(read(jwk(), private(2), members("p", "q", number=3), members("d"), members("e", "d", n="AQAB")))
+
+
+def test_a_set_with_more_entries_than_are_looked_through_is_refused() -> None:
+    assert opens(read(jwk(), *([{}] * (MAX_ENTRIES - 1))))
+    with pytest.raises(DocumentRefused, match=f"more than {MAX_ENTRIES} keys"):
+        read(jwk(), *([{}] * MAX_ENTRIES))
+
+
+@pytest.mark.parametrize("how", [private, SHOWN["without e"], SHOWN["p and q"]])
+async def test_a_key_in_use_is_dead_as_soon_as_its_private_part_is_published(
+    own: LiveIssuer, how: Callable[[], Jwk]
+) -> None:
     own.key, own.kid = private_key(1), "k1"
     good = json.dumps({"keys": [jwk()]}).encode()
     own.answer = lambda: (200, good)
@@ -196,7 +243,8 @@ async def test_a_key_in_use_is_dead_as_soon_as_its_private_part_is_published(own
         own.answer = lambda: (200, json.dumps({"keys": [private(2, kid="k2")]}).encode())
         assert await keys.find("made up, to fetch the keys") is None
         assert await verifier.verify(token), "the private part is another key's"
-        own.answer = lambda: (200, json.dumps({"keys": [private()]}).encode())
+        shown = json.dumps({"keys": [how()]}).encode()
+        own.answer = lambda: (200, shown)
         with contextlib.suppress(CannotVerify):
             await keys.find("made up, to fetch the keys")
         with pytest.raises(CannotVerify):
