@@ -31,6 +31,7 @@ from app.db.last_used import LastUsed
 from app.db.session import sessions_of
 from app.gateway.proof import Proof
 from app.gateway.proxies import TrustedProxies
+from app.gateway.unstated_proxies import warn_of_unstated_proxies
 from app.history.follower import Follower
 from app.history.publish import Publisher
 from app.history.replica import Replica
@@ -202,6 +203,8 @@ def create_app(
     pages = {template: entrance for template in route_keys.templates.values() if is_page(template)}
     requests.name({**route_keys.templates, TEMPLATE: TEMPLATE})
     proxies = TrustedProxies(settings.trusted_proxies)
+    if settings.trusted_proxies is None:
+        warn_of_unstated_proxies(live)
     budgets = Budgets(
         proxies,
         bad_credentials=settings.bad_credentials_per_minute,

@@ -15,8 +15,8 @@ from itertools import islice
 Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
 FORWARDED_FOR = b"x-forwarded-for"
-# A proxy sets at least one of these.
-_FORWARDING = frozenset((FORWARDED_FOR, b"forwarded", b"x-real-ip"))
+# By one of these most proxies show themselves; `Via` is that of RFC 9110 section 7.6.3.
+_FORWARDING = frozenset((FORWARDED_FOR, b"forwarded", b"x-real-ip", b"via"))
 MAX_HOPS = 32
 MAX_HOP_BYTES = 64  # an IPv6 address in brackets with its port has 47
 _MAX_REMEMBERED = 4_096  # hops, each in about 300 bytes
@@ -33,7 +33,8 @@ class TrustedProxies:
     def client_of(self, peer: str | None, headers: Iterable[tuple[bytes, bytes]]) -> str | None:
         """The address of the client whose request came from `peer`; None if it cannot be determined.
 
-        If the setting is not set, a request with the headers of a proxy has no known address: `peer` may be that proxy.
+        If the setting is not set, a request with a header of a proxy has no known address: `peer` may be that proxy.
+        One that sends none of them is taken for the client.
         """
         if peer is None:
             return None

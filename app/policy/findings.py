@@ -12,6 +12,7 @@ from typing import Literal
 from app.policy import catalog
 from app.policy.aside import resting
 from app.policy.cells import Cells
+from app.policy.client_address import ADDRESS, address_readers
 from app.policy.fault import Fault
 from app.policy.holders import Holders
 from app.policy.load import Policy
@@ -49,7 +50,6 @@ KINDS: Mapping[str, tuple[Severity, str]] = {
     "unread-method": ("note", "A method in an OpenAPI document is none that rules can name, and is denied."),
     "not-analysed": ("note", "So many rows speak of one thing that they were not held against each other."),
 }
-_ADDRESS = "request.ip"
 _CHANGES = frozenset({"POST", "PUT", "PATCH", "DELETE", "WEBSOCKET"})
 
 
@@ -133,11 +133,10 @@ def _broad(policy: Policy, holders: Holders) -> Iterator[Fault]:
 
 def _addresses(policy: Policy) -> Iterator[Fault]:
     """Rows that read a client's address where nothing is known of proxies: it could be that of a proxy."""
-    for rule in policy.rules:
-        if rule.condition and _ADDRESS in rule.condition.references:
-            message = f"this condition reads `{_ADDRESS}`, which behind a proxy cannot be known"
-            hint = "set AUTHZ_TRUSTED_PROXIES to the networks of your proxies, or to `none` where there is none"
-            yield _at(policy, rule, "unstated-proxies", message, hint, word=_ADDRESS)
+    for rule in address_readers(policy):
+        message = f"this condition reads `{ADDRESS}`, which behind a proxy cannot be known"
+        hint = "set AUTHZ_TRUSTED_PROXIES to the networks of your proxies, or to `none` where there is none"
+        yield _at(policy, rule, "unstated-proxies", message, hint, word=ADDRESS)
 
 
 def _permissions(snapshot: Snapshot, holders: Holders) -> Iterator[Fault]:

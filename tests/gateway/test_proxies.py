@@ -78,7 +78,7 @@ def test_the_client_is_the_rightmost_hop_that_is_no_trusted_proxy(
     assert TRUSTED.client_of(peer, [*headers, (b"forwarded", b"for=10.1.1.1"), (b"x-real-ip", b"10.1.1.1")]) == client
 
 
-@pytest.mark.parametrize("header", ["x-forwarded-for", "forwarded", "x-real-ip"])
+@pytest.mark.parametrize("header", ["x-forwarded-for", "forwarded", "x-real-ip", "via"])
 def test_where_nothing_is_said_of_proxies_a_forwarded_request_has_no_known_address(header: str) -> None:
     headers = [(header.encode(), b"10.1.1.1")]
     assert TrustedProxies(None).client_of(CLIENT, []) == CLIENT
@@ -172,6 +172,8 @@ def test_where_nothing_is_said_of_proxies_a_row_stays_shut_behind_one(issuer: Li
     server = addressed(Server(tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url))
     with server, balancer(nginx, [server.url]) as url:
         assert opened(url, token, []) == set()
+        warned = [entry for entry in server.log if "AUTHZ_TRUSTED_PROXIES is not set" in str(entry.get("event"))]
+        assert len(warned) == 1
         assert opened(server.url, token, []) == {2, 4}
         assert opened(server.url, token, FORGED[1]) == set()
 

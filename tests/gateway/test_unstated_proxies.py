@@ -1,0 +1,37 @@
+"""The warning of a policy that reads the address of clients while nothing is said of the proxies in front."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from structlog.testing import capture_logs
+
+from app.gateway.unstated_proxies import warn_of_unstated_proxies
+from app.policy.live import LivePolicy
+from tests.policy.shipped import write
+from tests.policy.small import TABLE, files
+
+OPEN = ("p, a:read, /x/**, GET, allow", "p, a:write, /x, POST, allow", "p, a:read, /y, GET, allow")
+READS = "p, b:read, /y, GET, allow, \"ip_in(request.ip, '10.0.0.0/8')\""
+
+
+def test_it_comes_at_the_start_and_with_each_reload_that_makes_it_true(tmp_path: Path) -> None:
+    def warnings(*rows: str, live: LivePolicy) -> list[object]:
+        write(tmp_path, files(*rows))
+        with capture_logs() as lines:
+            asyncio.run(live.reload())
+        return [line.get("rule") for line in lines if "AUTHZ_TRUSTED_PROXIES" in str(line["event"])]
+
+    live = LivePolicy(write(tmp_path, files(*OPEN)), TABLE)
+    with capture_logs() as lines:
+        warn_of_unstated_proxies(live)
+    assert lines == []
+    assert warnings(*OPEN, READS, live=live) == ["rows.csv:4"]
+    assert warnings("# more", *OPEN, READS, live=live) == []  # it was so before
+    assert warnings(*OPEN, READS, "p, nonsense", live=live) == []
+    assert warnings(*OPEN, live=live) == []
+    assert warnings(*OPEN, READS, live=live) == ["rows.csv:4"]
+    with capture_logs() as lines:
+        warn_of_unstated_proxies(live)
+    assert [line["log_level"] for line in lines] == ["warning"]
