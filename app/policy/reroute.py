@@ -21,6 +21,7 @@ from app.policy.template_tree import TAIL, Frontier, normalized
 MAX_STEPS = 20_000  # of one template
 MAX_ALL_STEPS = 300_000  # a few seconds
 _MAX_TOGETHER = 2  # segments of text and parameters that one text is made for, besides the template's own
+_PER_STEP = 8  # of such segments that a text is held against in the time of a step
 # Characters of a path that stand in a template only when encoded.
 _VALUES = "*,&"
 
@@ -103,8 +104,9 @@ class _Paths:
         if not all(places):
             return
         part = self._parts[at]
+        cost = 1 + sum(place.composites for place in places) // _PER_STEP
         for text, as_shown in self._texts(part, places):
-            self._step()
+            self._step(cost)
             after = tuple(table.tree.after(place, text) for table, place in zip(self._tables, places, strict=True))
             longer = (after, f"{path}/{text}", f"{shown}/{as_shown}")
             yield from self._walk(at + 1, *longer)
@@ -147,8 +149,8 @@ class _Paths:
             # Each text twice: two programs could read other values of it.
             yield self._value.join([first, *middle, *middle, last])
 
-    def _step(self) -> None:
-        self.steps += 1
+    def _step(self, cost: int = 1) -> None:
+        self.steps += cost
         if self.steps > self._max_steps:
             raise TooManyPaths
 

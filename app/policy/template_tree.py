@@ -48,6 +48,11 @@ class Frontier:
     def __bool__(self) -> bool:
         return self.in_tail or bool(self.nodes)
 
+    @property
+    def composites(self) -> int:
+        """How many segments of text and parameters follow."""
+        return sum(len(node.composites) for node in self.nodes)
+
 
 class TemplateTree:
     """Templates by their segments, each as `spelt` has it.

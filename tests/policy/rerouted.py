@@ -39,7 +39,7 @@ class World:
 
 
 def policy(rows: tuple[str, ...], paths: tuple[str, ...]) -> Snapshot:
-    """A policy with these rows over a service `orders` whose document has these paths, each with GET."""
+    """A policy with these rows over a service `orders` whose document has these paths with GET, some with POST."""
     names = "".join(f'["{name}"]\ntitle = "t"\ngrants = "g"\n' for name in PERMISSIONS)
     files = {
         "model.conf": f"{TEXT}# end\n",
@@ -52,6 +52,11 @@ def policy(rows: tuple[str, ...], paths: tuple[str, ...]) -> Snapshot:
     return Snapshot(parse(from_bytes({name: text.encode() for name, text in files.items()})), RouteTable([]))
 
 
+def operations(path: str) -> dict[str, dict[str, str]]:
+    """What a document says of a path."""
+    return {method: {} for method in (("get", "post") if len(path) % 2 else ("get",))}
+
+
 def make(seeded: random.Random) -> tuple[World, World]:
     """A document and the same with a few paths less or more; rows for about each path of either."""
     every = {_path(seeded) for _ in range(seeded.randint(2, 8))}
@@ -60,7 +65,7 @@ def make(seeded: random.Random) -> tuple[World, World]:
     rows = []
     for path in sorted(every):
         need = seeded.choice([*PERMISSIONS, "anyone", " ".join(PERMISSIONS)])
-        rows.append(f"p, {need}, orders:{path}, GET, {seeded.choice(['allow', 'allow', 'allow', 'deny'])}")
+        rows.append(f"p, {need}, orders:{path}, GET|POST, {seeded.choice(['allow', 'allow', 'allow', 'deny'])}")
     kept = tuple(row for row in rows if "*" not in row and seeded.random() < 0.9)
     return World(tuple(sorted(old)), kept), World(tuple(sorted(new)), kept)
 
@@ -75,24 +80,24 @@ def agree(seeded: random.Random) -> int:
     before, after = old.snapshot(), new.snapshot()
     difference = compare(before, after)
     opened = 0
-    for path, held in product(_PATHS, _HELD):
-        was, now = (_allowed(snapshot, path, held) for snapshot in (before, after))
+    for path, held, method in product(_PATHS, _HELD, ("GET", "POST")):
+        was, now = (_allowed(snapshot, path, held, method) for snapshot in (before, after))
         if was == now:
             continue
         kind = "gain" if now else "loss"
         templates = tuple(snapshot.table.resolve(path, "orders") for snapshot in (before, after))
-        if not any(_is_about(change, kind, templates, held) for change in difference.changes):
-            raise Disagreement(f"{kind} of {path} {templates} for {set(held)}: {difference}\n{old}\n{new}")
+        if not any(_is_about(change, kind, templates, held, method) for change in difference.changes):
+            raise Disagreement(f"{kind} of {method} {path} {templates} for {set(held)}: {difference}\n{old}\n{new}")
         opened += now
     return opened
 
 
-def _allowed(snapshot: Snapshot, path: str, held: frozenset[str]) -> bool:
-    return bool(snapshot.decide(held, snapshot.table.resolve(path, "orders") or "", "GET"))
+def _allowed(snapshot: Snapshot, path: str, held: frozenset[str], method: str) -> bool:
+    return bool(snapshot.decide(held, snapshot.table.resolve(path, "orders") or "", method))
 
 
-def _is_about(change: Change, kind: str, templates: tuple[str | None, ...], held: frozenset[str]) -> bool:
-    if change.kind != kind or "GET" not in change.actions or not change.covers(held, {}):
+def _is_about(change: Change, kind: str, templates: tuple[str | None, ...], held: frozenset[str], method: str) -> bool:
+    if change.kind != kind or method not in change.actions or not change.covers(held, {}):
         return False
     if change.reroute:
         return (change.reroute.was, change.reroute.now) == templates
