@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from unicodedata import category
 
 MAX_PATH_BYTES = 4096
 
@@ -13,6 +14,7 @@ _ENCODED = re.compile(rb"%([0-9A-Fa-f]{2})")
 # Decoded, these would part segments, end them, start an encoding again, or be dropped by someone.
 _NEVER_ENCODED = frozenset(b"/\\%;.?#" + bytes(range(0x20)) + b"\x7f")
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+_INVISIBLE = frozenset(("Zs", "Zl", "Zp", "Cf", "Cc"))  # general categories of Unicode
 
 
 def path_fault(raw: bytes) -> str | None:
@@ -40,4 +42,12 @@ def _encoded_fault(raw: bytes) -> str | None:
         return "The path is not UTF-8."
     if any(ord(character) < 0xA0 and ord(character) > 0x7E for character in decoded):
         return "The path has a control character."
+    # A service that trims its values could read the path of another endpoint.
+    if any(_is_invisible(part[0]) or _is_invisible(part[-1]) for part in decoded.split("/") if part):
+        return "A segment of the path begins or ends with a blank or an invisible character."
     return None
+
+
+def _is_invisible(character: str) -> bool:
+    """Whether it is white space, a separator, or a character that formats or controls others."""
+    return category(character) in _INVISIBLE

@@ -37,6 +37,8 @@ SPELLINGS = (
     //orders.example{b}
     /v1/orders/export:all /v1/orders/export%3Aall /v1/orders/export%3aall /v1/orders/export%253Aall
     /v1/orders/%65xport:all /v1/orders%2Fexport:all /v1/orders/export:all/ /v1/orders/7/../export:all
+    /v1/orders/export:all%20 /v1/orders/%20export:all /v1/orders/export:all%C2%A0 /v1/orders/export:all%e2%80%8b
+    {a}/..%20/..%20{b} {a}/%EF%BB%BF..{b}
     """.split(),
     *("", "/v1/admin/users\u00e9", "/v1/adm\u0131n/users", "{b} ", " {b}", "{b}\t", "{b}\x00", "{b}\x0b"),
     *("{a}/" + "../" * 50 + "{t}", "/" + "a/" * 3000, "/v1/orders/" + "9" * 9000),
