@@ -33,10 +33,24 @@ _FEWER = click.option(
     is_flag=True,
     help="Go on though no caller that was ever seen could publish a policy.",
 )
+
+
+def _readable(_: click.Context, parameter: click.Parameter, text: str) -> str:
+    """What is written beside a change. Raises click.BadParameter for what cannot be read there."""
+    from app.history.words import message_fault, reason_fault
+
+    is_reason = parameter.name == "accept_failing"
+    fault = reason_fault(text) if is_reason and text.strip() else "" if is_reason else message_fault(text)
+    if fault:
+        raise click.BadParameter(fault)
+    return text
+
+
 _ACCEPT = click.option(
     "--accept-failing",
     metavar="REASON",
     default="",
+    callback=_readable,
     help="Go on though cases fail, or cases of the active policy were removed; the reason stays with the revision.",
 )
 _WAIT = click.option(
@@ -113,7 +127,7 @@ def show_command(revision: str, out: Path | None, as_json: bool) -> None:
 
 @click.command("publish")
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option("--message", "-m", required=True, help="Why.")
+@click.option("--message", "-m", required=True, callback=_readable, help="Why.")
 @_WIDENS
 @_FEWER
 @_ACCEPT
@@ -181,7 +195,7 @@ def publish_command(
 
 @click.command("rollback")
 @_REVISION
-@click.option("--message", "-m", default="", help="Why.")
+@click.option("--message", "-m", default="", callback=_readable, help="Why.")
 @_WIDENS
 @_FEWER
 @_ACCEPT

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from app.console.messages import message_fault
 from app.history.refusals import CasesFail, LosesPublishers, Widens
+from app.history.words import reason_fault
 
 
 def accepted_reason(fields: Mapping[str, str]) -> tuple[str, str]:
     """The reason to accept failing cases, empty without one, and what is wrong with it."""
     reason = fields.get("accept", "").replace("\r\n", "\n").strip()
-    return reason, message_fault(reason) if reason else ""
+    return reason, reason_fault(reason) if reason else ""
 
 
 def unacknowledged(refused: Widens | LosesPublishers | CasesFail, change: str) -> dict[str, str]:

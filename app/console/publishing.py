@@ -18,11 +18,11 @@ from app.console.draft import Draft
 from app.console.drafts import Checked, Sent, sent_draft
 from app.console.editor import NO_SUCH_PARENT, editor_page
 from app.console.editor import PATH as EDIT
-from app.console.messages import message_fault
 from app.console.page import AnyRequest, page, see_other
 from app.db import revisions
 from app.history.publish import Published, Publisher
 from app.history.refusals import CasesFail, LosesPublishers, StaleParent, Widens
+from app.history.words import message_fault
 from app.http.access_view import access_of, files_of, summary_of
 from app.http.candidate import MAX_FILES_BYTES, snapshot_of
 from app.http.history import author_of

@@ -14,12 +14,12 @@ from litestar.params import FromPath
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.console.acknowledging import accepted_reason, unacknowledged
-from app.console.messages import message_fault
 from app.console.page import AnyRequest, page, see_other
 from app.db import revisions
 from app.db.tables.history import PolicyRevision
 from app.history.publish import Published, Publisher
 from app.history.refusals import CasesFail, LosesPublishers, NoSuchRevision, StaleParent, Widens
+from app.history.words import message_fault
 from app.http.access_view import AccessChange, AccessSummary, FileView, access_of, files_of, summary_of
 from app.http.history import author_of
 from app.http.ids import read_id

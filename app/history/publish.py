@@ -29,6 +29,7 @@ from app.history.entry import Entry
 from app.history.files import alone, bytes_of, recover
 from app.history.follower import Follower
 from app.history.refusals import CasesFail, LosesPublishers, NoSuchRevision, StaleParent, Widens
+from app.history.words import reason_fault
 from app.policy import write
 from app.policy.access_change import Difference
 from app.policy.case_report import CaseReport, run_cases
@@ -143,7 +144,7 @@ class Publisher:
                 kind,
                 acknowledge_widening,
                 acknowledge_fewer_publishers,
-                accept_failing.strip(),
+                "" if reason_fault(accept_failing) else accept_failing.strip(),
                 dry_run,
             )
             published = await self._change(wanted)

@@ -29,11 +29,12 @@ from app.history.refusals import CasesFail, LosesPublishers, NoSuchRevision, Sta
 from app.http.access_view import AccessChange, AccessSummary, FileView, access_of, files_of, summary_of
 from app.http.cursor import Place, read_cursor, write_cursor
 from app.http.entry_view import EntryWithFiles, History, entry_view
-from app.http.json_body import NO_NUL, only_json
+from app.http.json_body import only_json
 from app.http.page_size import fitting
 from app.http.policies import FaultView, fault_views
 from app.http.problems import Detail, Problem
 from app.http.replicas import Wait, waited_for
+from app.http.words import Message, Reason
 from app.identity.principal import Principal
 from app.policy.access_change import Difference
 from app.policy.case_report import CaseReport
@@ -50,10 +51,6 @@ _log = structlog.stdlib.get_logger("policy")
 _READ = [HttpMethod.GET, HttpMethod.HEAD]
 _Request = Request[Principal, Decision, State]
 _Session = NamedDependency[AsyncSession]
-_Message = Annotated[str, Field(max_length=2000, pattern=NO_NUL)]
-_Reason = Annotated[
-    _Message, Field(description="Why failing and removed cases are accepted; without a reason they refuse the change.")
-]
 _Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 _Cursor = Annotated[str | None, QueryParameter(description="From `next` of a page; the first without it.")]
 
@@ -65,10 +62,10 @@ class Publish(BaseModel):
 
     files: Annotated[dict[str, str], Field(min_length=1, max_length=500)]
     parent: _Revision
-    message: Annotated[_Message, Field(min_length=1)]
+    message: Annotated[Message, Field(min_length=1)]
     acknowledge_widening: bool = False
     acknowledge_fewer_publishers: bool = False
-    accept_failing_cases: _Reason = ""
+    accept_failing_cases: Reason = ""
     dry_run: bool = False
 
 
@@ -79,10 +76,10 @@ class Rollback(BaseModel):
 
     revision: _Revision
     parent: _Revision
-    message: _Message = ""
+    message: Message = ""
     acknowledge_widening: bool = False
     acknowledge_fewer_publishers: bool = False
-    accept_failing_cases: _Reason = ""
+    accept_failing_cases: Reason = ""
 
 
 @dataclass(frozen=True, slots=True)

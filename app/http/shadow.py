@@ -22,8 +22,9 @@ from app.audit.view import RuleView
 from app.db import revisions
 from app.db.tables.history import AdminAction
 from app.http.candidate import FAULTY, MAX_FILES_BYTES, Candidate, FaultyPolicy, faulty, snapshot_of
-from app.http.json_body import NO_NUL, only_json
+from app.http.json_body import only_json
 from app.http.problems import Detail, Problem
+from app.http.words import Message
 from app.identity.principal import Principal
 from app.policy.decision import Decision
 from app.policy.fault import PolicyRefused
@@ -42,7 +43,7 @@ _Verdict = Literal["allow", "deny"]
 class ShadowPolicy(Candidate):
     """A policy to deploy in shadow: every file of it, by name, and why."""
 
-    message: Annotated[str, Field(min_length=1, max_length=2000, pattern=NO_NUL)]
+    message: Annotated[Message, Field(min_length=1)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,7 @@ def test_publishing_needs_a_message_and_says_that_widening_is_meant(own_console:
     fields = changed(own_console, READ, OTHER)
     assert "Say in a line" in words(publish(officer_, fields, message=" ").text)
     assert "at most 2,000 characters" in words(publish(officer_, fields, message="x" * 2001).text)
-    assert "the character NUL" in words(publish(officer_, fields, message="a\x00b").text)
+    assert "the character U+0000" in words(publish(officer_, fields, message="a\x00b").text)
     refused = publish(officer_, fields)
     assert refused.status_code == 422
     assert "say that it is meant" in words(refused.text)

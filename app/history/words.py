@@ -1,0 +1,32 @@
+"""What people write beside a change: its message, and the reason to accept failing cases. Others rely on reading it."""
+
+from __future__ import annotations
+
+import unicodedata
+
+MAX_MESSAGE = 2000  # characters
+MIN_REASON = 3  # letters and digits
+_JOINERS = "\u200c\u200d"  # within words of some scripts, and within emoji
+# Letters by their category, which show nothing.
+_FILLERS = "\u115f\u1160\u3164\uffa0"
+
+
+def message_fault(message: str) -> str:
+    """Why a message cannot be kept; empty when it can, as an empty one can. What shows it writes formatting out."""
+    return _fault(message, 1, ("Cc", "Cs")) if message else ""
+
+
+def reason_fault(reason: str) -> str:
+    """Why something is no reason; empty when it is one."""
+    return _fault(reason, MIN_REASON, ("C", "Zl", "Zp"))
+
+
+def _fault(text: str, least: int, refused: tuple[str, ...]) -> str:
+    if len(text) > MAX_MESSAGE:
+        return f"Write at most {MAX_MESSAGE:,} characters."
+    for char in text.replace("\r\n", "\n"):
+        if unicodedata.category(char).startswith(refused) and char not in f"\n\t{_JOINERS}":
+            return f"Leave out the character U+{ord(char):04X}, which cannot be seen."
+    if sum(char.isalnum() and char not in _FILLERS for char in text) < least:
+        return f"Write words: at least {least} letters or digits." if least > 1 else "Write words, not signs alone."
+    return ""
