@@ -29,7 +29,7 @@ MAX_FINDINGS = 100  # of one document
 class Upstream:
     """A service as its document describes it: routes, templates that are denied, and why.
 
-    `files` are those that it refers to.
+    `files` are those that it refers to, `steps` what it took to read.
     """
 
     service: str
@@ -38,6 +38,7 @@ class Upstream:
     closed: tuple[str, ...] = ()
     findings: tuple[Fault, ...] = ()
     files: tuple[str, ...] = ()
+    steps: int = 0
 
 
 def load(
@@ -47,6 +48,7 @@ def load(
     same = {file for file, text in source.files.items() if before.get(file) == text}
     taken = {upstream.file: upstream for upstream in known if same.issuperset((upstream.file, *upstream.files))}
     found: dict[str, Upstream] = {}
+    steps = 0
     for file in source.files:
         if not file.startswith(FOLDER) or is_fragment(file):
             continue
@@ -58,7 +60,9 @@ def load(
             message = f"`{found[service].file}` describes the service `{service}` too"
             faults.append(Fault("upstream-twice", file, 0, 0, message, "keep one of them"))
         else:
-            found[service] = taken.get(file) or _read(source, service, file, faults)
+            # What is taken over counts as well, so that a policy which was reloaded can also be loaded.
+            found[service] = taken.get(file) or _read(source, service, file, faults, Budget(steps))
+            steps += found[service].steps
     _find_strays(source, faults)
     return tuple(found.values())
 
@@ -75,26 +79,26 @@ def _find_strays(source: Source, faults: list[Fault]) -> None:
             faults.append(stray_fault(file))
 
 
-def _read(source: Source, service: str, file: str, faults: list[Fault]) -> Upstream:
+def _read(source: Source, service: str, file: str, faults: list[Fault], budget: Budget) -> Upstream:
     try:
-        return _Reader(source, service, file).upstream()
+        return _Reader(source, service, file, budget).upstream()
     except Unreadable as fault:
         lines = _lines(source.files[file], {fault.line})
         faults.append(_fault("upstream", file, fault.line, (str(fault), fault.hint), lines))
-        return Upstream(service, file)
+        return Upstream(service, file, steps=budget.spent)
 
 
 class _Reader:
-    def __init__(self, source: Source, service: str, file: str) -> None:
+    def __init__(self, source: Source, service: str, file: str, budget: Budget) -> None:
         self._source = source
         self._service = service
         self._file = file
         document = read(file, source.files[file], Mode.DOCUMENT)
         if not isinstance(document, Branch):
             raise Unreadable("the document is no mapping", EXAMPLE)
-        self._budget = Budget()
-        references = References(file, document, source.files, self._budget)
-        endpoints = Endpoints(document, references, file, self._budget)
+        self._budget = budget
+        references = References(file, document, source.files, budget)
+        endpoints = Endpoints(document, references, file, budget)
         self._templates = endpoints.templates
         self._denied = endpoints.denied
         self._files = references.read
@@ -128,7 +132,9 @@ class _Reader:
         if not routes and not self._denied:
             raise Unreadable("the document has no endpoint", EXAMPLE)
         closed = tuple(f"{self._service}:{name}" for name in self._templates if name not in open_)
-        return Upstream(self._service, self._file, routes, closed, tuple(self._findings()), self._files)
+        return Upstream(
+            self._service, self._file, routes, closed, tuple(self._findings()), self._files, self._budget.spent
+        )
 
     def _ambiguous(self, at: Written, other: str, methods: str = "") -> None:
         what = f"{methods} is" if methods else "it is"

@@ -7,9 +7,12 @@ import tracemalloc
 
 import pytest
 
+from app.policy.fault import Fault
 from app.policy.openapi.ambiguity import ambiguities
-from app.policy.openapi.budget import MAX_STEPS, Budget
+from app.policy.openapi.budget import MAX_STEPS, MAX_STEPS_TOGETHER, Budget
 from app.policy.routes import Route, RouteTable
+from app.policy.source import Source
+from app.policy.upstreams import load
 from tests.policy.documents import document, endpoints, read, service
 
 
@@ -184,6 +187,37 @@ def test_all_the_work_of_a_document_is_bounded(name: str) -> None:
     assert message in faults[0].message
     assert f"takes more than {MAX_STEPS} steps" in faults[0].message
     assert faults[0].hint
+
+
+def _long_paths(count: int) -> str:
+    """A document with many steps, which take little time."""
+    return _document({f"/{'a' * 3900}{{{number}": {"get": {}} for number in range(count)}, _MANY)
+
+
+def test_the_work_of_all_documents_of_a_policy_is_bounded() -> None:
+    costly = _long_paths(60)
+    files = {f"upstreams/s{number}.openapi.json": costly for number in range(9)}
+    one: list[Fault] = []
+    known = load(Source(dict(list(files.items())[:1]), "before"), one, {}, ())
+    assert not one
+    assert MAX_STEPS_TOGETHER / 9 < known[0].steps < MAX_STEPS_TOGETHER / 4
+    for before, taken in ((files, known), ({}, ())):  # what is known already counts as if it were read
+        faults: list[Fault] = []
+        found = load(Source(files, "now"), faults, before, taken)
+        assert found[0] == known[0]
+        assert {fault.code for fault in faults} == {"upstream"}
+        assert [fault.file for fault in faults] == list(files)[-len(faults) :]
+        assert f"the documents of the policy take more than {MAX_STEPS_TOGETHER} steps together" in faults[0].message
+        assert 1 <= len(faults) <= 5
+
+
+def test_documents_that_are_refused_count_too() -> None:
+    costly = _long_paths(100)
+    files = {f"upstreams/s{number}.openapi.json": costly for number in range(8)}
+    faults: list[Fault] = []
+    load(Source(files, "now"), faults, {}, ())
+    together = [f"more than {MAX_STEPS_TOGETHER} steps together" in fault.message for fault in faults]
+    assert together == [number >= MAX_STEPS_TOGETHER // MAX_STEPS for number in range(8)]
 
 
 def test_large_documents_are_well_within_what_one_may_cost() -> None:

@@ -7,6 +7,7 @@ from enum import Enum
 from app.policy.openapi.tree import Unreadable
 
 MAX_STEPS = 3_000_000  # a step takes at most about a microsecond
+MAX_STEPS_TOGETHER = 12_000_000  # of all documents of a policy
 CHARACTERS = 6  # that one step reads
 
 
@@ -26,22 +27,29 @@ class Work(Enum):
 
 
 class Budget:
-    """The steps that remain for a document. Once they are spent, any more work is refused."""
+    """The steps that remain for a document. Once they are spent, any more work is refused.
 
-    def __init__(self, steps: int = MAX_STEPS) -> None:
-        self._steps = steps
-        self._left = steps
+    `before` are those that the documents before it in its policy took.
+    """
+
+    def __init__(self, before: int = 0) -> None:
+        self._steps = min(MAX_STEPS, MAX_STEPS_TOGETHER - before)
+        self._left = self._steps
         self._spent = dict.fromkeys(Work, 0)
 
     @property
     def spent(self) -> int:
         """The steps of all kinds so far."""
-        return self._steps - self._left
+        return self._steps - max(self._left, 0)
 
     def spend(self, work: Work, steps: int) -> None:
         """Take the steps of some work before it is done. Raises Unreadable, which names what took most of them."""
         self._left -= steps
         self._spent[work] += steps
-        if self._left < 0:
-            message, hint = max(self._spent, key=self._spent.__getitem__).value
-            raise Unreadable(f"{message}: the document takes more than {self._steps} steps to read", hint)
+        if self._left >= 0:
+            return
+        message, hint = max(self._spent, key=self._spent.__getitem__).value
+        if self._steps < MAX_STEPS:
+            together = f"the documents of the policy take more than {MAX_STEPS_TOGETHER} steps together to read"
+            raise Unreadable(together, f"describe fewer services in one policy; of this document: {hint}")
+        raise Unreadable(f"{message}: the document takes more than {MAX_STEPS} steps to read", hint)
