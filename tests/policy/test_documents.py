@@ -131,6 +131,12 @@ DENIED: dict[str, tuple[str, set[str], tuple[str, ...], set[tuple[int, str, str]
         ("/t/7", "/t/7/"),
         {(3, "ambiguous-path", "/t/{b}"), (4, "ambiguous-path", "/t/{a}")},
     ),
+    "what could be one segment before what could be several": (
+        "  '/v1/{a b}/{rest+}/x': {get: {}}\n  /{v}/{a}/{b}/{c}/{d}: {get: {}}\n  /v1: {get: {}}",
+        {"GET /v1", "GET /{v}/{a}/{b}/{c}/{d}"},
+        ("/v1/a/b/x", "/v1/a/b/c/x", "/v1/a/b/c/d/x"),
+        {(3, "unroutable-path", "name of a parameter")},
+    ),
     "each has text that the other has not": (
         "  /{entity}/me: {get: {}}\n  /books/{id}: {get: {}}\n  /{x}/{y}: {get: {}}\n  /books/all: {get: {}}",
         {"GET /{x}/{y}", "GET /books/all"},

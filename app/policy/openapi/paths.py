@@ -78,8 +78,8 @@ def _place(parts: list[str]) -> Placed:
         if fault[0]:
             before = "".join(f"/{each}" for each in read)
             after = [_segment(each)[0] or _ONE for each in parts[at + 1 :]]
-            alike = "/".join((before, text, *after))
-            closes = [alike] if text == _ONE else [f"{before}/{TAIL}", "/".join((before, _ONE, *after))]
+            one = _until_tail("/".join((before, _ONE, *after)))
+            closes = [one] if text == _ONE else [f"{before}/{TAIL}", one]
             if "?" in part:  # elsewhere the mark of what may be left out
                 closes.append(before or "/")
             return _denied(tuple(closes), *fault)
@@ -93,6 +93,12 @@ def _place(parts: list[str]) -> Placed:
     # OpenAPI reads this as text, other notations as a parameter.
     wider = "".join(f"/{_ONE if _FOREIGN.fullmatch(part) else text}" for part, text in zip(parts, read, strict=True))
     return Placed(template, (wider,))
+
+
+def _until_tail(template: str) -> str:
+    """A template up to its first `**`: what goes on behind that is one of its paths as well."""
+    before, tail, _ = template.partition(f"/{TAIL}")
+    return before + tail
 
 
 def _segment(part: str) -> tuple[str | None, tuple[str, str]]:
