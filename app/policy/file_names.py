@@ -27,7 +27,15 @@ MAX_SHOWN = 400
 _PAGES = ("README.md", "WALKTHROUGH.md")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 # Another version of a file, whose rows may be those that its author wants: never read, and never passed over.
-_CONFLICT = re.compile(r"\.sync-conflict-|\bconflicted copy\b|\bin conflict\b", re.IGNORECASE)
+_CONFLICT = re.compile(
+    r"""
+    \.sync-conflict- | \bconflicted\ copy\b | \bin\ conflict\b | _conflict-[0-9]{8}   # Syncthing, Dropbox, ownCloud
+    | _(BASE|LOCAL|REMOTE|BACKUP)_[0-9]+\.                                              # git mergetool
+    | (?-i:-(DESKTOP|LAPTOP)-[A-Z0-9]{6,}\.)                                             # OneDrive
+    | \.(bak|backup|orig|old|copy|rej|save)\.(?-i:csv|yaml|json)\Z                    # x.old.csv
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
 _COPY = re.compile(r"\bcopy\b|\([0-9]+\)", re.IGNORECASE)
 
 _FRAGMENT_ENDINGS = (".yaml", ".yml", ".json")
@@ -113,7 +121,7 @@ def stray_fault(path: str, *, is_folder: bool = False) -> Fault:
         near = "" if folder else did_you_mean(name, filter(None, FOLDERS))
         hint = near or "move it out of the directory; policy files stand beside it, not in it"
     elif _CONFLICT.search(name):
-        message = "this file is not read: it is another version of a file, which a sync tool kept"
+        message = "this file is not read: it is another version of a file, by its name"
         hint = "put what should apply into the file itself, and delete this one"
     else:
         hint = _advice(folder, name)
