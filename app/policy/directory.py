@@ -108,7 +108,7 @@ def read_marker(directory: Path) -> str | None:
     """The revision that the files are about to make; None where there is no marker. Raises OSError."""
     try:
         return read_regular(directory / MARKER, MAX_NOTE_BYTES).decode("ascii", "replace")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # a directory that is none is refused as such
         return None
 
 
