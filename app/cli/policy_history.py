@@ -152,7 +152,7 @@ def publish_command(
     revision, and written there; running servers obey at once. Exits with 1 when it has faults, when it widens access
     and --acknowledge-widening is not given, when no caller that was ever seen could publish any more and
     --acknowledge-fewer-publishers is not given, and when a case fails, or one of the active policy was removed, and
-    --accept-failing gives no reason.
+    --accept-failing gives no reason. With --dry-run it exits with 1 for the same reasons, and publishes nothing.
 
     Example: authz policy publish candidate -m 'Scouts read games' --wait 10
     """

@@ -13,7 +13,8 @@ def refusal_of(
     if trial.revision == trial.parent and trial.replaces is None:
         return None
     cases = None if trial.cases.passed or accept_failing.strip() else trial.cases
-    fewer = None if acknowledge_fewer_publishers else trial.fewer
+    is_lockout = trial.fewer is not None and trial.fewer.is_lockout and not acknowledge_fewer_publishers
+    fewer = trial.fewer if is_lockout else None
     if (trial.difference.widens or trial.replaces) and not acknowledge_widening:
         return Widens(trial.difference, trial.replaces, cases, fewer)
     if fewer:

@@ -79,6 +79,14 @@ def test_fewer_publishers_are_acknowledged_by_an_option(deployment: Deployment) 
         "no caller that was ever seen here could publish a policy any more: only user:auth0|ghost, which the decision "
         "log does not know"
     )
+    file.write_text(file.read_text().replace(named, by_token.replace("policies:write", "policies:write auth:jwt")))
+    tried = deployment.authz(0, *publish, "--dry-run")  # fewer publishers alone need no acknowledgement
+    assert "FEWER PUBLISHERS" in tried and "Would publish" in tried
+    file.write_text(
+        file.read_text().replace(
+            "policies:write auth:jwt, /api/v1/policies/publish", "user:auth0|ghost, /api/v1/policies/publish"
+        )
+    )
     tried = deployment.authz(1, *publish, "--dry-run")
     assert f"FEWER PUBLISHERS  {said}." in tried
     assert f"this would be refused: {said}: if this is meant, add --acknowledge-fewer-publishers." in tried
