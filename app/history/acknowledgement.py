@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from app.history.publish import Published
 from app.history.refusals import CasesFail, LosesPublishers, Widens
+from app.history.words import reason_fault
 
 
 def refusal_of(
@@ -12,7 +13,8 @@ def refusal_of(
     """The refusal that `Publisher.publish` would raise for this outcome of a dry run; None if it would publish it."""
     if trial.revision == trial.parent and trial.replaces is None:
         return None
-    cases = None if trial.cases.passed or accept_failing.strip() else trial.cases
+    is_accepted = trial.cases.passed or not reason_fault(accept_failing)
+    cases = None if is_accepted else trial.cases
     is_lockout = trial.fewer is not None and trial.fewer.is_lockout and not acknowledge_fewer_publishers
     fewer = trial.fewer if is_lockout else None
     if (trial.difference.widens or trial.replaces) and not acknowledge_widening:
