@@ -58,7 +58,7 @@ AMBIGUOUS = {
     "encoded line feed": "/api/%0a",
     "encoded tab": "/api/%09",
     "encoded delete": "/api/%7F",
-    "C1 control": "/api/%C2%85",
+    "C1 control": "/api/v%C2%851",
     "space": "/api/v 1",
     "encoded space": "/api/v%201x\n",
     "trailing line feed": "/api/v1\n",
