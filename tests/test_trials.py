@@ -12,7 +12,8 @@ from scripts.trials.away import away
 from scripts.trials.edits import Edit, edits_of
 from scripts.trials.failover import failover
 from scripts.trials.kills import kills
-from scripts.trials.mutants import Mutant, Outcome, chosen, copy_tree, mutants, tests_of, try_out
+from scripts.trials.mutants import Mutant, Outcome, chosen, copy_tree, mutants, try_out
+from scripts.trials.mutants import tests_of as files_for
 from scripts.trials.pooler import Mode, pooled
 from scripts.trials.restore import restores
 from scripts.trials.rolling import rolling
@@ -123,7 +124,7 @@ def test_edits_are_chosen_by_the_seed_and_evenly() -> None:
     assert Counter(mutant.part for mutant in some) == {"doors": 20, "gateway": 20}
     assert len(chosen(found, 10**6, 3)) == len(found)
     mutant = next(each for each in some if each.file == "app/http/door.py")
-    assert tests_of(mutant)[0].startswith("tests/")
+    assert files_for(mutant)[0].startswith("tests/")
     assert mutant.diff()
 
 
