@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from app.db.session import Sessions
     from app.db.tables.history import PolicyRevision
     from app.history.fleet import Waited
-    from app.history.publish import Author, Published, Publisher
+    from app.history.publish import Author, Publisher
+    from app.history.published import Published
 
 _REVISION = click.argument("revision", metavar="REVISION")
 _WIDENS = click.option("--acknowledge-widening", is_flag=True, help="Go on though somebody gains access.")
@@ -182,7 +183,7 @@ def publish_command(
     if not dry_run:
         print_published(done, waited, directory, as_json=as_json)
         return
-    from app.history.acknowledgement import refusal_of
+    from app.history.published import refusal_of
 
     refusal = refusal_of(
         done,

@@ -13,7 +13,7 @@ from app.cli.terminal import plural, show, show_json
 
 if TYPE_CHECKING:
     from app.history.fleet import Waited
-    from app.history.publish import Published
+    from app.history.published import Published
     from app.history.refusals import CasesFail, LosesPublishers, Widens
     from app.policy.access_change import Difference
 

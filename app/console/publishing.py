@@ -20,7 +20,8 @@ from app.console.editor import NO_SUCH_PARENT, editor_page
 from app.console.editor import PATH as EDIT
 from app.console.page import AnyRequest, page, see_other
 from app.db import revisions
-from app.history.publish import Published, Publisher
+from app.history.publish import Publisher
+from app.history.published import Published
 from app.history.refusals import CasesFail, LosesPublishers, StaleParent, Widens
 from app.history.words import message_fault
 from app.http.access_view import access_of, files_of, summary_of

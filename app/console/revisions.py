@@ -17,7 +17,8 @@ from app.console.acknowledging import accepted_reason, unacknowledged
 from app.console.page import AnyRequest, page, see_other
 from app.db import revisions
 from app.db.tables.history import PolicyRevision
-from app.history.publish import Published, Publisher
+from app.history.publish import Publisher
+from app.history.published import Published
 from app.history.refusals import CasesFail, LosesPublishers, NoSuchRevision, StaleParent, Widens
 from app.history.words import message_fault
 from app.http.access_view import AccessChange, AccessSummary, FileView, access_of, files_of, summary_of

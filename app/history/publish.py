@@ -28,12 +28,13 @@ from app.history.directory import KeptFiles
 from app.history.entry import Entry
 from app.history.files import alone, bytes_of, recover
 from app.history.follower import Follower
+from app.history.published import Published, refusal_of
 from app.history.refusals import CasesFail, LosesPublishers, NoSuchRevision, StaleParent, Widens
 from app.history.words import reason_fault
 from app.policy import write
 from app.policy.access_change import Difference
-from app.policy.case_report import CaseReport, run_cases
-from app.policy.diff import FileChange, changes, file_changes
+from app.policy.case_report import run_cases
+from app.policy.diff import changes, file_changes
 from app.policy.fault import PolicyRefused
 from app.policy.live import build
 from app.policy.load import parse
@@ -58,30 +59,6 @@ class Author:
     def fact(self) -> str:
         """The fact that names the author in rows."""
         return f"user:{self.name}" if self.key_id is None else f"key:{self.key_id}"
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """A revision that was accepted, or with `dry_run` would be, and what it changes.
-
-    `replaces` is the newest revision where that cannot be taken here: what changes is told of what is served then.
-    `files_lag` says why the policy directory does not hold it, so that it is served from memory.
-    """
-
-    snapshot: Snapshot
-    parent: str
-    difference: Difference
-    rows: tuple[str, ...]
-    cases: CaseReport
-    files: tuple[FileChange, ...] = ()
-    replaces: str | None = None
-    files_lag: str | None = None
-    fewer: FewerPublishers | None = None
-
-    @property
-    def revision(self) -> str:
-        """The name of the revision."""
-        return self.snapshot.revision
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,15 +154,14 @@ class Publisher:
             published = Published(new, old.revision, difference, rows, cases, files, replaces, fewer=fewer)
             if wanted.dry_run or (new.revision == old.revision and replaces is None):
                 return published
-            unaccepted = None if cases.passed or wanted.accept_failing else cases
-            is_lockout = fewer is not None and fewer.is_lockout and not wanted.acknowledge_fewer_publishers
-            unacknowledged = fewer if is_lockout else None
-            if (difference.widens or replaces) and not wanted.acknowledge_widening:
-                raise Widens(difference, replaces, unaccepted, unacknowledged)
-            if unacknowledged:
-                raise LosesPublishers(difference, unacknowledged, unaccepted)
-            if unaccepted:
-                raise CasesFail(unaccepted)
+            refusal = refusal_of(
+                published,
+                acknowledge_widening=wanted.acknowledge_widening,
+                acknowledge_fewer_publishers=wanted.acknowledge_fewer_publishers,
+                accept_failing=wanted.accept_failing,
+            )
+            if refusal:
+                raise refusal
             del old  # so that nobody has it once it is replaced, and it is let go off the event loop
             try:
                 async with live.held(), alone(live.directory):

@@ -24,7 +24,8 @@ from app.db import revisions
 from app.db.again import was_undone
 from app.db.away import RETRY_AFTER_SECONDS, UNAVAILABLE, named
 from app.history.fleet import Waited
-from app.history.publish import Author, Published, Publisher
+from app.history.publish import Author, Publisher
+from app.history.published import Published
 from app.history.refusals import CasesFail, LosesPublishers, NoSuchRevision, StaleParent, Widens
 from app.http.access_view import AccessChange, AccessSummary, FileView, access_of, files_of, summary_of
 from app.http.cursor import Place, read_cursor, write_cursor
