@@ -139,7 +139,7 @@ def test_a_lock_out_is_where_no_caller_was_seen(
         ((BY_TOKEN, f"p, a:write, {ALL}, deny"), set()),
         ((), set()),
     ],
-    ids=str,
+    ids=lambda value: str(sorted(value)) if isinstance(value, set) else str(value),
 )
 def test_a_permission_that_is_enough_to_publish_is_root(rows: tuple[str, ...], root: set[str]) -> None:
     assert root_permissions(policy(*rows), PERMISSIONS) == root
