@@ -98,11 +98,17 @@ class BreakablePostgres:
 
     def kill(self) -> None:
         """End all of its processes at once."""
-        for pid in self._processes():
+        assert self._process
+        self._process.send_signal(signal.SIGSTOP)  # so that it starts none while they are listed
+        processes = self._processes()
+        for pid in processes:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        assert self._process
         self._process.wait()
+        # Until the last one has ended the shared memory is in use, and another server does not start.
+        deadline = time.monotonic() + _START_SECONDS
+        while any(map(_is_running, processes)) and time.monotonic() < deadline:
+            time.sleep(0.01)
 
     def pause(self) -> None:
         """Let all of its processes hang: connections stay, and nothing answers."""
@@ -148,3 +154,11 @@ class BreakablePostgres:
             self.resume()
             self.kill()
         shutil.rmtree(self._directory, ignore_errors=True)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[0] not in ("Z", "X")
