@@ -15,29 +15,15 @@ from app.db.last_grants import MAX_LOOKED_AT, last_grants
 from app.db.migrate import upgrade
 from app.db.session import sessions_of
 from app.identity.principal import Method
+from tests.db.records import RECORD
 
 pytestmark = pytest.mark.anyio
 
 
 def record(at: int, subject: str, *grants: str, method: Method = "jwt", key_id: int | None = None) -> Record:
-    return Record(
-        at=at,
-        latency=1,
-        request_id=f"r{at}",
-        door="app",
-        subject=subject,
-        method=method,
-        key_id=key_id,
-        token_id=None,
-        action="GET",
-        resource="/x",
-        allowed=True,
-        reason="",
-        rule_place=None,
-        rule_text=None,
-        missing=(),
-        revision="r",
-        grants=grant_set(frozenset({"anyone", f"auth:{method}", "user:", *grants})),
+    grants_held = grant_set(frozenset({"anyone", f"auth:{method}", "user:", *grants}))
+    return RECORD._replace(
+        at=at, request_id=f"r{at}", subject=subject, method=method, key_id=key_id, grants=grants_held
     )
 
 

@@ -14,31 +14,15 @@ from app.db.seen_callers import MAX_FACTS, seen_callers
 from app.db.session import Sessions
 from app.db.tables.keys import ApiKey
 from app.identity.principal import Method
+from tests.db.records import RECORD
 
 pytestmark = pytest.mark.anyio
 NOW = datetime.now(UTC)
 
 
 def record(subject: str, method: Method | None = "jwt", *, door: str = "app", key_id: int | None = None) -> Record:
-    return Record(
-        at=int(NOW.timestamp() * 1_000_000),
-        latency=1,
-        request_id="r",
-        door=door,
-        subject=subject,
-        method=method,
-        key_id=key_id,
-        token_id=None,
-        action="GET",
-        resource="/x",
-        allowed=False,
-        reason="",
-        rule_place=None,
-        rule_text=None,
-        missing=(),
-        revision="r",
-        grants=None,
-    )
+    at = int(NOW.timestamp() * 1_000_000)
+    return RECORD._replace(at=at, door=door, subject=subject, method=method, key_id=key_id, allowed=False)
 
 
 def key(number: int, **times: Any) -> ApiKey:
