@@ -16,10 +16,10 @@ class StaleParent(Exception):
 
 
 class Widens(Exception):
-    """The change gives access to somebody, and nobody has said that this is meant.
+    """The change widens access, and this was not acknowledged.
 
-    Or nobody can tell: `replaces` is the newest revision, where that is one that cannot be taken here. `cases` are
-    those that need an acknowledgement besides, if there are any, and so is `fewer`.
+    Or it cannot be determined: `replaces` is the newest revision, where that is one that cannot be taken here. `cases`
+    are those that need an acknowledgement besides, if there are any, and so is `fewer`.
     """
 
     def __init__(

@@ -69,7 +69,7 @@ def _dead_rows(snapshot: Snapshot) -> Iterator[Fault]:
 def _narrow_denies(snapshot: Snapshot) -> Iterator[Fault]:
     """Denies of a parameter that leave open what a request may have in its place: a literal segment with its own route.
 
-    Whoever writes a deny of `/orders/{id}` can mean `/orders/export` too, and a route of that kind may be added later.
+    A deny of `/orders/{id}` can be meant for `/orders/export` too, and a route of that kind may be added later.
     """
     table, index = snapshot.table, snapshot.index
     for rule in snapshot.policy.rules:

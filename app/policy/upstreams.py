@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from app.policy.fault import Fault
 from app.policy.file_names import is_fragment, stray_fault
 from app.policy.openapi.ambiguity import ambiguities
-from app.policy.openapi.budget import Budget
+from app.policy.openapi.budget import DocumentBudget
 from app.policy.openapi.endpoints import EXAMPLE, Denied, Endpoints, Template, Written
 from app.policy.openapi.references import References, read
 from app.policy.openapi.tree import Branch, Mode, Unreadable
@@ -61,7 +61,7 @@ def load(
             faults.append(Fault("upstream-twice", file, 0, 0, message, "keep one of them"))
         else:
             # What is taken over counts as well, so that a policy which was reloaded can also be loaded.
-            found[service] = taken.get(file) or _read(source, service, file, faults, Budget(steps))
+            found[service] = taken.get(file) or _read(source, service, file, faults, DocumentBudget(steps))
             steps += found[service].steps
     _find_strays(source, faults)
     return tuple(found.values())
@@ -79,7 +79,7 @@ def _find_strays(source: Source, faults: list[Fault]) -> None:
             faults.append(stray_fault(file))
 
 
-def _read(source: Source, service: str, file: str, faults: list[Fault], budget: Budget) -> Upstream:
+def _read(source: Source, service: str, file: str, faults: list[Fault], budget: DocumentBudget) -> Upstream:
     try:
         return _Reader(source, service, file, budget).upstream()
     except Unreadable as fault:
@@ -89,7 +89,7 @@ def _read(source: Source, service: str, file: str, faults: list[Fault], budget: 
 
 
 class _Reader:
-    def __init__(self, source: Source, service: str, file: str, budget: Budget) -> None:
+    def __init__(self, source: Source, service: str, file: str, budget: DocumentBudget) -> None:
         self._source = source
         self._service = service
         self._file = file

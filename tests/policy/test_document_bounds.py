@@ -9,7 +9,7 @@ import pytest
 
 from app.policy.fault import Fault
 from app.policy.openapi.ambiguity import ambiguities
-from app.policy.openapi.budget import MAX_STEPS, MAX_STEPS_TOGETHER, Budget
+from app.policy.openapi.budget import MAX_STEPS, MAX_STEPS_TOGETHER, DocumentBudget
 from app.policy.routes import Route, RouteTable
 from app.policy.source import Source
 from app.policy.upstreams import load
@@ -224,7 +224,7 @@ def test_large_documents_are_well_within_what_one_may_cost() -> None:
     large: dict[str, object] = {
         f"/repos/{{owner}}/{{repo}}/n{n % 100}/{{id}}/m{n}": {"get": {}, "put": {}} for n in range(3000)
     }
-    spent = Budget()
+    spent = DocumentBudget()
     methods = {template: frozenset({"GET"}) for template in large}
     assert not list(ambiguities(methods, (), spent))
     assert spent.spent < MAX_STEPS / 10

@@ -13,7 +13,7 @@ from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-from app.policy.openapi.budget import Budget, Work
+from app.policy.openapi.budget import DocumentBudget, Work
 from app.policy.segment import composite, is_composite, shape
 from app.policy.template_tree import TAIL
 
@@ -61,14 +61,14 @@ class _Place:
 
 
 def ambiguities(
-    templates: Mapping[str, frozenset[str]], closed: Container[str] = (), budget: Budget | None = None
+    templates: Mapping[str, frozenset[str]], closed: Container[str] = (), budget: DocumentBudget | None = None
 ) -> Iterator[Ambiguity]:
     """What nothing tells apart among templates with their methods, each template at most once; of those that are not
     `closed` already.
 
     Raises Unreadable where so many meet that comparing them exceeds the budget, which is one for each call by default.
     """
-    budget = budget or Budget()
+    budget = budget or DocumentBudget()
     root = _Place()
     parts = {template: tuple(map(_decoded, template.split("/"))) for template in templates}
     shapes = {tuple(map(shape, each)) for each in parts.values()}
@@ -109,7 +109,7 @@ class _Walk:
     so that a path which both match is found to be the other's.
     """
 
-    def __init__(self, root: _Place, budget: Budget) -> None:
+    def __init__(self, root: _Place, budget: DocumentBudget) -> None:
         self._root = root
         self._budget = budget
 
@@ -182,7 +182,7 @@ def _rank(part: str) -> int:
     return _LEAST if "{" not in part else _LESS if is_composite(part) else 0
 
 
-def _both(one: tuple[str, ...], other: tuple[str, ...], budget: Budget) -> tuple[str, ...]:
+def _both(one: tuple[str, ...], other: tuple[str, ...], budget: DocumentBudget) -> tuple[str, ...]:
     """The shape of what two templates both match; empty where that is none."""
     found = []
     budget.spend(Work.COMPARISONS, sum(_cost(left, right) for left, right in zip(one, other, strict=False)))

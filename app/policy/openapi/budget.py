@@ -26,7 +26,7 @@ class Work(Enum):
     )
 
 
-class Budget:
+class DocumentBudget:
     """The steps that remain for a document. Once they are spent, any more work is refused.
 
     `before` are those that the documents before it in its policy took.

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from app.policy.openapi.budget import CHARACTERS, Budget, Work
+from app.policy.openapi.budget import CHARACTERS, DocumentBudget, Work
 from app.policy.openapi.paths import MAX_LENGTH, Placed, place
 from app.policy.openapi.references import References
 from app.policy.openapi.servers import Servers
@@ -58,7 +58,7 @@ class Template:
 class Endpoints:
     """The templates of a document, without its service, and what was denied on the way. Raises Unreadable."""
 
-    def __init__(self, document: Branch, references: References, file: str, budget: Budget) -> None:
+    def __init__(self, document: Branch, references: References, file: str, budget: DocumentBudget) -> None:
         self.templates: dict[str, Template] = {}
         self.denied: list[Denied] = []
         self._file = file

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from posixpath import dirname
 from urllib.parse import unquote
 
-from app.policy.openapi.budget import CHARACTERS, Budget, Work
+from app.policy.openapi.budget import CHARACTERS, DocumentBudget, Work
 from app.policy.openapi.json_tree import read_json
 from app.policy.openapi.tree import Branch, Mode, Unreadable, Value
 from app.policy.openapi.yaml_tree import read_yaml
@@ -21,7 +21,7 @@ _HINT = "refer to a file in `upstreams/` beside the document, such as `./paths/o
 class References:
     """Follows the references of one document. `files` are all of the policy, by name; `read` those that were used."""
 
-    def __init__(self, file: str, document: Branch, files: Mapping[str, str], budget: Budget) -> None:
+    def __init__(self, file: str, document: Branch, files: Mapping[str, str], budget: DocumentBudget) -> None:
         self._budget = budget
         self._files = files
         self._trees: dict[str, Value] = {file: document}

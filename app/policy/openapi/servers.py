@@ -8,7 +8,7 @@ from itertools import product
 from math import prod
 from urllib.parse import urlsplit
 
-from app.policy.openapi.budget import CHARACTERS, Budget, Work
+from app.policy.openapi.budget import CHARACTERS, DocumentBudget, Work
 from app.policy.openapi.paths import MAX_LENGTH
 from app.policy.openapi.tree import Branch, Unreadable, Value
 from app.policy.source import shown
@@ -27,7 +27,7 @@ _EXAMPLE = "write `- url: https://orders.example.com/v1`"
 class Servers:
     """The servers of one document and of its paths. A list that many paths share is looked at once."""
 
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, budget: DocumentBudget) -> None:
         self._budget = budget
         self._known: dict[int, tuple[str, ...]] = {}
         self._lists: list[Value] = []  # so that no other list gets the identity of one that is known
