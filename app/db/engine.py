@@ -69,13 +69,8 @@ def open_line_engine(url: str) -> AsyncEngine:
 def _postgresql(
     address: PostgresAddress, name: str, settings: Mapping[str, str], seconds: float | None, pool: Mapping[str, Any]
 ) -> AsyncEngine:
-    try:
-        # The driver is an optional dependency.
-        from app.db.postgresql import RECYCLE_SECONDS, Connector  # noqa: PLC0415
-    except ModuleNotFoundError:
-        raise UnusableDatabase(
-            "PostgreSQL needs its driver, which is not installed: pip install 'griddy-authz[postgresql]'."
-        ) from None
+    from app.db.postgresql import RECYCLE_SECONDS, Connector  # noqa: PLC0415  # a start on SQLite needs no driver
+
     connector = Connector(address, name=name, settings=settings, command_seconds=seconds)
     engine = create_async_engine("postgresql+asyncpg://", pool_recycle=RECYCLE_SECONDS, **pool)
     event.listen(engine.sync_engine, "do_connect", connector.do_connect)
