@@ -13,6 +13,8 @@ from types import MappingProxyType
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, RSAPublicNumbers
 
+from app.identity.roca import is_roca_modulus
+
 ALGORITHM = "RS256"
 MAX_KEYS = 100
 MAX_ENTRIES = 5_000  # that are looked through for private material
@@ -219,6 +221,8 @@ def _candidate(jwk: Mapping[str, object]) -> tuple[str | None, _Number]:
         raise _Unfit(Ignored.MODULUS, message)
     if modulus % 2 == 0:
         raise _Unfit(Ignored.MODULUS, "its modulus is even")
+    if is_roca_modulus(modulus):
+        raise _Unfit(Ignored.MODULUS, "its private part can be computed (ROCA, CVE-2017-15361): make a new key")
     if exponent < _MIN_EXPONENT:
         raise _Unfit(Ignored.EXPONENT, f"its exponent is less than {_MIN_EXPONENT}")
     if exponent.bit_length() > _MAX_EXPONENT_BITS:
