@@ -1,3 +1,3 @@
 """griddy-authz: who is calling, may they, and what happened."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
