@@ -5,6 +5,8 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -17,7 +19,7 @@ from tests.breakable import BreakablePostgres
 from tests.certificate import make
 from tests.databases import KINDS, Kind, Postgres
 from tests.issuer import PARTY, LiveIssuer
-from tests.server import Server, prepared_database
+from tests.server import ROOT, Server, prepared_database
 
 
 def pytest_configure() -> None:
@@ -103,6 +105,17 @@ def own_server(issuer: LiveIssuer, tmp_path: Path) -> Iterator[Server]:
     """A server of the test's own, to edit its policy, stop it or break it."""
     with _server(issuer, tmp_path) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def sampled(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with the shipped policy and sample data."""
+    server = Server(tmp_path_factory.mktemp("sampled"), jwks_url=issuer.jwks_url, issuer=issuer.url)
+    load = "import asyncio, sys; from tests.sampled import fill; asyncio.run(fill(sys.argv[1]))"
+    command = [sys.executable, "-c", load, server.env["AUTHZ_DATABASE_URL"]]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    with server:
+        yield server
 
 
 def _server(issuer: LiveIssuer, directory: Path) -> Server:

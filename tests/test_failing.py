@@ -21,7 +21,7 @@ EVERYTHING = "catalog:read policies:read decisions:read decisions:evaluate token
 SECRET = "a-gateway-of-these-tests-and-of-no-other"
 AWAY = {"detail": "The database does not answer now."}
 KEYS_AWAY = {"detail": "API keys cannot be verified now."}
-# Each row of the README's table, by what fails, and the tests that hold it.
+# Each row of the table in scripts/deploy/README.md, by what fails, and the tests that hold it.
 PROVEN = {
     "PostgreSQL is down": ["tests/test_failing.py::test_while_postgresql_is_down_or_hangs_tokens_work"],
     "PostgreSQL hangs": ["tests/test_failing.py::test_while_postgresql_is_down_or_hangs_tokens_work"],
@@ -51,7 +51,8 @@ PROVEN = {
 
 
 def test_every_row_of_the_table_has_its_tests() -> None:
-    section = (ROOT / "README.md").read_text().partition("\n## When something fails\n")[2].partition("\n## ")[0]
+    page = (ROOT / "scripts/deploy/README.md").read_text()
+    section = page.partition("\n## When something fails\n")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| ([^|]+?) \|", section, flags=re.MULTILINE)
     assert rows[2:] == list(PROVEN)
     for tests in PROVEN.values():

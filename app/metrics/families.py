@@ -1,4 +1,7 @@
-"""Every metric that is exposed: its name, kind, labels and meaning. The README's table is held against this one."""
+"""Every metric that is exposed: its name, kind, labels and meaning.
+
+A test compares the table in scripts/observability/README.md with this one.
+"""
 
 from __future__ import annotations
 

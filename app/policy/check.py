@@ -93,7 +93,9 @@ def _narrow_denies(snapshot: Snapshot) -> Iterator[Fault]:
             if wide == rule.resource:
                 hint = "write a deny of that too, or narrow what allows it"
             else:
-                hint = f"write `{wide}` to deny both; to deny the parameter alone, add a condition to it, see README.md"
+                hint = (
+                    f"write `{wide}` to deny both; to deny the parameter alone, add a condition, see policies/README.md"
+                )
             yield fault_at_rule(rule, snapshot.policy, "narrow-deny", message, hint, word=rule.resource)
 
 

@@ -24,7 +24,7 @@ MAX_NESTED = 3  # folders in one another
 MAX_SHOWN = 400
 
 # Shipped for people, beside the files.
-_PAGES = ("README.md", "WALKTHROUGH.md")
+_PAGES = ("README.md", "REFERENCE.md", "WALKTHROUGH.md")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 # Another version of a file, whose rows may be those that its author wants: never read, and never passed over.
 _CONFLICT = re.compile(

@@ -41,7 +41,7 @@ def check(source: Source, faults: list[Fault]) -> None:
         else:
             continue
         message += "; own models are not supported"
-        hint += f"; to bring rows of another model, see “{_GUIDE}” in policies/README.md"
+        hint += f"; to bring rows of another model, see “{_GUIDE}” in policies/REFERENCE.md"
         # The first difference alone: what follows it is shifted.
         faults.append(Fault("model", FILE, number, 1, message, hint, max(len(line), 1), source.line(FILE, number)))
         return

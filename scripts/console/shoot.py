@@ -1,4 +1,4 @@
-"""Takes the pictures that the README shows of the console: starts `authz dev`, tells a small story, and looks.
+"""Takes the pictures of the console in scripts/console/README.md: starts `authz dev`, tells a small story, and looks.
 
 .venv/bin/python scripts/console/shoot.py                 # writes them beside this file
 .venv/bin/python scripts/console/shoot.py --dark --to /tmp

@@ -9,6 +9,7 @@ from tests.cli.command import command
 from tests.server import ROOT
 
 GUIDE = ROOT / "policies" / "README.md"
+REFERENCE = ROOT / "policies" / "REFERENCE.md"
 
 
 authz = command

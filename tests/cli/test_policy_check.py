@@ -16,7 +16,7 @@ from requests_cache import CachedSession
 
 from app.policy.findings import KINDS
 from tests.cli.command import command
-from tests.cli.examples import GUIDE, authz, example, fits
+from tests.cli.examples import REFERENCE, authz, example, fits
 from tests.server import ROOT
 
 SHADOWED = "p, catalog:read auth:jwt, /api/v1/teams, GET, allow\n"
@@ -49,7 +49,7 @@ def test_the_documents_example_is_what_it_prints(work: Path) -> None:
     add(work, SHADOWED)
     checked = authz("policy", "check", "--strict", "policies", cwd=work)
     assert checked.returncode == 1
-    assert fits(checked.stdout, example("authz policy check --strict policies"))
+    assert fits(checked.stdout, example("authz policy check --strict policies", REFERENCE))
 
 
 def test_a_warning_fails_a_strict_check_alone(work: Path) -> None:
@@ -195,7 +195,7 @@ def test_options_that_do_not_go_together_are_a_wrong_use(words: str) -> None:
 
 def test_the_guide_names_every_finding() -> None:
     for code, (severity, _) in KINDS.items():
-        assert f"| `{code}` | {severity} |" in GUIDE.read_text()
+        assert f"| `{code}` | {severity} |" in REFERENCE.read_text()
 
 
 def test_a_missing_last_line_hides_no_fault_and_fix_adds_it(work: Path) -> None:

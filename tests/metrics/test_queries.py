@@ -143,10 +143,10 @@ def test_each_metric_is_looked_at_somewhere(exposed: Scraped) -> None:
     assert {name for name in families if name not in queries} == {"process_virtual_memory_bytes"}
 
 
-def test_the_scrape_configuration_is_the_readmes() -> None:
+def test_the_scrape_configuration_is_that_of_its_page() -> None:
     config = yaml.safe_load((EXAMPLES / "prometheus.yaml").read_text())
     (job,) = config["scrape_configs"]
-    shown = (ROOT / "README.md").read_text().partition("\n## Watch it\n")[2].partition("\n## ")[0]
+    shown = (EXAMPLES / "README.md").read_text().partition("\n## Metrics\n")[2].partition("\n## ")[0]
     (block,) = re.findall(r"```yaml\n(.*?)```", shown, flags=re.DOTALL)
     assert yaml.safe_load(block)["scrape_configs"] == [job]
     assert config["rule_files"] == ["alerts.yaml"]

@@ -178,7 +178,7 @@ def test_what_sampling_leaves_out_is_counted_all_the_same(issuer: LiveIssuer, tm
         assert scrape(server, issuer)("authz_policy_publishes_total", kind="publish", outcome="stale") == 1
 
 
-def test_every_metric_has_its_type_and_the_readme_names_it(server: Server, issuer: LiveIssuer) -> None:
+def test_every_metric_has_its_type_and_its_page_names_it(server: Server, issuer: LiveIssuer) -> None:
     asked(server, TEAMS)
     assert eventually(lambda: "authz_policy_failing_cases" in scrape(server, issuer).samples)
     found = scrape(server, issuer)
@@ -189,7 +189,7 @@ def test_every_metric_has_its_type_and_the_readme_names_it(server: Server, issue
     for name in found.samples:
         metric = METRICS[_family(name, found)]
         assert found.labels(name) - {"le"} <= set(metric.labels), name
-    shown = (ROOT / "README.md").read_text().partition("\n## Watch it\n")[2].partition("\n## ")[0]
+    shown = (ROOT / "scripts/observability/README.md").read_text().partition("\n## Metrics\n")[2].partition("\n## ")[0]
     for metric in METRICS.values():
         labels = ", ".join(f"`{label}`" for label in metric.labels)
         assert f"| `{metric.name}` | {labels} | {metric.meaning.rstrip('.')} |" in shown, metric.name

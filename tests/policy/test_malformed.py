@@ -91,16 +91,17 @@ def test_a_first_policy_with_a_fault_stops_the_start(tmp_path: Path) -> None:
     assert [fault.place for fault in raised.value.faults] == ["catalog.csv:1:1"]
 
 
-def test_hidden_files_the_readme_and_what_editors_leave_are_not_of_the_policy(tmp_path: Path) -> None:
+def test_hidden_files_the_pages_and_what_editors_leave_are_not_of_the_policy(tmp_path: Path) -> None:
     directory = write(tmp_path, shipped_files())
     before = load(directory).revision
-    for name in (".catalog.csv.swp", "README.md", "WALKTHROUGH.md", "catalog.csv~", "#catalog.csv#", ".git"):
+    pages = ("README.md", "REFERENCE.md", "WALKTHROUGH.md")
+    for name in (*pages, ".catalog.csv.swp", "catalog.csv~", "#catalog.csv#", ".git"):
         (directory / name).write_bytes(b"\xff")
     assert load(directory).revision == before
 
 
-def test_the_readme_lists_the_code_of_every_fault() -> None:
-    listed = (DIRECTORY / "README.md").read_text().partition("\n## Faults\n")[2]
+def test_the_reference_lists_the_code_of_every_fault() -> None:
+    listed = (DIRECTORY / "REFERENCE.md").read_text().partition("\n## Faults\n")[2]
     assert [change.code for change in MALFORMED if f"`{change.code}`" not in listed] == []
 
 

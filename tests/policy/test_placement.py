@@ -93,9 +93,9 @@ def test_another_model_is_told_that_it_is_not_supported_and_how_to_bring_its_row
     assert fault.code == "model"
     assert fault.line > 0
     assert "own models are not supported" in fault.message
-    assert "“Rows of another model” in policies/README.md" in fault.hint
+    assert "“Rows of another model” in policies/REFERENCE.md" in fault.hint
     assert ("arity", "rows.csv") in [(fault.code, fault.file) for fault in refused.value.faults]
 
 
 def test_the_guide_has_that_section() -> None:
-    assert "\n## Rows of another model\n" in (DIRECTORY / "README.md").read_text()
+    assert "\n## Rows of another model\n" in (DIRECTORY / "REFERENCE.md").read_text()

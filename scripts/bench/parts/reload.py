@@ -121,7 +121,7 @@ async def _reloads(options: Options) -> list[Row]:
             first.append(time.perf_counter() - started)
     return [
         Row("reload", f"{rules:,} rules loaded, checked, built", "s", spread(first), "under 2 s", rules),
-        Row("reload", f"{rules:,} rules loaded anew beside an event loop", "s", spread(seconds), "under 2 s", rules),
+        Row("reload", f"{rules:,} rules loaded again beside an event loop", "s", spread(seconds), "under 2 s", rules),
         Row("reload", "longest pause of the event loop", "ms", spread(pauses), "at most 20 ms"),
         Row("reload", "longest pause while it is compared and looked through", "ms", spread(judging), "at most 20 ms"),
         Row("reload", "memory of the process, once loaded", "MB", spread([loaded]), "under 150 MB"),

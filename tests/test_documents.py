@@ -1,0 +1,102 @@
+"""The documents as a whole: every link leads somewhere, and every page is found from the README."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from app import __version__
+from tests.server import ROOT
+
+TRACKED = subprocess.run(
+    ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+    cwd=ROOT,
+    check=True,
+    capture_output=True,
+    text=True,
+).stdout.splitlines()
+PAGES = sorted(name for name in TRACKED if name.endswith(".md") and (ROOT / name).is_file())
+# These have names of files that are made elsewhere.
+UNNAMED = (
+    "tests/test_bench.py",
+    "scripts/bench/table.py",
+    "tests/policy/test_file_names.py",
+    "tests/policy/test_malformed.py",
+    "tests/test_documents.py",
+)
+# Words of which the documents have a plainer one.
+RETIRED = re.compile(
+    r"\b(parted by|anew|whoever|nobody|somebody|mend(s|ed)?|of ours|hangs? on|let go)\b", re.IGNORECASE
+)
+
+
+def prose(page: str) -> str:
+    """A page without its code: blocks in fences, indented blocks and spans."""
+    text = re.sub(r"^```.*?^```", "", (ROOT / page).read_text(), flags=re.DOTALL | re.MULTILINE)
+    text = re.sub(r"^    .*$", "", text, flags=re.MULTILINE)
+    return re.sub(r"`[^`]+`", "", text)
+
+
+def links(page: str) -> list[str]:
+    """The targets of the links of a page that lead into this repository."""
+    text = re.sub(r"^    .*$", "", (ROOT / page).read_text(), flags=re.MULTILINE)
+    return [target for target in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in target]
+
+
+def anchors(page: Path) -> set[str]:
+    """The headings of a page, as links name them."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_leads_to_a_file_and_a_heading(page: str) -> None:
+    for target in links(page):
+        path, _, anchor = target.partition("#")
+        file = (ROOT / page).parent / path if path else ROOT / page
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file), target
+
+
+def test_the_readme_is_short_and_leads_to_every_page() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+    found = {(ROOT / target.partition("#")[0]).resolve() for target in links("README.md")}
+    assert {ROOT / page for page in PAGES} - found == {ROOT / "README.md"}
+
+
+def test_the_page_for_policy_authors_names_every_file_of_the_policy() -> None:
+    text = (ROOT / "policies" / "README.md").read_text()
+    named = set(re.findall(r"`([^`\s]+)`", text.partition("\n## ")[0]))
+    shipped = [Path(name) for name in TRACKED if name.startswith("policies/") and (ROOT / name).is_file()]
+    for file in shipped:
+        within = str(file.relative_to("policies"))
+        assert {within, re.sub(r"[^/]+(?=\.\w+$)", "*", within)} & named, within
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_is_written_in_plain_words(page: str) -> None:
+    assert RETIRED.search(prose(page)) is None, RETIRED.search(prose(page))
+
+
+@pytest.mark.parametrize("directory", ["app", "scripts", "tests", "policies"])
+def test_what_points_to_a_page_names_one_that_exists(directory: str) -> None:
+    """In comments, docstrings, help and messages."""
+    names = {Path(page).name for page in PAGES}
+    for name in TRACKED:
+        file = ROOT / name
+        if not name.startswith(f"{directory}/") or file.suffix not in (".py", ".yaml", ".conf", ".toml", ""):
+            continue
+        if name in UNNAMED:
+            continue
+        for page in re.findall(r"(?<![\w/.*-])((?:[\w.-]+/)*[A-Za-z]+\.md)\b", file.read_text()):
+            known = page in PAGES or str((file.parent / page).relative_to(ROOT)) in PAGES
+            assert known or ("/" not in page and page in names), f"{name} names {page}"
+
+
+def test_the_changelog_begins_with_the_version_of_the_program() -> None:
+    versions = re.findall(r"^## \[([^\]]+)\]", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)
+    assert versions[0] == "Unreleased"
+    assert versions[1] == __version__
