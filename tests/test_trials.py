@@ -76,19 +76,19 @@ KINDS = ("one", "two")
 def taken(name: str, count: int = 2) -> bool:
     if not name:
         raise ValueError(f"{count + 1} names")
-    return count <= MOST and name in KINDS and max(count, MOST) != 3
+    return count <= MOST and name in KINDS and pow(count, max(1, MOST)) != 3
 '''
 EDITS = {
     "comparison": {
-        "return (count < MOST) and name in KINDS and max(count, MOST) != 3",
-        "return (count > MOST) and name in KINDS and max(count, MOST) != 3",
-        "return count <= MOST and (name not in KINDS) and max(count, MOST) != 3",
-        "return count <= MOST and name in KINDS and (max(count, MOST) == 3)",
+        "return (count < MOST) and name in KINDS and pow(count, max(1, MOST)) != 3",
+        "return (count > MOST) and name in KINDS and pow(count, max(1, MOST)) != 3",
+        "return count <= MOST and (name not in KINDS) and pow(count, max(1, MOST)) != 3",
+        "return count <= MOST and name in KINDS and (pow(count, max(1, MOST)) == 3)",
     },
-    "and/or": {"return (count <= MOST or name in KINDS or max(count, MOST) != 3)"},
+    "and/or": {"return (count <= MOST or name in KINDS or pow(count, max(1, MOST)) != 3)"},
     "dropped part": {
-        "return (name in KINDS and max(count, MOST) != 3)",
-        "return (count <= MOST and max(count, MOST) != 3)",
+        "return (name in KINDS and pow(count, max(1, MOST)) != 3)",
+        "return (count <= MOST and pow(count, max(1, MOST)) != 3)",
         "return (count <= MOST and name in KINDS)",
     },
     "negation": {"if name:"},
@@ -96,10 +96,12 @@ EDITS = {
     "number": {
         *("MOST: int = 9", "MOST: int = 11"),
         *("def taken(name: str, count: int = 1) -> bool:", "def taken(name: str, count: int = 3) -> bool:"),
-        "return count <= MOST and name in KINDS and max(count, MOST) != 2",
-        "return count <= MOST and name in KINDS and max(count, MOST) != 4",
+        "return count <= MOST and name in KINDS and pow(count, max(1, MOST)) != 2",
+        "return count <= MOST and name in KINDS and pow(count, max(1, MOST)) != 4",
+        "return count <= MOST and name in KINDS and pow(count, max(0, MOST)) != 3",
+        "return count <= MOST and name in KINDS and pow(count, max(2, MOST)) != 3",
     },
-    "swapped arguments": {"return count <= MOST and name in KINDS and max(MOST, count) != 3"},
+    "swapped arguments": {"return count <= MOST and name in KINDS and pow(max(1, MOST), count) != 3"},
     "dropped member": {"KINDS = ('two',)", "KINDS = ('one',)"},
 }
 
