@@ -20,7 +20,8 @@ def read(*values: bytes) -> str | None:
         (b"BEARER abc", "abc"),
         (b"Bearer    abc", "abc"),
         (b" \tBearer abc \t", "abc"),
-        (b"Bearer " + b"a" * (8192 - 7), "a" * (8192 - 7)),
+        (b"Bearer " + b"a" * 16_384, "a" * 16_384),
+        (b"bearer " + b"a" * 16_384, "a" * 16_384),
         (b"Bearer a,b", "a,b"),
         (b"Bearer a\nb", "a\nb"),
     ],
@@ -44,30 +45,35 @@ def test_without_the_header_there_is_no_token() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "fault"),
+    ("value", "word"),
     [
-        (b"Bearer", Fault.NO_CREDENTIALS),
-        (b"Bearer   ", Fault.NO_CREDENTIALS),
-        (b"bearer\t", Fault.NO_CREDENTIALS),
-        (b"Bearer a b", Fault.SPACES),
-        (b"Bearer a\tb", Fault.SPACES),
-        (b"Bearer\tabc", Fault.SPACES),
-        (b"Bearer grd_live_a b", Fault.SPACES),
-        (b"Bearer abc, Bearer abc", Fault.SPACES),
-        (b"Bearer " + b"a" * 16_385, Fault.TOKEN),
-        (b"Bearer " + b"a " * 16_384, Fault.TOKEN),
-        (b"Bearer grd_" + b"a" * 16_384, Fault.KEY_MALFORMED),
-        (b"Bearer grd_" + b"a" * 100_000, Fault.KEY_MALFORMED),
-        (b"Bearer ab\xe9", Fault.TOKEN),
-        (b"Bearer \xc2\xa0abc", Fault.TOKEN),
-        (b"Bearer grd_live_\xff\xfe", Fault.KEY_MALFORMED),
+        (b"Bearer", "no_credentials"),
+        (b"Bearer   ", "no_credentials"),
+        (b"bearer\t", "no_credentials"),
+        (b"Bearer a b", "spaces"),
+        (b"Bearer a\tb", "spaces"),
+        (b"Bearer\tabc", "spaces"),
+        (b"Bearer a \xe9", "spaces"),
+        (b"Bearer grd_live_a b", "spaces"),
+        (b"Bearer abc, Bearer abc", "spaces"),
+        (b"Bearer " + b"a" * 16_385, "too_long"),
+        (b"bearer " + b"a" * 16_385, "too_long"),
+        (b"Bearer " + b"a " * 16_384, "too_long"),
+        (b"Bearer " + b"\xe9" * 16_385, "too_long"),
+        (b"Bearer grd_" + b"a" * 16_384, "key_malformed"),
+        (b"bearer grd_" + b"a" * 16_384, "key_malformed"),
+        (b"Bearer grd_" + b"a" * 100_000, "key_malformed"),
+        (b"Bearer ab\xe9", "not_ascii"),
+        (b"Bearer \xc2\xa0abc", "not_ascii"),
+        (b"Bearer " + b"\xe9" * 16_384, "not_ascii"),
+        (b"Bearer grd_live_\xff\xfe", "key_malformed"),
     ],
     ids=lambda value: value[:24] if isinstance(value, bytes) else None,
 )
-def test_a_malformed_header_has_its_fault(value: bytes, fault: Fault) -> None:
+def test_a_malformed_header_has_its_fault(value: bytes, word: str) -> None:
     with pytest.raises(Unauthenticated) as refused:
         read(value)
-    assert refused.value.fault is fault
+    assert refused.value.word == word
 
 
 @pytest.mark.parametrize(
@@ -85,8 +91,11 @@ def test_a_second_header_cannot_hide_in_capitals() -> None:
     assert refused.value.fault is Fault.SENT_TWICE
 
 
-def test_a_token_is_as_long_as_the_limit_at_most() -> None:
-    assert token_of(b"Bearer " + b"a" * 10, 10) == "a" * 10
-    with pytest.raises(Unauthenticated) as refused:
-        token_of(b"Bearer " + b"a" * 11, 10)
-    assert refused.value.word == "too_long"
+@pytest.mark.parametrize("start", [b"Bearer ", b"bearer ", b"Bearer  ", b" Bearer "])
+def test_a_token_is_as_long_as_the_limit_at_most(start: bytes) -> None:
+    for length in (1, 9, 10):
+        assert token_of(start + b"a" * length, 10) == "a" * length
+    for length in (11, 12, 17, 18):
+        with pytest.raises(Unauthenticated) as refused:
+            token_of(start + b"a" * length, 10)
+        assert refused.value.word == "too_long"
