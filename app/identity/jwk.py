@@ -159,7 +159,7 @@ def _by_id(
             if revealed.has(numbers[1]):
                 raise _Unfit(Ignored.PRIVATE, "its private material is published in another entry")
             known = by_id.get(kid, ()) if kid is not None else ()
-            key = distinct.get(numbers) or _public_key(*numbers)
+            key = _public_key(*numbers)
             if key in known:
                 continue
             if len(known) >= _MAX_SAME_KID:
@@ -238,12 +238,12 @@ def _public_key(exponent: int, modulus: int) -> RSAPublicKey:
 
 
 def _number_if_any(jwk: Mapping[str, object], name: str) -> Iterator[int]:
-    """A number that can belong to a key which is used; no other is computed with."""
+    """A number that can be a modulus or a factor of one."""
     try:
         number = _number(jwk, name)
     except _Unfit:
         return
-    if number.bit_length() <= _MAX_BITS and number > 1:
+    if number > 1:
         yield number
 
 

@@ -57,8 +57,8 @@ class KeySet:
         self._published: PublishedKeys | None = None
         self._ignored = IgnoredKeys()
         self._fetched_at = -math.inf
-        self._begun = 0  # the number of the latest fetch
-        self._newest = 0  # the number of the fetch that the keys came with
+        # The numbers of the latest fetch, and of the one that the keys came with.
+        self._begun = self._newest = 0
         self._usable_until = -math.inf
         self._retry_at = -math.inf
         self._search_again_at = -math.inf

@@ -62,7 +62,7 @@ class JwtVerifier:
         kid, kind = read_header(raw)
         if kind not in self._kinds:
             raise Unauthenticated(Cause.TOKEN_TYPE)
-        keys = self._keys.get(kid) or await self._keys.find(kid)
+        keys = await self._keys.find(kid)
         if keys is None:
             raise Unauthenticated(Cause.MISSING_KID if kid is None else Cause.UNKNOWN_KID)
         claims = read_claims(raw, keys)

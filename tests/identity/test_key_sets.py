@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
 from app.identity.errors import CannotVerify, Cause, Unauthenticated
-from app.identity.jwk import MAX_ENTRIES, MAX_NAMED, DocumentRefused, Ignored, PublishedKeys, read_key_set
+from app.identity.jwk import DocumentRefused, Ignored, PublishedKeys, read_key_set
 from app.identity.jwks import KeySet
 from app.identity.jwt import JwtVerifier
 from tests.issuer import LiveIssuer
@@ -100,6 +100,8 @@ def test_a_key_that_can_be_used_is_used(name: str) -> None:
     assert opens(read(*keys))
     assert opens(read(*reversed(keys[:100])))
     assert opens(read(*keys, mark=b"\xef\xbb\xbf"))
+    found = read(*keys).by_id["k1"]
+    assert len({key.public_numbers() for key in found}) == len(found), "each is tried once"
     if len({(key.get("n"), key["kty"]) for key in keys}) == 1:
         assert opens(read(*keys), kid=None), "one key alone needs no id"
     if "two keys" in name:
@@ -171,7 +173,52 @@ def test_a_key_that_cannot_be_used_is_ignored_by_name_and_spoils_no_other(name: 
     with pytest.raises(DocumentRefused) as refused:
         read(entry)
     assert refused.value.ignored.texts == (text,)
-    assert text in str(refused.value)
+    assert str(refused.value) == f"it has no usable key ({text})"
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b"", "it is not JSON"),
+        (b"\xff", "it is not JSON"),
+        (b"[" * 100_000, "it is not JSON"),
+        *((body, "it is not a JWK Set: an object with a list `keys` is expected") for body in (b"[]", b"{}", b"7")),
+        (b'{"keys": {}}', "it is not a JWK Set: an object with a list `keys` is expected"),
+        (b'{"keys": []}', "it has no usable key"),
+    ],
+    ids=range(8),
+)
+def test_what_is_no_set_of_keys_is_refused(body: bytes, why: str) -> None:
+    with pytest.raises(DocumentRefused) as refused:
+        read_key_set(body)
+    assert str(refused.value) == why
+    assert refused.value.ignored.texts == ()
+    assert not refused.value.revealed.has(number_of(jwk()[N]))
+
+
+def odd(bits: int) -> str:
+    return text_of(1 << (bits - 1) | 1)
+
+
+@pytest.mark.parametrize(
+    ("members", "why"),
+    [
+        ({"n": odd(2047)}, Ignored.MODULUS),
+        ({"n": odd(2048)}, None),
+        ({"n": odd(8192)}, None),
+        ({"n": odd(8193)}, Ignored.MODULUS),
+        ({"e": text_of(65535)}, Ignored.EXPONENT),
+        ({"e": text_of(65536)}, Ignored.EXPONENT),
+        ({"e": text_of(65537)}, None),
+        ({"e": odd(64)}, None),
+        ({"e": odd(65)}, Ignored.EXPONENT),
+    ],
+    ids=str,
+)
+def test_a_key_has_numbers_within_bounds(members: Jwk, why: Ignored | None) -> None:
+    published = read(jwk(**members), jwk(2, kid="k2"))
+    assert published.ignored.counts == ({} if why is None else {why: 1})
+    assert published.count == (2 if why is None else 1)
 
 
 def test_a_key_whose_private_part_is_published_is_dead_under_every_id() -> None:
@@ -221,12 +268,17 @@ def test_a_key_is_dead_by_whatever_shows_its_private_part(name: str, at: int) ->
 
 def test_another_key_is_not_dead_by_it() -> None:
     assert opens(read(jwk(), private(2), members("p", "q", number=3), members("d"), members("e", "d", n="AQAB")))
+    for p in ("", "AA", "AQ", "=", 7, None, ["Aw"]):  # nothing, 0 and 1 are factors of no key
+        assert opens(read(jwk(), members("d", p=p, oth=[{"r": p}, {}]), members("d", oth={"r": private()["q"]})))
+    three = jwk(n=text_of(3 * number_of(jwk(2)[N])))
+    assert read(three, members("d")).count == 1
+    assert read(jwk(2), three, members(p="Aw")).ignored.counts == {Ignored.PRIVATE: 2}
 
 
 def test_a_set_with_more_entries_than_are_looked_through_is_refused() -> None:
-    assert opens(read(jwk(), *([{}] * (MAX_ENTRIES - 1))))
-    with pytest.raises(DocumentRefused, match=f"more than {MAX_ENTRIES} keys"):
-        read(jwk(), *([{}] * MAX_ENTRIES))
+    assert opens(read(jwk(), *([{}] * 4_999)))
+    with pytest.raises(DocumentRefused, match="more than 5000 keys"):
+        read(jwk(), *([{}] * 5_000))
 
 
 @pytest.mark.parametrize("how", [private, SHOWN["without e"], SHOWN["p and q"]])
@@ -258,11 +310,12 @@ def test_what_is_beyond_the_bounds_is_ignored_and_named_within_bounds() -> None:
     assert opens(published, kid="k99", number=2)
     assert not opens(published, kid="k100")
     assert published.ignored.texts == ("key 'k100': only the first 100 keys are read",)
-    many = read(*([jwk()] * 100), *({"kty": "EC", "kid": "x" * 500} for _ in range(500)))
-    assert len(many.ignored.texts) == MAX_NAMED + 1
-    assert many.ignored.texts[-1] == f"and {500 - MAX_NAMED} more"
-    assert sum(map(len, many.ignored.texts)) < 5_000
-    assert many.ignored.counts == {Ignored.TOO_MANY: 500}
+    for count in (20, 21, 500):
+        many = read(*([jwk()] * 100), *({"kty": "EC", "kid": "x" * 500} for _ in range(count)))
+        named = [f"key '{'x' * 64}': only the first 100 keys are read"] * 20
+        assert many.ignored.texts == (*named, *([f"and {count - 20} more"] if count > 20 else []))
+        assert many.ignored.counts == {Ignored.TOO_MANY: count}
+    assert read(*([jwk()] * 99), {"kty": "EC"}).ignored.counts == {Ignored.NOT_RSA: 1}
 
 
 def test_so_many_keys_of_one_id_are_tried_and_no_more() -> None:

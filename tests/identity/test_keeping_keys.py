@@ -1,0 +1,271 @@
+"""When the issuer is asked for its keys, how often, and how long they are kept, to the second."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from typing import Any
+
+import pytest
+
+from app.identity.errors import CannotVerify
+from app.identity.jwks import KeySet
+from tests.identity.clock import Clock
+from tests.identity.test_key_sets import jwk, private
+from tests.issuer import LiveIssuer
+from tests.server import eventually
+
+pytestmark = pytest.mark.anyio
+
+
+def keys_of(issuer: LiveIssuer, clock: Clock, **settings: Any) -> KeySet:
+    return KeySet(issuer.jwks_url, clock=clock, **settings)
+
+
+def down() -> tuple[int, bytes]:
+    return 503, b""
+
+
+async def aside(check: Any) -> bool:
+    """Whether a check comes true while the loop goes on."""
+    return await asyncio.to_thread(eventually, check)
+
+
+async def test_before_the_first_fetch_nothing_is_known(own: LiveIssuer, clock: Clock) -> None:
+    keys = keys_of(own, clock)
+    assert not keys.ready
+    assert (keys.age_seconds, keys.last_error, keys.fetches) == (None, None, (0, 0))
+    assert (keys.key_ids, keys.count, keys.ignored.texts) == ((), 0, ())
+    assert keys.get(own.kid) is keys.get(None) is None
+    assert await keys.find(own.kid)
+    assert (keys.age_seconds, keys.last_error, keys.fetches) == (0, None, (1, 0))
+    assert (keys.key_ids, keys.count) == ((own.kid,), 1)
+    own.answer = down
+    clock.now += 11
+    assert await keys.find("made up") is None
+    assert (keys.age_seconds, keys.last_error, keys.fetches) == (11, "the answer has status 503", (2, 1))
+    await keys.stop()
+
+
+async def test_it_is_started_once(own: LiveIssuer, clock: Clock) -> None:
+    keys = keys_of(own, clock)
+    await keys.start()
+    with pytest.raises(RuntimeError, match="started once"):
+        await keys.start()
+    await keys.stop()
+    with pytest.raises(RuntimeError, match="started once"):
+        await keys.start()
+    stopped = keys_of(own, clock)
+    await stopped.stop()
+    with pytest.raises(RuntimeError, match="started once"):
+        await stopped.start()
+    assert own.fetches == 1
+
+
+async def test_once_it_is_stopped_nothing_is_fetched_any_more(own: LiveIssuer, clock: Clock) -> None:
+    async with keys_of(own, clock) as keys:
+        assert await keys.find(own.kid)
+    assert await keys.find(own.kid), "which needs no fetch"
+    clock.now += 11
+    assert await keys.find("made up") is None
+    clock.now += 1000
+    with pytest.raises(CannotVerify):
+        await keys.find(own.kid)
+    assert own.fetches == 1
+
+
+async def test_to_stop_it_while_it_starts_leaves_nothing_behind(own: LiveIssuer, clock: Clock) -> None:
+    gate = threading.Event()
+    own.answer = lambda: own.publish() if gate.wait(10) else down()
+    before = asyncio.all_tasks()
+    keys = keys_of(own, clock)
+    starting = asyncio.create_task(keys.start())
+    assert await aside(lambda: own.fetches == 1)
+    await keys.stop()
+    await starting
+    gate.set()
+    assert asyncio.all_tasks() == before
+    assert not keys.ready
+
+
+async def test_a_key_that_is_here_causes_no_fetch(own: LiveIssuer, clock: Clock) -> None:
+    own.answer = lambda: (200, json.dumps({"keys": [jwk(), jwk(2, kid="k2")]}).encode())
+    async with keys_of(own, clock, cooldown_seconds=0) as keys:
+        for kid in ("k1", "k2"):
+            assert await keys.find(kid)
+        assert await keys.find(None) is None, "of two keys it means none"
+        assert own.fetches == 1
+        assert await keys.find("made up") is None
+        assert own.fetches == 2, "one fetch shows that it is not published"
+
+
+async def test_a_look_up_causes_two_fetches_at_most(own: LiveIssuer, clock: Clock) -> None:
+    async with keys_of(own, clock, cooldown_seconds=0) as keys:
+        own.answer = down
+        assert await keys.find("made up") is None
+        assert own.fetches == 3
+
+
+async def test_a_key_set_that_is_not_here_is_fetched_again_after_the_cool_down(own: LiveIssuer, clock: Clock) -> None:
+    own.answer = down
+    async with keys_of(own, clock, cooldown_seconds=10) as keys:
+        began = clock.now
+        for seconds, fetches, retry_after in ((0, 1, 10), (2.5, 1, 8), (9.5, 1, 1), (10, 2, 10), (19, 2, 1)):
+            clock.now = began + seconds
+            with pytest.raises(CannotVerify) as refused:
+                await keys.find(own.kid)
+            assert (own.fetches, refused.value.retry_after) == (fetches, retry_after)
+        clock.now = began + 20
+        own.answer = own.publish
+        assert await keys.find(own.kid)
+
+
+async def test_unknown_ids_wait_for_the_cool_down_to_the_second(own: LiveIssuer, clock: Clock) -> None:
+    async with keys_of(own, clock, cooldown_seconds=10) as keys:
+        began = clock.now
+        for seconds, fetches in ((0, 2), (9.9, 2), (10, 3), (19.9, 3), (20, 4)):
+            clock.now = began + seconds
+            assert await keys.find("made up") is None
+            assert own.fetches == fetches
+
+
+async def test_after_a_slow_failure_the_cool_down_begins_at_its_end(own: LiveIssuer, clock: Clock) -> None:
+    def slow() -> tuple[int, bytes]:
+        clock.now += 4
+        return down()
+
+    async with keys_of(own, clock, cooldown_seconds=10) as keys:
+        own.answer = slow
+        began = clock.now
+        for seconds, fetches in ((0, 2), (10, 2), (13.9, 2), (14, 3)):
+            clock.now = began + seconds
+            assert await keys.find("made up") is None
+            assert own.fetches == fetches
+
+
+async def test_keys_are_kept_until_the_next_try_is_over(own: LiveIssuer, clock: Clock) -> None:
+    settings = {"refresh_seconds": 300, "timeout_seconds": 5, "cooldown_seconds": 10, "max_stale_seconds": 1000}
+    async with keys_of(own, clock, **settings) as keys:
+        began = clock.now
+        own.answer = down
+        clock.now = began + 305
+        assert await keys.find("made up") is None
+        for seconds, ready in ((324.9, True), (325, False)):
+            clock.now = began + seconds
+            assert keys.ready is ready
+            assert (keys.get(own.kid) is not None) is ready
+        clock.now = began + 100
+        assert keys.ready
+
+
+async def test_a_failure_takes_no_time_from_keys_that_are_still_good(own: LiveIssuer, clock: Clock) -> None:
+    async with keys_of(own, clock, refresh_seconds=300, timeout_seconds=5, cooldown_seconds=10) as keys:
+        own.answer = down
+        clock.now += 20
+        assert await keys.find("made up") is None
+        clock.now += 289.9
+        assert keys.ready
+        clock.now += 0.1
+        assert not keys.ready
+
+
+@pytest.mark.parametrize("stale", [0, 7])
+async def test_keys_are_never_kept_past_their_greatest_age(own: LiveIssuer, clock: Clock, stale: float) -> None:
+    async with keys_of(own, clock, refresh_seconds=300, max_stale_seconds=stale) as keys:
+        began = clock.now
+        own.answer = down
+        clock.now = began + 299
+        assert await keys.find("made up") is None
+        clock.now = began + 300 + stale - 0.1
+        assert keys.ready
+        clock.now = began + 300 + stale
+        assert not keys.ready
+
+
+async def test_a_look_up_joins_the_fetch_under_way_even_in_the_cool_down(own: LiveIssuer, clock: Clock) -> None:
+    gate = threading.Event()
+    own.answer = down
+    async with keys_of(own, clock, cooldown_seconds=10, refresh_seconds=0.01) as keys:
+        own.answer = lambda: own.publish() if gate.wait(10) else down()
+        assert await aside(lambda: own.fetches == 2)
+        finding = asyncio.create_task(keys.find(own.kid))
+        await asyncio.sleep(0)
+        gate.set()
+        assert await finding
+
+
+async def test_a_key_that_was_published_after_a_fetch_began_is_found_by_one_more(own: LiveIssuer, clock: Clock) -> None:
+    async with keys_of(own, clock) as keys:
+        gate, old = threading.Event(), own.publish()
+        own.answer = lambda: old if gate.wait(10) else down()
+        clock.now += 11
+        first = asyncio.create_task(keys.find("made up"))
+        assert await aside(lambda: own.fetches == 2)
+        own.rotate()
+        second = asyncio.create_task(keys.find(own.kid))
+        await asyncio.sleep(0)
+        clock.now += 11
+        own.answer = own.publish
+        gate.set()
+        assert await first is None
+        assert await second
+        assert own.fetches == 3
+
+
+@pytest.mark.parametrize(
+    ("answers", "refresh", "cooldown", "again"),
+    [(True, 0.01, 30, True), (True, 30, 0.01, False), (False, 30, 0.01, True), (False, 0.01, 30, True)],
+)
+async def test_it_is_kept_fresh_and_after_a_failure_sooner(
+    own: LiveIssuer, answers: bool, refresh: float, cooldown: float, again: bool
+) -> None:
+    if not answers:
+        own.answer = down
+    async with KeySet(own.jwks_url, refresh_seconds=refresh, cooldown_seconds=cooldown):
+        if again:
+            assert await aside(lambda: own.fetches >= 3)
+        else:
+            await asyncio.sleep(0.1)
+            assert own.fetches == 1
+
+
+async def test_a_first_document_that_shows_a_private_key_is_refused_as_any_other(own: LiveIssuer, clock: Clock) -> None:
+    own.answer = lambda: (200, json.dumps({"keys": [private()]}).encode())
+    async with keys_of(own, clock) as keys:
+        assert keys.last_error == (
+            "it has no usable key (key 'k1': it holds private material, so it is known to others)"
+        )
+        assert not keys.ready
+
+
+async def test_each_new_reason_is_logged_once_and_so_is_the_end(
+    own: LiveIssuer, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "app.identity.jwks")
+    async with keys_of(own, clock, cooldown_seconds=0) as keys:
+        for answer in (own.publish, down, down, lambda: (500, b""), own.publish, own.publish):
+            own.answer = answer
+            await keys.find("made up")
+    assert [record.message for record in caplog.records if record.name == "app.identity.jwks"] == [
+        "The signing keys could not be fetched: the answer has status 503",
+        "The signing keys could not be fetched: the answer has status 500",
+        "The signing keys are here again",
+    ]
+
+
+@pytest.mark.parametrize(("length", "taken"), [(256 * 1024, True), (256 * 1024 + 1, False)])
+async def test_a_document_is_as_long_as_the_limit_at_most(
+    own: LiveIssuer, clock: Clock, length: int, taken: bool
+) -> None:
+    own.answer = lambda: (200, own.publish()[1].ljust(length))
+    async with keys_of(own, clock) as keys:
+        assert keys.ready is taken
+        assert keys.last_error == (None if taken else "the document is over 262144 bytes")
+
+
+async def test_only_the_first_keys_are_read_where_it_is_said_how_many(own: LiveIssuer, clock: Clock) -> None:
+    own.answer = lambda: (200, json.dumps({"keys": [jwk(), jwk(2, kid="k2")]}).encode())
+    async with keys_of(own, clock, max_keys=1) as keys:
+        assert keys.key_ids == ("k1",)
+        assert keys.ignored.texts == ("key 'k2': only the first 1 keys are read",)
