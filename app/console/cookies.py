@@ -56,7 +56,7 @@ def read(headers: Iterable[tuple[bytes, bytes]], *, secure: bool, name: str = _N
                 given, _, held = pair.strip().partition("=")
                 if given == wanted:
                     found.append(held)
-    return found[0] if len(found) == 1 else None
+    return found.pop() if len(found) == 1 else None
 
 
 def session_token(headers: Iterable[tuple[bytes, bytes]], *, secure: bool) -> str | None:

@@ -100,12 +100,7 @@ def read(body: bytes, issuer: str) -> Endpoints:
 def _address(document: dict[str, object], name: str, plain: bool) -> str:
     """An https address; where the issuer itself is on plain http, one on a loopback host will do."""
     address = document.get(name)
-    if (
-        not isinstance(address, str)
-        or len(address) > _MAX_ADDRESS
-        or not address.isascii()
-        or not address.isprintable()
-    ):
+    if not isinstance(address, str) or len(address) > _MAX_ADDRESS:
         raise Undiscovered(f"the discovery document has no usable {name}")
     if not is_trustworthy(address) or "#" in address or (urlsplit(address).scheme == "http" and not plain):
         raise Undiscovered(f"the {name} is no https address")

@@ -34,7 +34,7 @@ async def show_sign_in(request: AnyRequest, state: State, to: _To = attempt.HOME
     if request.user.method != "anonymous":
         return see_other(to)
     begin = f"{_SIGN_IN}/start?to={quote(to, safe='')}"
-    return page(request, "sign_in.html", begin=begin, issuer=urlsplit(console.issuer).netloc or console.issuer)
+    return page(request, "sign_in.html", begin=begin, issuer=urlsplit(console.issuer).netloc)
 
 
 @get(f"{_SIGN_IN}/start", include_in_schema=False)
@@ -108,7 +108,7 @@ async def show_signed_out(request: AnyRequest, state: State) -> Response[str]:
     """Say that it is done, and where one signs out at the issuer too."""
     console = _console(state)
     openid: OpenId = state.openid
-    issuer = urlsplit(console.issuer).netloc or console.issuer
+    issuer = urlsplit(console.issuer).netloc
     return page(request, "signed_out.html", at_issuer=await openid.sign_out_address(), issuer=issuer)
 
 

@@ -77,8 +77,16 @@ PARTS = {
         ),
     ),
     "console": Part(
-        ("app/console/oidc.py", "app/console/entrance.py"),
-        ("tests/console/test_entrance.py", "tests/console/test_sign_in.py", "tests/console/test_issuer_answers.py"),
+        (
+            *("app/console/oidc.py", "app/console/entrance.py", "app/console/sign_in.py", "app/console/discovery.py"),
+            *("app/console/attempt.py", "app/console/cookies.py", "app/console/forms.py", "app/console/once.py"),
+        ),
+        (
+            *("tests/console/test_oidc.py", "tests/console/test_id_tokens.py", "tests/console/test_discovery.py"),
+            *("tests/console/test_attempt.py", "tests/console/test_cookies.py", "tests/console/test_forms.py"),
+            *("tests/console/test_entrance_answers.py", "tests/console/test_entrance.py"),
+            *("tests/console/test_sign_in.py", "tests/console/test_issuer_answers.py"),
+        ),
     ),
 }
 

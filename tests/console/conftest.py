@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from app.console.attempt import Attempt, begin
+from app.console.oidc import OpenId
+from app.identity.jwks import KeySet
 from tests.browser import chromium, context, page
 from tests.certificate import Certificate
 from tests.console.browsing import Browser
 from tests.console.developers import Subject, developer
+from tests.console.signing_in import openid_of
 from tests.issuer import CONSOLE, PARTY, LiveIssuer
 from tests.server import AUTHZ, Server, free_port
 
@@ -43,6 +47,21 @@ def browser(console: Server) -> Iterator[Browser]:
 def person(console: Server) -> Subject:
     """A developer without keys."""
     return developer(console)
+
+
+@pytest.fixture
+async def openid(issuer: LiveIssuer) -> AsyncIterator[OpenId]:
+    """The console as a client of the issuer."""
+    async with KeySet(issuer.jwks_url) as keys:
+        started = openid_of(issuer, keys)
+        yield started
+        await started.close()
+
+
+@pytest.fixture
+def attempt() -> Attempt:
+    """A sign-in that has begun."""
+    return begin("/console/account")
 
 
 def console_server(

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 
 import pytest
 
-from app.console.discovery import COOLDOWN_SECONDS, FRESH_SECONDS, STALE_SECONDS, Discovery, Undiscovered, read
+from app.console.discovery import Discovery, Endpoints, Undiscovered, read
 from app.identity.fetch import FetchFailed
 
 pytestmark = pytest.mark.anyio
 
 ISSUER = "https://issuer.example/tenant"
+FRESH_SECONDS, STALE_SECONDS, COOLDOWN_SECONDS = 600, 3600, 5
 
 
 class Source:
@@ -24,6 +25,8 @@ class Source:
         self.asked: list[str] = []
         self.up = True
         self.token = "https://issuer.example/token"
+        self.status = 200
+        self.seconds = 0.0  # that an answer takes
         self.discovery = Discovery(ISSUER, self.get, lambda: self.now)
 
     def document(self) -> Mapping[str, object]:
@@ -32,9 +35,10 @@ class Source:
     async def get(self, url: str) -> tuple[int, bytes]:
         self.asked.append(url)
         await asyncio.sleep(0)
+        self.now += self.seconds
         if not self.up:
             raise FetchFailed("no connection: refused")
-        return 200, json.dumps(self.document()).encode()
+        return self.status, json.dumps(self.document()).encode()
 
     async def address(self) -> str:
         return (await self.discovery.endpoints()).token
@@ -72,6 +76,44 @@ async def test_an_outage_is_borne_for_a_while_and_not_for_ever(source: Source) -
     assert await source.address() == source.token
 
 
+async def test_what_is_known_is_as_old_as_its_question(source: Source) -> None:
+    source.seconds = 3
+    before = await source.address()
+    source.token = "https://issuer.example/new"
+    source.now = FRESH_SECONDS - 0.1
+    assert await source.address() == before
+    source.now = FRESH_SECONDS
+    assert await source.address() == source.token
+
+
+async def test_an_issuer_that_fails_slowly_is_left_alone_after_its_answer(source: Source) -> None:
+    await source.address()
+    source.up, source.seconds, source.now = False, 3, FRESH_SECONDS
+    for now, asked in ((FRESH_SECONDS, 2), (FRESH_SECONDS + 7.9, 2), (FRESH_SECONDS + 8, 3)):
+        source.now = now
+        assert await source.address() == source.token
+        assert len(source.asked) == asked
+
+
+@pytest.mark.parametrize("status", [201, 302, 404, 500])
+async def test_a_document_in_an_answer_that_is_not_200_is_not_read(source: Source, status: int) -> None:
+    source.status = status
+    with pytest.raises(Undiscovered, match=f"the discovery document has status {status}"):
+        await source.address()
+
+
+async def test_an_issuer_that_ends_in_a_slash_has_one_slash_before_the_path() -> None:
+    asked: list[str] = []
+
+    async def get(url: str) -> tuple[int, bytes]:
+        asked.append(url)
+        return 404, b""
+
+    with pytest.raises(Undiscovered):
+        await Discovery("https://issuer.example/a/", get).endpoints()
+    assert asked == ["https://issuer.example/a/.well-known/openid-configuration"]
+
+
 async def test_an_issuer_that_is_down_is_not_asked_again_at_once(source: Source) -> None:
     source.up = False
     for _ in range(5):
@@ -106,3 +148,93 @@ async def test_endpoints_are_https_but_for_an_issuer_on_the_loopback(issuer: str
     else:
         with pytest.raises(Undiscovered, match="no https address"):
             read(json.dumps(body).encode(), issuer)
+
+
+STATED = {"issuer": ISSUER, "authorization_endpoint": "https://a.example/a", "token_endpoint": "https://a.example/t"}
+
+
+def read_with(**members: object) -> Endpoints:
+    return read(json.dumps({**STATED, **members}).encode(), ISSUER)
+
+
+LONGEST = "https://a.example/".ljust(2000, "x")
+
+
+@pytest.mark.parametrize(
+    ("members", "endpoints"),
+    [
+        ({}, Endpoints("https://a.example/a", "https://a.example/t", None, False)),
+        ({"end_session_endpoint": None}, Endpoints("https://a.example/a", "https://a.example/t", None, False)),
+        (
+            {"end_session_endpoint": "https://a.example/o", "code_challenge_methods_supported": ["plain", "S256"]},
+            Endpoints("https://a.example/a", "https://a.example/t", "https://a.example/o", False),
+        ),
+        ({"token_endpoint": LONGEST}, Endpoints("https://a.example/a", LONGEST, None, False)),
+        *(
+            (
+                {"authorization_response_iss_parameter_supported": stated},
+                Endpoints("https://a.example/a", "https://a.example/t", None, stated is True),
+            )
+            for stated in (True, False, None, "true", 1)
+        ),
+    ],
+    ids=str,
+)
+async def test_what_a_document_says(members: dict[str, object], endpoints: Endpoints) -> None:
+    assert read_with(**members) == endpoints
+
+
+PKCE = "the issuer does not do PKCE with S256"
+ANOTHER = "the discovery document is another issuer's: AUTHZ_ISSUER and its `issuer` differ"
+
+
+@pytest.mark.parametrize(
+    ("members", "why"),
+    [
+        *(({"issuer": issuer}, ANOTHER) for issuer in (None, "https://evil.example", ISSUER + "/", [ISSUER], "")),
+        *(
+            ({"code_challenge_methods_supported": methods}, PKCE)
+            for methods in ([], ["plain"], ["s256"], "S256", {"S256": 1}, False)
+        ),
+        *(
+            ({name: stated}, f"the discovery document has no usable {name}")
+            for name in ("authorization_endpoint", "token_endpoint")
+            for stated in (None, 7, ["https://a.example/"], LONGEST + "x")
+        ),
+        *(
+            ({name: stated}, f"the {name} is no https address")
+            for name in ("authorization_endpoint", "token_endpoint", "end_session_endpoint")
+            for stated in (
+                "",
+                "https://a.example/\r\nx",
+                "https://a.example/é",
+                "javascript:alert(1)",
+                "http://a.example/",
+            )
+        ),
+        ({"end_session_endpoint": False}, "the discovery document has no usable end_session_endpoint"),
+        ({"end_session_endpoint": LONGEST + "x"}, "the discovery document has no usable end_session_endpoint"),
+    ],
+    ids=str,
+)
+async def test_why_a_document_is_refused(members: dict[str, object], why: str) -> None:
+    with pytest.raises(Undiscovered) as refused:
+        read_with(**members)
+    assert str(refused.value) == why
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b"", "the discovery document is no JSON"),
+        (b"\xff", "the discovery document is no JSON"),
+        (b"[" * 100_000, "the discovery document is no JSON"),
+        (b"[]", "the discovery document is no object"),
+        (b'"issuer"', "the discovery document is no object"),
+    ],
+    ids=range(5),
+)
+async def test_what_is_no_document_is_refused(body: bytes, why: str) -> None:
+    with pytest.raises(Undiscovered) as refused:
+        read(body, ISSUER)
+    assert str(refused.value) == why

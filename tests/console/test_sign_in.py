@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 import pytest
 
+from app.console.cookies import digest
 from app.dev.people import PEOPLE
 from tests.console.browsing import Browser
 from tests.console.conftest import console_server
@@ -22,7 +23,7 @@ def test_the_sign_in_page_says_where_one_goes(browser: Browser, issuer: LiveIssu
     page = browser.get("/console/sign-in?to=/console/account")
     assert page.status_code == 200
     assert 'href="/console/sign-in/start?to=%2Fconsole%2Faccount"' in page.text
-    assert urlsplit(issuer.url).netloc in page.text
+    assert f">Sign in at {urlsplit(issuer.url).netloc}<" in page.text
     assert "<script" not in page.text
 
 
@@ -39,6 +40,36 @@ def test_signing_in_begins_a_session_and_goes_on(browser: Browser, issuer: LiveI
     assert "holdings:read" not in page.text
     assert browser.get("/console/sign-in?to=/console/account").headers["location"] == "/console/account"
     assert browser.http.cookies.get("authz-sign-in") is None
+
+
+def flags_of(answer: httpx.Response, name: str) -> set[str]:
+    """The attributes of the one cookie of this name that an answer sets."""
+    (cookie,) = [value for value in answer.headers.get_list("set-cookie") if value.startswith(f"{name}=")]
+    return {part.strip().lower() for part in cookie.split(";")[1:]}
+
+
+def test_cookies_last_as_long_as_the_attempt_and_the_session(
+    browser: Browser, issuer: LiveIssuer, console: Server
+) -> None:
+    begun = browser.get("/console/sign-in/start")
+    assert flags_of(begun, "authz-sign-in") == {"httponly", "path=/", "samesite=lax", "max-age=600"}
+    answer = browser.sign_in(issuer, "user_bob")
+    assert "max-age=0" in flags_of(answer, "authz-sign-in")
+    with closing(sqlite3.connect(console.directory / "authz.db")) as database:
+        rows = database.execute(
+            "SELECT julianday(expires_at) - julianday(created_at) FROM console_sessions WHERE digest = ?",
+            [digest(browser.session or "")],
+        ).fetchall()
+    assert [round(days * 86_400) for (days,) in rows] == [3600]
+    page = browser.get("/console/account").text
+    csrf = page.partition('name="csrf" value="')[2].partition('"')[0]
+    assert "max-age=0" in flags_of(browser.http.post("/console/sign-out", data={"csrf": csrf}), "authz")
+
+
+@pytest.mark.parametrize("path", ["/console/sign-in", "/console/sign-in/start"])
+def test_an_address_to_go_to_is_bounded(browser: Browser, path: str) -> None:
+    for length, status in ((4000, {200, 303}), (4001, {400})):
+        assert browser.http.get(path, params={"to": "/".ljust(length, "a")}).status_code in status
 
 
 def test_the_issuer_is_asked_with_pkce_state_and_nonce(browser: Browser) -> None:
@@ -134,6 +165,7 @@ def test_signing_out_ends_this_session_alone(browser: Browser, issuer: LiveIssue
     assert stolen.status_code == 303
     assert elsewhere.get("/console/account").status_code == 200
     signed_out = browser.get("/console/signed-out").text
+    assert f" {urlsplit(issuer.url).netloc}" in signed_out
     assert f"{issuer.url}/logout?client_id={CONSOLE.id}&amp;post_logout_redirect_uri=" in signed_out
 
 

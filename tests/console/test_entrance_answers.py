@@ -1,0 +1,170 @@
+"""Who comes into the console, and what it answers to others, without a server."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.ext.asyncio import async_sessionmaker
+
+from app.console.cookies import digest
+from app.console.entrance import Entrance
+from app.console.setup import Console
+from app.db import console_sessions
+from app.db.engine import open_engine
+from app.db.session import Sessions, sessions_of
+from app.http.refusal import Refusal
+from app.identity.errors import CannotVerify, Fault
+from app.identity.principal import ANONYMOUS, user
+from tests.server import prepared_database
+
+pytestmark = pytest.mark.anyio
+
+TOKEN = "t" * 43
+PLAIN = Console("http://127.0.0.1:7", "https://issuer.example", "console", None, 3600, 0)
+SECURE = Console("https://console.example", "https://issuer.example", "console", None, 3600, 0)
+WITHOUT_SESSIONS = Entrance(PLAIN, async_sessionmaker())
+
+
+@pytest.fixture
+async def stored(tmp_path: Path) -> AsyncIterator[Sessions]:
+    """Sessions on a database in which TOKEN is a session of user_test, and "o…" is one that is over."""
+    shutil.copy(prepared_database(), tmp_path / "authz.db")
+    engine = open_engine(f"sqlite:///{tmp_path / 'authz.db'}")
+    now = datetime.now(UTC)
+    async with sessions_of(engine)() as session:
+        for token, ends in (("o" * 43, now), (TOKEN, now + timedelta(seconds=60))):
+            await console_sessions.insert(
+                session,
+                digest=digest(token),
+                subject="user_test",
+                name="Test Person",
+                permissions=["catalog:read", "role:admin"],
+                now=now - timedelta(seconds=60),
+                expires_at=ends,
+            )
+        await session.commit()
+    yield sessions_of(engine)
+    await engine.dispose()
+
+
+def headers(cookie: str) -> list[tuple[bytes, bytes]]:
+    return [(b"authorization", b"Bearer x"), (b"cookie", cookie.encode())]
+
+
+async def test_the_cookie_of_a_session_is_who_comes_in(stored: Sessions) -> None:
+    person = user("user_test", ["catalog:read"], {})
+    for console, cookie in ((PLAIN, f"authz={TOKEN}"), (SECURE, f"__Host-authz={TOKEN}")):
+        entrance = Entrance(console, stored)
+        assert entrance.at_once(headers(cookie)) is None
+        found = await entrance.authenticate(headers(cookie))
+        assert found == person
+        assert dict(found.claims) == {"name": "Test Person"}
+
+
+@pytest.mark.parametrize(
+    ("console", "cookie"),
+    [
+        (PLAIN, ""),
+        (PLAIN, f"authz={'x' * 43}"),
+        (PLAIN, f"authz={'o' * 43}"),
+        (PLAIN, f"authz={TOKEN}; authz={TOKEN}"),
+        (PLAIN, f"__Host-authz={TOKEN}"),
+        (SECURE, f"authz={TOKEN}"),
+        (None, f"authz={TOKEN}"),
+        (None, f"__Host-authz={TOKEN}"),
+    ],
+)
+async def test_anybody_else_is_a_stranger(stored: Sessions, console: Console | None, cookie: str) -> None:
+    assert await Entrance(console, stored).authenticate(headers(cookie)) is ANONYMOUS
+
+
+@pytest.mark.parametrize("kind", ["no tables", "no server"])
+async def test_while_the_database_does_not_answer_nobody_comes_in(tmp_path: Path, kind: str) -> None:
+    urls = {"no tables": f"sqlite:///{tmp_path / 'empty.db'}", "no server": "postgresql://user:x@127.0.0.1:1/authz"}
+    engine = open_engine(urls[kind], timeout_seconds=1)
+    entrance = Entrance(PLAIN, sessions_of(engine))
+    with pytest.raises(CannotVerify) as failed:
+        await entrance.authenticate(headers(f"authz={TOKEN}"))
+    assert failed.value.detail == "Sessions cannot be read now."
+    assert failed.value.retry_after >= 1
+    assert await entrance.authenticate(headers("authz=x")) is ANONYMOUS, "which needs no database"
+    await engine.dispose()
+
+
+async def answer_of(answer: Any, **scope: Any) -> tuple[int, dict[str, str], str]:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    whole = {"type": "http", "method": "GET", "path": "/console", "query_string": b"", **scope}
+    await answer.send(whole, receive, send)
+    stated = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+    return sent[0]["status"], stated, sent[1]["body"].decode()
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize(
+    ("path", "query", "to"),
+    [
+        ("/console", b"", "%2Fconsole"),
+        ("/console/keys", b"page=2&x=%2F", "%2Fconsole%2Fkeys%3Fpage%3D2%26x%3D%252F"),
+        ("/console/{id}/a-b._~", b"", "%2Fconsole%2F%7Bid%7D%2Fa-b._~"),
+        ("/console/é ?", b"\xe9", "%2Fconsole%2F%25C3%25A9%2520%253F%3F%C3%A9"),
+    ],
+)
+async def test_a_reader_is_sent_to_the_sign_in_and_back(method: str, path: str, query: bytes, to: str) -> None:
+    for fault in (Fault.NOT_PROVIDED, Fault.TOKEN):
+        refusal = WITHOUT_SESSIONS.unauthenticated(fault)
+        status, stated, body = await answer_of(refusal, method=method, path=path, query_string=query)
+        assert (status, body) == (303, "")
+        assert stated == {
+            "location": f"/console/sign-in?to={to}",
+            "cache-control": "no-store",
+            "content-length": "0",
+        }
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [
+        {"method": "POST"},
+        {"method": "DELETE"},
+        {"method": "OPTIONS"},
+        {"type": "websocket", "method": "GET", "extensions": {"websocket.http.response": {}}},
+    ],
+    ids=str,
+)
+async def test_a_form_of_a_stranger_is_answered_in_its_place(scope: dict[str, Any]) -> None:
+    status, stated, body = await answer_of(WITHOUT_SESSIONS.unauthenticated(Fault.NOT_PROVIDED), **scope)
+    assert (status, stated["cache-control"]) == (401, "no-store")
+    assert "Your session is over" in body
+    assert 'href="/console/sign-in">Sign in</a>' in body
+    assert "location" not in stated
+
+
+def text_of(refusal: Refusal) -> str:
+    return refusal.body.decode()
+
+
+async def test_a_page_that_is_not_for_this_person_says_what_is_missing() -> None:
+    missing = WITHOUT_SESSIONS.forbidden(("keys:read", "keys:write"))
+    assert missing.status == 403
+    assert "This page is not for you" in text_of(missing)
+    assert "keys:read keys:write" in text_of(missing)
+    assert "Missing" not in text_of(WITHOUT_SESSIONS.forbidden(()))
+
+
+async def test_a_page_that_cannot_be_shown_now_says_when_to_try_again() -> None:
+    refusal = WITHOUT_SESSIONS.unavailable(CannotVerify("Sessions cannot be read now.", 7))
+    assert (refusal.status, dict(refusal.headers)[b"retry-after"]) == (503, b"7")
+    assert dict(refusal.headers)[b"content-type"] == b"text/html; charset=utf-8"
+    assert "Sessions cannot be read now. Try again in a moment." in text_of(refusal)

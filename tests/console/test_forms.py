@@ -1,0 +1,217 @@
+"""Forms: whether one comes from a page of the console in this session, what it holds, and that it is good once."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import pytest
+from litestar import HttpMethod, Litestar, Response, route
+from litestar.datastructures import State
+from litestar.testing import TestClient
+from pydantic import BaseModel, Field, model_validator
+
+from app.console.cookies import csrf_token
+from app.console.forms import only_own_forms, read_form
+from app.console.once import Once, form_id, only_once
+from app.console.page import AnyRequest
+from app.console.setup import Console
+from app.db.engine import open_engine
+from app.db.session import sessions_of
+from app.http.problems import Problem
+from tests.server import prepared_database
+
+TOKEN = "t" * 43
+CSRF = csrf_token(TOKEN)
+URL = "http://console.example"
+OTHER_SESSION = "This form is from another session, so nothing was done. Go back, reload, and send it again."
+FORM = "application/x-www-form-urlencoded"
+
+
+class Numbers(BaseModel):
+    first: int
+    second: str = "left out"
+    list_of: list[Annotated[int, Field(lt=9)]] = []
+    tuple_of: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def are_not_equal(self) -> Self:
+        if [self.first] == self.list_of:
+            raise ValueError("They are equal.")
+        return self
+
+
+METHODS = [HttpMethod.GET, HttpMethod.HEAD, HttpMethod.OPTIONS, HttpMethod.POST, HttpMethod.PUT]
+
+
+@route("/form", http_method=METHODS, status_code=200)
+async def take(request: AnyRequest) -> dict[str, Any]:
+    form = await read_form(request, Numbers)
+    value = form.value.model_dump(mode="json") if form.value else None
+    return {"value": value, "errors": form.errors, "given": form.given}
+
+
+def client_of(console: Console | None, *handlers: Any) -> TestClient[Litestar]:
+    app = Litestar(
+        [take, *handlers],
+        before_request=only_own_forms,
+        state=State({"console": console}),
+        exception_handlers={Problem: lambda _, problem: Response(problem.detail, status_code=problem.status)},
+    )
+    return TestClient(app, base_url=URL)
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[TestClient[Litestar]]:
+    with client_of(Console(URL, "https://issuer.example", "console", None, 3600, 0)) as started:
+        yield started
+
+
+def send(client: TestClient[Litestar], body: str, method: str = "POST", **headers: str) -> tuple[int, str]:
+    """The status and text of the answer to a form of this session, with headers replaced; empty ones are left out."""
+    stated = {"Cookie": f"authz={TOKEN}", "Content-Type": FORM, **{k.replace("_", "-"): v for k, v in headers.items()}}
+    answer = client.request(
+        method, "/form", content=body, headers={name: value for name, value in stated.items() if value}
+    )
+    return answer.status_code, answer.text
+
+
+GOOD = f"first=1&csrf={CSRF}"
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (GOOD, {}),
+        (GOOD, {"Origin": URL}),
+        (GOOD, {"Content_Type": f"{FORM}; charset=utf-8"}),
+        (GOOD + "&second=%C3%A9", {}),
+        ("first=1", {"X_CSRF_Token": CSRF}),
+        ("first=1&csrf=x", {"X_CSRF_Token": CSRF}),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+def test_a_form_of_this_session_is_taken(
+    client: TestClient[Litestar], method: str, body: str, headers: dict[str, str]
+) -> None:
+    assert send(client, body, method, **headers)[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status", "text"),
+    [
+        *(
+            (GOOD, {"Origin": origin}, 403, "This form was sent from another site, so nothing was done.")
+            for origin in ("null", "https://console.example", URL + "/", URL + ":80", "http://evil.example", "x")
+        ),
+        *(
+            (GOOD, {"Content_Type": kind}, 415, "A form is sent as application/x-www-form-urlencoded.")
+            for kind in ("", "text/plain", "application/json", "multipart/form-data; boundary=a", FORM + "x")
+        ),
+        *(
+            (GOOD + more, {}, 400, "This form is not in UTF-8, so nothing was done.")
+            for more in ("&a=é", "&a=%FF", "&a=%C3", "&%ED%A0%80=1")
+        ),
+        *(
+            (body, {}, 403, OTHER_SESSION)
+            for body in ("", "first=1", "csrf=", f"csrf={CSRF}x", f"csrf={CSRF[:-1]}", f"csrf={TOKEN}", "csrf=%C3%A9")
+        ),
+        (f"csrf={csrf_token('o' * 43)}", {}, 403, OTHER_SESSION),
+        (GOOD, {"X_CSRF_Token": "x"}, 403, OTHER_SESSION),
+        *((GOOD, {"Cookie": cookie}, 403, OTHER_SESSION) for cookie in ("", "authz=x", f"authz={TOKEN}; authz=x")),
+        *((body, {"Cookie": ""}, 403, OTHER_SESSION) for body in ("", "csrf=", "first=1")),
+    ],
+    ids=str,
+)
+def test_why_another_form_is_not(
+    client: TestClient[Litestar], body: str, headers: dict[str, str], status: int, text: str
+) -> None:
+    for method in ("POST", "PUT"):
+        assert send(client, body, method, **headers) == (status, text)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+def test_what_changes_nothing_needs_no_token(client: TestClient[Litestar], method: str) -> None:
+    assert send(client, "", method, Cookie="", Origin="http://evil.example", Content_Type="")[0] == 200
+
+
+def test_without_a_console_no_form_is_taken() -> None:
+    with client_of(None) as client:
+        assert send(client, GOOD) == (404, "This deployment has no console.")
+        assert send(client, "", "GET")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "value", "errors", "given"),
+    [
+        ("first=1", {"first": 1, "second": "left out", "list_of": [], "tuple_of": []}, {}, {"first": "1"}),
+        (
+            "first=7&first=8&first=1&second=x&list_of=2&list_of=3&tuple_of=a",
+            {"first": 1, "second": "x", "list_of": [2, 3], "tuple_of": ["a"]},
+            {},
+            {"first": "1", "second": "x", "list_of": ["2", "3"], "tuple_of": ["a"]},
+        ),
+        (
+            "first=1&second=&list_of=&other=x",
+            None,
+            {"list_of": "Input should be a valid integer, unable to parse string as an integer"},
+            {"first": "1", "list_of": [""]},
+        ),
+        ("second=x", None, {"first": "This is needed."}, {"second": "x"}),
+        ("first=&first=1&first=", None, {"first": "This is needed."}, {}),
+        ("first=1&list_of=9", None, {"list_of": "Input should be less than 9"}, {"first": "1", "list_of": ["9"]}),
+        ("first=1&list_of=1", None, {"": "They are equal."}, {"first": "1", "list_of": ["1"]}),
+    ],
+)
+def test_what_a_form_holds(
+    client: TestClient[Litestar], body: str, value: object, errors: dict[str, str], given: dict[str, Any]
+) -> None:
+    answer = client.post(
+        "/form", content=f"{body}&csrf={CSRF}", headers={"Cookie": f"authz={TOKEN}", "Content-Type": FORM}
+    )
+    lists: dict[str, Any] = {"list_of": [], "tuple_of": []}
+    assert answer.json() == {"value": value, "errors": errors, "given": {**lists, **given}}
+
+
+def test_a_form_is_good_once_in_its_session(tmp_path: Path) -> None:
+    shutil.copy(prepared_database(), tmp_path / "authz.db")
+    engine = open_engine(f"sqlite:///{tmp_path / 'authz.db'}")
+
+    @route("/once", http_method=[HttpMethod.POST])
+    async def use(request: AnyRequest) -> str:
+        async with sessions_of(engine)() as session:
+            await only_once(session, request, (await request.form())["once"], datetime.now(UTC), "It was sent before.")
+            await session.commit()
+        return "done"
+
+    async def close() -> None:
+        await engine.dispose()
+
+    def sent(client: TestClient[Litestar], token: str, once: str) -> tuple[int, str]:
+        body = {"once": once, "csrf": csrf_token(token)}
+        answer = client.post("/once", data=body, headers={"Cookie": f"authz={token}"})
+        return answer.status_code, answer.text
+
+    with client_of(Console(URL, "https://issuer.example", "console", None, 3600, 0), use) as started:
+        started.app.on_shutdown.append(close)
+        first, second = form_id(), form_id()
+        for token in (TOKEN, "o" * 43):
+            for once in (first, second):
+                assert sent(started, token, once) == (201, "done")
+                assert sent(started, token, once) == (409, "It was sent before.")
+
+
+def test_the_id_of_a_form_has_the_shape_that_is_read() -> None:
+    class Sent(BaseModel):
+        once: Once
+
+    ids = {form_id() for _ in range(50)}
+    assert len(ids) == 50
+    assert {Sent(once=each).once for each in ids} == ids
+    for bad in ("", "a" * 31, "a" * 33, "A" * 32, "g" * 32, "a" * 32 + "\n"):
+        with pytest.raises(ValueError, match="pattern"):
+            Sent(once=bad)

@@ -1,0 +1,163 @@
+"""Which ID and access tokens of a real issuer sign somebody in, with which name and permissions."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import jwt
+import pytest
+
+from app.console.attempt import Attempt
+from app.console.oidc import OpenId
+from app.identity.jwks import KeySet
+from tests.console.signing_in import SKEW, half_digest, openid_of, signed_in, tokens, why
+from tests.issuer import CONSOLE, LiveIssuer
+from tests.server import AUDIENCE
+
+pytestmark = pytest.mark.anyio
+
+ALONE = "the ID token is not for this client alone"
+OTHER = "the ID token belongs to another sign-in"
+NOT_GOOD: dict[str, tuple[dict[str, Any], str]] = {
+    "another audience": ({"aud": AUDIENCE}, "the ID token is not good: Invalid audience."),
+    "no audience": ({"aud": None}, "the ID token is not good: Invalid audience. (missing_aud)"),
+    "one more audience": ({"aud": [CONSOLE.id, "another"]}, ALONE),
+    "the same audience twice": ({"aud": [CONSOLE.id, CONSOLE.id]}, ALONE),
+    "another party": ({"azp": "another"}, ALONE),
+    "an empty party": ({"azp": ""}, ALONE),
+    "another issuer": ({"iss": "https://evil.example"}, "the ID token is not good: Invalid issuer."),
+    "another nonce": ({"nonce": "another"}, OTHER),
+    "a longer nonce": ({"nonce": "longer"}, OTHER),
+    "an odd nonce": ({"nonce": "é"}, OTHER),
+    "a nonce in a list": ({"nonce": "list"}, OTHER),
+    "no nonce": ({"nonce": None}, OTHER),
+    "no time": ({"iat": None}, "the ID token does not say when it was made"),
+    "over": ({"exp": 1}, "the ID token is not good: Token has expired."),
+    "no subject": ({"sub": None}, "the ID token is not good: Invalid token. (missing_sub)"),
+    "an access token of another time": (
+        {"at_hash": "x"},
+        "the access token is not the one that the ID token was made with",
+    ),
+    **{
+        f"{length} bytes of the access token's digest": (
+            {"at_hash": half_digest("opaque", length)},
+            "the access token is not the one that the ID token was made with",
+        )
+        for length in (15, 17, 32)
+    },
+}
+
+
+@pytest.mark.parametrize("name", NOT_GOOD)
+async def test_why_an_id_token_is_refused(openid: OpenId, issuer: LiveIssuer, attempt: Attempt, name: str) -> None:
+    claims, reason = NOT_GOOD[name]
+    odd = {"longer": attempt.nonce + "x", "list": [attempt.nonce]}
+    with tokens(issuer, attempt, **{key: odd.get(str(value), value) for key, value in claims.items()}):
+        assert await why(openid, issuer, attempt) == (502, [reason])
+
+
+@pytest.mark.parametrize("kind", ["at+jwt", "logout+jwt"])
+async def test_only_an_id_token_is_one(openid: OpenId, issuer: LiveIssuer, attempt: Attempt, kind: str) -> None:
+    claims = jwt.decode(
+        issuer.token(sub="user_alice", aud=CONSOLE.id, nonce=attempt.nonce), options={"verify_signature": False}
+    )
+    token = jwt.encode(claims, issuer.key, algorithm="RS256", headers={"kid": issuer.kid, "typ": kind})
+    with tokens(issuer, attempt, id_token=token):
+        reason = "the ID token is not good: Invalid token. (token_type)"
+        assert await why(openid, issuer, attempt) == (502, [reason])
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"aud": [CONSOLE.id]},
+        {"azp": None},
+        {"at_hash": half_digest("opaque")},
+        {"groups": ["g" * 36] * 500},  # more than a header would hold
+        {"iat": 10},
+    ],
+    ids=str,
+)
+async def test_an_id_token_may_say_so(
+    openid: OpenId, issuer: LiveIssuer, attempt: Attempt, claims: dict[str, Any]
+) -> None:
+    with tokens(issuer, attempt, **claims):
+        assert (await signed_in(openid, issuer, attempt)).subject == "user_alice"
+
+
+@pytest.mark.parametrize(("past", "good"), [(SKEW - 2, True), (SKEW + 1, False)])
+async def test_the_issuers_clock_may_differ_by_the_skew(
+    openid: OpenId, issuer: LiveIssuer, attempt: Attempt, past: int, good: bool
+) -> None:
+    with tokens(issuer, attempt, exp=int(time.time()) - past):
+        if good:
+            assert (await signed_in(openid, issuer, attempt)).subject == "user_alice"
+        else:
+            assert await why(openid, issuer, attempt) == (502, ["the ID token is not good: Token has expired."])
+
+
+async def test_without_signing_keys_nobody_is_believed(issuer: LiveIssuer, attempt: Attempt) -> None:
+    async with KeySet(issuer.jwks_url) as keys, KeySet(issuer.url + "/nowhere") as none:
+        for openid in (openid_of(issuer, none), openid_of(issuer, keys, none)):
+            with tokens(issuer, attempt, access_token=issuer.token(sub="user_alice")):
+                assert await why(openid, issuer, attempt) == (503, ["Signing keys are unavailable."])
+            await openid.close()
+
+
+# What it grants.
+
+BOTH = ["catalog:read", "policies:write"]
+
+
+@pytest.mark.parametrize(
+    ("access", "granted"),
+    [
+        (None, ("holdings:read",)),
+        (7, ("holdings:read",)),
+        ("", ("holdings:read",)),
+        ("opaque", ("holdings:read",)),
+        ("another audience", ("holdings:read",)),
+        ("for the API", ("catalog:read", "policies:write")),
+    ],
+)
+async def test_permissions_are_of_the_access_token_where_the_api_takes_it(
+    openid: OpenId, issuer: LiveIssuer, attempt: Attempt, access: Any, granted: tuple[str, ...]
+) -> None:
+    made = {
+        "another audience": lambda: issuer.token(sub="user_alice", aud="x", permissions=BOTH),
+        "for the API": lambda: issuer.token(sub="user_alice", permissions=[*reversed(BOTH), "role:admin", "anyone"]),
+    }
+    access = made[access]() if access in made else access
+    stated = ["user:root", "holdings:read", "env:live"]
+    with tokens(issuer, attempt, access_token=access, permissions=stated):
+        assert (await signed_in(openid, issuer, attempt)).permissions == granted
+
+
+async def test_an_access_token_of_another_person_signs_nobody_in(
+    openid: OpenId, issuer: LiveIssuer, attempt: Attempt
+) -> None:
+    for claims in ({}, {"at_hash": "its own"}):
+        access = issuer.token(sub="user_bob", permissions=BOTH)
+        stated = {name: half_digest(access) for name in claims}
+        with tokens(issuer, attempt, access_token=access, **stated):
+            assert await why(openid, issuer, attempt) == (502, ["the access token is another person's"])
+
+
+@pytest.mark.parametrize(
+    ("claims", "name"),
+    [
+        ({"name": "Name", "preferred_username": "preferred", "email": "mail@o.example"}, "Name"),
+        ({"name": " ", "preferred_username": "preferred", "email": "mail@o.example"}, "preferred"),
+        ({"name": 7, "preferred_username": "", "email": " mail@o.example "}, "mail@o.example"),
+        ({"nickname": "nick"}, "user_alice"),
+        ({"name": "a\x00b" + "c" * 300}, "a\ufffdb" + "c" * 197),
+        ({"name": "c" * 199}, "c" * 199),
+        ({"name": " " + "c" * 201}, "c" * 200),
+    ],
+)
+async def test_a_person_is_called_by_the_first_name_that_is_one(
+    openid: OpenId, issuer: LiveIssuer, attempt: Attempt, claims: dict[str, Any], name: str
+) -> None:
+    with tokens(issuer, attempt, **claims):
+        assert (await signed_in(openid, issuer, attempt)).name == name

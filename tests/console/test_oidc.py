@@ -1,0 +1,260 @@
+"""The console as a client of a real issuer, without a browser: each reason for which nobody is signed in, by name."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from dataclasses import replace
+from hashlib import sha256
+from urllib.parse import parse_qsl, urlencode
+
+import pytest
+from structlog.testing import capture_logs
+
+from app.console.attempt import Attempt, begin
+from app.console.oidc import OpenId, SignedIn, SignInFailed
+from app.dev.wire import Asked, Client, Reply, tell
+from app.identity.jwks import KeySet
+from tests.console.browsing import twisted
+from tests.console.signing_in import URL, answered, discovered, openid_of, refused, signed_in, tokens, why
+from tests.issuer import CONSOLE, LiveIssuer
+
+pytestmark = pytest.mark.anyio
+
+MAX_BYTES = 256 * 1024  # of what the issuer answers
+
+
+# Going to the issuer.
+
+
+async def test_the_issuer_is_asked_for_a_code_for_this_attempt(
+    openid: OpenId, issuer: LiveIssuer, attempt: Attempt
+) -> None:
+    endpoint, _, query = (await openid.address(attempt)).partition("?")
+    assert endpoint == f"{issuer.url}/authorize"
+    assert dict(parse_qsl(query)) == {
+        "response_type": "code",
+        "client_id": CONSOLE.id,
+        "redirect_uri": f"{URL}/console/callback",
+        "scope": "openid profile email",
+        "state": attempt.state,
+        "nonce": attempt.nonce,
+        "code_challenge": urlsafe_b64encode(sha256(attempt.verifier.encode()).digest()).rstrip(b"=").decode(),
+        "code_challenge_method": "S256",
+    }
+
+
+async def test_an_endpoint_that_has_a_query_keeps_it(openid: OpenId, issuer: LiveIssuer, attempt: Attempt) -> None:
+    changes = {"authorization_endpoint": f"{issuer.url}/a?tenant=1", "end_session_endpoint": f"{issuer.url}/o?tenant=2"}
+    with twisted(issuer, discovered(issuer, lambda document: {**document, **changes})):
+        assert (await openid.address(attempt)).startswith(f"{issuer.url}/a?tenant=1&response_type=code&")
+        assert (await openid.sign_out_address() or "").startswith(f"{issuer.url}/o?tenant=2&client_id=")
+
+
+async def test_where_to_sign_out_is_known_where_the_issuer_says_so(openid: OpenId, issuer: LiveIssuer) -> None:
+    back = urlencode({"client_id": CONSOLE.id, "post_logout_redirect_uri": f"{URL}/console/signed-out"})
+    assert await openid.sign_out_address() == f"{issuer.url}/logout?{back}"
+
+
+async def test_an_issuer_without_a_place_to_sign_out_has_none(openid: OpenId, issuer: LiveIssuer) -> None:
+    with twisted(issuer, discovered(issuer, lambda document: {**document, "end_session_endpoint": None})):
+        assert await openid.sign_out_address() is None
+
+
+async def test_while_the_issuer_is_down_nobody_is_sent_there(
+    openid: OpenId, issuer: LiveIssuer, attempt: Attempt
+) -> None:
+    with twisted(issuer, lambda _, reply: Reply(503, (), b"")):
+        with capture_logs() as lines, pytest.raises(SignInFailed) as failed:
+            await openid.address(attempt)
+        assert await openid.sign_out_address() is None
+    assert (failed.value.status, "does not answer" in failed.value.text) == (503, True)
+    assert [line["why"] for line in lines] == ["the discovery document has status 503"]
+
+
+async def test_it_can_be_closed_at_any_time_and_used_again(openid: OpenId, attempt: Attempt) -> None:
+    await openid.close()
+    first = await openid.address(attempt)
+    await openid.close()
+    await openid.close()
+    assert await openid.address(attempt) == first
+
+
+# Coming back.
+
+
+async def test_who_comes_back_is_whom_the_issuer_signed_in(
+    openid: OpenId, issuer: LiveIssuer, attempt: Attempt
+) -> None:
+    assert await signed_in(openid, issuer, attempt) == SignedIn(
+        "user_alice", "Alice Adams", ("catalog:read", "catalog:write")
+    )
+
+
+NO_ATTEMPT = "belongs to no sign-in"
+
+
+@pytest.mark.parametrize("state", ["absent", "", "another", "x", "é", "longer"])
+async def test_an_answer_to_another_attempt_is_refused_before_it_is_read(
+    openid: OpenId, issuer: LiveIssuer, attempt: Attempt, state: str
+) -> None:
+    states = {"absent": {}, "another": {"state": begin("").state}, "longer": {"state": attempt.state + "x"}}
+    sent = {"error": "server_error", "iss": "https://evil.example", **states.get(state, {"state": state})}
+    for own in (attempt, None):
+        status, text, reasons = await refused(openid, urlencode(sent), own)
+        assert (status, NO_ATTEMPT in text, reasons) == (400, True, [])
+    status, text, _ = await refused(openid, urlencode({**sent, "state": attempt.state}), None)
+    assert (status, NO_ATTEMPT in text) == (400, True)
+
+
+@pytest.mark.parametrize("twice", ["code=x", "code=", "state=", "iss=", "x=1&x=1", "y=&y=1"])
+async def test_an_answer_with_a_parameter_twice_is_refused(
+    openid: OpenId, issuer: LiveIssuer, attempt: Attempt, twice: str
+) -> None:
+    sent = urlencode(await answered(openid, issuer, attempt))
+    status, text, _ = await refused(openid, f"{sent}&{twice}", attempt)
+    assert (status, text) == (400, "The issuer's answer can be read in two ways.")
+
+
+@pytest.mark.parametrize("states_issuer", [True, False, None, "true", 1])
+async def test_an_answer_names_its_issuer_where_the_issuer_says_that_it_does(
+    openid: OpenId, issuer: LiveIssuer, attempt: Attempt, states_issuer: object
+) -> None:
+    changes = {"authorization_response_iss_parameter_supported": states_issuer}
+    with twisted(issuer, discovered(issuer, lambda document: {**document, **changes})):
+        sent = await answered(openid, issuer, attempt)
+        for iss in ("https://evil.example", issuer.url + "/", ""):
+            status, _, reasons = await refused(openid, urlencode({**sent, "iss": iss}), attempt)
+            assert (status, reasons) == (502, ["the answer names another issuer, or none"])
+        del sent["iss"]
+        if states_issuer is True:
+            status, _, reasons = await refused(openid, urlencode(sent), attempt)
+            assert (status, reasons) == (502, ["the answer names another issuer, or none"])
+        else:
+            assert (await openid.finish(urlencode(sent), attempt)).subject == "user_alice"
+
+
+@pytest.mark.parametrize("code", [{}, {"code": ""}])
+async def test_an_answer_without_a_code_is_refused(
+    openid: OpenId, issuer: LiveIssuer, attempt: Attempt, code: dict[str, str]
+) -> None:
+    status, _, reasons = await refused(openid, urlencode({"state": attempt.state, "iss": issuer.url, **code}), attempt)
+    assert (status, reasons) == (502, ["the answer has no code"])
+
+
+@pytest.mark.parametrize(
+    ("error", "said", "logged"),
+    [
+        (("access_denied", "x"), None, []),
+        (("server_error", "Try later."), "server_error: Try later.", ["server_error"]),
+        (("server_error", ""), "server_error", ["server_error"]),
+        (("e" * 50, ""), "e" * 50, ["e" * 50]),
+        (("e" * 51, ""), "e" * 51, ["no reason that can be read"]),
+        (("e" * 101, "d" * 301), "e" * 100 + ": " + "d" * 300, ["no reason that can be read"]),
+        (("e" * 101, ""), "e" * 100, ["no reason that can be read"]),
+        (("a\nb", ""), "a\nb", ["no reason that can be read"]),
+    ],
+)
+async def test_what_the_issuer_says_of_an_error_is_said_within_bounds(
+    openid: OpenId, issuer: LiveIssuer, error: tuple[str, str], said: str | None, logged: list[str]
+) -> None:
+    attempt = begin("")
+    sent = {"state": attempt.state, "iss": issuer.url, "code": "x", "error": error[0], "error_description": error[1]}
+    status, text, reasons = await refused(openid, urlencode(sent), attempt)
+    assert (status, reasons) == (403, logged)
+    assert text == (f"The issuer says: {said}" if said else text)
+    assert said or "cancelled or refused" in text
+
+
+# The tokens for a code.
+
+
+async def test_a_code_is_good_once_and_for_its_own_attempt(
+    openid: OpenId, issuer: LiveIssuer, attempt: Attempt
+) -> None:
+    sent = await answered(openid, issuer, attempt)
+    other = replace(attempt, verifier=begin("").verifier)
+    status, _, reasons = await refused(openid, urlencode(sent), other)
+    assert (status, reasons) == (502, ["the token endpoint answered 400: invalid_grant"])
+
+
+async def test_a_client_with_a_secret_proves_itself_by_it(issuer: LiveIssuer, attempt: Attempt) -> None:
+    name, secret = "a console:%", "s cr+t&:ü%"
+    asked: list[Asked] = []
+    issuer.provider.clients = [CONSOLE, Client(name, CONSOLE.redirects, (), secret)]
+
+    def watch(request: Asked, reply: Reply) -> Reply:
+        asked.append(request)
+        return reply
+
+    try:
+        with twisted(issuer, watch):
+            async with KeySet(issuer.jwks_url) as keys:
+                for given in (secret, "another", None):
+                    openid = openid_of(issuer, keys, client_id=name, client_secret=given)
+                    if given == secret:
+                        assert (await signed_in(openid, issuer, attempt)).subject == "user_alice"
+                        form = dict(parse_qsl(asked[-1].body))
+                        assert set(form) == {"grant_type", "code", "redirect_uri", "code_verifier"}
+                    else:
+                        reason = "the token endpoint answered 401: invalid_client"
+                        assert await why(openid, issuer, attempt) == (502, [reason])
+                    await openid.close()
+    finally:
+        issuer.provider.clients = [CONSOLE]
+
+
+JSON = (("Content-Type", "application/json"),)
+ENDPOINT: dict[str, tuple[Reply, int, str]] = {
+    "no JSON": (Reply(200, JSON, b"{"), 502, "the token endpoint answered 200 without an object"),
+    "no UTF-8": (Reply(200, JSON, b'{"a": "\xff"}'), 502, "the token endpoint answered 200 without an object"),
+    "deep": (Reply(200, JSON, b"[" * 100_000), 502, "the token endpoint answered 200 without an object"),
+    "a list": (Reply(200, JSON, b"[]"), 502, "the token endpoint answered 200 without an object"),
+    "as long as may be": (
+        Reply(200, JSON, b"{}".ljust(MAX_BYTES)),
+        502,
+        "the tokens are of no known type",
+    ),
+    "longer": (Reply(200, JSON, b"{}".ljust(MAX_BYTES + 1)), 503, f"the document is over {MAX_BYTES} bytes"),
+    "redirect": (
+        Reply(302, (("Location", "/elsewhere"),), b""),
+        503,
+        "the answer is a redirect (302): none is followed",
+    ),
+    "error": (Reply(500, (), b"x"), 502, "the token endpoint answered 500 without an object"),
+    "created": (tell(201, {"error": "x"}), 502, "the token endpoint answered 201: x"),
+    "refused": (tell(400, {"error": "invalid_grant"}), 502, "the token endpoint answered 400: invalid_grant"),
+    "a longest word": (tell(400, {"error": "e" * 50}), 502, "the token endpoint answered 400: " + "e" * 50),
+    **{
+        f"an error that is {error!r}"[:30]: (
+            tell(400, {"error": error}),
+            502,
+            "the token endpoint answered 400: no reason that can be read",
+        )
+        for error in ("e" * 51, "two words", "a\n", "", None, 7, ["x"])
+    },
+    "no type": (tell(200, {"access_token": "x"}), 502, "the tokens are of no known type"),
+    "another type": (tell(200, {"token_type": "mac"}), 502, "the tokens are of no known type"),
+    "no token": (tell(200, {"token_type": "bearer"}), 502, "the ID token is not good: Invalid token. (opaque)"),
+    "no string": (
+        tell(200, {"token_type": "BEARER", "id_token": ["a.b.c"]}),
+        502,
+        "the ID token is not good: Invalid token. (malformed_header)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ENDPOINT)
+async def test_why_the_answer_of_the_token_endpoint_is_refused(
+    openid: OpenId, issuer: LiveIssuer, attempt: Attempt, name: str
+) -> None:
+    answer, status, reason = ENDPOINT[name]
+    with twisted(issuer, lambda asked, reply: answer if asked.path == "/token" else reply):
+        assert await why(openid, issuer, attempt) == (status, [reason])
+
+
+@pytest.mark.parametrize("kind", ["bearer", "Bearer", "BEARER"])
+async def test_the_case_of_the_token_type_means_nothing(
+    openid: OpenId, issuer: LiveIssuer, attempt: Attempt, kind: str
+) -> None:
+    with tokens(issuer, attempt, token_type=kind):
+        assert (await signed_in(openid, issuer, attempt)).subject == "user_alice"
