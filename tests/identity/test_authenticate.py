@@ -64,6 +64,7 @@ def spellings(token: bytes) -> list[Headers]:
         b"Bearer " + token + b"\xff",
         b"Bearer x" + token,
         b"Basic " + token,
+        b"Digest " + token,  # as long as Bearer
         b"Bearer",
         b"",
         token,

@@ -57,6 +57,25 @@ def test_many_parties_neither_grow_the_counters_nor_reset_one() -> None:
     assert len(budget) <= 101
 
 
+@pytest.mark.parametrize(("after", "has_its_own"), [(1 - 2**-20, False), (1, True)])
+def test_a_party_is_discarded_as_soon_as_it_has_all_of_its_budget_again(after: float, has_its_own: bool) -> None:
+    clock = Clock()
+    budget = Budget(60, max_parties=1, clock=clock)
+    assert not budget.spend("first")
+    clock.now += after
+    assert not budget.spend("second")
+    assert len(budget) == (1 if has_its_own else 2), "the shared one as well"
+    assert bool(budget.spend("third")) is False
+    assert sum(not budget.spend("second") for _ in range(100)) == (59 if has_its_own else 58)
+
+
+def test_so_many_parties_are_counted_where_nothing_else_is_stated() -> None:
+    budget = Budget(1, clock=Clock())
+    refused = [budget.spend(f"party {number}") for number in range(20_002)]
+    assert sum(map(bool, refused)) == 1, "the first after 20,000 has the shared budget, which is spent then"
+    assert len(budget) == 20_001
+
+
 @pytest.mark.parametrize(
     ("address", "peer"),
     [

@@ -9,12 +9,13 @@ from typing import Any
 
 import jwt as pyjwt
 import pytest
+from structlog.testing import capture_logs
 
 from app.identity.claims import ClaimRules
 from app.identity.errors import WORDS, Cause, Fault, Unauthenticated
 from app.identity.jwks import KeySet
 from app.identity.jwt import ID_TOKEN, JwtVerifier
-from app.identity.refusal_log import EVERY_SECONDS, RefusalLog
+from app.identity.refusal_log import RefusalLog
 from tests.identity.clock import Clock
 from tests.issuer import PARTY, LiveIssuer
 from tests.server import AUDIENCE
@@ -22,6 +23,7 @@ from tests.server import AUDIENCE
 pytestmark = pytest.mark.anyio
 
 NOW = 1_800_000_000
+LAST = 253402300799  # the last second of the year 9999
 ISSUER = "https://issuer.example"
 GOOD = {"iss": ISSUER, "aud": AUDIENCE, "sub": "u", "exp": NOW + 60, "azp": PARTY}
 
@@ -52,6 +54,9 @@ def word_of(claims: dict[str, Any], audiences: tuple[str, ...] = (AUDIENCE,), sk
         ({"jti": 7}, "malformed_jti"),
         ({"jti": ""}, "malformed_jti"),
         ({"jti": None}, ""),
+        ({"jti": "a"}, ""),
+        ({"jti": "a\nb"}, "malformed_jti"),
+        ({"jti": False}, "malformed_jti"),
         ({"exp": "absent"}, "missing_exp"),
         ({"exp": None}, "missing_exp"),
         ({"exp": str(NOW + 60)}, "malformed_exp"),
@@ -62,6 +67,12 @@ def word_of(claims: dict[str, Any], audiences: tuple[str, ...] = (AUDIENCE,), sk
         ({"exp": -(10**30)}, "malformed_exp"),
         ({"exp": (NOW + 60) * 1000}, "exp_in_milliseconds"),
         ({"exp": (NOW + 60) * 1000.5}, "exp_in_milliseconds"),
+        ({"exp": LAST}, ""),
+        ({"exp": LAST + 1}, "exp_in_milliseconds"),
+        ({"exp": LAST * 1000}, "exp_in_milliseconds"),
+        ({"exp": LAST * 1000 + 1}, "malformed_exp"),
+        ({"exp": -LAST}, "expired"),
+        ({"exp": -LAST - 1}, "malformed_exp"),
         ({"exp": NOW - 4}, ""),
         ({"exp": NOW - 4.5}, ""),
         ({"exp": NOW - 5}, "expired"),
@@ -78,6 +89,9 @@ def word_of(claims: dict[str, Any], audiences: tuple[str, ...] = (AUDIENCE,), sk
         ({"nbf": False}, "malformed_nbf"),
         ({"nbf": True}, "malformed_nbf"),
         ({"nbf": NOW * 1000}, "nbf_in_milliseconds"),
+        ({"nbf": LAST}, "not_valid_yet"),
+        ({"nbf": -LAST}, ""),
+        ({"nbf": -LAST - 1}, "malformed_nbf"),
         ({"iat": NOW + 3}, ""),
         ({"iat": NOW + 30}, ""),
         ({"iat": NOW + 10**6}, ""),
@@ -121,6 +135,30 @@ def word_of(claims: dict[str, Any], audiences: tuple[str, ...] = (AUDIENCE,), sk
 )
 def test_each_fault_of_the_claims_has_its_cause(claims: dict[str, Any], word: str) -> None:
     assert word_of(claims) == word
+
+
+def test_without_a_skew_a_token_begins_and_ends_as_it_says() -> None:
+    def check(at: float) -> str:
+        rules = ClaimRules(ISSUER, (AUDIENCE,), now=lambda: at)
+        try:
+            rules.check({**GOOD, "nbf": NOW, "exp": NOW + 60})
+        except Unauthenticated as refused:
+            return refused.word
+        return ""
+
+    moments = (NOW - 0.001, NOW, NOW + 59.999, NOW + 60)
+    assert [check(at) for at in moments] == ["not_valid_yet", "", "", "expired"]
+
+
+def test_what_is_wrong_is_said_in_the_order_of_trust() -> None:
+    bad: dict[str, Any] = {"azp": 7, "aud": 7, "iss": "x", "nbf": NOW + 60, "exp": NOW - 60, "cnf": 1, "sub": 7}
+    words = ("sub_not_a_string", "sender_constrained", "expired", "not_valid_yet", "issuer", "malformed_aud")
+    for word, mended in zip(
+        (*words, "authorized_party"), ("sub", "cnf", "exp", "nbf", "iss", "aud", "azp"), strict=True
+    ):
+        assert word_of(bad) == word
+        del bad[mended]
+    assert word_of(bad) == ""
 
 
 @pytest.mark.parametrize(
@@ -283,17 +321,22 @@ def test_every_reason_says_its_detail_first_and_has_a_word_of_its_own() -> None:
         assert refused.word.isidentifier()
 
 
-def test_a_cause_is_logged_at_first_and_then_once_a_minute_with_the_number(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_cause_is_logged_at_first_and_then_once_a_minute_with_the_number() -> None:
     clock = Clock()
     refusals = RefusalLog(clock)
-    for _ in range(3):
-        refusals.note(Unauthenticated(Cause.MISSING_AUD))
-        refusals.note(Unauthenticated(Fault.EXPIRED))
-    clock.now += EVERY_SECONDS
-    refusals.note(Unauthenticated(Cause.MISSING_AUD))
-    lines = [line for line in capsys.readouterr().out.splitlines() if "credentials refused" in line]
-    assert [("missing_aud" in line, "count=1" in line or "count=3" in line) for line in lines] == [
-        (True, True),
-        (False, True),
-        (True, True),
+    began = clock.now
+    with capture_logs() as lines:
+        for moment, times in ((0.0, 3), (59.9, 1), (60.0, 2), (120.0, 1), (121.0, 1), (200.0, 1)):
+            clock.now = began + moment
+            for _ in range(times):
+                refusals.note(Unauthenticated(Cause.MISSING_AUD))
+                if moment == 0:
+                    refusals.note(Unauthenticated(Fault.EXPIRED))
+    lines = [line for line in lines if line["event"] == "credentials refused"]
+    assert [(line["cause"], line["detail"], line["count"]) for line in lines] == [
+        ("missing_aud", "Invalid audience.", 1),
+        ("expired", "Token has expired.", 1),
+        ("missing_aud", "Invalid audience.", 4),
+        ("missing_aud", "Invalid audience.", 2),
+        ("missing_aud", "Invalid audience.", 2),
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 
 from app.identity.api_keys import KeyRecord, NewKey, mint, refused_because
 from app.identity.errors import Fault, Unauthenticated
-from app.identity.key_verifier import REREAD_SECONDS, ApiKeyVerifier
+from app.identity.key_verifier import MAX_REMEMBERED, REREAD_SECONDS, ApiKeyVerifier
 from tests.identity.clock import Clock
 from tests.identity.test_tokens import Database, key_verifier
 
@@ -152,3 +154,144 @@ async def test_what_is_remembered_of_keys_is_bounded_and_the_oldest_goes_first()
         await fault_of(verifier, some[0])
         assert database.asked == asked + 1
     assert verifier.remembers == 3
+
+
+async def test_so_many_keys_are_remembered_where_nothing_else_is_stated() -> None:
+    database = Database()
+    unknown = [mint("live") for _ in range(10_001)]
+    verifier = key_verifier(database)
+    for key in unknown:
+        await fault_of(verifier, key)
+    for number, asked in ((1, 0), (10_000, 0), (0, 1)):
+        before = database.asked
+        await fault_of(verifier, unknown[number])
+        assert database.asked == before + asked
+    assert MAX_REMEMBERED == 100_000
+
+
+async def test_a_key_that_is_looked_up_again_is_the_newest_and_takes_one_place() -> None:
+    for known in (True, False):
+        database, keys, clock = Database(), [mint("live") for _ in range(4)], Clock()
+        for key in keys if known else []:
+            database.add(key)
+        verifier = key_verifier(database, max_known=3, max_unknown=3, clock=clock)
+        for key in keys[:3]:
+            await fault_of(verifier, key)
+        clock.now += 59
+        verifier.forget(keys[1].digest)
+        await fault_of(verifier, keys[1])
+        clock.now += 1
+        await fault_of(verifier, keys[2])  # over by now, and looked up again
+        clock.now += 1
+        for key, asked in (
+            (keys[1], 0),
+            (keys[2], 0),
+            (keys[0], 1),
+            (keys[1], 0),
+            (keys[2], 0),
+            (keys[3], 1),
+            (keys[1], 1),
+        ):
+            before = database.asked
+            await fault_of(verifier, key)
+            assert database.asked == before + asked
+        assert verifier.remembers == (3 if known else 0)
+
+
+@pytest.mark.parametrize("cache_seconds", [0, 0.5, 1])
+async def test_nothing_is_remembered_for_no_time(clock: Clock, cache_seconds: float) -> None:
+    database, key = Database(), mint("live")
+    database.add(key)
+    verifier = key_verifier(database, cache_seconds=cache_seconds, clock=clock)
+    for asked in range(1, 4):
+        assert await fault_of(verifier, key) is None
+        assert await fault_of(verifier, mint("live")) is Fault.KEY_UNKNOWN
+        assert database.asked == (2 * asked if cache_seconds == 0 else asked + 1)
+        assert verifier.remembers == (0 if cache_seconds == 0 else 1)
+    assert verifier.hits == (0 if cache_seconds == 0 else 2)
+
+
+async def test_every_key_that_needs_no_look_up_is_counted() -> None:
+    database, key, unknown = Database(), mint("live"), mint("live")
+    database.add(key)
+    verifier = key_verifier(database)
+    for hits in range(3):
+        assert await fault_of(verifier, key) is None
+        assert await fault_of(verifier, unknown) is Fault.KEY_UNKNOWN
+        assert verifier.hits == 2 * hits
+    assert verifier.at_once(key.plaintext)
+    assert verifier.hits == 5
+
+
+async def test_a_key_that_has_changed_is_looked_up_again() -> None:
+    database, keys, unknown = Database(), [mint("live") for _ in range(2)], mint("live")
+    for key in keys:
+        database.add(key)
+    verifier = key_verifier(database)
+
+    async def asked() -> list[int]:
+        counts = []
+        for key in (*keys, unknown):
+            before = database.asked
+            await fault_of(verifier, key)
+            counts.append(database.asked - before)
+        return counts
+
+    assert await asked() == [1, 1, 1]
+    assert await asked() == [0, 0, 0]
+    changes: list[tuple[Callable[[], None], list[int]]] = [
+        (lambda: verifier.forget(1), [1, 0, 0]),
+        (lambda: verifier.forget(keys[1].digest), [0, 1, 0]),
+        (lambda: verifier.forget(unknown.digest), [0, 0, 1]),
+        (lambda: verifier.forget(99), [0, 0, 0]),
+        (lambda: verifier.forget(mint("live").digest), [0, 0, 0]),
+        (lambda: verifier.heard([1, 2, 99], 0.0), [1, 1, 0]),
+        (verifier.forget_all, [1, 1, 1]),
+    ]
+    for change, expected in changes:
+        change()
+        assert await asked() == expected
+        assert await asked() == [0, 0, 0]
+        assert verifier.remembers == 2
+
+
+@pytest.mark.parametrize("exists", [True, False])
+@pytest.mark.parametrize("change", ["the key", "another key", "all keys", "none"])
+async def test_what_a_look_up_found_is_remembered_unless_something_changed_meanwhile(exists: bool, change: str) -> None:
+    database, key = Database(), mint("live")
+    if exists:
+        database.add(key)
+    verifier = key_verifier(database)
+    changes: dict[str, Callable[[], None]] = {
+        "the key": lambda: verifier.forget(key.digest),
+        "another key": lambda: verifier.forget(99),
+        "all keys": verifier.forget_all,
+        "none": lambda: None,
+    }
+    database.held = asyncio.Event()
+    under_way = asyncio.create_task(fault_of(verifier, key))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert database.asked == 1
+    changes[change]()
+    database.held.set()
+    fault = None if exists else Fault.KEY_UNKNOWN
+    assert await under_way is fault
+    assert await fault_of(verifier, key) is fault
+    assert database.asked == (1 if change == "none" else 2)
+    assert await fault_of(verifier, key) is fault
+    assert database.asked == (1 if change == "none" else 2)
+
+
+async def test_the_ids_of_keys_are_forgotten_with_them() -> None:
+    database = Database()
+    verifier = key_verifier(database, max_known=2)
+    keys = [mint("live") for _ in range(20)]
+    for key in keys:
+        database.add(key)
+        await fault_of(verifier, key)
+    assert len(verifier._digests) == verifier.remembers == 2
+    verifier.forget(20)
+    assert len(verifier._digests) == verifier.remembers == 1
+    verifier.forget_all()
+    assert len(verifier._digests) == verifier.remembers == 0

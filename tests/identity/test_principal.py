@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from app.identity.permission_claim import permissions
 from app.identity.principal import ANONYMOUS, Principal, is_fact, program, user
 
-CLAIMED = ["catalog:read", "auth:api_key", "env:live", "user:someone", "key:1", "role:admin", "anyone"]
+FACTS = ["auth:api_key", "env:live", "user:someone", "key:1", "role:admin", "scope::a:read", "owner::a:read", "anyone"]
+CLAIMED = ["catalog:read", *FACTS]
 
 
 def test_a_person_holds_their_permissions_and_the_facts_of_a_person() -> None:
@@ -31,6 +33,50 @@ def test_a_stranger_is_anyone() -> None:
 def test_a_claimed_fact_is_not_believed(principal: Principal) -> None:
     own = {"jwt": {"auth:jwt", "user:u"}, "api_key": {"auth:api_key", "env:test", "key:9"}}[principal.method]
     assert principal.held == {"catalog:read", "anyone", *own}
+
+
+@pytest.mark.parametrize("fact", FACTS)
+def test_only_the_server_states_a_fact(fact: str) -> None:
+    assert is_fact(fact)
+    assert fact == "anyone" or fact not in user("u", [fact], {}).held
+
+
+@pytest.mark.parametrize(
+    ("token_grants", "held"),
+    [
+        (None, {"a:read", "b:read"}),
+        (["a:read", "b:read", "c:read"], {"a:read", "b:read"}),
+        (["a:read", "c:read"], {"a:read", "scope::b:read", "owner::user:u", "owner::a:read", "owner::c:read"}),
+        ([], {"scope::a:read", "scope::b:read", "owner::user:u"}),
+        (["role:admin", "anyone", "user:root"], {"scope::a:read", "scope::b:read", "owner::user:u"}),
+    ],
+)
+def test_a_scope_that_its_owners_token_did_not_state_is_limited(token_grants: list[str] | None, held: set[str]) -> None:
+    principal = program("u", 9, "test", ["a:read", "b:read", "role:admin"], token_grants=token_grants)
+    assert principal.held == {*held, "anyone", "auth:api_key", "env:test", "key:9"}
+
+
+@pytest.mark.parametrize(
+    ("claim", "granted"),
+    [
+        ("a:read b:read", ["a:read", "b:read"]),
+        ("  a:read   b:read ", ["a:read", "b:read"]),
+        ("a:read\tb:read", ["a:read\tb:read"]),
+        ("", []),
+        (" ", []),
+        (["a:read", "b c"], ["a:read", "b c"]),
+        ([], []),
+        *((claim, []) for claim in (None, 7, True, ["a:read", 7], [["a:read"]], {"a:read": 1}, ("a:read",))),
+    ],
+    ids=str,
+)
+def test_what_a_claim_grants(claim: object, granted: list[str]) -> None:
+    assert list(permissions(claim)) == granted
+
+
+@pytest.mark.parametrize("token_id", [None, 7, ["t"]])
+def test_only_a_string_is_the_id_of_a_token(token_id: object) -> None:
+    assert user("u", [], {"jti": token_id}).token_id is None
 
 
 @pytest.mark.parametrize("look_alike", ["Auth:jwt", "\uff41uth:jwt", " auth:jwt", "anyone ", "authority:read"])

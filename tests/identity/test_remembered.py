@@ -12,7 +12,7 @@ from app.identity.errors import CannotVerify, Fault, Unauthenticated
 from app.identity.jwks import KeySet
 from app.identity.jwt import JwtVerifier
 from app.identity.principal import user
-from app.identity.remembered import MAX_BYTES, MAX_TOKENS, Remembered
+from app.identity.remembered import Remembered
 from tests.identity.clock import Clock
 from tests.issuer import LiveIssuer
 from tests.server import AUDIENCE
@@ -120,35 +120,65 @@ async def test_nothing_is_known_once_the_key_set_is_too_old(own: LiveIssuer, clo
             await verifier.verify(token)
 
 
+GOOD = Validity(0, time.time() + 3600)
+
+
 async def test_what_is_remembered_is_bounded_and_the_oldest_goes_first(issuer: LiveIssuer) -> None:
-    validity = Validity(0, time.time() + 300)
     async with KeySet(issuer.jwks_url) as keys:
         found = await keys.find(issuer.kid)
         assert found
         remembered = Remembered(keys)
-        for number in range(MAX_TOKENS + 1):
-            remembered.add(b"token %d" % number, user("u", [], {}), issuer.kid, found, validity)
+        for number in range(10_000):
+            remembered.add(b"token %d" % number, user("u", [], {}), issuer.kid, found, GOOD)
+        assert remembered.get(b"token 0")
+        remembered.add(b"token 10000", user("u", [], {}), issuer.kid, found, GOOD)
+        assert len(remembered) == 10_000
         assert remembered.get(b"token 0") is None
         assert remembered.get(b"token 1")
-        assert remembered.get(b"token %d" % MAX_TOKENS)
+        assert remembered.get(b"token 10000")
 
 
 async def test_all_remembered_tokens_together_are_bounded_in_bytes(issuer: LiveIssuer) -> None:
-    validity = Validity(0, time.time() + 300)
-    length = MAX_BYTES // 4
-    tokens = [b"%d" % number * length for number in range(10, 16)]
+    lengths = [5_000_000] * 4
+    async with KeySet(issuer.jwks_url) as keys:
+        found = await keys.find(issuer.kid)
+        assert found
+        for more, left in ((0, 4), (1, 3)):
+            remembered = Remembered(keys)
+            tokens = [b"%d" % number * (length // 2) for number, length in enumerate(lengths, 10)]
+            tokens[-1] += b"x" * more
+            for token in tokens:
+                for _ in range(3):  # the same once more takes no more room
+                    remembered.add(token, user("u", [], {}), issuer.kid, found, GOOD)
+            assert [remembered.get(token) is not None for token in tokens] == [left == 4, True, True, True]
+            assert len(remembered) == left
+
+
+async def test_a_token_that_ends_like_another_is_not_taken_for_it(issuer: LiveIssuer) -> None:
     async with KeySet(issuer.jwks_url) as keys:
         found = await keys.find(issuer.kid)
         assert found
         remembered = Remembered(keys)
-        for token in tokens:
-            for _ in range(3):  # the same once more takes no more room
-                remembered.add(token[:length], user("u", [], {}), issuer.kid, found, validity)
-        assert [remembered.get(token[:length]) is not None for token in tokens] == [
-            False,
-            False,
-            True,
-            True,
-            True,
-            True,
-        ]
+        for length, left in ((63, True), (64, False)):
+            first, second = (start + b"x" * length for start in (b"a", b"b"))
+            for token in (first, second):
+                remembered.add(token, user(token.decode(), [], {}), issuer.kid, found, GOOD)
+                known = remembered.get(token)
+                assert known
+                assert known.subject == token.decode()
+            assert (remembered.get(first) is not None) is left, "one is remembered for each end of 64 characters"
+
+
+async def test_what_is_over_is_forgotten_and_everything_is_counted(issuer: LiveIssuer) -> None:
+    now = [950.0]
+    async with KeySet(issuer.jwks_url) as keys:
+        verifier = JwtVerifier(keys, issuer.url, (AUDIENCE,), now=lambda: now[0])
+        remembered = verifier.remembered
+        assert (remembered.hits, remembered.misses, len(remembered)) == (0, 0, 0)
+        token = issuer.token(exp=1000, iat=None)
+        for count in range(3):
+            await verifier.verify(token)
+            assert (remembered.hits, remembered.misses, len(remembered)) == (count, 1, 1)
+        now[0] = 1000
+        assert await fault_of(verifier, token) is Fault.EXPIRED
+        assert (remembered.hits, remembered.misses, len(remembered)) == (2, 2, 0)
