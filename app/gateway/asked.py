@@ -27,7 +27,7 @@ def asked_target(snapshot: Snapshot, action: str, kind: str, identity: str) -> T
     if not _TYPE.fullmatch(kind):
         raise NoSuchTarget(404, "no resource has such a type", "a type is a word, such as `record`")
     thing = f"{kind}:{identity}"
-    if not THING.fullmatch(thing) or not identity or not identity.isprintable():
+    if not THING.fullmatch(thing) or not identity.isprintable():
         hint = 'leave out spaces, what is not printable, `*{}"|` and a first `/`'
         raise NoSuchTarget(404, "no resource has such an id", hint)
     return find_target(snapshot.table, snapshot.index, action, thing)

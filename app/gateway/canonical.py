@@ -14,7 +14,7 @@ _ENCODED = re.compile(rb"%([0-9A-Fa-f]{2})")
 # Decoded, these would part segments, end them, start an encoding again, or be dropped by someone.
 _NEVER_ENCODED = frozenset(b"/\\%;.?#" + bytes(range(0x20)) + b"\x7f")
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
-_INVISIBLE = frozenset(("Zs", "Zl", "Zp", "Cf", "Cc"))  # general categories of Unicode
+_INVISIBLE = frozenset(("Zs", "Zl", "Zp", "Cf"))  # general categories of Unicode
 
 
 def path_fault(raw: bytes) -> str | None:
@@ -40,7 +40,7 @@ def _encoded_fault(raw: bytes) -> str | None:
         decoded = _ENCODED.sub(lambda match: bytes((int(match[1], 16),)), raw).decode("utf-8")
     except UnicodeDecodeError:
         return "The path is not UTF-8."
-    if any(ord(character) < 0xA0 and ord(character) > 0x7E for character in decoded):
+    if any(category(character) == "Cc" for character in decoded):
         return "The path has a control character."
     # A service that trims its values could read the path of another endpoint.
     if any(_is_invisible(part[0]) or _is_invisible(part[-1]) for part in decoded.split("/") if part):
@@ -49,5 +49,5 @@ def _encoded_fault(raw: bytes) -> str | None:
 
 
 def _is_invisible(character: str) -> bool:
-    """Whether it is white space, a separator, or a character that formats or controls others."""
+    """Whether it is white space, a separator, or a character that formats others."""
     return category(character) in _INVISIBLE

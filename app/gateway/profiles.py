@@ -19,12 +19,15 @@ SECRET = b"x-gateway-secret"
 SERVICE = b"x-gateway-service"
 _OURS = frozenset((SECRET, SERVICE))
 
-_NGINX = frozenset((b"x-original-method", b"x-original-uri", b"x-original-ip"))
-_INGRESS_NGINX = frozenset((b"x-original-method", b"x-original-url"))
-_FORWARDED = frozenset((b"x-forwarded-method", b"x-forwarded-uri"))
-# Whatever some program takes a method or a path from, though none of the profiles does.
-_STRANGE = frozenset(
+# What some program takes a method, a path or an address from, in one of these profiles or in none.
+_STATING = frozenset(
     (
+        b"x-original-method",
+        b"x-original-uri",
+        b"x-original-url",
+        b"x-original-ip",
+        b"x-forwarded-method",
+        b"x-forwarded-uri",
         b"x-envoy-original-path",
         b"x-forwarded-path",
         b"x-forwarded-prefix",
@@ -34,7 +37,6 @@ _STRANGE = frozenset(
         b"x-rewrite-url",
     )
 )
-_STATING = _NGINX | _INGRESS_NGINX | _FORWARDED | _STRANGE
 # A gateway sets these for the upstream, and a look-alike from a client would stand beside them there.
 ANSWERED = (b"x-auth-subject", b"x-auth-method", b"x-auth-permissions", b"x-auth-revision", b"x-auth-key-id")
 _GUARDED = _STATING | _OURS | frozenset((*ANSWERED, b"authorization", FORWARDED_FOR, b"x-forwarded-host"))
@@ -69,23 +71,23 @@ class Original:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A gateway's way to ask. Without `method` and `uri` it sends the request's own, behind its own address.
+    """A gateway's way to ask. `request_headers` name the method and the address of the request; without them the
+    question itself has both, the address behind that of the door.
 
     `ip` names the header with the address that the gateway saw. An `absolute` address has scheme and host, which decide
     nothing. `unread` are headers that the gateway's own parts add, and that decide nothing either.
     """
 
     name: str
-    method: bytes | None
-    uri: bytes | None
+    request_headers: tuple[bytes, bytes] | None
     ip: bytes
     absolute: bool = False
     unread: frozenset[bytes] = frozenset()
     foreign: frozenset[bytes] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        own = {name for name in (self.method, self.uri, self.ip) if name}
-        object.__setattr__(self, "foreign", _STATING - own - self.unread)
+        own = (*(self.request_headers or ()), self.ip)
+        object.__setattr__(self, "foreign", _STATING - {*own, *self.unread})
 
     def read(self, headers: Iterable[tuple[bytes, bytes]], method: bytes, rest: bytes) -> Original:
         """The request asked about. `method` and `rest` are the question's own method and what follows its address.
@@ -96,13 +98,13 @@ class Profile:
         found = _stated(headers, self.ip)
         if foreign := self.foreign & found.keys():
             raise NotPlain(f"The header {_names(foreign)} is none that {self.name} sets.")
-        if self.uri is not None and self.method is not None:
+        if self.request_headers is not None:
             if rest:
                 raise NotPlain(f"The address of this door is /gateway/{self.name}, without more.")
-            missing = {self.uri, self.method} - found.keys()
+            missing = set(self.request_headers) - found.keys()
             if missing:
                 raise NotPlain(f"{self.name} must send the header {_names(missing)}.")
-            method, rest = found[self.method], found[self.uri]
+            method, rest = (found[name] for name in self.request_headers)
             if self.absolute:
                 rest = _without_origin(rest)
         known = _METHODS.get(method)
@@ -123,18 +125,17 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
     {
         profile.name: profile
         for profile in (
-            Profile("nginx", b"x-original-method", b"x-original-uri", b"x-original-ip"),
-            Profile("ingress-nginx", b"x-original-method", b"x-original-url", b"x-real-ip", absolute=True),
+            Profile("nginx", (b"x-original-method", b"x-original-uri"), b"x-original-ip"),
+            Profile("ingress-nginx", (b"x-original-method", b"x-original-url"), b"x-real-ip", absolute=True),
             # StripPrefix says what it took away; X-Forwarded-Uri is what is left, which the service gets.
             Profile(
                 "traefik",
-                b"x-forwarded-method",
-                b"x-forwarded-uri",
+                (b"x-forwarded-method", b"x-forwarded-uri"),
                 FORWARDED_FOR,
                 unread=frozenset((b"x-forwarded-prefix",)),
             ),
-            Profile("caddy", b"x-forwarded-method", b"x-forwarded-uri", FORWARDED_FOR),
-            Profile("envoy", None, None, b"x-envoy-external-address"),
+            Profile("caddy", (b"x-forwarded-method", b"x-forwarded-uri"), FORWARDED_FOR),
+            Profile("envoy", None, b"x-envoy-external-address"),
         )
     }
 )
@@ -143,12 +144,13 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
 def _stated(headers: Iterable[tuple[bytes, bytes]], ip: bytes) -> dict[bytes, bytes]:
     found: dict[bytes, bytes] = {}
     for name, value in headers:
-        if name in _GUARDED or name == ip:
+        folded = name.translate(_FOLD)
+        if folded in _GUARDED or folded == ip:
+            if folded != name:
+                raise NotPlain(f"A header looks like {_names([folded])} and is another.")
             if name in found and name not in _REPEATED:
                 raise NotPlain(f"The header {_names([name])} is sent more than once.")
             found[name] = value
-        elif (b"_" in name or b"." in name) and ((folded := name.translate(_FOLD)) in _GUARDED or folded == ip):
-            raise NotPlain(f"A header looks like {_names([folded])} and is another.")
     return found
 
 

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable, Sequence
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from collections.abc import Iterable
 
 from app.gateway.profiles import SECRET
+from app.gateway.proxies import Network, address_of, unmapped_network
 
 
 class Proof:
     """Tells gateways from everybody else. Any of `secrets` is good, and so is an address in any of `networks`."""
 
-    def __init__(self, secrets: Iterable[str], networks: Sequence[IPv4Network | IPv6Network]) -> None:
+    def __init__(self, secrets: Iterable[str], networks: Iterable[Network]) -> None:
         self._secrets = tuple(secret.encode() for secret in secrets)
-        self._networks = tuple(networks)
+        self._networks = tuple(map(unmapped_network, networks))
 
     def believes(self, headers: Iterable[tuple[bytes, bytes]], peer: str | None) -> bool:
         """Whether a question comes from a gateway. A wrong secret is not made good by the address it comes from."""
-        stated = [value for name, value in headers if name.lower() == SECRET]
-        if stated:
-            return len(stated) == 1 and self._knows(stated[0])
-        return self._is_near(peer)
+        match [value for name, value in headers if name.lower() == SECRET]:
+            case []:
+                return self._is_near(peer)
+            case [secret]:
+                return self._knows(secret)
+        return False
 
     def _knows(self, stated: bytes) -> bool:
         known = False
@@ -30,12 +32,5 @@ class Proof:
         return known
 
     def _is_near(self, peer: str | None) -> bool:
-        if not self._networks or peer is None:
-            return False
-        try:
-            address = ip_address(peer)
-        except ValueError:  # a socket without an address
-            return False
-        if isinstance(address, IPv6Address) and address.ipv4_mapped:
-            address = address.ipv4_mapped
-        return any(address in network for network in self._networks)
+        address = address_of(peer or "")  # None of a Unix socket
+        return address is not None and any(address in network for network in self._networks)

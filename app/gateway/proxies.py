@@ -27,7 +27,7 @@ class TrustedProxies:
 
     def __init__(self, networks: Sequence[Network] | None) -> None:
         self._unstated = networks is None
-        self._networks = tuple(_unmapped_network(network) for network in networks or ())
+        self._networks = tuple(unmapped_network(network) for network in networks or ())
         self._hop = lru_cache(_MAX_REMEMBERED)(self._read)
 
     def client_of(self, peer: str | None, headers: Iterable[tuple[bytes, bytes]]) -> str | None:
@@ -111,8 +111,9 @@ def _from_the_right(lines: Sequence[bytes]) -> Iterator[bytes]:
             yield hop
 
 
-def _unmapped_network(network: Network) -> Network:
+def unmapped_network(network: Network) -> Network:
     """The IPv4 network of an IPv4-mapped one, for addresses are compared unmapped."""
-    if isinstance(network, IPv6Network) and network.prefixlen >= 96 and network.network_address.ipv4_mapped:
+    # One that is shorter than 96 bits begins with an address that is not mapped.
+    if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped:
         return ip_network(f"{network.network_address.ipv4_mapped}/{network.prefixlen - 96}")
     return network

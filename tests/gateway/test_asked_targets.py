@@ -5,12 +5,22 @@ from __future__ import annotations
 import pytest
 
 from app.gateway.asked import asked_target
-from app.policy.target import NoSuchTarget
+from app.policy.routes import Route, RouteTable
+from app.policy.target import CLOSED, NoSuchTarget
 from tests.policy.small import snapshot
 
 CONDITION = "\"params.id == 'é'\""
-PLAIN = snapshot("p, a:read, /x/{id}, GET, allow", "p, a:read, record, read, allow")
-CONDITIONAL = snapshot(f"p, a:read, /x/{{id}}, GET, allow, {CONDITION}")
+ROUTES = (
+    Route("/x", "GET"),
+    Route("/x", "POST"),
+    Route("/x/{id}", "GET"),
+    Route("/y", "GET"),
+    Route("orders:/v1/orders/{id}", "GET"),
+    Route("orders:/v1/orders/{id}", "PATCH"),
+)
+TABLE = RouteTable(ROUTES, closed=("orders:/v1/pairs/{a}",))
+PLAIN = snapshot("p, a:read, /x/{id}, GET, allow", "p, a:read, record, read, allow", table=TABLE)
+CONDITIONAL = snapshot(f"p, a:read, /x/{{id}}, GET, allow, {CONDITION}", table=TABLE)
 
 
 @pytest.mark.parametrize(
@@ -27,19 +37,67 @@ CONDITIONAL = snapshot(f"p, a:read, /x/{{id}}, GET, allow, {CONDITION}")
         ("route", "", "GET", 404, "a route is a template or a path"),
         ("route", "/x//7", "GET", 400, "The path has an ambiguous spelling."),
         ("route", "/x/%2F", "GET", 400, "The path encodes a character that must not be encoded."),
+        ("route", "orders:/v1/orders/7", "PUT", 405, "the route has no such method"),
+        ("route", "orders:/v1/orders/{id}", "PUT", 405, "the route has no such method"),
+        ("route", "orders:/v1/pairs/7", "GET", 404, "this path " + CLOSED),
+        ("route", "/v1/pairs/7", "GET", 404, "no route matches this path"),
+        ("route", "other:/v1/pairs/7", "GET", 404, "no route matches this path"),
+        ("route", "orders:v1/orders/7", "GET", 404, "a route is a template or a path"),
+        ("route", "orders:/é", "GET", 404, "a route is a template or a path"),
+        ("route", ":x", "GET", 404, "a route is a template or a path"),
+        ("route", "/x/7?a=b", "GET", 400, "The path has an ambiguous spelling."),
+        ("route", "/x/{name}", "GET", 400, "The path has an ambiguous spelling."),
+        ("route", "orders:/v1//orders/7", "GET", 400, "The path has an ambiguous spelling."),
+        ("Route", "/x/7", "GET", 404, "no resource has such an id"),
+        ("record:7", "8", "read", 404, "no resource has such a type"),
+        ("record\n", "8", "read", 404, "no resource has such a type"),
+        ("7", "8", "read", 404, "no resource has such a type"),
+        ("récord", "8", "read", 404, "no resource has such a type"),
         ("a b", "7", "read", 404, "no resource has such a type"),
         ("", "7", "read", 404, "no resource has such a type"),
         ("record", "", "read", 404, "no resource has such an id"),
         ("record", "a b", "read", 404, "no resource has such an id"),
         ("record", "*", "read", 404, "no resource has such an id"),
         ("record", "/7", "read", 404, "no resource has such an id"),
-        ("record", "a\x00", "read", 404, "no resource has such an id"),
+        *(
+            ("record", identity, "read", 404, "no resource has such an id")
+            for identity in ("a\x00", "a\u200b", "a\x7f", "\ufeff7", "a{b", "a}", "a|b", 'a"b', "a\tb", "\n", "a\u2028")
+        ),
     ],
 )
 def test_what_is_no_target_says_why(kind: str, identity: str, action: str, status: int, reason: str) -> None:
     with pytest.raises(NoSuchTarget) as refused:
         asked_target(PLAIN, action, kind, identity)
     assert (refused.value.status, str(refused.value)) == (status, reason)
+    assert refused.value.hint
+    service = identity.partition(":")[0] if kind == "route" and identity.startswith(("orders:/", "other:/")) else ""
+    assert refused.value.service == (service if identity.isascii() else "")
+
+
+def test_a_hint_says_what_the_route_has() -> None:
+    for identity, hint in (
+        ("/x", "it has GET, POST"),
+        ("/x/7", "it has GET"),
+        ("orders:/v1/orders/7", "it has GET, HEAD, PATCH, OPTIONS"),
+    ):
+        with pytest.raises(NoSuchTarget) as refused:
+            asked_target(PLAIN, "BREW", "route", identity)
+        assert refused.value.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("identity", "template"),
+    [
+        ("/x", "/x"),
+        ("/x/7", "/x/{id}"),
+        ("/x/a:b", "/x/{id}"),
+        ("orders:/v1/orders/7", "orders:/v1/orders/{id}"),
+        ("orders:/v1/orders/{id}", "orders:/v1/orders/{id}"),
+    ],
+)
+def test_a_route_is_asked_about_by_its_path_or_its_template(identity: str, template: str) -> None:
+    target = asked_target(PLAIN, "GET", "route", identity)
+    assert (target.action, target.resource, target.asked) == ("GET", template, identity)
 
 
 def test_a_path_and_its_template_are_one_route() -> None:
@@ -51,4 +109,14 @@ def test_a_path_and_its_template_are_one_route() -> None:
 
 
 def test_parameters_are_those_of_the_path_decoded() -> None:
-    assert asked_target(CONDITIONAL, "GET", "route", "/x/%C3%A9").params == {"id": "é"}
+    for identity, value in (("/x/%C3%A9", "é"), ("/x/7", "7"), ("/x/a+b", "a+b"), ("/x/{id}", None)):
+        target = asked_target(CONDITIONAL, "GET", "route", identity)
+        assert (target.resource, target.asked) == ("/x/{id}", identity)
+        assert target.params == ({} if value is None else {"id": value})
+    assert asked_target(CONDITIONAL, "PATCH", "route", "orders:/v1/orders/%22").params == {"id": '"'}
+
+
+@pytest.mark.parametrize("identity", ["7", "a/b", "a:b", "ünï", "@scope/name", "a;b", "x" * 1000])
+def test_a_thing_is_its_type_and_its_id(identity: str) -> None:
+    target = asked_target(PLAIN, "read", "record", identity)
+    assert (target.action, target.asked) == ("read", f"record:{identity}")

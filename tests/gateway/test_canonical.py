@@ -125,9 +125,9 @@ def test_each_character_may_be_encoded_or_not() -> None:
 
 @pytest.mark.parametrize("encoded", ["", "%C3%A9"])
 def test_a_path_is_bounded_however_it_is_spelt(encoded: str) -> None:
-    longest = f"/{encoded}".ljust(MAX_PATH_BYTES, "a").encode()
+    longest = f"/{encoded}".ljust(4096, "a").encode()
     assert path_fault(longest) is None
-    assert path_fault(longest + b"a") == f"The path is longer than {MAX_PATH_BYTES} bytes."
+    assert path_fault(longest + b"a") == "The path is longer than 4096 bytes."
 
 
 def test_whatever_is_accepted_decodes_to_one_reading() -> None:

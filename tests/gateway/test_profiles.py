@@ -21,12 +21,13 @@ STATING = (
 ANSWERED = ("x-auth-subject", "x-auth-method", "x-auth-permissions", "x-auth-revision", "x-auth-key-id")
 ONCE = ("x-gateway-secret", "x-gateway-service", "x-forwarded-host")
 MANY = (*ANSWERED, "authorization", "x-forwarded-for")
+IN_HEADERS = ("nginx", "ingress-nginx", "traefik", "caddy")
 
 
 def read(profile: Profile, *more: tuple[str, str], without: str = "") -> Original:
     """The request that is asked about by the profile's own headers and more."""
     headers = [(name.encode(), value.encode()) for name, value in (*OWN[profile.name], *more) if name != without]
-    return profile.read(headers, b"GET", b"/a?b=c" if profile.uri is None else b"")
+    return profile.read(headers, b"GET", b"/a?b=c" if profile.request_headers is None else b"")
 
 
 def fault(profile: Profile, *more: tuple[str, str], without: str = "") -> str:
@@ -51,7 +52,7 @@ def test_its_own_headers_state_the_request(profile: Profile) -> None:
     for name, _ in OWN[profile.name]:
         shown = f"`{name.title()}`"
         expected = f"{profile.name} must send the header {shown}."
-        is_needed = name.encode() in (profile.method, profile.uri)
+        is_needed = name.encode() in (profile.request_headers or ())
         assert fault(profile, without=name) == (expected if is_needed else "")
 
 
@@ -71,6 +72,80 @@ def test_every_header_that_looks_like_one_is_refused(profile: Profile, name: str
     if "-" in name:
         like = fold[1].join(name.rsplit(fold[0], 1))
         assert fault(profile, (like, "x")) == f"A header looks like `{name.title()}` and is another."
+
+
+def test_a_header_that_looks_like_the_one_with_the_address_is_refused(profile: Profile) -> None:
+    address = profile.ip.decode()
+    for like in (address.replace("-", "_", 1), address.replace("-", ".", 1), address.replace("-", "_")):
+        assert fault(profile, (like, "10.0.0.2")) == f"A header looks like `{address.title()}` and is another."
+        assert fault(profile, (like, "10.0.0.2"), without=address).startswith("A header looks like")
+
+
+@pytest.mark.parametrize("name", ["accept", "x_custom", "x.y", "x-original", "x_original", "x-real_ips", "_", "."])
+def test_any_other_header_decides_nothing_and_may_come_twice(profile: Profile, name: str) -> None:
+    assert read(profile, (name, "a"), (name, "b")) == read(profile)
+
+
+def test_names_of_headers_are_read_in_any_case(profile: Profile) -> None:
+    headers = [(name.title().encode(), value.encode()) for name, value in OWN[profile.name]]
+    rest = b"" if profile.name in IN_HEADERS else b"/a?b=c"
+    assert profile.read(headers, b"GET", rest) == read(profile)
+    with pytest.raises(NotPlain, match="`X-Rewrite-Url` is none"):
+        profile.read([*headers, (b"X-Rewrite-URL", b"/b")], b"GET", rest)
+
+
+def asked(profile: Profile, uri: str, method: str = "GET") -> Original:
+    """The request that is asked about by a method and an address, without the address of a client."""
+    if profile.name not in IN_HEADERS:
+        return profile.read([], method.encode(), uri.encode())
+    names = [name.encode() for name, _ in OWN[profile.name]]
+    shown = f"https://o{uri}" if profile.absolute else uri
+    return profile.read([(names[0], method.encode()), (names[1], shown.encode())], b"POST", b"")
+
+
+@pytest.mark.parametrize(
+    ("uri", "fault"),
+    [
+        ("/a/../b", "The path has an ambiguous spelling."),
+        ("/a//b", "The path has an ambiguous spelling."),
+        ("/a;b?c", "The path has an ambiguous spelling."),
+        ("/a%2Fb?c", "The path encodes a character that must not be encoded."),
+        ("/a%2E", "The path encodes a character that must not be encoded."),
+        ("/%FF", "The path is not UTF-8."),
+        ("/a%20", "A segment of the path begins or ends with a blank or an invisible character."),
+        ("/a#b", "The address has a fragment."),
+        ("/a?b#c", "The address has a fragment."),
+        ("/a#?b", "The address has a fragment."),
+        ("/" + "a" * 4096, "The path is longer than 4096 bytes."),
+        ("/a?" + "b" * 16_382, "The address is longer than 16384 bytes."),
+    ],
+)
+def test_an_address_that_can_be_read_in_two_ways_is_refused(profile: Profile, uri: str, fault: str) -> None:
+    with pytest.raises(NotPlain) as refused:
+        asked(profile, uri)
+    assert str(refused.value) == fault
+
+
+@pytest.mark.parametrize(
+    ("uri", "path"),
+    [
+        ("/", "/"),
+        ("/a/?/b?//../%2F;%00", "/a/"),  # a query decides nothing
+        ("/%C3%A9?", "/%C3%A9"),
+        ("/" + "a" * 4095, "/" + "a" * 4095),
+        ("/a?" + "b" * 16_381, "/a"),
+    ],
+)
+def test_the_path_ends_where_the_query_begins(profile: Profile, uri: str, path: str) -> None:
+    assert asked(profile, uri) == Original("GET", path)
+
+
+def test_each_method_that_a_rule_can_name_is_read(profile: Profile) -> None:
+    for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"):
+        assert asked(profile, "/a", method) == Original(method, "/a")
+    for method in ("WEBSOCKET", "get", "PURGE", "CONNECT", "", "GET ", " GET", "GET,POST"):
+        with pytest.raises(NotPlain, match="not one that a rule can name"):
+            asked(profile, "/a", method)
 
 
 @pytest.mark.parametrize("name", ONCE)
@@ -94,23 +169,19 @@ def test_the_address_that_a_gateway_saw_is_the_nearest_hop(profile: Profile) -> 
         assert fault(profile, (address, "10.0.0.2")) == f"The header `{address.title()}` is sent more than once."
 
 
-@pytest.mark.parametrize("name", [name for name, profile in PROFILES.items() if profile.uri is not None])
+@pytest.mark.parametrize("name", IN_HEADERS)
 def test_what_states_the_request_in_headers_has_nothing_behind_its_address(name: str) -> None:
     headers = [(each.encode(), value.encode()) for each, value in OWN[name]]
-    with pytest.raises(NotPlain, match="without more"):
-        PROFILES[name].read(headers, b"GET", b"/a")
-
-
-@pytest.mark.parametrize("method", ["WEBSOCKET", "get", "PURGE", "", "GET "])
-def test_a_method_that_no_rule_names_is_refused(method: str) -> None:
-    with pytest.raises(NotPlain, match="not one that a rule can name"):
-        PROFILES["envoy"].read([], method.encode(), b"/a")
+    for more in (b"/", b"/a", b"?b=c"):
+        with pytest.raises(NotPlain, match=f"The address of this door is /gateway/{name}, without more."):
+            PROFILES[name].read(headers, b"GET", more)
 
 
 @pytest.mark.parametrize(
     "url",
     [
         *("/a", "ftp://o/a", "https:///a", "https://o", "https://u@o/a", "https://o:123456/a", "https://o:x/a"),
+        *("https://o:/a", "http:/o/a", "HTTPS://o/a", "https://o#/a", " https://o/a"),
         *("https://o?/a", "https://[::1/a", "//o/a", "https://o\\/a", "xhttps://o/a"),
     ],
 )
@@ -118,3 +189,15 @@ def test_an_absolute_address_is_scheme_host_and_path(url: str) -> None:
     headers = [(b"x-original-method", b"GET"), (b"x-original-url", url.encode())]
     with pytest.raises(NotPlain, match="scheme, host and path alone"):
         PROFILES["ingress-nginx"].read(headers, b"GET", b"")
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://o", "https://o", "https://a-b.example~_:1", "https://[::1]", "http://[2001:db8::A]:65535"]
+)
+def test_the_origin_of_an_absolute_address_decides_nothing(origin: str) -> None:
+    headers = [(b"x-original-method", b"GET"), (b"x-original-url", f"{origin}/a/b?c=https://d/e".encode())]
+    assert PROFILES["ingress-nginx"].read(headers, b"POST", b"") == Original("GET", "/a/b")
+    for name in ("nginx", "traefik", "caddy"):
+        both = zip(PROFILES[name].request_headers or (), (b"GET", f"{origin}/a".encode()), strict=True)
+        with pytest.raises(NotPlain, match="ambiguous spelling"):
+            PROFILES[name].read(both, b"POST", b"")

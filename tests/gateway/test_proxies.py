@@ -10,7 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.gateway.proxies import MAX_HOPS, TrustedProxies, address_of
+from app.gateway import proxies
+from app.gateway.proxies import TrustedProxies, address_of
 from tests.balancer import balancer
 from tests.gateway.gateways import SECRET
 from tests.issuer import LiveIssuer
@@ -65,8 +66,6 @@ def test_a_hop_is_one_address_or_none(hop: str, address: str | None) -> None:
         # Unknown: the proxy said nothing, nothing that can be read, or proxies alone.
         *((PROXY, lines, None) for lines in ([], [""], [" , "], ["unknown"], [f"{CLIENT}, unknown"], [f"{CLIENT},"])),
         *((PROXY, lines, None) for lines in ([f"{CLIENT}, _hidden, 10.0.0.8"], ["10.0.0.8"], ["10.1.1.1, 10.0.0.8"])),
-        (PROXY, [f"{CLIENT}, " + ", ".join(["10.0.0.8"] * MAX_HOPS)], None),
-        (PROXY, [" " * 100 + CLIENT], None),
         (None, [CLIENT], None),
         ("/run/socket", [CLIENT], None),
     ],
@@ -78,6 +77,60 @@ def test_the_client_is_the_rightmost_hop_that_is_no_trusted_proxy(
     assert TRUSTED.client_of(peer, [*headers, (b"forwarded", b"for=10.1.1.1"), (b"x-real-ip", b"10.1.1.1")]) == client
 
 
+@pytest.mark.parametrize(("count", "client"), [(0, CLIENT), (1, CLIENT), (31, CLIENT), (32, None), (40, None)])
+def test_a_client_behind_more_than_32_proxies_is_unknown(count: int, client: str | None) -> None:
+    hops = [CLIENT, *(f"10.0.{number}.1" for number in range(count))]
+    for lines in ([", ".join(hops)], hops):  # however many lines make the list
+        encoded = [line.encode() for line in lines]
+        assert TRUSTED.client_behind(encoded) == client
+        headers = [(b"x-forwarded-for", line) for line in encoded]
+        # The peer, which is a proxy too, is the first of them.
+        assert TRUSTED.client_of(PROXY, headers) == (client if count < 31 else None)
+
+
+@pytest.mark.parametrize(("size", "client"), [(64, CLIENT), (65, None)])
+def test_a_hop_has_64_bytes_at_most(size: int, client: str | None) -> None:
+    for hop in (CLIENT.ljust(size), CLIENT.rjust(size)):
+        assert TRUSTED.client_behind([hop.encode()]) == client
+        assert TRUSTED.client_behind([f"{hop},10.0.0.8".encode()]) == client
+        assert TRUSTED.client_behind([f"{'x' * 100},{CLIENT}".encode()]) == CLIENT, "it stands before the client"
+
+
+def test_no_hop_but_proxies_is_no_client() -> None:
+    for lines in ([], [b""], [b",,,"], [b"10.0.0.1"], [b"10.0.0.1, fd00::1"]):
+        assert TRUSTED.client_behind(lines) is None
+    assert TrustedProxies(()).client_behind([b"10.0.0.1, fd00::1"]) == "fd00::1"
+    assert TrustedProxies(()).client_behind([]) is None
+
+
+def test_a_trusted_proxy_is_an_address_in_one_of_the_networks() -> None:
+    for address in ("10.0.0.0", "10.255.255.255", "fd00::1", "192.0.2.9", "::ffff:10.1.1.1"):
+        assert TRUSTED.trusts(address) is True
+        assert TrustedProxies(()).trusts(address) is False
+        assert TrustedProxies(None).trusts(address) is False
+    for address in ("9.255.255.255", "11.0.0.0", "fe00::", "192.0.2.8", "192.0.2.10", "unknown", "", "/run/socket"):
+        assert TRUSTED.trusts(address) is False
+
+
+@pytest.mark.parametrize(("more", "reads"), [(4_095, 0), (4_096, 1)])
+def test_4096_hops_are_remembered(monkeypatch: pytest.MonkeyPatch, more: int, reads: int) -> None:
+    """However many addresses callers come from, and whatever they write into the header."""
+    read: list[str] = []
+
+    def noted(hop: str) -> object:
+        read.append(hop)
+        return address_of(hop)
+
+    monkeypatch.setattr(proxies, "address_of", noted)
+    trusted = TrustedProxies([])
+    assert trusted.client_behind([CLIENT.encode()]) == CLIENT
+    for number in range(more):
+        trusted.client_behind([b"hop %d" % number])
+    del read[:]
+    assert trusted.client_behind([CLIENT.encode()]) == CLIENT
+    assert read == [CLIENT] * reads
+
+
 @pytest.mark.parametrize("header", ["x-forwarded-for", "forwarded", "x-real-ip", "via"])
 def test_where_nothing_is_said_of_proxies_a_forwarded_request_has_no_known_address(header: str) -> None:
     headers = [(header.encode(), b"10.1.1.1")]
@@ -86,9 +139,27 @@ def test_where_nothing_is_said_of_proxies_a_forwarded_request_has_no_known_addre
     assert TrustedProxies(()).client_of(CLIENT, headers) == CLIENT
 
 
-def test_a_mapped_network_is_the_one_that_it_means() -> None:
-    trusted = TrustedProxies([ip_network("::ffff:10.0.0.0/104")])
-    assert trusted.client_of(PROXY, [(b"x-forwarded-for", CLIENT.encode())]) == CLIENT
+@pytest.mark.parametrize(
+    ("network", "within", "without"),
+    [
+        ("::ffff:10.0.0.0/104", ("10.0.0.0", "10.255.255.255", "::ffff:10.1.1.1"), ("9.255.255.255", "11.0.0.0")),
+        ("::ffff:10.0.0.7/128", ("10.0.0.7",), ("10.0.0.6", "10.0.0.8")),
+        ("::ffff:0.0.0.0/96", ("0.0.0.0", "255.255.255.255"), ("::1", "2001:db8::1")),
+        ("::ffff:0.0.0.0/97", ("0.0.0.0", "127.255.255.255"), ("128.0.0.0",)),
+        # Wider than all IPv4 addresses, so it is one of IPv6, whose addresses those are not.
+        ("::ffff:0:0/95", ("::fffe:1:1",), ("10.0.0.1", "::fffd:1:1")),
+        ("::/0", ("::1", "2001:db8::1"), ("10.0.0.1",)),
+        ("0.0.0.0/0", ("10.0.0.1", "::ffff:10.0.0.1"), ("::1", "2001:db8::1")),
+    ],
+)
+def test_a_mapped_network_is_the_one_that_it_means(
+    network: str, within: tuple[str, ...], without: tuple[str, ...]
+) -> None:
+    trusted = TrustedProxies([ip_network(network, strict=False)])
+    assert {address: trusted.trusts(address) for address in (*within, *without)} == {
+        **dict.fromkeys(within, True),
+        **dict.fromkeys(without, False),
+    }
 
 
 ROWS = """p, catalog:read, /api/v1/teams, GET|HEAD, allow

@@ -2,113 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from ipaddress import ip_network
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from litestar.types import Scope
 from structlog.testing import capture_logs
 
-from app.audit.batch import Batch
-from app.audit.log import DecisionLog
-from app.gateway.profiles import MAX_URI_BYTES, PROFILES, NotPlain
-from app.gateway.proof import Proof
-from app.gateway.proxies import TrustedProxies
-from app.http import forward_auth
-from app.http.budgets import Budgets
-from app.http.forward_auth import ForwardAuth
-from app.http.refusal import Refusals
-from app.identity.api_keys import KeyRecord, NewKey, mint
-from app.identity.authenticate import Authenticator
+from app.identity.api_keys import NewKey
 from app.identity.errors import CannotVerify
-from app.identity.jwks import KeySet
-from app.identity.jwt import JwtVerifier
-from app.identity.key_verifier import ApiKeyVerifier
-from app.policy.live import LivePolicy
-from app.policy.routes import Route, RouteTable
-from tests.policy.small import files
+from tests.gateway.in_process import SECRET, Gateway, Headers
 
 pytestmark = pytest.mark.anyio
-
-SECRET = "a secret of a gateway that is long enough"
-TABLE = RouteTable(
-    [Route("/open", "GET"), Route("/near", "GET"), Route("/named/{name}", "GET"), Route("/by/{x}", "GET")]
-)
-ROWS = (
-    "p, anyone, /open, GET, allow",
-    "p, anyone, /near, GET, allow, \"ip_in(request.ip, '10.0.0.0/8')\"",
-    "p, anyone, /named/{name}, GET, allow, request.path == '/named/é'",
-    "p, anyone, /by/{x}, GET, allow, params.x == 'é' && resource.id == '/by/{x}' && action.name == 'GET'",
-    "p, anyone, /by/{x}, GET, deny, subject.method != 'anonymous' || !('anyone' in subject.permissions)",
-)
-Headers = tuple[tuple[bytes, bytes], ...]
-
-
-class Gateway:
-    """A door with a policy of a few rows, and keys that are all good."""
-
-    def __init__(self, directory: Path, rows: Iterable[str] = ROWS, trusted: str = "10.9.9.9") -> None:
-        self._ids: dict[bytes, KeyRecord] = {}
-        self.failing: Exception | None = None
-        proxies = TrustedProxies([ip_network(trusted)])
-        keys = ApiKeyVerifier(self._find, environments=("live",), cache_seconds=60, seen=lambda _: None)
-        jwt = JwtVerifier(KeySet("http://127.0.0.1:9/"), "https://issuer.example", ())
-        self.live = LivePolicy(directory, TABLE, files(*rows))
-        self._door = ForwardAuth(
-            self.live,
-            Authenticator(jwt, keys),
-            Refusals(),
-            Proof([SECRET], ()),
-            DecisionLog(self._write),
-            proxies=proxies,
-            budgets=Budgets(proxies),
-        )
-
-    def key(self, subject: str, *scopes: str) -> NewKey:
-        """A key of an owner."""
-        key = mint("live")
-        self._ids[key.digest] = KeyRecord(
-            len(self._ids) + 1, subject, "live", frozenset(scopes), key.digest, None, None
-        )
-        return key
-
-    async def ask(
-        self, path: str, *headers: tuple[str, str], secret: str = SECRET, query: str = "", key: NewKey | None = None
-    ) -> tuple[int, Headers]:
-        """The status and the headers of the answer to Envoy's question about a GET."""
-        sent: list[dict[str, Any]] = []
-
-        async def send(message: Any) -> None:
-            sent.append(message)
-
-        async def receive() -> Any:
-            raise AssertionError("a question has no body")
-
-        said = [("x-gateway-secret", secret), *headers]
-        if key is not None:
-            said.append(("authorization", f"Bearer {key.plaintext}"))
-        scope: Any = {
-            "type": "http",
-            "method": "GET",
-            "raw_path": f"/gateway/envoy{path}".encode(),
-            "query_string": query.encode(),
-            "headers": [(name.encode(), value.encode()) for name, value in said],
-            "client": ("127.0.0.1", 4321),
-        }
-        question: Scope = scope
-        await self._door(question, receive, send)
-        found: Headers = sent[0]["headers"]
-        return sent[0]["status"], found
-
-    async def _find(self, digest: bytes) -> KeyRecord | None:
-        if self.failing:
-            raise self.failing
-        return self._ids.get(digest)
-
-    async def _write(self, batch: Batch) -> None:
-        """Decisions are kept nowhere."""
 
 
 @pytest.fixture
@@ -148,23 +52,9 @@ async def test_the_client_is_the_last_hop_that_is_no_trusted_proxy(
 
 
 async def test_the_query_counts_for_the_length_of_an_address(gateway: Gateway) -> None:
-    assert (await gateway.ask("/open", query="x" * (MAX_URI_BYTES - len("/open?"))))[0] == 200
-    status, headers = await gateway.ask("/open", query="x" * (MAX_URI_BYTES - len("/open?") + 1))
-    assert (status, reason(headers)) == (403, f"The address is longer than {MAX_URI_BYTES} bytes.")
-
-
-@pytest.mark.parametrize("name", [name for name, profile in PROFILES.items() if profile.uri])
-def test_an_address_in_a_header_is_bounded_with_its_query(name: str) -> None:
-    profile = PROFILES[name]
-    assert profile.method and profile.uri
-
-    def read(uri: bytes) -> str:
-        whole = b"https://a.example" + uri if profile.absolute else uri
-        return profile.read([(profile.method or b"", b"GET"), (profile.uri or b"", whole)], b"GET", b"").path
-
-    assert read(b"/open?".ljust(MAX_URI_BYTES, b"x")) == "/open"
-    with pytest.raises(NotPlain, match="longer than"):
-        read(b"/open?".ljust(MAX_URI_BYTES + 1, b"x"))
+    assert (await gateway.ask("/open", query="x" * (16_384 - len("/open?"))))[0] == 200
+    status, headers = await gateway.ask("/open", query="x" * (16_385 - len("/open?")))
+    assert (status, reason(headers)) == (403, "The address is longer than 16384 bytes.")
 
 
 @pytest.mark.parametrize(
@@ -191,31 +81,34 @@ async def told_again(gateway: Gateway, key: NewKey) -> Callable[[Headers], bool]
     return lambda headers: headers is first
 
 
-@pytest.mark.parametrize(("most", "remembered"), [(3, True), (2, False)])
-async def test_so_many_callers_are_remembered_and_no_more(
-    monkeypatch: pytest.MonkeyPatch, gateway: Gateway, most: int, remembered: bool
-) -> None:
-    monkeypatch.setattr(forward_auth, "_MAX_REMEMBERED", most)
-    keys = [gateway.key(f"user_{number}", "a:read") for number in range(3)]
-    is_first = await told_again(gateway, keys[0])
-    for key in keys[1:]:
-        assert (await gateway.ask("/open", key=key))[0] == 200
-    assert is_first((await gateway.ask("/open", key=keys[0]))[1]) is remembered
+@pytest.mark.parametrize(("callers", "remembered"), [(2_000, True), (2_001, False)])
+async def test_2000_callers_are_remembered(gateway: Gateway, callers: int, remembered: bool) -> None:
+    is_first = await told_again(gateway, gateway.key("user_0", "a:read"))
+    first = await gateway.ask("/open", key=(key := gateway.key("user_1", "a:read")))
+    for number in range(2, callers):
+        assert (await gateway.ask("/open", key=gateway.key(f"user_{number}", "a:read")))[0] == 200
+    again = await gateway.ask("/open", key=key)
+    assert again == first
+    assert not is_first(again[1])
+    assert (again[1] is first[1]) is remembered
 
 
-@pytest.mark.parametrize("limit", ["_MAX_GRANTS", "_MAX_CHARACTERS"])
-@pytest.mark.parametrize("over", [0, 1])
+@pytest.mark.parametrize(
+    ("grants", "characters", "remembered"),
+    [(200, 8_000, True), (201, 8_000, False), (200, 8_001, False), (199, 7_999, True), (2_000, 100_000, False)],
+)
 async def test_a_caller_who_holds_very_much_is_told_and_not_remembered(
-    monkeypatch: pytest.MonkeyPatch, gateway: Gateway, limit: str, over: int
+    gateway: Gateway, grants: int, characters: int, remembered: bool
 ) -> None:
-    key = gateway.key("user_many", "a:read", "a:write")
-    held = {"anyone", "auth:api_key", "env:live", "key:1", "a:read", "a:write"}
-    size = len(held) if limit == "_MAX_GRANTS" else sum(map(len, held))
-    monkeypatch.setattr(forward_auth, limit, size - over)
+    facts = ("anyone", "auth:api_key", "env:live", "key:1")
+    scopes = ["a:read", "a:write", *(f"z:{number:05}" for number in range(grants - 6))]
+    missing = characters - sum(map(len, (*facts, *scopes)))
+    scopes[-1] += "z" * missing
+    key = gateway.key("user_many", *scopes)
     is_first = await told_again(gateway, key)
     status, headers = await gateway.ask("/open", key=key)
     assert (status, dict(headers)[b"x-auth-permissions"]) == (200, b"a:read a:write")
-    assert is_first(headers) is not bool(over)
+    assert is_first(headers) is remembered
 
 
 async def test_an_unproven_gateway_is_warned_about_once_a_minute(

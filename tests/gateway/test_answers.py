@@ -1,0 +1,245 @@
+"""What a gateway is answered, asked in this process: the whole of each answer, and what is logged of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from app.policy.routes import Route, RouteTable
+from tests.gateway.in_process import NGINX, Gateway, challenge, denial
+from tests.policy.small import snapshot
+
+pytestmark = pytest.mark.anyio
+
+TABLE = RouteTable(
+    [
+        *(Route("/open", method) for method in ("GET", "POST")),
+        *(Route(path, "GET") for path in ("/read", "/shut", "/fact")),
+        Route("orders:/v1/orders/{id}", "GET"),
+    ],
+    closed=("orders:/v1/pairs/{a}",),
+)
+PLACES = RouteTable([Route("/at/{place}", "GET"), Route("orders:/v1/orders/{id}", "GET")])
+ROWS = (
+    "p, anyone, /open, GET|POST, allow",
+    "p, a:read b:read, /read, GET, allow",
+    "p, a:read, orders:/v1/orders/{id}, GET, allow",
+    "p, auth:jwt, /fact, GET, allow",
+    "p, anyone, /shut, GET, allow",
+    "p, anyone, /shut, GET, deny",
+)
+WHERE = (
+    "p, anyone, /at/{place}, GET, allow, \"params.place == 'ip' && ip_in(request.ip, '192.0.2.0/24')\"",
+    "p, anyone, /at/{place}, GET, allow, \"params.place == 'method' && request.method == 'GET'\"",
+    "p, anyone, /at/{place}, GET, allow, \"params.place == 'kind' && resource.type == 'route'\"",
+    "p, anyone, /at/{place}, GET, allow, \"params.place == 'year' && request.time > timestamp('2025-01-01T00:00:00Z')"
+    '"',
+    "p, anyone, orders:/v1/orders/{id}, GET, allow, \"params.id == 'é' && request.path == '/v1/orders/é'\"",
+)
+NOT_PROVIDED = "Authentication credentials were not provided."
+FORBIDDEN = "Token is missing one or more required permissions."
+NOT_HELD = "no rule that would allow it has all its grants"
+NO_ROUTE = "no route matches it"
+
+
+@pytest.fixture
+def gateway(tmp_path: Path) -> Gateway:
+    return Gateway(tmp_path, ROWS, table=TABLE)
+
+
+@pytest.mark.parametrize("text", ["".join(map(chr, range(0x20, 0x80))) + "é€", "user_7", " ", "%41"])
+async def test_the_service_is_told_who_is_calling(gateway: Gateway, text: str) -> None:
+    answer = await gateway.asked("envoy/open", key=gateway.key(text, "b:read", "a:read", "no:such"))
+    plain = "!\"#$&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~"
+    subject = "".join(
+        character if character in plain else "".join(f"%{byte:02X}" for byte in character.encode())
+        for character in text
+    )
+    assert (answer.status, answer.body) == (200, b"")
+    assert answer.headers == (
+        (b"x-auth-subject", subject.encode()),
+        (b"x-auth-method", b"api_key"),
+        (b"x-auth-permissions", b"a:read b:read"),
+        (b"x-auth-revision", gateway.live.active.revision.encode()),
+        (b"x-auth-key-id", b"1"),
+        (b"cache-control", b"no-store"),
+        (b"content-length", b"0"),
+    )
+
+
+async def test_a_stranger_has_no_name_and_no_key(gateway: Gateway) -> None:
+    answer = await gateway.asked("envoy/open")
+    assert (answer.status, answer.header("x-auth-subject"), answer.header("x-auth-method")) == (200, "", "anonymous")
+    assert (answer.header("x-auth-permissions"), answer.header("x-auth-key-id"), answer.reason) == ("", None, None)
+
+
+async def test_what_is_told_of_a_caller_is_that_of_the_policy_and_of_no_other(gateway: Gateway) -> None:
+    one, other = gateway.key("user_a", "a:read"), gateway.key("user_a", "b:read")
+    told = [await gateway.asked("envoy/open", key=key) for key in (one, other, one)]
+    assert [each.header("x-auth-permissions") for each in told] == ["a:read", "b:read", "a:read"]
+    assert [each.header("x-auth-key-id") for each in told] == ["1", "2", "1"]
+    assert told[0].headers is told[2].headers
+    gateway.live.take(snapshot(*ROWS, "g, a:read, c:read", table=TABLE), ())
+    again = await gateway.asked("envoy/open", key=one)
+    assert again.header("x-auth-permissions") == "a:read c:read"
+    assert again.header("x-auth-revision") == gateway.live.active.revision != told[0].header("x-auth-revision")
+
+
+@pytest.mark.parametrize(
+    ("question", "scopes", "status", "reason", "headers"),
+    [
+        ("GET /read", None, 401, NOT_HELD, {"www_authenticate": "Bearer"}),
+        ("GET /nowhere", None, 401, NO_ROUTE, {"www_authenticate": "Bearer"}),
+        ("GET /read", "a:read", 403, NOT_HELD, {"scope": "b:read"}),
+        ("GET /read", "", 403, NOT_HELD, {"scope": "a:read b:read"}),
+        ("GET /fact", "a:read", 403, NOT_HELD, {}),  # what was missing is nothing that a token could state
+        ("GET /shut", "a:read", 403, "a rule denies it", {}),
+        ("POST /read", "a:read b:read", 403, "no rule speaks of it", {}),
+        ("GET /nowhere", "a:read", 403, NO_ROUTE, {}),
+        ("GET /V1/orders", "a:read", 403, NO_ROUTE, {}),
+    ],
+)
+async def test_a_denial_of_the_policy(
+    gateway: Gateway, *, question: str, scopes: str | None, status: int, reason: str, headers: dict[str, str]
+) -> None:
+    key = None if scopes is None else gateway.key("user_a", *scopes.split())
+    method, path = question.split()
+    answer = await gateway.asked(f"envoy{path}", key=key, method=method)
+    detail = NOT_PROVIDED if scopes is None else FORBIDDEN
+    expected = headers
+    if scopes is not None:
+        shown = challenge(error="insufficient_scope", error_description=FORBIDDEN, **headers)
+        expected = {"www_authenticate": shown}
+    assert (answer.status, answer.headers, answer.body) == (
+        status,
+        *denial(detail, NOT_PROVIDED if key is None else reason, **expected),  # which paths there are is not told
+    )
+    (record,) = await gateway.logged()
+    assert (record.door, record.action) == ("envoy", method)
+    assert record.resource == ("" if path in {"/nowhere", "/V1/orders"} else path)
+    assert (record.allowed, record.reason) == (False, reason)
+    assert (record.subject, record.method) == (("", "anonymous") if key is None else ("user_a", "api_key"))
+
+
+@pytest.mark.parametrize(
+    ("service", "path", "status", "reason"),
+    [
+        ("orders", "/v1/orders/7", 200, None),
+        ("orders", "/v1/orders", 403, "the policy knows no service of this name"),
+        ("orders", "/v1/pairs/7", 403, "the policy knows no service of this name"),
+        ("", "/v1/orders/7", 403, NO_ROUTE),
+        ("", "/v1/pairs/7", 403, NO_ROUTE),
+        ("other", "/v1/orders/7", 403, "the policy knows no service of this name"),
+    ],
+)
+async def test_a_service_has_routes_of_its_own(
+    gateway: Gateway, service: str, path: str, status: int, reason: str | None
+) -> None:
+    key = gateway.key("user_a", "a:read")
+    headers = [("x-gateway-service", service)] if service else []
+    answer = await gateway.asked(f"envoy{path}", *headers, key=key)
+    assert (answer.status, answer.reason) == (status, reason)
+    assert answer.scope["state"]["asked"] == f"GET {service + ':' if service else ''}{path}"
+    assert answer.scope["path_template"] == "/gateway/{profile}"
+    assert answer.scope["user"].subject == "user_a"
+
+
+async def test_what_nginx_drops_of_a_denial_is_in_a_header_for_it_alone(gateway: Gateway) -> None:
+    for name, stated in (
+        ("nginx", NGINX),
+        ("ingress-nginx", (NGINX[0], ("x-original-url", "https://o/open"))),
+        ("traefik", (("x-forwarded-method", "GET"), ("x-forwarded-uri", "/open"))),
+        ("caddy", (("x-forwarded-method", "GET"), ("x-forwarded-uri", "/open"))),
+        ("envoy/open", ()),
+    ):
+        allowed = await gateway.asked(name, *stated, method="POST" if stated else "GET")
+        assert (allowed.status, allowed.body, allowed.header("x-auth-body")) == (200, b"", None)
+        shut = [(each, value.replace("/open", "/read")) for each, value in stated]
+        denied = await gateway.asked(name.replace("/open", "/read"), *shut)
+        assert (denied.status, json.loads(denied.body)) == (401, {"detail": NOT_PROVIDED})
+        assert denied.header("x-auth-body") == (denied.body.decode() if name == "nginx" else None)
+
+
+async def test_a_question_that_can_be_read_in_two_ways_is_denied_with_its_fault(gateway: Gateway) -> None:
+    fault = "The path has an ambiguous spelling."
+    answer = await gateway.asked("envoy//open")
+    shown = challenge(error="invalid_request", error_description=fault)
+    assert (answer.status, answer.headers, answer.body) == (403, *denial(fault, fault, www_authenticate=shown))
+    assert "asked" not in answer.scope.get("state", {})
+    assert not await gateway.logged()
+
+
+@pytest.mark.parametrize(
+    ("authorization", "detail", "error"),
+    [
+        ("Bearer grd_live_x", "Malformed API key.", "invalid_token"),
+        (f"Bearer grd_live_{'0' * 48}", "Invalid API key.", "invalid_token"),
+        ("Bearer abc", "Invalid token.", "invalid_token"),
+        ("Bearer", "Invalid Authorization header: no credentials provided.", "invalid_request"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/open", "/nowhere"])
+async def test_bad_credentials_are_401_on_every_path(
+    gateway: Gateway, path: str, authorization: str, detail: str, error: str
+) -> None:
+    answer = await gateway.asked(f"envoy{path}", ("authorization", authorization))
+    shown = challenge(error=error, error_description=detail)
+    assert (answer.status, answer.headers, answer.body) == (401, *denial(detail, detail, www_authenticate=shown))
+    (record,) = await gateway.logged()
+    assert (record.door, record.resource, record.action) == ("envoy", "/open" if path == "/open" else "", "GET")
+    assert (record.allowed, record.subject, record.method) == (False, "", None)
+    assert record.reason.startswith(detail)
+    assert record.revision == gateway.live.active.revision
+
+
+async def test_bad_credentials_are_counted_for_the_client_and_not_for_the_gateway(tmp_path: Path) -> None:
+    gateway = Gateway(tmp_path, ROWS, table=TABLE, bad_credentials=2, trusted="10.9.9.9")
+    bad = ("authorization", "Bearer grd_live_x")
+
+    async def statuses(*headers: tuple[str, str]) -> list[int]:
+        return [(await gateway.asked("envoy/open", bad, *headers)).status for _ in range(3)]
+
+    for address in ("192.0.2.1", "192.0.2.2"):
+        assert await statuses(("x-envoy-external-address", address)) == [401, 401, 403]
+    assert await statuses(("x-envoy-external-address", "10.9.9.9"), ("x-forwarded-for", "192.0.2.3")) == [401, 401, 403]
+    assert await statuses() == [401] * 3, "of clients whose address is unknown none pays for the others"
+    assert len(await gateway.logged()) == 9
+    beyond = await gateway.asked("envoy/open", bad, ("x-envoy-external-address", "192.0.2.1"))
+    wait = beyond.header("retry-after")
+    assert wait and 1 <= int(wait) <= 60
+    many = "Too many requests."
+    assert (beyond.status, beyond.headers, beyond.body) == (403, *denial(many, many, retry_after=wait))
+    assert not await gateway.logged()
+    key = gateway.key("user_a", "a:read")
+    assert (await gateway.asked("envoy/open", ("x-envoy-external-address", "192.0.2.1"), key=key)).status == 200
+
+
+async def test_while_the_policy_may_be_out_of_date_every_question_is_denied(gateway: Gateway) -> None:
+    gateway.live.suspend()
+    for path, key in (("/open", None), ("/nowhere", None), ("/open", gateway.key("user_a", "a:read"))):
+        answer = await gateway.asked(f"envoy{path}", key=key)
+        detail = "The policy may be out of date."
+        assert (answer.status, answer.headers, answer.body) == (403, *denial(detail, detail, retry_after="5"))
+    records = await gateway.logged()
+    assert [(record.resource, record.reason) for record in records] == [
+        ("/open", detail), ("", detail), ("/open", detail)
+    ]  # fmt: skip
+    gateway.live.resume()
+    assert (await gateway.asked("envoy/open")).status == 200
+
+
+async def test_conditions_read_the_request_that_is_asked_about(tmp_path: Path) -> None:
+    gateway = Gateway(tmp_path, WHERE, table=PLACES)
+    address = ("x-envoy-external-address", "192.0.2.1")
+    for place in ("method", "kind", "year"):
+        assert (await gateway.asked(f"envoy/at/{place}")).status == 200, place
+    assert (await gateway.asked("envoy/at/other", address)).status == 401
+    assert (await gateway.asked("envoy/at/ip", address)).status == 200
+    assert (await gateway.asked("envoy/at/ip")).status == 401, "an address that is unknown opens nothing"
+    assert (await gateway.asked("envoy/at/ip", ("x-envoy-external-address", "198.51.100.1"))).status == 401
+    order = "envoy/v1/orders/%C3%A9"
+    assert (await gateway.asked(order, ("x-gateway-service", "orders"))).status == 200
+    assert (await gateway.asked(order)).status == 401
+    assert [record.reason for record in await gateway.logged()].count("a rule allows it") == 5
