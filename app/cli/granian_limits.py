@@ -1,7 +1,7 @@
 """Limits on what a request takes of a granian server, where granian itself has none.
 
-Granian bounds the bytes of a head that is not complete, and the extensions of chunks. It has one timeout for a head
-that is not complete and for an idle connection.
+Granian bounds the bytes of a head that is not complete, and the extensions of chunks. Its one timeout, for a head that
+is not complete and for an idle connection, is that of idle connections: see `granian_connections` for heads.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from http import HTTPStatus
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, ReceiveMessage, Scope, Send
 
+from app.cli.granian_connections import Client
 from app.cli.limits import ConnectionLimits
 from app.http.draining import CLOSE
 from app.http.refusal import refusal
@@ -19,8 +20,8 @@ from app.http.refusal import refusal
 _LINE_BYTES = 4  # of a header field, apart from its name and value
 
 
-def within_limits(app: ASGIApp, limits: ConnectionLimits) -> ASGIApp:
-    """The application, for requests whose target, head and body are within the limits."""
+def within_limits(app: ASGIApp, limits: ConnectionLimits, busy: set[Client]) -> ASGIApp:
+    """The application, for requests whose target, head and body are within the limits. Their clients are `busy`."""
 
     async def limited(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -39,7 +40,13 @@ def within_limits(app: ASGIApp, limits: ConnectionLimits) -> ASGIApp:
             await refusal(status.value, f"{status.phrase}.", CLOSE).send(scope, receive, send)
             return
         body = _Body(receive, send, limits.body_seconds)
-        await app(scope, body.receive, body.send)
+        address, port = scope["client"] or ("", 0)
+        client = address, str(port)
+        busy.add(client)
+        try:
+            await app(scope, body.receive, body.send)
+        finally:
+            busy.discard(client)
 
     return limited
 

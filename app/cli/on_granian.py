@@ -27,6 +27,7 @@ from litestar.types import ASGIApp
 from app.audit.rounds import pause
 from app.cli.accepting import refuse_new
 from app.cli.failure import fail
+from app.cli.granian_connections import GranianConnections
 from app.cli.granian_limits import within_limits
 from app.cli.limits import ConnectionLimits, max_connections
 from app.cli.listening import KEEP_ALIVE_SECONDS, LINGER_SECONDS, SHUTDOWN_SECONDS, Tls
@@ -50,7 +51,8 @@ def serve(
     limits: ConnectionLimits,
 ) -> bool:
     """Serve until SIGINT or SIGTERM, and drain. `started` is called once it serves; False when it never did."""
-    run = _Run(within_limits(app, limits), listener, started, limits.head_bytes)
+    connections = GranianConnections(listener, limits)
+    run = _Run(within_limits(app, limits, connections.busy), listener, started, limits.head_bytes, connections)
     before = {number: signal.getsignal(number) for number in _HEARD}
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run.serve(tls, drain_seconds))
@@ -92,8 +94,16 @@ class _Server(Server):
 class _Run:
     """One run of it: `started`, and the signal by which it was `ended_by`."""
 
-    def __init__(self, app: ASGIApp, listener: socket.socket, started: Callable[[], None], head_bytes: int) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        listener: socket.socket,
+        started: Callable[[], None],
+        head_bytes: int,
+        connections: GranianConnections,
+    ) -> None:
         self._head_bytes = head_bytes
+        self._connections = connections
         self._app: Any = app
         self._listener = listener
         self._say_started = started
@@ -116,6 +126,7 @@ class _Run:
         self._listener.listen(_BACKLOG)
         server: Server = _Server(self._app, self._listener, tls, self._head_bytes)
         serving = loop.create_task(server.serve())
+        watching = loop.create_task(self._connections.watch())
         self.started = True
         self._say_started()
         await _first_of(serving, self._told)
@@ -125,6 +136,7 @@ class _Run:
             server.stop()
             await _first_of(serving, self._hurried, SHUTDOWN_SECONDS)
         serving.cancel()
+        watching.cancel()
         await lifespan.shutdown()
         with suppress(asyncio.CancelledError):
             await serving
