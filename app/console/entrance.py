@@ -74,7 +74,7 @@ class Entrance:
     def unavailable(self, fault: CannotVerify | CannotDecide) -> Refusal:
         """A page that says when to try again."""
         page = plain_page(503, "Not now", f"{fault.detail} Try again in a moment.")
-        return Refusal(503, (*page.headers, (b"retry-after", str(fault.retry_after).encode())), page.body)
+        return Refusal(page.status, (*page.headers, (b"retry-after", str(fault.retry_after).encode())), page.body)
 
 
 @dataclass(frozen=True, slots=True)
