@@ -10,6 +10,7 @@ from ipaddress import IPv6Address, ip_address, ip_network
 
 MAX_PARTIES = 20_000
 _SECONDS = 60.0
+_TOLERANCE = 1e-6  # seconds, so that the last event of a budget is not refused for the error of a sum
 _IPV6_PREFIX = 64  # the least that a provider gives to one customer (RFC 6177)
 _SHARED = ""
 
@@ -44,9 +45,8 @@ class Budget:
             party = self._place_for(party, now)
             full_at = self._full_at.get(party, now)
         spent_at = max(full_at, now) + self._interval
-        # Rounded, so that the last event of a budget is not refused for the error of a sum.
-        if (over := round(spent_at - now - _SECONDS, 6)) > 0:
-            return math.ceil(over)
+        if (over := spent_at - now - _SECONDS) > _TOLERANCE:
+            return math.ceil(over - _TOLERANCE)
         self._full_at[party] = spent_at
         self._full_at.move_to_end(party)
         return 0

@@ -74,7 +74,7 @@ class KeySet:
     @property
     def ready(self) -> bool:
         """Whether there are keys to verify with now."""
-        return self._clock() < self._usable_until
+        return self._published is not None and self._clock() < self._usable_until
 
     @property
     def age_seconds(self) -> float | None:
@@ -208,7 +208,7 @@ class KeySet:
                 error.revealed.has(modulus) for _, modulus in self._published.numbers
             ):
                 # Anyone can sign with such a key: none of the last good document is used until there is another.
-                self._published, self._usable_until = None, -math.inf
+                self._published = None
             self._failed(str(error))
         except Exception as error:  # noqa: BLE001  # whatever it is, it must not end the refresh
             _log.exception("Fetching the signing keys failed in an unforeseen way")

@@ -62,7 +62,7 @@ class ApiKeyVerifier:
         self._unknown: dict[bytes, float] = {}
         self._digests: dict[int, bytes] = {}
         self._news_until = float("-inf")
-        self._forgotten = 0
+        self._last_change = object()  # another one after each
         self.hits = 0  # keys, known or not, that needed no look-up
 
     async def verify(self, token: str) -> Principal:
@@ -117,7 +117,7 @@ class ApiKeyVerifier:
 
         A look-up that is under way may have read the key as it was, so what it finds is not remembered.
         """
-        self._forgotten += 1
+        self._last_change = object()
         hashed = self._digests.get(key) if isinstance(key, int) else key
         if hashed is not None:
             self._drop(hashed)
@@ -125,7 +125,7 @@ class ApiKeyVerifier:
 
     def forget_all(self) -> None:
         """Ask the database again for every key: it is not known which have changed."""
-        self._forgotten += 1
+        self._last_change = object()
         self._known.clear()
         self._unknown.clear()
         self._digests.clear()
@@ -136,10 +136,10 @@ class ApiKeyVerifier:
         if asked_at < self._unknown.get(hashed, asked_at):
             self.hits += 1
             raise Unauthenticated(Fault.KEY_UNKNOWN)
-        forgotten = self._forgotten
+        last_change = self._last_change
         record = await self._find(hashed)
         until = asked_at + self._cache_seconds
-        unchanged = self._forgotten == forgotten
+        unchanged = self._last_change is last_change
         if record is None:
             if unchanged and self._max_unknown:
                 self._unknown.pop(hashed, None)

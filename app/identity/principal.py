@@ -74,10 +74,10 @@ def program(
     not among them are limited, at each decision, to what role rows give the owner. None limits no scope.
     """
     stated = {scope for scope in scopes if not is_fact(scope)}
-    limited = stated.difference(stated if token_grants is None else token_grants)
-    held = {*(stated - limited), ANYONE, "auth:api_key", f"env:{environment}", f"key:{key_id}"}
-    if limited:
-        owned = ("user:" + subject, *(grant for grant in token_grants or () if not is_fact(grant)))
+    held = {*stated, ANYONE, "auth:api_key", f"env:{environment}", f"key:{key_id}"}
+    if token_grants is not None and (limited := stated.difference(token_grants)):
+        owned = ("user:" + subject, *(grant for grant in token_grants if not is_fact(grant)))
+        held -= limited
         held.update(LIMITED_SCOPE + scope for scope in limited)
         held.update(OWNER_GRANT + grant for grant in owned)
     return Principal(

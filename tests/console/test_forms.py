@@ -162,6 +162,13 @@ def test_without_a_console_no_form_is_taken() -> None:
             {"first": "1", "list_of": [""]},
         ),
         ("second=x", None, {"first": "This is needed."}, {"second": "x"}),
+        ("first=1&first=&second=x", None, {"first": "This is needed."}, {"second": "x"}),
+        (
+            "first=&first=1&second=&second=x",
+            {"first": 1, "second": "x", "list_of": [], "tuple_of": []},
+            {},
+            {"first": "1", "second": "x"},
+        ),
         ("first=&first=1&first=", None, {"first": "This is needed."}, {}),
         ("first=1&list_of=9", None, {"list_of": "Input should be less than 9"}, {"first": "1", "list_of": ["9"]}),
         ("first=1&list_of=1", None, {"": "They are equal."}, {"first": "1", "list_of": ["1"]}),

@@ -179,6 +179,8 @@ async def test_what_is_over_is_forgotten_and_everything_is_counted(issuer: LiveI
         for count in range(3):
             await verifier.verify(token)
             assert (remembered.hits, remembered.misses, len(remembered)) == (count, 1, 1)
+        now[0] = 999.9
+        assert await fault_of(JwtVerifier(keys, issuer.url, (AUDIENCE,), now=lambda: now[0]), token) is None
         now[0] = 1000
         assert await fault_of(verifier, token) is Fault.EXPIRED
         assert (remembered.hits, remembered.misses, len(remembered)) == (2, 2, 0)
