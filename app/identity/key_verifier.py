@@ -55,8 +55,7 @@ class ApiKeyVerifier:
         self._seen = seen
         self._clock = clock
         self._now = now
-        self._max_known = max_known if cache_seconds > 0 else 0
-        self._max_unknown = max_unknown if cache_seconds > 0 else 0
+        self._max_known, self._max_unknown = (max_known, max_unknown) if cache_seconds > 0 else (0, 0)
         # Both by digest, the oldest first. Apart, so that a flood of made-up keys cannot push out real ones.
         self._known: dict[bytes, _Known] = {}
         self._unknown: dict[bytes, float] = {}
