@@ -28,7 +28,7 @@ from app.history.directory import KeptFiles
 from app.history.entry import Entry
 from app.history.files import alone, bytes_of, recover
 from app.history.follower import Follower
-from app.history.published import Published, refusal_of
+from app.history.published import Published, recorded_message, refusal_of
 from app.history.refusals import CasesFail, LosesPublishers, NoSuchRevision, StaleParent, Widens
 from app.history.words import reason_fault
 from app.policy import write
@@ -271,8 +271,12 @@ class Publisher:
                     author=wanted.author.name,
                     key_id=wanted.author.key_id,
                     request_id=logs.request_id.get(),
-                    message=wanted.message
-                    + (f" (accepted: {published.cases.summary}: {accepted})" if accepted else ""),
+                    message=recorded_message(
+                        published,
+                        wanted.message,
+                        acknowledge_fewer_publishers=wanted.acknowledge_fewer_publishers,
+                        accepted=accepted,
+                    ),
                 ),
             )
             for outdated in sorted(kept.revisions) if kept else ():

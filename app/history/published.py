@@ -52,3 +52,13 @@ def refusal_of(
     if fewer:
         return LosesPublishers(outcome.difference, fewer, cases)
     return CasesFail(cases) if cases else None
+
+
+def recorded_message(
+    outcome: Published, message: str, *, acknowledge_fewer_publishers: bool, accepted: str | None
+) -> str:
+    """The message of the audit row: the author's, which cases were accepted, and who can publish no more."""
+    notes = [f"accepted: {outcome.cases.summary}: {accepted}"] if accepted else []
+    if outcome.fewer is not None:
+        notes.append(f"{'acknowledged: ' if acknowledge_fewer_publishers else ''}{outcome.fewer.summary}")
+    return f"{message} ({'; '.join(notes)})".lstrip() if notes else message

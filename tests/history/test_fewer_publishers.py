@@ -1,0 +1,71 @@
+"""That fewer callers can publish, and that this was acknowledged, is in the log of administrative actions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sqlmodel import col, select
+
+from app.db.session import Sessions
+from app.db.tables.history import AdminAction
+from app.history.follower import Follower
+from app.history.publish import Publisher
+from app.history.refusals import LosesPublishers
+from app.history.settle import settled
+from app.policy.live import LivePolicy
+from app.policy.lockout import PUBLISH
+from app.policy.routes import RouteTable
+from tests.history.processes import ME
+from tests.policy import small
+from tests.policy.shipped import write
+
+pytestmark = pytest.mark.anyio
+
+TABLE = RouteTable([*small.TABLE.routes, PUBLISH])
+BY = f"p, %s, {PUBLISH.template}, POST, allow"
+ROWS = ("p, a:read, /x/**, GET, allow", "p, a:write, /x, POST, allow", "p, anyone, /y, GET, allow")
+
+
+def policy(*publishers: str) -> dict[str, bytes]:
+    return small.files(*ROWS, *(BY % name for name in publishers))
+
+
+async def messages(sessions: Sessions) -> list[tuple[str, str]]:
+    async with sessions() as session:
+        rows = await session.scalars(select(AdminAction).order_by(col(AdminAction.id)))
+        return [(row.action, row.message) for row in rows]
+
+
+async def test_the_log_of_actions_says_who_can_publish_no_more(sessions: Sessions, tmp_path: Path) -> None:
+    directory = write(tmp_path / "policies", policy("a:write", "b:read"))
+    async with settled(sessions, directory) as start:
+        live = LivePolicy(directory, TABLE, start.files)
+    publisher = Publisher(Follower(live, sessions, start.seen, files_win=False))
+    first = live.active.revision
+
+    async def publish(message: str, *publishers: str, acknowledged: bool = False) -> None:
+        await publisher.publish(
+            policy(*publishers),
+            parent=live.active.revision,
+            author=ME,
+            message=message,
+            acknowledge_widening=True,
+            acknowledge_fewer_publishers=acknowledged,
+        )
+
+    await publish("One may go", "a:write")
+    with pytest.raises(LosesPublishers):
+        await publish("Nobody is left", "user:ghost")
+    await publish("Only the new one", "user:ghost", acknowledged=True)
+    await publisher.rollback(first, parent=live.active.revision, author=ME, message="", acknowledge_widening=True)
+    await publish("", "user:me", acknowledged=True)
+    lost = f"fewer callers could publish a policy: POST {PUBLISH.template}  for holders of"
+    locked_out = "no caller that was ever seen here could publish a policy any more: only user:ghost, which"
+    *others, (_, last) = await messages(sessions)
+    assert last.startswith(f"(acknowledged: {lost} ")
+    assert others == [
+        ("policy.publish", f"One may go ({lost} b:read, unless they hold a:write)"),
+        ("policy.publish", f"Only the new one (acknowledged: {locked_out} the decision log does not know)"),
+        ("policy.rollback", f"Back to {first}. ({lost} user:ghost, unless they hold a:write or they hold b:read)"),
+    ]
