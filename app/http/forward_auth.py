@@ -112,11 +112,11 @@ class ForwardAuth:
             return _denied(self._refusals.not_plain(str(fault)), str(fault))
         scope.setdefault("state", {})["asked"] = f"{original.method} {_resource(original)}"
         snapshot = self._live.active
-        template = snapshot.table.resolve(original.path, original.service)
+        template = snapshot.table.resolve(original.path, original.service) or ""  # which no rule names
 
         def note(principal: Principal | None, outcome: Decision | Unverified) -> None:
             # A path on no table is not kept: a caller can name any number of them.
-            self._decisions.note(profile.name, template or "", original.method, principal, outcome, started=started)
+            self._decisions.note(profile.name, template, original.method, principal, outcome, started=started)
 
         headers = scope["headers"]
         try:
@@ -129,13 +129,12 @@ class ForwardAuth:
         context = NO_CONTEXT
         if snapshot.has_conditions:
             context = _context(original, principal, snapshot, template, self._proxies)
-        # A template that is on no table has no rule, so nobody may.
         try:
-            decision = snapshot.decide(principal.held, template or "", original.method, context)
+            decision = snapshot.decide(principal.held, template, original.method, context)
         except CannotDecide as failed:
             note(None, Unverified(failed.detail, snapshot.revision))
             return _later(failed.detail, failed.retry_after)
-        if template is None:
+        if not template:
             decision = replace(decision, reason=_no_template(original, snapshot))
         note(principal, decision)
         if decision:
@@ -223,14 +222,14 @@ def _identity(principal: Principal, snapshot: Snapshot) -> tuple[tuple[bytes, by
 
 
 def _context(
-    original: Original, principal: Principal, snapshot: Snapshot, template: str | None, proxies: TrustedProxies
+    original: Original, principal: Principal, snapshot: Snapshot, template: str, proxies: TrustedProxies
 ) -> Context:
     return LazyContext(
         subject=lambda: subject_of(principal, snapshot.effective(principal.held)),
-        resource=lambda: {"type": "route", "id": template or "", "properties": {}},
+        resource=lambda: {"type": "route", "id": template, "properties": {}},
         action=lambda: {"name": original.method, "properties": {}},
         request=lambda: _request(original, proxies),
-        params=lambda: _params(original, template or ""),
+        params=lambda: _params(original, template),
     )
 
 

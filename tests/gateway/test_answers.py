@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from app.identity.authenticate import Authenticator
+from app.identity.errors import CannotVerify
 from app.policy.routes import Route, RouteTable
+from app.policy.snapshot import Snapshot
+from app.policy.upstreams import Upstream
 from tests.gateway.in_process import NGINX, Gateway, challenge, denial
 from tests.policy.small import snapshot
 
@@ -162,6 +167,32 @@ async def test_what_nginx_drops_of_a_denial_is_in_a_header_for_it_alone(gateway:
         assert denied.header("x-auth-body") == (denied.body.decode() if name == "nginx" else None)
 
 
+@pytest.mark.parametrize(
+    ("service", "path", "reason"),
+    [
+        ("orders", "/v1/orders/7", None),
+        ("orders", "/v1/orders", NO_ROUTE),
+        ("orders", "/v1/pairs/7", "its document does not tell which route it belongs to"),
+        ("other", "/v1/orders/7", NO_ROUTE),
+        ("other", "/v1/pairs/7", NO_ROUTE),
+        ("third", "/v1/orders/7", "the policy knows no service of this name"),
+        ("", "/v1/pairs/7", NO_ROUTE),
+    ],
+)
+async def test_a_path_of_a_service_that_has_no_rule_says_why(
+    gateway: Gateway, service: str, path: str, reason: str | None
+) -> None:
+    services = (Upstream("orders", "orders.json"), Upstream("other", "other.json"))
+    gateway.live.take(Snapshot(replace(gateway.live.active.policy, services=services), TABLE), ())
+    headers = [("x-gateway-service", service)] if service else []
+    answer = await gateway.asked(f"envoy{path}", *headers, key=gateway.key("user_a", "a:read"))
+    assert (answer.status, answer.reason) == (403 if reason else 200, reason)
+    (record,) = await gateway.logged()
+    assert (record.reason, record.resource) == (
+        (reason, "") if reason else ("a rule allows it", "orders:/v1/orders/{id}")
+    )
+
+
 async def test_a_question_that_can_be_read_in_two_ways_is_denied_with_its_fault(gateway: Gateway) -> None:
     fault = "The path has an ambiguous spelling."
     answer = await gateway.asked("envoy//open")
@@ -243,3 +274,12 @@ async def test_conditions_read_the_request_that_is_asked_about(tmp_path: Path) -
     assert (await gateway.asked(order, ("x-gateway-service", "orders"))).status == 200
     assert (await gateway.asked(order)).status == 401
     assert [record.reason for record in await gateway.logged()].count("a rule allows it") == 5
+
+
+async def test_who_is_known_already_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, gateway: Gateway) -> None:
+    async def wait(*_: object) -> None:
+        raise CannotVerify("It was waited for.", 1)
+
+    monkeypatch.setattr(Authenticator, "authenticate", wait)
+    assert (await gateway.asked("envoy/open")).status == 200
+    assert (await gateway.asked("envoy/open", key=gateway.key("user_a"))).reason == "It was waited for."
