@@ -112,6 +112,7 @@ def _note(scope: Scope, status: int, milliseconds: float, proxies: TrustedProxie
 
 def _trace_of(scope: Scope) -> dict[str, str]:
     """The id of the caller's trace (W3C Trace Context section 3.2), where requests are not traced here."""
-    found = [value for name, value in scope["headers"] if name == b"traceparent"]
-    stated = _TRACEPARENT.fullmatch(found[0]) if len(found) == 1 else None
-    return {"trace_id": stated[1].decode()} if stated else {}
+    match [value for name, value in scope["headers"] if name == b"traceparent"]:
+        case [value] if stated := _TRACEPARENT.fullmatch(value):
+            return {"trace_id": stated[1].decode()}
+    return {}
