@@ -64,7 +64,8 @@ PARTS = {
         (
             *("tests/gateway/test_answers.py", "tests/gateway/test_doors.py", "tests/gateway/test_questions.py"),
             *("tests/http/test_shut_door.py", "tests/http/test_refusal.py", "tests/http/test_budget_answers.py"),
-            *("tests/http/test_recent.py", "tests/http/test_door.py", "tests/http/test_conditions.py"),
+            *("tests/http/test_authzen_parts.py", "tests/http/test_authzen_bodies.py", "tests/http/test_recent.py"),
+            *("tests/http/test_request_id.py", "tests/http/test_door.py", "tests/http/test_conditions.py"),
             *("tests/http/test_errors_contract.py", "tests/http/test_introspection.py", "tests/http/test_operation.py"),
             *("tests/http/test_explain_route.py", "tests/http/test_authzen.py", "tests/http/test_authzen_search.py"),
             *("tests/http/test_authzen_budget.py", "tests/http/test_authzen_limits.py"),
