@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,14 +10,13 @@ import pytest
 from app import __version__
 from tests.server import ROOT
 
-TRACKED = subprocess.run(
-    ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-    cwd=ROOT,
-    check=True,
-    capture_output=True,
-    text=True,
-).stdout.splitlines()
-PAGES = sorted(name for name in TRACKED if name.endswith(".md") and (ROOT / name).is_file())
+FOLDERS = (".github", "app", "policies", "scripts", "tests")
+FILES = sorted(
+    str(file.relative_to(ROOT))
+    for file in (*ROOT.iterdir(), *(found for folder in FOLDERS for found in (ROOT / folder).rglob("*")))
+    if file.is_file() and not any(part in ("__pycache__", ".served") for part in file.parts)
+)
+PAGES = [name for name in FILES if name.endswith(".md")]
 # These have names of files that are made elsewhere.
 UNNAMED = (
     "tests/test_bench.py",
@@ -70,7 +68,7 @@ def test_the_readme_is_short_and_leads_to_every_page() -> None:
 def test_the_page_for_policy_authors_names_every_file_of_the_policy() -> None:
     text = (ROOT / "policies" / "README.md").read_text()
     named = set(re.findall(r"`([^`\s]+)`", text.partition("\n## ")[0]))
-    shipped = [Path(name) for name in TRACKED if name.startswith("policies/") and (ROOT / name).is_file()]
+    shipped = [Path(name) for name in FILES if name.startswith("policies/")]
     for file in shipped:
         within = str(file.relative_to("policies"))
         assert {within, re.sub(r"[^/]+(?=\.\w+$)", "*", within)} & named, within
@@ -81,11 +79,21 @@ def test_a_page_is_written_in_plain_words(page: str) -> None:
     assert RETIRED.search(prose(page)) is None, RETIRED.search(prose(page))
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_each_row_of_a_table_has_as_many_cells_as_its_head(page: str) -> None:
+    """Otherwise the rest of a row is not shown, as behind a `|` in a code span."""
+    cells = 0
+    for line in (ROOT / page).read_text().splitlines():
+        found = len(re.findall(r"(?<!\\)\|", line)) if line.startswith("|") else 0
+        assert not found or not cells or found == cells, line
+        cells = found
+
+
 @pytest.mark.parametrize("directory", ["app", "scripts", "tests", "policies"])
 def test_what_points_to_a_page_names_one_that_exists(directory: str) -> None:
     """In comments, docstrings, help and messages."""
     names = {Path(page).name for page in PAGES}
-    for name in TRACKED:
+    for name in FILES:
         file = ROOT / name
         if not name.startswith(f"{directory}/") or file.suffix not in (".py", ".yaml", ".conf", ".toml", ""):
             continue
