@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from app import __version__
 from tests.server import ROOT
@@ -108,3 +110,14 @@ def test_the_changelog_begins_with_the_version_of_the_program() -> None:
     versions = re.findall(r"^## \[([^\]]+)\]", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)
     assert versions[0] == "Unreleased"
     assert versions[1] == __version__
+
+
+def test_the_hooks_call_only_tools_of_the_environment() -> None:
+    """None is downloaded."""
+    repos = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert [repo["repo"] for repo in repos] == ["local"]
+    for hook in repos[0]["hooks"]:
+        assert hook["language"] == "system"
+        for tool in re.findall(r"\.venv/bin/([\w-]+)", hook["entry"]):
+            assert (Path(sys.executable).parent / tool).exists(), hook["id"]
+        assert ".venv/bin/" in hook["entry"]
