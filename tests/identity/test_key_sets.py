@@ -383,6 +383,7 @@ async def test_what_is_ignored_is_logged_when_it_changes_and_shown_even_of_a_ref
     publish(jwk(), jwk(2, kid="k2", alg="RS512"))
     async with KeySet(own.jwks_url, cooldown_seconds=0) as keys:
         assert keys.ignored.texts == ("key 'k2': its alg is not RS256",)
+        assert logged() == 1
         assert await keys.find("unknown") is None
         assert logged() == 1
         assert "key 'k2': its alg is not RS256" in caplog.text
@@ -396,3 +397,4 @@ async def test_what_is_ignored_is_logged_when_it_changes_and_shown_even_of_a_ref
         assert await keys.find("unknown") is None
         assert not keys.ignored.texts
         assert keys.count == 1
+        assert logged() == 2, "nothing is ignored any more"
