@@ -215,8 +215,8 @@ def _name(claims: Mapping[str, object], subject: str) -> str:
     for claim in ("name", "preferred_username", "email"):
         name = claims.get(claim)
         if isinstance(name, str) and name.strip():
-            # No database holds what is no text: NUL, or half of a pair of surrogates.
-            return name.strip()[:_MAX_NAME].replace("\x00", "\ufffd").encode(errors="replace").decode()
+            # No database holds a NUL in a text. Claims with half of a pair of surrogates are not read at all.
+            return name.strip()[:_MAX_NAME].replace("\x00", "\ufffd")
     return subject
 
 

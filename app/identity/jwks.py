@@ -160,7 +160,6 @@ class KeySet:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._refreshing = None
         if self._client is not None:
             await self._client.aclose()
             self._client = None

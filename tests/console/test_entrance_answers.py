@@ -158,8 +158,8 @@ def text_of(refusal: Refusal) -> str:
 async def test_a_page_that_is_not_for_this_person_says_what_is_missing() -> None:
     missing = WITHOUT_SESSIONS.forbidden(("keys:read", "keys:write"))
     assert missing.status == 403
-    assert "This page is not for you" in text_of(missing)
-    assert "keys:read keys:write" in text_of(missing)
+    assert "<h1>This page is not for you</h1>" in text_of(missing)
+    assert "<dt>Missing</dt><dd><code>keys:read keys:write</code></dd>" in text_of(missing)
     assert "Missing" not in text_of(WITHOUT_SESSIONS.forbidden(()))
 
 

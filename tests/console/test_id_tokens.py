@@ -34,6 +34,7 @@ NOT_GOOD: dict[str, tuple[dict[str, Any], str]] = {
     "no nonce": ({"nonce": None}, OTHER),
     "no time": ({"iat": None}, "the ID token does not say when it was made"),
     "over": ({"exp": 1}, "the ID token is not good: Token has expired."),
+    "half of a pair of surrogates": ({"name": "\ud800"}, "the ID token is not good: Invalid token. (malformed_claims)"),
     "no subject": ({"sub": None}, "the ID token is not good: Invalid token. (missing_sub)"),
     "an access token of another time": (
         {"at_hash": "x"},
@@ -147,6 +148,7 @@ async def test_an_access_token_of_another_person_signs_nobody_in(
 @pytest.mark.parametrize(
     ("claims", "name"),
     [
+        ({"name": "\U0001f3c8" * 201}, "\U0001f3c8" * 200),
         ({"name": "Name", "preferred_username": "preferred", "email": "mail@o.example"}, "Name"),
         ({"name": " ", "preferred_username": "preferred", "email": "mail@o.example"}, "preferred"),
         ({"name": 7, "preferred_username": "", "email": " mail@o.example "}, "mail@o.example"),

@@ -6,6 +6,7 @@ import random
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from app.identity.api_keys import KeyRecord, NewKey, mint
 from app.identity.authenticate import Authenticator
@@ -113,3 +114,17 @@ async def test_a_changed_token_is_never_known(issuer: LiveIssuer) -> None:
             for value in (changed, good + changed[-1:], good[: seeded.randrange(len(good))]):
                 known = at_once(authenticator, [(b"authorization", b"Bearer " + bytes(value))])
                 assert not isinstance(known, Principal) or known is ANONYMOUS
+
+
+async def test_every_refusal_is_noted_whichever_way_it_was_found(issuer: LiveIssuer) -> None:
+    api_keys = ApiKeyVerifier(Keys().find, environments=["live"], cache_seconds=60, seen=lambda _: None)
+    async with KeySet(issuer.jwks_url) as key_set:
+        authenticator = Authenticator(JwtVerifier(key_set, issuer.url, (AUDIENCE,)), api_keys)
+        with capture_logs() as lines:
+            assert at_once(authenticator, [(b"authorization", b"Bearer")]) is Fault.NO_CREDENTIALS
+            assert await found(authenticator, [(b"authorization", b"Bearer a b")]) is Fault.SPACES
+            assert await found(authenticator, [(b"authorization", b"Bearer a.b.c")]) is Fault.TOKEN
+            with pytest.raises(Unauthenticated):
+                await authenticator.verify("grd_live_x")
+        causes = ["no_credentials", "spaces", "malformed_header", "key_malformed"]
+        assert [line["cause"] for line in lines if line["event"] == "credentials refused"] == causes

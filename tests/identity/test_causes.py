@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.identity.claims import ClaimRules
-from app.identity.errors import WORDS, Cause, Fault, Unauthenticated
+from app.identity.errors import HEADER_FAULTS, WORDS, Cause, Fault, Unauthenticated
 from app.identity.jwks import KeySet
 from app.identity.jwt import ID_TOKEN, JwtVerifier
 from app.identity.refusal_log import RefusalLog
@@ -310,6 +310,10 @@ async def test_a_token_may_be_as_long_as_the_limit(issuer: LiveIssuer, limit: in
         verifier = JwtVerifier(keys, issuer.url, (AUDIENCE,), max_bytes=limit)
         assert await word_for(verifier, token) != "too_long"
         assert await word_for(verifier, token + "A") == "too_long"
+
+
+def test_a_malformed_header_is_no_verdict_on_a_token() -> None:
+    assert {fault.name for fault in HEADER_FAULTS} == {"NO_CREDENTIALS", "SPACES", "SENT_TWICE"}
 
 
 def test_every_reason_says_its_detail_first_and_has_a_word_of_its_own() -> None:

@@ -64,8 +64,11 @@ async def test_it_is_started_once(own: LiveIssuer, clock: Clock) -> None:
 
 
 async def test_once_it_is_stopped_nothing_is_fetched_any_more(own: LiveIssuer, clock: Clock) -> None:
+    before = asyncio.all_tasks()
     async with keys_of(own, clock) as keys:
         assert await keys.find(own.kid)
+        assert len(asyncio.all_tasks()) == len(before) + 1
+    assert asyncio.all_tasks() == before
     assert await keys.find(own.kid), "which needs no fetch"
     clock.now += 11
     assert await keys.find("made up") is None
@@ -122,7 +125,7 @@ async def test_a_key_set_that_is_not_here_is_fetched_again_after_the_cool_down(o
 
 
 async def test_unknown_ids_wait_for_the_cool_down_to_the_second(own: LiveIssuer, clock: Clock) -> None:
-    async with keys_of(own, clock, cooldown_seconds=10) as keys:
+    async with keys_of(own, clock) as keys:
         began = clock.now
         for seconds, fetches in ((0, 2), (9.9, 2), (10, 3), (19.9, 3), (20, 4)):
             clock.now = began + seconds
@@ -170,12 +173,18 @@ async def test_a_failure_takes_no_time_from_keys_that_are_still_good(own: LiveIs
         assert not keys.ready
 
 
-@pytest.mark.parametrize("stale", [0, 7])
-async def test_keys_are_never_kept_past_their_greatest_age(own: LiveIssuer, clock: Clock, stale: float) -> None:
-    async with keys_of(own, clock, refresh_seconds=300, max_stale_seconds=stale) as keys:
+@pytest.mark.parametrize(
+    ("stated", "stale"), [({"max_stale_seconds": 0}, 0), ({"max_stale_seconds": 7}, 7), ({}, 3600)]
+)
+async def test_keys_are_never_kept_past_their_greatest_age(
+    own: LiveIssuer, clock: Clock, stated: dict[str, float], stale: float
+) -> None:
+    async with keys_of(own, clock, **stated) as keys:
         began = clock.now
         own.answer = down
         clock.now = began + 299
+        assert await keys.find("made up") is None
+        clock.now = max(clock.now, began + 300 + stale - 1)
         assert await keys.find("made up") is None
         clock.now = began + 300 + stale - 0.1
         assert keys.ready
