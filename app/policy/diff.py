@@ -175,6 +175,6 @@ def _first(entries: Iterator[_Entry], counts: Mapping[Hashable, int]) -> Iterato
     """As many of each entry as are counted, the first ones."""
     left = dict(counts)
     for entry in entries if left else ():
-        if left.get(key := _key(entry), 0) > 0:
+        if left.get(key := _key(entry)):
             left[key] -= 1
             yield entry

@@ -149,9 +149,7 @@ def _permissions(snapshot: Snapshot, holders: Holders) -> Iterator[Fault]:
             hint = "write a row that needs it, or mark it `deprecated = true`"
             yield catalog.fault_at(policy.source, name, "unused-permission", message, hint)
     deprecated = {name for name, permission in policy.catalog.items() if permission.deprecated}
-    if not deprecated:
-        return
-    for row in _rows(policy):
+    for row in _rows(policy) if deprecated else ():
         named = row.needs if isinstance(row, Rule) else {row.member, row.grant}
         for grant in sorted(deprecated & named):
             message = f"`{grant}` is deprecated"

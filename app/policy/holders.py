@@ -106,8 +106,6 @@ def ways(grants: Iterable[str]) -> Ways:
 def together(each: Iterable[Ways]) -> bool:
     """Whether one caller can come by all of these, which have no grant in common."""
     bound = [by_method for by_method in each if by_method is not None]
-    if len(bound) < 2:
-        return True
     methods = set(bound[0]).intersection(*bound[1:])
     return any(_assignable([by[method] for by in bound if "auth" not in by[method]], frozenset()) for method in methods)
 

@@ -78,7 +78,7 @@ class Atoms:
     def possible(self, mask: int) -> bool:
         """Whether one caller can hold all atoms of a mask."""
         bound = mask & self._bound
-        if bound & (bound - 1) == 0:
+        if bound.bit_count() < 2:
             return True
         known = self._possible.get(bound)
         if known is None:

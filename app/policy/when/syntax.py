@@ -122,7 +122,7 @@ class _Parser:
         token, before = self._token, self._tokens[self._next - 1]
         if token.kind == "end":
             raise Misfit(f"the condition ends where {wanted} should stand", token.start, token.end)
-        sign = _WORDS.get(token.text.lower()) or _WORDS.get(before.text.lower() if self._next else "")
+        sign = _WORDS.get(token.text.lower()) or _WORDS.get(before.text.lower())
         raise Misfit(f"{wanted} should stand here", token.start, token.end, f"write `{sign}`" if sign else "")
 
     def _expression(self) -> Node:
