@@ -9,7 +9,7 @@ import weakref
 
 import pytest
 
-from app.policy.aside import SWITCH_SECONDS, aside, in_order, resting
+from app.policy.aside import SWITCH_SECONDS, aside, give_back, in_order, one_heap, resting
 from app.policy.check import check
 from app.policy.diff import changes
 from app.policy.snapshot import Snapshot, let_go
@@ -94,3 +94,27 @@ def test_a_policy_that_was_replaced_goes_and_decides_on_for_whoever_still_has_it
 def test_sorting_in_steps_is_sorting(count: int) -> None:
     numbers = [number * 7919 % 5003 for number in range(count)]
     assert list(in_order(numbers, int)) == sorted(numbers)
+
+
+def test_the_memory_of_the_process_is_asked_for_as_the_c_library_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`mallopt(M_ARENA_MAX, 1)` and `malloc_trim(0)`, where the library has them and nowhere else."""
+    calls: list[tuple[object, ...]] = []
+
+    class Library:
+        def __init__(self, name: None) -> None:
+            assert name is None
+
+        def mallopt(self, parameter: int, value: int) -> None:
+            calls.append(("mallopt", parameter, value))
+
+        def malloc_trim(self, pad: int) -> None:
+            calls.append(("malloc_trim", pad))
+
+    monkeypatch.setattr("ctypes.CDLL", Library)
+    monkeypatch.setattr(sys, "platform", "linux")
+    one_heap()
+    give_back()
+    assert calls == [("mallopt", -8, 1), ("malloc_trim", 0)]
+    monkeypatch.setattr(sys, "platform", "darwin")
+    give_back()
+    assert len(calls) == 2

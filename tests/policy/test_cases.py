@@ -11,6 +11,7 @@ from app.policy.grants import known_roles
 from app.policy.load import parse
 from app.policy.source import from_bytes
 from app.policy.trial import Outcome, passes, run
+from tests.policy.conftest import Said
 from tests.policy.shipped import shipped_files, snapshot_of
 
 MARK = "‸"
@@ -105,10 +106,12 @@ ONE = "cases:\n  - as: auth:jwt catalog:read\n    "
         ("yaml", "x: " + "[" * 11 + "‸" + "[" * 3000),
     ],
 )
-def test_a_malformed_file_is_refused_at_its_place(code: str, text: str) -> None:
+def test_a_malformed_file_is_refused_at_its_place(code: str, text: str, said: Said) -> None:
     before, mark, after = text.partition(MARK)
     assert mark
-    fault = _faults(before + after)[0]
+    faults = _faults(before + after)
+    said(faults)
+    fault = faults[0]
     assert (fault.code, fault.file) == (code, FILE)
     assert (fault.line, fault.column) == (before.count("\n") + 1, len(before) - before.rfind("\n"))
 
@@ -127,7 +130,8 @@ def test_hints_name_the_nearest_word() -> None:
 
 
 def test_a_huge_file_and_a_flood_of_faults_are_bounded() -> None:
-    assert _faults("# " + "x" * 3000 + ("\n# " + "x" * 3000) * (MAX_CHARACTERS // 3000))[0].code == "yaml"
+    huge = _faults("# " + "x" * 3000 + ("\n# " + "x" * 3000) * (MAX_CHARACTERS // 3000))[0]
+    assert (huge.code, huge.line, huge.column) == ("yaml", 0, 0)
     flood = _faults("cases:\n" + "  - as: nobody\n    allow: GET /x\n" * 1000)
     assert len(flood) <= MAX_FAULTS
     assert any(fault.code == "too-many-faults" for fault in flood)
@@ -228,11 +232,12 @@ def test_a_table_has_a_verdict_for_each_caller_and_endpoint() -> None:
         ("endpoint", "GET|HEAD /api", "GET|‸HAED /api"),
     ],
 )
-def test_a_fault_in_a_table_is_refused_at_its_place(code: str, old: str, new: str) -> None:
+def test_a_fault_in_a_table_is_refused_at_its_place(code: str, old: str, new: str, said: Said) -> None:
     assert old in TABLE
     text = TABLE.replace(old, new, 1)
     before, _, _ = text.partition(MARK)
-    (fault,) = _faults(text.replace(MARK, ""))
+    (fault,) = faults = _faults(text.replace(MARK, ""))
+    said(faults)
     assert fault.code == code
     assert (fault.line, fault.column) == (before.count("\n") + 1, len(before) - before.rfind("\n"))
 
@@ -248,9 +253,10 @@ def test_a_row_is_expected_by_what_it_says() -> None:
 
 
 @pytest.mark.parametrize("row", ["p, catalog:read, /api/v1/teams/**", ROW.replace("allow", "deny")])
-def test_what_cannot_be_the_row_that_decides_is_refused(row: str) -> None:
-    (fault,) = _faults(ONE + f"allow:\n      - GET /api/v1/teams: {row}")
+def test_what_cannot_be_the_row_that_decides_is_refused(row: str, said: Said) -> None:
+    (fault,) = faults = _faults(ONE + f"allow:\n      - GET /api/v1/teams: {row}")
     assert fault.code == "why"
+    said(faults)
 
 
 def test_the_quick_look_passes_what_running_all_passes() -> None:
@@ -279,3 +285,37 @@ def test_the_quick_look_passes_what_running_all_passes() -> None:
     roles = known_roles(snapshot.policy.memberships)
     assert [case for case in cases if not passes(snapshot, case, roles)] == [each.case for each in failed]
     assert len(cases) > len(failed) > 10
+
+
+@pytest.mark.parametrize(
+    ("name", "callers", "names"),
+    [
+        ("name: Teams\n    ", "{reader: catalog:read, writer: catalog:write}", ["Teams (reader)", "Teams (writer)"]),
+        ("", "{reader: catalog:read, writer: catalog:write}", ["reader", "writer"]),
+        ("name: Teams\n    ", "[catalog:read, catalog:write]", ["Teams", "Teams"]),
+        ("", "[catalog:read, catalog:write]", ["", ""]),
+    ],
+)
+def test_a_cell_of_a_table_is_named_by_its_case_and_its_caller(name: str, callers: str, names: list[str]) -> None:
+    cases = _cases(f"cases:\n  - {name}as: {callers}\n    table:\n      - GET /api/v1/teams: allow | deny")
+    assert [case.name for case in cases] == names
+    assert [case.allowed for case in cases] == [True, False]
+
+
+@pytest.mark.parametrize(
+    "text", ["cases:\n  - as: auth:jwt\n    allow: ''", "cases:\n  - as: auth:jwt\n    deny: ['']"]
+)
+def test_an_endpoint_that_is_empty_has_one_fault(text: str, said: Said) -> None:
+    said(_faults(text))
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_a_file_makes_so_many_cases_at_most(monkeypatch: pytest.MonkeyPatch, over: int) -> None:
+    monkeypatch.setattr("app.policy.cases.MAX_CASES", 4 - over)
+    text = "cases:\n  - as: [auth:jwt, catalog:read]\n    allow: GET|HEAD /api/v1/teams"
+    if not over:
+        assert len(_cases(text)) == 4
+        return
+    (fault,) = _faults(text)
+    assert (fault.code, fault.line, fault.column) == ("too-many-cases", 2, 5)
+    assert fault.message == "the file makes more than 3 cases"

@@ -25,6 +25,7 @@ from app.policy.context import LazyContext, subject_of
 from app.policy.when.read import MAX_CHARACTERS, MAX_ITEMS, MAX_LEVELS
 from app.policy.when.shape import Kind, Variables, describe
 from app.policy.when.syntax import MAX_DEPTH, MAX_LENGTH
+from tests.policy.conftest import Said
 
 Built = TypeVar("Built")
 NOW = datetime(2026, 11, 24, 8, 30, tzinfo=UTC)
@@ -98,6 +99,9 @@ def met(text: str, /, **claims: object) -> bool:
         ("(true ? «1 : 'a'») == 1", "one outcome is int, the other string", ""),
         ("true ? true «?» true : true : true", "`:` should stand here", ""),
         ("«1»", "a condition is true or false, this is int", "compare it"),
+        ("not «true»", "an operator should stand here", "write `!`"),
+        ("Not «true»", "an operator should stand here", "write `!`"),
+        ("true «And» true", "an operator should stand here", "write `&&`"),
         ("«subject.id»", "this is string", "compare it"),
         ("timestamp(«'x'») < request.time", "`'x'` is no timestamp", "timestamp('2026-11-24T08:00:00Z')"),
         ("duration(«'1 day'») < duration('1h')", "is no duration", "duration('90m')"),
@@ -123,16 +127,19 @@ def met(text: str, /, **claims: object) -> bool:
         ("«9223372036854775808» == 1", "too large", ""),
         ("«if» == 1", "reserved word", ""),
         ("subject.«in» == 1", "cannot follow a dot", "['in']"),
+        ("«in» == 1", "a value should stand here", ""),
+        ("1 + «in»", "a value should stand here", ""),
         ("«{»'a': 1}.a == 1", "no meaning here", "no maps"),
     ],
 )
-def test_a_fault_names_what_is_wrong_and_its_very_characters(marked: str, message: str, hint: str) -> None:
+def test_a_fault_names_what_is_wrong_and_its_very_characters(marked: str, message: str, hint: str, said: Said) -> None:
     start, end = marked.index("«"), marked.index("»") - 1
     fault = compile_condition(marked.replace("«", "").replace("»", ""))
     assert isinstance(fault, ConditionFault), fault
     assert (fault.offset, fault.length) == (start, end - start), fault
     assert message in fault.message
     assert hint in fault.hint
+    said([fault])
 
 
 def test_length_and_nesting_are_bounded() -> None:
@@ -503,3 +510,37 @@ def test_work_beyond_the_budget_is_an_error_before_it_is_done(text: str) -> None
 )
 def test_what_policies_do_is_within_the_budget(text: str) -> None:
     assert met(text, a=MANY, few=MANY[:250], text=TEXT, nested=[MANY[:250]] * 3)
+
+
+@pytest.mark.parametrize("operator", ["==", "!=", "<", "<=", ">", ">="])
+@pytest.mark.parametrize("text", ["6", "7", "8"])
+def test_a_field_is_compared_with_a_text_on_either_side(operator: str, text: str) -> None:
+    expected = {
+        "==": text == "7", "!=": text != "7", "<": text > "7", "<=": text >= "7", ">": text < "7", ">=": text <= "7",
+    }  # fmt: skip
+    mirrored = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}.get(operator, operator)
+    assert met(f"params.team_id {operator} '{text}'") is expected[operator]
+    assert met(f"'{text}' {mirrored} params.team_id") is expected[operator]
+    assert met(f"!(params.team_id {operator} '{text}')") is not expected[operator]
+    assert met(f"!('{text}' {mirrored} params.team_id)") is not expected[operator]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("request.path == '/api/v1/teams/7'", True),
+        ("request.path != '/api/v1/teams/7'", False),
+        ("request.path == '/api/v1/teams/8'", False),
+        ("request.path != '/api/v1/teams/8'", True),
+        ("'/api/v1/teams/7' != request.path", False),
+        ("request.path != '/api/v1/teams/8' && request.path != '/x'", True),
+        ("request.path != '/api/v1/teams/8' && request.path != '/api/v1/teams/7'", False),
+        ("request.path + 'x' == '/api/v1/teams/7x'", True),
+        ("'x' + request.path == 'x/api/v1/teams/7'", True),
+        ("'catalog:read' in subject.permissions", True),
+        ("!('catalog:read' in subject.permissions)", False),
+        ("'catalog:write' in subject.permissions", False),
+    ],
+)
+def test_a_path_is_compared_as_it_stands(text: str, expected: bool) -> None:
+    assert met(text) is expected

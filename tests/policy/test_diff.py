@@ -88,3 +88,39 @@ def test_a_case_is_told_with_what_it_asks_and_expects_behind_the_rows() -> None:
         "deny (lacks catalog:write) (tests/own.yaml:6)"
     )
     assert [(each.name, each.status) for each in files] == [("orders.csv", "changed"), ("tests/own.yaml", "new")]
+
+
+ROWS = b"p, catalog:read, /api/v1/venues/**, GET, deny\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "entries"),
+    [
+        (1, 3, ["added x.csv:1", "added x.csv:2"]),
+        (3, 1, ["removed x.csv:1", "removed x.csv:2"]),
+        (2, 2, []),
+        (0, 1, ["added x.csv:1"]),
+        (2, 0, ["removed x.csv:1", "removed x.csv:2"]),
+    ],
+)
+def test_a_row_that_stands_several_times_is_counted(before: int, after: int, entries: list[str]) -> None:
+    old, new = (policy_of({**OLD, "x.csv": ROWS * times + b"# end\n"}) for times in (before, after))
+    found = changes(old, new)
+    assert [f"{change.kind} {change.place}" for change in found] == entries
+    assert [str(change) for change in file_changes(old, new, found)] == (
+        [f"changed: {len(entries)} {'row' if len(entries) == 1 else 'rows'} {entries[0].split()[0]}"] if entries else []
+    )
+
+
+def test_an_entity_that_came_and_one_that_went_are_told_apart() -> None:
+    text = OWN["entities/own.yaml"].decode()
+    more = text.replace("# end", "  - {type: user, id: b}\nresources:\n  - {type: record, id: r}\n# end")
+    small, large = policy_of(OLD), policy_of({**OLD, "entities/own.yaml": more.encode()})
+    assert [(change.kind, change.row, change.place) for change in changes(small, large)] == [
+        ("added", "subject user b {}", "entities/own.yaml:3"),
+        ("added", "resource record r {}", "entities/own.yaml:5"),
+    ]
+    assert [(change.kind, change.row) for change in changes(large, small)] == [
+        ("removed", "subject user b {}"),
+        ("removed", "resource record r {}"),
+    ]

@@ -10,6 +10,7 @@ import yaml
 from app.gateway.asked import asked_target
 from app.policy.findings import find
 from app.policy.target import NoSuchTarget, find_target, params_of
+from tests.policy.conftest import Said
 from tests.policy.documents import document, endpoints, service, table
 from tests.policy.shipped import PERSON, shipped_files, snapshot_of
 
@@ -259,10 +260,13 @@ DENIED: dict[str, tuple[str, set[str], tuple[str, ...], set[tuple[int, str, str]
 
 
 @pytest.mark.parametrize("name", DENIED)
-def test_what_cannot_be_told_is_denied_with_a_finding_and_the_rest_is_taken(name: str) -> None:
+def test_what_cannot_be_told_is_denied_with_a_finding_and_the_rest_is_taken(name: str, said: Said) -> None:
     paths, taken, denied, findings = DENIED[name]
     found = service(document(paths))
     assert endpoints(found) == taken
+    said(found.findings)
+    for fault in found.findings:
+        assert fault.text[fault.column - 1 :][: fault.length] == fault.text.strip()
     routes = table(found)
     for path in denied:
         assert routes.resolve(path, "x") is None, path

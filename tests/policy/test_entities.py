@@ -7,6 +7,7 @@ import pytest
 from app.policy.diff import changes
 from app.policy.fault import PolicyRefused
 from app.policy.load import Policy
+from tests.policy.conftest import Said
 from tests.policy.shipped import policy_of, shipped_files
 
 GOOD = """\
@@ -104,7 +105,7 @@ FAULTS: dict[str, tuple[str, str, int, int, str]] = {
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_is_told_at_its_place(name: str) -> None:
+def test_a_fault_is_told_at_its_place(name: str, said: Said) -> None:
     text, code, line, column, message = FAULTS[name]
     with pytest.raises(PolicyRefused) as refused:
         _policy(text)
@@ -112,6 +113,7 @@ def test_a_fault_is_told_at_its_place(name: str) -> None:
     assert (fault.code, fault.file, fault.line, fault.column) == (code, "entities/people.yaml", line, column)
     assert message in fault.message
     assert fault.hint or code in ("yaml",)
+    said(refused.value.faults)
 
 
 def test_an_entity_of_two_files_is_a_fault_that_names_the_first() -> None:

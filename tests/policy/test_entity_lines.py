@@ -7,7 +7,8 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from app.policy.document import Entries, Items, plain, read_document
+from app.policy import entities
+from app.policy.document import MAX_CHARACTERS, Entries, Items, plain, read_document
 from app.policy.entities import Entities, load
 from app.policy.entity_lines import read_lists
 from app.policy.fault import Fault, PolicyRefused
@@ -231,3 +232,85 @@ def test_a_permission_that_left_the_catalogue_is_a_fault_though_the_entities_are
     before = policy_of({**files, "permissions.toml": with_old.encode()})
     with pytest.raises(PolicyRefused, match="old:read"):
         parse(from_bytes(files), before)
+
+
+HEAD = "resources:\n"
+ITEM = f"{HEAD}  - type: a\n    id: b\n"
+BELOW = f"{ITEM}    properties:\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{BELOW}      x: 1\n       y: 2\n",
+        f"{BELOW}      x: 1\n     y: 2\n",
+        f"{BELOW}    x: 1\n      y: 2\n",
+        f"{BELOW}   x: 1\n",
+        f"{BELOW}      x: 1\n      x: 2\n",
+        f"{BELOW}      x:\n",
+        f"{BELOW}      x:\n      y: 1\n",
+        f"{BELOW}      x:\n        - 1\n         - 2\n",
+        f"{BELOW}      x:\n        - 1\n       - 2\n",
+        f"{BELOW}      x:\n        - [1]\n",
+        f"{BELOW}      x:\n        y: 1\n",
+        BELOW,
+        f"{BELOW}    id: c\n",
+        f"{ITEM}    id: c\n",
+        f"{ITEM}     x: 1\n",
+        f"{ITEM}   x: 1\n",
+        f"{ITEM}    x:\n",
+        f"{ITEM}   - type: c\n",
+        f"{ITEM} - type: c\n",
+        f"{ITEM}{HEAD}  - type: c\n",
+        f"{ITEM}subjects:\n",
+        f"subjects:\n{ITEM}",
+        f"{HEAD}  -  type: c\n",
+        f"{HEAD}  - - type\n",
+        f"{HEAD}  - c\n",
+        f"{HEAD}  - [c]\n",
+        f"{HEAD}  - {{type: a, type: b}}\n",
+        f"{HEAD}  - {{type: {{a: {{b: {{c: {{d: {{e: {{f: 1}}}}}}}}}}}}}}\n",
+        f"{HEAD}  type: c\n",
+        "  - type: c\n",
+        "type: c\n",
+        "people:\n  - type: c\n",
+        f" {HEAD}  - type: c\n",
+        f"{HEAD}  - type: 007\n",
+        f"{HEAD}  - yes: a\n",
+        "",
+        "# end\n",
+        HEAD,
+    ],
+)
+def test_what_is_written_in_another_way_is_left_to_yaml(text: str) -> None:
+    assert read_lists(text) is None
+
+
+def test_what_is_written_plainly_is_read_with_its_lines() -> None:
+    text = (
+        f"# note\n\n{BELOW}      x: 1\n      y:\n        - 2\n        - c d\n      z: {{k: [3, '4']}}\n"
+        "  # more\n  - {type: c}\n  - id: d\n    properties: {}\nsubjects:\n- type: e\n  id: f\n"
+    )
+    assert read_lists(text) == {
+        "resources": [
+            (4, {"type": "a", "id": "b", "properties": {"x": 1, "y": [2, "c d"], "z": {"k": [3, "4"]}}}),
+            (13, {"type": "c"}),
+            (14, {"id": "d", "properties": {}}),
+        ],
+        "subjects": [(17, {"type": "e", "id": "f"})],
+    }
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_a_file_that_is_too_long_is_left_to_yaml_which_refuses_it(over: int) -> None:
+    text = f"{ITEM}#"
+    assert (read_lists(text + "x" * (MAX_CHARACTERS - len(text) + over)) is None) is bool(over)
+
+
+def test_entities_in_a_plain_form_are_not_read_as_yaml(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("read as YAML")
+
+    monkeypatch.setattr(entities, "read_document", never)
+    found, faults = _load({"entities/one.yaml": ONE, "entities/two.yaml": TWO})
+    assert (len(found.resources), len(found.subjects), faults) == (3, 1, [])

@@ -10,6 +10,7 @@ import pytest
 from app.policy.findings import KINDS, find
 from app.policy.routes import Route, RouteTable
 from app.policy.semantic_diff import compare
+from tests.policy.conftest import Said
 from tests.policy.shipped import shipped_files
 from tests.policy.shipped import snapshot_of as shipped
 from tests.policy.small import snapshot
@@ -63,8 +64,9 @@ def found(*rows: str, deprecated: str = "") -> list[tuple[str, int]]:
     ],
     ids=str,
 )
-def test_a_finding_is_made_of_these_rows(rows: tuple[str, ...], expected: list[tuple[str, int]]) -> None:
+def test_a_finding_is_made_of_these_rows(rows: tuple[str, ...], expected: list[tuple[str, int]], said: Said) -> None:
     assert found(*rows) == expected
+    said(finding.at for finding in find(snapshot(*rows)))
 
 
 def test_permissions_that_open_nothing_and_deprecated_ones_are_found_where_they_stand() -> None:
@@ -188,6 +190,7 @@ HEADS = RouteTable(Route(path, method) for path in ("/x", "/y/{id}") for method 
         (("p, a:read, /y/*, GET|HEAD, allow", "p, b:read, /x, GET, deny"), []),
     ],
 )
-def test_a_deny_of_get_that_leaves_head_open_is_found(rows: tuple[str, ...], lines: list[int]) -> None:
+def test_a_deny_of_get_that_leaves_head_open_is_found(rows: tuple[str, ...], lines: list[int], said: Said) -> None:
     findings = find(snapshot(*rows, table=HEADS))
     assert [finding.at.line for finding in findings if finding.at.code == "open-head"] == lines
+    said(finding.at for finding in findings if finding.at.code == "open-head")

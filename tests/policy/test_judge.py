@@ -63,6 +63,48 @@ def test_a_disputed_policy_is_refused() -> None:
     assert "the engine denies" in refused.value.faults[0].message
 
 
+class _Other:
+    """A Casbin that notes each question and gives one answer."""
+
+    def __init__(self, answer: bool) -> None:
+        self.answer = answer
+        self.asked: list[tuple[str, str, frozenset[str]]] = []
+
+    def __call__(self, _: object) -> _Other:
+        return self
+
+    def allows(self, held: frozenset[str], resource: str, action: str, _: object) -> bool:
+        self.asked.append((resource, action, held))
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    ("effects", "allowed"),
+    [
+        (("allow",), ["a1:read", "|0|"]),
+        (("allow", "allow"), ["a1:read", "a1:read a2:read", "a2:read", "|0|", "|0| |1|", "|1|"]),
+        (("deny", "allow"), ["a2:read", "|1|"]),
+        (("deny",), []),
+    ],
+)
+def test_each_set_of_rows_that_is_held_is_asked_about(
+    monkeypatch: pytest.MonkeyPatch, effects: tuple[str, ...], allowed: list[str]
+) -> None:
+    denying = _Other(False)
+    monkeypatch.setattr(judge, "Enforcer", denying)
+    found = list(judge.disputes(_rules(*effects)))
+    assert sorted(" ".join(sorted(dispute.held)) for dispute in found) == allowed
+    assert all(dispute.engine for dispute in found)
+    assert all(str(dispute).startswith("the engine allows ") for dispute in found)
+    allowing = _Other(True)
+    monkeypatch.setattr(judge, "Enforcer", allowing)
+    denied = list(judge.disputes(_rules(*effects)))
+    assert len(denied) + len(found) == len(allowing.asked) == len(denying.asked)
+    assert not any(dispute.engine for dispute in denied)
+    sets = {held for resource, _, held in allowing.asked if resource.startswith("|")}
+    assert len(sets) == 2 ** len(effects)
+
+
 def test_a_resource_with_very_many_rules_is_judged_by_some_of_them() -> None:
     assert not list(judge.disputes(_rules(*["allow", "deny"] * 2_000)))
 

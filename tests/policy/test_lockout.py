@@ -10,6 +10,7 @@ from app.policy.publishers import FewerPublishers, lost_publishers, root_permiss
 from app.policy.routes import Route, RouteTable
 from app.policy.semantic_diff import compare
 from app.policy.snapshot import Snapshot
+from tests.policy.conftest import Said
 from tests.policy.small import PERMISSIONS, snapshot
 
 TABLE = RouteTable([PUBLISH, RELOAD, Route("/x", "GET")])
@@ -46,7 +47,7 @@ def policy(*rows: str) -> Snapshot:
     ids=str,
 )
 def test_named_publishers_are_all_that_is_left_only_without_a_permission(
-    rows: tuple[str, ...], expected: list[set[str]] | None
+    rows: tuple[str, ...], expected: list[set[str]] | None, said: Said
 ) -> None:
     found = named_publishers(policy(*rows))
     assert (found is None) is (expected is None)
@@ -55,6 +56,7 @@ def test_named_publishers_are_all_that_is_left_only_without_a_permission(
     assert ("unproven-publishers" in codes) is bool(expected)
     # A policy that named callers alone can replace is doubtful, and one that no caller can is refused.
     assert bool(lockout(policy(*rows))) is (expected == [])
+    said([*lockout(policy(*rows)), *(finding.at for finding in find(policy(*rows)))])
 
 
 def test_a_permission_is_found_behind_more_named_callers_than_are_looked_at() -> None:

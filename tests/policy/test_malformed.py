@@ -11,6 +11,7 @@ import pytest
 from app.policy.fault import PolicyRefused
 from app.policy.live import LivePolicy, build
 from app.policy.load import load
+from tests.policy.conftest import Said
 from tests.policy.malformed import MALFORMED, Malformed
 from tests.policy.refusing import refused
 from tests.policy.shipped import DIRECTORY, PERSON, policy_of, routes, shipped_files, snapshot_of, write
@@ -48,7 +49,7 @@ def test_no_two_changes_are_the_same() -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("change", MALFORMED, ids=lambda change: change.name)
-async def test_a_malformed_policy_is_refused_at_its_place(change: Malformed, mended: LivePolicy) -> None:
+async def test_a_malformed_policy_is_refused_at_its_place(change: Malformed, mended: LivePolicy, said: Said) -> None:
     path = mended.directory / change.file
     if change.data is None:
         path.unlink()
@@ -65,6 +66,7 @@ async def test_a_malformed_policy_is_refused_at_its_place(change: Malformed, men
     with pytest.raises(PolicyRefused) as raised:
         build(policy_of({name: data for name, data in files.items() if data is not None}), routes())
     assert raised.value.faults == faults
+    said(faults)
 
 
 @pytest.mark.anyio

@@ -9,6 +9,7 @@ import pytest
 from app.policy.fault import Fault, PolicyRefused
 from app.policy.live import build
 from app.policy.load import parse
+from app.policy.routes import Route, RouteTable
 from app.policy.source import from_bytes
 from tests.policy.shipped import DIRECTORY
 from tests.policy.small import TABLE, files
@@ -99,3 +100,71 @@ def test_another_model_is_told_that_it_is_not_supported_and_how_to_bring_its_row
 
 def test_the_guide_has_that_section() -> None:
     assert "\n## Rows of another model\n" in (DIRECTORY / "REFERENCE.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("document", "line", "word"),
+    [
+        ("openapi: 3.1.0\nservers: [{url: /v1}]\npaths:\n  /a/b: {get: {}}\n  /b: {get: {}}\n", 4, "/a/b"),
+        ("openapi: 3.1.0\nservers: [{url: /a}]\npaths:\n  /b: {get: {}}\n", 4, "/b"),
+        ("openapi: 3.1.0\npaths:\n  '/a b': {get: {}}\n", 3, "/a b"),
+        ('openapi: 3.1.0\npaths:\n  "\\x2fa": {get: {}}\n', 2, "paths:"),
+        ('openapi: 3.1.0\n"pat\\x68s":\n  "\\x2fa": {get: {}}\n', 1, "o"),
+    ],
+)
+def test_a_path_is_found_however_it_is_written_and_else_the_paths_or_the_document(
+    document: str, line: int, word: str
+) -> None:
+    found = faults(document)[0]
+    assert (found.code, found.file, found.line) == ("unruled-route", "upstreams/shop.openapi.yaml", line)
+    assert found.text[found.column - 1 :][: found.length] == word
+    assert found.text == document.split("\n")[line - 1]
+
+
+def unruled(table: RouteTable, **rows: str) -> list[tuple[str, int, int, int, str]]:
+    """Where the endpoints without a row are told, for files of rows by name."""
+    made = {**files(), **{f"{name}.csv": f"{text}# end\n".encode() for name, text in rows.items()}}
+    made["upstreams/shop.openapi.yaml"] = b"openapi: 3.1.0\npaths:\n  /y/z: {get: {}}\n"
+    with pytest.raises(PolicyRefused) as refused:
+        build(parse(from_bytes(made)), table)
+    return [(each.file, each.line, each.column, each.length, each.text) for each in refused.value.faults]
+
+
+@pytest.mark.parametrize(
+    ("routes", "rows", "file"),
+    [
+        # The file that speaks of what shares the most segments, then of as many segments, then the most often.
+        (("/a/b/c", "/a/b/d"), {"one": "/a/b/d", "two": "/a"}, "one"),
+        (("/a/b/c", "/a", "/q"), {"one": "/q", "two": "/a"}, "two"),
+        (("/a/b", "/a/c", "/a/c/d"), {"one": "/a/c/d", "two": "/a/c"}, "two"),
+        (("/a/b", "/a/c", "/a/d", "/a/e"), {"one": "/a/c", "two": "/a/d /a/e"}, "two"),
+        (("/a/b", "/a/c", "/a/d"), {"one": "/a/c", "two": "/a/d"}, "one"),
+        (("/a/b",), {"one": "", "zzz": "shop:/y/**"}, "zzz"),
+    ],
+)
+def test_an_endpoint_without_a_row_is_told_in_the_file_that_speaks_of_the_nearest(
+    routes: tuple[str, ...], rows: dict[str, str], file: str
+) -> None:
+    made = {name: "".join(f"p, a:read, {path}, GET, allow\n" for path in text.split()) for name, text in rows.items()}
+    if not any("shop:" in text for text in made.values()):
+        made["shop"] = "p, a:read, shop:/y/**, GET, allow\n"
+    table = RouteTable(Route(path, "GET") for path in routes)
+    last = made[file].count("\n")
+    assert unruled(table, **made)[0] == (f"{file}.csv", last + 1, 1, 5, "# end")
+
+
+@pytest.mark.parametrize(
+    ("row", "code", "word"),
+    [
+        ("p, a:read, /z, GET, allow", "dead-row", "/z"),
+        ("p, a:read, /y, GET|POST, allow", "dead-action", "POST"),
+        ("p, POST:x a:read, /POST, POST, allow", "unknown-grant", "POST:x"),
+        ("p, role:one, /y, GET, allow", "unknown-role", "role:one"),
+    ],
+)
+def test_a_fault_of_a_row_stands_at_its_word(row: str, code: str, word: str) -> None:
+    with pytest.raises(PolicyRefused) as refused:
+        build(parse(from_bytes(files(*RULED, row))), TABLE)
+    at = {fault.code: fault for fault in refused.value.faults if fault.line == len(RULED) + 1}
+    fault = at[code]
+    assert (fault.column, fault.length, fault.text) == (row.index(word) + 1, len(word), row)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -85,6 +86,37 @@ def test_a_directory_is_bounded_as_a_whole(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 @pytest.mark.parametrize("over", [0, 1])
+def test_the_folders_of_a_directory_are_bounded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, over: int) -> None:
+    write(tmp_path, FILES)
+    for name in ("a", "b/c"):
+        (tmp_path / "upstreams" / name).mkdir(parents=True)
+    monkeypatch.setattr(reading, "MAX_FOLDERS", len(reading.FOLDERS) + 3 - over)
+    assert len(reading.folders(tmp_path)) == len(reading.FOLDERS) + 3 - over
+    monkeypatch.setattr(reading, "MAX_FOLDERS", 5 - over)  # the directory, `upstreams` and those in it
+    faults = refusal(lambda: read(tmp_path))
+    assert [(each.code, each.line, each.column, each.message) for each in faults] == [
+        ("too-many-files", 0, 0, "more than 4 folders")
+    ] * over
+
+
+def test_a_directory_is_not_read_for_ever_without_descriptors(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    write(tmp_path, FILES)
+
+    def none(*_: object) -> object:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    monkeypatch.setattr(reading, "_DESCRIPTORS_SECONDS", 0.01)
+    monkeypatch.setattr(reading, "_DESCRIPTORS_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(reading, "read_regular", none)
+    (fault,) = refusal(lambda: read(tmp_path))
+    assert (fault.code, fault.file, fault.line, fault.column) == ("unreadable", ".", 0, 0)
+    assert (fault.message, fault.hint) == (
+        "cannot be read: the process has no file descriptor left",
+        "raise its limit of open files",
+    )
+
+
+@pytest.mark.parametrize("over", [0, 1])
 def test_each_file_of_a_directory_is_bounded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, over: int) -> None:
     write(tmp_path, FILES)
     longest = max(FILES, key=lambda name: len(FILES[name]))
@@ -140,8 +172,8 @@ def test_files_that_do_not_stop_to_change_are_refused(monkeypatch: pytest.Monkey
     changes: list[Mapping[str, bytes]] = [files(f"# {number}", *ROWS) for number in range(50)]
     with pytest.raises(PolicyRefused) as refused:
         reading_while(monkeypatch, tmp_path, changes)
-    assert [(fault.code, fault.message) for fault in refused.value.faults] == [
-        ("in-motion", "the files changed while they were read")
+    assert [(fault.code, fault.file, fault.line, fault.column, fault.message) for fault in refused.value.faults] == [
+        ("in-motion", ".", 0, 0, "the files changed while they were read")
     ]
     assert changes, "it was given up in time"
 
@@ -152,7 +184,7 @@ def test_files_that_are_half_written_are_refused(tmp_path: Path) -> None:
     assert refusal(lambda: read(tmp_path)) == ()
     (tmp_path / reading.MARKER).write_text(from_bytes(files(ROWS[0])).revision)
     (fault,) = refusal(lambda: read(tmp_path))
-    assert (fault.code, fault.file) == ("in-motion", ".")
+    assert (fault.code, fault.file, fault.line, fault.column) == ("in-motion", ".", 0, 0)
 
 
 @pytest.mark.parametrize("resource", ["orders:/v1/nothing", "orders:/", "/orders", "/x/1/2"])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from itertools import chain, combinations
 
+import pytest
+
 from app.policy.reach import Reach, holders, outcome, reach, ways_in
 from app.policy.snapshot import Snapshot
 from app.policy.usage import Use, needs_of, usage
@@ -106,3 +108,19 @@ def test_the_needs_of_a_row_are_read_from_its_text() -> None:
     (rule,) = policy.policy.rules
     assert needs_of(str(rule)) == {"a:read", "b:read"}
     assert needs_of("") == frozenset()
+
+
+def test_uses_are_counted_and_the_last_one_is_the_latest_whatever_their_order() -> None:
+    row = "p, a:read, /x, GET, allow"
+    held = frozenset({"anyone", "auth:api_key", "key:7", "a:read", "b:read"})
+    uses = [Use("GET", "/x", row, 3, 5), Use("GET", "/x", row, 20, 9), Use("GET", "/x", row, 1, 7)]
+    found = usage(snapshot(row), held, ["b:read", "a:read"], uses)
+    assert [(each.scope, each.number, each.last) for each in found.used] == [("a:read", 24, 9)]
+    assert (found.unused, found.enough, found.closed) == (("b:read",), ("a:read",), ())
+
+
+@pytest.mark.parametrize(
+    "row", ["p, a:read", "g, a:read, b:read", "q, a:read, /x, GET, allow", "p,a:read,/x,GET,allow"]
+)
+def test_what_is_no_row_of_the_log_needs_nothing(row: str) -> None:
+    assert needs_of(row) == frozenset()

@@ -70,3 +70,47 @@ def test_a_new_class_of_callers_takes_room_too(monkeypatch: pytest.MonkeyPatch) 
     for number in range(1, 100):
         assert policy.decide(frozenset({f"user:u{number}"}), "/a", "GET")
     assert misses(policy, first, "/a") == 1
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_what_a_caller_takes_is_counted_by_its_grants(monkeypatch: pytest.MonkeyPatch, over: int) -> None:
+    """300 bytes for a caller and 100 for a grant with its text; as much, without texts, for a class of callers."""
+    first, second = frozenset({"a:read"}), frozenset({"a:read", "b:read", "made:up"})
+    room = (300 + 100) + (300 + 106) + (300 + 200) + (300 + 106 + 106 + 107)
+    monkeypatch.setattr(remembering, "MAX_BYTES_REMEMBERED", room - over)
+    policy = snapshot(ROW, "p, b:read, /a, GET, allow", table=TABLE)
+    assert misses(policy, first, "/a") == 1
+    assert misses(policy, second, "/a") == 1
+    assert misses(policy, first, "/a") == over
+
+
+def test_a_class_of_callers_that_is_known_takes_no_room_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remembering, "MAX_BYTES_REMEMBERED", (300 + 100) + 2 * (300 + 106 + 107))
+    policy = snapshot(ROW, table=TABLE)
+    callers = [frozenset({"a:read", f"made:u{letter}"}) for letter in "pq"]
+    assert misses(policy, callers[0], "/a") == 1
+    assert misses(policy, callers[1], "/a") == 0
+    assert misses(policy, callers[0], "/a") == 0
+    assert {*callers} <= {part for part in policy.parts() if isinstance(part, frozenset)}
+
+
+def test_the_memory_of_a_detached_policy_is_its_own() -> None:
+    policy, held = snapshot(ROW, table=TABLE), frozenset({"a:read"})
+    assert misses(policy, held, *PAGES) == 3
+    other = policy.detached()
+    assert (other.misses, policy.misses) == (0, 3)
+    assert misses(other, held, *PAGES) == 3
+    assert policy.misses == 3
+    assert other.revision == policy.revision
+    assert misses(policy, held, *PAGES) == 0
+
+
+def test_the_limits_hold_what_a_large_service_needs() -> None:
+    assert (remembering.MAX_REMEMBERED, remembering.MAX_GRANTS_REMEMBERED) == (50_000, 500)
+    assert remembering.MAX_BYTES_REMEMBERED == 64 * 2**20
+
+
+def test_a_policy_that_is_replaced_is_taken_apart_to_its_last_part() -> None:
+    replaced = [snapshot(ROW, table=TABLE), snapshot(ROW, table=TABLE)]
+    remembering.let_go(replaced)
+    assert replaced == []

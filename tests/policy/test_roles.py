@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import tracemalloc
 
+import pytest
+
 from app.policy.fault import Fault
 from app.policy.roles import Roles, close, link
 from app.policy.rule import Membership
@@ -89,3 +91,29 @@ def test_closing_agrees_with_a_plain_fixed_point_on_random_graphs() -> None:
         while grown := {b for a, b in rows if a in expected} - expected:
             expected |= grown
         assert close(stated, linked(*sorted(rows))) == expected
+
+
+@pytest.mark.parametrize(
+    ("length", "shown"),
+    [
+        (7, "r0 → r1 → r2 → r3 → r4 → r5 → r6 → r0"),
+        (8, "r0 → r1 → r2 → r3 → r4 → r5 → … → r7 → r0"),
+        (9, "r0 → r1 → r2 → r3 → r4 → r5 → … → r8 → r0"),
+    ],
+)
+def test_a_circle_is_shown_with_eight_roles_at_most(length: int, shown: str) -> None:
+    assert circles(*((f"r{n}", f"r{(n + 1) % length}") for n in range(length))) == [(length, shown)]
+
+
+def test_a_circle_is_told_at_the_last_row_of_the_last_file() -> None:
+    faults: list[Fault] = []
+    rows = [Membership("b.csv", 1, "a", "b"), Membership("a.csv", 9, "b", "c"), Membership("b.csv", 7, "c", "a")]
+    link([*rows, Membership("b.csv", 8, "a", "b")], faults)
+    assert [(each.code, each.file, each.line, each.column) for each in faults] == [("circle", "b.csv", 7, 1)]
+    assert (faults[0].text, faults[0].length, faults[0].hint) == ("g, c, a", 7, "delete one row of it")
+    assert faults[0].message == "this row closes a circle: a → b → c → a"
+
+
+def test_a_circle_behind_what_was_followed_before_is_told_once() -> None:
+    assert circles(("x", "y"), ("y", "z"), ("a", "x"), ("a", "b"), ("b", "a"), ("z", "q")) == [(5, "a → b → a")]
+    assert circles(("a", "b"), ("b", "c"), ("b", "d"), ("d", "b"), ("c", "e")) == [(4, "b → d → b")]

@@ -10,6 +10,7 @@ from app.policy.load import parse
 from app.policy.routes import Route, RouteTable
 from app.policy.snapshot import Snapshot
 from app.policy.source import from_bytes
+from tests.policy.conftest import Said
 from tests.policy.small import files
 
 TEMPLATES = (
@@ -61,8 +62,11 @@ def test_a_literal_sibling_without_a_row_of_its_own_is_named_with_the_row_that_p
         ("p, anyone, /o/{id}, GET, deny", "/o/*"),
     ],
 )
-def test_a_deny_that_leaves_a_literal_sibling_open_is_refused_until_it_says_so(deny: str, wide: str) -> None:
+def test_a_deny_that_leaves_a_literal_sibling_open_is_refused_until_it_says_so(
+    deny: str, wide: str, said: Said
+) -> None:
     (fault,) = faults(OPEN, deny)
+    said([fault])
     assert (fault.code, fault.file, fault.line, fault.column) == ("narrow-deny", "rows.csv", 2, deny.index("/o/") + 1)
     assert f"`{wide}`" in fault.hint
     assert built(OPEN, deny.replace("{id}", "*").replace("{other}", "*").replace("{line}", "*"))
@@ -118,7 +122,7 @@ def test_parameters_of_another_service_are_told_from_its_literal_segments_too() 
         ("shop:/v1/{op}:cancel", ""),
     ],
 )
-def test_a_parameter_that_is_part_of_a_segment_has_siblings_too(deny: str, left: str) -> None:
+def test_a_parameter_that_is_part_of_a_segment_has_siblings_too(deny: str, left: str, said: Said) -> None:
     paths = ("/f/{name}.json", "/f/index.json", "/f/other.txt", "/{g}/{name}.json", "/v1/{op}:cancel", "/v1/list")
     document = "openapi: 3.1.0\npaths:\n" + "".join(f"  '{path}': {{get: {{}}}}\n" for path in paths)
     rows = (OPEN, "p, a:read, shop:/**, GET, allow", f"p, env:test, {deny}, GET, deny")
@@ -126,6 +130,7 @@ def test_a_parameter_that_is_part_of_a_segment_has_siblings_too(deny: str, left:
         assert built(*rows, documents=document)
         return
     (fault,) = faults(*rows, documents=document)
+    said([fault])
     assert fault.code == "narrow-deny"
     assert left in fault.message
     assert built(*rows, f"p, env:test, {left.removeprefix('GET ')}, GET, deny", documents=document)

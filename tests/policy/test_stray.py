@@ -12,6 +12,7 @@ import pytest
 
 from app.policy.live import LivePolicy
 from app.policy.source import MAX_BYTES, MAX_FILES
+from tests.policy.conftest import Said
 from tests.policy.refusing import refused
 from tests.policy.shipped import routes, shipped_files, write
 
@@ -181,10 +182,13 @@ TREES: tuple[tuple[str, Callable[[Path], str]], ...] = (
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(("code", "make"), TREES, ids=lambda value: getattr(value, "__name__", ""))
-async def test_what_is_no_file_of_text_is_refused(code: str, make: Callable[[Path], str], live: LivePolicy) -> None:
+async def test_what_is_no_file_of_text_is_refused(
+    code: str, make: Callable[[Path], str], live: LivePolicy, said: Said
+) -> None:
     file = make(live.directory)
 
     faults = await refused(live)
 
     assert (code, file) in [(fault.code, fault.file) for fault in faults], faults
     assert not any("not for the eyes" in fault.text for fault in faults)
+    said(fault for fault in faults if fault.file == file)

@@ -8,7 +8,7 @@ import pytest
 
 from app.policy.fault import PolicyRefused
 from app.policy.load import parse
-from app.policy.source import from_bytes
+from app.policy.source import Source, from_bytes, lines_of
 from app.policy.tidy import ended
 from tests.policy.shipped import shipped_files
 from tests.policy.small import files
@@ -123,3 +123,11 @@ def test_a_byte_order_mark_says_how_to_be_rid_of_it(name: str) -> None:
     (fault,) = refused.value.faults
     assert (fault.code, fault.line, fault.column) == ("unseen-character", 1, 1)
     assert "begins with a byte order mark" in fault.message and "check --fix" in fault.hint
+
+
+@pytest.mark.parametrize(("number", "line"), [(-1, ""), (0, ""), (1, "a"), (2, ""), (3, "b"), (4, ""), (5, "")])
+def test_a_line_is_counted_from_one(number: int, line: str) -> None:
+    source = Source({"x.csv": "a\n\nb\n"}, "r")
+    assert source.line("x.csv", number) == line
+    assert source.line("y.csv", number) == ""
+    assert list(lines_of("a\n\nb\n")) == ["a", "", "b", ""]

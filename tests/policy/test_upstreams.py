@@ -12,6 +12,7 @@ from app.policy.load import parse
 from app.policy.routes import RouteTable
 from app.policy.snapshot import Snapshot
 from app.policy.source import from_bytes
+from tests.policy.conftest import Said
 from tests.policy.shipped import PERSON, policy_of, routes, shipped_files, snapshot_of
 
 ORDERS = """\
@@ -166,11 +167,19 @@ def test_json_is_taken_as_it_is_made_on_one_line_and_without_an_end() -> None:
         ("openapi: 3.1.0\npaths: {}\n---\nopenapi: 3.1.0\n", "a second document starts here", 3),
     ],
 )
-def test_a_document_that_cannot_be_understood_is_refused_at_its_line(document: str, message: str, line: int) -> None:
+def test_a_document_that_cannot_be_understood_is_refused_at_its_line(
+    document: str, message: str, line: int, said: Said
+) -> None:
     faults = _refused(document)
+    said(faults)
     assert [fault.line for fault in faults] == [line], faults
     assert faults[0].message.startswith(message)
     assert faults[0].file == "upstreams/orders.openapi.yaml"
+    text = document.split("\n")[line - 1] if line else ""
+    assert faults[0].text == text
+    assert (faults[0].column > 0) is bool(text)
+    assert text[max(faults[0].column - 1, 0) :] == text.strip()
+    assert faults[0].length == max(len(text.strip()), 1)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,121 @@
+"""The bounds of the policy engine, each as it stands: a bound is moved on purpose, here as well."""
+
+from __future__ import annotations
+
+import pkgutil
+from importlib import import_module
+
+import app.policy
+
+BOUNDS: dict[str, float] = {
+    "aside.SWITCH_SECONDS": 0.0005,
+    "aside._STEP": 1_000,
+    "case_report.MAX_SECONDS": 10.0,
+    "case_report.MAX_LISTED": 20,
+    "case_report.MAX_TEXT": 400,
+    "case_report._LOOK_EVERY": 256,
+    "case_watch._MAX_LOGGED": 3,
+    "cases.MAX_CASES": 20_000,
+    "catalog.MAX_CHARACTERS": 262_144,
+    "catalog.MAX_FAULTS": 20,
+    "cells.MAX_TERMS": 1_500,
+    "change_words.MAX_NAMED": 4,
+    "check.MAX_FAULTS": 100,
+    "directory.MAX_NOTE_BYTES": 1_000,
+    "directory.MAX_FOLDERS": 100,
+    "directory._LOOKS": 5,
+    "directory._PAUSE_SECONDS": 0.02,
+    "directory._DESCRIPTORS_SECONDS": 20.0,
+    "document.MAX_CHARACTERS": 262_144,
+    "document.MAX_DEPTH": 12,
+    "document.MAX_FAULTS": 100,
+    "entity_lines._REMEMBERED": 10_000,
+    "entity_lines._NESTED": 6,
+    "expand.MAX_EXPANDED": 1_000_000,
+    "expand.MAX_REACH_KNOWN": 5_000,
+    "explain.MAX_NEAR": 3,
+    "fault.MAX_NEAR": 2_000,
+    "file_names.MAX_NESTED": 3,
+    "file_names.MAX_SHOWN": 400,
+    "grants._NEAR_FAMILY": 0.75,
+    "judge.MAX_COMBINATIONS": 256,
+    "judge.MAX_SHAPES": 200,
+    "judge.MAX_SAMPLE": 200,
+    "judge.MAX_RULES": 30,
+    "live._PATIENCE": 5.0,
+    "live._LOOK_SECONDS": 0.02,
+    "live._MAX_NOTED": 20,
+    "lockout.MAX_WAYS": 1_000,
+    "openapi.ambiguity._STEPS": 3,
+    "openapi.ambiguity._COMPOSITE_STEPS": 5,
+    "openapi.ambiguity._CHARACTERS": 32,
+    "openapi.budget.MAX_STEPS": 3_000_000,
+    "openapi.budget.MAX_STEPS_TOGETHER": 12_000_000,
+    "openapi.budget.CHARACTERS": 6,
+    "openapi.endpoints.MAX_PLACES": 50_000,
+    "openapi.endpoints.MAX_KEYS": 200,
+    "openapi.endpoints._PLACE_STEPS": 20,
+    "openapi.endpoints._PART_STEPS": 4,
+    "openapi.endpoints._NAME_STEPS": 8,
+    "openapi.json_tree._PIECES": 4,
+    "openapi.paths.MAX_LENGTH": 4_096,
+    "openapi.paths.MAX_SEGMENTS": 60,
+    "openapi.paths.MAX_PARAMETERS": 8,
+    "openapi.references.MAX_FILES": 500,
+    "openapi.references.MAX_CHAIN": 10,
+    "openapi.servers.MAX_ADDRESSES": 1_000,
+    "openapi.servers.MAX_ADDRESSES_TOGETHER": 20_000,
+    "openapi.servers.MAX_PATHS": 50,
+    "openapi.tree.MAX_DEPTH": 100,
+    "openapi.tree.MAX_MERGED": 200_000,
+    "publishers.MAX_TOLD": 3,
+    "reroute.MAX_STEPS": 20_000,
+    "reroute.MAX_ALL_STEPS": 300_000,
+    "reroute._MAX_TOGETHER": 2,
+    "reroute._PER_STEP": 8,
+    "roles.MAX_SHOWN": 8,
+    "rows.MAX_FAULTS_IN_FILE": 100,
+    "semantic_diff.MAX_STEPS": 3_000_000,
+    "semantic_diff.MAX_ALL_STEPS": 20_000_000,
+    "semantic_diff.MAX_NEAT": 1_000,
+    "semantic_diff.MAX_NAMED": 4,
+    "shadow.MAX_DIFFERENCES": 1_000,
+    "snapshot.MAX_REMEMBERED": 50_000,
+    "snapshot.MAX_GRANTS_REMEMBERED": 500,
+    "snapshot.MAX_BYTES_REMEMBERED": 67_108_864,
+    "snapshot._STEP": 100,
+    "source.MAX_FILE_BYTES": 25_165_824,
+    "source.MAX_BYTES": 50_331_648,
+    "source.MAX_FILES": 500,
+    "source.MAX_LINE": 4_000,
+    "source.SHOWN": 400,
+    "source._PIECE": 100_000,
+    "suspended.RETRY_AFTER": 5,
+    "terms.MAX_TERMS": 10_000,
+    "upstreams.MAX_FINDINGS": 100,
+    "watch.LOOK_SECONDS": 1.0,
+    "watch._SETTLE_MS": 40,
+    "watch._POLLS": 60,
+    "when.cost.MAX_STEPS": 1_000_000,
+    "when.cost._NODE": 20,
+    "when.cost._CONVERSION": 150,
+    "when.cost._COPY": 30,
+    "when.cost._CHARACTERS": 8,
+    "when.read.MAX_ITEMS": 1_000,
+    "when.read.MAX_CHARACTERS": 65_536,
+    "when.read.MAX_LEVELS": 16,
+    "when.syntax.MAX_LENGTH": 1_000,
+    "when.syntax.MAX_DEPTH": 12,
+}
+
+
+def test_every_bound_is_what_it_is_meant_to_be() -> None:
+    found = {
+        f"{module.name.removeprefix('app.policy.')}.{name}": value
+        for module in pkgutil.walk_packages(app.policy.__path__, "app.policy.")
+        for name, value in vars(import_module(module.name)).items()
+        if name.isupper() and isinstance(value, int | float)
+    }
+    assert {name: found.get(name) for name in BOUNDS} == BOUNDS
+    bounds = {value for name, value in found.items() if name.rpartition(".")[2].startswith(("MAX_", "_MAX_"))}
+    assert bounds <= set(BOUNDS.values())
