@@ -6,6 +6,8 @@ import pkgutil
 from importlib import import_module
 
 import app.policy
+from app.policy.findings import KINDS
+from app.policy.when.syntax import _LEVELS
 
 BOUNDS: dict[str, float] = {
     "aside.SWITCH_SECONDS": 0.0005,
@@ -119,3 +121,54 @@ def test_every_bound_is_what_it_is_meant_to_be() -> None:
     assert {name: found.get(name) for name in BOUNDS} == BOUNDS
     bounds = {value for name, value in found.items() if name.rpartition(".")[2].startswith(("MAX_", "_MAX_"))}
     assert bounds <= set(BOUNDS.values())
+
+
+WORDS: dict[str, str] = {
+    "asked.USER_TYPES": "user identity",
+    "cases._KEYS": "name as given allow deny table",
+    "catalog._RESERVED": "auth env key role user",
+    "condition.VARIABLES": "subject resource action params request context",
+    "entities._KEYS": "type id properties",
+    "file_names.REQUIRED": "model.conf permissions.toml",
+    "file_names._ARCHIVE_ENDINGS": ".7z .age .asc .bz2 .gpg .gz .tar .tgz .xz .zip .zst",
+    "file_names._FRAGMENT_ENDINGS": ".yaml .yml .json",
+    "file_names._PAGE_ENDINGS": ".adoc .docx .html .jpg .markdown .md .odt .pdf .png .rst .svg .text .txt",
+    "file_names._POLICY_ENDINGS": ".conf .csv .json .toml .yaml .yml",
+    "findings._CHANGES": "DELETE PATCH POST PUT WEBSOCKET",
+    "grants.FACTS": "anyone auth:jwt auth:api_key auth:anonymous env:live env:test",
+    "grants._OPEN_FAMILIES": "user key role",
+    "limited_scopes._MARKS": "scope:: owner::",
+    "lockout.NAMED": "user: key:",
+    "openapi.endpoints._SINCE_3_2": "query additionalOperations",
+    "openapi.tree.FIXED": "get head post put patch delete options trace query",
+    "routes.METHODS": "GET HEAD POST PUT PATCH DELETE OPTIONS QUERY TRACE WEBSOCKET",
+    "source._LEGIBLE": "cut-short early-end long-line stray-file",
+    "suspended.STILL": "/healthz /readyz",
+    "when.functions.ARITHMETIC": "+ - * / %",
+    "when.functions.MACROS": "all exists exists_one",
+    "when.functions.SPECIAL": "has ip_in",
+}
+SEVERITIES = {
+    "warning": "duplicate-row shadowed-row contradictory-row deny-never-fires open-to-all open-head over-broad "
+    "unused-permission deprecated-permission unstated-proxies unproven-publishers",
+    "note": "ignored-file empty-role unheld-row ambiguous-path unroutable-path unread-path unread-method not-analysed",
+}
+
+
+def test_every_word_that_policies_and_their_files_may_have_is_known() -> None:
+    """Sets of words are compared in alphabetical order, and the others in the order in which hints name them."""
+    for name, words in WORDS.items():
+        module, _, constant = name.rpartition(".")
+        found = getattr(import_module(f"app.policy.{module}"), constant)
+        assert (tuple(sorted(found)) if isinstance(found, frozenset) else found) == tuple(words.split()), name
+
+
+def test_every_finding_has_its_severity_and_says_what_it_means() -> None:
+    for severity, codes in SEVERITIES.items():
+        assert [code for code, (found, _) in KINDS.items() if found == severity] == codes.split()
+    assert sum(map(len, map(str.split, SEVERITIES.values()))) == len(KINDS)
+    assert all(meaning.endswith(".") for _, meaning in KINDS.values())
+
+
+def test_operators_bind_as_in_cel() -> None:
+    assert _LEVELS == (("||",), ("&&",), ("==", "!=", "<=", ">=", "<", ">", "in"), ("+", "-"), ("*", "/", "%"))

@@ -102,3 +102,66 @@ def test_a_very_deep_pattern_and_template_exhaust_no_stack() -> None:
     table = RouteTable([Route(deep, "GET")])
     assert table.match(deep) == (deep,)
     assert table.match("/x/**") == (deep,)
+
+
+ROUTES = [Route("/b", "POST"), Route("/a", "PUT"), Route("/b", "GET"), Route("/a/{x}", "GET"), Route("/a", "GET")]
+MORE = [Route("s:/z", "PUT"), Route("s:/y/{id}", "GET")]
+
+
+def test_routes_are_sorted_by_template_and_then_by_method() -> None:
+    table = RouteTable(ROUTES)
+    assert [str(route) for route in table.routes] == ["GET /a", "PUT /a", "GET /a/{x}", "GET /b", "POST /b"]
+    assert table.templates == ("/a", "/a/{x}", "/b")
+    assert table.methods("/b") == ("GET", "POST")
+    assert table.methods("/c") == ()
+    assert [str(route) for route in table.extended(MORE).routes][-2:] == ["GET s:/y/{id}", "PUT s:/z"]
+
+
+def test_a_table_is_extended_once_by_the_same_routes() -> None:
+    table = RouteTable(ROUTES)
+    assert table.extended([]) is table
+    one = table.extended(MORE)
+    assert one is not table and one.added == tuple(MORE)
+    assert table.extended(MORE) is one
+    closed = table.extended(MORE, ["s:/x"])
+    assert closed is not one and closed.closed == {"s:/x"}
+    assert table.extended([], ["s:/x"]).added == ()
+    assert table.extended(MORE) is not closed
+    assert Route("s:/z", "PUT") in one and Route("s:/z", "PUT") not in table and Route("s:/z", "GET") not in one
+
+
+def test_rows_may_name_methods_that_every_server_has_beside_those_of_a_document() -> None:
+    table = RouteTable(ROUTES).extended([*MORE, Route("s:/w", "GET"), Route("s:/w", "HEAD")])
+    assert table.actions("/a") == ("GET", "PUT")
+    assert table.actions("s:/z") == ("PUT", "OPTIONS")
+    assert table.actions("s:/y/{id}") == ("GET", "HEAD", "OPTIONS")
+    assert table.actions("s:/w") == ("GET", "HEAD", "OPTIONS")
+    assert table.actions("s:/none") == ()
+    assert (table.is_closed("/a", ""), RouteTable([], closed=["s:/x"]).is_closed("/x", "s")) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message", "hint"),
+    [
+        ("/a/", "a pattern has no last slash", "write `/a`; requests may come with or without"),
+        ("//", "a pattern has no last slash", "write `/`;"),
+        ("/a//b", "a pattern has no empty segment", "write one slash"),
+        ("//a", "a pattern has no empty segment", "write one slash"),
+        ("/**/a", "`**` may only be the last segment", "use `*` for one segment"),
+        ("/a/**/**", "`**` may only be the last segment", "use `*`"),
+        ("/a*", "`a*` is no segment of a pattern", "a segment is text, `{name}` for a parameter"),
+        ("/{a}{b}", "`{a}{b}` is no segment of a pattern", "a segment is text"),
+        ("A:/x", "`A` is no name of a service", "write lower-case letters, digits and `-`"),
+        ("s:/x/", "a pattern has no last slash", "write `s:/x`"),
+    ],
+)
+def test_what_is_wrong_with_a_pattern_is_said_with_what_to_write(pattern: str, message: str, hint: str) -> None:
+    found = pattern_fault(pattern)
+    assert found is not None
+    assert found[0] == message
+    assert found[1].startswith(hint)
+
+
+@pytest.mark.parametrize("pattern", ["/", "/**", "/*", "/a/{x}.json", "s:/", "s:/**", "/a/*/b"])
+def test_a_pattern_that_is_well_formed_has_no_fault(pattern: str) -> None:
+    assert pattern_fault(pattern) is None

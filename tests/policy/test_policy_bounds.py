@@ -16,6 +16,7 @@ from app.policy.condition import NO_CONTEXT
 from app.policy.decision import Reason
 from app.policy.directory import read
 from app.policy.fault import Fault, PolicyRefused
+from app.policy.file_names import FOLDERS
 from app.policy.source import Source, from_bytes
 from tests.policy.shipped import write
 from tests.policy.small import files, snapshot
@@ -90,8 +91,8 @@ def test_the_folders_of_a_directory_are_bounded(monkeypatch: pytest.MonkeyPatch,
     write(tmp_path, FILES)
     for name in ("a", "b/c"):
         (tmp_path / "upstreams" / name).mkdir(parents=True)
-    monkeypatch.setattr(reading, "MAX_FOLDERS", len(reading.FOLDERS) + 3 - over)
-    assert len(reading.folders(tmp_path)) == len(reading.FOLDERS) + 3 - over
+    monkeypatch.setattr(reading, "MAX_FOLDERS", len(FOLDERS) + 3 - over)
+    assert len(reading.folders(tmp_path)) == len(FOLDERS) + 3 - over
     monkeypatch.setattr(reading, "MAX_FOLDERS", 5 - over)  # the directory, `upstreams` and those in it
     faults = refusal(lambda: read(tmp_path))
     assert [(each.code, each.line, each.column, each.message) for each in faults] == [
