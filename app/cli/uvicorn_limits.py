@@ -23,6 +23,7 @@ _CHUNK_BYTES = 12  # of the line of a chunk's size, without extensions, and of t
 _PIECE_BYTES = 16_384
 _MAX_DISCARDED = 16_000_000  # bytes that a refused client may go on sending, so that it reads its answer
 _LINGER_SECONDS = 1.0
+_DISCARD_SECONDS = 0.01  # between two reads of it
 _RETRY_SECONDS = 10
 _log = structlog.stdlib.get_logger("server")  # which leaves out the lines of a flood
 
@@ -93,15 +94,13 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes, and answer with an error when the head is too large."""
+        if self._discarding:
+            self._discard(len(data))
+            return
         if len(data) > _PIECE_BYTES:
             # So that what is counted at the end of each piece is known to that many bytes.
             for start in range(0, len(data), _PIECE_BYTES):
                 self.data_received(data[start : start + _PIECE_BYTES])
-            return
-        if self._discarding:
-            self._discarded += len(data)
-            if self._discarded > _MAX_DISCARDED:
-                self.transport.abort()
             return
         self._uncounted += len(data)
         if self.transport.is_closing():
@@ -119,6 +118,19 @@ class LimitedProtocol(HttpToolsProtocol):
         elif self._uncounted and not self._head_began:
             self._head_began = True
             self._expect_within(self._limits.head_seconds)
+
+    def _discard(self, received: int) -> None:
+        """Discard what a refused client goes on sending, slowly: others have their turns meanwhile."""
+        self._discarded += received
+        if self._discarded > _MAX_DISCARDED:
+            self.transport.abort()
+        elif not self.transport.is_closing():
+            self.flow.pause_reading()
+            self.loop.call_later(_DISCARD_SECONDS, self._read_on)
+
+    def _read_on(self) -> None:
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
 
     def on_url(self, url: bytes) -> None:
         """Bound the request target."""
