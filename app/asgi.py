@@ -59,14 +59,17 @@ from app.http.budgets import BUDGET_REFUSALS, Budgets
 from app.http.door import ApiEntrance, Door
 from app.http.explain import explain_decision
 from app.http.forward_auth import TEMPLATE, ForwardAuth, with_gateways
+from app.http.long_work import LongWork, in_turn
 from app.http.metrics import show_metrics
 from app.http.models import ResourceSchemas
 from app.http.observing import tracing_to
 from app.http.openapi import Documents, openapi_json
+from app.http.pace import Pace
 from app.http.refusal import Refusals
 from app.http.request_id import with_request_id
 from app.http.route_table import table_of
 from app.http.session import provide_session
+from app.http.traffic import Traffic
 from app.identity.authenticate import Authenticator
 from app.identity.jwks import KeySet
 from app.identity.jwt import JwtVerifier
@@ -88,10 +91,9 @@ PAGES: list[ControllerRouterHandler] = [
     assets.asset,
     *sign_in.ROUTES,
     *account.ROUTES,
-    *keys.ROUTES,
     *new_key.ROUTES,
     *key_changes.ROUTES,
-    *desk.ROUTES,
+    Router("/", route_handlers=[*keys.ROUTES, *desk.ROUTES], middleware=[in_turn]),
 ]
 
 
@@ -159,7 +161,8 @@ def create_app(
     shadowing = Shadowing()
     tracing = tracing_to(settings.otlp_endpoint, settings.trace_sample)
     span = tracing.span if tracing else nullcontext
-    writer = DecisionWriter(sessions, disk)
+    traffic = Traffic()
+    writer = DecisionWriter(sessions, disk, traffic.give_way)
     decision_log = (tracing.decision_log if tracing else DecisionLog)(
         writer.write,
         sample=settings.decision_log_sample,
@@ -225,7 +228,7 @@ def create_app(
         BUDGET_REFUSALS,
     )
     api = ApiEntrance(authenticator, refusals)
-    door.open(route_keys, live, decision_log, api, pages, proxies=proxies, budgets=budgets)
+    door.open(route_keys, live, decision_log, api, pages, proxies=proxies, budgets=budgets, pace=Pace(traffic))
     app.state.update(
         {
             "database": engine,
@@ -236,6 +239,7 @@ def create_app(
             "recent": Recent(),
             "shadowing": shadowing,
             "replaying": asyncio.Lock(),
+            "long_work": LongWork(traffic),
             "key_set": keys,
             "live": live,
             "follower": follower,
@@ -265,7 +269,7 @@ def create_app(
     )
     proof = Proof([secret.get_secret_value() for secret in settings.gateway_secrets], settings.gateway_networks)
     gateways = ForwardAuth(live, authenticator, refusals, proof, decision_log, proxies=proxies, budgets=budgets)
-    served = with_request_id(with_gateways(app, gateways), proxies if settings.access_log else None, requests)
+    served = with_request_id(with_gateways(app, gateways), proxies if settings.access_log else None, requests, traffic)
     return tracing.traced(served) if tracing else served
 
 

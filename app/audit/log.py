@@ -34,6 +34,7 @@ _AT_ONCE = 200  # decisions put into the batch, before requests have their turn 
 MAX_REMEMBERED = 1_000  # outcomes, each with its principal
 EVERY_SECONDS = 0.5
 GIVE_UP_SECONDS = 60.0
+ROOM_SECONDS = 1.0
 _STOP_SECONDS = 5.0
 _LONGEST_WAIT = 3.0  # so that what waits is written soon after the writer can again
 _Key = tuple[int, int, str, str, str]  # principal and outcome by identity; door, resource and action
@@ -94,6 +95,7 @@ class DecisionLog:
         self._numbers: dict[_Key, int] = {}
         # And since some batches ago, with what each is about, so that no other object takes its identity.
         self._abouts: dict[_Key, tuple[About, Principal | None, Decision | Unverified]] = {}
+        self._has_room = asyncio.Event()
         self._rounds = Rounds("decision log", self._round, every_seconds=every_seconds)
         self._written = self._dropped = self._failures = self._sampled_out = 0
         self._told_dropped = 0
@@ -143,6 +145,16 @@ class DecisionLog:
             error=self._error,
         )
 
+    async def wait_for_room(self) -> None:
+        """Wait until less than half of the queue is taken, for at most `ROOM_SECONDS`; not while the writer fails.
+
+        For whoever is about to note very many decisions, which would take the place of those of others.
+        """
+        if len(self._waiting) * 2 > self._capacity and self._error is None:
+            self._has_room.clear()
+            with suppress(TimeoutError):  # then they are noted all the same
+                await asyncio.wait_for(self._has_room.wait(), ROOM_SECONDS)
+
     async def __aenter__(self) -> Self:
         self._rounds.begin()
         return self
@@ -173,6 +185,8 @@ class DecisionLog:
                 left = min(len(self._waiting), BATCH)
                 while left > 0:
                     self._take(min(left, _AT_ONCE))
+                    if len(self._waiting) * 2 <= self._capacity:
+                        self._has_room.set()
                     left -= _AT_ONCE
                     await asyncio.sleep(0)
             if self._batch and not await self._write_batch(patient=patient):
@@ -237,6 +251,7 @@ class DecisionLog:
 
     def _failed(self, error: Exception) -> None:
         self._failures += 1
+        self._has_room.set()  # nobody waits for what may never come
         expected = isinstance(error, CannotWrite)
         named = str(error) if expected else type(error).__name__
         if named != self._error:

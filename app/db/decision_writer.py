@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
 from importlib import import_module
@@ -14,7 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from app.audit.batch import Batch
+from app.audit.batch import Batch, Own
 from app.audit.log import CannotWrite
 from app.audit.record import OWN, About, GrantSet, Record
 from app.db.disk import DiskSpace
@@ -26,6 +27,7 @@ from app.db.tables.decisions import LoggedDecision
 
 MAX_REMEMBERED = 10_000  # grant sets
 _UPSERT_AT_ONCE = 500
+_AT_ONCE = 250  # decisions in a statement, which takes a few milliseconds
 # A number that nothing else in the database takes: on PostgreSQL batches are committed in the order of their ids.
 _ADVISORY_LOCK = 0x617574687B
 _Seen = dict[bytes, tuple[int, int]]  # by digest: the id, and the day since 1970 on which it was last seen
@@ -58,11 +60,24 @@ def _from_json() -> str:
 _FROM_JSON = _from_json()
 
 
-class DecisionWriter:
-    """Stores batches of decisions, while the disk has room. What it remembers is which grant sets the database has."""
+async def _turn_loop() -> None:
+    await asyncio.sleep(0)
 
-    def __init__(self, sessions: Sessions, disk: DiskSpace | None = None) -> None:
+
+class DecisionWriter:
+    """Stores batches of decisions, while the disk has room. What it remembers is which grant sets the database has.
+
+    `give_way` is awaited between parts of a batch, so that requests have their turns while a long one is stored.
+    """
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        disk: DiskSpace | None = None,
+        give_way: Callable[[], Awaitable[None]] = _turn_loop,
+    ) -> None:
         self._sessions = sessions
+        self._give_way = give_way
         self._disk = disk
         self._known: _Seen = {}
 
@@ -93,12 +108,16 @@ class DecisionWriter:
                 await session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK})
             seen = await self._store_grant_sets(session, batch)
             known = self._known | seen
-            shared = [_values(about, known) for about in batch.abouts]
-            if connection.dialect.name == "sqlite":
-                await connection.exec_driver_sql(_FROM_JSON, (_encode(shared).decode(), _encode(batch.made).decode()))
-            else:
-                rows = [(*own, *shared[number]) for *own, number in batch.made]
-                await self._copy(connection, rows)
+            abouts = batch.abouts
+            for start in range(0, len(batch), _AT_ONCE):
+                if start:
+                    await self._give_way()
+                made = batch.made[start : start + _AT_ONCE]
+                shared = {number: _values(abouts[number], known) for *_, number in made}
+                if connection.dialect.name == "sqlite":
+                    await connection.exec_driver_sql(_FROM_JSON, _as_json(made, shared))
+                else:
+                    await self._copy(connection, [(*own, *shared[number]) for *own, number in made])
             await session.commit()
             return seen
 
@@ -142,6 +161,13 @@ class DecisionWriter:
             rows = await session.execute(upsert.returning(_grant_sets.c.id, _grant_sets.c.digest))
             found |= {row.digest: (row.id, fresh[row.digest][1]) for row in rows}
         return found
+
+
+def _as_json(made: Sequence[Own], shared: Mapping[int, tuple[object, ...]]) -> tuple[str, str]:
+    """What decisions are about, as a list, and the decisions, each with its place in that list."""
+    places = {number: place for place, number in enumerate(shared)}
+    rows = [(*own, places[number]) for *own, number in made]
+    return _encode(list(shared.values())).decode(), _encode(rows).decode()
 
 
 def _date(day: int) -> date:

@@ -27,6 +27,7 @@ from app.http.cursor import Place, read_cursor, write_cursor
 from app.http.ids import read_id
 from app.http.json_body import json_or_nothing, only_json
 from app.http.key_rules import NOT_FOUND, IssueKey, KeyView, RotateKey, issue, rotate, view_of
+from app.http.long_work import in_turn
 from app.http.page_size import fitting
 from app.http.problems import Detail, InvalidBody, Problem
 from app.identity.principal import Principal
@@ -94,6 +95,7 @@ async def issue_key(
 @route(
     _PATH,
     http_method=_READ,
+    middleware=[in_turn],
     summary="List your API keys",
     tags=["api keys"],
     responses={400: ResponseSpec(Detail, description="The cursor is invalid")},

@@ -22,6 +22,7 @@ from app.http.budgets import Budgets
 from app.http.context import request_context
 from app.http.direct import answer as direct
 from app.http.direct import is_direct
+from app.http.pace import Pace
 from app.http.refusal import Refusals, refusal, unavailable
 from app.http.route_table import RouteKeys
 from app.identity.authenticate import Authenticator
@@ -84,6 +85,7 @@ class _Inside:
     entrances: Mapping[str, Entrance]
     proxies: TrustedProxies
     budgets: Budgets
+    pace: Pace
 
     def decide(
         self, scope: Scope, entrance: Entrance, principal: Principal, asked: tuple[str, str], started: int
@@ -142,9 +144,10 @@ class Door:
         *,
         proxies: TrustedProxies,
         budgets: Budgets,
+        pace: Pace,
     ) -> None:
         """Start to let in whom the policy lets in, by `api` or by the entrance that a template has of its own."""
-        self._inside = _Inside(keys, live, log, api, entrances, proxies, budgets)
+        self._inside = _Inside(keys, live, log, api, entrances, proxies, budgets, pace)
 
     def __call__(self, app: ASGIApp) -> ASGIApp:
         """The handler of a route, behind the door."""
@@ -169,6 +172,9 @@ class Door:
                 except (Unauthenticated, CannotVerify, CannotDecide) as failed:
                     answer = inside.undecided(scope, failed, entrance, asked, started)
             if answer is not None:
+                caller: Principal | None = scope.get("user")
+                if caller is None or caller.method == "anonymous":
+                    await inside.pace.wait()
                 await answer.send(scope, receive, send)
             elif is_direct(scope["route_handler"]):
                 await direct(scope["route_handler"], scope, receive, send)

@@ -18,6 +18,7 @@ from app import logs
 from app.audit.clean import without_secrets
 from app.gateway.proxies import TrustedProxies
 from app.http.draining import CLOSE, draining
+from app.http.traffic import Traffic
 from app.metrics.requests import Requests
 
 HEADER = b"x-request-id"
@@ -26,10 +27,11 @@ _ACCEPTED = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 _log = structlog.stdlib.get_logger("access")
 
 
-def with_request_id(app: ASGIApp, access_log: TrustedProxies | None, requests: Requests) -> ASGIApp:
+def with_request_id(app: ASGIApp, access_log: TrustedProxies | None, requests: Requests, traffic: Traffic) -> ASGIApp:
     """Give each request the caller's own `X-Request-ID` when it is plain text without a secret, else a new one.
 
-    `requests` counts each with its duration. With `access_log` each has a line, with the client behind those proxies.
+    `requests` counts each with its duration, and `traffic` those without an answer so far. With `access_log` each has a
+    line, with the client behind those proxies.
     """
 
     known = requests.known
@@ -43,16 +45,20 @@ def with_request_id(app: ASGIApp, access_log: TrustedProxies | None, requests: R
         header = (HEADER, request_id.encode())
         started = time.perf_counter_ns()
         status = 0
+        traffic.requests += 1
 
         def send_with_id(message: Message) -> Awaitable[None]:
             nonlocal status
             if message["type"] == "http.response.body":  # the most frequent
                 return send(message)
             if message["type"] == "http.response.start" or message["type"] == "websocket.http.response.start":
+                if not status:
+                    traffic.leave()
                 status = message["status"]
                 headers = [*message["headers"], header]
                 message["headers"] = [*headers, CLOSE] if draining.begun else headers
             elif message["type"] == "websocket.accept":
+                traffic.leave()
                 status = 101
                 message["headers"] = [*message["headers"], header]
             return send(message)
@@ -60,6 +66,8 @@ def with_request_id(app: ASGIApp, access_log: TrustedProxies | None, requests: R
         try:
             await app(scope, receive, send_with_id)
         finally:
+            if not status:
+                traffic.leave()
             took = time.perf_counter_ns() - started
             try:
                 known[scope["path_template"]][status].append(took)

@@ -121,6 +121,27 @@ async def test_a_full_queue_drops_and_counts_and_never_waits(
     assert [(entry["event"], entry["decisions"]) for entry in said] == [("decisions were dropped", 15)]
 
 
+async def test_who_notes_very_many_waits_for_room_so_that_none_is_dropped(store: Store) -> None:
+    async with DecisionLog(store.write, capacity=100, every_seconds=0.01) as log:
+        for _ in range(30):
+            await log.wait_for_room()
+            note(log, times=50)
+        await until(log, written=1500)
+    assert log.health.dropped == 0
+
+
+async def test_nobody_waits_for_room_while_the_writer_fails(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.audit.log.ROOM_SECONDS", 1000.0)
+    store.failing = CannotWrite("no")
+    async with DecisionLog(store.write, capacity=100, every_seconds=0.01) as log, asyncio.timeout(10):
+        note(log, times=80)
+        waiting = asyncio.create_task(log.wait_for_room())
+        await until(log, failures=1)
+        await waiting
+        await log.wait_for_room()
+        store.failing = None
+
+
 async def test_a_writer_that_fails_is_tried_again_and_nothing_is_lost(
     store: Store, said: list[structlog.typing.EventDict]
 ) -> None:

@@ -191,6 +191,26 @@ async def test_a_batch_is_stored_whole_or_not_at_all(sessions: Sessions) -> None
     assert (await _all(sessions))[-1].record.grants == grant_set(frozenset({"new"}))
 
 
+async def test_a_long_batch_gives_way_and_is_stored_whole_or_not_at_all(sessions: Sessions) -> None:
+    ways = 0
+
+    async def give_way() -> None:
+        nonlocal ways
+        ways += 1
+        assert await _scalar(sessions, "SELECT count(*) FROM decisions") == 0, "what is stored is seen at the end"
+
+    records = [record._replace(at=NOW + number) for number, record in enumerate(_random(1200))]
+    bad = PLAIN._replace(request_id=cast(str, None))
+    writer = DecisionWriter(sessions, give_way=give_way)
+    with pytest.raises(CannotWrite):
+        await writer.write(Batch.of([*records, bad]))
+    assert ways >= 4
+    await writer.write(Batch.of(records))
+    async with sessions() as session:
+        stored, _ = await following(session, Wanted(), after=0, size=2000)
+    assert [row.record._replace(rule_text=None) for row in stored] == [r._replace(rule_text=None) for r in records]
+
+
 @pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 async def test_a_locked_database_holds_the_log_up_and_loses_nothing(sessions: Sessions, url: str) -> None:
     writer = DecisionWriter(sessions)

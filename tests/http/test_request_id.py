@@ -13,6 +13,7 @@ from app import logs
 from app.gateway.proxies import TrustedProxies
 from app.http.draining import draining
 from app.http.request_id import with_request_id
+from app.http.traffic import Traffic
 from app.identity.principal import ANONYMOUS, Principal
 from app.metrics.requests import Requests
 
@@ -27,10 +28,11 @@ class Asked:
 
     def __init__(self, *, access_log: bool = True) -> None:
         self.requests = Requests()
+        self.traffic = Traffic()
         self.sent: list[Any] = []
         self.seen = ""
         proxies = TrustedProxies([ip_network("10.0.0.0/8")]) if access_log else None
-        self._app = with_request_id(self._answer, proxies, self.requests)
+        self._app = with_request_id(self._answer, proxies, self.requests, self.traffic)
         self._messages: list[Any] = []
         self._failure: Exception | None = None
 
@@ -213,5 +215,5 @@ async def test_a_lifespan_is_none_of_them() -> None:
     unused: Any = None
     scope: Any = {"type": "lifespan"}
     with capture_logs() as lines:
-        await with_request_id(app, TrustedProxies(None), Requests())(scope, unused, unused)
+        await with_request_id(app, TrustedProxies(None), Requests(), Traffic())(scope, unused, unused)
     assert (reached, lines) == ([scope], [])

@@ -19,8 +19,10 @@ from app.gateway.proxies import TrustedProxies
 from app.http.budgets import Budgets
 from app.http.direct import DIRECT
 from app.http.door import ApiEntrance, Door
+from app.http.pace import BURST, Pace
 from app.http.refusal import Refusals
 from app.http.route_table import RouteKeys
+from app.http.traffic import Traffic
 from app.identity.api_keys import KeyRecord, mint
 from app.identity.authenticate import Authenticator
 from app.identity.errors import CannotVerify
@@ -157,6 +159,8 @@ class Opened(Guarded):
     live: LivePolicy = field(kw_only=True)
 
     def __post_init__(self) -> None:
+        self.pace_time = 1000.0
+        self.pace = Pace(Traffic(), clock=lambda: self.pace_time)
         proxies = TrustedProxies(None)
         keys = ApiKeyVerifier(self.find, environments=("live",), cache_seconds=60, seen=lambda _: None)
         jwt = JwtVerifier(KeySet("http://127.0.0.1:9/"), "https://issuer.example", ())
@@ -170,6 +174,7 @@ class Opened(Guarded):
             {"/own": OtherEntrance(authenticator, Refusals("https://authz.example/metadata"))},
             proxies=proxies,
             budgets=Budgets(proxies, bad_credentials=3),
+            pace=self.pace,
         )
 
     async def logged(self) -> list[Record]:
@@ -271,6 +276,25 @@ async def test_bad_credentials_are_refused_where_anyone_may_and_are_429_beyond_t
     assert await guarded.ask(b"/open", bearer=guarded.key()) == (200, "")
     assert await guarded.ask(b"/open", ("127.0.0.2", 1), bearer=bearer) == (401, detail)
     assert len(guarded.reached) == 1
+
+
+async def test_refusals_of_strangers_keep_the_pace_and_no_other_answer_does(guarded: Opened) -> None:
+    def places() -> int:
+        """How many refusals would still be sent at once."""
+        count = 0
+        while not guarded.pace.delay():
+            count += 1
+        return count
+
+    for _ in range(5):
+        assert (await guarded.ask(b"/open"))[0] == 200
+        assert (await guarded.ask(b"/shut", bearer=guarded.key()))[0] == 403
+        assert (await guarded.ask(b"/shut", bearer=guarded.key("a:read", "b:read")))[0] == 200
+    assert places() == BURST + 1
+    guarded.pace_time += 1000
+    for path, bearer, status in ((b"/shut", "", 401), (b"/open", "abc", 401), (b"/open", "grd_live_x", 401)):
+        assert (await guarded.ask(path, bearer=bearer))[0] == status
+    assert places() == BURST + 1 - 3
 
 
 async def test_while_callers_cannot_be_known_they_are_503_and_spend_nothing(guarded: Opened) -> None:

@@ -12,7 +12,7 @@ from litestar.response.base import ASGIResponse
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from app.http.authzen import described
-from app.http.authzen.budget import Turn, check_items
+from app.http.authzen.budget import Sizes, Turn, check_items
 from app.http.authzen.evaluate import Evaluator, Outcome, keys_of
 from app.http.authzen.wire import AnyRequest, Entity, Evaluation, Evaluations, Question, decode, lacking, read
 from app.http.direct import DIRECT
@@ -94,15 +94,25 @@ async def evaluate_many(request: AnyRequest) -> ASGIResponse:
         return await _single(body, state)
     if len(body.evaluations) > MAX_EVALUATIONS:
         raise Problem(400, f"`evaluations` has {len(body.evaluations)} items, where {MAX_EVALUATIONS} are the most.")
-    turn, questions = Turn(), list[Question | Why]()
-    for raw in body.evaluations:
-        questions.append(_item(raw, body))
+    async with state.long_work.turn(request.user.subject):
+        return await _many(body, body.evaluations, SEMANTICS[semantic], state)
+
+
+async def _many(body: Evaluations, items: Sequence[Raw], until: bool | None, state: State) -> ASGIResponse:
+    await state.decision_log.wait_for_room()
+    turn, sizes, total = Turn(state.long_work.give_way), Sizes(), 0
+    questions, asked = list[Question | Why](), list[Question]()
+    for raw in items:
+        item = _item(raw, body)
+        questions.append(item)
+        if isinstance(item, Question):
+            asked.append(item)
+            total += sizes.of(item.subject, item.action, item.resource, item.context)
         if turn.is_over:
             await turn.next()
-    asked = [question for question in questions if isinstance(question, Question)]
-    check_items(asked)
+    check_items(total)
     evaluator = await _evaluator(asked, state, defaults=body)
-    verdicts = await _verdicts(evaluator, questions, SEMANTICS[semantic], turn, explain=body.options.explain)
+    verdicts = await _verdicts(evaluator, questions, until, turn, explain=body.options.explain)
     return _json(_ENCODER.encode(Verdicts(verdicts)))
 
 

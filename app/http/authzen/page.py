@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from app.http.authzen.budget import Turn
+from app.http.authzen.budget import GiveWay, Turn, turn_loop
 from app.http.authzen.wire import Page
 from app.http.problems import Problem
 
@@ -84,10 +84,12 @@ def read_token(token: object, query: bytes) -> Place:
     return place
 
 
-async def walk(sources: Sequence[Source], start: Place, limit: int, allowed: Callable[[str], bool]) -> Found:
+async def walk(
+    sources: Sequence[Source], start: Place, limit: int, allowed: Callable[[str], bool], give_way: GiveWay = turn_loop
+) -> Found:
     """The allowed among the candidates from a place on, until there is one more than the limit."""
     found: list[str] = []
-    examined, turn = 0, Turn()
+    examined, turn = 0, Turn(give_way)
     for number, source in enumerate(sources):
         if number < start.source:
             continue

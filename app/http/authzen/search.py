@@ -32,6 +32,7 @@ from app.http.authzen.wire import (
     sought,
 )
 from app.http.ids import read_id
+from app.http.long_work import LongWork
 from app.http.problems import Detail, Problem
 from app.identity.api_keys import KeyRecord
 from app.identity.errors import CannotVerify
@@ -106,7 +107,7 @@ async def search_subject(request: AnyRequest, state: State) -> ASGIResponse:
 
     asked = ("subject", kind, sent, action, resource, context)
     sources = _subjects(state, evaluator.snapshot, kind, records)
-    results, page = await _found(body.page, asked, sources, allowed)
+    results, page = await _found(request, body.page, asked, sources, allowed)
     return _json(Entities([FoundEntity(kind, identity) for identity in results], page))
 
 
@@ -132,7 +133,7 @@ async def search_resource(request: AnyRequest, state: State) -> ASGIResponse:
 
     asked = ("resource", named(body.subject), action, kind, sent, context)
     sources = [_names(evaluator.snapshot.candidates.resources(kind))]
-    results, page = await _found(body.page, asked, sources, allowed)
+    results, page = await _found(request, body.page, asked, sources, allowed)
     return _json(Entities([FoundEntity(kind, identity) for identity in results], page))
 
 
@@ -158,7 +159,7 @@ async def search_action(request: AnyRequest, state: State) -> ASGIResponse:
     kind, identity, _ = resource
     asked = ("action", named(body.subject), resource, context)
     sources = [_names(evaluator.snapshot.candidates.actions(kind, identity))]
-    results, page = await _found(body.page, asked, sources, allowed)
+    results, page = await _found(request, body.page, asked, sources, allowed)
     return _json(Actions([FoundAction(name) for name in results], page))
 
 
@@ -174,14 +175,20 @@ async def _who(subject: Entity | UnsetType, state: State, shared: tuple[str, ...
 
 
 async def _found(
-    page: Page | UnsetType, asked: tuple[object, ...], sources: Sequence[Source], allowed: Callable[[str], bool]
+    request: AnyRequest,
+    page: Page | UnsetType,
+    asked: tuple[object, ...],
+    sources: Sequence[Source],
+    allowed: Callable[[str], bool],
 ) -> tuple[list[str], NextPage | UnsetType]:
     """The allowed of one page, and what to say of the next. Raises Problem."""
     query = query_digest(asked)
     wanted = page or Page()
     start, limit = read_token(wanted.token, query), limit_of(wanted)
     try:
-        found = await walk(sources, start, limit, allowed)
+        work: LongWork = request.app.state.long_work
+        async with work.turn(request.user.subject):
+            found = await walk(sources, start, limit, allowed, work.give_way)
     except CannotVerify as fault:
         raise unavailable(fault) from None
     is_told = page is not UNSET or found.next is not None
