@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from app.settings import ServerName
 from scripts.bench.soak import Sample, growth
+from scripts.trials.abuse import Line, Trial
+from scripts.trials.abuse_attacks import attacks
+from scripts.trials.abuse_server import attacked
 from scripts.trials.away import away
 from scripts.trials.edits import Edit, edits_of
 from scripts.trials.failover import failover
@@ -18,8 +23,9 @@ from scripts.trials.pooler import Mode, pooled
 from scripts.trials.restore import restores
 from scripts.trials.rolling import rolling
 from tests.breakable import BreakablePostgres
-from tests.databases import Postgres
+from tests.databases import KINDS, Kind, Postgres
 from tests.issuer import LiveIssuer
+from tests.server import DATABASE
 
 
 def test_killed_at_any_moment_nothing_that_was_acknowledged_is_lost(
@@ -56,6 +62,25 @@ def test_servers_work_behind_a_pooler(
     mode: Mode, breakable: BreakablePostgres, issuer: LiveIssuer, tmp_path: Path
 ) -> None:
     assert list(pooled(mode, 0.0, issuer=issuer, postgres=breakable, place=tmp_path)) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_request_of_a_known_caller_fails_under_attack(
+    kind: Kind, issuer: LiveIssuer, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """How long it waits is measured by the script alone."""
+    server: ServerName = "granian" if kind == "postgresql" else "uvicorn"
+    url = f"sqlite:///{tmp_path / DATABASE}"
+    if kind == "postgresql":
+        url = request.getfixturevalue("postgres").new(prepared=True)
+    with attacked(server, tmp_path, issuer, url, keys=250) as (started, callers):
+        trial, every = Trial(started, callers), attacks(callers)
+        trial.good(50, 0.3)
+        drawn = random.Random(5).sample(sorted(every), 8)
+        for name in drawn[KINDS.index(kind) :: len(KINDS)]:
+            line = Line(every[name])
+            trial.attack(line, 0.4, settle_seconds=0.1)
+            assert not list(line.faults())
 
 
 def test_a_soak_tells_what_grew() -> None:

@@ -139,7 +139,7 @@ def _change(server: Server, token: str, stop: threading.Event) -> None:
 def _sample(server: Server, seconds: float, requests: int) -> Sample:
     assert server.process
     kilobytes = descriptors = threads = 0
-    for pid in _family(server.process.pid):
+    for pid in family(server.process.pid):
         status = Path(f"/proc/{pid}/status").read_text()
         fields = dict(line.split(":", 1) for line in status.splitlines())
         kilobytes += int(fields["VmRSS"].split()[0])
@@ -148,9 +148,16 @@ def _sample(server: Server, seconds: float, requests: int) -> Sample:
     return Sample(seconds, kilobytes / 1024, descriptors, threads, requests)
 
 
-def _family(pid: int) -> list[int]:
+def memory(pid: int) -> float:
+    """The resident memory of a process, in MB (proc(5), VmRSS)."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(dict(line.split(":", 1) for line in status.splitlines())["VmRSS"].split()[0]) / 1024
+
+
+def family(pid: int) -> list[int]:
+    """A process, and all below it."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *(each for child in children for each in _family(int(child)))]
+    return [pid, *(each for child in children for each in family(int(child)))]
 
 
 def main() -> int:
