@@ -124,15 +124,22 @@ class GranianConnections:
 
 
 def _socket(descriptor: int) -> socket.socket:
-    """A copy of a socket. Raises OSError for a descriptor that is none."""
+    """A copy of a socket. Raises OSError for a descriptor that is none.
+
+    Files are not copied: a process that closes any descriptor of a file loses all its locks on it (fcntl(2)), and
+    SQLite depends on its locks.
+    """
+    if not _is_socket(descriptor):
+        raise OSError("no socket")
     copy = os.dup(descriptor)
-    try:
-        if not stat.S_ISSOCK(os.fstat(copy).st_mode):
-            raise OSError("no socket")
-        return socket.socket(fileno=copy)
-    except OSError:
-        os.close(copy)
-        raise
+    if not _is_socket(copy):
+        # In between the socket was closed and a file opened. Its copy stays open, for the same reason.
+        raise OSError("a file by now")
+    return socket.socket(fileno=copy)
+
+
+def _is_socket(descriptor: int) -> bool:
+    return stat.S_ISSOCK(os.fstat(descriptor).st_mode)
 
 
 def _is_in_head(copy: socket.socket) -> bool:
