@@ -43,7 +43,7 @@ class Documents:
         start = text.rfind("\n", 0, offset) + 1
         line = text[start:].partition("\n")[0]
         number, column = text.count("\n", 0, offset) + 1, offset - start + 1
-        return Fault(code, file, number, column, message, hint, max(end - offset, 1), shown(line))
+        return Fault(code, file, number, column, message, hint, end - offset, shown(line))
 
     def _span(self, file: str, path: str) -> tuple[int, int]:
         """Where the key of a path starts and ends. What comes before it in a route is in the address of a server."""
@@ -56,7 +56,7 @@ class Documents:
             if found is not None:
                 return found
         paths_key = _PATHS_KEY.search(self._files[file])
-        return paths.get("/", paths_key.span() if paths_key else (0, 0))
+        return paths.get("/", paths_key.span() if paths_key else (0, 1))
 
 
 def _path_keys(text: str) -> Mapping[str, tuple[int, int]]:

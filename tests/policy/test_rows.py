@@ -202,3 +202,48 @@ def test_hints_name_the_nearest_word_and_nothing_when_none_is_near() -> None:
     assert did_you_mean("denny", ["allow", "deny"]) == "did you mean `deny`?"
     assert did_you_mean("perhaps", ["allow", "deny"]) == ""
     assert did_you_mean("x9999x", [f"x{number}" for number in range(100_000)]) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "word", "hint"),
+    [
+        ("p", "arity", "p", "write `p, catalog:read, /api/v1/leagues/**, GET|HEAD, allow`"),
+        ("p, a:read", "arity", "a:read", "write `p,"),
+        ("p, a:read, /x, GET", "arity", "GET", "write `p,"),
+        ("p, a:read, /x, GET, allow, 1 == 1, six", "arity", "six", "put a condition with a comma in quotes"),
+        ("p, a:read, /x, GET, allow, 1 == 1, six, seven", "arity", "six", "put a condition with a comma in quotes"),
+        ("g", "arity", "g", "write `g, role:editor, catalog:write`"),
+        ("g, a:read", "arity", "a:read", "write `g,"),
+        ("g, a:read, b:read, three", "arity", "three", "write `g,"),
+        ("g, a:read, b:read, three, four", "arity", "three", "write `g,"),
+        ("g, a:read, anyone", "stated-fact", "anyone", "add a permission or a role"),
+        ("g, a:read, role:x y", "unknown-grant", "role:x y", None),
+        ("q, a:read, /x, GET, allow", "row-type", "q", None),
+        ("pp, a:read, /x, GET, allow", "row-type", "pp", "did you mean `p`?"),
+        ("p; a:read; /x", "separator", "p; a:read; /x", "write `p,"),
+        ("p, a:read  b:read, /x, GET, allow", "needs", "a:read  b:read", "name at least one grant, `anyone` for all"),
+        ("p, b:read b:read, /x, GET, allow", "needs", "b:read b:read", "name each once"),
+        ("p, a:read, /x, GET|GET, allow", "action-twice", "GET|GET", "name each once"),
+        ("p, a:read, /x, GET|get, allow", "unknown-action", "get", "did you mean `GET`?"),
+        ("p, a:read, /x, ZZZZZ, allow", "unknown-action", "ZZZZZ", "the methods are GET, HEAD, POST"),
+        ("p, a:read, team, read|wr ite, allow", "unknown-action", "wr ite", "write actions as `read|write`"),
+        ("p, a:read, /x, GET, alow", "effect", "alow", "did you mean `allow`?"),
+        ("p, a:read, /x, GET, perhaps", "effect", "perhaps", "write `allow` or `deny`"),
+        ("p, a:read, te am, read, allow", "resource", "te am", "a route starts with `/`"),
+        ('p, "a:read, /x, GET, allow', "quotes", '"', "put the whole cell in quotes"),
+        ('p, "a:read" # why, /x, GET, allow', "trailing-comment", "# why, /x, GET, allow", "put it on a line above"),
+        ("p, a:read, /x, GET, allow # why", "trailing-comment", "# why", "put it on a line above"),
+        ("p, a:read, /x, GET, allow, parms.x == '1'", "condition", "parms", "did you mean"),
+        ('p, a:read, /x, GET, allow, "params.x == ""1"" && parms.y == ""2"""', "condition", "parms", "did you mean"),
+        ('p, a:read, /x, GET, allow, "params[""x"" + 1] == ""2"""', "condition", '""x"" + 1', None),
+    ],
+)
+def test_a_fault_of_a_row_is_underlined_and_says_what_to_write(
+    text: str, code: str, word: str, hint: str | None
+) -> None:
+    rules, memberships, (fault,) = read(text)
+    assert not rules and not memberships
+    assert (fault.code, fault.file, fault.line, fault.text) == (code, "x.csv", 1, text)
+    assert text[fault.column - 1 :][: fault.length] == word
+    if hint is not None:
+        assert fault.hint.startswith(hint)
