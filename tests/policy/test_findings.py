@@ -188,6 +188,7 @@ HEADS = RouteTable(Route(path, method) for path in ("/x", "/y/{id}") for method 
         (("p, a:read, /x, GET|HEAD, allow", "p, b:read, /x, GET, deny", "p, anyone, /x, HEAD, deny"), []),
         (("p, a:read, /x, GET, allow", "p, b:read, /x, GET, deny"), []),
         (("p, a:read, /y/*, GET|HEAD, allow", "p, b:read, /x, GET, deny"), []),
+        (("p, b:read, /x, GET, deny", "p, c:read, /x, HEAD, deny"), []),
     ],
 )
 def test_a_deny_of_get_that_leaves_head_open_is_found(rows: tuple[str, ...], lines: list[int], said: Said) -> None:
