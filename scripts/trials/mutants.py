@@ -4,9 +4,10 @@
     .venv/bin/python scripts/trials/mutants.py --count 40 --module identity --seed 7 --jobs 2
 
 Each edit is made in a temporary copy of the tree, and the tests that could see it are run there: first those that
-import the edited module, then the others of its part, up to the first that fails. An edit on which they hang is counted
-as noticed, and named. Edits that nothing notices are printed with their place; some of them change nothing that
-matters, which only a reader can tell. Exits with 1 when less than `--least` per cent are noticed.
+import the edited module, the quick ones before the slow, then the others of its part, up to the first that fails. An
+edit on which they hang is counted as noticed, and named. Edits that nothing notices are printed with their place; some
+of them change nothing that matters, which only a reader can tell. Exits with 1 when less than `--least` per cent are
+noticed.
 """
 
 from __future__ import annotations
@@ -14,19 +15,23 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from difflib import unified_diff
 from enum import StrEnum
+from importlib.util import cache_from_source
 from pathlib import Path
 from queue import SimpleQueue
 from time import monotonic
+from types import MappingProxyType
+from xml.etree import ElementTree
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
@@ -156,15 +161,17 @@ def chosen(found: Sequence[Mutant], count: int, seed: int) -> list[Mutant]:
     return taken
 
 
-def tests_of(mutant: Mutant, root: Path = ROOT) -> list[str]:
-    """The tests that could see an edit: those that import its module first."""
+def tests_of(mutant: Mutant, root: Path = ROOT, times: Mapping[str, float] = MappingProxyType({})) -> list[str]:
+    """The tests that could see an edit: those that import its module first, and of these the quick ones."""
     module = mutant.file.removesuffix(".py").replace("/", ".")
+    package, _, name = module.rpartition(".")
+    imports = re.compile(rf"^from ({re.escape(module)} import|{re.escape(package)} import .*\b{name}\b)", re.MULTILINE)
     files: dict[str, None] = {}
     for place in PARTS[mutant.part].tests:
         path = root / place
         for file in [path] if path.is_file() else sorted(path.rglob("test_*.py")):
             files[str(file.relative_to(root))] = None
-    return sorted(files, key=lambda file: f"from {module} import" not in (root / file).read_text())
+    return sorted(files, key=lambda file: (imports.search((root / file).read_text()) is None, times.get(file, 0.0)))
 
 
 def copy_tree(place: Path) -> Path:
@@ -175,16 +182,20 @@ def copy_tree(place: Path) -> Path:
 def try_out(tree: Path, mutant: Mutant, tests: Sequence[str], seconds: float) -> Outcome:
     """Make an edit in a copy of the tree, run tests, and take it back. Raises TestsFail when they cannot be run."""
     path = tree / mutant.file
+    # By its time and size alone, Python could take what it compiled before for that of an edit of the same second.
+    compiled = Path(cache_from_source(str(path)))
     path.write_text(mutant.edit.text)
+    compiled.unlink(missing_ok=True)
     try:
         return run(tree, tests, seconds)
     finally:
         path.write_text(mutant.before)
+        compiled.unlink(missing_ok=True)
 
 
 def run(tree: Path, tests: Sequence[str], seconds: float) -> Outcome:
     """Run tests in a copy of the tree. Raises TestsFail when they cannot be run."""
-    env = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    env = {**os.environ, "PYTHONPATH": str(tree)}
     with subprocess.Popen(
         [*_PYTEST, *tests], cwd=tree, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
     ) as process:
@@ -201,17 +212,22 @@ def run(tree: Path, tests: Sequence[str], seconds: float) -> Outcome:
     return Outcome.NOTICED
 
 
-def check_tests(tree: Path, parts: Iterable[str], seconds: float) -> None:
-    """Run the tests without an edit. Raises TestsFail unless they pass."""
+def check_tests(tree: Path, parts: Iterable[str], seconds: float) -> Mapping[str, float]:
+    """Run the tests without an edit; how long those of each file take. Raises TestsFail unless they pass."""
+    times: dict[str, float] = {}
     for part in parts:
         began = monotonic()
-        if run(tree, PARTS[part].tests, seconds) is not Outcome.SURVIVED:
+        if run(tree, (*PARTS[part].tests, "--junit-xml=times.xml"), seconds) is not Outcome.SURVIVED:
             raise TestsFail(f"the tests of {part} fail, or take over {seconds:.0f} s, without any edit")
+        for case in ElementTree.parse(tree / "times.xml").iter("testcase"):
+            file = f"{case.attrib['classname'].replace('.', '/')}.py"
+            times[file] = times.get(file, 0.0) + float(case.attrib["time"])
         print(f"{part}: its tests take {monotonic() - began:.0f} s", flush=True)
+    return times
 
 
 def try_all(
-    some: Sequence[Mutant], place: Path, *, jobs: int, seconds: float, until: float
+    some: Sequence[Mutant], place: Path, times: Mapping[str, float], *, jobs: int, seconds: float, until: float
 ) -> Iterator[tuple[Mutant, Outcome]]:
     """Try edits out, each in one of as many copies of the tree as there are jobs; none is begun after `until`."""
     trees: SimpleQueue[Path] = SimpleQueue()
@@ -221,7 +237,7 @@ def try_all(
     def one(mutant: Mutant) -> Outcome | None:
         tree = trees.get()
         try:
-            return None if monotonic() > until else try_out(tree, mutant, tests_of(mutant, tree), seconds)
+            return None if monotonic() > until else try_out(tree, mutant, tests_of(mutant, tree, times), seconds)
         finally:
             trees.put(tree)
 
@@ -264,9 +280,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         try:
-            check_tests(copy_tree(place / "plain"), parts, options.seconds)
+            times = check_tests(copy_tree(place / "plain"), parts, options.seconds)
             until = monotonic() + 60 * options.minutes
-            for tried in try_all(some, place, jobs=options.jobs, seconds=options.seconds, until=until):
+            for tried in try_all(some, place, times, jobs=options.jobs, seconds=options.seconds, until=until):
                 outcomes.append(tried)
                 print(f"{len(outcomes)}/{len(some)} {tried[0]}: {tried[1]}", flush=True)
         except TestsFail as failed:
