@@ -129,7 +129,7 @@ class Shell:
         self._url = url
         self._issuer_port = issuer_port
         env = {name: value for name, value in os.environ.items() if not name.startswith("AUTHZ_")}
-        env |= {"PATH": f"{AUTHZ.parent}{os.pathsep}{env['PATH']}", "USER": "alice", "LOGNAME": "alice"}
+        env |= {"PATH": f"{AUTHZ.parent}{os.pathsep}{env['PATH']}"}
         self._bash = subprocess.Popen(
             ["bash", "--norc"],
             cwd=directory,

@@ -7,10 +7,18 @@ from functools import lru_cache
 
 _SECRET = re.compile(r"grd_(?:live|test)_[0-9a-f]+|eyJ[A-Za-z0-9_.=-]+")
 
+# What follows the eight digits by which a key is named.
+_WHOLE = re.compile(r"grd_[a-z]+_[0-9a-f]{9,}|eyJ[A-Za-z0-9_.=-]+")
+
 
 def without_secrets(text: str) -> str:
     """The text with whatever looks like an API key or a JWT struck out."""
     return _SECRET.sub("[secret]", text)
+
+
+def without_whole_secrets(text: str) -> str:
+    """As `without_secrets`, but the prefixes by which keys are listed stay."""
+    return _WHOLE.sub("[secret]", text)
 
 
 @lru_cache(maxsize=2_000)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
-from app.audit.clean import clean
+from app.audit.filter_values import BadFilter, read_moment, read_text, refuse_unknown
+
+__all__ = ["FILTERS", "MAX_ID", "BadFilter", "Wanted", "read"]
 
 MAX_ID = 2**63 - 1
 # What there is to filter by, and what each means.
@@ -22,20 +24,7 @@ FILTERS: Mapping[str, str] = {
     "since": "from this time on: 2026-11-20T09:00:00Z, 2026-11-20, or how long ago as in 7d, 2h, 30m",
     "until": "before this time",
 }
-_AGO = re.compile(r"([1-9][0-9]{0,5})([smhdw])", re.ASCII)
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _ID = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-_TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})", re.ASCII)
-_EXAMPLES = "write a time such as 2026-11-20T09:00:00Z, a day such as 2026-11-20, or how long ago such as 7d or 2h"
-
-
-class BadFilter(ValueError):
-    """Filters that cannot be read; `errors` say why, by name."""
-
-    def __init__(self, errors: Mapping[str, str]) -> None:
-        super().__init__("; ".join(f"{name}: {message}" for name, message in errors.items()))
-        self.errors = errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +48,12 @@ class Wanted:
 
 def read(filters: Mapping[str, str], now: datetime) -> Wanted:
     """The filters as text, by the names of FILTERS. Raises BadFilter with every error."""
-    errors: dict[str, str] = {}
+    errors = refuse_unknown(filters, FILTERS)
     found: dict[str, object] = {}
     for name, text in filters.items():
-        reader = _READERS.get(name)
-        if reader is None:
-            errors[clean(name, 40)] = f"is no filter; there are {', '.join(FILTERS)}"
+        if name not in _READERS:
             continue
-        field, convert = reader
+        field, convert = _READERS[name]
         try:
             found[field] = convert(text, now)
         except ValueError as error:
@@ -77,9 +64,7 @@ def read(filters: Mapping[str, str], now: datetime) -> Wanted:
 
 
 def _text(text: str, _now: datetime) -> str:
-    if not text.isprintable() or len(text) > 512:
-        raise ValueError("must be printable text of at most 512 characters")
-    return text
+    return read_text(text)
 
 
 def _key_id(text: str, _now: datetime) -> int:
@@ -100,28 +85,8 @@ def _verdict(text: str, _now: datetime) -> bool:
 
 
 def _moment(text: str, now: datetime) -> int:
-    try:
-        return _micros(_when(text, now))
-    except OverflowError:
-        raise ValueError("is out of range") from None
-
-
-def _when(text: str, now: datetime) -> datetime:
-    if ago := _AGO.fullmatch(text):
-        return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-    try:
-        if _DAY.fullmatch(text):
-            day = date.fromisoformat(text)
-            return datetime(day.year, day.month, day.day, tzinfo=UTC)
-        if _TIME.fullmatch(text):
-            return datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError(f"is no time that exists; {_EXAMPLES}") from None
-    raise ValueError(f"cannot be read; {_EXAMPLES}")
-
-
-def _micros(moment: datetime) -> int:
-    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    # Whole microseconds, which a float of seconds does not keep.
+    return (read_moment(text, now) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
 _READERS: Mapping[str, tuple[str, Callable[[str, datetime], object]]] = {

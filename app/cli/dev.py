@@ -15,6 +15,7 @@ from app.cli.failure import explained
 from app.cli.listening import bind, say_listening, url_of
 from app.cli.local import AUDIENCE, CONSOLE_CLIENT, DATA_DIR, ISSUER_PORT, console_client, local_issuer
 from app.cli.on_uvicorn import beside
+from app.cli.operator import operator
 from app.cli.run import serve
 from app.settings import load
 from app.settings_variables import PREFIX, read_variables
@@ -100,6 +101,7 @@ async def _prepare(database_url: str) -> str:
     """Migrate, load the sample data, and issue a key for the commands that are printed. Returns its plaintext."""
     from app.db import api_keys
     from app.db.engine import open_engine
+    from app.db.key_log import RevokedKey, record_issue, record_revocation
     from app.db.migrate import upgrade
     from app.db.session import sessions_of
     from app.dev import sample
@@ -107,7 +109,7 @@ async def _prepare(database_url: str) -> str:
 
     await upgrade(database_url)
     engine = open_engine(database_url)
-    now = datetime.now(UTC)
+    now, by = datetime.now(UTC), operator()
     try:
         async with sessions_of(engine)() as session:
             await sample.load(session)
@@ -115,11 +117,13 @@ async def _prepare(database_url: str) -> str:
             for old in await api_keys.list_for(session, _SUBJECT):
                 if old.name == _KEY_NAME and old.revoked_at is None and old.id is not None:
                     await api_keys.revoke(session, _SUBJECT, old.id, now)
+                    record_revocation(session, by, RevokedKey(old.id, old.key_prefix, _SUBJECT), now)
             new = mint("live")
             scopes = list(_SCOPES)
-            await api_keys.insert(
+            row = await api_keys.insert(
                 session, subject=_SUBJECT, name=_KEY_NAME, new=new, scopes=scopes, now=now, token_grants=scopes
             )
+            record_issue(session, by, row, now)
             await session.commit()
     finally:
         await engine.dispose()

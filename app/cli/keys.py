@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import re
 import shlex
@@ -19,12 +18,12 @@ from rich.text import Text
 from app.cli.database import with_sessions
 from app.cli.failure import explained, fail
 from app.cli.keys_check import check_command
+from app.cli.operator import operator
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from app.db.everyones_keys import Status
-    from app.db.key_revocations import Administrator
     from app.db.key_status import KeyStatus
     from app.db.session import Sessions
     from app.db.tables.keys import ApiKey
@@ -117,7 +116,7 @@ def revoke_command(*, key: str | None, owner: str | None, yes: bool, as_json: bo
         found = await api_keys.find_by_digest(session, given) if given else None
         await session.rollback()
         key_id = (found.id if found else 0) if given else int(key)
-        return await revoke_key(session, key_id, _administrator(), datetime.now(UTC))
+        return await revoke_key(session, key_id, operator(), datetime.now(UTC))
 
     row = _with_session(revoke)
     if row is None:
@@ -139,19 +138,13 @@ def _revoke_all(owner: str, *, yes: bool, as_json: bool) -> None:
         click.confirm(f"Revoke all API keys of {owner}? This cannot be undone.", abort=True, err=True)
 
     async def revoke(session: AsyncSession) -> int:
-        return len([key_id async for key_id in revoke_keys_of(session, owner, _administrator(), datetime.now(UTC))])
+        return len([key_id async for key_id in revoke_keys_of(session, owner, operator(), datetime.now(UTC))])
 
     revoked = _with_session(revoke)
     if as_json:
         click.echo(json.dumps({"owner": owner, "revoked": revoked}))
     else:
         click.echo(f"{plural(revoked, 'key')} of {owner} revoked." if revoked else f"{owner} has no key to revoke.")
-
-
-def _administrator() -> Administrator:
-    from app.db.key_revocations import Administrator
-
-    return Administrator(f"cli:{getpass.getuser()}")
 
 
 def _read_key() -> bytes:

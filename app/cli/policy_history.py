@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC
@@ -15,16 +14,18 @@ import rich_click as click
 from app.cli.cases_text import entry_cases, entry_lines
 from app.cli.database import with_sessions
 from app.cli.failure import explained, fail
+from app.cli.operator import operator
 from app.cli.policy_dir import show_faults
 from app.cli.publish_text import print_published, print_trial, refuse
 from app.cli.stored_revision import stored_revision
 from app.cli.terminal import plural, show, show_json
 
 if TYPE_CHECKING:
+    from app.audit.actor import Actor
     from app.db.session import Sessions
     from app.db.tables.history import PolicyRevision
     from app.history.fleet import Waited
-    from app.history.publish import Author, Publisher
+    from app.history.publish import Publisher
     from app.history.published import Published
 
 _REVISION = click.argument("revision", metavar="REVISION")
@@ -167,7 +168,7 @@ def publish_command(
         show_faults(refused.faults, directory, as_json=as_json)
         raise SystemExit(1) from None
 
-    def work(publisher: Publisher, parent: str, author: Author) -> Awaitable[Published]:
+    def work(publisher: Publisher, parent: str, author: Actor) -> Awaitable[Published]:
         return publisher.publish(
             content,
             parent=parent,
@@ -222,7 +223,7 @@ def rollback_command(
 
     target = with_sessions(partial(stored_revision, start=revision)).revision
 
-    def work(publisher: Publisher, parent: str, author: Author) -> Awaitable[Published]:
+    def work(publisher: Publisher, parent: str, author: Actor) -> Awaitable[Published]:
         return publisher.rollback(
             target,
             parent=parent,
@@ -238,7 +239,7 @@ def rollback_command(
 
 
 def _change(
-    work: Callable[[Publisher, str, Author], Awaitable[Published]],
+    work: Callable[[Publisher, str, Actor], Awaitable[Published]],
     directory: Path | None,
     *,
     as_json: bool,
@@ -250,7 +251,7 @@ def _change(
     from app.db.engine import is_embedded
     from app.history.fleet import until_served
     from app.history.follower import Follower
-    from app.history.publish import Author, Publisher
+    from app.history.publish import Publisher
     from app.history.refusals import CasesFail, LosesPublishers, NoSuchRevision, StaleParent, Widens
     from app.history.replica import beat_seconds
     from app.history.settle import settled
@@ -270,7 +271,7 @@ def _change(
         # Files that are not the newest revision any more are no change: what follows is made from the newest.
         await follower.follow()
         try:
-            done = await work(Publisher(follower), live.active.revision, Author(f"cli:{getpass.getuser()}"))
+            done = await work(Publisher(follower), live.active.revision, operator())
             if wait is None or only_looks:
                 return done, None
             return done, await until_served(sessions, follower.at, wait, beat_seconds(settings.database_url))

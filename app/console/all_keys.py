@@ -14,14 +14,14 @@ from litestar.enums import HttpMethod
 from litestar.params import FromPath
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app import logs
 from app.console.keys import badge
 from app.console.page import AnyRequest, page, see_other
 from app.db import api_keys, beyond_owners, everyones_keys
 from app.db.everyones_keys import SORTS, STATUSES, After, Sort, WantedKeys, place_of
-from app.db.key_revocations import Administrator, revoke_key
+from app.db.key_revocations import revoke_key
 from app.db.key_status import is_accepted
 from app.db.tables.keys import ApiKey
+from app.http.actors import requesting_actor
 from app.http.ids import read_id
 from app.http.problems import Problem
 
@@ -90,9 +90,7 @@ async def ask_revoke(key_id: FromPath[str], request: AnyRequest, session: _Sessi
 @post(f"{PATH}/{{key_id:str}}/revoke", status_code=303, include_in_schema=False)
 async def revoke(key_id: FromPath[str], request: AnyRequest, session: _Session) -> Response[None]:
     """The next request with this key is refused. Revoking again changes nothing."""
-    user, number = request.user, read_id(key_id)
-    by = Administrator(user.subject, user.key_id, logs.request_id.get())
-    key = await revoke_key(session, number, by, datetime.now(UTC)) if number else None
+    key = await revoke_key(session, read_id(key_id) or 0, requesting_actor(request), datetime.now(UTC))
     if key is None:
         raise Problem(404, _NO_KEY)
     request.app.state.verifier.forget(key.id)

@@ -56,7 +56,7 @@ class Entrance:
             raise CannotVerify("Sessions cannot be read now.", RETRY_AFTER_SECONDS) from None
         if found is None:
             return ANONYMOUS
-        return user(found.subject, found.permissions, {"name": found.name})
+        return user(found.subject, found.permissions, {"name": found.name}, session_id=found.id)
 
     def unauthenticated(self, fault: Fault) -> _ToSignIn:
         """A stranger is asked to sign in, whatever the fault."""

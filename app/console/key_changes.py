@@ -18,9 +18,8 @@ from app.console.keys import PATH, badge, own_key
 from app.console.new_key import grantable, show_plaintext
 from app.console.once import Once, form_id, only_once
 from app.console.page import AnyRequest, page, see_other
-from app.db import api_keys
-from app.db.disk import with_last_space
-from app.db.tables.keys import ApiKey
+from app.db.key_revocations import revoke_own_key
+from app.http.actors import requesting_actor
 from app.http.ids import read_id
 from app.http.key_rules import NOT_FOUND, rotate, successor_of
 from app.http.problems import Problem
@@ -54,14 +53,7 @@ async def ask_to_revoke(key_id: FromPath[str], request: AnyRequest, session: _Se
 @post(f"{PATH}/{{key_id:str}}/revoke", include_in_schema=False)
 async def revoke_key(key_id: FromPath[str], request: AnyRequest, state: State, session: _Session) -> Response[None]:
     """The next request with that key is refused."""
-    found = read_id(key_id)
-
-    async def revoke() -> ApiKey | None:
-        row = await api_keys.revoke(session, request.user.subject, found or 0, datetime.now(UTC))
-        await session.commit()
-        return row
-
-    key = await with_last_space(session, revoke)
+    key = await revoke_own_key(session, read_id(key_id) or 0, requesting_actor(request), datetime.now(UTC))
     if key is None:
         raise Problem(404, NOT_FOUND)
     state.verifier.forget(key.id)
@@ -102,7 +94,8 @@ async def rotate_key(key_id: FromPath[str], request: AnyRequest, state: State, s
     now = datetime.now(UTC)
     await only_once(session, request, form.value.once, now, _ALREADY)
     grace = int(form.value.grace)
-    old, key, plaintext = await rotate(session, state, request.user, found, grace_seconds=grace, now=now)
+    by = requesting_actor(request)
+    old, key, plaintext = await rotate(session, state, request.user, found, grace_seconds=grace, now=now, by=by)
     return show_plaintext(request, key, plaintext, now, old)
 
 

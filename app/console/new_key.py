@@ -18,6 +18,7 @@ from app.console.once import Once, form_id, only_once
 from app.console.page import AnyRequest, page
 from app.db.tables.fields import Name
 from app.db.tables.keys import ApiKey
+from app.http.actors import requesting_actor
 from app.http.api_keys import WARNING
 from app.http.key_rules import IssueKey, issue
 from app.http.problems import Problem
@@ -63,7 +64,7 @@ async def issue_key(request: AnyRequest, state: State, session: _Session) -> Res
     wanted = IssueKey(name=asked.name, environment=asked.environment, scopes=asked.scopes, expires_at=ends)
     await only_once(session, request, asked.once, now, _ALREADY)
     try:
-        key, plaintext = await issue(session, state, request.user, wanted, now)
+        key, plaintext = await issue(session, state, request.user, wanted, now, by=requesting_actor(request))
     except Problem as problem:
         if problem.status == 403:
             errors["scopes"] = "One of these is not yours any more. Choose again."

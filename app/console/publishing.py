@@ -25,8 +25,8 @@ from app.history.published import Published
 from app.history.refusals import CasesFail, LosesPublishers, StaleParent, Widens
 from app.history.words import message_fault
 from app.http.access_view import access_of, files_of, summary_of
+from app.http.actors import requesting_actor
 from app.http.candidate import MAX_FILES_BYTES, snapshot_of
-from app.http.history import author_of
 from app.http.problems import Problem
 from app.http.replay import CannotReplay, replayed
 from app.http.shadow import deployed
@@ -76,7 +76,7 @@ async def publish(request: AnyRequest, session: _Session) -> Response[str] | Res
         done = await publisher.publish(
             _bytes(sent.draft),
             parent=sent.draft.parent,
-            author=author_of(request),
+            author=requesting_actor(request),
             message=message,
             acknowledge_widening=sent.fields.get("acknowledge") == "yes",
             acknowledge_fewer_publishers=sent.fields.get("fewer") == "yes",
@@ -155,7 +155,7 @@ async def _preview(
     publisher: Publisher = request.app.state.publisher
     try:
         found = await publisher.publish(
-            _bytes(draft), parent=draft.parent, author=author_of(request), message="", dry_run=True
+            _bytes(draft), parent=draft.parent, author=requesting_actor(request), message="", dry_run=True
         )
     except (StaleParent, PolicyRefused) as refused:
         return await refused_page(request, session, draft, refused, sent.file)

@@ -22,7 +22,7 @@ from app.history.published import Published
 from app.history.refusals import CasesFail, LosesPublishers, NoSuchRevision, StaleParent, Widens
 from app.history.words import message_fault
 from app.http.access_view import AccessChange, AccessSummary, FileView, access_of, files_of, summary_of
-from app.http.history import author_of
+from app.http.actors import requesting_actor
 from app.http.ids import read_id
 from app.http.problems import Problem
 from app.policy.diff import changes, file_changes
@@ -126,7 +126,7 @@ async def rollback(revision: FromPath[str], request: AnyRequest, session: _Sessi
         done = await publisher.rollback(
             revision,
             parent=str(form.get("parent", "")),
-            author=author_of(request),
+            author=requesting_actor(request),
             message=message,
             acknowledge_widening=fields["acknowledge"] == "yes",
             acknowledge_fewer_publishers=fields["fewer"] == "yes",
@@ -161,7 +161,9 @@ async def _confirm(
     faults: Sequence[Fault] = ()
     files = {name: text.encode() for name, text in revisions.files_of(row).items()}
     try:
-        found = await publisher.publish(files, parent=active, author=author_of(request), message="", dry_run=True)
+        found = await publisher.publish(
+            files, parent=active, author=requesting_actor(request), message="", dry_run=True
+        )
     except PolicyRefused as refused:
         faults = refused.faults
     except StaleParent:

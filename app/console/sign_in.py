@@ -13,11 +13,14 @@ from litestar.enums import HttpMethod
 from litestar.params import QueryParameter
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app import logs
+from app.audit.actor import Actor
 from app.console import attempt, cookies
 from app.console.oidc import OpenId, SignInFailed
 from app.console.page import AnyRequest, page, see_other
 from app.console.setup import Console
-from app.db import console_sessions
+from app.db import admin_actions, console_sessions
+from app.http.actors import requesting_actor
 from app.http.problems import Problem
 
 _READ = [HttpMethod.GET, HttpMethod.HEAD]
@@ -64,10 +67,11 @@ async def finish_sign_in(request: AnyRequest, state: State, session: _Session) -
         return _failed(request, failed)
     now = datetime.now(UTC)
     # A token that was in this browser before may be known to whoever put it there.
+    replaced = None
     if (before := cookies.session_token(headers, secure=console.secure)) is not None:
-        await console_sessions.end(session, cookies.digest(before))
+        replaced = await console_sessions.end(session, cookies.digest(before))
     token = cookies.new_token()
-    await console_sessions.insert(
+    row = await console_sessions.insert(
         session,
         digest=cookies.digest(token),
         subject=who.subject,
@@ -75,6 +79,26 @@ async def finish_sign_in(request: AnyRequest, state: State, session: _Session) -
         permissions=who.permissions,
         now=now,
         expires_at=now + timedelta(seconds=console.session_seconds),
+    )
+    # Its own sign-in opens the page, so the caller of this request is anonymous still.
+    by = Actor(
+        who.subject,
+        request_id=logs.request_id.get(),
+        door="console",
+        method="jwt",
+        session_id=row.id,
+        revision=request.auth.revision,
+    )
+    admin_actions.record(
+        session,
+        by,
+        "session.start",
+        f"session:{row.id}",
+        now=now,
+        details={
+            "permissions": list(who.permissions),
+            "replaces": None if replaced is None else f"session:{replaced}",
+        },
     )
     await session.commit()
     return see_other(
@@ -89,8 +113,11 @@ async def sign_out(request: AnyRequest, state: State, session: _Session) -> Resp
     """End this session."""
     console = _console(state)
     token = cookies.session_token(request.scope["headers"], secure=console.secure)
-    if token is not None:
-        await console_sessions.end(session, cookies.digest(token))
+    ended = None if token is None else await console_sessions.end(session, cookies.digest(token))
+    if ended is not None:
+        if request.user.session_id == ended:  # and it was not over before
+            by = requesting_actor(request)
+            admin_actions.record(session, by, "session.end", f"session:{ended}", now=datetime.now(UTC))
         await session.commit()
     return _out(console)
 
@@ -98,7 +125,16 @@ async def sign_out(request: AnyRequest, state: State, session: _Session) -> Resp
 @post("/console/sign-out/everywhere", include_in_schema=False)
 async def sign_out_everywhere(request: AnyRequest, state: State, session: _Session) -> Response[None]:
     """End every session of this person, in whichever browser."""
-    await console_sessions.end_all(session, request.user.subject)
+    subject = request.user.subject
+    ended = await console_sessions.end_all(session, subject)
+    admin_actions.record(
+        session,
+        requesting_actor(request),
+        "session.end_all",
+        f"user:{subject}",
+        now=datetime.now(UTC),
+        details={"sessions": ended},
+    )
     await session.commit()
     return _out(_console(state))
 

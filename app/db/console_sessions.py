@@ -21,20 +21,20 @@ async def insert(
     permissions: Sequence[str],
     now: datetime,
     expires_at: datetime,
-) -> None:
-    """Store a new one, and drop those that are over."""
+) -> ConsoleSession:
+    """Store a new one and return it, and drop those that are over."""
     await session.execute(delete(ConsoleSession).where(col(ConsoleSession.expires_at) <= now))
-    session.add(
-        ConsoleSession(
-            digest=digest,
-            subject=subject,
-            name=name,
-            permissions=list(permissions),
-            created_at=now,
-            expires_at=expires_at,
-        )
+    row = ConsoleSession(
+        digest=digest,
+        subject=subject,
+        name=name,
+        permissions=list(permissions),
+        created_at=now,
+        expires_at=expires_at,
     )
+    session.add(row)
     await session.flush()
+    return row
 
 
 async def find(session: AsyncSession, digest: bytes, now: datetime) -> ConsoleSession | None:
@@ -49,11 +49,13 @@ async def list_for(session: AsyncSession, subject: str, now: datetime) -> Sequen
     return (await session.scalars(mine.order_by(col(ConsoleSession.id).desc()))).all()
 
 
-async def end(session: AsyncSession, digest: bytes) -> None:
-    """End one session, wherever its cookie is."""
-    await session.execute(delete(ConsoleSession).where(col(ConsoleSession.digest) == digest))
+async def end(session: AsyncSession, digest: bytes) -> int | None:
+    """End one session, wherever its cookie is, and return its id; None when there is no such session."""
+    ended = delete(ConsoleSession).where(col(ConsoleSession.digest) == digest).returning(col(ConsoleSession.id))
+    return await session.scalar(ended, execution_options={"synchronize_session": False})
 
 
-async def end_all(session: AsyncSession, subject: str) -> None:
-    """End every session of a person."""
-    await session.execute(delete(ConsoleSession).where(col(ConsoleSession.subject) == subject))
+async def end_all(session: AsyncSession, subject: str) -> int:
+    """End every session of a person, and return how many there were."""
+    ended = delete(ConsoleSession).where(col(ConsoleSession.subject) == subject).returning(col(ConsoleSession.id))
+    return len((await session.scalars(ended, execution_options={"synchronize_session": False})).all())

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 from sqlmodel import col
 
-from app.db.tables.history import AdminAction, PolicyRevision
+from app.db.tables.history import PolicyRevision
 from app.db.tables.replicas import OutdatedFiles
 from app.policy.case_report import CaseReport
 
@@ -187,9 +187,3 @@ def files_of(row: PolicyRevision) -> dict[str, str]:
 def files_json(row: PolicyRevision) -> bytes:
     """The same as a JSON object, as it is stored."""
     return zlib.decompress(row.files)
-
-
-async def audit(session: AsyncSession, action: AdminAction) -> None:
-    """Add what an administrator did, in the transaction that does it."""
-    session.add(action)
-    await session.flush()

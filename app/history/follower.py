@@ -16,7 +16,8 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.db import revisions
+from app.audit.actor import FILES
+from app.db import admin_actions, revisions
 from app.db.engine import LOCK_FIRST
 from app.db.revisions import Overtaken
 from app.db.session import Sessions
@@ -148,18 +149,26 @@ class Follower:
             return head  # nobody here could take it over: what follows replaces it all the same
         if entry_of(head) != self.at and not (head is None and self._is_emptied):
             raise Overtaken
-        return await revisions.add(
+        message = "The files were changed in the policy directory." if head else "The policy as it was found."
+        now = datetime.now(UTC)
+        row = await revisions.add(
             session,
             parent=head,
             revision=active.revision,
             kind="files",
             author="",
-            message="The files were changed in the policy directory." if head else "The policy as it was found.",
+            message=message,
             widens=False,
             changes=(),
             files=active.policy.source.files,
-            now=datetime.now(UTC),
+            now=now,
         )
+        if head is not None:
+            details = {"parent": head.revision}
+            admin_actions.record(
+                session, FILES, "policy.files", row.revision, now=now, message=message, details=details
+            )
+        return row
 
     async def _begin(self) -> None:
         """At the start: files that the history knows, or has lost, are old; others are a change."""

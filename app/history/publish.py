@@ -17,13 +17,13 @@ from typing import Literal
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app import logs
-from app.db import revisions
+from app.audit.actor import Actor
+from app.db import admin_actions, revisions
 from app.db.again import retried, was_undone
 from app.db.engine import LOCK_FIRST
 from app.db.revisions import Overtaken
 from app.db.seen_callers import seen_callers
-from app.db.tables.history import AdminAction, PolicyRevision
+from app.db.tables.history import PolicyRevision
 from app.history.directory import KeptFiles
 from app.history.entry import Entry
 from app.history.files import alone, bytes_of, recover
@@ -49,23 +49,10 @@ OUTCOMES = ("published", "unchanged", "stale", "refused", "widens", "publishers"
 
 
 @dataclass(frozen=True, slots=True)
-class Author:
-    """Who does it: the subject of a person or program, with the key if there is one."""
-
-    name: str
-    key_id: int | None = None
-
-    @property
-    def fact(self) -> str:
-        """The fact that names the author in rows."""
-        return f"user:{self.name}" if self.key_id is None else f"key:{self.key_id}"
-
-
-@dataclass(frozen=True, slots=True)
 class _Wanted:
     files: Mapping[str, bytes]
     parent: str
-    author: Author
+    author: Actor
     message: str
     kind: Kind
     acknowledge_widening: bool
@@ -97,7 +84,7 @@ class Publisher:
         files: Mapping[str, bytes],
         *,
         parent: str,
-        author: Author,
+        author: Actor,
         message: str,
         acknowledge_widening: bool = False,
         acknowledge_fewer_publishers: bool = False,
@@ -197,7 +184,7 @@ class Publisher:
         revision: str,
         *,
         parent: str,
-        author: Author,
+        author: Actor,
         message: str,
         acknowledge_widening: bool = False,
         acknowledge_fewer_publishers: bool = False,
@@ -219,7 +206,7 @@ class Publisher:
             kind="rollback",
         )
 
-    async def _fewer_publishers(self, difference: Difference, new: Snapshot, author: Author) -> FewerPublishers | None:
+    async def _fewer_publishers(self, difference: Difference, new: Snapshot, author: Actor) -> FewerPublishers | None:
         """Which callers could no longer publish, and whether any is left that is known to exist: the author is."""
         lost = lost_publishers(difference)
         if lost is None:
@@ -253,7 +240,7 @@ class Publisher:
                 parent=await self._follower.head_here(session),
                 revision=new.revision,
                 kind=wanted.kind,
-                author=wanted.author.name,
+                author=wanted.author.subject,
                 message=wanted.message,
                 widens=published.difference.widens,
                 changes=published.rows,
@@ -262,22 +249,24 @@ class Publisher:
                 cases=published.cases,
                 accepted=accepted,
             )
-            await revisions.audit(
+            admin_actions.record(
                 session,
-                AdminAction(
-                    at=now,
-                    action=f"policy.{wanted.kind}",
-                    target=new.revision,
-                    author=wanted.author.name,
-                    key_id=wanted.author.key_id,
-                    request_id=logs.request_id.get(),
-                    message=recorded_message(
-                        published,
-                        wanted.message,
-                        acknowledge_fewer_publishers=wanted.acknowledge_fewer_publishers,
-                        accepted=accepted,
-                    ),
+                wanted.author,
+                "policy.publish" if wanted.kind == "publish" else "policy.rollback",
+                new.revision,
+                now=now,
+                message=recorded_message(
+                    published,
+                    wanted.message,
+                    acknowledge_fewer_publishers=wanted.acknowledge_fewer_publishers,
+                    accepted=accepted,
                 ),
+                details={
+                    "parent": published.parent,
+                    "rows": len(published.rows),
+                    "widens": published.difference.widens,
+                    "fewer_publishers": published.fewer is not None,
+                },
             )
             for outdated in sorted(kept.revisions) if kept else ():
                 await revisions.leave_behind(session, outdated, now)

@@ -21,8 +21,8 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import api_keys as stored
-from app.db.disk import with_last_space
-from app.db.tables.keys import ApiKey
+from app.db.key_revocations import revoke_own_key
+from app.http.actors import requesting_actor
 from app.http.cursor import Place, read_cursor, write_cursor
 from app.http.ids import read_id
 from app.http.json_body import json_or_nothing, only_json
@@ -88,7 +88,7 @@ async def issue_key(
 ) -> Response[IssuedKey]:
     """The plaintext is in this answer and nowhere else. A key never holds more than whoever issues it."""
     now = datetime.now(UTC)
-    row, plaintext = await issue(session, state, request.user, data, now)
+    row, plaintext = await issue(session, state, request.user, data, now, by=requesting_actor(request))
     return Response(IssuedKey(view_of(row, now), plaintext), headers={"Cache-Control": "no-store"})
 
 
@@ -150,14 +150,8 @@ async def show_key(key_id: FromPath[str], request: _Request, session: _Session) 
 )
 async def revoke_key(key_id: FromPath[str], request: _Request, state: State, session: _Session) -> KeyView:
     """The next request with that key is refused. Revoking again changes nothing."""
-    now, number = datetime.now(UTC), _id(key_id)
-
-    async def revoke() -> ApiKey | None:
-        row = await stored.revoke(session, request.user.subject, number, now)
-        await session.commit()
-        return row
-
-    row = await with_last_space(session, revoke)
+    now = datetime.now(UTC)
+    row = await revoke_own_key(session, _id(key_id), requesting_actor(request), now)
     if row is None:
         raise Problem(404, NOT_FOUND)
     state.verifier.forget(row.id)
@@ -196,7 +190,8 @@ async def rotate_key(
     """
     now = datetime.now(UTC)
     grace = (data or RotateKey()).grace_seconds
-    old, row, plaintext = await rotate(session, state, request.user, _id(key_id), grace_seconds=grace, now=now)
+    by = requesting_actor(request)
+    old, row, plaintext = await rotate(session, state, request.user, _id(key_id), grace_seconds=grace, now=now, by=by)
     answer = RotatedKey(view_of(row, now), plaintext, view_of(old, now))
     return Response(answer, headers={"Cache-Control": "no-store"})
 

@@ -24,10 +24,11 @@ from app.db import revisions
 from app.db.again import was_undone
 from app.db.away import RETRY_AFTER_SECONDS, UNAVAILABLE, named
 from app.history.fleet import Waited
-from app.history.publish import Author, Publisher
+from app.history.publish import Publisher
 from app.history.published import Published
 from app.history.refusals import CasesFail, LosesPublishers, NoSuchRevision, StaleParent, Widens
 from app.http.access_view import AccessChange, AccessSummary, FileView, access_of, files_of, summary_of
+from app.http.actors import requesting_actor
 from app.http.cursor import Place, read_cursor, write_cursor
 from app.http.entry_view import EntryWithFiles, History, entry_view
 from app.http.json_body import only_json
@@ -155,7 +156,7 @@ async def publish(
         done = await publisher.publish(
             files,
             parent=data.parent,
-            author=author_of(request),
+            author=requesting_actor(request),
             message=data.message,
             acknowledge_widening=data.acknowledge_widening,
             acknowledge_fewer_publishers=data.acknowledge_fewer_publishers,
@@ -190,7 +191,7 @@ async def rollback(
         done = await publisher.rollback(
             data.revision,
             parent=data.parent,
-            author=author_of(request),
+            author=requesting_actor(request),
             message=data.message,
             acknowledge_widening=data.acknowledge_widening,
             acknowledge_fewer_publishers=data.acknowledge_fewer_publishers,
@@ -245,12 +246,6 @@ def _unanswered(error: Exception) -> Problem:
         return Problem(503, UNAVAILABLE, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
     _log.error("the database does not answer; whether the policy was stored is not known", error=type(error).__name__)
     return Problem(503, UNANSWERED, headers={"Retry-After": "5"})
-
-
-def author_of(request: Request[Any, Any, Any]) -> Author:
-    """Who sends the request, as the author of a change."""
-    principal: Principal = request.user
-    return Author(principal.subject, principal.key_id)
 
 
 # A difference can have very many changes: the views of it are made in threads.

@@ -11,9 +11,11 @@ from litestar.datastructures import State
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.audit.actor import Actor
 from app.db import api_keys as stored
 from app.db.engine import LOCK_FIRST
 from app.db.key_capacity import count_keys
+from app.db.key_log import record_issue, record_rotation
 from app.db.key_status import ACCEPTED, is_accepted, status_of
 from app.db.tables.fields import Integer, Moment, Name
 from app.db.tables.keys import ApiKey
@@ -83,9 +85,12 @@ def view_of(row: ApiKey, now: datetime) -> KeyView:
 
 
 async def issue(
-    session: AsyncSession, state: State, owner: Principal, wanted: IssueKey, now: datetime
+    session: AsyncSession, state: State, owner: Principal, wanted: IssueKey, now: datetime, *, by: Actor
 ) -> tuple[ApiKey, str]:
-    """Store a new key and return it with its plaintext. Raises Problem 400, 403, 409, 429 and 503."""
+    """Store a new key and return it with its plaintext. Raises Problem 400, 403, 409, 429 and 503.
+
+    `by` is the owner as the actor of the admin log.
+    """
     check_room(state)
     if errors := faults_of(wanted, state, now):
         raise Problem(400, INVALID_BODY, errors)
@@ -105,12 +110,13 @@ async def issue(
         expires_at=wanted.expires_at or latest_end(state, now),
         token_grants=_token_grants(wanted.scopes, state, owner),
     )
+    record_issue(session, by, row, now)
     await session.commit()
     return row, new.plaintext
 
 
 async def rotate(
-    session: AsyncSession, state: State, owner: Principal, key_id: int, *, grace_seconds: int, now: datetime
+    session: AsyncSession, state: State, owner: Principal, key_id: int, *, grace_seconds: int, now: datetime, by: Actor
 ) -> tuple[ApiKey, ApiKey, str]:
     """Store a new key in the place of one of the owner's: the old one, the new one and its plaintext.
 
@@ -148,6 +154,7 @@ async def rotate(
         token_grants=_token_grants(old.scopes, state, owner),
     )
     old.successor_id = row.id
+    record_rotation(session, by, old, row, now, grace_seconds=grace_seconds)
     await session.commit()
     # What is remembered of the old key does not know when it ends now.
     state.verifier.forget(old.id)

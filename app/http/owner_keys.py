@@ -14,8 +14,8 @@ from litestar.params import JSONBody
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app import logs
-from app.db.key_revocations import Administrator, revoke_keys_of
+from app.db.key_revocations import revoke_keys_of
+from app.http.actors import requesting_actor
 from app.http.json_body import NO_NUL, only_json
 from app.http.problems import InvalidBody
 from app.identity.principal import Principal
@@ -56,7 +56,7 @@ async def revoke_all(
     session: NamedDependency[AsyncSession],
 ) -> RevokedKeys:
     """The next request with any of them is refused. Revoking again changes nothing."""
-    by = Administrator(request.user.subject, request.user.key_id, logs.request_id.get())
+    by = requesting_actor(request)
     revoked = 0
     async for key_id in revoke_keys_of(session, data.owner, by, datetime.now(UTC)):
         state.verifier.forget(key_id)

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Literal
+from datetime import UTC, datetime
+from typing import Any, Literal
 
-from litestar import Response, post, route
+from litestar import Request, Response, post, route
 from litestar.datastructures import State
+from litestar.di import NamedDependency
 from litestar.enums import HttpMethod
 from litestar.openapi.datastructures import ResponseSpec
 from msgspec import UNSET, UnsetType
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.db import admin_actions
 from app.history.fleet import Waited
+from app.http.actors import requesting_actor
 from app.http.replicas import Wait, waited_for
 from app.policy.case_report import CaseProblem, CaseReport
 from app.policy.fault import Fault
-from app.policy.live import LivePolicy
+from app.policy.live import LivePolicy, Reload
 from app.policy.snapshot import Snapshot
+
+_Request = Request[Any, Any, State]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +130,25 @@ async def show_policy(state: State) -> ActivePolicy:
     tags=["policies"],
     responses={422: ResponseSpec(ReloadRefused, description="The files have faults; the old policy decides on")},
 )
-async def reload_policy(state: State, wait: Wait = None) -> ReloadResult | Response[ReloadRefused]:
+async def reload_policy(
+    request: _Request, state: State, session: NamedDependency[AsyncSession], wait: Wait = None
+) -> ReloadResult | Response[ReloadRefused]:
     """Take the policy that the files now hold. With `wait`, `replicas` says who serves it."""
     live: LivePolicy = state.live
-    reload = await live.reload()
+
+    async def accept(reload: Reload) -> None:
+        added = sum(change.kind == "added" for change in reload.changed)
+        admin_actions.record(
+            session,
+            requesting_actor(request),
+            "policy.reload",
+            reload.revision,
+            now=datetime.now(UTC),
+            details={"outcome": reload.outcome, "added": added, "removed": len(reload.changed) - added},
+        )
+        await session.commit()
+
+    reload = await live.reload(accept)
     if reload.outcome == "refused":
         detail = f"The policy has {len(reload.faults)} fault{'s' if len(reload.faults) > 1 else ''}."
         return Response(ReloadRefused(detail, reload.revision, fault_views(reload.faults)), status_code=422)

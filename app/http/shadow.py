@@ -16,11 +16,10 @@ from litestar.params import JSONBody
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app import logs
 from app.audit.shadowing import Deployed, Shadowing
 from app.audit.view import RuleView
-from app.db import revisions
-from app.db.tables.history import AdminAction
+from app.db import admin_actions
+from app.http.actors import requesting_actor
 from app.http.candidate import FAULTY, MAX_FILES_BYTES, Candidate, FaultyPolicy, faulty, snapshot_of
 from app.http.json_body import only_json
 from app.http.problems import Detail, Problem
@@ -123,7 +122,17 @@ async def deployed(snapshot: Snapshot, message: str, request: _Request, session:
     """Deploy a policy in shadow for whoever sends the request, and store that they did."""
     shadowing: Shadowing = request.app.state.shadowing
     async with shadowing.one_at_a_time:
-        await _audit(session, request, "policy.shadow", snapshot.revision, message)
+        replaced = shadowing.deployed.shadow.snapshot.revision if shadowing.deployed else None
+        admin_actions.record(
+            session,
+            requesting_actor(request),
+            "policy.shadow",
+            snapshot.revision,
+            now=datetime.now(UTC),
+            message=message,
+            details={"replaces": replaced},
+        )
+        await session.commit()
         return shadowing.deploy(snapshot, message=message, author=request.user.subject)
 
 
@@ -132,7 +141,9 @@ async def withdrawn(request: _Request, session: AsyncSession) -> None:
     shadowing: Shadowing = request.app.state.shadowing
     async with shadowing.one_at_a_time:
         revision = _deployed(request.app.state).shadow.snapshot.revision
-        await _audit(session, request, "policy.shadow.withdraw", revision, "")
+        by = requesting_actor(request)
+        admin_actions.record(session, by, "policy.shadow.withdraw", revision, now=datetime.now(UTC))
+        await session.commit()
         shadowing.withdraw()
 
 
@@ -141,23 +152,6 @@ def _deployed(state: State) -> Deployed:
     if shadowing.deployed is None:
         raise Problem(404, "No policy is in shadow.")
     return shadowing.deployed
-
-
-async def _audit(session: AsyncSession, request: _Request, action: str, revision: str, message: str) -> None:
-    principal = request.user
-    await revisions.audit(
-        session,
-        AdminAction(
-            at=datetime.now(UTC),
-            action=action,
-            target=revision,
-            author=principal.subject,
-            key_id=principal.key_id,
-            request_id=logs.request_id.get(),
-            message=message,
-        ),
-    )
-    await session.commit()
 
 
 def shadow_view(deployed: Deployed, state: State) -> ShadowView:

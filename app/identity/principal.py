@@ -30,7 +30,8 @@ class Principal:
     `subject` is the JWT's `sub`, for a key the `sub` of its owner, for a stranger empty. `held` are the
     grants as stated: permission strings and the server's own facts, before roles are added to them and the limited
     scopes of a key are worked out.
-    `key_id`, `environment` and `expires_at` are of an API key, `token_id` is a JWT's `jti`.
+    `key_id`, `environment` and `expires_at` are of an API key, `token_id` is a JWT's `jti`, `session_id` is of the
+    console.
     """
 
     subject: str
@@ -41,13 +42,19 @@ class Principal:
     environment: str | None = None
     token_id: str | None = None
     expires_at: datetime | None = None
+    session_id: int | None = None
 
 
 ANONYMOUS = Principal(subject="", method="anonymous", held=frozenset({ANYONE, "auth:anonymous"}))
 
 
-def user(subject: str, permissions: Iterable[str], claims: Mapping[str, object]) -> Principal:
-    """The principal of a verified JWT: its permissions without claimed facts, and the facts of a person."""
+def user(
+    subject: str, permissions: Iterable[str], claims: Mapping[str, object], *, session_id: int | None = None
+) -> Principal:
+    """The principal of a verified JWT: its permissions without claimed facts, and the facts of a person.
+
+    `session_id` is that of the console's session that a token began.
+    """
     stated = [permission for permission in permissions if not permission.startswith(_FACT_PREFIXES)]
     token_id = claims.get("jti")
     return Principal(
@@ -56,6 +63,7 @@ def user(subject: str, permissions: Iterable[str], claims: Mapping[str, object])
         frozenset([ANYONE, "auth:jwt", "user:" + subject, *stated]),
         MappingProxyType(dict(claims)),
         token_id=token_id if isinstance(token_id, str) else None,
+        session_id=session_id,
     )
 
 

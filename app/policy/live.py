@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -115,22 +115,25 @@ class LivePolicy:
                 if self._replaced:
                     await asyncio.to_thread(let_go, self._replaced)
 
-    async def reload(self) -> Reload:
+    async def reload(self, accept: Callable[[Reload], Awaitable[None]] | None = None) -> Reload:
         """Take the policy that the files now hold, or say why not. Reading and building happen off the event loop.
 
-        Raises ExceptionGroup when listeners fail; what they were told has happened all the same.
+        `accept` is awaited with the outcome before it takes effect, unless that is a refusal: when it raises, the
+        active policy stays. Raises ExceptionGroup when listeners fail; what they were told has happened all the same.
         """
         async with self.held():
             await self._written()
-            return await self._reload()
+            return await self._reload(accept)
 
-    async def _reload(self) -> Reload:
+    async def _reload(self, accept: Callable[[Reload], Awaitable[None]] | None) -> Reload:
         # Apart, so that nothing here has the old policy any more when `held` lets it go.
         old = self.active
         try:
             source = await asyncio.to_thread(read, self.directory)
             self._note(source.ignored)
             if source.revision == old.revision and not source.faults:
+                if accept:
+                    await accept(Reload("unchanged", old.revision))
                 self.refused, self.outdated, self.on_disk = None, None, old.revision
                 self.reloads["unchanged"] += 1
                 return Reload("unchanged", old.revision)
@@ -143,6 +146,8 @@ class LivePolicy:
             self.refused = Refusal(datetime.now(UTC), refused.faults)
             return self._tell(Reload("refused", old.revision, faults=refused.faults))
         changed = await asyncio.to_thread(changes, old.policy, policy)
+        if accept:
+            await accept(Reload("swapped", snapshot.revision, changed))
         self.on_disk = snapshot.revision
         return self._swap(snapshot, changed)
 

@@ -74,7 +74,7 @@ def test_a_key_is_revoked_with_its_name_and_forgotten_at_once(console: Server, i
     assert person.post(f"{PATH}/{key_id}/revoke").status_code == 303
     with closing(sqlite3.connect(console.directory / DATABASE)) as database:
         done = database.execute("SELECT action, author FROM admin_actions WHERE target = ?", (f"key:{key_id}",))
-        assert done.fetchall() == [("key.revoke", "user_officer")]
+        assert done.fetchall() == [("key.issue", "user_ended"), ("key.revoke", "user_officer")]
     for nobody in ("0", "999999", "x", "99999999999999999999"):
         assert person.get(f"{PATH}/{nobody}/revoke").status_code == 404
         assert person.post(f"{PATH}/{nobody}/revoke").status_code == 404

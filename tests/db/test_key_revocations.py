@@ -8,8 +8,9 @@ import pytest
 from sqlalchemy import select
 from sqlmodel import col
 
+from app.audit.actor import Actor
 from app.db import api_keys, key_revocations
-from app.db.key_revocations import Administrator, revoke_key, revoke_keys_of
+from app.db.key_revocations import revoke_key, revoke_keys_of
 from app.db.session import Sessions
 from app.db.tables.history import AdminAction
 from app.db.tables.keys import ApiKey
@@ -18,7 +19,7 @@ from app.identity.api_keys import mint
 pytestmark = pytest.mark.anyio
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
-BY = Administrator("user_officer", 7, "request-1")
+BY = Actor("user_officer", 7, "request-1", door="api")
 
 
 async def _issue(sessions: Sessions, subject: str, ends: datetime | None = None) -> int:

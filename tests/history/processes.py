@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from app.audit.actor import Actor
 from app.db import revisions
 from app.db.session import Sessions
 from app.history.follower import Follower
-from app.history.publish import Author, Publisher
+from app.history.publish import Publisher
 from app.history.settle import settled
 from app.policy.directory import raw_files
 from app.policy.live import LivePolicy
 from tests.policy import small
 from tests.policy.shipped import write
 
-ME = Author("me")
+ME = Actor("me", door="cli")
 _CATALOG = ("p, a:read, /x/**, GET, allow", "p, a:write, /x, POST, allow")
 _PUBLIC = ("p, anyone, /y, GET, allow",)
 

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from app.audit.actor import Actor
 from app.db import revisions
 from app.db.session import Sessions
 from app.history.files import revision_of
 from app.history.follower import Follower
-from app.history.publish import Author, Publisher
+from app.history.publish import Publisher
 from app.history.settle import settled
 from app.policy.directory import raw_files
 from app.policy.live import LivePolicy
@@ -40,7 +41,7 @@ async def publish(follower: Follower, comment: str) -> str:
     parent = live.active.revision
     publisher, accepted = Publisher(follower), "The routes are not the application's."
     published = await publisher.publish(
-        files, parent=parent, author=Author("me"), message=comment, accept_failing=accepted
+        files, parent=parent, author=Actor("me", door="cli"), message=comment, accept_failing=accepted
     )
     return published.revision
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import JSON, LargeBinary, Text
+from sqlalchemy import JSON, Index, LargeBinary, Text
 from sqlmodel import Field, SQLModel
 
 from app.db.tables.base import NEVER_REUSED, ROW_ID, row_id
@@ -36,7 +37,11 @@ class AdminAction(SQLModel, table=True):
     """What an administrator did, stored in the transaction that did it."""
 
     __tablename__ = "admin_actions"
-    __table_args__ = (NEVER_REUSED,)
+    __table_args__ = (
+        # Each of these is asked for alone, newest first.
+        *(Index(f"ix_admin_actions_{name}_id", name, "id") for name in ("action", "target", "author", "request_id")),
+        NEVER_REUSED,
+    )
     id: int = row_id()
     at: datetime = Field(index=True)
     action: str = Field(max_length=40)
@@ -45,3 +50,10 @@ class AdminAction(SQLModel, table=True):
     key_id: int | None = Field(sa_type=ROW_ID)
     request_id: str
     message: str = Field(sa_type=Text)
+    # NULL in rows of a release that did not record it.
+    door: str | None = Field(default=None, max_length=16)
+    method: str | None = Field(default=None, max_length=16)
+    session_id: int | None = Field(default=None, sa_type=ROW_ID)
+    token_id: str | None = None
+    revision: str | None = Field(default=None, max_length=64)
+    details: dict[str, Any] | None = Field(default=None, sa_type=JSON(none_as_null=True))

@@ -1,0 +1,56 @@
+"""Who does an administrative act, and by which door."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from typing import Literal
+
+from app.audit.clean import clean
+from app.identity.principal import Method, Principal
+
+ActorDoor = Literal["api", "console", "cli", "files"]
+_MAX_TOKEN_ID = 255  # characters; a `jti` may have more
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """The author of an administrative act.
+
+    `subject` is the `sub` of a person or of the owner of a key, for a command `cli:` and the account of the operating
+    system, and empty for a change of the files. `method` is how the credentials were verified; None where there are
+    none. `session_id` is of the console, `token_id` a JWT's `jti`. `revision` is that of the policy that allowed the
+    act; None where no policy was asked.
+    """
+
+    subject: str
+    key_id: int | None = None
+    request_id: str = ""
+    _: KW_ONLY
+    door: ActorDoor
+    method: Method | None = None
+    session_id: int | None = None
+    token_id: str | None = None
+    revision: str | None = None
+
+    @property
+    def fact(self) -> str:
+        """The fact that names the actor in rows of a policy."""
+        return f"user:{self.subject}" if self.key_id is None else f"key:{self.key_id}"
+
+
+# Whoever may write the policy directory can change it: the operating system does not say who did.
+FILES = Actor("", door="files")
+
+
+def actor_of(principal: Principal, request_id: str, revision: str) -> Actor:
+    """The caller of a request as the author of what it does, under the policy with this revision."""
+    return Actor(
+        principal.subject,
+        principal.key_id,
+        request_id,
+        door="api" if principal.session_id is None else "console",
+        method=principal.method,
+        session_id=principal.session_id,
+        token_id=None if principal.token_id is None else clean(principal.token_id, _MAX_TOKEN_ID),
+        revision=revision,
+    )

@@ -1,0 +1,122 @@
+"""The admin log: which acts there are, how one is shown, and which of them a reader asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from app.audit.filter_values import BadFilter, read_moment, read_text, refuse_unknown
+
+Action = Literal[
+    "policy.publish",
+    "policy.rollback",
+    "policy.files",
+    "policy.reload",
+    "policy.shadow",
+    "policy.shadow.withdraw",
+    "key.issue",
+    "key.rotate",
+    "key.revoke",
+    "session.start",
+    "session.end",
+    "session.end_all",
+]
+# A value of `details`: what JSON has for it.
+Detail = str | int | bool | list[str] | None
+
+# What each act is, for people. The target is a revision, `key:<id>`, `session:<id>` or `user:<sub>`.
+ACTIONS: Mapping[Action, str] = {
+    "policy.publish": "Published a policy",
+    "policy.rollback": "Rolled the policy back",
+    "policy.files": "Changed the policy files",
+    "policy.reload": "Reloaded the policy",
+    "policy.shadow": "Deployed a policy in shadow",
+    "policy.shadow.withdraw": "Withdrew the policy in shadow",
+    "key.issue": "Issued a key",
+    "key.rotate": "Rotated a key",
+    "key.revoke": "Revoked a key",
+    "session.start": "Signed in to the console",
+    "session.end": "Signed out",
+    "session.end_all": "Signed out everywhere",
+}
+_GROUPS = tuple(dict.fromkeys(name.partition(".")[0] for name in ACTIONS))
+
+# What there is to filter by, and what each means.
+ADMIN_FILTERS: Mapping[str, str] = {
+    "action": f"the act, one of {', '.join(ACTIONS)}; or all acts of a kind: {', '.join(_GROUPS)}",
+    "actor": "who did it: the `sub` of a person or of the owner of a key; for a command, such as cli:root, its account",
+    "target": "what it was done to: key:17, the revision of a policy, session:4, or user:<sub>",
+    "request_id": "the X-Request-ID of the answer",
+    "since": "from this time on: 2026-11-20T09:00:00Z, 2026-11-20, or how long ago as in 7d, 2h, 30m",
+    "until": "before this time",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AdminFilter:
+    """Acts that match all that is set. `since` is included and `until` is not."""
+
+    actions: tuple[str, ...] | None = None
+    actor: str | None = None
+    target: str | None = None
+    request_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AdminActionView:
+    """An administrative act: one shape over HTTP, in the console and on the command line.
+
+    `actor` did `action` to `target`, by `door`. `revision` is that of the policy that allowed it, null where none was
+    asked. Rows from a release that did not record them have neither `door` nor what is after it, and no `details`.
+    """
+
+    id: int
+    time: datetime
+    action: str
+    target: str
+    actor: str
+    door: str | None
+    method: str | None
+    key_id: int | None
+    session_id: int | None
+    token_id: str | None
+    revision: str | None
+    request_id: str
+    message: str
+    details: dict[str, Detail]
+
+
+def read_admin_filter(filters: Mapping[str, str], now: datetime) -> AdminFilter:
+    """The filters as text, by the names of ADMIN_FILTERS. Raises BadFilter with every error."""
+    errors = refuse_unknown(filters, ADMIN_FILTERS)
+    texts: dict[str, str] = {}
+    times: dict[str, datetime] = {}
+    for name, text in filters.items():
+        if name in errors:
+            continue
+        try:
+            if name in ("since", "until"):
+                times[name] = read_moment(text, now)
+            else:
+                texts[name] = read_text(text)
+        except ValueError as error:
+            errors[name] = str(error)
+    actions = None
+    if (chosen := texts.get("action")) is not None:
+        actions = tuple(name for name in ACTIONS if chosen in (name, name.partition(".")[0]))
+        if not actions:
+            errors["action"] = f"is no act; there are {', '.join((*_GROUPS, *ACTIONS))}"
+    if errors:
+        raise BadFilter(errors)
+    return AdminFilter(
+        actions,
+        texts.get("actor"),
+        texts.get("target"),
+        texts.get("request_id"),
+        times.get("since"),
+        times.get("until"),
+    )

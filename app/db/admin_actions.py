@@ -1,0 +1,110 @@
+"""The admin log in the database. None of these functions commits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy import Select, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from app.audit.actor import Actor
+from app.audit.admin_log import Action, AdminActionView, AdminFilter, Detail
+from app.audit.clean import without_whole_secrets
+from app.db.tables.history import AdminAction
+
+
+def record(
+    session: AsyncSession,
+    actor: Actor,
+    action: Action,
+    target: str,
+    *,
+    now: datetime,
+    message: str = "",
+    details: Mapping[str, Detail] | None = None,
+) -> None:
+    """Add an act to the transaction that does it: neither is stored without the other."""
+    session.add(
+        AdminAction(
+            at=now,
+            action=action,
+            target=without_whole_secrets(target),
+            author=actor.subject,
+            key_id=actor.key_id,
+            request_id=actor.request_id,
+            message=without_whole_secrets(message),
+            door=actor.door,
+            method=actor.method,
+            session_id=actor.session_id,
+            token_id=actor.token_id,
+            revision=actor.revision,
+            details={name: _without_secrets(value) for name, value in (details or {}).items()},
+        )
+    )
+
+
+async def page(
+    session: AsyncSession, wanted: AdminFilter, *, before: int | None = None, limit: int
+) -> Sequence[AdminActionView]:
+    """The newest acts that match, or the newest of those with an id below `before`."""
+    query = _matching(wanted).order_by(col(AdminAction.id).desc()).limit(limit)
+    if before is not None:
+        query = query.where(col(AdminAction.id) < before)
+    return [_view(row) for row in await session.scalars(query)]
+
+
+async def following(session: AsyncSession, wanted: AdminFilter, *, after: int, limit: int) -> Sequence[AdminActionView]:
+    """The first acts that match of those with an id above `after`, oldest first."""
+    query = _matching(wanted).where(col(AdminAction.id) > after).order_by(col(AdminAction.id)).limit(limit)
+    return [_view(row) for row in await session.scalars(query)]
+
+
+async def newest_id(session: AsyncSession) -> int:
+    """The id of the newest act, 0 when there is none."""
+    newest = select(col(AdminAction.id)).order_by(col(AdminAction.id).desc()).limit(1)
+    return (await session.scalar(newest)) or 0
+
+
+def _matching(wanted: AdminFilter) -> Select[AdminAction]:
+    query = select(AdminAction)
+    if wanted.actions is not None:
+        query = query.where(col(AdminAction.action).in_(wanted.actions))
+    for column, value in (
+        (AdminAction.author, wanted.actor),
+        (AdminAction.target, wanted.target),
+        (AdminAction.request_id, wanted.request_id),
+    ):
+        if value is not None:
+            query = query.where(col(column) == value)
+    if wanted.since is not None:
+        query = query.where(col(AdminAction.at) >= wanted.since)
+    if wanted.until is not None:
+        query = query.where(col(AdminAction.at) < wanted.until)
+    return query
+
+
+def _view(row: AdminAction) -> AdminActionView:
+    return AdminActionView(
+        id=row.id,
+        time=row.at,
+        action=row.action,
+        target=row.target,
+        actor=row.author,
+        door=row.door,
+        method=row.method,
+        key_id=row.key_id,
+        session_id=row.session_id,
+        token_id=row.token_id,
+        revision=row.revision,
+        request_id=row.request_id,
+        message=row.message,
+        details=row.details or {},
+    )
+
+
+def _without_secrets(value: Detail) -> Detail:
+    if isinstance(value, list):
+        return [without_whole_secrets(text) for text in value]
+    return without_whole_secrets(value) if isinstance(value, str) else value
