@@ -38,6 +38,7 @@ from app.history.replica import Replica
 from app.history.settle import Start, settled
 from app.holdings import resources as holdings
 from app.http import (
+    admin_actions,
     api_keys,
     authzen,
     decisions,
@@ -116,6 +117,7 @@ def handlers() -> list[ControllerRouterHandler]:
         explain_decision,
         *reverse.ROUTES,
         *decisions.ROUTES,
+        admin_actions.list_admin_actions,
         introspection.introspect,
         metadata.protected_resource,
         *authzen.ROUTES,

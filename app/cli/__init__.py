@@ -22,6 +22,7 @@ main = group(
         "token": ("app.cli.token:token_command", "Print a JWT that `authz dev` accepts."),
         "keys": ("app.cli.keys:keys_group", "List, check and revoke API keys."),
         "decisions": ("app.cli.decisions:decisions_group", "Watch and export the decision log."),
+        "audit": ("app.cli.audit:audit_command", "Show what administrators did."),
         "db": ("app.cli.db:db_group", "Prepare the database."),
         "policy": ("app.cli.policy:policy_group", "Check, test and explain the policy."),
     },

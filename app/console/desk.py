@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from litestar.types import ControllerRouterHandler
 
-from app.console import all_keys, decisions, editor, matrix, policy, publishing, replicas, revisions, simulator
+from app.console import (
+    admin_actions,
+    all_keys,
+    decisions,
+    editor,
+    matrix,
+    policy,
+    publishing,
+    replicas,
+    revisions,
+    simulator,
+)
 
 ROUTES: list[ControllerRouterHandler] = [
     *policy.ROUTES,
@@ -16,4 +27,5 @@ ROUTES: list[ControllerRouterHandler] = [
     *replicas.ROUTES,
     *decisions.ROUTES,
     *all_keys.ROUTES,
+    *admin_actions.ROUTES,
 ]

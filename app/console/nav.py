@@ -38,6 +38,7 @@ NAVIGATION = (
             Item("Replicas", "/console/replicas"),
             Item("Decisions", "/console/decisions"),
             Item("All keys", "/console/all-keys"),
+            Item("Admin log", "/console/admin-actions"),
         ),
     ),
 )

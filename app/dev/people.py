@@ -29,8 +29,8 @@ PEOPLE = (
         "user_carol",
         "Carol Clark",
         "carol@griddy.example",
-        "Security. She looks after the policy, the decision log and everybody's keys.",
-        ("policies:read", "policies:write", "decisions:read", "keys:read", "keys:write"),
+        "Security. She looks after the policy, both logs and everybody's keys.",
+        ("policies:read", "policies:write", "decisions:read", "audit:read", "keys:read", "keys:write"),
     ),
     Person("user_dan", "Dan Davis", "dan@griddy.example", "New here. Nothing was granted to him yet."),
 )

@@ -19,6 +19,7 @@ _ROUTES = """\
 /access/v1/search/subject OPTIONS POST
 /api/v1/acquisitions GET HEAD OPTIONS POST
 /api/v1/acquisitions/{acquisition_id} DELETE GET HEAD OPTIONS PATCH PUT
+/api/v1/admin-actions GET HEAD OPTIONS
 /api/v1/all-keys/revoke OPTIONS POST
 /api/v1/api-keys GET HEAD OPTIONS POST
 /api/v1/api-keys/{key_id} GET HEAD OPTIONS
@@ -64,6 +65,7 @@ _ROUTES = """\
 /api/v1/video-assets/{video_asset_id}/tags/{video_asset_tag_id} DELETE GET HEAD OPTIONS PATCH PUT
 /console GET HEAD OPTIONS
 /console/account GET HEAD OPTIONS
+/console/admin-actions GET HEAD OPTIONS
 /console/all-keys GET HEAD OPTIONS
 /console/all-keys/{key_id}/revoke GET HEAD OPTIONS POST
 /console/callback GET OPTIONS

@@ -11,7 +11,7 @@ import httpx
 from tests.console.sessions import Person, sign_in
 from tests.server import Server
 
-LOOKS = ("policies:read", "decisions:read", "keys:read")
+LOOKS = ("policies:read", "decisions:read", "keys:read", "audit:read")
 EVERYTHING = (*LOOKS, "policies:write", "keys:write", "catalog:read")
 PAGES = {
     "/console/policy": "policies:read",
@@ -22,6 +22,7 @@ PAGES = {
     "/console/replicas": "policies:read",
     "/console/decisions": "decisions:read",
     "/console/all-keys": "keys:read",
+    "/console/admin-actions": "audit:read",
 }
 EDIT = "/console/policy/edit"
 READ = "p, catalog:read, /api/v1/teams/**, GET|HEAD, allow"

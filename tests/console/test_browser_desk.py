@@ -100,6 +100,7 @@ def test_pages_look_right_and_are_used_by_keyboard_alone(page: Page, console: Se
         f"{DESK}/matrix",
         f"{DESK}/simulator?as=auth:jwt&method=GET&path=/api/v1/teams/7",
         "/console/all-keys",
+        "/console/admin-actions?action=key",
     ):
         page.goto(console.url + path)
         check_looks(page)

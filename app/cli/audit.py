@@ -1,0 +1,137 @@
+"""`authz audit`: the admin log, for operators at the database."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from app.audit.admin_log import ADMIN_FILTERS, AdminActionView, AdminFilter, read_admin_filter
+from app.audit.filter_values import BadFilter
+from app.cli.database import with_sessions
+from app.cli.failure import explained
+from app.cli.terminal import Styled, show
+
+if TYPE_CHECKING:
+    from app.db.session import Sessions
+
+_POLL_SECONDS = 0.5
+_PAGE = 500
+# On PostgreSQL a transaction may commit after one with a higher id, so the last ids are read again.
+_OVERLAP = 200
+_Command = Callable[..., None]
+
+
+def _filters(command: _Command) -> _Command:
+    """An option for each filter."""
+    for name, description in reversed(tuple(ADMIN_FILTERS.items())):
+        text = f"{description[0].upper()}{description[1:]}."
+        command = click.option(f"--{name.replace('_', '-')}", name, metavar="TEXT", help=text)(command)
+    return command
+
+
+@click.command("audit")
+@click.option("--follow", "-f", is_flag=True, help="Go on with what is done from now on, until Ctrl-C.")
+@click.option("--lines", "-n", default=20, show_default=True, type=click.IntRange(0, 10_000), help="How many to show.")
+@click.option("--before", type=click.IntRange(1), help="Show acts with ids below this one: the page before.")
+@_filters
+@click.option("--json", "as_json", is_flag=True, help="For programs: a JSON object on each line.")
+@explained
+def audit_command(*, follow: bool, lines: int, before: int | None, as_json: bool, **given: str | None) -> None:
+    """Show what administrators did, by any door; the newest last.
+
+    Example: authz audit --action key.revoke --since 7d
+
+    What became of a key: authz audit --target key:17
+    """
+    if follow and before is not None:
+        raise click.UsageError("name one of --follow and --before.")
+    wanted = _wanted(given)
+
+    async def run(sessions: Sessions) -> None:
+        from app.db import admin_actions
+
+        async with sessions() as session:
+            last = await admin_actions.newest_id(session)
+            recent = await admin_actions.following(session, wanted, after=last - _OVERLAP, limit=_PAGE)
+            rows = await admin_actions.page(session, wanted, before=before, limit=lines + 1)
+        shown = rows[:lines]
+        _print(reversed(shown), as_json)
+        if not (as_json or follow):
+            if not shown and lines:
+                is_filtered = before is not None or any(given.values())
+                click.echo(
+                    "No act matches."
+                    if is_filtered
+                    else "Nothing was done yet: a policy that is published, or a key that is issued, is here at once."
+                )
+            elif len(rows) > len(shown) > 0:
+                click.echo(f"Older ones: the same command with --before {shown[-1].id}")
+        if follow:
+            await _follow(sessions, wanted, last, {row.id for row in recent if row.id <= last}, as_json)
+
+    try:
+        with_sessions(run)
+    except KeyboardInterrupt:  # the way to end it
+        if not follow:
+            raise
+
+
+async def _follow(sessions: Sessions, wanted: AdminFilter, last: int, printed: set[int], as_json: bool) -> None:
+    """Print each act above the id `last` once, and those below it that are committed only now."""
+    from app.db import admin_actions
+
+    while True:
+        async with sessions() as session:
+            rows = await admin_actions.following(session, wanted, after=last - _OVERLAP, limit=_PAGE)
+        new = [row for row in rows if row.id not in printed]
+        _print(new, as_json)
+        last = max((last, *(row.id for row in new)))
+        printed = {number for number in (*printed, *(row.id for row in new)) if number > last - _OVERLAP}
+        if len(rows) < _PAGE:
+            await asyncio.sleep(_POLL_SECONDS)
+
+
+def _print(rows: Iterable[AdminActionView], as_json: bool) -> None:
+    if as_json:
+        for row in rows:
+            # In ASCII, as all documents of commands: a terminal obeys nothing of it.
+            click.echo(json.dumps({**asdict(row), "time": _time(row.time, "microseconds")}))
+    else:
+        show(_line(row) for row in rows)
+
+
+def _line(row: AdminActionView) -> list[str | Styled]:
+    """When, who by which door, what, to what, and why."""
+    who = row.actor or "(not known)"
+    if row.key_id is not None:
+        who = f"{who} key:{row.key_id}"
+    parts: list[str | Styled] = [
+        f"{row.id:>6}  {_time(row.time, 'seconds')}  ",
+        (f"{row.action:<22}", "bold"),
+        f"  {row.target}  by {who}",
+        (f" ({row.door})" if row.door else "", "dim"),
+    ]
+    if row.message:
+        parts.append(f"  {row.message}")
+    if row.request_id:
+        parts.append((f"  {row.request_id}", "dim"))
+    return parts
+
+
+def _time(moment: datetime, timespec: str) -> str:
+    return moment.astimezone(UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
+
+
+def _wanted(given: dict[str, Any]) -> AdminFilter:
+    """The filters. Raises UsageError."""
+    try:
+        return read_admin_filter({name: text for name, text in given.items() if text is not None}, datetime.now(UTC))
+    except BadFilter as bad:
+        errors = "; ".join(f"--{name.replace('_', '-')} {message}" for name, message in bad.errors.items())
+        raise click.UsageError(errors) from None

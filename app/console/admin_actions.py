@@ -1,0 +1,75 @@
+"""The admin log, newest first: filtered and paged as in the API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import urlencode
+
+from litestar import Response, route
+from litestar.di import NamedDependency
+from litestar.enums import HttpMethod
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.audit.admin_log import ACTIONS, ADMIN_FILTERS
+from app.console.page import AnyRequest, page
+from app.http.admin_actions import AdminActionPage, found_admin_actions
+from app.http.decisions import given_filters
+from app.http.problems import Problem
+
+PATH = "/console/admin-actions"
+PAGE_SIZE = 50
+_LABELS = {
+    "action": "Act",
+    "actor": "Who",
+    "target": "Target",
+    "since": "Since",
+    "until": "Until",
+    "request_id": "Request id",
+}
+_GROUPS = {
+    "policy": "Everything about the policy",
+    "key": "Everything about keys",
+    "session": "Everything about sessions",
+}
+_DOORS = {"api": "API", "console": "console", "cli": "command line", "files": "policy files"}
+
+
+@route(PATH, http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False)
+async def list_actions(request: AnyRequest, session: NamedDependency[AsyncSession]) -> Response[str]:
+    """What administrators did. A filter that cannot be read has its error at its field."""
+    errors: Mapping[str, str] = {}
+    found: AdminActionPage | None = None
+    given: dict[str, str] = {}
+    try:
+        # An empty field of the form is no filter.
+        given = {name: text.strip() for name, text in given_filters(request).items() if text.strip()}
+        found = await found_admin_actions(session, given, PAGE_SIZE)
+    except Problem as problem:
+        errors = {error["field"]: error["message"] for error in problem.errors} or {"": problem.detail}
+    filters = {name: text for name, text in given.items() if name in ADMIN_FILTERS}
+
+    def address(**changed: str) -> str:
+        return f"{PATH}?{urlencode({**filters, **changed})}"
+
+    return page(
+        request,
+        "admin_actions.html",
+        status=400 if errors else 200,
+        labels=_LABELS,
+        hints=ADMIN_FILTERS,
+        groups=_GROUPS,
+        names=ACTIONS,
+        doors=_DOORS,
+        filters=filters,
+        errors=errors,
+        found=found,
+        newest=address() if "cursor" in given else None,
+        older=address(cursor=found.older) if found and found.older else None,
+        only=lambda **chosen: f"{PATH}?{urlencode(chosen)}",
+        may_open_history=bool(
+            request.app.state.live.active.decide(request.user.held, "/console/policy/history/{revision}", "GET")
+        ),
+    )
+
+
+ROUTES = (list_actions,)

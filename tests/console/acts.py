@@ -1,0 +1,220 @@
+"""Every administrative act, by every door: how it is done, and what stands in the admin log of it."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.cli.command import command
+from tests.console.browsing import Browser
+from tests.console.desk import EVERYTHING, file, officer, publish, send
+from tests.console.sessions import Person
+from tests.issuer import LiveIssuer
+from tests.server import Server
+
+LOG = "/api/v1/admin-actions/"
+KEYS = "/api/v1/api-keys/"
+POLICIES = "/api/v1/policies"
+# Whether it was done: the status of an answer, or that a command ended with 0.
+Done = bool
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One act. `door` and `actor` are what the log has of it; `target` is a pattern."""
+
+    action: str
+    door: str
+    actor: str
+    target: str
+    do: Callable[[], Done]
+
+
+def rows(server: Server, issuer: LiveIssuer, **filters: str) -> list[dict[str, Any]]:
+    """The admin log as an auditor reads it, newest first, a page of it."""
+    with server.client(issuer.token(sub="user_auditor", permissions=["audit:read"])) as client:
+        answer = client.get(LOG, params=filters)
+    assert answer.status_code == 200, answer.text
+    found: list[dict[str, Any]] = answer.json()
+    return found
+
+
+class Administrators:
+    """Those who act on a server: by tokens, by pages, and by commands. A key is issued for each act on one."""
+
+    def __init__(self, server: Server, issuer: LiveIssuer, directory: Path) -> None:
+        self._server = server
+        self._directory = directory
+        self._token = issuer.token(sub="user_admin", permissions=list(EVERYTHING), exp=2**33)
+        self._browser = Browser(server)
+        self._issuer = issuer
+        # A policy that was active before, to go back to.
+        self.earlier = self.active()
+        assert self._publish()
+
+    def close(self) -> None:
+        """Close the browser's connections."""
+        self._browser.http.close()
+
+    @contextmanager
+    def api(self) -> Iterator[httpx.Client]:
+        """A client of the API."""
+        with self._server.client(self._token) as client:
+            yield client
+
+    def active(self) -> str:
+        """The revision that is active."""
+        with self.api() as client:
+            return str(client.get(POLICIES).json()["revision"])
+
+    def issue(self, owner: Person | None = None) -> int:
+        """A key of the administrator at the API, or of a person at a page."""
+        if owner is None:
+            with self.api() as client:
+                return int(client.post(KEYS, json={"name": "k", "scopes": []}).json()["api_key"]["id"])
+        assert self._issue_by_form(owner)
+        found = re.findall(r'href="/console/keys/(\d+)"', owner.get("/console/keys").text)
+        return max(map(int, found))
+
+    def by_api(self) -> list[Act]:
+        """What is done over the API, in an order in which each can be done."""
+
+        def act(action: str, target: str, method: str, path: str, body: Any = None) -> Act:
+            def do() -> Done:
+                with self.api() as client:
+                    return client.request(method, path, json=body).is_success
+
+            return Act(action, "api", "user_admin", target, do)
+
+        rotated, revoked = self.issue(), self.issue()
+        candidate = {"files": self._files(), "message": "Try it."}
+        return [
+            act("key.issue", r"key:\d+", "POST", KEYS, {"name": "<i>k</i>", "scopes": ["catalog:read"]}),
+            act("key.rotate", f"key:{rotated}", "POST", f"{KEYS}{rotated}/rotate/", {"grace_seconds": 60}),
+            act("key.revoke", f"key:{revoked}", "POST", f"{KEYS}{revoked}/revoke/"),
+            act("policy.shadow", r"[0-9a-f]{16}", "PUT", f"{POLICIES}/shadow/", candidate),
+            act("policy.shadow.withdraw", r"[0-9a-f]{16}", "DELETE", f"{POLICIES}/shadow/"),
+            act("policy.reload", r"[0-9a-f]{16}", "POST", f"{POLICIES}/reload"),
+            Act("policy.publish", "api", "user_admin", r"[0-9a-f]{16}", self._publish),
+            Act("policy.rollback", "api", "user_admin", self.earlier, self._roll_back),
+        ]
+
+    def by_page(self) -> list[Act]:
+        """What is done in the console."""
+        person = officer(self._server)
+        rotated, revoked = self.issue(person), self.issue(person)
+        others = self.issue()
+
+        def act(action: str, target: str, do: Callable[[], httpx.Response], actor: str = "user_officer") -> Act:
+            return Act(action, "console", actor, target, lambda: do().status_code in (200, 201, 303))
+
+        def sign_out(path: str) -> httpx.Response:
+            csrf = re.search(r'name="csrf" value="([0-9a-f]+)"', self._browser.get("/console/account").text)
+            headers = {"Origin": self._server.url}
+            return self._browser.http.post(path, data={"csrf": csrf[1] if csrf else ""}, headers=headers)
+
+        keys, policy = "/console/keys", "/console/policy"
+        once = secrets.token_hex(16)
+        return [
+            Act("key.issue", "console", "user_officer", r"key:\d+", lambda: self._issue_by_form(person)),
+            act("key.rotate", f"key:{rotated}", lambda: person.post(f"{keys}/{rotated}/rotate", grace="0", once=once)),
+            act("key.revoke", f"key:{revoked}", lambda: person.post(f"{keys}/{revoked}/revoke")),
+            act("key.revoke", f"key:{others}", lambda: person.post(f"/console/all-keys/{others}/revoke")),
+            act(
+                "policy.shadow",
+                r"[0-9a-f]{16}",
+                lambda: send(person, "/shadow", message="Try it.", **self._draft()),
+            ),
+            act("policy.shadow.withdraw", r"[0-9a-f]{16}", lambda: person.post(f"{policy}/shadow/withdraw")),
+            act(
+                "policy.publish",
+                r"[0-9a-f]{16}",
+                lambda: publish(person, self._draft()),
+            ),
+            act(
+                "policy.rollback",
+                self.earlier,
+                lambda: person.post(f"{policy}/history/{self.earlier}/rollback", parent=self.active()),
+            ),
+            act("session.start", r"session:\d+", lambda: self._browser.sign_in(self._issuer), "user_alice"),
+            act("session.end", r"session:\d+", lambda: sign_out("/console/sign-out"), "user_alice"),
+            act("session.end_all", "user:user_officer", lambda: person.post("/console/sign-out/everywhere")),
+        ]
+
+    def by_command(self, account: str) -> list[Act]:
+        """What is done on the command line."""
+
+        def act(action: str, target: str, *words: str, given: str = "") -> Act:
+            def do() -> Done:
+                done = command(*words, env=self._server.env, cwd=self._directory, given=given)
+                return done.returncode == 0
+
+            return Act(action, "cli", account, target, do)
+
+        candidate = self._directory / "candidate"
+        for name, text in self._files().items():
+            (candidate / name).parent.mkdir(parents=True, exist_ok=True)
+            (candidate / name).write_text(text)
+        revoked = self.issue()
+        with self._server.client(self._issuer.token(sub="user_leaves", permissions="catalog:read")) as client:
+            left = client.post(KEYS, json={"name": "left"}).json()["api_key"]["id"]
+            read = client.post(KEYS, json={"name": "found"}).json()
+        why = ("-m", "Because.")
+        return [
+            act("key.revoke", f"key:{revoked}", "keys", "revoke", str(revoked)),
+            act("key.revoke", f"key:{read['api_key']['id']}", "keys", "revoke", "-", given=read["plaintext"]),
+            act("key.revoke", f"key:{left}", "keys", "revoke", "--owner", "user_leaves", "--yes"),
+            act("policy.publish", r"[0-9a-f]{16}", "policy", "publish", str(candidate), *why),
+            act("policy.rollback", self.earlier, "policy", "rollback", self.earlier, *why),
+        ]
+
+    def edit(self) -> Act:
+        """A file of the policy that is edited in place."""
+        edited = self._server.policy_dir / "catalog.csv"
+
+        def do() -> Done:
+            edited.write_text(self._comment() + edited.read_text())
+            return True
+
+        return Act("policy.files", "files", "", r"[0-9a-f]{16}", do)
+
+    @staticmethod
+    def _comment() -> str:
+        """A line that makes another revision of a policy, and changes nobody's access."""
+        return f"# {secrets.token_hex(8)}\n"
+
+    def _files(self) -> dict[str, str]:
+        with self.api() as client:
+            files: dict[str, str] = client.get(f"{POLICIES}/history/{self.active()}").json()["files"]
+        return {**files, "catalog.csv": self._comment() + files["catalog.csv"]}
+
+    def _draft(self) -> dict[str, str]:
+        """The fields of the editor's form."""
+        return {"file": "catalog.csv", "text": self._comment() + file(self._server, "catalog.csv")}
+
+    def _publish(self) -> Done:
+        body = {"files": self._files(), "parent": self.active(), "message": "Because."}
+        with self.api() as client:
+            return client.post(f"{POLICIES}/publish", json=body).is_success
+
+    def _roll_back(self) -> Done:
+        body = {"revision": self.earlier, "parent": self.active(), "message": "Back."}
+        with self.api() as client:
+            return client.post(f"{POLICIES}/rollback", json=body).is_success
+
+    @staticmethod
+    def _issue_by_form(owner: Person) -> Done:
+        form: dict[str, str | list[str]] = {
+            "name": "CI",
+            "scopes": ["catalog:read"],
+            "lives": "90",
+            "environment": "live",
+        }
+        return owner.post("/console/keys/new", **form, once=secrets.token_hex(16)).status_code == 201
