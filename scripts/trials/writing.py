@@ -166,8 +166,8 @@ def faults(
     for key_id, times in told.items():
         if times != 1 or not keys[key_id][1]:
             yield f"the log tells {times} times that key {key_id} was revoked, which is {keys[key_id][1]}"
-    for key_id in ledger.revoked_by_admin - told.keys():
-        yield f"key {key_id} was revoked by an administrator, and the log does not tell"
+    for key_id in (ledger.revoked | ledger.revoked_by_admin) - told.keys():
+        yield f"key {key_id} was revoked, and the log does not tell"
     for key_id in sorted(new):
         with server.client(ledger.keys[key_id]) as program:
             status = program.get("/api/v1/teams/").status_code
