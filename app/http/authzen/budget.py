@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from time import perf_counter
 
-from msgspec import UNSET
-
 from app.http.authzen.wire import Action, Kind
 from app.http.problems import Problem
 
@@ -56,8 +54,6 @@ class Sizes:
         return sum(self._size(part.properties if isinstance(part, Kind | Action) else part) for part in parts)
 
     def _size(self, attributes: object) -> int:
-        if attributes is UNSET:
-            return 0
         known = self._known.get(id(attributes))
         if known is None:  # kept with its object, for an id is given again to another one
             known = self._known[id(attributes)] = attributes, _count(attributes)
