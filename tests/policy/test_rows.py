@@ -247,3 +247,9 @@ def test_a_fault_of_a_row_is_underlined_and_says_what_to_write(
     assert text[fault.column - 1 :][: fault.length] == word
     if hint is not None:
         assert fault.hint.startswith(hint)
+
+
+def test_a_word_that_stands_twice_is_told_where_it_stands_first_in_its_cell() -> None:
+    for text, place in (("p, a:rea a:rea, /x, GET, allow", (4, 5)), ("p, a:read, /GTE, GTE|GTE, allow", (18, 3))):
+        _, _, faults = read(text)
+        assert {(fault.column, fault.length) for fault in faults} == {place}
