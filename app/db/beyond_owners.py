@@ -45,18 +45,34 @@ async def of_keys(session: AsyncSession, snapshot: Snapshot, keys: Iterable[KeyR
     return found
 
 
+async def page(
+    sessions: Sessions,
+    snapshot: Snapshot,
+    *,
+    environments: Collection[str],
+    now: datetime,
+    after: int,
+    limit: int,
+    owner: str | None = None,
+) -> tuple[list[KeyBeyond], int | None]:
+    """Those among the first active keys above an id, and the id to continue after; None at the end.
+
+    Raises CannotVerify.
+    """
+    some = await asked_keys.active(sessions, environments=environments, now=now, after=after, limit=limit, owner=owner)
+    async with sessions() as session:
+        found = await of_keys(session, snapshot, some)
+    return found, some[-1].id if len(some) == limit else None
+
+
 async def of_all(
     sessions: Sessions, snapshot: Snapshot, *, environments: Collection[str], now: datetime, owner: str | None = None
 ) -> AsyncIterator[KeyBeyond]:
     """All active keys that hold more than their owner, or those of one owner, by ascending id. Raises CannotVerify."""
-    after = 0
-    while True:
-        some = await asked_keys.active(
-            sessions, environments=environments, now=now, after=after, limit=_AT_ONCE, owner=owner
+    after: int | None = 0
+    while after is not None:
+        found, after = await page(
+            sessions, snapshot, environments=environments, now=now, after=after, limit=_AT_ONCE, owner=owner
         )
-        async with sessions() as session:
-            for each in await of_keys(session, snapshot, some):
-                yield each
-        if len(some) < _AT_ONCE:
-            return
-        after = some[-1].id
+        for each in found:
+            yield each

@@ -20,6 +20,7 @@ _ROUTES = """\
 /api/v1/acquisitions GET HEAD OPTIONS POST
 /api/v1/acquisitions/{acquisition_id} DELETE GET HEAD OPTIONS PATCH PUT
 /api/v1/admin-actions GET HEAD OPTIONS
+/api/v1/all-keys/beyond-owner GET HEAD OPTIONS
 /api/v1/all-keys/revoke OPTIONS POST
 /api/v1/api-keys GET HEAD OPTIONS POST
 /api/v1/api-keys/{key_id} GET HEAD OPTIONS
