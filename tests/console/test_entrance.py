@@ -64,6 +64,10 @@ def test_without_the_settings_there_is_no_console(server: Server) -> None:
     person = Person(server, "a" * 43)
     answer = person.get("/console")
     assert answer.headers["location"].startswith("/console/sign-in")
+    for path in ("/console/sign-in", "/console/sign-in/start", "/console/callback", "/console/signed-out"):
+        answer = person.get(path)
+        assert answer.status_code == 404
+        assert "This deployment has no console: AUTHZ_CONSOLE_CLIENT_ID is not set." in answer.text
 
 
 def test_every_page_lets_nothing_in_from_elsewhere(console: Server) -> None:
