@@ -1,7 +1,7 @@
 """Limits on what one connection takes of a uvicorn server: bytes of a request's head, time, and connections of a peer.
 
 Everything here that depends on uvicorn's internals is in this module: the callbacks of its protocol on httptools, its
-`cycle`, `flow` and `send_400_response`.
+`cycle`, `pipeline`, `flow` and `send_400_response`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import Any
 
 import structlog
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from app.cli.limits import ConnectionLimits, max_connections
 from app.http.budgets import BUDGET_REFUSALS, CONNECTIONS, TOO_MANY
@@ -56,6 +56,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._limits = limits
         self._peers = peers
         self._peer: str | None = None
+        self._answering: RequestResponseCycle | None = None  # of pipelined requests the first; `cycle` is the last
         self._in_head = True  # or before it
         self._uncounted = 0  # bytes received of a head that is not complete, or of what frames a body
         self._head_bytes = 0  # of the complete lines of the head, or of the trailers
@@ -88,8 +89,9 @@ class LimitedProtocol(HttpToolsProtocol):
         self._expect_within(self._limits.idle_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
+        """Forget the connection, with all of its requests."""
         self._leave()
+        self._abandon_requests()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -152,6 +154,14 @@ class LimitedProtocol(HttpToolsProtocol):
         self._uncounted = self._head_bytes = 0
         self._expect_nothing()
         super().on_headers_complete()
+        if not self.pipeline:
+            self._answering = self.cycle
+
+    def on_response_complete(self) -> None:
+        """Go on with the next of pipelined requests."""
+        if self.pipeline:
+            self._answering = self.pipeline[-1][0]
+        super().on_response_complete()
 
     def on_body(self, body: bytes) -> None:
         """Do not count the body itself."""
@@ -188,13 +198,9 @@ class LimitedProtocol(HttpToolsProtocol):
         self._expect_nothing()
         self._unset_keepalive_if_required()
         self._discarding = True
-        if self.cycle is not None and not self.cycle.response_complete:
-            # The application waits for the rest of a body.
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
-            if self.cycle.response_started:
-                self.transport.close()
-                return
+        if self._abandon_requests():
+            self.transport.close()
+            return
         self.flow.resume_reading()
         body = json.dumps({"detail": detail}, separators=(",", ":")).encode()
         lines = [
@@ -209,6 +215,19 @@ class LimitedProtocol(HttpToolsProtocol):
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self._deadline = self.loop.call_later(_LINGER_SECONDS, self.transport.close)
+
+    def _abandon_requests(self) -> bool:
+        """Begin with none of pipelined requests, and send nothing more of an answer; whether one was begun.
+
+        uvicorn knows of the last request alone, and the transport takes nothing behind its end.
+        """
+        self.pipeline.clear()
+        answering = self._answering
+        if answering is None or answering.response_complete:
+            return False
+        answering.disconnected = True
+        answering.message_event.set()  # for which the application may wait with the rest of a body
+        return answering.response_started
 
     def _expect_within(self, seconds: float) -> None:
         self._expect_nothing()

@@ -326,3 +326,25 @@ def test_the_connections_of_a_peer_beyond_its_limit_are_ended(short: Server) -> 
         eventually(lambda: exchange(short, GET + b"\r\n")[0] == 200)
     line = short.wait_for_log(lambda line: line["event"] == "a budget is spent")
     assert (line["budget"], line["by"]) == ("connections", "127.0.0.1")
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 30])
+@pytest.mark.parametrize("path", ["/healthz", "/api/v1/teams", "/readyz"])
+@pytest.mark.parametrize(
+    "end", [b"\0ET / HTTP/1.1\r\n\r\n", b"GET / HTTP/9\r\n\r\n", b"GET /\r\nX", b"X: y\r\n" * 20_000]
+)
+def test_what_is_malformed_behind_pipelined_requests_is_no_failure(
+    serving: Server, count: int, path: str, end: bytes
+) -> None:
+    requests = f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode() * count
+    before = len(serving.lines)
+    with connect(serving) as connection:
+        with suppress(ConnectionError):  # the server has answered, and reads no more
+            connection.sendall(requests + end)
+        status, _ = answer_to(connection)
+    assert status in (0, 200, 400, 401, 431)
+    # Nor is a client that leaves before it has all answers.
+    with connect(serving) as connection:
+        connection.sendall(requests)
+    assert exchange(serving, GET + b"\r\n")[0] == 200
+    assert not [line for line in serving.lines[before:] if "Traceback" in line or '"level":"error"' in line]
