@@ -176,5 +176,5 @@ def _lines(text: str, numbers: set[int]) -> dict[int, str]:
 def _fault(code: str, file: str, line: int, words: tuple[str, str], lines: Mapping[int, str]) -> Fault:
     message, hint = words
     text = lines.get(line, "").rstrip("\r")
-    column = len(text) - len(text.lstrip()) + 1 if text else 0
+    column = len(text) - len(text.lstrip()) + 1 if line else 0
     return Fault(code, file, line, column, message, hint, max(len(text.strip()), 1), shown(text))

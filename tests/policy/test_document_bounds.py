@@ -259,3 +259,40 @@ def test_a_closed_template_is_in_no_table_of_routes() -> None:
     assert [routes.resolve(path, "x") for path in ("/a", "/c", "/c/", "/d", "/d/1/2", "/e")] == [
         "x:/a", None, None, "x:/{b}", None, "x:/{b}",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n\n", "\n ["])
+@pytest.mark.parametrize("ending", ["json", "yaml"])
+def test_a_document_of_nothing_is_refused_at_a_place(text: str, ending: str) -> None:
+    _, faults = read(text, f"upstreams/x.openapi.{ending}")
+    assert [(fault.code, fault.line > 0) for fault in faults] == [("upstream", fault.column > 0) for fault in faults]
+    assert len(faults) == 1
+
+
+HALF = json.loads('"\\ud800"')
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        _document({f"/{HALF}": {"get": {}}}),
+        _document({f"/{{{HALF}}}": {"get": {}}}),
+        _document({"/x": {"get": {}}}, [{"url": f"/{HALF}"}]),
+        _document({"/x": {"get": {}}}, _server("/{a}", HALF)),
+        _document({"/x": {"get": {}}}, _server("/{a}", "a", name=HALF)),
+        _document({"/x": {"get": {"servers": [{"url": f"/{HALF}"}]}}}),
+        _document({"/x": {"$ref": f"#/components/pathItems/{HALF}"}}),
+        _document({"/x": {"additionalOperations": {HALF: {}}}}, version="3.2.0"),
+        _document({"/x": {"get": {}}}, version=f"3.1.{HALF}"),
+    ],
+)
+def test_half_a_character_in_what_is_read_refuses_a_document_at_its_place(written: str) -> None:
+    _, faults = read(f"\n{written}", "upstreams/x.openapi.json")
+    assert [(fault.code, fault.line) for fault in faults] == [("upstream", 2)]
+    assert "half of a surrogate pair" in faults[0].message.lower()
+
+
+def test_half_a_character_in_what_is_not_read_does_not_matter() -> None:
+    described = {"get": {"summary": HALF, "parameters": [{HALF: HALF}]}}
+    found = service(_document({"/x": described}, info={"title": HALF, HALF: {}}), "upstreams/x.openapi.json")
+    assert endpoints(found) == {"GET /x"}

@@ -10,6 +10,7 @@ from app.policy.openapi.tree import MAX_DEPTH, Branch, Mode, Unreadable, Value, 
 from app.policy.source import shown
 
 _SPACE = re.compile(r"[ \t\n\r]*")
+_HALF = re.compile(r"[\ud800-\udfff]")  # of a surrogate pair, which only an escape can write; no path has it
 _PIECES = 4  # levels that are walked where nothing is read; what lies deeper is small
 _decode = json.JSONDecoder().raw_decode
 
@@ -50,10 +51,18 @@ class _Reader:
             return self._mapping(mode, depth)
         if character == "[":
             return self._items(mode, depth)
+        if character == '"':
+            return self._string(mode)
         value, self._at = _decode(self._text, self._at)
-        if isinstance(value, str):
-            return value
         return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+    def _string(self, mode: Mode) -> str:
+        start = self._at
+        value: str
+        value, self._at = _decode(self._text, start)
+        if mode is not Mode.NOTHING and not value.isascii() and _HALF.search(value):
+            raise JSONDecodeError("Half of a surrogate pair", self._text, start)
+        return value
 
     def _mapping(self, mode: Mode, depth: int) -> Branch:
         found = Branch(line=self._line_here())
@@ -61,7 +70,7 @@ class _Reader:
             line = self._line_here()
             if self._text[self._at : self._at + 1] != '"':
                 raise JSONDecodeError("Expecting property name enclosed in double quotes", self._text, self._at)
-            key, self._at = _decode(self._text, self._at)
+            key = self._string(mode)
             self._at = self._skip(self._at)
             if self._text[self._at : self._at + 1] != ":":
                 raise JSONDecodeError("Expecting ':' delimiter", self._text, self._at)
