@@ -56,7 +56,7 @@ def load(source: Source, faults: list[Fault]) -> Mapping[str, Permission]:
             catalog[name] = Permission(name, **entry)
     if not document:
         hint = _example("catalog:read")
-        faults.append(_fault(source, text.count("\n"), 1, "the catalogue names no permission", hint))
+        faults.append(_fault(source, max(text.count("\n"), 1), 1, "the catalogue names no permission", hint))
     return MappingProxyType(catalog)
 
 
@@ -89,7 +89,7 @@ def _not_toml(source: Source, error: ValueError | RecursionError) -> Fault:
     if isinstance(error, tomllib.TOMLDecodeError):
         message = str(error).split(" (at ", maxsplit=1)[0]
         place = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
-        line, column = (int(place[1]), int(place[2])) if place else (source.files[FILE].count("\n"), 1)
+        line, column = (int(place[1]), int(place[2])) if place else (max(source.files[FILE].count("\n"), 1), 1)
         return _fault(source, line, column, shown(f"not TOML: {message[:1].lower()}{message[1:]}"), code="toml")
     what = "it is nested too deep" if isinstance(error, RecursionError) else "a number is too long"
     return _fault(source, _line_of(source.files[FILE], type(error)), 1, f"not TOML: {what}", code="toml")

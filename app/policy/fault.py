@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 # Looking for the nearest of very many words would take longer than reading the policy.
 MAX_NEAR = 2000
+MAX_WORDS = 1_000  # characters of a message or hint, which quote what a file says
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +17,7 @@ class Fault:
 
     `file` is relative to the policy directory. `line` and `column` count from 1; a line of 0 means the
     file as a whole. `length` is how many characters the caret underlines, `text` the line itself.
-    `code` is stable, for programs.
+    `code` is stable, for programs. A `message` or `hint` of more than MAX_WORDS characters is cut.
     """
 
     code: str
@@ -27,6 +28,12 @@ class Fault:
     hint: str = ""
     length: int = 1
     text: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("message", "hint"):
+            words: str = getattr(self, name)
+            if len(words) > MAX_WORDS:
+                object.__setattr__(self, name, f"{words[: MAX_WORDS - 1]}…")
 
     @property
     def place(self) -> str:

@@ -309,6 +309,8 @@ MALFORMED = (
     ),
     # the catalogue
     whole("an empty catalogue", "catalog", TOML, "‸# end\n"),
+    whole("a catalogue without a line", "catalog", TOML, "‸"),
+    whole("a catalogue of one line that ends too early", "toml", TOML, '‸["catalog:read'),
     whole("a list for a catalogue", "toml", TOML, '["catalog:read"‸, "catalog:write"]\n# end\n'),
     whole("JSON for TOML", "toml", TOML, "‸{}\n# end\n"),
     whole("YAML for TOML", "toml", TOML, "catalog‸: read\n# end\n"),

@@ -131,3 +131,28 @@ def test_a_line_is_counted_from_one(number: int, line: str) -> None:
     assert source.line("x.csv", number) == line
     assert source.line("y.csv", number) == ""
     assert list(lines_of("a\n\nb\n")) == ["a", "", "b", ""]
+
+
+LONG = "x" * 100_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"p, {LONG}, /x, GET, allow",
+        f"p, a:read, {LONG}, GET, allow",
+        f"p, a:read, /x, {LONG}, allow",
+        f"p, a:read, /x, GET, {LONG}",
+        f"p, a:read, /x, GET, allow, {LONG}",
+        f"p, a:read, /x, GET, allow # {LONG}",
+        f'p, a:read, /x, GET, "allow" # {LONG}',
+        f"g, {LONG}, a:read",
+        f"{LONG}, a:read",
+        f"p, a:read, /{{{LONG}}}, GET, allow",
+    ],
+)
+def test_a_fault_quotes_no_word_without_end(text: str) -> None:
+    with pytest.raises(PolicyRefused) as refused:
+        parse(from_bytes(files(text)))
+    assert {fault.line for fault in refused.value.faults} == {1}
+    assert all(len(str(fault)) < 2_500 and len(fault.text) <= 400 for fault in refused.value.faults)
