@@ -142,9 +142,9 @@ def _advice(folder: str, name: str) -> str:
     if name.endswith((".yaml", ".yml")) and not folder:
         return "cases stand in `tests/`, entities in `entities/`, OpenAPI documents in `upstreams/`; or move it out"
     if folder and name.lower().endswith(".csv"):
-        return f"rows stand in the directory itself, not in `{folder}/`; or move it out of the directory"
+        return f"rows stand in the directory itself, not in `{written_out(folder)}/`; or move it out of the directory"
     stem = PurePosixPath(name).stem
-    known = [*REQUIRED] if "." in stem else [*REQUIRED, f"{stem}.csv"]
+    known = [*REQUIRED, f"{stem}.csv"] if "." not in stem and is_policy_file(f"{stem}.csv") else REQUIRED
     return ("" if folder else did_you_mean(name, known)) or "move it out of the directory"
 
 

@@ -126,6 +126,17 @@ def test_a_folder_that_may_hold_policy_files_is_a_fault(name: str, hint: str) ->
     assert hint in stray_fault(name, is_folder=True).hint
 
 
+@pytest.mark.parametrize("stem", ["\x1b[2K", "\0", "a\nb", "\u202ecatalog", "a\x85", "-", "x" * 300])
+@pytest.mark.parametrize(
+    "pattern", ["{}", "{}.CSV", "{}.yml", "{}.yaml", "tests/{}.csv", "{}/x.csv", "x/{}.csv", "{} copy.csv"]
+)
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_the_hint_about_a_name_can_be_shown_on_a_line(stem: str, pattern: str, is_folder: bool) -> None:
+    fault = stray_fault(pattern.format(stem), is_folder=is_folder)
+    assert str(fault).isprintable()
+    assert len(str(fault)) < 1_000
+
+
 @pytest.mark.parametrize("name", sorted(shipped_files()))
 def test_the_shipped_files_are_read(name: str) -> None:
     assert is_policy_file(name)
