@@ -1,0 +1,98 @@
+"""The seeds and a sample of generated cases; scripts/fuzz/main.py runs as many as there is time for."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts.fuzz import main as program
+from scripts.fuzz.campaign import load
+from scripts.fuzz.corpus import FOLDER, seeds_of
+from scripts.fuzz.main import TARGETS
+from scripts.fuzz.supervisor import ROOT, Order, supervise
+
+GENERATED = 20  # of each target, always the same
+PATIENCE = 600.0  # seconds, on a machine that is busy
+
+
+def failing(name: str) -> str:
+    return f"tests.fuzz.failing.{name}"
+
+
+@pytest.mark.parametrize(
+    "names", [[name for name in TARGETS if name != "connections"], ["connections"]], ids=["parts", "servers"]
+)
+def test_seeds_and_a_sample_are_handled(names: list[str]) -> None:
+    result = supervise(Order([TARGETS[name] for name in names], 1, PATIENCE, GENERATED if len(names) > 1 else 8))
+    assert not result.failures, [(failure.target, failure.message, failure.data[:500]) for failure in result.failures]
+    for name in names:
+        kept = len(load(TARGETS[name]).examples) + len(seeds_of(name))
+        assert result.tallies[name].cases > kept
+
+
+def test_every_target_has_seeds_and_every_seed_a_target() -> None:
+    assert {file.stem for file in FOLDER.iterdir()} == TARGETS.keys()
+    for file in FOLDER.iterdir():
+        entries = json.loads(file.read_text())
+        assert len({entry["why"] for entry in entries}) == len(entries) == len(set(seeds_of(file.stem)))
+
+
+def test_an_exception_that_nobody_expects_is_found_and_made_smaller() -> None:
+    (failure,) = supervise(Order([failing("raises")], 1, PATIENCE, 50)).failures
+    assert failure.target == "raises"
+    assert failure.data == b"x"
+    assert "KeyError" in failure.message and "raises.py:" in failure.message
+
+
+def test_a_case_that_takes_over_a_second_is_found() -> None:
+    (failure,) = supervise(Order([failing("slow")], 1, PATIENCE, 1)).failures
+    assert (failure.target, failure.data) == ("slow", b"slow")
+    assert "of processor time" in failure.message
+
+
+def test_a_case_that_hangs_in_c_code_is_killed_and_says_where() -> None:
+    (failure,) = supervise(Order([failing("hangs")], 1, PATIENCE, 1, kill_processor_seconds=1.0)).failures
+    assert (failure.target, failure.data) == ("hangs", b"a" * 60)
+    assert failure.message.startswith("hangs: ")
+    assert "hangs.py" in failure.message
+
+
+def test_a_case_that_ends_the_process_is_found() -> None:
+    (failure,) = supervise(Order([failing("crashes")], 1, PATIENCE, 1)).failures
+    assert (failure.target, failure.data) == ("crashes", b"crash")
+    assert "Fatal Python error: Aborted" in failure.message
+
+
+def test_the_others_go_on_after_one_has_failed() -> None:
+    result = supervise(Order([failing("raises"), TARGETS["key_sets"]], 1, PATIENCE, 60))
+    assert [failure.target for failure in result.failures] == ["raises"]
+    assert result.tallies["key_sets"].cases >= 60
+
+
+def test_a_failure_is_printed_kept_and_can_be_run_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(TARGETS, "raises", failing("raises"))
+    command = ["main.py", "--target", "raises", "--cases", "50"]
+    monkeypatch.setattr(sys, "argv", [*command, "--failures", str(tmp_path)])
+    assert program.main() == 1
+    printed = capsys.readouterr().out
+    (kept,) = tmp_path.iterdir()
+    assert kept.read_bytes() == b"x"
+    assert str(kept) in printed and base64.b64encode(b"x").decode() in printed
+
+    monkeypatch.setattr(sys, "argv", [*command, "--replay", str(kept)])
+    assert program.main() == 1
+    kept.write_bytes(b"y")
+    assert program.main() == 0
+
+
+def test_the_program_prints_a_table() -> None:
+    command = [sys.executable, "scripts/fuzz/main.py", "--target", "key_sets", "--cases", "10", "--minutes", "5"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "slowest" in done.stdout and "key_sets" in done.stdout and "0 failed" in done.stdout
