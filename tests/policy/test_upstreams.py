@@ -177,7 +177,7 @@ def test_a_document_that_cannot_be_understood_is_refused_at_its_line(
     assert faults[0].file == "upstreams/orders.openapi.yaml"
     text = document.split("\n")[line - 1] if line else ""
     assert faults[0].text == text
-    assert (faults[0].column > 0) is bool(text)
+    assert (faults[0].column > 0) is (line > 0)
     assert text[max(faults[0].column - 1, 0) :] == text.strip()
     assert faults[0].length == max(len(text.strip()), 1)
 
