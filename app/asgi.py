@@ -16,35 +16,32 @@ from litestar.types import ASGIApp, ControllerRouterHandler
 from app.audit.log import DecisionLog
 from app.audit.shadowing import Shadowing
 from app.audit.tally import Outcomes, Series, Tally
-from app.catalog import resources as catalog
-from app.console import account, assets, desk, home, key_changes, keys, new_key, sign_in
+from app.console import account, admin_pages, assets, home, key_changes, keys, new_key, sign_in
 from app.console import errors as console_errors
-from app.console.entrance import Entrance
+from app.console.config import console_of, is_page
+from app.console.entrance import ConsoleEntrance
 from app.console.forms import only_own_forms
 from app.console.oidc import OpenId
-from app.console.setup import console_of, is_page
 from app.db.decision_writer import DecisionWriter
 from app.db.disk import DiskSpace
 from app.db.engine import PoolSize, open_engine
-from app.db.key_lookups import key_lookup
-from app.db.last_used import LastUsed
 from app.db.session import sessions_of
 from app.gateway.proof import Proof
 from app.gateway.proxies import TrustedProxies
 from app.gateway.unstated_proxies import warn_of_unstated_proxies
+from app.griddy import catalog, holdings
+from app.griddy.models import ResourceSchemas
 from app.history.follower import Follower
 from app.history.publish import Publisher
-from app.history.replica import Replica
-from app.history.settle import Start, settled
-from app.holdings import resources as holdings
-from app.http import (
+from app.history.recovery import StartState, settled
+from app.history.replica import ReplicaSync
+from app.http.api import (
     admin_actions,
     api_keys,
     authzen,
     beyond_owner,
     decisions,
     docs,
-    errors,
     health,
     history,
     introspection,
@@ -56,34 +53,36 @@ from app.http import (
     reverse,
     shadow,
 )
-from app.http.authzen.recent import Recent
-from app.http.budgets import BUDGET_REFUSALS, Budgets
-from app.http.door import ApiEntrance, Door
-from app.http.explain import explain_decision
-from app.http.forward_auth import TEMPLATE, ForwardAuth, with_gateways
-from app.http.long_work import LongWork, in_turn
-from app.http.metrics import show_metrics
-from app.http.models import ResourceSchemas
-from app.http.observing import tracing_to
-from app.http.openapi import Documents, openapi_json
-from app.http.pace import Pace
-from app.http.refusal import Refusals
-from app.http.request_id import with_request_id
-from app.http.route_table import table_of
-from app.http.session import provide_session
-from app.http.traffic import Traffic
+from app.http.api.authzen.recent import Recent
+from app.http.api.explain import explain_decision
+from app.http.api.metrics import show_metrics
+from app.http.api.openapi import OpenApiDocument, openapi_json
+from app.http.door.budgets import BUDGET_REFUSALS, Budgets
+from app.http.door.forward_auth import TEMPLATE, ForwardAuth, with_gateways
+from app.http.door.long_work import LongWork, in_turn
+from app.http.door.middleware import ApiEntrance, Door
+from app.http.door.pace import Pace
+from app.http.door.refusal import Refusals
+from app.http.door.request_id import with_request_id
+from app.http.door.route_table import table_of
+from app.http.door.telemetry import tracing_to
+from app.http.door.traffic import Traffic
+from app.http.wire import errors
+from app.http.wire.session import provide_session
 from app.identity.authenticate import Authenticator
 from app.identity.jwks import KeySet
 from app.identity.jwt import JwtVerifier
 from app.identity.key_verifier import ApiKeyVerifier
+from app.keys.last_used import LastUsed
+from app.keys.lookups import key_lookup
 from app.metrics.lookups import measured
 from app.metrics.read import Parts
 from app.metrics.requests import Requests
 from app.metrics.scrape import Metrics
-from app.policy.aside import aside
-from app.policy.case_watch import CaseWatch
-from app.policy.live import LivePolicy
-from app.policy.routes import RouteTable
+from app.policy.analysis.case_watch import CaseWatch
+from app.policy.engine.live import LivePolicy
+from app.policy.gc_control import long_lived_build
+from app.policy.routing.routes import RouteTable
 from app.running import report, running
 from app.settings import Settings
 
@@ -95,7 +94,7 @@ PAGES: list[ControllerRouterHandler] = [
     *account.ROUTES,
     *new_key.ROUTES,
     *key_changes.ROUTES,
-    Router("/", route_handlers=[*keys.ROUTES, *desk.ROUTES], middleware=[in_turn]),
+    Router("/", route_handlers=[*keys.ROUTES, *admin_pages.ROUTES], middleware=[in_turn]),
 ]
 
 
@@ -140,7 +139,7 @@ def route_table() -> RouteTable:
 
 def create_app(
     settings: Settings,
-    start: Start,
+    start: StartState,
     extra: Sequence[ControllerRouterHandler] = (),
     *,
     files_win: bool = False,
@@ -182,7 +181,7 @@ def create_app(
         max_known=settings.key_cache_size,
         seen=last_used.seen,
     )
-    with aside():  # what is registered stays, and is not looked through for garbage
+    with long_lived_build():  # what is registered stays, and is not looked through for garbage
         app = _assemble(routes, door=door, cors=_cors(settings))
         table, route_keys = table_of(app)
 
@@ -206,7 +205,7 @@ def create_app(
     authenticator = Authenticator(jwt, verifier)
     refusals = Refusals(settings.public_url and settings.public_url + metadata.PATH)
     console = console_of(settings)
-    entrance = Entrance(console, sessions)
+    entrance = ConsoleEntrance(console, sessions)
     pages = {template: entrance for template in route_keys.templates.values() if is_page(template)}
     requests.name({**route_keys.templates, TEMPLATE: TEMPLATE})
     proxies = TrustedProxies(settings.trusted_proxies)
@@ -247,7 +246,7 @@ def create_app(
             "key_set": keys,
             "live": live,
             "follower": follower,
-            "replica": Replica(
+            "replica": ReplicaSync(
                 follower,
                 settings.database_url,
                 renew=engine.dispose,
@@ -265,7 +264,7 @@ def create_app(
             "console": console,
             "openid": OpenId(console, keys, jwt) if console else None,
             "verifier": verifier,
-            "documents": Documents(lambda config: _assemble(routes, openapi=config)),
+            "documents": OpenApiDocument(lambda config: _assemble(routes, openapi=config)),
             "key_environments": settings.key_environments,
             "metrics": Metrics(parts),
             "tracing": tracing,

@@ -12,15 +12,15 @@ import structlog
 from litestar import Litestar
 
 from app.audit.retention import keep_for
-from app.db.key_changes import follow
 from app.db.old_decisions import OldDecisions
 from app.hangup import hangup
 from app.history.follower import Follower
-from app.history.replica import Replica
-from app.http.observing import observed
+from app.history.replica import ReplicaSync
+from app.http.door.telemetry import observed
+from app.keys.changes import follow
 from app.logs import first_lines
-from app.policy.live import LivePolicy, Reload
-from app.policy.watch import watch
+from app.policy.engine.live import LivePolicy, Reload
+from app.policy.engine.watch import watch
 
 _AGAIN_SECONDS = 1.0  # until a revision that could not be stored is tried again
 _log = structlog.stdlib.get_logger("policy")
@@ -50,7 +50,7 @@ def report(reload: Reload) -> None:
 async def running(app: Litestar) -> AsyncIterator[None]:
     """Meanwhile there are the key set, the writers, the watch over the policy, and retention."""
     live: LivePolicy = app.state.live
-    replica: Replica = app.state.replica
+    replica: ReplicaSync = app.state.replica
     await replica.begin()
     stop = asyncio.Event()
     async with (

@@ -45,7 +45,7 @@ from app.settings_variables import PREFIX, SettingsError, read_variables, refuse
 KeyEnvironment = Literal["live", "test"]
 ServerName = Literal["uvicorn", "granian"]
 MAX_WORKERS = 64
-# 32 characters are the least that nobody guesses.
+# 32 characters are the least that cannot be guessed.
 GatewaySecret = Annotated[SecretStr, Field(min_length=32, max_length=256), AfterValidator(secret)]
 _Kind = TypeVar("_Kind", bound="LocalSettings")
 _PLAIN = {
@@ -171,7 +171,7 @@ class Settings(LocalSettings):
     console_client_secret: Annotated[SecretStr, AfterValidator(not_empty)] | None = None
     # Where browsers reach the console, when that is not the public address.
     console_url: BaseAddress | None = None
-    # After so many seconds the issuer is asked anew who this is and what they may do.
+    # After so many seconds the issuer is asked again who this is and what they may do.
     console_session_seconds: Annotated[int, Field(ge=60, le=86_400)] = 3600
 
     # Where the collector of traces is, such as http://collector:4318; without it there are none.

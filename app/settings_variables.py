@@ -140,7 +140,7 @@ _SERVICE_LINKS: tuple[tuple[re.Pattern[str], Callable[[str], bool]], ...] = tupl
 
 
 def _read_file(file: Path) -> dict[str, str | None]:
-    """The variables of a `.env` file, if there is one. A line of ours that cannot be read is an error."""
+    """The variables of a `.env` file, if there is one. An unreadable line with one of our names is an error."""
     try:
         text = file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:

@@ -138,7 +138,7 @@ class BreakablePostgres:
         return url
 
     def psql(self, statement: str, *, database: str = "") -> str:
-        """What a statement answers in the newest database or another, a row a line, values parted by `|`."""
+        """What a statement answers in the newest database or another, a row a line, values separated by `|`."""
         command = [str(self._bin / "psql"), "-X", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
         where = ["-h", str(self._data), "-U", "postgres", "-d", database or self._newest, "-c", statement]
         done = subprocess.run([*command, *where], check=True, capture_output=True, text=True)

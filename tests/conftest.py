@@ -88,7 +88,7 @@ def issuer() -> Iterator[LiveIssuer]:
 
 @pytest.fixture(scope="session")
 def strangers() -> Iterator[LiveIssuer]:
-    """An issuer that nobody trusts."""
+    """An issuer that is not trusted."""
     with LiveIssuer() as started:
         yield started
 

@@ -56,7 +56,7 @@ class Postgres:
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def url(self, database: str) -> str:
-        """How the program is told of a database."""
+        """How the program is given a database."""
         return f"postgresql://postgres@/{database}?host={quote(str(self._directory / 'data'))}"
 
     def run(self, url: str, statement: str) -> str:

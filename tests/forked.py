@@ -1,7 +1,7 @@
 """Processes of `authz` without the second that its imports take: forked from one that has made them.
 
 What runs is the program as it is, in a process of its own, with its own environment, directory and signals. The test
-has the child's standard error, and a pipe that tells how the child ended; nobody else holds that pipe, so its end is
+has the child's standard error, and a pipe that tells how the child ended; no other process holds it, so its end is
 the child's.
 """
 
@@ -30,7 +30,7 @@ class Forked:
 
     def __init__(self, words: Sequence[str], env: Mapping[str, str], cwd: Path) -> None:
         self.returncode: int | None = None
-        self._signal = signal.SIGKILL  # should somebody else end it, this is how tests do
+        self._signal = signal.SIGKILL  # should another process end it, this is how tests do
         log, child_log = os.pipe()
         self._ended, child_end = os.pipe()
         try:
@@ -118,10 +118,10 @@ def _serve(address: str) -> None:
     import uvloop  # noqa: F401, PLC0415  # as above
 
     import app.asgi  # noqa: PLC0415  # as above
-    import app.cli.serve  # noqa: PLC0415  # as above
-    import app.history.settle  # noqa: F401, PLC0415  # as above
+    import app.cli.server.serve  # noqa: PLC0415  # as above
+    import app.history.recovery  # noqa: F401, PLC0415  # as above
 
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody here waits for the children
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no one here waits for the children
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
         door.bind(address)
         door.listen()

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from app.dev.issuer import JWKS_PATH, Issuer
 from app.dev.provider import Provider
-from app.dev.wire import Asked, Client, Reply
+from app.dev.wire import Client, IssuerRequest, Reply
 from tests.server import AUDIENCE
 
 PARTY = "https://app.griddy.example"
@@ -49,7 +49,7 @@ class LiveIssuer:
                     self._send(Reply(status, (("Content-Type", "application/json"),), body))
                     return
                 sent = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
-                asked = Asked(self.command, path, query, sent, self.headers.get("Authorization"))
+                asked = IssuerRequest(self.command, path, query, sent, self.headers.get("Authorization"))
                 self._send(issuer.twist(asked, issuer.provider.answer(asked)))
 
             def _send(self, reply: Reply) -> None:
@@ -67,7 +67,7 @@ class LiveIssuer:
         self.url = f"http://127.0.0.1:{self._http.server_port}"
         self.jwks_url = self.url + JWKS_PATH
         self.provider = Provider(Issuer(self.key), self.url, AUDIENCE, [CONSOLE])
-        self.twist: Callable[[Asked, Reply], Reply] = lambda _, reply: reply
+        self.twist: Callable[[IssuerRequest, Reply], Reply] = lambda _, reply: reply
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True).start()

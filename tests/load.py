@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 
 class Load:
-    """So many clients, until the block ends or nobody listens any more; with a `body`, they POST it as JSON.
+    """So many clients, until the block ends or the server stops; with a `body`, they POST it as JSON.
 
     `answers` counts answers by status. `lost` names each request that went out on a connection and got no whole
     answer. A connection that is refused is neither: then nothing was sent. With `retry_refused` it is tried again.

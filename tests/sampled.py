@@ -5,7 +5,7 @@ from __future__ import annotations
 from app.db.engine import open_engine
 from app.db.migrate import upgrade
 from app.db.session import sessions_of
-from app.dev import sample
+from app.griddy import sample
 
 
 async def fill(url: str) -> None:

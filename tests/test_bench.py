@@ -24,7 +24,7 @@ def test_its_parts_make_a_table_json_and_charts(tmp_path: Path) -> None:
     assert {row["part"] for row in found["rows"]} == {"decide", "tokens", "start"}
     for row in found["rows"]:
         if row["ours"] is None:
-            assert row["note"].startswith("not measured: "), "a peer that is not here is told"
+            assert row["note"].startswith("not measured: "), "a missing peer is reported"
             continue
         assert row["ours"]["min"] <= row["ours"]["median"] <= row["ours"]["max"]
         assert row["ours"]["median"] > 0

@@ -16,8 +16,8 @@ import pytest
 import yaml
 
 from app.asgi import route_table
-from app.cli.listening import STOP_SECONDS
-from app.cli.run_directory import SYSTEM
+from app.cli.server.listening import STOP_SECONDS
+from app.cli.server.run_directory import SYSTEM
 from app.settings import Settings, load
 from tests.balancer import balancer
 from tests.cli.command import command
@@ -145,7 +145,7 @@ def test_replicas_are_found_kept_and_ended_gently() -> None:
     assert port["targetPort"] in [each["name"] for each in pod["containers"][0]["ports"]]
     drains = int(of_kind("ConfigMap")["data"]["AUTHZ_DRAIN_SECONDS"])
     ready = pod["containers"][0]["readinessProbe"]
-    assert drains > ready["periodSeconds"] * ready["failureThreshold"], "by then nobody sends anything"
+    assert drains > ready["periodSeconds"] * ready["failureThreshold"], "by then no client sends anything"
     assert pod["terminationGracePeriodSeconds"] > drains + STOP_SECONDS
     composed = COMPOSE["services"]["authz"]
     grace = int(composed["stop_grace_period"].removesuffix("s"))

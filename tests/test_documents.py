@@ -23,8 +23,8 @@ PAGES = [name for name in FILES if name.endswith(".md")]
 UNNAMED = (
     "tests/test_bench.py",
     "scripts/bench/table.py",
-    "tests/policy/test_file_names.py",
-    "tests/policy/test_malformed.py",
+    "tests/policy/language/test_file_names.py",
+    "tests/policy/language/test_malformed.py",
     "tests/test_documents.py",
 )
 # Words of which the documents have a plainer one.

@@ -41,11 +41,11 @@ PROVEN = {
         "tests/test_failing.py::test_without_the_issuer_known_signing_keys_are_good_and_a_start_serves_keys"
     ],
     "A policy file has a fault": [
-        "tests/http/test_reload.py::test_a_bad_policy_never_replaces",
-        "tests/cli/test_workers.py::test_a_policy_with_a_fault",
+        "tests/http/api/test_reload.py::test_a_bad_policy_never_replaces",
+        "tests/cli/server/test_workers.py::test_a_policy_with_a_fault",
     ],
-    "A worker dies": ["tests/cli/test_workers.py::test_one_that_dies_is_replaced"],
-    "A worker hangs": ["tests/cli/test_workers.py::test_one_that_hangs_is_replaced"],
+    "A worker dies": ["tests/cli/server/test_workers.py::test_one_that_dies_is_replaced"],
+    "A worker hangs": ["tests/cli/server/test_workers.py::test_one_that_hangs_is_replaced"],
     "A process is killed": ["tests/test_trials.py::test_killed_at_any_moment"],
 }
 
@@ -131,7 +131,7 @@ def test_while_postgresql_is_down_or_hangs_tokens_work(
         }
         for name in ("teams", "keys", "key", "introspected", "key over AuthZEN", "page", "key at a gateway"):
             assert answers[name].headers["retry-after"] == "1", name
-        # Whoever spreads requests over replicas must not take all of them out.
+        # A load balancer must not take all replicas out.
         ready = answers["ready"].json()
         assert (ready["status"], ready["checks"]["database"]["ok"]) == ("degraded", False)
         assert (answers["teams"].json(), answers["keys"].json()) == (AWAY, AWAY)

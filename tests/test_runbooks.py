@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from app.db import api_keys
 from app.db.engine import open_engine
 from app.db.session import sessions_of
 from app.identity.api_keys import mint
+from app.keys import api_keys
 from tests.databases import Postgres
 from tests.server import ROOT, eventually, prepared_database
 from tests.walkthrough import URL, Ids, Shell, Step, dev, steps

@@ -1,4 +1,4 @@
-"""The walkthrough happens as it is told: every command in it is run, and what it prints is what stands below it."""
+"""The walkthrough works as written: every command in it is run, and what it prints is what stands below it."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 What a page shows is compared word by word. `…` stands for anything within a line, and alone on one for any lines or
 none. A time stands for any time, a latency for any other, and a revision for the one that takes its place from then on,
-in commands too: it is made anew wherever the policy files are others.
+in commands too: it is replaced wherever the policy files differ.
 """
 
 from __future__ import annotations

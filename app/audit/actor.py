@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from typing import Literal
 
-from app.audit.clean import clean
+from app.audit.sanitize import clean
 from app.identity.principal import Method, Principal
 
 ActorDoor = Literal["api", "console", "cli", "files"]

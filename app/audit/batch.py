@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from app.audit.clean import clean_once
 from app.audit.record import MAX_TEXT, OWN, About, Record
+from app.audit.sanitize import clean_once
 
 Own = tuple[int, int, str, int]  # of a decision: when, how long, for which request, and the number of what it is about
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 
-from app.audit.clean import clean
+from app.audit.sanitize import clean
 
 _MAX_TEXT = 512  # characters
 _AGO = re.compile(r"([1-9][0-9]{0,5})([smhdw])", re.ASCII)

@@ -20,12 +20,12 @@ import structlog
 
 from app import logs
 from app.audit.batch import Batch
+from app.audit.periodic_task import PeriodicTask
 from app.audit.record import About, Unverified, about_of
-from app.audit.rounds import Rounds
 from app.audit.shadowing import Shadowing
 from app.audit.tally import Outcomes
 from app.identity.principal import Principal
-from app.policy.decision import Decision
+from app.policy.engine.decision import Decision
 
 Writer = Callable[[Batch], Awaitable[None]]
 CAPACITY = 20_000  # decisions
@@ -42,7 +42,7 @@ _Noted = tuple[int, int, str, str, str, str, Principal | None, Decision | Unveri
 _log = structlog.stdlib.get_logger("decisions")
 
 
-class CannotWrite(Exception):
+class BatchNotStored(Exception):
     """A batch was not stored. The message is for operators, and shows nothing of the records."""
 
 
@@ -66,7 +66,7 @@ class Health:
 class DecisionLog:
     """Takes decisions at every door. `async with` it: on leaving, what waits is written, within a few seconds.
 
-    `write` stores a batch, whole or not at all, or raises CannotWrite. `sample` is the share of allows that is kept;
+    `write` stores a batch, whole or not at all, or raises BatchNotStored. `sample` is the share of allows that is kept;
     denials all are; `shadowing` hears of every decision, and `outcomes` counts them. A batch that cannot be written
     for `give_up_seconds` is dropped, so that no one batch stands in the way for ever.
     """
@@ -91,12 +91,12 @@ class DecisionLog:
         self._give_up_seconds = give_up_seconds
         self._waiting: deque[_Noted] = deque()
         self._batch = Batch()
-        # By identity, which is told apart at once. In this batch:
+        # By identity, which is a fast comparison. In this batch:
         self._numbers: dict[_Key, int] = {}
         # And since some batches ago, with what each is about, so that no other object takes its identity.
         self._abouts: dict[_Key, tuple[About, Principal | None, Decision | Unverified]] = {}
         self._has_room = asyncio.Event()
-        self._rounds = Rounds("decision log", self._round, every_seconds=every_seconds)
+        self._rounds = PeriodicTask("decision log", self._round, every_seconds=every_seconds)
         self._written = self._dropped = self._failures = self._sampled_out = 0
         self._told_dropped = 0
         self._error: str | None = None
@@ -252,7 +252,7 @@ class DecisionLog:
     def _failed(self, error: Exception) -> None:
         self._failures += 1
         self._has_room.set()  # nobody waits for what may never come
-        expected = isinstance(error, CannotWrite)
+        expected = isinstance(error, BatchNotStored)
         named = str(error) if expected else type(error).__name__
         if named != self._error:
             _log.error("decisions cannot be written; trying again", error=named, exc_info=not expected and error)

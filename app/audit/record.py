@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NamedTuple
 
-from app.audit.clean import clean, without_secrets
+from app.audit.sanitize import clean, without_secrets
 from app.identity.principal import OWNER_GRANT, Method, Principal
-from app.policy.decision import Decision
-from app.policy.rule import Rule
+from app.policy.engine.decision import Decision
+from app.policy.language.rule import Rule
 
 MAX_TEXT = 512  # characters of what a caller names
 MAX_GRANTS = 16_384  # characters of a grant set; a larger one is not kept
@@ -38,7 +38,7 @@ _OWN_USER, _OWN_KEY, _OWNER = "user:", "key:", f"{OWNER_GRANT}user:"
 
 
 @dataclass(frozen=True, slots=True)
-class GrantSet:
+class StatedGrants:
     """What principals stated, before roles: a JSON list, sorted. Those with the same have the same digest."""
 
     digest: bytes
@@ -77,7 +77,7 @@ class Record(NamedTuple):
     rule_text: str | None
     missing: tuple[str, ...]
     revision: str
-    grants: GrantSet | None
+    grants: StatedGrants | None
 
     @property
     def held(self) -> frozenset[str] | None:
@@ -126,18 +126,18 @@ def about_of(
 def _shared(held: frozenset[str], subject: str, key_id: int | None) -> frozenset[str]:
     """The grants, with stand-ins for what names the caller."""
     for stand_in, own in ((_OWN_USER, subject), (_OWN_KEY, str(key_id)), (_OWNER, subject)):
-        # One whose name is not kept as it is states what nobody could tell from the log.
+        # One whose name is not kept as it is states what the log cannot tell.
         if stand_in + own in held:
             held = (held - {stand_in + own}) | {stand_in}
     return held
 
 
 @lru_cache(maxsize=2_000)
-def grant_set(held: frozenset[str]) -> GrantSet | None:
+def grant_set(held: frozenset[str]) -> StatedGrants | None:
     """The grants as they are kept; None when they are too many for that."""
     # As JSON, for a string that a token states may have any character, a space included.
     text = without_secrets(json.dumps(sorted(held), separators=(",", ":")))
-    return GrantSet(hashlib.sha256(text.encode()).digest(), text) if len(text) <= MAX_GRANTS else None
+    return StatedGrants(hashlib.sha256(text.encode()).digest(), text) if len(text) <= MAX_GRANTS else None
 
 
 _text_of = lru_cache(maxsize=4_000)(Rule.__str__)

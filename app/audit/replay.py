@@ -13,18 +13,18 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
-from app.audit.record import GrantSet
+from app.audit.record import StatedGrants
 from app.identity.principal import Method
-from app.policy.contextless import decide_without_context
-from app.policy.decision import Decision
-from app.policy.entities import FOLDER
-from app.policy.snapshot import Snapshot
+from app.policy.analysis.contextless import decide_without_context
+from app.policy.engine.decision import Decision
+from app.policy.engine.snapshot import Snapshot
+from app.policy.language.entities import FOLDER
 
 
-class Alike(NamedTuple):
+class DecisionKey(NamedTuple):
     """What decisions have in common that differ in nothing that a policy knows, but for conditions."""
 
-    grants: GrantSet | None
+    grants: StatedGrants | None
     method: Method | None
     subject: str
     key_id: int | None
@@ -33,31 +33,31 @@ class Alike(NamedTuple):
     allowed: bool
 
 
-class Times(NamedTuple):
+class Occurrences(NamedTuple):
     """How often something was decided, and the id of the last time."""
 
     number: int
     last_id: int
 
 
-class Told(Enum):
+class ReplayOutcome(Enum):
     """What a replay can say of a decision."""
 
     SAME = "same"  # under both policies
     GAINED = "gained"
     LOST = "lost"
-    CONDITION = "condition"  # the verdict hangs on a condition
+    CONDITION = "condition"  # the verdict depends on a condition
     UNVERIFIED = "unverified"  # the credentials were bad, so no policy was asked
     UNKNOWN = "unknown"  # what the caller held is not in the log
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class VerdictChange:
     """Who would gain or lose what, how often it was asked for, and the decision that says so."""
 
-    alike: Alike
-    times: Times
-    told: Told
+    alike: DecisionKey
+    times: Occurrences
+    told: ReplayOutcome
     decision: Decision
 
 
@@ -85,9 +85,9 @@ class Replay:
     snapshot: Snapshot
     active: Snapshot
     most: int | None = None
-    counts: dict[Told, int] = field(default_factory=lambda: dict.fromkeys(Told, 0))
+    counts: dict[ReplayOutcome, int] = field(default_factory=lambda: dict.fromkeys(ReplayOutcome, 0))
     changed_since: int = 0
-    _changes: dict[Alike, Change] = field(default_factory=dict)
+    _changes: dict[DecisionKey, VerdictChange] = field(default_factory=dict)
     _decided: dict[tuple[_Caller, str, str], _Verdicts] = field(default_factory=dict)
     _held: dict[_Caller, frozenset[str]] = field(default_factory=dict)
     _same_entities: bool = field(init=False)
@@ -97,36 +97,36 @@ class Replay:
         self.active = self.active.detached()
         self._same_entities = _entity_files(self.active) == _entity_files(self.snapshot)
 
-    def add(self, groups: Iterable[tuple[Alike, Times]]) -> None:
+    def add(self, groups: Iterable[tuple[DecisionKey, Occurrences]]) -> None:
         """Decide each group. The same may come again with further times."""
         for alike, times in groups:
             told, decision = self._tell(alike, times.number)
             self.counts[told] += times.number
-            if decision is None or told not in (Told.GAINED, Told.LOST):
+            if decision is None or told not in (ReplayOutcome.GAINED, ReplayOutcome.LOST):
                 continue
             # As the active policy decides it now: what it was at the time makes no two changes of one.
             alike = alike._replace(allowed=not decision.allowed)  # noqa: PLW2901
             if alike in self._changes or self.most is None or len(self._changes) < self.most:
-                before = self._changes[alike].times if alike in self._changes else Times(0, 0)
-                total = Times(before.number + times.number, max(before.last_id, times.last_id))
-                self._changes[alike] = Change(alike, total, told, decision)
+                before = self._changes[alike].times if alike in self._changes else Occurrences(0, 0)
+                total = Occurrences(before.number + times.number, max(before.last_id, times.last_id))
+                self._changes[alike] = VerdictChange(alike, total, told, decision)
 
     @property
-    def changes(self) -> list[Change]:
+    def changes(self) -> list[VerdictChange]:
         """Gains before losses, and what was asked for most often first."""
         return sorted(
             self._changes.values(),
             key=lambda change: (
-                change.told is Told.LOST,
+                change.told is ReplayOutcome.LOST,
                 -change.times.number,
                 change.alike.subject,
                 change.alike[4:6],
             ),
         )
 
-    def _tell(self, alike: Alike, number: int) -> tuple[Told, Decision | None]:
+    def _tell(self, alike: DecisionKey, number: int) -> tuple[ReplayOutcome, Decision | None]:
         if alike.grants is None:
-            return (Told.UNVERIFIED if alike.method is None else Told.UNKNOWN), None
+            return (ReplayOutcome.UNVERIFIED if alike.method is None else ReplayOutcome.UNKNOWN), None
         caller = (alike.grants.digest, alike.subject, alike.key_id)
         verdicts = self._decided.get((caller, alike.resource, alike.action))
         if verdicts is None:
@@ -135,12 +135,12 @@ class Replay:
         if active is not None and active.allowed is not alike.allowed:
             self.changed_since += number
         if active is None or candidate is None:  # a condition has the last word
-            return (Told.SAME if verdicts.alike else Told.CONDITION), None
+            return (ReplayOutcome.SAME if verdicts.alike else ReplayOutcome.CONDITION), None
         if candidate.allowed is active.allowed:
-            return Told.SAME, candidate
-        return (Told.GAINED if candidate else Told.LOST), candidate
+            return ReplayOutcome.SAME, candidate
+        return (ReplayOutcome.GAINED if candidate else ReplayOutcome.LOST), candidate
 
-    def _decide(self, caller: _Caller, alike: Alike) -> _Verdicts:
+    def _decide(self, caller: _Caller, alike: DecisionKey) -> _Verdicts:
         if len(self._decided) >= _MAX_REMEMBERED:
             self._decided.clear()
             self._held.clear()
@@ -158,7 +158,7 @@ class Replay:
         self._decided[caller, alike.resource, alike.action] = verdicts
         return verdicts
 
-    def _is_decided_alike(self, held: frozenset[str], alike: Alike) -> bool:
+    def _is_decided_alike(self, held: frozenset[str], alike: DecisionKey) -> bool:
         """Whether both policies decide by rows that say the same, over the same grants and entities."""
         rows = [
             [rule.said for rule in snapshot.rules_for(alike.resource, alike.action)]

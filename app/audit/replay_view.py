@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from app.audit.replay import Change, Replay, Told
+from app.audit.replay import Replay, ReplayOutcome, VerdictChange
 from app.audit.view import RuleView
 from app.identity.principal import Method
 
@@ -34,7 +34,7 @@ class ReplayResult:
 
     `counts` are of decisions; `left_out` of those gained or lost are of no change shown. `changed_since` decisions were
     decided otherwise when they were logged than the active policy decides them now.
-    `condition` are decisions that hang on a condition, whose context is not logged, `unverified` those on bad
+    `condition` are decisions that depend on a condition, whose context is not logged, `unverified` those on bad
     credentials, and `unknown` those of which the log does not say what the caller held.
     """
 
@@ -48,9 +48,9 @@ class ReplayResult:
     changed_since: int
 
 
-def result(replay: Replay, shown: Sequence[Change], examples: Mapping[int, str], last: str) -> ReplayResult:
+def result(replay: Replay, shown: Sequence[VerdictChange], examples: Mapping[int, str], last: str) -> ReplayResult:
     """What was found, with these changes; `examples` are request ids by the ids of decisions."""
-    changed = replay.counts[Told.GAINED] + replay.counts[Told.LOST]
+    changed = replay.counts[ReplayOutcome.GAINED] + replay.counts[ReplayOutcome.LOST]
     return ReplayResult(
         revision=replay.snapshot.revision,
         active=replay.active.revision,
@@ -63,10 +63,10 @@ def result(replay: Replay, shown: Sequence[Change], examples: Mapping[int, str],
     )
 
 
-def _change(change: Change, examples: Mapping[int, str]) -> ReplayChange:
+def _change(change: VerdictChange, examples: Mapping[int, str]) -> ReplayChange:
     alike, decision = change.alike, change.decision
     return ReplayChange(
-        change="gained" if change.told is Told.GAINED else "lost",
+        change="gained" if change.told is ReplayOutcome.GAINED else "lost",
         subject=alike.subject,
         method=alike.method,
         key_id=alike.key_id,

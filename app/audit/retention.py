@@ -8,8 +8,8 @@ from typing import Protocol
 
 import structlog
 
-from app.audit.log import CannotWrite
-from app.audit.rounds import pause
+from app.audit.log import BatchNotStored
+from app.audit.periodic_task import pause
 
 AT_ONCE = 1_000  # decisions, for a writer waits meanwhile
 EVERY_SECONDS = 600.0
@@ -18,7 +18,7 @@ _log = structlog.stdlib.get_logger("decisions")
 
 
 class Store(Protocol):
-    """Where decisions are kept. Each of these raises CannotWrite."""
+    """Where decisions are kept. Each of these raises BatchNotStored."""
 
     async def make_ready(self, now: datetime) -> None:
         """Make room for the decisions of the next days, where that is needed."""
@@ -48,12 +48,12 @@ async def keep_for(days: int, stop: asyncio.Event, store: Store, *, every_second
         now = datetime.now(UTC)
         try:
             await store.make_ready(now)
-        except CannotWrite as error:
+        except BatchNotStored as error:
             _log.error("no room made for the decisions to come yet", error=str(error))
         try:
             if days:
                 await _delete(now - timedelta(days=days), days, stop, store)
-        except CannotWrite as error:
+        except BatchNotStored as error:
             _log.error("old decisions are not deleted yet", error=str(error))
         await pause(stop, every_seconds)
 

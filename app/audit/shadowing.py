@@ -14,13 +14,13 @@ from typing import Self
 
 import structlog
 
-from app.audit.clean import clean
+from app.audit.periodic_task import PeriodicTask
 from app.audit.record import MAX_TEXT, Unverified
-from app.audit.rounds import Rounds
+from app.audit.sanitize import clean
 from app.identity.principal import Principal
-from app.policy.decision import Decision
-from app.policy.shadow import Asked, Difference, Shadow, Who
-from app.policy.snapshot import Snapshot
+from app.policy.analysis.shadow import Shadow, ShadowCaller, ShadowDifference, ShadowKey
+from app.policy.engine.decision import Decision
+from app.policy.engine.snapshot import Snapshot
 
 CAPACITY = 20_000  # decisions that wait to be compared
 EVERY_SECONDS = 0.5
@@ -30,7 +30,7 @@ _log = structlog.stdlib.get_logger("shadow")
 
 
 @dataclass(slots=True)
-class Deployed:
+class DeployedShadow:
     """A shadow and how it fares. `dropped` decisions found the queue full, `failed` ones could not be compared."""
 
     shadow: Shadow
@@ -45,8 +45,8 @@ class Deployed:
         """Compare the decision that waits longest. Never raises: a defect here is counted, and logged once."""
         resource, action, principal, decision = self.waiting.popleft()
         try:
-            who = Who(clean(principal.subject, MAX_TEXT), principal.key_id)
-            asked = Asked(who, clean(action, MAX_TEXT), clean(resource, MAX_TEXT), decision.allowed)
+            who = ShadowCaller(clean(principal.subject, MAX_TEXT), principal.key_id)
+            asked = ShadowKey(who, clean(action, MAX_TEXT), clean(resource, MAX_TEXT), decision.allowed)
             first = self.shadow.compare(principal.held, resource, action, asked, datetime.now(UTC))
         except Exception:  # noqa: BLE001  # whatever it was, it must not end the comparing
             self.failed += 1
@@ -62,13 +62,13 @@ class Shadowing:
 
     def __init__(self, *, capacity: int = CAPACITY, every_seconds: float = EVERY_SECONDS) -> None:
         self._capacity = capacity
-        self._rounds = Rounds("shadow", self._drain, every_seconds=every_seconds)
-        self.deployed: Deployed | None = None
+        self._rounds = PeriodicTask("shadow", self._drain, every_seconds=every_seconds)
+        self.deployed: DeployedShadow | None = None
         self.one_at_a_time = asyncio.Lock()  # for who deploys or withdraws, and stores that it was done
 
-    def deploy(self, snapshot: Snapshot, *, message: str, author: str) -> Deployed:
+    def deploy(self, snapshot: Snapshot, *, message: str, author: str) -> DeployedShadow:
         """Compare with this policy from now on. What another one was compared with is forgotten."""
-        self.deployed = Deployed(Shadow(snapshot), message, author, datetime.now(UTC))
+        self.deployed = DeployedShadow(Shadow(snapshot), message, author, datetime.now(UTC))
         _log.info("policy deployed in shadow", revision=snapshot.revision, author=author)
         return self.deployed
 
@@ -105,7 +105,7 @@ class Shadowing:
             await asyncio.sleep(0)
 
 
-def _tell(first: Difference) -> None:
+def _tell(first: ShadowDifference) -> None:
     asked, decision = first.asked, first.decision
     _log.warning(
         "the shadow would decide differently",

@@ -1,7 +1,7 @@
-"""How often and for how long: durations by what they are of, noted with an append and added up when somebody asks.
+"""How often and for how long: durations by what they are of, noted with an append and added up on request.
 
 What is on the path of a request is two or three look-ups by text and the append. A histogram's buckets are powers of
-two in nanoseconds, so that adding up many durations takes no comparison of ours.
+two in nanoseconds, so that adding up many durations takes no comparison in Python.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator
 
 from app.audit.record import Unverified
 from app.identity.errors import WORDS
-from app.policy.decision import Decision, Reason
+from app.policy.engine.decision import Decision
+from app.policy.language.reason import Reason
 
 Labels = tuple[str, ...]
 MAX_SERIES = 20_000  # of one tally; what comes after is counted together
 UNKNOWN = "unknown"  # a resource that is no route, or a question about a subject that there is not
-UNAVAILABLE = "unavailable"  # a caller whom nobody could know at the time
+UNAVAILABLE = "unavailable"  # a caller who could not be verified at the time
 OTHER = "other"
 # What has no route is counted as what no rule speaks of: the labels of a metric are public, and stay as they are.
 _REASONS: dict[str, str] = {
@@ -97,8 +98,8 @@ class Outcomes(Tally):
         word = (_REASONS if decided else WORDS).get(outcome.reason)
         is_route = self._is_route(resource)
         allowed = "allow" if outcome else "deny"
-        nobody = UNKNOWN if door == "authzen" else UNAVAILABLE
-        recent = self.recent(resource if is_route else UNKNOWN, door, allowed, word or nobody)
+        unverified = UNKNOWN if door == "authzen" else UNAVAILABLE
+        recent = self.recent(resource if is_route else UNKNOWN, door, allowed, word or unverified)
         if word and is_route and len(self.series) < MAX_SERIES:
             self.known.setdefault(door, {}).setdefault(resource, {})[outcome.reason] = recent
         return recent

@@ -17,9 +17,9 @@ main = group(
     Example: authz policy explain --as 'catalog:read auth:jwt' GET /api/v1/teams/7
     """,
     {
-        "dev": ("app.cli.dev:dev_command", "Serve the API locally, with an issuer and sample data."),
-        "serve": ("app.cli.serve:serve_command", "Serve the API."),
-        "token": ("app.cli.token:token_command", "Print a JWT that `authz dev` accepts."),
+        "dev": ("app.cli.server.dev:dev_command", "Serve the API locally, with an issuer and sample data."),
+        "serve": ("app.cli.server.serve:serve_command", "Serve the API."),
+        "token": ("app.cli.server.token:token_command", "Print a JWT that `authz dev` accepts."),
         "keys": ("app.cli.keys:keys_group", "List, check and revoke API keys."),
         "decisions": ("app.cli.decisions:decisions_group", "Watch and export the decision log."),
         "audit": ("app.cli.audit:audit_command", "Show what administrators did."),

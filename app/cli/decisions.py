@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from app.audit.wanted import FILTERS, BadFilter, Wanted, read
+from app.audit.decision_filter import FILTERS, BadFilter, DecisionFilter, read
 from app.cli.database import with_sessions
 from app.cli.failure import explained
 from app.cli.terminal import Styled, show
@@ -128,7 +128,7 @@ def decision_line(row: Logged) -> list[str | Styled]:
     return parts
 
 
-def _wanted(given: dict[str, Any]) -> Wanted:
+def _wanted(given: dict[str, Any]) -> DecisionFilter:
     """The filters. Raises UsageError."""
     try:
         return read({name: text for name, text in given.items() if text is not None}, datetime.now(UTC))

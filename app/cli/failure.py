@@ -1,4 +1,4 @@
-"""Failures that a person can mend, told as one message instead of a traceback."""
+"""Failures that a person can fix, reported as one message instead of a traceback."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import NoReturn, ParamSpec, TypeVar
 import rich_click as click
 
 from app.logs import MAX_LISTED, first_lines
-from app.policy.fault import PolicyRefused
-from app.policy.write import CannotWrite
+from app.policy.language.fault import PolicyRefused
+from app.policy.language.write import PolicyNotWritten
 from app.settings import Settings, SettingsError, load_local
 from app.settings_variables import refuse_unknown
 
@@ -37,7 +37,7 @@ def explained(command: Callable[_P, _R]) -> Callable[_P, _R]:
             return command(*args, **kwargs)
         except SettingsError as error:
             fail("\nauthz: ".join(str(error).splitlines()))
-        except CannotWrite as error:
+        except PolicyNotWritten as error:
             fail(f"{error}.")
         except PolicyRefused as refused:
             faults = "\n".join(first_lines(refused.faults))
@@ -56,7 +56,7 @@ def _of_database(error: Exception) -> str | None:
     """What to do about an error of the database; None for any other. Takes a tenth of a second to import."""
     from sqlalchemy.exc import DBAPIError
 
-    from app.db.away import is_away, named
+    from app.db.availability import is_away, named
     from app.db.disk import DiskSpace, is_full
     from app.db.errors import DatabaseAway, UnusableDatabase
     from app.db.reasons import reason_of

@@ -1,4 +1,4 @@
-"""Who somebody is here, what they may do, and where they are signed in."""
+"""Who the user is here, what they may do, and where they are signed in."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from litestar.enums import HttpMethod
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.console import cookies
+from app.console.config import Console
 from app.console.page import AnyRequest, page
-from app.console.setup import Console
 from app.db import console_sessions
-from app.policy.live import LivePolicy
-from app.policy.publishers import root_permissions
+from app.policy.analysis.publishers import root_permissions
+from app.policy.engine.live import LivePolicy
 
 
 @route("/console/account", http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False)

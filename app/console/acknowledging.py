@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from app.history.change_message import reason_fault
 from app.history.refusals import CasesFail, LosesPublishers, Widens
-from app.history.words import reason_fault
 
 
 def accepted_reason(fields: Mapping[str, str]) -> tuple[str, str]:

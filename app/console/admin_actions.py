@@ -12,9 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.admin_log import ACTIONS, ADMIN_FILTERS
 from app.console.page import AnyRequest, page
-from app.http.admin_actions import AdminActionPage, found_admin_actions
-from app.http.decisions import given_filters
-from app.http.problems import Problem
+from app.http.api.admin_actions import AdminActionPage, found_admin_actions
+from app.http.api.decisions import given_filters
+from app.http.wire.problems import Problem
 
 PATH = "/console/admin-actions"
 PAGE_SIZE = 50

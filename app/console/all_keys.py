@@ -16,14 +16,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.console.keys import badge
 from app.console.page import AnyRequest, page, see_other
-from app.db import api_keys, beyond_owners, everyones_keys
-from app.db.everyones_keys import SORTS, STATUSES, After, Sort, WantedKeys, place_of
-from app.db.key_revocations import revoke_key
-from app.db.key_status import is_accepted
 from app.db.tables.keys import ApiKey
-from app.http.actors import requesting_actor
-from app.http.ids import read_id
-from app.http.problems import Problem
+from app.http.api.actors import requesting_actor
+from app.http.wire.ids import read_id
+from app.http.wire.problems import Problem
+from app.keys import api_keys, beyond_owners, listing
+from app.keys.listing import SORTS, STATUSES, KeyPosition, Sort, WantedKeys, place_of
+from app.keys.revocations import revoke_key
+from app.keys.status import is_accepted
 
 PATH = "/console/all-keys"
 PAGE_SIZE = 50
@@ -46,7 +46,7 @@ _Session = NamedDependency[AsyncSession]
 async def all_keys(request: AnyRequest, session: _Session) -> Response[str]:
     """The keys that fit, a page of them."""
     given = {name: request.query_params.get(name, "").strip() for name in ("subject", "prefix", "status", "sort")}
-    # More of a key than its prefix is stored nowhere, and should not be pasted here; what was, is shown to nobody.
+    # More of a key than its prefix is stored nowhere, and should not be pasted here; what was pasted is never shown.
     given["prefix"] = given["prefix"][:_SHOWN_PREFIX]
     cursor = request.query_params.get("cursor", "")
     wanted, errors = _wanted(given)
@@ -54,7 +54,7 @@ async def all_keys(request: AnyRequest, session: _Session) -> Response[str]:
     if cursor and after is None:
         errors["cursor"] = "This page is none of this list: begin at the first."
     now = datetime.now(UTC)
-    rows = [] if errors else await everyones_keys.page(session, wanted, now=now, after=after, limit=PAGE_SIZE + 1)
+    rows = [] if errors else await listing.page(session, wanted, now=now, after=after, limit=PAGE_SIZE + 1)
     shown = rows[:PAGE_SIZE]
     filters = {name: text for name, text in given.items() if text}
     more = {**filters, "cursor": _write(place_of(shown[-1], wanted.sort))} if len(rows) > PAGE_SIZE else None
@@ -102,7 +102,7 @@ ROUTES = (all_keys, ask_revoke, revoke)
 
 async def _key(session: AsyncSession, spelled: str) -> ApiKey:
     key_id = read_id(spelled)
-    key = await everyones_keys.named(session, key_id) if key_id else None
+    key = await listing.named(session, key_id) if key_id else None
     if key is None:
         raise Problem(404, _NO_KEY)
     return key
@@ -122,12 +122,12 @@ def _wanted(given: Mapping[str, str]) -> tuple[WantedKeys, dict[str, str]]:
     return WantedKeys(given["subject"] or None, prefix or None, status, sort), errors
 
 
-def _write(place: After) -> str:
+def _write(place: KeyPosition) -> str:
     micros = "-" if place.time is None else str((place.time - _EPOCH) // timedelta(microseconds=1))
     return urlsafe_b64encode(f"{place.id} {micros}".encode()).rstrip(b"=").decode()
 
 
-def _read(cursor: str) -> After | None:
+def _read(cursor: str) -> KeyPosition | None:
     """The place that a cursor names; None for what is no cursor."""
     try:
         spelled = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)).decode("ascii")
@@ -135,7 +135,7 @@ def _read(cursor: str) -> After | None:
         if found is None:
             return None
         if found[2] == "-":
-            return After(int(found[1]))
-        return After(int(found[1]), _EPOCH + timedelta(microseconds=int(found[2])))
+            return KeyPosition(int(found[1]))
+        return KeyPosition(int(found[1]), _EPOCH + timedelta(microseconds=int(found[2])))
     except (ValueError, OverflowError):
         return None

@@ -9,7 +9,7 @@ from litestar.enums import HttpMethod
 from litestar.params import FromPath
 
 from app.console.page import SAFE_HEADERS, STATIC
-from app.http.problems import Problem
+from app.http.wire.problems import Problem
 
 _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _HEADERS = {**SAFE_HEADERS, "Cache-Control": "public, max-age=31536000, immutable"}
@@ -17,7 +17,7 @@ _HEADERS = {**SAFE_HEADERS, "Cache-Control": "public, max-age=31536000, immutabl
 
 @route("/console/static/{name:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False)
 async def asset(name: FromPath[str]) -> Response[bytes]:
-    """A file of ours."""
+    """One of our own files."""
     content = STATIC.get(name)
     if content is None:
         raise Problem(404, "There is no such file.")

@@ -34,7 +34,7 @@ def csrf_token(token: str) -> str:
 
 
 def cookie(value: str, *, secure: bool, max_age: int, name: str = _NAME) -> Cookie:
-    """A cookie of ours; `max_age` in seconds, 0 to have it forgotten."""
+    """A cookie with our prefix; `max_age` in seconds, 0 to delete it."""
     return Cookie(
         key=("__Host-" if secure else "") + name,
         value=value,
@@ -47,7 +47,7 @@ def cookie(value: str, *, secure: bool, max_age: int, name: str = _NAME) -> Cook
 
 
 def read(headers: Iterable[tuple[bytes, bytes]], *, secure: bool, name: str = _NAME) -> str | None:
-    """The value of a cookie of ours. None too when it was sent twice: then somebody else set one of them."""
+    """The value of one of our cookies. Also None when it was sent twice: then another site set one of them."""
     wanted = ("__Host-" if secure else "") + name
     found = []
     for header, value in headers:

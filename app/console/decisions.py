@@ -1,4 +1,4 @@
-"""The decision log, newest first: filtered and paged as in the API, live while somebody looks."""
+"""The decision log, newest first: filtered and paged as in the API, live while a viewer is connected."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from litestar.di import NamedDependency
 from litestar.enums import HttpMethod, MediaType
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.audit.wanted import FILTERS
+from app.audit.decision_filter import FILTERS
 from app.console.page import AnyRequest, page, render
-from app.http.decisions import Found, found_decisions, given_filters
-from app.http.problems import Problem
+from app.http.api.decisions import DecisionResults, found_decisions, given_filters
+from app.http.wire.problems import Problem
 
 PATH = "/console/decisions"
 OWN_DOOR = "console"  # a live page asks again and again, and would show little but itself
@@ -36,9 +36,9 @@ _Session = NamedDependency[AsyncSession]
 
 @route(PATH, http_method=_READ, include_in_schema=False)
 async def decisions(request: AnyRequest, session: _Session) -> Response[str]:
-    """What was decided. A filter that cannot be read is told of at its field."""
+    """What was decided. An unreadable filter is reported at its field."""
     errors: Mapping[str, str] = {}
-    found: Found | None = None
+    found: DecisionResults | None = None
     given: dict[str, str] = {}
     door: str | None = OWN_DOOR
     try:
@@ -88,7 +88,7 @@ def _may_explain(request: AnyRequest) -> bool:
     return bool(request.app.state.live.active.decide(request.user.held, "/console/policy/simulator", "GET"))
 
 
-def _links(found: Found | None, filters: Mapping[str, str]) -> dict[str, str]:
+def _links(found: DecisionResults | None, filters: Mapping[str, str]) -> dict[str, str]:
     """Where one can go from a page, and where its script asks for what is newer."""
     if found is None:
         return {}

@@ -25,7 +25,7 @@ class Undiscovered(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoints:
+class IssuerEndpoints:
     """The issuer's addresses. `states_issuer`: its answers say who answers (RFC 9207), so one that does not is none."""
 
     authorization: str
@@ -50,13 +50,13 @@ class Discovery:
         self._issuer = issuer
         self._get = get
         self._clock = clock
-        self._known: Endpoints | None = None
+        self._known: IssuerEndpoints | None = None
         self._known_at = -math.inf
         self._retry_at = -math.inf
         self._why = ""
         self._asking = asyncio.Lock()
 
-    async def endpoints(self) -> Endpoints:
+    async def endpoints(self) -> IssuerEndpoints:
         """The issuer's endpoints. Raises Undiscovered."""
         async with self._asking:
             now = self._clock()
@@ -74,7 +74,7 @@ class Discovery:
             return self._known
 
 
-def read(body: bytes, issuer: str) -> Endpoints:
+def read(body: bytes, issuer: str) -> IssuerEndpoints:
     """The endpoints of a document, which must be the one of this very issuer. Raises Undiscovered."""
     try:
         document = json.loads(body)
@@ -89,7 +89,7 @@ def read(body: bytes, issuer: str) -> Endpoints:
         raise Undiscovered("the issuer does not do PKCE with S256")
     plain = urlsplit(issuer).scheme == "http"
     ends = "end_session_endpoint"
-    return Endpoints(
+    return IssuerEndpoints(
         _address(document, "authorization_endpoint", plain),
         _address(document, "token_endpoint", plain),
         _address(document, ends, plain) if document.get(ends) is not None else None,

@@ -1,4 +1,4 @@
-"""A draft: the policy that somebody is about to write, as changes to the revision that it is made from.
+"""A draft: the policy that an author is writing, as changes to the revision that it is made from.
 
 It is kept in the form that travels between browser and server and nowhere else.
 """
@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from app.policy.file_names import is_policy_file
-from app.policy.source import END
+from app.policy.language.file_names import is_policy_file
+from app.policy.language.source import END
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """`base` are the files of the revision `parent`, `changed` those written anew, `gone` those deleted."""
+    """`base` are the files of the revision `parent`, `changed` those written, `gone` those deleted."""
 
     parent: str
     base: Mapping[str, str]

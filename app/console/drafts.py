@@ -13,17 +13,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.console.draft import Draft, draft_of, plain
 from app.console.page import AnyRequest
 from app.db import revisions
-from app.http.candidate import snapshot_of
-from app.policy.fault import Fault, PolicyRefused
-from app.policy.findings import Finding, find
-from app.policy.live import LivePolicy
+from app.http.api.candidate import snapshot_of
+from app.policy.analysis.findings import Finding, find
+from app.policy.engine.live import LivePolicy
+from app.policy.language.fault import Fault, PolicyRefused
 
 _REVISION = re.compile(r"[0-9a-f]{16}")
 MAX_EDITABLE = 60_000  # characters of a file that is edited in a page
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class DraftFindings:
     """What is wrong with a draft, and what is doubtful about one that would be taken."""
 
     faults: Sequence[Fault]
@@ -31,7 +31,7 @@ class Checked:
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class DraftForm:
     """A draft, the file that is open in the editor, and the other fields of the form."""
 
     draft: Draft
@@ -45,8 +45,8 @@ def active_draft(state: State) -> Draft:
     return Draft(live.active.revision, live.active.policy.source.files, {})
 
 
-async def sent_draft(request: AnyRequest, session: AsyncSession) -> Sent | None:
-    """The draft that a form carries; None when nobody knows the revision that it is made from."""
+async def sent_draft(request: AnyRequest, session: AsyncSession) -> DraftForm | None:
+    """The draft that a form carries; None when the revision that it is made from is unknown."""
     form = await request.form()
     fields = {name: str(form.getall(name)[-1]) for name in form}
     parent = fields.get("parent", "")
@@ -57,17 +57,17 @@ async def sent_draft(request: AnyRequest, session: AsyncSession) -> Sent | None:
     file = fields.get("file", "")
     if "text" in fields and file and file not in draft.gone:
         draft = draft.with_text(file, plain(fields["text"]))
-    return Sent(draft, file, fields)
+    return DraftForm(draft, file, fields)
 
 
-async def check(draft: Draft, state: State) -> Checked:
+async def check(draft: Draft, state: State) -> DraftFindings:
     """Check a draft as it would be checked when it is published."""
     try:
         snapshot = await snapshot_of(draft.files, state)
     except PolicyRefused as refused:
-        return Checked(refused.faults, ())
+        return DraftFindings(refused.faults, ())
     proxies_stated = state.settings.trusted_proxies is not None
-    return Checked((), await asyncio.to_thread(find, snapshot, proxies_stated=proxies_stated))
+    return DraftFindings((), await asyncio.to_thread(find, snapshot, proxies_stated=proxies_stated))
 
 
 async def _base(state: State, session: AsyncSession, parent: str) -> Mapping[str, str] | None:

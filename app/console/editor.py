@@ -11,19 +11,19 @@ from litestar.enums import HttpMethod, MediaType
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.console.draft import Draft, new_file_fault, template_of
-from app.console.drafts import MAX_EDITABLE, Checked, Sent, active_draft, check, sent_draft
+from app.console.drafts import MAX_EDITABLE, DraftFindings, DraftForm, active_draft, check, sent_draft
 from app.console.page import AnyRequest, page
-from app.http.candidate import MAX_FILES_BYTES
-from app.http.problems import Problem
-from app.policy.fault import Fault
-from app.policy.file_names import REQUIRED
-from app.policy.live import LivePolicy
+from app.http.api.candidate import MAX_FILES_BYTES
+from app.http.wire.problems import Problem
+from app.policy.engine.live import LivePolicy
+from app.policy.language.fault import Fault
+from app.policy.language.file_names import REQUIRED
 
 PATH = "/console/policy/edit"
 FIRST = "roles.csv"  # to be opened, where there is one
 MAX_SHOWN = 50  # faults or findings
 MAX_MARKS = 500  # of them, for the script that marks lines
-NO_SUCH_PARENT = "Nobody knows the revision that this draft is made from. Copy what you wrote, and begin anew."
+NO_SUCH_PARENT = "The revision that this draft is made from is unknown. Copy what you wrote, and start over."
 _Session = NamedDependency[AsyncSession]
 _encode = msgspec.json.Encoder().encode
 
@@ -69,7 +69,7 @@ def editor_page(
     draft: Draft,
     file: str,
     *,
-    checked: Checked | None = None,
+    checked: DraftFindings | None = None,
     errors: Mapping[str, str] | None = None,
     status: int = 200,
 ) -> Response[str]:
@@ -100,7 +100,7 @@ def editor_page(
     )
 
 
-def marks(checked: Checked) -> list[dict[str, str | int]]:
+def marks(checked: DraftFindings) -> list[dict[str, str | int]]:
     """Faults, then findings, each with its place."""
     found = [_mark("error", fault) for fault in checked.faults]
     return found + [_mark(finding.severity, finding.at) for finding in checked.findings]
@@ -124,7 +124,7 @@ def _statuses(draft: Draft) -> dict[str, str]:
     return {name: status for name in draft.names() if (status := draft.status(name))}
 
 
-def _done(request: AnyRequest, sent: Sent) -> tuple[Draft, str, dict[str, str]]:
+def _done(request: AnyRequest, sent: DraftForm) -> tuple[Draft, str, dict[str, str]]:
     """The draft after what a button does to it, the file to open, and errors."""
     draft, file, fields = sent.draft, sent.file, sent.fields
     name = fields.get("name", "").strip()

@@ -16,20 +16,20 @@ from litestar.types import Receive, Scope, Send
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.console import cookies
+from app.console.config import Console
 from app.console.page import plain_page
-from app.console.setup import Console
 from app.db import console_sessions
-from app.db.away import RETRY_AFTER_SECONDS
+from app.db.availability import RETRY_AFTER_SECONDS
 from app.db.session import Sessions, read
-from app.http.refusal import Refusal
-from app.identity.errors import CannotVerify, Fault
+from app.http.door.refusal import Refusal
+from app.identity.errors import AuthenticationFault, CannotVerify
 from app.identity.principal import ANONYMOUS, Principal, user
-from app.policy.suspended import CannotDecide
+from app.policy.engine.suspended import CannotDecide
 
 SIGN_IN = "/console/sign-in"
 
 
-class Entrance:
+class ConsoleEntrance:
     """The console's entrance to the door. Where there is no console, everybody is a stranger."""
 
     name = "console"
@@ -58,7 +58,7 @@ class Entrance:
             return ANONYMOUS
         return user(found.subject, found.permissions, {"name": found.name}, session_id=found.id)
 
-    def unauthenticated(self, fault: Fault) -> _ToSignIn:
+    def unauthenticated(self, fault: AuthenticationFault) -> _ToSignIn:
         """A stranger is asked to sign in, whatever the fault."""
         return _ToSignIn()
 
@@ -67,7 +67,7 @@ class Entrance:
         return plain_page(
             403,
             "This page is not for you",
-            "Your permissions do not open it. Ask whoever looks after the policy, if you need it.",
+            "Your permissions do not open it. Ask your administrator if you need it.",
             facts={"Missing": " ".join(missing)} if missing else {},
         )
 

@@ -11,12 +11,12 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.console.config import is_page
 from app.console.page import page
-from app.console.setup import is_page
-from app.db.away import RETRY_AFTER_SECONDS, UNAVAILABLE, is_away, named
+from app.db.availability import RETRY_AFTER_SECONDS, UNAVAILABLE, is_away, named
 from app.db.disk import FULL, is_full
-from app.http import errors
-from app.http.problems import Problem
+from app.http.wire import errors
+from app.http.wire.problems import Problem
 
 _log = structlog.stdlib.get_logger("console")
 _AnyRequest = Request[Any, Any, Any]
@@ -37,7 +37,7 @@ def _http(request: _AnyRequest, error: HTTPException) -> Response[str]:
 
 
 def _invalid(request: _AnyRequest, _error: ValidationException) -> Response[str]:
-    return _page(request, 400, "What the address asks for cannot be read. Go back, or begin anew.")
+    return _page(request, 400, "The query of this address is not valid. Go back, or start over.")
 
 
 def _unexpected(request: _AnyRequest, error: Exception) -> Response[str]:

@@ -10,9 +10,9 @@ from urllib.parse import parse_qsl
 from litestar.enums import HttpMethod
 from pydantic import BaseModel, ValidationError
 
+from app.console.config import Console
 from app.console.page import AnyRequest, csrf_of
-from app.console.setup import Console
-from app.http.problems import Problem
+from app.http.wire.problems import Problem
 
 _FORM = "application/x-www-form-urlencoded"
 _SAFE = (HttpMethod.GET, HttpMethod.HEAD, HttpMethod.OPTIONS)
@@ -20,7 +20,7 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 
 async def only_own_forms(request: AnyRequest) -> None:
-    """For `before_request` of every page: what changes something comes from a page of ours, in this very session.
+    """For `before_request` of every page: a change comes from one of our own pages, in this very session.
 
     Raises Problem 403, 415 for a body that is no form, and 400 for one that is not in UTF-8.
     """

@@ -1,4 +1,4 @@
-"""The front page: the first page that is for whoever comes."""
+"""The front page: the first page that the viewer may see."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from litestar.enums import HttpMethod
 
 from app.console.nav import open_to
 from app.console.page import AnyRequest, page, see_other
-from app.policy.live import LivePolicy
+from app.policy.engine.live import LivePolicy
 
 
 @route("/console", http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False)

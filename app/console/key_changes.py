@@ -16,13 +16,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.console.forms import read_form
 from app.console.keys import PATH, badge, own_key
 from app.console.new_key import grantable, show_plaintext
-from app.console.once import Once, form_id, only_once
 from app.console.page import AnyRequest, page, see_other
-from app.db.key_revocations import revoke_own_key
-from app.http.actors import requesting_actor
-from app.http.ids import read_id
-from app.http.key_rules import NOT_FOUND, rotate, successor_of
-from app.http.problems import Problem
+from app.console.single_use import Once, form_id, only_once
+from app.http.api.actors import requesting_actor
+from app.http.api.key_rules import NOT_FOUND, rotate, successor_of
+from app.http.wire.ids import read_id
+from app.http.wire.problems import Problem
+from app.keys.revocations import revoke_own_key
 
 _READ = [HttpMethod.GET, HttpMethod.HEAD]
 _Session = NamedDependency[AsyncSession]

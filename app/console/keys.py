@@ -17,21 +17,21 @@ from litestar.params import FromPath, QueryParameter
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.console.page import AnyRequest, page
-from app.db import api_keys, own_keys
 from app.db import usage as logged
-from app.db.key_status import ACCEPTED, WORDS, KeyStatus, status_of
 from app.db.tables.keys import ApiKey
-from app.http.ids import read_id
-from app.http.key_rules import NOT_FOUND, successor_of
-from app.http.problems import Problem
+from app.http.api.key_rules import NOT_FOUND, successor_of
+from app.http.wire.ids import read_id
+from app.http.wire.problems import Problem
 from app.identity.api_keys import principal_of, refused_because
 from app.identity.principal import Principal, is_fact
-from app.policy.live import LivePolicy
-from app.policy.publishers import root_permissions
-from app.policy.reach import reach
-from app.policy.rule import action_order
-from app.policy.snapshot import Snapshot
-from app.policy.usage import usage
+from app.keys import api_keys, own_keys
+from app.keys.status import ACCEPTED, WORDS, KeyStatus, status_of
+from app.policy.analysis.publishers import root_permissions
+from app.policy.analysis.reach import reach
+from app.policy.analysis.usage import usage
+from app.policy.engine.live import LivePolicy
+from app.policy.engine.snapshot import Snapshot
+from app.policy.language.rule import action_order
 
 PATH = "/console/keys"
 PAGE_SIZE = 50
@@ -50,7 +50,7 @@ STATES: Mapping[KeyStatus, tuple[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Badge:
+class StatusBadge:
     """What a key is at this moment, as a word with a colour."""
 
     state: KeyStatus
@@ -64,18 +64,18 @@ class Badge:
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
-    """A resource that a key reaches, and how; `conditional` are those of the actions that hang on a condition."""
+class ReachedResource:
+    """A resource that a key reaches, and how; `conditional` are those of the actions that depend on a condition."""
 
     resource: str
     actions: tuple[str, ...]
     conditional: tuple[str, ...]
 
 
-def badge(key: ApiKey, now: datetime) -> Badge:
+def badge(key: ApiKey, now: datetime) -> StatusBadge:
     """What a key is at this moment."""
     state = status_of(key, now)
-    return Badge(state, *STATES[state])
+    return StatusBadge(state, *STATES[state])
 
 
 @route(PATH, http_method=_READ, include_in_schema=False)
@@ -88,7 +88,7 @@ async def show_keys(
     down: Annotated[bool, QueryParameter()] = True,
     number: Annotated[int, QueryParameter(name="page", ge=1, le=_MAX_PAGE)] = 1,
 ) -> Response[str]:
-    """The keys of whoever is signed in."""
+    """The keys of the signed-in user."""
     now = datetime.now(UTC)
     subject = request.user.subject
     counts = await own_keys.counts(session, subject, now)
@@ -184,7 +184,7 @@ async def own_key(session: AsyncSession, owner: Principal, spelled: str) -> ApiK
     return key
 
 
-def reached(snapshot: Snapshot, caller: Principal) -> tuple[list[Reached], list[Reached]]:
+def reached(snapshot: Snapshot, caller: Principal) -> tuple[list[ReachedResource], list[ReachedResource]]:
     """What a key reaches by its scopes, and what it reaches as everyone does."""
     held = snapshot.in_force(caller.held)
     facts = snapshot.effective(grant for grant in held if is_fact(grant))
@@ -192,12 +192,12 @@ def reached(snapshot: Snapshot, caller: Principal) -> tuple[list[Reached], list[
     for each in reach(snapshot, held):
         actions = found.setdefault((each.rule.needs <= facts, each.resource), [])
         actions.append((each.action, each.conditional))
-    sides: tuple[list[Reached], list[Reached]] = ([], [])
+    sides: tuple[list[ReachedResource], list[ReachedResource]] = ([], [])
     for (is_everyones, resource), actions in found.items():
         names = tuple(sorted((action for action, _ in actions if action not in _IMPLIED), key=action_order))
         conditional = tuple(action for action, hangs in actions if hangs and action in names)
         if names:
-            sides[is_everyones].append(Reached(resource, names, conditional))
+            sides[is_everyones].append(ReachedResource(resource, names, conditional))
     return sides
 
 

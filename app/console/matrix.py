@@ -10,8 +10,8 @@ from litestar import Response, route
 from litestar.enums import HttpMethod
 
 from app.console.page import AnyRequest, page
-from app.policy.matrix import Row, cells, columns, rows, stated
-from app.policy.snapshot import Snapshot
+from app.policy.analysis.matrix import Row, cells, columns, rows, stated
+from app.policy.engine.snapshot import Snapshot
 
 PATH = "/console/policy/matrix"
 ROWS = 25  # on a page
@@ -28,7 +28,7 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class MatrixLine:
     """A row of the table."""
 
     resource: str
@@ -37,7 +37,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class MatrixFilter:
     """What is looked for: `text` in the endpoint, rows of one `file`, one `column`; OPTIONS alone if `options`."""
 
     text: str = ""
@@ -65,7 +65,7 @@ async def matrix(request: AnyRequest) -> Response[str]:
     """Who may do what, at a glance."""
     snapshot: Snapshot = request.app.state.live.active
     query = request.query_params
-    wanted = Wanted(
+    wanted = MatrixFilter(
         query.get("q", "").strip()[:200],
         query.get("file", "")[:200],
         query.get("column", "")[:200],
@@ -104,11 +104,11 @@ def _number(text: str | None) -> int:
     return min(int(text), MAX_PAGE) if text and text.isascii() and text.isdigit() and 0 < len(text) < 8 else 1
 
 
-def _fitting(snapshot: Snapshot, wanted: Wanted) -> list[Row]:
+def _fitting(snapshot: Snapshot, wanted: MatrixFilter) -> list[Row]:
     return [row for row in rows(snapshot) if _fits(row, wanted)]
 
 
-def _fits(row: Row, wanted: Wanted) -> bool:
+def _fits(row: Row, wanted: MatrixFilter) -> bool:
     if wanted.file and wanted.file not in row.files:
         return False
     if row.actions == ("OPTIONS",) and not wanted.options:
@@ -117,8 +117,10 @@ def _fits(row: Row, wanted: Wanted) -> bool:
     return all(word in text for word in wanted.text.lower().split())
 
 
-def _line(row: Row, names: list[str], effective: list[frozenset[str]]) -> Line:
+def _line(row: Row, names: list[str], effective: list[frozenset[str]]) -> MatrixLine:
     verdicts = cells(row, effective)
     asked = urlencode({"method": row.actions[0], "path": row.resource}, safe="/{}*:|")
     whys = [f"as={'+'.join(stated(name))}&{asked}" for name in names]
-    return Line(row.resource, " ".join(row.actions), [Cell(str(v), why) for v, why in zip(verdicts, whys, strict=True)])
+    return MatrixLine(
+        row.resource, " ".join(row.actions), [Cell(str(v), why) for v, why in zip(verdicts, whys, strict=True)]
+    )

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from app.identity.principal import Principal
-from app.policy.snapshot import Snapshot
+from app.policy.engine.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)

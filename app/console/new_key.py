@@ -14,18 +14,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.console.forms import read_form
 from app.console.keys import PATH, badge
-from app.console.once import Once, form_id, only_once
 from app.console.page import AnyRequest, page
+from app.console.single_use import Once, form_id, only_once
 from app.db.tables.fields import Name
 from app.db.tables.keys import ApiKey
-from app.http.actors import requesting_actor
-from app.http.api_keys import WARNING
-from app.http.key_rules import IssueKey, issue
-from app.http.problems import Problem
+from app.http.api.actors import requesting_actor
+from app.http.api.api_keys import WARNING
+from app.http.api.key_rules import IssueKey, issue
+from app.http.wire.problems import Problem
 from app.identity.principal import Principal
-from app.policy.catalog import Permission
-from app.policy.live import LivePolicy
-from app.policy.publishers import root_permissions
+from app.policy.analysis.publishers import root_permissions
+from app.policy.engine.live import LivePolicy
+from app.policy.language.permissions import Permission
 
 _Session = NamedDependency[AsyncSession]
 LIVES = {"7": "7 days", "30": "30 days", "90": "90 days", "365": "a year", "never": "it is revoked"}
@@ -33,7 +33,7 @@ LONGEST = "longest"  # where less than all of these is allowed
 _ALREADY = "This form was sent before. Its key was issued then and shown once, so nothing was done now."
 
 
-class NewKey(BaseModel):
+class NewKeyForm(BaseModel):
     """The form."""
 
     name: Name
@@ -52,7 +52,7 @@ async def show_form(request: AnyRequest, state: State) -> Response[str]:
 @post(f"{PATH}/new", include_in_schema=False)
 async def issue_key(request: AnyRequest, state: State, session: _Session) -> Response[str]:
     """Issue it and show it, this once."""
-    form = await read_form(request, NewKey)
+    form = await read_form(request, NewKeyForm)
     errors = dict(form.errors)
     if not form.given.get("scopes"):
         errors["scopes"] = "Choose at least one: a key without any opens nothing of yours."
@@ -97,7 +97,7 @@ def show_plaintext(
 
 
 def grantable(owner: Principal, live: LivePolicy) -> list[Permission]:
-    """The permissions of the catalogue that somebody holds, through roles too, in the catalogue's order."""
+    """The permissions of the catalogue that a caller holds, through roles too, in the catalogue's order."""
     snapshot = live.active
     effective = snapshot.effective(owner.held)
     return [permission for name, permission in snapshot.policy.catalog.items() if name in effective]

@@ -16,9 +16,9 @@ from urllib.parse import parse_qsl, quote_plus, urlencode
 import httpx
 import structlog
 
-from app.console.attempt import Attempt
-from app.console.discovery import Discovery, Endpoints, Undiscovered
-from app.console.setup import Console
+from app.console.config import Console
+from app.console.discovery import Discovery, IssuerEndpoints, Undiscovered
+from app.console.login_state import Attempt
 from app.identity.errors import CannotVerify, Unauthenticated
 from app.identity.fetch import FetchFailed, fetch, new_client
 from app.identity.jwks import KeySet
@@ -34,7 +34,7 @@ _log = structlog.stdlib.get_logger("console")
 
 
 class SignInFailed(Exception):
-    """Nobody was signed in. `text` tells a person what to do; `status` is that of the page."""
+    """Sign-in failed. `text` tells the user what to do; `status` is that of the page."""
 
     def __init__(self, text: str, status: int = 400) -> None:
         super().__init__(text)
@@ -119,7 +119,7 @@ class OpenId:
         tokens = await self._exchange(endpoints.token, code, attempt)
         return await self._believe(tokens, attempt)
 
-    async def _endpoints(self) -> Endpoints:
+    async def _endpoints(self) -> IssuerEndpoints:
         try:
             return await self._discovery.endpoints()
         except Undiscovered as error:
@@ -188,7 +188,7 @@ class OpenId:
         return SignedIn(who.subject, _name(claims, who.subject), _permissions(granted))
 
     async def _granted(self, access_token: object, who: Principal) -> Principal:
-        """Whoever the API would take the access token for; where it takes none, what the ID token grants."""
+        """The principal of the access token as the API would verify it; otherwise what the ID token grants."""
         if not isinstance(access_token, str):
             return who
         half = urlsafe_b64encode(sha256(access_token.encode()).digest()[:16]).rstrip(b"=").decode()
@@ -243,13 +243,13 @@ def _word(value: object) -> str:
 def _refused(why: str) -> SignInFailed:
     _log.warning("a sign-in was refused", why=why)
     return SignInFailed(
-        "The issuer's answer was not good, so nobody was signed in. Whoever runs this can read why in the log.", 502
+        "The issuer's answer was not valid, so you were not signed in. The operator can read why in the log.", 502
     )
 
 
 def _unreachable() -> SignInFailed:
     return SignInFailed(
-        "The issuer does not answer as it should, so nobody can sign in now. Try again in a moment.", 503
+        "The issuer does not answer as it should, so signing in is not possible now. Try again in a moment.", 503
     )
 
 

@@ -12,13 +12,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from litestar import Request, Response
 from litestar.datastructures import Cookie, State
 
+from app.console.config import Console
 from app.console.cookies import csrf_token, session_token
+from app.console.formatting import ago, number, plural, verbatim, visible
 from app.console.nav import open_to, section_of
-from app.console.setup import Console
-from app.console.shown import ago, number, plural, verbatim, visible
-from app.http.refusal import Refusal
+from app.http.door.refusal import Refusal
 from app.identity.principal import ANONYMOUS, Principal
-from app.policy.live import LivePolicy
+from app.policy.engine.live import LivePolicy
 
 _HERE = Path(__file__).parent
 _SOURCES = (
@@ -48,7 +48,7 @@ _DIGESTS = {name: hashlib.sha256(content).hexdigest()[:12] for name, content in 
 
 
 def static(name: str) -> str:
-    """The address of a file of ours, which changes with its content."""
+    """The address of a static file, which changes with its content."""
     return f"/console/static/{name}?v={_DIGESTS[name]}"
 
 
@@ -71,7 +71,7 @@ _pages = _templates()
 
 
 def page(request: AnyRequest, template: str, *, status: int = 200, **values: object) -> Response[str]:
-    """The page of `pages/<template>` for whoever asks, with navigation, CSRF token and safe headers."""
+    """The page of `pages/<template>` with navigation, CSRF token and safe headers."""
     principal: Principal = request.scope.get("user") or ANONYMOUS
     live: LivePolicy = request.app.state.live
     known = principal.method != "anonymous"
@@ -92,7 +92,7 @@ def page(request: AnyRequest, template: str, *, status: int = 200, **values: obj
 
 
 def render(template: str, **values: object) -> str:
-    """A part of a page, for a script of ours that puts it in."""
+    """A part of a page, for our script that inserts it."""
     return _pages.get_template(template).render(**values)
 
 

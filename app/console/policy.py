@@ -12,10 +12,10 @@ from app.audit.shadowing import Shadowing
 from app.console.page import AnyRequest, page, see_other
 from app.db import revisions
 from app.history.follower import Follower
-from app.http.policies import files_of
-from app.http.shadow import shadow_view, withdrawn
-from app.policy.case_watch import CaseWatch
-from app.policy.live import LivePolicy
+from app.http.api.policies import files_of
+from app.http.api.shadow import shadow_view, withdrawn
+from app.policy.analysis.case_watch import CaseWatch
+from app.policy.engine.live import LivePolicy
 
 PATH = "/console/policy"
 _Session = NamedDependency[AsyncSession]
@@ -61,7 +61,7 @@ ROUTES = (show, withdraw)
 
 
 def _may(request: AnyRequest) -> dict[str, bool]:
-    """What else the policy opens to whoever looks, so that no link leads to a refusal."""
+    """What else the policy opens to the viewer, so that no link leads to a refusal."""
     live: LivePolicy = request.app.state.live
 
     def opens(path: str, method: str = "GET") -> bool:

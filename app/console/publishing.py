@@ -11,28 +11,28 @@ from litestar import Response, post
 from litestar.di import NamedDependency
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.audit.decision_filter import BadFilter, read
 from app.audit.replay_view import ReplayResult
-from app.audit.wanted import BadFilter, read
 from app.console.acknowledging import accepted_reason, unacknowledged
 from app.console.draft import Draft
-from app.console.drafts import Checked, Sent, sent_draft
+from app.console.drafts import DraftFindings, DraftForm, sent_draft
 from app.console.editor import NO_SUCH_PARENT, editor_page
 from app.console.editor import PATH as EDIT
 from app.console.page import AnyRequest, page, see_other
 from app.db import revisions
+from app.history.change_message import message_fault
 from app.history.publish import Publisher
 from app.history.published import Published
 from app.history.refusals import CasesFail, LosesPublishers, StaleParent, Widens
-from app.history.words import message_fault
-from app.http.access_view import access_of, files_of, summary_of
-from app.http.actors import requesting_actor
-from app.http.candidate import MAX_FILES_BYTES, snapshot_of
-from app.http.problems import Problem
-from app.http.replay import CannotReplay, replayed
-from app.http.shadow import deployed
-from app.policy.fault import PolicyRefused
-from app.policy.live import LivePolicy
-from app.policy.write import CannotWrite
+from app.http.api.actors import requesting_actor
+from app.http.api.candidate import MAX_FILES_BYTES, snapshot_of
+from app.http.api.replay import CannotReplay, replayed
+from app.http.api.shadow import deployed
+from app.http.wire.access_view import access_of, files_of, summary_of
+from app.http.wire.problems import Problem
+from app.policy.engine.live import LivePolicy
+from app.policy.language.fault import PolicyRefused
+from app.policy.language.write import PolicyNotWritten
 
 PERIODS = {"1d": "1 day", "7d": "7 days", "30d": "30 days"}
 MAX_CHANGES = 100  # shown of each kind
@@ -86,7 +86,7 @@ async def publish(request: AnyRequest, session: _Session) -> Response[str] | Res
         return await _preview(request, session, sent, errors=unacknowledged(refused, "This change widens access"))
     except (StaleParent, PolicyRefused) as refused:
         return await refused_page(request, session, sent.draft, refused, sent.file)
-    except CannotWrite as refused:
+    except PolicyNotWritten as refused:
         return await _preview(request, session, sent, errors={"": _sentence(refused)})
     return see_other(f"/console/policy/history/{done.revision}?published=yes")
 
@@ -120,7 +120,7 @@ async def refused_page(
     if isinstance(refused, PolicyRefused):
         faulty = [fault.file for fault in refused.faults]
         shown = file if file in faulty or not faulty else faulty[0]
-        return editor_page(request, draft, shown, checked=Checked(refused.faults, ()), status=422)
+        return editor_page(request, draft, shown, checked=DraftFindings(refused.faults, ()), status=422)
     live: LivePolicy = request.app.state.live
     files = live.active.policy.source.files
     return page(
@@ -134,7 +134,7 @@ async def refused_page(
     )
 
 
-async def _sent(request: AnyRequest, session: AsyncSession) -> Sent:
+async def _sent(request: AnyRequest, session: AsyncSession) -> DraftForm:
     sent = await sent_draft(request, session)
     if sent is None:
         raise Problem(409, NO_SUCH_PARENT)
@@ -144,7 +144,7 @@ async def _sent(request: AnyRequest, session: AsyncSession) -> Sent:
 async def _preview(
     request: AnyRequest,
     session: AsyncSession,
-    sent: Sent,
+    sent: DraftForm,
     *,
     last: str = "",
     errors: Mapping[str, str] | None = None,
@@ -159,7 +159,7 @@ async def _preview(
         )
     except (StaleParent, PolicyRefused) as refused:
         return await refused_page(request, session, draft, refused, sent.file)
-    except CannotWrite as refused:
+    except PolicyNotWritten as refused:
         return editor_page(request, draft, sent.file, errors={"": _sentence(refused)})
     decide = request.app.state.live.active.decide
     return page(

@@ -7,7 +7,7 @@ from litestar.enums import HttpMethod
 
 from app.console.page import AnyRequest, page
 from app.history.fleet import fleet
-from app.history.replica import LIVE_BEATS, Replica, beat_seconds
+from app.history.replica import LIVE_BEATS, ReplicaSync, beat_seconds
 
 PATH = "/console/replicas"
 
@@ -19,7 +19,7 @@ async def show(request: AnyRequest) -> Response[str]:
     beat = beat_seconds(state.settings.database_url)
     found = await fleet(state.sessions, beat)
     live = [standing for standing in found.standings if standing.live]
-    replica: Replica = state.replica
+    replica: ReplicaSync = state.replica
     return page(
         request,
         "replicas.html",

@@ -17,23 +17,23 @@ from app.console.acknowledging import accepted_reason, unacknowledged
 from app.console.page import AnyRequest, page, see_other
 from app.db import revisions
 from app.db.tables.history import PolicyRevision
+from app.history.change_message import message_fault
 from app.history.publish import Publisher
 from app.history.published import Published
 from app.history.refusals import CasesFail, LosesPublishers, NoSuchRevision, StaleParent, Widens
-from app.history.words import message_fault
-from app.http.access_view import AccessChange, AccessSummary, FileView, access_of, files_of, summary_of
-from app.http.actors import requesting_actor
-from app.http.ids import read_id
-from app.http.problems import Problem
-from app.policy.diff import changes, file_changes
-from app.policy.fault import Fault, PolicyRefused
-from app.policy.live import LivePolicy
-from app.policy.load import parse
-from app.policy.routes import RouteTable
-from app.policy.semantic_diff import compare
-from app.policy.snapshot import Snapshot
-from app.policy.source import from_bytes
-from app.policy.write import CannotWrite
+from app.http.api.actors import requesting_actor
+from app.http.wire.access_view import AccessChangeView, AccessSummary, FileView, access_of, files_of, summary_of
+from app.http.wire.ids import read_id
+from app.http.wire.problems import Problem
+from app.policy.analysis.semantic_diff import compare
+from app.policy.engine.live import LivePolicy
+from app.policy.engine.snapshot import Snapshot
+from app.policy.language.diff import changes, file_changes
+from app.policy.language.fault import Fault, PolicyRefused
+from app.policy.language.load import parse
+from app.policy.language.source import from_bytes
+from app.policy.language.write import PolicyNotWritten
+from app.policy.routing.routes import RouteTable
 
 PATH = "/console/policy/history"
 PAGE_SIZE = 25
@@ -45,17 +45,17 @@ _MAX_REMEMBERED = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Meaning:
+class RevisionMeaning:
     """What a revision changed: access, none where that cannot be told, and files with their entries."""
 
     summary: Sequence[AccessSummary]
-    access: Sequence[AccessChange] | None
+    access: Sequence[AccessChangeView] | None
     files: Sequence[FileView]
     rows: Sequence[str]
 
 
 # Comparing takes some tenths of a second, and what two revisions mean for the same routes never changes.
-_known: OrderedDict[tuple[str, str, RouteTable], Meaning] = OrderedDict()
+_known: OrderedDict[tuple[str, str, RouteTable], RevisionMeaning] = OrderedDict()
 
 
 @route(PATH, http_method=_READ, include_in_schema=False)
@@ -138,11 +138,11 @@ async def rollback(revision: FromPath[str], request: AnyRequest, session: _Sessi
         errors = unacknowledged(refused, "Going back widens access")
         return await _confirm(request, session, revision, errors, fields)
     except StaleParent:
-        said = "Somebody published another policy meanwhile. What follows compares with that one: look again."
+        said = "Another policy was published meanwhile. What follows compares with that one: review it again."
         return await _confirm(request, session, revision, {"": said}, fields)
     except PolicyRefused:
         return await _confirm(request, session, revision, {}, fields)
-    except CannotWrite as refused:
+    except PolicyNotWritten as refused:
         return await _confirm(request, session, revision, {"": f"{refused}."}, fields)
     return see_other(f"{PATH}/{done.revision}")
 
@@ -167,8 +167,8 @@ async def _confirm(
     except PolicyRefused as refused:
         faults = refused.faults
     except StaleParent:
-        errors = {**errors, "": "Somebody published another policy just now: load this page again."}
-    except CannotWrite as refused:
+        errors = {**errors, "": "Another policy was published just now: load this page again."}
+    except PolicyNotWritten as refused:
         errors = {**errors, "": f"{refused}."}
     return page(
         request,
@@ -212,7 +212,7 @@ def _may_roll_back(request: AnyRequest) -> bool:
 
 async def _meaning(
     old: tuple[str, Mapping[str, str]], new: tuple[str, Mapping[str, str]], table: RouteTable
-) -> Meaning:
+) -> RevisionMeaning:
     key = (old[0], new[0], table)
     if key not in _known:
         found = await asyncio.to_thread(_compared, old[1], new[1], table)
@@ -222,7 +222,7 @@ async def _meaning(
     return _known[key]
 
 
-def _compared(old: Mapping[str, str], new: Mapping[str, str], table: RouteTable) -> Meaning:
+def _compared(old: Mapping[str, str], new: Mapping[str, str], table: RouteTable) -> RevisionMeaning:
     """What changed between two policies over the routes of today. One of another time may not be readable any more."""
     try:
         before, after = (
@@ -230,7 +230,7 @@ def _compared(old: Mapping[str, str], new: Mapping[str, str], table: RouteTable)
             for files in (old, new)
         )
     except PolicyRefused:
-        return Meaning((), None, (), ())
+        return RevisionMeaning((), None, (), ())
     difference, changed = compare(before, after), changes(before.policy, after.policy)
     files = files_of(file_changes(before.policy, after.policy, changed))
-    return Meaning(summary_of(difference), access_of(difference), files, tuple(map(str, changed)))
+    return RevisionMeaning(summary_of(difference), access_of(difference), files, tuple(map(str, changed)))

@@ -15,13 +15,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import logs
 from app.audit.actor import Actor
-from app.console import attempt, cookies
+from app.console import cookies, login_state
+from app.console.config import Console
 from app.console.oidc import OpenId, SignInFailed
 from app.console.page import AnyRequest, page, see_other
-from app.console.setup import Console
 from app.db import admin_actions, console_sessions
-from app.http.actors import requesting_actor
-from app.http.problems import Problem
+from app.http.api.actors import requesting_actor
+from app.http.wire.problems import Problem
 
 _READ = [HttpMethod.GET, HttpMethod.HEAD]
 _To = Annotated[str, QueryParameter(max_length=4000)]
@@ -30,10 +30,10 @@ _SIGN_IN = "/console/sign-in"
 
 
 @route(_SIGN_IN, http_method=_READ, include_in_schema=False)
-async def show_sign_in(request: AnyRequest, state: State, to: _To = attempt.HOME) -> Response[str] | Response[None]:
-    """Where to sign in, and as what; whoever already is goes on."""
+async def show_sign_in(request: AnyRequest, state: State, to: _To = login_state.HOME) -> Response[str] | Response[None]:
+    """Where to sign in, and as what; a signed-in user is redirected."""
     console = _console(state)
-    to = attempt.local_path(to)
+    to = login_state.local_path(to)
     if request.user.method != "anonymous":
         return see_other(to)
     begin = f"{_SIGN_IN}/start?to={quote(to, safe='')}"
@@ -41,16 +41,18 @@ async def show_sign_in(request: AnyRequest, state: State, to: _To = attempt.HOME
 
 
 @get(f"{_SIGN_IN}/start", include_in_schema=False)
-async def start_sign_in(request: AnyRequest, state: State, to: _To = attempt.HOME) -> Response[str] | Response[None]:
+async def start_sign_in(
+    request: AnyRequest, state: State, to: _To = login_state.HOME
+) -> Response[str] | Response[None]:
     """Go to the issuer. What the answer must fit stays in a cookie of this browser."""
     console = _console(state)
-    begun = attempt.begin(to)
+    begun = login_state.begin(to)
     openid: OpenId = state.openid
     try:
         address = await openid.address(begun)
     except SignInFailed as failed:
         return _failed(request, failed)
-    kept = cookies.cookie(begun.cookie(), secure=console.secure, max_age=attempt.SECONDS, name=attempt.COOKIE)
+    kept = cookies.cookie(begun.cookie(), secure=console.secure, max_age=login_state.SECONDS, name=login_state.COOKIE)
     return see_other(address, kept)
 
 
@@ -59,14 +61,14 @@ async def finish_sign_in(request: AnyRequest, state: State, session: _Session) -
     """The issuer's answer. A good one begins a new session, and ends the one that this browser had."""
     console = _console(state)
     headers = request.scope["headers"]
-    begun = attempt.read(cookies.read(headers, secure=console.secure, name=attempt.COOKIE))
+    begun = login_state.read(cookies.read(headers, secure=console.secure, name=login_state.COOKIE))
     openid: OpenId = state.openid
     try:
         who = await openid.finish(request.scope["query_string"].decode("latin-1"), begun)
     except SignInFailed as failed:
         return _failed(request, failed)
     now = datetime.now(UTC)
-    # A token that was in this browser before may be known to whoever put it there.
+    # A token that was in this browser before may be known to an attacker who put it there.
     replaced = None
     if (before := cookies.session_token(headers, secure=console.secure)) is not None:
         replaced = await console_sessions.end(session, cookies.digest(before))
@@ -102,9 +104,9 @@ async def finish_sign_in(request: AnyRequest, state: State, session: _Session) -
     )
     await session.commit()
     return see_other(
-        begun.to if begun else attempt.HOME,
+        begun.to if begun else login_state.HOME,
         cookies.cookie(token, secure=console.secure, max_age=console.session_seconds),
-        cookies.cookie("", secure=console.secure, max_age=0, name=attempt.COOKIE),
+        cookies.cookie("", secure=console.secure, max_age=0, name=login_state.COOKIE),
     )
 
 

@@ -1,6 +1,6 @@
 """The simulator: as whom, which method and path; it answers with the verdict, its row, and the nearest way in.
 
-Asked by GET, so that an answer can be sent to somebody as a link.
+Asked by GET, so that an answer can be shared as a link.
 """
 
 from __future__ import annotations
@@ -16,33 +16,34 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.console.page import AnyRequest, page
 from app.console.unseen import UnseenToken, unseen_token
-from app.gateway.asked import ROUTE_TYPE, asked_target
-from app.http.ids import read_id
-from app.http.known_key import KeyState, known_key
-from app.http.past import NOT_LOGGED, Past, may_also, past
-from app.http.problems import Problem
-from app.policy.explain import Outlook, explain_target
-from app.policy.explained import ExplanationView, explanation_view
-from app.policy.given import Given, Misgiven, read_assignments
-from app.policy.grants import known_roles, stated_fault
-from app.policy.routes import METHODS, is_route
-from app.policy.snapshot import Snapshot
-from app.policy.target import NoSuchTarget, Target, endpoint_fault, find_target
+from app.gateway.resource_reference import ROUTE_TYPE, asked_target
+from app.http.api.known_key import KeyState, known_key
+from app.http.api.past_request import NOT_LOGGED, PastRequest, may_also, past
+from app.http.wire.ids import read_id
+from app.http.wire.problems import Problem
+from app.policy.analysis.explain import Remedy, explain_target
+from app.policy.analysis.explained import ExplanationView, explanation_view
+from app.policy.engine.snapshot import Snapshot
+from app.policy.engine.target import NoSuchTarget, Target, find_target
+from app.policy.language.endpoint import endpoint_fault
+from app.policy.language.given import Given, InvalidVariable, read_assignments
+from app.policy.language.grants import known_roles, stated_fault
+from app.policy.routing.routes import METHODS, is_route
 
 PATH = "/console/policy/simulator"
 LOG = "/console/decisions"
 FIELDS = ("as", "user", "role", "key", "method", "path", "given", "request_id")
-OUTLOOKS = {outlook.name.lower(): str(outlook) for outlook in Outlook}
+OUTLOOKS = {outlook.name.lower(): str(outlook) for outlook in Remedy}
 MAX_TEXT = 4096
 
 
 @dataclass(slots=True)
-class Answer:
+class SimulatorAnswer:
     """What is answered: an explanation, or errors by field, or the past of a request."""
 
     explained: ExplanationView | None = None
     key: KeyState | None = None
-    past: Past | None = None
+    past: PastRequest | None = None
     unseen: UnseenToken | None = None
     note: str = ""
     errors: dict[str, str] = field(default_factory=dict)
@@ -53,7 +54,7 @@ async def simulator(request: AnyRequest, session: NamedDependency[AsyncSession])
     """Ask the active policy."""
     snapshot: Snapshot = request.app.state.live.active
     asked = {name: request.query_params.get(name, "").strip() for name in FIELDS}
-    answer = Answer()
+    answer = SimulatorAnswer()
     if too_long := [name for name, text in asked.items() if len(text) > MAX_TEXT]:
         answer.errors = dict.fromkeys(too_long, f"must have at most {MAX_TEXT:,} characters")
     elif asked["request_id"]:
@@ -80,8 +81,8 @@ async def simulator(request: AnyRequest, session: NamedDependency[AsyncSession])
 ROUTES = (simulator,)
 
 
-async def _ask(request: AnyRequest, asked: Mapping[str, str], snapshot: Snapshot) -> Answer:
-    answer = Answer()
+async def _ask(request: AnyRequest, asked: Mapping[str, str], snapshot: Snapshot) -> SimulatorAnswer:
+    answer = SimulatorAnswer()
     held: Collection[str] = _held(asked)
     given = _given(asked["given"], answer)
     if asked["key"]:
@@ -92,7 +93,7 @@ async def _ask(request: AnyRequest, asked: Mapping[str, str], snapshot: Snapshot
     if not answer.errors and target is not None:
         answer.explained = explanation_view(explain_target(snapshot, held, target, given), snapshot)
         if answer.key is not None and answer.key.refused:
-            answer.note = f"Whoever calls with this key gets 401 now: {answer.key.refused}."
+            answer.note = f"Calls with this key get 401 now: {answer.key.refused}."
     return answer
 
 
@@ -108,7 +109,7 @@ def _held(asked: Mapping[str, str]) -> list[str]:
 
 
 async def _key(
-    request: AnyRequest, asked: Mapping[str, str], given: Given, answer: Answer
+    request: AnyRequest, asked: Mapping[str, str], given: Given, answer: SimulatorAnswer
 ) -> tuple[Collection[str], Given]:
     if any(asked[name] for name in ("as", "user", "role")):
         answer.errors["key"] = "a key holds what it was issued with: leave out the others"
@@ -125,15 +126,15 @@ async def _key(
     return principal.held, {**given, "subject": {"owner": answer.key.owner, **given.get("subject", {})}}
 
 
-def _given(text: str, answer: Answer) -> Given:
+def _given(text: str, answer: SimulatorAnswer) -> Given:
     try:
         return read_assignments([line.strip() for line in text.splitlines() if line.strip()])
-    except Misgiven as wrong:
+    except InvalidVariable as wrong:
         answer.errors["given"] = f"{wrong.message}; {wrong.hint}"
         return {}
 
 
-def _target(snapshot: Snapshot, action: str, resource: str, answer: Answer) -> Target | None:
+def _target(snapshot: Snapshot, action: str, resource: str, answer: SimulatorAnswer) -> Target | None:
     """What is asked about; a path is read as gateways read one. Errors go into the answer."""
     if not resource or not action:
         answer.errors |= {name: "is missing" for name, text in (("method", action), ("path", resource)) if not text}
@@ -151,9 +152,11 @@ def _target(snapshot: Snapshot, action: str, resource: str, answer: Answer) -> T
         return None
 
 
-async def _past(request: AnyRequest, session: AsyncSession, asked: Mapping[str, str], snapshot: Snapshot) -> Answer:
-    """A request of the past, for whoever may read the decision log too."""
-    answer = Answer()
+async def _past(
+    request: AnyRequest, session: AsyncSession, asked: Mapping[str, str], snapshot: Snapshot
+) -> SimulatorAnswer:
+    """A past request, for callers who may also read the decision log."""
+    answer = SimulatorAnswer()
     decision = may_also(request, "console", LOG, "GET")
     if not decision:
         answer.errors["request_id"] = f"what was decided in the past needs {' '.join(decision.missing)}"

@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.console.page import AnyRequest
 from app.db.last_grants import last_grants
-from app.http.past import may_also
-from app.policy.snapshot import Snapshot
+from app.http.api.past_request import may_also
+from app.policy.engine.snapshot import Snapshot
 
 _USER = "user:"
 

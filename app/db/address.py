@@ -18,7 +18,7 @@ from urllib.parse import SplitResult, quote, unquote, urlencode, urlsplit
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from app.db.address_options import Options, read_options
+from app.db.address_options import ConnectionOptions, read_options
 from app.db.errors import UnusableDatabase
 
 CONNECT_SECONDS = 2.0
@@ -73,7 +73,7 @@ class PostgresAddress:
     client_certificate: tuple[str, str | None] | None  # with its key, for a connection that is `verified`
     connect_seconds: float
     application_name: str | None
-    options: Options
+    options: ConnectionOptions
     pooled: bool | None
     caches: bool
 

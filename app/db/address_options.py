@@ -11,14 +11,14 @@ _SETTING = re.compile(r"([A-Za-z_][A-Za-z0-9_.\-]*)=(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class ConnectionOptions:
     """`settings` are set for each session, or each transaction behind a pooler. `startup` is sent as it is."""
 
     settings: Mapping[str, str]
     startup: str
 
 
-def read_options(options: str) -> Options:
+def read_options(options: str) -> ConnectionOptions:
     """Read `-c name=value`, `-cname=value`, `--name=value`, and words without a dash, as Neon's `endpoint=…`.
 
     Words are separated by blanks; a backslash escapes one. Raises ValueError for anything else.
@@ -34,7 +34,7 @@ def read_options(options: str) -> Options:
         if match is None:
             raise ValueError("write -c name=value")
         settings[match[1].replace("-", "_").lower()] = match[2]
-    return Options(settings, " ".join(startup))
+    return ConnectionOptions(settings, " ".join(startup))
 
 
 def _assignment(word: str, following: Iterator[str]) -> str:

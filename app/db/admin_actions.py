@@ -11,7 +11,7 @@ from sqlmodel import col
 
 from app.audit.actor import Actor
 from app.audit.admin_log import Action, AdminActionView, AdminFilter, Detail
-from app.audit.clean import without_whole_secrets
+from app.audit.sanitize import without_whole_secrets
 from app.db.tables.history import AdminAction
 
 

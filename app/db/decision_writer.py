@@ -16,8 +16,8 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.audit.batch import Batch, Own
-from app.audit.log import CannotWrite
-from app.audit.record import OWN, About, GrantSet, Record
+from app.audit.log import BatchNotStored
+from app.audit.record import OWN, About, Record, StatedGrants
 from app.db.disk import DiskSpace
 from app.db.engine import LOCK_FIRST
 from app.db.session import Sessions
@@ -86,14 +86,14 @@ class DecisionWriter:
         self._known = {}
 
     async def write(self, batch: Batch) -> None:
-        """Store a batch in one transaction. Raises CannotWrite, and then none of it is stored."""
+        """Store a batch in one transaction. Raises BatchNotStored, and then none of it is stored."""
         if self._disk is not None and self._disk.shortage:
-            raise CannotWrite(self._disk.shortage)
+            raise BatchNotStored(self._disk.shortage)
         known = self._known
         try:
             with told():
                 seen = await self._store(batch)
-        except CannotWrite:
+        except BatchNotStored:
             self._known.clear()
             raise
         if known is self._known:
@@ -124,7 +124,7 @@ class DecisionWriter:
     async def _copy(self, connection: AsyncConnection, rows: Sequence[tuple[object, ...]]) -> None:
         """Store rows in their order with PostgreSQL's COPY, within the transaction that was begun.
 
-        It takes a third of the time that an INSERT for each row does. Raises CannotWrite.
+        It takes a third of the time that an INSERT for each row does. Raises BatchNotStored.
         """
         # Imported where PostgreSQL is in use, which has imported it: it would cost each start its time.
         asyncpg = import_module("asyncpg")
@@ -139,10 +139,10 @@ class DecisionWriter:
     async def _store_grant_sets(self, session: AsyncSession, batch: Batch) -> _Seen:
         """The sets of a batch that are new, or not seen on this day yet."""
         found: _Seen = {}
-        fresh: dict[bytes, tuple[GrantSet, int]] = {}
+        fresh: dict[bytes, tuple[StatedGrants, int]] = {}
         for about, last in zip(batch.abouts, batch.lasts, strict=True):
             grants = about[-1]
-            if not isinstance(grants, GrantSet):
+            if not isinstance(grants, StatedGrants):
                 continue
             stored = self._known.get(grants.digest)
             _, day = fresh.get(grants.digest) or (grants, stored[1] if stored else -1)
@@ -183,7 +183,7 @@ def _values(about: About, known: _Seen) -> tuple[object, ...]:
 
 @contextmanager
 def told() -> Iterator[None]:
-    """Raises what the database raises as CannotWrite: without the statement and its values."""
+    """Raises what the database raises as BatchNotStored: without the statement and its values."""
     try:
         yield
     except (SQLAlchemyError, OSError) as error:
@@ -191,7 +191,7 @@ def told() -> Iterator[None]:
         raise _cannot(cause, tell=isinstance(error, DBAPIError | OSError)) from None
 
 
-def _cannot(cause: object, *, tell: bool = True) -> CannotWrite:
+def _cannot(cause: object, *, tell: bool = True) -> BatchNotStored:
     # The first line alone, for PostgreSQL's details show values.
     said = str(cause).partition("\n")[0] if tell else ""
-    return CannotWrite(f"{type(cause).__name__}: {said}" if said else type(cause).__name__)
+    return BatchNotStored(f"{type(cause).__name__}: {said}" if said else type(cause).__name__)

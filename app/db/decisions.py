@@ -11,8 +11,8 @@ from sqlalchemy import ColumnElement, Select, and_, exists, func, null, select, 
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.audit.record import GrantSet, Record
-from app.audit.wanted import Wanted
+from app.audit.decision_filter import DecisionFilter
+from app.audit.record import Record, StatedGrants
 from app.db.session import Sessions
 from app.db.tables.base import table_of
 from app.db.tables.decisions import GrantSet as GrantSetRow
@@ -23,7 +23,7 @@ _decisions = table_of(LoggedDecision)
 _grant_sets = table_of(GrantSetRow)
 
 
-class Mark(NamedTuple):
+class LogPosition(NamedTuple):
     """A place in the log, at a decision: its time in microseconds since 1970, and its id."""
 
     at: int
@@ -38,13 +38,13 @@ class Logged:
     record: Record
 
     @property
-    def mark(self) -> Mark:
+    def mark(self) -> LogPosition:
         """Its place."""
-        return Mark(self.record.at, self.id)
+        return LogPosition(self.record.at, self.id)
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class DecisionRows:
     """Decisions, newest first, and whether there are more on either side."""
 
     rows: Sequence[Logged]
@@ -54,31 +54,31 @@ class Page:
 
 async def page(
     session: AsyncSession,
-    wanted: Wanted,
+    wanted: DecisionFilter,
     *,
     size: int,
-    older_than: Mark | None = None,
-    newer_than: Mark | None = None,
-) -> Page:
+    older_than: LogPosition | None = None,
+    newer_than: LogPosition | None = None,
+) -> DecisionRows:
     """At most `size` decisions: the newest, or those right beside a mark."""
     if newer_than is not None:
         rows = await _fetch(session, wanted, size + 1, newer_than=newer_than)
         more = len(rows) > size
         del rows[size:]
         rows.reverse()
-        beside = rows[-1].mark if rows else Mark(newer_than.at, newer_than.id + 1)
-        return Page(rows, more_newer=more, more_older=await _any(session, _older(wanted, beside)))
+        beside = rows[-1].mark if rows else LogPosition(newer_than.at, newer_than.id + 1)
+        return DecisionRows(rows, more_newer=more, more_older=await _any(session, _older(wanted, beside)))
     rows = await _fetch(session, wanted, size + 1, older_than=older_than)
     more = len(rows) > size
     del rows[size:]
     if older_than is None:
-        return Page(rows, more_newer=False, more_older=more)
-    beside = rows[0].mark if rows else Mark(older_than.at, older_than.id - 1)
-    return Page(rows, more_newer=await _any(session, _newer(wanted, beside)), more_older=more)
+        return DecisionRows(rows, more_newer=False, more_older=more)
+    beside = rows[0].mark if rows else LogPosition(older_than.at, older_than.id - 1)
+    return DecisionRows(rows, more_newer=await _any(session, _newer(wanted, beside)), more_older=more)
 
 
 async def following(
-    session: AsyncSession, wanted: Wanted, *, after: int, size: int = 500
+    session: AsyncSession, wanted: DecisionFilter, *, after: int, size: int = 500
 ) -> tuple[Sequence[Logged], int]:
     """The decisions stored after the one with the id `after`, in that order, and the id to go on after."""
     newest = await newest_id(session)
@@ -98,14 +98,14 @@ async def newest_id(session: AsyncSession) -> int:
     return (await session.execute(newest)).scalar() or 0
 
 
-async def everything(sessions: Sessions, wanted: Wanted) -> AsyncGenerator[Sequence[Logged]]:
+async def everything(sessions: Sessions, wanted: DecisionFilter) -> AsyncGenerator[Sequence[Logged]]:
     """All decisions made until now, oldest first, some at a time.
 
     Each time in a session of its own, for a long read would hold up the database.
     """
     if wanted.until is None:
         wanted = replace(wanted, until=time.time_ns() // 1000)
-    mark = Mark(-(2**63), 0)
+    mark = LogPosition(-(2**63), 0)
     while True:
         async with sessions() as session:
             rows = await _fetch(session, wanted, EXPORT_PAGE, newer_than=mark)
@@ -129,11 +129,11 @@ def _query(which: ColumnElement[bool]) -> Select[Any]:
 
 async def _fetch(
     session: AsyncSession,
-    wanted: Wanted,
+    wanted: DecisionFilter,
     size: int,
     *,
-    older_than: Mark | None = None,
-    newer_than: Mark | None = None,
+    older_than: LogPosition | None = None,
+    newer_than: LogPosition | None = None,
 ) -> list[Logged]:
     """From newest to oldest, or with `newer_than` from oldest to newest."""
     if newer_than is not None:
@@ -152,17 +152,17 @@ async def _any(session: AsyncSession, which: ColumnElement[bool]) -> bool:
 # it has a bound of the time already, or has partitions to choose from.
 
 
-def _older(wanted: Wanted, mark: Mark) -> ColumnElement[bool]:
+def _older(wanted: DecisionFilter, mark: LogPosition) -> ColumnElement[bool]:
     until = mark.at + 1 if wanted.until is None else min(wanted.until, mark.at + 1)
     return and_(_matching(replace(wanted, until=until)), _place < tuple_(*mark))
 
 
-def _newer(wanted: Wanted, mark: Mark) -> ColumnElement[bool]:
+def _newer(wanted: DecisionFilter, mark: LogPosition) -> ColumnElement[bool]:
     since = mark.at if wanted.since is None else max(wanted.since, mark.at)
     return and_(_matching(replace(wanted, since=since)), _place > tuple_(*mark))
 
 
-def _matching(wanted: Wanted, looked_up: int = 1) -> ColumnElement[bool]:
+def _matching(wanted: DecisionFilter, looked_up: int = 1) -> ColumnElement[bool]:
     given = [(_decisions.c[name], value) for name in _SELECTIVE if (value := getattr(wanted, name)) is not None]
     # Of several, the first is looked up and the rest compared: a planner without statistics may walk half the log.
     terms = [column == value for column, value in given[:looked_up]]
@@ -180,4 +180,4 @@ def _logged(row: Row[Any]) -> Logged:
     values = dict(row._mapping)
     row_id, digest, grants = values.pop("id"), values.pop("digest"), values.pop("grants")
     values["missing"] = tuple(values["missing"].split())
-    return Logged(row_id, Record(**values, grants=None if grants is None else GrantSet(digest, grants)))
+    return Logged(row_id, Record(**values, grants=None if grants is None else StatedGrants(digest, grants)))

@@ -21,7 +21,7 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from app.audit.rounds import pause
+from app.audit.periodic_task import pause
 from app.db.engine import sqlite_file
 
 FULL = "The disk of the database is full."

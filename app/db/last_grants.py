@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.audit.record import GrantSet
+from app.audit.record import StatedGrants
 from app.db.tables.base import table_of
 from app.db.tables.decisions import GrantSet as GrantSetRow
 from app.db.tables.decisions import LoggedDecision
@@ -40,7 +40,7 @@ async def last_grants(session: AsyncSession, subject: str) -> LastGrants | None:
     query = (
         select(newest.c.at, _grant_sets.c.digest, _grant_sets.c.grants)
         .join(_grant_sets, newest.c.grant_set_id == _grant_sets.c.id)
-        # Over AuthZEN a service asks about a user, whose token nobody has verified then.
+        # Over AuthZEN a service asks about a user, whose token was not verified.
         .where(newest.c.method == "jwt", newest.c.door != "authzen")
         .order_by(newest.c.at.desc())
         .limit(1)
@@ -48,5 +48,5 @@ async def last_grants(session: AsyncSession, subject: str) -> LastGrants | None:
     row = (await session.execute(query)).one_or_none()
     if row is None:
         return None
-    held = GrantSet(row.digest, row.grants).held_by(subject, None)
+    held = StatedGrants(row.digest, row.grants).held_by(subject, None)
     return LastGrants(held, datetime.fromtimestamp(row.at / 1_000_000, UTC))

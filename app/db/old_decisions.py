@@ -19,7 +19,7 @@ from app.db.session import Sessions
 from app.db.tables.base import table_of
 from app.db.tables.decisions import GrantSet, LoggedDecision
 
-# Whoever waits for a lock on the log makes all others wait behind it; better it is tried again later.
+# A statement that waits for a lock on the log blocks all others behind it; better to retry later.
 _LOCK_SECONDS = 2
 _decisions = table_of(LoggedDecision)
 _grant_sets = table_of(GrantSet)

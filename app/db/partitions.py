@@ -49,7 +49,7 @@ def partitions(connection: Connection) -> Sequence[Partition]:
 def make_ahead(connection: Connection, now: datetime) -> Sequence[str]:
     """Make the partitions of today and of the next days that lack one, and name them.
 
-    It waits for those who read or write the default partition, and nobody else waits for it.
+    It waits for readers and writers of the default partition, and blocks no one else.
     """
     if not _may_change(connection):
         return ()
@@ -65,7 +65,7 @@ def make_ahead(connection: Connection, now: datetime) -> Sequence[str]:
         if connection.execute(strays, bounds).scalar():
             continue
         name = f"decisions_{day:%Y%m%d}"
-        # Attached, for that keeps nobody from reading or writing the other days.
+        # Attached, since that blocks no reader or writer of the other days.
         connection.execute(text(f"CREATE TABLE {name} (LIKE decisions)"))
         connection.execute(
             text(f"ALTER TABLE decisions ATTACH PARTITION {name} FOR VALUES FROM ({start}) TO ({start + DAY})")
@@ -85,7 +85,7 @@ def drop_before(connection: Connection, at: int) -> Sequence[str]:
 
 
 def _may_change(connection: Connection) -> bool:
-    """Whether nobody else changes partitions, until the end of this transaction."""
+    """Whether this transaction alone may change partitions, until it ends."""
     if connection.dialect.name != "postgresql":
         return False
     return bool(connection.execute(text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK}).scalar())

@@ -8,8 +8,8 @@ from itertools import pairwise
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.audit.record import GrantSet
-from app.audit.replay import Alike, Times
+from app.audit.record import StatedGrants
+from app.audit.replay import DecisionKey, Occurrences
 from app.db.session import Sessions
 from app.db.tables.base import table_of
 from app.db.tables.decisions import GrantSet as GrantSetRow
@@ -25,9 +25,9 @@ _ALIKE = ("grant_set_id", "method", "subject", "key_id", "resource", "action", "
 
 async def alike(
     sessions: Sessions, since: int, until: int, slices: int = SLICES
-) -> AsyncGenerator[Sequence[tuple[Alike, Times]]]:
+) -> AsyncGenerator[Sequence[tuple[DecisionKey, Occurrences]]]:
     """Groups of decisions from `since` until before `until`, in microseconds since 1970; one list for each slice."""
-    known: dict[int, GrantSet] = {}
+    known: dict[int, StatedGrants] = {}
     bounds = [since + (until - since) * number // slices for number in range(slices + 1)]
     columns = [_decisions.c[name] for name in _ALIKE]
     for start, end in pairwise(bounds):
@@ -41,7 +41,7 @@ async def alike(
         async with sessions() as session:
             rows = (await session.execute(query)).all()
             known |= await _grants(session, {row[0] for row in rows if row[0] is not None} - known.keys())
-        yield [(Alike(known.get(row[0]), *row[1:7]), Times(row[7], row[8])) for row in rows]
+        yield [(DecisionKey(known.get(row[0]), *row[1:7]), Occurrences(row[7], row[8])) for row in rows]
 
 
 async def request_ids(sessions: Sessions, ids: Collection[int]) -> Mapping[int, str]:
@@ -54,11 +54,11 @@ async def request_ids(sessions: Sessions, ids: Collection[int]) -> Mapping[int, 
     return found
 
 
-async def _grants(session: AsyncSession, ids: Collection[int]) -> dict[int, GrantSet]:
-    found: dict[int, GrantSet] = {}
+async def _grants(session: AsyncSession, ids: Collection[int]) -> dict[int, StatedGrants]:
+    found: dict[int, StatedGrants] = {}
     for some in _portions(ids):
         query = select(_grant_sets.c.id, _grant_sets.c.digest, _grant_sets.c.grants).where(_grant_sets.c.id.in_(some))
-        found |= {row.id: GrantSet(row.digest, row.grants) for row in await session.execute(query)}
+        found |= {row.id: StatedGrants(row.digest, row.grants) for row in await session.execute(query)}
     return found
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app.db.line import clock_of
+from app.db.heartbeat_connection import clock_of
 from app.db.tables.replicas import Replica
 
 

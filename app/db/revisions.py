@@ -16,7 +16,7 @@ from sqlmodel import col
 
 from app.db.tables.history import PolicyRevision
 from app.db.tables.replicas import OutdatedFiles
-from app.policy.case_report import CaseReport
+from app.policy.analysis.case_report import CaseReport
 
 # A number that nothing else in the database takes: on PostgreSQL there is one first revision.
 _ADVISORY_LOCK = 0x617574687E
@@ -24,7 +24,7 @@ MAX_CHANGES = 1_000  # kept of a revision; its files have all of them
 _WITHOUT_FILES = defer(cast(Any, PolicyRevision.files), raiseload=True)
 
 
-class Overtaken(Exception):
+class ParentConflict(Exception):
     """Another revision follows the same parent already."""
 
 
@@ -55,7 +55,7 @@ async def add(
     cases: CaseReport | None = None,
     accepted: str | None = None,
 ) -> PolicyRevision:
-    """Add the revision that follows a parent; `accepted` is why its failing `cases` were. Raises Overtaken."""
+    """Add the revision that follows a parent; `accepted` is why its failing `cases` were. Raises ParentConflict."""
     if parent is None:
         await _check_first(session)
     row = PolicyRevision(
@@ -77,7 +77,7 @@ async def add(
     try:
         await session.flush()
     except IntegrityError:
-        raise Overtaken from None
+        raise ParentConflict from None
     await session.execute(delete(OutdatedFiles).where(col(OutdatedFiles.revision) == revision))
     return row
 
@@ -93,7 +93,7 @@ async def _check_first(session: AsyncSession) -> None:
     if session.get_bind().dialect.name == "postgresql":
         await session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK})
     if await head(session) is not None:
-        raise Overtaken
+        raise ParentConflict
 
 
 async def was_accepted(session: AsyncSession, revision: str) -> bool:

@@ -10,9 +10,9 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
-from app.db.again import may_read_again
-from app.db.away import ANSWER_SECONDS
+from app.db.availability import ANSWER_SECONDS
 from app.db.errors import ReadOnlyDatabase
+from app.db.retry import may_read_again
 
 Sessions = async_sessionmaker[AsyncSession]
 _T = TypeVar("_T")

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.tables.base import table_of
 from app.db.tables.decisions import LoggedDecision
-from app.policy.usage import Use
+from app.policy.analysis.usage import Use
 
 _decisions = table_of(LoggedDecision)
 _ALIKE = ("action", "resource", "rule_text")

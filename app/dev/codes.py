@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 from app.dev.people import Person
-from app.dev.wire import Wrong
+from app.dev.wire import IssuerError
 
 LIFETIME_SECONDS = 60.0
 _MAX_CODES = 1000
@@ -45,11 +45,11 @@ class Codes:
         return code
 
     def redeem(self, code: str, verifier: str) -> Grant:
-        """The grant of a code, which is used up whether or not the verifier fits. Raises Wrong."""
+        """The grant of a code, which is used up whether or not the verifier fits. Raises IssuerError."""
         grant, until = self._open.pop(code, (None, 0.0))
         if grant is None or self.clock() >= until:
-            raise Wrong("invalid_grant", "The code is not known, was used before, or is over a minute old.")
+            raise IssuerError("invalid_grant", "The code is not known, was used before, or is over a minute old.")
         challenge = urlsafe_b64encode(sha256(verifier.encode()).digest()).rstrip(b"=").decode()
         if not hmac.compare_digest(challenge.encode(), grant.challenge.encode()):
-            raise Wrong("invalid_grant", "The code verifier does not fit.")
+            raise IssuerError("invalid_grant", "The code verifier does not fit.")
         return grant

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody who can sign in at the local issuer."""
+    """A person who can sign in at the local issuer."""
 
     subject: str
     name: str

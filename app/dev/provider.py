@@ -20,7 +20,19 @@ from app.dev.codes import Codes, Grant
 from app.dev.issuer import JWKS_PATH, Issuer
 from app.dev.people import PEOPLE, Person
 from app.dev.sign_in_page import STYLE, message_page, sign_in_page
-from app.dev.wire import Asked, Client, Reply, Wrong, basic_or_body, html, only_once, read, send_reply, tell, to
+from app.dev.wire import (
+    Client,
+    IssuerError,
+    IssuerRequest,
+    Reply,
+    basic_or_body,
+    html,
+    only_once,
+    read,
+    send_reply,
+    tell,
+    to,
+)
 
 DISCOVERY_PATH = "/.well-known/openid-configuration"
 _TOKEN_SECONDS = 3600
@@ -39,7 +51,7 @@ class Provider:
     people: Iterable[Person] = PEOPLE
     codes: Codes = field(default_factory=Codes)
 
-    def answer(self, asked: Asked) -> Reply:
+    def answer(self, asked: IssuerRequest) -> Reply:
         """The answer to one request."""
         match asked.method, asked.path:
             case "GET", path if path == DISCOVERY_PATH:
@@ -83,17 +95,17 @@ class Provider:
 
     # The browser's way.
 
-    def _authorize(self, asked: Asked) -> Reply:
+    def _authorize(self, asked: IssuerRequest) -> Reply:
         try:
             sent = only_once(asked.query if asked.method == "GET" else asked.body)
             client = self._client(sent.get("client_id"))
             redirect = self._redirect(client, sent.get("redirect_uri"))
-        except Wrong as wrong:
-            # Until both are known to be right, nobody is sent anywhere.
+        except IssuerError as wrong:
+            # Redirect only after both are verified.
             return html(400, message_page("This sign-in cannot go on", str(wrong)))
         try:
             _check_request(sent)
-        except Wrong as wrong:
+        except IssuerError as wrong:
             return self._back(redirect, sent, error=wrong.code, error_description=str(wrong))
         if asked.method == "GET":
             return html(200, sign_in_page(client, sent, tuple(self.people)), send_to=redirect)
@@ -113,15 +125,15 @@ class Provider:
     def _client(self, client_id: str | None) -> Client:
         client = next((client for client in self.clients if client.id == client_id), None)
         if client is None:
-            raise Wrong("invalid_client", "No client of this `client_id` is known here.")
+            raise IssuerError("invalid_client", "No client of this `client_id` is known here.")
         return client
 
     def _redirect(self, client: Client, redirect: str | None) -> str:
         if redirect is None or not _may_return_to(redirect, client.redirects):
-            raise Wrong("invalid_request", "The `redirect_uri` is not one that this client has registered.")
+            raise IssuerError("invalid_request", "The `redirect_uri` is not one that this client has registered.")
         return redirect
 
-    def _logout(self, asked: Asked) -> Reply:
+    def _logout(self, asked: IssuerRequest) -> Reply:
         """OpenID Connect RP-Initiated Logout 1.0. This issuer keeps no session, so there is none to end."""
         try:
             sent = only_once(asked.query)
@@ -130,26 +142,26 @@ class Provider:
                 return html(200, message_page("Signed out", "You are signed out at the local issuer."))
             client = self._client(sent.get("client_id"))
             if not _may_return_to(back, client.after_sign_out):
-                raise Wrong("invalid_request", "The `post_logout_redirect_uri` is not registered.")
-        except Wrong as wrong:
+                raise IssuerError("invalid_request", "The `post_logout_redirect_uri` is not registered.")
+        except IssuerError as wrong:
             return html(400, message_page("This sign-out cannot go on", str(wrong)))
         return to(back + (f"?{urlencode({'state': sent['state']})}" if "state" in sent else ""))
 
     # The client's way.
 
-    def _token(self, asked: Asked) -> Reply:
+    def _token(self, asked: IssuerRequest) -> Reply:
         try:
             sent = only_once(asked.body)
             client_id, secret = basic_or_body(asked.authorization, sent)
             client = self._client(client_id)
             if not client.proves_itself(secret):
-                raise Wrong("invalid_client", "The client did not prove itself.")
+                raise IssuerError("invalid_client", "The client did not prove itself.")
             if sent.get("grant_type") != "authorization_code":
-                raise Wrong("unsupported_grant_type", "Only authorization_code is granted here.")
+                raise IssuerError("unsupported_grant_type", "Only authorization_code is granted here.")
             grant = self.codes.redeem(sent.get("code", ""), sent.get("code_verifier", ""))
             if grant.client_id != client.id or grant.redirect != sent.get("redirect_uri"):
-                raise Wrong("invalid_grant", "The code is for another client or address.")
-        except Wrong as wrong:
+                raise IssuerError("invalid_grant", "The code is for another client or address.")
+        except IssuerError as wrong:
             status = 401 if wrong.code == "invalid_client" else 400
             return tell(status, {"error": wrong.code, "error_description": str(wrong)}, ("Cache-Control", "no-store"))
         return tell(200, self._tokens(grant), ("Cache-Control", "no-store"))
@@ -188,18 +200,18 @@ class Provider:
 
 
 def _check_request(sent: Mapping[str, str]) -> None:
-    """What is told to the client, once it is known where the client is."""
+    """What is sent to the client, once its address is known."""
     if sent.get("response_type") != "code":
-        raise Wrong("unsupported_response_type", "Only response_type=code is served.")
+        raise IssuerError("unsupported_response_type", "Only response_type=code is served.")
     if "openid" not in sent.get("scope", "").split(" "):
-        raise Wrong("invalid_scope", "The scope must have openid in it.")
+        raise IssuerError("invalid_scope", "The scope must have openid in it.")
     if sent.get("response_mode", "query") != "query":
-        raise Wrong("invalid_request", "Only response_mode=query is served.")
+        raise IssuerError("invalid_request", "Only response_mode=query is served.")
     challenge = sent.get("code_challenge", "")
     if sent.get("code_challenge_method") != "S256" or len(challenge) != _CHALLENGE_LENGTH:
-        raise Wrong("invalid_request", "PKCE with S256 is demanded.")
+        raise IssuerError("invalid_request", "PKCE with S256 is demanded.")
     if "none" in sent.get("prompt", "").split(" "):
-        raise Wrong("login_required", "Somebody has to sign in.")
+        raise IssuerError("login_required", "Sign-in is required.")
 
 
 def _may_return_to(address: str, registered: Iterable[str]) -> bool:

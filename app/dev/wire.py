@@ -15,7 +15,7 @@ from litestar.types import HTTPScope, Receive, Send
 _MAX_BODY = 64 * 1024
 
 
-class Wrong(Exception):
+class IssuerError(Exception):
     """A request that cannot be granted: the `code` of RFC 6749 sections 4.1.2.1 and 5.2, and a text for a person."""
 
     def __init__(self, code: str, text: str) -> None:
@@ -40,7 +40,7 @@ class Client:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class IssuerRequest:
     """A request: `query` and `body` are form-encoded."""
 
     method: str
@@ -89,10 +89,10 @@ def only_once(encoded: str) -> dict[str, str]:
     try:
         pairs = parse_qsl(encoded, keep_blank_values=True, strict_parsing=True, errors="strict") if encoded else []
     except ValueError:
-        raise Wrong("invalid_request", "The parameters cannot be read.") from None
+        raise IssuerError("invalid_request", "The parameters cannot be read.") from None
     sent = dict(pairs)
     if len(sent) != len(pairs):
-        raise Wrong("invalid_request", "A parameter was sent twice.")
+        raise IssuerError("invalid_request", "A parameter was sent twice.")
     return {name: value for name, value in sent.items() if value}
 
 
@@ -106,11 +106,11 @@ def basic_or_body(authorization: str | None, sent: Mapping[str, str]) -> tuple[s
     except (NotBase64, ValueError):
         scheme = ""
     if scheme.lower() != "basic":
-        raise Wrong("invalid_client", "The client did not prove itself.")
+        raise IssuerError("invalid_client", "The client did not prove itself.")
     return unquote_plus(client_id), unquote_plus(secret)
 
 
-async def read(scope: HTTPScope, receive: Receive) -> Asked:
+async def read(scope: HTTPScope, receive: Receive) -> IssuerRequest:
     """The request of an ASGI scope, up to 64 KB of its body."""
     body = b""
     more = True
@@ -119,7 +119,7 @@ async def read(scope: HTTPScope, receive: Receive) -> Asked:
         body += message.get("body", b"")  # type: ignore[operator]  # every message of a request has bytes there
         more = bool(message.get("more_body", False))
     authorization = next((value for name, value in scope["headers"] if name == b"authorization"), None)
-    return Asked(
+    return IssuerRequest(
         scope["method"],
         scope["path"],
         scope["query_string"].decode("latin-1"),

@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from app.gateway.canonical import path_fault
 from app.gateway.proxies import FORWARDED_FOR, forwarded_for
-from app.policy.routes import METHODS
+from app.policy.routing.routes import METHODS
 
 SECRET = b"x-gateway-secret"
 SERVICE = b"x-gateway-service"
@@ -53,11 +53,11 @@ _ORIGIN = re.compile(rb"https?://(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9
 
 
 class NotPlain(Exception):
-    """A gateway's question could be read in two ways, or cannot be read. The message is for whoever looks after it."""
+    """A gateway's question could be read in two ways, or cannot be read. The message is for its operator."""
 
 
 @dataclass(frozen=True, slots=True)
-class Original:
+class OriginalRequest:
     """The request that a gateway asks about: its method, its raw path without the query, and its service.
 
     `hops` are the lists of addresses that it came by, the nearest hop last.
@@ -89,7 +89,7 @@ class Profile:
         own = (*(self.request_headers or ()), self.ip)
         object.__setattr__(self, "foreign", _STATING - {*own, *self.unread})
 
-    def read(self, headers: Iterable[tuple[bytes, bytes]], method: bytes, rest: bytes) -> Original:
+    def read(self, headers: Iterable[tuple[bytes, bytes]], method: bytes, rest: bytes) -> OriginalRequest:
         """The request asked about. `method` and `rest` are the question's own method and what follows its address.
 
         Raises NotPlain.
@@ -111,7 +111,7 @@ class Profile:
         if known is None:
             raise NotPlain("The method is not one that a rule can name.")
         service = found.get(SERVICE, b"").decode("latin-1")
-        return Original(known, _path(rest), self._hops(headers, found), service)
+        return OriginalRequest(known, _path(rest), self._hops(headers, found), service)
 
     def _hops(self, headers: Iterable[tuple[bytes, bytes]], found: Mapping[bytes, bytes]) -> tuple[bytes, ...]:
         """The lists of hops; without the address that the gateway itself saw, nothing is known."""

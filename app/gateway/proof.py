@@ -1,4 +1,4 @@
-"""A gateway proves itself, by a secret or by where it is; by default nobody is one."""
+"""A gateway proves itself, by a secret or by its address; by default no peer is one."""
 
 from __future__ import annotations
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import structlog
 
-from app.policy.client_address import address_readers
-from app.policy.live import LivePolicy, Reload
+from app.policy.analysis.client_address import address_readers
+from app.policy.engine.live import LivePolicy, Reload
 
 _log = structlog.stdlib.get_logger("gateway")
 

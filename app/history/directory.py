@@ -17,11 +17,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.db import revisions
 from app.db.session import Sessions
-from app.history.entry import Entry
+from app.history.entry import HistoryEntry
 from app.history.files import alone, put, recover, revision_in, revision_of
 from app.history.stamp import Stamp, write_stamp
-from app.policy import write
-from app.policy.live import LivePolicy
+from app.policy.engine.live import LivePolicy
+from app.policy.language import write
 
 RETRY_SECONDS = 30.0  # until a directory that could not be written is tried again
 _log = structlog.stdlib.get_logger("policy")
@@ -96,7 +96,7 @@ class PolicyDirectory:
                     self._say_lagging(why, found=found)
                     return
                 await self.put({name: text.encode() for name, text in active.policy.source.files.items()})
-        except (write.CannotWrite, SQLAlchemyError, OSError) as error:
+        except (write.PolicyNotWritten, SQLAlchemyError, OSError) as error:
             self._lag(error)
 
     async def retry(self) -> None:
@@ -127,7 +127,7 @@ class PolicyDirectory:
             if not why:
                 await asyncio.to_thread(write.begin, live.directory, revision)
                 return None
-        except write.CannotWrite as error:
+        except write.PolicyNotWritten as error:
             why = str(error)
         return KeptFiles(why, found, frozenset(filter(None, (found, live.on_disk))) - {revision})
 
@@ -157,7 +157,7 @@ class PolicyDirectory:
         try:
             if found != active or write.unfinished(directory) is not None:
                 await put(directory, active, files)
-        except write.CannotWrite as error:
+        except write.PolicyNotWritten as error:
             # What they hold may be what was refused before, and not what was read last.
             self._live.on_disk = found or ""
             self._lag(error)
@@ -165,7 +165,7 @@ class PolicyDirectory:
             self._live.on_disk = active
             self._lagging, self._failed_at = "", None
 
-    async def stamp(self, entry: Entry | None) -> None:
+    async def stamp(self, entry: HistoryEntry | None) -> None:
         """Note beside the files which entry they hold, where they hold it: after a restore it may be lost."""
         held = self._live.on_disk
         if entry is None or self.origin is None or not held == entry.revision == self._live.active.revision:
@@ -206,7 +206,7 @@ class PolicyDirectory:
         return self._failed_at is not None and bool(self.behind) and time.monotonic() - self._failed_at >= RETRY_SECONDS
 
     def _lag(self, error: Exception) -> None:
-        is_plain = isinstance(error, write.CannotWrite)
+        is_plain = isinstance(error, write.PolicyNotWritten)
         self._failed_at = time.monotonic()
         if is_plain and self._live.on_disk:
             # Older than what is active, so after a restart they must not win.

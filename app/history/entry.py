@@ -14,19 +14,19 @@ from app.db.tables.history import PolicyRevision
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class HistoryEntry:
     """A row of the history: the same revision can be in it more than once."""
 
     id: int
     revision: str
 
 
-def entry_of(row: PolicyRevision | None) -> Entry | None:
+def entry_of(row: PolicyRevision | None) -> HistoryEntry | None:
     """The place of a row; None for none."""
-    return Entry(row.id, row.revision) if row else None
+    return HistoryEntry(row.id, row.revision) if row else None
 
 
-async def newest(sessions: Sessions) -> Entry | None:
+async def newest(sessions: Sessions) -> HistoryEntry | None:
     """The newest entry of the history; None before the first. Raises what the database does."""
     async with sessions() as session:
         return entry_of(await revisions.head(session))

@@ -13,10 +13,10 @@ import structlog
 from app.db import revisions
 from app.db.session import Sessions
 from app.db.tables.history import PolicyRevision
-from app.policy import write
-from app.policy.directory import raw_files
-from app.policy.fault import PolicyRefused
-from app.policy.source import digest
+from app.policy.language import write
+from app.policy.language.directory import raw_files
+from app.policy.language.fault import PolicyRefused
+from app.policy.language.source import digest
 
 PATIENCE = 10.0  # seconds, for another process that writes
 _LOOK_SECONDS = 0.01
@@ -30,7 +30,7 @@ async def alone(directory: Path) -> AsyncIterator[None]:
     deadline = loop.time() + PATIENCE
     while (lock := write.lock(directory)) is None:
         if loop.time() > deadline:
-            raise write.CannotWrite(
+            raise write.PolicyNotWritten(
                 f"the policy directory {directory} cannot be written: another process is writing it, and does not end"
             )
         await asyncio.sleep(_LOOK_SECONDS)

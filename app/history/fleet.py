@@ -14,7 +14,7 @@ from app.db.replicas import all_seen
 from app.db.session import Sessions
 from app.db.tables.history import PolicyRevision
 from app.db.tables.replicas import Replica
-from app.history.entry import Entry
+from app.history.entry import HistoryEntry
 from app.history.replica import LIVE_BEATS
 
 MAX_WAIT_SECONDS = 30.0
@@ -22,7 +22,7 @@ _LOOK_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ReplicaStatus:
     """A process, as it said when it was last seen. Its lag is how many revisions it lacks, and since when.
 
     `lost` when it decides by what the history does not have, such as an entry from before the database was restored.
@@ -41,20 +41,20 @@ class Fleet:
     """The newest revision, and how every process stands to it."""
 
     newest: PolicyRevision | None
-    standings: Sequence[Standing]
+    standings: Sequence[ReplicaStatus]
 
 
 @dataclass(frozen=True, slots=True)
-class Waited:
+class FleetProgress:
     """How long it was waited for, how many live processes serve the revision or a newer one, and which do not."""
 
     waited_seconds: float
     serving: int
-    behind: list[Behind] = field(default_factory=list)
+    behind: list[LaggingReplica] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
-class Behind:
+class LaggingReplica:
     """A live process that did not serve the revision in time, and why, where it says so."""
 
     id: int
@@ -71,17 +71,19 @@ async def fleet(sessions: Sessions, beat_seconds: float) -> Fleet:
         rows, now = await all_seen(session)
         kept = await _kept(session, rows)
         lags = {place: await _lag(session, place, newest, lost=place not in kept) for place in map(_place, rows)}
-    found: list[Standing] = []
+    found: list[ReplicaStatus] = []
     for row in rows:
         seen = max(0.0, (now - row.seen_at).total_seconds())
         place = _place(row)
         count, since = lags[place]
         lag = max(0.0, (now - since).total_seconds()) if since else 0.0
-        found.append(Standing(row, seen, seen <= LIVE_BEATS * beat_seconds, count, lag, place not in kept))
+        found.append(ReplicaStatus(row, seen, seen <= LIVE_BEATS * beat_seconds, count, lag, place not in kept))
     return Fleet(newest, found)
 
 
-async def until_served(sessions: Sessions, entry: Entry | None, seconds: float, beat_seconds: float) -> Waited:
+async def until_served(
+    sessions: Sessions, entry: HistoryEntry | None, seconds: float, beat_seconds: float
+) -> FleetProgress:
     """Wait until every live process serves an entry of the history or a later one, for so many seconds at most.
 
     One that the history does not have is not later, whatever its id.
@@ -96,8 +98,8 @@ async def until_served(sessions: Sessions, entry: Entry | None, seconds: float, 
         behind = [row for row in live if entry and not _serves(row, entry, kept)]
         waited = loop.time() - started
         if not behind or waited >= seconds:
-            lacking = [Behind(row.id, row.host, row.pid, row.revision, row.refused or None) for row in behind]
-            return Waited(round(waited, 3), len(live) - len(behind), lacking)
+            lacking = [LaggingReplica(row.id, row.host, row.pid, row.revision, row.refused or None) for row in behind]
+            return FleetProgress(round(waited, 3), len(live) - len(behind), lacking)
         await asyncio.sleep(min(_LOOK_SECONDS, seconds - waited))
 
 
@@ -128,5 +130,5 @@ async def _lag(
     return max(count, 1), since or newest.created_at
 
 
-def _serves(row: Replica, entry: Entry, kept: set[_Place]) -> bool:
+def _serves(row: Replica, entry: HistoryEntry, kept: set[_Place]) -> bool:
     return row.entry_id is not None and row.entry_id >= entry.id and _place(row) in kept

@@ -19,27 +19,27 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.audit.actor import FILES
 from app.db import admin_actions, revisions
 from app.db.engine import LOCK_FIRST
-from app.db.revisions import Overtaken
+from app.db.revisions import ParentConflict
 from app.db.session import Sessions
 from app.db.tables.history import PolicyRevision
 from app.history.directory import PolicyDirectory
-from app.history.entry import Entry, entry_of
+from app.history.entry import HistoryEntry, entry_of
 from app.history.files import alone, bytes_of, recover
 from app.history.stamp import read_stamp
 from app.logs import first_lines
-from app.policy import write
-from app.policy.diff import changes
-from app.policy.fault import Fault, PolicyRefused
-from app.policy.live import LivePolicy, Refusal, build
-from app.policy.load import parse
-from app.policy.snapshot import Snapshot
-from app.policy.source import from_bytes
+from app.policy.engine.live import LivePolicy, LoadFailure, build
+from app.policy.engine.snapshot import Snapshot
+from app.policy.language import write
+from app.policy.language.diff import changes
+from app.policy.language.fault import Fault, PolicyRefused
+from app.policy.language.load import parse
+from app.policy.language.source import from_bytes
 
 _log = structlog.stdlib.get_logger("policy")
 
 
 @dataclass(frozen=True, slots=True)
-class _News:
+class _PendingEntry:
     """An entry that is not taken over yet, and whether the history has what is active until then.
 
     `lost` is what was taken over last, where the history has that no more.
@@ -47,7 +47,7 @@ class _News:
 
     row: PolicyRevision | None
     was_kept: bool
-    lost: Entry | None
+    lost: HistoryEntry | None
 
 
 class Follower:
@@ -62,7 +62,7 @@ class Follower:
         self,
         live: LivePolicy,
         sessions: Sessions,
-        seen: Entry | None,
+        seen: HistoryEntry | None,
         *,
         files_win: bool,
         only_looks: bool = False,
@@ -70,10 +70,10 @@ class Follower:
         self.live = live
         self.sessions = sessions
         self.one_at_a_time = asyncio.Lock()
-        self.head: Entry | None = None  # the newest that is known
-        self.at: Entry | None = None  # the newest that was taken over
-        self.refused: Refusal | None = None  # why `head` was not
-        self.unsettled = False  # a change was begun here, and nobody knows yet whether it was stored
+        self.head: HistoryEntry | None = None  # the newest that is known
+        self.at: HistoryEntry | None = None  # the newest that was taken over
+        self.refused: LoadFailure | None = None  # why `head` was not
+        self.unsettled = False  # a change was begun here, and it is not known yet whether it was stored
         self.losses = 0  # how often the history lacked what it had before
         self.files = PolicyDirectory(live, sessions)
         self._seen = seen
@@ -87,7 +87,7 @@ class Follower:
         """Why the files do not hold what is active; empty when they do."""
         return self.files.behind
 
-    def is_due(self, head: Entry | None) -> bool:
+    def is_due(self, head: HistoryEntry | None) -> bool:
         """Whether there is something to do, now that this is known to be the newest entry."""
         if self.files.is_due:
             return True
@@ -112,7 +112,7 @@ class Follower:
         return True
 
     async def catch_up(self) -> None:
-        """Store what came by the files and take over what came from elsewhere. For whoever has `one_at_a_time`."""
+        """Store what came by the files and take over what came from elsewhere. The caller holds `one_at_a_time`."""
         if not self._begun:
             await self._begin()
         if self.unsettled:
@@ -137,7 +137,7 @@ class Follower:
             await self.files.stamp(self.at)
 
     async def head_here(self, session: AsyncSession) -> PolicyRevision:
-        """The newest revision, upon which another may follow. Raises Overtaken.
+        """The newest revision, upon which another may follow. Raises ParentConflict.
 
         It is the active policy: one that came by its files is added first.
         """
@@ -146,9 +146,9 @@ class Follower:
         if head is not None and head.revision == active.revision:
             return head
         if head is not None and self.refused is not None and entry_of(head) == self.head:
-            return head  # nobody here could take it over: what follows replaces it all the same
+            return head  # no process could load it: what follows replaces it anyway
         if entry_of(head) != self.at and not (head is None and self._is_emptied):
-            raise Overtaken
+            raise ParentConflict
         message = "The files were changed in the policy directory." if head else "The policy as it was found."
         now = datetime.now(UTC)
         row = await revisions.add(
@@ -183,12 +183,12 @@ class Follower:
             return
         is_old = was_left_behind or (was_accepted and not self._files_win)
         if stamp is not None and not was_accepted and (stamp.history, stamp.revision) == (origin, found):
-            self._lose(Entry(stamp.entry, found), seen)
+            self._lose(HistoryEntry(stamp.entry, found), seen)
             is_old = True
         if seen.revision == found or not is_old:
             self.head = self.at = seen
 
-    def _lose(self, lost: Entry, entry: Entry) -> None:
+    def _lose(self, lost: HistoryEntry, entry: HistoryEntry) -> None:
         """Say that the history has no more what it had, as after a restore."""
         self.losses += 1
         self.files.lost = lost.revision
@@ -216,7 +216,7 @@ class Follower:
         try:
             async with self.live.held(), alone(self.live.directory):
                 await recover(self.live.directory, self.sessions)
-        except write.CannotWrite as error:
+        except write.PolicyNotWritten as error:
             _log.error("a change of the policy is not settled yet", error=str(error))
         else:
             self.unsettled = False
@@ -227,19 +227,19 @@ class Follower:
                 await session.connection(execution_options=dict(LOCK_FIRST))
                 row = await self.head_here(session)
                 await session.commit()
-        except Overtaken:
+        except ParentConflict:
             return  # and what follows takes over the winner
         # What was stored: the files may have changed once more meanwhile.
-        self.arrive(Entry(row.id, row.revision))
+        self.arrive(HistoryEntry(row.id, row.revision))
 
-    def arrive(self, entry: Entry) -> None:
+    def arrive(self, entry: HistoryEntry) -> None:
         """The active policy is, or is about to be, that of the newest entry."""
         self.head = self.at = entry
         self.refused = self.live.awaited = None
         self._is_emptied = False
         self.files.arrived()
 
-    async def _read(self, session: AsyncSession, entry: Entry, before: str) -> _News | None:
+    async def _read(self, session: AsyncSession, entry: HistoryEntry, before: str) -> _PendingEntry | None:
         """What has to be known to take over an entry; None where there is nothing to take over."""
         if (
             entry.revision == self.live.active.revision
@@ -250,9 +250,9 @@ class Follower:
         row = await revisions.entry(session, entry.id)
         at = self.at
         lost = at if at is not None and not await revisions.holds(session, at.id, at.revision) else None
-        return _News(row, await revisions.was_accepted(session, before), lost)
+        return _PendingEntry(row, await revisions.was_accepted(session, before), lost)
 
-    async def _take_over(self, entry: Entry, news: _News | None, before: str) -> bool:
+    async def _take_over(self, entry: HistoryEntry, news: _PendingEntry | None, before: str) -> bool:
         """Make the newest entry's policy active; False when the files have changed what is since `before`."""
         self.head = entry
         if entry == self.at:
@@ -271,7 +271,7 @@ class Follower:
         try:
             snapshot = await asyncio.to_thread(self._built, entry, news.row)
         except PolicyRefused as refused:
-            self.refused = Refusal(datetime.now(UTC), refused.faults)
+            self.refused = LoadFailure(datetime.now(UTC), refused.faults)
             self.live.awaited = entry.revision
             faults = first_lines(refused.faults)
             _log.error("the newest policy is refused here; the last good one decides on", **_of(entry), faults=faults)
@@ -291,7 +291,7 @@ class Follower:
                 await self._write_files()
         return True
 
-    def _built(self, entry: Entry, row: PolicyRevision | None) -> Snapshot:
+    def _built(self, entry: HistoryEntry, row: PolicyRevision | None) -> Snapshot:
         """The policy of a revision over this process's own routes. Raises PolicyRefused with every fault."""
         try:
             files = bytes_of(row) if row else {}
@@ -307,10 +307,10 @@ class Follower:
             await self.files.follow()
 
 
-def _of(entry: Entry) -> dict[str, object]:
+def _of(entry: HistoryEntry) -> dict[str, object]:
     return {"entry": entry.id, "revision": entry.revision}
 
 
-def _broken(entry: Entry) -> Fault:
+def _broken(entry: HistoryEntry) -> Fault:
     message = f"the database holds other files than those of the revision {entry.revision}"
     return Fault("broken-revision", ".", 0, 0, message, "publish a good policy")

@@ -19,37 +19,37 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.actor import Actor
 from app.db import admin_actions, revisions
-from app.db.again import retried, was_undone
 from app.db.engine import LOCK_FIRST
-from app.db.revisions import Overtaken
+from app.db.retry import retried, was_undone
+from app.db.revisions import ParentConflict
 from app.db.seen_callers import seen_callers
 from app.db.tables.history import PolicyRevision
+from app.history.change_message import reason_fault
 from app.history.directory import KeptFiles
-from app.history.entry import Entry
+from app.history.entry import HistoryEntry
 from app.history.files import alone, bytes_of, recover
 from app.history.follower import Follower
 from app.history.published import Published, recorded_message, refusal_of
 from app.history.refusals import CasesFail, LosesPublishers, NoSuchRevision, StaleParent, Widens
-from app.history.words import reason_fault
-from app.policy import write
-from app.policy.access_change import Difference
-from app.policy.case_report import run_cases
-from app.policy.diff import changes, file_changes
-from app.policy.fault import PolicyRefused
-from app.policy.live import build
-from app.policy.load import parse
-from app.policy.lockout import named_publishers
-from app.policy.publishers import FewerPublishers, lost_publishers, unproven
-from app.policy.semantic_diff import compare
-from app.policy.snapshot import Snapshot
-from app.policy.source import from_bytes
+from app.policy.analysis.access_change import AccessDiff
+from app.policy.analysis.case_report import run_cases
+from app.policy.analysis.publishers import FewerPublishers, lost_publishers, unproven
+from app.policy.analysis.semantic_diff import compare
+from app.policy.engine.live import build
+from app.policy.engine.lockout import named_publishers
+from app.policy.engine.snapshot import Snapshot
+from app.policy.language import write
+from app.policy.language.diff import changes, file_changes
+from app.policy.language.fault import PolicyRefused
+from app.policy.language.load import parse
+from app.policy.language.source import from_bytes
 
 Kind = Literal["publish", "rollback"]
 OUTCOMES = ("published", "unchanged", "stale", "refused", "widens", "publishers", "cases", "failed")
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
+class _PublishRequest:
     files: Mapping[str, bytes]
     parent: str
     author: Actor
@@ -100,7 +100,7 @@ class Publisher:
         """
         outcome = "failed"
         try:
-            wanted = _Wanted(
+            wanted = _PublishRequest(
                 files,
                 parent,
                 author,
@@ -121,7 +121,7 @@ class Publisher:
                 self.outcomes[kind, outcome] += 1
         return published
 
-    async def _change(self, wanted: _Wanted) -> Published:
+    async def _change(self, wanted: _PublishRequest) -> Published:
         follower, live = self._follower, self._live
         async with follower.one_at_a_time:
             await self._catch_up(wanted.dry_run)
@@ -149,12 +149,12 @@ class Publisher:
             )
             if refusal:
                 raise refusal
-            del old  # so that nobody has it once it is replaced, and it is let go off the event loop
+            del old  # so that it is unreferenced once replaced, and freed off the event loop
             try:
                 async with live.held(), alone(live.directory):
                     if live.active.revision != published.parent:
                         raise StaleParent(live.active.revision)
-                    with suppress(write.CannotWrite):  # `files.put` says why, and the policy is served from memory
+                    with suppress(write.PolicyNotWritten):  # `files.put` says why, and the policy is served from memory
                         await recover(live.directory, self._sessions)
                     kept = await follower.files.announce(new.revision)
                     follower.arrive(await self._accept(new, published, wanted, kept))
@@ -163,7 +163,7 @@ class Publisher:
                     finally:
                         await follower.files.put(wanted.files, kept)
                         await follower.files.stamp(follower.at)
-            except Overtaken:
+            except ParentConflict:
                 await follower.catch_up()
                 raise StaleParent(live.active.revision) from None
             except Exception:
@@ -206,7 +206,7 @@ class Publisher:
             kind="rollback",
         )
 
-    async def _fewer_publishers(self, difference: Difference, new: Snapshot, author: Actor) -> FewerPublishers | None:
+    async def _fewer_publishers(self, difference: AccessDiff, new: Snapshot, author: Actor) -> FewerPublishers | None:
         """Which callers could no longer publish, and whether any is left that is known to exist: the author is."""
         lost = lost_publishers(difference)
         if lost is None:
@@ -221,12 +221,14 @@ class Publisher:
     def _build(self, files: Mapping[str, bytes]) -> Snapshot:
         return build(parse(from_bytes(files), self._live.active.policy), self._live.table)
 
-    async def _accept(self, new: Snapshot, published: Published, wanted: _Wanted, kept: KeptFiles | None) -> Entry:
+    async def _accept(
+        self, new: Snapshot, published: Published, wanted: _PublishRequest, kept: KeptFiles | None
+    ) -> HistoryEntry:
         """Store the revision and its audit row, in one transaction, once the directory says what is coming.
 
         A directory whose files are kept says nothing, and the database remembers that they are no change.
         Should storing fail in a way that leaves its outcome open, the marker stays for `recover` to find out.
-        Raises Overtaken.
+        Raises ParentConflict.
         """
         directory = self._live.directory
         now = datetime.now(UTC)
@@ -276,8 +278,8 @@ class Publisher:
         try:
             async with self._sessions() as session:
                 row = await store(session)
-        except (Overtaken, SQLAlchemyError) as error:
-            if kept is None and (isinstance(error, Overtaken) or was_undone(error)):
+        except (ParentConflict, SQLAlchemyError) as error:
+            if kept is None and (isinstance(error, ParentConflict) or was_undone(error)):
                 await asyncio.to_thread(write.finish, directory)
             raise
-        return Entry(row.id, new.revision)
+        return HistoryEntry(row.id, new.revision)

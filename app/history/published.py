@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from app.history.change_message import reason_fault
 from app.history.refusals import CasesFail, LosesPublishers, Widens
-from app.history.words import reason_fault
-from app.policy.access_change import Difference
-from app.policy.case_report import CaseReport
-from app.policy.diff import FileChange
-from app.policy.publishers import FewerPublishers
-from app.policy.snapshot import Snapshot
+from app.policy.analysis.access_change import AccessDiff
+from app.policy.analysis.case_report import CaseReport
+from app.policy.analysis.publishers import FewerPublishers
+from app.policy.engine.snapshot import Snapshot
+from app.policy.language.diff import FileChange
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
     """A revision that was accepted, or with `dry_run` would be, and what it changes.
 
-    `replaces` is the newest revision where that cannot be taken here: what changes is told of what is served then.
+    `replaces` is the newest revision where that cannot be taken here: changes are then relative to what is served.
     `files_lag` says why the policy directory does not hold it, so that it is served from memory.
     """
 
     snapshot: Snapshot
     parent: str
-    difference: Difference
+    difference: AccessDiff
     rows: tuple[str, ...]
     cases: CaseReport
     files: tuple[FileChange, ...] = ()

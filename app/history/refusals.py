@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from app.policy.access_change import Difference
-from app.policy.case_report import CaseReport
-from app.policy.publishers import FewerPublishers
+from app.policy.analysis.access_change import AccessDiff
+from app.policy.analysis.case_report import CaseReport
+from app.policy.analysis.publishers import FewerPublishers
 
 
 class StaleParent(Exception):
@@ -24,7 +24,7 @@ class Widens(Exception):
 
     def __init__(
         self,
-        difference: Difference,
+        difference: AccessDiff,
         replaces: str | None = None,
         cases: CaseReport | None = None,
         fewer: FewerPublishers | None = None,
@@ -39,7 +39,7 @@ class Widens(Exception):
 class LosesPublishers(Exception):
     """No caller that was ever seen could publish any more, and this was not acknowledged. `cases` as for Widens."""
 
-    def __init__(self, difference: Difference, fewer: FewerPublishers, cases: CaseReport | None = None) -> None:
+    def __init__(self, difference: AccessDiff, fewer: FewerPublishers, cases: CaseReport | None = None) -> None:
         super().__init__(fewer.summary)
         self.difference = difference
         self.fewer = fewer

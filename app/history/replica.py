@@ -14,11 +14,11 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import __version__
-from app.audit.rounds import pause
-from app.db.away import named
+from app.audit.periodic_task import pause
+from app.db.availability import named
 from app.db.engine import is_embedded, sqlite_file
-from app.db.line import Account, Line, LineExpired, open_line
-from app.history.entry import Entry, newest
+from app.db.heartbeat_connection import Account, HeartbeatConnection, HeartbeatExpired, open_heartbeat_connection
+from app.history.entry import HistoryEntry, newest
 from app.history.follower import Follower
 
 POLL_SECONDS = 1.0
@@ -42,10 +42,10 @@ class FileReplaced(Exception):
     """Another file has the name of the SQLite database, as after a restore: what is open is of no use any more."""
 
 
-class Replica:
+class ReplicaSync:
     """Keeps a process in touch with the database.
 
-    `forget` is told the id of a key that changed elsewhere, `forget_all` that any may have. Beyond `max_stale` seconds
+    `forget` is called with the id of a changed key, `forget_all` when any may have changed. Beyond `max_stale` seconds
     without an answer of the database nothing is decided any more. `renew` discards the connections of the pool.
     """
 
@@ -107,8 +107,8 @@ class Replica:
             while not stop.is_set():
                 try:
                     opened = _identity(self._file)
-                    async with open_line(self._url, self._hear, self._wake.set) as line:
-                        # What was told while nobody listened is not told again.
+                    async with open_heartbeat_connection(self._url, self._hear, self._wake.set) as line:
+                        # A notification sent while no connection listened is not repeated.
                         self._forget_all()
                         async for _ in self._beats(line, stop):
                             retry = _FIRST_RETRY
@@ -117,7 +117,7 @@ class Replica:
                                 raise FileReplaced
                             self._line_fault = None
                         await self._leave(line)
-                except LineExpired:
+                except HeartbeatExpired:
                     continue
                 except Exception as error:  # noqa: BLE001  # whatever it is, the process must find its way back
                     await self._ask_otherwise(error)
@@ -128,14 +128,14 @@ class Replica:
                 task.cancel()
             await asyncio.gather(stopping, aging, return_exceptions=True)
 
-    async def _beats(self, line: Line, stop: asyncio.Event) -> AsyncIterator[None]:
+    async def _beats(self, line: HeartbeatConnection, stop: asyncio.Event) -> AsyncIterator[None]:
         while not stop.is_set():
             self._wake.clear()
             # Counted from the question: the answer may be as old as that.
             asked = self._clock()
             async with asyncio.timeout(_PATIENCE):
                 found = await line.head()
-            if self._follower.is_due(Entry(*found) if found else None):
+            if self._follower.is_due(HistoryEntry(*found) if found else None):
                 async with asyncio.timeout(_FOLLOW_PATIENCE):
                     await self._follower.follow()
             self._find(asked)
@@ -157,10 +157,10 @@ class Replica:
         else:
             if type(lost) is not self._line_fault:
                 self._line_fault = type(lost)
-                _log.warning("no news from the database; connecting anew", error=named(lost))
+                _log.warning("the database does not answer; reconnecting", error=named(lost))
             self._find(asked)
 
-    async def _tell(self, line: Line) -> None:
+    async def _tell(self, line: HeartbeatConnection) -> None:
         account = self._account()
         now = self._clock()
         async with asyncio.timeout(_PATIENCE):
@@ -171,7 +171,7 @@ class Replica:
                 self._row = await line.beat(self._row, account)
                 self._told, self._told_at = account, now
 
-    async def _leave(self, line: Line) -> None:
+    async def _leave(self, line: HeartbeatConnection) -> None:
         if self._row is not None:
             async with asyncio.timeout(_PATIENCE):
                 await line.leave(self._row)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import structlog
 
-from app.policy import write
-from app.policy.directory import MAX_NOTE_BYTES, STAMP, read_regular
+from app.policy.language import write
+from app.policy.language.directory import MAX_NOTE_BYTES, STAMP, read_regular
 
 _log = structlog.stdlib.get_logger("policy")
 
@@ -43,5 +43,5 @@ def write_stamp(directory: Path, stamp: Stamp) -> None:
         return
     try:
         write.write_note(directory, STAMP, json.dumps(asdict(stamp)).encode())
-    except write.CannotWrite as error:
+    except write.PolicyNotWritten as error:
         _log.debug("the policy directory takes no note of what it holds", why=str(error))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from app.policy.routes import Route, RouteTable
+from app.policy.routing.routes import Route, RouteTable
 
 _ROUTES = """\
 /.well-known/authzen-configuration GET HEAD OPTIONS

@@ -18,7 +18,7 @@ _PREFIX_DIGITS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class NewKey:
+class MintedKey:
     """A key that was just minted. `plaintext` is shown once to its owner and kept nowhere."""
 
     plaintext: str = field(repr=False)
@@ -65,14 +65,14 @@ def _utc(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def mint(environment: str) -> NewKey:
+def mint(environment: str) -> MintedKey:
     """A new key with 192 random bits. Raises ValueError for an environment that no key can have."""
     if environment not in ENVIRONMENTS:
         raise ValueError(f"a key is for one of {', '.join(ENVIRONMENTS)}, not for {environment!r}")
     secret = secrets.token_hex(_SECRET_BYTES)
     start = f"grd_{environment}_"
     plaintext = start + secret
-    return NewKey(plaintext, environment, start + secret[:_PREFIX_DIGITS], digest(plaintext))
+    return MintedKey(plaintext, environment, start + secret[:_PREFIX_DIGITS], digest(plaintext))
 
 
 def digest(token: str) -> bytes:

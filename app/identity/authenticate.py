@@ -43,7 +43,7 @@ class Authenticator:
     async def authenticate(self, headers: Iterable[tuple[bytes, bytes]]) -> Principal:
         """Who is calling; ANONYMOUS without a bearer token.
 
-        Raises Unauthenticated when there are credentials and they are bad, CannotVerify when nobody can
+        Raises Unauthenticated when there are credentials and they are bad, CannotVerify when they cannot
         tell now, and whatever the look-up of an API key raises.
         """
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from app.identity.errors import Cause, Fault, Unauthenticated
+from app.identity.errors import AuthenticationFault, Cause, Unauthenticated
 
 MAX_TOKEN_BYTES = 16_384  # one with the identifiers of 200 groups has 11 KB
 KEY_PREFIX = "grd_"
@@ -30,7 +30,7 @@ def authorization(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
         # Servers send names in lower case; one that does not must not hide a second header.
         if len(name) == 13 and name.lower() == b"authorization":
             if value is not None:
-                raise Unauthenticated(Fault.SENT_TWICE)
+                raise Unauthenticated(AuthenticationFault.SENT_TWICE)
             value = content
     return value
 
@@ -46,16 +46,16 @@ def token_of(value: bytes, max_bytes: int = MAX_TOKEN_BYTES) -> str | None:
             return None
         token = value[6:].lstrip(b" ")
         if not token:
-            raise Unauthenticated(Fault.NO_CREDENTIALS)
+            raise Unauthenticated(AuthenticationFault.NO_CREDENTIALS)
     if len(token) > max_bytes:
         raise Unauthenticated(_malformed(token, Cause.TOO_LONG))
     if not plain:
         if b" " in token or b"\t" in token:
-            raise Unauthenticated(Fault.SPACES)
+            raise Unauthenticated(AuthenticationFault.SPACES)
         if not token.isascii():
             raise Unauthenticated(_malformed(token, Cause.NOT_ASCII))
     return token.decode("ascii")
 
 
-def _malformed(token: bytes, cause: Cause) -> Fault | Cause:
-    return Fault.KEY_MALFORMED if token.startswith(_KEY_PREFIX) else cause
+def _malformed(token: bytes, cause: Cause) -> AuthenticationFault | Cause:
+    return AuthenticationFault.KEY_MALFORMED if token.startswith(_KEY_PREFIX) else cause

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from app.identity.errors import Cause, Fault, Unauthenticated
+from app.identity.errors import AuthenticationFault, Cause, Unauthenticated
 
 _LAST_SECOND = 253402300799  # of the year 9999: a later time is most often one in milliseconds
 _MAX_SUBJECT = 255  # OpenID Connect Core section 2
@@ -58,21 +58,21 @@ class ClaimRules:
         _check_kind(claims)
         now = self._now()
         if now >= validity.ends:
-            raise Unauthenticated(Fault.EXPIRED)
+            raise Unauthenticated(AuthenticationFault.EXPIRED)
         if now < validity.begins:
-            raise Unauthenticated(Fault.NOT_VALID_YET)
+            raise Unauthenticated(AuthenticationFault.NOT_VALID_YET)
         issuer = claims.get("iss")
         if issuer is None:
             raise Unauthenticated(Cause.MISSING_ISS)
         if issuer != self._issuer:
-            raise Unauthenticated(Fault.ISSUER)
+            raise Unauthenticated(AuthenticationFault.ISSUER)
         self._check_audience(claims.get("aud"))
         if self._authorized_parties:
             party = claims.get("azp")
             if party is None:
                 raise Unauthenticated(Cause.MISSING_AZP)
             if not isinstance(party, str) or party not in self._authorized_parties:
-                raise Unauthenticated(Fault.AUTHORIZED_PARTY)
+                raise Unauthenticated(AuthenticationFault.AUTHORIZED_PARTY)
         return validity
 
     def _validity(self, claims: Mapping[str, object]) -> Validity:
@@ -118,7 +118,7 @@ class ClaimRules:
         if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
             raise Unauthenticated(Cause.MALFORMED_AUD)
         if self._audiences.isdisjoint(named):
-            raise Unauthenticated(Fault.AUDIENCE)
+            raise Unauthenticated(AuthenticationFault.AUDIENCE)
 
 
 def _check_kind(claims: Mapping[str, object]) -> None:

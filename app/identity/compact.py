@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from app.identity.errors import Cause, Fault, Unauthenticated
+from app.identity.errors import AuthenticationFault, Cause, Unauthenticated
 
 ALGORITHM = "RS256"  # RFC 7518 section 3.3
 _PADDING, _HASH = PKCS1v15(), SHA256()
@@ -54,7 +54,7 @@ def _header(segment: bytes) -> Header:
     if header is None:
         raise Unauthenticated(Cause.MALFORMED_HEADER)
     if header.get("alg") != ALGORITHM:
-        raise Unauthenticated(Fault.ALGORITHM)
+        raise Unauthenticated(AuthenticationFault.ALGORITHM)
     # No extension is understood (RFC 7515 section 4.1.11); b64 is not for JWTs (RFC 7797 section 7).
     if "crit" in header or "b64" in header:
         raise Unauthenticated(Cause.CRIT)
@@ -121,7 +121,7 @@ def read_claims(token: bytes, keys: Iterable[RSAPublicKey]) -> dict[str, Any]:
     except ValueError:
         raise Unauthenticated(Cause.MALFORMED_BASE64) from None
     if not any(_is_signed(signed, signature, key) for key in keys):
-        raise Unauthenticated(Fault.SIGNATURE)
+        raise Unauthenticated(AuthenticationFault.SIGNATURE)
     try:
         return _read_object(payload)
     except _NO_OBJECT:

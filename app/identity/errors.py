@@ -1,4 +1,4 @@
-"""What a caller must mend before it can be known. Every text is part of the wire contract."""
+"""What a caller must fix before it can be known. Every text is part of the wire contract."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Self
 
 
-class Fault(StrEnum):
+class AuthenticationFault(StrEnum):
     """The public `detail` of each way in which authentication fails."""
 
     NOT_PROVIDED = "Authentication credentials were not provided."
@@ -30,55 +30,57 @@ class Fault(StrEnum):
 
 
 # RFC 6750 section 3.1: a malformed request is no verdict on a token.
-HEADER_FAULTS = frozenset({Fault.NO_CREDENTIALS, Fault.SPACES, Fault.SENT_TWICE})
+HEADER_FAULTS = frozenset(
+    {AuthenticationFault.NO_CREDENTIALS, AuthenticationFault.SPACES, AuthenticationFault.SENT_TWICE}
+)
 
 
 class Cause(StrEnum):
     """Why a token has a fault, where the fault alone does not say it: for the log and the metrics, not for callers."""
 
-    fault: Fault
+    fault: AuthenticationFault
 
-    def __new__(cls, word: str, fault: Fault) -> Self:
+    def __new__(cls, word: str, fault: AuthenticationFault) -> Self:
         member = str.__new__(cls, word)
         member._value_ = word
         member.fault = fault
         return member
 
     # Of its form.
-    TOO_LONG = "too_long", Fault.TOKEN
-    NOT_ASCII = "not_ascii", Fault.TOKEN
-    OPAQUE = "opaque", Fault.TOKEN
-    ENCRYPTED = "encrypted", Fault.TOKEN
-    MALFORMED_HEADER = "malformed_header", Fault.TOKEN
-    MALFORMED_KID = "malformed_kid", Fault.TOKEN
-    MALFORMED_BASE64 = "malformed_base64", Fault.TOKEN
-    MALFORMED_CLAIMS = "malformed_claims", Fault.TOKEN
-    CRIT = "crit", Fault.TOKEN
-    TOKEN_TYPE = "token_type", Fault.TOKEN
+    TOO_LONG = "too_long", AuthenticationFault.TOKEN
+    NOT_ASCII = "not_ascii", AuthenticationFault.TOKEN
+    OPAQUE = "opaque", AuthenticationFault.TOKEN
+    ENCRYPTED = "encrypted", AuthenticationFault.TOKEN
+    MALFORMED_HEADER = "malformed_header", AuthenticationFault.TOKEN
+    MALFORMED_KID = "malformed_kid", AuthenticationFault.TOKEN
+    MALFORMED_BASE64 = "malformed_base64", AuthenticationFault.TOKEN
+    MALFORMED_CLAIMS = "malformed_claims", AuthenticationFault.TOKEN
+    CRIT = "crit", AuthenticationFault.TOKEN
+    TOKEN_TYPE = "token_type", AuthenticationFault.TOKEN
     # Of its key.
-    UNKNOWN_KID = "unknown_kid", Fault.SIGNATURE
-    MISSING_KID = "missing_kid", Fault.SIGNATURE
+    UNKNOWN_KID = "unknown_kid", AuthenticationFault.SIGNATURE
+    MISSING_KID = "missing_kid", AuthenticationFault.SIGNATURE
     # Of its claims.
-    MISSING_ISS = "missing_iss", Fault.TOKEN
-    MISSING_EXP = "missing_exp", Fault.TOKEN
-    MISSING_SUB = "missing_sub", Fault.TOKEN
-    MISSING_AUD = "missing_aud", Fault.AUDIENCE
-    MALFORMED_AUD = "malformed_aud", Fault.AUDIENCE
-    UNEXPECTED_AUD = "unexpected_aud", Fault.AUDIENCE
-    MISSING_AZP = "missing_azp", Fault.AUTHORIZED_PARTY
-    SUB_NOT_A_STRING = "sub_not_a_string", Fault.TOKEN
-    EMPTY_SUB = "empty_sub", Fault.TOKEN
-    MALFORMED_SUB = "malformed_sub", Fault.TOKEN
-    MALFORMED_JTI = "malformed_jti", Fault.TOKEN
-    MALFORMED_EXP = "malformed_exp", Fault.TOKEN
-    MALFORMED_NBF = "malformed_nbf", Fault.TOKEN
-    MALFORMED_IAT = "malformed_iat", Fault.TOKEN
-    EXP_IN_MILLISECONDS = "exp_in_milliseconds", Fault.TOKEN
-    NBF_IN_MILLISECONDS = "nbf_in_milliseconds", Fault.TOKEN
-    IAT_IN_MILLISECONDS = "iat_in_milliseconds", Fault.TOKEN
-    SENDER_CONSTRAINED = "sender_constrained", Fault.TOKEN
-    SECURITY_EVENT = "security_event", Fault.TOKEN
-    STS_NOT_ACTIVE = "sts_not_active", Fault.TOKEN
+    MISSING_ISS = "missing_iss", AuthenticationFault.TOKEN
+    MISSING_EXP = "missing_exp", AuthenticationFault.TOKEN
+    MISSING_SUB = "missing_sub", AuthenticationFault.TOKEN
+    MISSING_AUD = "missing_aud", AuthenticationFault.AUDIENCE
+    MALFORMED_AUD = "malformed_aud", AuthenticationFault.AUDIENCE
+    UNEXPECTED_AUD = "unexpected_aud", AuthenticationFault.AUDIENCE
+    MISSING_AZP = "missing_azp", AuthenticationFault.AUTHORIZED_PARTY
+    SUB_NOT_A_STRING = "sub_not_a_string", AuthenticationFault.TOKEN
+    EMPTY_SUB = "empty_sub", AuthenticationFault.TOKEN
+    MALFORMED_SUB = "malformed_sub", AuthenticationFault.TOKEN
+    MALFORMED_JTI = "malformed_jti", AuthenticationFault.TOKEN
+    MALFORMED_EXP = "malformed_exp", AuthenticationFault.TOKEN
+    MALFORMED_NBF = "malformed_nbf", AuthenticationFault.TOKEN
+    MALFORMED_IAT = "malformed_iat", AuthenticationFault.TOKEN
+    EXP_IN_MILLISECONDS = "exp_in_milliseconds", AuthenticationFault.TOKEN
+    NBF_IN_MILLISECONDS = "nbf_in_milliseconds", AuthenticationFault.TOKEN
+    IAT_IN_MILLISECONDS = "iat_in_milliseconds", AuthenticationFault.TOKEN
+    SENDER_CONSTRAINED = "sender_constrained", AuthenticationFault.TOKEN
+    SECURITY_EVENT = "security_event", AuthenticationFault.TOKEN
+    STS_NOT_ACTIVE = "sts_not_active", AuthenticationFault.TOKEN
 
 
 class Unauthenticated(Exception):
@@ -87,7 +89,7 @@ class Unauthenticated(Exception):
     `word` names the cause, else the fault, as the metrics do; `reason` is the detail with the cause, for the log.
     """
 
-    def __init__(self, why: Fault | Cause) -> None:
+    def __init__(self, why: AuthenticationFault | Cause) -> None:
         self.fault = why.fault if isinstance(why, Cause) else why
         self.word = why.value if isinstance(why, Cause) else why.name.lower()
         self.reason = f"{self.fault.value} ({self.word})" if isinstance(why, Cause) else self.fault.value
@@ -95,11 +97,13 @@ class Unauthenticated(Exception):
 
 
 # The word of each reason that there is.
-WORDS: Mapping[str, str] = MappingProxyType({bad.reason: bad.word for bad in map(Unauthenticated, (*Fault, *Cause))})
+WORDS: Mapping[str, str] = MappingProxyType(
+    {bad.reason: bad.word for bad in map(Unauthenticated, (*AuthenticationFault, *Cause))}
+)
 
 
 class CannotVerify(Exception):
-    """Nobody can tell now whether the credentials are good: a 503.
+    """Whether the credentials are valid cannot be known now: a 503.
 
     `detail` is public; `retry_after` is in whole seconds.
     """

@@ -13,7 +13,7 @@ class FetchFailed(Exception):
 
 
 def new_client() -> httpx.AsyncClient:
-    """A client for `fetch`, to be closed by whoever made it."""
+    """A client for `fetch`, to be closed by its creator."""
     # A new connection for each fetch: it follows a changed DNS entry, and none idles for minutes.
     return httpx.AsyncClient(
         follow_redirects=False,

@@ -81,7 +81,7 @@ class RevealedKeys:
         return modulus in self._moduli or any(modulus % factor == 0 for factor in self._factors)
 
 
-class _Unfit(Exception):
+class _UnusableJwk(Exception):
     """One JWK cannot verify an RS256 signature."""
 
     def __init__(self, why: Ignored, message: str) -> None:
@@ -122,7 +122,7 @@ def read_key_set(body: bytes, max_keys: int = MAX_KEYS) -> PublishedKeys:
     Raises DocumentRefused when the body is no JWK Set, has more than MAX_ENTRIES, or has no key that is usable.
     """
     entries = _entries(body)
-    ignored: list[tuple[str, _Unfit]] = []
+    ignored: list[tuple[str, _UnusableJwk]] = []
     usable: list[tuple[str, str | None, _Number]] = []
     revealed = RevealedKeys()
     for index, entry in enumerate(entries):
@@ -132,11 +132,11 @@ def read_key_set(body: bytes, max_keys: int = MAX_KEYS) -> PublishedKeys:
             if not _PRIVATE.isdisjoint(jwk):
                 # Its public part, wherever it is published, is known to others as well.
                 revealed.add(jwk)
-                raise _Unfit(Ignored.PRIVATE, "it holds private material, so it is known to others")
+                raise _UnusableJwk(Ignored.PRIVATE, "it holds private material, so it is known to others")
             if index >= max_keys:
-                raise _Unfit(Ignored.TOO_MANY, f"only the first {max_keys} keys are read")
+                raise _UnusableJwk(Ignored.TOO_MANY, f"only the first {max_keys} keys are read")
             usable.append((name, *_candidate(jwk)))
-        except _Unfit as unfit:
+        except _UnusableJwk as unfit:
             ignored.append((name, unfit))
     by_id, distinct = _by_id(usable, revealed, ignored)
     summary = _summary(ignored)
@@ -149,7 +149,7 @@ def read_key_set(body: bytes, max_keys: int = MAX_KEYS) -> PublishedKeys:
 
 
 def _by_id(
-    usable: Iterable[tuple[str, str | None, _Number]], revealed: RevealedKeys, ignored: list[tuple[str, _Unfit]]
+    usable: Iterable[tuple[str, str | None, _Number]], revealed: RevealedKeys, ignored: list[tuple[str, _UnusableJwk]]
 ) -> tuple[dict[str, Keys], dict[_Number, RSAPublicKey]]:
     """The keys by `kid`, and each once by its numbers. Those that turn out to be unfit are added to `ignored`."""
     distinct: dict[_Number, RSAPublicKey] = {}
@@ -157,14 +157,14 @@ def _by_id(
     for name, kid, numbers in usable:
         try:
             if revealed.has(numbers[1]):
-                raise _Unfit(Ignored.PRIVATE, "its private material is published in another entry")
+                raise _UnusableJwk(Ignored.PRIVATE, "its private material is published in another entry")
             known = by_id.get(kid, ()) if kid is not None else ()
             key = _public_key(*numbers)
             if key in known:
                 continue
             if len(known) >= _MAX_SAME_KID:
-                raise _Unfit(Ignored.TOO_MANY, f"{_MAX_SAME_KID} other keys have its kid")
-        except _Unfit as unfit:
+                raise _UnusableJwk(Ignored.TOO_MANY, f"{_MAX_SAME_KID} other keys have its kid")
+        except _UnusableJwk as unfit:
             ignored.append((name, unfit))
             continue
         distinct[numbers] = key
@@ -173,7 +173,7 @@ def _by_id(
     return by_id, distinct
 
 
-def _summary(ignored: list[tuple[str, _Unfit]]) -> IgnoredKeys:
+def _summary(ignored: list[tuple[str, _UnusableJwk]]) -> IgnoredKeys:
     texts = [f"{name}: {unfit}" for name, unfit in ignored[:MAX_NAMED]]
     if len(ignored) > MAX_NAMED:
         texts.append(f"and {len(ignored) - MAX_NAMED} more")
@@ -195,38 +195,38 @@ def _entries(body: bytes) -> list[object]:
 
 
 def _object(entry: object) -> Mapping[str, object]:
-    """The members of a JWK. One that is null is as absent. Raises _Unfit."""
+    """The members of a JWK. One that is null is as absent. Raises _UnusableJwk."""
     if not isinstance(entry, dict):
-        raise _Unfit(Ignored.NOT_AN_OBJECT, "not an object")
+        raise _UnusableJwk(Ignored.NOT_AN_OBJECT, "not an object")
     return {name: value for name, value in entry.items() if value is not None}
 
 
 def _candidate(jwk: Mapping[str, object]) -> tuple[str | None, _Number]:
-    """The `kid` and the numbers of a JWK that says it is for RS256 signatures. Raises _Unfit."""
+    """The `kid` and the numbers of a JWK that says it is for RS256 signatures. Raises _UnusableJwk."""
     if jwk.get("kty") != "RSA":
-        raise _Unfit(Ignored.NOT_RSA, "not an RSA key")
+        raise _UnusableJwk(Ignored.NOT_RSA, "not an RSA key")
     if jwk.get("use", "sig") != "sig":
-        raise _Unfit(Ignored.USE, "its use is not sig")
+        raise _UnusableJwk(Ignored.USE, "its use is not sig")
     operations = jwk.get("key_ops", ["verify"])
     if not isinstance(operations, list) or "verify" not in operations:
-        raise _Unfit(Ignored.KEY_OPS, "its key_ops do not have verify")
+        raise _UnusableJwk(Ignored.KEY_OPS, "its key_ops do not have verify")
     if jwk.get("alg", ALGORITHM) != ALGORITHM:
-        raise _Unfit(Ignored.ALG, f"its alg is not {ALGORITHM}")
+        raise _UnusableJwk(Ignored.ALG, f"its alg is not {ALGORITHM}")
     kid = jwk.get("kid")
     if kid is not None and not isinstance(kid, str):
-        raise _Unfit(Ignored.KID, "its kid is not a string")
+        raise _UnusableJwk(Ignored.KID, "its kid is not a string")
     modulus, exponent = _number(jwk, "n"), _number(jwk, "e")
     if not _MIN_BITS <= modulus.bit_length() <= _MAX_BITS:
         message = f"its modulus has {modulus.bit_length()} bits, {_MIN_BITS} to {_MAX_BITS} are taken"
-        raise _Unfit(Ignored.MODULUS, message)
+        raise _UnusableJwk(Ignored.MODULUS, message)
     if modulus % 2 == 0:
-        raise _Unfit(Ignored.MODULUS, "its modulus is even")
+        raise _UnusableJwk(Ignored.MODULUS, "its modulus is even")
     if is_roca_modulus(modulus):
-        raise _Unfit(Ignored.MODULUS, "its private part can be computed (ROCA, CVE-2017-15361): make a new key")
+        raise _UnusableJwk(Ignored.MODULUS, "its private part can be computed (ROCA, CVE-2017-15361): make a new key")
     if exponent < _MIN_EXPONENT:
-        raise _Unfit(Ignored.EXPONENT, f"its exponent is less than {_MIN_EXPONENT}")
+        raise _UnusableJwk(Ignored.EXPONENT, f"its exponent is less than {_MIN_EXPONENT}")
     if exponent.bit_length() > _MAX_EXPONENT_BITS:
-        raise _Unfit(Ignored.EXPONENT, f"its exponent has over {_MAX_EXPONENT_BITS} bits")
+        raise _UnusableJwk(Ignored.EXPONENT, f"its exponent has over {_MAX_EXPONENT_BITS} bits")
     return kid, (exponent, modulus)
 
 
@@ -234,14 +234,14 @@ def _public_key(exponent: int, modulus: int) -> RSAPublicKey:
     try:
         return RSAPublicNumbers(exponent, modulus).public_key()
     except ValueError:
-        raise _Unfit(Ignored.MALFORMED, "its numbers make no RSA key") from None
+        raise _UnusableJwk(Ignored.MALFORMED, "its numbers make no RSA key") from None
 
 
 def _number_if_any(jwk: Mapping[str, object], name: str) -> Iterator[int]:
     """A number that can be a modulus or a factor of one."""
     try:
         number = _number(jwk, name)
-    except _Unfit:
+    except _UnusableJwk:
         return
     if number > 1:
         yield number
@@ -251,12 +251,12 @@ def _number(jwk: Mapping[str, object], name: str) -> int:
     """Base64urlUInt, RFC 7518 section 2; some issuers pad it, or write it in plain base64."""
     text = jwk.get(name)
     if not isinstance(text, str) or not text:
-        raise _Unfit(Ignored.MALFORMED, f"its {name} is not base64url")
+        raise _UnusableJwk(Ignored.MALFORMED, f"its {name} is not base64url")
     digits = text.rstrip("=").replace("-", "+").replace("_", "/")
     try:
         return int.from_bytes(b64decode(digits + "==="[: -len(digits) % 4], validate=True), "big")
     except _NO_NUMBER:
-        raise _Unfit(Ignored.MALFORMED, f"its {name} is not base64url") from None
+        raise _UnusableJwk(Ignored.MALFORMED, f"its {name} is not base64url") from None
 
 
 def _name(entry: object, index: int) -> str:

@@ -25,11 +25,11 @@ _log = logging.getLogger(__name__)
 class KeySet:
     """The keys at one JWKS address (RFC 7517 section 5), for RS256.
 
-    Times are in seconds. The set is fetched anew every `refresh_seconds`; a key that the issuer no longer
+    Times are in seconds. The set is fetched every `refresh_seconds`; a key that the issuer no longer
     publishes is dead at the latest `refresh_seconds + 2 * timeout_seconds` after that. While the issuer
     does not answer with a usable document, the last good one is borne for `max_stale_seconds` past its
     refresh; then nothing verifies. A `kid` that is not known causes one fetch in `cooldown_seconds`, however
-    many there are, and after a failure there is none for as long. Whoever waits for a fetch does so in a `span`.
+    many there are, and after a failure there is none for as long. Waiting for a fetch happens in a `span`.
     """
 
     def __init__(
@@ -185,7 +185,7 @@ class KeySet:
             return
         task = self._fetching
         if task is None:
-            # A context of its own: the fetch is nobody's request.
+            # A context of its own: the fetch belongs to no request.
             task = self._fetching = asyncio.create_task(self._fetch(), context=contextvars.Context())
             task.add_done_callback(self._forget_fetch)
         with self._span("fetch signing keys"):

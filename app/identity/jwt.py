@@ -12,7 +12,7 @@ from app.identity.errors import Cause, Unauthenticated
 from app.identity.jwks import KeySet
 from app.identity.permission_claim import permissions
 from app.identity.principal import Principal, user
-from app.identity.remembered import Remembered
+from app.identity.token_cache import Remembered
 
 # The kinds of token that are taken, by the `typ` of the header. A token without one counts as `jwt`.
 ACCESS_TOKEN = frozenset({"jwt", "at+jwt"})  # RFC 9068 section 2.1

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from app.identity.api_keys import SHAPE, KeyRecord, digest, principal_of
-from app.identity.errors import Fault, Unauthenticated
+from app.identity.errors import AuthenticationFault, Unauthenticated
 from app.identity.principal import Principal
 
 MAX_REMEMBERED = 100_000
@@ -19,10 +19,10 @@ REREAD_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _CachedKey:
     id: int
     principal: Principal
-    fault: Fault | None
+    fault: AuthenticationFault | None
     expires_at: datetime | None
     until: float  # so long it is believed without any news
     at_most: float  # so long it is believed with news
@@ -33,7 +33,7 @@ class ApiKeyVerifier:
 
     It said so when the key was looked up, or by the news since: `heard` tells which keys have changed, and thereby
     that all the others are as they were. `find` looks up a digest; what it raises is passed on. `environments` are
-    those this deployment takes. `seen` is told the id of each key that was accepted. `clock` is monotonic, in
+    those this deployment takes. `seen` is called with the id of each accepted key. `clock` is monotonic, in
     seconds. `max_known` and `max_unknown` bound what is remembered.
     """
 
@@ -57,7 +57,7 @@ class ApiKeyVerifier:
         self._now = now
         self._max_known, self._max_unknown = (max_known, max_unknown) if cache_seconds > 0 else (0, 0)
         # Both by digest, the oldest first. Apart, so that a flood of made-up keys cannot push out real ones.
-        self._known: dict[bytes, _Known] = {}
+        self._known: dict[bytes, _CachedKey] = {}
         self._unknown: dict[bytes, float] = {}
         self._digests: dict[int, bytes] = {}
         self._news_until = float("-inf")
@@ -83,17 +83,17 @@ class ApiKeyVerifier:
     def _environment(self, token: str) -> str:
         shape = SHAPE.fullmatch(token)
         if shape is None:
-            raise Unauthenticated(Fault.KEY_MALFORMED)
+            raise Unauthenticated(AuthenticationFault.KEY_MALFORMED)
         environment = shape[1]
         if environment not in self._environments:
-            raise Unauthenticated(Fault.KEY_UNKNOWN)
+            raise Unauthenticated(AuthenticationFault.KEY_UNKNOWN)
         return environment
 
-    def _accepted(self, known: _Known) -> Principal:
+    def _accepted(self, known: _CachedKey) -> Principal:
         if known.fault is not None:
             raise Unauthenticated(known.fault)
         if known.expires_at is not None and known.expires_at <= self._now():
-            raise Unauthenticated(Fault.KEY_EXPIRED)
+            raise Unauthenticated(AuthenticationFault.KEY_EXPIRED)
         self._seen(known.id)
         return known.principal
 
@@ -129,12 +129,12 @@ class ApiKeyVerifier:
         self._unknown.clear()
         self._digests.clear()
 
-    async def _look_up(self, hashed: bytes, environment: str) -> _Known:
+    async def _look_up(self, hashed: bytes, environment: str) -> _CachedKey:
         # Counted from the question: what the answer says may be as old as that.
         asked_at = self._clock()
         if asked_at < self._unknown.get(hashed, asked_at):
             self.hits += 1
-            raise Unauthenticated(Fault.KEY_UNKNOWN)
+            raise Unauthenticated(AuthenticationFault.KEY_UNKNOWN)
         last_change = self._last_change
         record = await self._find(hashed)
         until = asked_at + self._cache_seconds
@@ -145,10 +145,10 @@ class ApiKeyVerifier:
                 while len(self._unknown) >= self._max_unknown:
                     del self._unknown[next(iter(self._unknown))]
                 self._unknown[hashed] = until
-            raise Unauthenticated(Fault.KEY_UNKNOWN)
+            raise Unauthenticated(AuthenticationFault.KEY_UNKNOWN)
         fault = _fault(record, hashed, environment)
         at_most = asked_at + REREAD_SECONDS
-        known = _Known(record.id, principal_of(record), fault, record.expires_at, until, at_most)
+        known = _CachedKey(record.id, principal_of(record), fault, record.expires_at, until, at_most)
         if unchanged and self._max_known:
             self._drop(hashed)
             while len(self._known) >= self._max_known:
@@ -163,8 +163,8 @@ class ApiKeyVerifier:
             self._digests.pop(known.id, None)
 
 
-def _fault(record: KeyRecord, hashed: bytes, environment: str) -> Fault | None:
+def _fault(record: KeyRecord, hashed: bytes, environment: str) -> AuthenticationFault | None:
     """What is wrong with a key, whatever the time."""
     if not hmac.compare_digest(record.digest, hashed) or record.environment != environment:
-        return Fault.KEY_UNKNOWN
-    return Fault.KEY_REVOKED if record.revoked_at is not None else None
+        return AuthenticationFault.KEY_UNKNOWN
+    return AuthenticationFault.KEY_REVOKED if record.revoked_at is not None else None

@@ -21,7 +21,7 @@ _NANO = 1_000_000_000
 _process = ProcessCollector(registry=None)
 
 
-class _Exposed(Collector):
+class _MetricsCollector(Collector):
     def __init__(self, values: Values) -> None:
         self._values = values
 
@@ -38,7 +38,7 @@ class _Exposed(Collector):
 def expose(values: Values, accept: str) -> tuple[bytes, str]:
     """The text in Prometheus' own format, or in OpenMetrics for who accepts that, and its content type."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Exposed(values))
+    registry.register(_MetricsCollector(values))
     # The library's own choice repeats what was sent, and fails over a version that is no number.
     if _OPENMETRICS.partition(";")[0] in accept.lower():
         text: bytes = openmetrics.generate_latest(registry)  # type: ignore[no-untyped-call]  # the library's omission

@@ -14,17 +14,17 @@ from app import __version__
 from app.audit.log import DecisionLog
 from app.audit.tally import UNAVAILABLE, Series, Tally
 from app.history.publish import OUTCOMES, Publisher
-from app.identity.errors import WORDS, Fault
+from app.identity.errors import WORDS, AuthenticationFault
 from app.identity.jwk import Ignored
 from app.identity.jwks import KeySet
 from app.identity.key_verifier import ApiKeyVerifier
-from app.identity.remembered import Remembered
+from app.identity.token_cache import Remembered
 from app.metrics.requests import Requests, class_of
 from app.metrics.values import Histogram, Values
-from app.policy.case_watch import CaseWatch
-from app.policy.live import LivePolicy
+from app.policy.analysis.case_watch import CaseWatch
+from app.policy.engine.live import LivePolicy
 
-_FAULTS = tuple(word for reason, word in WORDS.items() if reason != Fault.NOT_PROVIDED)
+_FAULTS = tuple(word for reason, word in WORDS.items() if reason != AuthenticationFault.NOT_PROVIDED)
 _DECISIONS = "authz_decisions_total"
 _UNKNOWN_CALLERS = "authz_authentication_failures_total"
 

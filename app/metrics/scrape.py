@@ -1,4 +1,4 @@
-"""The numbers of a process, or of all its fellow workers, whenever somebody asks."""
+"""The metrics of a process, or of all its fellow workers, on request."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import structlog
 
 from app.metrics.read import Parts, read
 from app.metrics.values import Values
-from app.policy.live import Reload
+from app.policy.engine.live import Reload
 
 if TYPE_CHECKING:
-    from app.metrics.workers import Workers
+    from app.metrics.workers import WorkerMetrics
 
 LAG_EVERY_SECONDS = 0.25
 _LAGS_A_BEAT = 4
@@ -32,7 +32,7 @@ class Metrics:
         self._misses_before = 0
         self._readings = 0
         parts.live.on_reload(self._reloaded)
-        self._workers: Workers | None = None
+        self._workers: WorkerMetrics | None = None
         self._task: asyncio.Task[None] | None = None
         self._unwritten = False
 
@@ -46,10 +46,10 @@ class Metrics:
     async def start(self, directory: Path | None) -> None:
         """Begin, as one of the workers of a directory if one is given."""
         if directory is not None:
-            from app.metrics.workers import Workers  # noqa: PLC0415  # locks files, which not every system can
+            from app.metrics.workers import WorkerMetrics  # noqa: PLC0415  # locks files, which not every system can
 
             try:
-                self._workers = await asyncio.to_thread(Workers, directory)
+                self._workers = await asyncio.to_thread(WorkerMetrics, directory)
             except OSError as error:
                 _log.error("the other workers will not have the numbers of this one", error=str(error))
         self._task = asyncio.create_task(self._beat(), name="metrics")
@@ -103,7 +103,7 @@ class Metrics:
             self._unwritten = False
 
     @staticmethod
-    def _write(workers: Workers, values: Values) -> None:
+    def _write(workers: WorkerMetrics, values: Values) -> None:
         from app.metrics.expose import add_process  # noqa: PLC0415  # as below
 
         add_process(values)

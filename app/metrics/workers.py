@@ -1,4 +1,4 @@
-"""The numbers of several workers of one machine: each writes its own to a file, and whoever is asked reads them all.
+"""The numbers of several workers of one machine: each writes its own to a file, and a scrape reads them all.
 
 A worker holds a lock for as long as it lives, however it ends. What one that has ended counted is added to a file of
 its own kind, once, so that no sum ever falls and no number of restarts leaves many files.
@@ -26,7 +26,7 @@ _decoder = msgspec.msgpack.Decoder(Values)
 _log = structlog.stdlib.get_logger("metrics")
 
 
-class Workers:
+class WorkerMetrics:
     """The files of the workers in a directory, one of which is this process. Close it at the end."""
 
     def __init__(self, directory: Path) -> None:
@@ -99,7 +99,7 @@ class Workers:
         try:
             until = time.monotonic() + _WAIT_SECONDS
             while not _locked(lock):
-                # Somebody was stopped while holding it: nobody else is to wait for as long.
+                # A holder was stopped: do not make the next one wait as long.
                 if time.monotonic() > until:
                     raise TimeoutError("another worker holds the lock of the metrics")
                 time.sleep(0.01)
@@ -129,7 +129,7 @@ def _locked(lock: int) -> bool:
 
 
 def _write(path: Path, values: Values) -> None:
-    """Replace the file at once, so that nobody reads half of it."""
+    """Replace the file atomically, so that no reader sees half of it."""
     new = path.with_suffix(_NEW)
     new.touch(mode=0o600)
     new.write_bytes(msgspec.msgpack.encode(values))

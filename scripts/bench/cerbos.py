@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from app.cli.listening import bind
+from app.cli.server.listening import bind
 from scripts.bench.measuring import ROOT, pinned
 from scripts.bench.parts.rates import Side
 

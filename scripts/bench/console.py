@@ -30,15 +30,15 @@ from sqlalchemy import update
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from app.db import api_keys, everyones_keys
 from app.db.decisions import newest_id
 from app.db.engine import open_engine
-from app.db.everyones_keys import WantedKeys
 from app.db.migrate import upgrade
 from app.db.session import Sessions, sessions_of
 from app.db.tables.base import table_of
 from app.db.tables.decisions import LoggedDecision
 from app.identity.api_keys import mint
+from app.keys import api_keys, listing
+from app.keys.listing import WantedKeys
 from scripts.bench.decision_log import World, fill
 from tests.console.conftest import console_server
 from tests.console.sessions import Person, sign_in
@@ -117,7 +117,7 @@ async def prepare(file: Path, decisions: int, keys: int, seed: int) -> tuple[int
     sessions = sessions_of(engine)
     async with sessions() as session:
         there = await newest_id(session)
-        newest = await everyones_keys.page(session, WantedKeys(), now=datetime.now(UTC), after=None, limit=1)
+        newest = await listing.page(session, WantedKeys(), now=datetime.now(UTC), after=None, limit=1)
     if not there:
         await fill(sessions, World(seed), decisions)
     if not newest:

@@ -20,12 +20,12 @@ from statistics import median
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from app.policy.live import build
-from app.policy.load import parse
-from app.policy.model import TEXT
-from app.policy.routes import Route, RouteTable
-from app.policy.snapshot import Snapshot
-from app.policy.source import from_bytes
+from app.policy.engine.live import build
+from app.policy.engine.snapshot import Snapshot
+from app.policy.language.load import parse
+from app.policy.language.model import TEXT
+from app.policy.language.source import from_bytes
+from app.policy.routing.routes import Route, RouteTable
 from tests.policy.worlds import Plain
 
 SIZES = (40, 400, 4_000, 40_000)
@@ -56,7 +56,7 @@ def snapshot_of(rules: int, when: str = "") -> tuple[Snapshot, Seconds]:
 
 
 def timed(work: Callable[[], object], times: int) -> Seconds:
-    """Seconds of the processor for one call, over many: waiting for a turn on a busy machine is no cost of ours."""
+    """Seconds of the processor for one call, over many: waiting for a turn on a busy machine does not count."""
     started = time.thread_time()
     for _ in range(times):
         work()

@@ -25,17 +25,17 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from app.asgi import route_table
 from app.audit.batch import Batch
+from app.audit.decision_filter import DecisionFilter
 from app.audit.log import BATCH
 from app.audit.record import Record, Unverified, about_of
-from app.audit.wanted import Wanted
 from app.db.decision_writer import DecisionWriter
-from app.db.decisions import Mark, newest_id, page
+from app.db.decisions import LogPosition, newest_id, page
 from app.db.engine import open_engine
 from app.db.migrate import upgrade
 from app.db.session import Sessions, sessions_of
 from app.identity.principal import ANONYMOUS, Principal, program, user
-from app.policy.live import build
-from app.policy.load import load
+from app.policy.engine.live import build
+from app.policy.language.load import load
 
 DAYS = 30
 PEOPLE = 2_000
@@ -101,37 +101,39 @@ async def fill(sessions: Sessions, world: World, rows: int) -> float:
     return wrote
 
 
-def asked(world: World, rows: int) -> dict[str, Callable[[], Wanted]]:
+def asked(world: World, rows: int) -> dict[str, Callable[[], DecisionFilter]]:
     """What each filter is asked for."""
     draw = world.random
     span = DAYS * 86_400 * 10**6
 
-    def hour() -> Wanted:
+    def hour() -> DecisionFilter:
         since = _BASE + draw.randrange(span)
-        return Wanted(since=since, until=since + 3_600 * 10**6)
+        return DecisionFilter(since=since, until=since + 3_600 * 10**6)
 
     return {
-        "none": Wanted,
-        "subject": lambda: Wanted(subject=draw.choice(world.people).subject),
-        "key_id": lambda: Wanted(key_id=draw.choice(world.keys).key_id),
-        "route": lambda: Wanted(resource=draw.choice(world.routes)[0]),
-        "action": lambda: Wanted(action=draw.choice(world.routes)[1]),
-        "verdict": lambda: Wanted(allowed=draw.random() < 0.5),
-        "revision": lambda: Wanted(revision=draw.choice(world.revisions)),
+        "none": DecisionFilter,
+        "subject": lambda: DecisionFilter(subject=draw.choice(world.people).subject),
+        "key_id": lambda: DecisionFilter(key_id=draw.choice(world.keys).key_id),
+        "route": lambda: DecisionFilter(resource=draw.choice(world.routes)[0]),
+        "action": lambda: DecisionFilter(action=draw.choice(world.routes)[1]),
+        "verdict": lambda: DecisionFilter(allowed=draw.random() < 0.5),
+        "revision": lambda: DecisionFilter(revision=draw.choice(world.revisions)),
         "since, until": hour,
-        "unknown subject": lambda: Wanted(subject=f"nobody_{draw.randrange(rows)}"),
-        "subject, verdict": lambda: Wanted(subject=draw.choice(world.people).subject, allowed=draw.random() < 0.5),
-        "route, verdict, day": lambda: Wanted(
+        "unknown subject": lambda: DecisionFilter(subject=f"nobody_{draw.randrange(rows)}"),
+        "subject, verdict": lambda: DecisionFilter(
+            subject=draw.choice(world.people).subject, allowed=draw.random() < 0.5
+        ),
+        "route, verdict, day": lambda: DecisionFilter(
             resource=draw.choice(world.routes)[0],
             allowed=draw.random() < 0.5,
             since=(since := _BASE + draw.randrange(span)),
             until=since + 86_400 * 10**6,
         ),
-        "revision, verdict": lambda: Wanted(revision=draw.choice(world.revisions), allowed=draw.random() < 0.5),
+        "revision, verdict": lambda: DecisionFilter(revision=draw.choice(world.revisions), allowed=draw.random() < 0.5),
     }
 
 
-async def timed(sessions: Sessions, asks: Sequence[tuple[Wanted, Mark | None]]) -> list[float]:
+async def timed(sessions: Sessions, asks: Sequence[tuple[DecisionFilter, LogPosition | None]]) -> list[float]:
     """Milliseconds for each page, its session included."""
     took = []
     for wanted, mark in asks:
@@ -156,7 +158,8 @@ async def run(options: argparse.Namespace, file: Path) -> dict[str, object]:
     results = {}
     for name, ask in asked(world, rows).items():
         marks = [
-            None if number % 2 else Mark(_BASE + world.random.randrange(span), 0) for number in range(options.asks)
+            None if number % 2 else LogPosition(_BASE + world.random.randrange(span), 0)
+            for number in range(options.asks)
         ]
         took = await timed(sessions, [(ask(), mark) for mark in marks])
         results[name] = {"p50": median(took), "p95": quantiles(took, n=20)[-1], "max": max(took)}
@@ -169,11 +172,11 @@ async def run(options: argparse.Namespace, file: Path) -> dict[str, object]:
 async def _by_request_id(sessions: Sessions, world: World, asks: int) -> dict[str, float]:
     ids = []
     for _ in range(asks):
-        mark = Mark(_BASE + world.random.randrange(DAYS * 86_400 * 10**6), 0)
+        mark = LogPosition(_BASE + world.random.randrange(DAYS * 86_400 * 10**6), 0)
         async with sessions() as session:
-            found = await page(session, Wanted(), size=1, older_than=mark)
+            found = await page(session, DecisionFilter(), size=1, older_than=mark)
         ids += [row.record.request_id for row in found.rows]
-    took = await timed(sessions, [(Wanted(request_id=request_id), None) for request_id in ids])
+    took = await timed(sessions, [(DecisionFilter(request_id=request_id), None) for request_id in ids])
     return {"p50": median(took), "p95": quantiles(took, n=20)[-1], "max": max(took)}
 
 

@@ -36,7 +36,7 @@ _Decision = tuple[int, int, str, str, str]
 
 
 class LeastGuard:
-    """A middleware that lets in whoever sends `header`, and writes that down while the application runs."""
+    """A middleware that lets in every request with `header`, and writes that down while the application runs."""
 
     def __init__(self, header: str) -> None:
         self._grants = {header.encode(): "catalog:read"}

@@ -133,7 +133,7 @@ def in_turn(rounds: int, sides: Mapping[str, Callable[[], float]]) -> dict[str, 
 
 
 def micros(work: Callable[[], object], times: int) -> float:
-    """Microseconds of the processor for one call, over many: waiting for a turn is no cost of ours."""
+    """Microseconds of the processor for one call, over many: waiting for a turn does not count."""
     started = time.thread_time()
     for _ in range(times):
         work()
@@ -213,7 +213,7 @@ def _wrk(options: Options, url: str, lines: Sequence[str], script: str, connecti
         raise RuntimeError(f"not every answer of {url} was 200:\n{said}")
     rate, p99 = re.search(r"Requests/sec: +([0-9.]+)", said), re.search(r"99% +([0-9.]+)(us|ms|s)\b", said)
     if rate is None or p99 is None:
-        raise RuntimeError(f"wrk said what nobody understands:\n{said}")
+        raise RuntimeError(f"wrk printed an unknown format:\n{said}")
     return float(rate[1]), float(p99[1]) * {"us": 0.001, "ms": 1, "s": 1000}[p99[2]]
 
 

@@ -32,18 +32,18 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from app.asgi import route_table
 from app.audit.batch import Batch
+from app.audit.decision_filter import DecisionFilter
 from app.audit.log import BATCH
 from app.audit.record import Record, Unverified, about_of
-from app.audit.wanted import Wanted
 from app.db.decision_writer import DecisionWriter
 from app.db.decisions import everything, newest_id
 from app.db.engine import open_engine
 from app.db.migrate import upgrade
 from app.db.session import Sessions, sessions_of
 from app.identity.principal import ANONYMOUS, Principal
-from app.policy.live import build
-from app.policy.load import load
-from app.policy.snapshot import Snapshot
+from app.policy.engine.live import build
+from app.policy.engine.snapshot import Snapshot
+from app.policy.language.load import load
 from scripts.bench.decision_log import World
 
 ROOT = Path(__file__).parents[2]
@@ -117,7 +117,7 @@ def candidate(directory: Path) -> Path:
 async def one_by_one(sessions: Sessions, snapshot: Snapshot) -> Counter[str]:
     """What a replay tells, by deciding every decision of the log again."""
     counts: Counter[str] = Counter()
-    async for rows in everything(sessions, Wanted()):
+    async for rows in everything(sessions, DecisionFilter()):
         for row in rows:
             record = row.record
             if record.held is None:

@@ -16,9 +16,9 @@ from litestar import Litestar, get
 from litestar.types import ASGIApp
 
 from app import logs
-from app.cli.listening import bind
-from app.cli.run import serve
-from app.policy.aside import aside, one_heap
+from app.cli.server.listening import bind
+from app.cli.server.run import serve
+from app.policy.gc_control import long_lived_build, use_one_heap
 from app.settings import ServerName, load
 from scripts.bench.least import LeastGuard
 from scripts.bench.measuring import ROOT, pinned
@@ -77,11 +77,11 @@ def key_of(started: Server, issuer: LiveIssuer) -> str:
 
 def protected() -> ASGIApp:
     """The application with the handler behind its door."""
-    with aside():  # as `authz serve` does
+    with long_lived_build():  # as `authz serve` does
         from app.asgi import create_app  # noqa: PLC0415  # the bare one starts without it
-        from app.history.settle import Start  # noqa: PLC0415
+        from app.history.recovery import StartState  # noqa: PLC0415
 
-    return create_app(load(), Start(), [answered])
+    return create_app(load(), StartState(), [answered])
 
 
 def unprotected() -> ASGIApp:
@@ -101,7 +101,7 @@ KINDS = {"protected": protected, "unprotected": unprotected, "least": least}
 def main(kind: str, how: ServerName) -> None:
     """Serve it."""
     logs.configure("info", "json")
-    one_heap()  # as `authz serve` does
+    use_one_heap()  # as `authz serve` does
     serve(KINDS[kind](), bind("127.0.0.1", 0), server=how)
 
 

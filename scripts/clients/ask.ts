@@ -2,7 +2,7 @@
  *
  *   AUTHZEN_URL=http://127.0.0.1:8000 AUTHZEN_TOKEN=… node scripts/clients/ask.ts < scripts/clients/questions.jsonl
  *
- * Reads a question on each line, prints `allow` or `deny` for each, and says on standard error why nobody decided.
+ * Reads a question on each line, prints `allow` or `deny` for each, and says on standard error why there is no decision.
  * Exits with 0 when all are allowed, 1 when one is not, 2 when used wrongly. One question goes to
  * /access/v1/evaluation, more go to /access/v1/evaluations.
  */

@@ -8,7 +8,7 @@
         }
         verdict = await pdp.evaluate(question)
         if not verdict:
-            if verdict.failure:  # nobody decided: tell whoever operates the service
+            if verdict.failure:  # no decision: tell the operator of the service
                 log.error("authorization failed: %s (%s)", verdict.failure, verdict.request_id)
             raise Forbidden
         records = [record for record, verdict in zip(records, await pdp.evaluate_all(questions)) if verdict]
@@ -71,7 +71,7 @@ class Question(TypedDict):
 class Verdict:
     """An answer, true only when the decision point allowed it.
 
-    `failure` says why nobody decided, and is empty when the decision point did. It never holds the token.
+    `failure` says why there is no decision, and is empty when the decision point did. It never holds the token.
     `request_id` was sent as `X-Request-ID`: the decision point's log has it too.
     """
 
@@ -196,7 +196,7 @@ class DecisionPoint:
 
 
 class Unanswered(Exception):
-    """Nobody decided, and why. It does not leave this file."""
+    """There is no decision, and why. Private to this file."""
 
 
 class Busy(Unanswered):

@@ -16,7 +16,7 @@
  * Make one when the service starts and keep it. The token is an API key or a JWT that holds `decisions:evaluate`.
  * Whatever goes wrong is `false`, never an exception: no connection, no answer in time, a status other than 200, a
  * redirect, a body that is not what AuthZEN says. Only `decision: true` is true. Answers are plain booleans because
- * every object is true in JavaScript; why nobody decided goes to `log`. A promise is true too: `await` it, and ask for
+ * every object is true in JavaScript; why there is no decision goes to `log`. A promise is true too: `await` it, and ask for
  * lists with `evaluateAll`, never inside `filter`.
  */
 
@@ -31,7 +31,7 @@ export type Question = {
   readonly context?: Properties;
 };
 
-/** Why nobody decided; it never holds the token. The decision point's log has the same request id. */
+/** Why there is no decision; it never holds the token. The decision point's log has the same request id. */
 export type Failure = { readonly reason: string; readonly requestId: string };
 
 export type Options = {
@@ -165,7 +165,7 @@ export class DecisionPoint {
 
 type Call = { readonly requestId: string; readonly deadline: number; readonly signal: AbortSignal };
 
-/** Nobody decided, and why. It does not leave this file. */
+/** There is no decision, and why. Private to this file. */
 class Unanswered extends Error {}
 
 /** 503. `retryAfter` is in milliseconds, and more than anyone waits when it was given as a date. */

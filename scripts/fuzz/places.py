@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from app.policy.fault import Fault
+from app.policy.language.fault import Fault
 from scripts.fuzz.target import Violation
 
 _MAX_TEXT = 4_000

@@ -2,7 +2,7 @@
 
     .venv/bin/python scripts/trials/away.py --seconds 600 --how down
 
-`--how hang` lets it hang instead: connections stay, and nothing answers. People with a JWT must all be served, whoever
+`--how hang` lets it hang instead: connections stay, and nothing answers. People with a JWT must all be served, users
 must not come in may never come in, keys work as long as they are remembered, and 5 seconds after its return all is as
 before. Exits with 1 otherwise.
 """

@@ -9,13 +9,14 @@ from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.audit.wanted import Wanted
-from app.db import api_keys, asked_keys, decisions, everyones_keys, key_capacity, own_keys, replay, usage
-from app.db.decisions import Mark
-from app.db.everyones_keys import SORTS, STATUSES, WantedKeys
+from app.audit.decision_filter import DecisionFilter
+from app.db import decisions, replay, usage
+from app.db.decisions import LogPosition
 from app.db.old_decisions import OldDecisions
 from app.db.partitions import DAY
 from app.db.session import Sessions
+from app.keys import api_keys, capacity, listing, own_keys, subjects
+from app.keys.listing import SORTS, STATUSES, WantedKeys
 from scripts.trials.filled import DAYS, GRANT_SETS, KEYS_EACH, digest_of, first_day
 
 PAGE = 50
@@ -56,13 +57,13 @@ def _of_keys(keys: int, now: datetime) -> Sequence[Query]:
         Query(
             "keys of a subject: a page", _session(lambda s: api_keys.page_for(s, owner, before=keys, limit=PAGE)), PAGE
         ),
-        Query("keys of a subject, counted", _session(lambda s: key_capacity.count_keys(s, owner, now)), 2 * KEYS_EACH),
+        Query("keys of a subject, counted", _session(lambda s: capacity.count_keys(s, owner, now)), 2 * KEYS_EACH),
         Query("a subject's own key", _session(lambda s: api_keys.get_for(s, owner, 7)), 1),
         Query("own keys: counts", _session(lambda s: own_keys.counts(s, owner, now)), 2 * KEYS_EACH),
         Query("own keys: four pages", _session(lambda s: _own(s, owner, now)), 5 * KEYS_EACH),
-        Query("keys by their ids", lambda s: asked_keys.records(s, range(some, some + PAGE)), 2 * PAGE),
+        Query("keys by their ids", lambda s: subjects.records(s, range(some, some + PAGE)), 2 * PAGE),
         Query("active keys, in order", lambda s: _active(s, now, some), OF_A_PAGE),
-        Query("owners, in order", lambda s: asked_keys.owners(s, after="user_2", limit=PAGE), PAGE * KEYS_EACH * 2),
+        Query("owners, in order", lambda s: subjects.owners(s, after="user_2", limit=PAGE), PAGE * KEYS_EACH * 2),
     ]
     wanted = {
         "": WantedKeys(),
@@ -90,12 +91,12 @@ def _page(wanted: WantedKeys, now: datetime, *, deep: bool) -> Callable[[AsyncSe
     async def ask(session: AsyncSession) -> object:
         after = None
         if deep:
-            key = await everyones_keys.named(session, 1 + 83 * 7)
+            key = await listing.named(session, 1 + 83 * 7)
             assert key is not None
-            middle = everyones_keys.place_of(key, wanted.sort)
+            middle = listing.place_of(key, wanted.sort)
             time = now - timedelta(days=5) if wanted.sort == "used" else now + timedelta(days=5)
             after = replace(middle, time=time if wanted.sort in ("used", "expires") else None)
-        return await everyones_keys.page(session, wanted, now=now, after=after, limit=PAGE + 1)
+        return await listing.page(session, wanted, now=now, after=after, limit=PAGE + 1)
 
     return ask
 
@@ -109,28 +110,28 @@ async def _own(session: AsyncSession, owner: str, now: datetime) -> object:
 
 
 async def _active(sessions: Sessions, now: datetime, after: int) -> object:
-    return await asked_keys.active(sessions, environments=("live", "test"), now=now, after=after, limit=PAGE)
+    return await subjects.active(sessions, environments=("live", "test"), now=now, after=after, limit=PAGE)
 
 
 def _of_the_log(keys: int, decided: int, now: datetime) -> Sequence[Query]:
     start = first_day(now)
-    middle = Mark(start + DAYS // 2 * DAY, 0)
-    one = Wanted(request_id="0" * 32)
+    middle = LogPosition(start + DAYS // 2 * DAY, 0)
+    one = DecisionFilter(request_id="0" * 32)
     wanted = {
-        "": Wanted(),
-        " of a subject": Wanted(subject="user_7"),
-        " of nobody": Wanted(subject="nobody"),
-        " by a key": Wanted(key_id=1 + 7919 * 6 % keys),
-        " on a route": Wanted(resource="/api/v1/resource_7"),
-        " of an action": Wanted(action="PATCH"),
-        " that deny": Wanted(allowed=False),
-        " that allow": Wanted(allowed=True),
-        " under a revision": Wanted(revision="revision3"),
+        "": DecisionFilter(),
+        " of a subject": DecisionFilter(subject="user_7"),
+        " of nobody": DecisionFilter(subject="nobody"),
+        " by a key": DecisionFilter(key_id=1 + 7919 * 6 % keys),
+        " on a route": DecisionFilter(resource="/api/v1/resource_7"),
+        " of an action": DecisionFilter(action="PATCH"),
+        " that deny": DecisionFilter(allowed=False),
+        " that allow": DecisionFilter(allowed=True),
+        " under a revision": DecisionFilter(revision="revision3"),
         " of a request": one,
-        " of an hour": Wanted(since=middle.at, until=middle.at + DAY // 24),
-        " of a subject that deny": Wanted(subject="user_7", allowed=False),
-        " that deny, of a day": Wanted(allowed=False, since=middle.at, until=middle.at + DAY),
-        " but for a door": Wanted(but_door="authzen"),
+        " of an hour": DecisionFilter(since=middle.at, until=middle.at + DAY // 24),
+        " of a subject that deny": DecisionFilter(subject="user_7", allowed=False),
+        " that deny, of a day": DecisionFilter(allowed=False, since=middle.at, until=middle.at + DAY),
+        " but for a door": DecisionFilter(but_door="authzen"),
     }
     of_one = decided * KEYS_EACH // keys + 20  # decisions of one owner
     found = []
@@ -147,10 +148,10 @@ def _of_the_log(keys: int, decided: int, now: datetime) -> Sequence[Query]:
         *found,
         Query("newest decision", _session(decisions.newest_id), OF_A_PAGE),
         Query("oldest decision", _session(usage.oldest), OF_A_PAGE),
-        Query("what follows", _session(lambda s: decisions.following(s, Wanted(), after=decided - 9)), of_few),
+        Query("what follows", _session(lambda s: decisions.following(s, DecisionFilter(), after=decided - 9)), of_few),
         Query(
             "what follows, denials",
-            _session(lambda s: decisions.following(s, Wanted(allowed=False), after=decided - 9)),
+            _session(lambda s: decisions.following(s, DecisionFilter(allowed=False), after=decided - 9)),
             OF_A_PAGE,
         ),
         Query("an export's first page", _first_page, 3 * decisions.EXPORT_PAGE),
@@ -167,18 +168,18 @@ def _of_the_log(keys: int, decided: int, now: datetime) -> Sequence[Query]:
     ]
 
 
-def _newest(wanted: Wanted) -> Callable[[AsyncSession], Awaitable[object]]:
+def _newest(wanted: DecisionFilter) -> Callable[[AsyncSession], Awaitable[object]]:
     return lambda session: decisions.page(session, wanted, size=PAGE)
 
 
-def _beside(wanted: Wanted, mark: Mark, *, older: bool) -> Callable[[AsyncSession], Awaitable[object]]:
+def _beside(wanted: DecisionFilter, mark: LogPosition, *, older: bool) -> Callable[[AsyncSession], Awaitable[object]]:
     if older:
         return lambda session: decisions.page(session, wanted, size=PAGE, older_than=mark)
     return lambda session: decisions.page(session, wanted, size=PAGE, newer_than=mark)
 
 
 async def _first_page(sessions: Sessions) -> object:
-    async for rows in decisions.everything(sessions, Wanted()):
+    async for rows in decisions.everything(sessions, DecisionFilter()):
         return rows
     return None
 

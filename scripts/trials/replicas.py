@@ -115,7 +115,7 @@ class Trial:
         print(f"{what:45} {len(ordered):5} times  {told}  under {bound:.1f} s: {verdict}  ({kept})", flush=True)
 
     def _wait(self) -> None:
-        """Measure how late the machine wakes whoever sleeps."""
+        """Measure how late the machine wakes a sleeping thread."""
         while True:
             started = time.monotonic()
             time.sleep(0.01)
@@ -152,7 +152,7 @@ def without_news(url: str) -> Iterator[list[int]]:
 
 @contextmanager
 def silenced(url: str) -> Iterator[None]:
-    """While the database tells nobody anything: what is left is to ask."""
+    """While the database sends no notification: what is left is to poll."""
     names = ("note_key_change", "tell_of_policy")
     told = [ask(url, f"SELECT pg_get_functiondef('{name}'::regproc)")[0][0] for name in names]
     muted = [re.sub(r"PERFORM pg_notify\([^;]*;", "NULL;", definition) for definition in told]

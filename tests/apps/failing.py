@@ -8,8 +8,8 @@ from typing import Any, get_args
 from litestar.types import Receive, Scope, Send
 
 from app import logs
-from app.cli.listening import bind
-from app.cli.run import serve
+from app.cli.server.listening import bind
+from app.cli.server.run import serve
 from app.settings import ServerName
 
 

@@ -8,9 +8,9 @@ from typing import Any, get_args
 from litestar.types import Receive, Scope, Send
 
 from app import logs
-from app.cli.limits import ConnectionLimits
-from app.cli.listening import bind
-from app.cli.run import serve
+from app.cli.server.limits import ConnectionLimits
+from app.cli.server.listening import bind
+from app.cli.server.run import serve
 from app.settings import ServerName
 
 LIMITS = ConnectionLimits(head_seconds=0.4, body_seconds=0.6, idle_seconds=0.8, connections_per_peer=20)

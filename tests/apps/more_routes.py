@@ -10,15 +10,15 @@ from litestar.types import Receive, Scope, Send
 
 from app import logs
 from app.asgi import create_app
-from app.cli.listening import bind
-from app.cli.run import serve
-from app.history.settle import Start
+from app.cli.server.listening import bind
+from app.cli.server.run import serve
+from app.history.recovery import StartState
 from app.settings import load
 
 
 @get("/extra/unruled")
 async def unruled() -> str:
-    """A route that a developer added and nobody ruled."""
+    """A route that a developer added without a rule."""
     return "open to all?"
 
 
@@ -49,4 +49,4 @@ if __name__ == "__main__":
     logs.configure("info", "json")
     settings = load()
     extra = [ROUTES[name] for name in os.environ["EXTRA_ROUTES"].split()]
-    serve(create_app(settings, Start(), extra), bind(settings.host, 0))
+    serve(create_app(settings, StartState(), extra), bind(settings.host, 0))

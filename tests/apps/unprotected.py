@@ -5,8 +5,8 @@ from __future__ import annotations
 from litestar import Litestar, get
 
 from app import logs
-from app.cli.listening import bind
-from app.cli.run import serve
+from app.cli.server.listening import bind
+from app.cli.server.run import serve
 
 
 @get("/")

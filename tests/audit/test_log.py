@@ -14,11 +14,12 @@ from structlog.testing import LogCapture
 
 from app import logs
 from app.audit.batch import Batch
-from app.audit.log import BATCH, CannotWrite, DecisionLog
+from app.audit.log import BATCH, BatchNotStored, DecisionLog
 from app.audit.record import Record, Unverified
 from app.identity.principal import ANONYMOUS, Principal, program, user
-from app.policy.decision import Decision, Reason
-from app.policy.rule import Rule
+from app.policy.engine.decision import Decision
+from app.policy.language.reason import Reason
+from app.policy.language.rule import Rule
 
 pytestmark = pytest.mark.anyio
 
@@ -29,7 +30,7 @@ CALLER = program("owner", 7, "live", ["catalog:read"])
 
 
 class Store:
-    """Takes batches, unless it is told to fail."""
+    """Takes batches, unless it is set to fail."""
 
     def __init__(self) -> None:
         self.batches: list[Sequence[Record]] = []
@@ -132,7 +133,7 @@ async def test_who_notes_very_many_waits_for_room_so_that_none_is_dropped(store:
 
 async def test_nobody_waits_for_room_while_the_writer_fails(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.audit.log.ROOM_SECONDS", 1000.0)
-    store.failing = CannotWrite("no")
+    store.failing = BatchNotStored("no")
     async with DecisionLog(store.write, capacity=100, every_seconds=0.01) as log, asyncio.timeout(10):
         note(log, times=80)
         waiting = asyncio.create_task(log.wait_for_room())
@@ -145,7 +146,7 @@ async def test_nobody_waits_for_room_while_the_writer_fails(store: Store, monkey
 async def test_a_writer_that_fails_is_tried_again_and_nothing_is_lost(
     store: Store, said: list[structlog.typing.EventDict]
 ) -> None:
-    store.failing = CannotWrite("OperationalError: database is locked")
+    store.failing = BatchNotStored("OperationalError: database is locked")
     async with DecisionLog(store.write, every_seconds=0.005) as log:
         note(log, times=3)
         await until(log, failures=3)
@@ -172,7 +173,7 @@ async def test_any_error_of_the_writer_is_borne(store: Store, said: list[structl
 
 
 async def test_a_batch_that_can_never_be_written_stands_in_the_way_for_a_while_only(store: Store) -> None:
-    store.failing = CannotWrite("never")
+    store.failing = BatchNotStored("never")
     async with DecisionLog(store.write, every_seconds=0.005, give_up_seconds=0.05) as log:
         note(log, times=2)
         await until(log, dropped=2, queued=0)
@@ -214,7 +215,7 @@ async def test_a_stop_writes_what_waits(store: Store) -> None:
 async def test_a_stop_while_nothing_can_be_written_says_what_is_lost(
     store: Store, said: list[structlog.typing.EventDict]
 ) -> None:
-    store.failing = CannotWrite("disk full")
+    store.failing = BatchNotStored("disk full")
     started = time.monotonic()
     async with DecisionLog(store.write, every_seconds=60) as log:
         note(log, times=3)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from app.audit.batch import Batch
-from app.audit.clean import clean, without_secrets
 from app.audit.record import MAX_GRANTS, Record, Unverified, about_of, grant_set
+from app.audit.sanitize import clean, without_secrets
 from app.identity.principal import ANONYMOUS, Principal, program, user
-from app.policy.decision import Decision, Reason
+from app.policy.engine.decision import Decision
+from app.policy.language.reason import Reason
 
 KEY = "grd_live_" + "0123456789abcdef" * 3
 JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ1c2VyXzEifQ.c2lnbmF0dXJl_-"

@@ -9,11 +9,11 @@ from itertools import groupby
 
 import pytest
 
-from app.audit.record import GrantSet, Record, grant_set
-from app.audit.replay import Alike, Replay, Times, Told
+from app.audit.record import Record, StatedGrants, grant_set
+from app.audit.replay import DecisionKey, Occurrences, Replay, ReplayOutcome
 from app.audit.replay_view import result
-from app.policy.condition import Context
-from app.policy.snapshot import Snapshot
+from app.policy.engine.snapshot import Snapshot
+from app.policy.language.when.condition import Context
 from tests.policy.shipped import shipped_files, snapshot_of
 
 CATALOG = "catalog.csv"
@@ -37,9 +37,9 @@ def active() -> Snapshot:
 
 def group(
     held: frozenset[str] | None, resource: str, action: str, allowed: bool, number: int = 1
-) -> tuple[Alike, Times]:
-    grants: GrantSet | None = None if held is None else grant_set(held)
-    return Alike(grants, "jwt", "user_a", None, resource, action, allowed), Times(number, 1)
+) -> tuple[DecisionKey, Occurrences]:
+    grants: StatedGrants | None = None if held is None else grant_set(held)
+    return DecisionKey(grants, "jwt", "user_a", None, resource, action, allowed), Occurrences(number, 1)
 
 
 def person(*grants: str) -> frozenset[str]:
@@ -81,14 +81,16 @@ def log(seed: int, size: int) -> list[Record]:
     return records
 
 
-def alike(records: list[Record]) -> list[tuple[Alike, Times]]:
-    def key(numbered: tuple[int, Record]) -> Alike:
+def alike(records: list[Record]) -> list[tuple[DecisionKey, Occurrences]]:
+    def key(numbered: tuple[int, Record]) -> DecisionKey:
         record = numbered[1]
-        return Alike(record.grants, record.method, record.subject, None, record.resource, record.action, record.allowed)
+        return DecisionKey(
+            record.grants, record.method, record.subject, None, record.resource, record.action, record.allowed
+        )
 
     numbered = sorted(enumerate(records), key=lambda one: repr(key(one)))
     grouped = [(of, [row_id for row_id, _ in some]) for of, some in groupby(numbered, key=key)]
-    return [(of, Times(len(ids), max(ids))) for of, ids in grouped]
+    return [(of, Occurrences(len(ids), max(ids))) for of, ids in grouped]
 
 
 CANDIDATES = [
@@ -108,16 +110,18 @@ def test_counts_and_changes_are_those_of_deciding_one_by_one(change: tuple[str, 
     replay = Replay(snapshot, active())
     for start in range(0, len(records), 1_700):  # slices, in which the same groups come again
         part = records[start : start + 1_700]
-        replay.add([(of, Times(times.number, times.last_id + start)) for of, times in alike(part)])
-    counts: Counter[Told] = Counter()
-    changes: Counter[tuple[Told, str, str, str]] = Counter()
-    last: dict[tuple[Told, str, str, str], int] = {}
+        replay.add([(of, Occurrences(times.number, times.last_id + start)) for of, times in alike(part)])
+    counts: Counter[ReplayOutcome] = Counter()
+    changes: Counter[tuple[ReplayOutcome, str, str, str]] = Counter()
+    last: dict[tuple[ReplayOutcome, str, str, str], int] = {}
     for row_id, record in enumerate(records):
         assert record.held is not None
         now = snapshot.decide(record.held, record.resource, record.action)
-        told = Told.SAME if now.allowed is record.allowed else Told.GAINED if now else Told.LOST
+        told = (
+            ReplayOutcome.SAME if now.allowed is record.allowed else ReplayOutcome.GAINED if now else ReplayOutcome.LOST
+        )
         counts[told] += 1
-        if told is not Told.SAME:
+        if told is not ReplayOutcome.SAME:
             which = (told, record.subject, record.resource, record.action)
             changes[which] += 1
             last[which] = row_id
@@ -131,7 +135,7 @@ def test_counts_and_changes_are_those_of_deciding_one_by_one(change: tuple[str, 
 def test_under_the_policy_that_decided_nothing_changes() -> None:
     replay = Replay(active(), active())
     replay.add(alike(log(4, 1_000)))
-    assert replay.counts[Told.SAME] == 1_000
+    assert replay.counts[ReplayOutcome.SAME] == 1_000
     assert replay.changes == []
 
 
@@ -147,9 +151,9 @@ def test_gains_come_first_and_the_most_frequent_before_others() -> None:
         ]
     )
     assert [(c.told, c.alike.action, c.times.number) for c in replay.changes] == [
-        (Told.GAINED, "HEAD", 5),
-        (Told.GAINED, "GET", 2),
-        (Told.LOST, "GET", 9),
+        (ReplayOutcome.GAINED, "HEAD", 5),
+        (ReplayOutcome.GAINED, "GET", 2),
+        (ReplayOutcome.LOST, "GET", 9),
     ]
     assert replay.changes[2].decision.missing == ("policies:read",)
 
@@ -158,8 +162,8 @@ def test_what_cannot_be_told_is_counted_and_never_guessed() -> None:
     replay = Replay(active(), active())
     bad, known = group(None, "/api/v1/teams", "GET", False, 3)
     replay.add([(bad._replace(method=None), known), group(None, "/api/v1/teams", "GET", True, 4)])
-    assert replay.counts[Told.UNVERIFIED] == 3
-    assert replay.counts[Told.UNKNOWN] == 4
+    assert replay.counts[ReplayOutcome.UNVERIFIED] == 3
+    assert replay.counts[ReplayOutcome.UNKNOWN] == 4
     assert replay.changes == []
 
 
@@ -175,10 +179,13 @@ def test_a_candidate_is_not_blamed_for_what_earlier_changes_did() -> None:
             group(person("catalog:read"), games, "GET", True, 2),
         ]
     )
-    assert {told: count for told, count in replay.counts.items() if count} == {Told.SAME: 12, Told.LOST: 5}
+    assert {told: count for told, count in replay.counts.items() if count} == {
+        ReplayOutcome.SAME: 12,
+        ReplayOutcome.LOST: 5,
+    }
     assert replay.changed_since == 15
     # What was decided then makes no two changes of one.
-    assert [(c.told, c.alike.resource, c.times.number) for c in replay.changes] == [(Told.LOST, games, 5)]
+    assert [(c.told, c.alike.resource, c.times.number) for c in replay.changes] == [(ReplayOutcome.LOST, games, 5)]
     shown = result(replay, replay.changes, {}, "7d")
     assert (shown.changed_since, shown.active, shown.revision) == (15, active().revision, replay.snapshot.revision)
 
@@ -197,20 +204,22 @@ WHEN = "\"request.ip == '10.0.0.1'\""
 @pytest.mark.parametrize(
     ("rows", "held", "told"),
     [
-        (f"p, catalog:read, /api/v1/teams/**, GET|HEAD, allow, {WHEN}", ("catalog:read",), Told.CONDITION),
-        (f"p, catalog:read, /api/v1/teams/**, GET|HEAD, allow, {WHEN}", (), Told.SAME),
-        (f"{PLAIN}\np, anyone, /api/v1/teams/**, GET|HEAD, deny, {WHEN}", ("catalog:read",), Told.CONDITION),
-        (f"{PLAIN}\np, anyone, /api/v1/teams/**, GET|HEAD, deny, {WHEN}", (), Told.SAME),
-        (f"{PLAIN}\np, policies:read, /api/v1/teams/**, GET|HEAD, deny, {WHEN}", ("catalog:read",), Told.SAME),
-        (f"{PLAIN}\np, anyone, /api/v1/teams/**, GET|HEAD, allow, {WHEN}", ("catalog:read",), Told.SAME),
+        (f"p, catalog:read, /api/v1/teams/**, GET|HEAD, allow, {WHEN}", ("catalog:read",), ReplayOutcome.CONDITION),
+        (f"p, catalog:read, /api/v1/teams/**, GET|HEAD, allow, {WHEN}", (), ReplayOutcome.SAME),
+        (f"{PLAIN}\np, anyone, /api/v1/teams/**, GET|HEAD, deny, {WHEN}", ("catalog:read",), ReplayOutcome.CONDITION),
+        (f"{PLAIN}\np, anyone, /api/v1/teams/**, GET|HEAD, deny, {WHEN}", (), ReplayOutcome.SAME),
+        (f"{PLAIN}\np, policies:read, /api/v1/teams/**, GET|HEAD, deny, {WHEN}", ("catalog:read",), ReplayOutcome.SAME),
+        (f"{PLAIN}\np, anyone, /api/v1/teams/**, GET|HEAD, allow, {WHEN}", ("catalog:read",), ReplayOutcome.SAME),
         (
             f"{PLAIN}\np, anyone, /api/v1/teams/**, GET|HEAD, deny, {WHEN}\np, auth:jwt, {TEAM}, GET, deny",
             ("catalog:read",),
-            Told.LOST,
+            ReplayOutcome.LOST,
         ),
     ],
 )
-def test_a_condition_matters_only_where_it_has_the_last_word(rows: str, held: tuple[str, ...], told: Told) -> None:
+def test_a_condition_matters_only_where_it_has_the_last_word(
+    rows: str, held: tuple[str, ...], told: ReplayOutcome
+) -> None:
     snapshot = candidate(PLAIN, rows)
     replay = Replay(snapshot, active())
     replay.add([group(person(*held), TEAM, "GET", True, 2)])
@@ -218,14 +227,20 @@ def test_a_condition_matters_only_where_it_has_the_last_word(rows: str, held: tu
     contexts: list[Context] = [{"request": {"ip": "10.0.0.1"}}, {"request": {"ip": "10.0.0.2"}}]
     verdicts = {snapshot.decide(person(*held), TEAM, "GET", context).allowed for context in contexts}
     now = active().decide(person(*held), TEAM, "GET").allowed
-    assert verdicts == {Told.CONDITION: {True, False}, Told.SAME: {now}, Told.LOST: {not now}}[told]
+    assert (
+        verdicts
+        == {ReplayOutcome.CONDITION: {True, False}, ReplayOutcome.SAME: {now}, ReplayOutcome.LOST: {not now}}[told]
+    )
 
 
 def test_a_condition_that_both_policies_have_parts_nothing() -> None:
     conditional = f"p, catalog:read, /api/v1/teams/**, GET|HEAD, allow, {WHEN}"
     both = candidate(PLAIN, conditional)
     other = candidate(PLAIN, f"{conditional}\np, policies:read, /api/v1/teams/**, GET|HEAD, deny")
-    for new, told in ((other, Told.CONDITION), (candidate(PLAIN, f"# why\n{conditional}"), Told.SAME)):
+    for new, told in (
+        (other, ReplayOutcome.CONDITION),
+        (candidate(PLAIN, f"# why\n{conditional}"), ReplayOutcome.SAME),
+    ):
         replay = Replay(new, both)
         replay.add([group(person("catalog:read"), TEAM, "GET", True, 2)])
         assert {key: count for key, count in replay.counts.items() if count} == {told: 2}
@@ -238,7 +253,7 @@ def test_of_very_many_changes_the_first_are_told_apart_and_all_are_counted() -> 
     )
     lost = [group(person("catalog:read", f"x:{number}"), "/api/v1/teams", "GET", True, number) for number in (1, 2, 3)]
     replay.add([*lost, lost[1], lost[2]])
-    assert replay.counts[Told.LOST] == 11
+    assert replay.counts[ReplayOutcome.LOST] == 11
     assert [change.times.number for change in replay.changes] == [4, 1]
     shown = result(replay, replay.changes[:1], {1: "r1"}, "7d")
     assert (shown.left_out, shown.decisions, shown.changes[0].example) == (7, 11, "r1")

@@ -8,10 +8,10 @@ from typing import Any, cast
 import pytest
 
 from app.audit.record import Unverified
-from app.audit.shadowing import Deployed, Shadowing
+from app.audit.shadowing import DeployedShadow, Shadowing
 from app.identity.principal import Principal, program, user
-from app.policy.shadow import MAX_DIFFERENCES
-from app.policy.snapshot import Snapshot
+from app.policy.analysis.shadow import MAX_DIFFERENCES
+from app.policy.engine.snapshot import Snapshot
 from tests.policy.small import snapshot
 
 pytestmark = pytest.mark.anyio
@@ -24,11 +24,11 @@ def ask(shadowing: Shadowing, principal: Principal = READER, active: Snapshot = 
     shadowing.note(resource, "GET", principal, active.decide(principal.held, resource, "GET"))
 
 
-def deploy(shadowing: Shadowing, candidate: Snapshot = CANDIDATE) -> Deployed:
+def deploy(shadowing: Shadowing, candidate: Snapshot = CANDIDATE) -> DeployedShadow:
     return shadowing.deploy(candidate, message="Try it.", author="user_admin")
 
 
-async def settled(deployed: Deployed) -> None:
+async def settled(deployed: DeployedShadow) -> None:
     async with asyncio.timeout(10):
         while deployed.waiting:
             await asyncio.sleep(0.01)

@@ -7,8 +7,9 @@ import pytest
 from app.audit import tally
 from app.audit.record import Unverified
 from app.audit.tally import OTHER, UNAVAILABLE, UNKNOWN, Outcomes, Series, Tally
-from app.identity.errors import Fault
-from app.policy.decision import Decision, Reason
+from app.identity.errors import AuthenticationFault
+from app.policy.engine.decision import Decision
+from app.policy.language.reason import Reason
 
 
 def test_durations_become_a_sum_and_numbers_by_bits() -> None:
@@ -23,8 +24,11 @@ def test_durations_become_a_sum_and_numbers_by_bits() -> None:
 def test_outcomes_are_told_apart_by_fixed_words() -> None:
     outcomes = Outcomes(lambda resource: resource == "/a")
     allowed, denied = Decision(True, Reason.ALLOWED, "r"), Decision(False, Reason.NOT_HELD, "r")
-    expired, nobody = Unverified(Fault.EXPIRED.value, "r"), Unverified("Signing keys are unavailable.", "r")
-    for resource, outcome in (("/a", allowed), ("/a", denied), ("", denied), ("/a", expired), ("/a", nobody)):
+    expired, unavailable = (
+        Unverified(AuthenticationFault.EXPIRED.value, "r"),
+        Unverified("Signing keys are unavailable.", "r"),
+    )
+    for resource, outcome in (("/a", allowed), ("/a", denied), ("", denied), ("/a", expired), ("/a", unavailable)):
         outcomes.first("app", resource, outcome).append(1)
     outcomes.first("authzen", "record:1", Unverified("There is no `needle`.", "r")).append(1)
     assert {labels for labels, _, _ in outcomes.added_up()} == {

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from app.audit.wanted import FILTERS, BadFilter, Wanted, read
+from app.audit.decision_filter import FILTERS, BadFilter, DecisionFilter, read
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -28,7 +28,7 @@ def test_every_filter_is_read() -> None:
         "until": "2026-11-21T00:00:00Z",
     }
     assert set(given) == set(FILTERS)
-    assert read(given, NOW) == Wanted(
+    assert read(given, NOW) == DecisionFilter(
         subject="user_a",
         key_id=17,
         resource="/api/v1/teams/{team_id}",
@@ -39,7 +39,7 @@ def test_every_filter_is_read() -> None:
         since=micros("2026-11-20T00:00:00+00:00"),
         until=micros("2026-11-21T00:00:00+00:00"),
     )
-    assert read({}, NOW) == Wanted()
+    assert read({}, NOW) == DecisionFilter()
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from app.db import api_keys
 from app.db.engine import open_engine
 from app.db.session import sessions_of
-from app.identity.api_keys import NewKey, mint
+from app.identity.api_keys import MintedKey, mint
+from app.keys import api_keys
 from tests.cli.command import command
 from tests.server import ROOT, prepared_database
 
@@ -32,7 +32,7 @@ def env(tmp_path: Path) -> dict[str, str]:
     return {"AUTHZ_DATABASE_URL": url}
 
 
-async def _issue(url: str, keys: list[NewKey]) -> None:
+async def _issue(url: str, keys: list[MintedKey]) -> None:
     engine = open_engine(url)
     async with sessions_of(engine)() as session:
         for number, new in enumerate(keys, 1):

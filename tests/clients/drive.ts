@@ -1,4 +1,4 @@
-/* Does what it is told, a line of JSON at a time: the TypeScript client, for tests in another language. */
+/* Executes commands, a line of JSON at a time: the TypeScript client, for tests in another language. */
 
 import { createInterface } from "node:readline";
 

@@ -52,7 +52,7 @@ class Exchange(BaseHTTPRequestHandler):
             self.wfile.write(content)
 
     def drip(self, content: bytes) -> None:
-        """Write a byte at a time, ten in a second, until nobody listens."""
+        """Write a byte at a time, ten in a second, until the peer closes."""
         for byte in content:
             self.wfile.write(bytes([byte]))
             self.peer.closed.wait(0.1)

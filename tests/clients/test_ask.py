@@ -21,7 +21,7 @@ from tests.server import ROOT
 
 CLIENTS = ROOT / "scripts" / "clients"
 COMMANDS = {"python": (sys.executable, str(CLIENTS / "ask.py")), "typescript": (NODE, str(CLIENTS / "ask.ts"))}
-# How each of the two is told to trust a certificate of one's own.
+# How each of the two is set to trust a private certificate.
 TRUST = {"python": "SSL_CERT_FILE", "typescript": "NODE_EXTRA_CA_CERTS"}
 ALICE, BOB = question("alice"), question("bob")
 

@@ -181,7 +181,7 @@ def test_a_bad_decision_among_good_ones_denies_in_its_place(client: Client, case
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
 def test_a_redirect_is_not_followed(client: Client, code: int, how: str) -> None:
-    """Our token and the decision would then be in the hands of whoever is named."""
+    """Our token and the decision would then be in the hands of the named host."""
     with Peer(status(code, Location="/elsewhere"), well) as peer:
         denied(ask(client, how, peer.url), how, f"the decision point answered {code}")
     assert len(peer.requests) == 1
@@ -214,10 +214,10 @@ def test_a_broken_connection_is_tried_once_more(client: Client, behaviour: Behav
     with Peer(behaviour) as peer:
         denied(ask(client, how, peer.url), how, BROKEN)
     assert len(peer.requests) == 2
-    with Peer(behaviour, well) as mended:
-        assert all(ask(client, how, mended.url).allowed)
-    assert len(mended.requests) == 2
-    first, second = mended.requests
+    with Peer(behaviour, well) as fixed:
+        assert all(ask(client, how, fixed.url).allowed)
+    assert len(fixed.requests) == 2
+    first, second = fixed.requests
     assert first.body == second.body
     assert first.headers["x-request-id"] == second.headers["x-request-id"]
 
@@ -228,8 +228,8 @@ def test_503_is_tried_once_more(client: Client, headers: dict[str, str], how: st
     with Peer(status(503, **headers)) as peer:
         denied(ask(client, how, peer.url), how, "the decision point answered 503: it cannot decide now")
     assert len(peer.requests) == 2
-    with Peer(status(503, **headers), well) as mended:
-        outcome = ask(client, how, mended.url)
+    with Peer(status(503, **headers), well) as fixed:
+        outcome = ask(client, how, fixed.url)
     assert all(outcome.allowed)
     assert outcome.seconds >= float(headers.get("Retry_After", 0))
 

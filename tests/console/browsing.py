@@ -9,11 +9,11 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 
-from app.dev.wire import Asked, Reply, tell
+from app.dev.wire import IssuerRequest, Reply, tell
 from tests.issuer import LiveIssuer
 from tests.server import Server
 
-Twist = Callable[[Asked, Reply], Reply]
+Twist = Callable[[IssuerRequest, Reply], Reply]
 
 
 class Browser:
@@ -57,7 +57,7 @@ def twisted(issuer: LiveIssuer, twist: Twist) -> Iterator[None]:
 
 
 def changed_tokens(issuer: LiveIssuer, change: Callable[[dict[str, object]], dict[str, object]]) -> Twist:
-    def twist(asked: Asked, reply: Reply) -> Reply:
+    def twist(asked: IssuerRequest, reply: Reply) -> Reply:
         if asked.path != "/token" or reply.status != 200:
             return reply
         return tell(200, change(json.loads(reply.body)))

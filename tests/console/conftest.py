@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.console.attempt import Attempt, begin
+from app.console.login_state import Attempt, begin
 from app.console.oidc import OpenId
 from app.identity.jwks import KeySet
 from tests.browser import chromium, context, page

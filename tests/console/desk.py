@@ -39,7 +39,7 @@ NAUGHTY = {
 
 
 def officer(server: Server, *permissions: str) -> Person:
-    """Somebody at the desk, with all of its permissions unless some are named."""
+    """An administrator, with all of its permissions unless some are named."""
     return sign_in(server, "user_officer", permissions or EVERYTHING, name="Olga Officer")
 
 

@@ -34,7 +34,7 @@ def developer(console: Server, *permissions: str) -> Subject:
 
 
 class Subject(Person):
-    """Somebody with a session, and their name at the issuer."""
+    """A user with a session, and their name at the issuer."""
 
     def __init__(self, console: Server, subject: str, permissions: tuple[str, ...]) -> None:
         super().__init__(console, sign_in(console, subject, permissions).token)

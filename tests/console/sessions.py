@@ -17,7 +17,7 @@ from tests.server import Server
 
 
 class Person:
-    """Somebody with a session: `csrf` is what its forms hold."""
+    """A user with a session: `csrf` is what its forms hold."""
 
     def __init__(self, server: Server, token: str) -> None:
         self.token = token
@@ -29,7 +29,7 @@ class Person:
         return httpx.get(self.url + path, headers={"Cookie": f"authz={self.token}", **headers}, timeout=20)
 
     def post(self, path: str, **fields: str | list[str]) -> httpx.Response:
-        """Send a form of ours."""
+        """Send one of our forms."""
         headers = {"Cookie": f"authz={self.token}", "Origin": self.url}
         return httpx.post(self.url + path, data={"csrf": self.csrf, **fields}, headers=headers, timeout=20)
 

@@ -15,10 +15,10 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from app.console.attempt import Attempt
+from app.console.config import Console
+from app.console.login_state import Attempt
 from app.console.oidc import OpenId, SignedIn, SignInFailed
-from app.console.setup import Console
-from app.dev.wire import Asked, Reply, tell
+from app.dev.wire import IssuerRequest, Reply, tell
 from app.identity.jwks import KeySet
 from app.identity.jwt import JwtVerifier
 from tests.console.browsing import changed_tokens, twisted
@@ -77,10 +77,10 @@ def half_digest(token: str, length: int = 16) -> str:
 
 def discovered(
     issuer: LiveIssuer, change: Callable[[dict[str, Any]], dict[str, Any]]
-) -> Callable[[Asked, Reply], Reply]:
+) -> Callable[[IssuerRequest, Reply], Reply]:
     """The discovery document changed."""
 
-    def twist(asked: Asked, reply: Reply) -> Reply:
+    def twist(asked: IssuerRequest, reply: Reply) -> Reply:
         return tell(200, change(json.loads(reply.body))) if asked.path.startswith("/.well-known/openid") else reply
 
     return twist

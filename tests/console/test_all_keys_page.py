@@ -17,7 +17,7 @@ PATH = "/console/all-keys"
 
 
 def issue(server: Server, issuer: LiveIssuer, subject: str, name: str = "a key") -> tuple[int, str]:
-    """A key of somebody: its number and plaintext."""
+    """A key of a user: its number and plaintext."""
     with server.client(issuer.token(sub=subject, permissions="catalog:read")) as client:
         made = client.post("/api/v1/api-keys/", json={"name": name, "scopes": ["catalog:read"]}).json()
     return int(made["api_key"]["id"]), str(made["plaintext"])
@@ -75,9 +75,9 @@ def test_a_key_is_revoked_with_its_name_and_forgotten_at_once(console: Server, i
     with closing(sqlite3.connect(console.directory / DATABASE)) as database:
         done = database.execute("SELECT action, author FROM admin_actions WHERE target = ?", (f"key:{key_id}",))
         assert done.fetchall() == [("key.issue", "user_ended"), ("key.revoke", "user_officer")]
-    for nobody in ("0", "999999", "x", "99999999999999999999"):
-        assert person.get(f"{PATH}/{nobody}/revoke").status_code == 404
-        assert person.post(f"{PATH}/{nobody}/revoke").status_code == 404
+    for unknown in ("0", "999999", "x", "99999999999999999999"):
+        assert person.get(f"{PATH}/{unknown}/revoke").status_code == 404
+        assert person.post(f"{PATH}/{unknown}/revoke").status_code == 404
 
 
 def test_every_order_pages_through_every_key_once(own_console: Server, issuer: LiveIssuer) -> None:

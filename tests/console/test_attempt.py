@@ -8,7 +8,7 @@ from hashlib import sha256
 
 import pytest
 
-from app.console.attempt import HOME, Attempt, begin, local_path, read
+from app.console.login_state import HOME, Attempt, begin, local_path, read
 
 TOKENS = ("s" * 43, "n" * 43, "v" * 43)
 

@@ -18,7 +18,7 @@ DESK = "/console/policy"
 
 
 def edited(page: Page, old: str, new: str) -> None:
-    """Change the text in the editor as somebody who types would."""
+    """Change the text in the editor as a typing user would."""
     text = page.get_by_role("textbox", name="catalog.csv")
     before = text.input_value()
     assert old in before
@@ -27,7 +27,7 @@ def edited(page: Page, old: str, new: str) -> None:
 
 @pytest.fixture
 def caller(own_console: Server, issuer: LiveIssuer) -> Iterator[httpx.Client]:
-    """Somebody who calls the API meanwhile."""
+    """A client that calls the API meanwhile."""
     with own_console.client(issuer.token(sub="user_caller", permissions="catalog:read")) as client:
         yield client
 
@@ -52,7 +52,7 @@ def test_a_change_is_stopped_mended_previewed_published_seen_and_rolled_back(
     expect(fault).to_contain_text("catalog.csv:7:46")
 
     page.goto(f"{own_console.url}{DESK}/edit")
-    page.get_by_role("button", name="Go on with it").click()
+    page.get_by_role("button", name="Resume draft").click()
     edited(page, READ.replace("allow", "alow"), OTHER)
     expect(page.get_by_role("status")).to_contain_text("no fault")
     page.get_by_role("button", name="Preview").click()
@@ -99,8 +99,8 @@ def test_pages_look_right_and_are_used_by_keyboard_alone(page: Page, console: Se
     for path in (
         f"{DESK}/matrix",
         f"{DESK}/simulator?as=auth:jwt&method=GET&path=/api/v1/teams/7",
-        "/console/all-keys",
         "/console/admin-actions?action=key",
+        "/console/all-keys",
     ):
         page.goto(console.url + path)
         check_looks(page)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from app.console.discovery import Discovery, Endpoints, Undiscovered, read
+from app.console.discovery import Discovery, IssuerEndpoints, Undiscovered, read
 from app.identity.fetch import FetchFailed
 
 pytestmark = pytest.mark.anyio
@@ -153,7 +153,7 @@ async def test_endpoints_are_https_but_for_an_issuer_on_the_loopback(issuer: str
 STATED = {"issuer": ISSUER, "authorization_endpoint": "https://a.example/a", "token_endpoint": "https://a.example/t"}
 
 
-def read_with(**members: object) -> Endpoints:
+def read_with(**members: object) -> IssuerEndpoints:
     return read(json.dumps({**STATED, **members}).encode(), ISSUER)
 
 
@@ -163,24 +163,24 @@ LONGEST = "https://a.example/".ljust(2000, "x")
 @pytest.mark.parametrize(
     ("members", "endpoints"),
     [
-        ({}, Endpoints("https://a.example/a", "https://a.example/t", None, False)),
-        ({"end_session_endpoint": None}, Endpoints("https://a.example/a", "https://a.example/t", None, False)),
+        ({}, IssuerEndpoints("https://a.example/a", "https://a.example/t", None, False)),
+        ({"end_session_endpoint": None}, IssuerEndpoints("https://a.example/a", "https://a.example/t", None, False)),
         (
             {"end_session_endpoint": "https://a.example/o", "code_challenge_methods_supported": ["plain", "S256"]},
-            Endpoints("https://a.example/a", "https://a.example/t", "https://a.example/o", False),
+            IssuerEndpoints("https://a.example/a", "https://a.example/t", "https://a.example/o", False),
         ),
-        ({"token_endpoint": LONGEST}, Endpoints("https://a.example/a", LONGEST, None, False)),
+        ({"token_endpoint": LONGEST}, IssuerEndpoints("https://a.example/a", LONGEST, None, False)),
         *(
             (
                 {"authorization_response_iss_parameter_supported": stated},
-                Endpoints("https://a.example/a", "https://a.example/t", None, stated is True),
+                IssuerEndpoints("https://a.example/a", "https://a.example/t", None, stated is True),
             )
             for stated in (True, False, None, "true", 1)
         ),
     ],
     ids=str,
 )
-async def test_what_a_document_says(members: dict[str, object], endpoints: Endpoints) -> None:
+async def test_what_a_document_says(members: dict[str, object], endpoints: IssuerEndpoints) -> None:
     assert read_with(**members) == endpoints
 
 

@@ -111,7 +111,7 @@ def test_a_preview_shows_every_changed_file_with_its_cases(console: Server) -> N
     assert "tests/tokens.yaml deleted: 11 cases removed" in text
     assert "- case Nothing else introspects tokens: POST /oauth/introspect as auth:jwt: deny" in text
     assert "11 cases were removed" in text
-    assert "Nobody gains or loses any access by it." in text
+    assert "No access changes." in text
     assert "formatting alone" not in text
     comment = {"file": "roles.csv", "text": "# Gathered.\n" + file(console, "roles.csv")}
     text = words(send(person, "/preview", **comment).text)

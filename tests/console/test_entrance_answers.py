@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,14 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import async_sessionmaker
 
+from app.console.config import Console
 from app.console.cookies import digest
-from app.console.entrance import Entrance
-from app.console.setup import Console
+from app.console.entrance import ConsoleEntrance
 from app.db import console_sessions
 from app.db.engine import open_engine
 from app.db.session import Sessions, sessions_of
-from app.http.refusal import Refusal
-from app.identity.errors import CannotVerify, Fault
+from app.http.door.refusal import Refusal
+from app.identity.errors import AuthenticationFault, CannotVerify
 from app.identity.principal import ANONYMOUS, user
 from tests.server import prepared_database
 
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.anyio
 TOKEN = "t" * 43
 PLAIN = Console("http://127.0.0.1:7", "https://issuer.example", "console", None, 3600, 0)
 SECURE = Console("https://console.example", "https://issuer.example", "console", None, 3600, 0)
-WITHOUT_SESSIONS = Entrance(PLAIN, async_sessionmaker())
+WITHOUT_SESSIONS = ConsoleEntrance(PLAIN, async_sessionmaker())
 
 
 @pytest.fixture
@@ -59,10 +60,11 @@ def headers(cookie: str) -> list[tuple[bytes, bytes]]:
 async def test_the_cookie_of_a_session_is_who_comes_in(stored: Sessions) -> None:
     person = user("user_test", ["catalog:read"], {})
     for console, cookie in ((PLAIN, f"authz={TOKEN}"), (SECURE, f"__Host-authz={TOKEN}")):
-        entrance = Entrance(console, stored)
+        entrance = ConsoleEntrance(console, stored)
         assert entrance.at_once(headers(cookie)) is None
         found = await entrance.authenticate(headers(cookie))
-        assert found == person
+        assert found.session_id is not None
+        assert found == replace(person, session_id=found.session_id)
         assert dict(found.claims) == {"name": "Test Person"}
 
 
@@ -80,14 +82,14 @@ async def test_the_cookie_of_a_session_is_who_comes_in(stored: Sessions) -> None
     ],
 )
 async def test_anybody_else_is_a_stranger(stored: Sessions, console: Console | None, cookie: str) -> None:
-    assert await Entrance(console, stored).authenticate(headers(cookie)) is ANONYMOUS
+    assert await ConsoleEntrance(console, stored).authenticate(headers(cookie)) is ANONYMOUS
 
 
 @pytest.mark.parametrize("kind", ["no tables", "no server"])
 async def test_while_the_database_does_not_answer_nobody_comes_in(tmp_path: Path, kind: str) -> None:
     urls = {"no tables": f"sqlite:///{tmp_path / 'empty.db'}", "no server": "postgresql://user:x@127.0.0.1:1/authz"}
     engine = open_engine(urls[kind], timeout_seconds=1)
-    entrance = Entrance(PLAIN, sessions_of(engine))
+    entrance = ConsoleEntrance(PLAIN, sessions_of(engine))
     with pytest.raises(CannotVerify) as failed:
         await entrance.authenticate(headers(f"authz={TOKEN}"))
     assert failed.value.detail == "Sessions cannot be read now."
@@ -122,7 +124,7 @@ async def answer_of(answer: Any, **scope: Any) -> tuple[int, dict[str, str], str
     ],
 )
 async def test_a_reader_is_sent_to_the_sign_in_and_back(method: str, path: str, query: bytes, to: str) -> None:
-    for fault in (Fault.NOT_PROVIDED, Fault.TOKEN):
+    for fault in (AuthenticationFault.NOT_PROVIDED, AuthenticationFault.TOKEN):
         refusal = WITHOUT_SESSIONS.unauthenticated(fault)
         status, stated, body = await answer_of(refusal, method=method, path=path, query_string=query)
         assert (status, body) == (303, "")
@@ -144,7 +146,7 @@ async def test_a_reader_is_sent_to_the_sign_in_and_back(method: str, path: str, 
     ids=str,
 )
 async def test_a_form_of_a_stranger_is_answered_in_its_place(scope: dict[str, Any]) -> None:
-    status, stated, body = await answer_of(WITHOUT_SESSIONS.unauthenticated(Fault.NOT_PROVIDED), **scope)
+    status, stated, body = await answer_of(WITHOUT_SESSIONS.unauthenticated(AuthenticationFault.NOT_PROVIDED), **scope)
     assert (status, stated["cache-control"]) == (401, "no-store")
     assert "Your session is over" in body
     assert 'href="/console/sign-in">Sign in</a>' in body

@@ -14,14 +14,14 @@ from litestar.datastructures import State
 from litestar.testing import TestClient
 from pydantic import BaseModel, Field, model_validator
 
+from app.console.config import Console
 from app.console.cookies import csrf_token
 from app.console.forms import only_own_forms, read_form
-from app.console.once import Once, form_id, only_once
 from app.console.page import AnyRequest
-from app.console.setup import Console
+from app.console.single_use import Once, form_id, only_once
 from app.db.engine import open_engine
 from app.db.session import sessions_of
-from app.http.problems import Problem
+from app.http.wire.problems import Problem
 from tests.server import prepared_database
 
 TOKEN = "t" * 43

@@ -8,7 +8,7 @@ from typing import Any
 import jwt
 import pytest
 
-from app.console.attempt import Attempt
+from app.console.login_state import Attempt
 from app.console.oidc import OpenId
 from app.identity.jwks import KeySet
 from tests.console.signing_in import SKEW, half_digest, openid_of, signed_in, tokens, why

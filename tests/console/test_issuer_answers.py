@@ -1,4 +1,4 @@
-"""What the issuer answers to a sign-in is believed when it fits, and else signs nobody in."""
+"""What the issuer answers to a sign-in is believed when it is valid, and otherwise signs no one in."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import pytest
 
 from app.console.discovery import Undiscovered, read
-from app.dev.wire import Asked, Reply, tell
+from app.dev.wire import IssuerRequest, Reply, tell
 from tests.console.browsing import Browser, changed_tokens, twisted
 from tests.console.conftest import console_server
 from tests.issuer import CONSOLE, LiveIssuer
@@ -271,7 +271,7 @@ def test_a_discovery_document_that_is_not_sound_sends_nobody_anywhere(
 def test_while_the_issuer_is_down_the_page_says_so(
     issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    def down(asked: Asked, reply: Reply) -> Reply:
+    def down(asked: IssuerRequest, reply: Reply) -> Reply:
         return Reply(503, (), b"")
 
     with (

@@ -35,7 +35,7 @@ def test_a_revoked_key_is_refused_by_the_next_request(person: Subject, console: 
     assert (refused.status_code, refused.json()["detail"]) == (401, "API key has been revoked.")
     page = person.get(f"{path}?done=revoked").text
     assert "is revoked. The next request with it is refused." in page
-    assert "Nothing any more" in page
+    assert "Nothing: every call" in page
     assert "/rotate" not in page
 
 

@@ -218,10 +218,10 @@ def test_a_name_is_shown_as_text_wherever_it_stands(person: Subject, hostile: st
 
 @pytest.mark.parametrize("path", ["new", "7/revoke", "7/rotate"])
 def test_a_form_from_elsewhere_changes_nothing(console: Server, path: str) -> None:
-    somebody = developer(console)
-    key_id = somebody.put("stays")
+    owner = developer(console)
+    key_id = owner.put("stays")
     target = f"{console.url}{KEYS}/{path.replace('7', str(key_id))}"
-    cookie = {"Cookie": f"authz={somebody.token}"}
+    cookie = {"Cookie": f"authz={owner.token}"}
     fields = {
         "name": "x",
         "scopes": "catalog:read",
@@ -231,7 +231,7 @@ def test_a_form_from_elsewhere_changes_nothing(console: Server, path: str) -> No
         "once": "a" * 32,
     }
     stolen = {**fields, "csrf": developer(console).csrf}
-    own = {**fields, "csrf": somebody.csrf}
+    own = {**fields, "csrf": owner.csrf}
     answers = [
         httpx.post(target, data=fields, headers=cookie),
         httpx.post(target, data=stolen, headers=cookie),
@@ -240,7 +240,7 @@ def test_a_form_from_elsewhere_changes_nothing(console: Server, path: str) -> No
         httpx.post(target, json=own, headers=cookie),
     ]
     assert [answer.status_code for answer in answers] == [403, 403, 403, 401, 415]
-    page = somebody.get(KEYS).text
+    page = owner.get(KEYS).text
     assert page.count('<th scope="row">') == 1
     assert "Active" in page
 

@@ -10,9 +10,9 @@ from urllib.parse import parse_qsl, urlencode
 import pytest
 from structlog.testing import capture_logs
 
-from app.console.attempt import Attempt, begin
+from app.console.login_state import Attempt, begin
 from app.console.oidc import OpenId, SignedIn, SignInFailed
-from app.dev.wire import Asked, Client, Reply, tell
+from app.dev.wire import Client, IssuerRequest, Reply, tell
 from app.identity.jwks import KeySet
 from tests.console.browsing import twisted
 from tests.console.signing_in import URL, answered, discovered, openid_of, refused, signed_in, tokens, why
@@ -69,7 +69,7 @@ async def test_while_the_issuer_is_down_nobody_is_sent_there(
         assert await openid.sign_out_address() is None
     assert (failed.value.status, failed.value.text) == (
         503,
-        "The issuer does not answer as it should, so nobody can sign in now. Try again in a moment.",
+        "The issuer does not answer as it should, so signing in is not possible now. Try again in a moment.",
     )
     assert [line["why"] for line in lines] == ["the discovery document has status 503"]
 
@@ -189,16 +189,16 @@ async def test_a_code_is_good_once_and_for_its_own_attempt(
     status, text, _ = await refused(openid, urlencode(sent), attempt)
     assert status == 502, "nor is it for its own attempt by now"
     assert text == (
-        "The issuer's answer was not good, so nobody was signed in. Whoever runs this can read why in the log."
+        "The issuer's answer was not valid, so you were not signed in. The operator can read why in the log."
     )
 
 
 async def test_a_client_with_a_secret_proves_itself_by_it(issuer: LiveIssuer, attempt: Attempt) -> None:
     name, secret = "a console:%", "s cr+t&:ü%"
-    asked: list[Asked] = []
+    asked: list[IssuerRequest] = []
     issuer.provider.clients = [CONSOLE, Client(name, CONSOLE.redirects, (), secret)]
 
-    def watch(request: Asked, reply: Reply) -> Reply:
+    def watch(request: IssuerRequest, reply: Reply) -> Reply:
         asked.append(request)
         return reply
 

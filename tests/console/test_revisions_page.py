@@ -35,7 +35,7 @@ def test_a_change_is_published_looked_at_and_rolled_back(own_console: Server, is
         assert refused.status_code == 422
         assert "say that it is meant" in words(refused.text)
         stale = person.post(f"{HISTORY}/{first}/rollback", parent=first, acknowledge="yes")
-        assert "Somebody published another policy meanwhile" in words(stale.text)
+        assert "Another policy was published meanwhile" in words(stale.text)
         back = person.post(f"{HISTORY}/{first}/rollback", parent=second, acknowledge="yes")
         assert back.status_code == 303
         assert client.get("/api/v1/teams").status_code == 200

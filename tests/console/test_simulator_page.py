@@ -150,7 +150,7 @@ def test_a_key_is_asked_about_by_its_number(console: Server, issuer: LiveIssuer)
         assert "allow" in words(ask(person, key=key["id"], method="GET", path="/api/v1/teams").text)
         client.post(f"/api/v1/api-keys/{key['id']}/revoke/")
         text = words(ask(person, key=key["id"], method="GET", path="/api/v1/teams").text)
-    assert "Whoever calls with this key gets 401 now" in text
+    assert "Calls with this key get 401 now" in text
 
 
 def test_a_request_of_the_past_is_explained_to_whoever_may_read_the_log(console: Server, issuer: LiveIssuer) -> None:

@@ -8,13 +8,14 @@ import pytest
 
 from app.audit.batch import Batch
 from app.audit.record import about_of
-from app.db import api_keys
-from app.db.beyond_owners import KeyBeyond, of_all
 from app.db.decision_writer import DecisionWriter
 from app.db.session import Sessions
 from app.identity.api_keys import mint
 from app.identity.principal import user
-from app.policy.decision import Decision, Reason
+from app.keys import api_keys
+from app.keys.beyond_owners import KeyBeyond, of_all
+from app.policy.engine.decision import Decision
+from app.policy.language.reason import Reason
 from tests.policy.small import snapshot
 
 pytestmark = pytest.mark.anyio

@@ -18,7 +18,7 @@ from app.db.engine import LOCK_FIRST, open_engine
 from app.db.errors import UnusableDatabase
 from app.db.migrate import upgrade
 from app.db.session import Sessions
-from app.http.session import provide_session
+from app.http.wire.session import provide_session
 
 pytestmark = pytest.mark.anyio
 

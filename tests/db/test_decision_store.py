@@ -18,12 +18,12 @@ import pytest
 from sqlalchemy import text
 
 from app.audit.batch import Batch
-from app.audit.log import CannotWrite, DecisionLog
-from app.audit.record import GrantSet, Record, Unverified, grant_set
+from app.audit.decision_filter import DecisionFilter
+from app.audit.log import BatchNotStored, DecisionLog
+from app.audit.record import Record, StatedGrants, Unverified, grant_set
 from app.audit.retention import keep_for
-from app.audit.wanted import Wanted
 from app.db.decision_writer import DecisionWriter
-from app.db.decisions import Logged, Mark, everything, following, newest_id, page
+from app.db.decisions import Logged, LogPosition, everything, following, newest_id, page
 from app.db.old_decisions import OldDecisions
 from app.db.session import Sessions
 from tests.server import ROOT
@@ -52,8 +52,8 @@ PLAIN = Record(
 )
 
 
-async def _all(sessions: Sessions, wanted: Wanted | None = None) -> list[Logged]:
-    return [row async for rows in everything(sessions, wanted or Wanted()) for row in rows]
+async def _all(sessions: Sessions, wanted: DecisionFilter | None = None) -> list[Logged]:
+    return [row async for rows in everything(sessions, wanted or DecisionFilter()) for row in rows]
 
 
 async def _scalar(sessions: Sessions, question: str) -> object:
@@ -82,7 +82,7 @@ def _random(rows: int) -> list[Record]:
     ]
 
 
-def _fits(record: Record, wanted: Wanted) -> bool:
+def _fits(record: Record, wanted: DecisionFilter) -> bool:
     exact = ("subject", "key_id", "resource", "action", "allowed", "revision", "request_id")
     return (
         all(getattr(wanted, name) in (None, getattr(record, name)) for name in exact)
@@ -97,34 +97,36 @@ async def test_a_record_comes_back_as_it_was(sessions: Sessions) -> None:
     await writer.write(Batch.of(records[:40]))
     await writer.write(Batch.of(records[40:]))
     async with sessions() as session:
-        stored, last = await following(session, Wanted(), after=0)
+        stored, last = await following(session, DecisionFilter(), after=0)
         assert last == await newest_id(session) == stored[-1].id
     assert [row.record._replace(rule_text=None) for row in stored] == [r._replace(rule_text=None) for r in records]
     assert await _scalar(sessions, "SELECT count(*) FROM grant_sets") == 2, "each set is stored once"
 
 
 WANTED = [
-    Wanted(),
-    Wanted(subject="user_a"),
-    Wanted(subject=""),
-    Wanted(key_id=2),
-    Wanted(resource="record:7"),
-    Wanted(action="POST"),
-    Wanted(allowed=False),
-    Wanted(allowed=True),
-    Wanted(revision="rev2"),
-    Wanted(request_id="r7"),
-    Wanted(since=NOW - 20_000_000),
-    Wanted(until=NOW - 20_000_000),
-    Wanted(since=NOW - 30_000_000, until=NOW - 10_000_000),
-    Wanted(subject="user_b", allowed=False, revision="rev1", since=NOW - 60_000_000),
-    Wanted(key_id=1, action="GET", resource="/games"),
-    Wanted(subject="nobody"),
+    DecisionFilter(),
+    DecisionFilter(subject="user_a"),
+    DecisionFilter(subject=""),
+    DecisionFilter(key_id=2),
+    DecisionFilter(resource="record:7"),
+    DecisionFilter(action="POST"),
+    DecisionFilter(allowed=False),
+    DecisionFilter(allowed=True),
+    DecisionFilter(revision="rev2"),
+    DecisionFilter(request_id="r7"),
+    DecisionFilter(since=NOW - 20_000_000),
+    DecisionFilter(until=NOW - 20_000_000),
+    DecisionFilter(since=NOW - 30_000_000, until=NOW - 10_000_000),
+    DecisionFilter(subject="user_b", allowed=False, revision="rev1", since=NOW - 60_000_000),
+    DecisionFilter(key_id=1, action="GET", resource="/games"),
+    DecisionFilter(subject="nobody"),
 ]
 
 
 @pytest.mark.parametrize("wanted", WANTED, ids=range(len(WANTED)))
-async def test_pages_in_both_directions_are_the_list_that_a_sort_makes(sessions: Sessions, wanted: Wanted) -> None:
+async def test_pages_in_both_directions_are_the_list_that_a_sort_makes(
+    sessions: Sessions, wanted: DecisionFilter
+) -> None:
     records = _random(230)
     await DecisionWriter(sessions).write(Batch.of(records))
     numbered = list(enumerate(records, 1))
@@ -132,7 +134,7 @@ async def test_pages_in_both_directions_are_the_list_that_a_sort_makes(sessions:
     assert [row.id for row in await _all(sessions, wanted)] == [row_id for row_id, _ in expected]
     newest_first = [row_id for row_id, _ in reversed(expected)]
     pages: list[list[Logged]] = []
-    mark: Mark | None = None
+    mark: LogPosition | None = None
     async with sessions() as session:
         while True:
             found = await page(session, wanted, size=20, older_than=mark)
@@ -151,9 +153,9 @@ async def test_pages_in_both_directions_are_the_list_that_a_sort_makes(sessions:
 async def test_a_page_whose_rows_have_gone_still_leads_back(sessions: Sessions) -> None:
     await DecisionWriter(sessions).write(Batch.of([PLAIN._replace(at=NOW + number) for number in range(3)]))
     async with sessions() as session:
-        found = await page(session, Wanted(), size=10, older_than=Mark(NOW, 1))
+        found = await page(session, DecisionFilter(), size=10, older_than=LogPosition(NOW, 1))
         assert (list(found.rows), found.more_newer, found.more_older) == ([], True, False)
-        found = await page(session, Wanted(), size=10, newer_than=Mark(NOW + 2, 3))
+        found = await page(session, DecisionFilter(), size=10, newer_than=LogPosition(NOW + 2, 3))
         assert (list(found.rows), found.more_newer, found.more_older) == ([], False, True)
 
 
@@ -172,7 +174,7 @@ async def test_what_follows_is_found_once_whatever_fits(sessions: Sessions) -> N
         await writer.write(Batch.of([PLAIN._replace(at=NOW - number, allowed=number % 2 == 0)] * 3))
         async with sessions() as session:
             for _ in range(3):
-                rows, last = await following(session, Wanted(allowed=True), after=last, size=2)
+                rows, last = await following(session, DecisionFilter(allowed=True), after=last, size=2)
                 seen += [row.id for row in rows]
     assert seen == [1, 2, 3, 7, 8, 9, 13, 14, 15]
 
@@ -181,10 +183,10 @@ async def test_a_batch_is_stored_whole_or_not_at_all(sessions: Sessions) -> None
     writer = DecisionWriter(sessions)
     await writer.write(Batch.of([PLAIN]))
     bad = PLAIN._replace(request_id=cast(str, None))  # what the table refuses
-    with pytest.raises(CannotWrite) as refused:
+    with pytest.raises(BatchNotStored) as refused:
         await writer.write(Batch.of([PLAIN, PLAIN._replace(grants=grant_set(frozenset({"new"}))), bad]))
     assert re.search(r"NOT NULL constraint failed|null value in column", str(refused.value))
-    assert "user_a" not in str(refused.value), "values are nobody's business"
+    assert "user_a" not in str(refused.value), "values are private"
     assert await _scalar(sessions, "SELECT count(*) FROM decisions") == 1
     assert await _scalar(sessions, "SELECT count(*) FROM grant_sets") == 1
     await writer.write(Batch.of([PLAIN._replace(grants=grant_set(frozenset({"new"})))]))
@@ -202,12 +204,12 @@ async def test_a_long_batch_gives_way_and_is_stored_whole_or_not_at_all(sessions
     records = [record._replace(at=NOW + number) for number, record in enumerate(_random(1200))]
     bad = PLAIN._replace(request_id=cast(str, None))
     writer = DecisionWriter(sessions, give_way=give_way)
-    with pytest.raises(CannotWrite):
+    with pytest.raises(BatchNotStored):
         await writer.write(Batch.of([*records, bad]))
     assert ways >= 4
     await writer.write(Batch.of(records))
     async with sessions() as session:
-        stored, _ = await following(session, Wanted(), after=0, size=2000)
+        stored, _ = await following(session, DecisionFilter(), after=0, size=2000)
     assert [row.record._replace(rule_text=None) for row in stored] == [r._replace(rule_text=None) for r in records]
 
 
@@ -267,7 +269,7 @@ async def test_a_grant_set_that_is_still_used_outlives_its_first_decisions(sessi
 async def test_two_writers_share_their_grant_sets(sessions: Sessions) -> None:
     first, second = DecisionWriter(sessions), DecisionWriter(sessions)
     await asyncio.gather(*(writer.write(Batch.of([PLAIN] * 20)) for writer in (first, second) for _ in range(5)))
-    grants: Sequence[GrantSet | None] = [row.record.grants for row in await _all(sessions)]
+    grants: Sequence[StatedGrants | None] = [row.record.grants for row in await _all(sessions)]
     assert grants == [PLAIN.grants] * 200
 
 

@@ -15,12 +15,12 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
 
 from app.audit.batch import Batch
-from app.audit.log import CannotWrite
+from app.audit.log import BatchNotStored
 from app.db.decision_writer import DecisionWriter
 from app.db.disk import BALLAST_BYTES, FULL, SHORT, DiskSpace, is_full
 from app.db.engine import open_engine
-from app.db.last_used import LastUsed
 from app.db.session import sessions_of
+from app.keys.last_used import LastUsed
 from tests.cli.command import command
 from tests.db.test_decision_store import PLAIN
 from tests.issuer import LiveIssuer
@@ -69,12 +69,12 @@ async def test_a_write_without_room_holds_back_what_grows_and_frees_what_was_hel
     assert ballast.stat().st_mode & 0o077 == 0
     sessions = sessions_of(engine)
     writer = DecisionWriter(sessions, disk)
-    with pytest.raises(CannotWrite, match="full"):
+    with pytest.raises(BatchNotStored, match="full"):
         for _ in range(100):
             await writer.write(Batch.of([PLAIN] * 500))
     assert disk.shortage == FULL
     assert not ballast.exists()
-    with pytest.raises(CannotWrite, match=FULL):
+    with pytest.raises(BatchNotStored, match=FULL):
         await writer.write(Batch.of([PLAIN]))
     last_used = LastUsed(sessions, disk)
     last_used.seen(1)

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.db import api_keys
-from app.db.everyones_keys import SORTS, After, Sort, Status, WantedKeys, named, page, place_of
 from app.db.session import Sessions
 from app.identity.api_keys import mint
+from app.keys import api_keys
+from app.keys.listing import SORTS, KeyPosition, Sort, Status, WantedKeys, named, page, place_of
 
 pytestmark = pytest.mark.anyio
 
@@ -39,7 +39,7 @@ async def _fill(sessions: Sessions) -> None:
 async def _all(sessions: Sessions, wanted: WantedKeys) -> list[int]:
     """The ids of all pages together."""
     found: list[int] = []
-    after: After | None = None
+    after: KeyPosition | None = None
     while True:
         async with sessions() as session:
             rows = await page(session, wanted, now=NOW, after=after, limit=4)

@@ -1,7 +1,7 @@
 """A migration expands: what the release before reads and writes works on the new schema, and while it is made.
 
 So processes of the old release go on while the database is upgraded under them, and the new release follows. What
-nobody needs any more may go in the migration after that.
+is no longer needed may go in the migration after that.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Every query of the program reads little of what there is, on either database; without an index that is told."""
+"""Every query of the program reads little of what there is, on either database; a missing index is reported."""
 
 from __future__ import annotations
 

@@ -10,13 +10,13 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
 
-from app.db import api_keys, key_changes
 from app.db.engine import LOCK_FIRST, open_engine
-from app.db.key_lookups import key_lookup
 from app.db.session import Sessions, sessions_of
-from app.identity.api_keys import KeyRecord, NewKey, mint
-from app.identity.errors import Fault, Unauthenticated
+from app.identity.api_keys import KeyRecord, MintedKey, mint
+from app.identity.errors import AuthenticationFault, Unauthenticated
 from app.identity.key_verifier import ApiKeyVerifier
+from app.keys import api_keys, changes
+from app.keys.lookups import key_lookup
 
 pytestmark = pytest.mark.anyio
 
@@ -40,7 +40,7 @@ class Followed:
             find, environments=["live"], cache_seconds=60, seen=lambda _: None, clock=lambda: self.now
         )
 
-    async def issued(self) -> NewKey:
+    async def issued(self) -> MintedKey:
         new = mint("live")
         async with self.sessions() as session:
             await api_keys.insert(
@@ -57,7 +57,7 @@ class Followed:
     async def heard_all(self) -> None:
         await asyncio.sleep(5 * EVERY)
 
-    async def fault_of(self, key: NewKey) -> Fault | None:
+    async def fault_of(self, key: MintedKey) -> AuthenticationFault | None:
         try:
             await self.verifier.verify(key.plaintext)
         except Unauthenticated as refused:
@@ -70,7 +70,7 @@ async def followed(sessions: Sessions) -> AsyncIterator[Followed]:
     followed, stop = Followed(sessions), asyncio.Event()
     await followed.verifier.verify((await followed.issued()).plaintext)  # so that there are news to be asked for
     task = asyncio.create_task(
-        key_changes.follow(sessions, followed.verifier, stop, every_seconds=EVERY, clock=lambda: followed.now)
+        changes.follow(sessions, followed.verifier, stop, every_seconds=EVERY, clock=lambda: followed.now)
     )
     await followed.heard_all()
     yield followed
@@ -81,15 +81,15 @@ async def followed(sessions: Sessions) -> AsyncIterator[Followed]:
 @pytest.mark.parametrize(
     ("statement", "fault"),
     [
-        ("UPDATE api_keys SET revoked_at = '2026-01-01 00:00:00'", Fault.KEY_REVOKED),
-        ("UPDATE api_keys SET expires_at = '2026-01-01 00:00:00'", Fault.KEY_EXPIRED),
-        ("UPDATE api_keys SET environment = 'test'", Fault.KEY_UNKNOWN),
-        ("DELETE FROM api_keys", Fault.KEY_UNKNOWN),
+        ("UPDATE api_keys SET revoked_at = '2026-01-01 00:00:00'", AuthenticationFault.KEY_REVOKED),
+        ("UPDATE api_keys SET expires_at = '2026-01-01 00:00:00'", AuthenticationFault.KEY_EXPIRED),
+        ("UPDATE api_keys SET environment = 'test'", AuthenticationFault.KEY_UNKNOWN),
+        ("DELETE FROM api_keys", AuthenticationFault.KEY_UNKNOWN),
     ],
     ids=["revoked", "expired", "moved", "deleted"],
 )
 async def test_a_change_by_any_statement_is_heard_long_before_the_bound(
-    followed: Followed, statement: str, fault: Fault
+    followed: Followed, statement: str, fault: AuthenticationFault
 ) -> None:
     key = await followed.issued()
     assert await followed.fault_of(key) is None
@@ -162,7 +162,7 @@ async def test_the_id_of_a_lost_note_that_was_given_out_again_is_another_note(fo
         assert (await session.execute(text("SELECT id, key_id FROM key_changes"))).all() == [(1, 2)]
         await session.commit()
     await followed.heard_all()
-    assert await followed.fault_of(key) is Fault.KEY_REVOKED
+    assert await followed.fault_of(key) is AuthenticationFault.KEY_REVOKED
 
 
 async def test_a_database_that_gives_no_news_ends_what_is_believed(followed: Followed) -> None:
@@ -184,12 +184,12 @@ async def test_a_database_that_gives_no_news_ends_what_is_believed(followed: Fol
 async def test_more_changes_than_are_read_at_once_are_all_heard(
     followed: Followed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(key_changes, "_AT_ONCE", 3)
+    monkeypatch.setattr(changes, "_AT_ONCE", 3)
     keys = [await followed.issued() for _ in range(6)]
     assert [await followed.fault_of(key) for key in keys] == [None] * 6
     await followed.run("UPDATE api_keys SET revoked_at = '2026-01-01 00:00:00'")
     await followed.heard_all()
-    assert [await followed.fault_of(key) for key in keys] == [Fault.KEY_REVOKED] * 6
+    assert [await followed.fault_of(key) for key in keys] == [AuthenticationFault.KEY_REVOKED] * 6
 
 
 async def test_changes_become_visible_in_the_order_of_their_ids(sessions: Sessions, url: str) -> None:
@@ -223,7 +223,7 @@ async def test_changes_become_visible_in_the_order_of_their_ids(sessions: Sessio
 async def test_old_notes_are_deleted_but_for_the_newest(followed: Followed) -> None:
     for _ in range(3):
         await followed.run("UPDATE api_keys SET scopes = '[]'")
-    await key_changes.prune(followed.sessions, 4_000_000_000)
+    await changes.prune(followed.sessions, 4_000_000_000)
     async with followed.sessions() as session:
         assert [tuple(row) for row in (await session.execute(text("SELECT id FROM key_changes"))).all()] == [(3,)]
 
@@ -234,7 +234,7 @@ async def test_nobody_asks_for_news_while_no_key_is_remembered(sessions: Session
     async with sessions() as session:
         engine = session.get_bind()
     event.listen(engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
-    task = asyncio.create_task(key_changes.follow(sessions, followed.verifier, stop, every_seconds=EVERY))
+    task = asyncio.create_task(changes.follow(sessions, followed.verifier, stop, every_seconds=EVERY))
     await followed.heard_all()
     assert statements == []
     stop.set()

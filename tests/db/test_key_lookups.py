@@ -9,16 +9,16 @@ import pytest
 from sqlalchemy import event, text
 from structlog.testing import capture_logs
 
-from app.db import api_keys
-from app.db.key_lookups import CONCURRENT, MAX_BATCH, key_lookup
 from app.db.session import Sessions
-from app.identity.api_keys import NewKey, mint
+from app.identity.api_keys import MintedKey, mint
 from app.identity.errors import CannotVerify
+from app.keys import api_keys
+from app.keys.lookups import CONCURRENT, MAX_BATCH, key_lookup
 
 pytestmark = pytest.mark.anyio
 
 
-async def issued(sessions: Sessions, count: int) -> list[NewKey]:
+async def issued(sessions: Sessions, count: int) -> list[MintedKey]:
     keys = [mint("live") for _ in range(count)]
     async with sessions() as session:
         for new in keys:

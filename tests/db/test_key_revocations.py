@@ -9,12 +9,12 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from app.audit.actor import Actor
-from app.db import api_keys, key_revocations
-from app.db.key_revocations import revoke_key, revoke_keys_of
 from app.db.session import Sessions
 from app.db.tables.history import AdminAction
 from app.db.tables.keys import ApiKey
 from app.identity.api_keys import mint
+from app.keys import api_keys, revocations
+from app.keys.revocations import revoke_key, revoke_keys_of
 
 pytestmark = pytest.mark.anyio
 
@@ -43,7 +43,7 @@ async def _actions(sessions: Sessions) -> list[AdminAction]:
 
 
 async def test_every_key_of_the_owner_ends_and_no_other(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(key_revocations, "CHUNK", 2)
+    monkeypatch.setattr(revocations, "CHUNK", 2)
     expired = NOW - timedelta(days=1)
     theirs = [await _issue(sessions, "user_a", ends) for ends in (None, expired, None, None, None)]
     other = await _issue(sessions, "user_b")

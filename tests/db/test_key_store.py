@@ -11,12 +11,12 @@ from sqlalchemy import event, select
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
-from app.db import api_keys
-from app.db.key_lookups import key_lookup
 from app.db.session import Sessions
 from app.db.tables import metadata
 from app.db.tables.keys import ApiKey
-from app.identity.api_keys import KeyRecord, NewKey, mint
+from app.identity.api_keys import KeyRecord, MintedKey, mint
+from app.keys import api_keys
+from app.keys.lookups import key_lookup
 
 pytestmark = pytest.mark.anyio
 
@@ -25,7 +25,7 @@ OWNER, OTHER = "user_owner", "user_other"
 BEYOND_AN_ID = [0, -1, 2**63, -(2**63) - 1, 10**40]
 
 
-async def _issue(sessions: Sessions, subject: str = OWNER, *, new: NewKey | None = None, **given: Any) -> ApiKey:
+async def _issue(sessions: Sessions, subject: str = OWNER, *, new: MintedKey | None = None, **given: Any) -> ApiKey:
     async with sessions() as session:
         key = await api_keys.insert(
             session,

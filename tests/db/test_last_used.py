@@ -11,11 +11,11 @@ from sqlalchemy import event, select, text
 from sqlmodel import col
 from structlog.testing import LogCapture
 
-from app.db import api_keys
-from app.db.last_used import LastUsed
 from app.db.session import Sessions
 from app.db.tables.keys import ApiKey
 from app.identity.api_keys import mint
+from app.keys import api_keys
+from app.keys.last_used import LastUsed
 
 pytestmark = pytest.mark.anyio
 
@@ -38,7 +38,7 @@ def logs(monkeypatch: pytest.MonkeyPatch) -> list[structlog.typing.EventDict]:
     capture = LogCapture()
     levels = structlog.make_filtering_bound_logger(0)
     logger = structlog.wrap_logger(None, processors=[capture], wrapper_class=levels)
-    monkeypatch.setattr("app.db.last_used._log", logger)
+    monkeypatch.setattr("app.keys.last_used._log", logger)
     return capture.entries
 
 
@@ -89,7 +89,7 @@ async def test_a_key_in_constant_use_is_written_once_a_minute(
 ) -> None:
     updates = _count_updates(sessions)
     clock = 1000.0
-    monkeypatch.setattr("app.db.last_used.monotonic", lambda: clock)
+    monkeypatch.setattr("app.keys.last_used.monotonic", lambda: clock)
     last_used = LastUsed(sessions)
     for _ in range(100):
         last_used.seen(1)

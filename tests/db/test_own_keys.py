@@ -8,11 +8,12 @@ import pytest
 from sqlalchemy import select
 from sqlmodel import col
 
-from app.db import api_keys, own_keys, used_forms
-from app.db.key_status import SOON, has_status, status_of
+from app.db import used_forms
 from app.db.session import Sessions
 from app.db.tables.keys import ApiKey
 from app.identity.api_keys import mint
+from app.keys import api_keys, own_keys
+from app.keys.status import SOON, has_status, status_of
 
 pytestmark = pytest.mark.anyio
 

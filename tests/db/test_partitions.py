@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import insert, text
 
 from app.audit.batch import Batch
-from app.audit.log import CannotWrite
+from app.audit.decision_filter import DecisionFilter
+from app.audit.log import BatchNotStored
 from app.audit.record import Record
-from app.audit.wanted import Wanted
 from app.db.decision_writer import DecisionWriter
 from app.db.decisions import everything
 from app.db.engine import open_engine
@@ -54,7 +54,9 @@ async def _table(sessions: Sessions, request_id: str) -> str:
 
 
 async def _logged(sessions: Sessions) -> list[tuple[int, Record]]:
-    return [(row.id, row.record) async for rows in everything(sessions, Wanted(until=TODAY * 2)) for row in rows]
+    return [
+        (row.id, row.record) async for rows in everything(sessions, DecisionFilter(until=TODAY * 2)) for row in rows
+    ]
 
 
 def _of(days: float, request_id: str = "r") -> Record:
@@ -115,7 +117,7 @@ async def test_a_process_of_the_version_before_goes_on_through_the_upgrade(empty
     assert [name for (name,) in indexes] == sorted(
         [f"ix_decisions_before_{name}at_id" for name in ("", *(f"{column}_" for column in _FILTERS))]
         + ["pk_decisions_before"]
-    ), "none but the key's is made anew"
+    ), "none but the key's is replaced"
     await engine.dispose()
 
 
@@ -190,9 +192,9 @@ async def test_a_long_read_makes_tidying_up_wait_a_moment_and_nobody_behind_it_f
         await asyncio.sleep(0.05)
         async with asyncio.timeout(5):
             await writer.write(Batch.of([_of(1.5)]))
-        with pytest.raises(CannotWrite, match="lock timeout"):
+        with pytest.raises(BatchNotStored, match="lock timeout"):
             await dropping
-        with pytest.raises(CannotWrite, match="lock timeout"):
+        with pytest.raises(BatchNotStored, match="lock timeout"):
             await old.make_ready(NOW + timedelta(days=9))
     assert await old.drop_days_before(TODAY + DAY) == 1
     assert len(await _logged(sessions)) == 1
@@ -214,7 +216,7 @@ async def test_a_batch_that_is_cut_off_or_waits_too_long_is_told_and_written_the
     await writer.write(Batch.of([_of(0.5)]))
     async with others.connect() as other:
         await other.execute(text("LOCK TABLE decisions"))
-        with pytest.raises(CannotWrite, match="TimeoutError"):
+        with pytest.raises(BatchNotStored, match="TimeoutError"):
             await writer.write(Batch.of([_of(0.5)] * 3))
         patient = open_engine(url, timeout_seconds=60)
         writing = asyncio.create_task(DecisionWriter(sessions_of(patient)).write(Batch.of([_of(0.5)] * 3)))
@@ -225,11 +227,11 @@ async def test_a_batch_that_is_cut_off_or_waits_too_long_is_told_and_written_the
         )
         async with asyncio.timeout(30):
             while not writing.done():
-                # Each time anew: within a transaction PostgreSQL shows who is active as it was at the first look.
+                # Each time again: within a transaction PostgreSQL shows who is active as it was at the first look.
                 async with others.begin() as third:
                     await third.execute(cut)
                 await asyncio.sleep(0.01)
-        with pytest.raises(CannotWrite):
+        with pytest.raises(BatchNotStored):
             await writing
         await patient.dispose()
     await writer.write(Batch.of([_of(0.5)] * 3))

@@ -9,10 +9,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.db import line as lines
-from app.db.away import is_away
+from app.db import heartbeat_connection as lines
+from app.db.availability import is_away
 from app.db.engine import open_engine
-from app.db.line import LineExpired, open_line
+from app.db.heartbeat_connection import HeartbeatExpired, open_heartbeat_connection
 from app.db.session import Sessions, sessions_of
 from tests.databases import Postgres
 from tests.pooler import Pooler
@@ -92,6 +92,6 @@ async def test_an_address_can_ask_for_no_statements(query: str, direct: str, eng
 
 async def test_a_connection_that_follows_changes_is_made_again(direct: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lines, "_KEPT_SECONDS", 0.0)
-    with pytest.raises(LineExpired):
-        async with open_line(direct, lambda _: None, lambda: None) as line:
+    with pytest.raises(HeartbeatExpired):
+        async with open_heartbeat_connection(direct, lambda _: None, lambda: None) as line:
             await line.head()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.audit.batch import Batch
-from app.audit.replay import Replay, Told
+from app.audit.replay import Replay, ReplayOutcome
 from app.db.decision_writer import DecisionWriter
 from app.db.engine import open_engine
 from app.db.migrate import upgrade
@@ -43,20 +43,28 @@ async def test_a_replay_of_the_log_agrees_with_deciding_one_by_one(tmp_path: Pat
     examples = await request_ids(sessions, [change.times.last_id for change in replay.changes])
     await engine.dispose()
 
-    counts: Counter[Told] = Counter()
-    changes: dict[tuple[Told, str, str, str], tuple[int, str]] = {}
+    counts: Counter[ReplayOutcome] = Counter()
+    changes: dict[tuple[ReplayOutcome, str, str, str], tuple[int, str]] = {}
     for record in records[100:3_900]:
         if record.held is None:
-            counts[Told.UNVERIFIED if record.method is None else Told.UNKNOWN] += 1
+            counts[ReplayOutcome.UNVERIFIED if record.method is None else ReplayOutcome.UNKNOWN] += 1
             continue
         now = snapshot.decide(record.held, record.resource, record.action)
-        told = Told.SAME if now.allowed is record.allowed else Told.GAINED if now else Told.LOST
+        told = (
+            ReplayOutcome.SAME if now.allowed is record.allowed else ReplayOutcome.GAINED if now else ReplayOutcome.LOST
+        )
         counts[told] += 1
-        if told is not Told.SAME:
+        if told is not ReplayOutcome.SAME:
             which = (told, record.subject, record.resource, record.action)
             changes[which] = (changes.get(which, (0, ""))[0] + 1, record.request_id)
     assert {told: count for told, count in replay.counts.items() if count} == counts
-    assert set(counts) == {Told.SAME, Told.GAINED, Told.LOST, Told.UNVERIFIED, Told.UNKNOWN}
+    assert set(counts) == {
+        ReplayOutcome.SAME,
+        ReplayOutcome.GAINED,
+        ReplayOutcome.LOST,
+        ReplayOutcome.UNVERIFIED,
+        ReplayOutcome.UNKNOWN,
+    }
     found = {
         (c.told, c.alike.subject, c.alike.resource, c.alike.action): (c.times.number, examples[c.times.last_id])
         for c in replay.changes

@@ -8,7 +8,7 @@ from app.audit.batch import Batch
 from app.db import usage
 from app.db.decision_writer import DecisionWriter
 from app.db.session import Sessions
-from app.policy.usage import Use
+from app.policy.analysis.usage import Use
 from tests.db.test_decision_store import NOW, PLAIN
 
 pytestmark = pytest.mark.anyio

@@ -14,7 +14,7 @@ import pytest
 
 from app.dev.codes import Codes, Grant
 from app.dev.people import PEOPLE
-from app.dev.wire import Client, Wrong
+from app.dev.wire import Client, IssuerError
 from tests.issuer import CONSOLE, LiveIssuer
 
 VERIFIER = "v" * 43
@@ -182,7 +182,7 @@ def test_a_code_is_over_after_a_minute() -> None:
     now[0] = 59.9
     assert codes.redeem(in_time, VERIFIER) is grant
     now[0] = 60.0
-    with pytest.raises(Wrong, match="over a minute old"):
+    with pytest.raises(IssuerError, match="over a minute old"):
         codes.redeem(late, VERIFIER)
 
 

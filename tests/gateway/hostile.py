@@ -59,7 +59,7 @@ _IDENTITY = """
     X_Auth_Permissions X-Auth-Revision X-Auth-Key-Id X_Auth_Key_Id X-Auth-Key_Id
     X-Gateway-Secret X_Gateway_Secret X-Gateway-Service X_Gateway_Service X-Forwarded-For X-Forwarded-Host
     """.split()
-# Nobody but a gateway says where a request came from. The mark tells whose words reached the service.
+# Only a gateway says where a request came from. The mark tells whose words reached the service.
 _MARK = "6.6.6.6"
 _ORIGIN = """
     X-Real-IP Forwarded True-Client-IP X-Client-IP X-Cluster-Client-IP CF-Connecting-IP X-Envoy-External-Address
@@ -122,10 +122,10 @@ def _faults(reached: Reached, gateway: str, hostile: Hostile) -> Iterator[str]:
     if wrong:
         yield f"reached as {reached.method} {reached.target}: {wrong[:3]}"
     who = (reached.header("x-auth-subject"), reached.header("x-auth-permissions"), reached.header("x-auth-key-id"))
-    # A request of HTTP/0.9 has no headers, so nobody sends it, and what is open to all is open to it.
+    # A request of HTTP/0.9 has no headers, so it is anonymous, and what is open to all is open to it.
     nobody = who == ([], [], []) and reached.target == "/v1/public" and b"HTTP/" not in hostile.data
     if who != ([SUBJECT], ["catalog:read"], []) and not nobody:
-        yield f"the service is told {who}"
+        yield f"the service receives {who}"
     if SECRET in "".join(value for _, value in reached.headers) or reached.header("x-gateway-service"):
         yield "the gateway's proof reached the service"
     # That controller passes on any `Upgrade`; its guide says what a service must do about it.
@@ -133,7 +133,7 @@ def _faults(reached: Reached, gateway: str, hostile: Hostile) -> Iterator[str]:
         yield f"a tunnel reached the service: {reached.header('upgrade')}"
     for name in _ORIGIN:
         if any(_MARK in value for value in reached.header(_folded(name))):
-            yield f"the service is told of the client by itself, in {name}"
+            yield f"the client describes itself to the service, in {name}"
     if reached.header("trailer") and gateway in ("nginx", "envoy"):  # the other two announce what they drop
         yield "a trailer is announced to the service"
 
@@ -156,7 +156,7 @@ def readings(reached: Reached) -> Iterator[tuple[str, str]]:
 
 
 def reader_may(method: str, path: str) -> bool:
-    """Whether somebody with `catalog:read` may, by what the rules say in words, in any letter case."""
+    """Whether a caller with `catalog:read` may, by what the rules say in words, in any letter case."""
     path = path.lower()
     if method not in ("GET", "HEAD"):
         return (method, path) == ("OPTIONS", "/v1/shared")

@@ -16,16 +16,16 @@ from app.audit.log import DecisionLog
 from app.audit.record import Record
 from app.gateway.proof import Proof
 from app.gateway.proxies import TrustedProxies
-from app.http.budgets import Budgets
-from app.http.forward_auth import ForwardAuth
-from app.http.refusal import Refusals
-from app.identity.api_keys import KeyRecord, NewKey, mint
+from app.http.door.budgets import Budgets
+from app.http.door.forward_auth import ForwardAuth
+from app.http.door.refusal import Refusals
+from app.identity.api_keys import KeyRecord, MintedKey, mint
 from app.identity.authenticate import Authenticator
 from app.identity.jwks import KeySet
 from app.identity.jwt import JwtVerifier
 from app.identity.key_verifier import ApiKeyVerifier
-from app.policy.live import LivePolicy
-from app.policy.routes import Route, RouteTable
+from app.policy.engine.live import LivePolicy
+from app.policy.routing.routes import Route, RouteTable
 from tests.policy.small import files
 
 SECRET = "a secret of a gateway that is long enough"
@@ -96,7 +96,7 @@ class Gateway:
             budgets=Budgets(proxies, bad_credentials=bad_credentials),
         )
 
-    def key(self, subject: str, *scopes: str) -> NewKey:
+    def key(self, subject: str, *scopes: str) -> MintedKey:
         """A key of an owner."""
         key = mint("live")
         self._ids[key.digest] = KeyRecord(
@@ -105,7 +105,7 @@ class Gateway:
         return key
 
     async def ask(
-        self, path: str, *headers: tuple[str, str], secret: str = SECRET, query: str = "", key: NewKey | None = None
+        self, path: str, *headers: tuple[str, str], secret: str = SECRET, query: str = "", key: MintedKey | None = None
     ) -> tuple[int, Headers]:
         """The status and the headers of the answer to Envoy's question about a GET."""
         answer = await self.asked(f"envoy{path}", *headers, secret=secret, query=query, key=key)
@@ -117,7 +117,7 @@ class Gateway:
         *headers: tuple[str, str],
         secret: str | None = SECRET,
         query: str = "",
-        key: NewKey | None = None,
+        key: MintedKey | None = None,
         **scope: Any,
     ) -> Answer:
         """The answer to a question at `/gateway/` and a path; `scope` replaces parts of what is else a GET."""

@@ -10,9 +10,9 @@ import pytest
 
 from app.identity.authenticate import Authenticator
 from app.identity.errors import CannotVerify
-from app.policy.routes import Route, RouteTable
-from app.policy.snapshot import Snapshot
-from app.policy.upstreams import Upstream
+from app.policy.engine.snapshot import Snapshot
+from app.policy.language.upstreams import Upstream
+from app.policy.routing.routes import Route, RouteTable
 from tests.gateway.in_process import NGINX, Gateway, challenge, denial
 from tests.policy.small import snapshot
 
@@ -101,7 +101,7 @@ async def test_what_is_told_of_a_caller_is_that_of_the_policy_and_of_no_other(ga
         ("GET /read", "", 403, NOT_HELD, {"scope": "a:read b:read"}),
         ("GET /fact", "a:read", 403, NOT_HELD, {}),  # what was missing is nothing that a token could state
         ("GET /shut", "a:read", 403, "a rule denies it", {}),
-        ("POST /read", "a:read b:read", 403, "no rule speaks of it", {}),
+        ("POST /read", "a:read b:read", 403, "no rule covers it", {}),
         ("GET /nowhere", "a:read", 403, NO_ROUTE, {}),
         ("GET /V1/orders", "a:read", 403, NO_ROUTE, {}),
     ],

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from app.gateway.asked import asked_target
-from app.policy.routes import Route, RouteTable
-from app.policy.target import CLOSED, NoSuchTarget
+from app.gateway.resource_reference import asked_target
+from app.policy.engine.target import CLOSED, NoSuchTarget
+from app.policy.routing.routes import Route, RouteTable
 from tests.policy.small import snapshot
 
 CONDITION = "\"params.id == 'é'\""

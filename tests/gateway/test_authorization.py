@@ -1,4 +1,4 @@
-"""The caller's credentials reach the service, unless a gateway is told to drop them as its guide says."""
+"""The caller's credentials reach the service, unless a gateway is configured to drop them as its guide says."""
 
 from __future__ import annotations
 

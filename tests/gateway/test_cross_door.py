@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from app.asgi import route_table
-from app.console.setup import is_page
-from app.policy.routes import Route
+from app.console.config import is_page
+from app.policy.routing.routes import Route
 from tests.gateway.conftest import World, built
 from tests.issuer import LiveIssuer
 

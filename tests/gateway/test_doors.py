@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from app.http.forward_auth import with_gateways
+from app.http.door.forward_auth import with_gateways
 from tests.gateway.in_process import NGINX, SECRET, Gateway, denial
 
 pytestmark = pytest.mark.anyio

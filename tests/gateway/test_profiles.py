@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.gateway.profiles import PROFILES, NotPlain, Original, Profile
+from app.gateway.profiles import PROFILES, NotPlain, OriginalRequest, Profile
 
 OWN: dict[str, list[tuple[str, str]]] = {
     "nginx": [("x-original-method", "GET"), ("x-original-uri", "/a?b=c"), ("x-original-ip", "10.0.0.1")],
@@ -24,7 +24,7 @@ MANY = (*ANSWERED, "authorization", "x-forwarded-for")
 IN_HEADERS = ("nginx", "ingress-nginx", "traefik", "caddy")
 
 
-def read(profile: Profile, *more: tuple[str, str], without: str = "") -> Original:
+def read(profile: Profile, *more: tuple[str, str], without: str = "") -> OriginalRequest:
     """The request that is asked about by the profile's own headers and more."""
     headers = [(name.encode(), value.encode()) for name, value in (*OWN[profile.name], *more) if name != without]
     return profile.read(headers, b"GET", b"/a?b=c" if profile.request_headers is None else b"")
@@ -46,7 +46,7 @@ def profile(request: pytest.FixtureRequest) -> Profile:
 
 
 def test_its_own_headers_state_the_request(profile: Profile) -> None:
-    assert read(profile, ("x-gateway-service", "orders"), ("accept", "*/*")) == Original(
+    assert read(profile, ("x-gateway-service", "orders"), ("accept", "*/*")) == OriginalRequest(
         "GET", "/a", (b"10.0.0.1",), "orders"
     )
     for name, _ in OWN[profile.name]:
@@ -94,7 +94,7 @@ def test_names_of_headers_are_read_in_any_case(profile: Profile) -> None:
         profile.read([*headers, (b"X-Rewrite-URL", b"/b")], b"GET", rest)
 
 
-def asked(profile: Profile, uri: str, method: str = "GET") -> Original:
+def asked(profile: Profile, uri: str, method: str = "GET") -> OriginalRequest:
     """The request that is asked about by a method and an address, without the address of a client."""
     if profile.name not in IN_HEADERS:
         return profile.read([], method.encode(), uri.encode())
@@ -137,12 +137,12 @@ def test_an_address_that_can_be_read_in_two_ways_is_refused(profile: Profile, ur
     ],
 )
 def test_the_path_ends_where_the_query_begins(profile: Profile, uri: str, path: str) -> None:
-    assert asked(profile, uri) == Original("GET", path)
+    assert asked(profile, uri) == OriginalRequest("GET", path)
 
 
 def test_each_method_that_a_rule_can_name_is_read(profile: Profile) -> None:
     for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"):
-        assert asked(profile, "/a", method) == Original(method, "/a")
+        assert asked(profile, "/a", method) == OriginalRequest(method, "/a")
     for method in ("WEBSOCKET", "get", "PURGE", "CONNECT", "", "GET ", " GET", "GET,POST"):
         with pytest.raises(NotPlain, match="not one that a rule can name"):
             asked(profile, "/a", method)
@@ -196,7 +196,7 @@ def test_an_absolute_address_is_scheme_host_and_path(url: str) -> None:
 )
 def test_the_origin_of_an_absolute_address_decides_nothing(origin: str) -> None:
     headers = [(b"x-original-method", b"GET"), (b"x-original-url", f"{origin}/a/b?c=https://d/e".encode())]
-    assert PROFILES["ingress-nginx"].read(headers, b"POST", b"") == Original("GET", "/a/b")
+    assert PROFILES["ingress-nginx"].read(headers, b"POST", b"") == OriginalRequest("GET", "/a/b")
     for name in ("nginx", "traefik", "caddy"):
         both = zip(PROFILES[name].request_headers or (), (b"GET", f"{origin}/a".encode()), strict=True)
         with pytest.raises(NotPlain, match="ambiguous spelling"):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from app.identity.api_keys import NewKey
+from app.identity.api_keys import MintedKey
 from app.identity.errors import CannotVerify
 from tests.gateway.in_process import SECRET, Gateway, Headers
 
@@ -60,7 +60,7 @@ async def test_the_query_counts_for_the_length_of_an_address(gateway: Gateway) -
 @pytest.mark.parametrize(
     ("failure", "why", "wait"),
     [
-        (RuntimeError("nobody foresaw it"), "The request could not be decided.", None),
+        (RuntimeError("unforeseen"), "The request could not be decided.", None),
         (CannotVerify("Keys cannot be read now.", 7), "Keys cannot be read now.", b"7"),
     ],
 )
@@ -75,7 +75,7 @@ async def test_whatever_fails_is_a_denial(gateway: Gateway, failure: Exception, 
     assert (await gateway.ask("/open", key=key))[0] == 200
 
 
-async def told_again(gateway: Gateway, key: NewKey) -> Callable[[Headers], bool]:
+async def told_again(gateway: Gateway, key: MintedKey) -> Callable[[Headers], bool]:
     """Whether headers are those that were told of a caller now, remembered and not made again."""
     _, first = await gateway.ask("/open", key=key)
     return lambda headers: headers is first
@@ -115,7 +115,7 @@ async def test_an_unproven_gateway_is_warned_about_once_a_minute(
     monkeypatch: pytest.MonkeyPatch, gateway: Gateway
 ) -> None:
     now = 1_000.0
-    monkeypatch.setattr("app.http.forward_auth.time.monotonic", lambda: now)
+    monkeypatch.setattr("app.http.door.forward_auth.time.monotonic", lambda: now)
     with capture_logs() as lines:
         for seconds, warnings in ((0, 1), (1, 1), (59.5, 1), (60, 2), (61, 2), (119.5, 2), (120, 3)):
             now = 1_000.0 + seconds

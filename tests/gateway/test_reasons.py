@@ -26,7 +26,7 @@ ENCODED = "The path encodes a character that must not be encoded."
         ("GET", "/v1/pairs/all/of", True, 403, CLOSED),
         ("GET", "/v1/orders/7/items", False, 401, NOT_PROVIDED),
         ("GET", "/v1/orders/7", False, 401, NOT_PROVIDED),
-        ("PUT", "/v1/orders", True, 403, "no rule speaks of it"),
+        ("PUT", "/v1/orders", True, 403, "no rule covers it"),
         ("POST", "/v1/orders", True, 403, NOT_HELD),
         ("GET", "/v1/orders/export:all", True, 403, "a rule denies it"),
         ("GET", "/v1/packages/@scope%3Fname", True, 403, ENCODED),

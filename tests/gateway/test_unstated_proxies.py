@@ -8,7 +8,7 @@ from pathlib import Path
 from structlog.testing import capture_logs
 
 from app.gateway.unstated_proxies import warn_of_unstated_proxies
-from app.policy.live import LivePolicy
+from app.policy.engine.live import LivePolicy
 from tests.policy.shipped import write
 from tests.policy.small import TABLE, files
 

@@ -9,9 +9,9 @@ from app.db import revisions
 from app.db.session import Sessions
 from app.history.follower import Follower
 from app.history.publish import Publisher
-from app.history.settle import settled
-from app.policy.directory import raw_files
-from app.policy.live import LivePolicy
+from app.history.recovery import settled
+from app.policy.engine.live import LivePolicy
+from app.policy.language.directory import raw_files
 from tests.policy import small
 from tests.policy.shipped import write
 

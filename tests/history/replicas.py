@@ -74,7 +74,7 @@ def ask(url: str, *statements: str) -> list[Any]:
 
 @contextmanager
 def away(server_url: str, other_url: str) -> Iterator[None]:
-    """While nobody reaches a database of a PostgreSQL server, as told by another of its databases."""
+    """While a database of a PostgreSQL server is unreachable, arranged through another of its databases."""
     name = server_url.partition("@/")[2].partition("?")[0]
     ask(
         other_url,

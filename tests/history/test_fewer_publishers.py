@@ -11,11 +11,11 @@ from app.db.session import Sessions
 from app.db.tables.history import AdminAction
 from app.history.follower import Follower
 from app.history.publish import Publisher
+from app.history.recovery import settled
 from app.history.refusals import LosesPublishers
-from app.history.settle import settled
-from app.policy.live import LivePolicy
-from app.policy.lockout import PUBLISH
-from app.policy.routes import RouteTable
+from app.policy.engine.live import LivePolicy
+from app.policy.engine.lockout import PUBLISH
+from app.policy.routing.routes import RouteTable
 from tests.history.processes import ME
 from tests.policy import small
 from tests.policy.shipped import write

@@ -12,7 +12,7 @@ from app.history import directory as policy_directory
 from app.history.files import revision_of
 from app.history.publish import Publisher
 from app.history.refusals import StaleParent
-from app.policy import write
+from app.policy.language import write
 from tests.history.processes import ME, begun, commented, kinds, publish, written
 from tests.history.test_publish import PUBLISH, active, admin, body, files, history
 from tests.history.test_unwritable import on_sqlite

@@ -10,9 +10,9 @@ import pytest
 
 from app.db.session import Sessions
 from app.history.stamp import Stamp, read_stamp, write_stamp
-from app.policy import write
-from app.policy.directory import MARKER, STAMP, read
-from app.policy.fault import PolicyRefused
+from app.policy.language import write
+from app.policy.language.directory import MARKER, STAMP, read
+from app.policy.language.fault import PolicyRefused
 from tests.history.processes import begun, publish, written
 from tests.history.test_unwritable import on_sqlite
 

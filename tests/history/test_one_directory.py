@@ -60,7 +60,7 @@ def test_what_a_killed_process_did_not_finish_the_other_does(two: tuple[Server, 
     with admin(other, issuer) as client:
         newest = history(client)[0]["revision"]
         assert eventually(lambda: served(other) == newest, 3)
-        # What was stored is written; a marker of what was not lies there until somebody publishes.
+        # What was stored is written; a marker of what was not stays until the next publish.
         stored = client.get(f"/api/v1/policies/history/{newest}").json()["files"]
         assert eventually(lambda: files(other) == stored)
         assert client.post(PUBLISH, json=body(client, another(other))).status_code == 200

@@ -189,7 +189,7 @@ def test_rolling_back_under_load_is_obeyed_by_the_next_request(own_server: Serve
             thread.start()
         try:
             for _ in range(4):
-                # Whoever holds catalog:read alone still may; the admin, who may change policies, may not.
+                # A holder of catalog:read alone still may; the admin, who may change policies, may not.
                 done = client.post(PUBLISH, json=body(client, content)).json()
                 assert client.head("/api/v1/leagues").status_code == 403
                 back = {"revision": first, "parent": done["revision"], "acknowledge_widening": True}
@@ -247,7 +247,7 @@ def test_what_is_stored_and_cannot_be_written_is_served_and_told(own_server: Ser
         assert done.status_code == 200
         assert client.head("/api/v1/leagues").status_code == 403
         assert lags()
-        # Nobody takes what was written in part for a change.
+        # What was written in part is not taken for a change.
         assert client.post("/api/v1/policies/reload").status_code == 422
         assert active(client) == done.json()["revision"]
         in_the_way.rmdir()

@@ -1,4 +1,4 @@
-"""Many processes on one PostgreSQL serve one policy: the newest revision of the database, whoever made it."""
+"""Many processes on one PostgreSQL serve one policy: the newest revision of the database, from any process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ import pytest
 from app.db import revisions
 from app.db.engine import open_engine
 from app.db.session import sessions_of
-from app.policy.source import digest
+from app.http.wire.errors import UNAVAILABLE
+from app.policy.language.source import digest
 from tests.cli.command import command
 from tests.databases import Postgres
 from tests.history.replicas import another, ask, away, cut_off, edit, publish, replica, served
@@ -144,14 +145,14 @@ def test_of_two_edits_at_once_one_wins_and_the_other_is_kept_apart(
             for server, content in zip(two, contents, strict=True)
             if content != client.get(f"/api/v1/policies/history/{now}").json()["files"]
         )
-    # The edit that lost lies where it was made, and everybody is told.
+    # The edit that lost stays where it was made, and is reported by every process.
     assert files(loser) == lost
     with admin(loser, issuer) as client:
         assert eventually(lambda: httpx.get(f"{loser.url}/readyz").json()["checks"]["policy"]["files_lag"])
         (fault,) = client.post(RELOAD).json()["faults"]
         assert (fault["code"], now in fault["message"]) == ("outdated-files", True)
         assert eventually(lambda: any(entry["files_lag"] for entry in client.get(REPLICAS).json()["results"]))
-        # It can still be had: whoever wants it publishes it upon what won.
+        # It is not lost: it can be published on top of what won.
         assert client.post(PUBLISH, json=body(client, lost)).status_code == 200
     assert agree(*two)
 
@@ -190,7 +191,7 @@ def test_files_that_lag_are_no_change_and_after_a_restart_only_new_ones_are(
         third.lines.clear()
         third.start()
         assert served(third) == now == served(one)
-        # What was never seen anywhere is a change, made while nobody looked.
+        # What was never seen anywhere is a change, made while no process was watching.
         third.stop()
         third.lines.clear()
         edit(third, another(one))
@@ -266,7 +267,7 @@ def test_a_revision_that_fits_no_route_here_is_refused_and_told(
         edit(one, another(one))
         assert client.post(RELOAD).status_code == 422
         edit(one, files(other))
-        # With what it would be compared nobody can tell here: it is replaced only by whoever says so.
+        # What it would be compared with is unknown here: it is replaced only when that is acknowledged.
         answer = client.post(PUBLISH, json=body(client, files(other)))
         assert (answer.status_code, "0123456789abcdef" in answer.json()["detail"]) == (409, True)
         assert client.post(PUBLISH, json=body(client, files(other), acknowledge_widening=True)).status_code == 200
@@ -311,7 +312,7 @@ def test_a_policy_that_may_be_too_old_decides_nothing(
             health = httpx.get(f"{alone.url}/readyz").json()["checks"]["policy"]
             assert health["ok"]
             untold = person.post(RELOAD, params={"wait": 1})
-            assert (untold.status_code, "does not tell who else" in untold.json()["detail"]) == (503, True)
+            assert (untold.status_code, untold.json()["detail"]) == (503, UNAVAILABLE)
             change = {"files": files(alone), "parent": health["revision"], "message": "Now?"}
             unknown = person.post(PUBLISH, json=change)
             assert (unknown.status_code, "does not answer" in unknown.json()["detail"]) == (503, True)

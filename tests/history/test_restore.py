@@ -13,15 +13,15 @@ from app.db import revisions
 from app.db.engine import is_embedded
 from app.db.session import Sessions
 from app.db.tables.replicas import Replica
-from app.history.entry import Entry, newest
+from app.history.entry import HistoryEntry, newest
 from app.history.files import revision_of
 from app.history.fleet import fleet, until_served
 from app.history.follower import Follower
 from app.history.publish import Publisher
 from app.history.refusals import StaleParent
 from app.history.stamp import read_stamp
-from app.policy import write
-from app.policy.directory import raw_files
+from app.policy.language import write
+from app.policy.language.directory import raw_files
 from tests.cli.command import command
 from tests.history.processes import ME, begun, commented, kinds, publish, written
 from tests.history.replicas import another, served
@@ -45,7 +45,7 @@ async def restore(sessions: Sessions, url: str, entry_id: int) -> None:
         await session.commit()
 
 
-async def head_of(sessions: Sessions) -> Entry:
+async def head_of(sessions: Sessions) -> HistoryEntry:
     found = await newest(sessions)
     assert found is not None
     return found

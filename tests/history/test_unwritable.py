@@ -13,9 +13,9 @@ from app.db.session import Sessions
 from app.history import directory as policy_directory
 from app.history.files import revision_of
 from app.history.publish import Publisher
-from app.policy import write
-from app.policy.directory import raw_files
-from app.policy.fault import PolicyRefused
+from app.policy.language import write
+from app.policy.language.directory import raw_files
+from app.policy.language.fault import PolicyRefused
 from tests.cli.command import command
 from tests.history.processes import ME, begun, commented, kinds, publish, written
 from tests.history.replicas import another
@@ -28,7 +28,7 @@ on_sqlite = pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 
 
 def unwritable(directory: Path) -> Path:
-    """Let nobody write the files of a directory, whatever their rights, and return what is in the way."""
+    """Make the files of a directory unwritable for every user, and return what is in the way."""
     obstacle = directory / "..publishing.new"
     obstacle.mkdir()
     return obstacle

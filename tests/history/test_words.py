@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.history.words import message_fault, reason_fault
+from app.history.change_message import message_fault, reason_fault
 from tests.cli.command import command
 from tests.history.test_publish import PUBLISH, READ, ROLLBACK, active, admin, body, files, history
 from tests.issuer import LiveIssuer

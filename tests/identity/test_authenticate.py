@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from app.identity.api_keys import KeyRecord, NewKey, mint
+from app.identity.api_keys import KeyRecord, MintedKey, mint
 from app.identity.authenticate import Authenticator
-from app.identity.errors import Fault, Unauthenticated
+from app.identity.errors import AuthenticationFault, Unauthenticated
 from app.identity.jwks import KeySet
 from app.identity.jwt import JwtVerifier
 from app.identity.key_verifier import ApiKeyVerifier
@@ -25,7 +25,7 @@ Headers = list[tuple[bytes, bytes]]
 class Keys:
     """A database of keys, which counts how often it is asked."""
 
-    def __init__(self, *keys: tuple[NewKey, datetime | None, datetime | None]) -> None:
+    def __init__(self, *keys: tuple[MintedKey, datetime | None, datetime | None]) -> None:
         self.asked = 0
         self._records = {
             new.digest: KeyRecord(number, "owner", "live", frozenset({"catalog:read"}), new.digest, expires, revoked)
@@ -37,14 +37,14 @@ class Keys:
         return self._records.get(digest)
 
 
-def at_once(authenticator: Authenticator, headers: Headers) -> Principal | Fault | None:
+def at_once(authenticator: Authenticator, headers: Headers) -> Principal | AuthenticationFault | None:
     try:
         return authenticator.at_once(headers)
     except Unauthenticated as failed:
         return failed.fault
 
 
-async def found(authenticator: Authenticator, headers: Headers) -> Principal | Fault:
+async def found(authenticator: Authenticator, headers: Headers) -> Principal | AuthenticationFault:
     try:
         return await authenticator.authenticate(headers)
     except Unauthenticated as failed:
@@ -90,15 +90,23 @@ async def test_who_is_known_at_once_is_who_would_be_found(issuer: LiveIssuer) ->
                 slowly = await found(authenticator, headers)
                 quickly = at_once(authenticator, headers)
                 assert quickly in (None, slowly), headers
-                known.add(quickly if isinstance(quickly, Fault) else quickly and quickly.method)
+                known.add(quickly if isinstance(quickly, AuthenticationFault) else quickly and quickly.method)
         asked = keys.asked
-        assert known >= {None, "jwt", "api_key", "anonymous", Fault.SENT_TWICE, Fault.KEY_EXPIRED, Fault.KEY_REVOKED}
+        assert known >= {
+            None,
+            "jwt",
+            "api_key",
+            "anonymous",
+            AuthenticationFault.SENT_TWICE,
+            AuthenticationFault.KEY_EXPIRED,
+            AuthenticationFault.KEY_REVOKED,
+        }
         for token, method in ((person, "jwt"), (live.plaintext, "api_key")):
             principal = authenticator.at_once([(b"authorization", b"Bearer " + token.encode())])
             assert principal is not None
             assert principal.method == method
         assert authenticator.at_once([]) is ANONYMOUS
-        assert keys.asked == asked, "nobody asks the database at once"
+        assert keys.asked == asked, "no look-up of the database at once"
 
 
 async def test_a_changed_token_is_never_known(issuer: LiveIssuer) -> None:
@@ -121,9 +129,9 @@ async def test_every_refusal_is_noted_whichever_way_it_was_found(issuer: LiveIss
     async with KeySet(issuer.jwks_url) as key_set:
         authenticator = Authenticator(JwtVerifier(key_set, issuer.url, (AUDIENCE,)), api_keys)
         with capture_logs() as lines:
-            assert at_once(authenticator, [(b"authorization", b"Bearer")]) is Fault.NO_CREDENTIALS
-            assert await found(authenticator, [(b"authorization", b"Bearer a b")]) is Fault.SPACES
-            assert await found(authenticator, [(b"authorization", b"Bearer a.b.c")]) is Fault.TOKEN
+            assert at_once(authenticator, [(b"authorization", b"Bearer")]) is AuthenticationFault.NO_CREDENTIALS
+            assert await found(authenticator, [(b"authorization", b"Bearer a b")]) is AuthenticationFault.SPACES
+            assert await found(authenticator, [(b"authorization", b"Bearer a.b.c")]) is AuthenticationFault.TOKEN
             with pytest.raises(Unauthenticated):
                 await authenticator.verify("grd_live_x")
         causes = ["no_credentials", "spaces", "malformed_header", "key_malformed"]

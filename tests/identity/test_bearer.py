@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.identity.bearer import read_bearer, token_of
-from app.identity.errors import Fault, Unauthenticated
+from app.identity.errors import AuthenticationFault, Unauthenticated
 
 
 def read(*values: bytes) -> str | None:
@@ -82,13 +82,13 @@ def test_a_malformed_header_has_its_fault(value: bytes, word: str) -> None:
 def test_two_headers_are_refused_even_if_they_are_equal(values: tuple[bytes, ...]) -> None:
     with pytest.raises(Unauthenticated) as refused:
         read(*values)
-    assert refused.value.fault is Fault.SENT_TWICE
+    assert refused.value.fault is AuthenticationFault.SENT_TWICE
 
 
 def test_a_second_header_cannot_hide_in_capitals() -> None:
     with pytest.raises(Unauthenticated) as refused:
         read_bearer([(b"Authorization", b"Bearer a"), (b"authorization", b"Bearer b")])
-    assert refused.value.fault is Fault.SENT_TWICE
+    assert refused.value.fault is AuthenticationFault.SENT_TWICE
 
 
 @pytest.mark.parametrize("start", [b"Bearer ", b"bearer ", b"Bearer  ", b" Bearer "])

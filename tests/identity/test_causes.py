@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.identity.claims import ClaimRules
-from app.identity.errors import HEADER_FAULTS, WORDS, Cause, Fault, Unauthenticated
+from app.identity.errors import HEADER_FAULTS, WORDS, AuthenticationFault, Cause, Unauthenticated
 from app.identity.jwks import KeySet
 from app.identity.jwt import ID_TOKEN, JwtVerifier
 from app.identity.refusal_log import RefusalLog
@@ -317,8 +317,8 @@ def test_a_malformed_header_is_no_verdict_on_a_token() -> None:
 
 
 def test_every_reason_says_its_detail_first_and_has_a_word_of_its_own() -> None:
-    assert len(WORDS) == len(set(WORDS.values())) == len(Fault) + len(Cause)
-    for bad in (*Fault, *Cause):
+    assert len(WORDS) == len(set(WORDS.values())) == len(AuthenticationFault) + len(Cause)
+    for bad in (*AuthenticationFault, *Cause):
         refused = Unauthenticated(bad)
         assert WORDS[refused.reason] == refused.word
         assert refused.reason.startswith(refused.fault.value)
@@ -335,7 +335,7 @@ def test_a_cause_is_logged_at_first_and_then_once_a_minute_with_the_number() -> 
             for _ in range(times):
                 refusals.note(Unauthenticated(Cause.MISSING_AUD))
                 if moment == 0:
-                    refusals.note(Unauthenticated(Fault.EXPIRED))
+                    refusals.note(Unauthenticated(AuthenticationFault.EXPIRED))
     lines = [line for line in lines if line["event"] == "credentials refused"]
     assert [(line["cause"], line["detail"], line["count"]) for line in lines] == [
         ("missing_aud", "Invalid audience.", 1),

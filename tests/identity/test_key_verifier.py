@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from app.identity.api_keys import KeyRecord, NewKey, mint, refused_because
-from app.identity.errors import Fault, Unauthenticated
+from app.identity.api_keys import KeyRecord, MintedKey, mint, refused_because
+from app.identity.errors import AuthenticationFault, Unauthenticated
 from app.identity.key_verifier import MAX_REMEMBERED, REREAD_SECONDS, ApiKeyVerifier
 from tests.identity.clock import Clock
 from tests.identity.test_tokens import Database, key_verifier
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 NOW = datetime(2026, 11, 24, 8, 30, tzinfo=UTC)
 
 
-async def fault_of(verifier: ApiKeyVerifier, key: NewKey) -> Fault | None:
+async def fault_of(verifier: ApiKeyVerifier, key: MintedKey) -> AuthenticationFault | None:
     """Why a key is refused; None where it is accepted."""
     try:
         await verifier.verify(key.plaintext)
@@ -31,9 +31,15 @@ async def fault_of(verifier: ApiKeyVerifier, key: NewKey) -> Fault | None:
 
 @pytest.mark.parametrize(
     ("changes", "fault"),
-    [({}, None), ({"digest": mint("live").digest}, Fault.KEY_UNKNOWN), ({"environment": "test"}, Fault.KEY_UNKNOWN)],
+    [
+        ({}, None),
+        ({"digest": mint("live").digest}, AuthenticationFault.KEY_UNKNOWN),
+        ({"environment": "test"}, AuthenticationFault.KEY_UNKNOWN),
+    ],
 )
-async def test_a_record_that_is_not_the_keys_own_opens_nothing(changes: dict[str, Any], fault: Fault | None) -> None:
+async def test_a_record_that_is_not_the_keys_own_opens_nothing(
+    changes: dict[str, Any], fault: AuthenticationFault | None
+) -> None:
     database, key = Database(), mint("live")
     database.add(key)
     database.records[key.digest] = KeyRecord(
@@ -56,7 +62,7 @@ async def test_a_record_that_is_not_the_keys_own_opens_nothing(changes: dict[str
 async def test_a_key_of_an_environment_that_is_not_taken_is_not_looked_up() -> None:
     database, key = Database(), mint("test")
     database.add(key)
-    assert await fault_of(key_verifier(database, environments=("live",)), key) is Fault.KEY_UNKNOWN
+    assert await fault_of(key_verifier(database, environments=("live",)), key) is AuthenticationFault.KEY_UNKNOWN
     assert database.asked == 0
 
 
@@ -66,7 +72,7 @@ async def test_a_key_ends_at_the_moment_of_its_expiry(after: timedelta, good: bo
     record = database.add(key, expires_at=NOW + after)
     verifier = key_verifier(database, now=lambda: NOW)
     for _ in range(2):
-        assert await fault_of(verifier, key) is (None if good else Fault.KEY_EXPIRED)
+        assert await fault_of(verifier, key) is (None if good else AuthenticationFault.KEY_EXPIRED)
     assert refused_because(record, ("live",), NOW) == ("" if good else "it expired at 2026-11-24T08:30:00Z")
 
 
@@ -100,7 +106,7 @@ async def test_what_a_slow_look_up_found_is_as_old_as_its_question(clock: Clock)
     database, key, unknown = SlowDatabase(clock), mint("live"), mint("live")
     database.add(key)
     verifier = key_verifier(database, cache_seconds=10, clock=clock)
-    for each, fault in ((key, None), (unknown, Fault.KEY_UNKNOWN)):
+    for each, fault in ((key, None), (unknown, AuthenticationFault.KEY_UNKNOWN)):
         began, asked = clock.now, database.asked
         assert await fault_of(verifier, each) is fault
         clock.now = began + 9.5
@@ -205,7 +211,7 @@ async def test_nothing_is_remembered_for_no_time(clock: Clock, cache_seconds: fl
     verifier = key_verifier(database, cache_seconds=cache_seconds, clock=clock)
     for asked in range(1, 4):
         assert await fault_of(verifier, key) is None
-        assert await fault_of(verifier, mint("live")) is Fault.KEY_UNKNOWN
+        assert await fault_of(verifier, mint("live")) is AuthenticationFault.KEY_UNKNOWN
         assert database.asked == (2 * asked if cache_seconds == 0 else asked + 1)
         assert verifier.remembers == (0 if cache_seconds == 0 else 1)
     assert verifier.hits == (0 if cache_seconds == 0 else 2)
@@ -217,7 +223,7 @@ async def test_every_key_that_needs_no_look_up_is_counted() -> None:
     verifier = key_verifier(database)
     for hits in range(3):
         assert await fault_of(verifier, key) is None
-        assert await fault_of(verifier, unknown) is Fault.KEY_UNKNOWN
+        assert await fault_of(verifier, unknown) is AuthenticationFault.KEY_UNKNOWN
         assert verifier.hits == 2 * hits
     assert verifier.at_once(key.plaintext)
     assert verifier.hits == 5
@@ -275,7 +281,7 @@ async def test_what_a_look_up_found_is_remembered_unless_something_changed_meanw
     assert database.asked == 1
     changes[change]()
     database.held.set()
-    fault = None if exists else Fault.KEY_UNKNOWN
+    fault = None if exists else AuthenticationFault.KEY_UNKNOWN
     assert await under_way is fault
     assert await fault_of(verifier, key) is fault
     assert database.asked == (1 if change == "none" else 2)

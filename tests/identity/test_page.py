@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app.identity.claims import ClaimRules
-from app.identity.errors import Cause, Fault, Unauthenticated
+from app.identity.errors import AuthenticationFault, Cause, Unauthenticated
 from app.identity.jwk import MAX_KEYS, MAX_NAMED, Ignored
 from app.identity.permission_claim import permissions
 from app.settings import Settings
@@ -31,7 +31,7 @@ def test_every_cause_of_refused_credentials_is_explained_under_its_detail() -> N
         detail = stated or detail
         assert word not in explained
         explained[word] = detail
-    faults = set(Fault) - {Fault.NOT_PROVIDED, Fault.TOKEN}
+    faults = set(AuthenticationFault) - {AuthenticationFault.NOT_PROVIDED, AuthenticationFault.TOKEN}
     refused = [Unauthenticated(bad) for bad in (*faults, *Cause)]
     assert explained == {bad.word: bad.fault.value for bad in refused}
 

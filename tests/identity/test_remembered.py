@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from app.identity.claims import Validity
-from app.identity.errors import CannotVerify, Fault, Unauthenticated
+from app.identity.errors import AuthenticationFault, CannotVerify, Unauthenticated
 from app.identity.jwks import KeySet
 from app.identity.jwt import JwtVerifier
 from app.identity.principal import user
-from app.identity.remembered import Remembered
+from app.identity.token_cache import Remembered
 from tests.identity.clock import Clock
 from tests.issuer import LiveIssuer
 from tests.server import AUDIENCE
@@ -56,9 +56,9 @@ async def test_a_remembered_token_begins_and_ends_at_the_moment_of_a_new_one(
             assert await experienced.verify(token) is await experienced.verify(token)
             now[0] = moment
             fault = (
-                Fault.NOT_VALID_YET
+                AuthenticationFault.NOT_VALID_YET
                 if "nbf" in stated and moment < begins
-                else Fault.EXPIRED
+                else AuthenticationFault.EXPIRED
                 if moment >= ends
                 else None
             )
@@ -66,7 +66,7 @@ async def test_a_remembered_token_begins_and_ends_at_the_moment_of_a_new_one(
             assert await fault_of(verifier(), token) is fault, moment
 
 
-async def fault_of(verifier: JwtVerifier, token: str) -> Fault | None:
+async def fault_of(verifier: JwtVerifier, token: str) -> AuthenticationFault | None:
     try:
         await verifier.verify(token)
     except Unauthenticated as refused:
@@ -84,7 +84,7 @@ async def test_a_remembered_token_dies_with_the_key_that_signed_it(own: LiveIssu
         assert (await verifier.verify(own.token())).subject == "user_test"
         with pytest.raises(Unauthenticated) as refused:
             await verifier.verify(token)
-        assert refused.value.fault is Fault.SIGNATURE
+        assert refused.value.fault is AuthenticationFault.SIGNATURE
 
 
 async def test_another_key_under_the_same_id_does_not_vouch_for_a_remembered_token(
@@ -102,7 +102,7 @@ async def test_another_key_under_the_same_id_does_not_vouch_for_a_remembered_tok
         assert keys.get(kid)
         with pytest.raises(Unauthenticated) as refused:
             await verifier.verify(token)
-        assert refused.value.fault is Fault.SIGNATURE
+        assert refused.value.fault is AuthenticationFault.SIGNATURE
 
 
 async def test_nothing_is_known_once_the_key_set_is_too_old(own: LiveIssuer, clock: Clock) -> None:
@@ -182,5 +182,5 @@ async def test_what_is_over_is_forgotten_and_everything_is_counted(issuer: LiveI
         now[0] = 999.9
         assert await fault_of(JwtVerifier(keys, issuer.url, (AUDIENCE,), now=lambda: now[0]), token) is None
         now[0] = 1000
-        assert await fault_of(verifier, token) is Fault.EXPIRED
+        assert await fault_of(verifier, token) is AuthenticationFault.EXPIRED
         assert (remembered.hits, remembered.misses, len(remembered)) == (2, 2, 0)

@@ -14,8 +14,8 @@ from typing import Any
 import jwt as pyjwt
 import pytest
 
-from app.identity.api_keys import KeyRecord, NewKey, mint
-from app.identity.errors import Fault, Unauthenticated
+from app.identity.api_keys import KeyRecord, MintedKey, mint
+from app.identity.errors import AuthenticationFault, Unauthenticated
 from app.identity.jwks import KeySet
 from app.identity.jwt import JwtVerifier
 from app.identity.key_verifier import ApiKeyVerifier
@@ -91,7 +91,12 @@ async def test_a_claim_of_the_wrong_shape_is_refused(issuer: LiveIssuer, changes
     async with KeySet(issuer.jwks_url) as keys:
         with pytest.raises(Unauthenticated) as refused:
             await verifier_of(keys, issuer).verify(signed(issuer, json.dumps(payload).encode()))
-    assert refused.value.fault in (Fault.TOKEN, Fault.AUDIENCE, Fault.ISSUER, Fault.EXPIRED)
+    assert refused.value.fault in (
+        AuthenticationFault.TOKEN,
+        AuthenticationFault.AUDIENCE,
+        AuthenticationFault.ISSUER,
+        AuthenticationFault.EXPIRED,
+    )
 
 
 @pytest.mark.parametrize(
@@ -103,7 +108,7 @@ async def test_a_payload_that_is_no_plain_object_is_refused(issuer: LiveIssuer, 
     async with KeySet(issuer.jwks_url) as keys:
         with pytest.raises(Unauthenticated) as refused:
             await verifier_of(keys, issuer).verify(signed(issuer, payload))
-    assert refused.value.fault is Fault.TOKEN
+    assert refused.value.fault is AuthenticationFault.TOKEN
 
 
 @pytest.mark.parametrize(
@@ -124,7 +129,7 @@ async def test_claims_that_two_readers_could_read_differently_are_refused(issuer
         assert (await verifier.verify(signed(issuer, plain))).subject == "u"
         with pytest.raises(Unauthenticated) as refused:
             await verifier.verify(signed(issuer, plain.removesuffix(b"}") + b"," + member + b"}"))
-    assert refused.value.fault is Fault.TOKEN
+    assert refused.value.fault is AuthenticationFault.TOKEN
 
 
 @pytest.mark.parametrize("header", [{"crit": ["exp"]}, {"b64": False, "crit": ["b64"]}])
@@ -135,7 +140,7 @@ async def test_extensions_of_the_header_are_refused(issuer: LiveIssuer, header: 
     async with KeySet(issuer.jwks_url) as keys:
         with pytest.raises(Unauthenticated) as refused:
             await verifier_of(keys, issuer).verify(token)
-    assert refused.value.fault is Fault.TOKEN
+    assert refused.value.fault is AuthenticationFault.TOKEN
 
 
 @pytest.mark.parametrize("junk", ["\n\n\n\n", "    ", "!!!!", "????", "\x00" * 4, "+/+/", "----", "===="], ids=repr)
@@ -176,7 +181,7 @@ class Database:
         self.asked = 0
         self.held: asyncio.Event | None = None
 
-    def add(self, key: NewKey, **changes: Any) -> KeyRecord:
+    def add(self, key: MintedKey, **changes: Any) -> KeyRecord:
         known: dict[str, Any] = {
             "id": len(self.records) + 1,
             "subject": "user_owner",
@@ -228,7 +233,7 @@ async def test_a_key_is_remembered_for_a_time_and_forgotten_when_told() -> None:
     verifier.forget(record.id)
     with pytest.raises(Unauthenticated) as refused:
         await verifier.verify(key.plaintext)
-    assert refused.value.fault is Fault.KEY_REVOKED
+    assert refused.value.fault is AuthenticationFault.KEY_REVOKED
 
 
 async def test_a_look_up_under_way_does_not_bring_a_revoked_key_back() -> None:
@@ -245,7 +250,7 @@ async def test_a_look_up_under_way_does_not_bring_a_revoked_key_back() -> None:
     await asyncio.gather(under_way, return_exceptions=True)
     with pytest.raises(Unauthenticated) as refused:
         await verifier.verify(key.plaintext)
-    assert refused.value.fault is Fault.KEY_REVOKED
+    assert refused.value.fault is AuthenticationFault.KEY_REVOKED
 
 
 async def test_revoked_comes_before_expired_and_expiry_is_checked_from_memory() -> None:
@@ -256,12 +261,12 @@ async def test_revoked_comes_before_expired_and_expiry_is_checked_from_memory() 
     verifier = key_verifier(database)
     with pytest.raises(Unauthenticated) as refused:
         await verifier.verify(revoked.plaintext)
-    assert refused.value.fault is Fault.KEY_REVOKED
+    assert refused.value.fault is AuthenticationFault.KEY_REVOKED
     await verifier.verify(expiring.plaintext)
     await asyncio.sleep(0.3)
     with pytest.raises(Unauthenticated) as late:
         await verifier.verify(expiring.plaintext)
-    assert late.value.fault is Fault.KEY_EXPIRED
+    assert late.value.fault is AuthenticationFault.KEY_EXPIRED
     assert database.asked == 2
 
 
@@ -271,7 +276,7 @@ async def test_a_made_up_key_asks_the_database_once() -> None:
     for _ in range(5):
         with pytest.raises(Unauthenticated) as refused:
             await verifier.verify(key.plaintext)
-        assert refused.value.fault is Fault.KEY_UNKNOWN
+        assert refused.value.fault is AuthenticationFault.KEY_UNKNOWN
     assert database.asked == 1
 
 
@@ -289,4 +294,4 @@ async def test_a_made_up_key_asks_the_database_once() -> None:
 async def test_a_key_of_another_shape_is_malformed(token: str) -> None:
     with pytest.raises(Unauthenticated) as refused:
         await key_verifier(Database()).verify(token)
-    assert refused.value.fault is Fault.KEY_MALFORMED
+    assert refused.value.fault is AuthenticationFault.KEY_MALFORMED

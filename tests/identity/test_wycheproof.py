@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from app.dev.issuer import Issuer
-from app.identity.errors import Cause, Fault, Unauthenticated
+from app.identity.errors import AuthenticationFault, Cause, Unauthenticated
 from app.identity.jwk import DocumentRefused, Ignored, PublishedKeys, read_key_set
 from app.identity.jwks import KeySet
 from app.identity.jwt import JwtVerifier
@@ -84,15 +84,15 @@ def is_usable(group: dict[str, Any]) -> bool:
     return group["keys"][0]["kty"] == "RSA" and first(group) not in UNFIT
 
 
-def expected(group: dict[str, Any], vector: dict[str, Any]) -> Fault | Cause:
+def expected(group: dict[str, Any], vector: dict[str, Any]) -> AuthenticationFault | Cause:
     """Why a vector is refused; VERIFIED for a good signature."""
     if vector["comment"] in MISSPELT:
         return MISSPELT[vector["comment"]]
     if not vector["jws"].startswith(RS256):
-        return Fault.ALGORITHM
+        return AuthenticationFault.ALGORITHM
     if not is_usable(group) or vector["comment"] == "rejectsModifiedHeader":
         return Cause.UNKNOWN_KID
-    return VERIFIED if (group["file"], vector["tcId"]) in VALID_RS256 else Fault.SIGNATURE
+    return VERIFIED if (group["file"], vector["tcId"]) in VALID_RS256 else AuthenticationFault.SIGNATURE
 
 
 def published(group: dict[str, Any]) -> PublishedKeys:

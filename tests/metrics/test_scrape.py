@@ -151,7 +151,7 @@ def test_what_sampling_leaves_out_is_counted_all_the_same(issuer: LiveIssuer, tm
         assert found("authz_cache_entries", cache="keys") == 1
         assert found("authz_cache_misses_total", cache="tokens") == found("authz_cache_entries", cache="tokens")
 
-        # The policy: a fault is refused, mending it changes nothing, and a change is taken.
+        # The policy: a fault is refused, fixing it changes nothing, and a change is taken.
         rows = server.policy_dir / "catalog.csv"
         good = rows.read_text()
         revision = next(iter(found.values("authz_policy_info", "revision")))
@@ -168,7 +168,7 @@ def test_what_sampling_leaves_out_is_counted_all_the_same(issuer: LiveIssuer, tm
         assert (found("authz_policy_refused"), found("authz_policy_age_seconds") < 5) == (0, True)
         assert found("authz_cache_misses_total", cache="decisions") > misses
 
-        # What somebody publishes.
+        # A publish.
         with server.client(issuer.token(permissions=["policies:read", "policies:write"])) as client:
             wrong = {"files": {}, "parent": "0123456789abcdef", "message": "m"}
             wrong["files"] = {"permissions.toml": "# end\n"}

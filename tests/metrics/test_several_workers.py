@@ -1,4 +1,4 @@
-"""Several workers of one machine: whoever is asked answers for all, and no sum ever falls."""
+"""Several workers of one machine: the one that is scraped answers for all, and no sum ever falls."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from app.metrics.values import Histogram, Values
-from app.metrics.workers import Workers
+from app.metrics.workers import WorkerMetrics
 from tests.issuer import LiveIssuer
 from tests.metrics.scraped import Scraped, scrape
 from tests.server import Server, eventually
@@ -108,8 +108,8 @@ def test_one_that_was_stopped_in_the_middle_holds_up_nobody_for_long(tmp_path: P
 
 
 @contextmanager
-def joined(directory: Path) -> Iterator[Workers]:
-    workers = Workers(directory)
+def joined(directory: Path) -> Iterator[WorkerMetrics]:
+    workers = WorkerMetrics(directory)
     yield workers
     workers.close()
 

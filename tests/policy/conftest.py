@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from app.policy.condition import ConditionFault
-from app.policy.fault import Fault
+from app.policy.language.fault import Fault
+from app.policy.language.when.condition import ConditionFault
 
 Said = Callable[[Iterable[Fault | ConditionFault]], None]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from app.policy.fault import Fault
-from app.policy.routes import RouteTable
-from app.policy.source import Source
-from app.policy.upstreams import Upstream, load
+from app.policy.language.fault import Fault
+from app.policy.language.source import PolicySource
+from app.policy.language.upstreams import Upstream, load
+from app.policy.routing.routes import RouteTable
 
 FILE = "upstreams/x.openapi.yaml"
 
@@ -20,7 +20,7 @@ def document(paths: str, head: str = "openapi: 3.1.0") -> str:
 def read(text: str, file: str = FILE, more: Mapping[str, str] | None = None) -> tuple[Upstream, list[Fault]]:
     """The service `x` of a document, and the faults that refuse it."""
     faults: list[Fault] = []
-    (service,) = load(Source({file: text, **(more or {})}, "revision"), faults, {}, ())
+    (service,) = load(PolicySource({file: text, **(more or {})}, "revision"), faults, {}, ())
     return service, faults
 
 

@@ -163,7 +163,7 @@ MALFORMED = (
     row("too few cells", "arity", "p, catalog:read, /api/v1/teams/**, ‸GET"),
     row("too many cells", "arity", f"{ROW}deny, params.id == '7', ‸allow"),
     row("a condition with a comma and no quotes", "arity", f"{ROW}deny, params.id in ['7', ‸'8']"),
-    row("methods parted by commas", "arity", "p, catalog:read, /api/v1/teams/**, GET, HEAD, PUT, ‸allow"),
+    row("methods separated by commas", "arity", "p, catalog:read, /api/v1/teams/**, GET, HEAD, PUT, ‸allow"),
     row("a p alone", "arity", "‸p"),
     row("a g alone", "arity", "‸g"),
     row("a g row with a domain", "arity", "g, user:user_2abc, role:editor, ‸league-1"),
@@ -192,8 +192,8 @@ MALFORMED = (
     row("no needs", "needs", "p, ‸, /api/v1/teams/**, GET, deny"),
     row("two spaces between grants", "needs", "p, ‸catalog:read  catalog:write, /api/v1/teams/**, GET, deny"),
     row("a grant twice", "needs", "p, ‸catalog:read catalog:read, /api/v1/teams/**, GET, deny"),
-    row("grants parted by a bar", "unknown-grant", "p, ‸catalog:read|catalog:write, /api/v1/teams/**, GET, deny"),
-    row("users parted by a bar", "unknown-grant", "p, ‸user:user_a|user:user_b, /api/v1/teams/**, GET, deny"),
+    row("grants separated by a bar", "unknown-grant", "p, ‸catalog:read|catalog:write, /api/v1/teams/**, GET, deny"),
+    row("users separated by a bar", "unknown-grant", "p, ‸user:user_a|user:user_b, /api/v1/teams/**, GET, deny"),
     row("a person with a key", "never-held", "p, ‸auth:api_key auth:jwt, /api/v1/teams/**, GET, deny"),
     row("both environments", "never-held", "p, ‸env:live env:test, /api/v1/teams/**, POST, deny"),
     row("a role that no row knows", "unknown-role", "p, ‸role:editr, /api/v1/teams/**, POST, deny"),
@@ -252,7 +252,7 @@ MALFORMED = (
     Malformed("a file without its rows", "unruled-route", "api_keys.csv", b"# end\n", _ADMIN_END, 1, where="admin.csv"),
     raw("no model", "missing-file", MODEL, None),
     raw("no catalogue", "missing-file", TOML, None),
-    # nobody could mend it
+    # no request could fix it
     row("a deny of every reload", "lock-out", "‸p, anyone, /api/v1/policies/reload, POST, deny", "admin.csv"),
     row("a wide deny of every reload", "lock-out", "‸p, anyone, /**, POST, deny", "public.csv"),
     row(
@@ -274,13 +274,13 @@ MALFORMED = (
         "admin.csv",
     ),
     row(
-        "a deny of whoever holds what reload needs",
+        "a deny of every holder of what reload needs",
         "lock-out",
         "‸p, policies:write, /api/v1/policies/reload, POST, deny",
         "admin.csv",
     ),
     gone(
-        "reload for a role that nobody has",
+        "reload for a role without a holder",
         "lock-out",
         "admin.csv",
         "p, policies:write, /api/v1/policies/reload",
@@ -319,7 +319,7 @@ MALFORMED = (
     swap("a table twice", "toml", TOML, '["catalog:write"]', '["catalog:read"‸]'),
     swap("a key twice", "toml", TOML, 'title = "Read the catalog"', 'title = "a"\ntitle = "b"‸'),
     swap("a name without quotes", "toml", TOML, '["catalog:read"]', "[catalog‸:read]"),
-    swap("a name parted by a dot", "catalog", TOML, '["catalog:read"]', "[‸catalog.read]"),
+    swap("a name separated by a dot", "catalog", TOML, '["catalog:read"]', "[‸catalog.read]"),
     swap("a name in capitals", "catalog", TOML, '["catalog:read"]', '["‸Catalog:read"]'),
     swap("a name with a wildcard", "catalog", TOML, '["catalog:read"]', '["‸catalog:*"]'),
     swap("a name with a Cyrillic a", "catalog", TOML, '["catalog:read"]', '["‸c\u0430talog:read"]'),

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain, combinations, product
 
-from app.policy.access_change import Change
-from app.policy.semantic_diff import compare
-from app.policy.terms import When
+from app.policy.analysis.access_change import AccessChange
+from app.policy.analysis.semantic_diff import compare
+from app.policy.analysis.terms import When
 from tests.policy.worlds import (
     METHODS,
     PERMISSIONS,
@@ -94,7 +94,7 @@ def agree(seeded: random.Random) -> int:
         if key not in before.index and key not in after.index:
             key = (resource.partition(":")[0], action)  # a thing that no row names is ruled as its type
         changes = [change for change in difference.changes if change.resource == key[0] and action in change.actions]
-        seen: set[Change] = set()
+        seen: set[AccessChange] = set()
         old_rows, new_rows = rows_about(old, resource, action), rows_about(new, resource, action)
         for (stated, held_then, held_now), outcomes in product(held, OUTCOMES):
             then, now = judge(old_rows, held_then, outcomes), judge(new_rows, held_now, outcomes)
@@ -107,7 +107,7 @@ def agree(seeded: random.Random) -> int:
             seen.update(covering)
             changed += bool(expected)
         if idle := set(changes) - seen:
-            raise Disagreement(f"{action} {resource}: nobody is covered by {idle}\n{_told(old, new)}")
+            raise Disagreement(f"{action} {resource}: no caller is covered by {idle}\n{_told(old, new)}")
     return changed
 
 

@@ -9,7 +9,7 @@ from ipaddress import ip_address, ip_network
 
 import cel
 
-from app.policy.condition import Condition, ConditionError
+from app.policy.language.when.condition import Condition, ConditionError
 
 ERROR = "error"
 

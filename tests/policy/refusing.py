@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from app.policy.fault import Fault
-from app.policy.live import LivePolicy
+from app.policy.engine.live import LivePolicy
+from app.policy.language.fault import Fault
 from tests.policy.shipped import PERSON
 
 # Faults of a file, or of all of them, rather than of a line.

@@ -7,13 +7,13 @@ import random
 from dataclasses import dataclass
 from itertools import product
 
-from app.policy.access_change import Change
-from app.policy.load import parse
-from app.policy.model import TEXT
-from app.policy.routes import RouteTable
-from app.policy.semantic_diff import compare
-from app.policy.snapshot import Snapshot
-from app.policy.source import from_bytes
+from app.policy.analysis.access_change import AccessChange
+from app.policy.analysis.semantic_diff import compare
+from app.policy.engine.snapshot import Snapshot
+from app.policy.language.load import parse
+from app.policy.language.model import TEXT
+from app.policy.language.source import from_bytes
+from app.policy.routing.routes import RouteTable
 from tests.policy.worlds import Disagreement
 
 PERMISSIONS = ("a:read", "b:read")
@@ -96,7 +96,9 @@ def _allowed(snapshot: Snapshot, path: str, held: frozenset[str], method: str) -
     return bool(snapshot.decide(held, snapshot.table.resolve(path, "orders") or "", method))
 
 
-def _is_about(change: Change, kind: str, templates: tuple[str | None, ...], held: frozenset[str], method: str) -> bool:
+def _is_about(
+    change: AccessChange, kind: str, templates: tuple[str | None, ...], held: frozenset[str], method: str
+) -> bool:
     if change.kind != kind or method not in change.actions or not change.covers(held, {}):
         return False
     if change.reroute:

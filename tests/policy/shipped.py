@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from app.policy.live import build
-from app.policy.load import Policy, parse
-from app.policy.routes import Route, RouteTable
-from app.policy.snapshot import Snapshot
-from app.policy.source import from_bytes
+from app.policy.engine.live import build
+from app.policy.engine.snapshot import Snapshot
+from app.policy.language.load import Policy, parse
+from app.policy.language.source import from_bytes
+from app.policy.routing.routes import Route, RouteTable
 
 DIRECTORY = Path(__file__).parents[2] / "policies"
 PERSON = frozenset({"anyone", "auth:jwt", "user:user_2abc"})

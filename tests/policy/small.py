@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from app.policy.load import parse
-from app.policy.model import TEXT
-from app.policy.routes import Route, RouteTable
-from app.policy.snapshot import Snapshot
-from app.policy.source import from_bytes
+from app.policy.engine.snapshot import Snapshot
+from app.policy.language.load import parse
+from app.policy.language.model import TEXT
+from app.policy.language.source import from_bytes
+from app.policy.routing.routes import Route, RouteTable
 
 PERMISSIONS = ("a:read", "a:write", "b:read", "c:read")
 TABLE = RouteTable([Route("/x", "GET"), Route("/x", "POST"), Route("/x/{id}", "GET"), Route("/y", "GET")])

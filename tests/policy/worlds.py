@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 import casbin
 from casbin.model import Model
 
-from app.policy.condition import ConditionError
-from app.policy.expand import rows
-from app.policy.judge import disputes
-from app.policy.load import parse
-from app.policy.model import TEXT
-from app.policy.routes import Route, RouteTable
-from app.policy.snapshot import Snapshot
-from app.policy.source import from_bytes
+from app.policy.engine.casbin_crosscheck import disputes
+from app.policy.engine.expand import rows
+from app.policy.engine.snapshot import Snapshot
+from app.policy.language.load import parse
+from app.policy.language.model import TEXT
+from app.policy.language.source import from_bytes
+from app.policy.language.when.condition import ConditionError
+from app.policy.routing.routes import Route, RouteTable
 
 PERMISSIONS = ("a:read", "a:write", "b:read", "b:write", "c:read")
 FACTS = ("auth:jwt", "auth:api_key", "env:test", "user:u1", "user:u2", "key:7")
@@ -75,7 +75,7 @@ def oracle(world: World, case: Case) -> bool:
 
 
 def closed(world: World, stated: frozenset[str]) -> frozenset[str]:
-    """All that somebody holds who states these grants."""
+    """All that a caller holds who states these grants."""
     held = {*stated, "anyone"}
     while grown := {grant for member, grant in world.memberships if member in held} - held:
         held |= grown

@@ -1,4 +1,4 @@
-// The log, live: newer decisions are put on top every two seconds, unless somebody pauses it or looks elsewhere.
+// The log, live: newer decisions are put on top every two seconds, unless the viewer pauses it or leaves the tab.
 
 const table = document.querySelector("#log");
 const body = table.tBodies[0];
@@ -18,7 +18,7 @@ function cursorIn(url, cursor) {
 }
 
 async function poll() {
-  // Nobody loses the row that they are at.
+  // Keep the row in focus where it is.
   const isBusy = body.contains(document.activeElement) || body.matches(":hover");
   if (isPaused || isBusy || document.hidden) return;
   let told;

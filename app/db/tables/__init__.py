@@ -1,6 +1,6 @@
-"""The tables. Importing this package makes the metadata whole."""
+"""The tables of griddy-authz itself. Importing this package completes their metadata."""
 
-from app.db.tables import catalog, console, decisions, history, holdings, keys, replicas
+from app.db.tables import console, decisions, history, keys, replicas
 from app.db.tables.base import Body, metadata, table_of
 
-__all__ = ["Body", "catalog", "console", "decisions", "history", "holdings", "keys", "metadata", "replicas", "table_of"]
+__all__ = ["Body", "console", "decisions", "history", "keys", "metadata", "replicas", "table_of"]

@@ -48,6 +48,6 @@ class LoggedDecision(SQLModel, table=True):
     reason: str
     rule_place: str | None
     rule_text: str | None = Field(sa_type=Text)
-    missing: str = Field(sa_type=Text)  # grants, parted by a space
+    missing: str = Field(sa_type=Text)  # grants, separated by a space
     revision: str = Field(max_length=64)
     grant_set_id: int | None = Field(sa_type=ROW_ID)

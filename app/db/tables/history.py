@@ -12,7 +12,7 @@ from app.db.tables.base import NEVER_REUSED, ROW_ID, row_id
 
 
 class PolicyRevision(SQLModel, table=True):
-    """A policy that was accepted. `parent_id` is unique: what follows a revision is decided once, whoever asks."""
+    """A policy that was accepted. `parent_id` is unique: the successor of a revision is decided once."""
 
     __tablename__ = "policy_revisions"
     __table_args__ = (NEVER_REUSED,)

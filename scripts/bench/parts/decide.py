@@ -1,6 +1,6 @@
 """A decision: remembered, made for the first time, with a condition, and by pycasbin, as the rules grow.
 
-In microseconds of the processor, so that a busy machine costs nobody anything.
+In microseconds of the processor, so that other load on the machine does not count.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 from app.identity.principal import Principal, user
-from app.policy.context import LazyContext, subject_of
-from app.policy.enforcer import Enforcer
-from app.policy.snapshot import Snapshot
-from app.policy.verdict import Conditions
+from app.policy.engine.enforcer import Enforcer
+from app.policy.engine.snapshot import Snapshot
+from app.policy.engine.verdict import Conditions
+from app.policy.language.when.context import LazyContext, subject_of
 from scripts.bench.decide import GRANTS, SIZES, first, snapshot_of
 from scripts.bench.measuring import Options, Row, compared, in_turn, micros, spread
 from tests.policy.worlds import Plain

@@ -19,9 +19,9 @@ import yaml
 
 from app.asgi import handlers
 from app.asgi import route_table as shipped_routes
-from app.policy.aside import one_heap
-from app.policy.live import LivePolicy
-from app.policy.routes import Route, RouteTable
+from app.policy.engine.live import LivePolicy
+from app.policy.gc_control import use_one_heap
+from app.policy.routing.routes import Route, RouteTable
 from scripts.bench.measuring import Options, Row, spread
 from scripts.bench.parts.reload import longest_pause
 from scripts.bench.served import write_policy
@@ -43,7 +43,7 @@ def measure(options: Options) -> Iterator[Row]:
 
 
 def _measured(options: Options) -> list[Row]:
-    one_heap()  # as `authz serve` does
+    use_one_heap()  # as `authz serve` does
     assert handlers()
     return [*_of_entities(options), *_of_documents(options)]
 

@@ -25,7 +25,7 @@ from tests.server import Server
 
 _FEW = 1_000
 _AT_ONCE = 5_000
-# The rest of the keys, which nobody uses.
+# The rest of the keys, which are never used.
 _MORE = {
     "sqlite": """
         INSERT INTO api_keys (subject, name, environment, key_prefix, digest, scopes, created_at)

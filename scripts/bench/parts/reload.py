@@ -17,14 +17,14 @@ from typing import Any
 
 from app.asgi import handlers
 from app.asgi import route_table as shipped_routes
-from app.policy.aside import one_heap
-from app.policy.findings import find
-from app.policy.live import LivePolicy, build
-from app.policy.load import load as load_policy
-from app.policy.reach import reach
-from app.policy.routes import Route, RouteTable
-from app.policy.semantic_diff import compare
-from app.policy.snapshot import Snapshot
+from app.policy.analysis.findings import find
+from app.policy.analysis.reach import reach
+from app.policy.analysis.semantic_diff import compare
+from app.policy.engine.live import LivePolicy, build
+from app.policy.engine.snapshot import Snapshot
+from app.policy.gc_control import use_one_heap
+from app.policy.language.load import load as load_policy
+from app.policy.routing.routes import Route, RouteTable
 from scripts.bench.measuring import Load, Options, Row, compared, load, spread
 from scripts.bench.served import PATH, server, write_policy
 from tests.issuer import LiveIssuer
@@ -78,7 +78,7 @@ def _edit(file: Path, text: str, number: int, stop: threading.Event) -> None:
 
 
 def _measured(options: Options) -> list[Row]:
-    one_heap()  # as `authz serve` does
+    use_one_heap()  # as `authz serve` does
     return asyncio.run(_reloads(options))
 
 
@@ -131,7 +131,7 @@ async def _reloads(options: Options) -> list[Row]:
 
 
 def _judge(old: Snapshot, new: Snapshot) -> None:
-    """What is done before a policy is published: who gains and loses, what is doubtful, and what somebody reaches."""
+    """What is done before a policy is published: who gains and loses, what is doubtful, and what a caller reaches."""
     compare(old, new)
     find(new)
     list(reach(new, ["catalog:read"]))

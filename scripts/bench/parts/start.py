@@ -16,7 +16,7 @@ from tests.server import prepared_database
 
 
 def measure(options: Options) -> Iterator[Row]:
-    """Ours beside the same server with one handler and nothing else of ours."""
+    """Ours beside the same server with one handler and nothing else."""
     prepared_database()
     took: dict[str, list[float]] = {"protected": [], "unprotected": []}
     with LiveIssuer() as issuer, tempfile.TemporaryDirectory() as place:

@@ -17,8 +17,8 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from app.policy.condition import ConditionFault, compile_condition
-from app.policy.when.cost import MAX_STEPS
+from app.policy.language.when.condition import ConditionFault, compile_condition
+from app.policy.language.when.cost import MAX_STEPS
 from scripts.fuzz.mutations import mutated, mutated_json
 from scripts.fuzz.target import Check, Target, Violation
 from tests.policy.random_conditions import ERROR, PIECES, Misfitted, Writer, a_context, by_the_library_alone, by_us

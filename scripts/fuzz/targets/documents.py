@@ -14,10 +14,10 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from app.policy.fault import Fault
-from app.policy.routes import RouteTable, split_route
-from app.policy.source import Source
-from app.policy.upstreams import Upstream, load
+from app.policy.language.fault import Fault
+from app.policy.language.source import PolicySource
+from app.policy.language.upstreams import Upstream, load
+from app.policy.routing.routes import RouteTable, split_route
 from scripts.fuzz.mutations import mutated, mutated_json
 from scripts.fuzz.places import check_faults
 from scripts.fuzz.target import Check, Target, Violation
@@ -160,7 +160,7 @@ def _is_json(text: str) -> bool:
 
 def _read(file: str, text: str) -> tuple[Upstream | None, list[Fault]]:
     faults: list[Fault] = []
-    (found,) = load(Source({file: text, **_PARTS}, "revision"), faults, {}, ())
+    (found,) = load(PolicySource({file: text, **_PARTS}, "revision"), faults, {}, ())
     return (None if any(fault.code == "upstream" for fault in faults) else found), faults
 
 

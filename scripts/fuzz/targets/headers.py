@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from app.asgi import route_table
-from app.console.setup import is_page
+from app.console.config import is_page
 from scripts.fuzz.application import API_KEY, GATEWAY_SECRET, KEY_ID, SERVICE, Answer, Question, application
 from scripts.fuzz.mutations import mutated
 from scripts.fuzz.requests import read_request, write_request

@@ -11,14 +11,14 @@ from contextlib import contextmanager
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from app.policy.explain import explain
-from app.policy.fault import PolicyRefused
-from app.policy.findings import find
-from app.policy.live import build
-from app.policy.load import parse
-from app.policy.source import from_bytes
-from app.policy.tidy import NotTidied, tidied
-from app.policy.trial import run
+from app.policy.analysis.case_runner import run
+from app.policy.analysis.explain import explain
+from app.policy.analysis.findings import find
+from app.policy.analysis.tidy import NotTidied, tidied
+from app.policy.engine.live import build
+from app.policy.language.fault import PolicyRefused
+from app.policy.language.load import parse
+from app.policy.language.source import from_bytes
 from scripts.fuzz.application import MORE_FILES
 from scripts.fuzz.mutations import mutated
 from scripts.fuzz.places import check_faults

@@ -38,7 +38,7 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     if op.get_bind().dialect.name == "postgresql":
-        # A trigger, so that nobody who adds a revision can forget to tell; it is told when the transaction commits.
+        # A trigger, so that every insert of a revision notifies; the notification is sent when the transaction commits.
         op.execute(
             "CREATE FUNCTION tell_of_policy() RETURNS trigger LANGUAGE plpgsql AS "
             "$$ BEGIN PERFORM pg_notify('authz', 'policy'); RETURN NULL; END $$"

@@ -1,0 +1,204 @@
+"""`authz keys`: everybody's API keys, for operators at the database."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeVar
+
+import rich_click as click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from app.cli.database import with_sessions
+from app.cli.failure import explained, fail
+from app.cli.keys.check import check_command
+from app.cli.operator import operator
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+    from app.db.session import Sessions
+    from app.db.tables.keys import ApiKey
+    from app.keys.listing import Status
+    from app.keys.status import KeyStatus
+
+_R = TypeVar("_R")
+_ID = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
+_STATUSES = ("active", "unused", "expiring", "superseded", "expired", "revoked")  # written out: the start is quicker
+_PREFIX_LENGTH = len("grd_live_") + 8  # what of a key is stored
+
+
+@click.group("keys")
+def keys_group() -> None:
+    """List, check and revoke API keys. A key itself is never shown: only its prefix is known."""
+
+
+keys_group.add_command(check_command)
+
+
+@keys_group.command("list")
+@click.option("--subject", help="Only those of this owner.")
+@click.option("--prefix", help="Only those that begin so, such as grd_live_5a5a5a5a.")
+@click.option("--status", type=click.Choice(_STATUSES), help="Only those that are so.")
+@click.option("--before", type=click.IntRange(1), help="Show keys with ids below this one: the next page.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="How many to show.")
+@click.option("--json", "as_json", is_flag=True, help="For programs: one JSON array.")
+@explained
+def list_command(
+    *, subject: str | None, prefix: str | None, status: Status | None, before: int | None, limit: int, as_json: bool
+) -> None:
+    """Show the keys of all people, newest first.
+
+    Example: authz keys list --prefix grd_live_5a5a5a5a
+
+    The revoked keys of a user: authz keys list --subject user_2abc --status revoked
+    """
+    from app.keys import listing
+    from app.keys.listing import KeyPosition, WantedKeys
+
+    if prefix is not None and len(prefix) > _PREFIX_LENGTH:
+        raise click.UsageError(f"--prefix takes {_PREFIX_LENGTH} characters; `authz keys revoke -` takes a whole key.")
+    wanted = WantedKeys(subject, prefix, status)
+    after = KeyPosition(before) if before else None
+    now = datetime.now(UTC)
+    rows = _with_session(lambda session: listing.page(session, wanted, now=now, after=after, limit=limit))
+    if as_json:
+        click.echo(json.dumps([_plain(row) for row in rows], indent=2))
+        return
+    filters = {"subject": subject, "prefix": prefix, "status": status}
+    given = "".join(f" --{name} {shlex.quote(value)}" for name, value in filters.items() if value)
+    if not rows:
+        behind = f" before {before}" if before else ""
+        click.echo(f"No such keys{behind}." if given or before else "No keys yet: a signed-in person issues them.")
+        return
+    _print(rows)
+    if len(rows) == limit:
+        click.echo(f"More: authz keys list{given} --before {rows[-1].id}")
+
+
+@keys_group.command("revoke")
+@click.argument("key", required=False)
+@click.option("--owner", help="Revoke all keys of this owner: the `sub` of a person who leaves.")
+@click.option("--yes", is_flag=True, help="With --owner: do not ask first.")
+@click.option("--json", "as_json", is_flag=True, help="For programs: the key, or how many there were, as JSON.")
+@explained
+def revoke_command(*, key: str | None, owner: str | None, yes: bool, as_json: bool) -> None:
+    """Revoke a key by its id, or all keys of an owner.
+
+    Running servers obey within AUTHZ_KEY_CACHE_SECONDS. With `-` the key itself is read from standard input, so that it
+    is in no list of processes and in no history.
+
+    Example: authz keys revoke 17
+
+    A key that was found somewhere: authz keys revoke - < found.txt
+
+    A user leaves: authz keys revoke --owner user_2abc
+    """
+    from app.keys import api_keys
+    from app.keys.revocations import revoke_key
+
+    if (key is None) is (owner is None):
+        raise click.UsageError("name one of KEY and --owner.")
+    if key is None:
+        _revoke_all(owner or "", yes=yes, as_json=as_json)
+        return
+    given = _read_key() if key == "-" else None
+    if given is None and _ID.fullmatch(key) is None:
+        raise click.UsageError("write the id of a key, or - to have the key itself read from standard input.")
+
+    async def revoke(session: AsyncSession) -> ApiKey | None:
+        found = await api_keys.find_by_digest(session, given) if given else None
+        await session.rollback()
+        key_id = (found.id if found else 0) if given else int(key)
+        return await revoke_key(session, key_id, operator(), datetime.now(UTC))
+
+    row = _with_session(revoke)
+    if row is None:
+        which = "like the one that was read" if given else key
+        fail(f"there is no key {which}; `authz keys list` shows those that there are.")
+    if as_json:
+        click.echo(json.dumps(_plain(row), indent=2))
+    else:
+        click.echo(
+            f"Key {row.id} ({row.key_prefix}…, “{row.name}”) of {row.subject} is revoked since {_time(row.revoked_at)}."
+        )
+
+
+def _revoke_all(owner: str, *, yes: bool, as_json: bool) -> None:
+    from app.cli.terminal import plural
+    from app.keys.revocations import revoke_keys_of
+
+    if not yes:
+        click.confirm(f"Revoke all API keys of {owner}? This cannot be undone.", abort=True, err=True)
+
+    async def revoke(session: AsyncSession) -> int:
+        return len([key_id async for key_id in revoke_keys_of(session, owner, operator(), datetime.now(UTC))])
+
+    revoked = _with_session(revoke)
+    if as_json:
+        click.echo(json.dumps({"owner": owner, "revoked": revoked}))
+    else:
+        click.echo(f"{plural(revoked, 'key')} of {owner} revoked." if revoked else f"{owner} has no key to revoke.")
+
+
+def _read_key() -> bytes:
+    """The digest of the key on standard input, which is never shown; on a terminal there is a prompt."""
+    from app.identity.api_keys import SHAPE, digest
+
+    given = click.prompt("The key", hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.read(1_000)
+    key = str(given).strip()
+    if SHAPE.fullmatch(key) is None:
+        raise click.UsageError("what was read is no API key: it has to be the whole key, such as grd_live_5a5a….")
+    return digest(key)
+
+
+def _with_session(work: Callable[[AsyncSession], Awaitable[_R]]) -> _R:
+    async def run(sessions: Sessions) -> _R:
+        async with sessions() as session:
+            return await work(session)
+
+    return with_sessions(run)
+
+
+def _print(rows: Sequence[ApiKey]) -> None:
+    from app.keys.status import WORDS
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("id", "key", "name", "owner", "scopes", "last used", "state"):
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        cells = (str(row.id), f"{row.key_prefix}…", row.name, row.subject, " ".join(row.scopes) or "none")
+        table.add_row(*(Text(cell) for cell in cells), _time(row.last_used_at) or "never", WORDS[_state(row)])
+    Console().print(table)
+
+
+def _state(row: ApiKey) -> KeyStatus:
+    from app.keys.status import status_of
+
+    return status_of(row, datetime.now(UTC))
+
+
+def _plain(row: ApiKey) -> dict[str, object]:
+    return {
+        "id": row.id,
+        "subject": row.subject,
+        "name": row.name,
+        "environment": row.environment,
+        "key_prefix": row.key_prefix,
+        "scopes": row.scopes,
+        "created_at": _time(row.created_at),
+        "last_used_at": _time(row.last_used_at),
+        "expires_at": _time(row.expires_at),
+        "revoked_at": _time(row.revoked_at),
+        "state": _state(row),
+    }
+
+
+def _time(moment: datetime | None) -> str | None:
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z") if moment else None

@@ -1,0 +1,83 @@
+"""`authz keys check`: keys that hold more than their owner does now."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from app.cli.database import with_sessions
+from app.cli.failure import explained, fail
+from app.cli.policy.directory import policy_directory, sound_snapshot
+from app.cli.terminal import Styled, plural, show, show_json
+
+if TYPE_CHECKING:
+    from app.db.session import Sessions
+    from app.keys.beyond_owners import KeyBeyond
+
+
+@click.command("check")
+@click.option("--owner", help="Only those of this owner.")
+@click.option("--dir", "directory", type=click.Path(path_type=Path), help="The policy directory.")
+@click.option("--json", "as_json", is_flag=True, help="Print a document for programs.")
+@explained
+def check_command(*, owner: str | None, directory: Path | None, as_json: bool) -> None:
+    """Show the active keys that hold scopes which their owner does not hold now.
+
+    An owner holds what role rows give, and what its token stated when the decision log last saw one. Scopes that a
+    token stated at the issue count until the key ends; those that came from role rows end with them. Exits with 1 when
+    a key has scopes beyond its owner that count.
+
+    Example: authz keys check
+    """
+    from app.identity.errors import CannotVerify
+
+    snapshot = sound_snapshot(policy_directory(directory), as_json=as_json)
+
+    async def find(sessions: Sessions) -> list[KeyBeyond]:
+        from app.identity.api_keys import ENVIRONMENTS
+        from app.keys.beyond_owners import of_all
+
+        now = datetime.now(UTC)
+        found = of_all(sessions, snapshot, environments=ENVIRONMENTS, now=now, owner=owner)
+        return [each async for each in found]
+
+    try:
+        found = with_sessions(find)
+    except CannotVerify as fault:
+        fail(fault.detail)
+    counting = sum(bool(each.beyond.counting) for each in found)
+    if as_json:
+        show_json({"revision": snapshot.revision, "keys": [_document(each) for each in found]})
+    else:
+        show([line for each in found for line in _lines(each)])
+        show([f"{plural(counting, 'key')} beyond what the owner holds." if counting else "No key is beyond its owner."])
+    if counting:
+        raise SystemExit(1)
+
+
+def _lines(each: KeyBeyond) -> list[str | list[str | Styled]]:
+    seen = f"its token was last seen {_time(each.seen)}" if each.seen else "no token of it is in the log"
+    lines: list[str | list[str | Styled]] = []
+    if each.beyond.counting:
+        lines.append([f"key {each.id} of {each.owner}: ", (" ".join(each.beyond.counting), "yellow"), f"  ({seen})"])
+    if each.beyond.lost:
+        lost = " ".join(each.beyond.lost)
+        lines.append(f"key {each.id} of {each.owner}: {lost}  (not in force: no role gives it any more)")
+    return lines
+
+
+def _document(each: KeyBeyond) -> dict[str, object]:
+    return {
+        "id": each.id,
+        "owner": each.owner,
+        "counting": list(each.beyond.counting),
+        "lost": list(each.beyond.lost),
+        "token_seen": _time(each.seen) if each.seen else None,
+    }
+
+
+def _time(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,38 @@
+"""Changes of access as commands print them: a summary, and each of a few."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from app.cli.terminal import Styled
+
+if TYPE_CHECKING:
+    from app.policy.analysis.access_change import AccessChange, AccessDiff
+
+Line = str | list[str | Styled]
+MAX_DETAILS = 20  # changes that are printed each without being asked for
+MAX_HEADLINES = 20
+_STYLES = {"gain": "bold red", "loss": "bold cyan"}
+_WORDS = {("gain", False): "GAIN", ("gain", True): "MAY GAIN", ("loss", False): "LOSS", ("loss", True): "MAY LOSE"}
+
+
+def summary_lines(difference: AccessDiff, *, every: bool = False) -> Iterator[Line]:
+    """Who gains and who loses how much, and an empty line; nothing where no access changes."""
+    from app.policy.analysis.diff_summary import summarize
+
+    headlines = summarize(difference)
+    shown = headlines if every else headlines[:MAX_HEADLINES]
+    for headline in shown:
+        yield [(headline.text, _STYLES[headline.kind])]
+    if len(headlines) > len(shown):
+        yield f"… and {len(headlines) - len(shown):,} more."
+    if headlines:
+        yield ""
+
+
+def change_line(change: AccessChange) -> Line:
+    """One change, in a line."""
+    from app.policy.analysis.change_words import told
+
+    return [(_WORDS[change.kind, change.may], _STYLES[change.kind]), f"  {told(change)}"]

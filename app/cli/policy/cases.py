@@ -1,0 +1,192 @@
+"""`authz policy test`: the cases in tests/*.yaml, put to the policy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from app.cli.failure import explained
+from app.cli.policy.coverage_text import coverage_lines, coverage_view
+from app.cli.policy.directory import policy_directory, sound_snapshot
+from app.cli.terminal import Styled, plural, show, show_json
+
+if TYPE_CHECKING:
+    from app.policy.analysis.case_runner import Outcome
+    from app.policy.analysis.coverage import Coverage
+    from app.policy.language.cases import Case
+    from app.policy.language.load import Policy
+
+Line = str | list[str | Styled]
+MAX_FAILURES = 20  # of a file
+
+
+@click.command("test")
+@click.argument("directory", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
+@click.option("--coverage", is_flag=True, help="Name the rows and endpoints that no case exercises.")
+@click.option("--fail-under", type=click.FloatRange(0, 100), metavar="N", help="Exit with 1 below N % of either.")
+@click.option("--all", "every", is_flag=True, help="Print every case that fails, however many there are.")
+@click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), help="Also write JUnit XML to a file.")
+@click.option("--json", "as_json", is_flag=True, help="Print a document for programs.")
+@explained
+def test_command(
+    directory: Path | None,
+    *,
+    coverage: bool,
+    fail_under: float | None,
+    every: bool,
+    junit: Path | None,
+    as_json: bool,
+) -> None:
+    """Run the cases in DIR/tests/*.yaml.
+
+    A case says who asks for what and which verdict is right. DIR is the policy directory; without it
+    AUTHZ_POLICY_DIR, else `policies`. Exits with 0 when all cases pass, with 1 when one fails, when there is none,
+    when the coverage is under --fail-under or when the policy has a fault, with 2 when there is no such directory.
+
+    Of each file the first 20 cases that fail are printed; --all prints every one, as --json and --junit do.
+
+    A row is covered by a case that passes and that it decides, an endpoint by one that asks about it.
+
+    Example: authz policy test --coverage --fail-under 90 policies
+    """
+    from app.policy.analysis.case_runner import run
+
+    chosen = policy_directory(directory)
+    snapshot = sound_snapshot(chosen, as_json=as_json)
+    outcomes = list(run(snapshot, snapshot.policy.cases))
+    failed = [outcome for outcome in outcomes if not outcome.passed]
+    found: Coverage | None = None
+    if coverage or fail_under is not None:
+        from app.policy.analysis.coverage import measure
+
+        found = measure(snapshot, outcomes)
+    is_under = found is not None and fail_under is not None and found.percent < fail_under
+    if junit:
+        _write_junit(junit, outcomes, chosen)
+    if as_json:
+        show_json(
+            {
+                "ok": bool(outcomes) and not failed and not is_under,
+                "revision": snapshot.revision,
+                "passed": len(outcomes) - len(failed),
+                "failed": len(failed),
+                "cases": [_view(outcome, chosen) for outcome in outcomes],
+                **({"coverage": coverage_view(found, chosen)} if found else {}),
+            }
+        )
+    else:
+        show(_summary(outcomes, snapshot.policy, chosen, most=None if every else MAX_FAILURES))
+        if found:
+            show(coverage_lines(found, snapshot.policy.source, chosen))
+        if is_under:
+            show(["", [("The coverage is under", "bold red"), f" {fail_under:g} %."]])
+    if failed or not outcomes or is_under:
+        raise SystemExit(1)
+
+
+def _write_junit(file: Path, outcomes: list[Outcome], directory: Path) -> None:
+    from app.cli.failure import fail
+    from app.cli.policy.junit import Check, junit
+
+    checks = [
+        Check(
+            str(directory / outcome.case.file),
+            f"{outcome.case.name}: {_question(outcome.case)}".removeprefix(": "),
+            outcome.case.line,
+            outcome.problem,
+            outcome.hint,
+        )
+        for outcome in outcomes
+    ]
+    try:
+        file.write_text(junit("authz policy test", checks), encoding="utf-8")
+    except OSError as error:
+        fail(f"{file} cannot be written: {error.strerror}.")
+
+
+def _question(case: Case) -> str:
+    return f"{case.action} {case.resource}  as {' '.join(sorted(case.held))}"
+
+
+def _summary(outcomes: list[Outcome], policy: Policy, directory: Path, *, most: int | None) -> Iterator[Line]:
+    for file, group in groupby(outcomes, key=lambda outcome: outcome.case.file):
+        of_file = list(group)
+        failed = [outcome for outcome in of_file if not outcome.passed]
+        mark = ("FAIL", "bold red") if failed else ("ok  ", "green")
+        passed = len(of_file) - len(failed)
+        yield [mark, f"  {directory / file}  {passed} of {len(of_file)}"]
+        for outcome in failed[:most]:
+            yield ""
+            yield from _failure(outcome, policy, directory)
+        if most is not None and len(failed) > most:
+            yield ""
+            yield f"… and {len(failed) - most:,} more; --all prints every one."
+        if failed:
+            yield ""
+    failures = sum(not outcome.passed for outcome in outcomes)
+    if not outcomes:
+        yield [("There is no case", "bold red"), f", so nothing is proved. Write {directory / 'tests/catalog.yaml'}:"]
+        yield from ("", *("  " + line for line in EXAMPLE.splitlines()))
+    elif failures:
+        yield [(f"{failures} of {plural(len(outcomes), 'case')} failed.", "bold red")]
+    else:
+        yield [(f"{plural(len(outcomes), 'case')} passed", "bold green"), f", revision {policy.revision}."]
+
+
+EXAMPLE = """\
+cases:
+  - name: Readers look, and change nothing
+    as: auth:jwt catalog:read
+    allow:
+      - GET /api/v1/teams/7
+    deny:
+      - POST /api/v1/teams: lacks catalog:write
+# end"""
+
+
+def _failure(outcome: Outcome, policy: Policy, directory: Path) -> Iterator[Line]:
+    from app.cli.policy.explain_text import outlook_line, row_place
+
+    case, found = outcome.case, outcome.explanation
+    yield [(f"{directory / case.file}:{case.line}", "bold"), f": {case.name}" if case.name else ""]
+    yield f"  {_question(case)}"
+    yield [("  " + outcome.problem, "red")]
+    if outcome.hint:
+        yield f"  hint: {outcome.hint}"
+    if not found:
+        return
+    rules = found.denies or ((found.decision.rule,) if found.decision.rule else ())
+    for rule in rules or tuple(row.rule for row in found.near[:1]):
+        deciding = "decided by" if found.denies or found.decision else "nearest row"
+        yield f"  {deciding} {row_place(rule, directory)}: {policy.source.line(rule.file, rule.line)}"
+    if found.decision:
+        return
+    if not found.denies:
+        yield f"  {found.decision.reason}"
+    line = outlook_line(found)
+    yield ["  ", *([line] if isinstance(line, str) else line)]
+
+
+def _view(outcome: Outcome, directory: Path) -> dict[str, object]:
+    case, found = outcome.case, outcome.explanation
+    return {
+        "path": str(directory / case.file),
+        "line": case.line,
+        "name": case.name,
+        "as": sorted(case.held),
+        "action": case.action,
+        "resource": case.resource,
+        "expected": "allow" if case.allowed else "deny",
+        "expected_why": case.why.text if case.why else None,
+        "got": None if not found else "allow" if found.decision else "deny",
+        "reason": str(found.decision.reason) if found else None,
+        "rule": found.decision.rule.place if found and found.decision.rule else None,
+        "missing": list(found.decision.missing) if found else [],
+        "passed": outcome.passed,
+        "problem": outcome.problem,
+        "hint": outcome.hint,
+    }

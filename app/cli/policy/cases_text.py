@@ -1,0 +1,52 @@
+"""The cases of a policy that is published, and of one in the history, as commands print them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.cli.terminal import Styled, plural
+
+if TYPE_CHECKING:
+    from app.db.tables.history import PolicyRevision
+    from app.policy.analysis.case_report import CaseReport
+
+
+def report_lines(report: CaseReport, directory: Path | None) -> Iterator[str | list[str | Styled]]:
+    """The cases that fail or were removed, the first of each; nothing for a policy whose cases pass.
+
+    `directory` holds the files; None for a revision, whose files are in the database alone.
+    """
+    for each in report.failures:
+        place = directory / each.place if directory else each.place
+        yield [("FAIL", "bold red"), f"  {place}: {each.case}: {each.problem}"]
+    if report.failed > len(report.failures):
+        shows = f"; `authz policy test {shlex.quote(str(directory))}` shows all" if directory else ""
+        yield f"… and {report.failed - len(report.failures):,} more that fail{shows}."
+    for each in report.missing:
+        yield [("REMOVED", "bold red"), f"  {each.place}: {each.case}"]
+    if report.removed > len(report.missing):
+        yield f"… and {report.removed - len(report.missing):,} more that were removed."
+
+
+def acceptance(report: CaseReport) -> str:
+    """Why a policy was not published, and what to do."""
+    return f"{report.summary}: correct the policy or its tests; or, if this is meant, add --accept-failing 'REASON'."
+
+
+def entry_lines(row: PolicyRevision) -> Iterator[str]:
+    """How the cases of a revision came out, where that is worth a line."""
+    if row.cases_failed or row.cases_removed:
+        ran = f"{row.cases_failed or 0:,} of {plural(row.cases_run or 0, 'case')} failed"
+        removed = f", {row.cases_removed:,} removed" if row.cases_removed else ""
+        yield f"{ran}{removed}; accepted by {row.author}: {row.cases_accepted}"
+
+
+def entry_cases(row: PolicyRevision) -> dict[str, object] | None:
+    """The same for programs; None where they were not run."""
+    if row.cases_run is None:
+        return None
+    accepted = {"author": row.author, "reason": row.cases_accepted} if row.cases_accepted else None
+    return {"run": row.cases_run, "failed": row.cases_failed, "removed": row.cases_removed, "accepted": accepted}

@@ -1,0 +1,204 @@
+"""`authz policy check`: what is wrong with a policy, what is doubtful about it, and where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from app.cli.failure import explained
+from app.cli.policy.directory import fault_view, policy_directory
+from app.cli.policy.fault_text import place
+from app.cli.policy.findings_text import finding_lines
+from app.cli.terminal import Styled, plural, show, show_json
+
+if TYPE_CHECKING:
+    from app.policy.analysis.findings import Finding
+    from app.policy.engine.snapshot import Snapshot
+    from app.policy.language.fault import Fault
+
+FORMATS = ("text", "json", "sarif", "junit")
+
+
+@click.command("check")
+@click.argument("directory", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
+@click.option("--strict", is_flag=True, help="Exit with 1 for warnings too.")
+@click.option("--format", "form", type=click.Choice(FORMATS), help="How to print it; text by default.")
+@click.option("--all", "every", is_flag=True, help="Print every finding, however many there are.")
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option(
+    "--fix",
+    is_flag=True,
+    help="Write rows tidily, sort them, drop duplicates and end files with `# end`, before the check.",
+)
+@click.option("--dry-run", is_flag=True, help="With --fix: print what it would change, and write nothing.")
+@explained
+def check_command(
+    directory: Path | None, *, strict: bool, every: bool, form: str | None, as_json: bool, fix: bool, dry_run: bool
+) -> None:
+    """Say what is wrong with a policy, what is doubtful about it, and where.
+
+    Reads the files as the server does and holds them against the application's own routes. A fault refuses the
+    policy; a warning or a note does not. DIR is the policy directory; without it AUTHZ_POLICY_DIR, else `policies`.
+    Of more than 50 faults and findings the first of each kind are printed, with how many there are; --all prints
+    every one, as the other forms do. Exits with 0 when there is no fault (and, with --strict, no warning), with 1 when
+    there is one, with 2 when there is no such directory.
+
+    --fix changes no verdict: it proves that before it writes. It also adds the line `# end` to files of rows that lack
+    it. With --dry-run it exits with 1 when there is something to change.
+
+    Example: authz policy check --strict policies
+    """
+    if as_json and form not in (None, "json"):
+        raise click.UsageError(f"--json and --format {form} do not go together.")
+    if dry_run and not fix:
+        raise click.UsageError("--dry-run goes with --fix.")
+    form = "json" if as_json else form or "text"
+    if fix and form != "text":
+        raise click.UsageError("--fix prints text alone.")
+    chosen = policy_directory(directory)
+    if fix:
+        from app.cli.policy.fix import end_files, remove_byte_order_marks
+
+        remove_byte_order_marks(chosen, dry_run=dry_run)
+        end_files(chosen, dry_run=dry_run)
+    report = _examine(chosen)
+    if fix and report.snapshot and not report.faults:
+        from app.cli.policy.fix import fix_files
+
+        if fix_files(report.snapshot, chosen, dry_run=dry_run):
+            report = _examine(chosen)
+    _print(report, chosen, form, strict=strict, in_full=every)
+    if not report.passes(strict):
+        raise SystemExit(1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Report:
+    """What a check found. `snapshot` is None when the files cannot be read as a policy."""
+
+    faults: tuple[Fault, ...]
+    findings: tuple[Finding, ...]
+    snapshot: Snapshot | None
+
+    def passes(self, strict: bool) -> bool:
+        return not (self.faults or (strict and any(finding.severity == "warning" for finding in self.findings)))
+
+
+def _examine(directory: Path) -> _Report:
+    from app.http.declared_routes import route_table
+    from app.policy.analysis.findings import find
+    from app.policy.engine.live import build
+    from app.policy.engine.snapshot import Snapshot
+    from app.policy.language.directory import read
+    from app.policy.language.fault import PolicyRefused
+    from app.policy.language.load import parse
+    from app.settings import load_local
+
+    of_texts: tuple[Fault, ...] = ()
+    faults: tuple[Fault, ...] = ()
+    try:
+        source = read(directory)
+        if source.is_legible:
+            # A file that lacks its last line alone can be read: what else is wrong is not hidden by that.
+            of_texts, source = source.faults, replace(source, faults=())
+        policy = parse(source)
+        try:
+            snapshot = build(policy, route_table())
+        except PolicyRefused as refused:
+            faults = refused.faults
+            snapshot = Snapshot(policy, route_table())
+    except PolicyRefused as refused:
+        return _Report(PolicyRefused([*of_texts, *refused.faults]).faults, (), None)
+    proxies_stated = load_local().trusted_proxies is not None
+    findings = tuple(find(snapshot, proxies_stated=proxies_stated))
+    return _Report(PolicyRefused([*of_texts, *faults]).faults, findings, snapshot)
+
+
+def _print(report: _Report, directory: Path, form: str, *, strict: bool, in_full: bool) -> None:
+    from app.policy.analysis.findings import Finding
+
+    every = [*(Finding("error", fault) for fault in report.faults), *report.findings]
+    if form == "sarif":
+        from app.cli.policy.sarif import sarif
+
+        show_json(sarif(every, directory))
+    elif form == "junit":
+        click.echo(_junit(report, every, directory, strict), nl=False)
+    elif form == "json":
+        show_json(_document(report, directory, strict))
+    else:
+        show(finding_lines(every, directory, "--all", every=in_full))
+        show([_summary(report, directory)])
+        if report.snapshot and not report.faults:
+            show([_size(report.snapshot)])
+
+
+def _summary(report: _Report, directory: Path) -> list[str | Styled]:
+    warnings = sum(finding.severity == "warning" for finding in report.findings)
+    notes = len(report.findings) - warnings
+    more = [plural(count, noun) for count, noun in ((warnings, "warning"), (notes, "note")) if count]
+    beside = f"; {' and '.join(more)}" if more else ""
+    if report.faults or not report.snapshot:
+        files = len({fault.file for fault in report.faults})
+        where = f" in {plural(files, 'file')}; this policy would be refused{beside}."
+        return [(plural(len(report.faults), "fault"), "bold red"), where]
+    return [("No fault", "bold green"), f" in {directory}, revision {report.snapshot.revision}{beside}."]
+
+
+def _size(snapshot: Snapshot) -> str:
+    policy = snapshot.policy
+    counts = [
+        plural(len(policy.source.files), "file"),
+        plural(len(policy.rules), "rule"),
+        plural(len(policy.memberships), "role row"),
+        plural(len(policy.cases), "case") + " for `authz policy test`",
+    ]
+    return f"{', '.join(counts)}; all {plural(len(snapshot.table.routes), 'endpoint')} ruled."
+
+
+def _document(report: _Report, directory: Path, strict: bool) -> dict[str, object]:
+    snapshot = report.snapshot
+    of_policy: dict[str, object] = {}
+    if snapshot and not report.faults:
+        policy = snapshot.policy
+        of_policy = {
+            "revision": policy.revision,
+            "files": list(policy.source.files),
+            "rules": len(policy.rules),
+            "memberships": len(policy.memberships),
+            "cases": len(policy.cases),
+            "endpoints": len(snapshot.table.routes),
+        }
+    return {
+        "ok": report.passes(strict),
+        "directory": str(directory),
+        **of_policy,
+        "faults": [fault_view(fault, directory) for fault in report.faults],
+        "findings": [
+            {"severity": finding.severity, **fault_view(finding.at, directory)} for finding in report.findings
+        ],
+    }
+
+
+def _junit(report: _Report, every: list[Finding], directory: Path, strict: bool) -> str:
+    """Each file passes, unless something in it fails the check; a file with nothing wrong is one check that passed."""
+    from app.cli.policy.junit import Check, junit
+
+    fails = ("error", "warning") if strict else ("error",)
+    checks = [
+        Check(
+            str(directory / finding.at.file),
+            f"{finding.severity}[{finding.at.code}] {place(finding.at, directory)}",
+            finding.at.line,
+            finding.at.message if finding.severity in fails else "",
+            f"{finding.at.text}\n{finding.at.hint}".strip("\n"),
+        )
+        for finding in every
+    ]
+    named = {finding.at.file for finding in every}
+    files = report.snapshot.policy.source.files if report.snapshot else ()
+    checks += [Check(str(directory / file), "has nothing wrong") for file in files if file not in named]
+    return junit("authz policy check", checks)

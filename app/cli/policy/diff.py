@@ -1,0 +1,167 @@
+"""`authz policy diff`: who gains and who loses which access by a change of policy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from app.cli.failure import explained
+from app.cli.policy.access_text import MAX_DETAILS, change_line, summary_lines
+from app.cli.policy.policy_argument import PolicyArgument, find, snapshot_of
+from app.cli.terminal import Styled, plural, show, show_json
+
+if TYPE_CHECKING:
+    from app.policy.analysis.access_change import AccessChange, AccessDiff, Combination, ContributingRow
+    from app.policy.analysis.diff_summary import Headline
+    from app.policy.engine.snapshot import Snapshot
+    from app.policy.language.diff import FileChange
+
+Line = str | list[str | Styled]
+
+
+@click.command("diff")
+@click.argument("old", metavar="OLD")
+@click.argument("new", metavar="NEW")
+@click.option("--details", is_flag=True, help="Print each endpoint and the rows behind it, however many there are.")
+@click.option("--json", "as_json", is_flag=True, help="Print a document for programs.")
+@explained
+def diff_command(*, old: str, new: str, details: bool, as_json: bool) -> None:
+    """Say who gains and who loses which access when the policy OLD becomes NEW.
+
+    Each is a directory, a revision of the history in AUTHZ_DATABASE_URL (4 to 16 hex digits), or the address of a
+    server, of which the active policy is read with the token in AUTHZ_TOKEN; that needs `policies:read`.
+
+    What counts is what they mean: order, formatting and comments change nothing.
+    It begins with a summary. Each line of the details is access to an endpoint, gained or lost by callers who state the
+    grants in it, with the rows behind it; gains come first. `MAY` stands where a condition decides. Details of many
+    endpoints are printed with --details, and --json has all. Then come the files that changed, those of cases too.
+    NEW must pass `authz policy check`; OLD may lack rows for endpoints that are newer than it.
+
+    Exits with 0 when access does not widen, with 1 when it does or when a policy has a fault, with 2 when one
+    of them cannot be had.
+
+    Example: authz policy diff https://authz.example.com policies
+    """
+    from app.policy.analysis.diff_summary import summarize
+    from app.policy.analysis.semantic_diff import compare
+    from app.policy.language.diff import changes, file_changes
+
+    named = {"old": find(old), "new": find(new)}
+    before = snapshot_of(named["old"], is_old=True, as_json=as_json)
+    after = snapshot_of(named["new"], as_json=as_json)
+    difference = compare(before, after)
+    snapshots = {"old": before, "new": after}
+    entries = changes(before.policy, after.policy)
+    files = file_changes(before.policy, after.policy, entries)
+    if as_json:
+        show_json(
+            {
+                "widens": difference.widens,
+                "summary": [_headline_view(headline) for headline in summarize(difference)],
+                "old": {**named["old"].view, "revision": before.revision},
+                "new": {**named["new"].view, "revision": after.revision},
+                "changes": [_view(change, named, snapshots) for change in difference.changes],
+                "unknown": [{"resource": resource, "action": action} for resource, action in difference.unknown],
+                "files": [asdict(file) for file in files],
+                "entries": [asdict(entry) for entry in entries],
+            }
+        )
+    else:
+        show(_report(difference, files, named, snapshots, details=details))
+    if difference.widens:
+        raise SystemExit(1)
+
+
+def _report(
+    difference: AccessDiff,
+    files: Sequence[FileChange],
+    named: dict[str, PolicyArgument],
+    snapshots: dict[str, Snapshot],
+    *,
+    details: bool,
+) -> Iterator[Line]:
+    yield from summary_lines(difference, every=details)
+    if details or len(difference.changes) <= MAX_DETAILS:
+        yield from _details(difference, named, snapshots)
+    if files:
+        yield "Files:"
+        yield from (f"  {file.name}  {file}" for file in files)
+        yield ""
+    gains = sum(change.kind == "gain" for change in difference.changes)
+    losses = len(difference.changes) - gains
+    if not difference.changes and not difference.unknown:
+        yield [("Nothing changes", "bold green"), ": both policies decide alike."]
+        return
+    counts = [plural(gains, "gain"), f"{losses} loss" if losses == 1 else f"{losses} losses"]
+    if difference.unknown:
+        counts.append(f"{len(difference.unknown)} unknown")
+    verdict = ("access widens", "bold red") if difference.widens else ("access does not widen", "bold green")
+    hint = "" if details or len(difference.changes) <= MAX_DETAILS else " --details shows each."
+    yield [f"{', '.join(counts)}: ", verdict, f".{hint}"]
+
+
+def _details(
+    difference: AccessDiff, named: dict[str, PolicyArgument], snapshots: dict[str, Snapshot]
+) -> Iterator[Line]:
+    alike: dict[tuple[object, ...], list[AccessChange]] = {}
+    for change in difference.changes:
+        alike.setdefault((change.kind, change.who, change.unless, change.behind), []).append(change)
+    for group in alike.values():
+        for change in group:
+            yield change_line(change)
+        for behind in group[0].behind:
+            row = behind.row
+            side = "was" if behind.side == "old" else "now"
+            place = f"{named[behind.side].place / row.file}:{row.line}"
+            yield [(f"    {side}  ", "dim"), (place, "bold"), f": {_row_text(behind, snapshots)}"]
+        yield ""
+    for resource, action in difference.unknown:
+        yield [("UNKNOWN", "bold red"), f"  {action} {resource}  its rows have too many combinations to compare"]
+
+
+def _headline_view(headline: Headline) -> dict[str, object]:
+    return {
+        "change": headline.kind,
+        "may": headline.may,
+        "endpoints": headline.endpoints,
+        "rows": [{"policy": link.side, "place": link.row.place, "row": str(link.row)} for link in headline.links],
+        "text": headline.text,
+    }
+
+
+def _row_text(behind: ContributingRow, snapshots: dict[str, Snapshot]) -> str:
+    """The line as it stands: a row, or the entity that has a permission."""
+    return snapshots[behind.side].policy.source.line(behind.row.file, behind.row.line).strip()
+
+
+def _view(change: AccessChange, named: dict[str, PolicyArgument], snapshots: dict[str, Snapshot]) -> dict[str, object]:
+    return {
+        "change": change.kind,
+        "may": change.may,
+        "resource": change.resource,
+        "actions": list(change.actions),
+        "reroute": asdict(change.reroute) if change.reroute else None,
+        **_combination_view(change.who),
+        "unless": [_combination_view(combination) for combination in change.unless],
+        "rows": [
+            {
+                "policy": behind.side,
+                "path": str(named[behind.side].place / behind.row.file),
+                "line": behind.row.line,
+                "row": _row_text(behind, snapshots),
+            }
+            for behind in change.behind
+        ],
+        "text": "".join(part if isinstance(part, str) else part[0] for part in change_line(change)),
+    }
+
+
+def _combination_view(combination: Combination) -> dict[str, object]:
+    return {
+        "holds": [list(group) for group in combination.holds],
+        "met": [when.text for when in combination.met],
+        "met_or_failing": [when.text for when in combination.not_unmet],
+    }

@@ -1,0 +1,84 @@
+"""The policy that a command is about: its directory, and its snapshot over the application's own routes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from app.cli.failure import fail
+from app.cli.policy.fault_text import place
+from app.cli.policy.findings_text import finding_lines
+from app.cli.terminal import plural, show, show_json
+
+if TYPE_CHECKING:
+    from app.policy.engine.snapshot import Snapshot
+    from app.policy.language.fault import Fault
+
+
+def policy_directory(given: Path | None) -> Path:
+    """The directory given, else AUTHZ_POLICY_DIR, else `policies`. Raises UsageError, or exits with 2, without one."""
+    from app.settings import load_local
+
+    directory = given or load_local().policy_dir
+    fault = directory_fault(directory)
+    if fault and given:
+        raise click.UsageError(f"{fault}: name one, or set AUTHZ_POLICY_DIR.")
+    if fault:
+        fail(f"AUTHZ_POLICY_DIR: {fault}: set it, or name one.", code=2)
+    return directory
+
+
+def directory_fault(directory: Path) -> str | None:
+    """Why this is no policy directory."""
+    if directory.is_dir():
+        return None
+    return f"the policy directory `{directory}` {'is no directory' if directory.exists() else 'does not exist'}"
+
+
+def snapshot_of(directory: Path) -> Snapshot:
+    """The policy over the application's own route table. Raises PolicyRefused with every fault."""
+    from app.http.declared_routes import route_table
+    from app.policy.engine.live import build
+    from app.policy.language.load import load
+
+    return build(load(directory), route_table())
+
+
+def sound_snapshot(directory: Path, *, as_json: bool) -> Snapshot:
+    """As `snapshot_of`; a policy with faults has them printed, and the command exits with 1."""
+    from app.policy.language.fault import PolicyRefused
+
+    try:
+        return snapshot_of(directory)
+    except PolicyRefused as refused:
+        show_faults(refused.faults, directory, as_json=as_json)
+        raise SystemExit(1) from None
+
+
+def show_faults(faults: tuple[Fault, ...], directory: Path, *, as_json: bool) -> None:
+    """Print faults in place: the first of each kind, where they are many."""
+    from app.policy.analysis.findings import Finding
+
+    if as_json:
+        show_json({"ok": False, "directory": str(directory), "faults": [fault_view(f, directory) for f in faults]})
+        return
+    found = [Finding("error", fault) for fault in faults]
+    show(finding_lines(found, directory, f"`authz policy check --all {directory}`"))
+    files = len({fault.file for fault in faults})
+    show([[(plural(len(faults), "fault"), "bold red"), f" in {plural(files, 'file')}; this policy would be refused."]])
+
+
+def fault_view(fault: Fault, directory: Path) -> dict[str, object]:
+    """A fault for programs."""
+    return {
+        "code": fault.code,
+        "path": str(directory / fault.file),
+        "line": fault.line,
+        "column": fault.column,
+        "length": fault.length,
+        "place": place(fault, directory),
+        "message": fault.message,
+        "hint": fault.hint,
+    }

@@ -1,0 +1,92 @@
+"""An explanation in words, for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.cli.terminal import Styled
+from app.policy.analysis.explain import ConditionOutcome, Explanation, NearRow, Remedy
+from app.policy.language.source import PolicySource
+
+if TYPE_CHECKING:
+    from app.policy.language.load import Policy
+    from app.policy.language.rule import Membership, Rule
+
+Line = str | list[str | Styled]
+
+
+def explanation_lines(found: Explanation, policy: Policy, directory: Path) -> Iterator[Line]:
+    """The verdict, the row behind it, and for a denial what would open it."""
+    decision, target = found.decision, found.target
+    verdict = ("allow", "bold green") if decision else ("deny", "bold red")
+    yield [verdict, f"  {target.action} {target.asked}" + (f"  ({target.resource})" if _is_other(found) else "")]
+    yield [("as     ", "dim"), " ".join(sorted(found.held))]
+    if added := sorted(found.effective - found.held):
+        yield [("roles  ", "dim"), "add " + " ".join(added)]
+    yield ""
+    if decision.rule and decision:
+        yield "This row allows it:"
+        yield from _row(decision.rule, policy.source, directory)
+        yield from _added_by(found.added_by, policy.source, directory)
+        return
+    yield f"{str(decision.reason).capitalize()}."
+    for rule in found.denies:
+        yield from _row(rule, policy.source, directory)
+    yield from _added_by(found.added_by if found.denies else (), policy.source, directory)
+    for row in found.near:
+        yield from _row(row.rule, policy.source, directory)
+        yield from _obstacles(row)
+    yield ""
+    yield from _way_in(found, policy)
+
+
+def outlook_line(found: Explanation) -> Line:
+    """The smallest grant that would open it, or why none would."""
+    if found.outlook is Remedy.GRANT:
+        what = "Smallest grant that opens it" if len(found.opens_with) == 1 else "Fewest grants that open it"
+        return [f"{what}: ", (" ".join(found.opens_with), "bold")]
+    return f"{str(found.outlook)[0].upper()}{str(found.outlook)[1:]}."
+
+
+def row_place(rule: Rule | Membership, directory: Path) -> str:
+    """`policies/catalog.csv:7`, as seen from where the command runs."""
+    return f"{directory / rule.file}:{rule.line}"
+
+
+def _is_other(found: Explanation) -> bool:
+    return found.target.resource != found.target.asked.removesuffix("/")
+
+
+def _row(rule: Rule | Membership, source: PolicySource, directory: Path) -> Iterator[Line]:
+    yield [("  " + row_place(rule, directory), "bold"), f": {source.line(rule.file, rule.line)}"]
+
+
+def _added_by(rows: tuple[Membership, ...], source: PolicySource, directory: Path) -> Iterator[Line]:
+    if rows:
+        yield "Its grants are held through:"
+    for row in rows:
+        yield from _row(row, source, directory)
+
+
+def _obstacles(row: NearRow) -> Iterator[Line]:
+    if row.lacks:
+        yield ["    lacks ", (" ".join(row.lacks), "bold")]
+    if row.never:
+        yield f"    of which this caller can never have {' '.join(row.never)}"
+    if row.condition is ConditionOutcome.NO:
+        yield "    its condition is not met"
+    elif row.condition is ConditionOutcome.ERROR:
+        yield f"    its condition cannot be evaluated: {row.error}"
+
+
+def _way_in(found: Explanation, policy: Policy) -> Iterator[Line]:
+    yield outlook_line(found)
+    for grant in found.opens_with:
+        if grant in policy.catalog:
+            yield f"  {grant}: {policy.catalog[grant].title}"
+        elif grant.startswith("role:"):
+            yield f"  {grant}: given by a row such as `g, user:…, {grant}`"
+        else:
+            yield f"  {grant}: a fact that only the server states, of callers who have it"

@@ -1,0 +1,318 @@
+"""`authz policy history`, `show`, `publish` and `rollback`: what was the policy, and making another one active."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import UTC
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from app.cli.database import with_sessions
+from app.cli.failure import explained, fail
+from app.cli.operator import operator
+from app.cli.policy.cases_text import entry_cases, entry_lines
+from app.cli.policy.directory import show_faults
+from app.cli.policy.publish_text import print_published, print_trial, refuse
+from app.cli.policy.stored_revision import stored_revision
+from app.cli.terminal import plural, show, show_json
+
+if TYPE_CHECKING:
+    from app.audit.actor import Actor
+    from app.db.session import Sessions
+    from app.db.tables.history import PolicyRevision
+    from app.history.fleet import FleetProgress
+    from app.history.publish import Publisher
+    from app.history.published import Published
+
+_REVISION = click.argument("revision", metavar="REVISION")
+_WIDENS = click.option("--acknowledge-widening", is_flag=True, help="Go on although access widens.")
+_FEWER = click.option(
+    "--acknowledge-fewer-publishers",
+    is_flag=True,
+    help="Go on though no caller that was ever seen could publish a policy.",
+)
+
+
+def _readable(_: click.Context, parameter: click.Parameter, text: str) -> str:
+    """What is written beside a change. Raises click.BadParameter for what cannot be read there."""
+    from app.history.change_message import message_fault, reason_fault
+
+    is_reason = parameter.name == "accept_failing"
+    fault = reason_fault(text) if is_reason and text.strip() else "" if is_reason else message_fault(text)
+    if fault:
+        raise click.BadParameter(fault)
+    return text
+
+
+_ACCEPT = click.option(
+    "--accept-failing",
+    metavar="REASON",
+    default="",
+    callback=_readable,
+    help="Go on though cases fail, or cases of the active policy were removed; the reason stays with the revision.",
+)
+_WAIT = click.option(
+    "--wait",
+    metavar="SECONDS",
+    type=click.FloatRange(0, 30),
+    help="Wait so long at most, 30 seconds or less, until every live replica serves it; exit with 1 when one does not.",
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print a document for programs.")
+
+
+@click.command("history")
+@click.option("--before", type=click.IntRange(1), help="Entries with ids below this one: the next page.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000), help="How many to show.")
+@_JSON
+@explained
+def history_command(before: int | None, limit: int, as_json: bool) -> None:
+    """Show the policies that were active, newest first.
+
+    Example: authz policy history --limit 5
+    """
+    from app.db import revisions
+
+    async def page(sessions: Sessions) -> list[PolicyRevision]:
+        async with sessions() as session:
+            return list(await revisions.page(session, before=before, limit=limit))
+
+    rows = with_sessions(page)
+    if as_json:
+        show_json([_entry(row) for row in rows])
+        return
+    if not rows:
+        show(["No policy is stored yet: `authz serve` stores the one that it starts with."])
+    for row in rows:
+        widens = " (widens access)" if row.widens else ""
+        show([[(row.revision, "bold"), f"  {_time(row)}  {row.kind:8}  {row.author or '-'}{widens}"]])
+        show([f"    {row.message}", *(f"    {line}" for line in entry_lines(row))])
+    if len(rows) == limit:
+        show([f"More: authz policy history --before {rows[-1].id}"])
+
+
+@click.command("show")
+@_REVISION
+@click.option("--out", type=click.Path(path_type=Path), help="Write its files into this directory, a new one.")
+@_JSON
+@explained
+def show_command(revision: str, out: Path | None, as_json: bool) -> None:
+    """Show a policy that was active: who made it so, what changed, and its files.
+
+    The first digits of a revision, four or more, are enough where no other starts with them.
+
+    Example: authz policy show 39745a18c3cd7e46 --out /tmp/then
+    """
+    from app.db import revisions
+
+    row = with_sessions(partial(stored_revision, start=revision))
+    files = revisions.files_of(row)
+    if out is not None:
+        _write(out, files)
+    if as_json:
+        show_json({**_entry(row), "files": files})
+        return
+    show(
+        [
+            [(row.revision, "bold"), f"  {_time(row)}  {row.kind}  {row.author or '-'}"],
+            f"  {row.message}",
+            *(f"  {line}" for line in entry_lines(row)),
+            "",
+        ]
+    )
+    show([f"  {change}" for change in row.changes] or ["  No row came or went."])
+    show(["", f"{plural(len(files), 'file')}: {', '.join(sorted(files))}" + (f"; written to {out}" if out else "")])
+
+
+@click.command("publish")
+@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--message", "-m", required=True, callback=_readable, help="Why.")
+@_WIDENS
+@_FEWER
+@_ACCEPT
+@click.option("--dry-run", is_flag=True, help="Say what would change, or be refused, and change nothing.")
+@_WAIT
+@_JSON
+@explained
+def publish_command(
+    *,
+    directory: Path,
+    message: str,
+    acknowledge_widening: bool,
+    acknowledge_fewer_publishers: bool,
+    accept_failing: str,
+    dry_run: bool,
+    wait: float | None,
+    as_json: bool,
+) -> None:
+    """Make the policy in DIR the active one.
+
+    It is checked and compared with the active one in AUTHZ_POLICY_DIR, its cases are run, and it is stored as a
+    revision, and written there; running servers obey at once. Exits with 1 when it has faults, when it widens access
+    and --acknowledge-widening is not given, when no caller that was ever seen could publish any more and
+    --acknowledge-fewer-publishers is not given, and when a case fails, or one of the active policy was removed, and
+    --accept-failing gives no reason. With --dry-run it exits with 1 for the same reasons, and publishes nothing.
+
+    Example: authz policy publish candidate -m 'Scouts read games' --wait 10
+    """
+    from app.policy.language.directory import raw_files
+    from app.policy.language.fault import PolicyRefused
+
+    try:
+        # Before anything is done: it may be the very directory that is about to be written.
+        content = raw_files(directory)
+    except PolicyRefused as refused:
+        show_faults(refused.faults, directory, as_json=as_json)
+        raise SystemExit(1) from None
+
+    def work(publisher: Publisher, parent: str, author: Actor) -> Awaitable[Published]:
+        return publisher.publish(
+            content,
+            parent=parent,
+            author=author,
+            message=message,
+            acknowledge_widening=acknowledge_widening,
+            acknowledge_fewer_publishers=acknowledge_fewer_publishers,
+            accept_failing=accept_failing,
+            dry_run=dry_run,
+        )
+
+    done, waited = _change(work, directory, as_json=as_json, only_looks=dry_run, wait=wait)
+    if not dry_run:
+        print_published(done, waited, directory, as_json=as_json)
+        return
+    from app.history.published import refusal_of
+
+    refusal = refusal_of(
+        done,
+        acknowledge_widening=acknowledge_widening,
+        acknowledge_fewer_publishers=acknowledge_fewer_publishers,
+        accept_failing=accept_failing,
+    )
+    print_trial(done, refusal, directory, as_json=as_json)
+
+
+@click.command("rollback")
+@_REVISION
+@click.option("--message", "-m", default="", callback=_readable, help="Why.")
+@_WIDENS
+@_FEWER
+@_ACCEPT
+@_WAIT
+@_JSON
+@explained
+def rollback_command(
+    *,
+    revision: str,
+    message: str,
+    acknowledge_widening: bool,
+    acknowledge_fewer_publishers: bool,
+    accept_failing: str,
+    wait: float | None,
+    as_json: bool,
+) -> None:
+    """Make an earlier policy the active one again. It is checked as for `authz policy publish`, its cases too.
+
+    The first digits of a revision, four or more, are enough where no other starts with them.
+
+    Example: authz policy rollback 39745a18c3cd7e46
+    """
+
+    target = with_sessions(partial(stored_revision, start=revision)).revision
+
+    def work(publisher: Publisher, parent: str, author: Actor) -> Awaitable[Published]:
+        return publisher.rollback(
+            target,
+            parent=parent,
+            author=author,
+            message=message,
+            acknowledge_widening=acknowledge_widening,
+            acknowledge_fewer_publishers=acknowledge_fewer_publishers,
+            accept_failing=accept_failing,
+        )
+
+    done, waited = _change(work, None, as_json=as_json, wait=wait, revision=target)
+    print_published(done, waited, None, as_json=as_json)
+
+
+def _change(
+    work: Callable[[Publisher, str, Actor], Awaitable[Published]],
+    directory: Path | None,
+    *,
+    as_json: bool,
+    only_looks: bool = False,
+    wait: float | None = None,
+    revision: str = "",
+) -> tuple[Published, FleetProgress | None]:
+    from app import logs
+    from app.db.engine import is_embedded
+    from app.history.fleet import until_served
+    from app.history.follower import Follower
+    from app.history.publish import Publisher
+    from app.history.recovery import settled
+    from app.history.refusals import CasesFail, LosesPublishers, NoSuchRevision, StaleParent, Widens
+    from app.history.replica import beat_seconds
+    from app.http.declared_routes import route_table
+    from app.policy.engine.live import LivePolicy
+    from app.policy.language.fault import PolicyRefused
+    from app.settings import load_local
+
+    logs.configure("error", "console")  # on standard error, for standard output may be read by a program
+
+    async def run(sessions: Sessions) -> tuple[Published, FleetProgress | None]:
+        settings = load_local()
+        async with settled(sessions, settings.policy_dir) as start:
+            live = LivePolicy(settings.policy_dir, route_table(), start.files)
+        files_win = is_embedded(settings.database_url)
+        follower = Follower(live, sessions, start.seen, files_win=files_win, only_looks=only_looks)
+        # Files that are not the newest revision any more are no change: what follows is made from the newest.
+        await follower.follow()
+        try:
+            done = await work(Publisher(follower), live.active.revision, operator())
+            if wait is None or only_looks:
+                return done, None
+            return done, await until_served(sessions, follower.at, wait, beat_seconds(settings.database_url))
+        except PolicyRefused as refused:
+            show_faults(refused.faults, directory or Path(revision), as_json=as_json)
+        except (Widens, LosesPublishers, CasesFail) as refused:
+            refuse(refused, directory, as_json=as_json)
+        except NoSuchRevision:
+            fail(f"there is no revision {revision}; `authz policy history` shows those that there are.")
+        except StaleParent:
+            fail("the policy was changed meanwhile: look at `authz policy history`, and try again.")
+        raise SystemExit(1)
+
+    return with_sessions(run)
+
+
+def _write(out: Path, files: dict[str, str]) -> None:
+    try:
+        out.mkdir(parents=True)
+    except FileExistsError:
+        fail(f"{out} is there already: name a new directory.")
+    for name, text in files.items():
+        with suppress(FileExistsError):
+            (out / name).parent.mkdir(parents=True)
+        (out / name).write_text(text, encoding="utf-8", newline="")
+
+
+def _entry(row: PolicyRevision) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "revision": row.revision,
+        "parent_id": row.parent_id,
+        "kind": row.kind,
+        "author": row.author,
+        "message": row.message,
+        "widens": row.widens,
+        "created_at": _time(row),
+        "changes": row.changes,
+        "cases": entry_cases(row),
+    }
+
+
+def _time(row: PolicyRevision) -> str:
+    return row.created_at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

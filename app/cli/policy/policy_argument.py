@@ -1,0 +1,91 @@
+"""A policy that a command is given by name: a directory, a revision of the history, or what a server has active."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from app.cli.database import with_sessions
+from app.cli.failure import fail
+from app.cli.policy.directory import show_faults
+from app.cli.policy.server_policy import fetch
+from app.cli.policy.stored_revision import REVISION, stored_revision
+from app.cli.terminal import printable
+
+if TYPE_CHECKING:
+    from app.db.session import Sessions
+    from app.policy.engine.snapshot import Snapshot
+    from app.policy.language.source import PolicySource
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyArgument:
+    """A policy and where it is from. `place` stands before the names of its files."""
+
+    kind: Literal["directory", "revision", "server"]
+    name: str
+    place: Path
+    files: Mapping[str, bytes] | None = None  # None: they lie in the directory
+
+    @property
+    def view(self) -> dict[str, str]:
+        """For programs: `{"directory": …}`, `{"server": …}`; a revision is named beside it anyway."""
+        return {} if self.kind == "revision" else {self.kind: self.name}
+
+    def source(self) -> PolicySource:
+        """The files. Raises PolicyRefused."""
+        from app.policy.language.directory import read
+        from app.policy.language.source import from_bytes
+
+        return read(self.place) if self.files is None else from_bytes(self.files)
+
+
+def find(name: str) -> PolicyArgument:
+    """The policy of that name; the command ends with 2 when there is none, or it cannot be had.
+
+    A directory goes before a revision, so that what lies there is never passed over.
+    """
+    if re.match(r"https?://", name, re.IGNORECASE):
+        served = fetch(name)
+        return PolicyArgument("server", served.url, Path(served.revision), served.files)
+    path = Path(name)
+    if path.is_dir():
+        return PolicyArgument("directory", name, path)
+    if not REVISION.fullmatch(name):
+        what = "is no directory" if path.exists() else "does not exist"
+        fail(
+            f"`{printable(name)}` {what}, and is neither a revision (4 to 16 of 0-9 and a-f, as"
+            " `authz policy history` shows them) nor the address of a server (https://…).",
+            code=2,
+        )
+    return with_sessions(lambda sessions: _stored(sessions, name))
+
+
+def snapshot_of(named: PolicyArgument, *, is_old: bool = False, as_json: bool) -> Snapshot:
+    """The policy over the application's routes. One with faults has them printed, and the command exits with 1.
+
+    An old one may lack rows for endpoints that are newer than it.
+    """
+    from app.http.declared_routes import route_table
+    from app.policy.engine.live import build
+    from app.policy.engine.snapshot import Snapshot
+    from app.policy.language.fault import PolicyRefused
+    from app.policy.language.load import parse
+
+    try:
+        policy = parse(named.source())
+        return Snapshot(policy, route_table()) if is_old else build(policy, route_table())
+    except PolicyRefused as refused:
+        show_faults(refused.faults, named.place, as_json=as_json)
+        raise SystemExit(1) from None
+
+
+async def _stored(sessions: Sessions, start: str) -> PolicyArgument:
+    from app.db import revisions
+
+    row = await stored_revision(sessions, start, kinds="directory and no revision", code=2)
+    files = {name: text.encode() for name, text in revisions.files_of(row).items()}
+    return PolicyArgument("revision", row.revision, Path(row.revision), files)

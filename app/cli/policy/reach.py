@@ -1,0 +1,239 @@
+"""`authz policy reach`, `who` and `usage`: what a caller reaches, who reaches something, which scopes a key uses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from app.cli.database import with_sessions
+from app.cli.failure import explained, fail
+from app.cli.policy.directory import policy_directory, sound_snapshot
+from app.cli.policy.explain import endpoint_of, grants_of
+from app.cli.policy.known_key import usable_key
+from app.cli.terminal import Styled, plural, show, show_json
+
+if TYPE_CHECKING:
+    from app.db.session import Sessions
+    from app.keys.reaching import KeyHolder
+    from app.policy.analysis.reach import Reached
+    from app.policy.analysis.usage import Usage, Use
+    from app.policy.engine.snapshot import Snapshot
+    from app.policy.language.rule import Rule
+
+Line = str | Styled | list[str | Styled]
+_CONDITION = "  if its condition is met"
+_DIRECTORY = click.option("--dir", "directory", type=click.Path(path_type=Path), help="The policy directory.")
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print a document for programs.")
+_KEY_ID = click.IntRange(1, 2**63 - 1)
+
+
+@click.command("reach")
+@click.option("--as", "held", metavar="GRANTS", help="What the caller holds, separated by spaces.")
+@click.option("--key", "key_id", metavar="ID", type=_KEY_ID, help="The key that calls, by its id.")
+@_DIRECTORY
+@_JSON
+@explained
+def reach_command(*, held: str | None, key_id: int | None, directory: Path | None, as_json: bool) -> None:
+    """Show everything that grants or a key reach, and the row that allows each.
+
+    Example: authz policy reach --as 'auth:jwt role:viewer'
+
+    Example: authz policy reach --key 17
+    """
+    from app.policy.analysis.reach import reach
+
+    if (held is None) is (key_id is None):
+        raise click.UsageError("name one of --as and --key.")
+    snapshot = sound_snapshot(policy_directory(directory), as_json=as_json)
+    grants = snapshot.in_force(usable_key(key_id).held) if key_id is not None else grants_of(held or "", snapshot)
+    found = list(reach(snapshot, grants))
+    if as_json:
+        rows = [
+            {"action": each.action, "resource": each.resource, "row": str(each.rule), "place": each.rule.place}
+            | {"conditional": each.conditional}
+            for each in found
+        ]
+        show_json({"revision": snapshot.revision, "as": sorted(grants), "results": rows})
+    else:
+        show(_reached_lines(found))
+
+
+@click.command("who")
+@click.argument("action", metavar="ACTION")
+@click.argument("resource", metavar="RESOURCE")
+@click.option("--keys", "with_keys", is_flag=True, help="Look up API keys in the database too, 100 at a time.")
+@click.option(
+    "--after", default=0, type=click.IntRange(0, 2**63 - 1), help="With --keys: those with ids above this one."
+)
+@_DIRECTORY
+@_JSON
+@explained
+def who_command(
+    *, action: str, resource: str, with_keys: bool, after: int, directory: Path | None, as_json: bool
+) -> None:
+    """Show which grants reach something, and the roles, users and keys that have them.
+
+    Example: authz policy who GET /api/v1/teams/7
+
+    Example: authz policy who POST /api/v1/teams --keys
+    """
+    from app.policy.analysis.reach import holders, ways_in
+    from app.policy.engine.target import NoSuchTarget, find_target
+
+    snapshot = sound_snapshot(policy_directory(directory), as_json=as_json)
+    action, resource = endpoint_of(action, resource)
+    try:
+        target = find_target(snapshot.table, snapshot.index, action, resource)
+    except NoSuchTarget as error:
+        raise click.UsageError(f"{error.message}; {error.answer}. {error.hint}") from None
+    rules = snapshot.rules_for(target.resource, action)
+    ways, known = ways_in(snapshot, rules), holders(snapshot, rules)
+    denies = [rule for rule in rules if rule.effect == "deny"]
+    keys, more = _keys(snapshot, rules, after) if with_keys else ([], None)
+    if as_json:
+        show_json(
+            {
+                "revision": snapshot.revision,
+                "action": action,
+                "resource": target.resource,
+                "ways": [
+                    {"grants": way.grants, "roles": way.roles, "row": str(way.rule), "place": way.rule.place}
+                    | {"conditional": way.conditional}
+                    for way in ways
+                ],
+                "holders": [{"grant": each.grant, "conditional": each.conditional} for each in known],
+                "denied_by": [{"row": str(rule), "place": rule.place} for rule in denies],
+                "keys": [asdict(key) for key in keys] if with_keys else None,
+                "keys_after": more,
+            }
+        )
+        return
+    lines: list[Line] = [f"{action} {target.resource}"]
+    for way in ways:
+        lines.append([("  " + (" ".join(way.grants) or "everyone"), "bold"), _CONDITION if way.conditional else ""])
+        lines.append(f"    {way.rule.place}: {way.rule}")
+        if way.roles:
+            lines.append(f"    added by {' '.join(way.roles)}")
+    if not ways:
+        lines.append("  No caller: no row allows it.")
+    lines += [f"  unless {rule.place}: {rule}" for rule in denies]
+    if known and all(way.grants for way in ways):
+        lines.append("Who has them by rows: " + " ".join(each.grant for each in known))
+    if with_keys:
+        lines.append("Active keys that reach it:" if keys else "No active key reaches it.")
+        lines += [f"  {key.id} of {key.owner}{_CONDITION if key.conditional else ''}" for key in keys]
+    if more is not None:
+        lines.append(f"More: authz policy who {action} {resource} --keys --after {more}")
+    show(lines)
+
+
+def _keys(snapshot: Snapshot, rules: Sequence[Rule], after: int) -> tuple[list[KeyHolder], int | None]:
+    from app.identity.api_keys import ENVIRONMENTS
+    from app.identity.errors import CannotVerify
+    from app.keys.reaching import reaching
+
+    now = datetime.now(UTC)
+    try:
+        return with_sessions(
+            lambda sessions: reaching(sessions, snapshot, rules, environments=ENVIRONMENTS, now=now, after=after)
+        )
+    except CannotVerify as fault:
+        fail(fault.detail)
+
+
+@click.command("usage")
+@click.option("--key", "key_id", metavar="ID", type=_KEY_ID, required=True, help="The key, by its id.")
+@click.option("--days", default=30, show_default=True, type=click.IntRange(1, 3650), help="How many days back.")
+@_DIRECTORY
+@_JSON
+@explained
+def usage_command(*, key_id: int, days: int, directory: Path | None, as_json: bool) -> None:
+    """Show which scopes a key used, which it never did, and the narrower ones that would do.
+
+    Read from the decision log: where a server samples what it allows (AUTHZ_DECISION_LOG_SAMPLE), a scope that looks
+    unused may have been used. Exits with 1 when the key has scopes that it did not use.
+
+    Example: authz policy usage --key 17 --days 30
+    """
+    from app.policy.analysis.usage import usage
+    from app.policy.language.grants import is_grant
+
+    snapshot = sound_snapshot(policy_directory(directory), as_json=as_json)
+    key = usable_key(key_id)
+    held = snapshot.in_force(key.held)
+    scopes = sorted(scope for scope in held if is_grant(scope, snapshot.policy.catalog) and not _fact(scope))
+    since = int((datetime.now(UTC) - timedelta(days=days)).timestamp() * 1_000_000)
+    uses, oldest = with_sessions(lambda sessions: _uses(sessions, key_id, since))
+    found = usage(snapshot, held, scopes, uses)
+    if as_json:
+        show_json(_usage_document(found, key_id, days, oldest))
+    else:
+        show(_usage_lines(found, key_id, days, oldest if oldest is None or oldest > since else None))
+    if found.unused:
+        raise SystemExit(1)
+
+
+def _fact(grant: str) -> bool:
+    from app.identity.principal import is_fact
+
+    return is_fact(grant)
+
+
+async def _uses(sessions: Sessions, key_id: int, since: int) -> tuple[tuple[Use, ...], int | None]:
+    from app.db import usage
+
+    async with sessions() as session:
+        return await usage.uses(session, key_id, since), await usage.oldest(session)
+
+
+def _reached_lines(found: list[Reached]) -> Iterator[Line]:
+    """A line for each resource and row, with the actions together."""
+    grouped: dict[tuple[str, str, bool], list[str]] = {}
+    for each in found:
+        grouped.setdefault((each.resource, each.rule.place, each.conditional), []).append(each.action)
+    width = max((len("|".join(actions)) for actions in grouped.values()), default=0)
+    broad = max((len(resource) for resource, _, _ in grouped), default=0)
+    for (resource, place, conditional), actions in grouped.items():
+        yield [
+            f"{'|'.join(actions):<{width}}  {resource:<{broad}}  ",
+            (place, "dim"),
+            _CONDITION if conditional else "",
+        ]
+    yield f"{plural(len(found), 'endpoint')} reached." if found else "Nothing is reached."
+
+
+def _usage_document(found: Usage, key_id: int, days: int, oldest: int | None) -> dict[str, object]:
+    return {
+        "key": key_id,
+        "days": days,
+        "logged_since": None if oldest is None else _time(oldest),
+        "used": [{"scope": each.scope, "count": each.number, "last": _time(each.last)} for each in found.used],
+        "unused": list(found.unused),
+        "enough": list(found.enough),
+        "closed": [{"action": action, "resource": resource} for action, resource in found.closed],
+    }
+
+
+def _usage_lines(found: Usage, key_id: int, days: int, oldest: int | None) -> Iterator[Line]:
+    yield f"Key {key_id} in the last {plural(days, 'day')}:"
+    for each in found.used:
+        yield f"  {each.scope}  used {plural(each.number, 'time')}, last {_time(each.last)}"
+    for scope in found.unused:
+        yield [f"  {scope}  ", ("never used", "yellow")]
+    if not (found.used or found.unused):
+        yield "  It has no scopes."
+    for action, resource in found.closed:
+        yield f"  {action} {resource}  was allowed then, and is not now"
+    if found.unused:
+        yield ["These scopes would do: ", (" ".join(found.enough) or "none", "bold")]
+    if oldest is not None:
+        yield f"The log knows nothing from before {_time(oldest)}."
+
+
+def _time(microseconds: int) -> str:
+    return datetime.fromtimestamp(microseconds // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,164 @@
+"""`authz dev`: everything on one machine: the API, a local issuer, embedded SQLite and sample data."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from collections.abc import Collection
+from datetime import UTC, datetime
+from pathlib import Path
+
+import rich_click as click
+
+from app import logs
+from app.cli.failure import explained
+from app.cli.operator import operator
+from app.cli.server.listening import bind, say_listening, url_of
+from app.cli.server.local import AUDIENCE, CONSOLE_CLIENT, DATA_DIR, ISSUER_PORT, console_client, local_issuer
+from app.cli.server.on_uvicorn import beside
+from app.cli.server.run import serve
+from app.settings import load
+from app.settings_variables import PREFIX, read_variables
+
+_SUBJECT = "user_alice"
+_KEY_NAME = "authz dev"
+_SCOPES = ("catalog:read",)
+
+
+@click.command("dev")
+@click.option("--host", help="Address to listen on; AUTHZ_HOST, else 127.0.0.1.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port of the API; AUTHZ_PORT, else 8000.")
+@click.option(
+    "--issuer-port", default=ISSUER_PORT, show_default=True, type=click.IntRange(0, 65535), help="Port of the issuer."
+)
+@click.option(
+    "--data-dir",
+    default=DATA_DIR,
+    show_default=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where the database and the issuer's key are kept.",
+)
+@click.option("--policy-dir", type=click.Path(path_type=Path), help="AUTHZ_POLICY_DIR, else policies.")
+@explained
+def dev_command(host: str | None, port: int | None, issuer_port: int, data_dir: Path, policy_dir: Path | None) -> None:
+    """Serve the API locally, with an issuer and sample data, and print things to try.
+
+    Example: authz dev --port 9000 --issuer-port 9001
+    """
+    logs.configure("info", "console")
+    from app.asgi import build_app
+    from app.dev.provider import Provider
+
+    chosen = {"host": host, "port": port, "policy_dir": policy_dir}
+    issuer = local_issuer(data_dir)
+    with bind("127.0.0.1", issuer_port, option="--issuer-port") as issuer_listener:
+        issuer_url = url_of(issuer_listener)
+        own = {
+            "database_url": f"sqlite:///{data_dir / 'authz.db'}",
+            "issuer": issuer_url,
+            "audience": AUDIENCE,
+            "jwks_url": f"{issuer_url}/.well-known/jwks.json",
+            "log_format": "console",
+            "console_client_id": CONSOLE_CLIENT,
+            "console_url": "http://127.0.0.1",  # until the port is known
+        }
+        _name_ignored(own)
+        settings = load(**own, **{name: value for name, value in chosen.items() if value is not None})
+        with bind(settings.host, settings.port) as listener:
+            console_url = _browsers_reach(settings.host, listener.getsockname()[1])
+            settings = settings.model_copy(update={"console_url": console_url})
+            key = asyncio.run(_prepare(settings.database_url))
+            app = asyncio.run(build_app(settings, files_win=True))
+            provider = Provider(issuer, issuer_url, AUDIENCE, [console_client(console_url)])
+            token = issuer.mint(_SUBJECT, list(_SCOPES), issuer=issuer_url, audience=AUDIENCE, ttl_seconds=3600)
+            mints = _mints_tokens(issuer_listener.getsockname()[1], data_dir)
+            text = _things_to_try(
+                url_of(listener), console_url, issuer_url, settings.policy_dir, mints=mints, token=token, key=key
+            )
+
+            def started() -> None:
+                say_listening(listener, None)
+                click.echo(text)
+
+            with beside(provider.app, issuer_listener):
+                serve(app, listener, started)
+
+
+def _name_ignored(own: Collection[str]) -> None:
+    ignored = [name for name in read_variables() if name.removeprefix(PREFIX).lower() in own]
+    if ignored:
+        click.echo(f"authz: {', '.join(ignored)}: not used by `authz dev`, which has its own.", err=True)
+
+
+def _mints_tokens(issuer_port: int, data_dir: Path) -> str:
+    """The command that prints tokens of this very issuer."""
+    port = "" if issuer_port == ISSUER_PORT else f" --issuer-port {issuer_port}"
+    where = "" if data_dir == DATA_DIR else f" --data-dir {shlex.quote(str(data_dir))}"
+    return f"authz token{port}{where}"
+
+
+async def _prepare(database_url: str) -> str:
+    """Migrate, load the sample data, and issue a key for the commands that are printed. Returns its plaintext."""
+    from app.db.engine import open_engine
+    from app.db.migrate import upgrade
+    from app.db.session import sessions_of
+    from app.griddy import sample
+    from app.identity.api_keys import mint
+    from app.keys import api_keys
+    from app.keys.admin_log import RevokedKey, record_issue, record_revocation
+
+    await upgrade(database_url)
+    engine = open_engine(database_url)
+    now, by = datetime.now(UTC), operator()
+    try:
+        async with sessions_of(engine)() as session:
+            await sample.load(session)
+            # The key of an earlier run was shown once and is of no more use.
+            for old in await api_keys.list_for(session, _SUBJECT):
+                if old.name == _KEY_NAME and old.revoked_at is None and old.id is not None:
+                    await api_keys.revoke(session, _SUBJECT, old.id, now)
+                    record_revocation(session, by, RevokedKey(old.id, old.key_prefix, _SUBJECT), now)
+            new = mint("live")
+            scopes = list(_SCOPES)
+            row = await api_keys.insert(
+                session, subject=_SUBJECT, name=_KEY_NAME, new=new, scopes=scopes, now=now, token_grants=scopes
+            )
+            record_issue(session, by, row, now)
+            await session.commit()
+    finally:
+        await engine.dispose()
+    return new.plaintext
+
+
+def _browsers_reach(host: str, port: int) -> str:
+    """The console's address: on this machine, for without TLS its cookie is for a loopback host alone."""
+    loopback = host if host in ("127.0.0.1", "localhost") else "127.0.0.1"
+    return f"http://[::1]:{port}" if host in ("::1", "::") else f"http://{loopback}:{port}"
+
+
+def _things_to_try(api: str, console: str, issuer: str, policy_dir: Path, *, mints: str, token: str, key: str) -> str:
+    return f"""
+  Griddy API    {api}          documentation: {api}/docs
+  Console       {console}/console
+  Local issuer  {issuer}          {mints} prints its tokens
+  Policy        {policy_dir}/   edit a row, save, and the next request obeys it
+
+Try, in another terminal:
+
+  JWT='{token}'
+  KEY='{key}'
+
+  # 200: a person with catalog:read
+  curl -i -H "Authorization: Bearer $JWT" {api}/api/v1/teams/
+
+  # 200: a program with the same permission
+  curl -i -H "Authorization: Bearer $KEY" {api}/api/v1/teams/
+
+  # 403: neither has holdings:read
+  curl -i -H "Authorization: Bearer $KEY" {api}/api/v1/sources/
+
+  # 401: no caller is known
+  curl -i {api}/api/v1/teams/
+
+Stop with Ctrl-C.
+"""

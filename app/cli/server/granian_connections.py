@@ -1,0 +1,150 @@
+"""Limits on the connections of a granian server, which reports none of them: the kernel does, on Linux.
+
+Every second each socket of this process that was accepted from the listener is looked at. A connection whose latest
+bytes were received and not sent, and that has no request under way, is within the head of a request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+import stat
+import struct
+import sys
+from collections import Counter
+from dataclasses import dataclass
+
+import structlog
+
+from app.cli.server.limits import ConnectionLimits
+from app.http.door.budgets import BUDGET_REFUSALS, CONNECTIONS
+from app.identity.budget import peer_of
+
+Client = tuple[str, str]  # address and port
+
+_DESCRIPTORS = "/proc/self/fd"
+# linux/tcp.h, struct tcp_info: milliseconds since data was sent, and received; bytes acknowledged, and received.
+_TCP_INFO = struct.Struct("=44xI4xI64x2Q")
+_FAMILIES = (socket.AF_INET, socket.AF_INET6)
+_NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)
+_SECONDS = 1.0  # between two rounds
+_SLICE = 16  # descriptors that are looked at before other work has its turn
+_SHARE = 10  # a round takes at most this part of the time
+_log = structlog.stdlib.get_logger("server")
+
+
+@dataclass(slots=True)
+class _Connection:
+    peer: str
+    head_since: float | None = None
+
+
+class GranianConnections:
+    """Ends connections whose head is late, and new ones beyond the limit of their peer.
+
+    `busy` has the clients whose request has arrived and is not answered yet.
+    """
+
+    def __init__(self, listener: socket.socket, limits: ConnectionLimits) -> None:
+        self.busy: set[Client] = set()
+        self._port = listener.getsockname()[1]
+        self._limits = limits
+        self._connections: dict[int, _Connection] = {}  # by the number of the socket
+        self._open: Counter[str] = Counter()
+
+    async def watch(self) -> None:
+        """Look at the connections until cancelled."""
+        if sys.platform != "linux" or not os.access(_DESCRIPTORS, os.R_OK):
+            _log.warning(
+                "the system tells nothing of connections: late heads and the connections of a peer have no limit"
+            )
+            return
+        while True:
+            await asyncio.sleep(min(_SECONDS, self._limits.head_seconds / 4))
+            try:
+                await self._look_at_all()
+            except Exception:  # noqa: BLE001  # whatever it is, the limits must not end with it
+                _log.exception("the connections could not be looked at")
+
+    async def _look_at_all(self) -> None:
+        loop = asyncio.get_running_loop()
+        found: set[int] = set()
+        began = loop.time()
+        with os.scandir(_DESCRIPTORS) as entries:
+            descriptors = [int(entry.name) for entry in entries]
+        for index, descriptor in enumerate(descriptors, start=1):
+            # The copy stays the same socket, whatever is closed meanwhile.
+            try:
+                with _socket(descriptor) as copy:
+                    found.add(self._look_at(copy, loop.time()))
+            except OSError as error:
+                if error.errno in _NO_DESCRIPTOR:
+                    return
+            if index % _SLICE == 0:
+                await asyncio.sleep((loop.time() - began) * (_SHARE - 1))
+                began = loop.time()
+        for number in self._connections.keys() - found:
+            peer = self._connections.pop(number).peer
+            self._open[peer] -= 1
+            if not self._open[peer]:
+                del self._open[peer]
+
+    def _look_at(self, copy: socket.socket, now: float) -> int:
+        """The number of a connection's socket. Raises OSError for what is no connection of the listener."""
+        if copy.family not in _FAMILIES or copy.getsockname()[1] != self._port:
+            raise OSError("another socket")
+        address, port, *_ = copy.getpeername()
+        address = address.partition("%")[0]  # of a link-local address, the interface
+        number = os.fstat(copy.fileno()).st_ino
+        connection = self._connections.get(number)
+        if connection is None:
+            connection = _Connection(peer_of(address))
+            if self._is_beyond_limit(address, connection.peer):
+                copy.shutdown(socket.SHUT_RDWR)
+                return number
+            self._connections[number] = connection
+            self._open[connection.peer] += 1
+        if (address, str(port)) in self.busy or not _is_in_head(copy):
+            connection.head_since = None
+        elif connection.head_since is None:
+            connection.head_since = now
+        elif now - connection.head_since >= self._limits.head_seconds:
+            copy.shutdown(socket.SHUT_RDWR)
+        return number
+
+    def _is_beyond_limit(self, address: str, peer: str) -> bool:
+        limit = self._limits.connections_per_peer
+        if not limit or self._open[peer] < limit or self._limits.is_proxy(address):
+            return False
+        BUDGET_REFUSALS[CONNECTIONS] += 1
+        _log.warning("a budget is spent", budget=CONNECTIONS, by=peer, refused=BUDGET_REFUSALS[CONNECTIONS])
+        return True
+
+
+def _socket(descriptor: int) -> socket.socket:
+    """A copy of a socket. Raises OSError for a descriptor that is none.
+
+    Files are not copied: a process that closes any descriptor of a file loses all its locks on it (fcntl(2)), and
+    SQLite depends on its locks.
+    """
+    if not _is_socket(descriptor):
+        raise OSError("no socket")
+    copy = os.dup(descriptor)
+    if not _is_socket(copy):
+        # In between the socket was closed and a file opened. Its copy stays open, for the same reason.
+        raise OSError("a file by now")
+    return socket.socket(fileno=copy)
+
+
+def _is_socket(descriptor: int) -> bool:
+    return stat.S_ISSOCK(os.fstat(descriptor).st_mode)
+
+
+def _is_in_head(copy: socket.socket) -> bool:
+    sent_ago, received_ago, acknowledged, received = _TCP_INFO.unpack(
+        copy.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+    )
+    # Before anything is sent, both times may be that at which the connection began.
+    return bool(received_ago < sent_ago or (received and not acknowledged))

@@ -1,0 +1,81 @@
+"""Limits on what a request takes of a granian server, where granian itself has none.
+
+Granian bounds the bytes of a head that is not complete, and the extensions of chunks. Its one timeout, for a head that
+is not complete and for an idle connection, is that of idle connections: see `granian_connections` for heads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Message, Receive, ReceiveMessage, Scope, Send
+
+from app.cli.server.granian_connections import Client
+from app.cli.server.limits import ConnectionLimits
+from app.http.door.draining import CLOSE
+from app.http.door.refusal import refusal
+
+_LINE_BYTES = 4  # of a header field, apart from its name and value
+
+
+def within_limits(app: ASGIApp, limits: ConnectionLimits, busy: set[Client]) -> ASGIApp:
+    """The application, for requests whose target, head and body are within the limits. Their clients are `busy`."""
+
+    async def limited(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP:
+            await app(scope, receive, send)
+            return
+        target = len(scope["raw_path"]) + len(scope["query_string"])
+        head = target + sum([len(name) + len(value) + _LINE_BYTES for name, value in scope["headers"]])
+        status = (
+            HTTPStatus.REQUEST_URI_TOO_LONG
+            if target > limits.target_bytes
+            else HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+            if head > limits.head_bytes
+            else None
+        )
+        if status is not None:
+            await refusal(status.value, f"{status.phrase}.", CLOSE).send(scope, receive, send)
+            return
+        body = _Body(receive, send, limits.body_seconds)
+        address, port = scope["client"] or ("", 0)
+        client = address, str(port)
+        busy.add(client)
+        try:
+            await app(scope, body.receive, body.send)
+        finally:
+            busy.discard(client)
+
+    return limited
+
+
+class _Body:
+    """Receives the body of a request, and ends it when nothing comes for `seconds`: the answer is then a 408."""
+
+    __slots__ = ("_ended", "_late", "_receive", "_seconds", "_send")
+
+    def __init__(self, receive: Receive, send: Send, seconds: float) -> None:
+        self._receive = receive
+        self._send = send
+        self._seconds = seconds
+        self._ended = self._late = False
+
+    async def receive(self) -> ReceiveMessage:
+        if self._ended:
+            return await self._receive()
+        try:
+            async with asyncio.timeout(self._seconds):
+                message = await self._receive()
+        except TimeoutError:
+            self._ended = self._late = True
+            return {"type": "http.disconnect"}
+        self._ended = not (message["type"] == "http.request" and message["more_body"])
+        return message
+
+    async def send(self, message: Message) -> None:
+        if self._late and message["type"] == "http.response.start":
+            message["status"] = HTTPStatus.REQUEST_TIMEOUT.value
+            message["headers"] = [*message["headers"], CLOSE]
+        await self._send(message)

@@ -1,0 +1,68 @@
+"""The limits of connections that servers keep."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from dataclasses import dataclass, field
+
+from app.cli.server.listening import KEEP_ALIVE_SECONDS
+from app.gateway.proxies import TrustedProxies
+from app.settings import Settings
+
+TARGET_BYTES = 8_192
+HEAD_BYTES = 65_536
+# Descriptors that connections leave to the policy's files, the database and everything else; of few, half.
+_RESERVED_DESCRIPTORS = 96
+_PLENTY_OF_DESCRIPTORS = 65_536
+_BESIDE_A_TOKEN = 16_384  # bytes of a head with the longest token
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """What one connection may take.
+
+    `head_bytes` bounds the request line and header fields, and what frames a body: extensions of chunks and trailers.
+    A head must arrive within `head_seconds` of its first byte. A body may go without progress for `body_seconds`, and a
+    new connection without a request for `idle_seconds`. `connections_per_peer` is 0 for no limit.
+    """
+
+    target_bytes: int = TARGET_BYTES
+    head_bytes: int = HEAD_BYTES
+    head_seconds: float = 10.0
+    body_seconds: float = 30.0
+    idle_seconds: float = KEEP_ALIVE_SECONDS
+    connections_per_peer: int = 0
+    proxies: TrustedProxies = field(default_factory=lambda: TrustedProxies(()))
+
+    def is_proxy(self, address: str) -> bool:
+        """Whether an address is that of a trusted proxy or gateway, on whose connections many clients come."""
+        return self.proxies.trusts(address)
+
+
+def raise_descriptor_limit() -> None:
+    """Take as many file descriptors as this process may have, up to a number that is plenty."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if resource.RLIM_INFINITY in (soft, hard):
+        return
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, _PLENTY_OF_DESCRIPTORS)), hard))
+
+
+def max_connections() -> int:
+    """How many connections this process may have, so that it does not run out of file descriptors."""
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if descriptors == resource.RLIM_INFINITY:
+        return sys.maxsize
+    return descriptors - min(_RESERVED_DESCRIPTORS, descriptors // 2)
+
+
+DEFAULT = ConnectionLimits()
+
+
+def limits_of(settings: Settings) -> ConnectionLimits:
+    """The limits that settings state. A head has room for the longest token that is read."""
+    return ConnectionLimits(
+        head_bytes=max(HEAD_BYTES, settings.max_token_bytes + _BESIDE_A_TOKEN),
+        connections_per_peer=settings.connections_per_peer,
+        proxies=TrustedProxies((*(settings.trusted_proxies or ()), *settings.gateway_networks)),
+    )

@@ -1,0 +1,167 @@
+"""Serves an application on granian, on one event loop of this process, and drains before it stops.
+
+Its embeddable server is taken, and none of its processes: whatever becomes of those that `authz serve` starts, becomes
+of them on both servers alike.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import structlog
+import uvloop
+from granian._granian import SocketHolder
+from granian.asgi import LifespanProtocol
+from granian.constants import HTTPModes, Interfaces, SSLProtocols
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+from granian.server.embed import Server
+from litestar.types import ASGIApp
+
+from app.audit.periodic_task import pause
+from app.cli.failure import fail
+from app.cli.server.accepting import refuse_new
+from app.cli.server.granian_connections import GranianConnections
+from app.cli.server.granian_limits import within_limits
+from app.cli.server.limits import ConnectionLimits, max_connections
+from app.cli.server.listening import KEEP_ALIVE_SECONDS, LINGER_SECONDS, SHUTDOWN_SECONDS, Tls
+from app.http.door.draining import draining
+
+_HEARD = (signal.SIGTERM, signal.SIGINT)
+_BACKLOG = 2048  # connections
+_holder: Any = SocketHolder  # whose stub does not say what it is made of
+_log = structlog.stdlib.get_logger("server")
+# What goes wrong is logged as all else is, by the handler of the root.
+_LOGGING = {"handlers": {}, "formatters": {}, "loggers": {"_granian": {"propagate": True}}}
+
+
+def serve(
+    app: ASGIApp,
+    listener: socket.socket,
+    started: Callable[[], None],
+    *,
+    tls: Tls | None,
+    drain_seconds: float,
+    limits: ConnectionLimits,
+) -> bool:
+    """Serve until SIGINT or SIGTERM, and drain. `started` is called once it serves; False when it never did."""
+    connections = GranianConnections(listener, limits)
+    run = _ServerRun(within_limits(app, limits, connections.busy), listener, started, limits.head_bytes, connections)
+    before = {number: signal.getsignal(number) for number in _HEARD}
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run.serve(tls, drain_seconds))
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    if run.ended_by is not None:
+        signal.raise_signal(run.ended_by)  # to end as a process does that was not asked
+    elif run.started:
+        fail("granian ended by itself; the log above says why.")
+    return run.started
+
+
+class _GranianServer(Server):
+    """granian's server, on a socket that others have too."""
+
+    def __init__(self, app: ASGIApp, listener: socket.socket, tls: Tls | None, head_bytes: int) -> None:
+        super().__init__(
+            app,
+            interface=Interfaces.ASGINL,  # the application is started and stopped here
+            http=HTTPModes.http1,  # as uvicorn: what a gateway or client may send is alike on both
+            # By it granian also ends connections that are idle.
+            http1_settings=HTTP1Settings(header_read_timeout=KEEP_ALIVE_SECONDS * 1000, max_buffer_size=head_bytes),
+            backlog=_BACKLOG,
+            backpressure=min(_BACKLOG, max_connections()),  # connections that are open at the same time
+            log_dictconfig=_LOGGING,
+            log_level=LogLevels.error,
+            ssl_cert=tls.certificate if tls else None,
+            ssl_key=tls.key if tls else None,
+            ssl_protocol_min=SSLProtocols.tls12,
+        )
+        self._listener = listener
+
+    def _init_shared_socket(self) -> None:
+        # It closes the one that it is given, so that is a second one of the same socket.
+        own = os.dup(self._listener.fileno())
+        self._ssp, self._shd = None, _holder(own, False, _BACKLOG)
+
+
+class _ServerRun:
+    """One run of it: `started`, and the signal by which it was `ended_by`."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        listener: socket.socket,
+        started: Callable[[], None],
+        head_bytes: int,
+        connections: GranianConnections,
+    ) -> None:
+        self._head_bytes = head_bytes
+        self._connections = connections
+        self._app: Any = app
+        self._listener = listener
+        self._say_started = started
+        self._told = asyncio.Event()  # to stop
+        self._hurried = asyncio.Event()
+        self.started = False
+        self.ended_by: signal.Signals | None = None
+
+    async def serve(self, tls: Tls | None, drain_seconds: float) -> None:
+        """Start, serve until a signal comes, and stop."""
+        lifespan = LifespanProtocol(self._app)
+        await lifespan.startup()
+        if lifespan.interrupt or lifespan.errored:
+            # A failure that the application told of is logged already.
+            _log.error("the application did not start", exc_info=None if lifespan.failure_startup else lifespan.exc)
+            return
+        loop = asyncio.get_running_loop()
+        for number in _HEARD:
+            loop.add_signal_handler(number, self._hear, number)
+        self._listener.listen(_BACKLOG)
+        server: Server = _GranianServer(self._app, self._listener, tls, self._head_bytes)
+        serving = loop.create_task(server.serve())
+        watching = loop.create_task(self._connections.watch())
+        self.started = True
+        self._say_started()
+        await _first_of(serving, self._told)
+        if not serving.done():
+            await self._drain(drain_seconds)
+            self._listener.close()
+            server.stop()
+            await _first_of(serving, self._hurried, SHUTDOWN_SECONDS)
+        serving.cancel()
+        watching.cancel()
+        await lifespan.shutdown()
+        with suppress(asyncio.CancelledError):
+            await serving
+
+    def _hear(self, number: signal.Signals) -> None:
+        if self._told.is_set() and number == signal.SIGINT:
+            self._hurried.set()
+        self.ended_by = self.ended_by or number
+        self._told.set()
+
+    async def _drain(self, seconds: float) -> None:
+        """Listen on, say with each answer that the connection ends, and wait until those that there are have ended.
+
+        As it stops, granian closes each connection that is between two requests, or has not begun its first one. On a
+        busy machine some client always has just connected, so that at the end no new connection may begin.
+        """
+        draining.begin(seconds)
+        await pause(self._hurried, 0 if draining.at_once else seconds)
+        if draining.of_all():
+            refuse_new(self._listener)
+        await pause(self._hurried, LINGER_SECONDS)
+
+
+async def _first_of(task: asyncio.Task[None], event: asyncio.Event, seconds: float | None = None) -> None:
+    """Wait until one has come, or for so long."""
+    waiting = asyncio.create_task(event.wait())
+    await asyncio.wait((task, waiting), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()

@@ -1,0 +1,260 @@
+"""Limits on what one connection takes of a uvicorn server: bytes of a request's head, time, and connections of a peer.
+
+Everything here that depends on uvicorn's internals is in this module: the callbacks of its protocol on httptools, its
+`cycle`, `pipeline`, `flow` and `send_400_response`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from app.cli.server.limits import ConnectionLimits, max_connections
+from app.http.door.budgets import BUDGET_REFUSALS, CONNECTIONS, TOO_MANY
+from app.identity.budget import peer_of
+
+_CHUNK_BYTES = 12  # of the line of a chunk's size, without extensions, and of the line that ends the chunk
+_PIECE_BYTES = 16_384
+_MAX_DISCARDED = 16_000_000  # bytes that a refused client may go on sending, so that it reads its answer
+_LINGER_SECONDS = 1.0
+_DISCARD_SECONDS = 0.01  # between two reads of it
+_RETRY_SECONDS = 10
+_log = structlog.stdlib.get_logger("server")  # which leaves out the lines of a flood
+
+
+class PeerConnections:
+    """The open connections of each peer."""
+
+    def __init__(self) -> None:
+        self._open: Counter[str] = Counter()
+
+    def open(self, peer: str, limit: int) -> bool:
+        """Count one more, unless the peer has as many as it may have."""
+        if self._open[peer] >= limit:
+            return False
+        self._open[peer] += 1
+        return True
+
+    def close(self, peer: str) -> None:
+        """Count one less."""
+        self._open[peer] -= 1
+        if not self._open[peer]:
+            del self._open[peer]
+
+
+class LimitedProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP protocol, within limits."""
+
+    def __init__(self, *args: Any, limits: ConnectionLimits, peers: PeerConnections, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._limits = limits
+        self._peers = peers
+        self._peer: str | None = None
+        self._answering: RequestResponseCycle | None = None  # of pipelined requests the first; `cycle` is the last
+        self._in_head = True  # or before it
+        self._uncounted = 0  # bytes received of a head that is not complete, or of what frames a body
+        self._head_bytes = 0  # of the complete lines of the head, or of the trailers
+        self._head_began = False
+        self._status = HTTPStatus.BAD_REQUEST
+        self._discarding = False
+        self._discarded = 0
+        self._deadline: asyncio.TimerHandle | None = None
+        self._progress_at = 0.0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn states it
+        """Refuse a connection beyond the limit of its peer."""
+        super().connection_made(transport)
+        if len(self.connections) > max_connections():
+            # At once and without an answer: each descriptor counts.
+            self._discarding = True
+            _log.warning("a connection was ended because few file descriptors are left", limit=max_connections())
+            transport.abort()
+            return
+        address = self.client[0] if self.client else None
+        limit = self._limits.connections_per_peer
+        if limit and address is not None and not self._limits.is_proxy(address):
+            peer = peer_of(address)
+            if not self._peers.open(peer, limit):
+                BUDGET_REFUSALS[CONNECTIONS] += 1
+                _log.warning("a budget is spent", budget=CONNECTIONS, by=peer, refused=BUDGET_REFUSALS[CONNECTIONS])
+                self._refuse(HTTPStatus.TOO_MANY_REQUESTS, TOO_MANY)
+                return
+            self._peer = peer
+        self._expect_within(self._limits.idle_seconds)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection, with all of its requests."""
+        self._leave()
+        self._abandon_requests()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes, and answer with an error when the head is too large."""
+        if self._discarding:
+            self._discard(len(data))
+            return
+        if len(data) > _PIECE_BYTES:
+            # So that what is counted at the end of each piece is known to that many bytes.
+            for start in range(0, len(data), _PIECE_BYTES):
+                self.data_received(data[start : start + _PIECE_BYTES])
+            return
+        self._uncounted += len(data)
+        if self.transport.is_closing():
+            return
+        super().data_received(data)
+        if self._discarding or self.transport.is_closing() or self.transport.get_protocol() is not self:
+            return
+        if self._uncounted > self._limits.head_bytes:
+            self._status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+            self.send_400_response("")
+        elif not self._in_head:
+            self._progress_at = self.loop.time()
+            if self._deadline is None:
+                self._expect_within(self._limits.body_seconds)
+        elif self._uncounted and not self._head_began:
+            self._head_began = True
+            self._expect_within(self._limits.head_seconds)
+
+    def _discard(self, received: int) -> None:
+        """Discard what a refused client goes on sending, slowly: others have their turns meanwhile."""
+        self._discarded += received
+        if self._discarded > _MAX_DISCARDED:
+            self.transport.abort()
+        elif not self.transport.is_closing():
+            self.flow.pause_reading()
+            self.loop.call_later(_DISCARD_SECONDS, self._read_on)
+
+    def _read_on(self) -> None:
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
+
+    def on_url(self, url: bytes) -> None:
+        """Bound the request target."""
+        super().on_url(url)
+        if len(self.url) > self._limits.target_bytes:
+            self._stop_parsing(HTTPStatus.REQUEST_URI_TOO_LONG)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Bound the fields, and drop trailers: they must not become headers (RFC 9110 section 6.5.1)."""
+        self._head_bytes += len(name) + len(value) + 4
+        if self._head_bytes + len(self.url) > self._limits.head_bytes:
+            self._stop_parsing(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        if self._in_head:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Begin with the body."""
+        self._in_head = self._head_began = False
+        self._uncounted = self._head_bytes = 0
+        self._expect_nothing()
+        super().on_headers_complete()
+        if not self.pipeline:
+            self._answering = self.cycle
+
+    def on_response_complete(self) -> None:
+        """Go on with the next of pipelined requests."""
+        if self.pipeline:
+            self._answering = self.pipeline[-1][0]
+        super().on_response_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Do not count the body itself."""
+        self._uncounted -= len(body)
+        super().on_body(body)
+
+    def on_chunk_complete(self) -> None:
+        """Do not count a chunk's size, however small the chunks are; its extensions count."""
+        self._uncounted -= _CHUNK_BYTES
+
+    def on_message_complete(self) -> None:
+        """Expect the next head."""
+        self._in_head = True
+        self._uncounted = 0
+        self._expect_nothing()
+        super().on_message_complete()
+
+    def handle_websocket_upgrade(self) -> None:
+        """Leave the connection to the protocol of WebSockets."""
+        self._leave()
+        super().handle_websocket_upgrade()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what cannot be parsed, or is too large."""
+        phrase = self._status.phrase if self._status != HTTPStatus.BAD_REQUEST else "Invalid HTTP request"
+        self._refuse(self._status, f"{phrase.capitalize() if phrase.isupper() else phrase}.")
+
+    def _stop_parsing(self, status: HTTPStatus) -> None:
+        self._status = status
+        raise ValueError(status.phrase)  # ends the parser, and uvicorn calls `send_400_response`
+
+    def _refuse(self, status: HTTPStatus, detail: str) -> None:
+        """Answer with an error, and read on for a moment: to close at once would reset what the client reads."""
+        self._expect_nothing()
+        self._unset_keepalive_if_required()
+        self._discarding = True
+        if self._abandon_requests():
+            self.transport.close()
+            return
+        self.flow.resume_reading()
+        body = json.dumps({"detail": detail}, separators=(",", ":")).encode()
+        lines = [
+            f"HTTP/1.1 {status.value} {status.phrase}",
+            "content-type: application/json",
+            "cache-control: no-store",
+            f"content-length: {len(body)}",
+            "connection: close",
+            *([f"retry-after: {_RETRY_SECONDS}"] if status is HTTPStatus.TOO_MANY_REQUESTS else []),
+        ]
+        self.transport.write("\r\n".join((*lines, "", "")).encode() + body)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._deadline = self.loop.call_later(_LINGER_SECONDS, self.transport.close)
+
+    def _abandon_requests(self) -> bool:
+        """Begin with none of pipelined requests, and send nothing more of an answer; whether one was begun.
+
+        uvicorn knows of the last request alone, and the transport takes nothing behind its end.
+        """
+        self.pipeline.clear()
+        answering = self._answering
+        if answering is None or answering.response_complete:
+            return False
+        answering.disconnected = True
+        answering.message_event.set()  # for which the application may wait with the rest of a body
+        return answering.response_started
+
+    def _expect_within(self, seconds: float) -> None:
+        self._expect_nothing()
+        self._deadline = self.loop.call_later(seconds, self._end_slow_request)
+
+    def _expect_nothing(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _end_slow_request(self) -> None:
+        self._deadline = None
+        if self.transport.is_closing():
+            return
+        if not self._in_head:
+            late = self._progress_at + self._limits.body_seconds - self.loop.time()
+            # While the application does not read, the client cannot go on.
+            if self.flow.read_paused or late > 0:
+                self._expect_within(self._limits.body_seconds if self.flow.read_paused else late)
+                return
+        elif not self._uncounted:
+            self.transport.close()  # a connection on which nothing was ever sent
+            return
+        self._refuse(HTTPStatus.REQUEST_TIMEOUT, "The request did not arrive in time.")
+
+    def _leave(self) -> None:
+        self._expect_nothing()
+        if self._peer is not None:
+            self._peers.close(self._peer)
+            self._peer = None

@@ -1,0 +1,62 @@
+"""What is asked about: from a resource's type and id, as another program writes them, to the key that rules have."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from urllib.parse import unquote
+
+from app.gateway.canonical import path_fault
+from app.policy.engine.snapshot import Snapshot
+from app.policy.engine.target import CLOSED, CLOSED_HINT, NoSuchTarget, Target, find_target, params_of
+from app.policy.language.rule import THING
+from app.policy.routing.routes import split_route
+
+ROUTE_TYPE = "route"
+_TYPE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
+
+
+def asked_target(snapshot: Snapshot, action: str, kind: str, identity: str) -> Target:
+    """The target of an action on the resource of this type and id.
+
+    For the type `route` the id is a template, or a path as it is sent, `service:` before it for another service's.
+    What could be read as another resource is none at all. Raises NoSuchTarget.
+    """
+    if kind == ROUTE_TYPE:
+        return _route(snapshot, action, identity)
+    if not _TYPE.fullmatch(kind):
+        raise NoSuchTarget(404, "no resource has such a type", "a type is a word, such as `record`")
+    thing = f"{kind}:{identity}"
+    if not THING.fullmatch(thing) or not identity.isprintable():
+        hint = 'leave out spaces, what is not printable, `*{}"|` and a first `/`'
+        raise NoSuchTarget(404, "no resource has such an id", hint)
+    return find_target(snapshot.table, snapshot.index, action, thing)
+
+
+def _route(snapshot: Snapshot, action: str, identity: str) -> Target:
+    # Not by `find_target`: to look for the nearest route, for a hint, takes milliseconds.
+    table = snapshot.table
+    if methods := table.actions(identity):
+        return Target(action, _with_method(identity, methods, action), identity)
+    service, path = split_route(identity)
+    if not path.startswith("/") or identity.startswith(":") or not path.isascii():
+        raise NoSuchTarget(404, "a route is a template or a path", "write `/api/v1/teams/7` or `orders:/v1/orders/7`")
+    if fault := path_fault(path.encode("ascii")):
+        raise NoSuchTarget(400, fault, "write the path as it is sent, without its query", service)
+    template = table.resolve(path, service)
+    if template is None:
+        if table.is_closed(path, service):
+            raise NoSuchTarget(404, f"this path {CLOSED}", CLOSED_HINT, service)
+        raise NoSuchTarget(404, "no route matches this path", "`authz policy routes` lists the routes", service)
+    _with_method(template, table.actions(template), action)
+    if not snapshot.has_conditions:
+        return Target(action, template, identity)
+    params = params_of(template, identity)
+    return Target(action, template, identity, {name: unquote(value) for name, value in params.items()})
+
+
+def _with_method(template: str, methods: Collection[str], action: str) -> str:
+    if action not in methods:
+        service, _ = split_route(template)
+        raise NoSuchTarget(405, "the route has no such method", f"it has {', '.join(methods)}", service)
+    return template

@@ -1,0 +1,5 @@
+"""The tables of the sample API."""
+
+from app.griddy.tables import catalog, holdings
+
+__all__ = ["catalog", "holdings"]

@@ -1,0 +1,216 @@
+"""API keys over HTTP: a signed-in person issues, lists, rotates and revokes their own.
+
+That only people manage keys is a row of the policy; whose keys they are is decided here, for it is data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated
+
+from litestar import Request, Response, post, route
+from litestar.datastructures import State
+from litestar.datastructures.response_header import ResponseHeader
+from litestar.di import NamedDependency
+from litestar.enums import HttpMethod
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import Operation, RequestBody
+from litestar.params import FromPath, JSONBody, QueryParameter
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.http.api.actors import requesting_actor
+from app.http.api.key_rules import NOT_FOUND, IssueKey, KeyView, RotateKey, issue, rotate, view_of
+from app.http.door.long_work import in_turn
+from app.http.wire.cursor import CursorPosition, read_cursor, write_cursor
+from app.http.wire.ids import read_id
+from app.http.wire.json_body import json_or_nothing, only_json
+from app.http.wire.page_size import fitting
+from app.http.wire.problems import Detail, InvalidBody, Problem
+from app.identity.principal import Principal
+from app.keys import api_keys as stored
+from app.keys.revocations import revoke_own_key
+from app.policy.engine.decision import Decision
+
+WARNING = "Store this token now — it will not be shown again. If you lose it, revoke this key and issue a new one."
+PAGE_SIZE = 100
+_PATH = "/api/v1/api-keys"
+_READ = [HttpMethod.GET, HttpMethod.HEAD]
+_Request = Request[Principal, Decision, State]
+_Session = NamedDependency[AsyncSession]
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedKey:
+    """A new key with its plaintext, shown this once."""
+
+    api_key: KeyView
+    plaintext: str
+    warning: str = WARNING
+
+
+@dataclass(frozen=True, slots=True)
+class RotatedKey:
+    """A new key with its plaintext, shown this once, and the key that it takes the place of."""
+
+    api_key: KeyView
+    plaintext: str
+    old_api_key: KeyView
+    warning: str = WARNING
+
+
+@dataclass
+class _BodyMayBeLeftOut(Operation):
+    """The documentation of an operation with an optional body."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.request_body, RequestBody):
+            self.request_body.required = False
+
+
+_NOT_FOUND_SPEC: Mapping[int, ResponseSpec] = {404: ResponseSpec(Detail, description="No such key of yours")}
+
+
+@post(
+    _PATH,
+    status_code=201,
+    before_request=only_json,
+    summary="Issue an API key",
+    tags=["api keys"],
+    responses={
+        400: ResponseSpec(InvalidBody, description="The body is invalid"),
+        409: ResponseSpec(Detail, description="You have as many active keys as one may have"),
+    },
+)
+async def issue_key(
+    data: JSONBody[IssueKey], request: _Request, state: State, session: _Session
+) -> Response[IssuedKey]:
+    """The plaintext is in this answer and nowhere else. A key never holds more than its issuer."""
+    now = datetime.now(UTC)
+    row, plaintext = await issue(session, state, request.user, data, now, by=requesting_actor(request))
+    return Response(IssuedKey(view_of(row, now), plaintext), headers={"Cache-Control": "no-store"})
+
+
+@route(
+    _PATH,
+    http_method=_READ,
+    middleware=[in_turn],
+    summary="List your API keys",
+    tags=["api keys"],
+    responses={400: ResponseSpec(Detail, description="The cursor is invalid")},
+    response_headers=[
+        ResponseHeader(
+            name="Link", documentation_only=True, description='Where there are more: the next page, as `rel="next"`.'
+        )
+    ],
+)
+async def list_keys(
+    request: _Request,
+    state: State,
+    session: _Session,
+    cursor: Annotated[
+        str | None, QueryParameter(description="As the `Link` of a page has it; the first without it.")
+    ] = None,
+) -> Response[list[KeyView]]:
+    """Your own keys, newest first, 100 at most. Where there are more, `Link` leads to the next page (RFC 8288)."""
+    now = datetime.now(UTC)
+    before = _below(cursor) if cursor is not None else None
+    rows = await stored.page_for(session, request.user.subject, before=before, limit=PAGE_SIZE + 1)
+    shown = fitting(rows[:PAGE_SIZE], lambda row: sum(map(len, row.scopes)))
+    headers = {}
+    if len(rows) > len(shown):
+        # Never by the Host header, which any client writes: a relative reference where the address is not set.
+        base = state.settings.public_url or ""
+        headers["Link"] = (
+            f'<{base}{_PATH}/?cursor={write_cursor(CursorPosition(before=shown[-1].id), _PATH)}>; rel="next"'
+        )
+    return Response([view_of(row, now) for row in shown], headers=headers)
+
+
+@route(
+    "/api/v1/api-keys/{key_id:str}",
+    http_method=_READ,
+    summary="Show one of your API keys",
+    tags=["api keys"],
+    responses=_NOT_FOUND_SPEC,
+)
+async def show_key(key_id: FromPath[str], request: _Request, session: _Session) -> KeyView:
+    """Another's key looks just like none."""
+    row = await stored.get_for(session, request.user.subject, _id(key_id))
+    if row is None:
+        raise Problem(404, NOT_FOUND)
+    return view_of(row, datetime.now(UTC))
+
+
+@post(
+    "/api/v1/api-keys/{key_id:str}/revoke",
+    status_code=200,
+    summary="Revoke one of your API keys",
+    tags=["api keys"],
+    responses=_NOT_FOUND_SPEC,
+)
+async def revoke_key(key_id: FromPath[str], request: _Request, state: State, session: _Session) -> KeyView:
+    """The next request with that key is refused. Revoking again changes nothing."""
+    now = datetime.now(UTC)
+    row = await revoke_own_key(session, _id(key_id), requesting_actor(request), now)
+    if row is None:
+        raise Problem(404, NOT_FOUND)
+    state.verifier.forget(row.id)
+    return view_of(row, now)
+
+
+@post(
+    "/api/v1/api-keys/{key_id:str}/rotate",
+    status_code=201,
+    before_request=json_or_nothing,
+    operation_class=_BodyMayBeLeftOut,
+    summary="Rotate one of your API keys",
+    tags=["api keys"],
+    responses={
+        **_NOT_FOUND_SPEC,
+        400: ResponseSpec(InvalidBody, description="The body is invalid"),
+        409: ResponseSpec(
+            Detail,
+            description="The key is revoked, over, rotated before, or holds what there is no more; or as many rotated "
+            "keys are still good as may be",
+        ),
+    },
+)
+async def rotate_key(
+    key_id: FromPath[str],
+    request: _Request,
+    state: State,
+    session: _Session,
+    data: JSONBody[RotateKey | None] = None,
+) -> Response[RotatedKey]:
+    """A new key with the name, environment and scopes of the old one, which goes on for `grace_seconds`.
+
+    The old key then expires, or when it would have anyway. One that ends gets a successor that lives as long as it
+    was issued for, and one without an end a successor without. A key is rotated once: after that the answer names its
+    successor. An owner who no longer holds its scopes cannot rotate it.
+    """
+    now = datetime.now(UTC)
+    grace = (data or RotateKey()).grace_seconds
+    by = requesting_actor(request)
+    old, row, plaintext = await rotate(session, state, request.user, _id(key_id), grace_seconds=grace, now=now, by=by)
+    answer = RotatedKey(view_of(row, now), plaintext, view_of(old, now))
+    return Response(answer, headers={"Cache-Control": "no-store"})
+
+
+ROUTES = [issue_key, list_keys, show_key, revoke_key, rotate_key]
+
+
+def _below(cursor: str) -> int:
+    """The id that a cursor of this list begins below. Raises Problem 400."""
+    before = read_cursor(cursor, _PATH).before
+    if before is None:
+        raise Problem(400, "The cursor is invalid: use the one in `Link` as it is.")
+    return before
+
+
+def _id(spelled: str) -> int:
+    key_id = read_id(spelled)
+    if key_id is None:
+        raise Problem(404, NOT_FOUND)
+    return key_id

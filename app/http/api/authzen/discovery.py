@@ -1,0 +1,45 @@
+"""AuthZEN's discovery: where this decision point answers, from its settings and never from a Host header."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from litestar import Response, route
+from litestar.datastructures import State
+from litestar.enums import HttpMethod
+from litestar.openapi.datastructures import ResponseSpec
+
+from app.http.api.authzen.evaluation import EVALUATION, EVALUATIONS
+from app.http.api.authzen.search import ACTION, RESOURCE, SUBJECT
+from app.http.api.metadata import NO_PUBLIC_URL
+from app.http.wire.problems import Detail, Problem
+
+PATH = "/.well-known/authzen-configuration"
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """The decision point and its endpoints."""
+
+    policy_decision_point: str
+    access_evaluation_endpoint: str
+    access_evaluations_endpoint: str
+    search_subject_endpoint: str
+    search_resource_endpoint: str
+    search_action_endpoint: str
+
+
+@route(
+    PATH,
+    http_method=[HttpMethod.GET, HttpMethod.HEAD],
+    summary="Describe this decision point (AuthZEN)",
+    tags=["authzen"],
+    responses={404: ResponseSpec(Detail, description="The deployment has not stated its public address")},
+)
+async def configuration(state: State) -> Response[Configuration]:
+    """Where to ask for decisions."""
+    base: str | None = state.settings.public_url
+    if base is None:
+        raise Problem(404, NO_PUBLIC_URL)
+    paths = (EVALUATION, EVALUATIONS, SUBJECT, RESOURCE, ACTION)
+    return Response(Configuration(base, *(base + path for path in paths)), headers={"Cache-Control": "no-cache"})

@@ -1,0 +1,175 @@
+"""Decides what a caller asks about, under one policy and one look at the database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from time import perf_counter_ns
+
+from litestar.datastructures import State
+
+from app.audit.log import DecisionLog
+from app.audit.record import Unverified
+from app.gateway.resource_reference import ROUTE_TYPE, asked_target
+from app.http.api.authzen.recent import Recent
+from app.http.api.authzen.wire import NOTHING, AccessQuestion, RequestedEntity, acted, named
+from app.http.wire.ids import read_id
+from app.http.wire.problems import Problem
+from app.identity.errors import CannotVerify
+from app.identity.principal import Principal
+from app.keys import subjects as asked_keys
+from app.policy.engine.decision import Decision
+from app.policy.engine.resolved_subject import (
+    KEY_TYPE,
+    NO_KEYS,
+    Keys,
+    NoSuchSubject,
+    ResolvedSubject,
+    asked,
+    asked_context,
+    principal_of,
+)
+from app.policy.engine.snapshot import Snapshot
+from app.policy.engine.target import NoSuchTarget
+from app.policy.language.when.shape import Properties
+from app.policy.language.when.shared import SharedReads
+
+DOOR = "authzen"  # in the decision log
+_Action = tuple[str, Properties]
+_Resource = tuple[str, str, Properties]
+
+# A decision of the policy, or why nothing could be asked of it, which is a denial.
+Outcome = Decision | str
+
+
+async def keys_of(state: State, subjects: Iterable[RequestedEntity]) -> Keys:
+    """What the database says of the keys among these subjects. Raises Problem 503 when it does not answer."""
+    spelled = {str(subject.id): read_id(str(subject.id)) for subject in subjects if subject.type == KEY_TYPE}
+    ids = [number for number in spelled.values() if number is not None]
+    if not ids:
+        return NO_KEYS
+    try:
+        found = await asked_keys.records(state.sessions, ids)
+    except CannotVerify as fault:
+        raise unavailable(fault) from None
+    return Keys({str(record.id): record for record in found}, state.key_environments)
+
+
+def unavailable(fault: CannotVerify) -> Problem:
+    """The 503 when what a key may do cannot be known."""
+    return Problem(503, fault.detail, headers={"Retry-After": str(fault.retry_after)})
+
+
+class Evaluator:
+    """Decides questions, all under the same snapshot. With a `log`, each answer is noted there.
+
+    `recent` is what was asked about before; a search asks about each thing once. `shared` are the variables of
+    conditions that are the same in all questions; those that a question has from `defaults` are the same in all of
+    those questions.
+    """
+
+    __slots__ = (
+        "_asked",
+        "_by_default",
+        "_defaults",
+        "_last",
+        "_log",
+        "_principal",
+        "_recent",
+        "_shared",
+        "_target",
+        "keys",
+        "snapshot",
+    )
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        keys: Keys = NO_KEYS,
+        log: DecisionLog | None = None,
+        recent: Recent | None = None,
+        *,
+        shared: Iterable[str] = (),
+        defaults: AccessQuestion | None = None,
+    ) -> None:
+        self.snapshot = snapshot
+        self._shared = SharedReads(shared) if shared else None
+        self._defaults = defaults
+        self._by_default: dict[tuple[str, ...], SharedReads] = {}
+        self.keys = keys
+        self._log = log
+        self._recent = recent
+        self._target = recent.target if recent else asked_target
+        # Items mostly share the subject of the defaults.
+        self._last: object = None
+        self._asked: ResolvedSubject | str = ""
+        self._principal: Principal | None = None
+
+    def answer(self, question: AccessQuestion) -> Outcome:
+        """The outcome of a question that lacks nothing."""
+        started = perf_counter_ns()
+        if question.subject is not self._last:
+            self._last = question.subject
+            self._asked, self._principal = self._who(*named(question.subject))
+        action, resource = acted(question.action), named(question.resource)
+        key: str = ""
+        outcome: Outcome
+        if isinstance(self._asked, str):
+            outcome = self._asked
+        else:
+            if self._defaults is not None:
+                self._shared = self._reads_by_default(question, self._defaults)
+            key, outcome = self._settle(self._asked, action, resource, question.context or NOTHING)
+        if self._log:
+            told = Unverified(outcome, self.snapshot.revision) if isinstance(outcome, str) else outcome
+            self._log.note(DOOR, key, action[0], self._principal, told, started=started)
+        return outcome
+
+    def _reads_by_default(self, question: AccessQuestion, defaults: AccessQuestion) -> SharedReads | None:
+        """What conditions read of the variables that a question has from the defaults."""
+        subject = ("subject",) if question.subject is defaults.subject else ()
+        variables = (*subject, "context") if question.context is defaults.context else subject
+        return self._by_default.setdefault(variables, SharedReads(variables)) if variables else None
+
+    def _who(self, kind: str, identity: str, sent: Properties) -> tuple[ResolvedSubject | str, Principal | None]:
+        try:
+            found = self._recent.subject(self.snapshot, kind, identity, sent) if self._recent else None
+        except NoSuchSubject as fault:
+            return str(fault), None
+        if found is not None:
+            return found
+        who = self.known(kind, identity, sent)
+        return who, None if isinstance(who, str) else principal_of(who)
+
+    def known(self, kind: str, identity: str, sent: Properties) -> ResolvedSubject | str:
+        """The subject of a type and id, or why there is none."""
+        try:
+            return asked(kind, identity, sent, self.snapshot.policy.entities.subjects, self.keys)
+        except NoSuchSubject as fault:
+            return str(fault)
+
+    def allows(self, who: ResolvedSubject, action: _Action, resource: _Resource, context: Properties) -> bool:
+        """Whether a subject may do an action, by its name and attributes, on the resource of a type and id."""
+        outcome = self._settle(who, action, resource, context)[1]
+        return isinstance(outcome, Decision) and outcome.allowed
+
+    def _settle(
+        self, who: ResolvedSubject, action: _Action, resource: _Resource, context: Properties
+    ) -> tuple[str, Outcome]:
+        """The key that rules have for the resource, empty where there is none, and the outcome."""
+        kind, identity, sent = resource
+        name, attributes = action
+        snapshot = self.snapshot
+        try:
+            target = self._target(snapshot, name, kind, identity)
+        except NoSuchTarget as fault:
+            return "", fault.message
+        key = target.resource
+        if not snapshot.has_conditions:
+            return key, snapshot.decide(who.held, key, name)
+        entity = snapshot.policy.entities.resources.get((kind, identity))
+        properties = {**entity.properties, **sent} if entity else sent
+        about = (kind, key if kind == ROUTE_TYPE else identity, properties)
+        asks = asked_context(
+            snapshot, who, target, resource=about, action=attributes, context=context, shared=self._shared
+        )
+        return key, snapshot.decide(who.held, key, name, asks)

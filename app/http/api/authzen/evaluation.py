@@ -1,0 +1,213 @@
+"""AuthZEN's Access Evaluation and Access Evaluations: may they, asked once or up to a thousand times in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from litestar import MediaType, post
+from litestar.datastructures import State
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.response.base import ASGIResponse
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from app.http.api.authzen import described
+from app.http.api.authzen.budget import Sizes, Turn, check_items
+from app.http.api.authzen.evaluate import Evaluator, Outcome, keys_of
+from app.http.api.authzen.wire import (
+    AccessQuestion,
+    AnyRequest,
+    Evaluation,
+    Evaluations,
+    RequestedEntity,
+    decode,
+    lacking,
+    read,
+)
+from app.http.door.direct import DIRECT
+from app.http.wire.problems import Detail, Problem
+from app.policy.engine.decision import Decision
+from app.policy.engine.resolved_subject import KEY_TYPE, NO_KEYS
+
+MAX_EVALUATIONS = 1000
+EVALUATION = "/access/v1/evaluation"
+EVALUATIONS = "/access/v1/evaluations"
+# Each with the decision that ends the evaluations.
+SEMANTICS = {"execute_all": None, "deny_on_first_deny": False, "permit_on_first_permit": True}
+
+_EVALUATION = msgspec.json.Decoder(Evaluation)
+_EVALUATIONS = msgspec.json.Decoder(Evaluations)
+_ITEM = msgspec.json.Decoder(AccessQuestion)
+_ENCODER = msgspec.json.Encoder()
+_REFUSED = {400: ResponseSpec(Detail, description="The body is invalid", generate_examples=False)}
+
+
+class EvaluationReason(Struct, frozen=True):
+    """Why a decision is what it is: `rule` is the row that decided, as `file:line`, `missing` the grants that lack.
+
+    Of a bad item there is the reason alone.
+    """
+
+    reason: str
+    rule: str | UnsetType | None = UNSET
+    missing: tuple[str, ...] | UnsetType = UNSET
+    revision: str | UnsetType = UNSET
+
+
+class EvaluationResult(Struct, frozen=True):
+    """The answer to one question; `context` is there when it was asked for, and when an item was bad."""
+
+    decision: bool
+    context: EvaluationReason | UnsetType = UNSET
+
+
+class Verdicts(Struct, frozen=True):
+    """The answers to the items, in their order."""
+
+    evaluations: list[EvaluationResult]
+
+
+_PLAIN = {allowed: EvaluationResult(allowed) for allowed in (True, False)}
+
+
+@post(
+    EVALUATION,
+    status_code=200,
+    summary="Evaluate access (AuthZEN)",
+    tags=["authzen"],
+    operation_class=described.evaluation(),
+    opt=DIRECT,
+    responses={200: ResponseSpec(EvaluationResult, description="The decision, whichever it is"), **_REFUSED},
+)
+async def evaluate_once(request: AnyRequest) -> ASGIResponse:
+    """Whether a subject may do an action on a resource. A denial is an answer like any other."""
+    return await _single(await read(request, _EVALUATION), request.app.state)
+
+
+@post(
+    EVALUATIONS,
+    status_code=200,
+    summary="Evaluate access many times (AuthZEN)",
+    tags=["authzen"],
+    operation_class=described.evaluations(MAX_EVALUATIONS, tuple(SEMANTICS)),
+    opt=DIRECT,
+    responses={200: ResponseSpec(Verdicts, description="A decision for each item"), **_REFUSED},
+)
+async def evaluate_many(request: AnyRequest) -> ASGIResponse:
+    """Up to 1,000 questions in one call, all decided by one policy. Without items it is a single evaluation."""
+    body, state = await read(request, _EVALUATIONS), request.app.state
+    semantic = body.options.evaluations_semantic or "execute_all"
+    if semantic not in SEMANTICS:
+        raise Problem(400, f"`options.evaluations_semantic` must be one of {', '.join(SEMANTICS)}.")
+    if not body.evaluations:
+        return await _single(body, state)
+    if len(body.evaluations) > MAX_EVALUATIONS:
+        raise Problem(400, f"`evaluations` has {len(body.evaluations)} items, where {MAX_EVALUATIONS} are the most.")
+    async with state.long_work.turn(request.user.subject):
+        return await _many(body, body.evaluations, SEMANTICS[semantic], state)
+
+
+async def _many(body: Evaluations, items: Sequence[Raw], until: bool | None, state: State) -> ASGIResponse:
+    await state.decision_log.wait_for_room()
+    turn, sizes, total = Turn(state.long_work.give_way), Sizes(), 0
+    questions, asked = list[AccessQuestion | EvaluationReason](), list[AccessQuestion]()
+    for raw in items:
+        item = _item(raw, body)
+        questions.append(item)
+        if isinstance(item, AccessQuestion):
+            asked.append(item)
+            total += sizes.of(item.subject, item.action, item.resource, item.context)
+        if turn.is_over:
+            await turn.next()
+    check_items(total)
+    evaluator = await _evaluator(asked, state, defaults=body)
+    verdicts = await _verdicts(evaluator, questions, until, turn, explain=body.options.explain)
+    return _json(_ENCODER.encode(Verdicts(verdicts)))
+
+
+async def _single(body: Evaluation, state: State) -> ASGIResponse:
+    if field := lacking(subject=body.subject, action=body.action, resource=body.resource):
+        raise Problem(400, f"`{field}` is missing.")
+    evaluator = await _evaluator((body,), state)
+    outcome = evaluator.answer(body)
+    if body.options.explain:
+        return _json(_ENCODER.encode(_explained(outcome, evaluator.snapshot.revision)))
+    return _ANSWERS[isinstance(outcome, Decision) and outcome.allowed]
+
+
+async def _verdicts(
+    evaluator: Evaluator,
+    questions: Sequence[AccessQuestion | EvaluationReason],
+    until: bool | None,
+    turn: Turn,
+    *,
+    explain: bool,
+) -> list[EvaluationResult]:
+    verdicts: list[EvaluationResult] = []
+    for question in questions:
+        if isinstance(question, EvaluationReason):
+            verdict = EvaluationResult(False, question)
+        elif explain:
+            verdict = _explained(evaluator.answer(question), evaluator.snapshot.revision)
+        else:
+            outcome = evaluator.answer(question)
+            verdict = _PLAIN[isinstance(outcome, Decision) and outcome.allowed]
+        verdicts.append(verdict)
+        if verdict.decision is until:
+            break
+        if turn.is_over:
+            await turn.next()
+    return verdicts
+
+
+async def _evaluator(
+    questions: Sequence[AccessQuestion], state: State, defaults: AccessQuestion | None = None
+) -> Evaluator:
+    subjects = [question.subject for question in questions]
+    of_keys = [subject for subject in subjects if isinstance(subject, RequestedEntity) and subject.type == KEY_TYPE]
+    keys = await keys_of(state, of_keys) if of_keys else NO_KEYS
+    return Evaluator(state.live.active, keys, state.decision_log, state.recent, defaults=defaults)
+
+
+def _item(raw: Raw, defaults: AccessQuestion) -> AccessQuestion | EvaluationReason:
+    """The question of one item: what it leaves out is as in the defaults, what it has replaces them whole."""
+    try:
+        item = decode(raw, _ITEM, "The item")
+    except Problem as problem:
+        return EvaluationReason(problem.detail)
+    question = AccessQuestion(
+        _entity(item.subject, defaults.subject),
+        defaults.action if item.action is UNSET else item.action,
+        _entity(item.resource, defaults.resource),
+        defaults.context if item.context is UNSET else item.context,
+    )
+    field = lacking(subject=question.subject, action=question.action, resource=question.resource)
+    return EvaluationReason(f"`{field}` is missing.") if field else question
+
+
+def _entity(own: RequestedEntity | UnsetType, default: RequestedEntity | UnsetType) -> RequestedEntity | UnsetType:
+    """An item's entity. A default that is no whole entity lends its type or id, never its attributes."""
+    if own is UNSET or default is UNSET:
+        return own or default
+    if UNSET not in (own.type, own.id) or UNSET not in (default.type, default.id):
+        return own
+    return RequestedEntity(
+        type=default.type if own.type is UNSET else own.type,
+        id=default.id if own.id is UNSET else own.id,
+        properties=own.properties,
+    )
+
+
+def _explained(outcome: Outcome, revision: str) -> EvaluationResult:
+    if isinstance(outcome, str):
+        return EvaluationResult(False, EvaluationReason(outcome, None, (), revision))
+    rule = outcome.rule.place if outcome.rule else None
+    return EvaluationResult(outcome.allowed, EvaluationReason(outcome.reason, rule, outcome.missing, outcome.revision))
+
+
+def _json(body: bytes) -> ASGIResponse:
+    return ASGIResponse(body=body, media_type=MediaType.JSON)
+
+
+# An answer holds nothing of its request.
+_ANSWERS = {allowed: _json(_ENCODER.encode(verdict)) for allowed, verdict in _PLAIN.items()}

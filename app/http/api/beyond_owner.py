@@ -1,0 +1,109 @@
+"""The keys that hold more than their owner does now, as `authz keys check` has them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated
+from urllib.parse import urlencode
+
+from litestar import route
+from litestar.datastructures import State
+from litestar.enums import HttpMethod
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import QueryParameter
+
+from app.http.wire.cursor import CursorPosition, read_cursor, write_cursor
+from app.http.wire.json_body import NO_NUL
+from app.http.wire.page_size import fitting
+from app.http.wire.problems import InvalidBody, Problem
+from app.identity.api_keys import ENVIRONMENTS
+from app.identity.errors import CannotVerify
+from app.keys.beyond_owners import KeyBeyond, page
+
+# Not below /api/v1/api-keys, whose rows let every signed-in person in.
+PATH = "/api/v1/all-keys/beyond-owner"
+PAGE_SIZE = 100  # active keys that a page looks at
+_LIST = f"{PATH}/"
+Owner = Annotated[
+    str | None,
+    QueryParameter(
+        min_length=1, max_length=512, pattern=NO_NUL, description="Only the keys of this owner, by its `sub`"
+    ),
+]
+Cursor = Annotated[str | None, QueryParameter(description="from `next` of a page; the first without it")]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyBeyondOwner:
+    """An active key with scopes that its owner does not hold now.
+
+    `counting` ones are in force until the key ends, since the owner's token stated them when it was issued; `lost` ones
+    came from role rows and are not in force. `token_seen` is when a token of the owner was last in the decision log.
+    """
+
+    id: int
+    owner: str
+    counting: list[str]
+    lost: list[str]
+    token_seen: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeysBeyondOwner:
+    """Those among the next 100 active keys, by ascending id, under the policy `revision`. A page may have none.
+
+    `next` leads to the following keys until all have been looked at.
+    """
+
+    revision: str
+    next: str | None
+    results: list[KeyBeyondOwner]
+
+
+@route(
+    PATH,
+    http_method=[HttpMethod.GET, HttpMethod.HEAD],
+    summary="List the API keys beyond their owner's reach",
+    tags=["api keys"],
+    responses={400: ResponseSpec(InvalidBody, description="The cursor or the owner is invalid")},
+)
+async def list_beyond_owner(state: State, owner: Owner = None, cursor: Cursor = None) -> KeysBeyondOwner:
+    """An owner holds what role rows give, and what its token stated when the decision log last saw one."""
+    after = read_cursor(cursor, _listing(owner)).after if cursor else 0
+    snapshot = state.live.active
+    try:
+        found, end = await page(
+            state.sessions,
+            snapshot,
+            environments=ENVIRONMENTS,
+            now=datetime.now(UTC),
+            after=after,
+            limit=PAGE_SIZE,
+            owner=owner,
+        )
+    except CannotVerify as fault:
+        raise Problem(503, fault.detail, headers={"Retry-After": str(fault.retry_after)}) from None
+    shown = fitting(found, _size)
+    if len(shown) < len(found):
+        end = shown[-1].id
+    following = None
+    if end is not None:
+        query = {"owner": owner} if owner is not None else {}
+        following = (
+            f"{_LIST}?{urlencode({**query, 'cursor': write_cursor(CursorPosition(after=end), _listing(owner))})}"
+        )
+    return KeysBeyondOwner(snapshot.revision, following, [_view(each) for each in shown])
+
+
+def _listing(owner: str | None) -> str:
+    """What a cursor is of: that of one owner's keys leads nowhere else."""
+    return _LIST if owner is None else f"{_LIST}{owner}"
+
+
+def _size(each: KeyBeyond) -> int:
+    return sum(map(len, (each.owner, *each.beyond.counting, *each.beyond.lost)))
+
+
+def _view(each: KeyBeyond) -> KeyBeyondOwner:
+    return KeyBeyondOwner(each.id, each.owner, list(each.beyond.counting), list(each.beyond.lost), each.seen)

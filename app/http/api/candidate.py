@@ -1,0 +1,56 @@
+"""A candidate policy in a request: built from its files, or refused with every fault."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+from litestar import Response
+from litestar.datastructures import State
+from litestar.enums import MediaType
+from litestar.openapi.datastructures import ResponseSpec
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.http.api.policies import FaultView, fault_views
+from app.policy.engine.live import LivePolicy, build
+from app.policy.engine.snapshot import Snapshot
+from app.policy.language.fault import PolicyRefused
+from app.policy.language.load import parse
+from app.policy.language.source import from_bytes
+
+MAX_FILES_BYTES = 40_000_000
+
+
+class Candidate(BaseModel):
+    """Every file of a policy, by name."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    files: Annotated[dict[str, str], Field(min_length=1, max_length=500)]
+
+
+@dataclass(frozen=True, slots=True)
+class FaultyPolicy:
+    """Why the policy was not taken."""
+
+    detail: str
+    faults: list[FaultView]
+
+
+FAULTY: Mapping[int, ResponseSpec] = {422: ResponseSpec(FaultyPolicy, description="The policy has faults")}
+
+
+async def snapshot_of(texts: Mapping[str, str], state: State) -> Snapshot:
+    """The policy over the routes that are served, built off the event loop. Raises PolicyRefused with every fault."""
+    live: LivePolicy = state.live
+    files = {name: text.encode("utf-8", "surrogatepass") for name, text in texts.items()}
+    return await asyncio.to_thread(lambda: build(parse(from_bytes(files), live.active.policy), live.table))
+
+
+def faulty(refused: PolicyRefused) -> Response[FaultyPolicy]:
+    """The 422 that names every fault."""
+    faults = fault_views(refused.faults)
+    detail = f"The policy has {len(faults)} fault{'s' if len(faults) > 1 else ''}."
+    return Response(FaultyPolicy(detail, faults), status_code=422, media_type=MediaType.JSON)

@@ -1,0 +1,152 @@
+"""Why, and why not, over HTTP: of grants, of a key as it is now, and of a request of the past."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from litestar import Request, post
+from litestar.datastructures import State
+from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import JSONBody
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.audit.view import DecisionView
+from app.http.api.known_key import KeyState, known_key
+from app.http.api.past_request import NOT_LOGGED, may_also, past
+from app.http.door.refusal import FORBIDDEN, Refusals
+from app.http.wire.json_body import only_json
+from app.http.wire.problems import Detail, InvalidBody, Problem, invalid
+from app.identity.principal import Principal
+from app.policy.analysis.explain import explain
+from app.policy.analysis.explained import ExplanationView, explanation_view
+from app.policy.engine.decision import Decision
+from app.policy.engine.snapshot import Snapshot
+from app.policy.engine.target import NoSuchTarget
+from app.policy.language.endpoint import endpoint_fault
+from app.policy.language.given import Given, InvalidVariable, read_given
+from app.policy.language.grants import stated_fault
+
+_LOG = "/api/v1/decisions"
+_Request = Request[Principal, Decision, State]
+_Text = Annotated[str, Field(min_length=1, max_length=2048)]
+
+
+def _whole(value: object) -> object:
+    # Litestar turns strict off, and then `true` would be the key 1.
+    if value is not None and type(value) is not int:
+        raise ValueError("must be a whole number")
+    return value
+
+
+class ExplainRequest(BaseModel):
+    """What to explain: exactly one of `grants`, `key_id` and `request_id`; with the first two an action on a resource.
+
+    `given` are the variables that a request would bring, for conditions, such as `{"request": {"ip": "10.0.0.1"}}`.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    grants: Annotated[list[_Text], Field(max_length=500)] | None = None
+    key_id: Annotated[int, Field(ge=1, lt=2**63), BeforeValidator(_whole)] | None = None
+    request_id: Annotated[str, Field(min_length=1, max_length=512)] | None = None
+    action: _Text | None = None
+    resource: _Text | None = None
+    given: dict[str, dict[str, Any]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainResponse:
+    """What the active policy says now, and for a past request also what was decided `then`.
+
+    `now` is null where it cannot be asked; `note` says why. `others` are more decisions on the same request id, which
+    the decision log lists: this is the newest.
+    """
+
+    now: ExplanationView | None
+    key: KeyState | None = None
+    then: DecisionView | None = None
+    others: int = 0
+    note: str | None = None
+
+
+@post(
+    "/api/v1/policies/explain",
+    status_code=200,
+    before_request=only_json,
+    summary="Explain a decision",
+    tags=["policies"],
+    responses={
+        400: ResponseSpec(InvalidBody, description="The question makes no sense"),
+        404: ResponseSpec(Detail, description="No such key, or no decision on such a request"),
+    },
+)
+async def explain_decision(
+    data: JSONBody[ExplainRequest], request: _Request, state: State, session: NamedDependency[AsyncSession]
+) -> ExplainResponse:
+    """The deciding row, or the nearest rows with what each lacks, and the fewest grants that would open it.
+
+    Of a past request the caller must be allowed to read the decision log too.
+    """
+    snapshot: Snapshot = state.live.active
+    _one_question(data)
+    try:
+        given = read_given(data.given)
+    except InvalidVariable as wrong:
+        raise invalid({"given": f"{wrong.message}; {wrong.hint}"}) from None
+    if data.request_id is not None:
+        _may_read_log(request, state)
+        return await _past(session, data.request_id, snapshot, given)
+    if data.key_id is not None:
+        key, principal = await known_key(state, data.key_id)
+        owned = {**given, "subject": {"owner": key.owner, **given.get("subject", {})}}
+        now = _explained(snapshot, principal.held, data, owned)
+        if key.refused:
+            return ExplainResponse(None, key, note=f"Calls with this key get 401: {key.refused}.")
+        return ExplainResponse(now, key)
+    grants = data.grants or []
+    if fault := stated_fault(grants, snapshot.policy.catalog, snapshot.policy.memberships):
+        raise invalid({"grants": f"{fault[0]}: {fault[1]}"})
+    return ExplainResponse(_explained(snapshot, grants, data, given))
+
+
+def _one_question(data: ExplainRequest) -> None:
+    """Raises Problem 400 unless exactly one thing is asked."""
+    asked = [name for name in ("grants", "key_id", "request_id") if getattr(data, name) is not None]
+    if len(asked) != 1:
+        raise invalid({"": "send exactly one of grants, key_id and request_id"})
+    past = data.request_id is not None
+    wrong = [name for name in ("action", "resource") if (getattr(data, name) is not None) is past]
+    if wrong:
+        said = "is in the decision log: leave it out" if past else "is missing"
+        raise invalid(dict.fromkeys(wrong, said))
+
+
+def _explained(snapshot: Snapshot, held: Collection[str], data: ExplainRequest, given: Given) -> ExplanationView:
+    action, resource = data.action or "", data.resource or ""
+    if fault := endpoint_fault(action, resource):
+        raise invalid({"action" if fault[2] == action else "resource": f"{fault[0]}: {fault[1]}"})
+    try:
+        return explanation_view(explain(snapshot, held, action, resource, given), snapshot)
+    except NoSuchTarget as error:
+        field = "action" if error.status == 405 else "resource"
+        raise invalid({field: f"{error.message}; {error.answer}. {error.hint}"}) from None
+
+
+def _may_read_log(request: _Request, state: State) -> None:
+    """What the log holds is for whom the policy lets read it, by whatever way. Raises Problem 403."""
+    decision = may_also(request, "app", _LOG, "GET")
+    if not decision:
+        refusals: Refusals = state.refusals
+        _, challenge = refusals.insufficient_scope(decision.missing)
+        raise Problem(403, FORBIDDEN, headers={"WWW-Authenticate": challenge.decode()})
+
+
+async def _past(session: AsyncSession, request_id: str, snapshot: Snapshot, given: Given) -> ExplainResponse:
+    found = await past(session, request_id, snapshot, given)
+    if found is None:
+        raise Problem(404, NOT_LOGGED)
+    return ExplainResponse(found.now, then=found.then, others=found.others, note=found.note)

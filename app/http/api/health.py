@@ -1,0 +1,98 @@
+"""Health: whether the process lives, and whether it can decide and answer."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from litestar import Request, Response, route
+from litestar.datastructures import State
+from litestar.enums import HttpMethod
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.db.disk import DiskSpace
+from app.db.session import answers
+from app.history.follower import Follower
+from app.http.door.draining import draining
+from app.policy.analysis.case_report import CaseReport
+from app.policy.engine.live import LivePolicy
+
+_DATABASE_SECONDS = 0.5  # a health check does not wait for long
+_READ = [HttpMethod.GET, HttpMethod.HEAD]
+
+
+@route("/healthz", http_method=_READ, summary="Is the process alive?", tags=["health"])
+async def healthz() -> dict[str, str]:
+    """Always `ok` while the process answers: restart it when this fails."""
+    return {"status": "ok"}
+
+
+@route("/readyz", http_method=_READ, summary="Can it serve?", tags=["health"])
+async def readyz(request: Request[Any, Any, State]) -> Response[dict[str, Any]]:
+    """503 when no request can be served: no policy may be used, no credential can be verified, or it is draining.
+
+    Without the database or without the signing keys it is `degraded`, and 200: callers with the other kind of
+    credential are served as before, and every other replica lacks the same. So it is when the disk of the database is
+    full or almost full, which `database` says as `disk`.
+    """
+    state = request.app.state
+    checks = {"database": await _database(state), "key_set": _key_set(state), "policy": _policy(state)}
+    # A JWT needs signing keys, an API key the database.
+    verifies = [checks["database"]["ok"], checks["key_set"]["ok"]]
+    ready = any(verifies) and checks["policy"]["ok"] and not draining.begun
+    served = "ready" if all(verifies) and "disk" not in checks["database"] else "degraded"
+    status = "draining" if draining.begun else served if ready else "not ready"
+    content = {"status": status, "checks": checks}
+    return Response(content, status_code=200 if ready else 503, headers={"Cache-Control": "no-store"})
+
+
+async def _database(state: State) -> dict[str, Any]:
+    # Asked once for all current callers; a caller gives up before a hanging query does.
+    asking: asyncio.Task[str] | None = state.get("asking_database")
+    if asking is None or asking.done():
+        asking = state["asking_database"] = asyncio.create_task(_asked(state))
+    done, _ = await asyncio.wait({asking}, timeout=_DATABASE_SECONDS)
+    error = asking.result() if done else TimeoutError.__name__
+    disk: DiskSpace = state.disk
+    return {
+        "ok": not error,
+        **({"error": error} if error else {}),
+        **({"disk": disk.shortage} if disk.shortage else {}),
+    }
+
+
+async def _asked(state: State) -> str:
+    try:
+        await answers(state.sessions)
+    except (SQLAlchemyError, OSError) as error:
+        return type(error).__name__
+    return ""
+
+
+def _key_set(state: State) -> dict[str, Any]:
+    keys = state.key_set
+    age = keys.age_seconds
+    return {
+        "ok": keys.ready,
+        "age_seconds": None if age is None else round(age),
+        "error": keys.last_error,
+        "ignored": list(keys.ignored.texts),
+    }
+
+
+def _policy(state: State) -> dict[str, Any]:
+    # The last good policy serves on after a bad one, and while no newer one is announced: that is worth knowing, and no
+    # reason to leave. Beyond the age that the settings allow nothing is decided any more.
+    live: LivePolicy = state.live
+    follower: Follower = state.follower
+    cases: CaseReport | None = state.case_watch.report
+    return {
+        "ok": not live.suspended,
+        "revision": live.active.revision,
+        "newest": follower.head.revision if follower.head else None,
+        "contact_age_seconds": round(state.replica.contact_age, 1),
+        "newest_refused": follower.refused is not None,
+        "last_reload_refused": live.refused is not None,
+        "files_lag": bool(follower.behind),
+        "failing_cases": None if cases is None else cases.failed + cases.not_run,
+    }

@@ -1,0 +1,318 @@
+"""The history of the policy over HTTP: publish, go back, and look at what was."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, cast
+
+import structlog
+from litestar import MediaType, Request, Response, post, route
+from litestar.datastructures import State
+from litestar.di import NamedDependency
+from litestar.enums import HttpMethod
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.serialization import encode_json
+from msgspec import UNSET, UnsetType
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db import revisions
+from app.db.availability import RETRY_AFTER_SECONDS, UNAVAILABLE, named
+from app.db.retry import was_undone
+from app.history.fleet import FleetProgress
+from app.history.publish import Publisher
+from app.history.published import Published
+from app.history.refusals import CasesFail, LosesPublishers, NoSuchRevision, StaleParent, Widens
+from app.http.api.actors import requesting_actor
+from app.http.api.policies import FaultView, fault_views
+from app.http.api.replicas import Wait, waited_for
+from app.http.wire.access_view import AccessChangeView, AccessSummary, FileView, access_of, files_of, summary_of
+from app.http.wire.change_fields import Message, Reason
+from app.http.wire.cursor import CursorPosition, read_cursor, write_cursor
+from app.http.wire.entry_view import EntryWithFiles, History, entry_view
+from app.http.wire.json_body import only_json
+from app.http.wire.page_size import fitting
+from app.http.wire.problems import Detail, Problem
+from app.identity.principal import Principal
+from app.policy.analysis.access_change import AccessDiff
+from app.policy.analysis.case_report import CaseReport
+from app.policy.analysis.publishers import FewerPublishers
+from app.policy.engine.decision import Decision
+from app.policy.language.fault import PolicyRefused
+from app.policy.language.write import PolicyNotWritten
+
+PATH = "/api/v1/policies"
+UNANSWERED = "The database does not answer: look at the history, once it does, whether the policy was stored."
+PAGE_SIZE = 50
+MAX_FILES_BYTES = 40_000_000
+_log = structlog.stdlib.get_logger("policy")
+_READ = [HttpMethod.GET, HttpMethod.HEAD]
+_Request = Request[Principal, Decision, State]
+_Session = NamedDependency[AsyncSession]
+_Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+_Cursor = Annotated[str | None, QueryParameter(description="From `next` of a page; the first without it.")]
+
+
+class Publish(BaseModel):
+    """A policy to make active: every file of it, by name, and the revision that it was made from."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    files: Annotated[dict[str, str], Field(min_length=1, max_length=500)]
+    parent: _Revision
+    message: Annotated[Message, Field(min_length=1)]
+    acknowledge_widening: bool = False
+    acknowledge_fewer_publishers: bool = False
+    accept_failing_cases: Reason = ""
+    dry_run: bool = False
+
+
+class Rollback(BaseModel):
+    """An earlier revision to go back to, and the one that is active now."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    revision: _Revision
+    parent: _Revision
+    message: Message = ""
+    acknowledge_widening: bool = False
+    acknowledge_fewer_publishers: bool = False
+    accept_failing_cases: Reason = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedPolicy:
+    """The revision that is active now, or with `dry_run` would be, and what changes by it.
+
+    `warnings` say what was done without an acknowledgement and may not be meant, as that fewer callers can publish.
+    `files_lag` says why the policy directory does not hold it: it is served from memory, and after a restart again.
+    """
+
+    revision: str
+    parent: str
+    widens: bool
+    fewer_publishers: bool
+    warnings: list[str]
+    summary: list[AccessSummary]
+    access: list[AccessChangeView]
+    files: list[FileView]
+    rows: list[str]
+    cases: CaseReport
+    # A factory, for a default would stand in the document of the API, which cannot show it.
+    replicas: FleetProgress | UnsetType = field(default_factory=lambda: UNSET)
+    files_lag: str | UnsetType = field(default_factory=lambda: UNSET)
+
+
+@dataclass(frozen=True, slots=True)
+class NotPublished:
+    """Why the policy was not taken.
+
+    Its faults, another active revision, access that would widen, no caller left that could publish, or failing cases.
+    """
+
+    detail: str
+    active: str
+    faults: list[FaultView]
+    summary: list[AccessSummary]
+    access: list[AccessChangeView]
+    cases: CaseReport | None
+
+
+_NOT_PUBLISHED: Mapping[int, ResponseSpec] = {
+    409: ResponseSpec(
+        NotPublished,
+        description=(
+            "Another revision is active, access would widen or no known caller could publish, unacknowledged, or cases "
+            "fail or were removed"
+        ),
+    ),
+    422: ResponseSpec(NotPublished, description="The policy has faults"),
+}
+
+
+@post(
+    f"{PATH}/publish",
+    status_code=200,
+    before_request=only_json,
+    request_max_body_size=MAX_FILES_BYTES,
+    summary="Publish a policy",
+    tags=["policies"],
+    responses=_NOT_PUBLISHED,
+)
+async def publish(
+    data: JSONBody[Publish], request: _Request, state: State, wait: Wait = None
+) -> PublishedPolicy | Response[NotPublished]:
+    """Check a policy, store it as a revision and make it active. With `dry_run` nothing changes.
+
+    With `wait`, `replicas` says who serves it.
+    """
+    publisher: Publisher = state.publisher
+    files = {name: text.encode("utf-8", "surrogatepass") for name, text in data.files.items()}
+    try:
+        done = await publisher.publish(
+            files,
+            parent=data.parent,
+            author=requesting_actor(request),
+            message=data.message,
+            acknowledge_widening=data.acknowledge_widening,
+            acknowledge_fewer_publishers=data.acknowledge_fewer_publishers,
+            accept_failing=data.accept_failing_cases,
+            dry_run=data.dry_run,
+        )
+    except (StaleParent, PolicyRefused, Widens, LosesPublishers, CasesFail, PolicyNotWritten) as refused:
+        return await asyncio.to_thread(_refused, refused, state)
+    except (SQLAlchemyError, OSError) as error:
+        raise _unanswered(error) from error
+    replicas = UNSET if wait is None or data.dry_run else await waited_for(state, wait)
+    return await asyncio.to_thread(_published, done, replicas)
+
+
+@post(
+    f"{PATH}/rollback",
+    status_code=200,
+    before_request=only_json,
+    summary="Go back to an earlier policy",
+    tags=["policies"],
+    responses={**_NOT_PUBLISHED, 404: ResponseSpec(Detail, description="No such revision")},
+)
+async def rollback(
+    data: JSONBody[Rollback], request: _Request, state: State, wait: Wait = None
+) -> PublishedPolicy | Response[NotPublished]:
+    """Make an earlier revision active again; it is checked like any other.
+
+    With `wait`, `replicas` says who serves it.
+    """
+    publisher: Publisher = state.publisher
+    try:
+        done = await publisher.rollback(
+            data.revision,
+            parent=data.parent,
+            author=requesting_actor(request),
+            message=data.message,
+            acknowledge_widening=data.acknowledge_widening,
+            acknowledge_fewer_publishers=data.acknowledge_fewer_publishers,
+            accept_failing=data.accept_failing_cases,
+        )
+    except NoSuchRevision:
+        raise Problem(404, "Revision not found.") from None
+    except (StaleParent, PolicyRefused, Widens, LosesPublishers, CasesFail, PolicyNotWritten) as refused:
+        return await asyncio.to_thread(_refused, refused, state)
+    except (SQLAlchemyError, OSError) as error:
+        raise _unanswered(error) from error
+    replicas = UNSET if wait is None else await waited_for(state, wait)
+    return await asyncio.to_thread(_published, done, replicas)
+
+
+@route(f"{PATH}/history", http_method=_READ, summary="List accepted policies", tags=["policies"])
+async def list_history(session: _Session, cursor: _Cursor = None) -> History:
+    """Every policy that was active, newest first. A page has fewer where they changed very many rows."""
+    listing = f"{PATH}/history/"
+    before = read_cursor(cursor, listing).before if cursor is not None else None
+    rows = await revisions.page(session, before=before, limit=PAGE_SIZE + 1)
+    shown = fitting(rows[:PAGE_SIZE], lambda row: sum(map(len, row.changes)))
+    more = len(rows) > len(shown)
+    following = f"{listing}?cursor={write_cursor(CursorPosition(before=shown[-1].id), listing)}" if more else None
+    return History(following, [entry_view(row) for row in shown])
+
+
+@route(
+    f"{PATH}/history/{{revision:str}}",
+    http_method=_READ,
+    summary="Show an accepted policy",
+    tags=["policies"],
+    responses={404: ResponseSpec(Detail, description="No such revision")},
+)
+async def show_revision(revision: FromPath[str], session: _Session) -> Response[EntryWithFiles]:
+    """The files of a revision and how it came to be, the last time that it did."""
+    row = await revisions.find(session, revision)
+    if row is None:
+        raise Problem(404, "Revision not found.")
+    # The files can have 48 MB. They are stored as the JSON that the answer shows, so they are neither read nor encoded.
+    files = await asyncio.to_thread(revisions.files_json, row)
+    body = b'{"entry":%b,"files":%b}' % (encode_json(entry_view(row)), files)
+    return Response(cast(Any, body), media_type=MediaType.JSON)
+
+
+ROUTES = (publish, rollback, list_history, show_revision)
+
+
+def _unanswered(error: Exception) -> Problem:
+    if isinstance(error, SQLAlchemyError) and was_undone(error):
+        _log.error("the database undid the change of the policy", error=named(error))
+        return Problem(503, UNAVAILABLE, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+    _log.error("the database does not answer; whether the policy was stored is not known", error=type(error).__name__)
+    return Problem(503, UNANSWERED, headers={"Retry-After": "5"})
+
+
+# A difference can have very many changes: the views of it are made in threads.
+def _published(done: Published, replicas: FleetProgress | UnsetType) -> PublishedPolicy:
+    difference = done.difference
+    return PublishedPolicy(
+        revision=done.revision,
+        parent=done.parent,
+        widens=difference.widens,
+        fewer_publishers=done.fewer is not None,
+        warnings=[f"{_sentence(done.fewer.summary)}."] if done.fewer else [],
+        summary=summary_of(difference),
+        access=access_of(difference),
+        files=files_of(done.files),
+        rows=list(done.rows),
+        cases=done.cases,
+        replicas=replicas,
+        files_lag=done.files_lag or UNSET,
+    )
+
+
+def _refused(
+    refused: StaleParent | PolicyRefused | Widens | LosesPublishers | CasesFail | PolicyNotWritten, state: State
+) -> Response[NotPublished]:
+    active: str = state.live.active.revision
+    status, faults = 409, list[FaultView]()
+    difference = refused.difference if isinstance(refused, Widens | LosesPublishers) else AccessDiff(())
+    cases = refused.cases if isinstance(refused, Widens | LosesPublishers | CasesFail) else None
+    if isinstance(refused, PolicyRefused):
+        status, faults = 422, fault_views(refused.faults)
+        detail = f"The policy has {len(faults)} fault{'s' if len(faults) > 1 else ''}."
+    elif isinstance(refused, Widens):
+        detail = "This policy widens access: look at `access`, then send `acknowledge_widening`."
+        if refused.replaces:
+            detail = (
+                f"The newest policy, {refused.replaces}, cannot be loaded here, so it is unknown whether this one "
+                "widens access: if it shall be replaced, send `acknowledge_widening`."
+            )
+        if refused.fewer:
+            detail += f" {_fewer(refused.fewer)}"
+        if cases:
+            detail += f" {_accept(cases)}"
+    elif isinstance(refused, LosesPublishers):
+        detail = _fewer(refused.fewer)
+        if cases:
+            detail += f" {_accept(cases)}"
+    elif isinstance(refused, CasesFail):
+        detail = _accept(refused.cases)
+    elif isinstance(refused, StaleParent):
+        detail = "Another revision is active than the one that this change was made from."
+    else:
+        detail = f"{_sentence(str(refused))}."
+    return Response(
+        NotPublished(detail, active, faults, summary_of(difference), access_of(difference), cases), status_code=status
+    )
+
+
+def _sentence(summary: str) -> str:
+    return f"{summary[:1].upper()}{summary[1:]}"
+
+
+def _fewer(fewer: FewerPublishers) -> str:
+    return f"{_sentence(fewer.summary)}: if this is meant, send `acknowledge_fewer_publishers`."
+
+
+def _accept(cases: CaseReport) -> str:
+    return (
+        f"{_sentence(cases.summary)}: look at `cases` and correct the policy or its tests; or, if this is "
+        "meant, send the reason as `accept_failing_cases`."
+    )

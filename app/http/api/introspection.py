@@ -1,0 +1,133 @@
+"""Token introspection (RFC 7662): a service asks what a token that it was sent is worth."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any
+from urllib.parse import parse_qsl
+
+import msgspec
+from litestar import MediaType, Request, Response, post
+from litestar.datastructures import State
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
+
+from app.http.wire.problems import Detail, Problem
+from app.identity.authenticate import Authenticator
+from app.identity.errors import CannotVerify, Unauthenticated
+from app.identity.principal import Principal, is_fact
+from app.policy.engine.snapshot import Snapshot
+
+_FORM = "application/x-www-form-urlencoded"
+_MAX_FIELDS = 10
+# What a resource server may read of a JWT, by the names that RFC 7662 section 2.2 gives it.
+_STATED = ("iss", "aud", "exp", "iat", "nbf", "jti")
+# RFC 6749 section 3.3. A scope is split at blanks, so a grant that has one would be read as others, which do grant.
+_SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
+_Request = Request[Any, Any, State]
+
+
+class Introspection(msgspec.Struct, omit_defaults=True):
+    """What a token is worth. All but `active` is there for an active token alone."""
+
+    active: Annotated[bool, msgspec.Meta(description="whether it would be accepted now")]
+    scope: Annotated[str | None, msgspec.Meta(description="its permissions, separated by spaces")] = None
+    sub: Annotated[str | None, msgspec.Meta(description="the person, or the owner of the key")] = None
+    client_id: Annotated[str | None, msgspec.Meta(description="`azp` of a JWT, `key:<id>` of an API key")] = None
+    token_type: str | None = None
+    exp: int | float | None = None
+    iat: int | float | None = None
+    nbf: int | float | None = None
+    iss: str | None = None
+    aud: str | list[str] | None = None
+    jti: str | None = None
+
+
+# One answer for all that are not active, so that none tells another from it (section 2.2).
+_INACTIVE = msgspec.json.encode(Introspection(active=False))
+_ENCODER = msgspec.json.Encoder()
+
+
+@dataclass  # without which the base's __init__ would not call __post_init__
+class _FormOperation(Operation):
+    """The operation with its form, which is read by hand: Litestar's own parser takes more than one spelling."""
+
+    def __post_init__(self) -> None:
+        token = Schema(type="string", description="The token, a JWT or an API key.")  # type: ignore[arg-type]  # a name
+        hint = Schema(type="string", description="Ignored: a token's own shape says what it is.")  # type: ignore[arg-type]  # as above
+        form = Schema(type="object", required=["token"], properties={"token": token, "token_type_hint": hint})  # type: ignore[arg-type]  # as above
+        self.request_body = RequestBody(content={_FORM: OpenAPIMediaType(schema=form)}, required=True)
+
+
+@post(
+    "/oauth/introspect",
+    status_code=200,
+    summary="Introspect a token",
+    tags=["tokens"],
+    operation_class=_FormOperation,
+    responses={200: ResponseSpec(Introspection, description="What the token is worth"), 400: ResponseSpec(Detail)},
+)
+async def introspect(request: _Request, state: State) -> Response[bytes]:
+    """Whether a token of either kind is active, and what it states. A token that is not active is only that."""
+    authenticator: Authenticator = state.authenticator
+    token = _token(request.content_type[0], await request.body(), authenticator.max_bytes)
+    try:
+        principal = await authenticator.verify(token)
+    except Unauthenticated:
+        return _answer(_INACTIVE)
+    except CannotVerify as fault:
+        # Unknown now: to call it inactive would be a guess.
+        raise Problem(503, fault.detail, headers={"Retry-After": str(fault.retry_after)}) from None
+    return _answer(_ENCODER.encode(_active(principal, state.live.active)))
+
+
+def _answer(body: bytes) -> Response[bytes]:
+    return Response(body, media_type=MediaType.JSON, headers={"Cache-Control": "no-store"})
+
+
+def _active(principal: Principal, snapshot: Snapshot) -> Introspection:
+    grants = snapshot.in_force(principal.held)
+    scope = " ".join(sorted(grant for grant in grants if _SCOPE_TOKEN.fullmatch(grant) and not is_fact(grant)))
+    if principal.key_id is not None:
+        expires = int(principal.expires_at.timestamp()) if principal.expires_at else None
+        return Introspection(
+            active=True,
+            scope=scope,
+            sub=principal.subject,
+            client_id=f"key:{principal.key_id}",
+            token_type="Bearer",  # noqa: S106  # the name of a type, no secret
+            exp=expires,
+        )
+    stated = {name: principal.claims[name] for name in _STATED if name in principal.claims}
+    party = principal.claims.get("azp")
+    return Introspection(
+        active=True,
+        scope=scope,
+        sub=principal.subject,
+        client_id=party if isinstance(party, str) else None,
+        token_type="Bearer",  # noqa: S106  # as above
+        **stated,  # type: ignore[arg-type]  # checked by the verifier, and passed on as they are
+    )
+
+
+def _token(content_type: str, body: bytes, max_bytes: int) -> str:
+    """The one token of a form. Raises Problem."""
+    if content_type != _FORM:
+        raise Problem(415, f"The request body must be a form: send Content-Type: {_FORM}.")
+    try:
+        fields = parse_qsl(
+            body.decode("ascii"),
+            keep_blank_values=True,
+            strict_parsing=True,
+            errors="strict",
+            max_num_fields=_MAX_FIELDS,
+        )
+    except ValueError:
+        raise Problem(400, "The request body is not a form.") from None
+    tokens = [value for name, value in fields if name == "token"]
+    if len(tokens) != 1 or not tokens[0]:
+        raise Problem(400, "The form must have one `token`.")
+    if len(tokens[0]) > max_bytes:
+        raise Problem(400, f"The token is longer than {max_bytes} bytes.")
+    return tokens[0]

@@ -1,0 +1,51 @@
+"""Protected-resource metadata (RFC 9728): where a client that holds no token learns how to get one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from litestar import Response, route
+from litestar.datastructures import State
+from litestar.enums import HttpMethod
+from litestar.openapi.datastructures import ResponseSpec
+
+from app.http.wire.problems import Detail, Problem
+
+PATH = "/.well-known/oauth-protected-resource"
+NO_PUBLIC_URL = "This deployment has not stated its public address: set AUTHZ_PUBLIC_URL."
+
+
+@dataclass(frozen=True, slots=True)
+class ProtectedResource:
+    """What a client has to know of this resource (RFC 9728 section 2)."""
+
+    resource: str
+    authorization_servers: list[str]
+    scopes_supported: list[str]
+    bearer_methods_supported: list[str]
+    resource_name: str
+    resource_documentation: str
+
+
+@route(
+    PATH,
+    http_method=[HttpMethod.GET, HttpMethod.HEAD],
+    summary="Describe this resource to OAuth clients",
+    tags=["tokens"],
+    responses={404: ResponseSpec(Detail, description="The deployment has not stated its public address")},
+)
+async def protected_resource(state: State) -> Response[ProtectedResource]:
+    """The issuer whose tokens are taken and the permissions that there are. The address is never of a Host header."""
+    base: str | None = state.settings.public_url
+    if base is None:
+        raise Problem(404, NO_PUBLIC_URL)
+    catalog = state.live.active.policy.catalog
+    content = ProtectedResource(
+        resource=base,
+        authorization_servers=[state.settings.issuer],
+        scopes_supported=sorted(name for name, permission in catalog.items() if not permission.deprecated),
+        bearer_methods_supported=["header"],
+        resource_name="Griddy API",
+        resource_documentation=f"{base}/docs",
+    )
+    return Response(content, headers={"Cache-Control": "no-cache"})

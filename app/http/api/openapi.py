@@ -1,0 +1,97 @@
+"""OpenAPI 3.1 of the API: generated from the handlers, with what each operation needs read from the policy."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from litestar import Litestar, Response, route
+from litestar.datastructures import State
+from litestar.enums import HttpMethod
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.spec import Components, SecurityScheme
+
+from app import __version__
+from app.identity.principal import ANYONE, is_fact
+from app.policy.engine.snapshot import Snapshot
+from app.policy.language.rule import Rule
+
+_SCHEMES = {
+    "jwt": SecurityScheme(
+        type="http",
+        scheme="bearer",
+        bearer_format="JWT",
+        description="The session token of a signed-in person (RS256).",
+    ),
+    "api_key": SecurityScheme(
+        type="http",
+        scheme="bearer",
+        bearer_format="grd_live_<48 hex> or grd_test_<48 hex>",
+        description="The API key of a program, in the same header as a person's token.",
+    ),
+}
+_METHODS = ("get", "head", "post", "put", "patch", "delete", "options")
+
+
+def document(assemble: Callable[[OpenAPIConfig], Litestar]) -> dict[str, Any]:
+    """The OpenAPI document of an application, without what the policy says of it."""
+    config = OpenAPIConfig(
+        title="Griddy API",
+        version=__version__,
+        description="Football data: a catalog of leagues, teams and games, and holdings, which are what you own.",
+        components=Components(security_schemes=dict(_SCHEMES)),
+        use_handler_docstrings=True,
+    )
+    return assemble(config).openapi_schema.to_schema()
+
+
+def with_requirements(document: dict[str, Any], snapshot: Snapshot) -> dict[str, Any]:
+    """The document with each operation's alternatives of grants, under one policy."""
+    paths = {
+        path: {
+            key: _with_requirement(value, snapshot.rules_for(path, key.upper())) if key in _METHODS else value
+            for key, value in item.items()
+        }
+        for path, item in document["paths"].items()
+    }
+    return {**document, "paths": paths, "x-policy-revision": snapshot.revision}
+
+
+def _with_requirement(operation: dict[str, Any], rules: tuple[Rule, ...]) -> dict[str, Any]:
+    alternatives = [sorted(rule.needs) for rule in rules if rule.effect == "allow"]
+    security: list[dict[str, list[str]]] = []
+    for needs in alternatives:
+        if needs == [ANYONE]:
+            security.append({})
+            continue
+        permissions = [grant for grant in needs if not is_fact(grant)]
+        methods = [name for name in _SCHEMES if f"auth:{name}" in needs] or list(_SCHEMES)
+        security += [{name: permissions} for name in methods]
+    stated = " or ".join(" and ".join(f"`{grant}`" for grant in needs) for needs in alternatives) or "no caller may"
+    described = f"{operation.get('description', '')}\n\nNeeds {stated}.".strip()
+    return {**operation, "description": described, "security": security, "x-needs": alternatives}
+
+
+class OpenApiDocument:
+    """The document of a process, created on first use and again for each policy."""
+
+    def __init__(self, assemble: Callable[[OpenAPIConfig], Litestar]) -> None:
+        self._assemble = assemble
+        self._bare: dict[str, Any] | None = None
+        self._made: tuple[str, dict[str, Any]] | None = None
+
+    async def under(self, snapshot: Snapshot) -> dict[str, Any]:
+        """The document under a policy."""
+        if self._bare is None:
+            # Hundreds of milliseconds, in which others must not wait.
+            self._bare = await asyncio.to_thread(document, self._assemble)
+        if self._made is None or self._made[0] != snapshot.revision:
+            self._made = (snapshot.revision, with_requirements(self._bare, snapshot))
+        return self._made[1]
+
+
+@route("/openapi.json", http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False)
+async def openapi_json(state: State) -> Response[dict[str, Any]]:
+    """The OpenAPI document."""
+    return Response(await state.documents.under(state.live.active), headers={"Cache-Control": "no-cache"})

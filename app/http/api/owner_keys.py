@@ -1,0 +1,64 @@
+"""The keys of one owner, revoked at once by an administrator: for a person who leaves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated
+
+from litestar import Request, post
+from litestar.datastructures import State
+from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import JSONBody
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.http.api.actors import requesting_actor
+from app.http.wire.json_body import NO_NUL, only_json
+from app.http.wire.problems import InvalidBody
+from app.identity.principal import Principal
+from app.keys.revocations import revoke_keys_of
+from app.policy.engine.decision import Decision
+
+# Not below /api/v1/api-keys, whose rows let every signed-in person in.
+PATH = "/api/v1/all-keys/revoke"
+
+
+class RevokeKeys(BaseModel):
+    """Whose keys to revoke: the `sub` of their owner."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    owner: Annotated[str, Field(min_length=1, max_length=512, pattern=NO_NUL)]
+
+
+@dataclass(frozen=True, slots=True)
+class RevokedKeys:
+    """How many keys of the owner were revoked by this request; 0 where there was none left."""
+
+    owner: str
+    revoked: int
+
+
+@post(
+    PATH,
+    status_code=200,
+    before_request=only_json,
+    summary="Revoke all API keys of an owner",
+    tags=["api keys"],
+    responses={400: ResponseSpec(InvalidBody, description="The body is invalid")},
+)
+async def revoke_all(
+    data: JSONBody[RevokeKeys],
+    request: Request[Principal, Decision, State],
+    state: State,
+    session: NamedDependency[AsyncSession],
+) -> RevokedKeys:
+    """The next request with any of them is refused. Revoking again changes nothing."""
+    by = requesting_actor(request)
+    revoked = 0
+    async for key_id in revoke_keys_of(session, data.owner, by, datetime.now(UTC)):
+        state.verifier.forget(key_id)
+        revoked += 1
+    return RevokedKeys(data.owner, revoked)

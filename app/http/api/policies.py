@@ -1,0 +1,171 @@
+"""The policy API: what is active, and reload."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from litestar import Request, Response, post, route
+from litestar.datastructures import State
+from litestar.di import NamedDependency
+from litestar.enums import HttpMethod
+from litestar.openapi.datastructures import ResponseSpec
+from msgspec import UNSET, UnsetType
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db import admin_actions
+from app.history.fleet import FleetProgress
+from app.http.api.actors import requesting_actor
+from app.http.api.replicas import Wait, waited_for
+from app.policy.analysis.case_report import CaseProblem, CaseReport
+from app.policy.engine.live import LivePolicy, Reload
+from app.policy.engine.snapshot import Snapshot
+from app.policy.language.fault import Fault
+
+_Request = Request[Any, Any, State]
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyFile:
+    """A file of the active policy."""
+
+    name: str
+    bytes: int
+    rules: int
+
+
+@dataclass(frozen=True, slots=True)
+class FaultView:
+    """A fault and how to fix it."""
+
+    code: str
+    file: str
+    line: int
+    column: int
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class LastFault:
+    """The last policy that was not taken; gone once a good one is."""
+
+    at: datetime
+    faults: list[FaultView]
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveCases:
+    """How the cases of the active policy come out, with the first `failures`."""
+
+    run: int
+    failed: int
+    not_run: int
+    failures: tuple[CaseProblem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ActivePolicy:
+    """The policy that decides now. `cases` is null until its cases were run."""
+
+    revision: str
+    since: datetime
+    rules: int
+    files: list[PolicyFile]
+    last_fault: LastFault | None
+    cases: ActiveCases | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeView:
+    """A row that came or went."""
+
+    kind: Literal["added", "removed"]
+    row: str
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadResult:
+    """What a reload did."""
+
+    revision: str
+    outcome: Literal["swapped", "unchanged"]
+    changed: list[ChangeView]
+    # A factory, for a default would stand in the document of the API, which cannot show it.
+    replicas: FleetProgress | UnsetType = field(default_factory=lambda: UNSET)
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadRefused:
+    """Why the files were not taken; `revision` is the policy that decides on."""
+
+    detail: str
+    revision: str
+    faults: list[FaultView]
+
+
+@route("/api/v1/policies", http_method=[HttpMethod.GET, HttpMethod.HEAD], summary="Show the policy", tags=["policies"])
+async def show_policy(state: State) -> ActivePolicy:
+    """The active revision, since when, from which files, and the last fault."""
+    live: LivePolicy = state.live
+    refused = live.refused
+    report: CaseReport | None = state.case_watch.report
+    cases = ActiveCases(report.run, report.failed, report.not_run, report.failures) if report else None
+    return ActivePolicy(
+        revision=live.active.revision,
+        since=live.since,
+        rules=len(live.active.policy.rules),
+        files=files_of(live.active),
+        last_fault=LastFault(refused.at, fault_views(refused.faults)) if refused else None,
+        cases=cases,
+    )
+
+
+@post(
+    "/api/v1/policies/reload",
+    status_code=200,
+    summary="Reload the policy",
+    tags=["policies"],
+    responses={422: ResponseSpec(ReloadRefused, description="The files have faults; the old policy decides on")},
+)
+async def reload_policy(
+    request: _Request, state: State, session: NamedDependency[AsyncSession], wait: Wait = None
+) -> ReloadResult | Response[ReloadRefused]:
+    """Take the policy that the files now hold. With `wait`, `replicas` says who serves it."""
+    live: LivePolicy = state.live
+
+    async def accept(reload: Reload) -> None:
+        added = sum(change.kind == "added" for change in reload.changed)
+        admin_actions.record(
+            session,
+            requesting_actor(request),
+            "policy.reload",
+            reload.revision,
+            now=datetime.now(UTC),
+            details={"outcome": reload.outcome, "added": added, "removed": len(reload.changed) - added},
+        )
+        await session.commit()
+
+    reload = await live.reload(accept)
+    if reload.outcome == "refused":
+        detail = f"The policy has {len(reload.faults)} fault{'s' if len(reload.faults) > 1 else ''}."
+        return Response(ReloadRefused(detail, reload.revision, fault_views(reload.faults)), status_code=422)
+    changed = [ChangeView(change.kind, change.row, change.place) for change in reload.changed]
+    replicas = await waited_for(state, wait) if wait is not None else UNSET
+    return ReloadResult(reload.revision, reload.outcome, changed, replicas)
+
+
+def files_of(snapshot: Snapshot) -> list[PolicyFile]:
+    """The files of a policy, each with its size and its rules."""
+    source = snapshot.policy.source
+    counts = dict.fromkeys(source.files, 0)
+    for rule in snapshot.policy.rules:
+        counts[rule.file] += 1
+    return [PolicyFile(name, len(text.encode()), counts[name]) for name, text in source.files.items()]
+
+
+def fault_views(faults: tuple[Fault, ...]) -> list[FaultView]:
+    """Faults as the API shows them."""
+    return [FaultView(f.code, f.file, f.line, f.column, f.message, f.hint) for f in faults]

@@ -1,0 +1,151 @@
+"""Replay over HTTP: what callers really asked lately, decided under a candidate, told line by line."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated
+
+import msgspec
+import structlog
+from litestar import Response, post
+from litestar.datastructures import State
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import JSONBody
+from litestar.response import Stream
+from pydantic import Field
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.audit.decision_filter import BadFilter, read
+from app.audit.replay import Replay
+from app.audit.replay_view import ReplayResult, result
+from app.db.replay import alike, request_ids
+from app.http.api.candidate import FAULTY, MAX_FILES_BYTES, Candidate, FaultyPolicy, faulty, snapshot_of
+from app.http.wire.json_body import only_json
+from app.http.wire.problems import invalid
+from app.http.wire.shielded import shielded
+from app.policy.engine.live import LivePolicy
+from app.policy.engine.snapshot import Snapshot
+from app.policy.language.fault import PolicyRefused
+
+PATH = "/api/v1/policies/replay"
+JSON_LINES = "application/x-ndjson"
+MAX_CHANGES = 1_000  # in an answer
+_KEPT = 10_000  # changes that are told apart while the most frequent ones are looked for
+_SLICES = 50  # of time, each read at once, with a line after it
+_encode = msgspec.json.Encoder().encode
+_log = structlog.stdlib.get_logger("policy")
+
+
+class CannotReplay(Exception):
+    """The decision log cannot be read. The message says what to do."""
+
+
+class ReplayPolicy(Candidate):
+    """A policy to replay: every file of it, how far back (`7d`, `12h`, `2026-11-20`), and how many changes to tell."""
+
+    last: Annotated[str, Field(max_length=40)] = "7d"
+    limit: Annotated[int, Field(ge=0, le=MAX_CHANGES)] = 100
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayProgress:
+    """How far a replay is."""
+
+    percent: int
+    decisions: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayLine:
+    """One line: `progress`, or as the last line `result` or, when the log cannot be read, `error`. Others are left out.
+
+    An answer whose last line is neither was cut off.
+    """
+
+    progress: ReplayProgress | None = None
+    result: ReplayResult | None = None
+    error: str | None = None
+
+
+_ANSWERS: Mapping[int, ResponseSpec] = {
+    200: ResponseSpec(ReplayLine, description="Lines of JSON, the result last", media_type=JSON_LINES),
+    **FAULTY,
+}
+
+
+@post(
+    PATH,
+    status_code=200,
+    before_request=only_json,
+    request_max_body_size=MAX_FILES_BYTES,
+    summary="Replay decisions under a policy",
+    tags=["policies"],
+    media_type=JSON_LINES,
+    responses=_ANSWERS,
+)
+async def replay_policy(data: JSONBody[ReplayPolicy], state: State) -> Stream | Response[FaultyPolicy]:
+    """Decide the logged requests under the active policy and under a candidate: who would gain and who would lose what.
+
+    A change is where these two differ; `changed_since` counts what the active policy decides otherwise than was logged.
+    Progress comes as it is made, and the result last. A process replays for one caller at a time; others wait.
+    """
+    now = datetime.now(UTC)
+    try:
+        since = read({"since": data.last}, now).since
+    except BadFilter as bad:
+        raise invalid({"last": bad.errors["since"]}) from None
+    assert since is not None, "it was given"
+    try:
+        snapshot = await snapshot_of(data.files, state)
+    except PolicyRefused as refused:
+        return faulty(refused)
+    until = int(now.timestamp() * 1_000_000)
+    lines = _lines(state, snapshot, (since, until), data)
+    return Stream(lines, media_type=JSON_LINES, headers={"Cache-Control": "no-store"})
+
+
+async def _lines(
+    state: State, snapshot: Snapshot, times: tuple[int, int], wanted: ReplayPolicy
+) -> AsyncIterator[bytes]:
+    try:
+        async for step in replayed(state, snapshot, times, limit=wanted.limit, last=wanted.last):
+            yield _line(progress=step) if isinstance(step, ReplayProgress) else _line(result=step)
+    except CannotReplay as error:
+        yield _line(error=str(error))
+
+
+async def replayed(
+    state: State, snapshot: Snapshot, times: tuple[int, int], *, limit: int, last: str
+) -> AsyncIterator[ReplayProgress | ReplayResult]:
+    """Replay the decisions between two times, in microseconds since 1970; what comes last is the result.
+
+    `limit` changes are told of; `last` is how the times are called. Raises CannotReplay.
+    """
+    live: LivePolicy = state.live
+    replay = Replay(snapshot, live.active, most=_KEPT)
+    yield _progress(0, replay)
+    try:
+        async with state.replaying, aclosing(alike(state.sessions, *times, slices=_SLICES)) as slices:
+            for done in range(1, _SLICES + 1):
+                groups = await shielded(anext(slices))
+                # A slice can hold very many groups, and requests must have their turn meanwhile.
+                await asyncio.to_thread(replay.add, groups)
+                yield _progress(done * 100 // _SLICES, replay)
+            shown = replay.changes[:limit]
+            examples = await shielded(request_ids(state.sessions, [change.times.last_id for change in shown]))
+    except (SQLAlchemyError, OSError) as error:
+        _log.error("a replay ended: the decision log cannot be read", error=type(error).__name__)
+        raise CannotReplay("The decision log cannot be read now: ask again.") from None
+    yield result(replay, shown, examples, last)
+
+
+def _progress(percent: int, replay: Replay) -> ReplayProgress:
+    return ReplayProgress(percent, sum(replay.counts.values()))
+
+
+def _line(**content: object) -> bytes:
+    return _encode(content) + b"\n"

@@ -1,0 +1,255 @@
+"""Reverse questions over HTTP: what a caller reaches, who reaches something, and which scopes a key uses."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Annotated
+from urllib.parse import urlencode
+
+from litestar import Response, route
+from litestar.datastructures import State
+from litestar.di import NamedDependency
+from litestar.enums import HttpMethod
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import QueryParameter
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db import usage as logged
+from app.http.api.known_key import KeyState, known_key
+from app.http.wire.cursor import CursorPosition, read_cursor, write_cursor
+from app.http.wire.problems import Detail, Problem
+from app.http.wire.sliced_json import sliced
+from app.identity.errors import CannotVerify
+from app.keys.reaching import KeyHolder, reaching
+from app.policy.analysis.explained import RowView, row_view
+from app.policy.analysis.reach import holders, reach, ways_in
+from app.policy.analysis.usage import usage
+from app.policy.engine.snapshot import Snapshot
+from app.policy.engine.target import NoSuchTarget, Target, find_target
+from app.policy.language.endpoint import endpoint_fault
+from app.policy.language.grants import stated_fault
+
+PATH = "/api/v1/policies"
+PAGE_SIZE = 100
+_READ = [HttpMethod.GET, HttpMethod.HEAD]
+_BAD = {400: ResponseSpec(Detail, description="The question makes no sense")}
+_NO_KEY = {**_BAD, 404: ResponseSpec(Detail, description="No such key")}
+_Session = NamedDependency[AsyncSession]
+_KEY = QueryParameter(ge=1, le=2**63 - 1, description="The id of an API key.")
+_Grants = Annotated[str | None, QueryParameter(max_length=16_000, description="What is held, separated by spaces.")]
+_Cursor = Annotated[str | None, QueryParameter(description="From `next` of a page; the first without it.")]
+_Action = Annotated[str, QueryParameter(max_length=200, description="A method, or an action with a thing.")]
+_Resource = Annotated[
+    str, QueryParameter(max_length=2048, description="A path such as /api/v1/teams/7, a route template or a thing.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ReachedView:
+    """Something that is reached, and the row that allows it; `conditional` when a condition has a part in it."""
+
+    action: str
+    resource: str
+    rule: RowView
+    conditional: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReachPage:
+    """What is reached, by resource. Nothing at all when `key` is one that is refused."""
+
+    revision: str
+    key: KeyState | None
+    next: str | None
+    results: list[ReachedView]
+
+
+@dataclass(frozen=True, slots=True)
+class WayView:
+    """Grants that suffice together; none means everyone. `roles` add all of them but facts of the caller."""
+
+    grants: list[str]
+    roles: list[str]
+    rule: RowView
+    conditional: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HolderView:
+    """A user, role or key that rows name and that gets in by rows alone."""
+
+    grant: str
+    conditional: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WhoPage:
+    """Who reaches something. `denied_by` are rows that may take it away again; `keys` come in pages, by id."""
+
+    revision: str
+    action: str
+    resource: str
+    ways: list[WayView]
+    holders: list[HolderView]
+    denied_by: list[RowView]
+    keys: list[KeyHolder]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class UsedScope:
+    """A scope that was needed, how often, and when last."""
+
+    scope: str
+    count: int
+    last: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An action on a route template or a thing."""
+
+    action: str
+    resource: str
+
+
+@dataclass(frozen=True, slots=True)
+class UsageView:
+    """Which scopes of a key were used since a time. `enough` are narrower scopes that would have done.
+
+    The log knows nothing from before `logged_since`, and of allowed requests it keeps the share `sample`: with less
+    than 1, a scope may have been used all the same. `closed` was allowed then and is not now.
+    """
+
+    key: KeyState
+    since: datetime
+    logged_since: datetime | None
+    sample: float
+    used: list[UsedScope]
+    unused: list[str]
+    enough: list[str]
+    closed: list[Endpoint]
+
+
+@route(f"{PATH}/reach", http_method=_READ, summary="What grants or a key reach", tags=["policies"], responses=_NO_KEY)
+async def list_reach(
+    state: State,
+    grants: _Grants = None,
+    key_id: Annotated[int | None, _KEY] = None,
+    cursor: _Cursor = None,
+) -> ReachPage:
+    """Everything that these grants, or a key with what it holds now, may do. Send one of `grants` and `key_id`."""
+    snapshot: Snapshot = state.live.active
+    key: KeyState | None = None
+    if (grants is None) is (key_id is None):
+        raise Problem(400, "Send one of `grants` and `key_id`.")
+    if key_id is not None:
+        key, principal = await known_key(state, key_id)
+        held, query = principal.held, urlencode({"key_id": key_id})
+    else:
+        stated = (grants or "").split()
+        if fault := stated_fault(stated, snapshot.policy.catalog, snapshot.policy.memberships):
+            raise Problem(400, f"{fault[0][0].upper()}{fault[0][1:]}: {fault[1]}.")
+        held, query = frozenset(stated), urlencode({"grants": grants})
+    found = [] if key and key.refused else await asyncio.to_thread(lambda: list(reach(snapshot, held)))
+    # A place among what a policy allows means nothing under another.
+    listing = _listing(f"{snapshot.revision} {query}")
+    start = read_cursor(cursor, listing).after if cursor is not None else 0
+    end = start + PAGE_SIZE
+    link = (
+        f"{PATH}/reach/?{query}&cursor={write_cursor(CursorPosition(after=end), listing)}" if end < len(found) else None
+    )
+    source = snapshot.policy.source
+    results = [
+        ReachedView(each.action, each.resource, row_view(each.rule, source), each.conditional)
+        for each in found[start:end]
+    ]
+    return ReachPage(snapshot.revision, key, link, results)
+
+
+@route(f"{PATH}/who", http_method=_READ, summary="WhoPage reaches something", tags=["policies"], responses=_BAD)
+async def who_reaches(state: State, action: _Action, resource: _Resource, cursor: _Cursor = None) -> Response[WhoPage]:
+    """The grants that suffice, and the roles, users and keys that have them."""
+    snapshot: Snapshot = state.live.active
+    target = _target(snapshot, action, resource)
+    rules = snapshot.rules_for(target.resource, action)
+    source = snapshot.policy.source
+    query = urlencode({"action": action, "resource": resource})
+    listing = _listing(query)
+    start = read_cursor(cursor, listing).after if cursor is not None else 0
+    try:
+        keys, after = await reaching(
+            state.sessions,
+            snapshot,
+            rules,
+            environments=state.key_environments,
+            now=datetime.now(UTC),
+            after=start,
+        )
+    except CannotVerify as fault:
+        raise Problem(503, fault.detail, headers={"Retry-After": str(fault.retry_after)}) from None
+    ways, held = await asyncio.to_thread(lambda: (ways_in(snapshot, rules), holders(snapshot, rules)))
+    # Rows may name any number of people.
+    answer = WhoPage(
+        revision=snapshot.revision,
+        action=action,
+        resource=target.resource,
+        ways=[WayView(list(way.grants), list(way.roles), row_view(way.rule, source), way.conditional) for way in ways],
+        holders=[HolderView(each.grant, each.conditional) for each in held],
+        denied_by=[row_view(rule, source) for rule in rules if rule.effect == "deny"],
+        keys=keys,
+        next=None
+        if after is None
+        else f"{PATH}/who/?{query}&cursor={write_cursor(CursorPosition(after=after), listing)}",
+    )
+    return await sliced(answer)
+
+
+@route(f"{PATH}/usage", http_method=_READ, summary="Which scopes a key uses", tags=["policies"], responses=_NO_KEY)
+async def key_usage(
+    state: State,
+    session: _Session,
+    key_id: Annotated[int, _KEY],
+    days: Annotated[int, QueryParameter(ge=1, le=3650, description="How many days back.")] = 30,
+) -> UsageView:
+    """Which scopes were needed by what was allowed, which never were, and the narrower ones that would do."""
+    snapshot: Snapshot = state.live.active
+    key, principal = await known_key(state, key_id)
+    since = datetime.now(UTC) - timedelta(days=days)
+    uses = await logged.uses(session, key_id, int(since.timestamp() * 1_000_000))
+    oldest = await logged.oldest(session)
+    found = usage(snapshot, principal.held, key.scopes, uses)
+    return UsageView(
+        key=key,
+        since=since,
+        logged_since=None if oldest is None else _time(oldest),
+        sample=state.settings.decision_log_sample,
+        used=[UsedScope(each.scope, each.number, _time(each.last)) for each in found.used],
+        unused=list(found.unused),
+        enough=list(found.enough),
+        closed=[Endpoint(*each) for each in found.closed],
+    )
+
+
+ROUTES = (list_reach, who_reaches, key_usage)
+
+
+def _target(snapshot: Snapshot, action: str, resource: str) -> Target:
+    if fault := endpoint_fault(action, resource):
+        raise Problem(400, f"{fault[0][0].upper()}{fault[0][1:]}: {fault[1]}.")
+    try:
+        return find_target(snapshot.table, snapshot.index, action, resource)
+    except NoSuchTarget as error:
+        said = f"{error.message[0].upper()}{error.message[1:]}"
+        raise Problem(400, f"{said}; {error.answer}. {error.hint}") from None
+
+
+def _listing(query: str) -> str:
+    return sha256(query.encode()).hexdigest()[:16]
+
+
+def _time(microseconds: int) -> datetime:
+    return datetime.fromtimestamp(microseconds // 1_000_000, UTC).replace(microsecond=microseconds % 1_000_000)

@@ -1,0 +1,1 @@
+"""The enforcement point (PEP): every request passes here before a handler sees it."""

@@ -1,0 +1,99 @@
+"""Refusals as bytes, prepared once: the contract's bodies and RFC 6750's challenges."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import msgspec
+from litestar.enums import ScopeType
+from litestar.types import Receive, Scope, Send
+
+from app.identity.errors import HEADER_FAULTS, AuthenticationFault, CannotVerify
+from app.identity.principal import is_fact
+from app.policy.engine.suspended import CannotDecide
+
+FORBIDDEN = "Token is missing one or more required permissions."
+_JSON = (b"content-type", b"application/json")
+_NO_STORE = (b"cache-control", b"no-store")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A whole answer: status, headers and body."""
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+
+    async def send(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it; a WebSocket that is not yet open is refused with the same answer where the server can."""
+        if scope["type"] == ScopeType.WEBSOCKET:
+            await self._send_websocket(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
+        body = b"" if scope["method"] == "HEAD" else self.body
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+
+    async def _send_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()  # websocket.connect
+        if "websocket.http.response" not in (scope.get("extensions") or {}):
+            await send({"type": "websocket.close", "code": 1008, "reason": ""})
+            return
+        start = {"type": "websocket.http.response.start", "status": self.status, "headers": self.headers}
+        await send(start)  # type: ignore[arg-type]  # Litestar's types do not know this extension of ASGI
+        body = {"type": "websocket.http.response.body", "body": self.body, "more_body": False}
+        await send(body)  # type: ignore[arg-type]  # as above
+
+
+def refusal(status: int, detail: str, *headers: tuple[bytes, bytes]) -> Refusal:
+    """A refusal with the single key `detail`."""
+    body = msgspec.json.encode({"detail": detail})
+    return Refusal(status, (_JSON, _NO_STORE, (b"content-length", str(len(body)).encode()), *headers), body)
+
+
+def unavailable(fault: CannotVerify | CannotDecide) -> Refusal:
+    """The 503, with the whole seconds after which another try makes sense."""
+    return refusal(503, fault.detail, (b"retry-after", str(fault.retry_after).encode()))
+
+
+class Refusals:
+    """The 401s and 403s of a deployment.
+
+    Where its public address is known, each challenge also says where its metadata is (RFC 9728 section 5.1).
+    """
+
+    def __init__(self, metadata_url: str | None = None) -> None:
+        self._metadata = {"resource_metadata": metadata_url} if metadata_url else {}
+        self.unauthenticated: Mapping[AuthenticationFault, Refusal] = {
+            fault: self._unauthenticated(fault) for fault in AuthenticationFault
+        }
+        self.forbidden: Callable[[tuple[str, ...]], Refusal] = lru_cache(maxsize=1024)(self._forbidden)
+
+    def insufficient_scope(self, missing: tuple[str, ...]) -> tuple[bytes, bytes]:
+        """The challenge of a 403; `scope` is what was missing, where holding that would suffice."""
+        parameters = {"error": "insufficient_scope", "error_description": FORBIDDEN}
+        if missing and not any(is_fact(grant) for grant in missing):
+            parameters["scope"] = " ".join(missing)
+        return self._challenge(**parameters)
+
+    def _forbidden(self, missing: tuple[str, ...]) -> Refusal:
+        """The 403 for a principal that lacks these grants."""
+        return refusal(403, FORBIDDEN, self.insufficient_scope(missing))
+
+    def not_plain(self, detail: str) -> Refusal:
+        """The 403 for a gateway's question that could be read in two ways, where the application itself says 400."""
+        return refusal(403, detail, self._challenge(error="invalid_request", error_description=detail))
+
+    def _unauthenticated(self, fault: AuthenticationFault) -> Refusal:
+        if (
+            fault is AuthenticationFault.NOT_PROVIDED
+        ):  # RFC 6750 section 3.1: no error code where no credentials were tried
+            return refusal(401, fault.value, self._challenge())
+        error = "invalid_request" if fault in HEADER_FAULTS else "invalid_token"
+        return refusal(401, fault.value, self._challenge(error=error, error_description=fault.value))
+
+    def _challenge(self, **parameters: str) -> tuple[bytes, bytes]:
+        stated = ", ".join(f'{name}="{value}"' for name, value in {**parameters, **self._metadata}.items())
+        return (b"www-authenticate", f"Bearer {stated}".strip().encode())

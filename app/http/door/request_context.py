@@ -1,0 +1,43 @@
+"""What conditions may read of a request to the app; built only where a condition reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from litestar.enums import ScopeType
+from litestar.types import Scope
+
+from app.gateway.proxies import TrustedProxies
+from app.identity.principal import Principal
+from app.policy.engine.snapshot import Snapshot
+from app.policy.language.when.condition import Context
+from app.policy.language.when.context import LazyContext, subject_of
+from app.policy.language.when.shape import Request
+
+
+def request_context(
+    scope: Scope, principal: Principal, snapshot: Snapshot, resource: str, action: str, *, proxies: TrustedProxies
+) -> Context:
+    """The six variables of a decision about this request."""
+    return LazyContext(
+        subject=lambda: subject_of(principal, snapshot.effective(principal.held)),
+        resource=lambda: {"type": "route", "id": resource, "properties": {}},
+        action=lambda: {"name": action, "properties": {}},
+        request=lambda: _request(scope, proxies),
+        params=lambda: _params(scope),
+    )
+
+
+def _request(scope: Scope, proxies: TrustedProxies) -> Request:
+    request: Request = {"time": datetime.now(UTC), "path": scope["path"]}
+    if scope["type"] == ScopeType.HTTP:
+        request["method"] = scope["method"]
+    peer = scope.get("client")
+    if (address := proxies.client_of(peer[0] if peer else None, scope["headers"])) is not None:
+        request["ip"] = address
+    return request
+
+
+def _params(scope: Scope) -> Mapping[str, str]:
+    return {name: str(value) for name, value in scope["path_params"].items()}

@@ -1,0 +1,77 @@
+"""The route table of a Litestar application, and the key that a matched request has in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from litestar import Litestar
+from litestar.enums import ScopeType
+from litestar.handlers import ASGIRouteHandler
+from litestar.routes import ASGIRoute, BaseRoute, HTTPRoute, WebSocketRoute
+from litestar.types import Scope
+
+from app.policy.routing.routes import METHODS, Route, RouteTable
+from app.policy.routing.template_tree import TAIL
+
+# Those that Litestar routes: a mounted application is ruled for each.
+_HTTP_METHODS = tuple(method for method in METHODS if method not in ("QUERY", "TRACE", "WEBSOCKET"))
+_WEBSOCKET = "WEBSOCKET"
+
+
+class CannotMount(Exception):
+    """An application is mounted in a way that leaves its requests without one key each."""
+
+
+@dataclass(frozen=True, slots=True)
+class RouteKeys:
+    """From what Litestar matched to (resource, action): templates by Litestar's own, mounts by handler."""
+
+    templates: Mapping[str, str]
+    mounts: Mapping[int, str]
+
+    def key(self, scope: Scope) -> tuple[str, str]:
+        """The key of a matched request. A route that is not known here has an empty resource, which no rule names."""
+        action = _WEBSOCKET if scope["type"] == ScopeType.WEBSOCKET else scope["method"]
+        mount = self.mounts.get(id(scope["route_handler"])) if self.mounts else None
+        return mount or self.templates.get(scope["path_template"], ""), str(action)
+
+
+def table_of(app: Litestar) -> tuple[RouteTable, RouteKeys]:
+    """Every route of an application. Raises CannotMount for one handler mounted at several paths."""
+    routes: list[Route] = []
+    templates: dict[str, str] = {}
+    mounts: dict[int, str] = {}
+    for route in app.routes:
+        if isinstance(route, ASGIRoute) and route.route_handler.is_mount:
+            template = _mount(route.route_handler)
+            mounts[id(route.route_handler)] = template
+        else:
+            template = templates[route.path_format] = _template(route)
+        routes += [Route(template, method) for method in _methods(route)]
+    return RouteTable(routes), RouteKeys(templates, mounts)
+
+
+def _methods(route: BaseRoute) -> tuple[str, ...]:
+    if isinstance(route, HTTPRoute):
+        return tuple(str(method) for method in route.methods)
+    if isinstance(route, WebSocketRoute):
+        return (_WEBSOCKET,)
+    return _HTTP_METHODS
+
+
+def _template(route: BaseRoute) -> str:
+    """A parameter that spans segments is `**`, so that no pattern for one segment opens it."""
+    parts = [
+        part if isinstance(part, str) else TAIL if part.type is Path else f"{{{part.name}}}"
+        for part in route.path_components
+    ]
+    return "/" + "/".join(parts)
+
+
+def _mount(handler: ASGIRouteHandler) -> str:
+    if len(handler.paths) != 1:
+        paths = ", ".join(sorted(handler.paths))
+        raise CannotMount(f"one handler is mounted at {paths}: mount it once for each path")
+    return f"{next(iter(handler.paths)).rstrip('/')}/{TAIL}"

@@ -1,0 +1,40 @@
+"""A request body is JSON, says so, and can be read; anything else is refused before a handler sees it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Request
+from litestar.exceptions import SerializationException
+
+from app.http.wire.problems import Problem
+
+NO_NUL = r"^[^\x00]*$"  # of a text that is stored: PostgreSQL keeps no NUL
+_UTF8 = ("utf-8", "utf8")
+
+
+async def only_json(request: Request[Any, Any, Any]) -> None:
+    """For `before_request`. Raises Problem 415 for another content type or coding, 400 for what is not JSON."""
+    kind, parameters = request.content_type
+    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
+        raise Problem(415, "The request body must be JSON: send Content-Type: application/json.")
+    if parameters.get("charset", "utf-8").strip('"').lower() not in _UTF8:
+        raise Problem(415, "The request body must be in UTF-8.")
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise Problem(415, "The request body must not be compressed.")
+    try:
+        body = await request.json()  # kept by the request, so that it is read once
+    except SerializationException:
+        raise Problem(400, "The request body is not valid JSON.") from None
+    except UnicodeDecodeError:
+        raise Problem(400, "The request body is not valid UTF-8.") from None
+    except RecursionError:
+        raise Problem(400, "The request body is nested too deeply.") from None
+    if not isinstance(body, dict):
+        raise Problem(400, "The request body must be a JSON object.")
+
+
+async def json_or_nothing(request: Request[Any, Any, Any]) -> None:
+    """As `only_json`, where a body may be left out."""
+    if await request.body():
+        await only_json(request)

@@ -1,0 +1,1 @@
+"""API keys: their status, issue, rotation, revocation, queries and last use."""

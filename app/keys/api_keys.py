@@ -1,0 +1,146 @@
+"""API keys in the database. None of these functions commits."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Update, and_, case, func, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from app.db.tables.fields import MAX_ID
+from app.db.tables.keys import ApiKey
+from app.identity.api_keys import KeyRecord, MintedKey
+from app.keys.status import accepted
+
+# `last_used_at` is no log: once a minute is enough to see that a key is in use.
+LAST_USED_EVERY = timedelta(seconds=60)
+
+
+async def insert(
+    session: AsyncSession,
+    *,
+    subject: str,
+    name: str,
+    new: MintedKey,
+    scopes: Sequence[str],
+    now: datetime,
+    expires_at: datetime | None = None,
+    token_grants: Collection[str] | None = None,
+) -> ApiKey:
+    """Store a new key, of which only the digest and the prefix are kept. `token_grants` are as in a KeyRecord."""
+    key = ApiKey(
+        subject=subject,
+        name=name,
+        environment=new.environment,
+        key_prefix=new.prefix,
+        digest=new.digest,
+        scopes=list(scopes),
+        created_at=now,
+        expires_at=expires_at,
+        token_grants=None if token_grants is None else sorted(token_grants),
+    )
+    session.add(key)
+    await session.flush()
+    return key
+
+
+async def list_for(session: AsyncSession, subject: str) -> Sequence[ApiKey]:
+    """All keys of a subject, newest first."""
+    newest_first = (col(ApiKey.created_at).desc(), col(ApiKey.id).desc())
+    return (await session.scalars(select(ApiKey).where(col(ApiKey.subject) == subject).order_by(*newest_first))).all()
+
+
+async def page_for(session: AsyncSession, subject: str, *, before: int | None, limit: int) -> Sequence[ApiKey]:
+    """The newest keys of a subject, or the newest of those with an id below `before`."""
+    key = col(ApiKey.id)
+    query = select(ApiKey).where(col(ApiKey.subject) == subject).order_by(key.desc()).limit(limit)
+    return (await session.scalars(query if before is None else query.where(key < before))).all()
+
+
+async def get_for(session: AsyncSession, subject: str, key_id: int) -> ApiKey | None:
+    """A subject's own key; None for another's and for none alike."""
+    return (await session.scalars(select(ApiKey).where(_own(subject, key_id)))).one_or_none()
+
+
+async def revoke(session: AsyncSession, subject: str, key_id: int, now: datetime) -> ApiKey | None:
+    """Revoke a subject's own key and return it; None for another's and for none alike."""
+    return await _revoke(session, _own(subject, key_id), now)
+
+
+async def revoke_any(session: AsyncSession, key_id: int, now: datetime) -> ApiKey | None:
+    """Revoke anybody's key and return it, None if there is none. For operators, not for a request."""
+    return await _revoke(session, _with_id(key_id), now)
+
+
+async def expire(session: AsyncSession, subject: str, key_id: int, now: datetime, until: datetime) -> ApiKey | None:
+    """Let a subject's own key that is active at `now` end at `until`, unless it ends before that, and return it.
+
+    None when there is no such key, and when it is revoked, over, or has a successor.
+    """
+    expires_at = col(ApiKey.expires_at)
+    active = and_(_own(subject, key_id), accepted(now), col(ApiKey.successor_id).is_(None))
+    # One statement, so that of two at once neither gives back what the other took.
+    sooner = case((expires_at < until, expires_at), else_=until)
+    return await _change(session, update(ApiKey).where(active).values(expires_at=sooner))
+
+
+async def find_by_digest(session: AsyncSession, digest: bytes) -> KeyRecord | None:
+    """What a key's verifier needs of the key with this SHA-256, revoked and expired ones included."""
+    found = (await session.execute(RECORD.where(col(ApiKey.digest) == digest))).one_or_none()
+    return record_of(found) if found else None
+
+
+def record_of(found: Any) -> KeyRecord:  # the type of a row differs by version of SQLAlchemy
+    """What is known of a key, from a row of RECORD or an ApiKey."""
+    return KeyRecord(
+        id=found.id,
+        subject=found.subject,
+        environment=found.environment,
+        scopes=frozenset(found.scopes),
+        digest=found.digest,
+        expires_at=found.expires_at,
+        revoked_at=found.revoked_at,
+        token_grants=None if found.token_grants is None else frozenset(found.token_grants),
+    )
+
+
+async def touch(session: AsyncSession, key_ids: Collection[int], now: datetime) -> None:
+    """Note that these keys were used, where that is not known for the last minute."""
+    stale = or_(col(ApiKey.last_used_at).is_(None), col(ApiKey.last_used_at) < now - LAST_USED_EVERY)
+    used = update(ApiKey).where(col(ApiKey.id).in_(sorted(key_ids)), stale).values(last_used_at=now)
+    await session.execute(used, execution_options={"synchronize_session": False})
+
+
+async def _revoke(session: AsyncSession, which: ColumnElement[bool], now: datetime) -> ApiKey | None:
+    # One statement, so that of two at once the first stays the first.
+    first = func.coalesce(col(ApiKey.revoked_at), now)
+    return await _change(session, update(ApiKey).where(which).values(revoked_at=first))
+
+
+async def _change(session: AsyncSession, change: Update) -> ApiKey | None:
+    options = {"synchronize_session": False, "populate_existing": True}
+    return (await session.scalars(change.returning(ApiKey), execution_options=options)).one_or_none()
+
+
+def _own(subject: str, key_id: int) -> ColumnElement[bool]:
+    return and_(_with_id(key_id), col(ApiKey.subject) == subject)
+
+
+def _with_id(key_id: int) -> ColumnElement[bool]:
+    # What does not fit into 64 bits is an error for a driver, and no id for us.
+    return col(ApiKey.id) == (key_id if 0 < key_id <= MAX_ID else None)
+
+
+RECORD = select(
+    col(ApiKey.id),
+    col(ApiKey.subject),
+    col(ApiKey.environment),
+    col(ApiKey.scopes),
+    col(ApiKey.digest),
+    col(ApiKey.expires_at),
+    col(ApiKey.revoked_at),
+    col(ApiKey.token_grants),
+)

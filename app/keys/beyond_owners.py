@@ -1,0 +1,78 @@
+"""Which API keys hold more than their owner does now, by the policy and by the token that the log saw last."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db.last_grants import LastGrants, last_grants
+from app.db.session import Sessions
+from app.identity.api_keys import KeyRecord
+from app.keys import subjects
+from app.policy.analysis.beyond_owner import BeyondOwner, beyond_owner
+from app.policy.engine.snapshot import Snapshot
+
+_AT_ONCE = 200  # keys that are read
+
+
+@dataclass(frozen=True, slots=True)
+class KeyBeyond:
+    """A key that holds scopes which its owner does not; `seen` is when a token of the owner was last in the log."""
+
+    id: int
+    owner: str
+    beyond: BeyondOwner
+    seen: datetime | None
+
+
+async def of_keys(session: AsyncSession, snapshot: Snapshot, keys: Iterable[KeyRecord]) -> list[KeyBeyond]:
+    """Those of these keys that hold more than their owner, in their order."""
+    seen: dict[str, LastGrants | None] = {}
+    found: list[KeyBeyond] = []
+    for key in keys:
+        by_roles = beyond_owner(snapshot, key)
+        if not (by_roles.counting or by_roles.lost):
+            continue
+        if by_roles.counting and key.subject not in seen:
+            seen[key.subject] = await last_grants(session, key.subject)
+        last = seen.get(key.subject)
+        beyond = beyond_owner(snapshot, key, last.held) if last else by_roles
+        if beyond.counting or beyond.lost:
+            found.append(KeyBeyond(key.id, key.subject, beyond, last.seen if last else None))
+    return found
+
+
+async def page(
+    sessions: Sessions,
+    snapshot: Snapshot,
+    *,
+    environments: Collection[str],
+    now: datetime,
+    after: int,
+    limit: int,
+    owner: str | None = None,
+) -> tuple[list[KeyBeyond], int | None]:
+    """Those among the first active keys above an id, and the id to continue after; None at the end.
+
+    Raises CannotVerify.
+    """
+    some = await subjects.active(sessions, environments=environments, now=now, after=after, limit=limit, owner=owner)
+    async with sessions() as session:
+        found = await of_keys(session, snapshot, some)
+    return found, some[-1].id if len(some) == limit else None
+
+
+async def of_all(
+    sessions: Sessions, snapshot: Snapshot, *, environments: Collection[str], now: datetime, owner: str | None = None
+) -> AsyncIterator[KeyBeyond]:
+    """All active keys that hold more than their owner, or those of one owner, by ascending id. Raises CannotVerify."""
+    after: int | None = 0
+    while after is not None:
+        found, after = await page(
+            sessions, snapshot, environments=environments, now=now, after=after, limit=_AT_ONCE, owner=owner
+        )
+        for each in found:
+            yield each

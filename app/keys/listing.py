@@ -1,0 +1,115 @@
+"""Everybody's API keys as those who look after them see them: filtered, sorted, a page at a time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, Select, and_, func, null, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from app.db.tables.keys import ApiKey
+from app.keys.status import KeyStatus, accepted, has_status
+
+Status = KeyStatus | Literal["unused"]
+Sort = Literal["newest", "oldest", "used", "expires"]
+STATUSES: tuple[Status, ...] = ("active", "unused", "expiring", "superseded", "expired", "revoked")
+_PREFIX = re.compile(r"grd_(live|test)_([0-9a-f]{0,8})")
+SORTS: tuple[Sort, ...] = ("newest", "oldest", "used", "expires")
+
+
+@dataclass(frozen=True, slots=True)
+class WantedKeys:
+    """Keys whose subject is `subject`, whose prefix begins with `prefix`, and that have a status now.
+
+    `active` are all that are accepted, however soon they expire, and `unused` those of them that were never used.
+    """
+
+    subject: str | None = None
+    prefix: str | None = None
+    status: Status | None = None
+    sort: Sort = "newest"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPosition:
+    """A place in the list: behind the key with this id and, where they are sorted by time, with this time."""
+
+    id: int
+    time: datetime | None = None
+
+
+async def page(
+    session: AsyncSession, wanted: WantedKeys, *, now: datetime, after: KeyPosition | None, limit: int
+) -> Sequence[ApiKey]:
+    """The first keys that fit, or those behind a place. Without a time, keys stand last, newest first."""
+    key, query = col(ApiKey.id), select(ApiKey).where(*_matching(wanted, now, session.get_bind().dialect.name))
+    if wanted.sort == "oldest":
+        query = (query.where(key > after.id) if after else query).order_by(key)
+        return (await session.scalars(query.limit(limit))).all()
+    rows: list[ApiKey] = []
+    if wanted.sort != "newest":
+        time = col(ApiKey.last_used_at) if wanted.sort == "used" else col(ApiKey.expires_at)
+        if after is None or after.time is not None:
+            # Apart from those without, so that an index has them in their order and is entered at their place.
+            rows += await session.scalars(_timed(query, time, wanted.sort, after).limit(limit))
+            after = None
+        # A user's keys and those with a prefix are few: a planner without statistics shall take them first.
+        few = wanted.subject is not None or wanted.prefix is not None
+        query = query.where((func.coalesce(time, null()) if few else time).is_(None))
+    if len(rows) < limit:
+        query = (query.where(key < after.id) if after else query).order_by(key.desc())
+        rows += await session.scalars(query.limit(limit - len(rows)))
+    return rows
+
+
+async def named(session: AsyncSession, key_id: int) -> ApiKey | None:
+    """The key with this id, of any owner."""
+    return (await session.scalars(select(ApiKey).where(col(ApiKey.id) == key_id))).one_or_none()
+
+
+def place_of(key: ApiKey, sort: Sort) -> KeyPosition:
+    """The place of a key in a list that is sorted so."""
+    times = {"used": key.last_used_at, "expires": key.expires_at}
+    return KeyPosition(key.id, times.get(sort))
+
+
+def _matching(wanted: WantedKeys, now: datetime, dialect: str) -> list[ColumnElement[bool]]:
+    terms: list[ColumnElement[bool]] = []
+    if wanted.subject is not None:
+        terms.append(col(ApiKey.subject) == wanted.subject)
+    if wanted.prefix is not None:
+        terms.append(_begins_with(wanted.prefix, dialect))
+    if wanted.status == "active":
+        terms.append(accepted(now))
+    elif wanted.status == "unused":
+        terms += [accepted(now), col(ApiKey.last_used_at).is_(None)]
+    elif wanted.status is not None:
+        terms.append(has_status(wanted.status, now))
+    return terms
+
+
+def _begins_with(prefix: str, dialect: str) -> ColumnElement[bool]:
+    column = col(ApiKey.key_prefix)
+    match = _PREFIX.fullmatch(prefix)
+    if match is None:
+        return column.startswith(prefix, autoescape=True)
+    if not match[2]:  # half of all keys: they are found in any order, and those with some digits by their index
+        return col(ApiKey.environment) == match[1]
+    behind = f"{prefix[:-1]}{chr(ord(prefix[-1]) + 1)}"
+    # Compared by the bytes, as the index is sorted, whatever the database's language is.
+    at_least, below = ("~>=~", "~<~") if dialect == "postgresql" else (">=", "<")
+    return and_(column.bool_op(at_least)(prefix), column.bool_op(below)(behind))
+
+
+def _timed(query: Select[Any], time: Any, sort: Sort, after: KeyPosition | None) -> Select[Any]:
+    key = col(ApiKey.id)
+    if sort == "used":
+        query = query.where(time.is_not(None)).order_by(time.desc(), key.desc())
+        return query.where(tuple_(time, key) < (after.time, after.id)) if after else query
+    query = query.where(time.is_not(None)).order_by(time, key)
+    return query.where(tuple_(time, key) > (after.time, after.id)) if after else query

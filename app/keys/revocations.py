@@ -1,0 +1,87 @@
+"""Revocations of keys, each stored with who did it in the transaction that does it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import datetime
+
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from app.audit.actor import Actor
+from app.db.disk import with_last_space
+from app.db.engine import LOCK_FIRST
+from app.db.tables.fields import MAX_ID
+from app.db.tables.keys import ApiKey
+from app.keys import api_keys
+from app.keys.admin_log import RevokedKey, record_revocation
+
+CHUNK = 200  # keys in a transaction, so that its locks are held briefly
+
+
+async def revoke_key(session: AsyncSession, key_id: int, by: Actor, now: datetime) -> ApiKey | None:
+    """Revoke anybody's key, commit and return it; None if there is none. Revoking again stores nothing."""
+    return await _revoke(session, key_id, by, now, owner=None)
+
+
+async def revoke_own_key(session: AsyncSession, key_id: int, by: Actor, now: datetime) -> ApiKey | None:
+    """As `revoke_key`, but only a key of the actor's own: another's is as none."""
+    return await _revoke(session, key_id, by, now, owner=by.subject)
+
+
+async def revoke_keys_of(session: AsyncSession, owner: str, by: Actor, now: datetime) -> AsyncIterator[int]:
+    """Revoke every key of an owner that is not revoked, expired ones too, and yield their ids once that is committed.
+
+    Those that the owner issues meanwhile are not among them, so that it ends.
+    """
+    key, after, newest = col(ApiKey.id), 0, None
+
+    async def revoke() -> tuple[Sequence[int], list[RevokedKey]]:
+        await session.connection(execution_options=LOCK_FIRST)
+        query = select(key).where(col(ApiKey.subject) == owner, col(ApiKey.revoked_at).is_(None))
+        ids = (await session.scalars(query.where(key > after, key <= newest).order_by(key).limit(CHUNK))).all()
+        ended = await _end(session, ids, now, owner)
+        for each in ended:
+            record_revocation(session, by, each, now, all_of_owner=True)
+        await session.commit()
+        return ids, ended
+
+    newest = await session.scalar(select(func.max(key)).where(col(ApiKey.subject) == owner))
+    await session.rollback()
+    while newest is not None:
+        ids, ended = await with_last_space(session, revoke)
+        for each in ended:
+            yield each.id
+        if len(ids) < CHUNK:
+            return
+        after = ids[-1]
+
+
+async def _revoke(session: AsyncSession, key_id: int, by: Actor, now: datetime, *, owner: str | None) -> ApiKey | None:
+    if not 0 < key_id <= MAX_ID:  # more than 64 bits are an error for a driver
+        return None
+
+    async def revoke() -> ApiKey | None:
+        await session.connection(execution_options=LOCK_FIRST)  # what is read here decides what is written
+        ended = await _end(session, [key_id], now, owner)
+        for each in ended:
+            record_revocation(session, by, each, now)
+        if owner is None:
+            key = await api_keys.revoke_any(session, key_id, now)
+        else:
+            key = await api_keys.revoke(session, owner, key_id, now)
+        await session.commit()
+        return key
+
+    return await with_last_space(session, revoke)
+
+
+async def _end(session: AsyncSession, ids: Iterable[int], now: datetime, owner: str | None) -> list[RevokedKey]:
+    """Revoke those of the keys that are not revoked yet, of one owner where that is given."""
+    change = update(ApiKey).where(col(ApiKey.id).in_(list(ids)), col(ApiKey.revoked_at).is_(None))
+    if owner is not None:
+        change = change.where(col(ApiKey.subject) == owner)
+    returned = change.values(revoked_at=now).returning(col(ApiKey.id), col(ApiKey.key_prefix), col(ApiKey.subject))
+    rows = await session.execute(returned, execution_options={"synchronize_session": False})
+    return [RevokedKey(*row) for row in rows]

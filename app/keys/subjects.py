@@ -1,0 +1,88 @@
+"""API keys and their owners as others ask about them: what they may do, and which there are, a page at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+import structlog
+from sqlalchemy import or_, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from app.db.availability import RETRY_AFTER_SECONDS, named
+from app.db.session import Sessions, read
+from app.db.tables.fields import MAX_ID
+from app.db.tables.keys import ApiKey
+from app.identity.api_keys import KeyRecord
+from app.identity.errors import CannotVerify
+from app.keys.api_keys import RECORD, record_of
+
+UNAVAILABLE = "API keys cannot be looked up now."
+_log = structlog.stdlib.get_logger("api_keys")
+_T = TypeVar("_T")
+
+
+async def records(sessions: Sessions, ids: Collection[int]) -> Sequence[KeyRecord]:
+    """The keys with these ids, revoked and expired ones included. Raises CannotVerify."""
+    # What does not fit into 64 bits is an error for a driver, and no id for us.
+    wanted = sorted(number for number in ids if 0 < number <= MAX_ID)
+    query = RECORD.where(col(ApiKey.id).in_(wanted))
+
+    async def find(session: AsyncSession) -> Sequence[KeyRecord]:
+        return [record_of(row) for row in (await session.execute(query)).all()]
+
+    return await _ask(sessions, find) if wanted else ()
+
+
+async def active(
+    sessions: Sessions,
+    *,
+    environments: Collection[str],
+    now: datetime,
+    after: int,
+    limit: int,
+    owner: str | None = None,
+) -> Sequence[KeyRecord]:
+    """The first keys above an id that would be accepted now, of all or of an owner, by ascending id.
+
+    Raises CannotVerify.
+    """
+    query = (
+        RECORD.where(
+            col(ApiKey.id) > after,
+            col(ApiKey.environment).in_(sorted(environments)),
+            col(ApiKey.revoked_at).is_(None),
+            or_(col(ApiKey.expires_at).is_(None), col(ApiKey.expires_at) > now),
+        )
+        .order_by(col(ApiKey.id))
+        .limit(limit)
+    )
+    if owner is not None:
+        query = query.where(col(ApiKey.subject) == owner)
+
+    async def find(session: AsyncSession) -> Sequence[KeyRecord]:
+        return [record_of(row) for row in (await session.execute(query)).all()]
+
+    return await _ask(sessions, find)
+
+
+async def owners(sessions: Sessions, *, after: str, limit: int) -> Sequence[str]:
+    """The first owners of keys behind a subject, in the database's order, each once. Raises CannotVerify."""
+    subject = col(ApiKey.subject)
+    query = select(subject).where(subject > after).distinct().order_by(subject).limit(limit)
+
+    async def find(session: AsyncSession) -> Sequence[str]:
+        return (await session.scalars(query)).all()
+
+    return await _ask(sessions, find)
+
+
+async def _ask(sessions: Sessions, find: Callable[[AsyncSession], Awaitable[_T]]) -> _T:
+    try:
+        return await read(sessions, find)
+    except (SQLAlchemyError, OSError) as error:
+        _log.error("the database did not answer for those who ask about API keys", error=named(error))
+        raise CannotVerify(UNAVAILABLE, RETRY_AFTER_SECONDS) from None

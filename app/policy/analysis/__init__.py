@@ -1,0 +1,1 @@
+"""What a policy means: explanations, reverse questions, differences, findings and cases."""

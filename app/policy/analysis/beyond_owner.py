@@ -1,0 +1,27 @@
+"""Keys beyond their owner's reach: scopes that the owner of a key does not hold now."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from app.identity.api_keys import KeyRecord, principal_of
+from app.policy.engine.limited_scopes import owner_grants
+from app.policy.engine.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class BeyondOwner:
+    """Scopes that the owner does not hold, sorted: `counting` ones open what they always did, `lost` ones nothing."""
+
+    counting: tuple[str, ...]
+    lost: tuple[str, ...]
+
+
+def beyond_owner(snapshot: Snapshot, key: KeyRecord, last_held: Collection[str] = ()) -> BeyondOwner:
+    """What a key has beyond its owner, who holds what role rows give and what its token stated last."""
+    owned = owner_grants((f"user:{key.subject}", *last_held), snapshot.policy.roles)
+    in_force = snapshot.in_force(principal_of(key).held)
+    return BeyondOwner(
+        counting=tuple(sorted((key.scopes & in_force) - owned)), lost=tuple(sorted(key.scopes - in_force))
+    )

@@ -1,0 +1,142 @@
+"""The rows that speak of each thing held against each other: which of them make a difference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from app.policy.analysis.holders import Holders
+from app.policy.analysis.terms import Atoms, RuleMeaning, TooWide, meaning_of
+from app.policy.engine.expand import Key
+from app.policy.engine.snapshot import Snapshot
+from app.policy.language.rule import Rule
+
+MAX_TERMS = 1_500  # about one thing
+
+# For each meaning and each of its terms the meanings that have all of that term or less.
+_Within = Mapping[RuleMeaning, tuple[tuple[RuleMeaning, ...], ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Analysis:
+    """What meanings do to each other: `covering` do at least as much, `denying` deny all that an allow allows.
+
+    `firing` are the denies that take access from a caller. A meaning that no caller can hold is in none of them.
+    """
+
+    covering: _Within
+    denying: _Within
+    firing: frozenset[RuleMeaning]
+
+
+@dataclass(frozen=True, slots=True)
+class _ThingRules:
+    """One thing: the rules that speak of it by what they mean for it."""
+
+    rules: Mapping[RuleMeaning, tuple[Rule, ...]]
+    analysis: _Analysis
+
+
+class Cells:
+    """All things that rows speak of. `crowded` are those with too many rows, each with one of them."""
+
+    def __init__(self, snapshot: Snapshot, holders: Holders) -> None:
+        self._about: dict[Rule, list[_ThingRules]] = {}
+        self._unknown: set[Rule] = set()
+        self._meanings: dict[Rule, RuleMeaning] = {rule: meaning_of(rule) for rule in snapshot.policy.rules}
+        self.crowded: dict[Key, Rule] = {}
+        known: dict[frozenset[RuleMeaning], _Analysis | None] = {}
+        for key, rules in snapshot.index.items():
+            grouped: dict[RuleMeaning, list[Rule]] = {}
+            for rule in rules:
+                grouped.setdefault(self._meanings[rule], []).append(rule)
+            alike = frozenset(grouped)
+            if alike not in known:
+                known[alike] = _analysed(alike, holders)
+            analysis = known[alike]
+            if analysis is None:
+                self.crowded[key] = rules[0]
+                self._unknown.update(rules)
+                continue
+            cell = _ThingRules({meaning: tuple(having) for meaning, having in grouped.items()}, analysis)
+            for rule in rules:
+                self._about.setdefault(rule, []).append(cell)
+
+    def is_known(self, rule: Rule) -> bool:
+        """Whether all that a rule speaks of was analysed."""
+        return rule in self._about and rule not in self._unknown
+
+    def is_held(self, rule: Rule) -> bool:
+        """Whether anybody can hold what it needs."""
+        return any(self._meanings[rule] in cell.analysis.covering for cell in self._about[rule])
+
+    def shadowed(self) -> dict[Rule, tuple[Rule, ...]]:
+        """Rules that could all be deleted together and no verdict would change, each with those that do its part.
+
+        The narrow go first, so that of two rules that do the same in one place the wider one stays, and the later
+        ones before the earlier.
+        """
+        order = [rule for rule in reversed(self._meanings) if self.is_known(rule) and self.is_held(rule)]
+        order.sort(key=lambda rule: len(self._about[rule]))
+        gone: set[Rule] = set()
+        for rule in order:
+            if self._covering(rule, gone | {rule}):
+                gone.add(rule)
+        return {rule: self._covering(rule, gone) for rule in self._meanings if rule in gone}
+
+    def always_denied_by(self, rule: Rule) -> tuple[Rule, ...]:
+        """The rules that deny all that this one allows, wherever it speaks; none when it allows something."""
+        return self._all_within(rule, [cell.analysis.denying for cell in self._about[rule]], frozenset())
+
+    def fires(self, rule: Rule) -> bool:
+        """Whether a deny takes anything from anybody."""
+        return any(self._meanings[rule] in cell.analysis.firing for cell in self._about[rule])
+
+    def _covering(self, rule: Rule, gone: set[Rule]) -> tuple[Rule, ...]:
+        return self._all_within(rule, [cell.analysis.covering for cell in self._about[rule]], gone)
+
+    def _all_within(self, rule: Rule, each: list[_Within], gone: set[Rule] | frozenset[Rule]) -> tuple[Rule, ...]:
+        """For each term of a rule, wherever it speaks, a rule within it that is not gone; none when one has none."""
+        meaning = self._meanings[rule]
+        found: dict[Rule, None] = {}
+        for cell, within in zip(self._about[rule], each, strict=True):
+            for others in within.get(meaning, ()):
+                standing = (one for other in others for one in cell.rules[other] if one not in gone)
+                if (one := next(standing, None)) is None:
+                    return ()
+                found[one] = None
+        return tuple(found)
+
+
+def _analysed(meanings: frozenset[RuleMeaning], holders: Holders) -> _Analysis | None:
+    """The analysis of a thing; None when too much is said of it."""
+    atoms = Atoms([(meanings, holders)])
+    try:
+        terms = atoms.terms(0)
+    except TooWide:
+        return None
+    if len(terms.allows) + len(terms.denies) > MAX_TERMS:
+        return None
+    covering = {
+        **dict(_within(terms.allows, terms.allows)),
+        **dict(_within(terms.denies, terms.denies)),
+    }
+    firing = {
+        meaning
+        for deny, having in terms.denies.items()
+        if any(atoms.possible(deny | allow) for allow in terms.allows)
+        for meaning in having
+    }
+    return _Analysis(covering, dict(_within(terms.allows, terms.denies)), frozenset(firing))
+
+
+def _within(
+    terms: Mapping[int, list[RuleMeaning]], others: Mapping[int, list[RuleMeaning]]
+) -> Iterator[tuple[RuleMeaning, tuple[tuple[RuleMeaning, ...], ...]]]:
+    found: dict[RuleMeaning, list[tuple[RuleMeaning, ...]]] = {}
+    for mask, having in terms.items():
+        within = tuple(meaning for other, those in others.items() if other & mask == other for meaning in those)
+        for meaning in having:
+            found.setdefault(meaning, []).append(within)
+    for meaning, each in found.items():
+        yield meaning, tuple(each)

@@ -1,0 +1,69 @@
+"""Which rows and endpoints the cases of a policy exercise, and which they would let change unnoticed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import floor
+
+from app.policy.analysis.case_runner import Outcome
+from app.policy.engine.expand import Key
+from app.policy.engine.snapshot import Snapshot
+from app.policy.language.rule import Membership, Rule
+from app.policy.routing.routes import is_route
+
+Row = Rule | Membership
+
+
+@dataclass(frozen=True, slots=True)
+class CoveredShare:
+    """How many of a number of things are exercised."""
+
+    covered: int
+    total: int
+
+    @property
+    def percent(self) -> float:
+        """Of a hundred, rounded down to a tenth: only all is 100. Of nothing, all."""
+        return floor(1000 * self.covered / self.total) / 10 if self.total else 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """What is exercised, and what is not.
+
+    A `p` row is exercised by a case that passes in which it decides, or is one of the rows that deny; a `g` row when
+    it led to a grant that the deciding row needs; an endpoint by a case that passes and asks about it.
+    """
+
+    rows: CoveredShare
+    endpoints: CoveredShare
+    idle_rows: tuple[Row, ...]
+    idle_endpoints: tuple[Key, ...]
+
+    @property
+    def percent(self) -> float:
+        """The lower of the two shares."""
+        return min(self.rows.percent, self.endpoints.percent)
+
+
+def measure(snapshot: Snapshot, outcomes: Iterable[Outcome]) -> Coverage:
+    """The coverage of these outcomes."""
+    used: set[Row] = set()
+    asked: set[Key] = set()
+    for outcome in outcomes:
+        found = outcome.explanation
+        if found and outcome.passed:
+            asked.add((found.target.resource, found.target.action))
+            used.update(found.denies, found.added_by, [found.decision.rule] if found.decision.rule else [])
+    rows: list[Row] = [*snapshot.policy.rules, *snapshot.policy.memberships]
+    things = [key for key in snapshot.index if not is_route(key[0])]
+    endpoints = sorted({*((route.template, route.method) for route in snapshot.table.routes), *things})
+    idle_rows = tuple(row for row in rows if row not in used)
+    idle_endpoints = tuple(key for key in endpoints if key not in asked)
+    return Coverage(
+        CoveredShare(len(rows) - len(idle_rows), len(rows)),
+        CoveredShare(len(endpoints) - len(idle_endpoints), len(endpoints)),
+        idle_rows,
+        idle_endpoints,
+    )

@@ -1,0 +1,117 @@
+"""Who holds a grant: the stated grants that lead to it, and which of those one caller can state together."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+
+from app.identity.permission_claim import permissions
+from app.identity.principal import ANYONE, is_fact
+from app.policy.language.entities import Entity
+from app.policy.language.grants import method_of
+from app.policy.language.load import Policy
+from app.policy.language.roles import close
+from app.policy.language.rule import Membership
+
+# How a caller can come by one of several grants, by the kind of caller: the families of facts that it may use.
+# Of each family a caller has one fact at most, but for `auth:…`, which goes with the kind. None: by a permission.
+Ways = Mapping[str, frozenset[str]] | None
+
+
+_SUBJECT = "subject "
+_SubjectKey = tuple[str, str]
+
+
+class Holders:
+    """How grants come to be held under one policy. A role is never stated: it is held through `g` rows alone.
+
+    A subject that others ask about over AuthZEN holds the permissions among its attributes too. Such subjects, by
+    type and id, count as grants of their own, written `subject user user_2abc`.
+    """
+
+    def __init__(self, policy: Policy, subjects: Iterable[_SubjectKey] = ()) -> None:
+        self._into: dict[str, list[Membership]] = {}
+        self._from: dict[str, list[Membership]] = {}
+        rows = [*policy.memberships, *(row for key in subjects for row in _subject_rows(policy, key))]
+        for row in rows:
+            self._into.setdefault(row.grant, []).append(row)
+            self._from.setdefault(row.member, []).append(row)
+        self._sources: dict[str, frozenset[str]] = {}
+        self.everyones = close((ANYONE,), policy.roles)
+        self.links = frozenset((row.member, row.grant) for row in rows)
+
+    def sources(self, grant: str) -> frozenset[str]:
+        """The grants that a caller can state to hold this one, itself among them unless it is a role."""
+        known = self._sources.get(grant)
+        if known is None:
+            found = {grant}
+            todo = [grant]
+            while todo:
+                new = {row.member for row in self._into.get(todo.pop(), ())} - found
+                found |= new
+                todo += new
+            known = self._sources[grant] = frozenset(word for word in found if not word.startswith("role:"))
+        return known
+
+    def way(self, stated: Iterable[str], grant: str) -> tuple[Membership, ...]:
+        """The fewest `g` rows that lead from one of the stated grants to this one."""
+        came_by: dict[str, Membership] = {}
+        start = frozenset(stated)
+        queue = deque(sorted(start))
+        while queue and grant not in came_by and grant not in start:
+            for row in self._from.get(queue.popleft(), ()):
+                if row.grant not in start and row.grant not in came_by:
+                    came_by[row.grant] = row
+                    queue.append(row.grant)
+        rows: list[Membership] = []
+        while grant in came_by:
+            rows.append(came_by[grant])
+            grant = rows[-1].member
+        return tuple(reversed(rows))
+
+
+def permitted_subjects(policy: Policy) -> frozenset[_SubjectKey]:
+    """The subjects that the policy knows with permissions of their own."""
+    return frozenset(key for key, entity in policy.entities.subjects.items() if _permissions(entity))
+
+
+def _permissions(entity: Entity | None) -> list[str]:
+    found = permissions(entity.properties.get("permissions")) if entity else []
+    return [grant for grant in found if not is_fact(grant)]
+
+
+def _subject_rows(policy: Policy, key: _SubjectKey) -> Iterator[Membership]:
+    """What a subject holds when it is asked about, as `g` rows would say it."""
+    kind, identity = key
+    name = f"{_SUBJECT}{kind} {identity}"
+    if kind == "user":
+        yield from (Membership("", 0, name, fact) for fact in ("auth:jwt", f"user:{identity}"))
+    entity = policy.entities.subjects.get(key)
+    if entity and kind != "key":  # a key holds what the database says alone
+        yield from (Membership(entity.file, entity.line, name, grant) for grant in _permissions(entity))
+
+
+def ways(grants: Iterable[str]) -> Ways:
+    """How a caller can come by one of these grants."""
+    found: dict[str, set[str]] = {}
+    for grant in grants:
+        # A subject is asked about alone, by a caller that states nothing of its own for it.
+        method = _SUBJECT if grant.startswith(_SUBJECT) else method_of(grant)
+        if not method:
+            return None
+        found.setdefault(method, set()).add(_SUBJECT if method == _SUBJECT else grant.partition(":")[0])
+    return {method: frozenset(families) for method, families in found.items()}
+
+
+def together(each: Iterable[Ways]) -> bool:
+    """Whether one caller can come by all of these, which have no grant in common."""
+    bound = [by_method for by_method in each if by_method is not None]
+    methods = set(bound[0]).intersection(*bound[1:])
+    return any(_assignable([by[method] for by in bound if "auth" not in by[method]], frozenset()) for method in methods)
+
+
+def _assignable(choices: list[frozenset[str]], used: frozenset[str]) -> bool:
+    """Whether each can have a family of its own."""
+    if not choices:
+        return True
+    return any(_assignable(choices[1:], used | {family}) for family in choices[0] - used)

@@ -1,0 +1,104 @@
+"""Mechanical fixes of a policy's rows: spacing, order and duplicates, and never what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from app.policy.analysis.case_runner import run
+from app.policy.analysis.findings import twins
+from app.policy.analysis.semantic_diff import compare
+from app.policy.engine.live import build
+from app.policy.engine.snapshot import Snapshot
+from app.policy.language.load import parse
+from app.policy.language.rule import Membership, Rule, action_order
+from app.policy.language.source import END, PolicySource, from_bytes
+
+Row = Rule | Membership
+
+
+class NotTidied(Exception):
+    """The tidied policy would differ in more than its looks; nothing was changed."""
+
+
+def tidied(snapshot: Snapshot) -> dict[str, str]:
+    """The files that tidying changes, with their new text.
+
+    Each row is written with single spaces, its grants and methods in order; rows that stand together, with no blank
+    line or comment between them, are sorted; of rows that say the same the first stays. The result is held against
+    what there was: both must decide alike everywhere, and every case must come out as it did. Raises NotTidied when
+    they do not, PolicyRefused when the result is no sound policy.
+    """
+    policy = snapshot.policy
+    rows: dict[tuple[str, int], Row] = {(row.file, row.line): row for row in policy.rules}
+    rows.update({(row.file, row.line): row for row in policy.memberships})
+    dropped = {(row.file, row.line) for row in twins(policy)}
+    changed: dict[str, str] = {}
+    for file, text in policy.source.files.items():
+        if file.endswith(".csv"):
+            new = "\n".join(_lines(file, text, rows, dropped)) + "\n"
+            if new != text:
+                changed[file] = new
+    if changed:
+        _prove(snapshot, {**policy.source.files, **changed})
+    return changed
+
+
+def ended(source: PolicySource) -> dict[str, str]:
+    """The files of rows that lack their last line, with it. Only their author knows whether rows are missing too."""
+    changed: dict[str, str] = {}
+    for fault in source.faults:
+        if fault.code == "cut-short":
+            rows = source.files[fault.file].rstrip()
+            body = rows[: -len(END)] if f"\n{rows}".lower().endswith(f"\n{END}") else f"{rows}\n" if rows else ""
+            changed[fault.file] = f"{body}{END}\n"
+    return changed
+
+
+def _prove(snapshot: Snapshot, files: Mapping[str, str]) -> None:
+    after = build(parse(from_bytes({name: text.encode() for name, text in files.items()})), snapshot.table)
+    difference = compare(snapshot, after)
+    if difference.changes or difference.unknown:
+        raise NotTidied("the rows have too many combinations to prove that tidying would change no verdict")
+    for before, now in zip(_outcomes(snapshot), _outcomes(after), strict=True):
+        if before[1] and not now[1]:
+            raise NotTidied(f"{before[0]} expects a row at a line where it would no longer stand; name the file alone")
+
+
+def _outcomes(snapshot: Snapshot) -> list[tuple[str, bool]]:
+    return [(outcome.case.place, outcome.passed) for outcome in run(snapshot, snapshot.policy.cases)]
+
+
+def _lines(file: str, text: str, rows: Mapping[tuple[str, int], Row], dropped: set[tuple[str, int]]) -> Iterator[str]:
+    """The lines of a file, tidied."""
+    block: list[Row] = []
+    last = ""
+    for number, line in enumerate(text.split("\n")[:-1], 1):
+        row = rows.get((file, number))
+        if row:
+            if (file, number) not in dropped:
+                block.append(row)
+            continue
+        for tidy in (*_written(block), line.rstrip()):
+            if tidy or last:  # of blank lines that follow each other one stays
+                yield tidy
+                last = tidy
+        block = []
+
+
+def _written(block: list[Row]) -> Iterator[str]:
+    for row in sorted(block, key=_order):
+        yield _text(row)
+
+
+def _order(row: Row) -> tuple[str, ...]:
+    """By what is needed, then by what it opens, as one reads a matrix; `p` rows before `g` rows."""
+    if isinstance(row, Membership):
+        return ("2", row.member, row.grant)
+    return ("1", " ".join(sorted(row.needs)), row.resource, _text(row))
+
+
+def _text(row: Row) -> str:
+    if isinstance(row, Membership):
+        return str(row)
+    return str(replace(row, actions=tuple(sorted(row.actions, key=action_order))))

@@ -1,0 +1,207 @@
+"""A policy held against the route table, both ways: what Casbin would accept in silence is refused here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from app.policy.engine.lockout import lockout
+from app.policy.engine.snapshot import Snapshot
+from app.policy.language.fault import Fault, did_you_mean
+from app.policy.language.grants import excludes, known_roles, near_role
+from app.policy.language.load import Policy
+from app.policy.language.placement import DocumentLines, Neighbours, fault_at_rule
+from app.policy.language.rule import Rule
+from app.policy.routing.routes import is_route, segments, widened
+from app.policy.routing.segment import composite, is_composite, shape, values_in
+
+MAX_FAULTS = 100
+_ROLE = re.compile(r"\brole:[a-z][a-z0-9_-]*")
+
+
+def check(snapshot: Snapshot) -> list[Fault]:
+    """The faults between a policy and a route table, the first MAX_FAULTS of each kind."""
+    return [
+        *islice(_dead_rows(snapshot), MAX_FAULTS),
+        *islice(_narrow_denies(snapshot), MAX_FAULTS),
+        *islice(_unheld_rows(snapshot.policy), MAX_FAULTS),
+        *islice(_undefined_roles(snapshot.policy), MAX_FAULTS),
+        *islice(_unruled_routes(snapshot), MAX_FAULTS),
+        *islice(_idle_denies(snapshot), MAX_FAULTS),
+        *lockout(snapshot),
+    ]
+
+
+def _dead_rows(snapshot: Snapshot) -> Iterator[Fault]:
+    """Rows that no route can match: a deny of that kind closes nothing."""
+    policy, table = snapshot.policy, snapshot.table
+    index = snapshot.index
+    patterns = {
+        (rule.resource, action) for (name, action), rules in index.items() for rule in rules if rule.resource != name
+    }
+    for rule in policy.rules:
+        named = [(rule.resource, action) for action in rule.actions]
+        dead = [key[1] for key in named if key not in index and key not in patterns]
+        if not dead:
+            continue
+        templates = table.match(rule.resource)
+        if not templates:
+            if table.match(wide := widened(rule.resource)):
+                hint = f"`{{…}}` stands for a parameter of the route alone; `{wide}` names literal segments too"
+            else:
+                hint = did_you_mean(rule.resource, table.templates) or (
+                    "`authz policy routes` lists the routes; rules name templates, such as `/api/v1/teams/{team_id}`"
+                )
+            if rule.resource in table.closed:
+                hint = "its document does not tell which requests belong to it: see the findings about the document"
+            yield fault_at_rule(
+                rule, policy, "dead-row", f"no route matches `{rule.resource}`", hint, word=rule.resource
+            )
+            continue
+        methods = {method for template in templates for method in table.actions(template)}
+        for action in dead:
+            message = f"no route that matches `{rule.resource}` has the method {action}"
+            hint = f"they have {', '.join(sorted(methods))}"
+            yield fault_at_rule(rule, policy, "dead-action", message, hint, word=action)
+
+
+def _narrow_denies(snapshot: Snapshot) -> Iterator[Fault]:
+    """Denies of a parameter that leave open what a request may have in its place: a literal segment with its own route.
+
+    A deny of `/orders/{id}` can be meant for `/orders/export` too, and a route of that kind may be added later.
+    """
+    table, index = snapshot.table, snapshot.index
+    for rule in snapshot.policy.rules:
+        if rule.effect == "allow" or "{" not in rule.resource or not rule.is_route:
+            continue
+        wide = widened(rule.resource)
+        every = "/".join("*" if "{" in part else part for part in rule.resource.split("/"))
+        named = frozenset(table.match(rule.resource))
+        if not named:
+            continue  # a dead row
+        left = [
+            f"{action} {template}"
+            for template in table.match(every)
+            if template not in named and _is_sibling(template, rule.resource)
+            for action in rule.actions
+            if is_left_open(rule, index.get((template, action), ()), snapshot.effective(rule.needs))
+        ]
+        if left:
+            also = f" and {len(left) - 1} more" if len(left) > 1 else ""
+            message = f"this deny stands for parameters alone: it leaves out {left[0]}{also}, which a row allows"
+            if wide == rule.resource:
+                hint = "write a deny of that too, or narrow what allows it"
+            else:
+                hint = (
+                    f"write `{wide}` to deny both; to deny the parameter alone, add a condition, see policies/README.md"
+                )
+            yield fault_at_rule(rule, snapshot.policy, "narrow-deny", message, hint, word=rule.resource)
+
+
+def _is_sibling(template: str, pattern: str) -> bool:
+    """Whether a template has text that a pattern's segments of text and parameters match: `all.json` for `{x}.json`."""
+    for part, other in zip(segments(pattern), segments(template), strict=False):
+        if not is_composite(part) or shape(part) == shape(other):
+            continue
+        if is_composite(other):
+            if not composite(part).meets(composite(other)):
+                return False
+        elif "{" in other or values_in(part, other) is None:
+            return False
+    return True
+
+
+def is_left_open(deny: Rule, rules: Sequence[Rule], held: frozenset[str]) -> bool:
+    """Whether rules allow it, and none denies it, to a caller that a deny elsewhere is about, who holds `held`."""
+    return any(
+        rule.effect == "allow" and not any(excludes(deny.needs, grant) for grant in rule.needs) for rule in rules
+    ) and not any(
+        rule.effect == "deny" and rule.needs <= held and rule.condition in (None, deny.condition) for rule in rules
+    )
+
+
+def _unheld_rows(policy: Policy) -> Iterator[Fault]:
+    """Rows that no caller can hold enough for: a misspelt role in a deny would open what it closes."""
+    roles = known_roles(policy.memberships)
+    fine: set[frozenset[str]] = set()
+    for rule in policy.rules:
+        if rule.needs in fine:
+            continue
+        for grant in sorted(rule.needs):
+            if grant.startswith("role:") and grant not in roles:
+                hint = near_role(grant, roles) or f"write a `g` row about it, such as `g, user:user_2abc, {grant}`"
+                yield fault_at_rule(rule, policy, "unknown-role", f"no `g` row knows `{grant}`", hint, word=grant)
+                break
+            if excludes(rule.needs - {grant}, grant):
+                message = f"no caller can hold `{grant}` together with the other facts of this row"
+                hint = "write a row for each; rows are alternatives"
+                yield fault_at_rule(rule, policy, "never-held", message, hint, word=grant)
+                break
+        else:
+            fine.add(rule.needs)
+
+
+def _undefined_roles(policy: Policy) -> Iterator[Fault]:
+    """Roles that rows give and that lead to nothing: no row needs or reads them, and no `g` row gives them anything."""
+    defined = {row.member for row in policy.memberships if row.member.startswith("role:")}
+    for rule in policy.rules:
+        defined.update(grant for grant in rule.needs if grant.startswith("role:"))
+        if rule.condition:
+            defined.update(_ROLE.findall(rule.condition.text))
+    for row in policy.memberships:
+        if row.grant.startswith("role:") and row.grant not in defined:
+            message = f"`{row.grant}` is not defined: no `p` row needs it, and no `g` row gives it anything"
+            hint = near_role(row.grant, defined) or (
+                f"correct its name, define it with a row such as `g, {row.grant}, catalog:read`, or delete this row"
+            )
+            text = policy.source.line(row.file, row.line)
+            column = max(text.rfind(row.grant), 0) + 1
+            yield Fault("unknown-role", row.file, row.line, column, message, hint, len(row.grant), text)
+
+
+def _unruled_routes(snapshot: Snapshot) -> Iterator[Fault]:
+    """Routes that no row mentions: whether they are open must be a decision."""
+    siblings: dict[str, Rule] | None = None
+    documents, neighbours = DocumentLines(snapshot.policy), None
+    for template in snapshot.table.templates:
+        methods = [method for method in snapshot.table.methods(template) if (template, method) not in snapshot.index]
+        if methods:
+            row = f"p, <grants>, {template}, {'|'.join(methods)}, allow"
+            message, hint = f"no rule covers {', '.join(methods)} {template}", f"add `{row}`"
+            if siblings is None:
+                siblings = _siblings(snapshot)
+            if rule := siblings.get(template):
+                hint += f"; in {rule.place} `{{…}}` stands for parameters alone, where `*` would name both"
+            found = documents.fault(template, "unruled-route", message, hint)
+            if found is None:
+                neighbours = neighbours or Neighbours(snapshot.policy)
+                found = neighbours.fault(template, "unruled-route", message, hint)
+            yield found
+
+
+def _siblings(snapshot: Snapshot) -> dict[str, Rule]:
+    """Templates with literal text where a row has a parameter, each with such a row."""
+    found: dict[str, Rule] = {}
+    seen: set[str] = set()
+    for rule in snapshot.policy.rules:
+        if rule.is_route and rule.resource not in seen and (wide := widened(rule.resource)) != rule.resource:
+            seen.add(rule.resource)
+            for template in snapshot.table.match(wide):
+                found.setdefault(template, rule)
+    return found
+
+
+def _idle_denies(snapshot: Snapshot) -> Iterator[Fault]:
+    """Denies of things that nothing allows: for lack of a table of things, this is how a misspelt one shows."""
+    allowed = {key for key, rules in snapshot.index.items() if any(rule.effect == "allow" for rule in rules)}
+    kinds = {(resource.partition(":")[0], action) for resource, action in allowed}
+    for rule in snapshot.policy.rules:
+        if rule.is_route or rule.effect == "allow":
+            continue
+        for action in rule.actions:
+            if (rule.resource, action) not in allowed and (rule.resource, action) not in kinds:
+                message = f"no row allows `{action}` on `{rule.resource}`, so this deny closes nothing"
+                hint = did_you_mean(rule.resource, {resource for resource, _ in allowed if not is_route(resource)})
+                hint = hint or "delete it, or fix its spelling"
+                yield fault_at_rule(rule, snapshot.policy, "idle-deny", message, hint, word=action)

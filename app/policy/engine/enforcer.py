@@ -1,0 +1,104 @@
+"""Casbin's enforcer over expanded rows, so that it compares with `==` and never matches a path."""
+
+from __future__ import annotations
+
+import ast
+import logging
+from collections.abc import Iterable, Mapping
+from types import CodeType
+
+import casbin
+from casbin.model import FastModel
+from casbin.persist import Adapter
+
+from app.policy.engine.expand import Index, rows
+from app.policy.engine.verdict import Conditions
+from app.policy.language import model
+from app.policy.language.when.condition import ConditionError
+
+_OBJ, _ACT = 1, 2
+
+
+class Enforcer:
+    """Casbin's own verdict on each question. It is not shared between threads: Casbin filters through its own state."""
+
+    def __init__(self, index: Index) -> None:
+        distinct = {rule.needs for found in index.values() for rule in found}
+        self._needs = {" ".join(sorted(needs)): needs for needs in distinct}
+        self._conditional = {
+            rule.place: rule for found in index.values() for rule in found if rule.condition is not None
+        }
+        self._casbin = _Casbin(_model(), _Rows(rows(index)), cache_key_order=[_OBJ, _ACT])
+        self._casbin.add_function("holds", self._holds)
+        self._casbin.add_function("met", self._met)
+        # Casbin would log what was held in every denial, should logging be configured again: give it a disabled logger.
+        self._casbin.logger = logging.Logger("casbin", logging.CRITICAL + 1)
+
+    def allows(self, held: frozenset[str], resource: str, action: str, conditions: Conditions) -> bool:
+        """Casbin's verdict."""
+        return bool(self._casbin.enforce(held, resource, action, conditions))
+
+    def _holds(self, held: frozenset[str], needs: str) -> bool:
+        return self._needs[needs] <= held
+
+    def _met(self, when: str, conditions: Conditions) -> bool:
+        if not when:
+            return True
+        rule = self._conditional[when]
+        try:
+            return conditions.met(rule)
+        except ConditionError:
+            return rule.effect == "deny"  # an error never opens: the allow does not apply, the deny does
+
+
+class _Rows(Adapter):  # type: ignore[misc]  # Casbin is untyped
+    """Hands checked rows to Casbin in bulk; its own loaders are silent or quadratic."""
+
+    def __init__(self, checked: Iterable[tuple[str, str, str, str, str]]) -> None:
+        self._rows = checked
+
+    def load_policy(self, model: FastModel) -> None:
+        append = model.model["p"]["p"].policy.append
+        for row in self._rows:
+            append(row)
+
+
+class _Matcher:
+    """Casbin's matcher as code. Interpreting its syntax tree would take most of the time of a decision."""
+
+    __slots__ = ("_functions",)
+
+    def __init__(self, functions: Mapping[str, object]) -> None:
+        self._functions = {**functions, "__builtins__": {}}
+
+    def eval(self, parameters: dict[str, object]) -> object:
+        return eval(_MATCHER, self._functions, parameters)  # noqa: S307  # our constant, never a policy's text
+
+
+class _Casbin(casbin.FastEnforcer):  # type: ignore[misc]  # Casbin is untyped
+    """A FastEnforcer whose matcher is compiled once; Casbin would parse it again for every request."""
+
+    _matcher: _Matcher | None = None
+
+    def _get_expression(self, _expression: str, functions: Mapping[str, object]) -> _Matcher:
+        if self._matcher is None:
+            self._matcher = _Matcher(functions)
+        return self._matcher
+
+
+def _model() -> FastModel:
+    fast = FastModel([_OBJ, _ACT])
+    fast.load_model_from_text(model.TEXT)
+    return fast
+
+
+def _compile() -> CodeType:
+    """Casbin's own reading of the matcher, as code.
+
+    Done on import: on Python 3.11 parsing into a tree in two threads at once sporadically raises SystemError.
+    """
+    expression = casbin.Enforcer._get_expression(_model().model["m"]["m"].value)
+    return compile(ast.Expression(expression.ast_parsed_value), model.FILE, "eval")
+
+
+_MATCHER = _compile()

@@ -1,0 +1,125 @@
+"""Rows expanded over what exists: a pattern becomes one row for each route, a type one for each named thing.
+
+Afterwards a rule is found by equality alone; nothing matches a path while a request waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+from typing import cast
+
+from app.policy.language.fault import Fault, PolicyRefused
+from app.policy.language.rule import Rule
+from app.policy.language.when.read import Path
+from app.policy.routing.routes import RouteTable, is_route
+
+MAX_EXPANDED = 1_000_000
+MAX_REACH_KNOWN = 5_000  # resources with their actions, of which the keys are remembered meanwhile
+
+# What conditions read of the method, or of all that it is a part of.
+_METHOD: frozenset[Path] = frozenset({("request", "method"), ("action", "name"), ("request",), ("action",)})
+
+# (resource, action) → the rules that speak of it, in the order of the files.
+Key = tuple[str, str]
+Index = Mapping[Key, tuple[Rule, ...]]
+
+
+def expand(rules: Iterable[Rule], table: RouteTable) -> Index:
+    """Index the rules by each (resource, action) that they name. Raises PolicyRefused for more than MAX_EXPANDED."""
+    rules = tuple(rules)
+    index: dict[Key, tuple[Rule, ...] | list[Rule]] = {}
+    things = _things(rules)
+    reach: dict[tuple[str, tuple[str, ...]], tuple[Key, ...]] = {}
+    count = 0
+    for rule in rules:
+        named = (rule.resource, rule.actions)
+        keys = reach.get(named)
+        if keys is None:
+            if len(reach) >= MAX_REACH_KNOWN:
+                reach.clear()
+            keys = reach[named] = tuple(_keys(rule, table, things))
+        count += len(keys)
+        if count > MAX_EXPANDED:
+            message = f"with this row the policy has more than {MAX_EXPANDED} rows, expanded over all that they name"
+            hint = "say with fewer rows what holds for many resources"
+            raise PolicyRefused([Fault("too-wide", rule.file, rule.line, 1, message, hint, text=str(rule))])
+        for_head = _for_head(rule)
+        for key in keys:
+            speaking = for_head if key[1] == "HEAD" else rule
+            # Most keys of a large policy have one rule, for which a list would only be created and discarded.
+            found = index.get(key, ())
+            if isinstance(found, list):
+                found.append(speaking)
+            else:
+                index[key] = [*found, speaking] if found else (speaking,)
+    for key, found in index.items():
+        if isinstance(found, list):
+            index[key] = tuple(found)
+    return MappingProxyType(cast(dict[Key, tuple[Rule, ...]], index))
+
+
+def key_of(resource: str, action: str, index: Index) -> Key | None:
+    """The key under which rules speak of an action on a resource; None when none does.
+
+    A thing that no row names is ruled as its type. A route is never anything but itself.
+    """
+    if (resource, action) in index:
+        return resource, action
+    kind, _, name = resource.partition(":")
+    if name and not is_route(resource) and (kind, action) in index:
+        return kind, action
+    return None
+
+
+def rows(index: Index) -> Iterator[tuple[str, str, str, str, str]]:
+    """The expanded rows in the columns of the model: needs, obj, act, eft, when.
+
+    `when` names the rule whose condition it is, as `file:line`; empty for none.
+    """
+    needs: dict[frozenset[str], str] = {}
+    for (resource, action), rules in index.items():
+        for rule in rules:
+            text = needs.get(rule.needs)
+            if text is None:
+                text = needs[rule.needs] = " ".join(sorted(rule.needs))
+            yield text, resource, action, rule.effect, rule.place if rule.condition is not None else ""
+
+
+def _keys(rule: Rule, table: RouteTable, things: Mapping[str, tuple[str, ...]]) -> Iterator[Key]:
+    if rule.is_route:
+        for template in table.match(rule.resource):
+            actions = table.actions(template)
+            yield from ((template, action) for action in rule.actions if action in actions)
+            if _goes_with_get(rule.actions, actions, table.methods(template)):
+                yield template, "HEAD"
+    else:
+        for thing in (rule.resource, *things.get(rule.resource, ())):
+            yield from ((thing, action) for action in rule.actions)
+
+
+def _for_head(rule: Rule) -> Rule:
+    """The rule as it speaks of a HEAD that goes with GET: a deny whose condition reads the method denies without it.
+
+    Such a condition is meant for GET and would not be met by HEAD, which gives away what GET does. An allow keeps its
+    condition, which then opens no more than it says.
+    """
+    if rule.effect == "allow" or rule.condition is None or "HEAD" in rule.actions or "GET" not in rule.actions:
+        return rule
+    reads = {read.path[:2] for read in rule.condition.reads.values()}
+    return rule if reads.isdisjoint(_METHOD) else replace(rule, condition=None)
+
+
+def _goes_with_get(named: Sequence[str], actions: Sequence[str], documented: Sequence[str]) -> bool:
+    """Whether a row about GET speaks of HEAD too: where the document of an upstream leaves HEAD out."""
+    return "GET" in named and "HEAD" not in named and "HEAD" in actions and "HEAD" not in documented
+
+
+def _things(rules: Iterable[Rule]) -> Mapping[str, tuple[str, ...]]:
+    """The named things of each type: a rule about a type also speaks of them."""
+    things: dict[str, dict[str, None]] = {}
+    for rule in rules:
+        if not rule.is_route and ":" in rule.resource:
+            things.setdefault(rule.resource.partition(":")[0], {})[rule.resource] = None
+    return {kind: tuple(names) for kind, names in things.items()}

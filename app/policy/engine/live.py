@@ -1,0 +1,232 @@
+"""The active policy of a process: load → check → build → swap → announce.
+
+A whole new snapshot is built aside and one reference is swapped, so a request that reads the reference once
+sees one policy, whole. Any fault keeps the last good one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+import structlog
+
+from app.policy.engine.casbin_crosscheck import disputes
+from app.policy.engine.checks import MAX_FAULTS, check
+from app.policy.engine.snapshot import Snapshot, let_go
+from app.policy.engine.suspended import Suspended
+from app.policy.gc_control import long_lived_build
+from app.policy.language import write
+from app.policy.language.diff import EntryChange, changes
+from app.policy.language.directory import read
+from app.policy.language.fault import Fault, PolicyRefused
+from app.policy.language.load import Policy, load, parse
+from app.policy.language.source import from_bytes
+from app.policy.routing.routes import RouteTable
+
+_PATIENCE = 5.0  # seconds, for another process that writes the files
+_LOOK_SECONDS = 0.02
+_MAX_NOTED = 20
+_log = structlog.stdlib.get_logger("policy")
+Outcome = Literal["swapped", "unchanged", "refused"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """What a reload did: the active revision afterwards, and what changed or what was wrong."""
+
+    outcome: Outcome
+    revision: str
+    changed: tuple[EntryChange, ...] = ()
+    faults: tuple[Fault, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LoadFailure:
+    """The last policy that was not taken, and when."""
+
+    at: datetime
+    faults: tuple[Fault, ...]
+
+
+def build(policy: Policy, table: RouteTable) -> Snapshot:
+    """Check a policy against a route table and build its snapshot. Raises PolicyRefused with every fault."""
+    with long_lived_build():
+        snapshot = Snapshot(policy, table)
+        faults = check(snapshot)
+    # Not aside, for Casbin leaves cycles behind, which are to be collected.
+    if faults or (faults := _disputed(snapshot)):
+        raise PolicyRefused(faults)
+    return snapshot
+
+
+def _disputed(snapshot: Snapshot) -> list[Fault]:
+    return [
+        Fault(
+            "disputed", ".", 0, 0, f"the engine and Casbin disagree: {dispute}", "report it; this is no fault of yours"
+        )
+        for dispute in islice(disputes(snapshot.index), MAX_FAULTS)
+    ]
+
+
+class LivePolicy:
+    """Holds the active snapshot. Raises PolicyRefused when the first policy is bad: there is no good one to keep.
+
+    With `files` these are the first policy, and not those of the directory, which are half written.
+
+    `on_disk` is the revision that the files made when they were last read and whole. While that is not the active one,
+    which was then taken over from elsewhere, files that change are made from an older policy, and are not taken.
+    """
+
+    def __init__(self, directory: Path, table: RouteTable, files: Mapping[str, bytes] | None = None) -> None:
+        self.directory = directory
+        self.table = table
+        self.active: Snapshot = build(load(directory) if files is None else parse(from_bytes(files)), table)
+        self.on_disk: str = self.active.revision if files is None else ""
+        self.outdated: str | None = None  # the revision of files that were not taken for that reason
+        self.awaited: str | None = None  # the revision that should be active, where its policy cannot be taken here
+        self.since: datetime = datetime.now(UTC)
+        self.refused: LoadFailure | None = None
+        self.reloads: dict[Outcome, int] = {"swapped": 0, "unchanged": 0, "refused": 0}  # how many, by outcome
+        self.ignored: tuple[str, ...] = ()  # files beside the policy's, as they were last noted
+        self._suspended = False
+        self._replaced: list[Snapshot] = []  # to be freed off the event loop
+        self._announce: list[Callable[[Reload], None]] = []
+        self._one_at_a_time = asyncio.Lock()
+
+    def on_reload(self, listener: Callable[[Reload], None]) -> None:
+        """Call `listener` after each reload that swapped or refused a policy."""
+        self._announce.append(listener)
+
+    @asynccontextmanager
+    async def held(self) -> AsyncIterator[None]:
+        """While the caller writes the files: no reload looks at them half done."""
+        async with self._one_at_a_time:
+            try:
+                yield
+            finally:
+                if self._replaced:
+                    await asyncio.to_thread(let_go, self._replaced)
+
+    async def reload(self, accept: Callable[[Reload], Awaitable[None]] | None = None) -> Reload:
+        """Take the policy that the files now hold, or say why not. Reading and building happen off the event loop.
+
+        `accept` is awaited with the outcome before it takes effect, unless that is a refusal: when it raises, the
+        active policy stays. Raises ExceptionGroup when listeners fail; what they were told has happened all the same.
+        """
+        async with self.held():
+            await self._written()
+            return await self._reload(accept)
+
+    async def _reload(self, accept: Callable[[Reload], Awaitable[None]] | None) -> Reload:
+        # Apart, so that nothing here has the old policy any more when `held` lets it go.
+        old = self.active
+        try:
+            source = await asyncio.to_thread(read, self.directory)
+            self._note(source.ignored)
+            if source.revision == old.revision and not source.faults:
+                if accept:
+                    await accept(Reload("unchanged", old.revision))
+                self.refused, self.outdated, self.on_disk = None, None, old.revision
+                self.reloads["unchanged"] += 1
+                return Reload("unchanged", old.revision)
+            policy = await asyncio.to_thread(parse, source, old.policy)
+            if self.on_disk != old.revision or self.awaited not in (None, policy.revision):
+                self.outdated = policy.revision
+                raise PolicyRefused([_outdated(policy.revision, self.on_disk, self.awaited or old.revision)])
+            snapshot = await asyncio.to_thread(build, policy, self.table)
+        except PolicyRefused as refused:
+            self.refused = LoadFailure(datetime.now(UTC), refused.faults)
+            return self._tell(Reload("refused", old.revision, faults=refused.faults))
+        changed = await asyncio.to_thread(changes, old.policy, policy)
+        if accept:
+            await accept(Reload("swapped", snapshot.revision, changed))
+        self.on_disk = snapshot.revision
+        return self._swap(snapshot, changed)
+
+    def take(self, snapshot: Snapshot, changed: tuple[EntryChange, ...]) -> Reload:
+        """Make a policy active that was accepted by other means than the files. Only while `held`; raises as `reload`.
+
+        What the files hold is not known yet: the writer of the files says so by setting `on_disk`.
+        """
+        return self._swap(snapshot, changed)
+
+    def suspend(self) -> None:
+        """Decide nothing until `resume`: the active policy may be too old."""
+        if not self._suspended:
+            self._suspended = True
+            self.active = Suspended(self.active)
+
+    def resume(self) -> None:
+        """Decide again, by what is active."""
+        if self._suspended:
+            self._suspended = False
+            if isinstance(self.active, Suspended):
+                self.active = self.active.last
+
+    @property
+    def suspended(self) -> bool:
+        """Whether nothing is decided now."""
+        return self._suspended
+
+    def is_being_written(self) -> bool:
+        """Whether a process that lives is writing the files, so that they are not to be read yet."""
+        if write.unfinished(self.directory) is None:
+            return False
+        try:
+            lock = write.lock(self.directory)
+        except write.PolicyNotWritten:
+            return False
+        if lock is not None:
+            write.unlock(lock)
+        return lock is None
+
+    async def _written(self) -> None:
+        """Wait for another process that writes the files, but not for ever: reading them half done is refused."""
+        deadline = time.monotonic() + _PATIENCE
+        while self.is_being_written() and time.monotonic() < deadline:  # noqa: ASYNC110  # another process sets no event
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    def _note(self, ignored: tuple[str, ...]) -> None:
+        """Log once what lies in the directory and is not read."""
+        if ignored and ignored != self.ignored:
+            _log.info("files in the policy directory are not read", count=len(ignored), files=ignored[:_MAX_NOTED])
+        self.ignored = ignored
+
+    def _swap(self, snapshot: Snapshot, changed: tuple[EntryChange, ...]) -> Reload:
+        self._replaced.append(self.active)
+        self.active = Suspended(snapshot) if self._suspended else snapshot
+        self.since, self.refused, self.outdated = datetime.now(UTC), None, None
+        return self._tell(Reload("swapped", snapshot.revision, changed=changed))
+
+    def _tell(self, outcome: Reload) -> Reload:
+        self.reloads[outcome.outcome] += 1
+        failed: list[Exception] = []
+        for listener in self._announce:
+            try:
+                listener(outcome)
+            except Exception as error:  # noqa: BLE001  # one deaf listener must not keep the news from the others
+                failed.append(error)
+        if failed:
+            raise ExceptionGroup(f"the reload was {outcome.outcome}, and listeners failed", failed)
+        return outcome
+
+
+def _outdated(found: str, on_disk: str, active: str) -> Fault:
+    """The fault of files that were not made from the active policy: taking them would undo what others changed."""
+    if found == on_disk:
+        message = f"these files go back to revision {found}, while {active} is active"
+    else:
+        message = f"these files were made from revision {on_disk}, while {active} is active"
+    hint = (
+        f"write the active ones here (`authz policy show {active} --out NEW`); or, if these shall be active, publish "
+        "them: `authz policy publish DIR -m WHY`"
+    )
+    return Fault("outdated-files", ".", 0, 0, message, hint)

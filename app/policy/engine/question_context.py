@@ -1,0 +1,54 @@
+"""The variables of conditions for a question: what its grants and its target imply, and what it states."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from app.policy.engine.target import Target
+from app.policy.language.given import Given
+from app.policy.language.when.condition import Context
+from app.policy.routing.routes import is_route, split_route
+
+_BY_METHOD = {"auth:jwt": ("user", "jwt"), "auth:api_key": ("key", "api_key"), "auth:anonymous": ("anonymous",) * 2}
+
+
+def context_of(held: Iterable[str], effective: Iterable[str], target: Target, given: Given) -> Context:
+    """The variables of a question: what its grants and its target imply, and on top what is given.
+
+    What is not stated, such as the time or the address of a caller, is absent, as it would be for a condition.
+    """
+    known: dict[str, dict[str, object]] = {
+        "subject": {**_subject(held), "permissions": sorted(effective)},
+        "resource": _resource(target),
+        "action": {"name": target.action, "properties": {}},
+        "params": dict(target.params),
+        "request": {},
+        "context": {},
+    }
+    if is_route(target.resource):
+        known["request"] = {"method": target.action}
+        if target.asked != target.resource:
+            known["request"]["path"] = split_route(target.asked)[1]
+    return {name: {**fields, **given.get(name, {})} for name, fields in known.items()}
+
+
+def _subject(held: Iterable[str]) -> dict[str, object]:
+    subject: dict[str, object] = {"owner": "", "environment": "", "claims": {}, "properties": {}}
+    for grant in held:
+        family, _, rest = grant.partition(":")
+        if grant in _BY_METHOD:
+            subject["type"], subject["method"] = _BY_METHOD[grant]
+        elif family in ("user", "key"):
+            subject["id"] = rest
+        elif family == "env":
+            subject["environment"] = rest
+    if subject.get("type") == "anonymous":
+        subject["id"] = ""
+    return subject
+
+
+def _resource(target: Target) -> dict[str, object]:
+    if is_route(target.resource):
+        return {"type": "route", "id": target.resource, "properties": {}}
+    kind, _, name = target.asked.partition(":")
+    return {"type": kind, "id": name, "properties": {}}

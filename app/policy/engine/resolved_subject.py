@@ -1,0 +1,145 @@
+"""Who is asked about: from a subject that a caller names to the grants that it would hold, and its attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import MappingProxyType
+
+from app.identity.api_keys import KeyRecord
+from app.identity.api_keys import principal_of as key_principal
+from app.identity.permission_claim import permissions
+from app.identity.principal import ANONYMOUS, ANYONE, Principal, is_fact
+from app.policy.engine.snapshot import Snapshot
+from app.policy.engine.target import Target
+from app.policy.language.entities import Known
+from app.policy.language.when.condition import Context
+from app.policy.language.when.context import LazyContext
+from app.policy.language.when.shape import Properties, Subject
+from app.policy.language.when.shared import SharedReads
+
+USER_TYPES = ("user", "identity")
+KEY_TYPE = "key"
+_METHOD = "authzen"
+_NOTHING: Properties = MappingProxyType({})
+
+
+class NoSuchSubject(Exception):
+    """No principal can be the named subject, so nothing is allowed. The message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedSubject:
+    """A subject that is asked about. `owner` and `environment` are of an API key, empty for all others."""
+
+    type: str
+    id: str
+    held: frozenset[str]
+    properties: Properties = field(default_factory=lambda: _NOTHING, hash=False)
+    owner: str = ""
+    environment: str = ""
+
+
+def principal_of(subject: ResolvedSubject) -> Principal:
+    """The principal that the subject would be, for the decision log. It is not verified.
+
+    What is neither a user nor a key is named with its type, so that it passes for neither.
+    """
+    if subject.type == KEY_TYPE:
+        key_id = int(subject.id)
+        return Principal(subject.owner, "api_key", subject.held, key_id=key_id, environment=subject.environment)
+    if subject.type in USER_TYPES:
+        return Principal(subject.id, "jwt", subject.held)
+    return Principal(f"{subject.type}:{subject.id}", "anonymous", subject.held)
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What the database says of the API keys that are asked about, by the id as it is spelled.
+
+    A key of an environment that is not among `environments` is as good as none.
+    """
+
+    records: Mapping[str, KeyRecord] = field(default_factory=lambda: MappingProxyType({}))
+    environments: Collection[str] = ()
+
+    def usable(self, identity: str, now: datetime) -> KeyRecord:
+        """The record of a key that would be accepted now. Raises NoSuchSubject."""
+        record = self.records.get(identity)
+        if (
+            record is None
+            or record.revoked_at is not None
+            or record.environment not in self.environments
+            or (record.expires_at is not None and record.expires_at <= now)
+        ):
+            raise NoSuchSubject("the key is unknown, revoked, expired, or of an environment that is not taken")
+        return record
+
+
+NO_KEYS = Keys()
+
+
+def asked(kind: str, identity: str, sent: Properties, known: Known, keys: Keys = NO_KEYS) -> ResolvedSubject:
+    """The subject of this type and id, with the attributes that the policy knows, overlaid by those that were `sent`.
+
+    A user holds what a verified token would state, and the permissions among its attributes. A key holds what the
+    database says and nothing that a caller sends. Any other type holds its permissions alone. No caller can state
+    a fact. Raises NoSuchSubject.
+    """
+    is_user = kind in USER_TYPES
+    entity = known.get(("user" if is_user else kind, identity))
+    properties: Properties = sent if entity is None else {**entity.properties, **sent} if sent else entity.properties
+    if kind == KEY_TYPE:
+        record = keys.usable(identity, datetime.now(UTC))
+        held = key_principal(record).held
+        return ResolvedSubject(kind, identity, held, properties, record.subject, record.environment)
+    if kind == "anonymous":
+        return ResolvedSubject(kind, identity, ANONYMOUS.held, properties)
+    if not identity:
+        raise NoSuchSubject("the subject has no id")
+    stated = [grant for grant in permissions(properties.get("permissions")) if not is_fact(grant)]
+    if is_user:
+        return ResolvedSubject(kind, identity, frozenset((*stated, ANYONE, "auth:jwt", f"user:{identity}")), properties)
+    return ResolvedSubject(kind, identity, frozenset((*stated, ANYONE)), properties)
+
+
+def asked_context(
+    snapshot: Snapshot,
+    subject: ResolvedSubject,
+    target: Target,
+    *,
+    resource: tuple[str, str, Properties],
+    action: Properties,
+    context: Properties,
+    shared: SharedReads | None = None,
+) -> Context:
+    """What conditions may read of a question: `resource` is its type, id and attributes, `action` those of the action.
+
+    Of the request there is only its time: who asks is not who is asked about. `shared` is for questions that have
+    some of the variables in common.
+    """
+    kind, identity, properties = resource
+    asks = LazyContext(
+        subject=lambda: _subject(snapshot, subject),
+        resource=lambda: {"type": kind, "id": identity, "properties": properties},
+        action=lambda: {"name": target.action, "properties": action},
+        request=lambda: {"time": datetime.now(UTC)},
+        params=lambda: target.params,
+        context=lambda: context,
+    )
+    asks.shared = shared
+    return asks
+
+
+def _subject(snapshot: Snapshot, subject: ResolvedSubject) -> Subject:
+    return {
+        "type": subject.type,
+        "id": subject.id,
+        "owner": subject.owner,
+        "method": _METHOD,
+        "environment": subject.environment,
+        "permissions": snapshot.effective(subject.held),
+        "claims": _NOTHING,
+        "properties": subject.properties,
+    }

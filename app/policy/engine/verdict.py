@@ -1,0 +1,93 @@
+"""The verdict of the rules that speak of one thing: a deny that applies beats every allow, and no match is a deny."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from app.identity.principal import is_fact
+from app.policy.engine.decision import Decision
+from app.policy.language.reason import Reason
+from app.policy.language.rule import Rule
+from app.policy.language.when.condition import ConditionError, Context
+
+
+class Conditions:
+    """The conditions of one request, each evaluated once, so that all who ask get the same answer."""
+
+    __slots__ = ("_context", "_outcomes")
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._outcomes: dict[str, bool | ConditionError] = {}
+
+    def met(self, rule: Rule) -> bool:
+        """Whether the condition of a rule holds; a rule without one always does. Raises ConditionError."""
+        if rule.condition is None:
+            return True
+        place = rule.place
+        outcome = self._outcomes.get(place)
+        if outcome is None:
+            try:
+                outcome = rule.condition.met(self._context)
+            except ConditionError as error:
+                outcome = error
+            self._outcomes[place] = outcome
+        if isinstance(outcome, ConditionError):
+            raise outcome
+        return outcome
+
+    def settle(self, rule: Rule, outcome: bool | ConditionError) -> None:
+        """Say how a condition comes out, without evaluating it."""
+        self._outcomes[rule.place] = outcome
+
+
+def held_rules(rules: Iterable[Rule], grants: frozenset[str]) -> tuple[Rule, ...]:
+    """The rules all of whose grants are held."""
+    return tuple([rule for rule in rules if rule.needs <= grants])
+
+
+def verdict(
+    rules: tuple[Rule, ...], found: tuple[Rule, ...], grants: frozenset[str], conditions: Conditions, revision: str
+) -> Decision:
+    """Which rule decides: the first deny that applies, else the first allow that does.
+
+    `rules` are all that speak of it, `found` those of them whose grants are held.
+    """
+    allow: Rule | None = None
+    errors: list[Rule] = []
+    for rule in found:
+        if rule.effect == "allow" and allow:
+            continue
+        try:
+            applies = rule.condition is None or conditions.met(rule)
+        except ConditionError:
+            errors.append(rule)
+            if rule.effect == "deny":
+                return Decision(False, Reason.CONDITION_ERROR, revision, rule, errors=tuple(errors))
+            continue
+        if applies and rule.effect == "deny":
+            return Decision(False, Reason.DENIED, revision, rule, errors=tuple(errors))
+        if applies:
+            allow = rule
+    if allow:
+        return Decision(True, Reason.ALLOWED, revision, allow, errors=tuple(errors))
+    if errors:
+        return Decision(False, Reason.CONDITION_ERROR, revision, errors[0], errors=tuple(errors))
+    unmet = next((rule for rule in found if rule.effect == "allow"), None)
+    if unmet:
+        return Decision(False, Reason.NOT_MET, revision, unmet)
+    nearest = nearest_rule(rules, grants)
+    missing = tuple(sorted(nearest.needs - grants)) if nearest else ()
+    return Decision(False, Reason.NOT_HELD, revision, None, missing)
+
+
+def nearest_rule(rules: Iterable[Rule], grants: frozenset[str]) -> Rule | None:
+    """The allow that lacks the fewest grants, one that a caller can ask for before one it cannot."""
+    allows = [rule for rule in rules if rule.effect == "allow"]
+    if len(allows) == 1:  # as of most resources
+        return allows[0]
+    return min(allows, key=lambda rule: (not _askable(rule, grants), len(rule.needs - grants)), default=None)
+
+
+def _askable(rule: Rule, grants: frozenset[str]) -> bool:
+    return not any(is_fact(grant) for grant in rule.needs - grants)

@@ -1,0 +1,251 @@
+"""A policy directory, read with limits.
+
+Nothing here trusts the directory: a FIFO, a device, a loop of links or a huge file is a fault, never a hang.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.policy.language.fault import Fault, PolicyRefused
+from app.policy.language.file_names import (
+    FOLDERS,
+    FRAGMENTS,
+    is_fragment_folder,
+    is_hidden,
+    is_leaving,
+    is_policy_file,
+    stray_fault,
+    written_out,
+)
+from app.policy.language.source import MAX_BYTES, MAX_FILE_BYTES, MAX_FILES, PolicySource, digest, from_bytes, shown
+
+# Beside the files while they are written: the revision that they shall make.
+MARKER = ".publishing"
+# Beside the files: the entry of the history that they hold.
+STAMP = ".served"
+
+MAX_NOTE_BYTES = 1_000  # of each of these two
+
+MAX_FOLDERS = 100  # of parts of OpenAPI documents
+
+_LOOKS = 5
+_PAUSE_SECONDS = 0.02
+# What stands in the way is not the policy, and passes; a policy is refused for it only after a while.
+_NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
+_DESCRIPTORS_SECONDS = 20.0
+_DESCRIPTORS_PAUSE_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class _DirectoryState:
+    """What a directory held at one moment: its policy files, what is left alone, and what is wrong with the rest."""
+
+    raw: Mapping[str, bytes]
+    ignored: tuple[str, ...]
+    faults: tuple[Fault, ...]
+
+
+def read(directory: Path) -> PolicySource:
+    """Read a policy directory. Each file that cannot be taken as it is is a fault of the source.
+
+    The files are read until two looks at them agree: a mixture of an old and a new policy is neither, and may
+    open what both close. Raises PolicyRefused when they never do, and for what has no limits.
+    """
+    before = _look(directory)
+    for _ in range(_LOOKS):
+        now = _look(directory)
+        if now == before:
+            _check_whole(directory, now.raw)
+            return from_bytes(now.raw, now.faults, now.ignored)
+        before = now
+        time.sleep(_PAUSE_SECONDS)
+    message = "the files changed while they were read"
+    raise PolicyRefused([Fault("in-motion", ".", 0, 0, message, "reload once they are all written")])
+
+
+def file_names(directory: Path) -> list[str]:
+    """The names of the policy files of a directory. Raises PolicyRefused for one that holds others."""
+    faults: list[Fault] = []
+    names, _ = _names(directory, faults)
+    if faults:
+        raise PolicyRefused(faults)
+    return names
+
+
+def folders(root: Path) -> list[str]:
+    """The folders that policy files stand in, whether they are there or not; `` is the directory itself."""
+    found = list(FOLDERS)
+    for folder in found:
+        if folder != FRAGMENTS and not is_fragment_folder(folder):
+            continue
+        try:
+            with os.scandir(root / folder) as entries:
+                nested = sorted(f"{folder}/{entry.name}" for entry in entries if _is_folder(entry))
+        except OSError:
+            continue
+        found += filter(is_fragment_folder, nested)
+        if len(found) > MAX_FOLDERS:
+            break
+    return found[:MAX_FOLDERS]
+
+
+def raw_files(directory: Path) -> dict[str, bytes]:
+    """The bytes of every policy file of a directory, by name. Raises PolicyRefused."""
+    look = _look(directory)
+    if look.faults:
+        raise PolicyRefused(look.faults)
+    return dict(look.raw)
+
+
+def read_marker(directory: Path) -> str | None:
+    """The revision that the files are about to make; None where there is no marker. Raises OSError."""
+    try:
+        return read_regular(directory / MARKER, MAX_NOTE_BYTES).decode("ascii", "replace")
+    except (FileNotFoundError, NotADirectoryError):  # a directory that is none is refused as such
+        return None
+
+
+def read_regular(path: Path, most: int) -> bytes:
+    """The bytes of a file, `most` of them at most. Raises OSError for one that has more or is no regular file."""
+    # O_NONBLOCK: opening a FIFO must not wait for a writer.
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with os.fdopen(handle, "rb") as file:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(None, "it is not a regular file")
+        if status.st_size > most:
+            raise OSError(None, f"it has {status.st_size} bytes, where {most} are the most")
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise OSError(None, f"it grew over {most} bytes while it was read")
+    return data
+
+
+def _check_whole(directory: Path, raw: Mapping[str, bytes]) -> None:
+    """Refuse files that are not yet, or no longer, what the one who writes them says."""
+    try:
+        coming = read_marker(directory)
+    except OSError as error:
+        message = f"says which revision these files shall make, and cannot be read: {_why(error)}"
+        hint = "start `authz serve`, which settles it, or delete it"
+        raise PolicyRefused([Fault("in-motion", MARKER, 0, 0, message, hint)]) from error
+    if coming is None:
+        return
+    if coming != digest(raw):
+        message = f"these files are being changed to the revision {shown(coming)}"
+        hint = f"wait; if no publish is running, start `authz serve`, which recovers it, or delete {MARKER}"
+        raise PolicyRefused([Fault("in-motion", ".", 0, 0, message, hint)])
+
+
+class _NoDescriptors(Exception):
+    """The process, or the system, has no file descriptor left."""
+
+
+def _look(directory: Path) -> _DirectoryState:
+    """Look at a directory, and wait while the process has no file descriptor for that. Raises PolicyRefused."""
+    deadline = time.monotonic() + _DESCRIPTORS_SECONDS
+    while True:
+        try:
+            return _look_once(directory)
+        except _NoDescriptors:
+            if time.monotonic() >= deadline:
+                message = "cannot be read: the process has no file descriptor left"
+                raise PolicyRefused(
+                    [Fault("unreadable", ".", 0, 0, message, "raise its limit of open files")]
+                ) from None
+        time.sleep(_DESCRIPTORS_PAUSE_SECONDS)
+
+
+def _look_once(directory: Path) -> _DirectoryState:
+    faults: list[Fault] = []
+    raw: dict[str, bytes] = {}
+    try:
+        # A link to the directory is followed once, so that one that is swapped meanwhile mixes nothing.
+        root = Path(os.path.realpath(directory, strict=True))
+    except OSError as error:
+        message = f"the policy directory cannot be read: {_why(error)}"
+        raise PolicyRefused([Fault("no-directory", str(directory), 0, 0, message, "set AUTHZ_POLICY_DIR")]) from error
+    total = 0
+    names, ignored = _names(root, faults)
+    for name in names:
+        try:
+            raw[name] = _read_file(root, name)
+        except OSError as error:
+            faults.append(_unreadable(name, error))
+            continue
+        total += len(raw[name])
+        if total > MAX_BYTES:
+            fault = Fault("too-large", name, 0, 0, f"with this file there are more than {MAX_BYTES} bytes")
+            raise PolicyRefused([*faults, fault])
+    return _DirectoryState(raw, ignored, tuple(sorted(faults, key=lambda fault: (fault.file, fault.code))))
+
+
+def _names(root: Path, faults: list[Fault]) -> tuple[list[str], tuple[str, ...]]:
+    """The policy files of a directory, and what is left alone. Any other name is a fault. Raises PolicyRefused."""
+    found: list[str] = []
+    ignored: list[str] = []
+    for path, is_folder in _entries(root, faults):
+        if is_policy_file(path):
+            found.append(path)
+        elif is_leaving(path.rpartition("/")[2], is_folder=is_folder):
+            ignored.append(written_out(path))
+        else:
+            faults.append(stray_fault(path, is_folder=is_folder))
+        if len(found) + len(ignored) + len(faults) > MAX_FILES:
+            raise PolicyRefused([*faults, Fault("too-many-files", ".", 0, 0, f"more than {MAX_FILES} files")])
+    return sorted(found), tuple(sorted(ignored))
+
+
+def _entries(root: Path, faults: list[Fault]) -> Iterator[tuple[str, bool]]:
+    found = [""]
+    for folder in found:
+        try:
+            with os.scandir(root / folder) as entries:
+                for entry in entries:
+                    path = f"{folder}/{entry.name}" if folder else entry.name
+                    if path in FOLDERS or (is_fragment_folder(path) and _is_folder(entry)):
+                        found.append(path)
+                    elif not is_hidden(folder, entry.name):
+                        yield path, _is_folder(entry)
+        except OSError as error:
+            faults.append(_unreadable(folder or ".", error))
+        if len(found) > MAX_FOLDERS:
+            raise PolicyRefused([*faults, Fault("too-many-files", folder, 0, 0, f"more than {MAX_FOLDERS} folders")])
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a loop of links
+        return False
+
+
+def _read_file(root: Path, name: str) -> bytes:
+    # Not pathlib's own: it raises RuntimeError for a loop of links.
+    path = Path(os.path.realpath(root / name, strict=True))
+    if not path.is_relative_to(root):
+        # Faults show lines, and an author who may only write policies should be shown no other files.
+        raise OSError(None, "it is a link that leads out of the directory")
+    return read_regular(path, MAX_FILE_BYTES)
+
+
+def _unreadable(name: str, error: OSError) -> Fault:
+    """The fault of what cannot be read. Raises _NoDescriptors for what is no fault of the policy."""
+    if error.errno in _NO_DESCRIPTORS:
+        raise _NoDescriptors from error
+    return Fault("unreadable", name, 0, 0, f"cannot be read: {_why(error)}", _remedy(error))
+
+
+def _why(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
+
+
+def _remedy(error: OSError) -> str:
+    return "a policy file is a plain file of text" if error.errno is None else "look at its owner, mode and links"

@@ -1,0 +1,83 @@
+"""The reason that a test expects of a verdict: a row, the grants that lack, or the words of a reason."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from app.policy.language.fault import did_you_mean
+from app.policy.language.grants import grant_hint, is_grant
+from app.policy.language.reason import Reason
+from app.policy.language.rule import Said
+
+_ROW = re.compile(r"(\S+\.csv)(?::([1-9][0-9]{0,8}))?")
+_LACKS = "lacks "
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedReason:
+    """An expected reason: the row that decides, by what it says or by `file` and perhaps `line`; or `lacks`, or
+    `reason`."""
+
+    text: str
+    row: Said | None = None
+    file: str = ""
+    line: int = 0
+    lacks: frozenset[str] = frozenset()
+    reason: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidReason:
+    """Why a text is no reason, and the word at fault."""
+
+    message: str
+    hint: str
+    word: str
+
+
+def read_expected_reason(
+    text: str, *, allowed: bool, files: Collection[str], catalog: Collection[str]
+) -> ExpectedReason | InvalidReason:
+    """Read an expected reason: `catalog.csv`, `catalog.csv:7`, a row, `lacks catalog:write` or a reason's words."""
+    if text.startswith("p,"):
+        return _read_row(text, allowed=allowed)
+    if row := _ROW.fullmatch(text):
+        if row[1] not in files:
+            hint = did_you_mean(row[1], files) or "name a file of rows, such as `catalog.csv`"
+            return InvalidReason(f"there is no file `{row[1]}` in this policy", hint, row[1])
+        return ExpectedReason(text, file=row[1], line=int(row[2] or 0))
+    if text.startswith(_LACKS) and not allowed:
+        lacks = text.removeprefix(_LACKS).split(" ")
+        for grant in lacks:
+            if not is_grant(grant, catalog):
+                message = f"`{grant}` is an unknown permission"
+                return InvalidReason(message, grant_hint(grant, catalog), grant or text)
+        return ExpectedReason(text, lacks=frozenset(lacks))
+    reasons = {str(reason): reason for reason in Reason if (reason is Reason.ALLOWED) is allowed}
+    if text in reasons:
+        return ExpectedReason(text, reason=reasons[text])
+    word = text.split(" ", maxsplit=1)[0]
+    near = did_you_mean(text, reasons) or (not allowed and did_you_mean(word, [_LACKS.strip()]))
+    hint = (
+        "write `catalog.csv`, `catalog.csv:7`, a row, `lacks catalog:write` or a reason in the words of "
+        "`authz policy explain`"
+    )
+    return InvalidReason(f"`{text}` is no reason to {'allow' if allowed else 'deny'}", near or hint, text)
+
+
+def _read_row(text: str, *, allowed: bool) -> ExpectedReason | InvalidReason:
+    """A `p` row as an expected reason: spacing, and the order of grants and actions, are as one likes."""
+    cells = [cell.strip() for cell in text.split(",", 5)]
+    effect = "allow" if allowed else "deny"
+    if len(cells) < 5:
+        return InvalidReason("this is no whole row", f"write `p, <grants>, <resource>, <actions>, {effect}`", text)
+    if cells[4] != effect:
+        return InvalidReason(
+            f"no row that does not {effect} decides to {effect}", f"name a row that ends in `{effect}`", cells[4]
+        )
+    condition = cells[5].removeprefix('"').removesuffix('"').replace('""', '"') if len(cells) == 6 else ""
+    return ExpectedReason(
+        text, row=(frozenset(cells[1].split()), cells[2], frozenset(cells[3].split("|")), effect, condition)
+    )

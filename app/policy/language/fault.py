@@ -1,0 +1,63 @@
+"""What is wrong with a policy: each fault says what, where, and how to fix it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+# Looking for the nearest of very many words would take longer than reading the policy.
+MAX_NEAR = 2000
+MAX_WORDS = 1_000  # characters of a message or hint, which quote what a file says
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault at a place in a policy file.
+
+    `file` is relative to the policy directory. `line` and `column` count from 1; a line of 0 means the
+    file as a whole. `length` is how many characters the caret underlines, `text` the line itself.
+    `code` is stable, for programs. A `message` or `hint` of more than MAX_WORDS characters is cut.
+    """
+
+    code: str
+    file: str
+    line: int
+    column: int
+    message: str
+    hint: str = ""
+    length: int = 1
+    text: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("message", "hint"):
+            words: str = getattr(self, name)
+            if len(words) > MAX_WORDS:
+                object.__setattr__(self, name, f"{words[: MAX_WORDS - 1]}…")
+
+    @property
+    def place(self) -> str:
+        """`file:line:column`, as compilers write it."""
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.message}" + (f" ({self.hint})" if self.hint else "")
+
+
+class PolicyRefused(Exception):
+    """A policy that must not become active, with every fault found in it."""
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        self.faults = tuple(sorted(faults, key=lambda fault: (fault.file, fault.line, fault.column)))
+        super().__init__("\n".join(str(fault) for fault in self.faults))
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A hint that names the nearest known word, or nothing when none is near."""
+    lower = {name.lower(): name for name in known}
+    if word.lower() in lower:
+        return f"did you mean `{lower[word.lower()]}`?"
+    if len(lower) > MAX_NEAR:
+        return ""
+    near = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.6)
+    return f"did you mean `{lower[near[0]]}`?" if near else ""

@@ -1,0 +1,168 @@
+"""The names in a policy directory: which files are read, which are left alone, and which are refused.
+
+A file that its author may take for a part of the policy, and that is not read, is refused: a lost deny opens access.
+What no one takes for that is left alone: the leavings of editors and tools, files of the system, pages for people.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+
+from app.policy.language.fault import Fault, did_you_mean
+
+REQUIRED = ("model.conf", "permissions.toml")
+FOLDERS = {
+    "": (".csv",),
+    "entities": (".yaml",),
+    "tests": (".yaml",),
+    "upstreams": (".openapi.json", ".openapi.yaml"),
+}
+# Where the parts of OpenAPI documents stand, which they refer to: here, and in folders in it.
+FRAGMENTS = "upstreams"
+MAX_NESTED = 3  # folders in one another
+MAX_SHOWN = 400
+
+# Shipped for people, beside the files.
+_PAGES = ("README.md", "REFERENCE.md", "WALKTHROUGH.md")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
+# Another version of a file, whose rows may be those that its author wants: never read, and never passed over.
+_CONFLICT = re.compile(
+    r"""
+    \.sync-conflict- | \bconflicted\ copy\b | \bin\ conflict\b | _conflict-[0-9]{8}   # Syncthing, Dropbox, ownCloud
+    | _(BASE|LOCAL|REMOTE|BACKUP)_[0-9]+\.                                              # git mergetool
+    | (?-i:-(DESKTOP|LAPTOP)-[A-Z0-9]{6,}\.)                                             # OneDrive
+    | \.(bak|backup|orig|old|copy|rej|save)\.(?-i:csv|yaml|json)\Z                    # x.old.csv
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_COPY = re.compile(r"\bcopy\b|\([0-9]+\)", re.IGNORECASE)
+
+_FRAGMENT_ENDINGS = (".yaml", ".yml", ".json")
+_DOCUMENT = re.compile(r"\.openapi\.\w+", re.IGNORECASE)
+
+# Only what programs are known to leave: any other ending may be one by which an author means that the file applies.
+_LEFTOVER = re.compile(
+    r"""
+    .*~ | \#.*\# | ~\$.* | ~.*\.tmp                     # Emacs, Vim; Word and Excel; Syncthing
+    | .*\.(bak|backup|orig|rej|tmp|temp|old|save|sw[a-px]|un~|lock|pid|disabled
+          |part|partial|download|crdownload             # downloads that are not finished
+          |dpkg-(old|new|dist|bak|tmp)|ucf-(old|new|dist)|rpm(save|new|orig)|pac(save|new|orig))([._-]?[0-9]+)*
+    | .*\.te?mp([._-][0-9]+)+                           # x.csv.tmp.1234.5678
+    | .*___jb_(tmp|old)___                              # JetBrains
+    | 4913 | 5036 | 5159 | 5282 | 5405                  # Vim, to see whether it may write
+    | (?-i:sed(?=[a-z]*[A-Z0-9])[A-Za-z0-9]{6})         # sed -i
+    """,
+    re.VERBOSE | re.IGNORECASE | re.DOTALL,
+)
+_SYSTEM = frozenset(
+    {
+        "lost+found", "thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r", "$recycle.bin",
+        "system volume information", "__macosx", "@eadir", "@recycle", "__pycache__",
+    }
+)  # fmt: skip
+_PAGE_ENDINGS = frozenset(
+    {".md", ".markdown", ".rst", ".adoc", ".txt", ".text", ".html", ".pdf", ".png", ".svg", ".jpg", ".docx", ".odt"}
+)
+_POLICY_ENDINGS = frozenset({".csv", ".yaml", ".yml", ".toml", ".conf", ".json"})
+_ARCHIVE_ENDINGS = frozenset({".gz", ".zip", ".bz2", ".xz", ".zst", ".tar", ".tgz", ".7z", ".gpg", ".asc", ".age"})
+_BARE_PAGE = re.compile(
+    r"LICEN[CS]E(-[A-Z0-9.]+)?|COPYING|COPYRIGHT|NOTICE|PATENTS|README|AUTHORS|CONTRIBUTORS|CONTRIBUTING|MAINTAINERS"
+    r"|OWNERS|CODEOWNERS|CHANGELOG|CHANGES|HISTORY|NEWS|VERSION|INSTALL|TODO"
+    r"|Makefile|[Jj]ustfile|Dockerfile|Jenkinsfile"
+)
+
+
+def is_policy_file(path: str) -> bool:
+    """Whether a file of this name, relative to the policy directory, is part of the policy."""
+    if path in REQUIRED:
+        return True
+    folder, _, name = path.rpartition("/")
+    if _NAME.fullmatch(name) is None or _CONFLICT.search(name):
+        return False
+    return (folder in FOLDERS and name.endswith(FOLDERS[folder])) or is_fragment(path)
+
+
+def is_fragment(path: str) -> bool:
+    """Whether a file may be a part of an OpenAPI document, which counts as soon as a document refers to it."""
+    folder, _, name = path.rpartition("/")
+    if folder != FRAGMENTS and not is_fragment_folder(folder):
+        return False
+    return name.endswith(_FRAGMENT_ENDINGS) and not (folder == FRAGMENTS and _DOCUMENT.search(name))
+
+
+def is_fragment_folder(path: str) -> bool:
+    """Whether a folder may hold parts of OpenAPI documents."""
+    first, *more = path.split("/")
+    return first == FRAGMENTS and 0 < len(more) <= MAX_NESTED and all(map(_NAME.fullmatch, more))
+
+
+def is_hidden(folder: str, name: str) -> bool:
+    """Whether a name is hidden, as `..data` of Kubernetes and `.git` are, or one of the pages that are shipped."""
+    return name.startswith(".") or (not folder and name in _PAGES)
+
+
+def is_leaving(name: str, *, is_folder: bool) -> bool:
+    """Whether something of this name is no part of a policy and no author takes it for one."""
+    if name.lower() in _SYSTEM or _LEFTOVER.fullmatch(name):
+        return True
+    ending = PurePosixPath(name).suffix.lower()
+    stem_ending = PurePosixPath(PurePosixPath(name).stem).suffix.lower()
+    is_page = ending in _PAGE_ENDINGS and stem_ending not in _POLICY_ENDINGS
+    return not is_folder and (is_page or _BARE_PAGE.fullmatch(name) is not None)
+
+
+def stray_fault(path: str, *, is_folder: bool = False) -> Fault:
+    """The fault of a name that may be meant as a part of the policy and is none, with what to do about it."""
+    folder, _, name = path.rpartition("/")
+    what = "folder" if is_folder else "file"
+    message = f"this {what} is not read: it has no name of a policy {what}"
+    if is_folder:
+        near = "" if folder else did_you_mean(name, filter(None, FOLDERS))
+        hint = near or "move it out of the directory; policy files stand beside it, not in it"
+    elif _CONFLICT.search(name):
+        message = "this file is not read: it is another version of a file, by its name"
+        hint = "put what should apply into the file itself, and delete this one"
+    else:
+        hint = _advice(folder, name)
+    return Fault("stray-file", written_out(path), 0, 0, message, hint)
+
+
+def written_out(path: str) -> str:
+    """A name as it may be shown: it may hold what breaks a line of a log."""
+    return path.encode("unicode_escape").decode()[:MAX_SHOWN]
+
+
+def _advice(folder: str, name: str) -> str:
+    right = _corrected(folder, name)
+    if _COPY.search(name):
+        return f"delete this copy, or rename it to `{right or 'name.csv'}` if its rows are to apply as well"
+    if right:
+        return f"rename it to `{right}`, or move it out of the directory"
+    if name.endswith((".yaml", ".yml")) and not folder:
+        return "cases stand in `tests/`, entities in `entities/`, OpenAPI documents in `upstreams/`; or move it out"
+    if folder and name.lower().endswith(".csv"):
+        return f"rows stand in the directory itself, not in `{written_out(folder)}/`; or move it out of the directory"
+    stem = PurePosixPath(name).stem
+    known = [*REQUIRED, f"{stem}.csv"] if "." not in stem and is_policy_file(f"{stem}.csv") else REQUIRED
+    return ("" if folder else did_you_mean(name, known)) or "move it out of the directory"
+
+
+def _corrected(folder: str, name: str) -> str:
+    """The nearest name that would be read, or none.
+
+    Its ending in lower case, `.yaml` for `.yml`, no blanks, and nothing behind the ending of a policy file.
+    """
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-")
+    stem, _, ending = plain.rpartition(".")
+    has_other = f".{ending.lower()}" not in _POLICY_ENDINGS | _ARCHIVE_ENDINGS and "-" not in ending
+    if has_other and PurePosixPath(stem).suffix.lower() in _POLICY_ENDINGS:
+        stem, _, ending = stem.rpartition(".")
+    ending = ending.lower().replace("yml", "yaml")
+    stem = stem.strip("-")
+    if folder == "upstreams":
+        stem = f"{re.sub(r'[.]openapi$', '', stem, flags=re.IGNORECASE)}.openapi"
+    found = f"{stem}.{ending}"
+    if found.lower() in REQUIRED:
+        found = found.lower()
+    return found if found != name and is_policy_file(f"{folder}/{found}" if folder else found) else ""

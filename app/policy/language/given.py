@@ -1,0 +1,123 @@
+"""What a question states for conditions: the variables that a request would bring, checked against their shape."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from app.policy.language.fault import did_you_mean
+from app.policy.language.when.shape import SCHEMA, Kind
+
+# Variable → field, parameter or key → value.
+Given = Mapping[str, Mapping[str, object]]
+
+_TYPES: Mapping[str, tuple[type, ...]] = {"string": (str,), "bool": (bool,), "int": (int,), "double": (float, int)}
+_TIME = "2026-11-24T08:00:00Z"
+
+
+class InvalidVariable(Exception):
+    """A variable that no condition knows, or a value of another kind."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+def kind_of(variable: str, name: str) -> Kind:
+    """The kind of `<variable>.<name>`. Raises InvalidVariable when conditions know no such thing."""
+    if variable not in SCHEMA:
+        raise _unknown(variable, SCHEMA, "conditions")
+    kind = SCHEMA[variable].kind
+    if kind.fields is None:
+        return kind.item or kind
+    if name not in kind.fields:
+        raise _unknown(name, kind.fields, f"`{variable}`")
+    return kind.fields[name].kind
+
+
+def checked(kind: Kind, value: object) -> object:
+    """The value as a condition reads it; a time is given as text. Raises InvalidVariable when it is of another kind."""
+    if kind.name == "dyn":
+        return value
+    if kind.name == "timestamp" and isinstance(value, str):
+        return _time(value)
+    if kind.item and kind.name == "list" and isinstance(value, (list, tuple)):
+        return [checked(kind.item, item) for item in value]
+    if kind.item and kind.name == "map" and isinstance(value, Mapping):
+        return {key: checked(kind.item, item) for key, item in value.items()}
+    types = _TYPES.get(kind.name, ())
+    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+        example = f"; write it as text, such as '{_TIME}'" if kind.name == "timestamp" else ""
+        raise InvalidVariable(f"it must be a {kind}", f"it is {_kind_name(value)}{example}")
+    return value
+
+
+def read_given(given: Given) -> Given:
+    """Variables as a document gives them, each checked. Raises InvalidVariable, which names the one at fault."""
+    found: dict[str, dict[str, object]] = {}
+    for variable, fields in given.items():
+        for name, value in fields.items():
+            try:
+                found.setdefault(variable, {})[name] = checked(kind_of(variable, name), value)
+            except InvalidVariable as wrong:
+                raise InvalidVariable(f"`{variable}.{name}`: {wrong.message}", wrong.hint) from None
+    return found
+
+
+def read_assignments(lines: Iterable[str]) -> Given:
+    """Variables as people write them, `request.ip=10.0.0.1` or `subject.claims.org=7`, each checked.
+
+    Raises InvalidVariable, which names the one at fault.
+    """
+    given: dict[str, dict[str, object]] = {}
+    for line in lines:
+        path, equals, text = line.partition("=")
+        variable, *names = path.split(".")
+        if not equals or not names or "" in names:
+            raise InvalidVariable(f"`{path}` is no variable with a value", "write it as request.ip=10.0.0.1")
+        try:
+            kind = kind_of(variable, names[0])
+            value = _value(text, plain=kind.name in ("string", "timestamp"))
+            for name in reversed(names[1:]):
+                value = {name: value}
+            before = given.setdefault(variable, {}).get(names[0])
+            value = {**before, **value} if isinstance(before, dict) and isinstance(value, dict) else value
+            given[variable][names[0]] = checked(kind, value)
+        except InvalidVariable as wrong:
+            raise InvalidVariable(f"`{path}`: {wrong.message}", wrong.hint) from None
+    return given
+
+
+def _value(text: str, *, plain: bool) -> object:
+    """A text where one is due, else what JSON it is, else a text after all."""
+    if plain:
+        return text
+    try:
+        value: object = json.loads(text)
+    except ValueError:
+        return text
+    return value
+
+
+def _time(text: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidVariable(f"`{text}` is no time", f"write {_TIME}") from None
+    if time.tzinfo is None:
+        raise InvalidVariable(f"`{text}` has no time zone", f"write {_TIME}")
+    return time
+
+
+def _unknown(word: str, known: Iterable[str], where: str) -> InvalidVariable:
+    names = tuple(known)
+    return InvalidVariable(
+        f"`{word}` is not known in {where}", did_you_mean(word, names) or f"known are {', '.join(names)}"
+    )
+
+
+def _kind_name(value: object) -> str:
+    names = {str: "a text", bool: "true or false", int: "a whole number", float: "a number", list: "a list"}
+    return names.get(type(value), "nothing" if value is None else "a mapping")

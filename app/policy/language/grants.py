@@ -1,0 +1,120 @@
+"""Which words are grants: permissions of the catalogue, and facts that the server states."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Container, Iterable, Sequence
+from difflib import get_close_matches
+
+from app.policy.language.fault import did_you_mean
+from app.policy.language.rule import Membership
+
+FACTS = ("anyone", "auth:jwt", "auth:api_key", "auth:anonymous", "env:live", "env:test")
+# A subject may have bars, as in `user:auth0|5f7c`, but no second fact behind one, no `*`, and no letter that only
+# looks like ASCII.
+_SUBJECT = r"[!$-)+\-.-{}~]+(\|[!$-)+\-.-9;-{}~]+)*"
+_OPEN_FACT = re.compile(rf"(user:{_SUBJECT})|(key:[1-9][0-9]{{0,18}})|(role:[a-z][a-z0-9_-]*)")
+
+_OPEN_FAMILIES = ("user", "key", "role")
+_NEAR_FAMILY = 0.75  # `roles` is near to `role`, and `usr` to `user`
+
+# Who can have a fact: a person has no key, a program is no user.
+_METHODS = {"auth:jwt": "jwt", "auth:api_key": "api_key", "auth:anonymous": "anonymous"}
+_FAMILY_METHODS = {"user": "jwt", "key": "api_key", "env": "api_key"}
+
+
+def is_grant(word: str, catalog: Container[str]) -> bool:
+    """Whether a policy over this catalogue knows the grant."""
+    return word in catalog or word in FACTS or _OPEN_FACT.fullmatch(word) is not None
+
+
+def grant_hint(word: str, catalog: Iterable[str], roles: Iterable[str] = ()) -> str:
+    """What to write in the place of an unknown grant. `roles` are those that the policy has."""
+    if word == "*" or word.endswith(":*"):
+        return "there are no wildcards in grants: name each permission, or `anyone`"
+    known = [*catalog, *FACTS, *roles]
+    near = _of_family(word, known) or did_you_mean(word, known) or _open_fact(word)
+    return near or "add it to permissions.toml, or see policies/README.md for the facts"
+
+
+def _of_family(word: str, known: Sequence[str]) -> str:
+    """A hint for a known grant whose family was left out or misspelled, and for a user or key in capitals."""
+    family, colon, name = word.lower().partition(":")
+    if not colon:
+        named = [grant for grant in known if grant.partition(":")[2] == family]
+        return f"did you mean `{named[0]}`?" if len(named) == 1 else ""
+    if family in ("user", "key"):
+        return _open_fact(word)
+    if family == "role":
+        return near_role(name, [grant for grant in known if grant.startswith("role:")]) or _open_fact(word)
+    near = get_close_matches(family, {grant.partition(":")[0] for grant in known}, n=1, cutoff=_NEAR_FAMILY)
+    return f"did you mean `{near[0]}:{name}`?" if near and f"{near[0]}:{name}" in known else ""
+
+
+def _open_fact(word: str) -> str:
+    """A hint for a user, key or role whose family was left out or misspelled, or that has capitals it must not have."""
+    family, colon, name = word.partition(":")
+    if not colon:
+        candidates = [f"user:{word}", f"role:{word.lower()}"]
+    else:
+        near = get_close_matches(family.lower(), _OPEN_FAMILIES, n=1, cutoff=_NEAR_FAMILY)
+        candidates = [f"{near[0]}:{name}", f"{near[0]}:{name.lower()}"] if near else []
+        candidates = [fact for fact in candidates if _OPEN_FACT.fullmatch(fact)][:1]
+    good = [f"`{fact}`" for fact in candidates if _OPEN_FACT.fullmatch(fact)]
+    return f"did you mean {' or '.join(good)}?" if good else ""
+
+
+def known_roles(memberships: Iterable[Membership]) -> frozenset[str]:
+    """The roles that `g` rows name. Any other is most likely misspelt, since no caller can hold it."""
+    spoken = {grant for row in memberships for grant in (row.member, row.grant)}
+    return frozenset(grant for grant in spoken if grant.startswith("role:"))
+
+
+def near_role(role: str, roles: Iterable[str]) -> str:
+    """A hint that names the nearest of these roles, by what follows `role:`; empty when none is near."""
+    names = (known.removeprefix("role:") for known in roles)
+    return did_you_mean(role.removeprefix("role:"), names).replace("`", "`role:", 1)
+
+
+def role_fault(held: Iterable[str], roles: Collection[str]) -> tuple[str, str] | None:
+    """Message and hint for the first role among these grants that no `g` row knows."""
+    for grant in sorted(held):
+        if grant.startswith("role:") and grant not in roles:
+            hint = near_role(grant, roles) or f"write a `g` row about it, such as `g, user:user_2abc, {grant}`"
+            return f"no `g` row knows `{grant}`", hint
+    return None
+
+
+def stated_fault(
+    stated: Collection[str], catalog: Collection[str], memberships: Iterable[Membership]
+) -> tuple[str, str] | None:
+    """Message and hint for grants that are asked about and grant nothing; None when each is known."""
+    for grant in stated:
+        if not is_grant(grant, catalog):
+            message = f"`{grant}` is an unknown permission, so it grants nothing"
+            return message, grant_hint(grant, catalog, known_roles(memberships))
+    if not stated:
+        return "no grant is named", "name at least one; a stranger holds auth:anonymous"
+    return role_fault(stated, known_roles(memberships))
+
+
+def excludes(held: Iterable[str], fact: str) -> bool:
+    """Whether a caller with these grants can never have the fact: it is of another kind, or is someone else."""
+    family, method = _kind(fact)
+    if not method:
+        return False
+    for grant in held:
+        other_family, other_method = _kind(grant)
+        if other_method and (other_method != method or (other_family == family and grant != fact)):
+            return True
+    return False
+
+
+def method_of(grant: str) -> str:
+    """The kind of caller that alone can state this grant; empty for one that any kind can."""
+    return _kind(grant)[1]
+
+
+def _kind(grant: str) -> tuple[str, str]:
+    family = grant.partition(":")[0]
+    return family, _METHODS.get(grant) or _FAMILY_METHODS.get(family, "")

@@ -1,0 +1,199 @@
+"""Templates that one path can match, and which of them nothing tells apart.
+
+OpenAPI ranks text before a parameter and says no more. So of two templates that meet, one is the more specific where
+it has text wherever they differ. Where each has text that the other has not, or where they differ in the names of
+parameters alone, programs may choose either: both are closed. And where one differs in text within a segment alone,
+as `{name}:cancel` does from `{name}`, a program may take the wider one too: requests that both have a method for are
+denied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import unquote
+
+from app.policy.language.openapi.budget import DocumentBudget, Work
+from app.policy.routing.segment import composite, is_composite, shape
+from app.policy.routing.template_tree import TAIL
+
+# What it costs to compare two segments, and two of which parameters are parts.
+_STEPS = 3
+_COMPOSITE_STEPS = 5
+_CHARACTERS = 32  # of two of those, which one step compares
+_LESS, _LEAST = 1, 2  # how much narrower a template is: by text within a segment, or by a segment of text
+
+
+@dataclass(frozen=True, slots=True)
+class Ambiguity:
+    """A template that another takes requests from: all of them, or those with `methods` where they are named."""
+
+    template: str
+    other: str
+    methods: frozenset[str] | None = None
+
+
+@dataclass(slots=True)
+class _Place:
+    """A place in the tree of all templates; `templates` end here, and differ at most in the names of parameters.
+
+    `head` is the text that whatever the segment matches starts with.
+    """
+
+    head: str = ""
+    templates: list[str] = field(default_factory=list)
+    below: dict[str, _Place] = field(default_factory=dict)
+    patterns: dict[str, _Place] = field(default_factory=dict)  # those of `below` that are no text
+
+    def child(self, key: str) -> _Place:
+        """The place behind a segment, which is made where there is none."""
+        found = self.below.get(key)
+        if found is None:
+            found = self.below[key] = _Place(_head(key))
+            if "{" in key or key == TAIL:
+                self.patterns[key] = found
+        return found
+
+    def subtree(self) -> Iterator[str]:
+        yield from self.templates
+        for place in self.below.values():
+            yield from place.subtree()
+
+
+def ambiguities(
+    templates: Mapping[str, frozenset[str]], closed: Container[str] = (), budget: DocumentBudget | None = None
+) -> Iterator[Ambiguity]:
+    """What nothing tells apart among templates with their methods, each template at most once; of those that are not
+    `closed` already.
+
+    Raises Unreadable where so many meet that comparing them exceeds the budget, which is one for each call by default.
+    """
+    budget = budget or DocumentBudget()
+    root = _Place()
+    parts = {template: tuple(map(_decoded, template.split("/"))) for template in templates}
+    shapes = {tuple(map(shape, each)) for each in parts.values()}
+    for template, each in parts.items():
+        place = root
+        for part in each:
+            place = place.child(shape(part))
+        place.templates.append(template)
+    walk = _Walk(root, budget)
+    for template, each in parts.items():
+        if template in closed:
+            continue
+        shared: frozenset[str] = frozenset()
+        first = ""
+        for other, narrower, wider, is_behind in walk.meeting(each):
+            if other == template or (wider and not narrower):
+                continue
+            if wider and is_behind and other in closed:
+                continue  # what both match is found to be closed before it is looked for here
+            if narrower and wider and _both(each, parts[other], budget) in shapes:
+                continue  # a third template is what both of them match, and more specific than either
+            if wider or not narrower:
+                yield Ambiguity(template, other)
+                break
+            common = templates[template] & templates[other]
+            if narrower == _LESS and common and any("{" in part for part in each):
+                first = first or other
+                shared |= common
+        else:
+            if shared:
+                yield Ambiguity(template, first, shared)
+
+
+class _Walk:
+    """Finds the templates that some path has in common with a given one.
+
+    Each comes with how much narrower and how much wider that one is, and whether it is wider where they first differ,
+    so that a path which both match is found to be the other's.
+    """
+
+    def __init__(self, root: _Place, budget: DocumentBudget) -> None:
+        self._root = root
+        self._budget = budget
+
+    def meeting(self, parts: tuple[str, ...]) -> Iterator[tuple[str, int, int, bool]]:
+        waiting = [(self._root, 0, 0, 0, False)]
+        while waiting:
+            place, at, narrower, wider, is_behind = waiting.pop()
+            if at == len(parts):
+                self._budget.spend(Work.COMPARISONS, _STEPS * len(place.templates))
+                yield from ((template, narrower, wider, is_behind) for template in place.templates)
+                continue
+            part = parts[at]
+            head = _head(part)
+            for key, child in place.below.items() if "{" in part or part == TAIL else _textual(place, part):
+                if not (child.head.startswith(head) or head.startswith(child.head)):
+                    self._budget.spend(Work.COMPARISONS, 1)
+                    continue
+                self._budget.spend(Work.COMPARISONS, _cost(part, key))
+                if TAIL in (key, part):
+                    # Whatever goes on is narrower than any rest.
+                    less, more = _LESS * (part != TAIL), _LESS * (key != TAIL)
+                    behind = is_behind if narrower or wider else more > 0
+                    for template in child.subtree():
+                        self._budget.spend(Work.COMPARISONS, _STEPS)
+                        yield template, max(narrower, less), max(wider, more), behind
+                elif found := _compared(part, key):
+                    behind = is_behind if narrower or wider else found[1] > 0 == found[0]
+                    waiting.append((child, at + 1, max(narrower, found[0]), max(wider, found[1]), behind))
+
+
+def _textual(place: _Place, part: str) -> Iterator[tuple[str, _Place]]:
+    """The places behind one that a text can lead to, of which there may be thousands."""
+    if child := place.below.get(part):
+        yield part, child
+    yield from place.patterns.items()
+
+
+def _head(part: str) -> str:
+    """The text before the first parameter of a segment."""
+    return "" if part == TAIL else part.partition("{")[0]
+
+
+def _compared(part: str, key: str) -> tuple[int, int] | None:
+    """How much narrower and how much wider a segment is than another's shape; None where no text matches both."""
+    if shape(part) == key:
+        return 0, 0
+    mine, other = _rank(part), _rank(key)
+    if mine == other == _LESS:
+        one, two = composite(part), composite(key)
+        narrower, wider = two.includes(one), one.includes(two)
+        if narrower or wider:
+            return (_LESS, 0) if narrower else (0, _LESS)
+        return (_LESS, _LESS) if one.meets(two) else None
+    if mine == other:
+        return None
+    text, pattern = (part, key) if mine > other else (key, part)
+    if _rank(pattern) == _LESS and composite(pattern).values(text) is None:
+        return None
+    return (mine, 0) if mine > other else (0, other)
+
+
+def _cost(part: str, key: str) -> int:
+    """The steps of comparing two segments."""
+    if not (is_composite(part) and ("{" in key or key == TAIL)):
+        return _STEPS
+    return _COMPOSITE_STEPS + (len(part) + len(key)) // _CHARACTERS
+
+
+def _rank(part: str) -> int:
+    return _LEAST if "{" not in part else _LESS if is_composite(part) else 0
+
+
+def _both(one: tuple[str, ...], other: tuple[str, ...], budget: DocumentBudget) -> tuple[str, ...]:
+    """The shape of what two templates both match; empty where that is none."""
+    found = []
+    budget.spend(Work.COMPARISONS, sum(_cost(left, right) for left, right in zip(one, other, strict=False)))
+    for left, right in zip(one, other, strict=False):
+        compared = _compared(left, shape(right))
+        if compared is None or TAIL in (left, right) or all(compared):
+            return ()
+        found.append(shape(right if compared[1] else left))
+    return tuple(found)
+
+
+def _decoded(part: str) -> str:
+    """What a segment means; a brace that is encoded stays so."""
+    return unquote(part.replace("%7B", "%257B").replace("%7D", "%257D")) if "%" in part else part

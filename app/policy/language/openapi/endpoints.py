@@ -1,0 +1,189 @@
+"""The endpoints of a document: each method of each path at each place where its own servers put it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from app.policy.language.openapi.budget import CHARACTERS, DocumentBudget, Work
+from app.policy.language.openapi.paths import MAX_LENGTH, RoutedPath, place
+from app.policy.language.openapi.references import References
+from app.policy.language.openapi.servers import Servers
+from app.policy.language.openapi.tree import FIXED, Branch, Unreadable, Value
+from app.policy.language.source import shown
+
+MAX_PLACES = 50_000  # different paths of a document at all its servers
+MAX_KEYS = 200  # of one path
+EXAMPLE = "an OpenAPI 3 document has `openapi: 3.1.0` and `paths:` with its endpoints"
+
+# What it costs to place a path, and a segment or parameter of it; and a method that no rule can name.
+_PLACE_STEPS = 20
+_PART_STEPS = 4
+_NAME_STEPS = 8
+
+METHODS = frozenset(method.upper() for method in FIXED)
+_SINCE_3_2 = ("query", "additionalOperations")
+_VERSION = re.compile(r"3\.([0-2])(\..*)?")
+_METHOD_LIKE = re.compile(r"get|head|post|put|patch|delete|options|trace|query|connect", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentPath:
+    """A path as its document writes it, and the line."""
+
+    path: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """Something in a document that no route stands for: a stable code, where, why, and what to do."""
+
+    code: str
+    at: DocumentPath
+    message: str
+    hint: str
+
+
+@dataclass(slots=True)
+class Template:
+    """What the paths of a document say of one template: methods, which paths, and which one denies it, if any."""
+
+    methods: set[str] = field(default_factory=set)
+    routes: list[DocumentPath] = field(default_factory=list)
+    closed: DocumentPath | None = None
+
+
+class DocumentEndpoints:
+    """The templates of a document, without its service, and what was denied on the way. Raises Unreadable."""
+
+    def __init__(self, document: Branch, references: References, file: str, budget: DocumentBudget) -> None:
+        self.templates: dict[str, Template] = {}
+        self.denied: list[Denied] = []
+        self._file = file
+        self._references = references
+        self._minor = _minor_version(document)
+        self._budget = budget
+        self._servers = Servers(budget)
+        self._bases = self._servers.base_paths(document.get("servers"), document.line_of("servers"))
+        paths = document.get("paths")
+        if not isinstance(paths, Branch):
+            raise Unreadable("the document has no `paths`", EXAMPLE)
+        for path, item in paths.entries.items():
+            if not path.startswith("x-"):
+                self._add(DocumentPath(path, paths.line_of(path)), item)
+
+    def _add(self, at: DocumentPath, item: Value) -> None:
+        """Add the endpoints of a path; what cannot be understood of it is denied wherever it could be."""
+        try:
+            if not isinstance(item, Branch):
+                raise Unreadable("it is no mapping of methods", EXAMPLE)
+            found, file = self._references.follow(item, self._file)
+            if found is not item and any(key in (*FIXED, "servers", "additionalOperations") for key in item.entries):
+                raise Unreadable("there is more beside its `$ref`", "write all of it in one place")
+            if len(found.entries) > MAX_KEYS:
+                raise Unreadable(f"it has more than {MAX_KEYS} keys", EXAMPLE)
+            bases = self._bases_of(found, self._bases)
+        except Unreadable as fault:
+            self._deny(at, fault)
+            return
+        by_base: dict[str, set[str]] = {base: set() for base in bases}
+        for method, operation in self._operations(at, found):
+            try:
+                target = self._references.follow(operation, file)[0] if isinstance(operation, Branch) else None
+                for base in self._bases_of(target, bases):
+                    by_base.setdefault(base, set()).add(method)
+            except Unreadable as fault:
+                self._deny(at, fault, method)
+        for base, methods in by_base.items():
+            self._place(at, self._placed(at.path, base), methods)
+
+    def _operations(self, at: DocumentPath, item: Branch) -> Iterator[tuple[str, Value]]:
+        """The methods of a path with their operations."""
+        for key, value in item.entries.items():
+            if key in _SINCE_3_2 and self._minor < 2:
+                message = f"`{key}` is not known before OpenAPI 3.2"
+                self._note("unread-method", at, message, "write the version that the document is of")
+            elif key in FIXED:
+                yield key.upper(), value
+            elif key == "additionalOperations" and isinstance(value, Branch):
+                self._budget.spend(Work.REFERENCES, _NAME_STEPS * len(value.entries))
+                for name, operation in value.entries.items():
+                    if name in METHODS:
+                        yield name, operation
+                    else:
+                        self._unread(at, name)
+            elif _METHOD_LIKE.fullmatch(key):
+                self._unread(at, key)
+
+    def _unread(self, at: DocumentPath, method: str) -> None:
+        message = f"`{shown(method)}` is no method that rules can name"
+        self._note("unread-method", at, message, f"the methods are {', '.join(sorted(METHODS))}")
+
+    def _bases_of(self, branch: Value, default: tuple[str, ...]) -> tuple[str, ...]:
+        """Where the servers of a path or operation put it, if it has any of its own."""
+        if not isinstance(branch, Branch) or "servers" not in branch.lines:
+            return default
+        if branch.get("servers") in (None, []):
+            raise Unreadable("its `servers` are empty", "delete them, or write where it is")
+        return self._servers.base_paths(branch.get("servers"), 0)
+
+    def _deny(self, at: DocumentPath, fault: Unreadable, method: str = "") -> None:
+        """Deny a path, or a method of it, at each place where a document that was read more freely could have it."""
+        if method:
+            self._note("unread-method", at, f"{method} is denied: {fault}", fault.hint)
+        else:
+            self._note("unread-path", at, str(fault), fault.hint)
+        for base in dict.fromkeys((*self._bases, "")):
+            placed = self._placed(at.path, base)
+            if method:
+                self._place(at, placed, set())
+            else:
+                self._place(at, RoutedPath(None, placed.every), set(METHODS))
+
+    def _placed(self, path: str, base: str) -> RoutedPath:
+        """The path behind that of a server; what that costs grows with its characters and segments."""
+        length = len(base) + len(path)
+        parts = base.count("/") + path.count("/") + path.count("{") if length <= MAX_LENGTH else 0
+        self._budget.spend(Work.PLACES, _PLACE_STEPS + _PART_STEPS * parts + length // CHARACTERS)
+        return place(path, base)
+
+    def _place(self, at: DocumentPath, placed: RoutedPath, methods: set[str]) -> None:
+        if placed.message:
+            self._note("unroutable-path", at, placed.message, placed.hint)
+        for closed in placed.closes:
+            template = self._template(closed)
+            template.closed = template.closed or at
+            template.methods |= methods
+        if placed.template is None:
+            return
+        template = self._template(placed.template)
+        template.routes.append(at)
+        template.methods |= methods
+
+    def _template(self, name: str) -> Template:
+        if name not in self.templates and len(self.templates) >= MAX_PLACES:
+            raise Unreadable(f"the document has more than {MAX_PLACES} paths", "divide it into several")
+        return self.templates.setdefault(name, Template())
+
+    def _note(self, code: str, at: DocumentPath, message: str, hint: str) -> None:
+        denied = Denied(code, at, message, hint)
+        if not self.denied or self.denied[-1] != denied:  # once, however many servers there are
+            self.denied.append(denied)
+
+
+def _minor_version(document: Branch) -> int:
+    version = document.get("openapi")
+    found = _VERSION.fullmatch(version) if isinstance(version, str) else None
+    if found:
+        return int(found[1])
+    if "swagger" in document.lines:
+        message = "this is a document of Swagger 2.0, and not of OpenAPI 3"
+        raise Unreadable(
+            message, "convert it to OpenAPI 3, which Swagger's own editor does", document.line_of("swagger")
+        )
+    if isinstance(version, str):
+        message = f"this is a document of OpenAPI {shown(version)}, and 3.0 to 3.2 are read"
+        raise Unreadable(message, "write it as OpenAPI 3.2", document.line_of("openapi"))
+    raise Unreadable("this is no OpenAPI 3 document", EXAMPLE)

@@ -1,0 +1,119 @@
+"""Reads JSON piece by piece: one call for all of it would let no request be answered until it returns."""
+
+from __future__ import annotations
+
+import json
+import re
+from json import JSONDecodeError
+
+from app.policy.language.openapi.tree import MAX_DEPTH, Branch, Mode, Unreadable, Value, below, too_deep, twice
+from app.policy.language.source import shown
+
+_SPACE = re.compile(r"[ \t\n\r]*")
+_HALF = re.compile(r"[\ud800-\udfff]")  # of a surrogate pair, which only an escape can write; no path has it
+_PIECES = 4  # levels that are walked where nothing is read; what lies deeper is small
+_decode = json.JSONDecoder().raw_decode
+
+
+def read_json(text: str, mode: Mode) -> Value:
+    """What is read of a text. Raises Unreadable."""
+    try:
+        return _JsonReader(text).document(mode)
+    except JSONDecodeError as error:
+        raise Unreadable(f"not JSON: {error.msg}", line=error.lineno) from None
+    except ValueError as error:  # a number with more digits than Python converts
+        raise Unreadable(f"not JSON: {error}") from None
+    except RecursionError:
+        raise too_deep() from None
+
+
+class _JsonReader:
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = self._skip(0)
+        self._counted = 0  # characters of which the line breaks are counted
+        self._line = 1
+
+    def document(self, mode: Mode) -> Value:
+        found = self._value(mode, 1)
+        if (end := self._skip(self._at)) < len(self._text):
+            raise JSONDecodeError("Extra data", self._text, end)
+        return found
+
+    def _value(self, mode: Mode, depth: int) -> Value:
+        """The value that starts here; afterwards, what follows it is next."""
+        if depth > MAX_DEPTH:
+            raise too_deep()
+        character = self._text[self._at : self._at + 1]
+        if mode is Mode.NOTHING and depth > _PIECES:
+            character = ""
+        if character == "{":
+            return self._mapping(mode, depth)
+        if character == "[":
+            return self._items(mode, depth)
+        if character == '"':
+            return self._string(mode)
+        value, self._at = _decode(self._text, self._at)
+        return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+    def _string(self, mode: Mode) -> str:
+        start = self._at
+        value: str
+        value, self._at = _decode(self._text, start)
+        if mode is not Mode.NOTHING and not value.isascii() and _HALF.search(value):
+            raise JSONDecodeError("Half of a surrogate pair", self._text, start)
+        return value
+
+    def _mapping(self, mode: Mode, depth: int) -> Branch:
+        found = Branch(line=self._line_here())
+        while self._next("{" if not found.lines else ",", "}", first=not found.lines):
+            line = self._line_here()
+            if self._text[self._at : self._at + 1] != '"':
+                raise JSONDecodeError("Expecting property name enclosed in double quotes", self._text, self._at)
+            key = self._string(mode)
+            self._at = self._skip(self._at)
+            if self._text[self._at : self._at + 1] != ":":
+                raise JSONDecodeError("Expecting ':' delimiter", self._text, self._at)
+            self._at = self._skip(self._at + 1)
+            within = below(mode, key)
+            if key in found.lines and mode is not Mode.NOTHING:
+                raise twice(shown(key), line)
+            found.lines[key] = line
+            value = self._value(within, depth + 1)
+            if mode is not Mode.NOTHING:
+                found.entries[key] = None if within is Mode.NOTHING else value
+        return found
+
+    def _items(self, mode: Mode, depth: int) -> list[Value]:
+        found: list[Value] = []
+        first = True
+        while self._next("[" if first else ",", "]", first=first):
+            first = False
+            value = self._value(mode, depth + 1)
+            if mode is not Mode.NOTHING:
+                found.append(value)
+        return found
+
+    def _next(self, before: str, end: str, *, first: bool) -> bool:
+        """Step to what stands next in a mapping or list; False, and behind it, at its end."""
+        self._at = self._skip(self._at)
+        character = self._text[self._at : self._at + 1]
+        if character == end and not first:
+            self._at += 1
+            return False
+        if character != before:
+            raise JSONDecodeError("Expecting ',' delimiter", self._text, self._at)
+        self._at = self._skip(self._at + 1)
+        if first and self._text[self._at : self._at + 1] == end:
+            self._at += 1
+            return False
+        return True
+
+    def _skip(self, at: int) -> int:
+        found = _SPACE.match(self._text, at)
+        return found.end() if found else at
+
+    def _line_here(self) -> int:
+        self._line += self._text.count("\n", self._counted, self._at)
+        self._counted = self._at
+        return self._line

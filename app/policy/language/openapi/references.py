@@ -1,0 +1,94 @@
+"""References of a document to path items, in itself or in a file beside it; nothing else is ever read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from posixpath import dirname
+from urllib.parse import unquote
+
+from app.policy.language.openapi.budget import CHARACTERS, DocumentBudget, Work
+from app.policy.language.openapi.json_tree import read_json
+from app.policy.language.openapi.tree import Branch, Mode, Unreadable, Value
+from app.policy.language.openapi.yaml_tree import read_yaml
+from app.policy.language.source import shown
+
+MAX_FILES = 500  # of one document
+MAX_CHAIN = 10  # references that lead to one another
+
+_HINT = "refer to a file in `upstreams/` beside the document, such as `./paths/orders.yaml`, or to a part of it"
+
+
+class References:
+    """Follows the references of one document. `files` are all of the policy, by name; `read` those that were used."""
+
+    def __init__(self, file: str, document: Branch, files: Mapping[str, str], budget: DocumentBudget) -> None:
+        self._budget = budget
+        self._files = files
+        self._trees: dict[str, Value] = {file: document}
+        self._file = file
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """The files beside the document that it refers to."""
+        return tuple(file for file in self._trees if file != self._file)
+
+    def follow(self, branch: Branch, file: str) -> tuple[Branch, str]:
+        """What a mapping stands for, and the file that has it: itself, unless it is a reference. Raises Unreadable."""
+        seen: set[tuple[str, str]] = set()
+        while "$ref" in branch.entries:
+            reference = branch.get("$ref")
+            if not isinstance(reference, str):
+                raise Unreadable("a `$ref` is a text", _HINT, branch.line_of("$ref"))
+            self._budget.spend(Work.REFERENCES, 5 + len(reference) // CHARACTERS)
+            place, _, pointer = reference.partition("#")
+            target = self._named(place, file, reference)
+            if (target, pointer) in seen or len(seen) >= MAX_CHAIN:
+                raise Unreadable(f"`{shown(reference)}` leads back to itself, or too far", _HINT)
+            seen.add((target, pointer))
+            found = _at(self._tree(target), pointer)
+            if not isinstance(found, Branch):
+                raise Unreadable(f"`{shown(reference)}` leads to no path with its methods", _HINT)
+            branch, file = found, target
+        return branch, file
+
+    def _named(self, place: str, file: str, reference: str) -> str:
+        """The name of a file that is named from another, one folder or more further down."""
+        if not place:
+            return file
+        parts = unquote(place).split("/")
+        while parts and parts[0] == ".":
+            del parts[0]
+        name = "/".join((dirname(file), *parts))
+        if ":" in place or "\\" in name or not all(parts) or ".." in parts or "." in parts:
+            raise Unreadable(f"`{shown(reference)}` is not followed", _HINT)
+        if name not in self._files:
+            raise Unreadable(f"`{shown(reference)}` names no file of the policy", _HINT)
+        return name
+
+    def _tree(self, file: str) -> Value:
+        if file not in self._trees:
+            if len(self._trees) > MAX_FILES:
+                raise Unreadable(f"the document refers to more than {MAX_FILES} files", _HINT)
+            try:
+                self._trees[file] = read(file, self._files[file], Mode.FRAGMENT)
+            except Unreadable as fault:
+                where = f"{file}:{fault.line}" if fault.line else file
+                raise Unreadable(f"{where} cannot be read: {fault}", fault.hint) from None
+        return self._trees[file]
+
+
+def read(file: str, text: str, mode: Mode) -> Value:
+    """What is read of the text of a file. Raises Unreadable."""
+    text = text.removeprefix("\ufeff")
+    return read_json(text, mode) if file.endswith(".json") else read_yaml(text, mode)
+
+
+def _at(tree: Value, pointer: str) -> Value:
+    """The value that a JSON pointer (RFC 6901) as a fragment leads to; None for none."""
+    if pointer and not pointer.startswith("/"):
+        return None
+    for part in unquote(pointer).split("/")[1:]:
+        if not isinstance(tree, Branch):
+            return None
+        tree = tree.get(part.replace("~1", "/").replace("~0", "~"))
+    return tree

@@ -1,0 +1,109 @@
+"""Where a fault stands: at a word of a row, at a path of an OpenAPI document, or where a row is missing."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from typing import Final
+
+from app.policy.language.fault import Fault
+from app.policy.language.file_names import FOLDERS
+from app.policy.language.load import Policy
+from app.policy.language.openapi.paths import place
+from app.policy.language.rule import Rule
+from app.policy.language.source import shown
+from app.policy.routing.routes import segments, split_route
+
+_FOLDER: Final = "upstreams"
+# A key of YAML or JSON that is a path: in quotes, or plain up to a colon before a blank.
+_PATH_KEY = re.compile(
+    r"""(?:^[ \t]*(?:\?[ \t]+)?|[{,]\s*)(?:"(\\?/[^"\n]*)"|'(/[^'\n]*)'|(/(?:[^\s"'#][^\n]*?)??))\s*:(?=["'{\s]|$)""",
+    re.MULTILINE,
+)
+_PATHS_KEY = re.compile(r"""^\s*["']?paths["']?\s*:|["']paths["']\s*:""", re.MULTILINE)
+
+
+class DocumentLines:
+    """The lines of paths in the OpenAPI documents of a policy; each document is looked through once."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._files = policy.source.files
+        self._paths: dict[str, Mapping[str, tuple[int, int]]] = {}
+
+    def fault(self, template: str, code: str, message: str, hint: str) -> Fault | None:
+        """A fault at the path of an upstream's template; None for a template of the application."""
+        service, path = split_route(template)
+        names = (f"{_FOLDER}/{service}{ending}" for ending in FOLDERS[_FOLDER])
+        file = next((name for name in names if service and name in self._files), None)
+        if file is None:
+            return None
+        offset, end = self._span(file, path)
+        text = self._files[file]
+        start = text.rfind("\n", 0, offset) + 1
+        line = text[start:].partition("\n")[0]
+        number, column = text.count("\n", 0, offset) + 1, offset - start + 1
+        return Fault(code, file, number, column, message, hint, end - offset, shown(line))
+
+    def _span(self, file: str, path: str) -> tuple[int, int]:
+        """Where the key of a path starts and ends. What comes before it in a route is in the address of a server."""
+        paths = self._paths.get(file)
+        if paths is None:
+            paths = self._paths[file] = _path_keys(self._files[file])
+        parts = path.split("/")[1:]
+        for start in range(len(parts)):
+            found = paths.get("/" + "/".join(parts[start:]))
+            if found is not None:
+                return found
+        paths_key = _PATHS_KEY.search(self._files[file])
+        return paths.get("/", paths_key.span() if paths_key else (0, 1))
+
+
+def _path_keys(text: str) -> Mapping[str, tuple[int, int]]:
+    found: dict[str, tuple[int, int]] = {}
+    for key in _PATH_KEY.finditer(text):
+        group = next(number for number in (1, 2, 3) if key[number] is not None)
+        path = key[group].replace("\\/", "/")
+        # As a route has it: some characters are percent-encoded there.
+        found.setdefault(place(path).template or path, key.span(group))
+    return found
+
+
+class Neighbours:
+    """The files by the routes that they speak of, to say where a row is missing."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._source = policy.source
+        # For the first segments of a route: how often each file has them, by the number of all segments.
+        self._files: dict[tuple[str, ...], Counter[tuple[int, str]]] = {}
+        for resource, file in {(rule.resource, rule.file): None for rule in policy.rules if rule.is_route}:
+            parts = segments(resource)
+            for shared in range(len(parts) + 1):
+                self._files.setdefault(parts[:shared], Counter())[len(parts), file] += 1
+
+    def fault(self, template: str, code: str, message: str, hint: str) -> Fault:
+        """A fault of what is not there, at the end of the file that speaks most of the nearest resources."""
+        file = self._nearest(template)
+        line = max(self._source.files.get(file, "").count("\n"), 1)
+        text = self._source.line(file, line)
+        return Fault(code, file, line, 1, message, hint, max(len(text), 1), text)
+
+    def _nearest(self, template: str) -> str:
+        parts = segments(template)
+        for shared in range(len(parts), -1, -1):
+            if near := self._files.get(parts[:shared]):
+                _, _, file = min((abs(length - len(parts)), -count, file) for (length, file), count in near.items())
+                return file
+        return next((file for file in self._source.files if file.endswith(".csv")), "policy.csv")
+
+
+def fault_at_rule(rule: Rule, policy: Policy, code: str, message: str, hint: str, *, word: str = "") -> Fault:
+    """A fault at a rule, or at a word within it."""
+    text = policy.source.line(rule.file, rule.line)
+    start = 0
+    if word and word not in rule.needs:
+        # The word may also be part of the resource: look for it behind the cells that come before.
+        start = text.find(rule.resource, text.find(",", text.find(",") + 1))
+        start += len(rule.resource) if word != rule.resource else 0
+    start = max(text.find(word, start), 0) if word else 0
+    return Fault(code, rule.file, rule.line, start + 1, message, hint, len(word) or len(text), text)

@@ -1,0 +1,67 @@
+"""Roles: what `g` rows add to grants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
+from types import MappingProxyType
+
+from app.policy.language.fault import Fault
+from app.policy.language.rule import Membership
+
+MAX_SHOWN = 8
+
+# Each member with what the rows give it directly. What that leads to is not stored: a chain of n roles
+# would take n² places.
+Roles = Mapping[str, frozenset[str]]
+
+
+def link(memberships: Iterable[Membership], faults: list[Fault]) -> Roles:
+    """The roles of a policy. A circle of roles is a fault at the row that closes it."""
+    rows: dict[str, dict[str, Membership]] = {}
+    for row in memberships:
+        rows.setdefault(row.member, {}).setdefault(row.grant, row)
+    faults += _circles(rows)
+    return MappingProxyType({member: frozenset(grants) for member, grants in rows.items()})
+
+
+def close(stated: Iterable[str], roles: Roles) -> frozenset[str]:
+    """The stated grants, and all that they lead to."""
+    held = set(stated)
+    todo = [grant for grant in held if grant in roles]
+    while todo:
+        added = roles[todo.pop()] - held
+        held |= added
+        todo += [grant for grant in added if grant in roles]
+    return frozenset(held)
+
+
+def _circles(rows: Mapping[str, Mapping[str, Membership]]) -> Iterator[Fault]:
+    """Depth first without recursion: a long chain of roles must not exhaust the stack."""
+    done: set[str] = set()
+    for start in rows:
+        path: dict[str, Iterator[Membership]] = {}
+        at: str | None = start if start not in done else None
+        while at is not None:
+            edges = path.setdefault(at, iter(rows.get(at, {}).values()))
+            for row in edges:
+                if row.grant in path:
+                    yield _circle(rows, [*path, row.grant])
+                elif row.grant not in done:
+                    at = row.grant
+                    break
+            else:
+                done.add(at)
+                del path[at]
+                at = next(reversed(path), None)
+
+
+def _circle(rows: Mapping[str, Mapping[str, Membership]], path: list[str]) -> Fault:
+    """The fault of a path that ends where it was before, at the last row of the circle."""
+    names = path[path.index(path[-1]) :]
+    row = max((rows[member][grant] for member, grant in pairwise(names)), key=lambda each: (each.file, each.line))
+    if len(names) > MAX_SHOWN:
+        names = [*names[: MAX_SHOWN - 2], "…", *names[-2:]]
+    text = str(row)
+    message = f"this row creates a cycle: {' → '.join(names)}"
+    return Fault("circle", row.file, row.line, 1, message, "delete one row of it", len(text), text)

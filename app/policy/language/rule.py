@@ -1,0 +1,77 @@
+"""One row of a policy file, as a sentence: who needs what, to do which action on which resource."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from app.policy.language.when.condition import Condition
+from app.policy.routing.routes import METHODS, is_route
+
+Effect = Literal["allow", "deny"]
+# Needs, resource, actions, effect and condition: rows that say the same are duplicates.
+Said = tuple[frozenset[str], str, frozenset[str], str, str]
+
+# What is no route is `type` or `type:id`, no path behind the colon; what is done with it is a word.
+THING = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*(:(?!/)[^\s*{}\"|]+)?")
+VERB = re.compile(r"[A-Za-z][A-Za-z0-9_.:-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A `p` row. `needs` must all be held; rows are alternatives; a deny that matches beats every allow."""
+
+    file: str
+    line: int
+    needs: frozenset[str]
+    resource: str
+    actions: tuple[str, ...]
+    effect: Effect
+    condition: Condition | None = None
+
+    @property
+    def place(self) -> str:
+        """`file:line`."""
+        return f"{self.file}:{self.line}"
+
+    @property
+    def is_route(self) -> bool:
+        """Whether the resource is a pattern over routes, and not a type of thing."""
+        return is_route(self.resource)
+
+    @property
+    def said(self) -> Said:
+        """What it says, however it is written."""
+        condition = self.condition.text if self.condition else ""
+        return self.needs, self.resource, frozenset(self.actions), self.effect, condition
+
+    def __str__(self) -> str:
+        cells = ["p", " ".join(sorted(self.needs)), self.resource, "|".join(self.actions), self.effect]
+        if self.condition:
+            quoted = self.condition.text.replace('"', '""')
+            cells.append(f'"{quoted}"')
+        return ", ".join(cells)
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """A `g` row: every holder of `member` also holds `grant`."""
+
+    file: str
+    line: int
+    member: str
+    grant: str
+
+    @property
+    def place(self) -> str:
+        """`file:line`."""
+        return f"{self.file}:{self.line}"
+
+    def __str__(self) -> str:
+        return f"g, {self.member}, {self.grant}"
+
+
+def action_order(action: str) -> tuple[int, str]:
+    """Sorts methods as they are usually written, and other actions behind them by name."""
+    return (METHODS.index(action) if action in METHODS else len(METHODS)), action

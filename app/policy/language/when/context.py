@@ -1,0 +1,62 @@
+"""What a decision's conditions speak of, built only as far as a condition asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from app.identity.principal import Principal
+from app.policy.language.when.shape import Action, Properties, Request, Resource, Subject
+from app.policy.language.when.shared import SharedReads
+
+_NO_PROPERTIES: Properties = MappingProxyType({})
+_TYPES = {"jwt": "user", "api_key": "key", "anonymous": "anonymous"}
+
+
+class LazyContext(dict[str, object]):
+    """The six variables of one decision, each built when a condition first reads it, and kept.
+
+    So a decision that meets no condition builds nothing, and every condition sees the same values. `shared` are the
+    reads that several decisions have in common.
+    """
+
+    shared: SharedReads | None = None
+
+    def __init__(
+        self,
+        *,
+        subject: Callable[[], Subject],
+        resource: Callable[[], Resource],
+        action: Callable[[], Action],
+        request: Callable[[], Request],
+        params: Callable[[], Mapping[str, str]] = dict,
+        context: Callable[[], Properties] = dict,
+    ) -> None:
+        super().__init__()
+        self._build: dict[str, Callable[[], object]] = {
+            "subject": subject,
+            "resource": resource,
+            "action": action,
+            "request": request,
+            "params": params,
+            "context": context,
+        }
+
+    def __missing__(self, name: str) -> object:
+        built = self[name] = self._build[name]()
+        return built
+
+
+def subject_of(principal: Principal, permissions: frozenset[str], properties: Properties = _NO_PROPERTIES) -> Subject:
+    """The `subject` of conditions for a principal; `permissions` are its grants in effect."""
+    is_key = principal.key_id is not None
+    return {
+        "type": _TYPES[principal.method],
+        "id": str(principal.key_id) if is_key else principal.subject,
+        "owner": principal.subject if is_key else "",
+        "method": principal.method,
+        "environment": principal.environment or "",
+        "permissions": permissions,
+        "claims": principal.claims,
+        "properties": properties,
+    }

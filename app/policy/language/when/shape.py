@@ -1,0 +1,134 @@
+"""What a condition may speak of: the one description that the checker, the engine and the documentation read.
+
+The typed dictionaries below are the shape of each variable; `SCHEMA` is derived from them. A field is always there
+and never null unless it is `NotRequired`: then a condition asks `has(…)` first, or fails where it is absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Annotated, NotRequired, TypedDict, get_args, get_origin, get_type_hints
+
+from app.policy.language.fault import did_you_mean
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of a variable: its kind, what it means, and whether it is always there."""
+
+    kind: Kind
+    meaning: str
+    always: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A CEL type. `item` is what a list or a map holds, `fields` what a variable of a fixed shape has."""
+
+    name: str
+    item: Kind | None = None
+    fields: Mapping[str, Field] | None = None
+
+    def __str__(self) -> str:
+        if self.item is None:
+            return self.name
+        return f"map(string, {self.item})" if self.name == "map" else f"{self.name}({self.item})"
+
+
+BOOL, INT, DOUBLE, STRING = Kind("bool"), Kind("int"), Kind("double"), Kind("string")
+TIMESTAMP, DURATION, NULL, DYN = Kind("timestamp"), Kind("duration"), Kind("null"), Kind("dyn")
+
+Properties = Mapping[str, object]
+
+
+class Subject(TypedDict):
+    """Who asks."""
+
+    type: Annotated[str, "`user`, `key`, `anonymous`, or the type that an AuthZEN caller names"]
+    id: Annotated[str, "a user's `sub`, an API key's number as text, empty for a stranger"]
+    owner: Annotated[str, "for an API key the `sub` of its owner, empty for all others"]
+    method: Annotated[str, "`jwt`, `api_key`, `anonymous`, or `authzen` for who is only asked about"]
+    environment: Annotated[str, "`live` or `test` for an API key, empty for all others"]
+    permissions: Annotated[Collection[str], "every grant in effect, roles and the server's facts included"]
+    claims: Annotated[Properties, "the claims of a verified JWT, empty for all others"]
+    properties: Annotated[Properties, "what the policy's entities or an AuthZEN caller state of the subject"]
+
+
+class Resource(TypedDict):
+    """What it is about."""
+
+    type: Annotated[str, "`route` for an endpoint, else the type of the thing"]
+    id: Annotated[str, "for an endpoint its template, such as `/api/v1/teams/{team_id}`"]
+    properties: Annotated[Properties, "what the policy's entities or an AuthZEN caller state of the resource"]
+
+
+class Action(TypedDict):
+    """What is to be done."""
+
+    name: Annotated[str, "for an endpoint the method, such as `GET`"]
+    properties: Annotated[Properties, "what an AuthZEN caller states of the action"]
+
+
+class Request(TypedDict):
+    """The HTTP request; over AuthZEN only its time is known."""
+
+    time: Annotated[datetime, "when it is decided, in UTC"]
+    method: NotRequired[Annotated[str, "the HTTP method"]]
+    path: NotRequired[Annotated[str, "the path as it was matched, percent-decoded, without the query"]]
+    ip: NotRequired[Annotated[str, "the client's address, IPv4 or IPv6"]]
+
+
+class Variables(TypedDict):
+    """The six variables."""
+
+    subject: Annotated[Subject, "who asks"]
+    resource: Annotated[Resource, "what it is about"]
+    action: Annotated[Action, "what is to be done"]
+    params: Annotated[Mapping[str, str], "the parameters of the path, as text: `params.team_id == '7'`"]
+    request: Annotated[Request, "the HTTP request"]
+    context: Annotated[Properties, "what an AuthZEN caller sends as context, empty in the application"]
+
+
+_SCALARS = {str: STRING, bool: BOOL, int: INT, datetime: TIMESTAMP, timedelta: DURATION, object: DYN}
+
+
+def _kind(annotation: object) -> Kind:
+    if isinstance(annotation, type) and annotation in _SCALARS:
+        return _SCALARS[annotation]
+    if get_origin(annotation) is Mapping:
+        return Kind("map", _kind(get_args(annotation)[1]))
+    if get_origin(annotation) is Collection:
+        return Kind("list", _kind(get_args(annotation)[0]))
+    return Kind(getattr(annotation, "__name__", "").lower(), fields=_fields(annotation))
+
+
+def _fields(shape: object) -> Mapping[str, Field]:
+    fields: dict[str, Field] = {}
+    for name, hint in get_type_hints(shape, include_extras=True).items():
+        optional = get_origin(hint) is NotRequired
+        annotation, meaning = get_args(get_args(hint)[0] if optional else hint)
+        fields[name] = Field(_kind(annotation), meaning, always=not optional)
+    return MappingProxyType(fields)
+
+
+SCHEMA: Mapping[str, Field] = _fields(Variables)
+
+
+def describe() -> Iterator[tuple[str, Field]]:
+    """Every name that a condition may write, as `request.ip`, with its field: for documentation."""
+    for name, field in SCHEMA.items():
+        if field.kind.fields is None:
+            yield name, field
+        else:
+            yield from ((f"{name}.{inner}", below) for inner, below in field.kind.fields.items())
+
+
+def nearest_variable(name: str, bound: Collection[str]) -> str:
+    """A hint for a name that is none of the variables, nor bound by a macro."""
+    if near := did_you_mean(name, [*SCHEMA, *bound, "true", "false", "null"]):
+        return near
+    field = next((path for path, _ in describe() if path.endswith(f".{name}")), "")
+    return f"did you mean `{field}`?" if field else f"known are {', '.join(SCHEMA)}; a text is 'in quotes'"

@@ -1,0 +1,96 @@
+"""The questions that commands answer from the database: of keys, and of requests of the past."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cli.command import command
+from tests.issuer import LiveIssuer
+from tests.server import Server, eventually
+
+
+class Asked:
+    """A server with two keys, of which one was used, and commands at its database."""
+
+    def __init__(self, server: Server, issuer: LiveIssuer) -> None:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("AUTHZ_")}
+        self._env = {**kept, "AUTHZ_DATABASE_URL": server.env["AUTHZ_DATABASE_URL"]}
+        scopes = ["catalog:read", "catalog:write"]
+        with server.client(issuer.token(sub="user_owner", permissions=scopes)) as owner:
+            issued = [owner.post("/api/v1/api-keys/", json={"name": "k", "scopes": scopes}).json() for _ in range(2)]
+            self.key, self.revoked = (each["api_key"]["id"] for each in issued)
+            assert owner.post(f"/api/v1/api-keys/{self.revoked}/revoke").is_success
+        with server.client(issued[0]["plaintext"]) as program:
+            program.get("/api/v1/sources", headers={"X-Request-ID": "denied"})
+            program.get("/api/v1/teams", headers={"X-Request-ID": "allowed"})
+        assert eventually(lambda: '"allowed"' in self.authz(0, "decisions", "export"))
+
+    def authz(self, code: int, *words: str) -> str:
+        done = command(*words, env=self._env)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+
+@pytest.fixture
+def asked(own_server: Server, issuer: LiveIssuer) -> Iterator[Asked]:
+    yield Asked(own_server, issuer)
+
+
+def test_keys_and_requests_are_explained_from_the_database(asked: Asked) -> None:
+    key = str(asked.key)
+    told = asked.authz(1, "policy", "explain", "--key", key, "GET", "/api/v1/sources")
+    assert f"as     anyone auth:api_key catalog:read catalog:write env:live key:{key}" in told
+    assert "Smallest grant that opens it: holdings:read" in told
+    asked.authz(0, "policy", "explain", "--key", key, "GET", "/api/v1/teams")
+    told = asked.authz(1, "policy", "explain", "--key", str(asked.revoked), "GET", "/api/v1/teams")
+    assert f"calls with key {asked.revoked} get 401: it was revoked at 2" in told
+    assert "there is no key 4711" in asked.authz(1, "policy", "explain", "--key", "4711", "GET", "/api/v1/teams")
+    told = asked.authz(1, "policy", "explain", "--request", "denied")
+    assert re.search(r"Then, under revision [0-9a-f]{16}:\n.*deny +user_owner key:\d+ +GET /api/v1/sources", told)
+    assert "Smallest grant that opens it: holdings:read" in told.split("Now, under revision")[1]
+    found = json.loads(asked.authz(0, "policy", "explain", "--request", "allowed", "--json"))
+    assert (found["then"]["verdict"], found["now"]["allowed"], found["others"]) == ("allow", True, 0)
+    assert "no decision on never is in the log" in asked.authz(1, "policy", "explain", "--request", "never")
+
+
+def test_reach_and_usage_of_a_key_are_told(asked: Asked) -> None:
+    key = str(asked.key)
+    assert re.search(
+        r"GET\|HEAD +/api/v1/teams/\{team_id\} +catalog.csv:7", asked.authz(0, "policy", "reach", "--key", key)
+    )
+    told = asked.authz(0, "policy", "who", "POST", "/api/v1/teams", "--keys")
+    assert f"\nActive keys that reach it:\n  {key} of user_owner\n" in told
+    assert f"{asked.revoked} of" not in told
+    told = asked.authz(0, "policy", "who", "POST", "/api/v1/teams", "--keys", "--after", key)
+    assert "No active key reaches it." in told
+    assert "get 401" in asked.authz(1, "policy", "reach", "--key", str(asked.revoked))
+    told = asked.authz(1, "policy", "usage", "--key", key)
+    assert re.search(r"catalog:read  used 1 time, last 2.*\n  catalog:write  never used\n", told)
+    assert "These scopes would do: catalog:read\nThe log knows nothing from before 2" in told
+    found = json.loads(asked.authz(1, "policy", "usage", "--key", key, "--json"))
+    assert (found["unused"], found["enough"], found["closed"]) == (["catalog:write"], ["catalog:read"], [])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "explain GET /api/v1/teams",
+        "explain --as auth:jwt",
+        "explain --as auth:jwt --key 1 GET /api/v1/teams",
+        "explain --request x GET /api/v1/teams",
+        "reach",
+        "reach --as auth:jwt --key 1",
+        "reach --as catlog:read",
+        "who GET /api/v1/tems",
+        "who PUT /api/v1/teams",
+        "usage",
+    ],
+)
+def test_a_question_that_makes_no_sense_is_a_wrong_use(words: str) -> None:
+    done = command("policy", *words.split())
+    assert done.returncode == 2, done.stdout + done.stderr

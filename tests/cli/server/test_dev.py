@@ -1,0 +1,65 @@
+"""`authz dev` and `authz token` on one machine: what is set is used, and no token is minted that no server accepts."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import httpx
+
+from tests.cli.command import command
+from tests.server import AUTHZ, ROOT, eventually, free_port
+
+
+def test_dev_listens_where_the_settings_say_and_tokens_are_of_its_issuer(tmp_path: Path) -> None:
+    port, issuer_port = free_port(), free_port()
+    log = tmp_path / "log"
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("AUTHZ_")}
+    env = {
+        **clean,
+        "AUTHZ_PORT": str(port),
+        "AUTHZ_POLICY_DIR": str(ROOT / "policies"),
+        "AUTHZ_DATABASE_URL": "sqlite:///elsewhere.db",
+    }
+    run = [str(AUTHZ), "dev", "--issuer-port", str(issuer_port), "--data-dir", "data"]
+    with log.open("w") as out, subprocess.Popen(run, cwd=tmp_path, env=env, stdout=out, stderr=out) as dev:
+        try:
+            assert eventually(lambda: "Stop with Ctrl-C." in log.read_text(), 30), log.read_text()
+            said = log.read_text()
+            assert "AUTHZ_DATABASE_URL: not used by `authz dev`" in said
+            mints = f"authz token --issuer-port {issuer_port} --data-dir data"
+            assert f"{mints} prints its tokens" in said
+            minted = command(*mints.split()[1:], cwd=tmp_path, env=clean)
+            assert (minted.returncode, minted.stderr) == (0, "")
+            headers = {"Authorization": f"Bearer {minted.stdout.strip()}"}
+            assert httpx.get(f"http://127.0.0.1:{port}/api/v1/teams/", headers=headers).status_code == 200
+
+            elsewhere = command("token", "--issuer-port", str(issuer_port), cwd=tmp_path, env=clean)
+            assert (elsewhere.returncode, elsewhere.stdout) == (1, "")
+            assert "there is no issuer in .authz" in elsewhere.stderr
+            assert not (tmp_path / ".authz").exists()
+
+            second = command("dev", *run[2:4], "--data-dir", "second", "--port", "0", cwd=tmp_path, env=clean)
+            assert second.returncode == 1
+            assert second.stderr.endswith("Address already in use. Choose another --issuer-port.\n")
+            own = ("dev", "--port", str(same := free_port()), "--issuer-port", str(same), "--data-dir", "third")
+            for host in ("127.0.0.1", "0.0.0.0"):
+                third = command(
+                    *own, "--host", host, cwd=tmp_path, env={**clean, "AUTHZ_POLICY_DIR": env["AUTHZ_POLICY_DIR"]}
+                )
+                assert third.returncode == 1
+                assert (
+                    third.stderr
+                    == f"authz: cannot listen on {host}:{same}: Address already in use. Choose another --port.\n"
+                )
+            assert command("token", "--issuer-port", "65536", cwd=tmp_path, env=clean).returncode == 2
+            other = command("token", *run[2:4], "--data-dir", "second", cwd=tmp_path, env=clean)
+            assert (other.returncode, other.stdout) == (1, "")
+            assert f"the issuer at http://127.0.0.1:{issuer_port} is not the one in second" in other.stderr
+        finally:
+            dev.terminate()
+            dev.wait(20)
+    idle = command(*mints.split()[1:], cwd=tmp_path, env=clean)
+    assert (idle.returncode, idle.stdout.count(".")) == (0, 2)
+    assert f"no issuer answers at http://127.0.0.1:{issuer_port}" in idle.stderr

@@ -1,0 +1,217 @@
+"""Several workers are one server: each obeys, each is replaced when it dies, and none outlives who started it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.cli.server.heartbeat import Heartbeat
+from app.cli.server.run_directory import remove, run_directory
+from tests.history.test_publish import admin, body, files, history, narrower
+from tests.issuer import PARTY, LiveIssuer
+from tests.load import Load
+from tests.server import AUTHZ, Server, eventually
+
+BEATS = 5.0  # seconds without one, after which a worker hangs
+TWO = (str(AUTHZ), "serve", "--port", "0", "--workers", "2")
+
+
+def workers(server: Server) -> set[int]:
+    """The process ids of the children."""
+    assert server.process
+    pid = server.process.pid
+    return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+
+
+def test_one_that_dies_is_replaced_and_all_obey_a_new_policy(on: str, issuer: LiveIssuer, tmp_path: Path) -> None:
+    server = Server(
+        tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url, authorized_parties=PARTY, command=TWO, server=on
+    )
+    with server:
+        first = workers(server)
+        assert len(first) == 2
+        token = issuer.token(permissions=["catalog:read"])
+        with Load(server.url, "/api/v1/teams/", clients=4, headers={"Authorization": f"Bearer {token}"}) as load:
+            dead, alive = sorted(first)
+            os.kill(dead, signal.SIGKILL)
+            assert eventually(lambda: len(workers(server)) == 2 and dead not in workers(server))
+            assert alive in workers(server)
+            with admin(server, issuer) as client:
+                sent = body(client, narrower(server))
+                assert client.post("/api/v1/policies/publish", json=sent).status_code == 200
+            asked_of: set[int] = set()
+
+            def obeyed() -> bool:
+                # A connection each time, so that it is now one worker and now the other.
+                with admin(server, issuer) as stranger:
+                    asked_of.add(stranger.head("/api/v1/leagues").status_code)
+                    return stranger.head("/api/v1/leagues").status_code == 403
+
+            assert eventually(lambda: all(obeyed() for _ in range(20)), 30)
+            server.signal(signal.SIGHUP)
+            answered = load.answers[200]
+            assert eventually(lambda: load.answers[200] > answered + 20)
+        assert set(load.answers) == {200}
+        # Those that the dead one had accepted are all that is lost.
+        assert len(load.lost) <= 4
+        died = [entry for entry in server.log if entry.get("event") == "a worker died and is replaced"]
+        assert [(entry["worker"], entry["how"]) for entry in died] == [(dead, "signal 9")]
+        assert server.stop() == -signal.SIGTERM
+    assert [entry["event"] for entry in server.log if entry.get("event") == "stopped"] == ["stopped"] * 2
+    assert files(server) == sent["files"]
+
+
+def test_one_that_hangs_is_replaced(on: str, issuer: LiveIssuer, tmp_path: Path) -> None:
+    server = Server(
+        tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url, command=TWO, server=on, worker_timeout_seconds=str(BEATS)
+    )
+    with server:
+        first = workers(server)
+        stuck, other = sorted(first)
+        os.kill(stuck, signal.SIGSTOP)
+        assert eventually(lambda: len(workers(server)) == 2 and stuck not in workers(server), 4 * BEATS)
+        assert other in workers(server)
+        events = [(entry["event"], entry["worker"]) for entry in server.log if "worker" in entry]
+        assert events == [("a worker hung and is killed", stuck), ("a worker died and is replaced", stuck)]
+        assert server.stop() == -signal.SIGTERM
+
+
+@pytest.mark.anyio
+async def test_silence_is_counted_in_looks_so_that_a_paused_machine_is_no_hang() -> None:
+    heartbeat = Heartbeat()
+    assert [heartbeat.look() for _ in range(3)] == [0, 0, 0], "before it serves nothing is expected"
+    heartbeat.start()
+    assert [heartbeat.look() for _ in range(3)] == [0, 1, 2]
+    heartbeat.start()
+    assert [heartbeat.look() for _ in range(2)] == [0, 1]
+
+
+def test_of_changes_made_at_once_by_two_workers_one_is_taken_and_none_is_undone(
+    issuer: LiveIssuer, tmp_path: Path
+) -> None:
+    server = Server(tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url, authorized_parties=PARTY, command=TWO)
+    outcomes: list[tuple[str, int]] = []
+
+    def publish(number: int) -> None:
+        for turn in range(2):
+            with admin(server, issuer) as client:  # of whichever worker takes the connection
+                content = files(server)
+                content["catalog.csv"] = content["catalog.csv"].replace("# end", f"# by {number}, {turn}\n# end")
+                request = body(client, content)
+                outcomes.append((request["parent"], client.post("/api/v1/policies/publish", json=request).status_code))
+
+    with server:
+        with admin(server, issuer) as client:
+            assert eventually(lambda: len(history(client)) == 1)
+        threads = [threading.Thread(target=publish, args=(number,)) for number in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        with admin(server, issuer) as client:
+            entries = history(client)[::-1]
+            stored = client.get(f"/api/v1/policies/history/{entries[-1]['revision']}").json()["files"]
+    # A file read half way through another's change makes a content of its own, which is then refused or taken whole.
+    assert {status for _, status in outcomes} <= {200, 409, 422}
+    taken = [parent for parent, status in outcomes if status == 200]
+    assert len(taken) == len(set(taken)) == len(entries) - 1 >= 2
+    assert [entry["kind"] for entry in entries] == ["files", *["publish"] * len(taken)]
+    assert [entry["parent_id"] for entry in entries[1:]] == [entry["id"] for entry in entries[:-1]]
+    assert files(server) == stored
+
+
+def test_nothing_is_left_when_the_one_who_started_them_is_killed(on: str, issuer: LiveIssuer, tmp_path: Path) -> None:
+    server = Server(tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url, command=TWO, server=on)
+    shared = tmp_path / "temporary"
+    shared.mkdir()
+    server.env["TMPDIR"] = str(shared)
+    with server:
+        left = workers(server)
+        assert len(list(shared.iterdir())) == 1
+        server.signal(signal.SIGKILL)
+        assert eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in left))
+        assert not list(shared.iterdir())
+        host, port = server.url.removeprefix("http://").split(":")
+        with socket.socket() as again:
+            again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            again.bind((host, int(port)))
+            again.listen()
+
+
+def test_a_policy_with_a_fault_stops_the_start_as_with_one(issuer: LiveIssuer, tmp_path: Path) -> None:
+    server = Server(tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url, command=TWO)
+    (server.policy_dir / "catalog.csv").write_text("p, catalog:read, /api/v1/teams/**, GET, alow\n# end\n")
+    with pytest.raises(RuntimeError):
+        server.start()
+    said = "\n".join(server.lines)
+    assert "the policy has faults" in said
+    assert "did you mean `allow`?" in said
+    assert server.process
+    assert server.process.poll() == 1
+
+
+def test_what_others_left_is_removed_at_the_next_start_and_what_is_in_use_is_not(tmp_path: Path) -> None:
+    for name in ("authz-run-killed", "authz-run-older", "authz-other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.numbers").touch()
+    (tmp_path / "authz-run-killed" / "in-use").touch()
+    (tmp_path / "authz-run-link").symlink_to(tmp_path / "authz-other")
+    (tmp_path / "authz-other" / "in-use").touch()
+    with run_directory([str(tmp_path / "none"), str(tmp_path)]) as one, run_directory([str(tmp_path)]) as two:
+        left = {path.name for path in tmp_path.iterdir()}
+        # One without a lock may be about to get it.
+        assert left == {one.name, two.name, "authz-run-older", "authz-run-link", "authz-other"}
+        assert one.stat().st_mode & 0o777 == 0o700
+        remove(two)
+        assert not two.exists()
+    assert (tmp_path / "authz-other" / "1.numbers").exists()
+
+
+def test_without_a_writable_directory_several_workers_say_what_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit), run_directory([str(tmp_path / "none"), "/proc"]):
+        pass
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert f"none of {tmp_path / 'none'}, /proc can be written: mount a writable file system" in said
+
+
+def test_a_hangup_before_it_listens_reloads_and_ends_nothing(on: str, issuer: LiveIssuer, tmp_path: Path) -> None:
+    for number, words in enumerate((("serve", "--port", "0"), TWO[1:])):
+        directory = tmp_path / str(number)
+        directory.mkdir()
+        server = Server(
+            directory,
+            jwks_url=issuer.jwks_url,
+            issuer=issuer.url,
+            server=on,
+            command=(sys.executable, str(AUTHZ), *words),
+        )
+        over = threading.Event()
+
+        def hang_up(server: Server = server, over: threading.Event = over) -> None:
+            while not over.wait(0.005):
+                # Its own code runs, and has long to go until it listens.
+                if server.process and "pydantic_core" in Path(f"/proc/{server.process.pid}/maps").read_text():
+                    server.process.send_signal(signal.SIGHUP)
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        try:
+            with server:
+                over.set()
+                thread.join()
+                assert server.process
+                assert server.process.poll() is None
+                assert httpx.get(f"{server.url}/readyz").status_code == 200
+        finally:
+            over.set()
+        assert not [entry for entry in server.log if entry.get("level") in ("warning", "error")]

@@ -1,0 +1,195 @@
+"""How the bodies of AuthZEN are read, in this process: what is taken, and the words of each refusal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from litestar import Litestar, post
+from litestar.response.base import ASGIResponse
+from msgspec import UNSET
+
+from app.http.api.authzen.wire import (
+    AccessQuestion,
+    AnyRequest,
+    EntityType,
+    Evaluations,
+    RequestedAction,
+    RequestedEntity,
+    SubjectSearch,
+    acted,
+    decode,
+    lacking,
+    named,
+    read,
+    sought,
+)
+from app.http.wire.errors import HANDLERS
+from app.http.wire.problems import Problem
+
+pytestmark = pytest.mark.anyio
+
+_QUESTION = msgspec.json.Decoder(AccessQuestion)
+JSON = "application/json"
+NOT_JSON = "The request body must be JSON: send Content-Type: application/json."
+NOT_UTF8 = "The request body must be in UTF-8."
+COMPRESSED = "The request body must not be compressed."
+
+
+@post("/", request_max_body_size=100, status_code=200)
+async def ask(request: AnyRequest) -> ASGIResponse:
+    """What was read."""
+    return ASGIResponse(body=msgspec.json.encode(await read(request, _QUESTION)))
+
+
+APP = Litestar([ask], exception_handlers=HANDLERS)
+
+
+async def exchanged(messages: list[Any], *headers: tuple[str, str]) -> tuple[int, Any]:
+    """The status of the answer to a request that comes in these messages, and what was read or why it was refused."""
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return messages.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope: Any = {
+        "type": "http", "http_version": "1.1", "method": "POST", "scheme": "http", "path": "/", "raw_path": b"/",
+        "root_path": "", "query_string": b"", "client": ("127.0.0.1", 1), "server": ("a", 80), "extensions": {},
+        "asgi": {"version": "3.0"}, "headers": [(name.lower().encode(), value.encode()) for name, value in headers],
+    }  # fmt: skip
+    await APP(scope, receive, send)
+    body = msgspec.json.decode(sent[1]["body"])
+    return sent[0]["status"], body.get("detail", body)
+
+
+def in_pieces(content: bytes, pieces: int = 1) -> list[Any]:
+    """The messages of a body."""
+    size = -(-len(content) // pieces) or 1
+    parts = [content[start : start + size] for start in range(0, len(content), size)] or [b""]
+    return [
+        {"type": "http.request", "body": part, "more_body": number < len(parts)} for number, part in enumerate(parts, 1)
+    ]
+
+
+async def posted(content: bytes, *headers: tuple[str, str]) -> tuple[int, Any]:
+    """As `exchanged`, for a body that comes in one piece."""
+    return await exchanged(in_pieces(content), *headers)
+
+
+@pytest.mark.parametrize(
+    ("headers", "detail"),
+    [
+        ([("Content-Type", JSON)], None),
+        *(([("Content-Type", f"{JSON}; charset={name}")], None) for name in ("utf-8", "UTF-8", "utf8", '"utf-8"')),
+        ([("Content-Type", JSON), ("Content-Encoding", "identity")], None),
+        ([("Content-Type", "APPLICATION/JSON"), ("Content-Encoding", "Identity")], None),
+        ([("Content-Type", JSON), ("Content-Encoding", "gzip")], COMPRESSED),
+        ([("Content-Type", JSON), ("Content-Encoding", "")], COMPRESSED),
+        *(([("Content-Type", f"{JSON}; charset={name}")], NOT_UTF8) for name in ("latin-1", "utf-16", "utf-8x")),
+        *(([("Content-Type", kind)], NOT_JSON) for kind in ("text/plain", "application/problem+json", "json", "")),
+        ([], NOT_JSON),
+    ],
+)
+async def test_a_body_says_that_it_is_json(headers: list[tuple[str, str]], detail: str | None) -> None:
+    status, found = await posted(b'{"subject":{"type":"user"}}', *headers)
+    assert (status, found) == ((400, detail) if detail else (200, {"subject": {"type": "user"}}))
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 100])
+@pytest.mark.parametrize(("size", "status"), [(99, 200), (100, 200), (101, 413), (400, 413)])
+async def test_a_body_has_no_more_bytes_than_the_limit(size: int, status: int, pieces: int) -> None:
+    messages = in_pieces(b"{}".ljust(size), pieces)
+    assert (await exchanged(messages, ("Content-Type", JSON)))[0] == status
+
+
+async def test_a_last_message_may_say_nothing() -> None:
+    messages = [{"type": "http.request", "body": b"{}", "more_body": True}, {"type": "http.request"}]
+    assert await exchanged(messages, ("Content-Type", JSON)) == (200, {})
+
+
+async def test_a_body_that_ends_early_is_refused() -> None:
+    messages = [{"type": "http.request", "body": b"{}", "more_body": True}, {"type": "http.disconnect"}]
+    refused = (400, "The request ended before its body did.")
+    assert await exchanged(messages, ("Content-Type", JSON)) == refused
+    assert not messages
+
+
+@pytest.mark.parametrize(
+    ("content", "detail"),
+    [
+        (b"", "The request body is empty: send a JSON object."),
+        (b"{", "The request body is not valid JSON."),
+        (b'{"subject":{"id":"\xff"}}', "The request body is not valid JSON."),
+        (b"[]", "The request body must be an object, not an array."),
+        (b"7", "The request body must be an object, not a whole number."),
+        (b"null", "The request body must be an object, not null."),
+        (b'{"subject":1}', "`subject` must be an object, not a whole number."),
+        (b'{"subject":{"id":1.5}}', "`subject.id` must be a string, not a number."),
+        (b'{"action":{"name":true}}', "`action.name` must be a string, not true or false."),
+        (b'{"action":{"name":null}}', "`action.name` must be a string, not null."),
+        (b'{"resource":{"properties":[]}}', "`resource.properties` must be an object, not an array."),
+        (b'{"context":"x"}', "`context` must be an object, not a string."),
+    ],
+)
+async def test_a_body_that_cannot_be_read_says_why(content: bytes, detail: str) -> None:
+    assert await posted(content, ("Content-Type", JSON)) == (400, detail)
+
+
+def test_a_text_that_cannot_be_read_is_named_as_what_it_is() -> None:
+    for content, detail in (
+        (b"{", "The item is not valid JSON."),
+        (b"[]", "The item must be an object, not an array."),
+    ):
+        with pytest.raises(Problem) as refused:
+            decode(content, _QUESTION, "The item")
+        assert (refused.value.status, refused.value.detail) == (400, detail)
+    deep = b'{"context":' + b'{"a":' * 5_000 + b"1" + b"}" * 5_001
+    with pytest.raises(Problem) as refused:
+        decode(deep, _QUESTION, "The item")
+    assert refused.value.detail == "The item is nested too deeply."
+
+
+def test_what_is_left_out_is_unset_and_what_is_unknown_is_ignored() -> None:
+    body = decode(b'{"x":[1],"evaluations":[{"y":2}],"options":{}}', msgspec.json.Decoder(Evaluations))
+    assert (body.subject, body.context, body.options.explain) == (UNSET, UNSET, False)
+    assert body.options.evaluations_semantic is UNSET
+    search = decode(b'{"subject":{"type":"user","id":7}}', msgspec.json.Decoder(SubjectSearch))
+    assert sought(search.subject) == ("user", {})
+    assert search.page is UNSET
+
+
+WHOLE = RequestedEntity("record", UNSET, "7")
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"subject": WHOLE, "action": RequestedAction("read"), "resource": WHOLE}, ""),
+        ({"subject": WHOLE, "action": RequestedAction(""), "resource": RequestedEntity("", UNSET, "")}, ""),
+        ({"subject": UNSET, "action": UNSET, "resource": UNSET}, "subject"),
+        ({"subject": WHOLE, "action": UNSET, "resource": UNSET}, "action"),
+        ({"subject": WHOLE, "action": RequestedAction(), "resource": UNSET}, "action.name"),
+        ({"subject": WHOLE, "action": RequestedAction("read"), "resource": UNSET}, "resource"),
+        ({"subject": RequestedEntity(), "resource": WHOLE}, "subject.type"),
+        ({"subject": RequestedEntity("user"), "resource": WHOLE}, "subject.id"),
+        ({"subject": RequestedEntity(id="7"), "resource": WHOLE}, "subject.type"),
+        ({"subject": EntityType("user"), "resource": WHOLE}, ""),
+        ({"subject": EntityType(), "resource": WHOLE}, "subject.type"),
+        ({}, ""),
+    ],
+)
+def test_the_first_field_that_lacks_is_named(fields: dict[str, object], field: str) -> None:
+    assert lacking(**fields) == field
+
+
+def test_names_and_attributes_of_what_lacks_nothing() -> None:
+    sent = {"a": 1}
+    assert named(RequestedEntity("record", sent, "7")) == ("record", "7", sent)
+    assert named(WHOLE) == ("record", "7", {})
+    assert sought(EntityType("record", sent)) == ("record", sent)
+    assert acted(RequestedAction("read", sent)) == ("read", sent)
+    assert acted(RequestedAction("read")) == ("read", {})

@@ -1,0 +1,66 @@
+"""What was asked about before is found again as it would be now, and never what depends on more than the policy."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.http.api.authzen.recent import MAX_LENGTH, MAX_REMEMBERED, Recent
+from app.http.api.authzen.wire import NOTHING
+from app.policy.engine.resolved_subject import NoSuchSubject, asked
+from app.policy.engine.target import NoSuchTarget
+from tests.policy.small import snapshot
+
+POLICY = "p, c:read, /x/{id}, GET, allow"
+
+
+def test_a_subject_asked_about_again_is_the_same_principal() -> None:
+    recent, policy = Recent(), snapshot(POLICY)
+    first = recent.subject(policy, "user", "alice", NOTHING)
+    assert first is not None
+    assert first[0] == asked("user", "alice", NOTHING, {})
+    assert recent.subject(policy, "user", "alice", NOTHING) is first
+    for kind, identity in (("user", "bob"), ("identity", "alice"), ("robot", "alice")):
+        other = recent.subject(policy, kind, identity, NOTHING)
+        assert other is not None
+        assert other[0] == asked(kind, identity, NOTHING, {})
+        assert other is not first
+
+
+def test_what_hangs_on_more_than_the_policy_is_not_remembered() -> None:
+    recent, policy = Recent(), snapshot(POLICY)
+    assert recent.subject(policy, "key", "1", NOTHING) is None
+    assert recent.subject(policy, "user", "alice", {"permissions": ["c:read"]}) is None
+    plain = recent.subject(policy, "user", "alice", NOTHING)
+    assert plain is not None
+    assert "c:read" not in plain[0].held
+
+
+def test_nobody_and_nothing_are_refused_each_time() -> None:
+    recent, policy = Recent(), snapshot(POLICY)
+    for _ in range(2):
+        with pytest.raises(NoSuchSubject):
+            recent.subject(policy, "user", "", NOTHING)
+        with pytest.raises(NoSuchTarget):
+            recent.target(policy, "GET", "route", "/z")
+
+
+def test_another_policy_is_asked_anew() -> None:
+    recent = Recent()
+    policies = [snapshot(POLICY), snapshot(POLICY)]
+    subjects = [recent.subject(policy, "user", "alice", NOTHING) for policy in policies]
+    targets = [recent.target(policy, "GET", "route", "/x/7") for policy in policies]
+    assert subjects[0] == subjects[1]
+    assert subjects[0] is not subjects[1]
+    assert targets[0] == targets[1]
+    assert targets[0] is not targets[1]
+    assert recent.target(policies[1], "GET", "route", "/x/7") is targets[1]
+
+
+def test_it_stays_small_whatever_is_asked() -> None:
+    recent, policy = Recent(), snapshot(POLICY)
+    long = "a" * MAX_LENGTH
+    assert recent.subject(policy, "user", long, NOTHING) is not recent.subject(policy, "user", long, NOTHING)
+    first = recent.subject(policy, "user", "0", NOTHING)
+    for number in range(1, MAX_REMEMBERED + 1):
+        recent.subject(policy, "user", str(number), NOTHING)
+    assert recent.subject(policy, "user", "0", NOTHING) is not first

@@ -1,0 +1,204 @@
+"""A policy changes while it is served: by an edited file, a signal or a call; never by half, never to a bad one."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.issuer import LiveIssuer
+from tests.server import Server, eventually
+
+RELOAD = "/api/v1/policies/reload/"
+READ_TEAMS = "p, catalog:read, /api/v1/teams/**, GET|HEAD, allow"
+STRICTER = "p, catalog:read policies:read, /api/v1/teams/**, GET|HEAD, allow"
+
+
+@pytest.fixture
+def reader(issuer: LiveIssuer) -> str:
+    return issuer.token(permissions=["catalog:read"])
+
+
+def status(server: Server, token: str, path: str = "/api/v1/teams/") -> int:
+    with server.client(token) as client:
+        return client.get(path).status_code
+
+
+def edit(file: Path, old: str, new: str, *, atomic: bool = False) -> None:
+    text = file.read_text()
+    assert old in text
+    if atomic:
+        aside = file.with_name(f".{file.name}.new")
+        aside.write_text(text.replace(old, new))
+        aside.replace(file)
+    else:
+        file.write_text(text.replace(old, new))
+
+
+@pytest.mark.parametrize("atomic", [False, True], ids=["in place", "by atomic rename"])
+def test_an_edited_row_is_obeyed_without_a_restart(own_server: Server, reader: str, atomic: bool) -> None:
+    file = own_server.policy_dir / "catalog.csv"
+    assert status(own_server, reader) == 200
+    edit(file, READ_TEAMS, STRICTER, atomic=atomic)
+    assert eventually(lambda: status(own_server, reader) == 403, 2)
+    edit(file, STRICTER, READ_TEAMS, atomic=atomic)
+    assert eventually(lambda: status(own_server, reader) == 200, 2)
+
+
+def test_a_directory_that_is_swapped_as_a_link_is_obeyed(issuer: LiveIssuer, reader: str, tmp_path: Path) -> None:
+    server = Server(tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url)
+    one, two = tmp_path / "one", tmp_path / "two"
+    server.policy_dir.rename(one)
+    shutil.copytree(one, two)
+    edit(two / "catalog.csv", READ_TEAMS, STRICTER)
+    server.policy_dir.symlink_to(one)
+    with server:
+        assert status(server, reader) == 200
+        for target, expected in ((two, 403), (one, 200), (two, 403)):
+            aside = tmp_path / "aside"
+            aside.symlink_to(target)
+            aside.replace(server.policy_dir)
+            assert eventually(lambda wanted=expected: status(server, reader) == wanted, 4)  # type: ignore[misc]
+
+
+def test_a_configmap_that_swaps_its_data_link_is_obeyed(issuer: LiveIssuer, reader: str, tmp_path: Path) -> None:
+    server = Server(tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url)
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for version in ("..one", "..two"):
+        shutil.copytree(server.policy_dir, flat / version)
+    edit(flat / "..two" / "catalog.csv", READ_TEAMS, STRICTER)
+    (flat / "..data").symlink_to("..one")
+    for file in (flat / "..one").iterdir():
+        if file.is_file():
+            (flat / file.name).symlink_to(f"..data/{file.name}")
+    server.env["AUTHZ_POLICY_DIR"] = str(flat)
+    with server:
+        assert status(server, reader) == 200
+        (flat / "..aside").symlink_to("..two")
+        (flat / "..aside").replace(flat / "..data")
+        assert eventually(lambda: status(server, reader) == 403, 4)
+
+
+def test_a_hangup_reloads(own_server: Server, reader: str) -> None:
+    edit(own_server.policy_dir / "catalog.csv", READ_TEAMS, STRICTER)
+    own_server.signal(signal.SIGHUP)
+    assert eventually(lambda: status(own_server, reader) == 403, 2)
+
+
+def test_an_admin_reloads_and_reads_what_changed(own_server: Server, issuer: LiveIssuer, reader: str) -> None:
+    with own_server.client(issuer.token(permissions=["policies:read", "policies:write"])) as admin:
+        before = admin.get("/api/v1/policies/").json()
+        assert admin.post(RELOAD).json() == {"revision": before["revision"], "outcome": "unchanged", "changed": []}
+        # Hold the watcher's reload and ours apart by asking at once: whichever came first, the policy is new.
+        edit(own_server.policy_dir / "catalog.csv", READ_TEAMS, STRICTER)
+        answer = admin.post(RELOAD)
+        assert answer.status_code == 200
+        after = admin.get("/api/v1/policies/").json()
+    assert answer.json()["revision"] == after["revision"] != before["revision"]
+    assert status(own_server, reader) == 403
+    if answer.json()["outcome"] == "swapped":
+        kinds = {(change["kind"], change["row"]) for change in answer.json()["changed"]}
+        assert kinds == {
+            ("removed", READ_TEAMS),
+            ("added", "p, catalog:read policies:read, /api/v1/teams/**, GET|HEAD, allow"),
+        }
+    assert {file["name"] for file in after["files"]} >= {"model.conf", "permissions.toml", "catalog.csv", "roles.csv"}
+    assert after["since"] > before["since"]
+    assert after["last_fault"] is None
+
+
+def test_a_bad_policy_never_replaces_a_good_one(own_server: Server, issuer: LiveIssuer, reader: str) -> None:
+    file = own_server.policy_dir / "catalog.csv"
+    with own_server.client(issuer.token(permissions=["policies:read", "policies:write"])) as admin:
+        good = admin.get("/api/v1/policies/").json()["revision"]
+        edit(file, "/api/v1/teams/**, GET|HEAD, allow", "/api/v1/teams/**, GET|HEAD, alow")
+        refused = admin.post(RELOAD)
+        shown = admin.get("/api/v1/policies/").json()
+        ready = admin.get("/readyz").json()
+        assert status(own_server, reader) == 200
+        edit(file, "alow", "allow")
+        assert admin.post(RELOAD).status_code == 200
+        fixed = admin.get("/api/v1/policies/").json()
+    assert refused.status_code == 422
+    body = refused.json()
+    assert body["revision"] == shown["revision"] == fixed["revision"] == good
+    (fault,) = body["faults"]
+    assert (fault["code"], fault["file"], fault["line"]) == ("effect", "catalog.csv", 7)
+    assert "did you mean `allow`?" in fault["hint"]
+    assert shown["last_fault"]["faults"] == body["faults"]
+    assert ready["checks"]["policy"]["last_reload_refused"] is True
+    assert fixed["last_fault"] is None
+
+
+def test_reload_needs_its_permission(own_server: Server, issuer: LiveIssuer) -> None:
+    with own_server.client(issuer.token(permissions=["policies:read"])) as client:
+        answer = client.post(RELOAD)
+        assert answer.status_code == 403
+        assert 'scope="policies:write"' in answer.headers["www-authenticate"]
+
+
+def test_under_load_no_request_sees_half_a_policy(own_server: Server, issuer: LiveIssuer) -> None:
+    """Two clients at full speed while reloads alternate two policies, of which each opens one of two endpoints."""
+    reloads = int(os.environ.get("RELOADS", "20"))
+    token = issuer.token(permissions=["catalog:read"])
+    other = "p, catalog:read, /api/v1/venues/**, GET|HEAD, allow"
+    file = own_server.policy_dir / "catalog.csv"
+    shared = file.read_text()
+    versions = [
+        shared.replace(READ_TEAMS, STRICTER),
+        shared.replace(other, other.replace("catalog:read", "catalog:read policies:read")),
+    ]
+    edit(file, shared, versions[0])
+    assert eventually(lambda: status(own_server, token) == 403, 2)
+    seen: Counter[tuple[str, int]] = Counter()
+    stop = threading.Event()
+
+    def ask(path: str) -> None:
+        with own_server.client(token) as client:
+            while not stop.is_set():
+                seen[path, client.get(path).status_code] += 1
+
+    clients = [threading.Thread(target=ask, args=(f"/api/v1/{name}/",)) for name in ("teams", "venues")]
+    for client in clients:
+        client.start()
+    with own_server.client(issuer.token(permissions=["policies:write"])) as admin:
+        for number in range(reloads):
+            file.write_text(versions[(number + 1) % 2])
+            assert admin.post(RELOAD).status_code == 200
+            time.sleep(0.02)
+    stop.set()
+    for client in clients:
+        client.join()
+    assert {code for _, code in seen} == {200, 403}
+    assert set(seen) == {(path, code) for path in ("/api/v1/teams/", "/api/v1/venues/") for code in (200, 403)}
+    with httpx.Client(base_url=own_server.url) as stranger:
+        assert stranger.get("/healthz").status_code == 200
+
+
+def test_the_log_line_of_a_reload_does_not_grow_with_the_policy(own_server: Server, issuer: LiveIssuer) -> None:
+    path = own_server.policy_dir / "catalog.csv"
+    good = path.read_text()
+    rows = "".join(f"p, user:u{number}, /api/v1/teams, POST, deny\n" for number in range(200))
+    with own_server.client(issuer.token(permissions=["policies:read", "policies:write"])) as admin:
+        path.write_text(good.replace("# end", rows + "# end"))
+        assert admin.post(RELOAD).status_code == 200
+        swapped = own_server.wait_for_log(lambda entry: entry.get("added") == 200)
+        assert (swapped["event"], swapped["removed"], len(swapped["changed"])) == ("policy swapped", 0, 10)
+        assert len(json.dumps(swapped)) < 4_000
+        path.write_text(good.replace("# end", rows.replace("deny", "dony")[:3_000].rpartition("\n")[0] + "\n# end"))
+        refused = admin.post(RELOAD)
+        assert len(refused.json()["faults"]) > 50, "the answer has all of them"
+        # The watch may have seen a file that was being written, and found one fault.
+        many = len(refused.json()["faults"])
+        line = own_server.wait_for_log(lambda entry: entry.get("count") == many)
+        assert len(line["faults"]) == 10
+        assert len(json.dumps(line)) < 8_000

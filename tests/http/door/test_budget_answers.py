@@ -1,0 +1,139 @@
+"""Budgets in this process, by a clock that stands still: whose they are, and what is answered beyond them."""
+
+from __future__ import annotations
+
+import json
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from app.gateway.proxies import TrustedProxies
+from app.http.door.budgets import BAD_CREDENTIALS, BUDGET_REFUSALS, KEY_ISSUES, Budgets, LateRefusal
+from app.http.door.refusal import refusal
+from app.http.wire.problems import Problem
+from tests.identity.clock import Clock
+
+pytestmark = pytest.mark.anyio
+
+TRUSTED = TrustedProxies([ip_network("10.0.0.0/8")])
+
+
+def scope(peer: str | None, *forwarded: str) -> Any:
+    headers = [(b"x-forwarded-for", line.encode()) for line in forwarded]
+    return {"client": None if peer is None else (peer, 4321), "headers": headers}
+
+
+def budgets(clock: Clock, proxies: TrustedProxies = TRUSTED) -> Budgets:
+    """Three bad credentials and two new keys a minute."""
+    return Budgets(proxies, bad_credentials=3, key_issues=2, clock=clock)
+
+
+@pytest.mark.parametrize(
+    ("proxies", "spent", "same", "other"),
+    [
+        # The peer itself, whatever it writes into the header.
+        (TRUSTED, scope("192.0.2.1"), scope("192.0.2.1", "192.0.2.9"), scope("192.0.2.2")),
+        # The client behind a trusted proxy.
+        (
+            TRUSTED,
+            scope("10.0.0.1", "192.0.2.1"),
+            scope("10.0.0.2", "8.8.8.8, 192.0.2.1"),
+            scope("10.0.0.1", "192.0.2.2"),
+        ),
+        # A proxy that does not tell its client is the peer.
+        (TRUSTED, scope("10.0.0.1"), scope("10.0.0.1", "unknown"), scope("10.0.0.2")),
+        (
+            TrustedProxies(None),
+            scope("192.0.2.1", "8.8.8.8"),
+            scope("192.0.2.1", "8.8.4.4"),
+            scope("192.0.2.2", "8.8.8.8"),
+        ),
+        (TRUSTED, scope("2001:db8::1"), scope("2001:db8::ffff"), scope("2001:db8:0:1::1")),
+        (TRUSTED, scope("/run/one.sock"), scope("/run/one.sock"), scope("/run/other.sock")),
+    ],
+)
+def test_a_budget_is_that_of_the_address(proxies: TrustedProxies, spent: Any, same: Any, other: Any) -> None:
+    found = budgets(Clock(), proxies)
+    assert [found.note_bad_credentials(spent) for _ in range(3)] == [None] * 3
+    for each in (spent, same):
+        beyond = found.note_bad_credentials(each)
+        assert beyond is not None
+        assert (beyond.refusal.status, json.loads(beyond.refusal.body)) == (429, {"detail": "Too many requests."})
+        assert dict(beyond.refusal.headers)[b"retry-after"] == b"20"
+    assert found.note_bad_credentials(other) is None
+
+
+def test_nothing_is_counted_for_a_peer_without_an_address() -> None:
+    found = budgets(Clock())
+    assert [found.note_bad_credentials(scope(None, "192.0.2.1")) for _ in range(10)] == [None] * 10
+    assert [found.spend_bad_credentials(None) for _ in range(10)] == [0] * 10
+    assert [found.spend_bad_credentials("192.0.2.1") for _ in range(4)] == [0, 0, 0, 20]
+
+
+def test_by_default_nothing_has_a_limit() -> None:
+    found = Budgets(TRUSTED)
+    assert [found.note_bad_credentials(scope("192.0.2.1")) for _ in range(1_000)] == [None] * 1_000
+    for _ in range(1_000):
+        found.check_key_issue("user_a")
+
+
+def test_an_owner_has_a_budget_of_new_keys() -> None:
+    clock = Clock()
+    found = budgets(clock)
+    for _ in range(2):
+        found.check_key_issue("user_a")
+    found.check_key_issue("user_b")
+    with pytest.raises(Problem) as beyond:
+        found.check_key_issue("user_a")
+    problem = beyond.value
+    assert (problem.status, problem.detail, problem.headers) == (429, "Too many requests.", {"Retry-After": "30"})
+    assert found.spend_bad_credentials("user_a") == 0, "another budget"
+    clock.now += 30
+    found.check_key_issue("user_a")
+
+
+def test_what_is_beyond_a_budget_is_counted_and_logged_once_a_minute() -> None:
+    clock = Clock()
+    found = budgets(clock)
+    before = dict(BUDGET_REFUSALS)
+    with capture_logs() as lines:
+        for _ in range(3):
+            assert found.spend_bad_credentials("192.0.2.1") == 0
+        assert not lines
+        started = clock.now
+        for seconds, count in ((0, 1), (0, 1), (30, 1), (59.9, 1), (60, 2), (60, 2), (119.9, 2), (120, 3)):
+            clock.now = started + seconds
+            while not found.spend_bad_credentials("192.0.2.1"):
+                """Until it is spent again."""
+            assert len(lines) == count, seconds
+        for _ in range(2):
+            found.check_key_issue("user_a")
+        with pytest.raises(Problem):
+            found.check_key_issue("user_a")
+    refused = {name: BUDGET_REFUSALS[name] - before[name] for name in before}
+    assert refused == {BAD_CREDENTIALS: 8, KEY_ISSUES: 1, "connections": 0}
+    assert [(line["budget"], line["by"], line["log_level"]) for line in lines] == [
+        *[("bad_credentials", "192.0.2.1", "warning")] * 3,
+        ("key_issues", "user_a", "warning"),
+    ]
+    assert lines[0]["refused"] == before[BAD_CREDENTIALS] + 1
+
+
+async def test_a_refusal_beyond_the_budget_waits_a_tenth_of_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    happened: list[Any] = []
+
+    async def sleep(seconds: float) -> None:
+        happened.append(seconds)
+
+    async def send(message: Any) -> None:
+        happened.append(message["type"])
+
+    async def receive() -> Any:
+        raise AssertionError("no body is read")
+
+    monkeypatch.setattr("app.http.door.budgets.asyncio.sleep", sleep)
+    asked: Any = {"type": "http", "method": "GET"}
+    await LateRefusal(refusal(429, "Too many requests.")).send(asked, receive, send)
+    assert happened == [0.1, "http.response.start", "http.response.body"]

@@ -1,0 +1,206 @@
+"""What is beyond a budget, over HTTP, against a real server with small ones."""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.console.sessions import sign_in
+from tests.http.door.test_errors_contract import TEAMS
+from tests.issuer import PARTY, LiveIssuer
+from tests.metrics.scraped import scrape
+from tests.server import AUTHZ, Server, free_port
+
+TOO_MANY = {"detail": "Too many requests."}
+GATEWAY = "a-secret-of-the-gateway-that-is-long"
+LIMIT = 20
+EVALUATION = {
+    "subject": {"type": "user", "id": "a"},
+    "action": {"name": "GET"},
+    "resource": {"type": "route", "id": "/"},
+}
+
+
+@pytest.fixture(scope="module")
+def small(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    port = free_port()
+    with Server(
+        tmp_path_factory.mktemp("budgets"),
+        jwks_url=issuer.jwks_url,
+        issuer=issuer.url,
+        authorized_parties=PARTY,
+        trusted_proxies="127.0.0.1",
+        gateway_secrets=GATEWAY,
+        console_client_id="console",
+        command=(str(AUTHZ), "serve", "--port", str(port)),
+        console_url=f"http://127.0.0.1:{port}",
+        bad_credentials_per_minute=str(LIMIT),
+        key_issues_per_minute="5",
+    ) as started:
+        yield started
+
+
+def ask(
+    server: Server, token: str | None, client: str | None, path: str = TEAMS, method: str = "GET"
+) -> httpx.Response:
+    headers = {"X-Forwarded-For": client} if client else {}
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token}"
+    return httpx.request(
+        method, server.url + path, headers=headers, json=EVALUATION if method == "POST" else None, timeout=20
+    )
+
+
+def spend(server: Server, client: str | None, token: str = "abc") -> httpx.Response:
+    """The first answer that is not 401."""
+    for _ in range(LIMIT + 5):
+        answer = ask(server, token, client)
+        if answer.status_code != 401:
+            return answer
+    raise AssertionError("every answer was 401")
+
+
+def assert_beyond(answer: httpx.Response) -> None:
+    assert (answer.status_code, answer.json()) == (429, TOO_MANY)
+    assert 1 <= int(answer.headers["retry-after"]) <= 60
+    assert answer.headers["content-type"] == "application/json"
+    assert "www-authenticate" not in answer.headers
+
+
+def bad_tokens(issuer: LiveIssuer, strangers: LiveIssuer) -> Iterator[str]:
+    while True:
+        yield from (
+            "abc",
+            strangers.token(kid=issuer.kid),
+            issuer.token(exp=1),
+            f"grd_live_{secrets.token_hex(24)}",
+            "grd_live_",
+            "a b",
+        )
+
+
+def test_bad_credentials_of_any_kind_are_429_beyond_the_budget_of_their_address(
+    small: Server, issuer: LiveIssuer, strangers: LiveIssuer
+) -> None:
+    answers = Counter[int]()
+    tokens = bad_tokens(issuer, strangers)
+    for _ in range(LIMIT + 6):
+        answer = ask(small, next(tokens), "192.0.2.1")
+        answers[answer.status_code] += 1
+    assert_beyond(answer)
+    assert LIMIT <= answers[401] <= LIMIT + 3  # a few seconds may give one back
+    assert set(answers) == {401, 429}
+    # Other addresses have budgets of their own, and what the client itself puts into the header is no address.
+    assert ask(small, "abc", "192.0.2.2").status_code == 401
+    assert_beyond(ask(small, "abc", "198.51.100.9, 192.0.2.1"))
+    assert_beyond(ask(small, "abc", "192.0.2.1", "/access/v1/evaluation", "POST"))
+
+
+def test_a_good_credential_is_accepted_although_its_address_has_spent_its_budget(
+    small: Server, issuer: LiveIssuer
+) -> None:
+    with small.client(issuer.token(sub="user_shared", permissions=["catalog:read"])) as client:
+        key = client.post("/api/v1/api-keys/", json={"name": "k", "scopes": ["catalog:read"]}).json()["plaintext"]
+    spend(small, "192.0.2.3")
+    for _ in range(3):
+        new = issuer.token(sub=f"user_{secrets.token_hex(4)}", permissions=["catalog:read"])
+        assert ask(small, new, "192.0.2.3").status_code == 200
+        assert ask(small, key, "192.0.2.3").status_code == 200
+        assert ask(small, issuer.token(permissions=[]), "192.0.2.3").status_code == 403
+        assert ask(small, None, "192.0.2.3").status_code == 401
+        assert ask(small, None, "192.0.2.3", "/healthz").status_code == 200
+        assert_beyond(ask(small, "abc", "192.0.2.3"))
+
+
+def test_addresses_of_one_ipv6_network_share_a_budget(small: Server) -> None:
+    spend(small, "2001:db8:7:7::1")
+    assert_beyond(ask(small, "abc", "2001:db8:7:7:ffff:1:2:3"))
+    assert ask(small, "abc", "2001:db8:7:8::1").status_code == 401
+
+
+def at_gateway(server: Server, token: str, client: str | None) -> httpx.Response:
+    headers = {
+        "X-Gateway-Secret": GATEWAY,
+        "X-Original-Method": "GET",
+        "X-Original-URI": "/api/v1/teams",
+        "Authorization": f"Bearer {token}",
+        **({"X-Original-IP": client} if client else {}),
+    }
+    return httpx.get(f"{server.url}/gateway/nginx", headers=headers, timeout=20)
+
+
+def test_a_gateway_gets_403_and_its_clients_have_a_budget_each(small: Server, issuer: LiveIssuer) -> None:
+    answers = [at_gateway(small, "abc", "192.0.2.10") for _ in range(LIMIT + 5)]
+    assert {answer.status_code for answer in answers} == {401, 403}
+    beyond = answers[-1]
+    assert (beyond.status_code, beyond.json()) == (403, TOO_MANY)
+    assert 1 <= int(beyond.headers["retry-after"]) <= 60
+    assert beyond.headers["x-auth-reason"] == TOO_MANY["detail"]
+    assert at_gateway(small, "abc", "192.0.2.11").status_code == 401
+    good = issuer.token(permissions=["catalog:read"])
+    assert at_gateway(small, good, "192.0.2.10").status_code == 200
+    # Of unknown clients none is refused for the others.
+    assert {at_gateway(small, "abc", None).status_code for _ in range(LIMIT + 5)} == {401}
+
+
+def test_an_owner_issues_and_rotates_so_many_keys_a_minute(small: Server, issuer: LiveIssuer) -> None:
+    with small.client(issuer.token(sub="user_many", permissions=["catalog:read"])) as client:
+        answers = [client.post("/api/v1/api-keys/", json={"name": "k"}) for _ in range(4)]
+        # What is refused for another reason spends nothing.
+        assert client.post("/api/v1/api-keys/", json={"name": "k", "scopes": ["no:such"]}).status_code == 400
+        assert client.post("/api/v1/api-keys/", json={"name": "k", "scopes": ["keys:write"]}).status_code == 403
+        rotated = client.post(f"/api/v1/api-keys/{answers[0].json()['api_key']['id']}/rotate")
+        assert [answer.status_code for answer in (*answers, rotated)] == [201] * 5
+        assert_beyond(client.post("/api/v1/api-keys/", json={"name": "k"}))
+        second = answers[1].json()["api_key"]["id"]
+        assert_beyond(client.post(f"/api/v1/api-keys/{second}/rotate"))
+        shown = client.get(f"/api/v1/api-keys/{second}/").json()
+        assert (shown["is_active"], shown["expires_at"]) == (True, None)
+        assert client.post(f"/api/v1/api-keys/{second}/revoke").status_code == 200
+    with small.client(issuer.token(sub="user_few", permissions=["catalog:read"])) as client:
+        assert client.post("/api/v1/api-keys/", json={"name": "k"}).status_code == 201
+
+
+def test_the_console_says_so_on_a_page(small: Server, issuer: LiveIssuer) -> None:
+    with small.client(issuer.token(sub="user_console", permissions=["catalog:read"])) as client:
+        for _ in range(5):
+            assert client.post("/api/v1/api-keys/", json={"name": "k"}).status_code == 201
+    person = sign_in(small, "user_console", ["catalog:read"])
+    form = person.get("/console/keys/new").text
+    once = form.split('name="once" value="')[1].split('"')[0]
+    answer = person.post(
+        "/console/keys/new", name="k", environment="live", lives="90", scopes=["catalog:read"], once=once
+    )
+    assert (answer.status_code, "Too many requests." in answer.text) == (429, True)
+    assert 1 <= int(answer.headers["retry-after"]) <= 60
+
+
+def test_refusals_are_counted_and_not_in_the_decision_log(small: Server, issuer: LiveIssuer) -> None:
+    before = scrape(small, issuer)
+    spend(small, "192.0.2.20")
+    for _ in range(10):
+        assert_beyond(ask(small, "abc", "192.0.2.20"))
+    after = scrape(small, issuer)
+    name, budget = "authz_budget_refusals_total", "bad_credentials"
+    assert after(name, budget=budget) - before(name, budget=budget) == 11
+    failures = "authz_authentication_failures_total"
+    assert LIMIT <= after(failures, door="app") - before(failures, door="app") <= LIMIT + 3
+    assert after.values(name, "budget") == {"bad_credentials", "key_issues", "connections"}
+    lines = [line for line in small.log if line.get("event") == "a budget is spent"]
+    assert 1 <= len(lines) <= 2
+    assert "abc" not in str(lines)
+
+
+def test_behind_an_unknown_proxy_bad_credentials_are_those_of_the_proxy(issuer: LiveIssuer, tmp_path: Path) -> None:
+    """And good ones are accepted all the same."""
+    with Server(tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url, bad_credentials_per_minute="10") as server:
+        answers = [ask(server, "abc", f"192.0.2.{number}").status_code for number in range(1, 20)]
+        assert set(answers[:10]) == {401}
+        assert set(answers[-5:]) == {429}
+        good = issuer.token(permissions=["catalog:read"])
+        assert ask(server, good, "192.0.2.200").status_code == 200

@@ -1,0 +1,182 @@
+"""Turns at long work, and how it gives way to short requests."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from litestar import Litestar
+from litestar.datastructures import State
+
+from app.http.door.long_work import LongWork, in_turn
+from app.http.door.traffic import GIVE_WAY_SECONDS, Traffic
+from app.identity.principal import user
+
+pytestmark = pytest.mark.anyio
+
+
+async def _settle() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def _started(
+    traffic: Traffic, work: LongWork, caller: str, order: list[str], over: asyncio.Event
+) -> asyncio.Task[None]:
+    async def run() -> None:
+        traffic.enter()  # as each request does
+        try:
+            async with work.turn(caller):
+                order.append(caller)
+                await over.wait()
+        finally:
+            traffic.leave()
+
+    return asyncio.create_task(run())
+
+
+async def test_a_caller_has_one_turn_at_a_time_and_callers_take_turns() -> None:
+    traffic, order = Traffic(), list[str]()
+    work = LongWork(traffic, at_once=2)
+    over = asyncio.Event()
+    tasks = [_started(traffic, work, caller, order, over) for caller in ("a", "a", "a", "a", "b", "c", "d")]
+    await _settle()
+    assert order == ["a", "b"]
+    over.set()
+    await asyncio.gather(*tasks)
+    assert order[:4] == ["a", "b", "c", "d"]
+    assert Counter(order) == {"a": 4, "b": 1, "c": 1, "d": 1}
+    assert traffic.requests == 0
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_turns_are_never_lost_however_requests_end(seed: int) -> None:
+    chance = random.Random(seed)
+    traffic, order, at_once = Traffic(), list[str](), chance.randint(1, 4)
+    work = LongWork(traffic, at_once)
+    running: Counter[str] = Counter()
+
+    async def run(caller: str) -> None:
+        traffic.enter()
+        try:
+            async with work.turn(caller):
+                running[caller] += 1
+                assert running.total() <= at_once
+                assert running[caller] == 1
+                try:
+                    await asyncio.sleep(chance.choice((0, 0, 0.0005)))
+                    if chance.random() < 0.2:
+                        raise ValueError
+                finally:
+                    running[caller] -= 1
+        finally:
+            traffic.leave()
+
+    tasks = [asyncio.create_task(run(chance.choice("abcdef"))) for _ in range(60)]
+    for _ in tasks:
+        await asyncio.sleep(0)
+        if chance.random() < 0.4:
+            chance.choice(tasks).cancel()
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes if outcome} <= {asyncio.CancelledError, ValueError}
+    assert traffic.requests == 0
+    tasks = [_started(traffic, work, str(number), order, asyncio.Event()) for number in range(at_once + 1)]
+    await _settle()
+    assert len(order) == at_once
+    for task in tasks:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_long_work_gives_way_until_short_requests_are_answered_and_no_longer_than_a_moment() -> None:
+    traffic, steps = Traffic(), list[str]()
+
+    async def give_way() -> None:
+        await traffic.give_way()
+        steps.append("long")
+
+    await give_way()
+    traffic.enter()
+    traffic.enter()
+    waiting = asyncio.create_task(give_way())
+    await _settle()
+    traffic.leave()
+    await _settle()
+    assert steps == ["long"]
+    traffic.leave()
+    await waiting
+    assert steps == ["long", "long"]
+
+    traffic.enter()  # a request that is never answered
+    async with asyncio.timeout(1000 * GIVE_WAY_SECONDS):
+        await give_way()
+    assert steps == ["long"] * 3
+
+
+class Page:
+    """A handler behind the middleware, which begins its answer and ends when it is told to."""
+
+    def __init__(self, **failures: Exception) -> None:
+        self.traffic = Traffic()
+        self.begun: list[str] = []
+        self.begins, self.ends = asyncio.Event(), asyncio.Event()
+        self._failures = failures
+        self._app = Litestar(state=State({"long_work": LongWork(self.traffic)}))
+        self._behind = in_turn(self._answer)
+
+    async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
+        self.begun.append(scope["user"].subject)
+        if failure := self._failures.get(scope["user"].subject):
+            raise failure
+        await self.begins.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await self.ends.wait()
+
+    async def ask(self, caller: str, method: str = "GET") -> None:
+        async def send(message: Any) -> None:
+            assert message["status"] == 200
+            self.traffic.leave()  # as where requests are counted
+
+        unused: Any = None
+        scope: Any = {"type": "http", "method": method, "litestar_app": self._app, "user": user(caller, (), {})}
+        self.traffic.enter()
+        await self._behind(scope, unused, send)
+
+
+async def test_a_page_has_its_turn_until_its_answer_begins_for_its_client_may_be_slow() -> None:
+    page = Page()
+    tasks = [asyncio.create_task(page.ask("a")) for _ in range(3)]
+    await _settle()
+    assert page.begun == ["a"]
+    page.begins.set()
+    await _settle()
+    assert page.begun == ["a"] * 3
+    assert page.traffic.requests == 0
+    page.ends.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_what_is_no_page_has_no_turn() -> None:
+    page = Page()
+    tasks = [asyncio.create_task(page.ask("a", method)) for method in ("POST", "GET", "HEAD", "DELETE")]
+    async with asyncio.timeout(10):
+        while len(page.begun) < 3:  # the page gives way to the others for a moment
+            await asyncio.sleep(0.001)
+    await _settle()
+    assert len(page.begun) == 3, "two that change something, and one of the pages"
+    page.begins.set()
+    page.ends.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_a_page_that_fails_ends_its_turn() -> None:
+    page = Page(a=ValueError("none"))
+    for _ in range(3):
+        with pytest.raises(ValueError, match="none"):
+            await page.ask("a")
+    assert page.begun == ["a"] * 3

@@ -1,0 +1,219 @@
+"""Request ids and access lines in this process: what is taken from a caller, and what is written of each request."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from app import logs
+from app.gateway.proxies import TrustedProxies
+from app.http.door.draining import draining
+from app.http.door.request_id import with_request_id
+from app.http.door.traffic import Traffic
+from app.identity.principal import ANONYMOUS, Principal
+from app.metrics.requests import Requests
+
+pytestmark = pytest.mark.anyio
+
+SECRET = "grd_live_" + "ab" * 24
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+
+
+class Asked:
+    """A request, and what is sent, logged and counted of it."""
+
+    def __init__(self, *, access_log: bool = True) -> None:
+        self.requests = Requests()
+        self.traffic = Traffic()
+        self.sent: list[Any] = []
+        self.seen = ""
+        proxies = TrustedProxies([ip_network("10.0.0.0/8")]) if access_log else None
+        self._app = with_request_id(self._answer, proxies, self.requests, self.traffic)
+        self._messages: list[Any] = []
+        self._failure: Exception | None = None
+
+    async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
+        self.seen = logs.request_id.get()
+        for message in self._messages:
+            await send(message)
+        if self._failure:
+            raise self._failure
+
+    async def __call__(
+        self,
+        *headers: tuple[str, str],
+        messages: list[Any] | None = None,
+        failure: Exception | None = None,
+        **more: Any,
+    ) -> list[Any]:
+        """The lines that are logged of a request."""
+        self.sent.clear()
+        self._failure = failure
+        self._messages = messages if messages is not None else [
+            {"type": "http.response.start", "status": 201, "headers": ((b"a", b"b"),)},
+            {"type": "http.response.body", "body": b""},
+        ]  # fmt: skip
+
+        async def send(message: Any) -> None:
+            self.sent.append(message)
+
+        async def receive() -> Any:
+            raise AssertionError("no body is read")
+
+        scope: Any = {
+            "type": "http", "method": "GET", "raw_path": b"/x", "client": ("10.0.0.1", 4321),
+            "headers": [(name.encode(), value.encode()) for name, value in headers], **more,
+        }  # fmt: skip
+        with capture_logs() as lines:
+            await self._app(scope, receive, send)
+        return lines
+
+    @property
+    def request_id(self) -> str:
+        """The one of the answer, which the application saw too."""
+        found = [value.decode() for name, value in self.sent[0]["headers"] if name == b"x-request-id"]
+        assert found == [self.seen]
+        return self.seen
+
+
+@pytest.mark.parametrize("stated", ["a", "abc-123", "A.b_c:d/e+f=g", "x" * 128, "0" * 32])
+async def test_a_plain_request_id_is_kept(stated: str) -> None:
+    asked = Asked()
+    await asked(("x-request-id", stated), ("other", "y"))
+    assert asked.request_id == stated
+    assert asked.sent[0]["headers"][0] == (b"a", b"b")
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [[], [""], ["a b"], ["x" * 129], ["é"], ['a"b'], ["a\n"], [SECRET], ["abc", "abc"], ["abc", "def"]],
+)
+async def test_any_other_is_replaced_by_one_that_grows_with_the_time(stated: list[str]) -> None:
+    asked = Asked()
+    found = []
+    for _ in range(2):
+        await asked(*(("x-request-id", each) for each in stated))
+        found.append(asked.request_id)
+    assert all(re.fullmatch(r"[0-9a-f]{24}", each) for each in found)
+    assert found[0] != found[1]
+    assert found[0][:14] <= found[1][:14]
+    assert int(found[0][:14], 16) > 1_700_000_000_000_000, "microseconds since 1970"
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "client"),
+    [
+        (("10.0.0.1", 1), ["192.0.2.1"], "192.0.2.1"),
+        (("10.0.0.1", 1), ["192.0.2.9, 192.0.2.1"], "192.0.2.1"),
+        (("10.0.0.1", 1), [], None),
+        (("192.0.2.7", 1), ["192.0.2.1"], "192.0.2.7"),
+        (None, ["192.0.2.1"], None),
+    ],
+)
+async def test_a_line_names_the_client(peer: tuple[str, int] | None, forwarded: list[str], client: str | None) -> None:
+    (line,) = await Asked()(*(("x-forwarded-for", each) for each in forwarded), client=peer)
+    assert line["client"] == client
+
+
+async def test_a_line_says_who_asked_for_what() -> None:
+    asked = Asked()
+    (line,) = await asked(user=ANONYMOUS)
+    assert 0 <= line.pop("milliseconds") < 60_000
+    assert line == {
+        "event": "request", "log_level": "info", "method": "GET", "path": "/x", "status": 201, "client": None,
+        "subject": None, "key_id": None, "auth_method": "anonymous",
+    }  # fmt: skip
+    principal = Principal("user_a", "api_key", frozenset(), key_id=7)
+    (line,) = await asked(user=principal, state={"asked": "GET /y"}, method="POST")
+    assert (line["subject"], line["key_id"], line["auth_method"]) == ("user_a", 7, "api_key")
+    assert (line["asked"], line["method"]) == ("GET /y", "POST")
+    (line,) = await asked()
+    assert (line["subject"], line["key_id"], line["auth_method"]) == (None, None, None)
+    assert "asked" not in line
+
+
+async def test_no_secret_and_no_second_line_is_logged() -> None:
+    principal = Principal(SECRET, "jwt", frozenset())
+    (line,) = await Asked()(raw_path=f"/{SECRET}/\xe9".encode("latin-1"), user=principal, state={"asked": SECRET})
+    assert SECRET not in str(line)
+    assert line["path"].endswith("/\\xe9")
+
+
+@pytest.mark.parametrize(
+    ("stated", "trace"),
+    [
+        ([f"00-{TRACE}-b7ad6b7169203331-01"], TRACE),
+        ([f"cc-{TRACE}-b7ad6b7169203331-01-more"], TRACE),
+        ([f"00-{'0' * 32}-b7ad6b7169203331-01"], None),
+        ([f"00-{TRACE}-b7ad6b7169203331"], None),
+        ([f"00-{TRACE}-b7ad6b7169203331-01more"], None),
+        ([f"00-{TRACE.upper()}-b7ad6b7169203331-01"], None),
+        ([f"00-{TRACE}-b7ad6b7169203331-01"] * 2, None),
+        ([], None),
+    ],
+)
+async def test_a_line_has_the_trace_of_the_caller(stated: list[str], trace: str | None) -> None:
+    (line,) = await Asked()(*(("traceparent", each) for each in stated))
+    assert line.get("trace_id") == trace
+    token = logs.trace.set(("1" * 32, "2" * 16))
+    try:
+        (line,) = await Asked()(*(("traceparent", each) for each in stated))
+    finally:
+        logs.trace.reset(token)
+    assert "trace_id" not in line
+
+
+async def test_a_websocket_has_an_id_and_a_line_too() -> None:
+    asked = Asked()
+    accept = {"type": "websocket.accept", "headers": ((b"a", b"b"),)}
+    (line,) = await asked(("x-request-id", "abc"), type="websocket", messages=[accept])
+    assert (line["method"], line["status"], asked.request_id) == ("WEBSOCKET", 101, "abc")
+    refused = {"type": "websocket.http.response.start", "status": 403, "headers": ()}
+    (line,) = await asked(("x-request-id", "abc"), type="websocket", messages=[refused])
+    assert (line["status"], asked.request_id) == (403, "abc")
+
+
+async def test_what_fails_is_logged_and_counted_all_the_same() -> None:
+    asked = Asked()
+    with pytest.raises(RuntimeError):
+        await asked(messages=[], failure=RuntimeError("unforeseen"), path_template="/x")
+    await asked(path_template="/x")
+    await asked(path_template="/x")
+    assert {status: len(took) for status, took in asked.requests.known["/x"].items()} == {0: 1, 201: 2}
+    assert all(0 <= took < 60e9 for each in asked.requests.known["/x"].values() for took in each)
+
+
+async def test_without_an_access_log_there_are_no_lines() -> None:
+    asked = Asked(access_log=False)
+    assert await asked(("x-request-id", "abc")) == []
+    assert asked.request_id == "abc"
+    assert asked.requests.known
+
+
+async def test_while_it_drains_each_answer_closes_its_connection() -> None:
+    asked = Asked()
+    await asked()
+    assert (b"connection", b"close") not in asked.sent[0]["headers"]
+    draining.begun = True
+    try:
+        await asked()
+    finally:
+        draining.begun = False
+    assert (b"connection", b"close") in asked.sent[0]["headers"]
+
+
+async def test_a_lifespan_is_none_of_them() -> None:
+    reached: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        reached.append(scope)
+
+    unused: Any = None
+    scope: Any = {"type": "lifespan"}
+    with capture_logs() as lines:
+        await with_request_id(app, TrustedProxies(None), Requests(), Traffic())(scope, unused, unused)
+    assert (reached, lines) == ([scope], [])

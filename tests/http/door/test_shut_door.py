@@ -1,0 +1,361 @@
+"""The door in this process: shut until it is opened, and shut for what cannot be told or read in one way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from litestar import get
+from litestar.response.base import ASGIResponse
+
+from app.audit.batch import Batch
+from app.audit.log import DecisionLog
+from app.audit.record import Record
+from app.gateway.proxies import TrustedProxies
+from app.http.door.budgets import Budgets
+from app.http.door.direct import DIRECT
+from app.http.door.middleware import ApiEntrance, Door
+from app.http.door.pace import BURST, Pace
+from app.http.door.refusal import Refusals
+from app.http.door.route_table import RouteKeys
+from app.http.door.traffic import Traffic
+from app.identity.api_keys import KeyRecord, mint
+from app.identity.authenticate import Authenticator
+from app.identity.errors import CannotVerify
+from app.identity.jwks import KeySet
+from app.identity.jwt import JwtVerifier
+from app.identity.key_verifier import ApiKeyVerifier
+from app.policy.engine.live import LivePolicy
+from app.policy.routing.routes import Route, RouteTable
+from tests.policy.small import files
+
+pytestmark = pytest.mark.anyio
+
+TABLE = RouteTable(
+    [
+        *(Route(path, "GET") for path in ("/open", "/shut", "/unsure", "/own", "/healthz", "/readyz", "/direct")),
+        Route("/read/{place}", "GET"),
+        Route("/read/{place}", "WEBSOCKET"),
+    ]
+)
+ROWS = (
+    *(f"p, anyone, {path}, GET, allow" for path in ("/open", "/own", "/healthz", "/readyz", "/direct")),
+    "p, a:read b:read, /shut, GET, allow",
+    "p, anyone, /unsure, GET, allow, \"request.ip == '127.0.0.1'\"",
+    "p, anyone, /read/{place}, GET, allow, \"params.place == 'method' && request.method == 'GET'\"",
+    "p, anyone, /read/{place}, GET|WEBSOCKET, allow, \"params.place == 'path' && request.path == '/read/path'\"",
+    "p, anyone, /read/{place}, GET, allow, \"params.place == 'route' && resource.id == '/read/{place}'\"",
+    "p, anyone, /read/{place}, GET, allow, \"params.place == 'type' && resource.type == 'route'\"",
+    "p, anyone, /read/{place}, GET, allow, \"params.place == 'action' && action.name == 'GET'\"",
+    "p, anyone, /read/{place}, GET, allow, \"params.place == '7' && subject.method == 'api_key'\"",
+    "p, anyone, /read/{place}, WEBSOCKET, allow, \"params.place == 'socket' && !has(request.method)\"",
+)
+NOT_PROVIDED = "Authentication credentials were not provided."
+FORBIDDEN = "Token is missing one or more required permissions."
+
+
+@get("/open")
+async def route_handler() -> None:
+    """Only to be matched."""
+
+
+async def _direct(_: Any) -> ASGIResponse:
+    return ASGIResponse(body=b'{"detail":"direct"}')
+
+
+direct_handler = get("/direct", opt=DIRECT)(_direct)
+
+
+class OtherEntrance(ApiEntrance):
+    """An entrance that answers in words of its own."""
+
+    name = "other"
+
+
+@dataclass
+class Guarded:
+    """A handler behind a door: what reached it, and what it says."""
+
+    door: Door = field(default_factory=Door)
+    reached: list[Any] = field(default_factory=list)
+    failing: Exception | None = None
+    keys: dict[bytes, KeyRecord] = field(default_factory=dict)
+    written: list[Record] = field(default_factory=list)
+    sent: list[dict[str, Any]] = field(default_factory=list)
+
+    async def handler(self, scope: Any, receive: Any, send: Any) -> None:
+        self.reached.append(scope)
+        await send({"type": "http.response.start", "status": 200, "headers": ()})
+        await send({"type": "http.response.body", "body": b'{"detail":""}'})
+
+    async def ask(
+        self,
+        raw_path: bytes | None,
+        client: tuple[str, int] | None = ("127.0.0.1", 1),
+        *,
+        bearer: str = "",
+        **more: Any,
+    ) -> tuple[int, str]:
+        """The status and the detail of the answer to a GET."""
+        self.sent.clear()
+
+        async def send(message: Any) -> None:
+            self.sent.append(message)
+
+        async def receive() -> Any:
+            if more.get("type") == "websocket":
+                return {"type": "websocket.connect"}
+            raise AssertionError("no body is read")
+
+        path = (raw_path or b"/open").decode("latin-1")
+        place = path.removeprefix("/read/")
+        scope: Any = {
+            "type": "http",
+            "method": "GET",
+            "path": path,
+            "path_template": path if place == path else "/read/{place}",
+            "raw_path": raw_path,
+            "path_params": {} if place == path else {"place": int(place) if place.isdigit() else place},
+            "headers": [(b"authorization", f"Bearer {bearer}".encode())] if bearer else [],
+            "client": client,
+            "route_handler": direct_handler if path == "/direct" else route_handler,
+            "extensions": {"websocket.http.response": {}},
+            **more,
+        }
+        await self.door(self.handler)(scope, receive, send)
+        body: Mapping[str, str] = msgspec.json.decode(self.sent[1]["body"])
+        return self.sent[0]["status"], body["detail"]
+
+    def key(self, *scopes: str) -> str:
+        """A key with these scopes."""
+        key = mint("live")
+        number = len(self.keys) + 1
+        self.keys[key.digest] = KeyRecord(number, "user_a", "live", frozenset(scopes), key.digest, None, None)
+        return key.plaintext
+
+    def header(self, name: bytes) -> bytes | None:
+        """A header of the last answer."""
+        return dict(self.sent[0]["headers"]).get(name)
+
+    async def find(self, digest: bytes) -> KeyRecord | None:
+        """The record of a key."""
+        if self.failing:
+            raise self.failing
+        return self.keys.get(digest)
+
+    async def write(self, batch: Batch) -> None:
+        """Keep decisions."""
+        self.written += batch.records()
+
+
+@dataclass
+class Opened(Guarded):
+    """A door that is open, with a policy of a few rows."""
+
+    live: LivePolicy = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        self.pace_time = 1000.0
+        self.pace = Pace(Traffic(), clock=lambda: self.pace_time)
+        proxies = TrustedProxies(None)
+        keys = ApiKeyVerifier(self.find, environments=("live",), cache_seconds=60, seen=lambda _: None)
+        jwt = JwtVerifier(KeySet("http://127.0.0.1:9/"), "https://issuer.example", ())
+        authenticator = Authenticator(jwt, keys)
+        self.log = DecisionLog(self.write)
+        self.door.open(
+            RouteKeys({template: template for template in TABLE.templates}, {}),
+            self.live,
+            self.log,
+            ApiEntrance(authenticator, Refusals()),
+            {"/own": OtherEntrance(authenticator, Refusals("https://authz.example/metadata"))},
+            proxies=proxies,
+            budgets=Budgets(proxies, bad_credentials=3),
+            pace=self.pace,
+        )
+
+    async def logged(self) -> list[Record]:
+        """The decisions that were logged since this was asked last."""
+        async with self.log:
+            """What waits is written on leaving."""
+        found = list(self.written)
+        self.written.clear()
+        return found
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Opened:
+    return Opened(live=LivePolicy(tmp_path, TABLE, files(*ROWS)))
+
+
+async def test_a_door_that_was_never_opened_lets_nothing_through() -> None:
+    guarded = Guarded()
+    for path in (b"/open", b"/shut", None):
+        with pytest.raises(RuntimeError, match="the door was never opened"):
+            await guarded.ask(path)
+    assert not guarded.reached
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "detail"),
+    [
+        (b"/open", 200, ""),
+        (b"/shut", 401, "Authentication credentials were not provided."),
+        (b"/unsure", 200, ""),
+        (b"/unknown", 401, "Authentication credentials were not provided."),
+        (None, 400, "The server gave no raw path."),
+        (b"", 400, "The server gave no raw path."),
+        (b"/open%2F", 400, "The path encodes a character that must not be encoded."),
+        (b"//open", 400, "The path has an ambiguous spelling."),
+    ],
+)
+async def test_what_reaches_a_handler_was_allowed_by_one_reading_of_its_path(
+    guarded: Opened, path: bytes | None, status: int, detail: str
+) -> None:
+    assert await guarded.ask(path) == (status, detail)
+    assert [scope["raw_path"] for scope in guarded.reached] == [path] * (status == 200)
+
+
+async def test_a_condition_on_the_address_is_not_met_where_the_server_gives_none(guarded: Opened) -> None:
+    assert (await guarded.ask(b"/unsure", None))[0] == 401
+    assert (await guarded.ask(b"/unsure", ("127.0.0.2", 1)))[0] == 401
+    assert not guarded.reached
+
+
+async def test_a_handler_is_told_who_is_calling_and_why(guarded: Opened) -> None:
+    assert await guarded.ask(b"/shut", bearer=guarded.key("a:read", "b:read")) == (200, "")
+    (scope,) = guarded.reached
+    assert (scope["user"].subject, scope["user"].key_id, scope["auth"].allowed) == ("user_a", 1, True)
+    (record,) = await guarded.logged()
+    assert (record.door, record.resource, record.action, record.subject) == ("app", "/shut", "GET", "user_a")
+    assert (record.allowed, record.reason, record.revision) == (True, "a rule allows it", guarded.live.active.revision)
+
+
+@pytest.mark.parametrize(
+    ("path", "scopes", "answer", "reason"),
+    [
+        (b"/shut", None, (401, NOT_PROVIDED), "no rule that would allow it has all its grants"),
+        (b"/shut", "a:read", (403, FORBIDDEN), "no rule that would allow it has all its grants"),
+        (b"/unknown", None, (401, NOT_PROVIDED), "no rule covers it"),
+        (b"/unknown", "a:read", (403, FORBIDDEN), "no rule covers it"),
+    ],
+)
+async def test_a_denial_is_logged_and_reaches_no_handler(
+    guarded: Opened, path: bytes, scopes: str | None, answer: tuple[int, str], reason: str
+) -> None:
+    bearer = guarded.key(scopes) if scopes else ""
+    assert await guarded.ask(path, bearer=bearer) == answer
+    assert not guarded.reached
+    challenge = guarded.header(b"www-authenticate")
+    assert challenge is not None
+    assert (b'scope="b:read"' in challenge) is (path == b"/shut" and scopes is not None)
+    (record,) = await guarded.logged()
+    assert (record.door, record.resource, record.action) == ("app", path.decode() if path == b"/shut" else "", "GET")
+    assert (record.allowed, record.reason, record.method) == (False, reason, "api_key" if scopes else "anonymous")
+
+
+@pytest.mark.parametrize(
+    ("bearer", "detail"), [("grd_live_x", "Malformed API key."), ("abc", "Invalid token."), ("a b", None)]
+)
+async def test_bad_credentials_are_refused_where_anyone_may_and_are_429_beyond_their_budget(
+    guarded: Opened, bearer: str, detail: str | None
+) -> None:
+    detail = detail or "Invalid Authorization header: token must not contain spaces."
+    for path in (b"/open", b"/shut", b"/unknown"):
+        assert await guarded.ask(path, bearer=bearer) == (401, detail)
+        assert guarded.header(b"retry-after") is None
+    records = await guarded.logged()
+    assert [(record.door, record.resource) for record in records] == [("app", "/open"), ("app", "/shut"), ("app", "")]
+    assert {(record.reason.partition(" (")[0], record.method) for record in records} == {(detail, None)}
+    assert await guarded.ask(b"/open", bearer=bearer) == (429, "Too many requests.")
+    assert guarded.header(b"retry-after") == b"20"
+    assert not await guarded.logged()
+    assert await guarded.ask(b"/open", bearer=guarded.key()) == (200, "")
+    assert await guarded.ask(b"/open", ("127.0.0.2", 1), bearer=bearer) == (401, detail)
+    assert len(guarded.reached) == 1
+
+
+async def test_refusals_of_strangers_keep_the_pace_and_no_other_answer_does(guarded: Opened) -> None:
+    def places() -> int:
+        """How many refusals would still be sent at once."""
+        count = 0
+        while not guarded.pace.delay():
+            count += 1
+        return count
+
+    for _ in range(5):
+        assert (await guarded.ask(b"/open"))[0] == 200
+        assert (await guarded.ask(b"/shut", bearer=guarded.key()))[0] == 403
+        assert (await guarded.ask(b"/shut", bearer=guarded.key("a:read", "b:read")))[0] == 200
+    assert places() == BURST + 1
+    guarded.pace_time += 1000
+    for path, bearer, status in ((b"/shut", "", 401), (b"/open", "abc", 401), (b"/open", "grd_live_x", 401)):
+        assert (await guarded.ask(path, bearer=bearer))[0] == status
+    assert places() == BURST + 1 - 3
+
+
+async def test_while_callers_cannot_be_known_they_are_503_and_spend_nothing(guarded: Opened) -> None:
+    bearer = guarded.key("a:read", "b:read")
+    guarded.failing = CannotVerify("Keys cannot be read now.", 7)
+    for _ in range(5):
+        assert await guarded.ask(b"/shut", bearer=bearer) == (503, "Keys cannot be read now.")
+        assert guarded.header(b"retry-after") == b"7"
+    assert [record.reason for record in await guarded.logged()] == ["Keys cannot be read now."] * 5
+    assert await guarded.ask(b"/open") == (200, ""), "a stranger needs no key"
+    guarded.failing = None
+    assert await guarded.ask(b"/shut", bearer=bearer) == (200, "")
+
+
+async def test_while_the_policy_may_be_out_of_date_health_alone_is_told(guarded: Opened) -> None:
+    guarded.live.suspend()
+    for path in (b"/open", b"/shut", b"/unknown"):
+        assert await guarded.ask(path, bearer=guarded.key("a:read", "b:read")) == (
+            503,
+            "The policy may be out of date.",
+        )
+        assert guarded.header(b"retry-after") == b"5"
+    for path in (b"/healthz", b"/readyz"):
+        assert await guarded.ask(path) == (200, "")
+    guarded.live.resume()
+    assert await guarded.ask(b"/open") == (200, "")
+
+
+async def test_a_template_may_have_an_entrance_of_its_own(guarded: Opened) -> None:
+    assert await guarded.ask(b"/own") == (200, "")
+    assert await guarded.ask(b"/own", bearer="abc") == (401, "Invalid token.")
+    assert b"resource_metadata" in (guarded.header(b"www-authenticate") or b"")
+    assert await guarded.ask(b"/open", bearer="abc") == (401, "Invalid token.")
+    assert b"resource_metadata" not in (guarded.header(b"www-authenticate") or b"")
+    assert [record.door for record in await guarded.logged()] == ["other", "other", "app"]
+
+
+@pytest.mark.parametrize("place", ["method", "path", "route", "type", "action", "7", "socket"])
+async def test_a_condition_reads_the_request(guarded: Opened, place: str) -> None:
+    path = f"/read/{place}".encode()
+    is_socket = place == "socket"
+    bearer = guarded.key() if place == "7" else ""
+    assert (await guarded.ask(path, bearer=bearer))[0] == (401 if is_socket else 200)
+    asked = await guarded.ask(path, type="websocket")
+    assert asked[0] == (200 if place in {"path", "socket"} else 401)
+    assert [scope["type"] for scope in guarded.reached].count("websocket") == (place in {"path", "socket"})
+    assert (await guarded.ask(b"/read/other", bearer=bearer))[0] == (403 if bearer else 401)
+
+
+async def test_a_direct_handler_is_called_behind_the_door(guarded: Opened) -> None:
+    assert await guarded.ask(b"/direct") == (200, "direct")
+    assert await guarded.ask(b"/direct", bearer="abc") == (401, "Invalid token.")
+    assert await guarded.ask(b"/direct%2F") == (400, "The path encodes a character that must not be encoded.")
+    assert not guarded.reached
+
+
+async def test_who_is_known_already_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    async def wait(*_: Any) -> None:
+        raise CannotVerify("It was waited for.", 1)
+
+    monkeypatch.setattr(Authenticator, "authenticate", wait)
+    guarded = Opened(live=LivePolicy(tmp_path, TABLE, files(*ROWS)))
+    assert await guarded.ask(b"/open") == (200, "")
+    assert await guarded.ask(b"/open", bearer=guarded.key()) == (503, "It was waited for.")

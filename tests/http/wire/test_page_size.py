@@ -1,0 +1,25 @@
+"""A page has fewer rows where they are very large, and never none."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.http.wire.page_size import fitting
+
+
+@pytest.mark.parametrize(
+    ("sizes", "shown"),
+    [
+        ([], 0),
+        ([5], 1),
+        ([11], 1),
+        ([11, 1], 1),
+        ([4, 4, 2], 3),
+        ([4, 4, 3], 2),
+        ([0] * 100, 100),
+        ([1, 100, 1], 1),
+        ([10, 0, 0, 1], 3),
+    ],
+)
+def test_rows_fit_until_they_are_too_large_together(sizes: list[int], shown: int) -> None:
+    assert list(fitting(sizes, int, 10)) == sizes[:shown]

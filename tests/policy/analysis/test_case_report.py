@@ -1,0 +1,148 @@
+"""How the cases of a candidate come out, and which cases of the policy before it are gone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from app.cli.policy.cases_text import report_lines
+from app.policy.analysis.case_report import MAX_LISTED, CaseProblem, CaseReport, run_cases
+from app.policy.analysis.case_watch import CaseWatch
+from app.policy.engine.live import LivePolicy
+from app.policy.language.load import parse
+from app.policy.language.source import from_bytes
+from tests.policy.shipped import routes, shipped_files, snapshot_of, write
+
+FILE = "tests/own.yaml"
+READ = "  - as: auth:jwt catalog:read\n    allow:\n      - GET /api/v1/teams/7\n      - GET /api/v1/games\n"
+WRITE = "  - as: auth:jwt catalog:read\n    deny:\n      - POST /api/v1/teams: lacks catalog:write\n"
+
+
+def files(*cases: str, file: str = FILE, **more: str) -> dict[str, bytes]:
+    shipped = {name: data for name, data in shipped_files().items() if not name.startswith("tests/")}
+    added = {name.replace("__", "/") + ".yaml": f"cases:\n{text}# end\n".encode() for name, text in more.items()}
+    text = f"cases:\n{''.join(cases)}# end\n"
+    return {**shipped, **({file: text.encode()} if cases else {}), **added}
+
+
+def report(new: Mapping[str, bytes], old: Mapping[str, bytes] | None = None) -> CaseReport:
+    return run_cases(snapshot_of(new), parse(from_bytes(old)) if old else None)
+
+
+def test_cases_that_pass_are_counted() -> None:
+    found = report(files(READ, WRITE))
+    assert (found.run, found.failed, found.removed, found.passed, found.summary) == (3, 0, 0, True, "")
+
+
+def test_cases_that_fail_are_counted_and_named() -> None:
+    wrong = WRITE.replace("deny", "allow").replace(": lacks catalog:write", "")
+    found = report(files(READ, wrong))
+    assert (found.run, found.failed, found.passed, found.summary) == (3, 1, False, "1 case fails")
+    (failure,) = found.failures
+    assert (failure.place, failure.problem) == (f"{FILE}:8", "expected allow, got deny")
+    assert failure.case == "POST /api/v1/teams as auth:jwt catalog:read: allow"
+
+
+def test_only_the_first_of_many_are_named_and_each_is_cut() -> None:
+    every = "".join(f"      - GET /api/v1/teams/{number}\n" for number in range(100))
+    many = f"  - name: {'n' * 2_000}\n    as: auth:jwt holdings:read\n    allow:\n{every}"
+    found = report(files(many))
+    assert (found.failed, len(found.failures)) == (100, MAX_LISTED)
+    assert all(len(failure.case) < 500 for failure in found.failures)
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        files(WRITE, READ),
+        files("  # why\n", READ, WRITE),
+        files(READ.replace("as:", "name: Readers read\n    as:"), WRITE),
+        files(READ.replace("auth:jwt catalog:read", "catalog:read auth:jwt"), WRITE),
+        files(READ, WRITE, file="tests/other.yaml"),
+        files(READ, tests__other=WRITE),
+        files(READ, READ, WRITE),
+        files(READ, WRITE.replace(": lacks catalog:write", "")),
+        files(
+            "  - as:\n      reader: auth:jwt catalog:read\n    table:\n      - GET /api/v1/teams/7: allow\n"
+            "      - GET /api/v1/games: allow\n      - POST /api/v1/teams: deny\n"
+        ),
+    ],
+)
+def test_another_order_place_name_or_form_removes_no_case(new: dict[str, bytes]) -> None:
+    assert report(new, files(READ, WRITE)).removed == 0
+
+
+@pytest.mark.parametrize(
+    ("new", "removed"),
+    [
+        (files(), 3),
+        (files(READ), 1),
+        (files(WRITE), 2),
+        (files(READ, WRITE.replace("catalog:read", "catalog:read env:test")), 1),
+        (files(READ, WRITE.replace("auth:jwt", "auth:api_key env:live")), 1),
+        (files(READ, WRITE.replace("teams", "games")), 1),
+        (files(READ.replace("teams/7", "teams/8"), WRITE), 1),
+        (files(READ, WRITE.replace("POST", "PUT").replace("teams", "teams/7")), 1),
+        (files(READ, WRITE + "    given: {request: {ip: 10.0.0.1}}\n"), 1),
+    ],
+)
+def test_a_case_whose_question_is_gone_was_removed(new: dict[str, bytes], removed: int) -> None:
+    found = report(new, files(READ, WRITE))
+    assert (found.removed, len(found.missing), found.passed) == (removed, removed, False)
+    assert all(each.place.startswith(f"{FILE}:") for each in found.missing)
+
+
+def test_cases_that_differ_in_their_context_are_different_cases() -> None:
+    inside, outside = (WRITE + f"    given: {{request: {{ip: {ip}}}}}\n" for ip in ("10.0.0.1", "192.0.2.1"))
+    assert report(files(inside), files(inside, outside)).removed == 1
+    assert report(files(outside, inside), files(inside, outside)).removed == 0
+
+
+def test_cases_for_which_there_is_no_time_do_not_pass() -> None:
+    every = "".join(f"      - GET /api/v1/teams/{number}\n" for number in range(1_000))
+    snapshot = snapshot_of(files(f"  - as: auth:jwt catalog:read\n    allow:\n{every}"))
+    ticks = iter(range(100))
+    found = run_cases(snapshot, seconds=1, clock=lambda: next(ticks))
+    assert (found.run, found.failed, found.not_run, found.passed) == (256, 0, 744, False)
+    assert found.summary == "744 cases could not be run in time"
+
+
+def test_running_cases_leaves_what_the_snapshot_remembers_alone() -> None:
+    snapshot = snapshot_of(files(READ, WRITE))
+    assert run_cases(snapshot).passed
+    assert snapshot.misses == 0
+    held = frozenset({"anyone", "auth:jwt", "catalog:read"})
+    assert snapshot.decide(held, "/api/v1/teams/{id}", "GET")
+    assert snapshot.misses == 1
+    assert run_cases(snapshot).passed
+    assert snapshot.misses == 1
+
+
+@pytest.mark.anyio
+async def test_a_watch_that_is_stopped_runs_no_more_cases(tmp_path: Path) -> None:
+    live = LivePolicy(write(tmp_path, shipped_files()), routes())
+    watch, stop = CaseWatch(live), asyncio.Event()
+    stop.set()
+    await asyncio.wait_for(watch.run(stop), 5)
+    assert watch.report is None
+    stop.clear()
+    running = asyncio.create_task(watch.run(stop))
+    while watch.report is None:
+        await asyncio.sleep(0.01)
+    assert watch.report.run > 1_000
+    stop.set()
+    await asyncio.wait_for(running, 5)
+
+
+def test_what_fails_is_shown_where_it_is_on_disk() -> None:
+    shown = CaseReport(run=9, failed=3, failures=(CaseProblem("tests/a.yaml:3", "GET /x", "expected allow"),))
+    in_files = [
+        "".join(part if isinstance(part, str) else part[0] for part in line)
+        for line in report_lines(shown, Path("my dir"))
+    ]
+    assert in_files[0] == "FAIL  my dir/tests/a.yaml:3: GET /x: expected allow"
+    assert in_files[1] == "… and 2 more that fail; `authz policy test 'my dir'` shows all."
+    assert "authz policy test" not in str(list(report_lines(shown, None)))

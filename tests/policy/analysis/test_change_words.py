@@ -1,0 +1,83 @@
+"""A change of access in one line: what, which template answers it, for whom, and unless they are whom."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.policy.analysis.access_change import AccessChange, AccessDiff, Combination
+from app.policy.analysis.change_words import told
+from app.policy.analysis.reroute import Reroute
+from app.policy.analysis.terms import When
+
+C, D = When("1 == 1", ""), When("1 == 2", "old")
+EVERYONE = Combination()
+
+
+def change(
+    who: Combination = EVERYONE, *unless: Combination, actions: str = "GET", reroute: Reroute | None = None
+) -> AccessChange:
+    return AccessChange("gain", "/x", tuple(actions.split()), who, unless, (), reroute)
+
+
+@pytest.mark.parametrize(
+    ("made", "text"),
+    [
+        (change(), "GET /x  for everyone"),
+        (change(actions="GET POST"), "GET|POST /x  for everyone"),
+        (change(Combination((("a",),))), "GET /x  for holders of a"),
+        (change(Combination((("a",), ("b", "c")))), "GET /x  for holders of a + (b or c)"),
+        (change(Combination((tuple("abcd"),))), "GET /x  for holders of (a or b or c or d)"),
+        (change(Combination((tuple("abcde"),))), "GET /x  for holders of (a or b or c or d or 1 more)"),
+        (change(Combination((), (C,))), "GET /x  for everyone when `1 == 1`"),
+        (
+            change(Combination((("a",),), (C,), (D,))),
+            "GET /x  for holders of a when `1 == 1` when `1 == 2` (with the roles of the old policy) is met or cannot "
+            "be told",
+        ),
+        (change(EVERYONE, Combination((("b",),))), "GET /x  for everyone, unless they hold b"),
+        (
+            change(EVERYONE, Combination((("b",),), (C,)), Combination((("c",),))),
+            "GET /x  for everyone, unless they hold b and `1 == 1` or they hold c",
+        ),
+        (
+            change(EVERYONE, Combination((), (D,))),
+            "GET /x  for everyone, unless `1 == 2` (with the roles of the old policy)",
+        ),
+        (
+            change(reroute=Reroute("s:/x", None, "s:/{y}")),
+            "GET /x, now answered by s:/{y} instead of no route,  for everyone",
+        ),
+        (
+            change(reroute=Reroute("s:/x", "s:/{y}", None)),
+            "GET /x, now answered by no route instead of s:/{y},  for everyone",
+        ),
+    ],
+)
+def test_a_change_is_told_in_one_line(made: AccessChange, text: str) -> None:
+    assert told(made) == text
+
+
+def test_a_change_may_depend_on_conditions_and_covers_those_whom_it_names() -> None:
+    assert not change(Combination((("a",),)), Combination((("b",),))).may
+    assert change(Combination((), (C,))).may
+    assert change(EVERYONE, Combination((), (), (C,))).may
+    made = change(Combination((("a", "b"), ("c",)), (C,), (D,)), Combination((("d",),)))
+    assert made.covers(frozenset("ac"), {C: True, D: True})
+    assert made.covers(frozenset("bc"), {C: True, D: None})
+    assert not made.covers(frozenset("ac"), {C: None, D: True})
+    assert not made.covers(frozenset("ac"), {C: True, D: False})
+    assert not made.covers(frozenset("a"), {C: True, D: True})
+    assert not made.covers(frozenset("acd"), {C: True, D: True})
+
+
+@pytest.mark.parametrize(
+    ("difference", "widens"),
+    [
+        (AccessDiff(()), False),
+        (AccessDiff((change(),)), True),
+        (AccessDiff((AccessChange("loss", "/x", ("GET",), EVERYONE, (), ()),)), False),
+        (AccessDiff((), (("/x", "GET"),)), True),
+    ],
+)
+def test_what_gains_or_cannot_be_told_widens(difference: AccessDiff, widens: bool) -> None:
+    assert difference.widens is widens

@@ -1,0 +1,122 @@
+"""A path that another template answers after a change of the documents: what that opens and closes is reported."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from app.policy.analysis.access_change import AccessDiff
+from app.policy.analysis.change_words import told
+from app.policy.analysis.reroute import Reroute, Reroutes
+from app.policy.analysis.semantic_diff import compare
+from app.policy.routing.routes import Route, RouteTable
+from tests.policy.rerouted import agree, policy
+
+ID = "p, a:read, orders:/v1/{id}, GET, allow"
+EXPORT = "p, b:read, orders:/v1/export, GET, allow"
+
+
+def between(
+    old: tuple[str, ...], old_paths: tuple[str, ...], new: tuple[str, ...], new_paths: tuple[str, ...]
+) -> AccessDiff:
+    return compare(policy(old, old_paths), policy(new, new_paths))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_it_agrees_with_deciding_each_path(seed: int) -> None:
+    assert sum(agree(random.Random(f"{seed}:{number}")) for number in range(30)) > 0
+
+
+@pytest.mark.parametrize(
+    ("rows", "gone", "path"),
+    [
+        ((EXPORT,), ("/v1/export",), "/v1/export"),
+        ((EXPORT, "p, anyone, orders:/v1/export, GET, deny"), ("/v1/export",), "/v1/export"),
+        ((EXPORT.replace("export", "{name}.csv"),), ("/v1/{name}.csv",), "/v1/{_}.csv"),
+        ((), ("/v1/a{x}", "/v1/{y}b"), "/v1/a{_}"),
+        ((), ("/v1/export?x=1",), "/v1/export"),
+        ((), ("/v1/a*",), "/v1/{_}"),
+        ((ID.replace("{id}", "{a}.{b}"),), ("/v1/{a}.{b}",), "/v1/{_}.{_}"),
+    ],
+    ids=["literal", "denied", "text and parameter", "ambiguous", "query", "unread", "two parameters"],
+)
+def test_a_path_that_falls_to_a_looser_template_gains_what_that_allows(
+    rows: tuple[str, ...], gone: tuple[str, ...], path: str
+) -> None:
+    for kept in ((ID,), (ID, *rows)):  # with the rows that name nothing any more, and without
+        difference = between((ID, *rows), ("/v1/{id}", *gone), kept, ("/v1/{id}",))
+        assert difference.widens
+        found = [change for change in difference.changes if change.reroute and change.reroute.path == f"orders:{path}"]
+        if path == "/v1/{_}":  # such a request had no other template
+            found = [change for change in difference.changes if change.kind == "gain"]
+        assert [change.kind for change in found] == ["gain"], difference
+        assert found[0].who.holds == (("a:read",),)
+        assert "orders:/v1/{id}" in told(found[0])
+
+
+def test_the_words_name_the_path_and_both_templates() -> None:
+    gain, _ = between((ID, EXPORT), ("/v1/{id}", "/v1/export"), (ID,), ("/v1/{id}",)).changes
+    assert told(gain) == (
+        "GET|HEAD orders:/v1/export, now answered by orders:/v1/{id} instead of orders:/v1/export,"
+        "  for holders of a:read, unless they hold b:read"
+    )
+    assert [(behind.side, str(behind.row)) for behind in gain.behind] == [("new", ID)]
+
+
+def test_a_new_literal_takes_its_requests_from_the_parameter() -> None:
+    difference = between((ID,), ("/v1/{id}",), (ID, EXPORT), ("/v1/{id}", "/v1/export"))
+    assert {(change.kind, change.who.holds) for change in difference.changes} == {
+        ("gain", (("b:read",),)),
+        ("loss", (("a:read",),)),
+    }
+    denied = between((ID,), ("/v1/{id}",), (ID, EXPORT.replace("allow", "deny")), ("/v1/{id}", "/v1/export"))
+    assert not denied.widens
+    assert [change.kind for change in denied.changes] == ["loss"]
+
+
+def test_a_literal_that_is_ruled_as_the_parameter_opens_nothing_by_going() -> None:
+    literal = ID.replace("{id}", "export")
+    assert not between((ID, literal), ("/v1/{id}", "/v1/export"), (ID,), ("/v1/{id}",)).widens
+    wide = (ID.replace("{id}", "*"),)
+    assert not between(wide, ("/v1/{id}", "/v1/export"), wide, ("/v1/{id}",)).widens
+
+
+def test_a_condition_that_reads_the_parameters_may_come_out_otherwise() -> None:
+    for reads, widens in (("params.id == '7'", True), ("resource.id == 'x'", True), ("request.ip == '::1'", False)):
+        rows = tuple(f'{row}, "{reads}"' for row in (ID, ID.replace("{id}", "export")))
+        assert between(rows, ("/v1/{id}", "/v1/export"), rows[:1], ("/v1/{id}",)).widens is widens
+
+
+def test_a_parameter_takes_each_text_that_leads_elsewhere() -> None:
+    kept = [Route(f"x:{path}", "GET") for path in ("/{a}/items/{c}", "/{a}/{b}/{c}")]
+    gone = "x:/v1/{b}/all"
+    assert Reroutes(RouteTable([*kept, Route(gone, "GET")]), RouteTable(kept)).of(gone) == (
+        Reroute("x:/v1/{b}/all", gone, "x:/{a}/{b}/{c}"),
+        Reroute("x:/v1/items/all", gone, "x:/{a}/items/{c}"),
+    )
+
+
+def test_a_template_that_is_spelled_otherwise_too_closes_the_other_while_it_is_there() -> None:
+    kept, gone = Route("x:/a-b", "GET"), "x:/a%2Db"
+    assert Reroutes(RouteTable([kept, Route(gone, "GET")]), RouteTable([kept])).of(gone) == (
+        Reroute("x:/a-b", None, "x:/a-b"),
+    )
+
+
+def test_a_template_with_too_many_paths_is_unknown_and_counts_as_wider() -> None:
+    rows, paths = ["p, a:read, orders:/{a}/{b}/{c}, GET, allow"], ["/{a}/{b}/{c}"]
+    for number in range(200):
+        paths += [f"/{{a}}/y{number}/{{c}}", f"/x{number}/{{b}}/{{c}}"]
+    gone = "p, b:read, orders:/{a}/{b}/last, GET, allow"
+    difference = between((*rows, gone), (*paths, "/{a}/{b}/last"), tuple(rows), tuple(paths))
+    assert difference.unknown == (("orders:/{a}/{b}/last", "*"),)
+    assert difference.widens
+
+
+def test_large_documents_that_are_replaced_are_compared() -> None:
+    old = tuple(f"/r{number}/{{id}}/x{number % 7}" for number in range(2_000))
+    new = ("/{any}/{id}/{what}", *(path.replace("/r", "/s") for path in old))
+    row = "p, a:read, orders:/**, GET, allow"
+    assert not between((row,), old, (row,), (*old, "/{any}/{id}/{what}")).unknown
+    assert not between((row,), old, (row,), new).unknown

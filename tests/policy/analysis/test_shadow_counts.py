@@ -1,0 +1,35 @@
+"""What a policy in shadow counts: each difference once by who asked for what, and so many of them at most."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from app.policy.analysis import shadow as shadowing
+from app.policy.analysis.shadow import Shadow, ShadowCaller, ShadowKey
+from tests.policy.small import snapshot
+
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
+READER = frozenset({"a:read"})
+
+
+def asked(subject: str, *, allowed: bool = False) -> ShadowKey:
+    return ShadowKey(ShadowCaller(subject, None), "GET", "/x", allowed)
+
+
+def test_a_difference_is_told_once_and_counted_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shadowing, "MAX_DIFFERENCES", 2)
+    shadow = Shadow(snapshot("p, a:read, /x, GET, allow", "p, a:read, /y, GET, allow, \"request.ip == '::1'\""))
+    told = [
+        shadow.compare(READER, "/x", "GET", asked(subject), NOW + timedelta(seconds=number)) is not None
+        for number, subject in enumerate(("ann", "ann", "bob", "cid", "bob", "bob"))
+    ]
+    assert told == [True, False, True, False, False, False]
+    assert shadow.compare(READER, "/x", "GET", asked("ann", allowed=True), NOW) is None
+    assert shadow.compare(READER, "/y", "GET", asked("ann"), NOW) is None
+    assert (shadow.compared, shadow.not_compared, shadow.differing, shadow.other) == (7, 1, 6, 1)
+    found = [(each.asked.who.subject, each.number, each.last) for each in shadow.most_frequent(9)]
+    assert found == [("bob", 3, NOW + timedelta(seconds=5)), ("ann", 2, NOW + timedelta(seconds=1))]
+    assert [each.number for each in shadow.most_frequent(1)] == [3]
+    assert all(each.decision.allowed for each in shadow.most_frequent(9))

@@ -1,0 +1,79 @@
+"""Tidying fixes the format of rows, proves that no verdict changes, and leaves alone what it cannot prove."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from app.policy.analysis.semantic_diff import compare
+from app.policy.analysis.tidy import NotTidied, tidied
+from tests.policy.shipped import shipped_files
+from tests.policy.shipped import snapshot_of as shipped
+
+
+def tidy(files: dict[str, bytes]) -> dict[str, str]:
+    return tidied(shipped(files))
+
+
+def with_rows(text: str) -> dict[str, bytes]:
+    return {**shipped_files(), "more.csv": f"{text}# end\n".encode()}
+
+
+def test_rows_are_written_alike_and_sorted_within_their_block() -> None:
+    untidy = (
+        "# teams\n"
+        "p,policies:write  ,/api/v1/teams,POST,allow\n"
+        "p, policies:read catalog:read, /api/v1/teams, HEAD|GET, deny, \"request.ip == '::1'\"\n"
+        "\n\n\n"
+        "g,user:u2,role:editor\n"
+        "g, user:u1, role:viewer   \n"
+        "# venues  \n"
+        "p, policies:read, /api/v1/venues, GET, allow\n"
+    )
+    assert tidy(with_rows(untidy))["more.csv"] == (
+        "# teams\n"
+        "p, catalog:read policies:read, /api/v1/teams, GET|HEAD, deny, \"request.ip == '::1'\"\n"
+        "p, policies:write, /api/v1/teams, POST, allow\n"
+        "\n"
+        "g, user:u1, role:viewer\n"
+        "g, user:u2, role:editor\n"
+        "# venues\n"
+        "p, policies:read, /api/v1/venues, GET, allow\n"
+        "# end\n"
+    )
+
+
+def test_of_rows_that_say_the_same_the_first_stays() -> None:
+    files = with_rows("p, catalog:read,/api/v1/teams/**,HEAD|GET,allow\n")
+    assert tidy(files)["more.csv"] == "# end\n"
+
+
+def test_what_is_tidy_stays_as_it_is() -> None:
+    files = dict(shipped_files())
+    files.update({name: text.encode() for name, text in tidy(files).items()})
+    assert tidy(files) == {}
+
+
+def test_tidying_a_shuffled_policy_changes_no_verdict() -> None:
+    seeded = random.Random(4)
+    files = dict(shipped_files())
+    for name in [name for name in files if name.endswith(".csv")]:
+        rows = files[name].decode().split("\n")[:-2]
+        seeded.shuffle(rows)
+        files[name] = "\n".join(
+            [*(row.replace(", ", seeded.choice([",", ", ", " ,  "])) for row in rows), "# end\n"]
+        ).encode()
+    before = shipped(files)
+    changed = tidied(before)
+    assert changed
+    after = shipped({**files, **{name: text.encode() for name, text in changed.items()}})
+    assert not compare(before, after).changes
+
+
+def test_a_case_that_names_a_line_keeps_its_row_where_it_is() -> None:
+    files = with_rows("p, policies:write, /api/v1/teams, GET, allow\np, policies:read, /api/v1/teams, GET, allow\n")
+    case = "cases:\n  - as: policies:write\n    allow:\n      - GET /api/v1/teams: more.csv:1\n# end\n"
+    assert tidy(files)
+    with pytest.raises(NotTidied, match=r"tests/more\.yaml:4"):
+        tidy({**files, "tests/more.yaml": case.encode()})

@@ -1,0 +1,114 @@
+"""Casbin judges each policy before it goes live: what the two would decide differently never serves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from app.policy.engine import casbin_crosscheck
+from app.policy.engine.expand import Index
+from app.policy.engine.live import build
+from app.policy.language import model
+from app.policy.language.fault import PolicyRefused
+from app.policy.language.rule import Rule
+from tests.policy.shipped import policy_of, routes, shipped_files
+
+KEY = ("/api/v1/teams", "GET")
+
+
+def _rules(*effects: str) -> Index:
+    return {
+        KEY: tuple(
+            Rule(
+                "a.csv", line, frozenset({f"a{line}:read"}), KEY[0], (KEY[1],), "deny" if effect == "deny" else "allow"
+            )
+            for line, effect in enumerate(effects, 1)
+        )
+    }
+
+
+@pytest.fixture
+def lenient_casbin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A Casbin whose model lets an allow beat a deny."""
+    lenient = model.TEXT.replace(" && !some(where (p.eft == deny))", "")
+    assert lenient != model.TEXT
+    routes()  # made of the shipped files, once, while the model is the shipped one
+    monkeypatch.setattr(model, "TEXT", lenient)
+    yield
+
+
+@pytest.mark.parametrize("effects", [("allow",), ("deny",), ("allow", "deny"), ("deny", "allow", "allow", "deny")])
+def test_casbin_agrees_on_every_combination_of_rules(effects: tuple[str, ...]) -> None:
+    assert not list(casbin_crosscheck.disputes(_rules(*effects)))
+
+
+@pytest.mark.usefixtures("lenient_casbin")
+def test_a_difference_in_what_a_deny_means_is_found() -> None:
+    found = list(casbin_crosscheck.disputes(_rules("allow", "deny")))
+    assert KEY in {(dispute.resource, dispute.action) for dispute in found}
+    assert not any(dispute.engine for dispute in found)
+    assert not list(casbin_crosscheck.disputes(_rules("allow", "allow")))
+
+
+@pytest.mark.usefixtures("lenient_casbin")
+def test_a_disputed_policy_is_refused() -> None:
+    rows = b"p, auth:api_key, /api/v1/teams/**, GET, deny\n# end\n"
+    files = {name: data for name, data in shipped_files().items() if not name.startswith("tests/")}
+    files["more.csv"] = rows
+    # The text of the file is held against the model too, so it has to be the lenient one here.
+    files["model.conf"] = f"{model.TEXT}# end\n".encode()
+    with pytest.raises(PolicyRefused) as refused:
+        build(policy_of(files), routes())
+    assert {fault.code for fault in refused.value.faults} == {"disputed"}, refused.value.faults
+    assert "the engine denies" in refused.value.faults[0].message
+
+
+class _Other:
+    """A Casbin that notes each question and gives one answer."""
+
+    def __init__(self, answer: bool) -> None:
+        self.answer = answer
+        self.asked: list[tuple[str, str, frozenset[str]]] = []
+
+    def __call__(self, _: object) -> _Other:
+        return self
+
+    def allows(self, held: frozenset[str], resource: str, action: str, _: object) -> bool:
+        self.asked.append((resource, action, held))
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    ("effects", "allowed"),
+    [
+        (("allow",), ["a1:read", "|0|"]),
+        (("allow", "allow"), ["a1:read", "a1:read a2:read", "a2:read", "|0|", "|0| |1|", "|1|"]),
+        (("deny", "allow"), ["a2:read", "|1|"]),
+        (("deny",), []),
+    ],
+)
+def test_each_set_of_rows_that_is_held_is_asked_about(
+    monkeypatch: pytest.MonkeyPatch, effects: tuple[str, ...], allowed: list[str]
+) -> None:
+    denying = _Other(False)
+    monkeypatch.setattr(casbin_crosscheck, "Enforcer", denying)
+    found = list(casbin_crosscheck.disputes(_rules(*effects)))
+    assert sorted(" ".join(sorted(dispute.held)) for dispute in found) == allowed
+    assert all(dispute.engine for dispute in found)
+    assert all(str(dispute).startswith("the engine allows ") for dispute in found)
+    allowing = _Other(True)
+    monkeypatch.setattr(casbin_crosscheck, "Enforcer", allowing)
+    denied = list(casbin_crosscheck.disputes(_rules(*effects)))
+    assert len(denied) + len(found) == len(allowing.asked) == len(denying.asked)
+    assert not any(dispute.engine for dispute in denied)
+    sets = {held for resource, _, held in allowing.asked if resource.startswith("|")}
+    assert len(sets) == 2 ** len(effects)
+
+
+def test_a_resource_with_very_many_rules_is_judged_by_some_of_them() -> None:
+    assert not list(casbin_crosscheck.disputes(_rules(*["allow", "deny"] * 2_000)))
+
+
+def test_the_shipped_policy_is_not_disputed() -> None:
+    assert not list(casbin_crosscheck.disputes(build(policy_of(shipped_files()), routes()).index))

@@ -1,0 +1,116 @@
+"""What a snapshot remembers of callers and decisions: within bounds, and never to the harm of a verdict."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.policy.engine import snapshot as remembering
+from app.policy.engine.snapshot import Snapshot
+from app.policy.routing.routes import Route, RouteTable
+from tests.policy.small import snapshot
+
+TABLE = RouteTable([Route(f"/{letter}", "GET") for letter in "abc"])
+ROW = "p, a:read, /**, GET, allow"
+PAGES = ("/a", "/b", "/c")
+
+
+def misses(policy: Snapshot, held: frozenset[str], *pages: str) -> int:
+    """How many of these decisions, each of which must allow, were not remembered."""
+    before = policy.misses
+    for page in pages:
+        assert policy.decide(held, page, "GET")
+    return policy.misses - before
+
+
+@pytest.mark.parametrize(("most", "again"), [(3, 0), (2, 1)])
+def test_so_many_decisions_are_remembered_and_no_more(monkeypatch: pytest.MonkeyPatch, most: int, again: int) -> None:
+    monkeypatch.setattr(remembering, "MAX_REMEMBERED", most)
+    policy, held = snapshot(ROW, table=TABLE), frozenset({"a:read"})
+    assert misses(policy, held, *PAGES) == 3
+    assert misses(policy, held, "/c", "/a") == again
+
+
+@pytest.mark.parametrize(("grants", "remembered"), [(3, True), (4, False)])
+def test_a_caller_with_very_many_grants_is_not_remembered(
+    monkeypatch: pytest.MonkeyPatch, grants: int, remembered: bool
+) -> None:
+    monkeypatch.setattr(remembering, "MAX_GRANTS_REMEMBERED", 3)
+    policy = snapshot(ROW, table=TABLE)
+    held = frozenset(["a:read", *(f"made:up{number}" for number in range(1, grants))])
+    assert policy.decide(held, "/a", "GET")
+    assert (held in policy.parts()) is remembered
+    assert misses(policy, held, "/a") == 0, "the decision is remembered for all who hold what matters of it"
+
+
+def test_callers_who_are_remembered_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remembering, "MAX_BYTES_REMEMBERED", 10_000)
+    policy = snapshot(ROW, table=TABLE)
+    without = len(policy.parts())
+    most = 0
+    for number in range(200):
+        assert policy.decide(frozenset({"a:read", f"made:up{number}"}), "/a", "GET")
+        most = max(most, len(policy.parts()) - without)
+    assert 10 <= most <= 10_000 // 500 + 4, "a caller takes 500 bytes or more, and a decision is some parts"
+
+
+def test_what_is_forgotten_takes_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remembering, "MAX_BYTES_REMEMBERED", 10_000)
+    policy = snapshot(ROW, table=TABLE)
+    forgotten = sum(misses(policy, frozenset({"a:read", f"made:up{number}"}), "/a") for number in range(200))
+    assert forgotten <= 200 * 600 // 10_000 + 1, "once for each time that there was no more room"
+
+
+def test_a_new_class_of_callers_takes_room_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [f"p, user:u{number}, /a, GET, allow" for number in range(100)]
+    monkeypatch.setattr(remembering, "MAX_GRANTS_REMEMBERED", 0)  # so that a class is all that is remembered
+    monkeypatch.setattr(remembering, "MAX_BYTES_REMEMBERED", 10_000)
+    policy = snapshot(*rows, table=TABLE)
+    first = frozenset({"user:u0"})
+    assert misses(policy, first, "/a", "/a") == 1
+    for number in range(1, 100):
+        assert policy.decide(frozenset({f"user:u{number}"}), "/a", "GET")
+    assert misses(policy, first, "/a") == 1
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_what_a_caller_takes_is_counted_by_its_grants(monkeypatch: pytest.MonkeyPatch, over: int) -> None:
+    """300 bytes for a caller and 100 for a grant with its text; as much, without texts, for a class of callers."""
+    first, second = frozenset({"a:read"}), frozenset({"a:read", "b:read", "made:up"})
+    room = (300 + 100) + (300 + 106) + (300 + 200) + (300 + 106 + 106 + 107)
+    monkeypatch.setattr(remembering, "MAX_BYTES_REMEMBERED", room - over)
+    policy = snapshot(ROW, "p, b:read, /a, GET, allow", table=TABLE)
+    assert misses(policy, first, "/a") == 1
+    assert misses(policy, second, "/a") == 1
+    assert misses(policy, first, "/a") == over
+
+
+def test_a_class_of_callers_that_is_known_takes_no_room_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remembering, "MAX_BYTES_REMEMBERED", (300 + 100) + 2 * (300 + 106 + 107))
+    policy = snapshot(ROW, table=TABLE)
+    callers = [frozenset({"a:read", f"made:u{letter}"}) for letter in "pq"]
+    assert misses(policy, callers[0], "/a") == 1
+    assert misses(policy, callers[1], "/a") == 0
+    assert misses(policy, callers[0], "/a") == 0
+    assert {*callers} <= {part for part in policy.parts() if isinstance(part, frozenset)}
+
+
+def test_the_memory_of_a_detached_policy_is_its_own() -> None:
+    policy, held = snapshot(ROW, table=TABLE), frozenset({"a:read"})
+    assert misses(policy, held, *PAGES) == 3
+    other = policy.detached()
+    assert (other.misses, policy.misses) == (0, 3)
+    assert misses(other, held, *PAGES) == 3
+    assert policy.misses == 3
+    assert other.revision == policy.revision
+    assert misses(policy, held, *PAGES) == 0
+
+
+def test_the_limits_hold_what_a_large_service_needs() -> None:
+    assert (remembering.MAX_REMEMBERED, remembering.MAX_GRANTS_REMEMBERED) == (50_000, 500)
+    assert remembering.MAX_BYTES_REMEMBERED == 64 * 2**20
+
+
+def test_a_policy_that_is_replaced_is_taken_apart_to_its_last_part() -> None:
+    replaced = [snapshot(ROW, table=TABLE), snapshot(ROW, table=TABLE)]
+    remembering.let_go(replaced)
+    assert replaced == []

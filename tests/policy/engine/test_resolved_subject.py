@@ -1,0 +1,95 @@
+"""The grants of a subject that is asked about: no caller can state a fact for one, nor name nobody."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.identity.api_keys import KeyRecord
+from app.policy.engine.resolved_subject import Keys, NoSuchSubject, asked, principal_of
+from app.policy.language.entities import Entity
+
+KNOWN = {
+    ("user", "u"): Entity("e.yaml", 1, "user", "u", {"permissions": ["a:read"], "role": "x"}),
+    ("service", "s"): Entity("e.yaml", 2, "service", "s", {"permissions": ["b:read"]}),
+    ("key", "7"): Entity("e.yaml", 3, "key", "7", {"permissions": ["c:read"], "role": "x"}),
+}
+KEYS = Keys(
+    {"7": KeyRecord(7, "owner", "live", frozenset({"a:write"}), b"", None, None)},
+    ("live",),
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "identity", "sent", "held", "properties"),
+    [
+        ("user", "u", {}, "anyone auth:jwt user:u a:read", {"permissions": ["a:read"], "role": "x"}),
+        ("identity", "u", {}, "anyone auth:jwt user:u a:read", {"permissions": ["a:read"], "role": "x"}),
+        ("user", "v", {}, "anyone auth:jwt user:v", {}),
+        (
+            "user",
+            "u",
+            {"permissions": ["b:read"]},
+            "anyone auth:jwt user:u b:read",
+            {"permissions": ["b:read"], "role": "x"},
+        ),
+        (
+            "user",
+            "v",
+            {"permissions": ["role:admin", "user:u", "key:7", "auth:api_key"]},
+            "anyone auth:jwt user:v",
+            None,
+        ),
+        ("service", "s", {}, "anyone b:read", {"permissions": ["b:read"]}),
+        ("service", "u", {"permissions": ["a:read", "role:admin"]}, "anyone a:read", None),
+        ("anonymous", "", {"permissions": ["a:read"]}, "anyone auth:anonymous", None),
+        ("anonymous", "x", {}, "anyone auth:anonymous", {}),
+    ],
+)
+def test_a_subject_holds_its_permissions_and_the_facts_of_its_kind(
+    kind: str, identity: str, sent: dict[str, object], held: str, properties: dict[str, object] | None
+) -> None:
+    found = asked(kind, identity, sent, KNOWN, KEYS)
+    assert (found.type, found.id, found.held) == (kind, identity, frozenset(held.split()))
+    assert found.properties == (sent if properties is None else properties)
+    assert (found.owner, found.environment) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "identity"), [("user", ""), ("identity", ""), ("service", ""), ("key", "8"), ("key", "")]
+)
+def test_nobody_is_no_subject(kind: str, identity: str) -> None:
+    with pytest.raises(NoSuchSubject) as refused:
+        asked(kind, identity, {"permissions": ["a:read"]}, KNOWN, KEYS)
+    assert str(refused.value) == (
+        "the subject has no id"
+        if kind != "key"
+        else "the key is unknown, revoked, expired, or of an environment that is not taken"
+    )
+
+
+def test_a_key_holds_what_the_database_says_and_nothing_that_is_sent() -> None:
+    found = asked("key", "7", {"permissions": ["b:read"]}, KNOWN, KEYS)
+    assert found.held >= {"anyone", "auth:api_key", "env:live", "key:7"}
+    assert found.held.isdisjoint({"b:read", "c:read"})
+    assert (found.owner, found.environment) == ("owner", "live")
+    principal = principal_of(found)
+    assert (principal.subject, principal.method, principal.key_id, principal.environment) == (
+        "owner",
+        "api_key",
+        7,
+        "live",
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject", "method"),
+    [
+        ("user", "u", "jwt"),
+        ("identity", "u", "jwt"),
+        ("service", "service:u", "anonymous"),
+        ("anonymous", "anonymous:u", "anonymous"),
+    ],
+)
+def test_a_subject_that_is_neither_a_user_nor_a_key_passes_for_neither(kind: str, subject: str, method: str) -> None:
+    principal = principal_of(asked(kind, "u", {}, {}))
+    assert (principal.subject, principal.method, principal.key_id) == (subject, method, None)

@@ -1,0 +1,56 @@
+"""While the policy may be too old nothing is decided, whatever else happens to it meanwhile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from app.policy.engine.live import LivePolicy
+from app.policy.engine.suspended import CannotDecide
+from app.policy.routing.routes import Route, RouteTable
+from tests.policy.shipped import write
+from tests.policy.small import files
+
+pytestmark = pytest.mark.anyio
+
+TABLE = RouteTable([Route("/x", "GET"), Route("/healthz", "GET")])
+HEALTH = "p, anyone, /healthz, GET, allow"
+OPEN, SHUT = f"p, anyone, /x, GET, allow\n{HEALTH}", f"p, a:read, /x, GET, allow\n{HEALTH}"
+ANYONE = frozenset({"anyone"})
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> LivePolicy:
+    return LivePolicy(write(tmp_path / "policies", files(OPEN)), TABLE)
+
+
+def assert_undecided(live: LivePolicy) -> None:
+    assert live.suspended
+    with pytest.raises(CannotDecide):
+        live.active.decide(ANYONE, "/x", "GET")
+    assert live.active.decide(ANYONE, "/healthz", "GET"), "health is still told"
+
+
+async def test_a_new_policy_does_not_end_a_suspension(live: LivePolicy) -> None:
+    live.suspend()
+    assert_undecided(live)
+    for rows in (SHUT, OPEN, SHUT):
+        write(live.directory, files(rows))
+        assert (await live.reload()).outcome == "swapped"
+        assert_undecided(live)
+    live.resume()
+    assert not live.suspended
+    assert not live.active.decide(ANYONE, "/x", "GET"), "by the policy that came meanwhile"
+
+
+async def test_neither_a_refused_policy_nor_a_second_suspension_changes_it(live: LivePolicy) -> None:
+    live.suspend()
+    write(live.directory, files(f"{OPEN}\nnonsense"))
+    assert (await live.reload()).outcome == "refused"
+    live.suspend()
+    assert_undecided(live)
+    live.resume()
+    assert live.active.decide(ANYONE, "/x", "GET")
+    live.resume()
+    assert live.active.decide(ANYONE, "/x", "GET")

@@ -1,0 +1,78 @@
+"""Random conditions, seeded: the checker and CEL's library must agree, and what is checked must never misfit a value.
+
+The oracle is the library alone, given the text as written and the whole context as nested dictionaries.
+"""
+
+from __future__ import annotations
+
+import random
+
+import cel
+import pytest
+
+from app.policy.language.when.condition import ConditionFault, compile_condition
+from tests.policy.random_conditions import ERROR, PIECES, Misfitted, Writer, a_context, by_the_library_alone, by_us
+
+SEEDS = range(8)
+CASES = 120
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_is_checked_never_misfits_a_value_of_the_stated_kinds(seed: int) -> None:
+    chance = random.Random(seed)
+    outcomes = set()
+    for _ in range(CASES):
+        text = Writer(chance, loose=False).of("bool", 3)
+        condition = compile_condition(text)
+        if isinstance(condition, ConditionFault):
+            # Well typed as it is, only a constant can be wrong, or the whole too long.
+            assert condition.message.endswith(("is no int", "is no double", "are the most")), (text, condition)
+            continue
+        for _ in range(3):
+            context = a_context(chance)
+            expected = by_the_library_alone(text, context)
+            assert by_us(condition, context) == expected, text
+            outcomes.add(expected)
+    assert outcomes == {True, False, ERROR}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_reading_paths_apart_changes_no_outcome_whatever_the_values_are(seed: int) -> None:
+    chance = random.Random(1000 + seed)
+    outcomes = set()
+    for _ in range(CASES):
+        text = Writer(chance, loose=True).of("bool", 3)
+        condition = compile_condition(text)
+        if isinstance(condition, ConditionFault):
+            continue
+        for _ in range(3):
+            context = a_context(chance)
+            try:
+                expected = by_the_library_alone(text, context)
+            except Misfitted:
+                expected = ERROR
+            assert by_us(condition, context) == expected, text
+            outcomes.add(expected)
+    assert outcomes == {True, False, ERROR}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_whatever_is_written_the_checker_refuses_it_with_a_place_or_the_library_takes_it_too(seed: int) -> None:
+    chance = random.Random(2000 + seed)
+    taken = 0
+    for _ in range(CASES * 3):
+        text = Writer(chance, loose=True).of("bool", 2)
+        for _ in range(chance.randrange(3)):
+            place = chance.randrange(len(text) + 1)
+            text = text[:place] + chance.choice(PIECES) + text[place + chance.randrange(3) :]
+        result = compile_condition(text)
+        if isinstance(result, ConditionFault):
+            assert result.message
+            assert "please report it" not in result.hint, text
+            assert 0 <= result.offset <= len(text), text
+            assert result.length >= 1, text
+            assert result.offset + result.length <= len(text) + 1, text
+        else:
+            taken += 1
+            cel.compile(text)
+    assert 0 < taken < CASES * 3

@@ -1,0 +1,122 @@
+"""The reason that a case expects: a file or row, what lacks, or the words of a reason, and hints for all else."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.policy.analysis.case_runner import matches
+from app.policy.engine.decision import Decision
+from app.policy.language.expected_reason import ExpectedReason, InvalidReason, read_expected_reason
+from app.policy.language.reason import Reason
+from tests.policy.small import PERMISSIONS, snapshot
+
+FILES = ("rows.csv", "more/rows.csv")
+GENERAL = (
+    "write `catalog.csv`, `catalog.csv:7`, a row, `lacks catalog:write` or a reason in the words of "
+    "`authz policy explain`"
+)
+
+
+def why(text: str, *, allowed: bool = True) -> ExpectedReason | InvalidReason:
+    return read_expected_reason(text, allowed=allowed, files=FILES, catalog=PERMISSIONS)
+
+
+@pytest.mark.parametrize(
+    ("text", "allowed", "message", "hint", "word"),
+    [
+        ("row.csv", True, "there is no file `row.csv` in this policy", "did you mean `rows.csv`?", "row.csv"),
+        (
+            "zzz.csv:3",
+            True,
+            "there is no file `zzz.csv` in this policy",
+            "name a file of rows, such as `catalog.csv`",
+            "zzz.csv",
+        ),
+        ("rows.csv:0", True, "`rows.csv:0` is no reason to allow", GENERAL, "rows.csv:0"),
+        ("lacks a:raed", False, "`a:raed` is an unknown permission", "did you mean `a:read`?", "a:raed"),
+        ("lacks ", False, "`` is an unknown permission", None, "lacks "),
+        ("lacks a:read", True, "`lacks a:read` is no reason to allow", GENERAL, "lacks a:read"),
+        ("lack a:read", False, "`lack a:read` is no reason to deny", "did you mean `lacks`?", "lack a:read"),
+        ("lack a:read", True, "`lack a:read` is no reason to allow", GENERAL, "lack a:read"),
+        (
+            "a rule allows",
+            True,
+            "`a rule allows` is no reason to allow",
+            "did you mean `a rule allows it`?",
+            "a rule allows",
+        ),
+        ("a rule allows it", False, "`a rule allows it` is no reason to deny", None, "a rule allows it"),
+        ("a rule denies it", True, "`a rule denies it` is no reason to allow", None, "a rule denies it"),
+        (
+            "p, a:read, /x, GET",
+            True,
+            "this is no whole row",
+            "write `p, <grants>, <resource>, <actions>, allow`",
+            "p, a:read, /x, GET",
+        ),
+        ("p, a:read", False, "this is no whole row", "write `p, <grants>, <resource>, <actions>, deny`", "p, a:read"),
+        (
+            "p, a:read, /x, GET, deny",
+            True,
+            "no row that does not allow decides to allow",
+            "name a row that ends in `allow`",
+            "deny",
+        ),
+        (
+            "p, a:read, /x, GET, allow",
+            False,
+            "no row that does not deny decides to deny",
+            "name a row that ends in `deny`",
+            "allow",
+        ),
+    ],
+)
+def test_what_is_no_reason_says_what_to_write(
+    text: str, allowed: bool, message: str, hint: str | None, word: str
+) -> None:
+    found = why(text, allowed=allowed)
+    assert isinstance(found, InvalidReason)
+    assert (found.message, found.word) == (message, word)
+    if hint is not None:
+        assert found.hint == hint
+
+
+def decided(*rows: str, held: str = "a:read") -> Decision:
+    return snapshot(*rows).decide(frozenset(held.split()), "/x", "GET", {"params": {"n": "1"}})
+
+
+ROW = "p, a:read, /x, GET|POST, allow"
+
+
+@pytest.mark.parametrize(
+    ("text", "allowed", "rows", "fits"),
+    [
+        ("rows.csv", True, (ROW,), True),
+        ("rows.csv:1", True, (ROW,), True),
+        ("rows.csv:2", True, (ROW,), False),
+        ("rows.csv:2", True, ("# first", ROW), True),
+        ("more/rows.csv", True, (ROW,), False),
+        ("rows.csv", False, ("p, b:read, /x, GET, allow",), False),
+        (ROW, True, (ROW,), True),
+        ("p,a:read, /x,POST|GET ,allow", True, (ROW,), True),
+        (ROW.replace("|POST", ""), True, (ROW,), False),
+        (f'{ROW}, "params.n == ""1"""', True, (f'{ROW}, "params.n == ""1"""',), True),
+        (f"{ROW}, params.n == '1'", True, (f"{ROW}, params.n == '1'",), True),
+        (ROW, True, (f"{ROW}, params.n == '1'",), False),
+        ("p, a:read, /x, GET, deny", False, ("p, b:read, /x, GET, allow",), False),
+        ("lacks b:read", False, ("p, b:read, /x, GET, allow",), True),
+        ("lacks b:read c:read", False, ("p, b:read, /x, GET, allow",), False),
+        ("lacks c:read b:read", False, ("p, b:read c:read, /x, GET, allow",), True),
+        (str(Reason.NOT_HELD), False, ("p, b:read, /x, GET, allow",), True),
+        (str(Reason.DENIED), False, ("p, b:read, /x, GET, allow",), False),
+        (str(Reason.UNRULED), False, ("p, b:read, /y, GET, allow",), True),
+        (str(Reason.ALLOWED), True, (ROW,), True),
+    ],
+)
+def test_a_reason_fits_the_decision_that_was_made_for_it(
+    text: str, allowed: bool, rows: tuple[str, ...], fits: bool
+) -> None:
+    found = why(text, allowed=allowed)
+    assert isinstance(found, ExpectedReason), found
+    assert found.text == text
+    assert matches(found, decided(*rows)) is fits

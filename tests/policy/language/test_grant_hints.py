@@ -1,0 +1,55 @@
+"""A role, user or fact whose prefix was forgotten or misspelled, or that has capitals, is named in the hint."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.policy.language.fault import PolicyRefused
+from app.policy.language.load import parse
+from app.policy.language.source import from_bytes
+from tests.policy.small import files
+
+RULED = ("g, user:ann, role:editor", "g, user:ann, role:admin")
+
+
+def hint(*rows: str) -> str:
+    with pytest.raises(PolicyRefused) as refused:
+        parse(from_bytes(files(*rows)))
+    assert {fault.code for fault in refused.value.faults} == {"unknown-grant"}
+    return refused.value.faults[0].hint
+
+
+@pytest.mark.parametrize(
+    ("row", "meant"),
+    [
+        ("g, user:bob, role:Editor", "role:editor"),
+        ("g, role:Admin, a:read", "role:admin"),
+        ("g, ROLE:ADMIN, a:read", "role:admin"),
+        ("g, user:bob, Role:editor", "role:editor"),
+        ("g, user:bob, roles:editor", "role:editor"),
+        ("g, user:bob, rol:Editor", "role:editor"),
+        ("g, user:bob, editor", "role:editor"),
+        ("g, user:bob, Editor", "role:editor"),
+        ("g, User:Bob, role:editor", "user:Bob"),
+        ("g, users:bob, role:editor", "user:bob"),
+        ("g, Key:7, role:editor", "key:7"),
+        ("p, role:Editor, /x, GET, allow", "role:editor"),
+        ("p, Auth:JWT, /x, GET, allow", "auth:jwt"),
+        ("p, auths:jwt, /x, GET, allow", "auth:jwt"),
+        ("p, A:READ, /x, GET, allow", "a:read"),
+        ("g, user:bob, role:Owner", "role:owner"),
+    ],
+)
+def test_the_nearest_fact_is_named(row: str, meant: str) -> None:
+    assert hint(row, *RULED) == f"did you mean `{meant}`?"
+    assert hint(*RULED, row) == f"did you mean `{meant}`?"
+
+
+def test_a_name_alone_may_be_a_user_or_a_role() -> None:
+    assert hint("g, bob, role:editor", *RULED) == "did you mean `user:bob` or `role:bob`?"
+    assert hint("g, auth0|5f7c, role:editor") == "did you mean `user:auth0|5f7c`?"
+
+
+def test_nothing_is_named_for_what_is_near_to_nothing() -> None:
+    for grant in ("zebra:stripes", "read", "*"):
+        assert "did you mean `" not in hint(f"g, user:bob, {grant}") or grant == "read"

@@ -1,0 +1,174 @@
+"""The bounds of the policy engine, each as it stands: a bound is moved on purpose, here as well."""
+
+from __future__ import annotations
+
+import pkgutil
+from importlib import import_module
+
+import app.policy
+from app.policy.analysis.findings import KINDS
+from app.policy.language.when.syntax import _LEVELS
+
+BOUNDS: dict[str, float] = {
+    "gc_control.SWITCH_SECONDS": 0.0005,
+    "gc_control._STEP": 1_000,
+    "analysis.case_report.MAX_SECONDS": 10.0,
+    "analysis.case_report.MAX_LISTED": 20,
+    "analysis.case_report.MAX_TEXT": 400,
+    "analysis.case_report._LOOK_EVERY": 256,
+    "analysis.case_watch._MAX_LOGGED": 3,
+    "language.cases.MAX_CASES": 20_000,
+    "language.permissions.MAX_CHARACTERS": 262_144,
+    "language.permissions.MAX_FAULTS": 20,
+    "analysis.cells.MAX_TERMS": 1_500,
+    "analysis.change_words.MAX_NAMED": 4,
+    "engine.checks.MAX_FAULTS": 100,
+    "language.directory.MAX_NOTE_BYTES": 1_000,
+    "language.directory.MAX_FOLDERS": 100,
+    "language.directory._LOOKS": 5,
+    "language.directory._PAUSE_SECONDS": 0.02,
+    "language.directory._DESCRIPTORS_SECONDS": 20.0,
+    "language.yaml_document.MAX_CHARACTERS": 262_144,
+    "language.yaml_document.MAX_DEPTH": 12,
+    "language.yaml_document.MAX_FAULTS": 100,
+    "language.entity_lines._REMEMBERED": 10_000,
+    "language.entity_lines._NESTED": 6,
+    "engine.expand.MAX_EXPANDED": 1_000_000,
+    "engine.expand.MAX_REACH_KNOWN": 5_000,
+    "analysis.explain.MAX_NEAR": 3,
+    "language.fault.MAX_NEAR": 2_000,
+    "language.file_names.MAX_NESTED": 3,
+    "language.file_names.MAX_SHOWN": 400,
+    "language.grants._NEAR_FAMILY": 0.75,
+    "engine.casbin_crosscheck.MAX_COMBINATIONS": 256,
+    "engine.casbin_crosscheck.MAX_SHAPES": 200,
+    "engine.casbin_crosscheck.MAX_SAMPLE": 200,
+    "engine.casbin_crosscheck.MAX_RULES": 30,
+    "engine.live._PATIENCE": 5.0,
+    "engine.live._LOOK_SECONDS": 0.02,
+    "engine.live._MAX_NOTED": 20,
+    "engine.lockout.MAX_WAYS": 1_000,
+    "language.openapi.ambiguity._STEPS": 3,
+    "language.openapi.ambiguity._COMPOSITE_STEPS": 5,
+    "language.openapi.ambiguity._CHARACTERS": 32,
+    "language.openapi.budget.MAX_STEPS": 3_000_000,
+    "language.openapi.budget.MAX_STEPS_TOGETHER": 12_000_000,
+    "language.openapi.budget.CHARACTERS": 6,
+    "language.openapi.endpoints.MAX_PLACES": 50_000,
+    "language.openapi.endpoints.MAX_KEYS": 200,
+    "language.openapi.endpoints._PLACE_STEPS": 20,
+    "language.openapi.endpoints._PART_STEPS": 4,
+    "language.openapi.endpoints._NAME_STEPS": 8,
+    "language.openapi.json_tree._PIECES": 4,
+    "language.openapi.paths.MAX_LENGTH": 4_096,
+    "language.openapi.paths.MAX_SEGMENTS": 60,
+    "language.openapi.paths.MAX_PARAMETERS": 8,
+    "language.openapi.references.MAX_FILES": 500,
+    "language.openapi.references.MAX_CHAIN": 10,
+    "language.openapi.servers.MAX_ADDRESSES": 1_000,
+    "language.openapi.servers.MAX_ADDRESSES_TOGETHER": 20_000,
+    "language.openapi.servers.MAX_PATHS": 50,
+    "language.openapi.tree.MAX_DEPTH": 100,
+    "language.openapi.tree.MAX_MERGED": 200_000,
+    "analysis.publishers.MAX_TOLD": 3,
+    "analysis.reroute.MAX_STEPS": 20_000,
+    "analysis.reroute.MAX_ALL_STEPS": 300_000,
+    "analysis.reroute._MAX_TOGETHER": 2,
+    "analysis.reroute._PER_STEP": 8,
+    "language.roles.MAX_SHOWN": 8,
+    "language.rows.MAX_FAULTS_IN_FILE": 100,
+    "analysis.semantic_diff.MAX_STEPS": 3_000_000,
+    "analysis.semantic_diff.MAX_ALL_STEPS": 20_000_000,
+    "analysis.semantic_diff.MAX_NEAT": 1_000,
+    "analysis.semantic_diff.MAX_NAMED": 4,
+    "analysis.shadow.MAX_DIFFERENCES": 1_000,
+    "engine.snapshot.MAX_REMEMBERED": 50_000,
+    "engine.snapshot.MAX_GRANTS_REMEMBERED": 500,
+    "engine.snapshot.MAX_BYTES_REMEMBERED": 67_108_864,
+    "engine.snapshot._STEP": 100,
+    "language.source.MAX_FILE_BYTES": 25_165_824,
+    "language.source.MAX_BYTES": 50_331_648,
+    "language.source.MAX_FILES": 500,
+    "language.source.MAX_LINE": 4_000,
+    "language.source.SHOWN": 400,
+    "language.source._PIECE": 100_000,
+    "engine.suspended.RETRY_AFTER": 5,
+    "analysis.terms.MAX_TERMS": 10_000,
+    "language.upstreams.MAX_FINDINGS": 100,
+    "engine.watch.LOOK_SECONDS": 1.0,
+    "engine.watch._SETTLE_MS": 40,
+    "engine.watch._POLLS": 60,
+    "language.when.cost.MAX_STEPS": 1_000_000,
+    "language.when.cost._NODE": 20,
+    "language.when.cost._CONVERSION": 150,
+    "language.when.cost._COPY": 30,
+    "language.when.cost._CHARACTERS": 8,
+    "language.when.read.MAX_ITEMS": 1_000,
+    "language.when.read.MAX_CHARACTERS": 65_536,
+    "language.when.read.MAX_LEVELS": 16,
+    "language.when.syntax.MAX_LENGTH": 1_000,
+    "language.when.syntax.MAX_DEPTH": 12,
+}
+
+
+def test_every_bound_is_what_it_is_meant_to_be() -> None:
+    found = {
+        f"{module.name.removeprefix('app.policy.')}.{name}": value
+        for module in pkgutil.walk_packages(app.policy.__path__, "app.policy.")
+        for name, value in vars(import_module(module.name)).items()
+        if name.isupper() and isinstance(value, int | float)
+    }
+    assert {name: found.get(name) for name in BOUNDS} == BOUNDS
+    bounds = {value for name, value in found.items() if name.rpartition(".")[2].startswith(("MAX_", "_MAX_"))}
+    assert bounds <= set(BOUNDS.values())
+
+
+WORDS: dict[str, str] = {
+    "engine.resolved_subject.USER_TYPES": "user identity",
+    "language.cases._KEYS": "name as given allow deny table",
+    "language.permissions._RESERVED": "auth env key role user",
+    "language.when.condition.VARIABLES": "subject resource action params request context",
+    "language.entities._KEYS": "type id properties",
+    "language.file_names.REQUIRED": "model.conf permissions.toml",
+    "language.file_names._ARCHIVE_ENDINGS": ".7z .age .asc .bz2 .gpg .gz .tar .tgz .xz .zip .zst",
+    "language.file_names._FRAGMENT_ENDINGS": ".yaml .yml .json",
+    "language.file_names._PAGE_ENDINGS": ".adoc .docx .html .jpg .markdown .md .odt .pdf .png .rst .svg .text .txt",
+    "language.file_names._POLICY_ENDINGS": ".conf .csv .json .toml .yaml .yml",
+    "analysis.findings._CHANGES": "DELETE PATCH POST PUT WEBSOCKET",
+    "language.grants.FACTS": "anyone auth:jwt auth:api_key auth:anonymous env:live env:test",
+    "language.grants._OPEN_FAMILIES": "user key role",
+    "engine.limited_scopes._MARKS": "scope:: owner::",
+    "engine.lockout.NAMED": "user: key:",
+    "language.openapi.endpoints._SINCE_3_2": "query additionalOperations",
+    "language.openapi.tree.FIXED": "get head post put patch delete options trace query",
+    "routing.routes.METHODS": "GET HEAD POST PUT PATCH DELETE OPTIONS QUERY TRACE WEBSOCKET",
+    "language.source._LEGIBLE": "cut-short early-end long-line stray-file",
+    "engine.suspended.STILL": "/healthz /readyz",
+    "language.when.functions.ARITHMETIC": "+ - * / %",
+    "language.when.functions.MACROS": "all exists exists_one",
+    "language.when.functions.SPECIAL": "has ip_in",
+}
+SEVERITIES = {
+    "warning": "duplicate-row shadowed-row contradictory-row deny-never-fires open-to-all open-head over-broad "
+    "unused-permission deprecated-permission unstated-proxies unproven-publishers",
+    "note": "ignored-file empty-role unheld-row ambiguous-path unroutable-path unread-path unread-method not-analysed",
+}
+
+
+def test_every_word_that_policies_and_their_files_may_have_is_known() -> None:
+    """Sets of words are compared in alphabetical order, and the others in the order in which hints name them."""
+    for name, words in WORDS.items():
+        module, _, constant = name.rpartition(".")
+        found = getattr(import_module(f"app.policy.{module}"), constant)
+        assert (tuple(sorted(found)) if isinstance(found, frozenset) else found) == tuple(words.split()), name
+
+
+def test_every_finding_has_its_severity_and_says_what_it_means() -> None:
+    for severity, codes in SEVERITIES.items():
+        assert [code for code, (found, _) in KINDS.items() if found == severity] == codes.split()
+    assert sum(map(len, map(str.split, SEVERITIES.values()))) == len(KINDS)
+    assert all(meaning.endswith(".") for _, meaning in KINDS.values())
+
+
+def test_operators_bind_as_in_cel() -> None:
+    assert _LEVELS == (("||",), ("&&",), ("==", "!=", "<=", ">=", "<", ">", "in"), ("+", "-"), ("*", "/", "%"))

@@ -1,0 +1,140 @@
+"""A policy with a fault is refused at its place, and the one before it goes on deciding."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+
+import pytest
+
+from app.policy.engine.live import LivePolicy, build
+from app.policy.language.fault import PolicyRefused
+from app.policy.language.load import load
+from tests.policy.conftest import Said
+from tests.policy.malformed import MALFORMED, Malformed
+from tests.policy.refusing import refused
+from tests.policy.shipped import DIRECTORY, PERSON, policy_of, routes, shipped_files, snapshot_of, write
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> LivePolicy:
+    return LivePolicy(write(tmp_path / "policies", shipped_files()), routes())
+
+
+@pytest.fixture(scope="module")
+def unmoved(tmp_path_factory: pytest.TempPathFactory) -> LivePolicy:
+    """The shipped policy, active throughout: nothing that is wrong with its files may move it."""
+    return LivePolicy(write(tmp_path_factory.mktemp("unmoved") / "policies", shipped_files()), routes())
+
+
+@pytest.fixture
+def fixed(unmoved: LivePolicy) -> LivePolicy:
+    """That, with its files as shipped."""
+    shutil.rmtree(unmoved.directory)
+    write(unmoved.directory, shipped_files())
+    unmoved.refused = None
+    return unmoved
+
+
+def test_the_policy_that_ships_is_whole() -> None:
+    assert snapshot_of(shipped_files()).policy.rules
+
+
+def test_no_two_changes_are_the_same() -> None:
+    names = [change.name for change in MALFORMED]
+    changes = {(change.file, change.data) for change in MALFORMED}
+    assert len(set(names)) == len(names) == len(changes)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("change", MALFORMED, ids=lambda change: change.name)
+async def test_a_malformed_policy_is_refused_at_its_place(change: Malformed, fixed: LivePolicy, said: Said) -> None:
+    path = fixed.directory / change.file
+    if change.data is None:
+        path.unlink()
+    else:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(change.data)
+
+    faults = await refused(fixed)
+
+    places = [(fault.code, fault.file, fault.line, fault.column) for fault in faults]
+    file = (change.where or change.file).encode("unicode_escape").decode()
+    assert (change.code, file, change.line, change.column) in places, faults
+    files = {**shipped_files(), change.file: change.data}
+    with pytest.raises(PolicyRefused) as raised:
+        build(policy_of({name: data for name, data in files.items() if data is not None}), routes())
+    assert raised.value.faults == faults
+    said(faults)
+
+
+@pytest.mark.anyio
+async def test_a_permission_that_rows_need_cannot_go(live: LivePolicy) -> None:
+    catalogue = live.directory / "permissions.toml"
+    catalogue.write_bytes(catalogue.read_bytes().replace(b'["catalog:read"]', b'["catalog:look"]'))
+
+    faults = await refused(live)
+
+    rows = [
+        (file, number, line.find(b"catalog:read") + 1)
+        for file, data in shipped_files().items()
+        for number, line in enumerate(data.split(b"\n"), 1)
+        if file.endswith(".csv") and b"catalog:read" in line and not line.startswith(b"#")
+    ]
+    csv_faults = [(f.file, f.line, f.column) for f in faults if f.file.endswith(".csv")]
+    assert sorted(csv_faults) == sorted(rows)
+
+
+def test_a_first_policy_with_a_fault_stops_the_start(tmp_path: Path) -> None:
+    directory = write(tmp_path, {**shipped_files(), "catalog.csv": b""})
+    with pytest.raises(PolicyRefused) as raised:
+        LivePolicy(directory, routes())
+    assert [fault.place for fault in raised.value.faults] == ["catalog.csv:1:1"]
+
+
+def test_hidden_files_the_pages_and_what_editors_leave_are_not_of_the_policy(tmp_path: Path) -> None:
+    directory = write(tmp_path, shipped_files())
+    before = load(directory).revision
+    pages = ("README.md", "REFERENCE.md", "WALKTHROUGH.md")
+    for name in (*pages, ".catalog.csv.swp", "catalog.csv~", "#catalog.csv#", ".git"):
+        (directory / name).write_bytes(b"\xff")
+    assert load(directory).revision == before
+
+
+def test_the_reference_lists_the_code_of_every_fault() -> None:
+    listed = (DIRECTORY / "REFERENCE.md").read_text().partition("\n## Faults\n")[2]
+    assert [change.code for change in MALFORMED if f"`{change.code}`" not in listed] == []
+
+
+@pytest.mark.anyio
+async def test_a_thousand_faults_are_told_in_moderation(live: LivePolicy) -> None:
+    (live.directory / "wrong.csv").write_text("p, catalog:fly, /nowhere, GET, allow\n" * 1000 + "# end\n")
+    assert 100 <= len(await refused(live)) <= 250
+
+
+@pytest.mark.anyio
+async def test_the_faults_of_a_catalogue_are_told_without_those_of_the_rows_that_need_it(live: LivePolicy) -> None:
+    catalogue = live.directory / "permissions.toml"
+    catalogue.write_bytes(catalogue.read_bytes().replace(b'["catalog:read"]', b'["catalog:Read"]'))
+    assert [fault.code for fault in await refused(live)] == ["catalog"]
+
+
+@pytest.mark.anyio
+async def test_the_mended_policy_is_taken(live: LivePolicy) -> None:
+    file = live.directory / "catalog.csv"
+    good = file.read_text()
+    file.write_text(good.replace("allow", "alow"))
+    await refused(live)
+    file.write_text(good.replace("p, catalog:read, /api/v1/teams", "p, catalog:read policies:read, /api/v1/teams"))
+    assert (await live.reload()).outcome == "swapped"
+    assert live.refused is None
+    assert not live.active.decide(PERSON | {"catalog:read"}, "/api/v1/teams", "GET")
+
+
+@pytest.mark.anyio
+async def test_reloads_at_once_take_turns(live: LivePolicy) -> None:
+    file = live.directory / "catalog.csv"
+    file.write_text(file.read_text().replace("# The catalog", "# A catalog"))
+    outcomes = [reload.outcome for reload in await asyncio.gather(*(live.reload() for _ in range(8)))]
+    assert sorted(outcomes) == ["swapped"] + ["unchanged"] * 7

@@ -1,0 +1,127 @@
+"""Building beside requests: the collector rests meanwhile, is awake afterwards, and nothing is left for it to find."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+import weakref
+
+import pytest
+
+from app.policy.engine.checks import check
+from app.policy.engine.snapshot import Snapshot, let_go
+from app.policy.gc_control import (
+    SWITCH_SECONDS,
+    long_lived_build,
+    paused_gc,
+    release_memory,
+    sorted_in_steps,
+    use_one_heap,
+)
+from app.policy.language.diff import changes
+from tests.policy.shipped import PERSON, policy_of, routes, shipped_files, snapshot_of
+
+
+def test_the_collector_rests_until_the_last_of_those_who_build_is_done() -> None:
+    usual = sys.getswitchinterval()
+    inside, done = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with long_lived_build():
+            inside.set()
+            done.wait(10)
+
+    thread = threading.Thread(target=other)
+    with long_lived_build():
+        thread.start()
+        inside.wait(10)
+        assert not gc.isenabled()
+        assert sys.getswitchinterval() == pytest.approx(SWITCH_SECONDS)
+    assert not gc.isenabled()
+    done.set()
+    thread.join()
+    assert gc.isenabled()
+    assert sys.getswitchinterval() == pytest.approx(usual)
+
+
+def test_the_collector_is_awake_after_a_fault() -> None:
+    with pytest.raises(ValueError, match="a fault"), long_lived_build():
+        raise ValueError("a fault")
+    assert gc.isenabled()
+
+
+def test_what_is_worked_on_at_rest_stays_in_the_sight_of_the_collector() -> None:
+    frozen = gc.get_freeze_count()
+    with paused_gc():
+        assert not gc.isenabled()
+        with long_lived_build():
+            assert not gc.isenabled()
+        built = gc.get_freeze_count()
+        let_go_again = [[number] for number in range(100)]
+    assert gc.isenabled()
+    assert len(let_go_again) == 100
+    assert built > frozen
+    assert gc.get_freeze_count() <= built
+
+
+def test_a_policy_that_is_loaded_checked_and_compared_leaves_no_cycle_when_it_goes() -> None:
+    active = policy_of(shipped_files())
+    files = dict(shipped_files())
+    files["catalog.csv"] = files["catalog.csv"].replace(b"# end", b"# another\n# end")
+    table = routes()
+    gc.unfreeze()
+    gc.collect()
+    gc.disable()
+    try:
+        other: Snapshot | None = Snapshot(policy_of(files), table)
+        assert other
+        assert check(other) == []
+        assert changes(active, other.policy) == ()
+        other = None
+        gc.unfreeze()
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
+
+
+def test_a_policy_that_was_replaced_goes_and_decides_on_for_whoever_still_has_it() -> None:
+    kept, replaced = snapshot_of(shipped_files()), [snapshot_of(shipped_files())]
+    gone = weakref.ref(replaced[0])
+    assert replaced[0].decide(PERSON, "/api/v1/leagues", "GET") == kept.decide(PERSON, "/api/v1/leagues", "GET")
+    let_go(replaced)
+    assert replaced == []
+    assert gone() is None
+    before = kept.decide(PERSON, "/api/v1/leagues", "GET")
+    let_go([kept])
+    assert kept.decide(PERSON, "/api/v1/leagues", "GET") is before
+
+
+@pytest.mark.parametrize("count", [0, 1, 999, 1000, 1001, 5000])
+def test_sorting_in_steps_is_sorting(count: int) -> None:
+    numbers = [number * 7919 % 5003 for number in range(count)]
+    assert list(sorted_in_steps(numbers, int)) == sorted(numbers)
+
+
+def test_the_memory_of_the_process_is_asked_for_as_the_c_library_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`mallopt(M_ARENA_MAX, 1)` and `malloc_trim(0)`, where the library has them and nowhere else."""
+    calls: list[tuple[object, ...]] = []
+
+    class Library:
+        def __init__(self, name: None) -> None:
+            assert name is None
+
+        def mallopt(self, parameter: int, value: int) -> None:
+            calls.append(("mallopt", parameter, value))
+
+        def malloc_trim(self, pad: int) -> None:
+            calls.append(("malloc_trim", pad))
+
+    monkeypatch.setattr("ctypes.CDLL", Library)
+    monkeypatch.setattr(sys, "platform", "linux")
+    use_one_heap()
+    release_memory()
+    assert calls == [("mallopt", -8, 1), ("malloc_trim", 0)]
+    monkeypatch.setattr(sys, "platform", "darwin")
+    release_memory()
+    assert len(calls) == 2
