@@ -15,9 +15,9 @@ import httpx
 import pytest
 
 from app.db import revisions
+from app.db.availability import UNAVAILABLE
 from app.db.engine import open_engine
 from app.db.session import sessions_of
-from app.http.wire.errors import UNAVAILABLE
 from app.policy.language.source import digest
 from tests.cli.command import command
 from tests.databases import Postgres
