@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
 
 from app import __version__
+from app.db.migrate import head
 from tests.server import ROOT
 
 FOLDERS = (".github", "app", "policies", "scripts", "tests")
@@ -74,6 +76,56 @@ def test_the_page_for_policy_authors_names_every_file_of_the_policy() -> None:
     for file in shipped:
         within = str(file.relative_to("policies"))
         assert {within, re.sub(r"[^/]+(?=\.\w+$)", "*", within)} & named, within
+
+
+ARCHITECTURE = (ROOT / "app" / "README.md").read_text()
+
+
+def names_in_code(text: str, pattern: str) -> set[str]:
+    """What in spans and blocks of code has the form of the pattern."""
+    code = re.findall(r"`([^`\n]+)`", text) + re.findall(r"^ {4,}(.*)$", text, flags=re.MULTILINE)
+    return {found for part in code for found in re.findall(pattern, part)}
+
+
+def test_each_path_on_the_page_about_the_architecture_exists() -> None:
+    paths = names_in_code(ARCHITECTURE, r"(?<![\w./-])(?:(?:app|policies|scripts|tests)/[\w./-]+|[\w-]+\.(?:toml|md))")
+    # What its recipes add.
+    added = {"app/console/labels.py", f"app/db/migrations/versions/v{int(head()) + 1:04}_labels.py"}
+    assert added < paths
+    assert {path for path in paths if not (ROOT / path).exists()} == added
+
+
+def test_each_module_and_name_on_the_page_about_the_architecture_exists() -> None:
+    modules = names_in_code(ARCHITECTURE, r"python -m ([\w.]+)")
+    assert modules
+    for module in modules:
+        assert (ROOT / module.replace(".", "/")).with_suffix(".py").exists(), module
+    names = names_in_code(ARCHITECTURE, r"^(_?[A-Z]\w+|_*[a-z]+(?:_[a-z]+)+_*|[a-z]+(?=\())(?:\(.*\))?$")
+    assert {"Principal", "PROFILES", "handlers", "with_sessions"} < names
+    source = "".join((ROOT / name).read_text() for name in FILES if re.match(r"(app|tests)/.*\.py", name))
+    definition = r"^ *(?:class|def|async def) (\w+)|^ *(\w+)(?:: [^\n=]+)? ="
+    defined = {name for pair in re.findall(definition, source, flags=re.MULTILINE) for name in pair}
+    assert names - {"GET", "HEAD", "POST"} <= defined, names - defined
+
+
+def test_the_table_of_folders_names_every_folder_of_the_application() -> None:
+    """A folder with folders of its own is described by those, but for what belongs to one module."""
+    folders = set(re.findall(r"^\| `app/([\w/]+)/` \|", ARCHITECTURE, flags=re.MULTILINE))
+    packages = {file.parent.relative_to(ROOT / "app") for file in (ROOT / "app").glob("*/__init__.py")}
+    assert {folder.partition("/")[0] for folder in folders} == {str(package) for package in packages}
+    for parent in ("http", "policy"):
+        inside = {f"{parent}/{file.parent.name}" for file in (ROOT / "app" / parent).glob("*/__init__.py")}
+        assert {folder for folder in folders if folder.startswith(f"{parent}/")} == inside
+
+
+def test_the_table_of_folders_is_in_the_order_of_the_layers() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layers = next(contract for contract in contracts if contract["name"].startswith("Every part"))["layers"]
+    ranks = {
+        name.removeprefix("app."): rank for rank, layer in enumerate(reversed(layers)) for name in layer.split(" | ")
+    }
+    folders = [name.partition("/")[0] for name in re.findall(r"^\| `app/([\w/]+)/` \|", ARCHITECTURE, re.MULTILINE)]
+    assert [ranks[folder] for folder in folders] == sorted(ranks[folder] for folder in folders)
 
 
 @pytest.mark.parametrize("page", PAGES)
