@@ -75,6 +75,7 @@ from app.identity.jwt import JwtVerifier
 from app.identity.key_verifier import ApiKeyVerifier
 from app.keys.last_used import LastUsed
 from app.keys.lookups import key_lookup
+from app.lifecycle import lifespan, report
 from app.metrics.lookups import measured
 from app.metrics.read import Parts
 from app.metrics.requests import Requests
@@ -83,7 +84,7 @@ from app.policy.analysis.case_watch import CaseWatch
 from app.policy.engine.live import LivePolicy
 from app.policy.gc_control import long_lived_build
 from app.policy.routing.routes import RouteTable
-from app.running import report, running
+from app.services import Services, state_with
 from app.settings import Settings
 
 MAX_BODY_BYTES = 1_000_000
@@ -232,44 +233,43 @@ def create_app(
     )
     api = ApiEntrance(authenticator, refusals)
     door.open(route_keys, live, decision_log, api, pages, proxies=proxies, budgets=budgets, pace=Pace(traffic))
-    app.state.update(
-        {
-            "database": engine,
-            "sessions": sessions,
-            "disk": disk,
-            "last_used": last_used,
-            "decision_log": decision_log,
-            "recent": Recent(),
-            "shadowing": shadowing,
-            "replaying": asyncio.Lock(),
-            "long_work": LongWork(traffic),
-            "key_set": keys,
-            "live": live,
-            "follower": follower,
-            "replica": ReplicaSync(
-                follower,
-                settings.database_url,
-                renew=engine.dispose,
-                forget=verifier.forget,
-                forget_all=forget_all,
-                max_stale=settings.policy_max_stale_seconds,
-            ),
-            "publisher": publisher,
-            "case_watch": case_watch,
-            "authenticator": authenticator,
-            "refusals": refusals,
-            "settings": settings,
-            "proxies": proxies,
-            "budgets": budgets,
-            "console": console,
-            "openid": OpenId(console, keys, jwt) if console else None,
-            "verifier": verifier,
-            "documents": OpenApiDocument(lambda config: _assemble(routes, openapi=config)),
-            "key_environments": settings.key_environments,
-            "metrics": Metrics(parts),
-            "tracing": tracing,
-        }
+    services = Services(
+        database=engine,
+        sessions=sessions,
+        database_probe=health.DatabaseProbe(sessions),
+        disk=disk,
+        last_used=last_used,
+        decision_log=decision_log,
+        recent=Recent(),
+        shadowing=shadowing,
+        replaying=asyncio.Lock(),
+        long_work=LongWork(traffic),
+        key_set=keys,
+        live=live,
+        follower=follower,
+        replica=ReplicaSync(
+            follower,
+            settings.database_url,
+            renew=engine.dispose,
+            forget=verifier.forget,
+            forget_all=forget_all,
+            max_stale=settings.policy_max_stale_seconds,
+        ),
+        publisher=publisher,
+        case_watch=case_watch,
+        authenticator=authenticator,
+        refusals=refusals,
+        settings=settings,
+        proxies=proxies,
+        budgets=budgets,
+        console=console,
+        openid=OpenId(console, keys, jwt) if console else None,
+        verifier=verifier,
+        documents=OpenApiDocument(lambda config: _assemble(routes, openapi=config)),
+        metrics=Metrics(parts),
+        tracing=tracing,
     )
+    app.state.update(state_with(services))
     proof = Proof([secret.get_secret_value() for secret in settings.gateway_secrets], settings.gateway_networks)
     gateways = ForwardAuth(live, authenticator, refusals, proof, decision_log, proxies=proxies, budgets=budgets)
     served = with_request_id(with_gateways(app, gateways), proxies if settings.access_log else None, requests, traffic)
@@ -307,7 +307,7 @@ def _assemble(
         openapi_config=openapi,
         logging_config=None,
         request_max_body_size=MAX_BODY_BYTES,
-        lifespan=[running] if door else [],
+        lifespan=[lifespan] if door else [],
         plugins=[ResourceSchemas()],
     )
 

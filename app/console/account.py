@@ -5,26 +5,25 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from litestar import Response, route
-from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.enums import HttpMethod
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.console import cookies
-from app.console.config import Console
-from app.console.page import AnyRequest, page
+from app.console.page import page
 from app.db import console_sessions
 from app.policy.analysis.publishers import root_permissions
-from app.policy.engine.live import LivePolicy
+from app.services import AnyRequest, services_of
 
 
 @route("/console/account", http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False)
-async def show_account(request: AnyRequest, state: State, session: NamedDependency[AsyncSession]) -> Response[str]:
+async def show_account(request: AnyRequest, session: NamedDependency[AsyncSession]) -> Response[str]:
     """The permissions in effect, in the catalogue's words, and the sessions of this person."""
-    live: LivePolicy = state.live
+    services = services_of(request.app)
+    live = services.live
     snapshot = live.active
     effective = snapshot.effective(request.user.held)
-    console: Console | None = state.console
+    console = services.console
     token = cookies.session_token(request.scope["headers"], secure=console.secure) if console else None
     sessions = await console_sessions.list_for(session, request.user.subject, datetime.now(UTC))
     return page(

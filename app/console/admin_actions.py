@@ -11,10 +11,11 @@ from litestar.enums import HttpMethod
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.admin_log import ACTIONS, ADMIN_FILTERS
-from app.console.page import AnyRequest, page
+from app.console.page import page
 from app.http.api.admin_actions import AdminActionPage, found_admin_actions
 from app.http.api.decisions import given_filters
 from app.http.wire.problems import Problem
+from app.services import AnyRequest, services_of
 
 PATH = "/console/admin-actions"
 PAGE_SIZE = 50
@@ -67,7 +68,7 @@ async def list_actions(request: AnyRequest, session: NamedDependency[AsyncSessio
         older=address(cursor=found.older) if found and found.older else None,
         only=lambda **chosen: f"{PATH}?{urlencode(chosen)}",
         may_open_history=bool(
-            request.app.state.live.active.decide(request.user.held, "/console/policy/history/{revision}", "GET")
+            services_of(request.app).live.active.decide(request.user.held, "/console/policy/history/{revision}", "GET")
         ),
     )
 

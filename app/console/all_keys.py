@@ -15,7 +15,7 @@ from litestar.params import FromPath
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.console.keys import badge
-from app.console.page import AnyRequest, page, see_other
+from app.console.page import page, see_other
 from app.db.tables.keys import ApiKey
 from app.http.api.actors import requesting_actor
 from app.http.wire.ids import read_id
@@ -24,6 +24,7 @@ from app.keys import api_keys, beyond_owners, listing
 from app.keys.listing import SORTS, STATUSES, KeyPosition, Sort, WantedKeys, place_of
 from app.keys.revocations import revoke_key
 from app.keys.status import is_accepted
+from app.services import AnyRequest, services_of
 
 PATH = "/console/all-keys"
 PAGE_SIZE = 50
@@ -58,7 +59,7 @@ async def all_keys(request: AnyRequest, session: _Session) -> Response[str]:
     shown = rows[:PAGE_SIZE]
     filters = {name: text for name, text in given.items() if text}
     more = {**filters, "cursor": _write(place_of(shown[-1], wanted.sort))} if len(rows) > PAGE_SIZE else None
-    live = request.app.state.live
+    live = services_of(request.app).live
     active = [api_keys.record_of(key) for key in shown if is_accepted(key, now)]
     beyond = {each.id: each.beyond for each in await beyond_owners.of_keys(session, live.active, active)}
     return page(
@@ -93,7 +94,7 @@ async def revoke(key_id: FromPath[str], request: AnyRequest, session: _Session) 
     key = await revoke_key(session, read_id(key_id) or 0, requesting_actor(request), datetime.now(UTC))
     if key is None:
         raise Problem(404, _NO_KEY)
-    request.app.state.verifier.forget(key.id)
+    services_of(request.app).verifier.forget(key.id)
     return see_other(f"{PATH}?{urlencode({'prefix': key.key_prefix})}")
 
 

@@ -12,9 +12,10 @@ from litestar.enums import HttpMethod, MediaType
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.decision_filter import FILTERS
-from app.console.page import AnyRequest, page, render
+from app.console.page import page, render
 from app.http.api.decisions import DecisionResults, found_decisions, given_filters
 from app.http.wire.problems import Problem
+from app.services import AnyRequest, services_of
 
 PATH = "/console/decisions"
 OWN_DOOR = "console"  # a live page asks again and again, and would show little but itself
@@ -85,7 +86,7 @@ def _given(request: AnyRequest) -> tuple[dict[str, str], str | None]:
 
 
 def _may_explain(request: AnyRequest) -> bool:
-    return bool(request.app.state.live.active.decide(request.user.held, "/console/policy/simulator", "GET"))
+    return bool(services_of(request.app).live.active.decide(request.user.held, "/console/policy/simulator", "GET"))
 
 
 def _links(found: DecisionResults | None, filters: Mapping[str, str]) -> dict[str, str]:

@@ -7,16 +7,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from litestar.datastructures import State
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.console.draft import Draft, draft_of, plain
-from app.console.page import AnyRequest
 from app.db import revisions
 from app.http.api.candidate import snapshot_of
 from app.policy.analysis.findings import Finding, find
-from app.policy.engine.live import LivePolicy
 from app.policy.language.fault import Fault, PolicyRefused
+from app.services import AnyRequest, Services, services_of
 
 _REVISION = re.compile(r"[0-9a-f]{16}")
 MAX_EDITABLE = 60_000  # characters of a file that is edited in a page
@@ -39,9 +37,9 @@ class DraftForm:
     fields: Mapping[str, str]
 
 
-def active_draft(state: State) -> Draft:
+def active_draft(services: Services) -> Draft:
     """A draft of the active policy that changes nothing yet."""
-    live: LivePolicy = state.live
+    live = services.live
     return Draft(live.active.revision, live.active.policy.source.files, {})
 
 
@@ -50,7 +48,7 @@ async def sent_draft(request: AnyRequest, session: AsyncSession) -> DraftForm | 
     form = await request.form()
     fields = {name: str(form.getall(name)[-1]) for name in form}
     parent = fields.get("parent", "")
-    base = await _base(request.app.state, session, parent)
+    base = await _base(services_of(request.app), session, parent)
     if base is None:
         return None
     draft = draft_of(parent, base, map(str, form.getall("change", [])), map(str, form.getall("gone", [])))
@@ -60,18 +58,18 @@ async def sent_draft(request: AnyRequest, session: AsyncSession) -> DraftForm | 
     return DraftForm(draft, file, fields)
 
 
-async def check(draft: Draft, state: State) -> DraftFindings:
+async def check(draft: Draft, services: Services) -> DraftFindings:
     """Check a draft as it would be checked when it is published."""
     try:
-        snapshot = await snapshot_of(draft.files, state)
+        snapshot = await snapshot_of(draft.files, services)
     except PolicyRefused as refused:
         return DraftFindings(refused.faults, ())
-    proxies_stated = state.settings.trusted_proxies is not None
+    proxies_stated = services.settings.trusted_proxies is not None
     return DraftFindings((), await asyncio.to_thread(find, snapshot, proxies_stated=proxies_stated))
 
 
-async def _base(state: State, session: AsyncSession, parent: str) -> Mapping[str, str] | None:
-    live: LivePolicy = state.live
+async def _base(services: Services, session: AsyncSession, parent: str) -> Mapping[str, str] | None:
+    live = services.live
     if parent == live.active.revision:
         return live.active.policy.source.files
     row = await revisions.find(session, parent) if _REVISION.fullmatch(parent) else None

@@ -12,12 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.console.draft import Draft, new_file_fault, template_of
 from app.console.drafts import MAX_EDITABLE, DraftFindings, DraftForm, active_draft, check, sent_draft
-from app.console.page import AnyRequest, page
+from app.console.page import page
 from app.http.api.candidate import MAX_FILES_BYTES
 from app.http.wire.problems import Problem
-from app.policy.engine.live import LivePolicy
 from app.policy.language.fault import Fault
 from app.policy.language.file_names import REQUIRED
+from app.services import AnyRequest, services_of
 
 PATH = "/console/policy/edit"
 FIRST = "roles.csv"  # to be opened, where there is one
@@ -31,7 +31,7 @@ _encode = msgspec.json.Encoder().encode
 @route(PATH, http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False)
 async def edit(request: AnyRequest) -> Response[str]:
     """Begin from the active policy."""
-    draft = active_draft(request.app.state)
+    draft = active_draft(services_of(request.app))
     return editor_page(request, draft, request.query_params.get("file", ""))
 
 
@@ -42,7 +42,7 @@ async def go_on(request: AnyRequest, session: _Session) -> Response[str]:
     if sent is None:
         raise Problem(409, NO_SUCH_PARENT)
     draft, file, errors = _done(request, sent)
-    return editor_page(request, draft, file, checked=await check(draft, request.app.state), errors=errors)
+    return editor_page(request, draft, file, checked=await check(draft, services_of(request.app)), errors=errors)
 
 
 @post(f"{PATH}/check", status_code=200, request_max_body_size=MAX_FILES_BYTES, include_in_schema=False)
@@ -51,7 +51,7 @@ async def check_draft(request: AnyRequest, session: _Session) -> Response[bytes]
     sent = await sent_draft(request, session)
     if sent is None:
         raise Problem(409, NO_SUCH_PARENT)
-    checked = await check(sent.draft, request.app.state)
+    checked = await check(sent.draft, services_of(request.app))
     told = {
         "marks": marks(checked)[:MAX_MARKS],
         "faults": len(checked.faults),
@@ -78,7 +78,7 @@ def editor_page(
     if file not in names:
         file = FIRST if FIRST in names else names[0]
     text = draft.text(file)
-    live: LivePolicy = request.app.state.live
+    live = services_of(request.app).live
     told = marks(checked) if checked else []
     return page(
         request,
@@ -141,6 +141,6 @@ def _done(request: AnyRequest, sent: DraftForm) -> tuple[Draft, str, dict[str, s
         case "restore":
             return draft.restored(file), file, {}
         case "rebase":
-            live: LivePolicy = request.app.state.live
+            live = services_of(request.app).live
             return draft.upon(live.active.revision, live.active.policy.source.files), file, {}
     return draft, fields.get("open", file), {}

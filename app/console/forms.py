@@ -10,9 +10,9 @@ from urllib.parse import parse_qsl
 from litestar.enums import HttpMethod
 from pydantic import BaseModel, ValidationError
 
-from app.console.config import Console
-from app.console.page import AnyRequest, csrf_of
+from app.console.page import csrf_of
 from app.http.wire.problems import Problem
+from app.services import AnyRequest, services_of
 
 _FORM = "application/x-www-form-urlencoded"
 _SAFE = (HttpMethod.GET, HttpMethod.HEAD, HttpMethod.OPTIONS)
@@ -26,7 +26,7 @@ async def only_own_forms(request: AnyRequest) -> None:
     """
     if request.method in _SAFE:
         return
-    console: Console | None = request.app.state.console
+    console = services_of(request.app).console
     if console is None:
         raise Problem(404, "This deployment has no console.")
     origin = request.headers.get("origin")

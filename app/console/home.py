@@ -6,13 +6,13 @@ from litestar import Response, route
 from litestar.enums import HttpMethod
 
 from app.console.nav import open_to
-from app.console.page import AnyRequest, page, see_other
-from app.policy.engine.live import LivePolicy
+from app.console.page import page, see_other
+from app.services import AnyRequest, services_of
 
 
 @route("/console", http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False)
 async def home(request: AnyRequest) -> Response[str] | Response[None]:
     """Go where the navigation begins, or say that nothing is open."""
-    live: LivePolicy = request.app.state.live
+    live = services_of(request.app).live
     groups = open_to(request.user, live.active)
     return see_other(groups[0].items[0].path) if groups else page(request, "home.html")

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from litestar import Response, post, route
-from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.enums import HttpMethod
 from litestar.params import FromPath
@@ -16,13 +15,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.console.forms import read_form
 from app.console.keys import PATH, badge, own_key
 from app.console.new_key import grantable, show_plaintext
-from app.console.page import AnyRequest, page, see_other
+from app.console.page import page, see_other
 from app.console.single_use import Once, form_id, only_once
 from app.http.api.actors import requesting_actor
 from app.http.api.key_rules import NOT_FOUND, rotate, successor_of
 from app.http.wire.ids import read_id
 from app.http.wire.problems import Problem
 from app.keys.revocations import revoke_own_key
+from app.services import AnyRequest, services_of
 
 _READ = [HttpMethod.GET, HttpMethod.HEAD]
 _Session = NamedDependency[AsyncSession]
@@ -51,23 +51,25 @@ async def ask_to_revoke(key_id: FromPath[str], request: AnyRequest, session: _Se
 
 
 @post(f"{PATH}/{{key_id:str}}/revoke", include_in_schema=False)
-async def revoke_key(key_id: FromPath[str], request: AnyRequest, state: State, session: _Session) -> Response[None]:
+async def revoke_key(key_id: FromPath[str], request: AnyRequest, session: _Session) -> Response[None]:
     """The next request with that key is refused."""
+    services = services_of(request.app)
     key = await revoke_own_key(session, read_id(key_id) or 0, requesting_actor(request), datetime.now(UTC))
     if key is None:
         raise Problem(404, NOT_FOUND)
-    state.verifier.forget(key.id)
+    services.verifier.forget(key.id)
     return see_other(f"{PATH}/{key.id}?done=revoked")
 
 
 @route(f"{PATH}/{{key_id:str}}/rotate", http_method=_READ, include_in_schema=False)
-async def ask_to_rotate(key_id: FromPath[str], request: AnyRequest, state: State, session: _Session) -> Response[str]:
+async def ask_to_rotate(key_id: FromPath[str], request: AnyRequest, session: _Session) -> Response[str]:
     """How long shall both work?"""
+    services = services_of(request.app)
     key = await own_key(session, request.user, key_id)
     now = datetime.now(UTC)
     successor = await successor_of(session, key)
     successor_badge = badge(successor, now) if successor else None
-    held = {permission.name for permission in grantable(request.user, state.live)}
+    held = {permission.name for permission in grantable(request.user, services.live)}
     return page(
         request,
         "key_rotate.html",
@@ -83,8 +85,9 @@ async def ask_to_rotate(key_id: FromPath[str], request: AnyRequest, state: State
 
 
 @post(f"{PATH}/{{key_id:str}}/rotate", include_in_schema=False)
-async def rotate_key(key_id: FromPath[str], request: AnyRequest, state: State, session: _Session) -> Response[str]:
+async def rotate_key(key_id: FromPath[str], request: AnyRequest, session: _Session) -> Response[str]:
     """Issue the new key and show it, this once."""
+    services = services_of(request.app)
     form = await read_form(request, Rotation)
     if form.value is None:
         raise Problem(400, "Choose how long the old key shall go on, and send the form again.")
@@ -95,7 +98,7 @@ async def rotate_key(key_id: FromPath[str], request: AnyRequest, state: State, s
     await only_once(session, request, form.value.once, now, _ALREADY)
     grace = int(form.value.grace)
     by = requesting_actor(request)
-    old, key, plaintext = await rotate(session, state, request.user, found, grace_seconds=grace, now=now, by=by)
+    old, key, plaintext = await rotate(session, services, request.user, found, grace_seconds=grace, now=now, by=by)
     return show_plaintext(request, key, plaintext, now, old)
 
 

@@ -10,13 +10,12 @@ from typing import Annotated, Literal
 from urllib.parse import urlencode
 
 from litestar import Response, route
-from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.enums import HttpMethod
 from litestar.params import FromPath, QueryParameter
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.console.page import AnyRequest, page
+from app.console.page import page
 from app.db import usage as logged
 from app.db.tables.keys import ApiKey
 from app.http.api.key_rules import NOT_FOUND, successor_of
@@ -29,9 +28,9 @@ from app.keys.status import ACCEPTED, WORDS, KeyStatus, status_of
 from app.policy.analysis.publishers import root_permissions
 from app.policy.analysis.reach import reach
 from app.policy.analysis.usage import usage
-from app.policy.engine.live import LivePolicy
 from app.policy.engine.snapshot import Snapshot
 from app.policy.language.rule import action_order
+from app.services import AnyRequest, services_of
 
 PATH = "/console/keys"
 PAGE_SIZE = 50
@@ -130,14 +129,14 @@ async def show_keys(
 async def show_key(
     key_id: FromPath[str],
     request: AnyRequest,
-    state: State,
     session: _Session,
     done: Annotated[Literal["", "revoked"], QueryParameter()] = "",
 ) -> Response[str]:
     """One key: its facts, what it reaches now, and what it used lately."""
+    services = services_of(request.app)
     now = datetime.now(UTC)
     key = await own_key(session, request.user, key_id)
-    live: LivePolicy = state.live
+    live = services.live
     snapshot = live.active
     record = api_keys.record_of(key)
     caller = principal_of(record)
@@ -155,7 +154,7 @@ async def show_key(
         key=key,
         badge=badge(key, now),
         successor=await successor_of(session, key),
-        refused=refused_because(record, state.key_environments, now),
+        refused=refused_because(record, services.settings.key_environments, now),
         catalog=snapshot.policy.catalog,
         lost=set(key.scopes) - snapshot.in_force(caller.held),
         root=root_permissions(snapshot, key.scopes),
@@ -167,7 +166,7 @@ async def show_key(
         latest=None if is_all else USAGE_LATEST,
         log_began=log_began if log_began is None or log_began > since else None,
         log_is_empty=oldest is None,
-        sample=state.settings.decision_log_sample,
+        sample=services.settings.decision_log_sample,
         revoked_now=done == "revoked" and key.revoked_at is not None,
     )
 

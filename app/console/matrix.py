@@ -9,9 +9,10 @@ from urllib.parse import urlencode
 from litestar import Response, route
 from litestar.enums import HttpMethod
 
-from app.console.page import AnyRequest, page
+from app.console.page import page
 from app.policy.analysis.matrix import Row, cells, columns, rows, stated
 from app.policy.engine.snapshot import Snapshot
+from app.services import AnyRequest, services_of
 
 PATH = "/console/policy/matrix"
 ROWS = 25  # on a page
@@ -63,7 +64,7 @@ class MatrixFilter:
 @route(PATH, http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False)
 async def matrix(request: AnyRequest) -> Response[str]:
     """Who may do what, at a glance."""
-    snapshot: Snapshot = request.app.state.live.active
+    snapshot = services_of(request.app).live.active
     query = request.query_params
     wanted = MatrixFilter(
         query.get("q", "").strip()[:200],

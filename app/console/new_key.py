@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from litestar import Response, post, route
-from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.enums import HttpMethod
 from pydantic import BaseModel, Field
@@ -14,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.console.forms import read_form
 from app.console.keys import PATH, badge
-from app.console.page import AnyRequest, page
+from app.console.page import page
 from app.console.single_use import Once, form_id, only_once
 from app.db.tables.fields import Name
 from app.db.tables.keys import ApiKey
@@ -26,6 +25,7 @@ from app.identity.principal import Principal
 from app.policy.analysis.publishers import root_permissions
 from app.policy.engine.live import LivePolicy
 from app.policy.language.permissions import Permission
+from app.services import AnyRequest, Services, services_of
 
 _Session = NamedDependency[AsyncSession]
 LIVES = {"7": "7 days", "30": "30 days", "90": "90 days", "365": "a year", "never": "it is revoked"}
@@ -44,27 +44,29 @@ class NewKeyForm(BaseModel):
 
 
 @route(f"{PATH}/new", http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False)
-async def show_form(request: AnyRequest, state: State) -> Response[str]:
+async def show_form(request: AnyRequest) -> Response[str]:
     """What shall the key be called, and what may it do?"""
-    return _form(request, state, {}, {})
+    services = services_of(request.app)
+    return _form(request, services, {}, {})
 
 
 @post(f"{PATH}/new", include_in_schema=False)
-async def issue_key(request: AnyRequest, state: State, session: _Session) -> Response[str]:
+async def issue_key(request: AnyRequest, session: _Session) -> Response[str]:
     """Issue it and show it, this once."""
+    services = services_of(request.app)
     form = await read_form(request, NewKeyForm)
     errors = dict(form.errors)
     if not form.given.get("scopes"):
         errors["scopes"] = "Choose at least one: a key without any opens nothing of yours."
     if form.value is None or errors:
-        return _form(request, state, form.given, errors)
+        return _form(request, services, form.given, errors)
     now = datetime.now(UTC)
     asked = form.value
     ends = None if asked.lives in ("never", LONGEST) else now + timedelta(days=int(asked.lives))
     wanted = IssueKey(name=asked.name, environment=asked.environment, scopes=asked.scopes, expires_at=ends)
     await only_once(session, request, asked.once, now, _ALREADY)
     try:
-        key, plaintext = await issue(session, state, request.user, wanted, now, by=requesting_actor(request))
+        key, plaintext = await issue(session, services, request.user, wanted, now, by=requesting_actor(request))
     except Problem as problem:
         if problem.status == 403:
             errors["scopes"] = "One of these is not yours any more. Choose again."
@@ -73,7 +75,7 @@ async def issue_key(request: AnyRequest, state: State, session: _Session) -> Res
             errors |= {shown.get(error["field"], error["field"]): error["message"] for error in problem.errors}
         else:
             raise
-        return _form(request, state, form.given, errors)
+        return _form(request, services, form.given, errors)
     return show_plaintext(request, key, plaintext, now)
 
 
@@ -103,25 +105,25 @@ def grantable(owner: Principal, live: LivePolicy) -> list[Permission]:
     return [permission for name, permission in snapshot.policy.catalog.items() if name in effective]
 
 
-def _lives(state: State) -> dict[str, str]:
+def _lives(services: Services) -> dict[str, str]:
     """How long a key may live, by what the form sends."""
-    longest: int | None = state.settings.key_max_days
+    longest = services.settings.key_max_days
     if longest is None:
         return LIVES
     shorter = {days: label for days, label in LIVES.items() if days.isdecimal() and int(days) < longest}
     return {**shorter, LONGEST: f"{longest:,} days, the most here" if longest > 1 else "a day, the most here"}
 
 
-def _form(request: AnyRequest, state: State, given: dict[str, Any], errors: dict[str, str]) -> Response[str]:
-    lives = _lives(state)
-    permissions = grantable(request.user, state.live)
+def _form(request: AnyRequest, services: Services, given: dict[str, Any], errors: dict[str, str]) -> Response[str]:
+    lives = _lives(services)
+    permissions = grantable(request.user, services.live)
     return page(
         request,
         "key_new.html",
         status=400 if errors else 200,
         grantable=permissions,
-        root=root_permissions(state.live.active, (each.name for each in permissions)),
-        environments=[name for name in ("live", "test") if name in state.key_environments],
+        root=root_permissions(services.live.active, (each.name for each in permissions)),
+        environments=[name for name in ("live", "test") if name in services.settings.key_environments],
         lives=lives,
         given={"name": "", "environment": "", "lives": "90" if "90" in lives else LONGEST, "scopes": [], **given},
         errors=errors,

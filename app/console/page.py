@@ -6,19 +6,17 @@ import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from litestar import Request, Response
-from litestar.datastructures import Cookie, State
+from litestar import Response
+from litestar.datastructures import Cookie
 
-from app.console.config import Console
 from app.console.cookies import csrf_token, session_token
 from app.console.formatting import ago, number, plural, verbatim, visible
 from app.console.nav import open_to, section_of
 from app.http.door.refusal import Refusal
 from app.identity.principal import ANONYMOUS, Principal
-from app.policy.engine.live import LivePolicy
+from app.services import AnyRequest, services_of
 
 _HERE = Path(__file__).parent
 _SOURCES = (
@@ -41,7 +39,6 @@ SAFE_HEADERS: Mapping[str, str] = {
 # Pages are of one person, and some show a secret once.
 _HEADERS: Mapping[str, str] = {**SAFE_HEADERS, "Cache-Control": "no-store"}
 _HTML = "text/html; charset=utf-8"
-AnyRequest = Request[Any, Any, State]
 
 STATIC: Mapping[str, bytes] = {file.name: file.read_bytes() for file in sorted((_HERE / "static").iterdir())}
 _DIGESTS = {name: hashlib.sha256(content).hexdigest()[:12] for name, content in STATIC.items()}
@@ -73,7 +70,7 @@ _pages = _templates()
 def page(request: AnyRequest, template: str, *, status: int = 200, **values: object) -> Response[str]:
     """The page of `pages/<template>` with navigation, CSRF token and safe headers."""
     principal: Principal = request.scope.get("user") or ANONYMOUS
-    live: LivePolicy = request.app.state.live
+    live = services_of(request.app).live
     known = principal.method != "anonymous"
     nav = open_to(principal, live.active) if known else []
     here = request.scope["path"]
@@ -114,7 +111,7 @@ def plain_page(
 
 def csrf_of(request: AnyRequest) -> str:
     """The token that this session's forms must carry; empty without a session."""
-    console: Console | None = request.app.state.console
+    console = services_of(request.app).console
     token = session_token(request.scope["headers"], secure=console.secure) if console else None
     return csrf_token(token) if token else ""
 

@@ -7,15 +7,11 @@ from litestar.di import NamedDependency
 from litestar.enums import HttpMethod
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.audit.log import DecisionLog
-from app.audit.shadowing import Shadowing
-from app.console.page import AnyRequest, page, see_other
+from app.console.page import page, see_other
 from app.db import revisions
-from app.history.follower import Follower
 from app.http.api.policies import files_of
 from app.http.api.shadow import shadow_view, withdrawn
-from app.policy.analysis.case_watch import CaseWatch
-from app.policy.engine.live import LivePolicy
+from app.services import AnyRequest, services_of
 
 PATH = "/console/policy"
 _Session = NamedDependency[AsyncSession]
@@ -24,12 +20,12 @@ _Session = NamedDependency[AsyncSession]
 @route(PATH, http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False)
 async def show(request: AnyRequest, session: _Session) -> Response[str]:
     """The revision that decides now, and its health."""
-    state = request.app.state
-    live: LivePolicy = state.live
-    follower: Follower = state.follower
-    log: DecisionLog = state.decision_log
-    shadowing: Shadowing = state.shadowing
-    case_watch: CaseWatch = state.case_watch
+    services = services_of(request.app)
+    live = services.live
+    follower = services.follower
+    log = services.decision_log
+    shadowing = services.shadowing
+    case_watch = services.case_watch
     deployed = shadowing.deployed
     return page(
         request,
@@ -43,9 +39,9 @@ async def show(request: AnyRequest, session: _Session) -> Response[str]:
         newest=follower.head.revision if follower.head else "",
         newest_refused=follower.refused,
         files_lag=follower.behind,
-        shadow=None if deployed is None else shadow_view(deployed, state),
+        shadow=None if deployed is None else shadow_view(deployed, services),
         log=log.health,
-        sample=state.settings.decision_log_sample,
+        sample=services.settings.decision_log_sample,
         may=_may(request),
     )
 
@@ -62,7 +58,7 @@ ROUTES = (show, withdraw)
 
 def _may(request: AnyRequest) -> dict[str, bool]:
     """What else the policy opens to the viewer, so that no link leads to a refusal."""
-    live: LivePolicy = request.app.state.live
+    live = services_of(request.app).live
 
     def opens(path: str, method: str = "GET") -> bool:
         return bool(live.active.decide(request.user.held, path, method))

@@ -18,10 +18,9 @@ from app.console.draft import Draft
 from app.console.drafts import DraftFindings, DraftForm, sent_draft
 from app.console.editor import NO_SUCH_PARENT, editor_page
 from app.console.editor import PATH as EDIT
-from app.console.page import AnyRequest, page, see_other
+from app.console.page import page, see_other
 from app.db import revisions
 from app.history.change_message import message_fault
-from app.history.publish import Publisher
 from app.history.published import Published
 from app.history.refusals import CasesFail, LosesPublishers, StaleParent, Widens
 from app.http.api.actors import requesting_actor
@@ -30,9 +29,9 @@ from app.http.api.replay import CannotReplay, replayed
 from app.http.api.shadow import deployed
 from app.http.wire.access_view import access_of, files_of, summary_of
 from app.http.wire.problems import Problem
-from app.policy.engine.live import LivePolicy
 from app.policy.language.fault import PolicyRefused
 from app.policy.language.write import PolicyNotWritten
+from app.services import AnyRequest, services_of
 
 PERIODS = {"1d": "1 day", "7d": "7 days", "30d": "30 days"}
 MAX_CHANGES = 100  # shown of each kind
@@ -71,7 +70,7 @@ async def publish(request: AnyRequest, session: _Session) -> Response[str] | Res
     errors |= {"accept": fault} if fault else {}
     if errors:
         return await _preview(request, session, sent, errors=errors)
-    publisher: Publisher = request.app.state.publisher
+    publisher = services_of(request.app).publisher
     try:
         done = await publisher.publish(
             _bytes(sent.draft),
@@ -99,7 +98,7 @@ async def shadow(request: AnyRequest, session: _Session) -> Response[str] | Resp
     if errors:
         return await _preview(request, session, sent, errors=errors)
     try:
-        snapshot = await snapshot_of(sent.draft.files, request.app.state)
+        snapshot = await snapshot_of(sent.draft.files, services_of(request.app))
     except PolicyRefused as refused:
         return await refused_page(request, session, sent.draft, refused, sent.file)
     await deployed(snapshot, message, request, session)
@@ -121,7 +120,7 @@ async def refused_page(
         faulty = [fault.file for fault in refused.faults]
         shown = file if file in faulty or not faulty else faulty[0]
         return editor_page(request, draft, shown, checked=DraftFindings(refused.faults, ()), status=422)
-    live: LivePolicy = request.app.state.live
+    live = services_of(request.app).live
     files = live.active.policy.source.files
     return page(
         request,
@@ -152,7 +151,7 @@ async def _preview(
     draft = sent.draft
     if draft.is_empty:
         return editor_page(request, draft, sent.file, errors={"": "Nothing is changed yet, so there is no preview."})
-    publisher: Publisher = request.app.state.publisher
+    publisher = services_of(request.app).publisher
     try:
         found = await publisher.publish(
             _bytes(draft), parent=draft.parent, author=requesting_actor(request), message="", dry_run=True
@@ -161,7 +160,7 @@ async def _preview(
         return await refused_page(request, session, draft, refused, sent.file)
     except PolicyNotWritten as refused:
         return editor_page(request, draft, sent.file, errors={"": _sentence(refused)})
-    decide = request.app.state.live.active.decide
+    decide = services_of(request.app).live.active.decide
     return page(
         request,
         "preview.html",
@@ -200,7 +199,7 @@ async def _replayed(request: AnyRequest, found: Published, last: str) -> Replaye
     times = (since, int(now.timestamp() * 1_000_000))
     done: ReplayResult | None = None
     try:
-        async for step in replayed(request.app.state, found.snapshot, times, limit=MAX_CHANGES, last=last):
+        async for step in replayed(services_of(request.app), found.snapshot, times, limit=MAX_CHANGES, last=last):
             done = step if isinstance(step, ReplayResult) else done
     except CannotReplay as error:
         return Replayed(last, None, str(error))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from litestar import Response, route
 from litestar.enums import HttpMethod
 
-from app.console.page import AnyRequest, page
+from app.console.page import page
 from app.history.fleet import fleet
-from app.history.replica import LIVE_BEATS, ReplicaSync, beat_seconds
+from app.history.replica import LIVE_BEATS, beat_seconds
+from app.services import AnyRequest, services_of
 
 PATH = "/console/replicas"
 
@@ -15,11 +16,11 @@ PATH = "/console/replicas"
 @route(PATH, http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False)
 async def show(request: AnyRequest) -> Response[str]:
     """Every process on this database, the one that answers marked."""
-    state = request.app.state
-    beat = beat_seconds(state.settings.database_url)
-    found = await fleet(state.sessions, beat)
+    services = services_of(request.app)
+    beat = beat_seconds(services.settings.database_url)
+    found = await fleet(services.sessions, beat)
     live = [standing for standing in found.standings if standing.live]
-    replica: ReplicaSync = state.replica
+    replica = services.replica
     return page(
         request,
         "replicas.html",

@@ -14,11 +14,10 @@ from litestar.params import FromPath
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.console.acknowledging import accepted_reason, unacknowledged
-from app.console.page import AnyRequest, page, see_other
+from app.console.page import page, see_other
 from app.db import revisions
 from app.db.tables.history import PolicyRevision
 from app.history.change_message import message_fault
-from app.history.publish import Publisher
 from app.history.published import Published
 from app.history.refusals import CasesFail, LosesPublishers, NoSuchRevision, StaleParent, Widens
 from app.http.api.actors import requesting_actor
@@ -26,7 +25,6 @@ from app.http.wire.access_view import AccessChangeView, AccessSummary, FileView,
 from app.http.wire.ids import read_id
 from app.http.wire.problems import Problem
 from app.policy.analysis.semantic_diff import compare
-from app.policy.engine.live import LivePolicy
 from app.policy.engine.snapshot import Snapshot
 from app.policy.language.diff import changes, file_changes
 from app.policy.language.fault import Fault, PolicyRefused
@@ -34,6 +32,7 @@ from app.policy.language.load import parse
 from app.policy.language.source import from_bytes
 from app.policy.language.write import PolicyNotWritten
 from app.policy.routing.routes import RouteTable
+from app.services import AnyRequest, services_of
 
 PATH = "/console/policy/history"
 PAGE_SIZE = 25
@@ -63,7 +62,7 @@ async def history(request: AnyRequest, session: _Session) -> Response[str]:
     """Every policy that was active, newest first."""
     before = read_id(request.query_params.get("before", ""))
     rows = await revisions.page(session, before=before, limit=PAGE_SIZE + 1)
-    live: LivePolicy = request.app.state.live
+    live = services_of(request.app).live
     return page(
         request,
         "history.html",
@@ -80,7 +79,7 @@ async def show(revision: FromPath[str], request: AnyRequest, session: _Session) 
     """One of them: what it changed, and its files."""
     row = await _row(session, revision, request.query_params.get("entry", ""))
     parent = await revisions.entry(session, row.parent_id) if row.parent_id else None
-    live: LivePolicy = request.app.state.live
+    live = services_of(request.app).live
     files = revisions.files_of(row)
     chosen = request.query_params.get("file", "")
     meaning = None
@@ -100,7 +99,7 @@ async def show(revision: FromPath[str], request: AnyRequest, session: _Session) 
         is_cut=len(files.get(chosen, "")) > MAX_FILE_SHOWN,
         is_active=row.revision == live.active.revision,
         is_just_published="published" in request.query_params,
-        files_lag=request.app.state.follower.behind,
+        files_lag=services_of(request.app).follower.behind,
         may_roll_back=_may_roll_back(request),
     )
 
@@ -121,7 +120,7 @@ async def rollback(revision: FromPath[str], request: AnyRequest, session: _Sessi
     wrong = {"message": message_fault(message), "accept": reason_fault}
     if errors := {name: fault for name, fault in wrong.items() if fault}:
         return await _confirm(request, session, revision, errors, fields)
-    publisher: Publisher = request.app.state.publisher
+    publisher = services_of(request.app).publisher
     try:
         done = await publisher.rollback(
             revision,
@@ -154,8 +153,8 @@ async def _confirm(
     request: AnyRequest, session: AsyncSession, revision: str, errors: Mapping[str, str], fields: Mapping[str, str]
 ) -> Response[str]:
     row = await _row(session, revision)
-    live: LivePolicy = request.app.state.live
-    publisher: Publisher = request.app.state.publisher
+    live = services_of(request.app).live
+    publisher = services_of(request.app).publisher
     active = live.active.revision
     found: Published | None = None
     faults: Sequence[Fault] = ()
@@ -206,7 +205,7 @@ async def _row(session: AsyncSession, revision: str, entry: str = "") -> PolicyR
 
 
 def _may_roll_back(request: AnyRequest) -> bool:
-    live: LivePolicy = request.app.state.live
+    live = services_of(request.app).live
     return bool(live.active.decide(request.user.held, f"{PATH}/{{revision}}/rollback", "POST"))
 
 

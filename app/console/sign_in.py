@@ -7,7 +7,6 @@ from typing import Annotated
 from urllib.parse import quote, urlsplit
 
 from litestar import Response, get, post, route
-from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.enums import HttpMethod
 from litestar.params import QueryParameter
@@ -18,10 +17,11 @@ from app.audit.actor import Actor
 from app.console import cookies, login_state
 from app.console.config import Console
 from app.console.oidc import OpenId, SignInFailed
-from app.console.page import AnyRequest, page, see_other
+from app.console.page import page, see_other
 from app.db import admin_actions, console_sessions
 from app.http.api.actors import requesting_actor
 from app.http.wire.problems import Problem
+from app.services import AnyRequest, services_of
 
 _READ = [HttpMethod.GET, HttpMethod.HEAD]
 _To = Annotated[str, QueryParameter(max_length=4000)]
@@ -30,9 +30,9 @@ _SIGN_IN = "/console/sign-in"
 
 
 @route(_SIGN_IN, http_method=_READ, include_in_schema=False)
-async def show_sign_in(request: AnyRequest, state: State, to: _To = login_state.HOME) -> Response[str] | Response[None]:
+async def show_sign_in(request: AnyRequest, to: _To = login_state.HOME) -> Response[str] | Response[None]:
     """Where to sign in, and as what; a signed-in user is redirected."""
-    console = _console(state)
+    console, _ = _configured(request)
     to = login_state.local_path(to)
     if request.user.method != "anonymous":
         return see_other(to)
@@ -41,13 +41,10 @@ async def show_sign_in(request: AnyRequest, state: State, to: _To = login_state.
 
 
 @get(f"{_SIGN_IN}/start", include_in_schema=False)
-async def start_sign_in(
-    request: AnyRequest, state: State, to: _To = login_state.HOME
-) -> Response[str] | Response[None]:
+async def start_sign_in(request: AnyRequest, to: _To = login_state.HOME) -> Response[str] | Response[None]:
     """Go to the issuer. What the answer must fit stays in a cookie of this browser."""
-    console = _console(state)
+    console, openid = _configured(request)
     begun = login_state.begin(to)
-    openid: OpenId = state.openid
     try:
         address = await openid.address(begun)
     except SignInFailed as failed:
@@ -57,12 +54,11 @@ async def start_sign_in(
 
 
 @get("/console/callback", include_in_schema=False)
-async def finish_sign_in(request: AnyRequest, state: State, session: _Session) -> Response[str] | Response[None]:
+async def finish_sign_in(request: AnyRequest, session: _Session) -> Response[str] | Response[None]:
     """The issuer's answer. A good one begins a new session, and ends the one that this browser had."""
-    console = _console(state)
+    console, openid = _configured(request)
     headers = request.scope["headers"]
     begun = login_state.read(cookies.read(headers, secure=console.secure, name=login_state.COOKIE))
-    openid: OpenId = state.openid
     try:
         who = await openid.finish(request.scope["query_string"].decode("latin-1"), begun)
     except SignInFailed as failed:
@@ -111,9 +107,9 @@ async def finish_sign_in(request: AnyRequest, state: State, session: _Session) -
 
 
 @post("/console/sign-out", include_in_schema=False)
-async def sign_out(request: AnyRequest, state: State, session: _Session) -> Response[None]:
+async def sign_out(request: AnyRequest, session: _Session) -> Response[None]:
     """End this session."""
-    console = _console(state)
+    console, _ = _configured(request)
     token = cookies.session_token(request.scope["headers"], secure=console.secure)
     ended = None if token is None else await console_sessions.end(session, cookies.digest(token))
     if ended is not None:
@@ -125,8 +121,9 @@ async def sign_out(request: AnyRequest, state: State, session: _Session) -> Resp
 
 
 @post("/console/sign-out/everywhere", include_in_schema=False)
-async def sign_out_everywhere(request: AnyRequest, state: State, session: _Session) -> Response[None]:
+async def sign_out_everywhere(request: AnyRequest, session: _Session) -> Response[None]:
     """End every session of this person, in whichever browser."""
+    console, _ = _configured(request)
     subject = request.user.subject
     ended = await console_sessions.end_all(session, subject)
     admin_actions.record(
@@ -138,14 +135,13 @@ async def sign_out_everywhere(request: AnyRequest, state: State, session: _Sessi
         details={"sessions": ended},
     )
     await session.commit()
-    return _out(_console(state))
+    return _out(console)
 
 
 @route("/console/signed-out", http_method=_READ, include_in_schema=False)
-async def show_signed_out(request: AnyRequest, state: State) -> Response[str]:
+async def show_signed_out(request: AnyRequest) -> Response[str]:
     """Say that it is done, and where one signs out at the issuer too."""
-    console = _console(state)
-    openid: OpenId = state.openid
+    console, openid = _configured(request)
     issuer = urlsplit(console.issuer).netloc
     return page(request, "signed_out.html", at_issuer=await openid.sign_out_address(), issuer=issuer)
 
@@ -153,11 +149,11 @@ async def show_signed_out(request: AnyRequest, state: State) -> Response[str]:
 ROUTES = (show_sign_in, start_sign_in, finish_sign_in, sign_out, sign_out_everywhere, show_signed_out)
 
 
-def _console(state: State) -> Console:
-    console: Console | None = state.console
-    if console is None:
+def _configured(request: AnyRequest) -> tuple[Console, OpenId]:
+    services = services_of(request.app)
+    if services.console is None or services.openid is None:
         raise Problem(404, "This deployment has no console: AUTHZ_CONSOLE_CLIENT_ID is not set.")
-    return console
+    return services.console, services.openid
 
 
 def _out(console: Console) -> Response[None]:

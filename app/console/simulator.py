@@ -14,7 +14,7 @@ from litestar.di import NamedDependency
 from litestar.enums import HttpMethod
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.console.page import AnyRequest, page
+from app.console.page import page
 from app.console.unseen import UnseenToken, unseen_token
 from app.gateway.resource_reference import ROUTE_TYPE, asked_target
 from app.http.api.known_key import KeyState, known_key
@@ -29,6 +29,7 @@ from app.policy.language.endpoint import endpoint_fault
 from app.policy.language.given import Given, InvalidVariable, read_assignments
 from app.policy.language.grants import known_roles, stated_fault
 from app.policy.routing.routes import METHODS, is_route
+from app.services import AnyRequest, services_of
 
 PATH = "/console/policy/simulator"
 LOG = "/console/decisions"
@@ -52,7 +53,7 @@ class SimulatorAnswer:
 @route(PATH, http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False)
 async def simulator(request: AnyRequest, session: NamedDependency[AsyncSession]) -> Response[str]:
     """Ask the active policy."""
-    snapshot: Snapshot = request.app.state.live.active
+    snapshot = services_of(request.app).live.active
     asked = {name: request.query_params.get(name, "").strip() for name in FIELDS}
     answer = SimulatorAnswer()
     if too_long := [name for name, text in asked.items() if len(text) > MAX_TEXT]:
@@ -119,7 +120,7 @@ async def _key(
         answer.errors["key"] = "write the number of a key, such as 17"
         return (), given
     try:
-        answer.key, principal = await known_key(request.app.state, key_id)
+        answer.key, principal = await known_key(services_of(request.app), key_id)
     except Problem as problem:
         answer.errors["key"] = problem.detail
         return (), given

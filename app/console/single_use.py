@@ -10,9 +10,10 @@ from typing import Annotated
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.console.page import AnyRequest, csrf_of
+from app.console.page import csrf_of
 from app.db import used_forms
 from app.http.wire.problems import Problem
+from app.services import AnyRequest
 
 Once = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 

@@ -9,10 +9,10 @@ from urllib.parse import urlencode
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.console.page import AnyRequest
 from app.db.last_grants import last_grants
 from app.http.api.past_request import may_also
 from app.policy.engine.snapshot import Snapshot
+from app.services import AnyRequest
 
 _USER = "user:"
 

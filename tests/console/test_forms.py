@@ -10,19 +10,19 @@ from typing import Annotated, Any, Self
 
 import pytest
 from litestar import HttpMethod, Litestar, Response, route
-from litestar.datastructures import State
 from litestar.testing import TestClient
 from pydantic import BaseModel, Field, model_validator
 
 from app.console.config import Console
 from app.console.cookies import csrf_token
 from app.console.forms import only_own_forms, read_form
-from app.console.page import AnyRequest
 from app.console.single_use import Once, form_id, only_once
 from app.db.engine import open_engine
 from app.db.session import sessions_of
 from app.http.wire.problems import Problem
+from app.services import AnyRequest
 from tests.server import prepared_database
+from tests.services import state_of
 
 TOKEN = "t" * 43
 CSRF = csrf_token(TOKEN)
@@ -58,7 +58,7 @@ def client_of(console: Console | None, *handlers: Any) -> TestClient[Litestar]:
     app = Litestar(
         [take, *handlers],
         before_request=only_own_forms,
-        state=State({"console": console}),
+        state=state_of(console=console),
         exception_handlers={Problem: lambda _, problem: Response(problem.detail, status_code=problem.status)},
     )
     return TestClient(app, base_url=URL)

@@ -8,7 +8,8 @@ import stat
 from pathlib import Path
 
 import pytest
-from litestar.datastructures import State
+from litestar import Litestar
+from litestar.testing import RequestFactory
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -19,6 +20,7 @@ from app.db.errors import UnusableDatabase
 from app.db.migrate import upgrade
 from app.db.session import Sessions
 from app.http.wire.session import provide_session
+from tests.services import state_of
 
 pytestmark = pytest.mark.anyio
 
@@ -96,8 +98,8 @@ async def test_sqlite_is_set_up_to_be_safe_on_every_connection(sessions: Session
 
 
 async def test_what_a_handler_does_not_commit_is_rolled_back(sessions: Sessions) -> None:
-    state = State({"sessions": sessions})
-    kept, dropped = provide_session(state), provide_session(state)
+    request = RequestFactory(Litestar(state=state_of(sessions=sessions))).get()
+    kept, dropped = provide_session(request), provide_session(request)
     session = await anext(kept)
     await _insert(session, "KEPT")
     await session.commit()

@@ -14,10 +14,10 @@ from typing import Any
 import httpx
 import uvicorn
 from litestar import Litestar
-from litestar.datastructures import State
 from litestar.di import Provide
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.db.disk import DiskSpace
 from app.db.engine import open_engine
 from app.db.migrate import upgrade
 from app.db.session import sessions_of
@@ -25,6 +25,7 @@ from app.griddy import catalog, holdings
 from app.griddy.models import ResourceSchemas
 from app.http.wire import errors
 from app.http.wire.session import provide_session
+from tests.services import state_of
 
 
 def build(engine: AsyncEngine) -> Litestar:
@@ -32,7 +33,7 @@ def build(engine: AsyncEngine) -> Litestar:
     return Litestar(
         [*catalog.ROUTES, *holdings.ROUTES],
         dependencies={"session": Provide(provide_session)},
-        state=State({"sessions": sessions_of(engine)}),
+        state=state_of(sessions=sessions_of(engine), disk=DiskSpace("sqlite://", 0)),
         exception_handlers=errors.HANDLERS,
         plugins=[ResourceSchemas()],
         logging_config=None,

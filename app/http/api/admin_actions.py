@@ -25,6 +25,7 @@ from app.http.api.decisions import INVALID, given_filters
 from app.http.wire.cursor import CursorPosition, read_cursor, write_cursor
 from app.http.wire.page_size import fitting
 from app.http.wire.problems import InvalidBody, Problem
+from app.services import services_of
 
 PATH = "/api/v1/admin-actions"
 PAGE_SIZE = 100
@@ -65,15 +66,16 @@ class _FilteredActions(Operation):
     ],
 )
 async def list_admin_actions(
-    request: Request[Any, Any, State], state: State, session: NamedDependency[AsyncSession]
+    request: Request[Any, Any, State], session: NamedDependency[AsyncSession]
 ) -> Response[list[AdminActionView]]:
     """Who did what, by which door and when, newest first, 100 at most. `Link` leads to the next page (RFC 8288)."""
+    services = services_of(request.app)
     found = await found_admin_actions(session, given_filters(request), PAGE_SIZE)
     headers = {"Cache-Control": "no-store"}
     if found.older:
         # A relative reference where the public address is not set: any client writes the Host header.
         query = urlencode({**found.filters, "cursor": found.older})
-        headers["Link"] = f'<{state.settings.public_url or ""}{PATH}/?{query}>; rel="next"'
+        headers["Link"] = f'<{services.settings.public_url or ""}{PATH}/?{query}>; rel="next"'
     return Response(list(found.actions), headers=headers)
 
 

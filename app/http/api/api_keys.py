@@ -32,6 +32,7 @@ from app.identity.principal import Principal
 from app.keys import api_keys as stored
 from app.keys.revocations import revoke_own_key
 from app.policy.engine.decision import Decision
+from app.services import services_of
 
 WARNING = "Store this token now — it will not be shown again. If you lose it, revoke this key and issue a new one."
 PAGE_SIZE = 100
@@ -83,12 +84,11 @@ _NOT_FOUND_SPEC: Mapping[int, ResponseSpec] = {404: ResponseSpec(Detail, descrip
         409: ResponseSpec(Detail, description="You have as many active keys as one may have"),
     },
 )
-async def issue_key(
-    data: JSONBody[IssueKey], request: _Request, state: State, session: _Session
-) -> Response[IssuedKey]:
+async def issue_key(data: JSONBody[IssueKey], request: _Request, session: _Session) -> Response[IssuedKey]:
     """The plaintext is in this answer and nowhere else. A key never holds more than its issuer."""
+    services = services_of(request.app)
     now = datetime.now(UTC)
-    row, plaintext = await issue(session, state, request.user, data, now, by=requesting_actor(request))
+    row, plaintext = await issue(session, services, request.user, data, now, by=requesting_actor(request))
     return Response(IssuedKey(view_of(row, now), plaintext), headers={"Cache-Control": "no-store"})
 
 
@@ -107,13 +107,13 @@ async def issue_key(
 )
 async def list_keys(
     request: _Request,
-    state: State,
     session: _Session,
     cursor: Annotated[
         str | None, QueryParameter(description="As the `Link` of a page has it; the first without it.")
     ] = None,
 ) -> Response[list[KeyView]]:
     """Your own keys, newest first, 100 at most. Where there are more, `Link` leads to the next page (RFC 8288)."""
+    services = services_of(request.app)
     now = datetime.now(UTC)
     before = _below(cursor) if cursor is not None else None
     rows = await stored.page_for(session, request.user.subject, before=before, limit=PAGE_SIZE + 1)
@@ -121,7 +121,7 @@ async def list_keys(
     headers = {}
     if len(rows) > len(shown):
         # Never by the Host header, which any client writes: a relative reference where the address is not set.
-        base = state.settings.public_url or ""
+        base = services.settings.public_url or ""
         headers["Link"] = (
             f'<{base}{_PATH}/?cursor={write_cursor(CursorPosition(before=shown[-1].id), _PATH)}>; rel="next"'
         )
@@ -150,13 +150,14 @@ async def show_key(key_id: FromPath[str], request: _Request, session: _Session) 
     tags=["api keys"],
     responses=_NOT_FOUND_SPEC,
 )
-async def revoke_key(key_id: FromPath[str], request: _Request, state: State, session: _Session) -> KeyView:
+async def revoke_key(key_id: FromPath[str], request: _Request, session: _Session) -> KeyView:
     """The next request with that key is refused. Revoking again changes nothing."""
+    services = services_of(request.app)
     now = datetime.now(UTC)
     row = await revoke_own_key(session, _id(key_id), requesting_actor(request), now)
     if row is None:
         raise Problem(404, NOT_FOUND)
-    state.verifier.forget(row.id)
+    services.verifier.forget(row.id)
     return view_of(row, now)
 
 
@@ -180,7 +181,6 @@ async def revoke_key(key_id: FromPath[str], request: _Request, state: State, ses
 async def rotate_key(
     key_id: FromPath[str],
     request: _Request,
-    state: State,
     session: _Session,
     data: JSONBody[RotateKey | None] = None,
 ) -> Response[RotatedKey]:
@@ -190,10 +190,13 @@ async def rotate_key(
     was issued for, and one without an end a successor without. A key is rotated once: after that the answer names its
     successor. An owner who no longer holds its scopes cannot rotate it.
     """
+    services = services_of(request.app)
     now = datetime.now(UTC)
     grace = (data or RotateKey()).grace_seconds
     by = requesting_actor(request)
-    old, row, plaintext = await rotate(session, state, request.user, _id(key_id), grace_seconds=grace, now=now, by=by)
+    old, row, plaintext = await rotate(
+        session, services, request.user, _id(key_id), grace_seconds=grace, now=now, by=by
+    )
     answer = RotatedKey(view_of(row, now), plaintext, view_of(old, now))
     return Response(answer, headers={"Cache-Control": "no-store"})
 

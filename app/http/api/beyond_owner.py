@@ -8,7 +8,6 @@ from typing import Annotated
 from urllib.parse import urlencode
 
 from litestar import route
-from litestar.datastructures import State
 from litestar.enums import HttpMethod
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import QueryParameter
@@ -20,6 +19,7 @@ from app.http.wire.problems import InvalidBody, Problem
 from app.identity.api_keys import ENVIRONMENTS
 from app.identity.errors import CannotVerify
 from app.keys.beyond_owners import KeyBeyond, page
+from app.services import AnyRequest, services_of
 
 # Not below /api/v1/api-keys, whose rows let every signed-in person in.
 PATH = "/api/v1/all-keys/beyond-owner"
@@ -68,13 +68,14 @@ class KeysBeyondOwner:
     tags=["api keys"],
     responses={400: ResponseSpec(InvalidBody, description="The cursor or the owner is invalid")},
 )
-async def list_beyond_owner(state: State, owner: Owner = None, cursor: Cursor = None) -> KeysBeyondOwner:
+async def list_beyond_owner(request: AnyRequest, owner: Owner = None, cursor: Cursor = None) -> KeysBeyondOwner:
     """An owner holds what role rows give, and what its token stated when the decision log last saw one."""
+    services = services_of(request.app)
     after = read_cursor(cursor, _listing(owner)).after if cursor else 0
-    snapshot = state.live.active
+    snapshot = services.live.active
     try:
         found, end = await page(
-            state.sessions,
+            services.sessions,
             snapshot,
             environments=ENVIRONMENTS,
             now=datetime.now(UTC),

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from litestar import Response
-from litestar.datastructures import State
 from litestar.enums import MediaType
 from litestar.openapi.datastructures import ResponseSpec
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.http.api.policies import FaultView, fault_views
-from app.policy.engine.live import LivePolicy, build
+from app.policy.engine.live import build
 from app.policy.engine.snapshot import Snapshot
 from app.policy.language.fault import PolicyRefused
 from app.policy.language.load import parse
 from app.policy.language.source import from_bytes
+from app.services import Services
 
 MAX_FILES_BYTES = 40_000_000
 
@@ -42,9 +42,9 @@ class FaultyPolicy:
 FAULTY: Mapping[int, ResponseSpec] = {422: ResponseSpec(FaultyPolicy, description="The policy has faults")}
 
 
-async def snapshot_of(texts: Mapping[str, str], state: State) -> Snapshot:
+async def snapshot_of(texts: Mapping[str, str], services: Services) -> Snapshot:
     """The policy over the routes that are served, built off the event loop. Raises PolicyRefused with every fault."""
-    live: LivePolicy = state.live
+    live = services.live
     files = {name: text.encode("utf-8", "surrogatepass") for name, text in texts.items()}
     return await asyncio.to_thread(lambda: build(parse(from_bytes(files), live.active.policy), live.table))
 

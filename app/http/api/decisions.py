@@ -19,7 +19,7 @@ from litestar.response import Stream
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.decision_filter import FILTERS, BadFilter, DecisionFilter, read
-from app.audit.log import DecisionLog, Health
+from app.audit.log import Health
 from app.audit.sanitize import clean
 from app.audit.view import DecisionView, json_line, view
 from app.db import decisions as logged
@@ -27,6 +27,7 @@ from app.db.decisions import LogPosition
 from app.http.wire.marks import DecisionsAround, read_cursor, write_cursor
 from app.http.wire.problems import InvalidBody, Problem
 from app.http.wire.shielded import shielded
+from app.services import services_of
 
 PAGE_SIZE = 50
 INVALID = "The filters are invalid."
@@ -113,12 +114,13 @@ async def list_decisions(request: _Request, session: NamedDependency[AsyncSessio
         200: ResponseSpec(DecisionView, description="A decision on each line", media_type="application/jsonl"),
     },
 )
-async def export_decisions(request: _Request, state: State) -> Stream:
+async def export_decisions(request: _Request) -> Stream:
     """All decisions that fit, oldest first, as JSON Lines: those made until now."""
+    services = services_of(request.app)
     wanted = _wanted(given_filters(request))
 
     async def lines() -> AsyncIterator[bytes]:
-        async with aclosing(logged.everything(state.sessions, wanted)) as pages:
+        async with aclosing(logged.everything(services.sessions, wanted)) as pages:
             # Not anext's own default, under which Python 3.11 raises SystemError at the end.
             with suppress(StopAsyncIteration):
                 while True:
@@ -130,9 +132,10 @@ async def export_decisions(request: _Request, state: State) -> Stream:
 
 
 @route(f"{_PATH}/health", http_method=_READ, summary="How the decision log fares", tags=["decisions"])
-async def decision_log_health(state: State) -> Response[Health]:
+async def decision_log_health(request: _Request) -> Response[Health]:
     """What became of the decisions of this process since it started."""
-    log: DecisionLog = state.decision_log
+    services = services_of(request.app)
+    log = services.decision_log
     return Response(log.health, headers={"Cache-Control": "no-store"})
 
 

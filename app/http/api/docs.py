@@ -7,8 +7,9 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from litestar import Response, route
-from litestar.datastructures import State
 from litestar.enums import HttpMethod
+
+from app.services import AnyRequest, services_of
 
 _HERE = Path(__file__).parent / "pages"
 _READ = [HttpMethod.GET, HttpMethod.HEAD]
@@ -27,9 +28,10 @@ _HEADERS = {
 
 
 @route("/docs", http_method=_READ, media_type="text/html", include_in_schema=False)
-async def docs(state: State) -> Response[str]:
+async def docs(request: AnyRequest) -> Response[str]:
     """Every operation, what it needs, takes and answers."""
-    document = await state.documents.under(state.live.active)
+    services = services_of(request.app)
+    document = await services.documents.under(services.live.active)
     page = _pages.get_template("docs.html").render(document=document, groups=_groups(document))
     return Response(page, media_type="text/html; charset=utf-8", headers=_HEADERS)
 

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.audit.view import DecisionView
 from app.http.api.known_key import KeyState, known_key
 from app.http.api.past_request import NOT_LOGGED, may_also, past
-from app.http.door.refusal import FORBIDDEN, Refusals
+from app.http.door.refusal import FORBIDDEN
 from app.http.wire.json_body import only_json
 from app.http.wire.problems import Detail, InvalidBody, Problem, invalid
 from app.identity.principal import Principal
@@ -29,6 +29,7 @@ from app.policy.engine.target import NoSuchTarget
 from app.policy.language.endpoint import endpoint_fault
 from app.policy.language.given import Given, InvalidVariable, read_given
 from app.policy.language.grants import stated_fault
+from app.services import Services, services_of
 
 _LOG = "/api/v1/decisions"
 _Request = Request[Principal, Decision, State]
@@ -85,23 +86,24 @@ class ExplainResponse:
     },
 )
 async def explain_decision(
-    data: JSONBody[ExplainRequest], request: _Request, state: State, session: NamedDependency[AsyncSession]
+    data: JSONBody[ExplainRequest], request: _Request, session: NamedDependency[AsyncSession]
 ) -> ExplainResponse:
     """The deciding row, or the nearest rows with what each lacks, and the fewest grants that would open it.
 
     Of a past request the caller must be allowed to read the decision log too.
     """
-    snapshot: Snapshot = state.live.active
+    services = services_of(request.app)
+    snapshot = services.live.active
     _one_question(data)
     try:
         given = read_given(data.given)
     except InvalidVariable as wrong:
         raise invalid({"given": f"{wrong.message}; {wrong.hint}"}) from None
     if data.request_id is not None:
-        _may_read_log(request, state)
+        _may_read_log(request, services)
         return await _past(session, data.request_id, snapshot, given)
     if data.key_id is not None:
-        key, principal = await known_key(state, data.key_id)
+        key, principal = await known_key(services, data.key_id)
         owned = {**given, "subject": {"owner": key.owner, **given.get("subject", {})}}
         now = _explained(snapshot, principal.held, data, owned)
         if key.refused:
@@ -136,11 +138,11 @@ def _explained(snapshot: Snapshot, held: Collection[str], data: ExplainRequest, 
         raise invalid({field: f"{error.message}; {error.answer}. {error.hint}"}) from None
 
 
-def _may_read_log(request: _Request, state: State) -> None:
+def _may_read_log(request: _Request, services: Services) -> None:
     """What the log holds is for whom the policy lets read it, by whatever way. Raises Problem 403."""
     decision = may_also(request, "app", _LOG, "GET")
     if not decision:
-        refusals: Refusals = state.refusals
+        refusals = services.refusals
         _, challenge = refusals.insufficient_scope(decision.missing)
         raise Problem(403, FORBIDDEN, headers={"WWW-Authenticate": challenge.decode()})
 

@@ -10,15 +10,35 @@ from litestar.datastructures import State
 from litestar.enums import HttpMethod
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.db.disk import DiskSpace
-from app.db.session import answers
-from app.history.follower import Follower
+from app.db.session import Sessions, answers
 from app.http.door.draining import draining
-from app.policy.analysis.case_report import CaseReport
-from app.policy.engine.live import LivePolicy
+from app.services import Services, services_of
 
 _DATABASE_SECONDS = 0.5  # a health check does not wait for long
 _READ = [HttpMethod.GET, HttpMethod.HEAD]
+
+
+class DatabaseProbe:
+    """Asks whether the database answers, once for all callers that wait at the same time."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+        self._query: asyncio.Task[str] | None = None
+
+    async def error(self) -> str:
+        """The name of what failed; empty when the database answers."""
+        # A caller gives up before a hanging query does, and the next one waits for the same query.
+        if self._query is None or self._query.done():
+            self._query = asyncio.create_task(self._error_of_query())
+        done, _ = await asyncio.wait({self._query}, timeout=_DATABASE_SECONDS)
+        return self._query.result() if done else TimeoutError.__name__
+
+    async def _error_of_query(self) -> str:
+        try:
+            await answers(self._sessions)
+        except (SQLAlchemyError, OSError) as error:
+            return type(error).__name__
+        return ""
 
 
 @route("/healthz", http_method=_READ, summary="Is the process alive?", tags=["health"])
@@ -35,8 +55,8 @@ async def readyz(request: Request[Any, Any, State]) -> Response[dict[str, Any]]:
     credential are served as before, and every other replica lacks the same. So it is when the disk of the database is
     full or almost full, which `database` says as `disk`.
     """
-    state = request.app.state
-    checks = {"database": await _database(state), "key_set": _key_set(state), "policy": _policy(state)}
+    services = services_of(request.app)
+    checks = {"database": await _database(services), "key_set": _key_set(services), "policy": _policy(services)}
     # A JWT needs signing keys, an API key the database.
     verifies = [checks["database"]["ok"], checks["key_set"]["ok"]]
     ready = any(verifies) and checks["policy"]["ok"] and not draining.begun
@@ -46,31 +66,13 @@ async def readyz(request: Request[Any, Any, State]) -> Response[dict[str, Any]]:
     return Response(content, status_code=200 if ready else 503, headers={"Cache-Control": "no-store"})
 
 
-async def _database(state: State) -> dict[str, Any]:
-    # Asked once for all current callers; a caller gives up before a hanging query does.
-    asking: asyncio.Task[str] | None = state.get("asking_database")
-    if asking is None or asking.done():
-        asking = state["asking_database"] = asyncio.create_task(_asked(state))
-    done, _ = await asyncio.wait({asking}, timeout=_DATABASE_SECONDS)
-    error = asking.result() if done else TimeoutError.__name__
-    disk: DiskSpace = state.disk
-    return {
-        "ok": not error,
-        **({"error": error} if error else {}),
-        **({"disk": disk.shortage} if disk.shortage else {}),
-    }
+async def _database(services: Services) -> dict[str, Any]:
+    error, shortage = await services.database_probe.error(), services.disk.shortage
+    return {"ok": not error, **({"error": error} if error else {}), **({"disk": shortage} if shortage else {})}
 
 
-async def _asked(state: State) -> str:
-    try:
-        await answers(state.sessions)
-    except (SQLAlchemyError, OSError) as error:
-        return type(error).__name__
-    return ""
-
-
-def _key_set(state: State) -> dict[str, Any]:
-    keys = state.key_set
+def _key_set(services: Services) -> dict[str, Any]:
+    keys = services.key_set
     age = keys.age_seconds
     return {
         "ok": keys.ready,
@@ -80,17 +82,17 @@ def _key_set(state: State) -> dict[str, Any]:
     }
 
 
-def _policy(state: State) -> dict[str, Any]:
+def _policy(services: Services) -> dict[str, Any]:
     # The last good policy serves on after a bad one, and while no newer one is announced: that is worth knowing, and no
     # reason to leave. Beyond the age that the settings allow nothing is decided any more.
-    live: LivePolicy = state.live
-    follower: Follower = state.follower
-    cases: CaseReport | None = state.case_watch.report
+    live = services.live
+    follower = services.follower
+    cases = services.case_watch.report
     return {
         "ok": not live.suspended,
         "revision": live.active.revision,
         "newest": follower.head.revision if follower.head else None,
-        "contact_age_seconds": round(state.replica.contact_age, 1),
+        "contact_age_seconds": round(services.replica.contact_age, 1),
         "newest_refused": follower.refused is not None,
         "last_reload_refused": live.refused is not None,
         "files_lag": bool(follower.behind),

@@ -24,7 +24,6 @@ from app.db import revisions
 from app.db.availability import RETRY_AFTER_SECONDS, UNAVAILABLE, named
 from app.db.retry import was_undone
 from app.history.fleet import FleetProgress
-from app.history.publish import Publisher
 from app.history.published import Published
 from app.history.refusals import CasesFail, LosesPublishers, NoSuchRevision, StaleParent, Widens
 from app.http.api.actors import requesting_actor
@@ -44,6 +43,7 @@ from app.policy.analysis.publishers import FewerPublishers
 from app.policy.engine.decision import Decision
 from app.policy.language.fault import PolicyRefused
 from app.policy.language.write import PolicyNotWritten
+from app.services import Services, services_of
 
 PATH = "/api/v1/policies"
 UNANSWERED = "The database does not answer: look at the history, once it does, whether the policy was stored."
@@ -144,13 +144,14 @@ _NOT_PUBLISHED: Mapping[int, ResponseSpec] = {
     responses=_NOT_PUBLISHED,
 )
 async def publish(
-    data: JSONBody[Publish], request: _Request, state: State, wait: Wait = None
+    data: JSONBody[Publish], request: _Request, wait: Wait = None
 ) -> PublishedPolicy | Response[NotPublished]:
     """Check a policy, store it as a revision and make it active. With `dry_run` nothing changes.
 
     With `wait`, `replicas` says who serves it.
     """
-    publisher: Publisher = state.publisher
+    services = services_of(request.app)
+    publisher = services.publisher
     files = {name: text.encode("utf-8", "surrogatepass") for name, text in data.files.items()}
     try:
         done = await publisher.publish(
@@ -164,10 +165,10 @@ async def publish(
             dry_run=data.dry_run,
         )
     except (StaleParent, PolicyRefused, Widens, LosesPublishers, CasesFail, PolicyNotWritten) as refused:
-        return await asyncio.to_thread(_refused, refused, state)
+        return await asyncio.to_thread(_refused, refused, services)
     except (SQLAlchemyError, OSError) as error:
         raise _unanswered(error) from error
-    replicas = UNSET if wait is None or data.dry_run else await waited_for(state, wait)
+    replicas = UNSET if wait is None or data.dry_run else await waited_for(services, wait)
     return await asyncio.to_thread(_published, done, replicas)
 
 
@@ -180,13 +181,14 @@ async def publish(
     responses={**_NOT_PUBLISHED, 404: ResponseSpec(Detail, description="No such revision")},
 )
 async def rollback(
-    data: JSONBody[Rollback], request: _Request, state: State, wait: Wait = None
+    data: JSONBody[Rollback], request: _Request, wait: Wait = None
 ) -> PublishedPolicy | Response[NotPublished]:
     """Make an earlier revision active again; it is checked like any other.
 
     With `wait`, `replicas` says who serves it.
     """
-    publisher: Publisher = state.publisher
+    services = services_of(request.app)
+    publisher = services.publisher
     try:
         done = await publisher.rollback(
             data.revision,
@@ -200,10 +202,10 @@ async def rollback(
     except NoSuchRevision:
         raise Problem(404, "Revision not found.") from None
     except (StaleParent, PolicyRefused, Widens, LosesPublishers, CasesFail, PolicyNotWritten) as refused:
-        return await asyncio.to_thread(_refused, refused, state)
+        return await asyncio.to_thread(_refused, refused, services)
     except (SQLAlchemyError, OSError) as error:
         raise _unanswered(error) from error
-    replicas = UNSET if wait is None else await waited_for(state, wait)
+    replicas = UNSET if wait is None else await waited_for(services, wait)
     return await asyncio.to_thread(_published, done, replicas)
 
 
@@ -268,9 +270,9 @@ def _published(done: Published, replicas: FleetProgress | UnsetType) -> Publishe
 
 
 def _refused(
-    refused: StaleParent | PolicyRefused | Widens | LosesPublishers | CasesFail | PolicyNotWritten, state: State
+    refused: StaleParent | PolicyRefused | Widens | LosesPublishers | CasesFail | PolicyNotWritten, services: Services
 ) -> Response[NotPublished]:
-    active: str = state.live.active.revision
+    active = services.live.active.revision
     status, faults = 409, list[FaultView]()
     difference = refused.difference if isinstance(refused, Widens | LosesPublishers) else AccessDiff(())
     cases = refused.cases if isinstance(refused, Widens | LosesPublishers | CasesFail) else None

@@ -14,10 +14,10 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
 
 from app.http.wire.problems import Detail, Problem
-from app.identity.authenticate import Authenticator
 from app.identity.errors import CannotVerify, Unauthenticated
 from app.identity.principal import Principal, is_fact
 from app.policy.engine.snapshot import Snapshot
+from app.services import services_of
 
 _FORM = "application/x-www-form-urlencoded"
 _MAX_FIELDS = 10
@@ -68,9 +68,10 @@ class _FormOperation(Operation):
     operation_class=_FormOperation,
     responses={200: ResponseSpec(Introspection, description="What the token is worth"), 400: ResponseSpec(Detail)},
 )
-async def introspect(request: _Request, state: State) -> Response[bytes]:
+async def introspect(request: _Request) -> Response[bytes]:
     """Whether a token of either kind is active, and what it states. A token that is not active is only that."""
-    authenticator: Authenticator = state.authenticator
+    services = services_of(request.app)
+    authenticator = services.authenticator
     token = _token(request.content_type[0], await request.body(), authenticator.max_bytes)
     try:
         principal = await authenticator.verify(token)
@@ -79,7 +80,7 @@ async def introspect(request: _Request, state: State) -> Response[bytes]:
     except CannotVerify as fault:
         # Unknown now: to call it inactive would be a guess.
         raise Problem(503, fault.detail, headers={"Retry-After": str(fault.retry_after)}) from None
-    return _answer(_ENCODER.encode(_active(principal, state.live.active)))
+    return _answer(_ENCODER.encode(_active(principal, services.live.active)))
 
 
 def _answer(body: bytes) -> Response[bytes]:

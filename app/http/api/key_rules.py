@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
-from litestar.datastructures import State
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -25,7 +24,7 @@ from app.keys.admin_log import record_issue, record_rotation
 from app.keys.capacity import count_keys
 from app.keys.status import ACCEPTED, is_accepted, status_of
 from app.policy.engine.limited_scopes import token_grants
-from app.policy.engine.live import LivePolicy
+from app.services import Services
 
 NOT_FOUND = "API key not found."
 GRACE_SECONDS = 86_400
@@ -85,18 +84,18 @@ def view_of(row: ApiKey, now: datetime) -> KeyView:
 
 
 async def issue(
-    session: AsyncSession, state: State, owner: Principal, wanted: IssueKey, now: datetime, *, by: Actor
+    session: AsyncSession, services: Services, owner: Principal, wanted: IssueKey, now: datetime, *, by: Actor
 ) -> tuple[ApiKey, str]:
     """Store a new key and return it with its plaintext. Raises Problem 400, 403, 409, 429 and 503.
 
     `by` is the owner as the actor of the admin log.
     """
-    check_room(state)
-    if errors := faults_of(wanted, state, now):
+    check_room(services)
+    if errors := faults_of(wanted, services, now):
         raise Problem(400, INVALID_BODY, errors)
-    _check_held(wanted.scopes, state, owner)
-    state.budgets.check_key_issue(owner.subject)
-    most: int = state.settings.key_max_active
+    _check_held(wanted.scopes, services, owner)
+    services.budgets.check_key_issue(owner.subject)
+    most = services.settings.key_max_active
     if (await count_keys(session, owner.subject, now)).active >= most:
         raise Problem(409, f"You have {most} active API keys, the most that one may have: revoke one first.")
     new = mint(wanted.environment)
@@ -107,8 +106,8 @@ async def issue(
         new=new,
         scopes=wanted.scopes,
         now=now,
-        expires_at=wanted.expires_at or latest_end(state, now),
-        token_grants=_token_grants(wanted.scopes, state, owner),
+        expires_at=wanted.expires_at or latest_end(services, now),
+        token_grants=_token_grants(wanted.scopes, services, owner),
     )
     record_issue(session, by, row, now)
     await session.commit()
@@ -116,7 +115,14 @@ async def issue(
 
 
 async def rotate(
-    session: AsyncSession, state: State, owner: Principal, key_id: int, *, grace_seconds: int, now: datetime, by: Actor
+    session: AsyncSession,
+    services: Services,
+    owner: Principal,
+    key_id: int,
+    *,
+    grace_seconds: int,
+    now: datetime,
+    by: Actor,
 ) -> tuple[ApiKey, ApiKey, str]:
     """Store a new key in the place of one of the owner's: the old one, the new one and its plaintext.
 
@@ -125,22 +131,22 @@ async def rotate(
     says nothing of it. All of it is one transaction; one that is under way has begun with a write. Raises Problem 403,
     404, 409, 429 and 503.
     """
-    check_room(state)
+    check_room(services)
     if not session.in_transaction():
         await session.connection(execution_options=LOCK_FIRST)
     before = await stored.get_for(session, owner.subject, key_id)
     if before is None:
         raise Problem(404, NOT_FOUND)
-    await _check_rotatable(session, before, state, now)
-    _check_held(before.scopes, state, owner)
-    state.budgets.check_key_issue(owner.subject)
+    await _check_rotatable(session, before, services, now)
+    _check_held(before.scopes, services, owner)
+    services.budgets.check_key_issue(owner.subject)
     if grace_seconds:
-        await _check_superseded(session, state, owner, now)
-    ends = _end_of_successor(before, latest_end(state, now), now)
+        await _check_superseded(session, services, owner, now)
+    ends = _end_of_successor(before, latest_end(services, now), now)
     old = await stored.expire(session, owner.subject, key_id, now, now + timedelta(seconds=grace_seconds))
     if old is None:
         await session.refresh(before)
-        await _check_rotatable(session, before, state, now)
+        await _check_rotatable(session, before, services, now)
         raise Problem(409, "This key was revoked a moment ago, so it has no successor: issue a new key.")
     new = mint(old.environment)
     row = await stored.insert(
@@ -151,61 +157,61 @@ async def rotate(
         scopes=old.scopes,
         now=now,
         expires_at=ends,
-        token_grants=_token_grants(old.scopes, state, owner),
+        token_grants=_token_grants(old.scopes, services, owner),
     )
     old.successor_id = row.id
     record_rotation(session, by, old, row, now, grace_seconds=grace_seconds)
     await session.commit()
     # What is remembered of the old key does not know when it ends now.
-    state.verifier.forget(old.id)
+    services.verifier.forget(old.id)
     return old, row, new.plaintext
 
 
-def faults_of(wanted: IssueKey, state: State, now: datetime) -> Sequence[Mapping[str, str]]:
+def faults_of(wanted: IssueKey, services: Services, now: datetime) -> Sequence[Mapping[str, str]]:
     """What a schema cannot know of a key: each a `field` and a `message`."""
     errors: list[Mapping[str, str]] = []
-    live: LivePolicy = state.live
+    live = services.live
     for scope in wanted.scopes:
         if scope not in live.active.policy.catalog:
             errors.append({"field": "scopes", "message": f"`{scope}` is not a permission of the catalogue"})
     if len(set(wanted.scopes)) < len(wanted.scopes):
         errors.append({"field": "scopes", "message": "a permission stands here twice"})
-    if wanted.environment not in state.key_environments:
+    if wanted.environment not in services.settings.key_environments:
         errors.append({"field": "environment", "message": f"keys for {wanted.environment} are not taken here"})
     if wanted.expires_at is not None and wanted.expires_at <= now:
         errors.append({"field": "expires_at", "message": "must be in the future"})
-    latest = latest_end(state, now)
+    latest = latest_end(services, now)
     if wanted.expires_at is not None and latest is not None and wanted.expires_at > latest:
-        days = state.settings.key_max_days
+        days = services.settings.key_max_days
         errors.append(
             {"field": "expires_at", "message": f"must be within {days} days, the most that a key may live here"}
         )
     return errors
 
 
-def latest_end(state: State, now: datetime) -> datetime | None:
+def latest_end(services: Services, now: datetime) -> datetime | None:
     """When a key that is issued now ends at the latest; None where keys may be without an end."""
-    days: int | None = state.settings.key_max_days
+    days = services.settings.key_max_days
     return None if days is None else now + min(timedelta(days=days), _LATEST - now)
 
 
-def _check_held(scopes: Sequence[str], state: State, owner: Principal) -> None:
+def _check_held(scopes: Sequence[str], services: Services, owner: Principal) -> None:
     """A key never holds more than its creator."""
-    live: LivePolicy = state.live
+    live = services.live
     if beyond := sorted(set(scopes) - live.active.effective(owner.held)):
-        _, challenge = state.refusals.insufficient_scope(tuple(beyond))
+        _, challenge = services.refusals.insufficient_scope(tuple(beyond))
         raise Problem(403, FORBIDDEN, headers={"WWW-Authenticate": challenge.decode()})
 
 
-def _token_grants(scopes: Sequence[str], state: State, owner: Principal) -> Collection[str]:
+def _token_grants(scopes: Sequence[str], services: Services, owner: Principal) -> Collection[str]:
     """Of what the owner's token states now, what a key with these scopes remembers."""
-    live: LivePolicy = state.live
+    live = services.live
     return token_grants(owner.held, scopes, live.active.policy.roles)
 
 
-async def _check_superseded(session: AsyncSession, state: State, owner: Principal, now: datetime) -> None:
+async def _check_superseded(session: AsyncSession, services: Services, owner: Principal, now: datetime) -> None:
     """Rotated keys that are still good do not count as active, but they are bounded as those are."""
-    most: int = state.settings.key_max_active
+    most = services.settings.key_max_active
     if (await count_keys(session, owner.subject, now)).superseded >= most:
         raise Problem(
             409,
@@ -227,8 +233,8 @@ def _end_of_successor(key: ApiKey, latest: datetime | None, now: datetime) -> da
     return ends if latest is None else min(ends, latest)
 
 
-async def _check_rotatable(session: AsyncSession, key: ApiKey, state: State, now: datetime) -> None:
-    live: LivePolicy = state.live
+async def _check_rotatable(session: AsyncSession, key: ApiKey, services: Services, now: datetime) -> None:
+    live = services.live
     if successor := await successor_of(session, key):
         status = status_of(successor, now)
         then = "rotate that one" if status in ACCEPTED else f"it is {status}, so issue a new key"
@@ -238,7 +244,7 @@ async def _check_rotatable(session: AsyncSession, key: ApiKey, state: State, now
         raise Problem(409, "This key has been revoked, so it has no successor: issue a new key.")
     if key.expires_at is not None and key.expires_at <= now:
         raise Problem(409, "This key has expired, so it has no successor: issue a new key.")
-    if key.environment not in state.key_environments:
+    if key.environment not in services.settings.key_environments:
         raise Problem(409, f"Keys for {key.environment} are no longer taken here: issue a new key.")
     if gone := sorted(set(key.scopes) - set(live.active.policy.catalog)):
         raise Problem(409, f"No longer in the catalogue: {', '.join(gone)}. Issue a new key without.")

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from litestar.datastructures import State
-
 from app.http.wire.problems import Problem
 from app.identity.api_keys import principal_of, refused_because
 from app.identity.errors import CannotVerify
 from app.identity.principal import Principal
 from app.keys import subjects
+from app.services import Services
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +28,16 @@ class KeyState:
     refused: str | None
 
 
-async def known_key(state: State, key_id: int) -> tuple[KeyState, Principal]:
+async def known_key(services: Services, key_id: int) -> tuple[KeyState, Principal]:
     """The key with this id, and who calls with it. Raises Problem 404 when there is none, and 503."""
     try:
-        found = await subjects.records(state.sessions, [key_id])
+        found = await subjects.records(services.sessions, [key_id])
     except CannotVerify as fault:
         raise Problem(503, fault.detail, headers={"Retry-After": str(fault.retry_after)}) from None
     if not found:
         raise Problem(404, f"There is no API key {key_id}.")
     (record,) = found
-    refused = refused_because(record, state.key_environments, datetime.now(UTC)) or None
+    refused = refused_because(record, services.settings.key_environments, datetime.now(UTC)) or None
     principal = principal_of(record)
-    lost = sorted(record.scopes - state.live.active.in_force(principal.held))
+    lost = sorted(record.scopes - services.live.active.in_force(principal.held))
     return KeyState(record.id, record.subject, record.environment, sorted(record.scopes), lost, refused), principal

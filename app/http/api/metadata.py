@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from litestar import Response, route
-from litestar.datastructures import State
 from litestar.enums import HttpMethod
 from litestar.openapi.datastructures import ResponseSpec
 
 from app.http.wire.problems import Detail, Problem
+from app.services import AnyRequest, services_of
 
 PATH = "/.well-known/oauth-protected-resource"
 NO_PUBLIC_URL = "This deployment has not stated its public address: set AUTHZ_PUBLIC_URL."
@@ -34,15 +34,16 @@ class ProtectedResource:
     tags=["tokens"],
     responses={404: ResponseSpec(Detail, description="The deployment has not stated its public address")},
 )
-async def protected_resource(state: State) -> Response[ProtectedResource]:
+async def protected_resource(request: AnyRequest) -> Response[ProtectedResource]:
     """The issuer whose tokens are taken and the permissions that there are. The address is never of a Host header."""
-    base: str | None = state.settings.public_url
+    services = services_of(request.app)
+    base = services.settings.public_url
     if base is None:
         raise Problem(404, NO_PUBLIC_URL)
-    catalog = state.live.active.policy.catalog
+    catalog = services.live.active.policy.catalog
     content = ProtectedResource(
         resource=base,
-        authorization_servers=[state.settings.issuer],
+        authorization_servers=[services.settings.issuer],
         scopes_supported=sorted(name for name, permission in catalog.items() if not permission.deprecated),
         bearer_methods_supported=["header"],
         resource_name="Griddy API",

@@ -11,7 +11,7 @@ from litestar.enums import HttpMethod
 from litestar.openapi.datastructures import ResponseSpec
 
 from app.http.wire.problems import Detail, Problem
-from app.metrics.scrape import Metrics
+from app.services import services_of
 
 UNAVAILABLE = "The metrics of the other workers cannot be had now."
 _log = structlog.stdlib.get_logger("metrics")
@@ -26,9 +26,10 @@ _TEXT = ResponseSpec(str, description="Prometheus' text format", media_type="tex
     media_type="text/plain",
     responses={200: _TEXT, 503: ResponseSpec(Detail, description="Another worker is in the way")},
 )
-async def show_metrics(request: Request[Any, Any, State], state: State) -> Response[bytes]:
+async def show_metrics(request: Request[Any, Any, State]) -> Response[bytes]:
     """What this process counts of itself, and its fellow workers; OpenMetrics for who accepts that."""
-    served: Metrics = state.metrics
+    services = services_of(request.app)
+    served = services.metrics
     try:
         text, content_type = await served.scrape(request.headers.get("accept", ""))
     except OSError:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 from litestar import Litestar, Response, route
-from litestar.datastructures import State
 from litestar.enums import HttpMethod
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
@@ -16,6 +15,7 @@ from app import __version__
 from app.identity.principal import ANYONE, is_fact
 from app.policy.engine.snapshot import Snapshot
 from app.policy.language.rule import Rule
+from app.services import AnyRequest, services_of
 
 _SCHEMES = {
     "jwt": SecurityScheme(
@@ -92,6 +92,7 @@ class OpenApiDocument:
 
 
 @route("/openapi.json", http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False)
-async def openapi_json(state: State) -> Response[dict[str, Any]]:
+async def openapi_json(request: AnyRequest) -> Response[dict[str, Any]]:
     """The OpenAPI document."""
-    return Response(await state.documents.under(state.live.active), headers={"Cache-Control": "no-cache"})
+    services = services_of(request.app)
+    return Response(await services.documents.under(services.live.active), headers={"Cache-Control": "no-cache"})

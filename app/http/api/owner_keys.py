@@ -20,6 +20,7 @@ from app.http.wire.problems import InvalidBody
 from app.identity.principal import Principal
 from app.keys.revocations import revoke_keys_of
 from app.policy.engine.decision import Decision
+from app.services import services_of
 
 # Not below /api/v1/api-keys, whose rows let every signed-in person in.
 PATH = "/api/v1/all-keys/revoke"
@@ -52,13 +53,13 @@ class RevokedKeys:
 async def revoke_all(
     data: JSONBody[RevokeKeys],
     request: Request[Principal, Decision, State],
-    state: State,
     session: NamedDependency[AsyncSession],
 ) -> RevokedKeys:
     """The next request with any of them is refused. Revoking again changes nothing."""
+    services = services_of(request.app)
     by = requesting_actor(request)
     revoked = 0
     async for key_id in revoke_keys_of(session, data.owner, by, datetime.now(UTC)):
-        state.verifier.forget(key_id)
+        services.verifier.forget(key_id)
         revoked += 1
     return RevokedKeys(data.owner, revoked)

@@ -11,7 +11,6 @@ from litestar.datastructures import State
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.decision_filter import DecisionFilter
-from app.audit.log import DecisionLog
 from app.audit.past_decision import CannotAsk, ask_again
 from app.audit.view import DecisionView, view
 from app.db import decisions as logged
@@ -22,6 +21,7 @@ from app.policy.engine.decision import Decision
 from app.policy.engine.snapshot import Snapshot
 from app.policy.language.given import Given
 from app.policy.language.when.condition import NO_CONTEXT
+from app.services import services_of
 
 MAX_COUNTED = 100  # decisions on one request
 NOT_LOGGED = "No decision on this request is in the log: it is too new, too old, or was not sampled."
@@ -56,14 +56,14 @@ async def past(session: AsyncSession, request_id: str, snapshot: Snapshot, given
 def may_also(request: Request[Principal, Any, State], door: str, resource: str, action: str) -> Decision:
     """What the policy decides on a further action of the sender of this request. It is logged, as from a door."""
     started = perf_counter_ns()
-    principal, state = request.user, request.app.state
-    snapshot: Snapshot = state.live.active
+    principal, services = request.user, services_of(request.app)
+    snapshot = services.live.active
     context = (
-        request_context(request.scope, principal, snapshot, resource, action, proxies=state.proxies)
+        request_context(request.scope, principal, snapshot, resource, action, proxies=services.proxies)
         if snapshot.has_conditions
         else NO_CONTEXT
     )
     decision = snapshot.decide(principal.held, resource, action, context)
-    log: DecisionLog = state.decision_log
+    log = services.decision_log
     log.note(door, resource, action, principal, decision, started=started)
     return decision

@@ -18,10 +18,11 @@ from app.db import admin_actions
 from app.history.fleet import FleetProgress
 from app.http.api.actors import requesting_actor
 from app.http.api.replicas import Wait, waited_for
-from app.policy.analysis.case_report import CaseProblem, CaseReport
-from app.policy.engine.live import LivePolicy, Reload
+from app.policy.analysis.case_report import CaseProblem
+from app.policy.engine.live import Reload
 from app.policy.engine.snapshot import Snapshot
 from app.policy.language.fault import Fault
+from app.services import services_of
 
 _Request = Request[Any, Any, State]
 
@@ -107,11 +108,12 @@ class ReloadRefused:
 
 
 @route("/api/v1/policies", http_method=[HttpMethod.GET, HttpMethod.HEAD], summary="Show the policy", tags=["policies"])
-async def show_policy(state: State) -> ActivePolicy:
+async def show_policy(request: _Request) -> ActivePolicy:
     """The active revision, since when, from which files, and the last fault."""
-    live: LivePolicy = state.live
+    services = services_of(request.app)
+    live = services.live
     refused = live.refused
-    report: CaseReport | None = state.case_watch.report
+    report = services.case_watch.report
     cases = ActiveCases(report.run, report.failed, report.not_run, report.failures) if report else None
     return ActivePolicy(
         revision=live.active.revision,
@@ -131,10 +133,11 @@ async def show_policy(state: State) -> ActivePolicy:
     responses={422: ResponseSpec(ReloadRefused, description="The files have faults; the old policy decides on")},
 )
 async def reload_policy(
-    request: _Request, state: State, session: NamedDependency[AsyncSession], wait: Wait = None
+    request: _Request, session: NamedDependency[AsyncSession], wait: Wait = None
 ) -> ReloadResult | Response[ReloadRefused]:
     """Take the policy that the files now hold. With `wait`, `replicas` says who serves it."""
-    live: LivePolicy = state.live
+    services = services_of(request.app)
+    live = services.live
 
     async def accept(reload: Reload) -> None:
         added = sum(change.kind == "added" for change in reload.changed)
@@ -153,7 +156,7 @@ async def reload_policy(
         detail = f"The policy has {len(reload.faults)} fault{'s' if len(reload.faults) > 1 else ''}."
         return Response(ReloadRefused(detail, reload.revision, fault_views(reload.faults)), status_code=422)
     changed = [ChangeView(change.kind, change.row, change.place) for change in reload.changed]
-    replicas = await waited_for(state, wait) if wait is not None else UNSET
+    replicas = await waited_for(services, wait) if wait is not None else UNSET
     return ReloadResult(reload.revision, reload.outcome, changed, replicas)
 
 

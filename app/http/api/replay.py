@@ -12,7 +12,6 @@ from typing import Annotated
 import msgspec
 import structlog
 from litestar import Response, post
-from litestar.datastructures import State
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody
 from litestar.response import Stream
@@ -27,9 +26,9 @@ from app.http.api.candidate import FAULTY, MAX_FILES_BYTES, Candidate, FaultyPol
 from app.http.wire.json_body import only_json
 from app.http.wire.problems import invalid
 from app.http.wire.shielded import shielded
-from app.policy.engine.live import LivePolicy
 from app.policy.engine.snapshot import Snapshot
 from app.policy.language.fault import PolicyRefused
+from app.services import AnyRequest, Services, services_of
 
 PATH = "/api/v1/policies/replay"
 JSON_LINES = "application/x-ndjson"
@@ -87,12 +86,13 @@ _ANSWERS: Mapping[int, ResponseSpec] = {
     media_type=JSON_LINES,
     responses=_ANSWERS,
 )
-async def replay_policy(data: JSONBody[ReplayPolicy], state: State) -> Stream | Response[FaultyPolicy]:
+async def replay_policy(data: JSONBody[ReplayPolicy], request: AnyRequest) -> Stream | Response[FaultyPolicy]:
     """Decide the logged requests under the active policy and under a candidate: who would gain and who would lose what.
 
     A change is where these two differ; `changed_since` counts what the active policy decides otherwise than was logged.
     Progress comes as it is made, and the result last. A process replays for one caller at a time; others wait.
     """
+    services = services_of(request.app)
     now = datetime.now(UTC)
     try:
         since = read({"since": data.last}, now).since
@@ -100,43 +100,43 @@ async def replay_policy(data: JSONBody[ReplayPolicy], state: State) -> Stream | 
         raise invalid({"last": bad.errors["since"]}) from None
     assert since is not None, "it was given"
     try:
-        snapshot = await snapshot_of(data.files, state)
+        snapshot = await snapshot_of(data.files, services)
     except PolicyRefused as refused:
         return faulty(refused)
     until = int(now.timestamp() * 1_000_000)
-    lines = _lines(state, snapshot, (since, until), data)
+    lines = _lines(services, snapshot, (since, until), data)
     return Stream(lines, media_type=JSON_LINES, headers={"Cache-Control": "no-store"})
 
 
 async def _lines(
-    state: State, snapshot: Snapshot, times: tuple[int, int], wanted: ReplayPolicy
+    services: Services, snapshot: Snapshot, times: tuple[int, int], wanted: ReplayPolicy
 ) -> AsyncIterator[bytes]:
     try:
-        async for step in replayed(state, snapshot, times, limit=wanted.limit, last=wanted.last):
+        async for step in replayed(services, snapshot, times, limit=wanted.limit, last=wanted.last):
             yield _line(progress=step) if isinstance(step, ReplayProgress) else _line(result=step)
     except CannotReplay as error:
         yield _line(error=str(error))
 
 
 async def replayed(
-    state: State, snapshot: Snapshot, times: tuple[int, int], *, limit: int, last: str
+    services: Services, snapshot: Snapshot, times: tuple[int, int], *, limit: int, last: str
 ) -> AsyncIterator[ReplayProgress | ReplayResult]:
     """Replay the decisions between two times, in microseconds since 1970; what comes last is the result.
 
     `limit` changes are told of; `last` is how the times are called. Raises CannotReplay.
     """
-    live: LivePolicy = state.live
+    live = services.live
     replay = Replay(snapshot, live.active, most=_KEPT)
     yield _progress(0, replay)
     try:
-        async with state.replaying, aclosing(alike(state.sessions, *times, slices=_SLICES)) as slices:
+        async with services.replaying, aclosing(alike(services.sessions, *times, slices=_SLICES)) as slices:
             for done in range(1, _SLICES + 1):
                 groups = await shielded(anext(slices))
                 # A slice can hold very many groups, and requests must have their turn meanwhile.
                 await asyncio.to_thread(replay.add, groups)
                 yield _progress(done * 100 // _SLICES, replay)
             shown = replay.changes[:limit]
-            examples = await shielded(request_ids(state.sessions, [change.times.last_id for change in shown]))
+            examples = await shielded(request_ids(services.sessions, [change.times.last_id for change in shown]))
     except (SQLAlchemyError, OSError) as error:
         _log.error("a replay ended: the decision log cannot be read", error=type(error).__name__)
         raise CannotReplay("The decision log cannot be read now: ask again.") from None

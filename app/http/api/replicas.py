@@ -7,15 +7,14 @@ from datetime import datetime
 from typing import Annotated
 
 from litestar import route
-from litestar.datastructures import State
 from litestar.enums import HttpMethod
 from litestar.params import QueryParameter
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.history.fleet import MAX_WAIT_SECONDS, FleetProgress, ReplicaStatus, fleet, until_served
-from app.history.follower import Follower
 from app.history.replica import beat_seconds
 from app.http.wire.problems import Problem
+from app.services import AnyRequest, Services, services_of
 
 PATH = "/api/v1/replicas"
 UNTOLD = "The policy is active here, but the database does not tell who else serves it."
@@ -71,20 +70,21 @@ class Replicas:
 
 
 @route(PATH, http_method=[HttpMethod.GET, HttpMethod.HEAD], summary="List the replicas", tags=["policies"])
-async def list_replicas(state: State) -> Replicas:
+async def list_replicas(request: AnyRequest) -> Replicas:
     """Every process that serves on this database: its revision, its lag, and when it was seen."""
-    found = await fleet(state.sessions, beat_seconds(state.settings.database_url))
+    services = services_of(request.app)
+    found = await fleet(services.sessions, beat_seconds(services.settings.database_url))
     newest = NewestRevision(found.newest.revision, found.newest.created_at) if found.newest else None
     return Replicas(newest, [_view(standing) for standing in found.standings])
 
 
-async def waited_for(state: State, seconds: float) -> FleetProgress:
+async def waited_for(services: Services, seconds: float) -> FleetProgress:
     """Wait until every live replica serves what this process does. Raises Problem 503 when that cannot be known."""
-    follower: Follower = state.follower
+    follower = services.follower
     try:
         # A change that came by the files is nowhere else before it is stored.
         await follower.follow()
-        return await until_served(state.sessions, follower.at, seconds, beat_seconds(state.settings.database_url))
+        return await until_served(services.sessions, follower.at, seconds, beat_seconds(services.settings.database_url))
     except (SQLAlchemyError, OSError):
         raise Problem(503, UNTOLD, headers={"Retry-After": "5"}) from None
 

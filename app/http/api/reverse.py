@@ -10,7 +10,6 @@ from typing import Annotated
 from urllib.parse import urlencode
 
 from litestar import Response, route
-from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.enums import HttpMethod
 from litestar.openapi.datastructures import ResponseSpec
@@ -31,6 +30,7 @@ from app.policy.engine.snapshot import Snapshot
 from app.policy.engine.target import NoSuchTarget, Target, find_target
 from app.policy.language.endpoint import endpoint_fault
 from app.policy.language.grants import stated_fault
+from app.services import AnyRequest, services_of
 
 PATH = "/api/v1/policies"
 PAGE_SIZE = 100
@@ -136,18 +136,19 @@ class UsageView:
 
 @route(f"{PATH}/reach", http_method=_READ, summary="What grants or a key reach", tags=["policies"], responses=_NO_KEY)
 async def list_reach(
-    state: State,
+    request: AnyRequest,
     grants: _Grants = None,
     key_id: Annotated[int | None, _KEY] = None,
     cursor: _Cursor = None,
 ) -> ReachPage:
     """Everything that these grants, or a key with what it holds now, may do. Send one of `grants` and `key_id`."""
-    snapshot: Snapshot = state.live.active
+    services = services_of(request.app)
+    snapshot = services.live.active
     key: KeyState | None = None
     if (grants is None) is (key_id is None):
         raise Problem(400, "Send one of `grants` and `key_id`.")
     if key_id is not None:
-        key, principal = await known_key(state, key_id)
+        key, principal = await known_key(services, key_id)
         held, query = principal.held, urlencode({"key_id": key_id})
     else:
         stated = (grants or "").split()
@@ -170,10 +171,13 @@ async def list_reach(
     return ReachPage(snapshot.revision, key, link, results)
 
 
-@route(f"{PATH}/who", http_method=_READ, summary="WhoPage reaches something", tags=["policies"], responses=_BAD)
-async def who_reaches(state: State, action: _Action, resource: _Resource, cursor: _Cursor = None) -> Response[WhoPage]:
+@route(f"{PATH}/who", http_method=_READ, summary="Who reaches something", tags=["policies"], responses=_BAD)
+async def who_reaches(
+    request: AnyRequest, action: _Action, resource: _Resource, cursor: _Cursor = None
+) -> Response[WhoPage]:
     """The grants that suffice, and the roles, users and keys that have them."""
-    snapshot: Snapshot = state.live.active
+    services = services_of(request.app)
+    snapshot = services.live.active
     target = _target(snapshot, action, resource)
     rules = snapshot.rules_for(target.resource, action)
     source = snapshot.policy.source
@@ -182,10 +186,10 @@ async def who_reaches(state: State, action: _Action, resource: _Resource, cursor
     start = read_cursor(cursor, listing).after if cursor is not None else 0
     try:
         keys, after = await reaching(
-            state.sessions,
+            services.sessions,
             snapshot,
             rules,
-            environments=state.key_environments,
+            environments=services.settings.key_environments,
             now=datetime.now(UTC),
             after=start,
         )
@@ -210,14 +214,15 @@ async def who_reaches(state: State, action: _Action, resource: _Resource, cursor
 
 @route(f"{PATH}/usage", http_method=_READ, summary="Which scopes a key uses", tags=["policies"], responses=_NO_KEY)
 async def key_usage(
-    state: State,
+    request: AnyRequest,
     session: _Session,
     key_id: Annotated[int, _KEY],
     days: Annotated[int, QueryParameter(ge=1, le=3650, description="How many days back.")] = 30,
 ) -> UsageView:
     """Which scopes were needed by what was allowed, which never were, and the narrower ones that would do."""
-    snapshot: Snapshot = state.live.active
-    key, principal = await known_key(state, key_id)
+    services = services_of(request.app)
+    snapshot = services.live.active
+    key, principal = await known_key(services, key_id)
     since = datetime.now(UTC) - timedelta(days=days)
     uses = await logged.uses(session, key_id, int(since.timestamp() * 1_000_000))
     oldest = await logged.oldest(session)
@@ -226,7 +231,7 @@ async def key_usage(
         key=key,
         since=since,
         logged_since=None if oldest is None else _time(oldest),
-        sample=state.settings.decision_log_sample,
+        sample=services.settings.decision_log_sample,
         used=[UsedScope(each.scope, each.number, _time(each.last)) for each in found.used],
         unused=list(found.unused),
         enough=list(found.enough),

@@ -16,7 +16,7 @@ from litestar.params import JSONBody
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.audit.shadowing import DeployedShadow, Shadowing
+from app.audit.shadowing import DeployedShadow
 from app.audit.view import RuleView
 from app.db import admin_actions
 from app.http.api.actors import requesting_actor
@@ -29,6 +29,7 @@ from app.policy.analysis.shadow import ShadowDifference
 from app.policy.engine.decision import Decision
 from app.policy.engine.snapshot import Snapshot
 from app.policy.language.fault import PolicyRefused
+from app.services import Services, services_of
 
 PATH = "/api/v1/policies/shadow"
 MOST = 50  # differences in an answer
@@ -93,20 +94,22 @@ class ShadowView:
     responses=FAULTY,
 )
 async def deploy_shadow(
-    data: JSONBody[ShadowPolicy], request: _Request, session: _Session, state: State
+    data: JSONBody[ShadowPolicy], request: _Request, session: _Session
 ) -> ShadowView | Response[FaultyPolicy]:
     """Compare its decisions with those of the active policy, from now on. It replaces another, and changes nothing."""
+    services = services_of(request.app)
     try:
-        snapshot = await snapshot_of(data.files, state)
+        snapshot = await snapshot_of(data.files, services)
     except PolicyRefused as refused:
         return faulty(refused)
-    return shadow_view(await deployed(snapshot, data.message, request, session), state)
+    return shadow_view(await deployed(snapshot, data.message, request, session), services)
 
 
 @route(PATH, http_method=_READ, summary="Show the policy in shadow", tags=["policies"], responses=_NONE)
-async def show_shadow(state: State) -> Response[ShadowView]:
+async def show_shadow(request: _Request) -> Response[ShadowView]:
     """How often it would have decided differently, and the differences that were met most often."""
-    return Response(shadow_view(_deployed(state), state), headers={"Cache-Control": "no-store"})
+    services = services_of(request.app)
+    return Response(shadow_view(_deployed(services), services), headers={"Cache-Control": "no-store"})
 
 
 @delete(PATH, summary="Withdraw the policy in shadow", tags=["policies"], responses=_NONE)
@@ -120,7 +123,7 @@ ROUTES = (deploy_shadow, show_shadow, withdraw_shadow)
 
 async def deployed(snapshot: Snapshot, message: str, request: _Request, session: AsyncSession) -> DeployedShadow:
     """Deploy a policy in shadow and record who sent the request."""
-    shadowing: Shadowing = request.app.state.shadowing
+    shadowing = services_of(request.app).shadowing
     async with shadowing.one_at_a_time:
         replaced = shadowing.deployed.shadow.snapshot.revision if shadowing.deployed else None
         admin_actions.record(
@@ -138,28 +141,28 @@ async def deployed(snapshot: Snapshot, message: str, request: _Request, session:
 
 async def withdrawn(request: _Request, session: AsyncSession) -> None:
     """Withdraw the policy in shadow and record who sent the request. Raises Problem 404 when there is none."""
-    shadowing: Shadowing = request.app.state.shadowing
+    shadowing = services_of(request.app).shadowing
     async with shadowing.one_at_a_time:
-        revision = _deployed(request.app.state).shadow.snapshot.revision
+        revision = _deployed(services_of(request.app)).shadow.snapshot.revision
         by = requesting_actor(request)
         admin_actions.record(session, by, "policy.shadow.withdraw", revision, now=datetime.now(UTC))
         await session.commit()
         shadowing.withdraw()
 
 
-def _deployed(state: State) -> DeployedShadow:
-    shadowing: Shadowing = state.shadowing
+def _deployed(services: Services) -> DeployedShadow:
+    shadowing = services.shadowing
     if shadowing.deployed is None:
         raise Problem(404, "No policy is in shadow.")
     return shadowing.deployed
 
 
-def shadow_view(deployed: DeployedShadow, state: State) -> ShadowView:
+def shadow_view(deployed: DeployedShadow, services: Services) -> ShadowView:
     """What there is to tell of the policy in shadow."""
     shadow = deployed.shadow
     return ShadowView(
         revision=shadow.snapshot.revision,
-        active=state.live.active.revision,
+        active=services.live.active.revision,
         since=deployed.since,
         message=deployed.message,
         author=deployed.author,

@@ -15,6 +15,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.http.door.traffic import Traffic
+from app.services import services_of
 
 AT_ONCE = 4  # callers of a process, so that a wait for the database does not stop all of them
 _READ = ("GET", "HEAD")
@@ -103,7 +104,7 @@ def in_turn(app: ASGIApp) -> ASGIApp:
         if scope["type"] != ScopeType.HTTP or scope["method"] not in _READ:
             await app(scope, receive, send)
             return
-        work: LongWork = scope["litestar_app"].state.long_work
+        work = services_of(scope["litestar_app"]).long_work
         caller: str = scope["user"].subject
         await work.begin(caller)
         has_turn = True

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
-from litestar.datastructures import State
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.services import AnyRequest, services_of
 
-async def provide_session(state: State) -> AsyncGenerator[AsyncSession]:
+
+async def provide_session(request: AnyRequest) -> AsyncGenerator[AsyncSession]:
     """A session of the application's. Whatever a handler does not commit is rolled back."""
-    async with state.sessions() as session:
+    async with services_of(request.app).sessions() as session:
         yield session

@@ -12,7 +12,6 @@ from msgspec import UNSET
 
 from app.http.api.authzen.wire import (
     AccessQuestion,
-    AnyRequest,
     EntityType,
     Evaluations,
     RequestedAction,
@@ -27,6 +26,7 @@ from app.http.api.authzen.wire import (
 )
 from app.http.wire.errors import HANDLERS
 from app.http.wire.problems import Problem
+from app.services import AnyRequest
 
 pytestmark = pytest.mark.anyio
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 from litestar import Litestar
-from litestar.datastructures import State
 
 from app.http.door.long_work import LongWork, in_turn
 from app.http.door.traffic import GIVE_WAY_SECONDS, Traffic
 from app.identity.principal import user
+from tests.services import state_of
 
 pytestmark = pytest.mark.anyio
 
@@ -126,7 +126,7 @@ class Page:
         self.begun: list[str] = []
         self.begins, self.ends = asyncio.Event(), asyncio.Event()
         self._failures = failures
-        self._app = Litestar(state=State({"long_work": LongWork(self.traffic)}))
+        self._app = Litestar(state=state_of(long_work=LongWork(self.traffic)))
         self._behind = in_turn(self._answer)
 
     async def _answer(self, scope: Any, receive: Any, send: Any) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from litestar import Response, route
-from litestar.datastructures import State
 from litestar.enums import HttpMethod
 from litestar.openapi.datastructures import ResponseSpec
 
@@ -13,6 +12,7 @@ from app.http.api.authzen.evaluation import EVALUATION, EVALUATIONS
 from app.http.api.authzen.search import ACTION, RESOURCE, SUBJECT
 from app.http.api.metadata import NO_PUBLIC_URL
 from app.http.wire.problems import Detail, Problem
+from app.services import AnyRequest, services_of
 
 PATH = "/.well-known/authzen-configuration"
 
@@ -36,9 +36,10 @@ class Configuration:
     tags=["authzen"],
     responses={404: ResponseSpec(Detail, description="The deployment has not stated its public address")},
 )
-async def configuration(state: State) -> Response[Configuration]:
+async def configuration(request: AnyRequest) -> Response[Configuration]:
     """Where to ask for decisions."""
-    base: str | None = state.settings.public_url
+    services = services_of(request.app)
+    base = services.settings.public_url
     if base is None:
         raise Problem(404, NO_PUBLIC_URL)
     paths = (EVALUATION, EVALUATIONS, SUBJECT, RESOURCE, ACTION)

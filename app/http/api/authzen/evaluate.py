@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from time import perf_counter_ns
 
-from litestar.datastructures import State
-
 from app.audit.log import DecisionLog
 from app.audit.record import Unverified
 from app.gateway.resource_reference import ROUTE_TYPE, asked_target
@@ -32,6 +30,7 @@ from app.policy.engine.snapshot import Snapshot
 from app.policy.engine.target import NoSuchTarget
 from app.policy.language.when.shape import Properties
 from app.policy.language.when.shared import SharedReads
+from app.services import Services
 
 DOOR = "authzen"  # in the decision log
 _Action = tuple[str, Properties]
@@ -41,17 +40,17 @@ _Resource = tuple[str, str, Properties]
 Outcome = Decision | str
 
 
-async def keys_of(state: State, subjects: Iterable[RequestedEntity]) -> Keys:
+async def keys_of(services: Services, subjects: Iterable[RequestedEntity]) -> Keys:
     """What the database says of the keys among these subjects. Raises Problem 503 when it does not answer."""
     spelled = {str(subject.id): read_id(str(subject.id)) for subject in subjects if subject.type == KEY_TYPE}
     ids = [number for number in spelled.values() if number is not None]
     if not ids:
         return NO_KEYS
     try:
-        found = await asked_keys.records(state.sessions, ids)
+        found = await asked_keys.records(services.sessions, ids)
     except CannotVerify as fault:
         raise unavailable(fault) from None
-    return Keys({str(record.id): record for record in found}, state.key_environments)
+    return Keys({str(record.id): record for record in found}, services.settings.key_environments)
 
 
 def unavailable(fault: CannotVerify) -> Problem:

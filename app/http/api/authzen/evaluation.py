@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import msgspec
 from litestar import MediaType, post
-from litestar.datastructures import State
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.response.base import ASGIResponse
 from msgspec import UNSET, Raw, Struct, UnsetType
@@ -16,7 +15,6 @@ from app.http.api.authzen.budget import Sizes, Turn, check_items
 from app.http.api.authzen.evaluate import Evaluator, Outcome, keys_of
 from app.http.api.authzen.wire import (
     AccessQuestion,
-    AnyRequest,
     Evaluation,
     Evaluations,
     RequestedEntity,
@@ -28,6 +26,7 @@ from app.http.door.direct import DIRECT
 from app.http.wire.problems import Detail, Problem
 from app.policy.engine.decision import Decision
 from app.policy.engine.resolved_subject import KEY_TYPE, NO_KEYS
+from app.services import AnyRequest, Services, services_of
 
 MAX_EVALUATIONS = 1000
 EVALUATION = "/access/v1/evaluation"
@@ -81,7 +80,7 @@ _PLAIN = {allowed: EvaluationResult(allowed) for allowed in (True, False)}
 )
 async def evaluate_once(request: AnyRequest) -> ASGIResponse:
     """Whether a subject may do an action on a resource. A denial is an answer like any other."""
-    return await _single(await read(request, _EVALUATION), request.app.state)
+    return await _single(await read(request, _EVALUATION), services_of(request.app))
 
 
 @post(
@@ -95,21 +94,21 @@ async def evaluate_once(request: AnyRequest) -> ASGIResponse:
 )
 async def evaluate_many(request: AnyRequest) -> ASGIResponse:
     """Up to 1,000 questions in one call, all decided by one policy. Without items it is a single evaluation."""
-    body, state = await read(request, _EVALUATIONS), request.app.state
+    body, services = await read(request, _EVALUATIONS), services_of(request.app)
     semantic = body.options.evaluations_semantic or "execute_all"
     if semantic not in SEMANTICS:
         raise Problem(400, f"`options.evaluations_semantic` must be one of {', '.join(SEMANTICS)}.")
     if not body.evaluations:
-        return await _single(body, state)
+        return await _single(body, services)
     if len(body.evaluations) > MAX_EVALUATIONS:
         raise Problem(400, f"`evaluations` has {len(body.evaluations)} items, where {MAX_EVALUATIONS} are the most.")
-    async with state.long_work.turn(request.user.subject):
-        return await _many(body, body.evaluations, SEMANTICS[semantic], state)
+    async with services.long_work.turn(request.user.subject):
+        return await _many(body, body.evaluations, SEMANTICS[semantic], services)
 
 
-async def _many(body: Evaluations, items: Sequence[Raw], until: bool | None, state: State) -> ASGIResponse:
-    await state.decision_log.wait_for_room()
-    turn, sizes, total = Turn(state.long_work.give_way), Sizes(), 0
+async def _many(body: Evaluations, items: Sequence[Raw], until: bool | None, services: Services) -> ASGIResponse:
+    await services.decision_log.wait_for_room()
+    turn, sizes, total = Turn(services.long_work.give_way), Sizes(), 0
     questions, asked = list[AccessQuestion | EvaluationReason](), list[AccessQuestion]()
     for raw in items:
         item = _item(raw, body)
@@ -120,15 +119,15 @@ async def _many(body: Evaluations, items: Sequence[Raw], until: bool | None, sta
         if turn.is_over:
             await turn.next()
     check_items(total)
-    evaluator = await _evaluator(asked, state, defaults=body)
+    evaluator = await _evaluator(asked, services, defaults=body)
     verdicts = await _verdicts(evaluator, questions, until, turn, explain=body.options.explain)
     return _json(_ENCODER.encode(Verdicts(verdicts)))
 
 
-async def _single(body: Evaluation, state: State) -> ASGIResponse:
+async def _single(body: Evaluation, services: Services) -> ASGIResponse:
     if field := lacking(subject=body.subject, action=body.action, resource=body.resource):
         raise Problem(400, f"`{field}` is missing.")
-    evaluator = await _evaluator((body,), state)
+    evaluator = await _evaluator((body,), services)
     outcome = evaluator.answer(body)
     if body.options.explain:
         return _json(_ENCODER.encode(_explained(outcome, evaluator.snapshot.revision)))
@@ -161,12 +160,12 @@ async def _verdicts(
 
 
 async def _evaluator(
-    questions: Sequence[AccessQuestion], state: State, defaults: AccessQuestion | None = None
+    questions: Sequence[AccessQuestion], services: Services, defaults: AccessQuestion | None = None
 ) -> Evaluator:
     subjects = [question.subject for question in questions]
     of_keys = [subject for subject in subjects if isinstance(subject, RequestedEntity) and subject.type == KEY_TYPE]
-    keys = await keys_of(state, of_keys) if of_keys else NO_KEYS
-    return Evaluator(state.live.active, keys, state.decision_log, state.recent, defaults=defaults)
+    keys = await keys_of(services, of_keys) if of_keys else NO_KEYS
+    return Evaluator(services.live.active, keys, services.decision_log, services.recent, defaults=defaults)
 
 
 def _item(raw: Raw, defaults: AccessQuestion) -> AccessQuestion | EvaluationReason:

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 
 import msgspec
 from litestar import MediaType, post
-from litestar.datastructures import State
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.response.base import ASGIResponse
 from msgspec import UNSET, Struct, UnsetType
@@ -19,7 +18,6 @@ from app.http.api.authzen.page import CandidateSource, limit_of, query_digest, r
 from app.http.api.authzen.wire import (
     NOTHING,
     ActionSearch,
-    AnyRequest,
     RequestedEntity,
     RequestedPage,
     ResourceSearch,
@@ -30,7 +28,6 @@ from app.http.api.authzen.wire import (
     read,
     sought,
 )
-from app.http.door.long_work import LongWork
 from app.http.wire.ids import read_id
 from app.http.wire.problems import Detail, Problem
 from app.identity.api_keys import KeyRecord
@@ -39,6 +36,7 @@ from app.keys import subjects as asked_keys
 from app.policy.engine.candidates import behind
 from app.policy.engine.resolved_subject import KEY_TYPE, USER_TYPES, Keys, ResolvedSubject
 from app.policy.engine.snapshot import Snapshot
+from app.services import AnyRequest, Services, services_of
 
 SUBJECT = "/access/v1/search/subject"
 RESOURCE = "/access/v1/search/resource"
@@ -90,8 +88,9 @@ class ActionResults(Struct, frozen=True):
     operation_class=described.search("subject"),
     responses={200: ResponseSpec(EntityResults, description="Who may"), **_REFUSED},
 )
-async def search_subject(request: AnyRequest, state: State) -> ASGIResponse:
+async def search_subject(request: AnyRequest) -> ASGIResponse:
     """Who of a type may do an action on a resource, of those whom the policy and the database name."""
+    services = services_of(request.app)
     body = await read(request, _SUBJECT)
     _whole(subject=body.subject, action=body.action, resource=body.resource)
     kind, sent = sought(body.subject)
@@ -99,14 +98,14 @@ async def search_subject(request: AnyRequest, state: State) -> ASGIResponse:
     records: dict[str, KeyRecord] = {}
     check_search(body.subject, body.action, body.resource, body.context)
     shared = ("action", "resource", "context")
-    evaluator = Evaluator(state.live.active, Keys(records, state.key_environments), shared=shared)
+    evaluator = Evaluator(services.live.active, Keys(records, services.settings.key_environments), shared=shared)
 
     def allowed(identity: str) -> bool:
         who = evaluator.known(kind, identity, sent)
         return not isinstance(who, str) and evaluator.allows(who, action, resource, context)
 
     asked = ("subject", kind, sent, action, resource, context)
-    sources = _subjects(state, evaluator.snapshot, kind, records)
+    sources = _subjects(services, evaluator.snapshot, kind, records)
     results, page = await _found(request, body.page, asked, sources, allowed)
     return _json(EntityResults([FoundEntity(kind, identity) for identity in results], page))
 
@@ -119,14 +118,15 @@ async def search_subject(request: AnyRequest, state: State) -> ASGIResponse:
     operation_class=described.search("resource"),
     responses={200: ResponseSpec(EntityResults, description="On what they may"), **_REFUSED},
 )
-async def search_resource(request: AnyRequest, state: State) -> ASGIResponse:
+async def search_resource(request: AnyRequest) -> ASGIResponse:
     """On which resources of a type a subject may do an action, of those that the policy names."""
+    services = services_of(request.app)
     body = await read(request, _RESOURCE)
     _whole(subject=body.subject, action=body.action, resource=body.resource)
     kind, sent = sought(body.resource)
     check_search(body.resource, body.subject, body.action, body.context)
     action, context = acted(body.action), body.context or NOTHING
-    evaluator, who = await _who(body.subject, state, ("subject", "action", "context"))
+    evaluator, who = await _who(body.subject, services, ("subject", "action", "context"))
 
     def allowed(identity: str) -> bool:
         return not isinstance(who, str) and evaluator.allows(who, action, (kind, identity, sent), context)
@@ -145,13 +145,14 @@ async def search_resource(request: AnyRequest, state: State) -> ASGIResponse:
     operation_class=described.search("action"),
     responses={200: ResponseSpec(ActionResults, description="What they may do"), **_REFUSED},
 )
-async def search_action(request: AnyRequest, state: State) -> ASGIResponse:
+async def search_action(request: AnyRequest) -> ASGIResponse:
     """Which actions a subject may do on a resource, of those that rows name; for a route its methods."""
+    services = services_of(request.app)
     body = await read(request, _ACTION)
     _whole(subject=body.subject, resource=body.resource)
     check_search(UNSET, body.subject, body.resource, body.context)
     resource, context = named(body.resource), body.context or NOTHING
-    evaluator, who = await _who(body.subject, state, ("subject", "resource", "context"))
+    evaluator, who = await _who(body.subject, services, ("subject", "resource", "context"))
 
     def allowed(name: str) -> bool:
         return not isinstance(who, str) and evaluator.allows(who, (name, NOTHING), resource, context)
@@ -169,10 +170,10 @@ def _whole(**fields: object) -> None:
 
 
 async def _who(
-    subject: RequestedEntity | UnsetType, state: State, shared: tuple[str, ...]
+    subject: RequestedEntity | UnsetType, services: Services, shared: tuple[str, ...]
 ) -> tuple[Evaluator, ResolvedSubject | str]:
-    keys = await keys_of(state, (subject,) if isinstance(subject, RequestedEntity) else ())
-    evaluator = Evaluator(state.live.active, keys, shared=shared)
+    keys = await keys_of(services, (subject,) if isinstance(subject, RequestedEntity) else ())
+    evaluator = Evaluator(services.live.active, keys, shared=shared)
     return evaluator, evaluator.known(*named(subject))
 
 
@@ -188,7 +189,7 @@ async def _found(
     wanted = page or RequestedPage()
     start, limit = read_token(wanted.token, query), limit_of(wanted)
     try:
-        work: LongWork = request.app.state.long_work
+        work = services_of(request.app).long_work
         async with work.turn(request.user.subject):
             found = await walk(sources, start, limit, allowed, work.give_way)
     except CannotVerify as fault:
@@ -204,13 +205,15 @@ def _names(names: Sequence[str]) -> CandidateSource:
     return CandidateSource(fetch)
 
 
-def _subjects(state: State, snapshot: Snapshot, kind: str, records: dict[str, KeyRecord]) -> list[CandidateSource]:
+def _subjects(
+    services: Services, snapshot: Snapshot, kind: str, records: dict[str, KeyRecord]
+) -> list[CandidateSource]:
     """Where subjects of a type come from; `records` is kept filled with what is known of the keys at hand."""
 
     async def keys(after: str, limit: int) -> Sequence[str]:
         found = await asked_keys.active(
-            state.sessions,
-            environments=state.key_environments,
+            services.sessions,
+            environments=services.settings.key_environments,
             now=datetime.now(UTC),
             after=read_id(after) or 0,
             limit=limit,
@@ -220,7 +223,7 @@ def _subjects(state: State, snapshot: Snapshot, kind: str, records: dict[str, Ke
         return list(records)
 
     async def owners(after: str, limit: int) -> Sequence[str]:
-        return await asked_keys.owners(state.sessions, after=after, limit=limit)
+        return await asked_keys.owners(services.sessions, after=after, limit=limit)
 
     if kind == KEY_TYPE:
         return [CandidateSource(keys)]

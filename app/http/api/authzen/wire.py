@@ -8,15 +8,13 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 import msgspec
-from litestar import Request
-from litestar.datastructures import State
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from app.http.wire.problems import Problem
 from app.policy.language.when.shape import Properties
+from app.services import AnyRequest
 
-AnyRequest = Request[Any, Any, State]
 _T = TypeVar("_T")
 NOTHING: Properties = MappingProxyType({})
 _UTF8 = ("utf-8", "utf8")

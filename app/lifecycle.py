@@ -1,4 +1,4 @@
-"""What runs beside the requests, from the start of a process to its end."""
+"""What runs in the background while an application is served, from the start of a process to its end."""
 
 from __future__ import annotations
 
@@ -14,20 +14,19 @@ from litestar import Litestar
 from app.audit.retention import keep_for
 from app.db.old_decisions import OldDecisions
 from app.hangup import hangup
-from app.history.follower import Follower
-from app.history.replica import ReplicaSync
 from app.http.door.telemetry import observed
 from app.keys.changes import follow
 from app.logs import first_lines
 from app.policy.engine.live import LivePolicy, Reload
 from app.policy.engine.watch import watch
+from app.services import Services, services_of
 
 _AGAIN_SECONDS = 1.0  # until a revision that could not be stored is tried again
 _log = structlog.stdlib.get_logger("policy")
 
 
 def report(reload: Reload) -> None:
-    """Tell operators what became of a policy."""
+    """Log the outcome of a reload for operators."""
     if reload.outcome == "refused":
         _log.error(
             "policy refused; the last good one decides on",
@@ -47,45 +46,43 @@ def report(reload: Reload) -> None:
 
 
 @asynccontextmanager
-async def running(app: Litestar) -> AsyncIterator[None]:
-    """Meanwhile there are the key set, the writers, the watch over the policy, and retention."""
-    live: LivePolicy = app.state.live
-    replica: ReplicaSync = app.state.replica
-    await replica.begin()
+async def lifespan(app: Litestar) -> AsyncIterator[None]:
+    """Run the background tasks: the key set, the writers, the watch over the policy, retention and replication."""
+    services = services_of(app)
+    await services.replica.begin()
     stop = asyncio.Event()
     async with (
-        observed(app.state.metrics, app.state.tracing),
-        app.state.key_set,
-        app.state.last_used,
-        app.state.decision_log,
-        app.state.shadowing,
+        observed(services.metrics, services.tracing),
+        services.key_set,
+        services.last_used,
+        services.decision_log,
+        services.shadowing,
     ):
         works = (
-            watch(live, stop),
-            _retention(app, stop),
-            _history(app, stop),
-            _key_changes(app, stop),
-            replica.run(stop),
-            app.state.case_watch.run(stop),
-            app.state.disk.run(stop),
+            watch(services.live, stop),
+            _retention(services, stop),
+            _history(services, stop),
+            _key_changes(services, stop),
+            services.replica.run(stop),
+            services.case_watch.run(stop),
+            services.disk.run(stop),
         )
-        beside = [asyncio.create_task(work) for work in works]
+        tasks = [asyncio.create_task(work) for work in works]
         try:
-            with _on_hangup(live):
+            with _on_hangup(services.live):
                 yield
         finally:
             stop.set()
-            await asyncio.gather(*beside)
-    if app.state.openid is not None:
-        await app.state.openid.close()
-    await app.state.database.dispose()
+            await asyncio.gather(*tasks)
+    if services.openid is not None:
+        await services.openid.close()
+    await services.database.dispose()
     _log.info("stopped")
 
 
-async def _history(app: Litestar, stop: asyncio.Event) -> None:
+async def _history(services: Services, stop: asyncio.Event) -> None:
     """Store each policy that becomes active as a revision, the first one too; what could not be is tried again."""
-    live: LivePolicy = app.state.live
-    follower: Follower = app.state.follower
+    live, follower = services.live, services.follower
     swapped = asyncio.Event()
     live.on_reload(lambda reload: swapped.set() if reload.outcome == "swapped" else None)
     swapped.set()
@@ -101,15 +98,15 @@ async def _history(app: Litestar, stop: asyncio.Event) -> None:
             stored = await follower.note_active()
 
 
-async def _retention(app: Litestar, stop: asyncio.Event) -> None:
-    await keep_for(app.state.settings.decision_log_retention_days, stop, OldDecisions(app.state.sessions))
+async def _retention(services: Services, stop: asyncio.Event) -> None:
+    await keep_for(services.settings.decision_log_retention_days, stop, OldDecisions(services.sessions))
 
 
-async def _key_changes(app: Litestar, stop: asyncio.Event) -> None:
-    bound = app.state.settings.key_cache_seconds
+async def _key_changes(services: Services, stop: asyncio.Event) -> None:
+    bound = services.settings.key_cache_seconds
     if bound:
-        # Twice within the bound, so that what is asked for in time is heard in time.
-        await follow(app.state.sessions, app.state.verifier, stop, every_seconds=bound / 2)
+        # Twice within the bound, so that a change is read before the bound is over.
+        await follow(services.sessions, services.verifier, stop, every_seconds=bound / 2)
 
 
 @contextmanager

@@ -1,0 +1,91 @@
+"""What handlers, middleware and background tasks need, composed once for each application.
+
+At runtime this module imports no other part of `app`: every part may import it, so the types of the fields are for the
+type checker alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from litestar import Litestar, Request
+from litestar.datastructures import State
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from app.audit.log import DecisionLog
+    from app.audit.shadowing import Shadowing
+    from app.console.config import Console
+    from app.console.oidc import OpenId
+    from app.db.disk import DiskSpace
+    from app.db.session import Sessions
+    from app.gateway.proxies import TrustedProxies
+    from app.history.follower import Follower
+    from app.history.publish import Publisher
+    from app.history.replica import ReplicaSync
+    from app.http.api.authzen.recent import Recent
+    from app.http.api.health import DatabaseProbe
+    from app.http.api.openapi import OpenApiDocument
+    from app.http.door.budgets import Budgets
+    from app.http.door.long_work import LongWork
+    from app.http.door.refusal import Refusals
+    from app.http.door.tracing import Tracing
+    from app.identity.authenticate import Authenticator
+    from app.identity.jwks import KeySet
+    from app.identity.key_verifier import ApiKeyVerifier
+    from app.keys.last_used import LastUsed
+    from app.metrics.scrape import Metrics
+    from app.policy.analysis.case_watch import CaseWatch
+    from app.policy.engine.live import LivePolicy
+    from app.settings import Settings
+
+AnyRequest: TypeAlias = Request[Any, Any, State]
+_KEY = "services"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """The parts of a running application. Without a console `console` and `openid` are None."""
+
+    settings: Settings
+    database: AsyncEngine
+    sessions: Sessions
+    database_probe: DatabaseProbe
+    disk: DiskSpace
+    live: LivePolicy
+    follower: Follower
+    publisher: Publisher
+    replica: ReplicaSync
+    case_watch: CaseWatch
+    key_set: KeySet
+    verifier: ApiKeyVerifier
+    authenticator: Authenticator
+    last_used: LastUsed
+    refusals: Refusals
+    budgets: Budgets
+    proxies: TrustedProxies
+    decision_log: DecisionLog
+    shadowing: Shadowing
+    recent: Recent
+    replaying: asyncio.Lock
+    long_work: LongWork
+    documents: OpenApiDocument
+    metrics: Metrics
+    tracing: Tracing | None
+    console: Console | None
+    openid: OpenId | None
+
+
+def state_with(services: Services) -> State:
+    """The state of an application that has these services."""
+    return State({_KEY: services})
+
+
+def services_of(app: Litestar) -> Services:
+    """The services of an application."""
+    services: Services = app.state[_KEY]
+    return services

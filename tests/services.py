@@ -1,0 +1,16 @@
+"""The services of a small application: what it does not use is None."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from litestar.datastructures import State
+
+from app.services import Services, state_with
+
+
+def state_of(**given: Any) -> State:
+    """The state of an application with these services. Raises TypeError for a name that is no service."""
+    unused: dict[str, Any] = {field.name: None for field in fields(Services)}
+    return state_with(Services(**(unused | given)))
