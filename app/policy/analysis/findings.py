@@ -19,6 +19,7 @@ from app.policy.gc_control import paused_gc
 from app.policy.language import permissions
 from app.policy.language.fault import Fault
 from app.policy.language.load import Policy
+from app.policy.language.permission_lines import PermissionLines
 from app.policy.language.rule import Membership, Rule
 from app.policy.routing.routes import split_route
 from app.policy.routing.template_tree import TAIL
@@ -143,11 +144,12 @@ def _permissions(snapshot: Snapshot, holders: Holders) -> Iterator[Fault]:
     policy = snapshot.policy
     needed = {need for rule in policy.rules for need in rule.needs}
     used = frozenset[str]().union(*map(holders.sources, needed))
+    lines = PermissionLines(policy.source.files.get(permissions.FILE, ""))
     for name, permission in policy.catalog.items():
         if name not in used and not permission.deprecated:
             message = f"`{name}` has no part in opening anything"
             hint = "write a row that needs it, or mark it `deprecated = true`"
-            yield permissions.fault_at(policy.source, name, "unused-permission", message, hint)
+            yield permissions.fault_at(lines, name, "unused-permission", message, hint)
     deprecated = {name for name, permission in policy.catalog.items() if permission.deprecated}
     for row in _rows(policy) if deprecated else ():
         named = row.needs if isinstance(row, Rule) else {row.member, row.grant}

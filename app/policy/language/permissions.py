@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from app.policy.language.fault import Fault
+from app.policy.language.permission_lines import PermissionLines
 from app.policy.language.source import PolicySource, shown
+from app.policy.language.toml_bounds import Excess, find_excess
 
 FILE = "permissions.toml"
-# TOML's parser is quadratic in the parts of a key; this keeps the worst file at a few seconds.
 MAX_CHARACTERS = 256 * 1024
 MAX_FAULTS = 20
 
@@ -39,24 +40,30 @@ def load(source: PolicySource, faults: list[Fault]) -> Mapping[str, Permission]:
     if len(text) > MAX_CHARACTERS:
         faults.append(Fault("toml", FILE, 0, 0, f"it has {len(text)} characters, where {MAX_CHARACTERS} are the most"))
         return {}
+    if excess := find_excess(text):
+        faults.append(_beyond(source, excess))
+        return {}
     try:
         document = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
+    except tomllib.TOMLDecodeError as error:
         faults.append(_not_toml(source, error))
         return {}
     catalog: dict[str, Permission] = {}
     before = len(faults)
+    lines: PermissionLines | None = None
     for name, entry in document.items():
         if len(faults) - before >= MAX_FAULTS:
             break
         if fault := _entry_fault(name, entry):
             message, hint, word = fault
-            faults.append(_at(source, name, shown(message), shown(hint), word))
+            lines = lines or PermissionLines(text)
+            faults.append(fault_at(lines, name, "catalog", shown(message), shown(hint), word=word))
         else:
             catalog[name] = Permission(name, **entry)
     if not document:
-        hint = _example("catalog:read")
-        faults.append(_fault(source, max(text.count("\n"), 1), 1, "the catalogue names no permission", hint))
+        line, hint = max(text.count("\n"), 1), _example("catalog:read")
+        message = "the catalogue names no permission"
+        faults.append(Fault("catalog", FILE, line, 1, message, hint, text=source.line(FILE, line)))
     return MappingProxyType(catalog)
 
 
@@ -85,62 +92,21 @@ def _example(name: str) -> str:
     return f'write ["{name}"], then title = "…" and grants = "…" below it'
 
 
-def _not_toml(source: PolicySource, error: ValueError | RecursionError) -> Fault:
-    if isinstance(error, tomllib.TOMLDecodeError):
-        message = str(error).split(" (at ", maxsplit=1)[0]
-        place = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
-        line, column = (int(place[1]), int(place[2])) if place else (max(source.files[FILE].count("\n"), 1), 1)
-        return _fault(source, line, column, shown(f"not TOML: {message[:1].lower()}{message[1:]}"), code="toml")
-    what = "it is nested too deep" if isinstance(error, RecursionError) else "a number is too long"
-    return _fault(source, _line_of(source.files[FILE], type(error)), 1, f"not TOML: {what}", code="toml")
+def _not_toml(source: PolicySource, error: tomllib.TOMLDecodeError) -> Fault:
+    text, words = source.files[FILE], str(error)
+    message = words.split(" (at ", maxsplit=1)[0]
+    place = re.search(r"\(at line (\d+), column (\d+)\)", words)
+    line, column = (int(place[1]), int(place[2])) if place else (max(text.count("\n"), 1), 1)
+    message = shown(f"not TOML: {message[:1].lower()}{message[1:]}")
+    return Fault("toml", FILE, line, column, message, text=source.line(FILE, line))
 
 
-def _line_of(text: str, kind: type[Exception]) -> int:
-    """The line that makes the parser raise what has no place: the last of the shortest beginning that still does."""
-    lines = text.split("\n")
-    low, high = 1, len(lines)
-    while low < high:
-        middle = (low + high) // 2
-        try:
-            tomllib.loads("\n".join(lines[:middle]))
-        except tomllib.TOMLDecodeError:
-            low = middle + 1
-        except kind:
-            high = middle
-        else:
-            low = middle + 1
-    return low
+def _beyond(source: PolicySource, excess: Excess) -> Fault:
+    line = source.files[FILE].count("\n", 0, excess.index) + 1
+    return Fault("toml", FILE, line, 1, f"not TOML: {excess.message}", excess.hint, text=source.line(FILE, line))
 
 
-def fault_at(source: PolicySource, name: str, code: str, message: str, hint: str) -> Fault:
-    """A fault at the entry of a permission."""
-    return replace(_at(source, name, message, hint, name), code=code)
-
-
-def _at(source: PolicySource, name: str, message: str, hint: str, word: str) -> Fault:
-    """A fault at a word of an entry. TOML's parser keeps no places: look for the entry, then for the word below it."""
-    lines = source.files[FILE].split("\n")
-    entry = _find(lines, rf"""\s*\[\s*["']?{re.escape(name)}\b""", 0)
-    number = _find(lines, rf"""\s*\[?\s*["']?{re.escape(word)}\b""", entry or 0)
-    if number is None:  # spelt with escapes, or in one line with others
-        number = entry if entry is not None else next((n for n, line in enumerate(lines) if word in line), 0)
-    column = max(lines[number].find(word), 0) + 1
-    return _fault(source, number + 1, column, message, hint, length=max(len(word), 1))
-
-
-def _find(lines: list[str], pattern: str, start: int) -> int | None:
-    wanted = re.compile(pattern)
-    return next((n for n, line in enumerate(lines[start:], start) if wanted.match(line)), None)
-
-
-def _fault(
-    source: PolicySource,
-    line: int,
-    column: int,
-    message: str,
-    hint: str = "",
-    *,
-    code: str = "catalog",
-    length: int = 1,
-) -> Fault:
-    return Fault(code, FILE, line, column, message, hint, length, source.line(FILE, line))
+def fault_at(lines: PermissionLines, name: str, code: str, message: str, hint: str, *, word: str = "") -> Fault:
+    """A fault at the entry of a permission, or at a word of it."""
+    line, column = lines.find(name, word or name)
+    return Fault(code, FILE, line, column, message, hint, max(len(word or name), 1), lines.line(line))

@@ -40,12 +40,14 @@ _MORE_TESTS = b"""cases:
       - GET /api/v1/teams/7: deny | allow (catalog.csv)
       - POST /api/v1/teams: deny (lacks catalog:write) | -
 """
+_MANY_PERMISSIONS = "".join(f'["spare:p{number}"]\ntitle = "t"\ngrants = "g"\n' for number in range(4_000)).encode()
 EXAMPLES = (
     *(name.encode() + b"\n" + data for name, data in FILES.items()),
     b"tests/public.yaml\n" + shipped_files()["tests/public.yaml"],
     b"tests/more.yaml\n" + _MORE_TESTS,
     b"entities/more.yaml\nsubjects:\n  - type: user\n    id: bob\n    properties:\n      tags:\n        - a\n",
     b"upstreams/parts.yaml\nget: {}\n",
+    b"permissions.toml\n" + FILES["permissions.toml"] + _MANY_PERMISSIONS,
 )
 _SEEDS = tuple(
     each.file.encode("utf-8", "surrogateescape") + b"\n" + each.data for each in MALFORMED if each.data is not None
