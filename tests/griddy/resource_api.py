@@ -33,7 +33,7 @@ def build(engine: AsyncEngine) -> Litestar:
     return Litestar(
         [*catalog.ROUTES, *holdings.ROUTES],
         dependencies={"session": Provide(provide_session)},
-        state=state_of(sessions=sessions_of(engine), disk=DiskSpace("sqlite://", 0)),
+        state=state_of(sessions=sessions_of(engine), disk=DiskSpace(f"sqlite:///{engine.url.database}", 0)),
         exception_handlers=errors.HANDLERS,
         plugins=[ResourceSchemas()],
         logging_config=None,
