@@ -1,20 +1,16 @@
 """Writes the application's routes to app/http/declared_routes.py, from which the command line reads them.
 
-Run it after adding, moving or removing a route: .venv/bin/python scripts/declare_routes.py
+Run it after adding, moving or removing a route: .venv/bin/python -m scripts.declare_routes
 """
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
 
 from app.asgi import route_table
 from app.http.declared_routes import declaration
 
-FILE = ROOT / "app" / "http" / "declared_routes.py"
+FILE = Path(__file__).parents[1] / "app" / "http" / "declared_routes.py"
 
 
 def rewritten(text: str) -> str:

@@ -1,6 +1,6 @@
 """Compares random pairs of policies, and holds each difference against brute force over all cells.
 
-    .venv/bin/python scripts/diff_against_brute_force.py --pairs 1000 --seed 1
+    .venv/bin/python -m scripts.diff_against_brute_force --pairs 1000 --seed 1
 
 Exits with 1 at the first disagreement, and prints the pair whole.
 """
@@ -10,9 +10,6 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.policy.pairs import agree_all
 from tests.policy.worlds import Disagreement

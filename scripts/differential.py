@@ -1,6 +1,6 @@
 """Judge many random cases three ways: the engine, plain pycasbin, and an oracle over sets.
 
-    .venv/bin/python scripts/differential.py --cases 200000 --seed 1
+    .venv/bin/python -m scripts.differential --cases 200000 --seed 1
 
 Exits with 1 at the first disagreement, and prints the case whole.
 """
@@ -10,9 +10,6 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.policy.worlds import Disagreement, compare
 

@@ -1,6 +1,6 @@
 """Send hostile requests through real gateways to a service, and hold what reached it against an oracle.
 
-    .venv/bin/python scripts/hostile.py --gateway all --mixtures 2000 --seed 7
+    .venv/bin/python -m scripts.hostile --gateway all --mixtures 2000 --seed 7
 
 First the whole corpus of tests/gateway/hostile.py, then as many random mixtures of its paths, methods and headers.
 Exits with 1 when anything reached the service that it must not see, and prints each such request.
@@ -16,12 +16,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from tests.gateway.conftest import World, built
 from tests.gateway.gateways import INGRESS, NAMES
 from tests.gateway.hostile import SUBJECT, Hostile, corpus, faults, mixed
-from tests.issuer import LiveIssuer
+from tests.support.issuer import LiveIssuer
 
 EVERY = (*NAMES, INGRESS)
 _TOKEN_REQUESTS = 200  # the tokens of tests live for five minutes

@@ -15,11 +15,11 @@ import pytest
 
 from app.db.engine import open_engine
 from app.db.session import Sessions, sessions_of
-from tests.breakable import BreakablePostgres
-from tests.certificate import make
-from tests.databases import KINDS, Kind, Postgres
-from tests.issuer import PARTY, LiveIssuer
-from tests.server import ROOT, Server, prepared_database
+from tests.support.breakable import BreakablePostgres
+from tests.support.certificate import make
+from tests.support.databases import KINDS, Kind, Postgres
+from tests.support.issuer import PARTY, LiveIssuer
+from tests.support.server import ROOT, Server, prepared_database
 
 
 def pytest_configure() -> None:
@@ -111,7 +111,7 @@ def own_server(issuer: LiveIssuer, tmp_path: Path) -> Iterator[Server]:
 def sampled(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with the shipped policy and sample data."""
     server = Server(tmp_path_factory.mktemp("sampled"), jwks_url=issuer.jwks_url, issuer=issuer.url)
-    load = "import asyncio, sys; from tests.sampled import fill; asyncio.run(fill(sys.argv[1]))"
+    load = "import asyncio, sys; from tests.support.sampled import fill; asyncio.run(fill(sys.argv[1]))"
     command = [sys.executable, "-c", load, server.env["AUTHZ_DATABASE_URL"]]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     with server:

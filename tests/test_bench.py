@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.server import ROOT
+from tests.support.server import ROOT
 
 
 def bench(out: Path, *words: str) -> subprocess.CompletedProcess[str]:

@@ -19,10 +19,10 @@ from app.asgi import route_table
 from app.cli.server.listening import STOP_SECONDS
 from app.cli.server.run_directory import SYSTEM
 from app.settings import Settings, load
-from tests.balancer import balancer
 from tests.cli.command import command
-from tests.issuer import LiveIssuer
-from tests.server import ROOT, Server, eventually
+from tests.support.balancer import balancer
+from tests.support.issuer import LiveIssuer
+from tests.support.server import ROOT, Server, eventually
 
 DEPLOY = ROOT / "scripts" / "deploy"
 RECIPE = (DEPLOY / "Containerfile").read_text()

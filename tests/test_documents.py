@@ -12,7 +12,7 @@ import yaml
 
 from app import __version__
 from app.db.migrate import head
-from tests.server import ROOT
+from tests.support.server import ROOT
 
 FOLDERS = (".github", "app", "policies", "scripts", "tests")
 FILES = sorted(

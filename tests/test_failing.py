@@ -12,10 +12,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.breakable import BreakablePostgres
 from tests.console.sessions import sign_in
-from tests.issuer import PARTY, LiveIssuer
-from tests.server import ROOT, Server, eventually, free_port
+from tests.support.breakable import BreakablePostgres
+from tests.support.issuer import PARTY, LiveIssuer
+from tests.support.server import ROOT, Server, eventually, free_port
 
 EVERYTHING = "catalog:read policies:read decisions:read decisions:evaluate tokens:introspect"
 SECRET = "a-gateway-of-these-tests-and-of-no-other"

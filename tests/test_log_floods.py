@@ -9,9 +9,9 @@ from typing import Any
 
 from app.log_floods import MAX_KINDS, MAX_LINES, MAX_LINES_OF_ALL, FloodFilter
 from tests.identity.clock import Clock
-from tests.issuer import LiveIssuer
-from tests.load import Load
-from tests.server import Server, eventually
+from tests.support.issuer import LiveIssuer
+from tests.support.load import Load
+from tests.support.server import Server, eventually
 
 
 class Log:

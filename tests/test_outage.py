@@ -9,12 +9,12 @@ from pathlib import Path
 
 import httpx
 
-from tests.balancer import balancer
-from tests.breakable import BreakablePostgres
 from tests.gateway.conftest import built
 from tests.gateway.gateways import INGRESS, NAMES, Answer
-from tests.issuer import LiveIssuer
-from tests.server import Server, eventually
+from tests.support.balancer import balancer
+from tests.support.breakable import BreakablePostgres
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server, eventually
 
 AWAY = {"detail": "The database does not answer now."}
 REQUESTS = 60

@@ -9,7 +9,7 @@ import pytest
 from app.db.address import CONNECT_SECONDS, KNOWN, PostgresAddress, address_of
 from app.db.engine import LINE, NAME, PoolSize
 from app.settings import Settings
-from tests.server import ROOT
+from tests.support.server import ROOT
 
 PAGE = (ROOT / "scripts" / "deploy" / "postgresql.md").read_text()
 PRINTED = re.findall(r"`(postgres(?:ql)?://[^`]+)`", PAGE)

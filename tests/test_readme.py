@@ -7,9 +7,9 @@ import re
 import subprocess
 from pathlib import Path
 
-from tests.issuer import LiveIssuer
-from tests.server import AUTHZ, ROOT, Server, eventually
-from tests.walkthrough import Ids, steps
+from tests.support.issuer import LiveIssuer
+from tests.support.server import AUTHZ, ROOT, Server, eventually
+from tests.support.walkthrough import Ids, steps
 
 
 def test_the_five_minutes_go_as_shown(sampled: Server, issuer: LiveIssuer) -> None:

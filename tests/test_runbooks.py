@@ -15,9 +15,9 @@ from app.db.engine import open_engine
 from app.db.session import sessions_of
 from app.identity.api_keys import mint
 from app.keys import api_keys
-from tests.databases import Postgres
-from tests.server import ROOT, eventually, prepared_database
-from tests.walkthrough import URL, Ids, Shell, Step, dev, steps
+from tests.support.databases import Postgres
+from tests.support.server import ROOT, eventually, prepared_database
+from tests.support.walkthrough import URL, Ids, Shell, Step, dev, steps
 
 RUNBOOKS = ROOT / "scripts" / "deploy" / "runbooks"
 ISSUE = """curl -s -H "Authorization: Bearer $OWNER" -H 'Content-Type: application/json' \

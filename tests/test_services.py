@@ -9,8 +9,8 @@ import pytest
 from litestar import Litestar
 
 from app.services import services_of
-from tests.server import ROOT
-from tests.services import state_of
+from tests.support.server import ROOT
+from tests.support.services import state_of
 
 
 def test_the_application_state_is_read_in_one_place() -> None:

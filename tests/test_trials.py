@@ -10,22 +10,22 @@ import pytest
 
 from app.settings import ServerName
 from scripts.bench.soak import Sample, growth
-from scripts.trials.abuse import Line, Trial
-from scripts.trials.abuse_attacks import attacks
-from scripts.trials.abuse_server import attacked
-from scripts.trials.away import away
 from scripts.trials.edits import Edit, edits_of
-from scripts.trials.failover import failover
-from scripts.trials.kills import kills
 from scripts.trials.mutants import Mutant, Outcome, chosen, copy_tree, mutants, try_out
 from scripts.trials.mutants import tests_of as files_for
-from scripts.trials.pooler import Mode, pooled
-from scripts.trials.restore import restores
-from scripts.trials.rolling import rolling
-from tests.breakable import BreakablePostgres
-from tests.databases import KINDS, Kind, Postgres
-from tests.issuer import LiveIssuer
-from tests.server import DATABASE
+from tests.support.breakable import BreakablePostgres
+from tests.support.databases import KINDS, Kind, Postgres
+from tests.support.issuer import LiveIssuer
+from tests.support.server import DATABASE
+from tests.support.trials.abuse import Line, Trial
+from tests.support.trials.abuse_attacks import attacks
+from tests.support.trials.abuse_server import attacked
+from tests.support.trials.away import away
+from tests.support.trials.failover import failover
+from tests.support.trials.kills import kills
+from tests.support.trials.pooler import Mode, pooled
+from tests.support.trials.restore import restores
+from tests.support.trials.rolling import rolling
 
 
 def test_killed_at_any_moment_nothing_that_was_acknowledged_is_lost(

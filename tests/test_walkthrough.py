@@ -11,8 +11,8 @@ import pytest
 from app.asgi import route_table
 from app.cli.decisions import decisions_group
 from app.cli.policy import policy_group
-from tests.server import ROOT
-from tests.walkthrough import Ids, Shell, dev, steps
+from tests.support.server import ROOT
+from tests.support.walkthrough import Ids, Shell, dev, steps
 
 PAGE = ROOT / "policies" / "WALKTHROUGH.md"
 

@@ -2,7 +2,7 @@
 
 Starts a real server with the shipped policy. Needs `wrk` for the requests a second.
 
-    .venv/bin/python scripts/bench/authzen.py [seconds]
+    .venv/bin/python -m scripts.bench.authzen [seconds]
 """
 
 from __future__ import annotations
@@ -17,10 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
-from tests.issuer import LiveIssuer
-from tests.server import Server
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server
 
 ITEMS = 100
 CALLS = 200

@@ -1,8 +1,8 @@
 """What the console's pages cost: fills a database, starts a server over it, and asks for each page.
 
-    python scripts/bench/console.py                  # 1,000,000 decisions and 10,000 keys, some minutes to fill
-    python scripts/bench/console.py --decisions 50000 --keys 1000
-    python scripts/bench/console.py --keep /tmp/console.db    # and keep the file; an existing one is not filled again
+    python -m scripts.bench.console                  # 1,000,000 decisions and 10,000 keys, some minutes to fill
+    python -m scripts.bench.console --decisions 50000 --keys 1000
+    python -m scripts.bench.console --keep /tmp/console.db    # and keep the file; an existing one is not filled again
 
 A page must stay below 100 KB and, at the median, below 200 ms. Exits with 1 when one does not.
 """
@@ -28,8 +28,6 @@ from statistics import median
 import httpx
 from sqlalchemy import update
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
 from app.db.decisions import newest_id
 from app.db.engine import open_engine
 from app.db.migrate import upgrade
@@ -42,8 +40,8 @@ from app.keys.listing import WantedKeys
 from scripts.bench.decision_log import World, fill
 from tests.console.conftest import console_server
 from tests.console.sessions import Person, sign_in
-from tests.issuer import LiveIssuer
-from tests.server import DATABASE, ROOT
+from tests.support.issuer import LiveIssuer
+from tests.support.server import DATABASE, ROOT
 
 MAX_BYTES = 100_000
 MAX_MS = 200.0

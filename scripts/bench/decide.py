@@ -1,7 +1,7 @@
 """What a decision costs: remembered, made for the first time, and by plain pycasbin, as the rules grow.
 
-    .venv/bin/python scripts/bench/decide.py            the table
-    .venv/bin/python scripts/bench/decide.py --json     the same for programs
+    .venv/bin/python -m scripts.bench.decide            the table
+    .venv/bin/python -m scripts.bench.decide --json     the same for programs
 
 Medians of interleaved rounds, with their minimum and maximum; the ratios are from this one run.
 """
@@ -15,10 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from importlib.metadata import version
-from pathlib import Path
 from statistics import median
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from app.policy.engine.live import build
 from app.policy.engine.snapshot import Snapshot

@@ -1,8 +1,8 @@
 """What the decision log costs: fills a database with decisions and times each filter over them.
 
-    python scripts/bench/decision_log.py                   # 1,000,000 decisions in SQLite, a few minutes
-    python scripts/bench/decision_log.py --rows 50000
-    python scripts/bench/decision_log.py --keep /tmp/log.db    # and keep the file; an existing one is not filled again
+    python -m scripts.bench.decision_log                   # 1,000,000 decisions in SQLite, a few minutes
+    python -m scripts.bench.decision_log --rows 50000
+    python -m scripts.bench.decision_log --keep /tmp/log.db    # and keep the file; an existing one is not filled again
 
 A page is asked for as the API does, with a cursor at a random place, for a value that callers had.
 """
@@ -20,8 +20,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median, quantiles
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from app.asgi import route_table
 from app.audit.batch import Batch

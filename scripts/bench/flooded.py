@@ -19,9 +19,9 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tests.databases import Postgres
-from tests.issuer import PARTY, LiveIssuer
-from tests.server import DATABASE, Server
+from tests.support.databases import Postgres
+from tests.support.issuer import PARTY, LiveIssuer
+from tests.support.server import DATABASE, Server
 
 PATH = "/api/v1/teams"
 _STRANGER = "eyJhbGciOiJSUzI1NiIsImtpZCI6ImsxIn0.eyJzdWIiOiJ4In0."

@@ -4,7 +4,7 @@ Starts two real servers, without access logs, and asks them in turn; what is pri
 ratio is that of the processor time which the servers took for a request, so that it says the same on a busy machine;
 the questions a second are those of this run. Needs `wrk`, and `/proc`.
 
-    .venv/bin/python scripts/bench/gateway.py [rounds, 3] [seconds, 3]
+    .venv/bin/python -m scripts.bench.gateway [rounds, 3] [seconds, 3]
 """
 
 from __future__ import annotations
@@ -20,11 +20,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
 from tests.gateway.gateways import SECRET
-from tests.issuer import LiveIssuer
-from tests.server import Server
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server
 
 PATH = "/api/v1/teams/7?page=1"
 

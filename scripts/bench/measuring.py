@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tests.server import Server
+    from tests.support.server import Server
 
 ROOT = Path(__file__).parents[2]
 CONNECTIONS = 16

@@ -1,8 +1,8 @@
 """What a replay costs: fills a decision log and times `authz policy replay` over it, from the command to its answer.
 
-    python scripts/bench/replay.py                        # 1,000,000 decisions in SQLite, a few minutes to write
-    python scripts/bench/replay.py --rows 50000 --check   # and decide each of them once more, one by one
-    python scripts/bench/replay.py --even                 # every caller and endpoint alike, where few decisions are
+    python -m scripts.bench.replay                        # 1,000,000 decisions in SQLite, a few minutes to write
+    python -m scripts.bench.replay --rows 50000 --check   # and decide each of them once more, one by one
+    python -m scripts.bench.replay --even                 # every caller and endpoint alike, where few decisions are
 
 2,000 people and 500 keys ask; as in life few of them ask most, and for few endpoints. The candidate moves the teams to
 other readers and closes the games to keys.
@@ -27,8 +27,6 @@ from itertools import accumulate
 from pathlib import Path
 from statistics import median
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from app.asgi import route_table
 from app.audit.batch import Batch

@@ -22,8 +22,8 @@ from app.policy.gc_control import long_lived_build, use_one_heap
 from app.settings import ServerName, load
 from scripts.bench.least import LeastGuard
 from scripts.bench.measuring import ROOT, pinned
-from tests.issuer import LiveIssuer
-from tests.server import Server
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server
 
 SECRET = "of-a-gateway-that-is-measured-here-alone"
 PATH = "/bench/7"

@@ -1,6 +1,6 @@
 """Serve for as long as you like, and see whether memory and descriptors stay flat.
 
-    .venv/bin/python scripts/bench/soak.py --minutes 60 --workers 2
+    .venv/bin/python -m scripts.bench.soak --minutes 60 --workers 2
 
 Beside a steady load by JWT and by key, keys are issued and revoked, policies published and taken back, and people sign
 in and go. Every so often the memory (RSS, of all its processes), the descriptors and threads are printed. At the end
@@ -20,14 +20,12 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
-from tests.breakable import BreakablePostgres
 from tests.console.sessions import sign_in
 from tests.history.test_publish import body, files
-from tests.issuer import PARTY, LiveIssuer
-from tests.load import Load
-from tests.server import AUTHZ, Server
+from tests.support.breakable import BreakablePostgres
+from tests.support.issuer import PARTY, LiveIssuer
+from tests.support.load import Load
+from tests.support.server import AUTHZ, Server
 
 EVERYTHING = "catalog:read policies:read policies:write decisions:read"
 MOST_GROWTH = 1.10

@@ -1,7 +1,7 @@
 """Ask a decision point from a shell, or see how authzen.py is used.
 
     export AUTHZEN_URL=http://127.0.0.1:8000 AUTHZEN_TOKEN=…
-    .venv/bin/python scripts/clients/ask.py < scripts/clients/questions.jsonl
+    .venv/bin/python -m scripts.clients.ask < scripts/clients/questions.jsonl
 
 Reads a question on each line, prints `allow` or `deny` for each, and says on standard error why there is no decision.
 Exits with 0 when all are allowed, 1 when one is not, 2 when used wrongly. One question goes to /access/v1/evaluation,
@@ -15,9 +15,6 @@ import asyncio
 import json
 import os
 import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from scripts.clients.authzen import DecisionPoint, Question, Verdict
 

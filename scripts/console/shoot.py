@@ -1,7 +1,7 @@
 """Takes the pictures of the console in scripts/console/README.md: starts `authz dev`, tells a small story, and looks.
 
-.venv/bin/python scripts/console/shoot.py                 # writes them beside this file
-.venv/bin/python scripts/console/shoot.py --dark --to /tmp
+.venv/bin/python -m scripts.console.shoot                 # writes them beside this file
+.venv/bin/python -m scripts.console.shoot --dark --to /tmp
 """
 
 from __future__ import annotations
@@ -19,9 +19,7 @@ from pathlib import Path
 import httpx
 from playwright.sync_api import Page, sync_playwright
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
-from tests.server import AUTHZ, ROOT, eventually
+from tests.support.server import AUTHZ, ROOT, eventually
 
 KEYS = (("Nightly import", "catalog:read"), ("Season planner", "catalog:write"), ("Old laptop", "catalog:read"))
 TEAMS = "p, catalog:read, /api/v1/teams/**, GET|HEAD, allow"

@@ -24,8 +24,8 @@ from app.asgi import build_app
 from app.settings import load
 from scripts.fuzz.signing import ISSUER, KEY, SUBJECT
 from scripts.fuzz.target import Violation
-from tests.issuer import PARTY, LiveIssuer
-from tests.server import AUDIENCE, DATABASE, ROOT, prepared_database
+from tests.support.issuer import PARTY, LiveIssuer
+from tests.support.server import AUDIENCE, DATABASE, ROOT, prepared_database
 
 GATEWAY_SECRET = "only-the-gateways-of-a-test-know-this"
 API_KEY = "grd_live_" + "0f" * 24

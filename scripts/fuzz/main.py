@@ -1,8 +1,8 @@
 """Sends what is hostile to whatever reads it, and looks for what must never happen.
 
-    .venv/bin/python scripts/fuzz/main.py --minutes 60
-    .venv/bin/python scripts/fuzz/main.py --minutes 5 --target tokens --target connections --seed 7
-    .venv/bin/python scripts/fuzz/main.py --target policies --replay failures/policies-1f2e3d4c
+    .venv/bin/python -m scripts.fuzz.main --minutes 60
+    .venv/bin/python -m scripts.fuzz.main --minutes 5 --target tokens --target connections --seed 7
+    .venv/bin/python -m scripts.fuzz.main --target policies --replay failures/policies-1f2e3d4c
 
 Inputs start as valid ones and are changed: bytes, words, numbers, lines, repetitions, nesting. No case may raise what
 nobody expects, be answered with a 500, let anybody in who must not come in, or take over a second of processor time.
@@ -20,8 +20,6 @@ import tempfile
 import time
 from base64 import b64encode
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from scripts.fuzz.campaign import Campaign, Failure
 from scripts.fuzz.supervisor import Order, Result, supervise

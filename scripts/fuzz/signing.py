@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from jwt.algorithms import RSAAlgorithm
 
 from app.dev.issuer import Issuer
-from tests.issuer import PARTY
-from tests.server import AUDIENCE
+from tests.support.issuer import PARTY
+from tests.support.server import AUDIENCE
 
 ISSUER = "https://issuer.example"
 SUBJECT = "user_reader"

@@ -1,6 +1,6 @@
 """Attack a server, and see how long a known caller waits meanwhile.
 
-    .venv/bin/python scripts/trials/abuse.py --server both --database both --seconds 10
+    .venv/bin/python -m scripts.trials.abuse --server both --database both --seconds 10
 
 The server has a core, and all load another. In each round an attack runs for so many seconds, and then as many good
 requests a second, on as many connections, take its place. All the while a known caller, by token and by key, asks at a
@@ -15,162 +15,19 @@ from __future__ import annotations
 
 import argparse
 import os
-import statistics
 import sys
 import tempfile
-import threading
-import time
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from functools import partial
+from contextlib import ExitStack
 from pathlib import Path
 from typing import get_args
-from urllib.parse import urlsplit
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from app.settings import ServerName
-from scripts.trials.abuse_attacks import CONNECTIONS, Attack, Callers, attacks, one_of
-from scripts.trials.abuse_load import LOWER_PRIORITY, Connections, LoadProcess, Outcome, ask_at_rate
-from scripts.trials.abuse_server import LOAD_CORE, attacked, memory_of
-from tests.databases import Kind, Postgres
-from tests.issuer import LiveIssuer
-from tests.server import DATABASE, Server
-
-MAX_RATIO = 2.0
-MAX_GROWTH = 50.0  # MB
-_KNOWN_RATE = 100.0  # requests a second, half of them by a token and half by a key
-_AROUND_SECONDS = 0.25  # for which the other load begins before the known caller, and ends after it
-_SETTLE_SECONDS = 1.0
-_SAMPLE_SECONDS = 0.1
-_COLUMNS = (("rate/s", 8), ("good/s", 8), ("p50", 8), ("p99", 8), ("attacked", 9), ("p99", 8), ("ratio", 6))
-HEAD = f"{'attack':20} {' '.join(f'{name:>{width}}' for name, width in _COLUMNS)}  fails     MB  answers"
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """What the known caller saw for some seconds, in milliseconds, and what came of the other load."""
-
-    p50: float
-    p99: float
-    failures: Counter[int]
-    load: Outcome
-
-
-@dataclass(slots=True)
-class Line:
-    """An attack in all of its rounds; `growth` is of the server's memory, in MB."""
-
-    attack: Attack
-    good: list[Side] = field(default_factory=list)
-    under: list[Side] = field(default_factory=list)
-    growth: float = 0.0
-
-    @property
-    def ratio(self) -> float:
-        """Of the known caller's 99th percentiles."""
-        return _median(side.p99 for side in self.under) / _median(side.p99 for side in self.good)
-
-    @property
-    def answers(self) -> Counter[int]:
-        """What the attack was answered with."""
-        return _sum(side.load.answers for side in self.under)
-
-    @property
-    def failures(self) -> Counter[int]:
-        """What the known caller was answered with instead of 200."""
-        return _sum(side.failures for side in (*self.under, *self.good))
-
-    def faults(self) -> Iterator[str]:
-        """The bounds that do not hold, apart from that of time."""
-        if self.failures:
-            yield f"{self.attack.name}: the known caller was answered with {dict(self.failures)}"
-        if wrong := {status: times for status, times in self.answers.items() if status not in self.attack.answers}:
-            yield f"{self.attack.name}: the attack was answered with {wrong}"
-        if self.growth >= MAX_GROWTH:
-            yield f"{self.attack.name}: memory grew by {self.growth:.0f} MB"
-
-    def __str__(self) -> str:
-        figures = (
-            f"{_median(side.load.rate for side in self.under):.0f}",
-            f"{_median(side.load.rate for side in self.good):.0f}",
-            f"{_median(side.p50 for side in self.good):.2f}",
-            f"{_median(side.p99 for side in self.good):.2f}",
-            f"{_median(side.p50 for side in self.under):.2f}",
-            f"{_median(side.p99 for side in self.under):.2f}",
-            f"{self.ratio:.2f}",
-        )
-        cells = " ".join(f"{figure:>{width}}" for figure, (_, width) in zip(figures, _COLUMNS, strict=True))
-        return f"{self.attack.name:20} {cells}  {self.failures.total():5} {self.growth:6.1f}  {dict(self.answers)}"
-
-
-class Trial:
-    """A server with its callers, under one load after the other."""
-
-    def __init__(self, server: Server, callers: Callers) -> None:
-        self._server = server
-        self._callers = callers
-        url = urlsplit(server.url)
-        self._address = (url.hostname or "", url.port or 0)
-
-    def attack(self, line: Line, seconds: float, settle_seconds: float = _SETTLE_SECONDS) -> None:
-        """Attack for one round."""
-        before = memory_of(self._server)
-        with _sampled(self._server) as samples:
-            work = partial(line.attack.run, self._address, seconds + 2 * _AROUND_SECONDS)
-            line.under.append(self._side(LoadProcess(work, LOAD_CORE, LOWER_PRIORITY), seconds))
-            time.sleep(settle_seconds)
-        line.growth = max(line.growth, max(samples) - before)
-
-    def ask(self, line: Line, seconds: float) -> None:
-        """Let as many good requests take the place of the attack for one round."""
-        rate = max(1.0, _median(side.load.rate for side in line.under))
-        line.good.append(self.good(rate, seconds))
-        time.sleep(_SETTLE_SECONDS)
-
-    def good(self, rate: float, seconds: float) -> Side:
-        """What the known caller sees beside so many good requests a second."""
-        connections = Connections(self._address, CONNECTIONS)
-        good = partial(one_of, self._callers.good)
-        work = partial(ask_at_rate, connections, seconds + 2 * _AROUND_SECONDS, rate, good)
-        return self._side(LoadProcess(work, LOAD_CORE, LOWER_PRIORITY), seconds)
-
-    def _side(self, load: LoadProcess, seconds: float) -> Side:
-        time.sleep(_AROUND_SECONDS)
-        known = partial(one_of, self._callers.known)
-        work = partial(ask_at_rate, Connections(self._address, 0), seconds, _KNOWN_RATE, known, is_open=True)
-        seen = LoadProcess(work, LOAD_CORE).result()
-        hundredths = statistics.quantiles([1000 * took for took in seen.took], n=100)
-        failures = Counter({status: times for status, times in seen.answers.items() if status != 200})
-        return Side(hundredths[49], hundredths[98], failures, load.result())
-
-
-def _median(values: Iterable[float]) -> float:
-    return statistics.median(values)
-
-
-def _sum(counts: Iterable[Counter[int]]) -> Counter[int]:
-    return sum(counts, Counter[int]())
-
-
-@contextmanager
-def _sampled(server: Server) -> Iterator[list[float]]:
-    """The memory of a server, sampled while the block runs."""
-    samples, over = [memory_of(server)], threading.Event()
-
-    def sample() -> None:
-        while not over.wait(_SAMPLE_SECONDS):
-            samples.append(memory_of(server))
-
-    thread = threading.Thread(target=sample, daemon=True)
-    thread.start()
-    try:
-        yield samples
-    finally:
-        over.set()
-        thread.join()
+from tests.support.databases import Kind, Postgres
+from tests.support.issuer import LiveIssuer
+from tests.support.server import DATABASE
+from tests.support.trials.abuse import HEAD, MAX_RATIO, Line, Trial
+from tests.support.trials.abuse_attacks import attacks
+from tests.support.trials.abuse_server import LOAD_CORE, attacked
 
 
 def main() -> int:

@@ -1,6 +1,6 @@
 """Take PostgreSQL away from a server under load, and hold every answer against what may be said meanwhile.
 
-    .venv/bin/python scripts/trials/away.py --seconds 600 --how down
+    .venv/bin/python -m scripts.trials.away --seconds 600 --how down
 
 `--how hang` lets it hang instead: connections stay, and nothing answers. People with a JWT must all be served, users
 must not come in may never come in, keys work as long as they are remembered, and 5 seconds after its return all is as
@@ -12,114 +12,11 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
-from tests.breakable import BreakablePostgres
-from tests.issuer import PARTY, LiveIssuer
-from tests.load import Load
-from tests.server import Server, eventually
-
-SECRET = "a-gateway-of-this-trial-and-of-no-other"
-CACHE_SECONDS = 1.0
-BACK_SECONDS = 5.0
-TEAMS = "/api/v1/teams/"
-
-
-def away(seconds: float, how: str, *, issuer: LiveIssuer, postgres: BreakablePostgres, place: Path) -> Iterator[str]:
-    """What was wrong; progress goes to standard output."""
-    server = Server(
-        place,
-        jwks_url=issuer.jwks_url,
-        issuer=issuer.url,
-        authorized_parties=PARTY,
-        database_url=postgres.new(),
-        database_timeout_seconds="2",
-        gateway_secrets=SECRET,
-        access_log="false",
-    )
-    with server, ExitStack() as stack:
-        person = _bearer(issuer.token(permissions=["policies:read", "catalog:read"], exp=2**33))
-        with server.client() as client:
-            issued = [
-                client.post("/api/v1/api-keys/", json={"name": "k", "scopes": ["catalog:read"]}, headers=person).json()
-                for _ in range(2)
-            ]
-            key, revoked = (_bearer(each["plaintext"]) for each in issued)
-            path = f"/api/v1/api-keys/{issued[1]['api_key']['id']}/revoke/"
-            assert client.post(path, headers=person).status_code == 200
-        gateway = {"X-Gateway-Secret": SECRET, "X-Original-Method": "GET", "X-Original-URI": "/api/v1/teams/7"}
-        lacking = _bearer(issuer.token(permissions=["holdings:read"], exp=2**33))
-
-        def asked(path: str, headers: Mapping[str, str]) -> Load:
-            return stack.enter_context(Load(server.url, path, clients=2, headers=headers, pause=0.05))
-
-        served = {
-            "JWT": asked("/api/v1/policies/", person),
-            "JWT at a gateway": asked("/gateway/nginx", person | gateway),
-        }
-        denied = {
-            "nobody": asked(TEAMS, {}),
-            "JWT without the permission": asked(TEAMS, lacking),
-            "JWT without the permission, at a gateway": asked("/gateway/nginx", lacking | gateway),
-            "forged JWT": asked(TEAMS, {"Authorization": person["Authorization"][:-8] + "AAAAAAAA"}),
-            "revoked key": asked(TEAMS, revoked),
-            "revoked key at a gateway": asked("/gateway/nginx", revoked | gateway),
-            "unknown key": asked(TEAMS, _bearer("grd_live_" + 48 * "0")),
-            "gateway without proof": asked("/gateway/nginx", person | gateway | {"X-Gateway-Secret": "no"}),
-        }
-        keys = {"key": asked(TEAMS, key), "key at a gateway": asked("/gateway/nginx", key | gateway)}
-        eventually(lambda: all(load.answers for load in (served | denied | keys).values()), 20)
-        postgres.stop() if how == "down" else postgres.pause()
-        gone = time.monotonic()
-        time.sleep(CACHE_SECONDS + 0.5)
-        allowed_before = {name: load.answers[200] for name, load in keys.items()}
-        while (left := gone + seconds - time.monotonic()) > 0:
-            time.sleep(min(30.0, left))
-            print(f"away for {time.monotonic() - gone:.0f} s: {_told(served | keys)}", flush=True)
-        for name, load in keys.items():
-            if load.answers[200] > allowed_before[name]:
-                yield f"{name}: was taken after {CACHE_SECONDS} s without the database"
-        postgres.start() if how == "down" else postgres.resume()
-        back = time.monotonic()
-        allowed = {name: load.answers[200] for name, load in keys.items()}
-
-        with server.client() as client:
-            seen = {
-                "keys": lambda: all(load.answers[200] > allowed[name] for name, load in keys.items()),
-                "ready": lambda: client.get("/readyz").json()["status"] == "ready",
-            }
-            for what, is_back in seen.items():
-                if eventually(is_back, back + BACK_SECONDS - time.monotonic()):
-                    print(f"{what} again {time.monotonic() - back:.2f} s after its return", flush=True)
-                else:
-                    yield f"{what}: not again {BACK_SECONDS} s after its return"
-        stack.close()
-        for name, load in (served | denied | keys).items():
-            print(f"{name}: {dict(sorted(load.answers.items()))}, lost {len(load.lost)}", flush=True)
-            if load.lost or not load.answers:
-                yield f"{name}: {len(load.lost)} requests lost of {load.answers.total()}"
-        for name, load in served.items():
-            if set(load.answers) != {200}:
-                yield f"{name}: not all were served"
-        for name, load in denied.items():
-            if load.answers[200]:
-                yield f"{name}: came in"
-        for name, load in (served | denied | keys).items():
-            if load.answers[500]:
-                yield f"{name}: {load.answers[500]} answers 500"
-
-
-def _bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
-
-
-def _told(loads: Mapping[str, Load]) -> str:
-    return ", ".join(f"{name} {dict(sorted(load.answers.items()))}" for name, load in loads.items())
+from tests.support.breakable import BreakablePostgres
+from tests.support.issuer import LiveIssuer
+from tests.support.trials.away import away
 
 
 def main() -> int:

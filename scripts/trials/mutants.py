@@ -1,7 +1,7 @@
 """Makes single edits of the security core, and says which of them the tests notice.
 
-    .venv/bin/python scripts/trials/mutants.py                                  # 300 edits, some hours
-    .venv/bin/python scripts/trials/mutants.py --count 40 --module identity --seed 7 --jobs 2
+    .venv/bin/python -m scripts.trials.mutants                                  # 300 edits, some hours
+    .venv/bin/python -m scripts.trials.mutants --count 40 --module identity --seed 7 --jobs 2
 
 Each edit is made in a temporary copy of the tree, and the tests that could see it are run there: first those that
 import the edited module, the quick ones before the slow, then the others of its part, up to the first that fails. An
@@ -33,10 +33,9 @@ from time import monotonic
 from types import MappingProxyType
 from xml.etree import ElementTree
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT))
-
 from scripts.trials.edits import Edit, edits_of
+
+ROOT = Path(__file__).parents[2]
 
 _LEFT_OUT = (".git", ".venv", "__pycache__", ".*_cache", "*.db")
 _PYTEST = (sys.executable, "-m", "pytest", "-x", "-q", "-n0", "-p", "no:cacheprovider", "--no-header", "--tb=no")

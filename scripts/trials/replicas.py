@@ -1,7 +1,7 @@
 """Replicas obey each other: revocations and policy changes, with notifications, without them, and after a pause.
 
-.venv/bin/python scripts/trials/replicas.py                            # 1,000 revocations, 200 policy changes
-.venv/bin/python scripts/trials/replicas.py --revocations 50 --changes 10 --cut 20 --pauses 5
+.venv/bin/python -m scripts.trials.replicas                            # 1,000 revocations, 200 policy changes
+.venv/bin/python -m scripts.trials.replicas --revocations 50 --changes 10 --cut 20 --pauses 5
 
 Starts a PostgreSQL, an issuer and three `authz serve` with policy directories of their own. What is done at one is
 timed, from its answer on, until another refuses what it allowed. Exits with 1 when a bound is broken. On a machine that
@@ -25,13 +25,11 @@ from pathlib import Path
 
 import httpx
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
-from tests.databases import Postgres
 from tests.history.replicas import ask, cut_off, replica
 from tests.history.test_publish import active, files
-from tests.issuer import LiveIssuer
-from tests.server import Server
+from tests.support.databases import Postgres
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server
 
 EVERYTHING = ["catalog:read", "policies:read", "policies:write"]
 # What is asked again and again shall cost the servers little, for they build the policy meanwhile.

@@ -1,6 +1,6 @@
 """Upgrade a database under servers of an earlier version, which go on, and roll servers of this version in after it.
 
-    .venv/bin/python scripts/trials/upgrade.py --old v1.2.0
+    .venv/bin/python -m scripts.trials.upgrade --old v1.2.0
 
 `--old` is a commit of this repository; its program runs with the packages of this one. Three servers behind nginx, on
 PostgreSQL, are asked by JWT and by key and issue keys all the while: before, during and after `authz db upgrade`, and
@@ -20,14 +20,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
-from scripts.trials.rolling import DRAIN_SECONDS
-from tests.balancer import balancer
-from tests.breakable import BreakablePostgres
-from tests.issuer import PARTY, LiveIssuer
-from tests.load import Load
-from tests.server import ROOT, Server, free_port
+from tests.support.balancer import balancer
+from tests.support.breakable import BreakablePostgres
+from tests.support.issuer import PARTY, LiveIssuer
+from tests.support.load import Load
+from tests.support.server import ROOT, Server, free_port
+from tests.support.trials.rolling import DRAIN_SECONDS
 
 _PAUSE_SECONDS = 1.5
 _PROGRAM = (sys.executable, "-c", "from app.cli import main; main()")

@@ -15,7 +15,7 @@ from unittest.mock import patch
 from click.testing import CliRunner
 
 from app.cli import main
-from tests.server import ROOT
+from tests.support.server import ROOT
 
 
 def command(

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from tests.cli.command import command
-from tests.server import ROOT
+from tests.support.server import ROOT
 
 GUIDE = ROOT / "policies" / "README.md"
 REFERENCE = ROOT / "policies" / "REFERENCE.md"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.issuer import PARTY, LiveIssuer
-from tests.server import Server
+from tests.support.issuer import PARTY, LiveIssuer
+from tests.support.server import Server
 
 
 def server_on(on: str, issuer: LiveIssuer, directory: Path, *, drain_seconds: str = "0") -> Server:

@@ -11,8 +11,8 @@ import threading
 from pathlib import Path
 
 from tests.cli.command import command
-from tests.issuer import LiveIssuer
-from tests.server import AUTHZ, Server, eventually
+from tests.support.issuer import LiveIssuer
+from tests.support.server import AUTHZ, Server, eventually
 
 KEYS = "/api/v1/api-keys/"
 

@@ -12,13 +12,13 @@ import pytest
 
 from app.db.errors import DatabaseAway
 from app.db.migrate import unfit, upgrade
-from tests.breakable import BreakablePostgres
-from tests.certificate import Certificate, make
 from tests.cli.command import command
-from tests.forwarder import Forwarder
-from tests.issuer import LiveIssuer
-from tests.pooler import Pooler
-from tests.server import AUTHZ, Server, free_port
+from tests.support.breakable import BreakablePostgres
+from tests.support.certificate import Certificate, make
+from tests.support.forwarder import Forwarder
+from tests.support.issuer import LiveIssuer
+from tests.support.pooler import Pooler
+from tests.support.server import AUTHZ, Server, free_port
 
 PASSWORD = "hunter2-%2F"  # with a slash in it, percent-encoded
 COMMANDS = [

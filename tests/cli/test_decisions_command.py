@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx
 
 from tests.cli.command import command
-from tests.issuer import LiveIssuer
-from tests.server import AUTHZ, Server, eventually
+from tests.support.issuer import LiveIssuer
+from tests.support.server import AUTHZ, Server, eventually
 
 
 def authz(server: Server, *words: str) -> subprocess.CompletedProcess[str]:

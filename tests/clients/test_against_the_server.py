@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.clients.asking import Client, Order, Question, question
-from tests.issuer import LiveIssuer
-from tests.server import ROOT, Server
+from tests.support.issuer import LiveIssuer
+from tests.support.server import ROOT, Server
 
 FIXTURE = ROOT / "tests" / "authzen_policies"
 MAY_ASK = ["decisions:evaluate"]

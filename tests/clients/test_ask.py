@@ -14,10 +14,10 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.certificate import make
 from tests.clients.asking import NODE, TOKEN, question
 from tests.clients.peer import Peer
-from tests.server import ROOT
+from tests.support.certificate import make
+from tests.support.server import ROOT
 
 CLIENTS = ROOT / "scripts" / "clients"
 COMMANDS = {"python": (sys.executable, str(CLIENTS / "ask.py")), "typescript": (NODE, str(CLIENTS / "ask.ts"))}

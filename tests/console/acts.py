@@ -16,8 +16,8 @@ from tests.cli.command import command
 from tests.console.browsing import Browser
 from tests.console.desk import EVERYTHING, file, officer, publish, send
 from tests.console.sessions import Person
-from tests.issuer import LiveIssuer
-from tests.server import Server
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server
 
 LOG = "/api/v1/admin-actions/"
 KEYS = "/api/v1/api-keys/"

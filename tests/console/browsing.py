@@ -10,8 +10,8 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 
 from app.dev.wire import IssuerRequest, Reply, tell
-from tests.issuer import LiveIssuer
-from tests.server import Server
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server
 
 Twist = Callable[[IssuerRequest, Reply], Reply]
 

@@ -11,13 +11,13 @@ import pytest
 from app.console.login_state import Attempt, begin
 from app.console.oidc import OpenId
 from app.identity.jwks import KeySet
-from tests.browser import chromium, context, page
-from tests.certificate import Certificate
 from tests.console.browsing import Browser
 from tests.console.developers import Subject, developer
 from tests.console.signing_in import openid_of
-from tests.issuer import CONSOLE, PARTY, LiveIssuer
-from tests.server import AUTHZ, Server, free_port
+from tests.support.browser import chromium, context, page
+from tests.support.certificate import Certificate
+from tests.support.issuer import CONSOLE, PARTY, LiveIssuer
+from tests.support.server import AUTHZ, Server, free_port
 
 __all__ = ["browser", "chromium", "console", "context", "own_console", "page", "person"]
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import httpx
 
 from tests.console.sessions import Person, sign_in
-from tests.server import Server
+from tests.support.server import Server
 
 LOOKS = ("policies:read", "decisions:read", "keys:read", "audit:read")
 EVERYTHING = (*LOOKS, "policies:write", "keys:write", "catalog:read")

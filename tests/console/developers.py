@@ -13,7 +13,7 @@ import httpx
 
 from app.identity.api_keys import mint
 from tests.console.sessions import Person, sign_in
-from tests.server import Server
+from tests.support.server import Server
 
 KEYS = "/console/keys"
 HOSTILE = {

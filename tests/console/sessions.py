@@ -13,7 +13,7 @@ from app.console.cookies import csrf_token, digest, new_token
 from app.db import console_sessions
 from app.db.engine import open_engine
 from app.db.session import sessions_of
-from tests.server import Server
+from tests.support.server import Server
 
 
 class Person:

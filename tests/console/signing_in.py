@@ -22,8 +22,8 @@ from app.dev.wire import IssuerRequest, Reply, tell
 from app.identity.jwks import KeySet
 from app.identity.jwt import JwtVerifier
 from tests.console.browsing import changed_tokens, twisted
-from tests.issuer import CONSOLE, LiveIssuer
-from tests.server import AUDIENCE
+from tests.support.issuer import CONSOLE, LiveIssuer
+from tests.support.server import AUDIENCE
 
 URL = "http://127.0.0.1:7"
 SKEW = 5

@@ -10,8 +10,8 @@ from contextlib import closing
 import pytest
 
 from tests.console.desk import NAUGHTY, officer, words
-from tests.issuer import LiveIssuer
-from tests.server import DATABASE, Server
+from tests.support.issuer import LiveIssuer
+from tests.support.server import DATABASE, Server
 
 PATH = "/console/admin-actions"
 KEYS = "/api/v1/api-keys/"

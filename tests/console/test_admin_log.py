@@ -16,9 +16,9 @@ from sqlalchemy import text
 from app.db.engine import open_engine
 from tests.console.acts import Act, Administrators, rows
 from tests.console.conftest import console_server
-from tests.databases import KINDS
-from tests.issuer import LiveIssuer
-from tests.server import Server, eventually
+from tests.support.databases import KINDS
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server, eventually
 
 ACCOUNT = f"cli:{pwd.getpwuid(os.getuid()).pw_name}"
 REFUSE = {

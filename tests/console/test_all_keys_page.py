@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 import httpx
 
 from tests.console.desk import officer, words
-from tests.issuer import LiveIssuer
-from tests.server import DATABASE, Server, eventually
+from tests.support.issuer import LiveIssuer
+from tests.support.server import DATABASE, Server, eventually
 
 PATH = "/console/all-keys"
 

@@ -9,10 +9,10 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser import check_looks, sign_in
 from tests.console.desk import OTHER, READ
-from tests.issuer import LiveIssuer
-from tests.server import Server
+from tests.support.browser import check_looks, sign_in
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server
 
 DESK = "/console/policy"
 

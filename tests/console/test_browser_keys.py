@@ -8,10 +8,10 @@ import httpx
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser import check_looks, sign_in
 from tests.console.developers import HOSTILE, Subject
-from tests.issuer import LiveIssuer
-from tests.server import Server
+from tests.support.browser import check_looks, sign_in
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server
 
 TEAMS = "/api/v1/teams/"
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from app.dev.wire import Client
-from tests.browser import PATIENCE, check_looks, overflow, sign_in, violations
-from tests.certificate import make
 from tests.console.conftest import console_server
 from tests.console.sessions import sign_in as with_session
-from tests.issuer import CONSOLE, LiveIssuer
-from tests.server import Server
+from tests.support.browser import PATIENCE, check_looks, overflow, sign_in, violations
+from tests.support.certificate import make
+from tests.support.issuer import CONSOLE, LiveIssuer
+from tests.support.server import Server
 
 
 def test_a_page_with_faults_does_not_pass(page: Page) -> None:

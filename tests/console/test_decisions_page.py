@@ -6,8 +6,8 @@ import re
 from functools import partial
 
 from tests.console.desk import officer, words
-from tests.issuer import LiveIssuer
-from tests.server import Server, eventually
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server, eventually
 
 PATH = "/console/decisions"
 

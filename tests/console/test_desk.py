@@ -11,8 +11,8 @@ import pytest
 
 from tests.console.desk import EVERYTHING, NAUGHTY, PAGES, officer, words
 from tests.console.sessions import Person, sign_in
-from tests.issuer import LiveIssuer
-from tests.server import DATABASE, Server, eventually
+from tests.support.issuer import LiveIssuer
+from tests.support.server import DATABASE, Server, eventually
 
 FORMS = (
     "/console/policy/edit",

@@ -8,8 +8,8 @@ import pytest
 
 from tests.console.desk import NAUGHTY, OTHER, READ, active, changed, file, officer, publish, send, words
 from tests.console.sessions import Person
-from tests.issuer import LiveIssuer
-from tests.server import Server
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server
 
 
 @pytest.fixture

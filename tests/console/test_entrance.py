@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from tests.console.sessions import Person, sign_in
-from tests.issuer import LiveIssuer
-from tests.server import Server
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server
 
 
 def test_a_stranger_is_sent_to_the_sign_in_and_back(console: Server) -> None:

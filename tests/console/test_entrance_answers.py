@@ -21,7 +21,7 @@ from app.db.session import Sessions, sessions_of
 from app.http.door.refusal import Refusal
 from app.identity.errors import AuthenticationFault, CannotVerify
 from app.identity.principal import ANONYMOUS, user
-from tests.server import prepared_database
+from tests.support.server import prepared_database
 
 pytestmark = pytest.mark.anyio
 

@@ -21,8 +21,8 @@ from app.db.engine import open_engine
 from app.db.session import sessions_of
 from app.http.wire.problems import Problem
 from app.services import AnyRequest
-from tests.server import prepared_database
-from tests.services import state_of
+from tests.support.server import prepared_database
+from tests.support.services import state_of
 
 TOKEN = "t" * 43
 CSRF = csrf_token(TOKEN)

@@ -12,8 +12,8 @@ from app.console.login_state import Attempt
 from app.console.oidc import OpenId
 from app.identity.jwks import KeySet
 from tests.console.signing_in import SKEW, half_digest, openid_of, signed_in, tokens, why
-from tests.issuer import CONSOLE, LiveIssuer
-from tests.server import AUDIENCE
+from tests.support.issuer import CONSOLE, LiveIssuer
+from tests.support.server import AUDIENCE
 
 pytestmark = pytest.mark.anyio
 

@@ -13,8 +13,8 @@ from app.console.discovery import Undiscovered, read
 from app.dev.wire import IssuerRequest, Reply, tell
 from tests.console.browsing import Browser, changed_tokens, twisted
 from tests.console.conftest import console_server
-from tests.issuer import CONSOLE, LiveIssuer
-from tests.server import Server, eventually
+from tests.support.issuer import CONSOLE, LiveIssuer
+from tests.support.server import Server, eventually
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from tests.console.developers import KEYS, Subject, days, developer, plaintext, teams
-from tests.server import Server, eventually
+from tests.support.server import Server, eventually
 
 
 def test_another_persons_key_looks_like_none(person: Subject, console: Server) -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from tests.console.developers import HOSTILE, KEYS, Subject, days, developer, plaintext, teams
 from tests.console.sessions import sign_in
-from tests.issuer import LiveIssuer
-from tests.server import Server, eventually
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server, eventually
 
 
 def test_without_keys_the_page_says_what_to_do(person: Subject) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from tests.console.desk import officer, words
-from tests.server import Server
+from tests.support.server import Server
 
 
 def lines(page: str) -> dict[str, list[str]]:

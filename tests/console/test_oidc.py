@@ -16,7 +16,7 @@ from app.dev.wire import Client, IssuerRequest, Reply, tell
 from app.identity.jwks import KeySet
 from tests.console.browsing import twisted
 from tests.console.signing_in import URL, answered, discovered, openid_of, refused, signed_in, tokens, why
-from tests.issuer import CONSOLE, LiveIssuer
+from tests.support.issuer import CONSOLE, LiveIssuer
 
 pytestmark = pytest.mark.anyio
 

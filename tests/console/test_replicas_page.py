@@ -7,7 +7,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 from tests.console.desk import officer, words
-from tests.server import DATABASE, Server, eventually
+from tests.support.server import DATABASE, Server, eventually
 
 _INSERT = """
 INSERT INTO replicas (host, pid, version, revision, entry_id, started_at, seen_at, refused, files)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from tests.console.desk import OTHER, READ, active, changed, file, officer, publish, send, words
-from tests.issuer import LiveIssuer
 from tests.policy.shipped import case_count
-from tests.server import Server
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server
 
 HISTORY = "/console/policy/history"
 

@@ -15,8 +15,8 @@ from app.dev.people import PEOPLE
 from tests.console.browsing import Browser
 from tests.console.conftest import console_server
 from tests.console.sessions import sign_in as with_session
-from tests.issuer import CONSOLE, LiveIssuer
-from tests.server import Server
+from tests.support.issuer import CONSOLE, LiveIssuer
+from tests.support.server import Server
 
 
 def test_the_sign_in_page_says_where_one_goes(browser: Browser, issuer: LiveIssuer) -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from tests.console.desk import active, officer, words
 from tests.console.sessions import Person
-from tests.issuer import LiveIssuer
-from tests.server import Server, eventually
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server, eventually
 
 PATH = "/console/policy/simulator"
 

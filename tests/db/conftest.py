@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.databases import Kind
+from tests.support.databases import Kind
 
 
 @pytest.fixture

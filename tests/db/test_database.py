@@ -20,7 +20,7 @@ from app.db.errors import UnusableDatabase
 from app.db.migrate import upgrade
 from app.db.session import Sessions
 from app.http.wire.session import provide_session
-from tests.services import state_of
+from tests.support.services import state_of
 
 pytestmark = pytest.mark.anyio
 

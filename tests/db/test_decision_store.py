@@ -26,7 +26,7 @@ from app.db.decision_writer import DecisionWriter
 from app.db.decisions import Logged, LogPosition, everything, following, newest_id, page
 from app.db.old_decisions import OldDecisions
 from app.db.session import Sessions
-from tests.server import ROOT
+from tests.support.server import ROOT
 
 pytestmark = pytest.mark.anyio
 

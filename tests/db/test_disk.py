@@ -23,8 +23,8 @@ from app.db.session import sessions_of
 from app.keys.last_used import LastUsed
 from tests.cli.command import command
 from tests.db.test_decision_store import PLAIN
-from tests.issuer import LiveIssuer
-from tests.server import Server, eventually, prepared_database
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server, eventually, prepared_database
 
 pytestmark = pytest.mark.anyio
 KEYS = "/api/v1/api-keys/"

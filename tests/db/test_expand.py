@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.db.engine import LOCK_FIRST, open_engine
 from app.db.migrate import _known, head
-from tests.server import ROOT
+from tests.support.server import ROOT
 
 pytestmark = pytest.mark.anyio
 STEPS = sorted(_known())

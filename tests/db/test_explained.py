@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import text
 
 from app.db.engine import open_engine
-from scripts.trials.explain import Read, explained, judged, told
-from scripts.trials.filled import fill_postgresql, fill_sqlite, today
-from scripts.trials.queries import Query, every_query
-from tests.databases import Kind
+from tests.support.databases import Kind
+from tests.support.trials.explain import Read, explained, judged, told
+from tests.support.trials.filled import fill_postgresql, fill_sqlite, today
+from tests.support.trials.queries import Query, every_query
 
 pytestmark = pytest.mark.anyio
 
@@ -30,7 +30,7 @@ WITHOUT = {
 async def filled(kind: Kind, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """The URL of a database with keys and decisions, of a week: each day takes a partition with its indexes."""
     for module in ("filled", "queries"):
-        monkeypatch.setattr(f"scripts.trials.{module}.DAYS", 7)
+        monkeypatch.setattr(f"tests.support.trials.{module}.DAYS", 7)
     if kind == "postgresql":
         url: str = request.getfixturevalue("postgres").new(prepared=False)
         await fill_postgresql(url, keys=KEYS, decisions=DECISIONS, now=today())

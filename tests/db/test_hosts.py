@@ -11,8 +11,8 @@ from sqlalchemy import text
 from app.db.engine import open_engine
 from app.db.errors import DatabaseAway, ReadOnlyDatabase
 from app.db.session import Sessions, answers, sessions_of
-from tests.breakable import BreakablePostgres
-from tests.databases import Postgres
+from tests.support.breakable import BreakablePostgres
+from tests.support.databases import Postgres
 
 pytestmark = pytest.mark.anyio
 

@@ -18,7 +18,7 @@ from app.db.engine import open_engine
 from app.db.errors import UnusableDatabase
 from app.db.migrate import at_head, current_revision, head, unfit, upgrade
 from app.db.tables import metadata
-from tests.server import ROOT
+from tests.support.server import ROOT
 
 pytestmark = pytest.mark.anyio
 

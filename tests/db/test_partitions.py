@@ -22,8 +22,8 @@ from app.db.partitions import AHEAD_DAYS, DAY, Partition, partitions
 from app.db.session import Sessions, sessions_of
 from app.db.tables.base import table_of
 from app.db.tables.decisions import _FILTERS, LoggedDecision
-from tests.databases import upgrade_to
 from tests.db.test_decision_store import PLAIN
+from tests.support.databases import upgrade_to
 
 pytestmark = pytest.mark.anyio
 

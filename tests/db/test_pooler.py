@@ -14,8 +14,8 @@ from app.db.availability import is_away
 from app.db.engine import open_engine
 from app.db.heartbeat_connection import HeartbeatExpired, open_heartbeat_connection
 from app.db.session import Sessions, sessions_of
-from tests.databases import Postgres
-from tests.pooler import Pooler
+from tests.support.databases import Postgres
+from tests.support.pooler import Pooler
 
 pytestmark = pytest.mark.anyio
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import command
-from tests.databases import Postgres
 from tests.history.test_publish import files
-from tests.issuer import PARTY, LiveIssuer
-from tests.server import Server, eventually
+from tests.support.databases import Postgres
+from tests.support.issuer import PARTY, LiveIssuer
+from tests.support.server import Server, eventually
 
 EVERYTHING = "catalog:read catalog:write policies:read policies:write decisions:read"
 

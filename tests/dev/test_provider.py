@@ -15,7 +15,7 @@ import pytest
 from app.dev.codes import Codes, Grant
 from app.dev.people import PEOPLE
 from app.dev.wire import Client, IssuerError
-from tests.issuer import CONSOLE, LiveIssuer
+from tests.support.issuer import CONSOLE, LiveIssuer
 
 VERIFIER = "v" * 43
 CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()

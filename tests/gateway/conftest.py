@@ -14,8 +14,8 @@ import pytest
 
 from tests.gateway.gateways import NAMES, SECRET, Gateway
 from tests.gateway.upstream import Upstream
-from tests.issuer import PARTY, LiveIssuer
-from tests.server import ROOT, Server
+from tests.support.issuer import PARTY, LiveIssuer
+from tests.support.server import ROOT, Server
 
 ORDERS = """\
 openapi: 3.2.0

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from tests.gateway.ingress import controller_config
-from tests.server import ROOT
+from tests.support.server import ROOT
 
 SHIPPED = ROOT / "scripts" / "gateways"
 BIN = Path(sys.executable).parent

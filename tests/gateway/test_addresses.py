@@ -9,7 +9,7 @@ import pytest
 
 from tests.gateway.conftest import World, built
 from tests.gateway.gateways import INGRESS, NAMES
-from tests.issuer import LiveIssuer
+from tests.support.issuer import LiveIssuer
 
 BALANCER, CLIENT = "127.0.0.1", "127.0.0.2"
 FORGED = [

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.gateway.conftest import World
 from tests.gateway.gateways import INGRESS, NAMES, SHIPPED, Gateway
-from tests.issuer import LiveIssuer
+from tests.support.issuer import LiveIssuer
 
 GUIDE = (SHIPPED / "README.md").read_text()
 # Where each line of the guide goes.

@@ -13,7 +13,7 @@ from app.asgi import route_table
 from app.console.config import is_page
 from app.policy.routing.routes import Route
 from tests.gateway.conftest import World, built
-from tests.issuer import LiveIssuer
+from tests.support.issuer import LiveIssuer
 
 # The slow answer that test_silent.py looks at is waited for meanwhile.
 pytestmark = pytest.mark.usefixtures("hanging")

@@ -6,7 +6,7 @@ import pytest
 
 from tests.gateway.conftest import World
 from tests.gateway.gateways import Gateway
-from tests.issuer import LiveIssuer
+from tests.support.issuer import LiveIssuer
 
 
 @pytest.mark.parametrize(

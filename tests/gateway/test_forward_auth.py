@@ -11,8 +11,8 @@ import pytest
 
 from tests.gateway.conftest import World, built, with_orders
 from tests.gateway.gateways import SECRET, Gateway
-from tests.issuer import LiveIssuer
-from tests.server import Server, eventually
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server, eventually
 
 FORBIDDEN = "Token is missing one or more required permissions."
 ENCODED = "The path encodes a character that must not be encoded."

@@ -10,7 +10,7 @@ from itertools import chain
 from tests.gateway.conftest import World
 from tests.gateway.gateways import Gateway
 from tests.gateway.hostile import SUBJECT, corpus, faults, mixed
-from tests.issuer import LiveIssuer
+from tests.support.issuer import LiveIssuer
 
 MIXTURES = 120
 

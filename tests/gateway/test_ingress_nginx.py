@@ -9,7 +9,7 @@ import pytest
 from tests.gateway.conftest import World
 from tests.gateway.gateways import INGRESS, SECRET, Gateway
 from tests.gateway.hostile import SUBJECT, corpus, faults
-from tests.issuer import LiveIssuer
+from tests.support.issuer import LiveIssuer
 
 URL = "http://orders.example/v1/public"
 GOOD = [

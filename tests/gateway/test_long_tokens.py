@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.gateway.conftest import World
 from tests.gateway.gateways import Gateway
-from tests.issuer import LiveIssuer
+from tests.support.issuer import LiveIssuer
 
 
 def status(gateway: Gateway, token: str) -> bytes:

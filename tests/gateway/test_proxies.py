@@ -12,10 +12,10 @@ import pytest
 
 from app.gateway import proxies
 from app.gateway.proxies import TrustedProxies, address_of
-from tests.balancer import balancer
 from tests.gateway.gateways import SECRET
-from tests.issuer import LiveIssuer
-from tests.server import Server
+from tests.support.balancer import balancer
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server
 
 TRUSTED = TrustedProxies([ip_network("10.0.0.0/8"), ip_network("fd00::/8"), ip_network("192.0.2.9/32")])
 CLIENT, PROXY = "203.0.113.7", "10.0.0.9"

@@ -8,8 +8,8 @@ import pytest
 
 from tests.gateway.conftest import World
 from tests.gateway.gateways import Gateway
-from tests.issuer import LiveIssuer
-from tests.server import eventually
+from tests.support.issuer import LiveIssuer
+from tests.support.server import eventually
 
 FORBIDDEN = {"detail": "Token is missing one or more required permissions."}
 NO_ROUTE, NOT_HELD = "no route matches it", "no rule that would allow it has all its grants"

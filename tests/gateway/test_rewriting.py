@@ -9,7 +9,7 @@ import pytest
 
 from tests.gateway.conftest import World
 from tests.gateway.gateways import SECRET, Gateway
-from tests.issuer import LiveIssuer
+from tests.support.issuer import LiveIssuer
 
 ASKED = "middlewares: [prove, authz,"
 MIDDLEWARES = "  middlewares:\n    # What authz"

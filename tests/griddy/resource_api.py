@@ -25,7 +25,7 @@ from app.griddy import catalog, holdings
 from app.griddy.models import ResourceSchemas
 from app.http.wire import errors
 from app.http.wire.session import provide_session
-from tests.services import state_of
+from tests.support.services import state_of
 
 
 def build(engine: AsyncEngine) -> Litestar:

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from tests.griddy.resource_api import Rows
-from tests.issuer import LiveIssuer
-from tests.server import Server
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server
 
 ALL = ["catalog:read", "catalog:write", "holdings:read", "holdings:write"]
 

@@ -14,8 +14,8 @@ from sqlalchemy import text
 
 from app.db.engine import LINE, open_engine
 from tests.history.test_publish import PUBLISH, admin, body, files
-from tests.issuer import PARTY, LiveIssuer
-from tests.server import Server
+from tests.support.issuer import PARTY, LiveIssuer
+from tests.support.server import Server
 
 _numbers = count(1)
 

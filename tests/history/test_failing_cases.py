@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.history.test_publish import HISTORY, OTHER, PUBLISH, READ, ROLLBACK, active, admin, audit, files, narrower
-from tests.issuer import LiveIssuer
 from tests.policy.shipped import case_count
-from tests.server import Server, eventually
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server, eventually
 
 PASSING = "p, catalog:read, /api/v1/teams/**, GET|HEAD, allow"
 

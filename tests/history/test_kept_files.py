@@ -16,8 +16,8 @@ from app.policy.language import write
 from tests.history.processes import ME, begun, commented, kinds, publish, written
 from tests.history.test_publish import PUBLISH, active, admin, body, files, history
 from tests.history.test_unwritable import on_sqlite
-from tests.issuer import LiveIssuer
-from tests.server import Server, eventually
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server, eventually
 
 pytestmark = pytest.mark.anyio
 STRAY = b"p, anyone, /x, GET, deny\n# end\n"

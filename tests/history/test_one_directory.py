@@ -14,8 +14,8 @@ import pytest
 
 from tests.history.replicas import another, edit, publish, replica, served
 from tests.history.test_publish import PUBLISH, active, admin, body, files, history
-from tests.issuer import LiveIssuer
-from tests.server import Server, eventually, prepared_database
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server, eventually, prepared_database
 
 
 @pytest.fixture

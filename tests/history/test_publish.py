@@ -12,8 +12,8 @@ from typing import Any
 
 import httpx
 
-from tests.issuer import LiveIssuer
-from tests.server import Server, eventually
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server, eventually
 
 # KILLS=100 for the whole trial.
 KILLS = int(os.environ.get("KILLS", "3"))

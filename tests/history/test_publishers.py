@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 
 from tests.history.test_publish import OTHER, PUBLISH, READ, ROLLBACK, active, admin, body, files, history
-from tests.issuer import LiveIssuer
-from tests.server import Server, eventually
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server, eventually
 
 BY_TOKEN = "p, policies:write, /api/v1/policies/publish, POST, allow\n"
 NOBODY_BUT = BY_TOKEN.replace("policies:write", "role:publisher")

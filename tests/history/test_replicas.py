@@ -20,11 +20,11 @@ from app.db.engine import open_engine
 from app.db.session import sessions_of
 from app.policy.language.source import digest
 from tests.cli.command import command
-from tests.databases import Postgres
 from tests.history.replicas import another, ask, away, cut_off, edit, publish, replica, served
 from tests.history.test_publish import PUBLISH, active, admin, body, files, history
-from tests.issuer import LiveIssuer
-from tests.server import Server, eventually
+from tests.support.databases import Postgres
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server, eventually
 
 RELOAD = "/api/v1/policies/reload"
 REPLICAS = "/api/v1/replicas/"

@@ -26,8 +26,8 @@ from tests.cli.command import command
 from tests.history.processes import ME, begun, commented, kinds, publish, written
 from tests.history.replicas import another, served
 from tests.history.replicas import publish as http_publish
-from tests.issuer import LiveIssuer
-from tests.server import DATABASE, Server, eventually
+from tests.support.issuer import LiveIssuer
+from tests.support.server import DATABASE, Server, eventually
 
 pytestmark = pytest.mark.anyio
 on_sqlite = pytest.mark.parametrize("kind", ["sqlite"], indirect=True)

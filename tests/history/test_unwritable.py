@@ -20,8 +20,8 @@ from tests.cli.command import command
 from tests.history.processes import ME, begun, commented, kinds, publish, written
 from tests.history.replicas import another
 from tests.history.test_publish import PUBLISH, admin, body, files
-from tests.issuer import LiveIssuer
-from tests.server import Server
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server
 
 pytestmark = pytest.mark.anyio
 on_sqlite = pytest.mark.parametrize("kind", ["sqlite"], indirect=True)

@@ -7,8 +7,8 @@ import pytest
 from app.history.change_message import message_fault, reason_fault
 from tests.cli.command import command
 from tests.history.test_publish import PUBLISH, READ, ROLLBACK, active, admin, body, files, history
-from tests.issuer import LiveIssuer
-from tests.server import Server
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server
 
 HIDDEN = (
     "\u200b", "\u200b\u200b\u200b", "\u3164", "\u3164" * 9, "\uffa0\u115f\u1160", "\x1b[8m", "\x1b[8mhidden\x1b[0m",

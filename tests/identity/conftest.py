@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.identity.clock import Clock
-from tests.issuer import LiveIssuer
+from tests.support.issuer import LiveIssuer
 
 
 @pytest.fixture

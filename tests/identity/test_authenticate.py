@@ -15,8 +15,8 @@ from app.identity.jwks import KeySet
 from app.identity.jwt import JwtVerifier
 from app.identity.key_verifier import ApiKeyVerifier
 from app.identity.principal import ANONYMOUS, Principal
-from tests.issuer import LiveIssuer
-from tests.server import AUDIENCE
+from tests.support.issuer import LiveIssuer
+from tests.support.server import AUDIENCE
 
 pytestmark = pytest.mark.anyio
 Headers = list[tuple[bytes, bytes]]

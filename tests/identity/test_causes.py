@@ -17,8 +17,8 @@ from app.identity.jwks import KeySet
 from app.identity.jwt import ID_TOKEN, JwtVerifier
 from app.identity.refusal_log import RefusalLog
 from tests.identity.clock import Clock
-from tests.issuer import PARTY, LiveIssuer
-from tests.server import AUDIENCE
+from tests.support.issuer import PARTY, LiveIssuer
+from tests.support.server import AUDIENCE
 
 pytestmark = pytest.mark.anyio
 

@@ -14,7 +14,7 @@ from app.dev.issuer import Issuer
 from app.identity.errors import CannotVerify
 from app.identity.jwks import KeySet
 from tests.identity.clock import Clock
-from tests.issuer import LiveIssuer
+from tests.support.issuer import LiveIssuer
 
 pytestmark = pytest.mark.anyio
 

@@ -13,8 +13,8 @@ from app.identity.errors import CannotVerify
 from app.identity.jwks import KeySet
 from tests.identity.clock import Clock
 from tests.identity.test_key_sets import jwk, private
-from tests.issuer import LiveIssuer
-from tests.server import eventually
+from tests.support.issuer import LiveIssuer
+from tests.support.server import eventually
 
 pytestmark = pytest.mark.anyio
 

@@ -13,7 +13,7 @@ from app.identity.errors import AuthenticationFault, Cause, Unauthenticated
 from app.identity.jwk import MAX_KEYS, MAX_NAMED, Ignored
 from app.identity.permission_claim import permissions
 from app.settings import Settings
-from tests.server import ROOT
+from tests.support.server import ROOT
 
 PAGE = (ROOT / "app" / "identity" / "README.md").read_text()
 NOW = 1_800_000_000

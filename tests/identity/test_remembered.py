@@ -14,8 +14,8 @@ from app.identity.jwt import JwtVerifier
 from app.identity.principal import user
 from app.identity.token_cache import Remembered
 from tests.identity.clock import Clock
-from tests.issuer import LiveIssuer
-from tests.server import AUDIENCE
+from tests.support.issuer import LiveIssuer
+from tests.support.server import AUDIENCE
 
 pytestmark = pytest.mark.anyio
 

@@ -19,8 +19,8 @@ from app.identity.errors import AuthenticationFault, Unauthenticated
 from app.identity.jwks import KeySet
 from app.identity.jwt import JwtVerifier
 from app.identity.key_verifier import ApiKeyVerifier
-from tests.issuer import LiveIssuer
-from tests.server import AUDIENCE
+from tests.support.issuer import LiveIssuer
+from tests.support.server import AUDIENCE
 
 pytestmark = pytest.mark.anyio
 

@@ -20,8 +20,8 @@ from app.identity.errors import AuthenticationFault, Cause, Unauthenticated
 from app.identity.jwk import DocumentRefused, Ignored, PublishedKeys, read_key_set
 from app.identity.jwks import KeySet
 from app.identity.jwt import JwtVerifier
-from tests.issuer import LiveIssuer
-from tests.server import AUDIENCE
+from tests.support.issuer import LiveIssuer
+from tests.support.server import AUDIENCE
 
 pytestmark = pytest.mark.anyio
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.issuer import LiveIssuer
-from tests.server import Server
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server
 
 
 @dataclass(frozen=True)

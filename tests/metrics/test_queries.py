@@ -13,9 +13,9 @@ import pytest
 import yaml
 from promql_parser import AggregateExpr, BinaryExpr, Expr, MatchOp, VectorSelector
 
-from tests.issuer import LiveIssuer
 from tests.metrics.scraped import Scraped, scrape
-from tests.server import ROOT, Server
+from tests.support.issuer import LiveIssuer
+from tests.support.server import ROOT, Server
 
 EXAMPLES = ROOT / "scripts" / "observability"
 # What Prometheus adds: `up` is its own, and each sample has these.

@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx
 
 from app.metrics.families import METRICS
-from tests.issuer import LiveIssuer
 from tests.metrics.scraped import Scraped, read, scrape
-from tests.server import ROOT, Server, eventually
+from tests.support.issuer import LiveIssuer
+from tests.support.server import ROOT, Server, eventually
 
 TEAMS = "/api/v1/teams"
 

@@ -13,9 +13,9 @@ import pytest
 
 from app.metrics.values import Histogram, Values
 from app.metrics.workers import WorkerMetrics
-from tests.issuer import LiveIssuer
 from tests.metrics.scraped import Scraped, scrape
-from tests.server import Server, eventually
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server, eventually
 
 TEAMS = "/api/v1/teams"
 DECISIONS = "authz_decisions_total"

@@ -7,7 +7,7 @@ import re
 from pydantic_core import PydanticUndefined
 
 from app.settings import Settings
-from tests.server import ROOT
+from tests.support.server import ROOT
 
 # What the page says of a setting whose default is not a value.
 WORDS = {"none", "not set", "no limit", "required", "required without authorized parties", "AUTHZ_PUBLIC_URL"}

@@ -13,7 +13,7 @@ from scripts.bench.authzen import ACTION, SUBJECT, item_micros
 from scripts.bench.measuring import Options, Row, absent, compared, spread
 from scripts.bench.parts.rates import Side, asked, rows
 from scripts.bench.served import PATH, server
-from tests.issuer import LiveIssuer
+from tests.support.issuer import LiveIssuer
 
 _TWICE = "at least 2 times"
 

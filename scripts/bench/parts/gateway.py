@@ -9,7 +9,7 @@ from pathlib import Path
 from scripts.bench.measuring import Options, Row
 from scripts.bench.parts.rates import Side, asked, rows
 from scripts.bench.served import PATH, SECRET, server
-from tests.issuer import LiveIssuer
+from tests.support.issuer import LiveIssuer
 
 
 def measure(options: Options) -> Iterator[Row]:

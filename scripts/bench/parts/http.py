@@ -11,8 +11,8 @@ from pathlib import Path
 from scripts.bench.measuring import ROOT, Options, Row, absent, compared, pinned
 from scripts.bench.parts.rates import Side, asked, rows
 from scripts.bench.served import LEAST_HEADER, PATH, key_of, server
-from tests.issuer import LiveIssuer
-from tests.server import Server
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server
 
 PYTHON_OF_PEERS = ROOT / ".authz" / "bench" / "peers" / "bin" / "python"
 _GOALS = {"uvicorn": ("at least 0.85", "at most 1.3 times"), "granian": ("at least 0.9", "at most 1.3 times")}

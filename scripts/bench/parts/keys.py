@@ -19,9 +19,9 @@ from app.db.tables.keys import ApiKey
 from app.identity.api_keys import mint
 from scripts.bench.measuring import Load, Options, Row, absent, compared, load, loader, resident, spread
 from scripts.bench.served import PATH, server
-from tests.databases import Postgres
-from tests.issuer import LiveIssuer
-from tests.server import Server
+from tests.support.databases import Postgres
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server
 
 _FEW = 1_000
 _AT_ONCE = 5_000

@@ -27,7 +27,7 @@ from app.policy.language.load import load as load_policy
 from app.policy.routing.routes import Route, RouteTable
 from scripts.bench.measuring import Load, Options, Row, compared, load, spread
 from scripts.bench.served import PATH, server, write_policy
-from tests.issuer import LiveIssuer
+from tests.support.issuer import LiveIssuer
 
 _RULES = {True: 400, False: 40_000}  # by whether it is tiny
 

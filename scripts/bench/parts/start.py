@@ -11,8 +11,8 @@ import httpx
 
 from scripts.bench.measuring import Options, Row, compared
 from scripts.bench.served import PATH, server
-from tests.issuer import LiveIssuer
-from tests.server import prepared_database
+from tests.support.issuer import LiveIssuer
+from tests.support.server import prepared_database
 
 
 def measure(options: Options) -> Iterator[Row]:

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from app.identity.jwks import KeySet
 from app.identity.jwt import JwtVerifier
 from scripts.bench.measuring import Options, Row, compared, spread
-from tests.issuer import LiveIssuer
-from tests.server import AUDIENCE
+from tests.support.issuer import LiveIssuer
+from tests.support.server import AUDIENCE
 
 _TOKENS = 300
 

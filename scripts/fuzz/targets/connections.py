@@ -28,7 +28,7 @@ from scripts.fuzz.responses import check_answer
 from scripts.fuzz.target import MAX_SECONDS, Check, Target, Violation
 from scripts.fuzz.targets.headers import EXAMPLES as REQUESTS
 from scripts.fuzz.targets.headers import OPERATOR, READER, WORDS
-from tests.server import Server
+from tests.support.server import Server
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _WAIT_SECONDS = 20.0  # for an answer, on a machine that may be busy

@@ -25,8 +25,8 @@ from scripts.fuzz.responses import check_answer
 from scripts.fuzz.signing import CLAIMS, EXPIRES, HEADER, ISSUER, KEY, KID, encoded, signed, token, token_of
 from scripts.fuzz.target import Check, Target, Violation
 from scripts.fuzz.targets.headers import OPERATOR
-from tests.issuer import PARTY
-from tests.server import AUDIENCE
+from tests.support.issuer import PARTY
+from tests.support.server import AUDIENCE
 
 _SKEW = 5  # seconds
 _LONGEST = 16_384

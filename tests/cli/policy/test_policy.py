@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import command
-from tests.server import ROOT
+from tests.support.server import ROOT
 
 
 def authz(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:

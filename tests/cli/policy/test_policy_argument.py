@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from app.cli.policy.server_policy import MAX_BODY
-from tests.certificate import make
 from tests.cli.command import command
-from tests.issuer import LiveIssuer
-from tests.server import AUTHZ, ROOT, Server, eventually, prepared_database
+from tests.support.certificate import make
+from tests.support.issuer import LiveIssuer
+from tests.support.server import AUTHZ, ROOT, Server, eventually, prepared_database
 
 pytestmark = pytest.mark.filterwarnings("ignore::litestar.exceptions.LitestarDeprecationWarning")
 

@@ -17,7 +17,7 @@ from requests_cache import CachedSession
 from app.policy.analysis.findings import KINDS
 from tests.cli.command import command
 from tests.cli.examples import REFERENCE, authz, example, fits
-from tests.server import ROOT
+from tests.support.server import ROOT
 
 SHADOWED = "p, catalog:read auth:jwt, /api/v1/teams, GET, allow\n"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.examples import authz, example
-from tests.server import ROOT
+from tests.support.server import ROOT
 
 pytestmark = pytest.mark.filterwarnings("ignore::litestar.exceptions.LitestarDeprecationWarning")
 

@@ -14,7 +14,7 @@ import pytest
 
 from tests.cli.command import command
 from tests.policy.shipped import case_count
-from tests.server import ROOT
+from tests.support.server import ROOT
 
 ROW = "p, catalog:read, /api/v1/leagues/**, GET|HEAD, allow\n"
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cli.command import command
-from tests.issuer import LiveIssuer
-from tests.server import Server, eventually
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server, eventually
 
 
 class Asked:

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.asked import READ_TEAMS, ask, ask_for_two, stored
 from tests.cli.command import command
-from tests.issuer import LiveIssuer
-from tests.server import ROOT, Server, eventually
+from tests.support.asked import READ_TEAMS, ask, ask_for_two, stored
+from tests.support.issuer import LiveIssuer
+from tests.support.server import ROOT, Server, eventually
 
 
 def replay(server: Server, directory: Path, *words: str) -> subprocess.CompletedProcess[str]:

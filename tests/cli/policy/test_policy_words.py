@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from app.cli import main
-from tests.server import ROOT
+from tests.support.server import ROOT
 
 Run = Callable[..., Result]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 
 from tests.cli.command import command
-from tests.server import AUTHZ, ROOT, eventually, free_port
+from tests.support.server import AUTHZ, ROOT, eventually, free_port
 
 
 def test_dev_listens_where_the_settings_say_and_tokens_are_of_its_issuer(tmp_path: Path) -> None:

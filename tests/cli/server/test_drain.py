@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.cli.serving import server_on
-from tests.issuer import LiveIssuer
-from tests.load import Load
-from tests.server import Server, eventually
+from tests.support.issuer import LiveIssuer
+from tests.support.load import Load
+from tests.support.server import Server, eventually
 
 
 @pytest.fixture

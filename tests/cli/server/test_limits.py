@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from app.settings import ServerName
-from tests.issuer import PARTY, LiveIssuer
-from tests.server import AUTHZ, Server, eventually
+from tests.support.issuer import PARTY, LiveIssuer
+from tests.support.server import AUTHZ, Server, eventually
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
 CHUNKED = (

@@ -8,10 +8,10 @@ from subprocess import CompletedProcess
 
 import httpx
 
-from tests.certificate import make
-from tests.forked import run
-from tests.issuer import LiveIssuer
-from tests.server import AUTHZ, Server
+from tests.support.certificate import make
+from tests.support.forked import run
+from tests.support.issuer import LiveIssuer
+from tests.support.server import AUTHZ, Server
 
 
 def _serve(*options: str, directory: Path) -> CompletedProcess[str]:

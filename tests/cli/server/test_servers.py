@@ -11,8 +11,8 @@ from typing import get_args
 
 from app.settings import ServerName
 from tests.cli.serving import server_on
-from tests.issuer import LiveIssuer
-from tests.server import ROOT, Server, eventually
+from tests.support.issuer import LiveIssuer
+from tests.support.server import ROOT, Server, eventually
 
 SERVERS = get_args(ServerName)
 NO_HTTP = {0, 400}  # what a server says, or does not, by itself

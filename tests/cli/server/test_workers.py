@@ -15,9 +15,9 @@ import pytest
 from app.cli.server.heartbeat import Heartbeat
 from app.cli.server.run_directory import remove, run_directory
 from tests.history.test_publish import admin, body, files, history, narrower
-from tests.issuer import PARTY, LiveIssuer
-from tests.load import Load
-from tests.server import AUTHZ, Server, eventually
+from tests.support.issuer import PARTY, LiveIssuer
+from tests.support.load import Load
+from tests.support.server import AUTHZ, Server, eventually
 
 BEATS = 5.0  # seconds without one, after which a worker hangs
 TWO = (str(AUTHZ), "serve", "--port", "0", "--workers", "2")

@@ -11,8 +11,8 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from tests.issuer import LiveIssuer
-from tests.server import Server
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server
 
 LOG = "/api/v1/admin-actions/"
 KEYS = "/api/v1/api-keys/"

@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from tests.cli.command import command
-from tests.issuer import PARTY, LiveIssuer
-from tests.server import Server, eventually
+from tests.support.issuer import PARTY, LiveIssuer
+from tests.support.server import Server, eventually
 
 KEYS = "/api/v1/api-keys/"
 FIELDS = {

@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.certificate import make
-from tests.issuer import LiveIssuer
-from tests.server import AUTHZ, ROOT, Server
+from tests.support.certificate import make
+from tests.support.issuer import LiveIssuer
+from tests.support.server import AUTHZ, ROOT, Server
 
 FIXTURE = ROOT / "tests" / "authzen_policies"
 EVALUATION, EVALUATIONS = "/access/v1/evaluation", "/access/v1/evaluations"

@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.issuer import LiveIssuer
-from tests.server import Server
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server
 
 EVALUATION, EVALUATIONS = "/access/v1/evaluation", "/access/v1/evaluations"
 PATHS = (EVALUATION, EVALUATIONS, *(f"/access/v1/search/{name}" for name in ("subject", "resource", "action")))

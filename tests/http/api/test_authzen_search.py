@@ -14,8 +14,8 @@ from app.db.engine import open_engine
 from app.db.session import sessions_of
 from app.identity.api_keys import mint
 from app.keys import api_keys
-from tests.issuer import LiveIssuer
-from tests.server import Server
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server
 
 SUBJECT, RESOURCE, ACTION = (f"/access/v1/search/{name}" for name in ("subject", "resource", "action"))
 EVALUATION = "/access/v1/evaluation"

@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 
 from tests.cli.command import command
-from tests.issuer import LiveIssuer
-from tests.server import DATABASE, Server, eventually
+from tests.support.issuer import LiveIssuer
+from tests.support.server import DATABASE, Server, eventually
 
 BEYOND, KEYS = "/api/v1/all-keys/beyond-owner/", "/api/v1/api-keys/"
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.databases import Postgres
 from tests.history.replicas import another
 from tests.history.test_publish import PUBLISH, active, admin, body
-from tests.issuer import PARTY, LiveIssuer
-from tests.server import Server, eventually
+from tests.support.databases import Postgres
+from tests.support.issuer import PARTY, LiveIssuer
+from tests.support.server import Server, eventually
 
 # A name such as `40001` makes the statement fail so; one such as `once 40001` the first time alone.
 FAILING = """

@@ -14,8 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.issuer import PARTY, LiveIssuer
-from tests.server import Server, eventually
+from tests.support.issuer import PARTY, LiveIssuer
+from tests.support.server import Server, eventually
 
 PATH = "/api/v1/decisions/"
 Row = dict[str, Any]

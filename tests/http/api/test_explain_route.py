@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.issuer import LiveIssuer
-from tests.server import Server, eventually
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server, eventually
 
 PATH = "/api/v1/policies/explain"
 TEAMS = {"action": "GET", "resource": "/api/v1/teams/7"}

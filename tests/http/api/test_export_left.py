@@ -9,8 +9,8 @@ import time
 from contextlib import closing
 from urllib.parse import urlsplit
 
-from tests.issuer import LiveIssuer
-from tests.server import Server, eventually
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server, eventually
 
 PATH = "/api/v1/decisions/export"
 

@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.issuer import PARTY, LiveIssuer
-from tests.server import AUDIENCE, Server
+from tests.support.issuer import PARTY, LiveIssuer
+from tests.support.server import AUDIENCE, Server
 
 PATH = "/oauth/introspect"
 METADATA = "/.well-known/oauth-protected-resource"

@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.issuer import PARTY, LiveIssuer
-from tests.server import DATABASE, Server
+from tests.support.issuer import PARTY, LiveIssuer
+from tests.support.server import DATABASE, Server
 
 KEYS, REVOKE_ALL = "/api/v1/api-keys/", "/api/v1/all-keys/revoke/"
 DAYS = 30

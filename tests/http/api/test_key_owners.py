@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.issuer import PARTY, LiveIssuer
-from tests.server import Server, eventually
+from tests.support.issuer import PARTY, LiveIssuer
+from tests.support.server import Server, eventually
 
 OWNER, SECRET, ROLE = "user_leaver", "s" * 32, "g, user:user_leaver, role:editor"
 TEAMS = "/api/v1/teams/"

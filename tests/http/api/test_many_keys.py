@@ -13,9 +13,9 @@ from urllib.parse import urljoin
 import httpx
 import pytest
 
-from tests.databases import Kind
-from tests.issuer import PARTY, LiveIssuer
-from tests.server import DATABASE, Server
+from tests.support.databases import Kind
+from tests.support.issuer import PARTY, LiveIssuer
+from tests.support.server import DATABASE, Server
 
 KEYS = "/api/v1/api-keys/"
 MOST = 4

@@ -13,9 +13,9 @@ from subprocess import CompletedProcess
 import httpx
 import pytest
 
-from tests.forked import run
-from tests.issuer import LiveIssuer
-from tests.server import DATABASE, Server, eventually, prepared_database
+from tests.support.forked import run
+from tests.support.issuer import LiveIssuer
+from tests.support.server import DATABASE, Server, eventually, prepared_database
 
 
 @pytest.fixture

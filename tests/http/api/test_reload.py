@@ -14,8 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.issuer import LiveIssuer
-from tests.server import Server, eventually
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server, eventually
 
 RELOAD = "/api/v1/policies/reload/"
 READ_TEAMS = "p, catalog:read, /api/v1/teams/**, GET|HEAD, allow"

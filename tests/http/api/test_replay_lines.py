@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.asked import READ_TEAMS, ask_for_two
-from tests.issuer import LiveIssuer
-from tests.server import Server
+from tests.support.asked import READ_TEAMS, ask_for_two
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server
 
 PATH = "/api/v1/policies/replay/"
 MOVED = READ_TEAMS.replace("catalog:read", "holdings:read")

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.issuer import LiveIssuer
-from tests.server import Server, eventually
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server, eventually
 
 REACH, WHO, USAGE = (f"/api/v1/policies/{name}" for name in ("reach", "who", "usage"))
 Json = dict[str, Any]

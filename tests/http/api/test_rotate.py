@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.issuer import LiveIssuer
-from tests.server import Server, eventually
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server, eventually
 
 KEYS = "/api/v1/api-keys/"
 _people = count(1)

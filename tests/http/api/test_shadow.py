@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.issuer import LiveIssuer
-from tests.server import Server, eventually
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server, eventually
 
 PATH = "/api/v1/policies/shadow/"
 READ_TEAMS = "p, catalog:read, /api/v1/teams/**, GET|HEAD, allow"

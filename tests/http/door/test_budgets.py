@@ -12,9 +12,9 @@ import pytest
 
 from tests.console.sessions import sign_in
 from tests.http.door.test_errors_contract import TEAMS
-from tests.issuer import PARTY, LiveIssuer
 from tests.metrics.scraped import scrape
-from tests.server import AUTHZ, Server, free_port
+from tests.support.issuer import PARTY, LiveIssuer
+from tests.support.server import AUTHZ, Server, free_port
 
 TOO_MANY = {"detail": "Too many requests."}
 GATEWAY = "a-secret-of-the-gateway-that-is-long"

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.issuer import LiveIssuer
-from tests.server import Server
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server
 
 ALLOWED = 404  # through the door, to a table without rows
 OLD = "p, catalog:read, /api/v1/teams/**, GET|HEAD, allow\n"

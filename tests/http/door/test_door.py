@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.issuer import LiveIssuer
-from tests.server import ROOT, Server
+from tests.support.issuer import LiveIssuer
+from tests.support.server import ROOT, Server
 
 ALL = sorted(tomllib.loads((ROOT / "policies/permissions.toml").read_text()))
 METHODS = ("get", "head", "post", "put", "patch", "delete")

@@ -7,8 +7,8 @@ import time
 import httpx
 import pytest
 
-from tests.issuer import LiveIssuer
-from tests.server import Server
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server
 
 TEAMS = "/api/v1/teams/"
 

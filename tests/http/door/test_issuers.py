@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 from app.settings import SettingsError, load
-from tests.issuer import PARTY, LiveIssuer
 from tests.metrics.scraped import scrape
-from tests.server import Server, eventually
+from tests.support.issuer import PARTY, LiveIssuer
+from tests.support.server import Server, eventually
 
 TEAMS = "/api/v1/teams/"
 SESSION = {"sid": "sess_2abc", "fva": [3, -1], "sts": "active"}

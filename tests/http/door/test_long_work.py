@@ -14,7 +14,7 @@ from litestar import Litestar
 from app.http.door.long_work import LongWork, in_turn
 from app.http.door.traffic import GIVE_WAY_SECONDS, Traffic
 from app.identity.principal import user
-from tests.services import state_of
+from tests.support.services import state_of
 
 pytestmark = pytest.mark.anyio
 

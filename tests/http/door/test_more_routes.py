@@ -11,8 +11,8 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from tests.issuer import LiveIssuer
-from tests.server import ROOT, Server
+from tests.support.issuer import LiveIssuer
+from tests.support.server import ROOT, Server
 
 ROWS = """
 p, catalog:read, /extra/socket, WEBSOCKET, allow

@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx
 
 from tests.console.sessions import sign_in
-from tests.issuer import CONSOLE, PARTY, LiveIssuer
-from tests.server import Server, eventually
+from tests.support.issuer import CONSOLE, PARTY, LiveIssuer
+from tests.support.server import Server, eventually
 
 EVERYTHING = (
     "catalog:read catalog:write holdings:read holdings:write policies:read policies:write decisions:read "

@@ -8,8 +8,8 @@ from pathlib import Path
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.http.collector import Collector, attributes
-from tests.issuer import LiveIssuer
-from tests.server import Server, eventually, free_port
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server, eventually, free_port
 
 TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 TEAMS = "/api/v1/teams"

@@ -11,8 +11,8 @@ import pytest
 from msgspec import UNSET, UnsetType
 
 from app.http.wire.sliced_json import AT_ONCE, sliced
-from tests.issuer import LiveIssuer
-from tests.server import Server
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server
 
 pytestmark = pytest.mark.anyio
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from app.policy.language.directory import read
-from tests.server import ROOT
+from tests.support.server import ROOT
 
 SCRIPT = """
 import os, resource, threading

@@ -13,8 +13,8 @@ from types import TracebackType
 from typing import Literal, Self
 from urllib.parse import parse_qs, urlsplit
 
-from tests.certificate import Certificate
-from tests.server import free_port
+from tests.support.certificate import Certificate
+from tests.support.server import free_port
 
 _START_SECONDS = 20.0
 

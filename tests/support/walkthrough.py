@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from tests.cli.command import command
-from tests.server import AUTHZ, eventually
+from tests.support.server import AUTHZ, eventually
 
 URL = "http://127.0.0.1:8000"
 _PATIENCE = 6.0

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import httpx
 
-from tests.breakable import BreakablePostgres
 from tests.console.sessions import Person, sign_in
 from tests.history.test_publish import files
-from tests.issuer import PARTY, LiveIssuer
-from tests.server import AUTHZ, Server, eventually, free_port
+from tests.support.breakable import BreakablePostgres
+from tests.support.issuer import PARTY, LiveIssuer
+from tests.support.server import AUTHZ, Server, eventually, free_port
 
 EVERYTHING = "catalog:read policies:read policies:write decisions:read"
 ADMIN = ("keys:read", "keys:write")

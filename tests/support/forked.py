@@ -21,7 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import NoReturn, TextIO
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 _MAX_MESSAGE = 1_000_000  # bytes
 
 
@@ -95,7 +95,7 @@ def run(*words: str, env: Mapping[str, str], cwd: Path, seconds: float = 60) -> 
 def _parent() -> str:
     """The address of the process that has imported everything, started for the first who asks."""
     address = f"{tempfile.mkdtemp(prefix='authz-')}/parent"
-    command = [sys.executable, "-m", "tests.forked", address]
+    command = [sys.executable, "-m", "tests.support.forked", address]
     parent = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert parent.stdout
     assert parent.stdout.readline() == "ready\n"

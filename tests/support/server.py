@@ -21,9 +21,9 @@ from typing import Any, Self
 
 import httpx
 
-from tests.forked import Forked
+from tests.support.forked import Forked
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 AUTHZ = Path(sys.executable).parent / "authz"
 AUDIENCE = "griddy-api"
 START_SECONDS = 60.0

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from scripts.trials.abuse_load import (
+from tests.support.trials.abuse_load import (
     LOST,
     Address,
     Connections,

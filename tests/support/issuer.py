@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from app.dev.issuer import JWKS_PATH, Issuer
 from app.dev.provider import Provider
 from app.dev.wire import Client, IssuerRequest, Reply
-from tests.server import AUDIENCE
+from tests.support.server import AUDIENCE
 
 PARTY = "https://app.griddy.example"
 # A loopback client may come from any port.

@@ -18,10 +18,10 @@ from app.db.tables.keys import ApiKey
 from app.settings import ServerName
 from scripts.bench.measuring import cores
 from scripts.bench.soak import family, memory
-from scripts.trials.abuse_attacks import CONNECTIONS, PATH, PROXY, Callers, batch, bearer, request
 from tests.console.sessions import sign_in
-from tests.issuer import PARTY, LiveIssuer
-from tests.server import AUTHZ, Server
+from tests.support.issuer import PARTY, LiveIssuer
+from tests.support.server import AUTHZ, Server
+from tests.support.trials.abuse_attacks import CONNECTIONS, PATH, PROXY, Callers, batch, bearer, request
 
 SERVER_CORE, LOAD_CORE = cores()
 KEYS = 50_000

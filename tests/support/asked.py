@@ -7,8 +7,8 @@ from contextlib import closing
 
 import httpx
 
-from tests.issuer import LiveIssuer
-from tests.server import Server, eventually
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server, eventually
 
 # The row of the shipped policy by which the first of them comes in.
 READ_TEAMS = "p, catalog:read, /api/v1/teams/**, GET|HEAD, allow"

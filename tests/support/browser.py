@@ -10,7 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from tests.server import Server
+from tests.support.server import Server
 
 PATIENCE = 10_000  # milliseconds that a step may take on a busy machine
 NARROW, WIDE = (360, 740), (1440, 900)

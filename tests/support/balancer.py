@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.server import ROOT, eventually, free_port
+from tests.support.server import ROOT, eventually, free_port
 
 SHIPPED = ROOT / "scripts" / "deploy" / "nginx.conf"
 REPLICA = "        server authz:8000 resolve max_fails=1 fail_timeout=2s;\n"

@@ -1,0 +1,60 @@
+"""How tests and scripts are laid out, and what they may import."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.server import ROOT
+
+MUTATION = ("mutants", "edits", "parts", "patching", "warm_tests")
+# Directories of tests that are about a part without a folder in app.
+OTHERS = {"apps", "authzen_policies", "clients", "fuzz", "settings", "support"}
+
+
+def files(*directories: str) -> Iterator[Path]:
+    for directory in directories:
+        yield from sorted((ROOT / directory).rglob("*.py"))
+
+
+def imported(file: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+
+
+def test_no_test_or_script_changes_where_python_looks_for_modules() -> None:
+    for file in files("tests", "scripts"):
+        names = (node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Attribute))
+        assert not any(ast.unparse(node) == "sys.path" for node in names), file
+
+
+def test_no_test_imports_a_trial() -> None:
+    for file in files("tests"):
+        trials = [name for name in imported(file) if name.startswith("scripts.trials.")]
+        # tests/test_trials.py tests the program that makes mutants, which is no part of any other test.
+        allowed = MUTATION if file.name == "test_trials.py" else ()
+        assert not [name for name in trials if name.split(".")[2] not in allowed], file
+
+
+def test_the_application_imports_neither_tests_nor_scripts() -> None:
+    for file in files("app"):
+        assert not [name for name in imported(file) if name.partition(".")[0] in ("tests", "scripts")], file
+
+
+def test_the_directories_of_tests_are_those_of_the_application() -> None:
+    found = {file.name for file in (ROOT / "tests").iterdir() if file.is_dir() and file.name != "__pycache__"}
+    parts = {file.parent.name for file in (ROOT / "app").glob("*/__init__.py")}
+    assert found - OTHERS <= parts
+
+
+@pytest.mark.parametrize("directory", ["tests", "tests/support"])
+def test_tests_and_what_they_share_lie_apart(directory: str) -> None:
+    names = {file.stem for file in (ROOT / directory).glob("*.py")} - {"conftest", "__init__"}
+    tests = {name for name in names if name.startswith("test_")}
+    assert tests == (names if directory == "tests" else set())
