@@ -8,8 +8,8 @@ from itertools import islice
 
 from app.policy.engine.lockout import lockout
 from app.policy.engine.snapshot import Snapshot
-from app.policy.language.fault import Fault, did_you_mean
-from app.policy.language.grants import excludes, known_roles, near_role
+from app.policy.language.fault import Fault, NearWords
+from app.policy.language.grants import NearRoles, excludes, known_roles
 from app.policy.language.load import Policy
 from app.policy.language.placement import DocumentLines, Neighbours, fault_at_rule
 from app.policy.language.rule import Rule
@@ -37,6 +37,7 @@ def _dead_rows(snapshot: Snapshot) -> Iterator[Fault]:
     """Rows that no route can match: a deny of that kind closes nothing."""
     policy, table = snapshot.policy, snapshot.table
     index = snapshot.index
+    near = NearWords(table.templates)
     patterns = {
         (rule.resource, action) for (name, action), rules in index.items() for rule in rules if rule.resource != name
     }
@@ -50,7 +51,7 @@ def _dead_rows(snapshot: Snapshot) -> Iterator[Fault]:
             if table.match(wide := widened(rule.resource)):
                 hint = f"`{{…}}` stands for a parameter of the route alone; `{wide}` names literal segments too"
             else:
-                hint = did_you_mean(rule.resource, table.templates) or (
+                hint = near.hint(rule.resource) or (
                     "`authz policy routes` lists the routes; rules name templates, such as `/api/v1/teams/{team_id}`"
                 )
             if rule.resource in table.closed:
@@ -124,13 +125,14 @@ def is_left_open(deny: Rule, rules: Sequence[Rule], held: frozenset[str]) -> boo
 def _unheld_rows(policy: Policy) -> Iterator[Fault]:
     """Rows that no caller can hold enough for: a misspelt role in a deny would open what it closes."""
     roles = known_roles(policy.memberships)
+    near = NearRoles(roles)
     fine: set[frozenset[str]] = set()
     for rule in policy.rules:
         if rule.needs in fine:
             continue
         for grant in sorted(rule.needs):
             if grant.startswith("role:") and grant not in roles:
-                hint = near_role(grant, roles) or f"write a `g` row about it, such as `g, user:user_2abc, {grant}`"
+                hint = near.hint(grant) or f"write a `g` row about it, such as `g, user:user_2abc, {grant}`"
                 yield fault_at_rule(rule, policy, "unknown-role", f"no `g` row knows `{grant}`", hint, word=grant)
                 break
             if excludes(rule.needs - {grant}, grant):
@@ -149,10 +151,11 @@ def _undefined_roles(policy: Policy) -> Iterator[Fault]:
         defined.update(grant for grant in rule.needs if grant.startswith("role:"))
         if rule.condition:
             defined.update(_ROLE.findall(rule.condition.text))
+    near = NearRoles(defined)
     for row in policy.memberships:
         if row.grant.startswith("role:") and row.grant not in defined:
             message = f"`{row.grant}` is not defined: no `p` row needs it, and no `g` row gives it anything"
-            hint = near_role(row.grant, defined) or (
+            hint = near.hint(row.grant) or (
                 f"correct its name, define it with a row such as `g, {row.grant}, catalog:read`, or delete this row"
             )
             text = policy.source.line(row.file, row.line)
@@ -195,6 +198,7 @@ def _siblings(snapshot: Snapshot) -> dict[str, Rule]:
 def _idle_denies(snapshot: Snapshot) -> Iterator[Fault]:
     """Denies of things that nothing allows: for lack of a table of things, this is how a misspelt one shows."""
     allowed = {key for key, rules in snapshot.index.items() if any(rule.effect == "allow" for rule in rules)}
+    near = NearWords({resource for resource, _ in allowed if not is_route(resource)})
     kinds = {(resource.partition(":")[0], action) for resource, action in allowed}
     for rule in snapshot.policy.rules:
         if rule.is_route or rule.effect == "allow":
@@ -202,6 +206,5 @@ def _idle_denies(snapshot: Snapshot) -> Iterator[Fault]:
         for action in rule.actions:
             if (rule.resource, action) not in allowed and (rule.resource, action) not in kinds:
                 message = f"no row allows `{action}` on `{rule.resource}`, so this deny closes nothing"
-                hint = did_you_mean(rule.resource, {resource for resource, _ in allowed if not is_route(resource)})
-                hint = hint or "delete it, or fix its spelling"
+                hint = near.hint(rule.resource) or "delete it, or fix its spelling"
                 yield fault_at_rule(rule, snapshot.policy, "idle-deny", message, hint, word=action)

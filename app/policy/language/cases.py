@@ -30,7 +30,7 @@ from app.policy.language.endpoint import endpoint_fault
 from app.policy.language.expected_reason import ExpectedReason, InvalidReason, read_expected_reason
 from app.policy.language.fault import Fault
 from app.policy.language.given import Given, InvalidVariable, checked, kind_of
-from app.policy.language.grants import grant_hint, is_grant
+from app.policy.language.grants import GrantHints, is_grant
 from app.policy.language.permissions import Permission
 from app.policy.language.source import PolicySource
 from app.policy.language.when.shape import SCHEMA
@@ -90,12 +90,13 @@ class Case:
 def load(source: PolicySource, catalog: Mapping[str, Permission], faults: list[Fault]) -> tuple[Case, ...]:
     """The cases of every test file; what is wrong with them goes to `faults`."""
     cases: list[Case] = []
+    hints = GrantHints(catalog)
     for file, text in source.files.items():
         if file.startswith("tests/"):
             before = len(faults)
             root = read_document(file, text, faults)
             if root:
-                cases += _CasesFile(Shape(source, file, faults), catalog).cases(root)
+                cases += _CasesFile(Shape(source, file, faults), catalog, hints).cases(root)
             elif len(faults) == before:
                 faults.append(Fault("wrong-type", file, 1, 1, "the file has no case", _FILE))
     return tuple(cases)
@@ -106,8 +107,9 @@ _Verdict = tuple[str, ExpectedReason | None]
 
 
 class _CasesFile:
-    def __init__(self, shape: Shape, catalog: Mapping[str, Permission]) -> None:
+    def __init__(self, shape: Shape, catalog: Mapping[str, Permission], hints: GrantHints) -> None:
         self._shape = shape
+        self._hints = hints
         self._catalog = catalog
         # A file that cannot be read has its own fault, which is the one to fix.
         self._row_files = [file for file in shape.source.names if file.endswith(".csv")]
@@ -172,7 +174,7 @@ class _CasesFile:
             for grant in filter(None, grants):
                 if not is_grant(grant, self._catalog):
                     message = f"`{grant}` is an unknown permission"
-                    self._shape.fault("unknown-grant", item, message, grant_hint(grant, self._catalog), grant)
+                    self._shape.fault("unknown-grant", item, message, self._hints.hint(grant), grant)
             yield "", frozenset(grants)
 
     def _table(self, node: Node, callers: tuple[_Caller, ...]) -> Iterator[tuple[int, str, str, _Caller, _Verdict]]:
@@ -235,7 +237,7 @@ class _CasesFile:
 
     def _why_of(self, text: str, verdict: str, node: Node) -> ExpectedReason | None:
         why = read_expected_reason(
-            text, allowed=verdict == "allow", files=self._row_files, catalog=tuple(self._catalog)
+            text, allowed=verdict == "allow", files=self._row_files, catalog=self._catalog, hints=self._hints
         )
         if isinstance(why, InvalidReason):
             self._shape.fault("why", node, why.message, why.hint, why.word)

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from app.policy.language.fault import did_you_mean
-from app.policy.language.grants import grant_hint, is_grant
+from app.policy.language.grants import GrantHints, is_grant
 from app.policy.language.reason import Reason
 from app.policy.language.rule import Said
 
@@ -38,7 +38,7 @@ class InvalidReason:
 
 
 def read_expected_reason(
-    text: str, *, allowed: bool, files: Collection[str], catalog: Collection[str]
+    text: str, *, allowed: bool, files: Collection[str], catalog: Collection[str], hints: GrantHints
 ) -> ExpectedReason | InvalidReason:
     """Read an expected reason: `catalog.csv`, `catalog.csv:7`, a row, `lacks catalog:write` or a reason's words."""
     if text.startswith("p,"):
@@ -53,7 +53,7 @@ def read_expected_reason(
         for grant in lacks:
             if not is_grant(grant, catalog):
                 message = f"`{grant}` is an unknown permission"
-                return InvalidReason(message, grant_hint(grant, catalog), grant or text)
+                return InvalidReason(message, hints.hint(grant), grant or text)
         return ExpectedReason(text, lacks=frozenset(lacks))
     reasons = {str(reason): reason for reason in Reason if (reason is Reason.ALLOWED) is allowed}
     if text in reasons:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-# Looking for the nearest of very many words would take longer than reading the policy.
+# Looking for the nearest of very many or very long words would take longer than reading the policy.
 MAX_NEAR = 2000
+MAX_PAIRS = 1_000_000  # of characters that are compared for one word, in about 50 ms
+MAX_PAIRS_TOGETHER = 3_000_000  # for all faults of one kind
 MAX_WORDS = 1_000  # characters of a message or hint, which quote what a file says
 
 
@@ -57,7 +59,28 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     lower = {name.lower(): name for name in known}
     if word.lower() in lower:
         return f"did you mean `{lower[word.lower()]}`?"
-    if len(lower) > MAX_NEAR:
+    near = nearest(word.lower(), lower, 0.6)
+    return f"did you mean `{lower[near]}`?" if near else ""
+
+
+def nearest(word: str, known: Collection[str], cutoff: float) -> str:
+    """The nearest known word that is at least as near as `cutoff`; empty when none is, or the search costs too much."""
+    if len(known) > MAX_NEAR or len(word) * sum(map(len, known)) > MAX_PAIRS:
         return ""
-    near = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.6)
-    return f"did you mean `{lower[near[0]]}`?" if near else ""
+    return next(iter(difflib.get_close_matches(word, known, n=1, cutoff=cutoff)), "")
+
+
+class NearWords:
+    """Hints among the same known words, until MAX_PAIRS_TOGETHER are compared; after that there are none."""
+
+    def __init__(self, known: Iterable[str]) -> None:
+        self._known = tuple(known)
+        self._characters = sum(map(len, self._known))
+        self._left = MAX_PAIRS_TOGETHER
+
+    def hint(self, word: str) -> str:
+        """A hint that names the nearest known word, or nothing when none is near."""
+        if self._left < 0:
+            return ""
+        self._left -= len(word) * self._characters
+        return did_you_mean(word, self._known)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Container, Iterable, Sequence
-from difflib import get_close_matches
+from collections.abc import Callable, Collection, Container, Iterable, Sequence
+from functools import cached_property
 
-from app.policy.language.fault import did_you_mean
+from app.policy.language.fault import MAX_PAIRS_TOGETHER, NearWords, did_you_mean, nearest
 from app.policy.language.rule import Membership
 
 FACTS = ("anyone", "auth:jwt", "auth:api_key", "auth:anonymous", "env:live", "env:test")
@@ -16,6 +16,7 @@ _SUBJECT = r"[!$-)+\-.-{}~]+(\|[!$-)+\-.-9;-{}~]+)*"
 _OPEN_FACT = re.compile(rf"(user:{_SUBJECT})|(key:[1-9][0-9]{{0,18}})|(role:[a-z][a-z0-9_-]*)")
 
 _OPEN_FAMILIES = ("user", "key", "role")
+_UNKNOWN = "add it to permissions.toml, or see policies/README.md for the facts"
 _NEAR_FAMILY = 0.75  # `roles` is near to `role`, and `usr` to `user`
 
 # Who can have a fact: a person has no key, a program is no user.
@@ -34,7 +35,27 @@ def grant_hint(word: str, catalog: Iterable[str], roles: Iterable[str] = ()) -> 
         return "there are no wildcards in grants: name each permission, or `anyone`"
     known = [*catalog, *FACTS, *roles]
     near = _of_family(word, known) or did_you_mean(word, known) or _open_fact(word)
-    return near or "add it to permissions.toml, or see policies/README.md for the facts"
+    return near or _UNKNOWN
+
+
+class GrantHints:
+    """Hints for the unknown grants of one policy. After MAX_PAIRS_TOGETHER none names the nearest grant."""
+
+    def __init__(self, catalog: Collection[str], roles: Callable[[], Collection[str]] = frozenset) -> None:
+        self._catalog = catalog
+        self._roles = roles
+        self._left = MAX_PAIRS_TOGETHER
+
+    def hint(self, word: str) -> str:
+        """What to write in the place of an unknown grant."""
+        if self._left < 0:
+            return _UNKNOWN
+        self._left -= max(len(word), 1) * self._characters
+        return grant_hint(word, self._catalog, self._roles())
+
+    @cached_property
+    def _characters(self) -> int:
+        return sum(map(len, self._catalog)) + sum(map(len, self._roles()))
 
 
 def _of_family(word: str, known: Sequence[str]) -> str:
@@ -47,8 +68,8 @@ def _of_family(word: str, known: Sequence[str]) -> str:
         return _open_fact(word)
     if family == "role":
         return near_role(name, [grant for grant in known if grant.startswith("role:")]) or _open_fact(word)
-    near = get_close_matches(family, {grant.partition(":")[0] for grant in known}, n=1, cutoff=_NEAR_FAMILY)
-    return f"did you mean `{near[0]}:{name}`?" if near and f"{near[0]}:{name}" in known else ""
+    near = nearest(family, {grant.partition(":")[0] for grant in known}, _NEAR_FAMILY)
+    return f"did you mean `{near}:{name}`?" if near and f"{near}:{name}" in known else ""
 
 
 def _open_fact(word: str) -> str:
@@ -57,8 +78,8 @@ def _open_fact(word: str) -> str:
     if not colon:
         candidates = [f"user:{word}", f"role:{word.lower()}"]
     else:
-        near = get_close_matches(family.lower(), _OPEN_FAMILIES, n=1, cutoff=_NEAR_FAMILY)
-        candidates = [f"{near[0]}:{name}", f"{near[0]}:{name.lower()}"] if near else []
+        near = nearest(family.lower(), _OPEN_FAMILIES, _NEAR_FAMILY)
+        candidates = [f"{near}:{name}", f"{near}:{name.lower()}"] if near else []
         candidates = [fact for fact in candidates if _OPEN_FACT.fullmatch(fact)][:1]
     good = [f"`{fact}`" for fact in candidates if _OPEN_FACT.fullmatch(fact)]
     return f"did you mean {' or '.join(good)}?" if good else ""
@@ -72,8 +93,18 @@ def known_roles(memberships: Iterable[Membership]) -> frozenset[str]:
 
 def near_role(role: str, roles: Iterable[str]) -> str:
     """A hint that names the nearest of these roles, by what follows `role:`; empty when none is near."""
-    names = (known.removeprefix("role:") for known in roles)
-    return did_you_mean(role.removeprefix("role:"), names).replace("`", "`role:", 1)
+    return NearRoles(roles).hint(role)
+
+
+class NearRoles:
+    """Hints for unknown roles among the same known ones."""
+
+    def __init__(self, roles: Iterable[str]) -> None:
+        self._near = NearWords(role.removeprefix("role:") for role in roles)
+
+    def hint(self, role: str) -> str:
+        """A hint that names the nearest role, or nothing when none is near."""
+        return self._near.hint(role.removeprefix("role:")).replace("`", "`role:", 1)
 
 
 def role_fault(held: Iterable[str], roles: Collection[str]) -> tuple[str, str] | None:

@@ -9,25 +9,28 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import islice
 
 from app.policy.language.fault import Fault, did_you_mean
-from app.policy.language.grants import grant_hint, is_grant
+from app.policy.language.grants import GrantHints, is_grant
 from app.policy.language.permissions import Permission
 from app.policy.language.rule import THING, VERB, Effect, Membership, Rule
-from app.policy.language.source import SHOWN, lines_of
+from app.policy.language.source import MAX_LINE, SHOWN, lines_of
 from app.policy.language.when.condition import Condition, ConditionFault, compile_condition
 from app.policy.routing.routes import METHODS, is_route, pattern_fault
 
 MAX_FAULTS_IN_FILE = 100
+MAX_FAULTS_IN_ROW = 20
 EXAMPLE_P = "p, catalog:read, /api/v1/leagues/**, GET|HEAD, allow"
 EXAMPLE_G = "g, role:editor, catalog:write"
 
 _EFFECTS: Mapping[str, Effect] = {"allow": "allow", "deny": "deny"}
 _BLANKS = " \t"
 # A cell of RFC 4180 and what ends it; blanks around its quotes are no part of it.
-_CELL = re.compile(r'[ \t]*("(?:[^"]|"")*"|[^",]*)[ \t]*(,|\Z)')
+# Without going back, which would take the cube of the blanks before a quote that does not fit.
+_CELL = re.compile(r'[ \t]*+("(?:[^"]|"")*+"|[^",]*+)[ \t]*+(,|\Z)')
 _COMMA = re.compile(",")
-_CLOSED = re.compile(r'"(?:[^"]|"")*"[ \t]*')
+_CLOSED = re.compile(r'"(?:[^"]|"")*+"[ \t]*+')
 _ROLE = re.compile(r"(?<![^\s,])role:[a-z][a-z0-9_-]*(?![^\s,])")
 _KINDS = {"p": ("row type", "needs", "resource", "action", "effect", "condition"), "g": ("row type", "member", "grant")}
 
@@ -49,6 +52,7 @@ class Rows:
         self.memberships: list[Membership] = []
         self.catalog = catalog
         self.faults = faults
+        self.hints = GrantHints(catalog, lambda: self.roles)
         self._texts = texts
         # Large policies repeat themselves: each distinct cell is checked once.
         self.known_needs: dict[str, frozenset[str]] = {}
@@ -65,8 +69,8 @@ class Rows:
         """Parse the text of one file."""
         before = len(self.faults)
         for number, line in enumerate(lines_of(text), 1):
-            if not line or line[0] == "#" or line.isspace():
-                continue
+            if not line or line[0] == "#" or line.isspace() or len(line) > MAX_LINE:
+                continue  # a longer line is a fault of the source
             if len(self.faults) - before >= MAX_FAULTS_IN_FILE:
                 message = "more faults may follow; fix these first"
                 self.faults.append(Fault("too-many-faults", file, number, 1, message, text=line[:SHOWN]))
@@ -192,7 +196,8 @@ class _Row:
         if "" in grants:
             self._fault("needs", 1, "grants are separated by one space", "name at least one grant, `anyone` for all")
             return frozenset()
-        if not all([self._check_grant(1, grant) for grant in grants]):  # noqa: C419  # each, to report each
+        unknown = (grant for grant in grants if not self._check_grant(1, grant))
+        if list(islice(unknown, MAX_FAULTS_IN_ROW)):  # to report more than the first
             return frozenset()
         found = frozenset(grants)
         if len(found) < len(grants):
@@ -205,8 +210,7 @@ class _Row:
         if is_grant(grant, self._rows.catalog):
             return True
         message = f"`{grant}` is an unknown permission"
-        hint = grant_hint(grant, self._rows.catalog, self._rows.roles)
-        self._fault("unknown-grant", cell, message, hint, grant)
+        self._fault("unknown-grant", cell, message, self._rows.hints.hint(grant), grant)
         return False
 
     def _resource(self, cell: str) -> str:
@@ -271,7 +275,8 @@ class _Row:
             apart = re.compile(rf'(?<![^\s,|"]){re.escape(word)}(?![^\s,|"])')
             found = apart.search(self._line, column - 1)
             offset = found.start() if found else self._line.find(word, column - 1)
-            column, length = offset + 1, len(word)
+            if offset >= 0:  # a word with quotes is written with twice as many
+                column, length = offset + 1, len(word)
         self._fault_at(code, column, length, message, hint)
 
     def _fault_at(self, code: str, column: int, length: int, message: str, hint: str) -> None:

@@ -7,6 +7,7 @@ import pytest
 from app.policy.analysis.case_runner import matches
 from app.policy.engine.decision import Decision
 from app.policy.language.expected_reason import ExpectedReason, InvalidReason, read_expected_reason
+from app.policy.language.grants import GrantHints
 from app.policy.language.reason import Reason
 from tests.policy.small import PERMISSIONS, snapshot
 
@@ -18,7 +19,7 @@ GENERAL = (
 
 
 def why(text: str, *, allowed: bool = True) -> ExpectedReason | InvalidReason:
-    return read_expected_reason(text, allowed=allowed, files=FILES, catalog=PERMISSIONS)
+    return read_expected_reason(text, allowed=allowed, files=FILES, catalog=PERMISSIONS, hints=GrantHints(PERMISSIONS))
 
 
 @pytest.mark.parametrize(

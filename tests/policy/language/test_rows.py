@@ -8,10 +8,11 @@ from types import MappingProxyType
 
 import pytest
 
-from app.policy.language.fault import Fault, did_you_mean
+from app.policy.language.fault import Fault, NearWords, did_you_mean
 from app.policy.language.permissions import Permission
-from app.policy.language.rows import MAX_FAULTS_IN_FILE, Rows
+from app.policy.language.rows import MAX_FAULTS_IN_FILE, MAX_FAULTS_IN_ROW, Rows
 from app.policy.language.rule import Membership, Rule
+from app.policy.language.source import MAX_LINE
 
 CATALOG = MappingProxyType({name: Permission(name, "t", "g") for name in ("a:read", "a:write", "b:read")})
 
@@ -197,11 +198,48 @@ def test_faults_stop_being_told_when_there_are_many() -> None:
     assert faults[-1].code == "too-many-faults"
 
 
+def test_of_the_unknown_grants_of_a_row_the_first_are_reported() -> None:
+    rules, _, faults = read(f"p, {'x:y ' * 900}x:y, /x, GET, allow\np, a:raed, /x, GET, allow\n")
+    assert not rules
+    assert [fault.line for fault in faults] == [1] * MAX_FAULTS_IN_ROW + [2]
+
+
+def test_a_line_that_is_too_long_for_the_source_is_not_read() -> None:
+    row = "p, a:raed, /x, GET, allow"
+    for length in (MAX_LINE, MAX_LINE + 1):
+        rules, _, faults = read(row + " " * (length - len(row)))
+        assert not rules
+        assert len(faults) == (length == MAX_LINE)
+
+
+@pytest.mark.parametrize("cell", ['"a""b"', '"a""b c""d"', '""""'])
+def test_a_word_with_quotes_is_placed_at_its_cell(cell: str) -> None:
+    for row in (f"p, {cell}, /x, GET, allow", f"p, a:read, /x, {cell}, allow", f"p, a:read, x, {cell}, allow"):
+        _, _, faults = read(row)
+        assert {fault.column for fault in faults} == {row.index(cell) + 1}
+
+
+@pytest.mark.parametrize("blank", [" ", "\t", " \t"])
+@pytest.mark.parametrize("end", ["", "x", '"', 'x"', '"x', '"x"', '"" ,'])
+def test_blanks_before_what_does_not_fit_are_read_once(blank: str, end: str) -> None:
+    """A pattern that goes back over them takes the cube of their number, so that this test would not end."""
+    row = f'p, "a:read",{blank * (3_900 // len(blank))}{end}'
+    rules, _, faults = read(row)
+    assert not rules and faults
+
+
 def test_hints_name_the_nearest_word_and_nothing_when_none_is_near() -> None:
     assert did_you_mean("ALLOW", ["allow", "deny"]) == "did you mean `allow`?"
     assert did_you_mean("denny", ["allow", "deny"]) == "did you mean `deny`?"
     assert did_you_mean("perhaps", ["allow", "deny"]) == ""
     assert did_you_mean("x9999x", [f"x{number}" for number in range(100_000)]) == ""
+    assert did_you_mean("x" * 190, [f"{'x' * 186}{number:04}" for number in range(1_000)]) == ""
+
+
+def test_hints_about_many_words_end_before_they_cost_more_than_the_policy() -> None:
+    near = NearWords(f"{'x' * 20}{number:04}" for number in range(1_000))
+    hints = [near.hint(f"{'x' * 20}{number}") for number in range(200)]
+    assert hints[0].startswith("did you mean `xxxx") and not any(hints[10:])
 
 
 @pytest.mark.parametrize(
