@@ -13,6 +13,7 @@ from http import HTTPStatus
 from typing import Any
 
 import structlog
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from app.cli.server.limits import ConnectionLimits, max_connections
@@ -21,6 +22,8 @@ from app.identity.budget import peer_of
 
 _CHUNK_BYTES = 12  # of the line of a chunk's size, without extensions, and of the line that ends the chunk
 _PIECE_BYTES = 16_384
+_LEAST_PIECE_BYTES = 256  # in which there are no more than some fourteen requests
+_END_OF_HEAD = b"\r\n\r\n"
 _MAX_DISCARDED = 16_000_000  # bytes that a refused client may go on sending, so that it reads its answer
 _LINGER_SECONDS = 1.0
 _DISCARD_SECONDS = 0.01  # between two reads of it
@@ -48,6 +51,21 @@ class PeerConnections:
             del self._open[peer]
 
 
+class _PipelineFlow(FlowControl):
+    """Reads nothing while pipelined requests wait.
+
+    uvicorn itself reads on with each answer and each wait for a body, and would take up any number of requests.
+    """
+
+    def __init__(self, transport: asyncio.Transport, protocol: LimitedProtocol) -> None:
+        super().__init__(transport)
+        self._protocol = protocol
+
+    def resume_reading(self) -> None:
+        if not self._protocol.requests_wait:
+            super().resume_reading()
+
+
 class LimitedProtocol(HttpToolsProtocol):
     """uvicorn's HTTP protocol, within limits."""
 
@@ -64,12 +82,14 @@ class LimitedProtocol(HttpToolsProtocol):
         self._status = HTTPStatus.BAD_REQUEST
         self._discarding = False
         self._discarded = 0
+        self._unparsed = b""  # of pipelined requests
         self._deadline: asyncio.TimerHandle | None = None
         self._progress_at = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn states it
         """Refuse a connection beyond the limit of its peer."""
         super().connection_made(transport)
+        self.flow = _PipelineFlow(transport, self)
         if len(self.connections) > max_connections():
             # At once and without an answer: each descriptor counts.
             self._discarding = True
@@ -99,11 +119,32 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._discarding:
             self._discard(len(data))
             return
-        if len(data) > _PIECE_BYTES:
-            # So that what is counted at the end of each piece is known to that many bytes.
-            for start in range(0, len(data), _PIECE_BYTES):
-                self.data_received(data[start : start + _PIECE_BYTES])
-            return
+        if self.requests_wait:
+            self._keep_unparsed(data)
+        else:
+            self._parse(data)
+
+    @property
+    def requests_wait(self) -> bool:
+        """Whether pipelined requests have arrived behind the one that is being answered, whose body is complete."""
+        return bool(self.pipeline or self._unparsed)
+
+    def _parse(self, data: bytes) -> None:
+        """Parse in pieces: what is counted after each is known to that many bytes, and few requests begin in one.
+
+        No further one is parsed while a pipelined request waits.
+        """
+        start = 0
+        while start < len(data) and not self._discarding and self.transport.get_protocol() is self:
+            if self.pipeline:
+                self._keep_unparsed(data[start:])
+                return
+            end = data.find(_END_OF_HEAD, start + _LEAST_PIECE_BYTES, start + _PIECE_BYTES)
+            end = start + _PIECE_BYTES if end < 0 else end + len(_END_OF_HEAD)
+            self._parse_piece(data[start:end])
+            start = end
+
+    def _parse_piece(self, data: bytes) -> None:
         self._uncounted += len(data)
         if self.transport.is_closing():
             return
@@ -120,6 +161,11 @@ class LimitedProtocol(HttpToolsProtocol):
         elif self._uncounted and not self._head_began:
             self._head_began = True
             self._expect_within(self._limits.head_seconds)
+
+    def _keep_unparsed(self, data: bytes) -> None:
+        """Keep bytes until the requests before them are answered. No more are read, so this is one read of them."""
+        self.flow.pause_reading()
+        self._unparsed += data
 
     def _discard(self, received: int) -> None:
         """Discard what a refused client goes on sending, slowly: others have their turns meanwhile."""
@@ -162,6 +208,11 @@ class LimitedProtocol(HttpToolsProtocol):
         if self.pipeline:
             self._answering = self.pipeline[-1][0]
         super().on_response_complete()
+        if self.pipeline or self.transport.is_closing():
+            return
+        data, self._unparsed = self._unparsed, b""
+        self.flow.resume_reading()
+        self._parse(data)
 
     def on_body(self, body: bytes) -> None:
         """Do not count the body itself."""
@@ -222,6 +273,7 @@ class LimitedProtocol(HttpToolsProtocol):
         uvicorn knows of the last request alone, and the transport takes nothing behind its end.
         """
         self.pipeline.clear()
+        self._unparsed = b""
         answering = self._answering
         if answering is None or answering.response_complete:
             return False

@@ -26,6 +26,7 @@ CHUNKED = (
 # granian reports no connection: those of a peer are counted from outside. Its idle ones end after 75 seconds.
 ON_UVICORN = pytest.mark.parametrize("on", ["uvicorn"], indirect=True, scope="module")
 ON_GRANIAN = pytest.mark.parametrize("on", ["granian"], indirect=True, scope="module")
+CHUNKED_BODY = b"Transfer-Encoding: chunked\r\n\r\n" + b"4;a=b\r\n\r\n\r\n\r\n" * 20 + b"0\r\nX: y\r\n\r\n"
 BODY = b"2\r\n{}\r\n0\r\n"
 
 
@@ -110,20 +111,45 @@ def test_a_target_of_more_than_8_kb_is_414(serving: Server) -> None:
             assert exchange(serving, b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % target)[0] == expected
 
 
+def resident(server: Server) -> int:
+    """The memory of a server, in KB."""
+    assert server.process
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0])
+
+
 def test_a_head_without_an_end_takes_no_memory(serving: Server) -> None:
-    process = serving.process
-    assert process
-
-    def resident() -> int:
-        status = Path(f"/proc/{process.pid}/status").read_text()
-        return int(status.split("VmRSS:")[1].split()[0])
-
     exchange(serving, padded(60_000))
-    before = resident()
+    before = resident(serving)
     for start in (GET + b"X-A: ", GET + b"x", b"GET /" + b"a" * 100, CHUNKED + b"\r\n2;"):
         assert exchange(serving, start + b"a" * 30_000_000)[0] in (0, 400, 401, 414, 431)
-    assert resident() - before < 20_000
+    assert resident(serving) - before < 20_000
     assert exchange(serving, GET + b"\r\n")[0] == 200
+
+
+@pytest.mark.parametrize("path", [b"/healthz", b"/api/v1/leagues", b"/nothing"])
+def test_a_flood_of_pipelined_requests_takes_no_memory(serving: Server, path: bytes) -> None:
+    few = b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % path * 300
+    before = resident(serving)
+    with connect(serving) as flooding:
+        flooding.settimeout(0.2)
+        # Until the server reads no more, or ends the connection.
+        with suppress(TimeoutError, ConnectionError):
+            for _ in range(300):
+                flooding.sendall(few)
+        assert exchange(serving, GET + b"\r\n")[0] == 200
+        assert resident(serving) - before < 20_000
+
+
+@ON_UVICORN
+@pytest.mark.parametrize(
+    "request_", [GET + b"\r\n", GET + b"Content-Length: 1000\r\n\r\n" + b"\r\n\r\na" * 200, GET + CHUNKED_BODY]
+)
+def test_pipelined_requests_are_answered_one_by_one(serving: Server, request_: bytes) -> None:
+    with connect(serving) as connection:
+        connection.sendall(request_ * 400 + GET + b"Connection: close\r\n\r\n")
+        received = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert received.count(b"HTTP/1.1 200 ") == 401
 
 
 def authorized(issuer: LiveIssuer) -> bytes:
