@@ -78,6 +78,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._in_head = True  # or before it
         self._uncounted = 0  # bytes received of a head that is not complete, or of what frames a body
         self._head_bytes = 0  # of the complete lines of the head, or of the trailers
+        self._fields = 0  # of the head, or of the trailers
         self._head_began = False
         self._status = HTTPStatus.BAD_REQUEST
         self._discarding = False
@@ -189,7 +190,8 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Bound the fields, and drop trailers: they must not become headers (RFC 9110 section 6.5.1)."""
         self._head_bytes += len(name) + len(value) + 4
-        if self._head_bytes + len(self.url) > self._limits.head_bytes:
+        self._fields += 1
+        if self._fields > self._limits.head_fields or self._head_bytes + len(self.url) > self._limits.head_bytes:
             self._stop_parsing(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         if self._in_head:
             super().on_header(name, value)
@@ -197,7 +199,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Begin with the body."""
         self._in_head = self._head_began = False
-        self._uncounted = self._head_bytes = 0
+        self._uncounted = self._head_bytes = self._fields = 0
         self._expect_nothing()
         super().on_headers_complete()
         if not self.pipeline:
@@ -226,7 +228,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Expect the next head."""
         self._in_head = True
-        self._uncounted = 0
+        self._uncounted = self._head_bytes = self._fields = 0
         self._expect_nothing()
         super().on_message_complete()
 

@@ -105,6 +105,24 @@ def test_a_head_of_64_kb_is_read_and_a_larger_one_is_431(serving: Server) -> Non
         assert not body or list(json.loads(body)) == ["detail"]
 
 
+@pytest.mark.parametrize(("count", "expected"), [(99, 200), (101, 431), (10_000, 431)])
+def test_more_than_a_hundred_fields_are_431(serving: Server, count: int, expected: int) -> None:
+    # However small they are: to read thousands of them delays all other callers.
+    assert (
+        exchange(serving, b"GET /healthz HTTP/1.1\r\n" + b"Host: x\r\n" + b"a:\r\n" * (count - 1) + b"\r\n")[0]
+        == expected
+    )
+
+
+@ON_UVICORN
+def test_trailers_and_fields_are_counted_for_each_request(serving: Server) -> None:
+    with connect(serving) as connection:
+        for _ in range(3):
+            fields = b"a:\r\n" * 90
+            connection.sendall(GET + fields + b"Transfer-Encoding: chunked\r\n\r\n0\r\n" + fields + b"\r\n")
+            assert answer_to(connection)[0] == 200
+
+
 def test_a_target_of_more_than_8_kb_is_414(serving: Server) -> None:
     for length, expected in ((8_000, 200), (8_300, 414), (20_000, 414), (60_000, 414)):
         for target in (b"/healthz?" + b"a" * length, b"/healthz?" + b"a=%20&" * (length // 6)):
