@@ -33,8 +33,8 @@ _replicas = table_of(Replica)
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """What a process says of itself; see `Replica`."""
+class ReplicaReport:
+    """What a process reports about itself; see `Replica`."""
 
     host: str
     pid: int
@@ -66,9 +66,9 @@ class HeartbeatConnection:
             row = (await self._connection.execute(newest)).one_or_none()
         return (row.id, row.revision) if row else None
 
-    async def beat(self, row_id: int | None, account: Account) -> int:
+    async def beat(self, row_id: int | None, report: ReplicaReport) -> int:
         """Say that the process lives. Returns the id of its row, which is a new one where it has none."""
-        values: dict[str, Any] = {**asdict(account), "seen_at": clock_of(self._connection.dialect.name)}
+        values: dict[str, Any] = {**asdict(report), "seen_at": clock_of(self._connection.dialect.name)}
         async with self._connection.begin():
             if row_id is not None:
                 same = update(_replicas).where(_replicas.c.id == row_id).values(values)

@@ -1,4 +1,4 @@
-"""What people write beside a change: its message, and the reason to accept failing cases. Others rely on reading it."""
+"""Checks the texts that are stored with a change: its message, and the reason to accept failing cases."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import unicodedata
 MAX_MESSAGE = 2000  # characters
 MIN_REASON = 3  # letters and digits
 _JOINERS = "\u200c\u200d"  # within words of some scripts, and within emoji
-# Letters by their category, which show nothing.
+# In the category of letters, but invisible.
 _FILLERS = "\u115f\u1160\u3164\uffa0"
 
 
 def message_fault(message: str) -> str:
-    """Why a message cannot be kept; empty when it can, as an empty one can. What shows it writes formatting out."""
+    """Why a message is refused; empty if it is accepted. An empty message is accepted."""
     return _fault(message, 1, ("Cc", "Cs")) if message else ""
 
 
 def reason_fault(reason: str) -> str:
-    """Why something is no reason; empty when it is one."""
+    """Why a reason is refused; empty if it is accepted."""
     return _fault(reason, MIN_REASON, ("C", "Zl", "Zp"))
 
 

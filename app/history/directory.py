@@ -1,7 +1,7 @@
-"""The policy directory of a process: its files follow the active policy where that loses nothing.
+"""The policy directory of a process: its files follow the active policy unless that would lose an edit.
 
-Where they cannot be written, or hold what the history does not have, the process serves from memory, and the database
-remembers that these files are no change: after a restart they undo nothing.
+If they cannot be written, or hold what the history does not have, the process serves from memory. The database then
+records that these files are outdated, so that they undo nothing after a restart.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.db import revisions
 from app.db.session import Sessions
 from app.history.entry import HistoryEntry
-from app.history.files import alone, put, recover, revision_in, revision_of
+from app.history.files import put, recover, revision_in, revision_of, write_lock
 from app.history.stamp import Stamp, write_stamp
 from app.policy.engine.live import LivePolicy
 from app.policy.language import write
 
-RETRY_SECONDS = 30.0  # until a directory that could not be written is tried again
+RETRY_SECONDS = 30.0  # between two attempts to write the files
 _log = structlog.stdlib.get_logger("policy")
 
 
@@ -31,7 +31,7 @@ _log = structlog.stdlib.get_logger("policy")
 class KeptFiles:
     """Files that stay as they are although another policy becomes active, and why.
 
-    `revisions` are what they hold and what was read there last: neither is a change after a restart.
+    `revisions` are what they hold and what was read there last; after a restart neither counts as an edit.
     """
 
     why: str
@@ -40,7 +40,7 @@ class KeptFiles:
 
 
 class PolicyDirectory:
-    """Keeps the files of `live` at its active policy, and remembers files that are no change.
+    """Keeps the files of `live` at its active policy, and records outdated files.
 
     `origin` names the history that entries are of; see `revisions.origin`.
     """
@@ -49,45 +49,42 @@ class PolicyDirectory:
         self._live = live
         self._sessions = sessions
         self.origin: str | None = None
-        self.lost: str | None = None  # a revision that the history had once, and has no more
-        is_whole = live.on_disk == live.active.revision
-        self._lagging = "" if is_whole else "they are half written"  # why the files do not hold what is active
-        self._failed_at = None if is_whole else time.monotonic()  # when they could not be written last
+        self.lost: str | None = None  # a revision that the history no longer has
+        is_complete = live.on_disk == live.active.revision
+        self._lagging = "" if is_complete else "they are half written"  # why the files do not hold the active policy
+        self._failed_at = None if is_complete else time.monotonic()  # when writing them last failed
         self._left_behind: set[str] = set()
-        self._remembered: str | None = None  # of those that were left behind, the last one that is stored
-        self._may_forget = True  # files that hold the active policy make what is remembered of others needless
+        self._remembered: str | None = None  # the last outdated revision that was stored
+        self._may_forget = True  # once the files hold the active policy, the record of outdated ones is needless
 
     @property
     def behind(self) -> str:
-        """Why the files do not hold what is active; empty when they do."""
+        """Why the files do not hold the active policy; empty when they do."""
         live = self._live
         return "" if live.on_disk == live.active.revision else self._lagging
 
     @property
     def is_due(self) -> bool:
-        """Whether there are files to remember, or to write once more."""
+        """Whether outdated files are to be recorded, or files to be written again."""
         outdated = self._live.outdated
         return outdated not in (None, self._remembered) or self._is_retry_due()
 
     def leave_behind(self, revision: str) -> None:
-        """Remember by `store` that files of this revision are no change."""
+        """Let `store` record that files of this revision are outdated."""
         self._left_behind.add(revision)
 
     def arrived(self) -> None:
-        """The active policy is, or is about to be, that of the newest entry."""
+        """Record that the active policy is, or is about to be, that of the newest entry."""
         self._lagging, self._failed_at = "", None
 
     async def follow(self) -> None:
-        """Make the files those of the active policy, where that loses nothing; else say why they are not.
-
-        Only while the live policy is `held`.
-        """
+        """Write the files of the active policy, or log why they are kept. The live policy must be `held`."""
         live, directory = self._live, self._live.directory
         active = live.active
         if live.on_disk == active.revision:
             return
         try:
-            async with alone(directory):
+            async with write_lock(directory):
                 await recover(directory, self._sessions)
                 found = await asyncio.to_thread(revision_in, directory)
                 if found != active.revision and (why := await self._kept_because(found)):
@@ -100,22 +97,22 @@ class PolicyDirectory:
             self._lag(error)
 
     async def retry(self) -> None:
-        """Write files that could not be written before, when it is time to try again."""
+        """Retry a failed write once `RETRY_SECONDS` have passed."""
         if self._is_retry_due():
             async with self._live.held():
                 await self.follow()
 
     async def is_edited(self) -> bool:
-        """Whether the files held the active policy, and hold another that no reload has looked at or taken."""
+        """Whether the files held the active policy and were edited since, and no reload has seen that yet."""
         live = self._live
         if live.on_disk != live.active.revision or write.unfinished(live.directory) is not None:
             return False
         return await asyncio.to_thread(revision_of, live.directory) not in (None, live.on_disk)
 
     async def announce(self, revision: str) -> KeptFiles | None:
-        """Say beside the files which revision is about to be accepted; or return why they stay as they are.
+        """Mark the directory with the revision that is about to be accepted; or return why its files are kept.
 
-        They do where they cannot be written or where writing would lose an edit. Only while `alone` and `held`.
+        They are kept if they cannot be written or if writing would lose an edit. Hold `write_lock` and `held`.
         """
         live = self._live
         found = None
@@ -132,12 +129,12 @@ class PolicyDirectory:
         return KeptFiles(why, found, frozenset(filter(None, (found, live.on_disk))) - {revision})
 
     def _keep(self, kept: KeptFiles) -> None:
-        """Say that the files stay as they are, now that another policy is active."""
+        """Record that the files stay as they are although another policy is active."""
         live = self._live
         if kept.found is not None:
-            live.on_disk = kept.found
+            live.record_files(kept.found)
         elif live.on_disk == live.active.revision:
-            live.on_disk = ""
+            live.record_files("")
         if live.on_disk == live.active.revision:
             self._lagging, self._failed_at = "", None
         else:
@@ -145,9 +142,9 @@ class PolicyDirectory:
             self._say_lagging(kept.why, found=kept.found)
 
     async def put(self, files: Mapping[str, bytes], kept: KeptFiles | None = None) -> None:
-        """Write the files of the active policy. Only while `alone` and `held`; `behind` tells of a failure.
+        """Write the files of the active policy unless they are `kept`. Hold `write_lock` and `held`.
 
-        Those that `announce` has `kept` stay.
+        A failure sets `behind`.
         """
         if kept:
             self._keep(kept)
@@ -158,22 +155,22 @@ class PolicyDirectory:
             if found != active or write.unfinished(directory) is not None:
                 await put(directory, active, files)
         except write.PolicyNotWritten as error:
-            # What they hold may be what was refused before, and not what was read last.
-            self._live.on_disk = found or ""
+            # They may hold what was refused before, and not what was read last.
+            self._live.record_files(found or "")
             self._lag(error)
         else:
-            self._live.on_disk = active
+            self._live.record_files(active)
             self._lagging, self._failed_at = "", None
 
     async def stamp(self, entry: HistoryEntry | None) -> None:
-        """Note beside the files which entry they hold, where they hold it: after a restore it may be lost."""
+        """Write a note of which entry the files hold: a restore of the database may lose it."""
         held = self._live.on_disk
         if entry is None or self.origin is None or not held == entry.revision == self._live.active.revision:
             return
         await asyncio.to_thread(write_stamp, self._live.directory, Stamp(self.origin, entry.id, entry.revision))
 
     async def store(self) -> None:
-        """Store what is to be remembered of files. Raises what the database does."""
+        """Store the record of outdated files. Raises the errors of the database."""
         if self._live.outdated not in (None, self._remembered):
             self._left_behind.add(self._live.outdated)
         while self._left_behind:
@@ -191,7 +188,7 @@ class PolicyDirectory:
             self._may_forget = False
 
     async def _kept_because(self, found: str) -> str:
-        """Why files that are not the active ones must stay: nothing else has them. Empty when they need not."""
+        """Why files other than the active ones must be kept; empty if the history has them."""
         async with self._sessions() as session:
             is_kept = await revisions.was_accepted(session, found)
         if found == self._live.on_disk and is_kept:
@@ -209,7 +206,7 @@ class PolicyDirectory:
         is_plain = isinstance(error, write.PolicyNotWritten)
         self._failed_at = time.monotonic()
         if is_plain and self._live.on_disk:
-            # Older than what is active, so after a restart they must not win.
+            # They are older than the active policy and must not replace it after a restart.
             self._left_behind.add(self._live.on_disk)
         self._say_lagging(str(error) if is_plain else type(error).__name__)
 

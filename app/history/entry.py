@@ -1,7 +1,6 @@
 """A place in the history of policies.
 
-An id alone does not name it: after a restore the ids of lost entries are given out again. Id and revision do, since a
-revision is a digest of the files.
+It takes an id and a revision, a digest of the files: after a restore the ids of lost entries are used again.
 """
 
 from __future__ import annotations
@@ -15,18 +14,18 @@ from app.db.tables.history import PolicyRevision
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """A row of the history: the same revision can be in it more than once."""
+    """A row of the history, which may hold the same revision more than once."""
 
     id: int
     revision: str
 
 
 def entry_of(row: PolicyRevision | None) -> HistoryEntry | None:
-    """The place of a row; None for none."""
+    """The place of a row; None without a row."""
     return HistoryEntry(row.id, row.revision) if row else None
 
 
 async def newest(sessions: Sessions) -> HistoryEntry | None:
-    """The newest entry of the history; None before the first. Raises what the database does."""
+    """The newest entry of the history; None before the first. Raises the errors of the database."""
     async with sessions() as session:
         return entry_of(await revisions.head(session))

@@ -1,4 +1,4 @@
-"""The files of a policy directory: written by one process at a time, and finished for one that died over it."""
+"""Writes the files of a policy directory: one process at a time, and a later one finishes an interrupted write."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from app.policy.language.directory import raw_files
 from app.policy.language.fault import PolicyRefused
 from app.policy.language.source import digest
 
-PATIENCE = 10.0  # seconds, for another process that writes
+LOCK_SECONDS = 10.0  # to wait for another process that writes
 _LOOK_SECONDS = 0.01
 _log = structlog.stdlib.get_logger("policy")
 
 
 @asynccontextmanager
-async def alone(directory: Path) -> AsyncIterator[None]:
-    """While no other process writes the files. Raises `write.CannotWrite` when another does not come to an end."""
+async def write_lock(directory: Path) -> AsyncIterator[None]:
+    """Hold the lock on the files. Raises `write.PolicyNotWritten` if another process does not release it in time."""
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + PATIENCE
+    deadline = loop.time() + LOCK_SECONDS
     while (lock := write.lock(directory)) is None:
         if loop.time() > deadline:
             raise write.PolicyNotWritten(
@@ -41,18 +41,18 @@ async def alone(directory: Path) -> AsyncIterator[None]:
 
 
 async def put(directory: Path, revision: str, files: Mapping[str, bytes]) -> None:
-    """Write the files of an accepted revision. Only while `alone`. Raises `write.CannotWrite`."""
+    """Write the files of an accepted revision. Hold `write_lock`. Raises `write.PolicyNotWritten`."""
     await asyncio.to_thread(write.begin, directory, revision)
     await asyncio.to_thread(write.write, directory, files)
     await asyncio.to_thread(write.finish, directory)
 
 
 async def recover(directory: Path, sessions: Sessions) -> None:
-    """Finish what a process began and did not live to finish. Only while `alone`. Raises `write.CannotWrite`.
+    """Finish or undo an interrupted change of the files. Hold `write_lock`. Raises `write.PolicyNotWritten`.
 
-    What it began to write, if that was accepted, may lie beside what was there before: the newest revision's files
-    take the place of both. If it was not, the files are as they were; files that the history does not know then may be
-    half of what a restored database has lost, and are no change.
+    If the revision was accepted, old and new files may be mixed: those of the newest revision replace both. If it was
+    not, the files are unchanged. Files that the history does not know may then be part of what a restored database has
+    lost, and do not count as an edit.
     """
     revision = write.unfinished(directory)
     if revision is None:
@@ -72,7 +72,7 @@ async def recover(directory: Path, sessions: Sessions) -> None:
 
 
 def revision_of(directory: Path) -> str | None:
-    """The revision that the files make, good or not; None for what is no policy directory."""
+    """The revision of the files, valid or not; None if this is not a policy directory."""
     try:
         return digest(raw_files(directory))
     except PolicyRefused:
@@ -80,7 +80,7 @@ def revision_of(directory: Path) -> str | None:
 
 
 def revision_in(directory: Path) -> str:
-    """The revision that the files make, good or not. Raises `write.CannotWrite` where a name or a file is refused."""
+    """The revision of the files, valid or not. Raises `write.PolicyNotWritten` if a name or a file is refused."""
     try:
         return digest(raw_files(directory))
     except PolicyRefused as refused:
@@ -88,5 +88,5 @@ def revision_in(directory: Path) -> str:
 
 
 def bytes_of(row: PolicyRevision) -> dict[str, bytes]:
-    """The files of a revision as they are written."""
+    """The files of a revision, encoded as they are written."""
     return {name: text.encode() for name, text in revisions.files_of(row).items()}

@@ -1,4 +1,4 @@
-"""All the processes that serve: how far each is behind the newest revision, and waiting until none is."""
+"""All serving processes: how far each is behind the newest revision, and waiting until none is."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _LOOK_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True)
 class ReplicaStatus:
-    """A process, as it said when it was last seen. Its lag is how many revisions it lacks, and since when.
+    """A process, as it last reported. Its lag is how many revisions it lacks, and for how long.
 
-    `lost` when it decides by what the history does not have, such as an entry from before the database was restored.
+    `lost` if it serves a revision that the history does not have, such as one from before a restore of the database.
     """
 
     replica: Replica
@@ -38,7 +38,7 @@ class ReplicaStatus:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """The newest revision, and how every process stands to it."""
+    """The newest revision, and the status of every process."""
 
     newest: PolicyRevision | None
     standings: Sequence[ReplicaStatus]
@@ -46,7 +46,7 @@ class Fleet:
 
 @dataclass(frozen=True, slots=True)
 class FleetProgress:
-    """How long it was waited for, how many live processes serve the revision or a newer one, and which do not."""
+    """How long the wait took, how many live processes serve the revision or a newer one, and which do not."""
 
     waited_seconds: float
     serving: int
@@ -55,7 +55,7 @@ class FleetProgress:
 
 @dataclass(frozen=True, slots=True)
 class LaggingReplica:
-    """A live process that did not serve the revision in time, and why, where it says so."""
+    """A live process that did not serve the revision in time, and the reason that it reported."""
 
     id: int
     host: str
@@ -65,7 +65,7 @@ class LaggingReplica:
 
 
 async def fleet(sessions: Sessions, beat_seconds: float) -> Fleet:
-    """How all processes stand now; `beat_seconds` is how often each says that it lives."""
+    """The status of all processes now; `beat_seconds` is the interval of their heartbeats."""
     async with sessions() as session:
         newest = await revisions.head(session)
         rows, now = await all_seen(session)
@@ -84,9 +84,9 @@ async def fleet(sessions: Sessions, beat_seconds: float) -> Fleet:
 async def until_served(
     sessions: Sessions, entry: HistoryEntry | None, seconds: float, beat_seconds: float
 ) -> FleetProgress:
-    """Wait until every live process serves an entry of the history or a later one, for so many seconds at most.
+    """Wait until every live process serves an entry of the history or a later one, for at most `seconds`.
 
-    One that the history does not have is not later, whatever its id.
+    An entry that the history does not have is not later, whatever its id.
     """
     loop = asyncio.get_running_loop()
     started = loop.time()
@@ -103,7 +103,7 @@ async def until_served(
         await asyncio.sleep(min(_LOOK_SECONDS, seconds - waited))
 
 
-_Place = tuple[int | None, str]  # of a process: the entry that it has taken over last, and what it decides by
+_Place = tuple[int | None, str]  # of a process: the entry that it took over last, and the revision that it serves
 
 
 def _place(row: Replica) -> _Place:
@@ -111,7 +111,7 @@ def _place(row: Replica) -> _Place:
 
 
 async def _kept(session: AsyncSession, rows: Sequence[Replica]) -> set[_Place]:
-    """The places of processes that the history has; one that has taken over nothing yet has lost nothing."""
+    """The places that the history has. A process that has taken over no entry yet has lost none."""
     known = await revisions.by_id(session, {row.entry_id for row in rows if row.entry_id is not None})
     return {_place(row) for row in rows if row.entry_id is None or known.get(row.entry_id) == row.revision}
 
@@ -119,13 +119,13 @@ async def _kept(session: AsyncSession, rows: Sequence[Replica]) -> set[_Place]:
 async def _lag(
     session: AsyncSession, place: _Place, newest: PolicyRevision | None, *, lost: bool
 ) -> tuple[int, datetime | None]:
-    """How many entries a process lacks, and since when there is the first of them."""
+    """How many entries a process lacks, and when the first of them was added."""
     entry_id, _ = place
     if not lost or entry_id is None:
         return await revisions.after(session, entry_id)
     if newest is None:
         return 0, None
-    # What came in the place of its entry, and at the least the newest.
+    # The entries from the one that replaced its own, at least the newest.
     count, since = await revisions.after(session, entry_id - 1)
     return max(count, 1), since or newest.created_at
 

@@ -1,14 +1,12 @@
-"""Takes over what others made the policy: the newest revision of the database is what every process serves.
+"""Keeps a process at the newest revision of the database.
 
-A change of this process's own files is stored as a revision, if they held the active policy before; else it would undo
-what others changed.
+An edit of the policy files is stored as a revision if they held the active policy before. Otherwise it would undo what
+other processes changed.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -24,38 +22,50 @@ from app.db.session import Sessions
 from app.db.tables.history import PolicyRevision
 from app.history.directory import PolicyDirectory
 from app.history.entry import HistoryEntry, entry_of
-from app.history.files import alone, bytes_of, recover
+from app.history.files import recover, write_lock
+from app.history.follower_state import Behind, Current, Empty, FollowerState, Refused, Unplaced, Unread
 from app.history.stamp import read_stamp
+from app.history.stored_policy import build_stored
 from app.logs import first_lines
-from app.policy.engine.live import LivePolicy, LoadFailure, build
-from app.policy.engine.snapshot import Snapshot
+from app.policy.engine.live import LivePolicy, LoadFailure
 from app.policy.language import write
 from app.policy.language.diff import changes
-from app.policy.language.fault import Fault, PolicyRefused
-from app.policy.language.load import parse
-from app.policy.language.source import from_bytes
+from app.policy.language.fault import PolicyRefused
 
 _log = structlog.stdlib.get_logger("policy")
 
 
 @dataclass(frozen=True, slots=True)
 class _PendingEntry:
-    """An entry that is not taken over yet, and whether the history has what is active until then.
+    """An entry that is not taken over yet, and whether the history has the policy that is active until then.
 
-    `lost` is what was taken over last, where the history has that no more.
+    `lost` is the entry that was taken over last, if the history no longer has it.
     """
 
     row: PolicyRevision | None
-    was_kept: bool
+    is_kept: bool
     lost: HistoryEntry | None
 
 
 class Follower:
     """Keeps the active policy at the newest revision.
 
-    `seen` is what was the newest before the files were read first: what they change, they change from there. With
-    `files_win` they are a change then even if the history knows them. With `only_looks` it writes neither files nor
-    rows.
+    The states are those of `app.history.follower_state`::
+
+        Unread ──► Unplaced ──► Current ◄───────┐
+           └────────────────────►  │ newer      │ loaded, or
+                                   ▼ entry      │ published
+                                Behind ─────────┤
+                                   │ cannot be  │
+                                   ▼ loaded     │
+                                Refused ────────┘
+
+    Another newer entry leads from Refused to Behind again. From any of them an empty history leads to Empty, and an
+    entry of it back to Behind, or to Current if it is the one that was taken over before.
+
+    `seen` is the newest entry from before the files were read first; an edit of the files is based on it. With
+    `files_win` the files are an edit even if the history knows them. With `only_looks` the follower writes neither
+    files nor rows.
     """
 
     def __init__(
@@ -69,40 +79,60 @@ class Follower:
     ) -> None:
         self.live = live
         self.sessions = sessions
-        self.one_at_a_time = asyncio.Lock()
-        self.head: HistoryEntry | None = None  # the newest that is known
-        self.at: HistoryEntry | None = None  # the newest that was taken over
-        self.refused: LoadFailure | None = None  # why `head` was not
-        self.unsettled = False  # a change was begun here, and it is not known yet whether it was stored
-        self.losses = 0  # how often the history lacked what it had before
+        self.lock = asyncio.Lock()  # one change or take-over at a time
         self.files = PolicyDirectory(live, sessions)
         self._seen = seen
         self._files_win = files_win
         self._only_looks = only_looks
-        self._begun = False
-        self._is_emptied = False  # the history had an entry, and has none
+        self._state: FollowerState = Unread()
+        self._is_unsettled = False  # a change was begun here, and it is not known yet whether it was stored
+        self._losses = 0
+
+    @property
+    def head(self) -> HistoryEntry | None:
+        """The newest entry that is known."""
+        return self._state.head
+
+    @property
+    def at(self) -> HistoryEntry | None:
+        """The entry that was taken over last."""
+        return self._state.at
+
+    @property
+    def refused(self) -> LoadFailure | None:
+        """Why the newest entry was not taken over."""
+        return self._state.failure
+
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether the outcome of a change that was begun here is not known yet."""
+        return self._is_unsettled
+
+    @property
+    def losses(self) -> int:
+        """How often the history lacked an entry that it had before, as after a restore."""
+        return self._losses
 
     @property
     def behind(self) -> str:
-        """Why the files do not hold what is active; empty when they do."""
+        """Why the files do not hold the active policy; empty when they do."""
         return self.files.behind
 
     def is_due(self, head: HistoryEntry | None) -> bool:
-        """Whether there is something to do, now that this is known to be the newest entry."""
-        if self.files.is_due:
+        """Whether there is something to do, given the newest entry."""
+        state = self._state
+        if self.files.is_due or self._is_unsettled or head is None or isinstance(state, Unread | Empty):
             return True
-        if head is None or not self._begun or self.unsettled:
-            return True
-        return head != self.head if self.refused else head != self.at
+        return head != (state.head if isinstance(state, Refused) else state.at)
 
     async def follow(self) -> None:
-        """Take over the newest revision, if that is not done yet. Raises what the database does."""
-        async with self.one_at_a_time:
+        """Take over the newest revision, if that is not done yet. Raises the errors of the database."""
+        async with self.lock:
             await self.catch_up()
 
     async def note_active(self) -> bool:
-        """Store the active policy as a revision, when it came by a change of its files; False when it could not be."""
-        async with self.one_at_a_time:
+        """Store the active policy as a revision if it comes from an edit of its files; return False if that failed."""
+        async with self.lock:
             try:
                 await self.catch_up()
             except (SQLAlchemyError, OSError) as error:
@@ -112,10 +142,10 @@ class Follower:
         return True
 
     async def catch_up(self) -> None:
-        """Store what came by the files and take over what came from elsewhere. The caller holds `one_at_a_time`."""
-        if not self._begun:
+        """Store an edit of the files and take over newer revisions. The caller holds `lock`."""
+        if isinstance(self._state, Unread):
             await self._begin()
-        if self.unsettled:
+        if self._is_unsettled:
             await self._settle()
         while True:
             before = self.live.active.revision
@@ -137,17 +167,17 @@ class Follower:
             await self.files.stamp(self.at)
 
     async def head_here(self, session: AsyncSession) -> PolicyRevision:
-        """The newest revision, upon which another may follow. Raises ParentConflict.
+        """Return the newest revision, the parent of the next one. Raises ParentConflict.
 
-        It is the active policy: one that came by its files is added first.
+        It is the active policy; an edit of the files is added first.
         """
-        active = self.live.active
+        active, state = self.live.active, self._state
         head = await revisions.head(session)
         if head is not None and head.revision == active.revision:
             return head
-        if head is not None and self.refused is not None and entry_of(head) == self.head:
-            return head  # no process could load it: what follows replaces it anyway
-        if entry_of(head) != self.at and not (head is None and self._is_emptied):
+        if head is not None and isinstance(state, Refused) and entry_of(head) == state.head:
+            return head  # it cannot be loaded here, and the next revision replaces it anyway
+        if entry_of(head) != state.at and not (head is None and isinstance(state, Empty)):
             raise ParentConflict
         message = "The files were changed in the policy directory." if head else "The policy as it was found."
         now = datetime.now(UTC)
@@ -171,14 +201,14 @@ class Follower:
         return row
 
     async def _begin(self) -> None:
-        """At the start: files that the history knows, or has lost, are old; others are a change."""
+        """Find the place of the files: those that the history knows, or has lost, are old; others are an edit."""
         found, seen = self.live.active.revision, self._seen
         async with self.sessions() as session:
             was_accepted = await revisions.was_accepted(session, found)
             was_left_behind = await revisions.was_left_behind(session, found)
             origin = await revisions.origin(session)
         stamp = await asyncio.to_thread(read_stamp, self.live.directory)
-        self._begun = True
+        self._state = Unplaced()
         if seen is None:
             return
         is_old = was_left_behind or (was_accepted and not self._files_win)
@@ -186,40 +216,42 @@ class Follower:
             self._lose(HistoryEntry(stamp.entry, found), seen)
             is_old = True
         if seen.revision == found or not is_old:
-            self.head = self.at = seen
+            self._state = Current(seen)
 
     def _lose(self, lost: HistoryEntry, entry: HistoryEntry) -> None:
-        """Say that the history has no more what it had, as after a restore."""
-        self.losses += 1
+        """Log that the history no longer has an entry, as after a restore."""
+        self._losses += 1
         self.files.lost = lost.revision
         _log.error(
             "the database was restored: its history lacks the policy that was served here",
             lost_entry=lost.id,
             lost_revision=lost.revision,
-            **_of(entry),
+            **_fields(entry),
         )
 
     def _find_nothing(self) -> None:
-        """Without any history there is nothing to take over; one that was there may be about to be restored."""
-        self.head = None
-        if self.at is not None and not self._is_emptied:
-            self._is_emptied = True
-            self.losses += 1
+        """Keep the active policy while the history is empty: it may be about to be restored."""
+        state = self._state
+        if isinstance(state, Empty):
+            return
+        self._state = Empty(state.at, state.failure)
+        if state.at is not None:
+            self._losses += 1
             _log.error(
                 "the history in the database is empty, and was not: the last policy decides on until one is published",
-                lost_entry=self.at.id,
-                lost_revision=self.at.revision,
+                lost_entry=state.at.id,
+                lost_revision=state.at.revision,
             )
 
     async def _settle(self) -> None:
-        """Finish or undo a change whose outcome was left open, as when the database died over it."""
+        """Finish or undo a change whose outcome is unknown, as after the database failed during it."""
         try:
-            async with self.live.held(), alone(self.live.directory):
+            async with self.live.held(), write_lock(self.live.directory):
                 await recover(self.live.directory, self.sessions)
         except write.PolicyNotWritten as error:
             _log.error("a change of the policy is not settled yet", error=str(error))
         else:
-            self.unsettled = False
+            self._is_unsettled = False
 
     async def _store(self) -> None:
         try:
@@ -228,59 +260,68 @@ class Follower:
                 row = await self.head_here(session)
                 await session.commit()
         except ParentConflict:
-            return  # and what follows takes over the winner
-        # What was stored: the files may have changed once more meanwhile.
+            return  # another process was first, and its revision is taken over next
+        # The row that was stored, since the files may have changed again meanwhile.
         self.arrive(HistoryEntry(row.id, row.revision))
 
     def arrive(self, entry: HistoryEntry) -> None:
-        """The active policy is, or is about to be, that of the newest entry."""
-        self.head = self.at = entry
-        self.refused = self.live.awaited = None
-        self._is_emptied = False
+        """Record that the active policy is, or is about to be, that of the newest entry."""
+        self._state = Current(entry)
+        self.live.stop_awaiting()
         self.files.arrived()
 
+    def note_failed_change(self) -> None:
+        """Record that a change failed: if it left its marker in the directory, its outcome is settled later."""
+        self._is_unsettled = write.unfinished(self.live.directory) is not None
+
     async def _read(self, session: AsyncSession, entry: HistoryEntry, before: str) -> _PendingEntry | None:
-        """What has to be known to take over an entry; None where there is nothing to take over."""
-        if (
-            entry.revision == self.live.active.revision
-            or entry == self.at
-            or (self.refused is not None and entry == self.head)
-        ):
-            return None  # and what was refused will not be better now
-        row = await revisions.entry(session, entry.id)
+        """Read what is needed to take over an entry; None if there is nothing to take over."""
         at = self.at
+        if entry.revision == self.live.active.revision or entry == at or self._is_refused(entry):
+            return None
+        row = await revisions.entry(session, entry.id)
         lost = at if at is not None and not await revisions.holds(session, at.id, at.revision) else None
         return _PendingEntry(row, await revisions.was_accepted(session, before), lost)
 
+    def _is_refused(self, entry: HistoryEntry) -> bool:
+        return isinstance(self._state, Refused) and entry == self._state.head
+
     async def _take_over(self, entry: HistoryEntry, news: _PendingEntry | None, before: str) -> bool:
-        """Make the newest entry's policy active; False when the files have changed what is since `before`."""
-        self.head = entry
-        if entry == self.at:
-            if self.refused is not None:
-                self.arrive(entry)  # what was newer is gone, as after a restore
+        """Make the newest entry's policy active; return False if the files changed the active one since `before`."""
+        state = self._state
+        if entry == state.at:
+            if state.failure is None:
+                self._state = Current(entry)
+            else:
+                self.arrive(entry)  # the newer entry is gone, as after a restore
             return True
         if entry.revision == self.live.active.revision:
             self.arrive(entry)
             async with self.live.held():
                 await self._write_files()
             return True
+        if self._is_refused(entry):
+            return True
+        self._state = Behind(entry, state.at, state.failure)
         if news is None:
-            return self.refused is not None
+            return False
         if news.lost:
             self._lose(news.lost, entry)
         try:
-            snapshot = await asyncio.to_thread(self._built, entry, news.row)
+            snapshot = await asyncio.to_thread(build_stored, self.live, entry, news.row)
         except PolicyRefused as refused:
-            self.refused = LoadFailure(datetime.now(UTC), refused.faults)
-            self.live.awaited = entry.revision
+            self._state = Refused(entry, state.at, LoadFailure(datetime.now(UTC), refused.faults))
+            self.live.await_revision(entry.revision)
             faults = first_lines(refused.faults)
-            _log.error("the newest policy is refused here; the last good one decides on", **_of(entry), faults=faults)
+            _log.error(
+                "the newest policy is refused here; the last good one decides on", **_fields(entry), faults=faults
+            )
             return True
         changed = await asyncio.to_thread(changes, self.live.active.policy, snapshot.policy)
         async with self.live.held():
             if self.live.active.revision != before:
                 return False
-            if not news.was_kept:
+            if not news.is_kept:
                 self.files.leave_behind(before)
                 if before != self.files.lost:
                     _log.warning("others changed the policy first; these changed files are not taken", revision=before)
@@ -291,26 +332,10 @@ class Follower:
                 await self._write_files()
         return True
 
-    def _built(self, entry: HistoryEntry, row: PolicyRevision | None) -> Snapshot:
-        """The policy of a revision over this process's own routes. Raises PolicyRefused with every fault."""
-        try:
-            files = bytes_of(row) if row else {}
-        except (zlib.error, json.JSONDecodeError, UnicodeError) as error:
-            raise PolicyRefused([_broken(entry)]) from error
-        snapshot = build(parse(from_bytes(files), self.live.active.policy), self.live.table)
-        if snapshot.revision != entry.revision:
-            raise PolicyRefused([_broken(entry)])
-        return snapshot
-
     async def _write_files(self) -> None:
         if not self._only_looks:
             await self.files.follow()
 
 
-def _of(entry: HistoryEntry) -> dict[str, object]:
+def _fields(entry: HistoryEntry) -> dict[str, object]:
     return {"entry": entry.id, "revision": entry.revision}
-
-
-def _broken(entry: HistoryEntry) -> Fault:
-    message = f"the database holds other files than those of the revision {entry.revision}"
-    return Fault("broken-revision", ".", 0, 0, message, "publish a good policy")

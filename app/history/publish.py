@@ -1,7 +1,7 @@
 """Publish and roll back: a policy is checked and compared, stored as a revision with its audit row, and written.
 
-The database is asked first and the files follow: what was acknowledged is in the database, and a process that dies
-in between leaves a marker by which the next one finishes the files.
+The revision is committed to the database before its files are written. A process that dies in between leaves a marker,
+by which the next one finishes the files.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from app.db.tables.history import PolicyRevision
 from app.history.change_message import reason_fault
 from app.history.directory import KeptFiles
 from app.history.entry import HistoryEntry
-from app.history.files import alone, bytes_of, recover
+from app.history.files import bytes_of, recover, write_lock
 from app.history.follower import Follower
 from app.history.published import Published, recorded_message, refusal_of
 from app.history.refusals import CasesFail, LosesPublishers, NoSuchRevision, StaleParent, Widens
@@ -71,7 +71,7 @@ _REFUSALS: Mapping[type[Exception], str] = {
 
 
 class Publisher:
-    """Changes the policy of a directory, one change at a time; `outcomes` counts how they came out, dry runs aside."""
+    """Changes the policy of a directory, one change at a time; `outcomes` counts the results except dry runs."""
 
     def __init__(self, follower: Follower) -> None:
         self.outcomes: Counter[tuple[Kind, str]] = Counter()
@@ -94,13 +94,12 @@ class Publisher:
     ) -> Published:
         """Make these files the active policy, if `parent` still is.
 
-        `accept_failing` is the reason to do so although cases fail or were removed; without one they refuse it.
-        Raises StaleParent, PolicyRefused with every fault, Widens, LosesPublishers, CasesFail, and
-        `write.CannotWrite`.
+        `accept_failing` is the reason to publish although cases fail or were removed; without one CasesFail is raised.
+        Raises StaleParent, PolicyRefused with every fault, Widens, LosesPublishers and `write.PolicyNotWritten`.
         """
         outcome = "failed"
         try:
-            wanted = _PublishRequest(
+            request = _PublishRequest(
                 files,
                 parent,
                 author,
@@ -111,7 +110,7 @@ class Publisher:
                 "" if reason_fault(accept_failing) else accept_failing.strip(),
                 dry_run,
             )
-            published = await self._change(wanted)
+            published = await self._change(request)
             outcome = "unchanged" if published.revision == published.parent else "published"
         except Exception as error:
             outcome = _REFUSALS.get(type(error), outcome)
@@ -121,53 +120,53 @@ class Publisher:
                 self.outcomes[kind, outcome] += 1
         return published
 
-    async def _change(self, wanted: _PublishRequest) -> Published:
+    async def _change(self, request: _PublishRequest) -> Published:
         follower, live = self._follower, self._live
-        async with follower.one_at_a_time:
-            await self._catch_up(wanted.dry_run)
-            # Where the newest cannot be taken, this is compared with what is served here in its place.
+        async with follower.lock:
+            await self._catch_up(request.dry_run)
+            # If the newest revision cannot be loaded here, the change is compared with what is served instead.
             replaces = follower.head.revision if follower.refused and follower.head else None
             old = live.active
-            if wanted.parent != old.revision:
+            if request.parent != old.revision:
                 raise StaleParent(old.revision)
-            new = await asyncio.to_thread(self._build, wanted.files)
+            new = await asyncio.to_thread(self._build, request.files)
             difference = await asyncio.to_thread(compare, old, new)
             changed = await asyncio.to_thread(changes, old.policy, new.policy)
             files = await asyncio.to_thread(file_changes, old.policy, new.policy, changed)
-            # Of the very snapshot that is stored and served: what was tested is what is published.
+            # The snapshot that is tested is the one that is stored and served.
             cases = await asyncio.to_thread(run_cases, new, old.policy)
-            fewer = await self._fewer_publishers(difference, new, wanted.author)
+            fewer = await self._fewer_publishers(difference, new, request.author)
             rows = tuple(map(str, changed))
             published = Published(new, old.revision, difference, rows, cases, files, replaces, fewer=fewer)
-            if wanted.dry_run or (new.revision == old.revision and replaces is None):
+            if request.dry_run or (new.revision == old.revision and replaces is None):
                 return published
             refusal = refusal_of(
                 published,
-                acknowledge_widening=wanted.acknowledge_widening,
-                acknowledge_fewer_publishers=wanted.acknowledge_fewer_publishers,
-                accept_failing=wanted.accept_failing,
+                acknowledge_widening=request.acknowledge_widening,
+                acknowledge_fewer_publishers=request.acknowledge_fewer_publishers,
+                accept_failing=request.accept_failing,
             )
             if refusal:
                 raise refusal
             del old  # so that it is unreferenced once replaced, and freed off the event loop
             try:
-                async with live.held(), alone(live.directory):
+                async with live.held(), write_lock(live.directory):
                     if live.active.revision != published.parent:
                         raise StaleParent(live.active.revision)
-                    with suppress(write.PolicyNotWritten):  # `files.put` says why, and the policy is served from memory
+                    with suppress(write.PolicyNotWritten):  # `files.put` reports it
                         await recover(live.directory, self._sessions)
                     kept = await follower.files.announce(new.revision)
-                    follower.arrive(await self._accept(new, published, wanted, kept))
+                    follower.arrive(await self._accept(new, published, request, kept))
                     try:
                         live.take(new, changed)
                     finally:
-                        await follower.files.put(wanted.files, kept)
+                        await follower.files.put(request.files, kept)
                         await follower.files.stamp(follower.at)
             except ParentConflict:
                 await follower.catch_up()
                 raise StaleParent(live.active.revision) from None
             except Exception:
-                follower.unsettled = write.unfinished(live.directory) is not None
+                follower.note_failed_change()
                 raise
         return replace(published, files_lag=follower.behind or None)
 
@@ -175,7 +174,7 @@ class Publisher:
         follower = self._follower
         await follower.catch_up()
         if not dry_run and await follower.files.is_edited():
-            # The edit was first, although no watch has reported it yet.
+            # The files were edited before, although the watch has not reported it yet.
             await self._live.reload()
             await follower.catch_up()
 
@@ -207,7 +206,7 @@ class Publisher:
         )
 
     async def _fewer_publishers(self, difference: AccessDiff, new: Snapshot, author: Actor) -> FewerPublishers | None:
-        """Which callers could no longer publish, and whether any is left that is known to exist: the author is."""
+        """Which callers could no longer publish, and whether a known one still can; the author counts."""
         lost = lost_publishers(difference)
         if lost is None:
             return None
@@ -222,17 +221,17 @@ class Publisher:
         return build(parse(from_bytes(files), self._live.active.policy), self._live.table)
 
     async def _accept(
-        self, new: Snapshot, published: Published, wanted: _PublishRequest, kept: KeptFiles | None
+        self, new: Snapshot, published: Published, request: _PublishRequest, kept: KeptFiles | None
     ) -> HistoryEntry:
-        """Store the revision and its audit row, in one transaction, once the directory says what is coming.
+        """Store the revision and its audit row in one transaction, after the directory was marked.
 
-        A directory whose files are kept says nothing, and the database remembers that they are no change.
-        Should storing fail in a way that leaves its outcome open, the marker stays for `recover` to find out.
+        Files that are kept are recorded as outdated instead. If the outcome of the transaction is unknown, the marker
+        stays and `recover` settles the change.
         Raises ParentConflict.
         """
         directory = self._live.directory
         now = datetime.now(UTC)
-        accepted = None if published.cases.passed else wanted.accept_failing
+        accepted = None if published.cases.passed else request.accept_failing
 
         @retried
         async def store(session: AsyncSession) -> PolicyRevision:
@@ -241,9 +240,9 @@ class Publisher:
                 session,
                 parent=await self._follower.head_here(session),
                 revision=new.revision,
-                kind=wanted.kind,
-                author=wanted.author.subject,
-                message=wanted.message,
+                kind=request.kind,
+                author=request.author.subject,
+                message=request.message,
                 widens=published.difference.widens,
                 changes=published.rows,
                 files=new.policy.source.files,
@@ -253,14 +252,14 @@ class Publisher:
             )
             admin_actions.record(
                 session,
-                wanted.author,
-                "policy.publish" if wanted.kind == "publish" else "policy.rollback",
+                request.author,
+                "policy.publish" if request.kind == "publish" else "policy.rollback",
                 new.revision,
                 now=now,
                 message=recorded_message(
                     published,
-                    wanted.message,
-                    acknowledge_fewer_publishers=wanted.acknowledge_fewer_publishers,
+                    request.message,
+                    acknowledge_fewer_publishers=request.acknowledge_fewer_publishers,
                     accepted=accepted,
                 ),
                 details={

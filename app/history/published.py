@@ -1,4 +1,4 @@
-"""The outcome of a change of the policy, and what of it must be acknowledged before it is made."""
+"""The outcome of a change of the policy, and what must be acknowledged before it is made."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from app.policy.language.diff import FileChange
 class Published:
     """A revision that was accepted, or with `dry_run` would be, and what it changes.
 
-    `replaces` is the newest revision where that cannot be taken here: changes are then relative to what is served.
-    `files_lag` says why the policy directory does not hold it, so that it is served from memory.
+    `replaces` is the newest revision if it cannot be loaded here: changes are then relative to the served one.
+    `files_lag` is why the policy directory does not hold the policy, so that it is served from memory.
     """
 
     snapshot: Snapshot
@@ -40,7 +40,7 @@ class Published:
 def refusal_of(
     outcome: Published, *, acknowledge_widening: bool, acknowledge_fewer_publishers: bool, accept_failing: str
 ) -> Widens | LosesPublishers | CasesFail | None:
-    """Why a change is not made without further acknowledgement; None if it is."""
+    """The error for a change that needs another acknowledgement; None if it needs none."""
     if outcome.revision == outcome.parent and outcome.replaces is None:
         return None
     is_accepted = outcome.cases.passed or not reason_fault(accept_failing)
@@ -57,7 +57,7 @@ def refusal_of(
 def recorded_message(
     outcome: Published, message: str, *, acknowledge_fewer_publishers: bool, accepted: str | None
 ) -> str:
-    """The message of the audit row: the author's, which cases were accepted, and who can publish no more."""
+    """The message of the audit row: the author's, which cases were accepted, and who can no longer publish."""
     notes = [f"accepted: {outcome.cases.summary}: {accepted}"] if accepted else []
     if outcome.fewer is not None:
         notes.append(f"{'acknowledged: ' if acknowledge_fewer_publishers else ''}{outcome.fewer.summary}")

@@ -1,7 +1,7 @@
-"""At the start of a process: what the last one began and did not live to finish is finished, or undone.
+"""Recovers the policy directory when a process starts: an interrupted change is finished or undone.
 
-And which revision was the newest when the files were read is found out, before they are: whatever is published from
-then on is newer than they are, however long the process takes to start.
+The newest revision is looked up before the files are read, so that every later publication counts as newer than the
+files, however long the process takes to start.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.db import revisions
 from app.db.session import Sessions
 from app.history.entry import HistoryEntry, newest
-from app.history.files import alone, bytes_of, recover
+from app.history.files import bytes_of, recover, write_lock
 from app.policy.language import write
 
-_PATIENCE = 5.0  # seconds, for the newest revision
+_QUERY_SECONDS = 5.0  # seconds, for the newest revision
 _log = structlog.stdlib.get_logger("policy")
 
 
 @dataclass(frozen=True, slots=True)
 class StartState:
-    """What a process begins with: the newest entry of the history, for the Follower, and for the LivePolicy its files.
+    """What a process starts from: the newest entry, for the Follower, and the policy files, for the LivePolicy.
 
-    The entry is None when there is none or the database does not tell. The files are None where the directory's are
-    read instead, as they are unless they are half written and cannot be completed.
+    The entry is None if there is none or the database does not answer. The files are None if those of the directory
+    are read, which is always so unless they are half written and cannot be completed.
     """
 
     seen: HistoryEntry | None = None
@@ -39,14 +39,14 @@ class StartState:
 
 @asynccontextmanager
 async def settled(sessions: Sessions, directory: Path) -> AsyncIterator[StartState]:
-    """A block in which no change of the policy is half done, to read its files in for the first time.
+    """Settle interrupted changes, and let no other process write the files in this block, which reads them first.
 
     Raises `write.CannotWrite`.
     """
     if not directory.is_dir():  # noqa: ASYNC240  # once, at start-up; the reader reports it better
         yield StartState()
         return
-    async with alone(directory):
+    async with write_lock(directory):
         try:
             await recover(directory, sessions)
         except write.PolicyNotWritten as error:
@@ -62,9 +62,9 @@ async def settled(sessions: Sessions, directory: Path) -> AsyncIterator[StartSta
 
 async def _newest(sessions: Sessions) -> HistoryEntry | None:
     try:
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(_QUERY_SECONDS):
             return await newest(sessions)
     except (SQLAlchemyError, OSError) as error:
-        # A process that starts meanwhile serves the files, and they are no change: what the history has is newer.
+        # The process serves its files, which do not count as an edit: the history is newer.
         _log.warning("the database does not tell the newest policy at the start", error=type(error).__name__)
         return None

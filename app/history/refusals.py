@@ -1,4 +1,4 @@
-"""Why a policy is not published."""
+"""The errors that refuse a publication."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from app.policy.analysis.publishers import FewerPublishers
 
 
 class StaleParent(Exception):
-    """Another policy is active than the one that the change was made from."""
+    """The change is not based on the active policy."""
 
     def __init__(self, active: str) -> None:
         super().__init__(f"the active policy is {active}")
@@ -16,10 +16,10 @@ class StaleParent(Exception):
 
 
 class Widens(Exception):
-    """The change widens access, and this was not acknowledged.
+    """The change widens access, or that cannot be determined, and this was not acknowledged.
 
-    Or it cannot be determined: `replaces` is the newest revision, where that is one that cannot be taken here. `cases`
-    are those that need an acknowledgement besides, if there are any, and so is `fewer`.
+    `replaces` is the newest revision if it cannot be loaded here, so that the change cannot be compared with it.
+    `cases` and `fewer` need an acknowledgement too, if they are set.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Widens(Exception):
 
 
 class LosesPublishers(Exception):
-    """No caller that was ever seen could publish any more, and this was not acknowledged. `cases` as for Widens."""
+    """No known caller could publish any more, and this was not acknowledged. `cases` as for Widens."""
 
     def __init__(self, difference: AccessDiff, fewer: FewerPublishers, cases: CaseReport | None = None) -> None:
         super().__init__(fewer.summary)
@@ -47,7 +47,7 @@ class LosesPublishers(Exception):
 
 
 class CasesFail(Exception):
-    """Cases of the policy fail, or it lacks cases of the active one, and no reason to accept that was given."""
+    """Cases fail, or cases of the active policy were removed, and no reason to accept that was given."""
 
     def __init__(self, cases: CaseReport) -> None:
         super().__init__(cases.summary)
@@ -55,4 +55,4 @@ class CasesFail(Exception):
 
 
 class NoSuchRevision(Exception):
-    """No policy with this revision was ever accepted here."""
+    """The history has no such revision."""

@@ -1,4 +1,4 @@
-"""This process among others: it hears what they change, asks each second all the same, and says that it lives."""
+"""Keeps this process in step with the others: listens for changes, polls every second, and sends a heartbeat."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ from app import __version__
 from app.audit.periodic_task import pause
 from app.db.availability import named
 from app.db.engine import is_embedded, sqlite_file
-from app.db.heartbeat_connection import Account, HeartbeatConnection, HeartbeatExpired, open_heartbeat_connection
+from app.db.heartbeat_connection import HeartbeatConnection, HeartbeatExpired, ReplicaReport, open_heartbeat_connection
 from app.history.entry import HistoryEntry, newest
 from app.history.follower import Follower
 
 POLL_SECONDS = 1.0
 BEAT_SECONDS = 1.0
-EMBEDDED_BEAT_SECONDS = 5.0  # each is a write, and the one who waits for it is on the same machine
-LIVE_BEATS = 4  # a process that missed so many does not count as live
-_PATIENCE = 5.0  # seconds for the smallest questions
-_FOLLOW_PATIENCE = 30.0  # seconds, to read, check and write a policy
+EMBEDDED_BEAT_SECONDS = 5.0  # each is a write to the file
+LIVE_BEATS = 4  # a process that missed more heartbeats does not count as live
+_QUERY_SECONDS = 5.0  # timeout of a short query
+_FOLLOW_SECONDS = 30.0  # timeout to read, check and write a policy
 _FIRST_RETRY, _LAST_RETRY = 0.05, 1.0  # seconds
-_AGE_SECONDS = 0.2  # between two looks at the age of the policy
+_AGE_SECONDS = 0.2  # between two checks of the age of the policy
 _FORGET_SECONDS = 3600.0
 _log = structlog.stdlib.get_logger("policy")
 
 
 def beat_seconds(url: str) -> float:
-    """How often each process says that it lives."""
+    """The interval between two heartbeats of a process."""
     return EMBEDDED_BEAT_SECONDS if is_embedded(url) else BEAT_SECONDS
 
 
 class FileReplaced(Exception):
-    """Another file has the name of the SQLite database, as after a restore: what is open is of no use any more."""
+    """The file of the SQLite database was replaced, as by a restore: open connections are stale."""
 
 
 class ReplicaSync:
     """Keeps a process in touch with the database.
 
-    `forget` is called with the id of a changed key, `forget_all` when any may have changed. Beyond `max_stale` seconds
-    without an answer of the database nothing is decided any more. `renew` discards the connections of the pool.
+    `forget` is called with the id of a changed key, `forget_all` when any key may have changed. After `max_stale`
+    seconds without an answer of the database, every request is refused. `renew` discards the connections of the pool.
     """
 
     def __init__(
@@ -72,13 +72,13 @@ class ReplicaSync:
         self._beat_seconds = beat_seconds(url)
         self._wake = asyncio.Event()
         self._contact = clock()
-        self._is_lost = False
+        self._is_out = False
         self._losses = follower.losses
-        self._line_fault: type[Exception] | None = None  # it was logged
+        self._logged_fault: type[Exception] | None = None
         self._started_at = datetime.now(UTC)
         self._row: int | None = None
-        self._told: Account | None = None
-        self._told_at = self._forgot_at = clock()
+        self._reported: ReplicaReport | None = None
+        self._reported_at = self._forgot_at = clock()
         self._live.on_reload(lambda _: self._wake.set())
 
     @property
@@ -88,18 +88,18 @@ class ReplicaSync:
 
     @property
     def contact_age(self) -> float:
-        """Seconds since the database answered last what the newest revision is."""
+        """Seconds since the database last returned the newest revision."""
         return self._clock() - self._contact
 
     async def begin(self) -> None:
-        """Take over the newest revision before anybody is served, if the database answers."""
+        """Take over the newest revision before requests are served, if the database answers."""
         try:
             await self._follower.follow()
-        except Exception as error:  # noqa: BLE001  # what was there at the start serves; `run` goes on trying
-            self._lose(error)
+        except Exception as error:  # noqa: BLE001  # the policy of the start is served; `run` retries
+            self._note_outage(error)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Follow until `stop` is set, through every loss of the connection."""
+        """Follow until `stop` is set; reconnect whenever the connection is lost."""
         retry = _FIRST_RETRY
         stopping = asyncio.create_task(self._wake_at(stop))
         aging = asyncio.create_task(self._watch_age())
@@ -107,20 +107,22 @@ class ReplicaSync:
             while not stop.is_set():
                 try:
                     opened = _identity(self._file)
-                    async with open_heartbeat_connection(self._url, self._hear, self._wake.set) as line:
+                    async with open_heartbeat_connection(
+                        self._url, self._on_notification, self._wake.set
+                    ) as connection:
                         # A notification sent while no connection listened is not repeated.
                         self._forget_all()
-                        async for _ in self._beats(line, stop):
+                        async for _ in self._beats(connection, stop):
                             retry = _FIRST_RETRY
                             if opened and (now := _identity(self._file)) and now != opened:
                                 await self._renew()
                                 raise FileReplaced
-                            self._line_fault = None
-                        await self._leave(line)
+                            self._logged_fault = None
+                        await self._leave(connection)
                 except HeartbeatExpired:
                     continue
-                except Exception as error:  # noqa: BLE001  # whatever it is, the process must find its way back
-                    await self._ask_otherwise(error)
+                except Exception as error:  # noqa: BLE001  # the task must survive every error
+                    await self._follow_by_pool(error)
                     await pause(stop, retry)
                     retry = min(2 * retry, _LAST_RETRY)
         finally:
@@ -128,58 +130,58 @@ class ReplicaSync:
                 task.cancel()
             await asyncio.gather(stopping, aging, return_exceptions=True)
 
-    async def _beats(self, line: HeartbeatConnection, stop: asyncio.Event) -> AsyncIterator[None]:
+    async def _beats(self, connection: HeartbeatConnection, stop: asyncio.Event) -> AsyncIterator[None]:
         while not stop.is_set():
             self._wake.clear()
-            # Counted from the question: the answer may be as old as that.
-            asked = self._clock()
-            async with asyncio.timeout(_PATIENCE):
-                found = await line.head()
+            # The age counts from the query: its answer may be as old as that.
+            queried_at = self._clock()
+            async with asyncio.timeout(_QUERY_SECONDS):
+                found = await connection.head()
             if self._follower.is_due(HistoryEntry(*found) if found else None):
-                async with asyncio.timeout(_FOLLOW_PATIENCE):
+                async with asyncio.timeout(_FOLLOW_SECONDS):
                     await self._follower.follow()
-            self._find(asked)
-            await self._tell(line)
+            self._note_contact(queried_at)
+            await self._report(connection)
             yield
             await pause(self._wake, POLL_SECONDS)
 
-    async def _ask_otherwise(self, lost: Exception) -> None:
-        """While there is no line: over a connection of the pool, as requests do."""
-        asked = self._clock()
+    async def _follow_by_pool(self, lost: Exception) -> None:
+        """Follow over a connection of the pool while the heartbeat connection is lost."""
+        queried_at = self._clock()
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_QUERY_SECONDS):
                 found = await newest(self._follower.sessions)
             if self._follower.is_due(found):
-                async with asyncio.timeout(_FOLLOW_PATIENCE):
+                async with asyncio.timeout(_FOLLOW_SECONDS):
                     await self._follower.follow()
-        except Exception:  # noqa: BLE001  # that the line was lost says more
-            self._lose(lost)
+        except Exception:  # noqa: BLE001  # the loss of the heartbeat connection says more
+            self._note_outage(lost)
         else:
-            if type(lost) is not self._line_fault:
-                self._line_fault = type(lost)
+            if type(lost) is not self._logged_fault:
+                self._logged_fault = type(lost)
                 _log.warning("the database does not answer; reconnecting", error=named(lost))
-            self._find(asked)
+            self._note_contact(queried_at)
 
-    async def _tell(self, line: HeartbeatConnection) -> None:
-        account = self._account()
+    async def _report(self, connection: HeartbeatConnection) -> None:
+        report = self._current_report()
         now = self._clock()
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(_QUERY_SECONDS):
             if self._row is None or now - self._forgot_at >= _FORGET_SECONDS:
-                await line.forget()
+                await connection.forget()
                 self._forgot_at = now
-            if account != self._told or now - self._told_at >= self._beat_seconds - _AGE_SECONDS:
-                self._row = await line.beat(self._row, account)
-                self._told, self._told_at = account, now
+            if report != self._reported or now - self._reported_at >= self._beat_seconds - _AGE_SECONDS:
+                self._row = await connection.beat(self._row, report)
+                self._reported, self._reported_at = report, now
 
-    async def _leave(self, line: HeartbeatConnection) -> None:
+    async def _leave(self, connection: HeartbeatConnection) -> None:
         if self._row is not None:
-            async with asyncio.timeout(_PATIENCE):
-                await line.leave(self._row)
+            async with asyncio.timeout(_QUERY_SECONDS):
+                await connection.leave(self._row)
 
-    def _account(self) -> Account:
+    def _current_report(self) -> ReplicaReport:
         follower = self._follower
         refused = follower.refused
-        return Account(
+        return ReplicaReport(
             host=socket.gethostname()[:255],
             pid=os.getpid(),
             version=__version__,
@@ -190,35 +192,35 @@ class ReplicaSync:
             files=follower.behind,
         )
 
-    def _hear(self, payload: str) -> None:
-        what, _, which = payload.partition(" ")
-        if what == "key" and which.isascii() and which.isdigit():
-            self._forget(int(which))
+    def _on_notification(self, payload: str) -> None:
+        kind, _, key_id = payload.partition(" ")
+        if kind == "key" and key_id.isascii() and key_id.isdigit():
+            self._forget(int(key_id))
         else:
             self._wake.set()
 
-    def _find(self, asked: float) -> None:
-        self._contact = asked
+    def _note_contact(self, queried_at: float) -> None:
+        self._contact = queried_at
         if self._follower.losses != self._losses:
-            # Keys may be lost, or valid again, as well.
+            # A restore may have lost keys, or made revoked ones valid again.
             self._losses = self._follower.losses
             self._forget_all()
-        if self._is_lost:
-            self._is_lost = False
+        if self._is_out:
+            self._is_out = False
             _log.info("the database answers again")
         if self._live.suspended:
             self._live.resume()
             _log.warning("deciding again, by the newest policy", revision=self._live.active.revision)
 
-    def _lose(self, error: Exception) -> None:
-        if not self._is_lost:
-            self._is_lost = True
-            # An error of the database may hold what a log must not; of any other one wants to know where it is from.
-            unknown = None if isinstance(error, SQLAlchemyError | OSError) else error
+    def _note_outage(self, error: Exception) -> None:
+        if not self._is_out:
+            self._is_out = True
+            # The message of a database error may show values; of any other error the traceback is wanted.
+            unexpected = None if isinstance(error, SQLAlchemyError | OSError) else error
             _log.error(
                 "the database does not tell the newest policy; the last one decides on",
                 error=type(error).__name__,
-                exc_info=unknown,
+                exc_info=unexpected,
             )
 
     async def _watch_age(self) -> None:
@@ -234,7 +236,7 @@ class ReplicaSync:
 
 
 def _identity(file: Path | None) -> tuple[int, int] | None:
-    """The file that has a name now; None where there is none, as for a moment while it is replaced."""
+    """The device and inode of a file; None if it is missing, as for a moment while it is replaced."""
     try:
         status = file.stat() if file else None
     except OSError:

@@ -1,7 +1,7 @@
 """A note in a policy directory: which entry of which history its files hold.
 
-A database that was restored to an earlier state does not know the revisions that came later. Without the note the files
-of one, found at a start, would look like an edit, and the lost policy would become the newest again.
+A database that was restored to an earlier state does not know later revisions. Without the note the files of one would
+look like an edit when a process starts, and the lost policy would become the newest again.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Stamp:
 
 
 def read_stamp(directory: Path) -> Stamp | None:
-    """The note of a directory; None where there is none that can be read."""
+    """Read the note of a directory; None if it is missing or unreadable."""
     try:
         stamp = Stamp(**json.loads(read_regular(directory / STAMP, MAX_NOTE_BYTES)))
     except (OSError, ValueError, TypeError, RecursionError):
@@ -38,7 +38,7 @@ def read_stamp(directory: Path) -> Stamp | None:
 
 
 def write_stamp(directory: Path, stamp: Stamp) -> None:
-    """Write the note, if it is not there. Where that is impossible, files found at a start count as without one."""
+    """Write the note unless it is there. A failure is logged: the directory then counts as one without a note."""
     if read_stamp(directory) == stamp:
         return
     try:

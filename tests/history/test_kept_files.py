@@ -43,13 +43,17 @@ async def test_a_directory_with_what_is_refused_is_served_from_memory(
     assert first.live.active.revision == done.revision != parent
     assert name in (done.files_lag or "")
     assert first.behind == done.files_lag
-    assert (write.unfinished(directory), first.unsettled, await kinds(sessions)) == (None, False, ["files", "publish"])
+    assert (write.unfinished(directory), first.is_unsettled, await kinds(sessions)) == (
+        None,
+        False,
+        ["files", "publish"],
+    )
     assert (await first.live.reload()).faults[0].file == name
     await first.follow()
     # Another process on the same files goes on following, too.
     newer = await Publisher(first).publish(commented_like(candidate), parent=done.revision, author=ME, message="m")
     await first.follow()
-    assert (first.live.active.revision, first.unsettled) == (newer.revision, False)
+    assert (first.live.active.revision, first.is_unsettled) == (newer.revision, False)
     # Without it the files follow, and at a start they are no change.
     stray.rmdir() if code == "unreadable" else stray.unlink()
     assert revision_of(directory) == parent
@@ -77,15 +81,15 @@ async def test_a_change_that_was_begun_is_settled_after_a_stray_file_is_gone(
     write.begin(directory, newest)
     (directory / "public.csv").write_text("# half of it\n" + (directory / "public.csv").read_text())
     (directory / "deny.CSV").write_bytes(STRAY)
-    first.unsettled = True
+    first.note_failed_change()
     await first.follow()
-    assert first.unsettled
+    assert first.is_unsettled
     again = await begun(sessions, directory, files_win=True)
     await again.follow()
     assert again.live.active.revision == newest
     (directory / "deny.CSV").unlink()
     await first.follow()
-    assert (first.unsettled, revision_of(directory)) == (False, newest)
+    assert (first.is_unsettled, revision_of(directory)) == (False, newest)
 
 
 @pytest.mark.parametrize("is_read", [True, False], ids=["refused before", "not read yet"])

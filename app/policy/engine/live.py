@@ -81,17 +81,18 @@ class LivePolicy:
 
     With `files` these are the first policy, and not those of the directory, which are half written.
 
-    `on_disk` is the revision that the files made when they were last read and whole. While that is not the active one,
-    which was then taken over from elsewhere, files that change are made from an older policy, and are not taken.
+    `on_disk` is the revision of the files when they were last read complete, empty if unknown. While that is not the
+    active one, an edit of the files is based on an older policy and is refused. While a revision is `awaited`, because
+    its policy should be active and cannot be loaded here, only files of that revision are accepted.
     """
 
     def __init__(self, directory: Path, table: RouteTable, files: Mapping[str, bytes] | None = None) -> None:
         self.directory = directory
         self.table = table
         self.active: Snapshot = build(load(directory) if files is None else parse(from_bytes(files)), table)
-        self.on_disk: str = self.active.revision if files is None else ""
+        self._on_disk: str = self.active.revision if files is None else ""
         self.outdated: str | None = None  # the revision of files that were not taken for that reason
-        self.awaited: str | None = None  # the revision that should be active, where its policy cannot be taken here
+        self._awaited: str | None = None
         self.since: datetime = datetime.now(UTC)
         self.refused: LoadFailure | None = None
         self.reloads: dict[Outcome, int] = {"swapped": 0, "unchanged": 0, "refused": 0}  # how many, by outcome
@@ -100,6 +101,28 @@ class LivePolicy:
         self._replaced: list[Snapshot] = []  # to be freed off the event loop
         self._announce: list[Callable[[Reload], None]] = []
         self._one_at_a_time = asyncio.Lock()
+
+    @property
+    def on_disk(self) -> str:
+        """The revision of the files when they were last read complete; empty if unknown."""
+        return self._on_disk
+
+    @property
+    def awaited(self) -> str | None:
+        """The revision that should be active and whose policy cannot be loaded here."""
+        return self._awaited
+
+    def record_files(self, revision: str) -> None:
+        """Record which revision the files hold now; empty if that is unknown."""
+        self._on_disk = revision
+
+    def await_revision(self, revision: str) -> None:
+        """Accept only files of this revision, until `stop_awaiting`."""
+        self._awaited = revision
+
+    def stop_awaiting(self) -> None:
+        """Accept edits of the active policy again."""
+        self._awaited = None
 
     def on_reload(self, listener: Callable[[Reload], None]) -> None:
         """Call `listener` after each reload that swapped or refused a policy."""
@@ -134,7 +157,7 @@ class LivePolicy:
             if source.revision == old.revision and not source.faults:
                 if accept:
                     await accept(Reload("unchanged", old.revision))
-                self.refused, self.outdated, self.on_disk = None, None, old.revision
+                self.refused, self.outdated, self._on_disk = None, None, old.revision
                 self.reloads["unchanged"] += 1
                 return Reload("unchanged", old.revision)
             policy = await asyncio.to_thread(parse, source, old.policy)
@@ -148,13 +171,13 @@ class LivePolicy:
         changed = await asyncio.to_thread(changes, old.policy, policy)
         if accept:
             await accept(Reload("swapped", snapshot.revision, changed))
-        self.on_disk = snapshot.revision
+        self._on_disk = snapshot.revision
         return self._swap(snapshot, changed)
 
     def take(self, snapshot: Snapshot, changed: tuple[EntryChange, ...]) -> Reload:
         """Make a policy active that was accepted by other means than the files. Only while `held`; raises as `reload`.
 
-        What the files hold is not known yet: the writer of the files says so by setting `on_disk`.
+        What the files hold is not known yet: the writer of the files calls `record_files`.
         """
         return self._swap(snapshot, changed)
 
