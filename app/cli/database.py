@@ -21,11 +21,11 @@ def with_sessions(work: Callable[[Sessions], Awaitable[_R]]) -> _R:
     async def run() -> _R:
         from app.db.disk import DiskSpace
         from app.db.engine import open_engine
-        from app.db.migrate import unfit
+        from app.db.migrate import schema_fault
         from app.db.session import sessions_of
 
         url = load_local().database_url
-        if unfit_because := await unfit(url):
+        if unfit_because := await schema_fault(url):
             fail(unfit_because)
         engine = open_engine(url)
         DiskSpace(url).watch(engine)

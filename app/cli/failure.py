@@ -56,14 +56,14 @@ def _of_database(error: Exception) -> str | None:
     """What to do about an error of the database; None for any other. Takes a tenth of a second to import."""
     from sqlalchemy.exc import DBAPIError
 
-    from app.db.availability import is_away, named
+    from app.db.availability import error_name, is_away
     from app.db.disk import DiskSpace, is_full
-    from app.db.errors import DatabaseAway, UnusableDatabase
+    from app.db.errors import DatabaseUnavailable, UnusableDatabase
     from app.db.reasons import reason_of
 
     if isinstance(error, UnusableDatabase):
         return str(error)
-    if isinstance(error, DatabaseAway):
+    if isinstance(error, DatabaseUnavailable):
         return f"the database cannot be used: {error}."
     if not isinstance(error, DBAPIError):
         return None
@@ -74,5 +74,5 @@ def _of_database(error: Exception) -> str | None:
     if reason := reason_of(error.orig) if error.orig else None:
         return f"the database cannot be used: {reason}."
     if is_away(error):
-        return f"the database does not answer: {named(error)}. Start it, or correct AUTHZ_DATABASE_URL."
+        return f"the database does not answer: {error_name(error)}. Start it, or correct AUTHZ_DATABASE_URL."
     return None

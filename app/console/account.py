@@ -1,4 +1,4 @@
-"""Who the user is here, what they may do, and where they are signed in."""
+"""The account page: the user, their permissions and their sessions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from app.services import AnyRequest, services_of
 
 @route("/console/account", http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False)
 async def show_account(request: AnyRequest, session: NamedDependency[AsyncSession]) -> Response[str]:
-    """The permissions in effect, in the catalogue's words, and the sessions of this person."""
+    """Show the permissions in effect, with their titles from the catalogue, and the sessions of the user."""
     services = services_of(request.app)
     live = services.live
     snapshot = live.active

@@ -1,4 +1,4 @@
-"""What a publisher or a person who rolls back must acknowledge: wider access, a lock-out, cases that fail."""
+"""What must be acknowledged to publish or roll back: wider access, a lock-out, failing cases."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from app.history.refusals import CasesFail, LosesPublishers, Widens
 
 
 def accepted_reason(fields: Mapping[str, str]) -> tuple[str, str]:
-    """The reason to accept failing cases, empty without one, and what is wrong with it."""
+    """The reason to accept failing cases, empty without one, and its fault."""
     reason = fields.get("accept", "").replace("\r\n", "\n").strip()
     return reason, reason_fault(reason) if reason else ""
 

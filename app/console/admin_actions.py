@@ -37,7 +37,7 @@ _DOORS = {"api": "API", "console": "console", "cli": "command line", "files": "p
 
 @route(PATH, http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False)
 async def list_actions(request: AnyRequest, session: NamedDependency[AsyncSession]) -> Response[str]:
-    """What administrators did. A filter that cannot be read has its error at its field."""
+    """Show the admin log. An invalid filter has its error at its field."""
     errors: Mapping[str, str] = {}
     found: AdminActionPage | None = None
     given: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""The security desk: its pages, one module for each."""
+"""The routes of the administration pages, one module for each page."""
 
 from __future__ import annotations
 

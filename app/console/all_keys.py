@@ -1,4 +1,4 @@
-"""All keys of all people, by prefix alone, and their end."""
+"""The list of all keys of all owners, identified by prefix, and their revocation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from app.http.api.actors import requesting_actor
 from app.http.wire.ids import read_id
 from app.http.wire.problems import Problem
 from app.keys import api_keys, beyond_owners, listing
-from app.keys.listing import SORTS, STATUSES, KeyPosition, Sort, WantedKeys, place_of
+from app.keys.listing import SORTS, STATUSES, KeyFilter, KeyPosition, Sort, place_of
 from app.keys.revocations import revoke_key
 from app.keys.status import is_accepted
 from app.services import AnyRequest, services_of
@@ -45,15 +45,15 @@ _Session = NamedDependency[AsyncSession]
 
 @route(PATH, http_method=_READ, include_in_schema=False)
 async def all_keys(request: AnyRequest, session: _Session) -> Response[str]:
-    """The keys that fit, a page of them."""
+    """Show a page of the keys that match."""
     given = {name: request.query_params.get(name, "").strip() for name in ("subject", "prefix", "status", "sort")}
-    # More of a key than its prefix is stored nowhere, and should not be pasted here; what was pasted is never shown.
+    # A whole key may have been pasted: only its prefix is stored anywhere, and the rest is never shown.
     given["prefix"] = given["prefix"][:_SHOWN_PREFIX]
     cursor = request.query_params.get("cursor", "")
     wanted, errors = _wanted(given)
     after = _read(cursor) if cursor else None
     if cursor and after is None:
-        errors["cursor"] = "This page is none of this list: begin at the first."
+        errors["cursor"] = "This page does not belong to this list: begin at the first."
     now = datetime.now(UTC)
     rows = [] if errors else await listing.page(session, wanted, now=now, after=after, limit=PAGE_SIZE + 1)
     shown = rows[:PAGE_SIZE]
@@ -83,14 +83,14 @@ async def all_keys(request: AnyRequest, session: _Session) -> Response[str]:
 
 @route(f"{PATH}/{{key_id:str}}/revoke", http_method=_READ, include_in_schema=False)
 async def ask_revoke(key_id: FromPath[str], request: AnyRequest, session: _Session) -> Response[str]:
-    """Which key it is. Nothing is changed."""
+    """Ask for confirmation, with the details of the key."""
     key = await _key(session, key_id)
     return page(request, "all_keys_revoke.html", key=key, badge=badge(key, datetime.now(UTC)))
 
 
 @post(f"{PATH}/{{key_id:str}}/revoke", status_code=303, include_in_schema=False)
 async def revoke(key_id: FromPath[str], request: AnyRequest, session: _Session) -> Response[None]:
-    """The next request with this key is refused. Revoking again changes nothing."""
+    """Revoke a key; its next request is refused. Revoking again changes nothing."""
     key = await revoke_key(session, read_id(key_id) or 0, requesting_actor(request), datetime.now(UTC))
     if key is None:
         raise Problem(404, _NO_KEY)
@@ -103,13 +103,13 @@ ROUTES = (all_keys, ask_revoke, revoke)
 
 async def _key(session: AsyncSession, spelled: str) -> ApiKey:
     key_id = read_id(spelled)
-    key = await listing.named(session, key_id) if key_id else None
+    key = await listing.find(session, key_id) if key_id else None
     if key is None:
         raise Problem(404, _NO_KEY)
     return key
 
 
-def _wanted(given: Mapping[str, str]) -> tuple[WantedKeys, dict[str, str]]:
+def _wanted(given: Mapping[str, str]) -> tuple[KeyFilter, dict[str, str]]:
     errors: dict[str, str] = {}
     prefix = given["prefix"]
     if prefix and not _PREFIX.fullmatch(prefix):
@@ -120,7 +120,7 @@ def _wanted(given: Mapping[str, str]) -> tuple[WantedKeys, dict[str, str]]:
         errors["status"] = f"there are {', '.join(STATUSES)}"
     if len(given["subject"]) > 512 or not given["subject"].isprintable():
         errors["subject"] = "must be printable text of at most 512 characters"
-    return WantedKeys(given["subject"] or None, prefix or None, status, sort), errors
+    return KeyFilter(given["subject"] or None, prefix or None, status, sort), errors
 
 
 def _write(place: KeyPosition) -> str:
@@ -129,7 +129,7 @@ def _write(place: KeyPosition) -> str:
 
 
 def _read(cursor: str) -> KeyPosition | None:
-    """The place that a cursor names; None for what is no cursor."""
+    """The place that a cursor encodes; None if it is not a cursor."""
     try:
         spelled = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)).decode("ascii")
         found = _CURSOR.fullmatch(spelled)

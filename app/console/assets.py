@@ -1,4 +1,4 @@
-"""Styles and scripts, from memory; their addresses change with their content, so browsers keep them."""
+"""Serves styles and scripts from memory; their addresses change with their content, so browsers cache them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HEADERS = {**SAFE_HEADERS, "Cache-Control": "public, max-age=31536000, immutabl
 
 @route("/console/static/{name:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False)
 async def asset(name: FromPath[str]) -> Response[bytes]:
-    """One of our own files."""
+    """Serve a static file."""
     content = STATIC.get(name)
     if content is None:
         raise Problem(404, "There is no such file.")

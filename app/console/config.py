@@ -1,4 +1,4 @@
-"""What the console has to know of its deployment; there is no console where the settings name no client."""
+"""The configuration of the console; without a client id in the settings there is no console."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from app.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Console:
-    """`url` is scheme and host, as browsers have it; `session_seconds` how long a sign-in is good for."""
+    """`url` is the scheme and host that browsers use; `session_seconds` the lifetime of a session."""
 
     url: str
     issuer: str
@@ -20,12 +20,12 @@ class Console:
 
     @property
     def secure(self) -> bool:
-        """Whether browsers come over TLS; plain http is for a loopback address alone."""
+        """Whether browsers use TLS; plain http is for a loopback address only."""
         return self.url.startswith("https://")
 
 
 def console_of(settings: Settings) -> Console | None:
-    """The console of these settings, if they have one."""
+    """The console that the settings configure, if any."""
     url = settings.console_url or settings.public_url
     if settings.console_client_id is None or url is None:
         return None
@@ -41,5 +41,5 @@ def console_of(settings: Settings) -> Console | None:
 
 
 def is_page(path: str) -> bool:
-    """Whether a path or a template is the console's."""
+    """Whether a path or a template belongs to the console."""
     return path == "/console" or path.startswith("/console/")

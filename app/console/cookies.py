@@ -1,4 +1,4 @@
-"""The console's cookie, and the token that forms carry beside it.
+"""The cookie of a console session, and the CSRF token of its forms.
 
 The cookie holds 256 random bits and nothing else. The `__Host-` prefix binds it to this host, over TLS alone
 (RFC 6265bis section 4.1.3); on plain http, which is for loopback, the same cookie has no prefix.
@@ -24,12 +24,12 @@ def new_token() -> str:
 
 
 def digest(token: str) -> bytes:
-    """What is stored of a token: 256 random bits need no slow hash."""
+    """The digest that is stored for a token: 256 random bits need no slow hash."""
     return hashlib.sha256(token.encode()).digest()
 
 
 def csrf_token(token: str) -> str:
-    """What the forms of a session carry: follows from its token, and does not give it away."""
+    """The CSRF token of a session, derived from its token without revealing it."""
     return hmac.new(token.encode(), b"csrf", hashlib.sha256).hexdigest()
 
 
@@ -47,19 +47,19 @@ def cookie(value: str, *, secure: bool, max_age: int, name: str = _NAME) -> Cook
 
 
 def read(headers: Iterable[tuple[bytes, bytes]], *, secure: bool, name: str = _NAME) -> str | None:
-    """The value of one of our cookies. Also None when it was sent twice: then another site set one of them."""
-    wanted = ("__Host-" if secure else "") + name
+    """The value of a cookie; None also if it was sent twice, since another site may have set one of them."""
+    expected = ("__Host-" if secure else "") + name
     found = []
     for header, value in headers:
         if header == b"cookie":
             for pair in value.decode("latin-1").split(";"):
                 given, _, held = pair.strip().partition("=")
-                if given == wanted:
+                if given == expected:
                     found.append(held)
     return found.pop() if len(found) == 1 else None
 
 
 def session_token(headers: Iterable[tuple[bytes, bytes]], *, secure: bool) -> str | None:
-    """The token of the session that a request belongs to, if it has the shape of one."""
+    """The session token of a request, if it has the shape of one."""
     value = read(headers, secure=secure)
     return value if value is not None and _TOKEN.fullmatch(value) else None

@@ -18,7 +18,7 @@ from app.http.wire.problems import Problem
 from app.services import AnyRequest, services_of
 
 PATH = "/console/decisions"
-OWN_DOOR = "console"  # a live page asks again and again, and would show little but itself
+OWN_DOOR = "console"  # left out, since a live page polls and would mostly show its own requests
 _OWN_TOO = "console"
 _READ = [HttpMethod.GET, HttpMethod.HEAD]
 _LABELS = {
@@ -37,7 +37,7 @@ _Session = NamedDependency[AsyncSession]
 
 @route(PATH, http_method=_READ, include_in_schema=False)
 async def decisions(request: AnyRequest, session: _Session) -> Response[str]:
-    """What was decided. An unreadable filter is reported at its field."""
+    """Show a page of decisions. An invalid filter has its error at its field."""
     errors: Mapping[str, str] = {}
     found: DecisionResults | None = None
     given: dict[str, str] = {}
@@ -69,18 +69,18 @@ async def decisions(request: AnyRequest, session: _Session) -> Response[str]:
 
 @route(f"{PATH}/newer", http_method=_READ, include_in_schema=False)
 async def newer(request: AnyRequest, session: _Session) -> Response[bytes]:
-    """Rows newer than a cursor, for the script that keeps the page live."""
+    """Return the rows newer than a cursor, for the script that keeps the page live."""
     found = await found_decisions(session, *_given(request))
     rows = render("decision_rows.html", decisions=found.decisions, may_explain=_may_explain(request))
-    told = {"rows": rows, "count": len(found.decisions), "cursor": found.latest, "more": found.newer is not None}
-    return Response(msgspec.json.encode(told), media_type=MediaType.JSON, headers={"Cache-Control": "no-store"})
+    document = {"rows": rows, "count": len(found.decisions), "cursor": found.latest, "more": found.newer is not None}
+    return Response(msgspec.json.encode(document), media_type=MediaType.JSON, headers={"Cache-Control": "no-store"})
 
 
 ROUTES = (decisions, newer)
 
 
 def _given(request: AnyRequest) -> tuple[dict[str, str], str | None]:
-    """What is filtered by, and the door that is left out: an empty field of the form is none. Raises Problem 400."""
+    """The filters, without empty fields of the form, and the door that is left out. Raises Problem 400."""
     given = {name: text.strip() for name, text in given_filters(request).items() if text.strip()}
     return given, None if given.pop(_OWN_TOO, "") else OWN_DOOR
 
@@ -90,7 +90,7 @@ def _may_explain(request: AnyRequest) -> bool:
 
 
 def _links(found: DecisionResults | None, filters: Mapping[str, str]) -> dict[str, str]:
-    """Where one can go from a page, and where its script asks for what is newer."""
+    """The links of a page, and the address at which its script polls."""
     if found is None:
         return {}
 

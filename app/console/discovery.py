@@ -1,4 +1,4 @@
-"""Where the issuer signs people in: its discovery document (OpenID Connect Discovery 1.0), read strictly."""
+"""The issuer's endpoints, from its discovery document (OpenID Connect Discovery 1.0), read strictly."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _MAX_ADDRESS = 2000
 
 
 class Undiscovered(Exception):
-    """Where to sign in is not known. The message says why; it names no secret."""
+    """The endpoints of the issuer are unknown. The message says why and contains no secret."""
 
 
 @dataclass(frozen=True, slots=True)
 class IssuerEndpoints:
-    """The issuer's addresses. `states_issuer`: its answers say who answers (RFC 9207), so one that does not is none."""
+    """The issuer's addresses. With `states_issuer` its answers must name the issuer (RFC 9207)."""
 
     authorization: str
     token: str
@@ -35,10 +35,10 @@ class IssuerEndpoints:
 
 
 class Discovery:
-    """The issuer's endpoints, asked for when needed and remembered for `FRESH_SECONDS`.
+    """Fetches the issuer's endpoints on demand, and caches them for `FRESH_SECONDS`.
 
-    While the issuer does not answer well, the last good ones are used until they are `STALE_SECONDS` old, and it is
-    asked again at most every `COOLDOWN_SECONDS`. `get` fetches a document; `clock` is monotonic, in seconds.
+    While the issuer gives no valid answer, the cached endpoints are used until they are `STALE_SECONDS` old, with a
+    retry at most every `COOLDOWN_SECONDS`. `get` fetches a document; `clock` is monotonic, in seconds.
     """
 
     def __init__(
@@ -54,11 +54,11 @@ class Discovery:
         self._known_at = -math.inf
         self._retry_at = -math.inf
         self._why = ""
-        self._asking = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     async def endpoints(self) -> IssuerEndpoints:
         """The issuer's endpoints. Raises Undiscovered."""
-        async with self._asking:
+        async with self._lock:
             now = self._clock()
             if now >= self._known_at + FRESH_SECONDS and now >= self._retry_at:
                 try:
@@ -75,18 +75,18 @@ class Discovery:
 
 
 def read(body: bytes, issuer: str) -> IssuerEndpoints:
-    """The endpoints of a document, which must be the one of this very issuer. Raises Undiscovered."""
+    """The endpoints of a discovery document, which must be that of `issuer`. Raises Undiscovered."""
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
-        raise Undiscovered("the discovery document is no JSON") from None
+        raise Undiscovered("the discovery document is not JSON") from None
     if not isinstance(document, dict):
-        raise Undiscovered("the discovery document is no object")
+        raise Undiscovered("the discovery document is not an object")
     if document.get("issuer") != issuer:
         raise Undiscovered("the discovery document is another issuer's: AUTHZ_ISSUER and its `issuer` differ")
     methods = document.get("code_challenge_methods_supported")
     if methods is not None and (not isinstance(methods, list) or "S256" not in methods):
-        raise Undiscovered("the issuer does not do PKCE with S256")
+        raise Undiscovered("the issuer does not support PKCE with S256")
     plain = urlsplit(issuer).scheme == "http"
     ends = "end_session_endpoint"
     return IssuerEndpoints(
@@ -98,10 +98,10 @@ def read(body: bytes, issuer: str) -> IssuerEndpoints:
 
 
 def _address(document: dict[str, object], name: str, plain: bool) -> str:
-    """An https address; where the issuer itself is on plain http, one on a loopback host will do."""
+    """An https address; also http on a loopback host if the issuer itself uses plain http."""
     address = document.get(name)
     if not isinstance(address, str) or len(address) > _MAX_ADDRESS:
         raise Undiscovered(f"the discovery document has no usable {name}")
     if not is_trustworthy(address) or "#" in address or (urlsplit(address).scheme == "http" and not plain):
-        raise Undiscovered(f"the {name} is no https address")
+        raise Undiscovered(f"the {name} is not an https address")
     return address

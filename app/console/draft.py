@@ -1,6 +1,6 @@
-"""A draft: the policy that an author is writing, as changes to the revision that it is made from.
+"""A draft: the policy that an author is writing, as changes to the revision on which it is based.
 
-It is kept in the form that travels between browser and server and nowhere else.
+It exists only in the form that the browser and the server exchange.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from app.policy.language.source import END
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """`base` are the files of the revision `parent`, `changed` those written, `gone` those deleted."""
+    """`base` are the files of the revision `parent`, `changed` those written, `gone` the names of those deleted."""
 
     parent: str
     base: Mapping[str, str]
@@ -23,30 +23,30 @@ class Draft:
 
     @property
     def files(self) -> dict[str, str]:
-        """The files of the policy that it would make."""
+        """The files of the policy with the changes of the draft."""
         return {name: text for name, text in sorted({**self.base, **self.changed}.items()) if name not in self.gone}
 
     @property
     def is_empty(self) -> bool:
-        """Whether it changes nothing."""
+        """Whether the draft changes nothing."""
         return not self.changed and not self.gone
 
     def status(self, name: str) -> str:
-        """What became of a file: `changed`, `new`, `deleted`, or nothing."""
+        """The status of a file: `changed`, `new`, `deleted`, or empty."""
         if name in self.gone:
             return "deleted"
         return "" if name not in self.changed else "changed" if name in self.base else "new"
 
     def names(self) -> list[str]:
-        """Every file, deleted ones too."""
+        """The names of all files, deleted ones too."""
         return sorted({*self.base, *self.changed})
 
     def text(self, name: str) -> str:
-        """The text of a file; empty where there is none."""
+        """The text of a file; empty if there is none."""
         return self.changed.get(name, self.base.get(name, ""))
 
     def with_text(self, name: str, text: str) -> Draft:
-        """The draft with a file's text; the text of the base is no change."""
+        """The draft with a new text of a file; the text of the base is not a change."""
         changed = {other: kept for other, kept in self.changed.items() if other != name}
         if self.base.get(name) != text:
             changed[name] = text
@@ -58,11 +58,11 @@ class Draft:
         return replace(self, changed=changed, gone=self.gone | ({name} & self.base.keys()))
 
     def restored(self, name: str) -> Draft:
-        """The draft with a file as the base has it."""
+        """The draft with a file as in the base."""
         changed = {other: text for other, text in self.changed.items() if other != name}
         return replace(self, changed=changed, gone=self.gone - {name})
 
-    def upon(self, parent: str, base: Mapping[str, str]) -> Draft:
+    def rebased(self, parent: str, base: Mapping[str, str]) -> Draft:
         """The same changes on top of another revision."""
         moved = Draft(parent, base, {}, self.gone & base.keys())
         for name, text in self.changed.items():
@@ -70,13 +70,13 @@ class Draft:
         return moved
 
     def clashes(self, base: Mapping[str, str]) -> list[str]:
-        """The files that both this draft and another base have changed: taking the draft's undoes the other's."""
-        mine = {*self.changed, *self.gone}
-        return sorted(name for name in mine if self.base.get(name) != base.get(name))
+        """The files that both the draft and another base changed: the draft would undo the changes of the other."""
+        touched = {*self.changed, *self.gone}
+        return sorted(name for name in touched if self.base.get(name) != base.get(name))
 
 
 def draft_of(parent: str, base: Mapping[str, str], changes: Iterable[str], gone: Iterable[str]) -> Draft:
-    """A draft from the fields of its form; each change is a name, a line's end and the text."""
+    """A draft from the fields of its form; each change is a name, a line feed and the text."""
     draft = Draft(parent, base, {}, frozenset(gone) & base.keys())
     for change in changes:
         name, _, text = plain(change).partition("\n")
@@ -85,22 +85,22 @@ def draft_of(parent: str, base: Mapping[str, str], changes: Iterable[str], gone:
 
 
 def plain(text: str) -> str:
-    """Text as it was before a form sent it: with a line feed at the end of each line, and nothing else."""
+    """Text from a form with line feeds instead of CRLF."""
     return text.replace("\r\n", "\n")
 
 
 def new_file_fault(name: str, draft: Draft) -> str:
-    """Why no file of this name can be added; empty when it can."""
+    """Why a file of this name cannot be added; empty if it can."""
     if name in draft.files:
-        return f"There is a file {name} already."
+        return f"The file {name} exists already."
     if not is_policy_file(name):
         names = "rules as name.csv, cases as tests/name.yaml, entities as entities/name.yaml"
-        return f"{name} is no name of a policy file. Write {names}."
+        return f"{name} is not the name of a policy file. Write {names}."
     return ""
 
 
 def template_of(name: str) -> str:
-    """What a new file begins with."""
+    """The initial text of a new file."""
     if name.endswith(".csv"):
         return f"# needs, resource, action, effect\n\n{END}\n"
     if name.startswith("tests/"):

@@ -1,4 +1,4 @@
-"""Drafts as forms carry them: read from a request, and what the policy has to say of one."""
+"""Reads drafts from forms, and checks them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_EDITABLE = 60_000  # characters of a file that is edited in a page
 
 @dataclass(frozen=True, slots=True)
 class DraftFindings:
-    """What is wrong with a draft, and what is doubtful about one that would be taken."""
+    """The faults of a draft, or the findings of one without faults."""
 
     faults: Sequence[Fault]
     findings: Sequence[Finding]
@@ -38,13 +38,13 @@ class DraftForm:
 
 
 def active_draft(services: Services) -> Draft:
-    """A draft of the active policy that changes nothing yet."""
+    """An empty draft, based on the active policy."""
     live = services.live
     return Draft(live.active.revision, live.active.policy.source.files, {})
 
 
 async def sent_draft(request: AnyRequest, session: AsyncSession) -> DraftForm | None:
-    """The draft that a form carries; None when the revision that it is made from is unknown."""
+    """The draft in a form; None if the revision on which it is based is unknown."""
     form = await request.form()
     fields = {name: str(form.getall(name)[-1]) for name in form}
     parent = fields.get("parent", "")
@@ -59,7 +59,7 @@ async def sent_draft(request: AnyRequest, session: AsyncSession) -> DraftForm | 
 
 
 async def check(draft: Draft, services: Services) -> DraftFindings:
-    """Check a draft as it would be checked when it is published."""
+    """Check a draft as for publishing."""
     try:
         snapshot = await snapshot_of(draft.files, services)
     except PolicyRefused as refused:

@@ -1,4 +1,4 @@
-"""The editor: every file of the active policy, checked as one types, and nothing changed before it is published."""
+"""The editor of policy files: checks a draft while the author types; nothing changes until it is published."""
 
 from __future__ import annotations
 
@@ -20,48 +20,48 @@ from app.policy.language.file_names import REQUIRED
 from app.services import AnyRequest, services_of
 
 PATH = "/console/policy/edit"
-FIRST = "roles.csv"  # to be opened, where there is one
+FIRST = "roles.csv"  # opened first, if it exists
 MAX_SHOWN = 50  # faults or findings
-MAX_MARKS = 500  # of them, for the script that marks lines
-NO_SUCH_PARENT = "The revision that this draft is made from is unknown. Copy what you wrote, and start over."
+MAX_MARKS = 500  # faults or findings for the script that marks lines
+NO_SUCH_PARENT = "The revision on which this draft is based is unknown. Copy what you wrote, and start over."
 _Session = NamedDependency[AsyncSession]
 _encode = msgspec.json.Encoder().encode
 
 
 @route(PATH, http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False)
 async def edit(request: AnyRequest) -> Response[str]:
-    """Begin from the active policy."""
+    """Open the editor with the active policy."""
     draft = active_draft(services_of(request.app))
     return editor_page(request, draft, request.query_params.get("file", ""))
 
 
 @post(PATH, status_code=200, request_max_body_size=MAX_FILES_BYTES, include_in_schema=False)
-async def go_on(request: AnyRequest, session: _Session) -> Response[str]:
-    """Go on with a draft: open, add, delete or restore a file, put it on the active policy, or check it."""
+async def edit_draft(request: AnyRequest, session: _Session) -> Response[str]:
+    """Change a draft: open, add, delete or restore a file, rebase it on the active policy, or check it."""
     sent = await sent_draft(request, session)
     if sent is None:
         raise Problem(409, NO_SUCH_PARENT)
-    draft, file, errors = _done(request, sent)
+    draft, file, errors = _apply_button(request, sent)
     return editor_page(request, draft, file, checked=await check(draft, services_of(request.app)), errors=errors)
 
 
 @post(f"{PATH}/check", status_code=200, request_max_body_size=MAX_FILES_BYTES, include_in_schema=False)
 async def check_draft(request: AnyRequest, session: _Session) -> Response[bytes]:
-    """What is wrong with a draft, for the script that asks as one types."""
+    """Check a draft, for the script that runs while the author types."""
     sent = await sent_draft(request, session)
     if sent is None:
         raise Problem(409, NO_SUCH_PARENT)
     checked = await check(sent.draft, services_of(request.app))
-    told = {
+    document = {
         "marks": marks(checked)[:MAX_MARKS],
         "faults": len(checked.faults),
         "findings": len(checked.findings),
         "files": _statuses(sent.draft),
     }
-    return Response(_encode(told), media_type=MediaType.JSON, headers={"Cache-Control": "no-store"})
+    return Response(_encode(document), media_type=MediaType.JSON, headers={"Cache-Control": "no-store"})
 
 
-ROUTES = (edit, go_on, check_draft)
+ROUTES = (edit, edit_draft, check_draft)
 
 
 def editor_page(
@@ -73,13 +73,13 @@ def editor_page(
     errors: Mapping[str, str] | None = None,
     status: int = 200,
 ) -> Response[str]:
-    """The editor with a draft, and one file of it open."""
+    """The editor with a draft and one of its files open."""
     names = draft.names()
     if file not in names:
         file = FIRST if FIRST in names else names[0]
     text = draft.text(file)
     live = services_of(request.app).live
-    told = marks(checked) if checked else []
+    found = marks(checked) if checked else []
     return page(
         request,
         "edit.html",
@@ -92,16 +92,16 @@ def editor_page(
         lines=text.count("\n") + 1,
         carried={name: kept for name, kept in draft.changed.items() if name != file or len(text) > MAX_EDITABLE},
         checked=checked,
-        marks=told[:MAX_SHOWN],
-        left_out=max(len(told) - MAX_SHOWN, 0),
-        marked={mark["line"]: mark["severity"] for mark in reversed(told) if mark["file"] == file},
+        marks=found[:MAX_SHOWN],
+        left_out=max(len(found) - MAX_SHOWN, 0),
+        marked={mark["line"]: mark["severity"] for mark in reversed(found) if mark["file"] == file},
         stale=draft.parent != live.active.revision,
         errors=errors or {},
     )
 
 
 def marks(checked: DraftFindings) -> list[dict[str, str | int]]:
-    """Faults, then findings, each with its place."""
+    """The faults and then the findings of a draft, each with its place."""
     found = [_mark("error", fault) for fault in checked.faults]
     return found + [_mark(finding.severity, finding.at) for finding in checked.findings]
 
@@ -124,8 +124,8 @@ def _statuses(draft: Draft) -> dict[str, str]:
     return {name: status for name in draft.names() if (status := draft.status(name))}
 
 
-def _done(request: AnyRequest, sent: DraftForm) -> tuple[Draft, str, dict[str, str]]:
-    """The draft after what a button does to it, the file to open, and errors."""
+def _apply_button(request: AnyRequest, sent: DraftForm) -> tuple[Draft, str, dict[str, str]]:
+    """The draft after the action of a button, the file to open, and errors."""
     draft, file, fields = sent.draft, sent.file, sent.fields
     name = fields.get("name", "").strip()
     do = fields.get("do")
@@ -135,12 +135,12 @@ def _done(request: AnyRequest, sent: DraftForm) -> tuple[Draft, str, dict[str, s
                 return draft, file, {"name": fault}
             return draft.with_text(name, template_of(name)), name, {}
         case "delete" if file in REQUIRED:
-            return draft, file, {"file": f"Every policy has a {file}."}
+            return draft, file, {"file": f"Every policy needs {file}."}
         case "delete":
             return draft.without(file), file, {}
         case "restore":
             return draft.restored(file), file, {}
         case "rebase":
             live = services_of(request.app).live
-            return draft.upon(live.active.revision, live.active.policy.source.files), file, {}
+            return draft.rebased(live.active.revision, live.active.policy.source.files), file, {}
     return draft, fields.get("open", file), {}

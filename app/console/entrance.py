@@ -1,7 +1,7 @@
-"""How people come into the console: by the cookie of their session, and by nothing else.
+"""Authenticates users of the console, only by the cookie of their session.
 
-The API never looks at the cookie, and pages never look at an `Authorization` header: no page of another site
-can make a browser call the API, and no leaked key opens a page.
+The API never reads the cookie, and pages never read an `Authorization` header: a page of another site cannot make a
+browser call the API, and a leaked key opens no page.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SIGN_IN = "/console/sign-in"
 
 
 class ConsoleEntrance:
-    """The console's entrance to the door. Where there is no console, everybody is a stranger."""
+    """The entrance of the console. Without a console, every caller is anonymous."""
 
     name = "console"
 
@@ -43,7 +43,7 @@ class ConsoleEntrance:
         return None
 
     async def authenticate(self, headers: Iterable[tuple[bytes, bytes]]) -> Principal:
-        """Who is signed in; ANONYMOUS without a session. Raises CannotVerify when the database does not answer."""
+        """The signed-in user; ANONYMOUS without a session. Raises CannotVerify if the database does not answer."""
         if self._console is None:
             return ANONYMOUS
         token = cookies.session_token(headers, secure=self._console.secure)
@@ -59,15 +59,15 @@ class ConsoleEntrance:
         return user(found.subject, found.permissions, {"name": found.name}, session_id=found.id)
 
     def unauthenticated(self, fault: AuthenticationFault) -> _ToSignIn:
-        """A stranger is asked to sign in, whatever the fault."""
+        """Ask the caller to sign in, whatever the fault."""
         return _ToSignIn()
 
     def forbidden(self, missing: tuple[str, ...]) -> Refusal:
-        """A page that says which permissions would open this one."""
+        """A page with the missing permissions."""
         return plain_page(
             403,
-            "This page is not for you",
-            "Your permissions do not open it. Ask your administrator if you need it.",
+            "You may not open this page",
+            "Your permissions are not sufficient. Ask your administrator if you need it.",
             facts={"Missing": " ".join(missing)} if missing else {},
         )
 
@@ -79,7 +79,7 @@ class ConsoleEntrance:
 
 @dataclass(frozen=True, slots=True)
 class _ToSignIn:
-    """Send a reader to the sign-in, and back here afterwards; a form that was sent is not sent again."""
+    """Redirect to the sign-in, which leads back here; a form is not sent again."""
 
     async def send(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == ScopeType.HTTP and scope["method"] in ("GET", "HEAD"):
@@ -94,8 +94,8 @@ class _ToSignIn:
             return
         page = plain_page(
             401,
-            "Your session is over",
-            "Nothing was changed. Sign in again, and go back to the page before to send the form once more.",
+            "Your session has ended",
+            "Nothing was changed. Sign in again, then go back to the previous page and send the form again.",
             link=(SIGN_IN, "Sign in"),
         )
         await page.send(scope, receive, send)

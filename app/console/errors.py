@@ -1,4 +1,4 @@
-"""Errors below /console are pages too."""
+"""Exception handlers that answer with pages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.console.config import is_page
 from app.console.page import page
-from app.db.availability import RETRY_AFTER_SECONDS, UNAVAILABLE, is_away, named
+from app.db.availability import RETRY_AFTER_SECONDS, UNAVAILABLE, error_name, is_away
 from app.db.disk import FULL, is_full
 from app.http.wire import errors
 from app.http.wire.problems import Problem
@@ -42,14 +42,15 @@ def _invalid(request: _AnyRequest, _error: ValidationException) -> Response[str]
 
 def _unexpected(request: _AnyRequest, error: Exception) -> Response[str]:
     _log.error("unhandled exception", exc_info=error)
-    return _page(request, 500, "Something went wrong here. It was logged, with the request's id.")
+    return _page(request, 500, "Something went wrong. It was logged with the request id.")
 
 
 def _database(request: _AnyRequest, error: Exception) -> Response[str]:
     if not is_away(error):
         return _unexpected(request, error)
     _log.error(
-        "the disk of the database is full" if is_full(error) else "the database does not answer", error=named(error)
+        "the disk of the database is full" if is_full(error) else "the database does not answer",
+        error=error_name(error),
     )
     answer = _page(request, 503, f"{FULL if is_full(error) else UNAVAILABLE} Try again in a moment.")
     answer.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
@@ -71,5 +72,5 @@ HANDLERS: ExceptionHandlersMap = {
 
 
 def unmatched(request: _AnyRequest, error: HTTPException) -> Response[Any]:
-    """For a path or method that no route has: a page below /console, JSON elsewhere."""
+    """Answer an unmatched path or method: with a page below /console, with JSON elsewhere."""
     return _http(request, error) if is_page(request.scope["path"]) else errors.of_http(request, error)

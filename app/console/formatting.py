@@ -1,4 +1,4 @@
-"""How values are shown: text from callers as nothing but text, times relative with the exact one behind."""
+"""Formats values for pages: text without invisible characters, relative times, counts."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from datetime import UTC, datetime, timedelta
 
 from markupsafe import Markup, escape
 
-# C0 and C1 controls but for tab and new line, zero-width and bidirectional characters, surrogates, the BOM.
+# C0 and C1 controls except tab and line feed, zero-width and bidirectional characters, surrogates, the BOM.
 _INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff]")
 _UNITS = (("year", 31_536_000), ("month", 2_592_000), ("day", 86_400), ("hour", 3600), ("minute", 60))
 
 
 def visible(value: object) -> object:
-    """For every value that a template prints: what cannot be seen, or reorders what can, is named instead."""
+    """Replace characters that are invisible or reorder text by their code points, in every printed value."""
     if isinstance(value, str) and not isinstance(value, Markup):
         return _INVISIBLE.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", value)
     return value
 
 
 def verbatim(value: str) -> Markup:
-    """For the content of an editor, which must come back as it is: escaped, and nothing more."""
+    """Only escape: the content of an editor must come back unchanged."""
     return escape(value)
 
 
 def ago(moment: datetime) -> Markup:
-    """A time as people say it, with the exact one on hover."""
+    """A relative time, with the exact one on hover."""
     moment = moment.astimezone(UTC)
     exact = moment.strftime("%Y-%m-%d %H:%M:%S UTC")
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
@@ -34,7 +34,7 @@ def ago(moment: datetime) -> Markup:
 
 
 def number(value: int) -> str:
-    """A count with its thousands apart."""
+    """A count with thousands separators."""
     return f"{value:,}"
 
 

@@ -1,4 +1,4 @@
-"""Forms: whether one comes from our own page, and what it holds."""
+"""Forms: protection against forgery, and validation."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 
 async def only_own_forms(request: AnyRequest) -> None:
-    """For `before_request` of every page: a change comes from one of our own pages, in this very session.
+    """For `before_request` of every page: accept only forms of our own pages from the same session.
 
-    Raises Problem 403, 415 for a body that is no form, and 400 for one that is not in UTF-8.
+    Raises Problem 403, 415 for a body that is not a form, and 400 for one that is not in UTF-8.
     """
     if request.method in _SAFE:
         return
@@ -36,7 +36,7 @@ async def only_own_forms(request: AnyRequest) -> None:
         raise Problem(415, "A form is sent as application/x-www-form-urlencoded.")
     try:
         parse_qsl((await request.body()).decode("ascii"), keep_blank_values=True, errors="strict")
-    except ValueError:  # what is read from it would be another text than was sent
+    except ValueError:  # decoding would replace characters
         raise Problem(400, "This form is not in UTF-8, so nothing was done.") from None
     expected = csrf_of(request)
     given = request.headers.get("x-csrf-token") or str((await request.form()).get("csrf", ""))
@@ -48,7 +48,7 @@ async def only_own_forms(request: AnyRequest) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Form(Generic[_Model]):
-    """A form as it was sent. `value` is None where `errors`, by field, say what is wrong."""
+    """A form that was sent. `value` is None if there are `errors`, by field."""
 
     value: _Model | None
     errors: dict[str, str]
@@ -56,7 +56,7 @@ class Form(Generic[_Model]):
 
 
 async def read_form(request: AnyRequest, model: type[_Model]) -> Form[_Model]:
-    """What a form holds, checked. An empty field counts as left out; a field of a list may be sent many times."""
+    """Validate a form. An empty field counts as left out; a field of a list may be repeated."""
     sent = await request.form()
     given: dict[str, Any] = {}
     for name, field in model.model_fields.items():
@@ -75,4 +75,4 @@ async def read_form(request: AnyRequest, model: type[_Model]) -> Form[_Model]:
 
 
 def _say(kind: str, message: str) -> str:
-    return "This is needed." if kind == "missing" else message.removeprefix("Value error, ")
+    return "This field is required." if kind == "missing" else message.removeprefix("Value error, ")

@@ -1,4 +1,4 @@
-"""The front page: the first page that the viewer may see."""
+"""The front page, which leads to the first page that the user may open."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.services import AnyRequest, services_of
 
 @route("/console", http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False)
 async def home(request: AnyRequest) -> Response[str] | Response[None]:
-    """Go where the navigation begins, or say that nothing is open."""
+    """Redirect to the first page of the navigation, or say that no page is open."""
     live = services_of(request.app).live
     groups = open_to(request.user, live.active)
     return see_other(groups[0].items[0].path) if groups else page(request, "home.html")

@@ -1,4 +1,4 @@
-"""Revoke a key, or let another take its place. Each asks first, on a page of its own that names the key."""
+"""Revokes and rotates keys, each after a confirmation page."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ _GRACES = {
     "86400": "for a day",
     "604800": "for a week",
     "2592000": "for 30 days",
-    "0": "not at all: it stops at once",
+    "0": "not at all: it stops immediately",
 }
 _ALREADY = "This form was sent before. The new key was issued then and shown once, so nothing was done now."
 
 
 class Rotation(BaseModel):
-    """The form."""
+    """The form to rotate a key."""
 
     grace: Literal["0", "3600", "86400", "604800", "2592000"]
     once: Once
@@ -45,14 +45,14 @@ class Rotation(BaseModel):
 
 @route(f"{PATH}/{{key_id:str}}/revoke", http_method=_READ, include_in_schema=False)
 async def ask_to_revoke(key_id: FromPath[str], request: AnyRequest, session: _Session) -> Response[str]:
-    """Is it this one?"""
+    """Ask for confirmation."""
     key = await own_key(session, request.user, key_id)
     return page(request, "key_revoke.html", key=key, badge=badge(key, datetime.now(UTC)))
 
 
 @post(f"{PATH}/{{key_id:str}}/revoke", include_in_schema=False)
 async def revoke_key(key_id: FromPath[str], request: AnyRequest, session: _Session) -> Response[None]:
-    """The next request with that key is refused."""
+    """Revoke a key; its next request is refused."""
     services = services_of(request.app)
     key = await revoke_own_key(session, read_id(key_id) or 0, requesting_actor(request), datetime.now(UTC))
     if key is None:
@@ -63,7 +63,7 @@ async def revoke_key(key_id: FromPath[str], request: AnyRequest, session: _Sessi
 
 @route(f"{PATH}/{{key_id:str}}/rotate", http_method=_READ, include_in_schema=False)
 async def ask_to_rotate(key_id: FromPath[str], request: AnyRequest, session: _Session) -> Response[str]:
-    """How long shall both work?"""
+    """Ask how long both keys work."""
     services = services_of(request.app)
     key = await own_key(session, request.user, key_id)
     now = datetime.now(UTC)
@@ -86,11 +86,11 @@ async def ask_to_rotate(key_id: FromPath[str], request: AnyRequest, session: _Se
 
 @post(f"{PATH}/{{key_id:str}}/rotate", include_in_schema=False)
 async def rotate_key(key_id: FromPath[str], request: AnyRequest, session: _Session) -> Response[str]:
-    """Issue the new key and show it, this once."""
+    """Issue the new key and show it once."""
     services = services_of(request.app)
     form = await read_form(request, Rotation)
     if form.value is None:
-        raise Problem(400, "Choose how long the old key shall go on, and send the form again.")
+        raise Problem(400, "Choose how long the old key keeps working, and send the form again.")
     found = read_id(key_id)
     if found is None:
         raise Problem(404, NOT_FOUND)

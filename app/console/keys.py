@@ -1,4 +1,4 @@
-"""My keys: all of them at a glance, and one of them with what it reaches and what it really used."""
+"""The keys of the user: a list, and a page for each with what it reaches and which scopes it used."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from app.services import AnyRequest, services_of
 PATH = "/console/keys"
 PAGE_SIZE = 50
 USAGE_DAYS = 30
-USAGE_LATEST = 10_000  # decisions of a key that its page looks at
+USAGE_LATEST = 10_000  # decisions of a key that its page counts
 _IMPLIED = ("HEAD", "OPTIONS")  # follow GET, and the endpoint itself
 _MAX_PAGE = 100_000
 _READ = [HttpMethod.GET, HttpMethod.HEAD]
@@ -50,7 +50,7 @@ STATES: Mapping[KeyStatus, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class StatusBadge:
-    """What a key is at this moment, as a word with a colour."""
+    """The status of a key as a word with a colour."""
 
     state: KeyStatus
     word: str
@@ -64,7 +64,7 @@ class StatusBadge:
 
 @dataclass(frozen=True, slots=True)
 class ReachedResource:
-    """A resource that a key reaches, and how; `conditional` are those of the actions that depend on a condition."""
+    """A resource that a key reaches, with the actions; those in `conditional` depend on a condition."""
 
     resource: str
     actions: tuple[str, ...]
@@ -72,7 +72,7 @@ class ReachedResource:
 
 
 def badge(key: ApiKey, now: datetime) -> StatusBadge:
-    """What a key is at this moment."""
+    """The badge of a key at a time."""
     state = status_of(key, now)
     return StatusBadge(state, *STATES[state])
 
@@ -87,7 +87,7 @@ async def show_keys(
     down: Annotated[bool, QueryParameter()] = True,
     number: Annotated[int, QueryParameter(name="page", ge=1, le=_MAX_PAGE)] = 1,
 ) -> Response[str]:
-    """The keys of the signed-in user."""
+    """Show the keys of the user."""
     now = datetime.now(UTC)
     subject = request.user.subject
     counts = await own_keys.counts(session, subject, now)
@@ -132,7 +132,7 @@ async def show_key(
     session: _Session,
     done: Annotated[Literal["", "revoked"], QueryParameter()] = "",
 ) -> Response[str]:
-    """One key: its facts, what it reaches now, and what it used lately."""
+    """Show a key: its facts, what it reaches now, and which scopes it used recently."""
     services = services_of(request.app)
     now = datetime.now(UTC)
     key = await own_key(session, request.user, key_id)
@@ -175,7 +175,7 @@ ROUTES = (show_keys, show_key)
 
 
 async def own_key(session: AsyncSession, owner: Principal, spelled: str) -> ApiKey:
-    """A key of this person. Raises Problem 404 for another's and for none alike."""
+    """A key of the user. Raises Problem 404 if it does not exist or belongs to another user."""
     key_id = read_id(spelled)
     key = await api_keys.get_for(session, owner.subject, key_id) if key_id is not None else None
     if key is None:
@@ -184,7 +184,7 @@ async def own_key(session: AsyncSession, owner: Principal, spelled: str) -> ApiK
 
 
 def reached(snapshot: Snapshot, caller: Principal) -> tuple[list[ReachedResource], list[ReachedResource]]:
-    """What a key reaches by its scopes, and what it reaches as everyone does."""
+    """What a key reaches by its scopes, and what everyone reaches."""
     held = snapshot.in_force(caller.held)
     facts = snapshot.effective(grant for grant in held if is_fact(grant))
     found: dict[tuple[bool, str], list[tuple[str, bool]]] = {}
@@ -194,7 +194,7 @@ def reached(snapshot: Snapshot, caller: Principal) -> tuple[list[ReachedResource
     sides: tuple[list[ReachedResource], list[ReachedResource]] = ([], [])
     for (is_everyones, resource), actions in found.items():
         names = tuple(sorted((action for action, _ in actions if action not in _IMPLIED), key=action_order))
-        conditional = tuple(action for action, hangs in actions if hangs and action in names)
+        conditional = tuple(action for action, is_conditional in actions if is_conditional and action in names)
         if names:
             sides[is_everyones].append(ReachedResource(resource, names, conditional))
     return sides

@@ -1,4 +1,4 @@
-"""The matrix of roles and permissions against endpoints, a page at a time, each cell a question to the simulator."""
+"""The matrix of roles and permissions by endpoint, a page at a time; each cell links to the simulator."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_PAGE = 10**6
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What a cell says, and where it is answered why."""
+    """A verdict, and the query of the simulator that explains it."""
 
     verdict: str
     why: str
@@ -39,7 +39,7 @@ class MatrixLine:
 
 @dataclass(frozen=True, slots=True)
 class MatrixFilter:
-    """What is looked for: `text` in the endpoint, rows of one `file`, one `column`; OPTIONS alone if `options`."""
+    """Selects endpoints by `text` and `file`, and a `column`; `options` includes endpoints with OPTIONS only."""
 
     text: str = ""
     file: str = ""
@@ -49,7 +49,7 @@ class MatrixFilter:
     side: int = 1
 
     def link(self, **other: object) -> str:
-        """The address of the same with something else."""
+        """The address of the same selection with some fields changed."""
         given = {
             "q": self.text,
             "file": self.file,
@@ -63,10 +63,10 @@ class MatrixFilter:
 
 @route(PATH, http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False)
 async def matrix(request: AnyRequest) -> Response[str]:
-    """Who may do what, at a glance."""
+    """Show a page of the matrix."""
     snapshot = services_of(request.app).live.active
     query = request.query_params
-    wanted = MatrixFilter(
+    selection = MatrixFilter(
         query.get("q", "").strip()[:200],
         query.get("file", "")[:200],
         query.get("column", "")[:200],
@@ -74,26 +74,26 @@ async def matrix(request: AnyRequest) -> Response[str]:
         _number(query.get("page")),
         _number(query.get("side")),
     )
-    found = await asyncio.to_thread(_fitting, snapshot, wanted)
-    every = columns(snapshot)
-    shown = [column for column in every if wanted.column in ("", column)]
-    at, beside = (wanted.page - 1) * ROWS, (wanted.side - 1) * COLUMNS
-    names = shown[beside : beside + COLUMNS]
+    found = await asyncio.to_thread(_matching_rows, snapshot, selection)
+    all_columns = columns(snapshot)
+    shown = [column for column in all_columns if selection.column in ("", column)]
+    at, left = (selection.page - 1) * ROWS, (selection.side - 1) * COLUMNS
+    names = shown[left : left + COLUMNS]
     effective = [snapshot.effective(stated(name)) for name in names]
     return page(
         request,
         "matrix.html",
-        wanted=wanted,
+        selection=selection,
         names=names,
-        every=every,
+        all_columns=all_columns,
         files=sorted({rule.file for rule in snapshot.policy.rules}),
         lines=[_line(row, names, effective) for row in found[at : at + ROWS]],
         total=len(found),
         first=at + 1,
         last=min(at + ROWS, len(found)),
         columns_total=len(shown),
-        columns_first=beside + 1,
-        columns_last=min(beside + COLUMNS, len(shown)),
+        columns_first=left + 1,
+        columns_last=min(left + COLUMNS, len(shown)),
     )
 
 
@@ -101,27 +101,27 @@ ROUTES = (matrix,)
 
 
 def _number(text: str | None) -> int:
-    """The number of a page; the first for whatever is none."""
+    """A page number; 1 if the text is not one."""
     return min(int(text), MAX_PAGE) if text and text.isascii() and text.isdigit() and 0 < len(text) < 8 else 1
 
 
-def _fitting(snapshot: Snapshot, wanted: MatrixFilter) -> list[Row]:
-    return [row for row in rows(snapshot) if _fits(row, wanted)]
+def _matching_rows(snapshot: Snapshot, selection: MatrixFilter) -> list[Row]:
+    return [row for row in rows(snapshot) if _matches(row, selection)]
 
 
-def _fits(row: Row, wanted: MatrixFilter) -> bool:
-    if wanted.file and wanted.file not in row.files:
+def _matches(row: Row, selection: MatrixFilter) -> bool:
+    if selection.file and selection.file not in row.files:
         return False
-    if row.actions == ("OPTIONS",) and not wanted.options:
+    if row.actions == ("OPTIONS",) and not selection.options:
         return False
     text = f"{' '.join(row.actions)} {row.resource}".lower()
-    return all(word in text for word in wanted.text.lower().split())
+    return all(word in text for word in selection.text.lower().split())
 
 
 def _line(row: Row, names: list[str], effective: list[frozenset[str]]) -> MatrixLine:
     verdicts = cells(row, effective)
-    asked = urlencode({"method": row.actions[0], "path": row.resource}, safe="/{}*:|")
-    whys = [f"as={'+'.join(stated(name))}&{asked}" for name in names]
+    query_text = urlencode({"method": row.actions[0], "path": row.resource}, safe="/{}*:|")
+    whys = [f"as={'+'.join(stated(name))}&{query_text}" for name in names]
     return MatrixLine(
         row.resource, " ".join(row.actions), [Cell(str(v), why) for v, why in zip(verdicts, whys, strict=True)]
     )

@@ -1,4 +1,4 @@
-"""Where one can go from every page. The policy decides what of it a person sees."""
+"""The navigation. The policy decides which of its pages a user sees."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.policy.engine.snapshot import Snapshot
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A page that the navigation names."""
+    """A page in the navigation."""
 
     label: str
     path: str
@@ -19,7 +19,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Pages of one kind of reader."""
+    """Pages for one role."""
 
     label: str
     items: tuple[Item, ...]
@@ -45,13 +45,13 @@ NAVIGATION = (
 
 
 def section_of(groups: Iterable[Group], path: str) -> str:
-    """The item that a page belongs to: itself, or the nearest one above it; empty when there is none."""
+    """The item that a page belongs to: itself or the nearest one above it; empty if there is none."""
     items = [item.path for group in groups for item in group.items]
     return max((item for item in items if path == item or path.startswith(f"{item}/")), key=len, default="")
 
 
 def open_to(principal: Principal, snapshot: Snapshot) -> list[Group]:
-    """The groups with the pages that the policy opens to this person."""
+    """The groups with the pages that the policy opens to a principal."""
     groups = [
         Group(group.label, tuple(item for item in group.items if snapshot.decide(principal.held, item.path, "GET")))
         for group in NAVIGATION

@@ -1,4 +1,4 @@
-"""Issue a key with some of one's own permissions. Its plaintext is in the answer to the form, and nowhere else."""
+"""Issues a key with some of the user's permissions. Only the answer to the form contains its plaintext."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from app.services import AnyRequest, Services, services_of
 
 _Session = NamedDependency[AsyncSession]
 LIVES = {"7": "7 days", "30": "30 days", "90": "90 days", "365": "a year", "never": "it is revoked"}
-LONGEST = "longest"  # where less than all of these is allowed
+LONGEST = "longest"  # offered if the settings limit the lifetime
 _ALREADY = "This form was sent before. Its key was issued then and shown once, so nothing was done now."
 
 
 class NewKeyForm(BaseModel):
-    """The form."""
+    """The form to issue a key."""
 
     name: Name
     environment: Literal["live", "test"]
@@ -45,34 +45,34 @@ class NewKeyForm(BaseModel):
 
 @route(f"{PATH}/new", http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False)
 async def show_form(request: AnyRequest) -> Response[str]:
-    """What shall the key be called, and what may it do?"""
+    """Show the form."""
     services = services_of(request.app)
     return _form(request, services, {}, {})
 
 
 @post(f"{PATH}/new", include_in_schema=False)
 async def issue_key(request: AnyRequest, session: _Session) -> Response[str]:
-    """Issue it and show it, this once."""
+    """Issue the key and show it once."""
     services = services_of(request.app)
     form = await read_form(request, NewKeyForm)
     errors = dict(form.errors)
     if not form.given.get("scopes"):
-        errors["scopes"] = "Choose at least one: a key without any opens nothing of yours."
+        errors["scopes"] = "Choose at least one: a key without scopes opens only what is open to everyone."
     if form.value is None or errors:
         return _form(request, services, form.given, errors)
     now = datetime.now(UTC)
-    asked = form.value
-    ends = None if asked.lives in ("never", LONGEST) else now + timedelta(days=int(asked.lives))
-    wanted = IssueKey(name=asked.name, environment=asked.environment, scopes=asked.scopes, expires_at=ends)
-    await only_once(session, request, asked.once, now, _ALREADY)
+    sent = form.value
+    ends = None if sent.lives in ("never", LONGEST) else now + timedelta(days=int(sent.lives))
+    order = IssueKey(name=sent.name, environment=sent.environment, scopes=sent.scopes, expires_at=ends)
+    await only_once(session, request, sent.once, now, _ALREADY)
     try:
-        key, plaintext = await issue(session, services, request.user, wanted, now, by=requesting_actor(request))
+        key, plaintext = await issue(session, services, request.user, order, now, by=requesting_actor(request))
     except Problem as problem:
         if problem.status == 403:
-            errors["scopes"] = "One of these is not yours any more. Choose again."
+            errors["scopes"] = "You no longer hold one of these. Choose again."
         elif problem.errors:
-            shown = {"expires_at": "lives"}
-            errors |= {shown.get(error["field"], error["field"]): error["message"] for error in problem.errors}
+            fields = {"expires_at": "lives"}
+            errors |= {fields.get(error["field"], error["field"]): error["message"] for error in problem.errors}
         else:
             raise
         return _form(request, services, form.given, errors)
@@ -85,7 +85,7 @@ ROUTES = (show_form, issue_key)
 def show_plaintext(
     request: AnyRequest, key: ApiKey, plaintext: str, now: datetime, old: ApiKey | None = None
 ) -> Response[str]:
-    """The one page with the plaintext of a new key; `old` is the key that it takes the place of."""
+    """The only page with the plaintext of a new key; `old` is the key that it replaces."""
     return page(
         request,
         "key_issued.html",
@@ -99,19 +99,19 @@ def show_plaintext(
 
 
 def grantable(owner: Principal, live: LivePolicy) -> list[Permission]:
-    """The permissions of the catalogue that a caller holds, through roles too, in the catalogue's order."""
+    """The permissions of the catalogue that a user holds, also through roles, in its order."""
     snapshot = live.active
     effective = snapshot.effective(owner.held)
     return [permission for name, permission in snapshot.policy.catalog.items() if name in effective]
 
 
 def _lives(services: Services) -> dict[str, str]:
-    """How long a key may live, by what the form sends."""
+    """The lifetimes that the form offers, by the value that it sends."""
     longest = services.settings.key_max_days
     if longest is None:
         return LIVES
     shorter = {days: label for days, label in LIVES.items() if days.isdecimal() and int(days) < longest}
-    return {**shorter, LONGEST: f"{longest:,} days, the most here" if longest > 1 else "a day, the most here"}
+    return {**shorter, LONGEST: f"{longest:,} days, the maximum here" if longest > 1 else "a day, the maximum here"}
 
 
 def _form(request: AnyRequest, services: Services, given: dict[str, Any], errors: dict[str, str]) -> Response[str]:

@@ -1,6 +1,6 @@
-"""Signing people in at the issuer: OpenID Connect Core 1.0, the authorization code flow with PKCE (RFC 7636).
+"""Signs users in at the issuer: OpenID Connect Core 1.0, the authorization code flow with PKCE (RFC 7636).
 
-Nothing of a code, token, state or secret is ever in a message or a log.
+No code, token, state or secret, or part of one, is in a message or a log.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import structlog
 
 from app.console.config import Console
 from app.console.discovery import Discovery, IssuerEndpoints, Undiscovered
-from app.console.login_state import Attempt
+from app.console.login_state import LoginState
 from app.identity.errors import CannotVerify, Unauthenticated
 from app.identity.fetch import FetchFailed, fetch, new_client
 from app.identity.jwks import KeySet
@@ -34,7 +34,7 @@ _log = structlog.stdlib.get_logger("console")
 
 
 class SignInFailed(Exception):
-    """Sign-in failed. `text` tells the user what to do; `status` is that of the page."""
+    """The sign-in failed. `text` says what to do; `status` is that of the page."""
 
     def __init__(self, text: str, status: int = 400) -> None:
         super().__init__(text)
@@ -44,7 +44,7 @@ class SignInFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """Whom the issuer vouches for, and the permissions that it grants."""
+    """The user that the issuer authenticated, and the permissions that it grants."""
 
     subject: str
     name: str
@@ -52,7 +52,7 @@ class SignedIn:
 
 
 class OpenId:
-    """The console as a client of its issuer. `api` verifies the access tokens that the API takes."""
+    """The console as a client of its issuer. `api` verifies access tokens for the API."""
 
     def __init__(self, console: Console, keys: KeySet, api: JwtVerifier) -> None:
         self._console = console
@@ -62,48 +62,48 @@ class OpenId:
             console.issuer,
             (console.client_id,),
             skew_seconds=console.clock_skew_seconds,
-            max_bytes=_MAX_BYTES,  # an ID token comes in no header
+            max_bytes=_MAX_BYTES,  # an ID token is not sent in a header
             kinds=ID_TOKEN,
         )
         self._discovery = Discovery(console.issuer, self._get)
         self._client: httpx.AsyncClient | None = None
 
     async def close(self) -> None:
-        """Let go of what it holds open."""
+        """Close the HTTP client."""
         if self._client is not None:
             await self._client.aclose()
             self._client = None
 
-    async def address(self, attempt: Attempt) -> str:
-        """Where the browser goes to sign in. Raises SignInFailed."""
+    async def address(self, login: LoginState) -> str:
+        """The address at which the browser signs in. Raises SignInFailed."""
         endpoint = (await self._endpoints()).authorization
-        asked = {
+        query = {
             "response_type": "code",
             "client_id": self._console.client_id,
             "redirect_uri": self._console.url + CALLBACK,
             "scope": "openid profile email",
-            "state": attempt.state,
-            "nonce": attempt.nonce,
-            "code_challenge": attempt.challenge,
+            "state": login.state,
+            "nonce": login.nonce,
+            "code_challenge": login.challenge,
             "code_challenge_method": "S256",
         }
-        return _with_query(endpoint, asked)
+        return _with_query(endpoint, query)
 
     async def sign_out_address(self) -> str | None:
-        """Where one signs out at the issuer too (OpenID Connect RP-Initiated Logout 1.0), if it has such a place."""
+        """The address to sign out at the issuer (OpenID Connect RP-Initiated Logout 1.0), if it has one."""
         try:
             endpoint = (await self._discovery.endpoints()).end_session
         except Undiscovered:
             return None
         back = self._console.url + SIGNED_OUT
-        asked = {"client_id": self._console.client_id, "post_logout_redirect_uri": back}
-        return _with_query(endpoint, asked) if endpoint else None
+        query = {"client_id": self._console.client_id, "post_logout_redirect_uri": back}
+        return _with_query(endpoint, query) if endpoint else None
 
-    async def finish(self, query: str, attempt: Attempt | None) -> SignedIn:
-        """Who came back with this answer, to the browser that began this attempt. Raises SignInFailed."""
+    async def finish(self, query: str, login: LoginState | None) -> SignedIn:
+        """Finish the sign-in with the issuer's answer, for the browser that began `login`. Raises SignInFailed."""
         sent = _only_once(query)
-        # Before anything else is read: what does not belong to an attempt of this browser may be anybody's words.
-        if attempt is None or not hmac.compare_digest(sent.get("state", "").encode(), attempt.state.encode()):
+        # Checked first: an answer that does not belong to a sign-in of this browser may be forged.
+        if login is None or not hmac.compare_digest(sent.get("state", "").encode(), login.state.encode()):
             raise SignInFailed(
                 "This answer belongs to no sign-in that was begun in this browser in the last ten minutes. "
                 "Perhaps cookies are blocked, or another sign-in was begun since."
@@ -112,12 +112,12 @@ class OpenId:
         if sent.get("iss", None if endpoints.states_issuer else self._console.issuer) != self._console.issuer:
             raise _refused("the answer names another issuer, or none")
         if error := sent.get("error"):
-            raise _told(error, sent.get("error_description", ""))
+            raise _issuer_error(error, sent.get("error_description", ""))
         code = sent.get("code")
         if not code:
             raise _refused("the answer has no code")
-        tokens = await self._exchange(endpoints.token, code, attempt)
-        return await self._believe(tokens, attempt)
+        tokens = await self._exchange(endpoints.token, code, login)
+        return await self._validate(tokens, login)
 
     async def _endpoints(self) -> IssuerEndpoints:
         try:
@@ -134,14 +134,14 @@ class OpenId:
             self._client = new_client()
         return self._client
 
-    async def _exchange(self, endpoint: str, code: str, attempt: Attempt) -> Mapping[str, object]:
+    async def _exchange(self, endpoint: str, code: str, login: LoginState) -> Mapping[str, object]:
         """The tokens for a code (RFC 6749 section 4.1.3)."""
         console = self._console
         form = {
             "grant_type": "authorization_code",
             "code": code,
             "redirect_uri": console.url + CALLBACK,
-            "code_verifier": attempt.verifier,
+            "code_verifier": login.verifier,
         }
         auth = None
         if console.client_secret is None:
@@ -167,8 +167,8 @@ class OpenId:
             raise _refused("the tokens are of no known type")
         return tokens
 
-    async def _believe(self, tokens: Mapping[str, object], attempt: Attempt) -> SignedIn:
-        """Section 3.1.3.7 of OpenID Connect Core; the signature is checked though the token came over TLS."""
+    async def _validate(self, tokens: Mapping[str, object], login: LoginState) -> SignedIn:
+        """Validate the tokens (OpenID Connect Core, section 3.1.3.7), including the signature."""
         try:
             who = await self._identity.verify(str(tokens.get("id_token")))
         except Unauthenticated as error:
@@ -182,13 +182,13 @@ class OpenId:
             raise _refused("the ID token is not for this client alone")
         if "iat" not in claims:
             raise _refused("the ID token does not say when it was made")
-        if not hmac.compare_digest(str(claims.get("nonce")).encode(), attempt.nonce.encode()):
+        if not hmac.compare_digest(str(claims.get("nonce")).encode(), login.nonce.encode()):
             raise _refused("the ID token belongs to another sign-in")
         granted = await self._granted(tokens.get("access_token"), who)
         return SignedIn(who.subject, _name(claims, who.subject), _permissions(granted))
 
     async def _granted(self, access_token: object, who: Principal) -> Principal:
-        """The principal of the access token as the API would verify it; otherwise what the ID token grants."""
+        """The principal of the access token if the API accepts it, else that of the ID token."""
         if not isinstance(access_token, str):
             return who
         half = urlsafe_b64encode(sha256(access_token.encode()).digest()[:16]).rstrip(b"=").decode()
@@ -211,17 +211,17 @@ def _permissions(granted: Principal) -> tuple[str, ...]:
 
 
 def _name(claims: Mapping[str, object], subject: str) -> str:
-    """How to call this person."""
+    """The display name of the user."""
     for claim in ("name", "preferred_username", "email"):
         name = claims.get(claim)
         if isinstance(name, str) and name.strip():
-            # No database holds a NUL in a text. Claims with half of a pair of surrogates are not read at all.
+            # Databases refuse NUL in a text. Claims with lone surrogates are refused before.
             return name.strip()[:_MAX_NAME].replace("\x00", "\ufffd")
     return subject
 
 
 def _only_once(query: str) -> dict[str, str]:
-    """The parameters of an answer, none of which is there twice."""
+    """The parameters of an answer. Raises SignInFailed if one is repeated."""
     pairs = parse_qsl(query, keep_blank_values=True, errors="replace")
     sent = dict(pairs)
     if len(sent) != len(pairs):
@@ -229,12 +229,12 @@ def _only_once(query: str) -> dict[str, str]:
     return sent
 
 
-def _with_query(endpoint: str, asked: Mapping[str, str]) -> str:
-    return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(asked)}"
+def _with_query(endpoint: str, query: Mapping[str, str]) -> str:
+    return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(query)}"
 
 
 def _word(value: object) -> str:
-    """An error code of the issuer's, for the log: never more than a short word."""
+    """An error code of the issuer for the log, if it is a short word."""
     return (
         value if isinstance(value, str) and value.isidentifier() and len(value) <= 50 else "no reason that can be read"
     )
@@ -253,10 +253,10 @@ def _unreachable() -> SignInFailed:
     )
 
 
-def _told(error: str, description: str) -> SignInFailed:
-    """What the issuer says of a sign-in that it did not grant (section 3.1.2.6), in its own words."""
+def _issuer_error(error: str, description: str) -> SignInFailed:
+    """The issuer's refusal (OpenID Connect Core, section 3.1.2.6), in its words."""
     if error == "access_denied":
         return SignInFailed("You were not signed in: it was cancelled or refused at the issuer.", 403)
     _log.warning("the issuer refused a sign-in", error=_word(error))
-    said = f"{error[:100]}: {description[:300]}" if description else error[:100]
-    return SignInFailed(f"The issuer says: {said}", 403)
+    text = f"{error[:100]}: {description[:300]}" if description else error[:100]
+    return SignInFailed(f"The issuer says: {text}", 403)

@@ -1,4 +1,4 @@
-"""One page: a template with what every page has, and headers that let nothing in from elsewhere."""
+"""Renders pages, with safe headers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SAFE_HEADERS: Mapping[str, str] = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-# Pages are of one person, and some show a secret once.
+# Pages are personal, and some show a secret once.
 _HEADERS: Mapping[str, str] = {**SAFE_HEADERS, "Cache-Control": "no-store"}
 _HTML = "text/html; charset=utf-8"
 
@@ -68,7 +68,7 @@ _pages = _templates()
 
 
 def page(request: AnyRequest, template: str, *, status: int = 200, **values: object) -> Response[str]:
-    """The page of `pages/<template>` with navigation, CSRF token and safe headers."""
+    """Render `pages/<template>` with navigation, CSRF token and safe headers."""
     principal: Principal = request.scope.get("user") or ANONYMOUS
     live = services_of(request.app).live
     known = principal.method != "anonymous"
@@ -89,7 +89,7 @@ def page(request: AnyRequest, template: str, *, status: int = 200, **values: obj
 
 
 def render(template: str, **values: object) -> str:
-    """A part of a page, for our script that inserts it."""
+    """Render a part of a page, for the script that inserts it."""
     return _pages.get_template(template).render(**values)
 
 
@@ -101,7 +101,7 @@ def plain_page(
     facts: Mapping[str, str] | None = None,
     link: tuple[str, str] = ("/console", "To the console"),
 ) -> Refusal:
-    """A page that says one thing and needs no session, as a whole answer."""
+    """A complete response with a short page that needs no session."""
     body = (
         _pages.get_template("plain.html").render(heading=title, text=text, facts=dict(facts or {}), link=link).encode()
     )
@@ -110,12 +110,12 @@ def plain_page(
 
 
 def csrf_of(request: AnyRequest) -> str:
-    """The token that this session's forms must carry; empty without a session."""
+    """The CSRF token of the session; empty without one."""
     console = services_of(request.app).console
     token = session_token(request.scope["headers"], secure=console.secure) if console else None
     return csrf_token(token) if token else ""
 
 
 def see_other(path: str, *cookies: Cookie) -> Response[None]:
-    """Go on to another page by GET, as after a form."""
+    """Redirect to another page with GET, as after a form."""
     return Response(None, status_code=303, headers={**_HEADERS, "Location": path}, cookies=cookies)

@@ -1,4 +1,4 @@
-"""The active policy: what it is, how it came to be, and how everything around it fares."""
+"""The page of the active policy: its origin, its health, the decision log and the policy in shadow."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _Session = NamedDependency[AsyncSession]
 
 @route(PATH, http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False)
 async def show(request: AnyRequest, session: _Session) -> Response[str]:
-    """The revision that decides now, and its health."""
+    """Show the active revision and its health."""
     services = services_of(request.app)
     live = services.live
     follower = services.follower
@@ -48,7 +48,7 @@ async def show(request: AnyRequest, session: _Session) -> Response[str]:
 
 @post(f"{PATH}/shadow/withdraw", status_code=303, include_in_schema=False)
 async def withdraw(request: AnyRequest, session: _Session) -> Response[None]:
-    """Compare with the policy in shadow no more."""
+    """Withdraw the policy in shadow."""
     await withdrawn(request, session)
     return see_other(PATH)
 
@@ -57,7 +57,7 @@ ROUTES = (show, withdraw)
 
 
 def _may(request: AnyRequest) -> dict[str, bool]:
-    """What else the policy opens to the viewer, so that no link leads to a refusal."""
+    """Which other pages the user may open, so that no link leads to a refusal."""
     live = services_of(request.app).live
 
     def opens(path: str, method: str = "GET") -> bool:

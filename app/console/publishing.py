@@ -1,4 +1,4 @@
-"""From a draft to the active policy: what it would change, whom that would have hit, and then the step itself."""
+"""Previews, replays and publishes a draft, or runs it in shadow."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _Session = NamedDependency[AsyncSession]
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """Who would have gained and lost what lately; `error` says why that cannot be told."""
+    """The result of a replay, or the error that prevented it."""
 
     last: str
     result: ReplayResult | None
@@ -49,13 +49,13 @@ class Replayed:
 
 @post(f"{EDIT}/preview", status_code=200, request_max_body_size=MAX_FILES_BYTES, include_in_schema=False)
 async def preview(request: AnyRequest, session: _Session) -> Response[str]:
-    """What a draft would change. Nothing is changed."""
+    """Show what a draft would change."""
     return await _preview(request, session, await _sent(request, session))
 
 
 @post(f"{EDIT}/replay", status_code=200, request_max_body_size=MAX_FILES_BYTES, include_in_schema=False)
 async def replay(request: AnyRequest, session: _Session) -> Response[str]:
-    """The same, with the decisions of the last days decided once more."""
+    """Show the preview with a replay of recent decisions."""
     sent = await _sent(request, session)
     last = sent.fields.get("last", "7d")
     return await _preview(request, session, sent, last=last if last in PERIODS else "7d")
@@ -92,7 +92,7 @@ async def publish(request: AnyRequest, session: _Session) -> Response[str] | Res
 
 @post(f"{EDIT}/shadow", status_code=303, request_max_body_size=MAX_FILES_BYTES, include_in_schema=False)
 async def shadow(request: AnyRequest, session: _Session) -> Response[str] | Response[None]:
-    """Run a draft in shadow: it decides nothing, and its differences are counted."""
+    """Run a draft in shadow: it decides nothing, and differences are counted."""
     sent = await _sent(request, session)
     message, errors = _message(sent.fields)
     if errors:
@@ -115,7 +115,7 @@ async def refused_page(
     refused: StaleParent | PolicyRefused,
     file: str,
 ) -> Response[str]:
-    """Why a draft cannot be published: its faults in the editor, or who was quicker, and what to do."""
+    """The page for a draft that cannot be published: its faults in the editor, or the newer revision."""
     if isinstance(refused, PolicyRefused):
         faulty = [fault.file for fault in refused.faults]
         shown = file if file in faulty or not faulty else faulty[0]
@@ -150,7 +150,9 @@ async def _preview(
 ) -> Response[str]:
     draft = sent.draft
     if draft.is_empty:
-        return editor_page(request, draft, sent.file, errors={"": "Nothing is changed yet, so there is no preview."})
+        return editor_page(
+            request, draft, sent.file, errors={"": "The draft has no changes yet, so there is no preview."}
+        )
     publisher = services_of(request.app).publisher
     try:
         found = await publisher.publish(
@@ -209,7 +211,7 @@ async def _replayed(request: AnyRequest, found: Published, last: str) -> Replaye
 def _message(fields: Mapping[str, str]) -> tuple[str, dict[str, str]]:
     message = fields.get("message", "").replace("\r\n", "\n").strip()
     if not message:
-        return "", {"message": "Say in a line what this change is for."}
+        return "", {"message": "Describe the purpose of this change."}
     fault = message_fault(message)
     return message, {"message": fault} if fault else {}
 

@@ -1,4 +1,4 @@
-"""The processes that serve: which revision each has, and whether any lags behind."""
+"""The page of serving processes: the revision of each, and its lag."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PATH = "/console/replicas"
 
 @route(PATH, http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False)
 async def show(request: AnyRequest) -> Response[str]:
-    """Every process on this database, the one that answers marked."""
+    """Show all processes on this database; the one that answers is marked."""
     services = services_of(request.app)
     beat = beat_seconds(services.settings.database_url)
     found = await fleet(services.sessions, beat)

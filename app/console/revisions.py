@@ -1,4 +1,4 @@
-"""The history of the policy: who changed what and why, what it meant, and the way back."""
+"""The history of the policy: revisions, what each changed, and rollback."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _MAX_REMEMBERED = 64
 
 @dataclass(frozen=True, slots=True)
 class RevisionMeaning:
-    """What a revision changed: access, none where that cannot be told, and files with their entries."""
+    """What a revision changed: access, None if that cannot be determined, and files with their entries."""
 
     summary: Sequence[AccessSummary]
     access: Sequence[AccessChangeView] | None
@@ -53,13 +53,13 @@ class RevisionMeaning:
     rows: Sequence[str]
 
 
-# Comparing takes some tenths of a second, and what two revisions mean for the same routes never changes.
+# Comparing takes some tenths of a second, and the result for two revisions and the same routes never changes.
 _known: OrderedDict[tuple[str, str, RouteTable], RevisionMeaning] = OrderedDict()
 
 
 @route(PATH, http_method=_READ, include_in_schema=False)
 async def history(request: AnyRequest, session: _Session) -> Response[str]:
-    """Every policy that was active, newest first."""
+    """Show the policies that were active, newest first."""
     before = read_id(request.query_params.get("before", ""))
     rows = await revisions.page(session, before=before, limit=PAGE_SIZE + 1)
     live = services_of(request.app).live
@@ -76,7 +76,7 @@ async def history(request: AnyRequest, session: _Session) -> Response[str]:
 
 @route(f"{PATH}/{{revision:str}}", http_method=_READ, include_in_schema=False)
 async def show(revision: FromPath[str], request: AnyRequest, session: _Session) -> Response[str]:
-    """One of them: what it changed, and its files."""
+    """Show a revision: what it changed, and its files."""
     row = await _row(session, revision, request.query_params.get("entry", ""))
     parent = await revisions.entry(session, row.parent_id) if row.parent_id else None
     live = services_of(request.app).live
@@ -106,7 +106,7 @@ async def show(revision: FromPath[str], request: AnyRequest, session: _Session) 
 
 @route(f"{PATH}/{{revision:str}}/rollback", http_method=_READ, include_in_schema=False)
 async def ask_rollback(revision: FromPath[str], request: AnyRequest, session: _Session) -> Response[str]:
-    """What going back would change. Nothing is changed."""
+    """Show what a rollback would change."""
     return await _confirm(request, session, revision, {}, {})
 
 
@@ -137,8 +137,8 @@ async def rollback(revision: FromPath[str], request: AnyRequest, session: _Sessi
         errors = unacknowledged(refused, "Going back widens access")
         return await _confirm(request, session, revision, errors, fields)
     except StaleParent:
-        said = "Another policy was published meanwhile. What follows compares with that one: review it again."
-        return await _confirm(request, session, revision, {"": said}, fields)
+        message = "Another policy was published meanwhile, and is compared below: review the change again."
+        return await _confirm(request, session, revision, {"": message}, fields)
     except PolicyRefused:
         return await _confirm(request, session, revision, {}, fields)
     except PolicyNotWritten as refused:
@@ -196,7 +196,7 @@ async def _confirm(
 
 
 async def _row(session: AsyncSession, revision: str, entry: str = "") -> PolicyRevision:
-    """An entry of a revision, the newest where none is named. Raises Problem 404."""
+    """The entry of a revision, by default the newest. Raises Problem 404."""
     entry_id = read_id(entry)
     row = await revisions.entry(session, entry_id) if entry_id else await revisions.find(session, revision)
     if row is None or row.revision != revision:
@@ -222,7 +222,7 @@ async def _meaning(
 
 
 def _compared(old: Mapping[str, str], new: Mapping[str, str], table: RouteTable) -> RevisionMeaning:
-    """What changed between two policies over the routes of today. One of another time may not be readable any more."""
+    """Compare two policies over the current routes. An old one may no longer be readable."""
     try:
         before, after = (
             Snapshot(parse(from_bytes({name: text.encode() for name, text in files.items()})), table)

@@ -1,4 +1,4 @@
-"""Signing in and out. What one may do afterwards is decided by the policy, page by page."""
+"""Signs users in and out. The policy decides for each page what they may do."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SIGN_IN = "/console/sign-in"
 
 @route(_SIGN_IN, http_method=_READ, include_in_schema=False)
 async def show_sign_in(request: AnyRequest, to: _To = login_state.HOME) -> Response[str] | Response[None]:
-    """Where to sign in, and as what; a signed-in user is redirected."""
+    """Show the link to the issuer; redirect a signed-in user."""
     console, _ = _configured(request)
     to = login_state.local_path(to)
     if request.user.method != "anonymous":
@@ -42,7 +42,7 @@ async def show_sign_in(request: AnyRequest, to: _To = login_state.HOME) -> Respo
 
 @get(f"{_SIGN_IN}/start", include_in_schema=False)
 async def start_sign_in(request: AnyRequest, to: _To = login_state.HOME) -> Response[str] | Response[None]:
-    """Go to the issuer. What the answer must fit stays in a cookie of this browser."""
+    """Redirect to the issuer, and keep the state of the sign-in in a cookie."""
     console, openid = _configured(request)
     begun = login_state.begin(to)
     try:
@@ -55,7 +55,7 @@ async def start_sign_in(request: AnyRequest, to: _To = login_state.HOME) -> Resp
 
 @get("/console/callback", include_in_schema=False)
 async def finish_sign_in(request: AnyRequest, session: _Session) -> Response[str] | Response[None]:
-    """The issuer's answer. A good one begins a new session, and ends the one that this browser had."""
+    """Handle the issuer's answer. A valid one begins a session, and ends the previous one of this browser."""
     console, openid = _configured(request)
     headers = request.scope["headers"]
     begun = login_state.read(cookies.read(headers, secure=console.secure, name=login_state.COOKIE))
@@ -64,7 +64,7 @@ async def finish_sign_in(request: AnyRequest, session: _Session) -> Response[str
     except SignInFailed as failed:
         return _failed(request, failed)
     now = datetime.now(UTC)
-    # A token that was in this browser before may be known to an attacker who put it there.
+    # An attacker may have set the previous token of this browser (session fixation).
     replaced = None
     if (before := cookies.session_token(headers, secure=console.secure)) is not None:
         replaced = await console_sessions.end(session, cookies.digest(before))
@@ -78,7 +78,7 @@ async def finish_sign_in(request: AnyRequest, session: _Session) -> Response[str
         now=now,
         expires_at=now + timedelta(seconds=console.session_seconds),
     )
-    # Its own sign-in opens the page, so the caller of this request is anonymous still.
+    # The caller of this request is still anonymous.
     by = Actor(
         who.subject,
         request_id=logs.request_id.get(),
@@ -113,7 +113,7 @@ async def sign_out(request: AnyRequest, session: _Session) -> Response[None]:
     token = cookies.session_token(request.scope["headers"], secure=console.secure)
     ended = None if token is None else await console_sessions.end(session, cookies.digest(token))
     if ended is not None:
-        if request.user.session_id == ended:  # and it was not over before
+        if request.user.session_id == ended:  # and it had not expired
             by = requesting_actor(request)
             admin_actions.record(session, by, "session.end", f"session:{ended}", now=datetime.now(UTC))
         await session.commit()
@@ -122,7 +122,7 @@ async def sign_out(request: AnyRequest, session: _Session) -> Response[None]:
 
 @post("/console/sign-out/everywhere", include_in_schema=False)
 async def sign_out_everywhere(request: AnyRequest, session: _Session) -> Response[None]:
-    """End every session of this person, in whichever browser."""
+    """End every session of the user, in all browsers."""
     console, _ = _configured(request)
     subject = request.user.subject
     ended = await console_sessions.end_all(session, subject)
@@ -140,7 +140,7 @@ async def sign_out_everywhere(request: AnyRequest, session: _Session) -> Respons
 
 @route("/console/signed-out", http_method=_READ, include_in_schema=False)
 async def show_signed_out(request: AnyRequest) -> Response[str]:
-    """Say that it is done, and where one signs out at the issuer too."""
+    """Confirm the sign-out, with a link to sign out at the issuer too."""
     console, openid = _configured(request)
     issuer = urlsplit(console.issuer).netloc
     return page(request, "signed_out.html", at_issuer=await openid.sign_out_address(), issuer=issuer)

@@ -1,6 +1,6 @@
-"""The simulator: as whom, which method and path; it answers with the verdict, its row, and the nearest way in.
+"""The simulator: explains the verdict for a caller, a method and a path, and what would change it.
 
-Asked by GET, so that an answer can be shared as a link.
+It uses GET, so that an answer can be shared as a link.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ MAX_TEXT = 4096
 
 @dataclass(slots=True)
 class SimulatorAnswer:
-    """What is answered: an explanation, or errors by field, or the past of a request."""
+    """An explanation, errors by field, or a past request."""
 
     explained: ExplanationView | None = None
     key: KeyState | None = None
@@ -52,7 +52,7 @@ class SimulatorAnswer:
 
 @route(PATH, http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False)
 async def simulator(request: AnyRequest, session: NamedDependency[AsyncSession]) -> Response[str]:
-    """Ask the active policy."""
+    """Show the form, and the answer of the active policy."""
     snapshot = services_of(request.app).live.active
     asked = {name: request.query_params.get(name, "").strip() for name in FIELDS}
     answer = SimulatorAnswer()
@@ -99,7 +99,7 @@ async def _ask(request: AnyRequest, asked: Mapping[str, str], snapshot: Snapshot
 
 
 def _held(asked: Mapping[str, str]) -> list[str]:
-    """The grants as they are stated, with the facts that go with a user and a role."""
+    """The stated grants, with the facts of a user and a role."""
     grants = asked["as"].split()
     if asked["user"]:
         grants += ["auth:jwt", f"user:{asked['user']}"]
@@ -136,7 +136,7 @@ def _given(text: str, answer: SimulatorAnswer) -> Given:
 
 
 def _target(snapshot: Snapshot, action: str, resource: str, answer: SimulatorAnswer) -> Target | None:
-    """What is asked about; a path is read as gateways read one. Errors go into the answer."""
+    """The target of the question; a path is canonicalised as at gateways. Errors go into the answer."""
     if not resource or not action:
         answer.errors |= {name: "is missing" for name, text in (("method", action), ("path", resource)) if not text}
         return None
@@ -156,7 +156,7 @@ def _target(snapshot: Snapshot, action: str, resource: str, answer: SimulatorAns
 async def _past(
     request: AnyRequest, session: AsyncSession, asked: Mapping[str, str], snapshot: Snapshot
 ) -> SimulatorAnswer:
-    """A past request, for callers who may also read the decision log."""
+    """Explain a past request, for users who may also read the decision log."""
     answer = SimulatorAnswer()
     decision = may_also(request, "console", LOG, "GET")
     if not decision:
@@ -174,7 +174,7 @@ async def _past(
 
 
 def _opening(asked: Mapping[str, str], explained: ExplanationView | None) -> str:
-    """The question that is allowed: the same, with the grants that open it."""
+    """The address of the same question with the grants that open it."""
     if explained is None or not explained.opens_with or asked["key"] or asked["request_id"]:
         return ""
     more = {**asked, "as": " ".join([asked["as"], *explained.opens_with]).strip()}

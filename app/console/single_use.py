@@ -1,4 +1,4 @@
-"""Forms that are good once: sent again, by reload or the back button, they do nothing again."""
+"""Forms that can be sent once: sending one again, by reload or the back button, has no effect."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def form_id() -> str:
 
 
 async def only_once(session: AsyncSession, request: AnyRequest, once: str, now: datetime, already: str) -> None:
-    """Use up a form of this browser session, together with what `session` stores next.
+    """Record a form of the browser session as used, in the same transaction as what it stores.
 
-    Raises Problem 409 with the text `already` when it was sent before.
+    Raises Problem 409 with the text `already` if it was sent before.
     """
     digest = hashlib.sha256(f"{csrf_of(request)}.{once}".encode()).digest()
     if not await used_forms.use(session, digest, now):

@@ -1,4 +1,4 @@
-"""What the simulator cannot see: the permissions that a user's token holds. The decision log has those it held last."""
+"""The permissions of a user's token, which the simulator does not know; the decision log has the last known ones."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _USER = "user:"
 class UnseenToken:
     """A user whose token may hold permissions that a question does not state.
 
-    `lacking` is what it takes to read what it held last; else `seen` says when that was, None when the log does not
-    have it. `permissions` are those of the catalogue, and `address` asks again with them.
+    `lacking` are the permissions needed to read the last known ones; otherwise `seen` is when they were logged, None if
+    they were not. `permissions` are those of the catalogue, and `address` is the question with them.
     """
 
     user: str
@@ -35,9 +35,9 @@ class UnseenToken:
 async def unseen_token(
     request: AnyRequest, session: AsyncSession, asked: Mapping[str, str], snapshot: Snapshot, *, log: str, path: str
 ) -> UnseenToken | None:
-    """What is not known of the user of a question; None where it is about no user, or states permissions itself.
+    """The unknown token of a question's user; None if there is no user, or the question states permissions.
 
-    `log` is the page that shows the decision log, whose readers may know; `path` is the page that asks.
+    `log` is the page of the decision log, which the caller must be allowed to open; `path` is the page that asks.
     """
     stated = asked["as"].split()
     users = [asked["user"]] if asked["user"] else [grant[len(_USER) :] for grant in stated if grant.startswith(_USER)]

@@ -1,7 +1,7 @@
-"""The address of a database, as providers print it: a file of SQLite, or libpq's URI for PostgreSQL.
+"""Parses the address of a database, as providers print it: a SQLite file, or a libpq URI for PostgreSQL.
 
-The parameters are those of https://www.postgresql.org/docs/current/libpq-connect.html, section 34.1.2. What the driver
-reads as libpq does is left to it. An error never shows the address or a part of it that may be a password.
+The parameters are those of https://www.postgresql.org/docs/current/libpq-connect.html, section 34.1.2. Those that the
+driver reads like libpq are passed to it. An error never shows the address or a part of it that may be a password.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _OURS: tuple[str, ...] = (
     *("application_name", "fallback_application_name", "connect_timeout", "options", "target_session_attrs"),
     *("pgbouncer", "statement_cache_size", "prepared_statement_cache_size"),
 )
-# What others may be set to is what happens anyway.
+# These are accepted only with the value that has no effect.
 _FIXED: Mapping[str, tuple[str, ...]] = {
     "client_encoding": ("utf8", "UTF8", "utf-8", "UTF-8", "auto"),
     "gssencmode": ("disable", "prefer"),
@@ -55,11 +55,10 @@ _HOST = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.%\w]+)\]|(?P<name>[^\[\]:@\s]+))(?
 
 @dataclass(frozen=True, slots=True)
 class PostgresAddress:
-    """Where a PostgreSQL is, and how connections to it are made.
+    """The address of a PostgreSQL server, and how to connect to it.
 
-    `hosts` are tried in their order; without any, the driver looks where libpq does. `pooled` is None where it has to
-    be found out whether a pooler is in between. `verified` asks for a certificate that the system trusts, and
-    `needs_tls` for a connection that is encrypted.
+    `hosts` are tried in order; without any, the driver uses the defaults of libpq. `pooled` is None if a pooler has to
+    be detected. `verified` requires a certificate that the system trusts, `needs_tls` an encrypted connection.
     """
 
     hosts: Sequence[tuple[str, int]]
@@ -79,7 +78,7 @@ class PostgresAddress:
 
     @property
     def gives_password(self) -> bool:
-        """Whether a password is given, here or where the driver looks for one besides (libpq-envars, libpq-pgpass)."""
+        """Whether a password is given here or where the driver also looks for one (libpq-envars, libpq-pgpass)."""
         stated = self.password or "PGPASSWORD" in os.environ or "PGPASSFILE" in os.environ or "passfile=" in self.dsn
         return bool(stated) or (Path.home() / ".pgpass").exists()
 
@@ -91,13 +90,13 @@ class PostgresAddress:
 
 
 def sqlite_file(url: str) -> Path | None:
-    """The file of an embedded database, None for another one. Raises UnusableDatabase."""
+    """The file of a SQLite database; None for PostgreSQL. Raises UnusableDatabase."""
     address = address_of(url)
     return Path(address.database) if isinstance(address, URL) and address.database else None
 
 
 def address_of(url: str) -> URL | PostgresAddress:
-    """The address that a URL gives: a URL of SQLAlchemy's for SQLite. Raises UnusableDatabase."""
+    """Parse a database URL; for SQLite the result is a URL of SQLAlchemy. Raises UnusableDatabase."""
     scheme = _SCHEME.match(url)
     if scheme is None:
         _unreadable()
@@ -112,7 +111,7 @@ def address_of(url: str) -> URL | PostgresAddress:
         _unreadable()
     if (parsed.database or ":memory:") == ":memory:":
         raise UnusableDatabase(
-            "AUTHZ_DATABASE_URL: SQLite needs a file, for every connection would see its own memory: sqlite:///path.db."
+            "AUTHZ_DATABASE_URL: SQLite needs a file, since every connection would have its own memory: sqlite:///path.db."
         )
     return parsed.set(drivername="sqlite+aiosqlite")
 
@@ -162,7 +161,7 @@ def _postgres(url: str) -> PostgresAddress:
         connect_seconds=float(_number(given, "connect_timeout") or CONNECT_SECONDS),
         application_name=given.get("application_name") or given.get("fallback_application_name"),
         options=options,
-        # False, as some tools write it, is what others default to: there may be a pooler all the same.
+        # Tools write `false` without knowing: there may be a pooler nevertheless.
         pooled=pooled or None,
         caches=0 not in caches,
     )
@@ -174,16 +173,16 @@ def _split(url: str) -> SplitResult:
     except ValueError:
         _unreadable()
     after = url.partition("://")[2][len(parsed.netloc) :]
-    # Else a piece of a password would be taken for something else, and shown.
+    # Otherwise a part of a password would be read as something else, and shown.
     if parsed.fragment or "#" in url or parsed.netloc.count("@") > 1 or ("@" in after and "@" not in parsed.netloc):
         _refuse("write the characters @ : / ? # % [ ] of a user or password in percent-encoding, such as %40 for @")
     if "\0" in unquote(url) or not parsed.netloc.isprintable() or re.search(r"%(?![0-9A-Fa-f]{2})", url):
-        _refuse("a % that begins no percent-encoding, or a control character, stands in it; write %25 for %")
+        _refuse("it contains a control character, or a % that begins no percent-encoding; write %25 for %")
     return parsed
 
 
 def _parameters(query: str) -> dict[str, str]:
-    """The parameters of an address; of one that is given twice the last, as in libpq, but several hosts are a list."""
+    """The parameters of an address. The last of a repeated one counts, as in libpq; repeated hosts are a list."""
     found: dict[str, str] = {}
     for part in query.split("&") if query else ():
         name, is_given, value = part.partition("=")
@@ -221,15 +220,15 @@ def _hosts(places: str, ports: str) -> Sequence[tuple[str, int]]:
 def _verification(
     given: Mapping[str, str], ssl_mode: str | None, hosts: Sequence[tuple[str, int]]
 ) -> tuple[bool, str | None]:
-    """Whether this machine's authorities have to have signed the server's certificate, and the mode for the driver."""
+    """Whether an authority of the system must have signed the server's certificate, and the mode for the driver."""
     is_local = not hosts or any(host.startswith("/") for host, _ in hosts)
     binding = _choice(given, "channel_binding", ("disable", "prefer", "require"))
     root = given.get("sslrootcert")
     if root == "system" and ssl_mode not in (None, "verify-full"):
-        _refuse("sslrootcert=system goes with sslmode=verify-full")
+        _refuse("sslrootcert=system requires sslmode=verify-full")
     if binding == "require":
-        # The driver cannot bind the password to the TLS channel. That the certificate is verified keeps out the same:
-        # a server in between.
+        # The driver cannot bind the password to the TLS channel. Verifying the certificate prevents
+        # the same attack, by a server in between.
         if is_local or ssl_mode in ("disable", "allow", "prefer"):
             _refuse("channel_binding=require needs TLS: add sslmode=verify-full, or leave it out")
         if root or ssl_mode in ("verify-ca", "verify-full"):

@@ -12,7 +12,7 @@ _SETTING = re.compile(r"([A-Za-z_][A-Za-z0-9_.\-]*)=(.*)", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class ConnectionOptions:
-    """`settings` are set for each session, or each transaction behind a pooler. `startup` is sent as it is."""
+    """`settings` are set in each session, or in each transaction behind a pooler. `startup` is sent unchanged."""
 
     settings: Mapping[str, str]
     startup: str

@@ -25,7 +25,7 @@ def record(
     message: str = "",
     details: Mapping[str, Detail] | None = None,
 ) -> None:
-    """Add an act to the transaction that does it: neither is stored without the other."""
+    """Record an action in the transaction that performs it: neither is stored without the other."""
     session.add(
         AdminAction(
             at=now,
@@ -46,42 +46,44 @@ def record(
 
 
 async def page(
-    session: AsyncSession, wanted: AdminFilter, *, before: int | None = None, limit: int
+    session: AsyncSession, filters: AdminFilter, *, before: int | None = None, limit: int
 ) -> Sequence[AdminActionView]:
-    """The newest acts that match, or the newest of those with an id below `before`."""
-    query = _matching(wanted).order_by(col(AdminAction.id).desc()).limit(limit)
+    """The newest actions that match, or the newest of those with an id below `before`."""
+    query = _matching(filters).order_by(col(AdminAction.id).desc()).limit(limit)
     if before is not None:
         query = query.where(col(AdminAction.id) < before)
     return [_view(row) for row in await session.scalars(query)]
 
 
-async def following(session: AsyncSession, wanted: AdminFilter, *, after: int, limit: int) -> Sequence[AdminActionView]:
-    """The first acts that match of those with an id above `after`, oldest first."""
-    query = _matching(wanted).where(col(AdminAction.id) > after).order_by(col(AdminAction.id)).limit(limit)
+async def following(
+    session: AsyncSession, filters: AdminFilter, *, after: int, limit: int
+) -> Sequence[AdminActionView]:
+    """The first actions that match and have an id above `after`, oldest first."""
+    query = _matching(filters).where(col(AdminAction.id) > after).order_by(col(AdminAction.id)).limit(limit)
     return [_view(row) for row in await session.scalars(query)]
 
 
 async def newest_id(session: AsyncSession) -> int:
-    """The id of the newest act, 0 when there is none."""
+    """The id of the newest action; 0 without any."""
     newest = select(col(AdminAction.id)).order_by(col(AdminAction.id).desc()).limit(1)
     return (await session.scalar(newest)) or 0
 
 
-def _matching(wanted: AdminFilter) -> Select[AdminAction]:
+def _matching(filters: AdminFilter) -> Select[AdminAction]:
     query = select(AdminAction)
-    if wanted.actions is not None:
-        query = query.where(col(AdminAction.action).in_(wanted.actions))
+    if filters.actions is not None:
+        query = query.where(col(AdminAction.action).in_(filters.actions))
     for column, value in (
-        (AdminAction.author, wanted.actor),
-        (AdminAction.target, wanted.target),
-        (AdminAction.request_id, wanted.request_id),
+        (AdminAction.author, filters.actor),
+        (AdminAction.target, filters.target),
+        (AdminAction.request_id, filters.request_id),
     ):
         if value is not None:
             query = query.where(col(column) == value)
-    if wanted.since is not None:
-        query = query.where(col(AdminAction.at) >= wanted.since)
-    if wanted.until is not None:
-        query = query.where(col(AdminAction.at) < wanted.until)
+    if filters.since is not None:
+        query = query.where(col(AdminAction.at) >= filters.since)
+    if filters.until is not None:
+        query = query.where(col(AdminAction.at) < filters.until)
     return query
 
 

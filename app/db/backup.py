@@ -1,4 +1,4 @@
-"""A copy of an embedded database, made while servers go on writing to it."""
+"""Backs up a SQLite database while servers write to it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from app.db.errors import UnusableDatabase
 
 
 def backup(url: str, file: Path) -> int:
-    """Copy the SQLite database to a new file for its owner alone, all of one moment, and return its size in bytes.
+    """Copy a consistent state of the SQLite database to a new private file, and return its size in bytes.
 
-    Raises UnusableDatabase for another database, for one that is not there or damaged, and when `file` is there.
+    Raises UnusableDatabase for PostgreSQL, a missing or damaged database, or an existing `file`.
     """
     address = address_of(url)
     if not isinstance(address, URL):
@@ -26,7 +26,7 @@ def backup(url: str, file: Path) -> int:
         raise UnusableDatabase(f"There is no database {source} to back up.")
     part = file.with_name(f"{file.name}.part")
     try:
-        # Under another name until it is whole, so that half a copy is never taken for one.
+        # Under another name until it is complete, so that a partial copy is never mistaken for a backup.
         os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
         try:
             _copy(source, part)
@@ -34,7 +34,7 @@ def backup(url: str, file: Path) -> int:
         finally:
             part.unlink()
     except FileExistsError:
-        raise UnusableDatabase(f"{file} is there already: name a new file.") from None
+        raise UnusableDatabase(f"{file} exists already: name a new file.") from None
     except OSError as refused:
         raise UnusableDatabase(f"{file} cannot be written: {refused.strerror}.") from refused
     except sqlite3.Error as fault:
@@ -45,8 +45,8 @@ def backup(url: str, file: Path) -> int:
 def _copy(source: Path, target: Path) -> None:
     with closing(sqlite3.connect(source)) as database, closing(sqlite3.connect(target)) as copy:
         database.backup(copy)
-        (said,) = copy.execute("PRAGMA quick_check(1)").fetchone()
-        if said != "ok":
-            raise sqlite3.DatabaseError(f"it is damaged: {said}")
+        (text,) = copy.execute("PRAGMA quick_check(1)").fetchone()
+        if text != "ok":
+            raise sqlite3.DatabaseError(f"it is damaged: {text}")
     with target.open("rb") as written:
         os.fsync(written.fileno())

@@ -1,4 +1,4 @@
-"""Sessions of the console: found by the SHA-256 of their token, which is stored nowhere."""
+"""Sessions of the console, identified by the SHA-256 of their token, which is not stored."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ async def insert(
     now: datetime,
     expires_at: datetime,
 ) -> ConsoleSession:
-    """Store a new one and return it, and drop those that are over."""
+    """Store a new session and return it, and delete expired ones."""
     await session.execute(delete(ConsoleSession).where(col(ConsoleSession.expires_at) <= now))
     row = ConsoleSession(
         digest=digest,
@@ -38,24 +38,24 @@ async def insert(
 
 
 async def find(session: AsyncSession, digest: bytes, now: datetime) -> ConsoleSession | None:
-    """The session whose token has this digest, unless it is over."""
+    """The session whose token has this digest, unless it has expired."""
     alive = select(ConsoleSession).where(col(ConsoleSession.digest) == digest, col(ConsoleSession.expires_at) > now)
     return (await session.scalars(alive)).one_or_none()
 
 
 async def list_for(session: AsyncSession, subject: str, now: datetime) -> Sequence[ConsoleSession]:
-    """The sessions of a person that are not over, newest first."""
-    mine = select(ConsoleSession).where(col(ConsoleSession.subject) == subject, col(ConsoleSession.expires_at) > now)
-    return (await session.scalars(mine.order_by(col(ConsoleSession.id).desc()))).all()
+    """The sessions of a user that have not expired, newest first."""
+    query = select(ConsoleSession).where(col(ConsoleSession.subject) == subject, col(ConsoleSession.expires_at) > now)
+    return (await session.scalars(query.order_by(col(ConsoleSession.id).desc()))).all()
 
 
 async def end(session: AsyncSession, digest: bytes) -> int | None:
-    """End one session, wherever its cookie is, and return its id; None when there is no such session."""
+    """End a session and return its id; None if there is no such session."""
     ended = delete(ConsoleSession).where(col(ConsoleSession.digest) == digest).returning(col(ConsoleSession.id))
     return await session.scalar(ended, execution_options={"synchronize_session": False})
 
 
 async def end_all(session: AsyncSession, subject: str) -> int:
-    """End every session of a person, and return how many there were."""
+    """End every session of a user, and return how many there were."""
     ended = delete(ConsoleSession).where(col(ConsoleSession.subject) == subject).returning(col(ConsoleSession.id))
     return len((await session.scalars(ended, execution_options={"synchronize_session": False})).all())

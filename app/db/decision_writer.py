@@ -1,4 +1,4 @@
-"""Decisions in the database, written: a batch as a whole."""
+"""Writes decisions to the database, a batch in each transaction."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from app.db.tables.decisions import GrantSet as GrantSetRow
 from app.db.tables.decisions import LoggedDecision
 
 MAX_REMEMBERED = 10_000  # grant sets
-_UPSERT_AT_ONCE = 500
-_AT_ONCE = 100  # decisions in a statement, which takes about two milliseconds
+_UPSERT_SIZE = 500
+_BATCH_SIZE = 100  # decisions in a statement, which takes about two milliseconds
 # A number that nothing else in the database takes: on PostgreSQL batches are committed in the order of their ids.
 _ADVISORY_LOCK = 0x617574687B
 _Seen = dict[bytes, tuple[int, int]]  # by digest: the id, and the day since 1970 on which it was last seen
@@ -41,10 +41,10 @@ _COLUMNS = tuple(column.name for column in _decisions.c if column.name != "id")
 
 
 def _from_json() -> str:
-    """One statement for a batch on SQLite: of rows, and of what they are about, each once.
+    """One statement for a batch on SQLite: its rows, and the values that they share, each once.
 
-    Python's driver gives up its lock and asks for it again for each statement or row of a batch: under load, each
-    time would cost the event loop a switch of threads, and the transaction would last as long.
+    The driver releases and takes the interpreter lock for each statement or row: under load, each time would cost a
+    switch of threads, and the transaction would take as long.
     """
     own = ", ".join(f"json_extract(made.value, '$[{number}]')" for number in range(OWN))
     about = ", ".join(f"json_extract(value, '$[{number}]') AS c{number}" for number in range(len(_COLUMNS) - OWN))
@@ -52,7 +52,7 @@ def _from_json() -> str:
     return (
         f"WITH about AS MATERIALIZED (SELECT key, {about} FROM json_each(?)) "  # noqa: S608  # our own names
         f"INSERT INTO decisions ({', '.join(_COLUMNS)}) SELECT {own}, {shared} "
-        # Crossed, so that rows are stored in their order.
+        # A cross join, so that rows are stored in order.
         f"FROM json_each(?) AS made CROSS JOIN about ON about.key = json_extract(made.value, '$[{OWN}]')"
     )
 
@@ -65,9 +65,9 @@ async def _turn_loop() -> None:
 
 
 class DecisionWriter:
-    """Stores batches of decisions, while the disk has room. What it remembers is which grant sets the database has.
+    """Stores batches of decisions while the disk has room, and caches which grant sets the database has.
 
-    `give_way` is awaited between parts of a batch, so that requests have their turns while a long one is stored.
+    `give_way` is awaited between parts of a batch, so that requests are served while a long one is stored.
     """
 
     def __init__(
@@ -82,16 +82,16 @@ class DecisionWriter:
         self._known: _Seen = {}
 
     def forget(self) -> None:
-        """Take no grant set for stored: the database may be another, as after a restore, and give its id to another."""
+        """Clear the cache: in another database, as after a restore, an id may belong to another grant set."""
         self._known = {}
 
     async def write(self, batch: Batch) -> None:
-        """Store a batch in one transaction. Raises BatchNotStored, and then none of it is stored."""
+        """Store a batch in one transaction. Raises BatchNotStored if none of it is stored."""
         if self._disk is not None and self._disk.shortage:
             raise BatchNotStored(self._disk.shortage)
         known = self._known
         try:
-            with told():
+            with without_values():
                 seen = await self._store(batch)
         except BatchNotStored:
             self._known.clear()
@@ -109,10 +109,10 @@ class DecisionWriter:
             seen = await self._store_grant_sets(session, batch)
             known = self._known | seen
             abouts = batch.abouts
-            for start in range(0, len(batch), _AT_ONCE):
+            for start in range(0, len(batch), _BATCH_SIZE):
                 if start:
                     await self._give_way()
-                made = batch.made[start : start + _AT_ONCE]
+                made = batch.made[start : start + _BATCH_SIZE]
                 shared = {number: _values(abouts[number], known) for *_, number in made}
                 if connection.dialect.name == "sqlite":
                     await connection.exec_driver_sql(_FROM_JSON, _as_json(made, shared))
@@ -122,11 +122,11 @@ class DecisionWriter:
             return seen
 
     async def _copy(self, connection: AsyncConnection, rows: Sequence[tuple[object, ...]]) -> None:
-        """Store rows in their order with PostgreSQL's COPY, within the transaction that was begun.
+        """Store rows in order with PostgreSQL's COPY, in the current transaction.
 
-        It takes a third of the time that an INSERT for each row does. Raises BatchNotStored.
+        COPY takes a third of the time of an INSERT for each row. Raises BatchNotStored.
         """
-        # Imported where PostgreSQL is in use, which has imported it: it would cost each start its time.
+        # Imported here, since a start on SQLite would pay for it.
         asyncpg = import_module("asyncpg")
         driver: Any = (await connection.get_raw_connection()).driver_connection
         try:
@@ -134,10 +134,10 @@ class DecisionWriter:
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             if self._disk is not None:
                 self._disk.note(error)
-            raise _cannot(error) from None
+            raise _not_stored(error) from None
 
     async def _store_grant_sets(self, session: AsyncSession, batch: Batch) -> _Seen:
-        """The sets of a batch that are new, or not seen on this day yet."""
+        """Store the sets of a batch that are new, or were not seen on this day yet."""
         found: _Seen = {}
         fresh: dict[bytes, tuple[StatedGrants, int]] = {}
         for about, last in zip(batch.abouts, batch.lasts, strict=True):
@@ -149,9 +149,9 @@ class DecisionWriter:
             if last // _DAY > day:
                 fresh[grants.digest] = (grants, last // _DAY)
         remaining = iter(fresh.values())
-        # Only that of the database in use is imported: the other would cost each start its time.
+        # Only the dialect in use is imported, since a start would pay for the other.
         dialect = import_module(f"sqlalchemy.dialects.{session.get_bind().dialect.name}")
-        while some := list(islice(remaining, _UPSERT_AT_ONCE)):
+        while some := list(islice(remaining, _UPSERT_SIZE)):
             upsert = dialect.insert(_grant_sets).values(
                 [{"digest": grants.digest, "grants": grants.text, "last_seen_on": _date(day)} for grants, day in some]
             )
@@ -164,7 +164,7 @@ class DecisionWriter:
 
 
 def _as_json(made: Sequence[Own], shared: Mapping[int, tuple[object, ...]]) -> tuple[str, str]:
-    """What decisions are about, as a list, and the decisions, each with its place in that list."""
+    """The shared values of decisions as a list, and the decisions, each with its index in that list."""
     places = {number: place for place, number in enumerate(shared)}
     rows = [(*own, places[number]) for *own, number in made]
     return _encode(list(shared.values())).decode(), _encode(rows).decode()
@@ -175,23 +175,23 @@ def _date(day: int) -> date:
 
 
 def _values(about: About, known: _Seen) -> tuple[object, ...]:
-    """The values of `_COLUMNS` from the field on that an About begins with."""
+    """The values of `_COLUMNS` from the first field of an About."""
     record = Record._make((0, 0, "", *about))
     grant_set_id = known[record.grants.digest][0] if record.grants else None
     return *about[:-3], " ".join(record.missing), record.revision, grant_set_id
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """Raises what the database raises as BatchNotStored: without the statement and its values."""
+def without_values() -> Iterator[None]:
+    """Raise errors of the database as BatchNotStored, without the statement and its values."""
     try:
         yield
     except (SQLAlchemyError, OSError) as error:
         cause: object = error.orig if isinstance(error, DBAPIError) else error
-        raise _cannot(cause, tell=isinstance(error, DBAPIError | OSError)) from None
+        raise _not_stored(cause, with_message=isinstance(error, DBAPIError | OSError)) from None
 
 
-def _cannot(cause: object, *, tell: bool = True) -> BatchNotStored:
-    # The first line alone, for PostgreSQL's details show values.
-    said = str(cause).partition("\n")[0] if tell else ""
-    return BatchNotStored(f"{type(cause).__name__}: {said}" if said else type(cause).__name__)
+def _not_stored(cause: object, *, with_message: bool = True) -> BatchNotStored:
+    # Only the first line, since the details of PostgreSQL show values.
+    message = str(cause).partition("\n")[0] if with_message else ""
+    return BatchNotStored(f"{type(cause).__name__}: {message}" if message else type(cause).__name__)

@@ -1,4 +1,4 @@
-"""Decisions in the database, read: a page newest first, what came since, or all."""
+"""Reads decisions from the database: a page newest first, those since a place, or all."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Logged:
 
     @property
     def mark(self) -> LogPosition:
-        """Its place."""
+        """The place of the decision in the log."""
         return LogPosition(self.record.at, self.id)
 
 
@@ -54,61 +54,61 @@ class DecisionRows:
 
 async def page(
     session: AsyncSession,
-    wanted: DecisionFilter,
+    filters: DecisionFilter,
     *,
     size: int,
     older_than: LogPosition | None = None,
     newer_than: LogPosition | None = None,
 ) -> DecisionRows:
-    """At most `size` decisions: the newest, or those right beside a mark."""
+    """At most `size` decisions: the newest, or those next to a place."""
     if newer_than is not None:
-        rows = await _fetch(session, wanted, size + 1, newer_than=newer_than)
+        rows = await _fetch(session, filters, size + 1, newer_than=newer_than)
         more = len(rows) > size
         del rows[size:]
         rows.reverse()
-        beside = rows[-1].mark if rows else LogPosition(newer_than.at, newer_than.id + 1)
-        return DecisionRows(rows, more_newer=more, more_older=await _any(session, _older(wanted, beside)))
-    rows = await _fetch(session, wanted, size + 1, older_than=older_than)
+        edge = rows[-1].mark if rows else LogPosition(newer_than.at, newer_than.id + 1)
+        return DecisionRows(rows, more_newer=more, more_older=await _any(session, _older(filters, edge)))
+    rows = await _fetch(session, filters, size + 1, older_than=older_than)
     more = len(rows) > size
     del rows[size:]
     if older_than is None:
         return DecisionRows(rows, more_newer=False, more_older=more)
-    beside = rows[0].mark if rows else LogPosition(older_than.at, older_than.id - 1)
-    return DecisionRows(rows, more_newer=await _any(session, _newer(wanted, beside)), more_older=more)
+    edge = rows[0].mark if rows else LogPosition(older_than.at, older_than.id - 1)
+    return DecisionRows(rows, more_newer=await _any(session, _newer(filters, edge)), more_older=more)
 
 
 async def following(
-    session: AsyncSession, wanted: DecisionFilter, *, after: int, size: int = 500
+    session: AsyncSession, filters: DecisionFilter, *, after: int, size: int = 500
 ) -> tuple[Sequence[Logged], int]:
-    """The decisions stored after the one with the id `after`, in that order, and the id to go on after."""
+    """The decisions stored after the id `after`, in that order, and the id to continue after."""
     newest = await newest_id(session)
-    # Few have such an id, whatever else is wanted of them.
-    query = _query(_matching(wanted, looked_up=0)).where(_decisions.c.id > after)
+    # Few have such an id, whatever else is filters of them.
+    query = _query(_matching(filters, indexed=0)).where(_decisions.c.id > after)
     query = query.order_by(_decisions.c.id).limit(size)
     rows = [_logged(row) for row in await session.execute(query)]
     if len(rows) == size:
         return rows, rows[-1].id
-    # Those that did not fit are not looked at again.
+    # Rows that did not match are not read again.
     return rows, max(after, newest, *(row.id for row in rows[-1:]))
 
 
 async def newest_id(session: AsyncSession) -> int:
-    """The id of the decision that was stored last, 0 when there is none."""
+    """The id of the decision that was stored last; 0 without any."""
     newest = select(_decisions.c.id).order_by(_decisions.c.id.desc()).limit(1)
     return (await session.execute(newest)).scalar() or 0
 
 
-async def everything(sessions: Sessions, wanted: DecisionFilter) -> AsyncGenerator[Sequence[Logged]]:
-    """All decisions made until now, oldest first, some at a time.
+async def everything(sessions: Sessions, filters: DecisionFilter) -> AsyncGenerator[Sequence[Logged]]:
+    """All decisions made until now, oldest first, a page at a time.
 
-    Each time in a session of its own, for a long read would hold up the database.
+    Each page has its own session, since a long read would hold up the database.
     """
-    if wanted.until is None:
-        wanted = replace(wanted, until=time.time_ns() // 1000)
+    if filters.until is None:
+        filters = replace(filters, until=time.time_ns() // 1000)
     mark = LogPosition(-(2**63), 0)
     while True:
         async with sessions() as session:
-            rows = await _fetch(session, wanted, EXPORT_PAGE, newer_than=mark)
+            rows = await _fetch(session, filters, EXPORT_PAGE, newer_than=mark)
         if rows:
             yield rows
         if len(rows) < EXPORT_PAGE:
@@ -117,7 +117,7 @@ async def everything(sessions: Sessions, wanted: DecisionFilter) -> AsyncGenerat
 
 
 _place = tuple_(_decisions.c.at, _decisions.c.id)
-# What can be filtered by, from the value that fits the fewest decisions to that which fits the most.
+# The filters, from the one that usually matches the fewest decisions to the one that matches the most.
 _SELECTIVE = ("request_id", "key_id", "subject", "resource", "revision", "action", "allowed")
 _COLUMNS = (*(column for column in _decisions.c if column.name != "grant_set_id"), *_grant_sets.c["digest", "grants"])
 
@@ -129,17 +129,17 @@ def _query(which: ColumnElement[bool]) -> Select[Any]:
 
 async def _fetch(
     session: AsyncSession,
-    wanted: DecisionFilter,
+    filters: DecisionFilter,
     size: int,
     *,
     older_than: LogPosition | None = None,
     newer_than: LogPosition | None = None,
 ) -> list[Logged]:
-    """From newest to oldest, or with `newer_than` from oldest to newest."""
+    """Decisions from newest to oldest, or with `newer_than` from oldest to newest."""
     if newer_than is not None:
-        query = _query(_newer(wanted, newer_than)).order_by(_decisions.c.at, _decisions.c.id)
+        query = _query(_newer(filters, newer_than)).order_by(_decisions.c.at, _decisions.c.id)
     else:
-        which = _matching(wanted) if older_than is None else _older(wanted, older_than)
+        which = _matching(filters) if older_than is None else _older(filters, older_than)
         query = _query(which).order_by(_decisions.c.at.desc(), _decisions.c.id.desc())
     return [_logged(row) for row in await session.execute(query.limit(size))]
 
@@ -148,31 +148,31 @@ async def _any(session: AsyncSession, which: ColumnElement[bool]) -> bool:
     return bool((await session.execute(select(exists().where(which)))).scalar())
 
 
-# The time of a mark bounds the times that are looked at, for a planner compares places and does not look them up where
-# it has a bound of the time already, or has partitions to choose from.
+# The time of a place is also a bound of the time column: a planner that has such a bound, or partitions to choose from,
+# compares tuples but does not look them up in the index.
 
 
-def _older(wanted: DecisionFilter, mark: LogPosition) -> ColumnElement[bool]:
-    until = mark.at + 1 if wanted.until is None else min(wanted.until, mark.at + 1)
-    return and_(_matching(replace(wanted, until=until)), _place < tuple_(*mark))
+def _older(filters: DecisionFilter, mark: LogPosition) -> ColumnElement[bool]:
+    until = mark.at + 1 if filters.until is None else min(filters.until, mark.at + 1)
+    return and_(_matching(replace(filters, until=until)), _place < tuple_(*mark))
 
 
-def _newer(wanted: DecisionFilter, mark: LogPosition) -> ColumnElement[bool]:
-    since = mark.at if wanted.since is None else max(wanted.since, mark.at)
-    return and_(_matching(replace(wanted, since=since)), _place > tuple_(*mark))
+def _newer(filters: DecisionFilter, mark: LogPosition) -> ColumnElement[bool]:
+    since = mark.at if filters.since is None else max(filters.since, mark.at)
+    return and_(_matching(replace(filters, since=since)), _place > tuple_(*mark))
 
 
-def _matching(wanted: DecisionFilter, looked_up: int = 1) -> ColumnElement[bool]:
-    given = [(_decisions.c[name], value) for name in _SELECTIVE if (value := getattr(wanted, name)) is not None]
-    # Of several, the first is looked up and the rest compared: a planner without statistics may walk half the log.
-    terms = [column == value for column, value in given[:looked_up]]
-    terms += [func.coalesce(column, null()) == value for column, value in given[looked_up:]]
-    if wanted.since is not None:
-        terms.append(_decisions.c.at >= wanted.since)
-    if wanted.until is not None:
-        terms.append(_decisions.c.at < wanted.until)
-    if wanted.but_door is not None:
-        terms.append(_decisions.c.door != wanted.but_door)
+def _matching(filters: DecisionFilter, indexed: int = 1) -> ColumnElement[bool]:
+    criteria = [(_decisions.c[name], value) for name in _SELECTIVE if (value := getattr(filters, name)) is not None]
+    # Only the first uses an index; with several a planner without statistics may read half the log.
+    terms = [column == value for column, value in criteria[:indexed]]
+    terms += [func.coalesce(column, null()) == value for column, value in criteria[indexed:]]
+    if filters.since is not None:
+        terms.append(_decisions.c.at >= filters.since)
+    if filters.until is not None:
+        terms.append(_decisions.c.at < filters.until)
+    if filters.but_door is not None:
+        terms.append(_decisions.c.door != filters.but_door)
     return and_(true(), *terms)
 
 

@@ -1,7 +1,7 @@
-"""The disk of the database: below a reserve only what ends or narrows access is written.
+"""The disk space of the database: below a reserve only changes that end or narrow access are written.
 
-Of SQLite's disk the free space is known. A small file beside the database holds some of it, in case other programs take
-all the rest: it is deleted when a write finds no room. Of a PostgreSQL server's disk only its errors are known.
+For SQLite the free space is known. A small file next to the database reserves some of it, in case other programs take
+the rest: it is deleted when a write fails for lack of space. For PostgreSQL only the errors of the server are known.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ RESERVE_MB = 32
 BALLAST_BYTES = 1024 * 1024
 BALLAST_SUFFIX = "-reserve"
 EVERY_SECONDS = 5.0
-HELD_BACK_SECONDS = 30.0  # after a write that found no room
+HELD_BACK_SECONDS = 30.0  # after a write that failed for lack of space
 _MB = 1024 * 1024
-# The second when not even the file by which processes share the log can be made.
+# The second: the shared-memory file of the write-ahead log cannot be created.
 _SQLITE_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
 _DISK_FULL = "53100"  # SQLSTATE, https://www.postgresql.org/docs/current/errcodes-appendix.html
 _log = structlog.stdlib.get_logger("database")
@@ -51,9 +51,9 @@ def is_full(error: BaseException | None) -> bool:
 
 
 class DiskSpace:
-    """How much room the database of a URL has. `shortage` says why only the most important is written; empty if all is.
+    """Watches the disk space of the database of a URL.
 
-    `reserve_mb` is how much of the disk is left to revocations and policies.
+    `reserve_mb` is kept for revocations and policies.
     """
 
     def __init__(self, url: str, reserve_mb: float = RESERVE_MB) -> None:
@@ -65,32 +65,32 @@ class DiskSpace:
 
     @property
     def shortage(self) -> str:
-        """Why there is no room for what grows; empty when there is."""
+        """Why only revocations and policies are written; empty if there is enough space."""
         if time.monotonic() < self._full_until:
             return FULL
         return SHORT if self._is_low else ""
 
     def watch(self, engine: AsyncEngine) -> None:
-        """Hear of every statement on this engine that finds no room."""
-        # First, for what others make of an error may hide it.
-        event.listen(engine.sync_engine, "handle_error", self._hear, insert=True)
+        """Note every statement on this engine that fails for lack of space."""
+        # Inserted first, since other listeners may replace the error.
+        event.listen(engine.sync_engine, "handle_error", self._on_error, insert=True)
 
     def note(self, error: BaseException) -> None:
-        """Take notice of an error of the database, whatever it is."""
+        """Note an error of the database; only lack of space matters."""
         if is_full(error):
             self._full_until = time.monotonic() + HELD_BACK_SECONDS
             self.release()
-            self._say()
+            self._log_change()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Look every few seconds, until `stop`, and log when room runs out and when there is some again."""
+        """Check the space every few seconds until `stop`, and log when it runs out and when it is back."""
         while not stop.is_set():
-            await asyncio.to_thread(self.look)
-            self._say()
+            await asyncio.to_thread(self.check_space)
+            self._log_change()
             await pause(stop, EVERY_SECONDS)
 
     def release(self) -> bool:
-        """Free the space that is held; False where there is none."""
+        """Free the reserved space; return False if there is none."""
         if self._file is None or not (held := _ballast(self._file)).exists():
             return False
         held.unlink(missing_ok=True)
@@ -98,18 +98,18 @@ class DiskSpace:
 
     @property
     def free_mb(self) -> float | None:
-        """What is free on the disk of a file; None where that is not known."""
+        """The free space on the disk of a SQLite file; None for PostgreSQL."""
         free = self._free()
         return None if free is None else round(free / _MB, 1)
 
-    def look(self) -> None:
-        """See how much room there is now, and hold some of it while there is enough."""
+    def check_space(self) -> None:
+        """Check the free space, and reserve some of it while there is enough."""
         free = self._free()
         self._is_low = free is not None and free < self._reserve
         if free is not None and self._file is not None and free >= self._reserve + 2 * BALLAST_BYTES:
-            _hold(_ballast(self._file))
+            _reserve_space(_ballast(self._file))
 
-    def _say(self) -> None:
+    def _log_change(self) -> None:
         if bool(self.shortage) != self._was_short:
             self._was_short = bool(self.shortage)
             if self._was_short:
@@ -123,15 +123,15 @@ class DiskSpace:
         try:
             found = os.statvfs(self._file.parent)
         except OSError:
-            return None  # the folder is gone, which the next statement says better
+            return None  # the folder is missing, which the next statement reports
         return found.f_bavail * found.f_frsize
 
-    def _hear(self, context: ExceptionContext) -> None:
+    def _on_error(self, context: ExceptionContext) -> None:
         self.note(context.original_exception)
 
 
 async def with_last_space(session: AsyncSession, work: Callable[[], Awaitable[_T]]) -> _T:
-    """Do what commits on a session; once more where the disk was full, for then the space that was held is free."""
+    """Run `work`, which commits the session; retry once if the disk was full, with the reserved space freed."""
     try:
         return await work()
     except DBAPIError as error:
@@ -145,8 +145,8 @@ def _ballast(file: Path) -> Path:
     return file.with_name(file.name + BALLAST_SUFFIX)
 
 
-def _hold(ballast: Path) -> None:
-    """Hold space on the disk by a file of its own, if it is not there yet."""
+def _reserve_space(ballast: Path) -> None:
+    """Reserve space on the disk with a file, unless it exists."""
     if ballast.exists():
         return
     try:
@@ -156,7 +156,7 @@ def _hold(ballast: Path) -> None:
         finally:
             os.close(handle)
     except FileExistsError:
-        pass  # another process was quicker
+        pass  # another process created it
     except OSError as error:
         ballast.unlink(missing_ok=True)
         _log.warning("no space could be held for revocations", error=type(error).__name__)

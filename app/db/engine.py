@@ -1,4 +1,4 @@
-"""The database engine: from a plain URL to asynchronous SQLite or PostgreSQL, set up to be safe."""
+"""Opens database engines for asynchronous SQLite or PostgreSQL, with safe settings."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ from app.db.errors import UnusableDatabase
 
 _PRAGMAS = (
     "journal_mode = WAL",  # readers never wait for the writer
-    "foreign_keys = ON",  # SQLite does not check them otherwise
+    "foreign_keys = ON",  # off by default in SQLite
     "synchronous = FULL",  # a key that was reported as revoked stays revoked after a power cut
 )
 _BEGIN = "sqlite_begin"
-NAME = "griddy-authz"  # how PostgreSQL's own views name connections, where the address names them no otherwise
-LINE = "authz line"  # the same of those by which processes hear of changes
+NAME = "griddy-authz"  # default application_name of connections to PostgreSQL
+LINE = "authz line"  # application_name of heartbeat connections
 _SQLITE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class PoolSize:
-    """How many connections to PostgreSQL a process has at most, and how long a request waits for one of them."""
+    """The maximum of connections to PostgreSQL in a process, and how long a request waits for one."""
 
     connections: int = 10
     wait_seconds: float = 10.0
 
 
 def open_engine(url: str, *, timeout_seconds: float | None = None, pool: PoolSize | None = None) -> AsyncEngine:
-    """An engine for `url`; it connects when it is first used. Close it with `await engine.dispose()`.
+    """Return an engine for `url`, which connects when it is first used. Close it with `await engine.dispose()`.
 
-    A SQLite file that does not exist is created for its owner alone, and so is its folder; a lock on it is waited for
-    `timeout_seconds`. On PostgreSQL no statement takes longer than that, and no transaction is left idle for longer;
-    what cannot be reached, or does not answer in time, raises DatabaseAway or TimeoutError. Raises UnusableDatabase
-    for a URL that cannot be used.
+    A missing SQLite file and its folder are created for their owner only; a statement waits for a lock on the file for
+    `timeout_seconds`. On PostgreSQL no statement takes longer than that, and no transaction stays idle for longer; a
+    server that cannot be reached, or does not answer in time, raises DatabaseUnavailable or TimeoutError.
+    Raises UnusableDatabase for a URL that cannot be used.
     """
     address = address_of(url)
     if isinstance(address, URL):
@@ -51,15 +51,15 @@ def open_engine(url: str, *, timeout_seconds: float | None = None, pool: PoolSiz
         return _sqlite(create_async_engine(address), timeout_seconds or _SQLITE_SECONDS)
     settings = {}
     if timeout_seconds is not None:
-        # Of a process that was paused, or of a machine that is gone: its locks must not stay.
+        # The locks of a paused process or a lost machine must not stay.
         settings["idle_in_transaction_session_timeout"] = str(math.ceil(timeout_seconds * 1000))
     pool = pool or PoolSize()
     sizes = {"pool_size": pool.connections, "max_overflow": 0, "pool_timeout": pool.wait_seconds}
     return _postgresql(address, NAME, settings, timeout_seconds, sizes)
 
 
-def open_line_engine(url: str) -> AsyncEngine:
-    """An engine for a connection that is kept, outside of any pool."""
+def open_heartbeat_engine(url: str) -> AsyncEngine:
+    """Return an engine for a heartbeat connection, outside of any pool."""
     address = address_of(url)
     if isinstance(address, URL):
         return _sqlite(create_async_engine(address, poolclass=NullPool))
@@ -92,12 +92,12 @@ def sqlite_file(url: str) -> Path | None:
 
 
 def is_embedded(url: str) -> bool:
-    """Whether the database is a file beside the processes that use it. Raises UnusableDatabase."""
+    """Whether the database is a SQLite file. Raises UnusableDatabase."""
     return isinstance(address_of(url), URL)
 
 
-# A transaction that reads before it writes takes SQLite's write lock at its start: another writer in between
-# would make its own write fail at once, whatever the busy timeout. PostgreSQL ignores the option.
+# A transaction that reads before it writes takes SQLite's write lock when it begins: otherwise another writer in
+# between makes its own write fail at once, whatever the busy timeout. PostgreSQL ignores the option.
 LOCK_FIRST = {_BEGIN: "IMMEDIATE"}
 
 
@@ -112,10 +112,10 @@ def _create_private(file: Path) -> None:
 
 
 def _prepare_sqlite(wait_seconds: float, connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-    # The driver's own transactions begin late and end at DDL; ours begin and end where SQLAlchemy says.
+    # The driver begins transactions late and ends them at DDL; SQLAlchemy begins and ends ours.
     connection.isolation_level = None
     cursor = connection.cursor()
-    # A second writer waits instead of failing, in milliseconds. First, for the next may wait.
+    # Milliseconds that a second writer waits instead of failing. Set first, since the next pragma may wait.
     cursor.execute(f"PRAGMA busy_timeout = {math.ceil(wait_seconds * 1000)}")
     for pragma in _PRAGMAS:
         cursor.execute(f"PRAGMA {pragma}")

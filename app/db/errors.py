@@ -1,4 +1,4 @@
-"""What the database layer raises beside the driver's own errors."""
+"""The errors of the database layer, in addition to those of the drivers."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ class UnusableDatabase(Exception):
     """The database URL cannot be used. The message says what is wrong with it and how to write it."""
 
 
-class DatabaseAway(SQLAlchemyError):
-    """The database cannot be reached, does not let us in, or did not answer in time. The message says which.
+class DatabaseUnavailable(SQLAlchemyError):
+    """The database cannot be reached, refuses the connection, or did not answer in time. The message says which.
 
-    It holds no statement, no value and no password.
+    The message contains no statement, no value and no password.
     """
 
 
-class ReadOnlyDatabase(DatabaseAway):
+class ReadOnlyDatabase(DatabaseUnavailable):
     """The server takes no writes: a standby, or a primary that was replaced."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The grants that a user's token held last, from the decision log."""
+"""The grants of a user's last token, from the decision log."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.db.tables.base import table_of
 from app.db.tables.decisions import GrantSet as GrantSetRow
 from app.db.tables.decisions import LoggedDecision
 
-# Decisions of one subject that are looked at, the newest: its API keys may have made all of them.
+# The newest decisions of a subject that are read: its API keys may have made all of them.
 MAX_LOOKED_AT = 1_000
 _decisions = table_of(LoggedDecision)
 _grant_sets = table_of(GrantSetRow)
@@ -21,15 +21,15 @@ _grant_sets = table_of(GrantSetRow)
 
 @dataclass(frozen=True, slots=True)
 class LastGrants:
-    """What a token stated when it was last seen, and when that was."""
+    """The grants of a token when it was last seen, and when that was."""
 
     held: frozenset[str]
     seen: datetime
 
 
 async def last_grants(session: AsyncSession, subject: str) -> LastGrants | None:
-    """The grants of a user's newest token in the log; None when there is none among the newest decisions on it."""
-    # The index on the subject gives them in this order, so that nothing else of the log is read.
+    """The grants of a user's newest token in the log; None if none is among the newest decisions of the user."""
+    # The index on the subject has this order, so that no other row of the log is read.
     newest = (
         select(_decisions.c.at, _decisions.c.method, _decisions.c.door, _decisions.c.grant_set_id)
         .where(_decisions.c.subject == subject)

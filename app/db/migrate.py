@@ -1,7 +1,7 @@
-"""Brings a database to the schema of this version, or says how far it is.
+"""Upgrades a database to the schema of this version, or reports its revision.
 
 Each function opens and closes its own connections, and raises UnusableDatabase for a URL that cannot be used.
-Alembic is imported for an upgrade alone: that a server asks how far a database is shall cost its start nothing.
+Alembic is imported only for an upgrade, so that it does not slow down the start of a server.
 """
 
 from __future__ import annotations
@@ -20,22 +20,23 @@ from app.db.partitions import make_ahead
 
 _REVISIONS = Path(__file__).parent / "migrations"
 _VERSIONS = "alembic_version"
-# A number that nothing else in the database takes: one upgrade at a time on PostgreSQL.
+# An advisory lock that nothing else uses: one upgrade at a time on PostgreSQL.
 _ADVISORY_LOCK = 0x617574687A
 T = TypeVar("T")
 
 
 async def upgrade(url: str) -> str:
-    """Bring the database to the newest revision, all or nothing, and return it; several may call this at once.
+    """Upgrade the database to the newest revision in one transaction, and return that revision.
 
-    Raises UnusableDatabase too for a database that a newer version of the program has upgraded.
+    Several processes may call this at the same time. Raises UnusableDatabase also for a database that a newer version
+    has upgraded.
     """
     await _with_connection(url, _upgrade, LOCK_FIRST)
     return head()
 
 
 async def current_revision(url: str) -> str | None:
-    """The revision of the database, None for one that was never upgraded."""
+    """The revision of the database; None if it was never upgraded."""
     return await _with_connection(url, _current, {})
 
 
@@ -44,17 +45,17 @@ async def at_head(url: str) -> bool:
     return await current_revision(url) == head()
 
 
-async def unfit(url: str) -> str | None:
-    """Why this version of the program does not start on the database, and what to do; None when it does.
+async def schema_fault(url: str) -> str | None:
+    """Why this version does not start on the database, and what to do; None if it does.
 
-    It never runs on a newer schema than it knows, though one that was started before goes on: see tests/db/test_expand.
-    A file of SQLite that does not exist is not made by asking.
+    It does not start on a newer schema than it knows, although a process that was started before keeps running: see
+    tests/db/test_expand. A missing SQLite file is not created.
     """
     file = sqlite_file(url)
     if file and not file.exists():
         return (
-            f"there is no database {file.absolute()}: set AUTHZ_DATABASE_URL, or make it with `authz db upgrade`. "
-            "A relative address is one of the directory in which the command runs."
+            f"there is no database {file.absolute()}: set AUTHZ_DATABASE_URL, or create it with `authz db upgrade`. "
+            "A relative address is relative to the directory in which the command runs."
         )
     current = await current_revision(url)
     if current is not None and current not in _known():
@@ -71,7 +72,7 @@ def head() -> str:
 
 
 def _known() -> set[str]:
-    """Every revision, by the names of their files: `v0001_first.py` is 0001."""
+    """All revisions, by the names of their files: `v0001_first.py` is 0001."""
     return {file.name[1:5] for file in (_REVISIONS / "versions").glob("v*.py")}
 
 
@@ -89,8 +90,8 @@ async def _with_connection(url: str, act: Callable[[Connection], T], options: Ma
 def _current(connection: Connection) -> str | None:
     if not inspect(connection).has_table(_VERSIONS):
         return None
-    found: str | None = connection.execute(text(f"SELECT version_num FROM {_VERSIONS}")).scalar_one_or_none()  # noqa: S608  # our own name
-    return found
+    revision: str | None = connection.execute(text(f"SELECT version_num FROM {_VERSIONS}")).scalar_one_or_none()  # noqa: S608  # our own name
+    return revision
 
 
 def _upgrade(connection: Connection) -> None:

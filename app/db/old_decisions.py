@@ -1,6 +1,6 @@
-"""The decision log in the database as retention sees it: room for the days to come, and an end of those long gone.
+"""The decision log as retention needs it: creates partitions for coming days, and deletes old decisions.
 
-On PostgreSQL whole days are dropped, and by the row goes what is in no partition of a day; on SQLite everything.
+On PostgreSQL the partitions of whole days are dropped, and rows outside of them are deleted; on SQLite all are rows.
 """
 
 from __future__ import annotations
@@ -12,37 +12,37 @@ from typing import Any, cast
 from sqlalchemy import Connection, Delete, delete, select, text
 from sqlalchemy.engine import CursorResult
 
-from app.db.decision_writer import told
+from app.db.decision_writer import without_values
 from app.db.engine import LOCK_FIRST
 from app.db.partitions import DAY, drop_before, make_ahead
 from app.db.session import Sessions
 from app.db.tables.base import table_of
 from app.db.tables.decisions import GrantSet, LoggedDecision
 
-# A statement that waits for a lock on the log blocks all others behind it; better to retry later.
+# A statement that waits for a lock on the log blocks all others after it; retrying later is better.
 _LOCK_SECONDS = 2
 _decisions = table_of(LoggedDecision)
 _grant_sets = table_of(GrantSet)
 
 
 class OldDecisions:
-    """The decision log, to be kept for a time: what `app.audit.retention` needs of it."""
+    """Implements the storage that `app.audit.retention` needs."""
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
 
     async def make_ready(self, now: datetime) -> None:
-        """Make the partitions of the next days. Raises CannotWrite."""
+        """Create the partitions of the next days. Raises BatchNotStored."""
         await self._partitioned(lambda connection: make_ahead(connection, now))
 
     async def drop_days_before(self, at: int) -> int:
-        """Drop the partitions of days that were over before `at`; say how many. Raises CannotWrite."""
+        """Drop the partitions of days that ended before `at`; return how many. Raises BatchNotStored."""
         return len(await self._partitioned(lambda connection: drop_before(connection, at)))
 
     async def delete_before(self, at: int, limit: int) -> int:
-        """Delete at most `limit` decisions from before `at`, oldest first; say how many. Raises CannotWrite.
+        """Delete at most `limit` decisions from before `at`, oldest first; return how many. Raises BatchNotStored.
 
-        On PostgreSQL from before the day of `at`, for that is dropped once it is over.
+        On PostgreSQL only from before the day of `at`, since the partition of that day will be dropped.
         """
         if self._on_postgresql:
             at -= at % DAY
@@ -51,7 +51,7 @@ class OldDecisions:
         return await self._delete(delete(_decisions).where(old, _decisions.c.id.in_(oldest)))
 
     async def delete_grant_sets_before(self, day: date) -> int:
-        """Delete the grant sets that were last seen before a day; say how many. Raises CannotWrite."""
+        """Delete the grant sets that were last seen before a day; return how many. Raises BatchNotStored."""
         return await self._delete(delete(_grant_sets).where(_grant_sets.c.last_seen_on < day))
 
     @property
@@ -61,7 +61,7 @@ class OldDecisions:
     async def _partitioned(self, change: Callable[[Connection], Sequence[str]]) -> Sequence[str]:
         if not self._on_postgresql:
             return ()
-        with told():
+        with without_values():
             async with self._sessions() as session:
                 await session.execute(text(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'"))
                 changed = await (await session.connection()).run_sync(change)
@@ -69,7 +69,7 @@ class OldDecisions:
         return changed
 
     async def _delete(self, which: Delete) -> int:
-        with told():
+        with without_values():
             async with self._sessions() as session:
                 await session.connection(execution_options=LOCK_FIRST)
                 deleted = await session.execute(which)

@@ -1,6 +1,6 @@
-"""The decision log by the day, on PostgreSQL: a partition for each day of UTC, made ahead of time and dropped whole.
+"""Daily partitions of the decision log on PostgreSQL, by UTC day: created ahead of time, and dropped as a whole.
 
-A decision of a day without a partition goes to the default one. Such a day stays there: it is deleted by the row.
+A decision of a day without a partition goes to the default one, where it is later deleted as a row.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sqlalchemy import Connection, text
 AHEAD_DAYS = 7
 DAY = 86_400 * 1_000_000  # microseconds
 _LEAST, _MOST = -(2**63), 2**63 - 1
-# A number that nothing else in the database takes: of several processes, one changes partitions at a time.
+# An advisory lock that nothing else uses: one process changes partitions at a time.
 _ADVISORY_LOCK = 0x617574687F
 _BOUNDS = re.compile(r"FOR VALUES FROM \((?:'(-?\d+)'|MINVALUE)\) TO \((?:'(-?\d+)'|MAXVALUE)\)")
 _PARTITIONS = text(
@@ -27,7 +27,7 @@ _PARTITIONS = text(
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """A table of the decisions from `start` on until before `end`, in microseconds since 1970."""
+    """A table of the decisions from `start` until before `end`, in microseconds since 1970."""
 
     name: str
     start: int
@@ -35,7 +35,7 @@ class Partition:
 
 
 def partitions(connection: Connection) -> Sequence[Partition]:
-    """Those that there are, the default one apart; none where the log is not partitioned."""
+    """The partitions without the default one; none if the log is not partitioned."""
     if connection.dialect.name != "postgresql":
         return ()
     found = []
@@ -47,35 +47,35 @@ def partitions(connection: Connection) -> Sequence[Partition]:
 
 
 def make_ahead(connection: Connection, now: datetime) -> Sequence[str]:
-    """Make the partitions of today and of the next days that lack one, and name them.
+    """Create the missing partitions of today and the next days, and return their names.
 
-    It waits for readers and writers of the default partition, and blocks no one else.
+    Waits for readers and writers of the default partition, and blocks no others.
     """
     if not _may_change(connection):
         return ()
-    there = partitions(connection)
-    made = []
+    existing = partitions(connection)
+    created = []
     for ahead in range(AHEAD_DAYS + 1):
         day = now.astimezone(UTC).date() + timedelta(days=ahead)
         start = (day - datetime(1970, 1, 1, tzinfo=UTC).date()).days * DAY
-        if any(partition.start <= start < partition.end for partition in there):
+        if any(partition.start <= start < partition.end for partition in existing):
             continue
         bounds = {"start": start, "end": start + DAY}
         strays = text("SELECT EXISTS (SELECT FROM decisions_default WHERE at >= :start AND at < :end)")
         if connection.execute(strays, bounds).scalar():
             continue
         name = f"decisions_{day:%Y%m%d}"
-        # Attached, since that blocks no reader or writer of the other days.
+        # Attaching blocks no reader or writer of other days.
         connection.execute(text(f"CREATE TABLE {name} (LIKE decisions)"))
         connection.execute(
             text(f"ALTER TABLE decisions ATTACH PARTITION {name} FOR VALUES FROM ({start}) TO ({start + DAY})")
         )
-        made.append(name)
-    return made
+        created.append(name)
+    return created
 
 
 def drop_before(connection: Connection, at: int) -> Sequence[str]:
-    """Drop the partitions whose decisions are all from before `at`, and name them. All who use the log wait for it."""
+    """Drop the partitions that end at or before `at`, and return their names. Locks the whole log."""
     old = [partition.name for partition in partitions(connection) if partition.end <= at]
     if not old or not _may_change(connection):
         return ()

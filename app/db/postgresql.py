@@ -1,7 +1,7 @@
-"""Connections to PostgreSQL: made host by host, told apart by what is behind them, and looked at before each use.
+"""Connects to PostgreSQL host by host, detects poolers, and checks each connection before it is used.
 
-A pooler in transaction mode gives each transaction another session, so nothing is left in one: no prepared statement
-and no setting. It is recognised by the process id: a pooler makes up its own.
+A pooler in transaction mode gives each transaction another session, so no prepared statement and no setting is left in
+one. A pooler is detected by the process id, which it makes up.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.util import await_only
 
 from app.db.address import CONNECT_SECONDS, PostgresAddress
-from app.db.errors import DatabaseAway, ReadOnlyDatabase
+from app.db.errors import DatabaseUnavailable, ReadOnlyDatabase
 from app.db.reasons import reason_of
 
-# While the server takes no writes, a connection to it is used for so long: its address may lead to another one since.
+# How long a connection to a read-only server is used: its address may lead to another server by then.
 READ_ONLY_SECONDS = 1.0
-# A write that it refused is a reason to look at once, but not for each of many.
-_LOOK_SECONDS = 0.2
-# Also where the old server stays up and still takes writes, connections follow its address after so long.
+# A refused write is a reason to check at once, but not for each of many.
+_CHECK_SECONDS = 0.2
+# After which connections follow the address to a new server, even if the old one still accepts writes.
 RECYCLE_SECONDS = 300
 _DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 _READ_ONLY = "25006"
-# A session that the server ends, or is about to. Others are noticed by the socket.
-_ENDED = ("57P01", "57P02", "57P03", "57P05", "25P03")
-# A prepared statement is another session's, or is gone: a pooler that was not recognised.
-_OF_A_POOLER = ("42P05", "26000")
-_PREPARED = 100  # statements that each connection keeps
+# The server ends the session, or is about to. Other ends are noticed by the socket.
+_ENDED_STATES = ("57P01", "57P02", "57P03", "57P05", "25P03")
+# A prepared statement belongs to another session, or is missing: a pooler that was not detected.
+_POOLER_STATES = ("42P05", "26000")
+_PREPARED = 100  # cached statements in a connection
 
 
 class Session(asyncpg.Connection):
-    """A connection, and what was found out about its other end."""
+    """A connection, and what was detected about its server."""
 
     __slots__ = ("is_fresh", "is_pooled", "made_at", "per_transaction")
 
@@ -55,10 +55,10 @@ class Session(asyncpg.Connection):
         self.per_transaction = ""
 
     async def probe(self, seconds: float) -> tuple[bool, bool]:
-        """Whether a pooler is in between, and whether the server takes no writes, in one round trip.
+        """Whether the connection is behind a pooler, and whether the server is read-only, in one round trip.
 
-        Raises what the driver does, and TimeoutError. A plain statement, for a pooler may prepare it in one session
-        and execute it in another.
+        Uses the simple query protocol, since a pooler may prepare a statement in one session and execute it in another.
+        Raises the errors of the driver, and TimeoutError.
         """
         found = await self.execute(
             f"SELECT FROM generate_series(1, (pg_backend_pid() <> {self.get_server_pid()})::int * 2 "
@@ -69,7 +69,7 @@ class Session(asyncpg.Connection):
         return bool(bits & 2), bool(bits & 1)
 
     def transaction(self, *, isolation: Any = None, readonly: bool = False, deferrable: bool = False) -> Transaction:
-        """A transaction; behind a pooler it begins with the settings of the session."""
+        """A transaction, which begins with the settings of the session behind a pooler."""
         return _Transaction(self, isolation, readonly, deferrable)
 
 
@@ -86,22 +86,22 @@ class _Transaction(Transaction):
 
 
 class Connector:
-    """Makes the connections of an engine, and looks at each before it is used."""
+    """Makes the connections of an engine, and checks each before it is used."""
 
     def __init__(
         self, address: PostgresAddress, *, name: str, settings: Mapping[str, str], command_seconds: float | None
     ) -> None:
         self._address = address
         self._is_pooled = bool(address.pooled)
-        self._refused_at = float("-inf")  # a write, by a server that takes none
+        self._refused_at = float("-inf")  # when a read-only server last refused a write
         self._settings = {**settings, **address.options.settings}
         self._startup = {"application_name": address.application_name or name}
         if address.options.startup:
             self._startup["options"] = address.options.startup
         self._command_seconds = command_seconds
 
-    def do_connect(self, dialect: Dialect, _entry: ConnectionPoolEntry, _words: Any, _named: Any) -> Any:
-        """A connection for SQLAlchemy's pool. Raises DatabaseAway with the reason."""
+    def do_connect(self, dialect: Dialect, _entry: ConnectionPoolEntry, _args: Any, _params: Any) -> Any:
+        """A connection for SQLAlchemy's pool. Raises DatabaseUnavailable with the reason."""
         session = await_only(self._connect())
 
         async def made(**_: Any) -> Session:
@@ -112,13 +112,13 @@ class Connector:
         return dialect.connect(
             async_creator_fn=made,
             prepared_statement_cache_size=_PREPARED if caches else 0,
-            # Without a name none is left behind.
+            # A statement without a name leaves nothing in the session.
             prepared_statement_name_func=(lambda: f"authz_{next(numbers)}") if caches else str,
         )
 
     async def _connect(self) -> Session:
-        """The first of the hosts that takes writes; else, where the address allows it, one that does not."""
-        reading: Session | None = None
+        """Connect to the first host that accepts writes; else, if the address allows it, to a read-only one."""
+        read_only: Session | None = None
         failure: BaseException | None = None
         for host in self._address.hosts or (None,):
             try:
@@ -130,26 +130,26 @@ class Connector:
                 failure = failure or ReadOnlyDatabase()
                 continue
             except (*_DRIVER_ERRORS, ValueError) as error:
-                raise self._away(error) from error  # the host is there and refuses: others are not tried, as in libpq
+                raise self._unavailable(error) from error  # a host that refuses ends the attempt, as in libpq
             if not is_read_only:
-                if reading:
-                    reading.terminate()
+                if read_only:
+                    read_only.terminate()
                 return session
-            if reading:
+            if read_only:
                 session.terminate()
             else:
-                reading = session
-        if reading:
-            return reading
-        if isinstance(failure, DatabaseAway):
+                read_only = session
+        if read_only:
+            return read_only
+        if isinstance(failure, DatabaseUnavailable):
             raise failure
-        raise self._away(failure or OSError()) from failure
+        raise self._unavailable(failure or OSError()) from failure
 
-    def _away(self, error: BaseException) -> DatabaseAway:
-        # With sslmode=prefer the attempt without TLS comes second, and says less.
+    def _unavailable(self, error: BaseException) -> DatabaseUnavailable:
+        # With sslmode=prefer the second attempt, without TLS, has the less helpful error.
         if isinstance(error.__cause__, asyncpg.PostgresError):
             error = error.__cause__
-        return DatabaseAway(reason_of(error, self._address) or f"{type(error).__name__} while connecting")
+        return DatabaseUnavailable(reason_of(error, self._address) or f"{type(error).__name__} while connecting")
 
     async def _connect_to(self, host: tuple[str, int] | None) -> tuple[Session, bool]:
         address = self._address
@@ -167,7 +167,7 @@ class Connector:
                 server_settings=dict(self._startup),
                 timeout=seconds,
                 command_timeout=self._command_seconds,
-                statement_cache_size=0,  # the driver's own, which it has before a pooler is recognised
+                statement_cache_size=0,  # the cache of the driver, which exists before a pooler is detected
                 connection_class=Session,
             )
             try:
@@ -190,9 +190,9 @@ class Connector:
             await session.execute(_set(self._settings, is_local=False), timeout=self._address.connect_seconds)
 
     def checkout(self, connection: DBAPIConnection, _entry: ConnectionPoolEntry, _proxy: Any) -> None:
-        """Look whether a connection of the pool still leads to a server that takes writes.
+        """Check that a connection of the pool still leads to a server that accepts writes.
 
-        Raises InvalidatePoolError, upon which the pool makes a new one, or DatabaseAway for a new one that fails.
+        Raises InvalidatePoolError, so that the pool makes a new one, or DatabaseUnavailable if the new one fails.
         """
         session = cast(Session, cast(Any, connection).driver_connection)
         if session.is_fresh:
@@ -201,26 +201,26 @@ class Connector:
         try:
             _, is_read_only = await_only(session.probe(CONNECT_SECONDS))
         except (*_DRIVER_ERRORS, OSError) as error:
-            session.terminate()  # a farewell would wait for one that does not answer
+            session.terminate()  # a clean close would wait for a server that does not answer
             raise InvalidatePoolError from error
         if is_read_only and session.made_at < max(time.monotonic() - READ_ONLY_SECONDS, self._refused_at):
             raise InvalidatePoolError
 
     def handle_error(self, context: ExceptionContext) -> None:
-        """Discard a connection that is of no further use: broken, unanswered in time, or to a server without writes."""
+        """Discard a connection that is broken, timed out, or leads to a read-only server."""
         error = context.original_exception
         if isinstance(error, OSError):
             context.is_disconnect = True
             why = f"it does not answer ({type(error).__name__}): start PostgreSQL, or correct AUTHZ_DATABASE_URL"
-            raise DatabaseAway(why) from error
+            raise DatabaseUnavailable(why) from error
         state = getattr(error, "sqlstate", None)
-        if state in _ENDED:
+        if state in _ENDED_STATES:
             context.is_disconnect = True
-        elif state in _OF_A_POOLER:
+        elif state in _POOLER_STATES:
             self._is_pooled = context.is_disconnect = True
         elif state == _READ_ONLY:
-            # Not the whole pool: the others are looked at before they are used.
-            if time.monotonic() - self._refused_at > _LOOK_SECONDS:
+            # Not the whole pool: other connections are checked before they are used.
+            if time.monotonic() - self._refused_at > _CHECK_SECONDS:
                 self._refused_at = time.monotonic()
             context.is_disconnect, context.invalidate_pool_on_disconnect = True, False
             raise ReadOnlyDatabase from error
@@ -244,6 +244,6 @@ def _set(settings: Mapping[str, str], *, is_local: bool) -> str:
 
 
 def _quoted(value: str) -> str:
-    """A literal, whatever the session's `standard_conforming_strings`."""
+    """A literal that does not depend on `standard_conforming_strings`."""
     escaped = value.replace("\\", "\\\\").replace("'", "''")
     return f"E'{escaped}'"

@@ -1,4 +1,4 @@
-"""The log as a replay reads it: decisions that are alike counted by the database, a slice of time after another."""
+"""Reads the log for a replay: the database counts equal decisions, one slice of time after another."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from app.db.tables.decisions import GrantSet as GrantSetRow
 from app.db.tables.decisions import LoggedDecision
 
 SLICES = 10
-_AT_ONCE = 500
-_MAX_KNOWN = 10_000  # grant sets that are kept from one slice to the next
+_BATCH_SIZE = 500
+_MAX_KNOWN = 10_000  # grant sets that are cached between slices
 _decisions = table_of(LoggedDecision)
 _grant_sets = table_of(GrantSetRow)
 _ALIKE = ("grant_set_id", "method", "subject", "key_id", "resource", "action", "allowed")
@@ -64,4 +64,4 @@ async def _grants(session: AsyncSession, ids: Collection[int]) -> dict[int, Stat
 
 def _portions(ids: Collection[int]) -> list[list[int]]:
     ordered = sorted(ids)
-    return [ordered[start : start + _AT_ONCE] for start in range(0, len(ordered), _AT_ONCE)]
+    return [ordered[start : start + _BATCH_SIZE] for start in range(0, len(ordered), _BATCH_SIZE)]

@@ -1,4 +1,4 @@
-"""The processes that serve, as they told the database."""
+"""The serving processes, as they reported to the database."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.db.tables.replicas import Replica
 
 
 async def all_seen(session: AsyncSession) -> tuple[Sequence[Replica], datetime]:
-    """Every process that is not forgotten, the longest known first, and the time by the clock that they go by."""
+    """All processes in the order of their first report, and the time by the clock of their reports."""
     rows = (await session.scalars(select(Replica).order_by(col(Replica.id)))).all()
     clock = clock_of(session.get_bind().dialect.name)
     now = clock if isinstance(clock, datetime) else await session.scalar(select(clock))

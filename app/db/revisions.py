@@ -18,14 +18,14 @@ from app.db.tables.history import PolicyRevision
 from app.db.tables.replicas import OutdatedFiles
 from app.policy.analysis.case_report import CaseReport
 
-# A number that nothing else in the database takes: on PostgreSQL there is one first revision.
+# An advisory lock that nothing else uses: on PostgreSQL there is one first revision.
 _ADVISORY_LOCK = 0x617574687E
-MAX_CHANGES = 1_000  # kept of a revision; its files have all of them
+MAX_CHANGES = 1_000  # stored with a revision; its files have all of them
 _WITHOUT_FILES = defer(cast(Any, PolicyRevision.files), raiseload=True)
 
 
 class ParentConflict(Exception):
-    """Another revision follows the same parent already."""
+    """Another revision has the same parent already."""
 
 
 async def head(session: AsyncSession) -> PolicyRevision | None:
@@ -55,7 +55,7 @@ async def add(
     cases: CaseReport | None = None,
     accepted: str | None = None,
 ) -> PolicyRevision:
-    """Add the revision that follows a parent; `accepted` is why its failing `cases` were. Raises ParentConflict."""
+    """Add the revision after `parent`; `accepted` is why its failing `cases` are accepted. Raises ParentConflict."""
     if parent is None:
         await _check_first(session)
     row = PolicyRevision(
@@ -83,13 +83,13 @@ async def add(
 
 
 def _first(changes: Sequence[str]) -> list[str]:
-    """The changes that a list of revisions can show, and how many more there were."""
+    """The changes to store, and the number of further ones."""
     left = len(changes) - MAX_CHANGES
     return [*changes[:MAX_CHANGES], f"and {left:,} more"] if left > 0 else list(changes)
 
 
 async def _check_first(session: AsyncSession) -> None:
-    """No constraint keeps two from having no parent."""
+    """Raise ParentConflict unless this is the first revision: no constraint prevents two without a parent."""
     if session.get_bind().dialect.name == "postgresql":
         await session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK})
     if await head(session) is not None:
@@ -97,30 +97,30 @@ async def _check_first(session: AsyncSession) -> None:
 
 
 async def was_accepted(session: AsyncSession, revision: str) -> bool:
-    """Whether a policy was ever accepted, so that its files are kept."""
+    """Whether the history has a revision, and so its files."""
     return bool(await session.scalar(select(exists().where(col(PolicyRevision.revision) == revision))))
 
 
 async def was_left_behind(session: AsyncSession, revision: str) -> bool:
-    """Whether files of this revision are remembered as no change: see `leave_behind`."""
+    """Whether files of this revision are recorded as outdated; see `leave_behind`."""
     return bool(await session.scalar(select(exists().where(col(OutdatedFiles.revision) == revision))))
 
 
 async def leave_behind(session: AsyncSession, revision: str, now: datetime) -> None:
-    """Remember that files of this revision are no change: they were refused, or could not be replaced."""
+    """Record files of this revision as outdated: they were refused, or could not be replaced."""
     if not await was_left_behind(session, revision):
         session.add(OutdatedFiles(revision=revision, seen_at=now))
         await session.flush()
 
 
 async def forget_kept(session: AsyncSession) -> None:
-    """Forget what `leave_behind` remembers of accepted revisions: files that go back to one are a change again."""
+    """Delete the outdated records of accepted revisions: files that go back to one count as an edit again."""
     accepted = exists().where(col(PolicyRevision.revision) == col(OutdatedFiles.revision))
     await session.execute(delete(OutdatedFiles).where(accepted))
 
 
 async def after(session: AsyncSession, entry_id: int | None) -> tuple[int, datetime | None]:
-    """How many entries follow one, and since when there is the first of them."""
+    """The number of entries after one, and when the first of them was added."""
     column = col(PolicyRevision.id)
     later = select(func.count(), func.min(col(PolicyRevision.created_at))).where(column > (entry_id or 0))
     count, since = (await session.execute(later)).one()
@@ -139,10 +139,10 @@ async def by_id(session: AsyncSession, ids: Collection[int]) -> Mapping[int, str
 
 
 async def origin(session: AsyncSession) -> str | None:
-    """A name for this history: what it began with, and when. None before the first entry.
+    """A name for this history: its first revision and when it was added. None before the first entry.
 
-    A backup of the database has the same, any other database has another. SQLite's has none, for it is of one machine,
-    whose files are a change at a start whatever the history knows.
+    A backup of the database has the same name, any other database has another one. SQLite has none: it belongs to one
+    machine, whose files count as an edit at a start whatever the history has.
     """
     if session.get_bind().dialect.name == "sqlite":
         return None
@@ -158,8 +158,8 @@ async def find(session: AsyncSession, revision: str) -> PolicyRevision | None:
     return (await session.scalars(named)).one_or_none()
 
 
-async def starting(session: AsyncSession, start: str, *, limit: int) -> Sequence[str]:
-    """The revisions that start with these digits, each once, in order."""
+async def find_by_prefix(session: AsyncSession, start: str, *, limit: int) -> Sequence[str]:
+    """The distinct revisions that start with these digits, in order."""
     column = col(PolicyRevision.revision)
     named = select(column).where(column.startswith(start, autoescape=True)).distinct().order_by(column).limit(limit)
     return (await session.scalars(named)).all()
@@ -171,7 +171,7 @@ async def entry(session: AsyncSession, entry_id: int) -> PolicyRevision | None:
 
 
 async def page(session: AsyncSession, *, before: int | None, limit: int) -> Sequence[PolicyRevision]:
-    """Entries without their files, newest first: those below `before`, the newest without it."""
+    """The newest entries without their files, or the newest of those with an id below `before`."""
     query = select(PolicyRevision).options(_WITHOUT_FILES).order_by(col(PolicyRevision.id).desc()).limit(limit)
     if before is not None:
         query = query.where(col(PolicyRevision.id) < before)
@@ -185,5 +185,5 @@ def files_of(row: PolicyRevision) -> dict[str, str]:
 
 
 def files_json(row: PolicyRevision) -> bytes:
-    """The same as a JSON object, as it is stored."""
+    """The files of a revision as a JSON object, as it is stored."""
     return zlib.decompress(row.files)

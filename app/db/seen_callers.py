@@ -1,4 +1,4 @@
-"""Which callers that rows name are known to exist, from the decision log and the table of keys."""
+"""Finds which callers named by rows are known to exist, from the decision log and the keys."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from app.db.tables.base import table_of
 from app.db.tables.decisions import LoggedDecision
 from app.db.tables.keys import ApiKey
 
-MAX_FACTS = 1_000  # that are looked for; each takes a query by an index
-# Decisions of one caller, the newest: its keys may have made all of them, or services that asked about it.
+MAX_FACTS = 1_000  # each takes an indexed query
+# The newest decisions of a caller that are read: its keys, or services that ask about it, may have made all of them.
 MAX_LOOKED_AT = 10_000
 _LARGEST_ID = 2**63 - 1
 _decisions = table_of(LoggedDecision)
@@ -21,9 +21,9 @@ _keys = table_of(ApiKey)
 
 
 async def seen_callers(session: AsyncSession, facts: Iterable[str]) -> frozenset[str]:
-    """Those of some `user:` and `key:` facts whose callers have brought good credentials; of keys, active ones alone.
+    """The `user:` and `key:` facts whose callers have presented valid credentials; only active keys count.
 
-    A subject that was only asked about over AuthZEN has brought none. Of more than MAX_FACTS the rest counts as unseen.
+    A subject of AuthZEN requests has presented none. Facts beyond MAX_FACTS count as unseen.
     """
     found = set()
     for fact in sorted(facts)[:MAX_FACTS]:
@@ -48,7 +48,7 @@ async def _key_seen(session: AsyncSession, key_id: int) -> bool:
     ).one_or_none()
     if row is None or row.revoked_at is not None or (row.expires_at and row.expires_at <= datetime.now(UTC)):
         return False
-    # Its last use is written up to a minute later than the log.
+    # The last use is written up to a minute after the log.
     return row.last_used_at is not None or await _is_logged(session, _decisions.c.key_id == key_id, "api_key")
 
 

@@ -19,14 +19,14 @@ _T = TypeVar("_T")
 
 
 def sessions_of(engine: AsyncEngine) -> Sessions:
-    """Makes sessions on `engine`. Objects stay readable after a commit, without another query."""
+    """A factory of sessions on `engine`. Objects stay readable after a commit, without another query."""
     return async_sessionmaker(engine, expire_on_commit=False)
 
 
 async def read(sessions: Sessions, find: Callable[[AsyncSession], Awaitable[_T]]) -> _T:
-    """What `find` reads in a session of its own; once more on another connection, when the server ended the first.
+    """Run `find` in a new session; retry once on another connection if the server ended the first.
 
-    Raises TimeoutError when both together take longer than what is asked for every request may.
+    Raises TimeoutError if both together take longer than `ANSWER_SECONDS`.
     """
     async with asyncio.timeout(ANSWER_SECONDS):
         try:
@@ -40,10 +40,7 @@ async def read(sessions: Sessions, find: Callable[[AsyncSession], Awaitable[_T]]
 
 
 async def answers(sessions: Sessions) -> None:
-    """Ask the database the smallest question. Raises what the driver raises, or TimeoutError, for want of an answer.
-
-    Raises ReadOnlyDatabase where PostgreSQL takes no writes.
-    """
+    """Check that the database answers. Raises the errors of the driver, TimeoutError, or ReadOnlyDatabase."""
     async with asyncio.timeout(ANSWER_SECONDS), sessions() as session:
         if session.get_bind().dialect.name != "postgresql":
             await session.execute(text("SELECT 1"))

@@ -1,4 +1,4 @@
-"""What was allowed to one API key, from the decision log."""
+"""The use of an API key, from the decision log."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _ALIKE = ("action", "resource", "rule_text")
 
 
 async def uses(session: AsyncSession, key_id: int, since: int, *, latest: int | None = None) -> tuple[Use, ...]:
-    """What was allowed to the key from `since` on, in microseconds since 1970; alike decisions counted together.
+    """The allowed decisions of the key from `since` on, in microseconds since 1970, grouped and counted.
 
-    With `latest`, only so many of its latest decisions are looked at.
+    With `latest`, only that many of its latest decisions are read.
     """
-    wanted = [_decisions.c[name] for name in (*_ALIKE, "at", "allowed")]
-    of_key = select(*wanted).where(_decisions.c.key_id == key_id, _decisions.c.at >= since)
+    selected = [_decisions.c[name] for name in (*_ALIKE, "at", "allowed")]
+    of_key = select(*selected).where(_decisions.c.key_id == key_id, _decisions.c.at >= since)
     if latest is not None:
         of_key = of_key.order_by(_decisions.c.at.desc(), _decisions.c.id.desc()).limit(latest)
     looked_at = of_key.subquery()
@@ -36,12 +36,12 @@ async def uses(session: AsyncSession, key_id: int, since: int, *, latest: int | 
 
 
 async def number(session: AsyncSession, key_id: int, since: int, *, at_most: int) -> int:
-    """How many decisions about the key there are from `since` on; counting ends at a number."""
+    """The number of decisions of the key from `since` on, at most `at_most`."""
     of_key = select(_decisions.c.id).where(_decisions.c.key_id == key_id, _decisions.c.at >= since).limit(at_most)
     return int((await session.execute(select(func.count()).select_from(of_key.subquery()))).scalar_one())
 
 
 async def oldest(session: AsyncSession) -> int | None:
-    """When the oldest decision in the log was made, in microseconds since 1970; None when there is none."""
+    """The time of the oldest decision in the log, in microseconds since 1970; None without any."""
     found: int | None = (await session.execute(select(func.min(_decisions.c.at)))).scalar()
     return found

@@ -1,4 +1,4 @@
-"""Forms that are good once: sending one again does nothing again."""
+"""Forms that can be used once: sending one again has no effect."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from sqlmodel import col
 
 from app.db.tables.console import UsedForm
 
-# As long as a session may last: after it a form is refused for its CSRF token.
+# The longest session: after it a form is refused for its CSRF token.
 KEPT = timedelta(days=1)
 
 
 async def use(session: AsyncSession, digest: bytes, now: datetime) -> bool:
-    """Note that a form is used, in the transaction of what it does; False when it was before, and that is lost."""
+    """Record that a form is used; return False if it was used before, and then the transaction is lost."""
     await session.execute(delete(UsedForm).where(col(UsedForm.used_at) < now - KEPT))
     session.add(UsedForm(digest=digest, used_at=now))
     try:

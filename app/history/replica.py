@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app import __version__
 from app.audit.periodic_task import pause
-from app.db.availability import named
+from app.db.availability import error_name
 from app.db.engine import is_embedded, sqlite_file
 from app.db.heartbeat_connection import HeartbeatConnection, HeartbeatExpired, ReplicaReport, open_heartbeat_connection
 from app.history.entry import HistoryEntry, newest
@@ -159,7 +159,7 @@ class ReplicaSync:
         else:
             if type(lost) is not self._logged_fault:
                 self._logged_fault = type(lost)
-                _log.warning("the database does not answer; reconnecting", error=named(lost))
+                _log.warning("the database does not answer; reconnecting", error=error_name(lost))
             self._note_contact(queried_at)
 
     async def _report(self, connection: HeartbeatConnection) -> None:

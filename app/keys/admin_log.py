@@ -1,4 +1,4 @@
-"""What is done to API keys, for the admin log: each in the transaction that does it. A key is named by its prefix."""
+"""Records changes of API keys in the admin log, each in its own transaction. A key is identified by its prefix."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.db.tables.keys import ApiKey
 
 @dataclass(frozen=True, slots=True)
 class RevokedKey:
-    """A key that was revoked, by what is known of it."""
+    """A key that was revoked."""
 
     id: int
     prefix: str
@@ -22,7 +22,7 @@ class RevokedKey:
 
 
 def record_issue(session: AsyncSession, by: Actor, key: ApiKey, now: datetime) -> None:
-    """Add the issue of a key, which has its id already."""
+    """Record that a key was issued; it has its id already."""
     admin_actions.record(
         session,
         by,
@@ -43,7 +43,7 @@ def record_issue(session: AsyncSession, by: Actor, key: ApiKey, now: datetime) -
 def record_rotation(
     session: AsyncSession, by: Actor, old: ApiKey, successor: ApiKey, now: datetime, *, grace_seconds: int
 ) -> None:
-    """Add that a key got a successor, and for how long both are good."""
+    """Record that a key was rotated, and for how long both keys are accepted."""
     admin_actions.record(
         session,
         by,
@@ -66,7 +66,7 @@ def record_rotation(
 def record_revocation(
     session: AsyncSession, by: Actor, key: RevokedKey, now: datetime, *, all_of_owner: bool = False
 ) -> None:
-    """Add the end of a key; `all_of_owner` tells that all keys of its owner were revoked by one request."""
+    """Record that a key was revoked; `all_of_owner` if one request revoked all keys of its owner."""
     admin_actions.record(
         session,
         by,

@@ -15,7 +15,7 @@ from app.db.tables.keys import ApiKey
 from app.identity.api_keys import KeyRecord, MintedKey
 from app.keys.status import accepted
 
-# `last_used_at` is no log: once a minute is enough to see that a key is in use.
+# `last_used_at` is not a log: once a minute shows well enough that a key is in use.
 LAST_USED_EVERY = timedelta(seconds=60)
 
 
@@ -30,7 +30,7 @@ async def insert(
     expires_at: datetime | None = None,
     token_grants: Collection[str] | None = None,
 ) -> ApiKey:
-    """Store a new key, of which only the digest and the prefix are kept. `token_grants` are as in a KeyRecord."""
+    """Store the digest and the prefix of a new key. `token_grants` as in a KeyRecord."""
     key = ApiKey(
         subject=subject,
         name=name,
@@ -61,40 +61,40 @@ async def page_for(session: AsyncSession, subject: str, *, before: int | None, l
 
 
 async def get_for(session: AsyncSession, subject: str, key_id: int) -> ApiKey | None:
-    """A subject's own key; None for another's and for none alike."""
+    """A subject's own key; None if it does not exist or belongs to another subject."""
     return (await session.scalars(select(ApiKey).where(_own(subject, key_id)))).one_or_none()
 
 
 async def revoke(session: AsyncSession, subject: str, key_id: int, now: datetime) -> ApiKey | None:
-    """Revoke a subject's own key and return it; None for another's and for none alike."""
+    """Revoke a subject's own key and return it; None if it does not exist or belongs to another subject."""
     return await _revoke(session, _own(subject, key_id), now)
 
 
 async def revoke_any(session: AsyncSession, key_id: int, now: datetime) -> ApiKey | None:
-    """Revoke anybody's key and return it, None if there is none. For operators, not for a request."""
+    """Revoke a key of any owner and return it; None if there is none."""
     return await _revoke(session, _with_id(key_id), now)
 
 
 async def expire(session: AsyncSession, subject: str, key_id: int, now: datetime, until: datetime) -> ApiKey | None:
-    """Let a subject's own key that is active at `now` end at `until`, unless it ends before that, and return it.
+    """Let a subject's own active key expire at `until`, unless it expires before that, and return it.
 
-    None when there is no such key, and when it is revoked, over, or has a successor.
+    None if there is no such key, or it is revoked, expired or superseded.
     """
     expires_at = col(ApiKey.expires_at)
     active = and_(_own(subject, key_id), accepted(now), col(ApiKey.successor_id).is_(None))
-    # One statement, so that of two at once neither gives back what the other took.
+    # One statement, so that of two at the same time neither extends what the other shortened.
     sooner = case((expires_at < until, expires_at), else_=until)
     return await _change(session, update(ApiKey).where(active).values(expires_at=sooner))
 
 
 async def find_by_digest(session: AsyncSession, digest: bytes) -> KeyRecord | None:
-    """What a key's verifier needs of the key with this SHA-256, revoked and expired ones included."""
+    """The record of the key with this SHA-256, also if it is revoked or expired."""
     found = (await session.execute(RECORD.where(col(ApiKey.digest) == digest))).one_or_none()
     return record_of(found) if found else None
 
 
 def record_of(found: Any) -> KeyRecord:  # the type of a row differs by version of SQLAlchemy
-    """What is known of a key, from a row of RECORD or an ApiKey."""
+    """The record of a key, from a row of RECORD or an ApiKey."""
     return KeyRecord(
         id=found.id,
         subject=found.subject,
@@ -108,14 +108,14 @@ def record_of(found: Any) -> KeyRecord:  # the type of a row differs by version 
 
 
 async def touch(session: AsyncSession, key_ids: Collection[int], now: datetime) -> None:
-    """Note that these keys were used, where that is not known for the last minute."""
+    """Record that these keys were used, unless that was recorded within the last minute."""
     stale = or_(col(ApiKey.last_used_at).is_(None), col(ApiKey.last_used_at) < now - LAST_USED_EVERY)
     used = update(ApiKey).where(col(ApiKey.id).in_(sorted(key_ids)), stale).values(last_used_at=now)
     await session.execute(used, execution_options={"synchronize_session": False})
 
 
 async def _revoke(session: AsyncSession, which: ColumnElement[bool], now: datetime) -> ApiKey | None:
-    # One statement, so that of two at once the first stays the first.
+    # One statement, so that of two at the same time the first one counts.
     first = func.coalesce(col(ApiKey.revoked_at), now)
     return await _change(session, update(ApiKey).where(which).values(revoked_at=first))
 
@@ -130,7 +130,7 @@ def _own(subject: str, key_id: int) -> ColumnElement[bool]:
 
 
 def _with_id(key_id: int) -> ColumnElement[bool]:
-    # What does not fit into 64 bits is an error for a driver, and no id for us.
+    # A driver raises for a number beyond 64 bits, and no key has it as its id.
     return col(ApiKey.id) == (key_id if 0 < key_id <= MAX_ID else None)
 
 

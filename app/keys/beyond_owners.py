@@ -1,4 +1,4 @@
-"""Which API keys hold more than their owner does now, by the policy and by the token that the log saw last."""
+"""Finds API keys that hold more than their owner does now, by the policy and the owner's last token in the log."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from app.keys import subjects
 from app.policy.analysis.beyond_owner import BeyondOwner, beyond_owner
 from app.policy.engine.snapshot import Snapshot
 
-_AT_ONCE = 200  # keys that are read
+_BATCH_SIZE = 200  # keys in a query
 
 
 @dataclass(frozen=True, slots=True)
 class KeyBeyond:
-    """A key that holds scopes which its owner does not; `seen` is when a token of the owner was last in the log."""
+    """A key with scopes that its owner does not hold; `seen` is when a token of the owner was last in the log."""
 
     id: int
     owner: str
@@ -29,7 +29,7 @@ class KeyBeyond:
 
 
 async def of_keys(session: AsyncSession, snapshot: Snapshot, keys: Iterable[KeyRecord]) -> list[KeyBeyond]:
-    """Those of these keys that hold more than their owner, in their order."""
+    """The keys that hold more than their owner, in their order."""
     seen: dict[str, LastGrants | None] = {}
     found: list[KeyBeyond] = []
     for key in keys:
@@ -55,9 +55,9 @@ async def page(
     limit: int,
     owner: str | None = None,
 ) -> tuple[list[KeyBeyond], int | None]:
-    """Those among the first active keys above an id, and the id to continue after; None at the end.
+    """The keys beyond their owner among the first active keys above an id, and the id to continue after.
 
-    Raises CannotVerify.
+    That id is None at the end. Raises CannotVerify.
     """
     some = await subjects.active(sessions, environments=environments, now=now, after=after, limit=limit, owner=owner)
     async with sessions() as session:
@@ -72,7 +72,7 @@ async def of_all(
     after: int | None = 0
     while after is not None:
         found, after = await page(
-            sessions, snapshot, environments=environments, now=now, after=after, limit=_AT_ONCE, owner=owner
+            sessions, snapshot, environments=environments, now=now, after=after, limit=_BATCH_SIZE, owner=owner
         )
         for each in found:
             yield each

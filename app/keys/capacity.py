@@ -1,4 +1,4 @@
-"""How many keys an owner has that count against what one may have."""
+"""Counts the keys of an owner, for the limit on them."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from app.db.engine import LOCK_FIRST
 from app.db.tables.keys import ApiKey
 from app.keys.status import accepted
 
-# Of the locks with two numbers: this one, and the hash of an owner. Owners with the same hash only wait for each other.
+# An advisory lock with two numbers: ours, and the hash of the owner. Owners with the same hash wait for each other.
 _LOCK_OWNER = text("SELECT pg_advisory_xact_lock(1097823091, hashtext(:owner))")
 
 
 @dataclass(frozen=True, slots=True)
 class KeyCount:
-    """The keys of an owner that are accepted: `active` ones, and `superseded` ones, which have a successor."""
+    """The accepted keys of an owner: `active` ones, and `superseded` ones, which have a successor."""
 
     active: int
     superseded: int
 
 
 async def count_keys(session: AsyncSession, owner: str, now: datetime) -> KeyCount:
-    """Count the keys of an owner, who issues no other key until the transaction ends.
+    """Count the keys of an owner; no other is issued to this owner until the transaction ends.
 
-    A transaction that is under way on SQLite has begun with a write.
+    On SQLite a transaction that was begun before must have begun with a write.
     """
     if not session.in_transaction():
         await session.connection(execution_options=LOCK_FIRST)

@@ -1,7 +1,7 @@
-"""News of API keys: which have changed, asked of the database once for all that a process remembers.
+"""Polls the database for changed API keys, with one query for all keys that a process caches.
 
-A trigger records every change of a key in the transaction that makes it. The notes are committed in
-the order of their ids, so that nothing appears below what was read already.
+A trigger records every change of a key in the transaction that makes it. These rows are committed in the order of
+their ids, so that none appears below an id that was read already.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col
 
 from app.audit.periodic_task import pause
-from app.db.availability import named
+from app.db.availability import error_name
 from app.db.session import Sessions
 from app.db.tables.keys import KeyChange
 from app.identity.key_verifier import ApiKeyVerifier
 
 KEPT_SECONDS = 86_400
 _PRUNE_EVERY_SECONDS = 3_600.0
-_AT_ONCE = 1_000  # more than so many changes between two questions, and every key is asked for again
+_BATCH_SIZE = 1_000  # with more changes than this between two polls, the cache is cleared
 _log = structlog.stdlib.get_logger("api_keys")
 
 
@@ -34,7 +34,7 @@ class _KeyChangeRow(NamedTuple):
     at: int
 
 
-_NO_NOTE = _KeyChangeRow(0, 0, 0)
+_NONE = _KeyChangeRow(0, 0, 0)
 
 
 async def follow(
@@ -45,57 +45,60 @@ async def follow(
     every_seconds: float,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Tell the verifier the news every so many seconds, until `stop`. `clock` is the verifier's.
+    """Pass changes to the verifier every `every_seconds`, until `stop`. `clock` is the verifier's.
 
-    While the database does not answer there are none, and the verifier asks for each key as its time runs out.
+    While the database does not answer, the verifier looks up each key again when its cache entry expires.
     """
     last: _KeyChangeRow | None = None
     pruned_at = clock()
-    silent = False
+    is_out = False
     while not stop.is_set():
         await pause(stop, every_seconds)
         if not verifier.remembers:
             continue
-        asked_at = clock()
+        polled_at = clock()
         try:
-            last = await _tell(sessions, verifier, last, asked_at)
-            if asked_at - pruned_at >= _PRUNE_EVERY_SECONDS:
-                pruned_at = asked_at
+            last = await _pass_on(sessions, verifier, last, polled_at)
+            if polled_at - pruned_at >= _PRUNE_EVERY_SECONDS:
+                pruned_at = polled_at
                 await prune(sessions, int(time.time()) - KEPT_SECONDS)
         except (SQLAlchemyError, OSError) as error:
-            if not silent:
-                _log.error("no news of API keys; each is asked for as its time runs out", error=named(error))
-            silent = True
+            if not is_out:
+                _log.error(
+                    "changes of API keys cannot be read; each key is looked up again when its cache entry expires",
+                    error=error_name(error),
+                )
+            is_out = True
         else:
-            if silent:
-                _log.info("news of API keys again")
-            silent = False
+            if is_out:
+                _log.info("changes of API keys are read again")
+            is_out = False
 
 
-async def _tell(
-    sessions: Sessions, verifier: ApiKeyVerifier, last: _KeyChangeRow | None, asked_at: float
+async def _pass_on(
+    sessions: Sessions, verifier: ApiKeyVerifier, last: _KeyChangeRow | None, polled_at: float
 ) -> _KeyChangeRow:
-    """Tell the changes after `last`, and return the newest.
+    """Pass on the changes after `last`, and return the newest.
 
-    What was noted last must still be there, as it was: after a restore its id is given to another change.
+    The row `last` must still be there, unchanged: after a restore of the database its id is used again.
     """
-    notes = select(col(KeyChange.id), col(KeyChange.key_id), col(KeyChange.at))
+    changes = select(col(KeyChange.id), col(KeyChange.key_id), col(KeyChange.at))
     async with sessions() as session:
         if last is not None:
-            since = notes.where(col(KeyChange.id) >= last.id).order_by(col(KeyChange.id)).limit(_AT_ONCE + 1)
+            since = changes.where(col(KeyChange.id) >= last.id).order_by(col(KeyChange.id)).limit(_BATCH_SIZE + 1)
             found = [_KeyChangeRow(*row) for row in await session.execute(since)]
-            without_gap = last == _NO_NOTE or found[:1] == [last]
-            if without_gap and len(found) <= _AT_ONCE:
-                verifier.heard([note.key_id for note in found if note.id > last.id], asked_at)
+            is_gapless = last == _NONE or found[:1] == [last]
+            if is_gapless and len(found) <= _BATCH_SIZE:
+                verifier.heard([change.key_id for change in found if change.id > last.id], polled_at)
                 return found[-1] if found else last
-        newest = (await session.execute(notes.order_by(col(KeyChange.id).desc()).limit(1))).one_or_none()
+        newest = (await session.execute(changes.order_by(col(KeyChange.id).desc()).limit(1))).one_or_none()
     verifier.forget_all()
-    verifier.heard([], asked_at)
-    return _KeyChangeRow(*newest) if newest else _NO_NOTE
+    verifier.heard([], polled_at)
+    return _KeyChangeRow(*newest) if newest else _NONE
 
 
 async def prune(sessions: Sessions, before: int) -> None:
-    """Delete the notes from before a time, in seconds since 1970, but the newest, by which others know their place."""
+    """Delete rows from before a time, in seconds since 1970, except the newest, which marks the place of others."""
     async with sessions() as session:
         newest = select(func.max(col(KeyChange.id))).scalar_subquery()
         await session.execute(delete(KeyChange).where(col(KeyChange.at) < before, col(KeyChange.id) < newest))

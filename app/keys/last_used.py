@@ -1,4 +1,4 @@
-"""Notes when API keys were last used, off the path of a request."""
+"""Records when API keys were last used, outside of requests."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import Self
 import structlog
 
 from app.audit.periodic_task import PeriodicTask
-from app.db.availability import is_away, named
+from app.db.availability import error_name, is_away
 from app.db.disk import DiskSpace
 from app.db.session import Sessions
 from app.keys.api_keys import LAST_USED_EVERY, touch
 
-AT_ONCE = 1_000  # keys in one statement, for its words are made on the event loop
+BATCH_SIZE = 1_000  # keys in a statement, which is compiled on the event loop
 _log = structlog.stdlib.get_logger("api_keys")
 
 
 class LastUsed:
-    """Collects the ids of keys that were used and writes them every few seconds; what fails is tried again.
+    """Collects the ids of used keys and writes them every `every_seconds`; a failed write is retried.
 
-    `async with` it: on leaving, what is left is written. `every_seconds` is how often it writes. `limit` is how
-    many keys it remembers: one that it forgot may be written more than once a minute.
+    An asynchronous context manager: on exit the rest is written. `limit` is the number of keys whose last write is
+    remembered; a key that was evicted may be written more than once a minute.
     """
 
     def __init__(
@@ -35,52 +35,52 @@ class LastUsed:
         self._limit = limit
         self._waiting: set[int] = set()
         self._written: dict[int, float] = {}  # key id to the monotonic time of its last write, oldest first
-        self._rounds = PeriodicTask("last used", self._round, every_seconds=every_seconds)
+        self._task = PeriodicTask("last used", self._write, every_seconds=every_seconds)
 
     def seen(self, key_id: int) -> None:
-        """A key was used now."""
+        """Note that a key was used now."""
         written = self._written.get(key_id)
         if written is None or monotonic() - written >= LAST_USED_EVERY.total_seconds():
             self._waiting.add(key_id)
 
     async def __aenter__(self) -> Self:
-        self._rounds.begin()
+        self._task.begin()
         return self
 
     async def __aexit__(
         self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        await self._rounds.end()
+        await self._task.end()
         while self._waiting:
             if not await self.flush():
                 _log.error("last use of API keys is lost", keys=len(self._waiting))
                 break
 
-    async def _round(self) -> None:
-        for _ in range(0, len(self._waiting), min(AT_ONCE, self._limit)):
+    async def _write(self) -> None:
+        for _ in range(0, len(self._waiting), min(BATCH_SIZE, self._limit)):
             if not await self.flush():
                 break
 
     async def flush(self) -> bool:
-        """Write what waits, or the first of it; False if that failed, and then it still waits."""
+        """Write the waiting keys, at most a batch; return False if that failed, and they keep waiting."""
         if not self._waiting:
             return True
         if self._disk is not None and self._disk.shortage:
             return False
-        used = set(islice(self._waiting, min(AT_ONCE, self._limit)))
+        used = set(islice(self._waiting, min(BATCH_SIZE, self._limit)))
         self._waiting -= used
         try:
             async with self._sessions() as session:
                 await touch(session, used, datetime.now(UTC))
                 await session.commit()
-        except Exception as error:  # noqa: BLE001  # whatever it was, it must not end the writer
+        except Exception as error:  # noqa: BLE001  # no error may end the writer
             self._waiting |= used
-            unforeseen = None if is_away(error) else error
+            unexpected = None if is_away(error) else error
             _log.error(
                 "last use of API keys not written yet",
                 keys=len(self._waiting),
-                error=named(error),
-                exc_info=unforeseen,
+                error=error_name(error),
+                exc_info=unexpected,
             )
             return False
         self._remember(used)

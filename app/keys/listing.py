@@ -1,4 +1,4 @@
-"""Everybody's API keys as those who look after them see them: filtered, sorted, a page at a time."""
+"""Lists the API keys of all owners for administrators: filtered, sorted, a page at a time."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ SORTS: tuple[Sort, ...] = ("newest", "oldest", "used", "expires")
 
 
 @dataclass(frozen=True, slots=True)
-class WantedKeys:
-    """Keys whose subject is `subject`, whose prefix begins with `prefix`, and that have a status now.
+class KeyFilter:
+    """Selects keys by owner, by the beginning of their prefix, and by their status now.
 
-    `active` are all that are accepted, however soon they expire, and `unused` those of them that were never used.
+    `active` are all accepted keys, however soon they expire; `unused` are those of them that were never used.
     """
 
     subject: str | None = None
@@ -37,29 +37,29 @@ class WantedKeys:
 
 @dataclass(frozen=True, slots=True)
 class KeyPosition:
-    """A place in the list: behind the key with this id and, where they are sorted by time, with this time."""
+    """A place in the list: after the key with this id and, if the list is sorted by a time, this time."""
 
     id: int
     time: datetime | None = None
 
 
 async def page(
-    session: AsyncSession, wanted: WantedKeys, *, now: datetime, after: KeyPosition | None, limit: int
+    session: AsyncSession, filters: KeyFilter, *, now: datetime, after: KeyPosition | None, limit: int
 ) -> Sequence[ApiKey]:
-    """The first keys that fit, or those behind a place. Without a time, keys stand last, newest first."""
-    key, query = col(ApiKey.id), select(ApiKey).where(*_matching(wanted, now, session.get_bind().dialect.name))
-    if wanted.sort == "oldest":
+    """The first keys that match, or those after a place. Keys without a time come last, newest first."""
+    key, query = col(ApiKey.id), select(ApiKey).where(*_matching(filters, now, session.get_bind().dialect.name))
+    if filters.sort == "oldest":
         query = (query.where(key > after.id) if after else query).order_by(key)
         return (await session.scalars(query.limit(limit))).all()
     rows: list[ApiKey] = []
-    if wanted.sort != "newest":
-        time = col(ApiKey.last_used_at) if wanted.sort == "used" else col(ApiKey.expires_at)
+    if filters.sort != "newest":
+        time = col(ApiKey.last_used_at) if filters.sort == "used" else col(ApiKey.expires_at)
         if after is None or after.time is not None:
-            # Apart from those without, so that an index has them in their order and is entered at their place.
-            rows += await session.scalars(_timed(query, time, wanted.sort, after).limit(limit))
+            # Separate from keys without a time, so that an index has them in order.
+            rows += await session.scalars(_timed(query, time, filters.sort, after).limit(limit))
             after = None
-        # A user's keys and those with a prefix are few: a planner without statistics shall take them first.
-        few = wanted.subject is not None or wanted.prefix is not None
+        # The keys of an owner or with a prefix are few: a planner without statistics should select by them first.
+        few = filters.subject is not None or filters.prefix is not None
         query = query.where((func.coalesce(time, null()) if few else time).is_(None))
     if len(rows) < limit:
         query = (query.where(key < after.id) if after else query).order_by(key.desc())
@@ -67,29 +67,29 @@ async def page(
     return rows
 
 
-async def named(session: AsyncSession, key_id: int) -> ApiKey | None:
+async def find(session: AsyncSession, key_id: int) -> ApiKey | None:
     """The key with this id, of any owner."""
     return (await session.scalars(select(ApiKey).where(col(ApiKey.id) == key_id))).one_or_none()
 
 
 def place_of(key: ApiKey, sort: Sort) -> KeyPosition:
-    """The place of a key in a list that is sorted so."""
+    """The place of a key in a list with this order."""
     times = {"used": key.last_used_at, "expires": key.expires_at}
     return KeyPosition(key.id, times.get(sort))
 
 
-def _matching(wanted: WantedKeys, now: datetime, dialect: str) -> list[ColumnElement[bool]]:
+def _matching(filters: KeyFilter, now: datetime, dialect: str) -> list[ColumnElement[bool]]:
     terms: list[ColumnElement[bool]] = []
-    if wanted.subject is not None:
-        terms.append(col(ApiKey.subject) == wanted.subject)
-    if wanted.prefix is not None:
-        terms.append(_begins_with(wanted.prefix, dialect))
-    if wanted.status == "active":
+    if filters.subject is not None:
+        terms.append(col(ApiKey.subject) == filters.subject)
+    if filters.prefix is not None:
+        terms.append(_begins_with(filters.prefix, dialect))
+    if filters.status == "active":
         terms.append(accepted(now))
-    elif wanted.status == "unused":
+    elif filters.status == "unused":
         terms += [accepted(now), col(ApiKey.last_used_at).is_(None)]
-    elif wanted.status is not None:
-        terms.append(has_status(wanted.status, now))
+    elif filters.status is not None:
+        terms.append(has_status(filters.status, now))
     return terms
 
 
@@ -98,12 +98,12 @@ def _begins_with(prefix: str, dialect: str) -> ColumnElement[bool]:
     match = _PREFIX.fullmatch(prefix)
     if match is None:
         return column.startswith(prefix, autoescape=True)
-    if not match[2]:  # half of all keys: they are found in any order, and those with some digits by their index
+    if not match[2]:  # half of all keys, so the index on the prefix does not help
         return col(ApiKey.environment) == match[1]
-    behind = f"{prefix[:-1]}{chr(ord(prefix[-1]) + 1)}"
-    # Compared by the bytes, as the index is sorted, whatever the database's language is.
+    after_prefix = f"{prefix[:-1]}{chr(ord(prefix[-1]) + 1)}"
+    # Compared by bytes like the index, whatever the collation of the database.
     at_least, below = ("~>=~", "~<~") if dialect == "postgresql" else (">=", "<")
-    return and_(column.bool_op(at_least)(prefix), column.bool_op(below)(behind))
+    return and_(column.bool_op(at_least)(prefix), column.bool_op(below)(after_prefix))
 
 
 def _timed(query: Select[Any], time: Any, sort: Sort, after: KeyPosition | None) -> Select[Any]:

@@ -1,7 +1,7 @@
-"""Look-ups of API keys for a verifier: those that wait at the same time share a statement.
+"""Looks up API keys for a verifier; look-ups that wait at the same time share a statement.
 
-A process runs at most `CONCURRENT` of these statements, apart from its other queries. However many made-up keys arrive,
-a real one waits for about two statements, and other queries find connections in the pool.
+A process runs at most `CONCURRENT` of these statements. However many invalid keys arrive, a valid one waits for about
+two statements, and other queries find connections in the pool.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app.db.availability import ANSWER_SECONDS, RETRY_AFTER_SECONDS, named
+from app.db.availability import ANSWER_SECONDS, RETRY_AFTER_SECONDS, error_name
 from app.db.session import Sessions, read
 from app.db.tables.keys import ApiKey
 from app.identity.api_keys import KeyRecord
@@ -31,9 +31,9 @@ _log = structlog.stdlib.get_logger("api_keys")
 
 
 def key_lookup(sessions: Sessions) -> Callable[[bytes], Awaitable[KeyRecord | None]]:
-    """A function that returns what the database knows of the key with a SHA-256, revoked and expired ones included.
+    """Return a function that looks up the record of the key with a SHA-256, also if it is revoked or expired.
 
-    It raises CannotVerify when the database does not answer within `ANSWER_SECONDS`.
+    The function raises CannotVerify when the database does not answer within `ANSWER_SECONDS`.
     """
     return _KeyLookups(sessions).find
 
@@ -41,12 +41,12 @@ def key_lookup(sessions: Sessions) -> Callable[[bytes], Awaitable[KeyRecord | No
 class _KeyLookups:
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
-        # In the order of arrival. A digest may be waited for by several requests.
+        # In the order of arrival. Several requests may wait for one digest.
         self._waiting: dict[bytes, list[asyncio.Future[KeyRecord | None]]] = {}
         self._running: set[asyncio.Task[None]] = set()
 
     async def find(self, digest: bytes) -> KeyRecord | None:
-        # Never the answer to a statement that runs already: it may have read the key before it was revoked.
+        # Never joins a running statement, which may have read the key before it was revoked.
         answer: asyncio.Future[KeyRecord | None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(digest, []).append(answer)
         self._start_statement()
@@ -60,7 +60,7 @@ class _KeyLookups:
         if len(self._running) >= CONCURRENT or not self._waiting:
             return
         batch = {digest: self._waiting.pop(digest) for digest in list(islice(self._waiting, MAX_BATCH))}
-        # A context of its own: the statement belongs to no single request.
+        # A new context: the statement does not belong to a single request.
         task = asyncio.create_task(self._answer(batch), context=contextvars.Context())
         self._running.add(task)
         task.add_done_callback(self._end_statement)
@@ -70,7 +70,7 @@ class _KeyLookups:
         self._start_statement()
 
     async def _answer(self, batch: dict[bytes, list[asyncio.Future[KeyRecord | None]]]) -> None:
-        # Those whose request has ended meanwhile are not looked up.
+        # Keys whose requests have ended are not looked up.
         answers = {digest: [each for each in waiting if not each.done()] for digest, waiting in batch.items()}
         digests = [digest for digest, waiting in answers.items() if waiting]
         if not digests:
@@ -78,9 +78,9 @@ class _KeyLookups:
         try:
             found = await read(self._sessions, lambda session: _records(session, digests))
         except (SQLAlchemyError, OSError) as error:  # TimeoutError is an OSError
-            _log.error("the database did not answer for API keys", error=named(error), keys=len(digests))
+            _log.error("the database did not answer for API keys", error=error_name(error), keys=len(digests))
             failed: Exception = _unavailable()
-        except Exception as error:  # noqa: BLE001  # a defect: each request reports it, and none waits for nothing
+        except Exception as error:  # noqa: BLE001  # a defect: each waiting request reports it
             failed = error
         else:
             for digest, waiting in answers.items():
@@ -93,7 +93,7 @@ class _KeyLookups:
 
 
 async def _records(session: AsyncSession, digests: Sequence[bytes]) -> _Found:
-    # Filled up to a power of two, so that a driver prepares no more than nine statements.
+    # Padded to a power of two, so that a driver prepares at most nine statements.
     size = 1 << (len(digests) - 1).bit_length()
     padded = [*digests, *([digests[-1]] * (size - len(digests)))]
     rows = await session.execute(RECORD.where(col(ApiKey.digest).in_(padded)))

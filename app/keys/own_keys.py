@@ -1,4 +1,4 @@
-"""A person's own keys as they look through them: by state, in an order, page by page."""
+"""Lists the keys of one owner: filtered by status, sorted, a page at a time."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _ORDERS: Mapping[Order, SQLColumnExpression[Any]] = {
 
 
 async def counts(session: AsyncSession, subject: str, now: datetime) -> Mapping[KeyStatus, int]:
-    """How many keys a user has of each status."""
+    """The number of keys of an owner by status."""
     state = case(*((has_status(status, now), status) for status in STATUSES if status != "active"), else_="active")
-    # By its name: PostgreSQL takes the same expression with other parameters for another one.
+    # Grouped by the label: to PostgreSQL the same expression with other parameters is another one.
     found = select(state.label("state"), func.count()).where(col(ApiKey.subject) == subject).group_by("state")
-    return {state: number for state, number in await session.execute(found)}  # noqa: C416  # rows are no pairs to mypy
+    return {state: number for state, number in await session.execute(found)}  # noqa: C416  # to mypy a row is not a pair
 
 
 async def page_of(
@@ -42,7 +42,7 @@ async def page_of(
     offset: int,
     limit: int,
 ) -> Sequence[ApiKey]:
-    """A page of a user's keys, those in one state or all; a time that there is not comes last."""
+    """A page of the keys of an owner, of one status or all; keys without the time come last."""
     column = _ORDERS[order]
     sorted_by = (column.desc() if descending else column.asc()).nulls_last()
     query = select(ApiKey).where(col(ApiKey.subject) == subject).order_by(sorted_by, col(ApiKey.id).desc())

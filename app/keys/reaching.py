@@ -1,4 +1,4 @@
-"""Which API keys reach something, a page at a time."""
+"""Finds the API keys that rules let in, a page at a time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_SCANNED = 5_000  # keys for one page
 
 @dataclass(frozen=True, slots=True)
 class KeyHolder:
-    """An active key that gets in; `conditional` when a condition has a part in it."""
+    """An active key that is allowed; `conditional` if that depends on a condition."""
 
     id: int
     owner: str
@@ -35,7 +35,7 @@ async def reaching(
     now: datetime,
     after: int,
 ) -> tuple[list[KeyHolder], int | None]:
-    """The active keys above an id that these rules let in, and the id to go on after; None at the end.
+    """The active keys above an id that these rules let in, and the id to continue after; None at the end.
 
     Raises CannotVerify.
     """

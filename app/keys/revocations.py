@@ -1,4 +1,4 @@
-"""Revocations of keys, each stored with who did it in the transaction that does it."""
+"""Revokes keys, and records who did it in the same transaction."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ CHUNK = 200  # keys in a transaction, so that its locks are held briefly
 
 
 async def revoke_key(session: AsyncSession, key_id: int, by: Actor, now: datetime) -> ApiKey | None:
-    """Revoke anybody's key, commit and return it; None if there is none. Revoking again stores nothing."""
+    """Revoke a key of any owner, commit and return it; None if there is none. Revoking again records nothing."""
     return await _revoke(session, key_id, by, now, owner=None)
 
 
 async def revoke_own_key(session: AsyncSession, key_id: int, by: Actor, now: datetime) -> ApiKey | None:
-    """As `revoke_key`, but only a key of the actor's own: another's is as none."""
+    """Revoke a key of the actor, as `revoke_key`; None for a key of another owner."""
     return await _revoke(session, key_id, by, now, owner=by.subject)
 
 
 async def revoke_keys_of(session: AsyncSession, owner: str, by: Actor, now: datetime) -> AsyncIterator[int]:
-    """Revoke every key of an owner that is not revoked, expired ones too, and yield their ids once that is committed.
+    """Revoke every key of an owner, expired ones too, and yield the ids of those that were not revoked before.
 
-    Those that the owner issues meanwhile are not among them, so that it ends.
+    They are yielded after the commit. Keys that the owner issues meanwhile are left out, so that this ends.
     """
     key, after, newest = col(ApiKey.id), 0, None
 
@@ -59,7 +59,7 @@ async def revoke_keys_of(session: AsyncSession, owner: str, by: Actor, now: date
 
 
 async def _revoke(session: AsyncSession, key_id: int, by: Actor, now: datetime, *, owner: str | None) -> ApiKey | None:
-    if not 0 < key_id <= MAX_ID:  # more than 64 bits are an error for a driver
+    if not 0 < key_id <= MAX_ID:  # a driver raises for a number beyond 64 bits
         return None
 
     async def revoke() -> ApiKey | None:
@@ -78,7 +78,7 @@ async def _revoke(session: AsyncSession, key_id: int, by: Actor, now: datetime, 
 
 
 async def _end(session: AsyncSession, ids: Iterable[int], now: datetime, owner: str | None) -> list[RevokedKey]:
-    """Revoke those of the keys that are not revoked yet, of one owner where that is given."""
+    """Revoke those of the keys that are not revoked yet, only those of `owner` if it is given."""
     change = update(ApiKey).where(col(ApiKey.id).in_(list(ids)), col(ApiKey.revoked_at).is_(None))
     if owner is not None:
         change = change.where(col(ApiKey.subject) == owner)

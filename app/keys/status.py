@@ -1,4 +1,4 @@
-"""What an API key is at a moment: one status for API, console and command line, in Python and in SQL."""
+"""The status of an API key at a time, for API, console and command line, in Python and in SQL."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.db.tables.keys import ApiKey
 
 KeyStatus = Literal["active", "expiring", "superseded", "expired", "revoked"]
 SOON = timedelta(days=7)  # before its end a key is `expiring`
-# In the order in which they are shown, as they are written for people.
+# In display order, with their labels.
 WORDS: Mapping[KeyStatus, str] = {
     "active": "active",
     "expiring": "expires soon",
@@ -26,7 +26,7 @@ ACCEPTED: tuple[KeyStatus, ...] = ("active", "expiring", "superseded")
 
 
 def status_of(key: ApiKey, now: datetime) -> KeyStatus:
-    """What a key is now. `expiring` and `superseded` ones, which have a successor, are accepted until they expire."""
+    """The status of a key. `expiring` and `superseded` keys, which have a successor, are accepted until they expire."""
     if key.revoked_at is not None:
         return "revoked"
     if key.expires_at is not None and key.expires_at <= now:
@@ -42,7 +42,7 @@ def is_accepted(key: ApiKey, now: datetime) -> bool:
 
 
 def has_status(status: KeyStatus, now: datetime) -> ColumnElement[bool]:
-    """The condition for which `status_of` gives this status."""
+    """The SQL condition for the keys for which `status_of` returns this status."""
     expires, revoked, successor = col(ApiKey.expires_at), col(ApiKey.revoked_at), col(ApiKey.successor_id)
     if status == "revoked":
         return revoked.is_not(None)
@@ -57,6 +57,6 @@ def has_status(status: KeyStatus, now: datetime) -> ColumnElement[bool]:
 
 
 def accepted(now: datetime) -> ColumnElement[bool]:
-    """The condition for which `is_accepted` is true."""
+    """The SQL condition for the keys for which `is_accepted` is true."""
     expires = col(ApiKey.expires_at)
     return and_(col(ApiKey.revoked_at).is_(None), or_(expires.is_(None), expires > now))

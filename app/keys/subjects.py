@@ -1,4 +1,4 @@
-"""API keys and their owners as others ask about them: what they may do, and which there are, a page at a time."""
+"""Looks up API keys and their owners for queries about them, a page at a time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app.db.availability import RETRY_AFTER_SECONDS, named
+from app.db.availability import RETRY_AFTER_SECONDS, error_name
 from app.db.session import Sessions, read
 from app.db.tables.fields import MAX_ID
 from app.db.tables.keys import ApiKey
@@ -26,15 +26,15 @@ _T = TypeVar("_T")
 
 
 async def records(sessions: Sessions, ids: Collection[int]) -> Sequence[KeyRecord]:
-    """The keys with these ids, revoked and expired ones included. Raises CannotVerify."""
-    # What does not fit into 64 bits is an error for a driver, and no id for us.
-    wanted = sorted(number for number in ids if 0 < number <= MAX_ID)
-    query = RECORD.where(col(ApiKey.id).in_(wanted))
+    """The keys with these ids, also revoked and expired ones. Raises CannotVerify."""
+    # A driver raises for a number beyond 64 bits, and no key has it as its id.
+    known = sorted(number for number in ids if 0 < number <= MAX_ID)
+    query = RECORD.where(col(ApiKey.id).in_(known))
 
     async def find(session: AsyncSession) -> Sequence[KeyRecord]:
         return [record_of(row) for row in (await session.execute(query)).all()]
 
-    return await _ask(sessions, find) if wanted else ()
+    return await _read(sessions, find) if known else ()
 
 
 async def active(
@@ -66,23 +66,23 @@ async def active(
     async def find(session: AsyncSession) -> Sequence[KeyRecord]:
         return [record_of(row) for row in (await session.execute(query)).all()]
 
-    return await _ask(sessions, find)
+    return await _read(sessions, find)
 
 
 async def owners(sessions: Sessions, *, after: str, limit: int) -> Sequence[str]:
-    """The first owners of keys behind a subject, in the database's order, each once. Raises CannotVerify."""
+    """The first distinct owners of keys after a subject, in the order of the database. Raises CannotVerify."""
     subject = col(ApiKey.subject)
     query = select(subject).where(subject > after).distinct().order_by(subject).limit(limit)
 
     async def find(session: AsyncSession) -> Sequence[str]:
         return (await session.scalars(query)).all()
 
-    return await _ask(sessions, find)
+    return await _read(sessions, find)
 
 
-async def _ask(sessions: Sessions, find: Callable[[AsyncSession], Awaitable[_T]]) -> _T:
+async def _read(sessions: Sessions, find: Callable[[AsyncSession], Awaitable[_T]]) -> _T:
     try:
         return await read(sessions, find)
     except (SQLAlchemyError, OSError) as error:
-        _log.error("the database did not answer for those who ask about API keys", error=named(error))
+        _log.error("the database did not answer a query about API keys", error=error_name(error))
         raise CannotVerify(UNAVAILABLE, RETRY_AFTER_SECONDS) from None

@@ -36,7 +36,7 @@ from app.db.tables.base import table_of
 from app.db.tables.decisions import LoggedDecision
 from app.identity.api_keys import mint
 from app.keys import api_keys, listing
-from app.keys.listing import WantedKeys
+from app.keys.listing import KeyFilter
 from scripts.bench.decision_log import World, fill
 from tests.console.conftest import console_server
 from tests.console.sessions import Person, sign_in
@@ -115,7 +115,7 @@ async def prepare(file: Path, decisions: int, keys: int, seed: int) -> tuple[int
     sessions = sessions_of(engine)
     async with sessions() as session:
         there = await newest_id(session)
-        newest = await listing.page(session, WantedKeys(), now=datetime.now(UTC), after=None, limit=1)
+        newest = await listing.page(session, KeyFilter(), now=datetime.now(UTC), after=None, limit=1)
     if not there:
         await fill(sessions, World(seed), decisions)
     if not newest:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from app.db.errors import DatabaseAway
-from app.db.migrate import unfit, upgrade
+from app.db.errors import DatabaseUnavailable
+from app.db.migrate import schema_fault, upgrade
 from tests.cli.command import command
 from tests.support.breakable import BreakablePostgres
 from tests.support.certificate import Certificate, make
@@ -129,9 +129,11 @@ def test_what_is_not_a_postgresql_is_not_said_to_lack_tls(answer: bytes, query: 
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         async with server:
             port = server.sockets[0].getsockname()[1]
-            await unfit(f"postgresql://u:hunter2@127.0.0.1:{port}/d{query}")
+            await schema_fault(f"postgresql://u:hunter2@127.0.0.1:{port}/d{query}")
 
-    with pytest.raises(DatabaseAway, match=r"127\.0\.0\.1:[0-9]+ gives no valid answer, so it is not a PostgreSQL"):
+    with pytest.raises(
+        DatabaseUnavailable, match=r"127\.0\.0\.1:[0-9]+ gives no valid answer, so it is not a PostgreSQL"
+    ):
         asyncio.run(ask())
 
 

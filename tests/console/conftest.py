@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.console.login_state import Attempt, begin
+from app.console.login_state import LoginState, begin
 from app.console.oidc import OpenId
 from app.identity.jwks import KeySet
 from tests.console.browsing import Browser
@@ -59,7 +59,7 @@ async def openid(issuer: LiveIssuer) -> AsyncIterator[OpenId]:
 
 
 @pytest.fixture
-def attempt() -> Attempt:
+def attempt() -> LoginState:
     """A sign-in that has begun."""
     return begin("/console/account")
 

@@ -16,7 +16,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.console.config import Console
-from app.console.login_state import Attempt
+from app.console.login_state import LoginState
 from app.console.oidc import OpenId, SignedIn, SignInFailed
 from app.dev.wire import IssuerRequest, Reply, tell
 from app.identity.jwks import KeySet
@@ -34,7 +34,9 @@ def openid_of(issuer: LiveIssuer, keys: KeySet, api_keys: KeySet | None = None, 
     return OpenId(replace(console, **changes), keys, JwtVerifier(api_keys or keys, issuer.url, (AUDIENCE,)))
 
 
-async def answered(openid: OpenId, issuer: LiveIssuer, attempt: Attempt, person: str = "user_alice") -> dict[str, str]:
+async def answered(
+    openid: OpenId, issuer: LiveIssuer, attempt: LoginState, person: str = "user_alice"
+) -> dict[str, str]:
     """The parameters with which the issuer sends a browser back."""
     asked = dict(parse_qsl(urlsplit(await openid.address(attempt)).query))
     answer = httpx.post(f"{issuer.url}/authorize", data={**asked, "person": person})
@@ -43,25 +45,25 @@ async def answered(openid: OpenId, issuer: LiveIssuer, attempt: Attempt, person:
     return dict(parse_qsl(back.query))
 
 
-async def signed_in(openid: OpenId, issuer: LiveIssuer, attempt: Attempt) -> SignedIn:
+async def signed_in(openid: OpenId, issuer: LiveIssuer, attempt: LoginState) -> SignedIn:
     return await openid.finish(urlencode(await answered(openid, issuer, attempt)), attempt)
 
 
-async def refused(openid: OpenId, query: str, attempt: Attempt | None) -> tuple[int, str, list[Any]]:
+async def refused(openid: OpenId, query: str, attempt: LoginState | None) -> tuple[int, str, list[Any]]:
     """The status and text of a failed sign-in, and the reasons that were logged."""
     with capture_logs() as lines, pytest.raises(SignInFailed) as failed:
         await openid.finish(query, attempt)
     return failed.value.status, failed.value.text, [line.get("why", line.get("error")) for line in lines]
 
 
-async def why(openid: OpenId, issuer: LiveIssuer, attempt: Attempt) -> tuple[int, list[Any]]:
+async def why(openid: OpenId, issuer: LiveIssuer, attempt: LoginState) -> tuple[int, list[Any]]:
     """The status, and the reasons that were logged, of a sign-in that fails after the issuer's answer."""
     status, _, reasons = await refused(openid, urlencode(await answered(openid, issuer, attempt)), attempt)
     return status, reasons
 
 
 @contextmanager
-def tokens(issuer: LiveIssuer, attempt: Attempt, **changes: Any) -> Iterator[None]:
+def tokens(issuer: LiveIssuer, attempt: LoginState, **changes: Any) -> Iterator[None]:
     """The issuer's tokens replaced: an opaque access token, and an ID token with these claims, unless it is given."""
     made: dict[str, Any] = {"sub": "user_alice", "aud": CONSOLE.id, "azp": CONSOLE.id, "nonce": attempt.nonce}
     sent = {"access_token": "opaque"}

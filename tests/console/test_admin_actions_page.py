@@ -60,7 +60,7 @@ def test_a_filter_that_cannot_be_read_has_its_error_at_its_field(console: Server
         answer = person.get(f"{PATH}?{query}")
         assert answer.status_code == 400
         assert said in words(answer.text), query
-    assert "No act matches" in words(person.get(f"{PATH}?actor=user_of_none").text)
+    assert "No action matches" in words(person.get(f"{PATH}?actor=user_of_none").text)
 
 
 def test_pages_show_each_act_once(console: Server) -> None:
@@ -93,7 +93,7 @@ def test_what_callers_write_is_shown_as_text(console: Server, number: int) -> No
 def test_an_entry_of_an_earlier_release_is_shown(own_console: Server) -> None:
     person = officer(own_console)
     empty = words(person.get(PATH).text)
-    assert "Nothing was done yet" in empty
+    assert "No actions yet" in empty
     add(own_console, "", action="policy.files")
     shown = words(person.get(PATH).text)
     assert "Changed the policy files" in shown

@@ -46,7 +46,7 @@ def test_a_key_is_found_by_owner_and_prefix_and_never_shown_whole(console: Serve
         database.execute("UPDATE api_keys SET expires_at = ? WHERE id = ?", (ends, key_id))
     assert "Active" in words(person.get(f"{PATH}?subject=user_found").text)
     assert numbers(person.get(f"{PATH}?subject=user_found&status=expiring").text) == []
-    assert "No key fits" in words(person.get(f"{PATH}?subject=user_foun").text)
+    assert "No key matches" in words(person.get(f"{PATH}?subject=user_foun").text)
     for wrong in ("prefix=abc", "prefix=%25", "status=new", "cursor=x"):
         assert person.get(f"{PATH}?{wrong}").status_code == 400
 
@@ -82,7 +82,7 @@ def test_a_key_is_revoked_with_its_name_and_forgotten_at_once(console: Server, i
 
 def test_every_order_pages_through_every_key_once(own_console: Server, issuer: LiveIssuer) -> None:
     person = officer(own_console)
-    assert "There is no key yet" in words(person.get(PATH).text)
+    assert "There are no keys yet" in words(person.get(PATH).text)
     issue(own_console, issuer, "user_first")
     with closing(sqlite3.connect(own_console.directory / DATABASE)) as database, database:
         columns = "subject, name, environment, key_prefix, digest, scopes, created_at, last_used_at, expires_at"

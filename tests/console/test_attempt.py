@@ -8,7 +8,7 @@ from hashlib import sha256
 
 import pytest
 
-from app.console.login_state import HOME, Attempt, begin, local_path, read
+from app.console.login_state import HOME, LoginState, begin, local_path, read
 
 TOKENS = ("s" * 43, "n" * 43, "v" * 43)
 
@@ -37,7 +37,7 @@ def test_a_cookie_is_read_as_it_was_written(length: int) -> None:
         begun = begin(to)
         assert begun.to == to
         assert read(begun.cookie()) == begun
-    assert read(cookie()) == Attempt(*TOKENS, "/console/keys")
+    assert read(cookie()) == LoginState(*TOKENS, "/console/keys")
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_a_cookie_of_another_shape_is_no_attempt(value: str | None) -> None:
 
 @pytest.mark.parametrize("to", [b"https://evil.example/", b"/console/sign-in", b"", b"/console/" + b"a" * 1000])
 def test_a_cookie_leads_nowhere_else(to: bytes) -> None:
-    assert read(cookie(to=to)) == Attempt(*TOKENS, HOME)
+    assert read(cookie(to=to)) == LoginState(*TOKENS, HOME)
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,7 @@ def test_rotation_by_keyboard_alone(page: Page, console: Server) -> None:
     page.keyboard.press("Enter")
     page.get_by_role("heading", name="Rotate “by keyboard”").wait_for()
     check_looks(page)
-    go_to("combobox", "The old key goes on")
+    go_to("combobox", "The old key keeps working")
     page.keyboard.press("ArrowDown")
     go_to("button", "Rotate by keyboard")
     page.keyboard.press("Enter")
@@ -150,7 +150,7 @@ def test_whoever_has_no_key_and_no_permission_sees_what_to_do(page: Page, consol
     page.get_by_role("heading", name="You have no keys yet").wait_for()
     check_looks(page)
     page.get_by_role("link", name="Issue your first key").click()
-    page.get_by_role("heading", name="A key could do nothing yet").wait_for()
+    page.get_by_role("heading", name="You cannot issue a key yet").wait_for()
     check_looks(page)
 
 

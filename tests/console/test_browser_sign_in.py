@@ -52,7 +52,7 @@ def test_cancelling_at_the_issuer_says_what_to_do(page: Page, console: Server) -
     page.get_by_role("button", name="Cancel").click()
     page.get_by_role("heading", name="You are not signed in").wait_for()
     check_looks(page)
-    page.get_by_role("link", name="Begin again").click()
+    page.get_by_role("link", name="Try again").click()
     page.wait_for_url(f"{console.url}/console/sign-in")
 
 

@@ -146,7 +146,7 @@ async def test_endpoints_are_https_but_for_an_issuer_on_the_loopback(issuer: str
     if taken:
         assert read(json.dumps(body).encode(), issuer).token == endpoint
     else:
-        with pytest.raises(Undiscovered, match="no https address"):
+        with pytest.raises(Undiscovered, match="not an https address"):
             read(json.dumps(body).encode(), issuer)
 
 
@@ -184,7 +184,7 @@ async def test_what_a_document_says(members: dict[str, object], endpoints: Issue
     assert read_with(**members) == endpoints
 
 
-PKCE = "the issuer does not do PKCE with S256"
+PKCE = "the issuer does not support PKCE with S256"
 ANOTHER = "the discovery document is another issuer's: AUTHZ_ISSUER and its `issuer` differ"
 
 
@@ -202,7 +202,7 @@ ANOTHER = "the discovery document is another issuer's: AUTHZ_ISSUER and its `iss
             for stated in (None, 7, ["https://a.example/"], LONGEST + "x")
         ),
         *(
-            ({name: stated}, f"the {name} is no https address")
+            ({name: stated}, f"the {name} is not an https address")
             for name in ("authorization_endpoint", "token_endpoint", "end_session_endpoint")
             for stated in (
                 "",
@@ -226,11 +226,11 @@ async def test_why_a_document_is_refused(members: dict[str, object], why: str) -
 @pytest.mark.parametrize(
     ("body", "why"),
     [
-        (b"", "the discovery document is no JSON"),
-        (b"\xff", "the discovery document is no JSON"),
-        (b"[" * 100_000, "the discovery document is no JSON"),
-        (b"[]", "the discovery document is no object"),
-        (b'"issuer"', "the discovery document is no object"),
+        (b"", "the discovery document is not JSON"),
+        (b"\xff", "the discovery document is not JSON"),
+        (b"[" * 100_000, "the discovery document is not JSON"),
+        (b"[]", "the discovery document is not an object"),
+        (b'"issuer"', "the discovery document is not an object"),
     ],
     ids=range(5),
 )

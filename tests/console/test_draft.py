@@ -36,7 +36,7 @@ def test_changes_can_be_put_on_another_revision() -> None:
     mine = draft().with_text("a.csv", "mine\n# end\n").without("b.csv")
     theirs = {"a.csv": "theirs\n# end\n", "b.csv": BASE["b.csv"], "c.csv": "# end\n"}
     assert mine.clashes(theirs) == ["a.csv"]
-    moved = mine.upon("q", theirs)
+    moved = mine.rebased("q", theirs)
     assert moved.files == {"a.csv": "mine\n# end\n", "c.csv": "# end\n"}
     assert draft().with_text("b.csv", "x").clashes(theirs) == []
 

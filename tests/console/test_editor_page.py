@@ -62,9 +62,9 @@ def test_a_draft_goes_from_file_to_file_and_keeps_its_changes(console: Server) -
     gone = send(person, "", do="delete", change=change, file="tokens.csv")
     assert "This file is deleted in your draft." in gone.text
     assert "there is no file `tokens.csv` in this policy" in words(gone.text)
-    assert "Every policy has a model.conf" in send(person, "", do="delete", change=change, file="model.conf").text
+    assert "Every policy needs model.conf" in send(person, "", do="delete", change=change, file="model.conf").text
     wrong = send(person, "", do="add", name="../../etc/passwd", change=change, file="roles.csv")
-    assert "is no name of a policy file" in words(wrong.text)
+    assert "is not the name of a policy file" in words(wrong.text)
 
 
 @pytest.mark.parametrize("text", NAUGHTY, ids=range(len(NAUGHTY)))
@@ -124,7 +124,7 @@ def test_a_preview_shows_every_changed_file_with_its_cases(console: Server) -> N
 
 def test_publishing_needs_a_message_and_says_that_widening_is_meant(own_console: Server, officer_: Person) -> None:
     fields = changed(own_console, READ, OTHER)
-    assert "Say in a line" in words(publish(officer_, fields, message=" ").text)
+    assert "Describe the purpose" in words(publish(officer_, fields, message=" ").text)
     assert "at most 2,000 characters" in words(publish(officer_, fields, message="x" * 2001).text)
     assert "the character U+0000" in words(publish(officer_, fields, message="a\x00b").text)
     refused = publish(officer_, fields)
@@ -157,7 +157,7 @@ def test_who_comes_second_is_told_who_was_first_and_goes_on(own_console: Server,
         assert stale.status_code == 409
         text = words(stale.text)
         assert "Theirs." in text
-        assert "so your changes can be put on top as they are" in text
+        assert "so your draft can be rebased without conflicts" in text
     moved = send(officer_, "", do="rebase", parent=parent, **mine)
     assert f'name="parent" value="{active(officer_)}"' in moved.text
     assert "catalog:read auth:jwt" in moved.text
@@ -166,7 +166,7 @@ def test_who_comes_second_is_told_who_was_first_and_goes_on(own_console: Server,
     clash = send(
         officer_, "/preview", parent=parent, file="roles.csv", text=theirs["text"].replace("comment", "remark")
     )
-    assert "You both changed roles.csv" in words(clash.text)
+    assert "both changed roles.csv" in words(clash.text)
 
 
 def test_a_draft_from_a_revision_that_nobody_knows_is_refused(console: Server) -> None:
@@ -177,7 +177,9 @@ def test_a_draft_from_a_revision_that_nobody_knows_is_refused(console: Server) -
 
 
 def test_nothing_changed_is_no_preview(console: Server) -> None:
-    assert "Nothing is changed yet" in words(send(officer(console), "/preview", **changed(console, READ, READ)).text)
+    assert "The draft has no changes yet" in words(
+        send(officer(console), "/preview", **changed(console, READ, READ)).text
+    )
 
 
 def test_a_draft_runs_in_shadow_and_is_withdrawn(own_console: Server, officer_: Person) -> None:
@@ -195,6 +197,6 @@ def test_files_with_a_fault_are_told_of_on_the_first_page(own_console: Server, o
     path.write_text(path.read_text().replace(READ, READ.replace("allow", "alow")))
     own_console.wait_for_log(lambda entry: "policy refused" in str(entry.get("event")))
     text = words(officer_.get("/console/policy").text)
-    assert "The files on the disk were not taken" in text
+    assert "The files on disk were refused" in text
     assert "catalog.csv:7:46" in text
     assert "did you mean `allow`?" in text

@@ -105,7 +105,7 @@ def test_a_form_of_a_stranger_is_answered_in_its_place_and_not_sent_again(consol
     with console.client() as client:
         answer = client.request(method, "/console/keys/new")
     if method == "POST":
-        assert (answer.status_code, "Your session is over" in answer.text) == (401, True)
+        assert (answer.status_code, "Your session has ended" in answer.text) == (401, True)
         assert "location" not in answer.headers
     else:
         assert (answer.status_code, answer.headers["location"]) == (303, "/console/sign-in?to=%2Fconsole%2Fkeys%2Fnew")

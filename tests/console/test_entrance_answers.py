@@ -148,7 +148,7 @@ async def test_a_reader_is_sent_to_the_sign_in_and_back(method: str, path: str, 
 async def test_a_form_of_a_stranger_is_answered_in_its_place(scope: dict[str, Any]) -> None:
     status, stated, body = await answer_of(WITHOUT_SESSIONS.unauthenticated(AuthenticationFault.NOT_PROVIDED), **scope)
     assert (status, stated["cache-control"]) == (401, "no-store")
-    assert "Your session is over" in body
+    assert "Your session has ended" in body
     assert 'href="/console/sign-in">Sign in</a>' in body
     assert "location" not in stated
 
@@ -160,7 +160,7 @@ def text_of(refusal: Refusal) -> str:
 async def test_a_page_that_is_not_for_this_person_says_what_is_missing() -> None:
     missing = WITHOUT_SESSIONS.forbidden(("keys:read", "keys:write"))
     assert missing.status == 403
-    assert "<h1>This page is not for you</h1>" in text_of(missing)
+    assert "<h1>You may not open this page</h1>" in text_of(missing)
     assert "<dt>Missing</dt><dd><code>keys:read keys:write</code></dd>" in text_of(missing)
     assert "Missing" not in text_of(WITHOUT_SESSIONS.forbidden(()))
 

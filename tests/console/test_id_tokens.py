@@ -8,7 +8,7 @@ from typing import Any
 import jwt
 import pytest
 
-from app.console.login_state import Attempt
+from app.console.login_state import LoginState
 from app.console.oidc import OpenId
 from app.identity.jwks import KeySet
 from tests.console.signing_in import SKEW, half_digest, openid_of, signed_in, tokens, why
@@ -51,7 +51,7 @@ NOT_GOOD: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("name", NOT_GOOD)
-async def test_why_an_id_token_is_refused(openid: OpenId, issuer: LiveIssuer, attempt: Attempt, name: str) -> None:
+async def test_why_an_id_token_is_refused(openid: OpenId, issuer: LiveIssuer, attempt: LoginState, name: str) -> None:
     claims, reason = NOT_GOOD[name]
     odd = {"longer": attempt.nonce + "x", "list": [attempt.nonce]}
     with tokens(issuer, attempt, **{key: odd.get(str(value), value) for key, value in claims.items()}):
@@ -59,7 +59,7 @@ async def test_why_an_id_token_is_refused(openid: OpenId, issuer: LiveIssuer, at
 
 
 @pytest.mark.parametrize("kind", ["at+jwt", "logout+jwt"])
-async def test_only_an_id_token_is_one(openid: OpenId, issuer: LiveIssuer, attempt: Attempt, kind: str) -> None:
+async def test_only_an_id_token_is_one(openid: OpenId, issuer: LiveIssuer, attempt: LoginState, kind: str) -> None:
     claims = jwt.decode(
         issuer.token(sub="user_alice", aud=CONSOLE.id, nonce=attempt.nonce), options={"verify_signature": False}
     )
@@ -81,7 +81,7 @@ async def test_only_an_id_token_is_one(openid: OpenId, issuer: LiveIssuer, attem
     ids=str,
 )
 async def test_an_id_token_may_say_so(
-    openid: OpenId, issuer: LiveIssuer, attempt: Attempt, claims: dict[str, Any]
+    openid: OpenId, issuer: LiveIssuer, attempt: LoginState, claims: dict[str, Any]
 ) -> None:
     with tokens(issuer, attempt, **claims):
         assert (await signed_in(openid, issuer, attempt)).subject == "user_alice"
@@ -89,7 +89,7 @@ async def test_an_id_token_may_say_so(
 
 @pytest.mark.parametrize(("past", "good"), [(SKEW - 2, True), (SKEW + 1, False)])
 async def test_the_issuers_clock_may_differ_by_the_skew(
-    openid: OpenId, issuer: LiveIssuer, attempt: Attempt, past: int, good: bool
+    openid: OpenId, issuer: LiveIssuer, attempt: LoginState, past: int, good: bool
 ) -> None:
     with tokens(issuer, attempt, exp=int(time.time()) - past):
         if good:
@@ -98,7 +98,7 @@ async def test_the_issuers_clock_may_differ_by_the_skew(
             assert await why(openid, issuer, attempt) == (502, ["the ID token is not good: Token has expired."])
 
 
-async def test_without_signing_keys_nobody_is_believed(issuer: LiveIssuer, attempt: Attempt) -> None:
+async def test_without_signing_keys_nobody_is_believed(issuer: LiveIssuer, attempt: LoginState) -> None:
     async with KeySet(issuer.jwks_url) as keys, KeySet(issuer.url + "/nowhere") as none:
         for openid in (openid_of(issuer, none), openid_of(issuer, keys, none)):
             with tokens(issuer, attempt, access_token=issuer.token(sub="user_alice")):
@@ -123,7 +123,7 @@ BOTH = ["catalog:read", "policies:write"]
     ],
 )
 async def test_permissions_are_of_the_access_token_where_the_api_takes_it(
-    openid: OpenId, issuer: LiveIssuer, attempt: Attempt, access: Any, granted: tuple[str, ...]
+    openid: OpenId, issuer: LiveIssuer, attempt: LoginState, access: Any, granted: tuple[str, ...]
 ) -> None:
     made = {
         "another audience": lambda: issuer.token(sub="user_alice", aud="x", permissions=BOTH),
@@ -136,7 +136,7 @@ async def test_permissions_are_of_the_access_token_where_the_api_takes_it(
 
 
 async def test_an_access_token_of_another_person_signs_nobody_in(
-    openid: OpenId, issuer: LiveIssuer, attempt: Attempt
+    openid: OpenId, issuer: LiveIssuer, attempt: LoginState
 ) -> None:
     for claims in ({}, {"at_hash": "its own"}):
         access = issuer.token(sub="user_bob", permissions=BOTH)
@@ -159,7 +159,7 @@ async def test_an_access_token_of_another_person_signs_nobody_in(
     ],
 )
 async def test_a_person_is_called_by_the_first_name_that_is_one(
-    openid: OpenId, issuer: LiveIssuer, attempt: Attempt, claims: dict[str, Any], name: str
+    openid: OpenId, issuer: LiveIssuer, attempt: LoginState, claims: dict[str, Any], name: str
 ) -> None:
     with tokens(issuer, attempt, **claims):
         assert (await signed_in(openid, issuer, attempt)).name == name

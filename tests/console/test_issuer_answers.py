@@ -37,7 +37,7 @@ def test_an_answer_that_does_not_fit_signs_nobody_in(
     sent = {**dict(parse_qsl(urlsplit(callback).query)), **change}
     answer = browser.get("/console/callback?" + urlencode({name: value for name, value in sent.items() if value}))
     assert answer.status_code == status
-    assert "Begin again" in answer.text
+    assert "Try again" in answer.text
     assert "<script" not in answer.text
     assert browser.session is None
 
@@ -217,7 +217,7 @@ def test_an_access_token_that_looks_like_a_key_is_not_tried_as_one(
     token = issuer.token(permissions=[], **made)
     with twisted(issuer, changed_tokens(issuer, lambda sent: {**sent, "id_token": token, "access_token": key})):
         assert browser.get(callback).status_code == 303
-    assert "No permission was granted to you" in browser.get("/console/account").text
+    assert "You have no permissions" in browser.get("/console/account").text
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_a_token_endpoint_that_answers_badly_signs_nobody_in(
     with twisted(issuer, lambda asked, reply: answer if asked.path == "/token" else reply):
         failed = browser.get(callback)
     assert failed.status_code in (502, 503)
-    assert "Begin again" in failed.text
+    assert "Try again" in failed.text
 
 
 @pytest.mark.parametrize(

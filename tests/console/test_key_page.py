@@ -35,7 +35,7 @@ def test_a_revoked_key_is_refused_by_the_next_request(person: Subject, console: 
     assert (refused.status_code, refused.json()["detail"]) == (401, "API key has been revoked.")
     page = person.get(f"{path}?done=revoked").text
     assert "is revoked. The next request with it is refused." in page
-    assert "Nothing: every call" in page
+    assert "Nothing: every request" in page
     assert "/rotate" not in page
 
 
@@ -49,25 +49,25 @@ def test_a_rotated_key_and_its_successor_both_work_for_a_while(person: Subject, 
     new = plaintext(rotated)
     assert new != old
     assert teams(console, old).status_code == teams(console, new).status_code == 200
-    assert "goes on and expires" in rotated.text
+    assert "keeps working and expires" in rotated.text
     page = person.get(path).text
     assert "Superseded" in page
     (successor,) = set(re.findall(r"/console/keys/\d+", page)) - {path}
     assert "Active" in person.get(successor).text
     asked = person.get(f"{path}/rotate").text
-    assert "A key is rotated once." in asked
+    assert "A key can be rotated once." in asked
     assert f'href="{successor}/rotate"' in asked
     again = person.post(f"{path}/rotate", grace="3600", once=once)
     assert again.status_code == 409
     assert person.get(KEYS).text.count(">rotates</a>") == 2
     stopped = person.post(f"{successor}/rotate", grace="0", once=person.once(f"{successor}/rotate"))
     assert stopped.status_code == 201
-    assert "has stopped" in stopped.text
+    assert "no longer works" in stopped.text
     assert (teams(console, old).status_code, teams(console, new).status_code) == (200, 401)
     asked = person.get(f"{path}/rotate").text
     assert "That one is expired, so issue a new key instead." in asked
     unused = person.put("over", expires_at=days(-1))
-    assert "so no other can take its place" in person.get(f"{KEYS}/{unused}/rotate").text
+    assert "so it cannot be rotated" in person.get(f"{KEYS}/{unused}/rotate").text
 
 
 def test_what_cannot_be_rotated_says_why(person: Subject) -> None:
@@ -94,7 +94,7 @@ def test_the_page_of_a_key_tells_what_it_reaches_and_what_it_used(person: Subjec
     assert eventually(lambda: "Used 3 times" in person.get(path).text, 10)
     page = person.get(path).text
     assert page.count("Not used") == 1
-    assert "These would have done: <code>catalog:read</code>" in page
+    assert "Narrower scopes that would suffice: <code>catalog:read</code>" in page
 
 
 def test_a_scope_that_a_role_no_longer_gives_says_so(person: Subject) -> None:

@@ -56,12 +56,12 @@ def test_a_scope_that_is_enough_to_publish_is_marked_as_root(console: Server) ->
         assert page.count("This is root: a policy can give its publisher every other permission.") == 1
         root = page.index('<span class="pill bad">Root</span>')
         assert page.rindex("policies:write", 0, root) > page.rfind("policies:read", 0, root)
-    assert "a program with this key can open everything to itself" in form
+    assert "a program with this key can give itself every permission" in form
 
 
 def test_whoever_holds_nothing_is_told_so(console: Server) -> None:
     page = sign_in(console, "user_nothing").get(f"{KEYS}/new").text
-    assert "A key could do nothing yet" in page
+    assert "You cannot issue a key yet" in page
     assert "user_nothing" in page
 
 

@@ -26,7 +26,7 @@ def test_each_cell_says_what_is_decided_and_leads_to_why(console: Server) -> Non
     page = person.get("/console/policy/matrix?q=GET+/api/v1/teams").text
     cells = dict(zip(heads(page), lines(page)["GET HEAD /api/v1/teams/{team_id}"], strict=True))
     assert cells["catalog:read"] == cells["role:viewer"] == cells["role:admin"] == "allow"
-    assert cells["a stranger"] == cells["signed in"] == cells["catalog:write"] == "no"
+    assert cells["anonymous"] == cells["signed in"] == cells["catalog:write"] == "no"
     why = re.search(r'class="v no" href="(/console/policy/simulator[^"]+catalog:write[^"]+)"', page)
     assert why
     answer = words(person.get(why[1].replace("&amp;", "&")).text)
@@ -42,7 +42,7 @@ def test_it_is_filtered_by_text_file_and_column(console: Server) -> None:
     assert heads(one) == ["role:editor"]
     assert all("leagues" in row for row in lines(one))
     nothing = person.get("/console/policy/matrix?q=nowhere").text
-    assert "No endpoint fits" in nothing
+    assert "No endpoint matches" in nothing
 
 
 def test_options_are_there_for_whoever_asks(console: Server) -> None:

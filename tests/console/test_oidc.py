@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlencode
 import pytest
 from structlog.testing import capture_logs
 
-from app.console.login_state import Attempt, begin
+from app.console.login_state import LoginState, begin
 from app.console.oidc import OpenId, SignedIn, SignInFailed
 from app.dev.wire import Client, IssuerRequest, Reply, tell
 from app.identity.jwks import KeySet
@@ -27,7 +27,7 @@ MAX_BYTES = 256 * 1024  # of what the issuer answers
 
 
 async def test_the_issuer_is_asked_for_a_code_for_this_attempt(
-    openid: OpenId, issuer: LiveIssuer, attempt: Attempt
+    openid: OpenId, issuer: LiveIssuer, attempt: LoginState
 ) -> None:
     endpoint, _, query = (await openid.address(attempt)).partition("?")
     assert endpoint == f"{issuer.url}/authorize"
@@ -43,7 +43,7 @@ async def test_the_issuer_is_asked_for_a_code_for_this_attempt(
     }
 
 
-async def test_an_endpoint_that_has_a_query_keeps_it(openid: OpenId, issuer: LiveIssuer, attempt: Attempt) -> None:
+async def test_an_endpoint_that_has_a_query_keeps_it(openid: OpenId, issuer: LiveIssuer, attempt: LoginState) -> None:
     changes = {"authorization_endpoint": f"{issuer.url}/a?tenant=1", "end_session_endpoint": f"{issuer.url}/o?tenant=2"}
     with twisted(issuer, discovered(issuer, lambda document: {**document, **changes})):
         assert (await openid.address(attempt)).startswith(f"{issuer.url}/a?tenant=1&response_type=code&")
@@ -61,7 +61,7 @@ async def test_an_issuer_without_a_place_to_sign_out_has_none(openid: OpenId, is
 
 
 async def test_while_the_issuer_is_down_nobody_is_sent_there(
-    openid: OpenId, issuer: LiveIssuer, attempt: Attempt
+    openid: OpenId, issuer: LiveIssuer, attempt: LoginState
 ) -> None:
     with twisted(issuer, lambda _, reply: Reply(503, (), b"")):
         with capture_logs() as lines, pytest.raises(SignInFailed) as failed:
@@ -75,7 +75,7 @@ async def test_while_the_issuer_is_down_nobody_is_sent_there(
 
 
 async def test_it_can_be_closed_at_any_time_and_used_again(
-    openid: OpenId, issuer: LiveIssuer, attempt: Attempt
+    openid: OpenId, issuer: LiveIssuer, attempt: LoginState
 ) -> None:
     await openid.close()
     for _ in range(2):
@@ -88,7 +88,7 @@ async def test_it_can_be_closed_at_any_time_and_used_again(
 
 
 async def test_who_comes_back_is_whom_the_issuer_signed_in(
-    openid: OpenId, issuer: LiveIssuer, attempt: Attempt
+    openid: OpenId, issuer: LiveIssuer, attempt: LoginState
 ) -> None:
     assert await signed_in(openid, issuer, attempt) == SignedIn(
         "user_alice", "Alice Adams", ("catalog:read", "catalog:write")
@@ -100,7 +100,7 @@ NO_ATTEMPT = "belongs to no sign-in"
 
 @pytest.mark.parametrize("state", ["absent", "", "another", "x", "é", "longer"])
 async def test_an_answer_to_another_attempt_is_refused_before_it_is_read(
-    openid: OpenId, issuer: LiveIssuer, attempt: Attempt, state: str
+    openid: OpenId, issuer: LiveIssuer, attempt: LoginState, state: str
 ) -> None:
     states = {"absent": {}, "another": {"state": begin("").state}, "longer": {"state": attempt.state + "x"}}
     sent = {"error": "server_error", "iss": "https://evil.example", **states.get(state, {"state": state})}
@@ -112,14 +112,14 @@ async def test_an_answer_to_another_attempt_is_refused_before_it_is_read(
 
 
 @pytest.mark.parametrize("query", ["state=%FF", "state=%ED%A0%80&code=%C3", "%FF=%FF", "state=%", "&&", "=", "state"])
-async def test_an_answer_that_is_no_text_is_refused(openid: OpenId, attempt: Attempt, query: str) -> None:
+async def test_an_answer_that_is_no_text_is_refused(openid: OpenId, attempt: LoginState, query: str) -> None:
     status, text, reasons = await refused(openid, query, attempt)
     assert (status, NO_ATTEMPT in text, reasons) == (400, True, [])
 
 
 @pytest.mark.parametrize("twice", ["code=x", "code=", "state=", "iss=", "x=1&x=1", "y=&y=1"])
 async def test_an_answer_with_a_parameter_twice_is_refused(
-    openid: OpenId, issuer: LiveIssuer, attempt: Attempt, twice: str
+    openid: OpenId, issuer: LiveIssuer, attempt: LoginState, twice: str
 ) -> None:
     sent = urlencode(await answered(openid, issuer, attempt))
     status, text, _ = await refused(openid, f"{sent}&{twice}", attempt)
@@ -128,7 +128,7 @@ async def test_an_answer_with_a_parameter_twice_is_refused(
 
 @pytest.mark.parametrize("states_issuer", [True, False, None, "true", 1])
 async def test_an_answer_names_its_issuer_where_the_issuer_says_that_it_does(
-    openid: OpenId, issuer: LiveIssuer, attempt: Attempt, states_issuer: object
+    openid: OpenId, issuer: LiveIssuer, attempt: LoginState, states_issuer: object
 ) -> None:
     changes = {"authorization_response_iss_parameter_supported": states_issuer}
     with twisted(issuer, discovered(issuer, lambda document: {**document, **changes})):
@@ -146,7 +146,7 @@ async def test_an_answer_names_its_issuer_where_the_issuer_says_that_it_does(
 
 @pytest.mark.parametrize("code", [{}, {"code": ""}])
 async def test_an_answer_without_a_code_is_refused(
-    openid: OpenId, issuer: LiveIssuer, attempt: Attempt, code: dict[str, str]
+    openid: OpenId, issuer: LiveIssuer, attempt: LoginState, code: dict[str, str]
 ) -> None:
     status, _, reasons = await refused(openid, urlencode({"state": attempt.state, "iss": issuer.url, **code}), attempt)
     assert (status, reasons) == (502, ["the answer has no code"])
@@ -180,7 +180,7 @@ async def test_what_the_issuer_says_of_an_error_is_said_within_bounds(
 
 
 async def test_a_code_is_good_once_and_for_its_own_attempt(
-    openid: OpenId, issuer: LiveIssuer, attempt: Attempt
+    openid: OpenId, issuer: LiveIssuer, attempt: LoginState
 ) -> None:
     sent = await answered(openid, issuer, attempt)
     other = replace(attempt, verifier=begin("").verifier)
@@ -193,7 +193,7 @@ async def test_a_code_is_good_once_and_for_its_own_attempt(
     )
 
 
-async def test_a_client_with_a_secret_proves_itself_by_it(issuer: LiveIssuer, attempt: Attempt) -> None:
+async def test_a_client_with_a_secret_proves_itself_by_it(issuer: LiveIssuer, attempt: LoginState) -> None:
     name, secret = "a console:%", "s cr+t&:ü%"
     asked: list[IssuerRequest] = []
     issuer.provider.clients = [CONSOLE, Client(name, CONSOLE.redirects, (), secret)]
@@ -261,7 +261,7 @@ ENDPOINT: dict[str, tuple[Reply, int, str]] = {
 
 @pytest.mark.parametrize("name", ENDPOINT)
 async def test_why_the_answer_of_the_token_endpoint_is_refused(
-    openid: OpenId, issuer: LiveIssuer, attempt: Attempt, name: str
+    openid: OpenId, issuer: LiveIssuer, attempt: LoginState, name: str
 ) -> None:
     answer, status, reason = ENDPOINT[name]
     with twisted(issuer, lambda asked, reply: answer if asked.path == "/token" else reply):
@@ -270,7 +270,7 @@ async def test_why_the_answer_of_the_token_endpoint_is_refused(
 
 @pytest.mark.parametrize("kind", ["bearer", "Bearer", "BEARER"])
 async def test_the_case_of_the_token_type_means_nothing(
-    openid: OpenId, issuer: LiveIssuer, attempt: Attempt, kind: str
+    openid: OpenId, issuer: LiveIssuer, attempt: LoginState, kind: str
 ) -> None:
     with tokens(issuer, attempt, token_type=kind):
         assert (await signed_in(openid, issuer, attempt)).subject == "user_alice"

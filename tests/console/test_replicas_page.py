@@ -37,7 +37,7 @@ def test_every_process_is_shown_with_what_it_said(console: Server) -> None:
     assert "1 behind" in shown
     assert "of 2 live processes" in shown
     assert "<b>east</b>" in shown
-    assert "It does not take the newest: catalog.csv:7:18: no route matches" in shown
-    assert "Its files lag: read-only file system." in shown
+    assert "It cannot load the newest policy: catalog.csv:7:18: no route matches" in shown
+    assert "Its files are outdated: read-only file system." in shown
     assert "silent" in shown
     assert "3 hours ago" in shown

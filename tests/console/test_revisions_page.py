@@ -29,7 +29,7 @@ def test_a_change_is_published_looked_at_and_rolled_back(own_console: Server, is
         assert "for holders of holdings:read, unless they hold catalog:read" in shown
         ask = words(person.get(f"{HISTORY}/{first}/rollback").text)
         assert f"+ {READ}" in ask
-        assert "Access widens, and this is meant" in ask
+        assert "Access widens, as intended" in ask
         assert file(own_console, "catalog.csv").count(OTHER) == 1
         refused = person.post(f"{HISTORY}/{first}/rollback", parent=second)
         assert refused.status_code == 422
@@ -123,7 +123,7 @@ def test_an_entry_is_compared_with_the_one_before_it(own_console: Server) -> Non
     newest, middle, oldest = [words(person.get(entry).text) for entry in entries]
     assert "loses" in middle
     assert "gains" in newest
-    assert "the first that is known" in oldest
+    assert "none: the first revision" in oldest
     assert "loses" not in newest
 
 

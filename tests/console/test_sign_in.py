@@ -216,4 +216,4 @@ def test_a_name_from_the_issuer_is_shown_as_text(browser: Browser, issuer: LiveI
 
 def test_somebody_without_permissions_learns_what_to_do(browser: Browser, issuer: LiveIssuer) -> None:
     browser.sign_in(issuer, "user_dan")
-    assert "No permission was granted to you" in browser.get("/console/account").text
+    assert "You have no permissions" in browser.get("/console/account").text

@@ -60,17 +60,17 @@ def test_it_says_that_it_cannot_see_tokens_and_offers_what_one_held_last(
     def offered() -> bool:
         nonlocal found
         found = ask(person, **question).text
-        return "catalog:write" in words(found).partition("Seen last in the log")[2].partition("Ask again")[0]
+        return "catalog:write" in words(found).partition("Last seen in the log")[2].partition("Ask again")[0]
 
     assert eventually(offered, 10)
     assert "no:such" not in words(found)
-    again = re.search(r'Seen last .*?<a href="([^"]+)">Ask again with them</a>', found, re.S)
+    again = re.search(r'Last seen .*?<a href="([^"]+)">Ask again with them</a>', found, re.S)
     assert again
     answer = words(person.get(html.unescape(again[1])).text)
     assert "allow" in answer
     assert "cannot see tokens" not in answer
     # The same for a user who is named among the grants, and for none of those who are no users.
-    assert "Seen last in the log" in words(
+    assert "Last seen in the log" in words(
         ask(person, as_="auth:jwt user:user_bob", method="GET", path="/api/v1/teams/7").text
     )
     for other in ({"role": "role:viewer"}, {"as_": "auth:anonymous"}, {"user": "user_bob", "as_": "holdings:read"}):

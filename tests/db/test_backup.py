@@ -59,7 +59,7 @@ async def test_it_is_of_one_moment_while_others_write(sessions: Sessions, url: s
 async def test_what_is_there_already_stays(url: str, tmp_path: Path) -> None:
     kept = tmp_path / "kept.db"
     kept.write_text("another's")
-    with pytest.raises(UnusableDatabase, match=r"kept\.db is there already"):
+    with pytest.raises(UnusableDatabase, match=r"kept\.db exists already"):
         backup(url, kept)
     assert kept.read_text() == "another's"
     assert not list(tmp_path.glob("*.part*"))

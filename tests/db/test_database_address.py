@@ -117,7 +117,7 @@ def test_other_parameters() -> None:
         ("u:hunter2@h/d?target_session_attrs=standby", "any, primary, read-write: griddy-authz writes"),
         ("u:hunter2@h/d?channel_binding=yes", "channel_binding is one of disable, prefer, require"),
         ("u:hunter2@h/d?channel_binding=require&sslmode=prefer", "channel_binding=require needs TLS"),
-        ("u:hunter2@h/d?sslrootcert=system&sslmode=require", "goes with sslmode=verify-full"),
+        ("u:hunter2@h/d?sslrootcert=system&sslmode=require", "requires sslmode=verify-full"),
         ("u:hunter2@h/d?sslrootcert=/no/file.pem", "the file /no/file.pem cannot be read: No such file"),
         ("u:hunter2@h/d?connect_timeout=soon", "connect_timeout is a whole number"),
         ("u:hunter2@h/d?pgbouncer=maybe", "pgbouncer is true or false"),

@@ -62,7 +62,7 @@ async def test_a_write_without_room_holds_back_what_grows_and_frees_what_was_hel
     engine, disk = open_engine(url), DiskSpace(url, 0)
     event.listen(engine.sync_engine, "connect", lambda connection, _: connection.execute("PRAGMA max_page_count = 1"))
     disk.watch(engine)
-    disk.look()
+    disk.check_space()
     ballast = tmp_path / "authz.db-reserve"
     assert ballast.stat().st_size == BALLAST_BYTES
     assert ballast.stat().st_blocks * 512 >= BALLAST_BYTES
@@ -89,11 +89,11 @@ async def test_below_the_reserve_nothing_is_held(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'authz.db'}"
     disk = DiskSpace(url, 10**9)
     assert disk.shortage == ""
-    disk.look()
+    disk.check_space()
     assert disk.shortage == SHORT
     assert list(tmp_path.iterdir()) == []
     of_server = DiskSpace("postgresql://postgres@/none")
-    of_server.look()
+    of_server.check_space()
     assert (of_server.shortage, of_server.free_mb) == ("", None)
     of_server.note(_PostgresError("53100"))
     assert of_server.shortage == FULL

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from app.db.engine import open_engine
-from app.db.errors import DatabaseAway, ReadOnlyDatabase
+from app.db.errors import DatabaseUnavailable, ReadOnlyDatabase
 from app.db.session import Sessions, answers, sessions_of
 from tests.support.breakable import BreakablePostgres
 from tests.support.databases import Postgres
@@ -76,5 +76,5 @@ async def test_nothing_is_read_where_writes_are_asked_for(opened: Opened) -> Non
 
 
 async def test_a_host_that_refuses_is_no_reason_to_ask_another(opened: Opened) -> None:
-    with pytest.raises(DatabaseAway, match='the role "stranger" does not exist'):
+    with pytest.raises(DatabaseUnavailable, match='the role "stranger" does not exist'):
         await _is_read_only(opened("host=READ-ONLY,WRITABLE&user=stranger"))

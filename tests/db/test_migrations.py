@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.db.engine import open_engine
 from app.db.errors import UnusableDatabase
-from app.db.migrate import at_head, current_revision, head, unfit, upgrade
+from app.db.migrate import at_head, current_revision, head, schema_fault, upgrade
 from app.db.tables import metadata
 from tests.support.server import ROOT
 
@@ -116,7 +116,7 @@ async def test_a_database_of_a_newer_version_is_left_alone(empty: str) -> None:
     assert not await at_head(empty)
     with pytest.raises(UnusableDatabase, match="revision 9999, which this version does not know"):
         await upgrade(empty)
-    assert "revision 9999, which this version does not know: run the newer" in str(await unfit(empty))
+    assert "revision 9999, which this version does not know: run the newer" in str(await schema_fault(empty))
     assert await current_revision(empty) == "9999"
 
 

@@ -9,7 +9,7 @@ import pytest
 from app.db.session import Sessions
 from app.identity.api_keys import mint
 from app.keys import api_keys
-from app.keys.listing import SORTS, KeyPosition, Sort, Status, WantedKeys, named, page, place_of
+from app.keys.listing import SORTS, KeyFilter, KeyPosition, Sort, Status, find, page, place_of
 
 pytestmark = pytest.mark.anyio
 
@@ -36,7 +36,7 @@ async def _fill(sessions: Sessions) -> None:
         await session.commit()
 
 
-async def _all(sessions: Sessions, wanted: WantedKeys) -> list[int]:
+async def _all(sessions: Sessions, wanted: KeyFilter) -> list[int]:
     """The ids of all pages together."""
     found: list[int] = []
     after: KeyPosition | None = None
@@ -52,10 +52,10 @@ async def _all(sessions: Sessions, wanted: WantedKeys) -> list[int]:
 @pytest.mark.parametrize("sort", SORTS)
 async def test_every_order_pages_through_every_key_once(sessions: Sessions, sort: Sort) -> None:
     await _fill(sessions)
-    found = await _all(sessions, WantedKeys(sort=sort))
+    found = await _all(sessions, KeyFilter(sort=sort))
     assert sorted(found) == list(range(1, COUNT + 1))
     async with sessions() as session:
-        keys = [await named(session, key_id) for key_id in found]
+        keys = [await find(session, key_id) for key_id in found]
     if sort in ("newest", "oldest"):
         assert found == sorted(found, reverse=sort == "newest")
         return
@@ -81,14 +81,14 @@ async def test_a_status_is_what_a_key_is_now(sessions: Sessions, status: Status,
     await _fill(sessions)
     assert callable(fits)
     expected = [number + 1 for number in range(COUNT) if fits(number)]
-    assert await _all(sessions, WantedKeys(status=status, sort="oldest")) == expected
+    assert await _all(sessions, KeyFilter(status=status, sort="oldest")) == expected
     assert expected
 
 
 async def test_owner_and_prefix_are_taken_literally(sessions: Sessions) -> None:
     await _fill(sessions)
-    assert len(await _all(sessions, WantedKeys(subject="user_1"))) == COUNT / 3
-    assert len(await _all(sessions, WantedKeys(prefix="grd_test_"))) == COUNT / 5
+    assert len(await _all(sessions, KeyFilter(subject="user_1"))) == COUNT / 3
+    assert len(await _all(sessions, KeyFilter(prefix="grd_test_"))) == COUNT / 5
     for nothing in ("grd%", "grd_liveX", "%"):
-        assert await _all(sessions, WantedKeys(prefix=nothing)) == []
-    assert await _all(sessions, WantedKeys(subject="user_%")) == []
+        assert await _all(sessions, KeyFilter(prefix=nothing)) == []
+    assert await _all(sessions, KeyFilter(subject="user_%")) == []

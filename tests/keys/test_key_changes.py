@@ -184,7 +184,7 @@ async def test_a_database_that_gives_no_news_ends_what_is_believed(followed: Fol
 async def test_more_changes_than_are_read_at_once_are_all_heard(
     followed: Followed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(changes, "_AT_ONCE", 3)
+    monkeypatch.setattr(changes, "_BATCH_SIZE", 3)
     keys = [await followed.issued() for _ in range(6)]
     assert [await followed.fault_of(key) for key in keys] == [None] * 6
     await followed.run("UPDATE api_keys SET revoked_at = '2026-01-01 00:00:00'")

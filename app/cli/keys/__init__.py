@@ -60,11 +60,11 @@ def list_command(
     The revoked keys of a user: authz keys list --subject user_2abc --status revoked
     """
     from app.keys import listing
-    from app.keys.listing import KeyPosition, WantedKeys
+    from app.keys.listing import KeyFilter, KeyPosition
 
     if prefix is not None and len(prefix) > _PREFIX_LENGTH:
         raise click.UsageError(f"--prefix takes {_PREFIX_LENGTH} characters; `authz keys revoke -` takes a whole key.")
-    wanted = WantedKeys(subject, prefix, status)
+    wanted = KeyFilter(subject, prefix, status)
     after = KeyPosition(before) if before else None
     now = datetime.now(UTC)
     rows = _with_session(lambda session: listing.page(session, wanted, now=now, after=after, limit=limit))

@@ -26,7 +26,7 @@ async def stored_revision(sessions: Sessions, start: str, *, kinds: str = "revis
 
     async with sessions() as session:
         is_start = REVISION.fullmatch(start)
-        starting = await revisions.starting(session, start, limit=_MOST_NAMED + 1) if is_start else ()
+        starting = await revisions.find_by_prefix(session, start, limit=_MOST_NAMED + 1) if is_start else ()
         row = await revisions.find(session, starting[0]) if len(starting) == 1 else None
     if starting and row is None:
         named = ", ".join(starting[:_MOST_NAMED]) + (" and more" if len(starting) > _MOST_NAMED else "")

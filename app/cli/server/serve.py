@@ -80,9 +80,9 @@ def serve_command(
     ):  # what is imported stays: to look through it for garbage would take a tenth of the time to start
         from app.asgi import build_app
         from app.db.engine import is_embedded
-        from app.db.migrate import unfit
+        from app.db.migrate import schema_fault
 
-    if unfit_because := asyncio.run(unfit(settings.database_url)):
+    if unfit_because := asyncio.run(schema_fault(settings.database_url)):
         fail(unfit_because)
 
     run = partial(

@@ -1,4 +1,4 @@
-// The editor: numbers that follow the lines, a check as one types, and a draft that outlives the page.
+// The editor: numbers that follow the lines, a check while typing, and a draft that is kept in the tab.
 
 const form = document.querySelector("#editor");
 const text = document.querySelector("#text");
@@ -22,7 +22,7 @@ function element(name, properties = {}, ...children) {
   return made;
 }
 
-// What cannot be seen, or reorders what can, is named, as in the pages.
+// Invisible characters and those that reorder text are replaced by their code points, as in the pages.
 function visible(value) {
   const hidden = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
   return value.replace(hidden, (found) => `⟨U+${found.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}⟩`);
@@ -114,13 +114,13 @@ async function check() {
     if (!answer.ok) throw new Error(String(answer.status));
     answer = await answer.json();
   } catch (error) {
-    if (error.name !== "AbortError") say("warn", "not checked", " The server did not answer as it should. Go on, and press Check.");
+    if (error.name !== "AbortError") say("warn", "not checked", " The server gave no valid answer. Press Check to try again.");
     return;
   }
   marks = answer.marks;
   list.replaceChildren(...marks.slice(0, SHOWN).map(shown));
   const findings = answer.findings;
-  if (answer.faults) say("bad", many(answer.faults, "fault"), " It cannot be published so.");
+  if (answer.faults) say("bad", many(answer.faults, "fault"), " It cannot be published.");
   else say("good", "no fault", findings ? ` ${many(findings, "finding")}.` : "");
   number();
 }
@@ -155,7 +155,7 @@ function keep() {
     if (isChanged(draft)) sessionStorage.setItem(STORE, JSON.stringify(draft));
     else sessionStorage.removeItem(STORE);
   } catch {
-    // There is no room for it, and half a draft is none.
+    // The storage is full, and a partial draft is useless.
     sessionStorage.removeItem(STORE);
   }
 }
@@ -166,7 +166,7 @@ function restore(kept) {
     for (const value of values) form.append(element("textarea", { name, value, hidden: true }));
   }
   form.elements.parent.value = kept.parent;
-  if (text) text.disabled = true; // what was kept is the draft, not what this page began with
+  if (text) text.disabled = true; // the saved draft replaces the text of this page
   form.append(element("input", { type: "hidden", name: "open", value: kept.file }));
   form.submit();
 }

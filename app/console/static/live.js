@@ -1,4 +1,4 @@
-// The log, live: newer decisions are put on top every two seconds, unless the viewer pauses it or leaves the tab.
+// Adds new decisions at the top every two seconds, unless the page is paused or hidden.
 
 const table = document.querySelector("#log");
 const body = table.tBodies[0];
@@ -21,11 +21,11 @@ async function poll() {
   // Keep the row in focus where it is.
   const isBusy = body.contains(document.activeElement) || body.matches(":hover");
   if (isPaused || isBusy || document.hidden) return;
-  let told;
+  let answer;
   try {
-    const answer = await fetch(address);
-    if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
-    told = await answer.json();
+    const response = await fetch(address);
+    if (!response.ok || response.redirected) throw new Error(String(response.status));
+    answer = await response.json();
     failures = 0;
   } catch {
     failures += 1;
@@ -33,10 +33,10 @@ async function poll() {
     return;
   }
   state.textContent = "Live";
-  if (!told.count) return;
-  address = cursorIn(address, told.cursor);
+  if (!answer.count) return;
+  address = cursorIn(address, answer.cursor);
   const made = document.createElement("template");
-  made.innerHTML = told.rows;
+  made.innerHTML = answer.rows;
   for (const row of made.content.querySelectorAll("tr")) {
     row.classList.add("came");
     setTimeout(() => row.classList.remove("came"), 500);
@@ -46,7 +46,7 @@ async function poll() {
   while (body.rows.length > MOST) body.deleteRow(-1);
 }
 
-// A page that stays open must not go on saying "just now".
+// Update the relative times of a page that stays open.
 function age() {
   for (const time of body.querySelectorAll("time")) {
     const minutes = Math.floor((Date.now() - Date.parse(time.dateTime)) / 60_000);
@@ -64,7 +64,7 @@ async function run() {
 pause.addEventListener("click", () => {
   isPaused = !isPaused;
   pause.setAttribute("aria-pressed", String(isPaused));
-  pause.textContent = isPaused ? "Go on" : "Pause";
+  pause.textContent = isPaused ? "Resume" : "Pause";
   state.textContent = isPaused ? "Paused" : "Live";
 });
 pause.hidden = state.hidden = false;

@@ -1,9 +1,9 @@
-// A secret that is shown once: copied by a button, and gone when the page is left or reloaded.
+// Copies a secret that is shown once, and removes it when the page is left or reloaded.
 const shown = document.querySelector("[data-once]");
 const secret = shown.querySelector("[data-secret]");
 const said = shown.querySelector("[data-said]");
 
-// To reload is to look at the key, not to send the form again.
+// A reload shows the key page instead of sending the form again.
 history.replaceState(null, "", shown.dataset.after);
 
 shown.querySelector("[data-copy]").addEventListener("click", async () => {
@@ -12,11 +12,11 @@ shown.querySelector("[data-copy]").addEventListener("click", async () => {
     said.textContent = "Copied.";
   } catch {
     getSelection().selectAllChildren(secret);
-    said.textContent = "Your browser does not let a page copy. It is selected: press Ctrl or ⌘ and C.";
+    said.textContent = "Your browser does not allow copying. The key is selected: press Ctrl+C or ⌘C.";
   }
 });
 
-// A page may be kept for the back button as it was; then it must not hold the secret.
+// The back button may show a cached page, which must not contain the secret.
 addEventListener("pagehide", () => {
   secret.textContent = "It was shown once.";
 });

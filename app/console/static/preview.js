@@ -1,4 +1,4 @@
-// The replay comes by itself: the preview is there at once, and whom a change would hit a moment later.
+// Loads the replay after the preview, so that the preview does not wait for it.
 
 const form = document.querySelector("#preview");
 
@@ -16,7 +16,7 @@ async function replay() {
     box.replaceChildren(...found.childNodes);
     listen();
   } catch {
-    note.textContent = "The replay did not come: press Replay to try again.";
+    note.textContent = "The replay failed: press Replay to try again.";
     button.disabled = false;
   }
 }

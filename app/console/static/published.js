@@ -1,4 +1,4 @@
-// A draft that was published is no draft any more.
+// Removes a draft that was published from the tab.
 
 const kept = JSON.parse(sessionStorage.getItem("authz-draft") ?? "null");
 if (kept?.parent === document.querySelector("#published").dataset.parent) sessionStorage.removeItem("authz-draft");

@@ -1,4 +1,4 @@
-"""What every table and every request body has."""
+"""The base of all tables and request bodies."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ SQLModel.metadata.naming_convention = {
 }
 metadata = SQLModel.metadata
 
-# 64 bits on both databases; SQLite counts up only a column declared INTEGER.
+# 64 bits on both databases; SQLite generates ids only for a column declared INTEGER.
 ROW_ID = BigInteger().with_variant(Integer, "sqlite")
-# An id is never given twice, not even after the newest row was deleted: it may be in a policy or a bookmark.
+# An id is never reused, even after the newest row was deleted: it may be in a policy or a bookmark.
 NEVER_REUSED: dict[str, Any] = {"sqlite_autoincrement": True}
 
 
 class Body(SQLModel):
-    """What a client may set of a row. A field that is not declared is refused, and an error never shows the input."""
+    """The fields of a row that a client may set. Undeclared fields are refused, and errors never show the input."""
 
-    # A default is validated too, for what may be left out can depend on what was given. A validator is built when it
-    # is first needed: a start needs none.
+    # Defaults are validated, since what may be left out can depend on other fields. Validators are built on first use,
+    # so that they do not slow down the start.
     model_config = {
         "defer_build": True,
         "extra": "forbid",
@@ -37,12 +37,12 @@ class Body(SQLModel):
 
 
 def row_id() -> Any:
-    """The field of a row's own id, which the database gives."""
+    """The field of a row's id, which the database generates."""
     return Field(default=None, primary_key=True, sa_type=ROW_ID)
 
 
 def refers_to(table: str, *, ondelete: Literal["RESTRICT", "CASCADE"] = "RESTRICT", **field: Any) -> Any:
-    """A field that holds the id of a row of `table`, which then cannot be deleted unless `ondelete` says so."""
+    """A field with the id of a row of `table`, which cannot be deleted then unless `ondelete` allows it."""
     return Field(foreign_key=f"{table}.id", ondelete=ondelete, index=True, sa_type=ROW_ID, **field)
 
 

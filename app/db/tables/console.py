@@ -1,4 +1,4 @@
-"""Who is signed in to the console: never the cookie, only the SHA-256 of its token."""
+"""Sessions and used forms of the console. Only the SHA-256 of a session's token is stored."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ class ConsoleSession(SQLModel, table=True):
     __table_args__ = (NEVER_REUSED,)
     id: int = row_id()
     digest: bytes = Field(unique=True, sa_type=LargeBinary(32))
-    subject: str = Field(index=True)  # the `sub` that the issuer told
-    name: str  # for display alone
+    subject: str = Field(index=True)  # the `sub` of the issuer's token
+    name: str  # for display only
     permissions: list[str] = Field(sa_type=JSON)  # as the issuer granted them at the sign-in
     created_at: datetime
     expires_at: datetime = Field(index=True)
 
 
 class UsedForm(SQLModel, table=True):
-    """A form that is good once and was sent: the SHA-256 of its id and its session."""
+    """A form that was sent and cannot be sent again: the SHA-256 of its id and its session."""
 
     __tablename__ = "used_forms"
     __table_args__ = (NEVER_REUSED,)

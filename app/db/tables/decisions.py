@@ -1,4 +1,4 @@
-"""Decisions as the log keeps them. Times are in microseconds since 1970, UTC, for a place in the log is a time."""
+"""Decisions in the log. Times are in microseconds since 1970, UTC, since a place in the log is a time."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from sqlmodel import Field, SQLModel
 
 from app.db.tables.base import NEVER_REUSED, ROW_ID, row_id
 
-# Each of these is asked for alone, newest first, of millions of rows.
+# Each can be the only filter of a query, newest first, over millions of rows.
 _FILTERS = ("subject", "key_id", "resource", "action", "allowed", "revision", "request_id")
 
 
 class GrantSet(SQLModel, table=True):
-    """What principals stated, once for all who state the same: a JSON list, and its SHA-256."""
+    """The grants that principals stated, shared by all with the same: a JSON list, and its SHA-256."""
 
     __tablename__ = "grant_sets"
     __table_args__ = (NEVER_REUSED,)
@@ -25,7 +25,7 @@ class GrantSet(SQLModel, table=True):
 
 
 class LoggedDecision(SQLModel, table=True):
-    """A decision. `grant_set_id` is no foreign key: both are deleted by age, the sets last."""
+    """A decision. `grant_set_id` is not a foreign key: both are deleted by age, the sets last."""
 
     __tablename__ = "decisions"
     __table_args__ = (

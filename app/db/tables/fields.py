@@ -1,7 +1,7 @@
 """The types of fields: what they accept, how they are stored and how they are described.
 
-Each refuses what is not of its type exactly, whatever mode a library validates in: no "2" for 2, no 1 for
-true, no timestamp for a date.
+Each accepts only its exact type, whatever mode a library validates in: no "2" for 2, no 1 for true, no timestamp for a
+date.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MAX_ID = 2**63 - 1
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})", re.ASCII)
-# Bidirectional overrides show a text other than the one that is stored.
+# Bidirectional overrides display another text than the one that is stored.
 _REORDERING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")
 
@@ -87,7 +87,7 @@ def _moment(value: object) -> object:
 _INTEGER = BeforeValidator(_integer)
 _STRING = BeforeValidator(_string)
 
-# The check of the type stands last, for pydantic applies it first.
+# The type check is last, since pydantic applies it first.
 Integer = Annotated[int, _INTEGER]
 Id = Annotated[int, Bounds(ge=1, le=MAX_ID), _INTEGER]
 Count = Annotated[int, Bounds(ge=0, le=1_000_000), _INTEGER]

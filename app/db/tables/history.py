@@ -1,4 +1,4 @@
-"""Accepted policies, and what administrators did. Rows are added and never changed."""
+"""Accepted policies, and administrative actions. Rows are added and never changed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.db.tables.base import NEVER_REUSED, ROW_ID, row_id
 
 
 class PolicyRevision(SQLModel, table=True):
-    """A policy that was accepted. `parent_id` is unique: the successor of a revision is decided once."""
+    """A policy that was accepted. `parent_id` is unique: a revision has one successor."""
 
     __tablename__ = "policy_revisions"
     __table_args__ = (NEVER_REUSED,)
@@ -24,21 +24,21 @@ class PolicyRevision(SQLModel, table=True):
     message: str = Field(sa_type=Text)
     widens: bool
     created_at: datetime
-    changes: list[str] = Field(sa_type=JSON)  # the rows that came and went
+    changes: list[str] = Field(sa_type=JSON)  # the rows that were added and removed
     files: bytes = Field(sa_type=LargeBinary)  # compressed
-    # How its cases came out when it was published; None where they were not run.
+    # The results of its cases when it was published; None if they were not run.
     cases_run: int | None = Field(default=None, sa_type=ROW_ID)
     cases_failed: int | None = Field(default=None, sa_type=ROW_ID)
     cases_removed: int | None = Field(default=None, sa_type=ROW_ID)  # cases of the parent that it lacks
-    cases_accepted: str | None = Field(default=None, sa_type=Text)  # why it was published all the same
+    cases_accepted: str | None = Field(default=None, sa_type=Text)  # why it was published nevertheless
 
 
 class AdminAction(SQLModel, table=True):
-    """What an administrator did, stored in the transaction that did it."""
+    """An administrative action, stored in the transaction that performed it."""
 
     __tablename__ = "admin_actions"
     __table_args__ = (
-        # Each of these is asked for alone, newest first.
+        # Each can be the only filter of a query, newest first.
         *(Index(f"ix_admin_actions_{name}_id", name, "id") for name in ("action", "target", "author", "request_id")),
         NEVER_REUSED,
     )

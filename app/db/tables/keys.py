@@ -1,4 +1,4 @@
-"""API keys as they are stored: never the key, only the SHA-256 of all of it."""
+"""API keys. Only the SHA-256 of a key and its prefix are stored."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _UNUSED = text("last_used_at IS NULL AND revoked_at IS NULL")
 class ApiKey(SQLModel, table=True):
     __tablename__ = "api_keys"
     __table_args__ = (
-        # What everybody's keys are filtered and sorted by, of a million.
-        # By its bytes, so that keys with the same beginning stand together in it.
+        # The filters and orders of the list of all keys, which may be a million. The prefix is compared by bytes, so
+        # that keys with the same beginning are adjacent in the index.
         Index("ix_api_keys_key_prefix", "key_prefix", postgresql_ops={"key_prefix": "varchar_pattern_ops"}),
         Index("ix_api_keys_subject_id", "subject", "id"),
         Index("ix_api_keys_last_used_at_id", "last_used_at", "id"),
@@ -39,13 +39,13 @@ class ApiKey(SQLModel, table=True):
     last_used_at: datetime | None = None
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
-    successor_id: int | None = Field(default=None, sa_type=ROW_ID)  # of the key that it was rotated to
-    # What the owner's token stated at the issue and the scopes come from; NULL where that was not recorded.
+    successor_id: int | None = Field(default=None, sa_type=ROW_ID)  # the key that it was rotated to
+    # The grants of the owner's token at the issue, from which the scopes come; NULL if not recorded.
     token_grants: list[str] | None = Field(default=None, sa_type=JSON(none_as_null=True))
 
 
 class KeyChange(SQLModel, table=True):
-    """That a key was changed or deleted: noted by a trigger, in the order in which changes are committed."""
+    """A change or deletion of a key, recorded by a trigger in the order of the commits."""
 
     __tablename__ = "key_changes"
     __table_args__ = (NEVER_REUSED,)

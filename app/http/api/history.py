@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import revisions
-from app.db.availability import RETRY_AFTER_SECONDS, UNAVAILABLE, named
+from app.db.availability import RETRY_AFTER_SECONDS, UNAVAILABLE, error_name
 from app.db.retry import was_undone
 from app.history.fleet import FleetProgress
 from app.history.published import Published
@@ -244,7 +244,7 @@ ROUTES = (publish, rollback, list_history, show_revision)
 
 def _unanswered(error: Exception) -> Problem:
     if isinstance(error, SQLAlchemyError) and was_undone(error):
-        _log.error("the database undid the change of the policy", error=named(error))
+        _log.error("the database undid the change of the policy", error=error_name(error))
         return Problem(503, UNAVAILABLE, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
     _log.error("the database does not answer; whether the policy was stored is not known", error=type(error).__name__)
     return Problem(503, UNANSWERED, headers={"Retry-After": "5"})

@@ -13,7 +13,7 @@ from litestar.exceptions import HTTPException, InternalServerException, Validati
 from litestar.types import ExceptionHandlersMap
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.db.availability import RETRY_AFTER_SECONDS, UNAVAILABLE, is_away, named
+from app.db.availability import RETRY_AFTER_SECONDS, UNAVAILABLE, error_name, is_away
 from app.db.disk import FULL, is_full
 from app.http.wire.problems import INVALID_BODY, Problem
 from app.policy.engine.suspended import CannotDecide
@@ -79,9 +79,9 @@ def _database(request: _AnyRequest, error: Exception) -> Response[dict[str, Any]
     if not is_away(error):
         return _unexpected(request, error)
     if is_full(error):
-        _log.error("the disk of the database is full", error=named(error))
+        _log.error("the disk of the database is full", error=error_name(error))
         return _answer(503, FULL, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
-    _log.error("the database does not answer", error=named(error))
+    _log.error("the database does not answer", error=error_name(error))
     return _answer(503, UNAVAILABLE, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 

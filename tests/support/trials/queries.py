@@ -16,7 +16,7 @@ from app.db.old_decisions import OldDecisions
 from app.db.partitions import DAY
 from app.db.session import Sessions
 from app.keys import api_keys, capacity, listing, own_keys, subjects
-from app.keys.listing import SORTS, STATUSES, WantedKeys
+from app.keys.listing import SORTS, STATUSES, KeyFilter
 from tests.support.trials.filled import DAYS, GRANT_SETS, KEYS_EACH, digest_of, first_day
 
 PAGE = 50
@@ -66,11 +66,11 @@ def _of_keys(keys: int, now: datetime) -> Sequence[Query]:
         Query("owners, in order", lambda s: subjects.owners(s, after="user_2", limit=PAGE), PAGE * KEYS_EACH * 2),
     ]
     wanted = {
-        "": WantedKeys(),
-        " of a subject": WantedKeys(subject=owner),
-        " with a prefix": WantedKeys(prefix="grd_live_5a5"),
-        " with a whole prefix": WantedKeys(prefix="grd_live_5a5a5a5a"),
-        **{f" that are {status}": WantedKeys(status=status) for status in STATUSES},
+        "": KeyFilter(),
+        " of a subject": KeyFilter(subject=owner),
+        " with a prefix": KeyFilter(prefix="grd_live_5a5"),
+        " with a whole prefix": KeyFilter(prefix="grd_live_5a5a5a5a"),
+        **{f" that are {status}": KeyFilter(status=status) for status in STATUSES},
     }
     for sort in SORTS:
         for words, which in wanted.items():
@@ -87,11 +87,11 @@ def _of_keys(keys: int, now: datetime) -> Sequence[Query]:
     return found
 
 
-def _page(wanted: WantedKeys, now: datetime, *, deep: bool) -> Callable[[AsyncSession], Awaitable[object]]:
+def _page(wanted: KeyFilter, now: datetime, *, deep: bool) -> Callable[[AsyncSession], Awaitable[object]]:
     async def ask(session: AsyncSession) -> object:
         after = None
         if deep:
-            key = await listing.named(session, 1 + 83 * 7)
+            key = await listing.find(session, 1 + 83 * 7)
             assert key is not None
             middle = listing.place_of(key, wanted.sort)
             time = now - timedelta(days=5) if wanted.sort == "used" else now + timedelta(days=5)
