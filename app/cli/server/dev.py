@@ -13,6 +13,7 @@ import rich_click as click
 from app import logs
 from app.cli.failure import explained
 from app.cli.operator import operator
+from app.cli.server.limits import limits_of, raise_descriptor_limit
 from app.cli.server.listening import bind, say_listening, url_of
 from app.cli.server.local import AUDIENCE, CONSOLE_CLIENT, DATA_DIR, ISSUER_PORT, console_client, local_issuer
 from app.cli.server.on_uvicorn import beside
@@ -23,6 +24,7 @@ from app.settings_variables import PREFIX, read_variables
 _SUBJECT = "user_alice"
 _KEY_NAME = "authz dev"
 _SCOPES = ("catalog:read",)
+_UNUSED = ("workers", "worker_timeout_seconds", "log_level")  # it is one process, which logs for a terminal
 
 
 @click.command("dev")
@@ -45,6 +47,7 @@ def dev_command(host: str | None, port: int | None, issuer_port: int, data_dir: 
 
     Example: authz dev --port 9000 --issuer-port 9001
     """
+    raise_descriptor_limit()
     logs.configure("info", "console")
     from app.asgi import build_app
     from app.dev.provider import Provider
@@ -62,7 +65,7 @@ def dev_command(host: str | None, port: int | None, issuer_port: int, data_dir: 
             "console_client_id": CONSOLE_CLIENT,
             "console_url": "http://127.0.0.1",  # until the port is known
         }
-        _name_ignored(own)
+        _name_ignored((*own, *_UNUSED))
         settings = load(**own, **{name: value for name, value in chosen.items() if value is not None})
         with bind(settings.host, settings.port) as listener:
             console_url = _browsers_reach(settings.host, listener.getsockname()[1])
@@ -81,11 +84,18 @@ def dev_command(host: str | None, port: int | None, issuer_port: int, data_dir: 
                 click.echo(text)
 
             with beside(provider.app, issuer_listener):
-                serve(app, listener, started)
+                serve(
+                    app,
+                    listener,
+                    started,
+                    drain_seconds=settings.drain_seconds,
+                    limits=limits_of(settings),
+                    server=settings.server,
+                )
 
 
-def _name_ignored(own: Collection[str]) -> None:
-    ignored = [name for name in read_variables() if name.removeprefix(PREFIX).lower() in own]
+def _name_ignored(names: Collection[str]) -> None:
+    ignored = [name for name in read_variables() if name.removeprefix(PREFIX).lower() in names]
     if ignored:
         click.echo(f"authz: {', '.join(ignored)}: not used by `authz dev`, which has its own.", err=True)
 

@@ -21,19 +21,22 @@ def test_dev_listens_where_the_settings_say_and_tokens_are_of_its_issuer(tmp_pat
         "AUTHZ_PORT": str(port),
         "AUTHZ_POLICY_DIR": str(ROOT / "policies"),
         "AUTHZ_DATABASE_URL": "sqlite:///elsewhere.db",
+        "AUTHZ_SERVER": "granian",
+        "AUTHZ_WORKERS": "4",
     }
     run = [str(AUTHZ), "dev", "--issuer-port", str(issuer_port), "--data-dir", "data"]
     with log.open("w") as out, subprocess.Popen(run, cwd=tmp_path, env=env, stdout=out, stderr=out) as dev:
         try:
             assert eventually(lambda: "Stop with Ctrl-C." in log.read_text(), 30), log.read_text()
             said = log.read_text()
-            assert "AUTHZ_DATABASE_URL: not used by `authz dev`" in said
+            assert "AUTHZ_DATABASE_URL, AUTHZ_WORKERS: not used by `authz dev`" in said
             mints = f"authz token --issuer-port {issuer_port} --data-dir data"
             assert f"{mints} prints its tokens" in said
             minted = command(*mints.split()[1:], cwd=tmp_path, env=clean)
             assert (minted.returncode, minted.stderr) == (0, "")
             headers = {"Authorization": f"Bearer {minted.stdout.strip()}"}
-            assert httpx.get(f"http://127.0.0.1:{port}/api/v1/teams/", headers=headers).status_code == 200
+            answer = httpx.get(f"http://127.0.0.1:{port}/api/v1/teams/", headers=headers)
+            assert (answer.status_code, answer.headers["server"]) == (200, "granian")
 
             elsewhere = command("token", "--issuer-port", str(issuer_port), cwd=tmp_path, env=clean)
             assert (elsewhere.returncode, elsewhere.stdout) == (1, "")
@@ -63,3 +66,19 @@ def test_dev_listens_where_the_settings_say_and_tokens_are_of_its_issuer(tmp_pat
     idle = command(*mints.split()[1:], cwd=tmp_path, env=clean)
     assert (idle.returncode, idle.stdout.count(".")) == (0, 2)
     assert f"no issuer answers at http://127.0.0.1:{issuer_port}" in idle.stderr
+
+
+def test_dev_keeps_the_limits_of_connections_that_the_settings_state(tmp_path: Path) -> None:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("AUTHZ_")}
+    env = {**clean, "AUTHZ_POLICY_DIR": str(ROOT / "policies"), "AUTHZ_CONNECTIONS_PER_PEER": "2"}
+    log, port = tmp_path / "log", free_port()
+    run = [str(AUTHZ), "dev", "--port", str(port), "--issuer-port", "0"]
+    with log.open("w") as out, subprocess.Popen(run, cwd=tmp_path, env=env, stdout=out, stderr=out) as dev:
+        try:
+            assert eventually(lambda: "Stop with Ctrl-C." in log.read_text(), 30), log.read_text()
+            url = f"http://127.0.0.1:{port}/healthz"
+            with httpx.Client() as first, httpx.Client() as second, httpx.Client() as third:
+                assert [client.get(url).status_code for client in (first, second, third)] == [200, 200, 429]
+        finally:
+            dev.terminate()
+            dev.wait(20)
