@@ -17,7 +17,9 @@ from app.cli.server.limits import ConnectionLimits
 from app.http.door.draining import CLOSE
 from app.http.door.refusal import refusal
 
+LATE_BODY = refusal(HTTPStatus.REQUEST_TIMEOUT.value, "The request did not arrive in time.", CLOSE)
 _LINE_BYTES = 4  # of a header field, apart from its name and value
+_OF_THE_ANSWER = {name for name, _ in LATE_BODY.headers}
 
 
 def within_limits(app: ASGIApp, limits: ConnectionLimits, busy: set[Client]) -> ASGIApp:
@@ -54,13 +56,13 @@ def within_limits(app: ASGIApp, limits: ConnectionLimits, busy: set[Client]) -> 
 class _Body:
     """Receives the body of a request, and ends it when nothing comes for `seconds`: the answer is then a 408."""
 
-    __slots__ = ("_ended", "_late", "_receive", "_seconds", "_send")
+    __slots__ = ("_ended", "_late", "_receive", "_replaced", "_seconds", "_send")
 
     def __init__(self, receive: Receive, send: Send, seconds: float) -> None:
         self._receive = receive
         self._send = send
         self._seconds = seconds
-        self._ended = self._late = False
+        self._ended = self._late = self._replaced = False
 
     async def receive(self) -> ReceiveMessage:
         if self._ended:
@@ -75,7 +77,16 @@ class _Body:
         return message
 
     async def send(self, message: Message) -> None:
-        if self._late and message["type"] == "http.response.start":
-            message["status"] = HTTPStatus.REQUEST_TIMEOUT.value
-            message["headers"] = [*message["headers"], CLOSE]
-        await self._send(message)
+        if not self._late:
+            await self._send(message)
+        elif message["type"] == "http.response.start":
+            # The application saw a client that had gone. Its answer is about that, and its request id is kept.
+            message["status"] = LATE_BODY.status
+            kept = [each for each in message["headers"] if each[0].lower() not in _OF_THE_ANSWER]
+            message["headers"] = [*LATE_BODY.headers, *kept]
+            self._replaced = True
+            await self._send(message)
+        elif not self._replaced:  # it answers before the body ends
+            await self._send(message)
+        elif message["type"] == "http.response.body" and not message.get("more_body", False):
+            await self._send({"type": "http.response.body", "body": LATE_BODY.body, "more_body": False})
