@@ -141,7 +141,7 @@ def test_all_keys_of_an_owner_end_together(env: dict[str, str]) -> None:
 def test_check_tells_by_its_exit_code_whether_a_key_is_beyond_its_owner(env: dict[str, str]) -> None:
     whole = {**env, "AUTHZ_POLICY_DIR": str(ROOT / "policies")}
     fine = command("keys", "check", env=whole)
-    assert (fine.returncode, fine.stdout) == (0, "No key is beyond its owner.\n")
+    assert (fine.returncode, fine.stdout) == (0, "No key has scopes in force that its owner does not hold.\n")
     with closing(sqlite3.connect(env["AUTHZ_DATABASE_URL"].removeprefix("sqlite:///"))) as database, database:
         database.execute("""UPDATE api_keys SET scopes = '["catalog:read"]' WHERE id IN (1, 2)""")
         database.execute("UPDATE api_keys SET token_grants = '[]' WHERE id = 1")

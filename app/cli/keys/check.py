@@ -53,13 +53,15 @@ def check_command(*, owner: str | None, directory: Path | None, as_json: bool) -
         show_json({"revision": snapshot.revision, "keys": [_document(each) for each in found]})
     else:
         show([line for each in found for line in _lines(each)])
-        show([f"{plural(counting, 'key')} beyond what the owner holds." if counting else "No key is beyond its owner."])
+        count = plural(counting, "key") if counting else "No key"
+        have = "have scopes in force that their" if counting > 1 else "has scopes in force that its"
+        show([f"{count} {have} owner does not hold."])
     if counting:
         raise SystemExit(1)
 
 
 def _lines(each: KeyBeyond) -> list[str | list[str | Styled]]:
-    seen = f"its token was last seen {_time(each.seen)}" if each.seen else "no token of it is in the log"
+    seen = f"last token of the owner: {_time(each.seen)}" if each.seen else "no token of the owner is in the log"
     lines: list[str | list[str | Styled]] = []
     if each.beyond.counting:
         lines.append([f"key {each.id} of {each.owner}: ", (" ".join(each.beyond.counting), "yellow"), f"  ({seen})"])
