@@ -109,7 +109,7 @@ def read_admin_filter(filters: Mapping[str, str], now: datetime) -> AdminFilter:
     if (chosen := texts.get("action")) is not None:
         actions = tuple(name for name in ACTIONS if chosen in (name, name.partition(".")[0]))
         if not actions:
-            errors["action"] = f"is no act; there are {', '.join((*_GROUPS, *ACTIONS))}"
+            errors["action"] = f"is not an act; choose one of {', '.join((*_GROUPS, *ACTIONS))}"
     if errors:
         raise BadFilter(errors)
     return AdminFilter(

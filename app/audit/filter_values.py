@@ -26,7 +26,9 @@ class BadFilter(ValueError):
 
 def refuse_unknown(given: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
     """An error for each name that is not a filter."""
-    return {clean(name, 40): f"is no filter; there are {', '.join(known)}" for name in given if name not in known}
+    return {
+        clean(name, 40): f"is not a filter; choose one of {', '.join(known)}" for name in given if name not in known
+    }
 
 
 def read_text(text: str) -> str:

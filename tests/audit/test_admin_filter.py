@@ -38,9 +38,9 @@ def test_a_kind_stands_for_all_its_acts() -> None:
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("action", "key.revoked", "is no act; there are policy, key, session, policy.publish"),
-        ("action", "", "is no act"),
-        ("action", "policy.", "is no act"),
+        ("action", "key.revoked", "is not an act; choose one of policy, key, session, policy.publish"),
+        ("action", "", "is not an act"),
+        ("action", "policy.", "is not an act"),
         ("actor", "a\x1b[31m", "printable"),
         ("target", "a\u202eb", "printable"),
         ("target", "x" * 513, "at most 512"),
@@ -48,8 +48,8 @@ def test_a_kind_stands_for_all_its_acts() -> None:
         ("since", "2026-02-30", "no time that exists"),
         ("until", "999999w", "out of range"),
         ("until", "0001-01-01T00:00:00+14:00", "out of range"),
-        ("colour", "red", "is no filter; there are action"),
-        ("col\x1bour", "red", "is no filter"),
+        ("colour", "red", "is not a filter; choose one of action"),
+        ("col\x1bour", "red", "is not a filter"),
     ],
 )
 def test_what_cannot_be_read_is_refused_by_name(name: str, text: str, message: str) -> None:

@@ -90,7 +90,7 @@ def test_acts_are_shown_filtered_and_followed(own_server: Server, issuer: LiveIs
 def test_wrong_use_is_answered_with_the_filter(tmp_path: Path) -> None:
     for words, said in (
         (("--since", "yesterday"), "--since cannot be read"),
-        (("--action", "key.revoked"), "--action is no act; there are policy"),
+        (("--action", "key.revoked"), "--action is not an act; choose one of policy"),
         (("--actor", "a\x1b"), "--actor must be printable"),
         (("--follow", "--before", "3"), "name one of --follow and --before"),
         (("--colour", "red"), "No such option"),

@@ -51,9 +51,9 @@ def test_an_act_is_there_at_once_with_its_details(console: Server, issuer: LiveI
 def test_a_filter_that_cannot_be_read_has_its_error_at_its_field(console: Server) -> None:
     person = officer(console)
     for query, said in (
-        ("action=nothing", "is no act"),
+        ("action=nothing", "is not an act"),
         ("since=yesterday", "cannot be read"),
-        ("colour=red", "is no filter"),
+        ("colour=red", "is not a filter"),
         ("actor=a&actor=b", "stands here twice"),
         ("cursor=x", "The cursor is invalid"),
     ):

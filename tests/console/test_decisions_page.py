@@ -31,7 +31,7 @@ def test_a_filter_that_cannot_be_read_is_told_of_at_its_field(console: Server) -
         ("verdict=maybe", "must be allow or deny"),
         ("since=yesterday", "cannot be read"),
         ("key_id=x", "must be the id of a key"),
-        ("colour=red", "is no filter"),
+        ("colour=red", "is not a filter"),
         ("subject=a&subject=b", "stands here twice"),
         ("cursor=x", "The cursor is invalid"),
     ):
