@@ -72,6 +72,10 @@ class _BodyMayBeLeftOut(Operation):
 
 _NOT_FOUND_SPEC: Mapping[int, ResponseSpec] = {404: ResponseSpec(Detail, description="No such key of yours")}
 
+_TOO_MANY_SPEC = ResponseSpec(
+    Detail, description="Too many new keys within a minute: wait as long as `Retry-After` says"
+)
+
 
 @post(
     _PATH,
@@ -81,7 +85,8 @@ _NOT_FOUND_SPEC: Mapping[int, ResponseSpec] = {404: ResponseSpec(Detail, descrip
     tags=["api keys"],
     responses={
         400: ResponseSpec(InvalidBody, description="The body is invalid"),
-        409: ResponseSpec(Detail, description="You have as many active keys as one may have"),
+        409: ResponseSpec(Detail, description="You have as many active keys as an owner may have"),
+        429: _TOO_MANY_SPEC,
     },
 )
 async def issue_key(data: JSONBody[IssueKey], request: _Request, session: _Session) -> Response[IssuedKey]:
@@ -173,9 +178,10 @@ async def revoke_key(key_id: FromPath[str], request: _Request, session: _Session
         400: ResponseSpec(InvalidBody, description="The body is invalid"),
         409: ResponseSpec(
             Detail,
-            description="The key is revoked, over, rotated before, or holds what there is no more; or as many rotated "
-            "keys are still good as may be",
+            description="The key is revoked, expired or already rotated, or has a scope that does not exist any more; "
+            "or you have as many rotated keys that are still valid as an owner may have",
         ),
+        429: _TOO_MANY_SPEC,
     },
 )
 async def rotate_key(

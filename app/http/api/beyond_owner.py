@@ -69,7 +69,10 @@ class KeysBeyondOwner:
     responses={400: ResponseSpec(InvalidBody, description="The cursor or the owner is invalid")},
 )
 async def list_beyond_owner(request: AnyRequest, owner: Owner = None, cursor: Cursor = None) -> KeysBeyondOwner:
-    """An owner holds what role rows give, and what its token stated when the decision log last saw one."""
+    """An owner holds what role rows give, and what its token stated when the decision log last saw one.
+
+    A page looks at 100 active keys and lists those among them, if any: follow `next` until it is null.
+    """
     services = services_of(request.app)
     after = read_cursor(cursor, _listing(owner)).after if cursor else 0
     snapshot = services.live.active
