@@ -97,7 +97,7 @@ async def issue(
     services.budgets.check_key_issue(owner.subject)
     most = services.settings.key_max_active
     if (await count_keys(session, owner.subject, now)).active >= most:
-        raise Problem(409, f"You have {most} active API keys, the most that one may have: revoke one first.")
+        raise Problem(409, f"You have {most} active API keys, the most that an owner may have: revoke one first.")
     new = mint(wanted.environment)
     row = await stored.insert(
         session,
@@ -210,13 +210,13 @@ def _token_grants(scopes: Sequence[str], services: Services, owner: Principal) -
 
 
 async def _check_superseded(session: AsyncSession, services: Services, owner: Principal, now: datetime) -> None:
-    """Rotated keys that are still good do not count as active, but they are bounded as those are."""
+    """Rotated keys that are still valid do not count as active, but they are bounded as those are."""
     most = services.settings.key_max_active
     if (await count_keys(session, owner.subject, now)).superseded >= most:
         raise Problem(
             409,
-            f"You have {most} rotated API keys that are still good, the most that one may have: revoke one first, or "
-            "rotate with `grace_seconds` 0.",
+            f"You have {most} rotated API keys that are still valid, the most that an owner may have: revoke one "
+            "first, or rotate with `grace_seconds` 0.",
         )
 
 

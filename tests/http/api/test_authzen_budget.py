@@ -120,7 +120,7 @@ def test_what_the_defaults_hold_counts_for_each_item(caller: httpx.Client, holde
     assert caller.post(EVALUATIONS, json={**body, "evaluations": [{}] * at_most}).status_code == 200
     refused = caller.post(EVALUATIONS, json={**body, "evaluations": [{}] * (at_most + 1)})
     assert refused.status_code == 400
-    assert "where 1000000 are the most" in refused.json()["detail"]
+    assert "at most 1000000 are allowed" in refused.json()["detail"]
     assert "counts for each item" in refused.json()["detail"]
 
 
@@ -134,10 +134,10 @@ def test_a_search_takes_few_values(caller: httpx.Client) -> None:
     for kind in ("subject", "resource"):
         assert search(kind, sought=100, context=800).status_code == 200
         assert search(kind, sought=101, context=0).json() == {
-            "detail": "What is searched for has 101 values, where 100 are the most."
+            "detail": "What is searched for has 101 values; at most 100 are allowed."
         }
         assert search(kind, sought=100, context=900).json() == {
-            "detail": "The search has 1001 values, where 1000 are the most."
+            "detail": "The search has 1001 values; at most 1000 are allowed."
         }
 
 

@@ -114,7 +114,7 @@ def test_a_thousand_items_work_and_one_more_is_refused(pdp: tuple[Server, httpx.
     assert answer.json() == {"evaluations": [{"decision": True}] * 1000}
     more = client.post(EVALUATIONS, json={**QUESTION, "evaluations": [*items, {}]})
     assert more.status_code == 400
-    assert more.json() == {"detail": "`evaluations` has 1001 items, where 1000 are the most."}
+    assert more.json() == {"detail": "`evaluations` has 1001 items; at most 1000 are allowed."}
 
 
 def test_a_thousand_unknown_routes_take_no_longer(pdp: tuple[Server, httpx.Client]) -> None:

@@ -189,7 +189,7 @@ def test_the_items_of_a_call_have_a_million_values_at_most(items: int, each: int
         check_items(total + sizes.of({"a": 0}))
     assert refused.value.status == 400
     assert refused.value.detail.startswith(
-        "The items have 1000001 values in their attributes and contexts, where 1000000"
+        "The items have 1000001 values in their attributes and contexts; at most 1000000 "
     )
 
 
@@ -201,9 +201,9 @@ def test_a_search_has_1000_values_at_most_and_100_of_what_it_looks_for() -> None
     check_search(RequestedEntity("t", values(100), "i"), values(900))
     check_search(UNSET, values(1_000))
     for sought, other, detail in (
-        (101, 0, "What is searched for has 101 values, where 100 are the most."),
-        (100, 901, "The search has 1001 values, where 1000 are the most."),
-        (0, 1_001, "The search has 1001 values, where 1000 are the most."),
+        (101, 0, "What is searched for has 101 values; at most 100 are allowed."),
+        (100, 901, "The search has 1001 values; at most 1000 are allowed."),
+        (0, 1_001, "The search has 1001 values; at most 1000 are allowed."),
     ):
         with pytest.raises(Problem) as refused:
             check_search(RequestedEntity("t", values(sought), "i"), RequestedAction("n", values(other)))

@@ -19,7 +19,7 @@ from tests.support.server import DATABASE, Server
 
 KEYS = "/api/v1/api-keys/"
 MOST = 4
-FULL = {"detail": f"You have {MOST} active API keys, the most that one may have: revoke one first."}
+FULL = {"detail": f"You have {MOST} active API keys, the most that an owner may have: revoke one first."}
 _LINK = re.compile(r'<([^>]*)>; rel="next"')
 
 

@@ -67,7 +67,7 @@ def check_items(total: int) -> None:
     if total > MAX_VALUES:
         raise Problem(
             400,
-            f"The items have {total} values in their attributes and contexts, where {MAX_VALUES} are the most; "
+            f"The items have {total} values in their attributes and contexts; at most {MAX_VALUES} are allowed, and "
             "what the defaults hold counts for each item that has it.",
         )
 
@@ -76,9 +76,9 @@ def check_search(sought: object, *parts: object) -> None:
     """Refuse a search that sends too many values, in all or of what is `sought`. Raises Problem 400."""
     sizes = Sizes()
     if (own := sizes.of(sought)) > MAX_SOUGHT_VALUES:
-        raise Problem(400, f"What is searched for has {own} values, where {MAX_SOUGHT_VALUES} are the most.")
+        raise Problem(400, f"What is searched for has {own} values; at most {MAX_SOUGHT_VALUES} are allowed.")
     if (total := sizes.of(sought, *parts)) > MAX_SEARCH_VALUES:
-        raise Problem(400, f"The search has {total} values, where {MAX_SEARCH_VALUES} are the most.")
+        raise Problem(400, f"The search has {total} values; at most {MAX_SEARCH_VALUES} are allowed.")
 
 
 def _count(value: object) -> int:

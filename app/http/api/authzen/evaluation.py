@@ -101,7 +101,7 @@ async def evaluate_many(request: AnyRequest) -> ASGIResponse:
     if not body.evaluations:
         return await _single(body, services)
     if len(body.evaluations) > MAX_EVALUATIONS:
-        raise Problem(400, f"`evaluations` has {len(body.evaluations)} items, where {MAX_EVALUATIONS} are the most.")
+        raise Problem(400, f"`evaluations` has {len(body.evaluations)} items; at most {MAX_EVALUATIONS} are allowed.")
     async with services.long_work.turn(request.user.subject):
         return await _many(body, body.evaluations, SEMANTICS[semantic], services)
 
