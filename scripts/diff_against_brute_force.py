@@ -1,4 +1,4 @@
-"""Compares random pairs of policies, and holds each difference against brute force over all cells.
+"""Compare random pairs of policies as `authz policy diff` does, and by brute force over all cells.
 
     .venv/bin/python -m scripts.diff_against_brute_force --pairs 1000 --seed 1
 

@@ -1,9 +1,9 @@
-"""Send hostile requests through real gateways to a service, and hold what reached it against an oracle.
+"""Send hostile requests through real gateways to a service, and compare what reached it with an oracle.
 
     .venv/bin/python -m scripts.hostile --gateway all --mixtures 2000 --seed 7
 
 First the whole corpus of tests/gateway/hostile.py, then as many random mixtures of its paths, methods and headers.
-Exits with 1 when anything reached the service that it must not see, and prints each such request.
+Exits with 1 when a request reached the service that must not, and prints each such request.
 """
 
 from __future__ import annotations

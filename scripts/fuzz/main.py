@@ -1,11 +1,12 @@
-"""Sends what is hostile to whatever reads it, and looks for what must never happen.
+"""Send hostile input to everything that reads input from outside, and look for what must never happen.
 
     .venv/bin/python -m scripts.fuzz.main --minutes 60
     .venv/bin/python -m scripts.fuzz.main --minutes 5 --target tokens --target connections --seed 7
     .venv/bin/python -m scripts.fuzz.main --target policies --replay failures/policies-1f2e3d4c
 
-Inputs start as valid ones and are changed: bytes, words, numbers, lines, repetitions, nesting. No case may raise what
-nobody expects, be answered with a 500, let anybody in who must not come in, or take over a second of processor time.
+Inputs start as valid ones and are changed: bytes, words, numbers, lines, repetitions, nesting. No case may raise an
+unexpected exception, be answered with a 500, let a caller in without good credentials, or take over a second of
+processor time.
 A case that fails is made smaller, printed, and written to a file in --failures; then the exit code is 1. Put it into
 tests/fuzz/seeds, with which every run begins.
 """

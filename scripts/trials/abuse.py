@@ -2,11 +2,11 @@
 
     .venv/bin/python -m scripts.trials.abuse --server both --database both --seconds 10
 
-The server has a core, and all load another. In each round an attack runs for so many seconds, and then as many good
-requests a second, on as many connections, take its place. All the while a known caller, by token and by key, asks at a
-constant rate. The table has medians of the rounds, in milliseconds. Exits with 1 when the known caller's 99th
-percentile is more than twice as long under an attack, when one of its requests fails, when an attack is answered with
-what it must not be, or when the server's memory grows by 50 MB.
+The server has one core, and everything that sends requests another. In each round an attack runs for `--seconds`, and
+then as many good requests a second, on as many connections, take its place. Meanwhile a known caller sends requests at
+a constant rate, by token and by key. The table has medians of the rounds, in milliseconds. Exits with 1 when the known
+caller's 99th percentile is more than twice as long under an attack, when one of its requests fails, when an attack gets
+an answer that it must not get, or when the server's memory grows by 50 MB.
 
 `-spread` are attacks from very many addresses, through a trusted proxy, so that no budget of an address is spent.
 """

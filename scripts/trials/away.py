@@ -1,9 +1,9 @@
-"""Take PostgreSQL away from a server under load, and hold every answer against what may be said meanwhile.
+"""Take PostgreSQL away from a server under load, and compare every answer with what it may be meanwhile.
 
     .venv/bin/python -m scripts.trials.away --seconds 600 --how down
 
-`--how hang` lets it hang instead: connections stay, and nothing answers. People with a JWT must all be served, users
-must not come in may never come in, keys work as long as they are remembered, and 5 seconds after its return all is as
+`--how hang` lets it hang instead: connections stay, and nothing answers. Every user with a JWT must be served, callers
+without access must be refused, keys must work as long as they are cached, and 5 seconds after its return all must be as
 before. Exits with 1 otherwise.
 """
 

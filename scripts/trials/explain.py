@@ -1,12 +1,12 @@
-"""Holds every query against its plan, in databases with very many keys and decisions.
+"""Compare the rows that each query reads with the most it may read, in databases with very many keys and decisions.
 
     python -m scripts.trials.explain                                  # 1,000,000 keys and 5,000,000 decisions in both
     python -m scripts.trials.explain --keys 20000 --decisions 100000
     python -m scripts.trials.explain --only sqlite --keep big/        # and keep the file, which is not filled again
 
-Each question is asked through the program's own function, and each statement that this sends is explained as it is
-planned once it was prepared and sent six times. Rows read are those that scans looked at, on SQLite a tenth of the
-instructions of its virtual machine. Exits with 1 when a question reads more than it should.
+Each query is sent by the program's own function, and each statement of it is explained with the plan that it has after
+it was prepared and sent six times. Rows read are those that scans looked at, on SQLite a tenth of the instructions of
+its virtual machine. Exits with 1 when a query reads more than it may.
 """
 
 from __future__ import annotations

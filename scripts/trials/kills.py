@@ -1,5 +1,5 @@
-"""Kill a server, or PostgreSQL with all of its processes, in the middle of writes, and hold what is left against what
-was acknowledged.
+"""Kill a server, or PostgreSQL with all of its processes, in the middle of writes, and compare what is left with
+what was acknowledged.
 
     .venv/bin/python -m scripts.trials.kills --replica 100 --database 20 --seed 1
 

@@ -1,4 +1,4 @@
-"""Makes single edits of the security core, and says which of them the tests notice.
+"""Make single edits of the security core, and print which of them the tests notice.
 
     .venv/bin/python -m scripts.trials.mutants                                  # 300 edits, some hours
     .venv/bin/python -m scripts.trials.mutants --count 40 --module identity --seed 7 --jobs 2
@@ -6,7 +6,7 @@
 Each edit is made in a temporary copy of the tree, and the tests that could see it are run there: first those that
 import the edited module, the quick ones before the slow, then the others of its part, up to the first that fails. An
 edit on which they hang is counted as noticed, and named. Edits that nothing notices are printed with their place; some
-of them change nothing that matters, which only a reader can tell. Exits with 1 when less than `--least` per cent are
+of them change nothing that matters, which only a reader can tell. Exits with 1 when less than `--least` percent are
 noticed.
 """
 

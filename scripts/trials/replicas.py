@@ -1,4 +1,4 @@
-"""Replicas obey each other: revocations and policy changes, with notifications, without them, and after a pause.
+"""Time how soon replicas obey each other: revocations and policies, with and without notifications, and after a pause.
 
 .venv/bin/python -m scripts.trials.replicas                            # 1,000 revocations, 200 policy changes
 .venv/bin/python -m scripts.trials.replicas --revocations 50 --changes 10 --cut 20 --pauses 5

@@ -1,4 +1,4 @@
-"""The database is restored while replicas run or sleep: all follow it, and none keeps a policy that was lost.
+"""Restore the database while replicas run or are paused: all must follow it, and none may keep a policy that was lost.
 
 .venv/bin/python -m scripts.trials.restore                # 5 times each
 .venv/bin/python -m scripts.trials.restore --times 50

@@ -1,6 +1,6 @@
-"""Upgrade a database under servers of an earlier version, which go on, and roll servers of this version in after it.
+"""Upgrade a database under running servers of an earlier version, and then replace these by servers of this version.
 
-    .venv/bin/python -m scripts.trials.upgrade --old v1.2.0
+    .venv/bin/python -m scripts.trials.upgrade --old v0.1.0
 
 `--old` is a commit of this repository; its program runs with the packages of this one. Three servers behind nginx, on
 PostgreSQL, are asked by JWT and by key and issue keys all the while: before, during and after `authz db upgrade`, and
