@@ -24,6 +24,7 @@ from app.db.session import Sessions, read
 from app.http.door.refusal import Refusal
 from app.identity.errors import AuthenticationFault, CannotVerify
 from app.identity.principal import ANONYMOUS, Principal, user
+from app.policy.engine.decision import Decision
 from app.policy.engine.suspended import CannotDecide
 
 SIGN_IN = "/console/sign-in"
@@ -38,17 +39,13 @@ class ConsoleEntrance:
         self._console = console
         self._sessions = sessions
 
-    def at_once(self, headers: Iterable[tuple[bytes, bytes]]) -> Principal | None:
-        """None: a session is in the database."""
-        return None
+    def cached(self, headers: Iterable[tuple[bytes, bytes]]) -> Principal | str:
+        """ANONYMOUS without a session, else the token of the session: sessions are in the database alone."""
+        token = cookies.session_token(headers, secure=self._console.secure) if self._console else None
+        return ANONYMOUS if token is None else token
 
-    async def authenticate(self, headers: Iterable[tuple[bytes, bytes]]) -> Principal:
-        """The signed-in user; ANONYMOUS without a session. Raises CannotVerify if the database does not answer."""
-        if self._console is None:
-            return ANONYMOUS
-        token = cookies.session_token(headers, secure=self._console.secure)
-        if token is None:
-            return ANONYMOUS
+    async def verify(self, token: str) -> Principal:
+        """The user of a session; ANONYMOUS when it has ended. Raises CannotVerify if the database does not answer."""
         try:
             digest, now = cookies.digest(token), datetime.now(UTC)
             found = await read(self._sessions, lambda session: console_sessions.find(session, digest, now))
@@ -62,13 +59,13 @@ class ConsoleEntrance:
         """Ask the caller to sign in, whatever the fault."""
         return _ToSignIn()
 
-    def forbidden(self, missing: tuple[str, ...]) -> Refusal:
+    def forbidden(self, decision: Decision) -> Refusal:
         """A page with the missing permissions."""
         return plain_page(
             403,
             "You may not open this page",
             "Your permissions are not sufficient. Ask your administrator if you need it.",
-            facts={"Missing": " ".join(missing)} if missing else {},
+            facts={"Missing": " ".join(decision.missing)} if decision.missing else {},
         )
 
     def unavailable(self, fault: CannotVerify | CannotDecide) -> Refusal:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeAlias
 
-from app.identity.bearer import KEY_PREFIX, authorization, read_bearer, token_of
+from app.identity.bearer import KEY_PREFIX, authorization, token_of
 from app.identity.errors import Unauthenticated
 from app.identity.jwt import JwtVerifier
-from app.identity.key_verifier import ApiKeyVerifier
+from app.identity.key_verifier import ApiKeyVerifier, KeyCredential
 from app.identity.principal import ANONYMOUS, Principal
 from app.identity.refusal_log import RefusalLog
+
+# The text of a JWT, which its verifier parses, or an API key.
+Credential: TypeAlias = str | KeyCredential
 
 
 class Authenticator:
@@ -23,42 +27,51 @@ class Authenticator:
         self._refusals = RefusalLog()
         self.max_bytes = jwt.max_bytes  # of a token in a header
 
-    def at_once(self, headers: Iterable[tuple[bytes, bytes]]) -> Principal | None:
-        """As `authenticate`; None where there is more to do than to remember."""
+    def cached(self, headers: Iterable[tuple[bytes, bytes]]) -> Principal | Credential:
+        """The caller where it is known without waiting, else the credential, parsed, for `verify`.
+
+        ANONYMOUS without a bearer token. Raises Unauthenticated.
+        """
         try:
             value = authorization(headers)
             if value is None:
                 return ANONYMOUS
-            # A token that was remembered was read before, and found plain.
+            # A cached token was parsed before, and in this spelling.
             if value.startswith(b"Bearer ") and (known := self._jwt.remembered.get(value[7:])):
                 return known
             token = token_of(value, self.max_bytes)
             if token is None:
                 return ANONYMOUS
-            return self._api_keys.at_once(token) if token.startswith(KEY_PREFIX) else None
+            credential = self._parse(token)
+            return credential if isinstance(credential, str) else self._api_keys.cached(credential) or credential
+        except Unauthenticated as refused:
+            self._refusals.note(refused)
+            raise
+
+    async def verify(self, credential: Credential) -> Principal:
+        """The principal of a credential. Raises Unauthenticated, CannotVerify, and what the look-up of a key raises."""
+        try:
+            if isinstance(credential, str):
+                return await self._jwt.verify(credential)
+            return await self._api_keys.look_up(credential)
         except Unauthenticated as refused:
             self._refusals.note(refused)
             raise
 
     async def authenticate(self, headers: Iterable[tuple[bytes, bytes]]) -> Principal:
-        """Who is calling; ANONYMOUS without a bearer token.
+        """The caller; ANONYMOUS without a bearer token. Raises as `verify` does."""
+        found = self.cached(headers)
+        return found if isinstance(found, Principal) else await self.verify(found)
 
-        Raises Unauthenticated when there are credentials and they are bad, CannotVerify when they cannot
-        tell now, and whatever the look-up of an API key raises.
-        """
+    async def verify_token(self, token: str) -> Principal:
+        """The principal of a token of either kind, which came in no header. Raises as `verify` does."""
         try:
-            token = read_bearer(headers, self.max_bytes)
+            credential = self._parse(token)
+            known = None if isinstance(credential, str) else self._api_keys.cached(credential)
         except Unauthenticated as refused:
             self._refusals.note(refused)
             raise
-        return ANONYMOUS if token is None else await self.verify(token)
+        return known or await self.verify(credential)
 
-    async def verify(self, token: str) -> Principal:
-        """The principal of one token, whichever kind it is. Raises as `authenticate` does."""
-        try:
-            if token.startswith(KEY_PREFIX):
-                return await self._api_keys.verify(token)
-            return await self._jwt.verify(token)
-        except Unauthenticated as refused:
-            self._refusals.note(refused)
-            raise
+    def _parse(self, token: str) -> Credential:
+        return self._api_keys.parse(token) if token.startswith(KEY_PREFIX) else token

@@ -13,18 +13,11 @@ _KEY_PREFIX = KEY_PREFIX.encode()
 _PLAIN = re.compile(rb"Bearer [!-~]+")
 
 
-def read_bearer(headers: Iterable[tuple[bytes, bytes]], max_bytes: int = MAX_TOKEN_BYTES) -> str | None:
-    """The token, in ASCII, unread. None when there is no Authorization header or another scheme.
-
-    `headers` are those of an ASGI scope. Raises Unauthenticated when the header is there twice, has no
-    token, has more than one part, or is not ASCII, or when the token is longer than `max_bytes`.
-    """
-    value = authorization(headers)
-    return None if value is None else token_of(value, max_bytes)
-
-
 def authorization(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
-    """The value of the Authorization header. Raises Unauthenticated when it is there twice."""
+    """The value of the Authorization header; None without one. Raises Unauthenticated when it is there twice.
+
+    `headers` are those of an ASGI scope.
+    """
     value: bytes | None = None
     for name, content in headers:
         # Servers send names in lower case; one that does not must not hide a second header.
@@ -36,7 +29,11 @@ def authorization(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
 
 
 def token_of(value: bytes, max_bytes: int = MAX_TOKEN_BYTES) -> str | None:
-    """As `read_bearer`, from the value of the header."""
+    """The token, in ASCII, unverified, in the value of the header; None for another scheme.
+
+    Raises Unauthenticated when the value has no token, has more than one part, or is not ASCII, or when the token is
+    longer than `max_bytes`.
+    """
     plain = _PLAIN.fullmatch(value)  # as nearly every client writes it
     if plain:
         token = value[7:]

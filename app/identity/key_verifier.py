@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from app.identity.api_keys import SHAPE, KeyRecord, digest, principal_of
@@ -16,6 +16,14 @@ MAX_REMEMBERED = 100_000
 MAX_UNKNOWN = 10_000
 # News tell of every change, as far as the database can. Read a key again now and then all the same.
 REREAD_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class KeyCredential:
+    """An API key as a caller sent it: its digest, computed once, and the environment that its text names."""
+
+    environment: str
+    digest: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +74,22 @@ class ApiKeyVerifier:
 
     async def verify(self, token: str) -> Principal:
         """The principal of a key. Raises Unauthenticated with its fault, and whatever `find` raises."""
-        known = self.at_once(token)
-        return known or self._accepted(await self._look_up(digest(token), self._environment(token)))
+        credential = self.parse(token)
+        return self.cached(credential) or await self.look_up(credential)
 
-    def at_once(self, token: str) -> Principal | None:
-        """As `verify`; None where the database has to be asked."""
-        self._environment(token)
-        known = self._known.get(digest(token))
+    def parse(self, token: str) -> KeyCredential:
+        """The credential in the text of a key. Raises Unauthenticated for another shape and another environment."""
+        shape = SHAPE.fullmatch(token)
+        if shape is None:
+            raise Unauthenticated(AuthenticationFault.KEY_MALFORMED)
+        environment = shape[1]
+        if environment not in self._environments:
+            raise Unauthenticated(AuthenticationFault.KEY_UNKNOWN)
+        return KeyCredential(environment, digest(token))
+
+    def cached(self, credential: KeyCredential) -> Principal | None:
+        """The principal of a key in the cache; None where the database has to be asked. Raises Unauthenticated."""
+        known = self._known.get(credential.digest)
         if known is None or not (
             (now := self._clock()) < known.until or (now < self._news_until and now < known.at_most)
         ):
@@ -80,14 +97,9 @@ class ApiKeyVerifier:
         self.hits += 1
         return self._accepted(known)
 
-    def _environment(self, token: str) -> str:
-        shape = SHAPE.fullmatch(token)
-        if shape is None:
-            raise Unauthenticated(AuthenticationFault.KEY_MALFORMED)
-        environment = shape[1]
-        if environment not in self._environments:
-            raise Unauthenticated(AuthenticationFault.KEY_UNKNOWN)
-        return environment
+    async def look_up(self, credential: KeyCredential) -> Principal:
+        """The principal of a key that `cached` does not have. Raises as `verify` does."""
+        return self._accepted(await self._record_of(credential.digest, credential.environment))
 
     def _accepted(self, known: _CachedKey) -> Principal:
         if known.fault is not None:
@@ -129,7 +141,7 @@ class ApiKeyVerifier:
         self._unknown.clear()
         self._digests.clear()
 
-    async def _look_up(self, hashed: bytes, environment: str) -> _CachedKey:
+    async def _record_of(self, hashed: bytes, environment: str) -> _CachedKey:
         # Counted from the question: what the answer says may be as old as that.
         asked_at = self._clock()
         if asked_at < self._unknown.get(hashed, asked_at):

@@ -20,7 +20,9 @@ from app.db.engine import open_engine
 from app.db.session import Sessions, sessions_of
 from app.http.door.refusal import Refusal
 from app.identity.errors import AuthenticationFault, CannotVerify
-from app.identity.principal import ANONYMOUS, user
+from app.identity.principal import ANONYMOUS, Principal, user
+from app.policy.engine.decision import Decision
+from app.policy.language.reason import Reason
 from tests.support.server import prepared_database
 
 pytestmark = pytest.mark.anyio
@@ -57,12 +59,21 @@ def headers(cookie: str) -> list[tuple[bytes, bytes]]:
     return [(b"authorization", b"Bearer x"), (b"cookie", cookie.encode())]
 
 
+async def caller(entrance: ConsoleEntrance, cookie: str) -> Principal:
+    found = entrance.cached(headers(cookie))
+    return found if isinstance(found, Principal) else await entrance.verify(found)
+
+
+def denial(*missing: str) -> Decision:
+    return Decision(False, Reason.NOT_HELD, "0", missing=missing)
+
+
 async def test_the_cookie_of_a_session_is_who_comes_in(stored: Sessions) -> None:
     person = user("user_test", ["catalog:read"], {})
     for console, cookie in ((PLAIN, f"authz={TOKEN}"), (SECURE, f"__Host-authz={TOKEN}")):
         entrance = ConsoleEntrance(console, stored)
-        assert entrance.at_once(headers(cookie)) is None
-        found = await entrance.authenticate(headers(cookie))
+        assert entrance.cached(headers(cookie)) == TOKEN
+        found = await caller(entrance, cookie)
         assert found.session_id is not None
         assert found == replace(person, session_id=found.session_id)
         assert dict(found.claims) == {"name": "Test Person"}
@@ -82,7 +93,7 @@ async def test_the_cookie_of_a_session_is_who_comes_in(stored: Sessions) -> None
     ],
 )
 async def test_anybody_else_is_a_stranger(stored: Sessions, console: Console | None, cookie: str) -> None:
-    assert await ConsoleEntrance(console, stored).authenticate(headers(cookie)) is ANONYMOUS
+    assert await caller(ConsoleEntrance(console, stored), cookie) is ANONYMOUS
 
 
 @pytest.mark.parametrize("kind", ["no tables", "no server"])
@@ -91,10 +102,10 @@ async def test_while_the_database_does_not_answer_nobody_comes_in(tmp_path: Path
     engine = open_engine(urls[kind], timeout_seconds=1)
     entrance = ConsoleEntrance(PLAIN, sessions_of(engine))
     with pytest.raises(CannotVerify) as failed:
-        await entrance.authenticate(headers(f"authz={TOKEN}"))
+        await caller(entrance, f"authz={TOKEN}")
     assert failed.value.detail == "Sessions cannot be read now."
     assert failed.value.retry_after >= 1
-    assert await entrance.authenticate(headers("authz=x")) is ANONYMOUS, "which needs no database"
+    assert await caller(entrance, "authz=x") is ANONYMOUS, "which needs no database"
     await engine.dispose()
 
 
@@ -158,11 +169,11 @@ def text_of(refusal: Refusal) -> str:
 
 
 async def test_a_page_that_is_not_for_this_person_says_what_is_missing() -> None:
-    missing = WITHOUT_SESSIONS.forbidden(("keys:read", "keys:write"))
+    missing = WITHOUT_SESSIONS.forbidden(denial("keys:read", "keys:write"))
     assert missing.status == 403
     assert "<h1>You may not open this page</h1>" in text_of(missing)
     assert "<dt>Missing</dt><dd><code>keys:read keys:write</code></dd>" in text_of(missing)
-    assert "Missing" not in text_of(WITHOUT_SESSIONS.forbidden(()))
+    assert "Missing" not in text_of(WITHOUT_SESSIONS.forbidden(denial()))
 
 
 async def test_a_page_that_cannot_be_shown_now_says_when_to_try_again() -> None:

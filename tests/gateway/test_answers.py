@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from app.identity.authenticate import Authenticator
 from app.identity.errors import CannotVerify
+from app.identity.key_verifier import ApiKeyVerifier
 from app.policy.engine.snapshot import Snapshot
 from app.policy.language.upstreams import Upstream
 from app.policy.routing.routes import Route, RouteTable
@@ -276,10 +276,10 @@ async def test_conditions_read_the_request_that_is_asked_about(tmp_path: Path) -
     assert [record.reason for record in await gateway.logged()].count("a rule allows it") == 5
 
 
-async def test_who_is_known_already_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, gateway: Gateway) -> None:
+async def test_a_cached_caller_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, gateway: Gateway) -> None:
     async def wait(*_: object) -> None:
         raise CannotVerify("It was waited for.", 1)
 
-    monkeypatch.setattr(Authenticator, "authenticate", wait)
+    monkeypatch.setattr(ApiKeyVerifier, "look_up", wait)
     assert (await gateway.asked("envoy/open")).status == 200
     assert (await gateway.asked("envoy/open", key=gateway.key("user_a"))).reason == "It was waited for."

@@ -1,9 +1,12 @@
-"""Who is known at once is who would have been found, however the header is written."""
+"""A cached caller is the one who would have been found, however the header is written."""
 
 from __future__ import annotations
 
 import random
+import sys
+from collections import Counter
 from datetime import UTC, datetime, timedelta
+from types import FrameType
 
 import pytest
 from structlog.testing import capture_logs
@@ -37,11 +40,12 @@ class Keys:
         return self._records.get(digest)
 
 
-def at_once(authenticator: Authenticator, headers: Headers) -> Principal | AuthenticationFault | None:
+def cached(authenticator: Authenticator, headers: Headers) -> Principal | AuthenticationFault | None:
     try:
-        return authenticator.at_once(headers)
+        known = authenticator.cached(headers)
     except Unauthenticated as failed:
         return failed.fault
+    return known if isinstance(known, Principal) else None
 
 
 async def found(authenticator: Authenticator, headers: Headers) -> Principal | AuthenticationFault:
@@ -75,7 +79,7 @@ def spellings(token: bytes) -> list[Headers]:
     return [[], *alone, [good, good], [good, (b"Authorization", b"")], [(b"AUTHORIZATION", good[1])]]
 
 
-async def test_who_is_known_at_once_is_who_would_be_found(issuer: LiveIssuer) -> None:
+async def test_a_cached_caller_is_the_one_who_would_be_found(issuer: LiveIssuer) -> None:
     now = datetime.now(UTC)
     live, ended, revoked, unknown = (mint("live") for _ in range(4))
     keys = Keys((live, None, None), (ended, now - timedelta(seconds=1), None), (revoked, None, now))
@@ -88,7 +92,7 @@ async def test_who_is_known_at_once_is_who_would_be_found(issuer: LiveIssuer) ->
         for token in tokens:
             for headers in spellings(token.encode()):
                 slowly = await found(authenticator, headers)
-                quickly = at_once(authenticator, headers)
+                quickly = cached(authenticator, headers)
                 assert quickly in (None, slowly), headers
                 known.add(quickly if isinstance(quickly, AuthenticationFault) else quickly and quickly.method)
         asked = keys.asked
@@ -102,11 +106,38 @@ async def test_who_is_known_at_once_is_who_would_be_found(issuer: LiveIssuer) ->
             AuthenticationFault.KEY_REVOKED,
         }
         for token, method in ((person, "jwt"), (live.plaintext, "api_key")):
-            principal = authenticator.at_once([(b"authorization", b"Bearer " + token.encode())])
-            assert principal is not None
+            principal = authenticator.cached([(b"authorization", b"Bearer " + token.encode())])
+            assert isinstance(principal, Principal)
             assert principal.method == method
-        assert authenticator.at_once([]) is ANONYMOUS
-        assert keys.asked == asked, "no look-up of the database at once"
+        assert authenticator.cached([]) is ANONYMOUS
+        assert keys.asked == asked, "a cached caller needs no look-up in the database"
+
+
+async def test_an_uncached_key_is_parsed_and_hashed_once(issuer: LiveIssuer) -> None:
+    key = mint("live")
+    api_keys = ApiKeyVerifier(
+        Keys((key, None, None)).find, environments=["live"], cache_seconds=60, seen=lambda _: None
+    )
+    calls: Counter[str] = Counter()
+
+    def count(frame: FrameType, event: str, _: object) -> None:
+        if event == "call":
+            calls[frame.f_code.co_qualname] += 1
+
+    async with KeySet(issuer.jwks_url) as key_set:
+        authenticator = Authenticator(JwtVerifier(key_set, issuer.url, (AUDIENCE,)), api_keys)
+        headers = [(b"authorization", b"Bearer " + key.plaintext.encode())]
+        sys.setprofile(count)
+        try:
+            principal = await authenticator.authenticate(headers)
+        finally:
+            sys.setprofile(None)
+    assert principal.key_id == 1
+    assert {name: calls[name] for name in ("authorization", "token_of", "digest")} == {
+        "authorization": 1,
+        "token_of": 1,
+        "digest": 1,
+    }
 
 
 async def test_a_changed_token_is_never_known(issuer: LiveIssuer) -> None:
@@ -120,7 +151,7 @@ async def test_a_changed_token_is_never_known(issuer: LiveIssuer) -> None:
             changed = bytearray(good)
             changed[seeded.randrange(len(good))] ^= 1 << seeded.randrange(8)
             for value in (changed, good + changed[-1:], good[: seeded.randrange(len(good))]):
-                known = at_once(authenticator, [(b"authorization", b"Bearer " + bytes(value))])
+                known = cached(authenticator, [(b"authorization", b"Bearer " + bytes(value))])
                 assert not isinstance(known, Principal) or known is ANONYMOUS
 
 
@@ -129,10 +160,10 @@ async def test_every_refusal_is_noted_whichever_way_it_was_found(issuer: LiveIss
     async with KeySet(issuer.jwks_url) as key_set:
         authenticator = Authenticator(JwtVerifier(key_set, issuer.url, (AUDIENCE,)), api_keys)
         with capture_logs() as lines:
-            assert at_once(authenticator, [(b"authorization", b"Bearer")]) is AuthenticationFault.NO_CREDENTIALS
+            assert cached(authenticator, [(b"authorization", b"Bearer")]) is AuthenticationFault.NO_CREDENTIALS
             assert await found(authenticator, [(b"authorization", b"Bearer a b")]) is AuthenticationFault.SPACES
             assert await found(authenticator, [(b"authorization", b"Bearer a.b.c")]) is AuthenticationFault.TOKEN
             with pytest.raises(Unauthenticated):
-                await authenticator.verify("grd_live_x")
+                await authenticator.verify_token("grd_live_x")
         causes = ["no_credentials", "spaces", "malformed_header", "key_malformed"]
         assert [line["cause"] for line in lines if line["event"] == "credentials refused"] == causes

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from app.identity.bearer import read_bearer, token_of
+from app.identity.bearer import authorization, token_of
 from app.identity.errors import AuthenticationFault, Unauthenticated
+
+
+def read_bearer(headers: list[tuple[bytes, bytes]]) -> str | None:
+    value = authorization(headers)
+    return None if value is None else token_of(value)
 
 
 def read(*values: bytes) -> str | None:

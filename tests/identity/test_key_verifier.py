@@ -225,7 +225,7 @@ async def test_every_key_that_needs_no_look_up_is_counted() -> None:
         assert await fault_of(verifier, key) is None
         assert await fault_of(verifier, unknown) is AuthenticationFault.KEY_UNKNOWN
         assert verifier.hits == 2 * hits
-    assert verifier.at_once(key.plaintext)
+    assert verifier.cached(verifier.parse(key.plaintext))
     assert verifier.hits == 5
 
 

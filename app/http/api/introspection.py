@@ -74,7 +74,7 @@ async def introspect(request: _Request) -> Response[bytes]:
     authenticator = services.authenticator
     token = _token(request.content_type[0], await request.body(), authenticator.max_bytes)
     try:
-        principal = await authenticator.verify(token)
+        principal = await authenticator.verify_token(token)
     except Unauthenticated:
         return _answer(_INACTIVE)
     except CannotVerify as fault:

@@ -14,6 +14,7 @@ from app.audit.decision_filter import DecisionFilter
 from app.audit.past_decision import CannotAsk, ask_again
 from app.audit.view import DecisionView, view
 from app.db import decisions as logged
+from app.http.door.enforcement import decide
 from app.http.door.request_context import request_context
 from app.identity.principal import Principal
 from app.policy.analysis.explained import ExplanationView, explanation_view
@@ -58,12 +59,19 @@ def may_also(request: Request[Principal, Any, State], door: str, resource: str, 
     started = perf_counter_ns()
     principal, services = request.user, services_of(request.app)
     snapshot = services.live.active
+
     context = (
         request_context(request.scope, principal, snapshot, resource, action, proxies=services.proxies)
         if snapshot.has_conditions
         else NO_CONTEXT
     )
-    decision = snapshot.decide(principal.held, resource, action, context)
-    log = services.decision_log
-    log.note(door, resource, action, principal, decision, started=started)
-    return decision
+    return decide(
+        snapshot,
+        services.decision_log,
+        door=door,
+        principal=principal,
+        resource=resource,
+        action=action,
+        context=context,
+        started=started,
+    )

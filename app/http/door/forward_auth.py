@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import string
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from collections.abc import Awaitable, Mapping
 from datetime import UTC, datetime
 from time import perf_counter_ns
 from urllib.parse import quote, unquote
@@ -19,14 +18,14 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from app.audit.log import DecisionLog
-from app.audit.record import Unverified
 from app.gateway.profiles import PROFILES, NotPlain, OriginalRequest, Profile
 from app.gateway.proof import Proof
 from app.gateway.proxies import TrustedProxies
 from app.http.door.budgets import TOO_MANY, Budgets
+from app.http.door.enforcement import Enforcement
 from app.http.door.refusal import Refusal, Refusals, refusal
 from app.identity.authenticate import Authenticator
-from app.identity.errors import AuthenticationFault, CannotVerify, Unauthenticated
+from app.identity.errors import AuthenticationFault, CannotVerify
 from app.identity.principal import Principal
 from app.policy.engine.decision import Decision
 from app.policy.engine.live import LivePolicy
@@ -34,7 +33,7 @@ from app.policy.engine.snapshot import Snapshot
 from app.policy.engine.suspended import CannotDecide
 from app.policy.engine.target import params_of
 from app.policy.language.reason import Reason
-from app.policy.language.when.condition import NO_CONTEXT, Context
+from app.policy.language.when.condition import Context
 from app.policy.language.when.context import LazyContext, subject_of
 from app.policy.language.when.shape import Request
 
@@ -56,6 +55,28 @@ _Who = tuple[str, str, str, frozenset[str], int | None]
 _log = structlog.stdlib.get_logger("gateway")
 
 
+class GatewayEntrance:
+    """The entrance of a profile: the API's credentials, and refusals that a gateway understands."""
+
+    def __init__(self, name: str, authenticator: Authenticator, refusals: Refusals) -> None:
+        self.name = name
+        self.cached = authenticator.cached
+        self.verify = authenticator.verify
+        self._refusals = refusals
+
+    def unauthenticated(self, fault: AuthenticationFault) -> Refusal:
+        """The 401 of the API."""
+        return _denied(self._refusals.unauthenticated[fault], fault.value)
+
+    def forbidden(self, decision: Decision) -> Refusal:
+        """The 403 of the API."""
+        return _denied(self._refusals.forbidden(decision.missing), str(decision.reason))
+
+    def unavailable(self, fault: CannotVerify | CannotDecide) -> Refusal:
+        """A denial for now."""
+        return _later(fault.detail, fault.retry_after)
+
+
 class ForwardAuth:
     """The doors `/gateway/<profile>`, the PEPs of other programs."""
 
@@ -71,10 +92,12 @@ class ForwardAuth:
         budgets: Budgets,
     ) -> None:
         self._live = live
-        self._authenticator = authenticator
+        self._enforcement = Enforcement(live, log)
+        self._entrances = {
+            profile.name: GatewayEntrance(profile.name, authenticator, refusals) for profile in PROFILES.values()
+        }
         self._refusals = refusals
         self._proof = proof
-        self._decisions = log
         self._proxies = proxies
         self._budgets = budgets
         self._identities: dict[_Who, tuple[tuple[bytes, bytes], ...]] = {}
@@ -115,50 +138,29 @@ class ForwardAuth:
         snapshot = self._live.active
         template = snapshot.table.resolve(original.path, original.service) or ""  # which no rule names
 
-        def note(principal: Principal | None, outcome: Decision | Unverified) -> None:
-            # A path on no table is not kept: a caller can name any number of them.
-            self._decisions.note(profile.name, template, original.method, principal, outcome, started=started)
+        def context(_: Scope, principal: Principal, snapshot: Snapshot, template: str, __: str) -> Context:
+            return _context(original, principal, snapshot, template, self._proxies)
 
-        headers = scope["headers"]
-        try:
-            principal = self._authenticator.at_once(headers) or await self._authenticator.authenticate(headers)
-        except (Unauthenticated, CannotVerify) as failed:
-            return self._unknown_caller(
-                failed, original, lambda reason: note(None, Unverified(reason, snapshot.revision))
-            )
-        scope["user"] = principal
-        context = NO_CONTEXT
-        if snapshot.has_conditions:
-            context = _context(original, principal, snapshot, template, self._proxies)
-        try:
-            decision = snapshot.decide(principal.held, template, original.method, context)
-        except CannotDecide as failed:
-            note(None, Unverified(failed.detail, snapshot.revision))
-            return _later(failed.detail, failed.retry_after)
-        if not template:
-            decision = replace(decision, reason=_no_template(original, snapshot))
-        note(principal, decision)
-        if decision:
-            return Refusal(200, self._identity(principal, snapshot), b"")
-        if principal.method == "anonymous":
-            # Which paths there are is not for strangers to learn.
-            return _denied(
-                self._refusals.unauthenticated[AuthenticationFault.NOT_PROVIDED], AuthenticationFault.NOT_PROVIDED.value
-            )
-        return _denied(self._refusals.forbidden(decision.missing), str(decision.reason))
+        def beyond_budget(_: Scope) -> Refusal | None:
+            # By the address of the client: the gateway itself is the peer of all of them.
+            wait = self._budgets.spend_bad_credentials(self._proxies.client_behind(original.hops))
+            return _later(TOO_MANY, wait) if wait else None
 
-    def _unknown_caller(
-        self, failed: Unauthenticated | CannotVerify, original: OriginalRequest, note: Callable[[str], None]
-    ) -> Refusal:
-        """The denial for bad credentials and for those that cannot be verified now."""
-        if isinstance(failed, CannotVerify):
-            note(failed.detail)
-            return _later(failed.detail, failed.retry_after)
-        # By the address of the client: the gateway itself is the peer of them all.
-        if wait := self._budgets.spend_bad_credentials(self._proxies.client_behind(original.hops)):
-            return _later(TOO_MANY, wait)
-        note(failed.reason)
-        return _denied(self._refusals.unauthenticated[failed.fault], failed.fault.value)
+        refused = await self._enforcement.enforce(
+            self._entrances[profile.name],
+            scope,
+            # A path on no table is not kept in the log: a caller can name any number of them.
+            template,
+            original.method,
+            context=context,
+            beyond_budget=beyond_budget,
+            started=started,
+            snapshot=snapshot,
+            unmatched=None if template else _no_template(original, snapshot),
+        )
+        if refused is not None:
+            return refused
+        return Refusal(200, self._identity(scope["user"], snapshot), b"")
 
     def _identity(self, principal: Principal, snapshot: Snapshot) -> tuple[tuple[bytes, bytes], ...]:
         """The headers that tell the upstream who is calling."""

@@ -351,11 +351,11 @@ async def test_a_direct_handler_is_called_behind_the_door(guarded: Opened) -> No
     assert not guarded.reached
 
 
-async def test_who_is_known_already_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_a_cached_caller_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     async def wait(*_: Any) -> None:
         raise CannotVerify("It was waited for.", 1)
 
-    monkeypatch.setattr(Authenticator, "authenticate", wait)
+    monkeypatch.setattr(Authenticator, "verify", wait)
     guarded = Opened(live=LivePolicy(tmp_path, TABLE, files(*ROWS)))
     assert await guarded.ask(b"/open") == (200, "")
     assert await guarded.ask(b"/open", bearer=guarded.key()) == (503, "It was waited for.")

@@ -10,6 +10,7 @@ from app.audit.record import Unverified
 from app.gateway.resource_reference import ROUTE_TYPE, asked_target
 from app.http.api.authzen.recent import Recent
 from app.http.api.authzen.wire import NOTHING, AccessQuestion, RequestedEntity, acted, named
+from app.http.door.enforcement import decide
 from app.http.wire.ids import read_id
 from app.http.wire.problems import Problem
 from app.identity.errors import CannotVerify
@@ -27,7 +28,8 @@ from app.policy.engine.resolved_subject import (
     principal_of,
 )
 from app.policy.engine.snapshot import Snapshot
-from app.policy.engine.target import NoSuchTarget
+from app.policy.engine.target import NoSuchTarget, Target
+from app.policy.language.when.condition import NO_CONTEXT, Context
 from app.policy.language.when.shape import Properties
 from app.policy.language.when.shared import SharedReads
 from app.services import Services
@@ -38,6 +40,7 @@ _Resource = tuple[str, str, Properties]
 
 # A decision of the policy, or why nothing could be asked of it, which is a denial.
 Outcome = Decision | str
+_LoggedSubject = tuple[ResolvedSubject, Principal]  # and the principal that it is to the decision log
 
 
 async def keys_of(services: Services, subjects: Iterable[RequestedEntity]) -> Keys:
@@ -72,7 +75,6 @@ class Evaluator:
         "_defaults",
         "_last",
         "_log",
-        "_principal",
         "_recent",
         "_shared",
         "_target",
@@ -100,28 +102,39 @@ class Evaluator:
         self._target = recent.target if recent else asked_target
         # Items mostly share the subject of the defaults.
         self._last: object = None
-        self._asked: ResolvedSubject | str = ""
-        self._principal: Principal | None = None
+        self._asked: _LoggedSubject | str = ""
 
     def answer(self, question: AccessQuestion) -> Outcome:
-        """The outcome of a question that lacks nothing."""
+        """The outcome of a question that lacks nothing, noted in the log."""
         started = perf_counter_ns()
         if question.subject is not self._last:
             self._last = question.subject
-            self._asked, self._principal = self._who(*named(question.subject))
+            self._asked = self._who(*named(question.subject))
         action, resource = acted(question.action), named(question.resource)
-        key: str = ""
-        outcome: Outcome
         if isinstance(self._asked, str):
-            outcome = self._asked
-        else:
-            if self._defaults is not None:
-                self._shared = self._reads_by_default(question, self._defaults)
-            key, outcome = self._settle(self._asked, action, resource, question.context or NOTHING)
+            return self._without_decision(self._asked, action[0], None, started)
+        subject, principal = self._asked
+        if self._defaults is not None:
+            self._shared = self._reads_by_default(question, self._defaults)
+        try:
+            target = self._target(self.snapshot, action[0], resource[0], resource[1])
+        except NoSuchTarget as fault:
+            return self._without_decision(fault.message, action[0], principal, started)
+        return decide(
+            self.snapshot,
+            self._log,
+            door=DOOR,
+            principal=principal,
+            resource=target.resource,
+            action=action[0],
+            context=self._context(subject, target, action, resource, question.context or NOTHING),
+            started=started,
+        )
+
+    def _without_decision(self, reason: str, action: str, principal: Principal | None, started: int) -> str:
         if self._log:
-            told = Unverified(outcome, self.snapshot.revision) if isinstance(outcome, str) else outcome
-            self._log.note(DOOR, key, action[0], self._principal, told, started=started)
-        return outcome
+            self._log.note(DOOR, "", action, principal, Unverified(reason, self.snapshot.revision), started=started)
+        return reason
 
     def _reads_by_default(self, question: AccessQuestion, defaults: AccessQuestion) -> SharedReads | None:
         """What conditions read of the variables that a question has from the defaults."""
@@ -129,15 +142,15 @@ class Evaluator:
         variables = (*subject, "context") if question.context is defaults.context else subject
         return self._by_default.setdefault(variables, SharedReads(variables)) if variables else None
 
-    def _who(self, kind: str, identity: str, sent: Properties) -> tuple[ResolvedSubject | str, Principal | None]:
+    def _who(self, kind: str, identity: str, sent: Properties) -> _LoggedSubject | str:
         try:
             found = self._recent.subject(self.snapshot, kind, identity, sent) if self._recent else None
         except NoSuchSubject as fault:
-            return str(fault), None
+            return str(fault)
         if found is not None:
             return found
         who = self.known(kind, identity, sent)
-        return who, None if isinstance(who, str) else principal_of(who)
+        return who if isinstance(who, str) else (who, principal_of(who))
 
     def known(self, kind: str, identity: str, sent: Properties) -> ResolvedSubject | str:
         """The subject of a type and id, or why there is none."""
@@ -148,27 +161,24 @@ class Evaluator:
 
     def allows(self, who: ResolvedSubject, action: _Action, resource: _Resource, context: Properties) -> bool:
         """Whether a subject may do an action, by its name and attributes, on the resource of a type and id."""
-        outcome = self._settle(who, action, resource, context)[1]
-        return isinstance(outcome, Decision) and outcome.allowed
-
-    def _settle(
-        self, who: ResolvedSubject, action: _Action, resource: _Resource, context: Properties
-    ) -> tuple[str, Outcome]:
-        """The key that rules have for the resource, empty where there is none, and the outcome."""
-        kind, identity, sent = resource
-        name, attributes = action
-        snapshot = self.snapshot
+        snapshot, name = self.snapshot, action[0]
         try:
-            target = self._target(snapshot, name, kind, identity)
-        except NoSuchTarget as fault:
-            return "", fault.message
-        key = target.resource
-        if not snapshot.has_conditions:
-            return key, snapshot.decide(who.held, key, name)
-        entity = snapshot.policy.entities.resources.get((kind, identity))
+            target = self._target(snapshot, name, resource[0], resource[1])
+        except NoSuchTarget:
+            return False
+        asks = self._context(who, target, action, resource, context)
+        return snapshot.decide(who.held, target.resource, name, asks).allowed
+
+    def _context(
+        self, who: ResolvedSubject, target: Target, action: _Action, resource: _Resource, context: Properties
+    ) -> Context:
+        """What conditions may read of a question."""
+        if not self.snapshot.has_conditions:
+            return NO_CONTEXT
+        kind, identity, sent = resource
+        entity = self.snapshot.policy.entities.resources.get((kind, identity))
         properties = {**entity.properties, **sent} if entity else sent
-        about = (kind, key if kind == ROUTE_TYPE else identity, properties)
-        asks = asked_context(
-            snapshot, who, target, resource=about, action=attributes, context=context, shared=self._shared
+        about = (kind, target.resource if kind == ROUTE_TYPE else identity, properties)
+        return asked_context(
+            self.snapshot, who, target, resource=about, action=action[1], context=context, shared=self._shared
         )
-        return key, snapshot.decide(who.held, key, name, asks)
