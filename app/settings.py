@@ -20,6 +20,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.cores import available_cores
+from app.extras import missing_extra
 from app.identity.address import is_trustworthy
 from app.identity.bearer import MAX_TOKEN_BYTES
 from app.settings_values import (
@@ -183,6 +184,20 @@ class Settings(LocalSettings):
     decision_log_sample: Annotated[float, Field(ge=0, le=1)] = 1.0
     # Older decisions are deleted; 0 keeps them all.
     decision_log_retention_days: Annotated[int, Field(ge=0, le=36_500)] = 30
+
+    @field_validator("server")
+    @classmethod
+    def _is_installed(cls, value: ServerName) -> ServerName:
+        if value == "granian" and (missing := missing_extra("granian")):
+            raise ValueError(missing)
+        return value
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _can_be_sent_to(cls, value: str | None) -> str | None:
+        if value is not None and (missing := missing_extra("opentelemetry")):
+            raise ValueError(missing)
+        return value
 
     @field_validator("key_environments")
     @classmethod

@@ -17,6 +17,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from app.db.address import PostgresAddress, address_of
 from app.db.errors import UnusableDatabase
+from app.extras import missing_extra
 
 _PRAGMAS = (
     "journal_mode = WAL",  # readers never wait for the writer
@@ -69,6 +70,8 @@ def open_heartbeat_engine(url: str) -> AsyncEngine:
 def _postgresql(
     address: PostgresAddress, name: str, settings: Mapping[str, str], seconds: float | None, pool: Mapping[str, Any]
 ) -> AsyncEngine:
+    if missing := missing_extra("postgresql"):
+        raise UnusableDatabase(f"AUTHZ_DATABASE_URL: {missing}.")
     from app.db.postgresql import RECYCLE_SECONDS, Connector  # noqa: PLC0415  # a start on SQLite needs no driver
 
     connector = Connector(address, name=name, settings=settings, command_seconds=seconds)
