@@ -1,4 +1,4 @@
-"""The command `authz`. Each command lies in a module of its own, which is imported when the command is called."""
+"""The command `authz`. The module of a subcommand is imported when it is called."""
 
 import signal
 import sys
@@ -7,7 +7,7 @@ from app.cli.lazy import group
 from app.hangup import hangup
 
 if sys.argv[1:2] == ["serve"] and hasattr(signal, "SIGHUP"):
-    hangup.remember()  # while the rest is imported, it would end the process
+    hangup.remember()  # otherwise SIGHUP would end the process during the imports
 
 
 main = group(
@@ -22,7 +22,7 @@ main = group(
         "token": ("app.cli.server.token:token_command", "Print a JWT that `authz dev` accepts."),
         "keys": ("app.cli.keys:keys_group", "List, check and revoke API keys."),
         "decisions": ("app.cli.decisions:decisions_group", "Watch and export the decision log."),
-        "audit": ("app.cli.audit:audit_command", "Show what administrators did."),
+        "audit": ("app.cli.audit:audit_command", "Show the admin log."),
         "db": ("app.cli.db:db_group", "Prepare the database."),
         "policy": ("app.cli.policy:policy_group", "Check, test and explain the policy."),
     },

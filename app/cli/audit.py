@@ -1,4 +1,4 @@
-"""`authz audit`: the admin log, for operators at the database."""
+"""`authz audit`: shows the admin log from the database."""
 
 from __future__ import annotations
 
@@ -36,59 +36,59 @@ def _filters(command: _Command) -> _Command:
 
 
 @click.command("audit")
-@click.option("--follow", "-f", is_flag=True, help="Go on with what is done from now on, until Ctrl-C.")
+@click.option("--follow", "-f", is_flag=True, help="Keep printing new actions, until Ctrl-C.")
 @click.option("--lines", "-n", default=20, show_default=True, type=click.IntRange(0, 10_000), help="How many to show.")
-@click.option("--before", type=click.IntRange(1), help="Show acts with ids below this one: the page before.")
+@click.option("--before", type=click.IntRange(1), help="Show actions with ids below this one: the previous page.")
 @_filters
 @click.option("--json", "as_json", is_flag=True, help="For programs: a JSON object on each line.")
 @explained
 def audit_command(*, follow: bool, lines: int, before: int | None, as_json: bool, **given: str | None) -> None:
-    """Show what administrators did, by any door; the newest last.
+    """Show administrative actions by any door, the newest last.
 
     Example: authz audit --action key.revoke --since 7d
 
-    What became of a key: authz audit --target key:17
+    The actions on a key: authz audit --target key:17
     """
     if follow and before is not None:
         raise click.UsageError("name one of --follow and --before.")
-    wanted = _wanted(given)
+    filters = _read_filters(given)
 
     async def run(sessions: Sessions) -> None:
         from app.db import admin_actions
 
         async with sessions() as session:
             last = await admin_actions.newest_id(session)
-            recent = await admin_actions.following(session, wanted, after=last - _OVERLAP, limit=_PAGE)
-            rows = await admin_actions.page(session, wanted, before=before, limit=lines + 1)
+            recent = await admin_actions.following(session, filters, after=last - _OVERLAP, limit=_PAGE)
+            rows = await admin_actions.page(session, filters, before=before, limit=lines + 1)
         shown = rows[:lines]
         _print(reversed(shown), as_json)
         if not (as_json or follow):
             if not shown and lines:
                 is_filtered = before is not None or any(given.values())
                 click.echo(
-                    "No act matches."
+                    "No action matches."
                     if is_filtered
-                    else "Nothing was done yet: a policy that is published, or a key that is issued, is here at once."
+                    else "No actions yet: a policy that is published, or a key that is issued, appears here at once."
                 )
             elif len(rows) > len(shown) > 0:
-                click.echo(f"Older ones: the same command with --before {shown[-1].id}")
+                click.echo(f"Older actions: the same command with --before {shown[-1].id}")
         if follow:
-            await _follow(sessions, wanted, last, {row.id for row in recent if row.id <= last}, as_json)
+            await _follow(sessions, filters, last, {row.id for row in recent if row.id <= last}, as_json)
 
     try:
         with_sessions(run)
-    except KeyboardInterrupt:  # the way to end it
+    except KeyboardInterrupt:  # the regular end of --follow
         if not follow:
             raise
 
 
-async def _follow(sessions: Sessions, wanted: AdminFilter, last: int, printed: set[int], as_json: bool) -> None:
-    """Print each act above the id `last` once, and those below it that are committed only now."""
+async def _follow(sessions: Sessions, filters: AdminFilter, last: int, printed: set[int], as_json: bool) -> None:
+    """Print each action above the id `last` once, and those below it that are committed later."""
     from app.db import admin_actions
 
     while True:
         async with sessions() as session:
-            rows = await admin_actions.following(session, wanted, after=last - _OVERLAP, limit=_PAGE)
+            rows = await admin_actions.following(session, filters, after=last - _OVERLAP, limit=_PAGE)
         new = [row for row in rows if row.id not in printed]
         _print(new, as_json)
         last = max((last, *(row.id for row in new)))
@@ -100,14 +100,14 @@ async def _follow(sessions: Sessions, wanted: AdminFilter, last: int, printed: s
 def _print(rows: Iterable[AdminActionView], as_json: bool) -> None:
     if as_json:
         for row in rows:
-            # In ASCII, as all documents of commands: a terminal obeys nothing of it.
+            # In ASCII like all documents of commands, so that no terminal interprets it.
             click.echo(json.dumps({**asdict(row), "time": _time(row.time, "microseconds")}))
     else:
         show(_line(row) for row in rows)
 
 
 def _line(row: AdminActionView) -> list[str | Styled]:
-    """When, who by which door, what, to what, and why."""
+    """Time, action, target, actor with door, and message."""
     who = row.actor or "(not known)"
     if row.key_id is not None:
         who = f"{who} key:{row.key_id}"
@@ -128,7 +128,7 @@ def _time(moment: datetime, timespec: str) -> str:
     return moment.astimezone(UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
 
 
-def _wanted(given: dict[str, Any]) -> AdminFilter:
+def _read_filters(given: dict[str, Any]) -> AdminFilter:
     """The filters. Raises UsageError."""
     try:
         return read_admin_filter({name: text for name, text in given.items() if text is not None}, datetime.now(UTC))

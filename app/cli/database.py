@@ -1,4 +1,4 @@
-"""The database of a command that serves nothing."""
+"""Opens the database for a command."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _R = TypeVar("_R")
 
 
 def with_sessions(work: Callable[[Sessions], Awaitable[_R]]) -> _R:
-    """What `work` returns, given sessions on the database of the settings. Fails when that is not prepared."""
+    """Run `work` with sessions on the database of the settings. Fails if that is not prepared."""
 
     async def run() -> _R:
         from app.db.disk import DiskSpace
@@ -25,8 +25,8 @@ def with_sessions(work: Callable[[Sessions], Awaitable[_R]]) -> _R:
         from app.db.session import sessions_of
 
         url = load_local().database_url
-        if unfit_because := await schema_fault(url):
-            fail(unfit_because)
+        if fault := await schema_fault(url):
+            fail(fault)
         engine = open_engine(url)
         DiskSpace(url).watch(engine)
         try:

@@ -1,4 +1,4 @@
-"""`authz db`: the database."""
+"""`authz db`: prepares and backs up the database."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from app.settings import load_local
 
 @click.group("db")
 def db_group() -> None:
-    """Prepare the database. Its address is AUTHZ_DATABASE_URL, else embedded SQLite under .authz/."""
+    """Prepare or back up the database at AUTHZ_DATABASE_URL, by default SQLite under .authz/."""
 
 
 @db_group.command("upgrade")
 @explained
 def upgrade_command() -> None:
-    """Bring the database to the schema of this version. Running it again changes nothing of that.
+    """Upgrade the database to the schema of this version. Running it again changes nothing.
 
-    On PostgreSQL it also makes the tables for the decisions of the next days.
+    On PostgreSQL it also creates the partitions for the decisions of the next days.
 
     Example: AUTHZ_DATABASE_URL=sqlite:////var/lib/authz/authz.db authz db upgrade
     """
@@ -42,7 +42,7 @@ def upgrade_command() -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @explained
 def backup_command(file: Path) -> None:
-    """Copy an embedded SQLite database to FILE, while servers go on. PostgreSQL has pg_dump for that.
+    """Copy a SQLite database to FILE while servers are running. For PostgreSQL use pg_dump.
 
     Example: authz db backup /var/backups/authz-2026-11-24.db
     """

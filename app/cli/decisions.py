@@ -1,4 +1,4 @@
-"""`authz decisions`: the decision log, for operators at the database."""
+"""`authz decisions`: shows and exports the decision log from the database."""
 
 from __future__ import annotations
 
@@ -33,14 +33,16 @@ def decisions_group() -> None:
 
 def _filters(command: _Command) -> _Command:
     """An option for each filter."""
-    for name, said in reversed(tuple(FILTERS.items())):
-        option = click.option(f"--{name.replace('_', '-')}", name, metavar="TEXT", help=f"{said[0].upper()}{said[1:]}.")
+    for name, description in reversed(tuple(FILTERS.items())):
+        option = click.option(
+            f"--{name.replace('_', '-')}", name, metavar="TEXT", help=f"{description[0].upper()}{description[1:]}."
+        )
         command = option(command)
     return command
 
 
 @decisions_group.command("tail")
-@click.option("--follow", "-f", is_flag=True, help="Go on with what is decided from now on, until Ctrl-C.")
+@click.option("--follow", "-f", is_flag=True, help="Keep printing new decisions, until Ctrl-C.")
 @click.option("--lines", "-n", default=20, show_default=True, type=click.IntRange(0, 10_000), help="How many to show.")
 @_filters
 @click.option("--json", "as_json", is_flag=True, help="For programs: a JSON object on each line.")
@@ -50,28 +52,28 @@ def tail_command(follow: bool, lines: int, as_json: bool, **given: str | None) -
 
     Example: authz decisions tail --follow --verdict deny
     """
-    wanted = _wanted(given)
+    filters = _read_filters(given)
 
     async def run(sessions: Sessions) -> None:
         from app.db import decisions
 
         async with sessions() as session:
             last = await decisions.newest_id(session)
-            shown = await decisions.page(session, wanted, size=lines) if lines else None
+            shown = await decisions.page(session, filters, size=lines) if lines else None
         rows: Sequence[Logged] = [row for row in reversed(shown.rows) if row.id <= last] if shown else []
         _print(rows, as_json)
         if not (rows or follow or as_json):
-            click.echo("No decisions fit." if any(given.values()) else "No decisions yet: none was asked for.")
+            click.echo("No decision matches." if any(given.values()) else "There are no decisions yet.")
         while follow:
             async with sessions() as session:
-                rows, last = await decisions.following(session, wanted, after=last)
+                rows, last = await decisions.following(session, filters, after=last)
             _print(rows, as_json=True)
             if not rows:
                 await asyncio.sleep(_POLL_SECONDS)
 
     try:
         with_sessions(run)
-    except KeyboardInterrupt:  # the way to end it
+    except KeyboardInterrupt:  # the regular end of --follow
         if not follow:
             raise
 
@@ -84,12 +86,12 @@ def export_command(**given: str | None) -> None:
 
     Example: authz decisions export --since 7d --verdict deny > denials.jsonl
     """
-    wanted = _wanted(given)
+    filters = _read_filters(given)
 
     async def run(sessions: Sessions) -> None:
         from app.db import decisions
 
-        async for rows in decisions.everything(sessions, wanted):
+        async for rows in decisions.everything(sessions, filters):
             _print(rows, as_json=True)
 
     with_sessions(run)
@@ -106,7 +108,7 @@ def _print(rows: Sequence[Logged], as_json: bool) -> None:
 
 
 def decision_line(row: Logged) -> list[str | Styled]:
-    """Time, verdict, who, what, and why not."""
+    """Time, verdict, caller, request, and reason."""
     record = row.record
     verdict: Styled = ("allow", "green") if record.allowed else ("deny ", "bold red")
     moment = record.time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
@@ -128,10 +130,10 @@ def decision_line(row: Logged) -> list[str | Styled]:
     return parts
 
 
-def _wanted(given: dict[str, Any]) -> DecisionFilter:
+def _read_filters(given: dict[str, Any]) -> DecisionFilter:
     """The filters. Raises UsageError."""
     try:
         return read({name: text for name, text in given.items() if text is not None}, datetime.now(UTC))
     except BadFilter as bad:
-        told = "; ".join(f"--{name.replace('_', '-')} {message}" for name, message in bad.errors.items())
-        raise click.UsageError(told) from None
+        errors = "; ".join(f"--{name.replace('_', '-')} {message}" for name, message in bad.errors.items())
+        raise click.UsageError(errors) from None

@@ -1,4 +1,4 @@
-"""Failures that a person can fix, reported as one message instead of a traceback."""
+"""Reports failures that a user can fix as a message instead of a traceback."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _R = TypeVar("_R")
 
 
 def fail(message: str, *, code: int = 1) -> NoReturn:
-    """Say what went wrong on standard error, unwrapped, so that it can be searched and copied; exit with `code`."""
+    """Print a message on standard error, without wrapping so that it can be copied, and exit with `code`."""
     click.echo(f"authz: {message}", err=True)
     raise SystemExit(code)
 
 
 def explained(command: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Turn errors of settings, database and policy into messages; the command then exits with 1.
+    """Decorate a command: turn errors of settings, database and policy into messages and exit status 1.
 
-    A variable that is no setting is an error of every command, also of one that reads no settings.
+    An unknown AUTHZ_ variable is an error of every command, even of one that reads no settings.
     """
 
     @wraps(command)
@@ -45,15 +45,15 @@ def explained(command: Callable[_P, _R]) -> Callable[_P, _R]:
                 faults += f"\n… and {left:,} more."
             fail(f"the policy has faults; `authz policy check` shows them in place.\n{faults}")
         except Exception as error:
-            if message := _of_database(error):
+            if message := _database_message(error):
                 fail(message)
             raise
 
     return wrapped
 
 
-def _of_database(error: Exception) -> str | None:
-    """What to do about an error of the database; None for any other. Takes a tenth of a second to import."""
+def _database_message(error: Exception) -> str | None:
+    """What to do about an error of the database; None for other errors. Its imports take a tenth of a second."""
     from sqlalchemy.exc import DBAPIError
 
     from app.db.availability import error_name, is_away
@@ -69,7 +69,7 @@ def _of_database(error: Exception) -> str | None:
         return None
     if is_full(error):
         freed = DiskSpace(load_local().database_url).release()
-        more = " The space that was held for revocations is free now: try again." if freed else ""
+        more = " The space reserved for revocations is free now: try again." if freed else ""
         return f"the disk of the database is full: free some of it.{more}"
     if reason := reason_of(error.orig) if error.orig else None:
         return f"the database cannot be used: {reason}."

@@ -1,4 +1,4 @@
-"""Groups that list their commands without importing them, so that `--help` is quick."""
+"""Command groups that import a command only when it is called, so that `--help` is fast."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from app import __version__
 Members = Mapping[str, tuple[str, str]]
 
 
-class _Lazy(click.RichGroup):
+class _LazyGroup(click.RichGroup):
     members: Members
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.members)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """A stand-in, with the name and its line of help."""
+        """A placeholder with the name and the line of help."""
         if cmd_name not in self.members:
             return None
         return click.RichCommand(name=cmd_name, help=self.members[cmd_name][1])
@@ -29,7 +29,7 @@ class _Lazy(click.RichGroup):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command itself, for a call or for completion."""
+        """The imported command, for a call or for completion."""
         name, command, rest = super().resolve_command(ctx, args)
         if command is not None and name is not None:
             module, _, attribute = self.members[name][0].partition(":")
@@ -38,7 +38,7 @@ class _Lazy(click.RichGroup):
 
 
 def group(name: str, text: str, members: Members, *, version: bool = False) -> click.RichGroup:
-    """A group of commands that are imported when they are called."""
-    made = _Lazy(name=name, help=inspect.cleandoc(text), context_settings={"help_option_names": ["-h", "--help"]})
-    made.members = members
-    return click.version_option(__version__)(made) if version else made
+    """Create a group of commands that are imported when they are called."""
+    lazy = _LazyGroup(name=name, help=inspect.cleandoc(text), context_settings={"help_option_names": ["-h", "--help"]})
+    lazy.members = members
+    return click.version_option(__version__)(lazy) if version else lazy

@@ -1,4 +1,4 @@
-"""The operator who runs a command, as the author of what it does."""
+"""The operator who runs a command, as the actor in the admin log."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def operator() -> Actor:
 
 
 def _account() -> str:
-    # Not `getpass.getuser()`: it believes LOGNAME and USER, which any caller sets.
+    # Not `getpass.getuser()`, which trusts LOGNAME and USER from the environment.
     try:
         import pwd
 
@@ -26,5 +26,5 @@ def _account() -> str:
         import getpass
 
         return getpass.getuser()
-    except KeyError:  # a container may run under a number that has no name
+    except KeyError:  # a container may run under a user id without a name
         return str(os.getuid())

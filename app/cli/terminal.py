@@ -1,4 +1,4 @@
-"""What commands print: colour on a terminal alone, nothing wrapped, no control character of a file passed on."""
+"""Prints output: colours only on a terminal, no wrapping, control characters escaped."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Styled = tuple[str, str]
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console for text as it stands. NO_COLOR and FORCE_COLOR are obeyed."""
+    """A console for literal text. It respects NO_COLOR and FORCE_COLOR."""
     return Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
@@ -34,7 +34,7 @@ def show_json(document: object) -> None:
 
 
 def printable(text: str) -> str:
-    """The text with each character that a terminal would obey or hide written out."""
+    """Escape the characters that a terminal would interpret or hide."""
     if text.isprintable():
         return text
     return "".join(

@@ -28,7 +28,7 @@ def targets(output: str) -> list[str]:
 
 
 def test_acts_are_shown_filtered_and_followed(own_server: Server, issuer: LiveIssuer) -> None:
-    assert audit(own_server).startswith("Nothing was done yet")
+    assert audit(own_server).startswith("No actions yet")
     assert audit(own_server, "--json") == ""
     hostile = 'user_a "<b>שלום'
     with own_server.client(issuer.token(sub=hostile, permissions=["catalog:read"])) as client:
@@ -43,14 +43,14 @@ def test_acts_are_shown_filtered_and_followed(own_server: Server, issuer: LiveIs
     assert f"key.issue               {keys[2]}  by {hostile} (api)  grd_live_" in lines[0]
     account = f"cli:{pwd.getpwuid(os.getuid()).pw_name}"
     assert f"key.revoke              {keys[0]}  by {account} (cli)" in lines[1], "the newest last"
-    before = lines[2].removeprefix("Older ones: the same command with --before ")
+    before = lines[2].removeprefix("Older actions: the same command with --before ")
     assert targets(audit(own_server, "--json", "--before", before)) == keys[:2]
 
     assert targets(audit(own_server, "--json", "--action", "key.issue", "--since", "1h")) == keys
     assert targets(audit(own_server, "--json", "--target", keys[0])) == [keys[0], keys[0]]
     assert targets(audit(own_server, "--json", "--actor", account)) == [keys[0]]
     assert audit(own_server, "--actor", hostile, "--json").isascii()
-    assert audit(own_server, "--actor", "user_none") == "No act matches.\n"
+    assert audit(own_server, "--actor", "user_none") == "No action matches.\n"
     with own_server.client(issuer.token(permissions=["audit:read"])) as client:
         over_http = client.get("/api/v1/admin-actions/").json()
     (newest,) = audit(own_server, "--json", "-n", "1").splitlines()

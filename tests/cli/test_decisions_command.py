@@ -53,7 +53,7 @@ def test_decisions_are_shown_filtered_and_exported(own_server: Server, issuer: L
         over_http = client.get("/api/v1/decisions/export", params={"since": "1h", "route": "/api/v1/teams"})
     assert over_http.text == exported.stdout, "one shape everywhere"
     nothing = authz(own_server, "tail", "--subject", "nobody")
-    assert (nothing.returncode, nothing.stdout) == (0, "No decisions fit.\n")
+    assert (nothing.returncode, nothing.stdout) == (0, "No decision matches.\n")
 
 
 def test_followed_it_goes_on_until_it_is_interrupted(own_server: Server, issuer: LiveIssuer) -> None:

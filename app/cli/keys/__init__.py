@@ -1,4 +1,4 @@
-"""`authz keys`: everybody's API keys, for operators at the database."""
+"""`authz keys`: lists, checks and revokes API keys in the database."""
 
 from __future__ import annotations
 
@@ -30,8 +30,15 @@ if TYPE_CHECKING:
 
 _R = TypeVar("_R")
 _ID = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
-_STATUSES = ("active", "unused", "expiring", "superseded", "expired", "revoked")  # written out: the start is quicker
-_PREFIX_LENGTH = len("grd_live_") + 8  # what of a key is stored
+_STATUSES = (
+    "active",
+    "unused",
+    "expiring",
+    "superseded",
+    "expired",
+    "revoked",
+)  # repeated here to avoid an import at the start
+_PREFIX_LENGTH = len("grd_live_") + 8  # the part of a key that is stored
 
 
 @click.group("keys")
@@ -43,9 +50,9 @@ keys_group.add_command(check_command)
 
 
 @keys_group.command("list")
-@click.option("--subject", help="Only those of this owner.")
-@click.option("--prefix", help="Only those that begin so, such as grd_live_5a5a5a5a.")
-@click.option("--status", type=click.Choice(_STATUSES), help="Only those that are so.")
+@click.option("--subject", help="Only keys of this owner.")
+@click.option("--prefix", help="Only keys with this prefix, such as grd_live_5a5a5a5a.")
+@click.option("--status", type=click.Choice(_STATUSES), help="Only keys with this status.")
 @click.option("--before", type=click.IntRange(1), help="Show keys with ids below this one: the next page.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="How many to show.")
 @click.option("--json", "as_json", is_flag=True, help="For programs: one JSON array.")
@@ -53,7 +60,7 @@ keys_group.add_command(check_command)
 def list_command(
     *, subject: str | None, prefix: str | None, status: Status | None, before: int | None, limit: int, as_json: bool
 ) -> None:
-    """Show the keys of all people, newest first.
+    """Show the keys of all owners, newest first.
 
     Example: authz keys list --prefix grd_live_5a5a5a5a
 
@@ -64,18 +71,18 @@ def list_command(
 
     if prefix is not None and len(prefix) > _PREFIX_LENGTH:
         raise click.UsageError(f"--prefix takes {_PREFIX_LENGTH} characters; `authz keys revoke -` takes a whole key.")
-    wanted = KeyFilter(subject, prefix, status)
+    key_filter = KeyFilter(subject, prefix, status)
     after = KeyPosition(before) if before else None
     now = datetime.now(UTC)
-    rows = _with_session(lambda session: listing.page(session, wanted, now=now, after=after, limit=limit))
+    rows = _with_session(lambda session: listing.page(session, key_filter, now=now, after=after, limit=limit))
     if as_json:
         click.echo(json.dumps([_plain(row) for row in rows], indent=2))
         return
     filters = {"subject": subject, "prefix": prefix, "status": status}
     given = "".join(f" --{name} {shlex.quote(value)}" for name, value in filters.items() if value)
     if not rows:
-        behind = f" before {before}" if before else ""
-        click.echo(f"No such keys{behind}." if given or before else "No keys yet: a signed-in person issues them.")
+        position = f" before {before}" if before else ""
+        click.echo(f"No such keys{position}." if given or before else "No keys yet: signed-in users issue them.")
         return
     _print(rows)
     if len(rows) == limit:
@@ -84,21 +91,21 @@ def list_command(
 
 @keys_group.command("revoke")
 @click.argument("key", required=False)
-@click.option("--owner", help="Revoke all keys of this owner: the `sub` of a person who leaves.")
+@click.option("--owner", help="Revoke all keys of this owner, by its `sub`.")
 @click.option("--yes", is_flag=True, help="With --owner: do not ask first.")
 @click.option("--json", "as_json", is_flag=True, help="For programs: the key, or how many there were, as JSON.")
 @explained
 def revoke_command(*, key: str | None, owner: str | None, yes: bool, as_json: bool) -> None:
     """Revoke a key by its id, or all keys of an owner.
 
-    Running servers obey within AUTHZ_KEY_CACHE_SECONDS. With `-` the key itself is read from standard input, so that it
-    is in no list of processes and in no history.
+    Running servers refuse it within AUTHZ_KEY_CACHE_SECONDS. With `-` the key itself is read from standard input, so
+    that it does not appear in a process list or a shell history.
 
     Example: authz keys revoke 17
 
-    A key that was found somewhere: authz keys revoke - < found.txt
+    A leaked key: authz keys revoke - < found.txt
 
-    A user leaves: authz keys revoke --owner user_2abc
+    All keys of a user who leaves: authz keys revoke --owner user_2abc
     """
     from app.keys import api_keys
     from app.keys.revocations import revoke_key
@@ -110,7 +117,7 @@ def revoke_command(*, key: str | None, owner: str | None, yes: bool, as_json: bo
         return
     given = _read_key() if key == "-" else None
     if given is None and _ID.fullmatch(key) is None:
-        raise click.UsageError("write the id of a key, or - to have the key itself read from standard input.")
+        raise click.UsageError("write the id of a key, or - to read the key from standard input.")
 
     async def revoke(session: AsyncSession) -> ApiKey | None:
         found = await api_keys.find_by_digest(session, given) if given else None
@@ -120,8 +127,8 @@ def revoke_command(*, key: str | None, owner: str | None, yes: bool, as_json: bo
 
     row = _with_session(revoke)
     if row is None:
-        which = "like the one that was read" if given else key
-        fail(f"there is no key {which}; `authz keys list` shows those that there are.")
+        which = "like the given one" if given else key
+        fail(f"there is no key {which}; `authz keys list` lists the existing ones.")
     if as_json:
         click.echo(json.dumps(_plain(row), indent=2))
     else:
@@ -148,13 +155,13 @@ def _revoke_all(owner: str, *, yes: bool, as_json: bool) -> None:
 
 
 def _read_key() -> bytes:
-    """The digest of the key on standard input, which is never shown; on a terminal there is a prompt."""
+    """Read a key from standard input, with a prompt on a terminal, and return its digest."""
     from app.identity.api_keys import SHAPE, digest
 
     given = click.prompt("The key", hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.read(1_000)
     key = str(given).strip()
     if SHAPE.fullmatch(key) is None:
-        raise click.UsageError("what was read is no API key: it has to be the whole key, such as grd_live_5a5a….")
+        raise click.UsageError("the input is not an API key: it must be the whole key, such as grd_live_5a5a….")
     return digest(key)
 
 

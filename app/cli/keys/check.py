@@ -1,4 +1,4 @@
-"""`authz keys check`: keys that hold more than their owner does now."""
+"""`authz keys check`: finds keys that hold more than their owner does now."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 @click.command("check")
-@click.option("--owner", help="Only those of this owner.")
+@click.option("--owner", help="Only keys of this owner.")
 @click.option("--dir", "directory", type=click.Path(path_type=Path), help="The policy directory.")
 @click.option("--json", "as_json", is_flag=True, help="Print a document for programs.")
 @explained
 def check_command(*, owner: str | None, directory: Path | None, as_json: bool) -> None:
-    """Show the active keys that hold scopes which their owner does not hold now.
+    """Show the active keys with scopes that their owner does not hold now.
 
     An owner holds what role rows give, and what its token stated when the decision log last saw one. Scopes that a
     token stated at the issue count until the key ends; those that came from role rows end with them. Exits with 1 when

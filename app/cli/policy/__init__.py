@@ -1,4 +1,4 @@
-"""`authz policy`: what policy authors run."""
+"""`authz policy`: commands for policy authors."""
 
 from app.cli.lazy import group
 

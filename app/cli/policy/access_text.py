@@ -1,4 +1,4 @@
-"""Changes of access as commands print them: a summary, and each of a few."""
+"""Formats changes of access: a summary, and details of a few."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from app.policy.analysis.access_change import AccessChange, AccessDiff
 
 Line = str | list[str | Styled]
-MAX_DETAILS = 20  # changes that are printed each without being asked for
+MAX_DETAILS = 20  # changes that are printed without --details
 MAX_HEADLINES = 20
 _STYLES = {"gain": "bold red", "loss": "bold cyan"}
 _WORDS = {("gain", False): "GAIN", ("gain", True): "MAY GAIN", ("loss", False): "LOSS", ("loss", True): "MAY LOSE"}
 
 
 def summary_lines(difference: AccessDiff, *, every: bool = False) -> Iterator[Line]:
-    """Who gains and who loses how much, and an empty line; nothing where no access changes."""
+    """A summary of who gains and who loses, and an empty line; nothing if no access changes."""
     from app.policy.analysis.diff_summary import summarize
 
     headlines = summarize(difference)
@@ -32,7 +32,7 @@ def summary_lines(difference: AccessDiff, *, every: bool = False) -> Iterator[Li
 
 
 def change_line(change: AccessChange) -> Line:
-    """One change, in a line."""
+    """A change, in one line."""
     from app.policy.analysis.change_words import told
 
     return [(_WORDS[change.kind, change.may], _STYLES[change.kind]), f"  {told(change)}"]

@@ -1,4 +1,4 @@
-"""`authz policy test`: the cases in tests/*.yaml, put to the policy."""
+"""`authz policy test`: runs the cases in tests/*.yaml."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_command(
 
     Of each file the first 20 cases that fail are printed; --all prints every one, as --json and --junit do.
 
-    A row is covered by a case that passes and that it decides, an endpoint by one that asks about it.
+    A row is covered if it decides a case that passes, an endpoint if a case asks about it.
 
     Example: authz policy test --coverage --fail-under 90 policies
     """
@@ -129,7 +129,7 @@ def _summary(outcomes: list[Outcome], policy: Policy, directory: Path, *, most: 
             yield ""
     failures = sum(not outcome.passed for outcome in outcomes)
     if not outcomes:
-        yield [("There is no case", "bold red"), f", so nothing is proved. Write {directory / 'tests/catalog.yaml'}:"]
+        yield [("There are no cases", "bold red"), f", so nothing is proved. Write {directory / 'tests/catalog.yaml'}:"]
         yield from ("", *("  " + line for line in EXAMPLE.splitlines()))
     elif failures:
         yield [(f"{failures} of {plural(len(outcomes), 'case')} failed.", "bold red")]

@@ -1,4 +1,4 @@
-"""The cases of a policy that is published, and of one in the history, as commands print them."""
+"""Formats the results of the cases of a policy that is published or in the history."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def report_lines(report: CaseReport, directory: Path | None) -> Iterator[str | list[str | Styled]]:
-    """The cases that fail or were removed, the first of each; nothing for a policy whose cases pass.
+    """The first cases that fail or were removed; nothing if all cases pass.
 
-    `directory` holds the files; None for a revision, whose files are in the database alone.
+    `directory` holds the files; None for a revision, whose files are in the database.
     """
     for each in report.failures:
         place = directory / each.place if directory else each.place
@@ -37,7 +37,7 @@ def acceptance(report: CaseReport) -> str:
 
 
 def entry_lines(row: PolicyRevision) -> Iterator[str]:
-    """How the cases of a revision came out, where that is worth a line."""
+    """The results of the cases of a revision, if some failed or were removed."""
     if row.cases_failed or row.cases_removed:
         ran = f"{row.cases_failed or 0:,} of {plural(row.cases_run or 0, 'case')} failed"
         removed = f", {row.cases_removed:,} removed" if row.cases_removed else ""
@@ -45,7 +45,7 @@ def entry_lines(row: PolicyRevision) -> Iterator[str]:
 
 
 def entry_cases(row: PolicyRevision) -> dict[str, object] | None:
-    """The same for programs; None where they were not run."""
+    """The results for a JSON document; None if the cases were not run."""
     if row.cases_run is None:
         return None
     accepted = {"author": row.author, "reason": row.cases_accepted} if row.cases_accepted else None

@@ -1,4 +1,4 @@
-"""`authz policy check`: what is wrong with a policy, what is doubtful about it, and where."""
+"""`authz policy check`: reports faults and findings of a policy."""
 
 from __future__ import annotations
 
@@ -38,26 +38,26 @@ FORMATS = ("text", "json", "sarif", "junit")
 def check_command(
     directory: Path | None, *, strict: bool, every: bool, form: str | None, as_json: bool, fix: bool, dry_run: bool
 ) -> None:
-    """Say what is wrong with a policy, what is doubtful about it, and where.
+    """Report faults and findings of a policy, with their place.
 
-    Reads the files as the server does and holds them against the application's own routes. A fault refuses the
+    Reads the files like the server, and checks them against the routes of the application. A fault refuses the
     policy; a warning or a note does not. DIR is the policy directory; without it AUTHZ_POLICY_DIR, else `policies`.
     Of more than 50 faults and findings the first of each kind are printed, with how many there are; --all prints
     every one, as the other forms do. Exits with 0 when there is no fault (and, with --strict, no warning), with 1 when
     there is one, with 2 when there is no such directory.
 
-    --fix changes no verdict: it proves that before it writes. It also adds the line `# end` to files of rows that lack
+    --fix changes no verdict, which it proves before it writes. It also adds the line `# end` to files of rows that lack
     it. With --dry-run it exits with 1 when there is something to change.
 
     Example: authz policy check --strict policies
     """
     if as_json and form not in (None, "json"):
-        raise click.UsageError(f"--json and --format {form} do not go together.")
+        raise click.UsageError(f"--json and --format {form} cannot be combined.")
     if dry_run and not fix:
-        raise click.UsageError("--dry-run goes with --fix.")
+        raise click.UsageError("--dry-run requires --fix.")
     form = "json" if as_json else form or "text"
     if fix and form != "text":
-        raise click.UsageError("--fix prints text alone.")
+        raise click.UsageError("--fix prints only text.")
     chosen = policy_directory(directory)
     if fix:
         from app.cli.policy.fix import end_files, remove_byte_order_marks
@@ -77,7 +77,7 @@ def check_command(
 
 @dataclass(frozen=True, slots=True)
 class _Report:
-    """What a check found. `snapshot` is None when the files cannot be read as a policy."""
+    """The result of a check. `snapshot` is None if the files cannot be read as a policy."""
 
     faults: tuple[Fault, ...]
     findings: tuple[Finding, ...]
@@ -102,7 +102,7 @@ def _examine(directory: Path) -> _Report:
     try:
         source = read(directory)
         if source.is_legible:
-            # A file that lacks its last line alone can be read: what else is wrong is not hidden by that.
+            # A file that only lacks its last line can be read, so that its other faults are reported too.
             of_texts, source = source.faults, replace(source, faults=())
         policy = parse(source)
         try:
@@ -140,12 +140,12 @@ def _summary(report: _Report, directory: Path) -> list[str | Styled]:
     warnings = sum(finding.severity == "warning" for finding in report.findings)
     notes = len(report.findings) - warnings
     more = [plural(count, noun) for count, noun in ((warnings, "warning"), (notes, "note")) if count]
-    beside = f"; {' and '.join(more)}" if more else ""
+    more_text = f"; {' and '.join(more)}" if more else ""
     if report.faults or not report.snapshot:
         files = len({fault.file for fault in report.faults})
-        where = f" in {plural(files, 'file')}; this policy would be refused{beside}."
+        where = f" in {plural(files, 'file')}; this policy would be refused{more_text}."
         return [(plural(len(report.faults), "fault"), "bold red"), where]
-    return [("No fault", "bold green"), f" in {directory}, revision {report.snapshot.revision}{beside}."]
+    return [("No fault", "bold green"), f" in {directory}, revision {report.snapshot.revision}{more_text}."]
 
 
 def _size(snapshot: Snapshot) -> str:
@@ -184,7 +184,7 @@ def _document(report: _Report, directory: Path, strict: bool) -> dict[str, objec
 
 
 def _junit(report: _Report, every: list[Finding], directory: Path, strict: bool) -> str:
-    """Each file passes, unless something in it fails the check; a file with nothing wrong is one check that passed."""
+    """One check for each finding, and a passed one for each file without any."""
     from app.cli.policy.junit import Check, junit
 
     fails = ("error", "warning") if strict else ("error",)
@@ -198,7 +198,7 @@ def _junit(report: _Report, every: list[Finding], directory: Path, strict: bool)
         )
         for finding in every
     ]
-    named = {finding.at.file for finding in every}
+    reported = {finding.at.file for finding in every}
     files = report.snapshot.policy.source.files if report.snapshot else ()
-    checks += [Check(str(directory / file), "has nothing wrong") for file in files if file not in named]
+    checks += [Check(str(directory / file), "has nothing wrong") for file in files if file not in reported]
     return junit("authz policy check", checks)

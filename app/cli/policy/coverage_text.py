@@ -1,4 +1,4 @@
-"""The coverage of a policy's cases, for people and for programs."""
+"""Formats the coverage of the cases of a policy."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def coverage_lines(found: Coverage, source: PolicySource, directory: Path) -> It
 
 
 def coverage_view(found: Coverage, directory: Path) -> dict[str, object]:
-    """The coverage for programs."""
+    """The coverage for a JSON document."""
     rows = [{"path": str(directory / row.file), "line": row.line, "row": str(row)} for row in found.idle_rows]
     endpoints = [{"resource": resource, "action": action} for resource, action in found.idle_endpoints]
     return {

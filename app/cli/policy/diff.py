@@ -1,4 +1,4 @@
-"""`authz policy diff`: who gains and who loses which access by a change of policy."""
+"""`authz policy diff`: reports who gains and who loses access by a change of the policy."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ Line = str | list[str | Styled]
 @click.option("--json", "as_json", is_flag=True, help="Print a document for programs.")
 @explained
 def diff_command(*, old: str, new: str, details: bool, as_json: bool) -> None:
-    """Say who gains and who loses which access when the policy OLD becomes NEW.
+    """Report who gains and who loses access when the policy OLD becomes NEW.
 
     Each is a directory, a revision of the history in AUTHZ_DATABASE_URL (4 to 16 hex digits), or the address of a
     server, of which the active policy is read with the token in AUTHZ_TOKEN; that needs `policies:read`.
 
-    What counts is what they mean: order, formatting and comments change nothing.
-    It begins with a summary. Each line of the details is access to an endpoint, gained or lost by callers who state the
-    grants in it, with the rows behind it; gains come first. `MAY` stands where a condition decides. Details of many
-    endpoints are printed with --details, and --json has all. Then come the files that changed, those of cases too.
+    Only the meaning counts: order, formatting and comments change nothing. The report begins with a summary. Each line
+    of the details is access to an endpoint, gained or lost by callers who state the grants in it, with the rows behind
+    it; gains come first. `MAY` marks changes that depend on a condition. Details of many endpoints are printed with
+    --details, and --json has all. Then come the files that changed, those of cases too.
     NEW must pass `authz policy check`; OLD may lack rows for endpoints that are newer than it.
 
     Exits with 0 when access does not widen, with 1 when it does or when a policy has a fault, with 2 when one
-    of them cannot be had.
+    of them cannot be read.
 
     Example: authz policy diff https://authz.example.com policies
     """
@@ -49,9 +49,9 @@ def diff_command(*, old: str, new: str, details: bool, as_json: bool) -> None:
     from app.policy.analysis.semantic_diff import compare
     from app.policy.language.diff import changes, file_changes
 
-    named = {"old": find(old), "new": find(new)}
-    before = snapshot_of(named["old"], is_old=True, as_json=as_json)
-    after = snapshot_of(named["new"], as_json=as_json)
+    arguments = {"old": find(old), "new": find(new)}
+    before = snapshot_of(arguments["old"], is_old=True, as_json=as_json)
+    after = snapshot_of(arguments["new"], as_json=as_json)
     difference = compare(before, after)
     snapshots = {"old": before, "new": after}
     entries = changes(before.policy, after.policy)
@@ -61,16 +61,16 @@ def diff_command(*, old: str, new: str, details: bool, as_json: bool) -> None:
             {
                 "widens": difference.widens,
                 "summary": [_headline_view(headline) for headline in summarize(difference)],
-                "old": {**named["old"].view, "revision": before.revision},
-                "new": {**named["new"].view, "revision": after.revision},
-                "changes": [_view(change, named, snapshots) for change in difference.changes],
+                "old": {**arguments["old"].view, "revision": before.revision},
+                "new": {**arguments["new"].view, "revision": after.revision},
+                "changes": [_view(change, arguments, snapshots) for change in difference.changes],
                 "unknown": [{"resource": resource, "action": action} for resource, action in difference.unknown],
                 "files": [asdict(file) for file in files],
                 "entries": [asdict(entry) for entry in entries],
             }
         )
     else:
-        show(_report(difference, files, named, snapshots, details=details))
+        show(_report(difference, files, arguments, snapshots, details=details))
     if difference.widens:
         raise SystemExit(1)
 
@@ -78,14 +78,14 @@ def diff_command(*, old: str, new: str, details: bool, as_json: bool) -> None:
 def _report(
     difference: AccessDiff,
     files: Sequence[FileChange],
-    named: dict[str, PolicyArgument],
+    arguments: dict[str, PolicyArgument],
     snapshots: dict[str, Snapshot],
     *,
     details: bool,
 ) -> Iterator[Line]:
     yield from summary_lines(difference, every=details)
     if details or len(difference.changes) <= MAX_DETAILS:
-        yield from _details(difference, named, snapshots)
+        yield from _details(difference, arguments, snapshots)
     if files:
         yield "Files:"
         yield from (f"  {file.name}  {file}" for file in files)
@@ -104,7 +104,7 @@ def _report(
 
 
 def _details(
-    difference: AccessDiff, named: dict[str, PolicyArgument], snapshots: dict[str, Snapshot]
+    difference: AccessDiff, arguments: dict[str, PolicyArgument], snapshots: dict[str, Snapshot]
 ) -> Iterator[Line]:
     alike: dict[tuple[object, ...], list[AccessChange]] = {}
     for change in difference.changes:
@@ -115,7 +115,7 @@ def _details(
         for behind in group[0].behind:
             row = behind.row
             side = "was" if behind.side == "old" else "now"
-            place = f"{named[behind.side].place / row.file}:{row.line}"
+            place = f"{arguments[behind.side].place / row.file}:{row.line}"
             yield [(f"    {side}  ", "dim"), (place, "bold"), f": {_row_text(behind, snapshots)}"]
         yield ""
     for resource, action in difference.unknown:
@@ -133,11 +133,13 @@ def _headline_view(headline: Headline) -> dict[str, object]:
 
 
 def _row_text(behind: ContributingRow, snapshots: dict[str, Snapshot]) -> str:
-    """The line as it stands: a row, or the entity that has a permission."""
+    """The line of a row, or of the entity that has a permission."""
     return snapshots[behind.side].policy.source.line(behind.row.file, behind.row.line).strip()
 
 
-def _view(change: AccessChange, named: dict[str, PolicyArgument], snapshots: dict[str, Snapshot]) -> dict[str, object]:
+def _view(
+    change: AccessChange, arguments: dict[str, PolicyArgument], snapshots: dict[str, Snapshot]
+) -> dict[str, object]:
     return {
         "change": change.kind,
         "may": change.may,
@@ -149,7 +151,7 @@ def _view(change: AccessChange, named: dict[str, PolicyArgument], snapshots: dic
         "rows": [
             {
                 "policy": behind.side,
-                "path": str(named[behind.side].place / behind.row.file),
+                "path": str(arguments[behind.side].place / behind.row.file),
                 "line": behind.row.line,
                 "row": _row_text(behind, snapshots),
             }

@@ -1,4 +1,4 @@
-"""The policy that a command is about: its directory, and its snapshot over the application's own routes."""
+"""Finds the policy directory of a command, and builds its snapshot for the routes of the application."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def policy_directory(given: Path | None) -> Path:
 
 
 def directory_fault(directory: Path) -> str | None:
-    """Why this is no policy directory."""
+    """Why a path is not a policy directory; None if it is one."""
     if directory.is_dir():
         return None
-    return f"the policy directory `{directory}` {'is no directory' if directory.exists() else 'does not exist'}"
+    return f"the policy directory `{directory}` {'is not a directory' if directory.exists() else 'does not exist'}"
 
 
 def snapshot_of(directory: Path) -> Snapshot:
-    """The policy over the application's own route table. Raises PolicyRefused with every fault."""
+    """Build the policy of a directory. Raises PolicyRefused with every fault."""
     from app.http.declared_routes import route_table
     from app.policy.engine.live import build
     from app.policy.language.load import load
@@ -47,7 +47,7 @@ def snapshot_of(directory: Path) -> Snapshot:
 
 
 def sound_snapshot(directory: Path, *, as_json: bool) -> Snapshot:
-    """As `snapshot_of`; a policy with faults has them printed, and the command exits with 1."""
+    """Build the policy of a directory; if it has faults, print them and exit with 1."""
     from app.policy.language.fault import PolicyRefused
 
     try:
@@ -58,7 +58,7 @@ def sound_snapshot(directory: Path, *, as_json: bool) -> Snapshot:
 
 
 def show_faults(faults: tuple[Fault, ...], directory: Path, *, as_json: bool) -> None:
-    """Print faults in place: the first of each kind, where they are many."""
+    """Print faults with their place; only the first of each kind if there are many."""
     from app.policy.analysis.findings import Finding
 
     if as_json:
@@ -71,7 +71,7 @@ def show_faults(faults: tuple[Fault, ...], directory: Path, *, as_json: bool) ->
 
 
 def fault_view(fault: Fault, directory: Path) -> dict[str, object]:
-    """A fault for programs."""
+    """A fault for a JSON document."""
     return {
         "code": fault.code,
         "path": str(directory / fault.file),

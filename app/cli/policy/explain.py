@@ -1,4 +1,4 @@
-"""`authz policy explain`: which row allows or denies something, and why."""
+"""`authz policy explain`: explains which row allows or denies a request."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ def explain_command(
     """Say which row allows or denies something, and why.
 
     GRANTS are permissions, facts such as auth:jwt or user:user_2abc, and roles such as role:editor; they are
-    believed as they are. With --key they are what the database says, with --request what the decision log does, and
+    not verified. With --key they are what the database says, with --request what the decision log does, and
     so are ACTION and RESOURCE. ACTION RESOURCE is a method with a path or a route template, or an action with a
     thing, as in `read record:record-1`. A denial comes with the nearest rows and the smallest grant that would open
-    it. Exits with 0 when it is allowed, with 1 when it is denied or the policy has a fault, with 2 when the question
-    makes no sense.
+    it. Exits with 0 when it is allowed, with 1 when it is denied or the policy has a fault, with 2 when the arguments
+    are not valid.
 
     Example: authz policy explain --as 'catalog:read auth:jwt' GET /api/v1/teams/7
 
@@ -92,7 +92,7 @@ def show_explained(
     *,
     as_json: bool,
 ) -> None:
-    """Print the explanation; exits with 1 when it is denied. Raises UsageError for what is no endpoint."""
+    """Print the explanation; exit with 1 if it is denied. Raises UsageError for an unknown endpoint."""
     from app.cli.policy.explain_text import explanation_lines
     from app.policy.analysis.explain import explain
     from app.policy.engine.target import NoSuchTarget
@@ -114,12 +114,12 @@ def show_explained(
 
 
 def endpoint_of(action: str, resource: str) -> tuple[str, str]:
-    """The action and the resource, in this order. Raises UsageError for what cannot be either."""
+    """The action and the resource, in this order. Raises UsageError for invalid ones."""
     from app.policy.language.endpoint import endpoint_fault
     from app.policy.routing.routes import is_route
 
     if ":" in action and ":" not in resource and not is_route(resource):
-        action, resource = resource, action  # `record:record-1 read`, as some write it
+        action, resource = resource, action  # accept `record:record-1 read` too
     if fault := endpoint_fault(action, resource):
         raise click.UsageError(f"{fault[0]}: {fault[1]}.")
     return action, resource

@@ -21,7 +21,7 @@ _MAX_COUNTED = 100
 
 
 def explain_past(snapshot: Snapshot, request_id: str, given: Given, directory: Path, *, as_json: bool) -> None:
-    """Print both; exits with 1 when it is denied now, or cannot be told."""
+    """Print both; exit with 1 if it is denied now, or unknown."""
     import msgspec
 
     from app.audit.past_decision import CannotAsk, ask_again

@@ -1,4 +1,4 @@
-"""An explanation in words, for a person."""
+"""Formats an explanation as text."""
 
 from __future__ import annotations
 

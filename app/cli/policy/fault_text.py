@@ -1,4 +1,4 @@
-"""A fault as compilers print it: place, message, the line, a caret below it, and a hint."""
+"""Formats a fault like a compiler: place, message, line, caret and hint."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold blue"}
 
 
 def fault_lines(fault: Fault, directory: Path, severity: str = "error") -> Iterator[list[str | Styled]]:
-    """The lines of one fault or finding, with a place that an editor can jump to."""
+    """The lines of a fault or finding, with a place that editors recognise."""
     style = _STYLES[severity]
     yield [(place(fault, directory), "bold"), ": ", (f"{severity}[{fault.code}]", style), f": {fault.message}"]
     gutter = " " * len(str(fault.line))
@@ -36,7 +36,7 @@ def place(fault: Fault, directory: Path) -> str:
 
 
 def excerpt(text: str, column: int, length: int) -> tuple[str, str]:
-    """A line as shown, at most WIDTH cells of it, and the carets below; tabs and wide characters counted as shown."""
+    """A line, cut to WIDTH cells, and the carets below it; tabs and wide characters count as displayed."""
     shown = [_TAB if character == "\t" else printable(character) for character in text]
     start = min(max(column, 1) - 1, len(shown))
     before, marked = "".join(shown[:start]), "".join(shown[start : start + length])

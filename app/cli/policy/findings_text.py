@@ -1,4 +1,4 @@
-"""Faults and findings as a command prints them: all of a few, else the first of each kind and how many there are."""
+"""Formats faults and findings: all of a few, else the first of each kind with their number."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from app.cli.terminal import Styled
 if TYPE_CHECKING:
     from app.policy.analysis.findings import Finding
 
-MAX_WHOLE = 50  # faults and findings that are all printed
+MAX_LISTED = 50  # faults and findings that are printed without grouping
 FIRST_OF_KIND = 5
 _STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold blue"}
 Line = str | list[str | Styled]
 
 
 def finding_lines(found: Sequence[Finding], directory: Path, more: str, *, every: bool = False) -> Iterator[Line]:
-    """The lines of faults and findings. Of many, unless `every` is meant, the first of each kind; `more` shows all."""
-    if every or len(found) <= MAX_WHOLE:
+    """The lines of faults and findings: of many, unless `every`, the first of each kind; `more` shows all."""
+    if every or len(found) <= MAX_LISTED:
         yield from _each(found, directory)
         return
     kinds: dict[tuple[str, str], list[Finding]] = {}

@@ -1,4 +1,4 @@
-"""`authz policy check --fix`: tidies the rows of a policy where that changes no verdict."""
+"""`authz policy check --fix`: tidies the rows of a policy without changing a verdict."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
 
 def fix_files(snapshot: Snapshot, directory: Path, *, dry_run: bool) -> bool:
-    """Tidy the files of a sound policy and say what changed; whether anything was written.
+    """Tidy the files of a valid policy and print the changes; return whether anything was written.
 
-    With `dry_run` the change is shown instead, and the command exits with 1 when there is one.
+    With `dry_run` only print the changes, and exit with 1 if there are any.
     """
     from app.policy.analysis.tidy import NotTidied, tidied
     from app.policy.language.fault import PolicyRefused
@@ -47,9 +47,9 @@ def fix_files(snapshot: Snapshot, directory: Path, *, dry_run: bool) -> bool:
 
 
 def remove_byte_order_marks(directory: Path, *, dry_run: bool) -> None:
-    """Remove the byte order marks of policy files, which spreadsheets and editors write, and say so.
+    """Remove the byte order marks of policy files, which spreadsheets and editors write, and list them.
 
-    With `dry_run` the files are named instead, and the command exits with 1 when there is one.
+    With `dry_run` only list the files, and exit with 1 if there are any.
     """
     from app.policy.language.directory import raw_files
     from app.policy.language.fault import PolicyRefused
@@ -57,7 +57,7 @@ def remove_byte_order_marks(directory: Path, *, dry_run: bool) -> None:
     try:
         files = raw_files(directory)
     except PolicyRefused:
-        return  # the check that follows says why
+        return  # the check that follows reports it
     marked = {
         name: text.removeprefix(_MARK)
         for name, data in files.items()
@@ -75,7 +75,7 @@ def remove_byte_order_marks(directory: Path, *, dry_run: bool) -> None:
 
 
 def _text(data: bytes) -> str | None:
-    """The text with plain line feeds; None for what the check refuses for more than a byte order mark."""
+    """The text with plain line feeds; None if the check refuses it for another reason than a byte order mark."""
     try:
         text = data.decode("utf-8").replace("\r\n", "\n")
     except UnicodeDecodeError:
@@ -84,9 +84,9 @@ def _text(data: bytes) -> str | None:
 
 
 def end_files(directory: Path, *, dry_run: bool) -> None:
-    """Add the last line to the files of rows that lack it, and say so.
+    """Add the last line to the files of rows that lack it, and list them.
 
-    With `dry_run` the change is shown instead, and the command exits with 1 when there is one.
+    With `dry_run` only print the changes, and exit with 1 if there are any.
     """
     from app.policy.analysis.tidy import ended
     from app.policy.language.directory import read
@@ -95,7 +95,7 @@ def end_files(directory: Path, *, dry_run: bool) -> None:
     try:
         source = read(directory)
     except PolicyRefused:
-        return  # the check that follows says why
+        return  # the check that follows reports it
     changed = ended(source)
     if not changed:
         return
@@ -121,8 +121,8 @@ def _unified(
 
 
 def _replace(path: Path, expected: str, text: str) -> None:
-    """Put a new text in the place of a file at once, so that no reader sees half of it, and keep its mode."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # hidden: no policy file
+    """Replace the text of a file atomically, and keep its mode."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # hidden, so not a policy file
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)

@@ -1,4 +1,4 @@
-"""`authz policy history`, `show`, `publish` and `rollback`: what was the policy, and making another one active."""
+"""`authz policy history`, `show`, `publish` and `rollback`: shows revisions, and publishes a policy."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
     from app.history.published import Published
 
 _REVISION = click.argument("revision", metavar="REVISION")
-_WIDENS = click.option("--acknowledge-widening", is_flag=True, help="Go on although access widens.")
+_WIDENS = click.option("--acknowledge-widening", is_flag=True, help="Publish although access widens.")
 _FEWER = click.option(
     "--acknowledge-fewer-publishers",
     is_flag=True,
-    help="Go on though no caller that was ever seen could publish a policy.",
+    help="Publish although no known caller could publish a policy any more.",
 )
 
 
 def _readable(_: click.Context, parameter: click.Parameter, text: str) -> str:
-    """What is written beside a change. Raises click.BadParameter for what cannot be read there."""
+    """Validate a message or a reason. Raises click.BadParameter."""
     from app.history.change_message import message_fault, reason_fault
 
     is_reason = parameter.name == "accept_failing"
@@ -53,13 +53,13 @@ _ACCEPT = click.option(
     metavar="REASON",
     default="",
     callback=_readable,
-    help="Go on though cases fail, or cases of the active policy were removed; the reason stays with the revision.",
+    help="Publish although cases fail or were removed; the reason is kept with the revision.",
 )
 _WAIT = click.option(
     "--wait",
     metavar="SECONDS",
     type=click.FloatRange(0, 30),
-    help="Wait so long at most, 30 seconds or less, until every live replica serves it; exit with 1 when one does not.",
+    help="Wait at most that long, up to 30 seconds, until every live replica serves it; exit with 1 if one does not.",
 )
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print a document for programs.")
 
@@ -100,9 +100,9 @@ def history_command(before: int | None, limit: int, as_json: bool) -> None:
 @_JSON
 @explained
 def show_command(revision: str, out: Path | None, as_json: bool) -> None:
-    """Show a policy that was active: who made it so, what changed, and its files.
+    """Show a policy that was active: its author, what changed, and its files.
 
-    The first digits of a revision, four or more, are enough where no other starts with them.
+    At least four first digits of a revision suffice if no other starts with them.
 
     Example: authz policy show 39745a18c3cd7e46 --out /tmp/then
     """
@@ -123,7 +123,7 @@ def show_command(revision: str, out: Path | None, as_json: bool) -> None:
             "",
         ]
     )
-    show([f"  {change}" for change in row.changes] or ["  No row came or went."])
+    show([f"  {change}" for change in row.changes] or ["  No rows were added or removed."])
     show(["", f"{plural(len(files), 'file')}: {', '.join(sorted(files))}" + (f"; written to {out}" if out else "")])
 
 
@@ -151,8 +151,8 @@ def publish_command(
     """Make the policy in DIR the active one.
 
     It is checked and compared with the active one in AUTHZ_POLICY_DIR, its cases are run, and it is stored as a
-    revision, and written there; running servers obey at once. Exits with 1 when it has faults, when it widens access
-    and --acknowledge-widening is not given, when no caller that was ever seen could publish any more and
+    revision, and written there; running servers apply it at once. Exits with 1 when it has faults, when it widens
+    access and --acknowledge-widening is not given, when no known caller could publish any more and
     --acknowledge-fewer-publishers is not given, and when a case fails, or one of the active policy was removed, and
     --accept-failing gives no reason. With --dry-run it exits with 1 for the same reasons, and publishes nothing.
 
@@ -162,7 +162,7 @@ def publish_command(
     from app.policy.language.fault import PolicyRefused
 
     try:
-        # Before anything is done: it may be the very directory that is about to be written.
+        # Read first, since this may be the directory that is about to be written.
         content = raw_files(directory)
     except PolicyRefused as refused:
         show_faults(refused.faults, directory, as_json=as_json)
@@ -216,7 +216,7 @@ def rollback_command(
 ) -> None:
     """Make an earlier policy the active one again. It is checked as for `authz policy publish`, its cases too.
 
-    The first digits of a revision, four or more, are enough where no other starts with them.
+    At least four first digits of a revision suffice if no other starts with them.
 
     Example: authz policy rollback 39745a18c3cd7e46
     """
@@ -260,7 +260,7 @@ def _change(
     from app.policy.language.fault import PolicyRefused
     from app.settings import load_local
 
-    logs.configure("error", "console")  # on standard error, for standard output may be read by a program
+    logs.configure("error", "console")  # on standard error, since standard output may be read by a program
 
     async def run(sessions: Sessions) -> tuple[Published, FleetProgress | None]:
         settings = load_local()
@@ -268,7 +268,7 @@ def _change(
             live = LivePolicy(settings.policy_dir, route_table(), start.files)
         files_win = is_embedded(settings.database_url)
         follower = Follower(live, sessions, start.seen, files_win=files_win, only_looks=only_looks)
-        # Files that are not the newest revision any more are no change: what follows is made from the newest.
+        # Outdated files do not count as an edit: the change is based on the newest revision.
         await follower.follow()
         try:
             done = await work(Publisher(follower), live.active.revision, operator())
@@ -280,7 +280,7 @@ def _change(
         except (Widens, LosesPublishers, CasesFail) as refused:
             refuse(refused, directory, as_json=as_json)
         except NoSuchRevision:
-            fail(f"there is no revision {revision}; `authz policy history` shows those that there are.")
+            fail(f"there is no revision {revision}; `authz policy history` lists the existing ones.")
         except StaleParent:
             fail("the policy was changed meanwhile: look at `authz policy history`, and try again.")
         raise SystemExit(1)
@@ -292,7 +292,7 @@ def _write(out: Path, files: dict[str, str]) -> None:
     try:
         out.mkdir(parents=True)
     except FileExistsError:
-        fail(f"{out} is there already: name a new directory.")
+        fail(f"{out} exists already: name a new directory.")
     for name, text in files.items():
         with suppress(FileExistsError):
             (out / name).parent.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Outcomes as JUnit XML, which CI systems show."""
+"""Writes outcomes as JUnit XML, for CI systems."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.cli.terminal import printable
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that passed, or failed and why. `group` and `name` are what CI lists it under."""
+    """A check that passed, or failed with a problem. CI systems list it by `group` and `name`."""
 
     group: str
     name: str

@@ -1,4 +1,4 @@
-"""The key that a question names by its id, from the database."""
+"""Looks up a key by its id in the database."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def usable_key(key_id: int) -> Principal:
-    """Who calls with this key. Fails when there is none, and when it is revoked or expired."""
+    """The principal of a key. Fails if it does not exist, or is revoked or expired."""
     from app.identity.api_keys import ENVIRONMENTS, principal_of, refused_because
     from app.identity.errors import CannotVerify
     from app.keys import subjects
@@ -23,7 +23,7 @@ def usable_key(key_id: int) -> Principal:
     except CannotVerify as fault:
         fail(fault.detail)
     if not found:
-        fail(f"there is no key {key_id}; `authz keys list` shows those that there are.")
+        fail(f"there is no key {key_id}; `authz keys list` lists the existing ones.")
     if refused := refused_because(found[0], ENVIRONMENTS, datetime.now(UTC)):
         fail(f"calls with key {key_id} get 401: {refused}.")
     return principal_of(found[0])

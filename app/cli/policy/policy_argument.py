@@ -1,4 +1,4 @@
-"""A policy that a command is given by name: a directory, a revision of the history, or what a server has active."""
+"""A policy as an argument of a command: a directory, a revision of the history, or the policy of a server."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PolicyArgument:
-    """A policy and where it is from. `place` stands before the names of its files."""
+    """A policy and its origin. `place` is the prefix of the names of its files."""
 
     kind: Literal["directory", "revision", "server"]
     name: str
     place: Path
-    files: Mapping[str, bytes] | None = None  # None: they lie in the directory
+    files: Mapping[str, bytes] | None = None  # None: they are in the directory
 
     @property
     def view(self) -> dict[str, str]:
-        """For programs: `{"directory": …}`, `{"server": …}`; a revision is named beside it anyway."""
+        """The origin for a JSON document: `{"directory": …}` or `{"server": …}`; empty for a revision."""
         return {} if self.kind == "revision" else {self.kind: self.name}
 
     def source(self) -> PolicySource:
@@ -44,9 +44,9 @@ class PolicyArgument:
 
 
 def find(name: str) -> PolicyArgument:
-    """The policy of that name; the command ends with 2 when there is none, or it cannot be had.
+    """Find the policy of that name; exit with 2 if there is none, or it cannot be read.
 
-    A directory goes before a revision, so that what lies there is never passed over.
+    A directory takes precedence over a revision of the same name.
     """
     if re.match(r"https?://", name, re.IGNORECASE):
         served = fetch(name)
@@ -55,7 +55,7 @@ def find(name: str) -> PolicyArgument:
     if path.is_dir():
         return PolicyArgument("directory", name, path)
     if not REVISION.fullmatch(name):
-        what = "is no directory" if path.exists() else "does not exist"
+        what = "is not a directory" if path.exists() else "does not exist"
         fail(
             f"`{printable(name)}` {what}, and is neither a revision (4 to 16 of 0-9 and a-f, as"
             " `authz policy history` shows them) nor the address of a server (https://…).",
@@ -64,8 +64,8 @@ def find(name: str) -> PolicyArgument:
     return with_sessions(lambda sessions: _stored(sessions, name))
 
 
-def snapshot_of(named: PolicyArgument, *, is_old: bool = False, as_json: bool) -> Snapshot:
-    """The policy over the application's routes. One with faults has them printed, and the command exits with 1.
+def snapshot_of(argument: PolicyArgument, *, is_old: bool = False, as_json: bool) -> Snapshot:
+    """Build the policy for the routes of the application; if it has faults, print them and exit with 1.
 
     An old one may lack rows for endpoints that are newer than it.
     """
@@ -76,10 +76,10 @@ def snapshot_of(named: PolicyArgument, *, is_old: bool = False, as_json: bool) -
     from app.policy.language.load import parse
 
     try:
-        policy = parse(named.source())
+        policy = parse(argument.source())
         return Snapshot(policy, route_table()) if is_old else build(policy, route_table())
     except PolicyRefused as refused:
-        show_faults(refused.faults, named.place, as_json=as_json)
+        show_faults(refused.faults, argument.place, as_json=as_json)
         raise SystemExit(1) from None
 
 

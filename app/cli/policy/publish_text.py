@@ -1,4 +1,4 @@
-"""What `authz policy publish` and `rollback` print: what changed, or why nothing did."""
+"""Formats the result of `authz policy publish` and `rollback`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def refuse(refused: Widens | LosesPublishers | CasesFail, directory: Path | None, *, as_json: bool) -> NoReturn:
-    """Say what must be acknowledged before the policy is published. `directory` holds its files, if any does."""
+    """Print what must be acknowledged before the policy is published. `directory` holds its files, if any does."""
     from app.history.refusals import CasesFail
 
     reasons = _reasons(refused)
@@ -35,7 +35,7 @@ def refuse(refused: Widens | LosesPublishers | CasesFail, directory: Path | None
 
 
 def print_published(done: Published, waited: FleetProgress | None, directory: Path | None, *, as_json: bool) -> None:
-    """Say what was published; exit with 1 when a live replica does not serve it in time."""
+    """Print what was published; exit with 1 if a live replica does not serve it in time."""
     if as_json:
         lag = {"files_lag": done.files_lag} if done.files_lag else {}
         replicas = {"replicas": asdict(waited)} if waited else {}
@@ -55,7 +55,7 @@ def print_published(done: Published, waited: FleetProgress | None, directory: Pa
 def print_trial(
     trial: Published, refused: Widens | LosesPublishers | CasesFail | None, directory: Path, *, as_json: bool
 ) -> None:
-    """Say what a publish would change; exit with 1, as it would, when it would be refused."""
+    """Print what a publication would change; exit with 1 if it would be refused."""
     reasons = _reasons(refused) if refused else []
     if as_json:
         show_json({**_view(trial), "published": False, "reasons": reasons})
@@ -68,14 +68,14 @@ def print_trial(
 
 
 def _reasons(refused: Widens | LosesPublishers | CasesFail) -> list[str]:
-    """Why it is refused, each with the option that acknowledges it."""
+    """The reasons of the refusal, each with the option that acknowledges it."""
     from app.history.refusals import LosesPublishers, Widens
 
     reasons: list[str] = []
     if isinstance(refused, Widens) and refused.replaces:
         reasons.append(
             f"the newest policy, {refused.replaces}, cannot be loaded here, so it is unknown whether access widens: "
-            "if it shall be replaced, add --acknowledge-widening."
+            "to replace it, add --acknowledge-widening."
         )
     elif isinstance(refused, Widens):
         reasons.append("access widens: if this is meant, add --acknowledge-widening.")

@@ -1,4 +1,4 @@
-"""`authz policy reach`, `who` and `usage`: what a caller reaches, who reaches something, which scopes a key uses."""
+"""`authz policy reach`, `who` and `usage`: what a caller reaches, who reaches a resource, which scopes a key uses."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def reach_command(*, held: str | None, key_id: int | None, directory: Path | Non
 @click.argument("resource", metavar="RESOURCE")
 @click.option("--keys", "with_keys", is_flag=True, help="Look up API keys in the database too, 100 at a time.")
 @click.option(
-    "--after", default=0, type=click.IntRange(0, 2**63 - 1), help="With --keys: those with ids above this one."
+    "--after", default=0, type=click.IntRange(0, 2**63 - 1), help="With --keys: only keys with ids above this one."
 )
 @_DIRECTORY
 @_JSON
@@ -153,7 +153,7 @@ def _keys(snapshot: Snapshot, rules: Sequence[Rule], after: int) -> tuple[list[K
 @_JSON
 @explained
 def usage_command(*, key_id: int, days: int, directory: Path | None, as_json: bool) -> None:
-    """Show which scopes a key used, which it never did, and the narrower ones that would do.
+    """Show which scopes a key used and did not use, and narrower ones that would suffice.
 
     Read from the decision log: where a server samples what it allows (AUTHZ_DECISION_LOG_SAMPLE), a scope that looks
     unused may have been used. Exits with 1 when the key has scopes that it did not use.
@@ -228,11 +228,11 @@ def _usage_lines(found: Usage, key_id: int, days: int, oldest: int | None) -> It
     if not (found.used or found.unused):
         yield "  It has no scopes."
     for action, resource in found.closed:
-        yield f"  {action} {resource}  was allowed then, and is not now"
+        yield f"  {action} {resource}  was allowed then, but not now"
     if found.unused:
-        yield ["These scopes would do: ", (" ".join(found.enough) or "none", "bold")]
+        yield ["These scopes would suffice: ", (" ".join(found.enough) or "none", "bold")]
     if oldest is not None:
-        yield f"The log knows nothing from before {_time(oldest)}."
+        yield f"The log begins at {_time(oldest)}."
 
 
 def _time(microseconds: int) -> str:

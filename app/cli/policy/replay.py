@@ -1,4 +1,4 @@
-"""`authz policy replay`: what callers really asked lately, decided under a candidate policy."""
+"""`authz policy replay`: decides logged requests under a candidate policy."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ Line = str | Styled | list[str | Styled]
 def replay_command(*, new: str | None, last: str, against: str | None, as_json: bool) -> None:
     """Decide the logged requests under the active policy and under NEW, and say who would gain or lose what.
 
-    What is reported is where these two differ. How many decisions were other ones at the time is one line: earlier
-    changes of the policy made them so, not NEW.
+    Only differences between these two are reported. Decisions that were different at the time, because of earlier
+    changes of the policy, are only counted.
 
     NEW is a directory, a revision of the history (4 to 16 hex digits), or the address of a server, of which the
     active policy is read with the token in AUTHZ_TOKEN; without it AUTHZ_POLICY_DIR, else `policies`. The log is that
     of AUTHZ_DATABASE_URL, and so is the active policy: its newest revision, or the policy directory while there is
     none. Exits with 0 when no access changes, with 1 when it does or the policy has a fault, with 2 when the
-    policy cannot be had.
+    policy cannot be read.
 
     Example: authz policy replay ./candidate --last 7d
     """
@@ -62,13 +62,13 @@ def replay_command(*, new: str | None, last: str, against: str | None, as_json: 
     if as_json:
         show_json(_document(replay, examples, last))
     else:
-        show(_told(replay, examples, last))
+        show(_report(replay, examples, last))
     if replay.changes:
         raise SystemExit(1)
 
 
 def _active(against: str | None) -> PolicyArgument:
-    """The policy that decides now, as far as a command can know."""
+    """The active policy: the newest revision, else that of the policy directory."""
     if against is not None:
         return find(against)
     from app.history.entry import newest
@@ -84,7 +84,7 @@ async def _replay(
     from app.db.replay import SLICES, alike, request_ids
 
     replay = Replay(*policies)
-    # Progress is for people at a terminal, and never in what is piped on.
+    # Progress is printed on standard error, and only on a terminal.
     err = console(stderr=True)
     done = 0
     with err.status("Replaying …") as status:
@@ -95,7 +95,7 @@ async def _replay(
     return replay, await request_ids(sessions, [change.times.last_id for change in replay.changes])
 
 
-def _told(replay: Replay, examples: Mapping[int, str], last: str) -> Iterator[Line]:
+def _report(replay: Replay, examples: Mapping[int, str], last: str) -> Iterator[Line]:
     from app.audit.replay import ReplayOutcome
 
     counts = replay.counts

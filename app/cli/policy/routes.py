@@ -1,4 +1,4 @@
-"""`authz policy routes`: the matrix of endpoints and what each needs."""
+"""`authz policy routes`: prints what each endpoint needs."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _NO_METHOD = "·"
 
 @click.command("routes")
 @click.argument("directory", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
-@click.option("--permission", metavar="GRANT", help="Only what this permission or fact has a part in opening.")
+@click.option("--permission", metavar="GRANT", help="Only endpoints with a row that needs this permission or fact.")
 @click.option("--path", metavar="PATH", help="Only a path, a template or a pattern, such as /api/v1/teams/**.")
 @click.option("--json", "as_json", is_flag=True, help="Print a document for programs.")
 @explained
 def routes_command(directory: Path | None, permission: str | None, path: str | None, as_json: bool) -> None:
     """Show what each endpoint needs.
 
-    In each cell stand the grants that open a method: those separated by a space are needed together, `|` parts
+    Each cell lists the grants that open a method: those separated by a space are needed together, `|` separates
     alternatives, `not` marks a deny, `if` a row with a condition. DIR is the policy directory; without it
     AUTHZ_POLICY_DIR, else `policies`.
 
@@ -57,21 +57,21 @@ def _chosen(snapshot: Snapshot, permission: str | None, path: str | None) -> lis
     if permission is not None:
         if not is_grant(permission, snapshot.policy.catalog):
             hint = grant_hint(permission, snapshot.policy.catalog)
-            raise click.BadParameter(f"`{permission}` is no grant: {hint}.", param_hint="--permission")
+            raise click.BadParameter(f"`{permission}` is not a grant: {hint}.", param_hint="--permission")
         routes = [route for route in routes if any(permission in rule.needs for rule in _rules(snapshot, route))]
     if path is not None:
         if not is_route(path):
             raise click.BadParameter("a path starts with `/`, or with a service and `:/`.", param_hint="--path")
         service, plain = split_route(path)
-        named = {snapshot.table.resolve(plain, service)}
+        templates = {snapshot.table.resolve(plain, service)}
         if not pattern_fault(path):
-            named.update(snapshot.table.match(path))
-        routes = [route for route in routes if route.template in named]
+            templates.update(snapshot.table.match(path))
+        routes = [route for route in routes if route.template in templates]
     return list(routes)
 
 
 def _ruled(snapshot: Snapshot) -> Iterator[Route]:
-    """Every endpoint that rows speak of: of an upstream also OPTIONS and HEAD that its document leaves out."""
+    """Every endpoint with a row, including OPTIONS and HEAD that the document of an upstream leaves out."""
     from app.policy.routing.routes import Route, is_route
 
     return (Route(resource, action) for resource, action in snapshot.index if is_route(resource))
@@ -132,7 +132,7 @@ def _term(rule: Rule) -> str:
 
 
 def _family(template: str, cells: Mapping[str, object]) -> str:
-    """The shortest listed path that this one lies at or below; empty for one that stands alone."""
+    """The shortest listed path at or above this one; empty if it has no others below."""
     parts = template.split("/")
     heads = ("/".join(parts[:n]) for n in range(2, len(parts) + 1))
     head = next(head for head in heads if head in cells)

@@ -1,4 +1,4 @@
-"""Faults and findings as SARIF 2.1.0 (OASIS), which code hosts show beside the lines of a change."""
+"""Writes faults and findings as SARIF 2.1.0 (OASIS), which code hosts show at the lines of a change."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sar
 
 
 def sarif(found: Sequence[Finding], directory: Path) -> dict[str, object]:
-    """A SARIF log with one run, whose results stand in the order given."""
+    """A SARIF log with one run, with the results in the given order."""
     codes = list(dict.fromkeys(finding.at.code for finding in found))
     return {
         "$schema": SCHEMA,

@@ -1,4 +1,4 @@
-"""The policy that a server has active, read over its API with the token in AUTHZ_TOKEN."""
+"""Reads the active policy of a server over its API, with the token in AUTHZ_TOKEN."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 TOKEN = "AUTHZ_TOKEN"  # noqa: S105  # the name of the variable
 SECONDS = 60.0
-MAX_BODY = 2 * MAX_BYTES + 1024 * 1024  # as JSON a file takes more bytes than it has
+MAX_BODY = 2 * MAX_BYTES + 1024 * 1024  # JSON escapes make a file longer
 _STEP_SECONDS = 10.0
 _PATH = "/api/v1/policies/"
 _T = TypeVar("_T")
@@ -28,7 +28,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class ServerPolicy:
-    """What a server has active: the bytes of each file, which make that revision."""
+    """The active policy of a server. Its revision is the digest of its files."""
 
     url: str
     revision: str
@@ -46,9 +46,9 @@ class _StoredFiles:
 
 
 def fetch(address: str) -> ServerPolicy:
-    """Read the active policy of the server at an address; the command ends with 2 when it cannot be had.
+    """Read the active policy of the server at an address; exit with 2 if that fails.
 
-    The token goes to that address alone: not over plain http to another machine, and not where a redirect leads.
+    The token is sent only to that address: not over plain http to another machine, and not after a redirect.
     """
     import httpx
 
@@ -57,7 +57,7 @@ def fetch(address: str) -> ServerPolicy:
     url = _base(address)
     headers = {"Authorization": f"Bearer {_token(url)}", "Accept-Encoding": "identity"}
     try:
-        # An environment's proxies and certificates are for https, where a proxy sees no token.
+        # Proxies and certificates of the environment are used only for https, where a proxy cannot see the token.
         trust_env = url.startswith("https:")
         with httpx.Client(
             base_url=url, headers=headers, timeout=_STEP_SECONDS, follow_redirects=False, trust_env=trust_env
@@ -65,13 +65,13 @@ def fetch(address: str) -> ServerPolicy:
             deadline = time.monotonic() + SECONDS
             revision = _get(client, _PATH, _Active, deadline).revision
             if not re.fullmatch(r"[0-9a-f]{16}", revision):
-                _fail(url, "names no revision")
+                _fail(url, "gives no revision")
             stored = _get(client, f"{_PATH}history/{revision}", _StoredFiles, deadline)
     except httpx.TimeoutException:
         _fail(url, "does not answer in time")
-    # An environment's certificates and proxies can be wrong in as many ways as they are read.
+    # Wrong certificates or proxies in the environment raise any of these.
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, ImportError) as error:
-        _fail(url, f"cannot be asked: {printable(str(error))}")
+        _fail(url, f"cannot be reached: {printable(str(error))}")
     files = {name: text.encode("utf-8", "surrogatepass") for name, text in stored.files.items()}
     if digest(files) != revision:
         _fail(url, f"sent other files than those of the revision {revision}")
@@ -79,22 +79,22 @@ def fetch(address: str) -> ServerPolicy:
 
 
 def _base(address: str) -> str:
-    """Scheme, host and port, as they may be asked with a token."""
+    """The scheme, host and port of an address to which a token may be sent."""
     try:
         parts = urlsplit(address)
         host, port = parts.hostname, parts.port
     except ValueError:
         host, port = None, None
-    # A name and password are not repeated in what is said.
+    # The message does not repeat a name and password.
     if not host or parts.username is not None or parts.password is not None:
-        fail("the address of a server is scheme, host and port alone, such as https://authz.example.com.", code=2)
+        fail("the address of a server is only scheme, host and port, such as https://authz.example.com.", code=2)
     shown = printable(address)
     if parts.path not in ("", "/") or parts.query or parts.fragment:
-        fail(f"`{shown}`: write scheme, host and port alone, such as https://authz.example.com.", code=2)
+        fail(f"`{shown}`: write only scheme, host and port, such as https://authz.example.com.", code=2)
     if parts.scheme.lower() == "http" and not _is_loopback(host):
-        fail(f"`{shown}` would send {TOKEN} in the clear: http:// is for a loopback host alone.", code=2)
-    named = f"[{host}]" if ":" in host else printable(host)
-    return f"{parts.scheme.lower()}://{named}" + (f":{port}" if port is not None else "")
+        fail(f"`{shown}` would send {TOKEN} in the clear: http:// is only for a loopback host.", code=2)
+    host_part = f"[{host}]" if ":" in host else printable(host)
+    return f"{parts.scheme.lower()}://{host_part}" + (f":{port}" if port is not None else "")
 
 
 def _is_loopback(host: str) -> bool:
@@ -109,7 +109,7 @@ def _token(url: str) -> str:
     if not token:
         fail(f"set {TOKEN} to a token or key that has `policies:read` at {url}.", code=2)
     if not re.fullmatch(r"[!-~]+", token):
-        fail(f"{TOKEN} is no token: it has spaces, line breaks or other characters that no token has.", code=2)
+        fail(f"{TOKEN} is not a token: it has spaces, line breaks or other characters that no token has.", code=2)
     return token
 
 
@@ -137,21 +137,21 @@ def _get(client: httpx.Client, path: str, kind: type[_T], deadline: float) -> _T
 
 
 def _refusal(status: int, body: bytes) -> str:
-    """What the server said, and what it means for who called."""
+    """The refusal of the server, and what the user must do."""
     import msgspec
 
     try:
-        said = msgspec.json.decode(body, type=dict[str, object]).get("detail")
+        detail = msgspec.json.decode(body, type=dict[str, object]).get("detail")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        said = None
-    told = f"answers {status}" + (f", “{printable(said)[:200]}”" if isinstance(said, str) and said else "")
+        detail = None
+    answer = f"answers {status}" + (f", “{printable(detail)[:200]}”" if isinstance(detail, str) and detail else "")
     if status == 401:
-        return f"{told}: {TOKEN} is not good there"
+        return f"{answer}: {TOKEN} is not valid there"
     if status == 403:
-        return f"{told}: {TOKEN} needs `policies:read` there"
+        return f"{answer}: {TOKEN} needs `policies:read` there"
     if status == 404:
-        return f"{told}: is it the right address, and is its active revision stored?"
-    return told
+        return f"{answer}: is it the right address, and is its active revision stored?"
+    return answer
 
 
 def _fail(url: str, what: str) -> NoReturn:

@@ -1,4 +1,4 @@
-"""A revision of the history that a command gets by its first digits."""
+"""Finds a revision of the history by its first digits."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ if TYPE_CHECKING:
     from app.db.session import Sessions
     from app.db.tables.history import PolicyRevision
 
-# Four digits at least: fewer soon name several.
+# At least four digits, since fewer soon match several revisions.
 REVISION = re.compile(r"[0-9a-f]{4,16}")
-_MOST_NAMED = 5
+_MAX_LISTED = 5
 
 
 async def stored_revision(sessions: Sessions, start: str, *, kinds: str = "revision", code: int = 1) -> PolicyRevision:
-    """The one revision that starts with these digits; the command ends with `code` when none or several do.
+    """Find the revision that starts with these digits; exit with `code` if none or several do.
 
-    `kinds` says in the message what was looked for.
+    `kinds` names in the message what was searched.
     """
     from app.db import revisions
 
     async with sessions() as session:
         is_start = REVISION.fullmatch(start)
-        starting = await revisions.find_by_prefix(session, start, limit=_MOST_NAMED + 1) if is_start else ()
+        starting = await revisions.find_by_prefix(session, start, limit=_MAX_LISTED + 1) if is_start else ()
         row = await revisions.find(session, starting[0]) if len(starting) == 1 else None
     if starting and row is None:
-        named = ", ".join(starting[:_MOST_NAMED]) + (" and more" if len(starting) > _MOST_NAMED else "")
-        fail(f"`{start}` is the start of more than one revision: {named}.", code=code)
+        listed = ", ".join(starting[:_MAX_LISTED]) + (" and more" if len(starting) > _MAX_LISTED else "")
+        fail(f"`{start}` is the start of more than one revision: {listed}.", code=code)
     if row is None:
         fail(
-            f"there is no {kinds} {printable(start)}; `authz policy history` shows those that there are"
+            f"there is no {kinds} {printable(start)}; `authz policy history` lists the existing ones"
             " in AUTHZ_DATABASE_URL.",
             code=code,
         )

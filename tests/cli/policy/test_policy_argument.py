@@ -88,16 +88,16 @@ def test_whom_the_server_refuses_is_told_what_it_takes(own_server: Server, issue
     broken = authz(own_server, "diff", url, "policies", token="two words")
     for done, told in (
         (anonymous, f"set AUTHZ_TOKEN to a token or key that has `policies:read` at {url}."),
-        (expired, f"{url} answers 401, “Token has expired.”: AUTHZ_TOKEN is not good there."),
+        (expired, f"{url} answers 401, “Token has expired.”: AUTHZ_TOKEN is not valid there."),
         (reader, "answers 403, “Token is missing one or more required permissions.”: AUTHZ_TOKEN needs"),
-        (broken, "AUTHZ_TOKEN is no token"),
+        (broken, "AUTHZ_TOKEN is not a token"),
     ):
         assert (done.returncode, done.stdout) == (2, "")
         assert told in done.stderr
     own_server.stop()
     gone = authz(own_server, "diff", url, "policies", token="x")
     assert gone.returncode == 2
-    assert "cannot be asked: " in gone.stderr
+    assert "cannot be reached: " in gone.stderr
     assert "refused" in gone.stderr
 
 
@@ -175,7 +175,7 @@ NAMED: dict[str, tuple[int, dict[str, str], bytes]] = {ACTIVE: (200, {}, b'{"rev
         ({ACTIVE: (200, {}, b"<html>")}, "with something else than authz would"),
         ({ACTIVE: (200, {}, b'{"revision": 7}')}, "with something else than authz would"),
         ({ACTIVE: (200, {}, b"[" * 100_000)}, "with something else than authz would"),
-        ({ACTIVE: (200, {}, b'{"revision": "../../../x"}')}, "names no revision"),
+        ({ACTIVE: (200, {}, b'{"revision": "../../../x"}')}, "gives no revision"),
         ({ACTIVE: (500, {}, b'{"detail": "\x1b[31m"}')}, "answers 500."),
         ({ACTIVE: (503, {}, b'{"detail": "Later \\u001b[31m"}')}, "answers 503, “Later \\x1b[31m”."),
         ({ACTIVE: (200, {}, b" " * (MAX_BODY + 1))}, "sends more than "),
@@ -210,14 +210,14 @@ def test_no_proxy_is_sent_a_token_in_the_clear(
     [
         ("http://authz.example.com", "would send AUTHZ_TOKEN in the clear"),
         ("HTTP://127.0.0.1.example.com", "would send AUTHZ_TOKEN in the clear"),
-        ("https://u:hunter2@authz.example.com", "the address of a server is scheme, host and port alone"),
-        ("https://authz.example.com/api", "write scheme, host and port alone"),
-        ("https://authz.example.com?x", "write scheme, host and port alone"),
-        ("https://", "the address of a server is scheme, host and port alone"),
-        ("https://x:port", "the address of a server is scheme, host and port alone"),
-        ("https://a b", "cannot be asked"),
+        ("https://u:hunter2@authz.example.com", "the address of a server is only scheme, host and port"),
+        ("https://authz.example.com/api", "write only scheme, host and port"),
+        ("https://authz.example.com?x", "write only scheme, host and port"),
+        ("https://", "the address of a server is only scheme, host and port"),
+        ("https://x:port", "the address of a server is only scheme, host and port"),
+        ("https://a b", "cannot be reached"),
         ("nowhere", "`nowhere` does not exist, and is neither a revision"),
-        ("authz.db", "`authz.db` is no directory, and is neither a revision"),
+        ("authz.db", "`authz.db` is not a directory, and is neither a revision"),
         ("abc", "`abc` does not exist, and is neither a revision"),
         ("ABCDEF", "is neither a revision"),
         ("abcdef", "there is no directory and no revision abcdef; `authz policy history` shows"),

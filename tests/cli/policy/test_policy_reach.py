@@ -71,7 +71,7 @@ def test_reach_and_usage_of_a_key_are_told(asked: Asked) -> None:
     assert "get 401" in asked.authz(1, "policy", "reach", "--key", str(asked.revoked))
     told = asked.authz(1, "policy", "usage", "--key", key)
     assert re.search(r"catalog:read  used 1 time, last 2.*\n  catalog:write  never used\n", told)
-    assert "These scopes would do: catalog:read\nThe log knows nothing from before 2" in told
+    assert "These scopes would suffice: catalog:read\nThe log begins at 2" in told
     found = json.loads(asked.authz(1, "policy", "usage", "--key", key, "--json"))
     assert (found["unused"], found["enough"], found["closed"]) == (["catalog:write"], ["catalog:read"], [])
 

@@ -84,7 +84,7 @@ def test_a_condition_is_explained_with_what_is_given(run: Run, policies: Path) -
         (("routes", "--permission", "catalog:raed"), "did you mean `catalog:read`?"),
         (("routes", "--path", "api"), "starts with `/`"),
         (("test", "nowhere"), "AUTHZ_POLICY_DIR"),
-        (("check", "pyproject.toml"), "is no directory"),
+        (("check", "pyproject.toml"), "is not a directory"),
     ],
 )
 def test_a_wrong_question_is_answered_with_how_to_ask(run: Run, words: tuple[str, ...], told: str) -> None:
