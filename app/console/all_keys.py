@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
@@ -18,6 +17,7 @@ from app.console.keys import badge
 from app.console.page import page, see_other
 from app.db.tables.keys import ApiKey
 from app.http.api.actors import requesting_actor
+from app.http.wire.cursors import decode, encode
 from app.http.wire.ids import read_id
 from app.http.wire.problems import Problem
 from app.keys import api_keys, beyond_owners, listing
@@ -125,14 +125,13 @@ def _wanted(given: Mapping[str, str]) -> tuple[KeyFilter, dict[str, str]]:
 
 def _write(place: KeyPosition) -> str:
     micros = "-" if place.time is None else str((place.time - _EPOCH) // timedelta(microseconds=1))
-    return urlsafe_b64encode(f"{place.id} {micros}".encode()).rstrip(b"=").decode()
+    return encode(f"{place.id} {micros}".encode())
 
 
 def _read(cursor: str) -> KeyPosition | None:
     """The place that a cursor encodes; None if it is not a cursor."""
     try:
-        spelled = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)).decode("ascii")
-        found = _CURSOR.fullmatch(spelled)
+        found = _CURSOR.fullmatch(decode(cursor).decode("ascii"))
         if found is None:
             return None
         if found[2] == "-":

@@ -22,7 +22,7 @@ from app.audit.admin_log import ADMIN_FILTERS, AdminActionView, read_admin_filte
 from app.audit.filter_values import BadFilter
 from app.db import admin_actions
 from app.http.api.decisions import INVALID, given_filters
-from app.http.wire.cursor import CursorPosition, read_cursor, write_cursor
+from app.http.wire.cursors import CursorPosition, read_cursor, write_cursor
 from app.http.wire.page_size import fitting
 from app.http.wire.problems import InvalidBody, Problem
 from app.services import services_of

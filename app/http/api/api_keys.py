@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.http.api.actors import requesting_actor
 from app.http.api.key_rules import NOT_FOUND, IssueKey, KeyView, RotateKey, issue, rotate, view_of
 from app.http.door.long_work import in_turn
-from app.http.wire.cursor import CursorPosition, read_cursor, write_cursor
+from app.http.wire.cursors import CursorPosition, read_cursor, write_cursor
 from app.http.wire.ids import read_id
 from app.http.wire.json_body import json_or_nothing, only_json
 from app.http.wire.page_size import fitting

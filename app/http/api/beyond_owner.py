@@ -12,7 +12,7 @@ from litestar.enums import HttpMethod
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import QueryParameter
 
-from app.http.wire.cursor import CursorPosition, read_cursor, write_cursor
+from app.http.wire.cursors import CursorPosition, read_cursor, write_cursor
 from app.http.wire.json_body import NO_NUL
 from app.http.wire.page_size import fitting
 from app.http.wire.problems import InvalidBody, Problem

@@ -24,7 +24,7 @@ from app.audit.sanitize import clean
 from app.audit.view import DecisionView, json_line, view
 from app.db import decisions as logged
 from app.db.decisions import LogPosition
-from app.http.wire.marks import DecisionsAround, read_cursor, write_cursor
+from app.http.wire.cursors import DecisionsAround, read_log_cursor, write_log_cursor
 from app.http.wire.problems import InvalidBody, Problem
 from app.http.wire.shielded import shielded
 from app.services import services_of
@@ -149,7 +149,7 @@ async def found_decisions(
     filters = {name: text for name, text in given.items() if name != "cursor"}
     wanted = replace(_wanted(filters), but_door=but_door)
     query = urlencode(sorted(filters.items()))
-    beside = read_cursor(given["cursor"], query) if "cursor" in given else None
+    beside = read_log_cursor(given["cursor"], query) if "cursor" in given else None
     page = await logged.page(
         session,
         wanted,
@@ -158,11 +158,11 @@ async def found_decisions(
         newer_than=beside.mark if beside and beside.side == "newer" else None,
     )
     newest, oldest = _edges(page, beside)
-    latest = write_cursor(DecisionsAround("newer", newest), query)
+    latest = write_log_cursor(DecisionsAround("newer", newest), query)
     return DecisionResults(
         query,
         [view(row.id, row.record) for row in page.rows],
-        older=write_cursor(DecisionsAround("older", oldest), query) if page.more_older else None,
+        older=write_log_cursor(DecisionsAround("older", oldest), query) if page.more_older else None,
         newer=latest if page.more_newer else None,
         latest=latest,
     )

@@ -31,7 +31,7 @@ from app.http.api.policies import FaultView, fault_views
 from app.http.api.replicas import Wait, waited_for
 from app.http.wire.access_view import AccessChangeView, AccessSummary, FileView, access_of, files_of, summary_of
 from app.http.wire.change_fields import Message, Reason
-from app.http.wire.cursor import CursorPosition, read_cursor, write_cursor
+from app.http.wire.cursors import CursorPosition, read_cursor, write_cursor
 from app.http.wire.entry_view import EntryWithFiles, History, entry_view
 from app.http.wire.json_body import only_json
 from app.http.wire.page_size import fitting

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import usage as logged
 from app.http.api.known_key import KeyState, known_key
-from app.http.wire.cursor import CursorPosition, read_cursor, write_cursor
+from app.http.wire.cursors import CursorPosition, read_cursor, write_cursor
 from app.http.wire.problems import Detail, Problem
 from app.http.wire.sliced_json import sliced
 from app.identity.errors import CannotVerify

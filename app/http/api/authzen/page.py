@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ import msgspec
 
 from app.http.api.authzen.budget import GiveWay, Turn, turn_loop
 from app.http.api.authzen.wire import RequestedPage
+from app.http.wire.cursors import decode, encode
 from app.http.wire.problems import Problem
 
 DEFAULT_LIMIT = 100
@@ -63,7 +63,7 @@ def write_token(place: CandidatePosition | None, query: bytes) -> str:
     """The token of a place, empty for the end."""
     if place is None:
         return ""
-    return urlsafe_b64encode(query + f"{place.source}:{place.after}".encode()).rstrip(b"=").decode()
+    return encode(query + f"{place.source}:{place.after}".encode())
 
 
 def read_token(token: object, query: bytes) -> CandidatePosition:
@@ -71,9 +71,7 @@ def read_token(token: object, query: bytes) -> CandidatePosition:
     if not isinstance(token, str) or not token:
         return CandidatePosition()
     try:
-        if len(token) > _MAX_TOKEN:
-            raise ValueError
-        raw = urlsafe_b64decode(token.encode("ascii") + b"=" * (-len(token) % 4))
+        raw = decode(token, _MAX_TOKEN)
         source, _, after = raw[_DIGEST_BYTES:].decode().partition(":")
         place = CandidatePosition(int(source), after)
         # The place is no secret, and a made-up one only starts elsewhere in what the caller may see anyway.
