@@ -24,8 +24,9 @@ TOO_MANY = "Too many requests."
 BAD_CREDENTIALS = "bad_credentials"
 KEY_ISSUES = "key_issues"
 CONNECTIONS = "connections"
+LONG_WORK = "long_work"
 # How much was beyond each budget. Of the process, because its server counts connections.
-BUDGET_REFUSALS: Counter[str] = Counter(dict.fromkeys((BAD_CREDENTIALS, KEY_ISSUES, CONNECTIONS), 0))
+BUDGET_REFUSALS: Counter[str] = Counter(dict.fromkeys((BAD_CREDENTIALS, KEY_ISSUES, CONNECTIONS, LONG_WORK), 0))
 LOG_SECONDS = 60.0
 # A connection that asks again at once gets ten of these refusals a second, and not thousands.
 DELAY_SECONDS = 0.1

@@ -14,18 +14,24 @@ from contextlib import asynccontextmanager
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.http.door.budgets import BUDGET_REFUSALS, LONG_WORK, TOO_MANY
 from app.http.door.traffic import Traffic
+from app.http.wire.problems import Problem
 from app.services import services_of
 
 AT_ONCE = 4  # callers of a process, so that a wait for the database does not stop all of them
+# Requests of a caller, each with its body. One whose client has left waits as well: the server does not tell.
+MAX_WAITING = 128
+_RETRY_SECONDS = 1
 _READ = ("GET", "HEAD")
 
 
 class LongWork:
     """Lets each caller do one piece of long work at a time, and a few callers at the same time; others wait in turn."""
 
-    def __init__(self, traffic: Traffic, at_once: int = AT_ONCE) -> None:
+    def __init__(self, traffic: Traffic, at_once: int = AT_ONCE, max_waiting: int = MAX_WAITING) -> None:
         self._traffic = traffic
+        self._max_waiting = max_waiting
         self.give_way = traffic.give_way
         self._free = at_once
         self._busy: set[str] = set()
@@ -34,15 +40,25 @@ class LongWork:
 
     @asynccontextmanager
     async def turn(self, caller: str) -> AsyncIterator[None]:
-        """A turn of a caller. Nothing in it may wait for a client, who could keep it for ever."""
+        """A turn of a caller. Nothing in it may wait for a client, who could keep it for ever. Raises Problem 429."""
         await self.begin(caller)
         try:
             yield
         finally:
             self.end(caller)
 
+    def check_waiting(self, caller: str) -> None:
+        """Refuse another request of a caller of whom as many wait as may. Raises Problem 429."""
+        if len(self._waiting.get(caller, ())) >= self._max_waiting:
+            BUDGET_REFUSALS[LONG_WORK] += 1
+            raise Problem(429, TOO_MANY, headers={"Retry-After": str(_RETRY_SECONDS)})
+
     async def begin(self, caller: str) -> None:
-        """Wait for the turn of a caller, which lasts until `end`, and for a moment without short requests."""
+        """Wait for the turn of a caller, which lasts until `end`, and for a moment without short requests.
+
+        Raises Problem 429.
+        """
+        self.check_waiting(caller)
         self._traffic.leave()
         try:
             await self._take_turn(caller)

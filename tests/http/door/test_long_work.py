@@ -13,6 +13,7 @@ from litestar import Litestar
 
 from app.http.door.long_work import LongWork, in_turn
 from app.http.door.traffic import GIVE_WAY_SECONDS, Traffic
+from app.http.wire.problems import Problem
 from app.identity.principal import user
 from tests.support.services import state_of
 
@@ -91,6 +92,25 @@ async def test_turns_are_never_lost_however_requests_end(seed: int) -> None:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+
+
+async def test_so_many_requests_of_a_caller_wait_and_no_more() -> None:
+    traffic, order, over = Traffic(), list[str](), asyncio.Event()
+    work = LongWork(traffic, max_waiting=3)
+    tasks = [_started(traffic, work, "a", order, over) for _ in range(4)]
+    await _settle()
+    for refused in (work.turn("a"), work.turn("a")):
+        with pytest.raises(Problem) as problem:
+            await refused.__aenter__()
+        assert (problem.value.status, problem.value.detail) == (429, "Too many requests.")
+    tasks.append(_started(traffic, work, "b", order, over))
+    await _settle()
+    assert order == ["a", "b"], "another caller is not refused"
+    over.set()
+    await asyncio.gather(*tasks)
+    assert order.count("a") == 4
+    work.check_waiting("a")
+    assert traffic.requests == 0
 
 
 async def test_long_work_gives_way_until_short_requests_are_answered_and_no_longer_than_a_moment() -> None:

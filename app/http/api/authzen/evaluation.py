@@ -94,7 +94,9 @@ async def evaluate_once(request: AnyRequest) -> ASGIResponse:
 )
 async def evaluate_many(request: AnyRequest) -> ASGIResponse:
     """Up to 1,000 questions in one call, all decided by one policy. Without items it is a single evaluation."""
-    body, services = await read(request, _EVALUATIONS), services_of(request.app)
+    services = services_of(request.app)
+    services.long_work.check_waiting(request.user.subject)  # before a large body is read in vain
+    body = await read(request, _EVALUATIONS)
     semantic = body.options.evaluations_semantic or "execute_all"
     if semantic not in SEMANTICS:
         raise Problem(400, f"`options.evaluations_semantic` must be one of {', '.join(SEMANTICS)}.")
