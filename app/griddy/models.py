@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from litestar._openapi.schema_generation import SchemaCreator
 from litestar.openapi.spec import OpenAPIType, Schema
 from litestar.plugins import OpenAPISchemaPlugin
 from litestar.typing import FieldDefinition
@@ -15,6 +14,7 @@ from pydantic.fields import FieldInfo
 from sqlalchemy import Table
 
 from app.db.tables import Body
+from app.http.wire.litestar_private import SchemaCreator, registered_schema
 
 
 class RowModel(BaseModel):
@@ -86,7 +86,7 @@ class ResourceSchemas(OpenAPISchemaPlugin):
 
     def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: SchemaCreator) -> Schema:
         described = field_definition.annotation.model_json_schema()
-        schema = schema_creator.schema_registry.get_schema_for_field_definition(field_definition)
+        schema = registered_schema(schema_creator, field_definition)
         schema.type = OpenAPIType.OBJECT
         schema.title = described["title"]
         schema.description = described.get("description")

@@ -16,11 +16,11 @@ from typing import Any
 
 import structlog
 import uvloop
-from granian._granian import SocketHolder
 from granian.asgi import LifespanProtocol
 from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
+from granian.net import SocketHolder  # type: ignore[attr-defined]  # published there, but not marked for type checkers
 from granian.server.embed import Server
 from litestar.types import ASGIApp
 

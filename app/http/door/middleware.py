@@ -11,7 +11,6 @@ from functools import partial
 from time import perf_counter_ns
 from typing import Any, Protocol
 
-from litestar.middleware._internal.exceptions import ExceptionHandlerMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from app.audit.log import DecisionLog
@@ -25,6 +24,7 @@ from app.http.door.pace import Pace
 from app.http.door.refusal import Refusal, Refusals, refusal, unavailable
 from app.http.door.request_context import request_context
 from app.http.door.route_table import RouteKeys
+from app.http.wire.litestar_private import without_exception_layer
 from app.identity.authenticate import Authenticator
 from app.identity.principal import Principal
 from app.policy.engine.decision import Decision
@@ -106,7 +106,7 @@ class Door:
         """The handler of a route, behind the door."""
         # Litestar puts a layer around the handler for middleware that changes what is sent. This one changes nothing,
         # and what the handler raises is answered alike by the layer around all.
-        handler = app.app if isinstance(app, ExceptionHandlerMiddleware) else app
+        handler = without_exception_layer(app)
 
         async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
             started = perf_counter_ns()

@@ -1,0 +1,24 @@
+"""Everything of Litestar that this program uses and Litestar does not publish.
+
+tests/http/wire/test_litestar_private.py fails when its meaning changes.
+"""
+
+from __future__ import annotations
+
+from litestar._openapi.schema_generation import SchemaCreator
+from litestar.middleware._internal.exceptions import ExceptionHandlerMiddleware
+from litestar.openapi.spec import Schema
+from litestar.types import ASGIApp
+from litestar.typing import FieldDefinition
+
+__all__ = ["SchemaCreator", "registered_schema", "without_exception_layer"]
+
+
+def without_exception_layer(app: ASGIApp) -> ASGIApp:
+    """The handler in the layer that Litestar puts around it for middleware: that layer answers what it raises."""
+    return app.app if isinstance(app, ExceptionHandlerMiddleware) else app
+
+
+def registered_schema(creator: SchemaCreator, field: FieldDefinition) -> Schema:
+    """The schema of a type among the components of the OpenAPI document, to be filled in."""
+    return creator.schema_registry.get_schema_for_field_definition(field)

@@ -1,0 +1,80 @@
+"""What is taken from Litestar's private modules still means what this program takes it for."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from litestar import Litestar, Response, get
+from litestar.openapi.spec import OpenAPIType, Schema
+from litestar.plugins import OpenAPISchemaPlugin
+from litestar.testing import create_test_client
+from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.typing import FieldDefinition
+
+from app.http.wire.litestar_private import SchemaCreator, registered_schema, without_exception_layer
+from tests.support.server import ROOT
+
+PRIVATE = {"app/http/wire/litestar_private.py"}
+
+
+def test_the_layer_around_a_handler_is_found_and_what_it_would_answer_is_answered_without_it() -> None:
+    layers: list[tuple[ASGIApp, ASGIApp]] = []
+
+    def middleware(app: ASGIApp) -> ASGIApp:
+        inner = without_exception_layer(app)
+        layers.append((app, inner))
+
+        async def call(scope: Scope, receive: Receive, send: Send) -> None:
+            await inner(scope, receive, send)
+
+        return call
+
+    class RefusedError(Exception):
+        pass
+
+    @get("/", sync_to_thread=False)
+    def handler() -> None:
+        raise RefusedError
+
+    def answer(_request: object, _error: Exception) -> Response[str]:
+        return Response("refused", status_code=418)
+
+    with create_test_client([handler], middleware=[middleware], exception_handlers={RefusedError: answer}) as client:
+        assert client.get("/").status_code == 418
+    assert layers
+    for app, inner in layers:
+        assert inner is not app
+        assert without_exception_layer(inner) is inner
+
+
+def test_a_schema_that_is_filled_in_is_the_one_of_the_document() -> None:
+    class Thing:
+        pass
+
+    class Plugin(OpenAPISchemaPlugin):
+        @staticmethod
+        def is_plugin_supported_type(value: Any) -> bool:
+            return value is Thing
+
+        def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: SchemaCreator) -> Schema:
+            schema = registered_schema(schema_creator, field_definition)
+            schema.type, schema.description = OpenAPIType.OBJECT, "filled in"
+            return schema
+
+    @get("/", sync_to_thread=False, signature_namespace={"Thing": Thing})
+    def handler() -> Thing:
+        return Thing()
+
+    document = Litestar([handler], plugins=[Plugin()]).openapi_schema.to_schema()
+    (schema,) = document["components"]["schemas"].values()
+    assert schema["description"] == "filled in"
+
+
+def test_no_other_module_imports_a_private_module_of_a_dependency() -> None:
+    for file in sorted((ROOT / "app").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names += [name.name for name in node.names] if isinstance(node, ast.Import) else []
+            private = [name for name in names for part in name.split(".") if part[:1] == "_" and part[:2] != "__"]
+            assert not private or str(file.relative_to(ROOT)) in PRIVATE, file
