@@ -1,4 +1,4 @@
-"""Ends the taking of new connections on a listening socket that must stay open for those that it has taken."""
+"""Refuses new connections on a listening socket that must stay open for accepted ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SO_ATTACH_FILTER = 26
 
 
 def refuse_new(listener: socket.socket) -> None:
-    """Let no further connection begin. A client that tries repeats its first packet, and is refused after the close.
+    """Accept no further connection. A client that tries repeats its first packet, and is refused after the close.
 
     Every process that has the socket shares this. On systems other than Linux nothing happens: a connection that
     begins in the last moment before the close may then be reset.
@@ -29,7 +29,7 @@ def refuse_new(listener: socket.socket) -> None:
     if sys.platform != "linux":
         return
     program = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in _DROP_SYN))
-    with suppress(OSError):  # a kernel without filters, as in a sandbox: as on other systems
+    with suppress(OSError):  # a kernel without filters, as in a sandbox, behaves like other systems
         listener.setsockopt(
             socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", len(_DROP_SYN), ctypes.addressof(program))
         )

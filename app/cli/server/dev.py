@@ -1,4 +1,4 @@
-"""`authz dev`: everything on one machine: the API, a local issuer, embedded SQLite and sample data."""
+"""`authz dev`: serves the API locally, with an issuer, SQLite and sample data."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def _name_ignored(names: Collection[str]) -> None:
 
 
 def _mints_tokens(issuer_port: int, data_dir: Path) -> str:
-    """The command that prints tokens of this very issuer."""
+    """The command that prints tokens of this issuer."""
     port = "" if issuer_port == ISSUER_PORT else f" --issuer-port {issuer_port}"
     where = "" if data_dir == DATA_DIR else f" --data-dir {shlex.quote(str(data_dir))}"
     return f"authz token{port}{where}"
@@ -123,7 +123,7 @@ async def _prepare(database_url: str) -> str:
     try:
         async with sessions_of(engine)() as session:
             await sample.load(session)
-            # The key of an earlier run was shown once and is of no more use.
+            # The key of an earlier run is useless, since it was shown once.
             for old in await api_keys.list_for(session, _SUBJECT):
                 if old.name == _KEY_NAME and old.revoked_at is None and old.id is not None:
                     await api_keys.revoke(session, _SUBJECT, old.id, now)
@@ -141,7 +141,7 @@ async def _prepare(database_url: str) -> str:
 
 
 def _browsers_reach(host: str, port: int) -> str:
-    """The console's address: on this machine, for without TLS its cookie is for a loopback host alone."""
+    """The address of the console on this machine: without TLS its cookie is only for a loopback host."""
     loopback = host if host in ("127.0.0.1", "localhost") else "127.0.0.1"
     return f"http://[::1]:{port}" if host in ("::1", "::") else f"http://{loopback}:{port}"
 

@@ -1,4 +1,4 @@
-"""Limits on the connections of a granian server, which reports none of them: the kernel does, on Linux.
+"""Limits on the connections of a granian server. Granian does not report them, but the kernel does, on Linux.
 
 Every second each socket of this process that was accepted from the listener is looked at. A connection whose latest
 bytes were received and not sent, and that has no request under way, is within the head of a request.
@@ -29,9 +29,9 @@ _DESCRIPTORS = "/proc/self/fd"
 _TCP_INFO = struct.Struct("=44xI4xI64x2Q")
 _FAMILIES = (socket.AF_INET, socket.AF_INET6)
 _NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)
-_SECONDS = 1.0  # between two rounds
-_SLICE = 16  # descriptors that are looked at before other work has its turn
-_SHARE = 10  # a round takes at most this part of the time
+_SECONDS = 1.0  # between two checks
+_SLICE = 16  # descriptors that are checked before other work runs
+_SHARE = 10  # checks take at most a tenth of the time
 _log = structlog.stdlib.get_logger("server")
 
 
@@ -55,7 +55,7 @@ class GranianConnections:
         self._open: Counter[str] = Counter()
 
     async def watch(self) -> None:
-        """Look at the connections until cancelled."""
+        """Check the connections until cancelled."""
         if sys.platform != "linux" or not os.access(_DESCRIPTORS, os.R_OK):
             _log.warning(
                 "the system tells nothing of connections: late heads and the connections of a peer have no limit"
@@ -64,21 +64,21 @@ class GranianConnections:
         while True:
             await asyncio.sleep(min(_SECONDS, self._limits.head_seconds / 4))
             try:
-                await self._look_at_all()
-            except Exception:  # noqa: BLE001  # whatever it is, the limits must not end with it
+                await self._check_all()
+            except Exception:  # noqa: BLE001  # no error may end the limits
                 _log.exception("the connections could not be looked at")
 
-    async def _look_at_all(self) -> None:
+    async def _check_all(self) -> None:
         loop = asyncio.get_running_loop()
         found: set[int] = set()
         began = loop.time()
         with os.scandir(_DESCRIPTORS) as entries:
             descriptors = [int(entry.name) for entry in entries]
         for index, descriptor in enumerate(descriptors, start=1):
-            # The copy stays the same socket, whatever is closed meanwhile.
+            # The copy refers to the same socket even if the original is closed meanwhile.
             try:
                 with _socket(descriptor) as copy:
-                    found.add(self._look_at(copy, loop.time()))
+                    found.add(self._check(copy, loop.time()))
             except OSError as error:
                 if error.errno in _NO_DESCRIPTOR:
                     return
@@ -91,8 +91,8 @@ class GranianConnections:
             if not self._open[peer]:
                 del self._open[peer]
 
-    def _look_at(self, copy: socket.socket, now: float) -> int:
-        """The number of a connection's socket. Raises OSError for what is no connection of the listener."""
+    def _check(self, copy: socket.socket, now: float) -> int:
+        """Return the number of a connection's socket. Raises OSError if it is not a connection of the listener."""
         if copy.family not in _FAMILIES or copy.getsockname()[1] != self._port:
             raise OSError("another socket")
         address, port, *_ = copy.getpeername()
@@ -124,7 +124,7 @@ class GranianConnections:
 
 
 def _socket(descriptor: int) -> socket.socket:
-    """A copy of a socket. Raises OSError for a descriptor that is none.
+    """Duplicate a socket. Raises OSError for a descriptor that is not a socket.
 
     Files are not copied: a process that closes any descriptor of a file loses all its locks on it (fcntl(2)), and
     SQLite depends on its locks.
@@ -133,7 +133,7 @@ def _socket(descriptor: int) -> socket.socket:
         raise OSError("no socket")
     copy = os.dup(descriptor)
     if not _is_socket(copy):
-        # In between the socket was closed and a file opened. Its copy stays open, for the same reason.
+        # The socket was closed and a file opened meanwhile. The copy stays open, for the same reason.
         raise OSError("a file by now")
     return socket.socket(fileno=copy)
 
@@ -146,5 +146,5 @@ def _is_in_head(copy: socket.socket) -> bool:
     sent_ago, received_ago, acknowledged, received = _TCP_INFO.unpack(
         copy.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
     )
-    # Before anything is sent, both times may be that at which the connection began.
+    # Before anything is sent, both times may be the time at which the connection began.
     return bool(received_ago < sent_ago or (received and not acknowledged))

@@ -1,4 +1,4 @@
-"""Limits on what a request takes of a granian server, where granian itself has none.
+"""Limits on requests to a granian server that granian itself does not have.
 
 Granian bounds the bytes of a head that is not complete, and the extensions of chunks. Its one timeout, for a head that
 is not complete and for an idle connection, is that of idle connections: see `granian_connections` for heads.
@@ -23,7 +23,7 @@ _OF_THE_ANSWER = {name for name, _ in LATE_BODY.headers}
 
 
 def within_limits(app: ASGIApp, limits: ConnectionLimits, busy: set[Client]) -> ASGIApp:
-    """The application, for requests whose target, head and body are within the limits. Their clients are `busy`."""
+    """Wrap the application: refuse requests beyond the limits, and record clients with a request as `busy`."""
 
     async def limited(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -54,7 +54,7 @@ def within_limits(app: ASGIApp, limits: ConnectionLimits, busy: set[Client]) -> 
 
 
 class _Body:
-    """Receives the body of a request, and ends it when nothing comes for `seconds`: the answer is then a 408."""
+    """Receives the body of a request, and ends it with a 408 if nothing arrives for `seconds`."""
 
     __slots__ = ("_ended", "_late", "_receive", "_replaced", "_seconds", "_send")
 

@@ -1,4 +1,4 @@
-"""Tells from outside whether a worker's event loop still runs."""
+"""Detects from another process whether the event loop of a worker runs."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _MASK = 2**64 - 1
 
 
 class Heartbeat:
-    """A counter that a worker raises and the process that started it reads. Make it before the fork.
+    """A counter that a worker increments and its supervisor reads. Create it before the fork.
 
-    Silence is counted in looks of the reader and not in time: after the machine slept, or both processes were
-    stopped, the reader has looked no more often than the worker could beat.
+    Silence is counted in checks of the supervisor and not in time: after the machine slept, or both processes were
+    stopped, the supervisor has not checked more often than the worker could beat.
     """
 
     def __init__(self) -> None:
@@ -22,18 +22,18 @@ class Heartbeat:
         self._silent_looks = 0
 
     def start(self) -> None:
-        """Beat on the running event loop for as long as that runs."""
+        """Beat on the running event loop until it stops."""
         beats = (int.from_bytes(self._memory[:8], "big") + 1) & _MASK
         self._memory[:8] = beats.to_bytes(8, "big")
         asyncio.get_running_loop().call_later(BEAT_SECONDS, self.start)
 
     def look(self) -> int:
-        """Look once each BEAT_SECONDS: for how many looks the worker has been silent. 0 before its first beat."""
+        """Check once each BEAT_SECONDS; return the number of silent checks, 0 before the first beat."""
         beats = int.from_bytes(self._memory[:8], "big")
         self._silent_looks = 0 if beats != self._seen or beats == 0 else self._silent_looks + 1
         self._seen = beats
         return self._silent_looks
 
     def close(self) -> None:
-        """Free the memory on this side."""
+        """Free the memory in this process."""
         self._memory.close()

@@ -1,4 +1,4 @@
-"""The limits of connections that servers keep."""
+"""The limits on connections of both servers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.settings import Settings
 TARGET_BYTES = 8_192
 HEAD_BYTES = 65_536
 HEAD_FIELDS = 100  # as granian has it; each takes a hundred times as long as the bytes of the smallest one
-# Descriptors that connections leave to the policy's files, the database and everything else; of few, half.
+# Descriptors reserved for policy files, the database and everything else; at most half of all.
 _RESERVED_DESCRIPTORS = 96
 _PLENTY_OF_DESCRIPTORS = 65_536
 _BESIDE_A_TOKEN = 16_384  # bytes of a head with the longest token
@@ -21,7 +21,7 @@ _BESIDE_A_TOKEN = 16_384  # bytes of a head with the longest token
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """What one connection may take.
+    """The limits on one connection.
 
     `head_bytes` bounds the request line and header fields, and what frames a body: extensions of chunks and trailers.
     `head_fields` bounds the number of header fields, and that of trailers.
@@ -39,12 +39,12 @@ class ConnectionLimits:
     proxies: TrustedProxies = field(default_factory=lambda: TrustedProxies(()))
 
     def is_proxy(self, address: str) -> bool:
-        """Whether an address is that of a trusted proxy or gateway, on whose connections many clients come."""
+        """Whether an address belongs to a trusted proxy or gateway, whose connections serve many clients."""
         return self.proxies.trusts(address)
 
 
 def raise_descriptor_limit() -> None:
-    """Take as many file descriptors as this process may have, up to a number that is plenty."""
+    """Raise the limit of file descriptors as far as allowed, up to a sufficient number."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if resource.RLIM_INFINITY in (soft, hard):
         return
@@ -52,7 +52,7 @@ def raise_descriptor_limit() -> None:
 
 
 def max_connections() -> int:
-    """How many connections this process may have, so that it does not run out of file descriptors."""
+    """The maximum of connections for which the file descriptors of this process suffice."""
     descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if descriptors == resource.RLIM_INFINITY:
         return sys.maxsize
@@ -63,7 +63,7 @@ DEFAULT = ConnectionLimits()
 
 
 def limits_of(settings: Settings) -> ConnectionLimits:
-    """The limits that settings state. A head has room for the longest token that is read."""
+    """The limits of the settings. A head has room for the longest accepted token."""
     return ConnectionLimits(
         head_bytes=max(HEAD_BYTES, settings.max_token_bytes + _BESIDE_A_TOKEN),
         connections_per_peer=settings.connections_per_peer,

@@ -1,4 +1,4 @@
-"""What a server is given to listen with, and the times that both kinds of server keep."""
+"""Listening sockets, TLS files and timeouts of both servers."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ import structlog
 from app.cli.failure import fail
 
 _log = structlog.stdlib.get_logger("server")
-_BACKLOG = 2048  # as both kinds of server have
+_BACKLOG = 2048  # as in both servers
 SHUTDOWN_SECONDS = 10
-STOP_SECONDS = 2.0 * SHUTDOWN_SECONDS  # with what is written after the last request
-# Longer than load balancers keep an idle connection (a minute), so that it is they who close it: one that the server
-# closes may have just been given a request.
+STOP_SECONDS = 2.0 * SHUTDOWN_SECONDS  # including what is written after the last request
+# Longer than load balancers keep an idle connection (a minute), so that they close it: a connection that the server
+# closes may just have received a request.
 KEEP_ALIVE_SECONDS = 75
 # A client that is between two requests sends the next one, and its answer asks it to reconnect.
 LINGER_SECONDS = 1.0
 
 
 def bind(host: str, port: int, *, option: str = "--port") -> socket.socket:
-    """A listening socket; port 0 takes a free one. `option` is what chooses the port, for the message.
+    """Open a listening socket; port 0 takes a free one. `option` names the option of the port in the message.
 
     It listens at once: with SO_REUSEADDR several sockets can be bound to a port until one of them listens.
     """
@@ -58,7 +58,7 @@ class Tls:
 
 
 def read_tls(certificate: Path, key: Path) -> Tls:
-    """The pair, tried out, so that a wrong one is a plain error."""
+    """Check that certificate and key can be used; exit with a message if not."""
 
     def no_password() -> str:
         fail(f"the key {key} is encrypted, and there is no terminal to ask for its password. Store it decrypted.")
@@ -78,12 +78,12 @@ def read_tls(certificate: Path, key: Path) -> Tls:
 
 
 def url_of(listener: socket.socket, scheme: str = "http") -> str:
-    """The address of a listening socket, for a person to open."""
+    """The URL of a listening socket."""
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     return f"{scheme}://{shown}:{port}"
 
 
 def say_listening(listener: socket.socket, tls: Tls | None, **more: object) -> None:
-    """The log line by which one knows where it listens."""
+    """Log the address of a listening socket."""
     _log.info("listening", url=url_of(listener, "https" if tls else "http"), **more)

@@ -1,4 +1,4 @@
-"""What `authz dev` and `authz token` agree on."""
+"""The local issuer and the defaults that `authz dev` and `authz token` share."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ CONSOLE_CLIENT = "griddy-console"
 
 
 def local_issuer(data_dir: Path) -> Issuer:
-    """The local issuer, whose key lies in the data directory and is made when it is first needed."""
+    """The local issuer, whose key in the data directory is created on first use."""
     return Issuer.load(_directory(data_dir))
 
 
 def has_issuer(data_dir: Path) -> bool:
-    """Whether `authz dev` has made its issuer in the data directory."""
+    """Whether the data directory has an issuer of `authz dev`."""
     return (_directory(data_dir) / KEY_FILE).exists()
 
 

@@ -1,7 +1,6 @@
 """Serves an application on granian, on one event loop of this process, and drains before it stops.
 
-Its embeddable server is taken, and none of its processes: whatever becomes of those that `authz serve` starts, becomes
-of them on both servers alike.
+It uses the embeddable server without its processes, so that `authz serve` supervises workers alike on both servers.
 """
 
 from __future__ import annotations
@@ -33,11 +32,11 @@ from app.cli.server.limits import ConnectionLimits, max_connections
 from app.cli.server.listening import KEEP_ALIVE_SECONDS, LINGER_SECONDS, SHUTDOWN_SECONDS, Tls
 from app.http.door.draining import draining
 
-_HEARD = (signal.SIGTERM, signal.SIGINT)
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _BACKLOG = 2048  # connections
-_holder: Any = SocketHolder  # whose stub does not say what it is made of
+_holder: Any = SocketHolder  # the stub has no constructor
 _log = structlog.stdlib.get_logger("server")
-# What goes wrong is logged as all else is, by the handler of the root.
+# Errors are logged by the handler of the root logger.
 _LOGGING = {"handlers": {}, "formatters": {}, "loggers": {"_granian": {"propagate": True}}}
 
 
@@ -53,27 +52,27 @@ def serve(
     """Serve until SIGINT or SIGTERM, and drain. `started` is called once it serves; False when it never did."""
     connections = GranianConnections(listener, limits)
     run = _ServerRun(within_limits(app, limits, connections.busy), listener, started, limits.head_bytes, connections)
-    before = {number: signal.getsignal(number) for number in _HEARD}
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run.serve(tls, drain_seconds))
     for number, handler in before.items():
         signal.signal(number, handler)
     if run.ended_by is not None:
-        signal.raise_signal(run.ended_by)  # to end as a process does that was not asked
+        signal.raise_signal(run.ended_by)  # to end as by the signal itself
     elif run.started:
         fail("granian ended by itself; the log above says why.")
     return run.started
 
 
 class _GranianServer(Server):
-    """granian's server, on a socket that others have too."""
+    """granian's server on a shared socket."""
 
     def __init__(self, app: ASGIApp, listener: socket.socket, tls: Tls | None, head_bytes: int) -> None:
         super().__init__(
             app,
             interface=Interfaces.ASGINL,  # the application is started and stopped here
-            http=HTTPModes.http1,  # as uvicorn: what a gateway or client may send is alike on both
-            # By it granian also ends connections that are idle.
+            http=HTTPModes.http1,  # as on uvicorn, so that clients see no difference
+            # Granian applies this timeout to idle connections too.
             http1_settings=HTTP1Settings(header_read_timeout=KEEP_ALIVE_SECONDS * 1000, max_buffer_size=head_bytes),
             backlog=_BACKLOG,
             backpressure=min(_BACKLOG, max_connections()),  # connections that are open at the same time
@@ -86,7 +85,7 @@ class _GranianServer(Server):
         self._listener = listener
 
     def _init_shared_socket(self) -> None:
-        # It closes the one that it is given, so that is a second one of the same socket.
+        # granian closes its socket, so it gets a duplicate.
         own = os.dup(self._listener.fileno())
         self._ssp, self._shd = None, _holder(own, False, _BACKLOG)
 
@@ -107,7 +106,7 @@ class _ServerRun:
         self._app: Any = app
         self._listener = listener
         self._say_started = started
-        self._told = asyncio.Event()  # to stop
+        self._stopping = asyncio.Event()
         self._hurried = asyncio.Event()
         self.started = False
         self.ended_by: signal.Signals | None = None
@@ -117,19 +116,19 @@ class _ServerRun:
         lifespan = LifespanProtocol(self._app)
         await lifespan.startup()
         if lifespan.interrupt or lifespan.errored:
-            # A failure that the application told of is logged already.
+            # A failure that the application reported is logged already.
             _log.error("the application did not start", exc_info=None if lifespan.failure_startup else lifespan.exc)
             return
         loop = asyncio.get_running_loop()
-        for number in _HEARD:
-            loop.add_signal_handler(number, self._hear, number)
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, self._on_signal, number)
         self._listener.listen(_BACKLOG)
         server: Server = _GranianServer(self._app, self._listener, tls, self._head_bytes)
         serving = loop.create_task(server.serve())
         watching = loop.create_task(self._connections.watch())
         self.started = True
         self._say_started()
-        await _first_of(serving, self._told)
+        await _first_of(serving, self._stopping)
         if not serving.done():
             await self._drain(drain_seconds)
             self._listener.close()
@@ -141,14 +140,14 @@ class _ServerRun:
         with suppress(asyncio.CancelledError):
             await serving
 
-    def _hear(self, number: signal.Signals) -> None:
-        if self._told.is_set() and number == signal.SIGINT:
+    def _on_signal(self, number: signal.Signals) -> None:
+        if self._stopping.is_set() and number == signal.SIGINT:
             self._hurried.set()
         self.ended_by = self.ended_by or number
-        self._told.set()
+        self._stopping.set()
 
     async def _drain(self, seconds: float) -> None:
-        """Listen on, say with each answer that the connection ends, and wait until those that there are have ended.
+        """Keep listening, close connections with their next answer, and wait until they have ended.
 
         As it stops, granian closes each connection that is between two requests, or has not begun its first one. On a
         busy machine some client always has just connected, so that at the end no new connection may begin.
@@ -161,7 +160,7 @@ class _ServerRun:
 
 
 async def _first_of(task: asyncio.Task[None], event: asyncio.Event, seconds: float | None = None) -> None:
-    """Wait until one has come, or for so long."""
+    """Wait until the first of both is done, at most `seconds`."""
     waiting = asyncio.create_task(event.wait())
     await asyncio.wait((task, waiting), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()

@@ -1,4 +1,4 @@
-"""Serves an application on uvicorn, the usual server, and drains before it stops."""
+"""Serves an application on uvicorn, the default server, and drains before it stops."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def serve(
 
 @contextmanager
 def beside(app: ASGIApp, listener: socket.socket) -> Iterator[None]:
-    """Serve a small application in a thread for as long as the block runs."""
+    """Serve a small application in a thread while the block runs."""
     server = uvicorn.Server(_config(app, lifespan="off"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
@@ -54,10 +54,10 @@ def beside(app: ASGIApp, listener: socket.socket) -> Iterator[None]:
 
 
 class _UvicornServer(uvicorn.Server):
-    """A uvicorn server that says when it has started, and drains before it stops.
+    """A uvicorn server that reports when it has started, and drains before it stops.
 
-    Told to stop, it says with every answer that the connection ends, and for `drain_seconds` still listens. Then it
-    closes its socket, and an idle connection that has had a second to send one more request.
+    After a signal to stop it closes each connection with its next answer, and keeps listening for `drain_seconds`. Then
+    it closes its socket, and connections that stay idle for another second.
     """
 
     def __init__(self, config: uvicorn.Config, started: Callable[[], None], drain_seconds: float) -> None:
@@ -80,7 +80,7 @@ class _UvicornServer(uvicorn.Server):
         return over and (waited or self.force_exit)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        # Nothing may come between: a client that connects after the last look is reset, a later one refused.
+        # No await may come between: a client that connects after the last check would be reset, a later one is refused.
         waiting = [each for listening in sockets or () for each in _waiting(listening)]
         for listening in (*self.servers, *(sockets or ())):
             listening.close()
@@ -90,7 +90,7 @@ class _UvicornServer(uvicorn.Server):
                 break
             await asyncio.sleep(0.02)
         for failed in await asyncio.gather(*taken, return_exceptions=True):
-            if isinstance(failed, Exception):  # as a handshake that came to nothing
+            if isinstance(failed, Exception):  # such as a failed handshake
                 _log.warning("a connection was not taken", error=type(failed).__name__)
         await super().shutdown(sockets)
 
@@ -110,7 +110,7 @@ class _UvicornServer(uvicorn.Server):
 
 
 def _waiting(listening: socket.socket) -> Iterator[socket.socket]:
-    """The connections that the kernel has completed and no process has accepted."""
+    """The connections that the kernel has established and no process has accepted."""
     listening.setblocking(False)
     with suppress(BlockingIOError):
         while True:
@@ -132,7 +132,7 @@ def _config(
         access_log=False,
         lifespan=lifespan,
         server_header=False,
-        proxy_headers=False,  # the address of a peer is what the socket says, never a header
+        proxy_headers=False,  # the address of a peer comes from the socket, never from a header
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         ssl_certfile=tls.certificate if tls else None,

@@ -1,4 +1,4 @@
-"""Runs an application on a server, on a socket of our own, so that a taken port is a plain error."""
+"""Runs an application on a server with our own socket, so that a port in use is reported as a message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The directory that the workers of one `authz serve` share while they run, and that none leaves behind."""
+"""The temporary directory that the workers of one `authz serve` share."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from app.cli.failure import fail
 
 RUN_DIR = "AUTHZ_RUN_DIR"
 _PREFIX = "authz-run-"
-_IN_USE = "in-use"  # locked by all who use the directory, the workers by inheritance
-# Not the working directory, which the standard library would try too: that may be the policy's.
+_IN_USE = "in-use"  # locked by all users of the directory, by workers through inheritance
+# Not the working directory, which the standard library would try too: it may be the policy directory.
 SYSTEM = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108  # each gets a private directory with an unguessable name
 
 
 @contextmanager
 def run_directory(bases: Sequence[str] | None = None) -> Iterator[Path]:
-    """A private directory; its name is in AUTHZ_RUN_DIR. What killed processes have left beside it is removed.
+    """Create a private directory, named in AUTHZ_RUN_DIR, and remove those that killed processes have left.
 
-    Ends the program when nowhere in `bases` can be written.
+    Exits if none of `bases` is writable.
     """
     directory = _make(bases if bases is not None else [*filter(None, [os.environ.get("TMPDIR")]), *SYSTEM])
     lock = os.open(directory / _IN_USE, os.O_RDWR | os.O_CREAT, 0o600)
@@ -38,7 +38,7 @@ def run_directory(bases: Sequence[str] | None = None) -> Iterator[Path]:
 
 
 def remove(directory: Path) -> None:
-    """Remove the directory while others may still write to it: from now on they cannot."""
+    """Remove the directory, although other processes may still try to write to it."""
     gone = directory.with_name(f"{directory.name}.gone")
     with suppress(OSError):  # another worker was first
         directory.rename(gone)
@@ -60,7 +60,7 @@ def _make(bases: Sequence[str]) -> Path:
 
 
 def _sweep(base: Path) -> None:
-    """Remove the directories of processes that were killed before they could: their locks are free."""
+    """Remove the directories of killed processes, whose locks are free."""
     for left in base.glob(f"{_PREFIX}*"):
         with suppress(OSError):
             status = left.lstat()

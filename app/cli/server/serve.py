@@ -1,4 +1,4 @@
-"""`authz serve`: the API, for production."""
+"""`authz serve`: serves the API in production."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ def serve_command(
     """Serve the API.
 
     Needs AUTHZ_JWKS_URL, AUTHZ_ISSUER, AUTHZ_AUDIENCE or AUTHZ_AUTHORIZED_PARTIES, a database that
-    `authz db upgrade` has prepared, and a policy without faults; otherwise it says what is wrong and does not start.
+    `authz db upgrade` has prepared, and a policy without faults; otherwise it reports what is wrong and does not start.
 
     Example: AUTHZ_ISSUER=https://clerk.example.com AUTHZ_AUDIENCE=griddy
     AUTHZ_JWKS_URL=https://clerk.example.com/.well-known/jwks.json authz serve --port 8080
 
-    With a certificate of its own: authz serve --tls-certificate fullchain.pem --tls-key privkey.pem
+    With TLS: authz serve --tls-certificate fullchain.pem --tls-key privkey.pem
 
-    On all of four cores: authz serve --workers 4
+    On four cores: authz serve --workers 4
     """
     hangup.remember()
     raise_descriptor_limit()
@@ -82,8 +82,8 @@ def serve_command(
         from app.db.engine import is_embedded
         from app.db.migrate import schema_fault
 
-    if unfit_because := asyncio.run(schema_fault(settings.database_url)):
-        fail(unfit_because)
+    if fault_of_schema := asyncio.run(schema_fault(settings.database_url)):
+        fail(fault_of_schema)
 
     run = partial(
         serve, tls=pair, drain_seconds=settings.drain_seconds, server=settings.server, limits=limits_of(settings)
@@ -98,10 +98,10 @@ def serve_command(
         listener = bind(settings.host, settings.port)
 
         def work(first: bool, started: Callable[[], None]) -> None:
-            # One that replaces another takes the policy as it is now: to the others, files that lag are no change.
+            # A replacement takes the newest policy: outdated files must not count as an edit then.
             run(app if first else asyncio.run(build_app(settings, files_win=False)), listener, started)
 
-        crew = WorkerSupervisor(
+        supervisor = WorkerSupervisor(
             settings.workers,
             listener,
             work,
@@ -110,7 +110,7 @@ def serve_command(
             stop_seconds=settings.drain_seconds + STOP_SECONDS,
             hung_seconds=settings.worker_timeout_seconds,
         )
-        if not crew.run():
+        if not supervisor.run():
             fail("the workers did not start; the log above says why.")
-    if crew.ended_by is not None:
-        signal.raise_signal(crew.ended_by)  # to end as one process does
+    if supervisor.ended_by is not None:
+        signal.raise_signal(supervisor.ended_by)  # to end as one process does

@@ -1,4 +1,4 @@
-"""`authz token`: a JWT of the local issuer."""
+"""`authz token`: prints a JWT of the local issuer."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def token_command(subject: str, permissions: str, ttl: int, issuer_port: int, da
 
 
 def _published(url: str) -> set[str] | None:
-    """The ids of the keys that the issuer publishes, None when there is none at that address."""
+    """The ids of the keys that the issuer publishes; None if nothing listens at that address."""
     import httpx
 
     try:
@@ -61,5 +61,5 @@ def _published(url: str) -> set[str] | None:
         return {str(key["kid"]) for key in answer.raise_for_status().json()["keys"]}
     except httpx.ConnectError:
         return None
-    except (httpx.HTTPError, ValueError, KeyError, TypeError):  # something else has that port
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):  # another program uses that port
         return set()

@@ -1,4 +1,4 @@
-"""Several worker processes on one listening socket, and the supervisor that restarts each when it dies.
+"""Supervises worker processes on one listening socket, and restarts those that die.
 
 The application is imported and built before the first fork, when no thread, loop or connection exists: workers share
 its memory and start in milliseconds. They share the socket too, so that a connection which waits to be accepted is
@@ -28,9 +28,9 @@ from app.cli.server.heartbeat import BEAT_SECONDS, Heartbeat
 from app.hangup import hangup
 from app.http.door.draining import draining
 
-_STEADY_SECONDS = 1.0  # a worker that served for so long is replaced at once
+_STEADY_SECONDS = 1.0  # a worker that served for that long is replaced at once
 _LONGEST_WAIT = 10.0
-_HEARD = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 _log = structlog.stdlib.get_logger("server")
 
 # Serves until it is stopped. Its arguments say whether it is among the first, and what to call once it serves.
@@ -48,9 +48,9 @@ class _Worker:
 class WorkerSupervisor:
     """Keeps `count` processes at `work` on a socket, until SIGTERM or SIGINT; SIGHUP is passed on.
 
-    `started` is called when all of the first ones serve. A worker that has not ended `stop_seconds` after it was told
-    to is killed, and so is one whose event loop has not run for `hung_seconds`. `abandoned` is called in each worker
-    when this process is gone. `ended_by` is the signal that stopped them all.
+    `started` is called when all of the first ones serve. A worker that has not ended `stop_seconds` after the signal
+    is killed, and so is one whose event loop has not run for `hung_seconds`. `abandoned` is called in each worker
+    when this process has died. `ended_by` is the signal that stopped them all.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class WorkerSupervisor:
         self._abandoned = abandoned
         self._stop_seconds = stop_seconds
         self._hung_looks = math.ceil(hung_seconds / BEAT_SECONDS)
-        self._look_at = time.monotonic() + BEAT_SECONDS
+        self._check_at = time.monotonic() + BEAT_SECONDS
         self._workers: dict[int, _Worker] = {}
         self._due: list[float] = []  # when replacements are to be started
         self._failures = 0  # in a row
@@ -84,10 +84,10 @@ class WorkerSupervisor:
         self._all_stop = mmap.mmap(-1, 1)  # shared: not zero once every worker is to stop
 
     def run(self) -> bool:
-        """Start them and stay until the last has ended; False when the first ones could not start."""
+        """Start the workers and wait until the last has ended; return False if the first ones could not start."""
         for end in (self._heard, self._wake, self._readied):
             os.set_blocking(end, False)
-        before = {number: signal.signal(number, lambda *_: None) for number in _HEARD}
+        before = {number: signal.signal(number, lambda *_: None) for number in _SIGNALS}
         signal.set_wakeup_fd(self._wake)
         gc.collect()
         gc.freeze()  # what is there now is shared: a collection in a worker would copy it
@@ -96,7 +96,7 @@ class WorkerSupervisor:
         while self._workers or (self._due and self._kill_at is None):
             self._wait()
             for heard in self._read(self._heard, 1):
-                self._hear(signal.Signals(heard[0]))
+                self._on_signal(signal.Signals(heard[0]))
             for pid in self._read(self._readied, 4):
                 self._note_ready(int.from_bytes(pid, "big"))
             self._reap()
@@ -109,13 +109,13 @@ class WorkerSupervisor:
     def _fork(self) -> None:
         first = not self._complete
         # A signal that comes before the child can deal with it waits until it can.
-        signal.pthread_sigmask(signal.SIG_BLOCK, _HEARD)
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         heartbeat = Heartbeat()
         pid = os.fork()
         if pid == 0:
             self._be_worker(first, heartbeat)
         self._workers[pid] = _Worker(time.monotonic(), heartbeat)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEARD)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
     def _be_worker(self, first: bool, heartbeat: Heartbeat) -> NoReturn:
         code = 1
@@ -129,7 +129,7 @@ class WorkerSupervisor:
             hangup.remember()  # until it has a policy to reload
             for end in (self._heard, self._wake, self._readied, self._life):
                 os.close(end)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEARD)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             threading.Thread(target=self._end_with_the_parent, name="parent", daemon=True).start()
 
             def ready() -> None:
@@ -155,7 +155,7 @@ class WorkerSupervisor:
         os._exit(1)
 
     def _wait(self) -> None:
-        times = [self._look_at, *self._due, *([self._kill_at] if self._kill_at is not None else [])]
+        times = [self._check_at, *self._due, *([self._kill_at] if self._kill_at is not None else [])]
         pause = max(0.0, min(times) - time.monotonic())
         select.select([self._heard, self._readied], [], [], pause)
 
@@ -166,7 +166,7 @@ class WorkerSupervisor:
             return [data[start : start + size] for start in range(0, len(data), size)]
         return []
 
-    def _hear(self, number: signal.Signals) -> None:
+    def _on_signal(self, number: signal.Signals) -> None:
         if number == signal.SIGHUP:
             self._tell(number)
         elif number in (signal.SIGTERM, signal.SIGINT):
@@ -224,8 +224,8 @@ class WorkerSupervisor:
 
     def _act_in_time(self) -> None:
         now = time.monotonic()
-        if now >= self._look_at:
-            self._look_at = now + BEAT_SECONDS
+        if now >= self._check_at:
+            self._check_at = now + BEAT_SECONDS
             self._kill_hung()
         if self._kill_at is None:
             for due in [due for due in self._due if due <= now]:
