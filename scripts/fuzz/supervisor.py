@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.fuzz.campaign import Failure, Tally
+from scripts.fuzz.target import MAX_SECONDS
 from scripts.fuzz.worker import Board
 
 ROOT = Path(__file__).parents[2]
@@ -43,6 +44,7 @@ class Order:
     seed: int = 1
     seconds: float = 60.0
     cases: int = 1_000_000_000
+    max_seconds: float = MAX_SECONDS
     kill_processor_seconds: float = _KILL_PROCESSOR_SECONDS
 
 
@@ -53,6 +55,7 @@ def supervise(order: Order, progress: Callable[[Result], None] = lambda _: None)
         board.touch()
         with Path(name, "log").open("w+") as log:
             words = {"modules": order.modules, "seed": order.seed, "seconds": order.seconds, "cases": order.cases}
+            words["max_seconds"] = order.max_seconds
             command = [sys.executable, "-m", "scripts.fuzz.worker", json.dumps({**words, "board": str(board)})]
             process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, start_new_session=True)
             result = Result()

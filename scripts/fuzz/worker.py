@@ -80,7 +80,7 @@ def main(order: Mapping[str, Any]) -> None:
             last = now
             tell()
 
-    campaign = Campaign(order["modules"], order["seed"], announce)
+    campaign = Campaign(order["modules"], order["seed"], announce, order["max_seconds"])
 
     def tell(**more: Any) -> None:
         print(

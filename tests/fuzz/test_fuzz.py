@@ -16,7 +16,7 @@ from scripts.fuzz.corpus import FOLDER, seeds_of
 from scripts.fuzz.main import TARGETS
 from scripts.fuzz.supervisor import ROOT, Order, supervise
 
-GENERATED = 20  # of each target, always the same
+GENERATED = 8  # of each target, always the same
 PATIENCE = 600.0  # seconds, on a machine that is busy
 
 
@@ -28,7 +28,7 @@ def failing(name: str) -> str:
     "names", [[name for name in TARGETS if name != "connections"], ["connections"]], ids=["parts", "servers"]
 )
 def test_seeds_and_a_sample_are_handled(names: list[str]) -> None:
-    result = supervise(Order([TARGETS[name] for name in names], 1, PATIENCE, GENERATED if len(names) > 1 else 8))
+    result = supervise(Order([TARGETS[name] for name in names], 1, PATIENCE, GENERATED if len(names) > 1 else 2))
     assert not result.failures, [(failure.target, failure.message, failure.data[:500]) for failure in result.failures]
     for name in names:
         kept = len(load(TARGETS[name]).examples) + len(seeds_of(name))
@@ -49,14 +49,14 @@ def test_an_exception_that_nobody_expects_is_found_and_made_smaller() -> None:
     assert "KeyError" in failure.message and "raises.py:" in failure.message
 
 
-def test_a_case_that_takes_over_a_second_is_found() -> None:
-    (failure,) = supervise(Order([failing("slow")], 1, PATIENCE, 1)).failures
+def test_a_case_that_takes_too_long_is_found() -> None:
+    (failure,) = supervise(Order([failing("slow")], 1, PATIENCE, 1, max_seconds=0.2)).failures
     assert (failure.target, failure.data) == ("slow", b"slow")
     assert "of processor time" in failure.message
 
 
 def test_a_case_that_hangs_in_c_code_is_killed_and_says_where() -> None:
-    (failure,) = supervise(Order([failing("hangs")], 1, PATIENCE, 1, kill_processor_seconds=1.0)).failures
+    (failure,) = supervise(Order([failing("hangs")], 1, PATIENCE, 1, kill_processor_seconds=0.5)).failures
     assert (failure.target, failure.data) == ("hangs", b"a" * 60)
     assert failure.message.startswith("hangs: ")
     assert "hangs.py" in failure.message
@@ -69,9 +69,9 @@ def test_a_case_that_ends_the_process_is_found() -> None:
 
 
 def test_the_others_go_on_after_one_has_failed() -> None:
-    result = supervise(Order([failing("raises"), TARGETS["key_sets"]], 1, PATIENCE, 60))
+    result = supervise(Order([failing("raises"), TARGETS["key_sets"]], 1, PATIENCE, 30))
     assert [failure.target for failure in result.failures] == ["raises"]
-    assert result.tallies["key_sets"].cases >= 60
+    assert result.tallies["key_sets"].cases >= 30
 
 
 def test_a_failure_is_printed_kept_and_can_be_run_again(

@@ -32,6 +32,7 @@ from tests.support.server import Server
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _WAIT_SECONDS = 20.0  # for an answer, on a machine that may be busy
+_AGAIN = 2  # times that a case is sent once more that takes long
 _QUIET_SECONDS = 0.1  # without an answer, after which the client says that it sends no more
 _MOST = 400_000  # bytes
 _HELLO = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -164,15 +165,24 @@ class Served:
 
     def check(self, data: bytes) -> None:
         """Send it, and look at what comes back and at the server."""
-        before = self._processor_seconds()
-        received = self._exchange(data.split(b"\x0c"))
-        spent = self._processor_seconds() - before
+        spent = self._send(data)
+        for _ in range(_AGAIN):  # other work of the server, such as starting, falls into one of them by chance
+            if spent <= MAX_SECONDS:
+                break
+            spent = min(spent, self._send(data))
         if spent > MAX_SECONDS:
             raise Violation(f"{self._kind} worked {spent:.1f} s")
-        self._check_answers(received)
         if not self._answers():
             raise Violation(f"{self._kind} no longer answers")
         self._check_log()
+
+    def _send(self, data: bytes) -> float:
+        """Seconds of processor time that the server spends meanwhile."""
+        before = self._processor_seconds()
+        received = self._exchange(data.split(b"\x0c"))
+        spent = self._processor_seconds() - before
+        self._check_answers(received)
+        return spent
 
     def _exchange(self, pieces: Sequence[bytes]) -> bytes:
         """What comes back. Granian drops a client that sends no more, so that is said only after a moment."""
