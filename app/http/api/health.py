@@ -28,10 +28,12 @@ class DatabaseProbe:
     async def error(self) -> str:
         """The name of what failed; empty when the database answers."""
         # A caller gives up before a hanging query does, and the next one waits for the same query.
-        if self._query is None or self._query.done():
-            self._query = asyncio.create_task(self._error_of_query())
-        done, _ = await asyncio.wait({self._query}, timeout=_DATABASE_SECONDS)
-        return self._query.result() if done else TimeoutError.__name__
+        query = self._query
+        if query is None or query.done():
+            query = self._query = asyncio.create_task(self._error_of_query())
+        # Another caller may have started the next query by the time that this one has ended.
+        done, _ = await asyncio.wait({query}, timeout=_DATABASE_SECONDS)
+        return query.result() if done else TimeoutError.__name__
 
     async def _error_of_query(self) -> str:
         try:
