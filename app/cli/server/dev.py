@@ -16,7 +16,7 @@ from app.cli.operator import operator
 from app.cli.server.limits import limits_of, raise_descriptor_limit
 from app.cli.server.listening import bind, say_listening, url_of
 from app.cli.server.local import AUDIENCE, CONSOLE_CLIENT, DATA_DIR, ISSUER_PORT, console_client, local_issuer
-from app.cli.server.on_uvicorn import beside
+from app.cli.server.on_uvicorn import serve_in_thread
 from app.cli.server.run import serve
 from app.settings import load
 from app.settings_variables import PREFIX, read_variables
@@ -83,7 +83,7 @@ def dev_command(host: str | None, port: int | None, issuer_port: int, data_dir: 
                 say_listening(listener, None)
                 click.echo(text)
 
-            with beside(provider.app, issuer_listener):
+            with serve_in_thread(provider.app, issuer_listener):
                 serve(
                     app,
                     listener,

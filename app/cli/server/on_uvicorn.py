@@ -39,7 +39,7 @@ def serve(
 
 
 @contextmanager
-def beside(app: ASGIApp, listener: socket.socket) -> Iterator[None]:
+def serve_in_thread(app: ASGIApp, listener: socket.socket) -> Iterator[None]:
     """Serve a small application in a thread while the block runs."""
     server = uvicorn.Server(_config(app, lifespan="off"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
