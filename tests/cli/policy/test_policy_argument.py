@@ -220,7 +220,7 @@ def test_no_proxy_is_sent_a_token_in_the_clear(
         ("authz.db", "`authz.db` is not a directory, and is neither a revision"),
         ("abc", "`abc` does not exist, and is neither a revision"),
         ("ABCDEF", "is neither a revision"),
-        ("abcdef", "there is no directory and no revision abcdef; `authz policy history` shows"),
+        ("abcdef", "there is no directory and no revision abcdef; `authz policy history` lists"),
         ("1234", "`1234` is the start of more than one revision: 1234500000000000, 1234600000000000."),
         ("0000", "is the start of more than one revision: "),
     ],
