@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 from pathlib import Path
@@ -11,8 +12,11 @@ import pytest
 from app.settings import ServerName
 from scripts.bench.soak import Sample, growth
 from scripts.trials.edits import Edit, edits_of
-from scripts.trials.mutants import Mutant, Outcome, chosen, copy_tree, mutants, try_out
+from scripts.trials.mutants import Mutant, Outcome, chosen, copy_tree, mutants, try_out, try_warm
 from scripts.trials.mutants import tests_of as files_for
+from scripts.trials.parts import PARTS, ROOT, Part
+from scripts.trials.patching import NotPatchable, changed_functions
+from scripts.trials.warm_tests import Profile
 from tests.support.breakable import BreakablePostgres
 from tests.support.databases import KINDS, Kind, Postgres
 from tests.support.issuer import LiveIssuer
@@ -153,6 +157,66 @@ def test_edits_are_chosen_by_the_seed_and_evenly() -> None:
     mutant = next(each for each in some if each.file == "app/http/door/middleware.py")
     assert files_for(mutant)[0].startswith("tests/")
     assert mutant.diff()
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_the_parts_name_sources_and_tests_that_exist(part: str) -> None:
+    for place in (*PARTS[part].sources, *PARTS[part].tests):
+        assert (ROOT / place).exists(), place
+
+
+def test_the_parts_hold_the_whole_core() -> None:
+    held = {str(file.relative_to(ROOT)) for part in PARTS.values() for file in part.source_files()}
+    for package in ("policy", "identity", "gateway"):
+        assert {str(file.relative_to(ROOT)) for file in (ROOT / "app" / package).rglob("*.py")} <= held
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "changed"),
+    [
+        ("count <= MOST", "count < MOST", [("taken", 7)]),
+        ("if not name", "if name", [("taken", 7)]),
+        ("max(1, MOST)", "min(1, MOST)", [("taken", 7)]),
+        ("of three", "of 3", []),
+        ("not name", "not  (name\n )", []),
+        ("MOST: int = 10", "MOST: int = 11", None),
+        ("count: int = 2", "count: int = 3", None),
+        ("('one', 'two')", "('one',)", None),
+    ],
+)
+def test_an_edit_of_a_function_is_known_from_one_of_a_module(
+    old: str, new: str, changed: list[tuple[str, int]] | None
+) -> None:
+    after = SOURCE.replace('("one", "two")', "('one', 'two')").replace(old, new)
+    before = SOURCE.replace('("one", "two")', "('one', 'two')")
+    if changed is None:
+        with pytest.raises(NotPatchable):
+            changed_functions(before, after)
+    else:
+        assert list(changed_functions(before, after)) == changed
+
+
+def test_an_edit_within_a_nested_function_is_one_of_the_function_around_it() -> None:
+    before = "def outer(a):\n    return sorted(a, key=lambda b: b + 1)\n"
+    changed = changed_functions(before, before.replace("1", "2"))
+    assert set(changed) == {("outer", 1), ("outer.<locals>.<lambda>", 2)}
+
+
+def test_edits_of_functions_are_tried_in_copies_of_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = "app/gateway/canonical.py"
+    monkeypatch.setitem(PARTS, "gateway", Part((path,), ("tests/gateway/test_canonical.py",)))
+    tree = copy_tree(tmp_path)
+    text = (tree / path).read_text()
+    seen, unseen = text.replace("(code, 16)", "(16, code)"), text.replace("(code, 16)", "((code), 16)")
+    assert seen != text != unseen
+    module = text.replace("MAX_PATH_BYTES = 4096", "MAX_PATH_BYTES = 4095")
+    some = [Mutant("gateway", path, text, Edit("number", 7, each)) for each in (seen, unseen, module)]
+    profile, *tried = try_warm("gateway", some, tree, jobs=2, until=math.inf)
+    assert isinstance(profile, Profile)
+    assert list(profile.seconds_by_file()) == ["tests/gateway/test_canonical.py"]
+    found = {each[0]: (each[1].noticed, each[1].hung, each[1].left) for each in tried if isinstance(each, tuple)}
+    assert found == {some[0]: (True, False, ()), some[1]: (False, False, ()), some[2]: (False, False, None)}
+    assert (tree / path).read_text() == text
 
 
 def test_an_edit_is_noticed_by_the_tests_that_see_it_and_by_no_others(tmp_path: Path) -> None:

@@ -1,18 +1,19 @@
 """Make single edits of the security core, and print which of them the tests notice.
 
-    .venv/bin/python -m scripts.trials.mutants                                  # 300 edits, some hours
+    .venv/bin/python -m scripts.trials.mutants                                  # 300 edits, about half an hour
     .venv/bin/python -m scripts.trials.mutants --count 40 --module identity --seed 7 --jobs 2
 
-Each edit is made in a temporary copy of the tree, and the tests that could see it are run there: first those that
-import the edited module, the quick ones before the slow, then the others of its part, up to the first that fails. An
-edit on which they hang is counted as noticed, and named. Edits that nothing notices are printed with their place; some
-of them change nothing that matters, which only a reader can tell. Exits with 1 when less than `--least` percent are
-noticed.
+The tests of a part are imported once, in a copy of the tree, and each edit of a function is tried in a forked copy of
+that process by the quick tests that call it, up to the first that fails. What they do not notice, and an edit of what
+runs when a module is imported, is tried by the remaining tests in a fresh process. An edit on which the tests hang is
+counted as noticed, and named. Edits that nothing notices are printed with their place; some of them change nothing that
+matters, which only a reader can tell. Exits with 1 when less than `--least` percent are noticed.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import random
 import re
@@ -23,6 +24,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import unified_diff
 from enum import StrEnum
@@ -31,107 +33,14 @@ from pathlib import Path
 from queue import SimpleQueue
 from time import monotonic
 from types import MappingProxyType
-from xml.etree import ElementTree
 
 from scripts.trials.edits import Edit, edits_of
+from scripts.trials.parts import PARTS, ROOT
+from scripts.trials.warm_tests import Change, Profile, Tried, run_part
 
-ROOT = Path(__file__).parents[2]
-
+_FORK = multiprocessing.get_context("fork")
 _LEFT_OUT = (".git", ".venv", "__pycache__", ".*_cache", "*.db")
 _PYTEST = (sys.executable, "-m", "pytest", "-x", "-q", "-n0", "-p", "no:cacheprovider", "--no-header", "--tb=no")
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A part of the core: its sources, and the tests that could see an edit of it, the quick ones first."""
-
-    sources: tuple[str, ...]
-    tests: tuple[str, ...]
-
-
-PARTS = {
-    "policy": Part(
-        ("app/policy",),
-        (
-            *("tests/policy", "tests/gateway/test_asked_targets.py", "tests/http/api/test_explain_route.py"),
-            *(
-                "tests/http/api/test_authzen.py",
-                "tests/http/api/test_authzen_search.py",
-                "tests/cli/policy/test_policy_check.py",
-            ),
-        ),
-    ),
-    "identity": Part(("app/identity",), ("tests/identity", "tests/http/door/test_issuers.py")),
-    "doors": Part(
-        (
-            *(f"app/http/door/{name}.py" for name in ("middleware", "forward_auth", "refusal", "budgets")),
-            *(f"app/http/door/{name}.py" for name in ("request_context", "route_table", "request_id")),
-            "app/http/api/known_key.py",
-            "app/http/api/introspection.py",
-            *(f"app/http/api/authzen/{name}.py" for name in ("evaluate", "evaluation", "search", "page", "recent")),
-            *(f"app/http/api/authzen/{name}.py" for name in ("wire", "budget")),
-        ),
-        (
-            *("tests/gateway/test_answers.py", "tests/gateway/test_doors.py", "tests/gateway/test_questions.py"),
-            *(
-                "tests/http/door/test_shut_door.py",
-                "tests/http/door/test_refusal.py",
-                "tests/http/door/test_budget_answers.py",
-            ),
-            *(
-                "tests/http/api/test_authzen_parts.py",
-                "tests/http/api/test_authzen_bodies.py",
-                "tests/http/api/test_recent.py",
-            ),
-            *(
-                "tests/http/door/test_request_id.py",
-                "tests/http/door/test_door.py",
-                "tests/http/door/test_conditions.py",
-            ),
-            *(
-                "tests/http/door/test_errors_contract.py",
-                "tests/http/api/test_introspection.py",
-                "tests/http/api/test_operation.py",
-            ),
-            *(
-                "tests/http/api/test_explain_route.py",
-                "tests/http/api/test_authzen.py",
-                "tests/http/api/test_authzen_search.py",
-            ),
-            *("tests/http/api/test_authzen_budget.py", "tests/http/api/test_authzen_limits.py"),
-            *("tests/http/api/test_authzen_certification.py", "tests/http/api/test_reverse.py"),
-            *("tests/http/door/test_budgets.py", "tests/http/api/test_decisions.py"),
-            *("tests/gateway/test_reasons.py", "tests/gateway/test_forward_auth.py"),
-        ),
-    ),
-    "gateway": Part(
-        ("app/gateway",),
-        (
-            *("tests/gateway/test_canonical.py", "tests/gateway/test_profiles.py", "tests/gateway/test_proof.py"),
-            *("tests/gateway/test_asked_targets.py", "tests/gateway/test_unstated_proxies.py"),
-            *("tests/gateway/test_answers.py", "tests/gateway/test_doors.py", "tests/gateway/test_questions.py"),
-            *("tests/gateway/test_proxies.py", "tests/http/api/test_authzen.py"),
-            *("tests/gateway/test_forward_auth.py", "tests/gateway/test_ingress_nginx.py"),
-        ),
-    ),
-    "console": Part(
-        (
-            *("app/console/oidc.py", "app/console/entrance.py", "app/console/sign_in.py", "app/console/discovery.py"),
-            *(
-                "app/console/login_state.py",
-                "app/console/cookies.py",
-                "app/console/forms.py",
-                "app/console/single_use.py",
-            ),
-        ),
-        (
-            *("tests/console/test_oidc.py", "tests/console/test_id_tokens.py", "tests/console/test_discovery.py"),
-            *("tests/console/test_attempt.py", "tests/console/test_cookies.py", "tests/console/test_forms.py"),
-            *("tests/console/test_entrance_answers.py", "tests/console/test_entrance.py"),
-            *("tests/console/test_sign_in.py", "tests/console/test_issuer_answers.py"),
-        ),
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,12 +77,9 @@ def mutants(parts: Iterable[str], root: Path = ROOT) -> list[Mutant]:
     """Every edit of these parts."""
     found = []
     for part in parts:
-        for source in PARTS[part].sources:
-            path = root / source
-            files = [path] if path.is_file() else sorted(path.rglob("*.py"))
-            for file in files:
-                name, text = str(file.relative_to(root)), file.read_text()
-                found += [Mutant(part, name, text, edit) for edit in edits_of(text)]
+        for file in PARTS[part].source_files(root):
+            name, text = str(file.relative_to(root)), file.read_text()
+            found += [Mutant(part, name, text, edit) for edit in edits_of(text)]
     return found
 
 
@@ -196,11 +102,7 @@ def tests_of(mutant: Mutant, root: Path = ROOT, times: Mapping[str, float] = Map
     module = mutant.file.removesuffix(".py").replace("/", ".")
     package, _, name = module.rpartition(".")
     imports = re.compile(rf"^from ({re.escape(module)} import|{re.escape(package)} import .*\b{name}\b)", re.MULTILINE)
-    files: dict[str, None] = {}
-    for place in PARTS[mutant.part].tests:
-        path = root / place
-        for file in [path] if path.is_file() else sorted(path.rglob("test_*.py")):
-            files[str(file.relative_to(root))] = None
+    files = dict.fromkeys(str(file.relative_to(root)) for file in PARTS[mutant.part].test_files(root))
     return sorted(files, key=lambda file: (imports.search((root / file).read_text()) is None, times.get(file, 0.0)))
 
 
@@ -242,40 +144,67 @@ def run(tree: Path, tests: Sequence[str], seconds: float) -> Outcome:
     return Outcome.NOTICED
 
 
-def check_tests(tree: Path, parts: Iterable[str], seconds: float) -> Mapping[str, float]:
-    """Run the tests without an edit; how long those of each file take. Raises TestsFail unless they pass."""
-    times: dict[str, float] = {}
-    for part in parts:
-        began = monotonic()
-        if run(tree, (*PARTS[part].tests, "--junit-xml=times.xml"), seconds) is not Outcome.SURVIVED:
-            raise TestsFail(f"the tests of {part} fail, or take over {seconds:.0f} s, without any edit")
-        for case in ElementTree.parse(tree / "times.xml").iter("testcase"):
-            file = f"{case.attrib['classname'].replace('.', '/')}.py"
-            times[file] = times.get(file, 0.0) + float(case.attrib["time"])
-        print(f"{part}: its tests take {monotonic() - began:.0f} s", flush=True)
-    return times
+def try_warm(
+    part: str, some: Sequence[Mutant], tree: Path, *, jobs: int, until: float
+) -> Iterator[Profile | tuple[Mutant, Tried]]:
+    """The profile of the tests of a part, then what the quick ones make of edits. Raises TestsFail."""
+    mine, theirs = _FORK.Pipe(duplex=False)
+    changes = [Change(each.file, each.before, each.edit.text) for each in some]
+    options = {"jobs": jobs, "until": until}
+    warm = _FORK.Process(target=run_part, args=(tree, PARTS[part].tests, changes, theirs), kwargs=options)
+    warm.start()
+    theirs.close()
+    with suppress(EOFError):  # the end
+        while True:
+            match mine.recv():
+                case Profile() as profile if profile.failed:
+                    raise TestsFail(f"the tests of {part} fail without any edit: {profile.failed}")
+                case Profile() as profile:
+                    yield profile
+                case Tried() as tried:
+                    yield some[tried.number], tried
+    warm.join()
 
 
 def try_all(
-    some: Sequence[Mutant], place: Path, times: Mapping[str, float], *, jobs: int, seconds: float, until: float
+    some: Sequence[Mutant], place: Path, *, jobs: int, seconds: float, until: float
 ) -> Iterator[tuple[Mutant, Outcome]]:
-    """Try edits out, each in one of as many copies of the tree as there are jobs; none is begun after `until`."""
+    """Try edits out, so many at a time; none is begun after `until`. Raises TestsFail."""
     trees: SimpleQueue[Path] = SimpleQueue()
     for number in range(jobs):
         trees.put(copy_tree(place / str(number)))
+    plain = copy_tree(place / "plain")
 
-    def one(mutant: Mutant) -> Outcome | None:
+    def one(mutant: Mutant, tests: Sequence[str]) -> Outcome | None:
         tree = trees.get()
         try:
-            return None if monotonic() > until else try_out(tree, mutant, tests_of(mutant, tree, times), seconds)
+            return None if monotonic() > until else try_out(tree, mutant, tests, seconds)
         finally:
             trees.put(tree)
 
-    with ThreadPoolExecutor(jobs) as pool:
-        tried = {pool.submit(one, mutant): mutant for mutant in some}
-        for done in as_completed(tried):
-            if outcome := done.result():
-                yield tried[done], outcome
+    for part in dict.fromkeys(mutant.part for mutant in some):
+        remaining: list[tuple[Mutant, Sequence[str]]] = []
+        times: dict[str, float] = {}
+        of_part = [mutant for mutant in some if mutant.part == part]
+        for said in try_warm(part, of_part, plain, jobs=jobs, until=until):
+            if isinstance(said, Profile):
+                times = said.seconds_by_file()
+                print(f"{part}: its tests take {sum(times.values()):.0f} s", flush=True)
+                continue
+            mutant, tried = said
+            if tried.noticed:
+                yield mutant, Outcome.HUNG if tried.hung else Outcome.NOTICED
+            elif tried.left is None:
+                remaining.append((mutant, tests_of(mutant, plain, times)))
+            elif tried.left:
+                remaining.append((mutant, tried.left))
+            else:
+                yield mutant, Outcome.SURVIVED
+        with ThreadPoolExecutor(jobs) as pool:
+            later = {pool.submit(one, mutant, tests): mutant for mutant, tests in remaining}
+            for done in as_completed(later):
+                if outcome := done.result():
+                    yield later[done], outcome
 
 
 def report(outcomes: Sequence[tuple[Mutant, Outcome]]) -> float:
@@ -310,9 +239,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         try:
-            times = check_tests(copy_tree(place / "plain"), parts, options.seconds)
             until = monotonic() + 60 * options.minutes
-            for tried in try_all(some, place, times, jobs=options.jobs, seconds=options.seconds, until=until):
+            for tried in try_all(some, place, jobs=options.jobs, seconds=options.seconds, until=until):
                 outcomes.append(tried)
                 print(f"{len(outcomes)}/{len(some)} {tried[0]}: {tried[1]}", flush=True)
         except TestsFail as failed:

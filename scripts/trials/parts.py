@@ -1,0 +1,81 @@
+"""The parts of the security core: their sources, and the tests that could see an edit of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Sources and tests, each a file or a directory."""
+
+    sources: tuple[str, ...]
+    tests: tuple[str, ...]
+
+    def source_files(self, root: Path = ROOT) -> Iterator[Path]:
+        return _files(root, self.sources, "*.py")
+
+    def test_files(self, root: Path = ROOT) -> Iterator[Path]:
+        return _files(root, self.tests, "test_*.py")
+
+
+def _files(root: Path, places: tuple[str, ...], pattern: str) -> Iterator[Path]:
+    for place in places:
+        path = root / place
+        yield from [path] if path.is_file() else sorted(path.rglob(pattern))
+
+
+def _under(directory: str, names: str) -> tuple[str, ...]:
+    return tuple(f"{directory}/{name}.py" for name in names.split())
+
+
+PARTS = {
+    "policy": Part(
+        ("app/policy",),
+        (
+            *("tests/policy", "tests/gateway/test_asked_targets.py"),
+            *_under("tests/http/api", "test_explain_route test_authzen test_authzen_search"),
+            "tests/cli/policy/test_policy_check.py",
+        ),
+    ),
+    "identity": Part(("app/identity",), ("tests/identity", "tests/http/door/test_issuers.py")),
+    "doors": Part(
+        (
+            *_under("app/http/door", "enforcement middleware forward_auth refusal budgets"),
+            *_under("app/http/door", "request_context route_table request_id direct"),
+            *_under("app/http/api", "known_key introspection"),
+            *_under("app/http/api/authzen", "evaluate evaluation search page recent wire budget"),
+        ),
+        (
+            *_under("tests/gateway", "test_answers test_doors test_questions"),
+            *_under("tests/http/door", "test_shut_door test_refusal test_budget_answers"),
+            *_under("tests/http/api", "test_authzen_parts test_authzen_bodies test_recent"),
+            *_under("tests/http/door", "test_request_id test_door test_conditions test_errors_contract"),
+            *_under("tests/http/api", "test_introspection test_operation test_explain_route"),
+            *_under("tests/http/api", "test_authzen test_authzen_search test_authzen_budget test_authzen_limits"),
+            *_under("tests/http/api", "test_authzen_certification test_reverse test_decisions"),
+            "tests/http/door/test_budgets.py",
+            *_under("tests/gateway", "test_reasons test_forward_auth"),
+        ),
+    ),
+    "gateway": Part(
+        ("app/gateway",),
+        (
+            *_under("tests/gateway", "test_canonical test_profiles test_proof test_asked_targets"),
+            *_under("tests/gateway", "test_unstated_proxies test_answers test_doors test_questions test_proxies"),
+            "tests/http/api/test_authzen.py",
+            *_under("tests/gateway", "test_forward_auth test_ingress_nginx"),
+        ),
+    ),
+    "console": Part(
+        (*_under("app/console", "oidc entrance sign_in discovery login_state cookies forms single_use"),),
+        (
+            *_under("tests/console", "test_oidc test_id_tokens test_discovery test_attempt test_cookies test_forms"),
+            *_under("tests/console", "test_entrance_answers test_entrance test_sign_in test_issuer_answers"),
+        ),
+    ),
+}
