@@ -200,11 +200,15 @@ def _idle_denies(snapshot: Snapshot) -> Iterator[Fault]:
     allowed = {key for key, rules in snapshot.index.items() if any(rule.effect == "allow" for rule in rules)}
     near = NearWords({resource for resource, _ in allowed if not is_route(resource)})
     kinds = {(resource.partition(":")[0], action) for resource, action in allowed}
+    types = {kind for kind, _ in kinds}
     for rule in snapshot.policy.rules:
         if rule.is_route or rule.effect == "allow":
             continue
         for action in rule.actions:
             if (rule.resource, action) not in allowed and (rule.resource, action) not in kinds:
                 message = f"no row allows `{action}` on `{rule.resource}`, so this deny closes nothing"
-                hint = near.hint(rule.resource) or "delete it, or fix its spelling"
+                # Of a known kind it is the action that is misspelt: the thing is no hint at itself.
+                is_known = rule.resource.partition(":")[0] in types
+                hint = "" if is_known else near.hint(rule.resource)
+                hint = hint or "delete it, or fix its spelling"
                 yield fault_at_rule(rule, snapshot.policy, "idle-deny", message, hint, word=action)

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from app.cli.policy.cases_text import report_lines
 from app.policy.analysis.case_report import MAX_LISTED, CaseProblem, CaseReport, run_cases
+from app.policy.analysis.case_runner import outcome_of, passes
 from app.policy.analysis.case_watch import CaseWatch
 from app.policy.engine.live import LivePolicy
+from app.policy.language.cases import Case
 from app.policy.language.load import parse
 from app.policy.language.source import from_bytes
 from tests.policy.shipped import routes, shipped_files, snapshot_of, write
+from tests.policy.small import snapshot
 
 FILE = "tests/own.yaml"
 READ = "  - as: auth:jwt catalog:read\n    allow:\n      - GET /api/v1/teams/7\n      - GET /api/v1/games\n"
@@ -146,3 +150,16 @@ def test_what_fails_is_shown_where_it_is_on_disk() -> None:
     assert in_files[0] == "FAIL  my dir/tests/a.yaml:3: GET /x: expected allow"
     assert in_files[1] == "… and 2 more that fail; `authz policy test 'my dir'` shows all."
     assert "authz policy test" not in str(list(report_lines(shown, None)))
+
+
+@pytest.mark.parametrize(("held", "allowed"), [(("user:ann",), True), (("user:bob",), False)])
+def test_conditions_of_a_case_read_all_permissions_that_its_caller_holds(held: tuple[str, ...], allowed: bool) -> None:
+    policy = snapshot(
+        "p, anyone, /x, GET, allow, \"'a:read' in subject.permissions && subject.id == 'ann'\"",
+        "g, user:ann, role:reader",
+        "g, role:reader, a:read",
+    )
+    case = Case(FILE, 1, "", frozenset(held), "GET", "/x", allowed=allowed)
+    assert outcome_of(policy, case, {"role:reader"}).passed
+    assert passes(policy, case, {"role:reader"})
+    assert not passes(policy, replace(case, allowed=not allowed), {"role:reader"})

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from app.policy.analysis import cells
 from app.policy.analysis.findings import KINDS, find
 from app.policy.analysis.semantic_diff import compare
 from app.policy.routing.routes import Route, RouteTable
@@ -195,3 +196,10 @@ def test_a_deny_of_get_that_leaves_head_open_is_found(rows: tuple[str, ...], lin
     findings = find(snapshot(*rows, table=HEADS))
     assert [finding.at.line for finding in findings if finding.at.code == "open-head"] == lines
     said(finding.at for finding in findings if finding.at.code == "open-head")
+
+
+@pytest.mark.parametrize(("terms", "reported"), [(2, False), (3, True), (4, True)])
+def test_a_thing_of_too_many_terms_is_not_searched(monkeypatch: pytest.MonkeyPatch, terms: int, reported: bool) -> None:
+    monkeypatch.setattr(cells, "MAX_TERMS", terms)
+    rows = (READ, "p, a:read b:read, /x, GET, allow", "p, c:read, /x, GET, deny")
+    assert (("shadowed-row", 2) in found(*rows)) is reported

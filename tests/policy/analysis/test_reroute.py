@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 
 import pytest
 
+from app.policy.analysis import reroute
 from app.policy.analysis.access_change import AccessDiff
 from app.policy.analysis.change_words import told
-from app.policy.analysis.reroute import Reroute, Reroutes
+from app.policy.analysis.reroute import Reroute, Reroutes, TooManyPaths
 from app.policy.analysis.semantic_diff import compare
 from app.policy.routing.routes import Route, RouteTable
 from tests.policy.rerouted import agree, policy
@@ -120,3 +122,17 @@ def test_large_documents_that_are_replaced_are_compared() -> None:
     row = "p, a:read, orders:/**, GET, allow"
     assert not between((row,), old, (row,), (*old, "/{any}/{id}/{what}")).unknown
     assert not between((row,), old, (row,), new).unknown
+
+
+@pytest.mark.parametrize(("steps", "answered"), [(0, 0), (1, 1), (2, 2), (3, 2)])
+def test_templates_are_compared_while_steps_are_left(
+    monkeypatch: pytest.MonkeyPatch, steps: int, answered: int
+) -> None:
+    monkeypatch.setattr(reroute, "MAX_ALL_STEPS", steps)
+    kept, gone = Route("x:/{any}", "GET"), [Route(f"x:/{name}", "GET") for name in "ab"]
+    reroutes = Reroutes(RouteTable([kept, *gone]), RouteTable([kept]))
+    found = []
+    for template in reroutes.removed:
+        with suppress(TooManyPaths):
+            found.append(reroutes.of(template))
+    assert found == [(Reroute(f"x:/{name}", f"x:/{name}", "x:/{any}"),) for name in "ab"[:answered]]

@@ -69,6 +69,27 @@ def test_a_deny_that_is_dropped_opens() -> None:
     assert [(behind.side, str(behind.row)) for behind in change.behind] == [("old", deny)]
 
 
+@pytest.mark.parametrize("resource", ["/x", "/x/**", "/**"])
+def test_a_deny_that_comes_or_goes_is_the_only_cause_of_the_change(resource: str) -> None:
+    deny = f"p, env:test, {resource}, POST, deny"
+    other = "p, auth:api_key, /x, POST, deny"
+    for old, new, kind, side in (
+        ((WRITE, other, deny), (WRITE, other), "gain", "old"),
+        ((WRITE, other), (WRITE, other, deny), "loss", "new"),
+    ):
+        (change,) = between(old, new).changes
+        assert change.kind == kind
+        assert [(behind.side, str(behind.row)) for behind in change.behind] == [(side, deny)]
+
+
+def test_a_deny_is_a_cause_beside_the_allow_that_it_was_narrowed_by() -> None:
+    deny = "p, a:write b:read, /x, POST, deny"
+    (gain,) = between((), (WRITE, deny)).changes
+    assert [(behind.side, str(behind.row)) for behind in gain.behind] == [("new", WRITE), ("new", deny)]
+    (loss,) = between((WRITE, deny), ()).changes
+    assert [(behind.side, str(behind.row)) for behind in loss.behind] == [("old", WRITE), ("old", deny)]
+
+
 def test_a_role_is_followed_to_who_holds_it() -> None:
     role = "g, role:writer, a:write"
     (change,) = between((READ, WRITE, role), (READ, WRITE, role, "g, user:ann, role:writer")).changes

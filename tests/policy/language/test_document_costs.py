@@ -10,7 +10,7 @@ import pytest
 from app.policy.language.openapi import budget, endpoints, references, servers, yaml_tree
 from app.policy.language.openapi.budget import DocumentBudget, Work
 from app.policy.language.openapi.paths import MAX_LENGTH, MAX_PARAMETERS, MAX_SEGMENTS
-from app.policy.language.openapi.tree import Unreadable
+from app.policy.language.openapi.tree import MAX_DEPTH, Mode, Unreadable
 from tests.policy.documents import document, read, service
 
 YAML, JSON = "upstreams/x.openapi.yaml", "upstreams/x.openapi.json"
@@ -228,3 +228,15 @@ def test_json_that_cannot_be_understood_is_refused_at_its_line(text: str, line: 
 def test_json_is_read_with_any_blanks_between(blanks: str) -> None:
     tokens = '{ "openapi" : "3.1.0" , "x" : [ ] , "y" : [ 1 , [ ] , { } ] , "paths" : { "/a" : { "get" : { } } } }'
     assert len(service(blanks + tokens.replace(" ", blanks) + blanks, JSON).routes) == 1
+
+
+@pytest.mark.parametrize("key", ["a", "<<"])
+@pytest.mark.parametrize("over", [0, 1])
+def test_a_merged_mapping_is_as_deep_as_one_under_a_key(key: str, over: int) -> None:
+    count = MAX_DEPTH - 1 + over  # with the innermost, which is empty
+    text = f"{{{key}: " * count + "{}" + "}" * count
+    if over:
+        with pytest.raises(Unreadable, match="nested"):
+            yaml_tree.read_yaml(text, Mode.ALL)
+    else:
+        yaml_tree.read_yaml(text, Mode.ALL)
