@@ -161,7 +161,7 @@ class Replay:
     def _is_decided_alike(self, held: frozenset[str], alike: DecisionKey) -> bool:
         """Whether both policies decide by rows that say the same, over the same grants and entities."""
         rows = [
-            [rule.said for rule in snapshot.rules_for(alike.resource, alike.action)]
+            [rule.content for rule in snapshot.rules_for(alike.resource, alike.action)]
             for snapshot in (self.active, self.snapshot)
         ]
         effective = [snapshot.effective(held) for snapshot in (self.active, self.snapshot)]

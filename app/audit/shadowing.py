@@ -106,7 +106,7 @@ class Shadowing:
 
 
 def _tell(first: ShadowDifference) -> None:
-    asked, decision = first.asked, first.decision
+    asked, decision = first.key, first.decision
     _log.warning(
         "the shadow would decide differently",
         subject=asked.who.subject,

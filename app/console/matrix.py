@@ -10,7 +10,7 @@ from litestar import Response, route
 from litestar.enums import HttpMethod
 
 from app.console.page import page
-from app.policy.analysis.matrix import Row, cells, columns, rows, stated
+from app.policy.analysis.matrix import Row, caller_grants, cells, columns, rows
 from app.policy.engine.snapshot import Snapshot
 from app.services import AnyRequest, services_of
 
@@ -79,7 +79,7 @@ async def matrix(request: AnyRequest) -> Response[str]:
     shown = [column for column in all_columns if selection.column in ("", column)]
     at, left = (selection.page - 1) * ROWS, (selection.side - 1) * COLUMNS
     names = shown[left : left + COLUMNS]
-    effective = [snapshot.effective(stated(name)) for name in names]
+    effective = [snapshot.effective(caller_grants(name)) for name in names]
     return page(
         request,
         "matrix.html",
@@ -121,7 +121,7 @@ def _matches(row: Row, selection: MatrixFilter) -> bool:
 def _line(row: Row, names: list[str], effective: list[frozenset[str]]) -> MatrixLine:
     verdicts = cells(row, effective)
     query_text = urlencode({"method": row.actions[0], "path": row.resource}, safe="/{}*:|")
-    whys = [f"as={'+'.join(stated(name))}&{query_text}" for name in names]
+    whys = [f"as={'+'.join(caller_grants(name))}&{query_text}" for name in names]
     return MatrixLine(
         row.resource, " ".join(row.actions), [Cell(str(v), why) for v, why in zip(verdicts, whys, strict=True)]
     )

@@ -34,7 +34,7 @@ from app.services import AnyRequest, services_of
 PATH = "/console/policy/simulator"
 LOG = "/console/decisions"
 FIELDS = ("as", "user", "role", "key", "method", "path", "given", "request_id")
-OUTLOOKS = {outlook.name.lower(): str(outlook) for outlook in Remedy}
+REMEDIES = {remedy.name.lower(): str(remedy) for remedy in Remedy}
 MAX_TEXT = 4096
 
 
@@ -70,7 +70,7 @@ async def simulator(request: AnyRequest, session: NamedDependency[AsyncSession])
         status=400 if answer.errors else 200,
         asked=asked,
         answer=answer,
-        outlooks=OUTLOOKS,
+        remedies=REMEDIES,
         methods=METHODS,
         roles=sorted(known_roles(snapshot.policy.memberships)),
         permissions=snapshot.policy.catalog,

@@ -99,7 +99,7 @@ class PolicyDirectory:
     async def retry(self) -> None:
         """Retry a failed write once `RETRY_SECONDS` have passed."""
         if self._is_retry_due():
-            async with self._live.held():
+            async with self._live.locked():
                 await self.follow()
 
     async def is_edited(self) -> bool:

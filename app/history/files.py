@@ -84,7 +84,7 @@ def revision_in(directory: Path) -> str:
     try:
         return digest(raw_files(directory))
     except PolicyRefused as refused:
-        raise write.refusing(directory, refused) from refused
+        raise write.not_written(directory, refused) from refused
 
 
 def bytes_of(row: PolicyRevision) -> dict[str, bytes]:

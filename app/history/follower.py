@@ -246,7 +246,7 @@ class Follower:
     async def _settle(self) -> None:
         """Finish or undo a change whose outcome is unknown, as after the database failed during it."""
         try:
-            async with self.live.held(), write_lock(self.live.directory):
+            async with self.live.locked(), write_lock(self.live.directory):
                 await recover(self.live.directory, self.sessions)
         except write.PolicyNotWritten as error:
             _log.error("a change of the policy is not settled yet", error=str(error))
@@ -297,7 +297,7 @@ class Follower:
             return True
         if entry.revision == self.live.active.revision:
             self.arrive(entry)
-            async with self.live.held():
+            async with self.live.locked():
                 await self._write_files()
             return True
         if self._is_refused(entry):
@@ -318,7 +318,7 @@ class Follower:
             )
             return True
         changed = await asyncio.to_thread(changes, self.live.active.policy, snapshot.policy)
-        async with self.live.held():
+        async with self.live.locked():
             if self.live.active.revision != before:
                 return False
             if not news.is_kept:

@@ -33,7 +33,7 @@ from app.history.published import Published, recorded_message, refusal_of
 from app.history.refusals import CasesFail, LosesPublishers, NoSuchRevision, StaleParent, Widens
 from app.policy.analysis.access_change import AccessDiff
 from app.policy.analysis.case_report import run_cases
-from app.policy.analysis.publishers import FewerPublishers, lost_publishers, unproven
+from app.policy.analysis.publishers import FewerPublishers, lost_publishers, unproven_facts
 from app.policy.analysis.semantic_diff import compare
 from app.policy.engine.live import build
 from app.policy.engine.lockout import named_publishers
@@ -150,7 +150,7 @@ class Publisher:
                 raise refusal
             del old  # so that it is unreferenced once replaced, and freed off the event loop
             try:
-                async with live.held(), write_lock(live.directory):
+                async with live.locked(), write_lock(live.directory):
                     if live.active.revision != published.parent:
                         raise StaleParent(live.active.revision)
                     with suppress(write.PolicyNotWritten):  # `files.put` reports it
@@ -215,7 +215,7 @@ class Publisher:
             return FewerPublishers(lost, None)
         async with self._sessions() as session:
             seen = await seen_callers(session, frozenset[str]().union(*ways))
-        return FewerPublishers(lost, unproven(ways, seen | {author.fact}))
+        return FewerPublishers(lost, unproven_facts(ways, seen | {author.fact}))
 
     def _build(self, files: Mapping[str, bytes]) -> Snapshot:
         return build(parse(from_bytes(files), self._live.active.policy), self._live.table)

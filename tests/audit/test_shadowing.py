@@ -47,9 +47,9 @@ async def test_what_differs_is_counted_by_who_asked_for_what() -> None:
     shadow = deployed.shadow
     assert (shadow.compared, shadow.differing, shadow.not_compared, shadow.other) == (5, 4, 0, 0)
     lost, gained = shadow.most_frequent(50)
-    assert (lost.number, tuple(lost.asked)) == (3, (("user_reader", None), "GET", "/x", True))
+    assert (lost.number, tuple(lost.key)) == (3, (("user_reader", None), "GET", "/x", True))
     assert lost.decision.missing == ("b:read",)
-    assert (gained.number, tuple(gained.asked)) == (1, (("owner", 7), "GET", "/x", False))
+    assert (gained.number, tuple(gained.key)) == (1, (("owner", 7), "GET", "/x", False))
     assert gained.decision.rule
     assert shadow.most_frequent(1) == [lost]
 
@@ -108,7 +108,7 @@ async def test_a_secret_that_a_caller_put_in_a_name_is_not_kept() -> None:
         ask(shadowing, user(key, ["a:read"], {}))
         await settled(deployed)
     (difference,) = deployed.shadow.most_frequent(50)
-    assert difference.asked.who.subject == "[secret]"
+    assert difference.key.who.subject == "[secret]"
 
 
 async def test_another_shadow_starts_anew_and_none_compares_nothing() -> None:

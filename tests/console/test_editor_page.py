@@ -115,7 +115,7 @@ def test_a_preview_shows_every_changed_file_with_its_cases(console: Server) -> N
     assert "formatting alone" not in text
     comment = {"file": "roles.csv", "text": "# Gathered.\n" + file(console, "roles.csv")}
     text = words(send(person, "/preview", **comment).text)
-    assert "roles.csv changed: comments, order or formatting alone" in text
+    assert "roles.csv changed: only comments, order or formatting" in text
     many = {"file": "roles.csv", "text": "g, user:bob, role:admin\n" + file(console, "roles.csv")}
     page = send(person, "/preview", **many).text
     assert re.search(r"user:bob gains role:admin: \d\d endpoints", words(page))

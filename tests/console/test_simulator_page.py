@@ -94,11 +94,11 @@ def test_a_path_is_read_as_gateways_read_one(console: Server) -> None:
     ("query", "said"),
     [
         ({"as_": "catalog:raed", "method": "GET", "path": "/docs"}, "did you mean `catalog:read`?"),
-        ({"method": "GET", "path": "/docs"}, "no grant is named"),
+        ({"method": "GET", "path": "/docs"}, "no grant is given"),
         ({"as_": "auth:jwt", "method": "GET", "path": ""}, "is missing"),
         ({"as_": "auth:jwt", "method": "BREW", "path": "/docs"}, "no such method: callers get 405"),
         ({"as_": "auth:jwt", "method": "GET", "path": "/nowhere"}, "callers get 404"),
-        ({"as_": "auth:jwt", "method": "GET", "path": "/docs", "given": "request.pi=1"}, "known are time, method"),
+        ({"as_": "auth:jwt", "method": "GET", "path": "/docs", "given": "request.pi=1"}, "use one of time, method"),
         ({"key": "seven", "method": "GET", "path": "/docs"}, "write the number of a key"),
         ({"key": "999999", "method": "GET", "path": "/docs"}, "There is no API key 999999."),
         ({"key": "1", "as_": "auth:jwt", "method": "GET", "path": "/docs"}, "leave out the others"),

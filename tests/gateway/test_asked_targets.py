@@ -97,7 +97,7 @@ def test_a_hint_says_what_the_route_has() -> None:
 )
 def test_a_route_is_asked_about_by_its_path_or_its_template(identity: str, template: str) -> None:
     target = asked_target(PLAIN, "GET", "route", identity)
-    assert (target.action, target.resource, target.asked) == ("GET", template, identity)
+    assert (target.action, target.resource, target.original) == ("GET", template, identity)
 
 
 def test_a_path_and_its_template_are_one_route() -> None:
@@ -105,13 +105,13 @@ def test_a_path_and_its_template_are_one_route() -> None:
         target = asked_target(PLAIN, "GET", "route", identity)
         assert (target.resource, target.action) == ("/x/{id}", "GET")
         assert not target.params, "no condition reads them"
-    assert asked_target(PLAIN, "read", "record", "7").asked == "record:7"
+    assert asked_target(PLAIN, "read", "record", "7").original == "record:7"
 
 
 def test_parameters_are_those_of_the_path_decoded() -> None:
     for identity, value in (("/x/%C3%A9", "é"), ("/x/7", "7"), ("/x/a+b", "a+b"), ("/x/{id}", None)):
         target = asked_target(CONDITIONAL, "GET", "route", identity)
-        assert (target.resource, target.asked) == ("/x/{id}", identity)
+        assert (target.resource, target.original) == ("/x/{id}", identity)
         assert target.params == ({} if value is None else {"id": value})
     assert asked_target(CONDITIONAL, "PATCH", "route", "orders:/v1/orders/%22").params == {"id": '"'}
 
@@ -119,4 +119,4 @@ def test_parameters_are_those_of_the_path_decoded() -> None:
 @pytest.mark.parametrize("identity", ["7", "a/b", "a:b", "ünï", "@scope/name", "a;b", "x" * 1000])
 def test_a_thing_is_its_type_and_its_id(identity: str) -> None:
     target = asked_target(PLAIN, "read", "record", identity)
-    assert (target.action, target.asked) == ("read", f"record:{identity}")
+    assert (target.action, target.original) == ("read", f"record:{identity}")

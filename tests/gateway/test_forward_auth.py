@@ -198,7 +198,7 @@ def test_a_host_of_a_trusted_network_needs_no_secret_but_a_wrong_one_is_wrong(
         assert client.get("/gateway/nginx", headers=[*GOOD, ("X-Forwarded-For", "8.8.8.8")]).status_code == 200
         known = ("Authorization", f"Bearer {issuer.token()}")
         for service, reason in (
-            ("nope", "the policy knows no service of this name"),
+            ("nope", "the policy has no service of this name"),
             ("orders", "no route matches it"),
         ):
             headers = [GOOD[0], ("X-Original-URI", "/v1/nowhere"), ("X-Gateway-Service", service), known]

@@ -12,8 +12,8 @@ from tests.support.issuer import LiveIssuer
 from tests.support.server import eventually
 
 FORBIDDEN = {"detail": "Token is missing one or more required permissions."}
-NO_ROUTE, NOT_HELD = "no route matches it", "no rule that would allow it has all its grants"
-CLOSED = "its document does not tell which route it belongs to"
+NO_ROUTE, NOT_HELD = "no route matches it", "missing grants"
+CLOSED = "its OpenAPI document is ambiguous about it"
 NOT_PROVIDED = "Authentication credentials were not provided."
 ENCODED = "The path encodes a character that must not be encoded."
 

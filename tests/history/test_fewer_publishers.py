@@ -61,7 +61,7 @@ async def test_the_log_of_actions_says_who_can_publish_no_more(sessions: Session
     await publisher.rollback(first, parent=live.active.revision, author=ME, message="", acknowledge_widening=True)
     await publish("", "user:me", acknowledged=True)
     lost = f"fewer callers could publish a policy: POST {PUBLISH.template}  for holders of"
-    locked_out = "no caller that was ever seen here could publish a policy any more: only user:ghost, which"
+    locked_out = "no known caller could publish a policy: only user:ghost, which"
     *others, (_, last) = await messages(sessions)
     assert last.startswith(f"(acknowledged: {lost} ")
     assert others == [

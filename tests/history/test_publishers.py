@@ -98,7 +98,7 @@ def test_a_lock_out_counts_callers_that_were_seen_alone(own_server: Server, issu
 
         ghost = "g, user:ghost, role:publisher\n"
         lockout = "No caller that was ever seen here could publish a policy any more: only "
-        assert detail(ghost).startswith(f"{lockout}user:ghost, which the decision log does not know: ")
+        assert detail(ghost).startswith(f"{lockout}user:ghost, never seen in the decision log: ")
         assert detail(f"{ghost}g, key:99, role:publisher\n").startswith(f"{lockout}key:99, user:ghost, ")
         # The author is known, and so is a caller with a verified token, refused or not.
         assert passes(f"{ghost}g, user:user_admin, role:publisher\n")

@@ -10,7 +10,7 @@ import weakref
 import pytest
 
 from app.policy.engine.checks import check
-from app.policy.engine.snapshot import Snapshot, let_go
+from app.policy.engine.snapshot import Snapshot, free_snapshots
 from app.policy.gc_control import (
     SWITCH_SECONDS,
     long_lived_build,
@@ -58,9 +58,9 @@ def test_what_is_worked_on_at_rest_stays_in_the_sight_of_the_collector() -> None
         with long_lived_build():
             assert not gc.isenabled()
         built = gc.get_freeze_count()
-        let_go_again = [[number] for number in range(100)]
+        collected_again = [[number] for number in range(100)]
     assert gc.isenabled()
-    assert len(let_go_again) == 100
+    assert len(collected_again) == 100
     assert built > frozen
     assert gc.get_freeze_count() <= built
 
@@ -89,11 +89,11 @@ def test_a_policy_that_was_replaced_goes_and_decides_on_for_whoever_still_has_it
     kept, replaced = snapshot_of(shipped_files()), [snapshot_of(shipped_files())]
     gone = weakref.ref(replaced[0])
     assert replaced[0].decide(PERSON, "/api/v1/leagues", "GET") == kept.decide(PERSON, "/api/v1/leagues", "GET")
-    let_go(replaced)
+    free_snapshots(replaced)
     assert replaced == []
     assert gone() is None
     before = kept.decide(PERSON, "/api/v1/leagues", "GET")
-    let_go([kept])
+    free_snapshots([kept])
     assert kept.decide(PERSON, "/api/v1/leagues", "GET") is before
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import casbin
 from casbin.model import Model
 
-from app.policy.engine.casbin_crosscheck import disputes
+from app.policy.engine.casbin_crosscheck import mismatches
 from app.policy.engine.expand import rows
 from app.policy.engine.snapshot import Snapshot
 from app.policy.language.load import parse
@@ -250,6 +250,6 @@ def compare(seed: int, cases: int, per_world: int = 100) -> Iterator[int]:
                 verdicts = f"engine {engine}, again {again}, oracle {expected}, pycasbin {judged}"
                 raise Disagreement(f"seed {seed}, from case {done}: {verdicts}\n{case}\n{world.templates}\n{policy}")
             done += 1
-        for dispute in disputes(snapshot.index):
-            raise Disagreement(f"seed {seed}, before case {done}: {dispute}")
+        for mismatch in mismatches(snapshot.index):
+            raise Disagreement(f"seed {seed}, before case {done}: {mismatch}")
         yield done

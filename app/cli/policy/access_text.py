@@ -33,6 +33,6 @@ def summary_lines(difference: AccessDiff, *, every: bool = False) -> Iterator[Li
 
 def change_line(change: AccessChange) -> Line:
     """A change, in one line."""
-    from app.policy.analysis.change_words import told
+    from app.policy.analysis.change_words import describe
 
-    return [(_WORDS[change.kind, change.may], _STYLES[change.kind]), f"  {told(change)}"]
+    return [(_WORDS[change.kind, change.may], _STYLES[change.kind]), f"  {describe(change)}"]

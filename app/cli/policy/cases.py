@@ -149,7 +149,7 @@ cases:
 
 
 def _failure(outcome: Outcome, policy: Policy, directory: Path) -> Iterator[Line]:
-    from app.cli.policy.explain_text import outlook_line, row_place
+    from app.cli.policy.explain_text import remedy_line, row_place
 
     case, found = outcome.case, outcome.explanation
     yield [(f"{directory / case.file}:{case.line}", "bold"), f": {case.name}" if case.name else ""]
@@ -167,7 +167,7 @@ def _failure(outcome: Outcome, policy: Policy, directory: Path) -> Iterator[Line
         return
     if not found.denies:
         yield f"  {found.decision.reason}"
-    line = outlook_line(found)
+    line = remedy_line(found)
     yield ["  ", *([line] if isinstance(line, str) else line)]
 
 

@@ -108,11 +108,11 @@ def _details(
 ) -> Iterator[Line]:
     alike: dict[tuple[object, ...], list[AccessChange]] = {}
     for change in difference.changes:
-        alike.setdefault((change.kind, change.who, change.unless, change.behind), []).append(change)
+        alike.setdefault((change.kind, change.who, change.unless, change.rows), []).append(change)
     for group in alike.values():
         for change in group:
             yield change_line(change)
-        for behind in group[0].behind:
+        for behind in group[0].rows:
             row = behind.row
             side = "was" if behind.side == "old" else "now"
             place = f"{arguments[behind.side].place / row.file}:{row.line}"
@@ -155,7 +155,7 @@ def _view(
                 "line": behind.row.line,
                 "row": _row_text(behind, snapshots),
             }
-            for behind in change.behind
+            for behind in change.rows
         ],
         "text": "".join(part if isinstance(part, str) else part[0] for part in change_line(change)),
     }

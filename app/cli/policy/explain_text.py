@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from app.cli.terminal import Styled
 from app.policy.analysis.explain import ConditionOutcome, Explanation, NearRow, Remedy
+from app.policy.engine.decision import Decision
 from app.policy.language.source import PolicySource
 
 if TYPE_CHECKING:
@@ -18,10 +19,10 @@ Line = str | list[str | Styled]
 
 
 def explanation_lines(found: Explanation, policy: Policy, directory: Path) -> Iterator[Line]:
-    """The verdict, the row behind it, and for a denial what would open it."""
+    """The verdict, the row that decided, and for a denial what would open it."""
     decision, target = found.decision, found.target
     verdict = ("allow", "bold green") if decision else ("deny", "bold red")
-    yield [verdict, f"  {target.action} {target.asked}" + (f"  ({target.resource})" if _is_other(found) else "")]
+    yield [verdict, f"  {target.action} {target.original}" + (f"  ({target.resource})" if _is_other(found) else "")]
     yield [("as     ", "dim"), " ".join(sorted(found.held))]
     if added := sorted(found.effective - found.held):
         yield [("roles  ", "dim"), "add " + " ".join(added)]
@@ -31,7 +32,7 @@ def explanation_lines(found: Explanation, policy: Policy, directory: Path) -> It
         yield from _row(decision.rule, policy.source, directory)
         yield from _added_by(found.added_by, policy.source, directory)
         return
-    yield f"{str(decision.reason).capitalize()}."
+    yield f"{_reason(decision)}."
     for rule in found.denies:
         yield from _row(rule, policy.source, directory)
     yield from _added_by(found.added_by if found.denies else (), policy.source, directory)
@@ -42,12 +43,19 @@ def explanation_lines(found: Explanation, policy: Policy, directory: Path) -> It
     yield from _way_in(found, policy)
 
 
-def outlook_line(found: Explanation) -> Line:
+def remedy_line(found: Explanation) -> Line:
     """The smallest grant that would open it, or why none would."""
-    if found.outlook is Remedy.GRANT:
+    if found.remedy is Remedy.GRANT:
         what = "Smallest grant that opens it" if len(found.opens_with) == 1 else "Fewest grants that open it"
         return [f"{what}: ", (" ".join(found.opens_with), "bold")]
-    return f"{str(found.outlook)[0].upper()}{str(found.outlook)[1:]}."
+    return f"{str(found.remedy)[0].upper()}{str(found.remedy)[1:]}."
+
+
+def _reason(decision: Decision) -> str:
+    if decision.missing:
+        return "Missing " + ", ".join(f"`{grant}`" for grant in decision.missing)
+    text = str(decision.reason)
+    return text[0].upper() + text[1:]
 
 
 def row_place(rule: Rule | Membership, directory: Path) -> str:
@@ -56,7 +64,7 @@ def row_place(rule: Rule | Membership, directory: Path) -> str:
 
 
 def _is_other(found: Explanation) -> bool:
-    return found.target.resource != found.target.asked.removesuffix("/")
+    return found.target.resource != found.target.original.removesuffix("/")
 
 
 def _row(rule: Rule | Membership, source: PolicySource, directory: Path) -> Iterator[Line]:
@@ -82,7 +90,7 @@ def _obstacles(row: NearRow) -> Iterator[Line]:
 
 
 def _way_in(found: Explanation, policy: Policy) -> Iterator[Line]:
-    yield outlook_line(found)
+    yield remedy_line(found)
     for grant in found.opens_with:
         if grant in policy.catalog:
             yield f"  {grant}: {policy.catalog[grant].title}"

@@ -25,11 +25,11 @@ def fix_files(snapshot: Snapshot, directory: Path, *, dry_run: bool) -> bool:
 
     With `dry_run` only print the changes, and exit with 1 if there are any.
     """
-    from app.policy.analysis.tidy import NotTidied, tidied
+    from app.policy.analysis.tidy import NotTidied, tidy_rows
     from app.policy.language.fault import PolicyRefused
 
     try:
-        changed = tidied(snapshot)
+        changed = tidy_rows(snapshot)
     except (NotTidied, PolicyRefused) as error:
         fail(f"nothing was changed: {error}.")
     before = snapshot.policy.source.files
@@ -88,7 +88,7 @@ def end_files(directory: Path, *, dry_run: bool) -> None:
 
     With `dry_run` only print the changes, and exit with 1 if there are any.
     """
-    from app.policy.analysis.tidy import ended
+    from app.policy.analysis.tidy import add_end_lines
     from app.policy.language.directory import read
     from app.policy.language.fault import PolicyRefused
 
@@ -96,7 +96,7 @@ def end_files(directory: Path, *, dry_run: bool) -> None:
         source = read(directory)
     except PolicyRefused:
         return  # the check that follows reports it
-    changed = ended(source)
+    changed = add_end_lines(source)
     if not changed:
         return
     show(_unified(source.files, changed, directory))

@@ -20,7 +20,7 @@ from app.cli.terminal import Styled, plural, show, show_json
 if TYPE_CHECKING:
     from app.db.session import Sessions
     from app.keys.reaching import KeyHolder
-    from app.policy.analysis.reach import Reached
+    from app.policy.analysis.reach import ReachedAction
     from app.policy.analysis.usage import Usage, Use
     from app.policy.engine.snapshot import Snapshot
     from app.policy.language.rule import Rule
@@ -191,7 +191,7 @@ async def _uses(sessions: Sessions, key_id: int, since: int) -> tuple[tuple[Use,
         return await usage.uses(session, key_id, since), await usage.oldest(session)
 
 
-def _reached_lines(found: list[Reached]) -> Iterator[Line]:
+def _reached_lines(found: list[ReachedAction]) -> Iterator[Line]:
     """A line for each resource and row, with the actions together."""
     grouped: dict[tuple[str, str, bool], list[str]] = {}
     for each in found:
@@ -214,8 +214,8 @@ def _usage_document(found: Usage, key_id: int, days: int, oldest: int | None) ->
         "logged_since": None if oldest is None else _time(oldest),
         "used": [{"scope": each.scope, "count": each.number, "last": _time(each.last)} for each in found.used],
         "unused": list(found.unused),
-        "enough": list(found.enough),
-        "closed": [{"action": action, "resource": resource} for action, resource in found.closed],
+        "sufficient_scopes": list(found.sufficient_scopes),
+        "no_longer_allowed": [{"action": action, "resource": resource} for action, resource in found.no_longer_allowed],
     }
 
 
@@ -227,10 +227,10 @@ def _usage_lines(found: Usage, key_id: int, days: int, oldest: int | None) -> It
         yield [f"  {scope}  ", ("never used", "yellow")]
     if not (found.used or found.unused):
         yield "  It has no scopes."
-    for action, resource in found.closed:
+    for action, resource in found.no_longer_allowed:
         yield f"  {action} {resource}  was allowed then, but not now"
     if found.unused:
-        yield ["These scopes would suffice: ", (" ".join(found.enough) or "none", "bold")]
+        yield ["These scopes would suffice: ", (" ".join(found.sufficient_scopes) or "none", "bold")]
     if oldest is not None:
         yield f"The log begins at {_time(oldest)}."
 

@@ -118,10 +118,10 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class UsageView:
-    """Which scopes of a key were used since a time. `enough` are narrower scopes that would have done.
+    """Which scopes of a key were used since a time. `sufficient_scopes` are narrower scopes that would have done.
 
     The log knows nothing from before `logged_since`, and of allowed requests it keeps the share `sample`: with less
-    than 1, a scope may have been used all the same. `closed` was allowed then and is not now.
+    than 1, a scope may have been used all the same. `no_longer_allowed` was allowed then and is not now.
     """
 
     key: KeyState
@@ -130,8 +130,8 @@ class UsageView:
     sample: float
     used: list[UsedScope]
     unused: list[str]
-    enough: list[str]
-    closed: list[Endpoint]
+    sufficient_scopes: list[str]
+    no_longer_allowed: list[Endpoint]
 
 
 @route(f"{PATH}/reach", http_method=_READ, summary="What grants or a key reach", tags=["policies"], responses=_NO_KEY)
@@ -234,8 +234,8 @@ async def key_usage(
         sample=services.settings.decision_log_sample,
         used=[UsedScope(each.scope, each.number, _time(each.last)) for each in found.used],
         unused=list(found.unused),
-        enough=list(found.enough),
-        closed=[Endpoint(*each) for each in found.closed],
+        sufficient_scopes=list(found.sufficient_scopes),
+        no_longer_allowed=[Endpoint(*each) for each in found.no_longer_allowed],
     )
 
 

@@ -176,7 +176,7 @@ def shadow_view(deployed: DeployedShadow, services: Services) -> ShadowView:
 
 
 def _difference(difference: ShadowDifference) -> ShadowDifferenceView:
-    asked, decision = difference.asked, difference.decision
+    asked, decision = difference.key, difference.decision
     rule = decision.rule
     return ShadowDifferenceView(
         action=asked.action,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from app.policy.analysis.access_change import AccessDiff
-from app.policy.analysis.change_words import told
+from app.policy.analysis.change_words import describe
 from app.policy.analysis.diff_summary import summarize
 from app.policy.language.diff import FileChange
 
@@ -54,9 +54,9 @@ def files_of(changed: Iterable[FileChange]) -> list[FileView]:
 
 
 def access_of(difference: AccessDiff) -> list[AccessChangeView]:
-    """What a difference means, in words, what cannot be told first."""
+    """What a difference means, in words, what cannot be describe first."""
     found = [
-        AccessChangeView(change.kind, change.may, change.resource, list(change.actions), told(change))
+        AccessChangeView(change.kind, change.may, change.resource, list(change.actions), describe(change))
         for change in difference.changes
     ]
     unknown = [

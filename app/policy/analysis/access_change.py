@@ -1,4 +1,4 @@
-"""A change of access: which callers gain or lose what by a change of policy."""
+"""Changes of access: which callers gain or lose what when a policy changes."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Kind = Literal["gain", "loss"]
 
 @dataclass(frozen=True, slots=True)
 class Combination:
-    """Grants of which a caller states at least one of each group, and how conditions come out.
+    """A set of callers: they state at least one grant of each group in `holds`, and conditions have these outcomes.
 
-    `met` are those that are met, `not_unmet` those that are met or cannot be told.
+    Conditions in `met` are met; those in `not_unmet` are met or unknown.
     """
 
     holds: tuple[tuple[str, ...], ...] = ()
@@ -27,7 +27,7 @@ class Combination:
     not_unmet: tuple[When, ...] = ()
 
     def covers(self, stated: frozenset[str], outcomes: Mapping[When, bool | None]) -> bool:
-        """Whether it is so for these grants and outcomes of conditions, None for one that cannot be told."""
+        """Whether a caller with these grants is in the set. The outcome of an unknown condition is None."""
         return (
             all(not stated.isdisjoint(group) for group in self.holds)
             and all(outcomes[when] is True for when in self.met)
@@ -37,7 +37,7 @@ class Combination:
 
 @dataclass(frozen=True, slots=True)
 class ContributingRow:
-    """A row that has a part in a change, and the policy that it is of."""
+    """A row that contributes to a change, and the policy that it belongs to."""
 
     side: Side
     row: Rule | Membership
@@ -45,9 +45,9 @@ class ContributingRow:
 
 @dataclass(frozen=True, slots=True)
 class AccessChange:
-    """Access gained or lost: by callers that `who` covers and `unless` does not.
+    """Access gained or lost by callers that `who` covers and `unless` does not.
 
-    With `reroute` the resource is a path that another template answers now.
+    With `reroute`, the resource is a path that now matches another template.
     """
 
     kind: Kind
@@ -55,7 +55,7 @@ class AccessChange:
     actions: tuple[str, ...]
     who: Combination
     unless: tuple[Combination, ...]
-    behind: tuple[ContributingRow, ...]
+    rows: tuple[ContributingRow, ...]
     reroute: Reroute | None = None
 
     @property
@@ -64,18 +64,18 @@ class AccessChange:
         return any(combination.met or combination.not_unmet for combination in (self.who, *self.unless))
 
     def covers(self, stated: frozenset[str], outcomes: Mapping[When, bool | None]) -> bool:
-        """Whether it is a change for a caller that states these grants."""
+        """Whether the change affects a caller that states these grants."""
         return self.who.covers(stated, outcomes) and not any(other.covers(stated, outcomes) for other in self.unless)
 
 
 @dataclass(frozen=True, slots=True)
 class AccessDiff:
-    """All changes of access, gains first. `unknown` are the things whose rules have too many combinations."""
+    """All changes of access, gains first. `unknown` are endpoints whose rules have too many combinations to compare."""
 
     changes: tuple[AccessChange, ...]
     unknown: tuple[Key, ...] = ()
 
     @property
     def widens(self) -> bool:
-        """Whether anybody gains anything, as far as is known."""
+        """Whether a caller gains access; true as well if that is unknown."""
         return bool(self.unknown) or any(change.kind == "gain" for change in self.changes)

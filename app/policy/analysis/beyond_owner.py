@@ -1,4 +1,4 @@
-"""Keys beyond their owner's reach: scopes that the owner of a key does not hold now."""
+"""Keys beyond their owner's reach: scopes that the owner of a key does not hold at present."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from app.policy.engine.snapshot import Snapshot
 
 @dataclass(frozen=True, slots=True)
 class BeyondOwner:
-    """Scopes that the owner does not hold, sorted: `counting` ones open what they always did, `lost` ones nothing."""
+    """Scopes that the owner does not hold, sorted. `counting` scopes are still in force, `lost` scopes are not."""
 
     counting: tuple[str, ...]
     lost: tuple[str, ...]
 
 
 def beyond_owner(snapshot: Snapshot, key: KeyRecord, last_held: Collection[str] = ()) -> BeyondOwner:
-    """What a key has beyond its owner, who holds what role rows give and what its token stated last."""
+    """Find the scopes of a key that its owner lacks. The owner holds its roles and what its last token stated."""
     owned = owner_grants((f"user:{key.subject}", *last_held), snapshot.policy.roles)
     in_force = snapshot.in_force(principal_of(key).held)
     return BeyondOwner(

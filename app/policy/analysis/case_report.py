@@ -1,4 +1,4 @@
-"""How the cases of a policy come out before it is published, and which of the active policy's cases it lacks."""
+"""The report on a policy's cases before it is published, with the cases that the active policy has and it lacks."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from app.policy.language.cases import Case
 from app.policy.language.grants import known_roles
 from app.policy.language.load import Policy
 
-MAX_SECONDS = 10.0  # of running the cases of one policy: 40,000 of them take a second
+MAX_SECONDS = 10.0  # to run the cases of one policy: 40,000 cases take a second
 MAX_LISTED = 20  # cases of each kind
 MAX_TEXT = 400  # characters of a case
-_LOOK_EVERY = 256  # cases, between two looks at the clock
+_LOOK_EVERY = 256  # cases between two checks of the deadline
 
 
 @dataclass(frozen=True, slots=True)
 class CaseProblem:
-    """A case at its place (`file:line`), and what is wrong with it."""
+    """A failing or removed case, its place (`file:line`), and the problem."""
 
     place: str
     case: str
@@ -30,10 +30,9 @@ class CaseProblem:
 
 @dataclass(frozen=True, slots=True)
 class CaseReport:
-    """Counts of the cases of a policy, and the first of those that are a problem.
+    """Counts of a policy's cases, and the first problems.
 
-    `removed` cases are those that the policy before it has and this one lacks. Cases for which there was no time are
-    `not_run`.
+    `removed` counts cases that the previous policy has and this one lacks, `not_run` those that the deadline cut off.
     """
 
     run: int = 0
@@ -45,12 +44,12 @@ class CaseReport:
 
     @property
     def passed(self) -> bool:
-        """Whether every case was run and passed, and none was removed."""
+        """Whether every case ran and passed, and none was removed."""
         return not (self.failed or self.removed or self.not_run)
 
     @property
     def summary(self) -> str:
-        """The problems in a few words; empty when there is none."""
+        """The problems in a few words; empty if there are none."""
         counts = (
             (self.failed, "case fails", "cases fail"),
             (self.removed, "case was removed", "cases were removed"),
@@ -66,11 +65,11 @@ def run_cases(
     seconds: float = MAX_SECONDS,
     clock: Callable[[], float] = time.monotonic,
 ) -> CaseReport:
-    """Run the cases of a policy for at most so many seconds, and compare them with those of the policy `before`."""
+    """Run the cases of a policy for at most `seconds`, and compare them with those of the policy `before`."""
     cases = snapshot.policy.cases
     with paused_gc():
         removed, missing = _removed(before, snapshot.policy) if before else (0, ())
-        # The snapshot may be the one that serves: its cache is for requests.
+        # The snapshot may be the active one, whose cache is for requests.
         detached = snapshot.detached()
         roles = known_roles(snapshot.policy.memberships)
         deadline = clock() + seconds
@@ -92,14 +91,14 @@ def _removed(before: Policy, after: Policy) -> tuple[int, tuple[CaseProblem, ...
     files = after.source.files
     if all(files.get(name) == text for name, text in before.source.files.items() if name.startswith("tests/")):
         return 0, ()
-    # In steps of the interpreter: a difference of two large sets is one step, during which requests wait.
+    # A loop, since the difference of two large sets would hold the interpreter lock while requests wait.
     kept = set()
     for case in after.cases:
         kept.add(case.question)
     count, first = 0, list[CaseProblem]()
     for case in before.cases:
         if case.question not in kept:
-            kept.add(case.question)  # one that was written twice is one case
+            kept.add(case.question)  # count a duplicate case once
             count += 1
             if len(first) < MAX_LISTED:
                 first.append(_problem(case, "the case was removed"))

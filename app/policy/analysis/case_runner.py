@@ -1,4 +1,4 @@
-"""Cases put to a snapshot: which verdicts are as the policy's authors expect."""
+"""Runs cases against a snapshot: which verdicts are as the policy's authors expect."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from app.policy.language.when.condition import NO_CONTEXT
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a case: `explanation` is what was decided and why, None when there was nothing to decide.
+    """The outcome of a case. `explanation` is None if its route or role does not exist.
 
-    `problem` and `hint` say what is wrong; both are empty when the case passed.
+    `problem` and `hint` are empty if the case passed.
     """
 
     case: Case
@@ -36,14 +36,14 @@ class Outcome:
 
 
 def run(snapshot: Snapshot, cases: Iterable[Case]) -> Iterator[Outcome]:
-    """Put each case to the snapshot. One about a route or role that does not exist fails: it would prove nothing."""
+    """Run each case. A case about a route or role that does not exist fails, since it would prove nothing."""
     roles = known_roles(snapshot.policy.memberships)
     for case in cases:
         yield outcome_of(snapshot, case, roles)
 
 
 def passes(snapshot: Snapshot, case: Case, roles: Collection[str]) -> bool:
-    """Whether the outcome of a case passes. Quicker than `outcome_of`, which explains it."""
+    """Whether a case passes. Faster than `outcome_of`, which explains the verdict."""
     if role_fault(case.held, roles):
         return False
     try:
@@ -62,7 +62,7 @@ def matches(expected: ExpectedReason, decision: Decision) -> bool:
     """Whether a decision was made for the expected reason."""
     rule = decision.rule
     if expected.row:
-        return rule is not None and rule.said == expected.row
+        return rule is not None and rule.content == expected.row
     if expected.file:
         return rule is not None and rule.file == expected.file and expected.line in (0, rule.line)
     if expected.lacks:
@@ -71,7 +71,7 @@ def matches(expected: ExpectedReason, decision: Decision) -> bool:
 
 
 def outcome_of(snapshot: Snapshot, case: Case, roles: Collection[str]) -> Outcome:
-    """Put one case to the snapshot; `roles` are those that its policy knows."""
+    """Run one case; `roles` are those that the policy defines."""
     if fault := role_fault(case.held, roles):
         return Outcome(case, None, *fault)
     try:
@@ -88,7 +88,7 @@ def outcome_of(snapshot: Snapshot, case: Case, roles: Collection[str]) -> Outcom
 
 
 def _reason(found: Explanation, expected: ExpectedReason) -> str:
-    """The reason of a decision, in such words as were expected."""
+    """The reason of a decision, in the form of the expected one."""
     decision = found.decision
     if expected.row and decision.rule:
         return str(decision.rule)

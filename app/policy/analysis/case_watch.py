@@ -1,4 +1,4 @@
-"""Runs the cases of the active policy in the background: edited files are obeyed, whatever their cases say."""
+"""Runs the cases of the active policy in the background, since edited files become active even if cases fail."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _log = structlog.stdlib.get_logger("policy")
 
 
 class CaseWatch:
-    """How the cases of the active policy come out: run again, while `run` does, whenever another becomes active."""
+    """The case report of the active policy, renewed by the `run` task whenever another policy becomes active."""
 
     def __init__(self, live: LivePolicy) -> None:
         self._live = live
@@ -28,11 +28,11 @@ class CaseWatch:
 
     @property
     def report(self) -> CaseReport | None:
-        """The outcome for the policy that is active now; None until its cases were run."""
+        """The report on the active policy; None until its cases have run."""
         return self._report if self._revision == self._live.active.revision else None
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Run the cases of each policy that becomes active, the first one too, until `stop` is set."""
+        """Run the cases of each policy that becomes active, including the first, until `stop` is set."""
         stopping = asyncio.create_task(stop.wait())
         try:
             while not stop.is_set():
@@ -43,7 +43,7 @@ class CaseWatch:
                     self._due.clear()
                     try:
                         await self._examine(stop)
-                    except Exception:  # noqa: BLE001  # a defect, which must not end the watch of later policies
+                    except Exception:  # noqa: BLE001  # a defect must not end the watch of later policies
                         _log.exception("the cases of the active policy could not be run")
         finally:
             stopping.cancel()
@@ -54,7 +54,7 @@ class CaseWatch:
             return
 
         def clock() -> float:
-            # A process that stops has no time for cases.
+            # Cut the run off at shutdown.
             return math.inf if stop.is_set() else time.monotonic()
 
         report = await asyncio.to_thread(run_cases, active, clock=clock)

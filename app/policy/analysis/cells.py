@@ -1,4 +1,4 @@
-"""The rows that speak of each thing held against each other: which of them make a difference."""
+"""Compares the rows that apply to each endpoint or thing with each other: which of them make a difference."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from app.policy.engine.expand import Key
 from app.policy.engine.snapshot import Snapshot
 from app.policy.language.rule import Rule
 
-MAX_TERMS = 1_500  # about one thing
+MAX_TERMS = 1_500  # that apply to one thing
 
-# For each meaning and each of its terms the meanings that have all of that term or less.
+# For each meaning, and each of its terms, the meanings with a term that is a subset of it.
 _Within = Mapping[RuleMeaning, tuple[tuple[RuleMeaning, ...], ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Analysis:
-    """What meanings do to each other: `covering` do at least as much, `denying` deny all that an allow allows.
+    """How meanings relate: `covering` ones do at least as much, `denying` ones deny all that an allow allows.
 
-    `firing` are the denies that take access from a caller. A meaning that no caller can hold is in none of them.
+    `firing` are the denies that take access from a caller. None of them contains a meaning that no caller can hold.
     """
 
     covering: _Within
@@ -31,14 +31,14 @@ class _Analysis:
 
 @dataclass(frozen=True, slots=True)
 class _ThingRules:
-    """One thing: the rules that speak of it by what they mean for it."""
+    """The rules that apply to one thing, by meaning."""
 
     rules: Mapping[RuleMeaning, tuple[Rule, ...]]
     analysis: _Analysis
 
 
 class Cells:
-    """All things that rows speak of. `crowded` are those with too many rows, each with one of them."""
+    """All things that rows apply to. `crowded` are those with too many rows to analyse, each with one of its rows."""
 
     def __init__(self, snapshot: Snapshot, holders: Holders) -> None:
         self._about: dict[Rule, list[_ThingRules]] = {}
@@ -63,18 +63,18 @@ class Cells:
                 self._about.setdefault(rule, []).append(cell)
 
     def is_known(self, rule: Rule) -> bool:
-        """Whether all that a rule speaks of was analysed."""
+        """Whether everything that a rule applies to was analysed."""
         return rule in self._about and rule not in self._unknown
 
     def is_held(self, rule: Rule) -> bool:
-        """Whether anybody can hold what it needs."""
+        """Whether a caller can hold what a rule needs."""
         return any(self._meanings[rule] in cell.analysis.covering for cell in self._about[rule])
 
     def shadowed(self) -> dict[Rule, tuple[Rule, ...]]:
-        """Rules that could all be deleted together and no verdict would change, each with those that do its part.
+        """Rules that could all be deleted without a change of any verdict, each with the rules that replace it.
 
-        The narrow go first, so that of two rules that do the same in one place the wider one stays, and the later
-        ones before the earlier.
+        Narrow rules are dropped first, so that the wider of two equivalent rules stays, and later rules before
+        earlier ones.
         """
         order = [rule for rule in reversed(self._meanings) if self.is_known(rule) and self.is_held(rule)]
         order.sort(key=lambda rule: len(self._about[rule]))
@@ -85,18 +85,18 @@ class Cells:
         return {rule: self._covering(rule, gone) for rule in self._meanings if rule in gone}
 
     def always_denied_by(self, rule: Rule) -> tuple[Rule, ...]:
-        """The rules that deny all that this one allows, wherever it speaks; none when it allows something."""
+        """The rules that deny all that this rule allows; none if it allows something."""
         return self._all_within(rule, [cell.analysis.denying for cell in self._about[rule]], frozenset())
 
     def fires(self, rule: Rule) -> bool:
-        """Whether a deny takes anything from anybody."""
+        """Whether a deny takes access from any caller."""
         return any(self._meanings[rule] in cell.analysis.firing for cell in self._about[rule])
 
     def _covering(self, rule: Rule, gone: set[Rule]) -> tuple[Rule, ...]:
         return self._all_within(rule, [cell.analysis.covering for cell in self._about[rule]], gone)
 
     def _all_within(self, rule: Rule, each: list[_Within], gone: set[Rule] | frozenset[Rule]) -> tuple[Rule, ...]:
-        """For each term of a rule, wherever it speaks, a rule within it that is not gone; none when one has none."""
+        """For each term of a rule, in each cell, a covering rule that is not gone; none if a term lacks one."""
         meaning = self._meanings[rule]
         found: dict[Rule, None] = {}
         for cell, within in zip(self._about[rule], each, strict=True):
@@ -109,7 +109,7 @@ class Cells:
 
 
 def _analysed(meanings: frozenset[RuleMeaning], holders: Holders) -> _Analysis | None:
-    """The analysis of a thing; None when too much is said of it."""
+    """Analyse the meanings that apply to a thing; None if there are too many."""
     atoms = Atoms([(meanings, holders)])
     try:
         terms = atoms.terms(0)

@@ -1,4 +1,4 @@
-"""A change of access in words: what is gained or lost, and by whom."""
+"""Describes a change of access: what is gained or lost, and by whom."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from app.policy.analysis.access_change import AccessChange, Combination
 MAX_NAMED = 4  # of grants that are alternatives
 
 
-def told(change: AccessChange) -> str:
-    """What a change is about and for whom, in one line."""
+def describe(change: AccessChange) -> str:
+    """Describe a change in one line: the endpoints, and who gains or loses them."""
     unless = [_besides(combination) for combination in change.unless]
     text = f"{'|'.join(change.actions)} {change.resource}{_rerouted(change)}  for {_who(change.who)}"
     return text + (f", unless {' or '.join(unless)}" if unless else "")
 
 
 def _rerouted(change: AccessChange) -> str:
-    """Which template answers a path now, and which did."""
+    """Which template a path matches now, and which it matched before."""
     if change.reroute is None:
         return ""
     was = change.reroute.was or "no route"
@@ -35,7 +35,7 @@ def _besides(combination: Combination) -> str:
 
 
 def grants_of(groups: Iterable[tuple[str, ...]]) -> str:
-    """Grants of which a caller holds at least one of each group."""
+    """Write groups of grants, of each of which a caller holds at least one."""
     return " + ".join(_any_of(group) for group in groups)
 
 
@@ -50,9 +50,9 @@ def _conditions(combination: Combination) -> Iterator[str]:
     for when in combination.met:
         yield f"`{when.text}`" + _under(when.side)
     for when in combination.not_unmet:
-        yield f"`{when.text}`{_under(when.side)} is met or cannot be told"
+        yield f"`{when.text}`{_under(when.side)} is met or unknown"
 
 
 def _under(side: str) -> str:
-    """Which policy a condition is evaluated under, where roles make a difference to it."""
+    """The policy whose roles a condition is evaluated with, if that makes a difference."""
     return f" (with the roles of the {side} policy)" if side else ""

@@ -11,5 +11,5 @@ ADDRESS = "request.ip"
 
 
 def address_readers(policy: Policy) -> Iterator[Rule]:
-    """The rules that read `request.ip`, in the order of files and lines."""
+    """The rules that read `request.ip`, by file and line."""
     return (rule for rule in policy.rules if rule.condition and ADDRESS in rule.condition.references)

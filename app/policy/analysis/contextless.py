@@ -1,4 +1,4 @@
-"""Decides what was asked before, when what conditions read then is gone: a verdict that needs one is not guessed."""
+"""Decides a past request whose condition variables were not kept. A verdict that depends on a condition is unknown."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from app.policy.language.rule import Rule
 
 
 def decide_without_context(snapshot: Snapshot, held: frozenset[str], resource: str, action: str) -> Decision | None:
-    """The decision on a caller who states `held`; None when a condition decides."""
+    """Decide for a caller that states `held`; None if the verdict depends on a condition."""
     rules = snapshot.rules_for(resource, action) if snapshot.has_conditions else ()
-    if any(rule.condition for rule in rules) and _hangs_on_condition(held_rules(rules, snapshot.effective(held))):
+    if any(rule.condition for rule in rules) and _depends_on_condition(held_rules(rules, snapshot.effective(held))):
         return None
     return snapshot.decide(held, resource, action)
 
 
-def _hangs_on_condition(held: tuple[Rule, ...]) -> bool:
-    """Whether these rules, whose grants are all held, could both allow and deny."""
+def _depends_on_condition(held: tuple[Rule, ...]) -> bool:
+    """Whether these rules, all of whose grants are held, could both allow and deny."""
 
     def some(effect: str, *, conditional: bool) -> bool:
         return any(rule.effect == effect and (rule.condition is not None) is conditional for rule in held)

@@ -1,4 +1,4 @@
-"""Which rows and endpoints the cases of a policy exercise, and which they would let change unnoticed."""
+"""Which rows and endpoints the cases of a policy exercise, and which could change unnoticed."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ Row = Rule | Membership
 
 @dataclass(frozen=True, slots=True)
 class CoveredShare:
-    """How many of a number of things are exercised."""
+    """How many of the rows or endpoints are exercised."""
 
     covered: int
     total: int
 
     @property
     def percent(self) -> float:
-        """Of a hundred, rounded down to a tenth: only all is 100. Of nothing, all."""
+        """The percentage, rounded down to a tenth so that only full coverage is 100; 100 of nothing."""
         return floor(1000 * self.covered / self.total) / 10 if self.total else 100.0
 
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """What is exercised, and what is not.
+    """What is exercised, and what is not. Only cases that pass count.
 
-    A `p` row is exercised by a case that passes in which it decides, or is one of the rows that deny; a `g` row when
-    it led to a grant that the deciding row needs; an endpoint by a case that passes and asks about it.
+    A case exercises a `p` row that decides or is one of the rows that deny, a `g` row that adds a grant which the
+    deciding row needs, and the endpoint that it is about.
     """
 
     rows: CoveredShare
@@ -48,7 +48,7 @@ class Coverage:
 
 
 def measure(snapshot: Snapshot, outcomes: Iterable[Outcome]) -> Coverage:
-    """The coverage of these outcomes."""
+    """Measure the coverage of these outcomes."""
     used: set[Row] = set()
     asked: set[Key] = set()
     for outcome in outcomes:

@@ -1,4 +1,4 @@
-"""A difference in a few lines, such as `user:bob gains role:admin: 84 endpoints`."""
+"""Summarises a difference in a few lines, such as `user:bob gains role:admin: 84 endpoints`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.policy.language.rule import Membership
 
 @dataclass(frozen=True, slots=True)
 class RoleLink:
-    """A `g` row that one of the policies has and the other has not."""
+    """A `g` row that only one of the policies has."""
 
     side: Side
     row: Membership
@@ -21,7 +21,7 @@ class RoleLink:
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """What callers gain or lose for one reason: a change of `links`, or of other rows where there are none.
+    """What callers gain or lose for one reason: a change of `links`, or of other rows if there are none.
 
     `endpoints` counts resources, each with the actions that are gained or lost together.
     """
@@ -39,11 +39,11 @@ class _Cause:
     may: bool
     who: str
     links: tuple[RoleLink, ...]
-    members: int  # how many grants are alternatives, the members of the links among them
+    members: int  # alternative grants, including the members of the links
 
 
 def summarize(difference: AccessDiff) -> tuple[Headline, ...]:
-    """The headlines of a difference: gains first, then those about most endpoints. Takes seconds for very many."""
+    """Summarise a difference: gains first, then by number of endpoints. Takes seconds for very many changes."""
     with paused_gc():
         return _summarized(difference)
 
@@ -62,9 +62,9 @@ def _summarized(difference: AccessDiff) -> tuple[Headline, ...]:
 
 
 def _cause(change: AccessChange) -> _Cause:
-    links = tuple(RoleLink(each.side, each.row) for each in change.behind if isinstance(each.row, Membership))
+    links = tuple(RoleLink(each.side, each.row) for each in change.rows if isinstance(each.row, Membership))
     for group in change.who.holds:
-        # Those whose members the callers state themselves say it best.
+        # Prefer links whose members the callers state themselves.
         if direct := tuple(link for link in links if link.row.member in group):
             return _Cause(change.kind, change.may, "", direct, len(group))
     who = f"holders of {grants_of(change.who.holds)}" if change.who.holds else "everyone"

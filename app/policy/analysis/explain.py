@@ -1,4 +1,4 @@
-"""Why, and why not: the row that decided, or the nearest rows, what each lacks and the smallest way in."""
+"""Explains a decision: the row that decided, or the nearest rows, what each lacks and the fewest grants to add."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ _NOTHING: Given = MappingProxyType({})
 
 
 class Remedy(StrEnum):
-    """Whether another grant would open what is denied, and if not, why."""
+    """Whether more grants would open what is denied, and if not, why."""
 
     OPEN = "it is allowed"
     GRANT = "these grants would open it"
-    DENIED = "nothing opens it: a row denies it, whatever else is held"
-    DENIED_THEN = "nothing opens it: every caller who holds enough for a row that allows it is denied by another"
+    DENIED = "nothing opens it: a row denies it"
+    DENIED_THEN = "nothing opens it: a caller with the grants of a row that allows it is denied by another row"
     CONDITION = "no grant opens it: a condition is not met"
-    FACTS = "nothing opens it for this caller: every row that allows it needs a fact that it cannot have"
+    FACTS = "nothing opens it for this caller: every row that allows it needs a fact that the caller cannot have"
     NO_ALLOW = "nothing opens it: no row allows it to anyone"
 
 
 class ConditionOutcome(StrEnum):
-    """How the condition of a row came out."""
+    """The outcome of a row's condition."""
 
     NONE = "none"
     YES = "met"
@@ -45,9 +45,9 @@ class ConditionOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NearRow:
-    """A row that would allow it, and what keeps it from doing so: the grants it lacks, or its condition.
+    """A row that would allow it, and why it does not: missing grants, or its condition.
 
-    `never` are those of the lacking grants that this caller can never have: facts of another kind of caller.
+    `never` are the missing grants that this caller can never have: facts of another kind of caller.
     """
 
     rule: Rule
@@ -61,16 +61,16 @@ class NearRow:
 class Explanation:
     """A decision with its reasons.
 
-    `held` are the grants in force, with `anyone`; `effective` with what roles add. `added_by` are the `g` rows
-    through which the deciding row's grants are held. `denies` are all rows that deny it, `near` the nearest rows
-    that would allow it, and `opens_with` the fewest grants that would open it, when grants can.
+    `held` are the grants in force, including `anyone`; `effective` also has what roles add. `added_by` are the `g`
+    rows that add the deciding row's grants. `denies` are all rows that deny it, `near` the nearest rows that would
+    allow it, and `opens_with` the fewest grants that would open it, if any would.
     """
 
     decision: Decision
     target: Target
     held: frozenset[str]
     effective: frozenset[str]
-    outlook: Remedy
+    remedy: Remedy
     opens_with: tuple[str, ...] = ()
     added_by: tuple[Membership, ...] = ()
     denies: tuple[Rule, ...] = ()
@@ -82,15 +82,14 @@ def explain(
 ) -> Explanation:
     """Explain the decision on an action on a concrete path, a route template or a thing.
 
-    `held` is believed as it is, facts too: it is a question, not a credential. Everyone is `anyone`.
-    `given` are the variables that a request would bring, for conditions. Raises NoSuchTarget when the application
-    has no such route.
+    `held` is not verified, facts included: it is a question, not a credential. `anyone` is always held. `given` are
+    the variables that conditions would read of a request. Raises NoSuchTarget if there is no such route.
     """
     return explain_target(snapshot, held, find_target(snapshot.table, snapshot.index, action, resource), given)
 
 
 def explain_target(snapshot: Snapshot, held: Iterable[str], target: Target, given: Given = _NOTHING) -> Explanation:
-    """As `explain`, of a target that is known already."""
+    """Explain the decision on a target that was found already."""
     action = target.action
     stated = snapshot.in_force({*held, ANYONE})
     effective = snapshot.effective(stated)
@@ -104,18 +103,18 @@ def explain_target(snapshot: Snapshot, held: Iterable[str], target: Target, give
     near = sorted((_near(rule, effective, context) for rule in rules if rule.effect == "allow"), key=_distance)
     opens_with: tuple[str, ...] = ()
     if denies:
-        outlook, near = Remedy.DENIED, []
+        remedy, near = Remedy.DENIED, []
     elif not near:
-        outlook = Remedy.NO_ALLOW
+        remedy = Remedy.NO_ALLOW
     else:
-        outlook, opens_with = _way_in(snapshot, stated, target, context, near)
+        remedy, opens_with = _way_in(snapshot, stated, target, context, near)
     return Explanation(
-        decision, target, stated, effective, outlook, opens_with, added_by, denies, tuple(near[:MAX_NEAR])
+        decision, target, stated, effective, remedy, opens_with, added_by, denies, tuple(near[:MAX_NEAR])
     )
 
 
 def _denies(rule: Rule, effective: frozenset[str], context: Context) -> bool:
-    """Whether a deny row denies: an error in its condition denies too."""
+    """Whether a deny row applies; an error in its condition denies too."""
     return rule.needs <= effective and _met(rule, context)[0] is not ConditionOutcome.NO
 
 
@@ -135,7 +134,7 @@ def _near(rule: Rule, effective: frozenset[str], context: Context) -> NearRow:
 
 
 def _distance(row: NearRow) -> tuple[bool, bool, bool, int]:
-    """What can be asked for is nearer than what only the server states, and fewer grants are nearer than more."""
+    """Sort permissions, which a caller can request, before facts, and fewer grants before more."""
     return (
         bool(row.never),
         any(map(is_fact, row.lacks)),
@@ -147,25 +146,25 @@ def _distance(row: NearRow) -> tuple[bool, bool, bool, int]:
 def _way_in(
     snapshot: Snapshot, stated: frozenset[str], target: Target, context: Context, near: Iterable[NearRow]
 ) -> tuple[Remedy, tuple[str, ...]]:
-    """The fewest grants that, added, open it: adding some may also bring a deny to bear."""
-    outlook = Remedy.FACTS
+    """The fewest grants that open it. Each set is tried, since a deny may apply to its holders."""
+    remedy = Remedy.FACTS
     ways: list[tuple[str, ...]] = []
     for row in near:
         if row.never:
             continue
         if row.condition in (ConditionOutcome.NO, ConditionOutcome.ERROR):
-            outlook = Remedy.CONDITION
+            remedy = Remedy.CONDITION
         else:
             ways.append(without_implied(snapshot, row.lacks))
     for way in sorted(ways, key=lambda way: (any(map(is_fact, way)), len(way))):
         if snapshot.decide(stated.union(way), target.resource, target.action, context):
             return Remedy.GRANT, way
-        outlook = Remedy.DENIED_THEN
-    return outlook, ()
+        remedy = Remedy.DENIED_THEN
+    return remedy, ()
 
 
 def without_implied(snapshot: Snapshot, grants: Iterable[str]) -> tuple[str, ...]:
-    """The grants less those that others of them add through roles."""
+    """Remove the grants that others add through roles."""
     kept = list(grants)
     for grant in tuple(kept):
         others = [other for other in kept if other != grant]
@@ -175,7 +174,7 @@ def without_implied(snapshot: Snapshot, grants: Iterable[str]) -> tuple[str, ...
 
 
 def _added_by(snapshot: Snapshot, stated: frozenset[str], needs: Iterable[str]) -> tuple[Membership, ...]:
-    """The `g` rows that lead from the stated grants to those needed, the shortest way to each."""
+    """The `g` rows on the shortest path from the stated grants to each needed one."""
     rows: dict[str, list[Membership]] = {}
     for row in snapshot.policy.memberships:
         rows.setdefault(row.member, []).append(row)

@@ -1,4 +1,4 @@
-"""An explanation as programs read it: one shape over HTTP and on the command line."""
+"""The JSON view of an explanation, the same over HTTP and on the command line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.policy.language.source import PolicySource
 
 
 class RowView(msgspec.Struct, frozen=True):
-    """A row of the policy, where it stands and as it is written."""
+    """A row of the policy: its place and its text."""
 
     file: str
     line: int
@@ -21,10 +21,10 @@ class RowView(msgspec.Struct, frozen=True):
 
 
 class NearRowView(msgspec.Struct, frozen=True):
-    """A row that would allow it, and what keeps it from doing so.
+    """A row that would allow it, and why it does not.
 
-    `never` are those of the lacking grants that this caller can never have. `condition` says how its condition came
-    out, and `error` why it could not be evaluated.
+    `never` are the missing grants that this caller can never have. `condition` is the outcome of its condition, and
+    `error` says why it could not be evaluated.
     """
 
     file: str
@@ -37,15 +37,15 @@ class NearRowView(msgspec.Struct, frozen=True):
 
 
 class ExplanationView(msgspec.Struct, frozen=True):
-    """A decision with its reasons. `opens_with` are the fewest grants that would open it; `outlook` says whether any
+    """A decision with its reasons. `opens_with` are the fewest grants that would open it; `remedy` says whether any
     would."""
 
     allowed: bool
     reason: str
     revision: str
     action: str
-    resource: Annotated[str, msgspec.Meta(description="what was asked about")]
-    key: Annotated[str, msgspec.Meta(description="the route template or thing that rows are found by")]
+    resource: Annotated[str, msgspec.Meta(description="the resource as the question names it")]
+    key: Annotated[str, msgspec.Meta(description="the route template or thing whose rows apply")]
     params: dict[str, str]
     held: Annotated[list[str], msgspec.Meta(description="the grants as stated")] = msgspec.field(name="as")
     effective: Annotated[list[str], msgspec.Meta(description="with what roles add")]
@@ -53,31 +53,31 @@ class ExplanationView(msgspec.Struct, frozen=True):
     added_by: list[RowView]
     denies: list[RowView]
     near: list[NearRowView]
-    outlook: str
+    remedy: str
     opens_with: list[str]
 
 
 def row_view(rule: Rule | Membership, source: PolicySource) -> RowView:
-    """A row as it stands in its file."""
+    """View a row as it is written in its file."""
     return RowView(rule.file, rule.line, source.line(rule.file, rule.line))
 
 
-def explanation_view(found: Explanation, snapshot: Snapshot) -> ExplanationView:
-    """An explanation of a decision of this snapshot."""
-    decision, target, source = found.decision, found.target, snapshot.policy.source
+def explanation_view(explanation: Explanation, snapshot: Snapshot) -> ExplanationView:
+    """View an explanation of a decision of this snapshot."""
+    decision, target, source = explanation.decision, explanation.target, snapshot.policy.source
     return ExplanationView(
         allowed=decision.allowed,
         reason=str(decision.reason),
         revision=decision.revision,
         action=target.action,
-        resource=target.asked,
+        resource=target.original,
         key=target.resource,
         params=dict(target.params),
-        held=sorted(found.held),
-        effective=sorted(found.effective),
+        held=sorted(explanation.held),
+        effective=sorted(explanation.effective),
         rule=row_view(decision.rule, source) if decision.rule else None,
-        added_by=[row_view(membership, source) for membership in found.added_by],
-        denies=[row_view(rule, source) for rule in found.denies],
+        added_by=[row_view(membership, source) for membership in explanation.added_by],
+        denies=[row_view(rule, source) for rule in explanation.denies],
         near=[
             NearRowView(
                 near.rule.file,
@@ -88,8 +88,8 @@ def explanation_view(found: Explanation, snapshot: Snapshot) -> ExplanationView:
                 str(near.condition),
                 near.error,
             )
-            for near in found.near
+            for near in explanation.near
         ],
-        outlook=found.outlook.name.lower(),
-        opens_with=list(found.opens_with),
+        remedy=explanation.remedy.name.lower(),
+        opens_with=list(explanation.opens_with),
     )

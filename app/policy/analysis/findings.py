@@ -1,4 +1,4 @@
-"""What is doubtful about a policy that is sound: rows that do nothing, are too broad, or apply to no caller.
+"""Findings about a valid policy: rows that do nothing, are too broad, or apply to no caller.
 
 A fault refuses a policy; a finding is reported to its author. Codes are stable, for programs.
 """
@@ -28,44 +28,45 @@ Severity = Literal["error", "warning", "note"]
 
 # Every code with its severity and what it means.
 KINDS: Mapping[str, tuple[Severity, str]] = {
-    "duplicate-row": ("warning", "A row says what an earlier one says."),
+    "duplicate-row": ("warning", "A row repeats an earlier one."),
     "shadowed-row": ("warning", "Other rows already allow, or deny, all that a row does."),
-    "contradictory-row": ("warning", "A row allows what others deny to everyone whom it allows."),
-    "deny-never-fires": ("warning", "A row denies what nothing allows to anyone whom it denies."),
-    "open-to-all": ("warning", "A row lets everyone, signed in or not, change something."),
-    "open-head": ("warning", "A row denies GET and leaves HEAD open, which tells of what GET answers."),
-    "over-broad": ("warning", "A row allows something on every endpoint, those to come included."),
-    "unused-permission": ("warning", "A permission of the catalogue has no part in opening anything."),
+    "contradictory-row": ("warning", "A row allows only what other rows deny to the same callers."),
+    "deny-never-fires": ("warning", "A row denies what no row allows to the same callers."),
+    "open-to-all": ("warning", "A row allows every caller, signed in or not, to change something."),
+    "open-head": ("warning", "A row denies GET and leaves HEAD open, which reveals the status and headers of GET."),
+    "over-broad": ("warning", "A row allows something on every endpoint, including future ones."),
+    "unused-permission": ("warning", "A permission of the catalogue opens nothing."),
     "deprecated-permission": ("warning", "A row names a permission that is deprecated."),
     "unstated-proxies": ("warning", "A condition reads `request.ip`, and AUTHZ_TRUSTED_PROXIES is not set."),
-    "unproven-publishers": ("warning", "Only callers that rows name could publish a policy."),
-    "ignored-file": ("note", "A file beside the policy is not read."),
+    "unproven-publishers": ("warning", "Only users or keys that rows name could publish a policy."),
+    "ignored-file": ("note", "A file in the policy directory is not read."),
     "empty-role": ("note", "A role has no holder."),
     "unheld-row": ("note", "No caller holds what a row needs."),
-    "ambiguous-path": ("note", "Two paths of an OpenAPI document can match one request, which is denied."),
+    "ambiguous-path": ("note", "Two paths of an OpenAPI document can match the same request, which is denied."),
     "unroutable-path": (
         "note",
-        "A path of an OpenAPI document is none that a request could be matched by; it is denied.",
+        "A path of an OpenAPI document cannot match a request; it is denied.",
     ),
-    "unread-path": ("note", "A path of an OpenAPI document cannot be understood, and is denied."),
-    "unread-method": ("note", "A method in an OpenAPI document is none that rules can name, and is denied."),
-    "not-analysed": ("note", "So many rows speak of one thing that they were not held against each other."),
+    "unread-path": ("note", "A path of an OpenAPI document cannot be parsed; it is denied."),
+    "unread-method": ("note", "A method in an OpenAPI document is not one that rows can name; it is denied."),
+    "not-analysed": ("note", "Too many rows apply to one thing to compare them with each other."),
 }
 _CHANGES = frozenset({"POST", "PUT", "PATCH", "DELETE", "WEBSOCKET"})
+_DOES: Mapping[str, str] = {"allow": "allows", "deny": "denies"}
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something doubtful at its place."""
+    """A doubtful row or file, its place and severity."""
 
     severity: Severity
     at: Fault
 
 
 def find(snapshot: Snapshot, *, proxies_stated: bool = True) -> list[Finding]:
-    """All findings about a policy, in the order of files and lines.
+    """Find what is doubtful about a policy, by file and line.
 
-    `proxies_stated`: the deployment says which proxies it trusts, or that there is none.
+    `proxies_stated`: the deployment sets AUTHZ_TRUSTED_PROXIES.
     """
     with paused_gc():
         return _found(snapshot, proxies_stated=proxies_stated)
@@ -89,13 +90,13 @@ def _found(snapshot: Snapshot, *, proxies_stated: bool) -> list[Finding]:
     return [Finding(KINDS[fault.code][0], fault) for fault in found]
 
 
-def twins(policy: Policy) -> Mapping[Rule | Membership, Rule | Membership]:
-    """Each row that says exactly what an earlier one says, with that one."""
+def duplicate_rows(policy: Policy) -> Mapping[Rule | Membership, Rule | Membership]:
+    """Each row that repeats an earlier one, with the earlier one."""
     first: dict[object, Rule | Membership] = {}
     found: dict[Rule | Membership, Rule | Membership] = {}
     for row in _rows(policy):
-        said: object = row.said if isinstance(row, Rule) else (row.member, row.grant)
-        if (earlier := first.setdefault(said, row)) is not row:
+        content: object = row.content if isinstance(row, Rule) else (row.member, row.grant)
+        if (earlier := first.setdefault(content, row)) is not row:
             found[row] = earlier
     return found
 
@@ -106,16 +107,16 @@ def _rows(policy: Policy) -> Iterator[Rule | Membership]:
 
 
 def _ignored(policy: Policy) -> Iterator[Fault]:
-    """Files that lie beside the policy and are no part of it."""
+    """Files in the policy directory that are not part of the policy."""
     for name in policy.source.ignored:
-        hint = "leave it or move it out of the directory; what it says does not apply"
+        hint = "move it out of the directory, or leave it; it has no effect"
         yield Fault("ignored-file", name, 0, 0, "this file is not part of the policy and is not read", hint)
 
 
 def _duplicates(policy: Policy) -> Iterator[Fault]:
-    for row, earlier in twins(policy).items():
-        hint = "delete one of them; `authz policy check --fix` does"
-        yield _at(policy, row, "duplicate-row", f"{earlier.place} says the same", hint)
+    for row, earlier in duplicate_rows(policy).items():
+        hint = "delete one of them, or run `authz policy check --fix`"
+        yield _at(policy, row, "duplicate-row", f"this row repeats {earlier.place}", hint)
 
 
 def _broad(policy: Policy, holders: Holders) -> Iterator[Fault]:
@@ -124,19 +125,21 @@ def _broad(policy: Policy, holders: Holders) -> Iterator[Fault]:
             continue
         changes = [action for action in rule.actions if action in _CHANGES]
         if changes and rule.needs <= holders.everyones and not rule.condition:
-            message = f"everyone, signed in or not, may {', '.join(changes)} here"
-            yield _at(policy, rule, "open-to-all", message, "name a permission or `auth:jwt`, unless it is meant so")
+            message = f"every caller, signed in or not, may {', '.join(changes)} here"
+            yield _at(
+                policy, rule, "open-to-all", message, "require a permission or `auth:jwt`, unless this is intended"
+            )
         beyond = [action for action in rule.actions if action != "OPTIONS"]
         if beyond and split_route(rule.resource)[1] == f"/{TAIL}":
-            message = f"this row allows {', '.join(beyond)} on every endpoint, those to come included"
+            message = f"this row allows {', '.join(beyond)} on every endpoint, including future ones"
             yield _at(policy, rule, "over-broad", message, "name the resources")
 
 
 def _addresses(policy: Policy) -> Iterator[Fault]:
-    """Rows that read a client's address where nothing is known of proxies: it could be that of a proxy."""
+    """Rows that read the client's address while the trusted proxies are unset: it could be a proxy's address."""
     for rule in address_readers(policy):
-        message = f"this condition reads `{ADDRESS}`, which behind a proxy cannot be known"
-        hint = "set AUTHZ_TRUSTED_PROXIES to the networks of your proxies, or to `none` where there is none"
+        message = f"this condition reads `{ADDRESS}`, which is unknown behind a proxy"
+        hint = "set AUTHZ_TRUSTED_PROXIES to the networks of your proxies, or to `none` if there are none"
         yield _at(policy, rule, "unstated-proxies", message, hint, word=ADDRESS)
 
 
@@ -147,19 +150,19 @@ def _permissions(snapshot: Snapshot, holders: Holders) -> Iterator[Fault]:
     lines = PermissionLines(policy.source.files.get(permissions.FILE, ""))
     for name, permission in policy.catalog.items():
         if name not in used and not permission.deprecated:
-            message = f"`{name}` has no part in opening anything"
+            message = f"`{name}` opens nothing"
             hint = "write a row that needs it, or mark it `deprecated = true`"
             yield permissions.fault_at(lines, name, "unused-permission", message, hint)
     deprecated = {name for name, permission in policy.catalog.items() if permission.deprecated}
     for row in _rows(policy) if deprecated else ():
-        named = row.needs if isinstance(row, Rule) else {row.member, row.grant}
-        for grant in sorted(deprecated & named):
+        grants = row.needs if isinstance(row, Rule) else {row.member, row.grant}
+        for grant in sorted(deprecated & grants):
             message = f"`{grant}` is deprecated"
-            yield _at(policy, row, "deprecated-permission", message, "name what replaces it", word=grant)
+            yield _at(policy, row, "deprecated-permission", message, "use the permission that replaces it", word=grant)
 
 
 def _roles(policy: Policy, holders: Holders) -> Iterator[Fault]:
-    """Roles without a holder; one that another such role leads to is held as soon as that is."""
+    """Roles without a holder, except those that another role leads to: these get a holder with it."""
     first: dict[str, Membership] = {}
     led_to: set[str] = set()
     for row in policy.memberships:
@@ -174,30 +177,32 @@ def _roles(policy: Policy, holders: Holders) -> Iterator[Fault]:
 
 
 def _idle(snapshot: Snapshot, holders: Holders) -> Iterator[Fault]:
-    """Rows that make no difference to any verdict."""
+    """Rows that change no verdict."""
     policy, cells = snapshot.policy, Cells(snapshot, holders)
     for key, rule in cells.crowded.items():
-        message = f"so many rows speak of {key[1]} {key[0]} that they were not held against each other"
+        message = f"too many rows apply to {key[1]} {key[0]} to compare them with each other"
         yield _at(policy, rule, "not-analysed", message, "")
-    duplicates, shadowed = twins(policy), cells.shadowed()
+    duplicates, shadowed = duplicate_rows(policy), cells.shadowed()
     for rule in policy.rules:
         if rule in duplicates or not cells.is_known(rule):
             continue
         if not cells.is_held(rule):
-            yield _at(policy, rule, "unheld-row", "no caller holds what this row needs", "see the roles that it needs")
+            yield _at(
+                policy, rule, "unheld-row", "no caller holds what this row needs", "check the roles that it needs"
+            )
         elif covering := shadowed.get(rule):
-            message = f"{_places(covering)} {rule.effect}s all that this row does"
+            message = f"{_places(covering)} already {_DOES[rule.effect]} everything that this row does"
             if len(covering) > 1:
-                message = f"{_places(covering)} together {rule.effect} all that this row does"
-            yield _at(policy, rule, "shadowed-row", message, "delete it, unless it is to outlive them")
+                message = f"{_places(covering)} together already {rule.effect} everything that this row does"
+            yield _at(policy, rule, "shadowed-row", message, "delete it, unless it is meant to outlive them")
         elif rule.effect == "allow" and (denying := cells.always_denied_by(rule)):
-            message = f"this row allows nothing: {_places(denying)} always beats it"
+            message = f"this row allows nothing: {_places(denying)} always overrides it"
             if len(denying) > 1:
-                message = f"this row allows nothing: {_places(denying)} always beat it"
+                message = f"this row allows nothing: {_places(denying)} always override it"
             yield _at(policy, rule, "contradictory-row", message, "delete one of them, or make the deny narrower")
         elif rule.effect == "deny" and not cells.fires(rule):
-            message = "this deny never fires: nothing allows it to anyone who holds what it needs"
-            yield _at(policy, rule, "deny-never-fires", message, "delete it, or fix its spelling")
+            message = "this deny has no effect: no row allows this to a caller who holds what the deny needs"
+            yield _at(policy, rule, "deny-never-fires", message, "delete it, or correct the spelling")
 
 
 def _places(rules: tuple[Rule, ...]) -> str:

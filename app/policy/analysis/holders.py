@@ -1,4 +1,4 @@
-"""Who holds a grant: the stated grants that lead to it, and which of those one caller can state together."""
+"""Who holds a grant: the stated grants that lead to it, and which of those one caller can combine."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from app.policy.language.load import Policy
 from app.policy.language.roles import close
 from app.policy.language.rule import Membership
 
-# How a caller can come by one of several grants, by the kind of caller: the families of facts that it may use.
-# Of each family a caller has one fact at most, but for `auth:…`, which goes with the kind. None: by a permission.
+# How a caller can obtain one of several grants, by kind of caller: the families of facts that it may use.
+# A caller has at most one fact of each family, except `auth:…`, which its kind implies. None: by a permission.
 Ways = Mapping[str, frozenset[str]] | None
 
 
@@ -23,10 +23,10 @@ _SubjectKey = tuple[str, str]
 
 
 class Holders:
-    """How grants come to be held under one policy. A role is never stated: it is held through `g` rows alone.
+    """How callers obtain grants under one policy. A role is never stated: only `g` rows add it.
 
-    A subject that others ask about over AuthZEN holds the permissions among its attributes too. Such subjects, by
-    type and id, count as grants of their own, written `subject user user_2abc`.
+    A subject of an AuthZEN request also holds the permissions in its attributes. Such a subject, by type and id, is
+    treated as a grant, written `subject user user_2abc`.
     """
 
     def __init__(self, policy: Policy, subjects: Iterable[_SubjectKey] = ()) -> None:
@@ -41,7 +41,7 @@ class Holders:
         self.links = frozenset((row.member, row.grant) for row in rows)
 
     def sources(self, grant: str) -> frozenset[str]:
-        """The grants that a caller can state to hold this one, itself among them unless it is a role."""
+        """The grants that a caller can state to hold this one, including itself unless it is a role."""
         known = self._sources.get(grant)
         if known is None:
             found = {grant}
@@ -54,7 +54,7 @@ class Holders:
         return known
 
     def way(self, stated: Iterable[str], grant: str) -> tuple[Membership, ...]:
-        """The fewest `g` rows that lead from one of the stated grants to this one."""
+        """The shortest chain of `g` rows from one of the stated grants to this one."""
         came_by: dict[str, Membership] = {}
         start = frozenset(stated)
         queue = deque(sorted(start))
@@ -71,7 +71,7 @@ class Holders:
 
 
 def permitted_subjects(policy: Policy) -> frozenset[_SubjectKey]:
-    """The subjects that the policy knows with permissions of their own."""
+    """The subjects for which the policy's entities state permissions."""
     return frozenset(key for key, entity in policy.entities.subjects.items() if _permissions(entity))
 
 
@@ -81,21 +81,21 @@ def _permissions(entity: Entity | None) -> list[str]:
 
 
 def _subject_rows(policy: Policy, key: _SubjectKey) -> Iterator[Membership]:
-    """What a subject holds when it is asked about, as `g` rows would say it."""
+    """What a subject of an AuthZEN request holds, as `g` rows."""
     kind, identity = key
     name = f"{_SUBJECT}{kind} {identity}"
     if kind == "user":
         yield from (Membership("", 0, name, fact) for fact in ("auth:jwt", f"user:{identity}"))
     entity = policy.entities.subjects.get(key)
-    if entity and kind != "key":  # a key holds what the database says alone
+    if entity and kind != "key":  # a key holds only what the database says
         yield from (Membership(entity.file, entity.line, name, grant) for grant in _permissions(entity))
 
 
 def ways(grants: Iterable[str]) -> Ways:
-    """How a caller can come by one of these grants."""
+    """How a caller can obtain one of these grants."""
     found: dict[str, set[str]] = {}
     for grant in grants:
-        # A subject is asked about alone, by a caller that states nothing of its own for it.
+        # The subject of an AuthZEN request holds nothing that its caller states.
         method = _SUBJECT if grant.startswith(_SUBJECT) else method_of(grant)
         if not method:
             return None
@@ -103,15 +103,15 @@ def ways(grants: Iterable[str]) -> Ways:
     return {method: frozenset(families) for method, families in found.items()}
 
 
-def together(each: Iterable[Ways]) -> bool:
-    """Whether one caller can come by all of these, which have no grant in common."""
+def can_be_combined(each: Iterable[Ways]) -> bool:
+    """Whether one caller can obtain all of these, which have no grant in common."""
     bound = [by_method for by_method in each if by_method is not None]
     methods = set(bound[0]).intersection(*bound[1:])
     return any(_assignable([by[method] for by in bound if "auth" not in by[method]], frozenset()) for method in methods)
 
 
 def _assignable(choices: list[frozenset[str]], used: frozenset[str]) -> bool:
-    """Whether each can have a family of its own."""
+    """Whether each choice can have a different family."""
     if not choices:
         return True
     return any(_assignable(choices[1:], used | {family}) for family in choices[0] - used)

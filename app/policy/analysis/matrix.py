@@ -13,11 +13,11 @@ from app.policy.gc_control import sorted_in_steps
 from app.policy.language.grants import known_roles
 from app.policy.language.rule import Rule, action_order
 
-STRANGER, SIGNED_IN = "auth:anonymous", "auth:jwt"
+ANONYMOUS_CALLER, SIGNED_IN = "auth:anonymous", "auth:jwt"
 
 
 class MatrixVerdict(StrEnum):
-    """What comes of asking, without knowing what conditions would read."""
+    """The verdict of a cell, without the variables that conditions would read."""
 
     ALLOW = "allow"
     CONDITIONAL = "if"
@@ -27,7 +27,7 @@ class MatrixVerdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Methods of a route template, or actions on a thing, that the same rules speak of."""
+    """Methods of a route template, or actions on a thing, that the same rules apply to."""
 
     resource: str
     actions: tuple[str, ...]
@@ -35,29 +35,29 @@ class Row:
 
     @property
     def files(self) -> frozenset[str]:
-        """The files that speak of it."""
+        """The files of its rules."""
         return frozenset(rule.file for rule in self.rules)
 
 
-# For as long as the policy is referenced.
+# Kept as long as the snapshot is referenced.
 _rows: WeakKeyDictionary[Snapshot, tuple[Row, ...]] = WeakKeyDictionary()
 
 
 def columns(snapshot: Snapshot) -> tuple[str, ...]:
     """The grants that are columns: an anonymous caller, a signed-in user, then roles and permissions."""
     roles = sorted(known_roles(snapshot.policy.memberships))
-    return (STRANGER, SIGNED_IN, *roles, *snapshot.policy.catalog)
+    return (ANONYMOUS_CALLER, SIGNED_IN, *roles, *snapshot.policy.catalog)
 
 
-def stated(column: str) -> tuple[str, ...]:
-    """What a caller states of whom a column tells: the grant, and that they are signed in."""
-    return (column,) if column in (STRANGER, SIGNED_IN) else (SIGNED_IN, column)
+def caller_grants(column: str) -> tuple[str, ...]:
+    """The grants that the caller of a column states: its own and, unless anonymous, being signed in."""
+    return (column,) if column in (ANONYMOUS_CALLER, SIGNED_IN) else (SIGNED_IN, column)
 
 
 def rows(snapshot: Snapshot) -> tuple[Row, ...]:
-    """All that rows speak of, by resource; actions with the same rules are one row.
+    """Everything that rules apply to, by resource; actions with the same rules are one row.
 
-    With many rules it takes a while the first time, which is to be spent off the event loop.
+    The first call is slow for a large policy: run it off the event loop.
     """
     known = _rows.get(snapshot)
     if known is None:
@@ -78,7 +78,7 @@ def _rows_of(snapshot: Snapshot) -> tuple[Row, ...]:
 
 
 def cells(row: Row, effective: Sequence[frozenset[str]]) -> list[MatrixVerdict]:
-    """The verdicts of a row on grants in effect, one for each column."""
+    """The verdicts of a row, one for the effective grants of each column."""
     return [_cell(row.rules, grants) for grants in effective]
 
 
@@ -88,6 +88,6 @@ def _cell(rules: Sequence[Rule], effective: frozenset[str]) -> MatrixVerdict:
         return MatrixVerdict.ALLOW
     if found is Reach.CONDITIONAL:
         return MatrixVerdict.CONDITIONAL
-    # A deny is worth telling apart where it denies what a caller holds enough grants for.
+    # Distinguish a deny that applies to the caller from missing grants.
     held = [rule.effect for rule in rules if rule.needs <= effective]
     return MatrixVerdict.DENY if "deny" in held else MatrixVerdict.NO

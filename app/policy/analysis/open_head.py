@@ -1,4 +1,4 @@
-"""HEAD that is open to callers whom a row denies GET: it gives away the status and the headers of what GET answers."""
+"""Finds HEAD open to callers who are denied GET: it reveals the status and headers of the GET response."""
 
 from __future__ import annotations
 

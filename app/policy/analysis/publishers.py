@@ -1,4 +1,4 @@
-"""Who can publish a policy. A caller that can may give itself every other permission, so it is root."""
+"""Who can publish a policy. Such a caller is root: it can give itself every other permission."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from dataclasses import dataclass
 
 from app.identity.principal import ANYONE
 from app.policy.analysis.access_change import AccessChange, AccessDiff
-from app.policy.analysis.change_words import told
+from app.policy.analysis.change_words import describe
 from app.policy.analysis.reach import Reach, outcome
 from app.policy.engine.lockout import PUBLISH
 from app.policy.engine.snapshot import Snapshot
 
-MAX_TOLD = 3
+MAX_LISTED = 3
 _CALLERS = (frozenset({ANYONE, "auth:jwt"}), frozenset({ANYONE, "auth:api_key"}))
 
 
 @dataclass(frozen=True, slots=True)
 class FewerPublishers:
-    """Callers that can publish under the active policy, and could not under its successor.
+    """Callers that can publish under the active policy and could not under the new one.
 
-    `lost` says which; it is empty when the rows have too many combinations to tell. `unproven` are the `user:` and
-    `key:` facts by which alone the successor could be replaced, none of which is known to exist; None when there are
-    other ways, and empty when there is no way at all.
+    `lost` is empty if the rows have too many combinations to compare. `unproven` are the `user:` and `key:` facts
+    through which alone the new policy could be replaced, none of them known to exist; None if there are other ways,
+    and empty if there is no way.
     """
 
     lost: tuple[AccessChange, ...]
@@ -30,25 +30,24 @@ class FewerPublishers:
 
     @property
     def is_lockout(self) -> bool:
-        """Whether no caller that was ever seen could publish: only this needs an acknowledgement."""
+        """Whether no known caller could publish; only this requires an acknowledgement."""
         return self.unproven is not None
 
     @property
     def summary(self) -> str:
-        """What would be lost and, for a lock-out, that it is one; for a sentence that ends with a full stop."""
+        """The loss or lock-out in words, without a full stop."""
         if self.unproven is None:
-            lost = f"{_some([told(change) for change in self.lost], '; ')}"
-            return f"fewer callers could publish a policy: {lost or 'too many rows to tell which'}"
+            lost = f"{_some([describe(change) for change in self.lost], '; ')}"
+            return f"fewer callers could publish a policy: {lost or 'too many rows to list them'}"
         if not self.unproven:
-            return "no caller could publish a policy any more"
+            return "no caller could publish a policy"
         return (
-            "no caller that was ever seen here could publish a policy any more: only "
-            f"{_some(self.unproven, ', ')}, which the decision log does not know"
+            f"no known caller could publish a policy: only {_some(self.unproven, ', ')}, never seen in the decision log"
         )
 
 
 def lost_publishers(difference: AccessDiff) -> tuple[AccessChange, ...] | None:
-    """The changes by which callers can no longer publish; None when there is none, empty when it cannot be told."""
+    """The changes by which callers can no longer publish; None if there is no loss, empty if unknown."""
     lost = tuple(
         change
         for change in difference.changes
@@ -57,15 +56,15 @@ def lost_publishers(difference: AccessDiff) -> tuple[AccessChange, ...] | None:
     return lost if lost or (PUBLISH.template, PUBLISH.method) in difference.unknown else None
 
 
-def unproven(ways: Collection[frozenset[str]], seen: Collection[str]) -> tuple[str, ...] | None:
-    """The facts by which alone callers could publish, as `named_publishers` has them; None when one has been seen."""
+def unproven_facts(ways: Collection[frozenset[str]], seen: Collection[str]) -> tuple[str, ...] | None:
+    """The facts of `named_publishers` if none of the callers has been seen; None if one has."""
     if any(way.issubset(seen) for way in ways):
         return None
     return tuple(sorted(frozenset[str]().union(*ways) - frozenset(seen)))
 
 
 def root_permissions(snapshot: Snapshot, permissions: Iterable[str]) -> frozenset[str]:
-    """The permissions that are each enough to publish a policy."""
+    """The permissions each of which alone suffices to publish a policy."""
     rules = snapshot.rules_for(PUBLISH.template, PUBLISH.method)
     return frozenset(
         name
@@ -75,5 +74,5 @@ def root_permissions(snapshot: Snapshot, permissions: Iterable[str]) -> frozense
 
 
 def _some(items: Collection[str], separator: str) -> str:
-    shown = list(items)[:MAX_TOLD]
+    shown = list(items)[:MAX_LISTED]
     return separator.join(shown) + (f" and {len(items) - len(shown):,} more" if len(items) > len(shown) else "")

@@ -1,6 +1,6 @@
-"""Reverse questions: what grants reach, and which grants reach a thing.
+"""Reverse queries: what grants reach, and which grants reach a resource.
 
-What a condition would read is not known here, so where one has a part in the verdict the answer is `conditional`.
+The variables of conditions are unknown here, so a verdict that depends on a condition is `conditional`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from enum import Enum
 from app.identity.principal import ANYONE
 from app.policy.analysis.explain import without_implied
 from app.policy.engine.snapshot import Snapshot
-from app.policy.gc_control import itself, sorted_in_steps
+from app.policy.gc_control import natural_order, sorted_in_steps
 from app.policy.language.grants import excludes, known_roles
 from app.policy.language.rule import Rule
 
@@ -20,7 +20,7 @@ _USER, _KEY, _ROLE = "user:", "key:", "role:"
 
 
 class Reach(Enum):
-    """Whether something is allowed, as far as that can be told without what conditions read."""
+    """Whether something is allowed, as far as that is known without the variables of conditions."""
 
     YES = "yes"
     CONDITIONAL = "conditional"
@@ -28,8 +28,8 @@ class Reach(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
-    """Something that grants reach, and the row that allows it."""
+class ReachedAction:
+    """An action on a resource that grants reach, and the row that allows it."""
 
     action: str
     resource: str
@@ -39,7 +39,7 @@ class Reached:
 
 @dataclass(frozen=True, slots=True)
 class WayIn:
-    """Grants that suffice together, the row that says so, and the roles that add all of them but facts."""
+    """Grants that suffice together, the row that needs them, and the roles that add all of them except facts."""
 
     grants: tuple[str, ...]
     rule: Rule
@@ -49,14 +49,14 @@ class WayIn:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A user, key or other grant that rows name and that gets in, with nothing else than rows give it."""
+    """A user, key or role in the policy's rows that has access with only what rows grant it."""
 
     grant: str
     conditional: bool
 
 
 def outcome(rules: Sequence[Rule], effective: frozenset[str]) -> tuple[Reach, Rule | None]:
-    """The verdict of the rules that speak of one thing on grants in effect, and the row that allows it."""
+    """The verdict of the rules that apply to one resource for effective grants, and the row that allows it."""
     allow: Rule | None = None
     is_open, may_deny = False, False
     for rule in rules:
@@ -75,22 +75,22 @@ def outcome(rules: Sequence[Rule], effective: frozenset[str]) -> tuple[Reach, Ru
     return (Reach.YES if is_open and not may_deny else Reach.CONDITIONAL), allow
 
 
-def reach(snapshot: Snapshot, held: Iterable[str]) -> Iterator[Reached]:
-    """All that the grants reach, by resource and action. `held` is believed, facts too; everyone is `anyone`.
+def reach(snapshot: Snapshot, held: Iterable[str]) -> Iterator[ReachedAction]:
+    """Find all that the grants reach, by resource and action. `held` is not verified; `anyone` is always held.
 
-    With many rules it takes a while, which is to be spent off the event loop.
+    Slow for a large policy: run it off the event loop.
     """
     effective = snapshot.effective(held)
-    for resource, action in sorted_in_steps(snapshot.index, itself):
+    for resource, action in sorted_in_steps(snapshot.index, natural_order):
         found, rule = outcome(snapshot.index[resource, action], effective)
         if rule is not None:
-            yield Reached(action, resource, rule, found is Reach.CONDITIONAL)
+            yield ReachedAction(action, resource, rule, found is Reach.CONDITIONAL)
 
 
 def ways_in(snapshot: Snapshot, rules: Sequence[Rule]) -> list[WayIn]:
-    """The minimal sets of grants that open what these rules speak of, the smallest first; none when nothing does.
+    """Find the minimal sets of grants that satisfy these rules, the smallest first.
 
-    A set that holds enough for a row, but is always denied by another, opens nothing.
+    A set that satisfies one row but is always denied by another is left out.
     """
     found: dict[frozenset[str], WayIn] = {}
     for needs in {rule.needs for rule in rules if rule.effect == "allow"}:
@@ -106,7 +106,7 @@ def ways_in(snapshot: Snapshot, rules: Sequence[Rule]) -> list[WayIn]:
 
 
 def _is_needless(way: WayIn, effective: frozenset[str], found: Mapping[frozenset[str], WayIn]) -> bool:
-    """Whether another way takes no more, and does not depend on a condition when this one does not."""
+    """Whether another way needs no other grants, and no condition unless this one has a condition too."""
     return any(
         other is not way and grants <= effective and (way.conditional or not other.conditional)
         for grants, other in found.items()
@@ -114,14 +114,14 @@ def _is_needless(way: WayIn, effective: frozenset[str], found: Mapping[frozenset
 
 
 def holders(snapshot: Snapshot, rules: Sequence[Rule]) -> list[Holder]:
-    """Who gets in, of the users, keys and roles that rows name.
+    """Find which of the users, keys and roles in the policy's rows have access.
 
-    A user counts as signed in, a role as held by such a user, a key as one without scopes: those are in the database.
+    A user is signed in, a role is held by such a user, and a key has no scopes, since those are in the database.
     """
-    named = {grant for row in snapshot.policy.memberships for grant in (row.member, row.grant)}
-    named |= {grant for rule in snapshot.policy.rules for grant in rule.needs}
+    grants = {grant for row in snapshot.policy.memberships for grant in (row.member, row.grant)}
+    grants |= {grant for rule in snapshot.policy.rules for grant in rule.needs}
     found = []
-    for grant in sorted(named):
+    for grant in sorted(grants):
         if grant.startswith((_USER, _ROLE)):
             facts = {"auth:jwt"}
         elif grant.startswith(_KEY):
@@ -135,9 +135,9 @@ def holders(snapshot: Snapshot, rules: Sequence[Rule]) -> list[Holder]:
 
 
 def _roles(snapshot: Snapshot, grants: frozenset[str]) -> tuple[str, ...]:
-    """The roles that add all of the grants but what a role cannot add: facts of the caller itself."""
-    wanted = {grant for grant in grants if not grant.startswith(("auth:", "env:", _USER, _KEY))}
-    if not wanted:
+    """The roles that add all of the grants, except the caller's own facts, which no role adds."""
+    addable = {grant for grant in grants if not grant.startswith(("auth:", "env:", _USER, _KEY))}
+    if not addable:
         return ()
     roles = sorted(known_roles(snapshot.policy.memberships))
-    return tuple(role for role in roles if wanted <= snapshot.effective({role}))
+    return tuple(role for role in roles if addable <= snapshot.effective({role}))

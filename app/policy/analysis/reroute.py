@@ -1,9 +1,9 @@
-"""Paths that another template answers once the route table changes.
+"""Paths that match another template once the route table changes.
 
-A path of an upstream that loses its template falls to a looser one, as `/v1/orders/export` does to
-`/v1/orders/{id}`: no row changed, and other rows decide. So the paths of each template that only one of the tables
+If an upstream's document drops a template, its paths may match a looser one, as `/v1/orders/export` then matches
+`/v1/orders/{id}`: no row changed, yet other rows decide. So the paths of each template that only one of the tables
 has are resolved in both. They are not sampled: a parameter takes each text that leads to another template, and one
-that none of them has.
+value that no template names.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from itertools import combinations
 from urllib.parse import unquote
 
-from app.policy.gc_control import itself, sorted_in_steps
+from app.policy.gc_control import natural_order, sorted_in_steps
 from app.policy.routing.routes import RouteTable, is_parameter, segments, split_route
 from app.policy.routing.segment import composite, is_composite, values_in
 from app.policy.routing.template_tree import TAIL, Frontier, normalized
 
-MAX_STEPS = 20_000  # of one template
+MAX_STEPS = 20_000  # for one template
 MAX_ALL_STEPS = 300_000  # a few seconds
-_MAX_TOGETHER = 2  # segments of text and parameters that one text is made for, besides the template's own
-_PER_STEP = 8  # of such segments that a text is held against in the time of a step
-# Characters of a path that stand in a template only when encoded.
+_MAX_TOGETHER = 2  # composite segments that one text must match, in addition to the template's own
+_PER_STEP = 8  # composite segments that a text is checked against in one step
+# Characters of a path that occur in a template only if encoded.
 _VALUES = "*,&"
 
 _Tables = tuple[RouteTable, RouteTable]
@@ -30,7 +30,7 @@ _Tables = tuple[RouteTable, RouteTable]
 
 @dataclass(frozen=True, slots=True)
 class Reroute:
-    """A path and the templates that answer it in the old table and in the new, None where none does.
+    """A path and the templates that it matches in the old and in the new table, None if there is none.
 
     A parameter of `path` stands for a value that no other template names.
     """
@@ -41,28 +41,30 @@ class Reroute:
 
 
 class TooManyPaths(Exception):
-    """A template has more paths than can be resolved."""
+    """A template has too many paths to resolve."""
 
 
 class Reroutes:
-    """The reroutes between two tables, of the templates of upstreams that one of them lacks.
+    """The reroutes between two tables, for the upstream templates that only one of them has.
 
-    The routes of the application are those of the program, whatever the policy.
+    The application's own routes do not depend on the policy.
     """
 
     def __init__(self, old: RouteTable, new: RouteTable) -> None:
         self._tables: _Tables = (old, new)
         was, now = ({*table.templates, *table.closed} for table in self._tables)
         self.removed = tuple(
-            template for template in sorted_in_steps(was - now, itself) if not template.startswith("/")
+            template for template in sorted_in_steps(was - now, natural_order) if not template.startswith("/")
         )
-        self.added = tuple(template for template in sorted_in_steps(now - was, itself) if not template.startswith("/"))
+        self.added = tuple(
+            template for template in sorted_in_steps(now - was, natural_order) if not template.startswith("/")
+        )
         texts = {unquote(template) for template in (*was, *now) if "%" in template} if was ^ now else ()
         self._value = next((each for each in _VALUES if not any(each in text for text in texts)), None)
         self._left = MAX_ALL_STEPS
 
     def of(self, template: str) -> tuple[Reroute, ...]:
-        """The reroutes of the paths of a removed or added template. Raises TooManyPaths."""
+        """Find the reroutes of the paths of a removed or added template. Raises TooManyPaths."""
         if self._value is None or self._left <= 0:
             raise TooManyPaths
         service, _ = split_route(template)
@@ -79,7 +81,7 @@ class Reroutes:
 
 
 class _Paths:
-    """Paths of a template with how to show them: at least one of each kind that can differ in either table."""
+    """Paths of a template, each with its display form: at least one of each kind that can differ between the tables."""
 
     def __init__(self, template: str, tables: _Tables, value: str, max_steps: int) -> None:
         self.steps = 0
@@ -99,7 +101,7 @@ class _Paths:
         yield from self._walk(0, start, "", "")
 
     def _walk(self, at: int, places: tuple[Frontier, ...], path: str, shown: str) -> Iterator[tuple[str, str]]:
-        """The paths that go on from here. What one of the tables cannot match at all opens and closes nothing."""
+        """The paths that continue from here. A path that a table cannot match at all is left out."""
         if at == len(self._parts):
             yield path or "/", shown or "/"
             return
@@ -116,7 +118,7 @@ class _Paths:
                 yield from self._walk(at, *longer)
 
     def _texts(self, part: str, places: tuple[Frontier, ...]) -> Iterator[tuple[str, str]]:
-        """Texts that a segment of the template matches, and how to show them: first the most general one."""
+        """Texts that a segment of the template matches, each with its display form; the most general one first."""
         if not (part in ("*", TAIL) or is_parameter(part) or is_composite(part)):
             yield from ((text, text) for text in _spellings(part))
             return
@@ -139,7 +141,7 @@ class _Paths:
                 yield key, key
 
     def _common(self, composites: list[str]) -> Iterator[str]:
-        """Texts that all of these segments match, with one reading where they can have it and with more."""
+        """Texts that match all of these segments, with one reading and, if possible, with several."""
         parts = [composite(segment) for segment in composites]
         first = max((each.texts[0] for each in parts), key=len)
         last = max((each.texts[-1] for each in parts), key=len)
@@ -148,7 +150,7 @@ class _Paths:
         middle = list(dict.fromkeys(text for each in parts for text in each.texts[1:-1]))
         yield self._value.join([first, *middle, last])
         if middle:
-            # Each text twice: two programs could read other values of it.
+            # Each text twice, so that two programs could read different values.
             yield self._value.join([first, *middle, *middle, last])
 
     def _step(self, cost: int = 1) -> None:
@@ -158,5 +160,5 @@ class _Paths:
 
 
 def _spellings(text: str) -> tuple[str, ...]:
-    """A text of a template as it is spelled and, where that differs, decoded."""
+    """A text of a template as spelled and, if different, decoded."""
     return tuple(dict.fromkeys((normalized(text), unquote(text))))

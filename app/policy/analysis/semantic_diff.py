@@ -1,8 +1,8 @@
-"""What a change of policy means: who gains and who loses which access, whatever the rows look like.
+"""Compares the meaning of two policies: who gains and who loses which access, however the rows are written.
 
-For each action on each resource the callers whose verdict differs are worked out from the rows, not sampled: sets of
-grants that a caller can state, with roles followed on both sides. A condition is opaque: one that came, went or was
-altered in a word may widen access, and is reported so.
+For each action on each resource the callers whose verdict differs are derived from the rows, not sampled: sets of
+grants that a caller can state, with roles resolved on both sides. Conditions are opaque: one that was added, removed
+or edited may widen access, and is reported so.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from app.policy.analysis.reroute import Reroute, Reroutes, TooManyPaths
 from app.policy.analysis.terms import Atoms, RuleMeaning, Terms, TooWide, meanings, minimal
 from app.policy.engine.expand import Key
 from app.policy.engine.snapshot import Snapshot
-from app.policy.gc_control import itself, paused_gc, sorted_in_steps
+from app.policy.gc_control import natural_order, paused_gc, sorted_in_steps
 from app.policy.language.entities import Known
 from app.policy.language.rule import Membership, Rule, action_order
 from app.policy.language.when.read import Path
 from app.policy.language.when.shape import Properties
 from app.policy.routing.routes import METHODS
 
-MAX_STEPS = 3_000_000  # of comparing one thing, a second or so
+MAX_STEPS = 3_000_000  # for one thing, about a second
 MAX_ALL_STEPS = 20_000_000
-MAX_NEAT = 1_000  # regions of one thing; of more, those that lie within others are reported too
-MAX_NAMED = 4  # grants that are alternatives whose `g` rows are named
-ANY_METHOD = "*"  # of a removed template with too many paths
+MAX_SIMPLIFIED = 1_000  # regions of one thing; beyond that, redundant regions are not removed
+MAX_NAMED = 4  # alternative grants whose `g` rows are listed
+ANY_METHOD = "*"  # for a removed template with too many paths
 
 _Region = tuple[int, tuple[int, ...]]
 _Rules = tuple[Mapping[RuleMeaning, Rule], Mapping[RuleMeaning, Rule]]  # of the old policy and of the new
 
 
 def compare(old: Snapshot, new: Snapshot) -> AccessDiff:
-    """The difference in meaning between two policies."""
+    """Compare the meaning of two policies."""
     with paused_gc():
         return _Comparison(old, new).difference()
 
@@ -60,7 +60,7 @@ class _Comparison:
                 meanings(old.rules_for(*key), "old", self._differing),
                 meanings(new.rules_for(*key), "new", self._differing),
             )
-            if rules[0].keys() == rules[1].keys() and not (self._relinked and self._are_parted(rules[0])):
+            if rules[0].keys() == rules[1].keys() and not (self._relinked and self._is_relinked(rules[0])):
                 continue
             try:
                 cell = self._cell(rules)
@@ -69,12 +69,12 @@ class _Comparison:
                 continue
             found[key] = [self._change(cell, kind, region, key, rules) for kind, region in cell.regions]
         self._add_reroutes(found, unknown)
-        return AccessDiff(tuple(_ordered(found)), tuple(sorted_in_steps(unknown, itself)))
+        return AccessDiff(tuple(_ordered(found)), tuple(sorted_in_steps(unknown, natural_order)))
 
     def _add_reroutes(self, found: dict[Key, list[AccessChange]], unknown: list[Key]) -> None:
-        """Add what changes for the paths that another template answers now, beyond what is a change of its routes.
+        """Add what changes for paths that match another template now, beyond the changes of that template's routes.
 
-        A path that goes to an added template gains no more than all that is allowed there, which is a gain already.
+        A path that moves to an added template gains no more than that template allows, which is reported already.
         """
         reroutes = Reroutes(self._snapshots[0].table, self._snapshots[1].table)
         removed = frozenset(reroutes.removed)
@@ -110,7 +110,7 @@ class _Comparison:
             meanings(snapshot.rules_for(template, action) if template else (), side, (*self._differing, *_OF_TEMPLATE))
             for snapshot, template, side in sides
         )
-        if before.keys() == after.keys() and not (self._relinked and self._are_parted(before)):
+        if before.keys() == after.keys() and not (self._relinked and self._is_relinked(before)):
             return
         cell = self._cell((before, after))
         for kind, region in cell.regions:
@@ -119,7 +119,7 @@ class _Comparison:
                 yield replace(change, reroute=reroute)
 
     def _differing_paths(self) -> Iterator[Path]:
-        """What conditions may read that is otherwise under the two policies."""
+        """The variables of conditions that differ between the two policies."""
         old, new = (snapshot.policy.entities for snapshot in self._snapshots)
         if self._relinked:
             yield "subject", "permissions"
@@ -129,7 +129,7 @@ class _Comparison:
             yield "resource", "properties"
 
     def _cell(self, rules: _Rules) -> _ThingChange:
-        """What changes for things with rules of these meanings. Raises TooWide."""
+        """The change for things with rules of these meanings. Raises TooWide."""
         alike = (frozenset(rules[0]), frozenset(rules[1]))
         if alike not in self._cells:
             try:
@@ -143,8 +143,8 @@ class _Comparison:
             raise TooWide
         return known
 
-    def _are_parted(self, meanings: Iterable[RuleMeaning]) -> bool:
-        """Whether roles lead to what some meanings need otherwise than before."""
+    def _is_relinked(self, meanings: Iterable[RuleMeaning]) -> bool:
+        """Whether roles lead to the needs of some meanings in another way than before."""
         return not all(map(self._has_same_sources, {need for meaning in meanings for need in meaning.needs}))
 
     def _has_same_sources(self, need: str) -> bool:
@@ -164,19 +164,19 @@ class _Comparison:
         rules: _Rules,
     ) -> AccessChange:
         who, unless = region
-        behind = tuple(self._behind(cell, kind, region, rules))
+        behind = tuple(self._contributing_rows(cell, kind, region, rules))
         return AccessChange(
             kind, key[0], (key[1],), cell.combination(who), tuple(map(cell.combination, unless)), behind
         )
 
-    def _behind(
+    def _contributing_rows(
         self,
         cell: _ThingChange,
         kind: Kind,
         region: _Region,
         rules: _Rules,
     ) -> Iterator[ContributingRow]:
-        """The rows that make a change: those of one policy alone, or, where a role did it, those that it leads to."""
+        """The rows that cause a change: those of only one policy or, if a role changed, those that it leads to."""
         who, unless = region
         was, now = (0, 1) if kind == "gain" else (1, 0)
         causes = [(now, meaning) for meaning in cell.within(now, who, "allow")]
@@ -198,7 +198,7 @@ class _Comparison:
         ]
         news = [link for link in links if not self._is_shared(link)]
         if not found:
-            # The rows are the same, and roles lead to them otherwise than before.
+            # The rows are the same; only the roles that lead to them changed.
             found = [ContributingRow(_SIDES[side], rules[side][meaning]) for side, meaning in causes]
         yield from dict.fromkeys([*found, *news])
 
@@ -211,13 +211,13 @@ def _properties(known: Known) -> dict[tuple[str, str], Properties]:
     return {key: entity.properties for key, entity in known.items()}
 
 
-# What conditions read of a path depends on the template that answers it.
+# These variables depend on the template that a path matches.
 _OF_TEMPLATE: tuple[Path, ...] = (("params",), ("resource",))
 _SIDES: tuple[Side, Side] = ("old", "new")
 
 
 class _ThingChange:
-    """What changes for a thing, or for all things with rules of the same meanings."""
+    """The change for all things with rules of the same meanings."""
 
     def __init__(
         self,
@@ -235,7 +235,7 @@ class _ThingChange:
         ]
 
     def combination(self, mask: int) -> Combination:
-        """What a mask stands for."""
+        """The set of callers that a mask stands for."""
         conditions = list(self.atoms.conditions(mask))
         return Combination(
             tuple(self.atoms.held(mask)),
@@ -276,10 +276,10 @@ class _ThingChange:
         for allow in now.allows:
             for deny in freed:
                 found += self._region(allow | deny, now.denies)
-        return _neat(found) if len(found) <= MAX_NEAT else found
+        return _simplify(found) if len(found) <= MAX_SIMPLIFIED else found
 
     def _region(self, who: int, bounds: Iterable[int]) -> Iterator[_Region]:
-        """All who have a mask and none of the others, when there can be any."""
+        """The callers with a mask and none of the bounds, if there can be any."""
         if not self.atoms.possible(who):
             return
         rest = [bound & ~who for bound in bounds if self.atoms.possible(bound | who)]
@@ -287,8 +287,8 @@ class _ThingChange:
             yield who, tuple(minimal(set(rest)))
 
 
-def _neat(regions: list[_Region]) -> list[_Region]:
-    """The regions without those that lie within another."""
+def _simplify(regions: list[_Region]) -> list[_Region]:
+    """Remove the regions that lie within another."""
     kept: list[_Region] = []
     for region in sorted(set(regions), key=lambda each: (each[0].bit_count(), len(each[1]))):
         if not any(_lies_within(region, other) for other in kept):
@@ -304,8 +304,8 @@ def _lies_within(inner: _Region, outer: _Region) -> bool:
 
 
 def _ordered(found: Mapping[Key, list[AccessChange]]) -> Iterator[AccessChange]:
-    """Gains first; alike actions on one resource together."""
-    keys = list(sorted_in_steps(found, itself))
+    """Sort gains first, and merge equal changes of one resource."""
+    keys = list(sorted_in_steps(found, natural_order))
     for kind in ("gain", "loss"):
         for _, group in groupby(keys, key=lambda key: key[0]):
             together: dict[AccessChange, list[str]] = {}

@@ -1,7 +1,7 @@
-"""A policy in shadow: it decides what the active policy has decided, and where they differ is counted.
+"""A shadow policy: it decides again what the active policy decided, and counts the differences.
 
-Nothing asks it for a verdict that counts. What conditions would have read is gone by then, so where its verdict
-depends on one, the decision is counted as not compared.
+Its verdicts have no effect. The variables of conditions are gone by then, so a decision that depends on a condition
+counts as not compared.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from app.policy.analysis.contextless import decide_without_context
 from app.policy.engine.decision import Decision
 from app.policy.engine.snapshot import Snapshot
 
-MAX_DIFFERENCES = 1_000  # kept apart; what differs beyond them is counted as one
+MAX_DIFFERENCES = 1_000  # kept separately; further ones are only counted
 
 
 class ShadowCaller(NamedTuple):
-    """Who asked: a subject, empty for a stranger, and the id of its API key if that was used."""
+    """A caller: its subject, empty if anonymous, and the id of the API key that it used, if any."""
 
     subject: str
     key_id: int | None
 
 
 class ShadowKey(NamedTuple):
-    """What differences are told apart by: who asked for what, and what the active policy said."""
+    """The key of a difference: who requested what, and the verdict of the active policy."""
 
     who: ShadowCaller
     action: str
@@ -35,9 +35,9 @@ class ShadowKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ShadowDifference:
-    """A verdict that the shadow would have reversed, its own decision, how often and when it was last asked for."""
+    """A verdict that the shadow would have reversed, its own decision, and how often and when that last happened."""
 
-    asked: ShadowKey
+    key: ShadowKey
     decision: Decision
     number: int
     last: datetime
@@ -45,7 +45,7 @@ class ShadowDifference:
 
 @dataclass(slots=True)
 class Shadow:
-    """Compares decisions. `differing` are all that differ, `other` those of them that no difference is kept for."""
+    """Compares decisions. `differing` counts all that differ, `other` those beyond MAX_DIFFERENCES."""
 
     snapshot: Snapshot
     compared: int = 0
@@ -55,29 +55,29 @@ class Shadow:
     _differences: dict[ShadowKey, ShadowDifference] = field(default_factory=dict)
 
     def compare(
-        self, held: frozenset[str], resource: str, action: str, asked: ShadowKey, at: datetime
+        self, held: frozenset[str], resource: str, action: str, key: ShadowKey, at: datetime
     ) -> ShadowDifference | None:
-        """Decide once more what the active policy decided; the difference, when it is the first of its kind.
+        """Decide again what the active policy decided; returns the difference if it is the first of its kind.
 
-        `asked` is what is kept of it, fit to be shown.
+        `key` is what is kept and shown of it.
         """
         decision = decide_without_context(self.snapshot, held, resource, action)
         if decision is None:
             self.not_compared += 1
             return None
         self.compared += 1
-        if decision.allowed is asked.allowed:
+        if decision.allowed is key.allowed:
             return None
         self.differing += 1
-        known = self._differences.get(asked)
+        known = self._differences.get(key)
         if known is None and len(self._differences) >= MAX_DIFFERENCES:
             self.other += 1
             return None
-        difference = ShadowDifference(asked, decision, known.number + 1 if known else 1, at)
-        self._differences[asked] = difference
+        difference = ShadowDifference(key, decision, known.number + 1 if known else 1, at)
+        self._differences[key] = difference
         return None if known else difference
 
     def most_frequent(self, limit: int) -> list[ShadowDifference]:
-        """The differences that were met most often."""
-        found = sorted(self._differences.values(), key=lambda difference: (-difference.number, difference.asked[1:3]))
+        """The most frequent differences."""
+        found = sorted(self._differences.values(), key=lambda difference: (-difference.number, difference.key[1:3]))
         return found[:limit]

@@ -1,8 +1,8 @@
-"""One thing under two policies, in terms that both share: what must be held, and which conditions met.
+"""The rules of one thing under two policies, in common terms: which grants must be held and which conditions met.
 
-Stated grants that lead to the same needs under both policies are interchangeable: they make one atom, held by
-callers who state any of them. Each condition makes two atoms, `met` and `not unmet`, for one that cannot be told denies
-and does not allow. A row then is a set of terms, each a set of atoms, any of which suffices. Sets are bit masks.
+Stated grants that lead to the same needs under both policies are interchangeable: they form one atom, held by callers
+who state any of them. Each condition forms two atoms, `met` and `not unmet`, since an unknown condition denies and
+does not allow. A row is a set of alternative terms, each a set of atoms. Sets are bit masks.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from operator import or_
 from typing import NamedTuple
 
 from app.identity.principal import is_fact
-from app.policy.analysis.holders import Holders, Ways, together, ways
+from app.policy.analysis.holders import Holders, Ways, can_be_combined, ways
 from app.policy.language.rule import Effect, Rule
 from app.policy.language.when.read import Path
 
@@ -24,18 +24,18 @@ MAX_TERMS = 10_000
 
 
 class TooWide(Exception):
-    """There are more combinations than can be compared."""
+    """There are too many combinations to compare."""
 
 
 class When(NamedTuple):
-    """A condition by its text. `side` parts two of one text whose outcomes may differ between the policies."""
+    """A condition by its text. `side` distinguishes equal texts whose outcomes may differ between the policies."""
 
     text: str
     side: str = ""
 
 
 class RuleMeaning(NamedTuple):
-    """What a rule says of a thing that it speaks of; rules of one meaning are alike."""
+    """What a rule means for a thing that it applies to; rules with the same meaning are equivalent."""
 
     needs: frozenset[str]
     effect: Effect
@@ -44,14 +44,14 @@ class RuleMeaning(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What allows and what denies under one policy, each term with the meanings that have it."""
+    """The terms that allow and that deny under one policy, each with the meanings that have it."""
 
     allows: dict[int, list[RuleMeaning]] = field(default_factory=dict)
     denies: dict[int, list[RuleMeaning]] = field(default_factory=dict)
 
 
 class Atoms:
-    """The atoms that two sets of meanings speak of, numbered."""
+    """The atoms of two sets of meanings, numbered."""
 
     def __init__(self, sides: Sequence[tuple[Iterable[RuleMeaning], Holders]]) -> None:
         self._sides = [(tuple(meanings), holders) for meanings, holders in sides]
@@ -82,15 +82,15 @@ class Atoms:
             return True
         known = self._possible.get(bound)
         if known is None:
-            known = self._possible[bound] = together(self._ways[number] for number in _bits(bound))
+            known = self._possible[bound] = can_be_combined(self._ways[number] for number in _bits(bound))
         return known
 
     def held(self, mask: int) -> Iterator[tuple[str, ...]]:
-        """The alternatives of each atom of a mask that is held."""
+        """The alternative grants of each atom of a mask."""
         return (self.any_of[number] for number in _bits(mask) if number < len(self.any_of))
 
     def conditions(self, mask: int) -> Iterator[tuple[When, bool]]:
-        """Each condition of a mask, and whether it must be met; else it must not be unmet."""
+        """Each condition of a mask, with True if it must be met, False if it must not be unmet."""
         for when, bit in self.whens.items():
             if mask & bit:
                 yield when, True
@@ -134,8 +134,8 @@ class Atoms:
 
 
 def meaning_of(rule: Rule, side: str = "", differing: Collection[Path] = ()) -> RuleMeaning:
-    """The meaning of a rule. `side` parts it from one in the other policy when its condition reads what is `differing`
-    between the two, such as `("subject", "permissions")`: it may come out otherwise."""
+    """The meaning of a rule. `side` distinguishes it from one in the other policy if its condition reads a variable
+    that is `differing` between the two, such as `("subject", "permissions")`, since its outcome may differ."""
     when = None
     if rule.condition:
         separates = any(_overlap(read.path, path) for read in rule.condition.reads.values() for path in differing)
@@ -152,13 +152,13 @@ def meanings(rules: Iterable[Rule], side: str = "", differing: Collection[Path] 
 
 
 def _overlap(left: Path, right: Path) -> bool:
-    """Whether one path leads to the other."""
+    """Whether one path is a prefix of the other."""
     shared = min(len(left), len(right))
     return left[:shared] == right[:shared]
 
 
 def minimal(masks: Iterable[int]) -> list[int]:
-    """The masks that have none of the others within them, smallest first."""
+    """The masks that contain none of the others, smallest first."""
     kept: list[int] = []
     for mask in sorted(masks, key=int.bit_count):
         if not any(small & mask == small for small in kept):

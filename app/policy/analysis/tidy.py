@@ -1,4 +1,4 @@
-"""Mechanical fixes of a policy's rows: spacing, order and duplicates, and never what they mean."""
+"""Mechanical fixes of a policy's rows: spacing, order and duplicates, never their meaning."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from app.policy.analysis.case_runner import run
-from app.policy.analysis.findings import twins
+from app.policy.analysis.findings import duplicate_rows
 from app.policy.analysis.semantic_diff import compare
 from app.policy.engine.live import build
 from app.policy.engine.snapshot import Snapshot
@@ -18,21 +18,21 @@ Row = Rule | Membership
 
 
 class NotTidied(Exception):
-    """The tidied policy would differ in more than its looks; nothing was changed."""
+    """The tidied policy would differ in more than layout; nothing was changed."""
 
 
-def tidied(snapshot: Snapshot) -> dict[str, str]:
-    """The files that tidying changes, with their new text.
+def tidy_rows(snapshot: Snapshot) -> dict[str, str]:
+    """Tidy a policy and return the files that change, with their new text.
 
-    Each row is written with single spaces, its grants and methods in order; rows that stand together, with no blank
-    line or comment between them, are sorted; of rows that say the same the first stays. The result is held against
-    what there was: both must decide alike everywhere, and every case must come out as it did. Raises NotTidied when
-    they do not, PolicyRefused when the result is no sound policy.
+    Each row is written with single spaces and sorted grants and methods; adjacent rows, with no blank line or comment
+    between them, are sorted; duplicates are dropped. The result is compared with the original: all verdicts must be
+    the same, and every case must have the same outcome. Raises NotTidied if they differ, PolicyRefused if the result
+    is not a valid policy.
     """
     policy = snapshot.policy
     rows: dict[tuple[str, int], Row] = {(row.file, row.line): row for row in policy.rules}
     rows.update({(row.file, row.line): row for row in policy.memberships})
-    dropped = {(row.file, row.line) for row in twins(policy)}
+    dropped = {(row.file, row.line) for row in duplicate_rows(policy)}
     changed: dict[str, str] = {}
     for file, text in policy.source.files.items():
         if file.endswith(".csv"):
@@ -44,8 +44,8 @@ def tidied(snapshot: Snapshot) -> dict[str, str]:
     return changed
 
 
-def ended(source: PolicySource) -> dict[str, str]:
-    """The files of rows that lack their last line, with it. Only their author knows whether rows are missing too."""
+def add_end_lines(source: PolicySource) -> dict[str, str]:
+    """Add the missing end line to CSV files. Only their author knows whether rows are missing too."""
     changed: dict[str, str] = {}
     for fault in source.faults:
         if fault.code == "cut-short":
@@ -62,7 +62,7 @@ def _prove(snapshot: Snapshot, files: Mapping[str, str]) -> None:
         raise NotTidied("the rows have too many combinations to prove that tidying would change no verdict")
     for before, now in zip(_outcomes(snapshot), _outcomes(after), strict=True):
         if before[1] and not now[1]:
-            raise NotTidied(f"{before[0]} expects a row at a line where it would no longer stand; name the file alone")
+            raise NotTidied(f"{before[0]} expects a row at a line that would move; name only the file")
 
 
 def _outcomes(snapshot: Snapshot) -> list[tuple[str, bool]]:
@@ -79,10 +79,10 @@ def _lines(file: str, text: str, rows: Mapping[tuple[str, int], Row], dropped: s
             if (file, number) not in dropped:
                 block.append(row)
             continue
-        for tidy in (*_written(block), line.rstrip()):
-            if tidy or last:  # of blank lines that follow each other one stays
-                yield tidy
-                last = tidy
+        for tidied in (*_written(block), line.rstrip()):
+            if tidied or last:  # collapse consecutive blank lines
+                yield tidied
+                last = tidied
         block = []
 
 
@@ -92,7 +92,7 @@ def _written(block: list[Row]) -> Iterator[str]:
 
 
 def _order(row: Row) -> tuple[str, ...]:
-    """By what is needed, then by what it opens, as one reads a matrix; `p` rows before `g` rows."""
+    """Sort by needs, then by resource, as in the matrix; `p` rows before `g` rows."""
     if isinstance(row, Membership):
         return ("2", row.member, row.grant)
     return ("1", " ".join(sorted(row.needs)), row.resource, _text(row))

@@ -1,4 +1,4 @@
-"""Which scopes a key uses, from what was decided for it, and the narrower ones that would do."""
+"""Which scopes a key uses, according to its decisions, and the narrower scopes that would suffice."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.policy.engine.snapshot import Snapshot
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What was allowed, how often, and when last, in microseconds since 1970. `row` allowed it then, as it was."""
+    """What was allowed, how often, and when last, in microseconds since 1970. `row` is the row's text at the time."""
 
     action: str
     resource: str
@@ -24,7 +24,7 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class ScopeUse:
-    """A scope that rows needed, how often, and when last, in microseconds since 1970."""
+    """A scope that deciding rows needed, how often, and when last, in microseconds since 1970."""
 
     scope: str
     number: int
@@ -33,34 +33,34 @@ class ScopeUse:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """The scopes of a key that were used and those that never were; `enough` are narrower ones that would do.
+    """The scopes of a key that were used and those that were not. `sufficient_scopes` are narrower and would suffice.
 
-    `closed` is what was allowed then and is not now, whatever of its scopes the key keeps.
+    `no_longer_allowed` was allowed then and is not now, even with all scopes of the key.
     """
 
     used: tuple[ScopeUse, ...]
     unused: tuple[str, ...]
-    enough: tuple[str, ...]
-    closed: tuple[tuple[str, str], ...]
+    sufficient_scopes: tuple[str, ...]
+    no_longer_allowed: tuple[tuple[str, str], ...]
 
 
 def needs_of(row: str) -> frozenset[str]:
-    """The grants that a `p` row needs, from its text in the log."""
+    """The grants that a `p` row needs, from its text in the decision log."""
     cells = row.split(", ", 2)
     return frozenset(cells[1].split()) if len(cells) == 3 and cells[0] == "p" else frozenset()
 
 
 def usage(snapshot: Snapshot, held: frozenset[str], scopes: Collection[str], uses: Iterable[Use]) -> Usage:
-    """Judge the uses of a key that holds `held`, its `scopes` among them, under the active policy.
+    """Evaluate the uses of a key that holds `held`, including its `scopes`, under the active policy.
 
-    A need that no scope names is put down to each scope that leads to it through `g` rows.
+    A need that is not a scope itself is attributed to each scope that leads to it through `g` rows.
     """
     held = snapshot.in_force(held)
     facts = snapshot.effective(grant for grant in held if is_fact(grant))
     leads: Mapping[str, frozenset[str]] = {scope: snapshot.effective({scope}) for scope in sorted(scopes)}
     counted: dict[str, list[int]] = {}
-    enough: set[str] = set()
-    closed: set[tuple[str, str]] = set()
+    sufficient: set[str] = set()
+    no_longer_allowed: set[tuple[str, str]] = set()
     for use in uses:
         for need in needs_of(use.row) - facts:
             for scope in [need] if need in leads else [scope for scope, led in leads.items() if need in led]:
@@ -70,14 +70,16 @@ def usage(snapshot: Snapshot, held: frozenset[str], scopes: Collection[str], use
         rules = snapshot.rules_for(use.resource, use.action)
         _, rule = outcome(rules, snapshot.effective(held))
         if rule is None:
-            closed.add((use.action, use.resource))
+            no_longer_allowed.add((use.action, use.resource))
         else:
             for need in rule.needs - facts:
-                enough |= {need} if need in snapshot.policy.catalog else {s for s, led in leads.items() if need in led}
-    narrowed = without_implied(snapshot, sorted(enough))
+                sufficient |= (
+                    {need} if need in snapshot.policy.catalog else {s for s, led in leads.items() if need in led}
+                )
+    narrowed = without_implied(snapshot, sorted(sufficient))
     return Usage(
         tuple(ScopeUse(scope, *counted[scope]) for scope in sorted(counted)),
         tuple(sorted(scope for scope in scopes if scope not in counted)),
         narrowed,
-        tuple(sorted(closed)),
+        tuple(sorted(no_longer_allowed)),
     )

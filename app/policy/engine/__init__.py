@@ -1,1 +1,1 @@
-"""The compiled policy: an immutable snapshot that decides, and the live one of a process."""
+"""The compiled policy: immutable snapshots that decide, and the live policy of a process."""

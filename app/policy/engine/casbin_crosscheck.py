@@ -1,9 +1,9 @@
-"""Casbin, the judge: before a policy goes live, the engine's verdicts are held against Casbin's.
+"""Cross-checks the engine's verdicts against Casbin's before a policy becomes active.
 
-Whether a rule applies, the engine and Casbin are told alike; what they judge is what follows from the rules that
-apply. That depends on the rules' effects alone, so each sequence of effects in the policy is judged once, with every
-combination of rules held and conditions met, not met or failing. Beside these a sample of the policy's own rows is
-judged as it stands. Deciding then needs no Casbin, which takes some twenty times as long.
+Both get the same information on which rules apply and must derive the same verdict. The verdict depends only on the
+effects of the rules, so each distinct sequence of effects is checked once, with every combination of rules held and
+conditions met, not met or failing. In addition a sample of the policy's own rows is checked. Requests are then decided
+without Casbin, which takes about twenty times as long.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from app.policy.engine.verdict import Conditions, held_rules, verdict
 from app.policy.language.rule import Rule
 from app.policy.language.when.condition import NO_CONTEXT, ConditionError
 
-MAX_COMBINATIONS = 256  # of one sequence of effects; of more a sample is judged
+MAX_COMBINATIONS = 256  # for one sequence of effects; of more, a sample is checked
 MAX_SHAPES = 200
 MAX_SAMPLE = 200  # of the policy's own resources and actions
-MAX_RULES = 30  # about one resource and action
+MAX_RULES = 30  # for one resource and action
 
 _Item = TypeVar("_Item")
-_FAILED = ConditionError("the judge lets this condition fail")
+_FAILED = ConditionError("the cross-check makes this condition fail")
 _OUTCOMES: tuple[bool | ConditionError, ...] = (True, False, _FAILED)
 
 
 @dataclass(frozen=True, slots=True)
-class Dispute:
-    """The engine and Casbin disagree about a caller who holds these grants, which is a defect of one of them."""
+class Mismatch:
+    """The engine and Casbin disagree about a caller who holds these grants: a defect of one of them."""
 
     resource: str
     action: str
@@ -51,40 +51,40 @@ class _Question:
     conditions: Conditions
 
 
-def disputes(index: Index) -> Iterator[Dispute]:
-    """Every question of the trial whose answers differ. It may run beside requests: nothing of it is shared."""
+def mismatches(index: Index) -> Iterator[Mismatch]:
+    """Find every question on which the two verdicts differ. Thread-safe: it shares no state with requests."""
     trial: dict[Key, tuple[Rule, ...]] = {}
-    questions = [*_about_shapes(index, trial), *_about_rows(index, trial)]
+    questions = [*_effect_questions(index, trial), *_row_questions(index, trial)]
     casbin = Enforcer(trial)
     for question in questions:
         rules = trial[question.key]
         found = held_rules(rules, question.held)
         engine = bool(verdict(rules, found, question.held, question.conditions, ""))
         if casbin.allows(question.held, *question.key, question.conditions) is not engine:
-            yield Dispute(*question.key, question.held, engine)
+            yield Mismatch(*question.key, question.held, engine)
 
 
-def _about_shapes(index: Index, trial: dict[Key, tuple[Rule, ...]]) -> Iterator[_Question]:
-    """Each sequence of effects, under resources that no policy can name."""
+def _effect_questions(index: Index, trial: dict[Key, tuple[Rule, ...]]) -> Iterator[_Question]:
+    """Questions about each sequence of effects, under resource names that no policy can contain."""
     each = (_some(rules, MAX_RULES) for rules in index.values())
     shapes = {tuple((rule.effect, rule.condition is not None) for rule in rules): rules for rules in each}
     for number, rules in enumerate(_some(list(shapes.values()), MAX_SHAPES)):
-        key = (f"|{number}|", "judge")
-        apart = tuple(replace(rule, needs=frozenset((f"|{place}|",))) for place, rule in enumerate(rules))
-        trial[key] = apart
-        choices = [(None, *_OUTCOMES) if rule.condition else (None, True) for rule in apart]
+        key = (f"|{number}|", "crosscheck")
+        separate = tuple(replace(rule, needs=frozenset((f"|{place}|",))) for place, rule in enumerate(rules))
+        trial[key] = separate
+        choices = [(None, *_OUTCOMES) if rule.condition else (None, True) for rule in separate]
         for outcomes in _combinations(choices):
             conditions = Conditions(NO_CONTEXT)
             held: set[str] = set()
-            for rule, outcome in zip(apart, outcomes, strict=True):
+            for rule, outcome in zip(separate, outcomes, strict=True):
                 if outcome is not None:
                     held |= rule.needs
                     conditions.settle(rule, outcome)
             yield _Question(key, frozenset(held), conditions)
 
 
-def _about_rows(index: Index, trial: dict[Key, tuple[Rule, ...]]) -> Iterator[_Question]:
-    """Rows as they stand: for a caller who holds nothing, what each of them needs, and all of it."""
+def _row_questions(index: Index, trial: dict[Key, tuple[Rule, ...]]) -> Iterator[_Question]:
+    """Questions about the policy's own rows, for callers who hold nothing, the needs of one row, or all of them."""
     for key in _some(list(index), MAX_SAMPLE):
         rules = trial[key] = tuple(_some(index[key], MAX_RULES))
         every = frozenset(grant for rule in rules for grant in rule.needs)
@@ -105,11 +105,11 @@ def _combinations(
     if count <= MAX_COMBINATIONS:
         yield from product(*choices)
         return
-    chosen = random.Random(count)  # noqa: S311  # a sample, the same at each load; no secret
+    chosen = random.Random(count)  # noqa: S311  # a reproducible sample; no secret
     for _ in range(MAX_COMBINATIONS):
         yield tuple(chosen.choice(options) for options in choices)
 
 
 def _some(items: Sequence[_Item], most: int) -> Sequence[_Item]:
-    """All items, or as many as may be, spread evenly."""
+    """All items or, if there are more than `most`, an evenly spread sample."""
     return items if len(items) <= most else [items[n * len(items) // most] for n in range(most)]

@@ -1,4 +1,4 @@
-"""A policy held against the route table, both ways: what Casbin would accept in silence is refused here."""
+"""Checks a policy against the route table, in both directions: faults that Casbin would accept silently."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ROLE = re.compile(r"\brole:[a-z][a-z0-9_-]*")
 
 
 def check(snapshot: Snapshot) -> list[Fault]:
-    """The faults between a policy and a route table, the first MAX_FAULTS of each kind."""
+    """Check a policy against its route table; returns at most MAX_FAULTS faults of each kind."""
     return [
         *islice(_dead_rows(snapshot), MAX_FAULTS),
         *islice(_narrow_denies(snapshot), MAX_FAULTS),
@@ -34,7 +34,7 @@ def check(snapshot: Snapshot) -> list[Fault]:
 
 
 def _dead_rows(snapshot: Snapshot) -> Iterator[Fault]:
-    """Rows that no route can match: a deny of that kind closes nothing."""
+    """Rows that match no route: a deny of that kind would close nothing."""
     policy, table = snapshot.policy, snapshot.table
     index = snapshot.index
     near = NearWords(table.templates)
@@ -42,20 +42,20 @@ def _dead_rows(snapshot: Snapshot) -> Iterator[Fault]:
         (rule.resource, action) for (name, action), rules in index.items() for rule in rules if rule.resource != name
     }
     for rule in policy.rules:
-        named = [(rule.resource, action) for action in rule.actions]
-        dead = [key[1] for key in named if key not in index and key not in patterns]
+        keys = [(rule.resource, action) for action in rule.actions]
+        dead = [key[1] for key in keys if key not in index and key not in patterns]
         if not dead:
             continue
         templates = table.match(rule.resource)
         if not templates:
             if table.match(wide := widened(rule.resource)):
-                hint = f"`{{…}}` stands for a parameter of the route alone; `{wide}` names literal segments too"
+                hint = f"`{{…}}` matches only a parameter of the route; `{wide}` matches literal segments too"
             else:
                 hint = near.hint(rule.resource) or (
                     "`authz policy routes` lists the routes; rules name templates, such as `/api/v1/teams/{team_id}`"
                 )
             if rule.resource in table.closed:
-                hint = "its document does not tell which requests belong to it: see the findings about the document"
+                hint = "its OpenAPI document is ambiguous about this path: see the findings about the document"
             yield fault_at_rule(
                 rule, policy, "dead-row", f"no route matches `{rule.resource}`", hint, word=rule.resource
             )
@@ -68,9 +68,9 @@ def _dead_rows(snapshot: Snapshot) -> Iterator[Fault]:
 
 
 def _narrow_denies(snapshot: Snapshot) -> Iterator[Fault]:
-    """Denies of a parameter that leave open what a request may have in its place: a literal segment with its own route.
+    """Denies of a parameter that leave open a route with a literal segment in its place.
 
-    A deny of `/orders/{id}` can be meant for `/orders/export` too, and a route of that kind may be added later.
+    A deny of `/orders/{id}` may be meant for `/orders/export` too, and such a route may be added later.
     """
     table, index = snapshot.table, snapshot.index
     for rule in snapshot.policy.rules:
@@ -90,18 +90,18 @@ def _narrow_denies(snapshot: Snapshot) -> Iterator[Fault]:
         ]
         if left:
             also = f" and {len(left) - 1} more" if len(left) > 1 else ""
-            message = f"this deny stands for parameters alone: it leaves out {left[0]}{also}, which a row allows"
+            message = f"this deny matches only parameters: it leaves out {left[0]}{also}, which a row allows"
             if wide == rule.resource:
-                hint = "write a deny of that too, or narrow what allows it"
+                hint = "deny that too, or narrow the row that allows it"
             else:
                 hint = (
-                    f"write `{wide}` to deny both; to deny the parameter alone, add a condition, see policies/README.md"
+                    f"write `{wide}` to deny both; to deny only the parameter, add a condition, see policies/README.md"
                 )
             yield fault_at_rule(rule, snapshot.policy, "narrow-deny", message, hint, word=rule.resource)
 
 
 def _is_sibling(template: str, pattern: str) -> bool:
-    """Whether a template has text that a pattern's segments of text and parameters match: `all.json` for `{x}.json`."""
+    """Whether a template has literal text that a pattern's composite segments match: `all.json` for `{x}.json`."""
     for part, other in zip(segments(pattern), segments(template), strict=False):
         if not is_composite(part) or shape(part) == shape(other):
             continue
@@ -114,7 +114,7 @@ def _is_sibling(template: str, pattern: str) -> bool:
 
 
 def is_left_open(deny: Rule, rules: Sequence[Rule], held: frozenset[str]) -> bool:
-    """Whether rules allow it, and none denies it, to a caller that a deny elsewhere is about, who holds `held`."""
+    """Whether rules allow it, and none denies it, to a caller with `held` to whom a deny of something else applies."""
     return any(
         rule.effect == "allow" and not any(excludes(deny.needs, grant) for grant in rule.needs) for rule in rules
     ) and not any(
@@ -123,7 +123,7 @@ def is_left_open(deny: Rule, rules: Sequence[Rule], held: frozenset[str]) -> boo
 
 
 def _unheld_rows(policy: Policy) -> Iterator[Fault]:
-    """Rows that no caller can hold enough for: a misspelt role in a deny would open what it closes."""
+    """Rows whose needs no caller can hold: a misspelt role in a deny would open what it should close."""
     roles = known_roles(policy.memberships)
     near = NearRoles(roles)
     fine: set[frozenset[str]] = set()
@@ -132,12 +132,12 @@ def _unheld_rows(policy: Policy) -> Iterator[Fault]:
             continue
         for grant in sorted(rule.needs):
             if grant.startswith("role:") and grant not in roles:
-                hint = near.hint(grant) or f"write a `g` row about it, such as `g, user:user_2abc, {grant}`"
-                yield fault_at_rule(rule, policy, "unknown-role", f"no `g` row knows `{grant}`", hint, word=grant)
+                hint = near.hint(grant) or f"define it with a `g` row, such as `g, user:user_2abc, {grant}`"
+                yield fault_at_rule(rule, policy, "unknown-role", f"no `g` row defines `{grant}`", hint, word=grant)
                 break
             if excludes(rule.needs - {grant}, grant):
                 message = f"no caller can hold `{grant}` together with the other facts of this row"
-                hint = "write a row for each; rows are alternatives"
+                hint = "write a row for each fact; rows are alternatives"
                 yield fault_at_rule(rule, policy, "never-held", message, hint, word=grant)
                 break
         else:
@@ -145,7 +145,7 @@ def _unheld_rows(policy: Policy) -> Iterator[Fault]:
 
 
 def _undefined_roles(policy: Policy) -> Iterator[Fault]:
-    """Roles that rows give and that lead to nothing: no row needs or reads them, and no `g` row gives them anything."""
+    """Roles that rows assign and that have no effect: no row needs or reads them, and no `g` row extends them."""
     defined = {row.member for row in policy.memberships if row.member.startswith("role:")}
     for rule in policy.rules:
         defined.update(grant for grant in rule.needs if grant.startswith("role:"))
@@ -154,9 +154,9 @@ def _undefined_roles(policy: Policy) -> Iterator[Fault]:
     near = NearRoles(defined)
     for row in policy.memberships:
         if row.grant.startswith("role:") and row.grant not in defined:
-            message = f"`{row.grant}` is not defined: no `p` row needs it, and no `g` row gives it anything"
+            message = f"`{row.grant}` is not defined: no `p` row needs it, and no `g` row adds a grant to it"
             hint = near.hint(row.grant) or (
-                f"correct its name, define it with a row such as `g, {row.grant}, catalog:read`, or delete this row"
+                f"correct the name, define it with a row such as `g, {row.grant}, catalog:read`, or delete this row"
             )
             text = policy.source.line(row.file, row.line)
             column = max(text.rfind(row.grant), 0) + 1
@@ -164,7 +164,7 @@ def _undefined_roles(policy: Policy) -> Iterator[Fault]:
 
 
 def _unruled_routes(snapshot: Snapshot) -> Iterator[Fault]:
-    """Routes that no row mentions: whether they are open must be a decision."""
+    """Routes that no row covers: the policy must state who may use them."""
     siblings: dict[str, Rule] | None = None
     documents, neighbours = DocumentLines(snapshot.policy), None
     for template in snapshot.table.templates:
@@ -175,7 +175,7 @@ def _unruled_routes(snapshot: Snapshot) -> Iterator[Fault]:
             if siblings is None:
                 siblings = _siblings(snapshot)
             if rule := siblings.get(template):
-                hint += f"; in {rule.place} `{{…}}` stands for parameters alone, where `*` would name both"
+                hint += f"; in {rule.place} `{{…}}` matches only parameters, where `*` would match both"
             found = documents.fault(template, "unruled-route", message, hint)
             if found is None:
                 neighbours = neighbours or Neighbours(snapshot.policy)
@@ -184,7 +184,7 @@ def _unruled_routes(snapshot: Snapshot) -> Iterator[Fault]:
 
 
 def _siblings(snapshot: Snapshot) -> dict[str, Rule]:
-    """Templates with literal text where a row has a parameter, each with such a row."""
+    """Templates with literal text in the place of a row's parameter, each with such a row."""
     found: dict[str, Rule] = {}
     seen: set[str] = set()
     for rule in snapshot.policy.rules:
@@ -196,7 +196,7 @@ def _siblings(snapshot: Snapshot) -> dict[str, Rule]:
 
 
 def _idle_denies(snapshot: Snapshot) -> Iterator[Fault]:
-    """Denies of things that nothing allows: for lack of a table of things, this is how a misspelt one shows."""
+    """Denies of things that no row allows: there is no table of things, so this finds misspelt ones."""
     allowed = {key for key, rules in snapshot.index.items() if any(rule.effect == "allow" for rule in rules)}
     near = NearWords({resource for resource, _ in allowed if not is_route(resource)})
     kinds = {(resource.partition(":")[0], action) for resource, action in allowed}
@@ -207,8 +207,8 @@ def _idle_denies(snapshot: Snapshot) -> Iterator[Fault]:
         for action in rule.actions:
             if (rule.resource, action) not in allowed and (rule.resource, action) not in kinds:
                 message = f"no row allows `{action}` on `{rule.resource}`, so this deny closes nothing"
-                # Of a known kind it is the action that is misspelt: the thing is no hint at itself.
+                # Of a known kind it is the action that is misspelt: the thing would be a hint at itself.
                 is_known = rule.resource.partition(":")[0] in types
                 hint = "" if is_known else near.hint(rule.resource)
-                hint = hint or "delete it, or fix its spelling"
+                hint = hint or "delete it, or correct the spelling"
                 yield fault_at_rule(rule, snapshot.policy, "idle-deny", message, hint, word=action)

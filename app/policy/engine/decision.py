@@ -10,10 +10,10 @@ from app.policy.language.rule import Rule
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Whether something is allowed; truthy when it is.
+    """Whether something is allowed; truthy if it is.
 
-    `rule` is the row that decided, `missing` the grants that the nearest row lacks, sorted.
-    `errors` are the rows whose condition failed. `revision` names the policy.
+    `rule` is the row that decided, `missing` the grants that the caller lacks for the nearest row, sorted.
+    `errors` are the rows whose condition failed. `revision` is that of the policy.
     """
 
     allowed: bool

@@ -1,4 +1,4 @@
-"""Casbin's enforcer over expanded rows, so that it compares with `==` and never matches a path."""
+"""Casbin's enforcer over expanded rows, which only compares with `==` and never matches a path."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _OBJ, _ACT = 1, 2
 
 
 class Enforcer:
-    """Casbin's own verdict on each question. It is not shared between threads: Casbin filters through its own state."""
+    """Returns Casbin's own verdicts. Not thread-safe: Casbin filters through mutable state."""
 
     def __init__(self, index: Index) -> None:
         distinct = {rule.needs for found in index.values() for rule in found}
@@ -31,7 +31,7 @@ class Enforcer:
         self._casbin = _Casbin(_model(), _Rows(rows(index)), cache_key_order=[_OBJ, _ACT])
         self._casbin.add_function("holds", self._holds)
         self._casbin.add_function("met", self._met)
-        # Casbin would log what was held in every denial, should logging be configured again: give it a disabled logger.
+        # Casbin would log the grants of every denial if logging were reconfigured: give it a disabled logger.
         self._casbin.logger = logging.Logger("casbin", logging.CRITICAL + 1)
 
     def allows(self, held: frozenset[str], resource: str, action: str, conditions: Conditions) -> bool:
@@ -48,11 +48,11 @@ class Enforcer:
         try:
             return conditions.met(rule)
         except ConditionError:
-            return rule.effect == "deny"  # an error never opens: the allow does not apply, the deny does
+            return rule.effect == "deny"  # fail closed: an allow does not apply, a deny does
 
 
 class _Rows(Adapter):  # type: ignore[misc]  # Casbin is untyped
-    """Hands checked rows to Casbin in bulk; its own loaders are silent or quadratic."""
+    """Passes checked rows to Casbin in bulk; its own loaders ignore faults or are quadratic."""
 
     def __init__(self, checked: Iterable[tuple[str, str, str, str, str]]) -> None:
         self._rows = checked
@@ -64,7 +64,7 @@ class _Rows(Adapter):  # type: ignore[misc]  # Casbin is untyped
 
 
 class _Matcher:
-    """Casbin's matcher as code. Interpreting its syntax tree would take most of the time of a decision."""
+    """Casbin's matcher as compiled code. Interpreting its syntax tree would take most of the time of a decision."""
 
     __slots__ = ("_functions",)
 
@@ -76,7 +76,7 @@ class _Matcher:
 
 
 class _Casbin(casbin.FastEnforcer):  # type: ignore[misc]  # Casbin is untyped
-    """A FastEnforcer whose matcher is compiled once; Casbin would parse it again for every request."""
+    """A FastEnforcer whose matcher is compiled once; Casbin would parse it for every request."""
 
     _matcher: _Matcher | None = None
 
@@ -93,7 +93,7 @@ def _model() -> FastModel:
 
 
 def _compile() -> CodeType:
-    """Casbin's own reading of the matcher, as code.
+    """Compile the matcher as Casbin parses it.
 
     Done on import: on Python 3.11 parsing into a tree in two threads at once sporadically raises SystemError.
     """

@@ -1,6 +1,6 @@
-"""Rows expanded over what exists: a pattern becomes one row for each route, a type one for each named thing.
+"""Expands rows: a pattern becomes one row for each route that it matches, a type one for each named thing.
 
-Afterwards a rule is found by equality alone; nothing matches a path while a request waits.
+Rules are then found by equality alone; no request matches a path.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from app.policy.language.when.read import Path
 from app.policy.routing.routes import RouteTable, is_route
 
 MAX_EXPANDED = 1_000_000
-MAX_REACH_KNOWN = 5_000  # resources with their actions, of which the keys are remembered meanwhile
+MAX_REACH_KNOWN = 5_000  # resources with actions whose keys are cached during expansion
 
-# What conditions read of the method, or of all that it is a part of.
+# Condition variables that contain the method.
 _METHOD: frozenset[Path] = frozenset({("request", "method"), ("action", "name"), ("request",), ("action",)})
 
-# (resource, action) → the rules that speak of it, in the order of the files.
+# (resource, action) → the rules that apply to it, in file order.
 Key = tuple[str, str]
 Index = Mapping[Key, tuple[Rule, ...]]
 
@@ -34,26 +34,28 @@ def expand(rules: Iterable[Rule], table: RouteTable) -> Index:
     reach: dict[tuple[str, tuple[str, ...]], tuple[Key, ...]] = {}
     count = 0
     for rule in rules:
-        named = (rule.resource, rule.actions)
-        keys = reach.get(named)
+        target = (rule.resource, rule.actions)
+        keys = reach.get(target)
         if keys is None:
             if len(reach) >= MAX_REACH_KNOWN:
                 reach.clear()
-            keys = reach[named] = tuple(_keys(rule, table, things))
+            keys = reach[target] = tuple(_keys(rule, table, things))
         count += len(keys)
         if count > MAX_EXPANDED:
-            message = f"with this row the policy has more than {MAX_EXPANDED} rows, expanded over all that they name"
-            hint = "say with fewer rows what holds for many resources"
+            message = (
+                f"with this row the policy has more than {MAX_EXPANDED} rows, expanded over all routes that they match"
+            )
+            hint = "cover many resources with fewer rows"
             raise PolicyRefused([Fault("too-wide", rule.file, rule.line, 1, message, hint, text=str(rule))])
         for_head = _for_head(rule)
         for key in keys:
-            speaking = for_head if key[1] == "HEAD" else rule
-            # Most keys of a large policy have one rule, for which a list would only be created and discarded.
+            applying = for_head if key[1] == "HEAD" else rule
+            # Most keys of a large policy have one rule: do not create a list for it.
             found = index.get(key, ())
             if isinstance(found, list):
-                found.append(speaking)
+                found.append(applying)
             else:
-                index[key] = [*found, speaking] if found else (speaking,)
+                index[key] = [*found, applying] if found else (applying,)
     for key, found in index.items():
         if isinstance(found, list):
             index[key] = tuple(found)
@@ -61,9 +63,9 @@ def expand(rules: Iterable[Rule], table: RouteTable) -> Index:
 
 
 def key_of(resource: str, action: str, index: Index) -> Key | None:
-    """The key under which rules speak of an action on a resource; None when none does.
+    """The key of the rules that apply to an action on a resource; None if there are none.
 
-    A thing that no row names is ruled as its type. A route is never anything but itself.
+    The rules of a type apply to a thing that no row names. A route has only its own rules.
     """
     if (resource, action) in index:
         return resource, action
@@ -76,7 +78,7 @@ def key_of(resource: str, action: str, index: Index) -> Key | None:
 def rows(index: Index) -> Iterator[tuple[str, str, str, str, str]]:
     """The expanded rows in the columns of the model: needs, obj, act, eft, when.
 
-    `when` names the rule whose condition it is, as `file:line`; empty for none.
+    `when` is the `file:line` of the rule, empty if it has no condition.
     """
     needs: dict[frozenset[str], str] = {}
     for (resource, action), rules in index.items():
@@ -92,7 +94,7 @@ def _keys(rule: Rule, table: RouteTable, things: Mapping[str, tuple[str, ...]]) 
         for template in table.match(rule.resource):
             actions = table.actions(template)
             yield from ((template, action) for action in rule.actions if action in actions)
-            if _goes_with_get(rule.actions, actions, table.methods(template)):
+            if _implies_head(rule.actions, actions, table.methods(template)):
                 yield template, "HEAD"
     else:
         for thing in (rule.resource, *things.get(rule.resource, ())):
@@ -100,10 +102,10 @@ def _keys(rule: Rule, table: RouteTable, things: Mapping[str, tuple[str, ...]]) 
 
 
 def _for_head(rule: Rule) -> Rule:
-    """The rule as it speaks of a HEAD that goes with GET: a deny whose condition reads the method denies without it.
+    """The rule for a HEAD that is implied by GET: a deny whose condition reads the method applies unconditionally.
 
-    Such a condition is meant for GET and would not be met by HEAD, which gives away what GET does. An allow keeps its
-    condition, which then opens no more than it says.
+    Such a condition is meant for GET and would not be met by HEAD, which reveals the headers of GET. An allow keeps
+    its condition, so it opens no more than it states.
     """
     if rule.effect == "allow" or rule.condition is None or "HEAD" in rule.actions or "GET" not in rule.actions:
         return rule
@@ -111,13 +113,13 @@ def _for_head(rule: Rule) -> Rule:
     return rule if reads.isdisjoint(_METHOD) else replace(rule, condition=None)
 
 
-def _goes_with_get(named: Sequence[str], actions: Sequence[str], documented: Sequence[str]) -> bool:
-    """Whether a row about GET speaks of HEAD too: where the document of an upstream leaves HEAD out."""
+def _implies_head(named: Sequence[str], actions: Sequence[str], documented: Sequence[str]) -> bool:
+    """Whether a row for GET applies to HEAD too: if the document of an upstream leaves HEAD out."""
     return "GET" in named and "HEAD" not in named and "HEAD" in actions and "HEAD" not in documented
 
 
 def _things(rules: Iterable[Rule]) -> Mapping[str, tuple[str, ...]]:
-    """The named things of each type: a rule about a type also speaks of them."""
+    """The named things of each type, to which the rules of the type apply too."""
     things: dict[str, dict[str, None]] = {}
     for rule in rules:
         if not rule.is_route and ":" in rule.resource:

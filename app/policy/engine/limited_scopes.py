@@ -1,4 +1,4 @@
-"""Scopes of API keys that count only while their owner holds them through role rows of the active policy."""
+"""Limited scopes of API keys, in force only while the owner holds them through role rows of the active policy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _MARKS = (LIMITED_SCOPE, OWNER_GRANT)
 
 
 def in_force(held: frozenset[str], roles: Roles) -> frozenset[str]:
-    """The grants, with each limited scope as the permission that it is if the owner holds it, else without it."""
+    """Replace each limited scope by its permission if the owner holds that, and remove it otherwise."""
     marked = [grant for grant in held if grant.startswith(_MARKS)]
     if not marked:
         return held
@@ -21,18 +21,18 @@ def in_force(held: frozenset[str], roles: Roles) -> frozenset[str]:
 
 
 def owner_grants(owned: Iterable[str], roles: Roles) -> frozenset[str]:
-    """What an owner with these grants holds, as the signed-in person that it is."""
+    """What an owner with these grants holds as a signed-in user."""
     return close((ANYONE, "auth:jwt", *owned), roles)
 
 
 def token_grants(held: Iterable[str], scopes: Iterable[str], roles: Roles) -> frozenset[str]:
-    """Of what a person holds, the permissions that its token stated and that a key with these scopes is to remember.
+    """The permissions of a user's token to store with a new key of these scopes.
 
-    These are the scopes among them, and those from which `g` rows lead to other scopes. What is left of the scopes came
-    from role rows alone.
+    These are the scopes that the token states, and the permissions from which `g` rows lead to other scopes. The
+    remaining scopes came from role rows alone.
     """
     stated = frozenset(grant for grant in held if not is_fact(grant))
-    wanted = frozenset(scopes)
-    others = wanted - stated
+    requested = frozenset(scopes)
+    others = requested - stated
     leading = {grant for grant in stated if grant in roles and not others.isdisjoint(close((grant,), roles))}
-    return (wanted & stated) | leading
+    return (requested & stated) | leading

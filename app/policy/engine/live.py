@@ -1,7 +1,7 @@
-"""The active policy of a process: load → check → build → swap → announce.
+"""The active policy of a process: load → check → build → swap → notify.
 
-A whole new snapshot is built aside and one reference is swapped, so a request that reads the reference once
-sees one policy, whole. Any fault keeps the last good one.
+A new snapshot is built completely and then swapped in by one reference, so a request that reads the reference once
+sees one consistent policy. Any fault keeps the last good policy.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import Literal
 
 import structlog
 
-from app.policy.engine.casbin_crosscheck import disputes
+from app.policy.engine.casbin_crosscheck import mismatches
 from app.policy.engine.checks import MAX_FAULTS, check
-from app.policy.engine.snapshot import Snapshot, let_go
+from app.policy.engine.snapshot import Snapshot, free_snapshots
 from app.policy.engine.suspended import Suspended
 from app.policy.gc_control import long_lived_build
 from app.policy.language import write
@@ -31,16 +31,16 @@ from app.policy.language.load import Policy, load, parse
 from app.policy.language.source import from_bytes
 from app.policy.routing.routes import RouteTable
 
-_PATIENCE = 5.0  # seconds, for another process that writes the files
+_PATIENCE = 5.0  # seconds to wait for another process that writes the files
 _LOOK_SECONDS = 0.02
-_MAX_NOTED = 20
+_MAX_LOGGED_FILES = 20
 _log = structlog.stdlib.get_logger("policy")
 Outcome = Literal["swapped", "unchanged", "refused"]
 
 
 @dataclass(frozen=True, slots=True)
 class Reload:
-    """What a reload did: the active revision afterwards, and what changed or what was wrong."""
+    """The result of a reload: the revision active afterwards, and the changes or faults."""
 
     outcome: Outcome
     revision: str
@@ -50,7 +50,7 @@ class Reload:
 
 @dataclass(frozen=True, slots=True)
 class LoadFailure:
-    """The last policy that was not taken, and when."""
+    """The faults of the last policy that was refused, and when."""
 
     at: datetime
     faults: tuple[Fault, ...]
@@ -61,25 +61,30 @@ def build(policy: Policy, table: RouteTable) -> Snapshot:
     with long_lived_build():
         snapshot = Snapshot(policy, table)
         faults = check(snapshot)
-    # Not aside, for Casbin leaves cycles behind, which are to be collected.
-    if faults or (faults := _disputed(snapshot)):
+    # With the garbage collector running, since Casbin leaves reference cycles.
+    if faults or (faults := _casbin_mismatches(snapshot)):
         raise PolicyRefused(faults)
     return snapshot
 
 
-def _disputed(snapshot: Snapshot) -> list[Fault]:
+def _casbin_mismatches(snapshot: Snapshot) -> list[Fault]:
     return [
         Fault(
-            "disputed", ".", 0, 0, f"the engine and Casbin disagree: {dispute}", "report it; this is no fault of yours"
+            "disputed",
+            ".",
+            0,
+            0,
+            f"the engine and Casbin disagree: {mismatch}",
+            "report this as a bug; the policy is not at fault",
         )
-        for dispute in islice(disputes(snapshot.index), MAX_FAULTS)
+        for mismatch in islice(mismatches(snapshot.index), MAX_FAULTS)
     ]
 
 
 class LivePolicy:
-    """Holds the active snapshot. Raises PolicyRefused when the first policy is bad: there is no good one to keep.
+    """Holds the active snapshot. Raises PolicyRefused if the first policy is faulty: there is no good one to keep.
 
-    With `files` these are the first policy, and not those of the directory, which are half written.
+    If `files` is given, it is the first policy instead of the files of the directory, which are half written.
 
     `on_disk` is the revision of the files when they were last read complete, empty if unknown. While that is not the
     active one, an edit of the files is based on an older policy and is refused. While a revision is `awaited`, because
@@ -91,15 +96,15 @@ class LivePolicy:
         self.table = table
         self.active: Snapshot = build(load(directory) if files is None else parse(from_bytes(files)), table)
         self._on_disk: str = self.active.revision if files is None else ""
-        self.outdated: str | None = None  # the revision of files that were not taken for that reason
+        self.outdated: str | None = None  # the revision of files that were refused for that reason
         self._awaited: str | None = None
         self.since: datetime = datetime.now(UTC)
         self.refused: LoadFailure | None = None
-        self.reloads: dict[Outcome, int] = {"swapped": 0, "unchanged": 0, "refused": 0}  # how many, by outcome
-        self.ignored: tuple[str, ...] = ()  # files beside the policy's, as they were last noted
+        self.reloads: dict[Outcome, int] = {"swapped": 0, "unchanged": 0, "refused": 0}  # counts by outcome
+        self.ignored: tuple[str, ...] = ()  # other files in the directory, as last logged
         self._suspended = False
         self._replaced: list[Snapshot] = []  # to be freed off the event loop
-        self._announce: list[Callable[[Reload], None]] = []
+        self._listeners: list[Callable[[Reload], None]] = []
         self._one_at_a_time = asyncio.Lock()
 
     @property
@@ -126,34 +131,34 @@ class LivePolicy:
 
     def on_reload(self, listener: Callable[[Reload], None]) -> None:
         """Call `listener` after each reload that swapped or refused a policy."""
-        self._announce.append(listener)
+        self._listeners.append(listener)
 
     @asynccontextmanager
-    async def held(self) -> AsyncIterator[None]:
-        """While the caller writes the files: no reload looks at them half done."""
+    async def locked(self) -> AsyncIterator[None]:
+        """Lock out reloads while the caller writes the files."""
         async with self._one_at_a_time:
             try:
                 yield
             finally:
                 if self._replaced:
-                    await asyncio.to_thread(let_go, self._replaced)
+                    await asyncio.to_thread(free_snapshots, self._replaced)
 
     async def reload(self, accept: Callable[[Reload], Awaitable[None]] | None = None) -> Reload:
-        """Take the policy that the files now hold, or say why not. Reading and building happen off the event loop.
+        """Load the policy from the files, or return its faults. Reading and building run off the event loop.
 
-        `accept` is awaited with the outcome before it takes effect, unless that is a refusal: when it raises, the
-        active policy stays. Raises ExceptionGroup when listeners fail; what they were told has happened all the same.
+        `accept` is awaited before the outcome takes effect, unless it is a refusal; if it raises, the active policy
+        stays. Raises ExceptionGroup if listeners fail; the reload has taken effect then.
         """
-        async with self.held():
-            await self._written()
+        async with self.locked():
+            await self._wait_for_writer()
             return await self._reload(accept)
 
     async def _reload(self, accept: Callable[[Reload], Awaitable[None]] | None) -> Reload:
-        # Apart, so that nothing here has the old policy any more when `held` lets it go.
+        # A separate method, so that no local variable references the old policy when `locked` frees it.
         old = self.active
         try:
             source = await asyncio.to_thread(read, self.directory)
-            self._note(source.ignored)
+            self._log_ignored(source.ignored)
             if source.revision == old.revision and not source.faults:
                 if accept:
                     await accept(Reload("unchanged", old.revision))
@@ -167,7 +172,7 @@ class LivePolicy:
             snapshot = await asyncio.to_thread(build, policy, self.table)
         except PolicyRefused as refused:
             self.refused = LoadFailure(datetime.now(UTC), refused.faults)
-            return self._tell(Reload("refused", old.revision, faults=refused.faults))
+            return self._notify(Reload("refused", old.revision, faults=refused.faults))
         changed = await asyncio.to_thread(changes, old.policy, policy)
         if accept:
             await accept(Reload("swapped", snapshot.revision, changed))
@@ -175,20 +180,20 @@ class LivePolicy:
         return self._swap(snapshot, changed)
 
     def take(self, snapshot: Snapshot, changed: tuple[EntryChange, ...]) -> Reload:
-        """Make a policy active that was accepted by other means than the files. Only while `held`; raises as `reload`.
+        """Activate a policy that did not come from the files. Call it while `locked`; raises like `reload`.
 
         What the files hold is not known yet: the writer of the files calls `record_files`.
         """
         return self._swap(snapshot, changed)
 
     def suspend(self) -> None:
-        """Decide nothing until `resume`: the active policy may be too old."""
+        """Stop deciding until `resume`, since the active policy may be out of date."""
         if not self._suspended:
             self._suspended = True
             self.active = Suspended(self.active)
 
     def resume(self) -> None:
-        """Decide again, by what is active."""
+        """Decide again with the active policy."""
         if self._suspended:
             self._suspended = False
             if isinstance(self.active, Suspended):
@@ -196,11 +201,11 @@ class LivePolicy:
 
     @property
     def suspended(self) -> bool:
-        """Whether nothing is decided now."""
+        """Whether decisions are suspended."""
         return self._suspended
 
     def is_being_written(self) -> bool:
-        """Whether a process that lives is writing the files, so that they are not to be read yet."""
+        """Whether a running process is writing the files."""
         if write.unfinished(self.directory) is None:
             return False
         try:
@@ -211,31 +216,33 @@ class LivePolicy:
             write.unlock(lock)
         return lock is None
 
-    async def _written(self) -> None:
-        """Wait for another process that writes the files, but not for ever: reading them half done is refused."""
+    async def _wait_for_writer(self) -> None:
+        """Wait at most _PATIENCE for another process that writes the files; half-written files are refused later."""
         deadline = time.monotonic() + _PATIENCE
         while self.is_being_written() and time.monotonic() < deadline:  # noqa: ASYNC110  # another process sets no event
             await asyncio.sleep(_LOOK_SECONDS)
 
-    def _note(self, ignored: tuple[str, ...]) -> None:
-        """Log once what lies in the directory and is not read."""
+    def _log_ignored(self, ignored: tuple[str, ...]) -> None:
+        """Log once which files of the directory are not read."""
         if ignored and ignored != self.ignored:
-            _log.info("files in the policy directory are not read", count=len(ignored), files=ignored[:_MAX_NOTED])
+            _log.info(
+                "files in the policy directory are not read", count=len(ignored), files=ignored[:_MAX_LOGGED_FILES]
+            )
         self.ignored = ignored
 
     def _swap(self, snapshot: Snapshot, changed: tuple[EntryChange, ...]) -> Reload:
         self._replaced.append(self.active)
         self.active = Suspended(snapshot) if self._suspended else snapshot
         self.since, self.refused, self.outdated = datetime.now(UTC), None, None
-        return self._tell(Reload("swapped", snapshot.revision, changed=changed))
+        return self._notify(Reload("swapped", snapshot.revision, changed=changed))
 
-    def _tell(self, outcome: Reload) -> Reload:
+    def _notify(self, outcome: Reload) -> Reload:
         self.reloads[outcome.outcome] += 1
         failed: list[Exception] = []
-        for listener in self._announce:
+        for listener in self._listeners:
             try:
                 listener(outcome)
-            except Exception as error:  # noqa: BLE001  # one deaf listener must not keep the news from the others
+            except Exception as error:  # noqa: BLE001  # a failing listener must not keep the others from being notified
                 failed.append(error)
         if failed:
             raise ExceptionGroup(f"the reload was {outcome.outcome}, and listeners failed", failed)
@@ -243,13 +250,13 @@ class LivePolicy:
 
 
 def _outdated(found: str, on_disk: str, active: str) -> Fault:
-    """The fault of files that were not made from the active policy: taking them would undo what others changed."""
+    """The fault of files that are not based on the active policy: loading them would undo other changes."""
     if found == on_disk:
-        message = f"these files go back to revision {found}, while {active} is active"
+        message = f"these files return to revision {found}, while {active} is active"
     else:
-        message = f"these files were made from revision {on_disk}, while {active} is active"
+        message = f"these files are based on revision {on_disk}, while {active} is active"
     hint = (
-        f"write the active ones here (`authz policy show {active} --out NEW`); or, if these shall be active, publish "
+        f"restore the active files (`authz policy show {active} --out NEW`) or, to make these active, publish "
         "them: `authz policy publish DIR -m WHY`"
     )
     return Fault("outdated-files", ".", 0, 0, message, hint)

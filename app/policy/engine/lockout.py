@@ -1,4 +1,4 @@
-"""Lock-outs: policies under which no caller, or none that is known to exist, can replace the policy."""
+"""Detects lock-outs: policies under which no caller, or none that is known to exist, can replace the policy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from app.policy.routing.routes import Route
 MAX_WAYS = 1000
 RELOAD = Route("/api/v1/policies/reload", "POST")
 PUBLISH = Route("/api/v1/policies/publish", "POST")
-NAMED = ("user:", "key:")  # facts of one caller: a row that names one does not prove that it exists
+NAMED = ("user:", "key:")  # facts of a single caller, which a row may misspell
 _CALLERS = (
     frozenset({ANYONE, "auth:jwt"}),
     frozenset({ANYONE, "auth:api_key", "env:live"}),
@@ -26,7 +26,7 @@ _CALLERS = (
 
 
 def lockout(snapshot: Snapshot) -> list[Fault]:
-    """A fault when no caller could reload this policy; none for an application that cannot reload at all."""
+    """A fault if no caller could reload this policy; none for an application without the reload route."""
     if RELOAD not in snapshot.table or any(True for _ in _openings(snapshot, RELOAD)):
         return []
     rules = snapshot.rules_for(RELOAD.template, RELOAD.method)
@@ -39,10 +39,10 @@ def lockout(snapshot: Snapshot) -> list[Fault]:
 
 
 def named_publishers(snapshot: Snapshot) -> list[frozenset[str]] | None:
-    """The `user:` and `key:` facts by which callers can publish, a set for each way to do so.
+    """The `user:` and `key:` facts through which callers can publish, one set for each way.
 
-    None when a caller that no row names can publish too, by a permission that its token or key carries. An empty list
-    when no caller can.
+    None if a caller that no row names can publish too, with a permission of its token or key. An empty list if no
+    caller can.
     """
     found: dict[frozenset[str], None] = {}
     for held in _openings(snapshot, PUBLISH):
@@ -54,20 +54,20 @@ def named_publishers(snapshot: Snapshot) -> list[frozenset[str]] | None:
 
 
 def unproven_publishers(snapshot: Snapshot) -> list[Fault]:
-    """A fault at the row that opens publishing when only callers that rows name can publish."""
+    """A fault at the row that opens publishing if only callers that rows name can publish."""
     ways = named_publishers(snapshot)
     if not ways:
         return []
     facts = sorted(frozenset[str]().union(*ways))
     more = f" and {len(facts) - 3} more" if len(facts) > 3 else ""
     message = f"only callers that rows name could publish a policy ({', '.join(facts[:3])}{more}), if they exist"
-    hint = "compare the names with the decision log, or let a permission open it too; a misspelt name is a lock-out"
+    hint = "compare the names with the decision log, or allow it with a permission too; a misspelt name is a lock-out"
     rule = next(rule for rule in snapshot.rules_for(PUBLISH.template, PUBLISH.method) if _may_allow(rule))
     return [fault_at_rule(rule, snapshot.policy, "unproven-publishers", message, hint)]
 
 
 def _openings(snapshot: Snapshot, route: Route) -> Iterator[frozenset[str]]:
-    """What callers hold who can get in, as far as conditions that read the request let that be known."""
+    """The grants of callers who have access, or may have it if a condition reads the request."""
     rules = snapshot.rules_for(route.template, route.method)
     certain = [rule.needs for rule in rules if rule.effect == "deny" and _always(rule)]
     for allow in filter(_may_allow, rules):
@@ -81,7 +81,7 @@ def _may_allow(rule: Rule) -> bool:
 
 
 def _holders(snapshot: Snapshot, needs: frozenset[str]) -> Iterator[frozenset[str]]:
-    """What callers of each kind hold who state just enough for some needs; a role is never stated."""
+    """The grants of callers of each kind who state exactly the needs; a role is never stated."""
     stated = frozenset(grant for grant in needs if not grant.startswith("role:"))
     sources = [_sources(snapshot, role) for role in sorted(needs - stated)]
     for caller in _CALLERS:
@@ -92,7 +92,7 @@ def _holders(snapshot: Snapshot, needs: frozenset[str]) -> Iterator[frozenset[st
 
 
 def _sources(snapshot: Snapshot, role: str) -> list[str]:
-    """The grants that can be stated and lead to a role, those of many callers first."""
+    """The stated grants that lead to a role, those that many callers can hold first."""
     members: dict[str, list[str]] = {}
     for row in snapshot.policy.memberships:
         members.setdefault(row.grant, []).append(row.member)
@@ -109,9 +109,9 @@ def _sources(snapshot: Snapshot, role: str) -> list[str]:
 
 
 def _always(rule: Rule) -> bool | None:
-    """Whether a rule applies to every caller that holds what it needs; None when that is up to the request.
+    """Whether a rule applies to every caller that holds its needs; None if that depends on the request.
 
-    A condition that fails whatever the request is never lets an allow apply, and always a deny.
+    If a condition fails for every request, an allow never applies and a deny always does.
     """
     if rule.condition is None:
         return True

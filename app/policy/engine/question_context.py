@@ -1,4 +1,4 @@
-"""The variables of conditions for a question: what its grants and its target imply, and what it states."""
+"""The condition variables of a question: those that its grants and target imply, and those that are given."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _BY_METHOD = {"auth:jwt": ("user", "jwt"), "auth:api_key": ("key", "api_key"), "
 
 
 def context_of(held: Iterable[str], effective: Iterable[str], target: Target, given: Given) -> Context:
-    """The variables of a question: what its grants and its target imply, and on top what is given.
+    """Build the variables of a question from its grants, its target and the given ones, which take precedence.
 
-    What is not stated, such as the time or the address of a caller, is absent, as it would be for a condition.
+    What is not given, such as the time or the client's address, is absent, and a condition that reads it fails.
     """
     known: dict[str, dict[str, object]] = {
         "subject": {**_subject(held), "permissions": sorted(effective)},
@@ -27,8 +27,8 @@ def context_of(held: Iterable[str], effective: Iterable[str], target: Target, gi
     }
     if is_route(target.resource):
         known["request"] = {"method": target.action}
-        if target.asked != target.resource:
-            known["request"]["path"] = split_route(target.asked)[1]
+        if target.original != target.resource:
+            known["request"]["path"] = split_route(target.original)[1]
     return {name: {**fields, **given.get(name, {})} for name, fields in known.items()}
 
 
@@ -50,5 +50,5 @@ def _subject(held: Iterable[str]) -> dict[str, object]:
 def _resource(target: Target) -> dict[str, object]:
     if is_route(target.resource):
         return {"type": "route", "id": target.resource, "properties": {}}
-    kind, _, name = target.asked.partition(":")
+    kind, _, name = target.original.partition(":")
     return {"type": kind, "id": name, "properties": {}}

@@ -1,4 +1,4 @@
-"""Who is asked about: from a subject that a caller names to the grants that it would hold, and its attributes."""
+"""Resolves the subject of an AuthZEN request to the grants that it would hold and its attributes."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _NOTHING: Properties = MappingProxyType({})
 
 
 class NoSuchSubject(Exception):
-    """No principal can be the named subject, so nothing is allowed. The message says why."""
+    """The subject cannot be a principal, so nothing is allowed. The message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedSubject:
-    """A subject that is asked about. `owner` and `environment` are of an API key, empty for all others."""
+    """A subject with its grants. `owner` and `environment` are those of an API key, empty otherwise."""
 
     type: str
     id: str
@@ -44,7 +44,7 @@ class ResolvedSubject:
 def principal_of(subject: ResolvedSubject) -> Principal:
     """The principal that the subject would be, for the decision log. It is not verified.
 
-    What is neither a user nor a key is named with its type, so that it passes for neither.
+    Any other type than user and key is prefixed to the id, so that the subject is not mistaken for a user.
     """
     if subject.type == KEY_TYPE:
         key_id = int(subject.id)
@@ -56,16 +56,16 @@ def principal_of(subject: ResolvedSubject) -> Principal:
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """What the database says of the API keys that are asked about, by the id as it is spelled.
+    """The database records of the API keys in a request, by id as written there.
 
-    A key of an environment that is not among `environments` is as good as none.
+    A key of an environment other than `environments` is treated as unknown.
     """
 
     records: Mapping[str, KeyRecord] = field(default_factory=lambda: MappingProxyType({}))
     environments: Collection[str] = ()
 
     def usable(self, identity: str, now: datetime) -> KeyRecord:
-        """The record of a key that would be accepted now. Raises NoSuchSubject."""
+        """The record of a key, if it would be accepted now. Raises NoSuchSubject."""
         record = self.records.get(identity)
         if (
             record is None
@@ -73,19 +73,19 @@ class Keys:
             or record.environment not in self.environments
             or (record.expires_at is not None and record.expires_at <= now)
         ):
-            raise NoSuchSubject("the key is unknown, revoked, expired, or of an environment that is not taken")
+            raise NoSuchSubject("the key is unknown, revoked, expired, or of an environment that is not accepted")
         return record
 
 
 NO_KEYS = Keys()
 
 
-def asked(kind: str, identity: str, sent: Properties, known: Known, keys: Keys = NO_KEYS) -> ResolvedSubject:
-    """The subject of this type and id, with the attributes that the policy knows, overlaid by those that were `sent`.
+def resolve_subject(kind: str, identity: str, sent: Properties, known: Known, keys: Keys = NO_KEYS) -> ResolvedSubject:
+    """Resolve a subject by type and id; attributes that were `sent` override those of the policy's entities.
 
-    A user holds what a verified token would state, and the permissions among its attributes. A key holds what the
-    database says and nothing that a caller sends. Any other type holds its permissions alone. No caller can state
-    a fact. Raises NoSuchSubject.
+    A user holds what a verified token would state, and the permissions in its attributes. A key holds what the
+    database says, and nothing that a caller sends. Any other type holds only its permissions. No caller can state a
+    fact. Raises NoSuchSubject.
     """
     is_user = kind in USER_TYPES
     entity = known.get(("user" if is_user else kind, identity))
@@ -104,7 +104,7 @@ def asked(kind: str, identity: str, sent: Properties, known: Known, keys: Keys =
     return ResolvedSubject(kind, identity, frozenset((*stated, ANYONE)), properties)
 
 
-def asked_context(
+def evaluation_context(
     snapshot: Snapshot,
     subject: ResolvedSubject,
     target: Target,
@@ -114,13 +114,14 @@ def asked_context(
     context: Properties,
     shared: SharedReads | None = None,
 ) -> Context:
-    """What conditions may read of a question: `resource` is its type, id and attributes, `action` those of the action.
+    """Build the condition variables of an evaluation: `resource` is its type, id and attributes, `action` the
+    attributes of the action.
 
-    Of the request there is only its time: who asks is not who is asked about. `shared` is for questions that have
-    some of the variables in common.
+    Of `request` only the time is known, since its sender is not the subject. `shared` is for evaluations that have
+    variables in common.
     """
     kind, identity, properties = resource
-    asks = LazyContext(
+    variables = LazyContext(
         subject=lambda: _subject(snapshot, subject),
         resource=lambda: {"type": kind, "id": identity, "properties": properties},
         action=lambda: {"name": target.action, "properties": action},
@@ -128,8 +129,8 @@ def asked_context(
         params=lambda: target.params,
         context=lambda: context,
     )
-    asks.shared = shared
-    return asks
+    variables.shared = shared
+    return variables
 
 
 def _subject(snapshot: Snapshot, subject: ResolvedSubject) -> Subject:

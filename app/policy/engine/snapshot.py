@@ -1,4 +1,4 @@
-"""An immutable policy that decides: PDP in the terms of XACML and AuthZEN."""
+"""An immutable policy that decides: the policy decision point (PDP) of XACML and AuthZEN."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from app.policy.language.rule import Rule
 from app.policy.language.when.condition import NO_CONTEXT, Context
 from app.policy.routing.routes import RouteTable
 
-MAX_REMEMBERED = 50_000  # decisions
-MAX_GRANTS_REMEMBERED = 500  # in one principal; a larger one is classified each time
-MAX_BYTES_REMEMBERED = 64 * 1024 * 1024  # of principals, estimated
-_STEP = 100  # parts that are freed at once
+MAX_CACHED = 50_000  # decisions
+MAX_CACHED_GRANTS = 500  # of one principal; a larger one is classified each time
+MAX_CACHED_BYTES = 64 * 1024 * 1024  # of principals, estimated
+_STEP = 100  # parts freed at once
 
 
 class Snapshot:
-    """One revision of the policy over one route table. Nothing in it changes but what it remembers."""
+    """One revision of the policy over one route table. Only its caches change."""
 
     def __init__(self, policy: Policy, table: RouteTable) -> None:
         self.policy = policy
@@ -36,31 +36,30 @@ class Snapshot:
         self.index: Index = expand(policy.rules, self.table)
         self.candidates = Candidates(policy, self.table)
         self.has_conditions = any(rule.condition for rule in policy.rules)
-        # A grant that no row names cannot change a verdict: without it, principals fall into few classes.
+        # Grants that no row names cannot change a verdict: without them, principals fall into few classes.
         self._named = frozenset(grant for needs in {rule.needs for rule in policy.rules} for grant in needs)
-        self._telling = self._named.union(policy.roles)
+        self._relevant = self._named.union(policy.roles)
         self._classes: dict[frozenset[str], frozenset[str]] = {}
         self._interned: dict[frozenset[str], frozenset[str]] = {}
         self._memo: dict[tuple[str, str, frozenset[str]], Decision] = {}
         self._bytes = 0
-        self.misses = 0  # decisions that a rule speaks of and that were not remembered
+        self.misses = 0  # decisions that rules apply to and that were not cached
 
     def decide(self, held: frozenset[str], resource: str, action: str, context: Context = NO_CONTEXT) -> Decision:
         """Decide whether `held` may do `action` on `resource`. Pure; never raises for a caller's fault.
 
-        Everyone is `anyone`, stated or not. A verdict that no condition had a part in is remembered; one with a
-        condition is made each time.
+        `anyone` is always held. A verdict that depends on no condition is cached.
         """
         grants = self._classes.get(held)
         if grants is None:
             grants = self._classify(held)
-        remembered = self._memo.get((resource, action, grants))
-        if remembered is not None:
-            return remembered
+        cached = self._memo.get((resource, action, grants))
+        if cached is not None:
+            return cached
         return self._decide(grants, resource, action, context)
 
     def detached(self) -> Snapshot:
-        """The same policy with its own memory, for background work: it fills no cache and no count of this one."""
+        """The same policy with its own caches, for background work that must not affect this one's."""
         other = object.__new__(Snapshot)
         other.__dict__.update(self.__dict__)
         other._classes, other._interned, other._memo = {}, {}, {}
@@ -68,7 +67,7 @@ class Snapshot:
         return other
 
     def in_force(self, held: Iterable[str]) -> frozenset[str]:
-        """The grants stated, with those of a key's limited scopes that role rows now give its owner."""
+        """The stated grants, with those limited scopes of a key that role rows now give its owner."""
         return in_force(frozenset(held), self.policy.roles)
 
     def effective(self, held: Iterable[str]) -> frozenset[str]:
@@ -76,34 +75,34 @@ class Snapshot:
         return roles.close((*self.in_force(held), ANYONE), self.policy.roles)
 
     def rules_for(self, resource: str, action: str) -> tuple[Rule, ...]:
-        """The rules that speak of an action on a resource, in the order of the files."""
+        """The rules that apply to an action on a resource, in file order."""
         key = key_of(resource, action, self.index)
         return self.index[key] if key else ()
 
     def parts(self) -> list[object]:
-        """The objects of which it has very many."""
-        remembered = (*self._memo.keys(), *self._memo.values(), *self._classes.keys())
+        """The objects that a snapshot has very many of."""
+        cached = (*self._memo.keys(), *self._memo.values(), *self._classes.keys())
         entities = (self.policy.entities.subjects, self.policy.entities.resources)
         known = (part for each in entities for part in (*each.keys(), *each.values()))
-        return [*self.policy.rules, *self.table.routes, *self.index.keys(), *self.index.values(), *remembered, *known]
+        return [*self.policy.rules, *self.table.routes, *self.index.keys(), *self.index.values(), *cached, *known]
 
     def _classify(self, held: frozenset[str]) -> frozenset[str]:
-        """The grants that matter, one object for all who have the same; what is remembered of it is bounded."""
-        grants = self.effective(self.in_force(held) & self._telling) & self._named
+        """The relevant grants, as one object for all principals with the same ones; the cache is bounded."""
+        grants = self.effective(self.in_force(held) & self._relevant) & self._named
         cost = 0 if grants in self._interned else 300 + 100 * len(grants)
-        remember = len(held) <= MAX_GRANTS_REMEMBERED
-        if remember:
+        cacheable = len(held) <= MAX_CACHED_GRANTS
+        if cacheable:
             cost += 300 + sum(100 + len(grant) for grant in held)
-        if self._bytes + cost > MAX_BYTES_REMEMBERED:
-            self._forget()
+        if self._bytes + cost > MAX_CACHED_BYTES:
+            self._evict()
         self._bytes += cost
         grants = self._interned.setdefault(grants, grants)
-        if remember:
+        if cacheable:
             self._classes[held] = grants
         return grants
 
-    def _forget(self) -> None:
-        # All three at once: a remembered decision keeps its grants alive.
+    def _evict(self) -> None:
+        # All three at once: a cached decision keeps its grants alive.
         self._classes.clear()
         self._interned.clear()
         self._memo.clear()
@@ -112,25 +111,25 @@ class Snapshot:
     def _decide(self, grants: frozenset[str], resource: str, action: str, context: Context) -> Decision:
         key = key_of(resource, action, self.index)
         if key is None:
-            # Not remembered: a caller can name any number of resources.
+            # Not cached: a caller can name any number of resources.
             return Decision(False, Reason.UNRULED, self.revision)
-        if key != (resource, action) and (remembered := self._memo.get((*key, grants))):
-            return remembered
+        if key != (resource, action) and (cached := self._memo.get((*key, grants))):
+            return cached
         self.misses += 1
         rules = self.index[key]
         found = held_rules(rules, grants)
         decision = verdict(rules, found, grants, Conditions(context), self.revision)
         if not any([rule.condition for rule in found]):  # noqa: C419  # half the time of a generator
-            if len(self._memo) >= MAX_REMEMBERED:
-                self._forget()
+            if len(self._memo) >= MAX_CACHED:
+                self._evict()
             self._memo[*key, grants] = decision
         return decision
 
 
-def let_go(replaced: list[Snapshot]) -> None:
-    """Empty the list and free its items step by step: freeing all at once would block every other thread."""
+def free_snapshots(replaced: list[Snapshot]) -> None:
+    """Empty the list and free its items in steps: freeing all at once would block every other thread."""
     while replaced:
         parts = replaced.pop().parts()
         while parts:
-            del parts[-_STEP:]  # and between two steps the interpreter lets others go on when it is their turn
+            del parts[-_STEP:]  # the interpreter may switch threads between two steps
     release_memory()

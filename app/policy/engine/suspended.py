@@ -1,4 +1,4 @@
-"""A suspended policy: too old to be trusted, and not yet replaced, so it decides nothing."""
+"""A suspended policy: possibly out of date and not yet replaced, so it decides nothing."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from app.policy.language.when.condition import NO_CONTEXT, Context
 
 DETAIL = "The policy may be out of date."
 RETRY_AFTER = 5  # seconds
-# Whether the process lives, and what it lacks, can be asked all the same: these tell nothing that a policy protects.
-STILL = frozenset({"/healthz", "/readyz"})
+# Health checks stay available: they reveal nothing that a policy protects.
+ALWAYS_DECIDED = frozenset({"/healthz", "/readyz"})
 
 
 class CannotDecide(Exception):
-    """The policy cannot be known now: a 503.
+    """The current policy is unknown: a 503.
 
     `detail` is public; `retry_after` is in whole seconds.
     """
@@ -25,9 +25,9 @@ class CannotDecide(Exception):
 
 
 class Suspended(Snapshot):
-    """The last good policy, to be looked at and not to decide by.
+    """The last good policy, for inspection only.
 
-    A snapshot in the place of the active one: that nothing is decided costs those nothing that are decided.
+    It replaces the active snapshot, so that ordinary decisions need no check for suspension.
     """
 
     def __init__(self, last: Snapshot) -> None:
@@ -35,7 +35,7 @@ class Suspended(Snapshot):
         self.last = last
 
     def decide(self, held: frozenset[str], resource: str, action: str, context: Context = NO_CONTEXT) -> Decision:
-        """Decides about health alone. Raises CannotDecide."""
-        if resource in STILL:
+        """Decide about health checks only. Raises CannotDecide."""
+        if resource in ALWAYS_DECIDED:
             return self.last.decide(held, resource, action, context)
         raise CannotDecide

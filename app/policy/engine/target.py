@@ -1,4 +1,4 @@
-"""What a question is about: from a concrete path or thing to the key that rules are found by."""
+"""Finds the target of a question: from a concrete path or thing to the key of its rules."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from app.policy.language.fault import did_you_mean
 from app.policy.routing.routes import RouteTable, is_parameter, is_route, segments, split_route
 from app.policy.routing.segment import composite, is_composite, values_in
 
-CLOSED = "is denied: its OpenAPI document does not tell what it belongs to"
+CLOSED = "is denied: its OpenAPI document is ambiguous about it"
 CLOSED_HINT = "`authz policy check` says why"
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 
 class NoSuchTarget(Exception):
-    """There is no such route, so the policy is never asked: of the application callers get `status`, a 404 or a 405.
+    """There is no such route, so the policy does not decide. Callers of the application get `status`, a 404 or 405.
 
-    Another service is behind a gateway, which denies.
+    For another service, the gateway denies.
     """
 
     def __init__(self, status: int, message: str, hint: str, service: str = "") -> None:
@@ -31,7 +31,7 @@ class NoSuchTarget(Exception):
 
     @property
     def answer(self) -> str:
-        """What callers get, in words."""
+        """The response that callers get, in words."""
         if self.service:
             return "gateways answer 403, or 401 to a caller without credentials"
         return f"callers get {self.status}"
@@ -41,19 +41,19 @@ class NoSuchTarget(Exception):
 class Target:
     """An action on a resource: a route template with the values of its parameters, or a thing.
 
-    `resource` is the key that rules are found by, `asked` what was asked about.
+    `resource` is the key of its rules, `original` the resource as the question names it.
     """
 
     action: str
     resource: str
-    asked: str
+    original: str
     params: Mapping[str, str] = field(default_factory=lambda: _NONE, hash=False)
 
 
 def find_target(table: RouteTable, index: Index, action: str, resource: str) -> Target:
-    """The target of an action on a concrete path, a route template, or a `type` or `type:id`.
+    """Find the target of an action on a concrete path, a route template, or a `type` or `type:id`.
 
-    Raises NoSuchTarget for a path that is no route and for a method that its route lacks.
+    Raises NoSuchTarget if no route matches the path or the route lacks the method.
     """
     if not is_route(resource):
         key = key_of(resource, action, index)
@@ -71,7 +71,7 @@ def find_target(table: RouteTable, index: Index, action: str, resource: str) -> 
 
 
 def params_of(template: str, path: str) -> Mapping[str, str]:
-    """The values of a template's parameters in a path that belongs to it; none for the template itself."""
+    """The values of a template's parameters in a matching path; none for the template itself."""
     if template == path:
         return _NONE
     values = segments(path)

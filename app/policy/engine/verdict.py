@@ -1,4 +1,4 @@
-"""The verdict of the rules that speak of one thing: a deny that applies beats every allow, and no match is a deny."""
+"""Combines the rules of one resource: a deny that applies beats every allow, and no match is a deny."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.policy.language.when.condition import ConditionError, Context
 
 
 class Conditions:
-    """The conditions of one request, each evaluated once, so that all who ask get the same answer."""
+    """The conditions of one request, each evaluated at most once, so that its outcome is consistent."""
 
     __slots__ = ("_context", "_outcomes")
 
@@ -37,7 +37,7 @@ class Conditions:
         return outcome
 
     def settle(self, rule: Rule, outcome: bool | ConditionError) -> None:
-        """Say how a condition comes out, without evaluating it."""
+        """Set the outcome of a condition without evaluating it."""
         self._outcomes[rule.place] = outcome
 
 
@@ -49,9 +49,9 @@ def held_rules(rules: Iterable[Rule], grants: frozenset[str]) -> tuple[Rule, ...
 def verdict(
     rules: tuple[Rule, ...], found: tuple[Rule, ...], grants: frozenset[str], conditions: Conditions, revision: str
 ) -> Decision:
-    """Which rule decides: the first deny that applies, else the first allow that does.
+    """Decide by the first deny that applies, else by the first allow that applies.
 
-    `rules` are all that speak of it, `found` those of them whose grants are held.
+    `rules` are all rules of the resource, `found` those whose grants are held.
     """
     allow: Rule | None = None
     errors: list[Rule] = []
@@ -82,12 +82,12 @@ def verdict(
 
 
 def nearest_rule(rules: Iterable[Rule], grants: frozenset[str]) -> Rule | None:
-    """The allow that lacks the fewest grants, one that a caller can ask for before one it cannot."""
+    """The allow with the fewest missing grants, preferring permissions, which a caller can request, over facts."""
     allows = [rule for rule in rules if rule.effect == "allow"]
-    if len(allows) == 1:  # as of most resources
+    if len(allows) == 1:  # the usual case
         return allows[0]
-    return min(allows, key=lambda rule: (not _askable(rule, grants), len(rule.needs - grants)), default=None)
+    return min(allows, key=lambda rule: (not _is_requestable(rule, grants), len(rule.needs - grants)), default=None)
 
 
-def _askable(rule: Rule, grants: frozenset[str]) -> bool:
+def _is_requestable(rule: Rule, grants: frozenset[str]) -> bool:
     return not any(is_fact(grant) for grant in rule.needs - grants)

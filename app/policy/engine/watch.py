@@ -1,7 +1,7 @@
-"""Watches the policy directory, so that an edited row is obeyed without a restart.
+"""Watches the policy directory, so that an edited row takes effect without a restart.
 
-The directory is watched, never a file: an editor's atomic rename would silence that. Its parent is too, for a
-directory or link that is swapped as a whole, and a cheap look at sizes and times backs up missed events.
+The directory is watched, not its files, since an editor's atomic rename would end a watch on a file. So is its parent,
+in case the directory or a link to it is replaced. Sizes and times are compared every second in case events are missed.
 """
 
 from __future__ import annotations
@@ -18,40 +18,40 @@ from app.policy.language.directory import STAMP, folders
 
 LOOK_SECONDS = 1.0
 _SETTLE_MS = 40
-_POLLS = 60  # before the system is asked again to report changes
+_POLLS = 60  # before watching is tried again
 _log = structlog.stdlib.get_logger("policy")
 
-# What tells one state of the files from another without reading them.
+# Distinguishes states of the files without reading them.
 Signature = tuple[tuple[str, int, int, int], ...]
 
 
 async def watch(live: LivePolicy, stop: asyncio.Event) -> None:
-    """Reload whenever the files change, until `stop` is set. Faults are the reload's to report.
+    """Reload whenever the files change, until `stop` is set. Reloads report their own faults.
 
-    Where the system reports no changes, as with all of its inotify instances taken, the files are polled.
+    If the system reports no changes, such as when it has no inotify instance left, the files are polled.
     """
     seen = signature(live.directory)
-    await live.reload()  # what changed since the first policy was read
-    known: str | None = None  # the failure that is logged already
+    await live.reload()  # pick up changes since the first policy was read
+    known: str | None = None  # the failure that was logged already
     while not stop.is_set():
         try:
             if known is not None:
                 seen = await _poll(live, stop, seen)
-            seen = await _watch_as_it_stands(live, stop, seen)
+            seen = await _watch_targets(live, stop, seen)
             known = None
-        except Exception as error:  # noqa: BLE001  # whatever it is, the watch must go on
+        except Exception as error:  # noqa: BLE001  # no failure may end the watch
             reason = f"{type(error).__name__}: {error}"
-            if reason != known:  # once, and not at every try
+            if reason != known:  # log once, not at every attempt
                 _log.warning(
-                    "the policy directory cannot be watched, and is looked at every second instead",
+                    "the policy directory cannot be watched and is polled every second instead",
                     error=reason,
-                    hint="raise fs.inotify.max_user_instances or max_user_watches, if they are used up",
+                    hint="raise fs.inotify.max_user_instances or max_user_watches if they are exhausted",
                 )
             known = reason
 
 
 async def _poll(live: LivePolicy, stop: asyncio.Event, seen: Signature) -> Signature:
-    """Look every second, until it is time to try to watch again."""
+    """Poll every second, until watching is tried again."""
     for _ in range(_POLLS):
         try:
             async with asyncio.timeout(LOOK_SECONDS):
@@ -62,8 +62,8 @@ async def _poll(live: LivePolicy, stop: asyncio.Event, seen: Signature) -> Signa
     return seen
 
 
-async def _watch_as_it_stands(live: LivePolicy, stop: asyncio.Event, seen: Signature) -> Signature:
-    """Watch the directories that the policy's path now leads to, until it leads elsewhere."""
+async def _watch_targets(live: LivePolicy, stop: asyncio.Event, seen: Signature) -> Signature:
+    """Watch the directories that the policy's path resolves to, until it resolves to others."""
     targets = _targets(live.directory)
     changes = awatch(
         *targets,
@@ -97,17 +97,17 @@ def _targets(directory: Path) -> tuple[Path, ...]:
 
 
 def signature(directory: Path) -> Signature:
-    """Name, size, inode and time of change of everything in the policy's directories, links followed."""
+    """Name, size, inode and modification time of all files in the policy's directories, following links."""
     entries: list[tuple[str, int, int, int]] = []
     for folder in folders(directory):
         path = directory / folder
         try:
-            names = sorted(os.listdir(path))  # noqa: PTH208  # names alone: pathlib would build a path for each
+            names = sorted(os.listdir(path))  # noqa: PTH208  # only names: pathlib would build a path for each
         except OSError:
-            continue  # no such directory now: that difference is the signature
+            continue  # a missing directory is a difference too
         for name in names:
             if name == STAMP:
-                continue  # a note of our own, which changes nothing
+                continue  # our own stamp, not a part of the policy
             try:
                 status = (path / name).stat()
             except OSError:

@@ -1,1 +1,1 @@
-"""The text of a policy: files, rows, conditions, permissions, roles, entities and upstreams, each read strictly."""
+"""The text of a policy: files, rows, conditions, permissions, roles, entities and upstreams, parsed strictly."""

@@ -1,6 +1,6 @@
-"""`tests/*.yaml`: what a policy must allow and deny, as data; parsed when it loads, run by `authz policy test`.
+"""`tests/*.yaml`: the cases that a policy must allow and deny. Parsed with the policy, run by `authz policy test`.
 
-A case states grants, then endpoints. A list of grants and a list of endpoints have one verdict for all:
+A case states grants, then endpoints. A list of endpoints has one verdict for all grants and endpoints:
 
     cases:
       - as: auth:jwt catalog:read
@@ -9,7 +9,7 @@ A case states grants, then endpoints. A list of grants and a list of endpoints h
         deny:
           - POST /api/v1/teams: lacks catalog:write
 
-A table has a verdict for each caller and endpoint, the callers named and in columns:
+A table has a verdict for each caller and endpoint, with one column for each named caller:
 
       - as:
           stranger: auth:anonymous
@@ -29,7 +29,7 @@ from types import MappingProxyType
 from app.policy.language.endpoint import endpoint_fault
 from app.policy.language.expected_reason import ExpectedReason, InvalidReason, read_expected_reason
 from app.policy.language.fault import Fault
-from app.policy.language.given import Given, InvalidVariable, checked, kind_of
+from app.policy.language.given import Given, InvalidVariable, check_value, kind_of
 from app.policy.language.grants import GrantHints, is_grant
 from app.policy.language.permissions import Permission
 from app.policy.language.source import PolicySource
@@ -46,13 +46,13 @@ _TABLE = "write `- GET /api/v1/teams/7: deny | allow`, with a verdict for each c
 _CELL = re.compile(r"(allow|deny)(?: \((.+)\))?")
 _NOTHING: Given = MappingProxyType({})
 
-# What a case asks, wherever it stands and whatever it expects: caller, action, resource and context.
+# Identifies a case independently of its place and expectation: caller, action, resource and context.
 Question = tuple[frozenset[str], str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One expected verdict, at its place in a file."""
+    """One expected verdict and its place in a file."""
 
     file: str
     line: int
@@ -71,7 +71,7 @@ class Case:
 
     @property
     def question(self) -> Question:
-        """What identifies the case: another place, name or expectation makes no other case of it."""
+        """Identifies the case; its place, name and expectation do not matter."""
         context = ""
         if self.given:
             context = json.dumps({name: dict(given) for name, given in self.given.items()}, sort_keys=True, default=str)
@@ -88,7 +88,7 @@ class Case:
 
 
 def load(source: PolicySource, catalog: Mapping[str, Permission], faults: list[Fault]) -> tuple[Case, ...]:
-    """The cases of every test file; what is wrong with them goes to `faults`."""
+    """Load the cases of all test files; faults are added to `faults`."""
     cases: list[Case] = []
     hints = GrantHints(catalog)
     for file, text in source.files.items():
@@ -98,7 +98,7 @@ def load(source: PolicySource, catalog: Mapping[str, Permission], faults: list[F
             if root:
                 cases += _CasesFile(Shape(source, file, faults), catalog, hints).cases(root)
             elif len(faults) == before:
-                faults.append(Fault("wrong-type", file, 1, 1, "the file has no case", _FILE))
+                faults.append(Fault("wrong-type", file, 1, 1, "the file has no cases", _FILE))
     return tuple(cases)
 
 
@@ -111,7 +111,7 @@ class _CasesFile:
         self._shape = shape
         self._hints = hints
         self._catalog = catalog
-        # A file that cannot be read has its own fault, which is the one to fix.
+        # A file that cannot be read has a fault already.
         self._row_files = [file for file in shape.source.names if file.endswith(".csv")]
 
     def cases(self, root: Node) -> Iterator[Case]:
@@ -120,15 +120,15 @@ class _CasesFile:
             return
         listed = entries["cases"][1]
         if not isinstance(listed, ListNode) or not listed.items:
-            self._shape.fault("wrong-type", listed, "`cases` is a list with at least one case", _CASE)
+            self._shape.fault("wrong-type", listed, "`cases` must be a list with at least one case", _CASE)
             return
         count = 0
         for node in listed.items:
             for case in self._case(node):
                 count += 1
                 if count > MAX_CASES:
-                    message = f"the file makes more than {MAX_CASES} cases"
-                    self._shape.fault("too-many-cases", node, message, "part it, or make its tables smaller")
+                    message = f"the file has more than {MAX_CASES} cases"
+                    self._shape.fault("too-many-cases", node, message, "split the file, or make its tables smaller")
                     return
                 yield case
 
@@ -136,13 +136,13 @@ class _CasesFile:
         entries = self._shape.entries(node, _KEYS, "a case", _CASE)
         if not entries:
             return
-        # A misspelt key has its own fault, and is most likely the one that lacks.
+        # A misspelt key has a fault already, and is probably the missing one.
         misspelt = isinstance(node, Entries) and len(node.entries) > len(entries)
         if not misspelt and "as" not in entries:
-            self._shape.fault("missing-key", node, "the case does not say who is calling", _CASE)
+            self._shape.fault("missing-key", node, "the case does not state the caller", _CASE)
         if not misspelt and not {"allow", "deny", "table"} & entries.keys():
             hint = "write `allow:` or `deny:`, and endpoints such as `- GET /api/v1/teams/7` below it"
-            self._shape.fault("missing-key", node, "the case expects nothing", hint)
+            self._shape.fault("missing-key", node, "the case has no expectation", hint)
         name = self._shape.text(entries["name"][1], "name") if "name" in entries else ""
         callers = tuple(self._callers(entries["as"][1])) if "as" in entries else ()
         given = self._given(entries["given"][1]) if "given" in entries else _NOTHING
@@ -158,19 +158,19 @@ class _CasesFile:
                 yield Case(self._shape.file, line, row, held, action, resource, verdict == "allow", why, given)
 
     def _callers(self, node: Node) -> Iterator[tuple[str, frozenset[str]]]:
-        """Each caller: a name, which only a mapping gives, and grants."""
+        """Each caller's name, which only a mapping gives, and grants."""
         if isinstance(node, Entries):
             for key, below in node.entries:
                 if not isinstance(below, Leaf):
-                    self._shape.fault("wrong-type", below, f"`{key.value}` is one caller", _CASE)
+                    self._shape.fault("wrong-type", below, f"`{key.value}` must be a single caller", _CASE)
                 held = self._callers(below) if isinstance(below, Leaf) else ()
-                # One caller each, also where that is a fault: it has a column.
+                # One caller even after a fault, since it has a column.
                 yield str(key.value), next((grants for _, grants in held), frozenset())
             return
         for item, text in self._shape.texts(node, "as"):
             grants = text.split(" ")
             if "" in grants:
-                self._shape.fault("wrong-type", item, "grants are separated by one space", _CASE)
+                self._shape.fault("wrong-type", item, "grants must be separated by one space", _CASE)
             for grant in filter(None, grants):
                 if not is_grant(grant, self._catalog):
                     message = f"`{grant}` is an unknown permission"
@@ -178,15 +178,15 @@ class _CasesFile:
             yield "", frozenset(grants)
 
     def _table(self, node: Node, callers: tuple[_Caller, ...]) -> Iterator[tuple[int, str, str, _Caller, _Verdict]]:
-        """Line, action, resource, caller and verdict of each cell. A cell with a dash expects nothing."""
+        """Line, action, resource, caller and verdict of each cell, except cells with a dash."""
         for item in self._shape.items(node, "table"):
             if not isinstance(item, Entries):
-                self._shape.fault("wrong-type", item, "a row of a table is an endpoint and its verdicts", _TABLE)
+                self._shape.fault("wrong-type", item, "a row of a table must be an endpoint and its verdicts", _TABLE)
                 continue
             for key, value in item.entries:
                 verdicts = self._verdicts(value)
                 if len(verdicts) != len(callers):
-                    message = f"the row has {len(verdicts)} verdicts, where `as` has {len(callers)} callers"
+                    message = f"the row has {len(verdicts)} verdicts, but `as` has {len(callers)} callers"
                     self._shape.fault("table", value, message, _TABLE)
                     continue
                 for action, resource in self._endpoint(key, "table"):
@@ -204,13 +204,13 @@ class _CasesFile:
                 verdicts.append((found[1], why))
             else:
                 if cell.strip() != "-":
-                    hint = "write `allow`, `deny`, `deny (lacks catalog:write)`, or `-` for no matter"
-                    self._shape.fault("table", node, f"`{cell.strip()}` is no verdict", hint, cell.strip())
+                    hint = "write `allow`, `deny`, `deny (lacks catalog:write)`, or `-` to expect nothing"
+                    self._shape.fault("table", node, f"`{cell.strip()}` is not a verdict", hint, cell.strip())
                 verdicts.append(None)
         return verdicts
 
     def _endpoints(self, node: Node, verdict: str) -> Iterator[tuple[int, str, str, ExpectedReason | None]]:
-        """Line, action, resource and reason of each endpoint, written alone or as `endpoint: reason`."""
+        """Line, action, resource and reason of each endpoint, written as `endpoint` or `endpoint: reason`."""
         for item in self._shape.items(node, verdict):
             pairs = item.entries if isinstance(item, Entries) else ((item, None),)
             for key, value in pairs:
@@ -223,7 +223,7 @@ class _CasesFile:
         text = self._shape.text(node, verdict)
         words = text.split(" ")
         if text and len(words) != 2:
-            self._shape.fault("endpoint", node, "an endpoint is an action, one space and a resource", _ENDPOINT)
+            self._shape.fault("endpoint", node, "an endpoint must be an action, one space and a resource", _ENDPOINT)
         elif text:
             for action in words[0].split("|"):
                 if fault := endpoint_fault(action, words[1]):
@@ -248,7 +248,7 @@ class _CasesFile:
         given: dict[str, dict[str, object]] = {}
         for variable, (_, below) in self._shape.entries(node, tuple(SCHEMA), "`given`", "").items():
             if not isinstance(below, Entries):
-                self._shape.fault("wrong-type", below, f"`{variable}` is a mapping", "")
+                self._shape.fault("wrong-type", below, f"`{variable}` must be a mapping", "")
                 continue
             given[variable] = {}
             for key, value in below.entries:
@@ -259,7 +259,7 @@ class _CasesFile:
                     self._shape.fault("unknown-key", key, wrong.message, wrong.hint)
                     continue
                 try:
-                    given[variable][name] = checked(kind, plain(value))
+                    given[variable][name] = check_value(kind, plain(value))
                 except InvalidVariable as wrong:
                     self._shape.fault("wrong-type", value, f"`{variable}.{name}`: {wrong.message}", wrong.hint)
         return MappingProxyType(given)

@@ -1,4 +1,4 @@
-"""What changed between two policies, entry by entry and file by file; order and formatting change nothing."""
+"""Compares the text of two policies, entry by entry and file by file, regardless of order and formatting."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from app.policy.language.load import Policy
 from app.policy.language.permissions import Permission
 from app.policy.language.rule import Membership, Rule
 
-# What the entries of a file are called, by its folder; of a file beside them, by its ending or name.
+# The noun for the entries of a file, by its folder; outside these folders, by its ending or name.
 _NOUNS = {"tests": ("case", "cases"), "entities": ("entity", "entities"), "upstreams": ("endpoint", "endpoints")}
 _ROWS, _PERMISSIONS, _LINES = ("row", "rows"), ("permission", "permissions"), ("line", "lines")
-FORMATTING = "comments, order or formatting alone"
+FORMATTING = "only comments, order or formatting"
 
 
 @dataclass(frozen=True, slots=True)
 class EntryChange:
-    """An entry of a file that came or went, as text, with the place where it stands or stood."""
+    """An entry of a file that was added or removed, as text, with its place."""
 
     kind: Literal["added", "removed"]
     row: str
@@ -35,7 +35,7 @@ class EntryChange:
 
 @dataclass(frozen=True, slots=True)
 class FileChange:
-    """A file whose text changed, and how many of its entries came and went."""
+    """A file whose text changed, and the numbers of entries added and removed."""
 
     name: str
     status: Literal["new", "deleted", "changed"]
@@ -56,7 +56,7 @@ class FileChange:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """What is no row: an entry of the catalogue, an entity or an endpoint of another service, as text."""
+    """An entry that is not a row: a permission, an entity or an endpoint of another service, as text."""
 
     text: str
     place: str
@@ -70,19 +70,19 @@ _Listing = Callable[[], Iterator[_Entry]]
 
 
 def changes(old: Policy, new: Policy) -> tuple[EntryChange, ...]:
-    """The entries that `new` no longer has and those that it adds, the cases last."""
+    """Find the entries that `new` removes and adds, cases last."""
     with long_lived_build():
-        # What stands in files that did not change is on both sides alike.
+        # Files that did not change have the same entries.
         same = {file for file, text in new.source.files.items() if old.source.files.get(file) == text}
         return (
-            *_changes(_deciding(old, same), _deciding(new, same)),
+            *_changes(_decision_entries(old, same), _decision_entries(new, same)),
             *_entity_changes(old, new, same),
             *_changes(_cases(old, same), _cases(new, same)),
         )
 
 
 def file_changes(old: Policy, new: Policy, entries: Iterable[EntryChange]) -> tuple[FileChange, ...]:
-    """The files whose text changed, by name, with how many of the changed `entries` each has."""
+    """Find the files whose text changed, sorted by name, with the number of changed `entries` of each."""
     before, after = old.source.files, new.source.files
     counts: dict[tuple[str, str], int] = {}
     for change in entries:
@@ -101,20 +101,20 @@ def file_changes(old: Policy, new: Policy, entries: Iterable[EntryChange]) -> tu
 
 
 def _changes(old: _Listing, new: _Listing) -> Iterator[EntryChange]:
-    more: dict[Hashable, int] = {}  # how many more of an entry there are in `new`
-    # A Counter would count them in one step, for which all requests would wait.
+    more: dict[Hashable, int] = {}  # the number of an entry in `new` minus that in `old`
+    # A loop, since a Counter would block all requests while it counts.
     for listing, one in ((new, 1), (old, -1)):
         for entry in listing():
             key = _key(entry)
             more[key] = more.get(key, 0) + one
-    gone = {key: -count for key, count in more.items() if count < 0}
-    come = {key: count for key, count in more.items() if count > 0}
-    yield from (EntryChange("removed", str(entry), entry.place) for entry in _first(old(), gone))
-    yield from (EntryChange("added", str(entry), entry.place) for entry in _first(new(), come))
+    removed = {key: -count for key, count in more.items() if count < 0}
+    added = {key: count for key, count in more.items() if count > 0}
+    yield from (EntryChange("removed", str(entry), entry.place) for entry in _first(old(), removed))
+    yield from (EntryChange("added", str(entry), entry.place) for entry in _first(new(), added))
 
 
-def _deciding(policy: Policy, without: Container[str]) -> _Listing:
-    """What has a part in decisions, entities apart: rows, permissions and the endpoints of other services."""
+def _decision_entries(policy: Policy, without: Container[str]) -> _Listing:
+    """The entries that decisions depend on, except entities: rows, permissions and endpoints of other services."""
 
     def listing() -> Iterator[_Entry]:
         yield from (rule for rule in policy.rules if rule.file not in without)
@@ -130,23 +130,23 @@ def _deciding(policy: Policy, without: Container[str]) -> _Listing:
 
 
 def _entity_changes(old: Policy, new: Policy, same: Container[str]) -> Iterator[EntryChange]:
-    """Of entities there are 100,000, each once: they need not be counted."""
+    """Changes of entities. There may be 100,000, each unique, so they are compared without counting."""
     kinds: tuple[Literal["removed", "added"], ...] = ("removed", "added")
-    for kind, mine, theirs in zip(kinds, (old.entities, new.entities), (new.entities, old.entities), strict=True):
+    for kind, own, others in zip(kinds, (old.entities, new.entities), (new.entities, old.entities), strict=True):
         for word, known, other in (
-            ("subject", mine.subjects, theirs.subjects),
-            ("resource", mine.resources, theirs.resources),
+            ("subject", own.subjects, others.subjects),
+            ("resource", own.resources, others.resources),
         ):
             for entity in _altered(known, other, same):
                 yield EntryChange(kind, f"{word} {entity}", entity.place)
 
 
-def _altered(mine: Known, theirs: Known, without: Container[str]) -> Iterator[Entity]:
-    """The entities that are not the same on both sides; of 1 and true, which are equal, the texts differ."""
-    for key, entity in mine.items():
+def _altered(own: Known, others: Known, without: Container[str]) -> Iterator[Entity]:
+    """The entities of `own` that differ in `others`. Texts are compared too, since 1 equals true in Python."""
+    for key, entity in own.items():
         if entity.file in without:
             continue
-        found = theirs.get(key)
+        found = others.get(key)
         if found is not entity and (
             found is None or found.properties != entity.properties or str(found) != str(entity)
         ):
@@ -158,7 +158,7 @@ def _cases(policy: Policy, without: Container[str]) -> _Listing:
 
 
 def _key(entry: _Entry) -> Hashable:
-    """What is equal where the texts of entries are, and made sooner than they."""
+    """A key that is equal for entries with equal texts, and faster to build than the text."""
     if isinstance(entry, Rule):
         condition = entry.condition.text if entry.condition else None
         return entry.needs, entry.resource, entry.actions, entry.effect, condition
@@ -172,7 +172,7 @@ def _permission(entry: Permission) -> str:
 
 
 def _first(entries: Iterator[_Entry], counts: Mapping[Hashable, int]) -> Iterator[_Entry]:
-    """As many of each entry as are counted, the first ones."""
+    """The first entries of each kind, up to its count."""
     left = dict(counts)
     for entry in entries if left else ():
         if left.get(key := _key(entry)):

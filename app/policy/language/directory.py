@@ -1,6 +1,6 @@
-"""A policy directory, read with limits.
+"""Reads a policy directory, with limits.
 
-Nothing here trusts the directory: a FIFO, a device, a loop of links or a huge file is a fault, never a hang.
+The directory is not trusted: a FIFO, a device, a loop of links or a huge file is a fault, never a hang.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from app.policy.language.fault import Fault, PolicyRefused
 from app.policy.language.file_names import (
     FOLDERS,
     FRAGMENTS,
+    escaped_name,
     is_fragment_folder,
     is_hidden,
-    is_leaving,
+    is_leftover,
     is_policy_file,
     stray_fault,
-    written_out,
 )
 from app.policy.language.source import MAX_BYTES, MAX_FILE_BYTES, MAX_FILES, PolicySource, digest, from_bytes, shown
 
-# Beside the files while they are written: the revision that they shall make.
+# Present while the files are written: their new revision.
 MARKER = ".publishing"
-# Beside the files: the entry of the history that they hold.
+# The entry of the history that the files hold.
 STAMP = ".served"
 
-MAX_NOTE_BYTES = 1_000  # of each of these two
+MAX_NOTE_BYTES = 1_000  # of each of these two files
 
-MAX_FOLDERS = 100  # of parts of OpenAPI documents
+MAX_FOLDERS = 100  # with parts of OpenAPI documents
 
 _LOOKS = 5
 _PAUSE_SECONDS = 0.02
-# What stands in the way is not the policy, and passes; a policy is refused for it only after a while.
+# Not a fault of the policy and often temporary, so reading is retried before the policy is refused.
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 _DESCRIPTORS_SECONDS = 20.0
 _DESCRIPTORS_PAUSE_SECONDS = 0.1
@@ -45,7 +45,7 @@ _DESCRIPTORS_PAUSE_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class _DirectoryState:
-    """What a directory held at one moment: its policy files, what is left alone, and what is wrong with the rest."""
+    """The contents of a directory at one moment: policy files, ignored files, and faults."""
 
     raw: Mapping[str, bytes]
     ignored: tuple[str, ...]
@@ -53,25 +53,25 @@ class _DirectoryState:
 
 
 def read(directory: Path) -> PolicySource:
-    """Read a policy directory. Each file that cannot be taken as it is is a fault of the source.
+    """Read a policy directory. Each file that cannot be read is a fault of the source.
 
-    The files are read until two looks at them agree: a mixture of an old and a new policy is neither, and may
-    open what both close. Raises PolicyRefused when they never do, and for what has no limits.
+    The files are read until two reads agree, since a mixture of an old and a new policy may open what both close.
+    Raises PolicyRefused if they never agree or exceed a limit.
     """
     before = _look(directory)
     for _ in range(_LOOKS):
         now = _look(directory)
         if now == before:
-            _check_whole(directory, now.raw)
+            _check_complete(directory, now.raw)
             return from_bytes(now.raw, now.faults, now.ignored)
         before = now
         time.sleep(_PAUSE_SECONDS)
     message = "the files changed while they were read"
-    raise PolicyRefused([Fault("in-motion", ".", 0, 0, message, "reload once they are all written")])
+    raise PolicyRefused([Fault("in-motion", ".", 0, 0, message, "reload when all of them are written")])
 
 
 def file_names(directory: Path) -> list[str]:
-    """The names of the policy files of a directory. Raises PolicyRefused for one that holds others."""
+    """The names of the policy files in a directory. Raises PolicyRefused if it holds stray files."""
     faults: list[Fault] = []
     names, _ = _names(directory, faults)
     if faults:
@@ -80,7 +80,7 @@ def file_names(directory: Path) -> list[str]:
 
 
 def folders(root: Path) -> list[str]:
-    """The folders that policy files stand in, whether they are there or not; `` is the directory itself."""
+    """The folders for policy files, whether they exist or not; `` is the directory itself."""
     found = list(FOLDERS)
     for folder in found:
         if folder != FRAGMENTS and not is_fragment_folder(folder):
@@ -97,7 +97,7 @@ def folders(root: Path) -> list[str]:
 
 
 def raw_files(directory: Path) -> dict[str, bytes]:
-    """The bytes of every policy file of a directory, by name. Raises PolicyRefused."""
+    """The bytes of all policy files of a directory, by name. Raises PolicyRefused."""
     look = _look(directory)
     if look.faults:
         raise PolicyRefused(look.faults)
@@ -105,15 +105,15 @@ def raw_files(directory: Path) -> dict[str, bytes]:
 
 
 def read_marker(directory: Path) -> str | None:
-    """The revision that the files are about to make; None where there is no marker. Raises OSError."""
+    """The revision that the files are being changed to; None if there is no marker. Raises OSError."""
     try:
         return read_regular(directory / MARKER, MAX_NOTE_BYTES).decode("ascii", "replace")
-    except (FileNotFoundError, NotADirectoryError):  # a directory that is none is refused as such
+    except (FileNotFoundError, NotADirectoryError):  # refused elsewhere
         return None
 
 
 def read_regular(path: Path, most: int) -> bytes:
-    """The bytes of a file, `most` of them at most. Raises OSError for one that has more or is no regular file."""
+    """Read a file of at most `most` bytes. Raises OSError if it has more or is not a regular file."""
     # O_NONBLOCK: opening a FIFO must not wait for a writer.
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW | os.O_CLOEXEC)
     with os.fdopen(handle, "rb") as file:
@@ -121,20 +121,20 @@ def read_regular(path: Path, most: int) -> bytes:
         if not stat.S_ISREG(status.st_mode):
             raise OSError(None, "it is not a regular file")
         if status.st_size > most:
-            raise OSError(None, f"it has {status.st_size} bytes, where {most} are the most")
+            raise OSError(None, f"it has {status.st_size} bytes, the limit is {most}")
         data = file.read(most + 1)
     if len(data) > most:
-        raise OSError(None, f"it grew over {most} bytes while it was read")
+        raise OSError(None, f"it grew beyond {most} bytes while it was read")
     return data
 
 
-def _check_whole(directory: Path, raw: Mapping[str, bytes]) -> None:
-    """Refuse files that are not yet, or no longer, what the one who writes them says."""
+def _check_complete(directory: Path, raw: Mapping[str, bytes]) -> None:
+    """Refuse files whose revision differs from that in the marker of their writer."""
     try:
         coming = read_marker(directory)
     except OSError as error:
-        message = f"says which revision these files shall make, and cannot be read: {_why(error)}"
-        hint = "start `authz serve`, which settles it, or delete it"
+        message = f"the marker of an unfinished publish cannot be read: {_why(error)}"
+        hint = "start `authz serve`, which recovers from it, or delete it"
         raise PolicyRefused([Fault("in-motion", MARKER, 0, 0, message, hint)]) from error
     if coming is None:
         return
@@ -167,7 +167,7 @@ def _look_once(directory: Path) -> _DirectoryState:
     faults: list[Fault] = []
     raw: dict[str, bytes] = {}
     try:
-        # A link to the directory is followed once, so that one that is swapped meanwhile mixes nothing.
+        # Resolve a link to the directory once, so that replacing it meanwhile cannot mix two policies.
         root = Path(os.path.realpath(directory, strict=True))
     except OSError as error:
         message = f"the policy directory cannot be read: {_why(error)}"
@@ -182,20 +182,20 @@ def _look_once(directory: Path) -> _DirectoryState:
             continue
         total += len(raw[name])
         if total > MAX_BYTES:
-            fault = Fault("too-large", name, 0, 0, f"with this file there are more than {MAX_BYTES} bytes")
+            fault = Fault("too-large", name, 0, 0, f"with this file the policy has more than {MAX_BYTES} bytes")
             raise PolicyRefused([*faults, fault])
     return _DirectoryState(raw, ignored, tuple(sorted(faults, key=lambda fault: (fault.file, fault.code))))
 
 
 def _names(root: Path, faults: list[Fault]) -> tuple[list[str], tuple[str, ...]]:
-    """The policy files of a directory, and what is left alone. Any other name is a fault. Raises PolicyRefused."""
+    """The policy files and the ignored files of a directory. Any other name is a fault. Raises PolicyRefused."""
     found: list[str] = []
     ignored: list[str] = []
     for path, is_folder in _entries(root, faults):
         if is_policy_file(path):
             found.append(path)
-        elif is_leaving(path.rpartition("/")[2], is_folder=is_folder):
-            ignored.append(written_out(path))
+        elif is_leftover(path.rpartition("/")[2], is_folder=is_folder):
+            ignored.append(escaped_name(path))
         else:
             faults.append(stray_fault(path, is_folder=is_folder))
         if len(found) + len(ignored) + len(faults) > MAX_FILES:
@@ -231,13 +231,13 @@ def _read_file(root: Path, name: str) -> bytes:
     # Not pathlib's own: it raises RuntimeError for a loop of links.
     path = Path(os.path.realpath(root / name, strict=True))
     if not path.is_relative_to(root):
-        # Faults show lines, and an author who may only write policies should be shown no other files.
+        # Faults quote lines, and a policy author must not see other files.
         raise OSError(None, "it is a link that leads out of the directory")
     return read_regular(path, MAX_FILE_BYTES)
 
 
 def _unreadable(name: str, error: OSError) -> Fault:
-    """The fault of what cannot be read. Raises _NoDescriptors for what is no fault of the policy."""
+    """The fault of an unreadable file. Raises _NoDescriptors if the process has no file descriptor left."""
     if error.errno in _NO_DESCRIPTORS:
         raise _NoDescriptors from error
     return Fault("unreadable", name, 0, 0, f"cannot be read: {_why(error)}", _remedy(error))
@@ -248,4 +248,4 @@ def _why(error: OSError) -> str:
 
 
 def _remedy(error: OSError) -> str:
-    return "a policy file is a plain file of text" if error.errno is None else "look at its owner, mode and links"
+    return "a policy file must be a regular text file" if error.errno is None else "check its owner, mode and links"

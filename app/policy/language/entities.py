@@ -1,4 +1,4 @@
-"""`entities/*.yaml`: subjects and resources that the policy knows, with their attributes, for those who ask about them.
+"""`entities/*.yaml`: subjects and resources with their attributes, for AuthZEN requests about them.
 
 subjects:
   - {type: user, id: user_2abc, properties: {role: admin}}
@@ -32,7 +32,7 @@ _KNOWN_KEYS = frozenset(_KEYS)
 _TYPE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 _ENTITY = "write `- {type: record, id: record-1, properties: {status: active}}`"
 _FILE = "write `subjects:` or `resources:`, and below it `- {type: user, id: user_2abc, properties: {role: admin}}`"
-# Callers may name a user by either word, so that one entity is found by both.
+# AuthZEN callers may use either word for a user; both find the same entity.
 _SYNONYMS = {"identity": "user"}
 _encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode
 _NOTHING: Properties = MappingProxyType({})
@@ -40,7 +40,7 @@ _NOTHING: Properties = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """A subject or resource with its attributes, at its place in a file."""
+    """A subject or resource with its attributes and its place in a file."""
 
     file: str
     line: int
@@ -64,13 +64,13 @@ _NONE: Known = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Entities:
-    """What a policy knows of subjects and of resources."""
+    """The subjects and resources of a policy."""
 
     subjects: Known = field(default_factory=lambda: _NONE, hash=False)
     resources: Known = field(default_factory=lambda: _NONE, hash=False)
 
 
-# Of one file: the entities of each list, in the order of `_LISTS`.
+# The entities of one file: those of each list, in the order of `_LISTS`.
 _Taken = tuple[list[Entity], ...]
 
 
@@ -84,10 +84,10 @@ def load(
     before: Mapping[str, str] = MappingProxyType({}),
     known: Entities = _EMPTY,
 ) -> Entities:
-    """The entities of every file; what is wrong with them goes to `faults`.
+    """Load the entities of all files; faults are added to `faults`.
 
-    `known` are those of the files `before`, which had no fault under the same catalogue: files that are the same are
-    not read again.
+    `known` are the entities of the files `before`, which had no fault under the same catalogue: unchanged files are
+    not parsed again.
     """
     files = [file for file in source.files if file.startswith(FOLDER)]
     same = {file for file in files if before.get(file) == source.files[file]}
@@ -105,12 +105,12 @@ def load(
         if root:
             _EntitiesFile(Shape(source, file, faults), found, catalog).read(root)
         elif len(faults) == count:
-            faults.append(Fault("wrong-type", file, 1, 1, "the file has no entity", _FILE))
+            faults.append(Fault("wrong-type", file, 1, 1, "the file has no entities", _FILE))
     return Entities(*(MappingProxyType(found[name]) for name in _LISTS))
 
 
 def _taken(known: Entities, files: Container[str]) -> dict[str, _Taken]:
-    """The entities that are known of some files."""
+    """The known entities of some files."""
     found: dict[str, _Taken] = {}
     for place, entities in enumerate((known.subjects, known.resources)):
         for entity in entities.values():
@@ -123,7 +123,7 @@ def _taken(known: Entities, files: Container[str]) -> dict[str, _Taken]:
 
 
 def _add(found: Mapping[str, dict[tuple[str, str], Entity]], lists: _Taken) -> bool:
-    """Add the entities of a file, or none of them where one is there twice."""
+    """Add the entities of a file; return False and add none if one is a duplicate."""
     added = [{(entity.type, entity.id): entity for entity in entities} for entities in lists]
     for name, entities, new in zip(_LISTS, lists, added, strict=True):
         if len(new) < len(entities) or not found[name].keys().isdisjoint(new):
@@ -134,7 +134,7 @@ def _add(found: Mapping[str, dict[tuple[str, str], Entity]], lists: _Taken) -> b
 
 
 def _read_lines(file: str, text: str, catalog: Container[str]) -> _Taken | None:
-    """The entities of a file in a plain form; None where anything is wrong with them, or may be."""
+    """Parse a file in the plain form; None if it may have a fault."""
     lists = read_lists(text)
     if lists is None:
         return None
@@ -159,7 +159,7 @@ def _read_lines(file: str, text: str, catalog: Container[str]) -> _Taken | None:
 
 
 def _are_known(permissions: object, catalog: Container[str]) -> bool:
-    """Whether permissions of a subject, where it has any, are texts of the catalogue."""
+    """Whether the permissions of a subject, if any, are in the catalogue."""
     if permissions is _NOTHING:
         return True
     texts = permissions if isinstance(permissions, list) and permissions else [permissions]
@@ -177,17 +177,17 @@ class _EntitiesFile:
     def read(self, root: Node) -> None:
         for name, (_, listed) in self.shape.entries(root, _LISTS, "a file of entities", _FILE).items():
             if not isinstance(listed, ListNode) or not listed.items:
-                self.shape.fault("wrong-type", listed, f"`{name}` is a list with at least one entity", _ENTITY)
+                self.shape.fault("wrong-type", listed, f"`{name}` must be a list with at least one entity", _ENTITY)
                 continue
             for node in listed.items:
                 for entity in self._entity(node, name):
                     first = self.found[name].setdefault((entity.type, entity.id), entity)
                     if first is not entity:
-                        message = f"`{entity.type}` `{entity.id}` stands here twice, first in {first.place}"
+                        message = f"`{entity.type}` `{entity.id}` is defined twice, first in {first.place}"
                         self.shape.fault("duplicate-entity", node, message, "keep one")
 
     def _entity(self, node: Node, name: str) -> Iterator[Entity]:
-        """The entity of one item of a list, unless something is wrong with it."""
+        """The entity of one item of a list, unless it has a fault."""
         entries = self.shape.entries(node, _KEYS, "an entity", _ENTITY)
         if not entries:
             return
@@ -206,7 +206,7 @@ class _EntitiesFile:
         if "properties" in entries:
             below = entries["properties"][1]
             if not isinstance(below, Entries):
-                self.shape.fault("wrong-type", below, "`properties` is a mapping", _ENTITY)
+                self.shape.fault("wrong-type", below, "`properties` must be a mapping", _ENTITY)
                 return
             if name == "subjects":
                 self._check_permissions(below)
@@ -214,7 +214,7 @@ class _EntitiesFile:
         yield Entity(self.shape.file, node.line, kind, identity, properties)
 
     def _check_permissions(self, properties: Entries) -> None:
-        """What a subject holds is of the catalogue: anything else would be dropped at evaluation."""
+        """Check that a subject's permissions are in the catalogue, since others would be dropped at evaluation."""
         for key, value in properties.entries:
             if key.value == "permissions":
                 for item, text in self.shape.texts(value, "permissions"):
@@ -224,20 +224,24 @@ class _EntitiesFile:
 
 
 def _name_fault(name: str, kind: str, identity: str) -> tuple[str, str, str] | None:
-    """What keeps an entity from being asked about: the key at fault, message and hint."""
+    """The fault of a type or id, as key, message and hint; None if requests can name the entity."""
     if not _TYPE.fullmatch(kind):
-        return "type", f"`{kind}` is no type", "a type is a word, such as `record`"
+        return "type", f"`{kind}` is not a type", "a type is a word, such as `record`"
     if name == "resources":
         if kind == "route":
-            return "type", "routes come from the application and `upstreams/`", "write a thing, such as `record`"
+            return (
+                "type",
+                "routes come from the application and `upstreams/`",
+                "use the type of a thing, such as `record`",
+            )
         if not THING.fullmatch(f"{kind}:{identity}"):
-            return "id", f"`{identity}` is no id that a row could name", 'leave out spaces, `*{}"|` and a first `/`'
+            return "id", f"`{identity}` is not an id that a row can name", 'remove spaces, `*{}"|` and a leading `/`'
     elif kind in _SYNONYMS:
         return "type", f"`{kind}` is another word for `{_SYNONYMS[kind]}`", f"write `{_SYNONYMS[kind]}`"
     elif kind == "user" and not is_grant(f"user:{identity}", ()):
         return (
             "id",
-            f"`{identity}` is no id of a user that a row could name",
+            f"`{identity}` is not a user id that a row can name",
             "write a token's `sub`: visible ASCII, without spaces",
         )
     return None

@@ -1,7 +1,7 @@
-"""Reads entities as programs write them, an entity on a line or a key on a line, some ten times faster than YAML.
+"""Parses entities as programs write them, one entity or one key on each line, about ten times faster than YAML.
 
-What it reads means the same to a parser of YAML. Whatever else stands in a file, be it a fault or only another way to
-write, it leaves to that parser: it reads a file as a whole or not at all.
+It accepts a subset of YAML with the same meaning. A file outside of that subset, faulty or not, is left to the YAML
+parser as a whole.
 """
 
 from __future__ import annotations
@@ -13,12 +13,11 @@ from functools import lru_cache
 from app.policy.language.source import lines_of
 from app.policy.language.yaml_document import MAX_CHARACTERS, MAX_DEPTH, unquoted
 
-# The lists of a file by name: of each item, its line and its keys.
+# The lists of a file by name; each item has its line and its keys.
 Lists = dict[str, list[tuple[int, dict[str, object]]]]
 
-_REMEMBERED = 10_000  # scalars
-# Words of text without what YAML could read as something else: `#`, quotes, what opens or ends a collection, and a `:`
-# that ends a key.
+_MAX_CACHED = 10_000  # scalars
+# Words without characters that have a meaning in YAML: `#`, quotes, brackets and braces, and a `:` that ends a key.
 _WORD = r"\w(?:[\w.@/+-]|:(?=[\w/]))*"
 _PLAIN = rf"(?:-(?=[0-9]))?{_WORD}(?: {_WORD})*"
 _QUOTED = r"\"[^\"\\]*\"|'[^']*'"
@@ -32,11 +31,11 @@ _NESTED = MAX_DEPTH - 6  # collections in a value, in an item, in a list
 
 
 class _OtherStyle(Exception):
-    """A file that is written in another way."""
+    """The file is outside of the plain subset."""
 
 
 def read_lists(text: str) -> Lists | None:
-    """The lists of a file; None for one that must be read as YAML."""
+    """Parse the lists of a file; None if it must be parsed as YAML."""
     if len(text) > MAX_CHARACTERS:
         return None
     try:
@@ -46,7 +45,7 @@ def read_lists(text: str) -> Lists | None:
 
 
 class _EntityReader:
-    """Reads one file. Indentation is counted in spaces, and what is indented alike belongs together."""
+    """Parses one file by the indentation of its lines."""
 
     def __init__(self) -> None:
         self._found: Lists = {}
@@ -104,7 +103,7 @@ class _EntityReader:
         self._key(indent + 2, pair[2], pair[3])
 
     def _listed_value(self, indent: int, rest: str) -> None:
-        """A value of a list below a key of the properties."""
+        """Add an item to the list below a key of the properties."""
         if self._values is None or self._listed not in (-1, indent) or not _SCALAR.fullmatch(rest):
             raise _OtherStyle
         self._listed = indent
@@ -135,7 +134,7 @@ class _EntityReader:
 
     def _end_values(self) -> None:
         if self._values is not None and not self._values:
-            raise _OtherStyle  # nothing, which YAML has as null
+            raise _OtherStyle  # an empty value, which is null in YAML
         self._values, self._listed = None, -1
 
     def _end_properties(self) -> None:
@@ -161,19 +160,19 @@ def _value(text: str) -> object:
     return found
 
 
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def _unique_pairs(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) < len(pairs):
         raise _OtherStyle
     return found
 
 
-@lru_cache(_REMEMBERED)
+@lru_cache(_MAX_CACHED)
 def _json(token: str) -> str:
     return token if token in _MARKS else json.dumps(_scalar(token))
 
 
-@lru_cache(_REMEMBERED)
+@lru_cache(_MAX_CACHED)
 def _scalar(text: str) -> str | int | float | bool | None:
     if text[0] in "\"'":
         return text[1:-1]
@@ -183,5 +182,5 @@ def _scalar(text: str) -> str | int | float | bool | None:
         raise _OtherStyle from None
 
 
-_decode = json.JSONDecoder(object_pairs_hook=_once).decode
+_decode = json.JSONDecoder(object_pairs_hook=_unique_pairs).decode
 _MARKS = frozenset({"{", "}", "[", "]", ", ", ": "})

@@ -1,4 +1,4 @@
-"""The reason that a test expects of a verdict: a row, the grants that lack, or the words of a reason."""
+"""The reason that a case expects of a verdict: a row, missing grants, or the text of a reason."""
 
 from __future__ import annotations
 
@@ -9,19 +9,26 @@ from dataclasses import dataclass
 from app.policy.language.fault import did_you_mean
 from app.policy.language.grants import GrantHints, is_grant
 from app.policy.language.reason import Reason
-from app.policy.language.rule import Said
+from app.policy.language.rule import RuleContent
 
 _ROW = re.compile(r"(\S+\.csv)(?::([1-9][0-9]{0,8}))?")
 _LACKS = "lacks "
+# Cases of earlier policies, to which one can roll back, expect reasons in these words.
+_FORMER_REASONS = {
+    "no rule that would allow it has all its grants": Reason.NOT_HELD,
+    "no rule speaks of it": Reason.UNRULED,
+    "the policy knows no service of this name": Reason.NO_SERVICE,
+    "its document does not tell which route it belongs to": Reason.CLOSED,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class ExpectedReason:
-    """An expected reason: the row that decides, by what it says or by `file` and perhaps `line`; or `lacks`, or
+    """An expected reason: the deciding row, by its content or by `file` and optionally `line`; or `lacks`, or
     `reason`."""
 
     text: str
-    row: Said | None = None
+    row: RuleContent | None = None
     file: str = ""
     line: int = 0
     lacks: frozenset[str] = frozenset()
@@ -30,7 +37,7 @@ class ExpectedReason:
 
 @dataclass(frozen=True, slots=True)
 class InvalidReason:
-    """Why a text is no reason, and the word at fault."""
+    """Why a text is not a valid reason, and the word at fault."""
 
     message: str
     hint: str
@@ -40,7 +47,7 @@ class InvalidReason:
 def read_expected_reason(
     text: str, *, allowed: bool, files: Collection[str], catalog: Collection[str], hints: GrantHints
 ) -> ExpectedReason | InvalidReason:
-    """Read an expected reason: `catalog.csv`, `catalog.csv:7`, a row, `lacks catalog:write` or a reason's words."""
+    """Parse an expected reason: `catalog.csv`, `catalog.csv:7`, a row, `lacks catalog:write` or a reason's text."""
     if text.startswith("p,"):
         return _read_row(text, allowed=allowed)
     if row := _ROW.fullmatch(text):
@@ -56,26 +63,27 @@ def read_expected_reason(
                 return InvalidReason(message, hints.hint(grant), grant or text)
         return ExpectedReason(text, lacks=frozenset(lacks))
     reasons = {str(reason): reason for reason in Reason if (reason is Reason.ALLOWED) is allowed}
-    if text in reasons:
-        return ExpectedReason(text, reason=reasons[text])
+    reason = reasons.get(text) or (_FORMER_REASONS.get(text) if not allowed else None)
+    if reason is not None:
+        return ExpectedReason(text, reason=reason)
     word = text.split(" ", maxsplit=1)[0]
     near = did_you_mean(text, reasons) or (not allowed and did_you_mean(word, [_LACKS.strip()]))
     hint = (
-        "write `catalog.csv`, `catalog.csv:7`, a row, `lacks catalog:write` or a reason in the words of "
+        "write `catalog.csv`, `catalog.csv:7`, a row, `lacks catalog:write` or a reason as printed by "
         "`authz policy explain`"
     )
-    return InvalidReason(f"`{text}` is no reason to {'allow' if allowed else 'deny'}", near or hint, text)
+    return InvalidReason(f"`{text}` is not a reason to {'allow' if allowed else 'deny'}", near or hint, text)
 
 
 def _read_row(text: str, *, allowed: bool) -> ExpectedReason | InvalidReason:
-    """A `p` row as an expected reason: spacing, and the order of grants and actions, are as one likes."""
+    """Parse a `p` row as an expected reason. Spacing and the order of grants and actions do not matter."""
     cells = [cell.strip() for cell in text.split(",", 5)]
     effect = "allow" if allowed else "deny"
     if len(cells) < 5:
-        return InvalidReason("this is no whole row", f"write `p, <grants>, <resource>, <actions>, {effect}`", text)
+        return InvalidReason("this row is incomplete", f"write `p, <grants>, <resource>, <actions>, {effect}`", text)
     if cells[4] != effect:
         return InvalidReason(
-            f"no row that does not {effect} decides to {effect}", f"name a row that ends in `{effect}`", cells[4]
+            f"only a row with the effect `{effect}` decides to {effect}", f"use a row that ends in `{effect}`", cells[4]
         )
     condition = cells[5].removeprefix('"').removesuffix('"').replace('""', '"') if len(cells) == 6 else ""
     return ExpectedReason(

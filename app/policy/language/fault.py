@@ -1,4 +1,4 @@
-"""What is wrong with a policy: each fault says what, where, and how to fix it."""
+"""Faults of a policy: each says what is wrong, where, and how to fix it."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import difflib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-# Looking for the nearest of very many or very long words would take longer than reading the policy.
+# Beyond these, searching for the nearest word would take longer than parsing the policy.
 MAX_NEAR = 2000
 MAX_PAIRS = 1_000_000  # of characters that are compared for one word, in about 50 ms
 MAX_PAIRS_TOGETHER = 3_000_000  # for all faults of one kind
-MAX_WORDS = 1_000  # characters of a message or hint, which quote what a file says
+MAX_WORDS = 1_000  # characters of a message or hint, which may quote a file
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One fault at a place in a policy file.
 
-    `file` is relative to the policy directory. `line` and `column` count from 1; a line of 0 means the
-    file as a whole. `length` is how many characters the caret underlines, `text` the line itself.
-    `code` is stable, for programs. A `message` or `hint` of more than MAX_WORDS characters is cut.
+    `file` is relative to the policy directory. `line` and `column` count from 1; a line of 0 means the whole file.
+    `length` is the number of characters to underline, `text` the line itself. `code` is stable, for programs. A
+    `message` or `hint` of more than MAX_WORDS characters is truncated.
     """
 
     code: str
@@ -47,7 +47,7 @@ class Fault:
 
 
 class PolicyRefused(Exception):
-    """A policy that must not become active, with every fault found in it."""
+    """The policy must not become active; `faults` has every fault found."""
 
     def __init__(self, faults: Iterable[Fault]) -> None:
         self.faults = tuple(sorted(faults, key=lambda fault: (fault.file, fault.line, fault.column)))
@@ -55,7 +55,7 @@ class PolicyRefused(Exception):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A hint that names the nearest known word, or nothing when none is near."""
+    """A hint with the nearest known word; empty if none is near."""
     lower = {name.lower(): name for name in known}
     if word.lower() in lower:
         return f"did you mean `{lower[word.lower()]}`?"

@@ -1,7 +1,7 @@
-"""The names in a policy directory: which files are read, which are left alone, and which are refused.
+"""The names in a policy directory: which files are read, which are ignored, and which are refused.
 
-A file that its author may take for a part of the policy, and that is not read, is refused: a lost deny opens access.
-What no one takes for that is left alone: the leavings of editors and tools, files of the system, pages for people.
+A file that is not read, but that its author may take for a part of the policy, is refused, since a lost deny opens
+access. Files that cannot be mistaken are ignored: leftovers of editors and tools, system files, documentation.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ FOLDERS = {
     "tests": (".yaml",),
     "upstreams": (".openapi.json", ".openapi.yaml"),
 }
-# Where the parts of OpenAPI documents stand, which they refer to: here, and in folders in it.
+# The parts that OpenAPI documents refer to are in this folder and its subfolders.
 FRAGMENTS = "upstreams"
-MAX_NESTED = 3  # folders in one another
+MAX_NESTED = 3  # levels of subfolders
 MAX_SHOWN = 400
 
-# Shipped for people, beside the files.
+# Documentation that is shipped with the policy.
 _PAGES = ("README.md", "REFERENCE.md", "WALKTHROUGH.md")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
-# Another version of a file, whose rows may be those that its author wants: never read, and never passed over.
+# A conflicting version of a file, which may have the intended rows: never read, and never ignored.
 _CONFLICT = re.compile(
     r"""
     \.sync-conflict- | \bconflicted\ copy\b | \bin\ conflict\b | _conflict-[0-9]{8}   # Syncthing, Dropbox, ownCloud
@@ -41,16 +41,16 @@ _COPY = re.compile(r"\bcopy\b|\([0-9]+\)", re.IGNORECASE)
 _FRAGMENT_ENDINGS = (".yaml", ".yml", ".json")
 _DOCUMENT = re.compile(r"\.openapi\.\w+", re.IGNORECASE)
 
-# Only what programs are known to leave: any other ending may be one by which an author means that the file applies.
+# Only known leftovers: with any other ending, the author may expect the file to apply.
 _LEFTOVER = re.compile(
     r"""
     .*~ | \#.*\# | ~\$.* | ~.*\.tmp                     # Emacs, Vim; Word and Excel; Syncthing
     | .*\.(bak|backup|orig|rej|tmp|temp|old|save|sw[a-px]|un~|lock|pid|disabled
-          |part|partial|download|crdownload             # downloads that are not finished
+          |part|partial|download|crdownload             # unfinished downloads
           |dpkg-(old|new|dist|bak|tmp)|ucf-(old|new|dist)|rpm(save|new|orig)|pac(save|new|orig))([._-]?[0-9]+)*
     | .*\.te?mp([._-][0-9]+)+                           # x.csv.tmp.1234.5678
     | .*___jb_(tmp|old)___                              # JetBrains
-    | 4913 | 5036 | 5159 | 5282 | 5405                  # Vim, to see whether it may write
+    | 4913 | 5036 | 5159 | 5282 | 5405                  # Vim's test for write access
     | (?-i:sed(?=[a-z]*[A-Z0-9])[A-Za-z0-9]{6})         # sed -i
     """,
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
@@ -74,7 +74,7 @@ _BARE_PAGE = re.compile(
 
 
 def is_policy_file(path: str) -> bool:
-    """Whether a file of this name, relative to the policy directory, is part of the policy."""
+    """Whether a file of this name, relative to the policy directory, is a part of the policy."""
     if path in REQUIRED:
         return True
     folder, _, name = path.rpartition("/")
@@ -84,7 +84,7 @@ def is_policy_file(path: str) -> bool:
 
 
 def is_fragment(path: str) -> bool:
-    """Whether a file may be a part of an OpenAPI document, which counts as soon as a document refers to it."""
+    """Whether a file may be a part of an OpenAPI document, which it is once a document refers to it."""
     folder, _, name = path.rpartition("/")
     if folder != FRAGMENTS and not is_fragment_folder(folder):
         return False
@@ -98,12 +98,12 @@ def is_fragment_folder(path: str) -> bool:
 
 
 def is_hidden(folder: str, name: str) -> bool:
-    """Whether a name is hidden, as `..data` of Kubernetes and `.git` are, or one of the pages that are shipped."""
+    """Whether a name is hidden, such as `..data` of Kubernetes and `.git`, or a shipped documentation page."""
     return name.startswith(".") or (not folder and name in _PAGES)
 
 
-def is_leaving(name: str, *, is_folder: bool) -> bool:
-    """Whether something of this name is no part of a policy and no author takes it for one."""
+def is_leftover(name: str, *, is_folder: bool) -> bool:
+    """Whether a name is clearly not meant as a part of a policy."""
     if name.lower() in _SYSTEM or _LEFTOVER.fullmatch(name):
         return True
     ending = PurePosixPath(name).suffix.lower()
@@ -113,45 +113,45 @@ def is_leaving(name: str, *, is_folder: bool) -> bool:
 
 
 def stray_fault(path: str, *, is_folder: bool = False) -> Fault:
-    """The fault of a name that may be meant as a part of the policy and is none, with what to do about it."""
+    """The fault of a file or folder that may be meant as a part of the policy and is not one."""
     folder, _, name = path.rpartition("/")
     what = "folder" if is_folder else "file"
-    message = f"this {what} is not read: it has no name of a policy {what}"
+    message = f"unexpected {what}: its name is not that of a policy {what}"
     if is_folder:
         near = "" if folder else did_you_mean(name, filter(None, FOLDERS))
-        hint = near or "move it out of the directory; policy files stand beside it, not in it"
+        hint = near or "move it out of the policy directory; policy files are not read from it"
     elif _CONFLICT.search(name):
-        message = "this file is not read: it is another version of a file, by its name"
-        hint = "put what should apply into the file itself, and delete this one"
+        message = "unexpected file: by its name, it is a conflicting version of another file"
+        hint = "merge it into the other file, and delete this one"
     else:
         hint = _advice(folder, name)
-    return Fault("stray-file", written_out(path), 0, 0, message, hint)
+    return Fault("stray-file", escaped_name(path), 0, 0, message, hint)
 
 
-def written_out(path: str) -> str:
-    """A name as it may be shown: it may hold what breaks a line of a log."""
+def escaped_name(path: str) -> str:
+    """Escape a name for display, since it may contain line breaks."""
     return path.encode("unicode_escape").decode()[:MAX_SHOWN]
 
 
 def _advice(folder: str, name: str) -> str:
     right = _corrected(folder, name)
     if _COPY.search(name):
-        return f"delete this copy, or rename it to `{right or 'name.csv'}` if its rows are to apply as well"
+        return f"delete this copy, or rename it to `{right or 'name.csv'}` if its rows should apply too"
     if right:
         return f"rename it to `{right}`, or move it out of the directory"
     if name.endswith((".yaml", ".yml")) and not folder:
-        return "cases stand in `tests/`, entities in `entities/`, OpenAPI documents in `upstreams/`; or move it out"
+        return "put cases into `tests/`, entities into `entities/`, OpenAPI documents into `upstreams/`; or move it out"
     if folder and name.lower().endswith(".csv"):
-        return f"rows stand in the directory itself, not in `{written_out(folder)}/`; or move it out of the directory"
+        return f"put rows into the policy directory itself, not into `{escaped_name(folder)}/`; or move the file out"
     stem = PurePosixPath(name).stem
     known = [*REQUIRED, f"{stem}.csv"] if "." not in stem and is_policy_file(f"{stem}.csv") else REQUIRED
     return ("" if folder else did_you_mean(name, known)) or "move it out of the directory"
 
 
 def _corrected(folder: str, name: str) -> str:
-    """The nearest name that would be read, or none.
+    """The nearest name that would be read, or an empty text.
 
-    Its ending in lower case, `.yaml` for `.yml`, no blanks, and nothing behind the ending of a policy file.
+    It has its ending in lower case, `.yaml` for `.yml`, no spaces, and nothing after the ending of a policy file.
     """
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-")
     stem, _, ending = plain.rpartition(".")

@@ -1,4 +1,4 @@
-"""What a question states for conditions: the variables that a request would bring, checked against their shape."""
+"""Condition variables that a question gives in place of a request, checked against the schema."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TIME = "2026-11-24T08:00:00Z"
 
 
 class InvalidVariable(Exception):
-    """A variable that no condition knows, or a value of another kind."""
+    """An unknown variable, or a value of the wrong type."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
@@ -26,7 +26,7 @@ class InvalidVariable(Exception):
 
 
 def kind_of(variable: str, name: str) -> Kind:
-    """The kind of `<variable>.<name>`. Raises InvalidVariable when conditions know no such thing."""
+    """The type of `<variable>.<name>`. Raises InvalidVariable if it is unknown."""
     if variable not in SCHEMA:
         raise _unknown(variable, SCHEMA, "conditions")
     kind = SCHEMA[variable].kind
@@ -37,16 +37,16 @@ def kind_of(variable: str, name: str) -> Kind:
     return kind.fields[name].kind
 
 
-def checked(kind: Kind, value: object) -> object:
-    """The value as a condition reads it; a time is given as text. Raises InvalidVariable when it is of another kind."""
+def check_value(kind: Kind, value: object) -> object:
+    """The value as a condition reads it; a time is given as text. Raises InvalidVariable if its type is wrong."""
     if kind.name == "dyn":
         return value
     if kind.name == "timestamp" and isinstance(value, str):
         return _time(value)
     if kind.item and kind.name == "list" and isinstance(value, (list, tuple)):
-        return [checked(kind.item, item) for item in value]
+        return [check_value(kind.item, item) for item in value]
     if kind.item and kind.name == "map" and isinstance(value, Mapping):
-        return {key: checked(kind.item, item) for key, item in value.items()}
+        return {key: check_value(kind.item, item) for key, item in value.items()}
     types = _TYPES.get(kind.name, ())
     if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
         example = f"; write it as text, such as '{_TIME}'" if kind.name == "timestamp" else ""
@@ -55,28 +55,28 @@ def checked(kind: Kind, value: object) -> object:
 
 
 def read_given(given: Given) -> Given:
-    """Variables as a document gives them, each checked. Raises InvalidVariable, which names the one at fault."""
+    """Check the variables of a document. Raises InvalidVariable, which names the variable at fault."""
     found: dict[str, dict[str, object]] = {}
     for variable, fields in given.items():
         for name, value in fields.items():
             try:
-                found.setdefault(variable, {})[name] = checked(kind_of(variable, name), value)
+                found.setdefault(variable, {})[name] = check_value(kind_of(variable, name), value)
             except InvalidVariable as wrong:
                 raise InvalidVariable(f"`{variable}.{name}`: {wrong.message}", wrong.hint) from None
     return found
 
 
 def read_assignments(lines: Iterable[str]) -> Given:
-    """Variables as people write them, `request.ip=10.0.0.1` or `subject.claims.org=7`, each checked.
+    """Parse and check assignments such as `request.ip=10.0.0.1` or `subject.claims.org=7`.
 
-    Raises InvalidVariable, which names the one at fault.
+    Raises InvalidVariable, which names the variable at fault.
     """
     given: dict[str, dict[str, object]] = {}
     for line in lines:
         path, equals, text = line.partition("=")
         variable, *names = path.split(".")
         if not equals or not names or "" in names:
-            raise InvalidVariable(f"`{path}` is no variable with a value", "write it as request.ip=10.0.0.1")
+            raise InvalidVariable(f"`{path}` is not an assignment", "write it as request.ip=10.0.0.1")
         try:
             kind = kind_of(variable, names[0])
             value = _value(text, plain=kind.name in ("string", "timestamp"))
@@ -84,14 +84,14 @@ def read_assignments(lines: Iterable[str]) -> Given:
                 value = {name: value}
             before = given.setdefault(variable, {}).get(names[0])
             value = {**before, **value} if isinstance(before, dict) and isinstance(value, dict) else value
-            given[variable][names[0]] = checked(kind, value)
+            given[variable][names[0]] = check_value(kind, value)
         except InvalidVariable as wrong:
             raise InvalidVariable(f"`{path}`: {wrong.message}", wrong.hint) from None
     return given
 
 
 def _value(text: str, *, plain: bool) -> object:
-    """A text where one is due, else what JSON it is, else a text after all."""
+    """The text if `plain`; otherwise the JSON value, or the text if it is not JSON."""
     if plain:
         return text
     try:
@@ -105,7 +105,7 @@ def _time(text: str) -> datetime:
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
-        raise InvalidVariable(f"`{text}` is no time", f"write {_TIME}") from None
+        raise InvalidVariable(f"`{text}` is not a time", f"write {_TIME}") from None
     if time.tzinfo is None:
         raise InvalidVariable(f"`{text}` has no time zone", f"write {_TIME}")
     return time
@@ -114,7 +114,7 @@ def _time(text: str) -> datetime:
 def _unknown(word: str, known: Iterable[str], where: str) -> InvalidVariable:
     names = tuple(known)
     return InvalidVariable(
-        f"`{word}` is not known in {where}", did_you_mean(word, names) or f"known are {', '.join(names)}"
+        f"`{word}` is unknown in {where}", did_you_mean(word, names) or f"use one of {', '.join(names)}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Which words are grants: permissions of the catalogue, and facts that the server states."""
+"""Grants: permissions of the catalogue, and facts that only the server states."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from app.policy.language.fault import MAX_PAIRS_TOGETHER, NearWords, did_you_mea
 from app.policy.language.rule import Membership
 
 FACTS = ("anyone", "auth:jwt", "auth:api_key", "auth:anonymous", "env:live", "env:test")
-# A subject may have bars, as in `user:auth0|5f7c`, but no second fact behind one, no `*`, and no letter that only
-# looks like ASCII.
+# A subject may contain `|`, as in `user:auth0|5f7c`, but not a second fact after it, no `*`, and only ASCII, which
+# rules out lookalike letters.
 _SUBJECT = r"[!$-)+\-.-{}~]+(\|[!$-)+\-.-9;-{}~]+)*"
 _OPEN_FACT = re.compile(rf"(user:{_SUBJECT})|(key:[1-9][0-9]{{0,18}})|(role:[a-z][a-z0-9_-]*)")
 
@@ -19,20 +19,20 @@ _OPEN_FAMILIES = ("user", "key", "role")
 _UNKNOWN = "add it to permissions.toml, or see policies/README.md for the facts"
 _NEAR_FAMILY = 0.75  # `roles` is near to `role`, and `usr` to `user`
 
-# Who can have a fact: a person has no key, a program is no user.
+# The kind of caller that can have a fact: a user is not a key, and a key is not a user.
 _METHODS = {"auth:jwt": "jwt", "auth:api_key": "api_key", "auth:anonymous": "anonymous"}
 _FAMILY_METHODS = {"user": "jwt", "key": "api_key", "env": "api_key"}
 
 
 def is_grant(word: str, catalog: Container[str]) -> bool:
-    """Whether a policy over this catalogue knows the grant."""
+    """Whether the word is a grant of a policy with this catalogue."""
     return word in catalog or word in FACTS or _OPEN_FACT.fullmatch(word) is not None
 
 
 def grant_hint(word: str, catalog: Iterable[str], roles: Iterable[str] = ()) -> str:
-    """What to write in the place of an unknown grant. `roles` are those that the policy has."""
+    """A hint for an unknown grant. `roles` are those of the policy."""
     if word == "*" or word.endswith(":*"):
-        return "there are no wildcards in grants: name each permission, or `anyone`"
+        return "grants have no wildcards: list each permission, or write `anyone`"
     known = [*catalog, *FACTS, *roles]
     near = _of_family(word, known) or did_you_mean(word, known) or _open_fact(word)
     return near or _UNKNOWN
@@ -47,7 +47,7 @@ class GrantHints:
         self._left = MAX_PAIRS_TOGETHER
 
     def hint(self, word: str) -> str:
-        """What to write in the place of an unknown grant."""
+        """A hint for an unknown grant."""
         if self._left < 0:
             return _UNKNOWN
         self._left -= max(len(word), 1) * self._characters
@@ -59,11 +59,11 @@ class GrantHints:
 
 
 def _of_family(word: str, known: Sequence[str]) -> str:
-    """A hint for a known grant whose family was left out or misspelled, and for a user or key in capitals."""
+    """A hint for a known grant whose family is missing or misspelled, or for a user or key in upper case."""
     family, colon, name = word.lower().partition(":")
     if not colon:
-        named = [grant for grant in known if grant.partition(":")[2] == family]
-        return f"did you mean `{named[0]}`?" if len(named) == 1 else ""
+        matches = [grant for grant in known if grant.partition(":")[2] == family]
+        return f"did you mean `{matches[0]}`?" if len(matches) == 1 else ""
     if family in ("user", "key"):
         return _open_fact(word)
     if family == "role":
@@ -73,7 +73,7 @@ def _of_family(word: str, known: Sequence[str]) -> str:
 
 
 def _open_fact(word: str) -> str:
-    """A hint for a user, key or role whose family was left out or misspelled, or that has capitals it must not have."""
+    """A hint for a user, key or role whose family is missing or misspelled, or that has upper-case letters."""
     family, colon, name = word.partition(":")
     if not colon:
         candidates = [f"user:{word}", f"role:{word.lower()}"]
@@ -86,13 +86,13 @@ def _open_fact(word: str) -> str:
 
 
 def known_roles(memberships: Iterable[Membership]) -> frozenset[str]:
-    """The roles that `g` rows name. Any other is most likely misspelt, since no caller can hold it."""
-    spoken = {grant for row in memberships for grant in (row.member, row.grant)}
-    return frozenset(grant for grant in spoken if grant.startswith("role:"))
+    """The roles in `g` rows. Any other role is probably misspelt, since no caller can hold it."""
+    grants = {grant for row in memberships for grant in (row.member, row.grant)}
+    return frozenset(grant for grant in grants if grant.startswith("role:"))
 
 
 def near_role(role: str, roles: Iterable[str]) -> str:
-    """A hint that names the nearest of these roles, by what follows `role:`; empty when none is near."""
+    """A hint with the nearest of these roles, compared without `role:`; empty if none is near."""
     return NearRoles(roles).hint(role)
 
 
@@ -103,34 +103,34 @@ class NearRoles:
         self._near = NearWords(role.removeprefix("role:") for role in roles)
 
     def hint(self, role: str) -> str:
-        """A hint that names the nearest role, or nothing when none is near."""
+        """A hint with the nearest role; empty if none is near."""
         return self._near.hint(role.removeprefix("role:")).replace("`", "`role:", 1)
 
 
 def role_fault(held: Iterable[str], roles: Collection[str]) -> tuple[str, str] | None:
-    """Message and hint for the first role among these grants that no `g` row knows."""
+    """Message and hint for the first role among these grants that no `g` row defines; None if there is none."""
     for grant in sorted(held):
         if grant.startswith("role:") and grant not in roles:
-            hint = near_role(grant, roles) or f"write a `g` row about it, such as `g, user:user_2abc, {grant}`"
-            return f"no `g` row knows `{grant}`", hint
+            hint = near_role(grant, roles) or f"define it with a `g` row, such as `g, user:user_2abc, {grant}`"
+            return f"no `g` row defines `{grant}`", hint
     return None
 
 
 def stated_fault(
     stated: Collection[str], catalog: Collection[str], memberships: Iterable[Membership]
 ) -> tuple[str, str] | None:
-    """Message and hint for grants that are asked about and grant nothing; None when each is known."""
+    """Message and hint for stated grants that are unknown or none at all; None if all are known."""
     for grant in stated:
         if not is_grant(grant, catalog):
             message = f"`{grant}` is an unknown permission, so it grants nothing"
             return message, grant_hint(grant, catalog, known_roles(memberships))
     if not stated:
-        return "no grant is named", "name at least one; a stranger holds auth:anonymous"
+        return "no grant is given", "give at least one; an anonymous caller holds auth:anonymous"
     return role_fault(stated, known_roles(memberships))
 
 
 def excludes(held: Iterable[str], fact: str) -> bool:
-    """Whether a caller with these grants can never have the fact: it is of another kind, or is someone else."""
+    """Whether a caller with these grants can never have the fact, which belongs to another caller or kind of caller."""
     family, method = _kind(fact)
     if not method:
         return False
@@ -142,7 +142,7 @@ def excludes(held: Iterable[str], fact: str) -> bool:
 
 
 def method_of(grant: str) -> str:
-    """The kind of caller that alone can state this grant; empty for one that any kind can."""
+    """The only kind of caller that can state this grant; empty if any kind can."""
     return _kind(grant)[1]
 
 

@@ -1,4 +1,4 @@
-"""From policy files to a policy: parsed and complete, but not yet held against any route table."""
+"""Parses policy files into a policy, which is not yet checked against a route table."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from app.policy.routing.routes import Route
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the files say: rules in the order of files and lines, memberships, the roles that they make, cases, the
-    services behind gateways, and the entities that are known."""
+    """A parsed policy: rules and memberships by file and line, the roles that memberships define, cases, the services
+    behind gateways, and entities."""
 
     source: PolicySource
     catalog: Mapping[str, Permission]
@@ -43,7 +43,7 @@ class Policy:
 
     @property
     def revision(self) -> str:
-        """The digest that names this policy."""
+        """The digest that identifies this policy."""
         return self.source.revision
 
 
@@ -53,9 +53,9 @@ def load(directory: Path) -> Policy:
 
 
 def parse(source: PolicySource, before: Policy | None = None) -> Policy:
-    """Parse the files of a policy. Raises PolicyRefused with every fault; of rows when the catalogue has none.
+    """Parse the files of a policy. Raises PolicyRefused with every fault; rows are parsed if the catalogue has none.
 
-    Services whose documents are those of the policy `before` are taken over from it.
+    Services and entities whose files did not change are reused from the policy `before`.
     """
     with long_lived_build():
         return _parsed(source, before)
@@ -67,7 +67,7 @@ def _parsed(source: PolicySource, before: Policy | None) -> Policy:
     before_catalog = len(faults)
     permissions = catalog.load(source, faults)
     if len(faults) > before_catalog or catalog.FILE not in source.files:
-        # Rows read without their catalogue would hide its one fault behind a hundred of theirs.
+        # Without its catalogue, each row would have a fault, which would hide that of the catalogue.
         raise PolicyRefused(faults)
     files, known_services = (before.source.files, before.services) if before else ({}, ())
     services = upstreams.load(source, faults, files, known_services)
@@ -76,12 +76,12 @@ def _parsed(source: PolicySource, before: Policy | None) -> Policy:
     rows = Rows(permissions, faults, templates, texts.values())
     for file, text in texts.items():
         rows.parse(file, text)
-    linked = roles.link(rows.memberships, faults)
+    links = roles.link(rows.memberships, faults)
     tests = cases.load(source, permissions, faults)
-    # Whether permissions of a subject are known is up to the catalogue.
+    # Entities are checked against the catalogue, so they can be reused only with the same one.
     earlier = before if before and before.catalog.keys() == permissions.keys() else None
     files, known_entities = (earlier.source.files, earlier.entities) if earlier else ({}, Entities())
     known = entities.load(source, permissions, faults, files, known_entities)
     if faults:
         raise PolicyRefused(faults)
-    return Policy(source, permissions, tuple(rows.rules), tuple(rows.memberships), linked, tests, services, known)
+    return Policy(source, permissions, tuple(rows.rules), tuple(rows.memberships), links, tests, services, known)

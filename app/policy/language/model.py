@@ -1,4 +1,4 @@
-"""`model.conf`: Casbin's model, which must be the one whose meaning the rest of the policy relies on."""
+"""`model.conf`: Casbin's model, which must be exactly the one that rows are written for."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ m = r.obj == p.obj && r.act == p.act && holds(r.held, p.needs) && met(p.when, r.
 
 
 def check(source: PolicySource, faults: list[Fault]) -> None:
-    """Hold the file against the model, line by line. Another effect or matcher would give every row another meaning."""
+    """Compare the file with the model by line. Another effect or matcher would change the meaning of every row."""
     text = source.files.get(FILE)
     if text is None:
-        return  # as the faults of the source say
+        return  # the source has a fault for that
     found = [
         (number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip() and not line.startswith("#")
     ]
-    wanted = TEXT.splitlines()
-    for place, want in zip_longest(found, wanted):
+    expected_lines = TEXT.splitlines()
+    for place, expected in zip_longest(found, expected_lines):
         number, line = place or (max(text.count("\n"), 1), "")
-        if want is None:
-            message, hint = f"`{line}` is not of the one model that rows are written to", "delete the line"
+        if expected is None:
+            message, hint = f"`{line}` is not part of the supported model", "delete the line"
         elif not line:
-            message, hint = f"the line `{want}` is missing", "add it"
-        elif " ".join(line.split()) != want:
-            message, hint = f"`{line}` is not of the one model that rows are written to", f"write `{want}`"
+            message, hint = f"the line `{expected}` is missing", "add it"
+        elif " ".join(line.split()) != expected:
+            message, hint = f"`{line}` is not part of the supported model", f"write `{expected}`"
         else:
             continue
-        message += "; own models are not supported"
-        hint += f"; to bring rows of another model, see “{_GUIDE}” in policies/REFERENCE.md"
-        # The first difference alone: what follows it is shifted.
+        message += "; custom models are not supported"
+        hint += f"; to convert rows of another model, see “{_GUIDE}” in policies/REFERENCE.md"
+        # Only the first difference, since it shifts the lines after it.
         faults.append(Fault("model", FILE, number, 1, message, hint, max(len(line), 1), source.line(FILE, number)))
         return

@@ -1,4 +1,4 @@
-"""`permissions.toml`: the public catalogue of permissions, each with what it grants."""
+"""`permissions.toml`: the public catalogue of permissions, each with a description of what it grants."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _KEYS = {"title": str, "grants": str, "deprecated": bool}
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """A permission as its holders read it."""
+    """A permission, described for its holders."""
 
     name: str
     title: str
@@ -33,12 +33,12 @@ class Permission:
 
 
 def load(source: PolicySource, faults: list[Fault]) -> Mapping[str, Permission]:
-    """The catalogue by name; what is wrong with it goes to `faults`."""
+    """Load the catalogue by name; faults are added to `faults`."""
     text = source.files.get(FILE)
     if text is None:
-        return {}  # as the faults of the source say
+        return {}  # the source has a fault for that
     if len(text) > MAX_CHARACTERS:
-        faults.append(Fault("toml", FILE, 0, 0, f"it has {len(text)} characters, where {MAX_CHARACTERS} are the most"))
+        faults.append(Fault("toml", FILE, 0, 0, f"it has {len(text)} characters, the limit is {MAX_CHARACTERS}"))
         return {}
     if excess := find_excess(text):
         faults.append(_beyond(source, excess))
@@ -62,26 +62,26 @@ def load(source: PolicySource, faults: list[Fault]) -> Mapping[str, Permission]:
             catalog[name] = Permission(name, **entry)
     if not document:
         line, hint = max(text.count("\n"), 1), _example("catalog:read")
-        message = "the catalogue names no permission"
+        message = "the catalogue has no permissions"
         faults.append(Fault("catalog", FILE, line, 1, message, hint, text=source.line(FILE, line)))
     return MappingProxyType(catalog)
 
 
 def _entry_fault(name: str, entry: object) -> tuple[str, str, str] | None:
-    """What is wrong with an entry: message, hint, and the word at fault."""
+    """The fault of an entry, as message, hint and word; None if it is valid."""
     if not _NAME.fullmatch(name):
-        return f"`{name}` is no permission", "a permission is `<resource>:<verb>` in lower case", name
+        return f"`{name}` is not a permission", "a permission is `<resource>:<verb>` in lower case", name
     if name.split(":", maxsplit=1)[0] in _RESERVED:
         return f"`{name}` is reserved for facts that only the server states", "choose another resource name", name
     if not isinstance(entry, dict):
         return f"`{name}` is not a table", _example(name), name
     for key, value in entry.items():
         if key not in _KEYS:
-            return f"`{key}` is not known here", f"known are {', '.join(_KEYS)}", key
+            return f"`{key}` is an unknown key", f"use one of {', '.join(_KEYS)}", key
         if type(value) is not _KEYS[key]:
             return f"`{key}` must be {'true or false' if _KEYS[key] is bool else 'a text'}", _example(name), key
         if isinstance(value, str) and not (value.strip() and value.isprintable()):
-            return f"`{key}` must be one line of text that can be seen", _example(name), key
+            return f"`{key}` must be one line of visible text", _example(name), key
     for key in ("title", "grants"):
         if key not in entry:
             return f"`{name}` has no `{key}`", _example(name), name

@@ -1,4 +1,4 @@
-"""Where a fault stands: at a word of a row, at a path of an OpenAPI document, or where a row is missing."""
+"""Places faults: at a word of a row, at a path of an OpenAPI document, or where a row is missing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from app.policy.language.source import shown
 from app.policy.routing.routes import segments, split_route
 
 _FOLDER: Final = "upstreams"
-# A key of YAML or JSON that is a path: in quotes, or plain up to a colon before a blank.
+# A key of YAML or JSON that is a path: quoted, or plain up to a colon before whitespace.
 _PATH_KEY = re.compile(
     r"""(?:^[ \t]*(?:\?[ \t]+)?|[{,]\s*)(?:"(\\?/[^"\n]*)"|'(/[^'\n]*)'|(/(?:[^\s"'#][^\n]*?)??))\s*:(?=["'{\s]|$)""",
     re.MULTILINE,
@@ -25,14 +25,14 @@ _PATHS_KEY = re.compile(r"""^\s*["']?paths["']?\s*:|["']paths["']\s*:""", re.MUL
 
 
 class DocumentLines:
-    """The lines of paths in the OpenAPI documents of a policy; each document is looked through once."""
+    """Finds the lines of paths in the OpenAPI documents of a policy; each document is scanned once."""
 
     def __init__(self, policy: Policy) -> None:
         self._files = policy.source.files
         self._paths: dict[str, Mapping[str, tuple[int, int]]] = {}
 
     def fault(self, template: str, code: str, message: str, hint: str) -> Fault | None:
-        """A fault at the path of an upstream's template; None for a template of the application."""
+        """Create a fault at the path of an upstream's template; None for a template of the application."""
         service, path = split_route(template)
         names = (f"{_FOLDER}/{service}{ending}" for ending in FOLDERS[_FOLDER])
         file = next((name for name in names if service and name in self._files), None)
@@ -46,7 +46,7 @@ class DocumentLines:
         return Fault(code, file, number, column, message, hint, end - offset, shown(line))
 
     def _span(self, file: str, path: str) -> tuple[int, int]:
-        """Where the key of a path starts and ends. What comes before it in a route is in the address of a server."""
+        """The span of a path's key. Leading segments of a route may come from a server's address instead."""
         paths = self._paths.get(file)
         if paths is None:
             paths = self._paths[file] = _path_keys(self._files[file])
@@ -64,17 +64,17 @@ def _path_keys(text: str) -> Mapping[str, tuple[int, int]]:
     for key in _PATH_KEY.finditer(text):
         group = next(number for number in (1, 2, 3) if key[number] is not None)
         path = key[group].replace("\\/", "/")
-        # As a route has it: some characters are percent-encoded there.
+        # As in routes, where some characters are percent-encoded.
         found.setdefault(place(path).template or path, key.span(group))
     return found
 
 
 class Neighbours:
-    """The files by the routes that they speak of, to say where a row is missing."""
+    """Indexes the files by the routes of their rows, to find where a row is missing."""
 
     def __init__(self, policy: Policy) -> None:
         self._source = policy.source
-        # For the first segments of a route: how often each file has them, by the number of all segments.
+        # By the first segments of a route: how often each file has them, by total number of segments.
         self._files: dict[tuple[str, ...], Counter[tuple[int, str]]] = {}
         for resource, file in {(rule.resource, rule.file): None for rule in policy.rules if rule.is_route}:
             parts = segments(resource)
@@ -82,7 +82,7 @@ class Neighbours:
                 self._files.setdefault(parts[:shared], Counter())[len(parts), file] += 1
 
     def fault(self, template: str, code: str, message: str, hint: str) -> Fault:
-        """A fault of what is not there, at the end of the file that speaks most of the nearest resources."""
+        """Create a fault for a missing row, at the end of the file with the most rows for the nearest resources."""
         file = self._nearest(template)
         line = max(self._source.files.get(file, "").count("\n"), 1)
         text = self._source.line(file, line)
@@ -98,11 +98,11 @@ class Neighbours:
 
 
 def fault_at_rule(rule: Rule, policy: Policy, code: str, message: str, hint: str, *, word: str = "") -> Fault:
-    """A fault at a rule, or at a word within it."""
+    """Create a fault at a rule, or at a word of it."""
     text = policy.source.line(rule.file, rule.line)
     start = 0
     if word and word not in rule.needs:
-        # The word may also be part of the resource: look for it behind the cells that come before.
+        # The word may occur in earlier cells too: search after them.
         start = text.find(rule.resource, text.find(",", text.find(",") + 1))
         start += len(rule.resource) if word != rule.resource else 0
     start = max(text.find(word, start), 0) if word else 0

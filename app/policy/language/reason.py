@@ -1,4 +1,4 @@
-"""The reasons of decisions, as explanations print them and test cases expect them."""
+"""The reasons of decisions, as explanations print them and cases expect them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Why a decision is what it is."""
+    """Why something was allowed or denied."""
 
     ALLOWED = "a rule allows it"
     DENIED = "a rule denies it"
-    NOT_HELD = "no rule that would allow it has all its grants"
+    NOT_HELD = "missing grants"
     NOT_MET = "the condition of every rule that would allow it is not met"
     CONDITION_ERROR = "a condition could not be evaluated"
     UNRULED = "no rule covers it"
     NO_ROUTE = "no route matches it"
-    NO_SERVICE = "the policy knows no service of this name"
-    CLOSED = "its document does not tell which route it belongs to"
+    NO_SERVICE = "the policy has no service of this name"
+    CLOSED = "its OpenAPI document is ambiguous about it"

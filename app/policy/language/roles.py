@@ -11,22 +11,22 @@ from app.policy.language.rule import Membership
 
 MAX_SHOWN = 8
 
-# Each member with what the rows give it directly. What that leads to is not stored: a chain of n roles
-# would take n² places.
+# Each member with its direct grants. The transitive closure is not stored: a chain of n roles
+# would take n² entries.
 Roles = Mapping[str, frozenset[str]]
 
 
 def link(memberships: Iterable[Membership], faults: list[Fault]) -> Roles:
-    """The roles of a policy. A circle of roles is a fault at the row that closes it."""
+    """Link the roles of a policy. A cycle of roles is a fault at the last row of the cycle."""
     rows: dict[str, dict[str, Membership]] = {}
     for row in memberships:
         rows.setdefault(row.member, {}).setdefault(row.grant, row)
-    faults += _circles(rows)
+    faults += _cycles(rows)
     return MappingProxyType({member: frozenset(grants) for member, grants in rows.items()})
 
 
 def close(stated: Iterable[str], roles: Roles) -> frozenset[str]:
-    """The stated grants, and all that they lead to."""
+    """The stated grants and all that roles add to them."""
     held = set(stated)
     todo = [grant for grant in held if grant in roles]
     while todo:
@@ -36,8 +36,8 @@ def close(stated: Iterable[str], roles: Roles) -> frozenset[str]:
     return frozenset(held)
 
 
-def _circles(rows: Mapping[str, Mapping[str, Membership]]) -> Iterator[Fault]:
-    """Depth first without recursion: a long chain of roles must not exhaust the stack."""
+def _cycles(rows: Mapping[str, Mapping[str, Membership]]) -> Iterator[Fault]:
+    """Search depth-first without recursion, since a long chain of roles would exhaust the stack."""
     done: set[str] = set()
     for start in rows:
         path: dict[str, Iterator[Membership]] = {}
@@ -46,7 +46,7 @@ def _circles(rows: Mapping[str, Mapping[str, Membership]]) -> Iterator[Fault]:
             edges = path.setdefault(at, iter(rows.get(at, {}).values()))
             for row in edges:
                 if row.grant in path:
-                    yield _circle(rows, [*path, row.grant])
+                    yield _cycle(rows, [*path, row.grant])
                 elif row.grant not in done:
                     at = row.grant
                     break
@@ -56,12 +56,12 @@ def _circles(rows: Mapping[str, Mapping[str, Membership]]) -> Iterator[Fault]:
                 at = next(reversed(path), None)
 
 
-def _circle(rows: Mapping[str, Mapping[str, Membership]], path: list[str]) -> Fault:
-    """The fault of a path that ends where it was before, at the last row of the circle."""
+def _cycle(rows: Mapping[str, Mapping[str, Membership]], path: list[str]) -> Fault:
+    """The fault of a path that returns to one of its members, at the last row of the cycle."""
     names = path[path.index(path[-1]) :]
     row = max((rows[member][grant] for member, grant in pairwise(names)), key=lambda each: (each.file, each.line))
     if len(names) > MAX_SHOWN:
         names = [*names[: MAX_SHOWN - 2], "…", *names[-2:]]
     text = str(row)
     message = f"this row creates a cycle: {' → '.join(names)}"
-    return Fault("circle", row.file, row.line, 1, message, "delete one row of it", len(text), text)
+    return Fault("circle", row.file, row.line, 1, message, "delete one row of the cycle", len(text), text)

@@ -1,7 +1,7 @@
-"""The rows of a policy's CSV files, parsed strictly.
+"""Parses the rows of a policy's CSV files strictly.
 
-Casbin's own loader skips in silence what it does not understand, and a skipped deny opens access: here each
-row is understood whole or refused with its line and column.
+Casbin's own loader silently skips invalid rows, and a skipped deny opens access. Here each row is parsed completely
+or refused with its line and column.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ EXAMPLE_G = "g, role:editor, catalog:write"
 
 _EFFECTS: Mapping[str, Effect] = {"allow": "allow", "deny": "deny"}
 _BLANKS = " \t"
-# A cell of RFC 4180 and what ends it; blanks around its quotes are no part of it.
-# Without going back, which would take the cube of the blanks before a quote that does not fit.
+# A cell of RFC 4180 and its separator, without the blanks around it.
+# Possessive, since backtracking takes the cube of the blanks before an unmatched quote.
 _CELL = re.compile(r'[ \t]*+("(?:[^"]|"")*+"|[^",]*+)[ \t]*+(,|\Z)')
 _COMMA = re.compile(",")
 _CLOSED = re.compile(r'"(?:[^"]|"")*+"[ \t]*+')
@@ -36,9 +36,9 @@ _KINDS = {"p": ("row type", "needs", "resource", "action", "effect", "condition"
 
 
 class Rows:
-    """Parses files one by one, gathering rules, memberships and faults. `templates` are good resources.
+    """Parses files one by one and collects rules, memberships and faults. `templates` are known to be valid resources.
 
-    `texts` are those of all files, whose roles the hints for unknown grants may name.
+    `texts` are the texts of all files; hints for unknown grants may suggest their roles.
     """
 
     def __init__(
@@ -54,15 +54,15 @@ class Rows:
         self.faults = faults
         self.hints = GrantHints(catalog, lambda: self.roles)
         self._texts = texts
-        # Large policies repeat themselves: each distinct cell is checked once.
+        # Large policies are repetitive: each distinct cell is checked once.
         self.known_needs: dict[str, frozenset[str]] = {}
         self.known_actions: dict[tuple[str, bool], tuple[str, ...]] = {}
-        # One text for all that name a resource, its route too.
+        # Interned: rules and routes share one string for each resource.
         self.good_resources: dict[str, str] = {template: template for template in templates}
 
     @cached_property
     def roles(self) -> frozenset[str]:
-        """The roles that the files name, also below the row at hand. Only a policy with a fault needs them."""
+        """The roles in all files, including rows not parsed yet. Computed only for hints."""
         return frozenset(role for text in self._texts for role in _ROLE.findall(text))
 
     def parse(self, file: str, text: str) -> None:
@@ -87,7 +87,7 @@ def _matches(line: str) -> Iterator[re.Match[str]]:
 
 
 class _Row:
-    """One line at hand, and how to point into it."""
+    """Parses one line, and places faults in it."""
 
     __slots__ = ("_line", "_rows", "file", "number")
 
@@ -110,7 +110,7 @@ class _Row:
             self._misfit(kind, len(cells))
 
     def _split(self) -> list[str] | None:
-        """The cells, without the blanks and the quotes around them."""
+        """The cells, without surrounding blanks and quotes."""
         line = self._line
         if '"' not in line:
             cells = [cell.strip(_BLANKS) for cell in line.split(",")]
@@ -121,9 +121,9 @@ class _Row:
         return [cell[1:-1].replace('""', '"') if cell.startswith('"') else cell for cell in written]
 
     def _quoted_cells(self) -> list[str] | None:
-        """The cells of a line with quotes, as they are written there."""
+        """The cells of a line with quotes, as written."""
         found = list(_matches(self._line))
-        if not found or found[-1][2]:  # after the last separator there is no cell that can be read
+        if not found or found[-1][2]:  # the cell after the last separator is malformed
             self._quotes_fault(self._line.index('"', found[-1].end() if found else 0))
             return None
         return [match[1].rstrip(_BLANKS) for match in found]
@@ -131,25 +131,23 @@ class _Row:
     def _quotes_fault(self, start: int) -> None:
         closed = _CLOSED.match(self._line, start)
         if closed and self._line.startswith("#", closed.end()):
-            hint = "put it on a line above that starts with `#`"
-            message = (
-                "a comment stands on a line of its own: behind a quoted cell Casbin's own loader would not skip it"
-            )
+            hint = "move it to a line above that starts with `#`"
+            message = "a comment must be on its own line: after a quoted cell Casbin's own loader would not skip it"
             self._fault_at("trailing-comment", closed.end() + 1, len(self._line) - closed.end(), message, hint)
             return
         hint = 'put the whole cell in quotes, and write a quote inside it as `""`'
-        self._fault_at("quotes", start + 1, 1, "the quotes do not fit", hint)
+        self._fault_at("quotes", start + 1, 1, "the quotes do not match", hint)
 
     def _comment(self, cells: Sequence[str]) -> bool:
-        """Note a comment behind a row. Only a condition may have a `#` within, and what is in quotes."""
+        """Report a comment after a row. Only conditions and quoted cells may contain a `#`."""
         for index, cell in enumerate(cells):
             if "#" not in cell or cell.startswith('"') or (index >= 5 and not cell.startswith("#")):
                 continue
             kinds = _KINDS.get(cells[0], ())
             what = f"the {kinds[index]}" if index < len(kinds) else "another cell"
-            message = f"a comment stands on a line of its own: Casbin's own loader would read `{cell}` as {what}"
+            message = f"a comment must be on its own line: Casbin's own loader would read `{cell}` as {what}"
             word = cell[cell.index("#") :]
-            self._fault("trailing-comment", index, message, "put it on a line above that starts with `#`", word)
+            self._fault("trailing-comment", index, message, "move it to a line above that starts with `#`", word)
             return True
         return False
 
@@ -162,10 +160,10 @@ class _Row:
             message = f"a `g` row has 2 cells after the `g`; this one has {count - 1}"
             self._fault("arity", min(count - 1, 3), message, f"write `{EXAMPLE_G}`")
         elif ";" in kind or "\t" in kind:
-            self._fault("separator", 0, "the cells of a row are separated by commas", f"write `{EXAMPLE_P}`")
+            self._fault("separator", 0, "the cells of a row must be separated by commas", f"write `{EXAMPLE_P}`")
         else:
             hint = did_you_mean(kind, "pg") or f"write `{EXAMPLE_P}`"
-            self._fault("row-type", 0, f"a row starts with `p` or `g`, not with `{kind}`", hint)
+            self._fault("row-type", 0, f"a row must start with `p` or `g`, not with `{kind}`", hint)
 
     def _rule(self, cells: list[str]) -> None:
         before = len(self._rows.faults)
@@ -176,7 +174,7 @@ class _Row:
         effect = _EFFECTS.get(cells[4])
         if effect is None:
             hint = did_you_mean(cells[4], _EFFECTS) or "write `allow` or `deny`"
-            self._fault("effect", 4, f"the effect is `allow` or `deny`, not `{cells[4]}`", hint)
+            self._fault("effect", 4, f"the effect must be `allow` or `deny`, not `{cells[4]}`", hint)
         condition = self._condition(cells[5]) if len(cells) == 6 else None
         if len(self._rows.faults) > before or effect is None:
             return
@@ -194,14 +192,16 @@ class _Row:
     def _needs(self, cell: str) -> frozenset[str]:
         grants = cell.split(" ")
         if "" in grants:
-            self._fault("needs", 1, "grants are separated by one space", "name at least one grant, `anyone` for all")
+            self._fault(
+                "needs", 1, "grants must be separated by one space", "write at least one grant, `anyone` for everyone"
+            )
             return frozenset()
         unknown = (grant for grant in grants if not self._check_grant(1, grant))
         if list(islice(unknown, MAX_FAULTS_IN_ROW)):  # to report more than the first
             return frozenset()
         found = frozenset(grants)
         if len(found) < len(grants):
-            self._fault("needs", 1, "a grant stands here twice", "name each once")
+            self._fault("needs", 1, "a grant is repeated", "write each grant once")
             return frozenset()
         self._rows.known_needs[cell] = found
         return found
@@ -218,7 +218,7 @@ class _Row:
         if is_route(cell):
             wrong = pattern_fault(cell)
         elif not THING.fullmatch(cell):
-            wrong = (f"`{cell}` is no resource", "a route starts with `/`; anything else is `type` or `type:id`")
+            wrong = (f"`{cell}` is not a resource", "a route starts with `/`; anything else is `type` or `type:id`")
         if wrong:
             self._fault("resource", 2, *wrong)
         else:
@@ -230,13 +230,15 @@ class _Row:
         for action in actions:
             if of_route and action not in METHODS:
                 hint = did_you_mean(action, METHODS) or f"the methods are {', '.join(METHODS)}"
-                self._fault("unknown-action", 3, f"`{action}` is no method of a route", hint, action)
+                self._fault("unknown-action", 3, f"`{action}` is not a method of a route", hint, action)
                 return ()
             if not VERB.fullmatch(action):
-                self._fault("unknown-action", 3, f"`{action}` is no action", "write actions as `read|write`", action)
+                self._fault(
+                    "unknown-action", 3, f"`{action}` is not an action", "write actions as `read|write`", action
+                )
                 return ()
         if len(set(actions)) < len(actions):
-            self._fault("action-twice", 3, "an action stands here twice", "name each once")
+            self._fault("action-twice", 3, "an action is repeated", "write each action once")
             return ()
         self._rows.known_actions[cell, of_route] = actions
         return actions
@@ -252,12 +254,12 @@ class _Row:
         column, _ = self._place(5)
         quoted = self._line[column - 1 : column] == '"'
         before, within = text[: fault.offset], text[fault.offset :][: fault.length]
-        # In quotes, each quote of the condition takes two places.
+        # In a quoted cell, each quote of the condition takes two characters.
         column += fault.offset + quoted * (1 + before.count('"'))
         self._fault_at("condition", column, fault.length + quoted * within.count('"'), fault.message, fault.hint)
 
     def _place(self, cell: int) -> tuple[int, int]:
-        """Column and length of a cell; of the last one there is, if there are fewer."""
+        """Column and length of a cell, or of the last cell if there are fewer."""
         if '"' in self._line:
             spans = [match.span(1) for match in _matches(self._line)]
         else:
@@ -268,12 +270,12 @@ class _Row:
         return start + len(text) - len(text.lstrip(_BLANKS)) + 1, max(len(text.strip(_BLANKS)), 1)
 
     def _fault(self, code: str, cell: int, message: str, hint: str = "", word: str = "") -> None:
-        """Note a fault at a cell of this row, or at a word within it."""
+        """Report a fault at a cell of this row, or at a word of it."""
         column, length = self._place(cell)
         if word:
-            # The word between its separators, not as a part of a longer one.
-            apart = re.compile(rf'(?<![^\s,|"]){re.escape(word)}(?![^\s,|"])')
-            found = apart.search(self._line, column - 1)
+            # The word as a whole, not as a part of a longer one.
+            separate = re.compile(rf'(?<![^\s,|"]){re.escape(word)}(?![^\s,|"])')
+            found = separate.search(self._line, column - 1)
             offset = found.start() if found else self._line.find(word, column - 1)
             if offset >= 0:  # a word with quotes is written with twice as many
                 column, length = offset + 1, len(word)

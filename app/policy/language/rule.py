@@ -1,4 +1,4 @@
-"""One row of a policy file, as a sentence: who needs what, to do which action on which resource."""
+"""The rows of a policy file: rules (`p`) and memberships (`g`)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from app.policy.language.when.condition import Condition
 from app.policy.routing.routes import METHODS, is_route
 
 Effect = Literal["allow", "deny"]
-# Needs, resource, actions, effect and condition: rows that say the same are duplicates.
-Said = tuple[frozenset[str], str, frozenset[str], str, str]
+# Needs, resource, actions, effect and condition: rows with equal content are duplicates.
+RuleContent = tuple[frozenset[str], str, frozenset[str], str, str]
 
-# What is no route is `type` or `type:id`, no path behind the colon; what is done with it is a word.
+# A thing is `type` or `type:id`, without a path after the colon; an action on it is a word.
 THING = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*(:(?!/)[^\s*{}\"|]+)?")
 VERB = re.compile(r"[A-Za-z][A-Za-z0-9_.:-]*")
 
@@ -41,8 +41,8 @@ class Rule:
         return is_route(self.resource)
 
     @property
-    def said(self) -> Said:
-        """What it says, however it is written."""
+    def content(self) -> RuleContent:
+        """The content of the row, independent of its formatting."""
         condition = self.condition.text if self.condition else ""
         return self.needs, self.resource, frozenset(self.actions), self.effect, condition
 
@@ -73,5 +73,5 @@ class Membership:
 
 
 def action_order(action: str) -> tuple[int, str]:
-    """Sorts methods as they are usually written, and other actions behind them by name."""
+    """The sort key of actions: methods in their usual order, then other actions by name."""
     return (METHODS.index(action) if action in METHODS else len(METHODS)), action

@@ -1,7 +1,7 @@
 """Upstreams: the endpoints of other services, from their OpenAPI documents.
 
 `upstreams/orders.openapi.yaml` describes the service `orders`; rules name its endpoints as `orders:/v1/orders/**`.
-What two readers could match differently is denied, with a finding, and the rest of the document is taken.
+Paths that two programs could match differently are denied with a finding; the rest of the document applies.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ MAX_FINDINGS = 100  # of one document
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """A service as its document describes it: routes, templates that are denied, and why.
+    """A service as its document describes it: routes, denied templates (`closed`), and findings.
 
-    `files` are those that it refers to, `steps` what it took to read.
+    `files` are those that the document refers to, `steps` the work to read it.
     """
 
     service: str
@@ -44,9 +44,9 @@ class Upstream:
 def load(
     source: PolicySource, faults: list[Fault], before: Mapping[str, str], known: Iterable[Upstream]
 ) -> tuple[Upstream, ...]:
-    """Every upstream; `known` are those of the files `before`, which had no fault."""
+    """Load every upstream; `known` are those of the files `before`, which had no fault."""
     same = {file for file, text in source.files.items() if before.get(file) == text}
-    taken = {upstream.file: upstream for upstream in known if same.issuperset((upstream.file, *upstream.files))}
+    reused = {upstream.file: upstream for upstream in known if same.issuperset((upstream.file, *upstream.files))}
     found: dict[str, Upstream] = {}
     steps = 0
     for file in source.files:
@@ -55,25 +55,27 @@ def load(
         service = PurePosixPath(file).name.partition(".openapi.")[0]
         if not SERVICE.fullmatch(service):
             hint = "name it such as `orders.openapi.yaml`, with lower-case letters, digits and `-`"
-            faults.append(Fault("upstream-name", file, 0, 0, f"`{service}` is no name of a service", hint))
+            faults.append(Fault("upstream-name", file, 0, 0, f"`{service}` is not a valid service name", hint))
         elif service in found:
             message = f"`{found[service].file}` describes the service `{service}` too"
             faults.append(Fault("upstream-twice", file, 0, 0, message, "keep one of them"))
         else:
-            # What is taken over counts as well, so that a policy which was reloaded can also be loaded.
-            found[service] = taken.get(file) or _read(source, service, file, faults, DocumentBudget(steps))
+            # Reused upstreams count too, so that a policy that can be reloaded can also be loaded at start.
+            found[service] = reused.get(file) or _read(source, service, file, faults, DocumentBudget(steps))
             steps += found[service].steps
     _find_strays(source, faults)
     return tuple(found.values())
 
 
 def _find_strays(source: PolicySource, faults: list[Fault]) -> None:
-    """Files beside the documents that no other file names: a document that is misnamed would drop a service.
+    """Report files next to the documents that no other file refers to: a misnamed document would drop a service.
 
-    Those in folders are left alone, since what schemas refer to is not read.
+    Files in folders are ignored, since the references of schemas are not read.
     """
-    beside = [file for file in source.files if file.startswith(FOLDER) and is_fragment(file) and file.count("/") == 1]
-    for file in beside:
+    fragments = [
+        file for file in source.files if file.startswith(FOLDER) and is_fragment(file) and file.count("/") == 1
+    ]
+    for file in fragments:
         others = (text for other, text in source.files.items() if other.startswith(FOLDER) and other != file)
         if not any(PurePosixPath(file).name in text for text in others):
             faults.append(stray_fault(file))
@@ -95,7 +97,7 @@ class _UpstreamReader:
         self._file = file
         document = read(file, source.files[file], Mode.DOCUMENT)
         if not isinstance(document, Branch):
-            raise Unreadable("the document is no mapping", EXAMPLE)
+            raise Unreadable("the document is not a mapping", EXAMPLE)
         self._budget = budget
         references = References(file, document, source.files, budget)
         endpoints = DocumentEndpoints(document, references, file, budget)
@@ -104,7 +106,7 @@ class _UpstreamReader:
         self._files = references.read
 
     def upstream(self) -> Upstream:
-        """What the document describes. Raises Unreadable."""
+        """Build the upstream. Raises Unreadable."""
         for name, template in self._templates.items():
             if template.closed:
                 for at in template.routes:
@@ -121,7 +123,7 @@ class _UpstreamReader:
                 template.closed = template.closed or at
                 self._ambiguous(at, beside.path)
             else:
-                # A GET whose HEAD is another's would bring that back.
+                # A remaining GET would imply the denied HEAD again.
                 denied = template.methods & (found.methods | {"GET"} if "HEAD" in found.methods else found.methods)
                 template.methods -= denied
                 self._ambiguous(at, beside.path, ", ".join(sorted(denied)))
@@ -130,7 +132,7 @@ class _UpstreamReader:
             Route(f"{self._service}:{name}", method) for name, each in open_.items() for method in sorted(each.methods)
         )
         if not routes and not self._denied:
-            raise Unreadable("the document has no endpoint", EXAMPLE)
+            raise Unreadable("the document has no endpoints", EXAMPLE)
         closed = tuple(f"{self._service}:{name}" for name in self._templates if name not in open_)
         return Upstream(
             self._service, self._file, routes, closed, tuple(self._findings()), self._files, self._budget.spent
@@ -138,8 +140,10 @@ class _UpstreamReader:
 
     def _ambiguous(self, at: DocumentPath, other: str, methods: str = "") -> None:
         what = f"{methods} is" if methods else "it is"
-        message = f"a request for it can belong to `{shown(other)}` too, and nothing says to which, so {what} denied"
-        self._denied.append(Denied("ambiguous-path", at, message, "keep one, or give one of them a text of its own"))
+        message = f"a request can match both this and `{shown(other)}`, so {what} denied"
+        self._denied.append(
+            Denied("ambiguous-path", at, message, "keep one of them, or give one a distinct literal text")
+        )
 
     def _findings(self) -> list[Fault]:
         denied = list(dict.fromkeys(self._denied))
@@ -149,12 +153,12 @@ class _UpstreamReader:
         found = [_fault(each.code, self._file, each.at.line, (_message(each), each.hint), lines) for each in first]
         if rest > 0:
             message = f"{rest} more paths or methods of this document are denied"
-            found.append(Fault("unroutable-path", self._file, 0, 0, message, "look at the first ones"))
+            found.append(Fault("unroutable-path", self._file, 0, 0, message, "see the first ones"))
         return found
 
 
 def _with_head(methods: set[str]) -> frozenset[str]:
-    """The methods of a template, and HEAD, which goes with GET (RFC 9110 section 9.3.2)."""
+    """The methods of a template, with HEAD if there is GET (RFC 9110 section 9.3.2)."""
     return frozenset(methods | {"HEAD"} if "GET" in methods else methods)
 
 
@@ -168,7 +172,7 @@ def _message(denied: Denied) -> str:
 
 
 def _lines(text: str, numbers: set[int]) -> dict[int, str]:
-    """Some lines of a text, by their numbers from 1."""
+    """The lines of a text with these numbers, counted from 1."""
     last = max(numbers, default=0)
     return {number: line for number, line in zip(range(1, last + 1), lines_of(text), strict=False) if number in numbers}
 

@@ -1,7 +1,7 @@
-"""Policy files replaced as a whole, so that no process ever takes a mixture of the old and the new.
+"""Replaces the policy files as a unit, so that no process ever loads a mixture of old and new files.
 
-While the files change, a marker beside them names the revision that they shall make, and every reader refuses
-any other. A process that dies in between leaves the marker: a process that knows the new files writes them again.
+While the files change, a marker file names their new revision, and readers refuse any other. If the process dies,
+the marker stays until a process that knows the new files writes them again.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ _TEMPORARY = ".new"
 
 
 class PolicyNotWritten(Exception):
-    """The directory cannot be written, or holds what is refused. The message says why, for an operator."""
+    """The directory cannot be written, or holds files that are refused. The message says why, for an operator."""
 
 
 def lock(directory: Path) -> int | None:
-    """Make this the one who writes the files, until `unlock`; None while another process is. Raises PolicyNotWritten.
+    """Acquire the lock for writing the files; None if another process holds it. Raises PolicyNotWritten.
 
-    The system lets go of it when the process ends, however it does.
+    The system releases it when the process ends in any way.
     """
     try:
         handle = os.open(os.path.realpath(directory, strict=True), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -44,12 +44,12 @@ def lock(directory: Path) -> int | None:
 
 
 def unlock(handle: int) -> None:
-    """Let others write."""
+    """Release the lock."""
     os.close(handle)
 
 
 def begin(directory: Path, revision: str) -> None:
-    """Say which revision the files are about to make. Raises PolicyNotWritten, also for names that `write` refuses."""
+    """Write the marker with the new revision. Raises PolicyNotWritten, also for names that `write` refuses."""
     try:
         root = Path(os.path.realpath(directory, strict=True))
         _names(directory)
@@ -59,9 +59,9 @@ def begin(directory: Path, revision: str) -> None:
 
 
 def write(directory: Path, files: Mapping[str, bytes]) -> None:
-    """Make these the policy files of a directory, and remove all others. Raises PolicyNotWritten.
+    """Write these as the policy files of a directory, and remove all others. Raises PolicyNotWritten.
 
-    Where the directory holds names that are refused, nothing is written: none of these files would be read.
+    Nothing is written if the directory holds names that are refused, since the policy would not be read then.
     """
     try:
         root = Path(os.path.realpath(directory, strict=True))
@@ -80,7 +80,7 @@ def write(directory: Path, files: Mapping[str, bytes]) -> None:
 
 
 def finish(directory: Path) -> None:
-    """Take the marker away: the files are what it says. Raises PolicyNotWritten."""
+    """Remove the marker once all files are written. Raises PolicyNotWritten."""
     try:
         root = Path(os.path.realpath(directory, strict=True))
         (root / MARKER).unlink(missing_ok=True)
@@ -90,9 +90,9 @@ def finish(directory: Path) -> None:
 
 
 def unfinished(directory: Path) -> str | None:
-    """The revision of an unfinished write; None when there is none.
+    """The revision of an unfinished write; None if there is none.
 
-    A marker that cannot be read names none, and is one all the same.
+    It is empty if the marker cannot be read.
     """
     try:
         return read_marker(directory)
@@ -103,7 +103,7 @@ def unfinished(directory: Path) -> str | None:
 
 
 def write_note(directory: Path, name: str, content: bytes) -> None:
-    """Write a file that is no part of the policy. Raises PolicyNotWritten."""
+    """Write a file that is not part of the policy. Raises PolicyNotWritten."""
     try:
         _write(Path(os.path.realpath(directory, strict=True)) / name, content)
     except OSError as error:
@@ -114,26 +114,26 @@ def _names(directory: Path) -> set[str]:
     try:
         return set(file_names(directory))
     except PolicyRefused as refused:
-        raise refusing(directory, refused) from refused
+        raise not_written(directory, refused) from refused
 
 
 def _write(path: Path, data: bytes) -> None:
-    """As a new file in the old one's place, on the disk before it is there."""
-    aside = path.with_name(f".{path.name}{_TEMPORARY}")
+    """Write a new file, flush it to the disk, and rename it over the old one."""
+    temporary = path.with_name(f".{path.name}{_TEMPORARY}")
     # O_NONBLOCK: opening a FIFO must not wait for a reader.
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW | os.O_CLOEXEC
-    handle = os.open(aside, flags, 0o644)
+    handle = os.open(temporary, flags, 0o644)
     try:
         with os.fdopen(handle, "wb") as file:
             if not stat.S_ISREG(os.fstat(handle).st_mode):
-                raise OSError(None, f"{aside.name} is not a regular file")
+                raise OSError(None, f"{temporary.name} is not a regular file")
             file.write(data)
             file.flush()
             os.fsync(handle)
-        aside.replace(path)
+        temporary.replace(path)
     except OSError:
-        with suppress(OSError):  # the first error says what is wrong; on a full disk this one must not stay
-            aside.unlink()
+        with suppress(OSError):  # the first error is the cause; do not leave the file on a full disk
+            temporary.unlink()
         raise
 
 
@@ -146,8 +146,8 @@ def _sync(root: Path) -> None:
             os.close(handle)
 
 
-def refusing(directory: Path, refused: PolicyRefused) -> PolicyNotWritten:
-    """The error of a directory whose files are refused, so that it is unknown what writing it would lose."""
+def not_written(directory: Path, refused: PolicyRefused) -> PolicyNotWritten:
+    """The error for a directory that holds refused files, which writing might lose."""
     return PolicyNotWritten(f"the policy directory {directory} cannot be written: it holds {refused.faults[0]}")
 
 

@@ -1,6 +1,6 @@
-"""The plain part of YAML, with places: what two readers could take differently is refused.
+"""Parses a strict subset of YAML, with places; texts that YAML parsers read differently are refused.
 
-No anchors, no tags, one document, each key once, and no word that YAML 1.1 reads as something else than text.
+No anchors, no tags, one document, unique keys, and no plain word that YAML 1.1 does not read as text.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ MAX_FAULTS = 100
 _WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None, "": None}
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,17})\.[0-9]{1,17}")
-# libyaml is some twenty times faster; where it was not compiled in, PyYAML's own parser gives the same events.
+# libyaml is about twenty times faster; without it, PyYAML's own parser produces the same events.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A text, number, true, false or null at its place; lines and columns count from 1."""
+    """A text, number, true, false or null with its place; lines and columns count from 1."""
 
     value: str | int | float | bool | None
     line: int
@@ -37,7 +37,7 @@ class Leaf:
 
 @dataclass(frozen=True, slots=True)
 class ListNode:
-    """A list at its place."""
+    """A list with its place."""
 
     items: tuple[Node, ...]
     line: int
@@ -47,7 +47,7 @@ class ListNode:
 
 @dataclass(frozen=True, slots=True)
 class Entries:
-    """A mapping at its place, in the order of the file."""
+    """A mapping with its place, in file order."""
 
     entries: tuple[tuple[Leaf, Node], ...]
     line: int
@@ -68,7 +68,7 @@ def plain(node: Node) -> object:
 
 
 def unquoted(text: str) -> str | int | float | bool | None:
-    """The value of a scalar without quotes. Raises ValueError for one that readers of YAML take differently."""
+    """The value of a plain scalar. Raises ValueError for one that YAML parsers read differently."""
     if text in _WORDS:
         return _WORDS[text]
     if _INTEGER.fullmatch(text):
@@ -76,19 +76,19 @@ def unquoted(text: str) -> str | int | float | bool | None:
     if _DECIMAL.fullmatch(text):
         return float(text)
     if not _is_text(text):
-        raise ValueError(f"`{text}` is a text to some readers and something else to others")
+        raise ValueError(f"`{text}` is a text to some YAML parsers and another value to others")
     return text
 
 
 class _Malformed(Exception):
-    """The rest of the text cannot be understood."""
+    """The rest of the text cannot be parsed."""
 
 
 def read_document(file: str, text: str, faults: list[Fault]) -> Node | None:
-    """The one document of a text; None when it cannot be understood, and then `faults` says why."""
+    """Parse the single document of a text; None if that fails, with the reason in `faults`."""
     if len(text) > MAX_CHARACTERS:
-        message = f"the file has {len(text)} characters, where {MAX_CHARACTERS} are the most"
-        faults.append(Fault("yaml", file, 0, 0, message, "part it into several files"))
+        message = f"the file has {len(text)} characters, the limit is {MAX_CHARACTERS}"
+        faults.append(Fault("yaml", file, 0, 0, message, "split it into several files"))
         return None
     try:
         return _DocumentReader(file, text, faults).document()
@@ -129,11 +129,11 @@ class _DocumentReader:
 
     def _node(self, event: yaml.Event, depth: int) -> Node:
         if depth > MAX_DEPTH:
-            self._refuse(event, f"nested more than {MAX_DEPTH} deep", "")
+            self._refuse(event, f"nested more than {MAX_DEPTH} levels deep", "")
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            self._refuse(event, "anchors and aliases are not known here", "write the value out")
+            self._refuse(event, "anchors and aliases are not supported", "write the value out")
         if getattr(event, "tag", None):
-            self._refuse(event, "tags are not known here", "delete the tag; put a text in quotes")
+            self._refuse(event, "tags are not supported", "delete the tag; put a text in quotes")
         line, column = _place(event)
         if isinstance(event, yaml.ScalarEvent):
             return self._leaf(event, line, column)
@@ -150,10 +150,10 @@ class _DocumentReader:
         while not isinstance(event := self._next(), yaml.MappingEndEvent):
             key = self._node(event, depth + 1)
             if not isinstance(key, Leaf) or not isinstance(key.value, str):
-                self._refuse(event, "a key is a text", "put it in quotes if it is meant as one")
+                self._refuse(event, "a key must be a text", "put it in quotes if it is one")
             if key.value in entries:
                 first = entries[key.value][0].line
-                message = f"`{key.value}` stands here twice, first on line {first}"
+                message = f"`{key.value}` is repeated, first on line {first}"
                 self._add("duplicate-key", (key.line, key.column), key.length, message, "delete one of them")
             entries[key.value] = (key, self._node(self._next(), depth + 1))
         return tuple(entries.values())

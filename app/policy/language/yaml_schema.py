@@ -1,4 +1,4 @@
-"""Asks a document for the shape it must have, and notes a fault at the place where it has another."""
+"""Validates the structure of a YAML document, and reports faults with their places."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from app.policy.language.yaml_document import MAX_FAULTS, Entries, Leaf, ListNod
 
 
 class Shape:
-    """The accessors of one file."""
+    """Validating accessors for one file."""
 
     def __init__(self, source: PolicySource, file: str, faults: list[Fault]) -> None:
         self.source = source
@@ -19,17 +19,17 @@ class Shape:
         self._count = 0
 
     def entries(self, node: Node, known: Collection[str], what: str, example: str) -> dict[str, tuple[Leaf, Node]]:
-        """The entries of a mapping by key, without unknown ones; none when it is no mapping."""
+        """The known entries of a mapping by key; empty if it is not a mapping."""
         if not isinstance(node, Entries):
-            self.fault("wrong-type", node, f"{what} is a mapping with {', '.join(known)}", example)
+            self.fault("wrong-type", node, f"{what} must be a mapping with {', '.join(known)}", example)
             return {}
         found: dict[str, tuple[Leaf, Node]] = {}
         for key, value in node.entries:
             if key.value in known:
                 found[str(key.value)] = (key, value)
             else:
-                hint = did_you_mean(str(key.value), known) or f"known are {', '.join(known)}"
-                self.fault("unknown-key", key, f"`{key.value}` is not known in {what}", hint)
+                hint = did_you_mean(str(key.value), known) or f"use one of {', '.join(known)}"
+                self.fault("unknown-key", key, f"`{key.value}` is an unknown key in {what}", hint)
         return found
 
     def items(self, node: Node, key: str) -> tuple[Node, ...]:
@@ -37,14 +37,14 @@ class Shape:
         if not isinstance(node, ListNode):
             return (node,)
         if not node.items:
-            self.fault("wrong-type", node, f"`{key}` is an empty list", "delete it, or write what it is for")
+            self.fault("wrong-type", node, f"`{key}` is an empty list", "delete it, or add items")
         return node.items
 
     def text(self, node: Node, key: str) -> str:
-        """A text that is not empty; empty when it is none."""
+        """The text of a node; empty, after reporting a fault, if it is not a non-empty text."""
         if isinstance(node, Leaf) and isinstance(node.value, str) and node.value:
             return node.value
-        hint = "put it in quotes if it is meant as a text" if isinstance(node, Leaf) else ""
+        hint = "put it in quotes if it is a text" if isinstance(node, Leaf) else ""
         self.fault("wrong-type", node, f"`{key}` must be a text", hint)
         return ""
 
@@ -55,7 +55,7 @@ class Shape:
                 yield item, text
 
     def fault(self, code: str, node: Node, message: str, hint: str, word: str = "") -> None:
-        """Note a fault at a node, or at a word within it; the first MAX_FAULTS of a file."""
+        """Report a fault at a node, or at a word of it; at most MAX_FAULTS for each file."""
         self._count += 1
         if self._count == MAX_FAULTS:
             more = "more faults follow; fix these first"

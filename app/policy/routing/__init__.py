@@ -1,1 +1,1 @@
-"""Which endpoints exist, and which of them a path or a resource pattern names."""
+"""The route table: which endpoints exist, and which of them a path or a resource pattern matches."""

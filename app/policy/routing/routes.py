@@ -1,8 +1,8 @@
-"""The route table: which endpoints there are, and which of them a resource pattern names.
+"""The route table: which endpoints exist, and which of them a resource pattern matches.
 
-Every door makes the same key of a request, `(METHOD, template)`, for example
+Every entrance derives the same key from a request, `(METHOD, template)`, for example
 `("GET", "/api/v1/leagues/{league_id}")`. A mounted application is `/path/**`. An endpoint of another service, an
-upstream, has that service's name before its path: `orders:/v1/orders/{id}`.
+upstream, is prefixed with the service's name: `orders:/v1/orders/{id}`.
 """
 
 from __future__ import annotations
@@ -17,22 +17,29 @@ from urllib.parse import unquote
 
 from app.policy.gc_control import sorted_in_steps
 from app.policy.routing.segment import NAME, PARAMETER, is_composite, shape
-from app.policy.routing.template_tree import TAIL, TemplateTree, as_litestar, most_specific, normalized, path_key
+from app.policy.routing.template_tree import (
+    TAIL,
+    TemplateTree,
+    match_like_litestar,
+    most_specific,
+    normalized,
+    path_key,
+)
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY", "TRACE", "WEBSOCKET")
 
 _TEXT = r"[A-Za-z0-9._~!$'()+:@%=-]+"
-# Text and parameters in turn; the values of two parameters without a text between them would be ambiguous.
+# Alternating text and parameters; two adjacent parameters would be ambiguous.
 _SEGMENT = re.compile(rf"(?:{_TEXT})?(?:\{{{NAME}\}}{_TEXT})*(?:\{{{NAME}\}})?|\*")
 SERVICE = re.compile(r"[a-z][a-z0-9-]{0,39}")
 
-# A concrete path that has one reading: no segment is empty or dots alone, and there is no `;`. `%` stays as it is.
+# An unambiguous concrete path: no empty or dot segment, and no `;`. `%` is kept.
 _PLAIN = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~!$&'()*+,=:@%-]+)+/?|/")
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Route:
-    """One endpoint: a method and a path template without a last slash."""
+    """One endpoint: a method and a path template without a trailing slash."""
 
     template: str
     method: str
@@ -42,9 +49,11 @@ class Route:
 
 
 class RouteTable:
-    """The routes of an application and of its upstreams, indexed by segment, so that a pattern finds its templates
-    by walking. `added` are those of its routes that another table was extended by. `closed` are templates of upstreams
-    that are no routes, since nothing tells which requests belong to them: no path that is theirs has a template."""
+    """The routes of an application and of its upstreams, indexed by segment.
+
+    `added` are the routes of upstreams by which another table was extended. `closed` are templates of upstreams whose
+    requests cannot be told from those of others: they are not routes, and no path resolves to them.
+    """
 
     def __init__(self, routes: Iterable[Route], added: tuple[Route, ...] = (), closed: Iterable[str] = ()) -> None:
         self.added = added
@@ -55,7 +64,7 @@ class RouteTable:
         self._paths = TemplateTree(path_key)
         self._literal: dict[str, str] = {}
         self._extended: Callable[[], RouteTable | None] = lambda: None
-        alike: dict[tuple[str, ...], tuple[str, ...]] = {}  # one object for all templates with the same methods
+        alike: dict[tuple[str, ...], tuple[str, ...]] = {}  # interned: most templates have the same methods
         for route in self.routes:
             methods = (*self._methods.get(route.template, ()), route.method)
             self._methods[route.template] = alike.setdefault(methods, methods)
@@ -66,7 +75,7 @@ class RouteTable:
             self._add(template)
 
     def extended(self, more: Iterable[Route], closed: Iterable[str] = ()) -> RouteTable:
-        """This table and more routes; the last one again while it is referenced, if its routes are the same."""
+        """This table with more routes. The last result is reused while it is referenced and the routes are the same."""
         more, closed = tuple(more), frozenset(closed)
         if not more and not closed:
             return self
@@ -86,24 +95,24 @@ class RouteTable:
 
     @property
     def tree(self) -> TemplateTree:
-        """The templates with parameters, as paths find them."""
+        """The templates with parameters, indexed for paths."""
         return self._paths
 
     def methods(self, template: str) -> tuple[str, ...]:
-        """The methods of a template; none when there is no such template."""
+        """The methods of a template; none if there is no such template."""
         return self._methods.get(template, ())
 
     def actions(self, template: str) -> tuple[str, ...]:
         """The methods that rows may name for a template.
 
-        In an upstream also those that its document may leave out, for every server has them: OPTIONS (RFC 9110 section
-        9.3.7), and HEAD beside GET (section 9.3.2).
+        For an upstream this includes methods that servers implement without documenting them: OPTIONS (RFC 9110
+        section 9.3.7), and HEAD wherever there is GET (section 9.3.2).
         """
         methods = self.methods(template)
         return methods if template.startswith("/") else _with_implied(methods)
 
     def match(self, pattern: str) -> tuple[str, ...]:
-        """The templates that a pattern names: `{x}` is a parameter, `*` any one segment, a last `/**` any number."""
+        """The templates that a pattern matches: `{x}` is a parameter, `*` any segment, a trailing `/**` any number."""
         nodes = [self._root.root]
         for segment in segments(pattern):
             if segment == TAIL:
@@ -120,22 +129,22 @@ class RouteTable:
         return tuple(node.template for node in nodes if node.template is not None)
 
     def resolve(self, path: str, service: str = "") -> str | None:
-        """The template that a concrete path, such as `/api/v1/teams/7`, belongs to; None when there is none.
+        """The template that a concrete path, such as `/api/v1/teams/7`, matches; None if there is none.
 
-        One last slash is optional. Nothing is repaired: a path with an empty or dot segment has no template. A
-        program may match a path as it is spelt or decoded, so one with an encoded character has a template only
-        where both readings have the same. In the application a path is matched as Litestar does: one that is a
-        route as it stands comes first, then each literal segment before a parameter, without a way back; one whose
-        template depends on the method has none. In an upstream the most specific template wins, as OpenAPI has it.
+        One trailing slash is optional. Nothing is repaired: a path with an empty or dot segment has no template. A
+        program may match a path as spelled or decoded, so a path with an encoded character has a template only if
+        both readings have the same one. The application matches as Litestar does: an exact route first, then each
+        literal segment before a parameter, without backtracking; a path whose template depends on the method has
+        none. For an upstream the most specific template wins, as OpenAPI requires.
         """
         return self._resolve(path, service) or None
 
     def is_closed(self, path: str, service: str) -> bool:
-        """Whether a concrete path of an upstream is denied because its document does not tell what it belongs to."""
+        """Whether a concrete path of an upstream is denied because its document is ambiguous about it."""
         return self._resolve(path, service) == ""
 
     def _resolve(self, path: str, service: str) -> str | None:
-        """Empty for a path that more than one template could claim."""
+        """Like `resolve`, but empty for a path that more than one template could match."""
         if not _PLAIN.fullmatch(path):
             return None
         parts = path[1:].removesuffix("/").split("/") if path != "/" else []
@@ -153,13 +162,13 @@ class RouteTable:
             root = self._paths.child(self._paths.root, prefix)
             if root is None:
                 return None
-            found = (most_specific if service else as_litestar)(self._paths, root, parts)
+            found = (most_specific if service else match_like_litestar)(self._paths, root, parts)
         return "" if found in self.closed else found
 
     def _add(self, template: str) -> None:
-        """Index a template, parameters whatever their names, and literal text both as it is spelt and decoded.
+        """Index a template without the names of its parameters, and literal text both as spelled and decoded.
 
-        What two templates share is indexed as the template of neither, which is empty.
+        A path that two templates share is indexed as ambiguous, with an empty template.
         """
         parts = segments(template)
         for spelt in {normalized(template), unquote(template)}:
@@ -178,7 +187,7 @@ def _with_implied(methods: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def is_route(resource: str) -> bool:
-    """Whether a resource is a route, of the application or of an upstream, and not a thing."""
+    """Whether a resource is a route of the application or of an upstream, and not a thing."""
     return resource.startswith("/") or resource.partition(":")[2].startswith("/")
 
 
@@ -191,31 +200,31 @@ def split_route(resource: str) -> tuple[str, str]:
 
 
 def segments(path: str) -> tuple[str, ...]:
-    """The segments of a template or pattern, after its service: `orders:/a/b` has `orders:`, `a`, `b`; `/` has ``."""
+    """Split a template or pattern into its service and segments: `orders:/a/b` has `orders:`, `a`, `b`; `/` has ``."""
     return tuple(path.removesuffix("/").split("/"))
 
 
 def is_parameter(segment: str) -> bool:
-    """Whether a segment is a parameter and nothing else, as `{id}` is and `{id}.json` is not."""
+    """Whether a segment is only a parameter, as `{id}` is and `{id}.json` is not."""
     return PARAMETER.fullmatch(segment) is not None
 
 
 def widened(pattern: str) -> str:
-    """The pattern with `*` for each parameter, so that it also names the literal segments in their place."""
+    """Replace each parameter of a pattern by `*`, which also matches literal segments."""
     return "/".join("*" if is_parameter(part) else part for part in pattern.split("/"))
 
 
 def pattern_fault(pattern: str) -> tuple[str, str] | None:
-    """What is wrong with a resource pattern, as message and hint; None when it is well formed."""
+    """The fault of a resource pattern, as message and hint; None if it is well formed."""
     service, path = split_route(pattern)
     if service and not SERVICE.fullmatch(service):
-        return f"`{service}` is no name of a service", "write lower-case letters, digits and `-`"
+        return f"`{service}` is not a valid service name", "use lower-case letters, digits and `-`"
     if path == "/":
         return None
     if path.endswith("/"):
         return (
-            "a pattern has no last slash",
-            f"write `{pattern.rstrip('/') or '/'}`; requests may come with or without",
+            "a pattern must not end with a slash",
+            f"write `{pattern.rstrip('/') or '/'}`; it also matches requests with a trailing slash",
         )
     parts = segments(path)[1:]
     for index, part in enumerate(parts):
@@ -224,10 +233,10 @@ def pattern_fault(pattern: str) -> tuple[str, str] | None:
         if part == TAIL:
             return "`**` may only be the last segment", "use `*` for one segment"
         if not part:
-            return "a pattern has no empty segment", "write one slash"
+            return "a pattern must not have an empty segment", "write one slash"
         if not _SEGMENT.fullmatch(part):
             return (
-                f"`{part}` is no segment of a pattern",
+                f"`{part}` is not a valid segment of a pattern",
                 "a segment is text, `{name}` for a parameter, both, `*` for any one segment, or a last `**`",
             )
     return None

@@ -1,4 +1,4 @@
-"""The segments of a route template: text, a parameter such as `{id}`, or both in one, such as `{name}:cancel`."""
+"""The segments of a route template: text, a parameter such as `{id}`, or a composite such as `{name}:cancel`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import unquote
 NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 PARAMETER = re.compile(rf"\{{{NAME}\}}")
 _NAMED = re.compile(r"\{([^{}]*)\}")
-# Stands for any value: no text of a template has it.
+# A placeholder for any value, which does not occur in templates.
 _ANY = "\0"
 
 
@@ -21,26 +21,26 @@ def is_composite(segment: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Composite:
-    """A segment of text and parameters in turn: `texts` has one more than `names`, the outer ones may be empty."""
+    """A segment of alternating text and parameters. `texts` has one more item than `names`; the outer may be empty."""
 
     texts: tuple[str, ...]
     names: tuple[str, ...]
 
     @property
     def length(self) -> int:
-        """How many characters are text. Of two segments of which one includes the other, the narrower has more."""
+        """The number of text characters. If one segment includes another, the narrower one has more."""
         return sum(map(len, self.texts))
 
     def values(self, text: str) -> tuple[str, ...] | None:
-        """The values of its parameters in a segment of a path; None when it does not match.
+        """The values of the parameters in a segment of a path; None if it does not match.
 
-        No value is empty. Empty when it matches in more than one way, so that two programs could read other values.
+        No value is empty. The result is empty if the match is ambiguous, so that two programs could read other values.
         """
         first, *middle, last = self.texts
         start, end = len(first), len(text) - len(last)
         if end <= start or not text.startswith(first) or not text.endswith(last):
             return None
-        # Each text as early as it can be, then each as late: where both are the same there is one way.
+        # Match each text as early as possible, then as late as possible: if both agree, the match is unique.
         early, at = [], start
         for piece in middle:
             at = text.find(piece, at + 1, end - 1)
@@ -58,17 +58,17 @@ class Composite:
         return tuple(text[begin:stop] for begin, stop in zip(starts, [*early, end], strict=True))
 
     def includes(self, other: Composite) -> bool:
-        """Whether it matches whatever the other matches."""
+        """Whether this segment matches every text that the other matches."""
         return self.values(_ANY.join(other.texts)) is not None
 
     def meets(self, other: Composite) -> bool:
-        """Whether some text matches both. What stands between the outer texts can always be put one after another."""
+        """Whether some text matches both. Only the outer texts can conflict: inner texts can follow one another."""
         return _agree(self.texts[0], other.texts[0]) and _agree(self.texts[-1][::-1], other.texts[-1][::-1])
 
 
 @lru_cache(maxsize=4096)
 def composite(segment: str) -> Composite:
-    """The parts of a segment as it is spelled."""
+    """The parts of a segment as spelled."""
     parts = _NAMED.split(segment)
     return Composite(tuple(parts[::2]), tuple(parts[1::2]))
 
@@ -81,7 +81,7 @@ def decoded(segment: str) -> Composite:
 
 
 def values_in(segment: str, text: str) -> tuple[str, ...] | None:
-    """The values in a segment of a path, as `Composite.values`, whether its text is encoded there or not."""
+    """The values in a segment of a path, like `Composite.values`, whether its text is encoded or not."""
     found = decoded(segment).values(text)
     return found if found is not None else composite(segment).values(text)
 

@@ -1,4 +1,4 @@
-"""Templates by their segments: a tree in which a path finds its template, as Litestar does or as OpenAPI has it."""
+"""A tree of templates by segment, in which paths are matched as Litestar does or as OpenAPI requires."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ from urllib.parse import unquote
 from app.policy.routing.segment import decoded, is_composite, shape, values_in
 
 TAIL = "**"
-# In the tree of paths a parameter has no name, and no segment of a path is spelt like it.
+# In the tree of paths a parameter has no name; no segment of a path is spelled like these.
 _ONE, _REST = "{}", "{/}"
 _ENCODED = re.compile(r"%[0-9A-Fa-f]{2}")
 
 
 @dataclass(slots=True)
 class _Node:
-    """A place in a tree, and what follows: other nodes, or a template that goes on alone.
+    """A node, whose children are other nodes or, at the end of a lone branch, a template.
 
-    `composites` are the keys of segments of which a parameter is a part; of two that one text can match, the narrower
-    comes first.
+    `composites` are the keys of composite segments; of two that can match the same text, the narrower comes first.
     """
 
     depth: int
@@ -40,7 +39,7 @@ class _Node:
 
 @dataclass(frozen=True, slots=True)
 class Frontier:
-    """The places in a tree that the first segments of a path lead to. `in_tail` where a `**` matches what follows."""
+    """The nodes that the first segments of a path lead to. `in_tail` if a `**` matches the rest."""
 
     nodes: tuple[_Node, ...] = ()
     in_tail: bool = False
@@ -50,36 +49,36 @@ class Frontier:
 
     @property
     def composites(self) -> int:
-        """How many segments of text and parameters follow."""
+        """The number of composite segments that follow."""
         return sum(len(node.composites) for node in self.nodes)
 
 
 class TemplateTree:
-    """Templates by their segments, each as `spelt` has it.
+    """Templates by segment; `spelled` gives the key of a segment.
 
-    Where one template goes on alone it stands in the place of its nodes, which are made when asked for: a large table
-    is mostly such ends, and nodes take ten times their place.
+    A branch with a single template is stored as the template, and its nodes are created when needed: most branches of
+    a large table are of this kind, and nodes take ten times the memory.
     """
 
-    def __init__(self, spelt: Callable[[str], str]) -> None:
+    def __init__(self, spelled: Callable[[str], str]) -> None:
         self.root = _Node(0)
-        self._spelt = spelt
+        self._spelled = spelled
 
     def add(self, template: str, parts: Sequence[str], *, by_meaning: bool = False) -> None:
-        """Add a template with its segments, and where `by_meaning` with what they mean too.
+        """Add a template by its segments and, with `by_meaning`, by their decoded texts too.
 
-        A place that two templates share is the template of neither, which is empty.
+        A node that two templates share is ambiguous and has an empty template.
         """
         node = self.root
         for part in parts:
-            key = self._spelt(part)
+            key = self._spelled(part)
             known = node.children.get(key)
             if known is None and by_meaning and is_composite(part):
                 _add_composite(node, key)
             if known is None and not (by_meaning and "%" in template):
                 node.children[key] = template
                 return
-            child = _Node(node.depth + 1) if known is None else self._grown(known, node)
+            child = _Node(node.depth + 1) if known is None else self._expand(known, node)
             node.children[key] = child
             if by_meaning and "%" in part and not is_composite(part):
                 node.children.setdefault(unquote(part), child)
@@ -87,21 +86,21 @@ class TemplateTree:
         node.template = template if node.template is None else ""
 
     def child(self, node: _Node, key: str) -> _Node | None:
-        """The node that follows by a key; None when there is none."""
+        """The child node with a key; None if there is none."""
         child = node.children.get(key)
-        return child if child is None else self._grown(child, node)
+        return child if child is None else self._expand(child, node)
 
     def children(self, node: _Node) -> Iterator[tuple[str, _Node]]:
-        """Each node that follows, by its key."""
-        return ((key, self._grown(child, node)) for key, child in node.children.items())
+        """Each child node with its key."""
+        return ((key, self._expand(child, node)) for key, child in node.children.items())
 
     def start(self, prefix: str) -> Frontier:
-        """The place of the templates that begin with a segment."""
+        """The frontier of the templates that begin with a segment."""
         node = self.child(self.root, prefix)
         return Frontier((node,) if node else ())
 
     def after(self, frontier: Frontier, text: str) -> Frontier:
-        """The places that a segment of a path leads to, by every template and not by the most specific one alone."""
+        """The frontier after a segment of a path, following every matching template, not only the most specific one."""
         nodes = []
         for node in frontier.nodes:
             keys = [text, *(key for key in node.composites if values_in(key, text) is not None), _ONE]
@@ -110,17 +109,17 @@ class TemplateTree:
         return Frontier(tuple(nodes), in_tail)
 
     def keys(self, frontier: Frontier) -> Iterator[str]:
-        """The segments that follow and have a text."""
+        """The keys of following segments that contain text."""
         return (key for node in frontier.nodes for key in node.children if key not in (_ONE, _REST))
 
-    def _grown(self, child: _Node | str, parent: _Node) -> _Node:
-        """What follows a node as a node, from which the rest of a lone template follows."""
+    def _expand(self, child: _Node | str, parent: _Node) -> _Node:
+        """A child as a node; a lone template is expanded by one segment."""
         if isinstance(child, _Node):
             return child
         parts, depth = child.removesuffix("/").split("/"), parent.depth + 1
         if depth == len(parts):
             return _Node(depth, {}, child)
-        key = self._spelt(parts[depth])
+        key = self._spelled(parts[depth])
         node = _Node(depth, {key: child})
         if key != parts[depth] and is_composite(parts[depth]):
             _add_composite(node, key)
@@ -132,7 +131,7 @@ def _add_composite(node: _Node, key: str) -> None:
 
 
 def path_key(part: str) -> str:
-    """A segment of a template as the tree of paths has it."""
+    """The key of a template's segment in the tree of paths."""
     if part == TAIL:
         return _REST
     if part == "*":
@@ -141,12 +140,12 @@ def path_key(part: str) -> str:
 
 
 def normalized(text: str) -> str:
-    """The same spelling with capital hex digits, which RFC 3986 section 6.2.2.1 has as the one to write."""
+    """Write percent-encodings with upper-case hex digits, as RFC 3986 section 6.2.2.1 recommends."""
     return _ENCODED.sub(lambda code: code[0].upper(), text) if "%" in text else text
 
 
-def as_litestar(tree: TemplateTree, node: _Node, parts: Sequence[str]) -> str | None:
-    """The template to which Litestar would send a path: each literal segment before a parameter, without a way back."""
+def match_like_litestar(tree: TemplateTree, node: _Node, parts: Sequence[str]) -> str | None:
+    """The template that Litestar would match: each literal segment before a parameter, without backtracking."""
     for part in parts:
         if child := tree.child(node, part):
             node = child
@@ -162,9 +161,9 @@ def as_litestar(tree: TemplateTree, node: _Node, parts: Sequence[str]) -> str | 
 
 
 def most_specific(tree: TemplateTree, node: _Node, parts: Sequence[str], at: int = 0) -> str | None:
-    """The most specific template of a path: text before a parameter within text before a parameter.
+    """The most specific template of a path: text before composites before parameters.
 
-    Empty where the values of its parameters could be read in two ways.
+    Empty if the values of its parameters are ambiguous.
     """
     if at == len(parts):
         return node.template

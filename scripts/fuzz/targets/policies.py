@@ -14,7 +14,7 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 from app.policy.analysis.case_runner import run
 from app.policy.analysis.explain import explain
 from app.policy.analysis.findings import find
-from app.policy.analysis.tidy import NotTidied, tidied
+from app.policy.analysis.tidy import NotTidied, tidy_rows
 from app.policy.engine.live import build
 from app.policy.language.fault import PolicyRefused
 from app.policy.language.load import parse
@@ -154,7 +154,7 @@ def check(data: bytes) -> None:
         str(outcome.case)
     explain(snapshot, frozenset({"anyone", "auth:jwt"}), "GET", "/api/v1/teams/7")
     try:
-        tidied(snapshot)
+        tidy_rows(snapshot)
     except NotTidied:
         pass
     except PolicyRefused as refused:

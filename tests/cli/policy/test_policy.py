@@ -36,7 +36,7 @@ def test_a_fault_is_shown_like_a_compilers(policies: Path) -> None:
     file.write_text(file.read_text().replace("teams/**, GET|HEAD, allow", "teams/**, GET|HEAD, alow"))
     checked = authz("policy", "check", "policies", cwd=policies.parent)
     assert checked.returncode == 1
-    shown = "policies/catalog.csv:7:46: error[effect]: the effect is `allow` or `deny`, not `alow`"
+    shown = "policies/catalog.csv:7:46: error[effect]: the effect must be `allow` or `deny`, not `alow`"
     assert shown in checked.stdout
     assert "   |                                              ^^^^\n   = hint: did you mean `allow`?" in checked.stdout
     for document in ("README.md", "policies/README.md"):

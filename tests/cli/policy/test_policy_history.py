@@ -75,10 +75,7 @@ def test_fewer_publishers_are_acknowledged_by_an_option(deployment: Deployment) 
         "Known",
         "--acknowledge-widening",
     )
-    said = (
-        "no caller that was ever seen here could publish a policy any more: only user:auth0|ghost, which the decision "
-        "log does not know"
-    )
+    said = "no known caller could publish a policy: only user:auth0|ghost, never seen in the decision log"
     file.write_text(file.read_text().replace(named, by_token.replace("policies:write", "policies:write auth:jwt")))
     tried = deployment.authz(0, *publish, "--dry-run")  # fewer publishers alone need no acknowledgement
     assert "FEWER PUBLISHERS" in tried and "Would publish" in tried

@@ -73,7 +73,11 @@ def test_reach_and_usage_of_a_key_are_told(asked: Asked) -> None:
     assert re.search(r"catalog:read  used 1 time, last 2.*\n  catalog:write  never used\n", told)
     assert "These scopes would suffice: catalog:read\nThe log begins at 2" in told
     found = json.loads(asked.authz(1, "policy", "usage", "--key", key, "--json"))
-    assert (found["unused"], found["enough"], found["closed"]) == (["catalog:write"], ["catalog:read"], [])
+    assert (found["unused"], found["sufficient_scopes"], found["no_longer_allowed"]) == (
+        ["catalog:write"],
+        ["catalog:read"],
+        [],
+    )
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def test_an_explanation_is_a_document_too(run: Run) -> None:
     denied = run("explain", "--json", "--as", "role:viewer auth:jwt", "DELETE", "/api/v1/teams/7/")
     told = _json(denied)
     assert denied.exit_code == 1
-    assert (told["allowed"], told["outlook"], told["opens_with"]) == (False, "grant", ["catalog:write"])
+    assert (told["allowed"], told["remedy"], told["opens_with"]) == (False, "grant", ["catalog:write"])
     assert (told["key"], list(told["params"].values())) == ("/api/v1/teams/{team_id}", ["7"])
     assert told["near"][0]["file"] == "catalog.csv"
 
@@ -73,7 +73,7 @@ def test_a_condition_is_explained_with_what_is_given(run: Run, policies: Path) -
         (("explain", "--as", "catalog:raed", "GET", "/api/v1/teams"), "did you mean `catalog:read`?"),
         (("explain", "--as", "catalog:*", "GET", "/api/v1/teams"), "no wildcards"),
         (("explain", "--as", "role:editr", "GET", "/api/v1/teams"), "did you mean `role:editor`?"),
-        (("explain", "--as", " ", "GET", "/api/v1/teams"), "no grant is named"),
+        (("explain", "--as", " ", "GET", "/api/v1/teams"), "no grant is given"),
         (("explain", "--as", "auth:jwt", "GTE", "/api/v1/teams"), "did you mean `GET`?"),
         (("explain", "--as", "auth:jwt", "GET", "/api/v1/tems"), "did you mean `/api/v1/teams`?"),
         (("explain", "--as", "auth:jwt", "DELETE", "/api/v1/teams"), "callers get 405"),

@@ -347,7 +347,7 @@ def test_explanations_come_only_when_they_are_asked_for(pdp: Server, caller: htt
     assert explain(READER, "POST", TEAMS) == {
         "decision": False,
         "context": {
-            "reason": "no rule that would allow it has all its grants",
+            "reason": "missing grants",
             "rule": None,
             "missing": ["catalog:write"],
         },

@@ -40,7 +40,7 @@ def test_grants_are_explained_with_the_row_or_the_way_in(server: Server, issuer:
         assert allowed["rule"] == {"file": "catalog.csv", "line": 7, "row": row}
         assert allowed["as"] == ["anyone", "auth:jwt", "catalog:read"]
         denied = asked(client, grants=["auth:jwt"], **TEAMS)["now"]
-        assert (denied["allowed"], denied["outlook"], denied["opens_with"]) == (False, "grant", ["catalog:read"])
+        assert (denied["allowed"], denied["remedy"], denied["opens_with"]) == (False, "grant", ["catalog:read"])
         assert (denied["near"][0]["row"], denied["near"][0]["lacks"]) == (row, ["catalog:read"])
 
 

@@ -111,7 +111,7 @@ def test_a_role_that_is_removed_ends_its_scopes_at_every_door(
     usage = ("/api/v1/policies/usage", {"key_id": by_role.id})
     closed = {"action": "GET", "resource": "/api/v1/teams"}
     # Its decisions are in the log once that is written.
-    assert eventually(lambda: closed in operator.get(usage[0], params=usage[1]).json()["closed"])
+    assert eventually(lambda: closed in operator.get(usage[0], params=usage[1]).json()["no_longer_allowed"])
     # The successor was issued by a token that stated nothing of it.
     state = operator.get("/api/v1/policies/reach", params={"key_id": rotated["id"]}).json()
     assert state["key"]["lost"] == ["catalog:read"]

@@ -6,7 +6,7 @@ import pytest
 
 from app.http.api.authzen.recent import MAX_LENGTH, MAX_REMEMBERED, Recent
 from app.http.api.authzen.wire import NOTHING
-from app.policy.engine.resolved_subject import NoSuchSubject, asked
+from app.policy.engine.resolved_subject import NoSuchSubject, resolve_subject
 from app.policy.engine.target import NoSuchTarget
 from tests.policy.small import snapshot
 
@@ -17,12 +17,12 @@ def test_a_subject_asked_about_again_is_the_same_principal() -> None:
     recent, policy = Recent(), snapshot(POLICY)
     first = recent.subject(policy, "user", "alice", NOTHING)
     assert first is not None
-    assert first[0] == asked("user", "alice", NOTHING, {})
+    assert first[0] == resolve_subject("user", "alice", NOTHING, {})
     assert recent.subject(policy, "user", "alice", NOTHING) is first
     for kind, identity in (("user", "bob"), ("identity", "alice"), ("robot", "alice")):
         other = recent.subject(policy, kind, identity, NOTHING)
         assert other is not None
-        assert other[0] == asked(kind, identity, NOTHING, {})
+        assert other[0] == resolve_subject(kind, identity, NOTHING, {})
         assert other is not first
 
 

@@ -79,7 +79,7 @@ def test_progress_comes_first_and_who_gains_and_loses_last(asked: Server, admin:
         "route": "/api/v1/teams",
         "count": 3,
         "example": "reader-2",
-        "reason": "no rule that would allow it has all its grants",
+        "reason": "missing grants",
         "rule": None,
         "missing": ["holdings:read"],
     }

@@ -126,8 +126,8 @@ def test_usage_tells_the_scopes_that_were_needed_from_those_that_never_were(
 
     assert eventually(lambda: used() == {"catalog:read": 3, "holdings:read": 1})
     found = asked(security, USAGE, key_id=key_id)
-    assert (found["unused"], found["enough"]) == (["catalog:write"], ["catalog:read", "holdings:read"])
-    assert (found["sample"], found["closed"], found["key"]["id"]) == (1.0, [], key_id)
+    assert (found["unused"], found["sufficient_scopes"]) == (["catalog:write"], ["catalog:read", "holdings:read"])
+    assert (found["sample"], found["no_longer_allowed"], found["key"]["id"]) == (1.0, [], key_id)
     assert found["logged_since"] is not None
 
 

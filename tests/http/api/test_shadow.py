@@ -80,7 +80,7 @@ def test_differences_are_counted_shown_and_logged_and_nothing_changes(
         "key_id": None,
         "active": "allow",
         "shadow": "deny",
-        "reason": "no rule that would allow it has all its grants",
+        "reason": "missing grants",
         "rule": None,
         "missing": ["holdings:read"],
         "count": 3,

@@ -237,8 +237,8 @@ async def test_a_handler_is_told_who_is_calling_and_why(guarded: Opened) -> None
 @pytest.mark.parametrize(
     ("path", "scopes", "answer", "reason"),
     [
-        (b"/shut", None, (401, NOT_PROVIDED), "no rule that would allow it has all its grants"),
-        (b"/shut", "a:read", (403, FORBIDDEN), "no rule that would allow it has all its grants"),
+        (b"/shut", None, (401, NOT_PROVIDED), "missing grants"),
+        (b"/shut", "a:read", (403, FORBIDDEN), "missing grants"),
         (b"/unknown", None, (401, NOT_PROVIDED), "no rule covers it"),
         (b"/unknown", "a:read", (403, FORBIDDEN), "no rule covers it"),
     ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.policy.analysis.access_change import AccessChange, AccessDiff, Combination
-from app.policy.analysis.change_words import told
+from app.policy.analysis.change_words import describe
 from app.policy.analysis.reroute import Reroute
 from app.policy.analysis.terms import When
 
@@ -32,7 +32,7 @@ def change(
         (
             change(Combination((("a",),), (C,), (D,))),
             "GET /x  for holders of a when `1 == 1` when `1 == 2` (with the roles of the old policy) is met or cannot "
-            "be told",
+            "be describe",
         ),
         (change(EVERYONE, Combination((("b",),))), "GET /x  for everyone, unless they hold b"),
         (
@@ -54,7 +54,7 @@ def change(
     ],
 )
 def test_a_change_is_told_in_one_line(made: AccessChange, text: str) -> None:
-    assert told(made) == text
+    assert describe(made) == text
 
 
 def test_a_change_may_depend_on_conditions_and_covers_those_whom_it_names() -> None:

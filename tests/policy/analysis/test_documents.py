@@ -136,7 +136,7 @@ DENIED: dict[str, tuple[str, set[str], tuple[str, ...], set[tuple[int, str, str]
         "  '/v1/{a b}/{rest+}/x': {get: {}}\n  /{v}/{a}/{b}/{c}/{d}: {get: {}}\n  /v1: {get: {}}",
         {"GET /v1", "GET /{v}/{a}/{b}/{c}/{d}"},
         ("/v1/a/b/x", "/v1/a/b/c/x", "/v1/a/b/c/d/x"),
-        {(3, "unroutable-path", "name of a parameter")},
+        {(3, "unroutable-path", "valid parameter name")},
     ),
     "each has text that the other has not": (
         "  /{entity}/me: {get: {}}\n  /books/{id}: {get: {}}\n  /{x}/{y}: {get: {}}\n  /books/all: {get: {}}",
@@ -188,8 +188,8 @@ DENIED: dict[str, tuple[str, set[str], tuple[str, ...], set[tuple[int, str, str]
         {
             (3, "unroutable-path", "`{}`"),
             (4, "unroutable-path", "ID"),
-            (5, "unroutable-path", "apart"),
-            (6, "unroutable-path", "one name"),
+            (5, "unroutable-path", "ambiguous"),
+            (6, "unroutable-path", "the same name"),
         },
     ),
     "braces that do not fit": (
@@ -347,5 +347,5 @@ def test_rows_name_a_template_with_parts_and_a_parameter_opens_none_of_them() ->
 def test_a_denied_path_says_so_to_those_who_ask_about_it() -> None:
     found = service(document("  /t/{a}: {get: {}}\n  /t/{b}: {put: {}}"))
     for resource in ("x:/t/7", "x:/t/{a}"):
-        with pytest.raises(NoSuchTarget, match="its OpenAPI document does not tell what it belongs to"):
+        with pytest.raises(NoSuchTarget, match="its OpenAPI document is ambiguous about it"):
             find_target(table(found), {}, "GET", resource)

@@ -38,7 +38,7 @@ def test_an_allowed_request_names_its_row() -> None:
     assert found.decision
     assert found.decision.rule is not None
     assert found.decision.rule.place == "some.csv:2"
-    assert found.outlook is Remedy.OPEN
+    assert found.remedy is Remedy.OPEN
     assert (found.near, found.denies, found.opens_with, found.added_by) == ((), (), (), ())
 
 
@@ -71,7 +71,7 @@ def test_a_denial_shows_the_nearest_row_and_what_it_lacks() -> None:
         (2, ("catalog:read",)),
         (1, ("catalog:read", "catalog:write", "holdings:read")),
     ]
-    assert (found.outlook, found.opens_with) == (Remedy.GRANT, ("catalog:read",))
+    assert (found.remedy, found.opens_with) == (Remedy.GRANT, ("catalog:read",))
     assert found.near[0].lacks == found.decision.missing
 
 
@@ -84,12 +84,12 @@ def test_a_deny_cannot_be_opened_by_any_grant() -> None:
     snapshot = _snapshot(READ, "p, env:test, /api/v1/teams/**, GET, deny")
     found = _explain(snapshot, "auth:api_key env:test catalog:read")
     assert [rule.line for rule in found.denies] == [2]
-    assert (found.outlook, found.opens_with, found.near) == (Remedy.DENIED, (), ())
+    assert (found.remedy, found.opens_with, found.near) == (Remedy.DENIED, (), ())
 
 
 def test_a_grant_that_would_bring_a_deny_to_bear_is_not_proposed() -> None:
     snapshot = _snapshot(READ, "p, catalog:read auth:api_key, /api/v1/teams/**, GET, deny")
-    assert _explain(snapshot, "auth:api_key").outlook is Remedy.DENIED_THEN
+    assert _explain(snapshot, "auth:api_key").remedy is Remedy.DENIED_THEN
     assert _explain(snapshot, "auth:jwt").opens_with == ("catalog:read",)
 
 
@@ -103,7 +103,7 @@ def test_the_next_row_is_proposed_when_the_nearest_leads_into_a_deny() -> None:
 def test_a_fact_of_other_callers_is_never_proposed() -> None:
     found = _explain(_snapshot("p, auth:jwt, /api/v1/teams/**, GET, allow"), "auth:api_key env:live")
     assert found.near[0].never == ("auth:jwt",)
-    assert (found.outlook, found.opens_with) == (Remedy.FACTS, ())
+    assert (found.remedy, found.opens_with) == (Remedy.FACTS, ())
 
 
 @pytest.mark.parametrize(
@@ -122,13 +122,13 @@ def test_facts_exclude_each_other_as_callers_do(held: str, fact: str, impossible
 
 def test_what_no_row_allows_is_open_to_nobody() -> None:
     found = _explain(_snapshot(READ), "auth:jwt", method="DELETE")
-    assert (found.outlook, found.near) == (Remedy.NO_ALLOW, ())
+    assert (found.remedy, found.near) == (Remedy.NO_ALLOW, ())
 
 
 def test_a_thing_is_ruled_as_its_type_unless_a_row_names_it() -> None:
     snapshot = _snapshot("p, catalog:read, record, read, allow", "p, auth:jwt, record:record-1, read, deny")
     assert explain(snapshot, {"catalog:read", "auth:jwt"}, "read", "record:record-9").decision
-    assert explain(snapshot, {"catalog:read", "auth:jwt"}, "read", "record:record-1").outlook is Remedy.DENIED
+    assert explain(snapshot, {"catalog:read", "auth:jwt"}, "read", "record:record-1").remedy is Remedy.DENIED
 
 
 CONDITION = (
@@ -137,17 +137,17 @@ CONDITION = (
 
 
 @pytest.mark.parametrize(
-    ("given", "met", "outlook"),
+    ("given", "met", "remedy"),
     [
         ({"request": {"ip": "10.0.0.1"}}, None, Remedy.OPEN),
         ({"request": {"ip": "10.0.0.2"}}, ConditionOutcome.NO, Remedy.CONDITION),
         ({}, ConditionOutcome.ERROR, Remedy.CONDITION),
     ],
 )
-def test_a_condition_says_how_it_came_out(given: Given, met: ConditionOutcome | None, outlook: Remedy) -> None:
+def test_a_condition_says_how_it_came_out(given: Given, met: ConditionOutcome | None, remedy: Remedy) -> None:
     found = _explain(_snapshot(CONDITION), "auth:jwt catalog:read", given=given)
     assert (found.near[0].condition if found.near else None) is met
-    assert found.outlook is outlook
+    assert found.remedy is remedy
     assert bool(found.near and found.near[0].error) is (met is ConditionOutcome.ERROR)
 
 
@@ -198,13 +198,13 @@ def test_the_way_in_agrees_with_trying_every_set_of_grants() -> None:
         snapshot = _snapshot(*rows, *roles)
         held = frozenset(chance.sample(GRANTS, chance.randint(0, 3)))
         found = explain(snapshot, held, "GET", "/api/v1/teams")
-        seen.add(found.outlook)
+        seen.add(found.remedy)
         possible = [grant for grant in GRANTS if not excludes(found.effective, grant)]
         subsets = map(frozenset, chain.from_iterable(combinations(possible, n) for n in range(len(possible) + 1)))
         ways = [more for more in subsets if snapshot.decide(held | more, "/api/v1/teams", "GET")]
-        if found.outlook is Remedy.OPEN:
+        if found.remedy is Remedy.OPEN:
             assert frozenset() in ways
-        elif found.outlook is Remedy.GRANT:
+        elif found.remedy is Remedy.GRANT:
             way = frozenset(found.opens_with)
             assert way in ways
             assert not any(other < way for other in ways)

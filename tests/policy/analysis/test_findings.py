@@ -84,7 +84,7 @@ def test_permissions_that_open_nothing_and_deprecated_ones_are_found_where_they_
 def test_a_finding_names_the_rows_that_it_speaks_of() -> None:
     narrow = (READ, "p, a:read, /x/{id}, GET, allow", "p, a:write c:read, /x, POST, allow")
     (finding,) = find(snapshot(*narrow, "p, b:read a:read, /x/**, GET, allow"))
-    assert finding.at.message == "rows.csv:1 and rows.csv:2 together allow all that this row does"
+    assert finding.at.message == "rows.csv:1 and rows.csv:2 together already allow everything that this row does"
     assert finding.severity == KINDS[finding.at.code][0] == "warning"
 
 
@@ -157,15 +157,15 @@ def test_a_row_that_is_said_to_do_nothing_does_nothing() -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ((READ, "p, anyone, /x, GET, deny"), "this row allows nothing: rows.csv:2 always beats it"),
-        ((READ, READ.replace("a:read", "anyone")), "rows.csv:2 allows all that this row does"),
+        ((READ, "p, anyone, /x, GET, deny"), "this row allows nothing: rows.csv:2 always overrides it"),
+        ((READ, READ.replace("a:read", "anyone")), "rows.csv:2 already allows everything that this row does"),
         (
             ("p, a:read, /x, GET|POST, allow", "p, anyone, /x, GET, deny", "p, anyone, /x, POST, deny"),
-            "this row allows nothing: rows.csv:2 and rows.csv:3 always beat it",
+            "this row allows nothing: rows.csv:2 and rows.csv:3 always override it",
         ),
         (
             ("p, a:read, /x, GET|POST, allow", "p, anyone, /x, GET, allow", "p, anyone, /x, POST, allow"),
-            "rows.csv:2 and rows.csv:3 together allow all that this row does",
+            "rows.csv:2 and rows.csv:3 together already allow everything that this row does",
         ),
     ],
 )

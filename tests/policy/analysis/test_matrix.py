@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.policy.analysis.matrix import MatrixVerdict, cells, columns, rows, stated
+from app.policy.analysis.matrix import MatrixVerdict, caller_grants, cells, columns, rows
 from app.policy.engine.snapshot import Snapshot
 from app.policy.language.when.condition import NO_CONTEXT
 from tests.policy import shipped
@@ -12,7 +12,7 @@ from tests.policy.small import snapshot
 def table(policy: Snapshot) -> dict[tuple[str, str], dict[str, MatrixVerdict]]:
     """Every cell, by resource and actions, then by column."""
     names = columns(policy)
-    effective = [policy.effective(stated(name)) for name in names]
+    effective = [policy.effective(caller_grants(name)) for name in names]
     return {
         (row.resource, "|".join(row.actions)): dict(zip(names, cells(row, effective), strict=True))
         for row in rows(policy)
@@ -51,7 +51,7 @@ def test_the_cells_of_the_shipped_policy_are_what_is_decided() -> None:
     for (resource, actions), found in table(policy).items():
         for column, verdict in found.items():
             for action in actions.split("|"):
-                decision = policy.decide(frozenset(stated(column)), resource, action, NO_CONTEXT)
+                decision = policy.decide(frozenset(caller_grants(column)), resource, action, NO_CONTEXT)
                 assert (verdict is MatrixVerdict.ALLOW) is bool(decision), (resource, action, column)
 
 

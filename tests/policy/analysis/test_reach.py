@@ -92,7 +92,11 @@ def test_usage_puts_a_need_down_to_the_scope_that_leads_to_it() -> None:
     held = frozenset({"anyone", "auth:api_key", "env:live", "key:7", "a:write", "b:read"})
     found = usage(policy, held, ["a:write", "b:read"], (Use("GET", "/x", row, 3, 5), Use("GET", "/y", row, 2, 9)))
     assert [(each.scope, each.number, each.last) for each in found.used] == [("a:write", 5, 9)]
-    assert (found.unused, found.enough, found.closed) == (("b:read",), ("a:read",), (("GET", "/y"),))
+    assert (found.unused, found.sufficient_scopes, found.no_longer_allowed) == (
+        ("b:read",),
+        ("a:read",),
+        (("GET", "/y"),),
+    )
 
 
 def test_what_a_key_has_by_other_rows_needs_no_scope() -> None:
@@ -100,7 +104,7 @@ def test_what_a_key_has_by_other_rows_needs_no_scope() -> None:
     policy = snapshot(row, "g, key:7, a:read")
     held = frozenset({"anyone", "auth:api_key", "key:7", "a:read"})
     found = usage(policy, held, ["a:read"], (Use("GET", "/x", row, 1, 1),))
-    assert (found.used, found.unused, found.enough) == ((), ("a:read",), ())
+    assert (found.used, found.unused, found.sufficient_scopes) == ((), ("a:read",), ())
 
 
 def test_the_needs_of_a_row_are_read_from_its_text() -> None:
@@ -116,7 +120,7 @@ def test_uses_are_counted_and_the_last_one_is_the_latest_whatever_their_order() 
     uses = [Use("GET", "/x", row, 3, 5), Use("GET", "/x", row, 20, 9), Use("GET", "/x", row, 1, 7)]
     found = usage(snapshot(row), held, ["b:read", "a:read"], uses)
     assert [(each.scope, each.number, each.last) for each in found.used] == [("a:read", 24, 9)]
-    assert (found.unused, found.enough, found.closed) == (("b:read",), ("a:read",), ())
+    assert (found.unused, found.sufficient_scopes, found.no_longer_allowed) == (("b:read",), ("a:read",), ())
 
 
 @pytest.mark.parametrize(

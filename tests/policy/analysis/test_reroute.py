@@ -9,7 +9,7 @@ import pytest
 
 from app.policy.analysis import reroute
 from app.policy.analysis.access_change import AccessDiff
-from app.policy.analysis.change_words import told
+from app.policy.analysis.change_words import describe
 from app.policy.analysis.reroute import Reroute, Reroutes, TooManyPaths
 from app.policy.analysis.semantic_diff import compare
 from app.policy.routing.routes import Route, RouteTable
@@ -54,16 +54,16 @@ def test_a_path_that_falls_to_a_looser_template_gains_what_that_allows(
             found = [change for change in difference.changes if change.kind == "gain"]
         assert [change.kind for change in found] == ["gain"], difference
         assert found[0].who.holds == (("a:read",),)
-        assert "orders:/v1/{id}" in told(found[0])
+        assert "orders:/v1/{id}" in describe(found[0])
 
 
 def test_the_words_name_the_path_and_both_templates() -> None:
     gain, _ = between((ID, EXPORT), ("/v1/{id}", "/v1/export"), (ID,), ("/v1/{id}",)).changes
-    assert told(gain) == (
+    assert describe(gain) == (
         "GET|HEAD orders:/v1/export, now answered by orders:/v1/{id} instead of orders:/v1/export,"
         "  for holders of a:read, unless they hold b:read"
     )
-    assert [(behind.side, str(behind.row)) for behind in gain.behind] == [("new", ID)]
+    assert [(behind.side, str(behind.row)) for behind in gain.rows] == [("new", ID)]
 
 
 def test_a_new_literal_takes_its_requests_from_the_parameter() -> None:

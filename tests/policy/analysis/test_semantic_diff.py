@@ -56,8 +56,8 @@ def test_gains_come_first_and_name_the_row_of_each_policy() -> None:
         ("gain", "GET /x/{id}", (), [(("a:read",),)]),
         ("loss", "POST /x", (("a:write",),), [(("b:read",),)]),
     ]
-    assert [(behind.side, behind.row.line) for behind in difference.changes[0].behind] == [("new", 1), ("old", 1)]
-    assert [(behind.side, behind.row.line) for behind in difference.changes[2].behind] == [("old", 2), ("new", 2)]
+    assert [(behind.side, behind.row.line) for behind in difference.changes[0].rows] == [("new", 1), ("old", 1)]
+    assert [(behind.side, behind.row.line) for behind in difference.changes[2].rows] == [("old", 2), ("new", 2)]
     assert difference.widens
     assert not between((READ, WRITE), (READ,)).widens
 
@@ -66,7 +66,7 @@ def test_a_deny_that_is_dropped_opens() -> None:
     deny = "p, env:test, /**, POST, deny"
     (change,) = between((WRITE, deny), (WRITE,)).changes
     assert told(change) == ("gain", "POST /x", (("a:write",), ("env:test",)), [])
-    assert [(behind.side, str(behind.row)) for behind in change.behind] == [("old", deny)]
+    assert [(behind.side, str(behind.row)) for behind in change.rows] == [("old", deny)]
 
 
 @pytest.mark.parametrize("resource", ["/x", "/x/**", "/**"])
@@ -94,7 +94,7 @@ def test_a_role_is_followed_to_who_holds_it() -> None:
     role = "g, role:writer, a:write"
     (change,) = between((READ, WRITE, role), (READ, WRITE, role, "g, user:ann, role:writer")).changes
     assert told(change) == ("gain", "POST /x", (("user:ann",),), [(("a:write",),)])
-    assert [str(behind.row) for behind in change.behind] == [WRITE, "g, user:ann, role:writer"]
+    assert [str(behind.row) for behind in change.rows] == [WRITE, "g, user:ann, role:writer"]
     members = ("g, user:ann, role:writer", "g, user:bob, role:writer")
     (change,) = between((READ, WRITE, *members), (READ, WRITE, *members, role)).changes
     assert change.who.holds == (("user:ann", "user:bob"),)
@@ -112,7 +112,7 @@ def test_a_deny_that_a_role_no_longer_leads_to_opens() -> None:
         ("gain", (("a:read",), ("user:ann",))),
         ("loss", (("a:read",), ("user:bob",))),
     ]
-    assert "g, user:ann, role:blocked" in [str(behind.row) for behind in difference.changes[0].behind]
+    assert "g, user:ann, role:blocked" in [str(behind.row) for behind in difference.changes[0].rows]
 
 
 WHEN = "p, a:write, /x, POST, allow, \"request.ip == '10.0.0.1'\""
@@ -150,7 +150,7 @@ def test_a_subject_that_is_given_a_permission_gains_what_it_opens() -> None:
     old, new = snapshot(READ, WRITE, entities=ANN), snapshot(READ, WRITE, entities=ANN.replace("b:read", "a:write"))
     (change,) = compare(old, new).changes
     assert told(change) == ("gain", "POST /x", (("subject user ann",),), [(("a:write",),)])
-    assert [(behind.row.file, behind.row.line) for behind in change.behind] == [
+    assert [(behind.row.file, behind.row.line) for behind in change.rows] == [
         ("rows.csv", 2),
         ("entities/own.yaml", 2),
     ]

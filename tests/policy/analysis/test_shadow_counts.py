@@ -14,7 +14,7 @@ NOW = datetime(2026, 11, 24, tzinfo=UTC)
 READER = frozenset({"a:read"})
 
 
-def asked(subject: str, *, allowed: bool = False) -> ShadowKey:
+def key_of(subject: str, *, allowed: bool = False) -> ShadowKey:
     return ShadowKey(ShadowCaller(subject, None), "GET", "/x", allowed)
 
 
@@ -22,14 +22,14 @@ def test_a_difference_is_told_once_and_counted_each_time(monkeypatch: pytest.Mon
     monkeypatch.setattr(shadowing, "MAX_DIFFERENCES", 2)
     shadow = Shadow(snapshot("p, a:read, /x, GET, allow", "p, a:read, /y, GET, allow, \"request.ip == '::1'\""))
     told = [
-        shadow.compare(READER, "/x", "GET", asked(subject), NOW + timedelta(seconds=number)) is not None
+        shadow.compare(READER, "/x", "GET", key_of(subject), NOW + timedelta(seconds=number)) is not None
         for number, subject in enumerate(("ann", "ann", "bob", "cid", "bob", "bob"))
     ]
     assert told == [True, False, True, False, False, False]
-    assert shadow.compare(READER, "/x", "GET", asked("ann", allowed=True), NOW) is None
-    assert shadow.compare(READER, "/y", "GET", asked("ann"), NOW) is None
+    assert shadow.compare(READER, "/x", "GET", key_of("ann", allowed=True), NOW) is None
+    assert shadow.compare(READER, "/y", "GET", key_of("ann"), NOW) is None
     assert (shadow.compared, shadow.not_compared, shadow.differing, shadow.other) == (7, 1, 6, 1)
-    found = [(each.asked.who.subject, each.number, each.last) for each in shadow.most_frequent(9)]
+    found = [(each.key.who.subject, each.number, each.last) for each in shadow.most_frequent(9)]
     assert found == [("bob", 3, NOW + timedelta(seconds=5)), ("ann", 2, NOW + timedelta(seconds=1))]
     assert [each.number for each in shadow.most_frequent(1)] == [3]
     assert all(each.decision.allowed for each in shadow.most_frequent(9))

@@ -7,13 +7,13 @@ import random
 import pytest
 
 from app.policy.analysis.semantic_diff import compare
-from app.policy.analysis.tidy import NotTidied, tidied
+from app.policy.analysis.tidy import NotTidied, tidy_rows
 from tests.policy.shipped import shipped_files
 from tests.policy.shipped import snapshot_of as shipped
 
 
 def tidy(files: dict[str, bytes]) -> dict[str, str]:
-    return tidied(shipped(files))
+    return tidy_rows(shipped(files))
 
 
 def with_rows(text: str) -> dict[str, bytes]:
@@ -65,7 +65,7 @@ def test_tidying_a_shuffled_policy_changes_no_verdict() -> None:
             [*(row.replace(", ", seeded.choice([",", ", ", " ,  "])) for row in rows), "# end\n"]
         ).encode()
     before = shipped(files)
-    changed = tidied(before)
+    changed = tidy_rows(before)
     assert changed
     after = shipped({**files, **{name: text.encode() for name, text in changed.items()}})
     assert not compare(before, after).changes

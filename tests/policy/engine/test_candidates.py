@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.policy.engine.candidates import Candidates, behind
+from app.policy.engine.candidates import Candidates, names_after
 from tests.policy.small import TABLE, snapshot
 
 ENTITIES = """\
@@ -57,4 +57,4 @@ def test_actions_are_those_that_rows_name_for_a_thing_or_its_type() -> None:
     [("", 2, ["a", "c"]), ("a", 9, ["c", "e"]), ("b", 1, ["c"]), ("e", 2, []), ("c", 0, [])],
 )
 def test_a_page_starts_behind_a_name(after: str, limit: int, expected: list[str]) -> None:
-    assert list(behind(["a", "c", "e"], after, limit)) == expected
+    assert list(names_after(["a", "c", "e"], after, limit)) == expected

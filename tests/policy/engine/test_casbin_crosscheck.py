@@ -40,15 +40,15 @@ def lenient_casbin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.parametrize("effects", [("allow",), ("deny",), ("allow", "deny"), ("deny", "allow", "allow", "deny")])
 def test_casbin_agrees_on_every_combination_of_rules(effects: tuple[str, ...]) -> None:
-    assert not list(casbin_crosscheck.disputes(_rules(*effects)))
+    assert not list(casbin_crosscheck.mismatches(_rules(*effects)))
 
 
 @pytest.mark.usefixtures("lenient_casbin")
 def test_a_difference_in_what_a_deny_means_is_found() -> None:
-    found = list(casbin_crosscheck.disputes(_rules("allow", "deny")))
-    assert KEY in {(dispute.resource, dispute.action) for dispute in found}
-    assert not any(dispute.engine for dispute in found)
-    assert not list(casbin_crosscheck.disputes(_rules("allow", "allow")))
+    found = list(casbin_crosscheck.mismatches(_rules("allow", "deny")))
+    assert KEY in {(mismatch.resource, mismatch.action) for mismatch in found}
+    assert not any(mismatch.engine for mismatch in found)
+    assert not list(casbin_crosscheck.mismatches(_rules("allow", "allow")))
 
 
 @pytest.mark.usefixtures("lenient_casbin")
@@ -93,22 +93,22 @@ def test_each_set_of_rows_that_is_held_is_asked_about(
 ) -> None:
     denying = _Other(False)
     monkeypatch.setattr(casbin_crosscheck, "Enforcer", denying)
-    found = list(casbin_crosscheck.disputes(_rules(*effects)))
-    assert sorted(" ".join(sorted(dispute.held)) for dispute in found) == allowed
-    assert all(dispute.engine for dispute in found)
-    assert all(str(dispute).startswith("the engine allows ") for dispute in found)
+    found = list(casbin_crosscheck.mismatches(_rules(*effects)))
+    assert sorted(" ".join(sorted(mismatch.held)) for mismatch in found) == allowed
+    assert all(mismatch.engine for mismatch in found)
+    assert all(str(mismatch).startswith("the engine allows ") for mismatch in found)
     allowing = _Other(True)
     monkeypatch.setattr(casbin_crosscheck, "Enforcer", allowing)
-    denied = list(casbin_crosscheck.disputes(_rules(*effects)))
+    denied = list(casbin_crosscheck.mismatches(_rules(*effects)))
     assert len(denied) + len(found) == len(allowing.asked) == len(denying.asked)
-    assert not any(dispute.engine for dispute in denied)
+    assert not any(mismatch.engine for mismatch in denied)
     sets = {held for resource, _, held in allowing.asked if resource.startswith("|")}
     assert len(sets) == 2 ** len(effects)
 
 
 def test_a_resource_with_very_many_rules_is_judged_by_some_of_them() -> None:
-    assert not list(casbin_crosscheck.disputes(_rules(*["allow", "deny"] * 2_000)))
+    assert not list(casbin_crosscheck.mismatches(_rules(*["allow", "deny"] * 2_000)))
 
 
 def test_the_shipped_policy_is_not_disputed() -> None:
-    assert not list(casbin_crosscheck.disputes(build(policy_of(shipped_files()), routes()).index))
+    assert not list(casbin_crosscheck.mismatches(build(policy_of(shipped_files()), routes()).index))

@@ -112,8 +112,16 @@ def test_usage_judges_by_what_is_in_force() -> None:
     uses = [Use("POST", "/x", WRITE, 3, 1)]
     key = issued(GIVEN, "a:read")
     now, then = usage(GIVEN, key.held, SCOPES, uses), usage(GONE, key.held, SCOPES, uses)
-    assert ([use.scope for use in now.used], now.enough, now.closed) == (["a:write"], ("a:write",), ())
-    assert ([use.scope for use in then.used], then.enough, then.closed) == (["a:write"], (), (("POST", "/x"),))
+    assert ([use.scope for use in now.used], now.sufficient_scopes, now.no_longer_allowed) == (
+        ["a:write"],
+        ("a:write",),
+        (),
+    )
+    assert ([use.scope for use in then.used], then.sufficient_scopes, then.no_longer_allowed) == (
+        ["a:write"],
+        (),
+        (("POST", "/x"),),
+    )
 
 
 def test_the_log_keeps_what_a_replay_has_to_know() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.policy.analysis.findings import find
-from app.policy.analysis.publishers import FewerPublishers, lost_publishers, root_permissions, unproven
+from app.policy.analysis.publishers import FewerPublishers, lost_publishers, root_permissions, unproven_facts
 from app.policy.analysis.semantic_diff import compare
 from app.policy.engine.lockout import PUBLISH, RELOAD, lockout, named_publishers
 from app.policy.engine.snapshot import Snapshot
@@ -103,7 +103,7 @@ def test_what_cannot_be_told_may_lose_publishers() -> None:
     difference = compare(policy(BY_TOKEN), policy(BY_TOKEN))
     unknown = type(difference)((), ((PUBLISH.template, PUBLISH.method),))
     assert lost_publishers(unknown) == ()
-    assert "too many rows to tell which" in FewerPublishers((), None).summary
+    assert "too many rows to list them" in FewerPublishers((), None).summary
     assert lost_publishers(type(difference)((), (("/x", "GET"),))) is None
 
 
@@ -120,12 +120,12 @@ def test_what_cannot_be_told_may_lose_publishers() -> None:
 def test_a_lock_out_is_where_no_caller_was_seen(
     ways: list[set[str]], seen: set[str], expected: tuple[str, ...] | None
 ) -> None:
-    assert unproven(list(map(frozenset, ways)), seen) == expected
+    assert unproven_facts(list(map(frozenset, ways)), seen) == expected
     summary = FewerPublishers((), expected).summary
     if expected:
-        assert f"only {', '.join(expected)}, which the decision log does not know" in summary
+        assert f"only {', '.join(expected)}, never seen in the decision log" in summary
     elif expected is not None:
-        assert summary == "no caller could publish a policy any more"
+        assert summary == "no caller could publish a policy"
 
 
 @pytest.mark.parametrize(

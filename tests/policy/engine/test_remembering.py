@@ -24,7 +24,7 @@ def misses(policy: Snapshot, held: frozenset[str], *pages: str) -> int:
 
 @pytest.mark.parametrize(("most", "again"), [(3, 0), (2, 1)])
 def test_so_many_decisions_are_remembered_and_no_more(monkeypatch: pytest.MonkeyPatch, most: int, again: int) -> None:
-    monkeypatch.setattr(remembering, "MAX_REMEMBERED", most)
+    monkeypatch.setattr(remembering, "MAX_CACHED", most)
     policy, held = snapshot(ROW, table=TABLE), frozenset({"a:read"})
     assert misses(policy, held, *PAGES) == 3
     assert misses(policy, held, "/c", "/a") == again
@@ -34,7 +34,7 @@ def test_so_many_decisions_are_remembered_and_no_more(monkeypatch: pytest.Monkey
 def test_a_caller_with_very_many_grants_is_not_remembered(
     monkeypatch: pytest.MonkeyPatch, grants: int, remembered: bool
 ) -> None:
-    monkeypatch.setattr(remembering, "MAX_GRANTS_REMEMBERED", 3)
+    monkeypatch.setattr(remembering, "MAX_CACHED_GRANTS", 3)
     policy = snapshot(ROW, table=TABLE)
     held = frozenset(["a:read", *(f"made:up{number}" for number in range(1, grants))])
     assert policy.decide(held, "/a", "GET")
@@ -43,7 +43,7 @@ def test_a_caller_with_very_many_grants_is_not_remembered(
 
 
 def test_callers_who_are_remembered_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remembering, "MAX_BYTES_REMEMBERED", 10_000)
+    monkeypatch.setattr(remembering, "MAX_CACHED_BYTES", 10_000)
     policy = snapshot(ROW, table=TABLE)
     without = len(policy.parts())
     most = 0
@@ -54,7 +54,7 @@ def test_callers_who_are_remembered_are_bounded_in_bytes(monkeypatch: pytest.Mon
 
 
 def test_what_is_forgotten_takes_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remembering, "MAX_BYTES_REMEMBERED", 10_000)
+    monkeypatch.setattr(remembering, "MAX_CACHED_BYTES", 10_000)
     policy = snapshot(ROW, table=TABLE)
     forgotten = sum(misses(policy, frozenset({"a:read", f"made:up{number}"}), "/a") for number in range(200))
     assert forgotten <= 200 * 600 // 10_000 + 1, "once for each time that there was no more room"
@@ -62,8 +62,8 @@ def test_what_is_forgotten_takes_no_room(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_new_class_of_callers_takes_room_too(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [f"p, user:u{number}, /a, GET, allow" for number in range(100)]
-    monkeypatch.setattr(remembering, "MAX_GRANTS_REMEMBERED", 0)  # so that a class is all that is remembered
-    monkeypatch.setattr(remembering, "MAX_BYTES_REMEMBERED", 10_000)
+    monkeypatch.setattr(remembering, "MAX_CACHED_GRANTS", 0)  # so that a class is all that is remembered
+    monkeypatch.setattr(remembering, "MAX_CACHED_BYTES", 10_000)
     policy = snapshot(*rows, table=TABLE)
     first = frozenset({"user:u0"})
     assert misses(policy, first, "/a", "/a") == 1
@@ -77,7 +77,7 @@ def test_what_a_caller_takes_is_counted_by_its_grants(monkeypatch: pytest.Monkey
     """300 bytes for a caller and 100 for a grant with its text; as much, without texts, for a class of callers."""
     first, second = frozenset({"a:read"}), frozenset({"a:read", "b:read", "made:up"})
     room = (300 + 100) + (300 + 106) + (300 + 200) + (300 + 106 + 106 + 107)
-    monkeypatch.setattr(remembering, "MAX_BYTES_REMEMBERED", room - over)
+    monkeypatch.setattr(remembering, "MAX_CACHED_BYTES", room - over)
     policy = snapshot(ROW, "p, b:read, /a, GET, allow", table=TABLE)
     assert misses(policy, first, "/a") == 1
     assert misses(policy, second, "/a") == 1
@@ -85,7 +85,7 @@ def test_what_a_caller_takes_is_counted_by_its_grants(monkeypatch: pytest.Monkey
 
 
 def test_a_class_of_callers_that_is_known_takes_no_room_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remembering, "MAX_BYTES_REMEMBERED", (300 + 100) + 2 * (300 + 106 + 107))
+    monkeypatch.setattr(remembering, "MAX_CACHED_BYTES", (300 + 100) + 2 * (300 + 106 + 107))
     policy = snapshot(ROW, table=TABLE)
     callers = [frozenset({"a:read", f"made:u{letter}"}) for letter in "pq"]
     assert misses(policy, callers[0], "/a") == 1
@@ -106,11 +106,11 @@ def test_the_memory_of_a_detached_policy_is_its_own() -> None:
 
 
 def test_the_limits_hold_what_a_large_service_needs() -> None:
-    assert (remembering.MAX_REMEMBERED, remembering.MAX_GRANTS_REMEMBERED) == (50_000, 500)
-    assert remembering.MAX_BYTES_REMEMBERED == 64 * 2**20
+    assert (remembering.MAX_CACHED, remembering.MAX_CACHED_GRANTS) == (50_000, 500)
+    assert remembering.MAX_CACHED_BYTES == 64 * 2**20
 
 
 def test_a_policy_that_is_replaced_is_taken_apart_to_its_last_part() -> None:
     replaced = [snapshot(ROW, table=TABLE), snapshot(ROW, table=TABLE)]
-    remembering.let_go(replaced)
+    remembering.free_snapshots(replaced)
     assert replaced == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.identity.api_keys import KeyRecord
-from app.policy.engine.resolved_subject import Keys, NoSuchSubject, asked, principal_of
+from app.policy.engine.resolved_subject import Keys, NoSuchSubject, principal_of, resolve_subject
 from app.policy.language.entities import Entity
 
 KNOWN = {
@@ -48,7 +48,7 @@ KEYS = Keys(
 def test_a_subject_holds_its_permissions_and_the_facts_of_its_kind(
     kind: str, identity: str, sent: dict[str, object], held: str, properties: dict[str, object] | None
 ) -> None:
-    found = asked(kind, identity, sent, KNOWN, KEYS)
+    found = resolve_subject(kind, identity, sent, KNOWN, KEYS)
     assert (found.type, found.id, found.held) == (kind, identity, frozenset(held.split()))
     assert found.properties == (sent if properties is None else properties)
     assert (found.owner, found.environment) == ("", "")
@@ -59,16 +59,16 @@ def test_a_subject_holds_its_permissions_and_the_facts_of_its_kind(
 )
 def test_nobody_is_no_subject(kind: str, identity: str) -> None:
     with pytest.raises(NoSuchSubject) as refused:
-        asked(kind, identity, {"permissions": ["a:read"]}, KNOWN, KEYS)
+        resolve_subject(kind, identity, {"permissions": ["a:read"]}, KNOWN, KEYS)
     assert str(refused.value) == (
         "the subject has no id"
         if kind != "key"
-        else "the key is unknown, revoked, expired, or of an environment that is not taken"
+        else "the key is unknown, revoked, expired, or of an environment that is not accepted"
     )
 
 
 def test_a_key_holds_what_the_database_says_and_nothing_that_is_sent() -> None:
-    found = asked("key", "7", {"permissions": ["b:read"]}, KNOWN, KEYS)
+    found = resolve_subject("key", "7", {"permissions": ["b:read"]}, KNOWN, KEYS)
     assert found.held >= {"anyone", "auth:api_key", "env:live", "key:7"}
     assert found.held.isdisjoint({"b:read", "c:read"})
     assert (found.owner, found.environment) == ("owner", "live")
@@ -91,5 +91,5 @@ def test_a_key_holds_what_the_database_says_and_nothing_that_is_sent() -> None:
     ],
 )
 def test_a_subject_that_is_neither_a_user_nor_a_key_passes_for_neither(kind: str, subject: str, method: str) -> None:
-    principal = principal_of(asked(kind, "u", {}, {}))
+    principal = principal_of(resolve_subject(kind, "u", {}, {}))
     assert (principal.subject, principal.method, principal.key_id) == (subject, method, None)

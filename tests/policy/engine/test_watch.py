@@ -47,6 +47,6 @@ async def test_without_notifications_files_are_polled_and_that_is_said_once(
         await task
     warnings = [line for line in lines if line["log_level"] in ("warning", "error")]
     assert [line["event"] for line in warnings] == [
-        "the policy directory cannot be watched, and is looked at every second instead"
+        "the policy directory cannot be watched and is polled every second instead"
     ]
     assert "Too many open files" in warnings[0]["error"]

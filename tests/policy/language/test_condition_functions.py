@@ -78,16 +78,16 @@ def test_functions_and_methods_take_and_give_these() -> None:
 @pytest.mark.parametrize(
     ("name", "target", "message", "hint"),
     [
-        ("int", "x", "`int` is no method", "write int(x)"),
-        ("ip_in", "x", "`ip_in` is no method", "write ip_in(x, …)"),
-        ("contains", "", "`contains` is a method", "write it behind what it is of, as in x.contains(…)"),
-        ("all", "", "`all` is a method", "write it behind what it is of, as in x.all(…)"),
-        ("size", "x", "`size` is not part of conditions", "compare with [] or use exists"),
-        ("map", "", "`map` is not part of conditions", "use exists or all"),
-        ("filter", "", "`filter` is not part of conditions", "use exists or all"),
+        ("int", "x", "`int` is not a method", "write int(x)"),
+        ("ip_in", "x", "`ip_in` is not a method", "write ip_in(x, …)"),
+        ("contains", "", "`contains` is a method", "call it on a value, as in x.contains(…)"),
+        ("all", "", "`all` is a method", "call it on a value, as in x.all(…)"),
+        ("size", "x", "`size` is not supported in conditions", "compare with [] or use exists"),
+        ("map", "", "`map` is not supported in conditions", "use exists or all"),
+        ("filter", "", "`filter` is not supported in conditions", "use exists or all"),
         ("strin", "", "there is no `strin`", "did you mean `string`?"),
         ("strin", "x", "there is no `strin`", None),
-        ("zz", "", "there is no `zz`", "known are int, double, string, timestamp, duration, has, ip_in"),
+        ("zz", "", "there is no `zz`", "use one of int, double, string, timestamp, duration, has, ip_in"),
     ],
 )
 def test_what_there_is_not_says_what_there_is(name: str, target: str, message: str, hint: str | None) -> None:

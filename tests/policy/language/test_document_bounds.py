@@ -47,7 +47,7 @@ def test_a_table_that_nothing_tells_apart_is_refused_in_time() -> None:
     found, faults = read(document("\n".join(paths)))
     assert not found.routes
     assert faults
-    assert "so many paths can match one request" in faults[0].message
+    assert "too many paths can match the same request" in faults[0].message
 
 
 def test_servers_that_many_paths_repeat_are_bounded() -> None:
@@ -59,7 +59,7 @@ def test_servers_that_many_paths_repeat_are_bounded() -> None:
     found = service(document("\n".join([*shared, *lines]), head))
     assert sum("/v2/y" in each for each in endpoints(found)) == 100
     assert sum("/v1/x" in each for each in endpoints(found)) == 22
-    assert "more than 20000 addresses together" in found.findings[0].message
+    assert "the servers together have more than 20000 addresses" in found.findings[0].message
 
 
 def _document(paths: object, servers: object = None, version: str = "3.1.0", **more: object) -> str:
@@ -139,19 +139,19 @@ COSTLY = {
         _document(
             {"/" + "/".join(f"{{p{at}}}" if n >> at & 1 else "t" for at in range(11)): {"get": {}} for n in range(2047)}
         ),
-        "so many paths can match one request",
+        "too many paths can match the same request",
     ),
     "parameters with text in one segment": (
         _document({f"/{{a}}-x{number}-{{b}}": {"get": {}} for number in range(1500)}),
-        "so many paths can match one request",
+        "too many paths can match the same request",
     ),
     "parameters with texts around": (
         _document({f"/{{a}}x{number}": {"get": {}} for number in range(1800)}),
-        "so many paths can match one request",
+        "too many paths can match the same request",
     ),
     "names of one parameter beside texts": (
         _document({f"/{each}": {"get": {}} for n in range(1200) for each in (f"{{p{n}}}", f"t{n}")}),
-        "so many paths can match one request",
+        "too many paths can match the same request",
     ),
     "methods that many paths share": (
         _document(
@@ -207,7 +207,7 @@ def test_the_work_of_all_documents_of_a_policy_is_bounded() -> None:
         assert found[0] == known[0]
         assert {fault.code for fault in faults} == {"upstream"}
         assert [fault.file for fault in faults] == list(files)[-len(faults) :]
-        assert f"the documents of the policy take more than {MAX_STEPS_TOGETHER} steps together" in faults[0].message
+        assert f"the documents of the policy together take more than {MAX_STEPS_TOGETHER} steps" in faults[0].message
         assert 1 <= len(faults) <= 5
 
 
@@ -216,7 +216,7 @@ def test_documents_that_are_refused_count_too() -> None:
     files = {f"upstreams/s{number}.openapi.json": costly for number in range(8)}
     faults: list[Fault] = []
     load(PolicySource(files, "now"), faults, {}, ())
-    together = [f"more than {MAX_STEPS_TOGETHER} steps together" in fault.message for fault in faults]
+    together = [f"the policy together take more than {MAX_STEPS_TOGETHER} steps" in fault.message for fault in faults]
     assert together == [number >= MAX_STEPS_TOGETHER // MAX_STEPS for number in range(8)]
 
 

@@ -70,7 +70,7 @@ def test_a_document_is_nested_so_deep_at_most(deepest: int, text: str) -> None:
         inner = "[" * depth + "]" * depth
         return [fault.message for fault in read(text % inner, JSON if text[0] == "{" else YAML)[1]]
 
-    _at_most(deepest, taken, "the document is nested too deep")
+    _at_most(deepest, taken, "the document is nested too deeply")
 
 
 def _refused(servers_: object, paths: object = None) -> list[str]:
@@ -90,7 +90,7 @@ def test_servers_have_so_many_addresses_and_paths_at_most(monkeypatch: pytest.Mo
     _at_most(5, lambda count: _refused(of(count)), "the servers have more than 5 paths")
     monkeypatch.setattr(servers, "MAX_PATHS", 50)
     _at_most(6, lambda count: _refused(of(count)), "the server `/{a}` has more than 6 addresses")
-    _at_most(3, lambda more: _refused(of(3, more)), "the servers have more than 9 addresses together")
+    _at_most(3, lambda more: _refused(of(3, more)), "the servers together have more than 9 addresses")
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_references_lead_so_far_and_to_so_many_files_at_most(monkeypatch: pytest
         found = service(document("  /x: {$ref: '#/components/pathItems/p0'}\n  /y: {get: {}}", head))
         return [fault.message for fault in found.findings]
 
-    _at_most(3, chain, "`#/components/pathItems/p3` leads back to itself, or too far")
+    _at_most(3, chain, "`#/components/pathItems/p3` is a cycle or too long a chain of references")
 
     def files(count: int) -> list[str]:
         more = {f"upstreams/f{at}.yaml": "get: {}\n" for at in range(count)}
@@ -184,7 +184,7 @@ def test_the_steps_of_a_document_are_those_that_the_others_left(
     with pytest.raises(Unreadable) as refused:
         spent.spend(Work.PLACES, 1)
     assert spent.spent == left
-    together = "the documents of the policy take more than 20 steps together to read"
+    together = "the documents of the policy together take more than 20 steps to read"
     assert (str(refused.value) == together) is (before > 10)
     if before <= 10:
         assert (
@@ -195,15 +195,15 @@ def test_the_steps_of_a_document_are_those_that_the_others_left(
 def test_what_took_most_of_the_steps_is_named() -> None:
     spent = DocumentBudget(0)
     spent.spend(Work.REFERENCES, budget.MAX_STEPS // 2 - 1)
-    with pytest.raises(Unreadable, match="so many paths can match one request"):
+    with pytest.raises(Unreadable, match="too many paths can match the same request"):
         spent.spend(Work.COMPARISONS, budget.MAX_STEPS)
 
 
 @pytest.mark.parametrize(
     ("text", "line", "message"),
     [
-        ('\n\n{"openapi": "3.1.0",\n"paths": {"/x": {"get": {}},\n"/x": {}}}', 5, "`/x` stands twice in one mapping"),
-        ('{"openapi": "3.1.0"\n, "paths": {"/x": {"get": {},\n\n"get": {}}}}', 4, "`get` stands twice in one mapping"),
+        ('\n\n{"openapi": "3.1.0",\n"paths": {"/x": {"get": {}},\n"/x": {}}}', 5, "`/x` is repeated in one mapping"),
+        ('{"openapi": "3.1.0"\n, "paths": {"/x": {"get": {},\n\n"get": {}}}}', 4, "`get` is repeated in one mapping"),
         ('{"openapi": "3.1.0", "paths": {"/x": {"get": {}}}}\n7', 2, "not JSON: Extra data"),
         ('{"openapi": "3.1.0",\n paths: {}}', 2, "not JSON: Expecting property name enclosed in double quotes"),
         ('{"openapi"\n "3.1.0"}', 2, "not JSON: Expecting ':' delimiter"),
@@ -212,11 +212,11 @@ def test_what_took_most_of_the_steps_is_named() -> None:
         ('{"servers": [1,\n]}', 2, "not JSON: Expecting value"),
         ('{"openapi": "3.1.0",\n}', 2, "not JSON: Expecting property name enclosed in double quotes"),
         ("", 1, "not JSON: Expecting value"),
-        ('{"openapi": "2.7"}', 1, "this is a document of OpenAPI 2.7, and 3.0 to 3.2 are read"),
-        ('{"openapi": 3}', 1, "this is a document of OpenAPI 3, and 3.0 to 3.2 are read"),
-        ('{"openapi": null}', 0, "this is no OpenAPI 3 document"),
+        ('{"openapi": "2.7"}', 1, "OpenAPI 2.7 is not supported, only 3.0 to 3.2"),
+        ('{"openapi": 3}', 1, "OpenAPI 3 is not supported, only 3.0 to 3.2"),
+        ('{"openapi": null}', 0, "this is not an OpenAPI 3 document"),
         ('{"openapi": "3.1.0", "paths": []}', 0, "the document has no `paths`"),
-        ('{"openapi": "3.1.0", "servers": [[]], "paths": {}}', 1, "a server has a `url`"),
+        ('{"openapi": "3.1.0", "servers": [[]], "paths": {}}', 1, "a server must have a `url`"),
     ],
 )
 def test_json_that_cannot_be_understood_is_refused_at_its_line(text: str, line: int, message: str) -> None:

@@ -13,7 +13,7 @@ from tests.policy.small import PERMISSIONS, snapshot
 
 FILES = ("rows.csv", "more/rows.csv")
 GENERAL = (
-    "write `catalog.csv`, `catalog.csv:7`, a row, `lacks catalog:write` or a reason in the words of "
+    "write `catalog.csv`, `catalog.csv:7`, a row, `lacks catalog:write` or a reason as printed by "
     "`authz policy explain`"
 )
 
@@ -33,41 +33,41 @@ def why(text: str, *, allowed: bool = True) -> ExpectedReason | InvalidReason:
             "name a file of rows, such as `catalog.csv`",
             "zzz.csv",
         ),
-        ("rows.csv:0", True, "`rows.csv:0` is no reason to allow", GENERAL, "rows.csv:0"),
+        ("rows.csv:0", True, "`rows.csv:0` is not a reason to allow", GENERAL, "rows.csv:0"),
         ("lacks a:raed", False, "`a:raed` is an unknown permission", "did you mean `a:read`?", "a:raed"),
         ("lacks ", False, "`` is an unknown permission", None, "lacks "),
-        ("lacks a:read", True, "`lacks a:read` is no reason to allow", GENERAL, "lacks a:read"),
-        ("lack a:read", False, "`lack a:read` is no reason to deny", "did you mean `lacks`?", "lack a:read"),
-        ("lack a:read", True, "`lack a:read` is no reason to allow", GENERAL, "lack a:read"),
+        ("lacks a:read", True, "`lacks a:read` is not a reason to allow", GENERAL, "lacks a:read"),
+        ("lack a:read", False, "`lack a:read` is not a reason to deny", "did you mean `lacks`?", "lack a:read"),
+        ("lack a:read", True, "`lack a:read` is not a reason to allow", GENERAL, "lack a:read"),
         (
             "a rule allows",
             True,
-            "`a rule allows` is no reason to allow",
+            "`a rule allows` is not a reason to allow",
             "did you mean `a rule allows it`?",
             "a rule allows",
         ),
-        ("a rule allows it", False, "`a rule allows it` is no reason to deny", None, "a rule allows it"),
-        ("a rule denies it", True, "`a rule denies it` is no reason to allow", None, "a rule denies it"),
+        ("a rule allows it", False, "`a rule allows it` is not a reason to deny", None, "a rule allows it"),
+        ("a rule denies it", True, "`a rule denies it` is not a reason to allow", None, "a rule denies it"),
         (
             "p, a:read, /x, GET",
             True,
-            "this is no whole row",
+            "this row is incomplete",
             "write `p, <grants>, <resource>, <actions>, allow`",
             "p, a:read, /x, GET",
         ),
-        ("p, a:read", False, "this is no whole row", "write `p, <grants>, <resource>, <actions>, deny`", "p, a:read"),
+        ("p, a:read", False, "this row is incomplete", "write `p, <grants>, <resource>, <actions>, deny`", "p, a:read"),
         (
             "p, a:read, /x, GET, deny",
             True,
-            "no row that does not allow decides to allow",
-            "name a row that ends in `allow`",
+            "only a row with the effect `allow` decides to allow",
+            "use a row that ends in `allow`",
             "deny",
         ),
         (
             "p, a:read, /x, GET, allow",
             False,
-            "no row that does not deny decides to deny",
-            "name a row that ends in `deny`",
+            "only a row with the effect `deny` decides to deny",
+            "use a row that ends in `deny`",
             "allow",
         ),
     ],
@@ -110,6 +110,9 @@ ROW = "p, a:read, /x, GET|POST, allow"
         ("lacks c:read b:read", False, ("p, b:read c:read, /x, GET, allow",), True),
         (str(Reason.NOT_HELD), False, ("p, b:read, /x, GET, allow",), True),
         (str(Reason.DENIED), False, ("p, b:read, /x, GET, allow",), False),
+        ("no rule that would allow it has all its grants", False, ("p, b:read, /x, GET, allow",), True),
+        ("no rule speaks of it", False, ("p, b:read, /y, GET, allow",), True),
+        ("no rule speaks of it", False, ("p, b:read, /x, GET, allow",), False),
         (str(Reason.UNRULED), False, ("p, b:read, /y, GET, allow",), True),
         (str(Reason.ALLOWED), True, (ROW,), True),
     ],

@@ -13,7 +13,7 @@ from app.policy.engine.live import LivePolicy, build
 from app.policy.language import write as policy_write
 from app.policy.language.directory import raw_files
 from app.policy.language.fault import PolicyRefused
-from app.policy.language.file_names import FOLDERS, is_leaving, is_policy_file, stray_fault
+from app.policy.language.file_names import FOLDERS, is_leftover, is_policy_file, stray_fault
 from app.policy.language.load import load, parse
 from app.policy.language.source import from_bytes
 from tests.policy.shipped import routes, shipped_files, write
@@ -51,17 +51,17 @@ STRAYS = {
     "upstreams/orders.OpenAPI.yaml": "`orders.openapi.yaml`",
     "entities/users.yml": "`users.yaml`",
     "tests/roles.YAML": "`roles.yaml`",
-    "tests/roles.csv": "rows stand in the directory itself",
-    "catalog (Ann's conflicted copy 2026-01-02).csv": "put what should apply into the file itself",
-    "catalog.sync-conflict-20260102-030405-ABCDEFG.csv": "put what should apply into the file itself",
-    "tests/roles.sync-conflict-20260102-030405-ABCDEFG.yaml": "put what should apply into the file itself",
-    "catalog_REMOTE_4242.csv": "put what should apply into the file itself",
-    "catalog_BACKUP_123.csv": "put what should apply into the file itself",
-    "catalog_conflict-20261128-101010.csv": "put what should apply into the file itself",
-    "catalog-DESKTOP-AB12CD3.csv": "put what should apply into the file itself",
-    "catalog.bak.csv": "put what should apply into the file itself",
-    "catalog.orig.csv": "put what should apply into the file itself",
-    "tests/roles.old.yaml": "put what should apply into the file itself",
+    "tests/roles.csv": "put rows into the policy directory itself",
+    "catalog (Ann's conflicted copy 2026-01-02).csv": "merge it into the other file",
+    "catalog.sync-conflict-20260102-030405-ABCDEFG.csv": "merge it into the other file",
+    "tests/roles.sync-conflict-20260102-030405-ABCDEFG.yaml": "merge it into the other file",
+    "catalog_REMOTE_4242.csv": "merge it into the other file",
+    "catalog_BACKUP_123.csv": "merge it into the other file",
+    "catalog_conflict-20261128-101010.csv": "merge it into the other file",
+    "catalog-DESKTOP-AB12CD3.csv": "merge it into the other file",
+    "catalog.bak.csv": "merge it into the other file",
+    "catalog.orig.csv": "merge it into the other file",
+    "tests/roles.old.yaml": "merge it into the other file",
     "catalog.csv.gz": "move it out",
     "roles.json": "`roles.csv`",
     "deny.csv.active": "`deny.csv`",
@@ -94,18 +94,18 @@ STRAYS = {
 @pytest.mark.parametrize("folder", FOLDERS)
 @pytest.mark.parametrize("name", LEAVINGS)
 def test_a_leaving_is_neither_policy_nor_a_fault(name: str, folder: str) -> None:
-    assert is_leaving(name, is_folder=False)
+    assert is_leftover(name, is_folder=False)
     assert not is_policy_file(f"{folder}/{name}" if folder else name)
 
 
 @pytest.mark.parametrize("path", STRAYS)
 def test_what_may_be_meant_as_policy_is_a_fault_that_says_what_to_do(path: str) -> None:
-    assert not is_leaving(path.rpartition("/")[2], is_folder=False)
+    assert not is_leftover(path.rpartition("/")[2], is_folder=False)
     assert not is_policy_file(path)
     fault = stray_fault(path)
     assert (fault.code, fault.line) == ("stray-file", 0)
     assert STRAYS[path] in fault.hint
-    assert "not read" in fault.message
+    assert "unexpected " in fault.message
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_what_may_be_meant_as_policy_is_a_fault_that_says_what_to_do(path: str) 
     ],
 )
 def test_a_folder_that_may_hold_policy_files_is_a_fault(name: str, hint: str) -> None:
-    assert not is_leaving(name, is_folder=True)
+    assert not is_leftover(name, is_folder=True)
     assert hint in stray_fault(name, is_folder=True).hint
 
 

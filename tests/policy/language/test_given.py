@@ -8,7 +8,7 @@ import pytest
 
 from app.policy.engine.question_context import context_of
 from app.policy.engine.target import Target
-from app.policy.language.given import InvalidVariable, checked, kind_of, read_assignments, read_given
+from app.policy.language.given import InvalidVariable, check_value, kind_of, read_assignments, read_given
 from app.policy.language.when.shape import BOOL, DOUBLE, DYN, INT, STRING, Kind
 
 TIME = Kind("timestamp")
@@ -31,7 +31,7 @@ TIME = Kind("timestamp")
     ],
 )
 def test_a_value_of_its_kind_is_taken(kind: Kind, value: object, expected: object) -> None:
-    assert checked(kind, value) == expected
+    assert check_value(kind, value) == expected
 
 
 @pytest.mark.parametrize(
@@ -52,13 +52,13 @@ def test_a_value_of_its_kind_is_taken(kind: Kind, value: object, expected: objec
         (Kind("map", INT), [1], "it must be a map(string, int)", "it is a list"),
         (Kind("map", INT), {"a": "b"}, "it must be a int", "it is a text"),
         (TIME, 7, "it must be a timestamp", "it is a whole number; write it as text, such as '2026-11-24T08:00:00Z'"),
-        (TIME, "tomorrow", "`tomorrow` is no time", "write 2026-11-24T08:00:00Z"),
+        (TIME, "tomorrow", "`tomorrow` is not a time", "write 2026-11-24T08:00:00Z"),
         (TIME, "2026-01-01T00:00:00", "`2026-01-01T00:00:00` has no time zone", "write 2026-11-24T08:00:00Z"),
     ],
 )
 def test_a_value_of_another_kind_is_refused(kind: Kind, value: object, message: str, hint: str) -> None:
     with pytest.raises(InvalidVariable) as misgiven:
-        checked(kind, value)
+        check_value(kind, value)
     assert (misgiven.value.message, misgiven.value.hint) == (message, hint)
 
 
@@ -86,13 +86,13 @@ def test_assignments_are_read_and_those_of_one_map_are_one(lines: list[str], exp
 @pytest.mark.parametrize(
     ("line", "message", "hint"),
     [
-        ("request.ip", "`request.ip` is no variable with a value", "write it as request.ip=10.0.0.1"),
-        ("request=7", "`request` is no variable with a value", "write it as"),
-        ("request.=7", "`request.` is no variable with a value", "write it as"),
-        ("context.a..b=7", "`context.a..b` is no variable with a value", "write it as"),
+        ("request.ip", "`request.ip` is not an assignment", "write it as request.ip=10.0.0.1"),
+        ("request=7", "`request` is not an assignment", "write it as"),
+        ("request.=7", "`request.` is not an assignment", "write it as"),
+        ("context.a..b=7", "`context.a..b` is not an assignment", "write it as"),
         ("requst.ip=7", "`requst.ip`: `requst` is not known in conditions", "did you mean `request`?"),
-        ("request.pi=7", "`request.pi`: `pi` is not known in `request`", "known are"),
-        ("request.time=7", "`request.time`: `7` is no time", "write 2026"),
+        ("request.pi=7", "`request.pi`: `pi` is unknown in `request`", "use one of"),
+        ("request.time=7", "`request.time`: `7` is not a time", "write 2026"),
         ("request.ip.a=7", "`request.ip.a`: it must be a string", "it is a mapping"),
     ],
 )

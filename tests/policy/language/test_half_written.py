@@ -65,8 +65,8 @@ def test_a_marker_that_cannot_be_read_is_one(place: Path) -> None:
     assert writing.unfinished(place) == ""
     fault = refused(place)
     assert (fault.code, fault.file, fault.line, fault.column) == ("in-motion", MARKER, 0, 0)
-    assert fault.message.startswith("says which revision these files shall make, and cannot be read: ")
-    assert fault.hint == "start `authz serve`, which settles it, or delete it"
+    assert fault.message.startswith("the marker of an unfinished publish cannot be read: ")
+    assert fault.hint == "start `authz serve`, which recovers from it, or delete it"
 
 
 def test_there_is_nothing_unfinished_where_there_is_no_directory(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_one_process_writes_at_a_time_and_readers_wait_for_it_alone(place: Path)
 
 def test_a_directory_with_names_that_are_refused_is_not_written(place: Path) -> None:
     (place / "rows.CSV").write_bytes(b"")
-    refusal = r"cannot be written: it holds rows\.CSV: this file is not read"
+    refusal = r"cannot be written: it holds rows\.CSV: unexpected file"
     with pytest.raises(writing.PolicyNotWritten, match=refusal):
         writing.begin(place, REVISION)
     with pytest.raises(writing.PolicyNotWritten, match=refusal):

@@ -43,20 +43,20 @@ def test_a_policy_without_a_catalogue_has_no_fault_of_its_entries() -> None:
         (f'["‸a:read"]\n{GOOD[:12]}', 6, "`a:read` has no `grants`", "write"),
         (f'["‸a:read"]\n{GOOD[12:]}', 6, "`a:read` has no `title`", "write"),
         ('["‸a:read"]\n', 6, "`a:read` has no `title`", "write"),
-        (f'["a:read"]\n{GOOD}‸other = 1\n', 5, "`other` is not known here", "known are title, grants, deprecated"),
+        (f'["a:read"]\n{GOOD}‸other = 1\n', 5, "`other` is an unknown key", "use one of title, grants, deprecated"),
         ('["a:read"]\n‸title = true\ngrants = "g"\n', 5, "`title` must be a text", "write"),
         (f'["a:read"]\n{GOOD}‸deprecated = 1\n', 10, "`deprecated` must be true or false", "write"),
-        ('["a:read"]\ntitle = "t"\n‸grants = " "\n', 6, "`grants` must be one line of text that can be seen", "write"),
+        ('["a:read"]\ntitle = "t"\n‸grants = " "\n', 6, "`grants` must be one line of visible text", "write"),
         ('["a:read"]\ntitle = "t"\n‸grants = "a\\nb"\n', 6, "`grants` must be one line", "write"),
-        (f'["‸read"]\n{GOOD}', 4, "`read` is no permission", "`<resource>:<verb>` in lower case"),
-        (f'["‸a:read:x"]\n{GOOD}', 8, "`a:read:x` is no permission", "`<resource>:<verb>`"),
+        (f'["‸read"]\n{GOOD}', 4, "`read` is not a permission", "`<resource>:<verb>` in lower case"),
+        (f'["‸a:read:x"]\n{GOOD}', 8, "`a:read:x` is not a permission", "`<resource>:<verb>`"),
         *(
             (f'["‸{family}:x"]\n{GOOD}', len(family) + 2, f"`{family}:x` is reserved", "choose another resource name")
             for family in ("auth", "env", "user", "key", "role")
         ),
         (f'["b:read"]\n{GOOD}["‸a:read"]\ntitle = "b:read"\n', 6, "`a:read` has no `grants`", "write"),
         (f'["b:read"]\n{GOOD}["a:read"]\n{GOOD[:12]}‸grants = 7\n', 6, "`grants` must be a text", 'write ["a:read"]'),
-        ("\n\n‸# end\n", 1, "the catalogue names no permission", 'write ["catalog:read"]'),
+        ("\n\n‸# end\n", 1, "the catalogue has no permissions", 'write ["catalog:read"]'),
     ],
 )
 def test_what_is_wrong_with_an_entry_is_said_at_its_word(text: str, length: int, message: str, hint: str) -> None:
@@ -73,7 +73,7 @@ def test_what_is_wrong_with_an_entry_is_said_at_its_word(text: str, length: int,
 
 def test_an_entry_that_is_spelt_with_escapes_is_found_by_the_word_or_at_the_start() -> None:
     _, (fault,) = read('["\\u0061:read"]\nother = 1\n')
-    assert (fault.line, fault.column, fault.message) == (2, 1, "`other` is not known here")
+    assert (fault.line, fault.column, fault.message) == (2, 1, "`other` is an unknown key")
     _, (fault,) = read('["\\u0061:read"]\n\n')
     assert (fault.line, fault.column, fault.length) == (1, 1, 6)
     _, (fault,) = read(f'["b:read"]\n{GOOD}[ \'a:read\' ]\n"\\u006fther" = 1\n')

@@ -93,7 +93,7 @@ def test_another_model_is_told_that_it_is_not_supported_and_how_to_bring_its_row
     fault = next(fault for fault in refused.value.faults if fault.file == "model.conf")
     assert fault.code == "model"
     assert fault.line > 0
-    assert "own models are not supported" in fault.message
+    assert "custom models are not supported" in fault.message
     assert "“Rows of another model” in policies/REFERENCE.md" in fault.hint
     assert ("arity", "rows.csv") in [(fault.code, fault.file) for fault in refused.value.faults]
 

@@ -125,7 +125,7 @@ def test_each_file_of_a_directory_is_bounded(monkeypatch: pytest.MonkeyPatch, tm
     faults = read(tmp_path).faults
     assert [(fault.code, fault.file) for fault in faults] == [("unreadable", longest)] * over
     size = len(FILES[longest])
-    message = f"cannot be read: it has {size} bytes, where {size - over} are the most"
+    message = f"cannot be read: it has {size} bytes, the limit is {size - over}"
     assert [fault.message for fault in faults] == [message] * over
 
 
@@ -144,7 +144,7 @@ def test_a_file_that_grows_over_the_bound_while_it_is_read_is_refused(
 
     monkeypatch.setattr(os, "fstat", growing)
     faults = {fault.file: fault.message for fault in read(tmp_path).faults}
-    assert faults == {"rows.csv": "cannot be read: it grew over 10000 bytes while it was read"}
+    assert faults == {"rows.csv": "cannot be read: it grew beyond 10000 bytes while it was read"}
 
 
 def reading_while(monkeypatch: pytest.MonkeyPatch, directory: Path, changes: list[Mapping[str, bytes]]) -> PolicySource:

@@ -110,7 +110,7 @@ def test_a_circle_is_told_at_the_last_row_of_the_last_file() -> None:
     rows = [Membership("b.csv", 1, "a", "b"), Membership("a.csv", 9, "b", "c"), Membership("b.csv", 7, "c", "a")]
     link([*rows, Membership("b.csv", 8, "a", "b")], faults)
     assert [(each.code, each.file, each.line, each.column) for each in faults] == [("circle", "b.csv", 7, 1)]
-    assert (faults[0].text, faults[0].length, faults[0].hint) == ("g, c, a", 7, "delete one row of it")
+    assert (faults[0].text, faults[0].length, faults[0].hint) == ("g, c, a", 7, "delete one row of the cycle")
     assert faults[0].message == "this row creates a cycle: a → b → c → a"
 
 

@@ -102,7 +102,7 @@ def test_a_comment_behind_a_row_says_what_casbin_would_read() -> None:
     ):
         _, _, (fault,) = read(text)
         assert fault.code == "trailing-comment"
-        assert fault.message == f"a comment stands on a line of its own: Casbin's own loader would read {read_as}"
+        assert fault.message == f"a comment must be on its own line: Casbin's own loader would read {read_as}"
         assert text[fault.column - 1 :].startswith("# ")
 
 
@@ -259,9 +259,14 @@ def test_hints_about_many_words_end_before_they_cost_more_than_the_policy() -> N
         ("q, a:read, /x, GET, allow", "row-type", "q", None),
         ("pp, a:read, /x, GET, allow", "row-type", "pp", "did you mean `p`?"),
         ("p; a:read; /x", "separator", "p; a:read; /x", "write `p,"),
-        ("p, a:read  b:read, /x, GET, allow", "needs", "a:read  b:read", "name at least one grant, `anyone` for all"),
-        ("p, b:read b:read, /x, GET, allow", "needs", "b:read b:read", "name each once"),
-        ("p, a:read, /x, GET|GET, allow", "action-twice", "GET|GET", "name each once"),
+        (
+            "p, a:read  b:read, /x, GET, allow",
+            "needs",
+            "a:read  b:read",
+            "write at least one grant, `anyone` for everyone",
+        ),
+        ("p, b:read b:read, /x, GET, allow", "needs", "b:read b:read", "write each grant once"),
+        ("p, a:read, /x, GET|GET, allow", "action-twice", "GET|GET", "write each action once"),
         ("p, a:read, /x, GET|get, allow", "unknown-action", "get", "did you mean `GET`?"),
         ("p, a:read, /x, ZZZZZ, allow", "unknown-action", "ZZZZZ", "the methods are GET, HEAD, POST"),
         ("p, a:read, team, read|wr ite, allow", "unknown-action", "wr ite", "write actions as `read|write`"),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from app.policy.analysis.tidy import ended
+from app.policy.analysis.tidy import add_end_lines
 from app.policy.language.fault import PolicyRefused
 from app.policy.language.load import parse
 from app.policy.language.source import PolicySource, from_bytes, lines_of
@@ -99,7 +99,7 @@ def test_the_last_line_is_added_where_it_lacks(text: str, rest: str) -> None:
     if (text, rest) in (("# end", "\n"), ("# end", "\r\n")):
         assert not source.faults
         return
-    (name, changed), *others = ended(source).items()
+    (name, changed), *others = add_end_lines(source).items()
     assert (name, others) == ("rows.csv", [])
     assert changed == ("p, a:read, /x, GET, allow\n" if text.startswith("p") else "") + "# end\n"
     assert not from_bytes({**files(), "rows.csv": changed.encode()}).faults

@@ -138,32 +138,36 @@ def test_json_is_taken_as_it_is_made_on_one_line_and_without_an_end() -> None:
 @pytest.mark.parametrize(
     ("document", "message", "line"),
     [
-        ("", "the document is no mapping", 0),
-        ("- a\n", "the document is no mapping", 0),
-        ("swagger: '2.0'\npaths: {}\n", "this is a document of Swagger 2.0, and not of OpenAPI 3", 1),
+        ("", "the document is not a mapping", 0),
+        ("- a\n", "the document is not a mapping", 0),
+        ("swagger: '2.0'\npaths: {}\n", "this is a Swagger 2.0 document, not an OpenAPI 3 document", 1),
         ("openapi: 3.1.0\n", "the document has no `paths`", 0),
-        ("openapi: 3.1.0\npaths: {}\n", "the document has no endpoint", 0),
+        ("openapi: 3.1.0\npaths: {}\n", "the document has no endpoints", 0),
         ("openapi: 3.1.0\npaths: [\n", "not YAML: did not find expected node content", 3),
-        ("openapi: 3.1.0\npaths:\n  /a: {get: {}}\n  /a: {post: {}}\n", "`/a` stands twice in one mapping", 4),
-        ("openapi: 3.1.0\npaths:\n  /a: {get: {}, get: {}}\n", "`get` stands twice in one mapping", 3),
+        ("openapi: 3.1.0\npaths:\n  /a: {get: {}}\n  /a: {post: {}}\n", "`/a` is repeated in one mapping", 4),
+        ("openapi: 3.1.0\npaths:\n  /a: {get: {}, get: {}}\n", "`get` is repeated in one mapping", 3),
         (
             "openapi: 3.1.0\nservers: [{url: 'https://a/{v}'}]\npaths:\n  /a: {get: {}}\n",
-            "the server `https://a/{v}` does not say which path its endpoints lie at",
+            "the server `https://a/{v}` does not determine the path of its endpoints",
             2,
         ),
         (
             "openapi: 3.1.0\nservers: [{url: v1}]\npaths:\n  /a: {get: {}}\n",
-            "the server `v1` is relative to where its document is served, which is not known here",
+            "the server `v1` is relative to the address of the document, which is unknown here",
             2,
         ),
         ("openapi: 3.1.0\nservers:\n- url: https://a/?x=1\npaths: {}\n", "the server `https://a/?x=1` has a query", 3),
-        ("openapi: 3.1.0\nservers: [{url: 'https://[a/'}]\npaths: {}\n", "the server `https://[a/` is no address", 2),
-        ("openapi: 3.1.0\nservers: 7\npaths: {}\n", "`servers` is a list", 2),
-        ("openapi: 3.1.0\nservers: [{}]\npaths: {}\n", "a server has a `url`", 2),
-        ("openapi: 3.3.0\npaths: {/a: {get: {}}}\n", "this is a document of OpenAPI 3.3.0, and 3.0 to 3.2 are read", 1),
-        ("openapi: 3.1.0\npaths: {/a: *b}\n", "`*b` stands for nothing before it", 2),
-        ("openapi: 3.1.0\npaths: {/a: {<<: b}}\n", "`<<` merges what is no mapping", 2),
-        ("openapi: 3.1.0\npaths: {/a: {? [b] : c}}\n", "a key is a text", 2),
+        (
+            "openapi: 3.1.0\nservers: [{url: 'https://[a/'}]\npaths: {}\n",
+            "the server `https://[a/` is not an address",
+            2,
+        ),
+        ("openapi: 3.1.0\nservers: 7\npaths: {}\n", "`servers` must be a list", 2),
+        ("openapi: 3.1.0\nservers: [{}]\npaths: {}\n", "a server must have a `url`", 2),
+        ("openapi: 3.3.0\npaths: {/a: {get: {}}}\n", "OpenAPI 3.3.0 is not supported, only 3.0 to 3.2", 1),
+        ("openapi: 3.1.0\npaths: {/a: *b}\n", "`*b` refers to no anchor before it", 2),
+        ("openapi: 3.1.0\npaths: {/a: {<<: b}}\n", "`<<` merges something that is not a mapping", 2),
+        ("openapi: 3.1.0\npaths: {/a: {? [b] : c}}\n", "a key must be a text", 2),
         ("openapi: 3.1.0\npaths: {}\n---\nopenapi: 3.1.0\n", "a second document starts here", 3),
     ],
 )
@@ -185,9 +189,9 @@ def test_a_document_that_cannot_be_understood_is_refused_at_its_line(
 @pytest.mark.parametrize(
     ("document", "message"),
     [
-        ('{"openapi": "3.1.0", "paths": {"/a": {"get": {}}, "/a": {}}}', "`/a` stands twice in one mapping"),
+        ('{"openapi": "3.1.0", "paths": {"/a": {"get": {}}, "/a": {}}}', "`/a` is repeated in one mapping"),
         ('{"openapi": "3.1.0", "paths": {"/a": {"get": {}}}', "not JSON: Expecting ',' delimiter"),
-        ('{"a": ' + "[" * 100_000 + "]" * 100_000 + "}", "the document is nested too deep"),
+        ('{"a": ' + "[" * 100_000 + "]" * 100_000 + "}", "the document is nested too deeply"),
         ('{"a": 1' + "0" * 10_000 + "}", "not JSON: Exceeds the limit"),
     ],
 )
@@ -199,7 +203,7 @@ def test_broken_json_is_refused(document: str, message: str) -> None:
 @pytest.mark.parametrize("opening", ["[", "{a: "])
 def test_a_document_nested_without_end_is_refused(opening: str) -> None:
     (fault,) = _refused(f"openapi: 3.1.0\nx-deep: {opening * 100_000}\n")
-    assert fault.message == "the document is nested too deep"
+    assert fault.message == "the document is nested too deeply"
 
 
 @pytest.mark.parametrize("name", ["Orders.openapi.yaml", "or_ders.openapi.yaml", "-o.openapi.yaml"])

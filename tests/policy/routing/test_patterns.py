@@ -143,16 +143,16 @@ def test_rows_may_name_methods_that_every_server_has_beside_those_of_a_document(
 @pytest.mark.parametrize(
     ("pattern", "message", "hint"),
     [
-        ("/a/", "a pattern has no last slash", "write `/a`; requests may come with or without"),
-        ("//", "a pattern has no last slash", "write `/`;"),
-        ("/a//b", "a pattern has no empty segment", "write one slash"),
-        ("//a", "a pattern has no empty segment", "write one slash"),
+        ("/a/", "a pattern must not end with a slash", "write `/a`; it also matches requests with a trailing slash"),
+        ("//", "a pattern must not end with a slash", "write `/`;"),
+        ("/a//b", "a pattern must not have an empty segment", "write one slash"),
+        ("//a", "a pattern must not have an empty segment", "write one slash"),
         ("/**/a", "`**` may only be the last segment", "use `*` for one segment"),
         ("/a/**/**", "`**` may only be the last segment", "use `*`"),
-        ("/a*", "`a*` is no segment of a pattern", "a segment is text, `{name}` for a parameter"),
-        ("/{a}{b}", "`{a}{b}` is no segment of a pattern", "a segment is text"),
-        ("A:/x", "`A` is no name of a service", "write lower-case letters, digits and `-`"),
-        ("s:/x/", "a pattern has no last slash", "write `s:/x`"),
+        ("/a*", "`a*` is not a valid segment of a pattern", "a segment is text, `{name}` for a parameter"),
+        ("/{a}{b}", "`{a}{b}` is not a valid segment of a pattern", "a segment is text"),
+        ("A:/x", "`A` is not a valid service name", "use lower-case letters, digits and `-`"),
+        ("s:/x/", "a pattern must not end with a slash", "write `s:/x`"),
     ],
 )
 def test_what_is_wrong_with_a_pattern_is_said_with_what_to_write(pattern: str, message: str, hint: str) -> None:

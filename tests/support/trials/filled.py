@@ -54,7 +54,7 @@ def _decisions(number: str, rows: int, keys: int, start: int) -> str:
         CASE WHEN NOT {by_key} THEN substr(hash, 1, 12) END,
         CASE {number} % 9 WHEN 0 THEN 'POST' WHEN 1 THEN 'PATCH' WHEN 2 THEN 'DELETE' ELSE 'GET' END,
         '/api/v1/resource_' || ({number} * 31 % 40), {number} % 20 <> 7,
-        CASE WHEN {number} % 20 = 7 THEN 'no rule that would allow it has all its grants' ELSE 'a rule allows it' END,
+        CASE WHEN {number} % 20 = 7 THEN 'missing grants' ELSE 'a rule allows it' END,
         'catalog.csv:' || ({number} % 40), 'p, catalog:read, /api/v1/resource/**, GET|HEAD, allow',
         CASE WHEN {number} % 20 = 7 THEN 'catalog:write' ELSE '' END,
         'revision' || ({number} * 10 / {rows}), 1 + {number} * 104729 % {GRANT_SETS}"""

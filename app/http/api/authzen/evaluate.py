@@ -23,9 +23,9 @@ from app.policy.engine.resolved_subject import (
     Keys,
     NoSuchSubject,
     ResolvedSubject,
-    asked,
-    asked_context,
+    evaluation_context,
     principal_of,
+    resolve_subject,
 )
 from app.policy.engine.snapshot import Snapshot
 from app.policy.engine.target import NoSuchTarget, Target
@@ -155,7 +155,7 @@ class Evaluator:
     def known(self, kind: str, identity: str, sent: Properties) -> ResolvedSubject | str:
         """The subject of a type and id, or why there is none."""
         try:
-            return asked(kind, identity, sent, self.snapshot.policy.entities.subjects, self.keys)
+            return resolve_subject(kind, identity, sent, self.snapshot.policy.entities.subjects, self.keys)
         except NoSuchSubject as fault:
             return str(fault)
 
@@ -179,6 +179,6 @@ class Evaluator:
         entity = self.snapshot.policy.entities.resources.get((kind, identity))
         properties = {**entity.properties, **sent} if entity else sent
         about = (kind, target.resource if kind == ROUTE_TYPE else identity, properties)
-        return asked_context(
+        return evaluation_context(
             self.snapshot, who, target, resource=about, action=action[1], context=context, shared=self._shared
         )

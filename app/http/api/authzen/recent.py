@@ -7,7 +7,7 @@ from weakref import ref
 
 from app.gateway.resource_reference import asked_target
 from app.identity.principal import Principal
-from app.policy.engine.resolved_subject import KEY_TYPE, ResolvedSubject, asked, principal_of
+from app.policy.engine.resolved_subject import KEY_TYPE, ResolvedSubject, principal_of, resolve_subject
 from app.policy.engine.snapshot import Snapshot
 from app.policy.engine.target import Target
 from app.policy.language.when.shape import Properties
@@ -41,7 +41,7 @@ class Recent:
         self._be_of(snapshot)
         found = self._subjects.get((kind, identity))
         if found is None:
-            subject = asked(kind, identity, sent, snapshot.policy.entities.subjects)
+            subject = resolve_subject(kind, identity, sent, snapshot.policy.entities.subjects)
             found = subject, principal_of(subject)
             _keep(self._subjects, (kind, identity), found)
         return found

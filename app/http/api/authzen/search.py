@@ -33,7 +33,7 @@ from app.http.wire.problems import Detail, Problem
 from app.identity.api_keys import KeyRecord
 from app.identity.errors import CannotVerify
 from app.keys import subjects as asked_keys
-from app.policy.engine.candidates import behind
+from app.policy.engine.candidates import names_after
 from app.policy.engine.resolved_subject import KEY_TYPE, USER_TYPES, Keys, ResolvedSubject
 from app.policy.engine.snapshot import Snapshot
 from app.services import AnyRequest, Services, services_of
@@ -200,7 +200,7 @@ async def _found(
 
 def _names(names: Sequence[str]) -> CandidateSource:
     async def fetch(after: str, limit: int) -> Sequence[str]:
-        return behind(names, after, limit)
+        return names_after(names, after, limit)
 
     return CandidateSource(fetch)
 

@@ -1,1 +1,1 @@
-"""OpenAPI documents: the endpoints of another service, each where its servers put it, and what is denied of them."""
+"""OpenAPI documents: the endpoints of another service under its servers' paths, and what is denied of them."""

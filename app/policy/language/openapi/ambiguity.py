@@ -1,10 +1,9 @@
-"""Templates that one path can match, and which of them nothing tells apart.
+"""Finds templates that can match the same path, and are ambiguous.
 
-OpenAPI ranks text before a parameter and says no more. So of two templates that meet, one is the more specific where
-it has text wherever they differ. Where each has text that the other has not, or where they differ in the names of
-parameters alone, programs may choose either: both are closed. And where one differs in text within a segment alone,
-as `{name}:cancel` does from `{name}`, a program may take the wider one too: requests that both have a method for are
-denied.
+OpenAPI only ranks text before parameters. So of two overlapping templates, one is more specific if it has text
+wherever they differ. If each has text where the other has a parameter, or if only the names of parameters differ,
+programs may choose either: both are closed. If one differs only by text within a segment, as `{name}:cancel` from
+`{name}`, a program may choose the wider one too: requests with a method that both have are denied.
 """
 
 from __future__ import annotations
@@ -17,16 +16,16 @@ from app.policy.language.openapi.budget import DocumentBudget, Work
 from app.policy.routing.segment import composite, is_composite, shape
 from app.policy.routing.template_tree import TAIL
 
-# What it costs to compare two segments, and two of which parameters are parts.
+# The cost of comparing two segments, and two composite segments.
 _STEPS = 3
 _COMPOSITE_STEPS = 5
-_CHARACTERS = 32  # of two of those, which one step compares
+_CHARACTERS = 32  # of two composite segments, compared in one step
 _LESS, _LEAST = 1, 2  # how much narrower a template is: by text within a segment, or by a segment of text
 
 
 @dataclass(frozen=True, slots=True)
 class Ambiguity:
-    """A template that another takes requests from: all of them, or those with `methods` where they are named."""
+    """A template whose requests another may match: all of them, or those with `methods` if these are given."""
 
     template: str
     other: str
@@ -35,18 +34,18 @@ class Ambiguity:
 
 @dataclass(slots=True)
 class _Place:
-    """A place in the tree of all templates; `templates` end here, and differ at most in the names of parameters.
+    """A node in the tree of all templates. Its `templates` end here, and differ at most in the names of parameters.
 
-    `head` is the text that whatever the segment matches starts with.
+    `head` is the text that every match of the segment starts with.
     """
 
     head: str = ""
     templates: list[str] = field(default_factory=list)
     below: dict[str, _Place] = field(default_factory=dict)
-    patterns: dict[str, _Place] = field(default_factory=dict)  # those of `below` that are no text
+    patterns: dict[str, _Place] = field(default_factory=dict)  # those of `below` that are not text
 
     def child(self, key: str) -> _Place:
-        """The place behind a segment, which is made where there is none."""
+        """The child for a segment, created if necessary."""
         found = self.below.get(key)
         if found is None:
             found = self.below[key] = _Place(_head(key))
@@ -63,10 +62,9 @@ class _Place:
 def ambiguities(
     templates: Mapping[str, frozenset[str]], closed: Container[str] = (), budget: DocumentBudget | None = None
 ) -> Iterator[Ambiguity]:
-    """What nothing tells apart among templates with their methods, each template at most once; of those that are not
-    `closed` already.
+    """Find the ambiguities among templates with their methods, at most one for each template that is not `closed`.
 
-    Raises Unreadable where so many meet that comparing them exceeds the budget, which is one for each call by default.
+    Raises Unreadable if comparing overlapping templates exceeds the budget, by default a new one for each call.
     """
     budget = budget or DocumentBudget()
     root = _Place()
@@ -87,9 +85,9 @@ def ambiguities(
             if other == template or (wider and not narrower):
                 continue
             if wider and is_behind and other in closed:
-                continue  # what both match is found to be closed before it is looked for here
+                continue  # their common paths resolve to the closed template first
             if narrower and wider and _both(each, parts[other], budget) in shapes:
-                continue  # a third template is what both of them match, and more specific than either
+                continue  # a third template matches all common paths, and is more specific than both
             if wider or not narrower:
                 yield Ambiguity(template, other)
                 break
@@ -103,10 +101,10 @@ def ambiguities(
 
 
 class _Walk:
-    """Finds the templates that some path has in common with a given one.
+    """Finds the templates that overlap with a given one.
 
-    Each comes with how much narrower and how much wider that one is, and whether it is wider where they first differ,
-    so that a path which both match is found to be the other's.
+    Each is returned with how much narrower and how much wider the given one is, and whether the given one is wider
+    where they first differ, so that common paths resolve to the other.
     """
 
     def __init__(self, root: _Place, budget: DocumentBudget) -> None:
@@ -129,7 +127,7 @@ class _Walk:
                     continue
                 self._budget.spend(Work.COMPARISONS, _cost(part, key))
                 if TAIL in (key, part):
-                    # Whatever goes on is narrower than any rest.
+                    # A template that continues is narrower than a `**`.
                     less, more = _LESS * (part != TAIL), _LESS * (key != TAIL)
                     behind = is_behind if narrower or wider else more > 0
                     for template in child.subtree():
@@ -141,7 +139,7 @@ class _Walk:
 
 
 def _textual(place: _Place, part: str) -> Iterator[tuple[str, _Place]]:
-    """The places behind one that a text can lead to, of which there may be thousands."""
+    """The children that match a text, without visiting all others, of which there may be thousands."""
     if child := place.below.get(part):
         yield part, child
     yield from place.patterns.items()
@@ -153,26 +151,26 @@ def _head(part: str) -> str:
 
 
 def _compared(part: str, key: str) -> tuple[int, int] | None:
-    """How much narrower and how much wider a segment is than another's shape; None where no text matches both."""
+    """How much narrower and how much wider a segment is than another's shape; None if no text matches both."""
     if shape(part) == key:
         return 0, 0
-    mine, other = _rank(part), _rank(key)
-    if mine == other == _LESS:
+    own, other = _rank(part), _rank(key)
+    if own == other == _LESS:
         one, two = composite(part), composite(key)
         narrower, wider = two.includes(one), one.includes(two)
         if narrower or wider:
             return (_LESS, 0) if narrower else (0, _LESS)
         return (_LESS, _LESS) if one.meets(two) else None
-    if mine == other:
+    if own == other:
         return None
-    text, pattern = (part, key) if mine > other else (key, part)
+    text, pattern = (part, key) if own > other else (key, part)
     if _rank(pattern) == _LESS and composite(pattern).values(text) is None:
         return None
-    return (mine, 0) if mine > other else (0, other)
+    return (own, 0) if own > other else (0, other)
 
 
 def _cost(part: str, key: str) -> int:
-    """The steps of comparing two segments."""
+    """The steps to compare two segments."""
     if not (is_composite(part) and ("{" in key or key == TAIL)):
         return _STEPS
     return _COMPOSITE_STEPS + (len(part) + len(key)) // _CHARACTERS
@@ -183,7 +181,7 @@ def _rank(part: str) -> int:
 
 
 def _both(one: tuple[str, ...], other: tuple[str, ...], budget: DocumentBudget) -> tuple[str, ...]:
-    """The shape of what two templates both match; empty where that is none."""
+    """The shape of the paths that both templates match; empty if it is not a single shape."""
     found = []
     budget.spend(Work.COMPARISONS, sum(_cost(left, right) for left, right in zip(one, other, strict=False)))
     for left, right in zip(one, other, strict=False):
@@ -195,5 +193,5 @@ def _both(one: tuple[str, ...], other: tuple[str, ...], budget: DocumentBudget) 
 
 
 def _decoded(part: str) -> str:
-    """What a segment means; a brace that is encoded stays so."""
+    """The decoded segment; encoded braces stay encoded."""
     return unquote(part.replace("%7B", "%257B").replace("%7D", "%257D")) if "%" in part else part

@@ -1,4 +1,4 @@
-"""The endpoints of a document: each method of each path at each place where its own servers put it."""
+"""Collects the endpoints of a document: each method of each path, under the path of each of its servers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_PLACES = 50_000  # different paths of a document at all its servers
 MAX_KEYS = 200  # of one path
 EXAMPLE = "an OpenAPI 3 document has `openapi: 3.1.0` and `paths:` with its endpoints"
 
-# What it costs to place a path, and a segment or parameter of it; and a method that no rule can name.
+# The cost of placing a path, of a segment or parameter of it, and of a method that rows cannot name.
 _PLACE_STEPS = 20
 _PART_STEPS = 4
 _NAME_STEPS = 8
@@ -30,7 +30,7 @@ _METHOD_LIKE = re.compile(r"get|head|post|put|patch|delete|options|trace|query|c
 
 @dataclass(frozen=True, slots=True)
 class DocumentPath:
-    """A path as its document writes it, and the line."""
+    """A path as written in its document, and its line."""
 
     path: str
     line: int
@@ -38,7 +38,7 @@ class DocumentPath:
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """Something in a document that no route stands for: a stable code, where, why, and what to do."""
+    """A part of a document that is denied: a stable code, where, why, and what to do."""
 
     code: str
     at: DocumentPath
@@ -48,7 +48,7 @@ class Denied:
 
 @dataclass(slots=True)
 class Template:
-    """What the paths of a document say of one template: methods, which paths, and which one denies it, if any."""
+    """One template: its methods, the paths that define it, and the path that closes it, if any."""
 
     methods: set[str] = field(default_factory=set)
     routes: list[DocumentPath] = field(default_factory=list)
@@ -56,7 +56,7 @@ class Template:
 
 
 class DocumentEndpoints:
-    """The templates of a document, without its service, and what was denied on the way. Raises Unreadable."""
+    """The templates of a document, without its service, and the parts that are denied. Raises Unreadable."""
 
     def __init__(self, document: Branch, references: References, file: str, budget: DocumentBudget) -> None:
         self.templates: dict[str, Template] = {}
@@ -75,13 +75,13 @@ class DocumentEndpoints:
                 self._add(DocumentPath(path, paths.line_of(path)), item)
 
     def _add(self, at: DocumentPath, item: Value) -> None:
-        """Add the endpoints of a path; what cannot be understood of it is denied wherever it could be."""
+        """Add the endpoints of a path; parts that cannot be parsed are denied wherever they could apply."""
         try:
             if not isinstance(item, Branch):
-                raise Unreadable("it is no mapping of methods", EXAMPLE)
+                raise Unreadable("it is not a mapping of methods", EXAMPLE)
             found, file = self._references.follow(item, self._file)
             if found is not item and any(key in (*FIXED, "servers", "additionalOperations") for key in item.entries):
-                raise Unreadable("there is more beside its `$ref`", "write all of it in one place")
+                raise Unreadable("it has other keys next to `$ref`", "write all of it in one place")
             if len(found.entries) > MAX_KEYS:
                 raise Unreadable(f"it has more than {MAX_KEYS} keys", EXAMPLE)
             bases = self._bases_of(found, self._bases)
@@ -103,8 +103,10 @@ class DocumentEndpoints:
         """The methods of a path with their operations."""
         for key, value in item.entries.items():
             if key in _SINCE_3_2 and self._minor < 2:
-                message = f"`{key}` is not known before OpenAPI 3.2"
-                self._note("unread-method", at, message, "write the version that the document is of")
+                message = f"`{key}` requires OpenAPI 3.2"
+                self._note(
+                    "unread-method", at, message, "set `openapi:` to the version that the document is written for"
+                )
             elif key in FIXED:
                 yield key.upper(), value
             elif key == "additionalOperations" and isinstance(value, Branch):
@@ -118,19 +120,19 @@ class DocumentEndpoints:
                 self._unread(at, key)
 
     def _unread(self, at: DocumentPath, method: str) -> None:
-        message = f"`{shown(method)}` is no method that rules can name"
+        message = f"`{shown(method)}` is not a method that rows can name"
         self._note("unread-method", at, message, f"the methods are {', '.join(sorted(METHODS))}")
 
     def _bases_of(self, branch: Value, default: tuple[str, ...]) -> tuple[str, ...]:
-        """Where the servers of a path or operation put it, if it has any of its own."""
+        """The base paths of the servers of a path or operation, if it has its own."""
         if not isinstance(branch, Branch) or "servers" not in branch.lines:
             return default
         if branch.get("servers") in (None, []):
-            raise Unreadable("its `servers` are empty", "delete them, or write where it is")
+            raise Unreadable("its `servers` are empty", "delete them, or add a server")
         return self._servers.base_paths(branch.get("servers"), 0)
 
     def _deny(self, at: DocumentPath, fault: Unreadable, method: str = "") -> None:
-        """Deny a path, or a method of it, at each place where a document that was read more freely could have it."""
+        """Deny a path, or a method of it, at every place where a lenient parser could read it."""
         if method:
             self._note("unread-method", at, f"{method} is denied: {fault}", fault.hint)
         else:
@@ -143,7 +145,7 @@ class DocumentEndpoints:
                 self._place(at, RoutedPath(None, placed.every), set(METHODS))
 
     def _placed(self, path: str, base: str) -> RoutedPath:
-        """The path behind that of a server; what that costs grows with its characters and segments."""
+        """Join the path with that of a server. The cost grows with its characters and segments."""
         length = len(base) + len(path)
         parts = base.count("/") + path.count("/") + path.count("{") if length <= MAX_LENGTH else 0
         self._budget.spend(Work.PLACES, _PLACE_STEPS + _PART_STEPS * parts + length // CHARACTERS)
@@ -164,12 +166,12 @@ class DocumentEndpoints:
 
     def _template(self, name: str) -> Template:
         if name not in self.templates and len(self.templates) >= MAX_PLACES:
-            raise Unreadable(f"the document has more than {MAX_PLACES} paths", "divide it into several")
+            raise Unreadable(f"the document has more than {MAX_PLACES} paths", "split it into several documents")
         return self.templates.setdefault(name, Template())
 
     def _note(self, code: str, at: DocumentPath, message: str, hint: str) -> None:
         denied = Denied(code, at, message, hint)
-        if not self.denied or self.denied[-1] != denied:  # once, however many servers there are
+        if not self.denied or self.denied[-1] != denied:  # once, not for each server
             self.denied.append(denied)
 
 
@@ -179,11 +181,11 @@ def _minor_version(document: Branch) -> int:
     if found:
         return int(found[1])
     if "swagger" in document.lines:
-        message = "this is a document of Swagger 2.0, and not of OpenAPI 3"
+        message = "this is a Swagger 2.0 document, not an OpenAPI 3 document"
         raise Unreadable(
-            message, "convert it to OpenAPI 3, which Swagger's own editor does", document.line_of("swagger")
+            message, "convert it to OpenAPI 3, for example with Swagger Editor", document.line_of("swagger")
         )
     if isinstance(version, str):
-        message = f"this is a document of OpenAPI {shown(version)}, and 3.0 to 3.2 are read"
+        message = f"OpenAPI {shown(version)} is not supported, only 3.0 to 3.2"
         raise Unreadable(message, "write it as OpenAPI 3.2", document.line_of("openapi"))
-    raise Unreadable("this is no OpenAPI 3 document", EXAMPLE)
+    raise Unreadable("this is not an OpenAPI 3 document", EXAMPLE)

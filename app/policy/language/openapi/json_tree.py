@@ -1,4 +1,4 @@
-"""Reads JSON piece by piece: one call for all of it would let no request be answered until it returns."""
+"""Parses JSON in pieces, since one call for a large document would block all requests until it returns."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import json
 import re
 from json import JSONDecodeError
 
-from app.policy.language.openapi.tree import MAX_DEPTH, Branch, Mode, Unreadable, Value, below, too_deep, twice
+from app.policy.language.openapi.tree import MAX_DEPTH, Branch, Mode, Unreadable, Value, below, duplicate_key, too_deep
 from app.policy.language.source import shown
 
 _SPACE = re.compile(r"[ \t\n\r]*")
-_HALF = re.compile(r"[\ud800-\udfff]")  # of a surrogate pair, which only an escape can write; no path has it
-_PIECES = 4  # levels that are walked where nothing is read; what lies deeper is small
+_HALF = re.compile(r"[\ud800-\udfff]")  # an unpaired surrogate, which only an escape can write; no path has it
+_PIECES = 4  # levels of skipped values that are parsed in pieces; deeper values are small
 _decode = json.JSONDecoder().raw_decode
 
 
 def read_json(text: str, mode: Mode) -> Value:
-    """What is read of a text. Raises Unreadable."""
+    """Parse the parts of a text that `mode` selects. Raises Unreadable."""
     try:
         return _JsonReader(text).document(mode)
     except JSONDecodeError as error:
@@ -31,7 +31,7 @@ class _JsonReader:
     def __init__(self, text: str) -> None:
         self._text = text
         self._at = self._skip(0)
-        self._counted = 0  # characters of which the line breaks are counted
+        self._counted = 0  # characters whose line breaks are counted
         self._line = 1
 
     def document(self, mode: Mode) -> Value:
@@ -41,7 +41,7 @@ class _JsonReader:
         return found
 
     def _value(self, mode: Mode, depth: int) -> Value:
-        """The value that starts here; afterwards, what follows it is next."""
+        """Parse the value that starts at the current position, and advance to its end."""
         if depth > MAX_DEPTH:
             raise too_deep()
         character = self._text[self._at : self._at + 1]
@@ -77,7 +77,7 @@ class _JsonReader:
             self._at = self._skip(self._at + 1)
             within = below(mode, key)
             if key in found.lines and mode is not Mode.NOTHING:
-                raise twice(shown(key), line)
+                raise duplicate_key(shown(key), line)
             found.lines[key] = line
             value = self._value(within, depth + 1)
             if mode is not Mode.NOTHING:
@@ -95,7 +95,7 @@ class _JsonReader:
         return found
 
     def _next(self, before: str, end: str, *, first: bool) -> bool:
-        """Step to what stands next in a mapping or list; False, and behind it, at its end."""
+        """Advance to the next item of a mapping or list; at its end, advance past it and return False."""
         self._at = self._skip(self._at)
         character = self._text[self._at : self._at + 1]
         if character == end and not first:

@@ -1,4 +1,4 @@
-"""References of a document to path items, in itself or in a file beside it; nothing else is ever read."""
+"""Follows references to path items, within a document or to files next to it. Nothing else is ever read."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from app.policy.language.openapi.yaml_tree import read_yaml
 from app.policy.language.source import shown
 
 MAX_FILES = 500  # of one document
-MAX_CHAIN = 10  # references that lead to one another
+MAX_CHAIN = 10  # references that lead to further references
 
-_HINT = "refer to a file in `upstreams/` beside the document, such as `./paths/orders.yaml`, or to a part of it"
+_HINT = "refer to a file in `upstreams/`, such as `./paths/orders.yaml`, or to a part of it"
 
 
 class References:
-    """Follows the references of one document. `files` are all of the policy, by name; `read` those that were used."""
+    """Follows the references of one document. `files` are all files of the policy; `read` are those that were used."""
 
     def __init__(self, file: str, document: Branch, files: Mapping[str, str], budget: DocumentBudget) -> None:
         self._budget = budget
@@ -29,30 +29,30 @@ class References:
 
     @property
     def read(self) -> tuple[str, ...]:
-        """The files beside the document that it refers to."""
+        """The other files that the document refers to."""
         return tuple(file for file in self._trees if file != self._file)
 
     def follow(self, branch: Branch, file: str) -> tuple[Branch, str]:
-        """What a mapping stands for, and the file that has it: itself, unless it is a reference. Raises Unreadable."""
+        """Resolve a mapping that may be a reference; returns the target and its file. Raises Unreadable."""
         seen: set[tuple[str, str]] = set()
         while "$ref" in branch.entries:
             reference = branch.get("$ref")
             if not isinstance(reference, str):
-                raise Unreadable("a `$ref` is a text", _HINT, branch.line_of("$ref"))
+                raise Unreadable("a `$ref` must be a text", _HINT, branch.line_of("$ref"))
             self._budget.spend(Work.REFERENCES, 5 + len(reference) // CHARACTERS)
             place, _, pointer = reference.partition("#")
-            target = self._named(place, file, reference)
+            target = self._target_file(place, file, reference)
             if (target, pointer) in seen or len(seen) >= MAX_CHAIN:
-                raise Unreadable(f"`{shown(reference)}` leads back to itself, or too far", _HINT)
+                raise Unreadable(f"`{shown(reference)}` is a cycle or too long a chain of references", _HINT)
             seen.add((target, pointer))
             found = _at(self._tree(target), pointer)
             if not isinstance(found, Branch):
-                raise Unreadable(f"`{shown(reference)}` leads to no path with its methods", _HINT)
+                raise Unreadable(f"`{shown(reference)}` does not lead to a path item", _HINT)
             branch, file = found, target
         return branch, file
 
-    def _named(self, place: str, file: str, reference: str) -> str:
-        """The name of a file that is named from another, one folder or more further down."""
+    def _target_file(self, place: str, file: str, reference: str) -> str:
+        """The name of a referenced file, in the same folder or below."""
         if not place:
             return file
         parts = unquote(place).split("/")
@@ -60,9 +60,9 @@ class References:
             del parts[0]
         name = "/".join((dirname(file), *parts))
         if ":" in place or "\\" in name or not all(parts) or ".." in parts or "." in parts:
-            raise Unreadable(f"`{shown(reference)}` is not followed", _HINT)
+            raise Unreadable(f"references such as `{shown(reference)}` are not followed", _HINT)
         if name not in self._files:
-            raise Unreadable(f"`{shown(reference)}` names no file of the policy", _HINT)
+            raise Unreadable(f"`{shown(reference)}` is not a file of the policy", _HINT)
         return name
 
     def _tree(self, file: str) -> Value:
@@ -78,13 +78,13 @@ class References:
 
 
 def read(file: str, text: str, mode: Mode) -> Value:
-    """What is read of the text of a file. Raises Unreadable."""
+    """Parse the parts of a file that `mode` selects. Raises Unreadable."""
     text = text.removeprefix("\ufeff")
     return read_json(text, mode) if file.endswith(".json") else read_yaml(text, mode)
 
 
 def _at(tree: Value, pointer: str) -> Value:
-    """The value that a JSON pointer (RFC 6901) as a fragment leads to; None for none."""
+    """The value at a JSON pointer (RFC 6901) in a fragment; None if there is none."""
     if pointer and not pointer.startswith("/"):
         return None
     for part in unquote(pointer).split("/")[1:]:

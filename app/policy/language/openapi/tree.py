@@ -1,4 +1,4 @@
-"""The part of a document that is read: its servers, and of each path the methods, servers and references."""
+"""The parsed parts of a document: its servers, and the methods, servers and references of each path."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FIXED = ("get", "head", "post", "put", "patch", "delete", "options", "trace", "q
 
 
 class Unreadable(Exception):
-    """The document cannot be understood; the message says why, `line` where, 0 for unknown."""
+    """The document cannot be parsed; the message says why, `line` where, 0 if unknown."""
 
     def __init__(self, message: str, hint: str = "", line: int = 0) -> None:
         super().__init__(message)
@@ -22,27 +22,27 @@ class Unreadable(Exception):
 
 @dataclass(slots=True)
 class Branch:
-    """A mapping, with the line of each key. What is not read of it is None."""
+    """A mapping, with the line of each key. Values that are not parsed are None."""
 
     entries: dict[str, Value] = field(default_factory=dict)
     lines: dict[str, int] = field(default_factory=dict)
     line: int = 0
 
     def get(self, key: str) -> Value:
-        """The value of a key; None where it is not there."""
+        """The value of a key; None if it is absent."""
         return self.entries.get(key)
 
     def line_of(self, key: str) -> int:
-        """The line of a key, else of the mapping."""
+        """The line of a key, or of the mapping if the key is absent."""
         return self.lines.get(key, self.line)
 
 
-# A number is the text that it is written as.
+# A number is represented by its text.
 Value = Branch | list["Value"] | str | None
 
 
 class Mode(Enum):
-    """What a value is in its document, which says what is read of it."""
+    """The role of a value in its document, which determines the parts of it that are parsed."""
 
     DOCUMENT = auto()
     COMPONENTS = auto()
@@ -50,7 +50,7 @@ class Mode(Enum):
     ITEM = auto()
     OPERATIONS = auto()
     OPERATION = auto()
-    FRAGMENT = auto()  # a file beside the document, which may hold path items at any place
+    FRAGMENT = auto()  # a referenced file, which may contain path items anywhere
     ALL = auto()
     NOTHING = auto()
 
@@ -67,7 +67,7 @@ _ITEM = {**_OPERATION, **dict.fromkeys(FIXED, Mode.OPERATION), "additionalOperat
 
 
 def below(mode: Mode, key: str) -> Mode:
-    """What the value of a key is."""
+    """The mode of the value of a key."""
     match mode:
         case Mode.ALL | Mode.NOTHING:
             return mode
@@ -87,11 +87,11 @@ def below(mode: Mode, key: str) -> Mode:
             return _ITEM.get(key, Mode.FRAGMENT)
 
 
-def twice(key: str, line: int) -> Unreadable:
-    """The fault of a key that two readers could take from different places."""
-    return Unreadable(f"`{key}` stands twice in one mapping", "keep one of them", line)
+def duplicate_key(key: str, line: int) -> Unreadable:
+    """The fault of a duplicate key, of which two programs could use different values."""
+    return Unreadable(f"`{key}` is repeated in one mapping", "keep one of them", line)
 
 
 def too_deep() -> Unreadable:
-    """The fault of a document that is nested without end."""
-    return Unreadable("the document is nested too deep")
+    """The fault of a document that is nested too deeply."""
+    return Unreadable("the document is nested too deeply")

@@ -1,4 +1,4 @@
-"""Reads YAML by its events: what is not read of a document is passed over, and makes no object."""
+"""Parses YAML from its events; parts of a document that are not needed are skipped without creating objects."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from app.policy.language.openapi.tree import (
     Unreadable,
     Value,
     below,
+    duplicate_key,
     too_deep,
-    twice,
 )
 from app.policy.language.source import shown
 
-# libyaml is some twenty times faster; where it was not compiled in, PyYAML's own parser gives the same events.
+# libyaml is about twenty times faster; without it, PyYAML's own parser produces the same events.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MERGE = "<<"
 
 
 def read_yaml(text: str, mode: Mode) -> Value:
-    """What is read of a text. Raises Unreadable."""
+    """Parse the parts of a text that `mode` selects. Raises Unreadable."""
     try:
         return _YamlReader(text).document(mode)
     except yaml.MarkedYAMLError as error:
@@ -36,10 +36,10 @@ def read_yaml(text: str, mode: Mode) -> Value:
 
 
 class _YamlReader:
-    """Reads one text.
+    """Parses one text.
 
-    An alias stands for the value of its anchor itself, which is never copied: no document grows by being read. Only
-    a merge copies, keys alone, and their number is bounded.
+    An alias refers to the value of its anchor, which is never copied, so that no document expands. Only merges copy
+    keys, and their number is limited.
     """
 
     def __init__(self, text: str) -> None:
@@ -58,15 +58,15 @@ class _YamlReader:
         return found
 
     def _value(self, event: yaml.Event, mode: Mode, depth: int) -> Value:
-        """The value that starts with an event. What has an anchor is read as a whole, since it may stand anywhere."""
+        """Parse the value that starts with an event. A value with an anchor is parsed completely, for any alias."""
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self._anchored:
-                raise Unreadable(f"`*{shown(str(event.anchor))}` stands for nothing before it", line=_line(event))
+                raise Unreadable(f"`*{shown(str(event.anchor))}` refers to no anchor before it", line=_line(event))
             return self._anchored[event.anchor]
         anchor = getattr(event, "anchor", None)
         found: Value = None
         if mode is Mode.NOTHING and not anchor:
-            self._pass(event, depth)
+            self._skip(event, depth)
             return None
         within = Mode.ALL if anchor else mode
         if isinstance(event, yaml.ScalarEvent):
@@ -91,13 +91,13 @@ class _YamlReader:
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             line = _line(event)
             if not isinstance(event, yaml.ScalarEvent):
-                raise Unreadable("a key is a text", line=line)
+                raise Unreadable("a key must be a text", line=line)
             key = str(event.value)
             if key == _MERGE and not event.style:
                 merges.append(self._value(next(self._events), mode, depth + 1))
                 continue
             if key in found.lines:
-                raise twice(shown(key), line)
+                raise duplicate_key(shown(key), line)
             found.lines[key] = line
             found.entries[key] = self._value(next(self._events), below(mode, key), depth + 1)
         for merge in merges:
@@ -105,10 +105,12 @@ class _YamlReader:
         return found
 
     def _merge(self, into: Branch, merge: Value, line: int) -> None:
-        """The keys of other mappings that a mapping does not have itself; of several the first one counts."""
+        """Add the keys of other mappings that a mapping lacks; the first of several mappings takes precedence."""
         for other in merge if isinstance(merge, list) else [merge]:
             if not isinstance(other, Branch):
-                raise Unreadable("`<<` merges what is no mapping", "name a mapping, or a list of them", line)
+                raise Unreadable(
+                    "`<<` merges something that is not a mapping", "use a mapping, or a list of mappings", line
+                )
             self._merged += len(other.entries)
             if self._merged > MAX_MERGED:
                 raise Unreadable(f"merges copy more than {MAX_MERGED} keys", "write them out", line)
@@ -117,8 +119,8 @@ class _YamlReader:
                     into.lines[key] = other.lines[key]
                     into.entries[key] = value
 
-    def _pass(self, event: yaml.Event, depth: int) -> None:
-        """Pass over a value that is not read, but for what has an anchor in it."""
+    def _skip(self, event: yaml.Event, depth: int) -> None:
+        """Skip a value, except parts of it that have an anchor."""
         start = depth
         while True:
             if isinstance(event, yaml.CollectionStartEvent):

@@ -1,1 +1,1 @@
-"""The language of conditions: what they may speak of, what they may look like, and what is wrong with one."""
+"""The language of conditions: their variables, their syntax, and their type checker."""

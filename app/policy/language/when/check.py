@@ -1,6 +1,6 @@
-"""The type checker of conditions: unknown names, unknown functions and type errors, before anything is decided.
+"""The type checker of conditions: finds unknown names, unknown functions and type errors when the policy loads.
 
-While it checks, it takes every path that a condition reads out of the text, so that CEL is given flat values:
+It also replaces every path that a condition reads by a flat name, so that CEL gets flat values:
 `params.team_id > '7' && has(subject.claims.org)` becomes `_0 > '7' && _1`.
 """
 
@@ -19,7 +19,7 @@ from app.policy.language.when.functions import (
     METHODS,
     ORDERED,
     fits,
-    is_taken,
+    is_valid_call,
     ordered,
     outcome,
     unknown_function,
@@ -55,31 +55,31 @@ _LITERALS = {str: STRING, bool: BOOL, int: INT, float: DOUBLE, type(None): NULL}
 
 
 class Checker:
-    """Checks one condition; `check` raises Misfit.
+    """Checks one condition; `check` raises ConditionSyntaxError.
 
-    Afterwards `reads` and `flat` say what is read, and the rest, and `cost` how much work it is.
+    Afterwards `reads` are the values to read, `flat` is the remaining expression, and `cost` estimates its work.
     """
 
     def __init__(self, text: str) -> None:
         self._text = text
         self._bound: dict[str, Kind] = {}
         self._edits: list[tuple[Node, str]] = []
-        self._asked: dict[tuple[str, Path, str], str] = {}
+        self._read_names: dict[tuple[str, Path, str], str] = {}
         self._names: dict[int, str] = {}
         self._values: set[str] = set()
         self.reads: dict[str, VariableRead] = {}
 
     def check(self, tree: Node) -> None:
-        """Check a whole condition, which must be true or false."""
+        """Check a condition, whose type must be bool."""
         kind = self._kind(tree)
         if not fits(kind, BOOL):
             hint = "compare it with something" if kind in (*ORDERED, NULL) else ""
-            raise ConditionSyntaxError(f"a condition is true or false, this is {kind}", tree.start, tree.end, hint)
+            raise ConditionSyntaxError(f"a condition must be true or false, this is {kind}", tree.start, tree.end, hint)
         self.cost = Estimator(tree, self._names, frozenset(self._values))
 
     @property
     def flat(self) -> str:
-        """The text with a flat name in the place of each read."""
+        """The text with each read replaced by its flat name."""
         pieces: list[str] = []
         position = 0
         for node, name in sorted(self._edits, key=lambda edit: edit[0].start):
@@ -88,7 +88,7 @@ class Checker:
         return "".join([*pieces, self._text[position:]])
 
     def _read(self, node: Node, question: str, path: Path, ask: Ask, operand: str = "", *, before: str = "") -> None:
-        name = self._asked.setdefault((question, path, operand), f"_{len(self._asked)}")
+        name = self._read_names.setdefault((question, path, operand), f"_{len(self._read_names)}")
         self.reads.setdefault(name, VariableRead(path, node.start, node.end, ask))
         self._edits.append((node, before + name))
         self._names[id(node)] = name
@@ -104,8 +104,8 @@ class Checker:
             return self._computed(node)
         path, kind = found
         if kind.fields is not None:
-            hint = f"say which field: {', '.join(f'{kind.name}.{field}' for field in kind.fields)}"
-            raise ConditionSyntaxError(f"`{self._shown(node)}` is no value by itself", node.start, node.end, hint)
+            hint = f"add a field: {', '.join(f'{kind.name}.{field}' for field in kind.fields)}"
+            raise ConditionSyntaxError(f"`{self._shown(node)}` is not a value by itself", node.start, node.end, hint)
         self._read(node, "value", path, value_of(path))
         return kind
 
@@ -137,15 +137,13 @@ class Checker:
 
     def _must(self, node: Node, *kinds: Kind) -> Kind:
         kind = self._kind(node)
-        if not any(fits(kind, wanted) for wanted in kinds):
-            wanted = " or ".join(str(kind) for kind in kinds)
-            raise ConditionSyntaxError(
-                f"`{self._shown(node)}` is {kind}, where {wanted} must stand", node.start, node.end
-            )
+        if not any(fits(kind, each) for each in kinds):
+            expected = " or ".join(str(each) for each in kinds)
+            raise ConditionSyntaxError(f"`{self._shown(node)}` is {kind}, expected {expected}", node.start, node.end)
         return kind
 
     def _path(self, node: Node) -> tuple[Path, Kind] | None:
-        """The path that a node names, and its kind; None for what is no path from one of the six variables."""
+        """The path that a node names, and its type; None if it is not a path from one of the six variables."""
         match node:
             case Name(name=name) if name not in self._bound:
                 return (name,), self._variable(node, name)
@@ -161,7 +159,7 @@ class Checker:
         if name in SCHEMA:
             return SCHEMA[name].kind
         hint = nearest_variable(name, self._bound)
-        raise ConditionSyntaxError(f"`{name}` is not known in a condition", node.start, node.end, hint)
+        raise ConditionSyntaxError(f"`{name}` is not a variable of conditions", node.start, node.end, hint)
 
     def _member(self, kind: Kind, node: Node, name: str) -> Kind:
         start, end = (node.at, node.at + len(name)) if isinstance(node, Select) else (node.start, node.end)
@@ -227,7 +225,7 @@ class Checker:
         return result
 
     def _compared(self, node: Binary) -> bool:
-        """Take out the comparison of a path with a text, on whichever side; False for any other."""
+        """Replace the comparison of a path with a text, on either side; return False for any other."""
         for one, other in ((node.left, node.right), (node.right, node.left)):
             if isinstance(one, Literal) and isinstance(one.value, str) and (found := self._path(other)):
                 path, kind = found
@@ -239,7 +237,7 @@ class Checker:
 
     def _mismatch_hint(self, node: Binary, left: Kind, right: Kind) -> str:
         if NULL in (left, right):
-            return "this is never null; ask has(…) of what may be absent"
+            return "this is never null; use has(…) for an optional field"
         for one, other, kind in ((node.left, node.right, right), (node.right, node.left, left)):
             if isinstance(one, Literal) and kind == STRING and type(one.value) in (int, float):
                 return f"write '{self._shown(one)}', or {_LITERALS[type(one.value)]}({self._shown(other)})"
@@ -261,7 +259,7 @@ class Checker:
             self._kind(node.left)
         else:
             hint = "write `.contains(…)`" if right == STRING else "write a list, as in ['a', 'b']"
-            message = f"`{self._shown(node.right)}` is {right}, where a list or map must stand"
+            message = f"`{self._shown(node.right)}` is {right}, expected a list or map"
             raise ConditionSyntaxError(message, node.right.start, node.right.end, hint)
         return BOOL
 
@@ -275,8 +273,8 @@ class Checker:
         takes, gives = FUNCTIONS[node.name]
         (argument,) = self._arguments(node, 1)
         self._must(argument, *takes)
-        if isinstance(argument, Literal) and not is_taken(self._shown(node)):
-            message = f"`{self._shown(argument)}` is no {node.name}"
+        if isinstance(argument, Literal) and not is_valid_call(self._shown(node)):
+            message = f"`{self._shown(argument)}` is not a valid {node.name}"
             raise ConditionSyntaxError(message, argument.start, argument.end, EXAMPLES.get(node.name, ""))
         return gives
 
@@ -286,7 +284,7 @@ class Checker:
             hint = "write has(subject.claims.email)"
             if isinstance(argument, Index):
                 hint = f"write {self._shown(argument.key)} in {self._shown(argument.base)}"
-            raise ConditionSyntaxError("has() asks for a field", argument.start, argument.end, hint)
+            raise ConditionSyntaxError("has() takes a field", argument.start, argument.end, hint)
         found = self._path(argument)
         if found is None:
             self._kind(argument)
@@ -294,7 +292,7 @@ class Checker:
         path, _ = found
         holder = self._path(argument.base)
         if holder and holder[1].fields and holder[1].fields[argument.name].always:
-            message = f"`{shown(path)}` is always there"
+            message = f"`{shown(path)}` is always present"
             raise ConditionSyntaxError(message, argument.start, argument.end, "compare it without has()")
         self._read(node, "has", path, presence_of(path))
         return BOOL
@@ -303,13 +301,13 @@ class Checker:
         address, network = self._arguments(node, 2)
         found = self._path(address)
         if found is None or not fits(found[1], STRING):
-            message = f"`{self._shown(address)}` is no field with an address"
+            message = f"`{self._shown(address)}` is not a field with an address"
             raise ConditionSyntaxError(message, address.start, address.end, "write ip_in(request.ip, '10.0.0.0/8')")
         text = network.value if isinstance(network, Literal) and isinstance(network.value, str) else ""
         try:
             within = address_within(ip_network(text), found[0])
         except ValueError as error:
-            message = f"`{self._shown(network)}` is no network"
+            message = f"`{self._shown(network)}` is not a network"
             raise ConditionSyntaxError(message, network.start, network.end, network_hint(text)) from error
         self._read(node, "ip_in", found[0], within, text)
         return BOOL
@@ -327,17 +325,15 @@ class Checker:
 
     def _macro(self, node: Call, target: Node) -> Kind:
         if self._bound:
-            message = "a macro inside a macro: its work would be the product of two lists"
+            message = "macros cannot be nested, since the work would be the product of two lists"
             raise ConditionSyntaxError(message, node.at, node.at + len(node.name), "use `in` for the inner list")
         holder = self._kind(target)
         if holder.name not in ("list", "map", "dyn"):
-            message = f"`{self._shown(target)}` is {holder}, where a list or map must stand"
+            message = f"`{self._shown(target)}` is {holder}, expected a list or map"
             raise ConditionSyntaxError(message, target.start, target.end)
         item, body = self._arguments(node, 2)
         if not isinstance(item, Name) or item.name in SCHEMA or item.name.startswith("_"):
-            raise ConditionSyntaxError(
-                "a new name should stand here", item.start, item.end, "write exists(x, x == 'a')"
-            )
+            raise ConditionSyntaxError("expected a new name here", item.start, item.end, "write exists(x, x == 'a')")
         self._bound = {item.name: STRING if holder.name == "map" else holder.item or DYN}
         self._must(body, BOOL)
         self._bound = {}

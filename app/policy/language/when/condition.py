@@ -1,7 +1,7 @@
-"""`when`: a condition in CEL, checked and compiled when the policy loads, evaluated while deciding.
+"""`when`: a condition in CEL, checked and compiled when the policy loads, and evaluated by decisions.
 
-What it may speak of is in `when.shape`, what it may look like in `when.syntax`. `when.check` finds what is wrong
-with it, `when.read` fetches what it reads, and CEL's own library evaluates the rest.
+`when.shape` defines its variables, `when.syntax` its grammar. `when.check` finds faults, `when.read` fetches the values
+that it reads, and CEL's library evaluates the rest.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ VARIABLES = tuple(SCHEMA)
 Context = Mapping[str, object]
 NO_CONTEXT: Context = MappingProxyType({})
 
-_PANIC_MODULE = "pyo3_runtime"  # where a panic of the Rust library gets its BaseException from
+_PANIC_MODULE = "pyo3_runtime"  # defines the BaseException for panics of the Rust library
 _WHY: Mapping[type[BaseException], str] = {
     TypeError: "a value is of the wrong type",
     KeyError: "a key is missing",
@@ -40,12 +40,12 @@ _WHY: Mapping[type[BaseException], str] = {
 
 
 class ConditionError(Exception):
-    """A condition could not be evaluated. It never opens anything. The message shows no value of the context."""
+    """A condition could not be evaluated. It never opens anything. The message contains no value of the context."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConditionFault:
-    """Why an expression cannot be a condition; `offset` counts characters from the start of the text."""
+    """Why an expression is not a valid condition; `offset` counts characters from the start of the text."""
 
     message: str
     offset: int
@@ -55,9 +55,9 @@ class ConditionFault:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A compiled condition. `reads` is what it reads, by the name that stands for it in the program.
+    """A compiled condition. `reads` are the values that it reads, by their names in the program.
 
-    `cost` estimates the work of an evaluation; None where no value makes that too much.
+    `cost` estimates the work of an evaluation; None if no value can make it too much.
     """
 
     text: str
@@ -67,22 +67,22 @@ class Condition:
 
     @property
     def references(self) -> frozenset[str]:
-        """Every path that it reads, as a condition writes it: `subject.claims.email`."""
+        """Every path that it reads, as written in conditions: `subject.claims.email`."""
         return frozenset(str(read) for read in self.reads.values())
 
     def met(self, context: Context) -> bool:
-        """Whether the condition holds. Raises ConditionError when it cannot say."""
+        """Whether the condition holds. Raises ConditionError if it cannot be evaluated."""
         if isinstance(context, LazyContext) and context.shared is not None:
             return self._met_again(context.shared.part(self.text, self.reads, context), context)
         values, absent = read_all(self.reads, context)
         return self._evaluate(values, values, absent)
 
     def _met_again(self, part: SharedPart, context: Context) -> bool:
-        """As `met`, where a part of what it reads was read for a decision before."""
+        """Like `met`, reusing values that were read for an earlier decision."""
         if part.varying:
             values, absent = read_all(part.varying, context)
             every = {**part.values, **values}
-            if absent:  # what the decision before had in its place must not be taken for it
+            if absent:  # do not use the values of the earlier decision instead
                 return self._evaluate(every, every, [*part.absent, *absent])
             part.converted.update(values)
             return self._evaluate(every, part.converted, part.absent)
@@ -98,16 +98,16 @@ class Condition:
     def _evaluate(
         self, values: Mapping[str, object], given: dict[str, object] | cel.Context, absent: Sequence[NoValue]
     ) -> bool:
-        """The outcome for these values, which CEL's library has as `given`."""
+        """Evaluate with these values; `given` are the same for CEL's library."""
         if self.cost is not None and self.cost.steps(values) > MAX_STEPS:
-            raise ConditionError(f"the values are too large for what is done with them, in `{self.text}`")
+            raise ConditionError(f"the values are too large for this condition, in `{self.text}`")
         try:
             outcome = self._program.execute(given)
         except BaseException as error:
             if not isinstance(error, Exception) and type(error).__module__ != _PANIC_MODULE:
                 raise
             why = "; ".join(map(str, absent)) or _WHY.get(type(error), f"the evaluator raised {type(error).__name__}")
-            # Not chained: the library's message may hold a claim's value, and errors are logged.
+            # Not chained: the library's message may contain a claim's value, and errors are logged.
             raise ConditionError(f"{why}, in `{self.text}`") from None
         if outcome is True or outcome is False:
             return outcome
@@ -115,7 +115,7 @@ class Condition:
 
 
 def compile_condition(text: str) -> Condition | ConditionFault:
-    """Check and compile an expression, or say what is wrong with it."""
+    """Check and compile an expression; returns its fault if it is not valid."""
     checker = Checker(text)
     try:
         checker.check(parse(text))
@@ -124,6 +124,6 @@ def compile_condition(text: str) -> Condition | ConditionFault:
     try:
         program = compile_program(checker.flat)
     except ValueError:
-        return ConditionFault("CEL's library does not take this expression", 0, len(text), "please report it")
+        return ConditionFault("CEL's library refuses this expression", 0, len(text), "please report it")
     cost = None if checker.cost.is_bounded else checker.cost
     return Condition(text, MappingProxyType(checker.reads), program, cost)

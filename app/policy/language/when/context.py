@@ -1,4 +1,4 @@
-"""What a decision's conditions speak of, built only as far as a condition asks."""
+"""The variables of a decision's conditions, built only when a condition reads them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _TYPES = {"jwt": "user", "api_key": "key", "anonymous": "anonymous"}
 
 
 class LazyContext(dict[str, object]):
-    """The six variables of one decision, each built when a condition first reads it, and kept.
+    """The six variables of one decision, each built and kept when a condition first reads it.
 
-    So a decision that meets no condition builds nothing, and every condition sees the same values. `shared` are the
-    reads that several decisions have in common.
+    A decision without conditions builds nothing, and all conditions see the same values. `shared` are the reads that
+    several decisions have in common.
     """
 
     shared: SharedReads | None = None
@@ -48,7 +48,7 @@ class LazyContext(dict[str, object]):
 
 
 def subject_of(principal: Principal, permissions: frozenset[str], properties: Properties = _NO_PROPERTIES) -> Subject:
-    """The `subject` of conditions for a principal; `permissions` are its grants in effect."""
+    """The `subject` variable for a principal; `permissions` are its effective grants."""
     is_key = principal.key_id is not None
     return {
         "type": _TYPES[principal.method],

@@ -1,6 +1,6 @@
-"""What an evaluation can cost at most, estimated from the sizes of the values that it is given.
+"""Estimates the maximum cost of an evaluation from the sizes of its values.
 
-CEL's library has no limit of its own, and a macro does its body once for each item: `a.all(x, x in b)` is a product of
+CEL's library has no limit, and a macro evaluates its body for each item: the cost of `a.all(x, x in b)` is a product of
 two lists, and `a.all(x, b + b != [x])` copies a list each time. A step is about 8 ns, measured with the library.
 """
 
@@ -24,25 +24,25 @@ from app.policy.language.when.tree import (
 )
 
 MAX_STEPS = 1_000_000  # about 8 ms
-_NODE = 20  # steps to evaluate a node, whatever it is
-_CONVERSION = 150  # to hand the library one item
+_NODE = 20  # steps to evaluate any node
+_CONVERSION = 150  # to convert one item for the library
 _COPY = 30  # to copy one item
 _CHARACTERS = 8  # compared, searched or copied in one step
 
 
 class Extent(NamedTuple):
-    """How large a value is: its items at every level, itself included, and the characters of its texts."""
+    """The size of a value: its items at all levels, including itself, and the characters of its texts."""
 
     items: float = 1
     characters: float = 0
 
     def with_part(self, part: Extent) -> Extent:
-        """The extent of this and a part together."""
+        """The extent including another part."""
         return Extent(self.items + part.items, self.characters + part.characters)
 
     @property
     def steps(self) -> float:
-        """To look at all of it once."""
+        """The steps to visit all of it once."""
         return self.items + self.characters / _CHARACTERS
 
 
@@ -58,10 +58,10 @@ _LARGEST = Extent(MAX_ITEMS + 1, MAX_CHARACTERS)
 
 
 class Estimator:
-    """The most steps that evaluating a condition takes.
+    """The maximum number of steps to evaluate a condition.
 
-    `names` are the reads that stand in the place of nodes, by the id of the node. Of those in `values` CEL is given the
-    value; what the others read is true or false by then. `is_bounded`: no value that can be read costs over MAX_STEPS.
+    `names` are the reads that replace nodes, by id of the node. CEL gets the values of the reads in `values`; the
+    others are true or false. `is_bounded`: no readable value costs more than MAX_STEPS.
     """
 
     def __init__(self, tree: Node, names: Mapping[int, str], values: frozenset[str]) -> None:
@@ -71,7 +71,7 @@ class Estimator:
         self.is_bounded = self._steps(dict.fromkeys(values, _LARGEST)) <= MAX_STEPS
 
     def steps(self, values: Mapping[str, object]) -> float:
-        """For these values, by the name of their read; what is not among them is absent."""
+        """The steps for these values, by the name of their read; other values are absent."""
         return self._steps({name: extent_of(values[name]) for name in self._values if name in values})
 
     def _steps(self, extents: Extents) -> float:
@@ -80,7 +80,7 @@ class Estimator:
     def _of(self, node: Node) -> Estimate:
         name = self._names.get(id(node))
         if name is None and isinstance(node, Name):
-            name = node.name  # what a macro binds
+            name = node.name  # bound by a macro
         if name is not None:
             return lambda extents: _Cost(_NODE, extents.get(name, _SCALAR))
         match node:
@@ -106,7 +106,7 @@ class Estimator:
         raise TypeError(f"no such node: {node!r}")
 
     def _all(self, parts: Iterable[Estimate], *, copies: bool = False) -> Estimate:
-        """A node that looks once at all of its parts, and whose value is no larger than they are together."""
+        """A node that visits all of its parts once, and whose value is at most as large as all parts together."""
 
         def estimate(extents: Extents) -> _Cost:
             steps, extent = float(_NODE), Extent(1, 0)
@@ -134,7 +134,7 @@ class Estimator:
         def estimate(extents: Extents) -> _Cost:
             holder = target(extents)
             times = max(holder.extent.items - 1, 1)
-            # Every estimate grows in proportion to a size, so an item of the mean size stands for them all.
+            # Every estimate is proportional to a size, so an item of mean size represents all items.
             item = Extent(1, holder.extent.characters / times)
             each = body({**extents, bound: item})
             return _Cost(holder.steps + _NODE + times * (each.steps + _NODE), _SCALAR)
@@ -143,7 +143,7 @@ class Estimator:
 
 
 def extent_of(value: object) -> Extent:
-    """The extent of a value that CEL's library may have."""
+    """The extent of a value for CEL's library."""
     items = characters = 0
     pending = [value]
     for part in pending:

@@ -1,8 +1,8 @@
-"""What a condition may call, and which kinds its operators stand between.
+"""The functions of conditions, and the operand types of their operators.
 
-This is the part of CEL that the library has right for every value of those kinds. What it lacks (`string(true)`,
-time zones), counts in bytes (`size`), or does at a cost that a caller could drive up (`matches` compiles its pattern
-at each evaluation, `map` and `filter` are quadratic) is left out.
+This is the part of CEL that the library implements correctly for all values of these types. Left out are functions
+that it lacks (`string(true)`, time zones), that count in bytes (`size`), or whose cost callers could drive up
+(`matches` compiles its pattern at each evaluation, `map` and `filter` are quadratic).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from app.policy.language.when.shape import BOOL, DOUBLE, DURATION, DYN, INT, STR
 LIST = Kind("list", DYN)
 ORDERED = (INT, DOUBLE, STRING, TIMESTAMP, DURATION)
 
-# What a function takes, one of these, and what it gives.
+# The argument types of a function, of which it takes one, and its result type.
 FUNCTIONS: Mapping[str, tuple[tuple[Kind, ...], Kind]] = {
     "int": ((STRING, INT, DOUBLE), INT),
     "double": ((STRING, INT, DOUBLE), DOUBLE),
@@ -24,14 +24,14 @@ FUNCTIONS: Mapping[str, tuple[tuple[Kind, ...], Kind]] = {
     "timestamp": ((STRING, TIMESTAMP), TIMESTAMP),
     "duration": ((STRING, DURATION), DURATION),
 }
-# What a method is of, what it takes, and what it gives.
+# The receiver type of a method, its argument types, and its result type.
 METHODS: Mapping[str, tuple[Kind, tuple[Kind, ...], Kind]] = {
     **dict.fromkeys(("contains", "startsWith", "endsWith"), (STRING, (STRING,), BOOL)),
     **dict.fromkeys(("getFullYear", "getMonth", "getDate", "getDayOfMonth", "getDayOfWeek"), (TIMESTAMP, (), INT)),
     **dict.fromkeys(("getDayOfYear", "getHours", "getMinutes", "getSeconds"), (TIMESTAMP, (), INT)),
 }
 MACROS = ("all", "exists", "exists_one")
-# Answered before CEL evaluates, from a path.
+# Answered from a path before CEL evaluates.
 SPECIAL = ("has", "ip_in")
 
 _LEFT_OUT = {
@@ -44,19 +44,19 @@ EXAMPLES = {"timestamp": "write timestamp('2026-11-24T08:00:00Z')", "duration": 
 
 
 def fits(left: Kind, right: Kind) -> bool:
-    """Whether two kinds may be one. `dyn` may be any, which only deciding shows."""
+    """Whether two types are compatible. `dyn` may be any type, which is known only when deciding."""
     if DYN in (left, right):
         return True
     return left.name == right.name and (left.item is None or right.item is None or fits(left.item, right.item))
 
 
 def ordered(left: Kind, right: Kind) -> bool:
-    """Whether one kind has an order with the other."""
+    """Whether values of two types can be ordered."""
     return fits(left, right) and all(any(fits(kind, one) for one in ORDERED) for kind in (left, right))
 
 
 def outcome(operator: str, left: Kind, right: Kind) -> Kind | None:
-    """What arithmetic between two kinds gives; None when there is no such arithmetic."""
+    """The result type of an arithmetic operator; None if it does not apply to these types."""
     for first, second, result in _ARITHMETIC[operator]:
         if fits(left, first) and fits(right, second):
             if DYN in (left, right):
@@ -77,8 +77,8 @@ _ARITHMETIC: Mapping[str, tuple[tuple[Kind, Kind, Kind], ...]] = {
 ARITHMETIC = tuple(_ARITHMETIC)
 
 
-def is_taken(call: str) -> bool:
-    """Whether CEL's library takes this call of a function with a constant."""
+def is_valid_call(call: str) -> bool:
+    """Whether CEL's library accepts this call of a function with a constant."""
     try:
         compile_program(call).execute()
     except (ValueError, RuntimeError, ArithmeticError):
@@ -87,13 +87,16 @@ def is_taken(call: str) -> bool:
 
 
 def unknown_function(name: str, target: str) -> tuple[str, str]:
-    """Message and hint for a call of what there is not, as a method of `target` if that is not empty."""
+    """Message and hint for a call of an unknown function, or of an unknown method if `target` is not empty."""
     functions, methods = (*FUNCTIONS, *SPECIAL), (*METHODS, *MACROS)
     if name in _LEFT_OUT:
-        return f"`{name}` is not part of conditions", _LEFT_OUT[name]
+        return f"`{name}` is not supported in conditions", _LEFT_OUT[name]
     if target and name in functions:
-        return f"`{name}` is no method", f"write {name}({target}, …)" if name == "ip_in" else f"write {name}({target})"
+        return (
+            f"`{name}` is not a method",
+            f"write {name}({target}, …)" if name == "ip_in" else f"write {name}({target})",
+        )
     if not target and name in methods:
-        return f"`{name}` is a method", f"write it behind what it is of, as in x.{name}(…)"
+        return f"`{name}` is a method", f"call it on a value, as in x.{name}(…)"
     known = methods if target else functions
-    return f"there is no `{name}`", did_you_mean(name, known) or f"known are {', '.join(known)}"
+    return f"there is no `{name}`", did_you_mean(name, known) or f"use one of {', '.join(known)}"

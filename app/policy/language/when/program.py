@@ -1,4 +1,4 @@
-"""CEL's own library, which is imported with the first condition: it brings a command line that takes 0.25 s to load."""
+"""CEL's library, imported with the first condition, since it also imports a command line, which takes 0.25 s."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
 
 
 def compile_program(text: str) -> cel.Program:
-    """The program of an expression. Raises ValueError for one that the library does not take."""
+    """Compile an expression. Raises ValueError if the library refuses it."""
     import cel  # noqa: PLC0415  # see above
 
     return cel.compile(text)
 
 
 def new_context(values: Mapping[str, object]) -> cel.Context:
-    """These values as the library has them, by name, for any number of evaluations."""
+    """Convert values, by name, for any number of evaluations."""
     import cel  # noqa: PLC0415  # see above
 
     return cel.Context(dict(values))

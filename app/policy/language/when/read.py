@@ -1,7 +1,7 @@
-"""What a condition reads, fetched in Python before CEL evaluates: one question about one path each.
+"""Reads the values of a condition in Python before CEL evaluates it; each read is one question about one path.
 
-CEL's library converts whatever it is given, about 1.5 µs for each text, and it recurses without a limit. So it
-is given no more than a condition names, as flat values, and of lists and maps only what is plain and small.
+CEL's library converts all of its input, at about 1.5 µs for each text, and recurses without a limit. So it gets only
+the values that a condition names, and of lists and maps only plain and small ones.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ Network = IPv4Network | IPv6Network
 Path = tuple[str, ...]
 Ask = Callable[[Mapping[str, object]], object]
 
-_HALF = re.compile(r"[\ud800-\udfff]")  # of a surrogate pair; UTF-8 has no way to write it
+_HALF = re.compile(r"[\ud800-\udfff]")  # an unpaired surrogate, which UTF-8 cannot encode
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class NoValue(Exception):
-    """Why a question has no answer in this context. CEL then sees an error where the value would stand."""
+    """A read has no value in this context, and the message says why. CEL then sees an error in its place."""
 
 
 @dataclass(frozen=True, slots=True)
 class VariableRead:
-    """One thing that a condition reads: `path`, and the characters from `start` up to `end` where it first does."""
+    """One read of a condition: its `path`, and its first occurrence from character `start` up to `end`."""
 
     path: Path
     start: int
@@ -42,12 +42,12 @@ class VariableRead:
 
 
 def shown(path: Path) -> str:
-    """A path as a condition writes it."""
+    """A path as written in a condition."""
     return path[0] + "".join(f".{name}" if _PLAIN_NAME.fullmatch(name) else f"['{name}']" for name in path[1:])
 
 
 def value_of(path: Path) -> Ask:
-    """What is at a path."""
+    """Read the value at a path."""
 
     def ask(context: Mapping[str, object]) -> object:
         found = _walk(context, path)
@@ -62,19 +62,19 @@ def value_of(path: Path) -> Ask:
 
 
 def presence_of(path: Path) -> Ask:
-    """Whether there is anything at a path, null included, in a map that must be there."""
+    """Read whether a path has a value, including null. Its map must exist."""
 
     def ask(context: Mapping[str, object]) -> object:
         holder = _walk(context, path[:-1])
         if isinstance(holder, Mapping):
             return path[-1] in holder
-        raise NoValue(f"`{shown(path[:-1])}` is no map")
+        raise NoValue(f"`{shown(path[:-1])}` is not a map")
 
     return ask
 
 
 def equality(text: str, path: Path) -> Ask:
-    """Whether the value at a path is a text, which takes CEL's library ten times as long to say."""
+    """Read whether the value at a path equals a text, ten times as fast as in CEL's library."""
     value = value_of(path)
 
     def ask(context: Mapping[str, object]) -> object:
@@ -84,19 +84,19 @@ def equality(text: str, path: Path) -> Ask:
 
 
 def membership(text: str, path: Path) -> Ask:
-    """Whether a text is in the list, or a key of the map, at a path; so that a long list need not be converted."""
+    """Read whether the list or map at a path contains a text, without converting it for CEL."""
 
     def ask(context: Mapping[str, object]) -> object:
         holder = _walk(context, path)
         if isinstance(holder, (list, tuple, frozenset, Mapping)):
             return text in holder
-        raise NoValue(f"`{shown(path)}` is no list or map")
+        raise NoValue(f"`{shown(path)}` is not a list or map")
 
     return ask
 
 
 def address_within(network: Network, path: Path) -> Ask:
-    """Whether the address at a path is of a network. An IPv4 address in IPv6 clothes counts as IPv4."""
+    """Read whether the address at a path belongs to a network. An IPv4-mapped IPv6 address counts as IPv4."""
 
     def ask(context: Mapping[str, object]) -> object:
         text = _walk(context, path)
@@ -105,14 +105,14 @@ def address_within(network: Network, path: Path) -> Ask:
         except ValueError:
             address = None
         if address is None:
-            raise NoValue(f"`{shown(path)}` is no IP address")
+            raise NoValue(f"`{shown(path)}` is not an IP address")
         return _unmapped(address) in network
 
     return ask
 
 
 def network_hint(text: str) -> str:
-    """How to write what is no network."""
+    """A hint for an invalid network."""
     try:
         return f"did you mean '{ip_network(text, strict=False)}'?"
     except ValueError:
@@ -136,34 +136,34 @@ def _walk(context: Mapping[str, object], path: Path) -> object:
 
 
 def _plain(value: object, level: int, left: list[int]) -> object:
-    """The value as CEL's library may have it; `left` counts down items and characters.
+    """The value as passed to CEL's library; `left` counts down items and characters.
 
-    Raises NoValue, without the path, for what is too much or no value of CEL's.
+    Raises NoValue, without the path, if it is too large or has no CEL type.
     """
     if isinstance(value, str):
         left[1] -= len(value)
         if left[1] < 0:
-            raise NoValue(f"holds more than {MAX_CHARACTERS} characters")
+            raise NoValue(f"has more than {MAX_CHARACTERS} characters")
         if not value.isascii() and _HALF.search(value):
-            raise NoValue("holds half a character")
+            raise NoValue("contains an unpaired surrogate")
         return value
     if value is None or isinstance(value, (bool, float, timedelta)):
         return value
     if isinstance(value, int) and -(2**63) <= value < 2**63:
         return value
-    if isinstance(value, datetime) and value.tzinfo is not None:  # the library takes a naive one for local time
+    if isinstance(value, datetime) and value.tzinfo is not None:  # the library treats a naive one as local time
         return value
     if isinstance(value, frozenset):
         value = sorted(map(str, value))
     if not isinstance(value, (list, tuple, Mapping)):
-        raise NoValue(f"holds what CEL has no value for, of type {type(value).__name__}")
+        raise NoValue(f"contains a value that CEL does not support, of type {type(value).__name__}")
     left[0] -= len(value)
     if left[0] < 0:
-        raise NoValue(f"holds more than {MAX_ITEMS} items")
+        raise NoValue(f"has more than {MAX_ITEMS} items")
     if level == MAX_LEVELS:
         raise NoValue(f"has more than {MAX_LEVELS} levels")
     if not isinstance(value, Mapping):
         return [_plain(item, level + 1, left) for item in value]
     if not all(isinstance(key, str) for key in value):
-        raise NoValue("has a key that is no text")
+        raise NoValue("has a key that is not a text")
     return {_plain(key, level, left): _plain(item, level + 1, left) for key, item in value.items()}

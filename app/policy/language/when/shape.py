@@ -1,7 +1,7 @@
-"""What a condition may speak of: the one description that the checker, the engine and the documentation read.
+"""The variables of conditions: the single definition for the checker, the engine and the documentation.
 
-The typed dictionaries below are the shape of each variable; `SCHEMA` is derived from them. A field is always there
-and never null unless it is `NotRequired`: then a condition asks `has(…)` first, or fails where it is absent.
+The typed dictionaries below define the variables; `SCHEMA` is derived from them. A field is always present and never
+null unless it is `NotRequired`: a condition must test it with `has(…)`, or fails if it is absent.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from app.policy.language.fault import did_you_mean
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field of a variable: its kind, what it means, and whether it is always there."""
+    """A field of a variable: its type, its meaning, and whether it is always present."""
 
     kind: Kind
     meaning: str
@@ -26,7 +26,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A CEL type. `item` is what a list or a map holds, `fields` what a variable of a fixed shape has."""
+    """A CEL type. `item` is the item type of a list or map, `fields` are those of a variable with a fixed shape."""
 
     name: str
     item: Kind | None = None
@@ -118,7 +118,7 @@ SCHEMA: Mapping[str, Field] = _fields(Variables)
 
 
 def describe() -> Iterator[tuple[str, Field]]:
-    """Every name that a condition may write, as `request.ip`, with its field: for documentation."""
+    """Every name that conditions may use, such as `request.ip`, with its field; for documentation."""
     for name, field in SCHEMA.items():
         if field.kind.fields is None:
             yield name, field
@@ -127,8 +127,8 @@ def describe() -> Iterator[tuple[str, Field]]:
 
 
 def nearest_variable(name: str, bound: Collection[str]) -> str:
-    """A hint for a name that is none of the variables, nor bound by a macro."""
+    """A hint for a name that is neither a variable nor bound by a macro."""
     if near := did_you_mean(name, [*SCHEMA, *bound, "true", "false", "null"]):
         return near
     field = next((path for path, _ in describe() if path.endswith(f".{name}")), "")
-    return f"did you mean `{field}`?" if field else f"known are {', '.join(SCHEMA)}; a text is 'in quotes'"
+    return f"did you mean `{field}`?" if field else f"use one of {', '.join(SCHEMA)}; write a text 'in quotes'"

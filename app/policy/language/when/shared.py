@@ -1,4 +1,4 @@
-"""What conditions read of variables that are the same in several decisions: read once, and converted for CEL once."""
+"""Reads of variables that are the same in several decisions: read once, and converted for CEL once."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Reads = Mapping[str, VariableRead]
 
 @dataclass(slots=True)
 class SharedPart:
-    """The part of one condition's reads that does not change. `varying` are the others.
+    """The constant part of one condition's reads. `varying` are the other reads.
 
-    `outcome` is that of the condition where it reads nothing else, or why there is none.
+    `outcome` is that of a condition without varying reads, or its error.
     """
 
     values: Mapping[str, object]
@@ -30,7 +30,7 @@ class SharedPart:
 
 
 class SharedReads:
-    """The shared parts of conditions, by their text, of the decisions in which `variables` are the same."""
+    """The shared parts of conditions, by text, for decisions with the same `variables`."""
 
     def __init__(self, variables: Iterable[str]) -> None:
         self._variables = frozenset(variables)
@@ -48,7 +48,7 @@ class SharedReads:
 
 
 def read_all(reads: Reads, context: Mapping[str, object]) -> tuple[dict[str, object], list[NoValue]]:
-    """The values that there are, by the names of their reads, and why the others are absent."""
+    """Read all values; returns the present ones by name, and the reasons why others are absent."""
     values: dict[str, object] = {}
     absent: list[NoValue] = []
     for name, read in reads.items():

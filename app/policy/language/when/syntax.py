@@ -1,7 +1,7 @@
-"""The grammar of conditions: a text becomes a tree, in which every node knows its characters.
+"""The parser of conditions: converts a text into a tree whose nodes have their positions.
 
-It is CEL without what a condition has no need of: maps and messages to write, bytes, unsigned numbers, raw and
-triple-quoted texts, comments. What stands here means what it means in CEL.
+The grammar is a subset of CEL with the same meaning, without map and message literals, bytes, unsigned numbers, raw and
+triple-quoted texts, and comments.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MAX_DEPTH = 12
 
 
 class ConditionSyntaxError(Exception):
-    """Why a text is no condition; `start` and `end` are the characters at fault."""
+    """A text is not a valid condition; `start` and `end` delimit the characters at fault."""
 
     def __init__(self, message: str, start: int, end: int, hint: str = "") -> None:
         super().__init__(message)
@@ -60,16 +60,16 @@ _RESERVED = re.compile(
     "as|break|const|continue|else|for|function|if|import|let|loop|package|namespace|return|var|void|while"
 )
 _LEVELS = (("||",), ("&&",), ("==", "!=", "<=", ">=", "<", ">", "in"), ("+", "-"), ("*", "/", "%"))
-_STRAY = {"=": "write `==`", "&": "write `&&`", "|": "write `||`", "{": "there are no maps to write"}
+_STRAY = {"=": "write `==`", "&": "write `&&`", "|": "write `||`", "{": "map literals are not supported"}
 _STRAY |= dict.fromkeys("\u201c\u201d\u2018\u2019`", "write straight quotes, as in 'text'")
 _WORDS = {"and": "&&", "or": "||", "not": "!", "is": "==", "eq": "=="}
 
 
 def parse(text: str) -> Node:
-    """The tree of an expression. Raises ConditionSyntaxError."""
+    """Parse an expression. Raises ConditionSyntaxError."""
     if len(text) > MAX_LENGTH:
-        message = f"the condition has {len(text)} characters, where {MAX_LENGTH} are the most"
-        raise ConditionSyntaxError(message, MAX_LENGTH, len(text), "part it into rows: rows are alternatives")
+        message = f"the condition has {len(text)} characters, the limit is {MAX_LENGTH}"
+        raise ConditionSyntaxError(message, MAX_LENGTH, len(text), "split it into rows; rows are alternatives")
     return _Parser(text).parse()
 
 
@@ -82,9 +82,7 @@ def _tokens(text: str) -> list[_Token]:
             character = text[position]
             if character in "'\"":
                 raise ConditionSyntaxError("this text is not closed", position, len(text), f"end it with {character}")
-            raise ConditionSyntaxError(
-                f"`{character}` has no meaning here", position, position + 1, _STRAY.get(character, "")
-            )
+            raise ConditionSyntaxError(f"unexpected `{character}`", position, position + 1, _STRAY.get(character, ""))
         token = _Token(match.lastgroup or "", match.group(), match.start(), match.end())
         if token.kind == "number" and (text[token.end : token.end + 1].isalnum() or text.startswith("_", token.end)):
             hint = "numbers are decimal; a duration is duration('90m')"
@@ -97,7 +95,7 @@ def _tokens(text: str) -> list[_Token]:
 
 
 class _Parser:
-    """Recursive descent: one method for each level of precedence that is not like its neighbours."""
+    """A recursive descent parser, with one method for all binary operators."""
 
     def __init__(self, text: str) -> None:
         self._tokens = _tokens(text)
@@ -110,7 +108,7 @@ class _Parser:
 
     def parse(self) -> Node:
         if self._token.kind == "end":
-            raise ConditionSyntaxError("the condition is empty", 0, 1, "leave the cell out, or write a condition")
+            raise ConditionSyntaxError("the condition is empty", 0, 1, "remove the cell, or write a condition")
         tree = self._expression()
         if self._token.kind != "end":
             self._unexpected("an operator")
@@ -131,13 +129,13 @@ class _Parser:
             self._unexpected(f"`{mark}`")
         return self._tokens[self._next - 1]
 
-    def _unexpected(self, wanted: str) -> NoReturn:
+    def _unexpected(self, expected: str) -> NoReturn:
         token, before = self._token, self._tokens[self._next - 1]
         if token.kind == "end":
-            raise ConditionSyntaxError(f"the condition ends where {wanted} should stand", token.start, token.end)
+            raise ConditionSyntaxError(f"the condition ends, expected {expected}", token.start, token.end)
         sign = _WORDS.get(token.text.lower()) or _WORDS.get(before.text.lower())
         raise ConditionSyntaxError(
-            f"{wanted} should stand here", token.start, token.end, f"write `{sign}`" if sign else ""
+            f"expected {expected} here", token.start, token.end, f"write `{sign}`" if sign else ""
         )
 
     def _expression(self) -> Node:
@@ -146,7 +144,7 @@ class _Parser:
             raise ConditionSyntaxError(f"more than {MAX_DEPTH} levels of nesting", self._token.start, self._token.end)
         condition = self._binary(0)
         if self._take("?"):
-            yes = self._binary(0)  # CEL's grammar: a choice between `?` and `:` needs parentheses
+            yes = self._binary(0)  # in CEL's grammar, a ternary between `?` and `:` needs parentheses
             self._expect(":")
             no = self._expression()
             condition = Ternary(condition.start, no.end, condition, yes, no)
@@ -168,7 +166,9 @@ class _Parser:
         if not (self._take("!") or self._take("-")):
             return self._member()
         if self._token.text in ("!", "-"):
-            raise ConditionSyntaxError("one sign is enough", self._token.start, self._token.end, "use parentheses")
+            raise ConditionSyntaxError(
+                "a sign cannot follow another sign", self._token.start, self._token.end, "use parentheses"
+            )
         operand = self._member()
         return Unary(token.start, operand.end, token.text, operand)
 
@@ -228,7 +228,7 @@ def _text(token: _Token) -> str:
         if escape[1] not in _ESCAPES:
             start = token.start + escape.start()
             raise ConditionSyntaxError(
-                f"`{escape[0]}` is no escape", start, start + 2, "write `\\\\` for one backslash"
+                f"`{escape[0]}` is not a valid escape", start, start + 2, "write `\\\\` for one backslash"
             )
     return _ESCAPE.sub(lambda escape: _ESCAPES[escape[1]], token.text[1:-1])
 

@@ -1,4 +1,4 @@
-"""The tree of a condition, in which every node knows its characters."""
+"""The syntax tree of a condition; every node has its position in the text."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Literal(Node):
 
 @dataclass(frozen=True, slots=True)
 class Name(Node):
-    """A variable, or what a macro binds."""
+    """A variable, or a name bound by a macro."""
 
     name: str
 
@@ -64,7 +64,7 @@ class Unary(Node):
 
 @dataclass(frozen=True, slots=True)
 class Binary(Node):
-    """Two operands and what stands between them."""
+    """Two operands and the operator between them."""
 
     operator: str
     left: Node
