@@ -61,11 +61,11 @@ async def test_the_log_of_actions_says_who_can_publish_no_more(sessions: Session
     await publisher.rollback(first, parent=live.active.revision, author=ME, message="", acknowledge_widening=True)
     await publish("", "user:me", acknowledged=True)
     lost = f"fewer callers could publish a policy: POST {PUBLISH.template}  for holders of"
-    locked_out = "no known caller could publish a policy: only user:ghost, which"
+    locked_out = "no known caller could publish a policy: only user:ghost"
     *others, (_, last) = await messages(sessions)
     assert last.startswith(f"(acknowledged: {lost} ")
     assert others == [
         ("policy.publish", f"One may go ({lost} b:read, unless they hold a:write)"),
-        ("policy.publish", f"Only the new one (acknowledged: {locked_out} the decision log does not know)"),
+        ("policy.publish", f"Only the new one (acknowledged: {locked_out}, never seen in the decision log)"),
         ("policy.rollback", f"Back to {first}. ({lost} user:ghost, unless they hold a:write or they hold b:read)"),
     ]

@@ -79,7 +79,7 @@ def test_a_condition_is_explained_with_what_is_given(run: Run, policies: Path) -
         (("explain", "--as", "auth:jwt", "DELETE", "/api/v1/teams"), "callers get 405"),
         (("explain", "--as", "auth:jwt", "GET", "/api/v1/teams?x=1"), "without query"),
         (("explain", "--as", "auth:jwt", "--given", "ip=1", "GET", "/docs"), "request.ip=10.0.0.1"),
-        (("explain", "--as", "auth:jwt", "--given", "request.pi=1", "GET", "/docs"), "not known in"),
+        (("explain", "--as", "auth:jwt", "--given", "request.pi=1", "GET", "/docs"), "unknown in"),
         (("explain", "GET", "/docs"), "--as"),
         (("routes", "--permission", "catalog:raed"), "did you mean `catalog:read`?"),
         (("routes", "--path", "api"), "starts with `/`"),

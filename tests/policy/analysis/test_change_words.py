@@ -31,8 +31,7 @@ def change(
         (change(Combination((), (C,))), "GET /x  for everyone when `1 == 1`"),
         (
             change(Combination((("a",),), (C,), (D,))),
-            "GET /x  for holders of a when `1 == 1` when `1 == 2` (with the roles of the old policy) is met or cannot "
-            "be describe",
+            "GET /x  for holders of a when `1 == 1` when `1 == 2` (with the roles of the old policy) is met or unknown",
         ),
         (change(EVERYONE, Combination((("b",),))), "GET /x  for everyone, unless they hold b"),
         (

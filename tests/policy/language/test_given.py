@@ -90,7 +90,7 @@ def test_assignments_are_read_and_those_of_one_map_are_one(lines: list[str], exp
         ("request=7", "`request` is not an assignment", "write it as"),
         ("request.=7", "`request.` is not an assignment", "write it as"),
         ("context.a..b=7", "`context.a..b` is not an assignment", "write it as"),
-        ("requst.ip=7", "`requst.ip`: `requst` is not known in conditions", "did you mean `request`?"),
+        ("requst.ip=7", "`requst.ip`: `requst` is unknown in conditions", "did you mean `request`?"),
         ("request.pi=7", "`request.pi`: `pi` is unknown in `request`", "use one of"),
         ("request.time=7", "`request.time`: `7` is not a time", "write 2026"),
         ("request.ip.a=7", "`request.ip.a`: it must be a string", "it is a mapping"),
