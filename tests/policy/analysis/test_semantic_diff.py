@@ -79,15 +79,15 @@ def test_a_deny_that_comes_or_goes_is_the_only_cause_of_the_change(resource: str
     ):
         (change,) = between(old, new).changes
         assert change.kind == kind
-        assert [(behind.side, str(behind.row)) for behind in change.behind] == [(side, deny)]
+        assert [(behind.side, str(behind.row)) for behind in change.rows] == [(side, deny)]
 
 
 def test_a_deny_is_a_cause_beside_the_allow_that_it_was_narrowed_by() -> None:
     deny = "p, a:write b:read, /x, POST, deny"
     (gain,) = between((), (WRITE, deny)).changes
-    assert [(behind.side, str(behind.row)) for behind in gain.behind] == [("new", WRITE), ("new", deny)]
+    assert [(behind.side, str(behind.row)) for behind in gain.rows] == [("new", WRITE), ("new", deny)]
     (loss,) = between((WRITE, deny), ()).changes
-    assert [(behind.side, str(behind.row)) for behind in loss.behind] == [("old", WRITE), ("old", deny)]
+    assert [(behind.side, str(behind.row)) for behind in loss.rows] == [("old", WRITE), ("old", deny)]
 
 
 def test_a_role_is_followed_to_who_holds_it() -> None:

@@ -7,7 +7,7 @@ import pytest
 from app.policy.engine.checks import check
 from tests.policy.small import snapshot
 
-DELETE = "delete it, or fix its spelling"
+DELETE = "delete it, or correct the spelling"
 
 
 @pytest.mark.parametrize("action", ["raed", "Read", "erase"])
