@@ -1,6 +1,6 @@
 """Make single edits of the security core, and print which of them the tests notice.
 
-    .venv/bin/python -m scripts.trials.mutants                                  # 300 edits, about half an hour
+    .venv/bin/python -m scripts.trials.mutants                                  # 300 edits
     .venv/bin/python -m scripts.trials.mutants --count 40 --module identity --seed 7 --jobs 2
 
 The tests of a part are imported once, in a copy of the tree, and each edit of a function is tried in a forked copy of
