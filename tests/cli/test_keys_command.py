@@ -82,7 +82,7 @@ def test_a_key_that_was_found_is_revoked_without_standing_in_a_command(env: dict
     for nonsense in ("", "grd_live_5a5a", KEYS[0].plaintext + "a", "2"):
         refused = revoke(nonsense)
         assert refused.returncode == 2
-        assert "no API key" in refused.stderr
+        assert "is not an API" in refused.stderr
 
 
 @pytest.mark.parametrize("words", ["0", "-1", "x", "2x", "9" * 20])

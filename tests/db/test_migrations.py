@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from app.db.engine import open_engine
 from app.db.errors import UnusableDatabase
 from app.db.migrate import at_head, current_revision, head, schema_fault, upgrade
-from app.db.tables import metadata
+from app.griddy.tables import metadata
 from tests.support.server import ROOT
 
 pytestmark = pytest.mark.anyio

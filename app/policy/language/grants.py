@@ -51,11 +51,15 @@ class GrantHints:
         if self._left < 0:
             return _UNKNOWN
         self._left -= max(len(word), 1) * self._characters
-        return grant_hint(word, self._catalog, self._roles())
+        return grant_hint(word, self._catalog, self._known_roles)
+
+    @cached_property
+    def _known_roles(self) -> Collection[str]:
+        return self._roles()
 
     @cached_property
     def _characters(self) -> int:
-        return sum(map(len, self._catalog)) + sum(map(len, self._roles()))
+        return sum(map(len, self._catalog)) + sum(map(len, self._known_roles))
 
 
 def _of_family(word: str, known: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import partial
 from itertools import islice
 
 from app.policy.language.fault import Fault, did_you_mean
@@ -35,6 +35,11 @@ _ROLE = re.compile(r"(?<![^\s,])role:[a-z][a-z0-9_-]*(?![^\s,])")
 _KINDS = {"p": ("row type", "needs", "resource", "action", "effect", "condition"), "g": ("row type", "member", "grant")}
 
 
+def _roles_in(texts: Iterable[str]) -> frozenset[str]:
+    """The roles in all files, including rows not parsed yet. Computed only for hints."""
+    return frozenset(role for text in texts for role in _ROLE.findall(text))
+
+
 class Rows:
     """Parses files one by one and collects rules, memberships and faults. `templates` are known to be valid resources.
 
@@ -52,18 +57,12 @@ class Rows:
         self.memberships: list[Membership] = []
         self.catalog = catalog
         self.faults = faults
-        self.hints = GrantHints(catalog, lambda: self.roles)
-        self._texts = texts
+        self.hints = GrantHints(catalog, partial(_roles_in, texts))
         # Large policies are repetitive: each distinct cell is checked once.
         self.known_needs: dict[str, frozenset[str]] = {}
         self.known_actions: dict[tuple[str, bool], tuple[str, ...]] = {}
         # Interned: rules and routes share one string for each resource.
         self.good_resources: dict[str, str] = {template: template for template in templates}
-
-    @cached_property
-    def roles(self) -> frozenset[str]:
-        """The roles in all files, including rows not parsed yet. Computed only for hints."""
-        return frozenset(role for text in self._texts for role in _ROLE.findall(text))
 
     def parse(self, file: str, text: str) -> None:
         """Parse the text of one file."""
