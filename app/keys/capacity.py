@@ -25,15 +25,20 @@ class KeyCount:
     superseded: int
 
 
+async def lock_owner(session: AsyncSession, owner: str) -> None:
+    """Wait for issues and rotations of an owner that are under way, and hold others until the transaction ends."""
+    if not session.in_transaction():
+        await session.connection(execution_options=LOCK_FIRST)
+    if session.get_bind().dialect.name == "postgresql":
+        await session.execute(_LOCK_OWNER, {"owner": owner})
+
+
 async def count_keys(session: AsyncSession, owner: str, now: datetime) -> KeyCount:
     """Count the keys of an owner; no other is issued to this owner until the transaction ends.
 
     On SQLite a transaction that was begun before must have begun with a write.
     """
-    if not session.in_transaction():
-        await session.connection(execution_options=LOCK_FIRST)
-    if session.get_bind().dialect.name == "postgresql":
-        await session.execute(_LOCK_OWNER, {"owner": owner})
+    await lock_owner(session, owner)
     query = select(func.count(), func.count(col(ApiKey.successor_id))).select_from(ApiKey)
     total, superseded = (await session.execute(query.where(col(ApiKey.subject) == owner, accepted(now)))).one()
     return KeyCount(total - superseded, superseded)

@@ -16,6 +16,7 @@ from app.db.tables.fields import MAX_ID
 from app.db.tables.keys import ApiKey
 from app.keys import api_keys
 from app.keys.admin_log import RevokedKey, record_revocation
+from app.keys.capacity import lock_owner
 
 CHUNK = 200  # keys in a transaction, so that its locks are held briefly
 
@@ -47,6 +48,7 @@ async def revoke_keys_of(session: AsyncSession, owner: str, by: Actor, now: date
         await session.commit()
         return ids, ended
 
+    await lock_owner(session, owner)  # a key whose issue is under way is revoked too
     newest = await session.scalar(select(func.max(key)).where(col(ApiKey.subject) == owner))
     await session.rollback()
     while newest is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,6 +15,7 @@ from app.db.tables.history import AdminAction
 from app.db.tables.keys import ApiKey
 from app.identity.api_keys import mint
 from app.keys import api_keys, revocations
+from app.keys.capacity import count_keys
 from app.keys.revocations import revoke_key, revoke_keys_of
 
 pytestmark = pytest.mark.anyio
@@ -65,6 +67,20 @@ async def test_every_key_of_the_owner_ends_and_no_other(sessions: Sessions, monk
         ("key.revoke", "user_officer", 7, "request-1")
     }
     assert all(each.message.endswith(" of user_a") for each in actions)
+
+
+async def test_a_key_whose_issue_is_under_way_is_revoked_too(sessions: Sessions) -> None:
+    async with sessions() as issuing, sessions() as revoking:
+        await count_keys(issuing, "user_a", NOW)
+        new = await api_keys.insert(issuing, subject="user_a", name="k", new=mint("live"), scopes=[], now=NOW)
+
+        async def revoke() -> list[int]:
+            return [key_id async for key_id in revoke_keys_of(revoking, "user_a", BY, NOW)]
+
+        revocation = asyncio.create_task(revoke())
+        await asyncio.sleep(0.2)
+        await issuing.commit()
+        assert await revocation == [new.id]
 
 
 async def test_a_key_that_is_issued_meanwhile_does_not_keep_it_going(sessions: Sessions) -> None:
