@@ -154,7 +154,7 @@ def test_edits_are_chosen_by_the_seed_and_evenly() -> None:
     assert len(set(map(str, some))) > 20
     assert Counter(mutant.part for mutant in some) == {"doors": 20, "gateway": 20}
     assert len(chosen(found, 10**6, 3)) == len(found)
-    mutant = next(each for each in some if each.file == "app/http/door/middleware.py")
+    mutant = next(each for each in found if each.file == "app/http/door/middleware.py")
     assert files_for(mutant)[0].startswith("tests/")
     assert mutant.diff()
 

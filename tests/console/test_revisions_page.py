@@ -106,8 +106,8 @@ def test_a_lock_out_is_acknowledged(own_console: Server) -> None:
     fields = {"file": "admin.csv", "text": text}
     refused = publish(person, fields, acknowledge="yes", accept="Known.")
     assert refused.status_code == 422
-    said = "No caller that was ever seen here could publish a policy any more: only user:ghost, which"
-    assert f"{said} the decision log does not know: say that it is meant." in words(refused.text)
+    said = "No known caller could publish a policy: only user:ghost, never seen in the decision log"
+    assert f"{said}: say that it is meant." in words(refused.text)
     assert 'name="fewer" value="yes" aria-invalid=true aria-describedby=error-fewer' in refused.text
     assert active(person) == first
     assert publish(person, fields, acknowledge="yes", fewer="yes", accept="Known.").status_code == 303

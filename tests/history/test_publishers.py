@@ -97,7 +97,7 @@ def test_a_lock_out_counts_callers_that_were_seen_alone(own_server: Server, issu
             return said
 
         ghost = "g, user:ghost, role:publisher\n"
-        lockout = "No caller that was ever seen here could publish a policy any more: only "
+        lockout = "No known caller could publish a policy: only "
         assert detail(ghost).startswith(f"{lockout}user:ghost, never seen in the decision log: ")
         assert detail(f"{ghost}g, key:99, role:publisher\n").startswith(f"{lockout}key:99, user:ghost, ")
         # The author is known, and so is a caller with a verified token, refused or not.
@@ -110,7 +110,7 @@ def test_a_lock_out_counts_callers_that_were_seen_alone(own_server: Server, issu
         denied = f"{BY_TOKEN}p, anyone, /api/v1/policies/publish, POST, deny\n"
         closed = {**files(own_server), "admin.csv": files(own_server)["admin.csv"].replace(BY_TOKEN, denied)}
         answer = client.post(PUBLISH, json=body(client, closed))
-        assert answer.json()["detail"].startswith("No caller could publish a policy any more: ")
+        assert answer.json()["detail"].startswith("No caller could publish a policy: ")
 
         # By the directory it is done without a word, and undone too.
         before = len(history(client))

@@ -173,7 +173,7 @@ def test_files_that_lag_are_no_change_and_after_a_restart_only_new_ones_are(
         assert files(third) == old
         assert httpx.get(f"{third.url}/readyz").json()["checks"]["policy"]["files_lag"] is True
         edit(third, another(third))
-        third.wait_for_log(lambda entry: "these files were made from revision" in str(entry.get("faults")))
+        third.wait_for_log(lambda entry: "these files are based on revision" in str(entry.get("faults")))
         edit(third, old)
         with admin(third, issuer) as client:
             answer = client.post(RELOAD)
