@@ -12,12 +12,14 @@ from typing import Any
 
 import httpx
 
+from app.policy.language.fault import PolicyRefused
+from app.policy.language.load import load
 from tests.cli.command import command
 from tests.console.browsing import Browser
 from tests.console.desk import EVERYTHING, file, officer, publish, send
 from tests.console.sessions import Person
 from tests.support.issuer import LiveIssuer
-from tests.support.server import Server
+from tests.support.server import Server, eventually
 
 LOG = "/api/v1/admin-actions/"
 KEYS = "/api/v1/api-keys/"
@@ -180,10 +182,25 @@ class Administrators:
         edited = self._server.policy_dir / "catalog.csv"
 
         def do() -> Done:
+            # While the server still writes what another process published, an edit would be of outdated files.
+            assert eventually(self._has_newest, 10)
             edited.write_text(self._comment() + edited.read_text())
             return True
 
         return Act("policy.files", "files", "", r"[0-9a-f]{16}", do)
+
+    def _has_newest(self) -> bool:
+        """Whether the policy directory of the server holds the newest revision; not while it is written."""
+        try:
+            return load(self._server.policy_dir).revision == self._newest()
+        except PolicyRefused:
+            return False
+
+    def _newest(self) -> str:
+        """The newest revision of the history, which the server may not serve yet."""
+        with self.api() as client:
+            found: str = client.get("/api/v1/policies/history").json()["results"][0]["revision"]
+        return found
 
     @staticmethod
     def _comment() -> str:
