@@ -38,7 +38,7 @@ class Actor:
         return f"user:{self.subject}" if self.key_id is None else f"key:{self.key_id}"
 
 
-# Whoever may write the policy directory can change it: the operating system does not say who did.
+# Any account with write access to the policy directory can change it: the system does not say which one did.
 FILES = Actor("", door="files")
 
 

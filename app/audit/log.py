@@ -148,7 +148,7 @@ class DecisionLog:
     async def wait_for_room(self) -> None:
         """Wait until less than half of the queue is taken, for at most `ROOM_SECONDS`; not while the writer fails.
 
-        For whoever is about to note very many decisions, which would take the place of those of others.
+        For a caller about to note very many decisions, which would take the place of those of others.
         """
         if len(self._waiting) * 2 > self._capacity and self._error is None:
             self._has_room.clear()
@@ -251,7 +251,7 @@ class DecisionLog:
 
     def _failed(self, error: Exception) -> None:
         self._failures += 1
-        self._has_room.set()  # nobody waits for what may never come
+        self._has_room.set()  # room may never come: end the waits
         expected = isinstance(error, BatchNotStored)
         named = str(error) if expected else type(error).__name__
         if named != self._error:

@@ -12,11 +12,11 @@ from sqlalchemy import Column, ForeignKey, Table, UniqueConstraint, and_, exists
 from sqlalchemy.ext.asyncio import AsyncSession
 
 
-class Refused(Exception):
+class WriteRefused(Exception):
     """The database refused a write for what it would have meant."""
 
 
-class UnknownReference(Refused):
+class UnknownReference(WriteRefused):
     """`fields` hold ids of rows that do not exist."""
 
     def __init__(self, fields: Mapping[str, str]) -> None:
@@ -24,7 +24,7 @@ class UnknownReference(Refused):
         self.fields = fields  # field to the table that it refers to
 
 
-class NotUnique(Refused):
+class NotUnique(WriteRefused):
     """Another row has the same values in `fields`, which must be unique together."""
 
     def __init__(self, fields: tuple[str, ...]) -> None:
@@ -32,7 +32,7 @@ class NotUnique(Refused):
         self.fields = fields
 
 
-class StillReferredTo(Refused):
+class StillReferredTo(WriteRefused):
     """Rows of `tables` refer to the row that was to be deleted."""
 
     def __init__(self, tables: tuple[str, ...]) -> None:
@@ -42,7 +42,7 @@ class StillReferredTo(Refused):
 
 async def refusal_of_write(
     session: AsyncSession, table: Table, values: Mapping[str, Any], row_id: int | None
-) -> Refused | None:
+) -> WriteRefused | None:
     """Why `values` cannot be written to the row (None: a new one); None if nothing stands against it any more."""
     unknown = await _unknown_references(session, table, values)
     if unknown:
@@ -56,7 +56,7 @@ async def refusal_of_write(
     return None
 
 
-async def refusal_of_delete(session: AsyncSession, table: Table, row_id: int) -> Refused | None:
+async def refusal_of_delete(session: AsyncSession, table: Table, row_id: int) -> WriteRefused | None:
     """Which tables refer to the row; None if none does any more."""
     referring = {
         key.parent.table.name

@@ -37,7 +37,7 @@ class Failure:
     message: str
 
 
-# Is told of each case before it runs, so that another process can say which one hangs.
+# Called with each case before it runs, so that another process can say which one hangs.
 Announce = Callable[[str, bytes], None]
 
 

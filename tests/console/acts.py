@@ -204,7 +204,7 @@ class Administrators:
 
     @staticmethod
     def _comment() -> str:
-        """A line that makes another revision of a policy, and changes nobody's access."""
+        """A line that makes another revision of a policy, and changes no access."""
         return f"# {secrets.token_hex(8)}\n"
 
     def _files(self) -> dict[str, str]:

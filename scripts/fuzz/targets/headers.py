@@ -123,7 +123,7 @@ def has_good_credentials(question: Question) -> bool:
 
 
 def check_access(question: Question, answer: Answer) -> None:
-    """Raise Violation where somebody without good credentials came in."""
+    """Raise Violation where a caller without good credentials came in."""
     if not 200 <= answer.status < 300 or has_good_credentials(question) or question.method == "OPTIONS":
         return
     path = question.target.partition(b"?")[0].decode("latin-1")
