@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 import structlog
 from litestar import Litestar
 
-from app.audit.retention import keep_for
+from app.audit.retention import run_retention
 from app.db.old_decisions import OldDecisions
 from app.hangup import hangup
 from app.http.door.telemetry import observed
@@ -99,7 +99,7 @@ async def _history(services: Services, stop: asyncio.Event) -> None:
 
 
 async def _retention(services: Services, stop: asyncio.Event) -> None:
-    await keep_for(services.settings.decision_log_retention_days, stop, OldDecisions(services.sessions))
+    await run_retention(services.settings.decision_log_retention_days, stop, OldDecisions(services.sessions))
 
 
 async def _key_changes(services: Services, stop: asyncio.Event) -> None:

@@ -1,1 +1,1 @@
-"""What happened? Every decision as a record, kept off the path of the request that it is about."""
+"""What happened? The decision log and the admin log."""

@@ -1,4 +1,4 @@
-"""Who does an administrative act, and by which door."""
+"""The author of an administrative act, and the door that was used."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _MAX_TOKEN_ID = 255  # characters; a `jti` may have more
 class Actor:
     """The author of an administrative act.
 
-    `subject` is the `sub` of a person or of the owner of a key, for a command `cli:` and the account of the operating
-    system, and empty for a change of the files. `method` is how the credentials were verified; None where there are
-    none. `session_id` is of the console, `token_id` a JWT's `jti`. `revision` is that of the policy that allowed the
-    act; None where no policy was asked.
+    `subject` is the `sub` of a user or of the owner of a key; for a command, `cli:` and the account of the operating
+    system; empty for a change of the files. `method` is how the credentials were verified; None without credentials.
+    `session_id` is that of a console session, `token_id` the `jti` of a JWT. `revision` is that of the policy that
+    allowed the act; None if no policy decided it.
     """
 
     subject: str
@@ -43,7 +43,7 @@ FILES = Actor("", door="files")
 
 
 def actor_of(principal: Principal, request_id: str, revision: str) -> Actor:
-    """The caller of a request as the author of what it does, under the policy with this revision."""
+    """The caller of a request as an author, under the policy with this revision."""
     return Actor(
         principal.subject,
         principal.key_id,

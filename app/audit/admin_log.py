@@ -1,4 +1,4 @@
-"""The admin log: which acts there are, how one is shown, and which of them a reader asks for."""
+"""The admin log: its acts, the view of an act, and filters."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ Action = Literal[
     "session.end",
     "session.end_all",
 ]
-# A value of `details`: what JSON has for it.
+# A value of `details`, as in JSON.
 Detail = str | int | bool | list[str] | None
 
-# What each act is, for people. The target is a revision, `key:<id>`, `session:<id>` or `user:<sub>`.
+# Descriptions for users. The target is a revision, `key:<id>`, `session:<id>` or `user:<sub>`.
 ACTIONS: Mapping[Action, str] = {
     "policy.publish": "Published a policy",
     "policy.rollback": "Rolled the policy back",
@@ -43,20 +43,20 @@ ACTIONS: Mapping[Action, str] = {
 }
 _GROUPS = tuple(dict.fromkeys(name.partition(".")[0] for name in ACTIONS))
 
-# What there is to filter by, and what each means.
+# The filters and their descriptions.
 ADMIN_FILTERS: Mapping[str, str] = {
     "action": f"the act, one of {', '.join(ACTIONS)}; or all acts of a kind: {', '.join(_GROUPS)}",
-    "actor": "who did it: the `sub` of a person or of the owner of a key; for a command, such as cli:root, its account",
-    "target": "what it was done to: key:17, the revision of a policy, session:4, or user:<sub>",
-    "request_id": "the X-Request-ID of the answer",
-    "since": "from this time on: 2026-11-20T09:00:00Z, 2026-11-20, or how long ago as in 7d, 2h, 30m",
+    "actor": "the author: the `sub` of a user or of the owner of a key, or the account of a command, such as cli:root",
+    "target": "the target of the act: key:17, the revision of a policy, session:4, or user:<sub>",
+    "request_id": "the X-Request-ID of the response",
+    "since": "at or after this time: 2026-11-20T09:00:00Z, 2026-11-20, or an age such as 7d, 2h, 30m",
     "until": "before this time",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class AdminFilter:
-    """Acts that match all that is set. `since` is included and `until` is not."""
+    """Acts that match all fields that are set. `since` is inclusive, `until` exclusive."""
 
     actions: tuple[str, ...] | None = None
     actor: str | None = None
@@ -68,10 +68,10 @@ class AdminFilter:
 
 @dataclass(frozen=True, slots=True)
 class AdminActionView:
-    """An administrative act: one shape over HTTP, in the console and on the command line.
+    """An administrative act, as the API, the console and the command line show it.
 
-    `actor` did `action` to `target`, by `door`. `revision` is that of the policy that allowed it, null where none was
-    asked. Rows from a release that did not record them have neither `door` nor what is after it, and no `details`.
+    `actor` did `action` to `target`, through `door`. `revision` is that of the policy that allowed it; null if none
+    decided it. `door`, the fields after it and `details` are empty in rows of releases that did not record them.
     """
 
     id: int
@@ -91,7 +91,7 @@ class AdminActionView:
 
 
 def read_admin_filter(filters: Mapping[str, str], now: datetime) -> AdminFilter:
-    """The filters as text, by the names of ADMIN_FILTERS. Raises BadFilter with every error."""
+    """Read filters from text, by the names of ADMIN_FILTERS. Raises BadFilter with all errors."""
     errors = refuse_unknown(filters, ADMIN_FILTERS)
     texts: dict[str, str] = {}
     times: dict[str, datetime] = {}

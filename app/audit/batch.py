@@ -1,57 +1,58 @@
-"""Decisions on their way into the database: what many of them have alike is there once."""
+"""Decisions on their way to the database: each key is there once."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from app.audit.record import MAX_TEXT, OWN, About, Record
+from app.audit.record import MAX_TEXT, DecisionKey, Record
 from app.audit.sanitize import clean_once
 
-Own = tuple[int, int, str, int]  # of a decision: when, how long, for which request, and the number of what it is about
+# Time and latency in microseconds, request id, token id, and the index of the key.
+BatchRow = tuple[int, int, str, str | None, int]
 
 
 class Batch:
-    """Decisions in their order, and what they are about. `lasts` are when each of that came last, in microseconds."""
+    """Decisions in order, and their keys. `last_times` has the time of the last decision of each key."""
 
-    __slots__ = ("_numbers", "lasts", "made")
+    __slots__ = ("_indexes", "last_times", "rows")
 
     def __init__(self) -> None:
-        self.made: list[Own] = []
-        self.lasts: list[int] = []
-        self._numbers: dict[About, int] = {}
+        self.rows: list[BatchRow] = []
+        self.last_times: list[int] = []
+        self._indexes: dict[DecisionKey, int] = {}
 
     def __len__(self) -> int:
-        return len(self.made)
+        return len(self.rows)
 
     @classmethod
     def of(cls, records: Iterable[Record]) -> Batch:
-        """These decisions."""
+        """A batch of these decisions."""
         batch = cls()
         for record in records:
-            batch._add((record.at, record.latency, record.request_id, batch.number_of(record[OWN:])))
+            batch._add((*record[:-1], batch.key_index(record.key)))
         return batch
 
-    def number_of(self, about: About) -> int:
-        """The number of what a decision is about, the same for all that is alike."""
-        number = self._numbers.setdefault(about, len(self._numbers))
-        if number == len(self.lasts):
-            self.lasts.append(0)
-        return number
+    def key_index(self, key: DecisionKey) -> int:
+        """The index of a key, which is added if it is new."""
+        index = self._indexes.setdefault(key, len(self._indexes))
+        if index == len(self.last_times):
+            self.last_times.append(0)
+        return index
 
-    def add(self, at: int, latency: int, request_id: str, number: int) -> None:
-        """One more decision, about what has this number; the times are in nanoseconds."""
-        self._add((at // 1000, latency // 1000, clean_once(request_id, MAX_TEXT), number))
+    def add(self, at: int, latency: int, request_id: str, token_id: str | None, key_index: int) -> None:
+        """Add a decision; the times are in nanoseconds."""
+        self._add((at // 1000, latency // 1000, clean_once(request_id, MAX_TEXT), token_id, key_index))
 
-    def _add(self, own: Own) -> None:
-        self.made.append(own)
-        self.lasts[own[3]] = own[0]
+    def _add(self, row: BatchRow) -> None:
+        self.rows.append(row)
+        self.last_times[row[-1]] = row[0]
 
     @property
-    def abouts(self) -> list[About]:
-        """What the decisions are about, by number."""
-        return list(self._numbers)
+    def keys(self) -> list[DecisionKey]:
+        """The keys, by index."""
+        return list(self._indexes)
 
     def records(self) -> Iterator[Record]:
-        """Each decision whole."""
-        abouts = self.abouts
-        return (Record._make((*own, *abouts[number])) for *own, number in self.made)
+        """The decisions, each with its key."""
+        keys = self.keys
+        return (Record(*row[:-1], keys[row[-1]]) for row in self.rows)

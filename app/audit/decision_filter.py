@@ -1,4 +1,4 @@
-"""Which decisions someone wants to see: filters, read strictly from text."""
+"""Filters of decisions, parsed strictly from text."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from app.audit.filter_values import BadFilter, read_moment, read_text, refuse_un
 __all__ = ["FILTERS", "MAX_ID", "BadFilter", "DecisionFilter", "read"]
 
 MAX_ID = 2**63 - 1
-# What there is to filter by, and what each means.
+# The filters and their descriptions.
 FILTERS: Mapping[str, str] = {
-    "subject": "the person who asked, or the owner of the key that did",
-    "key_id": "the id of the API key that asked",
-    "route": "the route template, such as /api/v1/teams/{team_id}, or the thing that was asked about",
-    "action": "the method, or what was to be done with a thing",
+    "subject": "the user, or the owner of the API key",
+    "key_id": "the id of the API key",
+    "route": "the route template, such as /api/v1/teams/{team_id}, or the type:id of an AuthZEN resource",
+    "action": "the HTTP method, or the action of an AuthZEN request",
     "verdict": "allow or deny",
     "revision": "the revision of the policy that decided",
-    "request_id": "the X-Request-ID of the answer",
-    "since": "from this time on: 2026-11-20T09:00:00Z, 2026-11-20, or how long ago as in 7d, 2h, 30m",
+    "request_id": "the X-Request-ID of the response",
+    "since": "at or after this time: 2026-11-20T09:00:00Z, 2026-11-20, or an age such as 7d, 2h, 30m",
     "until": "before this time",
 }
 _ID = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
@@ -29,9 +29,10 @@ _ID = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class DecisionFilter:
-    """Decisions that fit all that is set. `since` is included and `until` is not, both in microseconds since 1970.
+    """Decisions that match all fields that are set.
 
-    Those made at the door `but_door` are left out.
+    `since` is inclusive, `until` exclusive, both in microseconds since 1970. Decisions of the door `except_door` do not
+    match.
     """
 
     subject: str | None = None
@@ -43,11 +44,11 @@ class DecisionFilter:
     request_id: str | None = None
     since: int | None = None
     until: int | None = None
-    but_door: str | None = None
+    except_door: str | None = None
 
 
 def read(filters: Mapping[str, str], now: datetime) -> DecisionFilter:
-    """The filters as text, by the names of FILTERS. Raises BadFilter with every error."""
+    """Read filters from text, by the names of FILTERS. Raises BadFilter with all errors."""
     errors = refuse_unknown(filters, FILTERS)
     found: dict[str, object] = {}
     for name, text in filters.items():
@@ -60,7 +61,7 @@ def read(filters: Mapping[str, str], now: datetime) -> DecisionFilter:
             errors[name] = str(error)
     if errors:
         raise BadFilter(errors)
-    return DecisionFilter(**found)  # type: ignore[arg-type]  # each reader makes what its field holds
+    return DecisionFilter(**found)  # type: ignore[arg-type]  # each reader returns the type of its field
 
 
 def _text(text: str, _now: datetime) -> str:
@@ -74,7 +75,7 @@ def _key_id(text: str, _now: datetime) -> int:
 
 
 def _route(text: str, now: datetime) -> str:
-    # A template has no last slash; a path is written with one.
+    # A template has no trailing slash, but users may write one.
     return _text(text, now).rstrip("/") or "/"
 
 
@@ -85,7 +86,7 @@ def _verdict(text: str, _now: datetime) -> bool:
 
 
 def _moment(text: str, now: datetime) -> int:
-    # Whole microseconds, which a float of seconds does not keep.
+    # In integers, since a float of seconds is not exact to the microsecond.
     return (read_moment(text, now) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 

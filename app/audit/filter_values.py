@@ -1,4 +1,4 @@
-"""Values of filters over the logs, read strictly from text. A reader raises ValueError, which says how to write it."""
+"""Values of filters of the logs, parsed strictly from text. Readers raise ValueError, which says how to write it."""
 
 from __future__ import annotations
 
@@ -13,40 +13,40 @@ _AGO = re.compile(r"([1-9][0-9]{0,5})([smhdw])", re.ASCII)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})", re.ASCII)
-_EXAMPLES = "write a time such as 2026-11-20T09:00:00Z, a day such as 2026-11-20, or how long ago such as 7d or 2h"
+_EXAMPLES = "write a time such as 2026-11-20T09:00:00Z, a day such as 2026-11-20, or an age such as 7d or 2h"
 
 
 class BadFilter(ValueError):
-    """Filters that cannot be read; `errors` say why, by name."""
+    """Invalid filters; `errors` has the messages by name."""
 
     def __init__(self, errors: Mapping[str, str]) -> None:
         super().__init__("; ".join(f"{name}: {message}" for name, message in errors.items()))
         self.errors = errors
 
 
-def refuse_unknown(given: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
-    """An error for each name that is not a filter."""
+def refuse_unknown(filters: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
+    """Errors for the names that are not filters."""
     return {
-        clean(name, 40): f"is not a filter; choose one of {', '.join(known)}" for name in given if name not in known
+        clean(name, 40): f"is not a filter; choose one of {', '.join(known)}" for name in filters if name not in known
     }
 
 
 def read_text(text: str) -> str:
-    """Printable text of bounded length, as it is."""
+    """Read printable text of bounded length."""
     if not text.isprintable() or len(text) > _MAX_TEXT:
         raise ValueError(f"must be printable text of at most {_MAX_TEXT} characters")
     return text
 
 
 def read_moment(text: str, now: datetime) -> datetime:
-    """A time, a day, or how long before `now`; in UTC."""
+    """Read a time, a day, or an age before `now`; in UTC."""
     try:
-        return _when(text, now).astimezone(UTC)
+        return _moment(text, now).astimezone(UTC)
     except OverflowError:
         raise ValueError("is out of range") from None
 
 
-def _when(text: str, now: datetime) -> datetime:
+def _moment(text: str, now: datetime) -> datetime:
     if ago := _AGO.fullmatch(text):
         return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
     try:

@@ -1,4 +1,4 @@
-"""A decision of the past, asked once more of the policy that is active now."""
+"""Decides a logged request again, under the active policy."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ from app.policy.language.endpoint import endpoint_fault
 from app.policy.language.given import Given
 
 
-class CannotAsk(Exception):
-    """The log does not keep what it takes to ask once more. The message says what is missing."""
+class CannotDecideAgain(Exception):
+    """The log does not contain enough of the request. The message says what is missing."""
 
 
-def ask_again(record: Record, snapshot: Snapshot, given: Given) -> Explanation:
-    """What this policy says to the same grants, action and resource. Raises CannotAsk.
+def decide_again(record: Record, snapshot: Snapshot, given: Given) -> Explanation:
+    """Explain the decision of this policy on the same grants, action and resource. Raises CannotDecideAgain.
 
-    What a condition read then is not in the log: it is absent unless `given`.
+    Variables of conditions are not in the log: they are missing unless `given`.
     """
-    if record.method is None:
-        raise CannotAsk("the credentials were bad, so no policy was asked")
-    held = record.held
+    key = record.key
+    if key.method is None:
+        raise CannotDecideAgain("the credentials were bad, so no policy decided it")
+    held = key.held
     if held is None:
-        raise CannotAsk("the caller held more grants than the log keeps")
-    if endpoint_fault(record.action, record.resource):
-        raise CannotAsk("no route was found then, so no policy was asked")
+        raise CannotDecideAgain("the caller held more grants than the log keeps")
+    if endpoint_fault(key.action, key.resource):
+        raise CannotDecideAgain("the request matched no route, so no policy decided it")
     known: dict[str, dict[str, object]] = {name: dict(fields) for name, fields in given.items()}
-    if record.key_id is not None:
-        known["subject"] = {"owner": record.subject, **known.get("subject", {})}
+    if key.key_id is not None:
+        known["subject"] = {"owner": key.subject, **known.get("subject", {})}
     try:
-        return explain(snapshot, held, record.action, record.resource, known)
+        return explain(snapshot, held, key.action, key.resource, known)
     except NoSuchTarget as error:
-        raise CannotAsk(f"{error.message} any more") from None
+        raise CannotDecideAgain(f"{error.message} now") from None

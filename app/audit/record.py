@@ -1,4 +1,4 @@
-"""One decision, as the log keeps it: who, what, why and under which policy, and nothing that opens a door."""
+"""A decision in the log: who, what, why and under which policy, without anything that grants access."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from app.identity.principal import OWNER_GRANT, Method, Principal
 from app.policy.engine.decision import Decision
 from app.policy.language.rule import Rule
 
-MAX_TEXT = 512  # characters of what a caller names
-MAX_GRANTS = 16_384  # characters of a grant set; a larger one is not kept
+MAX_TEXT = 512  # characters of a text that a caller chooses
+MAX_GRANTS = 16_384  # characters of a grant set; a larger one is not stored
 
 
 @dataclass(frozen=True, slots=True)
 class Unverified:
-    """What stands in for a decision when the caller could not be known.
+    """Takes the place of a decision when the caller cannot be verified; false, like a decision that denies.
 
-    `reason` is the public detail of the refusal, with its cause in brackets where the detail alone does not tell it.
-    Never true, as a decision that denies. `revision` is the policy that would have decided.
+    `reason` is the public detail of the refusal, followed by its cause in brackets if the detail does not state it.
+    `revision` is that of the active policy.
     """
 
     reason: str
@@ -33,42 +33,39 @@ class Unverified:
         return False
 
 
-# In a grant set these stand for the fact that a user or key states of itself alone: all else is alike for many.
-_OWN_USER, _OWN_KEY, _OWNER = "user:", "key:", f"{OWNER_GRANT}user:"
+# Placeholders in a grant set for the facts that name the caller, so that callers with the same grants share a set.
+_USER, _KEY, _OWNER = "user:", "key:", f"{OWNER_GRANT}user:"
 
 
 @dataclass(frozen=True, slots=True)
 class StatedGrants:
-    """What principals stated, before roles: a JSON list, sorted. Those with the same have the same digest."""
+    """The grants that principals stated, before roles: a sorted JSON list. Equal sets have equal digests."""
 
     digest: bytes
     text: str
 
     def held_by(self, subject: str, key_id: int | None) -> frozenset[str]:
-        """The grants, with the caller's own fact."""
+        """The grants, with the facts that name this caller."""
         grants = set(json.loads(self.text))
-        for stand_in, own in ((_OWN_USER, subject), (_OWN_KEY, str(key_id)), (_OWNER, subject)):
-            if stand_in in grants:
-                grants.remove(stand_in)
-                grants.add(stand_in + own)
+        for placeholder, name in _names(subject, key_id):
+            if placeholder in grants:
+                grants.remove(placeholder)
+                grants.add(placeholder + name)
         return frozenset(grants)
 
 
-class Record(NamedTuple):
-    """A decision. `at` is in microseconds since 1970, UTC; `latency` in microseconds, until the verdict was known.
+class DecisionKey(NamedTuple):
+    """The fields that a decision shares with many others: those that do not differ by request or token.
 
-    `method` is how the caller was known; None, with an empty `subject`, when its credentials were bad. `grants` is
-    None then too, and for a principal that states more than is kept. `resource` is a route template or a thing.
+    `method` is how the caller was verified; None, with an empty `subject`, if its credentials were bad. `key_id` is
+    that of an API key. `grants` is None for bad credentials, and for a grant set that is too large to store.
+    `resource` is a route template, or `type:id`.
     """
 
-    at: int
-    latency: int
-    request_id: str
     door: str
     subject: str
     method: Method | None
     key_id: int | None
-    token_id: str | None
     action: str
     resource: str
     allowed: bool
@@ -81,63 +78,74 @@ class Record(NamedTuple):
 
     @property
     def held(self) -> frozenset[str] | None:
-        """What the caller stated, before roles; None where that is not kept."""
+        """The grants that the caller stated, before roles; None if they are not stored."""
         return self.grants.held_by(self.subject, self.key_id) if self.grants else None
+
+
+class Record(NamedTuple):
+    """A decision. `at` is in microseconds since 1970, UTC; `latency` in microseconds, until the verdict.
+
+    `token_id` is the `jti` of a JWT. Issuers renew tokens every minute or so, hence it is not part of the key.
+    """
+
+    at: int
+    latency: int
+    request_id: str
+    token_id: str | None
+    key: DecisionKey
 
     @property
     def time(self) -> datetime:
-        """When it was decided."""
+        """The time of the decision."""
         return datetime.fromtimestamp(self.at // 1_000_000, UTC).replace(microsecond=self.at % 1_000_000)
 
 
-# All of a record but when it was made, how long that took, and for which request: mostly alike from one to the next.
-About = tuple[object, ...]
-OWN = 3  # fields of a Record that come before those of its About
-
-
-def about_of(
+def decision_key(
     door: str, resource: str, action: str, principal: Principal | None, outcome: Decision | Unverified
-) -> About:
-    """What a record says of an outcome, whenever it was."""
+) -> DecisionKey:
+    """The key of a decision, with secrets removed."""
     rule = outcome.rule if isinstance(outcome, Decision) else None
     subject = clean(principal.subject, MAX_TEXT) if principal else ""
-    record = Record(
-        at=0,
-        latency=0,
-        request_id="",
+    return DecisionKey(
         door=door,
         subject=subject,
         method=principal.method if principal else None,
         key_id=principal.key_id if principal else None,
-        token_id=clean(principal.token_id, MAX_TEXT) if principal and principal.token_id is not None else None,
         action=clean(action, MAX_TEXT),
         resource=clean(resource, MAX_TEXT),
         allowed=bool(outcome),
         reason=str(outcome.reason),
         rule_place=rule.place if rule else None,
-        rule_text=_text_of(rule) if rule else None,
+        rule_text=_rule_text(rule) if rule else None,
         missing=outcome.missing if isinstance(outcome, Decision) else (),
         revision=outcome.revision,
-        grants=grant_set(_shared(principal.held, subject, principal.key_id)) if principal else None,
+        grants=grant_set(_with_placeholders(principal.held, subject, principal.key_id)) if principal else None,
     )
-    return record[OWN:]
 
 
-def _shared(held: frozenset[str], subject: str, key_id: int | None) -> frozenset[str]:
-    """The grants, with stand-ins for what names the caller."""
-    for stand_in, own in ((_OWN_USER, subject), (_OWN_KEY, str(key_id)), (_OWNER, subject)):
-        # One whose name is not kept as it is states what the log cannot tell.
-        if stand_in + own in held:
-            held = (held - {stand_in + own}) | {stand_in}
+def token_id_of(principal: Principal | None) -> str | None:
+    """The `jti` of a caller's token, with secrets removed; None without one."""
+    return clean(principal.token_id, MAX_TEXT) if principal and principal.token_id is not None else None
+
+
+def _names(subject: str, key_id: int | None) -> tuple[tuple[str, str], ...]:
+    return (_USER, subject), (_KEY, str(key_id)), (_OWNER, subject)
+
+
+def _with_placeholders(held: frozenset[str], subject: str, key_id: int | None) -> frozenset[str]:
+    for placeholder, name in _names(subject, key_id):
+        # A fact whose name was cleaned stays as it is: the log could not restore it.
+        if placeholder + name in held:
+            held = (held - {placeholder + name}) | {placeholder}
     return held
 
 
 @lru_cache(maxsize=2_000)
 def grant_set(held: frozenset[str]) -> StatedGrants | None:
-    """The grants as they are kept; None when they are too many for that."""
-    # As JSON, for a string that a token states may have any character, a space included.
+    """The stored form of grants; None if they are too large to store."""
+    # JSON, since a grant of a token may contain any character, including a space.
     text = without_secrets(json.dumps(sorted(held), separators=(",", ":")))
     return StatedGrants(hashlib.sha256(text.encode()).digest(), text) if len(text) <= MAX_GRANTS else None
 
 
-_text_of = lru_cache(maxsize=4_000)(Rule.__str__)
+_rule_text = lru_cache(maxsize=4_000)(Rule.__str__)

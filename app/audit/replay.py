@@ -1,9 +1,9 @@
-"""Replay: what callers really asked, decided under the active policy and under a candidate.
+"""Replay: decides logged requests under the active policy and under a candidate.
 
-A change is where these two differ. What the log says was decided then is compared with the active policy alone, as a
-count: a candidate is not blamed for what earlier changes did. Decisions that are alike are decided once. What a
-condition would have read is not in the log: where a verdict depends on one and both policies do not decide by the very
-same rows, it is counted as not to be told and never guessed.
+A change is a difference between these two. The logged verdicts are compared with the active policy only, and only
+counted, since they differ because of earlier changes and not because of the candidate. Equal decisions are decided
+once. The variables of conditions are not in the log: a verdict that depends on a condition is counted as such and
+never guessed, unless both policies decide it by the same rows.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from app.policy.engine.snapshot import Snapshot
 from app.policy.language.entities import FOLDER
 
 
-class DecisionKey(NamedTuple):
-    """What decisions have in common that differ in nothing that a policy knows, but for conditions."""
+class ReplayKey(NamedTuple):
+    """The fields of a decision that a policy depends on, except for conditions, and the verdict."""
 
     grants: StatedGrants | None
     method: Method | None
@@ -34,134 +34,133 @@ class DecisionKey(NamedTuple):
 
 
 class Occurrences(NamedTuple):
-    """How often something was decided, and the id of the last time."""
+    """The number of equal decisions, and the id of the last one."""
 
     number: int
     last_id: int
 
 
 class ReplayOutcome(Enum):
-    """What a replay can say of a decision."""
+    """The result of replaying a decision."""
 
     SAME = "same"  # under both policies
     GAINED = "gained"
     LOST = "lost"
     CONDITION = "condition"  # the verdict depends on a condition
-    UNVERIFIED = "unverified"  # the credentials were bad, so no policy was asked
-    UNKNOWN = "unknown"  # what the caller held is not in the log
+    UNVERIFIED = "unverified"  # the credentials were bad, so no policy decided it
+    UNKNOWN = "unknown"  # the grants of the caller are not in the log
 
 
 @dataclass(frozen=True, slots=True)
 class VerdictChange:
-    """Who would gain or lose what, how often it was asked for, and the decision that says so."""
+    """A verdict that differs under the candidate: how often it was logged, and the decision of the candidate."""
 
-    alike: DecisionKey
+    key: ReplayKey
     times: Occurrences
-    told: ReplayOutcome
+    outcome: ReplayOutcome
     decision: Decision
 
 
-_MAX_REMEMBERED = 100_000
-_Caller = tuple[bytes, str, int | None]  # a grant set by its digest, and whose it is
+_MAX_CACHED_VERDICTS = 100_000
+_Caller = tuple[bytes, str, int | None]  # the digest of the grant set, the subject, and the id of the API key
 
 
 class _Verdicts(NamedTuple):
-    """What the active policy and the candidate decide; None where a condition has the last word."""
+    """The decisions of the active policy and of the candidate; None if the verdict depends on a condition."""
 
     active: Decision | None
     candidate: Decision | None
-    alike: bool  # both by the same rows, so that no condition can part them
+    by_same_rows: bool  # so that both decide equally, whatever the conditions
 
 
 @dataclass(slots=True)
 class Replay:
-    """Adds up decisions under a candidate, compared with those of the active policy.
+    """Counts how decisions change under a candidate, compared with the active policy.
 
-    `counts` are of decisions, not of groups that are alike, and so is `changed_since`: how many the active policy
-    decides otherwise than was logged. With `most`, no more changes than that are kept apart, the first ones; `counts`
-    are of all.
+    `counts` are numbers of decisions, not of groups. `changed_since` is the number of decisions whose logged verdict
+    differs from that of the active policy. With `max_changes`, only the first changes are kept; `counts` include all.
     """
 
     snapshot: Snapshot
     active: Snapshot
-    most: int | None = None
+    max_changes: int | None = None
     counts: dict[ReplayOutcome, int] = field(default_factory=lambda: dict.fromkeys(ReplayOutcome, 0))
     changed_since: int = 0
-    _changes: dict[DecisionKey, VerdictChange] = field(default_factory=dict)
+    _changes: dict[ReplayKey, VerdictChange] = field(default_factory=dict)
     _decided: dict[tuple[_Caller, str, str], _Verdicts] = field(default_factory=dict)
     _held: dict[_Caller, frozenset[str]] = field(default_factory=dict)
     _same_entities: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        # The active one serves requests, whose cache this must not fill.
+        # The active policy serves requests, whose cache a replay must not fill.
         self.active = self.active.detached()
         self._same_entities = _entity_files(self.active) == _entity_files(self.snapshot)
 
-    def add(self, groups: Iterable[tuple[DecisionKey, Occurrences]]) -> None:
-        """Decide each group. The same may come again with further times."""
-        for alike, times in groups:
-            told, decision = self._tell(alike, times.number)
-            self.counts[told] += times.number
-            if decision is None or told not in (ReplayOutcome.GAINED, ReplayOutcome.LOST):
+    def add(self, groups: Iterable[tuple[ReplayKey, Occurrences]]) -> None:
+        """Decide each group. A key may occur in several calls."""
+        for key, times in groups:
+            outcome, decision = self._replay(key, times.number)
+            self.counts[outcome] += times.number
+            if decision is None or outcome not in (ReplayOutcome.GAINED, ReplayOutcome.LOST):
                 continue
-            # As the active policy decides it now: what it was at the time makes no two changes of one.
-            alike = alike._replace(allowed=not decision.allowed)  # noqa: PLW2901
-            if alike in self._changes or self.most is None or len(self._changes) < self.most:
+            # With the verdict of the active policy, so that different logged verdicts are one change.
+            alike = key._replace(allowed=not decision.allowed)
+            if alike in self._changes or self.max_changes is None or len(self._changes) < self.max_changes:
                 before = self._changes[alike].times if alike in self._changes else Occurrences(0, 0)
                 total = Occurrences(before.number + times.number, max(before.last_id, times.last_id))
-                self._changes[alike] = VerdictChange(alike, total, told, decision)
+                self._changes[alike] = VerdictChange(alike, total, outcome, decision)
 
     @property
     def changes(self) -> list[VerdictChange]:
-        """Gains before losses, and what was asked for most often first."""
+        """Gains, then losses, each with the most frequent first."""
         return sorted(
             self._changes.values(),
             key=lambda change: (
-                change.told is ReplayOutcome.LOST,
+                change.outcome is ReplayOutcome.LOST,
                 -change.times.number,
-                change.alike.subject,
-                change.alike[4:6],
+                change.key.subject,
+                change.key[4:6],
             ),
         )
 
-    def _tell(self, alike: DecisionKey, number: int) -> tuple[ReplayOutcome, Decision | None]:
-        if alike.grants is None:
-            return (ReplayOutcome.UNVERIFIED if alike.method is None else ReplayOutcome.UNKNOWN), None
-        caller = (alike.grants.digest, alike.subject, alike.key_id)
-        verdicts = self._decided.get((caller, alike.resource, alike.action))
+    def _replay(self, key: ReplayKey, count: int) -> tuple[ReplayOutcome, Decision | None]:
+        if key.grants is None:
+            return (ReplayOutcome.UNVERIFIED if key.method is None else ReplayOutcome.UNKNOWN), None
+        caller = (key.grants.digest, key.subject, key.key_id)
+        verdicts = self._decided.get((caller, key.resource, key.action))
         if verdicts is None:
-            verdicts = self._decide(caller, alike)
+            verdicts = self._decide(caller, key)
         active, candidate = verdicts.active, verdicts.candidate
-        if active is not None and active.allowed is not alike.allowed:
-            self.changed_since += number
-        if active is None or candidate is None:  # a condition has the last word
-            return (ReplayOutcome.SAME if verdicts.alike else ReplayOutcome.CONDITION), None
+        if active is not None and active.allowed is not key.allowed:
+            self.changed_since += count
+        if active is None or candidate is None:  # it depends on a condition
+            return (ReplayOutcome.SAME if verdicts.by_same_rows else ReplayOutcome.CONDITION), None
         if candidate.allowed is active.allowed:
             return ReplayOutcome.SAME, candidate
         return (ReplayOutcome.GAINED if candidate else ReplayOutcome.LOST), candidate
 
-    def _decide(self, caller: _Caller, alike: DecisionKey) -> _Verdicts:
-        if len(self._decided) >= _MAX_REMEMBERED:
+    def _decide(self, caller: _Caller, key: ReplayKey) -> _Verdicts:
+        if len(self._decided) >= _MAX_CACHED_VERDICTS:
             self._decided.clear()
             self._held.clear()
-        assert alike.grants is not None
+        assert key.grants is not None
         held = self._held.get(caller)
         if held is None:
-            held = self._held[caller] = alike.grants.held_by(alike.subject, alike.key_id)
-        active = decide_without_context(self.active, held, alike.resource, alike.action)
+            held = self._held[caller] = key.grants.held_by(key.subject, key.key_id)
+        active = decide_without_context(self.active, held, key.resource, key.action)
         if self.active.revision == self.snapshot.revision:
-            verdicts = _Verdicts(active, active, alike=True)
+            verdicts = _Verdicts(active, active, by_same_rows=True)
         else:
-            candidate = decide_without_context(self.snapshot, held, alike.resource, alike.action)
-            same = active is None and candidate is None and self._is_decided_alike(held, alike)
-            verdicts = _Verdicts(active, candidate, alike=same)
-        self._decided[caller, alike.resource, alike.action] = verdicts
+            candidate = decide_without_context(self.snapshot, held, key.resource, key.action)
+            same = active is None and candidate is None and self._have_same_rows(held, key)
+            verdicts = _Verdicts(active, candidate, by_same_rows=same)
+        self._decided[caller, key.resource, key.action] = verdicts
         return verdicts
 
-    def _is_decided_alike(self, held: frozenset[str], alike: DecisionKey) -> bool:
-        """Whether both policies decide by rows that say the same, over the same grants and entities."""
+    def _have_same_rows(self, held: frozenset[str], key: ReplayKey) -> bool:
+        """Whether both policies decide by equal rows, over the same grants and entities."""
         rows = [
-            [rule.content for rule in snapshot.rules_for(alike.resource, alike.action)]
+            [rule.content for rule in snapshot.rules_for(key.resource, key.action)]
             for snapshot in (self.active, self.snapshot)
         ]
         effective = [snapshot.effective(held) for snapshot in (self.active, self.snapshot)]

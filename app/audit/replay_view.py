@@ -1,4 +1,4 @@
-"""What a replay found, as people's programs read it: one shape over HTTP and on the command line."""
+"""The result of a replay, as the API and the command line show it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.identity.principal import Method
 
 @dataclass(frozen=True, slots=True)
 class ReplayChange:
-    """Who would gain or lose what, how often it was asked for, and the request id of the last time."""
+    """Who would gain or lose what, how often it was requested, and the request id of the last time."""
 
     change: Literal["gained", "lost"]
     subject: str
@@ -32,10 +32,10 @@ class ReplayChange:
 class ReplayResult:
     """A replay under a candidate, the policy `revision`, compared with the policy `active`.
 
-    `counts` are of decisions; `left_out` of those gained or lost are of no change shown. `changed_since` decisions were
-    decided otherwise when they were logged than the active policy decides them now.
-    `condition` are decisions that depend on a condition, whose context is not logged, `unverified` those on bad
-    credentials, and `unknown` those of which the log does not say what the caller held.
+    `counts` are numbers of decisions: `condition` depend on a condition, whose context is not logged, `unverified` had
+    bad credentials, and for `unknown` the grants of the caller are not in the log. `left_out` decisions were gained or
+    lost without a change that is shown. `changed_since` decisions have a logged verdict that differs from that of the
+    active policy.
     """
 
     revision: str
@@ -49,14 +49,14 @@ class ReplayResult:
 
 
 def result(replay: Replay, shown: Sequence[VerdictChange], examples: Mapping[int, str], last: str) -> ReplayResult:
-    """What was found, with these changes; `examples` are request ids by the ids of decisions."""
+    """The result of a replay with these changes; `examples` are request ids by the ids of decisions."""
     changed = replay.counts[ReplayOutcome.GAINED] + replay.counts[ReplayOutcome.LOST]
     return ReplayResult(
         revision=replay.snapshot.revision,
         active=replay.active.revision,
         last=last,
         decisions=sum(replay.counts.values()),
-        counts={told.value: count for told, count in replay.counts.items()},
+        counts={outcome.value: count for outcome, count in replay.counts.items()},
         changes=[_change(change, examples) for change in shown],
         left_out=changed - sum(change.times.number for change in shown),
         changed_since=replay.changed_since,
@@ -64,14 +64,14 @@ def result(replay: Replay, shown: Sequence[VerdictChange], examples: Mapping[int
 
 
 def _change(change: VerdictChange, examples: Mapping[int, str]) -> ReplayChange:
-    alike, decision = change.alike, change.decision
+    key, decision = change.key, change.decision
     return ReplayChange(
-        change="gained" if change.told is ReplayOutcome.GAINED else "lost",
-        subject=alike.subject,
-        method=alike.method,
-        key_id=alike.key_id,
-        action=alike.action,
-        route=alike.resource,
+        change="gained" if change.outcome is ReplayOutcome.GAINED else "lost",
+        subject=key.subject,
+        method=key.method,
+        key_id=key.key_id,
+        action=key.action,
+        route=key.resource,
         count=change.times.number,
         example=examples.get(change.times.last_id),
         reason=str(decision.reason),

@@ -1,4 +1,4 @@
-"""Retention: what is older than it may be is deleted, a little at a time."""
+"""Retention: deletes decisions that are older than allowed, in small transactions."""
 
 from __future__ import annotations
 
@@ -11,45 +11,44 @@ import structlog
 from app.audit.log import BatchNotStored
 from app.audit.periodic_task import pause
 
-AT_ONCE = 1_000  # decisions, for a writer waits meanwhile
+BATCH_SIZE = 1_000  # decisions in a transaction, for which writers wait
 EVERY_SECONDS = 600.0
-_BETWEEN_SECONDS = 0.05
+_PAUSE_SECONDS = 0.05
 _log = structlog.stdlib.get_logger("decisions")
 
 
-class Store(Protocol):
-    """Where decisions are kept. Each of these raises BatchNotStored."""
+class DecisionStore(Protocol):
+    """The storage of decisions. Each method raises BatchNotStored."""
 
     async def make_ready(self, now: datetime) -> None:
-        """Make room for the decisions of the next days, where that is needed."""
+        """Create the partitions of the next days, if the storage has partitions."""
 
     async def drop_days_before(self, at: int) -> int:
-        """Drop the days that were over before a time (microseconds since 1970), where they are kept by the day.
-
-        Says how many days there were.
-        """
+        """Drop the partitions of days that ended before a time, in microseconds since 1970; return how many."""
 
     async def delete_before(self, at: int, limit: int) -> int:
-        """Delete at most so many decisions from before a time, oldest first, and say how many.
+        """Delete at most `limit` decisions from before a time, oldest first; return how many.
 
-        Where they are kept by the day, those of the day of that time wait until it is over.
+        If the storage has partitions, the day of that time is left, since its partition will be dropped.
         """
 
     async def delete_grant_sets_before(self, day: date) -> int:
-        """Delete the grant sets that no decision since that day has had, and say how many."""
+        """Delete the grant sets that no decision has used since a day; return how many."""
 
 
-async def keep_for(days: int, stop: asyncio.Event, store: Store, *, every_seconds: float = EVERY_SECONDS) -> None:
-    """Make room ahead and delete what is older than `days`, now and then, until `stop`; with 0 days, nothing.
+async def run_retention(
+    days: int, stop: asyncio.Event, store: DecisionStore, *, every_seconds: float = EVERY_SECONDS
+) -> None:
+    """Create partitions ahead, and delete decisions older than `days`, at intervals until `stop`; 0 days delete none.
 
-    What fails is logged and tried again.
+    Failures are logged and retried.
     """
     while not stop.is_set():
         now = datetime.now(UTC)
         try:
             await store.make_ready(now)
         except BatchNotStored as error:
-            _log.error("no room made for the decisions to come yet", error=str(error))
+            _log.error("partitions of the decision log are not created yet", error=str(error))
         try:
             if days:
                 await _delete(now - timedelta(days=days), days, stop, store)
@@ -58,17 +57,17 @@ async def keep_for(days: int, stop: asyncio.Event, store: Store, *, every_second
         await pause(stop, every_seconds)
 
 
-async def _delete(oldest: datetime, days: int, stop: asyncio.Event, store: Store) -> None:
+async def _delete(oldest: datetime, days: int, stop: asyncio.Event, store: DecisionStore) -> None:
     at = int(oldest.timestamp() * 1_000_000)
     dropped = await store.drop_days_before(at)
     deleted = 0
     while not stop.is_set():
-        some = await store.delete_before(at, AT_ONCE)
-        deleted += some
-        if some < AT_ONCE:
-            # A set is marked once a day at least, so one from before the day before serves no decision that is left.
+        count = await store.delete_before(at, BATCH_SIZE)
+        deleted += count
+        if count < BATCH_SIZE:
+            # The day of a set is updated at least daily, so that one of two days ago has no decision that is left.
             await store.delete_grant_sets_before(oldest.date() - timedelta(days=1))
             break
-        await pause(stop, _BETWEEN_SECONDS)
+        await pause(stop, _PAUSE_SECONDS)
     if dropped or deleted:
         _log.info("old decisions deleted", days=dropped, decisions=deleted, older_than_days=days)

@@ -1,6 +1,6 @@
-"""The policy in shadow, fed beside the requests: decisions are noted on their path, and compared off it.
+"""The shadow policy: requests append decisions to a bounded queue, and a background task compares them.
 
-Noting is an append to a bounded queue and cannot fail. All that happens here is in the memory of this process.
+An append neither fails nor waits. All state is in the memory of this process.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from app.policy.analysis.shadow import Shadow, ShadowCaller, ShadowDifference, S
 from app.policy.engine.decision import Decision
 from app.policy.engine.snapshot import Snapshot
 
-CAPACITY = 20_000  # decisions that wait to be compared
+CAPACITY = 20_000  # queued decisions
 EVERY_SECONDS = 0.5
-_AT_ONCE = 50  # decisions, before requests have their turn again
-_Noted = tuple[str, str, Principal, Decision]
+_SLICE_SIZE = 50  # decisions that are compared before the event loop runs other tasks
+_QueuedComparison = tuple[str, str, Principal, Decision]
 _log = structlog.stdlib.get_logger("shadow")
 
 
 @dataclass(slots=True)
 class DeployedShadow:
-    """A shadow and how it fares. `dropped` decisions found the queue full, `failed` ones could not be compared."""
+    """A shadow with its queue. `dropped` decisions found the queue full, `failed` ones could not be compared."""
 
     shadow: Shadow
     message: str
@@ -39,48 +39,48 @@ class DeployedShadow:
     since: datetime
     dropped: int = 0
     failed: int = 0
-    waiting: deque[_Noted] = field(default_factory=deque)
+    waiting: deque[_QueuedComparison] = field(default_factory=deque)
 
     def compare(self) -> None:
-        """Compare the decision that waits longest. Never raises: a defect here is counted, and logged once."""
+        """Compare the oldest queued decision. Never raises: errors are counted, and the first is logged."""
         resource, action, principal, decision = self.waiting.popleft()
         try:
-            who = ShadowCaller(clean(principal.subject, MAX_TEXT), principal.key_id)
-            asked = ShadowKey(who, clean(action, MAX_TEXT), clean(resource, MAX_TEXT), decision.allowed)
-            first = self.shadow.compare(principal.held, resource, action, asked, datetime.now(UTC))
-        except Exception:  # noqa: BLE001  # whatever it was, it must not end the comparing
+            caller = ShadowCaller(clean(principal.subject, MAX_TEXT), principal.key_id)
+            key = ShadowKey(caller, clean(action, MAX_TEXT), clean(resource, MAX_TEXT), decision.allowed)
+            first = self.shadow.compare(principal.held, resource, action, key, datetime.now(UTC))
+        except Exception:  # noqa: BLE001  # no error may end the task
             self.failed += 1
             if self.failed == 1:
-                _log.exception("a decision could not be compared with the shadow's")
+                _log.exception("a decision could not be compared with that of the shadow")
             return
         if first is not None:
-            _tell(first)
+            _log_difference(first)
 
 
 class Shadowing:
-    """Holds the policy in shadow, if there is one. `async with` it to have decisions compared."""
+    """The deployed shadow policy, if any. An asynchronous context manager, within which decisions are compared."""
 
     def __init__(self, *, capacity: int = CAPACITY, every_seconds: float = EVERY_SECONDS) -> None:
         self._capacity = capacity
-        self._rounds = PeriodicTask("shadow", self._drain, every_seconds=every_seconds)
+        self._task = PeriodicTask("shadow", self._drain, every_seconds=every_seconds)
         self.deployed: DeployedShadow | None = None
-        self.one_at_a_time = asyncio.Lock()  # for who deploys or withdraws, and stores that it was done
+        self.one_at_a_time = asyncio.Lock()  # held while a shadow is deployed or withdrawn and that is stored
 
     def deploy(self, snapshot: Snapshot, *, message: str, author: str) -> DeployedShadow:
-        """Compare with this policy from now on. What another one was compared with is forgotten."""
+        """Compare with this policy from now on; the results of a previous one are discarded."""
         self.deployed = DeployedShadow(Shadow(snapshot), message, author, datetime.now(UTC))
         _log.info("policy deployed in shadow", revision=snapshot.revision, author=author)
         return self.deployed
 
     def withdraw(self) -> None:
-        """Compare no more, and forget what was compared."""
+        """Stop comparing, and discard the results."""
         if self.deployed is not None:
             shadow = self.deployed.shadow
             _log.info("shadow withdrawn", revision=shadow.snapshot.revision, differing=shadow.differing)
         self.deployed = None
 
     def note(self, resource: str, action: str, principal: Principal | None, outcome: Decision | Unverified) -> None:
-        """Note what the active policy decided; never raises, never waits."""
+        """Append a decision of the active policy to the queue; never raises, never waits."""
         deployed = self.deployed
         if deployed is None or principal is None or isinstance(outcome, Unverified):
             return
@@ -90,30 +90,30 @@ class Shadowing:
             deployed.waiting.append((resource, action, principal, outcome))
 
     async def __aenter__(self) -> Self:
-        self._rounds.begin()
+        self._task.start()
         return self
 
     async def __aexit__(
         self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        await self._rounds.end()
+        await self._task.stop()
 
     async def _drain(self) -> None:
-        while (deployed := self.deployed) is not None and deployed.waiting and not self._rounds.over:
-            for _ in range(min(len(deployed.waiting), _AT_ONCE)):
+        while (deployed := self.deployed) is not None and deployed.waiting and not self._task.is_stopping:
+            for _ in range(min(len(deployed.waiting), _SLICE_SIZE)):
                 deployed.compare()
             await asyncio.sleep(0)
 
 
-def _tell(first: ShadowDifference) -> None:
-    asked, decision = first.key, first.decision
+def _log_difference(first: ShadowDifference) -> None:
+    key, decision = first.key, first.decision
     _log.warning(
         "the shadow would decide differently",
-        subject=asked.who.subject,
-        key_id=asked.who.key_id,
-        action=asked.action,
-        route=asked.resource,
-        active="allow" if asked.allowed else "deny",
+        subject=key.who.subject,
+        key_id=key.who.key_id,
+        action=key.action,
+        route=key.resource,
+        active="allow" if key.allowed else "deny",
         shadow="allow" if decision else "deny",
         rule=decision.rule and decision.rule.place,
         missing=list(decision.missing),

@@ -1,7 +1,7 @@
-"""How often and for how long: durations by what they are of, noted with an append and added up on request.
+"""Durations by their labels: requests append them, and the reader of a metric adds them up.
 
-What is on the path of a request is two or three look-ups by text and the append. A histogram's buckets are powers of
-two in nanoseconds, so that adding up many durations takes no comparison in Python.
+On the path of a request there are two or three dictionary look-ups and the append. The buckets of a histogram are
+powers of two in nanoseconds, so that adding up many durations takes no comparison in Python.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from app.policy.engine.decision import Decision
 from app.policy.language.reason import Reason
 
 Labels = tuple[str, ...]
-MAX_SERIES = 20_000  # of one tally; what comes after is counted together
-UNKNOWN = "unknown"  # a resource that is no route, or a question about a subject that there is not
-UNAVAILABLE = "unavailable"  # a caller who could not be verified at the time
+MAX_SERIES = 20_000  # of a tally; all further ones are counted together
+UNKNOWN = "unknown"  # a resource that is not a route, or a subject that does not exist
+UNAVAILABLE = "unavailable"  # a caller that could not be verified at the time
 OTHER = "other"
-# What has no route is counted as what no rule speaks of: the labels of a metric are public, and stay as they are.
+# Requests without a route have the label of those without a rule: labels of metrics are public and do not change.
 _REASONS: dict[str, str] = {
     **{str(reason): reason.name.lower() for reason in Reason},
     **dict.fromkeys(map(str, (Reason.NO_ROUTE, Reason.NO_SERVICE, Reason.CLOSED)), "unruled"),
@@ -27,7 +27,7 @@ _REASONS: dict[str, str] = {
 
 
 class Series:
-    """Durations of one kind, in nanoseconds: those not yet added up, their sum, and how many have so many bits."""
+    """Durations in nanoseconds: the recent ones, and of the others the sum and the counts by number of bits."""
 
     __slots__ = ("_bits", "_total", "recent")
 
@@ -37,14 +37,14 @@ class Series:
         self._bits: Counter[int] = Counter()
 
     def add_up(self) -> None:
-        """Let what is recent become a few numbers."""
+        """Add the recent durations to the sum and the counts."""
         if self.recent:
             self._total += sum(self.recent)
             self._bits.update(map(int.bit_length, self.recent))
             self.recent.clear()
 
     def added_up(self) -> tuple[int, dict[int, int]]:
-        """The sum, and the numbers of durations by their bits: with n bits they are under 2**n nanoseconds."""
+        """The sum, and the counts by number of bits: durations with n bits are under 2**n nanoseconds."""
         self.add_up()
         return self._total, dict(self._bits)
 
@@ -58,7 +58,7 @@ class Tally:
         self.series: dict[Labels, Series] = {}
 
     def recent(self, *labels: str) -> list[int]:
-        """Where durations with these labels are appended. The list stays the same for as long as the tally is."""
+        """The list to which durations with these labels are appended; always the same list for the same labels."""
         found = self.series.get(labels)
         if found is None:
             if len(self.series) >= MAX_SERIES:
@@ -67,20 +67,20 @@ class Tally:
         return found.recent
 
     def add_up(self) -> None:
-        """Let what is recent become a few numbers, so that it takes no room."""
+        """Add up the recent durations, which frees their memory."""
         for series in self.series.values():
             series.add_up()
 
     def added_up(self) -> Iterator[tuple[Labels, int, dict[int, int]]]:
-        """Of each series its labels, the sum in nanoseconds, and the numbers by bits."""
+        """Yield the labels of each series, the sum in nanoseconds, and the counts by number of bits."""
         for labels, series in self.series.items():
             yield (labels, *series.added_up())
 
 
 class Outcomes(Tally):
-    """What was decided at every door, and for how long: by resource, door, verdict and reason.
+    """The latencies of decisions by resource, door, verdict and reason.
 
-    `is_route` tells templates, whose number is bounded, from what a caller may name without end.
+    `is_route` distinguishes route templates, whose number is bounded, from resources that callers choose.
     """
 
     __slots__ = ("_is_route", "known")
@@ -88,12 +88,11 @@ class Outcomes(Tally):
     def __init__(self, is_route: Callable[[str], bool] = lambda _: False) -> None:
         super().__init__()
         self._is_route = is_route
-        # By door, resource and reason as they are noted: the way of all but the first of each.
+        # By door, resource and reason: the lists of all decisions except the first of its kind.
         self.known: dict[str, dict[str, dict[str, list[int]]]] = {}
 
     def first(self, door: str, resource: str, outcome: Decision | Unverified) -> list[int]:
-        """Where to append the duration of an outcome that is not `known`; it is from here on, if there is an end
-        of its like."""
+        """The list for an outcome that is not in `known`; it is added there if the number of its kind is bounded."""
         decided = isinstance(outcome, Decision)
         word = (_REASONS if decided else WORDS).get(outcome.reason)
         is_route = self._is_route(resource)

@@ -1,4 +1,4 @@
-"""A decision as people and programs read it: one shape over HTTP, in an export and on the command line."""
+"""A decision, as the API, exports and the command line show it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.audit.record import Record
 
 @dataclass(frozen=True, slots=True)
 class RuleView:
-    """The row that decided, as it was then."""
+    """The row that decided, as it was at that time."""
 
     place: str
     text: str
@@ -21,7 +21,7 @@ class RuleView:
 
 @dataclass(frozen=True, slots=True)
 class DecisionView:
-    """A decision. `held` is what the caller stated, null where that is not known; `route` may name a thing."""
+    """A decision. `held` has the grants that the caller stated, null if not known. `route` may be `type:id`."""
 
     id: int
     time: datetime
@@ -43,25 +43,26 @@ class DecisionView:
 
 
 def view(row_id: int, record: Record) -> DecisionView:
-    """The record with this id."""
+    """The view of the record with this id."""
+    key = record.key
     return DecisionView(
         id=row_id,
         time=record.time,
         request_id=record.request_id,
-        door=record.door,
-        subject=record.subject,
-        method=record.method,
-        key_id=record.key_id,
+        door=key.door,
+        subject=key.subject,
+        method=key.method,
+        key_id=key.key_id,
         token_id=record.token_id,
-        action=record.action,
-        route=record.resource,
-        verdict="allow" if record.allowed else "deny",
-        reason=record.reason,
-        rule=None if record.rule_place is None else RuleView(record.rule_place, record.rule_text or ""),
-        missing=record.missing,
-        revision=record.revision,
+        action=key.action,
+        route=key.resource,
+        verdict="allow" if key.allowed else "deny",
+        reason=key.reason,
+        rule=None if key.rule_place is None else RuleView(key.rule_place, key.rule_text or ""),
+        missing=key.missing,
+        revision=key.revision,
         latency_us=record.latency,
-        held=None if (held := record.held) is None else tuple(sorted(held)),
+        held=None if (held := key.held) is None else tuple(sorted(held)),
     )
 
 
@@ -69,5 +70,5 @@ _encode = msgspec.json.Encoder().encode
 
 
 def json_line(row_id: int, record: Record) -> bytes:
-    """The record as one line of JSON, its end included."""
+    """The record as a line of JSON, with its line feed."""
     return _encode(view(row_id, record)) + b"\n"

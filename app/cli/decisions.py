@@ -16,7 +16,7 @@ from app.cli.failure import explained
 from app.cli.terminal import Styled, show
 
 if TYPE_CHECKING:
-    from app.db.decisions import Logged
+    from app.db.decisions import LoggedRecord
     from app.db.session import Sessions
 
 _POLL_SECONDS = 0.5
@@ -60,7 +60,7 @@ def tail_command(follow: bool, lines: int, as_json: bool, **given: str | None) -
         async with sessions() as session:
             last = await decisions.newest_id(session)
             shown = await decisions.page(session, filters, size=lines) if lines else None
-        rows: Sequence[Logged] = [row for row in reversed(shown.rows) if row.id <= last] if shown else []
+        rows: Sequence[LoggedRecord] = [row for row in reversed(shown.rows) if row.id <= last] if shown else []
         _print(rows, as_json)
         if not (rows or follow or as_json):
             click.echo("No decision matches." if any(given.values()) else "There are no decisions yet.")
@@ -97,7 +97,7 @@ def export_command(**given: str | None) -> None:
     with_sessions(run)
 
 
-def _print(rows: Sequence[Logged], as_json: bool) -> None:
+def _print(rows: Sequence[LoggedRecord], as_json: bool) -> None:
     if as_json:
         from app.audit.view import json_line
 
@@ -107,25 +107,25 @@ def _print(rows: Sequence[Logged], as_json: bool) -> None:
         show(decision_line(row) for row in rows)
 
 
-def decision_line(row: Logged) -> list[str | Styled]:
+def decision_line(row: LoggedRecord) -> list[str | Styled]:
     """Time, verdict, caller, request, and reason."""
-    record = row.record
-    verdict: Styled = ("allow", "green") if record.allowed else ("deny ", "bold red")
+    record, key = row.record, row.record.key
+    verdict: Styled = ("allow", "green") if key.allowed else ("deny ", "bold red")
     moment = record.time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
-    who = record.subject or record.method or "unknown"
-    if record.key_id is not None:
-        who = f"{who} key:{record.key_id}"
+    who = key.subject or key.method or "unknown"
+    if key.key_id is not None:
+        who = f"{who} key:{key.key_id}"
     parts: list[str | Styled] = [
         f"{moment}  ",
         verdict,
-        f"  {who:<24}  {record.action} {record.resource or '(no route)'}",
+        f"  {who:<24}  {key.action} {key.resource or '(no route)'}",
     ]
-    if record.missing:
-        parts.append((f"  lacks {' '.join(record.missing)}", "yellow"))
-    elif record.rule_place is not None:
-        parts.append((f"  {record.rule_place}", "dim"))
-    if not record.allowed and not record.missing:
-        parts.append((f"  {record.reason}", "yellow"))
+    if key.missing:
+        parts.append((f"  lacks {' '.join(key.missing)}", "yellow"))
+    elif key.rule_place is not None:
+        parts.append((f"  {key.rule_place}", "dim"))
+    if not key.allowed and not key.missing:
+        parts.append((f"  {key.reason}", "yellow"))
     parts.append((f"  {record.request_id}", "dim"))
     return parts
 

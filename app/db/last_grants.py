@@ -13,8 +13,8 @@ from app.db.tables.base import table_of
 from app.db.tables.decisions import GrantSet as GrantSetRow
 from app.db.tables.decisions import LoggedDecision
 
-# The newest decisions of a subject that are read: its API keys may have made all of them.
-MAX_LOOKED_AT = 1_000
+# The newest decisions of a user that are read: all of them may be of its API keys.
+MAX_ROWS = 1_000
 _decisions = table_of(LoggedDecision)
 _grant_sets = table_of(GrantSetRow)
 
@@ -34,13 +34,13 @@ async def last_grants(session: AsyncSession, subject: str) -> LastGrants | None:
         select(_decisions.c.at, _decisions.c.method, _decisions.c.door, _decisions.c.grant_set_id)
         .where(_decisions.c.subject == subject)
         .order_by(_decisions.c.at.desc(), _decisions.c.id.desc())
-        .limit(MAX_LOOKED_AT)
+        .limit(MAX_ROWS)
         .subquery()
     )
     query = (
         select(newest.c.at, _grant_sets.c.digest, _grant_sets.c.grants)
         .join(_grant_sets, newest.c.grant_set_id == _grant_sets.c.id)
-        # Over AuthZEN a service asks about a user, whose token was not verified.
+        # In AuthZEN requests a service names the user, whose token was not verified.
         .where(newest.c.method == "jwt", newest.c.door != "authzen")
         .order_by(newest.c.at.desc())
         .limit(1)

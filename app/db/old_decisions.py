@@ -1,6 +1,6 @@
-"""The decision log as retention needs it: creates partitions for coming days, and deletes old decisions.
+"""The decision log for retention: creates partitions for the next days, and deletes old decisions.
 
-On PostgreSQL the partitions of whole days are dropped, and rows outside of them are deleted; on SQLite all are rows.
+On PostgreSQL, partitions of complete days are dropped, and rows of other partitions deleted; on SQLite, rows are.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ class OldDecisions:
         """
         if self._on_postgresql:
             at -= at % DAY
-        old = _decisions.c.at < at
-        oldest = select(_decisions.c.id).where(old).order_by(_decisions.c.at, _decisions.c.id).limit(limit)
-        return await self._delete(delete(_decisions).where(old, _decisions.c.id.in_(oldest)))
+        is_old = _decisions.c.at < at
+        oldest = select(_decisions.c.id).where(is_old).order_by(_decisions.c.at, _decisions.c.id).limit(limit)
+        return await self._delete(delete(_decisions).where(is_old, _decisions.c.id.in_(oldest)))
 
     async def delete_grant_sets_before(self, day: date) -> int:
-        """Delete the grant sets that were last seen before a day; return how many. Raises BatchNotStored."""
+        """Delete the grant sets that were last used before a day; return how many. Raises BatchNotStored."""
         return await self._delete(delete(_grant_sets).where(_grant_sets.c.last_seen_on < day))
 
     @property
@@ -68,10 +68,10 @@ class OldDecisions:
                 await session.commit()
         return changed
 
-    async def _delete(self, which: Delete) -> int:
+    async def _delete(self, statement: Delete) -> int:
         with without_values():
             async with self._sessions() as session:
                 await session.connection(execution_options=LOCK_FIRST)
-                deleted = await session.execute(which)
+                deleted = await session.execute(statement)
                 await session.commit()
         return cast(CursorResult[Any], deleted).rowcount

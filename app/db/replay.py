@@ -1,4 +1,4 @@
-"""Reads the log for a replay: the database counts equal decisions, one slice of time after another."""
+"""Reads the log for a replay: the database groups equal decisions, one interval of time after another."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.record import StatedGrants
-from app.audit.replay import DecisionKey, Occurrences
+from app.audit.replay import Occurrences, ReplayKey
 from app.db.session import Sessions
 from app.db.tables.base import table_of
 from app.db.tables.decisions import GrantSet as GrantSetRow
@@ -20,16 +20,16 @@ _BATCH_SIZE = 500
 _MAX_KNOWN = 10_000  # grant sets that are cached between slices
 _decisions = table_of(LoggedDecision)
 _grant_sets = table_of(GrantSetRow)
-_ALIKE = ("grant_set_id", "method", "subject", "key_id", "resource", "action", "allowed")
+_GROUPED = ("grant_set_id", "method", "subject", "key_id", "resource", "action", "allowed")
 
 
-async def alike(
+async def equal_decisions(
     sessions: Sessions, since: int, until: int, slices: int = SLICES
-) -> AsyncGenerator[Sequence[tuple[DecisionKey, Occurrences]]]:
-    """Groups of decisions from `since` until before `until`, in microseconds since 1970; one list for each slice."""
+) -> AsyncGenerator[Sequence[tuple[ReplayKey, Occurrences]]]:
+    """Groups of equal decisions from `since` until before `until`, in microseconds since 1970; a list each interval."""
     known: dict[int, StatedGrants] = {}
     bounds = [since + (until - since) * number // slices for number in range(slices + 1)]
-    columns = [_decisions.c[name] for name in _ALIKE]
+    columns = [_decisions.c[name] for name in _GROUPED]
     for start, end in pairwise(bounds):
         query = (
             select(*columns, func.count(), func.max(_decisions.c.id))
@@ -41,27 +41,27 @@ async def alike(
         async with sessions() as session:
             rows = (await session.execute(query)).all()
             known |= await _grants(session, {row[0] for row in rows if row[0] is not None} - known.keys())
-        yield [(DecisionKey(known.get(row[0]), *row[1:7]), Occurrences(row[7], row[8])) for row in rows]
+        yield [(ReplayKey(known.get(row[0]), *row[1:7]), Occurrences(row[7], row[8])) for row in rows]
 
 
 async def request_ids(sessions: Sessions, ids: Collection[int]) -> Mapping[int, str]:
     """The request ids of decisions, by id."""
     found: dict[int, str] = {}
     async with sessions() as session:
-        for some in _portions(ids):
-            query = select(_decisions.c.id, _decisions.c.request_id).where(_decisions.c.id.in_(some))
+        for chunk in _chunks(ids):
+            query = select(_decisions.c.id, _decisions.c.request_id).where(_decisions.c.id.in_(chunk))
             found |= {row.id: row.request_id for row in await session.execute(query)}
     return found
 
 
 async def _grants(session: AsyncSession, ids: Collection[int]) -> dict[int, StatedGrants]:
     found: dict[int, StatedGrants] = {}
-    for some in _portions(ids):
-        query = select(_grant_sets.c.id, _grant_sets.c.digest, _grant_sets.c.grants).where(_grant_sets.c.id.in_(some))
+    for chunk in _chunks(ids):
+        query = select(_grant_sets.c.id, _grant_sets.c.digest, _grant_sets.c.grants).where(_grant_sets.c.id.in_(chunk))
         found |= {row.id: StatedGrants(row.digest, row.grants) for row in await session.execute(query)}
     return found
 
 
-def _portions(ids: Collection[int]) -> list[list[int]]:
+def _chunks(ids: Collection[int]) -> list[list[int]]:
     ordered = sorted(ids)
     return [ordered[start : start + _BATCH_SIZE] for start in range(0, len(ordered), _BATCH_SIZE)]

@@ -12,9 +12,9 @@ from app.db.tables.base import table_of
 from app.db.tables.decisions import LoggedDecision
 from app.db.tables.keys import ApiKey
 
-MAX_FACTS = 1_000  # each takes an indexed query
-# The newest decisions of a caller that are read: its keys, or services that ask about it, may have made all of them.
-MAX_LOOKED_AT = 10_000
+MAX_FACTS = 1_000  # each costs an indexed query
+# The newest decisions of a caller that are read: all of them may be of its keys, or of AuthZEN requests about it.
+MAX_ROWS = 10_000
 _LARGEST_ID = 2**63 - 1
 _decisions = table_of(LoggedDecision)
 _keys = table_of(ApiKey)
@@ -57,7 +57,7 @@ async def _is_logged(session: AsyncSession, caller: ColumnElement[bool], method:
         select(_decisions.c.door, _decisions.c.method)
         .where(caller)
         .order_by(_decisions.c.at.desc(), _decisions.c.id.desc())
-        .limit(MAX_LOOKED_AT)
+        .limit(MAX_ROWS)
         .subquery()
     )
     query = select(newest.c.door).where(newest.c.door != "authzen", newest.c.method == method).limit(1)

@@ -10,7 +10,7 @@ from app.db.tables.decisions import LoggedDecision
 from app.policy.analysis.usage import Use
 
 _decisions = table_of(LoggedDecision)
-_ALIKE = ("action", "resource", "rule_text")
+_GROUPED = ("action", "resource", "rule_text")
 
 
 async def uses(session: AsyncSession, key_id: int, since: int, *, latest: int | None = None) -> tuple[Use, ...]:
@@ -18,15 +18,15 @@ async def uses(session: AsyncSession, key_id: int, since: int, *, latest: int | 
 
     With `latest`, only that many of its latest decisions are read.
     """
-    selected = [_decisions.c[name] for name in (*_ALIKE, "at", "allowed")]
+    selected = [_decisions.c[name] for name in (*_GROUPED, "at", "allowed")]
     of_key = select(*selected).where(_decisions.c.key_id == key_id, _decisions.c.at >= since)
     if latest is not None:
         of_key = of_key.order_by(_decisions.c.at.desc(), _decisions.c.id.desc()).limit(latest)
-    looked_at = of_key.subquery()
-    columns = [looked_at.c[name] for name in _ALIKE]
+    latest_rows = of_key.subquery()
+    columns = [latest_rows.c[name] for name in _GROUPED]
     query = (
-        select(*columns, func.count(), func.max(looked_at.c.at))
-        .where(looked_at.c.allowed == true())
+        select(*columns, func.count(), func.max(latest_rows.c.at))
+        .where(latest_rows.c.allowed == true())
         .group_by(*columns)
         .order_by(*columns)
     )

@@ -44,13 +44,13 @@ class LastUsed:
             self._waiting.add(key_id)
 
     async def __aenter__(self) -> Self:
-        self._task.begin()
+        self._task.start()
         return self
 
     async def __aexit__(
         self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        await self._task.end()
+        await self._task.stop()
         while self._waiting:
             if not await self.flush():
                 _log.error("last use of API keys is lost", keys=len(self._waiting))

@@ -24,8 +24,8 @@ from statistics import median, quantiles
 from app.asgi import route_table
 from app.audit.batch import Batch
 from app.audit.decision_filter import DecisionFilter
-from app.audit.log import BATCH
-from app.audit.record import Record, Unverified, about_of
+from app.audit.log import BATCH_SIZE
+from app.audit.record import Record, Unverified, decision_key, token_id_of
 from app.db.decision_writer import DecisionWriter
 from app.db.decisions import LogPosition, newest_id, page
 from app.db.engine import open_engine
@@ -77,24 +77,25 @@ class World:
         resource, action = self.random.choice(self.routes)
         decision = self.snapshot.decide(principal.held, resource, action)
         if chance < 0.99:
-            about = about_of("app", resource, action, principal, decision)
+            key = decision_key("app", resource, action, principal, decision)
         else:
-            about = about_of("app", resource, action, None, Unverified("Token has expired.", self.snapshot.revision))
+            key = decision_key("app", resource, action, None, Unverified("Token has expired.", self.snapshot.revision))
         at = _BASE + number * (DAYS * 86_400 * 10**6 // rows)
-        own = (at, self.random.randint(20, 900), f"{self.random.getrandbits(96):024x}")
-        return Record._make((*own, *about))._replace(revision=self.revisions[number * len(self.revisions) // rows])
+        key = key._replace(revision=self.revisions[number * len(self.revisions) // rows])
+        token_id = token_id_of(principal) if chance < 0.99 else None
+        return Record(at, self.random.randint(20, 900), f"{self.random.getrandbits(96):024x}", token_id, key)
 
 
 async def fill(sessions: Sessions, world: World, rows: int) -> float:
     """Write the decisions in batches as the log does, and return the seconds that writing took."""
     writer = DecisionWriter(sessions)
     wrote = 0.0
-    for start in range(0, rows, BATCH):
-        batch = [world.record(number, rows) for number in range(start, min(start + BATCH, rows))]
+    for start in range(0, rows, BATCH_SIZE):
+        batch = [world.record(number, rows) for number in range(start, min(start + BATCH_SIZE, rows))]
         started = time.perf_counter()
         await writer.write(Batch.of(batch))
         wrote += time.perf_counter() - started
-        if (start + BATCH) % 100_000 < BATCH:
+        if (start + BATCH_SIZE) % 100_000 < BATCH_SIZE:
             print(f"{start + len(batch):,} of {rows:,} rows", file=sys.stderr)
     return wrote
 

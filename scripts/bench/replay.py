@@ -31,8 +31,8 @@ from typing import Any
 from app.asgi import route_table
 from app.audit.batch import Batch
 from app.audit.decision_filter import DecisionFilter
-from app.audit.log import BATCH
-from app.audit.record import Record, Unverified, about_of
+from app.audit.log import BATCH_SIZE
+from app.audit.record import Record, Unverified, decision_key, token_id_of
 from app.db.decision_writer import DecisionWriter
 from app.db.decisions import everything, newest_id
 from app.db.engine import open_engine
@@ -70,10 +70,11 @@ class Crowd:
         ((resource, action),) = draw.choices(self.endpoints, cum_weights=self.endpoint_weights)
         snapshot = self.world.snapshot
         if chance > 0.99:
-            about = about_of("app", resource, action, None, Unverified("Token has expired.", snapshot.revision))
+            key = decision_key("app", resource, action, None, Unverified("Token has expired.", snapshot.revision))
         else:
-            about = about_of("app", resource, action, principal, snapshot.decide(principal.held, resource, action))
-        return Record._make((at, draw.randint(20, 900), f"{draw.getrandbits(96):024x}", *about))
+            key = decision_key("app", resource, action, principal, snapshot.decide(principal.held, resource, action))
+        token_id = token_id_of(principal) if chance <= 0.99 else None
+        return Record(at, draw.randint(20, 900), f"{draw.getrandbits(96):024x}", token_id, key)
 
 
 def crowd(seed: int, *, even: bool) -> Crowd:
@@ -95,10 +96,10 @@ async def fill(sessions: Sessions, crowd: Crowd, rows: int) -> None:
     writer = DecisionWriter(sessions)
     now = time.time_ns() // 1000
     step = DAYS * 86_400 * 10**6 // (rows + 1)
-    for start in range(0, rows, BATCH):
-        end = min(start + BATCH, rows)
+    for start in range(0, rows, BATCH_SIZE):
+        end = min(start + BATCH_SIZE, rows)
         await writer.write(Batch.of([crowd.record(now - (rows - number) * step) for number in range(start, end)]))
-        if end % 100_000 < BATCH:
+        if end % 100_000 < BATCH_SIZE:
             print(f"{end:,} of {rows:,} rows", file=sys.stderr)
 
 
@@ -118,11 +119,11 @@ async def one_by_one(sessions: Sessions, snapshot: Snapshot) -> Counter[str]:
     async for rows in everything(sessions, DecisionFilter()):
         for row in rows:
             record = row.record
-            if record.held is None:
+            if record.key.held is None:
                 counts["unverified"] += 1
                 continue
-            now = snapshot.decide(record.held, record.resource, record.action)
-            counts["same" if now.allowed is record.allowed else "gained" if now else "lost"] += 1
+            now = snapshot.decide(record.key.held, record.key.resource, record.key.action)
+            counts["same" if now.allowed is record.key.allowed else "gained" if now else "lost"] += 1
     return counts
 
 

@@ -14,7 +14,7 @@ from structlog.testing import LogCapture
 
 from app import logs
 from app.audit.batch import Batch
-from app.audit.log import BATCH, BatchNotStored, DecisionLog
+from app.audit.log import BATCH_SIZE, BatchNotStored, DecisionLog
 from app.audit.record import Record, Unverified
 from app.identity.principal import ANONYMOUS, Principal, program, user
 from app.policy.engine.decision import Decision
@@ -89,24 +89,41 @@ async def test_a_record_says_who_what_why_and_under_which_policy(store: Store) -
     allowed, denied, unverified = store.records
     assert before <= allowed.at <= time.time_ns() // 1000
     assert 5_000 <= allowed.latency < 5_000_000
-    assert (allowed.request_id, allowed.door, allowed.subject, allowed.method) == ("r-1", "app", "owner", "api_key")
-    assert (allowed.key_id, allowed.token_id, allowed.action, allowed.resource) == (7, None, "GET", "/teams")
-    assert (allowed.allowed, allowed.reason, allowed.revision) == (True, "a rule allows it", "rev")
-    assert (allowed.rule_place, allowed.rule_text) == ("teams.csv:3", "p, catalog:read, /teams, GET, allow")
-    assert (denied.allowed, denied.missing, denied.rule_place) == (False, ("catalog:read",), None)
-    assert (denied.door, denied.token_id, denied.key_id, denied.resource) == ("authzen", "j-1", None, "record:7")
-    assert denied.grants is not None
-    assert json.loads(denied.grants.text) == ["a b", "anyone", "auth:jwt", "user:", "x"], "with a space it is one grant"
-    assert denied.held == person.held
-    assert (unverified.allowed, unverified.reason) == (False, "Token has expired.")
-    assert (unverified.subject, unverified.method, unverified.grants) == ("", None, None)
+    assert (allowed.request_id, allowed.key.door, allowed.key.subject, allowed.key.method) == (
+        "r-1",
+        "app",
+        "owner",
+        "api_key",
+    )
+    assert (allowed.key.key_id, allowed.token_id, allowed.key.action, allowed.key.resource) == (
+        7,
+        None,
+        "GET",
+        "/teams",
+    )
+    assert (allowed.key.allowed, allowed.key.reason, allowed.key.revision) == (True, "a rule allows it", "rev")
+    assert (allowed.key.rule_place, allowed.key.rule_text) == ("teams.csv:3", "p, catalog:read, /teams, GET, allow")
+    assert (denied.key.allowed, denied.key.missing, denied.key.rule_place) == (False, ("catalog:read",), None)
+    assert (denied.key.door, denied.token_id, denied.key.key_id, denied.key.resource) == (
+        "authzen",
+        "j-1",
+        None,
+        "record:7",
+    )
+    assert denied.key.grants is not None
+    assert json.loads(denied.key.grants.text) == ["a b", "anyone", "auth:jwt", "user:", "x"], (
+        "with a space it is one grant"
+    )
+    assert denied.key.held == person.held
+    assert (unverified.key.allowed, unverified.key.reason) == (False, "Token has expired.")
+    assert (unverified.key.subject, unverified.key.method, unverified.key.grants) == ("", None, None)
 
 
 async def test_what_is_noted_is_written_while_it_runs_in_short_batches(store: Store) -> None:
     async with DecisionLog(store.write, every_seconds=0.01) as log:
-        note(log, times=BATCH * 2 + 1)
-        await until(log, written=BATCH * 2 + 1, queued=0)
-    assert [len(batch) for batch in store.batches] == [BATCH, BATCH, 1]
+        note(log, times=BATCH_SIZE * 2 + 1)
+        await until(log, written=BATCH_SIZE * 2 + 1, queued=0)
+    assert [len(batch) for batch in store.batches] == [BATCH_SIZE, BATCH_SIZE, 1]
 
 
 async def test_a_full_queue_drops_and_counts_and_never_waits(
@@ -155,7 +172,7 @@ async def test_a_writer_that_fails_is_tried_again_and_nothing_is_lost(
         store.failing = None
         await until(log, written=4)
     assert (log.health.error, log.health.dropped) == (None, 0)
-    assert [record.allowed for record in store.records] == [True, True, True, False], "once each, in their order"
+    assert [record.key.allowed for record in store.records] == [True, True, True, False], "once each, in their order"
     assert [entry["event"] for entry in said] == [
         "decisions cannot be written; trying again",
         "decisions are written again",
@@ -190,7 +207,7 @@ async def test_what_cannot_be_made_a_record_is_counted_and_ends_nothing(
         await until(log, dropped=1)
         note(log)
         await until(log, written=1)
-    assert said[0]["event"] == "a decision could not be made a record"
+    assert said[0]["event"] == "a decision cannot be recorded"
 
 
 async def test_denials_are_never_sampled_and_allows_are(store: Store) -> None:
@@ -199,7 +216,7 @@ async def test_denials_are_never_sampled_and_allows_are(store: Store) -> None:
         note(log, DENY, times=50)
         note(log, Unverified("Invalid token.", "rev"), None, times=50)
     assert (log.health.sampled_out, log.health.written) == (50, 100)
-    assert not any(record.allowed for record in store.records)
+    assert not any(record.key.allowed for record in store.records)
     async with DecisionLog(store.write, sample=0.5) as half:
         note(half, times=4_000)
     assert 1_700 < half.health.written < 2_300
@@ -208,8 +225,8 @@ async def test_denials_are_never_sampled_and_allows_are(store: Store) -> None:
 
 async def test_a_stop_writes_what_waits(store: Store) -> None:
     async with DecisionLog(store.write, every_seconds=60) as log:
-        note(log, times=BATCH + 5)
-    assert (log.health.written, log.health.queued) == (BATCH + 5, 0)
+        note(log, times=BATCH_SIZE + 5)
+    assert (log.health.written, log.health.queued) == (BATCH_SIZE + 5, 0)
 
 
 async def test_a_stop_while_nothing_can_be_written_says_what_is_lost(
@@ -221,7 +238,7 @@ async def test_a_stop_while_nothing_can_be_written_says_what_is_lost(
         note(log, times=3)
     assert time.monotonic() - started < 5
     assert (log.health.dropped, log.health.queued) == (3, 0)
-    assert said[-1]["event"] == "decisions are lost at the stop"
+    assert said[-1]["event"] == "decisions were lost at shutdown"
     assert said[-1]["decisions"] == 3
 
 
@@ -241,6 +258,6 @@ async def test_a_stranger_is_a_caller_too(store: Store) -> None:
     async with DecisionLog(store.write) as log:
         note(log, DENY, ANONYMOUS)
     (record,) = store.records
-    assert (record.subject, record.method) == ("", "anonymous")
-    assert record.grants is not None
-    assert record.held == ANONYMOUS.held
+    assert (record.key.subject, record.key.method) == ("", "anonymous")
+    assert record.key.grants is not None
+    assert record.key.held == ANONYMOUS.held

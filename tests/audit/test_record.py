@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.audit.batch import Batch
-from app.audit.record import MAX_GRANTS, Record, Unverified, about_of, grant_set
+from app.audit.record import MAX_GRANTS, Record, Unverified, decision_key, grant_set, token_id_of
 from app.audit.sanitize import clean, without_secrets
 from app.identity.principal import ANONYMOUS, Principal, program, user
 from app.policy.engine.decision import Decision
@@ -18,8 +18,8 @@ JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ1c2VyXzEifQ.c2lnbmF0dXJl_-"
 def record(subject: str = "user_a", resource: str = "/teams", request_id: str = "r", action: str = "GET") -> Record:
     who = user(subject, [], {"jti": subject})
     batch = Batch()
-    about = batch.number_of(about_of("app", resource, action, who, Decision(False, Reason.UNRULED, "rev")))
-    batch.add(1_700_000_000_123_456_789, 1_999, request_id, about)
+    index = batch.key_index(decision_key("app", resource, action, who, Decision(False, Reason.UNRULED, "rev")))
+    batch.add(1_700_000_000_123_456_789, 1_999, request_id, token_id_of(who), index)
     return next(batch.records())
 
 
@@ -28,7 +28,7 @@ def record(subject: str = "user_a", resource: str = "/teams", request_id: str = 
 def test_a_secret_is_struck_out_wherever_a_caller_puts_it(secret: str, around: str) -> None:
     text = around.format(secret)
     kept = record(subject=text, resource=text, request_id=text, action=text)
-    for field in (kept.subject, kept.resource, kept.request_id, kept.action, kept.token_id or ""):
+    for field in (kept.key.subject, kept.key.resource, kept.request_id, kept.key.action, kept.token_id or ""):
         assert secret not in field
         assert "[secret]" in field
     grants = grant_set(frozenset({text, "catalog:read"}))
@@ -46,7 +46,7 @@ def test_a_secret_at_the_cut_leaves_no_part_of_itself() -> None:
 def test_a_part_of_a_token_is_struck_out_as_the_token_is(part: str) -> None:
     for text in (part, f"at {part} it", f"/teams/{part}"):
         assert without_secrets(text) == text.replace(part, "[secret]")
-        assert part not in record(subject=text, request_id=text).subject
+        assert part not in record(subject=text, request_id=text).key.subject
         assert part not in record(request_id=text).request_id
 
 
@@ -57,14 +57,14 @@ def test_words_that_only_resemble_a_secret_stay() -> None:
 
 @pytest.mark.parametrize("text", ["a\x00b", "a\nb", "\ud800", "a\u202eb", "\x1b[31m", "\x7f"])
 def test_what_a_table_or_terminal_would_not_bear_is_written_out(text: str) -> None:
-    kept = record(subject=text).subject
+    kept = record(subject=text).key.subject
     assert kept.isprintable()
     assert kept.encode().decode() == kept
     assert kept != text
 
 
 def test_endless_text_is_cut_and_endless_grants_are_not_kept() -> None:
-    assert len(record(subject="x" * 100_000).subject) == 512
+    assert len(record(subject="x" * 100_000).key.subject) == 512
     assert grant_set(frozenset(f"permission:{number}" for number in range(MAX_GRANTS // 10))) is None
 
 
@@ -97,13 +97,13 @@ CALLERS = [
 @pytest.mark.parametrize("caller", CALLERS, ids=range(len(CALLERS)))
 def test_what_a_caller_held_is_read_as_it_was(caller: Principal) -> None:
     decision = Decision(False, Reason.UNRULED, "rev")
-    kept = Record._make((1, 1, "r", *about_of("app", "/teams", "GET", caller, decision)))
+    kept = decision_key("app", "/teams", "GET", caller, decision)
     assert kept.held == frozenset(without_secrets(grant) for grant in caller.held)
 
 
 def test_callers_who_state_the_same_share_a_set_and_keep_their_own_names() -> None:
     decision = Decision(False, Reason.UNRULED, "rev")
-    made = [Record._make((1, 1, "r", *about_of("app", "/teams", "GET", caller, decision))) for caller in CALLERS]
+    made = [decision_key("app", "/teams", "GET", caller, decision) for caller in CALLERS]
     for first, second in (made[:2], made[7:9]):
         assert first.grants == second.grants
         assert first.held != second.held

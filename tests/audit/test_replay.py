@@ -9,8 +9,8 @@ from itertools import groupby
 
 import pytest
 
-from app.audit.record import Record, StatedGrants, grant_set
-from app.audit.replay import DecisionKey, Occurrences, Replay, ReplayOutcome
+from app.audit.record import DecisionKey, Record, StatedGrants, grant_set
+from app.audit.replay import Occurrences, Replay, ReplayKey, ReplayOutcome
 from app.audit.replay_view import result
 from app.policy.engine.snapshot import Snapshot
 from app.policy.language.when.condition import Context
@@ -37,9 +37,9 @@ def active() -> Snapshot:
 
 def group(
     held: frozenset[str] | None, resource: str, action: str, allowed: bool, number: int = 1
-) -> tuple[DecisionKey, Occurrences]:
+) -> tuple[ReplayKey, Occurrences]:
     grants: StatedGrants | None = None if held is None else grant_set(held)
-    return DecisionKey(grants, "jwt", "user_a", None, resource, action, allowed), Occurrences(number, 1)
+    return ReplayKey(grants, "jwt", "user_a", None, resource, action, allowed), Occurrences(number, 1)
 
 
 def person(*grants: str) -> frozenset[str]:
@@ -62,31 +62,31 @@ def log(seed: int, size: int) -> list[Record]:
                 at=number,
                 latency=1,
                 request_id=f"r{number}",
-                door="app",
-                subject=f"user_{callers.index(held)}",
-                method="jwt",
-                key_id=None,
                 token_id=None,
-                action=action,
-                resource=resource,
-                allowed=decision.allowed,
-                reason=str(decision.reason),
-                rule_place=None,
-                rule_text=None,
-                missing=decision.missing,
-                revision=shipped.revision,
-                grants=grant_set(held),
+                key=DecisionKey(
+                    door="app",
+                    subject=f"user_{callers.index(held)}",
+                    method="jwt",
+                    key_id=None,
+                    action=action,
+                    resource=resource,
+                    allowed=decision.allowed,
+                    reason=str(decision.reason),
+                    rule_place=None,
+                    rule_text=None,
+                    missing=decision.missing,
+                    revision=shipped.revision,
+                    grants=grant_set(held),
+                ),
             )
         )
     return records
 
 
-def alike(records: list[Record]) -> list[tuple[DecisionKey, Occurrences]]:
-    def key(numbered: tuple[int, Record]) -> DecisionKey:
-        record = numbered[1]
-        return DecisionKey(
-            record.grants, record.method, record.subject, None, record.resource, record.action, record.allowed
-        )
+def alike(records: list[Record]) -> list[tuple[ReplayKey, Occurrences]]:
+    def key(numbered: tuple[int, Record]) -> ReplayKey:
+        key = numbered[1].key
+        return ReplayKey(key.grants, key.method, key.subject, None, key.resource, key.action, key.allowed)
 
     numbered = sorted(enumerate(records), key=lambda one: repr(key(one)))
     grouped = [(of, [row_id for row_id, _ in some]) for of, some in groupby(numbered, key=key)]
@@ -115,19 +115,23 @@ def test_counts_and_changes_are_those_of_deciding_one_by_one(change: tuple[str, 
     changes: Counter[tuple[ReplayOutcome, str, str, str]] = Counter()
     last: dict[tuple[ReplayOutcome, str, str, str], int] = {}
     for row_id, record in enumerate(records):
-        assert record.held is not None
-        now = snapshot.decide(record.held, record.resource, record.action)
+        assert record.key.held is not None
+        now = snapshot.decide(record.key.held, record.key.resource, record.key.action)
         told = (
-            ReplayOutcome.SAME if now.allowed is record.allowed else ReplayOutcome.GAINED if now else ReplayOutcome.LOST
+            ReplayOutcome.SAME
+            if now.allowed is record.key.allowed
+            else ReplayOutcome.GAINED
+            if now
+            else ReplayOutcome.LOST
         )
         counts[told] += 1
         if told is not ReplayOutcome.SAME:
-            which = (told, record.subject, record.resource, record.action)
+            which = (told, record.key.subject, record.key.resource, record.key.action)
             changes[which] += 1
             last[which] = row_id
     assert {told: count for told, count in replay.counts.items() if count} == counts
     assert len(counts) > 1, "something changes"
-    found = {(c.told, c.alike.subject, c.alike.resource, c.alike.action): c.times for c in replay.changes}
+    found = {(c.outcome, c.key.subject, c.key.resource, c.key.action): c.times for c in replay.changes}
     assert {which: times.number for which, times in found.items()} == changes
     assert {which: times.last_id for which, times in found.items()} == last
 
@@ -150,7 +154,7 @@ def test_gains_come_first_and_the_most_frequent_before_others() -> None:
             group(person("policies:read"), games, "HEAD", False, 5),
         ]
     )
-    assert [(c.told, c.alike.action, c.times.number) for c in replay.changes] == [
+    assert [(c.outcome, c.key.action, c.times.number) for c in replay.changes] == [
         (ReplayOutcome.GAINED, "HEAD", 5),
         (ReplayOutcome.GAINED, "GET", 2),
         (ReplayOutcome.LOST, "GET", 9),
@@ -185,7 +189,7 @@ def test_a_candidate_is_not_blamed_for_what_earlier_changes_did() -> None:
     }
     assert replay.changed_since == 15
     # What was decided then makes no two changes of one.
-    assert [(c.told, c.alike.resource, c.times.number) for c in replay.changes] == [(ReplayOutcome.LOST, games, 5)]
+    assert [(c.outcome, c.key.resource, c.times.number) for c in replay.changes] == [(ReplayOutcome.LOST, games, 5)]
     shown = result(replay, replay.changes, {}, "7d")
     assert (shown.changed_since, shown.active, shown.revision) == (15, active().revision, replay.snapshot.revision)
 
@@ -249,7 +253,7 @@ def test_a_condition_that_both_policies_have_parts_nothing() -> None:
 
 def test_of_very_many_changes_the_first_are_told_apart_and_all_are_counted() -> None:
     replay = Replay(
-        candidate("p, catalog:read, /api/v1/teams/**", "p, holdings:read, /api/v1/teams/**"), active(), most=2
+        candidate("p, catalog:read, /api/v1/teams/**", "p, holdings:read, /api/v1/teams/**"), active(), max_changes=2
     )
     lost = [group(person("catalog:read", f"x:{number}"), "/api/v1/teams", "GET", True, number) for number in (1, 2, 3)]
     replay.add([*lost, lost[1], lost[2]])

@@ -20,12 +20,13 @@ from sqlalchemy import text
 from app.audit.batch import Batch
 from app.audit.decision_filter import DecisionFilter
 from app.audit.log import BatchNotStored, DecisionLog
-from app.audit.record import Record, StatedGrants, Unverified, grant_set
-from app.audit.retention import keep_for
+from app.audit.record import DecisionKey, Record, StatedGrants, Unverified, grant_set
+from app.audit.retention import run_retention
 from app.db.decision_writer import DecisionWriter
-from app.db.decisions import Logged, LogPosition, everything, following, newest_id, page
+from app.db.decisions import LoggedRecord, LogPosition, everything, following, newest_id, page
 from app.db.old_decisions import OldDecisions
 from app.db.session import Sessions
+from tests.db.records import varied
 from tests.support.server import ROOT
 
 pytestmark = pytest.mark.anyio
@@ -35,24 +36,26 @@ PLAIN = Record(
     at=NOW,
     latency=120,
     request_id="r",
-    door="app",
-    subject="user_a",
-    method="jwt",
-    key_id=None,
     token_id=None,
-    action="GET",
-    resource="/teams",
-    allowed=True,
-    reason="a rule allows it",
-    rule_place="teams.csv:3",
-    rule_text="p, catalog:read, /teams, GET, allow",
-    missing=(),
-    revision="rev1",
-    grants=grant_set(frozenset({"catalog:read", "user:user_a"})),
+    key=DecisionKey(
+        door="app",
+        subject="user_a",
+        method="jwt",
+        key_id=None,
+        action="GET",
+        resource="/teams",
+        allowed=True,
+        reason="a rule allows it",
+        rule_place="teams.csv:3",
+        rule_text="p, catalog:read, /teams, GET, allow",
+        missing=(),
+        revision="rev1",
+        grants=grant_set(frozenset({"catalog:read", "user:user_a"})),
+    ),
 )
 
 
-async def _all(sessions: Sessions, wanted: DecisionFilter | None = None) -> list[Logged]:
+async def _all(sessions: Sessions, wanted: DecisionFilter | None = None) -> list[LoggedRecord]:
     return [row async for rows in everything(sessions, wanted or DecisionFilter()) for row in rows]
 
 
@@ -64,9 +67,11 @@ async def _scalar(sessions: Sessions, question: str) -> object:
 def _random(rows: int) -> list[Record]:
     draw = random.Random(5)
     return [
-        PLAIN._replace(  # Several at one time, and not in the order in which they are stored.
+        varied(
+            PLAIN,  # Several at one time, and not in the order in which they are stored.
             at=NOW - draw.randrange(rows // 3) * 1_000_000,
             request_id=f"r{draw.randrange(rows)}",
+            token_id=draw.choice([None, "sess_1", "0123abcd"]),
             subject=draw.choice(["user_a", "user_b", ""]),
             method=draw.choice(["jwt", "api_key", "anonymous", None]),
             key_id=draw.choice([None, 1, 2]),
@@ -76,16 +81,17 @@ def _random(rows: int) -> list[Record]:
             missing=draw.choice([(), ("catalog:read", "holdings:read")]),
             rule_place=draw.choice([None, "teams.csv:3"]),
             revision=draw.choice(["rev1", "rev2"]),
-            grants=draw.choice([None, PLAIN.grants, grant_set(frozenset({"a b"}))]),
+            grants=draw.choice([None, PLAIN.key.grants, grant_set(frozenset({"a b"}))]),
         )
         for _ in range(rows)
     ]
 
 
 def _fits(record: Record, wanted: DecisionFilter) -> bool:
-    exact = ("subject", "key_id", "resource", "action", "allowed", "revision", "request_id")
+    exact = ("subject", "key_id", "resource", "action", "allowed", "revision")
     return (
-        all(getattr(wanted, name) in (None, getattr(record, name)) for name in exact)
+        all(getattr(wanted, name) in (None, getattr(record.key, name)) for name in exact)
+        and wanted.request_id in (None, record.request_id)
         and (wanted.since is None or record.at >= wanted.since)
         and (wanted.until is None or record.at < wanted.until)
     )
@@ -99,7 +105,7 @@ async def test_a_record_comes_back_as_it_was(sessions: Sessions) -> None:
     async with sessions() as session:
         stored, last = await following(session, DecisionFilter(), after=0)
         assert last == await newest_id(session) == stored[-1].id
-    assert [row.record._replace(rule_text=None) for row in stored] == [r._replace(rule_text=None) for r in records]
+    assert [varied(row.record, rule_text=None) for row in stored] == [varied(r, rule_text=None) for r in records]
     assert await _scalar(sessions, "SELECT count(*) FROM grant_sets") == 2, "each set is stored once"
 
 
@@ -133,25 +139,25 @@ async def test_pages_in_both_directions_are_the_list_that_a_sort_makes(
     expected = [row for row in sorted(numbered, key=lambda row: (row[1].at, row[0])) if _fits(row[1], wanted)]
     assert [row.id for row in await _all(sessions, wanted)] == [row_id for row_id, _ in expected]
     newest_first = [row_id for row_id, _ in reversed(expected)]
-    pages: list[list[Logged]] = []
-    mark: LogPosition | None = None
+    pages: list[list[LoggedRecord]] = []
+    position: LogPosition | None = None
     async with sessions() as session:
         while True:
-            found = await page(session, wanted, size=20, older_than=mark)
+            found = await page(session, wanted, size=20, older_than=position)
             pages.append(list(found.rows))
             assert found.more_newer is (len(pages) > 1)
             if not found.more_older:
                 break
-            mark = found.rows[-1].mark
+            position = found.rows[-1].position
         assert [row.id for rows in pages for row in rows] == newest_first
         for rows, later in zip(reversed(pages[:-1]), reversed(pages[1:]), strict=True):
-            found = await page(session, wanted, size=20, newer_than=later[0].mark)
+            found = await page(session, wanted, size=20, newer_than=later[0].position)
             assert list(found.rows) == rows
             assert found.more_older
 
 
 async def test_a_page_whose_rows_have_gone_still_leads_back(sessions: Sessions) -> None:
-    await DecisionWriter(sessions).write(Batch.of([PLAIN._replace(at=NOW + number) for number in range(3)]))
+    await DecisionWriter(sessions).write(Batch.of([varied(PLAIN, at=NOW + number) for number in range(3)]))
     async with sessions() as session:
         found = await page(session, DecisionFilter(), size=10, older_than=LogPosition(NOW, 1))
         assert (list(found.rows), found.more_newer, found.more_older) == ([], True, False)
@@ -164,14 +170,14 @@ async def test_an_export_of_many_has_each_once(sessions: Sessions, monkeypatch: 
     await DecisionWriter(sessions).write(Batch.of(_random(50)))
     rows = await _all(sessions)
     assert sorted(row.id for row in rows) == list(range(1, 51))
-    assert [row.mark for row in rows] == sorted(row.mark for row in rows)
+    assert [row.position for row in rows] == sorted(row.position for row in rows)
 
 
 async def test_what_follows_is_found_once_whatever_fits(sessions: Sessions) -> None:
     writer = DecisionWriter(sessions)
     last, seen = 0, []
     for number in range(5):
-        await writer.write(Batch.of([PLAIN._replace(at=NOW - number, allowed=number % 2 == 0)] * 3))
+        await writer.write(Batch.of([varied(PLAIN, at=NOW - number, allowed=number % 2 == 0)] * 3))
         async with sessions() as session:
             for _ in range(3):
                 rows, last = await following(session, DecisionFilter(allowed=True), after=last, size=2)
@@ -182,35 +188,37 @@ async def test_what_follows_is_found_once_whatever_fits(sessions: Sessions) -> N
 async def test_a_batch_is_stored_whole_or_not_at_all(sessions: Sessions) -> None:
     writer = DecisionWriter(sessions)
     await writer.write(Batch.of([PLAIN]))
-    bad = PLAIN._replace(request_id=cast(str, None))  # what the table refuses
+    bad = varied(PLAIN, request_id=cast(str, None))  # what the table refuses
     with pytest.raises(BatchNotStored) as refused:
-        await writer.write(Batch.of([PLAIN, PLAIN._replace(grants=grant_set(frozenset({"new"}))), bad]))
+        await writer.write(Batch.of([PLAIN, varied(PLAIN, grants=grant_set(frozenset({"new"}))), bad]))
     assert re.search(r"NOT NULL constraint failed|null value in column", str(refused.value))
     assert "user_a" not in str(refused.value), "values are private"
     assert await _scalar(sessions, "SELECT count(*) FROM decisions") == 1
     assert await _scalar(sessions, "SELECT count(*) FROM grant_sets") == 1
-    await writer.write(Batch.of([PLAIN._replace(grants=grant_set(frozenset({"new"})))]))
-    assert (await _all(sessions))[-1].record.grants == grant_set(frozenset({"new"}))
+    await writer.write(Batch.of([varied(PLAIN, grants=grant_set(frozenset({"new"})))]))
+    assert (await _all(sessions))[-1].record.key.grants == grant_set(frozenset({"new"}))
 
 
-async def test_a_long_batch_gives_way_and_is_stored_whole_or_not_at_all(sessions: Sessions) -> None:
-    ways = 0
+async def test_a_long_batch_pauses_between_statements_and_is_stored_completely_or_not_at_all(
+    sessions: Sessions,
+) -> None:
+    pauses = 0
 
-    async def give_way() -> None:
-        nonlocal ways
-        ways += 1
+    async def between_statements() -> None:
+        nonlocal pauses
+        pauses += 1
         assert await _scalar(sessions, "SELECT count(*) FROM decisions") == 0, "what is stored is seen at the end"
 
-    records = [record._replace(at=NOW + number) for number, record in enumerate(_random(1200))]
-    bad = PLAIN._replace(request_id=cast(str, None))
-    writer = DecisionWriter(sessions, give_way=give_way)
+    records = [varied(record, at=NOW + number) for number, record in enumerate(_random(1200))]
+    bad = varied(PLAIN, request_id=cast(str, None))
+    writer = DecisionWriter(sessions, between_statements=between_statements)
     with pytest.raises(BatchNotStored):
         await writer.write(Batch.of([*records, bad]))
-    assert ways >= 4
+    assert pauses >= 4
     await writer.write(Batch.of(records))
     async with sessions() as session:
         stored, _ = await following(session, DecisionFilter(), after=0, size=2000)
-    assert [row.record._replace(rule_text=None) for row in stored] == [r._replace(rule_text=None) for r in records]
+    assert [varied(row.record, rule_text=None) for row in stored] == [varied(r, rule_text=None) for r in records]
 
 
 @pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
@@ -240,37 +248,37 @@ async def test_what_is_too_old_is_deleted_and_the_rest_stays(sessions: Sessions)
     day = 86_400 * 1_000_000
     old, young = grant_set(frozenset({"old"})), grant_set(frozenset({"young"}))
     writer = DecisionWriter(sessions)
-    await writer.write(Batch.of([PLAIN._replace(at=NOW - 9 * day - n, grants=old) for n in range(1_005)]))
-    await writer.write(Batch.of([PLAIN._replace(at=NOW - 6 * day + n, grants=young) for n in range(10)]))
+    await writer.write(Batch.of([varied(PLAIN, at=NOW - 9 * day - n, grants=old) for n in range(1_005)]))
+    await writer.write(Batch.of([varied(PLAIN, at=NOW - 6 * day + n, grants=young) for n in range(10)]))
     stop = asyncio.Event()
-    keeping = asyncio.create_task(keep_for(7, stop, OldDecisions(sessions), every_seconds=0.01))
+    keeping = asyncio.create_task(run_retention(7, stop, OldDecisions(sessions), every_seconds=0.01))
     async with asyncio.timeout(10):
         while await _scalar(sessions, "SELECT count(*) FROM grant_sets") != 1:
             await asyncio.sleep(0.01)
     stop.set()
     await keeping
-    assert [row.record.grants for row in await _all(sessions)] == [young] * 10
+    assert [row.record.key.grants for row in await _all(sessions)] == [young] * 10
 
 
 async def test_a_grant_set_that_is_still_used_outlives_its_first_decisions(sessions: Sessions) -> None:
     writer = DecisionWriter(sessions)
     held = grant_set(frozenset({"lasting"}))
     day = 86_400 * 1_000_000
-    await writer.write(Batch.of([PLAIN._replace(at=NOW - 40 * day, grants=held)]))
-    await writer.write(Batch.of([PLAIN._replace(at=NOW, grants=held)]))
+    await writer.write(Batch.of([varied(PLAIN, at=NOW - 40 * day, grants=held)]))
+    await writer.write(Batch.of([varied(PLAIN, at=NOW, grants=held)]))
     old = OldDecisions(sessions)
     await old.delete_before(NOW - 30 * day, 1_000)
     assert await old.delete_grant_sets_before(datetime.now(UTC).date() - timedelta(days=31)) == 0
-    assert [row.record.grants for row in await _all(sessions)] == [held]
+    assert [row.record.key.grants for row in await _all(sessions)] == [held]
     assert await old.delete_grant_sets_before(date(2200, 1, 1)) == 1
-    assert [row.record.grants for row in await _all(sessions)] == [None], "unknown, and no error"
+    assert [row.record.key.grants for row in await _all(sessions)] == [None], "unknown, and no error"
 
 
 async def test_two_writers_share_their_grant_sets(sessions: Sessions) -> None:
     first, second = DecisionWriter(sessions), DecisionWriter(sessions)
     await asyncio.gather(*(writer.write(Batch.of([PLAIN] * 20)) for writer in (first, second) for _ in range(5)))
-    grants: Sequence[StatedGrants | None] = [row.record.grants for row in await _all(sessions)]
-    assert grants == [PLAIN.grants] * 200
+    grants: Sequence[StatedGrants | None] = [row.record.key.grants for row in await _all(sessions)]
+    assert grants == [PLAIN.key.grants] * 200
 
 
 async def test_what_was_written_is_there_after_a_kill(sessions: Sessions, url: str) -> None:
@@ -322,8 +330,8 @@ async def test_after_a_restore_no_decision_takes_the_grants_of_another(sessions:
         ):
             await session.execute(text(statement))
         await session.commit()
-    await other.write(Batch.of([PLAIN._replace(grants=grant_set(frozenset({"env:test"})))]))
+    await other.write(Batch.of([varied(PLAIN, grants=grant_set(frozenset({"env:test"})))]))
     writer.forget()
     await writer.write(Batch.of([PLAIN]))
-    held = [row.record.held for row in await _all(sessions)]
+    held = [row.record.key.held for row in await _all(sessions)]
     assert sorted(map(sorted, (grants or () for grants in held))) == [["catalog:read", "user:user_a"], ["env:test"]]

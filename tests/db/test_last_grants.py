@@ -11,20 +11,18 @@ from app.audit.batch import Batch
 from app.audit.record import Record, grant_set
 from app.db.decision_writer import DecisionWriter
 from app.db.engine import open_engine
-from app.db.last_grants import MAX_LOOKED_AT, last_grants
+from app.db.last_grants import MAX_ROWS, last_grants
 from app.db.migrate import upgrade
 from app.db.session import sessions_of
 from app.identity.principal import Method
-from tests.db.records import RECORD
+from tests.db.records import RECORD, varied
 
 pytestmark = pytest.mark.anyio
 
 
 def record(at: int, subject: str, *grants: str, method: Method = "jwt", key_id: int | None = None) -> Record:
     grants_held = grant_set(frozenset({"anyone", f"auth:{method}", "user:", *grants}))
-    return RECORD._replace(
-        at=at, request_id=f"r{at}", subject=subject, method=method, key_id=key_id, grants=grants_held
-    )
+    return varied(RECORD, at=at, request_id=f"r{at}", subject=subject, method=method, key_id=key_id, grants=grants_held)
 
 
 async def test_the_newest_token_counts_and_keys_do_not(empty: str) -> None:
@@ -37,11 +35,11 @@ async def test_the_newest_token_counts_and_keys_do_not(empty: str) -> None:
         record(now - 4_000, "user_a", "catalog:read", "a permission"),
         record(now - 3_900, "user_b", "holdings:read"),
         record(now - 3_800, "user_a", "keys:read", method="api_key", key_id=7),
-        record(now - 3_700, "user_a", "keys:write")._replace(grants=None),
+        varied(record(now - 3_700, "user_a", "keys:write"), grants=None),
         # A service that asks over AuthZEN says what the user holds, and no token does.
-        record(now - 3_600, "user_a", "keys:write")._replace(door="authzen"),
-        record(now - 3_600, "user_d", "keys:write")._replace(door="authzen"),
-        *(record(now - 3_000 + number, "user_c", method="api_key", key_id=8) for number in range(MAX_LOOKED_AT)),
+        varied(record(now - 3_600, "user_a", "keys:write"), door="authzen"),
+        varied(record(now - 3_600, "user_d", "keys:write"), door="authzen"),
+        *(record(now - 3_000 + number, "user_c", method="api_key", key_id=8) for number in range(MAX_ROWS)),
         record(now - 3_500, "user_c", "catalog:read"),
     ]
     await DecisionWriter(sessions).write(Batch.of(records))

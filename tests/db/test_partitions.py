@@ -22,6 +22,7 @@ from app.db.partitions import AHEAD_DAYS, DAY, Partition, partitions
 from app.db.session import Sessions, sessions_of
 from app.db.tables.base import table_of
 from app.db.tables.decisions import _FILTERS, LoggedDecision
+from tests.db.records import varied
 from tests.db.test_decision_store import PLAIN
 from tests.support.databases import upgrade_to
 
@@ -61,14 +62,17 @@ async def _logged(sessions: Sessions) -> list[tuple[int, Record]]:
 
 def _of(days: float, request_id: str = "r") -> Record:
     """A decision of so many days from today's beginning."""
-    return PLAIN._replace(at=TODAY + int(days * DAY), request_id=request_id)
+    return varied(PLAIN, at=TODAY + int(days * DAY), request_id=request_id)
 
 
 async def _write_as_before(sessions: Sessions, records: list[Record]) -> None:
     """Write as the version without partitions does: by the names of table and columns, row by row."""
-    rows = [{**record._asdict(), "missing": "", "grant_set_id": None} for record in records]
+    rows = [
+        {**record._asdict(), **record.key._asdict(), "missing": "", "grant_set_id": None}  # fields
+        for record in records
+    ]
     for row in rows:
-        del row["grants"]
+        del row["grants"], row["key"]
     async with sessions() as session:
         await session.execute(insert(table_of(LoggedDecision)), rows)
         await session.commit()

@@ -12,9 +12,10 @@ from app.audit.replay import Replay, ReplayOutcome
 from app.db.decision_writer import DecisionWriter
 from app.db.engine import open_engine
 from app.db.migrate import upgrade
-from app.db.replay import alike, request_ids
+from app.db.replay import equal_decisions, request_ids
 from app.db.session import sessions_of
 from tests.audit.test_replay import CANDIDATES, active, candidate, log
+from tests.db.records import varied
 
 pytestmark = pytest.mark.anyio
 
@@ -24,9 +25,9 @@ async def test_a_replay_of_the_log_agrees_with_deciding_one_by_one(tmp_path: Pat
     await upgrade(url)
     # Some on bad credentials and some whose grants are not in the log; not all are replayed.
     records = [
-        record._replace(method=None, grants=None)
+        varied(record, method=None, grants=None)
         if number % 97 == 0
-        else record._replace(grants=None)
+        else varied(record, grants=None)
         if number % 89 == 0
         else record
         for number, record in enumerate(log(11, 4_000))
@@ -38,7 +39,7 @@ async def test_a_replay_of_the_log_agrees_with_deciding_one_by_one(tmp_path: Pat
         await writer.write(Batch.of(records[start : start + 700]))
     snapshot = candidate(*CANDIDATES[1])
     replay = Replay(snapshot, active())
-    async for groups in alike(sessions, 100, 3_900, slices=7):
+    async for groups in equal_decisions(sessions, 100, 3_900, slices=7):
         replay.add(groups)
     examples = await request_ids(sessions, [change.times.last_id for change in replay.changes])
     await engine.dispose()
@@ -46,16 +47,20 @@ async def test_a_replay_of_the_log_agrees_with_deciding_one_by_one(tmp_path: Pat
     counts: Counter[ReplayOutcome] = Counter()
     changes: dict[tuple[ReplayOutcome, str, str, str], tuple[int, str]] = {}
     for record in records[100:3_900]:
-        if record.held is None:
-            counts[ReplayOutcome.UNVERIFIED if record.method is None else ReplayOutcome.UNKNOWN] += 1
+        if record.key.held is None:
+            counts[ReplayOutcome.UNVERIFIED if record.key.method is None else ReplayOutcome.UNKNOWN] += 1
             continue
-        now = snapshot.decide(record.held, record.resource, record.action)
+        now = snapshot.decide(record.key.held, record.key.resource, record.key.action)
         told = (
-            ReplayOutcome.SAME if now.allowed is record.allowed else ReplayOutcome.GAINED if now else ReplayOutcome.LOST
+            ReplayOutcome.SAME
+            if now.allowed is record.key.allowed
+            else ReplayOutcome.GAINED
+            if now
+            else ReplayOutcome.LOST
         )
         counts[told] += 1
         if told is not ReplayOutcome.SAME:
-            which = (told, record.subject, record.resource, record.action)
+            which = (told, record.key.subject, record.key.resource, record.key.action)
             changes[which] = (changes.get(which, (0, ""))[0] + 1, record.request_id)
     assert {told: count for told, count in replay.counts.items() if count} == counts
     assert set(counts) == {
@@ -66,7 +71,7 @@ async def test_a_replay_of_the_log_agrees_with_deciding_one_by_one(tmp_path: Pat
         ReplayOutcome.UNKNOWN,
     }
     found = {
-        (c.told, c.alike.subject, c.alike.resource, c.alike.action): (c.times.number, examples[c.times.last_id])
+        (c.outcome, c.key.subject, c.key.resource, c.key.action): (c.times.number, examples[c.times.last_id])
         for c in replay.changes
     }
     assert found == changes

@@ -14,7 +14,7 @@ from app.db.seen_callers import MAX_FACTS, seen_callers
 from app.db.session import Sessions
 from app.db.tables.keys import ApiKey
 from app.identity.principal import Method
-from tests.db.records import RECORD
+from tests.db.records import RECORD, varied
 
 pytestmark = pytest.mark.anyio
 NOW = datetime.now(UTC)
@@ -22,7 +22,7 @@ NOW = datetime.now(UTC)
 
 def record(subject: str, method: Method | None = "jwt", *, door: str = "app", key_id: int | None = None) -> Record:
     at = int(NOW.timestamp() * 1_000_000)
-    return RECORD._replace(at=at, door=door, subject=subject, method=method, key_id=key_id, allowed=False)
+    return varied(RECORD, at=at, door=door, subject=subject, method=method, key_id=key_id, allowed=False)
 
 
 def key(number: int, **times: Any) -> ApiKey:

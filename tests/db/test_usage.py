@@ -9,27 +9,28 @@ from app.db import usage
 from app.db.decision_writer import DecisionWriter
 from app.db.session import Sessions
 from app.policy.analysis.usage import Use
+from tests.db.records import varied
 from tests.db.test_decision_store import NOW, PLAIN
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_alike_decisions_are_counted_together_and_only_the_latest_where_that_is_asked(sessions: Sessions) -> None:
-    of_key = PLAIN._replace(key_id=7)
+    of_key = varied(PLAIN, key_id=7)
     await DecisionWriter(sessions).write(
         Batch.of(
             [
-                of_key._replace(at=NOW - 50),
-                of_key._replace(at=NOW - 40, allowed=False, rule_text=None, rule_place=None),
-                of_key._replace(at=NOW - 30, resource="/games"),
-                of_key._replace(at=NOW - 20),
-                of_key._replace(at=NOW - 10),
-                PLAIN._replace(key_id=8),
+                varied(of_key, at=NOW - 50),
+                varied(of_key, at=NOW - 40, allowed=False, rule_text=None, rule_place=None),
+                varied(of_key, at=NOW - 30, resource="/games"),
+                varied(of_key, at=NOW - 20),
+                varied(of_key, at=NOW - 10),
+                varied(PLAIN, key_id=8),
                 PLAIN,
             ]
         )
     )
-    row = PLAIN.rule_text or ""
+    row = PLAIN.key.rule_text or ""
     async with sessions() as session:
         whole = await usage.uses(session, 7, NOW - 100)
         latest = await usage.uses(session, 7, NOW - 100, latest=3)

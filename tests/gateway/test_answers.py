@@ -122,10 +122,10 @@ async def test_a_denial_of_the_policy(
         *denial(detail, NOT_PROVIDED if key is None else reason, **expected),  # which paths there are is not told
     )
     (record,) = await gateway.logged()
-    assert (record.door, record.action) == ("envoy", method)
-    assert record.resource == ("" if path in {"/nowhere", "/V1/orders"} else path)
-    assert (record.allowed, record.reason) == (False, reason)
-    assert (record.subject, record.method) == (("", "anonymous") if key is None else ("user_a", "api_key"))
+    assert (record.key.door, record.key.action) == ("envoy", method)
+    assert record.key.resource == ("" if path in {"/nowhere", "/V1/orders"} else path)
+    assert (record.key.allowed, record.key.reason) == (False, reason)
+    assert (record.key.subject, record.key.method) == (("", "anonymous") if key is None else ("user_a", "api_key"))
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ async def test_a_path_of_a_service_that_has_no_rule_says_why(
     answer = await gateway.asked(f"envoy{path}", *headers, key=gateway.key("user_a", "a:read"))
     assert (answer.status, answer.reason) == (403 if reason else 200, reason)
     (record,) = await gateway.logged()
-    assert (record.reason, record.resource) == (
+    assert (record.key.reason, record.key.resource) == (
         (reason, "") if reason else ("a rule allows it", "orders:/v1/orders/{id}")
     )
 
@@ -219,10 +219,14 @@ async def test_bad_credentials_are_401_on_every_path(
     shown = challenge(error=error, error_description=detail)
     assert (answer.status, answer.headers, answer.body) == (401, *denial(detail, detail, www_authenticate=shown))
     (record,) = await gateway.logged()
-    assert (record.door, record.resource, record.action) == ("envoy", "/open" if path == "/open" else "", "GET")
-    assert (record.allowed, record.subject, record.method) == (False, "", None)
-    assert record.reason.startswith(detail)
-    assert record.revision == gateway.live.active.revision
+    assert (record.key.door, record.key.resource, record.key.action) == (
+        "envoy",
+        "/open" if path == "/open" else "",
+        "GET",
+    )
+    assert (record.key.allowed, record.key.subject, record.key.method) == (False, "", None)
+    assert record.key.reason.startswith(detail)
+    assert record.key.revision == gateway.live.active.revision
 
 
 async def test_bad_credentials_are_counted_for_the_client_and_not_for_the_gateway(tmp_path: Path) -> None:
@@ -254,7 +258,7 @@ async def test_while_the_policy_may_be_out_of_date_every_question_is_denied(gate
         detail = "The policy may be out of date."
         assert (answer.status, answer.headers, answer.body) == (403, *denial(detail, detail, retry_after="5"))
     records = await gateway.logged()
-    assert [(record.resource, record.reason) for record in records] == [
+    assert [(record.key.resource, record.key.reason) for record in records] == [
         ("/open", detail), ("", detail), ("/open", detail)
     ]  # fmt: skip
     gateway.live.resume()
@@ -273,7 +277,7 @@ async def test_conditions_read_the_request_that_is_asked_about(tmp_path: Path) -
     order = "envoy/v1/orders/%C3%A9"
     assert (await gateway.asked(order, ("x-gateway-service", "orders"))).status == 200
     assert (await gateway.asked(order)).status == 401
-    assert [record.reason for record in await gateway.logged()].count("a rule allows it") == 5
+    assert [record.key.reason for record in await gateway.logged()].count("a rule allows it") == 5
 
 
 async def test_a_cached_caller_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, gateway: Gateway) -> None:

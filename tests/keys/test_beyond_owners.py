@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.audit.batch import Batch
-from app.audit.record import about_of
+from app.audit.record import decision_key
 from app.db.decision_writer import DecisionWriter
 from app.db.session import Sessions
 from app.identity.api_keys import mint
@@ -44,8 +44,8 @@ async def _seen(sessions: Sessions, subject: str, *permissions: str) -> None:
     """A request with a token that stated these permissions, in the log."""
     batch = Batch()
     decision = Decision(False, Reason.NOT_HELD, "r")
-    about = batch.number_of(about_of("app", "/x", "GET", user(subject, permissions, {}), decision))
-    batch.add(int(datetime.now(UTC).timestamp() * 1_000_000_000), 1, "r", about)
+    index = batch.key_index(decision_key("app", "/x", "GET", user(subject, permissions, {}), decision))
+    batch.add(int(datetime.now(UTC).timestamp() * 1_000_000_000), 1, "r", None, index)
     await DecisionWriter(sessions).write(batch)
 
 

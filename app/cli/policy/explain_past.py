@@ -12,7 +12,7 @@ from app.cli.terminal import plural, show, show_json
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from app.db.decisions import Logged
+    from app.db.decisions import LoggedRecord
     from app.db.session import Sessions
     from app.policy.engine.snapshot import Snapshot
     from app.policy.language.given import Given
@@ -24,7 +24,7 @@ def explain_past(snapshot: Snapshot, request_id: str, given: Given, directory: P
     """Print both; exit with 1 if it is denied now, or unknown."""
     import msgspec
 
-    from app.audit.past_decision import CannotAsk, ask_again
+    from app.audit.past_decision import CannotDecideAgain, decide_again
     from app.audit.view import view
     from app.cli.decisions import decision_line
     from app.cli.policy.explain_text import explanation_lines
@@ -35,9 +35,9 @@ def explain_past(snapshot: Snapshot, request_id: str, given: Given, directory: P
         fail(f"no decision on {request_id} is in the log: it is too new, too old, or was not sampled.")
     newest, *others = rows
     try:
-        found = ask_again(newest.record, snapshot, given)
+        found = decide_again(newest.record, snapshot, given)
         note = ""
-    except CannotAsk as why:
+    except CannotDecideAgain as why:
         found, note = None, f"What the policy says now cannot be told: {why}."
     if as_json:
         now = explanation_view(found, snapshot) if found else None
@@ -45,7 +45,7 @@ def explain_past(snapshot: Snapshot, request_id: str, given: Given, directory: P
         document = {"now": now, "then": then, "others": len(others), "note": note or None}
         show_json(msgspec.to_builtins(document))
     else:
-        show(["Then, under revision " + newest.record.revision + ":", decision_line(newest), ""])
+        show(["Then, under revision " + newest.record.key.revision + ":", decision_line(newest), ""])
         if others:
             show([f"{plural(len(others), 'more decision')} on this request: `authz decisions tail` lists them.", ""])
         show(
@@ -57,7 +57,7 @@ def explain_past(snapshot: Snapshot, request_id: str, given: Given, directory: P
         raise SystemExit(1)
 
 
-async def _rows(sessions: Sessions, request_id: str) -> Sequence[Logged]:
+async def _rows(sessions: Sessions, request_id: str) -> Sequence[LoggedRecord]:
     from app.audit.decision_filter import DecisionFilter
     from app.db import decisions
 

@@ -81,14 +81,14 @@ async def _replay(
     sessions: Sessions, policies: tuple[Snapshot, Snapshot], times: tuple[int, int]
 ) -> tuple[Replay, Mapping[int, str]]:
     from app.audit.replay import Replay
-    from app.db.replay import SLICES, alike, request_ids
+    from app.db.replay import SLICES, equal_decisions, request_ids
 
     replay = Replay(*policies)
     # Progress is printed on standard error, and only on a terminal.
     err = console(stderr=True)
     done = 0
     with err.status("Replaying …") as status:
-        async for groups in alike(sessions, *times):
+        async for groups in equal_decisions(sessions, *times):
             replay.add(groups)
             done += 1
             status.update(f"Replaying … {done * 100 // SLICES}%, {sum(replay.counts.values()):,} decisions")
@@ -108,7 +108,7 @@ def _report(replay: Replay, examples: Mapping[int, str], last: str) -> Iterator[
         (ReplayOutcome.LOST, "would be denied that the active policy allows", "yellow"),
     )
     for outcome, title, style in titles:
-        changes = [change for change in replay.changes if change.told is outcome]
+        changes = [change for change in replay.changes if change.outcome is outcome]
         if not changes:
             continue
         yield [(f"{counts[outcome]:,} {title}:", style)]
@@ -131,10 +131,10 @@ def _report(replay: Replay, examples: Mapping[int, str], last: str) -> Iterator[
 
 
 def _change(change: VerdictChange, examples: Mapping[int, str]) -> Iterator[Line]:
-    alike, decision = change.alike, change.decision
-    who = (alike.subject or str(alike.method)) + (f" key:{alike.key_id}" if alike.key_id is not None else "")
+    key, decision = change.key, change.decision
+    who = (key.subject or str(key.method)) + (f" key:{key.key_id}" if key.key_id is not None else "")
     times = plural(change.times.number, "time")
-    yield f"  {who}  {alike.action} {alike.resource}  {times}, last in {examples.get(change.times.last_id, 'none')}"
+    yield f"  {who}  {key.action} {key.resource}  {times}, last in {examples.get(change.times.last_id, 'none')}"
     if decision.rule is not None:
         yield [(f"    {decision.rule.place}: {decision.rule}", "dim")]
     elif decision.missing:

@@ -143,11 +143,11 @@ ROUTES = [list_decisions, export_decisions, decision_log_health]
 
 
 async def found_decisions(
-    session: AsyncSession, given: Mapping[str, str], but_door: str | None = None
+    session: AsyncSession, given: Mapping[str, str], except_door: str | None = None
 ) -> DecisionResults:
     """The page that filters and a `cursor` ask for, without the decisions of one door. Raises Problem 400."""
     filters = {name: text for name, text in given.items() if name != "cursor"}
-    wanted = replace(_wanted(filters), but_door=but_door)
+    wanted = replace(_wanted(filters), except_door=except_door)
     query = urlencode(sorted(filters.items()))
     beside = read_log_cursor(given["cursor"], query) if "cursor" in given else None
     page = await logged.page(
@@ -192,7 +192,7 @@ def _wanted(given: Mapping[str, str]) -> DecisionFilter:
 def _edges(page: logged.DecisionRows, beside: DecisionsAround | None) -> tuple[LogPosition, LogPosition]:
     """The marks at both ends of a page; of an empty one, those around where it would have been."""
     if page.rows:
-        return page.rows[0].mark, page.rows[-1].mark
+        return page.rows[0].position, page.rows[-1].position
     at = beside.mark if beside else LogPosition(0, 0)
     if beside and beside.side == "older":
         return LogPosition(at.at, at.id - 1), at

@@ -11,7 +11,7 @@ from litestar.datastructures import State
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.decision_filter import DecisionFilter
-from app.audit.past_decision import CannotAsk, ask_again
+from app.audit.past_decision import CannotDecideAgain, decide_again
 from app.audit.view import DecisionView, view
 from app.db import decisions as logged
 from app.http.door.enforcement import decide
@@ -48,8 +48,8 @@ async def past(session: AsyncSession, request_id: str, snapshot: Snapshot, given
     newest, *others = page.rows
     then = view(newest.id, newest.record)
     try:
-        now = explanation_view(ask_again(newest.record, snapshot, given), snapshot)
-    except CannotAsk as why:
+        now = explanation_view(decide_again(newest.record, snapshot, given), snapshot)
+    except CannotDecideAgain as why:
         return PastRequest(then, None, len(others), f"What the policy says now cannot be told: {why}.")
     return PastRequest(then, now, len(others), None)
 

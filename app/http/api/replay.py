@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.audit.decision_filter import BadFilter, read
 from app.audit.replay import Replay
 from app.audit.replay_view import ReplayResult, result
-from app.db.replay import alike, request_ids
+from app.db.replay import equal_decisions, request_ids
 from app.http.api.candidate import FAULTY, MAX_FILES_BYTES, Candidate, FaultyPolicy, faulty, snapshot_of
 from app.http.wire.json_body import only_json
 from app.http.wire.problems import invalid
@@ -126,10 +126,10 @@ async def replayed(
     `limit` changes are told of; `last` is how the times are called. Raises CannotReplay.
     """
     live = services.live
-    replay = Replay(snapshot, live.active, most=_KEPT)
+    replay = Replay(snapshot, live.active, max_changes=_KEPT)
     yield _progress(0, replay)
     try:
-        async with services.replaying, aclosing(alike(services.sessions, *times, slices=_SLICES)) as slices:
+        async with services.replaying, aclosing(equal_decisions(services.sessions, *times, slices=_SLICES)) as slices:
             for done in range(1, _SLICES + 1):
                 groups = await shielded(anext(slices))
                 # A slice can hold very many groups, and requests must have their turn meanwhile.

@@ -230,8 +230,17 @@ async def test_a_handler_is_told_who_is_calling_and_why(guarded: Opened) -> None
     (scope,) = guarded.reached
     assert (scope["user"].subject, scope["user"].key_id, scope["auth"].allowed) == ("user_a", 1, True)
     (record,) = await guarded.logged()
-    assert (record.door, record.resource, record.action, record.subject) == ("app", "/shut", "GET", "user_a")
-    assert (record.allowed, record.reason, record.revision) == (True, "a rule allows it", guarded.live.active.revision)
+    assert (record.key.door, record.key.resource, record.key.action, record.key.subject) == (
+        "app",
+        "/shut",
+        "GET",
+        "user_a",
+    )
+    assert (record.key.allowed, record.key.reason, record.key.revision) == (
+        True,
+        "a rule allows it",
+        guarded.live.active.revision,
+    )
 
 
 @pytest.mark.parametrize(
@@ -253,8 +262,16 @@ async def test_a_denial_is_logged_and_reaches_no_handler(
     assert challenge is not None
     assert (b'scope="b:read"' in challenge) is (path == b"/shut" and scopes is not None)
     (record,) = await guarded.logged()
-    assert (record.door, record.resource, record.action) == ("app", path.decode() if path == b"/shut" else "", "GET")
-    assert (record.allowed, record.reason, record.method) == (False, reason, "api_key" if scopes else "anonymous")
+    assert (record.key.door, record.key.resource, record.key.action) == (
+        "app",
+        path.decode() if path == b"/shut" else "",
+        "GET",
+    )
+    assert (record.key.allowed, record.key.reason, record.key.method) == (
+        False,
+        reason,
+        "api_key" if scopes else "anonymous",
+    )
 
 
 @pytest.mark.parametrize(
@@ -268,8 +285,12 @@ async def test_bad_credentials_are_refused_where_anyone_may_and_are_429_beyond_t
         assert await guarded.ask(path, bearer=bearer) == (401, detail)
         assert guarded.header(b"retry-after") is None
     records = await guarded.logged()
-    assert [(record.door, record.resource) for record in records] == [("app", "/open"), ("app", "/shut"), ("app", "")]
-    assert {(record.reason.partition(" (")[0], record.method) for record in records} == {(detail, None)}
+    assert [(record.key.door, record.key.resource) for record in records] == [
+        ("app", "/open"),
+        ("app", "/shut"),
+        ("app", ""),
+    ]
+    assert {(record.key.reason.partition(" (")[0], record.key.method) for record in records} == {(detail, None)}
     assert await guarded.ask(b"/open", bearer=bearer) == (429, "Too many requests.")
     assert guarded.header(b"retry-after") == b"20"
     assert not await guarded.logged()
@@ -303,7 +324,7 @@ async def test_while_callers_cannot_be_known_they_are_503_and_spend_nothing(guar
     for _ in range(5):
         assert await guarded.ask(b"/shut", bearer=bearer) == (503, "Keys cannot be read now.")
         assert guarded.header(b"retry-after") == b"7"
-    assert [record.reason for record in await guarded.logged()] == ["Keys cannot be read now."] * 5
+    assert [record.key.reason for record in await guarded.logged()] == ["Keys cannot be read now."] * 5
     assert await guarded.ask(b"/open") == (200, ""), "a stranger needs no key"
     guarded.failing = None
     assert await guarded.ask(b"/shut", bearer=bearer) == (200, "")
@@ -329,7 +350,7 @@ async def test_a_template_may_have_an_entrance_of_its_own(guarded: Opened) -> No
     assert b"resource_metadata" in (guarded.header(b"www-authenticate") or b"")
     assert await guarded.ask(b"/open", bearer="abc") == (401, "Invalid token.")
     assert b"resource_metadata" not in (guarded.header(b"www-authenticate") or b"")
-    assert [record.door for record in await guarded.logged()] == ["other", "other", "app"]
+    assert [record.key.door for record in await guarded.logged()] == ["other", "other", "app"]
 
 
 @pytest.mark.parametrize("place", ["method", "path", "route", "type", "action", "7", "socket"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.audit.record import about_of
+from app.audit.record import decision_key
 from app.identity.principal import Principal, is_fact, program, user
 from app.policy.analysis.contextless import decide_without_context
 from app.policy.analysis.reach import reach
@@ -126,12 +126,12 @@ def test_usage_judges_by_what_is_in_force() -> None:
 
 def test_the_log_keeps_what_a_replay_has_to_know() -> None:
     key = issued(GIVEN)
-    about = about_of("app", "/x", "GET", key, GIVEN.decide(key.held, "/x", "GET"))
-    grants = about[-1]
-    assert grants.held_by("ann", 7) == key.held  # type: ignore[attr-defined]  # of a record, untyped
-    assert "ann" not in grants.text  # type: ignore[attr-defined]  # one set for all that have the same
+    grants = decision_key("app", "/x", "GET", key, GIVEN.decide(key.held, "/x", "GET")).grants
+    assert grants is not None
+    assert grants.held_by("ann", 7) == key.held
+    assert "ann" not in grants.text, "one set for all that have the same"
     other = issued(snapshot(READ, WRITE, "g, user:bob, role:editor", *EDITOR[1:]), subject="bob", key_id=9)
-    assert about_of("app", "/x", "GET", other, GIVEN.decide(other.held, "/x", "GET"))[-1] == grants
+    assert decision_key("app", "/x", "GET", other, GIVEN.decide(other.held, "/x", "GET")).grants == grants
 
 
 @pytest.mark.parametrize(

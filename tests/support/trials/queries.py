@@ -131,7 +131,7 @@ def _of_the_log(keys: int, decided: int, now: datetime) -> Sequence[Query]:
         " of an hour": DecisionFilter(since=middle.at, until=middle.at + DAY // 24),
         " of a subject that deny": DecisionFilter(subject="user_7", allowed=False),
         " that deny, of a day": DecisionFilter(allowed=False, since=middle.at, until=middle.at + DAY),
-        " but for a door": DecisionFilter(but_door="authzen"),
+        " but for a door": DecisionFilter(except_door="authzen"),
     }
     of_one = decided * KEYS_EACH // keys + 20  # decisions of one owner
     found = []
@@ -185,7 +185,7 @@ async def _first_page(sessions: Sessions) -> object:
 
 
 async def _replay(sessions: Sessions, since: int) -> object:
-    return [len(groups) async for groups in replay.alike(sessions, since, since + DAY)]
+    return [len(groups) async for groups in replay.equal_decisions(sessions, since, since + DAY)]
 
 
 def _that_change(keys: int, decided: int, now: datetime) -> Sequence[Query]:
