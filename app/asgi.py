@@ -42,6 +42,7 @@ from app.http.api import (
     beyond_owner,
     decisions,
     docs,
+    domain_problems,
     health,
     history,
     introspection,
@@ -73,6 +74,7 @@ from app.identity.authenticate import Authenticator
 from app.identity.jwks import KeySet
 from app.identity.jwt import JwtVerifier
 from app.identity.key_verifier import ApiKeyVerifier
+from app.keys.issuer import KeyIssuer, KeyLimits
 from app.keys.last_used import LastUsed
 from app.keys.lookups import key_lookup
 from app.lifecycle import lifespan, report
@@ -262,6 +264,13 @@ def create_app(
         settings=settings,
         proxies=proxies,
         budgets=budgets,
+        key_issuer=KeyIssuer(
+            live,
+            disk,
+            KeyLimits(settings.key_environments, settings.key_max_active, settings.key_max_days),
+            check_budget=budgets.check_key_issue,
+            forget=verifier.forget,
+        ),
         console=console,
         openid=OpenId(console, keys, jwt) if console else None,
         verifier=verifier,
@@ -300,6 +309,7 @@ def _assemble(
         dependencies={"session": Provide(provide_session)},
         exception_handlers={
             **errors.HANDLERS,
+            **domain_problems.HANDLERS,
             NotFoundException: console_errors.unmatched,
             MethodNotAllowedException: console_errors.unmatched,
         },

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from app.identity.authenticate import Authenticator
     from app.identity.jwks import KeySet
     from app.identity.key_verifier import ApiKeyVerifier
+    from app.keys.issuer import KeyIssuer
     from app.keys.last_used import LastUsed
     from app.metrics.scrape import Metrics
     from app.policy.analysis.case_watch import CaseWatch
@@ -65,6 +66,7 @@ class Services:
     verifier: ApiKeyVerifier
     authenticator: Authenticator
     last_used: LastUsed
+    key_issuer: KeyIssuer
     refusals: Refusals
     budgets: Budgets
     proxies: TrustedProxies

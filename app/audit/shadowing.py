@@ -57,6 +57,10 @@ class DeployedShadow:
             _log_difference(first)
 
 
+class NoShadow(Exception):
+    """No policy is in shadow."""
+
+
 class Shadowing:
     """The deployed shadow policy, if any. An asynchronous context manager, within which decisions are compared."""
 
@@ -65,6 +69,12 @@ class Shadowing:
         self._task = PeriodicTask("shadow", self._drain, every_seconds=every_seconds)
         self.deployed: DeployedShadow | None = None
         self.one_at_a_time = asyncio.Lock()  # held while a shadow is deployed or withdrawn and that is stored
+
+    def current(self) -> DeployedShadow:
+        """The policy in shadow. Raises NoShadow."""
+        if self.deployed is None:
+            raise NoShadow("No policy is in shadow.")
+        return self.deployed
 
     def deploy(self, snapshot: Snapshot, *, message: str, author: str) -> DeployedShadow:
         """Compare with this policy from now on; the results of a previous one are discarded."""

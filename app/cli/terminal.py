@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 from rich.console import Console
 from rich.text import Text
@@ -31,6 +32,19 @@ def show(lines: Iterable[str | Styled | list[str | Styled]], *, stderr: bool = F
 def show_json(document: object) -> None:
     """Print a document for programs, in ASCII."""
     print(json.dumps(document, indent=2))
+
+
+def show_view(view: object, **more: object) -> None:
+    """Print a view for programs, as the API has it, but with times to the second; `more` are fields to add."""
+    from msgspec import to_builtins
+
+    document = to_builtins(view, builtin_types=(datetime,))
+    print(json.dumps({**document, **more} if more else document, indent=2, default=rfc3339))
+
+
+def rfc3339(moment: datetime | None) -> str:
+    """A time in UTC, to the second; `never` for None."""
+    return "never" if moment is None else moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def printable(text: str) -> str:

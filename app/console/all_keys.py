@@ -61,7 +61,7 @@ async def all_keys(request: AnyRequest, session: _Session) -> Response[str]:
     more = {**filters, "cursor": _write(place_of(shown[-1], wanted.sort))} if len(rows) > PAGE_SIZE else None
     live = services_of(request.app).live
     active = [api_keys.record_of(key) for key in shown if is_accepted(key, now)]
-    beyond = {each.id: each.beyond for each in await beyond_owners.of_keys(session, live.active, active)}
+    beyond = {each.id: each for each in await beyond_owners.of_keys(session, live.active, active)}
     return page(
         request,
         "all_keys.html",

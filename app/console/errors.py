@@ -15,8 +15,10 @@ from app.console.config import is_page
 from app.console.page import page
 from app.db.availability import RETRY_AFTER_SECONDS, UNAVAILABLE, error_name, is_away
 from app.db.disk import FULL, is_full
+from app.http.api import domain_problems
 from app.http.wire import errors
 from app.http.wire.problems import Problem
+from app.services import services_of
 
 _log = structlog.stdlib.get_logger("console")
 _AnyRequest = Request[Any, Any, Any]
@@ -26,6 +28,10 @@ def _problem(request: _AnyRequest, problem: Problem) -> Response[str]:
     answer = _page(request, problem.status, problem.detail)
     answer.headers.update(problem.headers)
     return answer
+
+
+def _domain(request: _AnyRequest, error: domain_problems.DomainError) -> Response[str]:
+    return _problem(request, domain_problems.problem_of(error, services_of(request.app).refusals))
 
 
 def _http(request: _AnyRequest, error: HTTPException) -> Response[str]:
@@ -62,6 +68,7 @@ def _page(request: _AnyRequest, status: int, detail: str) -> Response[str]:
 
 
 HANDLERS: ExceptionHandlersMap = {
+    **dict.fromkeys(domain_problems.HANDLERS, _domain),
     Problem: _problem,
     ValidationException: _invalid,
     HTTPException: _http,

@@ -13,14 +13,14 @@ from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.console.forms import read_form
-from app.console.keys import PATH, badge, own_key
+from app.console.keys import PATH, badge
 from app.console.new_key import grantable, show_plaintext
 from app.console.page import page, see_other
 from app.console.single_use import Once, form_id, only_once
 from app.http.api.actors import requesting_actor
-from app.http.api.key_rules import NOT_FOUND, rotate, successor_of
 from app.http.wire.ids import read_id
 from app.http.wire.problems import Problem
+from app.keys.api_keys import own_key, successor_of
 from app.keys.revocations import revoke_own_key
 from app.services import AnyRequest, services_of
 
@@ -46,7 +46,7 @@ class Rotation(BaseModel):
 @route(f"{PATH}/{{key_id:str}}/revoke", http_method=_READ, include_in_schema=False)
 async def ask_to_revoke(key_id: FromPath[str], request: AnyRequest, session: _Session) -> Response[str]:
     """Ask for confirmation."""
-    key = await own_key(session, request.user, key_id)
+    key = await own_key(session, request.user.subject, read_id(key_id))
     return page(request, "key_revoke.html", key=key, badge=badge(key, datetime.now(UTC)))
 
 
@@ -54,9 +54,7 @@ async def ask_to_revoke(key_id: FromPath[str], request: AnyRequest, session: _Se
 async def revoke_key(key_id: FromPath[str], request: AnyRequest, session: _Session) -> Response[None]:
     """Revoke a key; its next request is refused."""
     services = services_of(request.app)
-    key = await revoke_own_key(session, read_id(key_id) or 0, requesting_actor(request), datetime.now(UTC))
-    if key is None:
-        raise Problem(404, NOT_FOUND)
+    key = await revoke_own_key(session, read_id(key_id), requesting_actor(request), datetime.now(UTC))
     services.verifier.forget(key.id)
     return see_other(f"{PATH}/{key.id}?done=revoked")
 
@@ -65,7 +63,7 @@ async def revoke_key(key_id: FromPath[str], request: AnyRequest, session: _Sessi
 async def ask_to_rotate(key_id: FromPath[str], request: AnyRequest, session: _Session) -> Response[str]:
     """Ask how long both keys work."""
     services = services_of(request.app)
-    key = await own_key(session, request.user, key_id)
+    key = await own_key(session, request.user.subject, read_id(key_id))
     now = datetime.now(UTC)
     successor = await successor_of(session, key)
     successor_badge = badge(successor, now) if successor else None
@@ -91,15 +89,14 @@ async def rotate_key(key_id: FromPath[str], request: AnyRequest, session: _Sessi
     form = await read_form(request, Rotation)
     if form.value is None:
         raise Problem(400, "Choose how long the old key keeps working, and send the form again.")
-    found = read_id(key_id)
-    if found is None:
-        raise Problem(404, NOT_FOUND)
     now = datetime.now(UTC)
     await only_once(session, request, form.value.once, now, _ALREADY)
     grace = int(form.value.grace)
     by = requesting_actor(request)
-    old, key, plaintext = await rotate(session, services, request.user, found, grace_seconds=grace, now=now, by=by)
-    return show_plaintext(request, key, plaintext, now, old)
+    new, old = await services.key_issuer.rotate(
+        session, request.user, read_id(key_id), grace_seconds=grace, now=now, by=by
+    )
+    return show_plaintext(request, new, now, old)
 
 
 ROUTES = (ask_to_revoke, revoke_key, ask_to_rotate, rotate_key)

@@ -18,9 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.console.page import page
 from app.db import usage as logged
 from app.db.tables.keys import ApiKey
-from app.http.api.key_rules import NOT_FOUND, successor_of
 from app.http.wire.ids import read_id
-from app.http.wire.problems import Problem
 from app.identity.api_keys import principal_of, refused_because
 from app.identity.principal import Principal, is_fact
 from app.keys import api_keys, own_keys
@@ -135,7 +133,7 @@ async def show_key(
     """Show a key: its facts, what it reaches now, and which scopes it used recently."""
     services = services_of(request.app)
     now = datetime.now(UTC)
-    key = await own_key(session, request.user, key_id)
+    key = await api_keys.own_key(session, request.user.subject, read_id(key_id))
     live = services.live
     snapshot = live.active
     record = api_keys.record_of(key)
@@ -153,7 +151,7 @@ async def show_key(
         "key.html",
         key=key,
         badge=badge(key, now),
-        successor=await successor_of(session, key),
+        successor=await api_keys.successor_of(session, key),
         refused=refused_because(record, services.settings.key_environments, now),
         catalog=snapshot.policy.catalog,
         lost=set(key.scopes) - snapshot.in_force(caller.held),
@@ -172,15 +170,6 @@ async def show_key(
 
 
 ROUTES = (show_keys, show_key)
-
-
-async def own_key(session: AsyncSession, owner: Principal, spelled: str) -> ApiKey:
-    """A key of the user. Raises Problem 404 if it does not exist or belongs to another user."""
-    key_id = read_id(spelled)
-    key = await api_keys.get_for(session, owner.subject, key_id) if key_id is not None else None
-    if key is None:
-        raise Problem(404, NOT_FOUND)
-    return key
 
 
 def reached(snapshot: Snapshot, caller: Principal) -> tuple[list[ReachedResource], list[ReachedResource]]:

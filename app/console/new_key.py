@@ -19,9 +19,9 @@ from app.db.tables.fields import Name
 from app.db.tables.keys import ApiKey
 from app.http.api.actors import requesting_actor
 from app.http.api.api_keys import WARNING
-from app.http.api.key_rules import IssueKey, issue
-from app.http.wire.problems import Problem
 from app.identity.principal import Principal
+from app.keys.issuer import KeyOrder, NewKey
+from app.keys.refusals import InvalidKeyOrder, ScopesNotHeld
 from app.policy.analysis.publishers import root_permissions
 from app.policy.engine.live import LivePolicy
 from app.policy.language.permissions import Permission
@@ -63,35 +63,30 @@ async def issue_key(request: AnyRequest, session: _Session) -> Response[str]:
     now = datetime.now(UTC)
     sent = form.value
     ends = None if sent.lives in ("never", LONGEST) else now + timedelta(days=int(sent.lives))
-    order = IssueKey(name=sent.name, environment=sent.environment, scopes=sent.scopes, expires_at=ends)
+    order = KeyOrder(sent.name, sent.environment, sent.scopes, ends)
     await only_once(session, request, sent.once, now, _ALREADY)
     try:
-        key, plaintext = await issue(session, services, request.user, order, now, by=requesting_actor(request))
-    except Problem as problem:
-        if problem.status == 403:
-            errors["scopes"] = "You no longer hold one of these. Choose again."
-        elif problem.errors:
-            fields = {"expires_at": "lives"}
-            errors |= {fields.get(error["field"], error["field"]): error["message"] for error in problem.errors}
-        else:
-            raise
+        new = await services.key_issuer.issue(session, request.user, order, now, by=requesting_actor(request))
+    except ScopesNotHeld:
+        return _form(request, services, form.given, {"scopes": "You no longer hold one of these. Choose again."})
+    except InvalidKeyOrder as refused:
+        fields = {"expires_at": "lives"}
+        errors = {fields.get(fault.field, fault.field): fault.message for fault in refused.faults}
         return _form(request, services, form.given, errors)
-    return show_plaintext(request, key, plaintext, now)
+    return show_plaintext(request, new, now)
 
 
 ROUTES = (show_form, issue_key)
 
 
-def show_plaintext(
-    request: AnyRequest, key: ApiKey, plaintext: str, now: datetime, old: ApiKey | None = None
-) -> Response[str]:
+def show_plaintext(request: AnyRequest, new: NewKey, now: datetime, old: ApiKey | None = None) -> Response[str]:
     """The only page with the plaintext of a new key; `old` is the key that it replaces."""
     return page(
         request,
         "key_issued.html",
         status=201,
-        key=key,
-        plaintext=plaintext,
+        key=new.key,
+        plaintext=new.plaintext,
         warning=WARNING,
         old=old,
         old_badge=badge(old, now) if old else None,

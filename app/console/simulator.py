@@ -17,10 +17,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.console.page import page
 from app.console.unseen import UnseenToken, unseen_token
 from app.gateway.resource_reference import ROUTE_TYPE, asked_target
-from app.http.api.known_key import KeyState, known_key
 from app.http.api.past_request import NOT_LOGGED, PastRequest, may_also, past
 from app.http.wire.ids import read_id
-from app.http.wire.problems import Problem
+from app.identity.errors import CannotVerify
+from app.keys.known_key import KeyState, known_key
+from app.keys.refusals import NoSuchKey
 from app.policy.analysis.explain import Remedy, explain_target
 from app.policy.analysis.explained import ExplanationView, explanation_view
 from app.policy.engine.snapshot import Snapshot
@@ -87,7 +88,7 @@ async def _ask(request: AnyRequest, asked: Mapping[str, str], snapshot: Snapshot
     held: Collection[str] = _held(asked)
     given = _given(asked["given"], answer)
     if asked["key"]:
-        held, given = await _key(request, asked, given, answer)
+        held, given = await _key(request, asked, given, snapshot, answer)
     elif fault := stated_fault(held, snapshot.policy.catalog, snapshot.policy.memberships):
         answer.errors["as"] = f"{fault[0]}: {fault[1]}"
     target = _target(snapshot, asked["method"], asked["path"], answer)
@@ -110,7 +111,7 @@ def _held(asked: Mapping[str, str]) -> list[str]:
 
 
 async def _key(
-    request: AnyRequest, asked: Mapping[str, str], given: Given, answer: SimulatorAnswer
+    request: AnyRequest, asked: Mapping[str, str], given: Given, snapshot: Snapshot, answer: SimulatorAnswer
 ) -> tuple[Collection[str], Given]:
     if any(asked[name] for name in ("as", "user", "role")):
         answer.errors["key"] = "a key holds what it was issued with: leave out the others"
@@ -119,10 +120,11 @@ async def _key(
     if key_id is None:
         answer.errors["key"] = "write the number of a key, such as 17"
         return (), given
+    services = services_of(request.app)
     try:
-        answer.key, principal = await known_key(services_of(request.app), key_id)
-    except Problem as problem:
-        answer.errors["key"] = problem.detail
+        answer.key, principal = await known_key(services.sessions, snapshot, key_id, services.settings.key_environments)
+    except (NoSuchKey, CannotVerify) as error:
+        answer.errors["key"] = str(error)
         return (), given
     return principal.held, {**given, "subject": {"owner": answer.key.owner, **given.get("subject", {})}}
 

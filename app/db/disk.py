@@ -50,6 +50,10 @@ def is_full(error: BaseException | None) -> bool:
     return code in _SQLITE_FULL or getattr(error, "sqlstate", None) == _DISK_FULL
 
 
+class DiskShortage(Exception):
+    """Only revocations and policies are written now; the message says why."""
+
+
 class DiskSpace:
     """Watches the disk space of the database of a URL.
 
@@ -69,6 +73,11 @@ class DiskSpace:
         if time.monotonic() < self._full_until:
             return FULL
         return SHORT if self._is_low else ""
+
+    def require_space(self) -> None:
+        """Raises DiskShortage while only revocations and policies are written."""
+        if why := self.shortage:
+            raise DiskShortage(why)
 
     def watch(self, engine: AsyncEngine) -> None:
         """Note every statement on this engine that fails for lack of space."""

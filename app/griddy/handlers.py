@@ -20,7 +20,7 @@ from app.griddy.models import Given, messages
 from app.griddy.refusals import NotUnique, StillReferredTo, UnknownReference
 from app.griddy.resource import Bound, Keys, TableResource, bind, not_found
 from app.http.wire.cursors import CursorPosition, read_cursor, write_cursor
-from app.http.wire.disk_reserve import json_where_room
+from app.http.wire.json_body import json_where_room
 from app.http.wire.problems import Problem, invalid
 
 PAGE_SIZE = 50

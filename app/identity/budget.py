@@ -15,6 +15,14 @@ _IPV6_PREFIX = 64  # the least that a provider gives to one customer (RFC 6177)
 _SHARED = ""
 
 
+class BudgetSpent(Exception):
+    """The budget of a party is spent; its next event is accepted after `retry_after` seconds."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(f"the next one is accepted in {retry_after} s")
+        self.retry_after = retry_after
+
+
 class Budget:
     """So many events a minute for each party, at once or spread out; 0 is without a limit.
 

@@ -13,6 +13,7 @@ from sqlmodel import col
 from app.db.tables.fields import MAX_ID
 from app.db.tables.keys import ApiKey
 from app.identity.api_keys import KeyRecord, MintedKey
+from app.keys.refusals import NoSuchKey
 from app.keys.status import accepted
 
 # `last_used_at` is not a log: once a minute shows well enough that a key is in use.
@@ -63,6 +64,19 @@ async def page_for(session: AsyncSession, subject: str, *, before: int | None, l
 async def get_for(session: AsyncSession, subject: str, key_id: int) -> ApiKey | None:
     """A subject's own key; None if it does not exist or belongs to another subject."""
     return (await session.scalars(select(ApiKey).where(_own(subject, key_id)))).one_or_none()
+
+
+async def own_key(session: AsyncSession, subject: str, key_id: int | None) -> ApiKey:
+    """As `get_for`. Raises NoSuchKey instead, and for an id that is None."""
+    key = await get_for(session, subject, key_id) if key_id is not None else None
+    if key is None:
+        raise NoSuchKey
+    return key
+
+
+async def successor_of(session: AsyncSession, key: ApiKey) -> ApiKey | None:
+    """The key of the same owner that replaced one that was rotated."""
+    return await get_for(session, key.subject, key.successor_id) if key.successor_id is not None else None
 
 
 async def revoke(session: AsyncSession, subject: str, key_id: int, now: datetime) -> ApiKey | None:

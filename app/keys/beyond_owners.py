@@ -12,26 +12,31 @@ from app.db.last_grants import LastGrants, last_grants
 from app.db.session import Sessions
 from app.identity.api_keys import KeyRecord
 from app.keys import subjects
-from app.policy.analysis.beyond_owner import BeyondOwner, beyond_owner
+from app.policy.analysis.beyond_owner import beyond_owner
 from app.policy.engine.snapshot import Snapshot
 
 _BATCH_SIZE = 200  # keys in a query
 
 
 @dataclass(frozen=True, slots=True)
-class KeyBeyond:
-    """A key with scopes that its owner does not hold; `seen` is when a token of the owner was last in the log."""
+class KeyBeyondOwner:
+    """An active key with scopes that its owner does not hold now.
+
+    `counting` ones are in force until the key ends, since the owner's token stated them when it was issued; `lost` ones
+    came from role rows and are not in force. `token_seen` is when a token of the owner was last in the decision log.
+    """
 
     id: int
     owner: str
-    beyond: BeyondOwner
-    seen: datetime | None
+    counting: tuple[str, ...]
+    lost: tuple[str, ...]
+    token_seen: datetime | None
 
 
-async def of_keys(session: AsyncSession, snapshot: Snapshot, keys: Iterable[KeyRecord]) -> list[KeyBeyond]:
+async def of_keys(session: AsyncSession, snapshot: Snapshot, keys: Iterable[KeyRecord]) -> list[KeyBeyondOwner]:
     """The keys that hold more than their owner, in their order."""
     seen: dict[str, LastGrants | None] = {}
-    found: list[KeyBeyond] = []
+    found: list[KeyBeyondOwner] = []
     for key in keys:
         by_roles = beyond_owner(snapshot, key)
         if not (by_roles.counting or by_roles.lost):
@@ -41,7 +46,8 @@ async def of_keys(session: AsyncSession, snapshot: Snapshot, keys: Iterable[KeyR
         last = seen.get(key.subject)
         beyond = beyond_owner(snapshot, key, last.held) if last else by_roles
         if beyond.counting or beyond.lost:
-            found.append(KeyBeyond(key.id, key.subject, beyond, last.seen if last else None))
+            seen_at = last.seen if last else None
+            found.append(KeyBeyondOwner(key.id, key.subject, beyond.counting, beyond.lost, seen_at))
     return found
 
 
@@ -54,7 +60,7 @@ async def page(
     after: int,
     limit: int,
     owner: str | None = None,
-) -> tuple[list[KeyBeyond], int | None]:
+) -> tuple[list[KeyBeyondOwner], int | None]:
     """The keys beyond their owner among the first active keys above an id, and the id to continue after.
 
     That id is None at the end. Raises CannotVerify.
@@ -67,7 +73,7 @@ async def page(
 
 async def of_all(
     sessions: Sessions, snapshot: Snapshot, *, environments: Collection[str], now: datetime, owner: str | None = None
-) -> AsyncIterator[KeyBeyond]:
+) -> AsyncIterator[KeyBeyondOwner]:
     """All active keys that hold more than their owner, or those of one owner, by ascending id. Raises CannotVerify."""
     after: int | None = 0
     while after is not None:

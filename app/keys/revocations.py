@@ -17,6 +17,7 @@ from app.db.tables.keys import ApiKey
 from app.keys import api_keys
 from app.keys.admin_log import RevokedKey, record_revocation
 from app.keys.capacity import lock_owner
+from app.keys.refusals import NoSuchKey
 
 CHUNK = 200  # keys in a transaction, so that its locks are held briefly
 
@@ -26,9 +27,12 @@ async def revoke_key(session: AsyncSession, key_id: int, by: Actor, now: datetim
     return await _revoke(session, key_id, by, now, owner=None)
 
 
-async def revoke_own_key(session: AsyncSession, key_id: int, by: Actor, now: datetime) -> ApiKey | None:
-    """Revoke a key of the actor, as `revoke_key`; None for a key of another owner."""
-    return await _revoke(session, key_id, by, now, owner=by.subject)
+async def revoke_own_key(session: AsyncSession, key_id: int | None, by: Actor, now: datetime) -> ApiKey:
+    """Revoke a key of the actor, as `revoke_key`. Raises NoSuchKey, for a key of another owner too."""
+    key = await _revoke(session, key_id or 0, by, now, owner=by.subject)
+    if key is None:
+        raise NoSuchKey
+    return key
 
 
 async def revoke_keys_of(session: AsyncSession, owner: str, by: Actor, now: datetime) -> AsyncIterator[int]:

@@ -47,7 +47,8 @@ PARTS = {
         (
             *_under("app/http/door", "enforcement middleware forward_auth refusal budgets"),
             *_under("app/http/door", "request_context route_table request_id direct"),
-            *_under("app/http/api", "known_key introspection"),
+            *_under("app/http/api", "domain_problems introspection"),
+            "app/keys/known_key.py",
             *_under("app/http/api/authzen", "evaluate evaluation search page recent wire budget"),
         ),
         (

@@ -13,7 +13,7 @@ from app.db.session import Sessions
 from app.identity.api_keys import mint
 from app.identity.principal import user
 from app.keys import api_keys
-from app.keys.beyond_owners import KeyBeyond, of_all
+from app.keys.beyond_owners import KeyBeyondOwner, of_all
 from app.policy.engine.decision import Decision
 from app.policy.language.reason import Reason
 from tests.policy.small import snapshot
@@ -49,7 +49,7 @@ async def _seen(sessions: Sessions, subject: str, *permissions: str) -> None:
     await DecisionWriter(sessions).write(batch)
 
 
-async def _found(sessions: Sessions, owner: str | None = None) -> dict[int, KeyBeyond]:
+async def _found(sessions: Sessions, owner: str | None = None) -> dict[int, KeyBeyondOwner]:
     keys = of_all(sessions, POLICY, environments=["live"], now=NOW, owner=owner)
     return {each.id: each async for each in keys}
 
@@ -62,17 +62,17 @@ async def test_keys_beyond_their_owner_are_found(sessions: Sessions) -> None:
     found = await _found(sessions)
     assert by_role not in found
     assert ended not in found
-    assert (found[lost].beyond.counting, found[lost].beyond.lost, found[lost].seen) == (("b:read",), ("a:read",), None)
-    assert (found[old].beyond.counting, found[old].beyond.lost) == (("a:read",), ())
+    assert (found[lost].counting, found[lost].lost, found[lost].token_seen) == (("b:read",), ("a:read",), None)
+    assert (found[old].counting, found[old].lost) == (("a:read",), ())
     assert list(await _found(sessions, "bob")) == [lost]
 
     await _seen(sessions, "bob", "b:read")
     await _seen(sessions, "cid", "a:read")
     found = await _found(sessions)
-    assert (found[lost].beyond.counting, found[lost].beyond.lost) == ((), ("a:read",))
+    assert (found[lost].counting, found[lost].lost) == ((), ("a:read",))
     assert old not in found
 
     await _seen(sessions, "cid", "c:read")
     found = await _found(sessions)
-    assert found[old].beyond.counting == ("a:read",)
-    assert found[old].seen is not None
+    assert found[old].counting == ("a:read",)
+    assert found[old].token_seen is not None

@@ -19,6 +19,7 @@ from app.cli.database import with_sessions
 from app.cli.failure import explained, fail
 from app.cli.keys.check import check_command
 from app.cli.operator import operator
+from app.cli.terminal import plural, rfc3339, show_view
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -76,7 +77,7 @@ def list_command(
     now = datetime.now(UTC)
     rows = _with_session(lambda session: listing.page(session, key_filter, now=now, after=after, limit=limit))
     if as_json:
-        click.echo(json.dumps([_plain(row) for row in rows], indent=2))
+        show_view([_plain(row) for row in rows])
         return
     filters = {"subject": subject, "prefix": prefix, "status": status}
     given = "".join(f" --{name} {shlex.quote(value)}" for name, value in filters.items() if value)
@@ -130,15 +131,13 @@ def revoke_command(*, key: str | None, owner: str | None, yes: bool, as_json: bo
         which = "like the given one" if given else key
         fail(f"there is no key {which}; `authz keys list` lists the existing ones.")
     if as_json:
-        click.echo(json.dumps(_plain(row), indent=2))
+        show_view(_plain(row))
     else:
-        click.echo(
-            f"Key {row.id} ({row.key_prefix}…, “{row.name}”) of {row.subject} is revoked since {_time(row.revoked_at)}."
-        )
+        since = rfc3339(row.revoked_at)
+        click.echo(f"Key {row.id} ({row.key_prefix}…, “{row.name}”) of {row.subject} is revoked since {since}.")
 
 
 def _revoke_all(owner: str, *, yes: bool, as_json: bool) -> None:
-    from app.cli.terminal import plural
     from app.keys.revocations import revoke_keys_of
 
     if not yes:
@@ -181,7 +180,7 @@ def _print(rows: Sequence[ApiKey]) -> None:
         table.add_column(heading, overflow="fold")
     for row in rows:
         cells = (str(row.id), f"{row.key_prefix}…", row.name, row.subject, " ".join(row.scopes) or "none")
-        table.add_row(*(Text(cell) for cell in cells), _time(row.last_used_at) or "never", WORDS[_state(row)])
+        table.add_row(*(Text(cell) for cell in cells), rfc3339(row.last_used_at), WORDS[_state(row)])
     Console().print(table)
 
 
@@ -199,13 +198,9 @@ def _plain(row: ApiKey) -> dict[str, object]:
         "environment": row.environment,
         "key_prefix": row.key_prefix,
         "scopes": row.scopes,
-        "created_at": _time(row.created_at),
-        "last_used_at": _time(row.last_used_at),
-        "expires_at": _time(row.expires_at),
-        "revoked_at": _time(row.revoked_at),
+        "created_at": row.created_at,
+        "last_used_at": row.last_used_at,
+        "expires_at": row.expires_at,
+        "revoked_at": row.revoked_at,
         "state": _state(row),
     }
-
-
-def _time(moment: datetime | None) -> str | None:
-    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z") if moment else None

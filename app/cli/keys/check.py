@@ -11,11 +11,11 @@ import rich_click as click
 from app.cli.database import with_sessions
 from app.cli.failure import explained, fail
 from app.cli.policy.directory import policy_directory, sound_snapshot
-from app.cli.terminal import Styled, plural, show, show_json
+from app.cli.terminal import Styled, plural, rfc3339, show, show_view
 
 if TYPE_CHECKING:
     from app.db.session import Sessions
-    from app.keys.beyond_owners import KeyBeyond
+    from app.keys.beyond_owners import KeyBeyondOwner
 
 
 @click.command("check")
@@ -36,7 +36,7 @@ def check_command(*, owner: str | None, directory: Path | None, as_json: bool) -
 
     snapshot = sound_snapshot(policy_directory(directory), as_json=as_json)
 
-    async def find(sessions: Sessions) -> list[KeyBeyond]:
+    async def find(sessions: Sessions) -> list[KeyBeyondOwner]:
         from app.identity.api_keys import ENVIRONMENTS
         from app.keys.beyond_owners import of_all
 
@@ -48,9 +48,9 @@ def check_command(*, owner: str | None, directory: Path | None, as_json: bool) -
         found = with_sessions(find)
     except CannotVerify as fault:
         fail(fault.detail)
-    counting = sum(bool(each.beyond.counting) for each in found)
+    counting = sum(bool(each.counting) for each in found)
     if as_json:
-        show_json({"revision": snapshot.revision, "keys": [_document(each) for each in found]})
+        show_view({"revision": snapshot.revision, "keys": found})
     else:
         show([line for each in found for line in _lines(each)])
         count = plural(counting, "key") if counting else "No key"
@@ -60,26 +60,16 @@ def check_command(*, owner: str | None, directory: Path | None, as_json: bool) -
         raise SystemExit(1)
 
 
-def _lines(each: KeyBeyond) -> list[str | list[str | Styled]]:
-    seen = f"last token of the owner: {_time(each.seen)}" if each.seen else "no token of the owner is in the log"
+def _lines(each: KeyBeyondOwner) -> list[str | list[str | Styled]]:
+    seen = (
+        f"last token of the owner: {rfc3339(each.token_seen)}"
+        if each.token_seen
+        else "no token of the owner is in the log"
+    )
     lines: list[str | list[str | Styled]] = []
-    if each.beyond.counting:
-        lines.append([f"key {each.id} of {each.owner}: ", (" ".join(each.beyond.counting), "yellow"), f"  ({seen})"])
-    if each.beyond.lost:
-        lost = " ".join(each.beyond.lost)
+    if each.counting:
+        lines.append([f"key {each.id} of {each.owner}: ", (" ".join(each.counting), "yellow"), f"  ({seen})"])
+    if each.lost:
+        lost = " ".join(each.lost)
         lines.append(f"key {each.id} of {each.owner}: {lost}  (not in force: no role gives it any more)")
     return lines
-
-
-def _document(each: KeyBeyond) -> dict[str, object]:
-    return {
-        "id": each.id,
-        "owner": each.owner,
-        "counting": list(each.beyond.counting),
-        "lost": list(each.beyond.lost),
-        "token_seen": _time(each.seen) if each.seen else None,
-    }
-
-
-def _time(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -77,7 +77,7 @@ def explain_command(
     else:
         from app.cli.policy.known_key import usable_key
 
-        key = usable_key(key_id)
+        key = usable_key(snapshot, key_id)
         grants = key.held
         variables = {**variables, "subject": {"owner": key.subject, **variables.get("subject", {})}}
     show_explained(snapshot, grants, (action, resource), variables, chosen, as_json=as_json)

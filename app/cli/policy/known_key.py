@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from app.cli.database import with_sessions
@@ -10,20 +9,22 @@ from app.cli.failure import fail
 
 if TYPE_CHECKING:
     from app.identity.principal import Principal
+    from app.policy.engine.snapshot import Snapshot
 
 
-def usable_key(key_id: int) -> Principal:
+def usable_key(snapshot: Snapshot, key_id: int) -> Principal:
     """The principal of a key. Fails if it does not exist, or is revoked or expired."""
-    from app.identity.api_keys import ENVIRONMENTS, principal_of, refused_because
+    from app.identity.api_keys import ENVIRONMENTS
     from app.identity.errors import CannotVerify
-    from app.keys import subjects
+    from app.keys.known_key import known_key
+    from app.keys.refusals import NoSuchKey
 
     try:
-        found = with_sessions(lambda sessions: subjects.records(sessions, [key_id]))
+        key, principal = with_sessions(lambda sessions: known_key(sessions, snapshot, key_id, ENVIRONMENTS))
     except CannotVerify as fault:
         fail(fault.detail)
-    if not found:
+    except NoSuchKey:
         fail(f"there is no key {key_id}; `authz keys list` lists the existing ones.")
-    if refused := refused_because(found[0], ENVIRONMENTS, datetime.now(UTC)):
-        fail(f"calls with key {key_id} get 401: {refused}.")
-    return principal_of(found[0])
+    if key.refused:
+        fail(f"calls with key {key_id} get 401: {key.refused}.")
+    return principal

@@ -50,7 +50,9 @@ def reach_command(*, held: str | None, key_id: int | None, directory: Path | Non
     if (held is None) is (key_id is None):
         raise click.UsageError("name one of --as and --key.")
     snapshot = sound_snapshot(policy_directory(directory), as_json=as_json)
-    grants = snapshot.in_force(usable_key(key_id).held) if key_id is not None else grants_of(held or "", snapshot)
+    grants = (
+        snapshot.in_force(usable_key(snapshot, key_id).held) if key_id is not None else grants_of(held or "", snapshot)
+    )
     found = list(reach(snapshot, grants))
     if as_json:
         rows = [
@@ -164,8 +166,7 @@ def usage_command(*, key_id: int, days: int, directory: Path | None, as_json: bo
     from app.policy.language.grants import is_grant
 
     snapshot = sound_snapshot(policy_directory(directory), as_json=as_json)
-    key = usable_key(key_id)
-    held = snapshot.in_force(key.held)
+    held = snapshot.in_force(usable_key(snapshot, key_id).held)
     scopes = sorted(scope for scope in held if is_grant(scope, snapshot.policy.catalog) and not _fact(scope))
     since = int((datetime.now(UTC) - timedelta(days=days)).timestamp() * 1_000_000)
     uses, oldest = with_sessions(lambda sessions: _uses(sessions, key_id, since))

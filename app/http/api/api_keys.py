@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from litestar import Request, Response, post, route
 from litestar.datastructures import State
@@ -18,10 +18,11 @@ from litestar.enums import HttpMethod
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Operation, RequestBody
 from litestar.params import FromPath, JSONBody, QueryParameter
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.db.tables.fields import Integer, Moment, Name
 from app.http.api.actors import requesting_actor
-from app.http.api.key_rules import NOT_FOUND, IssueKey, KeyView, RotateKey, issue, rotate, view_of
 from app.http.door.long_work import in_turn
 from app.http.wire.cursors import CursorPosition, read_cursor, write_cursor
 from app.http.wire.ids import read_id
@@ -30,16 +31,39 @@ from app.http.wire.page_size import fitting
 from app.http.wire.problems import Detail, InvalidBody, Problem
 from app.identity.principal import Principal
 from app.keys import api_keys as stored
+from app.keys.issuer import KeyOrder
 from app.keys.revocations import revoke_own_key
+from app.keys.view import KeyView, view_of
 from app.policy.engine.decision import Decision
 from app.services import services_of
 
 WARNING = "Store this token now — it will not be shown again. If you lose it, revoke this key and issue a new one."
 PAGE_SIZE = 100
+GRACE_SECONDS = 86_400
+MAX_GRACE_SECONDS = 30 * 86_400
 _PATH = "/api/v1/api-keys"
 _READ = [HttpMethod.GET, HttpMethod.HEAD]
 _Request = Request[Principal, Decision, State]
 _Session = NamedDependency[AsyncSession]
+
+
+class IssueKey(BaseModel):
+    """What a new key shall be."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Name
+    environment: Literal["live", "test"] = "live"
+    scopes: Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=200)] = []
+    expires_at: Moment | None = None
+
+
+class RotateKey(BaseModel):
+    """How a key gives way to a new one: for how many seconds both are good, a day if nothing is said."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    grace_seconds: Annotated[Integer, Field(ge=0, le=MAX_GRACE_SECONDS)] = GRACE_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +117,9 @@ async def issue_key(data: JSONBody[IssueKey], request: _Request, session: _Sessi
     """The plaintext is in this answer and nowhere else. A key never holds more than its issuer."""
     services = services_of(request.app)
     now = datetime.now(UTC)
-    row, plaintext = await issue(session, services, request.user, data, now, by=requesting_actor(request))
-    return Response(IssuedKey(view_of(row, now), plaintext), headers={"Cache-Control": "no-store"})
+    order = KeyOrder(data.name, data.environment, data.scopes, data.expires_at)
+    new = await services.key_issuer.issue(session, request.user, order, now, by=requesting_actor(request))
+    return Response(IssuedKey(view_of(new.key, now), new.plaintext), headers={"Cache-Control": "no-store"})
 
 
 @route(
@@ -142,9 +167,7 @@ async def list_keys(
 )
 async def show_key(key_id: FromPath[str], request: _Request, session: _Session) -> KeyView:
     """Another's key looks just like none."""
-    row = await stored.get_for(session, request.user.subject, _id(key_id))
-    if row is None:
-        raise Problem(404, NOT_FOUND)
+    row = await stored.own_key(session, request.user.subject, read_id(key_id))
     return view_of(row, datetime.now(UTC))
 
 
@@ -159,9 +182,7 @@ async def revoke_key(key_id: FromPath[str], request: _Request, session: _Session
     """The next request with that key is refused. Revoking again changes nothing."""
     services = services_of(request.app)
     now = datetime.now(UTC)
-    row = await revoke_own_key(session, _id(key_id), requesting_actor(request), now)
-    if row is None:
-        raise Problem(404, NOT_FOUND)
+    row = await revoke_own_key(session, read_id(key_id), requesting_actor(request), now)
     services.verifier.forget(row.id)
     return view_of(row, now)
 
@@ -200,10 +221,10 @@ async def rotate_key(
     now = datetime.now(UTC)
     grace = (data or RotateKey()).grace_seconds
     by = requesting_actor(request)
-    old, row, plaintext = await rotate(
-        session, services, request.user, _id(key_id), grace_seconds=grace, now=now, by=by
+    new, old = await services.key_issuer.rotate(
+        session, request.user, read_id(key_id), grace_seconds=grace, now=now, by=by
     )
-    answer = RotatedKey(view_of(row, now), plaintext, view_of(old, now))
+    answer = RotatedKey(view_of(new.key, now), new.plaintext, view_of(old, now))
     return Response(answer, headers={"Cache-Control": "no-store"})
 
 
@@ -216,10 +237,3 @@ def _below(cursor: str) -> int:
     if before is None:
         raise Problem(400, "The cursor is invalid: use the one in `Link` as it is.")
     return before
-
-
-def _id(spelled: str) -> int:
-    key_id = read_id(spelled)
-    if key_id is None:
-        raise Problem(404, NOT_FOUND)
-    return key_id

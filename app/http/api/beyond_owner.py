@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
@@ -15,10 +16,9 @@ from litestar.params import QueryParameter
 from app.http.wire.cursors import CursorPosition, read_cursor, write_cursor
 from app.http.wire.json_body import NO_NUL
 from app.http.wire.page_size import fitting
-from app.http.wire.problems import InvalidBody, Problem
+from app.http.wire.problems import InvalidBody
 from app.identity.api_keys import ENVIRONMENTS
-from app.identity.errors import CannotVerify
-from app.keys.beyond_owners import KeyBeyond, page
+from app.keys.beyond_owners import KeyBeyondOwner, page
 from app.services import AnyRequest, services_of
 
 # Not below /api/v1/api-keys, whose rows let every signed-in person in.
@@ -35,21 +35,6 @@ Cursor = Annotated[str | None, QueryParameter(description="from `next` of a page
 
 
 @dataclass(frozen=True, slots=True)
-class KeyBeyondOwner:
-    """An active key with scopes that its owner does not hold now.
-
-    `counting` ones are in force until the key ends, since the owner's token stated them when it was issued; `lost` ones
-    came from role rows and are not in force. `token_seen` is when a token of the owner was last in the decision log.
-    """
-
-    id: int
-    owner: str
-    counting: list[str]
-    lost: list[str]
-    token_seen: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
 class KeysBeyondOwner:
     """Those among the next 100 active keys, by ascending id, under the policy `revision`. A page may have none.
 
@@ -58,7 +43,7 @@ class KeysBeyondOwner:
 
     revision: str
     next: str | None
-    results: list[KeyBeyondOwner]
+    results: Sequence[KeyBeyondOwner]
 
 
 @route(
@@ -76,18 +61,15 @@ async def list_beyond_owner(request: AnyRequest, owner: Owner = None, cursor: Cu
     services = services_of(request.app)
     after = read_cursor(cursor, _listing(owner)).after if cursor else 0
     snapshot = services.live.active
-    try:
-        found, end = await page(
-            services.sessions,
-            snapshot,
-            environments=ENVIRONMENTS,
-            now=datetime.now(UTC),
-            after=after,
-            limit=PAGE_SIZE,
-            owner=owner,
-        )
-    except CannotVerify as fault:
-        raise Problem(503, fault.detail, headers={"Retry-After": str(fault.retry_after)}) from None
+    found, end = await page(
+        services.sessions,
+        snapshot,
+        environments=ENVIRONMENTS,
+        now=datetime.now(UTC),
+        after=after,
+        limit=PAGE_SIZE,
+        owner=owner,
+    )
     shown = fitting(found, _size)
     if len(shown) < len(found):
         end = shown[-1].id
@@ -97,7 +79,7 @@ async def list_beyond_owner(request: AnyRequest, owner: Owner = None, cursor: Cu
         following = (
             f"{_LIST}?{urlencode({**query, 'cursor': write_cursor(CursorPosition(after=end), _listing(owner))})}"
         )
-    return KeysBeyondOwner(snapshot.revision, following, [_view(each) for each in shown])
+    return KeysBeyondOwner(snapshot.revision, following, shown)
 
 
 def _listing(owner: str | None) -> str:
@@ -105,9 +87,5 @@ def _listing(owner: str | None) -> str:
     return _LIST if owner is None else f"{_LIST}{owner}"
 
 
-def _size(each: KeyBeyond) -> int:
-    return sum(map(len, (each.owner, *each.beyond.counting, *each.beyond.lost)))
-
-
-def _view(each: KeyBeyond) -> KeyBeyondOwner:
-    return KeyBeyondOwner(each.id, each.owner, list(each.beyond.counting), list(each.beyond.lost), each.seen)
+def _size(each: KeyBeyondOwner) -> int:
+    return sum(map(len, (each.owner, *each.counting, *each.lost)))

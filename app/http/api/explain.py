@@ -15,12 +15,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.view import DecisionView
-from app.http.api.known_key import KeyState, known_key
 from app.http.api.past_request import NOT_LOGGED, may_also, past
 from app.http.door.refusal import FORBIDDEN
 from app.http.wire.json_body import only_json
 from app.http.wire.problems import Detail, InvalidBody, Problem, invalid
 from app.identity.principal import Principal
+from app.keys.known_key import KeyState, known_key
 from app.policy.analysis.explain import explain
 from app.policy.analysis.explained import ExplanationView, explanation_view
 from app.policy.engine.decision import Decision
@@ -103,7 +103,7 @@ async def explain_decision(
         _may_read_log(request, services)
         return await _past(session, data.request_id, snapshot, given)
     if data.key_id is not None:
-        key, principal = await known_key(services, data.key_id)
+        key, principal = await known_key(services.sessions, snapshot, data.key_id, services.settings.key_environments)
         owned = {**given, "subject": {"owner": key.owner, **given.get("subject", {})}}
         now = _explained(snapshot, principal.held, data, owned)
         if key.refused:

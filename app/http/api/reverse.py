@@ -17,11 +17,10 @@ from litestar.params import QueryParameter
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import usage as logged
-from app.http.api.known_key import KeyState, known_key
 from app.http.wire.cursors import CursorPosition, read_cursor, write_cursor
 from app.http.wire.problems import Detail, Problem
 from app.http.wire.sliced_json import sliced
-from app.identity.errors import CannotVerify
+from app.keys.known_key import KeyState, known_key
 from app.keys.reaching import KeyHolder, reaching
 from app.policy.analysis.explained import RowView, row_view
 from app.policy.analysis.reach import holders, reach, ways_in
@@ -148,7 +147,7 @@ async def list_reach(
     if (grants is None) is (key_id is None):
         raise Problem(400, "Send one of `grants` and `key_id`.")
     if key_id is not None:
-        key, principal = await known_key(services, key_id)
+        key, principal = await known_key(services.sessions, snapshot, key_id, services.settings.key_environments)
         held, query = principal.held, urlencode({"key_id": key_id})
     else:
         stated = (grants or "").split()
@@ -184,17 +183,14 @@ async def who_reaches(
     query = urlencode({"action": action, "resource": resource})
     listing = _listing(query)
     start = read_cursor(cursor, listing).after if cursor is not None else 0
-    try:
-        keys, after = await reaching(
-            services.sessions,
-            snapshot,
-            rules,
-            environments=services.settings.key_environments,
-            now=datetime.now(UTC),
-            after=start,
-        )
-    except CannotVerify as fault:
-        raise Problem(503, fault.detail, headers={"Retry-After": str(fault.retry_after)}) from None
+    keys, after = await reaching(
+        services.sessions,
+        snapshot,
+        rules,
+        environments=services.settings.key_environments,
+        now=datetime.now(UTC),
+        after=start,
+    )
     ways, held = await asyncio.to_thread(lambda: (ways_in(snapshot, rules), holders(snapshot, rules)))
     # Rows may name any number of people.
     answer = WhoPage(
@@ -222,7 +218,7 @@ async def key_usage(
     """Which scopes were needed by what was allowed, which never were, and the narrower ones that would do."""
     services = services_of(request.app)
     snapshot = services.live.active
-    key, principal = await known_key(services, key_id)
+    key, principal = await known_key(services.sessions, snapshot, key_id, services.settings.key_environments)
     since = datetime.now(UTC) - timedelta(days=days)
     uses = await logged.uses(session, key_id, int(since.timestamp() * 1_000_000))
     oldest = await logged.oldest(session)

@@ -17,8 +17,7 @@ from litestar.types import Receive, Scope, Send
 
 from app.gateway.proxies import TrustedProxies
 from app.http.door.refusal import Refusal, refusal
-from app.http.wire.problems import Problem
-from app.identity.budget import Budget, peer_of
+from app.identity.budget import Budget, BudgetSpent, peer_of
 
 TOO_MANY = "Too many requests."
 BAD_CREDENTIALS = "bad_credentials"
@@ -85,9 +84,9 @@ class Budgets:
         return self._spent(BAD_CREDENTIALS, peer, self._bad_credentials.spend(peer))
 
     def check_key_issue(self, owner: str) -> None:
-        """Count a new key of an owner. Raises Problem 429 beyond the budget."""
+        """Count a new key of an owner. Raises BudgetSpent beyond the budget."""
         if wait := self._spent(KEY_ISSUES, owner, self._key_issues.spend(owner)):
-            raise Problem(429, TOO_MANY, headers={"Retry-After": str(wait)})
+            raise BudgetSpent(wait)
 
     def _spent(self, budget: str, party: str, wait: int) -> int:
         if wait:

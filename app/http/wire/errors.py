@@ -61,7 +61,8 @@ def _invalid(_request: _AnyRequest, error: ValidationException) -> Response[dict
     return _answer(400, INVALID_BODY if errors else "The request is invalid.", errors)
 
 
-def _problem(_request: _AnyRequest, problem: Problem) -> Response[dict[str, Any]]:
+def of_problem(_request: _AnyRequest, problem: Problem) -> Response[dict[str, Any]]:
+    """The answer to a problem."""
     return _answer(problem.status, problem.detail, problem.errors, problem.headers)
 
 
@@ -88,7 +89,7 @@ def _database(request: _AnyRequest, error: Exception) -> Response[dict[str, Any]
 HANDLERS: ExceptionHandlersMap = {
     HTTPException: of_http,
     ValidationException: _invalid,
-    Problem: _problem,
+    Problem: of_problem,
     CannotDecide: _undecided,
     SQLAlchemyError: _database,
     TimeoutError: _database,

@@ -8,6 +8,7 @@ from litestar import Request
 from litestar.exceptions import SerializationException
 
 from app.http.wire.problems import Problem
+from app.services import AnyRequest, services_of
 
 NO_NUL = r"^[^\x00]*$"  # of a text that is stored: PostgreSQL keeps no NUL
 _UTF8 = ("utf-8", "utf8")
@@ -32,6 +33,12 @@ async def only_json(request: Request[Any, Any, Any]) -> None:
         raise Problem(400, "The request body is nested too deeply.") from None
     if not isinstance(body, dict):
         raise Problem(400, "The request body must be a JSON object.")
+
+
+async def json_where_room(request: AnyRequest) -> None:
+    """As `only_json`, for what makes the database grow. Raises DiskShortage while there is no room for it."""
+    services_of(request.app).disk.require_space()
+    await only_json(request)
 
 
 async def json_or_nothing(request: Request[Any, Any, Any]) -> None:

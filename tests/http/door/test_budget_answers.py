@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from app.gateway.proxies import TrustedProxies
 from app.http.door.budgets import BAD_CREDENTIALS, BUDGET_REFUSALS, KEY_ISSUES, Budgets, LateRefusal
 from app.http.door.refusal import refusal
-from app.http.wire.problems import Problem
+from app.identity.budget import BudgetSpent
 from tests.identity.clock import Clock
 
 pytestmark = pytest.mark.anyio
@@ -85,10 +85,9 @@ def test_an_owner_has_a_budget_of_new_keys() -> None:
     for _ in range(2):
         found.check_key_issue("user_a")
     found.check_key_issue("user_b")
-    with pytest.raises(Problem) as beyond:
+    with pytest.raises(BudgetSpent) as beyond:
         found.check_key_issue("user_a")
-    problem = beyond.value
-    assert (problem.status, problem.detail, problem.headers) == (429, "Too many requests.", {"Retry-After": "30"})
+    assert beyond.value.retry_after == 30
     assert found.spend_bad_credentials("user_a") == 0, "another budget"
     clock.now += 30
     found.check_key_issue("user_a")
@@ -110,7 +109,7 @@ def test_what_is_beyond_a_budget_is_counted_and_logged_once_a_minute() -> None:
             assert len(lines) == count, seconds
         for _ in range(2):
             found.check_key_issue("user_a")
-        with pytest.raises(Problem):
+        with pytest.raises(BudgetSpent):
             found.check_key_issue("user_a")
     refused = {name: BUDGET_REFUSALS[name] - before[name] for name in before}
     assert refused == {BAD_CREDENTIALS: 8, KEY_ISSUES: 1, "connections": 0, "long_work": 0}

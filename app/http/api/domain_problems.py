@@ -1,0 +1,46 @@
+"""The status and detail for each error of the domain, for JSON and pages alike."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from litestar import Response
+from litestar.types import ExceptionHandlersMap
+
+from app.audit.shadowing import NoShadow
+from app.db.disk import RETRY_AFTER_SECONDS, DiskShortage
+from app.http.door.budgets import TOO_MANY
+from app.http.door.refusal import FORBIDDEN, Refusals
+from app.http.wire import errors
+from app.http.wire.problems import INVALID_BODY, Problem
+from app.identity.budget import BudgetSpent
+from app.identity.errors import CannotVerify
+from app.keys.refusals import InvalidKeyOrder, KeyRefused, NoSuchKey, ScopesNotHeld
+from app.services import AnyRequest, services_of
+
+DomainError = KeyRefused | NoShadow | BudgetSpent | CannotVerify | DiskShortage
+
+
+def problem_of(error: DomainError, refusals: Refusals) -> Problem:
+    """The problem of a request that a use-case refused."""
+    if isinstance(error, DiskShortage):
+        return Problem(503, str(error), headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+    if isinstance(error, CannotVerify):
+        return Problem(503, error.detail, headers={"Retry-After": str(error.retry_after)})
+    if isinstance(error, BudgetSpent):
+        return Problem(429, TOO_MANY, headers={"Retry-After": str(error.retry_after)})
+    if isinstance(error, InvalidKeyOrder):
+        return Problem(400, INVALID_BODY, [asdict(fault) for fault in error.faults])
+    if isinstance(error, ScopesNotHeld):
+        _, challenge = refusals.insufficient_scope(error.scopes)
+        return Problem(403, FORBIDDEN, headers={"WWW-Authenticate": challenge.decode()})
+    return Problem(404 if isinstance(error, NoSuchKey | NoShadow) else 409, str(error))
+
+
+def answer(request: AnyRequest, error: DomainError) -> Response[dict[str, Any]]:
+    """The JSON answer to an error of the domain."""
+    return errors.of_problem(request, problem_of(error, services_of(request.app).refusals))
+
+
+HANDLERS: ExceptionHandlersMap = dict.fromkeys((KeyRefused, NoShadow, BudgetSpent, CannotVerify, DiskShortage), answer)

@@ -1,0 +1,41 @@
+"""The view of an API key for its owner."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from app.db.tables.keys import ApiKey
+from app.keys.status import is_accepted
+
+
+@dataclass(frozen=True, slots=True)
+class KeyView:
+    """A key as its owner sees it: never its plaintext."""
+
+    id: int
+    name: str
+    environment: str
+    key_prefix: str
+    scopes: list[str]
+    created_at: datetime
+    last_used_at: datetime | None
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    is_active: bool
+
+
+def view_of(row: ApiKey, now: datetime) -> KeyView:
+    """View a key as it is at this time."""
+    return KeyView(
+        id=row.id,
+        name=row.name,
+        environment=row.environment,
+        key_prefix=row.key_prefix,
+        scopes=list(row.scopes),
+        created_at=row.created_at,
+        last_used_at=row.last_used_at,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+        is_active=is_accepted(row, now),
+    )

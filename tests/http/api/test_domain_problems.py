@@ -1,0 +1,42 @@
+"""The errors of use-cases as answers: a status and a detail for each."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.audit.shadowing import NoShadow
+from app.db.disk import SHORT, DiskShortage
+from app.http.api.domain_problems import HANDLERS, DomainError, problem_of
+from app.http.door.refusal import Refusals
+from app.identity.budget import BudgetSpent
+from app.identity.errors import CannotVerify
+from app.keys.refusals import InvalidKeyOrder, KeyConflict, NoSuchKey, OrderFault, ScopesNotHeld
+
+INVALID = [OrderFault("scopes", "a permission stands here twice"), OrderFault("expires_at", "must be in the future")]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "detail", "header"),
+    [
+        (NoSuchKey(), 404, "API key not found.", None),
+        (NoSuchKey("There is no API key 7."), 404, "There is no API key 7.", None),
+        (NoShadow("No policy is in shadow."), 404, "No policy is in shadow.", None),
+        (KeyConflict("Revoke one first."), 409, "Revoke one first.", None),
+        (InvalidKeyOrder(INVALID), 400, "The request body is invalid.", None),
+        (ScopesNotHeld(["b:read"]), 403, "Token is missing one or more required permissions.", None),
+        (BudgetSpent(30), 429, "Too many requests.", "30"),
+        (CannotVerify("API keys cannot be looked up now.", 5), 503, "API keys cannot be looked up now.", "5"),
+        (DiskShortage(SHORT), 503, SHORT, "60"),
+    ],
+)
+def test_each_error_has_its_answer(error: DomainError, status: int, detail: str, header: str | None) -> None:
+    problem = problem_of(error, Refusals())
+    assert (problem.status, problem.detail, problem.headers.get("Retry-After")) == (status, detail, header)
+    assert any(isinstance(error, handled) for handled in HANDLERS if isinstance(handled, type))
+    if isinstance(error, InvalidKeyOrder):
+        assert [dict(each) for each in problem.errors] == [
+            {"field": "scopes", "message": "a permission stands here twice"},
+            {"field": "expires_at", "message": "must be in the future"},
+        ]
+    if isinstance(error, ScopesNotHeld):
+        assert 'scope="b:read"' in problem.headers["WWW-Authenticate"]
