@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from app.history.acknowledgements import Acknowledgements, Unacknowledged
 from app.history.change_message import reason_fault
-from app.history.refusals import CasesFail, LosesPublishers, Widens
 
 
-def accepted_reason(fields: Mapping[str, str]) -> tuple[str, str]:
-    """The reason to accept failing cases, empty without one, and its fault."""
+def acknowledgements_of(fields: Mapping[str, str]) -> tuple[Acknowledgements, str]:
+    """What the fields of a form acknowledge, and the fault of the reason to accept failing cases; empty without one."""
     reason = fields.get("accept", "").replace("\r\n", "\n").strip()
-    return reason, reason_fault(reason) if reason else ""
+    given = Acknowledgements(fields.get("acknowledge") == "yes", fields.get("fewer") == "yes", reason)
+    return given, reason_fault(reason) if reason else ""
 
 
-def unacknowledged(refused: Widens | LosesPublishers | CasesFail, change: str) -> dict[str, str]:
+def unacknowledged(refused: Unacknowledged, change: str) -> dict[str, str]:
     """The errors of a form, by field; `change` says what widens access."""
     errors: dict[str, str] = {}
-    if isinstance(refused, Widens):
+    if refused.widens:
         errors["acknowledge"] = f"{change}: say that it is meant."
-    if isinstance(refused, Widens | LosesPublishers) and refused.fewer:
+    if refused.fewer:
         summary = refused.fewer.summary
         errors["fewer"] = f"{summary[:1].upper()}{summary[1:]}: say that it is meant."
     if refused.cases:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,28 +12,29 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.decision_filter import BadFilter, read
 from app.audit.replay_view import ReplayResult
-from app.console.acknowledging import accepted_reason, unacknowledged
+from app.console.acknowledging import acknowledgements_of, unacknowledged
+from app.console.change_preview import MAX_SHOWN, preview_values
 from app.console.draft import Draft
 from app.console.drafts import DraftFindings, DraftForm, sent_draft
 from app.console.editor import NO_SUCH_PARENT, editor_page
 from app.console.editor import PATH as EDIT
 from app.console.page import page, see_other
 from app.db import revisions
+from app.history.acknowledgements import Unacknowledged
 from app.history.change_message import message_fault
 from app.history.published import Published
-from app.history.refusals import CasesFail, LosesPublishers, StaleParent, Widens
+from app.history.refusals import StaleParent
+from app.history.shadow_changes import deploy
 from app.http.api.actors import requesting_actor
 from app.http.api.candidate import MAX_FILES_BYTES, snapshot_of
 from app.http.api.replay import CannotReplay, replayed
-from app.http.api.shadow import deployed
-from app.http.wire.access_view import access_of, files_of, summary_of
 from app.http.wire.problems import Problem
 from app.policy.language.fault import PolicyRefused
+from app.policy.language.source import encode
 from app.policy.language.write import PolicyNotWritten
 from app.services import AnyRequest, services_of
 
 PERIODS = {"1d": "1 day", "7d": "7 days", "30d": "30 days"}
-MAX_CHANGES = 100  # shown of each kind
 _Session = NamedDependency[AsyncSession]
 
 
@@ -66,22 +66,20 @@ async def publish(request: AnyRequest, session: _Session) -> Response[str] | Res
     """Make a draft the active policy."""
     sent = await _sent(request, session)
     message, errors = _message(sent.fields)
-    accepted, fault = accepted_reason(sent.fields)
+    acknowledged, fault = acknowledgements_of(sent.fields)
     errors |= {"accept": fault} if fault else {}
     if errors:
         return await _preview(request, session, sent, errors=errors)
     publisher = services_of(request.app).publisher
     try:
         done = await publisher.publish(
-            _bytes(sent.draft),
+            encode(sent.draft.files),
             parent=sent.draft.parent,
             author=requesting_actor(request),
             message=message,
-            acknowledge_widening=sent.fields.get("acknowledge") == "yes",
-            acknowledge_fewer_publishers=sent.fields.get("fewer") == "yes",
-            accept_failing=accepted,
+            acknowledged=acknowledged,
         )
-    except (Widens, LosesPublishers, CasesFail) as refused:
+    except Unacknowledged as refused:
         return await _preview(request, session, sent, errors=unacknowledged(refused, "This change widens access"))
     except (StaleParent, PolicyRefused) as refused:
         return await refused_page(request, session, sent.draft, refused, sent.file)
@@ -97,11 +95,12 @@ async def shadow(request: AnyRequest, session: _Session) -> Response[str] | Resp
     message, errors = _message(sent.fields)
     if errors:
         return await _preview(request, session, sent, errors=errors)
+    services = services_of(request.app)
     try:
-        snapshot = await snapshot_of(sent.draft.files, services_of(request.app))
+        snapshot = await snapshot_of(sent.draft.files, services)
     except PolicyRefused as refused:
         return await refused_page(request, session, sent.draft, refused, sent.file)
-    await deployed(snapshot, message, request, session)
+    await deploy(services.shadowing, session, snapshot, message, requesting_actor(request))
     return see_other("/console/policy#shadow")
 
 
@@ -156,7 +155,7 @@ async def _preview(
     publisher = services_of(request.app).publisher
     try:
         found = await publisher.publish(
-            _bytes(draft), parent=draft.parent, author=requesting_actor(request), message="", dry_run=True
+            encode(draft.files), parent=draft.parent, author=requesting_actor(request), message="", dry_run=True
         )
     except (StaleParent, PolicyRefused) as refused:
         return await refused_page(request, session, draft, refused, sent.file)
@@ -169,20 +168,8 @@ async def _preview(
         status=422 if errors else 200,
         draft=draft,
         file=sent.file,
-        summary=await asyncio.to_thread(summary_of, found.difference),
-        access=await asyncio.to_thread(access_of, found.difference),
-        files=files_of(found.files),
-        shown=MAX_CHANGES,
-        rows=found.rows,
-        widens=found.difference.widens or found.replaces is not None,
-        replaces=found.replaces,
         candidate=found.revision,
-        cases=found.cases,
-        accepted=sent.fields.get("accept", ""),
-        message=sent.fields.get("message", ""),
-        acknowledged=sent.fields.get("acknowledge") == "yes",
-        fewer=found.fewer,
-        fewer_acknowledged=sent.fields.get("fewer") == "yes",
+        **await preview_values(found, sent.fields),
         errors=errors or {},
         periods=PERIODS,
         last=last or "7d",
@@ -201,7 +188,7 @@ async def _replayed(request: AnyRequest, found: Published, last: str) -> Replaye
     times = (since, int(now.timestamp() * 1_000_000))
     done: ReplayResult | None = None
     try:
-        async for step in replayed(services_of(request.app), found.snapshot, times, limit=MAX_CHANGES, last=last):
+        async for step in replayed(services_of(request.app), found.snapshot, times, limit=MAX_SHOWN, last=last):
             done = step if isinstance(step, ReplayResult) else done
     except CannotReplay as error:
         return Replayed(last, None, str(error))
@@ -214,10 +201,6 @@ def _message(fields: Mapping[str, str]) -> tuple[str, dict[str, str]]:
         return "", {"message": "Describe the purpose of this change."}
     fault = message_fault(message)
     return message, {"message": fault} if fault else {}
-
-
-def _bytes(draft: Draft) -> dict[str, bytes]:
-    return {name: text.encode("utf-8", "surrogatepass") for name, text in draft.files.items()}
 
 
 def _sentence(error: Exception) -> str:

@@ -13,30 +13,32 @@ from litestar.enums import HttpMethod
 from litestar.params import FromPath
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.console.acknowledging import accepted_reason, unacknowledged
+from app.console.acknowledging import acknowledgements_of, unacknowledged
+from app.console.change_preview import MAX_SHOWN, preview_values
 from app.console.page import page, see_other
 from app.db import revisions
 from app.db.tables.history import PolicyRevision
+from app.history.acknowledgements import Unacknowledged
 from app.history.change_message import message_fault
+from app.history.files import bytes_of
 from app.history.published import Published
-from app.history.refusals import CasesFail, LosesPublishers, NoSuchRevision, StaleParent, Widens
+from app.history.refusals import NoSuchRevision, StaleParent
 from app.http.api.actors import requesting_actor
-from app.http.wire.access_view import AccessChangeView, AccessSummary, FileView, access_of, files_of, summary_of
 from app.http.wire.ids import read_id
 from app.http.wire.problems import Problem
+from app.policy.analysis.access_view import AccessChangeView, AccessSummary, FileView, access_of, files_of, summary_of
 from app.policy.analysis.semantic_diff import compare
 from app.policy.engine.snapshot import Snapshot
 from app.policy.language.diff import changes, file_changes
 from app.policy.language.fault import Fault, PolicyRefused
 from app.policy.language.load import parse
-from app.policy.language.source import from_bytes
+from app.policy.language.source import encode, from_bytes
 from app.policy.language.write import PolicyNotWritten
 from app.policy.routing.routes import RouteTable
 from app.services import AnyRequest, services_of
 
 PATH = "/console/policy/history"
 PAGE_SIZE = 25
-MAX_SHOWN = 100  # changes of access, or rows
 MAX_FILE_SHOWN = 40_000  # characters
 _READ = [HttpMethod.GET, HttpMethod.HEAD]
 _Session = NamedDependency[AsyncSession]
@@ -116,7 +118,7 @@ async def rollback(revision: FromPath[str], request: AnyRequest, session: _Sessi
     form = await request.form()
     fields = {name: str(form.get(name, "")).strip() for name in ("message", "accept", "acknowledge", "fewer")}
     message = fields["message"]
-    accepted, reason_fault = accepted_reason(fields)
+    acknowledged, reason_fault = acknowledgements_of(fields)
     wrong = {"message": message_fault(message), "accept": reason_fault}
     if errors := {name: fault for name, fault in wrong.items() if fault}:
         return await _confirm(request, session, revision, errors, fields)
@@ -127,13 +129,11 @@ async def rollback(revision: FromPath[str], request: AnyRequest, session: _Sessi
             parent=str(form.get("parent", "")),
             author=requesting_actor(request),
             message=message,
-            acknowledge_widening=fields["acknowledge"] == "yes",
-            acknowledge_fewer_publishers=fields["fewer"] == "yes",
-            accept_failing=accepted,
+            acknowledged=acknowledged,
         )
     except NoSuchRevision:
         raise Problem(404, "There is no such revision.") from None
-    except (Widens, LosesPublishers, CasesFail) as refused:
+    except Unacknowledged as refused:
         errors = unacknowledged(refused, "Going back widens access")
         return await _confirm(request, session, revision, errors, fields)
     except StaleParent:
@@ -158,7 +158,7 @@ async def _confirm(
     active = live.active.revision
     found: Published | None = None
     faults: Sequence[Fault] = ()
-    files = {name: text.encode() for name, text in revisions.files_of(row).items()}
+    files = bytes_of(row)
     try:
         found = await publisher.publish(
             files, parent=active, author=requesting_actor(request), message="", dry_run=True
@@ -176,22 +176,9 @@ async def _confirm(
         entry=row,
         active=active,
         is_active=row.revision == active,
-        found=found,
-        summary=await asyncio.to_thread(summary_of, found.difference) if found else [],
-        access=await asyncio.to_thread(access_of, found.difference) if found else [],
-        files=files_of(found.files) if found else [],
-        widens=bool(found and (found.difference.widens or found.replaces)),
-        replaces=found.replaces if found else None,
-        rows=found.rows if found else (),
-        shown=MAX_SHOWN,
         faults=faults[:MAX_SHOWN],
         errors=errors,
-        message=fields.get("message", ""),
-        cases=found.cases if found else None,
-        accepted=fields.get("accept", ""),
-        acknowledged=fields.get("acknowledge") == "yes",
-        fewer=found.fewer if found else None,
-        fewer_acknowledged=fields.get("fewer") == "yes",
+        **await preview_values(found, fields),
     )
 
 
@@ -224,10 +211,7 @@ async def _meaning(
 def _compared(old: Mapping[str, str], new: Mapping[str, str], table: RouteTable) -> RevisionMeaning:
     """Compare two policies over the current routes. An old one may no longer be readable."""
     try:
-        before, after = (
-            Snapshot(parse(from_bytes({name: text.encode() for name, text in files.items()})), table)
-            for files in (old, new)
-        )
+        before, after = (Snapshot(parse(from_bytes(encode(files))), table) for files in (old, new))
     except PolicyRefused:
         return RevisionMeaning((), None, (), ())
     difference, changed = compare(before, after), changes(before.policy, after.policy)

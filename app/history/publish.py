@@ -24,25 +24,22 @@ from app.db.retry import retried, was_undone
 from app.db.revisions import ParentConflict
 from app.db.seen_callers import seen_callers
 from app.db.tables.history import PolicyRevision
-from app.history.change_message import reason_fault
+from app.history.acknowledgements import NOTHING_ACKNOWLEDGED, Acknowledgements, Unacknowledged
 from app.history.directory import KeptFiles
 from app.history.entry import HistoryEntry
 from app.history.files import bytes_of, recover, write_lock
 from app.history.follower import Follower
 from app.history.published import Published, recorded_message, refusal_of
-from app.history.refusals import CasesFail, LosesPublishers, NoSuchRevision, StaleParent, Widens
+from app.history.refusals import NoSuchRevision, StaleParent
 from app.policy.analysis.access_change import AccessDiff
 from app.policy.analysis.case_report import run_cases
 from app.policy.analysis.publishers import FewerPublishers, lost_publishers, unproven_facts
 from app.policy.analysis.semantic_diff import compare
-from app.policy.engine.live import build
 from app.policy.engine.lockout import named_publishers
 from app.policy.engine.snapshot import Snapshot
 from app.policy.language import write
 from app.policy.language.diff import changes, file_changes
 from app.policy.language.fault import PolicyRefused
-from app.policy.language.load import parse
-from app.policy.language.source import from_bytes
 
 Kind = Literal["publish", "rollback"]
 OUTCOMES = ("published", "unchanged", "stale", "refused", "widens", "publishers", "cases", "failed")
@@ -55,19 +52,8 @@ class _PublishRequest:
     author: Actor
     message: str
     kind: Kind
-    acknowledge_widening: bool
-    acknowledge_fewer_publishers: bool
-    accept_failing: str
+    acknowledged: Acknowledgements
     dry_run: bool
-
-
-_REFUSALS: Mapping[type[Exception], str] = {
-    StaleParent: "stale",
-    PolicyRefused: "refused",
-    Widens: "widens",
-    LosesPublishers: "publishers",
-    CasesFail: "cases",
-}
 
 
 class Publisher:
@@ -86,34 +72,26 @@ class Publisher:
         parent: str,
         author: Actor,
         message: str,
-        acknowledge_widening: bool = False,
-        acknowledge_fewer_publishers: bool = False,
-        accept_failing: str = "",
+        acknowledged: Acknowledgements = NOTHING_ACKNOWLEDGED,
         dry_run: bool = False,
         kind: Kind = "publish",
     ) -> Published:
         """Make these files the active policy, if `parent` still is.
 
-        `accept_failing` is the reason to publish although cases fail or were removed; without one CasesFail is raised.
-        Raises StaleParent, PolicyRefused with every fault, Widens, LosesPublishers and `write.PolicyNotWritten`.
+        Raises StaleParent, PolicyRefused with every fault, Unacknowledged and `write.PolicyNotWritten`.
         """
         outcome = "failed"
         try:
-            request = _PublishRequest(
-                files,
-                parent,
-                author,
-                message,
-                kind,
-                acknowledge_widening,
-                acknowledge_fewer_publishers,
-                "" if reason_fault(accept_failing) else accept_failing.strip(),
-                dry_run,
-            )
-            published = await self._change(request)
+            published = await self._change(_PublishRequest(files, parent, author, message, kind, acknowledged, dry_run))
             outcome = "unchanged" if published.revision == published.parent else "published"
-        except Exception as error:
-            outcome = _REFUSALS.get(type(error), outcome)
+        except StaleParent:
+            outcome = "stale"
+            raise
+        except PolicyRefused:
+            outcome = "refused"
+            raise
+        except Unacknowledged as refused:
+            outcome = refused.outcome
             raise
         finally:
             if not dry_run:
@@ -129,7 +107,7 @@ class Publisher:
             old = live.active
             if request.parent != old.revision:
                 raise StaleParent(old.revision)
-            new = await asyncio.to_thread(self._build, request.files)
+            new = await asyncio.to_thread(live.build_candidate, request.files)
             difference = await asyncio.to_thread(compare, old, new)
             changed = await asyncio.to_thread(changes, old.policy, new.policy)
             files = await asyncio.to_thread(file_changes, old.policy, new.policy, changed)
@@ -140,14 +118,8 @@ class Publisher:
             published = Published(new, old.revision, difference, rows, cases, files, replaces, fewer=fewer)
             if request.dry_run or (new.revision == old.revision and replaces is None):
                 return published
-            refusal = refusal_of(
-                published,
-                acknowledge_widening=request.acknowledge_widening,
-                acknowledge_fewer_publishers=request.acknowledge_fewer_publishers,
-                accept_failing=request.accept_failing,
-            )
-            if refusal:
-                raise refusal
+            if refused := refusal_of(published, request.acknowledged):
+                raise refused
             del old  # so that it is unreferenced once replaced, and freed off the event loop
             try:
                 async with live.locked(), write_lock(live.directory):
@@ -185,9 +157,7 @@ class Publisher:
         parent: str,
         author: Actor,
         message: str,
-        acknowledge_widening: bool = False,
-        acknowledge_fewer_publishers: bool = False,
-        accept_failing: str = "",
+        acknowledged: Acknowledgements = NOTHING_ACKNOWLEDGED,
     ) -> Published:
         """Make an earlier revision the active policy again. Raises NoSuchRevision, and as `publish` does."""
         async with self._sessions() as session:
@@ -199,9 +169,7 @@ class Publisher:
             parent=parent,
             author=author,
             message=message or f"Back to {revision}.",
-            acknowledge_widening=acknowledge_widening,
-            acknowledge_fewer_publishers=acknowledge_fewer_publishers,
-            accept_failing=accept_failing,
+            acknowledged=acknowledged,
             kind="rollback",
         )
 
@@ -217,9 +185,6 @@ class Publisher:
             seen = await seen_callers(session, frozenset[str]().union(*ways))
         return FewerPublishers(lost, unproven_facts(ways, seen | {author.fact}))
 
-    def _build(self, files: Mapping[str, bytes]) -> Snapshot:
-        return build(parse(from_bytes(files), self._live.active.policy), self._live.table)
-
     async def _accept(
         self, new: Snapshot, published: Published, request: _PublishRequest, kept: KeptFiles | None
     ) -> HistoryEntry:
@@ -231,7 +196,7 @@ class Publisher:
         """
         directory = self._live.directory
         now = datetime.now(UTC)
-        accepted = None if published.cases.passed else request.accept_failing
+        accepted = None if published.cases.passed else request.acknowledged.reason
 
         @retried
         async def store(session: AsyncSession) -> PolicyRevision:
@@ -256,12 +221,7 @@ class Publisher:
                 "policy.publish" if request.kind == "publish" else "policy.rollback",
                 new.revision,
                 now=now,
-                message=recorded_message(
-                    published,
-                    request.message,
-                    acknowledge_fewer_publishers=request.acknowledge_fewer_publishers,
-                    accepted=accepted,
-                ),
+                message=recorded_message(published, request.message, request.acknowledged),
                 details={
                     "parent": published.parent,
                     "rows": len(published.rows),

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.history.change_message import reason_fault
-from app.history.refusals import CasesFail, LosesPublishers, Widens
+from app.history.acknowledgements import Acknowledgements, Unacknowledged
 from app.policy.analysis.access_change import AccessDiff
 from app.policy.analysis.case_report import CaseReport
 from app.policy.analysis.publishers import FewerPublishers
@@ -37,28 +36,25 @@ class Published:
         return self.snapshot.revision
 
 
-def refusal_of(
-    outcome: Published, *, acknowledge_widening: bool, acknowledge_fewer_publishers: bool, accept_failing: str
-) -> Widens | LosesPublishers | CasesFail | None:
+def refusal_of(outcome: Published, acknowledged: Acknowledgements) -> Unacknowledged | None:
     """The error for a change that needs another acknowledgement; None if it needs none."""
     if outcome.revision == outcome.parent and outcome.replaces is None:
         return None
-    is_accepted = outcome.cases.passed or not reason_fault(accept_failing)
-    cases = None if is_accepted else outcome.cases
-    is_lockout = outcome.fewer is not None and outcome.fewer.is_lockout and not acknowledge_fewer_publishers
-    fewer = outcome.fewer if is_lockout else None
-    if (outcome.difference.widens or outcome.replaces) and not acknowledge_widening:
-        return Widens(outcome.difference, outcome.replaces, cases, fewer)
-    if fewer:
-        return LosesPublishers(outcome.difference, fewer, cases)
-    return CasesFail(cases) if cases else None
+    widens = outcome.difference.widens or outcome.replaces is not None
+    is_lockout = outcome.fewer is not None and outcome.fewer.is_lockout
+    refused = Unacknowledged(
+        difference=outcome.difference,
+        widens=widens and not acknowledged.widening,
+        replaces=outcome.replaces,
+        fewer=outcome.fewer if is_lockout and not acknowledged.fewer_publishers else None,
+        cases=None if outcome.cases.passed or acknowledged.reason else outcome.cases,
+    )
+    return refused if refused.widens or refused.fewer or refused.cases else None
 
 
-def recorded_message(
-    outcome: Published, message: str, *, acknowledge_fewer_publishers: bool, accepted: str | None
-) -> str:
+def recorded_message(outcome: Published, message: str, acknowledged: Acknowledgements) -> str:
     """The message of the audit row: the author's, which cases were accepted, and who can no longer publish."""
-    notes = [f"accepted: {outcome.cases.summary}: {accepted}"] if accepted else []
+    notes = [] if outcome.cases.passed else [f"accepted: {outcome.cases.summary}: {acknowledged.reason}"]
     if outcome.fewer is not None:
-        notes.append(f"{'acknowledged: ' if acknowledge_fewer_publishers else ''}{outcome.fewer.summary}")
+        notes.append(f"{'acknowledged: ' if acknowledged.fewer_publishers else ''}{outcome.fewer.summary}")
     return f"{message} ({'; '.join(notes)})".lstrip() if notes else message

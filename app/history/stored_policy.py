@@ -8,11 +8,9 @@ import zlib
 from app.db.tables.history import PolicyRevision
 from app.history.entry import HistoryEntry
 from app.history.files import bytes_of
-from app.policy.engine.live import LivePolicy, build
+from app.policy.engine.live import LivePolicy
 from app.policy.engine.snapshot import Snapshot
 from app.policy.language.fault import Fault, PolicyRefused
-from app.policy.language.load import parse
-from app.policy.language.source import from_bytes
 
 
 def build_stored(live: LivePolicy, entry: HistoryEntry, row: PolicyRevision | None) -> Snapshot:
@@ -21,7 +19,7 @@ def build_stored(live: LivePolicy, entry: HistoryEntry, row: PolicyRevision | No
         files = bytes_of(row) if row else {}
     except (zlib.error, json.JSONDecodeError, UnicodeError) as error:
         raise PolicyRefused([_broken(entry)]) from error
-    snapshot = build(parse(from_bytes(files), live.active.policy), live.table)
+    snapshot = live.build_candidate(files)
     if snapshot.revision != entry.revision:
         raise PolicyRefused([_broken(entry)])
     return snapshot

@@ -9,10 +9,10 @@ from sqlmodel import col, select
 
 from app.db.session import Sessions
 from app.db.tables.history import AdminAction
+from app.history.acknowledgements import Acknowledgements, Unacknowledged
 from app.history.follower import Follower
 from app.history.publish import Publisher
 from app.history.recovery import settled
-from app.history.refusals import LosesPublishers
 from app.policy.engine.live import LivePolicy
 from app.policy.engine.lockout import PUBLISH
 from app.policy.routing.routes import RouteTable
@@ -22,6 +22,7 @@ from tests.policy.shipped import write
 
 pytestmark = pytest.mark.anyio
 
+WIDER = Acknowledgements(widening=True)
 TABLE = RouteTable([*small.TABLE.routes, PUBLISH])
 BY = f"p, %s, {PUBLISH.template}, POST, allow"
 ROWS = ("p, a:read, /x/**, GET, allow", "p, a:write, /x, POST, allow", "p, anyone, /y, GET, allow")
@@ -50,15 +51,14 @@ async def test_the_log_of_actions_says_who_can_publish_no_more(sessions: Session
             parent=live.active.revision,
             author=ME,
             message=message,
-            acknowledge_widening=True,
-            acknowledge_fewer_publishers=acknowledged,
+            acknowledged=Acknowledgements(widening=True, fewer_publishers=acknowledged),
         )
 
     await publish("One may go", "a:write")
-    with pytest.raises(LosesPublishers):
+    with pytest.raises(Unacknowledged):
         await publish("Nobody is left", "user:ghost")
     await publish("Only the new one", "user:ghost", acknowledged=True)
-    await publisher.rollback(first, parent=live.active.revision, author=ME, message="", acknowledge_widening=True)
+    await publisher.rollback(first, parent=live.active.revision, author=ME, message="", acknowledged=WIDER)
     await publish("", "user:me", acknowledged=True)
     lost = f"fewer callers could publish a policy: POST {PUBLISH.template}  for holders of"
     locked_out = "no known caller could publish a policy: only user:ghost"

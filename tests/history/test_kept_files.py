@@ -9,6 +9,7 @@ import pytest
 from app.db.engine import is_embedded
 from app.db.session import Sessions
 from app.history import directory as policy_directory
+from app.history.acknowledgements import Acknowledgements
 from app.history.files import revision_of
 from app.history.publish import Publisher
 from app.history.refusals import StaleParent
@@ -121,7 +122,11 @@ async def test_an_edit_that_is_refused_stays(
     assert again.live.active.revision == first.live.active.revision
     corrected = {**candidate, "catalog.csv": (directory / "catalog.csv").read_bytes()}
     meant = await Publisher(first).publish(
-        corrected, parent=first.live.active.revision, author=ME, message="m", acknowledge_widening=True
+        corrected,
+        parent=first.live.active.revision,
+        author=ME,
+        message="m",
+        acknowledged=Acknowledgements(widening=True),
     )
     assert (meant.files_lag, revision_of(directory)) == (None, meant.revision)
 

@@ -10,6 +10,7 @@ import pytest
 from app.audit.actor import Actor
 from app.db import revisions
 from app.db.session import Sessions
+from app.history.acknowledgements import Acknowledgements
 from app.history.files import revision_of
 from app.history.follower import Follower
 from app.history.publish import Publisher
@@ -39,9 +40,10 @@ async def publish(follower: Follower, comment: str) -> str:
     live = follower.live
     files = commented(live.directory, comment)
     parent = live.active.revision
-    publisher, accepted = Publisher(follower), "The routes are not the application's."
+    publisher = Publisher(follower)
+    accepted = Acknowledgements(failing_cases="The routes are not the application's.")
     published = await publisher.publish(
-        files, parent=parent, author=Actor("me", door="cli"), message=comment, accept_failing=accepted
+        files, parent=parent, author=Actor("me", door="cli"), message=comment, acknowledged=accepted
     )
     return published.revision
 

@@ -42,11 +42,3 @@ def entry_lines(row: PolicyRevision) -> Iterator[str]:
         ran = f"{row.cases_failed or 0:,} of {plural(row.cases_run or 0, 'case')} failed"
         removed = f", {row.cases_removed:,} removed" if row.cases_removed else ""
         yield f"{ran}{removed}; accepted by {row.author}: {row.cases_accepted}"
-
-
-def entry_cases(row: PolicyRevision) -> dict[str, object] | None:
-    """The results for a JSON document; None if the cases were not run."""
-    if row.cases_run is None:
-        return None
-    accepted = {"author": row.author, "reason": row.cases_accepted} if row.cases_accepted else None
-    return {"run": row.cases_run, "failed": row.cases_failed, "removed": row.cases_removed, "accepted": accepted}

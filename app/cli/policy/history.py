@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import UTC
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
 from app.cli.database import with_sessions
 from app.cli.failure import explained, fail
 from app.cli.operator import operator
-from app.cli.policy.cases_text import entry_cases, entry_lines
+from app.cli.policy.cases_text import entry_lines
 from app.cli.policy.directory import show_faults
 from app.cli.policy.publish_text import print_published, print_trial, refuse
 from app.cli.policy.stored_revision import stored_revision
-from app.cli.terminal import plural, show, show_json
+from app.cli.terminal import plural, rfc3339, show, show_view
 
 if TYPE_CHECKING:
     from app.audit.actor import Actor
@@ -75,6 +74,7 @@ def history_command(before: int | None, limit: int, as_json: bool) -> None:
     Example: authz policy history --limit 5
     """
     from app.db import revisions
+    from app.history.entry_view import entry_view
 
     async def page(sessions: Sessions) -> list[PolicyRevision]:
         async with sessions() as session:
@@ -82,13 +82,13 @@ def history_command(before: int | None, limit: int, as_json: bool) -> None:
 
     rows = with_sessions(page)
     if as_json:
-        show_json([_entry(row) for row in rows])
+        show_view([entry_view(row) for row in rows])
         return
     if not rows:
         show(["No policy is stored yet: `authz serve` stores the one that it starts with."])
     for row in rows:
         widens = " (widens access)" if row.widens else ""
-        show([[(row.revision, "bold"), f"  {_time(row)}  {row.kind:8}  {row.author or '-'}{widens}"]])
+        show([[(row.revision, "bold"), f"  {rfc3339(row.created_at)}  {row.kind:8}  {row.author or '-'}{widens}"]])
         show([f"    {row.message}", *(f"    {line}" for line in entry_lines(row))])
     if len(rows) == limit:
         show([f"More: authz policy history --before {rows[-1].id}"])
@@ -107,17 +107,18 @@ def show_command(revision: str, out: Path | None, as_json: bool) -> None:
     Example: authz policy show 39745a18c3cd7e46 --out /tmp/then
     """
     from app.db import revisions
+    from app.history.entry_view import entry_view
 
     row = with_sessions(partial(stored_revision, start=revision))
     files = revisions.files_of(row)
     if out is not None:
         _write(out, files)
     if as_json:
-        show_json({**_entry(row), "files": files})
+        show_view(entry_view(row), files=files)
         return
     show(
         [
-            [(row.revision, "bold"), f"  {_time(row)}  {row.kind}  {row.author or '-'}"],
+            [(row.revision, "bold"), f"  {rfc3339(row.created_at)}  {row.kind}  {row.author or '-'}"],
             f"  {row.message}",
             *(f"  {line}" for line in entry_lines(row)),
             "",
@@ -158,6 +159,7 @@ def publish_command(
 
     Example: authz policy publish candidate -m 'Scouts read games' --wait 10
     """
+    from app.history.acknowledgements import Acknowledgements
     from app.policy.language.directory import raw_files
     from app.policy.language.fault import PolicyRefused
 
@@ -168,16 +170,11 @@ def publish_command(
         show_faults(refused.faults, directory, as_json=as_json)
         raise SystemExit(1) from None
 
+    acknowledged = Acknowledgements(acknowledge_widening, acknowledge_fewer_publishers, accept_failing)
+
     def work(publisher: Publisher, parent: str, author: Actor) -> Awaitable[Published]:
         return publisher.publish(
-            content,
-            parent=parent,
-            author=author,
-            message=message,
-            acknowledge_widening=acknowledge_widening,
-            acknowledge_fewer_publishers=acknowledge_fewer_publishers,
-            accept_failing=accept_failing,
-            dry_run=dry_run,
+            content, parent=parent, author=author, message=message, acknowledged=acknowledged, dry_run=dry_run
         )
 
     done, waited = _change(work, directory, as_json=as_json, only_looks=dry_run, wait=wait)
@@ -186,13 +183,7 @@ def publish_command(
         return
     from app.history.published import refusal_of
 
-    refusal = refusal_of(
-        done,
-        acknowledge_widening=acknowledge_widening,
-        acknowledge_fewer_publishers=acknowledge_fewer_publishers,
-        accept_failing=accept_failing,
-    )
-    print_trial(done, refusal, directory, as_json=as_json)
+    print_trial(done, refusal_of(done, acknowledged), directory, as_json=as_json)
 
 
 @click.command("rollback")
@@ -220,19 +211,13 @@ def rollback_command(
 
     Example: authz policy rollback 39745a18c3cd7e46
     """
+    from app.history.acknowledgements import Acknowledgements
 
+    acknowledged = Acknowledgements(acknowledge_widening, acknowledge_fewer_publishers, accept_failing)
     target = with_sessions(partial(stored_revision, start=revision)).revision
 
     def work(publisher: Publisher, parent: str, author: Actor) -> Awaitable[Published]:
-        return publisher.rollback(
-            target,
-            parent=parent,
-            author=author,
-            message=message,
-            acknowledge_widening=acknowledge_widening,
-            acknowledge_fewer_publishers=acknowledge_fewer_publishers,
-            accept_failing=accept_failing,
-        )
+        return publisher.rollback(target, parent=parent, author=author, message=message, acknowledged=acknowledged)
 
     done, waited = _change(work, None, as_json=as_json, wait=wait, revision=target)
     print_published(done, waited, None, as_json=as_json)
@@ -249,11 +234,12 @@ def _change(
 ) -> tuple[Published, FleetProgress | None]:
     from app import logs
     from app.db.engine import is_embedded
+    from app.history.acknowledgements import Unacknowledged
     from app.history.fleet import until_served
     from app.history.follower import Follower
     from app.history.publish import Publisher
     from app.history.recovery import settled
-    from app.history.refusals import CasesFail, LosesPublishers, NoSuchRevision, StaleParent, Widens
+    from app.history.refusals import NoSuchRevision, StaleParent
     from app.history.replica import beat_seconds
     from app.http.declared_routes import route_table
     from app.policy.engine.live import LivePolicy
@@ -277,7 +263,7 @@ def _change(
             return done, await until_served(sessions, follower.at, wait, beat_seconds(settings.database_url))
         except PolicyRefused as refused:
             show_faults(refused.faults, directory or Path(revision), as_json=as_json)
-        except (Widens, LosesPublishers, CasesFail) as refused:
+        except Unacknowledged as refused:
             refuse(refused, directory, as_json=as_json)
         except NoSuchRevision:
             fail(f"there is no revision {revision}; `authz policy history` lists the existing ones.")
@@ -297,22 +283,3 @@ def _write(out: Path, files: dict[str, str]) -> None:
         with suppress(FileExistsError):
             (out / name).parent.mkdir(parents=True)
         (out / name).write_text(text, encoding="utf-8", newline="")
-
-
-def _entry(row: PolicyRevision) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "revision": row.revision,
-        "parent_id": row.parent_id,
-        "kind": row.kind,
-        "author": row.author,
-        "message": row.message,
-        "widens": row.widens,
-        "created_at": _time(row),
-        "changes": row.changes,
-        "cases": entry_cases(row),
-    }
-
-
-def _time(row: PolicyRevision) -> str:
-    return row.created_at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -84,8 +84,7 @@ def snapshot_of(argument: PolicyArgument, *, is_old: bool = False, as_json: bool
 
 
 async def _stored(sessions: Sessions, start: str) -> PolicyArgument:
-    from app.db import revisions
+    from app.history.files import bytes_of
 
     row = await stored_revision(sessions, start, kinds="directory and no revision", code=2)
-    files = {name: text.encode() for name, text in revisions.files_of(row).items()}
-    return PolicyArgument("revision", row.revision, Path(row.revision), files)
+    return PolicyArgument("revision", row.revision, Path(row.revision), bytes_of(row))

@@ -52,7 +52,7 @@ def fetch(address: str) -> ServerPolicy:
     """
     import httpx
 
-    from app.policy.language.source import digest
+    from app.policy.language.source import digest, encode
 
     url = _base(address)
     headers = {"Authorization": f"Bearer {_token(url)}", "Accept-Encoding": "identity"}
@@ -72,7 +72,7 @@ def fetch(address: str) -> ServerPolicy:
     # Wrong certificates or proxies in the environment raise any of these.
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, ImportError) as error:
         _fail(url, f"cannot be reached: {printable(str(error))}")
-    files = {name: text.encode("utf-8", "surrogatepass") for name, text in stored.files.items()}
+    files = encode(stored.files)
     if digest(files) != revision:
         _fail(url, f"sent other files than those of the revision {revision}")
     return ServerPolicy(url, revision, files)

@@ -13,11 +13,9 @@ from litestar.openapi.datastructures import ResponseSpec
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.http.api.policies import FaultView, fault_views
-from app.policy.engine.live import build
 from app.policy.engine.snapshot import Snapshot
 from app.policy.language.fault import PolicyRefused
-from app.policy.language.load import parse
-from app.policy.language.source import from_bytes
+from app.policy.language.source import encode
 from app.services import Services
 
 MAX_FILES_BYTES = 40_000_000
@@ -44,9 +42,7 @@ FAULTY: Mapping[int, ResponseSpec] = {422: ResponseSpec(FaultyPolicy, descriptio
 
 async def snapshot_of(texts: Mapping[str, str], services: Services) -> Snapshot:
     """The policy over the routes that are served, built off the event loop. Raises PolicyRefused with every fault."""
-    live = services.live
-    files = {name: text.encode("utf-8", "surrogatepass") for name, text in texts.items()}
-    return await asyncio.to_thread(lambda: build(parse(from_bytes(files), live.active.policy), live.table))
+    return await asyncio.to_thread(services.live.build_candidate, encode(texts))
 
 
 def faulty(refused: PolicyRefused) -> Response[FaultyPolicy]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, cast
 
 import structlog
@@ -15,7 +15,6 @@ from litestar.enums import HttpMethod
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.serialization import encode_json
-from msgspec import UNSET, UnsetType
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -23,25 +22,25 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.db import revisions
 from app.db.availability import RETRY_AFTER_SECONDS, UNAVAILABLE, error_name
 from app.db.retry import was_undone
-from app.history.fleet import FleetProgress
-from app.history.published import Published
-from app.history.refusals import CasesFail, LosesPublishers, NoSuchRevision, StaleParent, Widens
+from app.history.acknowledgements import Acknowledgements, Unacknowledged
+from app.history.entry_view import EntryWithFiles, History, entry_view
+from app.history.published_view import PublishedPolicy, published_view, sentence
+from app.history.refusals import NoSuchRevision, StaleParent
 from app.http.api.actors import requesting_actor
 from app.http.api.policies import FaultView, fault_views
 from app.http.api.replicas import Wait, waited_for
-from app.http.wire.access_view import AccessChangeView, AccessSummary, FileView, access_of, files_of, summary_of
 from app.http.wire.change_fields import Message, Reason
 from app.http.wire.cursors import CursorPosition, read_cursor, write_cursor
-from app.http.wire.entry_view import EntryWithFiles, History, entry_view
 from app.http.wire.json_body import only_json
 from app.http.wire.page_size import fitting
 from app.http.wire.problems import Detail, Problem
 from app.identity.principal import Principal
 from app.policy.analysis.access_change import AccessDiff
+from app.policy.analysis.access_view import AccessChangeView, AccessSummary, access_of, summary_of
 from app.policy.analysis.case_report import CaseReport
-from app.policy.analysis.publishers import FewerPublishers
 from app.policy.engine.decision import Decision
 from app.policy.language.fault import PolicyRefused
+from app.policy.language.source import encode
 from app.policy.language.write import PolicyNotWritten
 from app.services import Services, services_of
 
@@ -57,54 +56,33 @@ _Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 _Cursor = Annotated[str | None, QueryParameter(description="From `next` of a page; the first without it.")]
 
 
-class Publish(BaseModel):
-    """A policy to make active: every file of it, by name, and the revision that it was made from."""
-
+class _Change(BaseModel):
     model_config = ConfigDict(extra="forbid")
+
+    acknowledge_widening: bool = False
+    acknowledge_fewer_publishers: bool = False
+    accept_failing_cases: Reason = ""
+
+    @property
+    def acknowledged(self) -> Acknowledgements:
+        return Acknowledgements(self.acknowledge_widening, self.acknowledge_fewer_publishers, self.accept_failing_cases)
+
+
+class Publish(_Change):
+    """A policy to make active: every file of it, by name, and the revision that it was made from."""
 
     files: Annotated[dict[str, str], Field(min_length=1, max_length=500)]
     parent: _Revision
     message: Annotated[Message, Field(min_length=1)]
-    acknowledge_widening: bool = False
-    acknowledge_fewer_publishers: bool = False
-    accept_failing_cases: Reason = ""
     dry_run: bool = False
 
 
-class Rollback(BaseModel):
+class Rollback(_Change):
     """An earlier revision to go back to, and the one that is active now."""
-
-    model_config = ConfigDict(extra="forbid")
 
     revision: _Revision
     parent: _Revision
     message: Message = ""
-    acknowledge_widening: bool = False
-    acknowledge_fewer_publishers: bool = False
-    accept_failing_cases: Reason = ""
-
-
-@dataclass(frozen=True, slots=True)
-class PublishedPolicy:
-    """The revision that is active now, or with `dry_run` would be, and what changes by it.
-
-    `warnings` say what was done without an acknowledgement and may not be meant, as that fewer callers can publish.
-    `files_lag` says why the policy directory does not hold it: it is served from memory, and after a restart again.
-    """
-
-    revision: str
-    parent: str
-    widens: bool
-    fewer_publishers: bool
-    warnings: list[str]
-    summary: list[AccessSummary]
-    access: list[AccessChangeView]
-    files: list[FileView]
-    rows: list[str]
-    cases: CaseReport
-    # A factory, for a default would stand in the document of the API, which cannot show it.
-    replicas: FleetProgress | UnsetType = field(default_factory=lambda: UNSET)
-    files_lag: str | UnsetType = field(default_factory=lambda: UNSET)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,24 +130,21 @@ async def publish(
     """
     services = services_of(request.app)
     publisher = services.publisher
-    files = {name: text.encode("utf-8", "surrogatepass") for name, text in data.files.items()}
     try:
         done = await publisher.publish(
-            files,
+            encode(data.files),
             parent=data.parent,
             author=requesting_actor(request),
             message=data.message,
-            acknowledge_widening=data.acknowledge_widening,
-            acknowledge_fewer_publishers=data.acknowledge_fewer_publishers,
-            accept_failing=data.accept_failing_cases,
+            acknowledged=data.acknowledged,
             dry_run=data.dry_run,
         )
-    except (StaleParent, PolicyRefused, Widens, LosesPublishers, CasesFail, PolicyNotWritten) as refused:
+    except (StaleParent, PolicyRefused, Unacknowledged, PolicyNotWritten) as refused:
         return await asyncio.to_thread(_refused, refused, services)
     except (SQLAlchemyError, OSError) as error:
         raise _unanswered(error) from error
-    replicas = UNSET if wait is None or data.dry_run else await waited_for(services, wait)
-    return await asyncio.to_thread(_published, done, replicas)
+    replicas = None if wait is None or data.dry_run else await waited_for(services, wait)
+    return await asyncio.to_thread(published_view, done, replicas)
 
 
 @post(
@@ -195,18 +170,16 @@ async def rollback(
             parent=data.parent,
             author=requesting_actor(request),
             message=data.message,
-            acknowledge_widening=data.acknowledge_widening,
-            acknowledge_fewer_publishers=data.acknowledge_fewer_publishers,
-            accept_failing=data.accept_failing_cases,
+            acknowledged=data.acknowledged,
         )
     except NoSuchRevision:
         raise Problem(404, "Revision not found.") from None
-    except (StaleParent, PolicyRefused, Widens, LosesPublishers, CasesFail, PolicyNotWritten) as refused:
+    except (StaleParent, PolicyRefused, Unacknowledged, PolicyNotWritten) as refused:
         return await asyncio.to_thread(_refused, refused, services)
     except (SQLAlchemyError, OSError) as error:
         raise _unanswered(error) from error
-    replicas = UNSET if wait is None else await waited_for(services, wait)
-    return await asyncio.to_thread(_published, done, replicas)
+    replicas = None if wait is None else await waited_for(services, wait)
+    return await asyncio.to_thread(published_view, done, replicas)
 
 
 @route(f"{PATH}/history", http_method=_READ, summary="List accepted policies", tags=["policies"])
@@ -250,71 +223,39 @@ def _unanswered(error: Exception) -> Problem:
     return Problem(503, UNANSWERED, headers={"Retry-After": "5"})
 
 
-# A difference can have very many changes: the views of it are made in threads.
-def _published(done: Published, replicas: FleetProgress | UnsetType) -> PublishedPolicy:
-    difference = done.difference
-    return PublishedPolicy(
-        revision=done.revision,
-        parent=done.parent,
-        widens=difference.widens,
-        fewer_publishers=done.fewer is not None,
-        warnings=[f"{_sentence(done.fewer.summary)}."] if done.fewer else [],
-        summary=summary_of(difference),
-        access=access_of(difference),
-        files=files_of(done.files),
-        rows=list(done.rows),
-        cases=done.cases,
-        replicas=replicas,
-        files_lag=done.files_lag or UNSET,
-    )
-
-
 def _refused(
-    refused: StaleParent | PolicyRefused | Widens | LosesPublishers | CasesFail | PolicyNotWritten, services: Services
+    refused: StaleParent | PolicyRefused | Unacknowledged | PolicyNotWritten, services: Services
 ) -> Response[NotPublished]:
     active = services.live.active.revision
     status, faults = 409, list[FaultView]()
-    difference = refused.difference if isinstance(refused, Widens | LosesPublishers) else AccessDiff(())
-    cases = refused.cases if isinstance(refused, Widens | LosesPublishers | CasesFail) else None
+    difference, cases = AccessDiff(()), None
     if isinstance(refused, PolicyRefused):
         status, faults = 422, fault_views(refused.faults)
         detail = f"The policy has {len(faults)} fault{'s' if len(faults) > 1 else ''}."
-    elif isinstance(refused, Widens):
-        detail = "This policy widens access: look at `access`, then send `acknowledge_widening`."
-        if refused.replaces:
-            detail = (
-                f"The newest policy, {refused.replaces}, cannot be loaded here, so it is unknown whether this one "
-                "widens access: if it shall be replaced, send `acknowledge_widening`."
-            )
-        if refused.fewer:
-            detail += f" {_fewer(refused.fewer)}"
-        if cases:
-            detail += f" {_accept(cases)}"
-    elif isinstance(refused, LosesPublishers):
-        detail = _fewer(refused.fewer)
-        if cases:
-            detail += f" {_accept(cases)}"
-    elif isinstance(refused, CasesFail):
-        detail = _accept(refused.cases)
+    elif isinstance(refused, Unacknowledged):
+        difference, cases, detail = refused.difference, refused.cases, " ".join(_doubts(refused))
     elif isinstance(refused, StaleParent):
         detail = "Another revision is active than the one that this change was made from."
     else:
-        detail = f"{_sentence(str(refused))}."
+        detail = f"{sentence(str(refused))}."
     return Response(
         NotPublished(detail, active, faults, summary_of(difference), access_of(difference), cases), status_code=status
     )
 
 
-def _sentence(summary: str) -> str:
-    return f"{summary[:1].upper()}{summary[1:]}"
-
-
-def _fewer(fewer: FewerPublishers) -> str:
-    return f"{_sentence(fewer.summary)}: if this is meant, send `acknowledge_fewer_publishers`."
-
-
-def _accept(cases: CaseReport) -> str:
-    return (
-        f"{_sentence(cases.summary)}: look at `cases` and correct the policy or its tests; or, if this is "
-        "meant, send the reason as `accept_failing_cases`."
-    )
+def _doubts(refused: Unacknowledged) -> Iterator[str]:
+    """What must be acknowledged, and by which field."""
+    if refused.replaces:
+        yield (
+            f"The newest policy, {refused.replaces}, cannot be loaded here, so it is unknown whether this one widens "
+            "access: if it shall be replaced, send `acknowledge_widening`."
+        )
+    elif refused.widens:
+        yield "This policy widens access: look at `access`, then send `acknowledge_widening`."
+    if refused.fewer:
+        yield f"{sentence(refused.fewer.summary)}: if this is meant, send `acknowledge_fewer_publishers`."
+    if refused.cases:
+        yield (
+            f"{sentence(refused.cases.summary)}: look at `cases` and correct the policy or its tests; or, if this is "
+            "meant, send the reason as `accept_failing_cases`."
+        )

@@ -133,6 +133,10 @@ class LivePolicy:
         """Call `listener` after each reload that swapped or refused a policy."""
         self._listeners.append(listener)
 
+    def build_candidate(self, files: Mapping[str, bytes]) -> Snapshot:
+        """Build another policy for the routes that are served. Raises PolicyRefused with every fault."""
+        return build(parse(from_bytes(files), self.active.policy), self.table)
+
     @asynccontextmanager
     async def locked(self) -> AsyncIterator[None]:
         """Lock out reloads while the caller writes the files."""

@@ -90,6 +90,11 @@ def from_bytes(raw: Mapping[str, bytes], faults: Iterable[Fault] = (), ignored: 
     return PolicySource(MappingProxyType(files), digest(raw), tuple(found), ignored)
 
 
+def encode(texts: Mapping[str, str]) -> dict[str, bytes]:
+    """Files as bytes, by name. What is not valid Unicode is left for `from_bytes` to report."""
+    return {name: text.encode("utf-8", "surrogatepass") for name, text in texts.items()}
+
+
 def digest(raw: Mapping[str, bytes]) -> str:
     """The revision of these files: the first 16 hex digits of a SHA-256 over their names and bytes.
 
