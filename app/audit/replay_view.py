@@ -12,6 +12,14 @@ from app.identity.principal import Method
 
 
 @dataclass(frozen=True, slots=True)
+class ReplayProgress:
+    """How far a replay is."""
+
+    percent: int
+    decisions: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReplayChange:
     """Who would gain or lose what, how often it was requested, and the request id of the last time."""
 

@@ -7,10 +7,12 @@ from litestar.di import NamedDependency
 from litestar.enums import HttpMethod
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.audit.shadow_view import shadow_view
 from app.console.page import page, see_other
 from app.db import revisions
+from app.history import shadow_changes
+from app.http.api.actors import requesting_actor
 from app.http.api.policies import files_of
-from app.http.api.shadow import shadow_view, withdrawn
 from app.services import AnyRequest, services_of
 
 PATH = "/console/policy"
@@ -39,7 +41,7 @@ async def show(request: AnyRequest, session: _Session) -> Response[str]:
         newest=follower.head.revision if follower.head else "",
         newest_refused=follower.refused,
         files_lag=follower.behind,
-        shadow=None if deployed is None else shadow_view(deployed, services),
+        shadow=None if deployed is None else shadow_view(deployed, live.active.revision),
         log=log.health,
         sample=services.settings.decision_log_sample,
         may=_may(request),
@@ -49,7 +51,7 @@ async def show(request: AnyRequest, session: _Session) -> Response[str]:
 @post(f"{PATH}/shadow/withdraw", status_code=303, include_in_schema=False)
 async def withdraw(request: AnyRequest, session: _Session) -> Response[None]:
     """Withdraw the policy in shadow."""
-    await withdrawn(request, session)
+    await shadow_changes.withdraw(services_of(request.app).shadowing, session, requesting_actor(request))
     return see_other(PATH)
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from contextlib import aclosing
 from itertools import pairwise
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.record import StatedGrants
-from app.audit.replay import Occurrences, ReplayKey
+from app.audit.replay import Occurrences, Replay, ReplayKey
+from app.audit.replay_view import ReplayProgress, ReplayResult, result
 from app.db.session import Sessions
+from app.db.shielded import shielded
 from app.db.tables.base import table_of
 from app.db.tables.decisions import GrantSet as GrantSetRow
 from app.db.tables.decisions import LoggedDecision
@@ -42,6 +46,24 @@ async def equal_decisions(
             rows = (await session.execute(query)).all()
             known |= await _grants(session, {row[0] for row in rows if row[0] is not None} - known.keys())
         yield [(ReplayKey(known.get(row[0]), *row[1:7]), Occurrences(row[7], row[8])) for row in rows]
+
+
+async def replay_steps(
+    sessions: Sessions, replay: Replay, times: tuple[int, int], *, last: str, limit: int | None = None, slices: int
+) -> AsyncGenerator[ReplayProgress | ReplayResult]:
+    """Replay the decisions between two times, in microseconds since 1970; the result comes last.
+
+    It has at most `limit` changes, and `last` as the name of the time. Raises the errors of the database.
+    """
+    async with aclosing(equal_decisions(sessions, *times, slices=slices)) as found:
+        for done in range(1, slices + 1):
+            groups = await shielded(anext(found))
+            # In a thread, since a slice can have very many groups.
+            await asyncio.to_thread(replay.add, groups)
+            yield ReplayProgress(done * 100 // slices, sum(replay.counts.values()))
+    shown = replay.changes[:limit]
+    examples = await shielded(request_ids(sessions, [change.times.last_id for change in shown]))
+    yield result(replay, shown, examples, last)
 
 
 async def request_ids(sessions: Sessions, ids: Collection[int]) -> Mapping[int, str]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -14,10 +13,10 @@ from app.cli.database import with_sessions
 from app.cli.failure import explained
 from app.cli.policy.directory import policy_directory
 from app.cli.policy.policy_argument import PolicyArgument, find, snapshot_of
-from app.cli.terminal import Styled, console, plural, show, show_json
+from app.cli.terminal import Styled, console, plural, show, show_view
 
 if TYPE_CHECKING:
-    from app.audit.replay import Replay, VerdictChange
+    from app.audit.replay_view import ReplayChange, ReplayResult
     from app.db.session import Sessions
     from app.policy.engine.snapshot import Snapshot
 
@@ -58,12 +57,12 @@ def replay_command(*, new: str | None, last: str, against: str | None, as_json: 
     snapshot = snapshot_of(find(new or str(policy_directory(None))), as_json=as_json)
     active = snapshot_of(_active(against), is_old=True, as_json=as_json)
     until = int(now.timestamp() * 1_000_000)
-    replay, examples = with_sessions(lambda sessions: _replay(sessions, (snapshot, active), (since, until)))
+    found = with_sessions(lambda sessions: _replay(sessions, (snapshot, active), (since, until), last))
     if as_json:
-        show_json(_document(replay, examples, last))
+        show_view(found)
     else:
-        show(_report(replay, examples, last))
-    if replay.changes:
+        show(_report(found))
+    if found.changes:
         raise SystemExit(1)
 
 
@@ -78,72 +77,59 @@ def _active(against: str | None) -> PolicyArgument:
 
 
 async def _replay(
-    sessions: Sessions, policies: tuple[Snapshot, Snapshot], times: tuple[int, int]
-) -> tuple[Replay, Mapping[int, str]]:
+    sessions: Sessions, policies: tuple[Snapshot, Snapshot], times: tuple[int, int], last: str
+) -> ReplayResult:
     from app.audit.replay import Replay
-    from app.db.replay import SLICES, equal_decisions, request_ids
+    from app.audit.replay_view import ReplayResult
+    from app.db.replay import SLICES, replay_steps
 
-    replay = Replay(*policies)
     # Progress is printed on standard error, and only on a terminal.
-    err = console(stderr=True)
-    done = 0
-    with err.status("Replaying …") as status:
-        async for groups in equal_decisions(sessions, *times):
-            replay.add(groups)
-            done += 1
-            status.update(f"Replaying … {done * 100 // SLICES}%, {sum(replay.counts.values()):,} decisions")
-    return replay, await request_ids(sessions, [change.times.last_id for change in replay.changes])
+    with console(stderr=True).status("Replaying …") as status:
+        async for step in replay_steps(sessions, Replay(*policies), times, last=last, slices=SLICES):
+            if isinstance(step, ReplayResult):
+                return step
+            status.update(f"Replaying … {step.percent}%, {step.decisions:,} decisions")
+    raise AssertionError("the result comes last")
 
 
-def _report(replay: Replay, examples: Mapping[int, str], last: str) -> Iterator[Line]:
-    from app.audit.replay import ReplayOutcome
-
-    counts = replay.counts
-    total = sum(counts.values())
-    if not total:
-        yield f"No decisions since {last}: there is nothing to replay."
+def _report(found: ReplayResult) -> Iterator[Line]:
+    counts = found.counts
+    if not found.decisions:
+        yield f"No decisions since {found.last}: there is nothing to replay."
         return
     titles = (
-        (ReplayOutcome.GAINED, "would be allowed that the active policy denies", "bold red"),
-        (ReplayOutcome.LOST, "would be denied that the active policy allows", "yellow"),
+        ("gained", "would be allowed that the active policy denies", "bold red"),
+        ("lost", "would be denied that the active policy allows", "yellow"),
     )
     for outcome, title, style in titles:
-        changes = [change for change in replay.changes if change.outcome is outcome]
+        changes = [change for change in found.changes if change.change == outcome]
         if not changes:
             continue
         yield [(f"{counts[outcome]:,} {title}:", style)]
         for change in changes[:SHOWN]:
-            yield from _change(change, examples)
+            yield from _change(change)
         if len(changes) > SHOWN:
             yield f"  … and {len(changes) - SHOWN:,} more; --json has all."
         yield ""
-    revision, active = replay.snapshot.revision, replay.active.revision
-    stay = f"{counts[ReplayOutcome.SAME]:,} stay as they are"
-    yield f"{total:,} decisions since {last} under revision {revision}, compared with {active}: {stay}."
-    if replay.changed_since:
-        yield f"{replay.changed_since:,} were decided otherwise at the time, before earlier changes of the policy."
-    if counts[ReplayOutcome.CONDITION]:
-        yield f"{counts[ReplayOutcome.CONDITION]:,} depend on a condition, whose context is not logged."
-    if counts[ReplayOutcome.UNVERIFIED]:
-        yield f"{counts[ReplayOutcome.UNVERIFIED]:,} had bad credentials; no policy changes that."
-    if counts[ReplayOutcome.UNKNOWN]:
-        yield f"{counts[ReplayOutcome.UNKNOWN]:,} cannot be replayed: what the caller held is not in the log."
+    policies = f"under revision {found.revision}, compared with {found.active}"
+    yield f"{found.decisions:,} decisions since {found.last} {policies}: {counts['same']:,} stay as they are."
+    if found.changed_since:
+        yield f"{found.changed_since:,} were decided otherwise at the time, before earlier changes of the policy."
+    if counts["condition"]:
+        yield f"{counts['condition']:,} depend on a condition, whose context is not logged."
+    if counts["unverified"]:
+        yield f"{counts['unverified']:,} had bad credentials; no policy changes that."
+    if counts["unknown"]:
+        yield f"{counts['unknown']:,} cannot be replayed: what the caller held is not in the log."
 
 
-def _change(change: VerdictChange, examples: Mapping[int, str]) -> Iterator[Line]:
-    key, decision = change.key, change.decision
-    who = (key.subject or str(key.method)) + (f" key:{key.key_id}" if key.key_id is not None else "")
-    times = plural(change.times.number, "time")
-    yield f"  {who}  {key.action} {key.resource}  {times}, last in {examples.get(change.times.last_id, 'none')}"
-    if decision.rule is not None:
-        yield [(f"    {decision.rule.place}: {decision.rule}", "dim")]
-    elif decision.missing:
-        yield [(f"    lacks {' '.join(decision.missing)}", "dim")]
+def _change(change: ReplayChange) -> Iterator[Line]:
+    who = (change.subject or str(change.method)) + (f" key:{change.key_id}" if change.key_id is not None else "")
+    times = plural(change.count, "time")
+    yield f"  {who}  {change.action} {change.route}  {times}, last in {change.example or 'none'}"
+    if change.rule is not None:
+        yield [(f"    {change.rule.place}: {change.rule.text}", "dim")]
+    elif change.missing:
+        yield [(f"    lacks {' '.join(change.missing)}", "dim")]
     else:
-        yield [(f"    {decision.reason}", "dim")]
-
-
-def _document(replay: Replay, examples: Mapping[int, str], last: str) -> dict[str, object]:
-    from app.audit.replay_view import result
-
-    return asdict(result(replay, replay.changes, examples, last))
+        yield [(f"    {change.reason}", "dim")]

@@ -24,9 +24,9 @@ from app.audit.sanitize import clean
 from app.audit.view import DecisionView, json_line, view
 from app.db import decisions as logged
 from app.db.decisions import LogPosition
+from app.db.shielded import shielded
 from app.http.wire.cursors import DecisionsAround, read_log_cursor, write_log_cursor
 from app.http.wire.problems import InvalidBody, Problem
-from app.http.wire.shielded import shielded
 from app.services import services_of
 
 PAGE_SIZE = 50

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -20,12 +19,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.audit.decision_filter import BadFilter, read
 from app.audit.replay import Replay
-from app.audit.replay_view import ReplayResult, result
-from app.db.replay import equal_decisions, request_ids
+from app.audit.replay_view import ReplayProgress, ReplayResult
+from app.db.replay import replay_steps
 from app.http.api.candidate import FAULTY, MAX_FILES_BYTES, Candidate, FaultyPolicy, faulty, snapshot_of
 from app.http.wire.json_body import only_json
 from app.http.wire.problems import invalid
-from app.http.wire.shielded import shielded
 from app.policy.engine.snapshot import Snapshot
 from app.policy.language.fault import PolicyRefused
 from app.services import AnyRequest, Services, services_of
@@ -48,14 +46,6 @@ class ReplayPolicy(Candidate):
 
     last: Annotated[str, Field(max_length=40)] = "7d"
     limit: Annotated[int, Field(ge=0, le=MAX_CHANGES)] = 100
-
-
-@dataclass(frozen=True, slots=True)
-class ReplayProgress:
-    """How far a replay is."""
-
-    percent: int
-    decisions: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,26 +115,16 @@ async def replayed(
 
     `limit` changes are told of; `last` is how the times are called. Raises CannotReplay.
     """
-    live = services.live
-    replay = Replay(snapshot, live.active, max_changes=_KEPT)
-    yield _progress(0, replay)
+    replay = Replay(snapshot, services.live.active, max_changes=_KEPT)
+    yield ReplayProgress(0, 0)
     try:
-        async with services.replaying, aclosing(equal_decisions(services.sessions, *times, slices=_SLICES)) as slices:
-            for done in range(1, _SLICES + 1):
-                groups = await shielded(anext(slices))
-                # A slice can hold very many groups, and requests must have their turn meanwhile.
-                await asyncio.to_thread(replay.add, groups)
-                yield _progress(done * 100 // _SLICES, replay)
-            shown = replay.changes[:limit]
-            examples = await shielded(request_ids(services.sessions, [change.times.last_id for change in shown]))
+        steps = replay_steps(services.sessions, replay, times, last=last, limit=limit, slices=_SLICES)
+        async with services.replaying, aclosing(steps):
+            async for step in steps:
+                yield step
     except (SQLAlchemyError, OSError) as error:
         _log.error("a replay ended: the decision log cannot be read", error=type(error).__name__)
         raise CannotReplay("The decision log cannot be read now: ask again.") from None
-    yield result(replay, shown, examples, last)
-
-
-def _progress(percent: int, replay: Replay) -> ReplayProgress:
-    return ReplayProgress(percent, sum(replay.counts.values()))
 
 
 def _line(**content: object) -> bytes:
