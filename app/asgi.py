@@ -26,9 +26,9 @@ from app.db.decision_writer import DecisionWriter
 from app.db.disk import DiskSpace
 from app.db.engine import PoolSize, open_engine
 from app.db.session import sessions_of
-from app.gateway.proof import Proof
+from app.gateway.authentication import GatewayAuthenticator
 from app.gateway.proxies import TrustedProxies
-from app.gateway.unstated_proxies import warn_of_unstated_proxies
+from app.gateway.unset_proxies import warn_about_unset_proxies
 from app.griddy import catalog, holdings
 from app.griddy.models import ResourceSchemas
 from app.history.follower import Follower
@@ -62,11 +62,11 @@ from app.http.door.budgets import BUDGET_REFUSALS, Budgets
 from app.http.door.forward_auth import TEMPLATE, ForwardAuth, with_gateways
 from app.http.door.long_work import LongWork, in_turn
 from app.http.door.middleware import ApiEntrance, Door
-from app.http.door.pace import Pace
 from app.http.door.refusal import Refusals
+from app.http.door.refusal_throttle import RefusalThrottle
 from app.http.door.request_id import with_request_id
 from app.http.door.route_table import table_of
-from app.http.door.telemetry import tracing_to
+from app.http.door.telemetry import new_tracing
 from app.http.door.traffic import Traffic
 from app.http.wire import errors
 from app.http.wire.session import provide_session
@@ -165,7 +165,7 @@ def create_app(
     disk.watch(engine)
     last_used = LastUsed(sessions, disk, limit=settings.key_cache_size)
     shadowing = Shadowing()
-    tracing = tracing_to(settings.otlp_endpoint, settings.trace_sample)
+    tracing = new_tracing(settings.otlp_endpoint, settings.trace_sample)
     span = tracing.span if tracing else nullcontext
     traffic = Traffic()
     writer = DecisionWriter(sessions, disk, traffic.give_way)
@@ -181,15 +181,15 @@ def create_app(
         measured(key_lookup(sessions), lookups, span),
         environments=settings.key_environments,
         cache_seconds=settings.key_cache_seconds,
-        max_known=settings.key_cache_size,
-        seen=last_used.seen,
+        max_cached=settings.key_cache_size,
+        on_accepted=last_used.seen,
     )
     with long_lived_build():  # what is registered stays, and is not looked through for garbage
         app = _assemble(routes, door=door, cors=_cors(settings))
         table, route_keys = table_of(app)
 
     def forget_all() -> None:
-        verifier.forget_all()
+        verifier.invalidate_all()
         writer.forget()
 
     live = LivePolicy(settings.policy_dir, table, start.files)
@@ -213,7 +213,7 @@ def create_app(
     requests.name({**route_keys.templates, TEMPLATE: TEMPLATE})
     proxies = TrustedProxies(settings.trusted_proxies)
     if settings.trusted_proxies is None:
-        warn_of_unstated_proxies(live)
+        warn_about_unset_proxies(live)
     budgets = Budgets(
         proxies,
         bad_credentials=settings.bad_credentials_per_minute,
@@ -225,7 +225,7 @@ def create_app(
         lookups,
         Series(),
         keys,
-        jwt.remembered,
+        jwt.cache,
         verifier,
         live,
         publisher,
@@ -234,7 +234,8 @@ def create_app(
         BUDGET_REFUSALS,
     )
     api = ApiEntrance(authenticator, refusals)
-    door.open(route_keys, live, decision_log, api, pages, proxies=proxies, budgets=budgets, pace=Pace(traffic))
+    throttle = RefusalThrottle(traffic)
+    door.open(route_keys, live, decision_log, api, pages, proxies=proxies, budgets=budgets, throttle=throttle)
     services = Services(
         database=engine,
         sessions=sessions,
@@ -253,7 +254,7 @@ def create_app(
             follower,
             settings.database_url,
             renew=engine.dispose,
-            forget=verifier.forget,
+            forget=verifier.invalidate,
             forget_all=forget_all,
             max_stale=settings.policy_max_stale_seconds,
         ),
@@ -269,7 +270,7 @@ def create_app(
             disk,
             KeyLimits(settings.key_environments, settings.key_max_active, settings.key_max_days),
             check_budget=budgets.check_key_issue,
-            forget=verifier.forget,
+            forget=verifier.invalidate,
         ),
         console=console,
         openid=OpenId(console, keys, jwt) if console else None,
@@ -279,8 +280,12 @@ def create_app(
         tracing=tracing,
     )
     app.state.update(state_with(services))
-    proof = Proof([secret.get_secret_value() for secret in settings.gateway_secrets], settings.gateway_networks)
-    gateways = ForwardAuth(live, authenticator, refusals, proof, decision_log, proxies=proxies, budgets=budgets)
+    gateway_authenticator = GatewayAuthenticator(
+        [secret.get_secret_value() for secret in settings.gateway_secrets], settings.gateway_networks
+    )
+    gateways = ForwardAuth(
+        live, authenticator, refusals, gateway_authenticator, decision_log, proxies=proxies, budgets=budgets
+    )
     served = with_request_id(with_gateways(app, gateways), proxies if settings.access_log else None, requests, traffic)
     return tracing.traced(served) if tracing else served
 

@@ -14,7 +14,7 @@ from litestar import Litestar
 from app.audit.retention import run_retention
 from app.db.old_decisions import OldDecisions
 from app.hangup import hangup
-from app.http.door.telemetry import observed
+from app.http.door.telemetry import telemetry
 from app.keys.changes import follow
 from app.logs import first_lines
 from app.policy.engine.live import LivePolicy, Reload
@@ -52,7 +52,7 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
     await services.replica.begin()
     stop = asyncio.Event()
     async with (
-        observed(services.metrics, services.tracing),
+        telemetry(services.metrics, services.tracing),
         services.key_set,
         services.last_used,
         services.decision_log,

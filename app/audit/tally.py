@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from app.audit.record import Unverified
-from app.identity.errors import WORDS
+from app.identity.errors import REASON_CODES
 from app.policy.engine.decision import Decision
 from app.policy.language.reason import Reason
 
@@ -94,7 +94,7 @@ class Outcomes(Tally):
     def first(self, door: str, resource: str, outcome: Decision | Unverified) -> list[int]:
         """The list for an outcome that is not in `known`; it is added there if the number of its kind is bounded."""
         decided = isinstance(outcome, Decision)
-        word = (_REASONS if decided else WORDS).get(outcome.reason)
+        word = (_REASONS if decided else REASON_CODES).get(outcome.reason)
         is_route = self._is_route(resource)
         allowed = "allow" if outcome else "deny"
         unverified = UNKNOWN if door == "authzen" else UNAVAILABLE

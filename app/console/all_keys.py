@@ -94,7 +94,7 @@ async def revoke(key_id: FromPath[str], request: AnyRequest, session: _Session) 
     key = await revoke_key(session, read_id(key_id) or 0, requesting_actor(request), datetime.now(UTC))
     if key is None:
         raise Problem(404, _NO_KEY)
-    services_of(request.app).verifier.forget(key.id)
+    services_of(request.app).verifier.invalidate(key.id)
     return see_other(f"{PATH}?{urlencode({'prefix': key.key_prefix})}")
 
 

@@ -55,7 +55,7 @@ async def revoke_key(key_id: FromPath[str], request: AnyRequest, session: _Sessi
     """Revoke a key; its next request is refused."""
     services = services_of(request.app)
     key = await revoke_own_key(session, read_id(key_id), requesting_actor(request), datetime.now(UTC))
-    services.verifier.forget(key.id)
+    services.verifier.invalidate(key.id)
     return see_other(f"{PATH}/{key.id}?done=revoked")
 
 

@@ -19,7 +19,7 @@ from app.console.page import page
 from app.db import usage as logged
 from app.db.tables.keys import ApiKey
 from app.http.wire.ids import read_id
-from app.identity.api_keys import principal_of, refused_because
+from app.identity.api_keys import principal_of, refusal_reason
 from app.identity.principal import Principal, is_fact
 from app.keys import api_keys, own_keys
 from app.keys.status import ACCEPTED, WORDS, KeyStatus, status_of
@@ -152,7 +152,7 @@ async def show_key(
         key=key,
         badge=badge(key, now),
         successor=await api_keys.successor_of(session, key),
-        refused=refused_because(record, services.settings.key_environments, now),
+        refused=refusal_reason(record, services.settings.key_environments, now),
         catalog=snapshot.policy.catalog,
         lost=set(key.scopes) - snapshot.in_force(caller.held),
         root=root_permissions(snapshot, key.scopes),

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.console.page import page
 from app.console.unseen import UnseenToken, unseen_token
-from app.gateway.resource_reference import ROUTE_TYPE, asked_target
+from app.gateway.resource_reference import ROUTE_TYPE, resolve_target
 from app.http.api.past_request import NOT_LOGGED, PastRequest, may_also, past
 from app.http.wire.ids import read_id
 from app.identity.errors import CannotVerify
@@ -144,7 +144,7 @@ def _target(snapshot: Snapshot, action: str, resource: str, answer: SimulatorAns
         return None
     try:
         if is_route(resource):
-            return asked_target(snapshot, action, ROUTE_TYPE, resource)
+            return resolve_target(snapshot, action, ROUTE_TYPE, resource)
         if fault := endpoint_fault(action, resource):
             answer.errors["method" if fault[2] == action else "path"] = f"{fault[0]}: {fault[1]}"
             return None

@@ -1,1 +1,1 @@
-"""Decisions for other programs, and what every door shares: one reading of a path."""
+"""Requests of gateways and proxies: authentication, original request, client address, and the check of raw paths."""

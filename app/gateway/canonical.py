@@ -1,4 +1,4 @@
-"""One reading of a raw path. What two programs could read differently is refused, never repaired."""
+"""Check of raw paths: a path that two programs could read differently is refused, never normalized."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from unicodedata import category
 
 MAX_PATH_BYTES = 4096
 
-# RFC 3986 section 3.3, less what invites a second reading: no `;` parameters, no empty or dot segments.
+# RFC 3986 section 3.3, without what is ambiguous: `;` parameters, and empty or dot segments.
 _SEGMENT = rb"(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~!$&'()*+,=:@-]+"
 _PLAIN = re.compile(rb"/(?:" + _SEGMENT + rb"(?:/" + _SEGMENT + rb")*/?)?")
 _ENCODED = re.compile(rb"%([0-9A-Fa-f]{2})")
-# Decoded, these would part segments, end them, start an encoding again, or be dropped by someone.
+# Decoded, these would separate or end segments, start another encoding, or be removed by some programs.
 _NEVER_ENCODED = frozenset(b"/\\%;.?#" + bytes(range(0x20)) + b"\x7f")
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _INVISIBLE = frozenset(("Zs", "Zl", "Zp", "Cf"))  # general categories of Unicode
 
 
 def path_fault(raw: bytes) -> str | None:
-    """Why a raw path, without its query, is not plainly one path; None when it is."""
+    """Why a raw path, without its query, is ambiguous; None if it is not."""
     if _PLAIN.fullmatch(raw) and len(raw) <= MAX_PATH_BYTES:
         return None
     if len(raw) > MAX_PATH_BYTES:
@@ -29,7 +29,7 @@ def path_fault(raw: bytes) -> str | None:
 
 
 def _encoded_fault(raw: bytes) -> str | None:
-    # Each encoded byte stands for a character of a segment, so a letter in its place must leave a plain path.
+    # Each encoded byte is part of a segment, so replacing it by a letter must result in a plain path.
     if not _PLAIN.fullmatch(_ENCODED.sub(b"x", raw)):
         return "The path has an ambiguous spelling."
     for code in _ENCODED.findall(raw):
@@ -42,12 +42,12 @@ def _encoded_fault(raw: bytes) -> str | None:
         return "The path is not UTF-8."
     if any(category(character) == "Cc" for character in decoded):
         return "The path has a control character."
-    # A service that trims its values could read the path of another endpoint.
+    # A service that trims values could read the path of another endpoint.
     if any(_is_invisible(part[0]) or _is_invisible(part[-1]) for part in decoded.split("/") if part):
         return "A segment of the path begins or ends with a blank or an invisible character."
     return None
 
 
 def _is_invisible(character: str) -> bool:
-    """Whether it is white space, a separator, or a character that formats others."""
+    """Whether a character is white space, a separator, or a formatting character."""
     return category(character) in _INVISIBLE

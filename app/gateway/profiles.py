@@ -1,7 +1,7 @@
-"""One profile for each gateway: which request it asks about, read from the one family of headers that it sets.
+"""Profiles of gateways: the headers in which each gateway describes the original request.
 
-A header that another program could take for one of these is a reason to refuse: its twin, one of another family, and
-one whose name differs by `_` or `.` alone, which some servers fold into `-`.
+A header that another program could read instead is refused: a duplicate, a header of another gateway, and a header
+whose name differs only by `_` or `.`, which some servers convert to `-`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from app.policy.routing.routes import METHODS
 
 SECRET = b"x-gateway-secret"
 SERVICE = b"x-gateway-service"
-_OURS = frozenset((SECRET, SERVICE))
+_GATEWAY_HEADERS = frozenset((SECRET, SERVICE))
 
-# What some program takes a method, a path or an address from, in one of these profiles or in none.
-_STATING = frozenset(
+# Headers from which any program reads a method, a path or an address.
+_REQUEST_HEADERS = frozenset(
     (
         b"x-original-method",
         b"x-original-uri",
@@ -37,30 +37,34 @@ _STATING = frozenset(
         b"x-rewrite-url",
     )
 )
-# A gateway sets these for the upstream, and a look-alike from a client would stand beside them there.
-ANSWERED = (b"x-auth-subject", b"x-auth-method", b"x-auth-permissions", b"x-auth-revision", b"x-auth-key-id")
-_GUARDED = _STATING | _OURS | frozenset((*ANSWERED, b"authorization", FORWARDED_FOR, b"x-forwarded-host"))
-# These may come more than once: credentials have an answer of their own, several lists of hops are one, and what a
-# client says of itself beside a gateway's answer is replaced.
-_REPEATED = frozenset((*ANSWERED, b"authorization", FORWARDED_FOR))
+# The headers that a gateway sets for the upstream service. A similar header of a client would be sent as well.
+IDENTITY_HEADERS = (b"x-auth-subject", b"x-auth-method", b"x-auth-permissions", b"x-auth-revision", b"x-auth-key-id")
+_CHECKED = (
+    _REQUEST_HEADERS
+    | _GATEWAY_HEADERS
+    | frozenset((*IDENTITY_HEADERS, b"authorization", FORWARDED_FOR, b"x-forwarded-host"))
+)
+# These may be repeated: repeated credentials have their own refusal, several lists of hops are one list, and the
+# gateway replaces the identity headers of a client.
+_REPEATABLE = frozenset((*IDENTITY_HEADERS, b"authorization", FORWARDED_FOR))
 _FOLD = bytes.maketrans(b"_.", b"--")
 
-# The requests that `METHODS` names, less the one that is none: a WebSocket starts as a GET.
+# Without WEBSOCKET, which is not an HTTP method: the handshake is a GET.
 _METHODS = {method.encode(): method for method in METHODS if method != "WEBSOCKET"}
 MAX_URI_BYTES = 16 * 1024
-# Of an absolute address, all before its path. A Host header is the client's own words, which nginx hardly checks.
+# Scheme and host of an absolute URL. nginx takes the host from the client's Host header, nearly unchecked.
 _ORIGIN = re.compile(rb"https?://(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?=/)")
 
 
-class NotPlain(Exception):
-    """A gateway's question could be read in two ways, or cannot be read. The message is for its operator."""
+class AmbiguousRequest(Exception):
+    """A gateway's description of a request is ambiguous or invalid. The message is for its operator."""
 
 
 @dataclass(frozen=True, slots=True)
 class OriginalRequest:
-    """The request that a gateway asks about: its method, its raw path without the query, and its service.
+    """The request that a gateway wants to forward: its method, its raw path without the query, and its service.
 
-    `hops` are the lists of addresses that it came by, the nearest hop last.
+    `hops` are the values of `X-Forwarded-For` and the address that the gateway saw, the nearest hop last.
     """
 
     method: str
@@ -71,54 +75,56 @@ class OriginalRequest:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A gateway's way to ask. `request_headers` name the method and the address of the request; without them the
-    question itself has both, the address behind that of the door.
+    """How a gateway describes the original request.
 
-    `ip` names the header with the address that the gateway saw. An `absolute` address has scheme and host, which decide
-    nothing. `unread` are headers that the gateway's own parts add, and that decide nothing either.
+    `request_headers` are the headers with its method and its URI. If there are none, the gateway sends the method of
+    the original request, and its path after that of the endpoint. `ip` is the header with the address of the client. An
+    `absolute` URI has scheme and host, which are ignored. `ignored` are headers that the gateway adds and that are not
+    read.
     """
 
     name: str
     request_headers: tuple[bytes, bytes] | None
     ip: bytes
     absolute: bool = False
-    unread: frozenset[bytes] = frozenset()
+    ignored: frozenset[bytes] = frozenset()
     foreign: frozenset[bytes] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        own = (*(self.request_headers or ()), self.ip)
-        object.__setattr__(self, "foreign", _STATING - {*own, *self.unread})
+        known = (*(self.request_headers or ()), self.ip)
+        object.__setattr__(self, "foreign", _REQUEST_HEADERS - {*known, *self.ignored})
 
     def read(self, headers: Iterable[tuple[bytes, bytes]], method: bytes, rest: bytes) -> OriginalRequest:
-        """The request asked about. `method` and `rest` are the question's own method and what follows its address.
+        """Read the original request. `method` and `rest` are the method of the gateway's request, and what follows the
+        path of the endpoint in its URI.
 
-        Raises NotPlain.
+        Raises AmbiguousRequest.
         """
         headers = [(name.lower(), value) for name, value in headers]
-        found = _stated(headers, self.ip)
-        if foreign := self.foreign & found.keys():
-            raise NotPlain(f"The header {_names(foreign)} is none that {self.name} sets.")
+        values = _checked_headers(headers, self.ip)
+        if foreign := self.foreign & values.keys():
+            raise AmbiguousRequest(f"{self.name} does not set the header {_names(foreign)}.")
         if self.request_headers is not None:
             if rest:
-                raise NotPlain(f"The address of this door is /gateway/{self.name}, without more.")
-            missing = set(self.request_headers) - found.keys()
+                raise AmbiguousRequest(f"The path of this endpoint is /gateway/{self.name}, and nothing after it.")
+            missing = set(self.request_headers) - values.keys()
             if missing:
-                raise NotPlain(f"{self.name} must send the header {_names(missing)}.")
-            method, rest = (found[name] for name in self.request_headers)
+                raise AmbiguousRequest(f"{self.name} must send the header {_names(missing)}.")
+            method, rest = (values[name] for name in self.request_headers)
             if self.absolute:
                 rest = _without_origin(rest)
-        known = _METHODS.get(method)
-        if known is None:
-            raise NotPlain("The method is not one that a rule can name.")
-        service = found.get(SERVICE, b"").decode("latin-1")
-        return OriginalRequest(known, _path(rest), self._hops(headers, found), service)
+        known_method = _METHODS.get(method)
+        if known_method is None:
+            raise AmbiguousRequest("The method is not one that a rule can name.")
+        service = values.get(SERVICE, b"").decode("latin-1")
+        return OriginalRequest(known_method, _path(rest), self._hops(headers, values), service)
 
-    def _hops(self, headers: Iterable[tuple[bytes, bytes]], found: Mapping[bytes, bytes]) -> tuple[bytes, ...]:
-        """The lists of hops; without the address that the gateway itself saw, nothing is known."""
-        if self.ip not in found:
+    def _hops(self, headers: Iterable[tuple[bytes, bytes]], values: Mapping[bytes, bytes]) -> tuple[bytes, ...]:
+        """The lists of hops; none if the gateway does not send the address of its client."""
+        if self.ip not in values:
             return ()
         lines = forwarded_for(headers)
-        return lines if self.ip == FORWARDED_FOR else (*lines, found[self.ip])
+        return lines if self.ip == FORWARDED_FOR else (*lines, values[self.ip])
 
 
 PROFILES: Mapping[str, Profile] = MappingProxyType(
@@ -127,12 +133,12 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
         for profile in (
             Profile("nginx", (b"x-original-method", b"x-original-uri"), b"x-original-ip"),
             Profile("ingress-nginx", (b"x-original-method", b"x-original-url"), b"x-real-ip", absolute=True),
-            # StripPrefix says what it took away; X-Forwarded-Uri is what is left, which the service gets.
+            # StripPrefix adds the prefix that it removed; X-Forwarded-Uri is the rest, which the service gets.
             Profile(
                 "traefik",
                 (b"x-forwarded-method", b"x-forwarded-uri"),
                 FORWARDED_FOR,
-                unread=frozenset((b"x-forwarded-prefix",)),
+                ignored=frozenset((b"x-forwarded-prefix",)),
             ),
             Profile("caddy", (b"x-forwarded-method", b"x-forwarded-uri"), FORWARDED_FOR),
             Profile("envoy", None, b"x-envoy-external-address"),
@@ -141,34 +147,34 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
 )
 
 
-def _stated(headers: Iterable[tuple[bytes, bytes]], ip: bytes) -> dict[bytes, bytes]:
-    found: dict[bytes, bytes] = {}
+def _checked_headers(headers: Iterable[tuple[bytes, bytes]], ip: bytes) -> dict[bytes, bytes]:
+    values: dict[bytes, bytes] = {}
     for name, value in headers:
         folded = name.translate(_FOLD)
-        if folded in _GUARDED or folded == ip:
+        if folded in _CHECKED or folded == ip:
             if folded != name:
-                raise NotPlain(f"A header looks like {_names([folded])} and is another.")
-            if name in found and name not in _REPEATED:
-                raise NotPlain(f"The header {_names([name])} is sent more than once.")
-            found[name] = value
-    return found
+                raise AmbiguousRequest(f"The name of a header is similar to {_names([folded])}.")
+            if name in values and name not in _REPEATABLE:
+                raise AmbiguousRequest(f"The header {_names([name])} is sent more than once.")
+            values[name] = value
+    return values
 
 
 def _without_origin(uri: bytes) -> bytes:
     origin = _ORIGIN.match(uri)
     if origin is None:
-        raise NotPlain("The address is not scheme, host and path alone.")
+        raise AmbiguousRequest("The URI is not scheme, host and path.")
     return uri[origin.end() :]
 
 
 def _path(uri: bytes) -> str:
     if len(uri) > MAX_URI_BYTES:
-        raise NotPlain(f"The address is longer than {MAX_URI_BYTES} bytes.")
+        raise AmbiguousRequest(f"The URI is longer than {MAX_URI_BYTES} bytes.")
     if b"#" in uri:
-        raise NotPlain("The address has a fragment.")
+        raise AmbiguousRequest("The URI has a fragment.")
     path = uri.partition(b"?")[0]
     if fault := path_fault(path):
-        raise NotPlain(fault)
+        raise AmbiguousRequest(fault)
     return path.decode("ascii")
 
 

@@ -1,4 +1,4 @@
-"""What is asked about: from a resource's type and id, as another program writes them, to the key that rules have."""
+"""Resolves the type and id of a resource, as AuthZEN clients send them, to the resource that rules name."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ ROUTE_TYPE = "route"
 _TYPE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 
 
-def asked_target(snapshot: Snapshot, action: str, kind: str, identity: str) -> Target:
-    """The target of an action on the resource of this type and id.
+def resolve_target(snapshot: Snapshot, action: str, kind: str, identity: str) -> Target:
+    """The target of an action on the resource with this type and id.
 
-    For the type `route` the id is a template, or a path as it is sent, `service:` before it for another service's.
-    What could be read as another resource is none at all. Raises NoSuchTarget.
+    For the type `route` the id is a template or a path as sent in a request, after `service:` for an upstream service.
+    Raises NoSuchTarget, also for an id that could be read as that of another resource.
     """
     if kind == ROUTE_TYPE:
         return _route(snapshot, action, identity)
@@ -34,7 +34,7 @@ def asked_target(snapshot: Snapshot, action: str, kind: str, identity: str) -> T
 
 
 def _route(snapshot: Snapshot, action: str, identity: str) -> Target:
-    # Not by `find_target`: to look for the nearest route, for a hint, takes milliseconds.
+    # Not with `find_target`, which takes milliseconds to find a similar route for its hint.
     table = snapshot.table
     if methods := table.actions(identity):
         return Target(action, _with_method(identity, methods, action), identity)

@@ -1,1 +1,1 @@
-"""Who is calling? From the bearer header to a uniform principal."""
+"""Authentication: from the Authorization header of a request to its principal."""

@@ -1,4 +1,4 @@
-"""Addresses of the issuer: over TLS, because a host that can answer in its place can sign tokens for any user."""
+"""Check of the issuer's addresses: HTTPS, because a host that can impersonate it can sign tokens for any user."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 
 def is_trustworthy(url: str) -> bool:
-    """Whether what comes from this address comes from its host: https, or plain http on a loopback host."""
-    # What some clients drop or read as a slash.
+    """Whether a URL is https, or http on a loopback host."""
+    # Some clients drop such characters, or read a backslash as a slash.
     if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
         return False
     try:

@@ -1,4 +1,4 @@
-"""API keys: minted once, kept as a digest."""
+"""API keys: minting one, and what is stored of it: a digest, never the text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from app.identity.principal import Principal, program
+from app.identity.principal import Principal, key_principal
 
 ENVIRONMENTS = ("live", "test")
 SHAPE = re.compile(r"grd_(live|test)_[0-9a-f]{48}")
@@ -19,7 +19,7 @@ _PREFIX_DIGITS = 8
 
 @dataclass(frozen=True, slots=True)
 class MintedKey:
-    """A key that was just minted. `plaintext` is shown once to its owner and kept nowhere."""
+    """A new key. `plaintext` is shown to its owner once and never stored."""
 
     plaintext: str = field(repr=False)
     environment: str
@@ -29,10 +29,10 @@ class MintedKey:
 
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
-    """What is known of a key at rest; `subject` is the `sub` of its owner, times have a time zone.
+    """A stored key. `subject` is the `sub` of its owner; times have a time zone.
 
-    `token_grants` are the grants that its owner's token stated when it was issued, as far as they matter to its scopes;
-    None for a key that was issued before they were recorded.
+    `token_grants` are the grants in the owner's token when the key was issued, those that its scopes depend on; None
+    for a key that was issued before they were recorded.
     """
 
     id: int
@@ -45,19 +45,19 @@ class KeyRecord:
     token_grants: frozenset[str] | None = None
 
     def __post_init__(self) -> None:
-        # One without a zone would expire by the clock of whichever machine compares it.
+        # Without a zone, the key would expire by the local time of the machine that compares it.
         if self.expires_at is not None and self.expires_at.tzinfo is None:
             raise ValueError(f"API key {self.id}: expires_at has no time zone")
 
 
-def refused_because(record: KeyRecord, environments: Collection[str], now: datetime) -> str:
-    """Why a key is not accepted now; empty when it is."""
+def refusal_reason(record: KeyRecord, environments: Collection[str], now: datetime) -> str:
+    """Why a key is not accepted now; empty if it is accepted."""
     if record.revoked_at is not None:
         return f"it was revoked at {_utc(record.revoked_at)}"
     if record.expires_at is not None and record.expires_at <= now:
         return f"it expired at {_utc(record.expires_at)}"
     if record.environment not in environments:
-        return f"{record.environment} keys are not taken here"
+        return f"{record.environment} keys are not accepted here"
     return ""
 
 
@@ -68,21 +68,21 @@ def _utc(moment: datetime) -> str:
 def mint(environment: str) -> MintedKey:
     """A new key with 192 random bits. Raises ValueError for an environment that no key can have."""
     if environment not in ENVIRONMENTS:
-        raise ValueError(f"a key is for one of {', '.join(ENVIRONMENTS)}, not for {environment!r}")
+        raise ValueError(f"the environment of a key is one of {', '.join(ENVIRONMENTS)}, not {environment!r}")
     secret = secrets.token_hex(_SECRET_BYTES)
-    start = f"grd_{environment}_"
-    plaintext = start + secret
-    return MintedKey(plaintext, environment, start + secret[:_PREFIX_DIGITS], digest(plaintext))
+    prefix = f"grd_{environment}_"
+    plaintext = prefix + secret
+    return MintedKey(plaintext, environment, prefix + secret[:_PREFIX_DIGITS], digest(plaintext))
 
 
 def digest(token: str) -> bytes:
-    """The SHA-256 of a whole token, in 32 bytes: 192 random bits need no slow hash."""
+    """The SHA-256 of the complete token, 32 bytes: a secret of 192 random bits needs no slow hash."""
     return hashlib.sha256(token.encode()).digest()
 
 
 def principal_of(record: KeyRecord) -> Principal:
-    """Who calls with this key."""
-    return program(
+    """The principal of a request with this key."""
+    return key_principal(
         record.subject,
         record.id,
         record.environment,

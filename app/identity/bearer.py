@@ -7,20 +7,20 @@ from collections.abc import Iterable
 
 from app.identity.errors import AuthenticationFault, Cause, Unauthenticated
 
-MAX_TOKEN_BYTES = 16_384  # one with the identifiers of 200 groups has 11 KB
+MAX_TOKEN_BYTES = 16_384  # a token that names 200 groups by their ids has 11 KB
 KEY_PREFIX = "grd_"
 _KEY_PREFIX = KEY_PREFIX.encode()
 _PLAIN = re.compile(rb"Bearer [!-~]+")
 
 
 def authorization(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
-    """The value of the Authorization header; None without one. Raises Unauthenticated when it is there twice.
+    """The value of the Authorization header in the headers of an ASGI scope; None if there is none.
 
-    `headers` are those of an ASGI scope.
+    Raises Unauthenticated if the header is sent twice.
     """
     value: bytes | None = None
     for name, content in headers:
-        # Servers send names in lower case; one that does not must not hide a second header.
+        # ASGI servers send names in lower case; a server that does not must not hide a second header.
         if len(name) == 13 and name.lower() == b"authorization":
             if value is not None:
                 raise Unauthenticated(AuthenticationFault.SENT_TWICE)
@@ -28,13 +28,12 @@ def authorization(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
     return value
 
 
-def token_of(value: bytes, max_bytes: int = MAX_TOKEN_BYTES) -> str | None:
-    """The token, in ASCII, unverified, in the value of the header; None for another scheme.
+def parse_bearer_token(value: bytes, max_bytes: int = MAX_TOKEN_BYTES) -> str | None:
+    """The unverified ASCII token in the value of the header; None for another scheme.
 
-    Raises Unauthenticated when the value has no token, has more than one part, or is not ASCII, or when the token is
-    longer than `max_bytes`.
+    Raises Unauthenticated if there is no token, more than one, one that is not ASCII, or one longer than `max_bytes`.
     """
-    plain = _PLAIN.fullmatch(value)  # as nearly every client writes it
+    plain = _PLAIN.fullmatch(value)  # what nearly every client sends
     if plain:
         token = value[7:]
     else:

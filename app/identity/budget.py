@@ -1,4 +1,4 @@
-"""Budgets: how often something may happen in a minute, for each of many peers or owners."""
+"""Rate limits: how many events a minute are allowed to each peer or owner."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from ipaddress import IPv6Address, ip_address, ip_network
 
 MAX_PARTIES = 20_000
 _SECONDS = 60.0
-_TOLERANCE = 1e-6  # seconds, so that the last event of a budget is not refused for the error of a sum
-_IPV6_PREFIX = 64  # the least that a provider gives to one customer (RFC 6177)
+_TOLERANCE = 1e-6  # seconds, so that a rounding error does not refuse the last event of a budget
+_IPV6_PREFIX = 64  # the smallest network that a provider assigns to a customer (RFC 6177)
 _SHARED = ""
 
 
@@ -24,11 +24,11 @@ class BudgetSpent(Exception):
 
 
 class Budget:
-    """So many events a minute for each party, at once or spread out; 0 is without a limit.
+    """A limit of `per_minute` events for each party, in a burst or spread out; 0 is no limit.
 
-    At most `max_parties` are counted, in about 200 bytes each. A party that has all of its budget again is discarded
-    for a new one. While no party may be discarded, new ones share one budget: a caller with very many addresses can
-    neither make the counters grow nor reset one. `clock` is monotonic, in seconds.
+    At most `max_parties` are counted, in about 200 bytes each. A party whose budget is full again is evicted for a new
+    one. While none can be evicted, new parties share one budget: a caller with very many addresses can neither make the
+    counters grow nor reset one. `clock` is monotonic, in seconds.
     """
 
     def __init__(
@@ -37,20 +37,20 @@ class Budget:
         self._interval = _SECONDS / per_minute if per_minute else 0.0
         self._max_parties = max_parties
         self._clock = clock
-        # By party, when it has all of its budget again (the generic cell rate algorithm); the least recent first.
+        # The time at which each party's budget is full again (generic cell rate algorithm), least recently used first.
         self._full_at: OrderedDict[str, float] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._full_at)
 
     def spend(self, party: str) -> int:
-        """Count one event. 0 if it is within the budget, else the whole seconds after which the next one is."""
+        """Count one event. 0 if it is within the budget, else the seconds, rounded up, to wait before the next."""
         if not self._interval:
             return 0
         now = self._clock()
         full_at = self._full_at.get(party)
         if full_at is None:
-            party = self._place_for(party, now)
+            party = self._evict_for(party, now)
             full_at = self._full_at.get(party, now)
         spent_at = max(full_at, now) + self._interval
         if (over := spent_at - now - _SECONDS) > _TOLERANCE:
@@ -59,7 +59,8 @@ class Budget:
         self._full_at.move_to_end(party)
         return 0
 
-    def _place_for(self, party: str, now: float) -> str:
+    def _evict_for(self, party: str, now: float) -> str:
+        """Make room for a party. The key to count it by: its own, or the shared one while there is no room."""
         while len(self._full_at) >= self._max_parties:
             oldest, full_at = next(iter(self._full_at.items()))
             if full_at > now:
@@ -69,10 +70,10 @@ class Budget:
 
 
 def peer_of(address: str) -> str:
-    """The party that an address belongs to: itself for IPv4, its /64 network for IPv6."""
+    """The party that an address belongs to: the address for IPv4, its /64 network for IPv6."""
     try:
         parsed = ip_address(address.partition("%")[0])
-    except ValueError:  # not an address, as the name of a UNIX socket
+    except ValueError:  # the name of a UNIX socket
         return address
     if not isinstance(parsed, IPv6Address):
         return str(parsed)

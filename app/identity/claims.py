@@ -1,6 +1,6 @@
-"""The claims that a token must have and may have (RFC 7519 section 4.1), each fault with its cause.
+"""Validation of the claims of a token (RFC 7519 section 4.1).
 
-Not PyJWT's check: it tells fewer causes apart, and reads times in whole seconds.
+PyJWT's own validation distinguishes fewer causes and truncates times to whole seconds.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from app.identity.errors import AuthenticationFault, Cause, Unauthenticated
 
-_LAST_SECOND = 253402300799  # of the year 9999: a later time is most often one in milliseconds
+_LAST_SECOND = 253402300799  # the end of the year 9999: a later time is probably in milliseconds
 _MAX_SUBJECT = 255  # OpenID Connect Core section 2
 _TIMES = (
     ("exp", Cause.MALFORMED_EXP, Cause.EXP_IN_MILLISECONDS),
@@ -21,19 +21,19 @@ _TIMES = (
 
 
 class Validity(NamedTuple):
-    """The time in which a token is taken, leeway included: from `begins` on, and no longer at `ends`."""
+    """The half-open interval in which a token is accepted, leeway included: from `begins`, before `ends`."""
 
     begins: float
     ends: float
 
 
 class ClaimRules:
-    """What the claims of one issuer's tokens must say.
+    """The rules for the claims of one issuer's tokens.
 
-    `audiences`: the names of this deployment, of which a token must have one. Without any, a token must not have an
-    audience either, because it would be for another service (RFC 7519 section 4.1.3). `authorized_parties`: the clients
-    that may present a token; with none, `azp` is not read. `skew_seconds`: how far the issuer's clock may differ. `now`
-    is the time in seconds since 1970.
+    `audiences` are the names of this deployment, one of which must be in `aud`. If there are none, a token with an
+    audience is refused, because it is for another service (RFC 7519 section 4.1.3). `authorized_parties` are the
+    clients that may present a token; if there are none, `azp` is not read. `skew_seconds` is how far the issuer's clock
+    may differ. `now` returns the time in seconds since 1970.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class ClaimRules:
         self._now = now
 
     def check(self, claims: Mapping[str, object]) -> Validity:
-        """The time in which these claims are good. Raises Unauthenticated when they are not, now."""
+        """Validate claims, and return the interval in which they are valid. Raises Unauthenticated."""
         validity = self._validity(claims)
         self._check_subject(claims)
         _check_kind(claims)
@@ -78,19 +78,19 @@ class ClaimRules:
     def _validity(self, claims: Mapping[str, object]) -> Validity:
         if claims.get("exp") is None:
             raise Unauthenticated(Cause.MISSING_EXP)
-        stated = {"nbf": float("-inf")}
+        times = {"nbf": float("-inf")}
         for name, malformed, in_milliseconds in _TIMES:
             if name not in claims:
                 continue
             value = claims[name]
-            # A bool is an int, and compares as one.
+            # Not isinstance: a bool is an int.
             if type(value) is not int and type(value) is not float:
                 raise Unauthenticated(malformed)
             if not -_LAST_SECOND <= value <= _LAST_SECOND:
                 plausible = _LAST_SECOND < value <= _LAST_SECOND * 1000
                 raise Unauthenticated(in_milliseconds if plausible else malformed)
-            stated[name] = value
-        return Validity(stated["nbf"] - self._skew, stated["exp"] + self._skew)
+            times[name] = value
+        return Validity(times["nbf"] - self._skew, times["exp"] + self._skew)
 
     @staticmethod
     def _check_subject(claims: Mapping[str, object]) -> None:
@@ -107,23 +107,23 @@ class ClaimRules:
         if token_id is not None and not (isinstance(token_id, str) and token_id and token_id.isprintable()):
             raise Unauthenticated(Cause.MALFORMED_JTI)
 
-    def _check_audience(self, stated: object) -> None:
+    def _check_audience(self, claim: object) -> None:
         if not self._audiences:
-            if stated not in (None, "", []):
+            if claim not in (None, "", []):
                 raise Unauthenticated(Cause.UNEXPECTED_AUD)
             return
-        if stated is None:
+        if claim is None:
             raise Unauthenticated(Cause.MISSING_AUD)
-        named = [stated] if isinstance(stated, str) else stated
-        if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
+        audiences = [claim] if isinstance(claim, str) else claim
+        if not isinstance(audiences, list) or not all(isinstance(audience, str) for audience in audiences):
             raise Unauthenticated(Cause.MALFORMED_AUD)
-        if self._audiences.isdisjoint(named):
+        if self._audiences.isdisjoint(audiences):
             raise Unauthenticated(AuthenticationFault.AUDIENCE)
 
 
 def _check_kind(claims: Mapping[str, object]) -> None:
-    """Refuse what is signed by the issuer, but is no bearer token of an active session."""
-    if "cnf" in claims:  # RFC 7800: good for the holder of another key alone, whose proof is not checked here
+    """Refuse a token of the issuer that is not a bearer token of an active session."""
+    if "cnf" in claims:  # RFC 7800: valid only with proof of possession of a key, which is not checked here
         raise Unauthenticated(Cause.SENDER_CONSTRAINED)
     if isinstance(claims.get("events"), dict):  # RFC 8417 section 2.2; a logout token may have no type
         raise Unauthenticated(Cause.SECURITY_EVENT)

@@ -1,7 +1,7 @@
-"""A JWT in its compact form (RFC 7515 section 3.1), read strictly: one token has one spelling and one meaning.
+"""Parser of JWTs in compact serialization (RFC 7515 section 3.1), strict: a token has one spelling and one meaning.
 
-`cryptography` verifies the signature. What libraries for JWTs let pass is refused here: padded base64url, header
-extensions, JSON that is not UTF-8 or names a member twice.
+`cryptography` verifies the signature. Input that JWT libraries accept is refused here: padded base64url, header
+extensions, JSON that is not UTF-8 or has a duplicate member.
 """
 
 from __future__ import annotations
@@ -26,17 +26,14 @@ _MEDIA_TYPE = "application/"
 
 
 class Header(NamedTuple):
-    """What a header says of its token. `kind` is its `typ` as a media type without `application/`, `jwt` if absent."""
+    """The header of a token. `kind` is its `typ` in lower case without `application/`, or `jwt` if it has none."""
 
     kid: str | None
     kind: str
 
 
 def read_header(token: bytes) -> Header:
-    """The header of a token that may be verified: RS256, no extension, `kid` absent or a string.
-
-    Raises Unauthenticated with Fault.ALGORITHM, or the cause of a Fault.TOKEN.
-    """
+    """Read the header of a token: RS256, no extension, `kid` absent or a string. Raises Unauthenticated."""
     dots = token.count(b".")
     if dots != 2:
         # RFC 7516 section 3.1: an encrypted token has five parts.
@@ -44,18 +41,18 @@ def read_header(token: bytes) -> Header:
     return _header(token[: token.index(b".")])
 
 
-# Every token that one key signs has the same header.
+# All tokens that are signed by one key have the same header.
 @lru_cache(maxsize=64)
 def _header(segment: bytes) -> Header:
     try:
         header = _read_object(_decode(segment))
-    except _NO_OBJECT:
+    except _JSON_ERRORS:
         header = None
     if header is None:
         raise Unauthenticated(Cause.MALFORMED_HEADER)
     if header.get("alg") != ALGORITHM:
         raise Unauthenticated(AuthenticationFault.ALGORITHM)
-    # No extension is understood (RFC 7515 section 4.1.11); b64 is not for JWTs (RFC 7797 section 7).
+    # No extension is supported (RFC 7515 section 4.1.11), and b64 must not be used in JWTs (RFC 7797 section 7).
     if "crit" in header or "b64" in header:
         raise Unauthenticated(Cause.CRIT)
     kid = header.get("kid")
@@ -64,18 +61,18 @@ def _header(segment: bytes) -> Header:
     kind = header.get("typ", "jwt")
     if not isinstance(kind, str):
         raise Unauthenticated(Cause.TOKEN_TYPE)
-    # RFC 7515 section 4.1.9: the prefix may be left out, and the case of a media type means nothing.
+    # RFC 7515 section 4.1.9: the prefix may be omitted, and media types are case-insensitive.
     return Header(kid, kind.lower().removeprefix(_MEDIA_TYPE))
 
 
-# From base64url to base64; what only base64 or padding has becomes a character that neither has.
+# From base64url to base64; `+`, `/` and `=`, which are invalid here, become a character that is invalid in base64.
 _BASE64 = bytes.maketrans(b"-_+/=", b"+/---")
-# Where the last character stands for fewer than six bits, those that are left over are zero.
+# The last characters that leave the unused bits zero, by the length of the text modulo 4.
 _LAST = (None, frozenset[int](), frozenset(b"AQgw"), frozenset(b"AEIMQUYcgkosw048"))
 
 
 def _decode(segment: bytes) -> bytes:
-    """Base64url, RFC 7515 section 2. Raises ValueError for every spelling but the canonical one."""
+    """Decode base64url (RFC 7515 section 2). Raises ValueError for any spelling but the canonical one."""
     last = _LAST[len(segment) % 4]
     if last is not None and segment[-1] not in last:
         raise ValueError
@@ -83,37 +80,37 @@ def _decode(segment: bytes) -> bytes:
 
 
 def _read_object(text: bytes) -> dict[str, Any]:
-    """A JSON object with unique members, which UTF-8 can hold. Raises what is in _NO_OBJECT."""
+    """Read a JSON object in UTF-8 with unique members. Raises one of _JSON_ERRORS."""
     value = msgspec.json.decode(text)
     if type(value) is not dict:
         raise ValueError
-    if not _is_plain(value, text):
-        json.loads(text, object_pairs_hook=_unique)
+    if not _is_compact(value, text):
+        json.loads(text, object_pairs_hook=_unique_members)
     return value
 
 
-def _is_plain(value: dict[str, Any], text: bytes) -> bool:
-    """Whether the text is exactly what the value is written as, as it is of most issuers: then no member is lost."""
+def _is_compact(value: dict[str, Any], text: bytes) -> bool:
+    """Whether encoding the value gives the same text, as with most issuers: then no member is a duplicate."""
     try:
         return msgspec.json.encode(value) == text
     except OverflowError:  # an integer of more than 64 bits
         return False
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
         raise ValueError
     return members
 
 
-_NO_OBJECT = (msgspec.MsgspecError, ValueError, RecursionError)
+_JSON_ERRORS = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
 def read_claims(token: bytes, keys: Iterable[RSAPublicKey]) -> dict[str, Any]:
-    """The claims of a token whose header `read_header` has taken, signed by one of these keys.
+    """Verify the signature of a token with one of these keys, and read its claims. Call `read_header` first.
 
-    Raises Unauthenticated when it is not, or when its form is not canonical.
+    Raises Unauthenticated.
     """
     signed, _, encoded = token.rpartition(b".")
     try:
@@ -124,9 +121,8 @@ def read_claims(token: bytes, keys: Iterable[RSAPublicKey]) -> dict[str, Any]:
         raise Unauthenticated(AuthenticationFault.SIGNATURE)
     try:
         return _read_object(payload)
-    except _NO_OBJECT:
-        # Not as the context of what is raised: the library's error quotes the input.
-        pass
+    except _JSON_ERRORS:
+        pass  # raised below, so that the library's error, which quotes the input, is not its context
     raise Unauthenticated(Cause.MALFORMED_CLAIMS)
 
 

@@ -1,4 +1,4 @@
-"""What a caller must fix before it can be known. Every text is part of the wire contract."""
+"""Errors of authentication. The texts of `AuthenticationFault` are part of the wire contract."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Self
 
 
 class AuthenticationFault(StrEnum):
-    """The public `detail` of each way in which authentication fails."""
+    """The public `detail` of a failed authentication."""
 
     NOT_PROVIDED = "Authentication credentials were not provided."
     NO_CREDENTIALS = "Invalid Authorization header: no credentials provided."
@@ -22,21 +22,21 @@ class AuthenticationFault(StrEnum):
     SIGNATURE = "Invalid signature."
     ALGORITHM = "Invalid signing algorithm."
     AUTHORIZED_PARTY = "Invalid authorized party."
-    TOKEN = "Invalid token."  # noqa: S105  # a message, no password
+    TOKEN = "Invalid token."  # noqa: S105  # a message, not a password
     KEY_MALFORMED = "Malformed API key."
     KEY_REVOKED = "API key has been revoked."
     KEY_EXPIRED = "API key has expired."
     KEY_UNKNOWN = "Invalid API key."
 
 
-# RFC 6750 section 3.1: a malformed request is no verdict on a token.
+# RFC 6750 section 3.1: these are `invalid_request`, not `invalid_token`.
 HEADER_FAULTS = frozenset(
     {AuthenticationFault.NO_CREDENTIALS, AuthenticationFault.SPACES, AuthenticationFault.SENT_TWICE}
 )
 
 
 class Cause(StrEnum):
-    """Why a token has a fault, where the fault alone does not say it: for the log and the metrics, not for callers."""
+    """The exact cause of a fault that has several: for the log and the metrics, not for callers."""
 
     fault: AuthenticationFault
 
@@ -46,7 +46,7 @@ class Cause(StrEnum):
         member.fault = fault
         return member
 
-    # Of its form.
+    # The form of the token.
     TOO_LONG = "too_long", AuthenticationFault.TOKEN
     NOT_ASCII = "not_ascii", AuthenticationFault.TOKEN
     OPAQUE = "opaque", AuthenticationFault.TOKEN
@@ -57,10 +57,10 @@ class Cause(StrEnum):
     MALFORMED_CLAIMS = "malformed_claims", AuthenticationFault.TOKEN
     CRIT = "crit", AuthenticationFault.TOKEN
     TOKEN_TYPE = "token_type", AuthenticationFault.TOKEN
-    # Of its key.
+    # The signing key.
     UNKNOWN_KID = "unknown_kid", AuthenticationFault.SIGNATURE
     MISSING_KID = "missing_kid", AuthenticationFault.SIGNATURE
-    # Of its claims.
+    # The claims.
     MISSING_ISS = "missing_iss", AuthenticationFault.TOKEN
     MISSING_EXP = "missing_exp", AuthenticationFault.TOKEN
     MISSING_SUB = "missing_sub", AuthenticationFault.TOKEN
@@ -84,29 +84,30 @@ class Cause(StrEnum):
 
 
 class Unauthenticated(Exception):
-    """The credentials are bad: a 401 whose detail is `fault`. It never holds any part of a token.
+    """The credentials are invalid: a 401 whose detail is `fault`. It never contains any part of a token.
 
-    `word` names the cause, else the fault, as the metrics do; `reason` is the detail with the cause, for the log.
+    `code` names the cause, or the fault if it has only one, as in metrics; `reason` is the detail with the cause, for
+    the log.
     """
 
-    def __init__(self, why: AuthenticationFault | Cause) -> None:
-        self.fault = why.fault if isinstance(why, Cause) else why
-        self.word = why.value if isinstance(why, Cause) else why.name.lower()
-        self.reason = f"{self.fault.value} ({self.word})" if isinstance(why, Cause) else self.fault.value
+    def __init__(self, cause: AuthenticationFault | Cause) -> None:
+        if isinstance(cause, Cause):
+            self.fault, self.code = cause.fault, cause.value
+            self.reason = f"{self.fault.value} ({self.code})"
+        else:
+            self.fault, self.code = cause, cause.name.lower()
+            self.reason = cause.value
         super().__init__(self.reason)
 
 
-# The word of each reason that there is.
-WORDS: Mapping[str, str] = MappingProxyType(
-    {bad.reason: bad.word for bad in map(Unauthenticated, (*AuthenticationFault, *Cause))}
+# The code of each reason.
+REASON_CODES: Mapping[str, str] = MappingProxyType(
+    {error.reason: error.code for error in map(Unauthenticated, (*AuthenticationFault, *Cause))}
 )
 
 
 class CannotVerify(Exception):
-    """Whether the credentials are valid cannot be known now: a 503.
-
-    `detail` is public; `retry_after` is in whole seconds.
-    """
+    """The credentials cannot be verified now: a 503. `detail` is public, `retry_after` is in seconds."""
 
     def __init__(self, detail: str, retry_after: int) -> None:
         super().__init__(detail)

@@ -1,4 +1,4 @@
-"""The issuer's signing keys: fetched aside, kept through an outage for a stated time, looked up without waiting."""
+"""The issuer's signing keys: fetched in a background task, and kept for a limited time while the issuer is down."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _log = logging.getLogger(__name__)
 class KeySet:
     """The keys at one JWKS address (RFC 7517 section 5), for RS256.
 
-    Times are in seconds. The set is fetched every `refresh_seconds`; a key that the issuer no longer
-    publishes is dead at the latest `refresh_seconds + 2 * timeout_seconds` after that. While the issuer
-    does not answer with a usable document, the last good one is borne for `max_stale_seconds` past its
-    refresh; then nothing verifies. A `kid` that is not known causes one fetch in `cooldown_seconds`, however
-    many there are, and after a failure there is none for as long. Waiting for a fetch happens in a `span`.
+    The set is fetched every `refresh_seconds`. A key that the issuer no longer publishes is accepted for at most
+    `refresh_seconds + 2 * timeout_seconds` more. While the issuer returns no usable document, the last one is used
+    until it is `refresh_seconds + max_stale_seconds` old; after that no token can be verified. Unknown `kid`s together
+    cause at most one fetch in `cooldown_seconds`, and after a failed fetch there is none for that time. `clock` is
+    monotonic, in seconds. `span` makes the tracing span in which callers wait for a fetch.
     """
 
     def __init__(
@@ -57,8 +57,8 @@ class KeySet:
         self._published: PublishedKeys | None = None
         self._ignored = IgnoredKeys()
         self._fetched_at = -math.inf
-        # The numbers of the latest fetch, and of the one that the keys came with.
-        self._begun = self._newest = 0
+        # The number of the latest fetch, and that of the fetch that returned the current keys.
+        self._last_fetch = self._published_fetch = 0
         self._usable_until = -math.inf
         self._retry_at = -math.inf
         self._search_again_at = -math.inf
@@ -69,27 +69,27 @@ class KeySet:
         self._refreshing: asyncio.Task[None] | None = None
         self._stopped = False
 
-    # What health pages show.
+    # State, for health checks and metrics.
 
     @property
     def ready(self) -> bool:
-        """Whether there are keys to verify with now."""
+        """Whether there are keys that may be used now."""
         return self._published is not None and self._clock() < self._usable_until
 
     @property
     def age_seconds(self) -> float | None:
-        """The age of the keys, None before the first ones."""
+        """The age of the keys; None before the first successful fetch."""
         return None if self._published is None else self._clock() - self._fetched_at
 
     @property
     def last_error(self) -> str | None:
-        """Why the latest fetch failed, None when it did not. Names no address and no key material."""
+        """Why the latest fetch failed; None if it succeeded. Contains no address and no key material."""
         return self._last_error
 
     @property
     def fetches(self) -> tuple[int, int]:
-        """How many fetches have begun, and how many have failed."""
-        return self._begun, self._failures
+        """How many fetches were started, and how many failed."""
+        return self._last_fetch, self._failures
 
     @property
     def key_ids(self) -> tuple[str, ...]:
@@ -98,20 +98,20 @@ class KeySet:
 
     @property
     def count(self) -> int:
-        """How many different keys are usable."""
+        """The number of usable keys."""
         return 0 if self._published is None else self._published.count
 
     @property
     def ignored(self) -> IgnoredKeys:
-        """The keys of the newest document that are not used, with the reasons."""
+        """The keys of the latest document that are not used, with the reasons."""
         return self._ignored
 
-    # Looking up.
+    # Look-ups.
 
     def get(self, kid: str | None) -> Keys | None:
-        """The keys, if they are here and not too old. Without a `kid`: the key, if exactly one is published.
+        """The keys with a `kid`, or without a `kid` the only key; None if there are none or they are too old.
 
-        The answer is the same object until the keys are fetched again.
+        Returns the same object until the keys are fetched again.
         """
         published = self._published
         if published is None or self._clock() >= self._usable_until:
@@ -119,42 +119,42 @@ class KeySet:
         return published.only if kid is None else published.by_id.get(kid)
 
     async def find(self, kid: str | None) -> Keys | None:
-        """As `get`, but fetches when the keys are too old or the `kid` is not among them.
+        """Like `get`, but fetches the keys if they are too old or do not include the `kid`.
 
-        None: the issuer does not publish it. Raises CannotVerify when there is no usable key set at all.
+        None means that the issuer does not publish the key. Raises CannotVerify if there is no usable key set.
         """
-        begun = self._begun
+        last_fetch = self._last_fetch
         if not self.ready:
             if self._fetching is not None or self._clock() >= self._retry_at:
-                await self._fetched()
+                await self._wait_for_fetch()
             if not self.ready:
                 raise CannotVerify(UNAVAILABLE, math.ceil(max(self._retry_at - self._clock(), 1.0)))
         keys = self.get(kid)
-        # A fetch that was under way may have begun before the key was published: then there is one more.
+        # A fetch that was already running may have started before the key was published: then fetch once more.
         for _ in range(2):
-            if keys is not None or kid is None or self._newest > begun:
+            if keys is not None or kid is None or self._published_fetch > last_fetch:
                 break
             if self._fetching is None:
                 now = self._clock()
                 if now < self._search_again_at or now < self._retry_at:
                     break
                 self._search_again_at = now + self._cooldown
-            await self._fetched()
+            await self._wait_for_fetch()
             keys = self.get(kid)
         return keys
 
-    # Keeping fresh.
+    # Refresh.
 
     async def start(self) -> None:
-        """Fetch the keys and keep them fresh until `stop`. A failure is no error: see `ready`, `last_error`."""
+        """Fetch the keys and refresh them until `stop`. A failed fetch does not raise: see `ready`, `last_error`."""
         if self._refreshing is not None or self._stopped:
-            raise RuntimeError("a key set is started once")
-        await self._fetched()
+            raise RuntimeError("a key set can be started only once")
+        await self._wait_for_fetch()
         if not self._stopped:
-            self._refreshing = asyncio.create_task(self._keep_fresh(), context=contextvars.Context())
+            self._refreshing = asyncio.create_task(self._refresh_regularly(), context=contextvars.Context())
 
     async def stop(self) -> None:
-        """End every fetch. From here on a look-up that would need one is answered with CannotVerify."""
+        """Cancel all fetches. Afterwards a look-up that needs one raises CannotVerify."""
         self._stopped = True
         tasks = [task for task in (self._refreshing, self._fetching) if task is not None]
         for task in tasks:
@@ -173,64 +173,64 @@ class KeySet:
     ) -> None:
         await self.stop()
 
-    async def _keep_fresh(self) -> None:
+    async def _refresh_regularly(self) -> None:
         while True:
             failed = self._last_error is not None
             await asyncio.sleep(min(self._cooldown, self._refresh) if failed else self._refresh)
-            await self._fetched()
+            await self._wait_for_fetch()
 
-    async def _fetched(self) -> None:
-        """Wait for the fetch under way, or for a new one. To cancel a caller leaves the fetch alone."""
+    async def _wait_for_fetch(self) -> None:
+        """Wait for the running fetch, or start one. Cancelling a caller does not cancel the fetch."""
         if self._stopped:
             return
         task = self._fetching
         if task is None:
-            # A context of its own: the fetch belongs to no request.
+            # An empty context: the fetch belongs to no request.
             task = self._fetching = asyncio.create_task(self._fetch(), context=contextvars.Context())
-            task.add_done_callback(self._forget_fetch)
+            task.add_done_callback(self._clear_fetch)
         with self._span("fetch signing keys"):
             await asyncio.wait((task,))
 
-    def _forget_fetch(self, _: asyncio.Task[None]) -> None:
+    def _clear_fetch(self, _: asyncio.Task[None]) -> None:
         self._fetching = None
 
     async def _fetch(self) -> None:
-        self._begun = number = self._begun + 1
-        began = self._clock()
+        self._last_fetch = number = self._last_fetch + 1
+        started_at = self._clock()
         try:
             published = read_key_set(await self._download(), self._max_keys)
         except FetchFailed as error:
-            self._failed(str(error))
+            self._record_failure(str(error))
         except DocumentRefused as error:
-            self._ignore(error.ignored)
+            self._set_ignored(error.ignored)
             if self._published is not None and any(
                 error.revealed.has(modulus) for _, modulus in self._published.numbers
             ):
-                # Anyone can sign with such a key: none of the last good document is used until there is another.
+                # Anyone can sign with such a key, so the keys are discarded until there is a usable document.
                 self._published = None
-            self._failed(str(error))
-        except Exception as error:  # noqa: BLE001  # whatever it is, it must not end the refresh
-            _log.exception("Fetching the signing keys failed in an unforeseen way")
-            self._failed(f"unforeseen: {type(error).__name__}")
+            self._record_failure(str(error))
+        except Exception as error:  # noqa: BLE001  # an unexpected error must not end the refresh
+            _log.exception("Fetching the signing keys failed with an unexpected error")
+            self._record_failure(f"unexpected error: {type(error).__name__}")
         else:
             if self._last_error is not None:
-                _log.info("The signing keys are here again")
-            self._ignore(published.ignored)
+                _log.info("The signing keys are available again")
+            self._set_ignored(published.ignored)
             self._published = published
-            self._newest = number
-            self._fetched_at = began
-            self._usable_until = began + self._refresh + 2 * self._timeout
+            self._published_fetch = number
+            self._fetched_at = started_at
+            self._usable_until = started_at + self._refresh + 2 * self._timeout
             self._retry_at = -math.inf
             self._last_error = None
 
-    def _ignore(self, ignored: IgnoredKeys) -> None:
-        """Log what is ignored when that has changed."""
+    def _set_ignored(self, ignored: IgnoredKeys) -> None:
+        """Store the ignored keys, and log them if they have changed."""
         if ignored.texts and ignored != self._ignored:
             _log.warning("Signing keys are ignored: %s", "; ".join(ignored.texts))
         self._ignored = ignored
 
-    def _failed(self, reason: str) -> None:
-        """Keep the keys until the next try is over, but never past the age at which they are too old."""
+    def _record_failure(self, reason: str) -> None:
+        """Keep the keys until the next fetch is over, but at most until they are too old."""
         now = self._clock()
         if reason != self._last_error:
             _log.warning("The signing keys could not be fetched: %s", reason)
@@ -240,8 +240,8 @@ class KeySet:
         if self._published is None:
             return
         too_old = self._fetched_at + self._refresh + self._max_stale
-        next_try_over = now + self._cooldown + 2 * self._timeout
-        self._usable_until = min(too_old, max(self._usable_until, next_try_over))
+        next_fetch_over = now + self._cooldown + 2 * self._timeout
+        self._usable_until = min(too_old, max(self._usable_until, next_fetch_over))
 
     async def _download(self) -> bytes:
         if self._client is None:

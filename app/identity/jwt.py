@@ -1,4 +1,4 @@
-"""A signed-in user's JWT: RS256, from the issuer's own keys, for this audience, now (RFC 7519, RFC 8725)."""
+"""Verification of users' JWTs (RFC 7519, RFC 8725)."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from app.identity.claims import ClaimRules
 from app.identity.compact import read_claims, read_header
 from app.identity.errors import Cause, Unauthenticated
 from app.identity.jwks import KeySet
-from app.identity.permission_claim import permissions
-from app.identity.principal import Principal, user
-from app.identity.token_cache import Remembered
+from app.identity.permission_claim import parse_permissions
+from app.identity.principal import Principal, user_principal
+from app.identity.token_cache import TokenCache
 
-# The kinds of token that are taken, by the `typ` of the header. A token without one counts as `jwt`.
+# The kinds of token that are accepted, by `typ` in the header. A token without `typ` counts as `jwt`.
 ACCESS_TOKEN = frozenset({"jwt", "at+jwt"})  # RFC 9068 section 2.1
 ID_TOKEN = frozenset({"jwt"})
 
 
 class JwtVerifier:
-    """Verifies the tokens of one issuer, by the rules of `ClaimRules`.
+    """Verifies the tokens of one issuer. The arguments of `ClaimRules` have the same meaning here.
 
-    `max_bytes` is the length of the longest token that is read, `kinds` are the types of token that are taken.
+    Tokens longer than `max_bytes` are refused; `kinds` are the accepted types of token.
     """
 
     def __init__(
@@ -41,20 +41,20 @@ class JwtVerifier:
         self._rules = ClaimRules(issuer, audiences, authorized_parties, skew_seconds=skew_seconds, now=now)
         self._kinds = frozenset(kinds)
         self.max_bytes = max_bytes
-        self.remembered = Remembered(keys, now)
+        self.cache = TokenCache(keys, now)
 
     async def verify(self, token: str) -> Principal:
-        """The user whom the token names. Waits only for a key that is not here yet.
+        """The principal of a token. Waits only if its signing key has to be fetched.
 
-        The order is that of trust: form, algorithm, key, signature, and only then the claims. The signature
-        of a token that was good before is not verified again while its key is published and its time lasts.
-        Raises Unauthenticated with the token's fault, CannotVerify when there are no signing keys.
+        The claims are read after the signature has been verified. The signature of a cached token is not verified again
+        while its key is published and the token is valid. Raises Unauthenticated, and CannotVerify if there are no
+        signing keys.
         """
         raw = token.encode("utf-8", "surrogatepass")
-        known = self.remembered.get(raw)
-        if known is not None:
-            return known
-        self.remembered.misses += 1
+        cached = self.cache.get(raw)
+        if cached is not None:
+            return cached
+        self.cache.misses += 1
         if len(raw) > self.max_bytes:
             raise Unauthenticated(Cause.TOO_LONG)
         if not token.isascii():
@@ -67,6 +67,6 @@ class JwtVerifier:
             raise Unauthenticated(Cause.MISSING_KID if kid is None else Cause.UNKNOWN_KID)
         claims = read_claims(raw, keys)
         validity = self._rules.check(claims)
-        principal = user(claims["sub"], permissions(claims.get("permissions")), claims)
-        self.remembered.add(raw, principal, kid, keys, validity)
+        principal = user_principal(claims["sub"], parse_permissions(claims.get("permissions")), claims)
+        self.cache.add(raw, principal, kid, keys, validity)
         return principal

@@ -1,4 +1,4 @@
-"""Verifies API keys against what the database says of them, remembering that for a bounded time."""
+"""Verification of API keys against the database, with a cache."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from app.identity.api_keys import SHAPE, KeyRecord, digest, principal_of
 from app.identity.errors import AuthenticationFault, Unauthenticated
 from app.identity.principal import Principal
 
-MAX_REMEMBERED = 100_000
-MAX_UNKNOWN = 10_000
-# News tell of every change, as far as the database can. Read a key again now and then all the same.
+MAX_CACHED_KEYS = 100_000
+MAX_UNKNOWN_KEYS = 10_000
+# A key is read again after this time, in case a change of it was not reported.
 REREAD_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class KeyCredential:
-    """An API key as a caller sent it: its digest, computed once, and the environment that its text names."""
+    """The API key of a request: its digest, and the environment in its prefix."""
 
     environment: str
     digest: bytes = field(repr=False)
@@ -32,17 +32,17 @@ class _CachedKey:
     principal: Principal
     fault: AuthenticationFault | None
     expires_at: datetime | None
-    until: float  # so long it is believed without any news
-    at_most: float  # so long it is believed with news
+    fresh_until: float  # without any report of changes
+    reread_at: float  # whatever is reported
 
 
 class ApiKeyVerifier:
-    """Verifies API keys, each by what the database said `cache_seconds` ago at most.
+    """Verifies API keys, each by a state of the database that is at most `cache_seconds` old.
 
-    It said so when the key was looked up, or by the news since: `heard` tells which keys have changed, and thereby
-    that all the others are as they were. `find` looks up a digest; what it raises is passed on. `environments` are
-    those this deployment takes. `seen` is called with the id of each accepted key. `clock` is monotonic, in
-    seconds. `max_known` and `max_unknown` bound what is remembered.
+    That state was read at the look-up of the key, or is known from `apply_changes`, which reports the keys that have
+    changed and thereby that no other has. `find` looks up a digest; its exceptions are passed on. `environments` are
+    those that this deployment accepts. `on_accepted` is called with the id of each accepted key. `clock` is monotonic,
+    in seconds. `max_cached` and `max_unknown` limit the cache of keys and of digests that are no key.
     """
 
     def __init__(
@@ -51,34 +51,34 @@ class ApiKeyVerifier:
         *,
         environments: Iterable[str],
         cache_seconds: float,
-        seen: Callable[[int], None],
+        on_accepted: Callable[[int], None],
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        max_known: int = MAX_REMEMBERED,
-        max_unknown: int = MAX_UNKNOWN,
+        max_cached: int = MAX_CACHED_KEYS,
+        max_unknown: int = MAX_UNKNOWN_KEYS,
     ) -> None:
         self._find = find
         self._environments = frozenset(environments)
         self._cache_seconds = cache_seconds
-        self._seen = seen
+        self._on_accepted = on_accepted
         self._clock = clock
         self._now = now
-        self._max_known, self._max_unknown = (max_known, max_unknown) if cache_seconds > 0 else (0, 0)
-        # Both by digest, the oldest first. Apart, so that a flood of made-up keys cannot push out real ones.
-        self._known: dict[bytes, _CachedKey] = {}
+        self._max_cached, self._max_unknown = (max_cached, max_unknown) if cache_seconds > 0 else (0, 0)
+        # Both by digest, the oldest first. Two, so that a flood of invented keys cannot evict real ones.
+        self._cached: dict[bytes, _CachedKey] = {}
         self._unknown: dict[bytes, float] = {}
         self._digests: dict[int, bytes] = {}
-        self._news_until = float("-inf")
-        self._last_change = object()  # another one after each
-        self.hits = 0  # keys, known or not, that needed no look-up
+        self._changes_valid_until = float("-inf")
+        self._last_change = object()  # replaced with each change
+        self.hits = 0  # of both caches
 
     async def verify(self, token: str) -> Principal:
-        """The principal of a key. Raises Unauthenticated with its fault, and whatever `find` raises."""
+        """The principal of a key. Raises Unauthenticated, and what `find` raises."""
         credential = self.parse(token)
         return self.cached(credential) or await self.look_up(credential)
 
     def parse(self, token: str) -> KeyCredential:
-        """The credential in the text of a key. Raises Unauthenticated for another shape and another environment."""
+        """Parse the text of a key. Raises Unauthenticated if it is malformed or of another environment."""
         shape = SHAPE.fullmatch(token)
         if shape is None:
             raise Unauthenticated(AuthenticationFault.KEY_MALFORMED)
@@ -88,95 +88,95 @@ class ApiKeyVerifier:
         return KeyCredential(environment, digest(token))
 
     def cached(self, credential: KeyCredential) -> Principal | None:
-        """The principal of a key in the cache; None where the database has to be asked. Raises Unauthenticated."""
-        known = self._known.get(credential.digest)
-        if known is None or not (
-            (now := self._clock()) < known.until or (now < self._news_until and now < known.at_most)
+        """The principal of a cached key; None if the key has to be looked up. Raises Unauthenticated."""
+        key = self._cached.get(credential.digest)
+        if key is None or not (
+            (now := self._clock()) < key.fresh_until or (now < self._changes_valid_until and now < key.reread_at)
         ):
             return None
         self.hits += 1
-        return self._accepted(known)
+        return self._accept(key)
 
     async def look_up(self, credential: KeyCredential) -> Principal:
-        """The principal of a key that `cached` does not have. Raises as `verify` does."""
-        return self._accepted(await self._record_of(credential.digest, credential.environment))
+        """The principal of a key that is not cached. Raises as `verify` does."""
+        return self._accept(await self._load(credential.digest, credential.environment))
 
-    def _accepted(self, known: _CachedKey) -> Principal:
-        if known.fault is not None:
-            raise Unauthenticated(known.fault)
-        if known.expires_at is not None and known.expires_at <= self._now():
+    def _accept(self, key: _CachedKey) -> Principal:
+        if key.fault is not None:
+            raise Unauthenticated(key.fault)
+        if key.expires_at is not None and key.expires_at <= self._now():
             raise Unauthenticated(AuthenticationFault.KEY_EXPIRED)
-        self._seen(known.id)
-        return known.principal
+        self._on_accepted(key.id)
+        return key.principal
 
     @property
-    def remembers(self) -> int:
-        """How many keys are remembered, those that the database knows."""
-        return len(self._known)
+    def cached_keys(self) -> int:
+        """The number of cached keys, without unknown digests."""
+        return len(self._cached)
 
-    def heard(self, changed: Iterable[int], asked_at: float) -> None:
-        """These keys, by id, have changed since the last news or the start, and no others: so it was at `asked_at`.
+    def apply_changes(self, changed: Iterable[int], queried_at: float) -> None:
+        """Invalidate the keys with these ids: at `queried_at` no other key had changed since the previous call.
 
-        News without a gap in between let a key be believed for as long as they come.
+        While calls follow each other without a gap, the other cached keys stay valid.
         """
         for key_id in changed:
-            self.forget(key_id)
-        self._news_until = asked_at + self._cache_seconds
+            self.invalidate(key_id)
+        self._changes_valid_until = queried_at + self._cache_seconds
 
-    def forget(self, key: int | bytes) -> None:
-        """Ask the database again for this key, given by its id or digest: it was changed.
+    def invalidate(self, key: int | bytes) -> None:
+        """Remove a changed key, given by its id or digest, from the cache.
 
-        A look-up that is under way may have read the key as it was, so what it finds is not remembered.
+        The result of a look-up that is under way may be outdated, and is not cached.
         """
         self._last_change = object()
-        hashed = self._digests.get(key) if isinstance(key, int) else key
-        if hashed is not None:
-            self._drop(hashed)
-            self._unknown.pop(hashed, None)
+        key_digest = self._digests.get(key) if isinstance(key, int) else key
+        if key_digest is not None:
+            self._evict(key_digest)
+            self._unknown.pop(key_digest, None)
 
-    def forget_all(self) -> None:
-        """Ask the database again for every key: it is not known which have changed."""
+    def invalidate_all(self) -> None:
+        """Remove all keys from the cache, after a gap in the reports of changes."""
         self._last_change = object()
-        self._known.clear()
+        self._cached.clear()
         self._unknown.clear()
         self._digests.clear()
 
-    async def _record_of(self, hashed: bytes, environment: str) -> _CachedKey:
-        # Counted from the question: what the answer says may be as old as that.
-        asked_at = self._clock()
-        if asked_at < self._unknown.get(hashed, asked_at):
+    async def _load(self, key_digest: bytes, environment: str) -> _CachedKey:
+        # The answer is as old as the moment of the query.
+        queried_at = self._clock()
+        if queried_at < self._unknown.get(key_digest, queried_at):
             self.hits += 1
             raise Unauthenticated(AuthenticationFault.KEY_UNKNOWN)
         last_change = self._last_change
-        record = await self._find(hashed)
-        until = asked_at + self._cache_seconds
+        record = await self._find(key_digest)
+        fresh_until = queried_at + self._cache_seconds
         unchanged = self._last_change is last_change
         if record is None:
             if unchanged and self._max_unknown:
-                self._unknown.pop(hashed, None)
+                self._unknown.pop(key_digest, None)
                 while len(self._unknown) >= self._max_unknown:
                     del self._unknown[next(iter(self._unknown))]
-                self._unknown[hashed] = until
+                self._unknown[key_digest] = fresh_until
             raise Unauthenticated(AuthenticationFault.KEY_UNKNOWN)
-        fault = _fault(record, hashed, environment)
-        at_most = asked_at + REREAD_SECONDS
-        known = _CachedKey(record.id, principal_of(record), fault, record.expires_at, until, at_most)
-        if unchanged and self._max_known:
-            self._drop(hashed)
-            while len(self._known) >= self._max_known:
-                self._drop(next(iter(self._known)))
-            self._known[hashed] = known
-            self._digests[record.id] = hashed
-        return known
+        fault = _fault(record, key_digest, environment)
+        reread_at = queried_at + REREAD_SECONDS
+        key = _CachedKey(record.id, principal_of(record), fault, record.expires_at, fresh_until, reread_at)
+        if unchanged and self._max_cached:
+            self._evict(key_digest)
+            while len(self._cached) >= self._max_cached:
+                self._evict(next(iter(self._cached)))
+            self._cached[key_digest] = key
+            self._digests[record.id] = key_digest
+        return key
 
-    def _drop(self, hashed: bytes) -> None:
-        known = self._known.pop(hashed, None)
-        if known is not None:
-            self._digests.pop(known.id, None)
+    def _evict(self, key_digest: bytes) -> None:
+        key = self._cached.pop(key_digest, None)
+        if key is not None:
+            self._digests.pop(key.id, None)
 
 
-def _fault(record: KeyRecord, hashed: bytes, environment: str) -> AuthenticationFault | None:
-    """What is wrong with a key, whatever the time."""
-    if not hmac.compare_digest(record.digest, hashed) or record.environment != environment:
+def _fault(record: KeyRecord, key_digest: bytes, environment: str) -> AuthenticationFault | None:
+    """What is wrong with a key, apart from its expiry."""
+    if not hmac.compare_digest(record.digest, key_digest) or record.environment != environment:
         return AuthenticationFault.KEY_UNKNOWN
     return AuthenticationFault.KEY_REVOKED if record.revoked_at is not None else None

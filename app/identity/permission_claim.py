@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
-def permissions(claim: object) -> Sequence[str]:
-    """The permission strings of a `permissions` claim: a list of strings, or one string with U+0020 between.
+def parse_permissions(claim: object) -> Sequence[str]:
+    """The permissions in a claim: a list of strings, or one string separated by U+0020.
 
-    Anything else grants nothing, a list with one other item included.
+    Any other claim, and a list with any other item, gives no permissions.
     """
     if isinstance(claim, str):
         return [permission for permission in claim.split(" ") if permission]

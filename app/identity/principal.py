@@ -1,4 +1,4 @@
-"""The uniform principal: a person with a JWT, a program with an API key and a stranger, in one shape."""
+"""The principal of a request: a user with a JWT, a client with an API key, or an anonymous caller."""
 
 from __future__ import annotations
 
@@ -11,27 +11,26 @@ from typing import Literal
 Method = Literal["jwt", "api_key", "anonymous"]
 
 ANYONE = "anyone"
-# A key's scope that its owner held through role rows, and what its owner is known to hold, from which the active policy
-# tells whether the scope counts. Two colons, so that neither can be a permission of a catalogue.
+# Prefixes of a key's scope that its owner held only through role rows, and of a grant that its owner is known to hold:
+# from both the active policy decides whether the scope applies. With two colons neither is a valid permission.
 LIMITED_SCOPE, OWNER_GRANT = "scope::", "owner::"
 _FACT_PREFIXES = ("auth:", "env:", "user:", "key:", "role:", LIMITED_SCOPE, OWNER_GRANT)
 _NO_CLAIMS: Mapping[str, object] = MappingProxyType({})
 
 
 def is_fact(grant: str) -> bool:
-    """Whether only the server may state this grant. A token that names one is not believed."""
+    """Whether only the server may state this grant. In a token it is ignored."""
     return grant == ANYONE or grant.startswith(_FACT_PREFIXES)
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who is calling.
+    """The caller of a request.
 
-    `subject` is the JWT's `sub`, for a key the `sub` of its owner, for a stranger empty. `held` are the
-    grants as stated: permission strings and the server's own facts, before roles are added to them and the limited
-    scopes of a key are worked out.
-    `key_id`, `environment` and `expires_at` are of an API key, `token_id` is a JWT's `jti`, `session_id` is of the
-    console.
+    `subject` is the JWT's `sub`, the `sub` of the owner of a key, or empty for an anonymous caller. `held` are
+    permissions and facts, before the policy adds roles and resolves the limited scopes of a key. `key_id`,
+    `environment` and `expires_at` belong to an API key; `token_id` is a JWT's `jti`; `session_id` is that of a console
+    session.
     """
 
     subject: str
@@ -48,26 +47,26 @@ class Principal:
 ANONYMOUS = Principal(subject="", method="anonymous", held=frozenset({ANYONE, "auth:anonymous"}))
 
 
-def user(
+def user_principal(
     subject: str, permissions: Iterable[str], claims: Mapping[str, object], *, session_id: int | None = None
 ) -> Principal:
-    """The principal of a verified JWT: its permissions without claimed facts, and the facts of a person.
+    """The principal of a verified JWT: its permissions, without any facts among them, and the facts of a user.
 
-    `session_id` is that of the console's session that a token began.
+    `session_id` is that of the console session that was started with the token.
     """
-    stated = [permission for permission in permissions if not permission.startswith(_FACT_PREFIXES)]
+    granted = [permission for permission in permissions if not permission.startswith(_FACT_PREFIXES)]
     token_id = claims.get("jti")
     return Principal(
         subject,
         "jwt",
-        frozenset([ANYONE, "auth:jwt", "user:" + subject, *stated]),
+        frozenset([ANYONE, "auth:jwt", "user:" + subject, *granted]),
         MappingProxyType(dict(claims)),
         token_id=token_id if isinstance(token_id, str) else None,
         session_id=session_id,
     )
 
 
-def program(
+def key_principal(
     subject: str,
     key_id: int,
     environment: str,
@@ -76,18 +75,18 @@ def program(
     expires_at: datetime | None = None,
     token_grants: Collection[str] | None = None,
 ) -> Principal:
-    """The principal of a verified API key: its scopes and its own facts, none of its owner's roles.
+    """The principal of a verified API key: its scopes and its facts, without the roles of its owner.
 
-    `token_grants` are what its owner's token stated at the issue, as far as it matters to these scopes. Scopes that are
-    not among them are limited, at each decision, to what role rows give the owner. None limits no scope.
+    `token_grants` are the grants in its owner's token at issue. A scope that is not among them is limited, at each
+    decision, to what role rows grant the owner. None limits no scope.
     """
-    stated = {scope for scope in scopes if not is_fact(scope)}
-    held = {*stated, ANYONE, "auth:api_key", f"env:{environment}", f"key:{key_id}"}
-    if token_grants is not None and (limited := stated.difference(token_grants)):
-        owned = ("user:" + subject, *(grant for grant in token_grants if not is_fact(grant)))
+    granted = {scope for scope in scopes if not is_fact(scope)}
+    held = {*granted, ANYONE, "auth:api_key", f"env:{environment}", f"key:{key_id}"}
+    if token_grants is not None and (limited := granted.difference(token_grants)):
+        owner_grants = ("user:" + subject, *(grant for grant in token_grants if not is_fact(grant)))
         held -= limited
         held.update(LIMITED_SCOPE + scope for scope in limited)
-        held.update(OWNER_GRANT + grant for grant in owned)
+        held.update(OWNER_GRANT + grant for grant in owner_grants)
     return Principal(
         subject=subject,
         method="api_key",

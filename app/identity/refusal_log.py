@@ -1,4 +1,4 @@
-"""Why credentials were refused, in the log of the process: a line for each cause, and not for each request."""
+"""The log of refused credentials: a line for each cause, not for each request."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _log = structlog.stdlib.get_logger("identity")
 
 
 class RefusalLog:
-    """Logs each cause when it is first met, and then at most once in `EVERY_SECONDS`, with how often it was met since.
+    """Logs each cause when it first occurs, and then at most once in `EVERY_SECONDS` with the number of refusals since.
 
-    There are as many causes as `errors.WORDS`, so a caller can make that many lines and no more. `clock` is monotonic.
+    The causes are those of `REASON_CODES`, which bounds the lines that callers can cause. `clock` is monotonic.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -25,11 +25,11 @@ class RefusalLog:
         self._since: dict[str, int] = {}
 
     def note(self, refused: Unauthenticated) -> None:
-        """Note one refusal."""
-        word, now = refused.word, self._clock()
-        count = self._since.get(word, 0) + 1
-        if now < self._next.get(word, now):
-            self._since[word] = count
+        """Count a refusal, and log it if its cause is due."""
+        code, now = refused.code, self._clock()
+        count = self._since.get(code, 0) + 1
+        if now < self._next.get(code, now):
+            self._since[code] = count
             return
-        self._next[word], self._since[word] = now + EVERY_SECONDS, 0
-        _log.info("credentials refused", cause=word, detail=refused.fault.value, count=count)
+        self._next[code], self._since[code] = now + EVERY_SECONDS, 0
+        _log.info("credentials refused", cause=code, detail=refused.fault.value, count=count)

@@ -1,13 +1,13 @@
-"""Moduli of the ROCA generator (CVE-2017-15361), whose prime factors can be computed.
+"""Detection of moduli from the ROCA generator (CVE-2017-15361), whose prime factors can be computed.
 
-Each of its primes is k * M + (65537^a mod M), M being the product of the first primes. Modulo any prime in M, the
-modulus is therefore a power of 65537 (Nemec et al., "The Return of Coppersmith's Attack", CCS 2017, sections 2 and 3).
+Its primes have the form k * M + (65537^a mod M), where M is the product of the first primes. Modulo any prime factor of
+M, such a modulus is a power of 65537 (Nemec et al., "The Return of Coppersmith's Attack", CCS 2017, sections 2 and 3).
 """
 
 from __future__ import annotations
 
 _GENERATOR = 65537
-_LAST_PRIME = 701  # in the M of keys of 2048 bits; that of longer keys has more primes
+_LAST_PRIME = 701  # of M for keys of 2048 bits; longer keys have more primes in M
 
 
 def _is_prime(number: int) -> bool:
@@ -22,7 +22,7 @@ def _powers(prime: int) -> frozenset[int]:
     return frozenset(powers)
 
 
-# Only the primes that 65537 does not generate every remainder of tell the moduli from others.
+# A prime of which 65537 generates all remainders tells nothing.
 _POWERS = {
     prime: powers
     for prime in range(3, _LAST_PRIME + 1)
@@ -31,5 +31,5 @@ _POWERS = {
 
 
 def is_roca_modulus(modulus: int) -> bool:
-    """Whether a modulus of at least 2048 bits has the form. Of other moduli one in 2^167 has it by chance."""
+    """Whether a modulus of at least 2048 bits has this form. Another modulus has it with probability 2^-167."""
     return all(modulus % prime in powers for prime, powers in _POWERS.items())

@@ -1,4 +1,4 @@
-"""Tokens that were verified a moment ago: what makes one good is looked at again, but for its signature."""
+"""Cache of verified tokens: a hit skips the signature, and checks the validity period and the signing key again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.identity.principal import Principal
 
 MAX_TOKENS = 10_000
 MAX_BYTES = 20_000_000  # of all tokens; their principals take a few times as much
-_TAIL = 64  # bytes of a token that it is looked up by: of its signature, and like those of no other
+_TAIL = 64  # the last bytes of the signature, which are the cache key
 
 
 class _CachedToken(NamedTuple):
@@ -26,43 +26,43 @@ class _CachedToken(NamedTuple):
     ends: float
 
 
-class Remembered:
-    """The principals of verified tokens, each by the very characters of its token.
+class TokenCache:
+    """The principals of verified tokens.
 
-    They are looked up by the last of them, for to hash them all takes longer than everything else here, and then
-    compared in full. `now` is the time in seconds since 1970.
+    A token is looked up by its tail and then compared in full: hashing all of it would take longer than the rest of a
+    look-up. `now` returns the time in seconds since 1970.
     """
 
     def __init__(self, keys: KeySet, now: Callable[[], float] = time.time) -> None:
         self._keys = keys
         self._now = now
-        self._verified: OrderedDict[bytes, _CachedToken] = OrderedDict()
+        self._tokens: OrderedDict[bytes, _CachedToken] = OrderedDict()
         self._bytes = 0
         self.hits = self.misses = 0
 
     def __len__(self) -> int:
-        return len(self._verified)
+        return len(self._tokens)
 
     def get(self, token: bytes) -> Principal | None:
-        """The principal, while the token's time lasts and the key set still has the keys that verified it."""
-        found = self._verified.get(token[-_TAIL:])
-        if found is None or found.token != token:
+        """The principal of a cached token that is still valid and whose signing keys are still published."""
+        cached = self._tokens.get(token[-_TAIL:])
+        if cached is None or cached.token != token:
             return None
-        if found.begins <= self._now() < found.ends and self._keys.get(found.kid) is found.keys:
+        if cached.begins <= self._now() < cached.ends and self._keys.get(cached.kid) is cached.keys:
             self.hits += 1
-            return found.principal
-        self._drop(token[-_TAIL:])
+            return cached.principal
+        self._evict(token[-_TAIL:])
         return None
 
     def add(self, token: bytes, principal: Principal, kid: str | None, keys: Keys, validity: Validity) -> None:
-        """Remember a token that is good now, in the place of the oldest when there are many."""
+        """Add a token that has just been verified. The oldest tokens are evicted if there are too many."""
         tail = token[-_TAIL:]
-        if tail in self._verified:
-            self._drop(tail)
-        self._verified[tail] = _CachedToken(token, principal, kid, keys, *validity)
+        if tail in self._tokens:
+            self._evict(tail)
+        self._tokens[tail] = _CachedToken(token, principal, kid, keys, *validity)
         self._bytes += len(token)
-        while len(self._verified) > MAX_TOKENS or self._bytes > MAX_BYTES:
-            self._drop(next(iter(self._verified)))
+        while len(self._tokens) > MAX_TOKENS or self._bytes > MAX_BYTES:
+            self._evict(next(iter(self._tokens)))
 
-    def _drop(self, tail: bytes) -> None:
-        self._bytes -= len(self._verified.pop(tail).token)
+    def _evict(self, tail: bytes) -> None:
+        self._bytes -= len(self._tokens.pop(tail).token)

@@ -54,7 +54,7 @@ async def follow(
     is_out = False
     while not stop.is_set():
         await pause(stop, every_seconds)
-        if not verifier.remembers:
+        if not verifier.cached_keys:
             continue
         polled_at = clock()
         try:
@@ -89,11 +89,11 @@ async def _pass_on(
             found = [_KeyChangeRow(*row) for row in await session.execute(since)]
             is_gapless = last == _NONE or found[:1] == [last]
             if is_gapless and len(found) <= _BATCH_SIZE:
-                verifier.heard([change.key_id for change in found if change.id > last.id], polled_at)
+                verifier.apply_changes([change.key_id for change in found if change.id > last.id], polled_at)
                 return found[-1] if found else last
         newest = (await session.execute(changes.order_by(col(KeyChange.id).desc()).limit(1))).one_or_none()
-    verifier.forget_all()
-    verifier.heard([], polled_at)
+    verifier.invalidate_all()
+    verifier.apply_changes([], polled_at)
     return _KeyChangeRow(*newest) if newest else _NONE
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from app.db.session import Sessions
-from app.identity.api_keys import principal_of, refused_because
+from app.identity.api_keys import principal_of, refusal_reason
 from app.identity.principal import Principal
 from app.keys import subjects
 from app.keys.refusals import NoSuchKey
@@ -37,7 +37,7 @@ async def known_key(
     if not found:
         raise NoSuchKey(f"There is no API key {key_id}.")
     (record,) = found
-    refused = refused_because(record, environments, datetime.now(UTC)) or None
+    refused = refusal_reason(record, environments, datetime.now(UTC)) or None
     principal = principal_of(record)
     lost = sorted(record.scopes - snapshot.in_force(principal.held))
     return KeyState(record.id, record.subject, record.environment, sorted(record.scopes), lost, refused), principal

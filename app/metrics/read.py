@@ -14,17 +14,17 @@ from app import __version__
 from app.audit.log import DecisionLog
 from app.audit.tally import UNAVAILABLE, Series, Tally
 from app.history.publish import OUTCOMES, Publisher
-from app.identity.errors import WORDS, AuthenticationFault
-from app.identity.jwk import Ignored
+from app.identity.errors import REASON_CODES, AuthenticationFault
+from app.identity.jwk import IgnoredReason
 from app.identity.jwks import KeySet
 from app.identity.key_verifier import ApiKeyVerifier
-from app.identity.token_cache import Remembered
+from app.identity.token_cache import TokenCache
 from app.metrics.requests import Requests, class_of
 from app.metrics.values import Histogram, Values
 from app.policy.analysis.case_watch import CaseWatch
 from app.policy.engine.live import LivePolicy
 
-_FAULTS = tuple(word for reason, word in WORDS.items() if reason != AuthenticationFault.NOT_PROVIDED)
+_FAULTS = tuple(word for reason, word in REASON_CODES.items() if reason != AuthenticationFault.NOT_PROVIDED)
 _DECISIONS = "authz_decisions_total"
 _UNKNOWN_CALLERS = "authz_authentication_failures_total"
 
@@ -38,7 +38,7 @@ class Parts:
     lookups: Tally
     lag: Series
     keys: KeySet
-    tokens: Remembered
+    tokens: TokenCache
     verifier: ApiKeyVerifier
     live: LivePolicy
     publisher: Publisher
@@ -114,7 +114,7 @@ def _keys(values: Values, parts: Parts) -> None:
         values.set("authz_key_set_age_seconds", age)
     values.set("authz_key_set_usable", keys.ready)
     values.set("authz_key_set_keys", keys.count)
-    for why in Ignored:
+    for why in IgnoredReason:
         values.set("authz_key_set_ignored_keys", keys.ignored.counts.get(why, 0), why)
     begun, failed = keys.fetches
     values.set("authz_key_set_fetches_total", begun)
@@ -134,7 +134,7 @@ def _caches(values: Values, parts: Parts, misses_before: int) -> None:
     values.set("authz_cache_misses_total", looked_up, "keys")
     values.set("authz_cache_misses_total", misses_before + parts.live.active.misses, "decisions")
     values.set("authz_cache_entries", len(tokens), "tokens")
-    values.set("authz_cache_entries", verifier.remembers, "keys")
+    values.set("authz_cache_entries", verifier.cached_keys, "keys")
 
 
 def _decision_log(values: Values, parts: Parts) -> None:

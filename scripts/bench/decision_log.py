@@ -31,7 +31,7 @@ from app.db.decisions import LogPosition, newest_id, page
 from app.db.engine import open_engine
 from app.db.migrate import upgrade
 from app.db.session import Sessions, sessions_of
-from app.identity.principal import ANONYMOUS, Principal, program, user
+from app.identity.principal import ANONYMOUS, Principal, key_principal, user_principal
 from app.policy.engine.live import build
 from app.policy.language.load import load
 
@@ -59,10 +59,10 @@ class World:
         return self.random.sample(_PERMISSIONS, self.random.randint(0, 3))
 
     def _person(self, number: int) -> Principal:
-        return user(f"user_{number:06}", self._grants(), {"jti": f"token-{number}"})
+        return user_principal(f"user_{number:06}", self._grants(), {"jti": f"token-{number}"})
 
     def _key(self, number: int) -> Principal:
-        return program(f"user_{number:06}", number, self.random.choice(["live", "test"]), self._grants())
+        return key_principal(f"user_{number:06}", number, self.random.choice(["live", "test"]), self._grants())
 
     def record(self, number: int, rows: int) -> Record:
         """The decision with this number of so many."""

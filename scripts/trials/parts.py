@@ -66,8 +66,8 @@ PARTS = {
     "gateway": Part(
         ("app/gateway",),
         (
-            *_under("tests/gateway", "test_canonical test_profiles test_proof test_asked_targets"),
-            *_under("tests/gateway", "test_unstated_proxies test_answers test_doors test_questions test_proxies"),
+            *_under("tests/gateway", "test_canonical test_profiles test_authentication test_resource_reference"),
+            *_under("tests/gateway", "test_unset_proxies test_answers test_doors test_questions test_proxies"),
             "tests/http/api/test_authzen.py",
             *_under("tests/gateway", "test_forward_auth test_ingress_nginx"),
         ),

@@ -16,7 +16,7 @@ from app import logs
 from app.audit.batch import Batch
 from app.audit.log import BATCH_SIZE, BatchNotStored, DecisionLog
 from app.audit.record import Record, Unverified
-from app.identity.principal import ANONYMOUS, Principal, program, user
+from app.identity.principal import ANONYMOUS, Principal, key_principal, user_principal
 from app.policy.engine.decision import Decision
 from app.policy.language.reason import Reason
 from app.policy.language.rule import Rule
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.anyio
 RULE = Rule("teams.csv", 3, frozenset({"catalog:read"}), "/teams", ("GET",), "allow")
 ALLOW = Decision(True, Reason.ALLOWED, "rev", RULE)
 DENY = Decision(False, Reason.NOT_HELD, "rev", None, ("catalog:read",))
-CALLER = program("owner", 7, "live", ["catalog:read"])
+CALLER = key_principal("owner", 7, "live", ["catalog:read"])
 
 
 class Store:
@@ -83,7 +83,7 @@ async def test_a_record_says_who_what_why_and_under_which_policy(store: Store) -
     async with DecisionLog(store.write) as log:
         started = time.perf_counter_ns() - 5_000_000
         log.note("app", "/teams", "GET", CALLER, ALLOW, started=started)
-        person = user("user_a", ["x", "a b"], {"jti": "j-1"})
+        person = user_principal("user_a", ["x", "a b"], {"jti": "j-1"})
         log.note("authzen", "record:7", "read", person, DENY, started=started)
         log.note("app", "/teams", "GET", None, Unverified("Token has expired.", "rev"), started=started)
     allowed, denied, unverified = store.records

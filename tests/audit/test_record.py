@@ -7,7 +7,7 @@ import pytest
 from app.audit.batch import Batch
 from app.audit.record import MAX_GRANTS, Record, Unverified, decision_key, grant_set, token_id_of
 from app.audit.sanitize import clean, without_secrets
-from app.identity.principal import ANONYMOUS, Principal, program, user
+from app.identity.principal import ANONYMOUS, Principal, key_principal, user_principal
 from app.policy.engine.decision import Decision
 from app.policy.language.reason import Reason
 
@@ -16,7 +16,7 @@ JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ1c2VyXzEifQ.c2lnbmF0dXJl_-"
 
 
 def record(subject: str = "user_a", resource: str = "/teams", request_id: str = "r", action: str = "GET") -> Record:
-    who = user(subject, [], {"jti": subject})
+    who = user_principal(subject, [], {"jti": subject})
     batch = Batch()
     index = batch.key_index(decision_key("app", resource, action, who, Decision(False, Reason.UNRULED, "rev")))
     batch.add(1_700_000_000_123_456_789, 1_999, request_id, token_id_of(who), index)
@@ -79,16 +79,16 @@ def test_grants_are_one_set_whatever_their_order_and_survive_any_character() -> 
 
 
 CALLERS = [
-    user("user_a", ["catalog:read", "a b"], {}),
-    user("user_b", ["catalog:read", "a b"], {}),
-    user("key:7", [], {}),
-    user("x" * 600, ["catalog:read"], {}),
-    user("a\nb", [], {}),
-    user("[secret]", [], {}),
-    user(KEY, [], {}),
-    program("user_a", 7, "live", ["catalog:read"]),
-    program("user_a", 8, "live", ["catalog:read"]),
-    program("user:user_a", 9, "test", []),
+    user_principal("user_a", ["catalog:read", "a b"], {}),
+    user_principal("user_b", ["catalog:read", "a b"], {}),
+    user_principal("key:7", [], {}),
+    user_principal("x" * 600, ["catalog:read"], {}),
+    user_principal("a\nb", [], {}),
+    user_principal("[secret]", [], {}),
+    user_principal(KEY, [], {}),
+    key_principal("user_a", 7, "live", ["catalog:read"]),
+    key_principal("user_a", 8, "live", ["catalog:read"]),
+    key_principal("user:user_a", 9, "test", []),
     ANONYMOUS,
     Principal("service:user", "anonymous", frozenset({"anyone", "catalog:read"})),
 ]

@@ -9,7 +9,7 @@ import pytest
 
 from app.audit.record import Unverified
 from app.audit.shadowing import DeployedShadow, Shadowing
-from app.identity.principal import Principal, program, user
+from app.identity.principal import Principal, key_principal, user_principal
 from app.policy.analysis.shadow import MAX_DIFFERENCES
 from app.policy.engine.snapshot import Snapshot
 from tests.policy.small import snapshot
@@ -17,7 +17,7 @@ from tests.policy.small import snapshot
 pytestmark = pytest.mark.anyio
 ACTIVE = snapshot("p, a:read, /x, GET, allow")
 CANDIDATE = snapshot("p, b:read, /x, GET, allow")
-READER = user("user_reader", ["a:read"], {})
+READER = user_principal("user_reader", ["a:read"], {})
 
 
 def ask(shadowing: Shadowing, principal: Principal = READER, active: Snapshot = ACTIVE, resource: str = "/x") -> None:
@@ -40,8 +40,8 @@ async def test_what_differs_is_counted_by_who_asked_for_what() -> None:
         deployed = deploy(shadowing)
         for _ in range(3):
             ask(shadowing)
-        ask(shadowing, program("owner", 7, "live", ["b:read"]))
-        ask(shadowing, user("user_both", ["a:read", "b:read"], {}))
+        ask(shadowing, key_principal("owner", 7, "live", ["b:read"]))
+        ask(shadowing, user_principal("user_both", ["a:read", "b:read"], {}))
         shadowing.note("/x", "GET", None, Unverified("Token has expired.", "rev"))
         await settled(deployed)
     shadow = deployed.shadow
@@ -78,7 +78,7 @@ async def test_differences_and_the_queue_are_bounded() -> None:
     async with Shadowing(every_seconds=0.01) as shadowing:
         deployed = deploy(shadowing)
         for number in range(MAX_DIFFERENCES + 20):
-            ask(shadowing, user(f"user_{number}", ["a:read"], {}))
+            ask(shadowing, user_principal(f"user_{number}", ["a:read"], {}))
         await settled(deployed)
     shadow = deployed.shadow
     assert (shadow.differing, shadow.other) == (MAX_DIFFERENCES + 20, 20)
@@ -105,7 +105,7 @@ async def test_a_secret_that_a_caller_put_in_a_name_is_not_kept() -> None:
     key = "grd_live_" + "ab" * 24
     async with Shadowing(every_seconds=0.01) as shadowing:
         deployed = deploy(shadowing)
-        ask(shadowing, user(key, ["a:read"], {}))
+        ask(shadowing, user_principal(key, ["a:read"], {}))
         await settled(deployed)
     (difference,) = deployed.shadow.most_frequent(50)
     assert difference.key.who.subject == "[secret]"

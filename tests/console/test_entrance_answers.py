@@ -20,7 +20,7 @@ from app.db.engine import open_engine
 from app.db.session import Sessions, sessions_of
 from app.http.door.refusal import Refusal
 from app.identity.errors import AuthenticationFault, CannotVerify
-from app.identity.principal import ANONYMOUS, Principal, user
+from app.identity.principal import ANONYMOUS, Principal, user_principal
 from app.policy.engine.decision import Decision
 from app.policy.language.reason import Reason
 from tests.support.server import prepared_database
@@ -69,7 +69,7 @@ def denial(*missing: str) -> Decision:
 
 
 async def test_the_cookie_of_a_session_is_who_comes_in(stored: Sessions) -> None:
-    person = user("user_test", ["catalog:read"], {})
+    person = user_principal("user_test", ["catalog:read"], {})
     for console, cookie in ((PLAIN, f"authz={TOKEN}"), (SECURE, f"__Host-authz={TOKEN}")):
         entrance = ConsoleEntrance(console, stored)
         assert entrance.cached(headers(cookie)) == TOKEN

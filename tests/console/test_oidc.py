@@ -234,7 +234,7 @@ ENDPOINT: dict[str, tuple[Reply, int, str]] = {
     "redirect": (
         Reply(302, (("Location", "/elsewhere"),), b""),
         503,
-        "the answer is a redirect (302): none is followed",
+        "the answer is a redirect (302), which is not followed",
     ),
     "error": (Reply(500, (), b"x"), 502, "the token endpoint answered 500 without an object"),
     "created": (tell(201, {"error": "x"}), 502, "the token endpoint answered 201: x"),

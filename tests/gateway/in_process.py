@@ -14,7 +14,7 @@ from litestar.types import Scope
 from app.audit.batch import Batch
 from app.audit.log import DecisionLog
 from app.audit.record import Record
-from app.gateway.proof import Proof
+from app.gateway.authentication import GatewayAuthenticator
 from app.gateway.proxies import TrustedProxies
 from app.http.door.budgets import Budgets
 from app.http.door.forward_auth import ForwardAuth
@@ -82,7 +82,7 @@ class Gateway:
         self.failing: Exception | None = None
         self._written: list[Record] = []
         proxies = TrustedProxies([ip_network(trusted)])
-        keys = ApiKeyVerifier(self._find, environments=("live",), cache_seconds=60, seen=lambda _: None)
+        keys = ApiKeyVerifier(self._find, environments=("live",), cache_seconds=60, on_accepted=lambda _: None)
         jwt = JwtVerifier(KeySet("http://127.0.0.1:9/"), "https://issuer.example", ())
         self.live = LivePolicy(directory, table, files(*rows))
         self._log = DecisionLog(self._write)
@@ -90,7 +90,7 @@ class Gateway:
             self.live,
             Authenticator(jwt, keys),
             Refusals(),
-            Proof([SECRET], [ip_network(network) for network in networks]),
+            GatewayAuthenticator([SECRET], [ip_network(network) for network in networks]),
             self._log,
             proxies=proxies,
             budgets=Budgets(proxies, bad_credentials=bad_credentials),

@@ -40,12 +40,12 @@ async def test_a_profile_that_is_none_is_denied(
 async def test_what_states_the_request_in_headers_may_have_a_query_of_its_own(gateway: Gateway) -> None:
     assert (await gateway.asked("nginx", *NGINX, query="a=b")).status == 200
     answer = await gateway.asked("nginx/", *NGINX)
-    assert answer.reason == "The address of this door is /gateway/nginx, without more."
+    assert answer.reason == "The path of this endpoint is /gateway/nginx, and nothing after it."
 
 
 @pytest.mark.parametrize(
     ("query", "status", "reason"),
-    [("", 200, None), ("a=/../b", 200, None), ("a#b", 403, "The address has a fragment.")],
+    [("", 200, None), ("a=/../b", 200, None), ("a#b", 403, "The URI has a fragment.")],
 )
 async def test_the_query_of_a_question_is_that_of_the_request(
     gateway: Gateway, query: str, status: int, reason: str | None
@@ -73,7 +73,7 @@ async def test_a_gateway_is_known_by_its_secret_or_its_address(
         answer = await gateway.asked("envoy/open", secret=secret, client=client)
     assert answer.status == status
     if status == 403:
-        unproven = "This gateway has not proven itself."
+        unproven = "The gateway is not authenticated."
         assert (answer.headers, answer.body) == denial(unproven, unproven)
         assert [line["peer"] for line in lines] == [client[0] if client else None]
     else:
@@ -81,7 +81,7 @@ async def test_a_gateway_is_known_by_its_secret_or_its_address(
 
 
 async def test_a_question_is_no_websocket(gateway: Gateway) -> None:
-    upgraded = "A gateway asks by a plain request: remove `Upgrade` from what it sends here."
+    upgraded = "A gateway must send a plain HTTP request: remove the header `Upgrade`."
     answer = await gateway.asked("envoy/open", type="websocket", extensions={"websocket.http.response": {}})
     assert (answer.status, answer.headers, answer.body) == (403, *denial(upgraded, upgraded))
 

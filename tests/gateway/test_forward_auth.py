@@ -135,26 +135,34 @@ PROOF = ("X-Gateway-Secret", SECRET)
 @pytest.mark.parametrize(
     ("path", "headers", "detail"),
     [
-        ("/gateway/nginx", GOOD, "This gateway has not proven itself."),
-        ("/gateway/nginx", [*GOOD, ("X-Gateway-Secret", SECRET[:-1])], "This gateway has not proven itself."),
-        ("/gateway/nginx", [*GOOD, ("X-Gateway-Secret", "")], "This gateway has not proven itself."),
-        ("/gateway/nginx", [*GOOD, PROOF, PROOF], "This gateway has not proven itself."),
-        ("/gateway/nginx", [*GOOD, ("X_Gateway_Secret", SECRET)], "This gateway has not proven itself."),
+        ("/gateway/nginx", GOOD, "The gateway is not authenticated."),
+        ("/gateway/nginx", [*GOOD, ("X-Gateway-Secret", SECRET[:-1])], "The gateway is not authenticated."),
+        ("/gateway/nginx", [*GOOD, ("X-Gateway-Secret", "")], "The gateway is not authenticated."),
+        ("/gateway/nginx", [*GOOD, PROOF, PROOF], "The gateway is not authenticated."),
+        ("/gateway/nginx", [*GOOD, ("X_Gateway_Secret", SECRET)], "The gateway is not authenticated."),
         ("/gateway/haproxy", [*GOOD, PROOF], "There is no such gateway profile."),
         ("/gateway/", [*GOOD, PROOF], "There is no such gateway profile."),
-        ("/gateway/nginx/", [*GOOD, PROOF], "The address of this door is /gateway/nginx, without more."),
+        ("/gateway/nginx/", [*GOOD, PROOF], "The path of this endpoint is /gateway/nginx, and nothing after it."),
         ("/gateway/nginx", [PROOF], "nginx must send the header `X-Original-Method`, `X-Original-Uri`."),
         ("/gateway/nginx", [*GOOD[1:], PROOF], "nginx must send the header `X-Original-Method`."),
-        ("/gateway/caddy", [*GOOD, PROOF], "The header `X-Original-Method`, `X-Original-Uri` is none that caddy sets."),
+        ("/gateway/caddy", [*GOOD, PROOF], "caddy does not set the header `X-Original-Method`, `X-Original-Uri`."),
         ("/gateway/nginx", [*GOOD, PROOF, GOOD[1]], "The header `X-Original-Uri` is sent more than once."),
         ("/gateway/nginx", [*GOOD, PROOF, GOOD[2]], "The header `X-Gateway-Service` is sent more than once."),
-        ("/gateway/nginx", [*GOOD, PROOF, ("X_Original_URI", "/v1/public")], "A header looks like `X-Original-Uri`"),
-        ("/gateway/nginx", [*GOOD, PROOF, ("X.Auth.Subject", "x")], "A header looks like `X-Auth-Subject`"),
-        ("/gateway/nginx", [*GOOD, PROOF, ("X-Rewrite-Url", "/x")], "The header `X-Rewrite-Url` is none that nginx"),
-        ("/gateway/nginx", [*GOOD, PROOF, ("X-HTTP-Method-Override", "PUT")], "The header `X-Http-Method-Override` is"),
+        (
+            "/gateway/nginx",
+            [*GOOD, PROOF, ("X_Original_URI", "/v1/public")],
+            "The name of a header is similar to `X-Original-Uri`",
+        ),
+        (
+            "/gateway/nginx",
+            [*GOOD, PROOF, ("X.Auth.Subject", "x")],
+            "The name of a header is similar to `X-Auth-Subject`",
+        ),
+        ("/gateway/nginx", [*GOOD, PROOF, ("X-Rewrite-Url", "/x")], "nginx does not set the header `X-Rewrite-Url`"),
+        ("/gateway/nginx", [*GOOD, PROOF, ("X-HTTP-Method-Override", "PUT")], "nginx does not set the header `X-Http"),
         ("/gateway/nginx", [("X-Original-Method", "get"), *GOOD[1:], PROOF], "The method is not one that a rule can"),
         ("/gateway/nginx", [GOOD[0], ("X-Original-URI", "/v1//public"), GOOD[2], PROOF], "The path has an ambiguous"),
-        ("/gateway/nginx", [GOOD[0], ("X-Original-URI", "/v1/public?x#y"), GOOD[2], PROOF], "The address has a fragme"),
+        ("/gateway/nginx", [GOOD[0], ("X-Original-URI", "/v1/public?x#y"), GOOD[2], PROOF], "The URI has a fragme"),
         ("/gateway/nginx", [GOOD[0], ("X-Original-URI", "http://a/v1/public"), GOOD[2], PROOF], "The path has an amb"),
         ("/gateway/envoy", [PROOF], "The path has an ambiguous spelling."),
         ("/gateway/envoy//v1/public", [PROOF], "The path has an ambiguous spelling."),
@@ -183,7 +191,7 @@ def test_a_plain_question_with_the_secret_is_answered(doors: Server) -> None:
 def test_with_nothing_set_no_gateway_is_believed(server: Server) -> None:
     with server.client() as client:
         assert client.get("/gateway/nginx", headers=[*GOOD, PROOF]).status_code == 403
-        assert server.wait_for_log(lambda entry: "has not proven itself" in str(entry.get("event")))
+        assert server.wait_for_log(lambda entry: "is not authenticated" in str(entry.get("event")))
 
 
 def test_a_host_of_a_trusted_network_needs_no_secret_but_a_wrong_one_is_wrong(

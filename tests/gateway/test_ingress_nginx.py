@@ -97,7 +97,7 @@ def with_url(url: str) -> list[tuple[str, str]]:
         (with_url("https://[2001:db8::1]:8443/v1/public"), ""),
         (with_url("https://unknown-host/v1/public"), ""),
         *(
-            (with_url(url), "The address is not scheme, host and path alone.")
+            (with_url(url), "The URI is not scheme, host and path.")
             for url in (
                 *("/v1/public", "//orders.example/v1/public", "orders.example/v1/public", "http:///v1/public", "http:"),
                 *("ftp://orders.example/v1/public", "http://a@b/v1/public", "http://a?/v1/public", "http://a#/v1/public"),
@@ -106,17 +106,17 @@ def with_url(url: str) -> list[tuple[str, str]]:
         ),
         (with_url("http://orders.example//v1/public"), "The path has an ambiguous spelling."),
         (with_url("http://orders.example/v1/x/../public"), "The path has an ambiguous spelling."),
-        (with_url("http://orders.example/v1/public#x"), "The address has a fragment."),
+        (with_url("http://orders.example/v1/public#x"), "The URI has a fragment."),
         ([*GOOD, ("X-Original-URL", URL)], "The header `X-Original-Url` is sent more than once."),
         ([*GOOD, ("X-Real-IP", "10.0.0.1")], "The header `X-Real-Ip` is sent more than once."),
-        ([*GOOD, ("X_Real_IP", "10.0.0.1")], "A header looks like `X-Real-Ip` and is another."),
-        ([*GOOD, ("X_Original_URL", URL)], "A header looks like `X-Original-Url` and is another."),
-        ([*GOOD, ("X-Original-URI", "/v1/public")], "The header `X-Original-Uri` is none that ingress-nginx sets."),
-        ([*GOOD, ("X-Forwarded-Uri", "/v1/public")], "The header `X-Forwarded-Uri` is none that ingress-nginx sets."),
-        ([*GOOD, ("X-Forwarded-Prefix", "/x")], "The header `X-Forwarded-Prefix` is none that ingress-nginx sets."),
-        ([*GOOD, ("X-HTTP-Method-Override", "PUT")], "The header `X-Http-Method-Override` is none that ingress-nginx"),
+        ([*GOOD, ("X_Real_IP", "10.0.0.1")], "The name of a header is similar to `X-Real-Ip`."),
+        ([*GOOD, ("X_Original_URL", URL)], "The name of a header is similar to `X-Original-Url`."),
+        ([*GOOD, ("X-Original-URI", "/v1/public")], "ingress-nginx does not set the header `X-Original-Uri`."),
+        ([*GOOD, ("X-Forwarded-Uri", "/v1/public")], "ingress-nginx does not set the header `X-Forwarded-Uri`."),
+        ([*GOOD, ("X-Forwarded-Prefix", "/x")], "ingress-nginx does not set the header `X-Forwarded-Prefix`."),
+        ([*GOOD, ("X-HTTP-Method-Override", "PUT")], "ingress-nginx does not set the header `X-Http-Method-Override`"),
         ([each for each in GOOD if each[0] != "X-Original-URL"], "ingress-nginx must send the header `X-Original-Url`"),
-        (GOOD[1:], "This gateway has not proven itself."),
+        (GOOD[1:], "The gateway is not authenticated."),
     ],
 )  # fmt: skip
 def test_a_question_is_read_from_its_own_headers_alone(

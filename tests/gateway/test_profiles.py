@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.gateway.profiles import PROFILES, NotPlain, OriginalRequest, Profile
+from app.gateway.profiles import PROFILES, AmbiguousRequest, OriginalRequest, Profile
 
 OWN: dict[str, list[tuple[str, str]]] = {
     "nginx": [("x-original-method", "GET"), ("x-original-uri", "/a?b=c"), ("x-original-ip", "10.0.0.1")],
@@ -18,9 +18,9 @@ STATING = (
     *("x-forwarded-uri", "x-envoy-original-path", "x-forwarded-path", "x-forwarded-prefix", "x-http-method"),
     *("x-http-method-override", "x-method-override", "x-rewrite-url"),
 )
-ANSWERED = ("x-auth-subject", "x-auth-method", "x-auth-permissions", "x-auth-revision", "x-auth-key-id")
+IDENTITY_HEADERS = ("x-auth-subject", "x-auth-method", "x-auth-permissions", "x-auth-revision", "x-auth-key-id")
 ONCE = ("x-gateway-secret", "x-gateway-service", "x-forwarded-host")
-MANY = (*ANSWERED, "authorization", "x-forwarded-for")
+MANY = (*IDENTITY_HEADERS, "authorization", "x-forwarded-for")
 IN_HEADERS = ("nginx", "ingress-nginx", "traefik", "caddy")
 
 
@@ -34,7 +34,7 @@ def fault(profile: Profile, *more: tuple[str, str], without: str = "") -> str:
     """Why a question is refused; empty where it is not."""
     try:
         read(profile, *more, without=without)
-    except NotPlain as refused:
+    except AmbiguousRequest as refused:
         return str(refused)
     return ""
 
@@ -61,7 +61,7 @@ def test_every_header_of_another_family_is_refused(profile: Profile, name: str) 
     own = {each for each, _ in OWN[profile.name]}
     if name not in own:
         is_unread = (profile.name, name) == ("traefik", "x-forwarded-prefix")
-        expected = "" if is_unread else f"The header `{name.title()}` is none that {profile.name} sets."
+        expected = "" if is_unread else f"{profile.name} does not set the header `{name.title()}`."
         assert fault(profile, (name, "/a")) == expected
     assert fault(profile, (name, "/a"), (name, "/a")) == f"The header `{name.title()}` is sent more than once."
 
@@ -71,14 +71,14 @@ def test_every_header_of_another_family_is_refused(profile: Profile, name: str) 
 def test_every_header_that_looks_like_one_is_refused(profile: Profile, name: str, fold: tuple[str, str]) -> None:
     if "-" in name:
         like = fold[1].join(name.rsplit(fold[0], 1))
-        assert fault(profile, (like, "x")) == f"A header looks like `{name.title()}` and is another."
+        assert fault(profile, (like, "x")) == f"The name of a header is similar to `{name.title()}`."
 
 
 def test_a_header_that_looks_like_the_one_with_the_address_is_refused(profile: Profile) -> None:
     address = profile.ip.decode()
     for like in (address.replace("-", "_", 1), address.replace("-", ".", 1), address.replace("-", "_")):
-        assert fault(profile, (like, "10.0.0.2")) == f"A header looks like `{address.title()}` and is another."
-        assert fault(profile, (like, "10.0.0.2"), without=address).startswith("A header looks like")
+        assert fault(profile, (like, "10.0.0.2")) == f"The name of a header is similar to `{address.title()}`."
+        assert fault(profile, (like, "10.0.0.2"), without=address).startswith("The name of a header is similar to")
 
 
 @pytest.mark.parametrize("name", ["accept", "x_custom", "x.y", "x-original", "x_original", "x-real_ips", "_", "."])
@@ -90,7 +90,7 @@ def test_names_of_headers_are_read_in_any_case(profile: Profile) -> None:
     headers = [(name.title().encode(), value.encode()) for name, value in OWN[profile.name]]
     rest = b"" if profile.name in IN_HEADERS else b"/a?b=c"
     assert profile.read(headers, b"GET", rest) == read(profile)
-    with pytest.raises(NotPlain, match="`X-Rewrite-Url` is none"):
+    with pytest.raises(AmbiguousRequest, match="does not set the header `X-Rewrite-Url`"):
         profile.read([*headers, (b"X-Rewrite-URL", b"/b")], b"GET", rest)
 
 
@@ -113,15 +113,15 @@ def asked(profile: Profile, uri: str, method: str = "GET") -> OriginalRequest:
         ("/a%2E", "The path encodes a character that must not be encoded."),
         ("/%FF", "The path is not UTF-8."),
         ("/a%20", "A segment of the path begins or ends with a blank or an invisible character."),
-        ("/a#b", "The address has a fragment."),
-        ("/a?b#c", "The address has a fragment."),
-        ("/a#?b", "The address has a fragment."),
+        ("/a#b", "The URI has a fragment."),
+        ("/a?b#c", "The URI has a fragment."),
+        ("/a#?b", "The URI has a fragment."),
         ("/" + "a" * 4096, "The path is longer than 4096 bytes."),
-        ("/a?" + "b" * 16_382, "The address is longer than 16384 bytes."),
+        ("/a?" + "b" * 16_382, "The URI is longer than 16384 bytes."),
     ],
 )
 def test_an_address_that_can_be_read_in_two_ways_is_refused(profile: Profile, uri: str, fault: str) -> None:
-    with pytest.raises(NotPlain) as refused:
+    with pytest.raises(AmbiguousRequest) as refused:
         asked(profile, uri)
     assert str(refused.value) == fault
 
@@ -144,7 +144,7 @@ def test_each_method_that_a_rule_can_name_is_read(profile: Profile) -> None:
     for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"):
         assert asked(profile, "/a", method) == OriginalRequest(method, "/a")
     for method in ("WEBSOCKET", "get", "PURGE", "CONNECT", "", "GET ", " GET", "GET,POST"):
-        with pytest.raises(NotPlain, match="not one that a rule can name"):
+        with pytest.raises(AmbiguousRequest, match="not one that a rule can name"):
             asked(profile, "/a", method)
 
 
@@ -173,7 +173,9 @@ def test_the_address_that_a_gateway_saw_is_the_nearest_hop(profile: Profile) -> 
 def test_what_states_the_request_in_headers_has_nothing_behind_its_address(name: str) -> None:
     headers = [(each.encode(), value.encode()) for each, value in OWN[name]]
     for more in (b"/", b"/a", b"?b=c"):
-        with pytest.raises(NotPlain, match=f"The address of this door is /gateway/{name}, without more."):
+        with pytest.raises(
+            AmbiguousRequest, match=f"The path of this endpoint is /gateway/{name}, and nothing after it."
+        ):
             PROFILES[name].read(headers, b"GET", more)
 
 
@@ -187,7 +189,7 @@ def test_what_states_the_request_in_headers_has_nothing_behind_its_address(name:
 )
 def test_an_absolute_address_is_scheme_host_and_path(url: str) -> None:
     headers = [(b"x-original-method", b"GET"), (b"x-original-url", url.encode())]
-    with pytest.raises(NotPlain, match="scheme, host and path alone"):
+    with pytest.raises(AmbiguousRequest, match="scheme, host and path"):
         PROFILES["ingress-nginx"].read(headers, b"GET", b"")
 
 
@@ -199,5 +201,5 @@ def test_the_origin_of_an_absolute_address_decides_nothing(origin: str) -> None:
     assert PROFILES["ingress-nginx"].read(headers, b"POST", b"") == OriginalRequest("GET", "/a/b")
     for name in ("nginx", "traefik", "caddy"):
         both = zip(PROFILES[name].request_headers or (), (b"GET", f"{origin}/a".encode()), strict=True)
-        with pytest.raises(NotPlain, match="ambiguous spelling"):
+        with pytest.raises(AmbiguousRequest, match="ambiguous spelling"):
             PROFILES[name].read(both, b"POST", b"")

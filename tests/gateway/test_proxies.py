@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from app.gateway import proxies
-from app.gateway.proxies import TrustedProxies, address_of
+from app.gateway.proxies import TrustedProxies, parse_hop
 from tests.gateway.gateways import SECRET
 from tests.support.balancer import balancer
 from tests.support.issuer import LiveIssuer
@@ -52,7 +52,7 @@ CLIENT, PROXY = "203.0.113.7", "10.0.0.9"
     ],
 )
 def test_a_hop_is_one_address_or_none(hop: str, address: str | None) -> None:
-    found = address_of(hop)
+    found = parse_hop(hop)
     assert (str(found) if found else None) == address
 
 
@@ -129,9 +129,9 @@ def test_4096_hops_are_remembered(monkeypatch: pytest.MonkeyPatch, more: int, re
 
     def noted(hop: str) -> object:
         read.append(hop)
-        return address_of(hop)
+        return parse_hop(hop)
 
-    monkeypatch.setattr(proxies, "address_of", noted)
+    monkeypatch.setattr(proxies, "parse_hop", noted)
     trusted = TrustedProxies([])
     assert trusted.client_behind([CLIENT.encode()]) == CLIENT
     for number in range(more):

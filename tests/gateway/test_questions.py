@@ -54,7 +54,7 @@ async def test_the_client_is_the_last_hop_that_is_no_trusted_proxy(
 async def test_the_query_counts_for_the_length_of_an_address(gateway: Gateway) -> None:
     assert (await gateway.ask("/open", query="x" * (16_384 - len("/open?"))))[0] == 200
     status, headers = await gateway.ask("/open", query="x" * (16_385 - len("/open?")))
-    assert (status, reason(headers)) == (403, "The address is longer than 16384 bytes.")
+    assert (status, reason(headers)) == (403, "The URI is longer than 16384 bytes.")
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ async def test_whatever_fails_is_a_denial(gateway: Gateway, failure: Exception, 
     with capture_logs() as lines:
         status, headers = await gateway.ask("/open", key=key)
     assert (status, reason(headers), dict(headers).get(b"retry-after")) == (403, why, wait)
-    assert [line["event"] for line in lines] == ["a gateway's question failed; denied"] * (wait is None)
+    assert [line["event"] for line in lines] == ["a request of a gateway failed; denied"] * (wait is None)
     gateway.failing = None
     assert (await gateway.ask("/open", key=key))[0] == 200
 
@@ -120,6 +120,6 @@ async def test_an_unproven_gateway_is_warned_about_once_a_minute(
         for seconds, warnings in ((0, 1), (1, 1), (59.5, 1), (60, 2), (61, 2), (119.5, 2), (120, 3)):
             now = 1_000.0 + seconds
             status, headers = await gateway.ask("/open", secret=SECRET[:-1])
-            assert (status, reason(headers)) == (403, "This gateway has not proven itself.")
+            assert (status, reason(headers)) == (403, "The gateway is not authenticated.")
             assert len(lines) == warnings
     assert {line["peer"] for line in lines} == {"127.0.0.1"}

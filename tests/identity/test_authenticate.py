@@ -83,7 +83,7 @@ async def test_a_cached_caller_is_the_one_who_would_be_found(issuer: LiveIssuer)
     now = datetime.now(UTC)
     live, ended, revoked, unknown = (mint("live") for _ in range(4))
     keys = Keys((live, None, None), (ended, now - timedelta(seconds=1), None), (revoked, None, now))
-    api_keys = ApiKeyVerifier(keys.find, environments=["live"], cache_seconds=60, seen=lambda _: None)
+    api_keys = ApiKeyVerifier(keys.find, environments=["live"], cache_seconds=60, on_accepted=lambda _: None)
     async with KeySet(issuer.jwks_url) as key_set:
         authenticator = Authenticator(JwtVerifier(key_set, issuer.url, (AUDIENCE,)), api_keys)
         person = issuer.token(permissions=["catalog:read"])
@@ -116,7 +116,7 @@ async def test_a_cached_caller_is_the_one_who_would_be_found(issuer: LiveIssuer)
 async def test_an_uncached_key_is_parsed_and_hashed_once(issuer: LiveIssuer) -> None:
     key = mint("live")
     api_keys = ApiKeyVerifier(
-        Keys((key, None, None)).find, environments=["live"], cache_seconds=60, seen=lambda _: None
+        Keys((key, None, None)).find, environments=["live"], cache_seconds=60, on_accepted=lambda _: None
     )
     calls: Counter[str] = Counter()
 
@@ -142,7 +142,7 @@ async def test_an_uncached_key_is_parsed_and_hashed_once(issuer: LiveIssuer) -> 
 
 async def test_a_changed_token_is_never_known(issuer: LiveIssuer) -> None:
     seeded = random.Random(5)
-    api_keys = ApiKeyVerifier(Keys().find, environments=["live"], cache_seconds=60, seen=lambda _: None)
+    api_keys = ApiKeyVerifier(Keys().find, environments=["live"], cache_seconds=60, on_accepted=lambda _: None)
     async with KeySet(issuer.jwks_url) as key_set:
         authenticator = Authenticator(JwtVerifier(key_set, issuer.url, (AUDIENCE,)), api_keys)
         good = issuer.token(permissions=["catalog:read"]).encode()
@@ -156,7 +156,7 @@ async def test_a_changed_token_is_never_known(issuer: LiveIssuer) -> None:
 
 
 async def test_every_refusal_is_noted_whichever_way_it_was_found(issuer: LiveIssuer) -> None:
-    api_keys = ApiKeyVerifier(Keys().find, environments=["live"], cache_seconds=60, seen=lambda _: None)
+    api_keys = ApiKeyVerifier(Keys().find, environments=["live"], cache_seconds=60, on_accepted=lambda _: None)
     async with KeySet(issuer.jwks_url) as key_set:
         authenticator = Authenticator(JwtVerifier(key_set, issuer.url, (AUDIENCE,)), api_keys)
         with capture_logs() as lines:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from app.identity.bearer import authorization, token_of
+from app.identity.bearer import authorization, parse_bearer_token
 from app.identity.errors import AuthenticationFault, Unauthenticated
 
 
 def read_bearer(headers: list[tuple[bytes, bytes]]) -> str | None:
     value = authorization(headers)
-    return None if value is None else token_of(value)
+    return None if value is None else parse_bearer_token(value)
 
 
 def read(*values: bytes) -> str | None:
@@ -78,7 +78,7 @@ def test_without_the_header_there_is_no_token() -> None:
 def test_a_malformed_header_has_its_fault(value: bytes, word: str) -> None:
     with pytest.raises(Unauthenticated) as refused:
         read(value)
-    assert refused.value.word == word
+    assert refused.value.code == word
 
 
 @pytest.mark.parametrize(
@@ -99,8 +99,8 @@ def test_a_second_header_cannot_hide_in_capitals() -> None:
 @pytest.mark.parametrize("start", [b"Bearer ", b"bearer ", b"Bearer  ", b" Bearer "])
 def test_a_token_is_as_long_as_the_limit_at_most(start: bytes) -> None:
     for length in (1, 9, 10):
-        assert token_of(start + b"a" * length, 10) == "a" * length
+        assert parse_bearer_token(start + b"a" * length, 10) == "a" * length
     for length in (11, 12, 17, 18):
         with pytest.raises(Unauthenticated) as refused:
-            token_of(start + b"a" * length, 10)
-        assert refused.value.word == "too_long"
+            parse_bearer_token(start + b"a" * length, 10)
+        assert refused.value.code == "too_long"

@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.identity.claims import ClaimRules
-from app.identity.errors import HEADER_FAULTS, WORDS, AuthenticationFault, Cause, Unauthenticated
+from app.identity.errors import HEADER_FAULTS, REASON_CODES, AuthenticationFault, Cause, Unauthenticated
 from app.identity.jwks import KeySet
 from app.identity.jwt import ID_TOKEN, JwtVerifier
 from app.identity.refusal_log import RefusalLog
@@ -34,7 +34,7 @@ def word_of(claims: dict[str, Any], audiences: tuple[str, ...] = (AUDIENCE,), sk
     try:
         rules.check({name: value for name, value in {**GOOD, **claims}.items() if value != "absent"})
     except Unauthenticated as refused:
-        return refused.word
+        return refused.code
     return ""
 
 
@@ -143,7 +143,7 @@ def test_without_a_skew_a_token_begins_and_ends_as_it_says() -> None:
         try:
             rules.check({**GOOD, "nbf": NOW, "exp": NOW + 60})
         except Unauthenticated as refused:
-            return refused.word
+            return refused.code
         return ""
 
     moments = (NOW - 0.001, NOW, NOW + 59.999, NOW + 60)
@@ -268,7 +268,7 @@ async def word_for(verifier: JwtVerifier, token: str) -> str:
     try:
         await verifier.verify(token)
     except Unauthenticated as refused:
-        return refused.word
+        return refused.code
     return ""
 
 
@@ -317,12 +317,12 @@ def test_a_malformed_header_is_no_verdict_on_a_token() -> None:
 
 
 def test_every_reason_says_its_detail_first_and_has_a_word_of_its_own() -> None:
-    assert len(WORDS) == len(set(WORDS.values())) == len(AuthenticationFault) + len(Cause)
+    assert len(REASON_CODES) == len(set(REASON_CODES.values())) == len(AuthenticationFault) + len(Cause)
     for bad in (*AuthenticationFault, *Cause):
         refused = Unauthenticated(bad)
-        assert WORDS[refused.reason] == refused.word
+        assert REASON_CODES[refused.reason] == refused.code
         assert refused.reason.startswith(refused.fault.value)
-        assert refused.word.isidentifier()
+        assert refused.code.isidentifier()
 
 
 def test_a_cause_is_logged_at_first_and_then_once_a_minute_with_the_number() -> None:

@@ -101,7 +101,7 @@ async def test_no_redirect_is_followed(host: Host, status: int) -> None:
     host.stated("Location: /elsewhere", status=f"{status} X")
     with pytest.raises(FetchFailed) as failed:
         await host.exchange()
-    assert str(failed.value) == f"the answer is a redirect ({status}): none is followed"
+    assert str(failed.value) == f"the answer is a redirect ({status}), which is not followed"
     assert len(host.connections) == 1
 
 
@@ -117,9 +117,9 @@ async def test_what_is_compressed_is_not_read(host: Host, coding: str) -> None:
 
 async def test_why_there_is_no_answer_is_said_without_the_address(host: Host) -> None:
     answers = {
-        b"": "no whole answer in 0.2 s",
+        b"": "no complete answer in 0.2 s",
         b"nonsense\r\n\r\n": "no answer (RemoteProtocolError)",
-        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}": "no whole answer in 0.2 s",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}": "no complete answer in 0.2 s",
     }
     async with new_client() as client:
         for answer, why in answers.items():

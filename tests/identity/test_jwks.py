@@ -165,7 +165,7 @@ async def test_keys_that_are_not_for_this_are_left_out_and_do_not_spoil_the_othe
     strong = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     private: dict[str, Any] = RSAAlgorithm.to_jwk(strong, as_dict=True)
     good = Issuer(own.key).jwks()["keys"][0]
-    unfit = [
+    error = [
         jwk(weak, kid="weak"),
         jwk(strong, kid="encryption", use="enc"),
         jwk(strong, kid="other algorithm", alg="RS512"),
@@ -176,7 +176,7 @@ async def test_keys_that_are_not_for_this_are_left_out_and_do_not_spoil_the_othe
         jwk(strong, kid=7),
         "text",
     ]
-    own.answer = lambda: (200, json.dumps({"keys": [*unfit, good]}).encode())
+    own.answer = lambda: (200, json.dumps({"keys": [*error, good]}).encode())
     async with keys_of(own, clock) as keys:
         assert await keys.find(own.kid)
         assert keys.key_ids == (own.kid,)

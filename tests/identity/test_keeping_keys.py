@@ -243,7 +243,7 @@ async def test_a_first_document_that_shows_a_private_key_is_refused_as_any_other
     own.answer = lambda: (200, json.dumps({"keys": [private()]}).encode())
     async with keys_of(own, clock) as keys:
         assert keys.last_error == (
-            "it has no usable key (key 'k1': it holds private material, so it is known to others)"
+            "it has no usable key (key 'k1': it contains private material, so others can sign with it)"
         )
         assert not keys.ready
 
@@ -259,7 +259,7 @@ async def test_each_new_reason_is_logged_once_and_so_is_the_end(
     assert [record.message for record in caplog.records if record.name == "app.identity.jwks"] == [
         "The signing keys could not be fetched: the answer has status 503",
         "The signing keys could not be fetched: the answer has status 500",
-        "The signing keys are here again",
+        "The signing keys are available again",
     ]
 
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
 from app.identity.errors import CannotVerify, Cause, Unauthenticated
-from app.identity.jwk import DocumentRefused, Ignored, PublishedKeys, read_key_set
+from app.identity.jwk import DocumentRefused, IgnoredReason, PublishedKeys, read_key_set
 from app.identity.jwks import KeySet
 from app.identity.jwt import JwtVerifier
 from tests.support.issuer import LiveIssuer
@@ -118,43 +118,43 @@ def test_one_key_under_two_ids_is_still_the_only_one() -> None:
     assert published.ignored.texts == ()
 
 
-IGNORED: dict[str, tuple[Callable[[], object], Ignored]] = {
-    "use in capitals": (lambda: jwk(use="SIG"), Ignored.USE),
-    "for encryption": (lambda: jwk(use="enc"), Ignored.USE),
-    "use is a list": (lambda: jwk(use=["sig"]), Ignored.USE),
-    "another algorithm": (lambda: jwk(alg="RS512"), Ignored.ALG),
-    "algorithm in lower case": (lambda: jwk(alg="rs256"), Ignored.ALG),
-    "an empty algorithm": (lambda: jwk(alg=""), Ignored.ALG),
-    "no operations": (lambda: jwk(key_ops=[]), Ignored.KEY_OPS),
-    "other operations": (lambda: jwk(key_ops=["sign", "encrypt"]), Ignored.KEY_OPS),
-    "operations are a string": (lambda: jwk(key_ops="verify"), Ignored.KEY_OPS),
-    "kid is a number": (lambda: jwk(kid=7), Ignored.KID),
-    "private": (private, Ignored.PRIVATE),
-    "private without key_ops": (lambda: private(key_ops=None), Ignored.PRIVATE),
+IGNORED: dict[str, tuple[Callable[[], object], IgnoredReason]] = {
+    "use in capitals": (lambda: jwk(use="SIG"), IgnoredReason.USE),
+    "for encryption": (lambda: jwk(use="enc"), IgnoredReason.USE),
+    "use is a list": (lambda: jwk(use=["sig"]), IgnoredReason.USE),
+    "another algorithm": (lambda: jwk(alg="RS512"), IgnoredReason.ALG),
+    "algorithm in lower case": (lambda: jwk(alg="rs256"), IgnoredReason.ALG),
+    "an empty algorithm": (lambda: jwk(alg=""), IgnoredReason.ALG),
+    "no operations": (lambda: jwk(key_ops=[]), IgnoredReason.KEY_OPS),
+    "other operations": (lambda: jwk(key_ops=["sign", "encrypt"]), IgnoredReason.KEY_OPS),
+    "operations are a string": (lambda: jwk(key_ops="verify"), IgnoredReason.KEY_OPS),
+    "kid is a number": (lambda: jwk(kid=7), IgnoredReason.KID),
+    "private": (private, IgnoredReason.PRIVATE),
+    "private without key_ops": (lambda: private(key_ops=None), IgnoredReason.PRIVATE),
     **{
-        f"private by {name}": (partial(half_private, name), Ignored.PRIVATE)
+        f"private by {name}": (partial(half_private, name), IgnoredReason.PRIVATE)
         for name in ("d", "p", "q", "dp", "dq", "qi", "oth", "k")
     },
-    "symmetric": (lambda: {"kty": "oct", "k": "c2VjcmV0", "kid": "k1"}, Ignored.PRIVATE),
-    "an EC key": (lambda: {"kty": "EC", "crv": "P-256", "x": "AQAB", "y": "AQAB", "kid": "k1"}, Ignored.NOT_RSA),
-    "an Ed25519 key": (lambda: {"kty": "OKP", "crv": "Ed25519", "x": "AQAB", "kid": "k1"}, Ignored.NOT_RSA),
-    "no type": (lambda: jwk(kty=None), Ignored.NOT_RSA),
-    "no object": (lambda: "k1", Ignored.NOT_AN_OBJECT),
-    "null": (lambda: None, Ignored.NOT_AN_OBJECT),
-    "an even modulus": (lambda: jwk(n=text_of(number_of(jwk()[N]) - 1)), Ignored.MODULUS),
-    "a short modulus": (lambda: jwk(n=text_of(number_of(jwk()[N]) >> 1024 | 1)), Ignored.MODULUS),
-    "a very long modulus": (lambda: jwk(n=text_of(1 << 8192 | 1)), Ignored.MODULUS),
-    "exponent 3": (lambda: jwk(e="Aw"), Ignored.EXPONENT),
-    "exponent 1": (lambda: jwk(e="AQ"), Ignored.EXPONENT),
-    "exponent 65535": (lambda: jwk(e=text_of(65535)), Ignored.EXPONENT),
-    "an even exponent": (lambda: jwk(e=text_of(65538)), Ignored.MALFORMED),
-    "a long exponent": (lambda: jwk(e=text_of(1 << 64 | 1)), Ignored.EXPONENT),
-    "an exponent that is a number": (lambda: jwk(e=65537), Ignored.MALFORMED),
-    "a modulus with blanks": (lambda: jwk(n=jwk()[N][:40] + "\n" + jwk()[N][40:]), Ignored.MALFORMED),
-    "padding within": (lambda: jwk(n="AQ==" + jwk()[N]), Ignored.MALFORMED),
-    "no modulus": (lambda: jwk(n=None), Ignored.MALFORMED),
-    "an empty modulus": (lambda: jwk(n=""), Ignored.MALFORMED),
-    "not ASCII": (lambda: jwk(n="é" + jwk()[N]), Ignored.MALFORMED),
+    "symmetric": (lambda: {"kty": "oct", "k": "c2VjcmV0", "kid": "k1"}, IgnoredReason.PRIVATE),
+    "an EC key": (lambda: {"kty": "EC", "crv": "P-256", "x": "AQAB", "y": "AQAB", "kid": "k1"}, IgnoredReason.NOT_RSA),
+    "an Ed25519 key": (lambda: {"kty": "OKP", "crv": "Ed25519", "x": "AQAB", "kid": "k1"}, IgnoredReason.NOT_RSA),
+    "no type": (lambda: jwk(kty=None), IgnoredReason.NOT_RSA),
+    "no object": (lambda: "k1", IgnoredReason.NOT_AN_OBJECT),
+    "null": (lambda: None, IgnoredReason.NOT_AN_OBJECT),
+    "an even modulus": (lambda: jwk(n=text_of(number_of(jwk()[N]) - 1)), IgnoredReason.MODULUS),
+    "a short modulus": (lambda: jwk(n=text_of(number_of(jwk()[N]) >> 1024 | 1)), IgnoredReason.MODULUS),
+    "a very long modulus": (lambda: jwk(n=text_of(1 << 8192 | 1)), IgnoredReason.MODULUS),
+    "exponent 3": (lambda: jwk(e="Aw"), IgnoredReason.EXPONENT),
+    "exponent 1": (lambda: jwk(e="AQ"), IgnoredReason.EXPONENT),
+    "exponent 65535": (lambda: jwk(e=text_of(65535)), IgnoredReason.EXPONENT),
+    "an even exponent": (lambda: jwk(e=text_of(65538)), IgnoredReason.MALFORMED),
+    "a long exponent": (lambda: jwk(e=text_of(1 << 64 | 1)), IgnoredReason.EXPONENT),
+    "an exponent that is a number": (lambda: jwk(e=65537), IgnoredReason.MALFORMED),
+    "a modulus with blanks": (lambda: jwk(n=jwk()[N][:40] + "\n" + jwk()[N][40:]), IgnoredReason.MALFORMED),
+    "padding within": (lambda: jwk(n="AQ==" + jwk()[N]), IgnoredReason.MALFORMED),
+    "no modulus": (lambda: jwk(n=None), IgnoredReason.MALFORMED),
+    "an empty modulus": (lambda: jwk(n=""), IgnoredReason.MALFORMED),
+    "not ASCII": (lambda: jwk(n="é" + jwk()[N]), IgnoredReason.MALFORMED),
 }
 
 
@@ -203,19 +203,19 @@ def odd(bits: int) -> str:
 @pytest.mark.parametrize(
     ("members", "why"),
     [
-        ({"n": odd(2047)}, Ignored.MODULUS),
+        ({"n": odd(2047)}, IgnoredReason.MODULUS),
         ({"n": odd(2048)}, None),
         ({"n": odd(8192)}, None),
-        ({"n": odd(8193)}, Ignored.MODULUS),
-        ({"e": text_of(65535)}, Ignored.EXPONENT),
-        ({"e": text_of(65536)}, Ignored.EXPONENT),
+        ({"n": odd(8193)}, IgnoredReason.MODULUS),
+        ({"e": text_of(65535)}, IgnoredReason.EXPONENT),
+        ({"e": text_of(65536)}, IgnoredReason.EXPONENT),
         ({"e": text_of(65537)}, None),
         ({"e": odd(64)}, None),
-        ({"e": odd(65)}, Ignored.EXPONENT),
+        ({"e": odd(65)}, IgnoredReason.EXPONENT),
     ],
     ids=str,
 )
-def test_a_key_has_numbers_within_bounds(members: Jwk, why: Ignored | None) -> None:
+def test_a_key_has_numbers_within_bounds(members: Jwk, why: IgnoredReason | None) -> None:
     published = read(jwk(**members), jwk(2, kid="k2"))
     assert published.ignored.counts == ({} if why is None else {why: 1})
     assert published.count == (2 if why is None else 1)
@@ -229,7 +229,7 @@ def test_a_key_whose_private_part_is_published_is_dead_under_every_id() -> None:
     ):
         published = read(*keys, jwk(2, kid="k2"))
         assert not opens(published)
-        assert published.ignored.counts == {Ignored.PRIVATE: 2}
+        assert published.ignored.counts == {IgnoredReason.PRIVATE: 2}
 
 
 def members(*names: str, number: int = 1, **more: Any) -> Jwk:
@@ -263,7 +263,7 @@ def test_a_key_is_dead_by_whatever_shows_its_private_part(name: str, at: int) ->
     published = read(jwk(), *others[:at], SHOWN[name](), *others[at:])
     assert not opens(published)
     assert opens(published, kid="k2", number=2)
-    assert published.ignored.counts[Ignored.PRIVATE] == 2
+    assert published.ignored.counts[IgnoredReason.PRIVATE] == 2
 
 
 def test_another_key_is_not_dead_by_it() -> None:
@@ -272,7 +272,7 @@ def test_another_key_is_not_dead_by_it() -> None:
         assert opens(read(jwk(), members("d", p=p, oth=[{"r": p}, {}]), members("d", oth={"r": private()["q"]})))
     three = jwk(n=text_of(3 * number_of(jwk(2)[N])))
     assert read(three, members("d")).count == 1
-    assert read(jwk(2), three, members(p="Aw")).ignored.counts == {Ignored.PRIVATE: 2}
+    assert read(jwk(2), three, members(p="Aw")).ignored.counts == {IgnoredReason.PRIVATE: 2}
 
 
 def test_a_set_with_more_entries_than_are_looked_through_is_refused() -> None:
@@ -314,8 +314,8 @@ def test_what_is_beyond_the_bounds_is_ignored_and_named_within_bounds() -> None:
         many = read(*([jwk()] * 100), *({"kty": "EC", "kid": "x" * 500} for _ in range(count)))
         named = [f"key '{'x' * 64}': only the first 100 keys are read"] * 20
         assert many.ignored.texts == (*named, *([f"and {count - 20} more"] if count > 20 else []))
-        assert many.ignored.counts == {Ignored.TOO_MANY: count}
-    assert read(*([jwk()] * 99), {"kty": "EC"}).ignored.counts == {Ignored.NOT_RSA: 1}
+        assert many.ignored.counts == {IgnoredReason.TOO_MANY: count}
+    assert read(*([jwk()] * 99), {"kty": "EC"}).ignored.counts == {IgnoredReason.NOT_RSA: 1}
 
 
 def test_so_many_keys_of_one_id_are_tried_and_no_more() -> None:
@@ -324,7 +324,7 @@ def test_so_many_keys_of_one_id_are_tried_and_no_more() -> None:
     published = read(*made_up[:7], jwk(), *made_up[7:])
     assert len(published.by_id["k1"]) == 8
     assert opens(published)
-    assert published.ignored.counts == {Ignored.TOO_MANY: 12}
+    assert published.ignored.counts == {IgnoredReason.TOO_MANY: 12}
     assert not opens(read(*made_up, jwk()))
 
 
@@ -338,7 +338,7 @@ async def test_each_key_of_one_id_is_tried_for_a_token(own: LiveIssuer) -> None:
             token = own.token(permissions=["catalog:read"])
             first = await verifier.verify(token)
             assert await verifier.verify(token) is first, "and it is remembered"
-        assert verifier.remembered.hits == 3
+        assert verifier.cache.hits == 3
         own.key = private_key(4)
         with pytest.raises(Exception, match="Invalid signature"):
             await verifier.verify(own.token())
@@ -355,7 +355,7 @@ async def test_a_token_without_a_key_id_is_tried_with_no_key_where_there_are_two
     async with KeySet(own.jwks_url) as keys:
         with pytest.raises(Unauthenticated) as refused:
             await JwtVerifier(keys, own.url, (AUDIENCE,)).verify(token)
-        assert refused.value.word == Cause.MISSING_KID
+        assert refused.value.code == Cause.MISSING_KID
 
 
 async def test_a_remembered_token_dies_with_its_key_where_another_keeps_the_id(own: LiveIssuer) -> None:
@@ -390,7 +390,7 @@ async def test_what_is_ignored_is_logged_when_it_changes_and_shown_even_of_a_ref
         publish(jwk(use="SIG"))
         assert await keys.find("unknown") is None
         assert keys.get("k1"), "the good key stays"
-        assert keys.ignored.counts == {Ignored.USE: 1}
+        assert keys.ignored.counts == {IgnoredReason.USE: 1}
         assert keys.last_error == "it has no usable key (key 'k1': its use is not sig)"
         assert logged() == 2
         publish(jwk())

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from app.identity.api_keys import KeyRecord, MintedKey, mint, refused_because
+from app.identity.api_keys import KeyRecord, MintedKey, mint, refusal_reason
 from app.identity.errors import AuthenticationFault, Unauthenticated
-from app.identity.key_verifier import MAX_REMEMBERED, REREAD_SECONDS, ApiKeyVerifier
+from app.identity.key_verifier import MAX_CACHED_KEYS, REREAD_SECONDS, ApiKeyVerifier
 from tests.identity.clock import Clock
 from tests.identity.test_tokens import Database, key_verifier
 
@@ -73,15 +73,15 @@ async def test_a_key_ends_at_the_moment_of_its_expiry(after: timedelta, good: bo
     verifier = key_verifier(database, now=lambda: NOW)
     for _ in range(2):
         assert await fault_of(verifier, key) is (None if good else AuthenticationFault.KEY_EXPIRED)
-    assert refused_because(record, ("live",), NOW) == ("" if good else "it expired at 2026-11-24T08:30:00Z")
+    assert refusal_reason(record, ("live",), NOW) == ("" if good else "it expired at 2026-11-24T08:30:00Z")
 
 
 def test_why_a_key_is_refused_is_said_of_its_environment_last() -> None:
     record = Database().add(mint("test"))
-    assert refused_because(record, ("live", "test"), NOW) == ""
-    assert refused_because(record, ("live",), NOW) == "test keys are not taken here"
+    assert refusal_reason(record, ("live", "test"), NOW) == ""
+    assert refusal_reason(record, ("live",), NOW) == "test keys are not accepted here"
     revoked = Database().add(mint("test"), revoked_at=NOW, expires_at=NOW)
-    assert refused_because(revoked, ("live",), NOW) == "it was revoked at 2026-11-24T08:30:00Z"
+    assert refusal_reason(revoked, ("live",), NOW) == "it was revoked at 2026-11-24T08:30:00Z"
 
 
 def test_a_time_without_a_zone_is_no_end_of_a_key() -> None:
@@ -124,7 +124,7 @@ async def test_late_news_count_from_when_they_were_asked_for(clock: Clock) -> No
     began = clock.now
     await verifier.verify(key.plaintext)
     clock.now = began + 9
-    verifier.heard((), began + 5)
+    verifier.apply_changes((), began + 5)
     for seconds, asked in ((14.5, 1), (15, 2)):
         clock.now = began + seconds
         await verifier.verify(key.plaintext)
@@ -139,7 +139,7 @@ async def test_with_news_a_key_is_read_again_now_and_then_counted_from_its_look_
     await verifier.verify(key.plaintext)
     for seconds, asked in ((REREAD_SECONDS - 0.5, 1), (REREAD_SECONDS, 2)):
         clock.now = began + seconds
-        verifier.heard((), clock.now)
+        verifier.apply_changes((), clock.now)
         await verifier.verify(key.plaintext)
         assert database.asked == asked
 
@@ -149,7 +149,7 @@ async def test_what_is_remembered_of_keys_is_bounded_and_the_oldest_goes_first()
     for key in keys:
         database.add(key)
     unknown = [mint("live") for _ in range(4)]
-    verifier = key_verifier(database, max_known=3, max_unknown=3)
+    verifier = key_verifier(database, max_cached=3, max_unknown=3)
     for some in (keys, unknown):
         for key in some:
             await fault_of(verifier, key)
@@ -159,7 +159,7 @@ async def test_what_is_remembered_of_keys_is_bounded_and_the_oldest_goes_first()
         assert database.asked == asked
         await fault_of(verifier, some[0])
         assert database.asked == asked + 1
-    assert verifier.remembers == 3
+    assert verifier.cached_keys == 3
 
 
 async def test_so_many_keys_are_remembered_where_nothing_else_is_stated() -> None:
@@ -172,7 +172,7 @@ async def test_so_many_keys_are_remembered_where_nothing_else_is_stated() -> Non
         before = database.asked
         await fault_of(verifier, unknown[number])
         assert database.asked == before + asked
-    assert MAX_REMEMBERED == 100_000
+    assert MAX_CACHED_KEYS == 100_000
 
 
 async def test_a_key_that_is_looked_up_again_is_the_newest_and_takes_one_place() -> None:
@@ -180,11 +180,11 @@ async def test_a_key_that_is_looked_up_again_is_the_newest_and_takes_one_place()
         database, keys, clock = Database(), [mint("live") for _ in range(4)], Clock()
         for key in keys if known else []:
             database.add(key)
-        verifier = key_verifier(database, max_known=3, max_unknown=3, clock=clock)
+        verifier = key_verifier(database, max_cached=3, max_unknown=3, clock=clock)
         for key in keys[:3]:
             await fault_of(verifier, key)
         clock.now += 59
-        verifier.forget(keys[1].digest)
+        verifier.invalidate(keys[1].digest)
         await fault_of(verifier, keys[1])
         clock.now += 1
         await fault_of(verifier, keys[2])  # over by now, and looked up again
@@ -201,7 +201,7 @@ async def test_a_key_that_is_looked_up_again_is_the_newest_and_takes_one_place()
             before = database.asked
             await fault_of(verifier, key)
             assert database.asked == before + asked
-        assert verifier.remembers == (3 if known else 0)
+        assert verifier.cached_keys == (3 if known else 0)
 
 
 @pytest.mark.parametrize("cache_seconds", [0, 0.5, 1])
@@ -213,7 +213,7 @@ async def test_nothing_is_remembered_for_no_time(clock: Clock, cache_seconds: fl
         assert await fault_of(verifier, key) is None
         assert await fault_of(verifier, mint("live")) is AuthenticationFault.KEY_UNKNOWN
         assert database.asked == (2 * asked if cache_seconds == 0 else asked + 1)
-        assert verifier.remembers == (0 if cache_seconds == 0 else 1)
+        assert verifier.cached_keys == (0 if cache_seconds == 0 else 1)
     assert verifier.hits == (0 if cache_seconds == 0 else 2)
 
 
@@ -246,19 +246,19 @@ async def test_a_key_that_has_changed_is_looked_up_again() -> None:
     assert await asked() == [1, 1, 1]
     assert await asked() == [0, 0, 0]
     changes: list[tuple[Callable[[], None], list[int]]] = [
-        (lambda: verifier.forget(1), [1, 0, 0]),
-        (lambda: verifier.forget(keys[1].digest), [0, 1, 0]),
-        (lambda: verifier.forget(unknown.digest), [0, 0, 1]),
-        (lambda: verifier.forget(99), [0, 0, 0]),
-        (lambda: verifier.forget(mint("live").digest), [0, 0, 0]),
-        (lambda: verifier.heard([1, 2, 99], 0.0), [1, 1, 0]),
-        (verifier.forget_all, [1, 1, 1]),
+        (lambda: verifier.invalidate(1), [1, 0, 0]),
+        (lambda: verifier.invalidate(keys[1].digest), [0, 1, 0]),
+        (lambda: verifier.invalidate(unknown.digest), [0, 0, 1]),
+        (lambda: verifier.invalidate(99), [0, 0, 0]),
+        (lambda: verifier.invalidate(mint("live").digest), [0, 0, 0]),
+        (lambda: verifier.apply_changes([1, 2, 99], 0.0), [1, 1, 0]),
+        (verifier.invalidate_all, [1, 1, 1]),
     ]
     for change, expected in changes:
         change()
         assert await asked() == expected
         assert await asked() == [0, 0, 0]
-        assert verifier.remembers == 2
+        assert verifier.cached_keys == 2
 
 
 @pytest.mark.parametrize("exists", [True, False])
@@ -269,9 +269,9 @@ async def test_what_a_look_up_found_is_remembered_unless_something_changed_meanw
         database.add(key)
     verifier = key_verifier(database)
     changes: dict[str, Callable[[], None]] = {
-        "the key": lambda: verifier.forget(key.digest),
-        "another key": lambda: verifier.forget(99),
-        "all keys": verifier.forget_all,
+        "the key": lambda: verifier.invalidate(key.digest),
+        "another key": lambda: verifier.invalidate(99),
+        "all keys": verifier.invalidate_all,
         "none": lambda: None,
     }
     database.held = asyncio.Event()
@@ -291,13 +291,13 @@ async def test_what_a_look_up_found_is_remembered_unless_something_changed_meanw
 
 async def test_the_ids_of_keys_are_forgotten_with_them() -> None:
     database = Database()
-    verifier = key_verifier(database, max_known=2)
+    verifier = key_verifier(database, max_cached=2)
     keys = [mint("live") for _ in range(20)]
     for key in keys:
         database.add(key)
         await fault_of(verifier, key)
-    assert len(verifier._digests) == verifier.remembers == 2
-    verifier.forget(20)
-    assert len(verifier._digests) == verifier.remembers == 1
-    verifier.forget_all()
-    assert len(verifier._digests) == verifier.remembers == 0
+    assert len(verifier._digests) == verifier.cached_keys == 2
+    verifier.invalidate(20)
+    assert len(verifier._digests) == verifier.cached_keys == 1
+    verifier.invalidate_all()
+    assert len(verifier._digests) == verifier.cached_keys == 0

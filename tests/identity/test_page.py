@@ -10,8 +10,8 @@ import pytest
 
 from app.identity.claims import ClaimRules
 from app.identity.errors import AuthenticationFault, Cause, Unauthenticated
-from app.identity.jwk import MAX_KEYS, MAX_NAMED, Ignored
-from app.identity.permission_claim import permissions
+from app.identity.jwk import MAX_KEYS, MAX_LISTED, IgnoredReason
+from app.identity.permission_claim import parse_permissions
 from app.settings import Settings
 from tests.support.server import ROOT
 
@@ -33,14 +33,14 @@ def test_every_cause_of_refused_credentials_is_explained_under_its_detail() -> N
         explained[word] = detail
     faults = set(AuthenticationFault) - {AuthenticationFault.NOT_PROVIDED, AuthenticationFault.TOKEN}
     refused = [Unauthenticated(bad) for bad in (*faults, *Cause)]
-    assert explained == {bad.word: bad.fault.value for bad in refused}
+    assert explained == {bad.code: bad.fault.value for bad in refused}
 
 
 def test_every_reason_to_ignore_a_key_is_explained() -> None:
     text = section("## Key sets")
-    assert set(re.findall(r"^\| `(\w+)` \|", text, flags=re.MULTILINE)) == set(Ignored)
+    assert set(re.findall(r"^\| `(\w+)` \|", text, flags=re.MULTILINE)) == set(IgnoredReason)
     assert f"The first {MAX_KEYS} keys" in text
-    assert f"(the first {MAX_NAMED}, and how many more)" in text
+    assert f"(the first {MAX_LISTED}, and how many more)" in text
 
 
 def test_every_setting_that_it_names_is_one_with_its_bounds() -> None:
@@ -67,8 +67,8 @@ def test_a_token_by_a_template_is_taken_with_the_settings_beside_it(issuer: str)
         claims["azp"] = parties[0]
     rules = ClaimRules(settings["ISSUER"], audiences, parties, now=lambda: NOW)
     assert rules.check(claims)
-    assert permissions(claims["permissions"])
+    assert parse_permissions(claims["permissions"])
     without = "aud" if audiences else "azp"
     with pytest.raises(Unauthenticated) as refused:
         rules.check({name: value for name, value in claims.items() if name != without})
-    assert refused.value.word == f"missing_{without}"
+    assert refused.value.code == f"missing_{without}"

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from app.identity.permission_claim import permissions
-from app.identity.principal import ANONYMOUS, Principal, is_fact, program, user
+from app.identity.permission_claim import parse_permissions
+from app.identity.principal import ANONYMOUS, Principal, is_fact, key_principal, user_principal
 
 FACTS = ["auth:api_key", "env:live", "user:someone", "key:1", "role:admin", "scope::a:read", "owner::a:read", "anyone"]
 CLAIMED = ["catalog:read", *FACTS]
 
 
 def test_a_person_holds_their_permissions_and_the_facts_of_a_person() -> None:
-    principal = user("user_1", ["catalog:read"], {"sub": "user_1", "jti": "t1"})
+    principal = user_principal("user_1", ["catalog:read"], {"sub": "user_1", "jti": "t1"})
     assert principal.held == {"catalog:read", "anyone", "auth:jwt", "user:user_1"}
     assert (principal.method, principal.subject, principal.token_id) == ("jwt", "user_1", "t1")
     assert (principal.key_id, principal.environment) == (None, None)
 
 
 def test_a_program_holds_its_scopes_and_none_of_what_its_owner_is() -> None:
-    principal = program("user_1", 7, "test", ["catalog:read"])
+    principal = key_principal("user_1", 7, "test", ["catalog:read"])
     assert principal.held == {"catalog:read", "anyone", "auth:api_key", "env:test", "key:7"}
     assert (principal.method, principal.key_id, principal.environment) == ("api_key", 7, "test")
 
@@ -29,7 +29,7 @@ def test_a_stranger_is_anyone() -> None:
     assert (ANONYMOUS.subject, dict(ANONYMOUS.claims)) == ("", {})
 
 
-@pytest.mark.parametrize("principal", [user("u", CLAIMED, {}), program("u", 9, "test", CLAIMED)])
+@pytest.mark.parametrize("principal", [user_principal("u", CLAIMED, {}), key_principal("u", 9, "test", CLAIMED)])
 def test_a_claimed_fact_is_not_believed(principal: Principal) -> None:
     own = {"jwt": {"auth:jwt", "user:u"}, "api_key": {"auth:api_key", "env:test", "key:9"}}[principal.method]
     assert principal.held == {"catalog:read", "anyone", *own}
@@ -38,7 +38,7 @@ def test_a_claimed_fact_is_not_believed(principal: Principal) -> None:
 @pytest.mark.parametrize("fact", FACTS)
 def test_only_the_server_states_a_fact(fact: str) -> None:
     assert is_fact(fact)
-    assert fact == "anyone" or fact not in user("u", [fact], {}).held
+    assert fact == "anyone" or fact not in user_principal("u", [fact], {}).held
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_only_the_server_states_a_fact(fact: str) -> None:
     ],
 )
 def test_a_scope_that_its_owners_token_did_not_state_is_limited(token_grants: list[str] | None, held: set[str]) -> None:
-    principal = program("u", 9, "test", ["a:read", "b:read", "role:admin"], token_grants=token_grants)
+    principal = key_principal("u", 9, "test", ["a:read", "b:read", "role:admin"], token_grants=token_grants)
     assert principal.held == {*held, "anyone", "auth:api_key", "env:test", "key:9"}
 
 
@@ -71,23 +71,23 @@ def test_a_scope_that_its_owners_token_did_not_state_is_limited(token_grants: li
     ids=str,
 )
 def test_what_a_claim_grants(claim: object, granted: list[str]) -> None:
-    assert list(permissions(claim)) == granted
+    assert list(parse_permissions(claim)) == granted
 
 
 @pytest.mark.parametrize("token_id", [None, 7, ["t"]])
 def test_only_a_string_is_the_id_of_a_token(token_id: object) -> None:
-    assert user("u", [], {"jti": token_id}).token_id is None
+    assert user_principal("u", [], {"jti": token_id}).token_id is None
 
 
 @pytest.mark.parametrize("look_alike", ["Auth:jwt", "\uff41uth:jwt", " auth:jwt", "anyone ", "authority:read"])
 def test_what_only_resembles_a_fact_is_a_literal(look_alike: str) -> None:
     assert not is_fact(look_alike)
-    assert look_alike in user("u", [look_alike], {}).held
+    assert look_alike in user_principal("u", [look_alike], {}).held
 
 
 def test_claims_cannot_be_changed_afterwards() -> None:
     stated: dict[str, object] = {"sub": "u"}
-    principal = user("u", [], stated)
+    principal = user_principal("u", [], stated)
     stated["sub"] = "another"
     assert principal.claims["sub"] == "u"
     with pytest.raises(TypeError):

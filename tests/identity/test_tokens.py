@@ -154,9 +154,9 @@ async def test_junk_within_a_segment_is_not_skipped(issuer: LiveIssuer, junk: st
             with pytest.raises(Unauthenticated) as refused:
                 await verifier.verify(".".join(twisted))
             if junk == "----":  # which is base64url, of other bytes
-                assert refused.value.word in ("malformed_header", "signature")
+                assert refused.value.code in ("malformed_header", "signature")
             else:
-                assert refused.value.word == ("malformed_header" if number == 0 else "malformed_base64")
+                assert refused.value.code == ("malformed_header" if number == 0 else "malformed_base64")
 
 
 async def test_a_good_token_has_one_spelling(issuer: LiveIssuer) -> None:
@@ -169,7 +169,7 @@ async def test_a_good_token_has_one_spelling(issuer: LiveIssuer) -> None:
         for other in others:
             with pytest.raises(Unauthenticated) as refused:
                 await verifier.verify(f"{signed}.{other}")
-            assert refused.value.word == "malformed_base64"
+            assert refused.value.code == "malformed_base64"
         assert (await verifier.verify(token)).subject == "user_test"
 
 
@@ -212,7 +212,7 @@ async def test_a_key_becomes_the_principal_of_its_scopes_and_facts() -> None:
     database, key = Database(), mint("live")
     database.add(key)
     seen: list[int] = []
-    principal = await key_verifier(database, seen=seen.append).verify(key.plaintext)
+    principal = await key_verifier(database, on_accepted=seen.append).verify(key.plaintext)
     assert principal.held == {"anyone", "auth:api_key", "env:live", "key:1", "catalog:read"}
     assert (principal.subject, principal.method, principal.key_id) == ("user_owner", "api_key", 1)
     assert seen == [1]
@@ -230,7 +230,7 @@ async def test_a_key_is_remembered_for_a_time_and_forgotten_when_told() -> None:
     await verifier.verify(key.plaintext)
     assert database.asked == 2
     database.add(key, id=record.id, revoked_at=datetime.now(UTC))
-    verifier.forget(record.id)
+    verifier.invalidate(record.id)
     with pytest.raises(Unauthenticated) as refused:
         await verifier.verify(key.plaintext)
     assert refused.value.fault is AuthenticationFault.KEY_REVOKED
@@ -245,7 +245,7 @@ async def test_a_look_up_under_way_does_not_bring_a_revoked_key_back() -> None:
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     database.add(key, id=record.id, revoked_at=datetime.now(UTC))
-    verifier.forget(record.id)
+    verifier.invalidate(record.id)
     database.held.set()
     await asyncio.gather(under_way, return_exceptions=True)
     with pytest.raises(Unauthenticated) as refused:

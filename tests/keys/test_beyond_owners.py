@@ -11,7 +11,7 @@ from app.audit.record import decision_key
 from app.db.decision_writer import DecisionWriter
 from app.db.session import Sessions
 from app.identity.api_keys import mint
-from app.identity.principal import user
+from app.identity.principal import user_principal
 from app.keys import api_keys
 from app.keys.beyond_owners import KeyBeyondOwner, of_all
 from app.policy.engine.decision import Decision
@@ -44,7 +44,7 @@ async def _seen(sessions: Sessions, subject: str, *permissions: str) -> None:
     """A request with a token that stated these permissions, in the log."""
     batch = Batch()
     decision = Decision(False, Reason.NOT_HELD, "r")
-    index = batch.key_index(decision_key("app", "/x", "GET", user(subject, permissions, {}), decision))
+    index = batch.key_index(decision_key("app", "/x", "GET", user_principal(subject, permissions, {}), decision))
     batch.add(int(datetime.now(UTC).timestamp() * 1_000_000_000), 1, "r", None, index)
     await DecisionWriter(sessions).write(batch)
 

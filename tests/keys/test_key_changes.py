@@ -37,7 +37,7 @@ class Followed:
             return await look_up(digest)
 
         self.verifier = ApiKeyVerifier(
-            find, environments=["live"], cache_seconds=60, seen=lambda _: None, clock=lambda: self.now
+            find, environments=["live"], cache_seconds=60, on_accepted=lambda _: None, clock=lambda: self.now
         )
 
     async def issued(self) -> MintedKey:

@@ -13,7 +13,7 @@ from app.audit.actor import actor_of
 from app.db.disk import FULL, DiskShortage, DiskSpace
 from app.db.session import Sessions
 from app.identity.budget import Budget, BudgetSpent
-from app.identity.principal import user
+from app.identity.principal import user_principal
 from app.keys import api_keys
 from app.keys.issuer import KeyIssuer, KeyLimits, KeyOrder
 from app.keys.refusals import InvalidKeyOrder, KeyConflict, KeyRefused, NoSuchKey, OrderFault, ScopesNotHeld
@@ -33,7 +33,7 @@ ROWS = (
     "g, role:reader, a:read",
     "g, user:ann, role:reader",
 )
-ANN = user("ann", ["b:read"], {})
+ANN = user_principal("ann", ["b:read"], {})
 BY = actor_of(ANN, "request-1", "revision")
 
 

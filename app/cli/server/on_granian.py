@@ -153,8 +153,8 @@ class _ServerRun:
         busy machine some client always has just connected, so that at the end no new connection may begin.
         """
         draining.begin(seconds)
-        await pause(self._hurried, 0 if draining.at_once else seconds)
-        if draining.of_all():
+        await pause(self._hurried, 0 if draining.immediate else seconds)
+        if draining.all_workers_stop():
             refuse_new(self._listener)
         await pause(self._hurried, LINGER_SECONDS)
 

@@ -76,7 +76,7 @@ class _UvicornServer(uvicorn.Server):
         if over and not draining.begun:
             self._drained_since = time.monotonic()
             draining.begin(self._drain_seconds)
-        waited = draining.at_once or time.monotonic() >= self._drained_since + self._drain_seconds
+        waited = draining.immediate or time.monotonic() >= self._drained_since + self._drain_seconds
         return over and (waited or self.force_exit)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

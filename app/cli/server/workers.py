@@ -125,7 +125,7 @@ class WorkerSupervisor:
             for number in (signal.SIGTERM, signal.SIGCHLD):
                 signal.signal(number, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.default_int_handler)
-            draining.of_all = lambda: draining.at_once or self._all_stop[0] != 0
+            draining.all_workers_stop = lambda: draining.immediate or self._all_stop[0] != 0
             hangup.remember()  # until it has a policy to reload
             for end in (self._heard, self._wake, self._readied, self._life):
                 os.close(end)
@@ -149,7 +149,7 @@ class WorkerSupervisor:
         """However the parent ends, no worker stays behind on its port."""
         os.read(self._parent_lives, 1)  # returns when the other end is closed
         self._abandoned()
-        draining.at_once = True
+        draining.immediate = True
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(self._stop_seconds)
         os._exit(1)

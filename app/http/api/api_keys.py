@@ -183,7 +183,7 @@ async def revoke_key(key_id: FromPath[str], request: _Request, session: _Session
     services = services_of(request.app)
     now = datetime.now(UTC)
     row = await revoke_own_key(session, read_id(key_id), requesting_actor(request), now)
-    services.verifier.forget(row.id)
+    services.verifier.invalidate(row.id)
     return view_of(row, now)
 
 

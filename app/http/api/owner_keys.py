@@ -60,6 +60,6 @@ async def revoke_all(
     by = requesting_actor(request)
     revoked = 0
     async for key_id in revoke_keys_of(session, data.owner, by, datetime.now(UTC)):
-        services.verifier.forget(key_id)
+        services.verifier.invalidate(key_id)
         revoked += 1
     return RevokedKeys(data.owner, revoked)

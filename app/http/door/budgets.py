@@ -1,7 +1,7 @@
-"""What callers may spend, and what is answered beyond that: bad credentials of a peer, new keys of an owner.
+"""Rate limits of callers: bad credentials of a peer, and new keys of an owner.
 
-Each process counts for itself. Credentials are verified before the budget is looked at: a good one is never refused
-because of bad ones from the same address.
+Each process counts separately. Credentials are verified before the budget is checked, so that valid ones are never
+refused because of bad ones from the same address.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ BAD_CREDENTIALS = "bad_credentials"
 KEY_ISSUES = "key_issues"
 CONNECTIONS = "connections"
 LONG_WORK = "long_work"
-# How much was beyond each budget. Of the process, because its server counts connections.
+# The refusals of each budget. Global, because the server of the process counts connections.
 BUDGET_REFUSALS: Counter[str] = Counter(dict.fromkeys((BAD_CREDENTIALS, KEY_ISSUES, CONNECTIONS, LONG_WORK), 0))
 LOG_SECONDS = 60.0
-# A connection that asks again at once gets ten of these refusals a second, and not thousands.
+# A connection that retries immediately gets ten of these refusals a second, and not thousands.
 DELAY_SECONDS = 0.1
 _log = structlog.stdlib.get_logger("budgets")
 
 
 @dataclass(frozen=True, slots=True)
-class LateRefusal:
+class DelayedRefusal:
     """A refusal that is sent after `DELAY_SECONDS`."""
 
     refusal: Refusal
 
     async def send(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Wait, and send it."""
+        """Send the refusal after the delay."""
         await asyncio.sleep(DELAY_SECONDS)
         await self.refusal.send(scope, receive, send)
 
 
 class Budgets:
-    """The budgets of a process, each an event count for a minute; 0 is without a limit."""
+    """The budgets of a process, in events a minute; 0 is no limit."""
 
     def __init__(
         self,
@@ -61,22 +61,22 @@ class Budgets:
         self._clock = clock
         self._log_at: dict[str, float] = {}
 
-    def note_bad_credentials(self, scope: Scope) -> LateRefusal | None:
-        """Count the bad credentials of a request; the 429 where they are beyond the budget of its peer.
+    def count_bad_credentials(self, scope: Scope) -> DelayedRefusal | None:
+        """Count the bad credentials of a request. Returns the 429 if they exceed the budget of its client.
 
-        Where the proxies in front do not tell the address of the client, the peer is that of the connection.
+        If the address of the client is unknown, the peer of the connection is counted.
         """
         client = scope.get("client")
         peer = client[0] if client else None
         address = self._proxies.client_of(peer, scope["headers"]) or peer
         if wait := self.spend_bad_credentials(address):
-            return LateRefusal(refusal(429, TOO_MANY, (b"retry-after", str(wait).encode())))
+            return DelayedRefusal(refusal(429, TOO_MANY, (b"retry-after", str(wait).encode())))
         return None
 
     def spend_bad_credentials(self, address: str | None) -> int:
-        """Count bad credentials from an address. The seconds to wait where that is beyond the budget, else 0.
+        """Count bad credentials from an address. Returns 0, or the seconds to wait if they exceed the budget.
 
-        Those of a client whose address is unknown are not counted: behind a gateway they would be everyone's.
+        Without an address nothing is counted: behind a gateway all clients would share the budget.
         """
         if address is None:
             return 0
@@ -84,7 +84,7 @@ class Budgets:
         return self._spent(BAD_CREDENTIALS, peer, self._bad_credentials.spend(peer))
 
     def check_key_issue(self, owner: str) -> None:
-        """Count a new key of an owner. Raises BudgetSpent beyond the budget."""
+        """Count a new key of an owner. Raises BudgetSpent if the budget is exceeded."""
         if wait := self._spent(KEY_ISSUES, owner, self._key_issues.spend(owner)):
             raise BudgetSpent(wait)
 

@@ -1,4 +1,4 @@
-"""Whether this process is about to stop: then each answer asks its client to reconnect, elsewhere."""
+"""Draining of connections before this process stops: each response then has `Connection: close`."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ _log = structlog.stdlib.get_logger("server")
 
 
 class Draining:
-    """`begun` turns true once, when a server has been told to stop, and before it stops to listen.
+    """The state of draining.
 
-    `at_once` is set when the parent process is gone, so that listening on has no use. `of_all` says whether
-    every process on the listening socket stops, and not this one alone.
+    `begun` is set when the server receives the signal to stop, before it closes its listening socket. `immediate` is
+    set if the parent process has ended, so that there is no reason to listen any longer. `all_workers_stop` returns
+    whether all processes on the listening socket stop, and not only this one.
     """
 
-    __slots__ = ("at_once", "begun", "of_all")
+    __slots__ = ("all_workers_stop", "begun", "immediate")
 
     def __init__(self) -> None:
         self.begun = False
-        self.at_once = False
-        self.of_all: Callable[[], bool] = lambda: True
+        self.immediate = False
+        self.all_workers_stop: Callable[[], bool] = lambda: True
 
     def begin(self, seconds: float) -> None:
-        """Begin to drain, and say for how many seconds it is still listened."""
+        """Begin to drain, and log for how many seconds the server still listens."""
         self.begun = True
-        _log.info("draining", seconds=0 if self.at_once else seconds)
+        _log.info("draining", seconds=0 if self.immediate else seconds)
 
 
-# Of the process, as the signal is that begins it.
+# Global, as the handler of the signal is.
 draining = Draining()
 CLOSE = (b"connection", b"close")

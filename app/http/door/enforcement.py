@@ -1,6 +1,6 @@
-"""The enforcement of the policy, the same at every door: caller, decision, decision log, refusal.
+"""Enforcement of the policy, the same at every door: authentication, decision, decision log, refusal.
 
-The PEP, in the terms of XACML and AuthZEN.
+This is the policy enforcement point (PEP) of XACML and AuthZEN.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ ContextOf = Callable[[Scope, Principal, Snapshot, str, str], Context]  # of a re
 
 
 class Entrance(Protocol[_Credential, _Answer_co]):
-    """One kind of door: the credentials that count there, and how a refusal reads."""
+    """A kind of door: how it authenticates a request, and the responses with which it refuses one."""
 
     @property
     def name(self) -> str:
         """The name of the door in the decision log."""
 
     def cached(self, headers: Iterable[tuple[bytes, bytes]]) -> Principal | _Credential:
-        """The caller where it is known without waiting, else the credential to verify. Raises Unauthenticated."""
+        """The principal if it is in a cache, else the credential for `verify`. Raises Unauthenticated."""
 
     async def verify(self, credential: _Credential, /) -> Principal:
-        """The caller with a credential. Raises Unauthenticated and CannotVerify."""
+        """The principal of a credential. Raises Unauthenticated and CannotVerify."""
 
     def unauthenticated(self, fault: AuthenticationFault, /) -> _Answer_co:
         """The refusal of a caller without credentials, or with bad ones."""
@@ -48,7 +48,7 @@ class Entrance(Protocol[_Credential, _Answer_co]):
         """The refusal of a caller whom the policy denies."""
 
     def unavailable(self, fault: CannotVerify | CannotDecide, /) -> _Answer_co:
-        """The answer while the caller or the policy cannot be known."""
+        """The refusal while the credentials cannot be verified or the policy is suspended."""
 
 
 def decide(
@@ -63,9 +63,9 @@ def decide(
     started: int,
     unmatched: Reason | None = None,
 ) -> Decision:
-    """Decide, and note the decision in the log.
+    """Decide, and write the decision to the log.
 
-    `unmatched` is the reason to give where `resource` is none that a rule could name. Raises CannotDecide, unlogged.
+    `unmatched` is the reason to log if the request matches no route. Raises CannotDecide, which is not logged.
     """
     decision = snapshot.decide(principal.held, resource, action, context)
     if unmatched is not None:
@@ -76,7 +76,7 @@ def decide(
 
 
 class Enforcement:
-    """Enforces the active policy, and logs what it decides."""
+    """Enforces the active policy, and logs its decisions."""
 
     __slots__ = ("_live", "_log")
 
@@ -92,21 +92,22 @@ class Enforcement:
         action: str,
         *,
         context: ContextOf,
-        beyond_budget: Callable[[Scope], _Answer | None],
+        count_failure: Callable[[Scope], _Answer | None],
         started: int,
         snapshot: Snapshot | None = None,
         unmatched: Reason | None = None,
     ) -> _Answer | None:
-        """None when a request is allowed: `scope` then has its `user` and, as `auth`, the decision. Else the answer.
+        """Authenticate and authorize a request. Returns the refusal, or None if the request is allowed.
 
-        `context` is called where the policy has conditions. `beyond_budget` counts bad credentials, and is the answer
-        where they are too many. `snapshot` is the policy that `resource` was found in, where the router did not find
-        it; `unmatched` is as for `decide`.
+        Sets `user` in the scope, and `auth` to the decision if it allows. `context` is called only if the policy has
+        conditions. `count_failure` counts bad credentials, and returns the refusal if there were too many. `snapshot`
+        is the policy in which `resource` was looked up, if Litestar's router did not match it; `unmatched` is as in
+        `decide`.
         """
         try:
-            found = entrance.cached(scope["headers"])
-            principal = found if isinstance(found, Principal) else await entrance.verify(found)
-            scope["user"] = principal  # of a refusal too, for the access log
+            result = entrance.cached(scope["headers"])
+            principal = result if isinstance(result, Principal) else await entrance.verify(result)
+            scope["user"] = principal  # for the access log of refused requests as well
             policy = self._live.active if snapshot is None else snapshot
             decision = decide(
                 policy,
@@ -119,18 +120,18 @@ class Enforcement:
                 started=started,
                 unmatched=unmatched,
             )
-        except Unauthenticated as failed:
-            # Beyond the budget not in the decision log, where a flood would displace other records.
-            if (answer := beyond_budget(scope)) is not None:
+        except Unauthenticated as error:
+            # Not logged beyond the budget: a flood would displace other records in the decision log.
+            if (answer := count_failure(scope)) is not None:
                 return answer
-            reason, answer = failed.reason, entrance.unauthenticated(failed.fault)
-        except (CannotVerify, CannotDecide) as failed:
-            reason, answer = failed.detail, entrance.unavailable(failed)
+            reason, answer = error.reason, entrance.unauthenticated(error.fault)
+        except (CannotVerify, CannotDecide) as error:
+            reason, answer = error.detail, entrance.unavailable(error)
         else:
             if decision:
                 scope["auth"] = decision
                 return None
-            if principal.method == "anonymous":  # which resources exist is not for a caller without credentials
+            if principal.method == "anonymous":  # reveals nothing about the resource to a caller without credentials
                 return entrance.unauthenticated(AuthenticationFault.NOT_PROVIDED)
             return entrance.forbidden(decision)
         revision = (self._live.active if snapshot is None else snapshot).revision

@@ -1,7 +1,7 @@
-"""Turns at long work: batches and pages that take many times as long as other requests.
+"""Scheduling of long work: batches and pages that take many times as long as other requests.
 
-Without turns, 64 batches at the same time would each have a slice of every round of the event loop, and any other
-request would wait for all of them, several times.
+Otherwise 64 concurrent batches would each run in every iteration of the event loop, and any other request would wait
+for all of them several times.
 """
 
 from __future__ import annotations
@@ -19,28 +19,31 @@ from app.http.door.traffic import Traffic
 from app.http.wire.problems import Problem
 from app.services import services_of
 
-AT_ONCE = 4  # callers of a process, so that a wait for the database does not stop all of them
-# Requests of a caller, each with its body. One whose client has left waits as well: the server does not tell.
+MAX_CONCURRENT = 4  # callers of a process, so that one that waits for the database does not block the others
+# Waiting requests of a caller, each with its body. Includes those of disconnected clients, which servers do not report.
 MAX_WAITING = 128
 _RETRY_SECONDS = 1
 _READ = ("GET", "HEAD")
 
 
 class LongWork:
-    """Lets each caller do one piece of long work at a time, and a few callers at the same time; others wait in turn."""
+    """A queue that runs one piece of long work of each caller at a time, and those of a few callers concurrently."""
 
-    def __init__(self, traffic: Traffic, at_once: int = AT_ONCE, max_waiting: int = MAX_WAITING) -> None:
+    def __init__(self, traffic: Traffic, max_concurrent: int = MAX_CONCURRENT, max_waiting: int = MAX_WAITING) -> None:
         self._traffic = traffic
         self._max_waiting = max_waiting
         self.give_way = traffic.give_way
-        self._free = at_once
+        self._free = max_concurrent
         self._busy: set[str] = set()
-        # By caller, the one that has waited longest for its turn first.
+        # By caller, the one that has waited longest first.
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
 
     @asynccontextmanager
     async def turn(self, caller: str) -> AsyncIterator[None]:
-        """A turn of a caller. Nothing in it may wait for a client, who could keep it for ever. Raises Problem 429."""
+        """A turn of a caller. The body must not wait for a client, which could hold the turn for ever.
+
+        Raises Problem 429.
+        """
         await self.begin(caller)
         try:
             yield
@@ -48,13 +51,13 @@ class LongWork:
             self.end(caller)
 
     def check_waiting(self, caller: str) -> None:
-        """Refuse another request of a caller of whom as many wait as may. Raises Problem 429."""
+        """Raises Problem 429 if a caller has the maximum number of waiting requests."""
         if len(self._waiting.get(caller, ())) >= self._max_waiting:
             BUDGET_REFUSALS[LONG_WORK] += 1
             raise Problem(429, TOO_MANY, headers={"Retry-After": str(_RETRY_SECONDS)})
 
     async def begin(self, caller: str) -> None:
-        """Wait for the turn of a caller, which lasts until `end`, and for a moment without short requests.
+        """Wait for the turn of a caller, which lasts until `end`, and until no short request is running.
 
         Raises Problem 429.
         """
@@ -81,7 +84,7 @@ class LongWork:
         try:
             await turn
         except asyncio.CancelledError:
-            if not turn.cancelled():  # it had its turn in the same moment
+            if not turn.cancelled():  # the turn was given to it at the same moment
                 self._pass_on(caller)
             raise
 
@@ -94,7 +97,7 @@ class LongWork:
         self._busy.remove(caller)
         self._free += 1
         if caller in self._waiting:
-            self._waiting.move_to_end(caller)  # others first
+            self._waiting.move_to_end(caller)
         for waiting in [each for each in self._waiting if each not in self._busy]:
             if not self._free:
                 return
@@ -104,17 +107,17 @@ class LongWork:
         turns = self._waiting.pop(caller)
         while turns:
             turn = turns.popleft()
-            if not turn.done():  # a request may have ended meanwhile
+            if not turn.done():  # a waiting request may have been cancelled
                 self._free -= 1
                 self._busy.add(caller)
                 turn.set_result(None)
                 break
         if turns:
-            self._waiting[caller] = turns  # behind all others
+            self._waiting[caller] = turns  # at the end of the queue
 
 
 def in_turn(app: ASGIApp) -> ASGIApp:
-    """Middleware for handlers whose GET is long work. The turn ends when the answer begins: its client may be slow."""
+    """Middleware for handlers whose GET is long work. The turn ends when the response starts, for a slow client."""
 
     async def waiting(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP or scope["method"] not in _READ:

@@ -1,6 +1,6 @@
-"""The door of the application: enforces the policy on every matched route before anything else sees the request.
+"""The middleware that enforces the policy on every matched route, before any other middleware.
 
-Litestar has already matched the route; 404 and 405 are the same for everyone and never come here.
+Litestar has already matched the route; responses 404 and 405 are the same for all callers and do not pass through here.
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ from app.audit.log import DecisionLog
 from app.gateway.canonical import path_fault
 from app.gateway.proxies import TrustedProxies
 from app.http.door.budgets import Budgets
-from app.http.door.direct import answer as direct
-from app.http.door.direct import is_direct
+from app.http.door.direct import call_direct, is_direct
 from app.http.door.enforcement import ContextOf, Enforcement, Entrance
-from app.http.door.pace import Pace
 from app.http.door.refusal import Refusal, Refusals, refusal, unavailable
+from app.http.door.refusal_throttle import RefusalThrottle
 from app.http.door.request_context import request_context
 from app.http.door.route_table import RouteKeys
 from app.http.wire.litestar_private import without_exception_layer
@@ -32,14 +31,14 @@ from app.policy.engine.live import LivePolicy
 
 
 class Answer(Protocol):
-    """What is sent instead of the answer of a handler."""
+    """A response that is sent instead of calling the handler."""
 
     async def send(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it."""
+        """Send the response."""
 
 
 class ApiEntrance:
-    """The entrance of the API: one header, and the contract's JSON."""
+    """The entrance of the API: a bearer token in the header, and JSON refusals."""
 
     name = "app"
 
@@ -51,7 +50,7 @@ class ApiEntrance:
         self._refusals = refusals
 
     def forbidden(self, decision: Decision) -> Refusal:
-        """The 403, which names the grants that are missing."""
+        """The 403, with the missing grants."""
         return self._refusals.forbidden(decision.missing)
 
 
@@ -62,11 +61,11 @@ class _DoorState:
     api: Entrance[Any, Answer]
     entrances: Mapping[str, Entrance[Any, Answer]]
     context: ContextOf
-    beyond_budget: Callable[[Scope], Answer | None]
-    pace: Pace
+    count_failure: Callable[[Scope], Answer | None]
+    throttle: RefusalThrottle
 
     def enforce(self, scope: Scope, started: int) -> Awaitable[Answer | None]:
-        """None when a request may go on to its handler; else the answer."""
+        """The refusal of a request; None if it is allowed."""
         resource, action = self.keys.key(scope)
         return self.enforcement.enforce(
             self.entrances.get(resource, self.api),
@@ -74,16 +73,16 @@ class _DoorState:
             resource,
             action,
             context=self.context,
-            beyond_budget=self.beyond_budget,
+            count_failure=self.count_failure,
             started=started,
         )
 
 
 class Door:
-    """A middleware, shut until `open` gives it a policy and a way to know callers."""
+    """The enforcing middleware. It raises for every request until `open` has been called."""
 
     def __init__(self) -> None:
-        self._inside: _DoorState | None = None
+        self._state: _DoorState | None = None
 
     def open(
         self,
@@ -95,42 +94,42 @@ class Door:
         *,
         proxies: TrustedProxies,
         budgets: Budgets,
-        pace: Pace,
+        throttle: RefusalThrottle,
     ) -> None:
-        """Start to let in whom the policy lets in, by `api` or by the entrance that a template has of its own."""
+        """Start to enforce the policy. `entrances` are those of route templates that do not use `api`."""
         context = partial(request_context, proxies=proxies)
         enforcement = Enforcement(live, log)
-        self._inside = _DoorState(keys, enforcement, api, entrances, context, budgets.note_bad_credentials, pace)
+        self._state = _DoorState(keys, enforcement, api, entrances, context, budgets.count_bad_credentials, throttle)
 
     def __call__(self, app: ASGIApp) -> ASGIApp:
-        """The handler of a route, behind the door."""
-        # Litestar puts a layer around the handler for middleware that changes what is sent. This one changes nothing,
-        # and what the handler raises is answered alike by the layer around all.
+        """Wrap the handler of a route."""
+        # Litestar wraps each handler in an exception layer, for middleware that changes responses. This one does not,
+        # and the layer around the application handles exceptions in the same way.
         handler = without_exception_layer(app)
 
         async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
             started = perf_counter_ns()
-            inside = self._inside
-            if inside is None:
+            state = self._state
+            if state is None:
                 raise RuntimeError("the door was never opened")
-            answer: Answer | None = _ambiguous(scope.get("raw_path"))
+            answer: Answer | None = _ambiguous_path(scope.get("raw_path"))
             if answer is None:
-                answer = await inside.enforce(scope, started)
+                answer = await state.enforce(scope, started)
             if answer is not None:
                 caller: Principal | None = scope.get("user")
                 if caller is None or caller.method == "anonymous":
-                    await inside.pace.wait()
+                    await state.throttle.wait()
                 await answer.send(scope, receive, send)
             elif is_direct(scope["route_handler"]):
-                await direct(scope["route_handler"], scope, receive, send)
+                await call_direct(scope["route_handler"], scope, receive, send)
             else:
                 await handler(scope, receive, send)
 
         return guarded
 
 
-def _ambiguous(raw_path: bytes | None) -> Answer | None:
-    """The refusal of a path that two programs could read differently, or that is unknown."""
+def _ambiguous_path(raw_path: bytes | None) -> Answer | None:
+    """The refusal of a path that is missing, or that two programs could read differently."""
     if not raw_path:
         return refusal(400, "The server gave no raw path.")
     fault = path_fault(raw_path)

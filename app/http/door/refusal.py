@@ -1,4 +1,4 @@
-"""Refusals as bytes, prepared once: the contract's bodies and RFC 6750's challenges."""
+"""Refusals: responses 401, 403 and 503 that are encoded in advance, with challenges as in RFC 6750."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _NO_STORE = (b"cache-control", b"no-store")
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A whole answer: status, headers and body."""
+    """A complete response: status, headers and body."""
 
     status: int
     headers: tuple[tuple[bytes, bytes], ...]
     body: bytes
 
     async def send(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it; a WebSocket that is not yet open is refused with the same answer where the server can."""
+        """Send the response; to a WebSocket handshake too, if the server supports that, else close the connection."""
         if scope["type"] == ScopeType.WEBSOCKET:
             await self._send_websocket(scope, receive, send)
             return
@@ -54,14 +54,14 @@ def refusal(status: int, detail: str, *headers: tuple[bytes, bytes]) -> Refusal:
 
 
 def unavailable(fault: CannotVerify | CannotDecide) -> Refusal:
-    """The 503, with the whole seconds after which another try makes sense."""
+    """The 503, with `Retry-After`."""
     return refusal(503, fault.detail, (b"retry-after", str(fault.retry_after).encode()))
 
 
 class Refusals:
     """The 401s and 403s of a deployment.
 
-    Where its public address is known, each challenge also says where its metadata is (RFC 9728 section 5.1).
+    If its public URL is known, each challenge also has the URL of its metadata (RFC 9728 section 5.1).
     """
 
     def __init__(self, metadata_url: str | None = None) -> None:
@@ -72,7 +72,7 @@ class Refusals:
         self.forbidden: Callable[[tuple[str, ...]], Refusal] = lru_cache(maxsize=1024)(self._forbidden)
 
     def insufficient_scope(self, missing: tuple[str, ...]) -> tuple[bytes, bytes]:
-        """The challenge of a 403; `scope` is what was missing, where holding that would suffice."""
+        """The challenge of a 403. It has the missing permissions as `scope`, unless a fact is missing as well."""
         parameters = {"error": "insufficient_scope", "error_description": FORBIDDEN}
         if missing and not any(is_fact(grant) for grant in missing):
             parameters["scope"] = " ".join(missing)
@@ -82,18 +82,16 @@ class Refusals:
         """The 403 for a principal that lacks these grants."""
         return refusal(403, FORBIDDEN, self.insufficient_scope(missing))
 
-    def not_plain(self, detail: str) -> Refusal:
-        """The 403 for a gateway's question that could be read in two ways, where the application itself says 400."""
+    def ambiguous(self, detail: str) -> Refusal:
+        """The 403 for an ambiguous request of a gateway, to which the application itself would respond with 400."""
         return refusal(403, detail, self._challenge(error="invalid_request", error_description=detail))
 
     def _unauthenticated(self, fault: AuthenticationFault) -> Refusal:
-        if (
-            fault is AuthenticationFault.NOT_PROVIDED
-        ):  # RFC 6750 section 3.1: no error code where no credentials were tried
+        if fault is AuthenticationFault.NOT_PROVIDED:  # RFC 6750 section 3.1: no error code without credentials
             return refusal(401, fault.value, self._challenge())
         error = "invalid_request" if fault in HEADER_FAULTS else "invalid_token"
         return refusal(401, fault.value, self._challenge(error=error, error_description=fault.value))
 
     def _challenge(self, **parameters: str) -> tuple[bytes, bytes]:
-        stated = ", ".join(f'{name}="{value}"' for name, value in {**parameters, **self._metadata}.items())
-        return (b"www-authenticate", f"Bearer {stated}".strip().encode())
+        text = ", ".join(f'{name}="{value}"' for name, value in {**parameters, **self._metadata}.items())
+        return (b"www-authenticate", f"Bearer {text}".strip().encode())

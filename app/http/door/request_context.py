@@ -1,4 +1,4 @@
-"""What conditions may read of a request to the app; built only where a condition reads it."""
+"""The variables that conditions read from a request to the application, each computed when a condition reads it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from app.policy.language.when.shape import Request
 def request_context(
     scope: Scope, principal: Principal, snapshot: Snapshot, resource: str, action: str, *, proxies: TrustedProxies
 ) -> Context:
-    """The six variables of a decision about this request."""
+    """The variables of a decision about a request."""
     return LazyContext(
         subject=lambda: subject_of(principal, snapshot.effective(principal.held)),
         resource=lambda: {"type": "route", "id": resource, "properties": {}},

@@ -1,6 +1,6 @@
-"""A request id on every answer and log line, and one access line for each request.
+"""Request ids in responses and log records, and the access log.
 
-Plain ASGI around the whole application, so that answers which no handler made have one too.
+Plain ASGI around the whole application, so that responses which no handler made have a request id too.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _log = structlog.stdlib.get_logger("access")
 
 
 def with_request_id(app: ASGIApp, access_log: TrustedProxies | None, requests: Requests, traffic: Traffic) -> ASGIApp:
-    """Give each request the caller's own `X-Request-ID` when it is plain text without a secret, else a new one.
+    """Give each request the caller's `X-Request-ID` if it is plain text without a secret, else a new id.
 
-    `requests` counts each with its duration, and `traffic` those without an answer so far. With `access_log` each has a
-    line, with the client behind those proxies.
+    `requests` records the duration of each request, and `traffic` counts those whose response has not started. With
+    `access_log` each request is logged, with the address of the client behind those proxies.
     """
 
     known = requests.known
@@ -40,7 +40,7 @@ def with_request_id(app: ASGIApp, access_log: TrustedProxies | None, requests: R
         if "headers" not in scope:  # lifespan
             await app(scope, receive, send)
             return
-        request_id = _stated(scope) or _new()
+        request_id = _sent_id(scope) or _new_id()
         logs.request_id.set(request_id)
         header = (HEADER, request_id.encode())
         started = time.perf_counter_ns()
@@ -49,7 +49,7 @@ def with_request_id(app: ASGIApp, access_log: TrustedProxies | None, requests: R
 
         def send_with_id(message: Message) -> Awaitable[None]:
             nonlocal status
-            if message["type"] == "http.response.body":  # the most frequent
+            if message["type"] == "http.response.body":  # the most frequent type
                 return send(message)
             if message["type"] == "http.response.start" or message["type"] == "websocket.http.response.start":
                 if not status:
@@ -74,18 +74,18 @@ def with_request_id(app: ASGIApp, access_log: TrustedProxies | None, requests: R
             except KeyError:
                 requests.first(scope.get("path_template"), status).append(took)
             if access_log is not None:
-                _note(scope, status, took / 1e6, access_log)
+                _log_access(scope, status, took / 1e6, access_log)
 
     return identified
 
 
-def _new() -> str:
-    """24 hexadecimal digits, of which 14 tell the time, so that the log's index of them grows at its end alone."""
-    number = (time.time_ns() // 1000) << 40 | random.getrandbits(40)  # a name, no secret
-    return number.to_bytes(12, "big").hex()  # a third of the time that formatting takes
+def _new_id() -> str:
+    """An id of 24 hexadecimal digits. The first 14 are the time, so that new ids go to the end of a database index."""
+    number = (time.time_ns() // 1000) << 40 | random.getrandbits(40)  # not a secret
+    return number.to_bytes(12, "big").hex()  # three times as fast as formatting
 
 
-def _stated(scope: Scope) -> str | None:
+def _sent_id(scope: Scope) -> str | None:
     found: bytes | None = None
     for name, value in scope["headers"]:
         if name == HEADER:
@@ -98,14 +98,14 @@ def _stated(scope: Scope) -> str | None:
     return text if without_secrets(text) == text else None
 
 
-def _note(scope: Scope, status: int, milliseconds: float, proxies: TrustedProxies) -> None:
-    """One line. The path is the raw one, percent-encoded, so that nothing a caller sends can forge a line."""
+def _log_access(scope: Scope, status: int, milliseconds: float, proxies: TrustedProxies) -> None:
+    """Log a request. The path is the raw one, percent-encoded, so that a caller cannot forge log lines."""
     principal = scope.get("user")
     peer = scope.get("client")
     _log.info(
         "request",
         method="WEBSOCKET" if scope["type"] == ScopeType.WEBSOCKET else scope["method"],
-        # Someone will put a key into a path one day, or into the `sub` of a token.
+        # A caller may by mistake send a key in the path, or have one as `sub` of a token.
         path=without_secrets(scope.get("raw_path", b"").decode("ascii", "backslashreplace")),
         status=status,
         client=proxies.client_of(peer[0] if peer else None, scope["headers"]),
@@ -119,8 +119,8 @@ def _note(scope: Scope, status: int, milliseconds: float, proxies: TrustedProxie
 
 
 def _trace_of(scope: Scope) -> dict[str, str]:
-    """The id of the caller's trace (W3C Trace Context section 3.2), where requests are not traced here."""
+    """The id of the caller's trace (W3C Trace Context section 3.2), if tracing is off here."""
     match [value for name, value in scope["headers"] if name == b"traceparent"]:
-        case [value] if stated := _TRACEPARENT.fullmatch(value):
-            return {"trace_id": stated[1].decode()}
+        case [value] if match := _TRACEPARENT.fullmatch(value):
+            return {"trace_id": match[1].decode()}
     return {}

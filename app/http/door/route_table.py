@@ -15,31 +15,31 @@ from litestar.types import Scope
 from app.policy.routing.routes import METHODS, Route, RouteTable
 from app.policy.routing.template_tree import TAIL
 
-# Those that Litestar routes: a mounted application is ruled for each.
+# The methods that Litestar routes to a mounted application, each of which needs a rule.
 _HTTP_METHODS = tuple(method for method in METHODS if method not in ("QUERY", "TRACE", "WEBSOCKET"))
 _WEBSOCKET = "WEBSOCKET"
 
 
 class CannotMount(Exception):
-    """An application is mounted in a way that leaves its requests without one key each."""
+    """An application is mounted so that a request to it has no unique key."""
 
 
 @dataclass(frozen=True, slots=True)
 class RouteKeys:
-    """From what Litestar matched to (resource, action): templates by Litestar's own, mounts by handler."""
+    """The keys (resource, action) of matched requests: `templates` by those of Litestar, `mounts` by handler id."""
 
     templates: Mapping[str, str]
     mounts: Mapping[int, str]
 
     def key(self, scope: Scope) -> tuple[str, str]:
-        """The key of a matched request. A route that is not known here has an empty resource, which no rule names."""
+        """The key of a matched request. An unknown route has an empty resource, which no rule matches."""
         action = _WEBSOCKET if scope["type"] == ScopeType.WEBSOCKET else scope["method"]
         mount = self.mounts.get(id(scope["route_handler"])) if self.mounts else None
         return mount or self.templates.get(scope["path_template"], ""), str(action)
 
 
 def table_of(app: Litestar) -> tuple[RouteTable, RouteKeys]:
-    """Every route of an application. Raises CannotMount for one handler mounted at several paths."""
+    """The routes of an application. Raises CannotMount for a handler that is mounted at several paths."""
     routes: list[Route] = []
     templates: dict[str, str] = {}
     mounts: dict[int, str] = {}
@@ -62,7 +62,7 @@ def _methods(route: BaseRoute) -> tuple[str, ...]:
 
 
 def _template(route: BaseRoute) -> str:
-    """A parameter that spans segments is `**`, so that no pattern for one segment opens it."""
+    """The template of a route. A path parameter that spans segments becomes `**`, which no pattern `*` matches."""
     parts = [
         part if isinstance(part, str) else TAIL if part.type is Path else f"{{{part.name}}}"
         for part in route.path_components

@@ -1,4 +1,4 @@
-"""Metrics and traces, for as long as the application runs."""
+"""Start and stop of metrics and traces with the application."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from app.metrics.scrape import Metrics
 if TYPE_CHECKING:
     from app.http.door.tracing import Tracing
 
-# Set by `authz serve` for its own processes when there are several, and no setting.
+# Not a setting: `authz serve` sets it for its worker processes.
 _WORKERS_DIRECTORY = "AUTHZ_RUN_DIR"
 
 
-def tracing_to(endpoint: str | None, sample: float) -> Tracing | None:
-    """Traces to the collector at an endpoint; None without one."""
+def new_tracing(endpoint: str | None, sample: float) -> Tracing | None:
+    """Tracing to the collector at an endpoint; None without an endpoint."""
     if endpoint is None:
         return None
-    from app.http.door.tracing import Tracing  # noqa: PLC0415  # takes a tenth of a second, and is rarely wanted
+    from app.http.door.tracing import Tracing  # noqa: PLC0415  # an optional extra, which takes 0.1 s to import
 
     return Tracing(endpoint, sample)
 
 
 @asynccontextmanager
-async def observed(metrics: Metrics, tracing: Tracing | None) -> AsyncIterator[None]:
-    """Meanwhile metrics are kept, together with those of other workers where there are some, and traces are sent."""
+async def telemetry(metrics: Metrics, tracing: Tracing | None) -> AsyncIterator[None]:
+    """Context in which metrics are shared with other workers, and traces are exported."""
     if tracing:
         tracing.start()
     directory = os.environ.get(_WORKERS_DIRECTORY)

@@ -1,7 +1,7 @@
-"""Traces: a span for each request, sent to a collector over OTLP, in batches and beside the requests.
+"""Tracing: a span for each request, exported over OTLP in batches by a background thread.
 
-This module is loaded only where there is an endpoint to send to. Exported of a request are only its method, route and
-status, how its caller was known, and what was decided: no path, no query, no header and no name.
+This module is imported only if an endpoint is set. A span contains the method, route and status of the request, the
+method of authentication and the decision: no path, no query, no header and no name.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ _PATH = "/v1/traces"
 _TIMEOUT = "OTEL_EXPORTER_OTLP_TIMEOUT"
 _TIMEOUT_SECONDS = 5.0
 _STOP_SECONDS = 1.0
-_AUTHZEN = "authzen"  # of whom many questions may be in one request
+_AUTHZEN = "authzen"  # a request of this door may contain many evaluations
 _Headers = Iterable[tuple[bytes, bytes]]
 _log = structlog.stdlib.get_logger("traces")
 
 
 class TracedLog(DecisionLog):
-    """A decision log that tells the span of a request what was decided about it."""
+    """A decision log that adds each decision to the span of its request."""
 
     def note(
         self,
@@ -55,7 +55,7 @@ class TracedLog(DecisionLog):
         *,
         started: int,
     ) -> None:
-        """As without traces."""
+        """Log a decision, and set the attributes of the current span."""
         super().note(door, resource, action, principal, outcome, started=started)
         span = trace.get_current_span()
         if door != _AUTHZEN and span.is_recording():
@@ -72,10 +72,10 @@ class TracedLog(DecisionLog):
 
 
 class Tracing:
-    """Spans of this process, sent to the collector at an endpoint such as `http://collector:4318`.
+    """Creates the spans of this process and exports them to an endpoint such as `http://collector:4318`.
 
-    `sample` is the share of traces that are begun here and kept. A trace that comes with a request is kept, or not, as
-    its `traceparent` says.
+    `sample` is the share of traces to keep, of those that start here. A trace that a caller started is kept if its
+    `traceparent` says so.
     """
 
     decision_log = TracedLog
@@ -89,9 +89,9 @@ class Tracing:
         self._exporter: _Exporter | None = None
 
     def start(self) -> None:
-        """Begin to trace, in the process that serves: the thread that exports lives in no copy of it."""
-        named = {} if "OTEL_SERVICE_NAME" in os.environ else {"service.name": "griddy-authz"}
-        resource = Resource.create({**named, "service.version": __version__})
+        """Start tracing. Call it in the worker process: the exporting thread does not survive a fork."""
+        name = {} if "OTEL_SERVICE_NAME" in os.environ else {"service.name": "griddy-authz"}
+        resource = Resource.create({**name, "service.version": __version__})
         timeout = None if _TIMEOUT in os.environ else _TIMEOUT_SECONDS
         self._exporter = _Exporter(OTLPSpanExporter(self._endpoint, timeout=timeout))
         self._provider = TracerProvider(sampler=self._sampler, resource=resource, shutdown_on_exit=False)
@@ -99,16 +99,16 @@ class Tracing:
         self._tracer = self._provider.get_tracer("griddy-authz", __version__)
 
     async def stop(self) -> None:
-        """Send what waits, within a few seconds."""
+        """Export the remaining spans, within a few seconds."""
         if self._provider is None or self._exporter is None:
             return
-        late = asyncio.get_running_loop().call_later(_STOP_SECONDS, self._exporter.give_up)
+        timer = asyncio.get_running_loop().call_later(_STOP_SECONDS, self._exporter.give_up)
         await asyncio.to_thread(self._provider.shutdown)
-        late.cancel()
+        timer.cancel()
 
     def span(self, name: str) -> AbstractContextManager[object]:
-        """A span below that of the request at hand."""
-        # What an error says may quote its cause, and stays here.
+        """A child span of the current request's span."""
+        # The text of an exception may contain confidential data.
         return self._tracer.start_as_current_span(
             name, kind=trace.SpanKind.CLIENT, record_exception=False, set_status_on_exception=False
         )
@@ -126,7 +126,7 @@ class Tracing:
             span = self._tracer.start_span(method, context, trace.SpanKind.SERVER)
             status = 0
 
-            async def send_noting_status(message: Message) -> None:
+            async def send_and_record_status(message: Message) -> None:
                 nonlocal status
                 if message["type"] in ("http.response.start", "websocket.http.response.start"):
                     status = message["status"]
@@ -136,18 +136,18 @@ class Tracing:
             logs.trace.set((trace.format_trace_id(ids.trace_id), trace.format_span_id(ids.span_id)))
             token = attach(trace.set_span_in_context(span, context))
             try:
-                await app(scope, receive, send_noting_status)
+                await app(scope, receive, send_and_record_status)
             finally:
                 detach(token)
-                _conclude(span, scope, method, status)
+                _end_span(span, scope, method, status)
 
         return traced
 
 
-class _FromHeaders(Getter[_Headers]):
-    """Headers of a request. One sent more than once is left out: it is ambiguous.
+class _HeaderGetter(Getter[_Headers]):
+    """Reads headers of a request. A header that is sent more than once is ambiguous and ignored.
 
-    `tracestate` is left alone: it may say anything, and nothing is asked of anybody in its name.
+    `tracestate` is ignored too: no request is sent on behalf of the caller.
     """
 
     def get(self, carrier: _Headers, key: str) -> list[str] | None:
@@ -161,48 +161,48 @@ class _FromHeaders(Getter[_Headers]):
         return [name.decode("latin-1") for name, _ in carrier]
 
 
-_HEADERS = _FromHeaders()
+_HEADERS = _HeaderGetter()
 
 
 class _Exporter(SpanExporter):
-    """An exporter that says once that the collector is away, and once that it is back."""
+    """An exporter that logs once that the collector is unavailable, and once that it is available again."""
 
     def __init__(self, exporter: OTLPSpanExporter) -> None:
         self._exporter = exporter
-        self._away = False
+        self._is_failing = False
         self._gave_up = threading.Event()
-        self._said = _ExporterLogFilter()
-        logging.getLogger(OTLPSpanExporter.__module__).addFilter(self._said)
+        self._log_filter = _ExporterLogFilter()
+        logging.getLogger(OTLPSpanExporter.__module__).addFilter(self._log_filter)
         # We report a full queue ourselves: it is full because the collector is unavailable.
         logging.getLogger("opentelemetry.sdk").setLevel(logging.ERROR)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Send them. Runs in a thread of its own."""
+        """Export spans. The provider calls this in its background thread."""
         if self._gave_up.is_set():
             return SpanExportResult.FAILURE
-        self._said.first = ""
+        self._log_filter.first = ""
         result = self._exporter.export(spans)
-        away = result is not SpanExportResult.SUCCESS
-        if away and not self._away:
-            _log.warning("traces do not reach the collector, and are dropped", error=self._said.first)
-        elif self._away and not away:
+        is_failing = result is not SpanExportResult.SUCCESS
+        if is_failing and not self._is_failing:
+            _log.warning("traces do not reach the collector, and are dropped", error=self._log_filter.first)
+        elif self._is_failing and not is_failing:
             _log.info("traces reach the collector again")
-        self._away = away
+        self._is_failing = is_failing
         return result
 
     def give_up(self) -> None:
-        """Send no more."""
+        """Stop exporting, even if spans remain."""
         self._gave_up.set()
         self._exporter.shutdown()  # type: ignore[no-untyped-call]  # the library's own omission
 
     def shutdown(self) -> None:
-        """End, after everything was sent."""
+        """Shut down after all spans were exported."""
         if not self._gave_up.is_set():
             self._exporter.shutdown()  # type: ignore[no-untyped-call]  # the library's own omission
 
 
 class _ExporterLogFilter(logging.Filter):
-    """Keeps the library's own lines from the log, which come with each try, and the first of a batch to be told."""
+    """Suppresses the library's log records, one for each attempt, and keeps the first message of a batch."""
 
     first = ""
 
@@ -217,7 +217,7 @@ def _method(scope: Scope) -> str:
     return scope["method"] if scope["method"] in METHODS else "_OTHER"
 
 
-def _conclude(span: trace.Span, scope: Scope, method: str, status: int) -> None:
+def _end_span(span: trace.Span, scope: Scope, method: str, status: int) -> None:
     if span.is_recording():
         route = scope.get("path_template")
         span.set_attribute("http.request.method", method)

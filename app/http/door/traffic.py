@@ -1,4 +1,4 @@
-"""Requests that are being answered now, to which long work gives way."""
+"""The number of short requests in progress, which take precedence over long work."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ GIVE_WAY_SECONDS = 0.005  # several times what a short request takes
 
 
 class Traffic:
-    """Counts short requests, from their head to the beginning of their answer.
+    """Counts short requests, from their arrival until their response starts.
 
-    Requests that do long work, or wait for their turn or for the pace of refusals, are not counted meanwhile.
+    A request is not counted while it does long work, waits for its turn or is delayed by the throttle of refusals.
     """
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class Traffic:
         self.requests += 1
 
     def leave(self) -> None:
-        """Count it no longer."""
+        """Stop counting a request."""
         self.requests -= 1
         if self._waiting and not self.requests:
             for waiting in self._waiting:
@@ -30,9 +30,9 @@ class Traffic:
                     waiting.set_result(None)
 
     async def give_way(self) -> None:
-        """Let the loop turn, and wait until no short request is being answered, or for `GIVE_WAY_SECONDS`.
+        """Let other tasks run, and wait until no short request is in progress, for at most `GIVE_WAY_SECONDS`.
 
-        Long work goes on with one slice after that, however many short requests there are.
+        The limit lets long work continue, slice by slice, under any number of short requests.
         """
         await asyncio.sleep(0)
         if not self.requests:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 
-from app.identity.permission_claim import permissions
+from app.identity.permission_claim import parse_permissions
 from app.identity.principal import ANYONE, is_fact
 from app.policy.language.entities import Entity
 from app.policy.language.grants import method_of
@@ -76,7 +76,7 @@ def permitted_subjects(policy: Policy) -> frozenset[_SubjectKey]:
 
 
 def _permissions(entity: Entity | None) -> list[str]:
-    found = permissions(entity.properties.get("permissions")) if entity else []
+    found = parse_permissions(entity.properties.get("permissions")) if entity else []
     return [grant for grant in found if not is_fact(grant)]
 
 

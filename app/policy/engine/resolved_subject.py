@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from app.identity.api_keys import KeyRecord
 from app.identity.api_keys import principal_of as key_principal
-from app.identity.permission_claim import permissions
+from app.identity.permission_claim import parse_permissions
 from app.identity.principal import ANONYMOUS, ANYONE, Principal, is_fact
 from app.policy.engine.snapshot import Snapshot
 from app.policy.engine.target import Target
@@ -98,7 +98,7 @@ def resolve_subject(kind: str, identity: str, sent: Properties, known: Known, ke
         return ResolvedSubject(kind, identity, ANONYMOUS.held, properties)
     if not identity:
         raise NoSuchSubject("the subject has no id")
-    stated = [grant for grant in permissions(properties.get("permissions")) if not is_fact(grant)]
+    stated = [grant for grant in parse_permissions(properties.get("permissions")) if not is_fact(grant)]
     if is_user:
         return ResolvedSubject(kind, identity, frozenset((*stated, ANYONE, "auth:jwt", f"user:{identity}")), properties)
     return ResolvedSubject(kind, identity, frozenset((*stated, ANYONE)), properties)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
-from app.identity.principal import Principal, user
+from app.identity.principal import Principal, user_principal
 from app.policy.engine.enforcer import Enforcer
 from app.policy.engine.snapshot import Snapshot
 from app.policy.engine.verdict import Conditions
@@ -48,13 +48,13 @@ def _sides(rules: int) -> dict[str, Callable[[], float]]:
     plain, fast = Plain(snapshot), Enforcer(snapshot.index)
     sides: dict[str, Callable[[], float]] = {}
     for grants in GRANTS:
-        caller = user("user_bench", [f"r{number}:read" for number in range(grants)], {})
+        caller = user_principal("user_bench", [f"r{number}:read" for number in range(grants)], {})
         met = _met(conditional, caller)
         if not met():
             raise RuntimeError("the condition was to be met")
         sides[f"first, {grants} grants"] = lambda held=caller.held: first(snapshot, held, rules, 400) * 1e6  # type: ignore[misc]
         sides[f"with a condition, {grants} grants"] = lambda met=met: micros(met, 1_000)  # type: ignore[misc]
-    one = user("user_bench", ["r0:read"], {}).held
+    one = user_principal("user_bench", ["r0:read"], {}).held
     effective, nothing, few = snapshot.effective(one), Conditions({}), max(1, 400 // rules)
     return {
         "remembered": lambda: micros(lambda: snapshot.decide(one, _RESOURCE, "GET"), 20_000),

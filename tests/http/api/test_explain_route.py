@@ -162,7 +162,7 @@ def test_a_key_of_an_environment_that_is_no_longer_taken_gets_401_and_no_success
     with own_server.client(token) as client:
         live, test = (keys[environment]["api_key"]["id"] for environment in ("live", "test"))
         found = asked(client, key_id=test, **TEAMS)
-        assert (found["now"], found["key"]["refused"]) == (None, "test keys are not taken here")
+        assert (found["now"], found["key"]["refused"]) == (None, "test keys are not accepted here")
         assert asked(client, key_id=live, **TEAMS)["key"]["refused"] is None
         refused = client.post(f"/api/v1/api-keys/{test}/rotate/")
         detail = "Keys for test are no longer taken here: issue a new key."

@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.gateway.proxies import TrustedProxies
-from app.http.door.budgets import BAD_CREDENTIALS, BUDGET_REFUSALS, KEY_ISSUES, Budgets, LateRefusal
+from app.http.door.budgets import BAD_CREDENTIALS, BUDGET_REFUSALS, KEY_ISSUES, Budgets, DelayedRefusal
 from app.http.door.refusal import refusal
 from app.identity.budget import BudgetSpent
 from tests.identity.clock import Clock
@@ -56,25 +56,25 @@ def budgets(clock: Clock, proxies: TrustedProxies = TRUSTED) -> Budgets:
 )
 def test_a_budget_is_that_of_the_address(proxies: TrustedProxies, spent: Any, same: Any, other: Any) -> None:
     found = budgets(Clock(), proxies)
-    assert [found.note_bad_credentials(spent) for _ in range(3)] == [None] * 3
+    assert [found.count_bad_credentials(spent) for _ in range(3)] == [None] * 3
     for each in (spent, same):
-        beyond = found.note_bad_credentials(each)
+        beyond = found.count_bad_credentials(each)
         assert beyond is not None
         assert (beyond.refusal.status, json.loads(beyond.refusal.body)) == (429, {"detail": "Too many requests."})
         assert dict(beyond.refusal.headers)[b"retry-after"] == b"20"
-    assert found.note_bad_credentials(other) is None
+    assert found.count_bad_credentials(other) is None
 
 
 def test_nothing_is_counted_for_a_peer_without_an_address() -> None:
     found = budgets(Clock())
-    assert [found.note_bad_credentials(scope(None, "192.0.2.1")) for _ in range(10)] == [None] * 10
+    assert [found.count_bad_credentials(scope(None, "192.0.2.1")) for _ in range(10)] == [None] * 10
     assert [found.spend_bad_credentials(None) for _ in range(10)] == [0] * 10
     assert [found.spend_bad_credentials("192.0.2.1") for _ in range(4)] == [0, 0, 0, 20]
 
 
 def test_by_default_nothing_has_a_limit() -> None:
     found = Budgets(TRUSTED)
-    assert [found.note_bad_credentials(scope("192.0.2.1")) for _ in range(1_000)] == [None] * 1_000
+    assert [found.count_bad_credentials(scope("192.0.2.1")) for _ in range(1_000)] == [None] * 1_000
     for _ in range(1_000):
         found.check_key_issue("user_a")
 
@@ -134,5 +134,5 @@ async def test_a_refusal_beyond_the_budget_waits_a_tenth_of_a_second(monkeypatch
 
     monkeypatch.setattr("app.http.door.budgets.asyncio.sleep", sleep)
     asked: Any = {"type": "http", "method": "GET"}
-    await LateRefusal(refusal(429, "Too many requests.")).send(asked, receive, send)
+    await DelayedRefusal(refusal(429, "Too many requests.")).send(asked, receive, send)
     assert happened == [0.1, "http.response.start", "http.response.body"]

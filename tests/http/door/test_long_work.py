@@ -14,7 +14,7 @@ from litestar import Litestar
 from app.http.door.long_work import LongWork, in_turn
 from app.http.door.traffic import GIVE_WAY_SECONDS, Traffic
 from app.http.wire.problems import Problem
-from app.identity.principal import user
+from app.identity.principal import user_principal
 from tests.support.services import state_of
 
 pytestmark = pytest.mark.anyio
@@ -42,7 +42,7 @@ def _started(
 
 async def test_a_caller_has_one_turn_at_a_time_and_callers_take_turns() -> None:
     traffic, order = Traffic(), list[str]()
-    work = LongWork(traffic, at_once=2)
+    work = LongWork(traffic, max_concurrent=2)
     over = asyncio.Event()
     tasks = [_started(traffic, work, caller, order, over) for caller in ("a", "a", "a", "a", "b", "c", "d")]
     await _settle()
@@ -57,8 +57,8 @@ async def test_a_caller_has_one_turn_at_a_time_and_callers_take_turns() -> None:
 @pytest.mark.parametrize("seed", range(8))
 async def test_turns_are_never_lost_however_requests_end(seed: int) -> None:
     chance = random.Random(seed)
-    traffic, order, at_once = Traffic(), list[str](), chance.randint(1, 4)
-    work = LongWork(traffic, at_once)
+    traffic, order, max_concurrent = Traffic(), list[str](), chance.randint(1, 4)
+    work = LongWork(traffic, max_concurrent)
     running: Counter[str] = Counter()
 
     async def run(caller: str) -> None:
@@ -66,7 +66,7 @@ async def test_turns_are_never_lost_however_requests_end(seed: int) -> None:
         try:
             async with work.turn(caller):
                 running[caller] += 1
-                assert running.total() <= at_once
+                assert running.total() <= max_concurrent
                 assert running[caller] == 1
                 try:
                     await asyncio.sleep(chance.choice((0, 0, 0.0005)))
@@ -85,9 +85,9 @@ async def test_turns_are_never_lost_however_requests_end(seed: int) -> None:
     outcomes = await asyncio.gather(*tasks, return_exceptions=True)
     assert {type(outcome) for outcome in outcomes if outcome} <= {asyncio.CancelledError, ValueError}
     assert traffic.requests == 0
-    tasks = [_started(traffic, work, str(number), order, asyncio.Event()) for number in range(at_once + 1)]
+    tasks = [_started(traffic, work, str(number), order, asyncio.Event()) for number in range(max_concurrent + 1)]
     await _settle()
-    assert len(order) == at_once
+    assert len(order) == max_concurrent
     for task in tasks:
         task.cancel()
         with suppress(asyncio.CancelledError):
@@ -163,7 +163,12 @@ class Page:
             self.traffic.leave()  # as where requests are counted
 
         unused: Any = None
-        scope: Any = {"type": "http", "method": method, "litestar_app": self._app, "user": user(caller, (), {})}
+        scope: Any = {
+            "type": "http",
+            "method": method,
+            "litestar_app": self._app,
+            "user": user_principal(caller, (), {}),
+        }
         self.traffic.enter()
         await self._behind(scope, unused, send)
 

@@ -130,7 +130,7 @@ def test_1024_denials_are_remembered(others: int, is_remembered: bool) -> None:
 
 
 def test_a_question_of_a_gateway_that_is_not_plain_is_an_invalid_request() -> None:
-    found = Refusals().not_plain("The address has a fragment.")
+    found = Refusals().ambiguous("The address has a fragment.")
     assert (found.status, json.loads(found.body)) == (403, {"detail": "The address has a fragment."})
     assert headers_of(found)["www-authenticate"] == (
         'Bearer error="invalid_request", error_description="The address has a fragment."'

@@ -19,8 +19,8 @@ from app.gateway.proxies import TrustedProxies
 from app.http.door.budgets import Budgets
 from app.http.door.direct import DIRECT
 from app.http.door.middleware import ApiEntrance, Door
-from app.http.door.pace import BURST, Pace
 from app.http.door.refusal import Refusals
+from app.http.door.refusal_throttle import BURST, RefusalThrottle
 from app.http.door.route_table import RouteKeys
 from app.http.door.traffic import Traffic
 from app.identity.api_keys import KeyRecord, mint
@@ -159,10 +159,10 @@ class Opened(Guarded):
     live: LivePolicy = field(kw_only=True)
 
     def __post_init__(self) -> None:
-        self.pace_time = 1000.0
-        self.pace = Pace(Traffic(), clock=lambda: self.pace_time)
+        self.throttle_time = 1000.0
+        self.throttle = RefusalThrottle(Traffic(), clock=lambda: self.throttle_time)
         proxies = TrustedProxies(None)
-        keys = ApiKeyVerifier(self.find, environments=("live",), cache_seconds=60, seen=lambda _: None)
+        keys = ApiKeyVerifier(self.find, environments=("live",), cache_seconds=60, on_accepted=lambda _: None)
         jwt = JwtVerifier(KeySet("http://127.0.0.1:9/"), "https://issuer.example", ())
         authenticator = Authenticator(jwt, keys)
         self.log = DecisionLog(self.write)
@@ -174,7 +174,7 @@ class Opened(Guarded):
             {"/own": OtherEntrance(authenticator, Refusals("https://authz.example/metadata"))},
             proxies=proxies,
             budgets=Budgets(proxies, bad_credentials=3),
-            pace=self.pace,
+            throttle=self.throttle,
         )
 
     async def logged(self) -> list[Record]:
@@ -303,7 +303,7 @@ async def test_refusals_of_strangers_keep_the_pace_and_no_other_answer_does(guar
     def places() -> int:
         """How many refusals would still be sent at once."""
         count = 0
-        while not guarded.pace.delay():
+        while not guarded.throttle.delay():
             count += 1
         return count
 
@@ -312,7 +312,7 @@ async def test_refusals_of_strangers_keep_the_pace_and_no_other_answer_does(guar
         assert (await guarded.ask(b"/shut", bearer=guarded.key()))[0] == 403
         assert (await guarded.ask(b"/shut", bearer=guarded.key("a:read", "b:read")))[0] == 200
     assert places() == BURST + 1
-    guarded.pace_time += 1000
+    guarded.throttle_time += 1000
     for path, bearer, status in ((b"/shut", "", 401), (b"/open", "abc", 401), (b"/open", "grd_live_x", 401)):
         assert (await guarded.ask(path, bearer=bearer))[0] == status
     assert places() == BURST + 1 - 3

@@ -7,7 +7,7 @@ import json
 import pytest
 import yaml
 
-from app.gateway.resource_reference import asked_target
+from app.gateway.resource_reference import resolve_target
 from app.policy.analysis.findings import find
 from app.policy.engine.target import NoSuchTarget, find_target, params_of
 from tests.policy.conftest import Said
@@ -331,10 +331,10 @@ def test_rows_name_a_template_with_parts_and_a_parameter_opens_none_of_them() ->
         return bool(snapshot.decide(held, target.resource, action, {"params": target.params}))
 
     for path, name in (("/v1/mine:cancel", "mine"), ("/v1/a%40b:cancel", "a@b"), ("/v1/{name}:cancel", None)):
-        target = asked_target(snapshot, "POST", "route", f"x:{path}")
+        target = resolve_target(snapshot, "POST", "route", f"x:{path}")
         assert (target.resource, target.params.get("name")) == ("x:/v1/{name}:cancel", name)
     with pytest.raises(NoSuchTarget):
-        asked_target(snapshot, "POST", "route", "x:/v1/a%3Acancel")
+        resolve_target(snapshot, "POST", "route", "x:/v1/a%3Acancel")
     assert decide("POST", "/v1/mine:cancel")
     assert not decide("POST", "/v1/other:cancel")
     assert decide("GET", "/Set(a=1,b=2)")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.gateway.resource_reference import asked_target
+from app.gateway.resource_reference import resolve_target
 from app.policy.analysis.explain import explain
 from app.policy.analysis.matrix import rows as matrix_rows
 from app.policy.engine.checks import check
@@ -93,7 +93,7 @@ def test_head_and_options_are_decided_by_rows(
     assert bool(policy.decide(held, resource, action, given)) is allowed
     assert bool(explain(policy, held, action, resource, given).decision) is allowed
     path = resource.removeprefix("orders:").replace("{id}", "7")
-    assert asked_target(policy, action, "route", f"orders:{path}").resource == resource
+    assert resolve_target(policy, action, "route", f"orders:{path}").resource == resource
 
 
 def test_they_are_no_routes_that_must_be_ruled_and_no_dead_rows() -> None:
@@ -118,4 +118,4 @@ def test_the_matrix_shows_them_and_a_method_beyond_is_none_of_the_route() -> Non
     } <= shown
     for action, path in (("PATCH", "/v1/orders"), ("HEAD", "/v1/jobs"), ("GET", "/v1/jobs")):
         with pytest.raises(NoSuchTarget):
-            asked_target(policy, action, "route", f"orders:{path}")
+            resolve_target(policy, action, "route", f"orders:{path}")

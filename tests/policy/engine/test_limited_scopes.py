@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.audit.record import decision_key
-from app.identity.principal import Principal, is_fact, program, user
+from app.identity.principal import Principal, is_fact, key_principal, user_principal
 from app.policy.analysis.contextless import decide_without_context
 from app.policy.analysis.reach import reach
 from app.policy.analysis.usage import Use, usage
@@ -23,9 +23,11 @@ SCOPES = ("a:read", "a:write")
 
 def issued(policy: Snapshot, *stated: str, subject: str = "ann", key_id: int = 7) -> Principal:
     """A key with both scopes, issued under a policy by a person whose token states these permissions."""
-    owner = user(subject, stated, {})
+    owner = user_principal(subject, stated, {})
     assert policy.effective(owner.held).issuperset(SCOPES)
-    return program(subject, key_id, "live", SCOPES, token_grants=token_grants(owner.held, SCOPES, policy.policy.roles))
+    return key_principal(
+        subject, key_id, "live", SCOPES, token_grants=token_grants(owner.held, SCOPES, policy.policy.roles)
+    )
 
 
 def opened(policy: Snapshot, key: Principal) -> set[str]:
@@ -95,17 +97,17 @@ def test_what_is_remembered_for_one_owner_is_not_for_another() -> None:
 
 
 def test_a_key_from_before_the_record_keeps_its_scopes() -> None:
-    assert opened(GONE, program("ann", 7, "live", SCOPES)) == {"GET", "POST"}
+    assert opened(GONE, key_principal("ann", 7, "live", SCOPES)) == {"GET", "POST"}
 
 
 @pytest.mark.parametrize("stated", ["scope::a:write", "owner::user:ann", "owner::a:write"])
 def test_nobody_can_state_what_limits_scopes(stated: str) -> None:
     assert is_fact(stated)
     claimed = [stated, "scope::a:write", "owner::user:ann"]
-    assert not GIVEN.decide(user("eve", claimed, {}).held, "/x", "POST")
-    forged = program("eve", 8, "live", claimed, token_grants=claimed)
+    assert not GIVEN.decide(user_principal("eve", claimed, {}).held, "/x", "POST")
+    forged = key_principal("eve", 8, "live", claimed, token_grants=claimed)
     assert not GIVEN.decide(forged.held, "/x", "POST")
-    assert not GIVEN.decide(program("eve", 8, "live", ["a:write"], token_grants=claimed).held, "/x", "POST")
+    assert not GIVEN.decide(key_principal("eve", 8, "live", ["a:write"], token_grants=claimed).held, "/x", "POST")
 
 
 def test_usage_judges_by_what_is_in_force() -> None:

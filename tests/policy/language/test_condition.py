@@ -12,7 +12,7 @@ from typing import TypeVar, cast
 import cel
 import pytest
 
-from app.identity.principal import ANONYMOUS, program, user
+from app.identity.principal import ANONYMOUS, key_principal, user_principal
 from app.policy.language.when.condition import (
     NO_CONTEXT,
     VARIABLES,
@@ -389,10 +389,12 @@ def test_only_what_a_condition_reads_is_built_and_only_once() -> None:
 
 
 def test_a_subject_is_what_its_facts_say() -> None:
-    person = subject_of(user("user_1", ["catalog:read"], {"sub": "user_1", "org": "o1"}), frozenset({"catalog:read"}))
+    person = subject_of(
+        user_principal("user_1", ["catalog:read"], {"sub": "user_1", "org": "o1"}), frozenset({"catalog:read"})
+    )
     assert (person["type"], person["id"], person["owner"], person["environment"]) == ("user", "user_1", "", "")
     assert person["claims"]["org"] == "o1"
-    key = subject_of(program("user_1", 7, "test", []), frozenset())
+    key = subject_of(key_principal("user_1", 7, "test", []), frozenset())
     assert (key["type"], key["id"], key["owner"], key["environment"]) == ("key", "7", "user_1", "test")
     assert (key["method"], dict(key["claims"])) == ("api_key", {})
     stranger = subject_of(ANONYMOUS, frozenset())

@@ -7,7 +7,7 @@ from time import perf_counter_ns
 
 from app.audit.log import DecisionLog
 from app.audit.record import Unverified
-from app.gateway.resource_reference import ROUTE_TYPE, asked_target
+from app.gateway.resource_reference import ROUTE_TYPE, resolve_target
 from app.http.api.authzen.recent import Recent
 from app.http.api.authzen.wire import NOTHING, AccessQuestion, RequestedEntity, acted, named
 from app.http.door.enforcement import decide
@@ -99,7 +99,7 @@ class Evaluator:
         self.keys = keys
         self._log = log
         self._recent = recent
-        self._target = recent.target if recent else asked_target
+        self._target = recent.target if recent else resolve_target
         # Items mostly share the subject of the defaults.
         self._last: object = None
         self._asked: _LoggedSubject | str = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 from weakref import ref
 
-from app.gateway.resource_reference import asked_target
+from app.gateway.resource_reference import resolve_target
 from app.identity.principal import Principal
 from app.policy.engine.resolved_subject import KEY_TYPE, ResolvedSubject, principal_of, resolve_subject
 from app.policy.engine.snapshot import Snapshot
@@ -47,11 +47,11 @@ class Recent:
         return found
 
     def target(self, snapshot: Snapshot, action: str, kind: str, identity: str) -> Target:
-        """As `asked_target`. Raises NoSuchTarget."""
+        """As `resolve_target`. Raises NoSuchTarget."""
         self._be_of(snapshot)
         found = self._targets.get((action, kind, identity))
         if found is None:
-            found = asked_target(snapshot, action, kind, identity)
+            found = resolve_target(snapshot, action, kind, identity)
             _keep(self._targets, (action, kind, identity), found)
         return found
 

@@ -1,4 +1,4 @@
-"""Warns of a policy that reads the address of clients while nothing is said of the proxies in front."""
+"""Warning about a policy that reads the address of clients while no trusted proxies are configured."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from app.policy.engine.live import LivePolicy, Reload
 _log = structlog.stdlib.get_logger("gateway")
 
 
-def warn_of_unstated_proxies(live: LivePolicy) -> None:
-    """Log it now, and after each reload by which it becomes so. A proxy that says nothing is taken for the client."""
-    known = False
+def warn_about_unset_proxies(live: LivePolicy) -> None:
+    """Log the warning now, and after each reload that makes it apply."""
+    warned = False
 
-    def look(_: Reload | None = None) -> None:
-        nonlocal known
+    def check(_: Reload | None = None) -> None:
+        nonlocal warned
         rule = next(address_readers(live.active.policy), None)
-        if rule and not known:
+        if rule and not warned:
             _log.warning(
                 "a condition reads request.ip, and AUTHZ_TRUSTED_PROXIES is not set: a proxy that sends no forwarding "
                 "header is taken for the client; name the networks of your proxies, or `none`",
                 rule=rule.place,
             )
-        known = rule is not None
+        warned = rule is not None
 
-    look()
-    live.on_reload(look)
+    check()
+    live.on_reload(check)

@@ -6,19 +6,19 @@ from ipaddress import ip_network
 
 import pytest
 
-from app.gateway.proof import Proof
+from app.gateway.authentication import GatewayAuthenticator
 
 FIRST, SECOND = "a-secret-of-the-first-gateway", "ein Geheimnis für das zweite"
 NETWORKS = ("10.0.0.0/8", "192.0.2.9", "fd00::/8", "::ffff:198.51.100.0/120")
 
 
-def believes(proof: Proof, peer: str | None, *secrets: str, name: str = "x-gateway-secret") -> bool:
-    return proof.believes([(b"accept", b"*/*"), *((name.encode(), each.encode()) for each in secrets)], peer)
+def believes(proof: GatewayAuthenticator, peer: str | None, *secrets: str, name: str = "x-gateway-secret") -> bool:
+    return proof.is_authentic([(b"accept", b"*/*"), *((name.encode(), each.encode()) for each in secrets)], peer)
 
 
 @pytest.mark.parametrize("peer", ["10.1.2.3", "203.0.113.7", None])
 def test_any_of_the_secrets_proves_a_gateway_wherever_it_is(peer: str | None) -> None:
-    proof = Proof([FIRST, SECOND], ())
+    proof = GatewayAuthenticator([FIRST, SECOND], ())
     for secret in (FIRST, SECOND):
         for name in ("x-gateway-secret", "X-Gateway-Secret"):
             assert believes(proof, peer, secret, name=name)
@@ -31,7 +31,7 @@ def test_any_of_the_secrets_proves_a_gateway_wherever_it_is(peer: str | None) ->
 @pytest.mark.parametrize("stated", [(FIRST, FIRST), (FIRST, SECOND), (FIRST, "wrong"), ("wrong", FIRST), ("", FIRST)])
 def test_two_secrets_prove_nothing(stated: tuple[str, str]) -> None:
     for networks in ((), ("10.0.0.0/8",)):
-        proof = Proof([FIRST, SECOND], [ip_network(network) for network in networks])
+        proof = GatewayAuthenticator([FIRST, SECOND], [ip_network(network) for network in networks])
         assert not believes(proof, "10.1.2.3", *stated)
 
 
@@ -48,7 +48,7 @@ def test_two_secrets_prove_nothing(stated: tuple[str, str]) -> None:
 def test_an_address_in_one_of_the_networks_proves_a_gateway(peer: str | None, near: bool) -> None:
     networks = [ip_network(network) for network in NETWORKS]
     for secrets in ((), (FIRST,)):
-        proof = Proof(secrets, networks)
+        proof = GatewayAuthenticator(secrets, networks)
         assert believes(proof, peer) is near
         assert not believes(proof, peer, "wrong"), "a wrong secret is not made good by the address"
         assert believes(proof, peer, FIRST) is bool(secrets)
@@ -56,7 +56,7 @@ def test_an_address_in_one_of_the_networks_proves_a_gateway(peer: str | None, ne
 
 @pytest.mark.parametrize("peer", ["127.0.0.1", "::1", "10.1.2.3", "", None])
 def test_without_a_setting_nothing_is_a_gateway(peer: str | None) -> None:
-    proof = Proof((), ())
+    proof = GatewayAuthenticator((), ())
     assert not believes(proof, peer)
     for secret in ("", FIRST):
         assert not believes(proof, peer, secret)

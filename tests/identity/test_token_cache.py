@@ -11,8 +11,8 @@ from app.identity.claims import Validity
 from app.identity.errors import AuthenticationFault, CannotVerify, Unauthenticated
 from app.identity.jwks import KeySet
 from app.identity.jwt import JwtVerifier
-from app.identity.principal import user
-from app.identity.token_cache import Remembered
+from app.identity.principal import user_principal
+from app.identity.token_cache import TokenCache
 from tests.identity.clock import Clock
 from tests.support.issuer import LiveIssuer
 from tests.support.server import AUDIENCE
@@ -127,15 +127,15 @@ async def test_what_is_remembered_is_bounded_and_the_oldest_goes_first(issuer: L
     async with KeySet(issuer.jwks_url) as keys:
         found = await keys.find(issuer.kid)
         assert found
-        remembered = Remembered(keys)
+        cache = TokenCache(keys)
         for number in range(10_000):
-            remembered.add(b"token %d" % number, user("u", [], {}), issuer.kid, found, GOOD)
-        assert remembered.get(b"token 0")
-        remembered.add(b"token 10000", user("u", [], {}), issuer.kid, found, GOOD)
-        assert len(remembered) == 10_000
-        assert remembered.get(b"token 0") is None
-        assert remembered.get(b"token 1")
-        assert remembered.get(b"token 10000")
+            cache.add(b"token %d" % number, user_principal("u", [], {}), issuer.kid, found, GOOD)
+        assert cache.get(b"token 0")
+        cache.add(b"token 10000", user_principal("u", [], {}), issuer.kid, found, GOOD)
+        assert len(cache) == 10_000
+        assert cache.get(b"token 0") is None
+        assert cache.get(b"token 1")
+        assert cache.get(b"token 10000")
 
 
 async def test_all_remembered_tokens_together_are_bounded_in_bytes(issuer: LiveIssuer) -> None:
@@ -144,43 +144,43 @@ async def test_all_remembered_tokens_together_are_bounded_in_bytes(issuer: LiveI
         found = await keys.find(issuer.kid)
         assert found
         for more, left in ((0, 4), (1, 3)):
-            remembered = Remembered(keys)
+            cache = TokenCache(keys)
             tokens = [b"%d" % number * (length // 2) for number, length in enumerate(lengths, 10)]
             tokens[-1] += b"x" * more
             for token in tokens:
                 for _ in range(3):  # the same once more takes no more room
-                    remembered.add(token, user("u", [], {}), issuer.kid, found, GOOD)
-            assert [remembered.get(token) is not None for token in tokens] == [left == 4, True, True, True]
-            assert len(remembered) == left
+                    cache.add(token, user_principal("u", [], {}), issuer.kid, found, GOOD)
+            assert [cache.get(token) is not None for token in tokens] == [left == 4, True, True, True]
+            assert len(cache) == left
 
 
 async def test_a_token_that_ends_like_another_is_not_taken_for_it(issuer: LiveIssuer) -> None:
     async with KeySet(issuer.jwks_url) as keys:
         found = await keys.find(issuer.kid)
         assert found
-        remembered = Remembered(keys)
+        cache = TokenCache(keys)
         for length, left in ((63, True), (64, False)):
             first, second = (start + b"x" * length for start in (b"a", b"b"))
             for token in (first, second):
-                remembered.add(token, user(token.decode(), [], {}), issuer.kid, found, GOOD)
-                known = remembered.get(token)
+                cache.add(token, user_principal(token.decode(), [], {}), issuer.kid, found, GOOD)
+                known = cache.get(token)
                 assert known
                 assert known.subject == token.decode()
-            assert (remembered.get(first) is not None) is left, "one is remembered for each end of 64 characters"
+            assert (cache.get(first) is not None) is left, "one is cache for each end of 64 characters"
 
 
 async def test_what_is_over_is_forgotten_and_everything_is_counted(issuer: LiveIssuer) -> None:
     now = [950.0]
     async with KeySet(issuer.jwks_url) as keys:
         verifier = JwtVerifier(keys, issuer.url, (AUDIENCE,), now=lambda: now[0])
-        remembered = verifier.remembered
-        assert (remembered.hits, remembered.misses, len(remembered)) == (0, 0, 0)
+        cache = verifier.cache
+        assert (cache.hits, cache.misses, len(cache)) == (0, 0, 0)
         token = issuer.token(exp=1000, iat=None)
         for count in range(3):
             await verifier.verify(token)
-            assert (remembered.hits, remembered.misses, len(remembered)) == (count, 1, 1)
+            assert (cache.hits, cache.misses, len(cache)) == (count, 1, 1)
         now[0] = 999.9
         assert await fault_of(JwtVerifier(keys, issuer.url, (AUDIENCE,), now=lambda: now[0]), token) is None
         now[0] = 1000
         assert await fault_of(verifier, token) is AuthenticationFault.EXPIRED
-        assert (remembered.hits, remembered.misses, len(remembered)) == (2, 2, 0)
+        assert (cache.hits, cache.misses, len(cache)) == (2, 2, 0)

@@ -1,10 +1,10 @@
-"""The pace of refusals, by a clock of the test's own."""
+"""The throttle of refusals, with a clock of the test."""
 
 from __future__ import annotations
 
 import pytest
 
-from app.http.door.pace import BURST, MAX_DELAY_SECONDS, Pace
+from app.http.door.refusal_throttle import BURST, MAX_DELAY_SECONDS, RefusalThrottle
 from app.http.door.traffic import Traffic
 
 
@@ -19,32 +19,32 @@ class Clock:
 @pytest.mark.parametrize("per_second", [10, 500])
 def test_a_few_refusals_come_at_once_and_the_others_at_the_pace(per_second: int) -> None:
     clock = Clock()
-    pace = Pace(Traffic(), per_second, clock=clock)
-    delays = [pace.delay() for _ in range(BURST + 6)]
+    throttle = RefusalThrottle(Traffic(), per_second, clock=clock)
+    delays = [throttle.delay() for _ in range(BURST + 6)]
     # The sums of intervals are not exact.
     assert delays[: BURST + 1] == pytest.approx([0.0] * (BURST + 1), abs=1e-6)
     assert delays[BURST + 1 :] == pytest.approx([number / per_second for number in range(1, 6)], abs=1e-6)
     clock.now += 1000
-    assert pace.delay() == 0
+    assert throttle.delay() == 0
 
 
 def test_no_refusal_waits_longer_than_the_longest_delay_and_all_are_over_after_it() -> None:
     clock = Clock()
-    pace = Pace(Traffic(), 100, clock=clock)
-    delays = [pace.delay() for _ in range(10_000)]
+    throttle = RefusalThrottle(Traffic(), 100, clock=clock)
+    delays = [throttle.delay() for _ in range(10_000)]
     assert max(delays) == pytest.approx(MAX_DELAY_SECONDS)
     clock.now += MAX_DELAY_SECONDS + BURST / 100
-    assert pace.delay() == 0
+    assert throttle.delay() == 0
 
 
 @pytest.mark.anyio
 async def test_a_refusal_that_waits_is_no_short_request_meanwhile() -> None:
     traffic = Traffic()
-    pace = Pace(traffic, 1000)
+    throttle = RefusalThrottle(traffic, 1000)
     traffic.enter()
     seen = []
     for _ in range(BURST + 2):
-        waiting = pace.wait()
+        waiting = throttle.wait()
         try:
             waiting.send(None)
         except StopIteration:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from structlog.testing import capture_logs
 
-from app.gateway.unstated_proxies import warn_of_unstated_proxies
+from app.gateway.unset_proxies import warn_about_unset_proxies
 from app.policy.engine.live import LivePolicy
 from tests.policy.shipped import write
 from tests.policy.small import TABLE, files
@@ -25,7 +25,7 @@ def test_it_comes_at_the_start_and_with_each_reload_that_makes_it_true(tmp_path:
 
     live = LivePolicy(write(tmp_path, files(*OPEN)), TABLE)
     with capture_logs() as lines:
-        warn_of_unstated_proxies(live)
+        warn_about_unset_proxies(live)
     assert lines == []
     assert warnings(*OPEN, READS, live=live) == ["rows.csv:4"]
     assert warnings("# more", *OPEN, READS, live=live) == []  # it was so before
@@ -33,5 +33,5 @@ def test_it_comes_at_the_start_and_with_each_reload_that_makes_it_true(tmp_path:
     assert warnings(*OPEN, live=live) == []
     assert warnings(*OPEN, READS, live=live) == ["rows.csv:4"]
     with capture_logs() as lines:
-        warn_of_unstated_proxies(live)
+        warn_about_unset_proxies(live)
     assert [line["log_level"] for line in lines] == ["warning"]

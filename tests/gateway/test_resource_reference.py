@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.gateway.resource_reference import asked_target
+from app.gateway.resource_reference import resolve_target
 from app.policy.engine.target import CLOSED, NoSuchTarget
 from app.policy.routing.routes import Route, RouteTable
 from tests.policy.small import snapshot
@@ -67,7 +67,7 @@ CONDITIONAL = snapshot(f"p, a:read, /x/{{id}}, GET, allow, {CONDITION}", table=T
 )
 def test_what_is_no_target_says_why(kind: str, identity: str, action: str, status: int, reason: str) -> None:
     with pytest.raises(NoSuchTarget) as refused:
-        asked_target(PLAIN, action, kind, identity)
+        resolve_target(PLAIN, action, kind, identity)
     assert (refused.value.status, str(refused.value)) == (status, reason)
     assert refused.value.hint
     service = identity.partition(":")[0] if kind == "route" and identity.startswith(("orders:/", "other:/")) else ""
@@ -81,7 +81,7 @@ def test_a_hint_says_what_the_route_has() -> None:
         ("orders:/v1/orders/7", "it has GET, HEAD, PATCH, OPTIONS"),
     ):
         with pytest.raises(NoSuchTarget) as refused:
-            asked_target(PLAIN, "BREW", "route", identity)
+            resolve_target(PLAIN, "BREW", "route", identity)
         assert refused.value.hint == hint
 
 
@@ -96,27 +96,27 @@ def test_a_hint_says_what_the_route_has() -> None:
     ],
 )
 def test_a_route_is_asked_about_by_its_path_or_its_template(identity: str, template: str) -> None:
-    target = asked_target(PLAIN, "GET", "route", identity)
+    target = resolve_target(PLAIN, "GET", "route", identity)
     assert (target.action, target.resource, target.original) == ("GET", template, identity)
 
 
 def test_a_path_and_its_template_are_one_route() -> None:
     for identity in ("/x/7", "/x/%C3%A9", "/x/7/", "/x/{id}"):
-        target = asked_target(PLAIN, "GET", "route", identity)
+        target = resolve_target(PLAIN, "GET", "route", identity)
         assert (target.resource, target.action) == ("/x/{id}", "GET")
         assert not target.params, "no condition reads them"
-    assert asked_target(PLAIN, "read", "record", "7").original == "record:7"
+    assert resolve_target(PLAIN, "read", "record", "7").original == "record:7"
 
 
 def test_parameters_are_those_of_the_path_decoded() -> None:
     for identity, value in (("/x/%C3%A9", "é"), ("/x/7", "7"), ("/x/a+b", "a+b"), ("/x/{id}", None)):
-        target = asked_target(CONDITIONAL, "GET", "route", identity)
+        target = resolve_target(CONDITIONAL, "GET", "route", identity)
         assert (target.resource, target.original) == ("/x/{id}", identity)
         assert target.params == ({} if value is None else {"id": value})
-    assert asked_target(CONDITIONAL, "PATCH", "route", "orders:/v1/orders/%22").params == {"id": '"'}
+    assert resolve_target(CONDITIONAL, "PATCH", "route", "orders:/v1/orders/%22").params == {"id": '"'}
 
 
 @pytest.mark.parametrize("identity", ["7", "a/b", "a:b", "ünï", "@scope/name", "a;b", "x" * 1000])
 def test_a_thing_is_its_type_and_its_id(identity: str) -> None:
-    target = asked_target(PLAIN, "read", "record", identity)
+    target = resolve_target(PLAIN, "read", "record", identity)
     assert (target.action, target.original) == ("read", f"record:{identity}")
