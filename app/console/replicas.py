@@ -19,15 +19,15 @@ async def show(request: AnyRequest) -> Response[str]:
     services = services_of(request.app)
     beat = beat_seconds(services.settings.database_url)
     found = await fleet(services.sessions, beat)
-    live = [standing for standing in found.standings if standing.live]
+    live = [each for each in found.results if each.live]
     replica = services.replica
     return page(
         request,
         "replicas.html",
         newest=found.newest,
-        standings=found.standings,
+        replicas=found.results,
         live=len(live),
-        behind=sum(1 for standing in live if standing.lag_revisions),
+        behind=sum(1 for each in live if each.lag_revisions),
         silent_after=round(LIVE_BEATS * beat),
         here_row=replica.row,
     )

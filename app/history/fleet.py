@@ -23,25 +23,43 @@ _LOOK_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True)
 class ReplicaStatus:
-    """A process, as it last reported. Its lag is how many revisions it lacks, and for how long.
+    """A process, as it reported `seen_seconds` ago; `live` if it should still be there.
 
-    `lost` if it serves a revision that the history does not have, such as one from before a restore of the database.
+    `lag_revisions` is how many revisions it lacks, `lag_seconds` since when it lacks the first. `refused` says why it
+    does not take the newest, `files_lag` why its policy directory does not hold what it serves. `lost` if the database
+    does not have what it serves: it was restored, or an edit is not stored yet.
     """
 
-    replica: Replica
-    seen_seconds: float
+    id: int
+    host: str
+    pid: int
+    version: str
+    revision: str
     live: bool
     lag_revisions: int
     lag_seconds: float
+    started_at: datetime
+    seen_at: datetime
+    seen_seconds: float
+    refused: str | None
+    files_lag: str | None
     lost: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Fleet:
-    """The newest revision, and the status of every process."""
+class NewestRevision:
+    """What every replica should serve."""
 
-    newest: PolicyRevision | None
-    standings: Sequence[ReplicaStatus]
+    revision: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """The newest revision, and every process that was seen within a day, the longest known first."""
+
+    newest: NewestRevision | None
+    results: list[ReplicaStatus]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +95,25 @@ async def fleet(sessions: Sessions, beat_seconds: float) -> Fleet:
         place = _place(row)
         count, since = lags[place]
         lag = max(0.0, (now - since).total_seconds()) if since else 0.0
-        found.append(ReplicaStatus(row, seen, seen <= LIVE_BEATS * beat_seconds, count, lag, place not in kept))
-    return Fleet(newest, found)
+        found.append(
+            ReplicaStatus(
+                id=row.id,
+                host=row.host,
+                pid=row.pid,
+                version=row.version,
+                revision=row.revision,
+                live=seen <= LIVE_BEATS * beat_seconds,
+                lag_revisions=count,
+                lag_seconds=round(lag, 3),
+                started_at=row.started_at,
+                seen_at=row.seen_at,
+                seen_seconds=round(seen, 3),
+                refused=row.refused or None,
+                files_lag=row.files or None,
+                lost=place not in kept,
+            )
+        )
+    return Fleet(NewestRevision(newest.revision, newest.created_at) if newest else None, found)
 
 
 async def until_served(

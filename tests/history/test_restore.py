@@ -232,7 +232,7 @@ async def test_a_lost_entry_is_not_served_by_a_process_that_has_its_id(sessions:
         await session.commit()
         assert await revisions.holds(session, entry.id, entry.revision)
         assert not await revisions.holds(session, entry.id, "0" * 16)
-    found = {each.replica.pid: each for each in (await fleet(sessions, 60)).standings}
+    found = {each.pid: each for each in (await fleet(sessions, 60)).results}
     assert [(pid, each.lost, each.lag_revisions) for pid, each in found.items()] == [
         (1, False, 0),
         (2, True, 1),

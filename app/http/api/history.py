@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, cast
 
@@ -24,6 +24,7 @@ from app.db.availability import RETRY_AFTER_SECONDS, UNAVAILABLE, error_name
 from app.db.retry import was_undone
 from app.history.acknowledgements import Acknowledgements, Unacknowledged
 from app.history.entry_view import EntryWithFiles, History, entry_view
+from app.history.published import Published
 from app.history.published_view import PublishedPolicy, published_view, sentence
 from app.history.refusals import NoSuchRevision, StaleParent
 from app.http.api.actors import requesting_actor
@@ -129,22 +130,15 @@ async def publish(
     With `wait`, `replicas` says who serves it.
     """
     services = services_of(request.app)
-    publisher = services.publisher
-    try:
-        done = await publisher.publish(
-            encode(data.files),
-            parent=data.parent,
-            author=requesting_actor(request),
-            message=data.message,
-            acknowledged=data.acknowledged,
-            dry_run=data.dry_run,
-        )
-    except (StaleParent, PolicyRefused, Unacknowledged, PolicyNotWritten) as refused:
-        return await asyncio.to_thread(_refused, refused, services)
-    except (SQLAlchemyError, OSError) as error:
-        raise _unanswered(error) from error
-    replicas = None if wait is None or data.dry_run else await waited_for(services, wait)
-    return await asyncio.to_thread(published_view, done, replicas)
+    change = services.publisher.publish(
+        encode(data.files),
+        parent=data.parent,
+        author=requesting_actor(request),
+        message=data.message,
+        acknowledged=data.acknowledged,
+        dry_run=data.dry_run,
+    )
+    return await _outcome(change, services, None if data.dry_run else wait)
 
 
 @post(
@@ -163,23 +157,14 @@ async def rollback(
     With `wait`, `replicas` says who serves it.
     """
     services = services_of(request.app)
-    publisher = services.publisher
-    try:
-        done = await publisher.rollback(
-            data.revision,
-            parent=data.parent,
-            author=requesting_actor(request),
-            message=data.message,
-            acknowledged=data.acknowledged,
-        )
-    except NoSuchRevision:
-        raise Problem(404, "Revision not found.") from None
-    except (StaleParent, PolicyRefused, Unacknowledged, PolicyNotWritten) as refused:
-        return await asyncio.to_thread(_refused, refused, services)
-    except (SQLAlchemyError, OSError) as error:
-        raise _unanswered(error) from error
-    replicas = None if wait is None else await waited_for(services, wait)
-    return await asyncio.to_thread(published_view, done, replicas)
+    change = services.publisher.rollback(
+        data.revision,
+        parent=data.parent,
+        author=requesting_actor(request),
+        message=data.message,
+        acknowledged=data.acknowledged,
+    )
+    return await _outcome(change, services, wait)
 
 
 @route(f"{PATH}/history", http_method=_READ, summary="List accepted policies", tags=["policies"])
@@ -213,6 +198,21 @@ async def show_revision(revision: FromPath[str], session: _Session) -> Response[
 
 
 ROUTES = (publish, rollback, list_history, show_revision)
+
+
+async def _outcome(
+    change: Awaitable[Published], services: Services, wait: float | None
+) -> PublishedPolicy | Response[NotPublished]:
+    try:
+        done = await change
+    except NoSuchRevision:
+        raise Problem(404, "Revision not found.") from None
+    except (StaleParent, PolicyRefused, Unacknowledged, PolicyNotWritten) as refused:
+        return await asyncio.to_thread(_refused, refused, services)
+    except (SQLAlchemyError, OSError) as error:
+        raise _unanswered(error) from error
+    replicas = None if wait is None else await waited_for(services, wait)
+    return await asyncio.to_thread(published_view, done, replicas)
 
 
 def _unanswered(error: Exception) -> Problem:
