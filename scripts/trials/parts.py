@@ -38,7 +38,7 @@ PARTS = {
         ("app/policy",),
         (
             *("tests/policy", "tests/gateway/test_asked_targets.py"),
-            *_under("tests/http/api", "test_explain_route test_authzen test_authzen_search"),
+            *_under("tests/http/api", "test_authzen_in_process test_explain_route test_authzen test_authzen_search"),
             "tests/cli/policy/test_policy_check.py",
         ),
     ),
@@ -54,7 +54,7 @@ PARTS = {
         (
             *_under("tests/gateway", "test_answers test_doors test_questions"),
             *_under("tests/http/door", "test_shut_door test_refusal test_budget_answers"),
-            *_under("tests/http/api", "test_authzen_parts test_authzen_bodies test_recent"),
+            *_under("tests/http/api", "test_authzen_in_process test_authzen_parts test_authzen_bodies test_recent"),
             *_under("tests/http/door", "test_request_id test_door test_conditions test_errors_contract"),
             *_under("tests/http/api", "test_introspection test_operation test_explain_route"),
             *_under("tests/http/api", "test_authzen test_authzen_search test_authzen_budget test_authzen_limits"),
