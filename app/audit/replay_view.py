@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from app.audit.replay import Replay, ReplayOutcome, VerdictChange
-from app.audit.view import RuleView
 from app.identity.principal import Method
+from app.policy.language.row_view import RowView
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class ReplayChange:
     count: int
     example: str | None
     reason: str
-    rule: RuleView | None
+    rule: RowView | None
     missing: tuple[str, ...]
 
 
@@ -83,6 +83,6 @@ def _change(change: VerdictChange, examples: Mapping[int, str]) -> ReplayChange:
         count=change.times.number,
         example=examples.get(change.times.last_id),
         reason=str(decision.reason),
-        rule=None if decision.rule is None else RuleView(decision.rule.place, str(decision.rule)),
+        rule=None if decision.rule is None else decision.rule.view,
         missing=decision.missing,
     )

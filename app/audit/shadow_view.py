@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Literal
 
 from app.audit.shadowing import DeployedShadow
-from app.audit.view import RuleView
 from app.policy.analysis.shadow import ShadowDifference
+from app.policy.language.row_view import RowView
 
 MAX_DIFFERENCES_SHOWN = 50
 _Verdict = Literal["allow", "deny"]
@@ -25,7 +25,7 @@ class ShadowDifferenceView:
     active: _Verdict
     shadow: _Verdict
     reason: str
-    rule: RuleView | None
+    rule: RowView | None
     missing: tuple[str, ...]
     count: int
     last: datetime
@@ -82,7 +82,7 @@ def _difference(difference: ShadowDifference) -> ShadowDifferenceView:
         active="allow" if key.allowed else "deny",
         shadow="allow" if decision else "deny",
         reason=str(decision.reason),
-        rule=None if rule is None else RuleView(rule.place, str(rule)),
+        rule=None if rule is None else rule.view,
         missing=decision.missing,
         count=difference.number,
         last=difference.last,

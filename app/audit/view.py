@@ -8,20 +8,16 @@ from typing import Literal
 
 import msgspec
 
-from app.audit.record import Record
-
-
-@dataclass(frozen=True, slots=True)
-class RuleView:
-    """The row that decided, as it was at that time."""
-
-    place: str
-    text: str
+from app.audit.record import DecisionKey, Record
+from app.policy.language.row_view import RowView
 
 
 @dataclass(frozen=True, slots=True)
 class DecisionView:
-    """A decision. `held` has the grants that the caller stated, null if not known. `route` may be `type:id`."""
+    """A decision. `rule` is the row that decided, as it was at that time. `route` may be `type:id`.
+
+    `held` has the grants that the caller stated, null if not known.
+    """
 
     id: int
     time: datetime
@@ -35,7 +31,7 @@ class DecisionView:
     route: str
     verdict: Literal["allow", "deny"]
     reason: str
-    rule: RuleView | None
+    rule: RowView | None
     missing: tuple[str, ...]
     revision: str
     latency_us: int
@@ -58,12 +54,19 @@ def view(row_id: int, record: Record) -> DecisionView:
         route=key.resource,
         verdict="allow" if key.allowed else "deny",
         reason=key.reason,
-        rule=None if key.rule_place is None else RuleView(key.rule_place, key.rule_text or ""),
+        rule=_row(key),
         missing=key.missing,
         revision=key.revision,
         latency_us=record.latency,
         held=None if (held := key.held) is None else tuple(sorted(held)),
     )
+
+
+def _row(key: DecisionKey) -> RowView | None:
+    if key.rule_place is None:
+        return None
+    file, _, line = key.rule_place.rpartition(":")
+    return RowView(file, int(line), None, key.rule_text or "")
 
 
 _encode = msgspec.json.Encoder().encode

@@ -15,7 +15,7 @@ from app.console.drafts import MAX_EDITABLE, DraftFindings, DraftForm, active_dr
 from app.console.page import page
 from app.http.api.candidate import MAX_FILES_BYTES
 from app.http.wire.problems import Problem
-from app.policy.language.fault import Fault
+from app.policy.analysis.findings import Finding, FindingView
 from app.policy.language.file_names import REQUIRED
 from app.services import AnyRequest, services_of
 
@@ -94,30 +94,15 @@ def editor_page(
         checked=checked,
         marks=found[:MAX_SHOWN],
         left_out=max(len(found) - MAX_SHOWN, 0),
-        marked={mark["line"]: mark["severity"] for mark in reversed(found) if mark["file"] == file},
+        marked={mark.line: mark.severity for mark in reversed(found) if mark.file == file},
         stale=draft.parent != live.active.revision,
         errors=errors or {},
     )
 
 
-def marks(checked: DraftFindings) -> list[dict[str, str | int]]:
+def marks(checked: DraftFindings) -> list[FindingView]:
     """The faults and then the findings of a draft, each with its place."""
-    found = [_mark("error", fault) for fault in checked.faults]
-    return found + [_mark(finding.severity, finding.at) for finding in checked.findings]
-
-
-def _mark(severity: str, fault: Fault) -> dict[str, str | int]:
-    return {
-        "severity": severity,
-        "code": fault.code,
-        "file": fault.file,
-        "line": fault.line,
-        "column": fault.column,
-        "length": fault.length,
-        "message": fault.message,
-        "hint": fault.hint,
-        "text": fault.text[:400],
-    }
+    return [finding.view for finding in (*(Finding("error", fault) for fault in checked.faults), *checked.findings)]
 
 
 def _statuses(draft: Draft) -> dict[str, str]:

@@ -93,7 +93,7 @@ async def _ask(request: AnyRequest, asked: Mapping[str, str], snapshot: Snapshot
         answer.errors["as"] = f"{fault[0]}: {fault[1]}"
     target = _target(snapshot, asked["method"], asked["path"], answer)
     if not answer.errors and target is not None:
-        answer.explained = explanation_view(explain_target(snapshot, held, target, given), snapshot)
+        answer.explained = explanation_view(explain_target(snapshot, held, target, given))
         if answer.key is not None and answer.key.refused:
             answer.note = f"Calls with this key get 401 now: {answer.key.refused}."
     return answer

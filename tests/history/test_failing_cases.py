@@ -29,9 +29,10 @@ def test_a_failing_or_removed_case_refuses_until_a_reason_is_given(own_server: S
             assert "accept_failing_cases" in told["detail"]
             cases = told["cases"]
             assert (cases["run"], cases["failed"] > 0, cases["removed"]) == (case_count() - 11, True, 11)
-            assert cases["failures"][0]["place"] == "tests/catalog.yaml:6"
+            failure = cases["failures"][0]
+            assert (failure["file"], failure["line"], failure["column"]) == ("tests/catalog.yaml", 6, None)
             assert "expected allow, got deny" in cases["failures"][0]["problem"]
-            assert cases["missing"][0]["place"].startswith("tests/tokens.yaml:")
+            assert cases["missing"][0]["file"] == "tests/tokens.yaml"
         only_less = {name: text for name, text in shipped.items() if name != "tests/tokens.yaml"}
         refused = client.post(PUBLISH, json=sent(first, only_less))
         assert (refused.status_code, refused.json()["detail"].partition(":")[0]) == (409, "11 cases were removed")
@@ -115,7 +116,7 @@ def test_edited_files_are_obeyed_and_their_failing_cases_are_told(own_server: Se
         assert (ready.status_code, ready.json()["status"]) == (200, "ready")
         shown = client.get("/api/v1/policies").json()["cases"]
         assert (shown["run"], shown["failed"]) == (case_count(), failing(client))
-        assert shown["failures"][0]["place"].startswith("tests/catalog.yaml:")
+        assert shown["failures"][0]["file"] == "tests/catalog.yaml"
         line = own_server.wait_for_log(lambda entry: entry.get("event") == "cases of the active policy fail")
         assert (line["failed"], line["run"], len(line["first"])) == (shown["failed"], case_count(), 3)
         with own_server.client(issuer.token(permissions="metrics:read")) as scraper:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from app.cli.failure import explained
-from app.cli.policy.coverage_text import coverage_lines, coverage_view
+from app.cli.policy.coverage_text import coverage_lines
 from app.cli.policy.directory import policy_directory, sound_snapshot
-from app.cli.terminal import Styled, plural, show, show_json
+from app.cli.terminal import Styled, plural, show, show_view
 
 if TYPE_CHECKING:
     from app.policy.analysis.case_runner import Outcome
@@ -68,16 +68,7 @@ def test_command(
     if junit:
         _write_junit(junit, outcomes, chosen)
     if as_json:
-        show_json(
-            {
-                "ok": bool(outcomes) and not failed and not is_under,
-                "revision": snapshot.revision,
-                "passed": len(outcomes) - len(failed),
-                "failed": len(failed),
-                "cases": [_view(outcome, chosen) for outcome in outcomes],
-                **({"coverage": coverage_view(found, chosen)} if found else {}),
-            }
-        )
+        _print_document(outcomes, found, snapshot.revision, chosen, ok=bool(outcomes) and not failed and not is_under)
     else:
         show(_summary(outcomes, snapshot.policy, chosen, most=None if every else MAX_FAILURES))
         if found:
@@ -86,6 +77,27 @@ def test_command(
             show(["", [("The coverage is under", "bold red"), f" {fail_under:g} %."]])
     if failed or not outcomes or is_under:
         raise SystemExit(1)
+
+
+def _print_document(
+    outcomes: list[Outcome], coverage: Coverage | None, revision: str, directory: Path, *, ok: bool
+) -> None:
+    from msgspec import UNSET
+
+    from app.cli.policy.cases_view import TestedPolicy, case_result, coverage_view
+
+    passed = sum(outcome.passed for outcome in outcomes)
+    show_view(
+        TestedPolicy(
+            ok=ok,
+            directory=str(directory),
+            revision=revision,
+            passed=passed,
+            failed=len(outcomes) - passed,
+            cases=[case_result(outcome) for outcome in outcomes],
+            coverage=coverage_view(coverage) if coverage else UNSET,
+        )
+    )
 
 
 def _write_junit(file: Path, outcomes: list[Outcome], directory: Path) -> None:
@@ -152,7 +164,7 @@ def _failure(outcome: Outcome, policy: Policy, directory: Path) -> Iterator[Line
     from app.cli.policy.explain_text import remedy_line, row_place
 
     case, found = outcome.case, outcome.explanation
-    yield [(f"{directory / case.file}:{case.line}", "bold"), f": {case.name}" if case.name else ""]
+    yield [(row_place(case, directory), "bold"), f": {case.name}" if case.name else ""]
     yield f"  {_question(case)}"
     yield [("  " + outcome.problem, "red")]
     if outcome.hint:
@@ -169,24 +181,3 @@ def _failure(outcome: Outcome, policy: Policy, directory: Path) -> Iterator[Line
         yield f"  {found.decision.reason}"
     line = remedy_line(found)
     yield ["  ", *([line] if isinstance(line, str) else line)]
-
-
-def _view(outcome: Outcome, directory: Path) -> dict[str, object]:
-    case, found = outcome.case, outcome.explanation
-    return {
-        "path": str(directory / case.file),
-        "line": case.line,
-        "name": case.name,
-        "as": sorted(case.held),
-        "action": case.action,
-        "resource": case.resource,
-        "expected": "allow" if case.allowed else "deny",
-        "expected_why": case.why.text if case.why else None,
-        "got": None if not found else "allow" if found.decision else "deny",
-        "reason": str(found.decision.reason) if found else None,
-        "rule": found.decision.rule.place if found and found.decision.rule else None,
-        "missing": list(found.decision.missing) if found else [],
-        "passed": outcome.passed,
-        "problem": outcome.problem,
-        "hint": outcome.hint,
-    }

@@ -21,12 +21,12 @@ def report_lines(report: CaseReport, directory: Path | None) -> Iterator[str | l
     """
     for each in report.failures:
         place = directory / each.place if directory else each.place
-        yield [("FAIL", "bold red"), f"  {place}: {each.case}: {each.problem}"]
+        yield [("FAIL", "bold red"), f"  {place}: {each.row}: {each.problem}"]
     if report.failed > len(report.failures):
         shows = f"; `authz policy test {shlex.quote(str(directory))}` shows all" if directory else ""
         yield f"… and {report.failed - len(report.failures):,} more that fail{shows}."
     for each in report.missing:
-        yield [("REMOVED", "bold red"), f"  {each.place}: {each.case}"]
+        yield [("REMOVED", "bold red"), f"  {each.place}: {each.row}"]
     if report.removed > len(report.missing):
         yield f"… and {report.removed - len(report.missing):,} more that were removed."
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from app.cli.failure import explained
-from app.cli.policy.directory import fault_view, policy_directory
+from app.cli.policy.directory import policy_directory
 from app.cli.policy.fault_text import place
 from app.cli.policy.findings_text import finding_lines
-from app.cli.terminal import Styled, plural, show, show_json
+from app.cli.terminal import Styled, plural, show, show_json, show_view
 
 if TYPE_CHECKING:
+    from app.cli.policy.check_view import CheckedPolicy
     from app.policy.analysis.findings import Finding
     from app.policy.engine.snapshot import Snapshot
     from app.policy.language.fault import Fault
@@ -128,7 +129,7 @@ def _print(report: _Report, directory: Path, form: str, *, strict: bool, in_full
     elif form == "junit":
         click.echo(_junit(report, every, directory, strict), nl=False)
     elif form == "json":
-        show_json(_document(report, directory, strict))
+        show_view(_document(report, directory, strict))
     else:
         show(finding_lines(every, directory, "--all", every=in_full))
         show([_summary(report, directory)])
@@ -159,28 +160,27 @@ def _size(snapshot: Snapshot) -> str:
     return f"{', '.join(counts)}; all {plural(len(snapshot.table.routes), 'endpoint')} ruled."
 
 
-def _document(report: _Report, directory: Path, strict: bool) -> dict[str, object]:
-    snapshot = report.snapshot
-    of_policy: dict[str, object] = {}
-    if snapshot and not report.faults:
-        policy = snapshot.policy
-        of_policy = {
-            "revision": policy.revision,
-            "files": list(policy.source.files),
-            "rules": len(policy.rules),
-            "memberships": len(policy.memberships),
-            "cases": len(policy.cases),
-            "endpoints": len(snapshot.table.routes),
-        }
-    return {
-        "ok": report.passes(strict),
-        "directory": str(directory),
-        **of_policy,
-        "faults": [fault_view(fault, directory) for fault in report.faults],
-        "findings": [
-            {"severity": finding.severity, **fault_view(finding.at, directory)} for finding in report.findings
-        ],
-    }
+def _document(report: _Report, directory: Path, strict: bool) -> CheckedPolicy:
+    from app.cli.policy.check_view import CheckedPolicy
+    from app.policy.language.fault_view import fault_views
+
+    ok, faults = report.passes(strict), fault_views(report.faults)
+    findings = [finding.view for finding in report.findings]
+    if report.faults or not report.snapshot:
+        return CheckedPolicy(ok, str(directory), faults, findings)
+    policy = report.snapshot.policy
+    return CheckedPolicy(
+        ok,
+        str(directory),
+        faults,
+        findings,
+        revision=policy.revision,
+        files=list(policy.source.files),
+        rules=len(policy.rules),
+        memberships=len(policy.memberships),
+        cases=len(policy.cases),
+        endpoints=len(report.snapshot.table.routes),
+    )
 
 
 def _junit(report: _Report, every: list[Finding], directory: Path, strict: bool) -> str:

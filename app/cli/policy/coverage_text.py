@@ -7,6 +7,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from app.cli.policy.explain_text import row_place
 from app.cli.terminal import Styled
 
 if TYPE_CHECKING:
@@ -23,23 +24,12 @@ def coverage_lines(found: Coverage, source: PolicySource, directory: Path) -> It
         yield ""
         yield "Rows that no case exercises:"
     for row in found.idle_rows:
-        yield [(f"  {directory / row.file}:{row.line}", "bold"), f": {source.line(row.file, row.line).strip()}"]
+        yield [(f"  {row_place(row, directory)}", "bold"), f": {source.line(row.file, row.line).strip()}"]
     if found.idle_endpoints:
         yield ""
         yield "Endpoints that no case exercises:"
     for resource, actions in _by_resource(found):
         yield f"  {'|'.join(actions)} {resource}"
-
-
-def coverage_view(found: Coverage, directory: Path) -> dict[str, object]:
-    """The coverage for a JSON document."""
-    rows = [{"path": str(directory / row.file), "line": row.line, "row": str(row)} for row in found.idle_rows]
-    endpoints = [{"resource": resource, "action": action} for resource, action in found.idle_endpoints]
-    return {
-        "percent": found.percent,
-        "rows": {**_share_view(found.rows), "missing": rows},
-        "endpoints": {**_share_view(found.endpoints), "missing": endpoints},
-    }
 
 
 def _by_resource(found: Coverage) -> Iterator[tuple[str, list[str]]]:
@@ -51,7 +41,3 @@ def _by_resource(found: Coverage) -> Iterator[tuple[str, list[str]]]:
 
 def _share(share: CoveredShare, noun: str) -> str:
     return f"{share.covered} of {share.total} {noun} ({share.percent:g} %)"
-
-
-def _share_view(share: CoveredShare) -> dict[str, object]:
-    return {"total": share.total, "covered": share.covered, "percent": share.percent}

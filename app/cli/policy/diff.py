@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import rich_click as click
 
 from app.cli.failure import explained
 from app.cli.policy.access_text import MAX_DETAILS, change_line, summary_lines
+from app.cli.policy.explain_text import row_place
 from app.cli.policy.policy_argument import PolicyArgument, find, snapshot_of
-from app.cli.terminal import Styled, plural, show, show_json
+from app.cli.terminal import Styled, plural, show, show_view
 
 if TYPE_CHECKING:
-    from app.policy.analysis.access_change import AccessChange, AccessDiff, Combination, ContributingRow
-    from app.policy.analysis.diff_summary import Headline
+    from app.policy.analysis.access_change import AccessChange, AccessDiff, Side
     from app.policy.engine.snapshot import Snapshot
     from app.policy.language.diff import FileChange
 
@@ -49,25 +48,33 @@ def diff_command(*, old: str, new: str, details: bool, as_json: bool) -> None:
     from app.policy.analysis.semantic_diff import compare
     from app.policy.language.diff import changes, file_changes
 
-    arguments = {"old": find(old), "new": find(new)}
+    arguments: Mapping[Side, PolicyArgument] = {"old": find(old), "new": find(new)}
     before = snapshot_of(arguments["old"], is_old=True, as_json=as_json)
     after = snapshot_of(arguments["new"], as_json=as_json)
     difference = compare(before, after)
-    snapshots = {"old": before, "new": after}
+    snapshots: Mapping[Side, Snapshot] = {"old": before, "new": after}
     entries = changes(before.policy, after.policy)
     files = file_changes(before.policy, after.policy, entries)
     if as_json:
-        show_json(
-            {
-                "widens": difference.widens,
-                "summary": [_headline_view(headline) for headline in summarize(difference)],
-                "old": {**arguments["old"].view, "revision": before.revision},
-                "new": {**arguments["new"].view, "revision": after.revision},
-                "changes": [_view(change, arguments, snapshots) for change in difference.changes],
-                "unknown": [{"resource": resource, "action": action} for resource, action in difference.unknown],
-                "files": [asdict(file) for file in files],
-                "entries": [asdict(entry) for entry in entries],
-            }
+        from app.cli.policy.diff_view import (
+            ComparedPolicy,
+            PolicyDiff,
+            UncomparedEndpoint,
+            change_summary,
+            diff_change,
+        )
+
+        show_view(
+            PolicyDiff(
+                widens=difference.widens,
+                summary=[change_summary(headline) for headline in summarize(difference)],
+                old=ComparedPolicy(**arguments["old"].view, revision=before.revision),
+                new=ComparedPolicy(**arguments["new"].view, revision=after.revision),
+                changes=[diff_change(change, snapshots, _plain(change_line(change))) for change in difference.changes],
+                unknown=[UncomparedEndpoint(*key) for key in difference.unknown],
+                files=list(files),
+                entries=list(entries),
+            )
         )
     else:
         show(_report(difference, files, arguments, snapshots, details=details))
@@ -78,8 +85,8 @@ def diff_command(*, old: str, new: str, details: bool, as_json: bool) -> None:
 def _report(
     difference: AccessDiff,
     files: Sequence[FileChange],
-    arguments: dict[str, PolicyArgument],
-    snapshots: dict[str, Snapshot],
+    arguments: Mapping[Side, PolicyArgument],
+    snapshots: Mapping[Side, Snapshot],
     *,
     details: bool,
 ) -> Iterator[Line]:
@@ -104,7 +111,7 @@ def _report(
 
 
 def _details(
-    difference: AccessDiff, arguments: dict[str, PolicyArgument], snapshots: dict[str, Snapshot]
+    difference: AccessDiff, arguments: Mapping[Side, PolicyArgument], snapshots: Mapping[Side, Snapshot]
 ) -> Iterator[Line]:
     alike: dict[tuple[object, ...], list[AccessChange]] = {}
     for change in difference.changes:
@@ -113,57 +120,15 @@ def _details(
         for change in group:
             yield change_line(change)
         for behind in group[0].rows:
-            row = behind.row
+            row, source = behind.row, snapshots[behind.side].policy.source
             side = "was" if behind.side == "old" else "now"
-            place = f"{arguments[behind.side].place / row.file}:{row.line}"
-            yield [(f"    {side}  ", "dim"), (place, "bold"), f": {_row_text(behind, snapshots)}"]
+            place = row_place(row, arguments[behind.side].place)
+            yield [(f"    {side}  ", "dim"), (place, "bold"), f": {source.line(row.file, row.line).strip()}"]
         yield ""
     for resource, action in difference.unknown:
         yield [("UNKNOWN", "bold red"), f"  {action} {resource}  its rows have too many combinations to compare"]
 
 
-def _headline_view(headline: Headline) -> dict[str, object]:
-    return {
-        "change": headline.kind,
-        "may": headline.may,
-        "endpoints": headline.endpoints,
-        "rows": [{"policy": link.side, "place": link.row.place, "row": str(link.row)} for link in headline.links],
-        "text": headline.text,
-    }
-
-
-def _row_text(behind: ContributingRow, snapshots: dict[str, Snapshot]) -> str:
-    """The line of a row, or of the entity that has a permission."""
-    return snapshots[behind.side].policy.source.line(behind.row.file, behind.row.line).strip()
-
-
-def _view(
-    change: AccessChange, arguments: dict[str, PolicyArgument], snapshots: dict[str, Snapshot]
-) -> dict[str, object]:
-    return {
-        "change": change.kind,
-        "may": change.may,
-        "resource": change.resource,
-        "actions": list(change.actions),
-        "reroute": asdict(change.reroute) if change.reroute else None,
-        **_combination_view(change.who),
-        "unless": [_combination_view(combination) for combination in change.unless],
-        "rows": [
-            {
-                "policy": behind.side,
-                "path": str(arguments[behind.side].place / behind.row.file),
-                "line": behind.row.line,
-                "row": _row_text(behind, snapshots),
-            }
-            for behind in change.rows
-        ],
-        "text": "".join(part if isinstance(part, str) else part[0] for part in change_line(change)),
-    }
-
-
-def _combination_view(combination: Combination) -> dict[str, object]:
-    return {
-        "holds": [list(group) for group in combination.holds],
-        "met": [when.text for when in combination.met],
-        "met_or_failing": [when.text for when in combination.not_unmet],
-    }
+def _plain(line: Line) -> str:
+    """A line without its styles."""
+    return "".join(part if isinstance(part, str) else part[0] for part in line)

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from app.cli.failure import fail
-from app.cli.policy.fault_text import place
 from app.cli.policy.findings_text import finding_lines
-from app.cli.terminal import plural, show, show_json
+from app.cli.terminal import plural, show, show_view
 
 if TYPE_CHECKING:
     from app.policy.engine.snapshot import Snapshot
@@ -59,26 +58,14 @@ def sound_snapshot(directory: Path, *, as_json: bool) -> Snapshot:
 
 def show_faults(faults: tuple[Fault, ...], directory: Path, *, as_json: bool) -> None:
     """Print faults with their place; only the first of each kind if there are many."""
+    from app.cli.policy.faults_view import PolicyFaults
     from app.policy.analysis.findings import Finding
+    from app.policy.language.fault_view import fault_views
 
     if as_json:
-        show_json({"ok": False, "directory": str(directory), "faults": [fault_view(f, directory) for f in faults]})
+        show_view(PolicyFaults(False, str(directory), fault_views(faults)))
         return
     found = [Finding("error", fault) for fault in faults]
     show(finding_lines(found, directory, f"`authz policy check --all {directory}`"))
     files = len({fault.file for fault in faults})
     show([[(plural(len(faults), "fault"), "bold red"), f" in {plural(files, 'file')}; this policy would be refused."]])
-
-
-def fault_view(fault: Fault, directory: Path) -> dict[str, object]:
-    """A fault for a JSON document."""
-    return {
-        "code": fault.code,
-        "path": str(directory / fault.file),
-        "line": fault.line,
-        "column": fault.column,
-        "length": fault.length,
-        "place": place(fault, directory),
-        "message": fault.message,
-        "hint": fault.hint,
-    }

@@ -9,7 +9,7 @@ import rich_click as click
 
 from app.cli.failure import explained
 from app.cli.policy.directory import policy_directory, sound_snapshot
-from app.cli.terminal import show, show_json
+from app.cli.terminal import show, show_view
 
 if TYPE_CHECKING:
     from app.policy.engine.snapshot import Snapshot
@@ -102,11 +102,9 @@ def show_explained(
     except NoSuchTarget as error:
         raise click.UsageError(f"{error.message}; {error.answer}. {error.hint}") from None
     if as_json:
-        import msgspec
-
         from app.policy.analysis.explained import explanation_view
 
-        show_json(msgspec.to_builtins(explanation_view(found, snapshot)))
+        show_view(explanation_view(found))
     else:
         show(explanation_lines(found, snapshot.policy, directory))
     if not found.decision:

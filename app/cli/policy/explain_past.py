@@ -40,7 +40,7 @@ def explain_past(snapshot: Snapshot, request_id: str, given: Given, directory: P
     except CannotDecideAgain as why:
         found, note = None, f"What the policy says now cannot be told: {why}."
     if as_json:
-        now = explanation_view(found, snapshot) if found else None
+        now = explanation_view(found) if found else None
         then = view(newest.id, newest.record)
         document = {"now": now, "then": then, "others": len(others), "note": note or None}
         show_json(msgspec.to_builtins(document))

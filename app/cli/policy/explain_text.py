@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 from app.cli.terminal import Styled
 from app.policy.analysis.explain import ConditionOutcome, Explanation, NearRow, Remedy
 from app.policy.engine.decision import Decision
+from app.policy.language.row_view import place_of
 from app.policy.language.source import PolicySource
 
 if TYPE_CHECKING:
+    from app.policy.language.cases import Case
     from app.policy.language.load import Policy
     from app.policy.language.rule import Membership, Rule
 
@@ -58,9 +60,9 @@ def _reason(decision: Decision) -> str:
     return text[0].upper() + text[1:]
 
 
-def row_place(rule: Rule | Membership, directory: Path) -> str:
+def row_place(rule: Rule | Membership | Case, directory: Path) -> str:
     """`policies/catalog.csv:7`, as seen from where the command runs."""
-    return f"{directory / rule.file}:{rule.line}"
+    return place_of(str(directory / rule.file), rule.line)
 
 
 def _is_other(found: Explanation) -> bool:

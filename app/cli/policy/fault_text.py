@@ -9,6 +9,7 @@ from rich.cells import cell_len
 
 from app.cli.terminal import Styled, printable
 from app.policy.language.fault import Fault
+from app.policy.language.row_view import place_of
 
 WIDTH = 120
 _TAB = "    "
@@ -31,8 +32,7 @@ def fault_lines(fault: Fault, directory: Path, severity: str = "error") -> Itera
 
 def place(fault: Fault, directory: Path) -> str:
     """`policies/catalog.csv:7:30`, as seen from where the command runs."""
-    path = f"{directory / fault.file}"
-    return f"{path}:{fault.line}:{fault.column}" if fault.line else path
+    return place_of(str(directory / fault.file), fault.line, fault.column)
 
 
 def excerpt(text: str, column: int, length: int) -> tuple[str, str]:

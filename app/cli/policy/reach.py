@@ -15,7 +15,7 @@ from app.cli.failure import explained, fail
 from app.cli.policy.directory import policy_directory, sound_snapshot
 from app.cli.policy.explain import endpoint_of, grants_of
 from app.cli.policy.known_key import usable_key
-from app.cli.terminal import Styled, plural, show, show_json
+from app.cli.terminal import Styled, plural, show, show_view
 
 if TYPE_CHECKING:
     from app.db.session import Sessions
@@ -56,11 +56,10 @@ def reach_command(*, held: str | None, key_id: int | None, directory: Path | Non
     found = list(reach(snapshot, grants))
     if as_json:
         rows = [
-            {"action": each.action, "resource": each.resource, "row": str(each.rule), "place": each.rule.place}
-            | {"conditional": each.conditional}
+            {"action": each.action, "resource": each.resource, "rule": each.rule.view, "conditional": each.conditional}
             for each in found
         ]
-        show_json({"revision": snapshot.revision, "as": sorted(grants), "results": rows})
+        show_view({"revision": snapshot.revision, "as": sorted(grants), "results": rows})
     else:
         show(_reached_lines(found))
 
@@ -98,18 +97,17 @@ def who_command(
     denies = [rule for rule in rules if rule.effect == "deny"]
     keys, more = _keys(snapshot, rules, after) if with_keys else ([], None)
     if as_json:
-        show_json(
+        show_view(
             {
                 "revision": snapshot.revision,
                 "action": action,
                 "resource": target.resource,
                 "ways": [
-                    {"grants": way.grants, "roles": way.roles, "row": str(way.rule), "place": way.rule.place}
-                    | {"conditional": way.conditional}
+                    {"grants": way.grants, "roles": way.roles, "rule": way.rule.view, "conditional": way.conditional}
                     for way in ways
                 ],
                 "holders": [{"grant": each.grant, "conditional": each.conditional} for each in known],
-                "denied_by": [{"row": str(rule), "place": rule.place} for rule in denies],
+                "denied_by": [rule.view for rule in denies],
                 "keys": [asdict(key) for key in keys] if with_keys else None,
                 "keys_after": more,
             }
@@ -172,7 +170,7 @@ def usage_command(*, key_id: int, days: int, directory: Path | None, as_json: bo
     uses, oldest = with_sessions(lambda sessions: _uses(sessions, key_id, since))
     found = usage(snapshot, held, scopes, uses)
     if as_json:
-        show_json(_usage_document(found, key_id, days, oldest))
+        show_view(_usage_document(found, key_id, days, oldest))
     else:
         show(_usage_lines(found, key_id, days, oldest if oldest is None or oldest > since else None))
     if found.unused:

@@ -128,7 +128,7 @@ def _change(change: ReplayChange) -> Iterator[Line]:
     times = plural(change.count, "time")
     yield f"  {who}  {change.action} {change.route}  {times}, last in {change.example or 'none'}"
     if change.rule is not None:
-        yield [(f"    {change.rule.place}: {change.rule.text}", "dim")]
+        yield [(f"    {change.rule.place}: {change.rule.row}", "dim")]
     elif change.missing:
         yield [(f"    lacks {' '.join(change.missing)}", "dim")]
     else:

@@ -12,7 +12,7 @@ from rich.cells import cell_len
 
 from app.cli.failure import explained
 from app.cli.policy.directory import policy_directory, sound_snapshot
-from app.cli.terminal import Styled, plural, show, show_json
+from app.cli.terminal import Styled, plural, show, show_view
 
 if TYPE_CHECKING:
     from app.policy.engine.snapshot import Snapshot
@@ -42,7 +42,9 @@ def routes_command(directory: Path | None, permission: str | None, path: str | N
     snapshot = sound_snapshot(chosen, as_json=as_json)
     routes = _chosen(snapshot, permission, path)
     if as_json:
-        show_json({"revision": snapshot.revision, "routes": [_view(snapshot, route) for route in routes]})
+        from app.cli.policy.routes_view import PolicyRoutes, route_view
+
+        show_view(PolicyRoutes(snapshot.revision, [route_view(snapshot, route) for route in routes]))
     elif not routes:
         show(_nothing(permission, path))
     else:
@@ -142,20 +144,3 @@ def _family(template: str, cells: Mapping[str, object]) -> str:
 def _aligned(row: list[str], widths: list[int]) -> str:
     padded = (text + " " * (width - cell_len(text)) for text, width in zip(row, widths, strict=True))
     return "  ".join(padded).rstrip()
-
-
-def _view(snapshot: Snapshot, route: Route) -> dict[str, object]:
-    return {
-        "method": route.method,
-        "template": route.template,
-        "rules": [
-            {
-                "needs": sorted(rule.needs),
-                "effect": rule.effect,
-                "when": rule.condition.text if rule.condition else None,
-                "file": rule.file,
-                "line": rule.line,
-            }
-            for rule in _rules(snapshot, route)
-        ],
-    }

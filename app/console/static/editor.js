@@ -73,10 +73,10 @@ function shown(mark) {
     head.append(" ", element("button", { name: "open", value: mark.file, className: "plain small", textContent: "Go to the file" }));
   }
   const item = element("li", { className: `fault ${mark.severity}` }, head, element("div", { textContent: visible(mark.message) }));
-  if (mark.line && mark.text) {
+  if (mark.line && mark.row) {
     const blank = " ".repeat(String(mark.line).length);
     item.append(element("pre", { className: "excerpt", tabIndex: 0, role: "group", ariaLabel: `Line ${mark.line}` },
-      element("span", { className: "ln", textContent: String(mark.line) }), ` ${visible(mark.text)}\n`,
+      element("span", { className: "ln", textContent: String(mark.line) }), ` ${visible(mark.row)}\n`,
       element("span", { className: "ln", textContent: blank }), ` ${" ".repeat(mark.column - 1)}`,
       element("span", { className: "caret", textContent: "^".repeat(Math.min(Math.max(mark.length, 1), 120)) })));
   }

@@ -12,9 +12,9 @@ from litestar.enums import MediaType
 from litestar.openapi.datastructures import ResponseSpec
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.http.api.policies import FaultView, fault_views
 from app.policy.engine.snapshot import Snapshot
 from app.policy.language.fault import PolicyRefused
+from app.policy.language.fault_view import FaultView, fault_views
 from app.policy.language.source import encode
 from app.services import Services
 

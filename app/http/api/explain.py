@@ -132,7 +132,7 @@ def _explained(snapshot: Snapshot, held: Collection[str], data: ExplainRequest, 
     if fault := endpoint_fault(action, resource):
         raise invalid({"action" if fault[2] == action else "resource": f"{fault[0]}: {fault[1]}"})
     try:
-        return explanation_view(explain(snapshot, held, action, resource, given), snapshot)
+        return explanation_view(explain(snapshot, held, action, resource, given))
     except NoSuchTarget as error:
         field = "action" if error.status == 405 else "resource"
         raise invalid({field: f"{error.message}; {error.answer}. {error.hint}"}) from None

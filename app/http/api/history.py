@@ -28,7 +28,6 @@ from app.history.published import Published
 from app.history.published_view import PublishedPolicy, published_view, sentence
 from app.history.refusals import NoSuchRevision, StaleParent
 from app.http.api.actors import requesting_actor
-from app.http.api.policies import FaultView, fault_views
 from app.http.api.replicas import Wait, waited_for
 from app.http.wire.change_fields import Message, Reason
 from app.http.wire.cursors import CursorPosition, read_cursor, write_cursor
@@ -41,6 +40,7 @@ from app.policy.analysis.access_view import AccessChangeView, AccessSummary, acc
 from app.policy.analysis.case_report import CaseReport
 from app.policy.engine.decision import Decision
 from app.policy.language.fault import PolicyRefused
+from app.policy.language.fault_view import FaultView, fault_views
 from app.policy.language.source import encode
 from app.policy.language.write import PolicyNotWritten
 from app.services import Services, services_of

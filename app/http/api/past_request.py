@@ -48,7 +48,7 @@ async def past(session: AsyncSession, request_id: str, snapshot: Snapshot, given
     newest, *others = page.rows
     then = view(newest.id, newest.record)
     try:
-        now = explanation_view(decide_again(newest.record, snapshot, given), snapshot)
+        now = explanation_view(decide_again(newest.record, snapshot, given))
     except CannotDecideAgain as why:
         return PastRequest(then, None, len(others), f"What the policy says now cannot be told: {why}.")
     return PastRequest(then, now, len(others), None)

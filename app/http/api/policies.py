@@ -21,7 +21,8 @@ from app.http.api.replicas import Wait, waited_for
 from app.policy.analysis.case_report import CaseProblem
 from app.policy.engine.live import Reload
 from app.policy.engine.snapshot import Snapshot
-from app.policy.language.fault import Fault
+from app.policy.language.diff import EntryChange
+from app.policy.language.fault_view import FaultView, fault_views
 from app.services import services_of
 
 _Request = Request[Any, Any, State]
@@ -34,18 +35,6 @@ class PolicyFile:
     name: str
     bytes: int
     rules: int
-
-
-@dataclass(frozen=True, slots=True)
-class FaultView:
-    """A fault and how to fix it."""
-
-    code: str
-    file: str
-    line: int
-    column: int
-    message: str
-    hint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,21 +68,12 @@ class ActivePolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class ChangeView:
-    """A row that came or went."""
-
-    kind: Literal["added", "removed"]
-    row: str
-    place: str
-
-
-@dataclass(frozen=True, slots=True)
 class ReloadResult:
     """What a reload did."""
 
     revision: str
     outcome: Literal["swapped", "unchanged"]
-    changed: list[ChangeView]
+    changed: list[EntryChange]
     # A factory, for a default would stand in the document of the API, which cannot show it.
     replicas: FleetProgress | UnsetType = field(default_factory=lambda: UNSET)
 
@@ -155,9 +135,8 @@ async def reload_policy(
     if reload.outcome == "refused":
         detail = f"The policy has {len(reload.faults)} fault{'s' if len(reload.faults) > 1 else ''}."
         return Response(ReloadRefused(detail, reload.revision, fault_views(reload.faults)), status_code=422)
-    changed = [ChangeView(change.kind, change.row, change.place) for change in reload.changed]
     replicas = await waited_for(services, wait) if wait is not None else UNSET
-    return ReloadResult(reload.revision, reload.outcome, changed, replicas)
+    return ReloadResult(reload.revision, reload.outcome, list(reload.changed), replicas)
 
 
 def files_of(snapshot: Snapshot) -> list[PolicyFile]:
@@ -167,8 +146,3 @@ def files_of(snapshot: Snapshot) -> list[PolicyFile]:
     for rule in snapshot.policy.rules:
         counts[rule.file] += 1
     return [PolicyFile(name, len(text.encode()), counts[name]) for name, text in source.files.items()]
-
-
-def fault_views(faults: tuple[Fault, ...]) -> list[FaultView]:
-    """Faults as the API shows them."""
-    return [FaultView(f.code, f.file, f.line, f.column, f.message, f.hint) for f in faults]

@@ -22,13 +22,13 @@ from app.http.wire.problems import Detail, Problem
 from app.http.wire.sliced_json import sliced
 from app.keys.known_key import KeyState, known_key
 from app.keys.reaching import KeyHolder, reaching
-from app.policy.analysis.explained import RowView, row_view
 from app.policy.analysis.reach import holders, reach, ways_in
 from app.policy.analysis.usage import usage
 from app.policy.engine.snapshot import Snapshot
 from app.policy.engine.target import NoSuchTarget, Target, find_target
 from app.policy.language.endpoint import endpoint_fault
 from app.policy.language.grants import stated_fault
+from app.policy.language.row_view import RowView
 from app.services import AnyRequest, services_of
 
 PATH = "/api/v1/policies"
@@ -162,11 +162,7 @@ async def list_reach(
     link = (
         f"{PATH}/reach/?{query}&cursor={write_cursor(CursorPosition(after=end), listing)}" if end < len(found) else None
     )
-    source = snapshot.policy.source
-    results = [
-        ReachedView(each.action, each.resource, row_view(each.rule, source), each.conditional)
-        for each in found[start:end]
-    ]
+    results = [ReachedView(each.action, each.resource, each.rule.view, each.conditional) for each in found[start:end]]
     return ReachPage(snapshot.revision, key, link, results)
 
 
@@ -179,7 +175,6 @@ async def who_reaches(
     snapshot = services.live.active
     target = _target(snapshot, action, resource)
     rules = snapshot.rules_for(target.resource, action)
-    source = snapshot.policy.source
     query = urlencode({"action": action, "resource": resource})
     listing = _listing(query)
     start = read_cursor(cursor, listing).after if cursor is not None else 0
@@ -197,9 +192,9 @@ async def who_reaches(
         revision=snapshot.revision,
         action=action,
         resource=target.resource,
-        ways=[WayView(list(way.grants), list(way.roles), row_view(way.rule, source), way.conditional) for way in ways],
+        ways=[WayView(list(way.grants), list(way.roles), way.rule.view, way.conditional) for way in ways],
         holders=[HolderView(each.grant, each.conditional) for each in held],
-        denied_by=[row_view(rule, source) for rule in rules if rule.effect == "deny"],
+        denied_by=[rule.view for rule in rules if rule.effect == "deny"],
         keys=keys,
         next=None
         if after is None

@@ -12,6 +12,7 @@ from app.policy.gc_control import paused_gc
 from app.policy.language.cases import Case
 from app.policy.language.grants import known_roles
 from app.policy.language.load import Policy
+from app.policy.language.row_view import RowView
 
 MAX_SECONDS = 10.0  # to run the cases of one policy: 40,000 cases take a second
 MAX_LISTED = 20  # cases of each kind
@@ -19,12 +20,9 @@ MAX_TEXT = 400  # characters of a case
 _LOOK_EVERY = 256  # cases between two checks of the deadline
 
 
-@dataclass(frozen=True, slots=True)
-class CaseProblem:
-    """A failing or removed case, its place (`file:line`), and the problem."""
+class CaseProblem(RowView, frozen=True):
+    """A failing or removed case, and the problem."""
 
-    place: str
-    case: str
     problem: str
 
 
@@ -107,4 +105,5 @@ def _removed(before: Policy, after: Policy) -> tuple[int, tuple[CaseProblem, ...
 
 def _problem(case: Case, problem: str) -> CaseProblem:
     text = str(case).removeprefix("case ")
-    return CaseProblem(case.place, text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}…", problem)
+    text = text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}…"
+    return CaseProblem(case.file, case.line, None, text, problem)

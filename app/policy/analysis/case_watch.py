@@ -68,5 +68,5 @@ class CaseWatch:
                 run=report.run,
                 failed=report.failed,
                 not_run=report.not_run,
-                first=[f"{each.place}: {each.case}: {each.problem}" for each in report.failures[:_MAX_LOGGED]],
+                first=[f"{each.place}: {each.row}: {each.problem}" for each in report.failures[:_MAX_LOGGED]],
             )

@@ -6,30 +6,17 @@ from typing import Annotated
 
 import msgspec
 
-from app.policy.analysis.explain import Explanation
-from app.policy.engine.snapshot import Snapshot
-from app.policy.language.rule import Membership, Rule
-from app.policy.language.source import PolicySource
+from app.policy.analysis.explain import Explanation, NearRow
+from app.policy.language.row_view import RowView
 
 
-class RowView(msgspec.Struct, frozen=True):
-    """A row of the policy: its place and its text."""
-
-    file: str
-    line: int
-    row: str
-
-
-class NearRowView(msgspec.Struct, frozen=True):
+class NearRowView(RowView, frozen=True):
     """A row that would allow it, and why it does not.
 
     `never` are the missing grants that this caller can never have. `condition` is the outcome of its condition, and
     `error` says why it could not be evaluated.
     """
 
-    file: str
-    line: int
-    row: str
     lacks: list[str]
     never: list[str]
     condition: str
@@ -57,14 +44,9 @@ class ExplanationView(msgspec.Struct, frozen=True):
     opens_with: list[str]
 
 
-def row_view(rule: Rule | Membership, source: PolicySource) -> RowView:
-    """View a row as it is written in its file."""
-    return RowView(rule.file, rule.line, source.line(rule.file, rule.line))
-
-
-def explanation_view(explanation: Explanation, snapshot: Snapshot) -> ExplanationView:
-    """View an explanation of a decision of this snapshot."""
-    decision, target, source = explanation.decision, explanation.target, snapshot.policy.source
+def explanation_view(explanation: Explanation) -> ExplanationView:
+    """View an explanation."""
+    decision, target = explanation.decision, explanation.target
     return ExplanationView(
         allowed=decision.allowed,
         reason=str(decision.reason),
@@ -75,21 +57,17 @@ def explanation_view(explanation: Explanation, snapshot: Snapshot) -> Explanatio
         params=dict(target.params),
         held=sorted(explanation.held),
         effective=sorted(explanation.effective),
-        rule=row_view(decision.rule, source) if decision.rule else None,
-        added_by=[row_view(membership, source) for membership in explanation.added_by],
-        denies=[row_view(rule, source) for rule in explanation.denies],
-        near=[
-            NearRowView(
-                near.rule.file,
-                near.rule.line,
-                source.line(near.rule.file, near.rule.line),
-                list(near.lacks),
-                list(near.never),
-                str(near.condition),
-                near.error,
-            )
-            for near in explanation.near
-        ],
+        rule=decision.rule.view if decision.rule else None,
+        added_by=[membership.view for membership in explanation.added_by],
+        denies=[rule.view for rule in explanation.denies],
+        near=[_near(near) for near in explanation.near],
         remedy=explanation.remedy.name.lower(),
         opens_with=list(explanation.opens_with),
+    )
+
+
+def _near(near: NearRow) -> NearRowView:
+    at = near.rule.view
+    return NearRowView(
+        at.file, at.line, at.column, at.row, list(near.lacks), list(near.never), str(near.condition), near.error
     )

@@ -18,6 +18,7 @@ from app.policy.engine.snapshot import Snapshot
 from app.policy.gc_control import paused_gc
 from app.policy.language import permissions
 from app.policy.language.fault import Fault
+from app.policy.language.fault_view import FaultView, fault_view
 from app.policy.language.load import Policy
 from app.policy.language.permission_lines import PermissionLines
 from app.policy.language.rule import Membership, Rule
@@ -61,6 +62,18 @@ class Finding:
 
     severity: Severity
     at: Fault
+
+    @property
+    def view(self) -> FindingView:
+        """The finding in a JSON document."""
+        at = fault_view(self.at)
+        return FindingView(at.file, at.line, at.column, at.row, at.length, at.code, at.message, at.hint, self.severity)
+
+
+class FindingView(FaultView, frozen=True):
+    """A fault or a finding, with its severity."""
+
+    severity: Severity
 
 
 def find(snapshot: Snapshot, *, proxies_stated: bool = True) -> list[Finding]:

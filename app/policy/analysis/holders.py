@@ -88,7 +88,7 @@ def _subject_rows(policy: Policy, key: _SubjectKey) -> Iterator[Membership]:
         yield from (Membership("", 0, name, fact) for fact in ("auth:jwt", f"user:{identity}"))
     entity = policy.entities.subjects.get(key)
     if entity and kind != "key":  # a key holds only what the database says
-        yield from (Membership(entity.file, entity.line, name, grant) for grant in _permissions(entity))
+        yield from (Membership(entity.file, entity.line, name, grant, None) for grant in _permissions(entity))
 
 
 def ways(grants: Iterable[str]) -> Ways:

@@ -32,6 +32,7 @@ from app.policy.language.fault import Fault
 from app.policy.language.given import Given, InvalidVariable, check_value, kind_of
 from app.policy.language.grants import GrantHints, is_grant
 from app.policy.language.permissions import Permission
+from app.policy.language.row_view import RowView, place_of
 from app.policy.language.source import PolicySource
 from app.policy.language.when.shape import SCHEMA
 from app.policy.language.yaml_document import Entries, Leaf, ListNode, Node, plain, read_document
@@ -67,7 +68,12 @@ class Case:
     @property
     def place(self) -> str:
         """`file:line`."""
-        return f"{self.file}:{self.line}"
+        return place_of(self.file, self.line)
+
+    @property
+    def view(self) -> RowView:
+        """The case in a JSON document."""
+        return RowView(self.file, self.line, None, str(self))
 
     @property
     def question(self) -> Question:

@@ -13,6 +13,7 @@ from app.policy.language.cases import Case
 from app.policy.language.entities import Entity, Known
 from app.policy.language.load import Policy
 from app.policy.language.permissions import Permission
+from app.policy.language.row_view import RowView
 from app.policy.language.rule import Membership, Rule
 
 # The noun for the entries of a file, by its folder; outside these folders, by its ending or name.
@@ -21,13 +22,10 @@ _ROWS, _PERMISSIONS, _LINES = ("row", "rows"), ("permission", "permissions"), ("
 FORMATTING = "only comments, order or formatting"
 
 
-@dataclass(frozen=True, slots=True)
-class EntryChange:
-    """An entry of a file that was added or removed, as text, with its place."""
+class EntryChange(RowView, frozen=True):
+    """An entry of a file that was added or removed."""
 
     kind: Literal["added", "removed"]
-    row: str
-    place: str
 
     def __str__(self) -> str:
         return f"{self.kind} {self.row} ({self.place})"
@@ -59,7 +57,12 @@ class _Line:
     """An entry that is not a row: a permission, an entity or an endpoint of another service, as text."""
 
     text: str
-    place: str
+    file: str
+
+    @property
+    def view(self) -> RowView:
+        """The entry in a JSON document."""
+        return RowView(self.file, None, None, self.text)
 
     def __str__(self) -> str:
         return self.text
@@ -86,7 +89,7 @@ def file_changes(old: Policy, new: Policy, entries: Iterable[EntryChange]) -> tu
     before, after = old.source.files, new.source.files
     counts: dict[tuple[str, str], int] = {}
     for change in entries:
-        key = change.place.partition(":")[0], change.kind
+        key = change.file, change.kind
         counts[key] = counts.get(key, 0) + 1
     return tuple(
         FileChange(
@@ -109,8 +112,12 @@ def _changes(old: _Listing, new: _Listing) -> Iterator[EntryChange]:
             more[key] = more.get(key, 0) + one
     removed = {key: -count for key, count in more.items() if count < 0}
     added = {key: count for key, count in more.items() if count > 0}
-    yield from (EntryChange("removed", str(entry), entry.place) for entry in _first(old(), removed))
-    yield from (EntryChange("added", str(entry), entry.place) for entry in _first(new(), added))
+    yield from (_change("removed", entry.view) for entry in _first(old(), removed))
+    yield from (_change("added", entry.view) for entry in _first(new(), added))
+
+
+def _change(kind: Literal["added", "removed"], at: RowView) -> EntryChange:
+    return EntryChange(at.file, at.line, at.column, at.row, kind)
 
 
 def _decision_entries(policy: Policy, without: Container[str]) -> _Listing:
@@ -138,7 +145,8 @@ def _entity_changes(old: Policy, new: Policy, same: Container[str]) -> Iterator[
             ("resource", own.resources, others.resources),
         ):
             for entity in _altered(known, other, same):
-                yield EntryChange(kind, f"{word} {entity}", entity.place)
+                at = entity.view
+                yield EntryChange(at.file, at.line, at.column, f"{word} {at.row}", kind)
 
 
 def _altered(own: Known, others: Known, without: Container[str]) -> Iterator[Entity]:

@@ -19,6 +19,7 @@ from types import MappingProxyType
 from app.policy.language.entity_lines import read_lists
 from app.policy.language.fault import Fault
 from app.policy.language.grants import is_grant
+from app.policy.language.row_view import RowView, place_of
 from app.policy.language.rule import THING
 from app.policy.language.source import PolicySource
 from app.policy.language.when.shape import Properties
@@ -51,7 +52,12 @@ class Entity:
     @property
     def place(self) -> str:
         """`file:line`."""
-        return f"{self.file}:{self.line}"
+        return place_of(self.file, self.line)
+
+    @property
+    def view(self) -> RowView:
+        """The entity in a JSON document."""
+        return RowView(self.file, self.line, None, str(self))
 
     def __str__(self) -> str:
         return f"{self.type} {self.id} {_encode(dict(self.properties))}"

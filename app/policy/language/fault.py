@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+from app.policy.language.row_view import place_of
+
 # Beyond these, searching for the nearest word would take longer than parsing the policy.
 MAX_NEAR = 2000
 MAX_PAIRS = 1_000_000  # of characters that are compared for one word, in about 50 ms
@@ -40,7 +42,7 @@ class Fault:
     @property
     def place(self) -> str:
         """`file:line:column`, as compilers write it."""
-        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        return place_of(self.file, self.line, self.column)
 
     def __str__(self) -> str:
         return f"{self.place}: {self.message}" + (f" ({self.hint})" if self.hint else "")

@@ -177,7 +177,9 @@ class _Row:
         condition = self._condition(cells[5]) if len(cells) == 6 else None
         if len(self._rows.faults) > before or effect is None:
             return
-        self._rows.rules.append(Rule(self.file, self.number, needs, resource, actions, effect, condition))
+        self._rows.rules.append(
+            Rule(self.file, self.number, needs, resource, actions, effect, condition, self._column())
+        )
 
     def _membership(self, member: str, grant: str) -> None:
         if not (self._check_grant(1, member) and self._check_grant(2, grant)):
@@ -186,7 +188,11 @@ class _Row:
             message = f"`{grant}` is a fact that only the server states; no row can add it"
             self._fault("stated-fact", 2, message, "add a permission or a role")
             return
-        self._rows.memberships.append(Membership(self.file, self.number, member, grant))
+        self._rows.memberships.append(Membership(self.file, self.number, member, grant, self._column()))
+
+    def _column(self) -> int:
+        """Where the row starts in its line."""
+        return len(self._line) - len(self._line.lstrip(_BLANKS)) + 1
 
     def _needs(self, cell: str) -> frozenset[str]:
         grants = cell.split(" ")

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from app.policy.language.row_view import RowView, place_of
 from app.policy.language.when.condition import Condition
 from app.policy.routing.routes import METHODS, is_route
 
@@ -29,11 +30,17 @@ class Rule:
     actions: tuple[str, ...]
     effect: Effect
     condition: Condition | None = None
+    column: int = 1
 
     @property
     def place(self) -> str:
         """`file:line`."""
-        return f"{self.file}:{self.line}"
+        return place_of(self.file, self.line)
+
+    @property
+    def view(self) -> RowView:
+        """The row in a JSON document."""
+        return RowView(self.file, self.line, self.column, str(self))
 
     @property
     def is_route(self) -> bool:
@@ -62,11 +69,17 @@ class Membership:
     line: int
     member: str
     grant: str
+    column: int | None = 1
 
     @property
     def place(self) -> str:
         """`file:line`."""
-        return f"{self.file}:{self.line}"
+        return place_of(self.file, self.line)
+
+    @property
+    def view(self) -> RowView:
+        """The row in a JSON document."""
+        return RowView(self.file, self.line, self.column, str(self))
 
     def __str__(self) -> str:
         return f"g, {self.member}, {self.grant}"

@@ -65,7 +65,11 @@ def test_revisions_and_the_running_server_are_compared_like_directories(own_serv
     told = json.loads(served())
     assert told["old"] == {"revision": old}
     assert told["new"] == {"server": own_server.url, "revision": new}
-    assert [row["path"] for row in told["changes"][0]["rows"]] == [f"{new}/catalog.csv", f"{old}/catalog.csv"]
+    rows = told["changes"][0]["rows"]
+    assert [(row["policy"], row["file"], row["line"]) for row in rows] == [
+        ("new", "catalog.csv", 4),
+        ("old", "catalog.csv", 4),
+    ]
     wider = authz(own_server, "diff", old[:4], new)
     assert wider.returncode == 1
     assert f"\n    now  {new}/catalog.csv:4: {WIDER}    was  {old}/catalog.csv:4: {ROW}" in wider.stdout

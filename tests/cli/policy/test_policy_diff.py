@@ -50,7 +50,7 @@ def test_it_fails_only_when_access_widens(work: Path) -> None:
     (change,) = told["changes"]
     assert (change["change"], change["resource"], change["actions"]) == ("gain", "/api/v1/teams", ["POST"])
     assert change["holds"] == [["catalog:write"], ["env:test"]]
-    assert [row["path"] for row in change["rows"]] == ["policies/catalog.csv"]
+    assert [(row["policy"], row["file"]) for row in change["rows"]] == [("old", "catalog.csv")]
 
 
 def test_a_path_that_falls_to_a_looser_template_is_shown(work: Path) -> None:

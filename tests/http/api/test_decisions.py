@@ -75,7 +75,12 @@ def test_every_outcome_is_logged_with_its_reason(own_server: Server, issuer: Liv
         "route": "/api/v1/teams/{team_id}",
         "verdict": "allow",
         "reason": "a rule allows it",
-        "rule": {"place": "catalog.csv:7", "text": "p, catalog:read, /api/v1/teams/**, GET|HEAD, allow"},
+        "rule": {
+            "file": "catalog.csv",
+            "line": 7,
+            "column": None,
+            "row": "p, catalog:read, /api/v1/teams/**, GET|HEAD, allow",
+        },
         "missing": [],
         "revision": revision,
         "held": ["anyone", "auth:jwt", "catalog:read", "user:user_a"],

@@ -37,7 +37,7 @@ def test_grants_are_explained_with_the_row_or_the_way_in(server: Server, issuer:
         allowed = asked(client, grants=["catalog:read", "auth:jwt"], **TEAMS)["now"]
         assert allowed["allowed"] is True
         row = "p, catalog:read, /api/v1/teams/**, GET|HEAD, allow"
-        assert allowed["rule"] == {"file": "catalog.csv", "line": 7, "row": row}
+        assert allowed["rule"] == {"file": "catalog.csv", "line": 7, "column": 1, "row": row}
         assert allowed["as"] == ["anyone", "auth:jwt", "catalog:read"]
         denied = asked(client, grants=["auth:jwt"], **TEAMS)["now"]
         assert (denied["allowed"], denied["remedy"], denied["opens_with"]) == (False, "grant", ["catalog:read"])

@@ -69,7 +69,7 @@ def test_progress_comes_first_and_who_gains_and_loses_last(asked: Server, admin:
         2,
         "other-1",
     )
-    assert gained["rule"]["text"] == MOVED
+    assert gained["rule"]["row"] == MOVED
     assert lost == {
         "change": "lost",
         "subject": "user_reader",

@@ -47,7 +47,7 @@ def test_cases_that_fail_are_counted_and_named() -> None:
     assert (found.run, found.failed, found.passed, found.summary) == (3, 1, False, "1 case fails")
     (failure,) = found.failures
     assert (failure.place, failure.problem) == (f"{FILE}:8", "expected allow, got deny")
-    assert failure.case == "POST /api/v1/teams as auth:jwt catalog:read: allow"
+    assert failure.row == "POST /api/v1/teams as auth:jwt catalog:read: allow"
 
 
 def test_only_the_first_of_many_are_named_and_each_is_cut() -> None:
@@ -55,7 +55,7 @@ def test_only_the_first_of_many_are_named_and_each_is_cut() -> None:
     many = f"  - name: {'n' * 2_000}\n    as: auth:jwt holdings:read\n    allow:\n{every}"
     found = report(files(many))
     assert (found.failed, len(found.failures)) == (100, MAX_LISTED)
-    assert all(len(failure.case) < 500 for failure in found.failures)
+    assert all(len(failure.row) < 500 for failure in found.failures)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ async def test_a_watch_that_is_stopped_runs_no_more_cases(tmp_path: Path) -> Non
 
 
 def test_what_fails_is_shown_where_it_is_on_disk() -> None:
-    shown = CaseReport(run=9, failed=3, failures=(CaseProblem("tests/a.yaml:3", "GET /x", "expected allow"),))
+    shown = CaseReport(run=9, failed=3, failures=(CaseProblem("tests/a.yaml", 3, None, "GET /x", "expected allow"),))
     in_files = [
         "".join(part if isinstance(part, str) else part[0] for part in line)
         for line in report_lines(shown, Path("my dir"))

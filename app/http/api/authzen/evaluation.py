@@ -26,6 +26,7 @@ from app.http.door.direct import DIRECT
 from app.http.wire.problems import Detail, Problem
 from app.policy.engine.decision import Decision
 from app.policy.engine.resolved_subject import KEY_TYPE, NO_KEYS
+from app.policy.language.row_view import RowPlace
 from app.services import AnyRequest, Services, services_of
 
 MAX_EVALUATIONS = 1000
@@ -42,13 +43,13 @@ _REFUSED = {400: ResponseSpec(Detail, description="The body is invalid", generat
 
 
 class EvaluationReason(Struct, frozen=True):
-    """Why a decision is what it is: `rule` is the row that decided, as `file:line`, `missing` the grants that lack.
+    """Why a decision is what it is: `rule` is the row that decided, `missing` the grants that lack.
 
     Of a bad item there is the reason alone.
     """
 
     reason: str
-    rule: str | UnsetType | None = UNSET
+    rule: RowPlace | UnsetType | None = UNSET
     missing: tuple[str, ...] | UnsetType = UNSET
     revision: str | UnsetType = UNSET
 
@@ -202,7 +203,7 @@ def _entity(own: RequestedEntity | UnsetType, default: RequestedEntity | UnsetTy
 def _explained(outcome: Outcome, revision: str) -> EvaluationResult:
     if isinstance(outcome, str):
         return EvaluationResult(False, EvaluationReason(outcome, None, (), revision))
-    rule = outcome.rule.place if outcome.rule else None
+    rule = RowPlace(found.file, found.line, found.column) if (found := outcome.rule) else None
     return EvaluationResult(outcome.allowed, EvaluationReason(outcome.reason, rule, outcome.missing, outcome.revision))
 
 

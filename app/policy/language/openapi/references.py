@@ -10,6 +10,7 @@ from app.policy.language.openapi.budget import CHARACTERS, DocumentBudget, Work
 from app.policy.language.openapi.json_tree import read_json
 from app.policy.language.openapi.tree import Branch, Mode, Unreadable, Value
 from app.policy.language.openapi.yaml_tree import read_yaml
+from app.policy.language.row_view import place_of
 from app.policy.language.source import shown
 
 MAX_FILES = 500  # of one document
@@ -72,7 +73,7 @@ class References:
             try:
                 self._trees[file] = read(file, self._files[file], Mode.FRAGMENT)
             except Unreadable as fault:
-                where = f"{file}:{fault.line}" if fault.line else file
+                where = place_of(file, fault.line)
                 raise Unreadable(f"{where} cannot be read: {fault}", fault.hint) from None
         return self._trees[file]
 
