@@ -1,4 +1,4 @@
-"""The world that tests live in: real issuers, and a real server that trusts one of them."""
+"""The fixtures that most tests share: real issuers, and a real server that trusts one of them."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from tests.support.server import ROOT, Server, prepared_database
 
 
 def pytest_configure() -> None:
-    """Trust one authority that signs nothing: a client of httpx reads them all, which takes it 28 ms each time."""
+    """Trust a single authority that signs nothing: each httpx client reads all trusted ones, which takes 28 ms."""
     directory = tempfile.mkdtemp(prefix="authz-ca-")
     atexit.register(shutil.rmtree, directory)
     os.environ["SSL_CERT_FILE"] = str(make(Path(directory)).certificate)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the gateways: one of them waits half a minute, and the other tests there stay beside it then."""
+    """Run the gateway tests first: one of them waits half a minute, and the others run in parallel to it."""
     items.sort(key=lambda item: not item.nodeid.startswith("tests/gateway/"))
 
 
@@ -41,7 +41,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """A PostgreSQL server, started when the first test asks for it."""
+    """A PostgreSQL server, started for the first test that needs it."""
     started = Postgres()
     yield started
     started.stop()
@@ -49,21 +49,21 @@ def postgres() -> Iterator[Postgres]:
 
 @pytest.fixture(scope="session")
 def breakable() -> Iterator[BreakablePostgres]:
-    """Another one, for tests that stop, pause or kill it."""
+    """A second PostgreSQL server, for tests that stop, pause or kill it."""
     with BreakablePostgres() as started:
         yield started
 
 
 @pytest.fixture(params=KINDS)
 def kind(request: pytest.FixtureRequest) -> Kind:
-    """Which database; a test that asks for it, or for what follows, runs on both."""
+    """The kind of database: a test that uses this fixture, `url` or `sessions` runs on both."""
     found: Kind = request.param
     return found
 
 
 @pytest.fixture
 def url(kind: Kind, tmp_path: Path, request: pytest.FixtureRequest) -> str:
-    """The URL of a database that is ready."""
+    """The URL of an upgraded database."""
     if kind == "postgresql":
         url: str = request.getfixturevalue("postgres").new(prepared=True)
         return url
@@ -73,7 +73,7 @@ def url(kind: Kind, tmp_path: Path, request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 async def sessions(url: str) -> AsyncIterator[Sessions]:
-    """Sessions on that."""
+    """Sessions of that database."""
     engine = open_engine(url)
     yield sessions_of(engine)
     await engine.dispose()
@@ -95,14 +95,14 @@ def strangers() -> Iterator[LiveIssuer]:
 
 @pytest.fixture(scope="session")
 def server(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with the shipped policy, for tests that leave the policy alone."""
+    """A server with the shipped policy, for tests that do not change the policy."""
     with _server(issuer, tmp_path_factory.mktemp("server")) as started:
         yield started
 
 
 @pytest.fixture
 def own_server(issuer: LiveIssuer, tmp_path: Path) -> Iterator[Server]:
-    """A server of the test's own, to edit its policy, stop it or break it."""
+    """A server for one test, which may edit its policy, stop it or break it."""
     with _server(issuer, tmp_path) as started:
         yield started
 
@@ -111,7 +111,7 @@ def own_server(issuer: LiveIssuer, tmp_path: Path) -> Iterator[Server]:
 def sampled(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with the shipped policy and sample data."""
     server = Server(tmp_path_factory.mktemp("sampled"), jwks_url=issuer.jwks_url, issuer=issuer.url)
-    load = "import asyncio, sys; from tests.support.sampled import fill; asyncio.run(fill(sys.argv[1]))"
+    load = "import asyncio, sys; from tests.support.sample_data import fill; asyncio.run(fill(sys.argv[1]))"
     command = [sys.executable, "-c", load, server.env["AUTHZ_DATABASE_URL"]]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     with server:

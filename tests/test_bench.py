@@ -1,4 +1,4 @@
-"""The benchmark's parts start, measure and tell, with counts that say nothing about time."""
+"""The parts of the benchmark run and report, with counts too small for a measurement."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.server import ROOT
 
 
 def bench(out: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """The benchmark, in the environment of the tests."""
+    """Run the benchmark in the environment of the tests."""
     command = [sys.executable, "-m", "scripts.bench.main", "--out", str(out), "--rounds", "1", "--tiny", *words]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
@@ -35,7 +35,7 @@ def test_its_parts_make_a_table_json_and_charts(tmp_path: Path) -> None:
     assert "remembered" in (tmp_path / "rules.svg").read_text()
 
 
-def test_a_part_that_nobody_knows_is_told(tmp_path: Path) -> None:
+def test_an_unknown_part_is_reported(tmp_path: Path) -> None:
     done = bench(tmp_path, "gateways")
     assert done.returncode == 2
     assert "no part is called gateways; there are decide, tokens, http" in done.stderr

@@ -1,4 +1,4 @@
-"""What is deployed is this program: its settings, paths, ports and commands, with real replicas behind the balancer."""
+"""The deployment files match the program: settings, paths, ports and commands, and real replicas."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::litestar.exceptions.LitestarDep
 
 
 def of_kind(kind: str) -> dict[str, Any]:
-    """The one object of a kind."""
+    """The only object of a kind."""
     (found,) = [each for each in KUBERNETES if each["kind"] == kind]
     return found
 
@@ -47,7 +47,7 @@ def pods() -> Iterator[dict[str, Any]]:
 
 
 def steps(word: str) -> list[str]:
-    """What stands behind a word of the recipe, with continued lines joined."""
+    """The arguments of an instruction of the Containerfile, with continued lines joined."""
     return re.findall(rf"^{word} (.+)$", re.sub(r"\\\n\s*", "", RECIPE), re.MULTILINE)
 
 
@@ -61,13 +61,13 @@ def loaded(env: Mapping[str, str]) -> Settings:
 
 
 @pytest.mark.parametrize("file", sorted(file.name for file in DEPLOY.iterdir() if file.is_file()))
-def test_every_setting_that_is_named_is_one(file: str) -> None:
+def test_every_named_setting_exists(file: str) -> None:
     named = set(re.findall(r"\bAUTHZ_([A-Z_]+)", (DEPLOY / file).read_text()))
     assert named <= {name.upper() for name in Settings.model_fields}
 
 
-def test_every_address_of_the_program_is_one() -> None:
-    """Also nothing names a place to get packages from."""
+def test_every_named_path_of_the_program_exists() -> None:
+    """Also no file names a package index."""
     paths = {route.template for route in route_table().routes if route.method == "GET"}
     (pod,) = [pod for pod in pods() if "ports" in pod["containers"][0]]
     (container,) = pod["containers"]
@@ -75,14 +75,14 @@ def test_every_address_of_the_program_is_one() -> None:
         asked = container[probe]["httpGet"]
         assert asked["path"] in paths
         assert asked["port"] in [port["name"] for port in container["ports"]]
-    assert container["readinessProbe"]["httpGet"]["path"] == "/readyz", "one that cannot serve gets no traffic"
-    assert container["livenessProbe"]["httpGet"]["path"] == "/healthz", "and is not killed for that"
+    assert container["readinessProbe"]["httpGet"]["path"] == "/readyz", "a replica that cannot serve gets no traffic"
+    assert container["livenessProbe"]["httpGet"]["path"] == "/healthz", "it is not killed for that"
     (check,) = steps("HEALTHCHECK")
     assert set(re.findall(r"http://[^{]+", RECIPE)) == {"http://127.0.0.1:"}
     assert "/healthz" in check
 
 
-def test_every_command_that_is_run_is_one() -> None:
+def test_every_command_that_is_run_exists() -> None:
     assert (steps("ENTRYPOINT"), steps("CMD")) == (['["authz"]'], ['["serve"]'])
     run = [pod["containers"][0]["args"] for pod in pods()] + [COMPOSE["services"][name]["command"] for name in OURS]
     assert run == [["db", "upgrade"], ["serve"]] * 2
@@ -90,7 +90,7 @@ def test_every_command_that_is_run_is_one() -> None:
         assert command(*words, "--help").returncode == 0, words
 
 
-def test_the_recipe_takes_what_is_locked_and_runs_as_nobody() -> None:
+def test_the_image_uses_the_lock_files_and_an_unprivileged_user() -> None:
     for words in steps("COPY"):
         if not words.startswith("--from"):
             for source in words.split()[:-1]:
@@ -102,16 +102,14 @@ def test_the_recipe_takes_what_is_locked_and_runs_as_nobody() -> None:
     assert all(re.fullmatch(r"python:3\.\d+-slim( AS built)?", base) for base in steps("FROM"))
 
 
-def test_what_kubernetes_is_given_is_all_that_a_start_needs() -> None:
+def test_the_kubernetes_manifest_has_all_required_settings() -> None:
     settings = of_kind("ConfigMap")["data"]
     found = loaded({**recipe_env(), **settings, **SECRETS})
     assert (found.host, found.port) == (
         "0.0.0.0",
         of_kind("Deployment")["spec"]["template"]["spec"]["containers"][0]["ports"][0]["containerPort"],
     )
-    assert not {name for name in settings if re.search(r"SECRET|DATABASE", name)}, (
-        "secrets are no settings for all to read"
-    )
+    assert not {name for name in settings if re.search(r"SECRET|DATABASE", name)}, "secrets are not in a ConfigMap"
     for pod in pods():
         (container,) = pod["containers"]
         assert container["envFrom"] == [
@@ -130,7 +128,7 @@ def test_what_kubernetes_is_given_is_all_that_a_start_needs() -> None:
         assert re.search(rf"kubectl create (secret generic|configmap) {name} ", GUIDE)
 
 
-def test_replicas_are_found_kept_and_ended_gently() -> None:
+def test_replicas_are_discovered_and_drained() -> None:
     deployment = of_kind("Deployment")["spec"]
     pod = deployment["template"]["spec"]
     labels = deployment["template"]["metadata"]["labels"]
@@ -145,18 +143,18 @@ def test_replicas_are_found_kept_and_ended_gently() -> None:
     assert port["targetPort"] in [each["name"] for each in pod["containers"][0]["ports"]]
     drains = int(of_kind("ConfigMap")["data"]["AUTHZ_DRAIN_SECONDS"])
     ready = pod["containers"][0]["readinessProbe"]
-    assert drains > ready["periodSeconds"] * ready["failureThreshold"], "by then no client sends anything"
+    assert drains > ready["periodSeconds"] * ready["failureThreshold"], "by then no client sends requests"
     assert pod["terminationGracePeriodSeconds"] > drains + STOP_SECONDS
     composed = COMPOSE["services"]["authz"]
     grace = int(composed["stop_grace_period"].removesuffix("s"))
     assert grace > int(composed["environment"]["AUTHZ_DRAIN_SECONDS"]) + STOP_SECONDS
 
 
-def test_the_policy_is_mounted_where_it_is_read() -> None:
+def test_the_policy_is_mounted_at_the_configured_directory() -> None:
     pod = of_kind("Deployment")["spec"]["template"]["spec"]
     mount, temporary = pod["containers"][0]["volumeMounts"]
     assert mount["mountPath"] == of_kind("ConfigMap")["data"]["AUTHZ_POLICY_DIR"] == recipe_env()["AUTHZ_POLICY_DIR"]
-    assert "subPath" not in mount, "a file that is mounted alone never changes"
+    assert "subPath" not in mount, "a single mounted file is never updated"
     volumes = {volume["name"]: volume for volume in pod["volumes"]}
     assert volumes[mount["name"]]["configMap"] == {"name": "authz-policy"}
     assert temporary["mountPath"] in SYSTEM, "several workers share a directory"
@@ -168,7 +166,7 @@ def test_the_policy_is_mounted_where_it_is_read() -> None:
         assert target == recipe_env()["AUTHZ_POLICY_DIR"]
 
 
-def test_compose_starts_in_order_what_has_all_it_needs() -> None:
+def test_compose_starts_services_in_order_with_all_settings() -> None:
     services = COMPOSE["services"]
     given = re.compile(r"\$\{(\w+):[?-]\}")
     values = {
@@ -194,7 +192,7 @@ def test_compose_starts_in_order_what_has_all_it_needs() -> None:
     assert services["balancer"]["volumes"] == ["./nginx.conf:/etc/nginx/nginx.conf:ro"]
 
 
-def test_the_health_check_tells_a_server_that_lives(own_server: Server) -> None:
+def test_the_health_check_recognises_a_live_server(own_server: Server) -> None:
     (check,) = steps("HEALTHCHECK")
     words = yaml.safe_load(check.partition("CMD ")[2])
     env = {"AUTHZ_PORT": own_server.url.rpartition(":")[2]}
@@ -211,12 +209,12 @@ def test_the_health_check_tells_a_server_that_lives(own_server: Server) -> None:
 
 @pytest.fixture
 def balanced(server: Server, own_server: Server, tmp_path: Path) -> Iterator[str]:
-    """The shipped configuration of nginx, before two replicas at their own ports; the second is `own_server`."""
+    """The shipped nginx in front of two replicas; the second is `own_server`."""
     with balancer(tmp_path, [server.url, own_server.url]) as url:
         yield url
 
 
-def test_the_balancer_spreads_requests_and_passes_by_one_that_is_away(
+def test_the_balancer_distributes_requests_and_skips_a_down_replica(
     balanced: str, own_server: Server, issuer: LiveIssuer
 ) -> None:
     with httpx.Client(headers={"Authorization": f"Bearer {issuer.token(permissions='catalog:read')}"}) as client:
@@ -225,7 +223,7 @@ def test_the_balancer_spreads_requests_and_passes_by_one_that_is_away(
         long = issuer.token(permissions="catalog:read", groups=[f"{number:036}" for number in range(290)])
         headers = {"Authorization": f"Bearer {long}"}
         assert httpx.get(f"{balanced}/api/v1/teams/", headers=headers).status_code == 200
-        assert eventually(lambda: "/api/v1/teams" in "\n".join(own_server.lines)), "both are asked"
+        assert eventually(lambda: "/api/v1/teams" in "\n".join(own_server.lines)), "both are reached"
         for path in ("/gateway/nginx", "/%67ateway/nginx", "/gateway/../gateway/nginx"):
             assert client.get(f"{balanced}{path}").status_code == 404
         assert (
@@ -237,7 +235,7 @@ def test_the_balancer_spreads_requests_and_passes_by_one_that_is_away(
             assert client.get(f"{balanced}/api/v1/teams/").status_code == 200
 
 
-def test_a_balancer_without_any_replica_says_so_as_the_program_would(tmp_path: Path, own_server: Server) -> None:
+def test_a_balancer_without_replicas_answers_as_the_program_does(tmp_path: Path, own_server: Server) -> None:
     with balancer(tmp_path, [own_server.url]) as url:
         own_server.stop()
         answer = httpx.get(f"{url}/api/v1/teams/")
@@ -245,7 +243,7 @@ def test_a_balancer_without_any_replica_says_so_as_the_program_would(tmp_path: P
     assert answer.json() == {"detail": "The service does not answer now."}
 
 
-def test_compose_trusts_the_network_that_it_makes_and_kubernetes_what_is_private() -> None:
+def test_compose_trusts_its_network_and_kubernetes_private_addresses() -> None:
     (made,) = COMPOSE["networks"]["default"]["ipam"]["config"]
     assert COMPOSE["x-authz"]["environment"]["AUTHZ_TRUSTED_PROXIES"] == made["subnet"]
     trusted = loaded({**recipe_env(), **of_kind("ConfigMap")["data"], **SECRETS}).trusted_proxies
@@ -253,7 +251,7 @@ def test_compose_trusts_the_network_that_it_makes_and_kubernetes_what_is_private
     assert all(network.is_private or str(network) == "100.64.0.0/10" for network in trusted)
 
 
-def test_each_configuration_of_nginx_says_which_version_it_needs() -> None:
+def test_each_nginx_configuration_states_its_minimum_version() -> None:
     for file in (DEPLOY / "nginx.conf", ROOT / "scripts/gateways/nginx.conf"):
         head = file.read_text().partition("\n\n")[0]
         (version,) = re.findall(r"nginx (1\.\d+(?:\.\d+)?)(?: \(Debian 12\) and newer| or newer)", head)
@@ -261,8 +259,8 @@ def test_each_configuration_of_nginx_says_which_version_it_needs() -> None:
         assert version == ("1.27.3" if needs_resolve else "1.22")
 
 
-def test_a_config_map_that_changes_is_obeyed_whole(issuer: LiveIssuer, tmp_path: Path) -> None:
-    """Laid out as Kubernetes mounts it: each file a link into a directory that is swapped as a whole."""
+def test_a_changed_config_map_applies_atomically(issuer: LiveIssuer, tmp_path: Path) -> None:
+    """As Kubernetes mounts it: each file is a link into a directory that is swapped atomically."""
     mount = tmp_path / "policies"
     mount.mkdir()
     files = {file.name: file.read_bytes() for file in (ROOT / "policies").iterdir() if file.is_file()}

@@ -1,4 +1,4 @@
-"""The documents as a whole: every link leads somewhere, and every page is found from the README."""
+"""All documents: links, reachability from the README, and wording."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FILES = sorted(
     if file.is_file() and not any(part in ("__pycache__", ".served") for part in file.parts)
 )
 PAGES = [name for name in FILES if name.endswith(".md")]
-# These have names of files that are made elsewhere.
+# These contain names of files that do not belong to this repository.
 UNNAMED = (
     "tests/test_bench.py",
     "scripts/bench/table.py",
@@ -36,14 +36,14 @@ RETIRED = re.compile(
 
 
 def prose(page: str) -> str:
-    """A page without its code: blocks in fences, indented blocks and spans."""
+    """A page without its code blocks and code spans."""
     text = re.sub(r"^```.*?^```", "", (ROOT / page).read_text(), flags=re.DOTALL | re.MULTILINE)
     text = re.sub(r"^    .*$", "", text, flags=re.MULTILINE)
     return re.sub(r"`[^`]+`", "", text)
 
 
 def links(page: str) -> list[str]:
-    """The targets of the links of a page that lead into this repository."""
+    """The link targets of a page within this repository."""
     text = re.sub(r"^    .*$", "", (ROOT / page).read_text(), flags=re.MULTILINE)
     return [target for target in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in target]
 
@@ -82,14 +82,14 @@ ARCHITECTURE = (ROOT / "app" / "README.md").read_text()
 
 
 def names_in_code(text: str, pattern: str) -> set[str]:
-    """What in spans and blocks of code has the form of the pattern."""
+    """The matches of a pattern in the code spans and blocks of a text."""
     code = re.findall(r"`([^`\n]+)`", text) + re.findall(r"^ {4,}(.*)$", text, flags=re.MULTILINE)
     return {found for part in code for found in re.findall(pattern, part)}
 
 
 def test_each_path_on_the_page_about_the_architecture_exists() -> None:
     paths = names_in_code(ARCHITECTURE, r"(?<![\w./-])(?:(?:app|policies|scripts|tests)/[\w./-]+|[\w-]+\.(?:toml|md))")
-    # What its recipes add.
+    # Files that its recipes add.
     added = {"app/console/labels.py", f"app/db/migrations/versions/v{int(head()) + 1:04}_labels.py"}
     assert added < paths
     assert {path for path in paths if not (ROOT / path).exists()} == added
@@ -109,7 +109,7 @@ def test_each_module_and_name_on_the_page_about_the_architecture_exists() -> Non
 
 
 def test_the_table_of_folders_names_every_folder_of_the_application() -> None:
-    """A folder with folders of its own is described by those, but for what belongs to one module."""
+    """A folder with subfolders is described by those."""
     folders = set(re.findall(r"^\| `app/([\w/]+)/` \|", ARCHITECTURE, flags=re.MULTILINE))
     packages = {file.parent.relative_to(ROOT / "app") for file in (ROOT / "app").glob("*/__init__.py")}
     assert {folder.partition("/")[0] for folder in folders} == {str(package) for package in packages}
@@ -144,7 +144,7 @@ def test_each_row_of_a_table_has_as_many_cells_as_its_head(page: str) -> None:
 
 
 @pytest.mark.parametrize("directory", ["app", "scripts", "tests", "policies"])
-def test_what_points_to_a_page_names_one_that_exists(directory: str) -> None:
+def test_every_page_named_in_a_file_exists(directory: str) -> None:
     """In comments, docstrings, help and messages."""
     names = {Path(page).name for page in PAGES}
     for name in FILES:

@@ -1,4 +1,4 @@
-"""Without an extra everything else works, and what needs it says what to install."""
+"""Without an extra everything else works, and features that need it say what to install."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SETTINGS = {
 
 
 def authz(directory: Path, *words: str, without: tuple[str, ...], **settings: str) -> subprocess.CompletedProcess[str]:
-    """Run `authz` where these packages cannot be imported."""
+    """Run `authz` without these packages."""
     blocked = f"import sys; sys.modules.update(dict.fromkeys({without!r})); sys.argv[0] = 'authz'; "
     return subprocess.run(
         [sys.executable, "-c", f"{blocked}from app.cli import main; main()", *words],
@@ -45,7 +45,7 @@ def authz(directory: Path, *words: str, without: tuple[str, ...], **settings: st
         ("opentelemetry", ("serve",), "AUTHZ_OTLP_ENDPOINT", "http://collector.example:4318"),
     ],
 )
-def test_what_needs_a_missing_extra_names_it(
+def test_a_missing_extra_is_named(
     extra: Extra, words: tuple[str, ...], setting: str, value: str, tmp_path: Path
 ) -> None:
     ended = authz(tmp_path, *words, without=(PACKAGES[extra],), **{setting: value})
@@ -54,7 +54,7 @@ def test_what_needs_a_missing_extra_names_it(
     assert "Traceback" not in ended.stderr
 
 
-def test_the_option_that_needs_a_missing_extra_is_named_as_it_was_given(tmp_path: Path) -> None:
+def test_the_option_that_needs_a_missing_extra_is_named(tmp_path: Path) -> None:
     ended = authz(tmp_path, "serve", "--server", "granian", without=("granian",))
     assert "--server: the extra `granian` is not installed" in ended.stderr
 
@@ -62,7 +62,7 @@ def test_the_option_that_needs_a_missing_extra_is_named_as_it_was_given(tmp_path
 def test_a_package_without_extras_prepares_its_database_and_builds_the_application(tmp_path: Path) -> None:
     without = tuple(PACKAGES.values())
     assert authz(tmp_path, "db", "upgrade", without=without).returncode == 0
-    # Every other part is loaded before the address is found to be taken.
+    # Everything else is loaded before the address is found to be in use.
     ended = authz(tmp_path, "serve", "--host", "192.0.2.1", without=without)
     assert "192.0.2.1" in ended.stderr
     assert "Traceback" not in ended.stderr

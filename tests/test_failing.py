@@ -1,4 +1,4 @@
-"""When something fails: what each door says, for how long, and that all is well again by itself."""
+"""Failures of dependencies: the answers of each door, and recovery."""
 
 from __future__ import annotations
 
@@ -21,31 +21,33 @@ EVERYTHING = "catalog:read policies:read decisions:read decisions:evaluate token
 SECRET = "a-gateway-of-these-tests-and-of-no-other"
 AWAY = {"detail": "The database does not answer now."}
 KEYS_AWAY = {"detail": "API keys cannot be verified now."}
-# Each row of the table in scripts/deploy/README.md, by what fails, and the tests that hold it.
+# Each row of the table of failures in scripts/deploy/README.md, with its tests.
 PROVEN = {
-    "PostgreSQL is down": ["tests/test_failing.py::test_while_postgresql_is_down_or_hangs_tokens_work"],
-    "PostgreSQL hangs": ["tests/test_failing.py::test_while_postgresql_is_down_or_hangs_tokens_work"],
+    "PostgreSQL is down": ["tests/test_failing.py::test_tokens_work_while_postgresql_is_down_or_hangs"],
+    "PostgreSQL hangs": ["tests/test_failing.py::test_tokens_work_while_postgresql_is_down_or_hangs"],
     "PostgreSQL takes no writes, as an old primary": [
         "tests/test_trials.py::test_a_server_follows_its_address_to_a_new_primary"
     ],
     "The disk of the database is full, or on SQLite almost": [
-        "tests/db/test_disk.py::test_keys_are_revoked_and_it_is_said"
+        "tests/db/test_disk.py::test_keys_can_be_revoked_on_a_full_disk"
     ],
-    "SQLite is locked by another program": ["tests/test_failing.py::test_a_sqlite_that_is_locked_is_away_too"],
+    "SQLite is locked by another program": ["tests/test_failing.py::test_a_locked_sqlite_database_is_unavailable"],
     "The issuer does not answer": [
         "tests/test_failing.py::test_without_the_issuer_known_signing_keys_are_good",
-        "tests/identity/test_jwks.py::test_an_outage_is_borne_up_to_a_stated_age",
+        "tests/identity/test_jwks.py::test_keys_bridge_an_outage_up_to_a_maximum_age",
     ],
-    "The database is away at the start": ["tests/test_failing.py::test_a_start_without_the_database_says_so"],
+    "The database is away at the start": [
+        "tests/test_failing.py::test_a_start_without_the_database_is_refused_with_a_reason"
+    ],
     "The issuer is away at the start": [
-        "tests/test_failing.py::test_without_the_issuer_known_signing_keys_are_good_and_a_start_serves_keys"
+        "tests/test_failing.py::test_without_the_issuer_cached_signing_keys_and_api_keys_work"
     ],
     "A policy file has a fault": [
         "tests/http/api/test_reload.py::test_a_bad_policy_never_replaces",
         "tests/cli/server/test_workers.py::test_a_policy_with_a_fault",
     ],
     "A worker dies": ["tests/cli/server/test_workers.py::test_one_that_dies_is_replaced"],
-    "A worker hangs": ["tests/cli/server/test_workers.py::test_one_that_hangs_is_replaced"],
+    "A worker hangs": ["tests/cli/server/test_workers.py::test_a_hanging_worker_is_replaced"],
     "A process is killed": ["tests/test_trials.py::test_killed_at_any_moment"],
 }
 
@@ -86,7 +88,7 @@ def through_a_gateway(server: Server, token: str) -> httpx.Response:
 
 
 @pytest.mark.parametrize("how", ["down", "hanging"])
-def test_while_postgresql_is_down_or_hangs_tokens_work(
+def test_tokens_work_while_postgresql_is_down_or_hangs(
     how: str, breakable: BreakablePostgres, issuer: LiveIssuer, tmp_path: Path
 ) -> None:
     server = served(tmp_path, issuer, breakable.new())
@@ -104,7 +106,7 @@ def test_while_postgresql_is_down_or_hangs_tokens_work(
         assert asked(server, key, "GET", "/api/v1/teams/").status_code == 200
         breakable.stop() if how == "down" else breakable.pause()
         try:
-            time.sleep(1.0)  # as long as a key is remembered
+            time.sleep(1.0)  # as long as a key is cached
             questions = {
                 "policies": pool.submit(asked, server, jwt, "GET", "/api/v1/policies/"),
                 "gateway": pool.submit(through_a_gateway, server, jwt),
@@ -131,7 +133,7 @@ def test_while_postgresql_is_down_or_hangs_tokens_work(
         }
         for name in ("teams", "keys", "key", "introspected", "key over AuthZEN", "page", "key at a gateway"):
             assert answers[name].headers["retry-after"] == "1", name
-        # A load balancer must not take all replicas out.
+        # A load balancer must not remove all replicas.
         ready = answers["ready"].json()
         assert (ready["status"], ready["checks"]["database"]["ok"]) == ("degraded", False)
         assert (answers["teams"].json(), answers["keys"].json()) == (AWAY, AWAY)
@@ -139,13 +141,13 @@ def test_while_postgresql_is_down_or_hangs_tokens_work(
         assert answers["page"].headers["content-type"].startswith("text/html")
         assert eventually(lambda: asked(server, key, "GET", "/api/v1/teams/").status_code == 200, 5)
         assert eventually(lambda: asked(server, jwt, "GET", "/readyz").json()["status"] == "ready", 5)
-        # What was decided in between was kept, and is in the log now.
+        # Decisions during the outage were queued, and are now in the log.
         denied = "/api/v1/decisions/?verdict=deny"
         assert eventually(lambda: "nginx" in asked(server, jwt, "GET", denied).text, 5)
     assert not [entry for entry in server.log if "exception" in entry]
 
 
-def test_a_sqlite_that_is_locked_is_away_too(issuer: LiveIssuer, tmp_path: Path) -> None:
+def test_a_locked_sqlite_database_is_unavailable(issuer: LiveIssuer, tmp_path: Path) -> None:
     own_server = served(tmp_path, issuer, f"sqlite:///{tmp_path / 'authz.db'}")
     jwt = issuer.token(permissions=EVERYTHING)
     with own_server, closing(sqlite3.connect(tmp_path / "authz.db", isolation_level=None)) as other:
@@ -157,7 +159,7 @@ def test_a_sqlite_that_is_locked_is_away_too(issuer: LiveIssuer, tmp_path: Path)
         assert asked(own_server, jwt, "POST", "/api/v1/api-keys/", json={"name": "k"}).status_code == 201
 
 
-def test_a_start_without_the_database_says_so(issuer: LiveIssuer, tmp_path: Path) -> None:
+def test_a_start_without_the_database_is_refused_with_a_reason(issuer: LiveIssuer, tmp_path: Path) -> None:
     server = served(tmp_path, issuer, f"postgresql://somebody:secret-word@127.0.0.1:{free_port()}/authz")
     with pytest.raises(RuntimeError):
         server.start()
@@ -169,7 +171,7 @@ def test_a_start_without_the_database_says_so(issuer: LiveIssuer, tmp_path: Path
     assert server.process.poll() == 1
 
 
-def test_without_the_issuer_known_signing_keys_are_good_and_a_start_serves_keys(tmp_path: Path) -> None:
+def test_without_the_issuer_cached_signing_keys_and_api_keys_work(tmp_path: Path) -> None:
     with LiveIssuer() as own:
         server = served(tmp_path, own, f"sqlite:///{tmp_path / 'authz.db'}")
         token = own.token(permissions=EVERYTHING)
@@ -190,7 +192,9 @@ def test_without_the_issuer_known_signing_keys_are_good_and_a_start_serves_keys(
             assert {name for name, check in ready.json()["checks"].items() if not check["ok"]} == {"key_set"}
 
 
-def test_it_is_not_ready_only_when_no_credential_can_be_verified(breakable: BreakablePostgres, tmp_path: Path) -> None:
+def test_a_server_is_not_ready_only_if_no_credential_can_be_verified(
+    breakable: BreakablePostgres, tmp_path: Path
+) -> None:
     with LiveIssuer() as own:
         own.answer = lambda: (500, b"")
         with served(tmp_path, own, breakable.new()) as server, server.client() as client:

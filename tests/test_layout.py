@@ -1,4 +1,4 @@
-"""How tests and scripts are laid out, and what they may import."""
+"""The layout of tests and scripts, and their imports."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import pytest
 
 from tests.support.server import ROOT
 
-MUTATION = ("mutants", "edits", "parts", "patching", "warm_tests")
-# Directories of tests that are about a part without a folder in app.
+# Directories of tests of a part without a folder in app.
 OTHERS = {"apps", "authzen_policies", "clients", "fuzz", "settings", "support"}
 
 
@@ -28,7 +27,7 @@ def imported(file: Path) -> Iterator[str]:
             yield from (name.name for name in node.names)
 
 
-def test_no_test_or_script_changes_where_python_looks_for_modules() -> None:
+def test_no_test_or_script_changes_sys_path() -> None:
     for file in files("tests", "scripts"):
         if file.name == "warm_tests.py":  # it imports the modules of another tree, in which one line is edited
             continue
@@ -38,10 +37,7 @@ def test_no_test_or_script_changes_where_python_looks_for_modules() -> None:
 
 def test_no_test_imports_a_trial() -> None:
     for file in files("tests"):
-        trials = [name for name in imported(file) if name.startswith("scripts.trials.")]
-        # tests/test_trials.py tests the program that makes mutants, which is no part of any other test.
-        allowed = MUTATION if file.name == "test_trials.py" else ()
-        assert not [name for name in trials if name.split(".")[2] not in allowed], file
+        assert not [name for name in imported(file) if name.startswith("scripts.trials.")], file
 
 
 def test_the_application_imports_neither_tests_nor_scripts() -> None:
@@ -56,7 +52,7 @@ def test_the_directories_of_tests_are_those_of_the_application() -> None:
 
 
 @pytest.mark.parametrize("directory", ["tests", "tests/support"])
-def test_tests_and_what_they_share_lie_apart(directory: str) -> None:
+def test_tests_and_their_support_are_separate(directory: str) -> None:
     names = {file.stem for file in (ROOT / directory).glob("*.py")} - {"conftest", "__init__"}
     tests = {name for name in names if name.startswith("test_")}
     assert tests == (names if directory == "tests" else set())

@@ -1,4 +1,4 @@
-"""Floods in the log, by a clock that stands still, and from a real server."""
+"""Floods in the log, with a fixed clock and by a real server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.server import Server, eventually
 
 
 class Log:
-    """A filter, and what comes through it."""
+    """A filter that records the lines that pass."""
 
     def __init__(self) -> None:
         self.clock = Clock()
@@ -23,20 +23,20 @@ class Log:
         self.filter = FloodFilter(self.reports.append, self.clock)
 
     def write(self, times: int, event: str = "something", *, logger: str = "a", **fields: Any) -> int:
-        """Log a line so many times; how many come through."""
+        """Log a line `times` times; return how many pass."""
         message: Any = {"event": event, **fields}
         record = logging.LogRecord(logger, logging.INFO, "", 0, message, None, None)
         return sum(self.filter.filter(record) for _ in range(times))
 
     def left_out(self) -> Counter[str]:
-        """What was left out since the last time."""
+        """The summaries of omitted lines since the last call."""
         self.filter.flush()
         left_out = sum(self.reports, Counter[str]())
         self.reports.clear()
         return left_out
 
 
-def test_a_flood_has_some_lines_and_then_a_number_each_second() -> None:
+def test_a_flood_is_logged_as_some_lines_and_a_count_per_second() -> None:
     log = Log()
     assert log.write(MAX_LINES) == MAX_LINES
     assert log.left_out() == {}
@@ -70,7 +70,7 @@ def test_other_lines_are_logged_during_a_flood() -> None:
     assert log.left_out() == {"something": 1000 - MAX_LINES, "request 401": 1000 - MAX_LINES}
 
 
-def test_many_clients_together_are_a_flood_too_and_take_no_memory() -> None:
+def test_a_flood_of_many_clients_uses_bounded_memory() -> None:
     log = Log()
     passed = sum(log.write(1, "request", status=401, client=str(number)) for number in range(20_000))
     assert passed == MAX_LINES_OF_ALL
@@ -85,7 +85,7 @@ def test_many_clients_together_are_a_flood_too_and_take_no_memory() -> None:
     assert left_out.total() == 4 * MAX_LINES + 50
 
 
-def test_a_line_that_is_no_event_is_counted_by_its_text() -> None:
+def test_a_line_without_an_event_is_counted_by_its_text() -> None:
     log = Log()
     record = logging.LogRecord("uvicorn.error", logging.WARNING, "", 0, "Invalid HTTP request received.", None, None)
     assert sum(log.filter.filter(record) for _ in range(1000)) == MAX_LINES

@@ -1,4 +1,4 @@
-"""An outage of the database, seen through each shipped configuration: what it answers is the program's own."""
+"""An outage of the database through each shipped gateway configuration: the answers are those of the program."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ AWAY = {"detail": "The database does not answer now."}
 REQUESTS = 60
 
 
-def test_with_postgresql_killed_every_answer_through_the_shipped_nginx_is_the_programs_own(
+def test_nginx_passes_the_answers_of_the_program_without_postgresql(
     breakable: BreakablePostgres, issuer: LiveIssuer, tmp_path: Path
 ) -> None:
     url = breakable.new()
@@ -46,7 +46,7 @@ def test_with_postgresql_killed_every_answer_through_the_shipped_nginx_is_the_pr
             answers = [client.get("/api/v1/teams/") for _ in range(REQUESTS)]
             assert Counter(answer.status_code for answer in answers) == {503: REQUESTS}
             assert all((a.json(), a.headers["retry-after"]) == (AWAY, "1") for a in answers)
-            # What needs no database is decided as before.
+            # Decisions that need no database are unaffected.
             decided = Counter(client.get("/api/v1/policies/").status_code for _ in range(REQUESTS))
             assert decided == {200: REQUESTS}
             assert client.get("/api/v1/api-keys/", headers={"Authorization": "Bearer x"}).status_code == 401
@@ -55,7 +55,7 @@ def test_with_postgresql_killed_every_answer_through_the_shipped_nginx_is_the_pr
         assert eventually(lambda: client.get("/api/v1/teams/").status_code == 200, 5)
 
 
-def test_with_postgresql_killed_every_gateway_decides_on_and_tells_keys_when_to_come_again(
+def test_gateways_keep_deciding_and_pass_retry_after_without_postgresql(
     breakable: BreakablePostgres, issuer: LiveIssuer, tmp_path: Path
 ) -> None:
     jwt = issuer.token(permissions=["catalog:read"])
@@ -81,7 +81,7 @@ def test_with_postgresql_killed_every_gateway_decides_on_and_tells_keys_when_to_
                 assert statuses(jwt) == {200}
                 for name, answer in asked(key).items():
                     assert answer.status == 403, name
-                    if name != INGRESS:  # which answers with pages of its own
+                    if name != INGRESS:  # which answers with its own pages
                         assert json.loads(answer.body) == {"detail": "API keys cannot be verified now."}
                         assert answer.headers["retry-after"] == "1"
         finally:

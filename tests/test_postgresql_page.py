@@ -1,4 +1,4 @@
-"""The operator's page about PostgreSQL says what the program does."""
+"""The page about PostgreSQL matches the program."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ PRINTED = re.findall(r"`(postgres(?:ql)?://[^`]+)`", PAGE)
 
 
 @pytest.mark.parametrize("printed", PRINTED)
-def test_the_addresses_are_taken(printed: str) -> None:
+def test_the_addresses_of_the_page_are_accepted(printed: str) -> None:
     assert isinstance(address_of(re.sub(r"sslrootcert=/[^&]+", "sslrootcert=system", printed)), PostgresAddress)
 
 
-def test_the_parameters_are_those_that_are_taken() -> None:
+def test_the_parameters_of_the_page_are_those_of_the_program() -> None:
     section = PAGE.partition("\n## The address\n")[2].partition("\n## ")[0]
     named = set(re.findall(r"`([a-z_]+)`", section))
     assert set(KNOWN) <= named

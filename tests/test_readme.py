@@ -1,4 +1,4 @@
-"""What the README shows works: its five minutes are run as they stand there."""
+"""The tour of the README works: its commands are run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.server import AUTHZ, ROOT, Server, eventually
 from tests.support.walkthrough import Ids, steps
 
 
-def test_the_five_minutes_go_as_shown(sampled: Server, issuer: LiveIssuer) -> None:
+def test_the_tour_has_the_shown_output(sampled: Server, issuer: LiveIssuer) -> None:
     shown = [step for step in steps(ROOT / "README.md") if step.command.startswith("curl -i ")]
     assert [step.shown.split("\n")[0] for step in shown] == [
         "HTTP/1.1 200 OK",
@@ -29,8 +29,8 @@ def test_the_five_minutes_go_as_shown(sampled: Server, issuer: LiveIssuer) -> No
         assert Ids().fit(done.stdout.replace("\r\n", "\n").rstrip("\n"), step.shown), done.stdout
 
 
-def test_what_dev_prints_works_when_pasted(tmp_path: Path) -> None:
-    """Starts `authz dev` as scripts/serve does, and pastes what it prints into a shell."""
+def test_the_commands_that_dev_prints_work(tmp_path: Path) -> None:
+    """Start `authz dev` as scripts/serve does, and run the commands that it prints in a shell."""
     log = tmp_path / "printed"
     command = [str(AUTHZ), "dev", "--port", "0", "--issuer-port", "0", "--data-dir", str(tmp_path / "data")]
     env = {name: value for name, value in os.environ.items() if not name.startswith("AUTHZ_")}

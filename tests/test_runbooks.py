@@ -1,4 +1,4 @@
-"""The runbooks happen as they are told: every command in them is run, and what it prints is what stands below it."""
+"""The runbooks work: every command is run and its output compared."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ISSUE = """curl -s -H "Authorization: Bearer $OWNER" -H 'Content-Type: applicati
   -d '{"name": "NAME", "scopes": ["catalog:read"]}' URL/api/v1/api-keys/ |
   python3 -c 'import json, sys; print(json.load(sys.stdin)["plaintext"])'"""
 
-# An address with libpq's parameters is the same for the program and for PostgreSQL's own tools.
+# An address with libpq parameters works for the program and for PostgreSQL's tools.
 LIBPQ = (
     "sslmode=prefer&application_name=backup&connect_timeout=10&target_session_attrs=read-write"
     "&channel_binding=prefer&options=-cstatement_timeout%3D60s"
@@ -48,7 +48,7 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_leaked_key_and_a_lock_out_end_as_told(directory: Path) -> None:
+def test_the_runbooks_for_a_leaked_key_and_a_lock_out_work(directory: Path) -> None:
     with dev(directory) as (url, issuer_port), Shell(directory, url, issuer_port) as shell:
         shell.run("OWNER=$(authz token --sub user_owner --permissions catalog:read)")
         shell.run(ISSUE.replace("URL", URL).replace("NAME", "nightly import") + " > found.txt")
@@ -67,7 +67,7 @@ def test_a_leaked_key_and_a_lock_out_end_as_told(directory: Path) -> None:
         follow("lock-out.md", shell)
 
 
-def test_whoever_leaves_reaches_nothing_any_more(directory: Path) -> None:
+def test_the_runbook_for_off_boarding_ends_all_access(directory: Path) -> None:
     roles = directory / "policies" / "roles.csv"
     roles.write_text(roles.read_text().replace("# end", "g, user:user_leaver, role:editor\n# end"))
     with dev(directory) as (url, issuer_port), Shell(directory, url, issuer_port) as shell:
@@ -89,7 +89,7 @@ async def _issue(url: str) -> None:
     await engine.dispose()
 
 
-def test_a_backup_is_restored_on_either_database(directory: Path, postgres: Postgres) -> None:
+def test_the_runbook_for_a_backup_works_on_each_database(directory: Path, postgres: Postgres) -> None:
     told = steps(RUNBOOKS / "backup.md")
     first = next(number for number, step in enumerate(told) if step.command.startswith("pg_dump"))
     (directory / ".authz").mkdir()
@@ -110,5 +110,5 @@ def test_a_backup_is_restored_on_either_database(directory: Path, postgres: Post
 
 
 @pytest.mark.parametrize("page", sorted(file.name for file in RUNBOOKS.glob("*.md")))
-def test_each_is_of_one_page(page: str) -> None:
+def test_each_runbook_has_one_page(page: str) -> None:
     assert len((RUNBOOKS / page).read_text().splitlines()) <= 80

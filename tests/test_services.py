@@ -1,4 +1,4 @@
-"""Services are typed wherever they are read, and their module depends on no other part of the application."""
+"""Services are typed, and their module depends on no other part of the application at runtime."""
 
 from __future__ import annotations
 

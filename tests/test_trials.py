@@ -1,4 +1,4 @@
-"""The trials of scripts/trials, each in a tiny sample: the whole counts are what the scripts do when asked."""
+"""A small sample of each trial of scripts/trials."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ import pytest
 
 from app.settings import ServerName
 from scripts.bench.soak import Sample, growth
-from scripts.trials.edits import Edit, edits_of
-from scripts.trials.mutants import Mutant, Outcome, chosen, copy_tree, mutants, try_out, try_warm
-from scripts.trials.mutants import tests_of as files_for
-from scripts.trials.parts import PARTS, ROOT, Part
-from scripts.trials.patching import NotPatchable, changed_functions
-from scripts.trials.warm_tests import Profile
 from tests.support.breakable import BreakablePostgres
 from tests.support.databases import KINDS, Kind, Postgres
 from tests.support.issuer import LiveIssuer
+from tests.support.mutation.edits import Edit, edits_of
+from tests.support.mutation.mutants import Mutant, Outcome, chosen, copy_tree, mutants, try_out, try_warm
+from tests.support.mutation.mutants import tests_of as files_for
+from tests.support.mutation.parts import PARTS, ROOT, Part
+from tests.support.mutation.patching import NotPatchable, changed_functions
+from tests.support.mutation.warm_tests import Profile
 from tests.support.server import DATABASE
 from tests.support.trials.abuse import Line, Trial
 from tests.support.trials.abuse_attacks import attacks
 from tests.support.trials.abuse_server import attacked
-from tests.support.trials.away import away
 from tests.support.trials.failover import failover
 from tests.support.trials.kills import kills
+from tests.support.trials.outage import away
 from tests.support.trials.pooler import Mode, pooled
 from tests.support.trials.restore import restores
-from tests.support.trials.rolling import rolling
+from tests.support.trials.rolling_restart import rolling
 
 
-def test_killed_at_any_moment_nothing_that_was_acknowledged_is_lost(
+def test_no_acknowledged_write_is_lost_by_a_kill(
     breakable: BreakablePostgres, issuer: LiveIssuer, tmp_path: Path
 ) -> None:
-    """A server is killed in tests/history, on SQLite."""
+    """Kills of a server on SQLite are in tests/history."""
     assert list(kills("database", 1, 3, issuer=issuer, postgres=breakable, place=tmp_path)) == []
 
 
-def test_while_postgresql_is_away_nobody_comes_in_who_must_not(
+def test_no_denied_caller_is_allowed_while_postgresql_is_unavailable(
     breakable: BreakablePostgres, issuer: LiveIssuer, tmp_path: Path
 ) -> None:
     assert list(away(1.6, "down", issuer=issuer, postgres=breakable, place=tmp_path)) == []
@@ -51,9 +51,7 @@ def test_a_rolling_restart_behind_a_load_balancer_fails_no_request(
     assert list(rolling(1, 2, of=2, place=tmp_path, issuer=issuer, postgres=breakable)) == []
 
 
-def test_a_replica_that_slept_through_a_restore_follows_the_restored_history(
-    postgres: Postgres, issuer: LiveIssuer, tmp_path: Path
-) -> None:
+def test_a_paused_replica_follows_a_restored_history(postgres: Postgres, issuer: LiveIssuer, tmp_path: Path) -> None:
     assert list(restores(1, (True,), issuer=issuer, postgres=postgres, place=tmp_path)) == []
 
 
@@ -72,7 +70,7 @@ def test_servers_work_behind_a_pooler(
 def test_no_request_of_a_known_caller_fails_under_attack(
     kind: Kind, issuer: LiveIssuer, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """How long it waits is measured by the script alone."""
+    """Latency is measured by the script only."""
     server: ServerName = "granian" if kind == "postgresql" else "uvicorn"
     url = f"sqlite:///{tmp_path / DATABASE}"
     if kind == "postgresql":
@@ -87,7 +85,7 @@ def test_no_request_of_a_known_caller_fails_under_attack(
             assert not list(line.faults())
 
 
-def test_a_soak_tells_what_grew() -> None:
+def test_a_soak_reports_growth() -> None:
     flat = [Sample(second, 100 + second % 3, 50 + second % 2, 10, second) for second in range(40)]
     leaking = [Sample(second, 100 + second, 50 + second, 10, second) for second in range(40)]
     assert growth(flat) == []
@@ -135,7 +133,7 @@ EDITS = {
 }
 
 
-def test_each_edit_of_a_source_is_one_change_of_one_line_that_still_compiles() -> None:
+def test_each_edit_changes_one_line_and_compiles() -> None:
     plain = SOURCE.splitlines()
     found: dict[str, set[str]] = {}
     for edit in edits_of(SOURCE):
@@ -147,7 +145,7 @@ def test_each_edit_of_a_source_is_one_change_of_one_line_that_still_compiles() -
     assert found == EDITS
 
 
-def test_edits_are_chosen_by_the_seed_and_evenly() -> None:
+def test_edits_are_chosen_by_seed_and_spread_evenly() -> None:
     found = mutants(["doors", "gateway"])
     some = chosen(found, 40, 3)
     assert chosen(found, 40, 3) == some != chosen(found, 40, 4)
@@ -165,7 +163,7 @@ def test_the_parts_name_sources_and_tests_that_exist(part: str) -> None:
         assert (ROOT / place).exists(), place
 
 
-def test_the_parts_hold_the_whole_core() -> None:
+def test_the_parts_cover_the_core() -> None:
     held = {str(file.relative_to(ROOT)) for part in PARTS.values() for file in part.source_files()}
     for package in ("policy", "identity", "gateway"):
         assert {str(file.relative_to(ROOT)) for file in (ROOT / "app" / package).rglob("*.py")} <= held
@@ -184,7 +182,7 @@ def test_the_parts_hold_the_whole_core() -> None:
         ("('one', 'two')", "('one',)", None),
     ],
 )
-def test_an_edit_of_a_function_is_known_from_one_of_a_module(
+def test_edits_of_functions_are_distinguished_from_edits_of_modules(
     old: str, new: str, changed: list[tuple[str, int]] | None
 ) -> None:
     after = SOURCE.replace('("one", "two")', "('one', 'two')").replace(old, new)
@@ -196,13 +194,13 @@ def test_an_edit_of_a_function_is_known_from_one_of_a_module(
         assert list(changed_functions(before, after)) == changed
 
 
-def test_an_edit_within_a_nested_function_is_one_of_the_function_around_it() -> None:
+def test_an_edit_of_a_nested_function_changes_the_outer_one() -> None:
     before = "def outer(a):\n    return sorted(a, key=lambda b: b + 1)\n"
     changed = changed_functions(before, before.replace("1", "2"))
     assert set(changed) == {("outer", 1), ("outer.<locals>.<lambda>", 2)}
 
 
-def test_edits_of_functions_are_tried_in_copies_of_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_edits_of_functions_are_tried_in_forked_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = "app/gateway/canonical.py"
     monkeypatch.setitem(PARTS, "gateway", Part((path,), ("tests/gateway/test_canonical.py",)))
     tree = copy_tree(tmp_path)
@@ -219,7 +217,7 @@ def test_edits_of_functions_are_tried_in_copies_of_one_process(tmp_path: Path, m
     assert (tree / path).read_text() == text
 
 
-def test_an_edit_is_noticed_by_the_tests_that_see_it_and_by_no_others(tmp_path: Path) -> None:
+def test_an_edit_is_noticed_only_by_tests_of_its_behaviour(tmp_path: Path) -> None:
     tree = copy_tree(tmp_path)
     path = "app/gateway/canonical.py"
     text = (tree / path).read_text()

@@ -1,4 +1,4 @@
-"""The walkthrough works as written: every command in it is run, and what it prints is what stands below it."""
+"""The walkthrough works: every command is run and its output compared."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PAGE = ROOT / "policies" / "WALKTHROUGH.md"
 pytestmark = pytest.mark.filterwarnings("ignore::litestar.exceptions.LitestarDeprecationWarning")
 
 
-def test_every_command_prints_what_stands_below_it(tmp_path: Path) -> None:
+def test_every_command_has_the_shown_output(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "policies", tmp_path / "policies")
     ids = Ids()
     with dev(tmp_path) as (url, issuer_port), Shell(tmp_path, url, issuer_port) as shell:
@@ -30,11 +30,11 @@ def test_every_command_prints_what_stands_below_it(tmp_path: Path) -> None:
             )
 
 
-def test_every_command_and_every_endpoint_of_the_policy_and_the_log_has_its_example() -> None:
+def test_every_command_and_endpoint_has_an_example() -> None:
     commands = [step.command for step in steps(PAGE)]
     run = {" ".join(words.split()[1:3]) for words in commands if words.startswith("authz ")}
     groups = (policy_group, decisions_group)
-    every = {f"{group.name} {name}" for group in groups for name in group.list_commands(None)}  # type: ignore[arg-type]  # asks no context
+    every = {f"{group.name} {name}" for group in groups for name in group.list_commands(None)}  # type: ignore[arg-type]  # needs no context
     assert every - run == set()
     asked = {found for words in commands if (found := endpoint(words)) is not None}
     table = route_table()
@@ -52,7 +52,7 @@ def test_every_command_and_every_endpoint_of_the_policy_and_the_log_has_its_exam
 
 
 def endpoint(words: str) -> tuple[str, str] | None:
-    """What a command asks of the API, with a revision written as `*`."""
+    """The API request of a command, with `*` for a revision."""
     url = re.search(r"\bapi .*http://127\.0\.0\.1:8000([^?' ]*)", words, re.DOTALL)
     if url is None:
         return None
@@ -75,14 +75,14 @@ SHOWN = "id 0123456789abcdef at 2026-11-24T10:00:00Z: 5 of …\n…\nend"
         ("id aaaaaaaaaaaaaaaa at 2027-01-02T03:04:05Z: 5 of 7\na\nend\nmore", False),
     ],
 )
-def test_what_is_printed_otherwise_does_not_fit(printed: str, fits: bool) -> None:
+def test_other_output_does_not_match(printed: str, fits: bool) -> None:
     assert Ids().fit(printed, SHOWN) is fits
 
 
-def test_an_id_stands_for_the_same_one_everywhere() -> None:
+def test_an_id_of_the_page_has_one_id_of_the_run() -> None:
     ids = Ids()
     assert ids.fit("aaaaaaaaaaaaaaaa", "0000000000000001")
     assert not ids.fit("bbbbbbbbbbbbbbbb", "0000000000000001")
-    assert not ids.fit("aaaaaaaaaaaaaaaa", "0000000000000002"), "two that differ on the page differ in the world"
+    assert not ids.fit("aaaaaaaaaaaaaaaa", "0000000000000002"), "two ids that differ on the page differ in the run"
     assert ids.fit("bbbbbbbbbbbbbbbb of aaaaaaaaaaaaaaaa", "0000000000000002 of 0000000000000001")
     assert ids.told("authz policy show 0000000000000002") == "authz policy show bbbbbbbbbbbbbbbb"

@@ -47,18 +47,20 @@ _Session = NamedDependency[AsyncSession]
 async def all_keys(request: AnyRequest, session: _Session) -> Response[str]:
     """Show a page of the keys that match."""
     given = {name: request.query_params.get(name, "").strip() for name in ("subject", "prefix", "status", "sort")}
-    # A whole key may have been pasted: only its prefix is stored anywhere, and the rest is never shown.
+    # A complete key may have been pasted: only its prefix is stored, and the rest is never shown.
     given["prefix"] = given["prefix"][:_SHOWN_PREFIX]
     cursor = request.query_params.get("cursor", "")
-    wanted, errors = _wanted(given)
-    after = _read(cursor) if cursor else None
+    selected, errors = _filter_of(given)
+    after = _decode_position(cursor) if cursor else None
     if cursor and after is None:
         errors["cursor"] = "This page does not belong to this list: begin at the first."
     now = datetime.now(UTC)
-    rows = [] if errors else await listing.page(session, wanted, now=now, after=after, limit=PAGE_SIZE + 1)
+    rows = [] if errors else await listing.page(session, selected, now=now, after=after, limit=PAGE_SIZE + 1)
     shown = rows[:PAGE_SIZE]
     filters = {name: text for name, text in given.items() if text}
-    more = {**filters, "cursor": _write(place_of(shown[-1], wanted.sort))} if len(rows) > PAGE_SIZE else None
+    more = (
+        {**filters, "cursor": _encode_position(place_of(shown[-1], selected.sort))} if len(rows) > PAGE_SIZE else None
+    )
     live = services_of(request.app).live
     active = [api_keys.record_of(key) for key in shown if is_accepted(key, now)]
     beyond = {each.id: each for each in await beyond_owners.of_keys(session, live.active, active)}
@@ -72,7 +74,7 @@ async def all_keys(request: AnyRequest, session: _Session) -> Response[str]:
         errors=errors,
         statuses=STATUSES,
         sorts=SORT_NAMES,
-        sort=wanted.sort,
+        sort=selected.sort,
         is_filtered=any(given[name] for name in ("subject", "prefix", "status")),
         first=f"{PATH}?{urlencode(filters)}" if cursor else None,
         following=f"{PATH}?{urlencode(more)}" if more else None,
@@ -109,26 +111,26 @@ async def _key(session: AsyncSession, spelled: str) -> ApiKey:
     return key
 
 
-def _wanted(given: Mapping[str, str]) -> tuple[KeyFilter, dict[str, str]]:
+def _filter_of(given: Mapping[str, str]) -> tuple[KeyFilter, dict[str, str]]:
     errors: dict[str, str] = {}
     prefix = given["prefix"]
     if prefix and not _PREFIX.fullmatch(prefix):
-        errors["prefix"] = "write what a key begins with, such as grd_live_0a1b2c3d"
+        errors["prefix"] = "must be the beginning of a key, such as grd_live_0a1b2c3d"
     status = next((each for each in STATUSES if each == given["status"]), None)
     sort: Sort = next((each for each in SORTS if each == given["sort"]), SORTS[0])
     if given["status"] and status is None:
-        errors["status"] = f"there are {', '.join(STATUSES)}"
+        errors["status"] = f"must be one of {', '.join(STATUSES)}"
     if len(given["subject"]) > 512 or not given["subject"].isprintable():
         errors["subject"] = "must be printable text of at most 512 characters"
     return KeyFilter(given["subject"] or None, prefix or None, status, sort), errors
 
 
-def _write(place: KeyPosition) -> str:
+def _encode_position(place: KeyPosition) -> str:
     micros = "-" if place.time is None else str((place.time - _EPOCH) // timedelta(microseconds=1))
     return encode(f"{place.id} {micros}".encode())
 
 
-def _read(cursor: str) -> KeyPosition | None:
+def _decode_position(cursor: str) -> KeyPosition | None:
     """The place that a cursor encodes; None if it is not a cursor."""
     try:
         found = _CURSOR.fullmatch(decode(cursor).decode("ascii"))

@@ -55,9 +55,9 @@ class ConsoleEntrance:
             return ANONYMOUS
         return user_principal(found.subject, found.permissions, {"name": found.name}, session_id=found.id)
 
-    def unauthenticated(self, fault: AuthenticationFault) -> _ToSignIn:
+    def unauthenticated(self, fault: AuthenticationFault) -> SignInRedirect:
         """Ask the caller to sign in, whatever the fault."""
-        return _ToSignIn()
+        return SignInRedirect()
 
     def forbidden(self, decision: Decision) -> Refusal:
         """A page with the missing permissions."""
@@ -70,12 +70,12 @@ class ConsoleEntrance:
 
     def unavailable(self, fault: CannotVerify | CannotDecide) -> Refusal:
         """A page that says when to try again."""
-        page = plain_page(503, "Not now", f"{fault.detail} Try again in a moment.")
+        page = plain_page(503, "Not available now", f"{fault.detail} Try again in a moment.")
         return Refusal(page.status, (*page.headers, (b"retry-after", str(fault.retry_after).encode())), page.body)
 
 
 @dataclass(frozen=True, slots=True)
-class _ToSignIn:
+class SignInRedirect:
     """Redirect to the sign-in, which leads back here; a form is not sent again."""
 
     async def send(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -43,8 +43,8 @@ def plural(count: int, one: str, many: str | None = None) -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
-def _relative(past: timedelta) -> str:
-    seconds = past.total_seconds()
+def _relative(elapsed: timedelta) -> str:
+    seconds = elapsed.total_seconds()
     for unit, length in _UNITS:
         count = int(abs(seconds) // length)
         if count:

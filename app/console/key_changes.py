@@ -16,7 +16,7 @@ from app.console.forms import read_form
 from app.console.keys import PATH, badge
 from app.console.new_key import grantable, show_plaintext
 from app.console.page import page, see_other
-from app.console.single_use import Once, form_id, only_once
+from app.console.single_use import FormId, new_form_id, use_form
 from app.http.api.actors import requesting_actor
 from app.http.wire.ids import read_id
 from app.http.wire.problems import Problem
@@ -40,7 +40,7 @@ class Rotation(BaseModel):
     """The form to rotate a key."""
 
     grace: Literal["0", "3600", "86400", "604800", "2592000"]
-    once: Once
+    form_id: FormId
 
 
 @route(f"{PATH}/{{key_id:str}}/revoke", http_method=_READ, include_in_schema=False)
@@ -78,7 +78,7 @@ async def ask_to_rotate(key_id: FromPath[str], request: AnyRequest, session: _Se
         may_rotate_successor=successor_badge is not None and successor_badge.is_active,
         lost=sorted(set(key.scopes) - held),
         graces=_GRACES,
-        once=form_id(),
+        form_id=new_form_id(),
     )
 
 
@@ -90,7 +90,7 @@ async def rotate_key(key_id: FromPath[str], request: AnyRequest, session: _Sessi
     if form.value is None:
         raise Problem(400, "Choose how long the old key keeps working, and send the form again.")
     now = datetime.now(UTC)
-    await only_once(session, request, form.value.once, now, _ALREADY)
+    await use_form(session, request, form.value.form_id, now, _ALREADY)
     grace = int(form.value.grace)
     by = requesting_actor(request)
     new, old = await services.key_issuer.rotate(

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.console.forms import read_form
 from app.console.keys import PATH, badge
 from app.console.page import page
-from app.console.single_use import Once, form_id, only_once
+from app.console.single_use import FormId, new_form_id, use_form
 from app.db.tables.fields import Name
 from app.db.tables.keys import ApiKey
 from app.http.api.actors import requesting_actor
@@ -28,7 +28,7 @@ from app.policy.language.permissions import Permission
 from app.services import AnyRequest, Services, services_of
 
 _Session = NamedDependency[AsyncSession]
-LIVES = {"7": "7 days", "30": "30 days", "90": "90 days", "365": "a year", "never": "it is revoked"}
+LIVES = {"7": "7 days", "30": "30 days", "90": "90 days", "365": "a year", "never": "never"}
 LONGEST = "longest"  # offered if the settings limit the lifetime
 _ALREADY = "This form was sent before. Its key was issued then and shown once, so nothing was done now."
 
@@ -40,7 +40,7 @@ class NewKeyForm(BaseModel):
     environment: Literal["live", "test"]
     scopes: Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=200)] = []
     lives: Literal["7", "30", "90", "365", "never", "longest"]
-    once: Once
+    form_id: FormId
 
 
 @route(f"{PATH}/new", http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False)
@@ -64,7 +64,7 @@ async def issue_key(request: AnyRequest, session: _Session) -> Response[str]:
     sent = form.value
     ends = None if sent.lives in ("never", LONGEST) else now + timedelta(days=int(sent.lives))
     order = KeyOrder(sent.name, sent.environment, sent.scopes, ends)
-    await only_once(session, request, sent.once, now, _ALREADY)
+    await use_form(session, request, sent.form_id, now, _ALREADY)
     try:
         new = await services.key_issuer.issue(session, request.user, order, now, by=requesting_actor(request))
     except ScopesNotHeld:
@@ -122,5 +122,5 @@ def _form(request: AnyRequest, services: Services, given: dict[str, Any], errors
         lives=lives,
         given={"name": "", "environment": "", "lives": "90" if "90" in lives else LONGEST, "scopes": [], **given},
         errors=errors,
-        once=form_id(),
+        form_id=new_form_id(),
     )

@@ -105,8 +105,8 @@ class OpenId:
         # Checked first: an answer that does not belong to a sign-in of this browser may be forged.
         if login is None or not hmac.compare_digest(sent.get("state", "").encode(), login.state.encode()):
             raise SignInFailed(
-                "This answer belongs to no sign-in that was begun in this browser in the last ten minutes. "
-                "Perhaps cookies are blocked, or another sign-in was begun since."
+                "This answer does not belong to a sign-in that this browser began in the last ten minutes. "
+                "Perhaps cookies are blocked, or another sign-in has begun since."
             )
         endpoints = await self._endpoints()
         if sent.get("iss", None if endpoints.states_issuer else self._console.issuer) != self._console.issuer:
@@ -123,7 +123,7 @@ class OpenId:
         try:
             return await self._discovery.endpoints()
         except Undiscovered as error:
-            _log.warning("the issuer's sign-in could not be found", why=str(error))
+            _log.warning("the issuer's endpoints are unknown", why=str(error))
             raise _unreachable() from None
 
     async def _get(self, url: str) -> tuple[int, bytes]:
@@ -153,7 +153,7 @@ class OpenId:
                 self._http(), endpoint, seconds=_TIMEOUT_SECONDS, max_bytes=_MAX_BYTES, form=form, auth=auth
             )
         except FetchFailed as error:
-            _log.warning("the issuer did not take a code", why=str(error))
+            _log.warning("the issuer did not answer the exchange of a code", why=str(error))
             raise _unreachable() from None
         try:
             tokens = json.loads(body)
@@ -164,45 +164,45 @@ class OpenId:
         if status != 200:
             raise _refused(f"the token endpoint answered {status}: {_word(tokens.get('error'))}")
         if str(tokens.get("token_type")).lower() != "bearer":
-            raise _refused("the tokens are of no known type")
+            raise _refused("the token type is not Bearer")
         return tokens
 
     async def _validate(self, tokens: Mapping[str, object], login: LoginState) -> SignedIn:
         """Validate the tokens (OpenID Connect Core, section 3.1.3.7), including the signature."""
         try:
-            who = await self._identity.verify(str(tokens.get("id_token")))
+            user = await self._identity.verify(str(tokens.get("id_token")))
         except Unauthenticated as error:
-            raise _refused(f"the ID token is not good: {error.reason}") from None
+            raise _refused(f"the ID token is invalid: {error.reason}") from None
         except CannotVerify as error:
             _log.warning("an ID token could not be verified", why=error.detail)
             raise _unreachable() from None
-        claims = who.claims
+        claims = user.claims
         client = self._console.client_id
         if claims.get("aud") not in (client, [client]) or claims.get("azp", client) != client:
-            raise _refused("the ID token is not for this client alone")
+            raise _refused("the ID token has another audience than this client")
         if "iat" not in claims:
-            raise _refused("the ID token does not say when it was made")
+            raise _refused("the ID token has no iat")
         if not hmac.compare_digest(str(claims.get("nonce")).encode(), login.nonce.encode()):
-            raise _refused("the ID token belongs to another sign-in")
-        granted = await self._granted(tokens.get("access_token"), who)
-        return SignedIn(who.subject, _name(claims, who.subject), _permissions(granted))
+            raise _refused("the ID token has the nonce of another sign-in")
+        granted = await self._granted(tokens.get("access_token"), user)
+        return SignedIn(user.subject, _name(claims, user.subject), _permissions(granted))
 
-    async def _granted(self, access_token: object, who: Principal) -> Principal:
+    async def _granted(self, access_token: object, user: Principal) -> Principal:
         """The principal of the access token if the API accepts it, else that of the ID token."""
         if not isinstance(access_token, str):
-            return who
+            return user
         half = urlsafe_b64encode(sha256(access_token.encode()).digest()[:16]).rstrip(b"=").decode()
-        if who.claims.get("at_hash", half) != half:
-            raise _refused("the access token is not the one that the ID token was made with")
+        if user.claims.get("at_hash", half) != half:
+            raise _refused("the access token does not match at_hash")
         try:
             granted = await self._api.verify(access_token)
         except Unauthenticated:
-            return who
+            return user
         except CannotVerify as error:
             _log.warning("an access token could not be verified", why=error.detail)
             raise _unreachable() from None
-        if granted.subject != who.subject:
-            raise _refused("the access token is another person's")
+        if granted.subject != user.subject:
+            raise _refused("the access token has another subject")
         return granted
 
 
@@ -225,7 +225,7 @@ def _only_once(query: str) -> dict[str, str]:
     pairs = parse_qsl(query, keep_blank_values=True, errors="replace")
     sent = dict(pairs)
     if len(sent) != len(pairs):
-        raise SignInFailed("The issuer's answer can be read in two ways.")
+        raise SignInFailed("The issuer's answer is ambiguous: it repeats a parameter.")
     return sent
 
 
@@ -235,9 +235,7 @@ def _with_query(endpoint: str, query: Mapping[str, str]) -> str:
 
 def _word(value: object) -> str:
     """An error code of the issuer for the log, if it is a short word."""
-    return (
-        value if isinstance(value, str) and value.isidentifier() and len(value) <= 50 else "no reason that can be read"
-    )
+    return value if isinstance(value, str) and value.isidentifier() and len(value) <= 50 else "an unreadable error"
 
 
 def _refused(why: str) -> SignInFailed:
@@ -248,9 +246,7 @@ def _refused(why: str) -> SignInFailed:
 
 
 def _unreachable() -> SignInFailed:
-    return SignInFailed(
-        "The issuer does not answer as it should, so signing in is not possible now. Try again in a moment.", 503
-    )
+    return SignInFailed("The issuer gave no valid answer, so you cannot sign in now. Try again in a moment.", 503)
 
 
 def _issuer_error(error: str, description: str) -> SignInFailed:

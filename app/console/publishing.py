@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.decision_filter import BadFilter, read
 from app.audit.replay_view import ReplayResult
-from app.console.acknowledging import acknowledgements_of, unacknowledged
+from app.console.acknowledgements import acknowledgements_of, missing_acknowledgements
 from app.console.change_preview import MAX_SHOWN, preview_values
 from app.console.draft import Draft
 from app.console.drafts import DraftFindings, DraftForm, sent_draft
@@ -80,7 +80,9 @@ async def publish(request: AnyRequest, session: _Session) -> Response[str] | Res
             acknowledged=acknowledged,
         )
     except Unacknowledged as refused:
-        return await _preview(request, session, sent, errors=unacknowledged(refused, "This change widens access"))
+        return await _preview(
+            request, session, sent, errors=missing_acknowledgements(refused, "This change widens access")
+        )
     except (StaleParent, PolicyRefused) as refused:
         return await refused_page(request, session, sent.draft, refused, sent.file)
     except PolicyNotWritten as refused:

@@ -13,7 +13,7 @@ from litestar.enums import HttpMethod
 from litestar.params import FromPath
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.console.acknowledging import acknowledgements_of, unacknowledged
+from app.console.acknowledgements import acknowledgements_of, missing_acknowledgements
 from app.console.change_preview import MAX_SHOWN, preview_values
 from app.console.page import page, see_other
 from app.db import revisions
@@ -134,7 +134,7 @@ async def rollback(revision: FromPath[str], request: AnyRequest, session: _Sessi
     except NoSuchRevision:
         raise Problem(404, "There is no such revision.") from None
     except Unacknowledged as refused:
-        errors = unacknowledged(refused, "Going back widens access")
+        errors = missing_acknowledgements(refused, "Going back widens access")
         return await _confirm(request, session, revision, errors, fields)
     except StaleParent:
         message = "Another policy was published meanwhile, and is compared below: review the change again."

@@ -60,7 +60,7 @@ async def finish_sign_in(request: AnyRequest, session: _Session) -> Response[str
     headers = request.scope["headers"]
     begun = login_state.read(cookies.read(headers, secure=console.secure, name=login_state.COOKIE))
     try:
-        who = await openid.finish(request.scope["query_string"].decode("latin-1"), begun)
+        user = await openid.finish(request.scope["query_string"].decode("latin-1"), begun)
     except SignInFailed as failed:
         return _failed(request, failed)
     now = datetime.now(UTC)
@@ -72,15 +72,15 @@ async def finish_sign_in(request: AnyRequest, session: _Session) -> Response[str
     row = await console_sessions.insert(
         session,
         digest=cookies.digest(token),
-        subject=who.subject,
-        name=who.name,
-        permissions=who.permissions,
+        subject=user.subject,
+        name=user.name,
+        permissions=user.permissions,
         now=now,
         expires_at=now + timedelta(seconds=console.session_seconds),
     )
     # The caller of this request is still anonymous.
     by = Actor(
-        who.subject,
+        user.subject,
         request_id=logs.request_id.get(),
         door="console",
         method="jwt",
@@ -94,7 +94,7 @@ async def finish_sign_in(request: AnyRequest, session: _Session) -> Response[str
         f"session:{row.id}",
         now=now,
         details={
-            "permissions": list(who.permissions),
+            "permissions": list(user.permissions),
             "replaces": None if replaced is None else f"session:{replaced}",
         },
     )

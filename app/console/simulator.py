@@ -15,7 +15,7 @@ from litestar.enums import HttpMethod
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.console.page import page
-from app.console.unseen import UnseenToken, unseen_token
+from app.console.unseen_token import UnseenToken, unseen_token
 from app.gateway.resource_reference import ROUTE_TYPE, resolve_target
 from app.http.api.past_request import NOT_LOGGED, PastRequest, may_also, past
 from app.http.wire.ids import read_id
@@ -114,7 +114,7 @@ async def _key(
     request: AnyRequest, asked: Mapping[str, str], given: Given, snapshot: Snapshot, answer: SimulatorAnswer
 ) -> tuple[Collection[str], Given]:
     if any(asked[name] for name in ("as", "user", "role")):
-        answer.errors["key"] = "a key holds what it was issued with: leave out the others"
+        answer.errors["key"] = "a key has its own grants: leave the other fields empty"
         return (), given
     key_id = read_id(asked["key"])
     if key_id is None:
@@ -162,7 +162,7 @@ async def _past(
     answer = SimulatorAnswer()
     decision = may_also(request, "console", LOG, "GET")
     if not decision:
-        answer.errors["request_id"] = f"what was decided in the past needs {' '.join(decision.missing)}"
+        answer.errors["request_id"] = f"past decisions need {' '.join(decision.missing)}"
         return answer
     given = _given(asked["given"], answer)
     if answer.errors:

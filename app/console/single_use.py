@@ -15,19 +15,19 @@ from app.db import used_forms
 from app.http.wire.problems import Problem
 from app.services import AnyRequest
 
-Once = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+FormId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 
 
-def form_id() -> str:
-    """The id of a new form."""
+def new_form_id() -> str:
+    """A new id for a form."""
     return secrets.token_hex(16)
 
 
-async def only_once(session: AsyncSession, request: AnyRequest, once: str, now: datetime, already: str) -> None:
+async def use_form(session: AsyncSession, request: AnyRequest, form_id: str, now: datetime, already: str) -> None:
     """Record a form of the browser session as used, in the same transaction as what it stores.
 
     Raises Problem 409 with the text `already` if it was sent before.
     """
-    digest = hashlib.sha256(f"{csrf_of(request)}.{once}".encode()).digest()
+    digest = hashlib.sha256(f"{csrf_of(request)}.{form_id}".encode()).digest()
     if not await used_forms.use(session, digest, now):
         raise Problem(409, already)

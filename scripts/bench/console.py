@@ -126,7 +126,7 @@ async def prepare(file: Path, decisions: int, keys: int, seed: int) -> tuple[int
 
 
 def pages(person: Person, browser: httpx.Client) -> list[Asked]:
-    """Every page of the desk and the pages of keys, and the forms of a change, as a browser asks for them."""
+    """Every administration page, the key pages, and the forms of a change, as a browser requests them."""
     edit = person.get("/console/policy/edit?file=catalog.csv").text
     parent = re.search(r'name="parent" value="([0-9a-f]+)"', edit)
     assert parent

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.support.breakable import BreakablePostgres
 from tests.support.issuer import LiveIssuer
-from tests.support.trials.away import away
+from tests.support.trials.outage import away
 
 
 def main() -> int:

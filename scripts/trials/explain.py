@@ -17,8 +17,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.support.trials.explain import on_postgresql, on_sqlite, told
-from tests.support.trials.filled import today
+from tests.support.trials.filled_databases import today
+from tests.support.trials.query_plans import on_postgresql, on_sqlite, told
 
 
 def main() -> int:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.support.breakable import BreakablePostgres
 from tests.support.issuer import LiveIssuer
-from tests.support.trials.rolling import rolling
+from tests.support.trials.rolling_restart import rolling
 
 
 def main() -> int:

@@ -25,7 +25,7 @@ from tests.support.breakable import BreakablePostgres
 from tests.support.issuer import PARTY, LiveIssuer
 from tests.support.load import Load
 from tests.support.server import ROOT, Server, free_port
-from tests.support.trials.rolling import DRAIN_SECONDS
+from tests.support.trials.rolling_restart import DRAIN_SECONDS
 
 _PAUSE_SECONDS = 1.5
 _PROGRAM = (sys.executable, "-c", "from app.cli import main; main()")

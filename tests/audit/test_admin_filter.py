@@ -1,4 +1,4 @@
-"""Filters over the admin log, read from text."""
+"""Filters of the admin log, read from text."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_each_filter_is_read() -> None:
     assert read_admin_filter({}, NOW) == AdminFilter()
 
 
-def test_a_kind_stands_for_all_its_acts() -> None:
+def test_a_group_selects_all_its_acts() -> None:
     for kind in ("policy", "key", "session"):
         chosen = read_admin_filter({"action": kind}, NOW).actions
         assert chosen == tuple(name for name in ACTIONS if name.startswith(f"{kind}."))
@@ -52,7 +52,7 @@ def test_a_kind_stands_for_all_its_acts() -> None:
         ("col\x1bour", "red", "is not a filter"),
     ],
 )
-def test_what_cannot_be_read_is_refused_by_name(name: str, text: str, message: str) -> None:
+def test_an_invalid_filter_is_refused_by_name(name: str, text: str, message: str) -> None:
     with pytest.raises(BadFilter) as refused:
         read_admin_filter({name: text, "actor": "user_a"} if name != "actor" else {name: text}, NOW)
     ((field, said),) = refused.value.errors.items()

@@ -1,4 +1,4 @@
-"""The decision log beside the requests: batches, limits, failures and the stop."""
+"""The background task of the decision log: batches, limits, failures and the stop."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CALLER = key_principal("owner", 7, "live", ["catalog:read"])
 
 
 class Store:
-    """Takes batches, unless it is set to fail."""
+    """Accepts batches unless it is set to fail."""
 
     def __init__(self) -> None:
         self.batches: list[Sequence[Record]] = []
@@ -56,7 +56,7 @@ def store() -> Store:
 
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch) -> list[structlog.typing.EventDict]:
-    """What the log tells operators."""
+    """The log lines for operators."""
     capture = LogCapture()
     levels = structlog.make_filtering_bound_logger(0)
     logger = structlog.wrap_logger(None, processors=[capture], wrapper_class=levels)
@@ -77,7 +77,7 @@ async def until(log: DecisionLog, **counts: object) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_a_record_says_who_what_why_and_under_which_policy(store: Store) -> None:
+async def test_a_record_has_caller_request_reason_and_revision(store: Store) -> None:
     before = time.time_ns() // 1000
     logs.request_id.set("r-1")
     async with DecisionLog(store.write) as log:
@@ -112,21 +112,21 @@ async def test_a_record_says_who_what_why_and_under_which_policy(store: Store) -
     )
     assert denied.key.grants is not None
     assert json.loads(denied.key.grants.text) == ["a b", "anyone", "auth:jwt", "user:", "x"], (
-        "with a space it is one grant"
+        "a space belongs to a grant"
     )
     assert denied.key.held == person.held
     assert (unverified.key.allowed, unverified.key.reason) == (False, "Token has expired.")
     assert (unverified.key.subject, unverified.key.method, unverified.key.grants) == ("", None, None)
 
 
-async def test_what_is_noted_is_written_while_it_runs_in_short_batches(store: Store) -> None:
+async def test_decisions_are_written_in_short_batches(store: Store) -> None:
     async with DecisionLog(store.write, every_seconds=0.01) as log:
         note(log, times=BATCH_SIZE * 2 + 1)
         await until(log, written=BATCH_SIZE * 2 + 1, queued=0)
     assert [len(batch) for batch in store.batches] == [BATCH_SIZE, BATCH_SIZE, 1]
 
 
-async def test_a_full_queue_drops_and_counts_and_never_waits(
+async def test_a_full_queue_drops_and_counts_without_waiting(
     store: Store, said: list[structlog.typing.EventDict]
 ) -> None:
     async with DecisionLog(store.write, capacity=10, every_seconds=0.02) as log:
@@ -139,7 +139,7 @@ async def test_a_full_queue_drops_and_counts_and_never_waits(
     assert [(entry["event"], entry["decisions"]) for entry in said] == [("decisions were dropped", 15)]
 
 
-async def test_who_notes_very_many_waits_for_room_so_that_none_is_dropped(store: Store) -> None:
+async def test_a_caller_with_many_decisions_waits_for_room_in_the_queue(store: Store) -> None:
     async with DecisionLog(store.write, capacity=100, every_seconds=0.01) as log:
         for _ in range(30):
             await log.wait_for_room()
@@ -148,7 +148,7 @@ async def test_who_notes_very_many_waits_for_room_so_that_none_is_dropped(store:
     assert log.health.dropped == 0
 
 
-async def test_nobody_waits_for_room_while_the_writer_fails(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_caller_waits_for_room_while_the_writer_fails(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.audit.log.ROOM_SECONDS", 1000.0)
     store.failing = BatchNotStored("no")
     async with DecisionLog(store.write, capacity=100, every_seconds=0.01) as log, asyncio.timeout(10):
@@ -160,7 +160,7 @@ async def test_nobody_waits_for_room_while_the_writer_fails(store: Store, monkey
         store.failing = None
 
 
-async def test_a_writer_that_fails_is_tried_again_and_nothing_is_lost(
+async def test_a_failed_write_is_retried_and_nothing_is_lost(
     store: Store, said: list[structlog.typing.EventDict]
 ) -> None:
     store.failing = BatchNotStored("OperationalError: database is locked")
@@ -172,14 +172,14 @@ async def test_a_writer_that_fails_is_tried_again_and_nothing_is_lost(
         store.failing = None
         await until(log, written=4)
     assert (log.health.error, log.health.dropped) == (None, 0)
-    assert [record.key.allowed for record in store.records] == [True, True, True, False], "once each, in their order"
+    assert [record.key.allowed for record in store.records] == [True, True, True, False], "once each, in order"
     assert [entry["event"] for entry in said] == [
         "decisions cannot be written; trying again",
         "decisions are written again",
     ]
 
 
-async def test_any_error_of_the_writer_is_borne(store: Store, said: list[structlog.typing.EventDict]) -> None:
+async def test_any_error_of_the_writer_is_tolerated(store: Store, said: list[structlog.typing.EventDict]) -> None:
     store.failing = RuntimeError("with the values of a row")
     async with DecisionLog(store.write, every_seconds=0.005) as log:
         note(log)
@@ -189,7 +189,7 @@ async def test_any_error_of_the_writer_is_borne(store: Store, said: list[structl
     assert said[0]["exc_info"] is not None
 
 
-async def test_a_batch_that_can_never_be_written_stands_in_the_way_for_a_while_only(store: Store) -> None:
+async def test_a_batch_that_can_never_be_written_is_dropped_after_a_time(store: Store) -> None:
     store.failing = BatchNotStored("never")
     async with DecisionLog(store.write, every_seconds=0.005, give_up_seconds=0.05) as log:
         note(log, times=2)
@@ -199,7 +199,7 @@ async def test_a_batch_that_can_never_be_written_stands_in_the_way_for_a_while_o
         await until(log, written=1)
 
 
-async def test_what_cannot_be_made_a_record_is_counted_and_ends_nothing(
+async def test_a_decision_without_a_valid_record_is_counted(
     store: Store, said: list[structlog.typing.EventDict]
 ) -> None:
     async with DecisionLog(store.write, every_seconds=0.005) as log:
@@ -210,7 +210,7 @@ async def test_what_cannot_be_made_a_record_is_counted_and_ends_nothing(
     assert said[0]["event"] == "a decision cannot be recorded"
 
 
-async def test_denials_are_never_sampled_and_allows_are(store: Store) -> None:
+async def test_only_allows_are_sampled(store: Store) -> None:
     async with DecisionLog(store.write, sample=0.0) as log:
         note(log, times=50)
         note(log, DENY, times=50)
@@ -223,13 +223,13 @@ async def test_denials_are_never_sampled_and_allows_are(store: Store) -> None:
     assert half.health.written + half.health.sampled_out == 4_000
 
 
-async def test_a_stop_writes_what_waits(store: Store) -> None:
+async def test_a_stop_flushes_the_queue(store: Store) -> None:
     async with DecisionLog(store.write, every_seconds=60) as log:
         note(log, times=BATCH_SIZE + 5)
     assert (log.health.written, log.health.queued) == (BATCH_SIZE + 5, 0)
 
 
-async def test_a_stop_while_nothing_can_be_written_says_what_is_lost(
+async def test_a_stop_without_a_working_writer_logs_the_loss(
     store: Store, said: list[structlog.typing.EventDict]
 ) -> None:
     store.failing = BatchNotStored("disk full")
@@ -242,7 +242,7 @@ async def test_a_stop_while_nothing_can_be_written_says_what_is_lost(
     assert said[-1]["decisions"] == 3
 
 
-async def test_a_writer_that_hangs_does_not_hold_up_the_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_hanging_writer_does_not_delay_the_stop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.audit.log._STOP_SECONDS", 0.1)
 
     async def hang(_batch: Batch) -> None:
@@ -254,7 +254,7 @@ async def test_a_writer_that_hangs_does_not_hold_up_the_stop(monkeypatch: pytest
     assert log.health.dropped == 1
 
 
-async def test_a_stranger_is_a_caller_too(store: Store) -> None:
+async def test_anonymous_callers_are_logged(store: Store) -> None:
     async with DecisionLog(store.write) as log:
         note(log, DENY, ANONYMOUS)
     (record,) = store.records

@@ -1,4 +1,4 @@
-"""What is kept of what callers chose: nothing secret, nothing that breaks a table or a terminal."""
+"""Stored text of callers: no secrets, and no characters that break a table or a terminal."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def record(subject: str = "user_a", resource: str = "/teams", request_id: str = 
 
 @pytest.mark.parametrize("secret", [KEY, KEY.replace("live", "test"), JWT])
 @pytest.mark.parametrize("around", ["{}", "record:{}", "a {} b", "x{}", "'{}'"])
-def test_a_secret_is_struck_out_wherever_a_caller_puts_it(secret: str, around: str) -> None:
+def test_a_secret_is_redacted_in_every_field(secret: str, around: str) -> None:
     text = around.format(secret)
     kept = record(subject=text, resource=text, request_id=text, action=text)
     for field in (kept.key.subject, kept.key.resource, kept.request_id, kept.key.action, kept.token_id or ""):
@@ -36,39 +36,39 @@ def test_a_secret_is_struck_out_wherever_a_caller_puts_it(secret: str, around: s
     assert secret not in grants.text
 
 
-def test_a_secret_at_the_cut_leaves_no_part_of_itself() -> None:
+def test_no_part_of_a_secret_remains_at_a_cut() -> None:
     for start in range(480, 520):
         assert "grd_live_0" not in clean("x" * start + KEY, 512)
         assert len(clean("x" * start + KEY, 512)) <= 512
 
 
 @pytest.mark.parametrize("part", [*JWT.split(".")[:2], JWT.rpartition(".")[0], JWT[:24]])
-def test_a_part_of_a_token_is_struck_out_as_the_token_is(part: str) -> None:
+def test_a_part_of_a_token_is_redacted(part: str) -> None:
     for text in (part, f"at {part} it", f"/teams/{part}"):
         assert without_secrets(text) == text.replace(part, "[secret]")
         assert part not in record(subject=text, request_id=text).key.subject
         assert part not in record(request_id=text).request_id
 
 
-def test_words_that_only_resemble_a_secret_stay() -> None:
+def test_text_that_resembles_a_secret_is_kept() -> None:
     for text in ("grd_live_", "user_grd_live", "/api/v1/teams/{team_id}", "Eyjafjallajökull"):
         assert without_secrets(text) == text
 
 
 @pytest.mark.parametrize("text", ["a\x00b", "a\nb", "\ud800", "a\u202eb", "\x1b[31m", "\x7f"])
-def test_what_a_table_or_terminal_would_not_bear_is_written_out(text: str) -> None:
+def test_characters_unfit_for_tables_or_terminals_are_escaped(text: str) -> None:
     kept = record(subject=text).key.subject
     assert kept.isprintable()
     assert kept.encode().decode() == kept
     assert kept != text
 
 
-def test_endless_text_is_cut_and_endless_grants_are_not_kept() -> None:
+def test_long_text_is_cut_and_very_many_grants_are_not_stored() -> None:
     assert len(record(subject="x" * 100_000).key.subject) == 512
     assert grant_set(frozenset(f"permission:{number}" for number in range(MAX_GRANTS // 10))) is None
 
 
-def test_grants_are_one_set_whatever_their_order_and_survive_any_character() -> None:
+def test_a_grant_set_ignores_order_and_keeps_any_character() -> None:
     held = frozenset({"a b", "a", "b", 'q"', "\ud800", "\x00", "é"})
     first, second = grant_set(held), grant_set(frozenset(sorted(held, reverse=True)))
     assert first == second
@@ -95,13 +95,13 @@ CALLERS = [
 
 
 @pytest.mark.parametrize("caller", CALLERS, ids=range(len(CALLERS)))
-def test_what_a_caller_held_is_read_as_it_was(caller: Principal) -> None:
+def test_stored_grants_are_read_unchanged(caller: Principal) -> None:
     decision = Decision(False, Reason.UNRULED, "rev")
     kept = decision_key("app", "/teams", "GET", caller, decision)
     assert kept.held == frozenset(without_secrets(grant) for grant in caller.held)
 
 
-def test_callers_who_state_the_same_share_a_set_and_keep_their_own_names() -> None:
+def test_callers_with_equal_grants_share_a_set_and_keep_their_names() -> None:
     decision = Decision(False, Reason.UNRULED, "rev")
     made = [decision_key("app", "/teams", "GET", caller, decision) for caller in CALLERS]
     for first, second in (made[:2], made[7:9]):
@@ -110,7 +110,7 @@ def test_callers_who_state_the_same_share_a_set_and_keep_their_own_names() -> No
     assert made[0].grants != made[7].grants
 
 
-def test_sets_of_before_which_hold_the_name_are_read_as_they_are() -> None:
+def test_older_sets_with_a_name_are_read_unchanged() -> None:
     for caller in CALLERS[:2] + CALLERS[7:9]:
         old = grant_set(caller.held)
         assert old
@@ -123,5 +123,5 @@ def test_times_are_in_microseconds_and_utc() -> None:
     assert kept.time.isoformat() == "2023-11-14T22:13:20.123456+00:00"
 
 
-def test_an_unverified_caller_is_never_a_yes() -> None:
+def test_an_unverified_caller_is_never_allowed() -> None:
     assert not Unverified("Invalid token.", "rev")

@@ -1,4 +1,4 @@
-"""Replay: its counts are those of deciding every logged decision one by one."""
+"""Replay: its counts equal those of deciding every logged request one by one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _GRANTS = ("catalog:read", "catalog:write", "holdings:read", "policies:read", "r
 
 
 def candidate(old: str, new: str, file: str = CATALOG) -> Snapshot:
-    """The shipped policy with one text in it replaced."""
+    """The shipped policy with one text replaced."""
     files = dict(shipped_files())
     text = files[file].decode()
     assert text.count(old) == 1
@@ -104,11 +104,11 @@ CANDIDATES = [
 
 
 @pytest.mark.parametrize("change", CANDIDATES, ids=["wider", "other", "deny"])
-def test_counts_and_changes_are_those_of_deciding_one_by_one(change: tuple[str, str]) -> None:
+def test_a_replay_equals_deciding_one_by_one(change: tuple[str, str]) -> None:
     records = log(3, 6_000)
     snapshot = candidate(*change)
     replay = Replay(snapshot, active())
-    for start in range(0, len(records), 1_700):  # slices, in which the same groups come again
+    for start in range(0, len(records), 1_700):  # slices that repeat the same groups
         part = records[start : start + 1_700]
         replay.add([(of, Occurrences(times.number, times.last_id + start)) for of, times in alike(part)])
     counts: Counter[ReplayOutcome] = Counter()
@@ -130,13 +130,13 @@ def test_counts_and_changes_are_those_of_deciding_one_by_one(change: tuple[str, 
             changes[which] += 1
             last[which] = row_id
     assert {told: count for told, count in replay.counts.items() if count} == counts
-    assert len(counts) > 1, "something changes"
+    assert len(counts) > 1, "there are changes"
     found = {(c.outcome, c.key.subject, c.key.resource, c.key.action): c.times for c in replay.changes}
     assert {which: times.number for which, times in found.items()} == changes
     assert {which: times.last_id for which, times in found.items()} == last
 
 
-def test_under_the_policy_that_decided_nothing_changes() -> None:
+def test_a_replay_with_the_same_policy_has_no_changes() -> None:
     replay = Replay(active(), active())
     replay.add(alike(log(4, 1_000)))
     assert replay.counts[ReplayOutcome.SAME] == 1_000
@@ -162,7 +162,7 @@ def test_gains_come_first_and_the_most_frequent_before_others() -> None:
     assert replay.changes[2].decision.missing == ("policies:read",)
 
 
-def test_what_cannot_be_told_is_counted_and_never_guessed() -> None:
+def test_undecidable_decisions_are_counted() -> None:
     replay = Replay(active(), active())
     bad, known = group(None, "/api/v1/teams", "GET", False, 3)
     replay.add([(bad._replace(method=None), known), group(None, "/api/v1/teams", "GET", True, 4)])
@@ -171,8 +171,8 @@ def test_what_cannot_be_told_is_counted_and_never_guessed() -> None:
     assert replay.changes == []
 
 
-def test_a_candidate_is_not_blamed_for_what_earlier_changes_did() -> None:
-    # The log says allow, the active policy denies, and so does the candidate; and the other way round.
+def test_effects_of_earlier_changes_are_not_those_of_the_candidate() -> None:
+    # The log has allow, but the active policy and the candidate both deny; and vice versa.
     replay = Replay(candidate(*CANDIDATES[1]), active())
     teams, games = "/api/v1/teams", "/api/v1/games"
     replay.add(
@@ -188,13 +188,13 @@ def test_a_candidate_is_not_blamed_for_what_earlier_changes_did() -> None:
         ReplayOutcome.LOST: 5,
     }
     assert replay.changed_since == 15
-    # What was decided then makes no two changes of one.
+    # The logged verdict does not split one change in two.
     assert [(c.outcome, c.key.resource, c.times.number) for c in replay.changes] == [(ReplayOutcome.LOST, games, 5)]
     shown = result(replay, replay.changes, {}, "7d")
     assert (shown.changed_since, shown.active, shown.revision) == (15, active().revision, replay.snapshot.revision)
 
 
-def test_a_replay_leaves_what_the_active_policy_remembers_alone() -> None:
+def test_a_replay_does_not_touch_the_cache_of_the_active_policy() -> None:
     snapshot = snapshot_of(shipped_files())
     Replay(candidate(*CANDIDATES[0]), snapshot).add(alike(log(5, 500)))
     assert snapshot.misses == 0
@@ -221,7 +221,7 @@ WHEN = "\"request.ip == '10.0.0.1'\""
         ),
     ],
 )
-def test_a_condition_matters_only_where_it_has_the_last_word(
+def test_a_condition_matters_only_if_it_determines_the_verdict(
     rows: str, held: tuple[str, ...], told: ReplayOutcome
 ) -> None:
     snapshot = candidate(PLAIN, rows)
@@ -237,7 +237,7 @@ def test_a_condition_matters_only_where_it_has_the_last_word(
     )
 
 
-def test_a_condition_that_both_policies_have_parts_nothing() -> None:
+def test_a_condition_in_both_policies_is_no_change() -> None:
     conditional = f"p, catalog:read, /api/v1/teams/**, GET|HEAD, allow, {WHEN}"
     both = candidate(PLAIN, conditional)
     other = candidate(PLAIN, f"{conditional}\np, policies:read, /api/v1/teams/**, GET|HEAD, deny")
@@ -251,7 +251,7 @@ def test_a_condition_that_both_policies_have_parts_nothing() -> None:
         assert replay.changes == []
 
 
-def test_of_very_many_changes_the_first_are_told_apart_and_all_are_counted() -> None:
+def test_of_very_many_changes_the_first_are_listed_and_all_are_counted() -> None:
     replay = Replay(
         candidate("p, catalog:read, /api/v1/teams/**", "p, holdings:read, /api/v1/teams/**"), active(), max_changes=2
     )

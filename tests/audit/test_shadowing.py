@@ -1,4 +1,4 @@
-"""The policy in shadow beside the requests: what is counted, what is bounded, and what it can never harm."""
+"""The background comparison with a policy in shadow: counts, bounds and failures."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ async def settled(deployed: DeployedShadow) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_what_differs_is_counted_by_who_asked_for_what() -> None:
+async def test_differences_are_counted_by_caller_and_request() -> None:
     async with Shadowing(every_seconds=0.01) as shadowing:
-        ask(shadowing)  # before there is a shadow
+        ask(shadowing)  # no policy is in shadow yet
         deployed = deploy(shadowing)
         for _ in range(3):
             ask(shadowing)
@@ -63,7 +63,7 @@ async def test_what_differs_is_counted_by_who_asked_for_what() -> None:
         (("p, a:read, /x, GET, allow", "p, b:read, /x, GET, deny, \"request.ip == '::1'\""), (1, 0, 0)),
     ],
 )
-async def test_a_verdict_that_hangs_on_a_condition_is_not_guessed(
+async def test_a_verdict_that_depends_on_a_condition_is_not_compared(
     rows: tuple[str, ...], counts: tuple[int, int, int]
 ) -> None:
     async with Shadowing(every_seconds=0.01) as shadowing:
@@ -90,7 +90,7 @@ async def test_differences_and_the_queue_are_bounded() -> None:
     assert (len(waiting.waiting), waiting.dropped) == (5, 3)
 
 
-async def test_a_decision_that_cannot_be_compared_ends_nothing() -> None:
+async def test_a_failed_comparison_does_not_end_the_task() -> None:
     broken = Principal("user_broken", "jwt", cast(Any, ["not", "hashable"]))
     async with Shadowing(every_seconds=0.01) as shadowing:
         deployed = deploy(shadowing)
@@ -101,7 +101,7 @@ async def test_a_decision_that_cannot_be_compared_ends_nothing() -> None:
     assert (deployed.failed, deployed.shadow.compared) == (1, 1)
 
 
-async def test_a_secret_that_a_caller_put_in_a_name_is_not_kept() -> None:
+async def test_a_secret_in_a_name_is_not_stored() -> None:
     key = "grd_live_" + "ab" * 24
     async with Shadowing(every_seconds=0.01) as shadowing:
         deployed = deploy(shadowing)
@@ -111,7 +111,7 @@ async def test_a_secret_that_a_caller_put_in_a_name_is_not_kept() -> None:
     assert difference.key.who.subject == "[secret]"
 
 
-async def test_another_shadow_starts_anew_and_none_compares_nothing() -> None:
+async def test_another_shadow_starts_with_empty_counts() -> None:
     async with Shadowing(every_seconds=0.01) as shadowing:
         first = deploy(shadowing)
         ask(shadowing)

@@ -1,4 +1,4 @@
-"""Durations are counted by labels whose number has an end."""
+"""Durations are counted by a bounded number of labels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_durations_become_a_sum_and_numbers_by_bits() -> None:
     assert series.added_up() == (4097, {0: 1, 1: 1, 10: 1, 11: 3})
 
 
-def test_outcomes_are_told_apart_by_fixed_words() -> None:
+def test_outcomes_have_fixed_labels() -> None:
     outcomes = Outcomes(lambda resource: resource == "/a")
     allowed, denied = Decision(True, Reason.ALLOWED, "r"), Decision(False, Reason.NOT_HELD, "r")
     expired, unavailable = (
@@ -41,7 +41,7 @@ def test_outcomes_are_told_apart_by_fixed_words() -> None:
     }
 
 
-def test_only_what_has_an_end_is_known_by_what_was_said() -> None:
+def test_only_bounded_values_become_labels() -> None:
     outcomes = Outcomes(lambda resource: resource == "/a")
     for number in range(100):
         outcomes.first("authzen", f"record:{number}", Decision(False, Reason.UNRULED, "r"))
@@ -52,7 +52,7 @@ def test_only_what_has_an_end_is_known_by_what_was_said() -> None:
     }
 
 
-def test_a_tally_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_labels_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tally, "MAX_SERIES", 3)
     counted = Tally()
     for number in range(10):

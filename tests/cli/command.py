@@ -1,6 +1,6 @@
-"""The command `authz` in this process: what it imports takes seconds, and a test wants it dozens of times.
+"""The command `authz` in this process: its imports take seconds, and tests run it dozens of times.
 
-That the program itself starts and says the same is for the tests of the README and of the running server.
+Tests of the README and of the running server check that the program itself does the same.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.support.server import ROOT
 def command(
     *words: str, cwd: Path = ROOT, env: Mapping[str, str] | None = None, given: str = ""
 ) -> CompletedProcess[str]:
-    """Run `authz` with these words in a directory; `env` replaces the environment, `given` is on standard input."""
+    """Run `authz` with arguments in a directory; `env` replaces the environment, `given` is standard input."""
     with contextlib.chdir(cwd), patch.dict(os.environ, env or {}, clear=env is not None):
         done = CliRunner().invoke(main, list(words), input=given)
     if done.exception is not None and not isinstance(done.exception, SystemExit):

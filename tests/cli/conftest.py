@@ -1,4 +1,4 @@
-"""What tests of the program ask for: that a thing holds on either kind of server."""
+"""Fixtures for tests that run on each kind of server."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ from app.settings import ServerName
 
 @pytest.fixture(params=get_args(ServerName))
 def on(request: pytest.FixtureRequest) -> str:
-    """The server that serves; a test that asks for it runs on both."""
+    """The kind of server: a test that uses this fixture runs on both."""
     return str(request.param)

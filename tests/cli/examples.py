@@ -1,4 +1,4 @@
-"""The commands that the documents show, with what they print there, and a way to run them as they stand."""
+"""The commands and output that the documents show."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ authz = command
 
 
 def example(command: str, document: Path = GUIDE) -> str:
-    """What a document says that a command prints: the indented lines below it."""
+    """The output of a command in a document: the indented lines below it."""
     lines = document.read_text().split("\n")
     start = lines.index(f"    $ {command}") + 1
     shown: list[str] = []
@@ -28,5 +28,5 @@ def example(command: str, document: Path = GUIDE) -> str:
 
 
 def fits(text: str, shown: str) -> bool:
-    """Whether a text is as a document shows it, where `…` stands for what may differ."""
+    """Whether a text matches that of a document, in which `…` matches anything."""
     return re.fullmatch(re.escape(shown).replace("…", ".*"), text, flags=re.DOTALL) is not None

@@ -1,4 +1,4 @@
-"""`authz serve` on either kind of server."""
+"""`authz serve` on each kind of server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.support.server import Server
 
 
 def server_on(on: str, issuer: LiveIssuer, directory: Path, *, drain_seconds: str = "0") -> Server:
-    """One to start, with a directory of its own."""
+    """A server to start, with its own directory."""
     return Server(
         directory,
         jwks_url=issuer.jwks_url,

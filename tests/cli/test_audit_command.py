@@ -1,4 +1,4 @@
-"""`authz audit`, as an operator calls it beside a running server."""
+"""`authz audit` during the run of a server."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_acts_are_shown_filtered_and_followed(own_server: Server, issuer: LiveIs
     with own_server.client(issuer.token(sub=hostile, permissions=["catalog:read"])) as client:
         made = [client.post(KEYS, json={"name": "k"}).json()["api_key"]["id"] for _ in range(3)]
     keys = [f"key:{key_id}" for key_id in made]
-    # The environment does not say who runs a command.
+    # The environment does not determine who runs a command.
     env = {**own_server.env, "LOGNAME": "mallory", "USER": "mallory"}
     assert command("keys", "revoke", str(made[0]), env=env, cwd=own_server.directory).returncode == 0
 
@@ -56,7 +56,7 @@ def test_acts_are_shown_filtered_and_followed(own_server: Server, issuer: LiveIs
     (newest,) = audit(own_server, "--json", "-n", "1").splitlines()
     assert json.loads(newest) == over_http[0], "one shape everywhere"
 
-    # A test that runs in the background inherits that Ctrl-C is ignored.
+    # A test in the background inherits an ignored SIGINT.
     words = ["env", "--default-signal=INT", str(AUTHZ), "audit", "--follow", "--json", "-n", "0", "--action", "key"]
     following = subprocess.Popen(
         words, env=own_server.env, cwd=own_server.directory, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -84,10 +84,10 @@ def test_acts_are_shown_filtered_and_followed(own_server: Server, issuer: LiveIs
     assert (following.returncode, stderr) == (0, "")
     followed = targets("".join(shown))
     assert len(followed) == len(set(followed)), "each once"
-    assert followed == [f"key:{key_id}" for key_id in range(last - len(followed) + 1, last + 1)], "and none left out"
+    assert followed == [f"key:{key_id}" for key_id in range(last - len(followed) + 1, last + 1)], "none is left out"
 
 
-def test_wrong_use_is_answered_with_the_filter(tmp_path: Path) -> None:
+def test_an_invalid_filter_is_a_usage_error(tmp_path: Path) -> None:
     for words, said in (
         (("--since", "yesterday"), "--since cannot be read"),
         (("--action", "key.revoked"), "--action is not an act; choose one of policy"),
@@ -100,7 +100,7 @@ def test_wrong_use_is_answered_with_the_filter(tmp_path: Path) -> None:
         assert said in " ".join(used.stderr.split()), used.stderr
 
 
-def test_a_database_that_is_not_prepared_is_named(tmp_path: Path) -> None:
+def test_a_database_without_migrations_is_named(tmp_path: Path) -> None:
     used = command("audit", cwd=tmp_path)
     assert used.returncode == 1
     assert "authz db upgrade" in used.stderr

@@ -1,4 +1,4 @@
-"""A database that cannot be used is one line that says why and what to do, at every command that opens it."""
+"""An unusable database is reported in one line, with the reason and what to do, by every command."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ COMMANDS = [
 
 @dataclass(frozen=True)
 class Loopback:
-    """A PostgreSQL on a port of 127.0.0.1 with a database that is ready, and roles that may do little or nothing."""
+    """PostgreSQL on a port of 127.0.0.1 with an upgraded database, and roles with few or no privileges."""
 
     postgres: BreakablePostgres
     port: int
@@ -63,7 +63,7 @@ def loopback() -> Iterator[Loopback]:
 
 
 def refusal(url: str, *words: str, cwd: Path) -> str:
-    """What a command says about a database that it cannot use."""
+    """The message of a command about an unusable database."""
     done = command(*(words or ("keys", "list")), cwd=cwd, env={"AUTHZ_DATABASE_URL": url})
     assert done.returncode == 1, done.stdout + done.stderr
     assert "hunter2" not in done.stderr
@@ -89,7 +89,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("case", REFUSALS)
-def test_each_reason_is_one_line_of_its_own(case: str, loopback: Loopback, tmp_path: Path) -> None:
+def test_each_reason_is_one_line(case: str, loopback: Loopback, tmp_path: Path) -> None:
     login, database, query, expected = REFUSALS[case]
     assert expected in refusal(loopback.url(login, database, query), cwd=tmp_path)
 
@@ -104,11 +104,11 @@ def test_each_reason_is_one_line_of_its_own(case: str, loopback: Loopback, tmp_p
         ("[::1]:1", "::1:1"),
     ],
 )
-def test_a_host_that_is_not_there_is_named(place: str, expected: str, tmp_path: Path) -> None:
+def test_an_unknown_host_is_named(place: str, expected: str, tmp_path: Path) -> None:
     assert expected in refusal(f"postgresql://u:hunter2@{place}/d", cwd=tmp_path)
 
 
-def test_a_host_that_does_not_answer_is_given_up_in_time(tmp_path: Path) -> None:
+def test_a_silent_host_times_out(tmp_path: Path) -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -119,7 +119,7 @@ def test_a_host_that_does_not_answer_is_given_up_in_time(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-OpenSSH_9.2\r\n", b""])
 @pytest.mark.parametrize("query", ["", "?sslmode=prefer"])
-def test_what_is_not_a_postgresql_is_not_said_to_lack_tls(answer: bytes, query: str) -> None:
+def test_another_protocol_is_not_reported_as_missing_tls(answer: bytes, query: str) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(8)
         writer.write(answer)
@@ -138,12 +138,12 @@ def test_what_is_not_a_postgresql_is_not_said_to_lack_tls(answer: bytes, query: 
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_every_command_says_it_in_one_line(words: tuple[str, ...], loopback: Loopback, tmp_path: Path) -> None:
+def test_every_command_reports_it_in_one_line(words: tuple[str, ...], loopback: Loopback, tmp_path: Path) -> None:
     (tmp_path / "policies").mkdir()
     assert "does not exist: create it" in refusal(loopback.url("stranger"), *words, cwd=tmp_path)
 
 
-def test_what_a_statement_may_not_do_is_one_line_too(loopback: Loopback, tmp_path: Path) -> None:
+def test_missing_privileges_are_reported_in_one_line(loopback: Loopback, tmp_path: Path) -> None:
     said = refusal(loopback.url("powerless", "empty"), "db", "upgrade", cwd=tmp_path)
     assert "permission denied for schema public" in said
     said = refusal(
@@ -152,7 +152,7 @@ def test_what_a_statement_may_not_do_is_one_line_too(loopback: Loopback, tmp_pat
     assert "create it with CREATE SCHEMA" in said
 
 
-def test_a_server_that_takes_no_writes_says_so(loopback: Loopback, tmp_path: Path) -> None:
+def test_a_read_only_server_is_reported(loopback: Loopback, tmp_path: Path) -> None:
     url = loopback.url(query="?options=-cdefault_transaction_read_only%3Don")
     assert "read-only" in refusal(url, "keys", "revoke", "1", cwd=tmp_path)
     assert command("keys", "list", cwd=tmp_path, env={"AUTHZ_DATABASE_URL": url}).returncode == 0
@@ -192,7 +192,7 @@ def test_options_choose_the_schema(loopback: Loopback) -> None:
 
 
 @pytest.mark.parametrize("places", ["127.0.0.1:1,127.0.0.1:{port}", "?host=127.0.0.1,127.0.0.1&port=1,{port}"])
-def test_of_several_hosts_the_first_that_answers_is_taken(places: str, loopback: Loopback, tmp_path: Path) -> None:
+def test_of_several_hosts_the_first_that_answers_is_used(places: str, loopback: Loopback, tmp_path: Path) -> None:
     place, _, query = places.format(port=loopback.port).partition("?")
     url = f"postgresql+asyncpg://postgres@{place}/{loopback.database}{'?' + query if query else ''}"
     assert command("keys", "list", cwd=tmp_path, env={"AUTHZ_DATABASE_URL": url}).returncode == 0
@@ -227,7 +227,7 @@ TLS = {
 
 
 @pytest.mark.parametrize("case", TLS)
-def test_tls_is_as_libpq_has_it(
+def test_tls_modes_are_those_of_libpq(
     case: str, over_tls: Pooler, certificate: Certificate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     query, expected = TLS[case]
@@ -242,7 +242,7 @@ def test_tls_is_as_libpq_has_it(
 
 
 @pytest.mark.parametrize("query", ["?sslrootcert=system", "?sslmode=require&channel_binding=require"])
-def test_the_machines_authorities_are_believed(
+def test_the_authorities_of_the_machine_are_trusted(
     query: str, over_tls: Pooler, certificate: Certificate, tmp_path: Path
 ) -> None:
     env = {"AUTHZ_DATABASE_URL": over_tls.url + query, "SSL_CERT_FILE": str(certificate.certificate)}
@@ -252,7 +252,7 @@ def test_the_machines_authorities_are_believed(
     assert "is not verified (Hostname mismatch" in done.stderr
 
 
-def test_a_certificate_of_the_client_is_shown(loopback: Loopback, certificate: Certificate, tmp_path: Path) -> None:
+def test_a_client_certificate_is_sent(loopback: Loopback, certificate: Certificate, tmp_path: Path) -> None:
     url = f"postgresql://postgres@/{loopback.database}?host={loopback.postgres.socket}"
     own = make(tmp_path, "client")
     with Pooler(url, certificate=certificate, authority=own.certificate) as pooler:
@@ -265,7 +265,7 @@ def test_a_certificate_of_the_client_is_shown(loopback: Loopback, certificate: C
             assert done.returncode == 0, done.stderr
 
 
-def test_a_pooler_says_what_it_refuses(over_tls: Pooler, tmp_path: Path) -> None:
+def test_a_refusal_of_the_pooler_is_reported(over_tls: Pooler, tmp_path: Path) -> None:
     wrong = over_tls.url.replace("hunter2", "hunter2-wrong")
     assert "the password of the role" in refusal(wrong, cwd=tmp_path)
     stranger = over_tls.url.replace("postgres:", "stranger:")
@@ -275,7 +275,7 @@ def test_a_pooler_says_what_it_refuses(over_tls: Pooler, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_server_does_not_start_and_says_why(
+def test_a_server_without_a_database_does_not_start(
     workers: str, loopback: Loopback, issuer: LiveIssuer, tmp_path: Path
 ) -> None:
     server = Server(

@@ -1,4 +1,4 @@
-"""`authz decisions`, as an operator calls it beside a running server."""
+"""`authz decisions` during the run of a server."""
 
 from __future__ import annotations
 
@@ -56,11 +56,11 @@ def test_decisions_are_shown_filtered_and_exported(own_server: Server, issuer: L
     assert (nothing.returncode, nothing.stdout) == (0, "No decision matches.\n")
 
 
-def test_followed_it_goes_on_until_it_is_interrupted(own_server: Server, issuer: LiveIssuer) -> None:
+def test_following_continues_until_interrupted(own_server: Server, issuer: LiveIssuer) -> None:
     token = issuer.token(sub="user_a", permissions=["catalog:read"])
     ask(own_server, "/api/v1/tags/", "before", token)
     assert eventually(lambda: authz(own_server, "export").stdout != "", 30)
-    # A test that runs in the background inherits that Ctrl-C is ignored.
+    # A test in the background inherits an ignored SIGINT.
     command = [
         "env",
         "--default-signal=INT",
@@ -94,7 +94,7 @@ def test_followed_it_goes_on_until_it_is_interrupted(own_server: Server, issuer:
     assert (following.returncode, stderr) == (0, "")
 
 
-def test_wrong_use_is_told_with_the_filter(tmp_path: Path) -> None:
+def test_an_invalid_filter_of_decisions_is_a_usage_error(tmp_path: Path) -> None:
     for words, said in (
         (("tail", "--since", "yesterday"), "--since cannot be read"),
         (("export", "--key-id", "x"), "--key-id must be the id of a key"),
@@ -105,7 +105,7 @@ def test_wrong_use_is_told_with_the_filter(tmp_path: Path) -> None:
         assert said in used.stderr
 
 
-def test_a_database_that_is_not_prepared_is_told(tmp_path: Path) -> None:
+def test_a_database_without_migrations_is_reported(tmp_path: Path) -> None:
     used = command("decisions", "tail", cwd=tmp_path)
     assert used.returncode == 1
     assert "authz db upgrade" in used.stderr

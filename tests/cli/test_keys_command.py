@@ -1,4 +1,4 @@
-"""`authz keys`, as an operator uses it at the database of a running service."""
+"""`authz keys` on the database of a running service."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _ids(env: dict[str, str], *words: str) -> list[int]:
     return [row["id"] for row in json.loads(done.stdout)]
 
 
-def test_keys_are_found_by_what_is_known_of_them(env: dict[str, str]) -> None:
+def test_keys_are_found_by_owner_prefix_and_status(env: dict[str, str]) -> None:
     assert command("keys", "revoke", "2", env=env).returncode == 0
     assert _ids(env) == [3, 2, 1]
     assert _ids(env, "--subject", "user_1") == [3, 1]
@@ -62,14 +62,14 @@ def test_keys_are_found_by_what_is_known_of_them(env: dict[str, str]) -> None:
     assert command("keys", "list", "--subject", "user_9", env=env).stdout == "No such keys.\n"
 
 
-def test_a_whole_key_is_no_prefix(env: dict[str, str]) -> None:
+def test_a_complete_key_is_not_a_prefix(env: dict[str, str]) -> None:
     refused = command("keys", "list", "--prefix", KEYS[0].plaintext, env=env)
     assert refused.returncode == 2
     assert "--prefix takes 17 characters" in refused.stderr
     assert KEYS[0].plaintext not in refused.stderr
 
 
-def test_a_key_that_was_found_is_revoked_without_standing_in_a_command(env: dict[str, str]) -> None:
+def test_a_key_can_be_revoked_from_standard_input(env: dict[str, str]) -> None:
     def revoke(given: str) -> CompletedProcess[str]:
         return command("keys", "revoke", "-", env=env, given=given)
 
@@ -86,7 +86,7 @@ def test_a_key_that_was_found_is_revoked_without_standing_in_a_command(env: dict
 
 
 @pytest.mark.parametrize("words", ["0", "-1", "x", "2x", "9" * 20])
-def test_what_is_no_id_revokes_nothing(words: str, env: dict[str, str]) -> None:
+def test_an_invalid_id_revokes_nothing(words: str, env: dict[str, str]) -> None:
     assert command("keys", "revoke", "--", words, env=env).returncode in (1, 2)
     assert _ids(env, "--status", "active") == [3, 2, 1]
 
@@ -104,7 +104,7 @@ def test_what_is_no_id_revokes_nothing(words: str, env: dict[str, str]) -> None:
         "db backup copy.db",
     ],
 )
-def test_in_the_wrong_directory_nothing_is_made_and_the_missing_database_is_named(words: str, tmp_path: Path) -> None:
+def test_a_missing_database_is_named_and_not_created(words: str, tmp_path: Path) -> None:
     names = ("AUTHZ_ISSUER", "AUTHZ_AUDIENCE", "AUTHZ_JWKS_URL")
     env = {**dict.fromkeys(names, "https://issuer.example"), "AUTHZ_POLICY_DIR": str(ROOT / "policies")}
     done = command(*words.format(policies=ROOT / "policies").split(), cwd=tmp_path, env=env)
@@ -120,7 +120,7 @@ def _admin_actions(env: dict[str, str]) -> list[tuple[str, str, str]]:
         return database.execute(query).fetchall()
 
 
-def test_all_keys_of_an_owner_end_together(env: dict[str, str]) -> None:
+def test_all_keys_of_an_owner_are_revoked_together(env: dict[str, str]) -> None:
     refused = command("keys", "revoke", "--owner", "user_1", env=env, given="n\n")
     assert refused.returncode == 1
     assert "Revoke all API keys of user_1?" in refused.stderr
@@ -138,7 +138,7 @@ def test_all_keys_of_an_owner_end_together(env: dict[str, str]) -> None:
         assert command("keys", "revoke", *words, env=env).returncode == 2
 
 
-def test_check_tells_by_its_exit_code_whether_a_key_is_beyond_its_owner(env: dict[str, str]) -> None:
+def test_the_exit_code_of_check_reports_a_key_beyond_its_owner(env: dict[str, str]) -> None:
     whole = {**env, "AUTHZ_POLICY_DIR": str(ROOT / "policies")}
     fine = command("keys", "check", env=whole)
     assert (fine.returncode, fine.stdout) == (0, "No key has scopes in force that its owner does not hold.\n")

@@ -1,4 +1,4 @@
-"""Both clients behind one call: the Python one in this process, the TypeScript one in a Node that stays."""
+"""Both clients behind one interface: Python in this process, and TypeScript in a Node process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.server import ROOT
 
 NODE = str(Path(executable.__file__).parent / "bin" / "node")
 TOKEN = "grd_test_" + "5ec7e7" * 8
-NAN = "@NaN"  # stands for a number that JSON does not have
+NAN = "@NaN"  # stands for a number that JSON cannot represent
 
 Question = dict[str, Any]
 
@@ -34,7 +34,7 @@ def question(who: str, action: str = "read", resource: str = "record-1", **more:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to ask of whom. `alone` asks the only question by itself, not as a batch of one."""
+    """Questions for a decision point. `alone` sends the only question as a single evaluation, not as a batch."""
 
     url: str
     questions: Sequence[Question]
@@ -46,7 +46,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of it: each distinct failure once, and the ids that they were told with."""
+    """The verdicts, with each distinct failure once and the request ids of failures."""
 
     allowed: list[bool]
     failures: list[str]
@@ -55,14 +55,14 @@ class Outcome:
 
 
 class Refused(Exception):
-    """The client was not even made."""
+    """The client refused its settings."""
 
 
 class Client(Protocol):
-    """A client in some language."""
+    """A client in one of the languages."""
 
     def ask(self, order: Order) -> Outcome:
-        """Raises Refused when the client refuses the settings."""
+        """Send an order. Raises Refused if the client refuses the settings."""
 
 
 class PythonClient:

@@ -1,4 +1,4 @@
-"""The clients under test, and a peer to ask."""
+"""The clients under test, and a decision point."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Another decision point on real sockets: it speaks AuthZEN, allows alice alone, and misbehaves when told."""
+"""Another AuthZEN decision point on real sockets, which allows only alice and misbehaves on command."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Any, ClassVar, Self
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A request that came."""
+class ReceivedRequest:
+    """A received request."""
 
     path: str
     headers: dict[str, str]
@@ -31,17 +31,17 @@ class Exchange(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        self.peer.requests.append(Asked(self.path, headers, body))
+        self.peer.requests.append(ReceivedRequest(self.path, headers, body))
         right = {"evaluations": [judge(item) for item in body["evaluations"]]} if "evaluations" in body else judge(body)
         self.peer.next()(self, json.dumps(right).encode())
 
     def do_GET(self) -> None:
-        """What a client would do that follows a redirect as browsers do."""
-        self.peer.requests.append(Asked(self.path, {}, None))
+        """Answer a client that follows a redirect as browsers do."""
+        self.peer.requests.append(ReceivedRequest(self.path, {}, None))
         self.answer(200, b'{"decision": true}')
 
     def answer(self, status: int, content: bytes, **headers: str) -> None:
-        """A whole answer; an underscore in a header's name stands for a hyphen."""
+        """Send a complete answer; an underscore in the name of a header stands for a hyphen."""
         self.send_response(status)
         for name, value in {"Content-Type": "application/json", **headers}.items():
             self.send_header(name.replace("_", "-"), value)
@@ -58,38 +58,40 @@ class Exchange(BaseHTTPRequestHandler):
             self.peer.closed.wait(0.1)
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Say nothing on standard error."""
+        """Write nothing to standard error."""
 
 
-# What is done with a request, given the content of the right answer.
+# Handles a request, with the body of the correct answer.
 Behaviour = Callable[[Exchange, bytes], None]
 
 
 def well(exchange: Exchange, content: bytes) -> None:
-    """As AuthZEN has it."""
+    """Answer as AuthZEN requires."""
     exchange.answer(200, content)
 
 
 def judge(question: Any) -> dict[str, bool]:
-    """The decision of this decision point."""
+    """The decision on a request."""
     return {"decision": question["subject"]["id"] == "alice"}
 
 
 class _Http(ThreadingHTTPServer):
     daemon_threads = True
-    request_queue_size = 128  # as real servers have it: of five, some of sixty at once are turned away
+    request_queue_size = (
+        128  # as real servers: with a backlog of five, some of sixty concurrent connections are refused
+    )
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that gives up breaks its connection: that is what is tested."""
+        """Ignore broken connections of clients that give up, as tests expect them to."""
 
 
 class Peer:
-    """Answers while entered. Each behaviour is for one request, and the last of them for all that follow."""
+    """Answers while entered. Each behaviour is for one request, and the last one for all later requests."""
 
     def __init__(self, *behaviours: Behaviour, tls: ssl.SSLContext | None = None) -> None:
         self._behaviours = list(behaviours) or [well]
         self._lock = threading.Lock()
-        self.requests: list[Asked] = []
+        self.requests: list[ReceivedRequest] = []
         self.closed = threading.Event()
         self._http = _Http(("127.0.0.1", 0), type("Bound", (Exchange,), {"peer": self}))
         if tls:
@@ -97,7 +99,7 @@ class Peer:
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._http.server_port}"
 
     def next(self) -> Behaviour:
-        """How to behave now."""
+        """The behaviour for the next request."""
         with self._lock:
             return self._behaviours.pop(0) if len(self._behaviours) > 1 else self._behaviours[0]
 

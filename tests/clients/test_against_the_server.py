@@ -1,4 +1,4 @@
-"""Both clients and the decision point that this project is: the certification fixture, a key, and much at once."""
+"""Both clients with a server of this project: the certification fixture, a key, and large batches."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAY_ASK = ["decisions:evaluate"]
 
 
 def ask(who: str, action: str, record: str, **sent: dict[str, Any]) -> Question:
-    """A question that sends attributes `of_subject`, `of_action` and `of_record`."""
+    """A question with the attributes `of_subject`, `of_action` and `of_record`."""
     return {
         "subject": {"type": "user", "id": who, "properties": sent.get("of_subject", {})},
         "action": {"name": action, "properties": sent.get("of_action", {})},
@@ -40,7 +40,7 @@ SCENARIO = [
 
 @pytest.fixture(scope="module")
 def pdp(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The server with the scenario's policy."""
+    """The server with the policy of the scenario."""
     directory = tmp_path_factory.mktemp("pdp")
     with Server(directory, jwks_url=issuer.jwks_url, issuer=issuer.url, policies=FIXTURE) as started:
         yield started
@@ -63,15 +63,13 @@ def test_the_scenario_in_batches(pdp: Server, issuer: LiveIssuer, client: Client
     assert (outcome.allowed, outcome.failures) == ([expected for _, expected in SCENARIO], [])
 
 
-def test_2500_questions_in_the_largest_batches(pdp: Server, issuer: LiveIssuer, client: Client) -> None:
+def test_2500_evaluations_in_the_largest_batches(pdp: Server, issuer: LiveIssuer, client: Client) -> None:
     asked = [SCENARIO[number % 8] for number in range(2500)]
     outcome = client.ask(order(pdp, issuer, [each for each, _ in asked], batch=1000))
     assert (outcome.allowed, outcome.failures) == ([expected for _, expected in asked], [])
 
 
-def test_a_question_that_lacks_something_is_denied_in_its_place(
-    pdp: Server, issuer: LiveIssuer, client: Client
-) -> None:
+def test_an_incomplete_evaluation_is_denied_in_its_place(pdp: Server, issuer: LiveIssuer, client: Client) -> None:
     alice = question("alice")
     incomplete = {name: value for name, value in alice.items() if name != "action"}
     outcome = client.ask(order(pdp, issuer, [alice, incomplete, alice]))
@@ -81,7 +79,7 @@ def test_a_question_that_lacks_something_is_denied_in_its_place(
 
 
 @pytest.mark.parametrize("alone", [True, False])
-def test_a_caller_who_may_not_ask_gets_denials_and_a_reason(
+def test_a_caller_without_the_permission_gets_denials_and_a_reason(
     pdp: Server, issuer: LiveIssuer, client: Client, alone: bool
 ) -> None:
     stranger = issuer.token(permissions=["catalog:read"])
@@ -94,10 +92,8 @@ def test_a_caller_who_may_not_ask_gets_denials_and_a_reason(
     assert outcome.failures == ["the decision point answered 401: it does not take our token"]
 
 
-def test_a_service_asks_with_a_key_about_endpoints_until_the_key_is_revoked(
-    server: Server, issuer: LiveIssuer, client: Client
-) -> None:
-    """With the policy that ships: a key of its own, and its owner's other key as the subject."""
+def test_a_service_uses_a_key_until_it_is_revoked(server: Server, issuer: LiveIssuer, client: Client) -> None:
+    """With the shipped policy: the service has a key, and the subject is another key of the same owner."""
     owner = issuer.token(sub="user_service", permissions=[*MAY_ASK, "catalog:read"])
     with server.client(owner) as owned:
         asks, reads = (
@@ -132,7 +128,7 @@ def test_the_request_id_of_a_failure_is_in_the_log_of_the_server(
     assert line["request_id"] == request_id
 
 
-def test_a_server_that_stopped_allows_nobody(issuer: LiveIssuer, tmp_path: Path, client: Client) -> None:
+def test_a_stopped_server_allows_nothing(issuer: LiveIssuer, tmp_path: Path, client: Client) -> None:
     with Server(tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url, policies=FIXTURE) as started:
         asked = order(started, issuer, [question("alice")] * 3)
         assert client.ask(asked).allowed == [True, True, True]

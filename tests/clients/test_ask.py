@@ -1,4 +1,4 @@
-"""The commands beside the clients, as a shell runs them, also over TLS."""
+"""The commands of the clients, as a shell runs them, also over TLS."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.server import ROOT
 
 CLIENTS = ROOT / "scripts" / "clients"
 COMMANDS = {"python": (sys.executable, str(CLIENTS / "ask.py")), "typescript": (NODE, str(CLIENTS / "ask.ts"))}
-# How each of the two is set to trust a private certificate.
+# The setting of each client to trust a private certificate.
 TRUST = {"python": "SSL_CERT_FILE", "typescript": "NODE_EXTRA_CA_CERTS"}
 ALICE, BOB = question("alice"), question("bob")
 
@@ -45,7 +45,7 @@ def run(
     )
 
 
-def test_it_prints_a_verdict_for_each_question(language: str) -> None:
+def test_it_prints_a_verdict_for_each_evaluation(language: str) -> None:
     with Peer() as peer:
         all_allowed = run(language, peer.url, [ALICE])
         mixed = run(language, peer.url, [ALICE, BOB, ALICE], "--batch", "2")
@@ -58,7 +58,7 @@ def test_it_prints_a_verdict_for_each_question(language: str) -> None:
     ]
 
 
-def test_it_says_once_why_nobody_decided(language: str) -> None:
+def test_it_prints_the_failure_once(language: str) -> None:
     with Peer(lambda exchange, content: exchange.answer(403, content)) as peer:
         done = run(language, peer.url, [ALICE, ALICE])
     request_id = peer.requests[0].headers["x-request-id"]
@@ -67,7 +67,7 @@ def test_it_says_once_why_nobody_decided(language: str) -> None:
     assert done.returncode == 1
 
 
-def test_it_takes_a_certificate_that_is_trusted_and_no_other(language: str, tmp_path: Path) -> None:
+def test_it_accepts_only_a_trusted_certificate(language: str, tmp_path: Path) -> None:
     certificate = make(tmp_path)
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.load_cert_chain(certificate.certificate, certificate.key)
@@ -81,8 +81,8 @@ def test_it_takes_a_certificate_that_is_trusted_and_no_other(language: str, tmp_
     assert len(peer.requests) == asked
 
 
-def test_a_polluted_prototype_decides_nothing() -> None:
-    """What some dependency of a service in JavaScript can be made to do to all objects."""
+def test_a_polluted_prototype_has_no_effect() -> None:
+    """A dependency of a JavaScript service may be exploited to change the prototype of all objects."""
     pollution = quote("Object.defineProperty(Object.prototype, 'decision', {value: true})")
     with Peer(lambda exchange, content: exchange.answer(200, b"{}")) as peer:
         done = run("typescript", peer.url, [ALICE], NODE_OPTIONS=f"--import data:text/javascript,{pollution}")
@@ -90,7 +90,7 @@ def test_a_polluted_prototype_decides_nothing() -> None:
     assert done.stderr.startswith("the answer's decision is neither true nor false")
 
 
-def test_used_wrongly_it_exits_with_2(language: str) -> None:
+def test_a_usage_error_exits_with_2(language: str) -> None:
     nothing = run(language, "http://127.0.0.1:1", [])
     bad_url = run(language, "ftp://127.0.0.1:1", [ALICE])
     bad_option = run(language, "http://127.0.0.1:1", [ALICE], "--colour")

@@ -1,4 +1,4 @@
-"""What is particular to the Python client: its verdicts, and that it is one of many tasks."""
+"""The Python client: its verdicts, and concurrent tasks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def waits(exchange: Exchange, content: bytes) -> None:
     exchange.peer.closed.wait(60)
 
 
-async def test_a_verdict_is_true_only_when_it_allows() -> None:
+async def test_a_verdict_is_true_only_if_it_allows() -> None:
     with Peer() as peer:
         async with DecisionPoint(peer.url, TOKEN, timeout=20) as pdp:
             allowed, denied = await pdp.evaluate(about("alice")), await pdp.evaluate(about("bob"))
@@ -39,7 +39,7 @@ async def test_a_verdict_is_true_only_when_it_allows() -> None:
     assert allowed.request_id != denied.request_id
 
 
-async def test_calls_at_once_get_their_own_answers() -> None:
+async def test_concurrent_calls_get_their_own_answers() -> None:
     names = ["alice" if number % 3 else "bob" for number in range(60)]
     with Peer() as peer:
         async with DecisionPoint(peer.url, TOKEN, timeout=20) as pdp:
@@ -81,7 +81,7 @@ def deep() -> list[Any]:
 
 
 @pytest.mark.parametrize("value", [object, lambda: {1, 2}, lambda: b"x", lambda: "\ud800", endless, deep])
-async def test_what_json_cannot_say_is_denied(value: Callable[[], object]) -> None:
+async def test_values_that_json_cannot_represent_are_denied(value: Callable[[], object]) -> None:
     with Peer() as peer:
         async with DecisionPoint(peer.url, TOKEN, timeout=20) as pdp:
             verdicts = await pdp.evaluate_all([about("alice", value=value()), about("alice")])
@@ -89,7 +89,7 @@ async def test_what_json_cannot_say_is_denied(value: Callable[[], object]) -> No
     assert verdicts[0].failure.startswith("the question cannot be sent as JSON: ")
 
 
-async def test_the_token_is_not_in_what_is_printed() -> None:
+async def test_the_token_is_not_in_the_repr() -> None:
     async with DecisionPoint("https://pdp.example.com", TOKEN) as pdp:
         assert TOKEN not in repr(pdp)
         assert TOKEN not in str(vars(pdp))

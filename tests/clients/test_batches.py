@@ -1,4 +1,4 @@
-"""Many questions in one call, and what both clients refuse to begin with."""
+"""Many questions in one call, and settings that both clients refuse."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def dawdles(exchange: Exchange, content: bytes) -> None:
     well(exchange, content)
 
 
-def test_a_question_alone_goes_as_an_evaluation(client: Client) -> None:
+def test_a_single_question_is_sent_as_an_evaluation(client: Client) -> None:
     asked = question("alice", context={"time": "2026-01-01T00:00:00Z", "ü": [1, 1.5, None, True, {}]})
     with Peer() as peer:
         assert client.ask(Order(peer.url + "/pdp/", [asked], alone=True)).allowed == [True]
@@ -34,7 +34,7 @@ def test_a_question_alone_goes_as_an_evaluation(client: Client) -> None:
 
 
 @pytest.mark.parametrize("batch", [1, 7, 100, 250, 1000])
-def test_many_are_asked_in_batches_and_answered_in_order(client: Client, batch: int) -> None:
+def test_many_evaluations_are_sent_in_batches_and_answered_in_order(client: Client, batch: int) -> None:
     with Peer() as peer:
         assert client.ask(Order(peer.url, MANY, batch=batch)).allowed == RIGHT
     assert {request.path for request in peer.requests} == {"/access/v1/evaluations"}
@@ -43,8 +43,8 @@ def test_many_are_asked_in_batches_and_answered_in_order(client: Client, batch: 
     assert sizes == [batch] * (250 // batch) + ([250 % batch] if 250 % batch else [])
 
 
-def test_nothing_asked_is_nothing_answered(client: Client) -> None:
-    """An empty list of evaluations would be taken for a single one."""
+def test_no_evaluations_are_not_sent(client: Client) -> None:
+    """An empty list of evaluations would be read as a single evaluation."""
     with Peer() as peer:
         assert client.ask(Order(peer.url, [])).allowed == []
     assert peer.requests == []
@@ -58,7 +58,7 @@ def test_a_batch_that_fails_ends_the_call(client: Client) -> None:
     assert len(peer.requests) == 2
 
 
-def test_the_time_is_for_all_batches(client: Client) -> None:
+def test_the_timeout_covers_all_batches(client: Client) -> None:
     with Peer(dawdles) as peer:
         outcome = client.ask(Order(peer.url, MANY, batch=10, timeout=1.8))
     assert outcome.seconds < 6
@@ -68,7 +68,7 @@ def test_the_time_is_for_all_batches(client: Client) -> None:
     assert outcome.allowed in answered
 
 
-def test_a_question_that_cannot_be_sent_is_denied_alone(client: Client) -> None:
+def test_only_an_evaluation_that_cannot_be_sent_is_denied(client: Client) -> None:
     bad = question("alice", context={"risk": {"score": NAN}})
     alice = question("alice")
     with Peer() as peer:
@@ -107,7 +107,7 @@ GOOD = Order("https://pdp.example.com", [question("alice")])
         replace(GOOD, batch=1001),
     ],
 )
-def test_settings_that_can_never_work_are_refused_when_a_service_starts(client: Client, order: Order) -> None:
+def test_invalid_settings_are_refused_by_the_constructor(client: Client, order: Order) -> None:
     with pytest.raises(Refused) as refused:
         client.ask(order)
     if order.token:

@@ -1,4 +1,4 @@
-"""What scripts/clients/README.md shows works: its programs and commands are run as they stand there."""
+"""The programs and commands of scripts/clients/README.md work."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_the_quickstarts_work_with_a_token_and_with_a_key(sampled: Server, issue
         assert "required permissions" in refused.stdout + refused.stderr, name
 
 
-def test_asking_over_authzen_answers_what_is_shown(sampled: Server, issuer: LiveIssuer) -> None:
+def test_the_authzen_example_has_the_shown_answer(sampled: Server, issuer: LiveIssuer) -> None:
     block = re.search(r'    \$ (curl -s -H "Authorization: Bearer \$ASK".*?)\n    (\{"decision".*?)\n', PAGE, re.DOTALL)
     assert block
     printed = _answer(block[1], sampled, ASK=issuer.token(permissions="decisions:evaluate"))
@@ -71,8 +71,8 @@ def test_a_key_is_issued_and_introspected_as_shown(sampled: Server, issuer: Live
     assert answer["client_id"] == f"key:{issued['api_key']['id']}"
 
 
-def test_what_it_shows_of_the_clients_is_what_they_print(own_server: Server, issuer: LiveIssuer) -> None:
-    """Each command with what stands below it, while the server answers and after it stopped."""
+def test_the_shown_output_of_the_clients_is_correct(own_server: Server, issuer: LiveIssuer) -> None:
+    """Each command with its output, while the server runs and after it has stopped."""
     section = PAGE.partition("\n### Client libraries\n")[2].partition("\n## ")[0]
     shown = re.findall(r"^    \$ (.+)\n((?:    [^$].*\n)*)", section, flags=re.MULTILINE)
     exported, commands = shown[:2], shown[2:]

@@ -1,6 +1,6 @@
-"""Whatever a decision point does but answer well, both clients deny, and say why.
+"""Whenever a decision point gives no valid answer, both clients deny, with a reason.
 
-The right answer to everything asked here is to allow it, so that a client which is fooled opens.
+The correct answer to every question here is allow, so that a deceived client would allow.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def ask(client: Client, how: str, url: str, timeout: float = 20.0) -> Outcome:
 
 
 def denied(outcome: Outcome, how: str, failure: str) -> None:
-    """Holds an outcome to be a denial of everything, for one reason that starts with some words."""
+    """Check that an outcome is a denial of everything with one reason, which begins with a text."""
     assert outcome.allowed == [False] * len(HOW[how].questions)
     assert len(outcome.failures) == 1
     assert outcome.failures[0].startswith(failure)
@@ -39,12 +39,12 @@ def says(content: bytes, status: int = 200, **headers: str) -> Behaviour:
 
 
 def turns(before: bytes, after: bytes = b"") -> Behaviour:
-    """The right answer between two texts."""
+    """The correct answer between two texts."""
     return lambda exchange, content: exchange.answer(200, before + content + after)
 
 
 def status(code: int, **headers: str) -> Behaviour:
-    """The right answer under another status."""
+    """The correct answer with another status."""
     return lambda exchange, content: exchange.answer(code, content, **headers)
 
 
@@ -67,7 +67,7 @@ def hangs_up(exchange: Exchange, content: bytes) -> None:
 
 
 def repeats_the_token(exchange: Exchange, content: bytes) -> None:
-    """A broken status line that holds what the client sent."""
+    """A broken status line that contains the request."""
     exchange.wfile.write(exchange.headers["Authorization"].encode() + b" 200 OK\r\n\r\n" + content)
     exchange.close_connection = True
 
@@ -139,7 +139,7 @@ NO_DECISIONS = {
 
 
 @pytest.mark.parametrize("how", HOW)
-def test_a_good_answer_allows(client: Client, how: str) -> None:
+def test_a_valid_answer_allows(client: Client, how: str) -> None:
     with Peer() as peer:
         outcome = ask(client, how, peer.url)
     assert outcome.allowed == [True] * len(HOW[how].questions)
@@ -149,7 +149,7 @@ def test_a_good_answer_allows(client: Client, how: str) -> None:
 
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("case", BAD)
-def test_a_bad_answer_denies_and_is_not_asked_for_again(client: Client, case: str, how: str) -> None:
+def test_an_invalid_answer_denies_and_is_not_retried(client: Client, case: str, how: str) -> None:
     behaviour, failure = BAD[case]
     with Peer(behaviour, well) as peer:
         denied(ask(client, how, peer.url), how, failure)
@@ -163,14 +163,14 @@ def test_only_the_boolean_true_allows(client: Client, case: str) -> None:
 
 
 @pytest.mark.parametrize("case", NO_DECISIONS)
-def test_a_batch_needs_a_decision_for_each_question(client: Client, case: str) -> None:
+def test_a_batch_needs_a_decision_for_each_evaluation(client: Client, case: str) -> None:
     content, failure = NO_DECISIONS[case]
     with Peer(says(content)) as peer:
         denied(ask(client, "batch", peer.url), "batch", failure)
 
 
 @pytest.mark.parametrize("case", NO_DECISION)
-def test_a_bad_decision_among_good_ones_denies_in_its_place(client: Client, case: str) -> None:
+def test_an_invalid_decision_in_a_batch_is_denied_in_its_place(client: Client, case: str) -> None:
     content = b'{"evaluations": [{"decision": true}, %s, {"decision": true}]}' % NO_DECISION[case]
     with Peer(says(content)) as peer:
         outcome = ask(client, "batch", peer.url)
@@ -181,7 +181,7 @@ def test_a_bad_decision_among_good_ones_denies_in_its_place(client: Client, case
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
 def test_a_redirect_is_not_followed(client: Client, code: int, how: str) -> None:
-    """Our token and the decision would then be in the hands of the named host."""
+    """Otherwise the other host would receive the token and make the decision."""
     with Peer(status(code, Location="/elsewhere"), well) as peer:
         denied(ask(client, how, peer.url), how, f"the decision point answered {code}")
     assert len(peer.requests) == 1
@@ -189,8 +189,8 @@ def test_a_redirect_is_not_followed(client: Client, code: int, how: str) -> None
 
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("behaviour", [waits, drips_a_head, drips_a_body])
-def test_the_time_is_for_the_whole_call(client: Client, behaviour: Behaviour, how: str) -> None:
-    """Also when something comes all the while."""
+def test_the_timeout_covers_the_whole_call(client: Client, behaviour: Behaviour, how: str) -> None:
+    """Also if data arrives all the time."""
     with Peer(behaviour) as peer:
         outcome = ask(client, how, peer.url, timeout=0.5)
     denied(outcome, how, "no answer within 0.5 s")
@@ -210,7 +210,7 @@ def test_the_time_is_for_the_whole_call(client: Client, behaviour: Behaviour, ho
     ],
     ids=["hangs up", "no HTTP", "cut short", "bad chunks", "the token as a status line"],
 )
-def test_a_broken_connection_is_tried_once_more(client: Client, behaviour: Behaviour, how: str) -> None:
+def test_a_broken_connection_is_retried_once(client: Client, behaviour: Behaviour, how: str) -> None:
     with Peer(behaviour) as peer:
         denied(ask(client, how, peer.url), how, BROKEN)
     assert len(peer.requests) == 2
@@ -224,7 +224,7 @@ def test_a_broken_connection_is_tried_once_more(client: Client, behaviour: Behav
 
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("headers", [{}, {"Retry_After": "0"}, {"Retry_After": "1"}])
-def test_503_is_tried_once_more(client: Client, headers: dict[str, str], how: str) -> None:
+def test_503_is_retried_once(client: Client, headers: dict[str, str], how: str) -> None:
     with Peer(status(503, **headers)) as peer:
         denied(ask(client, how, peer.url), how, "the decision point answered 503: it cannot decide now")
     assert len(peer.requests) == 2
@@ -236,7 +236,7 @@ def test_503_is_tried_once_more(client: Client, headers: dict[str, str], how: st
 
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("after", ["30", "Tue, 24 Nov 2099 13:45:19 GMT", "-1", "1e0", "soon", "99999999999"])
-def test_503_is_not_waited_for_longer_than_the_time_of_the_call(client: Client, after: str, how: str) -> None:
+def test_a_retry_of_503_does_not_exceed_the_timeout(client: Client, after: str, how: str) -> None:
     with Peer(status(503, Retry_After=after), well) as peer:
         outcome = ask(client, how, peer.url)
     denied(outcome, how, "the decision point answered 503: it cannot decide now")
@@ -245,7 +245,7 @@ def test_503_is_not_waited_for_longer_than_the_time_of_the_call(client: Client, 
 
 
 @pytest.mark.parametrize("how", HOW)
-def test_nobody_there_denies(client: Client, how: str) -> None:
+def test_a_refused_connection_denies(client: Client, how: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     outcome = ask(client, how, f"http://127.0.0.1:{port}")
@@ -255,7 +255,7 @@ def test_nobody_there_denies(client: Client, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", HOW)
-def test_a_name_that_nobody_has_denies(client: Client, how: str) -> None:
+def test_an_unknown_host_name_denies(client: Client, how: str) -> None:
     outcome = ask(client, how, "http://pdp.invalid")
     assert outcome.allowed == [False] * len(HOW[how].questions)
     assert len(outcome.failures) == 1

@@ -1,4 +1,4 @@
-"""Every administrative act, by every door: how it is done, and what stands in the admin log of it."""
+"""Every administrative act through every door: how to perform it, and its entry in the admin log."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import httpx
 from app.policy.language.fault import PolicyRefused
 from app.policy.language.load import load
 from tests.cli.command import command
+from tests.console.admins import EVERYTHING, file, officer, publish, send
 from tests.console.browsing import Browser
-from tests.console.desk import EVERYTHING, file, officer, publish, send
 from tests.console.sessions import Person
 from tests.support.issuer import LiveIssuer
 from tests.support.server import Server, eventually
@@ -24,13 +24,13 @@ from tests.support.server import Server, eventually
 LOG = "/api/v1/admin-actions/"
 KEYS = "/api/v1/api-keys/"
 POLICIES = "/api/v1/policies"
-# Whether it was done: the status of an answer, or that a command ended with 0.
+# Whether the act succeeded, by the status of the answer or the exit code of the command.
 Done = bool
 
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """One act. `door` and `actor` are what the log has of it; `target` is a pattern."""
+    """An act. `door` and `actor` are those of its log entry; `target` is a pattern."""
 
     action: str
     door: str
@@ -40,7 +40,7 @@ class Act:
 
 
 def rows(server: Server, issuer: LiveIssuer, **filters: str) -> list[dict[str, Any]]:
-    """The admin log as an auditor reads it, newest first, a page of it."""
+    """The first page of the admin log, newest first, as an auditor reads it."""
     with server.client(issuer.token(sub="user_auditor", permissions=["audit:read"])) as client:
         answer = client.get(LOG, params=filters)
     assert answer.status_code == 200, answer.text
@@ -49,7 +49,7 @@ def rows(server: Server, issuer: LiveIssuer, **filters: str) -> list[dict[str, A
 
 
 class Administrators:
-    """Those who act on a server: by tokens, by pages, and by commands. A key is issued for each act on one."""
+    """Administrators of a server, with tokens, sessions and commands. Each act on a key has its own key."""
 
     def __init__(self, server: Server, issuer: LiveIssuer, directory: Path) -> None:
         self._server = server
@@ -57,7 +57,7 @@ class Administrators:
         self._token = issuer.token(sub="user_admin", permissions=list(EVERYTHING), exp=2**33)
         self._browser = Browser(server)
         self._issuer = issuer
-        # A policy that was active before, to go back to.
+        # An earlier policy to roll back to.
         self.earlier = self.active()
         assert self._publish()
 
@@ -72,12 +72,12 @@ class Administrators:
             yield client
 
     def active(self) -> str:
-        """The revision that is active."""
+        """The active revision."""
         with self.api() as client:
             return str(client.get(POLICIES).json()["revision"])
 
     def issue(self, owner: Person | None = None) -> int:
-        """A key of the administrator at the API, or of a person at a page."""
+        """Issue a key: over the API for the administrator, or on a page for a user."""
         if owner is None:
             with self.api() as client:
                 return int(client.post(KEYS, json={"name": "k", "scopes": []}).json()["api_key"]["id"])
@@ -86,7 +86,7 @@ class Administrators:
         return max(map(int, found))
 
     def by_api(self) -> list[Act]:
-        """What is done over the API, in an order in which each can be done."""
+        """The acts over the API, in an order in which each can succeed."""
 
         def act(action: str, target: str, method: str, path: str, body: Any = None) -> Act:
             def do() -> Done:
@@ -109,7 +109,7 @@ class Administrators:
         ]
 
     def by_page(self) -> list[Act]:
-        """What is done in the console."""
+        """The acts in the console."""
         person = officer(self._server)
         rotated, revoked = self.issue(person), self.issue(person)
         others = self.issue()
@@ -123,10 +123,14 @@ class Administrators:
             return self._browser.http.post(path, data={"csrf": csrf[1] if csrf else ""}, headers=headers)
 
         keys, policy = "/console/keys", "/console/policy"
-        once = secrets.token_hex(16)
+        form_id = secrets.token_hex(16)
         return [
             Act("key.issue", "console", "user_officer", r"key:\d+", lambda: self._issue_by_form(person)),
-            act("key.rotate", f"key:{rotated}", lambda: person.post(f"{keys}/{rotated}/rotate", grace="0", once=once)),
+            act(
+                "key.rotate",
+                f"key:{rotated}",
+                lambda: person.post(f"{keys}/{rotated}/rotate", grace="0", form_id=form_id),
+            ),
             act("key.revoke", f"key:{revoked}", lambda: person.post(f"{keys}/{revoked}/revoke")),
             act("key.revoke", f"key:{others}", lambda: person.post(f"/console/all-keys/{others}/revoke")),
             act(
@@ -151,7 +155,7 @@ class Administrators:
         ]
 
     def by_command(self, account: str) -> list[Act]:
-        """What is done on the command line."""
+        """The acts on the command line."""
 
         def act(action: str, target: str, *words: str, given: str = "") -> Act:
             def do() -> Done:
@@ -178,11 +182,11 @@ class Administrators:
         ]
 
     def edit(self) -> Act:
-        """A file of the policy that is edited in place."""
+        """An edit of a policy file in place."""
         edited = self._server.policy_dir / "catalog.csv"
 
         def do() -> Done:
-            # While the server still writes what another process published, an edit would be of outdated files.
+            # While the server still writes what another process published, the files are outdated.
             assert eventually(self._has_newest, 10)
             edited.write_text(self._comment() + edited.read_text())
             return True
@@ -204,7 +208,7 @@ class Administrators:
 
     @staticmethod
     def _comment() -> str:
-        """A line that makes another revision of a policy, and changes no access."""
+        """A line that changes the revision of a policy, but no access."""
         return f"# {secrets.token_hex(8)}\n"
 
     def _files(self) -> dict[str, str]:
@@ -234,4 +238,4 @@ class Administrators:
             "lives": "90",
             "environment": "live",
         }
-        return owner.post("/console/keys/new", **form, once=secrets.token_hex(16)).status_code == 201
+        return owner.post("/console/keys/new", **form, form_id=secrets.token_hex(16)).status_code == 201

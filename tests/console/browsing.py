@@ -13,11 +13,11 @@ from app.dev.wire import IssuerRequest, Reply, tell
 from tests.support.issuer import LiveIssuer
 from tests.support.server import Server
 
-Twist = Callable[[IssuerRequest, Reply], Reply]
+AnswerChange = Callable[[IssuerRequest, Reply], Reply]
 
 
 class Browser:
-    """A browser without scripts: it keeps cookies, and goes one step at a time."""
+    """A browser without scripts: it keeps cookies, and follows redirects only when a test does."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
@@ -27,13 +27,13 @@ class Browser:
         return self.http.get(path)
 
     def begin(self, to: str = "/console/account") -> dict[str, str]:
-        """Go to the issuer, with its own request's parameters."""
+        """Begin a sign-in; return the parameters that the browser sends to the issuer."""
         answer = self.http.get("/console/sign-in/start", params={"to": to})
         assert answer.status_code == 303, answer.text
         return dict(parse_qsl(urlsplit(answer.headers["location"]).query))
 
     def choose(self, issuer: LiveIssuer, asked: dict[str, str], person: str = "user_alice") -> str:
-        """Sign in at the issuer; the path that it sends the browser to."""
+        """Sign in at the issuer; return the path to which it redirects the browser."""
         answer = httpx.post(f"{issuer.url}/authorize", data={**asked, "person": person})
         assert answer.headers["location"].startswith(self.server.url + "/console/callback?")
         return str(answer.headers["location"]).removeprefix(self.server.url)
@@ -47,7 +47,7 @@ class Browser:
 
 
 @contextmanager
-def twisted(issuer: LiveIssuer, twist: Twist) -> Iterator[None]:
+def changed_answers(issuer: LiveIssuer, twist: AnswerChange) -> Iterator[None]:
     """An issuer whose answers are changed."""
     issuer.twist, before = twist, issuer.twist
     try:
@@ -56,7 +56,7 @@ def twisted(issuer: LiveIssuer, twist: Twist) -> Iterator[None]:
         issuer.twist = before
 
 
-def changed_tokens(issuer: LiveIssuer, change: Callable[[dict[str, object]], dict[str, object]]) -> Twist:
+def changed_tokens(issuer: LiveIssuer, change: Callable[[dict[str, object]], dict[str, object]]) -> AnswerChange:
     def twist(asked: IssuerRequest, reply: Reply) -> Reply:
         if asked.path != "/token" or reply.status != 200:
             return reply

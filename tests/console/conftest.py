@@ -1,4 +1,4 @@
-"""A server with a console, at which people sign in for real."""
+"""Servers with a console, and users who sign in at a real issuer."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ __all__ = ["browser", "chromium", "console", "context", "own_console", "page", "
 
 @pytest.fixture(scope="session")
 def console(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with the shipped policy and the console, for tests that leave the policy alone."""
+    """A server with the shipped policy and the console, for tests that do not change the policy."""
     with console_server(issuer, tmp_path_factory.mktemp("console")) as started:
         yield started
 
 
 @pytest.fixture
 def own_console(issuer: LiveIssuer, tmp_path: Path) -> Iterator[Server]:
-    """A server with the console, to edit its policy, stop it or break it."""
+    """A server with the console for one test, which may edit its policy, stop it or break it."""
     with console_server(issuer, tmp_path) as started:
         yield started
 
@@ -60,14 +60,14 @@ async def openid(issuer: LiveIssuer) -> AsyncIterator[OpenId]:
 
 @pytest.fixture
 def attempt() -> LoginState:
-    """A sign-in that has begun."""
+    """The state of a sign-in that has begun."""
     return begin("/console/account")
 
 
 def console_server(
     issuer: LiveIssuer, directory: Path, certificate: Certificate | None = None, **settings: str
 ) -> Server:
-    """A server with the console, not yet started, whose address browsers know before it starts."""
+    """A server with the console, not yet started, with a fixed port for its redirect URI."""
     port = free_port()
     scheme, options = ("https", certificate.options) if certificate else ("http", ())
     stated: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Developers with a session and with keys, and the names that keys may have."""
+"""Developers with sessions and keys, and hostile names of keys."""
 
 from __future__ import annotations
 
@@ -34,25 +34,25 @@ def developer(console: Server, *permissions: str) -> Subject:
 
 
 class Subject(Person):
-    """A user with a session, and their name at the issuer."""
+    """A user with a session, and the subject at the issuer."""
 
     def __init__(self, console: Server, subject: str, permissions: tuple[str, ...]) -> None:
         super().__init__(console, sign_in(console, subject, permissions).token)
         self.subject = subject
         self.database = console.directory / "authz.db"
 
-    def once(self, path: str) -> str:
+    def form_id(self, path: str) -> str:
         """The id of a form on a page."""
-        found = re.search(r'name="once" value="([0-9a-f]{32})"', self.get(path).text)
+        found = re.search(r'name="form_id" value="([0-9a-f]{32})"', self.get(path).text)
         assert found
         return found[1]
 
     def issue(self, **fields: Any) -> httpx.Response:
         form = {"name": "CI", "scopes": ["catalog:read"], "lives": "90", "environment": "live", **fields}
-        return self.post(f"{KEYS}/new", **{"once": self.once(f"{KEYS}/new"), **form})
+        return self.post(f"{KEYS}/new", **{"form_id": self.form_id(f"{KEYS}/new"), **form})
 
     def put(self, name: str, **columns: Any) -> int:
-        """A key straight in the database: its number."""
+        """Insert a key into the database; return its id."""
         new = mint("live")
         now = datetime.now(UTC)
         row = {

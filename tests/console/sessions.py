@@ -1,4 +1,4 @@
-"""A signed-in person without the sign-in: a session put into a server's database."""
+"""Users with a session that is inserted into the database of a server, without a sign-in."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.server import Server
 
 
 class Person:
-    """A user with a session: `csrf` is what its forms hold."""
+    """A user with a session; `csrf` is the token of its forms."""
 
     def __init__(self, server: Server, token: str) -> None:
         self.token = token
@@ -25,11 +25,11 @@ class Person:
         self.url = server.url
 
     def get(self, path: str, **headers: str) -> httpx.Response:
-        """Look at a page."""
+        """Get a page."""
         return httpx.get(self.url + path, headers={"Cookie": f"authz={self.token}", **headers}, timeout=20)
 
     def post(self, path: str, **fields: str | list[str]) -> httpx.Response:
-        """Send one of our forms."""
+        """Send a form as from a page of the console."""
         headers = {"Cookie": f"authz={self.token}", "Origin": self.url}
         return httpx.post(self.url + path, data={"csrf": self.csrf, **fields}, headers=headers, timeout=20)
 
@@ -42,7 +42,7 @@ def sign_in(
     name: str = "Test Person",
     seconds: float = 600,
 ) -> Person:
-    """A session of `subject`, good for `seconds`."""
+    """Insert a session of `subject` that lasts `seconds`."""
     token = new_token()
 
     async def store() -> None:
@@ -61,7 +61,7 @@ def sign_in(
             await session.commit()
         await engine.dispose()
 
-    # In a thread of its own: a test with a browser has a running loop already.
-    with ThreadPoolExecutor(1) as aside:
-        aside.submit(asyncio.run, store()).result()
+    # In a separate thread, since a test with a browser already has a running event loop.
+    with ThreadPoolExecutor(1) as executor:
+        executor.submit(asyncio.run, store()).result()
     return Person(server, token)

@@ -1,4 +1,4 @@
-"""The console's side of a sign-in without a browser, at an issuer whose answers are changed."""
+"""A sign-in without a browser, at an issuer whose answers are changed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from app.console.oidc import OpenId, SignedIn, SignInFailed
 from app.dev.wire import IssuerRequest, Reply, tell
 from app.identity.jwks import KeySet
 from app.identity.jwt import JwtVerifier
-from tests.console.browsing import changed_tokens, twisted
+from tests.console.browsing import changed_answers, changed_tokens
 from tests.support.issuer import CONSOLE, LiveIssuer
 from tests.support.server import AUDIENCE
 
@@ -37,7 +37,7 @@ def openid_of(issuer: LiveIssuer, keys: KeySet, api_keys: KeySet | None = None, 
 async def answered(
     openid: OpenId, issuer: LiveIssuer, attempt: LoginState, person: str = "user_alice"
 ) -> dict[str, str]:
-    """The parameters with which the issuer sends a browser back."""
+    """The parameters of the issuer's redirect back to the console."""
     asked = dict(parse_qsl(urlsplit(await openid.address(attempt)).query))
     answer = httpx.post(f"{issuer.url}/authorize", data={**asked, "person": person})
     back = urlsplit(answer.headers["location"])
@@ -64,12 +64,12 @@ async def why(openid: OpenId, issuer: LiveIssuer, attempt: LoginState) -> tuple[
 
 @contextmanager
 def tokens(issuer: LiveIssuer, attempt: LoginState, **changes: Any) -> Iterator[None]:
-    """The issuer's tokens replaced: an opaque access token, and an ID token with these claims, unless it is given."""
+    """Replace the issuer's tokens by an opaque access token and an ID token with these claims, unless one is given."""
     made: dict[str, Any] = {"sub": "user_alice", "aud": CONSOLE.id, "azp": CONSOLE.id, "nonce": attempt.nonce}
     sent = {"access_token": "opaque"}
     sent |= {name: changes.pop(name) for name in ("id_token", "access_token", "token_type") if name in changes}
     sent = {"id_token": issuer.token(**{**made, **changes}), **sent}
-    with twisted(issuer, changed_tokens(issuer, lambda plain: {**plain, **sent})):
+    with changed_answers(issuer, changed_tokens(issuer, lambda plain: {**plain, **sent})):
         yield
 
 
@@ -80,7 +80,7 @@ def half_digest(token: str, length: int = 16) -> str:
 def discovered(
     issuer: LiveIssuer, change: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> Callable[[IssuerRequest, Reply], Reply]:
-    """The discovery document changed."""
+    """Change the discovery document."""
 
     def twist(asked: IssuerRequest, reply: Reply) -> Reply:
         return tell(200, change(json.loads(reply.body))) if asked.path.startswith("/.well-known/openid") else reply

@@ -1,4 +1,4 @@
-"""The admin log as a page: filtered, paged, and safe to look at."""
+"""The page of the admin log: filters, paging, and escaped values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import closing
 
 import pytest
 
-from tests.console.desk import NAUGHTY, officer, words
+from tests.console.admins import HOSTILE_TEXTS, officer, words
 from tests.support.issuer import LiveIssuer
 from tests.support.server import DATABASE, Server
 
@@ -18,7 +18,7 @@ KEYS = "/api/v1/api-keys/"
 
 
 def add(server: Server, actor: str, count: int = 1, **columns: str) -> None:
-    """Entries in the database, as no door may have let them in."""
+    """Insert entries into the database that no door would write."""
     values = {
         "at": "2026-11-20 09:00:00.000000",
         "action": "key.revoke",
@@ -33,7 +33,7 @@ def add(server: Server, actor: str, count: int = 1, **columns: str) -> None:
         database.executemany(f"INSERT INTO admin_actions ({names}) VALUES ({marks})", [tuple(values.values())] * count)
 
 
-def test_an_act_is_there_at_once_with_its_details(console: Server, issuer: LiveIssuer) -> None:
+def test_the_page_shows_a_new_act_with_its_details(console: Server, issuer: LiveIssuer) -> None:
     person = officer(console)
     with console.client(issuer.token(sub="user_acts", permissions="catalog:read")) as client:
         key = client.post(KEYS, json={"name": "nightly", "scopes": ["catalog:read"]}).json()["api_key"]
@@ -48,7 +48,7 @@ def test_an_act_is_there_at_once_with_its_details(console: Server, issuer: LiveI
     assert "user_acts" in words(person.get(html.unescape(target[1])).text)
 
 
-def test_a_filter_that_cannot_be_read_has_its_error_at_its_field(console: Server) -> None:
+def test_an_invalid_filter_has_its_error_at_its_field(console: Server) -> None:
     person = officer(console)
     for query, said in (
         ("action=nothing", "is not an act"),
@@ -77,9 +77,9 @@ def test_pages_show_each_act_once(console: Server) -> None:
     assert seen == sorted(seen, key=int, reverse=True)
 
 
-@pytest.mark.parametrize("number", range(len(NAUGHTY)))
-def test_what_callers_write_is_shown_as_text(console: Server, number: int) -> None:
-    text, shown = list(NAUGHTY.items())[number]
+@pytest.mark.parametrize("number", range(len(HOSTILE_TEXTS)))
+def test_text_of_callers_is_escaped(console: Server, number: int) -> None:
+    text, shown = list(HOSTILE_TEXTS.items())[number]
     actor = f"user_odd{number}"
     add(console, actor, action=text, target=text, message=text, token_id=text, details=f'{{"name": {_json(text)}}}')
     page = officer(console).get(f"{PATH}?actor={actor}")

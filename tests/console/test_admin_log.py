@@ -1,4 +1,4 @@
-"""Each administrative act is in the admin log, once, whichever door it came by; and none is done without its entry."""
+"""Each administrative act has one entry in the admin log, whatever its door, and no act succeeds without its entry."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ REFUSE = {
         "CREATE TRIGGER refuse_acts BEFORE INSERT ON admin_actions FOR EACH ROW EXECUTE FUNCTION refuse_act()",
     ],
 }
-# What acts change, but for the policy in shadow.
+# The state that acts change, except the policy in shadow.
 STATE = (
     "SELECT id, revoked_at, expires_at, successor_id FROM api_keys ORDER BY id",
     "SELECT id, revision FROM policy_revisions ORDER BY id",
@@ -51,15 +51,15 @@ def sql(server: Server, *statements: str) -> list[Any]:
         await engine.dispose()
         return found
 
-    with ThreadPoolExecutor(1) as aside:
-        return aside.submit(asyncio.run, run()).result()
+    with ThreadPoolExecutor(1) as executor:
+        return executor.submit(asyncio.run, run()).result()
 
 
 @pytest.fixture(scope="module", params=KINDS)
 def administered(
     issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[tuple[Server, Administrators]]:
-    """A server with the console, on each database, and those who act on it."""
+    """A server with the console on each database, and its administrators."""
     directory = tmp_path_factory.mktemp("administered")
     settings: dict[str, Any] = {"key_issues_per_minute": "100000"}
     if request.param == "postgresql":
@@ -112,7 +112,7 @@ def test_each_act_by_each_door_has_one_entry(administered: tuple[Server, Adminis
     assert not re.search("grd_(live|test)_[0-9a-f]{9}|eyJ", told), "no secret"
 
 
-def test_what_changes_nothing_or_is_refused_has_no_entry(
+def test_an_act_that_changes_nothing_or_is_refused_has_no_entry(
     administered: tuple[Server, Administrators], issuer: LiveIssuer
 ) -> None:
     server, administrators = administered
@@ -146,7 +146,7 @@ def test_what_changes_nothing_or_is_refused_has_no_entry(
     assert [row["action"] for row in rows(server, issuer) if row not in before] == ["key.issue"]
 
 
-def test_an_act_whose_entry_cannot_be_written_is_not_done(
+def test_an_act_fails_if_its_entry_cannot_be_written(
     administered: tuple[Server, Administrators], issuer: LiveIssuer
 ) -> None:
     server, administrators = administered

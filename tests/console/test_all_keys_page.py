@@ -1,4 +1,4 @@
-"""All keys of all people: found, sorted, paged, and ended."""
+"""The page of all keys: filters, sorting, paging and revocation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 
-from tests.console.desk import officer, words
+from tests.console.admins import officer, words
 from tests.support.issuer import LiveIssuer
 from tests.support.server import DATABASE, Server, eventually
 
@@ -27,7 +27,7 @@ def numbers(page: str) -> list[int]:
     return [int(number) for number in re.findall(rf'href="{PATH}/(\d+)/revoke"', page)]
 
 
-def test_a_key_is_found_by_owner_and_prefix_and_never_shown_whole(console: Server, issuer: LiveIssuer) -> None:
+def test_a_key_is_found_by_owner_and_prefix_and_its_plaintext_is_not_shown(console: Server, issuer: LiveIssuer) -> None:
     person = officer(console)
     key_id, plaintext = issue(console, issuer, "user_found")
     for query in (
@@ -51,7 +51,7 @@ def test_a_key_is_found_by_owner_and_prefix_and_never_shown_whole(console: Serve
         assert person.get(f"{PATH}?{wrong}").status_code == 400
 
 
-def test_a_key_is_revoked_with_its_name_and_forgotten_at_once(console: Server, issuer: LiveIssuer) -> None:
+def test_a_revoked_key_is_refused_by_the_next_request_and_audited(console: Server, issuer: LiveIssuer) -> None:
     person = officer(console)
     key_id, plaintext = issue(console, issuer, "user_ended", "the nightly job")
 
@@ -80,7 +80,7 @@ def test_a_key_is_revoked_with_its_name_and_forgotten_at_once(console: Server, i
         assert person.post(f"{PATH}/{unknown}/revoke").status_code == 404
 
 
-def test_every_order_pages_through_every_key_once(own_console: Server, issuer: LiveIssuer) -> None:
+def test_each_sort_order_lists_every_key_once(own_console: Server, issuer: LiveIssuer) -> None:
     person = officer(own_console)
     assert "There are no keys yet" in words(person.get(PATH).text)
     issue(own_console, issuer, "user_first")
@@ -121,7 +121,7 @@ def test_a_key_beyond_its_owner_is_marked(console: Server, issuer: LiveIssuer) -
 
     with closing(sqlite3.connect(console.directory / DATABASE, timeout=10)) as database, database:
         database.execute("DELETE FROM decisions WHERE subject = 'user_narrowed'")
-    assert "Beyond owner" in page(), "nothing tells that the owner holds it"
+    assert "Beyond owner" in page(), "the log does not state that the owner holds it"
     with console.client(issuer.token(sub="user_narrowed", permissions="catalog:read")) as client:
         assert client.get("/api/v1/teams").status_code == 200
     assert eventually(lambda: "Beyond owner" not in page())

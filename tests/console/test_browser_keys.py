@@ -1,4 +1,4 @@
-"""My keys with a real browser: the whole story, by keyboard alone, and a secret that does not come back."""
+"""The key pages in a real browser: from issue to revocation, by keyboard, and a secret that is shown once."""
 
 from __future__ import annotations
 
@@ -43,9 +43,7 @@ def test_a_developer_issues_uses_and_revokes_a_key_and_signs_out(page: Page, con
     page.get_by_role("heading", name="You are signed out").wait_for()
 
 
-def test_the_plaintext_survives_neither_reload_nor_the_back_button(
-    page: Page, context: BrowserContext, console: Server
-) -> None:
+def test_the_plaintext_is_gone_after_reload_and_back(page: Page, context: BrowserContext, console: Server) -> None:
     context.grant_permissions(["clipboard-read", "clipboard-write"], origin=console.url)
     sign_in(page, console, "Alice Adams", to="/console/keys/new")
     page.get_by_label("Name").fill("shown once")
@@ -68,7 +66,7 @@ def test_the_plaintext_survives_neither_reload_nor_the_back_button(
     assert token not in page.content()
 
 
-def test_without_scripts_a_form_that_is_sent_again_issues_nothing(
+def test_a_form_that_is_sent_again_without_scripts_issues_no_key(
     page: Page, console: Server, issuer: LiveIssuer
 ) -> None:
     browser = page.context.browser
@@ -92,7 +90,7 @@ def test_rotation_by_keyboard_alone(page: Page, console: Server) -> None:
     sign_in(page, console, "Alice Adams", to="/console/keys/new")
 
     def go_to(role: str, name: str) -> None:
-        """Press Tab until this has the focus, as a person would, and see that it shows."""
+        """Press Tab until the element has the focus, and check that the focus is visible."""
         for _ in range(40):
             page.keyboard.press("Tab")
             focused = page.locator(":focus")
@@ -129,7 +127,7 @@ def test_rotation_by_keyboard_alone(page: Page, console: Server) -> None:
     assert status(console, old) == status(console, new) == 200
 
 
-def test_the_list_and_the_form_are_fit_for_use_whatever_keys_are_called(page: Page, console: Server) -> None:
+def test_the_list_and_the_form_are_accessible_with_hostile_key_names(page: Page, console: Server) -> None:
     alice = Subject(console, "user_bob", ("catalog:read",))
     for name in HOSTILE.values():
         alice.put(name)
@@ -145,7 +143,7 @@ def test_the_list_and_the_form_are_fit_for_use_whatever_keys_are_called(page: Pa
     check_looks(page)
 
 
-def test_whoever_has_no_key_and_no_permission_sees_what_to_do(page: Page, console: Server) -> None:
+def test_a_user_without_keys_and_permissions_sees_what_to_do(page: Page, console: Server) -> None:
     sign_in(page, console, "Dan Davis")
     page.get_by_role("heading", name="You have no keys yet").wait_for()
     check_looks(page)
@@ -154,7 +152,7 @@ def test_whoever_has_no_key_and_no_permission_sees_what_to_do(page: Page, consol
     check_looks(page)
 
 
-def test_nothing_moves_while_the_pages_load(page: Page, console: Server) -> None:
+def test_the_layout_is_stable_while_pages_load(page: Page, console: Server) -> None:
     page.add_init_script(
         "window.shifts = 0; new PerformanceObserver(list => { for (const each of list.getEntries()) "
         "window.shifts += each.value; }).observe({type: 'layout-shift', buffered: true});"

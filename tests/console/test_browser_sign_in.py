@@ -15,13 +15,13 @@ from tests.support.issuer import CONSOLE, LiveIssuer
 from tests.support.server import Server
 
 
-def test_a_page_with_faults_does_not_pass(page: Page) -> None:
+def test_the_check_finds_an_inaccessible_page(page: Page) -> None:
     page.set_content("<img src=x><p style='width: 4000px; color: #999; background: #fff'>faint</p>")
     assert {found.partition(":")[0] for found in violations(page)} >= {"image-alt", "color-contrast", "html-has-lang"}
     assert overflow(page) > 1000
 
 
-def test_somebody_signs_in_sees_what_they_may_do_and_signs_out(
+def test_a_user_signs_in_sees_their_permissions_and_signs_out(
     page: Page, context: BrowserContext, console: Server
 ) -> None:
     page.goto(f"{console.url}/console/account")
@@ -56,7 +56,7 @@ def test_cancelling_at_the_issuer_says_what_to_do(page: Page, console: Server) -
     page.wait_for_url(f"{console.url}/console/sign-in")
 
 
-def test_a_session_that_ended_elsewhere_is_over_here(page: Page, console: Server) -> None:
+def test_a_session_that_ended_in_another_browser_is_refused(page: Page, console: Server) -> None:
     sign_in(page, console, "Bob Brown", to="/console/account")
     with_session(console, "user_bob").post("/console/sign-out/everywhere")
     page.reload()

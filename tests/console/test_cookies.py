@@ -1,4 +1,4 @@
-"""The console's cookies, as a server reads and writes them."""
+"""The cookies of the console."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ def headers(*values: str) -> list[tuple[bytes, bytes]]:
     return [(b"host", b"console"), *((b"cookie", value.encode("latin-1")) for value in values), (b"accept", b"*/*")]
 
 
-def test_a_token_is_of_256_random_bits() -> None:
+def test_a_token_has_256_random_bits() -> None:
     tokens = {new_token() for _ in range(50)}
     assert len(tokens) == 50
     assert {len(token) for token in tokens} == {43}
     assert all(session_token(headers(f"authz={token}"), secure=False) == token for token in tokens)
 
 
-def test_what_is_stored_and_what_forms_carry_follows_from_the_token() -> None:
+def test_the_digest_and_the_csrf_token_derive_from_the_session_token() -> None:
     assert digest(TOKEN) == hashlib.sha256(TOKEN.encode()).digest()
     assert csrf_token(TOKEN) == hmac.new(TOKEN.encode(), b"csrf", "sha256").hexdigest()
 
@@ -37,7 +37,7 @@ def test_what_is_stored_and_what_forms_carry_follows_from_the_token() -> None:
         (True, "authz-sign-in", "__Host-authz-sign-in"),
     ],
 )
-def test_a_cookie_is_for_this_host_and_for_no_script(secure: bool, name: str | None, key: str) -> None:
+def test_a_cookie_is_bound_to_the_host_and_hidden_from_scripts(secure: bool, name: str | None, key: str) -> None:
     named = {} if name is None else {"name": name}
     made = cookie(TOKEN, secure=secure, max_age=60, **named)
     written = made.to_header(header="")
@@ -84,9 +84,9 @@ def test_a_session_is_found_among_other_cookies(values: tuple[str, ...]) -> None
         (f"AUTHZ={TOKEN}",),
     ],
 )
-def test_a_cookie_that_is_not_there_once_and_in_shape_is_no_session(values: tuple[str, ...]) -> None:
+def test_a_missing_repeated_or_malformed_cookie_is_no_session(values: tuple[str, ...]) -> None:
     assert session_token(headers(*values), secure=False) is None
 
 
-def test_a_cookie_in_another_header_is_none() -> None:
+def test_a_cookie_in_another_header_is_ignored() -> None:
     assert session_token([(b"x-cookie", f"authz={TOKEN}".encode())], secure=False) is None

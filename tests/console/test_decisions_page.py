@@ -1,18 +1,18 @@
-"""The decision log as a page: filtered, paged, and live."""
+"""The page of the decision log: filters, paging and live updates."""
 
 from __future__ import annotations
 
 import re
 from functools import partial
 
-from tests.console.desk import officer, words
+from tests.console.admins import officer, words
 from tests.support.issuer import LiveIssuer
 from tests.support.server import Server, eventually
 
 PATH = "/console/decisions"
 
 
-def test_a_denial_is_there_at_once_and_leads_to_its_explanation(console: Server, issuer: LiveIssuer) -> None:
+def test_a_denial_is_listed_and_links_to_its_explanation(console: Server, issuer: LiveIssuer) -> None:
     person = officer(console)
     with console.client(issuer.token(sub="user_denied", permissions="holdings:read")) as client:
         client.get("/api/v1/teams/7")
@@ -25,7 +25,7 @@ def test_a_denial_is_there_at_once_and_leads_to_its_explanation(console: Server,
     assert "/console/policy/simulator" not in officer(console, "decisions:read").get(query).text
 
 
-def test_a_filter_that_cannot_be_read_is_told_of_at_its_field(console: Server) -> None:
+def test_an_invalid_decision_filter_has_its_error_at_its_field(console: Server) -> None:
     person = officer(console)
     for query, said in (
         ("verdict=maybe", "must be allow or deny"),
@@ -65,7 +65,7 @@ def test_pages_show_each_decision_once(console: Server, issuer: LiveIssuer) -> N
     assert seen == sorted(seen, key=int, reverse=True)
 
 
-def test_what_is_newer_comes_by_itself_and_only_once(console: Server, issuer: LiveIssuer) -> None:
+def test_the_live_log_returns_each_newer_decision_once(console: Server, issuer: LiveIssuer) -> None:
     person = officer(console)
     page = person.get(f"{PATH}?subject=user_live").text
     live = re.search(r'data-live="([^"]+)"', page)
@@ -82,7 +82,7 @@ def test_what_is_newer_comes_by_itself_and_only_once(console: Server, issuer: Li
     assert officer(console, "policies:read").get(address).status_code == 403
 
 
-def test_visits_to_the_console_are_left_out_unless_asked_for(console: Server) -> None:
+def test_requests_of_the_console_are_hidden_by_default(console: Server) -> None:
     person = officer(console)
     own = f"{PATH}?route=/console/policy/matrix"
     person.get("/console/policy/matrix")

@@ -1,4 +1,4 @@
-"""How long the issuer's endpoints are known, and when it is asked for them."""
+"""Discovery of the issuer's endpoints: caching, outages and validation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FRESH_SECONDS, STALE_SECONDS, COOLDOWN_SECONDS = 600, 3600, 5
 
 
 class Source:
-    """An issuer's document under a test's control, and a clock."""
+    """A discovery document and a clock that a test controls."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -49,12 +49,12 @@ def source() -> Source:
     return Source()
 
 
-async def test_it_is_asked_once_however_many_want_to_know(source: Source) -> None:
+async def test_concurrent_callers_share_one_fetch(source: Source) -> None:
     assert await asyncio.gather(*(source.address() for _ in range(20))) == [source.token] * 20
     assert source.asked == ["https://issuer.example/tenant/.well-known/openid-configuration"]
 
 
-async def test_a_change_is_taken_over_once_what_is_known_is_no_longer_fresh(source: Source) -> None:
+async def test_a_changed_document_is_used_when_the_cached_one_is_stale(source: Source) -> None:
     before = await source.address()
     source.token = "https://issuer.example/new"
     source.now = FRESH_SECONDS - 0.1
@@ -63,7 +63,7 @@ async def test_a_change_is_taken_over_once_what_is_known_is_no_longer_fresh(sour
     assert await source.address() == source.token
 
 
-async def test_an_outage_is_borne_for_a_while_and_not_for_ever(source: Source) -> None:
+async def test_cached_endpoints_bridge_an_outage_until_they_are_too_old(source: Source) -> None:
     await source.address()
     source.up = False
     source.now = STALE_SECONDS - 0.1
@@ -76,7 +76,7 @@ async def test_an_outage_is_borne_for_a_while_and_not_for_ever(source: Source) -
     assert await source.address() == source.token
 
 
-async def test_what_is_known_is_as_old_as_its_question(source: Source) -> None:
+async def test_the_age_of_a_document_counts_from_its_request(source: Source) -> None:
     source.seconds = 3
     before = await source.address()
     source.token = "https://issuer.example/new"
@@ -86,7 +86,7 @@ async def test_what_is_known_is_as_old_as_its_question(source: Source) -> None:
     assert await source.address() == source.token
 
 
-async def test_an_issuer_that_fails_slowly_is_left_alone_after_its_answer(source: Source) -> None:
+async def test_the_cooldown_begins_when_a_slow_failure_ends(source: Source) -> None:
     await source.address()
     source.up, source.seconds, source.now = False, 3, FRESH_SECONDS
     for now, asked in ((FRESH_SECONDS, 2), (FRESH_SECONDS + 7.9, 2), (FRESH_SECONDS + 8, 3)):
@@ -96,13 +96,13 @@ async def test_an_issuer_that_fails_slowly_is_left_alone_after_its_answer(source
 
 
 @pytest.mark.parametrize("status", [201, 302, 404, 500])
-async def test_a_document_in_an_answer_that_is_not_200_is_not_read(source: Source, status: int) -> None:
+async def test_a_document_with_another_status_than_200_is_refused(source: Source, status: int) -> None:
     source.status = status
     with pytest.raises(Undiscovered, match=f"the discovery document has status {status}"):
         await source.address()
 
 
-async def test_an_issuer_that_ends_in_a_slash_has_one_slash_before_the_path() -> None:
+async def test_the_path_follows_an_issuer_with_a_slash_at_its_end() -> None:
     asked: list[str] = []
 
     async def get(url: str) -> tuple[int, bytes]:
@@ -114,7 +114,7 @@ async def test_an_issuer_that_ends_in_a_slash_has_one_slash_before_the_path() ->
     assert asked == ["https://issuer.example/a/.well-known/openid-configuration"]
 
 
-async def test_an_issuer_that_is_down_is_not_asked_again_at_once(source: Source) -> None:
+async def test_a_failed_fetch_is_retried_after_the_cooldown(source: Source) -> None:
     source.up = False
     for _ in range(5):
         with pytest.raises(Undiscovered):
@@ -141,7 +141,7 @@ async def test_an_issuer_that_is_down_is_not_asked_again_at_once(source: Source)
         ("http://127.0.0.2:80", "https://issuer.example/token", True),
     ],
 )
-async def test_endpoints_are_https_but_for_an_issuer_on_the_loopback(issuer: str, endpoint: str, taken: bool) -> None:
+async def test_endpoints_need_https_except_on_loopback(issuer: str, endpoint: str, taken: bool) -> None:
     body = {"issuer": issuer, "authorization_endpoint": endpoint, "token_endpoint": endpoint}
     if taken:
         assert read(json.dumps(body).encode(), issuer).token == endpoint
@@ -180,7 +180,7 @@ LONGEST = "https://a.example/".ljust(2000, "x")
     ],
     ids=str,
 )
-async def test_what_a_document_says(members: dict[str, object], endpoints: IssuerEndpoints) -> None:
+async def test_the_endpoints_of_a_document(members: dict[str, object], endpoints: IssuerEndpoints) -> None:
     assert read_with(**members) == endpoints
 
 
@@ -234,7 +234,7 @@ async def test_why_a_document_is_refused(members: dict[str, object], why: str) -
     ],
     ids=range(5),
 )
-async def test_what_is_no_document_is_refused(body: bytes, why: str) -> None:
+async def test_an_invalid_document_is_refused(body: bytes, why: str) -> None:
     with pytest.raises(Undiscovered) as refused:
         read(body, ISSUER)
     assert str(refused.value) == why

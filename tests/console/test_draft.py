@@ -1,4 +1,4 @@
-"""A draft is changes to a revision, and survives its way through a form."""
+"""Drafts: changes to a revision that survive a form."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def draft() -> Draft:
     return Draft("p" * 16, BASE, {})
 
 
-def test_a_text_that_is_the_bases_is_no_change() -> None:
+def test_the_text_of_the_base_is_not_a_change() -> None:
     changed = draft().with_text("a.csv", "other\n# end\n")
     assert changed.status("a.csv") == "changed"
     assert changed.with_text("a.csv", BASE["a.csv"]).is_empty
@@ -25,14 +25,14 @@ def test_a_file_can_be_added_deleted_and_restored() -> None:
     assert other.restored("a.csv").without("c.csv").is_empty
 
 
-def test_a_form_writes_line_ends_in_its_own_way_and_changes_nothing() -> None:
+def test_line_ends_of_a_form_are_not_a_change() -> None:
     sent = f"a.csv\r\n{BASE['a.csv']}".replace("\n", "\r\n").replace("\r\r", "\r")
     assert draft_of("p", BASE, [sent], []).is_empty
     assert draft_of("p", BASE, ["a.csv\r\nx\r\n# end\r\n"], ["b.csv", "never.csv"]).files == {"a.csv": "x\n# end\n"}
     assert plain("a\rb") == "a\rb"
 
 
-def test_changes_can_be_put_on_another_revision() -> None:
+def test_a_draft_can_be_rebased_on_another_revision() -> None:
     mine = draft().with_text("a.csv", "mine\n# end\n").without("b.csv")
     theirs = {"a.csv": "theirs\n# end\n", "b.csv": BASE["b.csv"], "c.csv": "# end\n"}
     assert mine.clashes(theirs) == ["a.csv"]
@@ -41,7 +41,7 @@ def test_changes_can_be_put_on_another_revision() -> None:
     assert draft().with_text("b.csv", "x").clashes(theirs) == []
 
 
-def test_a_new_file_has_a_name_that_the_policy_takes() -> None:
+def test_a_new_file_needs_the_name_of_a_policy_file() -> None:
     for good in ("new.csv", "tests/new.yaml", "entities/new.yaml"):
         assert new_file_fault(good, draft()) == ""
         assert template_of(good).endswith("# end\n")

@@ -1,4 +1,4 @@
-"""The editor and the way from a draft to the active policy, as forms, without any script."""
+"""The forms of the editor, from a draft to the active policy, without scripts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.console.desk import NAUGHTY, OTHER, READ, active, changed, file, officer, publish, send, words
+from tests.console.admins import HOSTILE_TEXTS, OTHER, READ, active, changed, file, officer, publish, send, words
 from tests.console.sessions import Person
 from tests.support.issuer import LiveIssuer
 from tests.support.server import Server
@@ -36,7 +36,7 @@ def test_a_fault_stops_a_draft_at_its_line(console: Server) -> None:
     assert READ in file(console, "catalog.csv")
 
 
-def test_findings_are_told_of_a_draft_that_would_be_taken(console: Server) -> None:
+def test_a_valid_draft_is_shown_with_its_findings(console: Server) -> None:
     person = officer(console)
     told = send(person, "/check", **changed(console, READ, f"{READ}\n{READ}")).json()
     assert told["faults"] == 0
@@ -48,7 +48,7 @@ def test_findings_are_told_of_a_draft_that_would_be_taken(console: Server) -> No
     assert (len(told["marks"]), told["findings"] >= 600) == (500, True)
 
 
-def test_a_draft_goes_from_file_to_file_and_keeps_its_changes(console: Server) -> None:
+def test_a_draft_keeps_its_changes_when_another_file_is_opened(console: Server) -> None:
     person = officer(console)
     opened = send(person, "", open="roles.csv", **changed(console, READ, OTHER))
     carried = re.search(r'<textarea hidden name="change"[^>]*>\n(.*?)</textarea>', opened.text, re.S)
@@ -67,8 +67,8 @@ def test_a_draft_goes_from_file_to_file_and_keeps_its_changes(console: Server) -
     assert "is not the name of a policy file" in words(wrong.text)
 
 
-@pytest.mark.parametrize("text", NAUGHTY, ids=range(len(NAUGHTY)))
-def test_a_draft_comes_back_as_it_was_written(console: Server, text: str) -> None:
+@pytest.mark.parametrize("text", HOSTILE_TEXTS, ids=range(len(HOSTILE_TEXTS)))
+def test_the_text_of_a_draft_survives_the_form(console: Server, text: str) -> None:
     person = officer(console)
     page = send(person, "", do="check", **changed(console, READ, f"# </textarea>{text}\n{READ}")).text
     assert "<img src=x" not in page
@@ -78,7 +78,7 @@ def test_a_draft_comes_back_as_it_was_written(console: Server, text: str) -> Non
     assert "<img src=x" not in preview
 
 
-def test_a_preview_says_who_gains_and_loses_and_what_it_would_have_done(
+def test_a_preview_shows_changes_of_access_and_a_replay(
     own_console: Server, officer_: Person, issuer: LiveIssuer
 ) -> None:
     with own_console.client(issuer.token(sub="user_reader", permissions="catalog:read")) as client:
@@ -122,14 +122,14 @@ def test_a_preview_shows_every_changed_file_with_its_cases(console: Server) -> N
     assert re.search(r"<details><summary>Each of \d\d changes</summary>", page)
 
 
-def test_publishing_needs_a_message_and_says_that_widening_is_meant(own_console: Server, officer_: Person) -> None:
+def test_publishing_needs_a_message_and_an_acknowledged_widening(own_console: Server, officer_: Person) -> None:
     fields = changed(own_console, READ, OTHER)
     assert "Describe the purpose" in words(publish(officer_, fields, message=" ").text)
     assert "at most 2,000 characters" in words(publish(officer_, fields, message="x" * 2001).text)
     assert "the character U+0000" in words(publish(officer_, fields, message="a\x00b").text)
     refused = publish(officer_, fields)
     assert refused.status_code == 422
-    assert "say that it is meant" in words(refused.text)
+    assert "check the box to confirm" in words(refused.text)
     assert READ in file(own_console, "catalog.csv")
     done = publish(officer_, fields, acknowledge="yes", message="Teams are holdings. \u202e<script>alert(1)</script>")
     assert done.status_code == 303
@@ -147,7 +147,7 @@ def test_narrowing_needs_no_acknowledgement(own_console: Server, officer_: Perso
     assert publish(officer_, changed(own_console, READ, narrower)).status_code == 303
 
 
-def test_who_comes_second_is_told_who_was_first_and_goes_on(own_console: Server, officer_: Person) -> None:
+def test_a_stale_draft_is_refused_and_can_be_rebased(own_console: Server, officer_: Person) -> None:
     mine = changed(own_console, READ, READ.replace("catalog:read", "catalog:read auth:jwt"))
     parent = active(officer_)
     theirs = {"file": "roles.csv", "text": file(own_console, "roles.csv").replace("# end", "# a comment\n# end")}
@@ -169,14 +169,14 @@ def test_who_comes_second_is_told_who_was_first_and_goes_on(own_console: Server,
     assert "both changed roles.csv" in words(clash.text)
 
 
-def test_a_draft_from_a_revision_that_nobody_knows_is_refused(console: Server) -> None:
+def test_a_draft_based_on_an_unknown_revision_is_refused(console: Server) -> None:
     for parent in ("f" * 16, "", "\x00", "é" * 16):
         refused = send(officer(console), "/preview", parent=parent, file="roles.csv", text="# end\n")
         assert refused.status_code == 409
         assert "Copy what you wrote" in words(refused.text)
 
 
-def test_nothing_changed_is_no_preview(console: Server) -> None:
+def test_an_empty_draft_has_no_preview(console: Server) -> None:
     assert "The draft has no changes yet" in words(
         send(officer(console), "/preview", **changed(console, READ, READ)).text
     )
@@ -192,7 +192,7 @@ def test_a_draft_runs_in_shadow_and_is_withdrawn(own_console: Server, officer_: 
     assert officer_.post("/console/policy/shadow/withdraw").status_code == 404
 
 
-def test_files_with_a_fault_are_told_of_on_the_first_page(own_console: Server, officer_: Person) -> None:
+def test_the_policy_page_shows_faults_of_the_files(own_console: Server, officer_: Person) -> None:
     path = own_console.policy_dir / "catalog.csv"
     path.write_text(path.read_text().replace(READ, READ.replace("allow", "alow")))
     own_console.wait_for_log(lambda entry: "policy refused" in str(entry.get("event")))

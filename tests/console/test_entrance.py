@@ -1,4 +1,4 @@
-"""Who comes in: a session's cookie opens pages and nothing else, and nothing else opens pages."""
+"""Only the cookie of a session opens pages, and it opens nothing else."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.support.issuer import LiveIssuer
 from tests.support.server import Server
 
 
-def test_a_stranger_is_sent_to_the_sign_in_and_back(console: Server) -> None:
+def test_an_anonymous_user_is_redirected_to_the_sign_in_and_back(console: Server) -> None:
     with console.client() as client:
         answer = client.get("/console?tab=1&b=%2F")
     assert answer.status_code == 303
@@ -37,12 +37,12 @@ def test_a_token_does_not_open_pages(console: Server, issuer: LiveIssuer, header
         assert client.get("/console").headers["location"].startswith("/console/sign-in")
 
 
-def test_a_session_that_is_over_opens_nothing(console: Server) -> None:
+def test_an_expired_session_opens_nothing(console: Server) -> None:
     person = sign_in(console, seconds=-1)
     assert person.get("/console").headers["location"].startswith("/console/sign-in")
 
 
-def test_two_cookies_of_one_name_are_none(console: Server) -> None:
+def test_a_repeated_cookie_is_ignored(console: Server) -> None:
     token = sign_in(console).token
     for cookie in (f"authz={token}; authz={token}", f"authz={'a' * 43}; authz={token}"):
         answer = httpx.get(f"{console.url}/console", headers={"Cookie": cookie})
@@ -55,7 +55,7 @@ def test_a_made_up_cookie_opens_nothing(console: Server, value: str) -> None:
     assert answer.status_code == 303
 
 
-def test_a_claimed_fact_in_a_session_is_not_believed(console: Server) -> None:
+def test_a_fact_among_the_permissions_of_a_session_is_ignored(console: Server) -> None:
     person = sign_in(console, permissions=["role:admin", "user:root"])
     assert "/policy" not in person.get("/console").headers.get("location", "")
 
@@ -70,7 +70,7 @@ def test_without_the_settings_there_is_no_console(server: Server) -> None:
         assert "This deployment has no console: AUTHZ_CONSOLE_CLIENT_ID is not set." in answer.text
 
 
-def test_every_page_lets_nothing_in_from_elsewhere(console: Server) -> None:
+def test_every_page_forbids_foreign_content(console: Server) -> None:
     person = sign_in(console)
     for path in ("/console", "/console/nowhere", "/console/static/nowhere.css"):
         headers = person.get(path).headers
@@ -82,7 +82,7 @@ def test_every_page_lets_nothing_in_from_elsewhere(console: Server) -> None:
         assert headers["x-content-type-options"] == "nosniff"
 
 
-def test_a_path_below_the_console_that_is_none_is_a_page(console: Server) -> None:
+def test_an_unknown_path_of_the_console_is_answered_with_a_page(console: Server) -> None:
     answer = sign_in(console).get("/console/nowhere")
     assert answer.status_code == 404
     assert answer.headers["content-type"].startswith("text/html")
@@ -90,7 +90,7 @@ def test_a_path_below_the_console_that_is_none_is_a_page(console: Server) -> Non
         assert client.get("/nowhere").json() == {"detail": "Not found."}
 
 
-def test_styles_are_kept_by_browsers(console: Server) -> None:
+def test_static_files_are_cached_by_browsers(console: Server) -> None:
     person = sign_in(console)
     page = person.get("/console/nowhere").text
     address = page.partition('stylesheet" href="')[2].partition('"')[0]
@@ -101,7 +101,7 @@ def test_styles_are_kept_by_browsers(console: Server) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
-def test_a_form_of_a_stranger_is_answered_in_its_place_and_not_sent_again(console: Server, method: str) -> None:
+def test_a_form_without_a_session_gets_a_page_and_no_redirect(console: Server, method: str) -> None:
     with console.client() as client:
         answer = client.request(method, "/console/keys/new")
     if method == "POST":

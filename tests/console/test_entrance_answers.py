@@ -1,4 +1,4 @@
-"""Who comes into the console, and what it answers to others, without a server."""
+"""The entrance of the console without a server: its principals and its refusals."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ WITHOUT_SESSIONS = ConsoleEntrance(PLAIN, async_sessionmaker())
 
 @pytest.fixture
 async def stored(tmp_path: Path) -> AsyncIterator[Sessions]:
-    """Sessions on a database in which TOKEN is a session of user_test, and "o…" is one that is over."""
+    """A database in which TOKEN is a session of user_test, and "o…" is an expired one."""
     shutil.copy(prepared_database(), tmp_path / "authz.db")
     engine = open_engine(f"sqlite:///{tmp_path / 'authz.db'}")
     now = datetime.now(UTC)
@@ -68,7 +68,7 @@ def denial(*missing: str) -> Decision:
     return Decision(False, Reason.NOT_HELD, "0", missing=missing)
 
 
-async def test_the_cookie_of_a_session_is_who_comes_in(stored: Sessions) -> None:
+async def test_the_cookie_of_a_session_authenticates_its_user(stored: Sessions) -> None:
     person = user_principal("user_test", ["catalog:read"], {})
     for console, cookie in ((PLAIN, f"authz={TOKEN}"), (SECURE, f"__Host-authz={TOKEN}")):
         entrance = ConsoleEntrance(console, stored)
@@ -92,12 +92,12 @@ async def test_the_cookie_of_a_session_is_who_comes_in(stored: Sessions) -> None
         (None, f"__Host-authz={TOKEN}"),
     ],
 )
-async def test_anybody_else_is_a_stranger(stored: Sessions, console: Console | None, cookie: str) -> None:
+async def test_other_callers_are_anonymous(stored: Sessions, console: Console | None, cookie: str) -> None:
     assert await caller(ConsoleEntrance(console, stored), cookie) is ANONYMOUS
 
 
 @pytest.mark.parametrize("kind", ["no tables", "no server"])
-async def test_while_the_database_does_not_answer_nobody_comes_in(tmp_path: Path, kind: str) -> None:
+async def test_no_session_is_accepted_while_the_database_is_unavailable(tmp_path: Path, kind: str) -> None:
     urls = {"no tables": f"sqlite:///{tmp_path / 'empty.db'}", "no server": "postgresql://user:x@127.0.0.1:1/authz"}
     engine = open_engine(urls[kind], timeout_seconds=1)
     entrance = ConsoleEntrance(PLAIN, sessions_of(engine))
@@ -105,7 +105,7 @@ async def test_while_the_database_does_not_answer_nobody_comes_in(tmp_path: Path
         await caller(entrance, f"authz={TOKEN}")
     assert failed.value.detail == "Sessions cannot be read now."
     assert failed.value.retry_after >= 1
-    assert await caller(entrance, "authz=x") is ANONYMOUS, "which needs no database"
+    assert await caller(entrance, "authz=x") is ANONYMOUS, "no database is needed"
     await engine.dispose()
 
 
@@ -134,7 +134,9 @@ async def answer_of(answer: Any, **scope: Any) -> tuple[int, dict[str, str], str
         ("/console/é ?", b"\xe9", "%2Fconsole%2F%25C3%25A9%2520%253F%3F%C3%A9"),
     ],
 )
-async def test_a_reader_is_sent_to_the_sign_in_and_back(method: str, path: str, query: bytes, to: str) -> None:
+async def test_a_get_request_is_redirected_to_the_sign_in_and_back(
+    method: str, path: str, query: bytes, to: str
+) -> None:
     for fault in (AuthenticationFault.NOT_PROVIDED, AuthenticationFault.TOKEN):
         refusal = WITHOUT_SESSIONS.unauthenticated(fault)
         status, stated, body = await answer_of(refusal, method=method, path=path, query_string=query)
@@ -156,7 +158,7 @@ async def test_a_reader_is_sent_to_the_sign_in_and_back(method: str, path: str, 
     ],
     ids=str,
 )
-async def test_a_form_of_a_stranger_is_answered_in_its_place(scope: dict[str, Any]) -> None:
+async def test_a_form_of_an_anonymous_user_is_answered_with_a_page(scope: dict[str, Any]) -> None:
     status, stated, body = await answer_of(WITHOUT_SESSIONS.unauthenticated(AuthenticationFault.NOT_PROVIDED), **scope)
     assert (status, stated["cache-control"]) == (401, "no-store")
     assert "Your session has ended" in body
@@ -168,7 +170,7 @@ def text_of(refusal: Refusal) -> str:
     return refusal.body.decode()
 
 
-async def test_a_page_that_is_not_for_this_person_says_what_is_missing() -> None:
+async def test_a_refused_page_shows_the_missing_permissions() -> None:
     missing = WITHOUT_SESSIONS.forbidden(denial("keys:read", "keys:write"))
     assert missing.status == 403
     assert "<h1>You may not open this page</h1>" in text_of(missing)
@@ -176,7 +178,7 @@ async def test_a_page_that_is_not_for_this_person_says_what_is_missing() -> None
     assert "Missing" not in text_of(WITHOUT_SESSIONS.forbidden(denial()))
 
 
-async def test_a_page_that_cannot_be_shown_now_says_when_to_try_again() -> None:
+async def test_an_unavailable_page_says_when_to_retry() -> None:
     refusal = WITHOUT_SESSIONS.unavailable(CannotVerify("Sessions cannot be read now.", 7))
     assert (refusal.status, dict(refusal.headers)[b"retry-after"]) == (503, b"7")
     assert dict(refusal.headers)[b"content-type"] == b"text/html; charset=utf-8"

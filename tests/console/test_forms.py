@@ -1,4 +1,4 @@
-"""Forms: whether one comes from a page of the console in this session, what it holds, and that it is good once."""
+"""Forms: protection against forgery, validation, and single use."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field, model_validator
 from app.console.config import Console
 from app.console.cookies import csrf_token
 from app.console.forms import only_own_forms, read_form
-from app.console.single_use import Once, form_id, only_once
+from app.console.single_use import FormId, new_form_id, use_form
 from app.db.engine import open_engine
 from app.db.session import sessions_of
 from app.http.wire.problems import Problem
@@ -71,7 +71,7 @@ def client() -> Iterator[TestClient[Litestar]]:
 
 
 def send(client: TestClient[Litestar], body: str, method: str = "POST", **headers: str) -> tuple[int, str]:
-    """The status and text of the answer to a form of this session, with headers replaced; empty ones are left out."""
+    """Send a form of this session with changed headers, without empty ones; return status and text."""
     stated = {"Cookie": f"authz={TOKEN}", "Content-Type": FORM, **{k.replace("_", "-"): v for k, v in headers.items()}}
     answer = client.request(
         method, "/form", content=body, headers={name: value for name, value in stated.items() if value}
@@ -95,7 +95,7 @@ GOOD = f"first=1&csrf={CSRF}"
     ids=str,
 )
 @pytest.mark.parametrize("method", ["POST", "PUT"])
-def test_a_form_of_this_session_is_taken(
+def test_a_form_of_this_session_is_accepted(
     client: TestClient[Litestar], method: str, body: str, headers: dict[str, str]
 ) -> None:
     assert send(client, body, method, **headers)[0] == 200
@@ -127,7 +127,7 @@ def test_a_form_of_this_session_is_taken(
     ],
     ids=str,
 )
-def test_why_another_form_is_not(
+def test_any_other_form_is_refused_with_a_reason(
     client: TestClient[Litestar], body: str, headers: dict[str, str], status: int, text: str
 ) -> None:
     for method in ("POST", "PUT"):
@@ -135,11 +135,11 @@ def test_why_another_form_is_not(
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
-def test_what_changes_nothing_needs_no_token(client: TestClient[Litestar], method: str) -> None:
+def test_a_safe_method_needs_no_csrf_token(client: TestClient[Litestar], method: str) -> None:
     assert send(client, "", method, Cookie="", Origin="http://evil.example", Content_Type="")[0] == 200
 
 
-def test_without_a_console_no_form_is_taken() -> None:
+def test_no_form_is_accepted_without_a_console() -> None:
     with client_of(None) as client:
         assert send(client, GOOD) == (404, "This deployment has no console.")
         assert send(client, "", "GET")[0] == 200
@@ -174,7 +174,7 @@ def test_without_a_console_no_form_is_taken() -> None:
         ("first=1&list_of=1", None, {"": "They are equal."}, {"first": "1", "list_of": ["1"]}),
     ],
 )
-def test_what_a_form_holds(
+def test_the_validated_fields_of_a_form(
     client: TestClient[Litestar], body: str, value: object, errors: dict[str, str], given: dict[str, Any]
 ) -> None:
     answer = client.post(
@@ -184,41 +184,43 @@ def test_what_a_form_holds(
     assert answer.json() == {"value": value, "errors": errors, "given": {**lists, **given}}
 
 
-def test_a_form_is_good_once_in_its_session(tmp_path: Path) -> None:
+def test_a_form_is_accepted_once_per_session(tmp_path: Path) -> None:
     shutil.copy(prepared_database(), tmp_path / "authz.db")
     engine = open_engine(f"sqlite:///{tmp_path / 'authz.db'}")
 
-    @route("/once", http_method=[HttpMethod.POST])
+    @route("/used-form", http_method=[HttpMethod.POST])
     async def use(request: AnyRequest) -> str:
         async with sessions_of(engine)() as session:
-            await only_once(session, request, (await request.form())["once"], datetime.now(UTC), "It was sent before.")
+            await use_form(
+                session, request, (await request.form())["form_id"], datetime.now(UTC), "It was sent before."
+            )
             await session.commit()
         return "done"
 
     async def close() -> None:
         await engine.dispose()
 
-    def sent(client: TestClient[Litestar], token: str, once: str) -> tuple[int, str]:
-        body = {"once": once, "csrf": csrf_token(token)}
-        answer = client.post("/once", data=body, headers={"Cookie": f"authz={token}"})
+    def sent(client: TestClient[Litestar], token: str, form_id: str) -> tuple[int, str]:
+        body = {"form_id": form_id, "csrf": csrf_token(token)}
+        answer = client.post("/used-form", data=body, headers={"Cookie": f"authz={token}"})
         return answer.status_code, answer.text
 
     with client_of(Console(URL, "https://issuer.example", "console", None, 3600, 0), use) as started:
         started.app.on_shutdown.append(close)
-        first, second = form_id(), form_id()
+        first, second = new_form_id(), new_form_id()
         for token in (TOKEN, "o" * 43):
-            for once in (first, second):
-                assert sent(started, token, once) == (201, "done")
-                assert sent(started, token, once) == (409, "It was sent before.")
+            for form_id in (first, second):
+                assert sent(started, token, form_id) == (201, "done")
+                assert sent(started, token, form_id) == (409, "It was sent before.")
 
 
-def test_the_id_of_a_form_has_the_shape_that_is_read() -> None:
+def test_a_new_form_id_is_valid() -> None:
     class Sent(BaseModel):
-        once: Once
+        form_id: FormId
 
-    ids = {form_id() for _ in range(50)}
+    ids = {new_form_id() for _ in range(50)}
     assert len(ids) == 50
-    assert {Sent(once=each).once for each in ids} == ids
+    assert {Sent(form_id=each).form_id for each in ids} == ids
     for bad in ("", "a" * 31, "a" * 33, "A" * 32, "g" * 32, "a" * 32 + "\n"):
         with pytest.raises(ValueError, match="pattern"):
-            Sent(once=bad)
+            Sent(form_id=bad)

@@ -1,4 +1,4 @@
-"""Which ID and access tokens of a real issuer sign somebody in, with which name and permissions."""
+"""The ID and access tokens of a real issuer: which are accepted, with which name and permissions."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ from tests.support.server import AUDIENCE
 
 pytestmark = pytest.mark.anyio
 
-ALONE = "the ID token is not for this client alone"
-OTHER = "the ID token belongs to another sign-in"
+ALONE = "the ID token has another audience than this client"
+OTHER = "the ID token has the nonce of another sign-in"
 NOT_GOOD: dict[str, tuple[dict[str, Any], str]] = {
-    "another audience": ({"aud": AUDIENCE}, "the ID token is not good: Invalid audience."),
-    "no audience": ({"aud": None}, "the ID token is not good: Invalid audience. (missing_aud)"),
+    "another audience": ({"aud": AUDIENCE}, "the ID token is invalid: Invalid audience."),
+    "no audience": ({"aud": None}, "the ID token is invalid: Invalid audience. (missing_aud)"),
     "one more audience": ({"aud": [CONSOLE.id, "another"]}, ALONE),
     "the same audience twice": ({"aud": [CONSOLE.id, CONSOLE.id]}, ALONE),
     "another party": ({"azp": "another"}, ALONE),
     "an empty party": ({"azp": ""}, ALONE),
-    "another issuer": ({"iss": "https://evil.example"}, "the ID token is not good: Invalid issuer."),
+    "another issuer": ({"iss": "https://evil.example"}, "the ID token is invalid: Invalid issuer."),
     "another nonce": ({"nonce": "another"}, OTHER),
     "a longer nonce": ({"nonce": "longer"}, OTHER),
     "an odd nonce": ({"nonce": "é"}, OTHER),
     "a nonce in a list": ({"nonce": "list"}, OTHER),
     "no nonce": ({"nonce": None}, OTHER),
-    "no time": ({"iat": None}, "the ID token does not say when it was made"),
-    "over": ({"exp": 1}, "the ID token is not good: Token has expired."),
-    "half of a pair of surrogates": ({"name": "\ud800"}, "the ID token is not good: Invalid token. (malformed_claims)"),
-    "no subject": ({"sub": None}, "the ID token is not good: Invalid token. (missing_sub)"),
+    "no time": ({"iat": None}, "the ID token has no iat"),
+    "over": ({"exp": 1}, "the ID token is invalid: Token has expired."),
+    "half of a pair of surrogates": ({"name": "\ud800"}, "the ID token is invalid: Invalid token. (malformed_claims)"),
+    "no subject": ({"sub": None}, "the ID token is invalid: Invalid token. (missing_sub)"),
     "an access token of another time": (
         {"at_hash": "x"},
-        "the access token is not the one that the ID token was made with",
+        "the access token does not match at_hash",
     ),
     **{
         f"{length} bytes of the access token's digest": (
             {"at_hash": half_digest("opaque", length)},
-            "the access token is not the one that the ID token was made with",
+            "the access token does not match at_hash",
         )
         for length in (15, 17, 32)
     },
@@ -59,13 +59,15 @@ async def test_why_an_id_token_is_refused(openid: OpenId, issuer: LiveIssuer, at
 
 
 @pytest.mark.parametrize("kind", ["at+jwt", "logout+jwt"])
-async def test_only_an_id_token_is_one(openid: OpenId, issuer: LiveIssuer, attempt: LoginState, kind: str) -> None:
+async def test_a_token_of_another_type_is_no_id_token(
+    openid: OpenId, issuer: LiveIssuer, attempt: LoginState, kind: str
+) -> None:
     claims = jwt.decode(
         issuer.token(sub="user_alice", aud=CONSOLE.id, nonce=attempt.nonce), options={"verify_signature": False}
     )
     token = jwt.encode(claims, issuer.key, algorithm="RS256", headers={"kid": issuer.kid, "typ": kind})
     with tokens(issuer, attempt, id_token=token):
-        reason = "the ID token is not good: Invalid token. (token_type)"
+        reason = "the ID token is invalid: Invalid token. (token_type)"
         assert await why(openid, issuer, attempt) == (502, [reason])
 
 
@@ -80,7 +82,7 @@ async def test_only_an_id_token_is_one(openid: OpenId, issuer: LiveIssuer, attem
     ],
     ids=str,
 )
-async def test_an_id_token_may_say_so(
+async def test_an_id_token_may_state_its_type(
     openid: OpenId, issuer: LiveIssuer, attempt: LoginState, claims: dict[str, Any]
 ) -> None:
     with tokens(issuer, attempt, **claims):
@@ -88,17 +90,17 @@ async def test_an_id_token_may_say_so(
 
 
 @pytest.mark.parametrize(("past", "good"), [(SKEW - 2, True), (SKEW + 1, False)])
-async def test_the_issuers_clock_may_differ_by_the_skew(
+async def test_the_clock_of_the_issuer_may_differ_by_the_clock_skew(
     openid: OpenId, issuer: LiveIssuer, attempt: LoginState, past: int, good: bool
 ) -> None:
     with tokens(issuer, attempt, exp=int(time.time()) - past):
         if good:
             assert (await signed_in(openid, issuer, attempt)).subject == "user_alice"
         else:
-            assert await why(openid, issuer, attempt) == (502, ["the ID token is not good: Token has expired."])
+            assert await why(openid, issuer, attempt) == (502, ["the ID token is invalid: Token has expired."])
 
 
-async def test_without_signing_keys_nobody_is_believed(issuer: LiveIssuer, attempt: LoginState) -> None:
+async def test_no_id_token_is_accepted_without_signing_keys(issuer: LiveIssuer, attempt: LoginState) -> None:
     async with KeySet(issuer.jwks_url) as keys, KeySet(issuer.url + "/nowhere") as none:
         for openid in (openid_of(issuer, none), openid_of(issuer, keys, none)):
             with tokens(issuer, attempt, access_token=issuer.token(sub="user_alice")):
@@ -122,7 +124,7 @@ BOTH = ["catalog:read", "policies:write"]
         ("for the API", ("catalog:read", "policies:write")),
     ],
 )
-async def test_permissions_are_of_the_access_token_where_the_api_takes_it(
+async def test_permissions_come_from_an_access_token_that_the_api_accepts(
     openid: OpenId, issuer: LiveIssuer, attempt: LoginState, access: Any, granted: tuple[str, ...]
 ) -> None:
     made = {
@@ -135,14 +137,14 @@ async def test_permissions_are_of_the_access_token_where_the_api_takes_it(
         assert (await signed_in(openid, issuer, attempt)).permissions == granted
 
 
-async def test_an_access_token_of_another_person_signs_nobody_in(
+async def test_an_access_token_of_another_subject_is_refused(
     openid: OpenId, issuer: LiveIssuer, attempt: LoginState
 ) -> None:
     for claims in ({}, {"at_hash": "its own"}):
         access = issuer.token(sub="user_bob", permissions=BOTH)
         stated = {name: half_digest(access) for name in claims}
         with tokens(issuer, attempt, access_token=access, **stated):
-            assert await why(openid, issuer, attempt) == (502, ["the access token is another person's"])
+            assert await why(openid, issuer, attempt) == (502, ["the access token has another subject"])
 
 
 @pytest.mark.parametrize(
@@ -158,7 +160,7 @@ async def test_an_access_token_of_another_person_signs_nobody_in(
         ({"name": " " + "c" * 201}, "c" * 200),
     ],
 )
-async def test_a_person_is_called_by_the_first_name_that_is_one(
+async def test_the_display_name_is_the_first_usable_claim(
     openid: OpenId, issuer: LiveIssuer, attempt: LoginState, claims: dict[str, Any], name: str
 ) -> None:
     with tokens(issuer, attempt, **claims):

@@ -1,4 +1,4 @@
-"""What the issuer answers to a sign-in is believed when it is valid, and otherwise signs no one in."""
+"""A sign-in through a server begins a session only if all answers of the issuer are valid."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from app.console.discovery import Undiscovered, read
 from app.dev.wire import IssuerRequest, Reply, tell
-from tests.console.browsing import Browser, changed_tokens, twisted
+from tests.console.browsing import Browser, changed_answers, changed_tokens
 from tests.console.conftest import console_server
 from tests.support.issuer import CONSOLE, LiveIssuer
 from tests.support.server import Server, eventually
@@ -30,7 +30,7 @@ from tests.support.server import Server, eventually
         ({"error": "server_error", "error_description": "<script>alert(1)</script>"}, 403),
     ],
 )
-def test_an_answer_that_does_not_fit_signs_nobody_in(
+def test_an_answer_that_does_not_match_the_sign_in_is_refused(
     browser: Browser, issuer: LiveIssuer, change: dict[str, str], status: int
 ) -> None:
     callback = browser.choose(issuer, browser.begin())
@@ -47,13 +47,10 @@ def test_an_answer_that_does_not_fit_signs_nobody_in(
     [
         ("server_error", "server_error"),
         ("e" * 50, "e" * 50),
-        *(
-            (error, "no reason that can be read")
-            for error in ("e" * 51, "two words", "a\nb", "a\n", " a", "<b>", "a-b")
-        ),
+        *((error, "an unreadable error") for error in ("e" * 51, "two words", "a\nb", "a\n", " a", "<b>", "a-b")),
     ],
 )
-def test_an_error_of_the_issuer_is_logged_where_it_is_a_short_word(
+def test_an_error_of_the_issuer_is_logged_if_it_is_a_short_word(
     browser: Browser, issuer: LiveIssuer, console: Server, error: str, logged: str
 ) -> None:
     asked, before = browser.begin(), len(console.log)
@@ -68,22 +65,24 @@ def test_an_error_of_the_issuer_is_logged_where_it_is_a_short_word(
     assert errors() == [logged]
 
 
-def test_a_parameter_sent_twice_signs_nobody_in(browser: Browser, issuer: LiveIssuer) -> None:
+def test_an_answer_with_a_repeated_parameter_starts_no_session(browser: Browser, issuer: LiveIssuer) -> None:
     callback = browser.choose(issuer, browser.begin())
     assert browser.get(callback + "&code=another").status_code == 400
     assert browser.session is None
 
 
-def test_an_answer_is_for_the_browser_that_asked(browser: Browser, issuer: LiveIssuer, console: Server) -> None:
+def test_an_answer_is_bound_to_the_browser_that_began_the_sign_in(
+    browser: Browser, issuer: LiveIssuer, console: Server
+) -> None:
     callback = browser.choose(issuer, browser.begin())
     with Browser(console).http as another:
         answer = another.get(callback)
     assert answer.status_code == 400
     assert "authz" not in another.cookies
-    assert browser.get(callback).status_code == 303, "the attempt of its own browser is still good"
+    assert browser.get(callback).status_code == 303, "the sign-in of the other browser is unaffected"
 
 
-def test_an_answer_is_good_once(browser: Browser, issuer: LiveIssuer) -> None:
+def test_an_answer_is_accepted_once(browser: Browser, issuer: LiveIssuer) -> None:
     callback = browser.choose(issuer, browser.begin())
     assert browser.get(callback).status_code == 303
     assert browser.get(callback).status_code == 400
@@ -105,20 +104,20 @@ BAD_TOKENS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("claims", BAD_TOKENS.values(), ids=list(BAD_TOKENS))
-def test_an_id_token_that_is_not_for_us_signs_nobody_in(
+def test_an_id_token_for_another_client_starts_no_session(
     browser: Browser, issuer: LiveIssuer, claims: dict[str, Any]
 ) -> None:
     asked = browser.begin()
     callback = browser.choose(issuer, asked)
     made = {"sub": "user_alice", "aud": CONSOLE.id, "azp": CONSOLE.id, "nonce": asked["nonce"], **claims}
-    with twisted(issuer, changed_tokens(issuer, lambda sent: {**sent, "id_token": issuer.token(**made)})):
+    with changed_answers(issuer, changed_tokens(issuer, lambda sent: {**sent, "id_token": issuer.token(**made)})):
         answer = browser.get(callback)
     assert answer.status_code == 502
     assert browser.session is None
 
 
 @pytest.mark.parametrize("ahead", [{}, {"iat": 30}, {"iat": 3, "nbf": 3}, {"exp": -3}], ids=str)
-def test_an_issuer_whose_clock_differs_a_little_signs_in(
+def test_a_small_clock_difference_of_the_issuer_is_accepted(
     browser: Browser, issuer: LiveIssuer, ahead: dict[str, int]
 ) -> None:
     asked = browser.begin()
@@ -127,19 +126,19 @@ def test_an_issuer_whose_clock_differs_a_little_signs_in(
     made: dict[str, Any] = {"sub": "user_alice", "aud": CONSOLE.id, "azp": CONSOLE.id, "nonce": asked["nonce"], **times}
     # More groups than a header would hold.
     token = issuer.token(**made, groups=[f"{number:036}" for number in range(500)])
-    with twisted(issuer, changed_tokens(issuer, lambda sent: {**sent, "id_token": token})):
+    with changed_answers(issuer, changed_tokens(issuer, lambda sent: {**sent, "id_token": token})):
         assert browser.get(callback).status_code == 303
     assert browser.session is not None
 
 
-def test_an_id_token_that_is_not_valid_yet_signs_nobody_in(
+def test_an_id_token_that_is_not_yet_valid_starts_no_session(
     browser: Browser, issuer: LiveIssuer, console: Server
 ) -> None:
     asked = browser.begin()
     callback = browser.choose(issuer, asked)
     made: dict[str, Any] = {"sub": "user_alice", "aud": CONSOLE.id, "azp": CONSOLE.id, "nonce": asked["nonce"]}
     token = issuer.token(**made, nbf=int(time.time()) + 30)
-    with twisted(issuer, changed_tokens(issuer, lambda sent: {**sent, "id_token": token})):
+    with changed_answers(issuer, changed_tokens(issuer, lambda sent: {**sent, "id_token": token})):
         assert browser.get(callback).status_code == 502
     assert browser.session is None
     console.wait_for_log(lambda line: "Token is not valid yet." in str(line.get("why")))
@@ -155,30 +154,32 @@ def test_an_id_token_that_is_not_valid_yet_signs_nobody_in(
         ({"name": "a\x00b" + "c" * 300}, "a\ufffdb" + "c" * 197),
     ],
 )
-def test_a_person_is_called_by_the_first_name_that_the_issuer_states(
+def test_the_account_page_shows_the_first_name_that_the_issuer_states(
     browser: Browser, issuer: LiveIssuer, claims: dict[str, Any], name: str
 ) -> None:
     asked = browser.begin()
     callback = browser.choose(issuer, asked)
     made = {"sub": "user_nameless", "aud": CONSOLE.id, "azp": CONSOLE.id, "nonce": asked["nonce"], **claims}
     changed = {"id_token": issuer.token(**made), "access_token": "opaque"}
-    with twisted(issuer, changed_tokens(issuer, lambda sent: {**sent, **changed})):
+    with changed_answers(issuer, changed_tokens(issuer, lambda sent: {**sent, **changed})):
         assert browser.get(callback).status_code == 303
     page = browser.get("/console/account").text
     assert f">{name}<" in page
 
 
 @pytest.mark.parametrize("algorithm", ["none", "HS256", "PS256"])
-def test_an_id_token_of_another_algorithm_signs_nobody_in(browser: Browser, issuer: LiveIssuer, algorithm: str) -> None:
+def test_an_id_token_with_another_algorithm_starts_no_session(
+    browser: Browser, issuer: LiveIssuer, algorithm: str
+) -> None:
     asked = browser.begin()
     callback = browser.choose(issuer, asked)
     token = issuer.token(algorithm=algorithm, sub="user_alice", aud=CONSOLE.id, azp=None, nonce=asked["nonce"])
-    with twisted(issuer, changed_tokens(issuer, lambda sent: {**sent, "id_token": token})):
+    with changed_answers(issuer, changed_tokens(issuer, lambda sent: {**sent, "id_token": token})):
         assert browser.get(callback).status_code == 502
     assert browser.session is None
 
 
-def test_an_id_token_of_another_key_signs_nobody_in(
+def test_an_id_token_of_an_unknown_key_starts_no_session(
     browser: Browser, issuer: LiveIssuer, strangers: LiveIssuer
 ) -> None:
     asked = browser.begin()
@@ -186,11 +187,11 @@ def test_an_id_token_of_another_key_signs_nobody_in(
     token = strangers.token(
         iss=issuer.url, sub="user_alice", aud=CONSOLE.id, azp=None, nonce=asked["nonce"], kid=issuer.kid
     )
-    with twisted(issuer, changed_tokens(issuer, lambda sent: {**sent, "id_token": token})):
+    with changed_answers(issuer, changed_tokens(issuer, lambda sent: {**sent, "id_token": token})):
         assert browser.get(callback).status_code == 502
 
 
-def test_permissions_are_of_the_id_token_where_the_api_takes_no_access_token(
+def test_permissions_come_from_the_id_token_if_the_api_refuses_the_access_token(
     browser: Browser, issuer: LiveIssuer
 ) -> None:
     asked = browser.begin()
@@ -198,14 +199,14 @@ def test_permissions_are_of_the_id_token_where_the_api_takes_no_access_token(
     made = {"sub": "user_alice", "aud": CONSOLE.id, "azp": CONSOLE.id, "nonce": asked["nonce"]}
     token = issuer.token(permissions=["holdings:read", "role:admin"], **made)
     opaque = changed_tokens(issuer, lambda sent: {**sent, "id_token": token, "access_token": "opaque"})
-    with twisted(issuer, opaque):
+    with changed_answers(issuer, opaque):
         assert browser.get(callback).status_code == 303
     page = browser.get("/console/account").text
     assert "holdings:read" in page
     assert "policies:write" not in page, "a token states no role"
 
 
-def test_an_access_token_that_looks_like_a_key_is_not_tried_as_one(
+def test_an_access_token_in_the_form_of_a_key_is_not_verified_as_a_key(
     browser: Browser, issuer: LiveIssuer, console: Server
 ) -> None:
     with console.client(issuer.token(sub="user_alice", permissions="catalog:read")) as client:
@@ -215,7 +216,7 @@ def test_an_access_token_that_looks_like_a_key_is_not_tried_as_one(
     callback = browser.choose(issuer, asked)
     made = {"sub": "user_alice", "aud": CONSOLE.id, "azp": CONSOLE.id, "nonce": asked["nonce"]}
     token = issuer.token(permissions=[], **made)
-    with twisted(issuer, changed_tokens(issuer, lambda sent: {**sent, "id_token": token, "access_token": key})):
+    with changed_answers(issuer, changed_tokens(issuer, lambda sent: {**sent, "id_token": token, "access_token": key})):
         assert browser.get(callback).status_code == 303
     assert "You have no permissions" in browser.get("/console/account").text
 
@@ -234,11 +235,11 @@ def test_an_access_token_that_looks_like_a_key_is_not_tried_as_one(
     ],
     ids=["no json", "deep", "big", "redirect", "error", "refused", "type", "empty"],
 )
-def test_a_token_endpoint_that_answers_badly_signs_nobody_in(
+def test_an_invalid_answer_of_the_token_endpoint_starts_no_session(
     browser: Browser, issuer: LiveIssuer, answer: Reply
 ) -> None:
     callback = browser.choose(issuer, browser.begin())
-    with twisted(issuer, lambda asked, reply: answer if asked.path == "/token" else reply):
+    with changed_answers(issuer, lambda asked, reply: answer if asked.path == "/token" else reply):
         failed = browser.get(callback)
     assert failed.status_code in (502, 503)
     assert "Try again" in failed.text
@@ -259,9 +260,7 @@ def test_a_token_endpoint_that_answers_badly_signs_nobody_in(
     ],
     ids=str,
 )
-def test_a_discovery_document_that_is_not_sound_sends_nobody_anywhere(
-    issuer: LiveIssuer, change: dict[str, object]
-) -> None:
+def test_an_invalid_discovery_document_redirects_to_no_issuer(issuer: LiveIssuer, change: dict[str, object]) -> None:
     document = {**issuer.provider.discovery(), **change}
     with pytest.raises(Undiscovered):
         read(json.dumps(document).encode(), issuer.url)
@@ -275,7 +274,7 @@ def test_while_the_issuer_is_down_the_page_says_so(
         return Reply(503, (), b"")
 
     with (
-        twisted(issuer, down),
+        changed_answers(issuer, down),
         console_server(issuer, tmp_path_factory.mktemp("down")) as server,
         Browser(server).http as at,
     ):

@@ -1,4 +1,4 @@
-"""One key of mine, over HTTP: what it reaches and used, and how it is revoked and rotated."""
+"""The page of a key: its reach and use, revocation and rotation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.console.developers import KEYS, Subject, days, developer, plaintext, 
 from tests.support.server import Server, eventually
 
 
-def test_another_persons_key_looks_like_none(person: Subject, console: Server) -> None:
+def test_the_key_of_another_user_is_not_found(person: Subject, console: Server) -> None:
     key_id = person.put("mine")
     other = developer(console)
     for spelled in (str(key_id), "999999999", "0", "-1", "first", f"+{key_id}", "9" * 30):
@@ -17,7 +17,7 @@ def test_another_persons_key_looks_like_none(person: Subject, console: Server) -
             assert answer.status_code == 404, (spelled, path)
             assert "API key not found." in answer.text
         assert other.post(f"{KEYS}/{spelled}/revoke").status_code == 404
-        assert other.post(f"{KEYS}/{spelled}/rotate", grace="0", once="a" * 32).status_code == 404
+        assert other.post(f"{KEYS}/{spelled}/rotate", grace="0", form_id="a" * 32).status_code == 404
     assert "Active" in person.get(f"{KEYS}/{key_id}").text
 
 
@@ -29,7 +29,7 @@ def test_a_revoked_key_is_refused_by_the_next_request(person: Subject, console: 
     asked = person.get(f"{path}/revoke").text
     assert "Revoke “to be revoked”?" in asked
     assert '<button class="danger">Revoke to be revoked</button>' in asked
-    assert teams(console, token).status_code == 200, "to look at the question revokes nothing"
+    assert teams(console, token).status_code == 200, "the confirmation page revokes nothing"
     assert person.post(f"{path}/revoke").headers["location"] == f"{path}?done=revoked"
     refused = teams(console, token)
     assert (refused.status_code, refused.json()["detail"]) == (401, "API key has been revoked.")
@@ -43,8 +43,8 @@ def test_a_rotated_key_and_its_successor_both_work_for_a_while(person: Subject, 
     answer = person.issue(name="rotates")
     old = plaintext(answer)
     (path,) = set(re.findall(r"/console/keys/\d+", answer.text))
-    once = person.once(f"{path}/rotate")
-    rotated = person.post(f"{path}/rotate", grace="3600", once=once)
+    form_id = person.form_id(f"{path}/rotate")
+    rotated = person.post(f"{path}/rotate", grace="3600", form_id=form_id)
     assert rotated.status_code == 201
     new = plaintext(rotated)
     assert new != old
@@ -57,10 +57,10 @@ def test_a_rotated_key_and_its_successor_both_work_for_a_while(person: Subject, 
     asked = person.get(f"{path}/rotate").text
     assert "A key can be rotated once." in asked
     assert f'href="{successor}/rotate"' in asked
-    again = person.post(f"{path}/rotate", grace="3600", once=once)
+    again = person.post(f"{path}/rotate", grace="3600", form_id=form_id)
     assert again.status_code == 409
     assert person.get(KEYS).text.count(">rotates</a>") == 2
-    stopped = person.post(f"{successor}/rotate", grace="0", once=person.once(f"{successor}/rotate"))
+    stopped = person.post(f"{successor}/rotate", grace="0", form_id=person.form_id(f"{successor}/rotate"))
     assert stopped.status_code == 201
     assert "no longer works" in stopped.text
     assert (teams(console, old).status_code, teams(console, new).status_code) == (200, 401)
@@ -70,18 +70,18 @@ def test_a_rotated_key_and_its_successor_both_work_for_a_while(person: Subject, 
     assert "so it cannot be rotated" in person.get(f"{KEYS}/{unused}/rotate").text
 
 
-def test_what_cannot_be_rotated_says_why(person: Subject) -> None:
+def test_the_page_says_why_a_key_cannot_be_rotated(person: Subject) -> None:
     lost = person.put("held more", scopes='["holdings:read"]')
     page = person.get(f"{KEYS}/{lost}/rotate").text
     assert "You no longer hold <code>holdings:read</code>" in page
     assert '<form method="post" action="/console/keys' not in page
-    assert person.post(f"{KEYS}/{lost}/rotate", grace="0", once="a" * 32).status_code == 403
+    assert person.post(f"{KEYS}/{lost}/rotate", grace="0", form_id="a" * 32).status_code == 403
     gone = person.put("gone", revoked_at=days(-1))
-    assert person.post(f"{KEYS}/{gone}/rotate", grace="0", once="b" * 32).status_code == 409
-    assert person.post(f"{KEYS}/{gone}/rotate", grace="7", once="c" * 32).status_code == 400
+    assert person.post(f"{KEYS}/{gone}/rotate", grace="0", form_id="b" * 32).status_code == 409
+    assert person.post(f"{KEYS}/{gone}/rotate", grace="7", form_id="c" * 32).status_code == 400
 
 
-def test_the_page_of_a_key_tells_what_it_reaches_and_what_it_used(person: Subject, console: Server) -> None:
+def test_the_page_of_a_key_shows_its_reach_and_the_use_of_its_scopes(person: Subject, console: Server) -> None:
     answer = person.issue(scopes=["catalog:read", "catalog:write"])
     token = plaintext(answer)
     (path,) = set(re.findall(r"/console/keys/\d+", answer.text))
@@ -97,7 +97,7 @@ def test_the_page_of_a_key_tells_what_it_reaches_and_what_it_used(person: Subjec
     assert "Narrower scopes that would suffice: <code>catalog:read</code>" in page
 
 
-def test_a_scope_that_a_role_no_longer_gives_says_so(person: Subject) -> None:
+def test_a_scope_that_no_role_gives_any_more_is_marked(person: Subject) -> None:
     lost = person.put("by a role", scopes='["catalog:read", "holdings:read"]', token_grants='["holdings:read"]')
     page = person.get(f"{KEYS}/{lost}").text
     assert page.count("Not in force") == 1

@@ -1,4 +1,4 @@
-"""My keys, over HTTP: which there are, what a new one may hold, and a plaintext that is shown once."""
+"""The list of keys and the form to issue one, whose plaintext is shown once."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def test_a_key_is_issued_shown_once_and_works(person: Subject, console: Server) 
     assert token not in "\n".join(console.lines)
 
 
-def test_the_form_offers_what_one_holds_in_the_words_of_the_catalogue(console: Server) -> None:
+def test_the_form_offers_the_permissions_of_the_user_with_their_titles(console: Server) -> None:
     page = developer(console, "catalog:read", "made:up", "decisions:read").get(f"{KEYS}/new").text
     assert re.findall(r'name="scopes" value="([^"]+)"', page) == ["catalog:read", "decisions:read"]
     assert "Look at leagues, seasons, franchises, teams, venues, games and their drives." in page
     assert "checked" not in page
 
 
-def test_a_scope_that_is_enough_to_publish_is_marked_as_root(console: Server) -> None:
+def test_a_scope_that_suffices_to_publish_is_marked_as_root(console: Server) -> None:
     person = developer(console, "catalog:read", "policies:read", "policies:write")
     form = person.get(f"{KEYS}/new").text
     number = person.put("root", scopes='["policies:write", "policies:read"]')
@@ -59,13 +59,13 @@ def test_a_scope_that_is_enough_to_publish_is_marked_as_root(console: Server) ->
     assert "a program with this key can give itself every permission" in form
 
 
-def test_whoever_holds_nothing_is_told_so(console: Server) -> None:
+def test_the_form_explains_that_a_user_holds_no_permissions(console: Server) -> None:
     page = sign_in(console, "user_nothing").get(f"{KEYS}/new").text
     assert "You cannot issue a key yet" in page
     assert "user_nothing" in page
 
 
-def test_a_role_counts_and_what_is_deprecated_says_so(own_console: Server) -> None:
+def test_permissions_of_a_role_are_offered_and_deprecated_ones_are_marked(own_console: Server) -> None:
     roles = own_console.policy_dir / "roles.csv"
     roles.write_text(roles.read_text().replace("# end\n", "g, user:user_editor, role:editor\n# end\n"))
     catalog = own_console.policy_dir / "permissions.toml"
@@ -97,13 +97,11 @@ def test_a_role_counts_and_what_is_deprecated_says_so(own_console: Server) -> No
         {"environment": "prod"},
         {"lives": "10000"},
         {"lives": ""},
-        {"once": "x"},
+        {"form_id": "x"},
     ],
     ids=str,
 )
-def test_a_form_that_is_not_right_issues_nothing_and_keeps_what_was_written(
-    person: Subject, fields: dict[str, Any]
-) -> None:
+def test_an_invalid_form_issues_no_key_and_keeps_its_values(person: Subject, fields: dict[str, Any]) -> None:
     answer = person.issue(**{"name": "kept & shown", **fields})
     assert answer.status_code == 400
     assert 'role="alert"' in answer.text
@@ -113,9 +111,9 @@ def test_a_form_that_is_not_right_issues_nothing_and_keeps_what_was_written(
 
 
 def test_a_form_that_is_sent_again_issues_no_second_key(person: Subject) -> None:
-    once = person.once(f"{KEYS}/new")
-    first = person.issue(once=once, name="first")
-    again = person.issue(once=once, name="again")
+    form_id = person.form_id(f"{KEYS}/new")
+    first = person.issue(form_id=form_id, name="first")
+    again = person.issue(form_id=form_id, name="again")
     assert (first.status_code, again.status_code) == (201, 409)
     assert plaintext(first) not in again.text
     assert "grd_live_" not in again.text
@@ -125,14 +123,14 @@ def test_a_form_that_is_sent_again_issues_no_second_key(person: Subject) -> None
     assert person.issue(name="a new form").status_code == 201
 
 
-def test_of_a_form_that_is_sent_twice_at_once_one_counts(person: Subject) -> None:
-    once = person.once(f"{KEYS}/new")
+def test_concurrent_submissions_of_a_form_issue_one_key(person: Subject) -> None:
+    form_id = person.form_id(f"{KEYS}/new")
     form: dict[str, Any] = {
         "name": "at once",
         "scopes": ["catalog:read"],
         "lives": "7",
         "environment": "live",
-        "once": once,
+        "form_id": form_id,
     }
     with ThreadPoolExecutor(6) as hands:
         sent = [hands.submit(person.post, f"{KEYS}/new", **form) for _ in range(6)]
@@ -141,13 +139,13 @@ def test_of_a_form_that_is_sent_twice_at_once_one_counts(person: Subject) -> Non
     assert person.get(KEYS).text.count(">at once</a>") == 1
 
 
-def test_a_form_with_a_fault_is_not_used_up(person: Subject) -> None:
-    once = person.once(f"{KEYS}/new")
-    assert person.issue(once=once, scopes=["policies:write"]).status_code == 400
-    assert person.issue(once=once).status_code == 201
+def test_a_form_that_failed_can_be_sent_again(person: Subject) -> None:
+    form_id = person.form_id(f"{KEYS}/new")
+    assert person.issue(form_id=form_id, scopes=["policies:write"]).status_code == 400
+    assert person.issue(form_id=form_id).status_code == 201
 
 
-def test_the_status_of_each_key_is_told(person: Subject) -> None:
+def test_the_list_shows_the_status_of_each_key(person: Subject) -> None:
     person.put("stays", last_used_at=days(-1))
     person.put("ends", expires_at=days(6.9))
     person.put("lasts", expires_at=days(7.1))
@@ -172,7 +170,7 @@ def test_the_status_of_each_key_is_told(person: Subject) -> None:
     assert re.findall(r'class="count">(\d+)<', page) == ["5", "2", "1", "1", "1"]
 
 
-def test_keys_are_sorted_and_come_in_pages(person: Subject) -> None:
+def test_keys_are_sorted_and_paged(person: Subject) -> None:
     for number in range(60):
         person.put(f"key{number:02}", created_at=days(-number), last_used_at=days(-number) if number % 2 else None)
 
@@ -195,7 +193,7 @@ def test_keys_are_sorted_and_come_in_pages(person: Subject) -> None:
         assert answer.headers["content-type"].startswith("text/html")
 
 
-def test_the_navigation_says_where_one_is(person: Subject) -> None:
+def test_the_navigation_marks_the_current_page(person: Subject) -> None:
     key_id = person.put("somewhere")
     assert '<a href="/console/keys" aria-current=page>My keys</a>' in person.get(KEYS).text
     assert '<a href="/console/keys" aria-current=true>My keys</a>' in person.get(f"{KEYS}/{key_id}/revoke").text
@@ -203,7 +201,7 @@ def test_the_navigation_says_where_one_is(person: Subject) -> None:
 
 
 @pytest.mark.parametrize("hostile", HOSTILE.values(), ids=list(HOSTILE))
-def test_a_name_is_shown_as_text_wherever_it_stands(person: Subject, hostile: str) -> None:
+def test_the_name_of_a_key_is_escaped_on_every_page(person: Subject, hostile: str) -> None:
     key_id = person.put(hostile)
     for path in (KEYS, f"{KEYS}/{key_id}", f"{KEYS}/{key_id}/revoke", f"{KEYS}/{key_id}/rotate"):
         page = person.get(path)
@@ -217,7 +215,7 @@ def test_a_name_is_shown_as_text_wherever_it_stands(person: Subject, hostile: st
 
 
 @pytest.mark.parametrize("path", ["new", "7/revoke", "7/rotate"])
-def test_a_form_from_elsewhere_changes_nothing(console: Server, path: str) -> None:
+def test_a_form_of_another_site_changes_nothing(console: Server, path: str) -> None:
     owner = developer(console)
     key_id = owner.put("stays")
     target = f"{console.url}{KEYS}/{path.replace('7', str(key_id))}"
@@ -228,7 +226,7 @@ def test_a_form_from_elsewhere_changes_nothing(console: Server, path: str) -> No
         "lives": "7",
         "environment": "live",
         "grace": "0",
-        "once": "a" * 32,
+        "form_id": "a" * 32,
     }
     stolen = {**fields, "csrf": developer(console).csrf}
     own = {**fields, "csrf": owner.csrf}
@@ -245,7 +243,7 @@ def test_a_form_from_elsewhere_changes_nothing(console: Server, path: str) -> No
     assert "Active" in page
 
 
-def test_a_token_in_a_header_opens_no_page_and_a_session_no_api(
+def test_a_token_opens_no_page_and_a_session_does_not_open_the_api(
     person: Subject, console: Server, issuer: LiveIssuer
 ) -> None:
     jwt = {"Authorization": f"Bearer {issuer.token(sub=person.subject, permissions=['catalog:read'])}"}

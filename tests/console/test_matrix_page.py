@@ -1,10 +1,10 @@
-"""The matrix as a page."""
+"""The page of the matrix."""
 
 from __future__ import annotations
 
 import re
 
-from tests.console.desk import officer, words
+from tests.console.admins import officer, words
 from tests.support.server import Server
 
 
@@ -21,7 +21,7 @@ def heads(page: str) -> list[str]:
     return re.findall(r'<th scope="col" class="grant"><span>(.*?)</span>', page)
 
 
-def test_each_cell_says_what_is_decided_and_leads_to_why(console: Server) -> None:
+def test_each_cell_shows_a_verdict_and_links_to_its_explanation(console: Server) -> None:
     person = officer(console)
     page = person.get("/console/policy/matrix?q=GET+/api/v1/teams").text
     cells = dict(zip(heads(page), lines(page)["GET HEAD /api/v1/teams/{team_id}"], strict=True))
@@ -45,13 +45,13 @@ def test_it_is_filtered_by_text_file_and_column(console: Server) -> None:
     assert "No endpoint matches" in nothing
 
 
-def test_options_are_there_for_whoever_asks(console: Server) -> None:
+def test_options_are_shown_on_request(console: Server) -> None:
     person = officer(console)
     assert "OPTIONS /healthz" not in lines(person.get("/console/policy/matrix?q=healthz").text)
     assert "OPTIONS /healthz" in lines(person.get("/console/policy/matrix?q=healthz&options=yes").text)
 
 
-def test_pages_show_every_endpoint_once_and_stay_small(console: Server) -> None:
+def test_pages_show_every_endpoint_once_and_are_bounded(console: Server) -> None:
     person = officer(console)
     address, seen = "/console/policy/matrix", list[str]()
     while address:

@@ -1,4 +1,4 @@
-"""The console as a client of a real issuer, without a browser: each reason for which nobody is signed in, by name."""
+"""The console as a client of a real issuer, without a browser, with the reason of each failed sign-in."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from app.console.login_state import LoginState, begin
 from app.console.oidc import OpenId, SignedIn, SignInFailed
 from app.dev.wire import Client, IssuerRequest, Reply, tell
 from app.identity.jwks import KeySet
-from tests.console.browsing import twisted
+from tests.console.browsing import changed_answers
 from tests.console.signing_in import URL, answered, discovered, openid_of, refused, signed_in, tokens, why
 from tests.support.issuer import CONSOLE, LiveIssuer
 
 pytestmark = pytest.mark.anyio
 
-MAX_BYTES = 256 * 1024  # of what the issuer answers
+MAX_BYTES = 256 * 1024  # of an answer of the issuer
 
 
-# Going to the issuer.
+# The authorization request.
 
 
-async def test_the_issuer_is_asked_for_a_code_for_this_attempt(
+async def test_the_authorization_request_belongs_to_this_sign_in(
     openid: OpenId, issuer: LiveIssuer, attempt: LoginState
 ) -> None:
     endpoint, _, query = (await openid.address(attempt)).partition("?")
@@ -45,31 +45,31 @@ async def test_the_issuer_is_asked_for_a_code_for_this_attempt(
 
 async def test_an_endpoint_that_has_a_query_keeps_it(openid: OpenId, issuer: LiveIssuer, attempt: LoginState) -> None:
     changes = {"authorization_endpoint": f"{issuer.url}/a?tenant=1", "end_session_endpoint": f"{issuer.url}/o?tenant=2"}
-    with twisted(issuer, discovered(issuer, lambda document: {**document, **changes})):
+    with changed_answers(issuer, discovered(issuer, lambda document: {**document, **changes})):
         assert (await openid.address(attempt)).startswith(f"{issuer.url}/a?tenant=1&response_type=code&")
         assert (await openid.sign_out_address() or "").startswith(f"{issuer.url}/o?tenant=2&client_id=")
 
 
-async def test_where_to_sign_out_is_known_where_the_issuer_says_so(openid: OpenId, issuer: LiveIssuer) -> None:
+async def test_the_sign_out_address_is_that_of_the_issuer(openid: OpenId, issuer: LiveIssuer) -> None:
     back = urlencode({"client_id": CONSOLE.id, "post_logout_redirect_uri": f"{URL}/console/signed-out"})
     assert await openid.sign_out_address() == f"{issuer.url}/logout?{back}"
 
 
-async def test_an_issuer_without_a_place_to_sign_out_has_none(openid: OpenId, issuer: LiveIssuer) -> None:
-    with twisted(issuer, discovered(issuer, lambda document: {**document, "end_session_endpoint": None})):
+async def test_an_issuer_without_an_end_session_endpoint_has_no_sign_out_address(
+    openid: OpenId, issuer: LiveIssuer
+) -> None:
+    with changed_answers(issuer, discovered(issuer, lambda document: {**document, "end_session_endpoint": None})):
         assert await openid.sign_out_address() is None
 
 
-async def test_while_the_issuer_is_down_nobody_is_sent_there(
-    openid: OpenId, issuer: LiveIssuer, attempt: LoginState
-) -> None:
-    with twisted(issuer, lambda _, reply: Reply(503, (), b"")):
+async def test_an_unreachable_issuer_fails_the_sign_in(openid: OpenId, issuer: LiveIssuer, attempt: LoginState) -> None:
+    with changed_answers(issuer, lambda _, reply: Reply(503, (), b"")):
         with capture_logs() as lines, pytest.raises(SignInFailed) as failed:
             await openid.address(attempt)
         assert await openid.sign_out_address() is None
     assert (failed.value.status, failed.value.text) == (
         503,
-        "The issuer does not answer as it should, so signing in is not possible now. Try again in a moment.",
+        "The issuer gave no valid answer, so you cannot sign in now. Try again in a moment.",
     )
     assert [line["why"] for line in lines] == ["the discovery document has status 503"]
 
@@ -84,10 +84,10 @@ async def test_it_can_be_closed_at_any_time_and_used_again(
         await openid.close()
 
 
-# Coming back.
+# The authorization response.
 
 
-async def test_who_comes_back_is_whom_the_issuer_signed_in(
+async def test_the_signed_in_user_is_that_of_the_issuer(
     openid: OpenId, issuer: LiveIssuer, attempt: LoginState
 ) -> None:
     assert await signed_in(openid, issuer, attempt) == SignedIn(
@@ -95,11 +95,11 @@ async def test_who_comes_back_is_whom_the_issuer_signed_in(
     )
 
 
-NO_ATTEMPT = "belongs to no sign-in"
+NO_ATTEMPT = "does not belong to a sign-in"
 
 
 @pytest.mark.parametrize("state", ["absent", "", "another", "x", "é", "longer"])
-async def test_an_answer_to_another_attempt_is_refused_before_it_is_read(
+async def test_an_answer_with_another_state_is_refused_first(
     openid: OpenId, issuer: LiveIssuer, attempt: LoginState, state: str
 ) -> None:
     states = {"absent": {}, "another": {"state": begin("").state}, "longer": {"state": attempt.state + "x"}}
@@ -112,26 +112,26 @@ async def test_an_answer_to_another_attempt_is_refused_before_it_is_read(
 
 
 @pytest.mark.parametrize("query", ["state=%FF", "state=%ED%A0%80&code=%C3", "%FF=%FF", "state=%", "&&", "=", "state"])
-async def test_an_answer_that_is_no_text_is_refused(openid: OpenId, attempt: LoginState, query: str) -> None:
+async def test_an_answer_that_is_not_utf8_is_refused(openid: OpenId, attempt: LoginState, query: str) -> None:
     status, text, reasons = await refused(openid, query, attempt)
     assert (status, NO_ATTEMPT in text, reasons) == (400, True, [])
 
 
 @pytest.mark.parametrize("twice", ["code=x", "code=", "state=", "iss=", "x=1&x=1", "y=&y=1"])
-async def test_an_answer_with_a_parameter_twice_is_refused(
+async def test_an_answer_with_a_repeated_parameter_is_refused(
     openid: OpenId, issuer: LiveIssuer, attempt: LoginState, twice: str
 ) -> None:
     sent = urlencode(await answered(openid, issuer, attempt))
     status, text, _ = await refused(openid, f"{sent}&{twice}", attempt)
-    assert (status, text) == (400, "The issuer's answer can be read in two ways.")
+    assert (status, text) == (400, "The issuer's answer is ambiguous: it repeats a parameter.")
 
 
 @pytest.mark.parametrize("states_issuer", [True, False, None, "true", 1])
-async def test_an_answer_names_its_issuer_where_the_issuer_says_that_it_does(
+async def test_an_answer_must_name_the_issuer_if_the_issuer_announces_that(
     openid: OpenId, issuer: LiveIssuer, attempt: LoginState, states_issuer: object
 ) -> None:
     changes = {"authorization_response_iss_parameter_supported": states_issuer}
-    with twisted(issuer, discovered(issuer, lambda document: {**document, **changes})):
+    with changed_answers(issuer, discovered(issuer, lambda document: {**document, **changes})):
         sent = await answered(openid, issuer, attempt)
         for iss in ("https://evil.example", issuer.url + "/", ""):
             status, _, reasons = await refused(openid, urlencode({**sent, "iss": iss}), attempt)
@@ -159,13 +159,13 @@ async def test_an_answer_without_a_code_is_refused(
         (("server_error", "Try later."), "server_error: Try later.", ["server_error"]),
         (("server_error", ""), "server_error", ["server_error"]),
         (("e" * 50, ""), "e" * 50, ["e" * 50]),
-        (("e" * 51, ""), "e" * 51, ["no reason that can be read"]),
-        (("e" * 101, "d" * 301), "e" * 100 + ": " + "d" * 300, ["no reason that can be read"]),
-        (("e" * 101, ""), "e" * 100, ["no reason that can be read"]),
-        (("a\nb", ""), "a\nb", ["no reason that can be read"]),
+        (("e" * 51, ""), "e" * 51, ["an unreadable error"]),
+        (("e" * 101, "d" * 301), "e" * 100 + ": " + "d" * 300, ["an unreadable error"]),
+        (("e" * 101, ""), "e" * 100, ["an unreadable error"]),
+        (("a\nb", ""), "a\nb", ["an unreadable error"]),
     ],
 )
-async def test_what_the_issuer_says_of_an_error_is_said_within_bounds(
+async def test_the_error_text_of_the_issuer_is_bounded(
     openid: OpenId, issuer: LiveIssuer, error: tuple[str, str], said: str | None, logged: list[str]
 ) -> None:
     attempt = begin("")
@@ -179,7 +179,7 @@ async def test_what_the_issuer_says_of_an_error_is_said_within_bounds(
 # The tokens for a code.
 
 
-async def test_a_code_is_good_once_and_for_its_own_attempt(
+async def test_a_code_is_accepted_once_and_for_its_own_sign_in(
     openid: OpenId, issuer: LiveIssuer, attempt: LoginState
 ) -> None:
     sent = await answered(openid, issuer, attempt)
@@ -187,13 +187,13 @@ async def test_a_code_is_good_once_and_for_its_own_attempt(
     status, _, reasons = await refused(openid, urlencode(sent), other)
     assert (status, reasons) == (502, ["the token endpoint answered 400: invalid_grant"])
     status, text, _ = await refused(openid, urlencode(sent), attempt)
-    assert status == 502, "nor is it for its own attempt by now"
+    assert status == 502, "it was used up"
     assert text == (
         "The issuer's answer was not valid, so you were not signed in. The operator can read why in the log."
     )
 
 
-async def test_a_client_with_a_secret_proves_itself_by_it(issuer: LiveIssuer, attempt: LoginState) -> None:
+async def test_a_client_with_a_secret_authenticates_with_it(issuer: LiveIssuer, attempt: LoginState) -> None:
     name, secret = "a console:%", "s cr+t&:ü%"
     asked: list[IssuerRequest] = []
     issuer.provider.clients = [CONSOLE, Client(name, CONSOLE.redirects, (), secret)]
@@ -203,7 +203,7 @@ async def test_a_client_with_a_secret_proves_itself_by_it(issuer: LiveIssuer, at
         return reply
 
     try:
-        with twisted(issuer, watch):
+        with changed_answers(issuer, watch):
             async with KeySet(issuer.jwks_url) as keys:
                 for given in (secret, "another", None):
                     openid = openid_of(issuer, keys, client_id=name, client_secret=given)
@@ -228,7 +228,7 @@ ENDPOINT: dict[str, tuple[Reply, int, str]] = {
     "as long as may be": (
         Reply(200, JSON, b"{}".ljust(MAX_BYTES)),
         502,
-        "the tokens are of no known type",
+        "the token type is not Bearer",
     ),
     "longer": (Reply(200, JSON, b"{}".ljust(MAX_BYTES + 1)), 503, f"the document is over {MAX_BYTES} bytes"),
     "redirect": (
@@ -244,17 +244,17 @@ ENDPOINT: dict[str, tuple[Reply, int, str]] = {
         f"an error that is {error!r}"[:30]: (
             tell(400, {"error": error}),
             502,
-            "the token endpoint answered 400: no reason that can be read",
+            "the token endpoint answered 400: an unreadable error",
         )
         for error in ("e" * 51, "two words", "a\n", "", None, 7, ["x"])
     },
-    "no type": (tell(200, {"access_token": "x"}), 502, "the tokens are of no known type"),
-    "another type": (tell(200, {"token_type": "mac"}), 502, "the tokens are of no known type"),
-    "no token": (tell(200, {"token_type": "bearer"}), 502, "the ID token is not good: Invalid token. (opaque)"),
+    "no type": (tell(200, {"access_token": "x"}), 502, "the token type is not Bearer"),
+    "another type": (tell(200, {"token_type": "mac"}), 502, "the token type is not Bearer"),
+    "no token": (tell(200, {"token_type": "bearer"}), 502, "the ID token is invalid: Invalid token. (opaque)"),
     "no string": (
         tell(200, {"token_type": "BEARER", "id_token": ["a.b.c"]}),
         502,
-        "the ID token is not good: Invalid token. (malformed_header)",
+        "the ID token is invalid: Invalid token. (malformed_header)",
     ),
 }
 
@@ -264,12 +264,12 @@ async def test_why_the_answer_of_the_token_endpoint_is_refused(
     openid: OpenId, issuer: LiveIssuer, attempt: LoginState, name: str
 ) -> None:
     answer, status, reason = ENDPOINT[name]
-    with twisted(issuer, lambda asked, reply: answer if asked.path == "/token" else reply):
+    with changed_answers(issuer, lambda asked, reply: answer if asked.path == "/token" else reply):
         assert await why(openid, issuer, attempt) == (status, [reason])
 
 
 @pytest.mark.parametrize("kind", ["bearer", "Bearer", "BEARER"])
-async def test_the_case_of_the_token_type_means_nothing(
+async def test_the_case_of_the_token_type_is_ignored(
     openid: OpenId, issuer: LiveIssuer, attempt: LoginState, kind: str
 ) -> None:
     with tokens(issuer, attempt, token_type=kind):

@@ -1,4 +1,4 @@
-"""The page about replicas: who serves what, and who lags behind or was not seen."""
+"""The page of replicas: the revision and lag of each, and silent ones."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
-from tests.console.desk import officer, words
+from tests.console.admins import officer, words
 from tests.support.server import DATABASE, Server, eventually
 
 _INSERT = """
@@ -15,7 +15,7 @@ VALUES (?, ?, '0.1.0', ?, ?, ?, ?, ?, ?)
 """
 
 
-def test_every_process_is_shown_with_what_it_said(console: Server) -> None:
+def test_every_process_is_shown_with_its_last_report(console: Server) -> None:
     person = officer(console)
     path = "/console/replicas"
     assert eventually(lambda: "1 live process serves the newest policy" in words(person.get(path).text))

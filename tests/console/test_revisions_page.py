@@ -1,10 +1,10 @@
-"""The history of the policy as pages, and the way back."""
+"""The pages of the history, and rollback."""
 
 from __future__ import annotations
 
 import re
 
-from tests.console.desk import OTHER, READ, active, changed, file, officer, publish, send, words
+from tests.console.admins import OTHER, READ, active, changed, file, officer, publish, send, words
 from tests.policy.shipped import case_count
 from tests.support.issuer import LiveIssuer
 from tests.support.server import Server
@@ -12,7 +12,7 @@ from tests.support.server import Server
 HISTORY = "/console/policy/history"
 
 
-def test_a_change_is_published_looked_at_and_rolled_back(own_console: Server, issuer: LiveIssuer) -> None:
+def test_a_change_is_published_shown_and_rolled_back(own_console: Server, issuer: LiveIssuer) -> None:
     person = officer(own_console)
     first = active(person)
     done = publish(person, changed(own_console, READ, OTHER), acknowledge="yes", message="Teams are holdings.")
@@ -33,7 +33,7 @@ def test_a_change_is_published_looked_at_and_rolled_back(own_console: Server, is
         assert file(own_console, "catalog.csv").count(OTHER) == 1
         refused = person.post(f"{HISTORY}/{first}/rollback", parent=second)
         assert refused.status_code == 422
-        assert "say that it is meant" in words(refused.text)
+        assert "check the box to confirm" in words(refused.text)
         stale = person.post(f"{HISTORY}/{first}/rollback", parent=first, acknowledge="yes")
         assert "Another policy was published meanwhile" in words(stale.text)
         back = person.post(f"{HISTORY}/{first}/rollback", parent=second, acknowledge="yes")
@@ -54,7 +54,7 @@ def test_failing_cases_need_a_reason_that_the_history_shows(own_console: Server)
     assert "Why failing or removed cases are accepted" in preview
     refused = publish(person, fields, accept="  ")
     assert refused.status_code == 422
-    assert "cases fail: correct them, or write why this is accepted." in words(refused.text)
+    assert "cases fail: correct the policy or its tests, or write why this is accepted." in words(refused.text)
     assert "at most 2,000 characters" in words(publish(person, fields, accept="x" * 2001).text)
     assert active(person) == first
     done = publish(person, fields, accept="<b>They</b> follow.")
@@ -70,7 +70,7 @@ def test_failing_cases_need_a_reason_that_the_history_shows(own_console: Server)
     forth = {"parent": first, "message": "Forth."}
     refused = person.post(f"{HISTORY}/{second}/rollback", **forth)
     assert refused.status_code == 422
-    assert "cases fail: correct them" in words(refused.text)
+    assert "cases fail: correct the policy or its tests" in words(refused.text)
     assert 'value="Forth."' in refused.text
     assert person.post(f"{HISTORY}/{second}/rollback", accept="Known.", **forth).status_code == 303
     assert active(person) == second
@@ -98,7 +98,7 @@ def test_fewer_publishers_are_a_note_in_both_forms(own_console: Server) -> None:
     assert active(person) == second
 
 
-def test_a_lock_out_is_acknowledged(own_console: Server) -> None:
+def test_a_lock_out_needs_an_acknowledgement(own_console: Server) -> None:
     person = officer(own_console)
     first = active(person)
     by_token = "p, policies:write, /api/v1/policies/publish, POST, allow"
@@ -107,7 +107,7 @@ def test_a_lock_out_is_acknowledged(own_console: Server) -> None:
     refused = publish(person, fields, acknowledge="yes", accept="Known.")
     assert refused.status_code == 422
     said = "No known caller could publish a policy: only user:ghost, never seen in the decision log"
-    assert f"{said}: say that it is meant." in words(refused.text)
+    assert f"{said}: check the box to confirm." in words(refused.text)
     assert 'name="fewer" value="yes" aria-invalid=true aria-describedby=error-fewer' in refused.text
     assert active(person) == first
     assert publish(person, fields, acknowledge="yes", fewer="yes", accept="Known.").status_code == 303
@@ -127,7 +127,7 @@ def test_an_entry_is_compared_with_the_one_before_it(own_console: Server) -> Non
     assert "loses" not in newest
 
 
-def test_what_is_no_revision_is_not_found(console: Server) -> None:
+def test_an_unknown_revision_is_not_found(console: Server) -> None:
     person = officer(console)
     for path in ("/ffffffffffffffff", "/ffffffffffffffff/rollback", "/%F0%9F%98%80", f"/{active(person)}?entry=999999"):
         assert person.get(HISTORY + path).status_code == 404
@@ -135,13 +135,13 @@ def test_what_is_no_revision_is_not_found(console: Server) -> None:
     assert "There is no older revision" in words(person.get(f"{HISTORY}?before=1").text)
 
 
-def test_who_may_only_look_is_offered_no_way_back(console: Server) -> None:
+def test_a_user_who_may_only_read_sees_no_rollback(console: Server) -> None:
     person = officer(console, "policies:read")
     assert "rollback" not in person.get(HISTORY).text
     assert "/console/policy/edit" not in person.get("/console/policy").text
 
 
-def test_a_directory_that_cannot_be_written_is_told_where_the_policy_is_published(own_console: Server) -> None:
+def test_an_unwritable_policy_directory_is_reported_by_the_forms(own_console: Server) -> None:
     person = officer(own_console)
     (own_console.policy_dir / "..publishing.new").mkdir()
     done = publish(person, changed(own_console, READ, OTHER), acknowledge="yes", message="Teams are holdings.")

@@ -1,4 +1,4 @@
-"""Signing in and out over HTTP, at a real issuer: where one comes from and goes to, and what a session is worth."""
+"""Sign-in and sign-out over HTTP at a real issuer: redirects, cookies and sessions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.issuer import CONSOLE, LiveIssuer
 from tests.support.server import Server
 
 
-def test_the_sign_in_page_says_where_one_goes(browser: Browser, issuer: LiveIssuer) -> None:
+def test_the_sign_in_page_names_the_issuer(browser: Browser, issuer: LiveIssuer) -> None:
     page = browser.get("/console/sign-in?to=/console/account")
     assert page.status_code == 200
     assert 'href="/console/sign-in/start?to=%2Fconsole%2Faccount"' in page.text
@@ -27,7 +27,7 @@ def test_the_sign_in_page_says_where_one_goes(browser: Browser, issuer: LiveIssu
     assert "<script" not in page.text
 
 
-def test_signing_in_begins_a_session_and_goes_on(browser: Browser, issuer: LiveIssuer) -> None:
+def test_signing_in_begins_a_session_and_redirects_to_the_page(browser: Browser, issuer: LiveIssuer) -> None:
     answer = browser.sign_in(issuer)
     assert (answer.status_code, answer.headers["location"]) == (303, "/console/account")
     (cookie,) = [value for value in answer.headers.get_list("set-cookie") if value.startswith("authz=")]
@@ -48,7 +48,7 @@ def flags_of(answer: httpx.Response, name: str) -> set[str]:
     return {part.strip().lower() for part in cookie.split(";")[1:]}
 
 
-def test_cookies_last_as_long_as_the_attempt_and_the_session(
+def test_cookies_last_as_long_as_the_sign_in_and_the_session(
     browser: Browser, issuer: LiveIssuer, console: Server
 ) -> None:
     begun = browser.get("/console/sign-in/start")
@@ -67,12 +67,12 @@ def test_cookies_last_as_long_as_the_attempt_and_the_session(
 
 
 @pytest.mark.parametrize("path", ["/console/sign-in", "/console/sign-in/start"])
-def test_an_address_to_go_to_is_bounded(browser: Browser, path: str) -> None:
+def test_the_length_of_a_return_address_is_bounded(browser: Browser, path: str) -> None:
     for length, status in ((4000, {200, 303}), (4001, {400})):
         assert browser.http.get(path, params={"to": "/".ljust(length, "a")}).status_code in status
 
 
-def test_the_issuer_is_asked_with_pkce_state_and_nonce(browser: Browser) -> None:
+def test_the_authorization_request_has_pkce_state_and_nonce(browser: Browser) -> None:
     first, second = browser.begin(), browser.begin()
     assert first["code_challenge_method"] == "S256"
     for name in ("state", "nonce", "code_challenge"):
@@ -91,7 +91,7 @@ def test_over_tls_the_cookies_are_bound_to_the_host(
     assert "domain" not in cookie.lower()
 
 
-def test_a_session_that_was_there_before_is_over(browser: Browser, issuer: LiveIssuer, console: Server) -> None:
+def test_signing_in_ends_the_previous_session(browser: Browser, issuer: LiveIssuer, console: Server) -> None:
     planted = with_session(console, "user_mallory")
     browser.http.cookies.set("authz", planted.token, domain="127.0.0.1")
     asked = browser.begin()
@@ -111,7 +111,7 @@ def test_only_a_digest_of_the_session_is_stored_and_nothing_is_logged(
     assert token
     with closing(sqlite3.connect(console.directory / "authz.db")) as database:
         found = database.execute("SELECT * FROM console_sessions").fetchall()
-    # Of random bytes some spell what is looked for, one day; in hexadecimal none do.
+    # Compare in hexadecimal: random bytes might contain the text by chance.
     rows = repr([[value.hex() if isinstance(value, bytes) else value for value in row] for row in found])
     log = "\n".join(console.lines)
     for secret in (token, code, asked["state"], asked["nonce"], "eyJ"):
@@ -137,7 +137,7 @@ def test_only_a_digest_of_the_session_is_stored_and_nothing_is_logged(
         "/console@evil.example",
     ],
 )
-def test_nobody_is_sent_out_of_the_console(browser: Browser, issuer: LiveIssuer, to: str) -> None:
+def test_a_sign_in_never_redirects_to_another_site(browser: Browser, issuer: LiveIssuer, to: str) -> None:
     answer = browser.get(browser.choose(issuer, browser.begin(to)))
     assert answer.headers["location"] == "/console"
     browser.http.cookies.clear()
@@ -145,7 +145,7 @@ def test_nobody_is_sent_out_of_the_console(browser: Browser, issuer: LiveIssuer,
     assert 'start?to=%2Fconsole"' in page.text
 
 
-def test_a_page_with_its_query_is_come_back_to(browser: Browser, issuer: LiveIssuer) -> None:
+def test_a_sign_in_returns_to_the_page_with_its_query(browser: Browser, issuer: LiveIssuer) -> None:
     to = "/console/account?route=/api/v1/teams/{id}&since=2h"
     sent = browser.get(to).headers["location"]
     to = dict(parse_qsl(urlsplit(sent).query))["to"]
@@ -169,7 +169,7 @@ def test_signing_out_ends_this_session_alone(browser: Browser, issuer: LiveIssue
     assert f"{issuer.url}/logout?client_id={CONSOLE.id}&amp;post_logout_redirect_uri=" in signed_out
 
 
-def test_signing_out_everywhere_ends_all_sessions_of_this_person(console: Server) -> None:
+def test_signing_out_everywhere_ends_all_sessions_of_the_user(console: Server) -> None:
     here, there = (with_session(console, "user_everywhere") for _ in range(2))
     another = with_session(console, "user_elsewhere")
     assert here.get("/console/account").text.count("<li>Since") == 2
@@ -179,7 +179,7 @@ def test_signing_out_everywhere_ends_all_sessions_of_this_person(console: Server
 
 
 @pytest.mark.parametrize("path", ["/console/sign-out", "/console/sign-out/everywhere"])
-def test_a_form_from_elsewhere_signs_nobody_out(console: Server, path: str) -> None:
+def test_a_form_of_another_site_ends_no_session(console: Server, path: str) -> None:
     person = with_session(console)
     cookie = {"Cookie": f"authz={person.token}"}
     for headers, fields in (
@@ -214,6 +214,6 @@ def test_a_name_from_the_issuer_is_shown_as_text(browser: Browser, issuer: LiveI
         assert "nul\ufffdbyte" in page, "no database holds a NUL in a text"
 
 
-def test_somebody_without_permissions_learns_what_to_do(browser: Browser, issuer: LiveIssuer) -> None:
+def test_a_user_without_permissions_sees_what_to_do(browser: Browser, issuer: LiveIssuer) -> None:
     browser.sign_in(issuer, "user_dan")
     assert "You have no permissions" in browser.get("/console/account").text

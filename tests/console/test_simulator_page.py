@@ -1,4 +1,4 @@
-"""The simulator as a page: questions by GET, answers with reasons."""
+"""The page of the simulator: questions by GET, and answers with reasons."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.console.desk import active, officer, words
+from tests.console.admins import active, officer, words
 from tests.console.sessions import Person
 from tests.support.issuer import LiveIssuer
 from tests.support.server import Server, eventually
@@ -18,12 +18,12 @@ PATH = "/console/policy/simulator"
 
 
 def ask(person: Person, **query: Any) -> httpx.Response:
-    """The page for a question; `as_` is as whom."""
+    """Get the page for a question; `as_` is the field `as`."""
     query = {name.rstrip("_"): value for name, value in query.items()}
     return httpx.get(person.url + PATH, params=query, headers={"Cookie": f"authz={person.token}"})
 
 
-def test_a_denial_says_what_lacks_and_what_would_open_it(console: Server) -> None:
+def test_a_denial_shows_missing_permissions_and_what_would_open_it(console: Server) -> None:
     person = officer(console)
     page = ask(person, as_="auth:jwt", method="GET", path="/api/v1/teams/7").text
     text = words(page)
@@ -33,7 +33,7 @@ def test_a_denial_says_what_lacks_and_what_would_open_it(console: Server) -> Non
     assert "allow" in words(ask(person, as_="auth:jwt catalog:read", method="GET", path="/api/v1/teams/7").text)
 
 
-def test_roles_users_and_attributes_have_their_part(console: Server) -> None:
+def test_roles_users_and_attributes_are_evaluated(console: Server) -> None:
     person = officer(console)
     text = words(ask(person, role="role:viewer", method="GET", path="/api/v1/teams").text)
     assert "Held through" in text
@@ -43,7 +43,7 @@ def test_roles_users_and_attributes_have_their_part(console: Server) -> None:
     assert ask(person, as_="auth:jwt", method="GET", path="/docs", given="request.ip=10.0.0.1").status_code == 200
 
 
-def test_it_says_that_it_cannot_see_tokens_and_offers_what_one_held_last(
+def test_it_explains_unseen_tokens_and_offers_the_last_known_permissions(
     own_console: Server, issuer: LiveIssuer
 ) -> None:
     person = officer(own_console)
@@ -69,7 +69,7 @@ def test_it_says_that_it_cannot_see_tokens_and_offers_what_one_held_last(
     answer = words(person.get(html.unescape(again[1])).text)
     assert "allow" in answer
     assert "cannot see tokens" not in answer
-    # The same for a user who is named among the grants, and for none of those who are no users.
+    # The same for a user among the grants, but for no other grant.
     assert "Last seen in the log" in words(
         ask(person, as_="auth:jwt user:user_bob", method="GET", path="/api/v1/teams/7").text
     )
@@ -80,7 +80,7 @@ def test_it_says_that_it_cannot_see_tokens_and_offers_what_one_held_last(
     assert "catalog:write" not in blind.partition("The simulator cannot see tokens.")[2].partition("As")[0]
 
 
-def test_a_path_is_read_as_gateways_read_one(console: Server) -> None:
+def test_a_path_is_canonicalised_as_at_gateways(console: Server) -> None:
     person = officer(console)
     text = words(ask(person, as_="auth:jwt catalog:read", method="GET", path="/api/v1/teams/7/").text)
     assert "/api/v1/teams/{team_id}" in text
@@ -101,13 +101,11 @@ def test_a_path_is_read_as_gateways_read_one(console: Server) -> None:
         ({"as_": "auth:jwt", "method": "GET", "path": "/docs", "given": "request.pi=1"}, "use one of time, method"),
         ({"key": "seven", "method": "GET", "path": "/docs"}, "write the number of a key"),
         ({"key": "999999", "method": "GET", "path": "/docs"}, "There is no API key 999999."),
-        ({"key": "1", "as_": "auth:jwt", "method": "GET", "path": "/docs"}, "leave out the others"),
+        ({"key": "1", "as_": "auth:jwt", "method": "GET", "path": "/docs"}, "leave the other fields empty"),
     ],
     ids=range(9),
 )
-def test_a_question_that_makes_no_sense_is_told_so_at_its_field(
-    console: Server, query: dict[str, str], said: str
-) -> None:
+def test_an_invalid_question_has_its_error_at_its_field(console: Server, query: dict[str, str], said: str) -> None:
     answer = ask(officer(console), **query)
     assert answer.status_code == 400
     assert said in words(answer.text)
@@ -125,7 +123,7 @@ paths:
 RULE = "p, catalog:read, orders:/v1/orders/**, GET, allow, \"params.id == 'café' && ip_in(request.ip, '10.0.0.0/8')\""
 
 
-def test_another_service_and_conditions_are_asked_about_alike(own_console: Server) -> None:
+def test_other_services_and_conditions_can_be_simulated(own_console: Server) -> None:
     person = officer(own_console)
     rule = f"# needs, resource, action, effect, when\n{RULE}\n# end\n"
     change = [f"upstreams/orders.openapi.yaml\n{ORDERS}", f"orders.csv\n{rule}"]
@@ -143,7 +141,7 @@ def test_another_service_and_conditions_are_asked_about_alike(own_console: Serve
     assert 'class="v if"' in line
 
 
-def test_a_key_is_asked_about_by_its_number(console: Server, issuer: LiveIssuer) -> None:
+def test_a_key_can_be_simulated_by_its_number(console: Server, issuer: LiveIssuer) -> None:
     with console.client(issuer.token(sub="user_simulated", permissions="catalog:read")) as client:
         key = client.post("/api/v1/api-keys/", json={"name": "k", "scopes": ["catalog:read"]}).json()["api_key"]
         person = officer(console)
@@ -153,7 +151,7 @@ def test_a_key_is_asked_about_by_its_number(console: Server, issuer: LiveIssuer)
     assert "Calls with this key get 401 now" in text
 
 
-def test_a_request_of_the_past_is_explained_to_whoever_may_read_the_log(console: Server, issuer: LiveIssuer) -> None:
+def test_a_past_request_is_explained_to_users_who_may_read_the_log(console: Server, issuer: LiveIssuer) -> None:
     with console.client(issuer.token(sub="user_past", permissions="holdings:read")) as client:
         request_id = client.get("/api/v1/teams/7").headers["x-request-id"]
     person = officer(console)

@@ -1,4 +1,4 @@
-"""Each test of this folder runs on both databases, but for those that are about one of them."""
+"""Tests of this directory run on both databases, except those about one of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.databases import Kind
 
 @pytest.fixture
 def empty(kind: Kind, tmp_path: Path, request: pytest.FixtureRequest) -> str:
-    """The URL of a database that was never upgraded."""
+    """The URL of an empty database."""
     if kind == "postgresql":
         url: str = request.getfixturevalue("postgres").new(prepared=False)
         return url

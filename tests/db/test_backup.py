@@ -1,4 +1,4 @@
-"""A copy of an embedded database is whole, private and never in the place of another file."""
+"""A backup of an embedded database is complete and private, and never overwrites a file."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _count(file: Path) -> int:
 
 
 @on_sqlite
-async def test_it_is_of_one_moment_while_others_write(sessions: Sessions, url: str, tmp_path: Path) -> None:
+async def test_a_backup_is_consistent_during_writes(sessions: Sessions, url: str, tmp_path: Path) -> None:
     writer = DecisionWriter(sessions)
     stop = asyncio.Event()
 
@@ -48,7 +48,7 @@ async def test_it_is_of_one_moment_while_others_write(sessions: Sessions, url: s
     await writing
     counts = [_count(copy) for copy in copies]
     assert counts == sorted(counts)
-    assert all(count % 50 == 0 for count in counts), "a batch is in it whole or not at all"
+    assert all(count % 50 == 0 for count in counts), "it contains a whole batch or nothing of it"
     assert counts[-1] > 0
     assert await at_head(f"sqlite:///{copies[-1]}")
     assert stat.S_IMODE(copies[0].stat().st_mode) == 0o600
@@ -56,7 +56,7 @@ async def test_it_is_of_one_moment_while_others_write(sessions: Sessions, url: s
 
 
 @on_sqlite
-async def test_what_is_there_already_stays(url: str, tmp_path: Path) -> None:
+async def test_an_existing_file_is_not_overwritten(url: str, tmp_path: Path) -> None:
     kept = tmp_path / "kept.db"
     kept.write_text("another's")
     with pytest.raises(UnusableDatabase, match=r"kept\.db exists already"):
@@ -66,10 +66,10 @@ async def test_what_is_there_already_stays(url: str, tmp_path: Path) -> None:
 
 
 @on_sqlite
-async def test_what_cannot_be_copied_is_told(url: str, tmp_path: Path) -> None:
+async def test_a_failed_backup_is_reported(url: str, tmp_path: Path) -> None:
     with pytest.raises(UnusableDatabase, match="There is no database"):
         backup(f"sqlite:///{tmp_path / 'none.db'}", tmp_path / "copy.db")
-    assert not (tmp_path / "none.db").exists(), "and it is not made"
+    assert not (tmp_path / "none.db").exists(), "it is not created"
     with pytest.raises(UnusableDatabase, match="cannot be written"):
         backup(url, tmp_path / "nowhere" / "copy.db")
     broken = tmp_path / "broken.db"
@@ -80,7 +80,7 @@ async def test_what_cannot_be_copied_is_told(url: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
-def test_postgresql_has_its_own_way(url: str, tmp_path: Path) -> None:
+def test_postgresql_has_its_own_backup(url: str, tmp_path: Path) -> None:
     told = command("db", "backup", str(tmp_path / "copy"), env={"AUTHZ_DATABASE_URL": url})
     assert told.returncode == 1
     assert "pg_dump" in told.stderr

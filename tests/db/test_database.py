@@ -1,4 +1,4 @@
-"""The engine: from a plain URL to a private file and transactions that wait their turn."""
+"""The engine: URLs, private files, and serialized transactions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.mark.parametrize("url", ["sqlite:///a.db", "sqlite:////var/lib/a.db", "sqlite+aiosqlite:///a.db"])
-def test_a_file_of_sqlite_gets_the_asynchronous_driver(url: str) -> None:
+def test_a_sqlite_url_gets_the_asynchronous_driver(url: str) -> None:
     assert str(address_of(url)) == f"sqlite+aiosqlite://{url.partition('://')[2]}"
 
 
@@ -50,7 +50,7 @@ def test_a_url_that_cannot_be_used_is_refused_without_showing_it(url: str) -> No
     assert refused.value.__cause__ is None
 
 
-async def test_the_file_and_its_folder_are_for_their_owner_alone(tmp_path: Path) -> None:
+async def test_the_file_and_its_directory_are_private(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         url = f"sqlite:///{tmp_path / 'new' / 'authz.db'}"
@@ -66,7 +66,7 @@ async def test_the_file_and_its_folder_are_for_their_owner_alone(tmp_path: Path)
     assert modes == {"authz.db": 0o600, "authz.db-wal": 0o600, "authz.db-shm": 0o600}
 
 
-async def test_a_file_that_cannot_be_opened_is_told_by_its_path(tmp_path: Path) -> None:
+async def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
     with pytest.raises(UnusableDatabase, match=str(tmp_path)):
         open_engine(f"sqlite:///{tmp_path}")
     (tmp_path / "file").touch()
@@ -97,7 +97,7 @@ async def test_sqlite_is_set_up_to_be_safe_on_every_connection(sessions: Session
             await one.execute(text("INSERT INTO franchises (league_id, name) VALUES (99, 'Nobody')"))
 
 
-async def test_what_a_handler_does_not_commit_is_rolled_back(sessions: Sessions) -> None:
+async def test_uncommitted_changes_of_a_handler_are_rolled_back(sessions: Sessions) -> None:
     request = RequestFactory(Litestar(state=state_of(sessions=sessions))).get()
     kept, dropped = provide_session(request), provide_session(request)
     session = await anext(kept)
@@ -121,7 +121,7 @@ async def test_schema_changes_are_rolled_back_too(sessions: Sessions) -> None:
 
 
 @pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
-async def test_a_writer_waits_for_another_and_a_reader_for_none(sessions: Sessions) -> None:
+async def test_writers_wait_for_each_other_and_readers_do_not(sessions: Sessions) -> None:
     async with sessions() as first:
         await first.connection(execution_options=LOCK_FIRST)
         await _insert(first, "FIRST")
@@ -140,7 +140,7 @@ async def test_a_writer_waits_for_another_and_a_reader_for_none(sessions: Sessio
     assert await _leagues(sessions) == ["FIRST", "SECOND"]
 
 
-async def test_one_that_reads_and_then_writes_does_not_fail_because_of_another(sessions: Sessions) -> None:
+async def test_a_transaction_that_reads_and_then_writes_does_not_fail(sessions: Sessions) -> None:
     async def read_then_write(number: int) -> None:
         async with sessions() as session:
             await session.connection(execution_options=LOCK_FIRST)

@@ -21,13 +21,13 @@ NEON = "postgresql://o:p1@ep-a-b-1-pooler.eu-central-1.aws.neon.tech/neondb?sslm
 SUPABASE = "postgres://postgres.abc:p1@aws-0-eu-central-1.pooler.supabase.com:6543/postgres?pgbouncer=true"
 
 
-def test_what_providers_print_is_read() -> None:
+def test_addresses_of_providers_are_read() -> None:
     heroku, rds, neon, supabase = map(read, (HEROKU, RDS, NEON, SUPABASE))
     assert heroku.hosts == (("ec2-1-2-3-4.compute-1.amazonaws.com", 5432),)
     assert (heroku.user, heroku.password, heroku.database) == ("u1", "p1", "d1")
     assert (heroku.dsn, heroku.verified, heroku.pooled) == ("postgresql://?sslmode=require", False, None)
     assert (rds.verified, rds.dsn) == (True, "postgresql://")
-    # Who stands in between is kept out by the certificate, for the driver cannot bind the password to the channel.
+    # The certificate protects against an intermediary, since the driver has no channel binding.
     assert neon.verified
     assert (supabase.hosts[0][1], supabase.user, supabase.pooled) == (6543, "postgres.abc", True)
 
@@ -141,7 +141,7 @@ def test_other_parameters() -> None:
         ("u:[hunter2@h/d", "cannot be read"),
     ],
 )
-def test_what_cannot_be_used_is_named_without_showing_a_password(address: str, said: str) -> None:
+def test_an_unusable_part_is_named_without_the_password(address: str, said: str) -> None:
     with pytest.raises(UnusableDatabase) as refused:
         open_engine(f"postgresql://{address}")
     assert said in str(refused.value)

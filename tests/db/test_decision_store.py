@@ -1,4 +1,4 @@
-"""Decisions in a real database: written whole, read by page, deleted by age."""
+"""Decisions in a real database: atomic batches, pages, and deletion by age."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _random(rows: int) -> list[Record]:
     draw = random.Random(5)
     return [
         varied(
-            PLAIN,  # Several at one time, and not in the order in which they are stored.
+            PLAIN,  # Several with the same time, in another order than they are stored.
             at=NOW - draw.randrange(rows // 3) * 1_000_000,
             request_id=f"r{draw.randrange(rows)}",
             token_id=draw.choice([None, "sess_1", "0123abcd"]),
@@ -97,7 +97,7 @@ def _fits(record: Record, wanted: DecisionFilter) -> bool:
     )
 
 
-async def test_a_record_comes_back_as_it_was(sessions: Sessions) -> None:
+async def test_a_record_is_read_unchanged(sessions: Sessions) -> None:
     records = _random(60)
     writer = DecisionWriter(sessions)
     await writer.write(Batch.of(records[:40]))
@@ -130,9 +130,7 @@ WANTED = [
 
 
 @pytest.mark.parametrize("wanted", WANTED, ids=range(len(WANTED)))
-async def test_pages_in_both_directions_are_the_list_that_a_sort_makes(
-    sessions: Sessions, wanted: DecisionFilter
-) -> None:
+async def test_pages_in_both_directions_are_sorted_and_complete(sessions: Sessions, wanted: DecisionFilter) -> None:
     records = _random(230)
     await DecisionWriter(sessions).write(Batch.of(records))
     numbered = list(enumerate(records, 1))
@@ -156,7 +154,7 @@ async def test_pages_in_both_directions_are_the_list_that_a_sort_makes(
             assert found.more_older
 
 
-async def test_a_page_whose_rows_have_gone_still_leads_back(sessions: Sessions) -> None:
+async def test_a_page_without_rows_still_leads_back(sessions: Sessions) -> None:
     await DecisionWriter(sessions).write(Batch.of([varied(PLAIN, at=NOW + number) for number in range(3)]))
     async with sessions() as session:
         found = await page(session, DecisionFilter(), size=10, older_than=LogPosition(NOW, 1))
@@ -165,7 +163,7 @@ async def test_a_page_whose_rows_have_gone_still_leads_back(sessions: Sessions) 
         assert (list(found.rows), found.more_newer, found.more_older) == ([], False, True)
 
 
-async def test_an_export_of_many_has_each_once(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_export_contains_each_decision_once(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.db.decisions.EXPORT_PAGE", 7)
     await DecisionWriter(sessions).write(Batch.of(_random(50)))
     rows = await _all(sessions)
@@ -173,7 +171,7 @@ async def test_an_export_of_many_has_each_once(sessions: Sessions, monkeypatch: 
     assert [row.position for row in rows] == sorted(row.position for row in rows)
 
 
-async def test_what_follows_is_found_once_whatever_fits(sessions: Sessions) -> None:
+async def test_following_finds_each_decision_once(sessions: Sessions) -> None:
     writer = DecisionWriter(sessions)
     last, seen = 0, []
     for number in range(5):
@@ -188,7 +186,7 @@ async def test_what_follows_is_found_once_whatever_fits(sessions: Sessions) -> N
 async def test_a_batch_is_stored_whole_or_not_at_all(sessions: Sessions) -> None:
     writer = DecisionWriter(sessions)
     await writer.write(Batch.of([PLAIN]))
-    bad = varied(PLAIN, request_id=cast(str, None))  # what the table refuses
+    bad = varied(PLAIN, request_id=cast(str, None))  # the table refuses it
     with pytest.raises(BatchNotStored) as refused:
         await writer.write(Batch.of([PLAIN, varied(PLAIN, grants=grant_set(frozenset({"new"}))), bad]))
     assert re.search(r"NOT NULL constraint failed|null value in column", str(refused.value))
@@ -207,7 +205,7 @@ async def test_a_long_batch_pauses_between_statements_and_is_stored_completely_o
     async def between_statements() -> None:
         nonlocal pauses
         pauses += 1
-        assert await _scalar(sessions, "SELECT count(*) FROM decisions") == 0, "what is stored is seen at the end"
+        assert await _scalar(sessions, "SELECT count(*) FROM decisions") == 0, "stored decisions are visible at the end"
 
     records = [varied(record, at=NOW + number) for number, record in enumerate(_random(1200))]
     bad = varied(PLAIN, request_id=cast(str, None))
@@ -222,10 +220,10 @@ async def test_a_long_batch_pauses_between_statements_and_is_stored_completely_o
 
 
 @pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
-async def test_a_locked_database_holds_the_log_up_and_loses_nothing(sessions: Sessions, url: str) -> None:
+async def test_a_locked_database_delays_the_log_and_loses_nothing(sessions: Sessions, url: str) -> None:
     writer = DecisionWriter(sessions)
     await writer.write(Batch.of([PLAIN]))
-    async with sessions() as session:  # the connection that the pool gives next
+    async with sessions() as session:  # the next connection of the pool
         await session.execute(text("PRAGMA busy_timeout = 20"))
     async with DecisionLog(writer.write, every_seconds=0.01) as log:
         with closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as other:
@@ -244,7 +242,7 @@ async def test_a_locked_database_holds_the_log_up_and_loses_nothing(sessions: Se
     assert await _scalar(sessions, "SELECT count(*) FROM decisions") == 2
 
 
-async def test_what_is_too_old_is_deleted_and_the_rest_stays(sessions: Sessions) -> None:
+async def test_only_old_decisions_are_deleted(sessions: Sessions) -> None:
     day = 86_400 * 1_000_000
     old, young = grant_set(frozenset({"old"})), grant_set(frozenset({"young"}))
     writer = DecisionWriter(sessions)
@@ -260,7 +258,7 @@ async def test_what_is_too_old_is_deleted_and_the_rest_stays(sessions: Sessions)
     assert [row.record.key.grants for row in await _all(sessions)] == [young] * 10
 
 
-async def test_a_grant_set_that_is_still_used_outlives_its_first_decisions(sessions: Sessions) -> None:
+async def test_a_used_grant_set_outlives_its_first_decisions(sessions: Sessions) -> None:
     writer = DecisionWriter(sessions)
     held = grant_set(frozenset({"lasting"}))
     day = 86_400 * 1_000_000
@@ -281,8 +279,8 @@ async def test_two_writers_share_their_grant_sets(sessions: Sessions) -> None:
     assert grants == [PLAIN.key.grants] * 200
 
 
-async def test_what_was_written_is_there_after_a_kill(sessions: Sessions, url: str) -> None:
-    """The writer's process is killed as soon as it says that a batch is stored."""
+async def test_written_decisions_survive_a_kill(sessions: Sessions, url: str) -> None:
+    """The process of the writer is killed as soon as it reports a stored batch."""
     program = f"""
 import asyncio, sys
 from app.db.decision_writer import DecisionWriter
@@ -312,12 +310,12 @@ asyncio.run(main())
         count = await _scalar(sessions, "SELECT count(*) FROM decisions")
         assert isinstance(count, int)
         assert count >= acknowledged
-        assert count % 50 == 0, "a batch is there whole or not at all"
+        assert count % 50 == 0, "a batch is stored completely or not at all"
         acknowledged = count
 
 
-async def test_after_a_restore_no_decision_takes_the_grants_of_another(sessions: Sessions, kind: str) -> None:
-    """The id of a set that was lost is given to another, and a process that goes on remembers it."""
+async def test_a_restore_does_not_mix_up_grant_sets(sessions: Sessions, kind: str) -> None:
+    """The id of a lost set is given to another, while a running process has the old one in its cache."""
     writer, other = DecisionWriter(sessions), DecisionWriter(sessions)
     await writer.write(Batch.of([PLAIN]))
     sqlite = "UPDATE sqlite_sequence SET seq = 0 WHERE name = 'grant_sets'"

@@ -1,4 +1,4 @@
-"""A disk that is full, or almost: it is said, and what is left is for ending access."""
+"""A full or almost full disk: it is reported, and the reserve is kept for revocations."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ class _PostgresError(Exception):
     ],
     ids=str,
 )
-def test_an_error_for_want_of_space_is_known(error: BaseException | None, expected: bool) -> None:
+def test_an_out_of_space_error_is_recognised(error: BaseException | None, expected: bool) -> None:
     assert is_full(error) is expected
 
 
-async def test_a_write_without_room_holds_back_what_grows_and_frees_what_was_held(tmp_path: Path) -> None:
-    """With SQLite's own limit in the place of a full disk."""
+async def test_a_full_disk_pauses_growing_writes_until_there_is_room(tmp_path: Path) -> None:
+    """With a page limit of SQLite instead of a full disk."""
     file = Path(shutil.copy(prepared_database(), tmp_path / "authz.db"))
     url = f"sqlite:///{file}"
     engine, disk = open_engine(url), DiskSpace(url, 0)
@@ -79,13 +79,13 @@ async def test_a_write_without_room_holds_back_what_grows_and_frees_what_was_hel
     last_used = LastUsed(sessions, disk)
     last_used.seen(1)
     assert not await last_used.flush()
-    async with sessions() as session:  # which needs no more pages
+    async with sessions() as session:  # needs no more pages
         await session.execute(text("UPDATE api_keys SET revoked_at = '2026-01-01 00:00:00'"))
         await session.commit()
     await engine.dispose()
 
 
-async def test_below_the_reserve_nothing_is_held(tmp_path: Path) -> None:
+async def test_nothing_is_paused_while_the_reserve_is_free(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'authz.db'}"
     disk = DiskSpace(url, 10**9)
     assert disk.shortage == ""
@@ -101,7 +101,7 @@ async def test_below_the_reserve_nothing_is_held(tmp_path: Path) -> None:
 
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[tuple[Path, Callable[[], bool]]]:
-    """A directory, and what fills its disk up, where a small one can be mounted; where not, that does nothing."""
+    """A directory on a small file system and a function that fills it, which does nothing if none can be mounted."""
     place = tmp_path / "small"
     place.mkdir()
     mounted = subprocess.run(
@@ -126,7 +126,7 @@ def small(tmp_path: Path) -> Iterator[tuple[Path, Callable[[], bool]]]:
 
 
 @pytest.mark.parametrize("reserve", ["1000000", "1"], ids=["almost full", "full"])
-def test_keys_are_revoked_and_it_is_said(
+def test_keys_can_be_revoked_on_a_full_disk(
     small: tuple[Path, Callable[[], bool]], issuer: LiveIssuer, tmp_path: Path, reserve: str
 ) -> None:
     place, fill = small

@@ -1,7 +1,7 @@
-"""A migration expands: what the release before reads and writes works on the new schema, and while it is made.
+"""Migrations expand the schema: the previous release works on the new schema, and during the migration.
 
-So processes of the old release go on while the database is upgraded under them, and the new release follows. What
-is no longer needed may go in the migration after that.
+Processes of the previous release keep running while the database is upgraded, and the new release follows. A later
+migration may remove what is no longer needed.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from tests.support.server import ROOT
 
 pytestmark = pytest.mark.anyio
 STEPS = sorted(_known())
-# Written by a server at any time, and referring to nothing.
+# Tables that a server writes at any time, without references.
 WRITTEN = ("api_keys", "tags", "policy_revisions", "admin_actions")
 
 
 async def to(engine: AsyncEngine, revision: str) -> None:
-    """Upgrade as far as this."""
+    """Upgrade to this revision."""
 
     def act(connection: Connection) -> None:
         config = Config()
@@ -54,12 +54,12 @@ def columns(connection: Connection) -> dict[tuple[str, str], dict[str, Any]]:
 
 
 def kind_of(column: dict[str, Any]) -> str:
-    """What it takes; how it is sorted is no matter."""
+    """The type of a column, without its collation."""
     return str(column["type"]).partition(" COLLATE ")[0]
 
 
 def uniques(connection: Connection, tables: set[str]) -> set[tuple[str, tuple[str, ...]]]:
-    """What must be unique in these tables."""
+    """The unique constraints of these tables."""
     found = inspect(connection)
     constraints = {
         (table, tuple(each["column_names"])) for table in tables for each in found.get_unique_constraints(table)
@@ -73,7 +73,7 @@ def uniques(connection: Connection, tables: set[str]) -> set[tuple[str, tuple[st
     return constraints | indexes
 
 
-async def test_each_migration_leaves_what_the_release_before_uses(empty: str) -> None:
+async def test_each_migration_keeps_what_the_previous_release_uses(empty: str) -> None:
     engine = open_engine(empty)
     await to(engine, STEPS[0])
     for step in STEPS[1:]:
@@ -97,14 +97,14 @@ async def test_each_migration_leaves_what_the_release_before_uses(empty: str) ->
 
 
 def value(column: Any) -> object:
-    """Something for a column, unlike what another row has."""
+    """A value for a column that differs from that of other rows."""
     now = datetime.now(UTC)
     text = secrets.token_hex(16)[: getattr(column.type, "length", None) or 32]
     made: dict[type, object] = {bytes: secrets.token_bytes(32), str: text, bool: False, datetime: now, date: now.date()}
     return made.get(column.type.python_type, secrets.randbits(40))
 
 
-async def test_what_the_old_release_asks_is_answered_while_the_database_is_upgraded(empty: str) -> None:
+async def test_the_previous_release_works_during_the_upgrade(empty: str) -> None:
     engine, upgrading = open_engine(empty), open_engine(empty)
     await to(engine, STEPS[-2])
     metadata = MetaData()
@@ -114,7 +114,7 @@ async def test_what_the_old_release_asks_is_answered_while_the_database_is_upgra
     written = dict.fromkeys(WRITTEN, 0)
 
     async def go_on(table: Table) -> None:
-        """Write and read as the old release does, by the columns that it knows."""
+        """Write and read as the previous release, with the columns that it knows."""
         own = [column for column in table.columns if column.name != "id"]
         more = 5
         while not over.is_set() or (more := more - 1):

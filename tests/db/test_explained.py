@@ -1,4 +1,4 @@
-"""Every query of the program reads little of what there is, on either database; a missing index is reported."""
+"""Every query of the program reads few rows on each database, and a missing index is reported."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from sqlalchemy import text
 
 from app.db.engine import open_engine
 from tests.support.databases import Kind
-from tests.support.trials.explain import Read, explained, judged, told
-from tests.support.trials.filled import fill_postgresql, fill_sqlite, today
+from tests.support.trials.filled_databases import fill_postgresql, fill_sqlite, today
 from tests.support.trials.queries import Query, every_query
+from tests.support.trials.query_plans import Read, explained, judged, told
 
 pytestmark = pytest.mark.anyio
 
@@ -28,7 +28,7 @@ WITHOUT = {
 
 @pytest.fixture
 async def filled(kind: Kind, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The URL of a database with keys and decisions, of a week: each day takes a partition with its indexes."""
+    """The URL of a database with keys and with decisions of a week, one partition for each day."""
     for module in ("filled", "queries"):
         monkeypatch.setattr(f"tests.support.trials.{module}.DAYS", 7)
     if kind == "postgresql":
@@ -43,12 +43,12 @@ async def filled(kind: Kind, tmp_path: Path, request: pytest.FixtureRequest, mon
 async def _wrong(url: str, queries: Sequence[Query], kind: Kind) -> dict[str, Read]:
     found = await explained(url, queries, seqscan=False, prepared=1)
     told("PostgreSQL" if kind == "postgresql" else "SQLite", found)
-    # Of so few, PostgreSQL may sort what is in a partition instead of looking it up.
+    # With so few rows, PostgreSQL may sort a partition instead of using an index.
     least = KEYS - 500 if kind == "postgresql" else 0
     return {q.name: read for q, read in found if not judged(q, read, sqlite=kind == "sqlite", least=least)}
 
 
-async def test_every_query_reads_little_and_one_without_its_index_is_told(filled: str, kind: Kind) -> None:
+async def test_every_query_reads_few_rows_and_a_missing_index_is_reported(filled: str, kind: Kind) -> None:
     queries = every_query(keys=KEYS, decided=DECISIONS, now=today())
     assert await _wrong(filled, queries, kind) == {}
     engine = open_engine(filled)

@@ -1,4 +1,4 @@
-"""Of several hosts, the first that takes writes; and what a server without writes is still good for."""
+"""Several hosts: the first writable one is used, and a read-only one still serves reads."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Opened = Callable[[str], Sessions]
 
 @pytest.fixture(scope="module")
 def places(postgres: Postgres, breakable: BreakablePostgres) -> dict[str, str]:
-    """Two servers that have a database of one name; on the first of them it takes no writes."""
+    """Two servers with a database of the same name, which is read-only on the first."""
     first = postgres.new(prepared=False)
     postgres.run(first, "CREATE DATABASE hosts")
     postgres.run(first, "ALTER DATABASE hosts SET default_transaction_read_only = on")
@@ -55,12 +55,12 @@ async def _is_read_only(sessions: Sessions) -> bool:
 
 @pytest.mark.parametrize("order", ["READ-ONLY,WRITABLE", "WRITABLE,READ-ONLY", "MISSING,READ-ONLY,WRITABLE"])
 @pytest.mark.parametrize("attributes", ["", "&target_session_attrs=any", "&target_session_attrs=read-write"])
-async def test_the_first_that_takes_writes_is_used(order: str, attributes: str, opened: Opened) -> None:
+async def test_the_first_writable_host_is_used(order: str, attributes: str, opened: Opened) -> None:
     assert not await _is_read_only(opened(f"host={order}{attributes}"))
 
 
 @pytest.mark.parametrize("attributes", ["", "&target_session_attrs=any", "&target_session_attrs=primary"])
-async def test_without_one_what_is_there_is_read(attributes: str, opened: Opened) -> None:
+async def test_reads_work_without_a_writable_host(attributes: str, opened: Opened) -> None:
     sessions = opened(f"host=MISSING,READ-ONLY{attributes}")
     assert await _is_read_only(sessions)
     with pytest.raises(ReadOnlyDatabase):
@@ -70,11 +70,11 @@ async def test_without_one_what_is_there_is_read(attributes: str, opened: Opened
             await session.execute(text("CREATE TABLE written (id integer)"))
 
 
-async def test_nothing_is_read_where_writes_are_asked_for(opened: Opened) -> None:
+async def test_a_read_only_host_is_refused_if_writes_are_required(opened: Opened) -> None:
     with pytest.raises(ReadOnlyDatabase):
         await _is_read_only(opened("host=READ-ONLY&target_session_attrs=read-write"))
 
 
-async def test_a_host_that_refuses_is_no_reason_to_ask_another(opened: Opened) -> None:
+async def test_a_refusal_by_a_host_is_not_retried_at_another(opened: Opened) -> None:
     with pytest.raises(DatabaseUnavailable, match='the role "stranger" does not exist'):
         await _is_read_only(opened("host=READ-ONLY,WRITABLE&user=stranger"))

@@ -1,4 +1,4 @@
-"""The grants that a user's token held last are found by the index, whatever its keys did since."""
+"""The last grants of a user's token are found by the index, regardless of later uses of keys."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def record(at: int, subject: str, *grants: str, method: Method = "jwt", key_id: 
     return varied(RECORD, at=at, request_id=f"r{at}", subject=subject, method=method, key_id=key_id, grants=grants_held)
 
 
-async def test_the_newest_token_counts_and_keys_do_not(empty: str) -> None:
+async def test_the_last_grants_are_those_of_the_newest_token(empty: str) -> None:
     await upgrade(empty)
     engine = open_engine(empty)
     sessions = sessions_of(engine)
@@ -36,7 +36,7 @@ async def test_the_newest_token_counts_and_keys_do_not(empty: str) -> None:
         record(now - 3_900, "user_b", "holdings:read"),
         record(now - 3_800, "user_a", "keys:read", method="api_key", key_id=7),
         varied(record(now - 3_700, "user_a", "keys:write"), grants=None),
-        # A service that asks over AuthZEN says what the user holds, and no token does.
+        # In an AuthZEN evaluation the service states the grants of the user, not a token.
         varied(record(now - 3_600, "user_a", "keys:write"), door="authzen"),
         varied(record(now - 3_600, "user_d", "keys:write"), door="authzen"),
         *(record(now - 3_000 + number, "user_c", method="api_key", key_id=8) for number in range(MAX_ROWS)),
@@ -48,7 +48,7 @@ async def test_the_newest_token_counts_and_keys_do_not(empty: str) -> None:
         assert found
         assert found.held == {"anyone", "auth:jwt", "user:user_a", "catalog:read", "a permission"}
         assert round(found.seen.timestamp() * 1_000_000) == now - 4_000
-        assert await last_grants(session, "user_c") is None, "its keys made the newest decisions"
+        assert await last_grants(session, "user_c") is None, "the newest decisions are those of its keys"
         assert await last_grants(session, "user_d") is None
         if empty.startswith("sqlite"):
             plan = await session.execute(

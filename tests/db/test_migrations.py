@@ -1,4 +1,4 @@
-"""Migrations: the schema that they make is the one that the models describe."""
+"""Migrations create the schema of the models."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def _ask(url: str, *statements: str) -> list[Any]:
 
 
 async def _schema(url: str) -> dict[str, dict[str, Any]]:
-    """The tables, each with its columns, but for partitions."""
+    """The tables with their columns, without partitions."""
 
     def read(connection: Connection) -> dict[str, dict[str, Any]]:
         found = inspect(connection)
@@ -50,7 +50,7 @@ async def _schema(url: str) -> dict[str, dict[str, Any]]:
     return schema
 
 
-async def test_an_empty_database_is_upgraded_and_an_upgraded_one_stays_as_it_is(empty: str) -> None:
+async def test_upgrade_is_idempotent(empty: str) -> None:
     assert await current_revision(empty) is None
     assert not await at_head(empty)
     assert await upgrade(empty) == head()
@@ -63,7 +63,7 @@ async def test_an_empty_database_is_upgraded_and_an_upgraded_one_stays_as_it_is(
     assert await _ask(empty, "SELECT name FROM tags") == [("kept",)]
 
 
-async def test_the_migrated_schema_is_the_models(empty: str) -> None:
+async def test_the_migrated_schema_is_that_of_the_models(empty: str) -> None:
     await upgrade(empty)
 
     def whole(name: str | None, _kind: str, _parents: object) -> bool:
@@ -83,7 +83,7 @@ async def test_the_migrated_schema_is_the_models(empty: str) -> None:
     await engine.dispose()
 
 
-async def test_every_table_counts_its_ids_up_without_giving_one_twice(empty: str) -> None:
+async def test_no_table_reuses_ids(empty: str) -> None:
     await upgrade(empty)
     schema = await _schema(empty)
     assert set(schema) == {*metadata.tables, "alembic_version"}
@@ -94,7 +94,7 @@ async def test_every_table_counts_its_ids_up_without_giving_one_twice(empty: str
         assert all("nextval" in str(schema[name]["id"]) for name in metadata.tables)
 
 
-async def test_an_upgrade_that_fails_leaves_nothing_behind(empty: str) -> None:
+async def test_a_failed_upgrade_is_rolled_back(empty: str) -> None:
     await _ask(empty, "CREATE TABLE games (id INTEGER)")
     with pytest.raises(DBAPIError, match=r'games"? already exists'):
         await upgrade(empty)
@@ -104,13 +104,13 @@ async def test_an_upgrade_that_fails_leaves_nothing_behind(empty: str) -> None:
     assert await upgrade(empty) == head()
 
 
-def test_upgrades_at_once_make_one_schema(empty: str) -> None:
+def test_concurrent_upgrades_create_one_schema(empty: str) -> None:
     with ThreadPoolExecutor(4) as pool:
         revisions = list(pool.map(lambda _: asyncio.run(upgrade(empty)), range(4)))
     assert revisions == [head()] * 4
 
 
-async def test_a_database_of_a_newer_version_is_left_alone(empty: str) -> None:
+async def test_a_database_of_a_newer_version_is_not_changed(empty: str) -> None:
     await upgrade(empty)
     await _ask(empty, "UPDATE alembic_version SET version_num = '9999'")
     assert not await at_head(empty)
@@ -120,7 +120,7 @@ async def test_a_database_of_a_newer_version_is_left_alone(empty: str) -> None:
     assert await current_revision(empty) == "9999"
 
 
-def test_the_head_that_file_names_tell_is_alembics() -> None:
+def test_the_head_by_file_names_is_that_of_alembic() -> None:
     config = Config()
     config.set_main_option("script_location", str(ROOT / "app" / "db" / "migrations"))
     script = ScriptDirectory.from_config(config)

@@ -1,4 +1,4 @@
-"""The decision log by the day: made of what was there, ready ahead of time, dropped whole, and never in the way."""
+"""Daily partitions of the decision log: upgrade, creation ahead of time, and dropping without long locks."""
 
 from __future__ import annotations
 
@@ -61,12 +61,12 @@ async def _logged(sessions: Sessions) -> list[tuple[int, Record]]:
 
 
 def _of(days: float, request_id: str = "r") -> Record:
-    """A decision of so many days from today's beginning."""
+    """A decision some days from the beginning of today."""
     return varied(PLAIN, at=TODAY + int(days * DAY), request_id=request_id)
 
 
 async def _write_as_before(sessions: Sessions, records: list[Record]) -> None:
-    """Write as the version without partitions does: by the names of table and columns, row by row."""
+    """Write row by row, as the version without partitions does."""
     rows = [
         {**record._asdict(), **record.key._asdict(), "missing": "", "grant_set_id": None}  # fields
         for record in records
@@ -78,7 +78,7 @@ async def _write_as_before(sessions: Sessions, records: list[Record]) -> None:
         await session.commit()
 
 
-async def test_what_was_logged_before_is_there_afterwards_and_ids_go_on(empty: str) -> None:
+async def test_the_upgrade_to_partitions_keeps_decisions_and_ids(empty: str) -> None:
     await upgrade_to(empty, BEFORE)
     engine = open_engine(empty)
     sessions = sessions_of(engine)
@@ -92,7 +92,7 @@ async def test_what_was_logged_before_is_there_afterwards_and_ids_go_on(empty: s
 
 
 @on_postgresql
-async def test_a_process_of_the_version_before_goes_on_through_the_upgrade(empty: str) -> None:
+async def test_the_previous_version_keeps_writing_during_the_upgrade_to_partitions(empty: str) -> None:
     await upgrade_to(empty, BEFORE)
     engine = open_engine(empty)
     sessions = sessions_of(engine)
@@ -116,17 +116,17 @@ async def test_a_process_of_the_version_before_goes_on_through_the_upgrade(empty
     stop.set()
     await asyncio.gather(*working)
     assert await _run(sessions, "SELECT count(*), count(DISTINCT id) FROM decisions") == [(wrote, wrote)]
-    assert (await _partitions(sessions))[0].name == "decisions_before", "today goes on there"
+    assert (await _partitions(sessions))[0].name == "decisions_before", "today stays there"
     indexes = await _run(sessions, "SELECT indexname FROM pg_indexes WHERE tablename = 'decisions_before' ORDER BY 1")
     assert [name for (name,) in indexes] == sorted(
         [f"ix_decisions_before_{name}at_id" for name in ("", *(f"{column}_" for column in _FILTERS))]
         + ["pk_decisions_before"]
-    ), "none but the key's is replaced"
+    ), "only that of the key is replaced"
     await engine.dispose()
 
 
 @on_postgresql
-async def test_days_are_made_ahead_each_once_whoever_asks(sessions: Sessions) -> None:
+async def test_partitions_are_created_ahead_once(sessions: Sessions) -> None:
     old = OldDecisions(sessions)
     for now in (NOW, NOW + timedelta(days=2), NOW + timedelta(days=20)):
         await asyncio.gather(*(old.make_ready(now) for _ in range(3)))
@@ -140,23 +140,23 @@ async def test_days_are_made_ahead_each_once_whoever_asks(sessions: Sessions) ->
 
 
 @on_postgresql
-async def test_a_day_that_lacks_its_partition_is_written_all_the_same_and_ends_in_time(sessions: Sessions) -> None:
+async def test_a_day_without_a_partition_is_written_and_deleted_in_time(sessions: Sessions) -> None:
     old, writer = OldDecisions(sessions), DecisionWriter(sessions)
     await writer.write(Batch.of([_of(20.3, "early"), _of(-3, "late")]))
     assert {await _table(sessions, name) for name in ("early", "late")} == {"decisions_default"}
     await old.make_ready(NOW + timedelta(days=20))
     names = {part.name for part in await _partitions(sessions)}
-    assert f"decisions_{NOW + timedelta(days=20):%Y%m%d}" not in names, "what is in the default one stays there"
+    assert f"decisions_{NOW + timedelta(days=20):%Y%m%d}" not in names, "rows of the default partition stay there"
     assert f"decisions_{NOW + timedelta(days=21):%Y%m%d}" in names
     await writer.write(Batch.of([_of(20.4, "later")]))
     assert await _table(sessions, "later") == "decisions_default"
-    assert await old.delete_before(TODAY + 20 * DAY + 1, 10) == 1, "of the days before that one"
+    assert await old.delete_before(TODAY + 20 * DAY + 1, 10) == 1, "of the previous days"
     assert await old.delete_before(TODAY + 21 * DAY, 1) == 1
     assert [record.request_id for _, record in await _logged(sessions)] == ["later"]
 
 
 @on_postgresql
-async def test_a_day_is_dropped_whole_once_all_of_it_is_too_old_and_not_before(sessions: Sessions) -> None:
+async def test_a_partition_is_dropped_when_all_of_it_is_too_old(sessions: Sessions) -> None:
     old = OldDecisions(sessions)
     await DecisionWriter(sessions).write(Batch.of([_of(0, "first"), _of(0.999, "last"), _of(1, "next")]))
     assert await old.drop_days_before(TODAY + DAY - 1) == 0
@@ -169,7 +169,7 @@ async def test_a_day_is_dropped_whole_once_all_of_it_is_too_old_and_not_before(s
 
 
 @on_postgresql
-async def test_what_was_there_before_is_deleted_by_the_row_and_its_table_in_the_end(empty: str) -> None:
+async def test_older_decisions_are_deleted_by_row_and_their_table_at_last(empty: str) -> None:
     await upgrade_to(empty, BEFORE)
     engine = open_engine(empty)
     sessions = sessions_of(engine)
@@ -184,7 +184,7 @@ async def test_what_was_there_before_is_deleted_by_the_row_and_its_table_in_the_
 
 
 @on_postgresql
-async def test_a_long_read_makes_tidying_up_wait_a_moment_and_nobody_behind_it_for_long(
+async def test_dropping_a_partition_waits_for_a_long_read_for_a_bounded_time(
     sessions: Sessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.db.old_decisions._LOCK_SECONDS", 0.2)
@@ -204,7 +204,7 @@ async def test_a_long_read_makes_tidying_up_wait_a_moment_and_nobody_behind_it_f
     assert len(await _logged(sessions)) == 1
 
 
-async def test_the_upgrade_makes_the_days_that_are_due(url: str, sessions: Sessions) -> None:
+async def test_the_upgrade_creates_the_due_partitions(url: str, sessions: Sessions) -> None:
     if url.startswith("postgresql"):
         await _run(sessions, f"DROP TABLE decisions_{NOW + timedelta(days=2):%Y%m%d}")
     await upgrade(url)
@@ -213,7 +213,7 @@ async def test_the_upgrade_makes_the_days_that_are_due(url: str, sessions: Sessi
 
 
 @on_postgresql
-async def test_a_batch_that_is_cut_off_or_waits_too_long_is_told_and_written_the_next_time(url: str) -> None:
+async def test_a_cancelled_batch_is_logged_and_retried(url: str) -> None:
     engine = open_engine(url, timeout_seconds=1)
     sessions, others = sessions_of(engine), open_engine(url)
     writer = DecisionWriter(sessions)
@@ -224,14 +224,14 @@ async def test_a_batch_that_is_cut_off_or_waits_too_long_is_told_and_written_the
             await writer.write(Batch.of([_of(0.5)] * 3))
         patient = open_engine(url, timeout_seconds=60)
         writing = asyncio.create_task(DecisionWriter(sessions_of(patient)).write(Batch.of([_of(0.5)] * 3)))
-        # What waits for the lock; at first that may still be the batch that was given up.
+        # What waits for the lock; at first this may still be the cancelled batch.
         cut = text(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE wait_event_type = 'Lock' AND datname = current_database()"
         )
         async with asyncio.timeout(30):
             while not writing.done():
-                # Each time again: within a transaction PostgreSQL shows who is active as it was at the first look.
+                # A new transaction each time, since PostgreSQL shows the activity as of the first query in one.
                 async with others.begin() as third:
                     await third.execute(cut)
                 await asyncio.sleep(0.01)

@@ -1,4 +1,4 @@
-"""What connections leave in a session: behind a pooler, where others get it next, nothing."""
+"""State of database sessions: none remains behind a pooler, which shares sessions."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def scalar(sessions: Sessions, statement: str) -> object:
         return await session.scalar(text(statement))
 
 
-async def test_behind_a_pooler_nothing_is_left_in_a_session(pooler: Pooler, engine: list[AsyncEngine]) -> None:
+async def test_nothing_remains_in_a_session_behind_a_pooler(pooler: Pooler, engine: list[AsyncEngine]) -> None:
     sessions = sessions_on(pooler.url + "?options=-csearch_path%3Dpg_catalog", engine)
     assert await scalar(sessions, TIMEOUT) == "7s"
     assert await scalar(sessions, PATH) == "pg_catalog"
@@ -71,7 +71,7 @@ async def test_a_direct_connection_keeps_its_statements_and_settings(direct: str
     assert await scalar(sessions, PREPARED) != 0
 
 
-async def test_a_pooler_that_was_not_recognised_is_noticed(direct: str, engine: list[AsyncEngine]) -> None:
+async def test_an_unrecognised_pooler_is_reported(direct: str, engine: list[AsyncEngine]) -> None:
     sessions = sessions_on(direct, engine)
     assert await scalar(sessions, PREPARED) != 0
     async with sessions() as session:
@@ -84,13 +84,13 @@ async def test_a_pooler_that_was_not_recognised_is_noticed(direct: str, engine: 
 
 
 @pytest.mark.parametrize("query", ["&pgbouncer=true", "&statement_cache_size=0", "&prepared_statement_cache_size=0"])
-async def test_an_address_can_ask_for_no_statements(query: str, direct: str, engine: list[AsyncEngine]) -> None:
+async def test_an_address_can_disable_prepared_statements(query: str, direct: str, engine: list[AsyncEngine]) -> None:
     sessions = sessions_on(direct + query, engine)
     assert await scalar(sessions, TIMEOUT) == "7s"
     assert await scalar(sessions, PREPARED) == 0
 
 
-async def test_a_connection_that_follows_changes_is_made_again(direct: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_listening_connection_is_reopened(direct: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lines, "_KEPT_SECONDS", 0.0)
     with pytest.raises(HeartbeatExpired):
         async with open_heartbeat_connection(direct, lambda _: None, lambda: None) as line:

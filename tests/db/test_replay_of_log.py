@@ -1,4 +1,4 @@
-"""The log as a replay reads it: counts and last examples are those of deciding every logged decision one by one."""
+"""A replay of a stored log: counts and last examples equal those of deciding one by one."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from tests.db.records import varied
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_replay_of_the_log_agrees_with_deciding_one_by_one(tmp_path: Path) -> None:
+async def test_a_replay_of_the_log_equals_deciding_one_by_one(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'log.db'}"
     await upgrade(url)
-    # Some on bad credentials and some whose grants are not in the log; not all are replayed.
+    # Some have bad credentials, and some have no grants in the log; not all are replayed.
     records = [
         varied(record, method=None, grants=None)
         if number % 97 == 0

@@ -1,4 +1,4 @@
-"""Callers that rows name are known by verified credentials, and not by what others asked about them."""
+"""Known callers are those with verified credentials, not subjects of AuthZEN questions."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def key(number: int, **times: Any) -> ApiKey:
     )
 
 
-async def test_verified_tokens_and_used_active_keys_are_seen(sessions: Sessions) -> None:
+async def test_verified_tokens_and_used_active_keys_are_known(sessions: Sessions) -> None:
     records = [
         record("ann"),
         record("auth0|bob", door="gateway"),
@@ -72,7 +72,7 @@ async def test_verified_tokens_and_used_active_keys_are_seen(sessions: Sessions)
         assert await seen_callers(session, ()) == frozenset()
 
 
-async def test_a_bounded_number_of_callers_is_looked_for(sessions: Sessions) -> None:
+async def test_the_number_of_known_callers_is_bounded(sessions: Sessions) -> None:
     await DecisionWriter(sessions).write(Batch.of([record("zoe"), record("a0000")]))
     async with sessions() as session:
         many = [f"user:a{number:04}" for number in range(MAX_FACTS)]

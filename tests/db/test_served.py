@@ -1,4 +1,4 @@
-"""A server on either database: what it stored is read back, by itself and by commands."""
+"""A server on each database: stored data is read back by the server and by commands."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ EVERYTHING = "catalog:read catalog:write policies:read policies:write decisions:
 
 @pytest.fixture
 def served(url: str, issuer: LiveIssuer, tmp_path: Path) -> Server:
-    """Not yet started."""
+    """A server that is not yet started."""
     return Server(tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url, authorized_parties=PARTY, database_url=url)
 
 
-def test_the_whole_story_of_a_key_and_a_policy(served: Server, issuer: LiveIssuer) -> None:
+def test_the_life_of_a_key_and_a_policy(served: Server, issuer: LiveIssuer) -> None:
     token = issuer.token(permissions=EVERYTHING)
     with served, served.client(token) as person:
         league = {"name": "National Football League", "abbreviation": "NFL", "country": "US"}
@@ -72,7 +72,7 @@ def test_the_whole_story_of_a_key_and_a_policy(served: Server, issuer: LiveIssue
     assert '"level":"error"' not in log.replace(" ", "")
 
 
-def test_a_nul_is_refused_or_found_nowhere_on_either_database(served: Server, issuer: LiveIssuer) -> None:
+def test_a_nul_is_refused_or_not_found_on_each_database(served: Server, issuer: LiveIssuer) -> None:
     with served, served.client(issuer.token(permissions=EVERYTHING)) as person:
         parent = person.get("/api/v1/policies").json()["revision"]
         change = {"files": files(served), "parent": parent, "message": "a\0b"}
@@ -96,9 +96,7 @@ def test_a_nul_is_refused_or_found_nowhere_on_either_database(served: Server, is
 
 
 @pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
-def test_a_server_makes_room_for_the_next_days_and_ends_those_long_gone(
-    served: Server, postgres: Postgres, url: str
-) -> None:
+def test_a_server_creates_and_drops_partitions(served: Server, postgres: Postgres, url: str) -> None:
     def days() -> set[str]:
         names = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'decisions'::regclass"
         return set(re.findall(r"decisions_(\d{8})", postgres.run(url, names)))

@@ -1,4 +1,4 @@
-"""What the log knows of one key, in a real database."""
+"""The uses of a key in the log of a real database."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.db.test_decision_store import NOW, PLAIN
 pytestmark = pytest.mark.anyio
 
 
-async def test_alike_decisions_are_counted_together_and_only_the_latest_where_that_is_asked(sessions: Sessions) -> None:
+async def test_equal_decisions_are_counted_together_up_to_a_limit(sessions: Sessions) -> None:
     of_key = varied(PLAIN, key_id=7)
     await DecisionWriter(sessions).write(
         Batch.of(

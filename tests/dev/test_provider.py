@@ -1,4 +1,4 @@
-"""The local issuer's sign-in, over HTTP: strict about addresses, codes and verifiers, as a real one is."""
+"""The sign-in of the local issuer over HTTP: strict about redirect URIs, codes and verifiers, as a real issuer."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ REQUEST = {
 
 @pytest.fixture
 def at(issuer: LiveIssuer) -> Iterator[httpx.Client]:
-    """A browser at the issuer, which goes nowhere by itself."""
+    """A browser at the issuer that follows no redirects."""
     with httpx.Client(base_url=issuer.url) as client:
         yield client
 
@@ -51,7 +51,7 @@ def exchange(at: httpx.Client, code: str, **changed: str) -> httpx.Response:
     return at.post("/token", data={**sent, "code_verifier": VERIFIER, **changed})
 
 
-def test_the_page_names_each_person_and_what_they_may_do(at: httpx.Client) -> None:
+def test_the_page_lists_each_user_with_their_permissions(at: httpx.Client) -> None:
     page = at.get("/authorize", params=REQUEST)
     assert page.status_code == 200
     assert "form-action 'self' http://127.0.0.1:8000;" in page.headers["content-security-policy"]
@@ -62,7 +62,7 @@ def test_the_page_names_each_person_and_what_they_may_do(at: httpx.Client) -> No
     assert at.get("/style.css").headers["content-type"] == "text/css; charset=utf-8"
 
 
-def test_whoever_signs_in_gets_tokens_that_agree(at: httpx.Client, issuer: LiveIssuer) -> None:
+def test_a_sign_in_returns_consistent_tokens(at: httpx.Client, issuer: LiveIssuer) -> None:
     back = sign_in(at)
     assert (back["state"], back["iss"]) == ("a state", issuer.url)
     answer = exchange(at, back["code"])
@@ -76,7 +76,7 @@ def test_whoever_signs_in_gets_tokens_that_agree(at: httpx.Client, issuer: LiveI
     assert access["permissions"] == ["catalog:read", "catalog:write"]
 
 
-def test_the_discovery_document_names_what_is_served(at: httpx.Client, issuer: LiveIssuer) -> None:
+def test_the_discovery_document_names_the_served_endpoints(at: httpx.Client, issuer: LiveIssuer) -> None:
     document = at.get("/.well-known/openid-configuration").json()
     assert document["issuer"] == issuer.url
     assert at.get(document["jwks_uri"]).json()["keys"][0]["kid"] == issuer.kid
@@ -102,7 +102,7 @@ def test_the_discovery_document_names_what_is_served(at: httpx.Client, issuer: L
         "",
     ],
 )
-def test_nobody_is_sent_to_an_address_that_is_not_the_clients(at: httpx.Client, redirect: str) -> None:
+def test_only_redirect_uris_of_the_client_are_accepted(at: httpx.Client, redirect: str) -> None:
     for answer in (
         at.get("/authorize", params={**REQUEST, "redirect_uri": redirect}),
         at.post("/authorize", data={**REQUEST, "redirect_uri": redirect, "person": "user_alice"}),
@@ -112,7 +112,7 @@ def test_nobody_is_sent_to_an_address_that_is_not_the_clients(at: httpx.Client, 
         assert "location" not in answer.headers
 
 
-def test_another_loopback_port_is_the_clients_too(at: httpx.Client) -> None:
+def test_any_loopback_port_is_accepted(at: httpx.Client) -> None:
     for host in ("127.0.0.1:9", "[::1]:9", "localhost:9"):
         page = at.get("/authorize", params={**REQUEST, "redirect_uri": f"http://{host}/console/callback"})
         assert page.status_code == 200, host
@@ -133,7 +133,7 @@ def test_another_loopback_port_is_the_clients_too(at: httpx.Client) -> None:
         ({"cancel": "1"}, "access_denied"),
     ],
 )
-def test_what_is_wrong_is_told_to_the_client(at: httpx.Client, changed: dict[str, str], error: str) -> None:
+def test_errors_are_returned_to_the_client(at: httpx.Client, changed: dict[str, str], error: str) -> None:
     back = sign_in(at, **changed)
     assert (back["error"], back["state"]) == (error, "a state")
     assert "code" not in back
@@ -157,7 +157,7 @@ def test_a_parameter_sent_twice_and_an_unknown_client_or_person_get_no_code(at: 
         ({"grant_type": "password"}, "unsupported_grant_type"),
     ],
 )
-def test_a_code_is_good_for_its_client_address_and_verifier(
+def test_a_code_is_bound_to_its_client_redirect_uri_and_verifier(
     at: httpx.Client, changed: dict[str, str], error: str
 ) -> None:
     code = sign_in(at)["code"]
@@ -166,7 +166,7 @@ def test_a_code_is_good_for_its_client_address_and_verifier(
     assert refused.json()["error"] == error
 
 
-def test_a_code_is_good_once_and_used_up_by_a_wrong_verifier(at: httpx.Client) -> None:
+def test_a_code_is_used_up_by_its_first_use_even_with_a_wrong_verifier(at: httpx.Client) -> None:
     code = sign_in(at)["code"]
     assert [exchange(at, code).status_code for _ in range(2)] == [200, 400]
     code = sign_in(at)["code"]
@@ -174,7 +174,7 @@ def test_a_code_is_good_once_and_used_up_by_a_wrong_verifier(at: httpx.Client) -
     assert exchange(at, code).status_code == 400
 
 
-def test_a_code_is_over_after_a_minute() -> None:
+def test_a_code_expires_after_a_minute() -> None:
     now = [0.0]
     codes = Codes(lambda: now[0])
     grant = Grant(PEOPLE[0], CONSOLE.id, REDIRECT, CHALLENGE, None, "openid")
@@ -186,7 +186,7 @@ def test_a_code_is_over_after_a_minute() -> None:
         codes.redeem(late, VERIFIER)
 
 
-def test_a_client_with_a_secret_has_to_send_it(at: httpx.Client, issuer: LiveIssuer) -> None:
+def test_a_client_with_a_secret_must_send_it(at: httpx.Client, issuer: LiveIssuer) -> None:
     confidential = Client("with secret", CONSOLE.redirects, secret="s3cret:+ %")
     issuer.provider.clients = [CONSOLE, confidential]
 
@@ -206,7 +206,7 @@ def test_a_client_with_a_secret_has_to_send_it(at: httpx.Client, issuer: LiveIss
         issuer.provider.clients = [CONSOLE]
 
 
-def test_what_a_caller_sends_is_shown_as_text(at: httpx.Client) -> None:
+def test_parameters_are_escaped(at: httpx.Client) -> None:
     page = at.get("/authorize", params={**REQUEST, "state": '"><script>alert(1)</script>'}).text
     assert "<script>" not in page
     assert re.search(r'name="state" value="&#34;&gt;&lt;script', page)

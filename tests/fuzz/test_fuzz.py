@@ -1,4 +1,4 @@
-"""The seeds and a sample of generated cases; scripts/fuzz/main.py runs as many as there is time for."""
+"""The seeds and a sample of generated cases; scripts/fuzz/main.py runs more."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from scripts.fuzz.corpus import FOLDER, seeds_of
 from scripts.fuzz.main import TARGETS
 from scripts.fuzz.supervisor import ROOT, Order, supervise
 
-GENERATED = 8  # of each target, always the same
-PATIENCE = 600.0  # seconds, on a machine that is busy
+GENERATED = 8  # of each target, seeded
+PATIENCE = 600.0  # seconds, on a busy machine
 
 
 def failing(name: str) -> str:
@@ -42,7 +42,7 @@ def test_every_target_has_seeds_and_every_seed_a_target() -> None:
         assert len({entry["why"] for entry in entries}) == len(entries) == len(set(seeds_of(file.stem)))
 
 
-def test_an_exception_that_nobody_expects_is_found_and_made_smaller() -> None:
+def test_an_unexpected_exception_is_found_and_minimized() -> None:
     (failure,) = supervise(Order([failing("raises")], 1, PATIENCE, 50)).failures
     assert failure.target == "raises"
     assert failure.data == b"x"
@@ -55,7 +55,7 @@ def test_a_case_that_takes_too_long_is_found() -> None:
     assert "of processor time" in failure.message
 
 
-def test_a_case_that_hangs_in_c_code_is_killed_and_says_where() -> None:
+def test_a_case_that_hangs_in_c_code_is_killed_with_its_stack() -> None:
     (failure,) = supervise(Order([failing("hangs")], 1, PATIENCE, 1, kill_processor_seconds=0.5)).failures
     assert (failure.target, failure.data) == ("hangs", b"a" * 60)
     assert failure.message.startswith("hangs: ")
@@ -68,13 +68,13 @@ def test_a_case_that_ends_the_process_is_found() -> None:
     assert "Fatal Python error: Aborted" in failure.message
 
 
-def test_the_others_go_on_after_one_has_failed() -> None:
+def test_other_targets_continue_after_a_failure() -> None:
     result = supervise(Order([failing("raises"), TARGETS["key_sets"]], 1, PATIENCE, 30))
     assert [failure.target for failure in result.failures] == ["raises"]
     assert result.tallies["key_sets"].cases >= 30
 
 
-def test_a_failure_is_printed_kept_and_can_be_run_again(
+def test_a_failure_is_printed_and_stored_to_run_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(TARGETS, "raises", failing("raises"))

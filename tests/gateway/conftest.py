@@ -1,4 +1,4 @@
-"""A service behind each of the four gateways, and one authz that they all ask."""
+"""A service behind each of the four gateways, which all use the same authz."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ p, catalog:read, orders:/v1/search, QUERY, allow
 
 @dataclass(frozen=True)
 class World:
-    """One server and one service, with every gateway between them."""
+    """A server, a service, and every gateway in front of it."""
 
     server: Server
     upstream: Upstream
@@ -66,7 +66,7 @@ class World:
 
 
 def with_orders(directory: Path) -> Path:
-    """The shipped policy and the rules of one more service, in a directory."""
+    """A directory with the shipped policy and the rules of another service."""
     policies = directory / "policies"
     shutil.copytree(ROOT / "policies", policies)
     (policies / "upstreams").mkdir(exist_ok=True)
@@ -78,7 +78,7 @@ def with_orders(directory: Path) -> Path:
 def built(
     stack: ExitStack, directory: Path, issuer: LiveIssuer, service: str, names: Sequence[str] = NAMES, **settings: str
 ) -> World:
-    """A world that lives as long as the stack."""
+    """Build the gateways, which live as long as the stack."""
     upstream = stack.enter_context(Upstream())
     server = Server(
         with_orders(directory),
@@ -107,7 +107,7 @@ def world(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @dataclass(frozen=True)
 class Hanging:
-    """Gateways whose authz hangs, and the question that each was asked since."""
+    """Gateways whose authz hangs, each with a pending request."""
 
     world: World
     question: bytes
@@ -116,7 +116,7 @@ class Hanging:
 
 @pytest.fixture(scope="session")
 def hanging(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hanging]:
-    """Begun early and looked at last: Traefik waits for authz for 30 seconds, and no setting changes that."""
+    """Started early and checked last: Traefik waits 30 seconds for authz, and no setting changes that."""
     bearer = f"Bearer {issuer.token(permissions=['catalog:read'])}"
     question = f"GET /v1/orders HTTP/1.1\r\nHost: o\r\nConnection: close\r\nAuthorization: {bearer}\r\n\r\n".encode()
     with ThreadPoolExecutor() as pool, ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""The gateways, each a real process with the configuration that is shipped."""
+"""The gateways, each a real process with the shipped configuration."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ SECRET = "a-secret-of-this-gateway-and-no-other"
 START_SECONDS = 20.0
 NAMES = ("nginx", "traefik", "caddy", "envoy")
 INGRESS = "ingress-nginx"
-# Asked where a connection stays open: when this is answered, so is everything before it.
+# Sent if a connection stays open: its answer follows all others.
 LAST = "/v1/public?and-nothing-after-it"
 _LAST = f"GET {LAST} HTTP/1.1\r\nHost: orders.example\r\nConnection: close\r\n\r\n".encode()
 
 
 class Gateway:
-    """A gateway in front of one service, asking one authz. `edits` replace parts of what is shipped."""
+    """A gateway in front of a service. `edits` replace parts of the shipped configuration."""
 
     def __init__(
         self,
@@ -90,9 +90,9 @@ class Gateway:
             self._process.wait()
 
     def send(self, data: bytes, seconds: float = 10.0, source: str = "127.0.0.1") -> bytes:
-        """Send raw bytes and return every answer: what comes until the gateway hangs up, or is silent so long.
+        """Send raw bytes and return every answer, until the gateway disconnects or is silent for a time.
 
-        A gateway that answers and waits for more is asked for LAST, which services do not record.
+        To a gateway that keeps the connection open, LAST is sent, which services do not record.
         """
         with socket.create_connection(("127.0.0.1", self.port), seconds, (source, 0)) as connection:
             connection.sendall(data)
@@ -110,7 +110,7 @@ class Gateway:
             return answer
 
     def ask(self, method: str, path: str, **headers: str) -> Answer:
-        """One ordinary request, in bytes of our own."""
+        """Send an ordinary request as raw bytes."""
         lines = [f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items()]
         head = f"{method} {path} HTTP/1.1\r\nHost: orders.example\r\nConnection: close\r\n{''.join(lines)}\r\n"
         return Answer(self.send(head.encode("latin-1")))
@@ -130,7 +130,7 @@ class Answer:
 
 
 def _is_last(raw: bytes) -> bool:
-    """Whether an answer is whole and says that no other follows: Envoy keeps the connection open for a while."""
+    """Whether an answer is complete and the last: Envoy keeps the connection open for a while."""
     return b"connection: close" in raw.partition(b"\r\n\r\n")[0].lower() and _is_whole(raw)
 
 

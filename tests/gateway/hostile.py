@@ -1,4 +1,4 @@
-"""Requests made to be read in two ways, and an oracle of how a careless service might read what reached it."""
+"""Ambiguous requests, and an oracle of how a careless service might interpret what reached it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ _IDENTITY = """
     X_Auth_Permissions X-Auth-Revision X-Auth-Key-Id X_Auth_Key_Id X-Auth-Key_Id
     X-Gateway-Secret X_Gateway_Secret X-Gateway-Service X_Gateway_Service X-Forwarded-For X-Forwarded-Host
     """.split()
-# Only a gateway says where a request came from. The mark tells whose words reached the service.
+# Only a gateway states the origin of a request. The mark shows whose header reached the service.
 _MARK = "6.6.6.6"
 _ORIGIN = """
     X-Real-IP Forwarded True-Client-IP X-Client-IP X-Cluster-Client-IP CF-Connecting-IP X-Envoy-External-Address
@@ -81,14 +81,14 @@ _METHODS = (
 
 @dataclass(frozen=True)
 class Hostile:
-    """A request in bytes, and what it is meant to try."""
+    """A request in bytes, and its purpose."""
 
     what: str
     data: bytes
 
 
 def corpus(token: str) -> list[Hostile]:
-    """Every spelling, as someone with this token sends it."""
+    """Every hostile request, with this token."""
     return [*_paths(token), *_headers(token), *_methods(token), *_hops(token), *_framing(token)]
 
 
@@ -108,9 +108,9 @@ def mixed(token: str, seed: int, count: int) -> Iterator[Hostile]:
 
 
 def faults(gateway: Gateway, upstream: Upstream, hostile: Hostile) -> list[str]:
-    """What went wrong with one request: everything that reached the service is held against the oracle."""
+    """The faults of one request: everything that reached the service is compared with the oracle."""
     upstream.reached.clear()
-    answer = gateway.send(hostile.data, 0.7)  # some of these wait for more, which never comes
+    answer = gateway.send(hostile.data, 0.7)  # some of these wait for more data, which is not sent
     found = [fault for reached in list(upstream.reached) for fault in _faults(reached, gateway.name, hostile)]
     if answer.startswith(b"HTTP/") and b" 200 " in answer[:15] and not upstream.reached:
         found.append("200 without a service")
@@ -122,24 +122,24 @@ def _faults(reached: Reached, gateway: str, hostile: Hostile) -> Iterator[str]:
     if wrong:
         yield f"reached as {reached.method} {reached.target}: {wrong[:3]}"
     who = (reached.header("x-auth-subject"), reached.header("x-auth-permissions"), reached.header("x-auth-key-id"))
-    # A request of HTTP/0.9 has no headers, so it is anonymous, and what is open to all is open to it.
+    # An HTTP/0.9 request has no headers, so it is anonymous and reaches public routes.
     nobody = who == ([], [], []) and reached.target == "/v1/public" and b"HTTP/" not in hostile.data
     if who != ([SUBJECT], ["catalog:read"], []) and not nobody:
         yield f"the service receives {who}"
     if SECRET in "".join(value for _, value in reached.headers) or reached.header("x-gateway-service"):
         yield "the gateway's proof reached the service"
-    # That controller passes on any `Upgrade`; its guide says what a service must do about it.
+    # That controller passes on any `Upgrade`; its guide says what the service must do.
     if gateway != INGRESS and reached.header("upgrade") not in ([], ["websocket"]):
         yield f"a tunnel reached the service: {reached.header('upgrade')}"
     for name in _ORIGIN:
         if any(_MARK in value for value in reached.header(_folded(name))):
             yield f"the client describes itself to the service, in {name}"
-    if reached.header("trailer") and gateway in ("nginx", "envoy"):  # the other two announce what they drop
+    if reached.header("trailer") and gateway in ("nginx", "envoy"):  # the other two list headers to drop
         yield "a trailer is announced to the service"
 
 
 def readings(reached: Reached) -> Iterator[tuple[str, str]]:
-    """The requests that some service might take this one for: method and plain path."""
+    """The possible interpretations of this request by a service: method and plain path."""
     methods = {reached.method, *(m.upper() for name in _METHOD_NAMES for m in reached.header(_folded(name)))}
     targets = {reached.target, *(uri for name in _NAMES for uri in reached.header(_folded(name)))}
     for target in targets:
@@ -156,11 +156,11 @@ def readings(reached: Reached) -> Iterator[tuple[str, str]]:
 
 
 def reader_may(method: str, path: str) -> bool:
-    """Whether a caller with `catalog:read` may, by what the rules say in words, in any letter case."""
+    """Whether a caller with `catalog:read` is allowed by the rules, in any letter case."""
     path = path.lower()
     if method not in ("GET", "HEAD"):
         return (method, path) == ("OPTIONS", "/v1/shared")
-    if path in ("/v1/public", "/v1/near", "/v1/shared"):  # HEAD goes with GET where the document leaves it out
+    if path in ("/v1/public", "/v1/near", "/v1/shared"):  # HEAD follows GET if the document leaves it out
         return True
     if path == "/v1/orders/export:all":
         return False
@@ -210,7 +210,7 @@ def _methods(token: str) -> Iterator[Hostile]:
 
 
 def _hops(token: str) -> Iterator[Hostile]:
-    """What is between two hops: where a request came from, what to drop on the way, tunnels and trailers."""
+    """Hop-by-hop headers: origin, headers to drop, tunnels and trailers."""
     for name in _ORIGIN:
         for value in (_MARK, f"for={_MARK}", f"127.0.0.1, {_MARK}", f"{_MARK}, 127.0.0.1"):
             yield _request(f"{name}: {value}", token, headers=[f"{name}: {value}"])

@@ -1,4 +1,4 @@
-"""The doors of gateways in this process, with a policy of a few rows and keys that are all good."""
+"""The doors of gateways without a server, with a small policy and valid keys."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ PEER = ("127.0.0.1", 4321)
 
 @dataclass(frozen=True)
 class Answer:
-    """What a gateway is sent, and what the door noted in the scope of its question."""
+    """The answer to a gateway, and what the door stored in the scope of its request."""
 
     status: int
     headers: Headers
@@ -54,19 +54,19 @@ class Answer:
     scope: Any
 
     def header(self, name: str) -> str | None:
-        """The value of a header that is there once."""
+        """The value of a header that is not repeated."""
         found = [value.decode() for each, value in self.headers if each == name.encode()]
         assert len(found) < 2, found
         return found[0] if found else None
 
     @property
     def reason(self) -> str | None:
-        """Why it was denied."""
+        """The reason of the denial."""
         return self.header("x-auth-reason")
 
 
 class Gateway:
-    """A gateway whose questions are answered here."""
+    """A gateway whose requests are answered in this process."""
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class Gateway:
     async def ask(
         self, path: str, *headers: tuple[str, str], secret: str = SECRET, query: str = "", key: MintedKey | None = None
     ) -> tuple[int, Headers]:
-        """The status and the headers of the answer to Envoy's question about a GET."""
+        """The status and headers of the answer to Envoy about a GET."""
         answer = await self.asked(f"envoy{path}", *headers, secret=secret, query=query, key=key)
         return answer.status, answer.headers
 
@@ -120,7 +120,7 @@ class Gateway:
         key: MintedKey | None = None,
         **scope: Any,
     ) -> Answer:
-        """The answer to a question at `/gateway/` and a path; `scope` replaces parts of what is else a GET."""
+        """The answer to a request below `/gateway/`; `scope` replaces parts of a GET."""
         sent: list[dict[str, Any]] = []
 
         async def send(message: Any) -> None:
@@ -149,7 +149,7 @@ class Gateway:
         return Answer(start["status"], start["headers"], body["body"], question)
 
     async def logged(self) -> list[Record]:
-        """The decisions that were logged since this was asked last."""
+        """The decisions that were logged since the last call."""
         async with self._log:
             """What waits is written on leaving."""
         found, self._written = self._written, []

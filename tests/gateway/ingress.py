@@ -1,4 +1,4 @@
-"""ingress-nginx as a real nginx: the part of its template that asks, with what the shipped manifest puts into it.
+"""ingress-nginx as a real nginx: the part of its template for `auth-url`, with the values of the shipped manifest.
 
 The lines are those that the controller's template writes for an Ingress with `auth-url`, less what needs Lua.
 """
@@ -80,7 +80,7 @@ http {{
 
 
 def controller_config(manifest: str, values: Mapping[str, str]) -> str:
-    """What the controller writes for the shipped manifest, in which every name is filled in."""
+    """The configuration that the controller writes for the shipped manifest, with every variable filled in."""
     documents: list[dict[str, Any]] = list(yaml.safe_load_all(manifest))
     maps = {f"{d['metadata']['namespace']}/{d['metadata']['name']}": d for d in documents if d["kind"] == "ConfigMap"}
     (ingress,) = [document for document in documents if document["kind"] == "Ingress"]

@@ -1,4 +1,4 @@
-"""The client's address through every gateway: what the gateway sees counts, and what a client sends does not."""
+"""The client's address through every gateway: that of the connection, never one that a client sends."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def statuses(world: World, token: str, path: str, source: str, lines: list[str])
 
 
 @pytest.mark.parametrize("lines", FORGED)
-def test_a_client_is_where_it_connects_from(addressed: World, issuer: LiveIssuer, lines: list[str]) -> None:
+def test_the_client_address_is_that_of_the_connection(addressed: World, issuer: LiveIssuer, lines: list[str]) -> None:
     token = issuer.token(permissions=["catalog:read"])
     assert set(statuses(addressed, token, "/v1/near", CLIENT, lines).values()) == {b"200"}
     assert set(statuses(addressed, token, "/v1/far", CLIENT, lines).values()) == {b"403"}
 
 
-def test_nothing_that_a_client_calls_an_answer_of_authz_reaches_the_service(addressed: World) -> None:
+def test_forged_authz_response_headers_do_not_reach_the_service(addressed: World) -> None:
     names = ("Reason", "Body", "Subject", "Key-Id")
     forged = {f"X-Auth-{name}": "forged" for name in names}
     addressed.upstream.reached.clear()
@@ -64,7 +64,7 @@ def test_nothing_that_a_client_calls_an_answer_of_authz_reaches_the_service(addr
         (["X-Forwarded-For: 127.0.0.1"], b"403", b"403"),
     ],
 )
-def test_behind_a_balancer_nginx_passes_its_list_on_and_the_others_know_no_client(
+def test_behind_a_balancer_only_nginx_knows_the_client(
     addressed: World, issuer: LiveIssuer, lines: list[str], near: bytes, far: bytes
 ) -> None:
     token = issuer.token(permissions=["catalog:read"])

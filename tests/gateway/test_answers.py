@@ -1,4 +1,4 @@
-"""What a gateway is answered, asked in this process: the whole of each answer, and what is logged of it."""
+"""The complete answers to gateways without a server, and their log entries."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def gateway(tmp_path: Path) -> Gateway:
 
 
 @pytest.mark.parametrize("text", ["".join(map(chr, range(0x20, 0x80))) + "é€", "user_7", " ", "%41"])
-async def test_the_service_is_told_who_is_calling(gateway: Gateway, text: str) -> None:
+async def test_the_service_receives_the_caller(gateway: Gateway, text: str) -> None:
     answer = await gateway.asked("envoy/open", key=gateway.key(text, "b:read", "a:read", "no:such"))
     plain = "!\"#$&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~"
     subject = "".join(
@@ -74,13 +74,13 @@ async def test_the_service_is_told_who_is_calling(gateway: Gateway, text: str) -
     )
 
 
-async def test_a_stranger_has_no_name_and_no_key(gateway: Gateway) -> None:
+async def test_an_anonymous_caller_has_no_subject_and_no_key(gateway: Gateway) -> None:
     answer = await gateway.asked("envoy/open")
     assert (answer.status, answer.header("x-auth-subject"), answer.header("x-auth-method")) == (200, "", "anonymous")
     assert (answer.header("x-auth-permissions"), answer.header("x-auth-key-id"), answer.reason) == ("", None, None)
 
 
-async def test_what_is_told_of_a_caller_is_that_of_the_policy_and_of_no_other(gateway: Gateway) -> None:
+async def test_the_headers_about_a_caller_follow_the_active_policy(gateway: Gateway) -> None:
     one, other = gateway.key("user_a", "a:read"), gateway.key("user_a", "b:read")
     told = [await gateway.asked("envoy/open", key=key) for key in (one, other, one)]
     assert [each.header("x-auth-permissions") for each in told] == ["a:read", "b:read", "a:read"]
@@ -99,7 +99,7 @@ async def test_what_is_told_of_a_caller_is_that_of_the_policy_and_of_no_other(ga
         ("GET /nowhere", None, 401, NO_ROUTE, {"www_authenticate": "Bearer"}),
         ("GET /read", "a:read", 403, NOT_HELD, {"scope": "b:read"}),
         ("GET /read", "", 403, NOT_HELD, {"scope": "a:read b:read"}),
-        ("GET /fact", "a:read", 403, NOT_HELD, {}),  # what was missing is nothing that a token could state
+        ("GET /fact", "a:read", 403, NOT_HELD, {}),  # a token cannot state the missing grant
         ("GET /shut", "a:read", 403, "a rule denies it", {}),
         ("POST /read", "a:read b:read", 403, "no rule covers it", {}),
         ("GET /nowhere", "a:read", 403, NO_ROUTE, {}),
@@ -119,7 +119,7 @@ async def test_a_denial_of_the_policy(
         expected = {"www_authenticate": shown}
     assert (answer.status, answer.headers, answer.body) == (
         status,
-        *denial(detail, NOT_PROVIDED if key is None else reason, **expected),  # which paths there are is not told
+        *denial(detail, NOT_PROVIDED if key is None else reason, **expected),  # existing paths are not revealed
     )
     (record,) = await gateway.logged()
     assert (record.key.door, record.key.action) == ("envoy", method)
@@ -139,7 +139,7 @@ async def test_a_denial_of_the_policy(
         ("other", "/v1/orders/7", 403, "the policy has no service of this name"),
     ],
 )
-async def test_a_service_has_routes_of_its_own(
+async def test_a_service_has_its_own_routes(
     gateway: Gateway, service: str, path: str, status: int, reason: str | None
 ) -> None:
     key = gateway.key("user_a", "a:read")
@@ -151,7 +151,7 @@ async def test_a_service_has_routes_of_its_own(
     assert answer.scope["user"].subject == "user_a"
 
 
-async def test_what_nginx_drops_of_a_denial_is_in_a_header_for_it_alone(gateway: Gateway) -> None:
+async def test_only_nginx_gets_the_challenge_in_a_separate_header(gateway: Gateway) -> None:
     for name, stated in (
         ("nginx", NGINX),
         ("ingress-nginx", (NGINX[0], ("x-original-url", "https://o/open"))),
@@ -179,7 +179,7 @@ async def test_what_nginx_drops_of_a_denial_is_in_a_header_for_it_alone(gateway:
         ("", "/v1/pairs/7", NO_ROUTE),
     ],
 )
-async def test_a_path_of_a_service_that_has_no_rule_says_why(
+async def test_a_path_without_a_rule_is_denied_with_a_reason(
     gateway: Gateway, service: str, path: str, reason: str | None
 ) -> None:
     services = (Upstream("orders", "orders.json"), Upstream("other", "other.json"))
@@ -193,7 +193,7 @@ async def test_a_path_of_a_service_that_has_no_rule_says_why(
     )
 
 
-async def test_a_question_that_can_be_read_in_two_ways_is_denied_with_its_fault(gateway: Gateway) -> None:
+async def test_an_ambiguous_question_is_denied_with_its_fault(gateway: Gateway) -> None:
     fault = "The path has an ambiguous spelling."
     answer = await gateway.asked("envoy//open")
     shown = challenge(error="invalid_request", error_description=fault)
@@ -239,7 +239,7 @@ async def test_bad_credentials_are_counted_for_the_client_and_not_for_the_gatewa
     for address in ("192.0.2.1", "192.0.2.2"):
         assert await statuses(("x-envoy-external-address", address)) == [401, 401, 403]
     assert await statuses(("x-envoy-external-address", "10.9.9.9"), ("x-forwarded-for", "192.0.2.3")) == [401, 401, 403]
-    assert await statuses() == [401] * 3, "of clients whose address is unknown none pays for the others"
+    assert await statuses() == [401] * 3, "clients with unknown addresses do not share a budget"
     assert len(await gateway.logged()) == 9
     beyond = await gateway.asked("envoy/open", bad, ("x-envoy-external-address", "192.0.2.1"))
     wait = beyond.header("retry-after")
@@ -251,7 +251,7 @@ async def test_bad_credentials_are_counted_for_the_client_and_not_for_the_gatewa
     assert (await gateway.asked("envoy/open", ("x-envoy-external-address", "192.0.2.1"), key=key)).status == 200
 
 
-async def test_while_the_policy_may_be_out_of_date_every_question_is_denied(gateway: Gateway) -> None:
+async def test_every_question_is_denied_while_the_policy_may_be_stale(gateway: Gateway) -> None:
     gateway.live.suspend()
     for path, key in (("/open", None), ("/nowhere", None), ("/open", gateway.key("user_a", "a:read"))):
         answer = await gateway.asked(f"envoy{path}", key=key)
@@ -265,14 +265,14 @@ async def test_while_the_policy_may_be_out_of_date_every_question_is_denied(gate
     assert (await gateway.asked("envoy/open")).status == 200
 
 
-async def test_conditions_read_the_request_that_is_asked_about(tmp_path: Path) -> None:
+async def test_conditions_read_the_original_request(tmp_path: Path) -> None:
     gateway = Gateway(tmp_path, WHERE, table=PLACES)
     address = ("x-envoy-external-address", "192.0.2.1")
     for place in ("method", "kind", "year"):
         assert (await gateway.asked(f"envoy/at/{place}")).status == 200, place
     assert (await gateway.asked("envoy/at/other", address)).status == 401
     assert (await gateway.asked("envoy/at/ip", address)).status == 200
-    assert (await gateway.asked("envoy/at/ip")).status == 401, "an address that is unknown opens nothing"
+    assert (await gateway.asked("envoy/at/ip")).status == 401, "an unknown address opens nothing"
     assert (await gateway.asked("envoy/at/ip", ("x-envoy-external-address", "198.51.100.1"))).status == 401
     order = "envoy/v1/orders/%C3%A9"
     assert (await gateway.asked(order, ("x-gateway-service", "orders"))).status == 200
@@ -280,7 +280,7 @@ async def test_conditions_read_the_request_that_is_asked_about(tmp_path: Path) -
     assert [record.key.reason for record in await gateway.logged()].count("a rule allows it") == 5
 
 
-async def test_a_cached_caller_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, gateway: Gateway) -> None:
+async def test_a_cached_caller_needs_no_await(monkeypatch: pytest.MonkeyPatch, gateway: Gateway) -> None:
     async def wait(*_: object) -> None:
         raise CannotVerify("It was waited for.", 1)
 

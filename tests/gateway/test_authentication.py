@@ -1,4 +1,4 @@
-"""Which questions come from a gateway: by its secret or by its address, and never by half of either."""
+"""Authentication of gateways by a secret or an address."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def believes(proof: GatewayAuthenticator, peer: str | None, *secrets: str, name:
 
 
 @pytest.mark.parametrize("peer", ["10.1.2.3", "203.0.113.7", None])
-def test_any_of_the_secrets_proves_a_gateway_wherever_it_is(peer: str | None) -> None:
+def test_any_of_the_secrets_authenticates_a_gateway(peer: str | None) -> None:
     proof = GatewayAuthenticator([FIRST, SECOND], ())
     for secret in (FIRST, SECOND):
         for name in ("x-gateway-secret", "X-Gateway-Secret"):
@@ -29,7 +29,7 @@ def test_any_of_the_secrets_proves_a_gateway_wherever_it_is(peer: str | None) ->
 
 
 @pytest.mark.parametrize("stated", [(FIRST, FIRST), (FIRST, SECOND), (FIRST, "wrong"), ("wrong", FIRST), ("", FIRST)])
-def test_two_secrets_prove_nothing(stated: tuple[str, str]) -> None:
+def test_a_repeated_secret_is_refused(stated: tuple[str, str]) -> None:
     for networks in ((), ("10.0.0.0/8",)):
         proof = GatewayAuthenticator([FIRST, SECOND], [ip_network(network) for network in networks])
         assert not believes(proof, "10.1.2.3", *stated)
@@ -45,17 +45,17 @@ def test_two_secrets_prove_nothing(stated: tuple[str, str]) -> None:
         *((peer, False) for peer in (None, "", "/run/gateway.sock", "localhost", "10.1.2", "10.1.2.3.4", "fd00::1%1")),
     ],
 )
-def test_an_address_in_one_of_the_networks_proves_a_gateway(peer: str | None, near: bool) -> None:
+def test_an_address_in_a_trusted_network_authenticates_a_gateway(peer: str | None, near: bool) -> None:
     networks = [ip_network(network) for network in NETWORKS]
     for secrets in ((), (FIRST,)):
         proof = GatewayAuthenticator(secrets, networks)
         assert believes(proof, peer) is near
-        assert not believes(proof, peer, "wrong"), "a wrong secret is not made good by the address"
+        assert not believes(proof, peer, "wrong"), "the address does not compensate for a wrong secret"
         assert believes(proof, peer, FIRST) is bool(secrets)
 
 
 @pytest.mark.parametrize("peer", ["127.0.0.1", "::1", "10.1.2.3", "", None])
-def test_without_a_setting_nothing_is_a_gateway(peer: str | None) -> None:
+def test_without_a_setting_there_is_no_gateway(peer: str | None) -> None:
     proof = GatewayAuthenticator((), ())
     assert not believes(proof, peer)
     for secret in ("", FIRST):

@@ -11,7 +11,7 @@ from tests.gateway.gateways import INGRESS, NAMES, SHIPPED, Gateway
 from tests.support.issuer import LiveIssuer
 
 GUIDE = (SHIPPED / "README.md").read_text()
-# Where each line of the guide goes.
+# The place of each line of the guide.
 PLACES = {
     "nginx": ("proxy_set_header Host $host;\n", "proxy_set_header Host $host;\n{}\n"),
     "traefik": ('          X-Gateway-Service: ""\n', '          X-Gateway-Service: ""\n          {}\n'),
@@ -21,7 +21,7 @@ PLACES = {
 }
 
 
-def test_credentials_reach_the_service_until_the_line_of_the_guide_drops_them(
+def test_credentials_reach_the_service_unless_the_line_of_the_guide_drops_them(
     world: World, issuer: LiveIssuer, tmp_path: Path
 ) -> None:
     rows = {

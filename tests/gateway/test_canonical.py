@@ -1,4 +1,4 @@
-"""One reading of a path: plain paths pass, what could be read two ways is refused."""
+"""Canonical paths: plain paths pass, ambiguous ones are refused."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ BLANKS = (
 
 
 @pytest.mark.parametrize("blank", BLANKS)
-def test_a_segment_neither_begins_nor_ends_with_what_cannot_be_seen(blank: str) -> None:
+def test_a_segment_neither_begins_nor_ends_with_an_invisible_character(blank: str) -> None:
     encoded = quote(blank)
     for path in (
         "/v1/orders/export{}", "/v1/orders/export{}/", "/v1/orders/{}export", "/v1/orders{}/export", "/v1/{}/export",
@@ -124,14 +124,14 @@ def test_each_character_may_be_encoded_or_not() -> None:
 
 
 @pytest.mark.parametrize("encoded", ["", "%C3%A9"])
-def test_a_path_is_bounded_however_it_is_spelt(encoded: str) -> None:
+def test_the_length_of_a_path_is_bounded(encoded: str) -> None:
     longest = f"/{encoded}".ljust(4096, "a").encode()
     assert path_fault(longest) is None
     assert path_fault(longest + b"a") == "The path is longer than 4096 bytes."
 
 
-def test_whatever_is_accepted_decodes_to_one_reading() -> None:
-    """Seeded noise: an accepted path has the same segments before and after decoding, and survives encoding again."""
+def test_an_accepted_path_has_one_decoding() -> None:
+    """Seeded noise: an accepted path has the same segments before and after decoding, also when encoded again."""
     seeded = random.Random(20)
     plain = ["a", "7", "/", "~", "%C3%A9", "%22"]
     pieces = [*plain, "//", ".", "..", "%2e", "%2F", "%41", ";", "\\", "%00", "%", "é", "%25"]

@@ -15,7 +15,7 @@ from app.policy.routing.routes import Route
 from tests.gateway.conftest import World, built
 from tests.support.issuer import LiveIssuer
 
-# The slow answer that test_silent.py looks at is waited for meanwhile.
+# The slow answer for test_silent.py arrives during these tests.
 pytestmark = pytest.mark.usefixtures("hanging")
 CALLERS = (
     "nobody",
@@ -30,7 +30,7 @@ CALLERS = (
 
 @pytest.fixture(scope="module")
 def world(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """Gateways in front of a service with the application's own routes."""
+    """Gateways in front of a service with the routes of the application."""
     with ExitStack() as stack:
         yield built(stack, tmp_path_factory.mktemp("cross"), issuer, "")
 
@@ -47,7 +47,7 @@ def _token(caller: str, world: World, issuer: LiveIssuer) -> str | None:
 
 
 def _verdict(client: httpx.Client, method: str, path: str) -> tuple[int, str]:
-    """200 for whatever is let through; the challenge says what was missing."""
+    """200 for an allowed request; otherwise the status, with what the challenge names as missing."""
     answer = client.request(method, path)
     if answer.status_code in (401, 403):
         return answer.status_code, answer.headers["www-authenticate"]
@@ -59,7 +59,7 @@ def _concrete(route: Route) -> str:
 
 
 def _subject(caller: str, token: str | None) -> dict[str, Any]:
-    """The caller as a service names it that asks about it."""
+    """The caller as an AuthZEN subject."""
     if token is None:
         return {"type": "anonymous", "id": ""}
     if caller == "key":
@@ -89,7 +89,7 @@ def test_every_endpoint_gets_the_same_verdict_at_every_door(world: World, issuer
             name: stack.enter_context(httpx.Client(base_url=url, headers=headers, timeout=20))
             for name, url in doors.items()
         }
-        # Pages look at a session's cookie and at no token, so only the application has a door for them.
+        # Pages read the cookie of a session and no token, so only the application has a door for them.
         for route in (route for route in route_table().routes if not is_page(route.template)):
             told = {name: _verdict(client, route.method, _concrete(route)) for name, client in clients.items()}
             assert len(set(told.values())) == 1, f"{route}: {told}"
@@ -99,6 +99,6 @@ def test_every_endpoint_gets_the_same_verdict_at_every_door(world: World, issuer
         answers = _over_authzen(world, issuer, _subject(caller, token), [(r.method, kind(r)) for r in opened])
         wrong = [str(route) for route, answer in zip(opened, answers, strict=True) if answer is not opened[route]]
         assert not wrong, wrong
-    # A caller that is let in everywhere, or nowhere, would show nothing.
+    # A caller that is allowed everywhere, or nowhere, would prove nothing.
     assert len(verdicts) > 1, verdicts
     assert sum(verdicts.values()) > 140

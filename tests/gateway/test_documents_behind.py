@@ -1,4 +1,4 @@
-"""What OpenAPI documents say beside whole segments and usual methods, asked about by each gateway."""
+"""Parameters within segments and unusual methods of OpenAPI documents, through each gateway."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.issuer import LiveIssuer
         ("PUT", "/v1/jobs/7", 200),
         ("POST", "/v1/jobs/7:cancel", 200),
         ("POST", "/v1/jobs/x:y:cancel", 403),
-        # A service may take it for a job of that name, or for what cancels one.
+        # A service may read it as a job of that name, or as the cancellation of one.
         ("PUT", "/v1/jobs/7:cancel", 403),
         ("GET", "/v1/jobs/7:cancel", 403),
         ("POST", "/v1/jobs/7%3Acancel", 403),
@@ -27,13 +27,13 @@ from tests.support.issuer import LiveIssuer
         ("GET", "/v1/search", 403),
     ],
 )
-def test_each_gateway_lets_through_what_can_be_told_apart(
+def test_each_gateway_allows_distinguishable_routes(
     world: World, gateway: Gateway, issuer: LiveIssuer, *, method: str, path: str, status: int
 ) -> None:
     token = issuer.token(permissions=["catalog:read", "catalog:write"])
     world.upstream.reached.clear()
     answer = gateway.ask(method, path, Authorization=f"Bearer {token}")
     if method == "QUERY" and gateway.name == "envoy":
-        status = 400  # a method that Envoy itself does not take
+        status = 400  # Envoy itself refuses the method
     assert answer.status == status
     assert bool(world.upstream.reached) == (status == 200)

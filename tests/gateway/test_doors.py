@@ -1,4 +1,4 @@
-"""Which questions are those of gateways, asked in this process: by their path, their secret or their address."""
+"""Requests of gateways, which are recognised by their path, secret or address."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def gateway(tmp_path: Path) -> Gateway:
         ("nginx\xe9", NGINX, "There is no such gateway profile."),
     ],
 )
-async def test_a_profile_that_is_none_is_denied(
+async def test_an_unknown_profile_is_denied(
     gateway: Gateway, path: str, headers: tuple[tuple[str, str], ...], detail: str
 ) -> None:
     answer = await gateway.asked(path, *headers)
@@ -37,7 +37,7 @@ async def test_a_profile_that_is_none_is_denied(
     assert not await gateway.logged()
 
 
-async def test_what_states_the_request_in_headers_may_have_a_query_of_its_own(gateway: Gateway) -> None:
+async def test_a_profile_with_header_requests_may_have_a_query(gateway: Gateway) -> None:
     assert (await gateway.asked("nginx", *NGINX, query="a=b")).status == 200
     answer = await gateway.asked("nginx/", *NGINX)
     assert answer.reason == "The path of this endpoint is /gateway/nginx, and nothing after it."
@@ -80,7 +80,7 @@ async def test_a_gateway_is_known_by_its_secret_or_its_address(
         assert not lines
 
 
-async def test_a_question_is_no_websocket(gateway: Gateway) -> None:
+async def test_a_websocket_question_is_refused(gateway: Gateway) -> None:
     upgraded = "A gateway must send a plain HTTP request: remove the header `Upgrade`."
     answer = await gateway.asked("envoy/open", type="websocket", extensions={"websocket.http.response": {}})
     assert (answer.status, answer.headers, answer.body) == (403, *denial(upgraded, upgraded))

@@ -1,4 +1,4 @@
-"""Forward-auth: the same verdict, body and challenge at every gateway, and no way in when authz does not answer."""
+"""Forward-auth: the same verdict, body and challenge at every gateway."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _key(world: World, issuer: LiveIssuer, *scopes: str) -> dict[str, object]:
     return issued
 
 
-def test_a_person_gets_through_and_the_service_is_told_who_it_is(
+def test_a_user_is_allowed_and_the_service_receives_the_subject(
     world: World, gateway: Gateway, issuer: LiveIssuer
 ) -> None:
     world.upstream.reached.clear()
@@ -46,7 +46,7 @@ def test_a_person_gets_through_and_the_service_is_told_who_it_is(
     assert reached.header("x-gateway-secret") == []
 
 
-def test_a_program_gets_through_with_its_key(world: World, gateway: Gateway, issuer: LiveIssuer) -> None:
+def test_a_key_is_allowed(world: World, gateway: Gateway, issuer: LiveIssuer) -> None:
     issued = _key(world, issuer, "catalog:write")
     world.upstream.reached.clear()
     answer = gateway.ask("DELETE", "/v1/orders/7", Authorization=f"Bearer {issued['plaintext']}")
@@ -58,7 +58,7 @@ def test_a_program_gets_through_with_its_key(world: World, gateway: Gateway, iss
     assert reached.header("x-auth-key-id") == [str(issued["api_key"]["id"])]
 
 
-def test_a_stranger_sees_what_is_open_and_is_nobody_there(world: World, gateway: Gateway) -> None:
+def test_an_anonymous_caller_reaches_public_routes_only(world: World, gateway: Gateway) -> None:
     world.upstream.reached.clear()
     assert gateway.ask("GET", "/v1/public", X_Auth_Subject="user_admin").status == 200
     (reached,) = world.upstream.reached
@@ -104,7 +104,7 @@ def test_a_condition_reads_the_address_and_path_of_the_client(
     assert answer.status == 200
 
 
-def test_a_policy_that_is_saved_holds_at_every_gateway(issuer: LiveIssuer, tmp_path: Path) -> None:
+def test_a_saved_policy_applies_at_every_gateway(issuer: LiveIssuer, tmp_path: Path) -> None:
     with ExitStack() as stack:
         world = built(stack, tmp_path, issuer, "orders")
         token = issuer.token(permissions=["catalog:read"])
@@ -122,7 +122,7 @@ def test_a_policy_that_is_saved_holds_at_every_gateway(issuer: LiveIssuer, tmp_p
 
 @pytest.fixture(scope="module")
 def doors(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that knows a gateway's secret, asked by hand."""
+    """A server with a gateway secret, called without a gateway."""
     directory = with_orders(tmp_path_factory.mktemp("doors"))
     with Server(directory, jwks_url=issuer.jwks_url, issuer=issuer.url, gateway_secrets=SECRET) as server:
         yield server
@@ -168,7 +168,7 @@ PROOF = ("X-Gateway-Secret", SECRET)
         ("/gateway/envoy//v1/public", [PROOF], "The path has an ambiguous spelling."),
     ],
 )
-def test_a_question_that_is_not_plainly_a_gateways_own_is_denied(
+def test_an_ambiguous_gateway_question_is_denied(
     doors: Server, path: str, headers: list[tuple[str, str]], detail: str
 ) -> None:
     with doors.client() as client:
@@ -177,7 +177,7 @@ def test_a_question_that_is_not_plainly_a_gateways_own_is_denied(
     assert answer.json()["detail"].startswith(detail)
 
 
-def test_a_plain_question_with_the_secret_is_answered(doors: Server) -> None:
+def test_an_unambiguous_question_with_the_secret_is_answered(doors: Server) -> None:
     with doors.client() as client:
         assert client.get("/gateway/nginx", headers=[*GOOD, PROOF]).status_code == 200
         for name in ("traefik", "caddy"):
@@ -188,15 +188,13 @@ def test_a_plain_question_with_the_secret_is_answered(doors: Server) -> None:
         assert client.request("PURGE", "/gateway/envoy/v1/public", headers=[GOOD[2], PROOF]).status_code == 403
 
 
-def test_with_nothing_set_no_gateway_is_believed(server: Server) -> None:
+def test_without_settings_no_gateway_is_trusted(server: Server) -> None:
     with server.client() as client:
         assert client.get("/gateway/nginx", headers=[*GOOD, PROOF]).status_code == 403
         assert server.wait_for_log(lambda entry: "is not authenticated" in str(entry.get("event")))
 
 
-def test_a_host_of_a_trusted_network_needs_no_secret_but_a_wrong_one_is_wrong(
-    issuer: LiveIssuer, tmp_path: Path
-) -> None:
+def test_a_trusted_network_needs_no_secret_but_a_wrong_secret_is_refused(issuer: LiveIssuer, tmp_path: Path) -> None:
     server = Server(
         with_orders(tmp_path), jwks_url=issuer.jwks_url, issuer=issuer.url, gateway_networks="10.0.0.0/8,127.0.0.0/8"
     )
@@ -218,7 +216,7 @@ def test_a_host_of_a_trusted_network_needs_no_secret_but_a_wrong_one_is_wrong(
         assert answer.status_code == 403
 
 
-def test_while_no_signing_key_can_be_had_a_gateway_is_denied_and_told_when_to_ask_again(tmp_path: Path) -> None:
+def test_without_signing_keys_a_gateway_gets_a_denial_with_retry_after(tmp_path: Path) -> None:
     with LiveIssuer() as away:
         away.answer = lambda: (500, b"")
         server = Server(with_orders(tmp_path), jwks_url=away.jwks_url, issuer=away.url, gateway_networks="127.0.0.0/8")
@@ -229,9 +227,7 @@ def test_while_no_signing_key_can_be_had_a_gateway_is_denied_and_told_when_to_as
             assert int(answer.headers["retry-after"]) > 0
 
 
-def test_a_websocket_is_opened_by_a_get_that_is_allowed_and_nothing_else_is_opened(
-    world: World, gateway: Gateway, issuer: LiveIssuer
-) -> None:
+def test_only_an_allowed_get_opens_a_websocket(world: World, gateway: Gateway, issuer: LiveIssuer) -> None:
     def upgrade(path: str, to: str) -> list[str]:
         world.upstream.reached.clear()
         token = issuer.token(permissions=["catalog:read"])
@@ -240,7 +236,7 @@ def test_a_websocket_is_opened_by_a_get_that_is_allowed_and_nothing_else_is_open
         gateway.send("\r\n".join([*lines, f"Upgrade: {to}", *key, "", ""]).encode(), 1.0)
         return [value for reached in world.upstream.reached for value in reached.header("upgrade") or ["none"]]
 
-    # nginx opens none as it is set up here.
+    # The shipped configuration of nginx opens none.
     assert upgrade("/v1/orders/7", "websocket") == ["none" if gateway.name == "nginx" else "websocket"]
     assert upgrade("/v1/admin/users", "websocket") == []
     assert [value for value in upgrade("/v1/orders/7", "h2c") if value != "none"] == []

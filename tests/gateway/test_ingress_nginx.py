@@ -1,4 +1,4 @@
-"""The profile of ingress-nginx: an absolute address, of which the host decides nothing, through its own template."""
+"""The profile of ingress-nginx: an absolute address, whose host is ignored, through its own template."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ GOOD = [
 
 @pytest.fixture(scope="module")
 def ingress(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """The controller before the service `orders`."""
+    """The controller in front of the service `orders`."""
     authz = world.server.url.removeprefix("http://")
     directory = tmp_path_factory.mktemp("ingress")
     with Gateway(INGRESS, directory, authz=authz, upstream=world.upstream.address) as gateway:
         yield gateway
 
 
-def test_it_lets_through_what_the_policy_opens_and_says_who_is_calling(
+def test_the_verdict_and_the_caller_pass_through_ingress_nginx(
     world: World, ingress: Gateway, issuer: LiveIssuer
 ) -> None:
     bearer = f"Bearer {issuer.token(sub=SUBJECT, permissions=['catalog:read'])}"
@@ -63,9 +63,7 @@ def test_it_lets_through_what_the_policy_opens_and_says_who_is_calling(
 @pytest.mark.parametrize(
     "host", ["evil?", "evil#", "evil?/v1/public", "a@b", "orders.example:80:80", "evil%2F", "x,y", "[::1", "evil;"]
 )
-def test_a_host_header_cannot_move_where_the_path_begins(
-    world: World, ingress: Gateway, issuer: LiveIssuer, host: str
-) -> None:
+def test_a_host_header_cannot_shift_the_path(world: World, ingress: Gateway, issuer: LiveIssuer, host: str) -> None:
     world.upstream.reached.clear()
     token = issuer.token(permissions=["catalog:read"])
     for path in ("/v1/public", "/v1/admin/users"):
@@ -75,7 +73,9 @@ def test_a_host_header_cannot_move_where_the_path_begins(
     assert not world.upstream.reached
 
 
-def test_no_hostile_request_reaches_what_is_shut(world: World, ingress: Gateway, issuer: LiveIssuer) -> None:
+def test_no_hostile_request_reaches_a_denied_resource_through_ingress_nginx(
+    world: World, ingress: Gateway, issuer: LiveIssuer
+) -> None:
     wrong: list[str] = []
     through = 0
     for hostile in corpus(issuer.token(sub=SUBJECT, permissions=["catalog:read"])):
@@ -119,7 +119,7 @@ def with_url(url: str) -> list[tuple[str, str]]:
         (GOOD[1:], "The gateway is not authenticated."),
     ],
 )  # fmt: skip
-def test_a_question_is_read_from_its_own_headers_alone(
+def test_only_the_headers_of_the_profile_state_the_request(
     world: World, headers: list[tuple[str, str]], detail: str
 ) -> None:
     with world.server.client() as client:
@@ -129,7 +129,7 @@ def test_a_question_is_read_from_its_own_headers_alone(
     assert answer.status_code == (403 if detail else 200)
 
 
-def test_the_host_of_the_address_picks_no_service(world: World) -> None:
+def test_the_host_of_the_address_selects_no_service(world: World) -> None:
     headers = [each for each in with_url("http://orders/v1/public") if each[0] != "X-Gateway-Service"]
     with world.server.client() as client:
         assert client.get("/gateway/ingress-nginx", headers=headers).status_code == 401

@@ -1,4 +1,4 @@
-"""Preflights and HEAD behind a gateway: decided by rows, alike at every gateway and over AuthZEN."""
+"""Preflights and HEAD behind a gateway: decided by rows, with the same verdict at every gateway and over AuthZEN."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.gateway.gateways import Gateway
 from tests.support.issuer import LiveIssuer
 
 PREFLIGHT = {"Origin": "https://app.example", "Access_Control_Request_Method": "PUT"}
-# Method, path, what a stranger gets, and what a reader gets.
+# Method, path, the status for an anonymous caller, and that for a reader.
 QUESTIONS = [
     ("OPTIONS", "/v1/shared", 200, 200),
     ("OPTIONS", "/v1/shared/", 200, 200),
@@ -23,7 +23,7 @@ QUESTIONS = [
 ]
 
 
-def test_preflights_and_head_are_let_through_by_rows_alone(world: World, gateway: Gateway, issuer: LiveIssuer) -> None:
+def test_only_rows_allow_preflights_and_head(world: World, gateway: Gateway, issuer: LiveIssuer) -> None:
     reader = {"Authorization": f"Bearer {issuer.token(permissions=['catalog:read'])}"}
     for method, path, stranger, known in QUESTIONS:
         for status, headers in ((stranger, PREFLIGHT), (known, {**PREFLIGHT, **reader})):
@@ -35,7 +35,9 @@ def test_preflights_and_head_are_let_through_by_rows_alone(world: World, gateway
 
 
 @pytest.mark.parametrize("permissions", ["", "catalog:read"])
-def test_they_have_the_same_verdict_over_authzen(world: World, issuer: LiveIssuer, permissions: str) -> None:
+def test_preflights_and_head_have_the_same_verdict_over_authzen(
+    world: World, issuer: LiveIssuer, permissions: str
+) -> None:
     subject = {"type": "user", "id": "user_test", "properties": {"permissions": permissions}}
     body = {
         "subject": subject if permissions else {"type": "anonymous", "id": ""},

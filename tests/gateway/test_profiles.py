@@ -1,4 +1,4 @@
-"""The headers that each gateway sets, and every other that a program could take for one of them."""
+"""The headers of each gateway profile, and similar ones that a program could confuse with them."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ IN_HEADERS = ("nginx", "ingress-nginx", "traefik", "caddy")
 
 
 def read(profile: Profile, *more: tuple[str, str], without: str = "") -> OriginalRequest:
-    """The request that is asked about by the profile's own headers and more."""
+    """The original request that the headers of the profile and others state."""
     headers = [(name.encode(), value.encode()) for name, value in (*OWN[profile.name], *more) if name != without]
     return profile.read(headers, b"GET", b"/a?b=c" if profile.request_headers is None else b"")
 
 
 def fault(profile: Profile, *more: tuple[str, str], without: str = "") -> str:
-    """Why a question is refused; empty where it is not."""
+    """Why a question is refused; empty if it is not."""
     try:
         read(profile, *more, without=without)
     except AmbiguousRequest as refused:
@@ -45,7 +45,7 @@ def profile(request: pytest.FixtureRequest) -> Profile:
     return PROFILES[request.param]
 
 
-def test_its_own_headers_state_the_request(profile: Profile) -> None:
+def test_the_headers_of_a_profile_state_the_request(profile: Profile) -> None:
     assert read(profile, ("x-gateway-service", "orders"), ("accept", "*/*")) == OriginalRequest(
         "GET", "/a", (b"10.0.0.1",), "orders"
     )
@@ -68,13 +68,13 @@ def test_every_header_of_another_family_is_refused(profile: Profile, name: str) 
 
 @pytest.mark.parametrize("name", [*STATING, *ONCE, *MANY])
 @pytest.mark.parametrize("fold", [("-", "_"), ("-", ".")])
-def test_every_header_that_looks_like_one_is_refused(profile: Profile, name: str, fold: tuple[str, str]) -> None:
+def test_every_similar_header_is_refused(profile: Profile, name: str, fold: tuple[str, str]) -> None:
     if "-" in name:
         like = fold[1].join(name.rsplit(fold[0], 1))
         assert fault(profile, (like, "x")) == f"The name of a header is similar to `{name.title()}`."
 
 
-def test_a_header_that_looks_like_the_one_with_the_address_is_refused(profile: Profile) -> None:
+def test_a_header_similar_to_the_address_header_is_refused(profile: Profile) -> None:
     address = profile.ip.decode()
     for like in (address.replace("-", "_", 1), address.replace("-", ".", 1), address.replace("-", "_")):
         assert fault(profile, (like, "10.0.0.2")) == f"The name of a header is similar to `{address.title()}`."
@@ -82,7 +82,7 @@ def test_a_header_that_looks_like_the_one_with_the_address_is_refused(profile: P
 
 
 @pytest.mark.parametrize("name", ["accept", "x_custom", "x.y", "x-original", "x_original", "x-real_ips", "_", "."])
-def test_any_other_header_decides_nothing_and_may_come_twice(profile: Profile, name: str) -> None:
+def test_other_headers_are_ignored_and_may_be_repeated(profile: Profile, name: str) -> None:
     assert read(profile, (name, "a"), (name, "b")) == read(profile)
 
 
@@ -95,7 +95,7 @@ def test_names_of_headers_are_read_in_any_case(profile: Profile) -> None:
 
 
 def asked(profile: Profile, uri: str, method: str = "GET") -> OriginalRequest:
-    """The request that is asked about by a method and an address, without the address of a client."""
+    """The original request of a method and an address, without a client address."""
     if profile.name not in IN_HEADERS:
         return profile.read([], method.encode(), uri.encode())
     names = [name.encode() for name, _ in OWN[profile.name]]
@@ -120,7 +120,7 @@ def asked(profile: Profile, uri: str, method: str = "GET") -> OriginalRequest:
         ("/a?" + "b" * 16_382, "The URI is longer than 16384 bytes."),
     ],
 )
-def test_an_address_that_can_be_read_in_two_ways_is_refused(profile: Profile, uri: str, fault: str) -> None:
+def test_an_ambiguous_address_is_refused(profile: Profile, uri: str, fault: str) -> None:
     with pytest.raises(AmbiguousRequest) as refused:
         asked(profile, uri)
     assert str(refused.value) == fault
@@ -130,7 +130,7 @@ def test_an_address_that_can_be_read_in_two_ways_is_refused(profile: Profile, ur
     ("uri", "path"),
     [
         ("/", "/"),
-        ("/a/?/b?//../%2F;%00", "/a/"),  # a query decides nothing
+        ("/a/?/b?//../%2F;%00", "/a/"),  # a query is ignored
         ("/%C3%A9?", "/%C3%A9"),
         ("/" + "a" * 4095, "/" + "a" * 4095),
         ("/a?" + "b" * 16_381, "/a"),
@@ -140,7 +140,7 @@ def test_the_path_ends_where_the_query_begins(profile: Profile, uri: str, path: 
     assert asked(profile, uri) == OriginalRequest("GET", path)
 
 
-def test_each_method_that_a_rule_can_name_is_read(profile: Profile) -> None:
+def test_each_method_of_the_policy_language_is_read(profile: Profile) -> None:
     for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"):
         assert asked(profile, "/a", method) == OriginalRequest(method, "/a")
     for method in ("WEBSOCKET", "get", "PURGE", "CONNECT", "", "GET ", " GET", "GET,POST"):
@@ -149,17 +149,17 @@ def test_each_method_that_a_rule_can_name_is_read(profile: Profile) -> None:
 
 
 @pytest.mark.parametrize("name", ONCE)
-def test_what_a_gateway_says_once_may_not_come_twice(profile: Profile, name: str) -> None:
+def test_a_repeated_profile_header_is_refused(profile: Profile, name: str) -> None:
     assert fault(profile, (name, "x")) == ""
     assert fault(profile, (name, "x"), (name, "x")) == f"The header `{name.title()}` is sent more than once."
 
 
 @pytest.mark.parametrize("name", MANY)
-def test_what_decides_nothing_here_may_come_twice(profile: Profile, name: str) -> None:
+def test_an_unused_header_may_be_repeated(profile: Profile, name: str) -> None:
     assert fault(profile, (name, "10.0.0.2"), (name, "10.0.0.2")) == ""
 
 
-def test_the_address_that_a_gateway_saw_is_the_nearest_hop(profile: Profile) -> None:
+def test_the_peer_of_a_gateway_is_the_nearest_hop(profile: Profile) -> None:
     address = profile.ip.decode()
     hops = (b"10.0.0.2", b"10.0.0.1") if address != "x-forwarded-for" else (b"10.0.0.1", b"10.0.0.2")
     assert read(profile, ("x-forwarded-for", "10.0.0.2")).hops == hops
@@ -170,7 +170,7 @@ def test_the_address_that_a_gateway_saw_is_the_nearest_hop(profile: Profile) -> 
 
 
 @pytest.mark.parametrize("name", IN_HEADERS)
-def test_what_states_the_request_in_headers_has_nothing_behind_its_address(name: str) -> None:
+def test_a_profile_with_header_requests_has_a_fixed_path(name: str) -> None:
     headers = [(each.encode(), value.encode()) for each, value in OWN[name]]
     for more in (b"/", b"/a", b"?b=c"):
         with pytest.raises(

@@ -1,4 +1,4 @@
-"""The client's address behind trusted proxies: what a client says of itself is never believed."""
+"""The client's address behind trusted proxies: a client never determines its own address."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ def test_a_hop_is_one_address_or_none(hop: str, address: str | None) -> None:
     ("peer", "lines", "client"),
     [
         (CLIENT, [], CLIENT),
-        (CLIENT, ["10.1.1.1"], CLIENT),  # not from a proxy, so not read
+        (CLIENT, ["10.1.1.1"], CLIENT),  # not from a proxy, so ignored
         (CLIENT, ["garbage"], CLIENT),
         (PROXY, [CLIENT], CLIENT),
-        (PROXY, [f"10.1.1.1, {CLIENT}"], CLIENT),  # forged by the client, before the proxy's own word
+        (PROXY, [f"10.1.1.1, {CLIENT}"], CLIENT),  # forged by the client, before the entry of the proxy
         (PROXY, [f"198.51.100.1, {CLIENT}, 10.0.0.8"], CLIENT),
         (PROXY, [f"{CLIENT}, 192.0.2.9,10.0.0.8"], CLIENT),
         (PROXY, ["198.51.100.1", f"{CLIENT}", "10.0.0.8"], CLIENT),  # several lines are one list
@@ -72,8 +72,8 @@ def test_a_hop_is_one_address_or_none(hop: str, address: str | None) -> None:
         ("::ffff:10.0.0.9", [CLIENT], CLIENT),
         ("::ffff:203.0.113.7", ["10.1.1.1"], CLIENT),
         ("fd00::1", ["2001:db8::5"], "2001:db8::5"),
-        (PROXY, [f"garbage, {CLIENT}"], CLIENT),  # what stands before the client is not looked at
-        # Unknown: the proxy said nothing, nothing that can be read, or proxies alone.
+        (PROXY, [f"garbage, {CLIENT}"], CLIENT),  # entries before the client are ignored
+        # Unknown: the header is missing, unreadable, or lists only proxies.
         *((PROXY, lines, None) for lines in ([], [""], [" , "], ["unknown"], [f"{CLIENT}, unknown"], [f"{CLIENT},"])),
         *((PROXY, lines, None) for lines in ([f"{CLIENT}, _hidden, 10.0.0.8"], ["10.0.0.8"], ["10.1.1.1, 10.0.0.8"])),
         (None, [CLIENT], None),
@@ -90,7 +90,7 @@ def test_the_client_is_the_rightmost_hop_that_is_no_trusted_proxy(
 @pytest.mark.parametrize(("count", "client"), [(0, CLIENT), (1, CLIENT), (31, CLIENT), (32, None), (40, None)])
 def test_a_client_behind_more_than_32_proxies_is_unknown(count: int, client: str | None) -> None:
     hops = [CLIENT, *(f"10.0.{number}.1" for number in range(count))]
-    for lines in ([", ".join(hops)], hops):  # however many lines make the list
+    for lines in ([", ".join(hops)], hops):  # in any number of lines
         encoded = [line.encode() for line in lines]
         assert TRUSTED.client_behind(encoded) == client
         headers = [(b"x-forwarded-for", line) for line in encoded]
@@ -103,10 +103,10 @@ def test_a_hop_has_64_bytes_at_most(size: int, client: str | None) -> None:
     for hop in (CLIENT.ljust(size), CLIENT.rjust(size)):
         assert TRUSTED.client_behind([hop.encode()]) == client
         assert TRUSTED.client_behind([f"{hop},10.0.0.8".encode()]) == client
-        assert TRUSTED.client_behind([f"{'x' * 100},{CLIENT}".encode()]) == CLIENT, "it stands before the client"
+        assert TRUSTED.client_behind([f"{'x' * 100},{CLIENT}".encode()]) == CLIENT, "it comes before the client"
 
 
-def test_no_hop_but_proxies_is_no_client() -> None:
+def test_only_proxy_hops_mean_no_client() -> None:
     for lines in ([], [b""], [b",,,"], [b"10.0.0.1"], [b"10.0.0.1, fd00::1"]):
         assert TRUSTED.client_behind(lines) is None
     assert TrustedProxies(()).client_behind([b"10.0.0.1, fd00::1"]) == "fd00::1"
@@ -123,8 +123,8 @@ def test_a_trusted_proxy_is_an_address_in_one_of_the_networks() -> None:
 
 
 @pytest.mark.parametrize(("more", "reads"), [(4_095, 0), (4_096, 1)])
-def test_4096_hops_are_remembered(monkeypatch: pytest.MonkeyPatch, more: int, reads: int) -> None:
-    """However many addresses callers come from, and whatever they write into the header."""
+def test_4096_hops_are_cached(monkeypatch: pytest.MonkeyPatch, more: int, reads: int) -> None:
+    """However many addresses and headers callers have."""
     read: list[str] = []
 
     def noted(hop: str) -> object:
@@ -142,7 +142,7 @@ def test_4096_hops_are_remembered(monkeypatch: pytest.MonkeyPatch, more: int, re
 
 
 @pytest.mark.parametrize("header", ["x-forwarded-for", "forwarded", "x-real-ip", "via"])
-def test_where_nothing_is_said_of_proxies_a_forwarded_request_has_no_known_address(header: str) -> None:
+def test_without_stated_proxies_a_forwarded_request_has_no_known_address(header: str) -> None:
     headers = [(header.encode(), b"10.1.1.1")]
     assert TrustedProxies(None).client_of(CLIENT, []) == CLIENT
     assert TrustedProxies(None).client_of(CLIENT, headers) is None
@@ -156,15 +156,13 @@ def test_where_nothing_is_said_of_proxies_a_forwarded_request_has_no_known_addre
         ("::ffff:10.0.0.7/128", ("10.0.0.7",), ("10.0.0.6", "10.0.0.8")),
         ("::ffff:0.0.0.0/96", ("0.0.0.0", "255.255.255.255"), ("::1", "2001:db8::1")),
         ("::ffff:0.0.0.0/97", ("0.0.0.0", "127.255.255.255"), ("128.0.0.0",)),
-        # Wider than all IPv4 addresses, so it is one of IPv6, whose addresses those are not.
+        # Wider than all IPv4 addresses, so it is an IPv6 network, which contains none of them.
         ("::ffff:0:0/95", ("::fffe:1:1",), ("10.0.0.1", "::fffd:1:1")),
         ("::/0", ("::1", "2001:db8::1"), ("10.0.0.1",)),
         ("0.0.0.0/0", ("10.0.0.1", "::ffff:10.0.0.1"), ("::1", "2001:db8::1")),
     ],
 )
-def test_a_mapped_network_is_the_one_that_it_means(
-    network: str, within: tuple[str, ...], without: tuple[str, ...]
-) -> None:
+def test_a_mapped_network_is_its_ipv4_network(network: str, within: tuple[str, ...], without: tuple[str, ...]) -> None:
     trusted = TrustedProxies([ip_network(network, strict=False)])
     assert {address: trusted.trusts(address) for address in (*within, *without)} == {
         **dict.fromkeys(within, True),
@@ -180,7 +178,7 @@ p, catalog:read, /api/v1/teams/{team_id}, GET|HEAD, allow, "params.team_id == '4
 p, catalog:read, /api/v1/teams/{team_id}, GET|HEAD, deny, "params.team_id == '4' && ip_in(request.ip, '10.0.0.0/8')"
 """
 OLD = "p, catalog:read, /api/v1/teams/**, GET|HEAD, allow\n"
-# Each with what a client may say to be taken for another.
+# Each with a header by which a client may pose as another.
 FORGED: list[list[tuple[str, str]]] = [
     [],
     [("X-Forwarded-For", "10.0.0.1")],
@@ -193,7 +191,7 @@ FORGED: list[list[tuple[str, str]]] = [
 
 
 def addressed(server: Server) -> Server:
-    """A server with rows about addresses: team 1 for the proxy's own, 2 for the client's, 3 for what is private."""
+    """A server with rows about addresses: team 1 for that of the proxy, 2 for the client, 3 for private ones."""
     file = server.policy_dir / "catalog.csv"
     assert OLD in file.read_text()
     file.write_text(file.read_text().replace(OLD, ROWS))
@@ -201,7 +199,7 @@ def addressed(server: Server) -> Server:
 
 
 def opened(url: str, token: str, headers: list[tuple[str, str]]) -> set[int]:
-    """The teams that a client at 127.0.0.2 gets through to; the tables are empty, so what is open is 404."""
+    """The teams that a client at 127.0.0.2 reaches; the tables are empty, so an allowed request gets 404."""
     transport = httpx.HTTPTransport(local_address="127.0.0.2")
     sent = [*headers, ("Authorization", f"Bearer {token}")]
     with httpx.Client(base_url=url, transport=transport, timeout=20) as client:
@@ -212,7 +210,7 @@ def opened(url: str, token: str, headers: list[tuple[str, str]]) -> set[int]:
 
 @pytest.fixture(scope="module")
 def behind(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, str]]:
-    """A server that trusts 127.0.0.1, where the shipped nginx before it is; and that nginx."""
+    """The shipped nginx, and a server behind it that trusts 127.0.0.1."""
     directory = tmp_path_factory.mktemp("behind")
     server = addressed(
         Server(
@@ -225,19 +223,17 @@ def behind(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 @pytest.mark.parametrize("forged", FORGED)
-def test_through_the_shipped_nginx_the_client_is_who_sent_it(
+def test_the_shipped_nginx_passes_the_client_address(
     behind: tuple[Server, str], issuer: LiveIssuer, forged: list[tuple[str, str]]
 ) -> None:
     server, nginx = behind
     token = issuer.token(permissions=["catalog:read"])
     assert opened(nginx, token, forged) == {2, 4}
-    assert opened(server.url, token, forged) == {2, 4}, "around the proxy, from no trusted peer"
+    assert opened(server.url, token, forged) == {2, 4}, "past the proxy, from an untrusted peer"
     assert {"127.0.0.2"} == {entry["client"] for entry in server.log if entry.get("path") == "/api/v1/teams/3/"}
 
 
-def test_a_trusted_peer_that_names_no_client_opens_and_spares_nothing(
-    behind: tuple[Server, str], issuer: LiveIssuer
-) -> None:
+def test_a_trusted_peer_without_a_client_gets_no_exception(behind: tuple[Server, str], issuer: LiveIssuer) -> None:
     server, _ = behind
     with server.client(issuer.token(permissions=["catalog:read"])) as client:
         for headers in ({}, {"X-Forwarded-For": "unknown"}, {"X-Forwarded-For": "127.0.0.1"}):
@@ -246,7 +242,7 @@ def test_a_trusted_peer_that_names_no_client_opens_and_spares_nothing(
         assert client.get("/api/v1/teams/2/", headers={"X-Forwarded-For": "127.0.0.2"}).status_code == 404
 
 
-def test_where_nothing_is_said_of_proxies_a_row_stays_shut_behind_one(issuer: LiveIssuer, tmp_path: Path) -> None:
+def test_without_stated_proxies_an_address_condition_denies(issuer: LiveIssuer, tmp_path: Path) -> None:
     token = issuer.token(permissions=["catalog:read"])
     nginx = tmp_path / "nginx"
     nginx.mkdir()
@@ -285,7 +281,7 @@ def test_where_nothing_is_said_of_proxies_a_row_stays_shut_behind_one(issuer: Li
         ("ingress-nginx", [("X-Forwarded-For", "127.0.0.2")], 403),
     ],
 )
-def test_a_gateway_states_its_peer_and_is_read_further_only_behind_a_trusted_one(
+def test_the_address_list_of_a_gateway_is_used_only_behind_a_trusted_proxy(
     behind: tuple[Server, str], issuer: LiveIssuer, profile: str, headers: list[tuple[str, str]], status: int
 ) -> None:
     server, _ = behind

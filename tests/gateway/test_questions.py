@@ -1,4 +1,4 @@
-"""The doors of gateways, asked in this process: how a question is read, and the bounds of what is remembered of it."""
+"""The doors of gateways without a server: how a request is read, and the bounds of caches."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ async def test_the_query_counts_for_the_length_of_an_address(gateway: Gateway) -
         (CannotVerify("Keys cannot be read now.", 7), "Keys cannot be read now.", b"7"),
     ],
 )
-async def test_whatever_fails_is_a_denial(gateway: Gateway, failure: Exception, why: str, wait: bytes | None) -> None:
+async def test_any_failure_is_a_denial(gateway: Gateway, failure: Exception, why: str, wait: bytes | None) -> None:
     key = gateway.key("user_a", "a:read")
     gateway.failing = failure
     with capture_logs() as lines:
@@ -75,15 +75,15 @@ async def test_whatever_fails_is_a_denial(gateway: Gateway, failure: Exception, 
     assert (await gateway.ask("/open", key=key))[0] == 200
 
 
-async def told_again(gateway: Gateway, key: MintedKey) -> Callable[[Headers], bool]:
-    """Whether headers are those that were told of a caller now, remembered and not made again."""
+async def is_cached(gateway: Gateway, key: MintedKey) -> Callable[[Headers], bool]:
+    """Whether the cached headers of a caller are returned, not created again."""
     _, first = await gateway.ask("/open", key=key)
     return lambda headers: headers is first
 
 
 @pytest.mark.parametrize(("callers", "remembered"), [(2_000, True), (2_001, False)])
-async def test_2000_callers_are_remembered(gateway: Gateway, callers: int, remembered: bool) -> None:
-    is_first = await told_again(gateway, gateway.key("user_0", "a:read"))
+async def test_2000_callers_are_cached(gateway: Gateway, callers: int, remembered: bool) -> None:
+    is_first = await is_cached(gateway, gateway.key("user_0", "a:read"))
     first = await gateway.ask("/open", key=(key := gateway.key("user_1", "a:read")))
     for number in range(2, callers):
         assert (await gateway.ask("/open", key=gateway.key(f"user_{number}", "a:read")))[0] == 200
@@ -97,7 +97,7 @@ async def test_2000_callers_are_remembered(gateway: Gateway, callers: int, remem
     ("grants", "characters", "remembered"),
     [(200, 8_000, True), (201, 8_000, False), (200, 8_001, False), (199, 7_999, True), (2_000, 100_000, False)],
 )
-async def test_a_caller_who_holds_very_much_is_told_and_not_remembered(
+async def test_a_caller_with_very_many_grants_is_not_cached(
     gateway: Gateway, grants: int, characters: int, remembered: bool
 ) -> None:
     facts = ("anyone", "auth:api_key", "env:live", "key:1")
@@ -105,13 +105,13 @@ async def test_a_caller_who_holds_very_much_is_told_and_not_remembered(
     missing = characters - sum(map(len, (*facts, *scopes)))
     scopes[-1] += "z" * missing
     key = gateway.key("user_many", *scopes)
-    is_first = await told_again(gateway, key)
+    is_first = await is_cached(gateway, key)
     status, headers = await gateway.ask("/open", key=key)
     assert (status, dict(headers)[b"x-auth-permissions"]) == (200, b"a:read a:write")
     assert is_first(headers) is remembered
 
 
-async def test_an_unproven_gateway_is_warned_about_once_a_minute(
+async def test_an_unauthenticated_gateway_is_logged_once_a_minute(
     monkeypatch: pytest.MonkeyPatch, gateway: Gateway
 ) -> None:
     now = 1_000.0

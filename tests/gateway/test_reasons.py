@@ -1,4 +1,4 @@
-"""Why a gateway was denied: the truth in the decision log and in `X-Auth-Reason`, the contract's words in the body."""
+"""The reason of a denial at a gateway: exact in the decision log and `X-Auth-Reason`, not in the body."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ENCODED = "The path encodes a character that must not be encoded."
         ("GET", "/v1/packages/@scope%3Fname", True, 403, ENCODED),
     ],
 )
-def test_a_denial_says_why(
+def test_a_denial_has_its_reason(
     world: World, gateway: Gateway, issuer: LiveIssuer, *, method: str, path: str, known: bool, status: int, reason: str
 ) -> None:
     world.upstream.reached.clear()

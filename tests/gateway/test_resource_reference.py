@@ -1,4 +1,4 @@
-"""What a question is about: one route or one thing, or a reason why it is none, with the status for it."""
+"""The target of a question: a route or a resource, or the reason and status of its refusal."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ CONDITIONAL = snapshot(f"p, a:read, /x/{{id}}, GET, allow, {CONDITION}", table=T
         ),
     ],
 )
-def test_what_is_no_target_says_why(kind: str, identity: str, action: str, status: int, reason: str) -> None:
+def test_an_invalid_target_has_a_reason(kind: str, identity: str, action: str, status: int, reason: str) -> None:
     with pytest.raises(NoSuchTarget) as refused:
         resolve_target(PLAIN, action, kind, identity)
     assert (refused.value.status, str(refused.value)) == (status, reason)
@@ -74,7 +74,7 @@ def test_what_is_no_target_says_why(kind: str, identity: str, action: str, statu
     assert refused.value.service == (service if identity.isascii() else "")
 
 
-def test_a_hint_says_what_the_route_has() -> None:
+def test_a_hint_names_the_methods_of_the_route() -> None:
     for identity, hint in (
         ("/x", "it has GET, POST"),
         ("/x/7", "it has GET"),
@@ -95,12 +95,12 @@ def test_a_hint_says_what_the_route_has() -> None:
         ("orders:/v1/orders/{id}", "orders:/v1/orders/{id}"),
     ],
 )
-def test_a_route_is_asked_about_by_its_path_or_its_template(identity: str, template: str) -> None:
+def test_a_route_is_found_by_path_or_template(identity: str, template: str) -> None:
     target = resolve_target(PLAIN, "GET", "route", identity)
     assert (target.action, target.resource, target.original) == ("GET", template, identity)
 
 
-def test_a_path_and_its_template_are_one_route() -> None:
+def test_a_path_and_its_template_are_the_same_route() -> None:
     for identity in ("/x/7", "/x/%C3%A9", "/x/7/", "/x/{id}"):
         target = resolve_target(PLAIN, "GET", "route", identity)
         assert (target.resource, target.action) == ("/x/{id}", "GET")
@@ -117,6 +117,6 @@ def test_parameters_are_those_of_the_path_decoded() -> None:
 
 
 @pytest.mark.parametrize("identity", ["7", "a/b", "a:b", "ünï", "@scope/name", "a;b", "x" * 1000])
-def test_a_thing_is_its_type_and_its_id(identity: str) -> None:
+def test_a_resource_is_its_type_and_id(identity: str) -> None:
     target = resolve_target(PLAIN, "read", "record", identity)
     assert (target.action, target.original) == ("read", f"record:{identity}")

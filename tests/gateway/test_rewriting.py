@@ -1,4 +1,4 @@
-"""Traefik before a service below a prefix: the decision is about the path that the service gets."""
+"""Traefik in front of a service below a prefix: the decision is about the path that the service receives."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FORGED = {"X_Forwarded_Prefix": "/v1/public", "X_Forwarded_Uri": "/v1/public", "
 
 @pytest.fixture(scope="module")
 def rewriting(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Gateway]]:
-    """Traefik with one more middleware: as documented, and stripping only after authz was asked."""
+    """Traefik with another middleware: as documented, and one that strips the prefix after the request to authz."""
     variants = {
         "strip": (STRIP, "prove, rewrite, authz"),
         "strip late": (STRIP, "prove, authz, rewrite"),
@@ -59,7 +59,7 @@ def rewriting(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         ("replace", "/v1/admin/users", "/v1/orders/7"),
     ],
 )
-def test_the_decision_is_about_what_the_service_gets(
+def test_the_decision_is_about_the_path_that_the_service_receives(
     world: World,
     issuer: LiveIssuer,
     rewriting: dict[str, Gateway],
@@ -80,7 +80,7 @@ def test_the_decision_is_about_what_the_service_gets(
                 assert reached.header("x-forwarded-prefix") == ["/shop"]
 
 
-def test_what_a_prefix_was_taken_from_decides_nothing_and_is_traefiks_alone(world: World) -> None:
+def test_the_stripped_prefix_is_ignored_and_accepted_from_traefik_only(world: World) -> None:
     proof = [("X-Gateway-Secret", SECRET), ("X-Gateway-Service", "orders"), ("X-Forwarded-Method", "GET")]
     question = [*proof, ("X-Forwarded-Uri", "/v1/public"), ("X-Forwarded-Prefix", "/v1/admin")]
     shut = [*proof, ("X-Forwarded-Uri", "/v1/admin/users"), ("X-Forwarded-Prefix", "/v1/public")]

@@ -1,4 +1,4 @@
-"""No way in when authz does not answer: while it hangs, and when it is not there."""
+"""No request passes while authz does not answer: while it hangs, and while it is down."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import signal
 from tests.gateway.conftest import Hanging
 
 
-def test_while_authz_hangs_or_is_away_nobody_gets_in(hanging: Hanging) -> None:
+def test_no_request_passes_while_authz_hangs_or_is_down(hanging: Hanging) -> None:
     world = hanging.world
     said = {name: answer.result(40) for name, answer in hanging.answers.items()}
     assert {name: answer[:10] for name, answer in said.items()} == dict.fromkeys(world.gateways, b"HTTP/1.1 5")

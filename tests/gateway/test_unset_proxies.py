@@ -1,4 +1,4 @@
-"""The warning of a policy that reads the address of clients while nothing is said of the proxies in front."""
+"""The warning about a policy that reads client addresses while trusted proxies are not stated."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OPEN = ("p, a:read, /x/**, GET, allow", "p, a:write, /x, POST, allow", "p, a:rea
 READS = "p, b:read, /y, GET, allow, \"ip_in(request.ip, '10.0.0.0/8')\""
 
 
-def test_it_comes_at_the_start_and_with_each_reload_that_makes_it_true(tmp_path: Path) -> None:
+def test_the_warning_is_logged_at_startup_and_at_each_reload_that_causes_it(tmp_path: Path) -> None:
     def warnings(*rows: str, live: LivePolicy) -> list[object]:
         write(tmp_path, files(*rows))
         with capture_logs() as lines:

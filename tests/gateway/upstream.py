@@ -1,4 +1,4 @@
-"""A service that knows nothing of the policy, and records byte for byte what reached it, but LAST."""
+"""A service that records every request byte for byte, except LAST."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tests.gateway.gateways import LAST
 
 @dataclass(frozen=True)
 class Reached:
-    """A request as it came: nothing decoded, nothing folded."""
+    """A raw request, without decoding or folding."""
 
     method: str
     target: str
     headers: tuple[tuple[str, str], ...]
 
     def header(self, name: str) -> list[str]:
-        """Every value under a name, however its letters and `_` are written."""
+        """Every value of a header, in any letter case and with `_` or `-`."""
         return [value for key, value in self.headers if key.lower().replace("_", "-").replace(".", "-") == name]
 
 

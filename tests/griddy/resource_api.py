@@ -1,4 +1,4 @@
-"""The resources alone, on a real SQLite file behind a real HTTP server, without the door in front of them."""
+"""The resources on a real SQLite file behind a real HTTP server, without the door."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.support.services import state_of
 
 
 def build(engine: AsyncEngine) -> Litestar:
-    """An application of nothing but the resources; the schema must be there. It disposes of the engine at its end."""
+    """An application with only the resources, on an upgraded database. It disposes of the engine at its end."""
     return Litestar(
         [*catalog.ROUTES, *holdings.ROUTES],
         dependencies={"session": Provide(provide_session)},
@@ -52,7 +52,7 @@ def serving(directory: Path) -> Iterator[httpx.Client]:
     try:
         deadline = time.monotonic() + 10
         while not server.started:
-            assert thread.is_alive(), "the server ended at its start"
+            assert thread.is_alive(), "the server ended during startup"
             assert time.monotonic() < deadline, "the server did not start"
             time.sleep(0.005)
         port = server.servers[0].sockets[0].getsockname()[1]
@@ -65,7 +65,7 @@ def serving(directory: Path) -> Iterator[httpx.Client]:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Writes rows that a test needs and does not look at."""
+    """Creates rows that a test needs."""
 
     client: httpx.Client
 
@@ -79,7 +79,7 @@ class Rows:
         return self.create("leagues", name="A league", abbreviation=abbreviation, country="US")
 
     def game(self, week: int = 1) -> dict[str, int]:
-        """A game and everything that it refers to: the ids by the field that holds them."""
+        """Create a game and everything that it refers to; return the ids by field."""
         league = self.league(f"L{week}")
         season = self.create("seasons", league_id=league, year=2024, starts_on="2024-09-05", ends_on="2025-02-09")
         franchise = self.create("franchises", league_id=league, name="A club")
@@ -96,7 +96,7 @@ class Rows:
         return {"league_id": league, "franchise_id": franchise, **ids, "game_id": game}
 
     def video_asset(self) -> dict[str, int]:
-        """A video asset and everything that it refers to."""
+        """Create a video asset and everything that it refers to."""
         source = self.create("sources", kind="archive", name="An archive")
         acquisition = self.create("acquisitions", source_id=source, acquired_on="2024-01-02")
         asset = self.create(

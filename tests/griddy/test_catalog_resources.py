@@ -1,4 +1,4 @@
-"""The catalogue over HTTP: what its rows may hold together."""
+"""The catalogue over HTTP: constraints between its fields."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_every_kind_of_row_can_be_written_and_read_back(api: httpx.Client) -> No
     assert created.headers["location"] == f"/api/v1/{drives}/1/"
 
 
-def test_a_team_does_not_play_against_itself(api: httpx.Client, game: dict[str, int]) -> None:
+def test_a_team_cannot_play_against_itself(api: httpx.Client, game: dict[str, int]) -> None:
     same = {"away_team_id": game["home_team_id"]}
     assert _fields(api.patch(f"/games/{game['game_id']}", json=same)) == ["away_team_id"]
 
@@ -125,14 +125,14 @@ def test_a_game_has_scores_once_it_is_played(
     assert _fields(api.patch(f"/games/{game['game_id']}", json=change)) == faults
 
 
-def test_a_new_game_is_held_to_the_same_rules(api: httpx.Client, game: dict[str, int]) -> None:
+def test_a_new_game_obeys_the_same_rules(api: httpx.Client, game: dict[str, int]) -> None:
     row = api.get(f"/games/{game['game_id']}").json()
     body = {name: value for name, value in row.items() if name not in ("id", "home_score", "away_score")}
     assert _fields(api.post("/games/", json={**body, "week": 9, "status": "final"})) == ["home_score", "away_score"]
 
 
 @pytest.mark.parametrize("clock", ["15:01", "16:00", "1:00", "00:60", "15:00:00", "", "15:00\n", "١٥:٠٠", 900])  # noqa: RUF001  # Arabic digits are meant
-def test_a_clock_is_what_a_quarter_has_left(api: httpx.Client, game: dict[str, int], clock: object) -> None:
+def test_a_clock_is_the_remaining_time_of_a_quarter(api: httpx.Client, game: dict[str, int], clock: object) -> None:
     drive = {"number": 9, "quarter": 1, "yards_to_goal": 75, "plays": 3, "yards": 4, "result": "punt"}
     body = {**drive, "team_id": game["home_team_id"], "clock": clock}
     assert _fields(api.post(f"/games/{game['game_id']}/drives", json=body)) == ["clock"]

@@ -1,4 +1,4 @@
-"""The holdings over HTTP: what their rows may hold together, and how assets are tagged."""
+"""The holdings over HTTP: constraints between their fields, and tags of assets."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_every_kind_of_row_can_be_written_and_read_back(api: httpx.Client) -> No
         assert api.get(f"/{path}/1/").json() == {"id": 1, **body}
 
 
-def test_a_cost_and_its_currency_come_together(api: httpx.Client) -> None:
+def test_a_cost_needs_a_currency_and_vice_versa(api: httpx.Client) -> None:
     source = Rows(api).create("sources", kind="shop", name="A shop")
     body: dict[str, Any] = {"source_id": source, "acquired_on": "2024-01-02"}
     assert _fields(api.post("/acquisitions/", json={**body, "cost": 100})) == ["currency"]
@@ -91,7 +91,7 @@ def test_an_asset_is_tagged_and_untagged(api: httpx.Client) -> None:
     assert [row["tag_id"] for row in api.get(tags).json()["results"]] == [archive]
 
 
-def test_a_tag_in_use_stays_and_an_asset_takes_its_tags_with_it(api: httpx.Client) -> None:
+def test_a_used_tag_cannot_be_deleted_and_an_asset_is_deleted_with_its_tags(api: httpx.Client) -> None:
     rows = Rows(api)
     asset, tag = rows.video_asset()["video_asset_id"], rows.create("tags", name="overtime")
     rows.create(f"video-assets/{asset}/tags", tag_id=tag)

@@ -1,4 +1,4 @@
-"""What a resource takes as a body, and how it refuses the rest."""
+"""Bodies of resources: accepted values and refusals."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def _fields(answer: httpx.Response) -> list[str]:
 
 
 @pytest.mark.parametrize("unknown", ["id", "created_at", "Name", "__class__", "metadata", "registry", "table", "país"])
-def test_a_field_that_is_not_the_clients_to_set_is_refused(api: httpx.Client, unknown: str) -> None:
+def test_a_read_only_field_is_refused(api: httpx.Client, unknown: str) -> None:
     before = api.get("/venues/").json()
     assert _fields(api.post("/venues/", json={**VENUE, unknown: 9})) == [unknown]
     assert api.get("/venues/").json() == before
 
 
-def test_no_method_lets_a_client_choose_or_change_an_id(api: httpx.Client) -> None:
+def test_a_client_can_neither_choose_nor_change_an_id(api: httpx.Client) -> None:
     league = Rows(api).league("CHOOSE")
     body = {**LEAGUE, "abbreviation": "CHOOSE"}
     assert _fields(api.put(f"/leagues/{league}", json={**body, "id": league})) == ["id"]
@@ -46,7 +46,7 @@ def test_no_method_lets_a_client_choose_or_change_an_id(api: httpx.Client) -> No
     assert api.get("/leagues/77").status_code == 404
 
 
-def test_the_row_that_a_path_names_cannot_be_named_in_the_body(api: httpx.Client) -> None:
+def test_the_parent_of_a_path_cannot_be_set_in_the_body(api: httpx.Client) -> None:
     rows = Rows(api)
     ids = rows.game(week=31)
     drive = {
@@ -123,7 +123,7 @@ def test_a_value_of_another_type_or_out_of_bounds_is_refused(api: httpx.Client, 
         1.5,
     ],
 )
-def test_a_date_is_a_date_and_no_other_spelling(api: httpx.Client, value: object) -> None:
+def test_only_iso_dates_are_accepted(api: httpx.Client, value: object) -> None:
     assert _fields(api.post("/seasons/", json={**SEASON, "league_id": 1, "starts_on": value})) == ["starts_on"]
 
 
@@ -146,7 +146,7 @@ def test_a_time_needs_its_offset(api: httpx.Client, value: object) -> None:
     assert _fields(api.post("/games/", json={**body, "kickoff": value})) == ["kickoff"]
 
 
-def test_a_time_is_answered_in_utc(api: httpx.Client) -> None:
+def test_a_time_is_returned_in_utc(api: httpx.Client) -> None:
     game = Rows(api).game(week=32)["game_id"]
     answer = api.patch(f"/games/{game}", json={"kickoff": "2025-02-09T17:30:00-06:00"})
     assert answer.json()["kickoff"] == "2025-02-09T23:30:00Z"
@@ -156,13 +156,13 @@ def test_a_time_is_answered_in_utc(api: httpx.Client) -> None:
 @pytest.mark.parametrize(
     "name", ["São Paulo", "東京ドーム", "Ω≈ç√∫", "🏈 Bowl", "مرحبا", "e\u0301tude", "a'; DROP TABLE venues; --"]
 )
-def test_text_of_every_script_is_kept_as_it_was_sent(api: httpx.Client, name: str) -> None:
+def test_text_of_every_script_is_stored_unchanged(api: httpx.Client, name: str) -> None:
     created = api.post("/venues/", json={**VENUE, "name": name, "city": name})
     assert created.status_code == 201
     assert api.get(created.headers["location"].removeprefix("/api/v1")).json()["name"] == name
 
 
-def test_every_fault_is_told_at_once(api: httpx.Client) -> None:
+def test_all_faults_are_reported_together(api: httpx.Client) -> None:
     answer = api.post("/venues/", json={"name": " ", "country": "x", "roof": "open", "extra": 1})
     assert _fields(answer) == ["name", "city", "country", "surface", "extra"]
 
@@ -195,7 +195,7 @@ def test_a_body_that_is_no_object_is_400(api: httpx.Client, content: bytes) -> N
 
 
 @pytest.mark.parametrize("opening", [b"[", b'{"a":'])
-def test_a_body_nested_without_end_is_400(api: httpx.Client, opening: bytes) -> None:
+def test_a_deeply_nested_body_is_400(api: httpx.Client, opening: bytes) -> None:
     answer = api.post("/leagues/", content=opening * 100_000, headers={"content-type": "application/json"})
     assert (answer.status_code, answer.json()) == (400, {"detail": "The request body is nested too deeply."})
 
@@ -212,7 +212,7 @@ def test_a_body_nested_without_end_is_400(api: httpx.Client, opening: bytes) -> 
         {"content-type": "application/json", "content-encoding": "gzip"},
     ],
 )
-def test_a_body_that_is_not_said_to_be_plain_json_is_415(api: httpx.Client, headers: dict[str, str]) -> None:
+def test_a_body_that_is_not_declared_as_json_is_415(api: httpx.Client, headers: dict[str, str]) -> None:
     content = b'{"name": "A", "abbreviation": "TYPE", "country": "US"}'
     for method, path in (("POST", "/leagues/"), ("PUT", "/leagues/1"), ("PATCH", "/leagues/1")):
         answer = api.request(method, path, content=content, headers=headers)
@@ -223,11 +223,11 @@ def test_a_body_that_is_not_said_to_be_plain_json_is_415(api: httpx.Client, head
 @pytest.mark.parametrize(
     "kind", ["application/json; charset=utf-8", "APPLICATION/JSON", "application/merge-patch+json"]
 )
-def test_json_by_its_other_names_is_taken(api: httpx.Client, kind: str) -> None:
+def test_other_media_types_of_json_are_accepted(api: httpx.Client, kind: str) -> None:
     assert api.patch("/leagues/99", content=b"{}", headers={"content-type": kind}).status_code == 404
 
 
-def test_a_name_that_stands_twice_has_its_last_value(api: httpx.Client) -> None:
+def test_a_repeated_member_has_its_last_value(api: httpx.Client) -> None:
     content = b'{"name": "First", "name": "Last", "abbreviation": "TWICE", "country": "US"}'
     answer = api.post("/leagues/", content=content, headers={"content-type": "application/json"})
     assert answer.json()["name"] == "Last"

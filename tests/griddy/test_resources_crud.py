@@ -1,4 +1,4 @@
-"""A resource over HTTP: create, retrieve, replace, change and delete."""
+"""A resource over HTTP: create, retrieve, replace, patch and delete."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def api(tmp_path: Path) -> Iterator[httpx.Client]:
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
-def test_a_row_lives_from_its_creation_to_its_deletion(api: httpx.Client, slash: str) -> None:
+def test_a_row_is_created_read_changed_and_deleted(api: httpx.Client, slash: str) -> None:
     created = api.post(f"/leagues{slash}", json=LEAGUE)
     assert created.status_code == 201
     assert created.json() == {"id": 1, **LEAGUE}
@@ -56,14 +56,14 @@ def test_a_row_lives_from_its_creation_to_its_deletion(api: httpx.Client, slash:
         assert (gone.status_code, gone.json()) == (404, {"detail": "League not found."})
 
 
-def test_the_id_of_a_deleted_row_is_never_given_again(api: httpx.Client) -> None:
+def test_the_id_of_a_deleted_row_is_not_reused(api: httpx.Client) -> None:
     api.post("/leagues/", json=LEAGUE)
     api.delete("/leagues/1/")
     assert api.post("/leagues/", json=LEAGUE).json()["id"] == 2
 
 
 @pytest.mark.parametrize("path", ["/leagues/", "/leagues/1/", "/leagues/?cursor=bad", "/leagues/7/"])
-def test_head_answers_as_get_does_without_the_body(api: httpx.Client, path: str) -> None:
+def test_head_has_the_headers_of_get_without_a_body(api: httpx.Client, path: str) -> None:
     api.post("/leagues/", json=LEAGUE)
     get = api.get(path)
     with socket.create_connection((api.base_url.host, api.base_url.port or 0), timeout=10) as connection:
@@ -76,7 +76,7 @@ def test_head_answers_as_get_does_without_the_body(api: httpx.Client, path: str)
 
 
 @pytest.mark.parametrize(("method", "body"), [("GET", None), ("PUT", LEAGUE), ("PATCH", {}), ("DELETE", None)])
-def test_what_cannot_be_an_id_is_not_found(api: httpx.Client, method: str, body: object) -> None:
+def test_an_invalid_id_is_not_found(api: httpx.Client, method: str, body: object) -> None:
     api.post("/leagues/", json=LEAGUE)
     for spelled in BEYOND_AN_ID:
         answer = api.request(method, f"/leagues/{spelled}/", json=body)
@@ -84,7 +84,7 @@ def test_what_cannot_be_an_id_is_not_found(api: httpx.Client, method: str, body:
     assert api.get("/leagues/1").status_code == 200
 
 
-def test_replacing_sets_what_is_left_out_to_its_default(api: httpx.Client) -> None:
+def test_replacing_sets_missing_fields_to_their_defaults(api: httpx.Client) -> None:
     rows = Rows(api)
     franchise = rows.create("franchises", league_id=rows.league(), name="Bears", first_season=1920)
     whole = api.get(f"/franchises/{franchise}").json()
@@ -100,13 +100,13 @@ def test_replacing_needs_every_required_field(api: httpx.Client) -> None:
     assert api.get("/leagues/1").json() == {"id": 1, **LEAGUE}
 
 
-def test_a_change_of_nothing_changes_nothing(api: httpx.Client) -> None:
+def test_an_empty_patch_changes_nothing(api: httpx.Client) -> None:
     api.post("/leagues/", json=LEAGUE)
     answer = api.patch("/leagues/1", json={})
     assert (answer.status_code, answer.json()) == (200, {"id": 1, **LEAGUE})
 
 
-def test_a_change_may_empty_what_may_be_empty_and_nothing_else(api: httpx.Client) -> None:
+def test_a_patch_may_clear_only_optional_fields(api: httpx.Client) -> None:
     rows = Rows(api)
     rows.create("franchises", league_id=rows.league(), name="Bears", first_season=1920)
     assert api.patch("/franchises/1", json={"first_season": None}).json()["first_season"] is None
@@ -115,7 +115,7 @@ def test_a_change_may_empty_what_may_be_empty_and_nothing_else(api: httpx.Client
     assert refused.json()["errors"] == [{"field": "name", "message": "must be a string"}]
 
 
-def test_a_change_is_held_against_the_rest_of_the_row(api: httpx.Client) -> None:
+def test_a_patch_is_validated_with_the_rest_of_the_row(api: httpx.Client) -> None:
     rows = Rows(api)
     season = rows.create("seasons", league_id=rows.league(), year=2024, starts_on="2024-09-05", ends_on="2025-02-09")
     before = api.get(f"/seasons/{season}").json()

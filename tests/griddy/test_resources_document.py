@@ -1,4 +1,4 @@
-"""How resources appear in the OpenAPI document, and what one request costs the database."""
+"""Resources in the OpenAPI document, and the number of statements of a request."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_each_resource_has_all_its_operations_and_names_its_ids(document: dict[s
     assert "/api/v1/video-assets/{video_asset_id}/tags/{video_asset_tag_id}" in document["paths"]
 
 
-def test_operation_ids_and_summaries_are_there_and_ids_are_unique(document: dict[str, Any]) -> None:
+def test_operations_have_summaries_and_unique_ids(document: dict[str, Any]) -> None:
     operations = [operation for item in document["paths"].values() for operation in item.values()]
     ids = [operation["operationId"] for operation in operations]
     assert len(ids) == len(set(ids)) == 8 * len(RESOURCES)
@@ -54,7 +54,7 @@ def test_operation_ids_and_summaries_are_there_and_ids_are_unique(document: dict
     assert document["paths"]["/api/v1/acquisitions"]["post"]["summary"] == "Create an acquisition"
 
 
-def test_refusals_are_described_where_they_can_happen(document: dict[str, Any]) -> None:
+def test_possible_refusals_are_described(document: dict[str, Any]) -> None:
     paths = document["paths"]
     for resource in RESOURCES:
         path = f"/api/v1/{resource.path}"
@@ -98,7 +98,7 @@ def engine(tmp_path: Path) -> AsyncEngine:
     return open_engine(url)
 
 
-def test_a_request_asks_the_database_a_fixed_number_of_questions(engine: AsyncEngine) -> None:
+def test_a_request_sends_a_fixed_number_of_statements(engine: AsyncEngine) -> None:
     asked: list[str] = []
 
     def note(_connection: object, _cursor: object, statement: str, *_more: object) -> None:

@@ -1,4 +1,4 @@
-"""Lists: fifty rows to a page by opaque cursors, in both directions, while rows come and go."""
+"""Lists: pages of fifty rows with opaque cursors, in both directions, during inserts and deletes."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_every_row_is_on_one_page_in_both_directions(api: httpx.Client, count: i
     assert back[::-1] == forth
 
 
-def test_rows_that_come_and_go_move_no_other_row_past_a_reader(api: httpx.Client) -> None:
+def test_inserted_and_deleted_rows_do_not_shift_pages(api: httpx.Client) -> None:
     ids = _tags(api, 130)
     first = _get(api, "/tags/")
     for gone in (ids[10], ids[49], ids[50], ids[75]):
@@ -76,7 +76,7 @@ def test_rows_that_come_and_go_move_no_other_row_past_a_reader(api: httpx.Client
     assert _ids(_get(api, back["next"])) == _ids(second)
 
 
-def test_a_page_whose_rows_have_all_gone_still_leads_back(api: httpx.Client) -> None:
+def test_a_page_without_rows_still_leads_back(api: httpx.Client) -> None:
     ids = _tags(api, 60)
     first = _get(api, "/tags/")
     second = _get(api, first["next"])
@@ -91,7 +91,7 @@ def test_a_page_whose_rows_have_all_gone_still_leads_back(api: httpx.Client) -> 
     assert nothing == {"next": None, "previous": None, "results": []}
 
 
-def test_a_first_page_whose_rows_have_all_gone_still_leads_on(api: httpx.Client) -> None:
+def test_a_first_page_without_rows_still_leads_on(api: httpx.Client) -> None:
     ids = _tags(api, 60)
     second = _get(api, _get(api, "/tags/")["next"])
     for gone in ids[:50]:
@@ -101,7 +101,7 @@ def test_a_first_page_whose_rows_have_all_gone_still_leads_on(api: httpx.Client)
     assert _ids(_get(api, empty["next"])) == ids[50:]
 
 
-def test_any_order_of_reading_and_writing_shows_each_lasting_row_once(api: httpx.Client) -> None:
+def test_each_lasting_row_is_listed_once_in_any_order_of_operations(api: httpx.Client) -> None:
     chance = random.Random(20250209)
     alive = _tags(api, 120)
     lasting, seen = set(alive), []
@@ -120,7 +120,7 @@ def test_any_order_of_reading_and_writing_shows_each_lasting_row_once(api: httpx
     assert lasting <= set(seen)
 
 
-def test_a_nested_list_has_pages_of_its_own(api: httpx.Client) -> None:
+def test_a_nested_list_has_its_own_pages(api: httpx.Client) -> None:
     rows = Rows(api)
     asset = rows.video_asset()["video_asset_id"]
     tags = _tags(api, 55)
@@ -134,7 +134,7 @@ def test_a_nested_list_has_pages_of_its_own(api: httpx.Client) -> None:
     assert [row["tag_id"] for row in second["results"]] == tags[50:]
 
 
-def test_a_cursor_that_was_not_given_for_this_list_is_400(api: httpx.Client) -> None:
+def test_a_cursor_of_another_list_is_400(api: httpx.Client) -> None:
     _tags(api, 51)
     cursor = _cursor(_get(api, "/tags/"), "next")
     spelled = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()

@@ -1,4 +1,4 @@
-"""Rows that refer to rows: what must exist, what must be unique, what cannot go, and what nests."""
+"""References between rows: existence, uniqueness, deletion and nesting."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _invalid(answer: httpx.Response) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("unknown", [99, 2**63 - 1])
-def test_an_id_that_no_row_has_is_told_by_its_field(api: httpx.Client, unknown: int) -> None:
+def test_an_unknown_id_is_reported_at_its_field(api: httpx.Client, unknown: int) -> None:
     league = Rows(api).league()
     season = {"league_id": league, "year": 2024, "starts_on": "2024-09-05", "ends_on": "2025-02-09"}
     expected = [{"field": "league_id", "message": "there are no leagues with this id"}]
@@ -40,18 +40,18 @@ def test_an_id_that_no_row_has_is_told_by_its_field(api: httpx.Client, unknown: 
     assert api.get(path).json()["league_id"] == league
 
 
-def test_all_unknown_ids_of_a_body_are_told_together(api: httpx.Client) -> None:
+def test_all_unknown_ids_of_a_body_are_reported_together(api: httpx.Client) -> None:
     body = {"season_id": 7, "kind": "regular", "week": 1, "kickoff": "2024-09-08T17:00:00Z", "status": "scheduled"}
     answer = api.post("/games/", json={**body, "home_team_id": 8, "away_team_id": 9, "venue_id": 10})
     assert [error["field"] for error in _invalid(answer)] == ["away_team_id", "home_team_id", "season_id", "venue_id"]
 
 
-def test_a_reference_that_may_be_empty_may_be_empty(api: httpx.Client) -> None:
+def test_an_optional_reference_may_be_empty(api: httpx.Client) -> None:
     ids = Rows(api).game()
     assert api.get(f"/games/{ids['game_id']}").json()["venue_id"] is None
 
 
-def test_what_must_be_unique_is_409_by_every_method(api: httpx.Client) -> None:
+def test_a_duplicate_is_409_for_every_method(api: httpx.Client) -> None:
     rows = Rows(api)
     rows.league("ONE")
     two = rows.league("TWO")
@@ -65,7 +65,7 @@ def test_what_must_be_unique_is_409_by_every_method(api: httpx.Client) -> None:
     assert api.get(f"/leagues/{two}").json()["abbreviation"] == "TWO"
 
 
-def test_what_must_be_unique_together_is_409_even_when_half_of_it_is_given(api: httpx.Client) -> None:
+def test_a_duplicate_of_several_fields_is_409_even_in_a_partial_patch(api: httpx.Client) -> None:
     rows = Rows(api)
     league = rows.league()
     for name in ("Bears", "Lions"):
@@ -83,14 +83,14 @@ def test_a_row_may_be_replaced_by_itself(api: httpx.Client) -> None:
     assert api.put(f"/leagues/{league}", json=body).json() == {"id": league, **body}
 
 
-def test_of_many_that_want_the_same_name_at_once_one_gets_it(api: httpx.Client) -> None:
+def test_one_of_several_concurrent_creations_with_the_same_name_succeeds(api: httpx.Client) -> None:
     body = {"name": "A league", "abbreviation": "RACE", "country": "US"}
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: api.post("/leagues/", json=body).status_code, range(24)))
     assert sorted(answers) == [201] + [409] * 23
 
 
-def test_changes_of_different_fields_at_once_are_all_kept(api: httpx.Client) -> None:
+def test_concurrent_changes_of_different_fields_are_all_kept(api: httpx.Client) -> None:
     venue = Rows(api).create("venues", name="A", city="A", country="US", roof="open", surface="grass")
     changes: list[dict[str, Any]] = [{"name": "B"}, {"city": "B"}, {"capacity": 5}, {"opened": 1990}, {"state": "WI"}]
     with ThreadPoolExecutor(5) as pool:
@@ -100,7 +100,7 @@ def test_changes_of_different_fields_at_once_are_all_kept(api: httpx.Client) -> 
     assert all(changed[field] == value for change in changes for field, value in change.items())
 
 
-def test_no_two_changes_at_once_leave_a_row_that_neither_could(api: httpx.Client) -> None:
+def test_concurrent_changes_leave_a_valid_row(api: httpx.Client) -> None:
     rows = Rows(api)
     season = rows.create("seasons", league_id=rows.league(), year=2024, starts_on="2024-03-01", ends_on="2024-09-01")
     later, earlier = {"starts_on": "2024-08-01"}, {"ends_on": "2024-04-01"}
@@ -113,7 +113,7 @@ def test_no_two_changes_at_once_leave_a_row_that_neither_could(api: httpx.Client
         assert row["starts_on"] <= row["ends_on"]
 
 
-def test_a_row_that_others_refer_to_cannot_be_deleted_and_is_told_by_which(api: httpx.Client) -> None:
+def test_a_referenced_row_cannot_be_deleted_and_the_references_are_named(api: httpx.Client) -> None:
     ids = Rows(api).game()
     answer = api.delete(f"/leagues/{ids['league_id']}")
     assert answer.status_code == 409
@@ -150,13 +150,13 @@ def test_a_nested_row_is_found_only_under_its_own_parent(api: httpx.Client) -> N
     ):
         assert (answer.status_code, answer.json()) == (404, {"detail": "Drive not found."})
     assert api.get(f"{own}/1").json() == drive
-    assert api.post(foreign, json=body).status_code == 201  # its number is taken in the other game only
+    assert api.post(foreign, json=body).status_code == 201  # its number is used in the other game only
     again = api.post(own, json=body)
     assert (again.status_code, again.json()) == (409, {"detail": "Another drive has the same number."})
 
 
 @pytest.mark.parametrize("game", ["99", "0", "+1", "abc", "9" * 30])
-def test_nothing_nests_under_a_parent_that_is_not_there(api: httpx.Client, game: str) -> None:
+def test_nothing_nests_under_a_missing_parent(api: httpx.Client, game: str) -> None:
     team = Rows(api).game()["home_team_id"]
     for answer in (
         api.get(f"/games/{game}/drives/"),

@@ -21,7 +21,7 @@ def client(server: Server, issuer: LiveIssuer) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_a_whole_game_is_written_and_read_through_the_door(client: httpx.Client) -> None:
+def test_a_complete_game_is_written_and_read_through_the_door(client: httpx.Client) -> None:
     rows = Rows(client)
     ids = rows.game(week=41)
     drives = f"/games/{ids['game_id']}/drives"
@@ -44,7 +44,7 @@ def test_a_whole_game_is_written_and_read_through_the_door(client: httpx.Client)
     assert client.patch(created.headers["location"].removeprefix("/api/v1"), json={"plays": 6}).json()["plays"] == 6
 
 
-def test_refusals_come_through_the_door_as_they_are(client: httpx.Client) -> None:
+def test_refusals_pass_the_door_unchanged(client: httpx.Client) -> None:
     invalid = client.post("/venues/", json={"name": 5, "id": 1})
     assert invalid.status_code == 400
     assert set(invalid.json()) == {"detail", "errors"}

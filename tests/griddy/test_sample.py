@@ -1,4 +1,4 @@
-"""The sample data: facts that hang together, loaded once."""
+"""The sample data: consistent, and loaded once."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _by_id(rows: Rows) -> dict[int, dict[str, Any]]:
     return {row["id"]: row for row in rows}
 
 
-def test_loading_tells_how_many_rows_each_table_got(loaded: tuple[dict[str, int], Database]) -> None:
+def test_loading_returns_the_number_of_rows_per_table(loaded: tuple[dict[str, int], Database]) -> None:
     counts, rows = loaded
     assert counts == {name: len(held) for name, held in rows.items() if held}
     assert counts["leagues"] == 1
@@ -84,7 +84,7 @@ def test_every_team_has_a_franchise_and_a_home_and_two_pairs_share_one(rows: Dat
         assert names[team["franchise_id"]]["name"] == f"{team['location']} {team['nickname']}"
 
 
-def test_venues_are_whole(rows: Database) -> None:
+def test_venues_are_complete(rows: Database) -> None:
     for venue in rows["venues"]:
         assert 60_000 < venue["capacity"] < 85_000
         assert 1924 <= venue["opened"] <= 2020
@@ -92,7 +92,7 @@ def test_venues_are_whole(rows: Database) -> None:
     assert Counter(venue["roof"] for venue in rows["venues"]) == {"open": 20, "fixed": 5, "retractable": 5}
 
 
-def test_games_are_of_their_season_and_the_three_finals_ended_as_they_did(rows: Database) -> None:
+def test_games_belong_to_their_season_and_the_finals_have_their_scores(rows: Database) -> None:
     seasons, teams, venues = _by_id(rows["seasons"]), _by_id(rows["teams"]), _by_id(rows["venues"])
     assert [season["year"] for season in rows["seasons"]] == [2022, 2023, 2024]
     finals = {}
@@ -130,7 +130,7 @@ def test_the_drives_of_super_bowl_lviii_add_up_to_its_score(rows: Database) -> N
         points[drive["team_id"]] += {"touchdown": 6, "field_goal": 3}.get(drive["result"], 0)
         assert drive["yards"] <= drive["yards_to_goal"]
         assert (drive["yards"] == drive["yards_to_goal"]) == (drive["result"] == "touchdown")
-    # One extra point each way was good; San Francisco's second was blocked, and the last touchdown had none.
+    # Each team made one extra point; the second of San Francisco was blocked, and the last touchdown had none.
     assert points == {game["home_team_id"]: game["home_score"] - 1, game["away_team_id"]: game["away_score"] - 1}
 
 
@@ -139,14 +139,14 @@ def _seconds(clock: str) -> int:
     return int(minutes) * 60 + int(seconds)
 
 
-def test_holdings_are_plainly_examples(rows: Database) -> None:
+def test_holdings_are_marked_as_examples(rows: Database) -> None:
     assert all(source["name"].startswith("Example ") for source in rows["sources"])
     assert all(asset["title"].startswith("Example: ") for asset in rows["video_assets"])
     assert all(".example" in source["url"] for source in rows["sources"] if source["url"])
     assert all(asset["storage_uri"].startswith("s3://example-") for asset in rows["video_assets"])
 
 
-def test_loading_again_changes_nothing_not_even_what_someone_changed(tmp_path: Path) -> None:
+def test_loading_again_keeps_changed_rows(tmp_path: Path) -> None:
     asyncio.run(_load_twice(tmp_path))
 
 

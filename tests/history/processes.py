@@ -1,4 +1,4 @@
-"""Processes that serve a small policy: without a server around them, so that a test may start many."""
+"""Processes that serve a small policy without an HTTP server, so that a test may start many."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ def written(directory: Path) -> Path:
 
 
 def commented(directory: Path, comment: str) -> dict[str, bytes]:
-    """The files of a directory as another revision, which decides alike."""
+    """The files of a directory with another comment: a new revision with equal decisions."""
     found = raw_files(directory)
     return {**found, "catalog.csv": found["catalog.csv"].replace(b"# end\n", f"# {comment}\n# end\n".encode())}
 
 
 async def begun(sessions: Sessions, directory: Path, *, files_win: bool) -> Follower:
-    """A process that has read its files and has come no further."""
+    """A process that has only read its files."""
     async with settled(sessions, directory) as start:
         live = LivePolicy(directory, small.TABLE, start.files)
     return Follower(live, sessions, start.seen, files_win=files_win)
 
 
 async def publish(follower: Follower, comment: str) -> str:
-    """Publish at one process. Returns the revision."""
+    """Publish at one process; return the revision."""
     live = follower.live
     files, parent = commented(live.directory, comment), live.active.revision
     return (await Publisher(follower).publish(files, parent=parent, author=ME, message=comment)).revision
 
 
 async def kinds(sessions: Sessions) -> list[str]:
-    """How each policy came, the oldest first."""
+    """The kind of each entry of the history, oldest first."""
     async with sessions() as session:
         return [entry.kind for entry in await revisions.page(session, before=None, limit=100)][::-1]

@@ -1,4 +1,4 @@
-"""Several servers on one database, each with a policy directory of its own."""
+"""Several servers on one database, each with its own policy directory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _numbers = count(1)
 
 
 def replica(directory: Path, issuer: LiveIssuer, url: str, **settings: str) -> Server:
-    """One of them, not yet started."""
+    """A replica that is not yet started."""
     directory.mkdir(parents=True)
     made = Server(directory, jwks_url=issuer.jwks_url, issuer=issuer.url, authorized_parties=PARTY, database_url=url)
     made.env |= {f"AUTHZ_{name.upper()}": value for name, value in settings.items()}
@@ -29,13 +29,13 @@ def replica(directory: Path, issuer: LiveIssuer, url: str, **settings: str) -> S
 
 
 def another(server: Server) -> dict[str, str]:
-    """The policy files of a server with a comment more: another revision that decides alike."""
+    """The policy files of a server with another comment: a new revision with equal decisions."""
     found = files(server)
     return {**found, "catalog.csv": found["catalog.csv"].replace("# end\n", f"# {next(_numbers)}\n# end\n")}
 
 
 def publish(server: Server, issuer: LiveIssuer, content: dict[str, str], **query: Any) -> dict[str, Any]:
-    """Publish at one of them. Returns the answer."""
+    """Publish at one replica; return the answer."""
     with admin(server, issuer) as client:
         answer = client.post(PUBLISH, json=body(client, content), params=query)
     assert answer.status_code == 200, answer.text
@@ -44,7 +44,7 @@ def publish(server: Server, issuer: LiveIssuer, content: dict[str, str], **query
 
 
 def edit(server: Server, content: dict[str, str]) -> None:
-    """Change the files of one of them."""
+    """Change the files of one replica."""
     for name, new in content.items():
         path = server.policy_dir / name
         if path.read_text() != new:
@@ -52,13 +52,13 @@ def edit(server: Server, content: dict[str, str]) -> None:
 
 
 def served(server: Server) -> str:
-    """The revision that one of them decides by, as its health tells."""
+    """The revision that a replica serves, by its health check."""
     revision: str = httpx.get(f"{server.url}/readyz").json()["checks"]["policy"]["revision"]
     return revision
 
 
 def ask(url: str, *statements: str) -> list[Any]:
-    """Run statements on PostgreSQL, each on its own. Returns the rows of the last."""
+    """Run statements on PostgreSQL without a transaction; return the rows of the last."""
 
     async def run() -> list[Any]:
         engine = open_engine(url)
@@ -74,7 +74,7 @@ def ask(url: str, *statements: str) -> list[Any]:
 
 @contextmanager
 def away(server_url: str, other_url: str) -> Iterator[None]:
-    """While a database of a PostgreSQL server is unreachable, arranged through another of its databases."""
+    """Make a database of a PostgreSQL server unreachable while the block runs."""
     name = server_url.partition("@/")[2].partition("?")[0]
     ask(
         other_url,
@@ -88,7 +88,7 @@ def away(server_url: str, other_url: str) -> Iterator[None]:
 
 
 def cut_off(url: str) -> int:
-    """End the connections by which servers hear of changes, and say how many there were."""
+    """End the connections on which servers listen for changes; return their number."""
     ended = ask(
         url,
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "

@@ -1,4 +1,4 @@
-"""Failing and removed cases refuse a change of the policy until a reason is given; those of edited files are shown."""
+"""Failing and removed cases prevent a change of the policy without a reason; those of edited files are reported."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_failing_or_removed_case_refuses_until_a_reason_is_given(own_server: S
         assert oldest["cases"] is None
         assert eventually(lambda: client.get("/readyz").json()["checks"]["policy"]["failing_cases"] == cases["failed"])
 
-        # The way back adds cases and fails none; the way forth again is a rollback that does both.
+        # The rollback adds cases and fails none; rolling forward again removes and fails some.
         back = {"revision": first, "parent": second, "acknowledge_widening": True}
         assert client.post(ROLLBACK, json=back).status_code == 200
         forth = {"revision": second, "parent": first}
@@ -71,7 +71,7 @@ def test_a_failing_or_removed_case_refuses_until_a_reason_is_given(own_server: S
     assert [action for action, _, _ in audit(own_server)] == ["policy.publish", "policy.rollback", "policy.rollback"]
 
 
-def test_wider_access_and_failing_cases_are_told_at_once(own_server: Server, issuer: LiveIssuer) -> None:
+def test_wider_access_and_failing_cases_are_reported_together(own_server: Server, issuer: LiveIssuer) -> None:
     with admin(own_server, issuer) as client:
         content = files(own_server)
         content["catalog.csv"] = content["catalog.csv"].replace(READ, OTHER)
@@ -87,7 +87,7 @@ def test_wider_access_and_failing_cases_are_told_at_once(own_server: Server, iss
         assert client.post(PUBLISH, json={**acknowledged, **reason}).status_code == 200
 
 
-def test_a_reason_is_kept_only_where_it_was_needed(own_server: Server, issuer: LiveIssuer) -> None:
+def test_a_reason_is_stored_only_if_it_was_needed(own_server: Server, issuer: LiveIssuer) -> None:
     with admin(own_server, issuer) as client:
         content = files(own_server)
         content["roles.csv"] = "# Gathered.\n" + content["roles.csv"]
@@ -97,7 +97,7 @@ def test_a_reason_is_kept_only_where_it_was_needed(own_server: Server, issuer: L
         assert entry["cases"] == {"run": case_count(), "failed": 0, "removed": 0, "accepted": None}
 
 
-def test_edited_files_are_obeyed_and_their_failing_cases_are_told(own_server: Server, issuer: LiveIssuer) -> None:
+def test_edited_files_apply_and_their_failing_cases_are_reported(own_server: Server, issuer: LiveIssuer) -> None:
     def failing(client: Any) -> Any:
         return client.get("/readyz").json()["checks"]["policy"]["failing_cases"]
 

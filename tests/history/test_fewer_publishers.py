@@ -1,4 +1,4 @@
-"""That fewer callers can publish, and that this was acknowledged, is in the log of administrative actions."""
+"""The admin log states that fewer callers can publish, and that this was acknowledged."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def messages(sessions: Sessions) -> list[tuple[str, str]]:
         return [(row.action, row.message) for row in rows]
 
 
-async def test_the_log_of_actions_says_who_can_publish_no_more(sessions: Sessions, tmp_path: Path) -> None:
+async def test_the_admin_log_states_lost_publishers(sessions: Sessions, tmp_path: Path) -> None:
     directory = write(tmp_path / "policies", policy("a:write", "b:read"))
     async with settled(sessions, directory) as start:
         live = LivePolicy(directory, TABLE, start.files)

@@ -1,4 +1,4 @@
-"""A publish loses nothing that only the policy directory holds, as an edit that is not active or a refused file."""
+"""A publish keeps what only the policy directory holds: edits that are not active, and refused files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STRAY = b"p, anyone, /x, GET, deny\n# end\n"
 @pytest.mark.parametrize(
     "found", [("deny.CSV", "stray-file"), ("entities/e.yml", "stray-file"), ("deny.csv", "unreadable")]
 )
-async def test_a_directory_with_what_is_refused_is_served_from_memory(
+async def test_a_policy_is_served_from_memory_if_its_directory_has_refused_files(
     sessions: Sessions, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: tuple[str, str]
 ) -> None:
     directory = written(tmp_path / "policies")
@@ -51,11 +51,11 @@ async def test_a_directory_with_what_is_refused_is_served_from_memory(
     )
     assert (await first.live.reload()).faults[0].file == name
     await first.follow()
-    # Another process on the same files goes on following, too.
+    # Another process on the same files keeps following, too.
     newer = await Publisher(first).publish(commented_like(candidate), parent=done.revision, author=ME, message="m")
     await first.follow()
     assert (first.live.active.revision, first.is_unsettled) == (newer.revision, False)
-    # Without it the files follow, and at a start they are no change.
+    # Without it the files follow, and are no change at startup.
     stray.rmdir() if code == "unreadable" else stray.unlink()
     assert revision_of(directory) == parent
     again = await begun(sessions, directory, files_win=is_embedded(url))
@@ -67,12 +67,12 @@ async def test_a_directory_with_what_is_refused_is_served_from_memory(
 
 
 def commented_like(candidate: dict[str, bytes]) -> dict[str, bytes]:
-    """One more revision."""
+    """Another revision."""
     return {**candidate, "public.csv": b"# once more\n" + candidate["public.csv"]}
 
 
 @on_sqlite
-async def test_a_change_that_was_begun_is_settled_after_a_stray_file_is_gone(
+async def test_an_unfinished_change_is_completed_after_a_stray_file_is_removed(
     sessions: Sessions, tmp_path: Path
 ) -> None:
     directory = written(tmp_path / "policies")
@@ -95,7 +95,7 @@ async def test_a_change_that_was_begun_is_settled_after_a_stray_file_is_gone(
 
 @pytest.mark.parametrize("is_read", [True, False], ids=["refused before", "not read yet"])
 @pytest.mark.parametrize("goes_back", [False, True])
-async def test_an_edit_that_is_refused_stays(
+async def test_a_refused_edit_is_kept(
     sessions: Sessions, url: str, tmp_path: Path, is_read: bool, goes_back: bool
 ) -> None:
     directory = written(tmp_path / "policies")
@@ -113,7 +113,7 @@ async def test_an_edit_that_is_refused_stays(
         assert (back.revision, bool(back.files_lag)) == (parent, True)
     await first.follow()
     assert (directory / "catalog.csv").read_text() == edited
-    # Corrected, it is made from another policy than the active one.
+    # When corrected, it is based on another policy than the active one.
     (directory / "catalog.csv").write_text(edited.replace("dney", "deny"))
     assert (await first.live.reload()).faults[0].code == "outdated-files"
     await first.follow()
@@ -131,7 +131,7 @@ async def test_an_edit_that_is_refused_stays(
     assert (meant.files_lag, revision_of(directory)) == (None, meant.revision)
 
 
-async def test_an_edit_that_no_watch_has_reported_yet_is_first(sessions: Sessions, url: str, tmp_path: Path) -> None:
+async def test_an_unnoticed_edit_is_applied_before_a_publish(sessions: Sessions, url: str, tmp_path: Path) -> None:
     directory = written(tmp_path / "policies")
     first = await begun(sessions, directory, files_win=is_embedded(url))
     await first.follow()
@@ -146,7 +146,7 @@ async def test_an_edit_that_no_watch_has_reported_yet_is_first(sessions: Session
     assert (done.files_lag, revision_of(directory)) == (None, done.revision)
 
 
-def test_a_server_keeps_what_is_not_active(own_server: Server, issuer: LiveIssuer) -> None:
+def test_a_server_keeps_files_that_are_not_active(own_server: Server, issuer: LiveIssuer) -> None:
     file = own_server.policy_dir / "catalog.csv"
     good = file.read_text()
     with admin(own_server, issuer) as client:

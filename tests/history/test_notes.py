@@ -1,4 +1,4 @@
-"""The notes in a policy directory are read with limits: what is no small regular file hangs and hides nothing."""
+"""Notes in a policy directory are read with limits: only small regular files."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ ODD: dict[str, Callable[[Path], None]] = {
 
 
 @pytest.mark.parametrize("kind", ODD)
-def test_a_note_that_is_no_small_file_is_replaced(tmp_path: Path, kind: str) -> None:
+def test_a_note_that_is_not_a_small_file_is_replaced(tmp_path: Path, kind: str) -> None:
     ODD[kind](tmp_path / STAMP)
     assert read_stamp(tmp_path) is None
     stamp = Stamp("one", 1, "0" * 16)
@@ -50,7 +50,7 @@ def test_a_note_that_is_no_small_file_is_replaced(tmp_path: Path, kind: str) -> 
 
 @pytest.mark.parametrize("odd", ODD)
 @on_sqlite
-async def test_a_marker_that_is_no_small_file_is_refused_and_settled_at_a_start(
+async def test_a_marker_that_is_not_a_small_file_is_refused_and_removed_at_startup(
     sessions: Sessions, tmp_path: Path, odd: str
 ) -> None:
     directory = written(tmp_path / "policies")
@@ -70,9 +70,7 @@ async def test_a_marker_that_is_no_small_file_is_refused_and_settled_at_a_start(
 
 @pytest.mark.parametrize("name", [".public.csv.new", f".{MARKER}.new"])
 @on_sqlite
-async def test_a_fifo_in_the_way_of_what_is_written_hangs_nothing(
-    sessions: Sessions, tmp_path: Path, name: str
-) -> None:
+async def test_a_fifo_in_place_of_a_written_file_does_not_hang(sessions: Sessions, tmp_path: Path, name: str) -> None:
     directory = written(tmp_path / "policies")
     first = await begun(sessions, directory, files_win=True)
     await first.follow()

@@ -1,4 +1,4 @@
-"""Two processes on one policy directory and one SQLite file, as workers on one machine are."""
+"""Two processes on one policy directory and one SQLite file, like workers on one machine."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def two(issuer: LiveIssuer, tmp_path: Path) -> Iterator[tuple[Server, Server]]:
             yield one, other
 
 
-def test_what_either_changes_both_serve_and_none_is_refused(two: tuple[Server, Server], issuer: LiveIssuer) -> None:
+def test_both_processes_serve_the_changes_of_each(two: tuple[Server, Server], issuer: LiveIssuer) -> None:
     one, other = two
     revisions = [served(one)]
     for server in (one, other, one):
@@ -46,7 +46,7 @@ def test_what_either_changes_both_serve_and_none_is_refused(two: tuple[Server, S
         assert not [entry for entry in server.log if entry.get("level") in ("error", "warning")]
 
 
-def test_what_a_killed_process_did_not_finish_the_other_does(two: tuple[Server, Server], issuer: LiveIssuer) -> None:
+def test_a_process_completes_the_change_of_a_killed_one(two: tuple[Server, Server], issuer: LiveIssuer) -> None:
     one, other = two
     content = another(one)
     with admin(one, issuer) as client:
@@ -60,7 +60,7 @@ def test_what_a_killed_process_did_not_finish_the_other_does(two: tuple[Server, 
     with admin(other, issuer) as client:
         newest = history(client)[0]["revision"]
         assert eventually(lambda: served(other) == newest, 3)
-        # What was stored is written; a marker of what was not stays until the next publish.
+        # A stored change is written; the marker of one that was not stored stays until the next publish.
         stored = client.get(f"/api/v1/policies/history/{newest}").json()["files"]
         assert eventually(lambda: files(other) == stored)
         assert client.post(PUBLISH, json=body(client, another(other))).status_code == 200

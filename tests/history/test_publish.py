@@ -1,4 +1,4 @@
-"""Publish and roll back: one call, checked, compared and stored, and never half of it."""
+"""Publish and roll back: one atomic call that checks, compares and stores."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import httpx
 from tests.support.issuer import LiveIssuer
 from tests.support.server import Server, eventually
 
-# KILLS=100 for the whole trial.
+# KILLS=100 for the full trial.
 KILLS = int(os.environ.get("KILLS", "3"))
 PUBLISH = "/api/v1/policies/publish"
 ROLLBACK = "/api/v1/policies/rollback"
@@ -25,7 +25,7 @@ OTHER = "p, holdings:read, /api/v1/teams/**, GET|HEAD, allow\n"
 
 
 def files(server: Server) -> dict[str, str]:
-    """The policy files as they are on the disk."""
+    """The policy files on disk."""
     paths = [*server.policy_dir.rglob("*.csv"), *server.policy_dir.rglob("*.yaml"), server.policy_dir / "model.conf"]
     paths.append(server.policy_dir / "permissions.toml")
     return {str(path.relative_to(server.policy_dir)): path.read_text() for path in paths}
@@ -52,7 +52,7 @@ def active(client: httpx.Client) -> str:
 
 
 def history(client: httpx.Client) -> list[dict[str, Any]]:
-    """All entries, newest first, of as many pages as there are."""
+    """All entries of all pages, newest first."""
     entries: list[dict[str, Any]] = []
     following: str | None = HISTORY
     while following:
@@ -67,7 +67,7 @@ def body(client: httpx.Client, content: dict[str, str], **more: Any) -> dict[str
     return {"files": content, "parent": active(client), "message": "Because.", **accepted, **more}
 
 
-def test_a_published_policy_is_obeyed_written_and_remembered(own_server: Server, issuer: LiveIssuer) -> None:
+def test_a_published_policy_is_served_written_and_stored(own_server: Server, issuer: LiveIssuer) -> None:
     with admin(own_server, issuer) as client:
         first = active(client)
         assert client.head("/api/v1/leagues").status_code == 200
@@ -96,9 +96,7 @@ def test_a_published_policy_is_obeyed_written_and_remembered(own_server: Server,
     assert audit(own_server) == [("policy.publish", done["revision"], "user_admin")]
 
 
-def test_crlf_is_published_as_the_lines_that_it_has_and_leavings_stay_where_they_are(
-    own_server: Server, issuer: LiveIssuer
-) -> None:
+def test_crlf_is_normalized_and_leftover_files_are_kept(own_server: Server, issuer: LiveIssuer) -> None:
     leaving = own_server.policy_dir / "catalog.csv.orig"
     leaving.write_text("p, anyone, /**, GET, allow\n")
     with admin(own_server, issuer) as client:
@@ -153,7 +151,7 @@ def test_a_path_that_falls_to_a_looser_template_must_be_acknowledged(own_server:
         assert "now answered by shop:/v1/{id}" in gain["text"]
 
 
-def test_what_is_stale_faulty_or_no_policy_is_refused(own_server: Server, issuer: LiveIssuer) -> None:
+def test_stale_faulty_and_invalid_candidates_are_refused(own_server: Server, issuer: LiveIssuer) -> None:
     with admin(own_server, issuer) as client:
         first = active(client)
         stale = {**body(client, narrower(own_server)), "parent": "0" * 16}
@@ -172,7 +170,7 @@ def test_what_is_stale_faulty_or_no_policy_is_refused(own_server: Server, issuer
         assert reader.post(PUBLISH, json={}).status_code == 403
 
 
-def test_rolling_back_under_load_is_obeyed_by_the_next_request(own_server: Server, issuer: LiveIssuer) -> None:
+def test_a_rollback_under_load_applies_to_the_next_request(own_server: Server, issuer: LiveIssuer) -> None:
     stop = threading.Event()
     seen: set[int] = set()
 
@@ -206,7 +204,7 @@ def test_rolling_back_under_load_is_obeyed_by_the_next_request(own_server: Serve
     assert seen <= {200, 403}
 
 
-def test_files_that_are_edited_become_a_revision_too(own_server: Server, issuer: LiveIssuer) -> None:
+def test_edited_files_become_a_revision(own_server: Server, issuer: LiveIssuer) -> None:
     with admin(own_server, issuer) as client:
         (own_server.policy_dir / "catalog.csv").write_text(narrower(own_server)["catalog.csv"])
 
@@ -234,7 +232,7 @@ def test_a_revision_that_could_not_be_stored_is_stored_later(own_server: Server,
         assert eventually(lambda: [entry["revision"] for entry in history(client)] == [now, first])
 
 
-def test_what_is_stored_and_cannot_be_written_is_served_and_told(own_server: Server, issuer: LiveIssuer) -> None:
+def test_a_stored_policy_that_cannot_be_written_is_served_and_reported(own_server: Server, issuer: LiveIssuer) -> None:
     def lags() -> bool:
         policy: dict[str, Any] = httpx.get(f"{own_server.url}/readyz").json()["checks"]["policy"]
         return bool(policy["files_lag"])
@@ -247,7 +245,7 @@ def test_what_is_stored_and_cannot_be_written_is_served_and_told(own_server: Ser
         assert done.status_code == 200
         assert client.head("/api/v1/leagues").status_code == 403
         assert lags()
-        # What was written in part is not taken for a change.
+        # A partly written policy is not a change.
         assert client.post("/api/v1/policies/reload").status_code == 422
         assert active(client) == done.json()["revision"]
         in_the_way.rmdir()
@@ -258,9 +256,7 @@ def test_what_is_stored_and_cannot_be_written_is_served_and_told(own_server: Ser
         assert client.head("/api/v1/leagues").status_code == 200
 
 
-def test_killed_at_any_moment_an_acknowledged_revision_is_there_and_nothing_is_half_done(
-    own_server: Server, issuer: LiveIssuer
-) -> None:
+def test_acknowledged_revisions_survive_a_kill_at_any_moment(own_server: Server, issuer: LiveIssuer) -> None:
     chosen = random.Random(5)
     contents = [files(own_server), narrower(own_server)]
     acknowledged = ""

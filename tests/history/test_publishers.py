@@ -1,4 +1,4 @@
-"""A change after which fewer callers can publish warns; one that locks all known callers out is refused."""
+"""A change that leaves fewer publishers is a warning; one that locks out all known callers is refused."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def given(server: Server, rows: str, new: str = BY_TOKEN) -> dict[str, str]:
     }
 
 
-def test_fewer_publishers_are_a_warning_and_need_no_acknowledgement(own_server: Server, issuer: LiveIssuer) -> None:
+def test_fewer_publishers_are_a_warning_without_acknowledgement(own_server: Server, issuer: LiveIssuer) -> None:
     with admin(own_server, issuer) as client:
 
         def sent(content: dict[str, str], **more: Any) -> httpx.Response:
@@ -36,7 +36,7 @@ def test_fewer_publishers_are_a_warning_and_need_no_acknowledgement(own_server: 
         assert (wider.status_code, wider.json()["widens"], wider.json()["fewer_publishers"]) == (200, True, False)
         assert wider.json()["warnings"] == []
 
-        # Ann is replaced: one gains it and one loses it.
+        # Ann is replaced: one user gains it and one loses it.
         swapped = given(own_server, "g, user:bob, policies:write\n")
         dry = sent(swapped, dry_run=True).json()
         assert (dry["widens"], dry["fewer_publishers"]) == (True, True)
@@ -52,7 +52,7 @@ def test_fewer_publishers_are_a_warning_and_need_no_acknowledgement(own_server: 
         done = sent(swapped, acknowledge_widening=True)
         assert (done.status_code, done.json()["fewer_publishers"], done.json()["warnings"]) == (200, True, [said])
 
-        # So it is at a rollback.
+        # The same holds for a rollback.
         back = client.post(ROLLBACK, json={"revision": first, "parent": active(client)})
         assert (back.status_code, back.json()["fewer_publishers"]) == (200, True)
         assert "for holders of user:bob" in back.json()["warnings"][0]
@@ -70,7 +70,7 @@ def test_fewer_publishers_are_a_warning_and_need_no_acknowledgement(own_server: 
             answer = sent(broken, accept_failing_cases="", **acknowledged)
             assert answer.status_code == 409, answer.text
             for name in ("acknowledge_widening", "acknowledge_fewer_publishers"):
-                assert (f"send `{name}`" in answer.json()["detail"]) is (name not in acknowledged)
+                assert (f"`{name}`" in answer.json()["detail"]) is (name not in acknowledged)
             assert "accept_failing_cases" in answer.json()["detail"]
             assert answer.json()["cases"]["failed"] > 0
     with own_server.client(issuer.token(permissions="metrics:read")) as scraper:
@@ -78,12 +78,12 @@ def test_fewer_publishers_are_a_warning_and_need_no_acknowledgement(own_server: 
     assert '{kind="publish",outcome="publishers"} 1.0' in text
 
 
-def test_a_lock_out_counts_callers_that_were_seen_alone(own_server: Server, issuer: LiveIssuer) -> None:
+def test_a_lock_out_considers_known_callers_only(own_server: Server, issuer: LiveIssuer) -> None:
     meant = {"acknowledge_widening": True}
     with admin(own_server, issuer) as client:
 
         def passes(rows: str) -> bool:
-            """Whether it needs no acknowledgement of a lock-out; a case is what refuses it then."""
+            """Whether the policy needs no acknowledgement of a lock-out, so that only a case refuses it."""
             content = given(own_server, rows, new=NOBODY_BUT)
             answer = client.post(PUBLISH, json={**body(client, content, **meant), "accept_failing_cases": ""})
             assert answer.status_code == 409, answer.text
@@ -112,7 +112,7 @@ def test_a_lock_out_counts_callers_that_were_seen_alone(own_server: Server, issu
         answer = client.post(PUBLISH, json=body(client, closed))
         assert answer.json()["detail"].startswith("No caller could publish a policy: ")
 
-        # By the directory it is done without a word, and undone too.
+        # Edits of the directory need no acknowledgement.
         before = len(history(client))
         shipped = (own_server.policy_dir / "admin.csv").read_text()
         (own_server.policy_dir / "admin.csv").write_text(closed["admin.csv"])

@@ -1,4 +1,4 @@
-"""Many processes on one PostgreSQL serve one policy: the newest revision of the database, from any process."""
+"""All processes on one PostgreSQL database serve its newest revision, whichever process created it."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def url(postgres: Postgres) -> str:
 
 @pytest.fixture(scope="module")
 def two(url: str, issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Server]]:
-    """Two replicas with directories of their own, which agree before and after each test."""
+    """Two replicas with their own directories, which agree before and after each test."""
     directory = tmp_path_factory.mktemp("replicas")
     with replica(directory / "one", issuer, url) as one, replica(directory / "two", issuer, url) as other:
         yield one, other
 
 
 def agree(*servers: Server, seconds: float = 3.0) -> bool:
-    """Whether all come to serve the same, from files that are the same."""
+    """Whether all replicas come to serve the same revision from equal files."""
     return eventually(
         lambda: (
             len({served(server) for server in servers}) == 1
@@ -54,7 +54,7 @@ def agree(*servers: Server, seconds: float = 3.0) -> bool:
     )
 
 
-def test_what_is_published_at_one_is_served_and_written_by_the_other(
+def test_a_policy_published_at_one_replica_is_served_and_written_by_the_other(
     two: tuple[Server, Server], issuer: LiveIssuer
 ) -> None:
     one, other = two
@@ -68,7 +68,7 @@ def test_what_is_published_at_one_is_served_and_written_by_the_other(
     assert agree(*two)
 
 
-def test_files_that_are_edited_at_one_become_the_policy_of_both(two: tuple[Server, Server], issuer: LiveIssuer) -> None:
+def test_files_edited_at_one_replica_become_the_policy_of_both(two: tuple[Server, Server], issuer: LiveIssuer) -> None:
     one, other = two
     assert agree(*two)
     edit(other, another(other))
@@ -99,7 +99,7 @@ def test_the_replicas_are_listed_with_what_they_serve(two: tuple[Server, Server]
         assert client.get(REPLICAS).status_code == 403
 
 
-def test_a_key_that_is_revoked_at_one_is_refused_by_the_other(two: tuple[Server, Server], issuer: LiveIssuer) -> None:
+def test_a_key_revoked_at_one_replica_is_refused_by_the_other(two: tuple[Server, Server], issuer: LiveIssuer) -> None:
     one, other = two
     with one.client(issuer.token(permissions=["catalog:read"])) as owner:
         for _ in range(3):
@@ -107,11 +107,13 @@ def test_a_key_that_is_revoked_at_one_is_refused_by_the_other(two: tuple[Server,
             with other.client(key["plaintext"]) as program:
                 assert program.get("/api/v1/teams/").status_code == 200
                 owner.post(f"/api/v1/api-keys/{key['api_key']['id']}/revoke/")
-                # Far below the second for which a key is remembered without news.
+                # Far below the second for which a key is cached without notifications.
                 assert eventually(lambda: program.get("/api/v1/teams/").status_code == 401, 0.5)
 
 
-def test_of_two_changes_at_once_one_wins_and_all_serve_it(two: tuple[Server, Server], issuer: LiveIssuer) -> None:
+def test_one_of_two_concurrent_changes_succeeds_and_all_serve_it(
+    two: tuple[Server, Server], issuer: LiveIssuer
+) -> None:
     assert agree(*two)
     contents = [another(server) for server in two]
     with admin(two[0], issuer) as first, admin(two[1], issuer) as second, ThreadPoolExecutor(2) as pool:
@@ -127,7 +129,7 @@ def test_of_two_changes_at_once_one_wins_and_all_serve_it(two: tuple[Server, Ser
     assert served(two[0]) == won
 
 
-def test_of_two_edits_at_once_one_wins_and_the_other_is_kept_apart(
+def test_one_of_two_concurrent_edits_succeeds_and_the_other_is_kept(
     two: tuple[Server, Server], issuer: LiveIssuer
 ) -> None:
     one, other = two
@@ -145,19 +147,19 @@ def test_of_two_edits_at_once_one_wins_and_the_other_is_kept_apart(
             for server, content in zip(two, contents, strict=True)
             if content != client.get(f"/api/v1/policies/history/{now}").json()["files"]
         )
-    # The edit that lost stays where it was made, and is reported by every process.
+    # The losing edit stays in its directory, and every process reports it.
     assert files(loser) == lost
     with admin(loser, issuer) as client:
         assert eventually(lambda: httpx.get(f"{loser.url}/readyz").json()["checks"]["policy"]["files_lag"])
         (fault,) = client.post(RELOAD).json()["faults"]
         assert (fault["code"], now in fault["message"]) == ("outdated-files", True)
         assert eventually(lambda: any(entry["files_lag"] for entry in client.get(REPLICAS).json()["results"]))
-        # It is not lost: it can be published on top of what won.
+        # It can be published on top of the other one.
         assert client.post(PUBLISH, json=body(client, lost)).status_code == 200
     assert agree(*two)
 
 
-def test_files_that_lag_are_no_change_and_after_a_restart_only_new_ones_are(
+def test_outdated_files_are_no_change_even_after_a_restart(
     url: str, two: tuple[Server, Server], issuer: LiveIssuer, tmp_path: Path
 ) -> None:
     one = two[0]
@@ -165,7 +167,7 @@ def test_files_that_lag_are_no_change_and_after_a_restart_only_new_ones_are(
     third = replica(tmp_path / "third", issuer, url)
     shutil.copytree(one.policy_dir, third.policy_dir, dirs_exist_ok=True)
     with third:
-        # As where the directory cannot be written.
+        # As with an unwritable directory.
         (third.policy_dir / "..publishing.new").mkdir()
         old = files(third)
         now = publish(one, issuer, another(one), wait=10)["revision"]
@@ -191,7 +193,7 @@ def test_files_that_lag_are_no_change_and_after_a_restart_only_new_ones_are(
         third.lines.clear()
         third.start()
         assert served(third) == now == served(one)
-        # What was never seen anywhere is a change, made while no process was watching.
+        # Unknown files are a change that was made while no process ran.
         third.stop()
         third.lines.clear()
         edit(third, another(one))
@@ -202,7 +204,7 @@ def test_files_that_lag_are_no_change_and_after_a_restart_only_new_ones_are(
     assert agree(*two)
 
 
-def test_a_machine_that_was_left_behind_publishes_upon_the_newest(
+def test_a_lagging_replica_publishes_on_the_newest_revision(
     url: str, two: tuple[Server, Server], issuer: LiveIssuer, tmp_path: Path
 ) -> None:
     one = two[0]
@@ -223,7 +225,7 @@ def test_a_machine_that_was_left_behind_publishes_upon_the_newest(
     assert agree(*two)
 
 
-def test_a_revision_that_fits_no_route_here_is_refused_and_told(
+def test_a_revision_that_does_not_fit_the_routes_is_refused_and_reported(
     url: str, two: tuple[Server, Server], issuer: LiveIssuer
 ) -> None:
     one, other = two
@@ -233,7 +235,7 @@ def test_a_revision_that_fits_no_route_here_is_refused_and_told(
     theirs["catalog.csv"] = theirs["catalog.csv"].replace("/api/v1/teams/**", "/api/v2/teams/**")
 
     async def accept() -> None:
-        """As a version of the program would that has other routes."""
+        """Accept a policy as a version of the program with other routes."""
         engine = open_engine(url)
         async with sessions_of(engine)() as session:
             await revisions.add(
@@ -267,7 +269,7 @@ def test_a_revision_that_fits_no_route_here_is_refused_and_told(
         edit(one, another(one))
         assert client.post(RELOAD).status_code == 422
         edit(one, files(other))
-        # What it would be compared with is unknown here: it is replaced only when that is acknowledged.
+        # It cannot be compared here, so replacing it needs an acknowledgement.
         answer = client.post(PUBLISH, json=body(client, files(other)))
         assert (answer.status_code, "0123456789abcdef" in answer.json()["detail"]) == (409, True)
         assert client.post(PUBLISH, json=body(client, files(other), acknowledge_widening=True)).status_code == 200
@@ -277,7 +279,7 @@ def test_a_revision_that_fits_no_route_here_is_refused_and_told(
     assert agree(*two)
 
 
-def test_without_notifications_and_paused_each_catches_up(
+def test_replicas_catch_up_without_notifications_and_after_a_pause(
     url: str, two: tuple[Server, Server], issuer: LiveIssuer
 ) -> None:
     one, other = two

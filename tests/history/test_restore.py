@@ -1,4 +1,4 @@
-"""A database that was restored: ids of the history are given out again, and what was lost decides nothing."""
+"""A restored database: ids of the history are reused, and lost revisions are not served."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ on_sqlite = pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 
 
 async def restore(sessions: Sessions, url: str, entry_id: int) -> None:
-    """Bring the history to the state after an entry, with its counter, as a restored backup does."""
+    """Reset the history to the state after an entry, with its counter, like a restored backup."""
     if is_embedded(url):
         counter = f"UPDATE sqlite_sequence SET seq = {entry_id} WHERE name = 'policy_revisions'"
     else:
@@ -52,7 +52,7 @@ async def head_of(sessions: Sessions) -> HistoryEntry:
 
 
 async def two_of(sessions: Sessions, tmp_path: Path) -> tuple[Follower, Follower]:
-    """Two processes with directories of their own, both at the second entry."""
+    """Two processes with their own directories, both at the second entry."""
     one, other = (written(tmp_path / name) for name in ("one", "other"))
     first = await begun(sessions, one, files_win=False)
     await first.follow()
@@ -62,7 +62,7 @@ async def two_of(sessions: Sessions, tmp_path: Path) -> tuple[Follower, Follower
     return first, second
 
 
-async def test_an_id_that_is_given_out_again_names_another_policy(sessions: Sessions, url: str, tmp_path: Path) -> None:
+async def test_a_reused_id_names_another_policy(sessions: Sessions, url: str, tmp_path: Path) -> None:
     first, second = await two_of(sessions, tmp_path)
     lost = await publish(first, "after the backup")
     await second.follow()
@@ -77,7 +77,7 @@ async def test_an_id_that_is_given_out_again_names_another_policy(sessions: Sess
     await second.follow()
     assert (second.live.active.revision, second.at, second.head) == (now, entry, entry)
     assert (first.losses, second.losses) == (1, 1)
-    # The only copies of what was lost stay where they are, and are no change, not even after a restart.
+    # The last copies of the lost revision are kept, and are no change, even after a restart.
     assert revision_of(second.live.directory) == lost
     assert "which the database lost" in second.behind
     for files_win in (False, True):
@@ -85,7 +85,7 @@ async def test_an_id_that_is_given_out_again_names_another_policy(sessions: Sess
         await again.follow()
         assert again.live.active.revision == now
     assert await kinds(sessions) == ["files", "publish", "publish"]
-    # It can be had again, from there.
+    # It can be published again from there.
     parent, files = again.live.active.revision, raw_files(second.live.directory)
     done = await Publisher(again).publish(files, parent=parent, author=ME, message="again")
     assert (done.revision, done.files_lag) == (lost, None)
@@ -95,7 +95,7 @@ async def test_an_id_that_is_given_out_again_names_another_policy(sessions: Sess
 
 
 @on_sqlite
-async def test_a_head_below_what_a_process_has_seen_is_followed(sessions: Sessions, url: str, tmp_path: Path) -> None:
+async def test_an_older_head_is_followed(sessions: Sessions, url: str, tmp_path: Path) -> None:
     first, second = await two_of(sessions, tmp_path)
     kept = await head_of(sessions)
     for number in range(3):
@@ -111,7 +111,7 @@ async def test_a_head_below_what_a_process_has_seen_is_followed(sessions: Sessio
 
 
 @on_sqlite
-async def test_nothing_is_published_upon_a_lost_entry(sessions: Sessions, url: str, tmp_path: Path) -> None:
+async def test_nothing_is_published_on_a_lost_entry(sessions: Sessions, url: str, tmp_path: Path) -> None:
     first, second = await two_of(sessions, tmp_path)
     lost = await publish(first, "after the backup")
     await second.follow()
@@ -129,8 +129,8 @@ async def test_nothing_is_published_upon_a_lost_entry(sessions: Sessions, url: s
     assert stale.value.active == now == second.live.active.revision
 
 
-async def test_files_of_a_lost_revision_are_no_change_at_a_start(sessions: Sessions, url: str, tmp_path: Path) -> None:
-    """But on SQLite, where the directory wins at a start."""
+async def test_files_of_a_lost_revision_are_no_change_at_startup(sessions: Sessions, url: str, tmp_path: Path) -> None:
+    """Except on SQLite, where the directory takes precedence at startup."""
     first, _ = await two_of(sessions, tmp_path)
     kept = await head_of(sessions)
     lost = await publish(first, "after the backup")
@@ -152,7 +152,7 @@ async def test_files_of_a_lost_revision_are_no_change_at_a_start(sessions: Sessi
 async def test_files_of_another_history_and_edited_ones_are_a_change(
     sessions: Sessions, tmp_path: Path, edited: bool
 ) -> None:
-    """The note beside them is copied with a directory, and says nothing of another database."""
+    """The note is copied with a directory, and does not refer to another database."""
     first, _ = await two_of(sessions, tmp_path)
     elsewhere = Path(shutil.copytree(first.live.directory, tmp_path / "elsewhere"))
     (elsewhere / "catalog.csv").write_bytes(commented(elsewhere, "never published here")["catalog.csv"])
@@ -168,16 +168,14 @@ async def test_files_of_another_history_and_edited_ones_are_a_change(
 
 
 @pytest.mark.parametrize("note", [b"", b"{", b"[]", b"[" * 100_000, b'{"history": 1, "entry": 2, "revision": 3}'])
-def test_a_note_that_cannot_be_read_is_as_none(tmp_path: Path, note: bytes) -> None:
+def test_an_unreadable_note_is_ignored(tmp_path: Path, note: bytes) -> None:
     (tmp_path / ".served").write_bytes(note)
     assert read_stamp(tmp_path) is None
 
 
 @on_sqlite
-async def test_a_history_that_is_empty_is_not_written_until_someone_publishes(
-    sessions: Sessions, url: str, tmp_path: Path
-) -> None:
-    """It may be about to be filled by a restore, which what a process adds would break."""
+async def test_an_empty_history_is_not_written_before_a_publish(sessions: Sessions, url: str, tmp_path: Path) -> None:
+    """A restore may be about to fill it, and would conflict with an entry of a process."""
     first, second = await two_of(sessions, tmp_path)
     before = second.live.active.revision
     await restore(sessions, url, 0)
@@ -244,10 +242,10 @@ async def test_a_lost_entry_is_not_served_by_a_process_that_has_its_id(sessions:
     assert first.at == entry
 
 
-def test_a_file_that_is_replaced_under_a_server_is_noticed(
+def test_a_database_file_replaced_under_a_server_is_noticed(
     own_server: Server, issuer: LiveIssuer, tmp_path: Path
 ) -> None:
-    """The runbook says to stop it first; one that goes on must not serve a file that is gone."""
+    """The runbook stops the server first; one that keeps running must not serve a deleted file."""
     with own_server.client(issuer.token(permissions=["catalog:read"])) as owner:
         key = owner.post("/api/v1/api-keys/", json={"name": "k", "scopes": ["catalog:read"]}).json()
     kept = served(own_server)

@@ -1,4 +1,4 @@
-"""What a process read when it began to start is older than whatever is published until it serves."""
+"""Files that a process read at startup are older than anything that is published before it serves."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ pytestmark = pytest.mark.anyio
 
 
 def commented(directory: Path, comment: str) -> dict[str, bytes]:
-    """The files of a directory as another revision, which decides alike."""
+    """The files of a directory with another comment: a new revision with equal decisions."""
     found = dict(raw_files(directory))
     return {**found, "catalog.csv": found["catalog.csv"].replace(b"# end\n", f"# {comment}\n# end\n".encode())}
 
 
 async def begun(sessions: Sessions, directory: Path, *, files_win: bool) -> Follower:
-    """A process that has read its files and has come no further."""
+    """A process that has only read its files."""
     async with settled(sessions, directory) as start:
         live = LivePolicy(directory, routes(), start.files)
     return Follower(live, sessions, start.seen, files_win=files_win)
 
 
 async def publish(follower: Follower, comment: str) -> str:
-    """Publish at one process. Returns the revision."""
+    """Publish at one process; return the revision."""
     live = follower.live
     files = commented(live.directory, comment)
     parent = live.active.revision
@@ -49,13 +49,13 @@ async def publish(follower: Follower, comment: str) -> str:
 
 
 async def kinds(sessions: Sessions) -> list[str]:
-    """How each policy came, the oldest first."""
+    """The kind of each entry of the history, oldest first."""
     async with sessions() as session:
         return [entry.kind for entry in await revisions.page(session, before=None, limit=100)][::-1]
 
 
 @pytest.mark.parametrize("files_win", [True, False])
-async def test_old_files_undo_nothing(sessions: Sessions, tmp_path: Path, files_win: bool) -> None:
+async def test_outdated_files_undo_nothing(sessions: Sessions, tmp_path: Path, files_win: bool) -> None:
     directory = Path(shutil.copytree(DIRECTORY, tmp_path / "policies"))
     first = await begun(sessions, directory, files_win=files_win)
     await first.follow()
@@ -68,7 +68,7 @@ async def test_old_files_undo_nothing(sessions: Sessions, tmp_path: Path, files_
 
 
 @pytest.mark.parametrize("files_win", [True, False])
-async def test_files_that_were_changed_before_are_left_as_they_are_and_not_taken(
+async def test_files_changed_before_are_kept_and_not_applied(
     sessions: Sessions, tmp_path: Path, files_win: bool
 ) -> None:
     one, other = (Path(shutil.copytree(DIRECTORY, tmp_path / name)) for name in ("one", "other"))
@@ -86,7 +86,7 @@ async def test_files_that_were_changed_before_are_left_as_they_are_and_not_taken
     assert await kinds(sessions) == ["files", "publish"]
 
 
-async def test_files_that_were_changed_while_nobody_ran_are_a_change(sessions: Sessions, tmp_path: Path) -> None:
+async def test_files_changed_while_no_process_ran_are_a_change(sessions: Sessions, tmp_path: Path) -> None:
     directory = Path(shutil.copytree(DIRECTORY, tmp_path / "policies"))
     await (await begun(sessions, directory, files_win=False)).follow()
     (directory / "catalog.csv").write_bytes(commented(directory, "changed")["catalog.csv"])

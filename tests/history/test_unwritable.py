@@ -1,4 +1,4 @@
-"""A policy directory that cannot be written, as a ConfigMap: the database has the policy, and memory serves it."""
+"""An unwritable policy directory, such as a ConfigMap: the policy is stored in the database and served from memory."""
 
 from __future__ import annotations
 
@@ -28,15 +28,13 @@ on_sqlite = pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 
 
 def unwritable(directory: Path) -> Path:
-    """Make the files of a directory unwritable for every user, and return what is in the way."""
+    """Make the files of a directory unwritable for every user; return the obstacle."""
     obstacle = directory / "..publishing.new"
     obstacle.mkdir()
     return obstacle
 
 
-async def test_what_is_published_is_served_after_a_restart_as_well(
-    sessions: Sessions, url: str, tmp_path: Path
-) -> None:
+async def test_a_published_policy_is_served_after_a_restart(sessions: Sessions, url: str, tmp_path: Path) -> None:
     directory = written(tmp_path / "policies")
     files_win = is_embedded(url)
     first = await begun(sessions, directory, files_win=files_win)
@@ -53,13 +51,13 @@ async def test_what_is_published_is_served_after_a_restart_as_well(
     assert again.live.active.revision == done.revision
     assert "cannot be written" in again.behind
     assert await kinds(sessions) == ["files", "publish"]
-    # Back to what the directory holds, and nothing lags.
+    # After a rollback to the files of the directory nothing lags.
     back = await Publisher(again).rollback(mounted, parent=done.revision, author=ME, message="")
     assert (back.revision, back.files_lag, again.behind) == (mounted, None, "")
 
 
 @on_sqlite
-async def test_an_edit_counts_while_the_directory_holds_the_active_policy(sessions: Sessions, tmp_path: Path) -> None:
+async def test_an_edit_applies_if_the_directory_holds_the_active_policy(sessions: Sessions, tmp_path: Path) -> None:
     directory = written(tmp_path / "policies")
     first = await begun(sessions, directory, files_win=True)
     await first.follow()
@@ -82,7 +80,7 @@ async def test_an_edit_counts_while_the_directory_holds_the_active_policy(sessio
         again = await begun(sessions, directory, files_win=True)
         await again.follow()
         assert again.live.active.revision == done.revision
-    # What the directory holds now is neither of both, and lags behind either.
+    # The directory now holds neither of both, and lags behind each.
     back = await Publisher(again).rollback(edited, parent=done.revision, author=ME, message="")
     assert "they were changed here" in (back.files_lag or "")
     done = await Publisher(again).rollback(done.revision, parent=edited, author=ME, message="")
@@ -94,14 +92,14 @@ async def test_an_edit_counts_while_the_directory_holds_the_active_policy(sessio
     assert mount(mounted) != done.revision
     assert (await again.live.reload()).outcome == "swapped"
     await again.follow()
-    # What was remembered of these files ended when the directory held the active policy.
+    # The record about these files ended when the directory held the active policy.
     last = await begun(sessions, directory, files_win=True)
     await last.follow()
     assert last.live.active.revision == revision_of(directory) != done.revision
 
 
 @on_sqlite
-async def test_files_are_written_once_they_can_be(
+async def test_files_are_written_when_the_directory_becomes_writable(
     sessions: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(policy_directory, "RETRY_SECONDS", 0.0)
@@ -117,7 +115,7 @@ async def test_files_are_written_once_they_can_be(
     obstacle.rmdir()
     await first.follow()
     assert (first.behind, revision_of(directory), first.is_due(first.at)) == ("", done.revision, False)
-    # And then an edit is one again, also back to what was there before, while no process runs.
+    # Then an edit is a change again, even one to the previous files while no process runs.
     written(directory)
     again = await begun(sessions, directory, files_win=True)
     await again.follow()
@@ -126,10 +124,10 @@ async def test_files_are_written_once_they_can_be(
 
 @pytest.mark.parametrize("fails", [True, False], ids=["not writable still", "writable again"])
 @on_sqlite
-async def test_half_written_files_that_cannot_be_completed_keep_no_process_from_starting(
+async def test_half_written_files_do_not_prevent_a_start(
     sessions: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: bool
 ) -> None:
-    """As after a disk ran full while a policy was written."""
+    """As after a disk became full while a policy was written."""
     monkeypatch.setattr(policy_directory, "RETRY_SECONDS", 0.0)
     directory = written(tmp_path / "policies")
     first = await begun(sessions, directory, files_win=True)
@@ -170,7 +168,9 @@ async def test_a_policy_with_faults_is_refused_there_too(sessions: Sessions, tmp
     assert await kinds(sessions) == ["files"]
 
 
-def test_it_is_said_at_every_door(own_server: Server, issuer: LiveIssuer, tmp_path: Path) -> None:
+def test_an_unwritable_directory_is_reported_at_every_door(
+    own_server: Server, issuer: LiveIssuer, tmp_path: Path
+) -> None:
     unwritable(own_server.policy_dir)
     old = files(own_server)
     with admin(own_server, issuer) as client:

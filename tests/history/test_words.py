@@ -1,4 +1,4 @@
-"""What is written beside a change can be read: at every door, nothing that is invisible passes for a reason."""
+"""Messages and reasons must be readable: no door accepts an invisible text."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ VISIBLE = (
 
 
 @pytest.mark.parametrize("text", HIDDEN)
-def test_what_cannot_be_read_is_no_reason(text: str) -> None:
+def test_an_invisible_text_is_no_reason(text: str) -> None:
     assert reason_fault(text)
 
 
@@ -31,28 +31,28 @@ def test_what_cannot_be_read_is_no_reason(text: str) -> None:
     "text",
     ["\u200b", "\u3164" * 9, "\x1b[8m", "\x1b[8mx\x1b[0m", "a\x00b", "a\x07", "a\x9b8m", "a\ud800", "---", " ", "\r"],
 )
-def test_a_message_shows_something_and_controls_nothing(text: str) -> None:
+def test_a_message_is_visible_and_has_no_control_characters(text: str) -> None:
     assert message_fault(text)
 
 
 @pytest.mark.parametrize("text", ["why\u202e", "why\u200b", "why\u2028"])
-def test_what_pages_and_commands_write_out_may_stand_in_a_message(text: str) -> None:
+def test_characters_that_pages_escape_are_allowed_in_a_message(text: str) -> None:
     assert message_fault(text) == ""
 
 
 @pytest.mark.parametrize("text", VISIBLE)
-def test_words_are_kept_in_every_script(text: str) -> None:
+def test_messages_in_every_script_are_stored(text: str) -> None:
     assert (reason_fault(text), message_fault(text)) == ("", "")
 
 
-def test_a_reason_is_more_than_a_sign() -> None:
+def test_a_reason_has_a_minimum_length() -> None:
     assert [bool(reason_fault(text)) for text in ("", "x", "x.", "a b", "abc", "x" * 2001)] == [
         True, True, True, True, False, True,
     ]  # fmt: skip
     assert [bool(message_fault(text)) for text in ("", "m", "x" * 2001)] == [False, False, True]
 
 
-def test_no_door_takes_what_cannot_be_read(own_server: Server, issuer: LiveIssuer) -> None:
+def test_no_door_accepts_an_invisible_text(own_server: Server, issuer: LiveIssuer) -> None:
     found = files(own_server)
     less = {
         **found,

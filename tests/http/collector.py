@@ -12,7 +12,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 
 class Collector:
-    """Listens on a port, a free one if none is given, and keeps what it was sent."""
+    """Listens on a port, by default a free one, and keeps the spans that it receives."""
 
     def __init__(self, port: int = 0) -> None:
         self.requests: list[ExportTraceServiceRequest] = []
@@ -30,7 +30,7 @@ class Collector:
                 self.end_headers()
 
             def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-                """Say nothing on standard error."""
+                """Write nothing to standard error."""
 
         self._http = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self.url = f"http://127.0.0.1:{self._http.server_port}"
@@ -58,5 +58,5 @@ class Collector:
 
 
 def attributes(span: Span) -> dict[str, Any]:
-    """What a span tells."""
+    """The attributes of a span."""
     return {pair.key: getattr(pair.value, str(pair.value.WhichOneof("value"))) for pair in span.attributes}

@@ -7,9 +7,9 @@ from app.http import declared_routes
 from scripts.declare_routes import FILE, rewritten
 
 
-def test_they_are_those_of_the_application() -> None:
+def test_the_declared_routes_are_those_of_the_application() -> None:
     assert declared_routes.route_table().routes == asgi.route_table().routes, "run scripts/declare_routes.py"
 
 
-def test_they_are_written_as_they_stand() -> None:
+def test_the_declared_routes_are_written_unchanged() -> None:
     assert rewritten(FILE.read_text(encoding="utf-8")) == FILE.read_text(encoding="utf-8")

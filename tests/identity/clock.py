@@ -1,10 +1,10 @@
-"""A clock that stands still."""
+"""A clock that a test controls."""
 
 from __future__ import annotations
 
 
 class Clock:
-    """Seconds that pass when the test says so."""
+    """A monotonic clock in seconds that the test advances."""
 
     def __init__(self) -> None:
         self.now = 1000.0

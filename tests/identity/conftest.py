@@ -1,4 +1,4 @@
-"""What tests of keys and tokens ask for: an issuer to break, and a clock to turn."""
+"""Fixtures for tests of keys and tokens: an issuer that a test may break, and a clock."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tests.support.issuer import LiveIssuer
 
 @pytest.fixture
 def own() -> Iterator[LiveIssuer]:
-    """An issuer to break."""
+    """An issuer that a test may break."""
     with LiveIssuer() as started:
         yield started
 
 
 @pytest.fixture
 def clock() -> Clock:
-    """The clock of a key set, to turn."""
+    """The clock of a key set."""
     return Clock()

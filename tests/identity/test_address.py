@@ -1,4 +1,4 @@
-"""Addresses from which keys and sign-ins may come."""
+"""Addresses that are trusted for key sets and sign-ins."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from app.identity.address import is_trustworthy
         "https://[2001:db8::1]/",
     ],
 )
-def test_https_and_the_loopback_are_trusted(url: str) -> None:
+def test_https_and_loopback_addresses_are_trusted(url: str) -> None:
     assert is_trustworthy(url)
 
 
@@ -65,5 +65,5 @@ def test_https_and_the_loopback_are_trusted(url: str) -> None:
         ),
     ],
 )
-def test_what_another_host_could_answer_in_place_of_is_not(url: str) -> None:
+def test_addresses_that_another_host_could_answer_are_not_trusted(url: str) -> None:
     assert not is_trustworthy(url)

@@ -1,4 +1,4 @@
-"""What a new key is, and what is kept of it."""
+"""New keys, and what is stored of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_there_are_two_environments() -> None:
 
 
 @pytest.mark.parametrize("environment", ["live", "test"])
-def test_a_new_key_is_random_and_kept_as_a_prefix_and_a_digest(environment: str) -> None:
+def test_a_new_key_is_random_and_stored_as_prefix_and_digest(environment: str) -> None:
     keys = [mint(environment) for _ in range(20)]
     assert len({key.plaintext for key in keys}) == 20
     for key in keys:

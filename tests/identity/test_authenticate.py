@@ -1,4 +1,4 @@
-"""A cached caller is the one who would have been found, however the header is written."""
+"""A cached caller equals the verified one, in whatever form the header is written."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class Keys:
-    """A database of keys, which counts how often it is asked."""
+    """A database of keys that counts its lookups."""
 
     def __init__(self, *keys: tuple[MintedKey, datetime | None, datetime | None]) -> None:
         self.asked = 0
@@ -56,7 +56,7 @@ async def found(authenticator: Authenticator, headers: Headers) -> Principal | A
 
 
 def spellings(token: bytes) -> list[Headers]:
-    """Headers with a token, as clients write them and as they should not."""
+    """Valid and invalid forms of headers with a token."""
     name = b"authorization"
     values = [
         b"Bearer " + token,
@@ -79,7 +79,7 @@ def spellings(token: bytes) -> list[Headers]:
     return [[], *alone, [good, good], [good, (b"Authorization", b"")], [(b"AUTHORIZATION", good[1])]]
 
 
-async def test_a_cached_caller_is_the_one_who_would_be_found(issuer: LiveIssuer) -> None:
+async def test_a_cached_caller_equals_the_verified_one(issuer: LiveIssuer) -> None:
     now = datetime.now(UTC)
     live, ended, revoked, unknown = (mint("live") for _ in range(4))
     keys = Keys((live, None, None), (ended, now - timedelta(seconds=1), None), (revoked, None, now))
@@ -110,7 +110,7 @@ async def test_a_cached_caller_is_the_one_who_would_be_found(issuer: LiveIssuer)
             assert isinstance(principal, Principal)
             assert principal.method == method
         assert authenticator.cached([]) is ANONYMOUS
-        assert keys.asked == asked, "a cached caller needs no look-up in the database"
+        assert keys.asked == asked, "a cached caller needs no lookup in the database"
 
 
 async def test_an_uncached_key_is_parsed_and_hashed_once(issuer: LiveIssuer) -> None:
@@ -140,7 +140,7 @@ async def test_an_uncached_key_is_parsed_and_hashed_once(issuer: LiveIssuer) -> 
     }
 
 
-async def test_a_changed_token_is_never_known(issuer: LiveIssuer) -> None:
+async def test_a_changed_token_is_never_in_the_cache(issuer: LiveIssuer) -> None:
     seeded = random.Random(5)
     api_keys = ApiKeyVerifier(Keys().find, environments=["live"], cache_seconds=60, on_accepted=lambda _: None)
     async with KeySet(issuer.jwks_url) as key_set:
@@ -155,7 +155,7 @@ async def test_a_changed_token_is_never_known(issuer: LiveIssuer) -> None:
                 assert not isinstance(known, Principal) or known is ANONYMOUS
 
 
-async def test_every_refusal_is_noted_whichever_way_it_was_found(issuer: LiveIssuer) -> None:
+async def test_every_refusal_is_counted(issuer: LiveIssuer) -> None:
     api_keys = ApiKeyVerifier(Keys().find, environments=["live"], cache_seconds=60, on_accepted=lambda _: None)
     async with KeySet(issuer.jwks_url) as key_set:
         authenticator = Authenticator(JwtVerifier(key_set, issuer.url, (AUDIENCE,)), api_keys)

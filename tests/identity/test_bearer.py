@@ -1,4 +1,4 @@
-"""The Authorization header, as raw as a server hands it over."""
+"""The raw Authorization header."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def read(*values: bytes) -> str | None:
     ],
     ids=str,
 )
-def test_a_token_is_handed_on_as_it_is(value: bytes, token: str) -> None:
+def test_a_token_is_returned_unchanged(value: bytes, token: str) -> None:
     assert read(value) == token
 
 
@@ -40,7 +40,7 @@ def test_a_token_is_handed_on_as_it_is(value: bytes, token: str) -> None:
     "value",
     [b"", b" ", b"Basic dTpw", b"Bearerabc", b"Bearer\x0babc", b"Bear", b"Token Bearer abc", b"Basic " + b"a" * 9000],
 )
-def test_another_scheme_is_none_of_ours(value: bytes) -> None:
+def test_another_scheme_is_no_bearer_token(value: bytes) -> None:
     assert read(value) is None
 
 
@@ -75,7 +75,7 @@ def test_without_the_header_there_is_no_token() -> None:
     ],
     ids=lambda value: value[:24] if isinstance(value, bytes) else None,
 )
-def test_a_malformed_header_has_its_fault(value: bytes, word: str) -> None:
+def test_a_malformed_header_is_refused_with_its_fault(value: bytes, word: str) -> None:
     with pytest.raises(Unauthenticated) as refused:
         read(value)
     assert refused.value.code == word
@@ -90,14 +90,14 @@ def test_two_headers_are_refused_even_if_they_are_equal(values: tuple[bytes, ...
     assert refused.value.fault is AuthenticationFault.SENT_TWICE
 
 
-def test_a_second_header_cannot_hide_in_capitals() -> None:
+def test_a_second_header_in_capitals_is_noticed() -> None:
     with pytest.raises(Unauthenticated) as refused:
         read_bearer([(b"Authorization", b"Bearer a"), (b"authorization", b"Bearer b")])
     assert refused.value.fault is AuthenticationFault.SENT_TWICE
 
 
 @pytest.mark.parametrize("start", [b"Bearer ", b"bearer ", b"Bearer  ", b" Bearer "])
-def test_a_token_is_as_long_as_the_limit_at_most(start: bytes) -> None:
+def test_a_token_is_at_most_as_long_as_the_limit(start: bytes) -> None:
     for length in (1, 9, 10):
         assert parse_bearer_token(start + b"a" * length, 10) == "a" * length
     for length in (11, 12, 17, 18):

@@ -1,4 +1,4 @@
-"""Budgets of events a minute, by a clock that stands still."""
+"""Budgets of events per minute, with a fixed clock."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.identity.clock import Clock
 
 
 @pytest.mark.parametrize("per_minute", [1, 2, 7, 60, 1000, 100_000])
-def test_so_many_a_minute_are_within_the_budget_at_once_and_spread_out(per_minute: int) -> None:
+def test_the_budget_holds_for_bursts_and_for_spread_events(per_minute: int) -> None:
     clock = Clock()
     budget = Budget(per_minute, clock=clock)
     assert sum(not budget.spend("a") for _ in range(per_minute + 50)) == per_minute
@@ -41,7 +41,7 @@ def test_no_limit() -> None:
     assert len(budget) == 0
 
 
-def test_many_parties_neither_grow_the_counters_nor_reset_one() -> None:
+def test_many_parties_neither_grow_the_counters_nor_reset_them() -> None:
     clock = Clock()
     budget = Budget(2, max_parties=100, clock=clock)
     while not budget.spend("spent"):
@@ -50,7 +50,7 @@ def test_many_parties_neither_grow_the_counters_nor_reset_one() -> None:
     assert len(budget) <= 101
     assert refused >= 5000 - 99 - 2
     assert budget.spend("spent")
-    # They have their budgets again a minute later, and so have new ones.
+    # A minute later they have full budgets, as new parties have.
     clock.now += 61
     assert not budget.spend("spent")
     assert not any(budget.spend(f"new {number}") for number in range(50))
@@ -58,7 +58,7 @@ def test_many_parties_neither_grow_the_counters_nor_reset_one() -> None:
 
 
 @pytest.mark.parametrize(("after", "has_its_own"), [(1 - 2**-20, False), (1, True)])
-def test_a_party_is_discarded_as_soon_as_it_has_all_of_its_budget_again(after: float, has_its_own: bool) -> None:
+def test_a_party_with_a_full_budget_is_discarded(after: float, has_its_own: bool) -> None:
     clock = Clock()
     budget = Budget(60, max_parties=1, clock=clock)
     assert not budget.spend("first")
@@ -69,10 +69,10 @@ def test_a_party_is_discarded_as_soon_as_it_has_all_of_its_budget_again(after: f
     assert sum(not budget.spend("second") for _ in range(100)) == (59 if has_its_own else 58)
 
 
-def test_so_many_parties_are_counted_where_nothing_else_is_stated() -> None:
+def test_the_default_number_of_counted_parties() -> None:
     budget = Budget(1, clock=Clock())
     refused = [budget.spend(f"party {number}") for number in range(20_002)]
-    assert sum(map(bool, refused)) == 1, "the first after 20,000 has the shared budget, which is spent then"
+    assert sum(map(bool, refused)) == 1, "the first after 20,000 has the shared budget, which is then spent"
     assert len(budget) == 20_001
 
 

@@ -1,4 +1,4 @@
-"""Every cause for which a token is refused, and the ways in which it may be just right."""
+"""Every cause for which a token is refused, and accepted tokens at the bounds."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ GOOD = {"iss": ISSUER, "aud": AUDIENCE, "sub": "u", "exp": NOW + 60, "azp": PART
 
 
 def word_of(claims: dict[str, Any], audiences: tuple[str, ...] = (AUDIENCE,), skew: int = 5) -> str:
-    """The word for what is wrong with these claims at NOW; empty where nothing is."""
+    """The cause for which these claims are refused at NOW; empty if they are accepted."""
     rules = ClaimRules(ISSUER, audiences, (PARTY,), skew_seconds=skew, now=lambda: NOW)
     try:
         rules.check({name: value for name, value in {**GOOD, **claims}.items() if value != "absent"})
@@ -137,7 +137,7 @@ def test_each_fault_of_the_claims_has_its_cause(claims: dict[str, Any], word: st
     assert word_of(claims) == word
 
 
-def test_without_a_skew_a_token_begins_and_ends_as_it_says() -> None:
+def test_without_clock_skew_the_times_of_a_token_are_exact() -> None:
     def check(at: float) -> str:
         rules = ClaimRules(ISSUER, (AUDIENCE,), now=lambda: at)
         try:
@@ -150,7 +150,7 @@ def test_without_a_skew_a_token_begins_and_ends_as_it_says() -> None:
     assert [check(at) for at in moments] == ["not_valid_yet", "", "", "expired"]
 
 
-def test_what_is_wrong_is_said_in_the_order_of_trust() -> None:
+def test_faults_are_reported_in_a_fixed_order() -> None:
     bad: dict[str, Any] = {"azp": 7, "aud": 7, "iss": "x", "nbf": NOW + 60, "exp": NOW - 60, "cnf": 1, "sub": 7}
     words = ("sub_not_a_string", "sender_constrained", "expired", "not_valid_yet", "issuer", "malformed_aud")
     for word, mended in zip(
@@ -179,13 +179,13 @@ def test_without_an_audience_a_token_for_another_service_is_refused(audience: An
 
 
 @pytest.mark.parametrize("audience", ["one", "two", ["two"], ["x", "one"]], ids=str)
-def test_one_of_several_audiences_will_do(audience: Any) -> None:
+def test_one_of_several_audiences_suffices(audience: Any) -> None:
     assert word_of({"aud": audience}, audiences=("one", "two")) == ""
     assert word_of({"aud": audience}, audiences=("three", "on")) == "audience"
 
 
-def test_what_is_taken_is_taken_by_a_library_as_well(issuer: LiveIssuer) -> None:
-    """What PyJWT refuses, with the same leeway, is refused here."""
+def test_pyjwt_accepts_every_accepted_token(issuer: LiveIssuer) -> None:
+    """A token that PyJWT refuses with the same leeway is refused here."""
     now = int(time.time())
     key = issuer.key.public_key()
     changed: list[dict[str, Any]] = [
@@ -220,7 +220,7 @@ def _decode(token: str, key: Any, issuer: str) -> dict[str, Any]:
 
 
 def with_header(issuer: LiveIssuer, claims: dict[str, Any] | None = None, **header: Any) -> str:
-    """A well signed token with members of its header replaced; those that are "absent" are left out."""
+    """A validly signed token with changed header members; those that are "absent" are left out."""
     stated = {"alg": "RS256", "kid": issuer.kid, "typ": "JWT", **header}
     stated = {name: value for name, value in stated.items() if value != "absent"}
     payload = pyjwt.decode(issuer.token(), options={"verify_signature": False}) | (claims or {})
@@ -305,18 +305,18 @@ async def test_a_token_may_be_as_long_as_the_limit(issuer: LiveIssuer, limit: in
     short = len(issuer.token(blob=""))
     token = issuer.token(blob="x" * ((limit - short) * 3 // 4))
     while len(token) < limit:
-        token = token[:-1] + "A" * (limit - len(token) + 1)  # of any form: that is looked at later
+        token = token[:-1] + "A" * (limit - len(token) + 1)  # in any form: that is checked later
     async with KeySet(issuer.jwks_url) as keys:
         verifier = JwtVerifier(keys, issuer.url, (AUDIENCE,), max_bytes=limit)
         assert await word_for(verifier, token) != "too_long"
         assert await word_for(verifier, token + "A") == "too_long"
 
 
-def test_a_malformed_header_is_no_verdict_on_a_token() -> None:
+def test_a_malformed_header_is_no_cause_of_a_token() -> None:
     assert {fault.name for fault in HEADER_FAULTS} == {"NO_CREDENTIALS", "SPACES", "SENT_TWICE"}
 
 
-def test_every_reason_says_its_detail_first_and_has_a_word_of_its_own() -> None:
+def test_every_reason_begins_with_its_detail_and_has_a_unique_cause() -> None:
     assert len(REASON_CODES) == len(set(REASON_CODES.values())) == len(AuthenticationFault) + len(Cause)
     for bad in (*AuthenticationFault, *Cause):
         refused = Unauthenticated(bad)
@@ -325,7 +325,7 @@ def test_every_reason_says_its_detail_first_and_has_a_word_of_its_own() -> None:
         assert refused.code.isidentifier()
 
 
-def test_a_cause_is_logged_at_first_and_then_once_a_minute_with_the_number() -> None:
+def test_a_cause_is_logged_once_a_minute_with_its_count() -> None:
     clock = Clock()
     refusals = RefusalLog(clock)
     began = clock.now

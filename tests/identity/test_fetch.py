@@ -1,4 +1,4 @@
-"""One exchange with an issuer that answers as it likes."""
+"""One exchange with an issuer that may answer anything."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 @dataclass
 class Host:
-    """A host on the loopback: what it answers, and what it was sent on each connection."""
+    """A loopback host with given answers, which records what each connection sent."""
 
     url: str
     answer: bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -59,7 +59,7 @@ async def host() -> AsyncIterator[Host]:
         yield started
 
 
-async def test_each_exchange_has_a_connection_of_its_own(host: Host) -> None:
+async def test_each_exchange_opens_a_connection(host: Host) -> None:
     async with new_client() as client:
         for _ in range(3):
             assert await fetch(client, host.url, seconds=5, max_bytes=2) == (200, b"{}")
@@ -71,7 +71,7 @@ async def test_each_exchange_has_a_connection_of_its_own(host: Host) -> None:
     assert "authorization" not in head
 
 
-async def test_a_form_is_posted_with_the_credentials_that_are_given(host: Host) -> None:
+async def test_a_form_is_posted_with_credentials(host: Host) -> None:
     await host.exchange(form={"code": "a b"}, auth=("id", "secret"))
     await host.exchange(form={})
     first, second = (connection.lower() for connection in host.connections)
@@ -83,12 +83,12 @@ async def test_a_form_is_posted_with_the_credentials_that_are_given(host: Host) 
 
 
 @pytest.mark.parametrize("status", [200, 201, 404, 500])
-async def test_the_status_is_handed_on(host: Host, status: int) -> None:
+async def test_the_status_is_returned(host: Host, status: int) -> None:
     host.stated(status=f"{status} X", body=b"")
     assert await host.exchange() == (status, b"")
 
 
-async def test_a_body_is_as_long_as_the_limit_at_most(host: Host) -> None:
+async def test_a_body_is_at_most_as_long_as_the_limit(host: Host) -> None:
     host.stated(body=b"x" * 10)
     assert await host.exchange(10) == (200, b"x" * 10)
     with pytest.raises(FetchFailed) as failed:
@@ -106,7 +106,7 @@ async def test_no_redirect_is_followed(host: Host, status: int) -> None:
 
 
 @pytest.mark.parametrize("coding", ["gzip", "br", "deflate", "identity, gzip"])
-async def test_what_is_compressed_is_not_read(host: Host, coding: str) -> None:
+async def test_a_compressed_body_is_refused(host: Host, coding: str) -> None:
     host.stated(f"Content-Encoding: {coding}")
     with pytest.raises(FetchFailed) as failed:
         await host.exchange()
@@ -115,7 +115,7 @@ async def test_what_is_compressed_is_not_read(host: Host, coding: str) -> None:
     assert await host.exchange() == (200, b"{}")
 
 
-async def test_why_there_is_no_answer_is_said_without_the_address(host: Host) -> None:
+async def test_the_reason_of_a_failure_does_not_contain_the_address(host: Host) -> None:
     answers = {
         b"": "no complete answer in 0.2 s",
         b"nonsense\r\n\r\n": "no answer (RemoteProtocolError)",

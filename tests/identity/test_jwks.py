@@ -1,4 +1,4 @@
-"""The issuer's keys over real HTTP: rotation, outage, strangers' key ids, and documents that must not be believed."""
+"""The issuer's keys over real HTTP: rotation, outages, unknown key ids and invalid documents."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ async def test_a_key_is_found_by_its_id(own: LiveIssuer, clock: Clock) -> None:
         assert await keys.find("another") is None
 
 
-async def test_a_rotated_key_is_fetched_when_it_is_first_seen(own: LiveIssuer, clock: Clock) -> None:
+async def test_a_rotated_key_is_fetched_at_its_first_use(own: LiveIssuer, clock: Clock) -> None:
     async with keys_of(own, clock) as keys:
         old = own.kid
         assert await keys.find(old)
         own.rotate()
         clock.now += 11
         assert await keys.find(own.kid)
-        assert keys.get(old) is None, "a key that is no longer published is dead"
+        assert keys.get(old) is None, "a key that is no longer published is refused"
 
 
-async def test_unknown_key_ids_cause_one_fetch_in_a_cool_down(own: LiveIssuer, clock: Clock) -> None:
+async def test_unknown_key_ids_cause_one_fetch_per_cooldown(own: LiveIssuer, clock: Clock) -> None:
     async with keys_of(own, clock, cooldown_seconds=10) as keys:
         assert await keys.find(own.kid)
         clock.now += 11
@@ -62,7 +62,7 @@ async def test_unknown_key_ids_cause_one_fetch_in_a_cool_down(own: LiveIssuer, c
         assert own.fetches - before <= 4
 
 
-async def test_an_outage_is_borne_up_to_a_stated_age(own: LiveIssuer, clock: Clock) -> None:
+async def test_keys_bridge_an_outage_up_to_a_maximum_age(own: LiveIssuer, clock: Clock) -> None:
     async with keys_of(own, clock, refresh_seconds=300, max_stale_seconds=600, cooldown_seconds=1) as keys:
         assert await keys.find(own.kid)
         own.answer = lambda: (503, b"down")
@@ -88,7 +88,7 @@ async def test_without_any_keys_nothing_verifies(own: LiveIssuer, clock: Clock) 
         before = own.fetches
         with pytest.raises(CannotVerify):
             await keys.find(own.kid)
-        assert own.fetches == before, "a failure has a cool-down too"
+        assert own.fetches == before, "a failure has a cooldown too"
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ async def test_without_any_keys_nothing_verifies(own: LiveIssuer, clock: Clock) 
     ],
     ids=range(13),
 )
-async def test_a_broken_document_never_replaces_a_good_one(
+async def test_an_invalid_key_set_never_replaces_a_valid_one(
     own: LiveIssuer, clock: Clock, answer: tuple[int, bytes]
 ) -> None:
     async with keys_of(own, clock) as keys:
@@ -118,12 +118,14 @@ async def test_a_broken_document_never_replaces_a_good_one(
         own.answer = lambda: answer
         clock.now += 11
         assert await keys.find("made up") is None
-        assert keys.get(own.kid), "the good key stays"
+        assert keys.get(own.kid), "the valid key stays"
         assert keys.last_error
 
 
 @pytest.mark.parametrize("status", [201, 203, 400, 404, 500, 503])
-async def test_the_keys_in_an_answer_that_is_not_200_are_not_read(own: LiveIssuer, clock: Clock, status: int) -> None:
+async def test_keys_in_an_answer_with_another_status_than_200_are_ignored(
+    own: LiveIssuer, clock: Clock, status: int
+) -> None:
     async with keys_of(own, clock) as keys:
         old = own.kid
         own.rotate()
@@ -134,7 +136,7 @@ async def test_the_keys_in_an_answer_that_is_not_200_are_not_read(own: LiveIssue
         assert keys.last_error == f"the answer has status {status}"
 
 
-async def test_keys_are_as_old_as_the_start_of_the_fetch_that_they_came_with(own: LiveIssuer, clock: Clock) -> None:
+async def test_the_age_of_keys_counts_from_the_start_of_their_fetch(own: LiveIssuer, clock: Clock) -> None:
     def slow() -> tuple[int, bytes]:
         clock.now += 4
         return own.publish()
@@ -158,9 +160,7 @@ def jwk(key: rsa.RSAPrivateKey, **members: Any) -> dict[str, Any]:
     return {**made, "kid": "other", **members}
 
 
-async def test_keys_that_are_not_for_this_are_left_out_and_do_not_spoil_the_others(
-    own: LiveIssuer, clock: Clock
-) -> None:
+async def test_unusable_keys_are_ignored_and_the_others_work(own: LiveIssuer, clock: Clock) -> None:
     weak = rsa.generate_private_key(public_exponent=65537, key_size=1024)
     strong = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     private: dict[str, Any] = RSAAlgorithm.to_jwk(strong, as_dict=True)
@@ -183,7 +183,7 @@ async def test_keys_that_are_not_for_this_are_left_out_and_do_not_spoil_the_othe
         assert sum(keys.ignored.counts.values()) >= 9
 
 
-async def test_a_slow_or_endless_answer_is_given_up(clock: Clock) -> None:
+async def test_a_slow_or_endless_answer_times_out(clock: Clock) -> None:
     async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n")
         try:

@@ -1,4 +1,4 @@
-"""When the issuer is asked for its keys, how often, and how long they are kept, to the second."""
+"""The times of fetches of the issuer's keys, and how long keys are kept, to the second."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def down() -> tuple[int, bytes]:
     return 503, b""
 
 
-async def aside(check: Any) -> bool:
-    """Whether a check comes true while the loop goes on."""
+async def becomes_true(check: Any) -> bool:
+    """Whether a check becomes true while the event loop runs."""
     return await asyncio.to_thread(eventually, check)
 
 
-async def test_before_the_first_fetch_nothing_is_known(own: LiveIssuer, clock: Clock) -> None:
+async def test_there_are_no_keys_before_the_first_fetch(own: LiveIssuer, clock: Clock) -> None:
     keys = keys_of(own, clock)
     assert not keys.ready
     assert (keys.age_seconds, keys.last_error, keys.fetches) == (None, None, (0, 0))
@@ -48,7 +48,7 @@ async def test_before_the_first_fetch_nothing_is_known(own: LiveIssuer, clock: C
     await keys.stop()
 
 
-async def test_it_is_started_once(own: LiveIssuer, clock: Clock) -> None:
+async def test_a_key_set_is_started_once(own: LiveIssuer, clock: Clock) -> None:
     keys = keys_of(own, clock)
     await keys.start()
     with pytest.raises(RuntimeError, match="started once"):
@@ -63,7 +63,7 @@ async def test_it_is_started_once(own: LiveIssuer, clock: Clock) -> None:
     assert own.fetches == 1
 
 
-async def test_once_it_is_stopped_nothing_is_fetched_any_more(own: LiveIssuer, clock: Clock) -> None:
+async def test_a_stopped_key_set_fetches_nothing(own: LiveIssuer, clock: Clock) -> None:
     before = asyncio.all_tasks()
     async with keys_of(own, clock) as keys:
         assert await keys.find(own.kid)
@@ -78,13 +78,13 @@ async def test_once_it_is_stopped_nothing_is_fetched_any_more(own: LiveIssuer, c
     assert own.fetches == 1
 
 
-async def test_to_stop_it_while_it_starts_leaves_nothing_behind(own: LiveIssuer, clock: Clock) -> None:
+async def test_a_stop_during_the_start_leaves_no_task(own: LiveIssuer, clock: Clock) -> None:
     gate = threading.Event()
     own.answer = lambda: own.publish() if gate.wait(10) else down()
     before = asyncio.all_tasks()
     keys = keys_of(own, clock)
     starting = asyncio.create_task(keys.start())
-    assert await aside(lambda: own.fetches == 1)
+    assert await becomes_true(lambda: own.fetches == 1)
     await keys.stop()
     await starting
     gate.set()
@@ -92,25 +92,25 @@ async def test_to_stop_it_while_it_starts_leaves_nothing_behind(own: LiveIssuer,
     assert not keys.ready
 
 
-async def test_a_key_that_is_here_causes_no_fetch(own: LiveIssuer, clock: Clock) -> None:
+async def test_a_known_key_causes_no_fetch(own: LiveIssuer, clock: Clock) -> None:
     own.answer = lambda: (200, json.dumps({"keys": [jwk(), jwk(2, kid="k2")]}).encode())
     async with keys_of(own, clock, cooldown_seconds=0) as keys:
         for kid in ("k1", "k2"):
             assert await keys.find(kid)
-        assert await keys.find(None) is None, "of two keys it means none"
+        assert await keys.find(None) is None, "it is ambiguous between two keys"
         assert own.fetches == 1
         assert await keys.find("made up") is None
         assert own.fetches == 2, "one fetch shows that it is not published"
 
 
-async def test_a_look_up_causes_two_fetches_at_most(own: LiveIssuer, clock: Clock) -> None:
+async def test_a_lookup_causes_at_most_two_fetches(own: LiveIssuer, clock: Clock) -> None:
     async with keys_of(own, clock, cooldown_seconds=0) as keys:
         own.answer = down
         assert await keys.find("made up") is None
         assert own.fetches == 3
 
 
-async def test_a_key_set_that_is_not_here_is_fetched_again_after_the_cool_down(own: LiveIssuer, clock: Clock) -> None:
+async def test_a_missing_key_set_is_fetched_again_after_the_cooldown(own: LiveIssuer, clock: Clock) -> None:
     own.answer = down
     async with keys_of(own, clock, cooldown_seconds=10) as keys:
         began = clock.now
@@ -124,7 +124,7 @@ async def test_a_key_set_that_is_not_here_is_fetched_again_after_the_cool_down(o
         assert await keys.find(own.kid)
 
 
-async def test_unknown_ids_wait_for_the_cool_down_to_the_second(own: LiveIssuer, clock: Clock) -> None:
+async def test_unknown_ids_wait_for_the_end_of_the_cooldown(own: LiveIssuer, clock: Clock) -> None:
     async with keys_of(own, clock) as keys:
         began = clock.now
         for seconds, fetches in ((0, 2), (9.9, 2), (10, 3), (19.9, 3), (20, 4)):
@@ -133,7 +133,7 @@ async def test_unknown_ids_wait_for_the_cool_down_to_the_second(own: LiveIssuer,
             assert own.fetches == fetches
 
 
-async def test_after_a_slow_failure_the_cool_down_begins_at_its_end(own: LiveIssuer, clock: Clock) -> None:
+async def test_the_cooldown_begins_at_the_end_of_a_slow_failure(own: LiveIssuer, clock: Clock) -> None:
     def slow() -> tuple[int, bytes]:
         clock.now += 4
         return down()
@@ -147,7 +147,7 @@ async def test_after_a_slow_failure_the_cool_down_begins_at_its_end(own: LiveIss
             assert own.fetches == fetches
 
 
-async def test_keys_are_kept_until_the_next_try_is_over(own: LiveIssuer, clock: Clock) -> None:
+async def test_keys_are_kept_until_the_next_fetch_ends(own: LiveIssuer, clock: Clock) -> None:
     settings = {"refresh_seconds": 300, "timeout_seconds": 5, "cooldown_seconds": 10, "max_stale_seconds": 1000}
     async with keys_of(own, clock, **settings) as keys:
         began = clock.now
@@ -162,7 +162,7 @@ async def test_keys_are_kept_until_the_next_try_is_over(own: LiveIssuer, clock: 
         assert keys.ready
 
 
-async def test_a_failure_takes_no_time_from_keys_that_are_still_good(own: LiveIssuer, clock: Clock) -> None:
+async def test_a_failed_fetch_does_not_shorten_the_life_of_keys(own: LiveIssuer, clock: Clock) -> None:
     async with keys_of(own, clock, refresh_seconds=300, timeout_seconds=5, cooldown_seconds=10) as keys:
         own.answer = down
         clock.now += 20
@@ -176,7 +176,7 @@ async def test_a_failure_takes_no_time_from_keys_that_are_still_good(own: LiveIs
 @pytest.mark.parametrize(
     ("stated", "stale"), [({"max_stale_seconds": 0}, 0), ({"max_stale_seconds": 7}, 7), ({}, 3600)]
 )
-async def test_keys_are_never_kept_past_their_greatest_age(
+async def test_keys_are_never_kept_beyond_their_maximum_age(
     own: LiveIssuer, clock: Clock, stated: dict[str, float], stale: float
 ) -> None:
     async with keys_of(own, clock, **stated) as keys:
@@ -192,25 +192,25 @@ async def test_keys_are_never_kept_past_their_greatest_age(
         assert not keys.ready
 
 
-async def test_a_look_up_joins_the_fetch_under_way_even_in_the_cool_down(own: LiveIssuer, clock: Clock) -> None:
+async def test_a_lookup_joins_a_running_fetch_even_during_the_cooldown(own: LiveIssuer, clock: Clock) -> None:
     gate = threading.Event()
     own.answer = down
     async with keys_of(own, clock, cooldown_seconds=10, refresh_seconds=0.01) as keys:
         own.answer = lambda: own.publish() if gate.wait(10) else down()
-        assert await aside(lambda: own.fetches == 2)
+        assert await becomes_true(lambda: own.fetches == 2)
         finding = asyncio.create_task(keys.find(own.kid))
         await asyncio.sleep(0)
         gate.set()
         assert await finding
 
 
-async def test_a_key_that_was_published_after_a_fetch_began_is_found_by_one_more(own: LiveIssuer, clock: Clock) -> None:
+async def test_a_key_published_during_a_fetch_is_found_by_the_next_one(own: LiveIssuer, clock: Clock) -> None:
     async with keys_of(own, clock) as keys:
         gate, old = threading.Event(), own.publish()
         own.answer = lambda: old if gate.wait(10) else down()
         clock.now += 11
         first = asyncio.create_task(keys.find("made up"))
-        assert await aside(lambda: own.fetches == 2)
+        assert await becomes_true(lambda: own.fetches == 2)
         own.rotate()
         second = asyncio.create_task(keys.find(own.kid))
         await asyncio.sleep(0)
@@ -226,20 +226,20 @@ async def test_a_key_that_was_published_after_a_fetch_began_is_found_by_one_more
     ("answers", "refresh", "cooldown", "again"),
     [(True, 0.01, 30, True), (True, 30, 0.01, False), (False, 30, 0.01, True), (False, 0.01, 30, True)],
 )
-async def test_it_is_kept_fresh_and_after_a_failure_sooner(
+async def test_the_refresh_interval_is_shorter_after_a_failure(
     own: LiveIssuer, answers: bool, refresh: float, cooldown: float, again: bool
 ) -> None:
     if not answers:
         own.answer = down
     async with KeySet(own.jwks_url, refresh_seconds=refresh, cooldown_seconds=cooldown):
         if again:
-            assert await aside(lambda: own.fetches >= 3)
+            assert await becomes_true(lambda: own.fetches >= 3)
         else:
             await asyncio.sleep(0.1)
             assert own.fetches == 1
 
 
-async def test_a_first_document_that_shows_a_private_key_is_refused_as_any_other(own: LiveIssuer, clock: Clock) -> None:
+async def test_a_first_key_set_with_a_private_key_is_refused(own: LiveIssuer, clock: Clock) -> None:
     own.answer = lambda: (200, json.dumps({"keys": [private()]}).encode())
     async with keys_of(own, clock) as keys:
         assert keys.last_error == (
@@ -248,7 +248,7 @@ async def test_a_first_document_that_shows_a_private_key_is_refused_as_any_other
         assert not keys.ready
 
 
-async def test_each_new_reason_is_logged_once_and_so_is_the_end(
+async def test_each_new_reason_and_the_recovery_are_logged_once(
     own: LiveIssuer, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "app.identity.jwks")
@@ -264,7 +264,7 @@ async def test_each_new_reason_is_logged_once_and_so_is_the_end(
 
 
 @pytest.mark.parametrize(("length", "taken"), [(256 * 1024, True), (256 * 1024 + 1, False)])
-async def test_a_document_is_as_long_as_the_limit_at_most(
+async def test_a_key_set_is_at_most_as_long_as_the_limit(
     own: LiveIssuer, clock: Clock, length: int, taken: bool
 ) -> None:
     own.answer = lambda: (200, own.publish()[1].ljust(length))
@@ -273,7 +273,7 @@ async def test_a_document_is_as_long_as_the_limit_at_most(
         assert keys.last_error == (None if taken else "the document is over 262144 bytes")
 
 
-async def test_only_the_first_keys_are_read_where_it_is_said_how_many(own: LiveIssuer, clock: Clock) -> None:
+async def test_only_the_configured_number_of_keys_is_used(own: LiveIssuer, clock: Clock) -> None:
     own.answer = lambda: (200, json.dumps({"keys": [jwk(), jwk(2, kid="k2")]}).encode())
     async with keys_of(own, clock, max_keys=1) as keys:
         assert keys.key_ids == ("k1",)

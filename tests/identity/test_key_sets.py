@@ -1,4 +1,4 @@
-"""Key sets as issuers publish them: which keys verify a token that `k1` signed, and why the rest is ignored."""
+"""Key sets of issuers: which keys verify a token that `k1` signed, and why others are ignored."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ Jwk = dict[str, Any]
 
 @cache
 def private_key(number: int, bits: int = 2048, exponent: int = 65537) -> rsa.RSAPrivateKey:
-    """One of several keys that stay the same."""
+    """One of several fixed keys."""
     return rsa.generate_private_key(public_exponent=exponent, key_size=bits)
 
 
 def jwk(number: int = 1, **members: Any) -> Jwk:
-    """The public JWK of one of them, `k1` by default, with members replaced; those that are "absent" are left out."""
+    """The public JWK of a key, by default `k1`, with changed members; those that are "absent" are left out."""
     made: Jwk = RSAAlgorithm.to_jwk(private_key(number).public_key(), as_dict=True)
     del made["key_ops"]
     stated = {**made, "kid": "k1", "use": "sig", "alg": "RS256", **members}
@@ -95,7 +95,7 @@ TAKEN: dict[str, Callable[[], list[Jwk]]] = {
 
 
 @pytest.mark.parametrize("name", TAKEN)
-def test_a_key_that_can_be_used_is_used(name: str) -> None:
+def test_a_usable_key_is_used(name: str) -> None:
     keys = TAKEN[name]()
     assert opens(read(*keys))
     assert opens(read(*reversed(keys[:100])))
@@ -159,7 +159,7 @@ IGNORED: dict[str, tuple[Callable[[], object], IgnoredReason]] = {
 
 
 @pytest.mark.parametrize("name", IGNORED)
-def test_a_key_that_cannot_be_used_is_ignored_by_name_and_spoils_no_other(name: str) -> None:
+def test_an_unusable_key_is_ignored_with_a_reason(name: str) -> None:
     make, why = IGNORED[name]
     entry = make()
     published = read(entry, jwk(2, kid="k2"))
@@ -188,7 +188,7 @@ def test_a_key_that_cannot_be_used_is_ignored_by_name_and_spoils_no_other(name: 
     ],
     ids=range(8),
 )
-def test_what_is_no_set_of_keys_is_refused(body: bytes, why: str) -> None:
+def test_a_document_that_is_no_key_set_is_refused(body: bytes, why: str) -> None:
     with pytest.raises(DocumentRefused) as refused:
         read_key_set(body)
     assert str(refused.value) == why
@@ -215,13 +215,13 @@ def odd(bits: int) -> str:
     ],
     ids=str,
 )
-def test_a_key_has_numbers_within_bounds(members: Jwk, why: IgnoredReason | None) -> None:
+def test_the_numbers_of_a_key_are_bounded(members: Jwk, why: IgnoredReason | None) -> None:
     published = read(jwk(**members), jwk(2, kid="k2"))
     assert published.ignored.counts == ({} if why is None else {why: 1})
     assert published.count == (2 if why is None else 1)
 
 
-def test_a_key_whose_private_part_is_published_is_dead_under_every_id() -> None:
+def test_a_key_with_a_published_private_part_is_refused_under_every_id() -> None:
     for keys in (
         [private(kid="k9"), jwk()],
         [jwk(), private(kid="k9")],
@@ -258,7 +258,7 @@ SHOWN: dict[str, Callable[[], Jwk]] = {
 
 @pytest.mark.parametrize("name", SHOWN)
 @pytest.mark.parametrize("at", [0, 1, 99, 100, 101, 700])
-def test_a_key_is_dead_by_whatever_shows_its_private_part(name: str, at: int) -> None:
+def test_any_published_private_member_disables_a_key(name: str, at: int) -> None:
     others = [jwk(2, kid="k2")] * 800
     published = read(jwk(), *others[:at], SHOWN[name](), *others[at:])
     assert not opens(published)
@@ -266,23 +266,23 @@ def test_a_key_is_dead_by_whatever_shows_its_private_part(name: str, at: int) ->
     assert published.ignored.counts[IgnoredReason.PRIVATE] == 2
 
 
-def test_another_key_is_not_dead_by_it() -> None:
+def test_a_published_private_part_does_not_disable_other_keys() -> None:
     assert opens(read(jwk(), private(2), members("p", "q", number=3), members("d"), members("e", "d", n="AQAB")))
-    for p in ("", "AA", "AQ", "=", 7, None, ["Aw"]):  # nothing, 0 and 1 are factors of no key
+    for p in ("", "AA", "AQ", "=", 7, None, ["Aw"]):  # empty, 0 and 1 are factors of no key
         assert opens(read(jwk(), members("d", p=p, oth=[{"r": p}, {}]), members("d", oth={"r": private()["q"]})))
     three = jwk(n=text_of(3 * number_of(jwk(2)[N])))
     assert read(three, members("d")).count == 1
     assert read(jwk(2), three, members(p="Aw")).ignored.counts == {IgnoredReason.PRIVATE: 2}
 
 
-def test_a_set_with_more_entries_than_are_looked_through_is_refused() -> None:
+def test_a_key_set_with_too_many_entries_is_refused() -> None:
     assert opens(read(jwk(), *([{}] * 4_999)))
     with pytest.raises(DocumentRefused, match="more than 5000 keys"):
         read(jwk(), *([{}] * 5_000))
 
 
 @pytest.mark.parametrize("how", [private, SHOWN["without e"], SHOWN["p and q"]])
-async def test_a_key_in_use_is_dead_as_soon_as_its_private_part_is_published(
+async def test_a_key_in_use_is_refused_when_its_private_part_is_published(
     own: LiveIssuer, how: Callable[[], Jwk]
 ) -> None:
     own.key, own.kid = private_key(1), "k1"
@@ -305,7 +305,7 @@ async def test_a_key_in_use_is_dead_as_soon_as_its_private_part_is_published(
         assert await verifier.verify(token)
 
 
-def test_what_is_beyond_the_bounds_is_ignored_and_named_within_bounds() -> None:
+def test_keys_beyond_the_bounds_are_ignored_with_bounded_reasons() -> None:
     published = read(*(jwk(2, kid=f"k{number}") for number in range(100)), jwk(kid="k100"))
     assert opens(published, kid="k99", number=2)
     assert not opens(published, kid="k100")
@@ -318,7 +318,7 @@ def test_what_is_beyond_the_bounds_is_ignored_and_named_within_bounds() -> None:
     assert read(*([jwk()] * 99), {"kty": "EC"}).ignored.counts == {IgnoredReason.NOT_RSA: 1}
 
 
-def test_so_many_keys_of_one_id_are_tried_and_no_more() -> None:
+def test_the_number_of_keys_tried_per_id_is_bounded() -> None:
     modulus = number_of(jwk()[N])
     made_up = [jwk(n=text_of(modulus + 2 * number)) for number in range(1, 20)]
     published = read(*made_up[:7], jwk(), *made_up[7:])
@@ -337,14 +337,14 @@ async def test_each_key_of_one_id_is_tried_for_a_token(own: LiveIssuer) -> None:
             own.key = private_key(number)
             token = own.token(permissions=["catalog:read"])
             first = await verifier.verify(token)
-            assert await verifier.verify(token) is first, "and it is remembered"
+            assert await verifier.verify(token) is first, "and it is cached"
         assert verifier.cache.hits == 3
         own.key = private_key(4)
         with pytest.raises(Exception, match="Invalid signature"):
             await verifier.verify(own.token())
 
 
-async def test_a_token_without_a_key_id_is_tried_with_no_key_where_there_are_two(own: LiveIssuer) -> None:
+async def test_a_token_without_a_key_id_is_refused_if_there_are_two_keys(own: LiveIssuer) -> None:
     own.key = private_key(1)
     claims = jwt.decode(own.token(), options={"verify_signature": False})
     token = jwt.encode(claims, own.key, algorithm="RS256")
@@ -358,7 +358,7 @@ async def test_a_token_without_a_key_id_is_tried_with_no_key_where_there_are_two
         assert refused.value.code == Cause.MISSING_KID
 
 
-async def test_a_remembered_token_dies_with_its_key_where_another_keeps_the_id(own: LiveIssuer) -> None:
+async def test_a_cached_token_is_refused_when_its_key_is_replaced_under_the_same_id(own: LiveIssuer) -> None:
     own.key, own.kid = private_key(1), "k1"
     own.answer = lambda: (200, json.dumps({"keys": [jwk(2), jwk()]}).encode())
     async with KeySet(own.jwks_url, cooldown_seconds=0) as keys:
@@ -371,7 +371,7 @@ async def test_a_remembered_token_dies_with_its_key_where_another_keeps_the_id(o
             await verifier.verify(token)
 
 
-async def test_what_is_ignored_is_logged_when_it_changes_and_shown_even_of_a_refused_document(
+async def test_ignored_keys_are_logged_on_change_and_reported_for_refused_documents(
     own: LiveIssuer, caplog: pytest.LogCaptureFixture
 ) -> None:
     def publish(*keys: object) -> None:
@@ -389,7 +389,7 @@ async def test_what_is_ignored_is_logged_when_it_changes_and_shown_even_of_a_ref
         assert "key 'k2': its alg is not RS256" in caplog.text
         publish(jwk(use="SIG"))
         assert await keys.find("unknown") is None
-        assert keys.get("k1"), "the good key stays"
+        assert keys.get("k1"), "the valid key stays"
         assert keys.ignored.counts == {IgnoredReason.USE: 1}
         assert keys.last_error == "it has no usable key (key 'k1': its use is not sig)"
         assert logged() == 2

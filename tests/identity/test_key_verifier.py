@@ -1,4 +1,4 @@
-"""What the verifier of API keys believes of the database, for how long, and how much of it."""
+"""The verifier of API keys: its checks of records, and the times and size of its cache."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NOW = datetime(2026, 11, 24, 8, 30, tzinfo=UTC)
 
 
 async def fault_of(verifier: ApiKeyVerifier, key: MintedKey) -> AuthenticationFault | None:
-    """Why a key is refused; None where it is accepted."""
+    """Why a key is refused; None if it is accepted."""
     try:
         await verifier.verify(key.plaintext)
     except Unauthenticated as refused:
@@ -37,9 +37,7 @@ async def fault_of(verifier: ApiKeyVerifier, key: MintedKey) -> AuthenticationFa
         ({"environment": "test"}, AuthenticationFault.KEY_UNKNOWN),
     ],
 )
-async def test_a_record_that_is_not_the_keys_own_opens_nothing(
-    changes: dict[str, Any], fault: AuthenticationFault | None
-) -> None:
+async def test_a_record_of_another_key_is_refused(changes: dict[str, Any], fault: AuthenticationFault | None) -> None:
     database, key = Database(), mint("live")
     database.add(key)
     database.records[key.digest] = KeyRecord(
@@ -55,11 +53,11 @@ async def test_a_record_that_is_not_the_keys_own_opens_nothing(
         }
     )
     verifier = key_verifier(database)
-    for _ in range(2):  # looked up, and remembered
+    for _ in range(2):  # looked up, and cached
         assert await fault_of(verifier, key) is fault
 
 
-async def test_a_key_of_an_environment_that_is_not_taken_is_not_looked_up() -> None:
+async def test_a_key_of_another_environment_is_not_looked_up() -> None:
     database, key = Database(), mint("test")
     database.add(key)
     assert await fault_of(key_verifier(database, environments=("live",)), key) is AuthenticationFault.KEY_UNKNOWN
@@ -67,7 +65,7 @@ async def test_a_key_of_an_environment_that_is_not_taken_is_not_looked_up() -> N
 
 
 @pytest.mark.parametrize(("after", "good"), [(timedelta(microseconds=1), True), (timedelta(0), False)])
-async def test_a_key_ends_at_the_moment_of_its_expiry(after: timedelta, good: bool) -> None:
+async def test_a_key_is_refused_from_its_expiry_on(after: timedelta, good: bool) -> None:
     database, key = Database(), mint("live")
     record = database.add(key, expires_at=NOW + after)
     verifier = key_verifier(database, now=lambda: NOW)
@@ -76,7 +74,7 @@ async def test_a_key_ends_at_the_moment_of_its_expiry(after: timedelta, good: bo
     assert refusal_reason(record, ("live",), NOW) == ("" if good else "it expired at 2026-11-24T08:30:00Z")
 
 
-def test_why_a_key_is_refused_is_said_of_its_environment_last() -> None:
+def test_the_environment_is_the_last_reason_of_a_refusal() -> None:
     record = Database().add(mint("test"))
     assert refusal_reason(record, ("live", "test"), NOW) == ""
     assert refusal_reason(record, ("live",), NOW) == "test keys are not accepted here"
@@ -84,13 +82,13 @@ def test_why_a_key_is_refused_is_said_of_its_environment_last() -> None:
     assert refusal_reason(revoked, ("live",), NOW) == "it was revoked at 2026-11-24T08:30:00Z"
 
 
-def test_a_time_without_a_zone_is_no_end_of_a_key() -> None:
+def test_an_expiry_without_a_time_zone_is_refused() -> None:
     with pytest.raises(ValueError, match="expires_at has no time zone"):
         Database().add(mint("live"), expires_at=NOW.replace(tzinfo=None))
 
 
 class SlowDatabase(Database):
-    """A database whose answers take a second of the clock."""
+    """A database whose lookups take a second of the clock."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__()
@@ -102,7 +100,7 @@ class SlowDatabase(Database):
         return found
 
 
-async def test_what_a_slow_look_up_found_is_as_old_as_its_question(clock: Clock) -> None:
+async def test_the_age_of_a_record_counts_from_the_start_of_its_lookup(clock: Clock) -> None:
     database, key, unknown = SlowDatabase(clock), mint("live"), mint("live")
     database.add(key)
     verifier = key_verifier(database, cache_seconds=10, clock=clock)
@@ -114,10 +112,10 @@ async def test_what_a_slow_look_up_found_is_as_old_as_its_question(clock: Clock)
         assert database.asked == asked + 1
         clock.now = began + 10
         assert await fault_of(verifier, each) is fault
-        assert database.asked == asked + 2, "believed for as long as it is remembered, and not for a moment more"
+        assert database.asked == asked + 2, "accepted for the cache time, and not longer"
 
 
-async def test_late_news_count_from_when_they_were_asked_for(clock: Clock) -> None:
+async def test_late_changes_count_from_their_request(clock: Clock) -> None:
     database, key = Database(), mint("live")
     database.add(key)
     verifier = key_verifier(database, cache_seconds=10, clock=clock)
@@ -131,7 +129,7 @@ async def test_late_news_count_from_when_they_were_asked_for(clock: Clock) -> No
         assert database.asked == asked
 
 
-async def test_with_news_a_key_is_read_again_now_and_then_counted_from_its_look_up(clock: Clock) -> None:
+async def test_a_key_is_refreshed_at_intervals_from_its_lookup(clock: Clock) -> None:
     database, key = SlowDatabase(clock), mint("live")
     database.add(key)
     verifier = key_verifier(database, cache_seconds=10, clock=clock)
@@ -144,7 +142,7 @@ async def test_with_news_a_key_is_read_again_now_and_then_counted_from_its_look_
         assert database.asked == asked
 
 
-async def test_what_is_remembered_of_keys_is_bounded_and_the_oldest_goes_first() -> None:
+async def test_the_cache_of_keys_is_bounded_and_evicts_the_oldest() -> None:
     database, keys = Database(), [mint("live") for _ in range(4)]
     for key in keys:
         database.add(key)
@@ -162,7 +160,7 @@ async def test_what_is_remembered_of_keys_is_bounded_and_the_oldest_goes_first()
     assert verifier.cached_keys == 3
 
 
-async def test_so_many_keys_are_remembered_where_nothing_else_is_stated() -> None:
+async def test_the_default_size_of_the_key_cache() -> None:
     database = Database()
     unknown = [mint("live") for _ in range(10_001)]
     verifier = key_verifier(database)
@@ -175,7 +173,7 @@ async def test_so_many_keys_are_remembered_where_nothing_else_is_stated() -> Non
     assert MAX_CACHED_KEYS == 100_000
 
 
-async def test_a_key_that_is_looked_up_again_is_the_newest_and_takes_one_place() -> None:
+async def test_a_key_that_is_looked_up_again_becomes_the_newest_entry() -> None:
     for known in (True, False):
         database, keys, clock = Database(), [mint("live") for _ in range(4)], Clock()
         for key in keys if known else []:
@@ -187,7 +185,7 @@ async def test_a_key_that_is_looked_up_again_is_the_newest_and_takes_one_place()
         verifier.invalidate(keys[1].digest)
         await fault_of(verifier, keys[1])
         clock.now += 1
-        await fault_of(verifier, keys[2])  # over by now, and looked up again
+        await fault_of(verifier, keys[2])  # expired, and looked up again
         clock.now += 1
         for key, asked in (
             (keys[1], 0),
@@ -205,7 +203,7 @@ async def test_a_key_that_is_looked_up_again_is_the_newest_and_takes_one_place()
 
 
 @pytest.mark.parametrize("cache_seconds", [0, 0.5, 1])
-async def test_nothing_is_remembered_for_no_time(clock: Clock, cache_seconds: float) -> None:
+async def test_a_cache_time_of_zero_disables_the_cache(clock: Clock, cache_seconds: float) -> None:
     database, key = Database(), mint("live")
     database.add(key)
     verifier = key_verifier(database, cache_seconds=cache_seconds, clock=clock)
@@ -217,7 +215,7 @@ async def test_nothing_is_remembered_for_no_time(clock: Clock, cache_seconds: fl
     assert verifier.hits == (0 if cache_seconds == 0 else 2)
 
 
-async def test_every_key_that_needs_no_look_up_is_counted() -> None:
+async def test_cache_hits_are_counted() -> None:
     database, key, unknown = Database(), mint("live"), mint("live")
     database.add(key)
     verifier = key_verifier(database)
@@ -263,7 +261,7 @@ async def test_a_key_that_has_changed_is_looked_up_again() -> None:
 
 @pytest.mark.parametrize("exists", [True, False])
 @pytest.mark.parametrize("change", ["the key", "another key", "all keys", "none"])
-async def test_what_a_look_up_found_is_remembered_unless_something_changed_meanwhile(exists: bool, change: str) -> None:
+async def test_a_lookup_is_cached_unless_the_key_changed_during_it(exists: bool, change: str) -> None:
     database, key = Database(), mint("live")
     if exists:
         database.add(key)
@@ -289,7 +287,7 @@ async def test_what_a_look_up_found_is_remembered_unless_something_changed_meanw
     assert database.asked == (1 if change == "none" else 2)
 
 
-async def test_the_ids_of_keys_are_forgotten_with_them() -> None:
+async def test_evicting_a_key_forgets_its_id() -> None:
     database = Database()
     verifier = key_verifier(database, max_cached=2)
     keys = [mint("live") for _ in range(20)]

@@ -1,4 +1,4 @@
-"""What `app/identity/README.md` says is so: each cause, each reason, each template, each setting."""
+"""`app/identity/README.md` is correct: each cause, each reason, each template, each setting."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_every_reason_to_ignore_a_key_is_explained() -> None:
     assert f"(the first {MAX_LISTED}, and how many more)" in text
 
 
-def test_every_setting_that_it_names_is_one_with_its_bounds() -> None:
+def test_every_setting_on_the_page_exists_with_the_stated_bounds() -> None:
     named = {name.lower() for name in re.findall(r"\bAUTHZ_([A-Z_]+)", PAGE)}
     assert named <= set(Settings.model_fields)
     for name, title in (("clock_skew_seconds", "## Clock skew"), ("max_token_bytes", "## Size")):
@@ -55,7 +55,7 @@ def test_every_setting_that_it_names_is_one_with_its_bounds() -> None:
 
 
 @pytest.mark.parametrize("issuer", ["Clerk", "Auth0", "Keycloak", "Entra", "Cognito"])
-def test_a_token_by_a_template_is_taken_with_the_settings_beside_it(issuer: str) -> None:
+def test_a_token_of_each_template_is_accepted_with_its_settings(issuer: str) -> None:
     text = section(f"### {issuer}")
     settings = dict(re.findall(r"^    AUTHZ_(\w+)=(\S+)$", text, flags=re.MULTILINE))
     (template,) = re.findall(r"```json\n(.*?)```", text, flags=re.DOTALL)

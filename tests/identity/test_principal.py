@@ -1,4 +1,4 @@
-"""One principal for people, programs and strangers, and facts that only the server states."""
+"""Principals of users, keys and anonymous callers, and facts that only the server states."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ FACTS = ["auth:api_key", "env:live", "user:someone", "key:1", "role:admin", "sco
 CLAIMED = ["catalog:read", *FACTS]
 
 
-def test_a_person_holds_their_permissions_and_the_facts_of_a_person() -> None:
+def test_a_user_holds_permissions_and_the_facts_of_a_user() -> None:
     principal = user_principal("user_1", ["catalog:read"], {"sub": "user_1", "jti": "t1"})
     assert principal.held == {"catalog:read", "anyone", "auth:jwt", "user:user_1"}
     assert (principal.method, principal.subject, principal.token_id) == ("jwt", "user_1", "t1")
     assert (principal.key_id, principal.environment) == (None, None)
 
 
-def test_a_program_holds_its_scopes_and_none_of_what_its_owner_is() -> None:
+def test_a_key_holds_its_scopes_and_no_facts_of_its_owner() -> None:
     principal = key_principal("user_1", 7, "test", ["catalog:read"])
     assert principal.held == {"catalog:read", "anyone", "auth:api_key", "env:test", "key:7"}
     assert (principal.method, principal.key_id, principal.environment) == ("api_key", 7, "test")
 
 
-def test_a_stranger_is_anyone() -> None:
+def test_an_anonymous_caller_holds_anyone() -> None:
     assert ANONYMOUS.held == {"anyone", "auth:anonymous"}
     assert (ANONYMOUS.subject, dict(ANONYMOUS.claims)) == ("", {})
 
 
 @pytest.mark.parametrize("principal", [user_principal("u", CLAIMED, {}), key_principal("u", 9, "test", CLAIMED)])
-def test_a_claimed_fact_is_not_believed(principal: Principal) -> None:
+def test_a_fact_in_a_token_is_ignored(principal: Principal) -> None:
     own = {"jwt": {"auth:jwt", "user:u"}, "api_key": {"auth:api_key", "env:test", "key:9"}}[principal.method]
     assert principal.held == {"catalog:read", "anyone", *own}
 
@@ -51,7 +51,9 @@ def test_only_the_server_states_a_fact(fact: str) -> None:
         (["role:admin", "anyone", "user:root"], {"scope::a:read", "scope::b:read", "owner::user:u"}),
     ],
 )
-def test_a_scope_that_its_owners_token_did_not_state_is_limited(token_grants: list[str] | None, held: set[str]) -> None:
+def test_a_scope_that_the_token_of_the_owner_did_not_state_is_limited(
+    token_grants: list[str] | None, held: set[str]
+) -> None:
     principal = key_principal("u", 9, "test", ["a:read", "b:read", "role:admin"], token_grants=token_grants)
     assert principal.held == {*held, "anyone", "auth:api_key", "env:test", "key:9"}
 
@@ -80,7 +82,7 @@ def test_only_a_string_is_the_id_of_a_token(token_id: object) -> None:
 
 
 @pytest.mark.parametrize("look_alike", ["Auth:jwt", "\uff41uth:jwt", " auth:jwt", "anyone ", "authority:read"])
-def test_what_only_resembles_a_fact_is_a_literal(look_alike: str) -> None:
+def test_a_permission_that_resembles_a_fact_is_a_literal(look_alike: str) -> None:
     assert not is_fact(look_alike)
     assert look_alike in user_principal("u", [look_alike], {}).held
 
@@ -91,4 +93,4 @@ def test_claims_cannot_be_changed_afterwards() -> None:
     stated["sub"] = "another"
     assert principal.claims["sub"] == "u"
     with pytest.raises(TypeError):
-        principal.claims["sub"] = "another"  # type: ignore[index]  # that is the point
+        principal.claims["sub"] = "another"  # type: ignore[index]  # must fail

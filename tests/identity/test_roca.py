@@ -30,7 +30,7 @@ def modulus(instead: dict[int, int] | None = None) -> int:
     return number % PRODUCT + PRODUCT * SEEDED.getrandbits(2048 - PRODUCT.bit_length())
 
 
-def test_a_modulus_of_that_form_is_found() -> None:
+def test_a_modulus_of_the_roca_form_is_found() -> None:
     assert all(is_roca_modulus(modulus()) for _ in range(200))
 
 
@@ -42,7 +42,7 @@ def test_a_modulus_that_is_no_power_modulo_one_prime_is_not_of_that_form(prime: 
     assert is_roca_modulus(modulus({prime: SEEDED.choice(sorted(powers))}))
 
 
-def test_the_primes_that_65537_generates_every_remainder_of_tell_nothing() -> None:
+def test_primes_with_65537_as_a_generator_are_not_used() -> None:
     silent = [prime for prime in KNOWN if len(powers_modulo(prime)) == prime - 1]
     assert silent
     for prime in silent:

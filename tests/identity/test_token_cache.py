@@ -1,4 +1,4 @@
-"""A token seen before is known at once, and refused as any other when its time or its key is over."""
+"""The cache of tokens: hits, expiry, removed keys and bounds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def verifier_of(keys: KeySet, issuer: LiveIssuer) -> JwtVerifier:
     return JwtVerifier(keys, issuer.url, (AUDIENCE,))
 
 
-async def test_a_token_seen_before_is_the_same_principal(issuer: LiveIssuer) -> None:
+async def test_a_cached_token_is_the_same_principal(issuer: LiveIssuer) -> None:
     async with KeySet(issuer.jwks_url) as keys:
         verifier = verifier_of(keys, issuer)
         token = issuer.token(permissions=["catalog:read"])
@@ -38,9 +38,7 @@ async def test_a_token_seen_before_is_the_same_principal(issuer: LiveIssuer) -> 
 @pytest.mark.parametrize(
     "stated", [{"exp": 1_000}, {"exp": 1_000, "nbf": 900}, {"exp": 1_000.75, "nbf": 900.25, "iat": 990}], ids=str
 )
-async def test_a_remembered_token_begins_and_ends_at_the_moment_of_a_new_one(
-    issuer: LiveIssuer, stated: dict[str, float], skew: int
-) -> None:
+async def test_the_times_of_a_cached_token_are_checked(issuer: LiveIssuer, stated: dict[str, float], skew: int) -> None:
     now = [950.0]
     claims: dict[str, Any] = {"iat": None, **stated}
     token = issuer.token(**claims)
@@ -74,7 +72,7 @@ async def fault_of(verifier: JwtVerifier, token: str) -> AuthenticationFault | N
     return None
 
 
-async def test_a_remembered_token_dies_with_the_key_that_signed_it(own: LiveIssuer, clock: Clock) -> None:
+async def test_a_cached_token_is_refused_when_its_key_is_removed(own: LiveIssuer, clock: Clock) -> None:
     async with KeySet(own.jwks_url, clock=clock) as keys:
         verifier = verifier_of(keys, own)
         token = own.token()
@@ -87,9 +85,7 @@ async def test_a_remembered_token_dies_with_the_key_that_signed_it(own: LiveIssu
         assert refused.value.fault is AuthenticationFault.SIGNATURE
 
 
-async def test_another_key_under_the_same_id_does_not_vouch_for_a_remembered_token(
-    own: LiveIssuer, clock: Clock
-) -> None:
+async def test_another_key_under_the_same_id_does_not_keep_a_cached_token(own: LiveIssuer, clock: Clock) -> None:
     async with KeySet(own.jwks_url, clock=clock) as keys:
         verifier = verifier_of(keys, own)
         kid, token = own.kid, own.token()
@@ -105,7 +101,7 @@ async def test_another_key_under_the_same_id_does_not_vouch_for_a_remembered_tok
         assert refused.value.fault is AuthenticationFault.SIGNATURE
 
 
-async def test_nothing_is_known_once_the_key_set_is_too_old(own: LiveIssuer, clock: Clock) -> None:
+async def test_no_cached_token_is_accepted_when_the_key_set_is_too_old(own: LiveIssuer, clock: Clock) -> None:
     async with KeySet(own.jwks_url, clock=clock, refresh_seconds=300, max_stale_seconds=600) as keys:
         verifier = verifier_of(keys, own)
         token = own.token()
@@ -123,7 +119,7 @@ async def test_nothing_is_known_once_the_key_set_is_too_old(own: LiveIssuer, clo
 GOOD = Validity(0, time.time() + 3600)
 
 
-async def test_what_is_remembered_is_bounded_and_the_oldest_goes_first(issuer: LiveIssuer) -> None:
+async def test_the_cache_of_tokens_is_bounded_and_evicts_the_oldest(issuer: LiveIssuer) -> None:
     async with KeySet(issuer.jwks_url) as keys:
         found = await keys.find(issuer.kid)
         assert found
@@ -138,7 +134,7 @@ async def test_what_is_remembered_is_bounded_and_the_oldest_goes_first(issuer: L
         assert cache.get(b"token 10000")
 
 
-async def test_all_remembered_tokens_together_are_bounded_in_bytes(issuer: LiveIssuer) -> None:
+async def test_the_cache_of_tokens_is_bounded_in_bytes(issuer: LiveIssuer) -> None:
     lengths = [5_000_000] * 4
     async with KeySet(issuer.jwks_url) as keys:
         found = await keys.find(issuer.kid)
@@ -148,13 +144,13 @@ async def test_all_remembered_tokens_together_are_bounded_in_bytes(issuer: LiveI
             tokens = [b"%d" % number * (length // 2) for number, length in enumerate(lengths, 10)]
             tokens[-1] += b"x" * more
             for token in tokens:
-                for _ in range(3):  # the same once more takes no more room
+                for _ in range(3):  # the same token takes no more room
                     cache.add(token, user_principal("u", [], {}), issuer.kid, found, GOOD)
             assert [cache.get(token) is not None for token in tokens] == [left == 4, True, True, True]
             assert len(cache) == left
 
 
-async def test_a_token_that_ends_like_another_is_not_taken_for_it(issuer: LiveIssuer) -> None:
+async def test_a_token_with_the_end_of_another_is_not_confused_with_it(issuer: LiveIssuer) -> None:
     async with KeySet(issuer.jwks_url) as keys:
         found = await keys.find(issuer.kid)
         assert found
@@ -169,7 +165,7 @@ async def test_a_token_that_ends_like_another_is_not_taken_for_it(issuer: LiveIs
             assert (cache.get(first) is not None) is left, "one is cache for each end of 64 characters"
 
 
-async def test_what_is_over_is_forgotten_and_everything_is_counted(issuer: LiveIssuer) -> None:
+async def test_expired_entries_are_evicted_and_counted(issuer: LiveIssuer) -> None:
     now = [950.0]
     async with KeySet(issuer.jwks_url) as keys:
         verifier = JwtVerifier(keys, issuer.url, (AUDIENCE,), now=lambda: now[0])

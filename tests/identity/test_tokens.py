@@ -1,4 +1,4 @@
-"""Verifiers under fire: mutated tokens, odd claims, keys that are revoked while they are looked up."""
+"""Verifiers with mutated tokens, invalid claims, and keys that are revoked during their lookup."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def verifier_of(keys: KeySet, issuer: LiveIssuer) -> JwtVerifier:
 
 
 def signed(issuer: LiveIssuer, payload: bytes, header: dict[str, Any] | None = None) -> str:
-    """A well signed token with any bytes as payload."""
+    """A validly signed token with any bytes as payload."""
     headers = {"kid": issuer.kid, **(header or {})}
     return pyjwt.PyJWS().encode(payload, issuer.key, algorithm="RS256", headers=headers)
 
 
-async def test_a_mutated_token_is_refused_and_nothing_else_happens(issuer: LiveIssuer) -> None:
+async def test_a_mutated_token_is_refused(issuer: LiveIssuer) -> None:
     seeded = random.Random(11)
     good = issuer.token(permissions=["catalog:read"])
     alphabet = "abcXYZ019-_.=%+/ é\x00"
@@ -121,7 +121,7 @@ async def test_a_payload_that_is_no_plain_object_is_refused(issuer: LiveIssuer, 
     ],
     ids=lambda member: repr(member[:30]),
 )
-async def test_claims_that_two_readers_could_read_differently_are_refused(issuer: LiveIssuer, member: bytes) -> None:
+async def test_ambiguous_claims_are_refused(issuer: LiveIssuer, member: bytes) -> None:
     claims = {"iss": issuer.url, "aud": AUDIENCE, "sub": "u", "exp": int(time.time()) + 60}
     plain = json.dumps(claims).encode()
     async with KeySet(issuer.jwks_url) as keys:
@@ -149,17 +149,17 @@ async def test_junk_within_a_segment_is_not_skipped(issuer: LiveIssuer, junk: st
         verifier = verifier_of(keys, issuer)
         segments = issuer.token().split(".")
         for number, segment in enumerate(segments):
-            twisted = [*segments]
-            twisted[number] = segment[:8] + junk + segment[8:]
+            changed_answers = [*segments]
+            changed_answers[number] = segment[:8] + junk + segment[8:]
             with pytest.raises(Unauthenticated) as refused:
-                await verifier.verify(".".join(twisted))
-            if junk == "----":  # which is base64url, of other bytes
+                await verifier.verify(".".join(changed_answers))
+            if junk == "----":  # valid base64url of other bytes
                 assert refused.value.code in ("malformed_header", "signature")
             else:
                 assert refused.value.code == ("malformed_header" if number == 0 else "malformed_base64")
 
 
-async def test_a_good_token_has_one_spelling(issuer: LiveIssuer) -> None:
+async def test_a_valid_token_has_one_encoding(issuer: LiveIssuer) -> None:
     token = next(token for number in count() if set("-_") <= set((token := issuer.token(jti=f"t{number}"))[-342:]))
     signed, _, signature = token.rpartition(".")
     following = chr(ord(signature[-1]) + 1)  # the last character of 342 has four bits that mean nothing
@@ -174,7 +174,7 @@ async def test_a_good_token_has_one_spelling(issuer: LiveIssuer) -> None:
 
 
 class Database:
-    """What a key's look-up finds, and how often it is asked."""
+    """A database of keys that counts its lookups."""
 
     def __init__(self) -> None:
         self.records: dict[bytes, KeyRecord] = {}
@@ -218,7 +218,7 @@ async def test_a_key_becomes_the_principal_of_its_scopes_and_facts() -> None:
     assert seen == [1]
 
 
-async def test_a_key_is_remembered_for_a_time_and_forgotten_when_told() -> None:
+async def test_a_key_is_cached_for_a_time_and_can_be_forgotten() -> None:
     database, key = Database(), mint("live")
     record = database.add(key)
     now = [0.0]
@@ -236,7 +236,7 @@ async def test_a_key_is_remembered_for_a_time_and_forgotten_when_told() -> None:
     assert refused.value.fault is AuthenticationFault.KEY_REVOKED
 
 
-async def test_a_look_up_under_way_does_not_bring_a_revoked_key_back() -> None:
+async def test_a_running_lookup_does_not_restore_a_revoked_key() -> None:
     database, key = Database(), mint("live")
     record = database.add(key)
     verifier = key_verifier(database)
@@ -253,7 +253,7 @@ async def test_a_look_up_under_way_does_not_bring_a_revoked_key_back() -> None:
     assert refused.value.fault is AuthenticationFault.KEY_REVOKED
 
 
-async def test_revoked_comes_before_expired_and_expiry_is_checked_from_memory() -> None:
+async def test_revocation_is_reported_before_expiry_and_expiry_is_checked_in_the_cache() -> None:
     database, revoked, expiring = Database(), mint("live"), mint("live")
     past = datetime.now(UTC) - timedelta(days=1)
     database.add(revoked, revoked_at=past, expires_at=past)
@@ -270,7 +270,7 @@ async def test_revoked_comes_before_expired_and_expiry_is_checked_from_memory() 
     assert database.asked == 2
 
 
-async def test_a_made_up_key_asks_the_database_once() -> None:
+async def test_an_unknown_key_is_looked_up_once() -> None:
     database, key = Database(), mint("live")
     verifier = key_verifier(database)
     for _ in range(5):

@@ -49,7 +49,7 @@ UNFIT = {
     (KEYS, 9): IgnoredReason.EXPONENT,
     (KEYS, 24): IgnoredReason.ALG,
 }
-# The vectors that say in their comment how they are spelt wrong.
+# The vectors whose comment states their encoding error.
 MISSPELT: dict[str, Cause] = {
     "rejectsMissingSignatureAndSeparator": Cause.OPAQUE,
     "rejectsMissingPayloadAndSeparator": Cause.OPAQUE,
@@ -85,7 +85,7 @@ def is_usable(group: dict[str, Any]) -> bool:
 
 
 def expected(group: dict[str, Any], vector: dict[str, Any]) -> AuthenticationFault | Cause:
-    """Why a vector is refused; VERIFIED for a good signature."""
+    """Why a vector is refused; VERIFIED for a valid signature."""
     if vector["comment"] in MISSPELT:
         return MISSPELT[vector["comment"]]
     if not vector["jws"].startswith(RS256):
@@ -109,12 +109,12 @@ async def test_every_vector_has_its_outcome(group: dict[str, Any], publisher: Li
             with pytest.raises(Unauthenticated) as refused:
                 await verifier.verify(vector["jws"])
             assert refused.value.code == Unauthenticated(expected(group, vector)).code, vector
-        # The set as such is in order: a token of the key that was added is good.
+        # The set itself is valid: a token of the added key is accepted.
         assert (await verifier.verify(publisher.token())).subject == "user_test"
 
 
 @pytest.mark.parametrize("group", GROUPS, ids=lambda group: f"{group['comment']}-{group['tests'][0]['tcId']}")
-def test_every_key_is_used_or_ignored_for_its_own_reason(group: dict[str, Any]) -> None:
+def test_every_key_is_used_or_ignored_with_its_reason(group: dict[str, Any]) -> None:
     if is_usable(group):
         assert published(group).ignored.counts == {}
         return
@@ -125,7 +125,7 @@ def test_every_key_is_used_or_ignored_for_its_own_reason(group: dict[str, Any]) 
     assert refused.value.ignored.counts == {reason: reasons.count(reason) for reason in reasons}
 
 
-def test_all_that_is_valid_for_rs256_verifies_and_nothing_else() -> None:
+def test_exactly_the_valid_rs256_vectors_verify() -> None:
     stated = {
         (group["file"], vector["tcId"])
         for group in GROUPS

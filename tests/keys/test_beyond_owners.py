@@ -1,4 +1,4 @@
-"""Keys beyond their owner: by what roles give the owner, and by the token that the log saw last."""
+"""Keys beyond their owner, by the roles of the owner and the last token in the log."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def _issue(sessions: Sessions, subject: str, *scopes: str, token_grants: l
 
 
 async def _seen(sessions: Sessions, subject: str, *permissions: str) -> None:
-    """A request with a token that stated these permissions, in the log."""
+    """Log a request with a token with these permissions."""
     batch = Batch()
     decision = Decision(False, Reason.NOT_HELD, "r")
     index = batch.key_index(decision_key("app", "/x", "GET", user_principal(subject, permissions, {}), decision))

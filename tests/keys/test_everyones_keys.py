@@ -1,4 +1,4 @@
-"""Everybody's keys, filtered and sorted, page by page, in a real database."""
+"""The keys of all owners in a real database: filters, sorting and pages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COUNT = 30
 
 
 async def _fill(sessions: Sessions) -> None:
-    """Keys of which some were never used, some never expire, some share a time to the microsecond."""
+    """Insert keys, some never used, some without expiry, some with equal times."""
     async with sessions() as session:
         for number in range(COUNT):
             key = await api_keys.insert(
@@ -50,7 +50,7 @@ async def _all(sessions: Sessions, wanted: KeyFilter) -> list[int]:
 
 
 @pytest.mark.parametrize("sort", SORTS)
-async def test_every_order_pages_through_every_key_once(sessions: Sessions, sort: Sort) -> None:
+async def test_each_sort_order_lists_every_key_once(sessions: Sessions, sort: Sort) -> None:
     await _fill(sessions)
     found = await _all(sessions, KeyFilter(sort=sort))
     assert sorted(found) == list(range(1, COUNT + 1))
@@ -77,7 +77,7 @@ async def test_every_order_pages_through_every_key_once(sessions: Sessions, sort
     ],
     ids=["revoked", "expired", "active", "expiring", "superseded", "unused"],
 )
-async def test_a_status_is_what_a_key_is_now(sessions: Sessions, status: Status, fits: object) -> None:
+async def test_a_status_filter_uses_the_current_status(sessions: Sessions, status: Status, fits: object) -> None:
     await _fill(sessions)
     assert callable(fits)
     expected = [number + 1 for number in range(COUNT) if fits(number)]
@@ -85,7 +85,7 @@ async def test_a_status_is_what_a_key_is_now(sessions: Sessions, status: Status,
     assert expected
 
 
-async def test_owner_and_prefix_are_taken_literally(sessions: Sessions) -> None:
+async def test_owner_and_prefix_are_literal(sessions: Sessions) -> None:
     await _fill(sessions)
     assert len(await _all(sessions, KeyFilter(subject="user_1"))) == COUNT / 3
     assert len(await _all(sessions, KeyFilter(prefix="grd_test_"))) == COUNT / 5

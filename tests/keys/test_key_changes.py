@@ -1,4 +1,4 @@
-"""News of API keys: a change by any statement is heard, and what is heard of nothing is asked for again."""
+"""Notifications about API keys: a change by any statement is noticed, and unchanged keys are not looked up."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EVERY = 0.02
 
 
 class Followed:
-    """A verifier with a bound of a minute that hears the news every 20 ms, and counts its look-ups."""
+    """A verifier with a bound of a minute that polls changes every 20 ms and counts its lookups."""
 
     def __init__(self, sessions: Sessions) -> None:
         self.sessions = sessions
@@ -68,7 +68,7 @@ class Followed:
 @pytest.fixture
 async def followed(sessions: Sessions) -> AsyncIterator[Followed]:
     followed, stop = Followed(sessions), asyncio.Event()
-    await followed.verifier.verify((await followed.issued()).plaintext)  # so that there are news to be asked for
+    await followed.verifier.verify((await followed.issued()).plaintext)  # so that there are changes to poll
     task = asyncio.create_task(
         changes.follow(sessions, followed.verifier, stop, every_seconds=EVERY, clock=lambda: followed.now)
     )
@@ -88,7 +88,7 @@ async def followed(sessions: Sessions) -> AsyncIterator[Followed]:
     ],
     ids=["revoked", "expired", "moved", "deleted"],
 )
-async def test_a_change_by_any_statement_is_heard_long_before_the_bound(
+async def test_a_change_by_any_statement_is_noticed_long_before_the_bound(
     followed: Followed, statement: str, fault: AuthenticationFault
 ) -> None:
     key = await followed.issued()
@@ -98,7 +98,7 @@ async def test_a_change_by_any_statement_is_heard_long_before_the_bound(
     assert await followed.fault_of(key) is fault
 
 
-async def test_a_key_that_nobody_changes_is_looked_up_once_while_news_come(followed: Followed) -> None:
+async def test_an_unchanged_key_is_looked_up_once_while_changes_are_reported(followed: Followed) -> None:
     key = await followed.issued()
     assert await followed.fault_of(key) is None
     asked = followed.asked
@@ -110,14 +110,14 @@ async def test_a_key_that_nobody_changes_is_looked_up_once_while_news_come(follo
     await followed.run("UPDATE api_keys SET last_used_at = '2026-01-01 00:00:00'")
     await followed.heard_all()
     assert await followed.fault_of(key) is None
-    assert followed.asked == asked  # that it was used is no change
+    assert followed.asked == asked  # a use is no change
     followed.now += 3600
     await followed.heard_all()
     assert await followed.fault_of(key) is None
-    assert followed.asked == asked + 1  # now and then it is read again all the same
+    assert followed.asked == asked + 1  # it is refreshed at intervals
 
 
-async def test_without_news_a_key_is_looked_up_again_within_the_bound(sessions: Sessions) -> None:
+async def test_without_reports_a_key_is_looked_up_again_within_the_bound(sessions: Sessions) -> None:
     followed = Followed(sessions)
     key = await followed.issued()
     assert await followed.fault_of(key) is None
@@ -132,7 +132,7 @@ async def test_without_news_a_key_is_looked_up_again_within_the_bound(sessions: 
 @pytest.mark.parametrize(
     "lost", ["DELETE FROM key_changes", "UPDATE key_changes SET id = id + 10"], ids=["gone", "moved"]
 )
-async def test_when_the_last_news_cannot_be_found_again_every_key_is_looked_up(followed: Followed, lost: str) -> None:
+async def test_every_key_is_looked_up_if_the_last_change_is_missing(followed: Followed, lost: str) -> None:
     key = await followed.issued()
     assert await followed.fault_of(key) is None
     await followed.run("UPDATE api_keys SET scopes = '[]' WHERE id = 1")
@@ -146,8 +146,8 @@ async def test_when_the_last_news_cannot_be_found_again_every_key_is_looked_up(f
     assert followed.asked == asked + 1
 
 
-async def test_the_id_of_a_lost_note_that_was_given_out_again_is_another_note(followed: Followed, kind: str) -> None:
-    """As by a restore of the database that a process slept through."""
+async def test_a_reused_id_of_a_lost_change_is_another_change(followed: Followed, kind: str) -> None:
+    """As after a restore of the database during a pause of the process."""
     key = await followed.issued()
     await followed.run("UPDATE api_keys SET scopes = '[]' WHERE id = 1")
     await followed.heard_all()
@@ -165,7 +165,7 @@ async def test_the_id_of_a_lost_note_that_was_given_out_again_is_another_note(fo
     assert await followed.fault_of(key) is AuthenticationFault.KEY_REVOKED
 
 
-async def test_a_database_that_gives_no_news_ends_what_is_believed(followed: Followed) -> None:
+async def test_cached_keys_expire_if_the_database_reports_no_changes(followed: Followed) -> None:
     key = await followed.issued()
     assert await followed.fault_of(key) is None
     await followed.run("ALTER TABLE key_changes RENAME TO elsewhere")
@@ -178,10 +178,10 @@ async def test_a_database_that_gives_no_news_ends_what_is_believed(followed: Fol
     await followed.heard_all()
     followed.now += 59
     assert await followed.fault_of(key) is None
-    assert followed.asked == asked + 1  # news come again
+    assert followed.asked == asked + 1  # changes are reported again
 
 
-async def test_more_changes_than_are_read_at_once_are_all_heard(
+async def test_more_changes_than_one_read_returns_are_all_noticed(
     followed: Followed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(changes, "_BATCH_SIZE", 3)
@@ -220,7 +220,7 @@ async def test_changes_become_visible_in_the_order_of_their_ids(sessions: Sessio
     await engine.dispose()
 
 
-async def test_old_notes_are_deleted_but_for_the_newest(followed: Followed) -> None:
+async def test_old_changes_are_deleted_except_the_newest(followed: Followed) -> None:
     for _ in range(3):
         await followed.run("UPDATE api_keys SET scopes = '[]'")
     await changes.prune(followed.sessions, 4_000_000_000)
@@ -228,7 +228,7 @@ async def test_old_notes_are_deleted_but_for_the_newest(followed: Followed) -> N
         assert [tuple(row) for row in (await session.execute(text("SELECT id FROM key_changes"))).all()] == [(3,)]
 
 
-async def test_nobody_asks_for_news_while_no_key_is_remembered(sessions: Sessions) -> None:
+async def test_changes_are_not_polled_without_cached_keys(sessions: Sessions) -> None:
     followed, stop = Followed(sessions), asyncio.Event()
     statements: list[str] = []
     async with sessions() as session:
@@ -241,7 +241,7 @@ async def test_nobody_asks_for_news_while_no_key_is_remembered(sessions: Session
     await task
 
 
-async def test_a_table_of_keys_cannot_be_emptied_unnoticed(followed: Followed) -> None:
+async def test_truncating_the_keys_is_noticed(followed: Followed) -> None:
     key = await followed.issued()
     assert await followed.fault_of(key) is None
     with pytest.raises(DBAPIError, match=r"cannot be truncated|syntax error"):  # SQLite has no such statement
@@ -249,7 +249,7 @@ async def test_a_table_of_keys_cannot_be_emptied_unnoticed(followed: Followed) -
     assert await followed.fault_of(key) is None
 
 
-async def test_a_change_of_what_the_token_stated_is_heard(followed: Followed) -> None:
+async def test_a_change_of_token_grants_is_noticed(followed: Followed) -> None:
     key = await followed.issued()
     assert await followed.fault_of(key) is None
     asked = followed.asked

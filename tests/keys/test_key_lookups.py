@@ -1,4 +1,4 @@
-"""Look-ups of many keys at once, on a real database."""
+"""Concurrent lookups of many keys in a real database."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def issued(sessions: Sessions, count: int) -> list[MintedKey]:
 
 
 class Statements:
-    """The SELECTs that a database is given, and how many connections were in use at most."""
+    """Records SELECT statements and the peak number of connections."""
 
     def __init__(self, sessions: Sessions) -> None:
         self._engine = sessions.kw["bind"].sync_engine
@@ -42,7 +42,7 @@ class Statements:
             self.texts.append(statement)
 
 
-async def test_a_flood_of_made_up_keys_takes_few_statements_and_each_real_key_is_found(sessions: Sessions) -> None:
+async def test_a_flood_of_unknown_keys_takes_few_statements_and_each_real_key_is_found(sessions: Sessions) -> None:
     real = await issued(sessions, 5)
     find = key_lookup(sessions)
     seen = Statements(sessions)
@@ -55,8 +55,8 @@ async def test_a_flood_of_made_up_keys_takes_few_statements_and_each_real_key_is
     assert 0 < seen.connections <= CONCURRENT
 
 
-async def test_statements_of_any_number_of_keys_have_few_texts(sessions: Sessions) -> None:
-    """A driver keeps what it has prepared for each text."""
+async def test_lookups_of_any_number_of_keys_have_few_statement_texts(sessions: Sessions) -> None:
+    """A driver caches a prepared statement for each text."""
     real = await issued(sessions, 40)
     find = key_lookup(sessions)
     seen = Statements(sessions)
@@ -66,8 +66,8 @@ async def test_statements_of_any_number_of_keys_have_few_texts(sessions: Session
     assert len(set(seen.texts)) <= 7
 
 
-async def test_a_look_up_that_begins_after_a_change_sees_it(sessions: Sessions) -> None:
-    """Although another one for the same key is under way."""
+async def test_a_lookup_that_begins_after_a_change_sees_it(sessions: Sessions) -> None:
+    """Even during another lookup of the same key."""
     (key,) = await issued(sessions, 1)
     find = key_lookup(sessions)
     before = [asyncio.ensure_future(find(key.digest)) for _ in range(20)]
@@ -81,7 +81,7 @@ async def test_a_look_up_that_begins_after_a_change_sees_it(sessions: Sessions) 
     assert all(await asyncio.gather(*before))
 
 
-async def test_requests_that_end_do_not_disturb_the_others(sessions: Sessions) -> None:
+async def test_cancelled_requests_do_not_disturb_others(sessions: Sessions) -> None:
     (key,) = await issued(sessions, 1)
     find = key_lookup(sessions)
     tasks = [asyncio.ensure_future(find(key.digest)) for _ in range(30)]
@@ -93,7 +93,7 @@ async def test_requests_that_end_do_not_disturb_the_others(sessions: Sessions) -
     assert await find(key.digest)
 
 
-async def test_all_that_wait_learn_that_the_database_does_not_answer(sessions: Sessions) -> None:
+async def test_all_waiting_requests_fail_if_the_database_does_not_answer(sessions: Sessions) -> None:
     async with sessions() as session:
         await session.execute(text("ALTER TABLE api_keys RENAME TO moved"))
         await session.commit()

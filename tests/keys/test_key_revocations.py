@@ -1,4 +1,4 @@
-"""Ending all keys of an owner: every one, in transactions of bounded size, each with who did it."""
+"""Revoking all keys of an owner, in transactions of bounded size, with admin log entries."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def _actions(sessions: Sessions) -> list[AdminAction]:
         return list((await session.scalars(select(AdminAction).order_by(col(AdminAction.id)))).all())
 
 
-async def test_every_key_of_the_owner_ends_and_no_other(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_exactly_the_keys_of_the_owner_are_revoked(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(revocations, "CHUNK", 2)
     expired = NOW - timedelta(days=1)
     theirs = [await _issue(sessions, "user_a", ends) for ends in (None, expired, None, None, None)]
@@ -69,7 +69,7 @@ async def test_every_key_of_the_owner_ends_and_no_other(sessions: Sessions, monk
     assert all(each.message.endswith(" of user_a") for each in actions)
 
 
-async def test_a_key_whose_issue_is_under_way_is_revoked_too(sessions: Sessions) -> None:
+async def test_a_key_that_is_being_issued_is_revoked_too(sessions: Sessions) -> None:
     async with sessions() as issuing, sessions() as revoking:
         await count_keys(issuing, "user_a", NOW)
         new = await api_keys.insert(issuing, subject="user_a", name="k", new=mint("live"), scopes=[], now=NOW)
@@ -83,7 +83,7 @@ async def test_a_key_whose_issue_is_under_way_is_revoked_too(sessions: Sessions)
         assert await revocation == [new.id]
 
 
-async def test_a_key_that_is_issued_meanwhile_does_not_keep_it_going(sessions: Sessions) -> None:
+async def test_a_key_issued_meanwhile_does_not_prolong_the_revocation(sessions: Sessions) -> None:
     first = await _issue(sessions, "user_a")
     async with sessions() as session:
         ended = []

@@ -1,4 +1,4 @@
-"""API keys in the database: whose they are, when they end, and that nothing but a digest is kept."""
+"""API keys in the database: ownership, expiry, and storage of a digest only."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def _row(sessions: Sessions, key_id: int) -> ApiKey:
         return key
 
 
-async def test_a_key_is_stored_whole_and_its_plaintext_nowhere(sessions: Sessions) -> None:
+async def test_a_key_is_stored_without_its_plaintext(sessions: Sessions) -> None:
     new = mint("test")
     expires = datetime(2025, 3, 1, 12, 0, tzinfo=timezone(timedelta(hours=-5)))
     issued = await _issue(sessions, new=new, scopes=["catalog:read", "catalog:write"], expires_at=expires)
@@ -74,7 +74,7 @@ async def test_no_two_keys_share_a_digest(sessions: Sessions) -> None:
         await _issue(sessions, OTHER, new=new)
 
 
-async def test_a_subject_sees_its_own_keys_alone_newest_first(sessions: Sessions) -> None:
+async def test_a_subject_sees_only_its_own_keys_newest_first(sessions: Sessions) -> None:
     minutes = [3, 1, 2, 3]
     for minute in minutes:
         await _issue(sessions, now=NOW + timedelta(minutes=minute))
@@ -86,7 +86,7 @@ async def test_a_subject_sees_its_own_keys_alone_newest_first(sessions: Sessions
         assert list(await api_keys.list_for(session, "user_owner%")) == []
 
 
-async def test_anothers_key_and_one_that_never_was_are_the_same(sessions: Sessions) -> None:
+async def test_the_key_of_another_subject_and_a_missing_one_are_equal(sessions: Sessions) -> None:
     own = await _issue(sessions)
     async with sessions() as session:
         found = await api_keys.get_for(session, OWNER, own.id)
@@ -101,13 +101,13 @@ async def test_anothers_key_and_one_that_never_was_are_the_same(sessions: Sessio
     assert (await _row(sessions, own.id)).revoked_at is None
 
 
-async def test_a_revocation_keeps_its_first_time(sessions: Sessions) -> None:
+async def test_a_revocation_keeps_its_first_timestamp(sessions: Sessions) -> None:
     key = await _issue(sessions)
     later = NOW + timedelta(days=1)
     async with sessions() as session:
         held = await api_keys.get_for(session, OWNER, key.id)
         first = await api_keys.revoke(session, OWNER, key.id, NOW)
-        assert first is held  # the row that a request already holds is brought up to date
+        assert first is held  # the row that a request has loaded is refreshed
         assert first is not None
         assert first.revoked_at == NOW
         await session.commit()
@@ -122,7 +122,7 @@ async def test_a_revocation_keeps_its_first_time(sessions: Sessions) -> None:
     assert (await _row(sessions, key.id)).revoked_at == NOW
 
 
-async def test_of_revocations_at_once_one_time_is_kept_and_all_agree(sessions: Sessions) -> None:
+async def test_concurrent_revocations_agree_on_one_timestamp(sessions: Sessions) -> None:
     key = await _issue(sessions)
 
     async def revoke(second: int) -> datetime | None:
@@ -137,7 +137,7 @@ async def test_of_revocations_at_once_one_time_is_kept_and_all_agree(sessions: S
     assert {(await _row(sessions, key.id)).revoked_at} == times
 
 
-async def test_an_operator_revokes_anybodys_key(sessions: Sessions) -> None:
+async def test_an_operator_may_revoke_any_key(sessions: Sessions) -> None:
     key = await _issue(sessions, OTHER)
     async with sessions() as session:
         revoked = await api_keys.revoke_any(session, key.id, NOW)
@@ -146,7 +146,7 @@ async def test_an_operator_revokes_anybodys_key(sessions: Sessions) -> None:
         assert await api_keys.revoke_any(session, 99, NOW) is None
 
 
-async def test_a_digest_finds_what_a_verifier_needs(sessions: Sessions) -> None:
+async def test_a_digest_finds_the_record_for_a_verifier(sessions: Sessions) -> None:
     new = mint("test")
     expires = NOW + timedelta(days=30)
     key = await _issue(sessions, new=new, scopes=["catalog:read", "catalog:read"], expires_at=expires)
@@ -163,7 +163,7 @@ async def test_a_digest_finds_what_a_verifier_needs(sessions: Sessions) -> None:
     assert revoked.revoked_at == NOW
 
 
-async def test_a_use_is_noted_once_a_minute_in_one_statement(sessions: Sessions) -> None:
+async def test_a_use_is_written_once_a_minute_in_one_statement(sessions: Sessions) -> None:
     keys = [(await _issue(sessions)).id for _ in range(3)]
     statements: list[str] = []
 

@@ -1,4 +1,4 @@
-"""The writer of last uses: beside the requests, about once a minute for a key, and never in silence."""
+"""The background task that writes the last use of keys, about once a minute for each."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 async def sessions(sessions: Sessions) -> Sessions:
-    """With five keys."""
+    """Sessions of a database with five keys."""
     async with sessions() as session:
         for number in range(5):
             now = datetime(2025, 1, 1, tzinfo=UTC)
@@ -34,7 +34,7 @@ async def sessions(sessions: Sessions) -> Sessions:
 
 @pytest.fixture
 def logs(monkeypatch: pytest.MonkeyPatch) -> list[structlog.typing.EventDict]:
-    """What the writer logs, however logging is set up by others."""
+    """The log lines of the writer."""
     capture = LogCapture()
     levels = structlog.make_filtering_bound_logger(0)
     logger = structlog.wrap_logger(None, processors=[capture], wrapper_class=levels)
@@ -76,7 +76,7 @@ async def test_uses_are_written_while_it_runs(sessions: Sessions) -> None:
     assert all(before <= value <= datetime.now(UTC) for value in (await _used(sessions)).values())
 
 
-async def test_what_waits_is_written_when_it_stops(sessions: Sessions) -> None:
+async def test_pending_uses_are_written_at_the_stop(sessions: Sessions) -> None:
     async with LastUsed(sessions, every_seconds=3600) as last_used:
         last_used.seen(4)
         await asyncio.sleep(0.05)
@@ -108,7 +108,7 @@ async def test_a_key_in_constant_use_is_written_once_a_minute(
     assert len(updates) == 2
 
 
-async def test_many_keys_are_written_together_and_remembered_within_a_bound(sessions: Sessions) -> None:
+async def test_many_keys_are_written_together_and_the_cache_is_bounded(sessions: Sessions) -> None:
     updates = _count_updates(sessions)
     last_used = LastUsed(sessions, limit=2)
     for key_id in (1, 2, 3):
@@ -120,7 +120,7 @@ async def test_many_keys_are_written_together_and_remembered_within_a_bound(sess
     assert len(updates) == 2
     for key_id in (1, 2, 3):
         last_used.seen(key_id)
-    assert await last_used.flush()  # of three keys one was forgotten, and is written again
+    assert await last_used.flush()  # one of three keys was evicted, and is written again
     assert len(updates) == 3
 
 
@@ -131,7 +131,7 @@ async def test_stopping_writes_more_than_fits_into_one_statement(sessions: Sessi
     assert set(await _used(sessions)) == {1, 2, 3, 4, 5}
 
 
-async def test_a_database_that_fails_is_logged_and_tried_again(
+async def test_a_failing_database_is_logged_and_retried(
     sessions: Sessions, logs: list[structlog.typing.EventDict]
 ) -> None:
     async def execute(statement: str) -> None:
@@ -153,9 +153,7 @@ async def test_a_database_that_fails_is_logged_and_tried_again(
     assert all(log["log_level"] == "error" and log["exc_info"] and log["keys"] in (1, 2) for log in failures)
 
 
-async def test_what_cannot_be_written_at_the_end_is_not_lost_in_silence(
-    sessions: Sessions, logs: list[structlog.typing.EventDict]
-) -> None:
+async def test_a_loss_at_the_stop_is_logged(sessions: Sessions, logs: list[structlog.typing.EventDict]) -> None:
     async with sessions() as session:
         await session.execute(text("DROP TABLE api_keys"))
         await session.commit()

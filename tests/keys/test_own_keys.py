@@ -1,4 +1,4 @@
-"""A person's keys by state, in an order, page by page, in a real database."""
+"""The keys of a user in a real database: status, sorting and pages."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ async def _names(sessions: Sessions, **asked: object) -> list[str]:
     return [key.name for key in page]
 
 
-async def test_the_database_and_python_agree_on_what_a_key_is(sessions: Sessions) -> None:
+async def test_the_database_and_python_agree_on_the_status_of_a_key(sessions: Sessions) -> None:
     await _fill(sessions, "mine")
     await _fill(sessions, "another's")
     async with sessions() as session:
@@ -73,7 +73,7 @@ async def test_the_database_and_python_agree_on_what_a_key_is(sessions: Sessions
         assert set(await _names(sessions, state=state)) == {name for name, found in STATES.items() if found == state}
 
 
-async def test_a_rotated_key_is_superseded_until_it_is_over(sessions: Sessions) -> None:
+async def test_a_rotated_key_is_superseded_until_it_expires(sessions: Sessions) -> None:
     expected = {**dict.fromkeys(("lasts", "long", "soon", "now"), "superseded"), "over": "expired", "gone": "revoked"}
     await _fill(sessions, "mine")
     async with sessions() as session:
@@ -88,14 +88,14 @@ async def test_a_rotated_key_is_superseded_until_it_is_over(sessions: Sessions) 
     assert set(superseded) == {"lasts", "long", "soon", "now"}
 
 
-async def test_a_time_that_there_is_not_comes_last_either_way(sessions: Sessions) -> None:
+async def test_missing_times_are_last_in_both_directions(sessions: Sessions) -> None:
     await _fill(sessions, "mine")
     assert await _names(sessions, order="expires", descending=True) == ["gone", "long", "soon", "now", "over", "lasts"]
     assert await _names(sessions, order="expires", descending=False) == ["over", "now", "soon", "long", "gone", "lasts"]
     assert await _names(sessions, order="name", descending=False, limit=2, offset=1) == ["lasts", "long"]
 
 
-async def test_a_key_is_made_to_end_and_never_to_last(sessions: Sessions) -> None:
+async def test_an_expiry_can_only_be_shortened(sessions: Sessions) -> None:
     await _fill(sessions, "mine")
     until = NOW + timedelta(days=1)
     async with sessions() as session:
@@ -107,7 +107,7 @@ async def test_a_key_is_made_to_end_and_never_to_last(sessions: Sessions) -> Non
     assert ended == {"lasts": until, "long": until, "soon": until, "now": ENDS["now"], "over": None, "gone": None}
 
 
-async def test_a_form_is_good_once(sessions: Sessions) -> None:
+async def test_a_form_is_accepted_once(sessions: Sessions) -> None:
     async def use(digest: bytes, now: datetime = NOW) -> bool:
         async with sessions() as session:
             if fresh := await used_forms.use(session, digest, now):
@@ -117,5 +117,5 @@ async def test_a_form_is_good_once(sessions: Sessions) -> None:
     assert [await use(b"a" * 32), await use(b"a" * 32), await use(b"b" * 32)] == [True, False, True]
     async with sessions() as session:
         assert await used_forms.use(session, b"c" * 32, NOW)
-    assert await use(b"c" * 32), "what was not committed was not used"
-    assert await use(b"a" * 32, NOW + used_forms.KEPT + A_MOMENT), "and one is not kept for ever"
+    assert await use(b"c" * 32), "an uncommitted use does not count"
+    assert await use(b"a" * 32, NOW + used_forms.KEPT + A_MOMENT), "used ids are deleted later"

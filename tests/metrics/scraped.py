@@ -1,4 +1,4 @@
-"""What a scrape says, read as Prometheus reads it."""
+"""The metrics of a scrape, parsed as Prometheus does."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ class Scraped:
     types: dict[str, str]
 
     def __call__(self, name: str, **labels: str) -> float:
-        """The sum of the samples with these labels; 0 when there are none."""
+        """The sum of the samples with these labels; 0 if there are none."""
         wanted = set(labels.items())
         return sum(value for found, value in self.samples.get(name, {}).items() if wanted <= found)
 
     def labels(self, name: str) -> set[str]:
-        """The names of all labels that a metric has."""
+        """The names of all labels of a metric."""
         return {label for found in self.samples.get(name, {}) for label, _ in found}
 
     def values(self, name: str, label: str) -> set[str]:
-        """The values that a label of a metric has."""
+        """The values of a label of a metric."""
         return {value for found in self.samples.get(name, {}) for key, value in found if key == label}
 
 
 def read(text: str) -> Scraped:
-    """The samples of a text."""
+    """Parse a text of metrics."""
     samples: dict[str, dict[frozenset[tuple[str, str]], float]] = {}
     types: dict[str, str] = {}
     for family in text_string_to_metric_families(text):
@@ -46,7 +46,7 @@ def read(text: str) -> Scraped:
 
 
 def scrape(server: Server, issuer: LiveIssuer) -> Scraped:
-    """What a server says now to who may ask."""
+    """Scrape a server with the required permission."""
     with server.client(issuer.token(permissions=["metrics:read"])) as client:
         answer = client.get("/metrics")
     assert answer.status_code == 200, answer.text

@@ -1,4 +1,4 @@
-"""The example dashboard and alerts ask for what a server really exposes, by the labels that it really has."""
+"""The example dashboard and alerts use metrics and labels that a server really exposes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.issuer import LiveIssuer
 from tests.support.server import ROOT, Server
 
 EXAMPLES = ROOT / "scripts" / "observability"
-# What Prometheus adds: `up` is its own, and each sample has these.
+# `up` and these labels are added by Prometheus.
 OF_PROMETHEUS = {"job", "instance"}
 GRAFANA = {"$__rate_interval": "5m", "$__range": "1h", "$instance": ".*"}
 
@@ -64,7 +64,7 @@ def selectors(expression: Any) -> Iterator[VectorSelector]:
 
 
 def faults(query: str, exposed: Scraped) -> Iterator[str]:
-    """Whatever in a query no server could answer."""
+    """The parts of a query that match no exposed metric."""
     expression = parsed(query)
     for selector in selectors(expression):
         name = selector.name
@@ -98,7 +98,7 @@ def faults(query: str, exposed: Scraped) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def exposed(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scraped]:
-    """All that a worker exposes after some of everything."""
+    """All metrics that a worker exposes after every kind of event."""
     directory = tmp_path_factory.mktemp("exposed")
     server = Server(directory, jwks_url=issuer.jwks_url, issuer=issuer.url)
     server.env["AUTHZ_RUN_DIR"] = str(_made(directory / "run"))
@@ -115,17 +115,17 @@ def _made(directory: Path) -> Path:
     return directory
 
 
-def test_each_query_of_the_alerts_can_be_answered(exposed: Scraped) -> None:
+def test_each_query_of_the_alerts_matches_exposed_metrics(exposed: Scraped) -> None:
     assert len(list(of_alerts())) > 15
     assert {alert: found for alert, query in of_alerts() if (found := list(faults(query, exposed)))} == {}
 
 
-def test_each_query_of_the_dashboard_can_be_answered(exposed: Scraped) -> None:
+def test_each_query_of_the_dashboard_matches_exposed_metrics(exposed: Scraped) -> None:
     assert len(list(of_dashboard())) > 40
     assert {title: found for title, query in of_dashboard() if (found := list(faults(query, exposed)))} == {}
 
 
-def test_a_query_that_no_server_answers_is_found_out(exposed: Scraped) -> None:
+def test_a_query_without_a_metric_is_reported(exposed: Scraped) -> None:
     wrong = {
         "rate(authz_decision_total[5m])": "no metric authz_decision_total",
         'rate(authz_decisions_total{route="/"}[5m])': "authz_decisions_total has no label route",
@@ -137,7 +137,7 @@ def test_a_query_that_no_server_answers_is_found_out(exposed: Scraped) -> None:
         assert list(faults(query, exposed)) == [fault]
 
 
-def test_each_metric_is_looked_at_somewhere(exposed: Scraped) -> None:
+def test_each_metric_is_used_by_a_query(exposed: Scraped) -> None:
     queries = "\n".join(query for _, query in (*of_alerts(), *of_dashboard()))
     families = {re.sub(r"_(bucket|sum|count)$", "", name) for name in exposed.samples}
     assert {name for name in families if name not in queries} == {"process_virtual_memory_bytes"}

@@ -1,4 +1,4 @@
-"""Metrics of a real server: what was done to it is counted exactly, and nothing that a caller names is a label."""
+"""Metrics of a real server: exact counts, and no labels from callers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def key_of(server: Server, issuer: LiveIssuer, *scopes: str) -> str:
     return plaintext
 
 
-def test_metrics_are_for_who_may_read_them_and_a_key_does_it(server: Server, issuer: LiveIssuer) -> None:
+def test_metrics_need_their_permission_and_accept_a_key(server: Server, issuer: LiveIssuer) -> None:
     assert httpx.get(f"{server.url}/metrics").status_code == 401
     with server.client(issuer.token(permissions=["decisions:read", "policies:read"])) as client:
         assert client.get("/metrics").status_code == 403
@@ -67,7 +67,7 @@ def test_decisions_are_counted_by_route_verdict_and_reason(server: Server, issue
     assert more("authz_decisions_total", **one, verdict="allow", reason="allowed") == 3
     assert more("authz_decisions_total", **one, verdict="deny", reason="not_held") == 3
     assert more("authz_decisions_total", **one) == 6
-    # With the one for the second scrape itself, which was decided before it was answered.
+    # Including the second scrape itself, which was decided before its answer.
     assert more("authz_decisions_total") == more("authz_decision_duration_seconds_count", door="app") == 7
     assert more("authz_decisions_total", resource="/metrics", verdict="allow") == 1
     route = {"route": one["resource"]}
@@ -91,7 +91,7 @@ def test_bad_credentials_are_counted_by_their_fault(server: Server, issuer: Live
     assert after("authz_decisions_total", reason="expired") - before("authz_decisions_total", reason="expired") == 2
 
 
-def test_nothing_that_a_caller_names_becomes_a_label(issuer: LiveIssuer, tmp_path: Path) -> None:
+def test_no_text_of_a_caller_becomes_a_label(issuer: LiveIssuer, tmp_path: Path) -> None:
     secret = "s" * 32
     with Server(tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url, gateway_secrets=secret) as server:
         token = issuer.token(permissions=["catalog:read", "decisions:evaluate"])
@@ -132,7 +132,7 @@ def test_nothing_that_a_caller_names_becomes_a_label(issuer: LiveIssuer, tmp_pat
     assert found("authz_decisions_total", **authzen, resource=TEAMS, reason="not_held") == 2
 
 
-def test_what_sampling_leaves_out_is_counted_all_the_same(issuer: LiveIssuer, tmp_path: Path) -> None:
+def test_sampled_out_decisions_are_counted(issuer: LiveIssuer, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "policies", tmp_path / "policies")
     with Server(
         tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url, decision_log_sample="0", key_cache_seconds="60"
@@ -151,7 +151,7 @@ def test_what_sampling_leaves_out_is_counted_all_the_same(issuer: LiveIssuer, tm
         assert found("authz_cache_entries", cache="keys") == 1
         assert found("authz_cache_misses_total", cache="tokens") == found("authz_cache_entries", cache="tokens")
 
-        # The policy: a fault is refused, fixing it changes nothing, and a change is taken.
+        # Reloads: a fault is refused, fixing it changes nothing, and a change is applied.
         rows = server.policy_dir / "catalog.csv"
         good = rows.read_text()
         revision = next(iter(found.values("authz_policy_info", "revision")))
@@ -178,7 +178,7 @@ def test_what_sampling_leaves_out_is_counted_all_the_same(issuer: LiveIssuer, tm
         assert scrape(server, issuer)("authz_policy_publishes_total", kind="publish", outcome="stale") == 1
 
 
-def test_every_metric_has_its_type_and_its_page_names_it(server: Server, issuer: LiveIssuer) -> None:
+def test_every_metric_has_a_type_and_is_on_its_page(server: Server, issuer: LiveIssuer) -> None:
     asked(server, TEAMS)
     assert eventually(lambda: "authz_policy_failing_cases" in scrape(server, issuer).samples)
     found = scrape(server, issuer)

@@ -1,4 +1,4 @@
-"""Several workers of one machine: the one that is scraped answers for all, and no sum ever falls."""
+"""Several workers of one machine: a scrape of one covers all, and no counter decreases."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def allows(found: Scraped) -> float:
     return found(DECISIONS, resource=TEAMS, verdict="allow")
 
 
-def test_workers_are_one_to_a_scraper_and_what_a_dead_one_counted_stays(issuer: LiveIssuer, tmp_path: Path) -> None:
+def test_a_scrape_covers_all_workers_and_keeps_the_counts_of_dead_ones(issuer: LiveIssuer, tmp_path: Path) -> None:
     run = tmp_path / "run"
     run.mkdir(mode=0o700)
     for name in ("one", "two"):
@@ -47,7 +47,7 @@ def test_workers_are_one_to_a_scraper_and_what_a_dead_one_counted_stays(issuer: 
         two = worker(tmp_path / "two", issuer, run).start()
         ask(one, 3, token)
         ask(two, 4, token)
-        # What was shown by one is known to the other from then on.
+        # Counts that one worker has reported are known to the other from then on.
         assert allows(scrape(one, issuer)) >= 3
         assert allows(scrape(two, issuer)) == 7
         assert allows(scrape(one, issuer)) == 7
@@ -60,7 +60,7 @@ def test_workers_are_one_to_a_scraper_and_what_a_dead_one_counted_stays(issuer: 
         assert found("authz_http_request_duration_seconds_count", route=TEAMS, **{"class": "2xx"}) == 7
         assert "worker" not in found.labels(DECISIONS) | found.labels("process_cpu_seconds_total")
 
-        # One that is stopped lives, and what it is known by grows old.
+        # A suspended worker is alive, but its counts become old.
         two.signal(signal.SIGSTOP)
         silent = {"worker": pids(two).pop()}
         assert eventually(lambda: scrape(one, issuer)("authz_worker_silent_seconds", **silent) > 1.2)
@@ -73,13 +73,13 @@ def test_workers_are_one_to_a_scraper_and_what_a_dead_one_counted_stays(issuer: 
         assert allows(found) == 7
         assert found.values("authz_policy_info", "worker") == pids(one)
 
-        # Its place is taken, and what was left behind is counted once.
+        # It is replaced, and the counts that it left are added once.
         with worker(tmp_path / "two", issuer, run) as three:
             ask(three, 2, token)
             assert allows(scrape(three, issuer)) == allows(scrape(one, issuer)) == 9
             names = {path.name for path in run.iterdir() if path.suffix == ".numbers"}
             assert names == {"ended.numbers", *(f"{pid}.numbers" for pid in pids(one, three))}
-        # It stopped in good order, and told the last of what it did.
+        # It stopped cleanly, and wrote its last counts.
         assert allows(scrape(one, issuer)) == 9
 
 
@@ -87,7 +87,7 @@ def pids(*servers: Server) -> set[str]:
     return {str(server.process.pid) for server in servers if server.process}
 
 
-def test_no_order_of_writing_takes_numbers_back(tmp_path: Path) -> None:
+def test_counters_never_decrease_in_any_order_of_writes(tmp_path: Path) -> None:
     with joined(tmp_path) as mine:
         newer, older = counted(5, made=2), counted(3, made=1)
         mine.write(newer)
@@ -98,7 +98,7 @@ def test_no_order_of_writing_takes_numbers_back(tmp_path: Path) -> None:
         assert total(next_of_the_same_number.all(counted(1, made=1))) == 7
 
 
-def test_one_that_was_stopped_in_the_middle_holds_up_nobody_for_long(tmp_path: Path) -> None:
+def test_a_suspended_worker_delays_a_scrape_for_a_bounded_time(tmp_path: Path) -> None:
     with joined(tmp_path) as mine, (tmp_path / "all.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(TimeoutError):

@@ -1,7 +1,6 @@
-"""What is said of a policy that is refused, or doubtful, word for word, as `refusals.json` has it.
+"""The exact messages of faults and findings, as recorded in `refusals.json`.
 
-After a message was changed on purpose: `AUTHZ_RECORD_REFUSALS=1 .venv/bin/pytest -n0 tests/policy`, and read the
-difference.
+After changing a message, run `AUTHZ_RECORD_REFUSALS=1 .venv/bin/pytest -n0 tests/policy` and read the diff.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _MAX_NAME = 120
 
 @pytest.fixture(scope="session")
 def refusals() -> Iterator[dict[str, list[str]]]:
-    """The faults by test; written back where they are recorded."""
+    """The recorded faults by test; written back when recording."""
     known: dict[str, list[str]] = json.loads(_FILE.read_text()) if _FILE.exists() else {}
     yield known
     if os.environ.get(_RECORD):
@@ -37,7 +36,7 @@ def refusals() -> Iterator[dict[str, list[str]]]:
 def said(request: pytest.FixtureRequest, refusals: dict[str, list[str]]) -> Said:
     """Compares the faults of a test with the recorded ones: code, length, message and hint of each.
 
-    Lines and columns are not among them, for the tests say them, and those of the shipped policy move.
+    Lines and columns are left out: the tests check them, and those of the shipped policy change.
     """
     name = f"{request.path.stem}::{request.node.name}"
     if len(name) > _MAX_NAME:
@@ -53,7 +52,7 @@ def said(request: pytest.FixtureRequest, refusals: dict[str, list[str]]) -> Said
 
 
 def _where(fault: Fault | ConditionFault) -> str:
-    """The code of a fault, with its place where it has no line."""
+    """The code of a fault, with its place if it has no line."""
     if isinstance(fault, ConditionFault):
         return "condition"
     return fault.code if fault.line > 0 else f"{fault.code} {fault.line}:{fault.column}"

@@ -25,7 +25,7 @@ def read(text: str, file: str = FILE, more: Mapping[str, str] | None = None) -> 
 
 
 def service(text: str, file: str = FILE, more: Mapping[str, str] | None = None) -> Upstream:
-    """The service `x` of a document that is taken."""
+    """The service `x` of an accepted document."""
     found, faults = read(text, file, more)
     assert not faults, faults
     return found
@@ -37,5 +37,5 @@ def endpoints(found: Upstream) -> set[str]:
 
 
 def table(found: Upstream) -> RouteTable:
-    """The routes of a service and what is denied of it."""
+    """The routes of a service, and its excluded paths."""
     return RouteTable(found.routes, closed=found.closed)

@@ -1,7 +1,7 @@
 """Changes to the shipped policy that must be refused, each with the code of the fault and its place.
 
-In a text the mark `‸` stands where the fault is expected and is taken out before the policy is written; without a
-mark the fault is of the file as a whole.
+The mark `‸` in a text is the expected place of the fault, and is removed before the policy is written; without a mark
+the fault is of the whole file.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MODEL = "model.conf"
 
 @dataclass(frozen=True)
 class Malformed:
-    """One change: what is wrong with it, the code of its fault, the file, its new bytes or None, and the place."""
+    """A change: its description, the code of its fault, the file, its new bytes or None, and the place."""
 
     name: str
     code: str
@@ -26,7 +26,7 @@ class Malformed:
     data: bytes | None
     line: int
     column: int
-    where: str = ""  # the file of the fault, when it is not the one that was changed
+    where: str = ""  # the file of the fault, if it is not the changed one
 
 
 def _place(text: str) -> tuple[int, int]:
@@ -39,32 +39,32 @@ def _text(name: str, code: str, file: str, text: str) -> Malformed:
 
 
 def whole(name: str, code: str, file: str, text: str) -> Malformed:
-    """The file says nothing else."""
+    """The complete content of a file."""
     return _text(name, code, file, text)
 
 
 def row(name: str, code: str, text: str, file: str = "catalog.csv") -> Malformed:
-    """Lines more, before the last."""
+    """Add lines before the last."""
     shipped = shipped_files()[file].decode() if file in shipped_files() else "# end\n"
     return _text(name, code, file, shipped.removesuffix("# end\n") + text + "\n# end\n")
 
 
 def swap(name: str, code: str, file: str, old: str, new: str) -> Malformed:
-    """The first `old` is `new`."""
+    """Replace the first `old` by `new`."""
     shipped = shipped_files()[file].decode()
     assert old in shipped, f"{file} no longer has {old!r}"
     return _text(name, code, file, shipped.replace(old, new, 1))
 
 
 def gone(name: str, code: str, file: str, old: str, new: str = "") -> Malformed:
-    """The first `old` is gone, or `new`; what is missing then is placed at the end of the file."""
+    """Remove the first `old`, or replace it by `new`; the fault is at the end of the file."""
     found = swap(name, code, file, old, new)
     assert found.data is not None
     return Malformed(name, code, file, found.data, found.data.count(b"\n"), 1)
 
 
 def raw(name: str, code: str, file: str, data: bytes | None, place: tuple[int, int] = (0, 0)) -> Malformed:
-    """These very bytes; None for a file that is gone."""
+    """The exact bytes; None for a deleted file."""
     return Malformed(name, code, file, data, *place)
 
 
@@ -84,7 +84,7 @@ MALFORMED = (
     row("fullwidth letters in deny", "effect", f"{ROW}‸\uff44eny"),
     row("no effect", "effect", f"{ROW}‸"),
     row("two effects", "effect", f"{ROW}‸allow|deny"),
-    # bytes that are not what they seem
+    # deceptive bytes
     raw("a byte order mark", "unseen-character", "catalog.csv", b"\xef\xbb\xbf" + _CATALOG, (1, 1)),
     raw(
         "a byte order mark in the catalogue", "unseen-character", TOML, b"\xef\xbb\xbf" + shipped_files()[TOML], (1, 1)
@@ -132,7 +132,7 @@ MALFORMED = (
         (_END, 12),
     ),
     raw("a lone surrogate", "encoding", "catalog.csv", _CATALOG.replace(b"# end", b"# \xed\xa0\x80\n# end"), (_END, 3)),
-    # rows that are not rows
+    # malformed rows
     row("a quote that is never closed in needs", "quotes", 'p, ‸"catalog:read, /api/v1/teams/**, GET, deny'),
     row("a quote that is never closed first", "quotes", '‸"p, catalog:read, /api/v1/teams/**, GET, deny'),
     row("a quote within a cell", "quotes", 'p, catalog‸":"read, /api/v1/teams/**, GET, deny'),
@@ -245,14 +245,14 @@ MALFORMED = (
     row("a role in capitals", "unknown-grant", "g, ‸role:Editor, catalog:read", "roles.csv"),
     row("a circle of roles", "circle", "‸g, role:viewer, role:admin", "roles.csv"),
     row("a role of itself", "circle", "‸g, role:viewer, role:viewer", "roles.csv"),
-    # what is not there
+    # missing targets
     gone("a route without a row", "unruled-route", "public.csv", "p, anyone, /readyz, GET|HEAD, allow\n"),
     gone("a method without a row", "unruled-route", "api_keys.csv", "|HEAD|POST"),
     gone("a row commented out", "unruled-route", "admin.csv", "p, policies:write", "# p, policies:write"),
     Malformed("a file without its rows", "unruled-route", "api_keys.csv", b"# end\n", _ADMIN_END, 1, where="admin.csv"),
     raw("no model", "missing-file", MODEL, None),
     raw("no catalogue", "missing-file", TOML, None),
-    # no request could fix it
+    # no request could repair it
     row("a deny of every reload", "lock-out", "‸p, anyone, /api/v1/policies/reload, POST, deny", "admin.csv"),
     row("a wide deny of every reload", "lock-out", "‸p, anyone, /**, POST, deny", "public.csv"),
     row(
@@ -376,7 +376,7 @@ MALFORMED = (
         "m = r.obj == p.obj && r.act == p.act && holds(r.held, p.needs) && met(p.when, r.ctx)\n",
     ),
     whole("an empty model", "model", MODEL, "‸# end\n"),
-    # files that are not whole
+    # incomplete files
     whole("an empty file", "cut-short", "catalog.csv", "‸"),
     whole("a line break alone", "cut-short", "catalog.csv", "‸\n"),
     whole("a file of blanks", "cut-short", "catalog.csv", "   ‸"),
@@ -397,7 +397,7 @@ MALFORMED = (
     row("a row too long", "long-line", "p, " + "catalog:read " * 307 + "catalo‸g:read, /api/v1/teams/**, GET, deny"),
     row("a thousand faults", "too-many-faults", "p\n" * 100 + "‸p\n" + "p\n" * 899),
     whole("a test with a byte order mark", "unseen-character", "tests/extra.yaml", "‸\ufeffcases: []\n# end\n"),
-    # files that are none of the policy's
+    # files that do not belong to the policy
     raw("an ending in capitals", "stray-file", "extra.CSV", b"# end\n"),
     raw("an ending misspelt", "stray-file", "extra.cvs", b"# end\n"),
     raw("a copy by a file manager", "stray-file", "catalog (copy).csv", b"# end\n"),

@@ -1,4 +1,4 @@
-"""Random pairs of policies, and the semantic difference between them held against brute force over all cells.
+"""Random pairs of policies, whose semantic difference is compared with brute force over all cells.
 
 Brute force asks the oracle of `worlds`, under both policies, about every set of grants that one caller can state,
 every action on every resource and every outcome of the conditions.
@@ -63,7 +63,7 @@ def _changed(
     if kind == "unlink" and links:
         return rows, [link for link in links if link != links[0]]
     if kind in ("link", "unlink"):
-        # Roles lead to permissions alone, so that no circle comes of it.
+        # Roles lead to permissions only, so that there is no cycle.
         return rows, [*links, (seeded.choice(["user:u1", "key:7", "anyone", *ROLES]), seeded.choice(PERMISSIONS))]
     place = seeded.randrange(len(rows)) if rows else 0
     if not rows:
@@ -81,7 +81,7 @@ def _changed(
 
 
 def agree(seeded: random.Random) -> int:
-    """Compare one pair both ways; how many cells changed. Raises Disagreement with the whole pair."""
+    """Compare a pair in both ways; return how many cells changed. Raises Disagreement with the pair."""
     old, new = make_pair(seeded)
     before, after = snapshot_of(old), snapshot_of(new)
     difference = compare(before, after)
@@ -92,7 +92,7 @@ def agree(seeded: random.Random) -> int:
     for resource, action in _questions(old):
         key = (resource, action)
         if key not in before.index and key not in after.index:
-            key = (resource.partition(":")[0], action)  # a thing that no row names is ruled as its type
+            key = (resource.partition(":")[0], action)  # a resource that no row names has the rules of its type
         changes = [change for change in difference.changes if change.resource == key[0] and action in change.actions]
         seen: set[AccessChange] = set()
         old_rows, new_rows = rows_about(old, resource, action), rows_about(new, resource, action)

@@ -1,4 +1,4 @@
-"""Random conditions and contexts, and an oracle: CEL's library alone, given the text as written and all values."""
+"""Random conditions and contexts, and an oracle: the CEL library with the unchanged text and all values."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ LOOSE = {
 
 
 class Writer:
-    """Writes a random expression of a wanted kind; with `loose`, of paths that may hold anything."""
+    """Writes a random expression of a type; with `loose`, of paths with values of any type."""
 
     def __init__(self, chance: random.Random, loose: bool) -> None:
         self.chance = chance
@@ -81,7 +81,7 @@ class Writer:
         return f"({text})" if self.chance.random() < 0.3 else text
 
     def operand(self, kind: str, depth: int) -> str:
-        """In parentheses unless it is a leaf, so that precedence is left to the few places that test it."""
+        """In parentheses unless it is a leaf, since precedence is tested elsewhere."""
         return self.of(kind, 0) if depth < 1 else f"({self.of(kind, depth - 1)})"
 
     def _leaf(self, kind: str, literal: str) -> str:
@@ -108,7 +108,9 @@ class Writer:
     def _number(self, kind: str, literal: str, depth: int) -> str:
         if depth < 1 or self.chance.random() < 0.4:
             return self._leaf(kind, literal)
-        operators = "+-*/%" if kind == "int" else "+-*"  # the library has no order for 0.0 / 0.0: tested by itself
+        operators = (
+            "+-*/%" if kind == "int" else "+-*"
+        )  # the library has no order for 0.0 / 0.0, which is tested separately
         return self.chance.choice(
             [
                 f"{self.operand(kind, depth)} {self.chance.choice(operators)} {self.operand(kind, depth)}",
@@ -211,11 +213,11 @@ def a_context(chance: random.Random) -> dict[str, dict[str, object]]:
 
 
 class Misfitted(Exception):
-    """The library found no operator or function for the kinds of the values, or no such name."""
+    """The library found no operator or function for the types of the values, or no such name."""
 
 
 def by_the_library_alone(text: str, context: Mapping[str, dict[str, object]]) -> bool | str:
-    """True, false or an error; raises Misfitted for what a checked condition must never meet."""
+    """True, false or an error. Raises Misfitted for a type error, which a checked condition must not have."""
     whole: dict[str, object] = {name: dict(value) for name, value in context.items()}
     held = context["subject"]["permissions"]
     whole["subject"] = {**context["subject"], "permissions": sorted(held) if isinstance(held, frozenset) else held}

@@ -1,4 +1,4 @@
-"""A reload that must refuse: the policy before it goes on deciding, and each fault has its place."""
+"""A reload that must be refused: the previous policy stays active, and each fault has its place."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from app.policy.engine.live import LivePolicy
 from app.policy.language.fault import Fault
 from tests.policy.shipped import PERSON
 
-# Faults of a file, or of all of them, rather than of a line.
+# Faults of a file or of the policy, without a line.
 WHOLE = {
     "in-motion",
     "missing-file",
@@ -26,7 +26,7 @@ HELD = (
 
 
 def verdicts(live: LivePolicy) -> list[tuple[bool, str]]:
-    """What the active policy says about everything."""
+    """The verdicts of the active policy on everything."""
     return [
         (bool(decision), decision.revision)
         for held in HELD
@@ -46,7 +46,7 @@ def assert_placed(faults: tuple[Fault, ...]) -> None:
 
 
 async def refused(live: LivePolicy) -> tuple[Fault, ...]:
-    """Reload, which must refuse and change nothing; the faults."""
+    """Reload, which must be refused and change nothing; return the faults."""
     before, active = verdicts(live), live.active
     reload = await live.reload()
     assert reload.outcome == "refused"

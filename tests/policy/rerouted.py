@@ -1,4 +1,4 @@
-"""Random pairs of documents of a service with rows, and their difference held against deciding concrete paths."""
+"""Random pairs of documents of a service with rows, whose difference is compared with decisions on concrete paths."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def policy(rows: tuple[str, ...], paths: tuple[str, ...]) -> Snapshot:
 
 
 def operations(path: str) -> dict[str, dict[str, str]]:
-    """What a document says of a path."""
+    """The operations of a path in a document."""
     return {method: {} for method in (("get", "post") if len(path) % 2 else ("get",))}
 
 
 def make(seeded: random.Random) -> tuple[World, World]:
-    """A document and the same with a few paths less or more; rows for about each path of either."""
+    """A document and a variant with fewer or more paths, with rows for most paths of both."""
     every = {_path(seeded) for _ in range(seeded.randint(2, 8))}
     old = {path for path in every if seeded.random() < 0.8} or every
     new = {path for path in every if seeded.random() < 0.8} or every
@@ -75,7 +75,7 @@ def _path(seeded: random.Random) -> str:
 
 
 def agree(seeded: random.Random) -> int:
-    """Hold one pair against deciding each path; how many opened. Raises Disagreement."""
+    """Compare a pair with decisions on each path; return how many opened. Raises Disagreement."""
     old, new = make(seeded)
     before, after = old.snapshot(), new.snapshot()
     difference = compare(before, after)

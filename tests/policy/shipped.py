@@ -1,4 +1,4 @@
-"""The shipped policy as bytes, and routes that it fits: what tests of the policy change a little, then judge."""
+"""The shipped policy as bytes, and routes that it fits, for tests that change it."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def shipped_files() -> Mapping[str, bytes]:
 
 @cache
 def case_count() -> int:
-    """How many cases the shipped policy has."""
+    """The number of cases of the shipped policy."""
     return len(parse(from_bytes(shipped_files())).cases)
 
 
 @cache
 def routes() -> RouteTable:
-    """Routes for which the shipped policy is whole: each pattern that ends in `/**` is a list and its items."""
+    """Routes that the shipped policy covers: each pattern that ends in `/**` is a list and its items."""
     found: set[Route] = set()
     for rule in parse(from_bytes(shipped_files())).rules:
         base = rule.resource.removesuffix("/**")
@@ -46,12 +46,12 @@ def routes() -> RouteTable:
 
 
 def policy_of(files: Mapping[str, bytes]) -> Policy:
-    """The policy that these files make."""
+    """The policy of these files."""
     return parse(from_bytes(files))
 
 
 def snapshot_of(files: Mapping[str, bytes]) -> Snapshot:
-    """The snapshot that these files make, over the routes that fit the shipped policy."""
+    """The snapshot of these files over the routes of the shipped policy."""
     return build(policy_of(files), routes())
 
 

@@ -1,4 +1,4 @@
-"""Small policies over few routes, from their rows alone."""
+"""Small policies over few routes, from their rows."""
 
 from __future__ import annotations
 

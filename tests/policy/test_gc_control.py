@@ -1,4 +1,4 @@
-"""Building beside requests: the collector rests meanwhile, is awake afterwards, and nothing is left for it to find."""
+"""Loading a policy during requests: the garbage collector is disabled meanwhile, and no cycles are left."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from app.policy.language.diff import changes
 from tests.policy.shipped import PERSON, policy_of, routes, shipped_files, snapshot_of
 
 
-def test_the_collector_rests_until_the_last_of_those_who_build_is_done() -> None:
+def test_the_collector_is_disabled_until_the_last_build_ends() -> None:
     usual = sys.getswitchinterval()
     inside, done = threading.Event(), threading.Event()
 
@@ -45,13 +45,13 @@ def test_the_collector_rests_until_the_last_of_those_who_build_is_done() -> None
     assert sys.getswitchinterval() == pytest.approx(usual)
 
 
-def test_the_collector_is_awake_after_a_fault() -> None:
+def test_the_collector_is_enabled_after_an_error() -> None:
     with pytest.raises(ValueError, match="a fault"), long_lived_build():
         raise ValueError("a fault")
     assert gc.isenabled()
 
 
-def test_what_is_worked_on_at_rest_stays_in_the_sight_of_the_collector() -> None:
+def test_objects_created_while_the_collector_is_disabled_are_tracked() -> None:
     frozen = gc.get_freeze_count()
     with paused_gc():
         assert not gc.isenabled()
@@ -65,7 +65,7 @@ def test_what_is_worked_on_at_rest_stays_in_the_sight_of_the_collector() -> None
     assert gc.get_freeze_count() <= built
 
 
-def test_a_policy_that_is_loaded_checked_and_compared_leaves_no_cycle_when_it_goes() -> None:
+def test_a_discarded_policy_leaves_no_reference_cycle() -> None:
     active = policy_of(shipped_files())
     files = dict(shipped_files())
     files["catalog.csv"] = files["catalog.csv"].replace(b"# end", b"# another\n# end")
@@ -85,7 +85,7 @@ def test_a_policy_that_is_loaded_checked_and_compared_leaves_no_cycle_when_it_go
         gc.enable()
 
 
-def test_a_policy_that_was_replaced_goes_and_decides_on_for_whoever_still_has_it() -> None:
+def test_a_replaced_policy_is_freed_and_keeps_deciding_for_its_users() -> None:
     kept, replaced = snapshot_of(shipped_files()), [snapshot_of(shipped_files())]
     gone = weakref.ref(replaced[0])
     assert replaced[0].decide(PERSON, "/api/v1/leagues", "GET") == kept.decide(PERSON, "/api/v1/leagues", "GET")
@@ -98,13 +98,13 @@ def test_a_policy_that_was_replaced_goes_and_decides_on_for_whoever_still_has_it
 
 
 @pytest.mark.parametrize("count", [0, 1, 999, 1000, 1001, 5000])
-def test_sorting_in_steps_is_sorting(count: int) -> None:
+def test_sorting_in_steps_equals_sorting(count: int) -> None:
     numbers = [number * 7919 % 5003 for number in range(count)]
     assert list(sorted_in_steps(numbers, int)) == sorted(numbers)
 
 
-def test_the_memory_of_the_process_is_asked_for_as_the_c_library_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`mallopt(M_ARENA_MAX, 1)` and `malloc_trim(0)`, where the library has them and nowhere else."""
+def test_the_memory_functions_of_the_c_library_are_used_if_present(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`mallopt(M_ARENA_MAX, 1)` and `malloc_trim(0)`, if the library has them."""
     calls: list[tuple[object, ...]] = []
 
     class Library:

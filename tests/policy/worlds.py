@@ -1,4 +1,4 @@
-"""Random policies over random routes, an oracle that judges them over plain sets, and plain pycasbin beside it.
+"""Random policies over random routes, an oracle over sets, and plain pycasbin.
 
 The oracle is written from the language's description alone and shares no code with the engine.
 """
@@ -30,7 +30,7 @@ VERBS = ("read", "write")
 
 @dataclass(frozen=True)
 class Row:
-    """A rule as the generator made it."""
+    """A generated rule."""
 
     needs: frozenset[str]
     resource: str
@@ -50,7 +50,7 @@ class Row:
 
 @dataclass
 class World:
-    """A policy and the routes that it is over."""
+    """A policy and its routes."""
 
     rows: list[Row]
     memberships: list[tuple[str, str]]
@@ -61,7 +61,7 @@ class World:
 
 @dataclass(frozen=True)
 class Case:
-    """One question."""
+    """A question about a world."""
 
     held: frozenset[str]
     resource: str
@@ -70,12 +70,12 @@ class Case:
 
 
 def oracle(world: World, case: Case) -> bool:
-    """The verdict over sets, from the description of the language."""
+    """The verdict by sets, from the description of the language."""
     return judge(rows_about(world, case.resource, case.action), closed(world, case.held), case.context)
 
 
 def closed(world: World, stated: frozenset[str]) -> frozenset[str]:
-    """All that a caller holds who states these grants."""
+    """All grants of a caller with these stated grants."""
     held = {*stated, "anyone"}
     while grown := {grant for member, grant in world.memberships if member in held} - held:
         held |= grown
@@ -83,14 +83,14 @@ def closed(world: World, stated: frozenset[str]) -> frozenset[str]:
 
 
 def rows_about(world: World, resource: str, action: str) -> list[Row]:
-    """The rows that speak of an action on a resource; none of a route that is not there."""
+    """The rows about an action on a resource; none for an unknown route."""
     if resource.startswith("/") and action not in world.templates.get(resource, ()):
         return []
     return [row for row in world.rows if action in row.actions and _names(row.resource, resource)]
 
 
 def judge(rows: list[Row], held: frozenset[str], context: Mapping[str, object]) -> bool:
-    """The verdict of these rows: a deny beats every allow, and a condition that cannot be told opens nothing."""
+    """The verdict of these rows: a deny overrides every allow, and an error of a condition never allows."""
     allowed = False
     for row in rows:
         if not row.needs <= held:
@@ -104,7 +104,7 @@ def judge(rows: list[Row], held: frozenset[str], context: Mapping[str, object]) 
 
 
 def _names(pattern: str, resource: str) -> bool:
-    """Whether a resource pattern names a template or a thing."""
+    """Whether a resource pattern matches a template or another resource."""
     if not pattern.startswith("/"):
         return resource == pattern or resource.split(":", maxsplit=1)[0] == pattern
     if not resource.startswith("/"):
@@ -124,7 +124,7 @@ def _fits(pattern: list[str], parts: list[str]) -> bool:
 
 
 def make(seeded: random.Random) -> World:
-    """A small world in which much overlaps."""
+    """Make a small world with many overlaps."""
     words = ("x", "y")
     templates: dict[str, list[str]] = {}
     for _ in range(seeded.randint(2, 7)):
@@ -145,7 +145,7 @@ def make(seeded: random.Random) -> World:
 
 
 def written(world: World) -> World:
-    """The world with its files."""
+    """Add the files to a world."""
     links = "".join(f"g, {member}, {grant}\n" for member, grant in world.memberships)
     text = "".join(f"{row}\n" for row in world.rows) + links
     names = "".join(f'["{name}"]\ntitle = "t"\ngrants = "g"\n' for name in PERMISSIONS)
@@ -174,7 +174,7 @@ def _row(seeded: random.Random, words: tuple[str, ...], things: list[str]) -> Ro
 
 
 def ask(seeded: random.Random, world: World) -> Case:
-    """A question, mostly about what is there."""
+    """Make a question, mostly about existing resources."""
     grants = [*PERMISSIONS, *FACTS, *ROLES, "z:unknown", "*", "a:*"]
     held = frozenset(seeded.sample(grants, seeded.randint(0, 10)))
     if seeded.random() < 0.3:
@@ -188,13 +188,13 @@ def ask(seeded: random.Random, world: World) -> Case:
 
 
 def snapshot_of(world: World) -> Snapshot:
-    """The engine over this world; dead rows are allowed, for the verdict is all that is asked."""
+    """The engine over this world; dead rows are allowed."""
     table = RouteTable(Route(template, method) for template, methods in world.templates.items() for method in methods)
     return Snapshot(parse(from_bytes(world.files)), table)
 
 
 class Plain:
-    """pycasbin's ordinary enforcer over the expanded rows."""
+    """The ordinary enforcer of pycasbin over the expanded rows."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         model = Model()
@@ -216,16 +216,16 @@ class Plain:
             return rule.effect == "deny"
 
     def allows(self, held: frozenset[str], resource: str, action: str, context: Mapping[str, object]) -> bool:
-        """Its verdict."""
+        """The verdict of pycasbin."""
         return bool(self._enforcer.enforce(held, resource, action, context))
 
 
 class Disagreement(AssertionError):
-    """Two of the three judge one case differently."""
+    """Two of the three implementations disagree on a case."""
 
 
 def compare(seed: int, cases: int, per_world: int = 100) -> Iterator[int]:
-    """Judge `cases` seeded cases three ways, yielding how many are done. Raises Disagreement with the whole case."""
+    """Decide seeded cases in three ways, yielding the number of completed ones. Raises Disagreement with the case."""
     done = 0
     while done < cases:
         seeded = random.Random(f"{seed}:{done}")
@@ -238,7 +238,7 @@ def compare(seed: int, cases: int, per_world: int = 100) -> Iterator[int]:
             engine = bool(snapshot.decide(case.held, case.resource, case.action, context))
             again = bool(snapshot.decide(case.held, case.resource, case.action, context))
             expected = oracle(world, case)
-            # Plain Casbin knows neither roles nor types: it is asked as the engine's own judge is.
+            # Plain Casbin has neither roles nor types, so it is queried as the cross-check does.
             known = case.resource in {obj for obj, _ in snapshot.index}
             kind = case.resource if known or case.resource.startswith("/") else case.resource.split(":")[0]
             if snapshot.index:

@@ -1,4 +1,4 @@
-"""The page on deployment has every setting with its default, and no other."""
+"""The table of settings on the deployment page is complete and correct."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic_core import PydanticUndefined
 from app.settings import Settings
 from tests.support.server import ROOT
 
-# What the page says of a setting whose default is not a value.
+# The description of defaults that are not values.
 WORDS = {"none", "not set", "no limit", "required", "required without authorized parties", "AUTHZ_PUBLIC_URL"}
 
 
@@ -22,7 +22,7 @@ def rows() -> list[tuple[list[str], str]]:
 
 
 def written(value: object) -> str:
-    """A default as one would write it in the environment."""
+    """A default as written in the environment."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):

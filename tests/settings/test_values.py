@@ -1,4 +1,4 @@
-"""Each setting takes what means the same, and refuses a wrong value with one line that names it."""
+"""Each setting accepts equivalent values, and refuses an invalid one with a line that names it."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def refused(environment: pytest.MonkeyPatch, name: str, value: str) -> str:
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)
-def test_each_wrong_value_is_one_line_that_names_the_setting(name: str, environment: pytest.MonkeyPatch) -> None:
+def test_each_invalid_value_is_one_line_that_names_the_setting(name: str, environment: pytest.MonkeyPatch) -> None:
     for value in WRONG[name]:
         line = refused(environment, name, value)
         assert line.startswith(f"AUTHZ_{name.upper()}: "), value
@@ -164,7 +164,7 @@ def test_each_wrong_value_is_one_line_that_names_the_setting(name: str, environm
         ("audience", "", "is empty"),
     ],
 )
-def test_a_refusal_says_what_to_write(name: str, value: str, said: str, environment: pytest.MonkeyPatch) -> None:
+def test_a_refusal_states_a_valid_value(name: str, value: str, said: str, environment: pytest.MonkeyPatch) -> None:
     assert said in refused(environment, name, value)
 
 
@@ -208,12 +208,12 @@ def test_a_refusal_says_what_to_write(name: str, value: str, said: str, environm
         ("workers", "Auto\n", min(available_cores(), 64)),
     ],
 )
-def test_what_means_the_same_is_taken(name: str, value: str, meant: Any, environment: pytest.MonkeyPatch) -> None:
+def test_equivalent_values_are_accepted(name: str, value: str, meant: Any, environment: pytest.MonkeyPatch) -> None:
     environment.setenv(f"AUTHZ_{name.upper()}", value)
     assert getattr(load(), name) == meant
 
 
-def test_each_wrong_setting_has_its_line_and_an_argument_is_named_as_an_option(environment: pytest.MonkeyPatch) -> None:
+def test_each_invalid_setting_has_a_line_and_an_argument_is_named_as_an_option(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("AUTHZ_ISSUER", "")
     environment.setenv("AUTHZ_WORKERS", "none")
     with pytest.raises(SettingsError) as error:

@@ -1,4 +1,4 @@
-"""Which variables are settings: every other name is refused with the nearest one, service links aside."""
+"""Variables that are settings: any other name is refused with the nearest one, except service links."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SERVICE_LINKS = {
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
-    """An environment with what is required and no `.env`."""
+    """An environment with the required settings and no `.env`."""
     monkeypatch.chdir(tmp_path)
     for name, value in REQUIRED.items():
         monkeypatch.setenv(name, value)
@@ -74,7 +74,7 @@ def test_a_misspelled_setting_ends_each_command(case: Callable[[str], str], envi
     for words in ("serve", "db upgrade", "keys list", "policy check .", "policy routes .", "policy test .", "token"):
         done = command(*words.split(), cwd=Path.cwd())
         assert (done.returncode, done.stderr) == (1, f"authz: {said}\n"), words
-    assert not list(Path.cwd().iterdir())  # nothing was made on the way
+    assert not list(Path.cwd().iterdir())  # nothing was created
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_misspelled_setting_ends_each_command(case: Callable[[str], str], envi
         ("AUTHZ_PORT_80_TCP", None),
     ],
 )
-def test_the_nearest_name_is_said(given: str, meant: str | None) -> None:
+def test_the_nearest_name_is_suggested(given: str, meant: str | None) -> None:
     (line,) = unknown_variables({given: "no-service-link"}, NAMES)
     assert line.startswith(f"{given}: there is no such setting; did you mean AUTHZ_")
     assert meant is None or line.endswith(f"did you mean {meant}?")
@@ -106,13 +106,13 @@ def test_a_misspelled_prefix_is_refused_only_while_the_setting_is_missing() -> N
     )
 
 
-def test_what_the_program_reads_itself_is_no_unknown_setting(environment: pytest.MonkeyPatch) -> None:
+def test_variables_that_the_program_reads_are_known(environment: pytest.MonkeyPatch) -> None:
     for name in NOT_SETTINGS:
         environment.setenv(name, "x")
     assert load().issuer == REQUIRED["AUTHZ_ISSUER"]
 
 
-def test_service_links_of_kubernetes_are_no_settings(environment: pytest.MonkeyPatch) -> None:
+def test_service_links_of_kubernetes_are_ignored(environment: pytest.MonkeyPatch) -> None:
     Path(".env").write_text("AUTHZ_PORT=8123\n")
     for name, value in SERVICE_LINKS.items():
         assert is_service_link(name, value), name

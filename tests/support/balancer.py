@@ -1,4 +1,4 @@
-"""The shipped nginx before replicas, as a real process."""
+"""A real nginx with the shipped configuration of a load balancer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REPLICA = "        server authz:8000 resolve max_fails=1 fail_timeout=2s;\n"
 
 @contextmanager
 def balancer(directory: Path, replicas: Sequence[str]) -> Iterator[str]:
-    """The shipped configuration before replicas at these addresses; yields its own address."""
+    """Start a load balancer of the replicas at these addresses; yields its address."""
     port = free_port()
     text = SHIPPED.read_text()
     named = [REPLICA.replace("authz:8000 resolve", url.removeprefix("http://")) for url in replicas]

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of a test's own, to stop, to pause and to kill, and to start again on the same data."""
+"""A PostgreSQL server that a test may stop, pause, kill and start again on the same data."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _numbers = count(1)
 
 
 class BreakablePostgres:
-    """Started, and in a directory of its own; reached by its socket alone. With `primary` it is a standby of that."""
+    """A started server in a new directory, which listens on a socket only. With `primary` it is a standby of that."""
 
     def __init__(self, primary: BreakablePostgres | None = None) -> None:
         self._directory = Path(tempfile.mkdtemp(prefix="authz-pg-"))
@@ -57,7 +57,9 @@ class BreakablePostgres:
             "-R",
         ]
         subprocess.run([*command, "-c", "fast"], check=True, capture_output=True, user=self._user, cwd="/")
-        (self._data / ".s.PGSQL.5432.lock").unlink(missing_ok=True)  # of the other's socket, which is in its data
+        (self._data / ".s.PGSQL.5432.lock").unlink(
+            missing_ok=True
+        )  # the lock of the primary's socket was copied with the data
 
     @property
     def socket(self) -> Path:
@@ -65,16 +67,16 @@ class BreakablePostgres:
         return self._data
 
     def refuse_writes(self) -> None:
-        """Stay up and take no more writes, as one that another has replaced."""
+        """Become read-only, as a primary that a failover has replaced."""
         self.psql("ALTER SYSTEM SET default_transaction_read_only = on", database="postgres")
         self.psql("SELECT pg_reload_conf()", database="postgres")
 
     def promote(self) -> None:
-        """Make a standby a server of its own, that takes writes."""
+        """Promote a standby to a primary."""
         self.psql("SELECT pg_promote()", database="postgres")
 
     def start(self) -> None:
-        """Start it, and wait until it takes connections."""
+        """Start it, and wait until it accepts connections."""
         with (self._directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [self._bin / "postgres", "-D", self._data, "-k", self._data, "-h", ""],
@@ -91,13 +93,13 @@ class BreakablePostgres:
             time.sleep(0.05)
 
     def stop(self) -> None:
-        """End it as an operator would: connections are broken, nothing is lost."""
+        """Stop it as an operator would: connections end, no data is lost."""
         assert self._process
         self._process.send_signal(signal.SIGINT)
         self._process.wait(_START_SECONDS)
 
     def kill(self) -> None:
-        """End all of its processes at once."""
+        """Kill all of its processes."""
         assert self._process
         self._process.send_signal(signal.SIGSTOP)  # so that it starts none while they are listed
         processes = self._processes()
@@ -105,19 +107,19 @@ class BreakablePostgres:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._process.wait()
-        # Until the last one has ended the shared memory is in use, and another server does not start.
+        # The shared memory is in use, and another server cannot start, until the last one has ended.
         deadline = time.monotonic() + _START_SECONDS
         while any(map(_is_running, processes)) and time.monotonic() < deadline:
             time.sleep(0.01)
 
     def pause(self) -> None:
-        """Let all of its processes hang: connections stay, and nothing answers."""
+        """Suspend all of its processes: connections stay open, and nothing answers."""
         for pid in self._processes():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let them go on."""
+        """Resume its processes."""
         for pid in self._processes():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
@@ -138,7 +140,7 @@ class BreakablePostgres:
         return url
 
     def psql(self, statement: str, *, database: str = "") -> str:
-        """What a statement answers in the newest database or another, a row a line, values separated by `|`."""
+        """The result of a statement in `database`, by default the newest: a row per line, values separated by `|`."""
         command = [str(self._bin / "psql"), "-X", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
         where = ["-h", str(self._data), "-U", "postgres", "-d", database or self._newest, "-c", statement]
         done = subprocess.run([*command, *where], check=True, capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""A real browser: Debian's Chromium, driven by Playwright, and axe's look at a page."""
+"""A real browser, Debian's Chromium driven by Playwright, with accessibility checks by axe."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.support.server import Server
 
-PATIENCE = 10_000  # milliseconds that a step may take on a busy machine
+PATIENCE = 10_000  # milliseconds for a step, on a busy machine
 NARROW, WIDE = (360, 740), (1440, 900)
 Scheme = Literal["light", "dark"]
 _axe = Axe()
-# Of WCAG 2.2 AA, axe leaves this one out unless it is asked for.
+# A rule of WCAG 2.2 AA that axe checks only on request.
 _RULES = {"resultTypes": ["violations"], "rules": {"target-size": {"enabled": True}}}
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """One browser for a module. Playwright's loop runs as long, so that nothing else in its tests may start one."""
+    """One browser for a module. Its event loop runs as long, so tests of the module cannot start another."""
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if program is None:
         pytest.fail("there is no Chromium: `apt-get install chromium`, or as scripts/setup says")
@@ -36,7 +36,7 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def context(chromium: Browser) -> Iterator[BrowserContext]:
-    """A browser profile of the test's own."""
+    """A new browser profile."""
     opened = chromium.new_context(
         locale="en-GB", timezone_id="UTC", reduced_motion="reduce", viewport={"width": WIDE[0], "height": WIDE[1]}
     )
@@ -47,7 +47,7 @@ def context(chromium: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def page(context: BrowserContext) -> Iterator[Page]:
-    """An empty page. The test fails when a script of a page throws, or a page wants what its policy forbids."""
+    """An empty page. The test fails if a script throws, or a page violates its content security policy."""
     opened = context.new_page()
     faults: list[str] = []
     opened.on("pageerror", lambda error: faults.append(f"{opened.url}: {error}"))
@@ -60,7 +60,7 @@ def page(context: BrowserContext) -> Iterator[Page]:
 
 
 def sign_in(page: Page, server: Server, person: str = "Alice Adams", *, to: str = "/console") -> None:
-    """Sign in as a person does, and come to a page of the console."""
+    """Sign in as a user, and open a page of the console."""
     page.goto(f"{server.url}/console/sign-in?to={to}")
     page.get_by_role("link", name="Sign in at").click()
     page.get_by_role("button", name=person).click()
@@ -68,13 +68,13 @@ def sign_in(page: Page, server: Server, person: str = "Alice Adams", *, to: str 
 
 
 def use(page: Page, scheme: Scheme, size: tuple[int, int] = WIDE) -> None:
-    """Look at it in a colour scheme and a size."""
+    """Show the page in a colour scheme and at a size."""
     page.emulate_media(color_scheme=scheme)
     page.set_viewport_size({"width": size[0], "height": size[1]})
 
 
 def violations(page: Page) -> list[str]:
-    """What axe finds against WCAG 2.2 A and AA and its own best practices: rule, and where."""
+    """The violations of WCAG 2.2 A and AA and of best practices that axe finds: rule and place."""
     found = _axe.run(page, options=_RULES).response["violations"]
     return [f"{each['id']}: {', '.join(str(node['target']) for node in each['nodes'])}" for each in found]
 
@@ -85,7 +85,7 @@ def overflow(page: Page) -> int:
 
 
 def check_looks(page: Page) -> None:
-    """Whether the page is fit to be used in both schemes and both widths: axe is silent, and nothing sticks out."""
+    """Check the page in both colour schemes and at both widths: no violations, no horizontal overflow."""
     looks: tuple[tuple[Scheme, tuple[int, int]], ...] = (("dark", NARROW), ("light", WIDE))
     for scheme, size in looks:
         use(page, scheme, size)

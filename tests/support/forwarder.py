@@ -1,4 +1,4 @@
-"""A port that leads to one server and then to another, as an address does that moves in a failover."""
+"""A port that leads to one server and later to another, as an address that a failover moves."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CHUNK = 65_536
 
 
 class Forwarder:
-    """Passes connections to a port of 127.0.0.1 on to the socket in a directory. Those that are open stay there."""
+    """Forwards connections of a port of 127.0.0.1 to the socket in a directory. Open ones stay where they are."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory

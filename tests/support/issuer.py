@@ -1,4 +1,4 @@
-"""A real issuer under a test's control: it mints any token, serves any key set over HTTP, and signs people in."""
+"""A real issuer that a test controls: it mints any token, serves any key set over HTTP, and signs users in."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _ABSENT = object()
 
 
 class LiveIssuer:
-    """Serves a key set, signs tokens, and signs in the people of `provider`.
+    """Serves a key set, signs tokens, and signs in the users of `provider`.
 
-    `answer` may be replaced to make the key set misbehave, `twist` to make everything else.
+    A test may replace `answer` to change the key set, and `twist` to change all other answers.
     """
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class LiveIssuer:
                 self.wfile.write(reply.body)
 
             def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-                """Say nothing on standard error."""
+                """Write nothing to standard error."""
 
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._http.server_port}"
@@ -80,17 +80,17 @@ class LiveIssuer:
         self._http.server_close()
 
     def publish(self) -> tuple[int, bytes]:
-        """The status and body of a key set in good order."""
+        """The status and body of the valid key set."""
         return 200, json.dumps(Issuer(self.key).jwks()).encode()
 
     def rotate(self) -> None:
-        """Sign with a new key, and publish that alone."""
+        """Sign with a new key, and publish only that."""
         self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self.kid = Issuer(self.key).kid
         self.provider.issuer = Issuer(self.key)
 
     def token(self, *, permissions: Any = _ABSENT, algorithm: str = "RS256", kid: Any = _ABSENT, **claims: Any) -> str:
-        """A good token, but for what is given; a claim of None is left out."""
+        """A valid token with the given changes; a claim that is None is left out."""
         now = int(time.time())
         payload: dict[str, Any] = {
             "iss": self.url,
@@ -111,6 +111,6 @@ class LiveIssuer:
         if algorithm == "none":
             return None
         if algorithm.startswith("HS"):
-            # The classic confusion: what everyone knows of the public key as the secret of an HMAC.
+            # Algorithm confusion: the public key as the secret of an HMAC.
             return Issuer(self.key).jwks()["keys"][0]["n"]
         return self.key

@@ -1,4 +1,4 @@
-"""Load: clients that each ask again and again on a connection that they keep, and say what became of every request."""
+"""Load: clients that send requests on kept connections and count the outcome of each."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 
 
 class Load:
-    """So many clients, until the block ends or the server stops; with a `body`, they POST it as JSON.
+    """Clients that send requests until the block ends or the server stops; a `body` is sent by POST as JSON.
 
-    `answers` counts answers by status. `lost` names each request that went out on a connection and got no whole
-    answer. A connection that is refused is neither: then nothing was sent. With `retry_refused` it is tried again.
+    `answers` counts answers by status. `lost` has each request that was sent and got no complete answer. A refused
+    connection counts as neither, since nothing was sent; with `retry_refused` it is retried.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Load:
         self.join()
 
     def join(self, seconds: float = 30.0) -> None:
-        """Wait until all have ended, by themselves or because they were told to."""
+        """Wait until all clients have ended."""
         for thread in self._threads:
             thread.join(seconds)
 

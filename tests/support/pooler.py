@@ -1,4 +1,4 @@
-"""A pgbouncer in front of a PostgreSQL server; with a certificate it is also how tests reach a database over TLS."""
+"""PgBouncer in front of a PostgreSQL server; with a certificate, tests reach a database through it over TLS."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _START_SECONDS = 20.0
 
 
 class Pooler:
-    """Listens on a port of 127.0.0.1 and passes to the server of `url`, under whose user it runs.
+    """Listens on a port of 127.0.0.1 and forwards to the server of `url`, as the user of that server.
 
-    With few server connections, so that clients get each other's. With an `authority`, clients need its certificate.
+    It has few server connections, so that clients share them. With an `authority`, clients need its certificate.
     """
 
     def __init__(
@@ -48,13 +48,13 @@ class Pooler:
 
     @property
     def url(self) -> str:
-        """The address of the database through it."""
+        """The URL of the database through the pooler."""
         login = "postgres" if self._password is None else f"postgres:{self._password}"
         return f"postgresql://{login}@127.0.0.1:{self.port}{self._database}"
 
     @property
     def log(self) -> str:
-        """What it said."""
+        """The log."""
         return (self._directory / "log").read_text()
 
     def __enter__(self) -> Self:
@@ -91,8 +91,8 @@ class Pooler:
         return self
 
     def start(self) -> None:
-        """Start it, also once more, and wait until it listens."""
-        is_root = os.geteuid() == 0  # as which it does not run
+        """Start it, or start it again, and wait until it listens."""
+        is_root = os.geteuid() == 0  # it refuses to run as root
         program = shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
         with (self._directory / "log").open("wb") as log:
             self._process = subprocess.Popen(
@@ -110,7 +110,7 @@ class Pooler:
             time.sleep(0.02)
 
     def kill(self) -> None:
-        """End it at once: clients lose their connections."""
+        """Kill it: clients lose their connections."""
         if self._process:
             self._process.kill()
             self._process.wait()

@@ -21,7 +21,7 @@ from typing import Any, Self
 
 import httpx
 
-from tests.support.forked import Forked
+from tests.support.forked_process import ForkedProcess
 
 ROOT = Path(__file__).parents[2]
 AUTHZ = Path(sys.executable).parent / "authz"
@@ -54,22 +54,22 @@ class Server:
             "AUTHZ_JWKS_URL": jwks_url,
             "AUTHZ_ISSUER": issuer,
             "AUTHZ_AUDIENCE": AUDIENCE,
-            "AUTHZ_KEY_MAX_ACTIVE": "100000",  # one person issues the keys of many tests
+            "AUTHZ_KEY_MAX_ACTIVE": "100000",  # one user issues the keys of many tests
             **{f"AUTHZ_{name.upper()}": value for name, value in settings.items()},
         }
         self._command = command
         self.lines: list[str] = []
-        self.process: subprocess.Popen[str] | Forked | None = None
+        self.process: subprocess.Popen[str] | ForkedProcess | None = None
         self.url = ""
 
     def start(self) -> Self:
-        """Prepare the database, start, and wait until it listens. Raises RuntimeError with its log when it does not."""
+        """Prepare the database, start, and wait until it listens. Raises RuntimeError with the log if it does not."""
         own = f"sqlite:///{self.directory / DATABASE}"
         if self.env["AUTHZ_DATABASE_URL"] == own and not (self.directory / DATABASE).exists():
             shutil.copy(prepared_database(), self.directory / DATABASE)
         program, *words = self._command
         if program == str(AUTHZ):
-            self.process = Forked(words, self.env, self.directory)
+            self.process = ForkedProcess(words, self.env, self.directory)
         else:
             self.process = subprocess.Popen(
                 self._command,
@@ -102,7 +102,7 @@ class Server:
         return [json.loads(line) if line.startswith("{") else {"raw": line} for line in list(self.lines)]
 
     def wait_for_log(self, wanted: Callable[[Mapping[str, Any]], bool], seconds: float = 10.0) -> dict[str, Any]:
-        """The first log line that fits. Raises RuntimeError with the log when none comes in time."""
+        """The first log line that matches. Raises RuntimeError with the log if there is none in time."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             for entry in self.log:
@@ -114,7 +114,7 @@ class Server:
         raise RuntimeError("the server did not say so:\n" + "\n".join(self.lines))
 
     def client(self, token: str | None = None) -> httpx.Client:
-        """A client of this server, with a bearer token if one is given."""
+        """An HTTP client of this server, with a bearer token if one is given."""
         headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
         return httpx.Client(base_url=self.url, headers=headers, timeout=20)
 
@@ -124,7 +124,7 @@ class Server:
         self.process.send_signal(number)
 
     def stop(self) -> int:
-        """End it as an operator would, and return its exit code."""
+        """Terminate it as an operator would; return the exit code."""
         if self.process is None:
             return 0
         if self.process.poll() is None:
@@ -149,7 +149,7 @@ class Server:
 
 @cache
 def prepared_database() -> Path:
-    """A database as `authz db upgrade` leaves it, made once: most tests want a new one."""
+    """An upgraded database, made once and copied, since most tests need a new one."""
     path = Path(tempfile.mkdtemp(prefix="authz-")) / DATABASE
     env = {**os.environ, "AUTHZ_DATABASE_URL": f"sqlite:///{path}"}
     subprocess.run([AUTHZ, "db", "upgrade"], env=env, cwd=path.parent, check=True, capture_output=True)
@@ -157,7 +157,7 @@ def prepared_database() -> Path:
 
 
 def free_port() -> int:
-    """A port that nothing listens on, below those that the system hands out by itself."""
+    """A free port below the range of ephemeral ports."""
     while True:
         port = random.randrange(15_000, 32_000)
         with socket.socket() as trial:
@@ -170,7 +170,7 @@ def free_port() -> int:
 
 
 def eventually(check: Callable[[], bool], seconds: float = 5.0) -> bool:
-    """Whether a check comes true within a time."""
+    """Whether a check becomes true within a time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if check():

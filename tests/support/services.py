@@ -1,4 +1,4 @@
-"""The services of a small application: what it does not use is None."""
+"""The services of a small application; those that it does not use are None."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ from app.services import Services, state_with
 
 
 def state_of(**given: Any) -> State:
-    """The state of an application with these services. Raises TypeError for a name that is no service."""
+    """The state of an application with these services. Raises TypeError for an unknown service."""
     unused: dict[str, Any] = {field.name: None for field in fields(Services)}
     return state_with(Services(**(unused | given)))

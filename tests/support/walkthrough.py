@@ -1,8 +1,8 @@
-"""The walkthrough as something that happens: its commands, a world to run them in, and what must be printed there.
+"""Runs the commands of the walkthrough, and compares their output with the page.
 
-What a page shows is compared word by word. `…` stands for anything within a line, and alone on one for any lines or
-none. A time stands for any time, a latency for any other, and a revision for the one that takes its place from then on,
-in commands too: it is replaced wherever the policy files differ.
+Output is compared word by word. `…` matches anything within a line, and alone on a line any number of lines. A time
+matches any time, and a latency any other. A revision matches the one that replaces it from then on, also in commands,
+wherever the policy files differ.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.support.server import AUTHZ, eventually
 
 URL = "http://127.0.0.1:8000"
 _PATIENCE = 6.0
-# In what a page shows: a revision, a time in either way of writing it, a latency, and what is left out.
+# On a page: a revision, a time in either format, a latency, and an omission.
 _VARYING = re.compile(
     r"(?P<id>\b[0-9a-f]{16}\b)"
     r"|(?P<time>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)?)"
@@ -37,7 +37,7 @@ _TIME = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)?"
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A command of a page and what stands below it."""
+    """A command of a page, and the output that the page shows."""
 
     line: int
     command: str
@@ -56,7 +56,7 @@ def steps(page: Path) -> list[Step]:
         start = number
         words = lines[number][6:]
         number += 1
-        while not _is_whole(words):
+        while not _is_complete(words):
             words += "\n" + lines[number][4:]
             number += 1
         shown: list[str] = []
@@ -69,25 +69,25 @@ def steps(page: Path) -> list[Step]:
     return found
 
 
-def _is_whole(words: str) -> bool:
-    """Whether a shell would not wait for another line."""
+def _is_complete(words: str) -> bool:
+    """Whether the command is complete, so that a shell would not wait for another line."""
     read = subprocess.run(["bash", "-nc", words], capture_output=True, check=False)
-    # Of a here-document that is not ended it only warns.
+    # For an unfinished here-document the shell only warns.
     return read.returncode == 0 and not read.stderr and not words.endswith("\\")
 
 
 @dataclass(slots=True)
 class Ids:
-    """What stands in the world for what the page shows, and which commands are told."""
+    """The ids of this run for those of the page."""
 
     actual: dict[str, str] = field(default_factory=dict)
 
     def told(self, words: str) -> str:
-        """A command of the page with the ids of the world."""
+        """A command of the page with the ids of this run."""
         return re.sub(r"\b[0-9a-f]{16}\b", lambda found: self.actual.get(found[0], found[0]), words)
 
     def fit(self, printed: str, shown: str) -> bool:
-        """Whether what was printed is as shown; ids that are new are remembered then."""
+        """Whether the output matches the page; new ids are remembered if it does."""
         pattern, end, here = "", 0, set[str]()
         for found in _VARYING.finditer(shown):
             pattern += re.escape(shown[end : found.start()])
@@ -162,7 +162,7 @@ class Shell:
         return self._bash.stdout
 
     def run(self, words: str) -> str:
-        """What a command prints, on either output, as if the server had its usual address."""
+        """The output and errors of a command, with the usual address of the server."""
         words = words.replace(URL, self._url).replace("authz token ", f"authz token --issuer-port {self._issuer_port} ")
         if words.startswith("authz ") and not re.search(r"[|<>;$]", re.sub(r"'[^']*'", "", words)):
             env = dict(entry.partition("=")[::2] for entry in self._bashed("env -0").split("\0") if entry.strip())
@@ -174,7 +174,7 @@ class Shell:
 
     def _bashed(self, words: str) -> str:
         lines: list[str] = []
-        # A command that waits for ever ends the shell, and with it the test.
+        # A command that does not end in time ends the shell, and with it the test.
         ending = threading.Timer(_PATIENCE * 5, self._bash.kill)
         ending.start()
         try:
@@ -189,9 +189,9 @@ class Shell:
         raise RuntimeError(f"the shell ended in `{words}`:\n{''.join(lines)}")
 
     def expect(self, step: Step, ids: Ids) -> str:
-        """Run a command of the page; what it printed, when that is not what is shown, else nothing.
+        """Run a command of the page; return its output if that differs from the page, else an empty string.
 
-        What only reads is asked again for a while: decisions are logged, and files are noticed, a moment later.
+        A command that only reads is repeated for a while: decisions are logged, and files are noticed, with a delay.
         """
         words = ids.told(step.command)
         printed = self.run(words)
@@ -213,7 +213,7 @@ def reads(words: str) -> bool:
 
 @contextmanager
 def dev(directory: Path) -> Iterator[tuple[str, int]]:
-    """`authz dev` in a directory: its address, and the port of its issuer."""
+    """Run `authz dev` in a directory; yields its address and the port of its issuer."""
     log = directory / "dev.log"
     env = {name: value for name, value in os.environ.items() if not name.startswith("AUTHZ_")}
     run = [str(AUTHZ), "dev", "--port", "0", "--issuer-port", "0"]

@@ -33,7 +33,7 @@ def report_lines(report: CaseReport, directory: Path | None) -> Iterator[str | l
 
 def acceptance(report: CaseReport) -> str:
     """Why a policy was not published, and what to do."""
-    return f"{report.summary}: correct the policy or its tests; or, if this is meant, add --accept-failing 'REASON'."
+    return f"{report.summary}: correct the policy or its tests, or accept this with --accept-failing 'REASON'."
 
 
 def entry_lines(row: PolicyRevision) -> Iterator[str]:

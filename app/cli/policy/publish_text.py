@@ -68,12 +68,12 @@ def _reasons(refused: Unacknowledged) -> list[str]:
     if refused.replaces:
         reasons.append(
             f"the newest policy, {refused.replaces}, cannot be loaded here, so it is unknown whether access widens: "
-            "to replace it, add --acknowledge-widening."
+            "to replace it, confirm with --acknowledge-widening."
         )
     elif refused.widens:
-        reasons.append("access widens: if this is meant, add --acknowledge-widening.")
+        reasons.append("access widens: confirm with --acknowledge-widening.")
     if refused.fewer:
-        reasons.append(f"{refused.fewer.summary}: if this is meant, add --acknowledge-fewer-publishers.")
+        reasons.append(f"{refused.fewer.summary}: confirm with --acknowledge-fewer-publishers.")
     if refused.cases:
         reasons.append(acceptance(refused.cases))
     return reasons

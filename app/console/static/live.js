@@ -38,8 +38,8 @@ async function poll() {
   const made = document.createElement("template");
   made.innerHTML = answer.rows;
   for (const row of made.content.querySelectorAll("tr")) {
-    row.classList.add("came");
-    setTimeout(() => row.classList.remove("came"), 500);
+    row.classList.add("new");
+    setTimeout(() => row.classList.remove("new"), 500);
   }
   body.prepend(made.content);
   document.querySelector(".log + .empty")?.remove();

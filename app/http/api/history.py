@@ -248,14 +248,14 @@ def _doubts(refused: Unacknowledged) -> Iterator[str]:
     if refused.replaces:
         yield (
             f"The newest policy, {refused.replaces}, cannot be loaded here, so it is unknown whether this one widens "
-            "access: if it shall be replaced, send `acknowledge_widening`."
+            "access: to replace it, confirm with `acknowledge_widening`."
         )
     elif refused.widens:
-        yield "This policy widens access: look at `access`, then send `acknowledge_widening`."
+        yield "This policy widens access: look at `access`, then confirm with `acknowledge_widening`."
     if refused.fewer:
-        yield f"{sentence(refused.fewer.summary)}: if this is meant, send `acknowledge_fewer_publishers`."
+        yield f"{sentence(refused.fewer.summary)}: confirm with `acknowledge_fewer_publishers`."
     if refused.cases:
         yield (
-            f"{sentence(refused.cases.summary)}: look at `cases` and correct the policy or its tests; or, if this is "
-            "meant, send the reason as `accept_failing_cases`."
+            f"{sentence(refused.cases.summary)}: look at `cases`, then correct the policy or its tests, or accept "
+            "this with a reason in `accept_failing_cases`."
         )

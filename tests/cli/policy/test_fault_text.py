@@ -1,4 +1,4 @@
-"""Faults on a terminal: the caret stands below the word, whatever the line is made of."""
+"""Faults on a terminal: the caret is below the word in every line."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from app.policy.language.fault import Fault
         ("日本", "日本", ""),
     ],
 )
-def test_the_carets_stand_below_the_word(line: str, word: str, before: str) -> None:
+def test_the_carets_are_below_the_word(line: str, word: str, before: str) -> None:
     shown, carets = excerpt(line, line.index(word) + 1, len(word))
     assert shown.startswith(before + word)
     assert carets == " " * cell_len(before) + "^" * cell_len(word)
 
 
-def test_a_place_behind_the_line_still_has_a_caret() -> None:
+def test_a_place_after_the_line_has_a_caret() -> None:
     assert excerpt("p, x", 5, 1) == ("p, x", "    ^")
     assert excerpt("", 400, 9) == ("", "^")
 
@@ -49,7 +49,7 @@ def test_no_control_character_of_a_file_reaches_the_terminal(capsys: pytest.Capt
     assert "\\x1b[2J" in printed
 
 
-def test_brackets_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+def test_brackets_are_not_markup(capsys: pytest.CaptureFixture[str]) -> None:
     show(["[bold]x[/bold] :smile: 12"])
     assert capsys.readouterr().out == "[bold]x[/bold] :smile: 12\n"
 
@@ -59,5 +59,5 @@ def test_a_long_line_is_not_wrapped(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "x" * 500 + "\n"
 
 
-def test_plain_text_is_left_alone() -> None:
+def test_plain_text_is_unchanged() -> None:
     assert printable("日本 é") == "日本 é"

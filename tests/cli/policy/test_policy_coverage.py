@@ -1,4 +1,4 @@
-"""`authz policy test` with tables, coverage and JUnit, as an author or CI calls it."""
+"""`authz policy test` with tables, coverage and JUnit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::litestar.exceptions.LitestarDep
 
 @pytest.fixture
 def work(tmp_path: Path) -> Path:
-    """A directory with the shipped policy in `policies`, to be edited."""
+    """A directory with a copy of the shipped policy in `policies`."""
     shutil.copytree(ROOT / "policies", tmp_path / "policies")
     return tmp_path
 
@@ -28,7 +28,7 @@ def test_the_shipped_cases_exercise_every_row_and_most_endpoints() -> None:
     assert " rows (100 %) and " in tested.stdout
 
 
-def test_what_no_case_exercises_is_named_as_in_the_document(work: Path) -> None:
+def test_unexercised_rows_are_listed_as_in_the_document(work: Path) -> None:
     (work / "policies" / "tests" / "tokens.yaml").unlink()
     tested = authz("policy", "test", "--coverage", "--fail-under", "100", "policies", cwd=work)
     assert tested.returncode == 1
@@ -43,7 +43,7 @@ def test_what_no_case_exercises_is_named_as_in_the_document(work: Path) -> None:
     assert enough.returncode == 0
 
 
-def test_junit_has_a_suite_for_each_file_and_a_failure_for_each_case_that_fails(work: Path) -> None:
+def test_junit_has_a_suite_per_file_and_a_failure_per_failing_case(work: Path) -> None:
     (work / "policies" / "tests" / "wrong.yaml").write_text(
         "cases:\n  - name: Wrong\n    as: auth:jwt\n    allow: GET /api/v1/teams\n# end\n"
     )
@@ -63,17 +63,17 @@ def test_junit_has_a_suite_for_each_file_and_a_failure_for_each_case_that_fails(
 
 
 @pytest.mark.parametrize("words", ["--fail-under 101", "--fail-under x", "--junit ."])
-def test_options_that_make_no_sense_are_a_wrong_use(words: str) -> None:
+def test_invalid_options_are_a_usage_error(words: str) -> None:
     assert authz("policy", "test", *words.split()).returncode == 2
 
 
-def test_a_report_that_cannot_be_written_is_said_to_be(work: Path) -> None:
+def test_an_unwritable_report_is_an_error(work: Path) -> None:
     tested = authz("policy", "test", "--junit", "nowhere/report.xml", "policies", cwd=work)
     assert tested.returncode == 1
     assert "nowhere/report.xml cannot be written" in tested.stderr
 
 
-def test_the_documents_table_passes(work: Path) -> None:
+def test_the_table_of_the_document_passes(work: Path) -> None:
     _, _, after = GUIDE.read_text().partition("```yaml\n")
     tables = [block.partition("```")[0] for block in ("```yaml\n" + after).split("```yaml\n") if "table:" in block]
     assert tables

@@ -1,4 +1,4 @@
-"""`authz policy diff`, as an author or CI calls it."""
+"""`authz policy diff`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::litestar.exceptions.LitestarDep
 
 @pytest.fixture
 def work(tmp_path: Path) -> Path:
-    """A directory with the shipped policy twice: in `main/policies` and in `policies`, to be edited."""
+    """A directory with two copies of the shipped policy, in `main/policies` and in `policies`."""
     shutil.copytree(ROOT / "policies", tmp_path / "main" / "policies")
     shutil.copytree(ROOT / "policies", tmp_path / "policies")
     return tmp_path
@@ -28,7 +28,7 @@ def edit(work: Path, file: str, old: str, new: str) -> None:
     path.write_text(path.read_text().replace(old, new))
 
 
-def test_the_documents_example_is_what_it_prints(work: Path) -> None:
+def test_the_example_of_the_document_is_its_output(work: Path) -> None:
     edit(work, "catalog.csv", "p, catalog:read, /api/v1/venues/**", "p, anyone, /api/v1/venues/**")
     edit(work, "holdings.csv", "p, holdings:write, /api/v1/tags/**", "p, holdings:write auth:jwt, /api/v1/tags/**")
     compared = authz("policy", "diff", "main/policies", "policies", cwd=work)
@@ -53,7 +53,7 @@ def test_it_fails_only_when_access_widens(work: Path) -> None:
     assert [(row["policy"], row["file"]) for row in change["rows"]] == [("old", "catalog.csv")]
 
 
-def test_a_path_that_falls_to_a_looser_template_is_shown(work: Path) -> None:
+def test_a_path_that_matches_another_template_is_shown(work: Path) -> None:
     document = "openapi: 3.1.0\npaths:\n  /v1/{id}: {get: {}}\n"
     row = "p, catalog:read, shop:/v1/{id}, GET, allow\n"
     export = "p, holdings:read, shop:/v1/export, GET, allow\n"
@@ -76,7 +76,7 @@ def test_a_path_that_falls_to_a_looser_template_is_shown(work: Path) -> None:
     assert gain["reroute"] == {"path": "shop:/v1/export", "was": "shop:/v1/export", "now": "shop:/v1/{id}"}
 
 
-def test_a_large_difference_is_summarized_and_its_details_are_for_who_wants_them(work: Path) -> None:
+def test_a_large_difference_is_summarized_and_details_are_optional(work: Path) -> None:
     edit(work, "roles.csv", "# end", "g, user:bob, role:admin\n# end")
     (work / "policies/tests/tokens.yaml").unlink()
     short = authz("policy", "diff", "main/policies", "policies", cwd=work).stdout.splitlines()
@@ -99,14 +99,14 @@ def test_a_large_difference_is_summarized_and_its_details_are_for_who_wants_them
     assert sum(line.startswith("GAIN  ") for line in full) == count
 
 
-def test_the_new_policy_must_be_one_that_a_server_would_take(work: Path) -> None:
+def test_the_new_policy_must_be_loadable(work: Path) -> None:
     edit(work, "catalog.csv", "teams/**, GET|HEAD, allow", "teams/**, GET|HEAD, alow")
     refused = authz("policy", "diff", "main/policies", "policies", cwd=work)
     assert refused.returncode == 1
     assert "policies/catalog.csv:7:46: error[effect]" in refused.stdout
 
 
-def test_the_old_policy_may_be_older_than_an_endpoint(work: Path) -> None:
+def test_the_old_policy_may_lack_an_endpoint(work: Path) -> None:
     row = "p, policies:write, /api/v1/policies/reload, POST, allow\n"
     edit(work, "admin.csv", row, "")
     compared = authz("policy", "diff", "policies", "main/policies", cwd=work)
@@ -114,6 +114,6 @@ def test_the_old_policy_may_be_older_than_an_endpoint(work: Path) -> None:
     assert compared.returncode == 1
 
 
-def test_a_directory_that_is_not_there_is_a_wrong_use(work: Path) -> None:
+def test_a_missing_directory_is_a_usage_error(work: Path) -> None:
     assert authz("policy", "diff", "nowhere", "policies", cwd=work).returncode == 2
     assert authz("policy", "diff", "policies", cwd=work).returncode == 2

@@ -1,4 +1,4 @@
-"""Publish, history, show and rollback at the database and the directory, without a server."""
+"""Publish, history, show and rollback by command, without a server."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Deployment:
         return done.stdout + done.stderr
 
     def serving(self, host: str, revision: str) -> None:
-        """A process that says that it serves a revision, and will say so no more."""
+        """Insert a process that reported a revision and has ended."""
         now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
         row = (host, 7, "0.1.0", revision, 1, now, now, "no route matches.", "")
         with closing(sqlite3.connect(self.directory / "authz.db")) as database:
@@ -86,9 +86,9 @@ def test_fewer_publishers_are_acknowledged_by_an_option(deployment: Deployment) 
     )
     tried = deployment.authz(1, *publish, "--dry-run")
     assert f"FEWER PUBLISHERS  {said}." in tried
-    assert f"this would be refused: {said}: if this is meant, add --acknowledge-fewer-publishers." in tried
+    assert f"this would be refused: {said}: confirm with --acknowledge-fewer-publishers." in tried
     refused = deployment.authz(1, *publish)
-    assert f"authz: {said}: if this is meant, add --acknowledge-fewer-publishers." in refused
+    assert f"authz: {said}: confirm with --acknowledge-fewer-publishers." in refused
     told = json.loads(deployment.authz(1, *publish, "--json").partition("\nauthz: ")[0])
     assert (told["published"], told["widens"], told["fewer_publishers"]) == (False, False, True)
     assert by_token in (deployment.policies / "admin.csv").read_text()
@@ -97,7 +97,7 @@ def test_fewer_publishers_are_acknowledged_by_an_option(deployment: Deployment) 
     assert named in (deployment.policies / "admin.csv").read_text()
 
 
-def test_a_candidate_is_published_shown_and_taken_back(deployment: Deployment) -> None:
+def test_a_candidate_is_published_shown_and_rolled_back(deployment: Deployment) -> None:
     assert "No policy is stored yet" in deployment.authz(0, "policy", "history")
     deployment.write(ROW.replace("catalog:read", "policies:read"))
     told = deployment.authz(1, "policy", "publish", "candidate", "-m", "Why not")
@@ -109,7 +109,7 @@ def test_a_candidate_is_published_shown_and_taken_back(deployment: Deployment) -
     tried = deployment.authz(1, *why_not, "--dry-run")
     assert "GAIN  GET|HEAD /api/v1/leagues" in tried and "FAIL  candidate/tests/catalog.yaml:6: " in tried
     assert "Would publish" not in tried
-    assert "authz: this would be refused: access widens: if this is meant, add --acknowledge-widening." in tried
+    assert "authz: this would be refused: access widens: confirm with --acknowledge-widening." in tried
     view = json.loads(deployment.authz(1, *why_not, "--dry-run", "--json").partition("\nauthz: ")[0])
     assert (view["published"], view["widens"], len(view["reasons"])) == (False, True, 2)
     acknowledged = ("--acknowledge-widening", "--accept-failing", "Tests follow")
@@ -121,7 +121,7 @@ def test_a_candidate_is_published_shown_and_taken_back(deployment: Deployment) -
     why_not = (*why_not, "--acknowledge-widening")
     for reason in ([], ["--accept-failing", " "]):
         refused = deployment.authz(1, *why_not, *reason)
-        assert "cases fail: correct the policy or its tests; or, if this is meant, add --accept-failing" in refused
+        assert "cases fail: correct the policy or its tests, or accept this with --accept-failing" in refused
     assert ROW in (deployment.policies / "catalog.csv").read_text()
     deployment.authz(0, *why_not, "--accept-failing", "Tests follow")
     assert ROW not in (deployment.policies / "catalog.csv").read_text()
@@ -155,7 +155,7 @@ def test_a_candidate_is_published_shown_and_taken_back(deployment: Deployment) -
         assert "there is no revision" in deployment.authz(1, "policy", *words, first["revision"][:3])
 
 
-def test_what_cannot_be_published_is_told(deployment: Deployment) -> None:
+def test_an_invalid_candidate_is_refused(deployment: Deployment) -> None:
     deployment.write(ROW.replace("allow", "alow"))
     assert "did you mean `allow`?" in deployment.authz(1, "policy", "publish", "candidate", "-m", "x")
     assert "there is no revision nonsense" in deployment.authz(1, "policy", "rollback", "nonsense")
@@ -163,10 +163,10 @@ def test_what_cannot_be_published_is_told(deployment: Deployment) -> None:
     deployment.authz(2, "policy", "publish", "nowhere", "-m", "x")
 
 
-def test_files_that_somebody_is_still_writing_are_not_taken(deployment: Deployment) -> None:
+def test_partly_written_files_are_not_published(deployment: Deployment) -> None:
     (deployment.policies / ".publishing").write_text("0123456789abcdef")
     assert "these files are being changed to the revision 0123456789abcdef" in deployment.authz(1, "policy", "check")
-    # Nothing was stored of it, so it is undone by the next change of the policy.
+    # Nothing was stored, so the next change of the policy undoes it.
     deployment.write(ROW.replace("GET|HEAD", "GET") + ROW.replace("GET|HEAD, allow", "HEAD, deny"))
     deployment.authz(0, "policy", "publish", "candidate", "-m", "x", "--accept-failing", "Tests follow")
     assert "No fault" in deployment.authz(0, "policy", "check")

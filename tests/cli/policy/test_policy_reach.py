@@ -1,4 +1,4 @@
-"""The questions that commands answer from the database: of keys, and of requests of the past."""
+"""Commands that read the database: keys, and past requests."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tests.support.issuer import LiveIssuer
 from tests.support.server import Server, eventually
 
 
-class Asked:
-    """A server with two keys, of which one was used, and commands at its database."""
+class ServerWithKeys:
+    """A server with two keys, one of them used, and commands on its database."""
 
     def __init__(self, server: Server, issuer: LiveIssuer) -> None:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("AUTHZ_")}
@@ -37,11 +37,11 @@ class Asked:
 
 
 @pytest.fixture
-def asked(own_server: Server, issuer: LiveIssuer) -> Iterator[Asked]:
-    yield Asked(own_server, issuer)
+def asked(own_server: Server, issuer: LiveIssuer) -> Iterator[ServerWithKeys]:
+    yield ServerWithKeys(own_server, issuer)
 
 
-def test_keys_and_requests_are_explained_from_the_database(asked: Asked) -> None:
+def test_keys_and_requests_are_explained_from_the_database(asked: ServerWithKeys) -> None:
     key = str(asked.key)
     told = asked.authz(1, "policy", "explain", "--key", key, "GET", "/api/v1/sources")
     assert f"as     anyone auth:api_key catalog:read catalog:write env:live key:{key}" in told
@@ -58,7 +58,7 @@ def test_keys_and_requests_are_explained_from_the_database(asked: Asked) -> None
     assert "no decision on never is in the log" in asked.authz(1, "policy", "explain", "--request", "never")
 
 
-def test_reach_and_usage_of_a_key_are_told(asked: Asked) -> None:
+def test_reach_and_usage_of_a_key_are_printed(asked: ServerWithKeys) -> None:
     key = str(asked.key)
     assert re.search(
         r"GET\|HEAD +/api/v1/teams/\{team_id\} +catalog.csv:7", asked.authz(0, "policy", "reach", "--key", key)
@@ -95,6 +95,6 @@ def test_reach_and_usage_of_a_key_are_told(asked: Asked) -> None:
         "usage",
     ],
 )
-def test_a_question_that_makes_no_sense_is_a_wrong_use(words: str) -> None:
+def test_an_invalid_question_is_a_usage_error(words: str) -> None:
     done = command("policy", *words.split())
     assert done.returncode == 2, done.stdout + done.stderr

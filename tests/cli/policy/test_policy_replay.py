@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tests.cli.command import command
-from tests.support.asked import READ_TEAMS, ask, ask_for_two, stored
 from tests.support.issuer import LiveIssuer
+from tests.support.logged_requests import READ_TEAMS, ask, log_requests_of_two_users, stored
 from tests.support.server import ROOT, Server, eventually
 
 
@@ -32,14 +32,14 @@ def candidate(server: Server, row: str) -> Path:
 
 @pytest.fixture
 def asked(own_server: Server, issuer: LiveIssuer) -> Server:
-    """A server that was asked by two people and a stranger; its log is written."""
-    ask_for_two(own_server, issuer)
+    """A server with requests of two users and one with an expired token in its log."""
+    log_requests_of_two_users(own_server, issuer)
     ask(own_server, "/api/v1/teams/", "stranger", None)
     assert eventually(lambda: stored(own_server, "stranger"))
     return own_server
 
 
-def test_who_gains_and_who_loses_is_told_with_counts_and_examples(asked: Server) -> None:
+def test_gains_and_losses_are_printed_with_counts_and_examples(asked: Server) -> None:
     same = replay(asked, candidate(asked, READ_TEAMS))
     assert (same.returncode, same.stderr) == (0, "")
     assert "7 decisions since 7d" in same.stdout
@@ -72,7 +72,7 @@ def test_who_gains_and_who_loses_is_told_with_counts_and_examples(asked: Server)
     assert hanging["changes"] == []
 
 
-def test_what_earlier_changes_did_is_one_line_with_a_count(asked: Server) -> None:
+def test_effects_of_earlier_changes_are_one_line_with_a_count(asked: Server) -> None:
     moved = READ_TEAMS.replace("catalog:read", "holdings:read")
     before = candidate(asked, READ_TEAMS)
     (asked.policy_dir / "catalog.csv").write_text((candidate(asked, moved) / "catalog.csv").read_text())
@@ -81,7 +81,7 @@ def test_what_earlier_changes_did_is_one_line_with_a_count(asked: Server) -> Non
     def document() -> Any:
         return json.loads(replay(asked, candidate(asked, moved + "\n"), "--json").stdout)
 
-    # Once it is stored, the edited policy is what a candidate is compared with.
+    # Once it is stored, a candidate is compared with the edited policy.
     assert eventually(lambda: document()["changed_since"] == 5, 20)
     assert (document()["counts"]["same"], document()["changes"]) == (6, [])
     same = replay(asked, candidate(asked, moved))
@@ -93,7 +93,7 @@ def test_what_earlier_changes_did_is_one_line_with_a_count(asked: Server) -> Non
     assert (against["changes"], against["changed_since"]) == ([], 0)
 
 
-def test_wrong_use_and_a_faulty_candidate_are_told(asked: Server) -> None:
+def test_usage_errors_and_faults_of_a_candidate_are_reported(asked: Server) -> None:
     assert replay(asked, Path("nowhere")).returncode == 2
     wrong = replay(asked, asked.policy_dir, "--last", "yesterday")
     assert wrong.returncode == 2

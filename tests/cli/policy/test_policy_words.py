@@ -1,4 +1,4 @@
-"""What policy authors may ask of the commands, and what a wrong question is answered with."""
+"""Queries of the policy commands, and the messages for usage errors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.server import ROOT
 
 Run = Callable[..., Result]
 
-# The commands run in this process, where a deprecation in how handlers are declared is no fault of the commands.
+# The commands run in this process, so ignore deprecation warnings about handlers.
 pytestmark = pytest.mark.filterwarnings("ignore::litestar.exceptions.LitestarDeprecationWarning")
 
 
@@ -35,7 +35,7 @@ def _json(result: Result) -> Any:
     return json.loads(result.stdout)
 
 
-def test_an_explanation_is_a_document_too(run: Run) -> None:
+def test_an_explanation_can_be_json(run: Run) -> None:
     denied = run("explain", "--json", "--as", "role:viewer auth:jwt", "DELETE", "/api/v1/teams/7/")
     told = _json(denied)
     assert denied.exit_code == 1
@@ -44,20 +44,20 @@ def test_an_explanation_is_a_document_too(run: Run) -> None:
     assert told["near"][0]["file"] == "catalog.csv"
 
 
-def test_a_role_is_shown_with_the_row_that_gives_the_grant(run: Run) -> None:
+def test_a_grant_of_a_role_is_shown_with_its_row(run: Run) -> None:
     allowed = run("explain", "--as", "role:editor auth:jwt", "POST", "/api/v1/teams")
     assert allowed.exit_code == 0
     assert "roles.csv:8: g, role:editor, catalog:write" in allowed.stdout
 
 
 @pytest.mark.parametrize("words", [("read", "record:record-1"), ("record:record-1", "read")])
-def test_a_thing_is_explained_in_either_order(run: Run, policies: Path, words: tuple[str, str]) -> None:
+def test_a_resource_is_explained_in_either_order_of_arguments(run: Run, policies: Path, words: tuple[str, str]) -> None:
     (policies / "things.csv").write_text("p, auth:jwt, record, read, allow\n# end\n")
     assert run("explain", "--as", "auth:jwt", *words).exit_code == 0
     assert run("explain", "--as", "auth:anonymous", *words).exit_code == 1
 
 
-def test_a_condition_is_explained_with_what_is_given(run: Run, policies: Path) -> None:
+def test_a_condition_is_explained_with_given_variables(run: Run, policies: Path) -> None:
     rows = (policies / "catalog.csv").read_text().removesuffix("# end\n")
     row = "p, holdings:read, /api/v1/teams, GET, allow, \"ip_in(request.ip, '10.0.0.0/8')\"\n"
     (policies / "catalog.csv").write_text(f"{rows}{row}# end\n")
@@ -87,7 +87,7 @@ def test_a_condition_is_explained_with_what_is_given(run: Run, policies: Path) -
         (("check", "pyproject.toml"), "is not a directory"),
     ],
 )
-def test_a_wrong_question_is_answered_with_how_to_ask(run: Run, words: tuple[str, ...], told: str) -> None:
+def test_a_usage_error_shows_the_usage(run: Run, words: tuple[str, ...], told: str) -> None:
     answer = run(*words)
     assert answer.exit_code == 2
     assert told in " ".join(answer.stderr.replace("│", " ").split())
@@ -102,7 +102,7 @@ def test_the_matrix_can_be_narrowed(run: Run) -> None:
     assert {route["method"] for route in both} == {"GET", "HEAD"}
 
 
-def test_an_empty_answer_says_what_to_do(run: Run, policies: Path) -> None:
+def test_an_empty_result_says_what_to_do(run: Run, policies: Path) -> None:
     assert "To let it open one, write a row" in run("routes", "--permission", "env:test").stdout
     assert "lists all of them" in run("routes", "--path", "/nothing/**").stdout
     shutil.rmtree(policies / "tests")
@@ -115,7 +115,7 @@ def test_an_empty_answer_says_what_to_do(run: Run, policies: Path) -> None:
     assert "2 cases passed" in run("test").stdout
 
 
-def test_a_failing_case_is_a_document_too(run: Run, policies: Path) -> None:
+def test_failing_cases_can_be_json(run: Run, policies: Path) -> None:
     (policies / "tests" / "own.yaml").write_text(
         "cases:\n  - as: auth:anonymous\n    allow: POST /api/v1/teams\n# end\n"
     )
@@ -134,7 +134,7 @@ def test_faults_stop_every_command(run: Run, policies: Path) -> None:
         assert "own.yaml:1:8: error[wrong-type]" in stopped.stdout
 
 
-def test_colour_is_for_those_who_want_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_colour_can_be_switched(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "\x1b[" not in run("check").stdout
     monkeypatch.setenv("FORCE_COLOR", "1")
     assert "\x1b[" in run("check").stdout

@@ -1,4 +1,4 @@
-"""`authz dev` and `authz token` on one machine: what is set is used, and no token is minted that no server accepts."""
+"""`authz dev` and `authz token`: settings are used, and every minted token is accepted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.cli.command import command
 from tests.support.server import AUTHZ, ROOT, eventually, free_port
 
 
-def test_dev_listens_where_the_settings_say_and_tokens_are_of_its_issuer(tmp_path: Path) -> None:
+def test_dev_uses_the_settings_and_tokens_come_from_its_issuer(tmp_path: Path) -> None:
     port, issuer_port = free_port(), free_port()
     log = tmp_path / "log"
     clean = {name: value for name, value in os.environ.items() if not name.startswith("AUTHZ_")}
@@ -68,7 +68,7 @@ def test_dev_listens_where_the_settings_say_and_tokens_are_of_its_issuer(tmp_pat
     assert f"no issuer answers at http://127.0.0.1:{issuer_port}" in idle.stderr
 
 
-def test_dev_keeps_the_limits_of_connections_that_the_settings_state(tmp_path: Path) -> None:
+def test_dev_applies_the_connection_limits_of_the_settings(tmp_path: Path) -> None:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("AUTHZ_")}
     env = {**clean, "AUTHZ_POLICY_DIR": str(ROOT / "policies"), "AUTHZ_CONNECTIONS_PER_PEER": "2"}
     log, port = tmp_path / "log", free_port()

@@ -1,4 +1,4 @@
-"""A server that is asked to stop drains: nothing that it has taken on is lost, and it says first that it will go."""
+"""A server that is stopped drains: it reports that it is not ready, and answers all accepted requests."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from tests.support.server import Server, eventually
 
 @pytest.fixture
 def draining(on: str, issuer: LiveIssuer, tmp_path: Path) -> Iterator[Server]:
-    """A server of the test's own, to be told to stop."""
+    """A server for one test, which stops it."""
     with server_on(on, issuer, tmp_path) as started:
         yield started
 
 
-def test_under_load_no_request_on_a_kept_connection_is_lost(draining: Server) -> None:
+def test_no_request_on_a_kept_connection_is_lost_under_load(draining: Server) -> None:
     with Load(draining.url, "/healthz", clients=8) as load:
         assert eventually(lambda: load.answers[200] > 50)
         draining.signal(signal.SIGTERM)
@@ -35,11 +35,11 @@ def test_under_load_no_request_on_a_kept_connection_is_lost(draining: Server) ->
     assert load.refused == 8
 
 
-def test_whoever_could_still_connect_is_answered(draining: Server) -> None:
+def test_accepted_connections_are_answered_during_the_drain(draining: Server) -> None:
     host, port = draining.url.removeprefix("http://").split(":")
 
     def ask() -> bytes | None:
-        """The answer to a client that is slow to send, None when it could not connect."""
+        """The answer to a slow client; None if it could not connect."""
         try:
             connection = socket.create_connection((host, int(port)), 5)
         except ConnectionRefusedError:
@@ -78,11 +78,11 @@ def test_a_request_in_flight_is_answered_and_its_connection_ends(draining: Serve
     assert answer.startswith(b"HTTP/1.1 201 ")
     assert b"connection: close" in answer.partition(b"\r\n\r\n")[0].lower()
     draining.stop()
-    # What was decided last is in the log before the process ends.
+    # The last decision is in the log before the process ends.
     assert not [entry for entry in draining.log if entry.get("level") == "error"]
 
 
-def test_readiness_goes_first_while_requests_are_still_served(on: str, issuer: LiveIssuer, tmp_path: Path) -> None:
+def test_readiness_fails_first_while_requests_are_served(on: str, issuer: LiveIssuer, tmp_path: Path) -> None:
     server = server_on(on, issuer, tmp_path, drain_seconds="0.6")
     with server, server.client(issuer.token(permissions=["catalog:read"])) as client:
         assert client.get("/readyz").json()["status"] == "ready"

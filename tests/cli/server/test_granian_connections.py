@@ -1,4 +1,4 @@
-"""Looking at the connections of granian leaves everything else of the process as it is."""
+"""Inspecting the connections of granian has no effect on the rest of the process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WRITE = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('I
 
 
 @pytest.mark.parametrize("mode", ["wal", "delete"])
-async def test_a_lock_of_sqlite_outlives_a_look_at_the_connections(tmp_path: Path, mode: str) -> None:
+async def test_a_sqlite_lock_survives_the_inspection_of_connections(tmp_path: Path, mode: str) -> None:
     file = str(tmp_path / "some.db")
 
     def written_by_another() -> str:
@@ -40,7 +40,7 @@ async def test_a_lock_of_sqlite_outlives_a_look_at_the_connections(tmp_path: Pat
         client.send(b"GET / HTTP/1.1\r\nX-A: ")
         watching = asyncio.create_task(GranianConnections(listener, ConnectionLimits(head_seconds=0.2)).watch())
         client.settimeout(10)
-        assert await asyncio.to_thread(client.recv, 10) == b"", "connections were looked at: the head was late"
+        assert await asyncio.to_thread(client.recv, 10) == b"", "connections were inspected, since the head was late"
         watching.cancel()
         assert written_by_another() == "sqlite3.OperationalError: database is locked"
         assert accepted.fileno() > 0

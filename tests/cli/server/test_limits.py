@@ -1,4 +1,4 @@
-"""What one connection may take of a server, on real sockets."""
+"""Limits of a connection, on real sockets."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
 CHUNKED = (
     b"POST /api/v1/leagues HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
 )
-# granian reports no connection: those of a peer are counted from outside. Its idle ones end after 75 seconds.
+# granian does not report connections: those of a peer are counted from outside. Idle ones end after 75 seconds.
 ON_UVICORN = pytest.mark.parametrize("on", ["uvicorn"], indirect=True, scope="module")
 ON_GRANIAN = pytest.mark.parametrize("on", ["granian"], indirect=True, scope="module")
 CHUNKED_BODY = b"Transfer-Encoding: chunked\r\n\r\n" + b"4;a=b\r\n\r\n\r\n\r\n" * 20 + b"0\r\nX: y\r\n\r\n"
@@ -45,7 +45,7 @@ def serving(on: str, issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture(scope="module")
 def short(on: str, issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """With short times."""
+    """A server with short timeouts."""
     command = (sys.executable, "-m", "tests.apps.limited", on)
     directory = tmp_path_factory.mktemp("short")
     server = Server(directory, jwks_url=issuer.jwks_url, issuer=issuer.url, command=command)
@@ -60,7 +60,7 @@ def connect(server: Server) -> socket.socket:
 
 
 def answer_to(connection: socket.socket) -> tuple[int, bytes]:
-    """The status and body; 0 when the connection ends without an answer."""
+    """The status and body; 0 if the connection ends without an answer."""
     received = b""
     try:
         while piece := connection.recv(65536):
@@ -78,13 +78,13 @@ def answer_to(connection: socket.socket) -> tuple[int, bytes]:
 
 def exchange(server: Server, request: bytes) -> tuple[int, bytes]:
     with connect(server) as connection:
-        with suppress(ConnectionError):  # the server has answered, and reads no more
+        with suppress(ConnectionError):  # the server has answered, and stopped reading
             connection.sendall(request)
         return answer_to(connection)
 
 
 def padded(size: int) -> bytes:
-    """A request whose head has so many bytes, in one field."""
+    """A request whose head has `size` bytes, in one field."""
     return GET + b"X-A: " + b"a" * (size - len(GET) - 9) + b"\r\n\r\n"
 
 
@@ -107,7 +107,7 @@ def test_a_head_of_64_kb_is_read_and_a_larger_one_is_431(serving: Server) -> Non
 
 @pytest.mark.parametrize(("count", "expected"), [(99, 200), (101, 431), (10_000, 431)])
 def test_more_than_a_hundred_fields_are_431(serving: Server, count: int, expected: int) -> None:
-    # However small they are: to read thousands of them delays all other callers.
+    # However small they are: reading thousands of them delays all other callers.
     assert (
         exchange(serving, b"GET /healthz HTTP/1.1\r\n" + b"Host: x\r\n" + b"a:\r\n" * (count - 1) + b"\r\n")[0]
         == expected
@@ -151,7 +151,7 @@ def test_a_flood_of_pipelined_requests_takes_no_memory(serving: Server, path: by
     before = resident(serving)
     with connect(serving) as flooding:
         flooding.settimeout(0.2)
-        # Until the server reads no more, or ends the connection.
+        # Until the server stops reading, or ends the connection.
         with suppress(TimeoutError, ConnectionError):
             for _ in range(300):
                 flooding.sendall(few)
@@ -176,10 +176,10 @@ def authorized(issuer: LiveIssuer) -> bytes:
 
 
 def test_trailers_are_no_headers(serving: Server, issuer: LiveIssuer) -> None:
-    """A proxy that adds or removes headers before this server does not look at trailers."""
+    """A proxy that adds or removes headers does not inspect trailers."""
     credentials = f"Authorization: Bearer {issuer.token(permissions=['catalog:write'])}\r\n\r\n".encode()
     assert exchange(serving, CHUNKED + b"\r\n" + BODY + credentials)[0] == 401
-    # With the credentials in the head, the body is read, and refused for what it lacks.
+    # With credentials in the head, the body is read, and refused as incomplete.
     status, body = exchange(serving, authorized(issuer) + BODY + credentials)
     assert (status, json.loads(body)["detail"]) == (400, "The request body is invalid.")
 
@@ -195,7 +195,7 @@ def test_extensions_of_chunks_and_trailers_are_bounded(serving: Server, issuer: 
         status, body = exchange(serving, head + framing)
         assert status in (400, 431)
         assert json.loads(body)["detail"] != "The request body is invalid."
-    # However small its chunks are, a body is a body.
+    # Small chunks make no difference.
     assert json.loads(exchange(serving, head + b"1\r\n \r\n" * 12_000 + BODY + b"\r\n")[1])["errors"]
 
 
@@ -227,8 +227,8 @@ def test_the_longest_token_has_room_in_a_head(issuer: LiveIssuer, tmp_path: Path
             assert client.get("/api/v1/teams", headers={"X-More": "a" * 30_000}).status_code == 431
 
 
-def test_a_process_short_of_descriptors_goes_on(on: str, issuer: LiveIssuer, tmp_path: Path) -> None:
-    """More connections than it has descriptors leave it those that it needs itself."""
+def test_a_process_with_few_descriptors_keeps_serving(on: str, issuer: LiveIssuer, tmp_path: Path) -> None:
+    """With more connections than descriptors, it keeps those that it needs itself."""
     command = ("sh", "-c", f"ulimit -n 128 && exec {AUTHZ} serve --port 0")
     with Server(tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url, command=command, server=on) as server:
         first = connect(server)
@@ -258,7 +258,7 @@ def closes(connection: socket.socket) -> tuple[int, bool]:
 
 @pytest.fixture
 def late(on: str) -> int:
-    """The status of a head that is late; 0 for none."""
+    """The status of the answer to a late head; 0 for none."""
     return 408 if on == "uvicorn" else 0
 
 
@@ -278,7 +278,7 @@ def test_each_head_of_a_connection_must_arrive_in_time(short: Server, late: int)
         assert closes(connection) == (late, True)
 
 
-def test_a_head_that_trickles_has_no_more_time(short: Server, late: int) -> None:
+def test_a_slow_head_gets_no_extra_time(short: Server, late: int) -> None:
     with connect(short) as connection:
         for byte in GET[:3]:
             connection.sendall(bytes([byte]))
@@ -287,7 +287,7 @@ def test_a_head_that_trickles_has_no_more_time(short: Server, late: int) -> None
     assert exchange(short, GET + b"\r\n")[0] == 200
 
 
-def test_a_connection_between_requests_is_no_late_head(short: Server) -> None:
+def test_an_idle_connection_is_not_a_late_head(short: Server) -> None:
     with connect(short) as connection:
         for _ in range(2):
             connection.sendall(GET + b"\r\n")
@@ -295,7 +295,7 @@ def test_a_connection_between_requests_is_no_late_head(short: Server) -> None:
             time.sleep(0.7)
 
 
-def test_a_body_may_pause_and_not_stop(short: Server) -> None:
+def test_a_body_may_pause_but_not_stop(short: Server) -> None:
     post = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"
     with connect(short) as connection:
         connection.sendall(post)
@@ -303,7 +303,7 @@ def test_a_body_may_pause_and_not_stop(short: Server) -> None:
             time.sleep(0.1)
             connection.sendall(b"a")
         assert answer_to(connection) == (200, b"9")
-        # The connection goes on.
+        # The connection stays open.
         connection.sendall(GET + b"\r\n")
         assert answer_to(connection) == (200, b"0")
     for request in (post + b"aaa", post, post.replace(b"Content-Length: 9", b"Transfer-Encoding: chunked") + b"5\r\na"):
@@ -321,7 +321,7 @@ def test_a_connection_on_which_nothing_is_sent_is_closed(short: Server) -> None:
 
 
 @ON_UVICORN
-def test_a_peer_has_so_many_connections(short: Server) -> None:
+def test_the_connections_of_a_peer_are_limited(short: Server) -> None:
     for _ in range(2):
         many = [connect(short) for _ in range(20)]
         for connection in many:
@@ -359,7 +359,7 @@ def test_the_connections_of_a_peer_beyond_its_limit_are_ended(short: Server) -> 
         try:
             eventually(partial(is_down_to, many, 20))
             kept = [connection for connection in many if is_open(connection)]
-            # Those that were there are left alone, whatever else connects.
+            # Existing connections are unaffected by new ones.
             with connect(short) as beyond:
                 eventually(lambda: not is_open(beyond))
             for connection in kept:
@@ -379,17 +379,17 @@ def test_the_connections_of_a_peer_beyond_its_limit_are_ended(short: Server) -> 
 @pytest.mark.parametrize(
     "end", [b"\0ET / HTTP/1.1\r\n\r\n", b"GET / HTTP/9\r\n\r\n", b"GET /\r\nX", b"X: y\r\n" * 20_000]
 )
-def test_what_is_malformed_behind_pipelined_requests_is_no_failure(
+def test_a_malformed_request_after_pipelined_ones_is_no_error(
     serving: Server, count: int, path: str, end: bytes
 ) -> None:
     requests = f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode() * count
     before = len(serving.lines)
     with connect(serving) as connection:
-        with suppress(ConnectionError):  # the server has answered, and reads no more
+        with suppress(ConnectionError):  # the server has answered, and stopped reading
             connection.sendall(requests + end)
         status, _ = answer_to(connection)
     assert status in (0, 200, 400, 401, 431)
-    # Nor is a client that leaves before it has all answers.
+    # Nor is a disconnect before all answers.
     with connect(serving) as connection:
         connection.sendall(requests)
     assert exchange(serving, GET + b"\r\n")[0] == 200

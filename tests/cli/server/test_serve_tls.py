@@ -1,4 +1,4 @@
-"""`authz serve` with a certificate: a wrong one is reported before anything is served."""
+"""`authz serve` with a certificate: an invalid one is reported before anything is served."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from subprocess import CompletedProcess
 import httpx
 
 from tests.support.certificate import make
-from tests.support.forked import run
+from tests.support.forked_process import run
 from tests.support.issuer import LiveIssuer
 from tests.support.server import AUTHZ, Server
 
 
 def _serve(*options: str, directory: Path) -> CompletedProcess[str]:
-    """Told before settings or database are looked at, so there are none."""
+    """Run `authz serve` without settings and database: certificates are checked first."""
     return run("serve", "--port", "0", *options, env={}, cwd=directory)
 
 
@@ -37,7 +37,7 @@ def test_a_certificate_comes_with_its_key(tmp_path: Path) -> None:
     assert "--tls-key" in done.stderr
 
 
-def test_a_wrong_pair_is_told(tmp_path: Path) -> None:
+def test_an_invalid_certificate_pair_is_reported(tmp_path: Path) -> None:
     one, other = make(tmp_path, "one"), make(tmp_path, "other")
     secret = make(tmp_path, "secret", password=b"sesame")
     text = tmp_path / "text.pem"

@@ -1,4 +1,4 @@
-"""uvicorn and granian: whichever reads a request, the verdict is the same."""
+"""uvicorn and granian: the verdict on a request is the same."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from tests.support.issuer import LiveIssuer
 from tests.support.server import ROOT, Server, eventually
 
 SERVERS = get_args(ServerName)
-NO_HTTP = {0, 400}  # what a server says, or does not, by itself
+NO_HTTP = {0, 400}  # answers of a server itself
 TEAMS, SOURCES = "/api/v1/teams/", "/api/v1/sources/"
-# Each is sent as it is, for `{open}`, which the token opens, and for `{shut}`, which it does not.
+# Each is sent unchanged, for `{open}`, which the token allows, and for `{shut}`, which it does not.
 TARGETS = (
     *("{open}", "{shut}", "{open}?limit=1", "{shut}?limit=1", "/{shut}", "{shut}/", "{open}..{shut}", "/.{shut}"),
     *("{open}../sources/", "{open}%2e%2e/sources/", "{open}..%2fsources/", "{open}..;/sources/", "{open};{shut}"),
@@ -27,7 +27,7 @@ TARGETS = (
     *("/api/v1/team/../sources/", "/api/v1/teams/%", "/api/v1/teams/%zz", "{shut}\t", "{shut}%20", "{open}%0d%0aX:y"),
 )
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "DELETE", "get", "GETT", "TRACE", "PROPFIND", "WEBSOCKET")
-# What comes after the first line, where it is not the usual.
+# Unusual content after the first line.
 HEADERS = (
     "Authorization: Bearer {token}\r\nAuthorization: Bearer {token}\r\n",
     "authorization: bearer {token}\r\n",
@@ -47,7 +47,7 @@ HEADERS = (
 
 
 def raw(server: Server, request: str) -> tuple[int, str]:
-    """Status and body of the answer to what is sent, byte for byte; 0 when there is none."""
+    """The status and body of the answer to raw bytes; 0 if there is none."""
     host, port = server.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), 1.5) as connection:
         connection.sendall(request.encode("latin-1"))
@@ -56,12 +56,12 @@ def raw(server: Server, request: str) -> tuple[int, str]:
             while more := connection.recv(65536):
                 answer += more
         except (ConnectionError, TimeoutError):
-            pass  # what has come until then is the answer
+            pass  # the answer is what arrived until then
     head, _, body = answer.partition(b"\r\n\r\n")
     return (int(head.split()[1]) if head else 0), body.decode("latin-1")
 
 
-def test_what_one_refuses_the_other_refuses_too(issuer: LiveIssuer, tmp_path: Path) -> None:
+def test_both_servers_refuse_the_same_requests(issuer: LiveIssuer, tmp_path: Path) -> None:
     token = issuer.token(permissions=["catalog:read"])
     usual = f"Host: x\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
     asked = [
@@ -86,7 +86,7 @@ def test_what_one_refuses_the_other_refuses_too(issuer: LiveIssuer, tmp_path: Pa
             opened += all(allowed)
             if {on_one, on_other}.isdisjoint(NO_HTTP):
                 assert (on_one, said) == (on_other, also), request
-            else:  # uvicorn looks closer at what is no HTTP, and never lets in what granian does not
+            else:  # uvicorn is stricter about invalid HTTP, and never allows what granian refuses
                 assert allowed in ([False, False], [False, True]), request
     assert opened > 10
 
@@ -99,7 +99,7 @@ def test_an_application_that_cannot_start_ends_the_program_and_says_why(on: str)
     assert "Traceback" not in ended.stderr
 
 
-def test_a_second_interrupt_ends_it_at_once(on: str, issuer: LiveIssuer, tmp_path: Path) -> None:
+def test_a_second_interrupt_ends_it_immediately(on: str, issuer: LiveIssuer, tmp_path: Path) -> None:
     with server_on(on, issuer, tmp_path, drain_seconds="60") as server:
         server.signal(signal.SIGINT)
         server.wait_for_log(lambda entry: entry.get("event") == "draining")

@@ -1,4 +1,4 @@
-"""Several workers are one server: each obeys, each is replaced when it dies, and none outlives who started it."""
+"""Several workers: each applies changes, is replaced when it dies, and ends with its parent."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.issuer import PARTY, LiveIssuer
 from tests.support.load import Load
 from tests.support.server import AUTHZ, Server, eventually
 
-BEATS = 5.0  # seconds without one, after which a worker hangs
+BEATS = 5.0  # seconds of silence after which a worker counts as hanging
 TWO = (str(AUTHZ), "serve", "--port", "0", "--workers", "2")
 
 
@@ -30,7 +30,9 @@ def workers(server: Server) -> set[int]:
     return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
 
 
-def test_one_that_dies_is_replaced_and_all_obey_a_new_policy(on: str, issuer: LiveIssuer, tmp_path: Path) -> None:
+def test_a_dead_worker_is_replaced_and_all_workers_apply_a_new_policy(
+    on: str, issuer: LiveIssuer, tmp_path: Path
+) -> None:
     server = Server(
         tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url, authorized_parties=PARTY, command=TWO, server=on
     )
@@ -49,7 +51,7 @@ def test_one_that_dies_is_replaced_and_all_obey_a_new_policy(on: str, issuer: Li
             asked_of: set[int] = set()
 
             def obeyed() -> bool:
-                # A connection each time, so that it is now one worker and now the other.
+                # A new connection each time, so that both workers are reached.
                 with admin(server, issuer) as stranger:
                     asked_of.add(stranger.head("/api/v1/leagues").status_code)
                     return stranger.head("/api/v1/leagues").status_code == 403
@@ -59,7 +61,7 @@ def test_one_that_dies_is_replaced_and_all_obey_a_new_policy(on: str, issuer: Li
             answered = load.answers[200]
             assert eventually(lambda: load.answers[200] > answered + 20)
         assert set(load.answers) == {200}
-        # Those that the dead one had accepted are all that is lost.
+        # Only the connections that the dead one had accepted are lost.
         assert len(load.lost) <= 4
         died = [entry for entry in server.log if entry.get("event") == "a worker died and is replaced"]
         assert [(entry["worker"], entry["how"]) for entry in died] == [(dead, "signal 9")]
@@ -68,7 +70,7 @@ def test_one_that_dies_is_replaced_and_all_obey_a_new_policy(on: str, issuer: Li
     assert files(server) == sent["files"]
 
 
-def test_one_that_hangs_is_replaced(on: str, issuer: LiveIssuer, tmp_path: Path) -> None:
+def test_a_hanging_worker_is_replaced(on: str, issuer: LiveIssuer, tmp_path: Path) -> None:
     server = Server(
         tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url, command=TWO, server=on, worker_timeout_seconds=str(BEATS)
     )
@@ -84,24 +86,22 @@ def test_one_that_hangs_is_replaced(on: str, issuer: LiveIssuer, tmp_path: Path)
 
 
 @pytest.mark.anyio
-async def test_silence_is_counted_in_looks_so_that_a_paused_machine_is_no_hang() -> None:
+async def test_a_paused_machine_does_not_count_as_a_hanging_worker() -> None:
     heartbeat = Heartbeat()
-    assert [heartbeat.look() for _ in range(3)] == [0, 0, 0], "before it serves nothing is expected"
+    assert [heartbeat.look() for _ in range(3)] == [0, 0, 0], "nothing is expected before it serves"
     heartbeat.start()
     assert [heartbeat.look() for _ in range(3)] == [0, 1, 2]
     heartbeat.start()
     assert [heartbeat.look() for _ in range(2)] == [0, 1]
 
 
-def test_of_changes_made_at_once_by_two_workers_one_is_taken_and_none_is_undone(
-    issuer: LiveIssuer, tmp_path: Path
-) -> None:
+def test_of_concurrent_changes_by_two_workers_one_succeeds(issuer: LiveIssuer, tmp_path: Path) -> None:
     server = Server(tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url, authorized_parties=PARTY, command=TWO)
     outcomes: list[tuple[str, int]] = []
 
     def publish(number: int) -> None:
         for turn in range(2):
-            with admin(server, issuer) as client:  # of whichever worker takes the connection
+            with admin(server, issuer) as client:  # of the worker that accepts the connection
                 content = files(server)
                 content["catalog.csv"] = content["catalog.csv"].replace("# end", f"# by {number}, {turn}\n# end")
                 request = body(client, content)
@@ -118,7 +118,7 @@ def test_of_changes_made_at_once_by_two_workers_one_is_taken_and_none_is_undone(
         with admin(server, issuer) as client:
             entries = history(client)[::-1]
             stored = client.get(f"/api/v1/policies/history/{entries[-1]['revision']}").json()["files"]
-    # A file read half way through another's change makes a content of its own, which is then refused or taken whole.
+    # A file that is read during a change by another worker is other content, which is refused or accepted as a whole.
     assert {status for _, status in outcomes} <= {200, 409, 422}
     taken = [parent for parent, status in outcomes if status == 200]
     assert len(taken) == len(set(taken)) == len(entries) - 1 >= 2
@@ -127,7 +127,7 @@ def test_of_changes_made_at_once_by_two_workers_one_is_taken_and_none_is_undone(
     assert files(server) == stored
 
 
-def test_nothing_is_left_when_the_one_who_started_them_is_killed(on: str, issuer: LiveIssuer, tmp_path: Path) -> None:
+def test_workers_end_when_their_parent_is_killed(on: str, issuer: LiveIssuer, tmp_path: Path) -> None:
     server = Server(tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url, command=TWO, server=on)
     shared = tmp_path / "temporary"
     shared.mkdir()
@@ -145,7 +145,7 @@ def test_nothing_is_left_when_the_one_who_started_them_is_killed(on: str, issuer
             again.listen()
 
 
-def test_a_policy_with_a_fault_stops_the_start_as_with_one(issuer: LiveIssuer, tmp_path: Path) -> None:
+def test_a_policy_with_a_fault_prevents_the_start_of_several_workers(issuer: LiveIssuer, tmp_path: Path) -> None:
     server = Server(tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url, command=TWO)
     (server.policy_dir / "catalog.csv").write_text("p, catalog:read, /api/v1/teams/**, GET, alow\n# end\n")
     with pytest.raises(RuntimeError):
@@ -157,7 +157,7 @@ def test_a_policy_with_a_fault_stops_the_start_as_with_one(issuer: LiveIssuer, t
     assert server.process.poll() == 1
 
 
-def test_what_others_left_is_removed_at_the_next_start_and_what_is_in_use_is_not(tmp_path: Path) -> None:
+def test_stale_files_are_removed_at_the_next_start(tmp_path: Path) -> None:
     for name in ("authz-run-killed", "authz-run-older", "authz-other"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "1.numbers").touch()
@@ -166,7 +166,7 @@ def test_what_others_left_is_removed_at_the_next_start_and_what_is_in_use_is_not
     (tmp_path / "authz-other" / "in-use").touch()
     with run_directory([str(tmp_path / "none"), str(tmp_path)]) as one, run_directory([str(tmp_path)]) as two:
         left = {path.name for path in tmp_path.iterdir()}
-        # One without a lock may be about to get it.
+        # One without a lock may be about to acquire it.
         assert left == {one.name, two.name, "authz-run-older", "authz-run-link", "authz-other"}
         assert one.stat().st_mode & 0o777 == 0o700
         remove(two)
@@ -174,9 +174,7 @@ def test_what_others_left_is_removed_at_the_next_start_and_what_is_in_use_is_not
     assert (tmp_path / "authz-other" / "1.numbers").exists()
 
 
-def test_without_a_writable_directory_several_workers_say_what_is_missing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_several_workers_need_a_writable_directory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit), run_directory([str(tmp_path / "none"), "/proc"]):
         pass
     said = capsys.readouterr().err
@@ -184,7 +182,7 @@ def test_without_a_writable_directory_several_workers_say_what_is_missing(
     assert f"none of {tmp_path / 'none'}, /proc can be written: mount a writable file system" in said
 
 
-def test_a_hangup_before_it_listens_reloads_and_ends_nothing(on: str, issuer: LiveIssuer, tmp_path: Path) -> None:
+def test_sighup_before_it_listens_does_not_end_it(on: str, issuer: LiveIssuer, tmp_path: Path) -> None:
     for number, words in enumerate((("serve", "--port", "0"), TWO[1:])):
         directory = tmp_path / str(number)
         directory.mkdir()
@@ -199,7 +197,7 @@ def test_a_hangup_before_it_listens_reloads_and_ends_nothing(on: str, issuer: Li
 
         def hang_up(server: Server = server, over: threading.Event = over) -> None:
             while not over.wait(0.005):
-                # Its own code runs, and has long to go until it listens.
+                # Its own code runs, and it will not listen for long.
                 if server.process and "pydantic_core" in Path(f"/proc/{server.process.pid}/maps").read_text():
                     server.process.send_signal(signal.SIGHUP)
 

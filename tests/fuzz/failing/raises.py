@@ -1,4 +1,4 @@
-"""A target that fails on what has an `x`."""
+"""A target that fails for cases with an `x`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A target that takes more processor time than a case of the test may take."""
+"""A target that takes more processor time than the limit of the test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The admin log over HTTP: who may read it, filters, pages, and what it makes of hostile text."""
+"""The admin log over HTTP: permissions, filters, pages and hostile text."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def auditor(server: Server, issuer: LiveIssuer) -> Iterator[httpx.Client]:
 
 
 def issue(server: Server, issuer: LiveIssuer, subject: str, **claims: Any) -> dict[str, Any]:
-    """A key of somebody."""
+    """Issue a key."""
     with server.client(issuer.token(sub=subject, permissions=["catalog:read"], **claims)) as client:
         answer = client.post(KEYS, json={"name": "k", "scopes": ["catalog:read"]}, headers={"X-Request-ID": "made-1"})
     assert answer.status_code == 201, answer.text
@@ -56,7 +56,7 @@ def get(client: httpx.Client, **filters: Any) -> list[dict[str, Any]]:
     return found
 
 
-def test_an_entry_says_who_did_what_to_what(server: Server, issuer: LiveIssuer, auditor: httpx.Client) -> None:
+def test_an_entry_states_actor_action_and_target(server: Server, issuer: LiveIssuer, auditor: httpx.Client) -> None:
     made = issue(server, issuer, "user_logged", jti="token-1")
     (row,) = get(auditor, actor="user_logged")
     assert row.keys() == FIELDS
@@ -87,7 +87,7 @@ def test_an_entry_says_who_did_what_to_what(server: Server, issuer: LiveIssuer, 
     }
 
 
-def test_a_program_acts_under_its_key(server: Server, issuer: LiveIssuer, auditor: httpx.Client) -> None:
+def test_an_act_of_a_program_states_its_key(server: Server, issuer: LiveIssuer, auditor: httpx.Client) -> None:
     with server.client(issuer.token(sub="user_robot", permissions=["policies:write"])) as client:
         robot = client.post(KEYS, json={"name": "robot", "scopes": ["policies:write"]}).json()
     with server.client(robot["plaintext"]) as client:
@@ -99,7 +99,7 @@ def test_a_program_acts_under_its_key(server: Server, issuer: LiveIssuer, audito
     assert robot["plaintext"] not in auditor.get(LOG).text
 
 
-def test_the_policy_says_who_may_read_it(server: Server, issuer: LiveIssuer) -> None:
+def test_the_admin_log_needs_audit_read(server: Server, issuer: LiveIssuer) -> None:
     with server.client() as stranger:
         refused = stranger.get(LOG)
         assert (refused.status_code, refused.headers["WWW-Authenticate"]) == (401, "Bearer")
@@ -118,7 +118,7 @@ def test_the_policy_says_who_may_read_it(server: Server, issuer: LiveIssuer) -> 
         assert program.get(LOG).status_code == 200
 
 
-def test_pages_lead_through_every_entry_once(server: Server, issuer: LiveIssuer, auditor: httpx.Client) -> None:
+def test_pages_contain_every_entry_once(server: Server, issuer: LiveIssuer, auditor: httpx.Client) -> None:
     with server.client(issuer.token(sub="user_paged", permissions=["catalog:read"])) as client:
         made = [client.post(KEYS, json={"name": "k"}).json()["api_key"]["id"] for _ in range(55)]
         for key_id in made:
@@ -173,7 +173,7 @@ def test_each_filter_narrows(server: Server, issuer: LiveIssuer, auditor: httpx.
 @pytest.mark.parametrize(
     "subject", ['<script>alert(1)</script> "quoted"', "שלום ' OR 1=1 --", "田中さん 👩🏽", "a;b=c&d#e%00/../x"]
 )
-def test_hostile_names_come_back_as_they_are(
+def test_hostile_names_are_returned_unchanged(
     server: Server, issuer: LiveIssuer, auditor: httpx.Client, subject: str
 ) -> None:
     made = issue(server, issuer, subject, jti="x" * 1000)
@@ -185,9 +185,7 @@ def test_hostile_names_come_back_as_they_are(
     assert json.loads(answer.text)
 
 
-def test_a_key_that_is_pasted_into_a_name_is_struck_out(
-    server: Server, issuer: LiveIssuer, auditor: httpx.Client
-) -> None:
+def test_a_key_in_a_name_is_redacted(server: Server, issuer: LiveIssuer, auditor: httpx.Client) -> None:
     pasted = issue(server, issuer, "user_pastes")
     plaintext, token = pasted["plaintext"], issuer.token(sub="user_pastes", permissions=["catalog:read"])
     with server.client(token) as client:
@@ -200,7 +198,7 @@ def test_a_key_that_is_pasted_into_a_name_is_struck_out(
     assert pasted["api_key"]["key_prefix"] in text
 
 
-def test_it_is_in_the_document(server: Server) -> None:
+def test_the_admin_log_is_in_the_openapi_document(server: Server) -> None:
     with server.client() as client:
         operation = client.get("/openapi.json").json()["paths"]["/api/v1/admin-actions"]["get"]
     assert operation["x-needs"] == [["audit:read"]]

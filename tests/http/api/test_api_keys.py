@@ -1,4 +1,4 @@
-"""API keys over HTTP: issued once, shown once, never more than their issuer holds, revoked at once."""
+"""API keys over HTTP: issue, listing, scopes and revocation."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_key_is_issued_with_its_plaintext_once(server: Server, issuer: LiveIss
     assert teams(server, body["plaintext"]).status_code == 200
 
 
-def test_the_plaintext_is_nowhere_at_rest_or_in_the_log(server: Server, issuer: LiveIssuer, subject: str) -> None:
+def test_the_plaintext_is_neither_stored_nor_logged(server: Server, issuer: LiveIssuer, subject: str) -> None:
     token = issuer.token(sub=subject, permissions=["catalog:read"])
     plaintext = issue(server, token, scopes=["catalog:read"]).json()["plaintext"]
     assert teams(server, plaintext).status_code == 200
@@ -116,7 +116,7 @@ def test_an_expired_key_is_refused(server: Server, issuer: LiveIssuer, subject: 
     assert teams(server, plaintext).json() == {"detail": "API key has expired."}
 
 
-def test_another_persons_key_looks_like_none(server: Server, issuer: LiveIssuer, subject: str) -> None:
+def test_the_key_of_another_user_is_not_found(server: Server, issuer: LiveIssuer, subject: str) -> None:
     key_id = issue(server, issuer.token(sub=subject)).json()["api_key"]["id"]
     with server.client(issuer.token(sub=f"{subject}_other")) as other:
         answers = [
@@ -157,7 +157,7 @@ def test_a_key_holds_no_more_than_its_issuer(server: Server, issuer: LiveIssuer,
         assert client.get(KEYS).json() == []
 
 
-def test_a_role_counts_as_what_it_adds(own_server: Server, issuer: LiveIssuer) -> None:
+def test_permissions_of_a_role_may_become_scopes(own_server: Server, issuer: LiveIssuer) -> None:
     roles = own_server.policy_dir / "roles.csv"
     roles.write_text(roles.read_text().replace("# end\n", "g, user:user_editor, role:editor\n# end\n"))
     token = issuer.token(sub="user_editor", permissions=[])
@@ -221,7 +221,7 @@ def test_keys_are_pinned_to_the_environments_of_a_deployment(issuer: LiveIssuer,
         assert issue(live, token, environment="test").status_code == 400
 
 
-def test_the_last_use_is_noted_about_once_a_minute(own_server: Server, issuer: LiveIssuer, subject: str) -> None:
+def test_the_last_use_is_written_about_once_a_minute(own_server: Server, issuer: LiveIssuer, subject: str) -> None:
     token = issuer.token(sub=subject, permissions=["catalog:read"])
     body = issue(own_server, token, scopes=["catalog:read"]).json()
 
@@ -235,12 +235,12 @@ def test_the_last_use_is_noted_about_once_a_minute(own_server: Server, issuer: L
     assert eventually(lambda: last_used(own_server) is not None, 15)
     first = last_used(own_server)
     assert teams(own_server, body["plaintext"]).status_code == 200
-    own_server.stop()  # which writes what is left to write
+    own_server.stop()  # writes the remaining uses
     with Server(own_server.directory, jwks_url=issuer.jwks_url, issuer=issuer.url, authorized_parties=PARTY) as again:
         assert last_used(again) == first
 
 
-def test_an_operator_lists_and_revokes_at_the_database(server: Server, issuer: LiveIssuer, subject: str) -> None:
+def test_an_operator_lists_and_revokes_keys_by_command(server: Server, issuer: LiveIssuer, subject: str) -> None:
     token = issuer.token(sub=subject, permissions=["catalog:read"])
     body = issue(server, token, name="to be revoked", scopes=["catalog:read"]).json()
     assert teams(server, body["plaintext"]).status_code == 200

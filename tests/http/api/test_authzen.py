@@ -1,4 +1,4 @@
-"""Asking for decisions over AuthZEN: about users, keys and strangers, routes and things, one and many."""
+"""Evaluations over AuthZEN: users, keys and anonymous callers, routes and other resources, single and in batches."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def question(subject: Json, action: str | Json, resource: Json | str, **more: An
 
 @pytest.fixture(scope="module")
 def pdp(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server whose policy also rules records and another service, and knows entities."""
+    """A server whose policy also has rows for records and another service, and entities."""
     server = Server(tmp_path_factory.mktemp("pdp"), jwks_url=issuer.jwks_url, issuer=issuer.url, key_cache_seconds="0")
     for name, text in {
         "records.csv": ROWS,
@@ -83,7 +83,7 @@ def caller(pdp: Server, issuer: LiveIssuer) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def decide(caller: httpx.Client) -> Callable[..., bool]:
-    """The decision on a question, which is all that the answer holds."""
+    """The decision of an evaluation, which is the only member of the answer."""
 
     def ask(subject: Json, action: str | Json, resource: Json | str, **more: Any) -> bool:
         answer = caller.post(EVALUATION, json=question(subject, action, resource, **more))
@@ -99,7 +99,7 @@ def user(name: str, **properties: Any) -> Json:
     return {"type": "user", "id": name, **({"properties": properties} if properties else {})}
 
 
-def test_callers_need_the_permission_as_anybody_does(pdp: Server, issuer: LiveIssuer) -> None:
+def test_callers_need_the_permission(pdp: Server, issuer: LiveIssuer) -> None:
     body = question(READER, "GET", TEAMS)
     for path in (EVALUATION, EVALUATIONS, "/access/v1/search/subject", "/access/v1/search/action"):
         assert httpx.post(pdp.url + path, json=body).status_code == 401
@@ -111,17 +111,17 @@ def test_callers_need_the_permission_as_anybody_does(pdp: Server, issuer: LiveIs
             assert client.post(path, content=b"{").json() == {"detail": "Token has expired."}, "401 comes before 400"
 
 
-def test_a_program_asks_with_a_key(pdp: Server, issuer: LiveIssuer) -> None:
+def test_a_program_calls_authzen_with_a_key(pdp: Server, issuer: LiveIssuer) -> None:
     _, plaintext = _issue(pdp, issuer, scopes=["decisions:evaluate"])
     with pdp.client(plaintext) as client:
         assert client.post(EVALUATION, json=question(READER, "GET", TEAMS)).json() == {"decision": True}
 
 
-def test_a_user_holds_what_a_token_would_state_and_never_a_fact(decide: Callable[..., bool]) -> None:
+def test_a_user_holds_stated_permissions_but_no_stated_fact(decide: Callable[..., bool]) -> None:
     teams = "route /api/v1/teams"
     assert decide(user("u", permissions=["catalog:read"]), "GET", teams)
     assert decide(user("u", permissions="holdings:read catalog:read"), "GET", teams)
-    assert decide({**READER, "type": "identity"}, "GET", teams), "another word for a user"
+    assert decide({**READER, "type": "identity"}, "GET", teams), "an alias of a user"
     assert not decide(user("u"), "GET", teams)
     assert not decide(user("u", permissions=["catalog:read"]), "POST", teams)
     for claimed in (
@@ -146,7 +146,7 @@ def test_roles_and_other_types_of_subjects(decide: Callable[..., bool]) -> None:
     assert not decide({"type": "service", "id": "user:user_clerk"}, "read", "record 7")
     service: Json = {"type": "service", "id": "s", "properties": {"permissions": ["catalog:read", "auth:jwt"]}}
     assert decide(service, "GET", TEAMS)
-    assert not decide(service, "GET", "route /api/v1/api-keys"), "nor is it signed in"
+    assert not decide(service, "GET", "route /api/v1/api-keys"), "it is not signed in either"
 
 
 def test_entities_state_attributes_that_callers_may_overlay(decide: Callable[..., bool]) -> None:
@@ -158,7 +158,7 @@ def test_entities_state_attributes_that_callers_may_overlay(decide: Callable[...
     for properties, expected in (({}, True), ({"color": "blue"}, True), ({"owner": "user_else"}, False)):
         resource = {"type": "record", "id": "mine", "properties": properties}
         assert decide(user("user_clerk"), write, resource) is expected, properties
-    assert not decide(user("user_clerk"), "write", "record mine"), "a reason is lacking"
+    assert not decide(user("user_clerk"), "write", "record mine"), "the reason is missing"
     assert not decide(user("user_clerk"), write, "record other"), "its owner is not known"
 
 
@@ -169,7 +169,7 @@ def test_conditions_read_the_context_and_the_time(decide: Callable[..., bool]) -
     assert not decide(user("u"), "sign", "record 7")
 
 
-def test_named_things_come_before_their_type(decide: Callable[..., bool]) -> None:
+def test_a_resource_id_matches_before_its_type(decide: Callable[..., bool]) -> None:
     assert decide(user("u"), "read", "record open")
     assert not decide(user("user_clerk"), "read", "record shut")
     assert decide({"type": "anonymous", "id": "whoever"}, "read", "record stranger")
@@ -232,9 +232,7 @@ def test_named_things_come_before_their_type(decide: Callable[..., bool]) -> Non
         ("route", "/api/v1/nothing", "GET"),
     ],
 )
-def test_what_could_be_read_as_another_resource_is_denied(
-    caller: httpx.Client, kind: str, identity: str, action: str
-) -> None:
+def test_an_ambiguous_resource_is_denied(caller: httpx.Client, kind: str, identity: str, action: str) -> None:
     asked = question(
         user("user_clerk", permissions=["catalog:read", "catalog:write"]), action, {"type": kind, "id": identity}
     )
@@ -264,7 +262,7 @@ def test_what_could_be_read_as_another_resource_is_denied(
     ],
 )
 def test_routes_by_path_and_by_template(decide: Callable[..., bool], route: str, expected: bool) -> None:
-    """A template leaves open what its parameters are, so a condition on them cannot be told."""
+    """A template has no values of its parameters, so a condition on them cannot be evaluated."""
     assert decide(READER, "GET", {"type": "route", "id": route}) is expected
 
 
@@ -276,7 +274,7 @@ def _issue(pdp: Server, issuer: LiveIssuer, **body: Any) -> tuple[int, str]:
     return answer.json()["api_key"]["id"], answer.json()["plaintext"]
 
 
-def test_a_key_holds_what_the_database_says_and_nothing_that_is_sent(
+def test_a_key_holds_its_stored_scopes_and_nothing_that_is_sent(
     pdp: Server, issuer: LiveIssuer, decide: Callable[..., bool]
 ) -> None:
     number, _ = _issue(pdp, issuer, scopes=["catalog:read"])
@@ -304,7 +302,7 @@ def test_a_key_holds_what_the_database_says_and_nothing_that_is_sent(
         assert not decide({"type": "key", "id": spelled}, "GET", "route /healthz"), spelled
 
 
-def test_a_revoked_or_expired_key_may_do_nothing_at_all(
+def test_a_revoked_or_expired_key_is_denied_everything(
     pdp: Server, issuer: LiveIssuer, decide: Callable[..., bool]
 ) -> None:
     number, _ = _issue(pdp, issuer, scopes=["catalog:read"])
@@ -320,7 +318,7 @@ def test_a_revoked_or_expired_key_may_do_nothing_at_all(
     assert eventually(lambda: not decide({"type": "key", "id": str(expiring)}, "GET", TEAMS))
 
 
-def test_a_key_of_an_environment_that_is_not_taken_may_do_nothing(issuer: LiveIssuer, tmp_path: Path) -> None:
+def test_a_key_of_another_environment_is_denied_everything(issuer: LiveIssuer, tmp_path: Path) -> None:
     server = Server(tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url)
     with server:
         number, _ = _issue(server, issuer, scopes=["catalog:read"], environment="test")
@@ -331,7 +329,7 @@ def test_a_key_of_an_environment_that_is_not_taken_may_do_nothing(issuer: LiveIs
         assert client.post(EVALUATION, json=asked).json() == {"decision": False}
 
 
-def test_explanations_come_only_when_they_are_asked_for(pdp: Server, caller: httpx.Client) -> None:
+def test_explanations_are_returned_only_on_request(pdp: Server, caller: httpx.Client) -> None:
     def explain(subject: Json, action: str, resource: Json | str) -> Json:
         asked = question(subject, action, resource, options={"explain": True})
         answer: Json = caller.post(EVALUATION, json=asked).json()
@@ -387,7 +385,7 @@ BAD: Json = {"action": {}}
         ("permit_on_first_permit", [DENY, DENY], [False, False]),
     ],
 )
-def test_evaluations_stop_where_their_semantic_says(
+def test_evaluations_stop_as_their_semantic_requires(
     caller: httpx.Client, semantic: str | None, items: list[Json], expected: list[bool]
 ) -> None:
     body: Json = {"subject": READER, "resource": TEAMS, "evaluations": items}
@@ -398,7 +396,7 @@ def test_evaluations_stop_where_their_semantic_says(
     assert [item["decision"] for item in answer["evaluations"]] == expected
 
 
-def test_an_item_replaces_a_default_whole(caller: httpx.Client) -> None:
+def test_an_item_replaces_a_default_completely(caller: httpx.Client) -> None:
     clerk, write = user("user_clerk"), {"name": "write", "properties": {"reason": "typo"}}
     body: Json = {
         "subject": clerk,
@@ -432,7 +430,7 @@ def test_an_item_replaces_a_default_whole(caller: httpx.Client) -> None:
     ]
 
 
-def test_a_bad_item_is_false_in_its_place_and_says_why(caller: httpx.Client) -> None:
+def test_an_invalid_item_is_denied_with_a_reason(caller: httpx.Client) -> None:
     items: list[Any] = [{}, 7, None, "x", [], {"subject": "x"}, {"context": []}, {"action": {"name": None}}, {}]
     body = {**question(READER, "GET", TEAMS), "evaluations": items}
     answer = caller.post(EVALUATIONS, json=body)
@@ -450,7 +448,7 @@ def test_a_bad_item_is_false_in_its_place_and_says_why(caller: httpx.Client) -> 
     ]
 
 
-def test_keys_are_looked_up_for_each_item(pdp: Server, issuer: LiveIssuer, caller: httpx.Client) -> None:
+def test_each_item_looks_up_its_key(pdp: Server, issuer: LiveIssuer, caller: httpx.Client) -> None:
     numbers = [_issue(pdp, issuer, scopes=["catalog:read"] if number % 2 else [])[0] for number in range(6)]
     items = [{"subject": {"type": "key", "id": str(number)}} for number in numbers]
     body = {"action": GET, "resource": TEAMS, "evaluations": items}
@@ -481,12 +479,12 @@ def test_keys_are_looked_up_for_each_item(pdp: Server, issuer: LiveIssuer, calle
         ({"action": None}, "`action` must be an object, not null."),
     ],
 )
-def test_what_is_wrong_with_the_whole_is_400(caller: httpx.Client, body: Json, detail: str) -> None:
+def test_a_fault_of_the_whole_batch_is_400(caller: httpx.Client, body: Json, detail: str) -> None:
     answer = caller.post(EVALUATIONS, json={**question(READER, "GET", TEAMS), "evaluations": [{}], **body})
     assert (answer.status_code, answer.json()) == (400, {"detail": detail})
 
 
-def test_bodies_in_another_coding_are_refused(caller: httpx.Client) -> None:
+def test_a_body_with_a_content_encoding_is_refused(caller: httpx.Client) -> None:
     body = b'{"subject": {"type": "user", "id": "\xe9"}}'
     for headers in ({"Content-Type": "application/json; charset=latin-1"}, {"Content-Type": "application/json"}):
         assert caller.post(EVALUATION, content=body, headers=headers).status_code == 400
@@ -533,7 +531,7 @@ def test_every_answer_is_in_the_decision_log(own_server: Server, issuer: LiveIss
     assert sorted(map(str, kept)) == sorted(map(str, expected))
 
 
-def test_a_reload_is_obeyed_by_the_next_question(own_server: Server, issuer: LiveIssuer) -> None:
+def test_a_reload_applies_to_the_next_evaluation(own_server: Server, issuer: LiveIssuer) -> None:
     with own_server.client(issuer.token(permissions="decisions:evaluate")) as client:
         asked = question(user("user_new"), "GET", TEAMS)
         assert client.post(EVALUATION, json=asked).json() == {"decision": False}
@@ -552,7 +550,7 @@ def test_discovery_needs_the_public_address(server: Server) -> None:
     assert "AUTHZ_PUBLIC_URL" in answer.json()["detail"]
 
 
-def test_the_document_describes_what_is_asked(server: Server) -> None:
+def test_the_openapi_document_describes_evaluations(server: Server) -> None:
     paths = httpx.get(f"{server.url}/openapi.json").json()["paths"]
     body = paths[EVALUATION]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert body["required"] == ["subject", "action", "resource"]

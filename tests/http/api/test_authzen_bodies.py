@@ -1,4 +1,4 @@
-"""How the bodies of AuthZEN are read, in this process: what is taken, and the words of each refusal."""
+"""Reading the bodies of AuthZEN requests: accepted ones, and the message of each refusal."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ COMPRESSED = "The request body must not be compressed."
 
 @post("/", request_max_body_size=100, status_code=200)
 async def ask(request: AnyRequest) -> ASGIResponse:
-    """What was read."""
+    """Return what was read."""
     return ASGIResponse(body=msgspec.json.encode(await read(request, _QUESTION)))
 
 
@@ -47,7 +47,7 @@ APP = Litestar([ask], exception_handlers=HANDLERS)
 
 
 async def exchanged(messages: list[Any], *headers: tuple[str, str]) -> tuple[int, Any]:
-    """The status of the answer to a request that comes in these messages, and what was read or why it was refused."""
+    """The status of the answer to a request of these messages, and what was read or the reason of the refusal."""
     sent: list[Any] = []
 
     async def receive() -> Any:
@@ -76,7 +76,7 @@ def in_pieces(content: bytes, pieces: int = 1) -> list[Any]:
 
 
 async def posted(content: bytes, *headers: tuple[str, str]) -> tuple[int, Any]:
-    """As `exchanged`, for a body that comes in one piece."""
+    """As `exchanged`, for a body in one message."""
     return await exchanged(in_pieces(content), *headers)
 
 
@@ -94,19 +94,19 @@ async def posted(content: bytes, *headers: tuple[str, str]) -> tuple[int, Any]:
         ([], NOT_JSON),
     ],
 )
-async def test_a_body_says_that_it_is_json(headers: list[tuple[str, str]], detail: str | None) -> None:
+async def test_a_body_must_be_declared_as_json(headers: list[tuple[str, str]], detail: str | None) -> None:
     status, found = await posted(b'{"subject":{"type":"user"}}', *headers)
     assert (status, found) == ((400, detail) if detail else (200, {"subject": {"type": "user"}}))
 
 
 @pytest.mark.parametrize("pieces", [1, 2, 100])
 @pytest.mark.parametrize(("size", "status"), [(99, 200), (100, 200), (101, 413), (400, 413)])
-async def test_a_body_has_no_more_bytes_than_the_limit(size: int, status: int, pieces: int) -> None:
+async def test_the_size_of_a_body_is_bounded(size: int, status: int, pieces: int) -> None:
     messages = in_pieces(b"{}".ljust(size), pieces)
     assert (await exchanged(messages, ("Content-Type", JSON)))[0] == status
 
 
-async def test_a_last_message_may_say_nothing() -> None:
+async def test_the_last_message_may_be_empty() -> None:
     messages = [{"type": "http.request", "body": b"{}", "more_body": True}, {"type": "http.request"}]
     assert await exchanged(messages, ("Content-Type", JSON)) == (200, {})
 
@@ -135,11 +135,11 @@ async def test_a_body_that_ends_early_is_refused() -> None:
         (b'{"context":"x"}', "`context` must be an object, not a string."),
     ],
 )
-async def test_a_body_that_cannot_be_read_says_why(content: bytes, detail: str) -> None:
+async def test_an_invalid_body_is_refused_with_a_reason(content: bytes, detail: str) -> None:
     assert await posted(content, ("Content-Type", JSON)) == (400, detail)
 
 
-def test_a_text_that_cannot_be_read_is_named_as_what_it_is() -> None:
+def test_invalid_text_is_refused_with_its_fault() -> None:
     for content, detail in (
         (b"{", "The item is not valid JSON."),
         (b"[]", "The item must be an object, not an array."),
@@ -153,7 +153,7 @@ def test_a_text_that_cannot_be_read_is_named_as_what_it_is() -> None:
     assert refused.value.detail == "The item is nested too deeply."
 
 
-def test_what_is_left_out_is_unset_and_what_is_unknown_is_ignored() -> None:
+def test_missing_fields_are_unset_and_unknown_ones_are_ignored() -> None:
     body = decode(b'{"x":[1],"evaluations":[{"y":2}],"options":{}}', msgspec.json.Decoder(Evaluations))
     assert (body.subject, body.context, body.options.explain) == (UNSET, UNSET, False)
     assert body.options.evaluations_semantic is UNSET
@@ -182,11 +182,11 @@ WHOLE = RequestedEntity("record", UNSET, "7")
         ({}, ""),
     ],
 )
-def test_the_first_field_that_lacks_is_named(fields: dict[str, object], field: str) -> None:
+def test_the_first_missing_field_is_named(fields: dict[str, object], field: str) -> None:
     assert lacking(**fields) == field
 
 
-def test_names_and_attributes_of_what_lacks_nothing() -> None:
+def test_names_and_attributes_of_a_complete_request() -> None:
     sent = {"a": 1}
     assert named(RequestedEntity("record", sent, "7")) == ("record", "7", sent)
     assert named(WHOLE) == ("record", "7", {})

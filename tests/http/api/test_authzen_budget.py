@@ -1,4 +1,4 @@
-"""What a call over AuthZEN may cost, and that an item of a batch is decided as it is alone."""
+"""The cost of AuthZEN calls is bounded, and an item of a batch is decided as a single evaluation is."""
 
 from __future__ import annotations
 
@@ -56,7 +56,9 @@ ITEMS = [
 
 @pytest.mark.parametrize("action", ["shared", "owned", "absent", "mine", "failing", "large"])
 @pytest.mark.parametrize("names", [NAMES, NAMES[:5], ["name-4"], []], ids=len)
-def test_an_item_of_a_batch_is_decided_as_it_is_alone(caller: httpx.Client, action: str, names: list[str]) -> None:
+def test_an_item_of_a_batch_has_the_decision_of_a_single_evaluation(
+    caller: httpx.Client, action: str, names: list[str]
+) -> None:
     defaults: Json = {
         "subject": {"type": "user", "id": "u", "properties": {"teams": ["red", "green"]}},
         "action": {"name": action},
@@ -74,7 +76,7 @@ def test_an_item_of_a_batch_is_decided_as_it_is_alone(caller: httpx.Client, acti
     assert [answer["decision"] for answer in mixed] == [answer["decision"] for answer in each_alone]
 
 
-def test_what_the_items_of_a_batch_expect_is_what_the_conditions_say(caller: httpx.Client) -> None:
+def test_the_expected_decisions_of_a_batch_follow_from_the_conditions(caller: httpx.Client) -> None:
     def decisions(action: str) -> list[bool]:
         body = {
             "subject": {"type": "user", "id": "u", "properties": {"teams": ["red"]}},
@@ -91,7 +93,7 @@ def test_what_the_items_of_a_batch_expect_is_what_the_conditions_say(caller: htt
     assert decisions("failing") == [False] * 5
 
 
-def test_a_condition_that_would_cost_too_much_denies_with_its_reason(caller: httpx.Client) -> None:
+def test_a_condition_beyond_its_budget_denies_with_a_reason(caller: httpx.Client) -> None:
     body = {
         "subject": {"type": "user", "id": "u"},
         "action": {"name": "large"},
@@ -106,7 +108,7 @@ def test_a_condition_that_would_cost_too_much_denies_with_its_reason(caller: htt
 
 
 @pytest.mark.parametrize("holder", ["context", "subject", "resource", "action"])
-def test_what_the_defaults_hold_counts_for_each_item(caller: httpx.Client, holder: str) -> None:
+def test_values_of_the_defaults_count_for_each_item(caller: httpx.Client, holder: str) -> None:
     defaults: Json = {
         "subject": {"type": "user", "id": "u"},
         "action": {"name": "shared"},
@@ -124,7 +126,7 @@ def test_what_the_defaults_hold_counts_for_each_item(caller: httpx.Client, holde
     assert "counts for each item" in refused.json()["detail"]
 
 
-def test_a_search_takes_few_values(caller: httpx.Client) -> None:
+def test_the_number_of_values_of_a_search_is_bounded(caller: httpx.Client) -> None:
     def search(kind: str, *, sought: int, context: int) -> httpx.Response:
         entities = {"subject": {"type": "user", "id": "u"}, "resource": record("r")}
         entities[kind]["properties"] = {f"p{number}": number for number in range(sought)}
@@ -141,8 +143,8 @@ def test_a_search_takes_few_values(caller: httpx.Client) -> None:
         }
 
 
-def test_others_are_served_while_a_batch_is_decided(pdp: Server, caller: httpx.Client) -> None:
-    """Work by the million: each item has a list of its own size, which is converted for it alone."""
+def test_other_requests_are_served_while_a_batch_is_decided(pdp: Server, caller: httpx.Client) -> None:
+    """A batch with millions of values: each item has a list of another size, which is converted separately."""
     items = [
         {"resource": record(f"r{number}", owner="x"), "context": {"names": [str(number)] * 130}}
         for number in range(1000)
@@ -166,4 +168,4 @@ def test_others_are_served_while_a_batch_is_decided(pdp: Server, caller: httpx.C
     finally:
         done.set()
         other.join()
-    assert served > 30, "at five places in a batch, which is what 200 items at a time were, it could be 15"
+    assert served > 30, "with 200 items at a time it could be 15, at five places in a batch"

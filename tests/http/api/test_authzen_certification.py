@@ -39,7 +39,7 @@ def ask(subject: Json, action: Json, resource: Json, **more: Any) -> Json:
 
 @pytest.fixture(scope="module")
 def pdp(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """A decision point with the scenario's fixture, on HTTPS, and a caller who may ask it."""
+    """A decision point with the fixture of the scenario, over HTTPS, and a caller with the permission."""
     directory = tmp_path_factory.mktemp("pdp")
     certificate = make(directory)
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -146,7 +146,7 @@ def test_bodies_that_are_no_json_object(pdp: httpx.Client, path: str, case: str,
     assert set(answer.json()) == {"detail"}
 
 
-def test_2_5_a_request_id_comes_back_or_is_made(pdp: httpx.Client) -> None:
+def test_2_5_a_request_id_is_returned_or_created(pdp: httpx.Client) -> None:
     sent = "bfe9eb29-ab87-4ca3-be83-a1d5d8305716"
     for path, body in (
         (EVALUATION, ask(ALICE, READ, RECORD_1)),
@@ -157,7 +157,7 @@ def test_2_5_a_request_id_comes_back_or_is_made(pdp: httpx.Client) -> None:
         assert pdp.post(path, json=body).headers["x-request-id"]
 
 
-def test_2_6_the_same_question_has_the_same_answer(pdp: httpx.Client) -> None:
+def test_2_6_evaluations_are_repeatable(pdp: httpx.Client) -> None:
     for question, expected in (DECISIONS["2.2.1"], DECISIONS["2.2.2"], DECISIONS["2.2.5"]):
         assert {pdp.post(EVALUATION, json=question).json()["decision"] for _ in range(5)} == {expected}
 
@@ -213,7 +213,7 @@ def test_batches(pdp: httpx.Client, case: str) -> None:
     assert answer.json() == {"evaluations": [{"decision": decision} for decision in expected]}
 
 
-def test_3_4_1_an_item_that_lacks_a_field_is_false_in_its_place(pdp: httpx.Client) -> None:
+def test_3_4_1_an_incomplete_item_is_denied_in_its_place(pdp: httpx.Client) -> None:
     body = {"subject": ALICE, "action": READ, "evaluations": [{"resource": RECORD_1}, {}]}
     answer = pdp.post(EVALUATIONS, json=body)
     assert answer.status_code == 200
@@ -263,7 +263,7 @@ def test_searches(pdp: httpx.Client, case: str) -> None:
 
 
 @pytest.mark.parametrize("case", [case for case, (_, _, found) in SEARCHES.items() if found])
-def test_what_is_found_is_allowed_when_it_is_asked_about(pdp: httpx.Client, case: str) -> None:
+def test_each_result_of_a_search_is_allowed_by_an_evaluation(pdp: httpx.Client, case: str) -> None:
     path, body, _ = SEARCHES[case]
     name = path.rpartition("/")[2]
     for found in pdp.post(path, json=body).json()["results"]:
@@ -294,7 +294,7 @@ SEARCH_INVALID: dict[str, tuple[str, Json, str]] = {
 
 
 @pytest.mark.parametrize("case", SEARCH_INVALID)
-def test_a_search_names_what_it_lacks(pdp: httpx.Client, case: str) -> None:
+def test_an_incomplete_search_names_the_missing_field(pdp: httpx.Client, case: str) -> None:
     path, body, field = SEARCH_INVALID[case]
     answer = pdp.post(path, json=body)
     assert (answer.status_code, answer.json()) == (400, {"detail": f"`{field}` is missing."})

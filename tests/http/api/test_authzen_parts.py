@@ -1,4 +1,4 @@
-"""The parts of AuthZEN's searches and batches in this process: pages, what a call may cost, and what is remembered."""
+"""The parts of AuthZEN searches and batches: pages, budgets and caches."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ NO_TOKEN = "`page.token` is none of this search: send `next_token` with the same
 @pytest.mark.parametrize(
     ("stated", "limit"), [(UNSET, 100), (1, 1), (2, 2), (999, 999), (1000, 1000), (1001, 1000), (10**9, 1000)]
 )
-def test_a_page_has_at_most_so_many_results(stated: Any, limit: int) -> None:
+def test_the_number_of_results_of_a_page_is_bounded(stated: Any, limit: int) -> None:
     assert limit_of(RequestedPage(limit=stated)) == limit
 
 
@@ -55,7 +55,7 @@ def test_a_page_has_at_least_one_result(stated: int) -> None:
         CandidatePosition(0, "a" * 3_000),
     ],
 )
-def test_a_token_is_the_place_of_one_search(place: CandidatePosition) -> None:
+def test_a_token_encodes_a_position_of_one_search(place: CandidatePosition) -> None:
     token = write_token(place, QUERY)
     assert read_token(token, QUERY) == place
     assert urlsafe_b64decode(token + "=" * (-len(token) % 4))[:16] == QUERY
@@ -65,7 +65,7 @@ def test_a_token_is_the_place_of_one_search(place: CandidatePosition) -> None:
 
 
 @pytest.mark.parametrize(("size", "is_taken"), [(4_096, True), (4_099, False)])
-def test_a_token_is_bounded(size: int, is_taken: bool) -> None:
+def test_the_length_of_a_token_is_bounded(size: int, is_taken: bool) -> None:
     after = "a" * (size * 3 // 4 - 18)
     token = write_token(CandidatePosition(0, after), QUERY)
     assert len(token) == size
@@ -90,20 +90,20 @@ def spelt(text: bytes) -> str:
         spelt(QUERY[:-1] + b"0:a"), spelt(b"0:a"),
     ],
 )  # fmt: skip
-def test_what_is_no_token_of_the_search_is_refused(token: str) -> None:
+def test_a_token_of_another_search_is_refused(token: str) -> None:
     with pytest.raises(Problem) as refused:
         read_token(token, QUERY)
     assert (refused.value.status, refused.value.detail) == (400, NO_TOKEN)
 
 
-def test_no_token_is_the_start_and_the_end_has_none() -> None:
+def test_a_search_begins_and_ends_without_a_token() -> None:
     for none in (UNSET, "", None, 7):
         assert read_token(none, QUERY) == CandidatePosition(0, "")
     assert write_token(None, QUERY) == ""
 
 
 class Names:
-    """A source of names, and how many were asked for at a time."""
+    """A source of names that records the size of each fetch."""
 
     def __init__(self, *names: str, skip: Sequence[str] = ()) -> None:
         self.names = sorted(names)
@@ -111,12 +111,12 @@ class Names:
         self.source = CandidateSource(self.fetch, skip)
 
     async def fetch(self, after: str, limit: int) -> Sequence[str]:
-        """The first behind one."""
+        """The first names after one."""
         self.fetched.append((after, limit))
         return [name for name in self.names if name > after][:limit]
 
 
-async def test_a_walk_goes_through_the_sources_in_their_order() -> None:
+async def test_candidates_come_from_the_sources_in_order() -> None:
     first, second = Names("a", "b", "c"), Names("a", "b", "d", skip=("a", "b", "c"))
     sources = [first.source, second.source]
     assert (await walk(sources, CandidatePosition(), 10, lambda _: True)).ids == ["a", "b", "c", "d"]
@@ -129,7 +129,7 @@ async def test_a_walk_goes_through_the_sources_in_their_order() -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 4, 5])
-async def test_a_page_ends_before_the_next_that_is_allowed(limit: int) -> None:
+async def test_a_page_ends_before_the_next_allowed_candidate(limit: int) -> None:
     sources = [Names("a", "b", "c").source, Names("d", "x").source]
     place: CandidatePosition | None = CandidatePosition()
     pages: list[list[str]] = []
@@ -143,7 +143,7 @@ async def test_a_page_ends_before_the_next_that_is_allowed(limit: int) -> None:
 @pytest.mark.parametrize(
     ("count", "fetches"), [(499, 1), (500, 2), (501, 2), (1000, 3), (9_999, 20), (10_000, 21), (10_001, 21)]
 )
-async def test_candidates_are_fetched_by_500_and_no_more_than_10000_are_looked_at(count: int, fetches: int) -> None:
+async def test_candidates_are_fetched_by_500_up_to_10000(count: int, fetches: int) -> None:
     names = Names(*(f"n{number:05}" for number in range(count)))
     looked_at: list[str] = []
 
@@ -165,7 +165,7 @@ async def test_candidates_are_fetched_by_500_and_no_more_than_10000_are_looked_a
         ({"a": [{"b": 1}, {"c": 2}]}, 5),
     ],
 )  # fmt: skip
-def test_values_are_counted_at_every_level(value: dict[str, Any], count: int) -> None:
+def test_values_are_counted_at_every_depth(value: dict[str, Any], count: int) -> None:
     sizes = Sizes()
     assert (
         sizes.of(value) == sizes.of(RequestedEntity("t", value, "i")) == sizes.of(RequestedAction("n", value)) == count
@@ -175,7 +175,7 @@ def test_values_are_counted_at_every_level(value: dict[str, Any], count: int) ->
 
 
 @pytest.mark.parametrize(("items", "each"), [(1000, 999), (10, 99_999)])
-def test_the_items_of_a_call_have_a_million_values_at_most(items: int, each: int) -> None:
+def test_the_items_of_a_call_have_at_most_a_million_values(items: int, each: int) -> None:
     context = {"a": [0] * each}
     questions = [
         AccessQuestion(
@@ -197,7 +197,7 @@ def values(count: int) -> dict[str, int]:
     return {f"p{number}": number for number in range(count)}
 
 
-def test_a_search_has_1000_values_at_most_and_100_of_what_it_looks_for() -> None:
+def test_a_search_has_at_most_1000_values_and_100_of_the_searched_entity() -> None:
     check_search(RequestedEntity("t", values(100), "i"), values(900))
     check_search(UNSET, values(1_000))
     for sought, other, detail in (
@@ -225,7 +225,7 @@ async def test_a_turn_lasts_a_millisecond(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize(("others", "is_remembered"), [(4_999, True), (5_000, False)])
-def test_5000_subjects_and_targets_are_remembered(others: int, is_remembered: bool) -> None:
+def test_5000_subjects_and_targets_are_cached(others: int, is_remembered: bool) -> None:
     recent, policy = Recent(), snapshot("p, c:read, record, read, allow")
     subject = recent.subject(policy, "user", "first", NOTHING)
     target = recent.target(policy, "read", "record", "first")
@@ -237,7 +237,7 @@ def test_5000_subjects_and_targets_are_remembered(others: int, is_remembered: bo
 
 
 @pytest.mark.parametrize(("length", "is_remembered"), [(256, True), (257, False)])
-def test_what_has_a_long_name_is_not_remembered(length: int, is_remembered: bool) -> None:
+def test_long_names_are_not_cached(length: int, is_remembered: bool) -> None:
     recent, policy = Recent(), snapshot("p, c:read, record, read, allow")
     user, record = "u" * (length - len("user")), "r" * (length - len("read" + "record"))
     subject, target = recent.subject(policy, "user", user, NOTHING), recent.target(policy, "read", "record", record)

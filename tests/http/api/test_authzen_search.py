@@ -1,4 +1,4 @@
-"""Searching over AuthZEN: who is found where, in which order, page by page, and never more than is allowed."""
+"""Searches over AuthZEN: results, order, pages, and only what is allowed."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def every(pdp: httpx.Client, path: str, body: Json, limit: int = 1000) -> list[s
     return [found.get("id") or found["name"] for page in pages(pdp, path, body, limit) for found in page]
 
 
-def test_users_are_those_whom_the_policy_and_the_database_name(pdp: httpx.Client) -> None:
+def test_users_come_from_the_policy_and_the_database(pdp: httpx.Client) -> None:
     assert pdp.post(SUBJECT, json=search("user")).json() == {
         "results": [{"type": "user", "id": name} for name in ("user_a", "user_b", "user_named")]
     }
@@ -128,7 +128,7 @@ def test_users_are_those_whom_the_policy_and_the_database_name(pdp: httpx.Client
 
 
 @pytest.mark.parametrize("ignored", ["user_b", "", 7, None, {}])
-def test_the_id_of_what_is_searched_for_is_ignored_whatever_it_is(pdp: httpx.Client, ignored: Any) -> None:
+def test_the_id_of_the_searched_entity_is_ignored(pdp: httpx.Client, ignored: Any) -> None:
     subjects = search("user", subject={"type": "user", "id": ignored})
     assert every(pdp, SUBJECT, subjects) == ["user_a", "user_b", "user_named"]
     subject, action = {"type": "user", "id": "user_a"}, {"name": "lend"}
@@ -138,7 +138,7 @@ def test_the_id_of_what_is_searched_for_is_ignored_whatever_it_is(pdp: httpx.Cli
     assert every(pdp, ACTION, actions) == ["lend", "read"]
 
 
-def test_attributes_of_entities_and_those_that_are_sent_count(pdp: httpx.Client) -> None:
+def test_stored_and_sent_attributes_are_evaluated(pdp: httpx.Client) -> None:
     burn = {"name": "burn"}
     assert every(pdp, SUBJECT, search("user", action=burn)) == ["user_c"]
     assert every(pdp, SUBJECT, search("robot", action=burn)) == ["r2"]
@@ -147,7 +147,7 @@ def test_attributes_of_entities_and_those_that_are_sent_count(pdp: httpx.Client)
     assert every(pdp, SUBJECT, search("ghost", action=burn)) == []
 
 
-def test_keys_are_those_that_would_be_accepted(pdp: httpx.Client) -> None:
+def test_only_accepted_keys_are_found(pdp: httpx.Client) -> None:
     found = every(pdp, SUBJECT, search("key"), limit=137)
     good = [str(number + 1) for number in range(KEYS) if number % 3]
     assert found == [*good, str(KEYS + 1)]
@@ -156,13 +156,13 @@ def test_keys_are_those_that_would_be_accepted(pdp: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 50])
-def test_pages_of_any_size_make_the_same_whole(pdp: httpx.Client, limit: int) -> None:
+def test_pages_of_any_size_have_the_same_results(pdp: httpx.Client, limit: int) -> None:
     found = list(pages(pdp, SUBJECT, search("user"), limit))
     assert [one["id"] for page in found for one in page] == ["user_a", "user_b", "user_named"]
     assert [len(page) for page in found] == [min(limit, 3 - start) for start in range(0, 3, limit)]
 
 
-def test_resources_are_entities_and_things_that_rows_name(pdp: httpx.Client) -> None:
+def test_resources_come_from_entities_and_rows(pdp: httpx.Client) -> None:
     def books(subject: Json, action: str) -> list[str]:
         return every(pdp, RESOURCE, {"subject": subject, "action": {"name": action}, "resource": {"type": "book"}})
 
@@ -175,7 +175,7 @@ def test_resources_are_entities_and_things_that_rows_name(pdp: httpx.Client) -> 
     assert books({"type": "key", "id": "999999"}, "read") == []
 
 
-def test_a_long_list_comes_in_pages_without_what_is_denied(pdp: httpx.Client) -> None:
+def test_denied_candidates_are_left_out_of_pages(pdp: httpx.Client) -> None:
     body = {"subject": {"type": "user", "id": "u"}, "action": {"name": "see"}, "resource": {"type": "shelf"}}
     expected = [f"s{number:05}" for number in range(SHELVES) if number != 7]
     assert every(pdp, RESOURCE, body) == expected
@@ -186,7 +186,7 @@ def test_a_long_list_comes_in_pages_without_what_is_denied(pdp: httpx.Client) ->
     assert len(capped["results"]) == 1000
 
 
-def test_a_call_looks_at_no_more_than_ten_thousand_candidates(pdp: httpx.Client) -> None:
+def test_a_call_evaluates_at_most_ten_thousand_candidates(pdp: httpx.Client) -> None:
     body = {"subject": {"type": "user", "id": "u"}, "action": {"name": "find"}, "resource": {"type": "needle"}}
     first = pdp.post(RESOURCE, json=body).json()
     assert first["results"] == []
@@ -211,7 +211,7 @@ def test_routes_are_found_by_their_templates_and_methods(pdp: httpx.Client) -> N
     assert every(pdp, ACTION, {"subject": reader, "resource": {"type": "route", "id": "/nowhere"}}) == []
 
 
-def test_actions_are_those_that_rows_name(pdp: httpx.Client) -> None:
+def test_actions_come_from_rows(pdp: httpx.Client) -> None:
     def actions(subject: Json, resource: Json) -> list[str]:
         return every(pdp, ACTION, {"subject": subject, "resource": resource})
 
@@ -223,7 +223,7 @@ def test_actions_are_those_that_rows_name(pdp: httpx.Client) -> None:
     assert actions({"type": "user", "id": "user_a"}, {"type": "/api", "id": "v1"}) == []
 
 
-def test_a_token_is_good_for_its_own_search_alone(pdp: httpx.Client) -> None:
+def test_a_token_is_accepted_by_its_own_search_only(pdp: httpx.Client) -> None:
     body = search("user")
     token = pdp.post(SUBJECT, json={**body, "page": {"limit": 1}}).json()["page"]["next_token"]
     again = pdp.post(SUBJECT, json={"page": {"token": token, "limit": 1}, **body, "ignored": 1, "context": {}}).json()
@@ -245,7 +245,7 @@ def test_a_token_is_good_for_its_own_search_alone(pdp: httpx.Client) -> None:
         assert answer.json()["detail"].startswith("`page.token` is none of this search")
 
 
-def test_a_token_outlives_the_name_that_it_stands_behind(own_server: Server, issuer: LiveIssuer) -> None:
+def test_a_token_remains_valid_when_its_last_result_is_deleted(own_server: Server, issuer: LiveIssuer) -> None:
     rows = own_server.policy_dir / "books.csv"
     names = [f"g, user:user_{name}, role:member" for name in "abcd"]
 
@@ -273,17 +273,17 @@ def test_a_token_outlives_the_name_that_it_stands_behind(own_server: Server, iss
         ([], "`page` must be an object, not an array."),
     ],
 )
-def test_a_wrong_page_is_told(pdp: httpx.Client, page: Any, detail: str) -> None:
+def test_an_invalid_page_is_refused(pdp: httpx.Client, page: Any, detail: str) -> None:
     answer = pdp.post(SUBJECT, json=search("user", page=page))
     assert (answer.status_code, answer.json()) == (400, {"detail": detail})
 
 
 @pytest.mark.parametrize("token", ["x", "====", "\u00e9", "A" * 5000, "AAAAAAAAAAAAAAAAAAAAAA", "a b", "\x00"])
-def test_what_is_no_token_is_refused(pdp: httpx.Client, token: str) -> None:
+def test_an_invalid_token_is_refused(pdp: httpx.Client, token: str) -> None:
     assert pdp.post(SUBJECT, json=search("user", page={"token": token})).status_code == 400
 
 
-def test_an_empty_token_is_the_start_and_empty_pages_say_so(pdp: httpx.Client) -> None:
+def test_an_empty_token_begins_the_search_and_empty_pages_are_marked(pdp: httpx.Client) -> None:
     whole = pdp.post(SUBJECT, json=search("user", page={"token": ""})).json()
     assert [found["id"] for found in whole["results"]] == ["user_a", "user_b", "user_named"]
     assert whole["page"] == {"next_token": ""}

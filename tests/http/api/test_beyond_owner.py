@@ -1,4 +1,4 @@
-"""Keys beyond their owner over HTTP: what `authz keys check` says, a page at a time."""
+"""Keys beyond their owner over HTTP, as in `authz keys check`, in pages."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def issue(server: Server, issuer: LiveIssuer, owner: str, *scopes: str) -> int:
     return key_id
 
 
-def test_the_list_is_that_of_the_command(own_server: Server, issuer: LiveIssuer) -> None:
+def test_the_list_equals_that_of_the_command(own_server: Server, issuer: LiveIssuer) -> None:
     leaver = issue(own_server, issuer, "user_leaver", "catalog:read", "holdings:read")
     issue(own_server, issuer, "user_stays", "catalog:read")
     with own_server.client(issuer.token(sub="user_admin", permissions=["keys:read"])) as admin:
-        # What the token of an owner stated last is in the log within a moment.
+        # The grants of the last token of an owner are in the log with a short delay.
         assert eventually(lambda: results(admin) == [])
         with own_server.client(issuer.token(sub="user_leaver", permissions=["catalog:read"])) as client:
             assert client.get("/api/v1/teams").status_code == 200
@@ -69,7 +69,7 @@ def test_the_list_is_that_of_the_command(own_server: Server, issuer: LiveIssuer)
         assert results(admin) == []
 
 
-def test_each_page_looks_at_a_hundred_keys(own_server: Server, issuer: LiveIssuer) -> None:
+def test_each_page_checks_a_hundred_keys(own_server: Server, issuer: LiveIssuer) -> None:
     issue(own_server, issuer, "user_many", "catalog:read")
     columns = "subject, name, environment, key_prefix, scopes, created_at, token_grants"
     sql(
@@ -93,7 +93,7 @@ def test_each_page_looks_at_a_hundred_keys(own_server: Server, issuer: LiveIssue
         assert admin.head(BEYOND).status_code == 200
 
 
-def test_it_needs_keys_read_and_a_person(own_server: Server, issuer: LiveIssuer) -> None:
+def test_the_list_needs_keys_read_and_a_user(own_server: Server, issuer: LiveIssuer) -> None:
     with own_server.client(None) as stranger:
         assert stranger.get(BEYOND).status_code == 401
     with own_server.client(issuer.token(permissions=["keys:write", "policies:read"])) as other:

@@ -1,4 +1,4 @@
-"""What PostgreSQL refuses for the moment is answered 503, never 500, and tried again where that is safe."""
+"""Transient refusals of PostgreSQL are answered with 503, never 500, and retried if that is safe."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.databases import Postgres
 from tests.support.issuer import PARTY, LiveIssuer
 from tests.support.server import Server, eventually
 
-# A name such as `40001` makes the statement fail so; one such as `once 40001` the first time alone.
+# A name such as `40001` makes the statement fail with this SQLSTATE; `once 40001` only the first time.
 FAILING = """
 CREATE SEQUENCE failures;
 CREATE FUNCTION fail() RETURNS trigger AS $$ BEGIN
@@ -61,7 +61,7 @@ def client(served: Server, issuer: LiveIssuer) -> Iterator[httpx.Client]:
 
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("path", ["/api/v1/api-keys/", "/api/v1/leagues/"])
-def test_a_refusal_for_the_moment_is_503(state: str, path: str, client: httpx.Client) -> None:
+def test_a_transient_refusal_is_503(state: str, path: str, client: httpx.Client) -> None:
     body = {"name": state} | ({"abbreviation": state, "country": "US"} if "leagues" in path else {})
     answer = client.post(path, json=body)
     assert (answer.status_code, answer.headers.get("retry-after")) == (503, "1"), answer.text
@@ -70,19 +70,19 @@ def test_a_refusal_for_the_moment_is_503(state: str, path: str, client: httpx.Cl
 
 
 @pytest.mark.parametrize("state", ["25006", "40001", "40P01"])
-def test_what_the_server_undid_is_tried_once_more(state: str, client: httpx.Client) -> None:
+def test_a_rolled_back_transaction_is_retried_once(state: str, client: httpx.Client) -> None:
     answer = client.post("/api/v1/leagues/", json={"name": f"once {state}", "abbreviation": state, "country": "US"})
     assert answer.status_code == 201, answer.text
     assert len([row for row in client.get("/api/v1/leagues/").json()["results"] if state in row["name"]]) == 1
 
 
-def test_no_commit_that_may_have_happened_is_tried_again(client: httpx.Client) -> None:
+def test_a_commit_of_unknown_outcome_is_not_retried(client: httpx.Client) -> None:
     answer = client.post("/api/v1/leagues/", json={"name": "once 57P01", "abbreviation": "57P01", "country": "US"})
     assert answer.status_code == 503
 
 
 @pytest.mark.parametrize("state", ["25006", "40001", "40P01", "57P01"])
-def test_a_policy_that_the_server_undid_is_not_published(state: str, served: Server, issuer: LiveIssuer) -> None:
+def test_a_rolled_back_publication_is_not_served(state: str, served: Server, issuer: LiveIssuer) -> None:
     with admin(served, issuer) as client:
         before = active(client)
         content = another(served)
@@ -97,7 +97,7 @@ def test_a_policy_that_the_server_undid_is_not_published(state: str, served: Ser
 
 
 def test_readers_wait_for_a_connection(served: Server, client: httpx.Client) -> None:
-    """64 at once, of whom each has a connection for a while, for two connections."""
+    """64 concurrent requests share two connections, each of which is held for a while."""
     with ThreadPoolExecutor(64) as threads:
         answers = list(threads.map(lambda _: client.get("/api/v1/leagues/").status_code, range(200)))
     assert set(answers) == {200}

@@ -1,4 +1,4 @@
-"""The decision log of a real server: what each request leaves in it, who may read it, and what is never there."""
+"""The decision log of a real server: entries, permissions, and secrets that are never logged."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_every_outcome_is_logged_with_its_reason(own_server: Server, issuer: Liv
     assert (malformed["reason"], malformed["action"]) == ("Malformed API key.", "POST")
 
 
-def test_the_log_is_for_those_who_may_read_it(server: Server, issuer: LiveIssuer) -> None:
+def test_the_log_needs_decisions_read(server: Server, issuer: LiveIssuer) -> None:
     for path in (PATH, f"{PATH}export", f"{PATH}health"):
         assert httpx.get(server.url + path).status_code == 401
         with server.client(issuer.token(permissions=["policies:read", "catalog:read"])) as client:
@@ -113,7 +113,7 @@ def test_the_log_is_for_those_who_may_read_it(server: Server, issuer: LiveIssuer
             assert (head.status_code, head.content) == (200, b"")
 
 
-def test_each_filter_finds_what_fits_and_nothing_else(
+def test_each_filter_selects_exactly_the_matching_decisions(
     own_server: Server, issuer: LiveIssuer, reader: httpx.Client
 ) -> None:
     key_id, key = issue(own_server, issuer, "catalog:read")
@@ -157,9 +157,7 @@ def test_each_filter_finds_what_fits_and_nothing_else(
         ("grd_live_" + "ab" * 24 + "=1", "[secret]"),
     ],
 )
-def test_a_filter_that_cannot_be_read_is_refused_by_name(
-    server: Server, issuer: LiveIssuer, query: str, field: str
-) -> None:
+def test_an_invalid_filter_is_refused_by_name(server: Server, issuer: LiveIssuer, query: str, field: str) -> None:
     with server.client(issuer.token(permissions=["decisions:read"])) as client:
         for path in (PATH, f"{PATH}export"):
             refused = client.get(f"{path}?{query}")
@@ -169,7 +167,9 @@ def test_a_filter_that_cannot_be_read_is_refused_by_name(
         assert client.get(f"{PATH}export?cursor=x").status_code == 400
 
 
-def test_pages_lead_through_the_log_and_back(own_server: Server, issuer: LiveIssuer, reader: httpx.Client) -> None:
+def test_pages_lead_through_the_log_in_both_directions(
+    own_server: Server, issuer: LiveIssuer, reader: httpx.Client
+) -> None:
     with own_server.client(issuer.token(sub="user_a", permissions=["catalog:read"])) as client:
         for number in range(120):
             client.get("/api/v1/teams/", headers={"X-Request-ID": f"n{number}"})
@@ -209,8 +209,8 @@ def test_an_export_is_the_list_oldest_first(own_server: Server, issuer: LiveIssu
     assert lines[::-1] == rows(reader, subject="user_a", verdict="deny")
 
 
-def test_no_token_key_or_body_is_ever_in_it(own_server: Server, issuer: LiveIssuer, reader: httpx.Client) -> None:
-    """Puts secrets wherever a caller can, then searches the database's files, the export and the server's log."""
+def test_the_log_contains_no_token_key_or_body(own_server: Server, issuer: LiveIssuer, reader: httpx.Client) -> None:
+    """Send secrets in every place, then search the files of the database, the export and the log of the server."""
     _, key = issue(own_server, issuer, "catalog:read")
     token = issuer.token(sub="user_a", permissions=["catalog:read", key], jti=key)
     body = "a-body-that-is-not-kept"
@@ -228,7 +228,7 @@ def test_no_token_key_or_body_is_ever_in_it(own_server: Server, issuer: LiveIssu
     assert export.count('"route":"/api/v1/teams/{team_id}"') >= 10, "the requests are there"
     own_server.stop()
     with closing(sqlite3.connect(own_server.directory / "authz.db")) as database:
-        database.execute("DELETE FROM venues")  # whose table is where the body belongs
+        database.execute("DELETE FROM venues")  # the only table that may contain the body
         database.execute("DELETE FROM sqlite_sequence WHERE name = 'venues'")
         database.commit()
         database.execute("VACUUM")
@@ -241,7 +241,7 @@ def test_no_token_key_or_body_is_ever_in_it(own_server: Server, issuer: LiveIssu
     assert key[9:] not in export + "\n".join(own_server.lines)
 
 
-def test_its_health_counts_what_became_of_decisions(
+def test_the_health_of_the_log_counts_the_outcome_of_decisions(
     own_server: Server, issuer: LiveIssuer, reader: httpx.Client
 ) -> None:
     ask(own_server, "/healthz", "one")
@@ -270,7 +270,7 @@ def test_its_health_counts_what_became_of_decisions(
     assert issuer.url
 
 
-def test_allows_can_be_sampled_and_denials_are_all_there(issuer: LiveIssuer, tmp_path: Path) -> None:
+def test_allows_can_be_sampled_and_all_denials_are_logged(issuer: LiveIssuer, tmp_path: Path) -> None:
     with Server(
         tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url, authorized_parties=PARTY, decision_log_sample="0"
     ) as server:
@@ -285,7 +285,7 @@ def test_allows_can_be_sampled_and_denials_are_all_there(issuer: LiveIssuer, tmp
             assert reader.get(f"{PATH}health").json()["sampled_out"] >= 10
 
 
-def test_a_stop_writes_what_is_left_and_a_kill_leaves_what_was_written(
+def test_a_stop_flushes_the_log_and_a_kill_keeps_written_decisions(
     own_server: Server, issuer: LiveIssuer, reader: httpx.Client
 ) -> None:
     def stored() -> set[str]:
@@ -295,7 +295,7 @@ def test_a_stop_writes_what_is_left_and_a_kill_leaves_what_was_written(
     ask(own_server, "/healthz", "before-the-stop")
     own_server.stop()
     assert "before-the-stop" in stored()
-    own_server.lines.clear()  # else its old address is found
+    own_server.lines.clear()  # otherwise its old address is used
     own_server.start()
     with own_server.client(issuer.token(permissions=["decisions:read"])) as again:
         for number in range(20):
@@ -308,7 +308,7 @@ def test_a_stop_writes_what_is_left_and_a_kill_leaves_what_was_written(
     assert stored() >= {f"n{number}" for number in range(20)}
 
 
-def test_old_decisions_are_deleted_at_the_start(own_server: Server, reader: httpx.Client) -> None:
+def test_old_decisions_are_deleted_at_startup(own_server: Server, reader: httpx.Client) -> None:
     ask(own_server, "/healthz", "old")
     logged(reader, "old")
     own_server.stop()
@@ -325,7 +325,7 @@ def test_old_decisions_are_deleted_at_the_start(own_server: Server, reader: http
     assert left >= before - 1 > 0
 
 
-def test_the_document_names_every_filter(server: Server) -> None:
+def test_the_openapi_document_names_every_filter(server: Server) -> None:
     with server.client() as client:
         paths = client.get("/openapi.json").json()["paths"]
     listed = {parameter["name"] for parameter in paths["/api/v1/decisions"]["get"]["parameters"]}

@@ -1,4 +1,4 @@
-"""Why not, over HTTP: of grants, of a key as it is now, and of a request of the past."""
+"""Explanations over HTTP: of grants, of a key in its current state, and of a past request."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def asked(client: httpx.Client, **body: Any) -> Json:
     return found
 
 
-def test_grants_are_explained_with_the_row_or_the_way_in(server: Server, issuer: LiveIssuer) -> None:
+def test_grants_are_explained_with_the_row_or_the_missing_grants(server: Server, issuer: LiveIssuer) -> None:
     with security(server, issuer) as client:
         allowed = asked(client, grants=["catalog:read", "auth:jwt"], **TEAMS)["now"]
         assert allowed["allowed"] is True
@@ -44,7 +44,7 @@ def test_grants_are_explained_with_the_row_or_the_way_in(server: Server, issuer:
         assert (denied["near"][0]["row"], denied["near"][0]["lacks"]) == (row, ["catalog:read"])
 
 
-def test_a_key_is_explained_with_what_it_holds_now(own_server: Server, issuer: LiveIssuer) -> None:
+def test_a_key_is_explained_with_its_current_grants(own_server: Server, issuer: LiveIssuer) -> None:
     key_id, _ = issue(own_server, issuer, "holdings:read")
     with security(own_server, issuer) as client:
         found = asked(client, key_id=key_id, **TEAMS)
@@ -60,7 +60,7 @@ def test_a_key_is_explained_with_what_it_holds_now(own_server: Server, issuer: L
         assert (unknown.status_code, unknown.json()["detail"]) == (404, "There is no API key 4711.")
 
 
-def test_a_past_request_is_told_as_it_was_and_as_it_would_be(own_server: Server, issuer: LiveIssuer) -> None:
+def test_a_past_request_is_explained_then_and_now(own_server: Server, issuer: LiveIssuer) -> None:
     key_id, key = issue(own_server, issuer, "holdings:read")
     with own_server.client(key) as program:
         refused = program.get("/api/v1/teams/7", headers={"X-Request-ID": "once"})
@@ -84,7 +84,7 @@ def test_a_past_request_is_told_as_it_was_and_as_it_would_be(own_server: Server,
         assert client.post(PATH, json={"request_id": "never"}).status_code == 404
 
 
-def test_the_past_is_for_whoever_may_read_the_log(own_server: Server, issuer: LiveIssuer) -> None:
+def test_past_requests_need_decisions_read(own_server: Server, issuer: LiveIssuer) -> None:
     with own_server.client() as stranger:
         stranger.get("/api/v1/teams", headers={"X-Request-ID": "known"})
     with security(own_server, issuer, "decisions:read") as reader:
@@ -98,7 +98,7 @@ def test_the_past_is_for_whoever_may_read_the_log(own_server: Server, issuer: Li
         assert eventually(lambda: len(reader.get("/api/v1/decisions/", params=denied).json()["results"]) == 1)
 
 
-def test_bad_credentials_were_never_asked_of_a_policy(own_server: Server, issuer: LiveIssuer) -> None:
+def test_a_request_with_bad_credentials_has_no_explanation(own_server: Server, issuer: LiveIssuer) -> None:
     with own_server.client(issuer.token(exp=1)) as late:
         late.get("/api/v1/teams", headers={"X-Request-ID": "late"})
     with security(own_server, issuer, "decisions:read") as client:
@@ -126,7 +126,7 @@ def test_bad_credentials_were_never_asked_of_a_policy(own_server: Server, issuer
         ({"grants": ["auth:jwt"], **TEAMS, "extra": 1}, "extra", ""),
     ],
 )
-def test_a_question_that_makes_no_sense_is_told_why(
+def test_an_invalid_question_is_refused_with_a_reason(
     server: Server, issuer: LiveIssuer, body: Json, field: str, said: str
 ) -> None:
     with security(server, issuer) as client:
@@ -136,16 +136,14 @@ def test_a_question_that_makes_no_sense_is_told_why(
     assert said in errors[field]
 
 
-def test_it_needs_policies_read(server: Server, issuer: LiveIssuer) -> None:
+def test_explanations_need_policies_read(server: Server, issuer: LiveIssuer) -> None:
     with server.client(issuer.token(permissions=["policies:write", "decisions:read"])) as client:
         refused = client.post(PATH, json={"grants": ["auth:jwt"], **TEAMS})
     assert refused.status_code == 403
     assert 'scope="policies:read"' in refused.headers["WWW-Authenticate"]
 
 
-def test_a_key_of_an_environment_that_is_no_longer_taken_gets_401_and_no_successor(
-    own_server: Server, issuer: LiveIssuer
-) -> None:
+def test_a_key_of_another_environment_gets_401_and_no_successor(own_server: Server, issuer: LiveIssuer) -> None:
     token = issuer.token(sub="user_owner", permissions=["catalog:read", "policies:read"])
     with own_server.client(token) as client:
         body = {"name": "k", "scopes": ["catalog:read"]}

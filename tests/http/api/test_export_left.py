@@ -1,4 +1,4 @@
-"""A caller who leaves an export in the middle leaves nothing unfinished in the server."""
+"""A disconnect within an export leaves no unfinished work in the server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PATH = "/api/v1/decisions/export"
 
 
 def fill(server: Server, number: int) -> None:
-    """Many decisions like the first one."""
+    """Insert many copies of the first decision."""
     with closing(sqlite3.connect(server.directory / "authz.db")) as database:
         columns = [row[1] for row in database.execute("PRAGMA table_info(decisions)") if row[1] not in ("id", "at")]
         kept = ", ".join(columns)
@@ -28,7 +28,7 @@ def fill(server: Server, number: int) -> None:
 
 
 def leave(server: Server, token: str, after: float) -> None:
-    """Ask for an export, read its beginning, and hang up at once, as a killed program does."""
+    """Request an export, read its beginning, and disconnect abruptly, as a killed program does."""
     url = urlsplit(server.url)
     assert url.port
     with socket.create_connection((url.hostname, url.port)) as connection:
@@ -39,7 +39,7 @@ def leave(server: Server, token: str, after: float) -> None:
         # With unread data in its buffers, closing resets the connection.
 
 
-def test_an_export_that_is_left_in_the_middle_leaves_no_query_behind(own_server: Server, issuer: LiveIssuer) -> None:
+def test_a_disconnect_within_an_export_ends_its_query(own_server: Server, issuer: LiveIssuer) -> None:
     token = issuer.token(permissions=["decisions:read"])
     with own_server.client(token) as client:
         client.get("/api/v1/decisions/health")

@@ -1,4 +1,4 @@
-"""The health checks of a process, asked by many at the same time."""
+"""Many concurrent health checks of a process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.http.api.health import DatabaseProbe
 pytestmark = pytest.mark.anyio
 
 
-async def test_each_of_many_callers_that_ask_again_and_again_has_an_answer(tmp_path: Path) -> None:
+async def test_many_concurrent_health_checks_are_answered(tmp_path: Path) -> None:
     engine = open_engine(f"sqlite:///{tmp_path / 'authz.db'}")
     probe = DatabaseProbe(sessions_of(engine))
 

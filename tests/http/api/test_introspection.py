@@ -1,4 +1,4 @@
-"""What a service learns of a token that it was sent, and what a client without one learns of this resource."""
+"""Token introspection (RFC 7662) and the metadata of the protected resource (RFC 9728)."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ NO_SCOPE_TOKENS = [
 ]
 
 
-def test_a_permission_that_is_no_scope_token_is_in_no_scope(server: Server, issuer: LiveIssuer) -> None:
+def test_a_permission_that_is_no_scope_token_is_left_out_of_the_scope(server: Server, issuer: LiveIssuer) -> None:
     stated = ["catalog:read", "odd!#[]^~:x", *NO_SCOPE_TOKENS]
     token = issuer.token(sub="user_a", permissions=stated)
     assert _ask(server, _caller(issuer), token).json()["scope"] == "catalog:read odd!#[]^~:x"
@@ -111,14 +111,12 @@ def test_an_active_key_states_its_scopes_and_owner(server: Server, issuer: LiveI
     }
 
 
-def test_a_program_may_ask_with_a_key(server: Server, issuer: LiveIssuer) -> None:
+def test_a_program_may_introspect_with_a_key(server: Server, issuer: LiveIssuer) -> None:
     asking = _key(server, issuer, scopes=["tokens:introspect"])
     assert _ask(server, asking["plaintext"], issuer.token()).json()["active"] is True
 
 
-def test_tokens_that_are_not_active_cannot_be_told_apart(
-    server: Server, issuer: LiveIssuer, strangers: LiveIssuer
-) -> None:
+def test_inactive_tokens_have_the_same_answer(server: Server, issuer: LiveIssuer, strangers: LiveIssuer) -> None:
     revoked = _key(server, issuer)
     with server.client(issuer.token(sub="user_owner")) as client:
         client.post(f"/api/v1/api-keys/{revoked['api_key']['id']}/revoke").raise_for_status()
@@ -157,7 +155,7 @@ def test_tokens_that_are_not_active_cannot_be_told_apart(
         (FORM, "token=" + "a" * 16_385, 400, "The token is longer than 16384 bytes."),
     ],
 )
-def test_a_body_that_is_no_form_with_one_token_is_refused(
+def test_a_body_must_be_a_form_with_one_token(
     asking: httpx.Client, kind: str, content: str, status: int, detail: str
 ) -> None:
     with asking as client:
@@ -166,7 +164,7 @@ def test_a_body_that_is_no_form_with_one_token_is_refused(
     assert answer.json()["detail"].startswith(detail)
 
 
-def test_who_may_not_ask_learns_nothing(server: Server, issuer: LiveIssuer) -> None:
+def test_a_caller_without_the_permission_learns_nothing(server: Server, issuer: LiveIssuer) -> None:
     with server.client() as client:
         assert client.post(PATH, data={"token": "x"}).status_code == 401
     answer = _ask(server, issuer.token(permissions=["catalog:read"]), issuer.token())
@@ -174,7 +172,7 @@ def test_who_may_not_ask_learns_nothing(server: Server, issuer: LiveIssuer) -> N
     assert 'scope="tokens:introspect"' in answer.headers["www-authenticate"]
 
 
-def test_while_the_issuer_is_away_nothing_is_called_inactive(issuer: LiveIssuer, tmp_path: Path) -> None:
+def test_no_token_is_inactive_while_the_issuer_is_unavailable(issuer: LiveIssuer, tmp_path: Path) -> None:
     with LiveIssuer() as away:
         asking = Server(tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url)
         with asking:
@@ -189,7 +187,7 @@ def test_while_the_issuer_is_away_nothing_is_called_inactive(issuer: LiveIssuer,
             assert _ask(server, key, key).json()["active"] is True
 
 
-def test_no_token_that_was_asked_about_is_logged(own_server: Server, issuer: LiveIssuer) -> None:
+def test_introspected_tokens_are_not_logged(own_server: Server, issuer: LiveIssuer) -> None:
     asked = [issuer.token(sub="user_secret"), "grd_live_" + "ab" * 24]
     for token in asked:
         _ask(own_server, _caller(issuer), token)
@@ -201,7 +199,7 @@ def test_no_token_that_was_asked_about_is_logged(own_server: Server, issuer: Liv
 
 @pytest.fixture(scope="module")
 def public(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that knows its public address."""
+    """A server with a public URL."""
     directory = tmp_path_factory.mktemp("public")
     with Server(
         directory, jwks_url=issuer.jwks_url, issuer=issuer.url, public_url="https://authz.griddy.example/"
@@ -227,7 +225,7 @@ def test_the_metadata_names_the_issuer_and_every_permission(public: Server, issu
     assert {"catalog:read", "holdings:write", "tokens:introspect"} <= set(scopes)
 
 
-def test_every_challenge_says_where_the_metadata_is(public: Server, issuer: LiveIssuer) -> None:
+def test_every_challenge_links_to_the_metadata(public: Server, issuer: LiveIssuer) -> None:
     where = f'resource_metadata="https://authz.griddy.example{METADATA}"'
     with public.client() as client:
         assert client.get("/api/v1/teams").headers["www-authenticate"] == f"Bearer {where}"
@@ -240,7 +238,7 @@ def test_every_challenge_says_where_the_metadata_is(public: Server, issuer: Live
         assert beyond.headers["www-authenticate"].endswith(where)
 
 
-def test_without_a_public_address_there_is_no_metadata_and_no_word_of_it(server: Server) -> None:
+def test_without_a_public_url_there_is_no_metadata_and_no_link(server: Server) -> None:
     with server.client() as client:
         answer = client.get(METADATA)
         assert answer.status_code == 404
@@ -248,6 +246,6 @@ def test_without_a_public_address_there_is_no_metadata_and_no_word_of_it(server:
         assert client.get("/api/v1/teams").headers["www-authenticate"] == "Bearer"
 
 
-def test_the_document_shows_the_form(server: Server) -> None:
+def test_the_openapi_document_describes_the_form(server: Server) -> None:
     operation = httpx.get(f"{server.url}/openapi.json").json()["paths"][PATH]["post"]
     assert operation["requestBody"]["content"][FORM]["schema"]["required"] == ["token"]

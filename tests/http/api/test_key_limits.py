@@ -1,4 +1,4 @@
-"""Bounds on the keys of people: how long one may live, and an end for all of a person at once."""
+"""Bounds on the lifetime of keys, and the revocation of all keys of a user."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def ends_in(key: dict[str, Any]) -> timedelta:
     return datetime.fromisoformat(key["expires_at"]) - datetime.fromisoformat(key["created_at"])
 
 
-def test_a_key_ends_after_the_most_days(bounded: Server, issuer: LiveIssuer) -> None:
+def test_a_key_expires_after_the_maximum_lifetime(bounded: Server, issuer: LiveIssuer) -> None:
     with person(bounded, issuer, "user_bounded") as client:
         plain = client.post(KEYS, json={"name": "without an end"}).json()["api_key"]
         assert ends_in(plain) == timedelta(days=DAYS)
@@ -60,7 +60,7 @@ def test_a_key_ends_after_the_most_days(bounded: Server, issuer: LiveIssuer) -> 
         assert timedelta(days=1) < ends_in(short) <= timedelta(days=2)
 
 
-def test_a_key_from_before_the_bound_gets_it_by_its_rotation(bounded: Server, issuer: LiveIssuer) -> None:
+def test_rotation_applies_the_maximum_lifetime_to_an_older_key(bounded: Server, issuer: LiveIssuer) -> None:
     with person(bounded, issuer, "user_early") as client:
         key_id = client.post(KEYS, json={"name": "early"}).json()["api_key"]["id"]
         for ends in ("NULL", "'9999-12-31 23:59:59.000000'"):
@@ -70,7 +70,7 @@ def test_a_key_from_before_the_bound_gets_it_by_its_rotation(bounded: Server, is
             key_id = rotated["api_key"]["id"]
 
 
-def test_all_keys_of_a_person_end_at_once(bounded: Server, issuer: LiveIssuer) -> None:
+def test_all_keys_of_a_user_are_revoked_together(bounded: Server, issuer: LiveIssuer) -> None:
     with person(bounded, issuer, "user_leaves", "catalog:read") as client:
         issued = [client.post(KEYS, json={"name": "k", "scopes": ["catalog:read"]}).json() for _ in range(3)]
     with person(bounded, issuer, "user_stays", "catalog:read") as client:

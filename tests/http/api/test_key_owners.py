@@ -1,4 +1,4 @@
-"""A role row is removed: every door limits the keys of that person to what their token stated at the issue."""
+"""When a role row is removed, every door limits the keys of that user to what their token stated at the issue."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Json = dict[str, Any]
 
 
 def write_roles(server: Server, *rows: str) -> None:
-    """Put these rows in the place of those about people."""
+    """Replace the rows about users by these."""
     file = server.policy_dir / "roles.csv"
     kept = [line for line in file.read_text().splitlines() if not line.startswith(("g, user:", "# end"))]
     file.write_text("\n".join([*kept, *rows, "# end", ""]))
@@ -52,7 +52,7 @@ def issue(server: Server, token: str, **body: Any) -> Json:
 
 
 class Doors:
-    """What every door says of one key: whether it may read leagues."""
+    """The verdict of every door on one key: whether it may read leagues."""
 
     def __init__(self, server: Server, operator: httpx.Client, issued: Json) -> None:
         self.server, self.operator = server, operator
@@ -85,7 +85,7 @@ class Doors:
         }
 
 
-def test_a_role_that_is_removed_ends_its_scopes_at_every_door(
+def test_removing_a_role_ends_its_scopes_at_every_door(
     server: Server, operator: httpx.Client, issuer: LiveIssuer
 ) -> None:
     token = issuer.token(sub=OWNER, permissions=["holdings:read"])
@@ -100,7 +100,7 @@ def test_a_role_that_is_removed_ends_its_scopes_at_every_door(
     write_roles(server)
     assert eventually(lambda: not by_role.answers()["app"])
     assert by_role.answers() == dict.fromkeys(by_role.answers(), False)
-    assert set(by_token.answers().values()) == {True}, "what came in the token stays until the key ends"
+    assert set(by_token.answers().values()) == {True}, "scopes that the token stated stay until the key ends"
     with server.client(by_role.token) as client:
         assert client.get("/api/v1/sources/").status_code == 200, "and so does the other scope of the same key"
     introspected = operator.post("/oauth/introspect", data={"token": by_role.token}).json()
@@ -110,9 +110,9 @@ def test_a_role_that_is_removed_ends_its_scopes_at_every_door(
     assert (key["scopes"], key["lost"]) == (["catalog:read", "holdings:read"], ["catalog:read"])
     usage = ("/api/v1/policies/usage", {"key_id": by_role.id})
     closed = {"action": "GET", "resource": "/api/v1/teams"}
-    # Its decisions are in the log once that is written.
+    # Its decisions are in the log after the next write.
     assert eventually(lambda: closed in operator.get(usage[0], params=usage[1]).json()["no_longer_allowed"])
-    # The successor was issued by a token that stated nothing of it.
+    # The token that issued the successor did not state this scope.
     state = operator.get("/api/v1/policies/reach", params={"key_id": rotated["id"]}).json()
     assert state["key"]["lost"] == ["catalog:read"]
     with server.client(token) as client:
@@ -141,7 +141,7 @@ def test_a_condition_reads_only_permissions_in_force(server: Server, issuer: Liv
     assert eventually(lambda: status() == 403)
 
 
-def test_the_log_tells_what_a_removed_role_would_change(
+def test_a_replay_shows_the_effect_of_a_removed_role(
     server: Server, operator: httpx.Client, issuer: LiveIssuer
 ) -> None:
     issued = issue(server, issuer.token(sub=OWNER), scopes=["catalog:read"])

@@ -1,4 +1,4 @@
-"""Very many keys: an owner has so many at most, and a list of them comes page by page."""
+"""Very many keys: the number per owner is bounded, and lists are paged."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LINK = re.compile(r'<([^>]*)>; rel="next"')
 def limited(
     issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[Server]:
-    """A server that gives an owner few keys, on either database."""
+    """A server with a small limit of keys per owner, on each database."""
     kind: Kind = request.param
     made = Server(
         tmp_path_factory.mktemp(kind),
@@ -47,7 +47,7 @@ def issue(client: httpx.Client, **body: Any) -> httpx.Response:
     return client.post(KEYS, json={"name": "k", **body})
 
 
-def test_an_owner_has_so_many_active_keys_and_no_more(limited: Server, issuer: LiveIssuer) -> None:
+def test_the_number_of_active_keys_of_an_owner_is_bounded(limited: Server, issuer: LiveIssuer) -> None:
     token = issuer.token(sub="user_full")
     with limited.client(token) as client, ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: issue(client), range(3 * MOST)))
@@ -70,7 +70,7 @@ def test_an_owner_has_so_many_active_keys_and_no_more(limited: Server, issuer: L
         assert issue(client).json() == FULL
         new = [answer.json()["api_key"]["id"] for answer in rotated]
         beyond = list(pool.map(lambda key: client.post(f"{KEYS}{key}/rotate/"), new))
-        assert [answer.status_code for answer in beyond] == [409] * MOST, "but not over and over"
+        assert [answer.status_code for answer in beyond] == [409] * MOST, "but not repeatedly"
         assert set(beyond[0].json()) == {"detail"}
         assert "grace_seconds` 0" in beyond[0].json()["detail"]
         ended = client.post(f"{KEYS}{new[0]}/rotate/", json={"grace_seconds": 0})
@@ -82,7 +82,7 @@ def test_an_owner_has_so_many_active_keys_and_no_more(limited: Server, issuer: L
 
 @pytest.fixture(scope="module")
 def crowded(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server where `user_many` has 250 keys, and `user_wide` ten with very many scopes, between those of another."""
+    """A server where `user_many` has 250 keys, and `user_wide` ten with many scopes, among keys of another user."""
     made = Server(
         tmp_path_factory.mktemp("crowded"), jwks_url=issuer.jwks_url, issuer=issuer.url, authorized_parties=PARTY
     )
@@ -93,7 +93,7 @@ def crowded(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Ite
         with closing(sqlite3.connect(started.directory / DATABASE, timeout=10)) as database, database:
             for number, (subject, scopes) in enumerate(owners):
                 for owner in (subject, "user_between"):
-                    # All at one time: the ids tell which is newer.
+                    # All at the same time: the ids show which is newer.
                     cells = (owner, f"key {number}", f"{owner} {number}".encode(), scopes)
                     database.execute(
                         f"INSERT INTO api_keys ({columns}) VALUES (?1, ?2, 'live', 'grd_live_00000000', ?3, ?4,"
@@ -130,7 +130,7 @@ def test_a_list_is_paged_newest_first(crowded: Server, issuer: LiveIssuer) -> No
         assert forged.headers["link"] == listed[0].headers["link"]
 
 
-def test_keys_come_and_go_while_a_client_pages(crowded: Server, issuer: LiveIssuer) -> None:
+def test_a_client_pages_while_keys_are_issued_and_deleted(crowded: Server, issuer: LiveIssuer) -> None:
     with crowded.client(issuer.token(sub="user_many")) as client:
         before = [key["id"] for page in pages(client) for key in page.json()]
         following = pages(client)
@@ -144,7 +144,7 @@ def test_keys_come_and_go_while_a_client_pages(crowded: Server, issuer: LiveIssu
         assert client.get(KEYS).json()[0]["id"] == newer
 
 
-def test_a_page_is_never_very_large(crowded: Server, issuer: LiveIssuer) -> None:
+def test_the_size_of_a_page_is_bounded(crowded: Server, issuer: LiveIssuer) -> None:
     with crowded.client(issuer.token(sub="user_wide")) as client:
         listed = list(pages(client))
     assert max(len(page.content) for page in listed) < 400_000
@@ -171,7 +171,7 @@ def test_a_cursor_of_another_list_is_refused(crowded: Server, issuer: LiveIssuer
             assert set(answer.json()) == {"detail"}
 
 
-def test_the_link_has_the_public_address_where_there_is_one(issuer: LiveIssuer, crowded: Server) -> None:
+def test_the_link_has_the_public_url(issuer: LiveIssuer, crowded: Server) -> None:
     public = Server(
         crowded.directory / "public",
         jwks_url=issuer.jwks_url,

@@ -1,4 +1,4 @@
-"""Operation: wrong settings stop the start by name, health tells the truth, logs carry the request id."""
+"""Operation: invalid settings prevent the start, health checks are correct, and logs have the request id."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from subprocess import CompletedProcess
 import httpx
 import pytest
 
-from tests.support.forked import run
+from tests.support.forked_process import run
 from tests.support.issuer import LiveIssuer
 from tests.support.server import DATABASE, Server, eventually, prepared_database
 
 
 @pytest.fixture
 def made(issuer: LiveIssuer, tmp_path: Path) -> Server:
-    """A server that was not started."""
+    """A server that is not started."""
     return Server(tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url)
 
 
@@ -31,9 +31,9 @@ def serve(made: Server, **changes: str | None) -> CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def recovering(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, httpx.Response]]:
-    """A server whose issuer was down when it was asked, and is back; with what it said of being ready.
+    """A server whose issuer was down at its first fetch and is back, with the readiness that it reported.
 
-    It asks its issuer again ten seconds later. The first test begins that, and the last one sees it.
+    It fetches again ten seconds later: the first test starts it, and the last one sees the recovery.
     """
     with LiveIssuer() as issuer:
         issuer.answer = lambda: (500, b"down")
@@ -49,7 +49,7 @@ def recovering(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Serve
             yield server, down
 
 
-def test_without_a_key_set_it_is_degraded(recovering: tuple[Server, httpx.Response]) -> None:
+def test_readiness_is_degraded_without_a_key_set(recovering: tuple[Server, httpx.Response]) -> None:
     _, down = recovering
     assert (down.status_code, down.json()["status"]) == (200, "degraded")
     assert down.json()["checks"]["key_set"]["ok"] is False
@@ -68,7 +68,7 @@ def test_without_a_key_set_it_is_degraded(recovering: tuple[Server, httpx.Respon
         ("AUTHZ_GATEWAY_SECRETS", "hidden-word"),
     ],
 )
-def test_a_wrong_setting_is_one_line_that_names_it(made: Server, name: str, value: str) -> None:
+def test_an_invalid_setting_is_reported_in_one_line(made: Server, name: str, value: str) -> None:
     (made.directory / "authz.db").touch()
     stopped = serve(made, **{name: value})
     assert stopped.returncode == 1
@@ -80,7 +80,7 @@ def test_a_wrong_setting_is_one_line_that_names_it(made: Server, name: str, valu
 
 
 @pytest.mark.parametrize("name", ["AUTHZ_JWKS_URL", "AUTHZ_ISSUER", "AUTHZ_AUDIENCE"])
-def test_serve_needs_to_know_its_issuer(made: Server, name: str) -> None:
+def test_serve_needs_an_issuer(made: Server, name: str) -> None:
     stopped = serve(made, **{name: None})
     assert stopped.returncode == 1
     assert f"{name}: not set" in stopped.stderr
@@ -96,13 +96,13 @@ def test_serve_needs_to_know_its_issuer(made: Server, name: str) -> None:
         ("AUTHZ_KEY_CACHE_SECONDS", "-1"),
     ],
 )
-def test_a_wrong_setting_is_named(made: Server, name: str, value: str) -> None:
+def test_an_invalid_setting_is_named(made: Server, name: str, value: str) -> None:
     stopped = serve(made, **{name: value})
     assert stopped.returncode == 1
     assert name in stopped.stderr
 
 
-def test_serve_refuses_a_database_that_was_not_prepared(made: Server) -> None:
+def test_serve_refuses_a_database_without_migrations(made: Server) -> None:
     stopped = serve(made)
     assert stopped.returncode == 1
     assert "authz db upgrade" in stopped.stderr
@@ -129,7 +129,7 @@ def test_every_answer_and_its_log_line_share_a_request_id(server: Server) -> Non
         assert (entry["event"], entry["path"]) == ("request", path)
 
 
-def test_a_request_id_that_is_no_plain_text_is_replaced(server: Server) -> None:
+def test_an_invalid_request_id_is_replaced(server: Server) -> None:
     kept = httpx.get(f"{server.url}/healthz", headers={"X-Request-ID": "abc-123"}).headers["x-request-id"]
     replaced = httpx.get(f"{server.url}/healthz", headers={"X-Request-ID": "a b"}).headers["x-request-id"]
     assert kept == "abc-123"
@@ -143,7 +143,7 @@ def test_a_key_in_a_path_or_query_is_not_logged(server: Server) -> None:
     assert secret not in "\n".join(server.lines)
 
 
-def test_the_documentation_loads_nothing_from_elsewhere(server: Server) -> None:
+def test_the_documentation_loads_nothing_from_other_hosts(server: Server) -> None:
     page = httpx.get(f"{server.url}/docs")
     assert page.headers["content-security-policy"].startswith("default-src 'none'")
     assert "http://" not in page.text
@@ -152,7 +152,7 @@ def test_the_documentation_loads_nothing_from_elsewhere(server: Server) -> None:
     assert "catalog:read" in page.text
 
 
-def test_the_document_describes_both_tokens_and_what_each_operation_needs(server: Server) -> None:
+def test_the_openapi_document_describes_tokens_and_required_permissions(server: Server) -> None:
     document = httpx.get(f"{server.url}/openapi.json").json()
     assert document["openapi"].startswith("3.1")
     assert set(document["components"]["securitySchemes"]) == {"jwt", "api_key"}
@@ -164,11 +164,11 @@ def test_the_document_describes_both_tokens_and_what_each_operation_needs(server
 
 def test_it_stops_cleanly(made: Server) -> None:
     made.start()
-    assert made.stop() == -signal.SIGTERM, "it ends by the signal, after its own shutdown"
+    assert made.stop() == -signal.SIGTERM, "it ends with the signal, after a clean shutdown"
     assert made.log[-1]["event"] == "stopped"
 
 
-def test_without_its_database_a_key_is_503_and_a_jwt_still_known(own_server: Server, issuer: LiveIssuer) -> None:
+def test_without_its_database_a_key_is_503_and_a_jwt_is_accepted(own_server: Server, issuer: LiveIssuer) -> None:
     token = issuer.token(permissions=["catalog:read", "policies:read"])
     with own_server.client(token) as client:
         issued = client.post("/api/v1/api-keys/", json={"name": "cut off", "scopes": ["policies:read"]}).json()
@@ -184,7 +184,7 @@ def test_without_its_database_a_key_is_503_and_a_jwt_still_known(own_server: Ser
         assert person.get("/api/v1/policies/").status_code == 200
 
 
-def test_a_browser_may_call_from_an_allowed_origin_alone(issuer: LiveIssuer, tmp_path: Path) -> None:
+def test_cross_origin_calls_need_an_allowed_origin(issuer: LiveIssuer, tmp_path: Path) -> None:
     origin = "https://app.griddy.example"
     with Server(tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url, allowed_origins=origin) as server:
         asked = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization"}
@@ -199,6 +199,6 @@ def test_a_browser_may_call_from_an_allowed_origin_alone(issuer: LiveIssuer, tmp
             assert answer.headers.get("access-control-allow-origin") == allowed
 
 
-def test_with_a_key_set_it_is_ready_again(recovering: tuple[Server, httpx.Response]) -> None:
+def test_readiness_recovers_with_a_key_set(recovering: tuple[Server, httpx.Response]) -> None:
     server, _ = recovering
     assert eventually(lambda: httpx.get(f"{server.url}/readyz").json()["status"] == "ready", 15)

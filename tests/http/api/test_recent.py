@@ -1,4 +1,4 @@
-"""What was asked about before is found again as it would be now, and never what depends on more than the policy."""
+"""The cache of AuthZEN subjects and targets: only resolutions that depend on nothing but the policy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.policy.small import snapshot
 POLICY = "p, c:read, /x/{id}, GET, allow"
 
 
-def test_a_subject_asked_about_again_is_the_same_principal() -> None:
+def test_a_repeated_subject_has_the_cached_principal() -> None:
     recent, policy = Recent(), snapshot(POLICY)
     first = recent.subject(policy, "user", "alice", NOTHING)
     assert first is not None
@@ -26,7 +26,7 @@ def test_a_subject_asked_about_again_is_the_same_principal() -> None:
         assert other is not first
 
 
-def test_what_hangs_on_more_than_the_policy_is_not_remembered() -> None:
+def test_resolutions_that_depend_on_more_than_the_policy_are_not_cached() -> None:
     recent, policy = Recent(), snapshot(POLICY)
     assert recent.subject(policy, "key", "1", NOTHING) is None
     assert recent.subject(policy, "user", "alice", {"permissions": ["c:read"]}) is None
@@ -35,7 +35,7 @@ def test_what_hangs_on_more_than_the_policy_is_not_remembered() -> None:
     assert "c:read" not in plain[0].held
 
 
-def test_nobody_and_nothing_are_refused_each_time() -> None:
+def test_refusals_are_not_cached() -> None:
     recent, policy = Recent(), snapshot(POLICY)
     for _ in range(2):
         with pytest.raises(NoSuchSubject):
@@ -44,7 +44,7 @@ def test_nobody_and_nothing_are_refused_each_time() -> None:
             recent.target(policy, "GET", "route", "/z")
 
 
-def test_another_policy_is_asked_anew() -> None:
+def test_another_policy_has_its_own_cache() -> None:
     recent = Recent()
     policies = [snapshot(POLICY), snapshot(POLICY)]
     subjects = [recent.subject(policy, "user", "alice", NOTHING) for policy in policies]
@@ -56,7 +56,7 @@ def test_another_policy_is_asked_anew() -> None:
     assert recent.target(policies[1], "GET", "route", "/x/7") is targets[1]
 
 
-def test_it_stays_small_whatever_is_asked() -> None:
+def test_the_cache_is_bounded() -> None:
     recent, policy = Recent(), snapshot(POLICY)
     long = "a" * MAX_LENGTH
     assert recent.subject(policy, "user", long, NOTHING) is not recent.subject(policy, "user", long, NOTHING)

@@ -1,4 +1,4 @@
-"""Replay over HTTP, over the log of a real server: what it tells, line by line, and to whom."""
+"""Replay over HTTP over the log of a real server: its lines, and its permissions."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.asked import READ_TEAMS, ask_for_two
 from tests.support.issuer import LiveIssuer
+from tests.support.logged_requests import READ_TEAMS, log_requests_of_two_users
 from tests.support.server import Server
 
 PATH = "/api/v1/policies/replay/"
@@ -21,7 +21,7 @@ Line = dict[str, Any]
 
 
 def candidate(server: Server, row: str = MOVED) -> dict[str, str]:
-    """The files of the server's policy, with another row for reading teams."""
+    """The policy files of the server, with another row for reading teams."""
     names = [*server.policy_dir.glob("*.csv"), *server.policy_dir.glob("tests/*.yaml")]
     names += [server.policy_dir / "model.conf", server.policy_dir / "permissions.toml"]
     files = {str(path.relative_to(server.policy_dir)): path.read_text() for path in names}
@@ -31,8 +31,8 @@ def candidate(server: Server, row: str = MOVED) -> dict[str, str]:
 
 @pytest.fixture
 def asked(own_server: Server, issuer: LiveIssuer) -> Server:
-    """A server that two people asked; its log is written."""
-    ask_for_two(own_server, issuer)
+    """A server with requests of two users in its log."""
+    log_requests_of_two_users(own_server, issuer)
     return own_server
 
 
@@ -50,14 +50,14 @@ def replay(admin: httpx.Client, files: dict[str, str], **more: Any) -> list[Line
         return [json.loads(line) for line in answer.iter_lines()]
 
 
-def test_progress_comes_first_and_who_gains_and_loses_last(asked: Server, admin: httpx.Client) -> None:
+def test_progress_lines_precede_the_result(asked: Server, admin: httpx.Client) -> None:
     *progress, last = replay(admin, candidate(asked))
     percents = [line["progress"]["percent"] for line in progress]
     assert (percents[0], percents[-1]) == (0, 100)
     assert percents == sorted(percents)
     assert list(last) == ["result"]
     result = last["result"]
-    own = result["counts"]["same"]  # its own question, if that is in the log by then
+    own = result["counts"]["same"]  # the request of the replay itself may be in the log
     assert own in (0, 1)
     assert progress[-1]["progress"]["decisions"] == 6 + own
     assert result["counts"] == {"same": own, "gained": 2, "lost": 3, "condition": 0, "unverified": 1, "unknown": 0}
@@ -85,7 +85,7 @@ def test_progress_comes_first_and_who_gains_and_loses_last(asked: Server, admin:
     }
 
 
-def test_no_more_changes_are_told_than_were_asked_for(asked: Server, admin: httpx.Client) -> None:
+def test_the_number_of_changes_is_limited_as_requested(asked: Server, admin: httpx.Client) -> None:
     result = replay(admin, candidate(asked), limit=1)[-1]["result"]
     assert [change["subject"] for change in result["changes"]] == ["user_other"]
     assert (result["left_out"], result["counts"]["lost"]) == (3, 3)
@@ -93,7 +93,7 @@ def test_no_more_changes_are_told_than_were_asked_for(asked: Server, admin: http
     assert (nothing["decisions"], nothing["changes"]) == (0, [])
 
 
-def test_faults_and_bad_fields_are_told_before_anything_is_streamed(asked: Server, admin: httpx.Client) -> None:
+def test_faults_and_invalid_fields_are_refused_before_streaming(asked: Server, admin: httpx.Client) -> None:
     faulty = admin.post(PATH, json={"files": candidate(asked, READ_TEAMS.replace("allow", "alow"))})
     assert (faulty.status_code, faulty.headers["content-type"]) == (422, "application/json")
     assert faulty.json()["detail"] == "The policy has 1 fault."
@@ -104,7 +104,7 @@ def test_faults_and_bad_fields_are_told_before_anything_is_streamed(asked: Serve
         assert [error["field"] for error in bad.json()["errors"]] == [field]
 
 
-def test_a_log_that_cannot_be_read_ends_the_lines_with_an_error(asked: Server, admin: httpx.Client) -> None:
+def test_an_unreadable_log_ends_the_stream_with_an_error(asked: Server, admin: httpx.Client) -> None:
     with closing(sqlite3.connect(asked.directory / "authz.db")) as database:
         database.execute("ALTER TABLE decisions RENAME TO elsewhere")
         database.commit()
@@ -116,7 +116,7 @@ def test_a_log_that_cannot_be_read_ends_the_lines_with_an_error(asked: Server, a
     assert list(replay(admin, candidate(asked))[-1]) == ["result"], "the next caller has its turn"
 
 
-def test_who_leaves_in_the_middle_leaves_nothing_behind(asked: Server, admin: httpx.Client) -> None:
+def test_a_disconnect_within_a_replay_releases_everything(asked: Server, admin: httpx.Client) -> None:
     with closing(sqlite3.connect(asked.directory / "authz.db")) as database:
         columns = [row[1] for row in database.execute("PRAGMA table_info(decisions)") if row[1] not in ("id", "at")]
         kept = ", ".join(columns)
@@ -138,6 +138,6 @@ def test_who_leaves_in_the_middle_leaves_nothing_behind(asked: Server, admin: ht
 
 
 @pytest.mark.parametrize("held", [["policies:write"], ["decisions:read"], ["policies:write", "policies:read"]])
-def test_both_grants_are_needed(server: Server, issuer: LiveIssuer, held: list[str]) -> None:
+def test_a_replay_needs_both_permissions(server: Server, issuer: LiveIssuer, held: list[str]) -> None:
     with server.client(issuer.token(permissions=held)) as client:
         assert client.post(PATH, json={"files": {}}).status_code == 403

@@ -1,4 +1,4 @@
-"""Reverse questions to a real server: what is reached, who reaches it, and which scopes a key uses."""
+"""Reverse queries to a real server: the reach of grants, the callers of an endpoint, and the scopes that a key uses."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def asked(client: httpx.Client, path: str, **query: Any) -> Json:
 
 
 def reached(client: httpx.Client, **query: Any) -> set[tuple[str, str]]:
-    """Everything on all pages, each once."""
+    """The results of all pages, without repetitions."""
     page = asked(client, REACH, **query)
     found = list(page["results"])
     while page["next"]:
@@ -51,7 +51,7 @@ def reached(client: httpx.Client, **query: Any) -> set[tuple[str, str]]:
     return set(endpoints)
 
 
-def test_what_grants_reach_is_what_each_of_them_is_let_in_to(
+def test_the_reach_of_grants_equals_the_decisions(
     own_server: Server, issuer: LiveIssuer, security: httpx.Client
 ) -> None:
     key_id, key = issue(own_server, issuer, "catalog:read")
@@ -79,7 +79,7 @@ def test_what_grants_reach_is_what_each_of_them_is_let_in_to(
     assert page["key"]["refused"].startswith("it was revoked")
 
 
-def test_who_reaches_an_endpoint_is_told_by_grants_roles_users_and_keys(
+def test_callers_of_an_endpoint_are_listed_by_grants_roles_users_and_keys(
     own_server: Server, issuer: LiveIssuer, security: httpx.Client
 ) -> None:
     roles = own_server.policy_dir / "roles.csv"
@@ -107,7 +107,7 @@ def test_who_reaches_an_endpoint_is_told_by_grants_roles_users_and_keys(
     assert asked(security, WHO, action="GET", resource="/healthz")["ways"][0]["grants"] == []
 
 
-def test_usage_tells_the_scopes_that_were_needed_from_those_that_never_were(
+def test_usage_distinguishes_used_and_unused_scopes(
     own_server: Server, issuer: LiveIssuer, security: httpx.Client
 ) -> None:
     key_id, key = issue(own_server, issuer, "catalog:read", "catalog:write", "holdings:read")
@@ -117,8 +117,8 @@ def test_usage_tells_the_scopes_that_were_needed_from_those_that_never_were(
         for _ in range(3):
             assert program.get("/api/v1/teams").status_code == 200
         assert program.get("/api/v1/sources").status_code == 200
-        assert program.post("/api/v1/sources", json={}).status_code == 403  # a denial is no use
-        assert program.get("/healthz").status_code == 200  # which needs no scope
+        assert program.post("/api/v1/sources", json={}).status_code == 403  # a denial does not count as use
+        assert program.get("/healthz").status_code == 200  # needs no scope
 
     def used() -> dict[str, int]:
         found = asked(security, USAGE, key_id=key_id, days=1)
@@ -147,7 +147,7 @@ def test_usage_tells_the_scopes_that_were_needed_from_those_that_never_were(
         (f"{USAGE}?key_id=1&days=0", 400, ""),
     ],
 )
-def test_what_makes_no_sense_is_told(server: Server, issuer: LiveIssuer, path: str, status: int, said: str) -> None:
+def test_invalid_questions_are_refused(server: Server, issuer: LiveIssuer, path: str, status: int, said: str) -> None:
     with server.client(issuer.token(permissions=["policies:read", "decisions:read"])) as client:
         answer = client.get(path)
     assert answer.status_code == status, answer.text

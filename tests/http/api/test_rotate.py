@@ -1,4 +1,4 @@
-"""Rotating a key over HTTP: a successor with the same scopes, and a time in which both work."""
+"""Rotating a key over HTTP: a successor with the same scopes, and a grace period in which both work."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _people = count(1)
 
 
 class Owner:
-    """A person with a key."""
+    """A user with a key."""
 
     def __init__(self, server: Server, issuer: LiveIssuer, **body: Any) -> None:
         self.server = server
@@ -55,7 +55,7 @@ def until(key: dict[str, Any]) -> datetime:
     return datetime.fromisoformat(key["expires_at"])
 
 
-def test_the_new_key_has_what_the_old_one_had_and_both_work_for_a_day(owner: Owner) -> None:
+def test_the_new_key_has_the_scopes_of_the_old_one_and_both_work_for_a_day(owner: Owner) -> None:
     assert teams(owner.server, owner.plaintext) == 200
     answer = owner.rotate()
     assert answer.status_code == 201
@@ -80,7 +80,7 @@ def test_after_the_grace_period_the_old_key_is_refused(owner: Owner) -> None:
 
 
 def test_without_a_grace_period_the_very_next_request_is_refused(issuer: LiveIssuer, tmp_path_factory: Any) -> None:
-    """Also when the server would remember the old key for a minute."""
+    """Also if the server caches the old key for a minute."""
     directory = tmp_path_factory.mktemp("remembering")
     with Server(directory, jwks_url=issuer.jwks_url, issuer=issuer.url, key_cache_seconds="60") as server:
         owner = Owner(server, issuer)
@@ -92,7 +92,7 @@ def test_without_a_grace_period_the_very_next_request_is_refused(issuer: LiveIss
     assert answer.json()["old_api_key"]["is_active"] is False
 
 
-def test_a_key_that_ends_sooner_is_not_made_to_last(server: Server, issuer: LiveIssuer) -> None:
+def test_the_grace_period_does_not_extend_a_key(server: Server, issuer: LiveIssuer) -> None:
     ends = datetime.now(UTC) + timedelta(hours=1)
     owner = Owner(server, issuer, expires_at=ends.isoformat())
     body = owner.rotate({"grace_seconds": 7200}).json()
@@ -121,7 +121,7 @@ def test_an_invalid_body_changes_nothing(owner: Owner, body: dict[str, Any]) -> 
 
 
 @pytest.mark.parametrize("sent", [b"[]", b"{", b"grace_seconds=1"])
-def test_what_is_no_json_object_changes_nothing(owner: Owner, sent: bytes) -> None:
+def test_a_body_that_is_no_json_object_changes_nothing(owner: Owner, sent: bytes) -> None:
     with owner.server.client(owner.token) as client:
         path = f"{KEYS}{owner.key['id']}/rotate/"
         assert client.post(path, content=sent, headers={"Content-Type": "application/json"}).status_code == 400
@@ -129,7 +129,7 @@ def test_what_is_no_json_object_changes_nothing(owner: Owner, sent: bytes) -> No
     assert owner.keys() == [owner.key]
 
 
-def test_another_persons_key_looks_like_none(owner: Owner, issuer: LiveIssuer) -> None:
+def test_the_key_of_another_user_is_not_found(owner: Owner, issuer: LiveIssuer) -> None:
     other = owner.rotate(token=issuer.token(sub="user_other", permissions=["catalog:read"]))
     with owner.server.client(owner.token) as client:
         answers = [other, *(client.post(f"{KEYS}{spelled}/rotate/") for spelled in ("999999999", 10**30, "first"))]
@@ -137,12 +137,12 @@ def test_another_persons_key_looks_like_none(owner: Owner, issuer: LiveIssuer) -
     assert owner.keys() == [owner.key]
 
 
-def test_a_key_rotates_no_key(owner: Owner) -> None:
+def test_a_key_may_not_rotate_keys(owner: Owner) -> None:
     assert owner.rotate(token=owner.plaintext).status_code == 403
     assert owner.keys() == [owner.key]
 
 
-def test_whoever_lost_a_scope_cannot_hand_it_on(owner: Owner, issuer: LiveIssuer) -> None:
+def test_a_lost_scope_cannot_be_passed_to_a_successor(owner: Owner, issuer: LiveIssuer) -> None:
     answer = owner.rotate(token=issuer.token(sub=owner.subject, permissions=["catalog:write"]))
     assert answer.status_code == 403
     assert 'scope="catalog:read"' in answer.headers["www-authenticate"]
@@ -164,7 +164,7 @@ def test_a_revoked_or_expired_key_has_no_successor(server: Server, issuer: LiveI
 
 
 @pytest.mark.parametrize("grace", [0, 3600], ids=["after the grace", "during the grace"])
-def test_a_key_is_rotated_once_and_then_its_successor_is_named(owner: Owner, grace: int) -> None:
+def test_a_second_rotation_is_refused_and_names_the_successor(owner: Owner, grace: int) -> None:
     new = owner.rotate({"grace_seconds": grace}).json()["api_key"]
     before = owner.keys()
     named = f"This key was rotated before, and its successor is key {new['id']} ({new['key_prefix']}…): "
@@ -180,7 +180,7 @@ def test_a_key_is_rotated_once_and_then_its_successor_is_named(owner: Owner, gra
     assert owner.rotate().json() == again.json()
 
 
-def test_of_two_rotations_at_once_one_wins_and_the_other_names_its_key(owner: Owner) -> None:
+def test_of_two_concurrent_rotations_one_succeeds_and_the_other_names_its_key(owner: Owner) -> None:
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda _: owner.rotate(), range(4)))
     (won,) = [answer for answer in answers if answer.status_code == 201]
@@ -190,7 +190,7 @@ def test_of_two_rotations_at_once_one_wins_and_the_other_names_its_key(owner: Ow
     assert len(owner.keys()) == 2
 
 
-def test_however_often_it_is_rotated_a_key_without_an_end_has_none(owner: Owner) -> None:
+def test_rotations_of_a_key_without_expiry_set_none(owner: Owner) -> None:
     for _ in range(3):
         answer = owner.rotate({"grace_seconds": 60})
         assert answer.status_code == 201
@@ -199,9 +199,7 @@ def test_however_often_it_is_rotated_a_key_without_an_end_has_none(owner: Owner)
 
 
 @pytest.mark.parametrize("days", [1, 90])
-def test_however_often_it_is_rotated_a_key_lives_as_long_as_the_first(
-    server: Server, issuer: LiveIssuer, days: int
-) -> None:
+def test_repeated_rotations_keep_the_lifetime_of_the_first_key(server: Server, issuer: LiveIssuer, days: int) -> None:
     lifetime = timedelta(days=days)
     owner = Owner(server, issuer, expires_at=(datetime.now(UTC) + lifetime).isoformat())
     for _ in range(3):
@@ -211,7 +209,7 @@ def test_however_often_it_is_rotated_a_key_lives_as_long_as_the_first(
 
 
 @pytest.mark.parametrize("ends", ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59.999999Z", "9000-01-01T00:00:00Z"])
-def test_a_key_until_the_end_of_time_is_rotated(server: Server, issuer: LiveIssuer, ends: str) -> None:
+def test_a_key_with_the_latest_expiry_can_be_rotated(server: Server, issuer: LiveIssuer, ends: str) -> None:
     owner = Owner(server, issuer, expires_at=ends)
     for _ in range(2):
         answer = owner.rotate({"grace_seconds": 0})
@@ -221,7 +219,7 @@ def test_a_key_until_the_end_of_time_is_rotated(server: Server, issuer: LiveIssu
         owner.key = answer.json()["api_key"]
 
 
-def test_a_scope_that_left_the_catalogue_is_not_handed_on(owner: Owner) -> None:
+def test_a_scope_outside_the_catalogue_is_not_passed_on(owner: Owner) -> None:
     with closing(sqlite3.connect(owner.server.directory / "authz.db")) as database, database:
         database.execute("UPDATE api_keys SET scopes = '[\"catalog:gone\"]' WHERE id = ?", (owner.key["id"],))
     answer = owner.rotate()
@@ -230,7 +228,7 @@ def test_a_scope_that_left_the_catalogue_is_not_handed_on(owner: Owner) -> None:
     assert len(owner.keys()) == 1
 
 
-def test_it_is_in_the_documentation(server: Server) -> None:
+def test_rotation_is_in_the_openapi_document(server: Server) -> None:
     with server.client() as client:
         document = client.get("/openapi.json").json()
     operation = document["paths"]["/api/v1/api-keys/{key_id}/rotate"]["post"]

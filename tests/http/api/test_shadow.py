@@ -1,4 +1,4 @@
-"""A policy in shadow in a real server: it is compared with what is decided, and changes nothing."""
+"""A policy in shadow in a real server: it is compared with each decision, and changes none."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def admin(own_server: Server, issuer: LiveIssuer) -> Iterator[httpx.Client]:
 
 
 def candidate(server: Server, row: str = READ_TEAMS.replace("catalog:read", "holdings:read")) -> dict[str, str]:
-    """The files of the server's policy, with another row for reading teams."""
+    """The policy files of the server, with another row for reading teams."""
     names = [*server.policy_dir.glob("*.csv"), *server.policy_dir.glob("tests/*.yaml")]
     names += [server.policy_dir / "model.conf", server.policy_dir / "permissions.toml"]
     files = {str(path.relative_to(server.policy_dir)): path.read_text() for path in names}
@@ -98,14 +98,16 @@ def test_differences_are_counted_shown_and_logged_and_nothing_changes(
     assert teams(own_server, reader) == 200
 
 
-def test_what_hangs_on_a_condition_is_not_compared(own_server: Server, issuer: LiveIssuer, admin: httpx.Client) -> None:
+def test_decisions_that_depend_on_a_condition_are_not_compared(
+    own_server: Server, issuer: LiveIssuer, admin: httpx.Client
+) -> None:
     deploy(admin, candidate(own_server, READ_TEAMS + ", \"request.ip == '10.0.0.1'\""))
     assert teams(own_server, issuer.token(permissions=["catalog:read"])) == 200
     assert eventually(lambda: shown(admin)["not_compared"] == 1)
     assert shown(admin)["differing"] == 0
 
 
-def test_every_decision_is_compared_though_few_are_logged(issuer: LiveIssuer, own_server: Server) -> None:
+def test_every_decision_is_compared_even_if_few_are_logged(issuer: LiveIssuer, own_server: Server) -> None:
     own_server.stop()
     own_server.lines.clear()
     own_server.env["AUTHZ_DECISION_LOG_SAMPLE"] = "0"
@@ -117,7 +119,7 @@ def test_every_decision_is_compared_though_few_are_logged(issuer: LiveIssuer, ow
         assert eventually(lambda: shown(admin)["differing"] == 5)
 
 
-def test_it_is_withdrawn_and_who_did_what_is_kept(own_server: Server, admin: httpx.Client) -> None:
+def test_a_withdrawal_is_audited(own_server: Server, admin: httpx.Client) -> None:
     assert admin.get(PATH).json() == {"detail": "No policy is in shadow."}
     assert admin.delete(PATH).status_code == 404
     revision = deploy(admin, candidate(own_server))["revision"]
@@ -146,7 +148,7 @@ def test_a_policy_with_faults_is_refused_and_the_shadow_stays(own_server: Server
     assert shown(admin)["revision"] == revision
 
 
-def test_only_who_may_write_policies_deploys(server: Server, issuer: LiveIssuer) -> None:
+def test_deploying_needs_policies_write(server: Server, issuer: LiveIssuer) -> None:
     with server.client(issuer.token(permissions=["policies:read", "decisions:read"])) as reader:
         assert reader.put(PATH, json={}).status_code == 403
         assert reader.delete(PATH).status_code == 403

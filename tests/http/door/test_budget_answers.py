@@ -1,4 +1,4 @@
-"""Budgets in this process, by a clock that stands still: whose they are, and what is answered beyond them."""
+"""Budgets with a fixed clock: who has one, and the answers beyond it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def budgets(clock: Clock, proxies: TrustedProxies = TRUSTED) -> Budgets:
 @pytest.mark.parametrize(
     ("proxies", "spent", "same", "other"),
     [
-        # The peer itself, whatever it writes into the header.
+        # The peer itself, whatever the header states.
         (TRUSTED, scope("192.0.2.1"), scope("192.0.2.1", "192.0.2.9"), scope("192.0.2.2")),
         # The client behind a trusted proxy.
         (
@@ -42,7 +42,7 @@ def budgets(clock: Clock, proxies: TrustedProxies = TRUSTED) -> Budgets:
             scope("10.0.0.2", "8.8.8.8, 192.0.2.1"),
             scope("10.0.0.1", "192.0.2.2"),
         ),
-        # A proxy that does not tell its client is the peer.
+        # A proxy that does not state its client is the peer.
         (TRUSTED, scope("10.0.0.1"), scope("10.0.0.1", "unknown"), scope("10.0.0.2")),
         (
             TrustedProxies(None),
@@ -54,7 +54,7 @@ def budgets(clock: Clock, proxies: TrustedProxies = TRUSTED) -> Budgets:
         (TRUSTED, scope("/run/one.sock"), scope("/run/one.sock"), scope("/run/other.sock")),
     ],
 )
-def test_a_budget_is_that_of_the_address(proxies: TrustedProxies, spent: Any, same: Any, other: Any) -> None:
+def test_a_budget_belongs_to_an_address(proxies: TrustedProxies, spent: Any, same: Any, other: Any) -> None:
     found = budgets(Clock(), proxies)
     assert [found.count_bad_credentials(spent) for _ in range(3)] == [None] * 3
     for each in (spent, same):
@@ -72,7 +72,7 @@ def test_nothing_is_counted_for_a_peer_without_an_address() -> None:
     assert [found.spend_bad_credentials("192.0.2.1") for _ in range(4)] == [0, 0, 0, 20]
 
 
-def test_by_default_nothing_has_a_limit() -> None:
+def test_there_is_no_limit_by_default() -> None:
     found = Budgets(TRUSTED)
     assert [found.count_bad_credentials(scope("192.0.2.1")) for _ in range(1_000)] == [None] * 1_000
     for _ in range(1_000):
@@ -93,7 +93,7 @@ def test_an_owner_has_a_budget_of_new_keys() -> None:
     found.check_key_issue("user_a")
 
 
-def test_what_is_beyond_a_budget_is_counted_and_logged_once_a_minute() -> None:
+def test_refusals_beyond_a_budget_are_counted_and_logged_once_a_minute() -> None:
     clock = Clock()
     found = budgets(clock)
     before = dict(BUDGET_REFUSALS)

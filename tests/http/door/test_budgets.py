@@ -1,4 +1,4 @@
-"""What is beyond a budget, over HTTP, against a real server with small ones."""
+"""Refusals beyond a budget over HTTP, by a real server with small budgets."""
 
 from __future__ import annotations
 
@@ -93,9 +93,9 @@ def test_bad_credentials_of_any_kind_are_429_beyond_the_budget_of_their_address(
         answer = ask(small, next(tokens), "192.0.2.1")
         answers[answer.status_code] += 1
     assert_beyond(answer)
-    assert LIMIT <= answers[401] <= LIMIT + 3  # a few seconds may give one back
+    assert LIMIT <= answers[401] <= LIMIT + 3  # a few seconds may free one
     assert set(answers) == {401, 429}
-    # Other addresses have budgets of their own, and what the client itself puts into the header is no address.
+    # Other addresses have their own budgets, and a header of the client itself is ignored.
     assert ask(small, "abc", "192.0.2.2").status_code == 401
     assert_beyond(ask(small, "abc", "198.51.100.9, 192.0.2.1"))
     assert_beyond(ask(small, "abc", "192.0.2.1", "/access/v1/evaluation", "POST"))
@@ -134,7 +134,7 @@ def at_gateway(server: Server, token: str, client: str | None) -> httpx.Response
     return httpx.get(f"{server.url}/gateway/nginx", headers=headers, timeout=20)
 
 
-def test_a_gateway_gets_403_and_its_clients_have_a_budget_each(small: Server, issuer: LiveIssuer) -> None:
+def test_a_gateway_gets_403_and_each_client_has_its_own_budget(small: Server, issuer: LiveIssuer) -> None:
     answers = [at_gateway(small, "abc", "192.0.2.10") for _ in range(LIMIT + 5)]
     assert {answer.status_code for answer in answers} == {401, 403}
     beyond = answers[-1]
@@ -144,14 +144,14 @@ def test_a_gateway_gets_403_and_its_clients_have_a_budget_each(small: Server, is
     assert at_gateway(small, "abc", "192.0.2.11").status_code == 401
     good = issuer.token(permissions=["catalog:read"])
     assert at_gateway(small, good, "192.0.2.10").status_code == 200
-    # Of unknown clients none is refused for the others.
+    # Unknown clients are not refused for each other.
     assert {at_gateway(small, "abc", None).status_code for _ in range(LIMIT + 5)} == {401}
 
 
-def test_an_owner_issues_and_rotates_so_many_keys_a_minute(small: Server, issuer: LiveIssuer) -> None:
+def test_issues_and_rotations_per_owner_are_limited_per_minute(small: Server, issuer: LiveIssuer) -> None:
     with small.client(issuer.token(sub="user_many", permissions=["catalog:read"])) as client:
         answers = [client.post("/api/v1/api-keys/", json={"name": "k"}) for _ in range(4)]
-        # What is refused for another reason spends nothing.
+        # A refusal for another reason spends nothing.
         assert client.post("/api/v1/api-keys/", json={"name": "k", "scopes": ["no:such"]}).status_code == 400
         assert client.post("/api/v1/api-keys/", json={"name": "k", "scopes": ["keys:write"]}).status_code == 403
         rotated = client.post(f"/api/v1/api-keys/{answers[0].json()['api_key']['id']}/rotate")
@@ -166,7 +166,7 @@ def test_an_owner_issues_and_rotates_so_many_keys_a_minute(small: Server, issuer
         assert client.post("/api/v1/api-keys/", json={"name": "k"}).status_code == 201
 
 
-def test_the_console_says_so_on_a_page(small: Server, issuer: LiveIssuer) -> None:
+def test_the_console_shows_a_spent_budget_on_a_page(small: Server, issuer: LiveIssuer) -> None:
     with small.client(issuer.token(sub="user_console", permissions=["catalog:read"])) as client:
         for _ in range(5):
             assert client.post("/api/v1/api-keys/", json={"name": "k"}).status_code == 201
@@ -197,7 +197,7 @@ def test_refusals_are_counted_and_not_in_the_decision_log(small: Server, issuer:
 
 
 def test_behind_an_unknown_proxy_bad_credentials_are_those_of_the_proxy(issuer: LiveIssuer, tmp_path: Path) -> None:
-    """And good ones are accepted all the same."""
+    """Valid ones are still accepted."""
     with Server(tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url, bad_credentials_per_minute="10") as server:
         answers = [ask(server, "abc", f"192.0.2.{number}").status_code for number in range(1, 20)]
         assert set(answers[:10]) == {401}

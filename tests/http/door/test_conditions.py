@@ -1,4 +1,4 @@
-"""Conditions in the app: a row may look at who asks, for what, from where; what cannot be told stays shut."""
+"""Conditions in the application: subject, resource and request; an error never allows."""
 
 from __future__ import annotations
 
@@ -43,4 +43,4 @@ def test_a_condition_reads_the_request_and_the_claims(conditional: Server, issue
     assert status("/api/v1/teams/8/", "catalog:write") == 403, "a missing claim opens nothing"
     assert status("/api/v1/teams/7/", "catalog:read holdings:read", suspended=False) == ALLOWED
     assert status("/api/v1/teams/7/", "catalog:read holdings:read", suspended=True) == 403
-    assert status("/api/v1/teams/7/", "catalog:read holdings:read") == 403, "a deny that cannot be told denies"
+    assert status("/api/v1/teams/7/", "catalog:read holdings:read") == 403, "a deny that cannot be evaluated denies"

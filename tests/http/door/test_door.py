@@ -1,4 +1,4 @@
-"""The door: every matched route is decided, for both kinds of token, whatever the method or spelling."""
+"""The door: every matched route is decided, for both kinds of token, and for each method and spelling."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ def test_both_kinds_of_token_reach_every_operation_that_needs_permissions(server
 
 
 @pytest.mark.parametrize(("domain", "other"), [("catalog", "holdings"), ("holdings", "catalog")])
-def test_grants_of_one_domain_never_open_the_other(server: Server, issuer: LiveIssuer, domain: str, other: str) -> None:
+def test_permissions_of_one_domain_never_open_the_other(
+    server: Server, issuer: LiveIssuer, domain: str, other: str
+) -> None:
     held = [f"{domain}:read", f"{domain}:write"]
     for token in (issuer.token(permissions=held), key_for(server, issuer, held)):
         opened, shut = 0, 0
@@ -102,19 +104,19 @@ CLAIMS: dict[str, tuple[Any, bool]] = {
 
 
 @pytest.mark.parametrize("name", CLAIMS)
-def test_permissions_are_taken_as_they_are_or_not_at_all(server: Server, issuer: LiveIssuer, name: str) -> None:
+def test_permissions_are_literal(server: Server, issuer: LiveIssuer, name: str) -> None:
     claim, opens = CLAIMS[name]
     with server.client(issuer.token(permissions=claim)) as client:
         assert client.get("/api/v1/teams/").status_code == (200 if opens else 403)
 
 
-def test_a_hundred_thousand_permissions_are_refused_by_their_size(server: Server, issuer: LiveIssuer) -> None:
+def test_a_token_with_a_hundred_thousand_permissions_is_too_long(server: Server, issuer: LiveIssuer) -> None:
     token = issuer.token(permissions=[f"catalog:{number}" for number in range(100_000)])
     answer = httpx.get(f"{server.url}/api/v1/teams/", headers={"Authorization": f"Bearer {token}"})
     assert answer.status_code in (400, 401, 431)
 
 
-def test_head_is_ruled_as_its_get(server: Server, issuer: LiveIssuer) -> None:
+def test_head_has_the_verdict_of_get(server: Server, issuer: LiveIssuer) -> None:
     with server.client(issuer.token(permissions=["catalog:read"])) as client:
         answer = client.head("/api/v1/teams/")
         assert answer.status_code == 200
@@ -123,7 +125,7 @@ def test_head_is_ruled_as_its_get(server: Server, issuer: LiveIssuer) -> None:
     assert httpx.head(f"{server.url}/api/v1/teams/").status_code == 401
 
 
-def test_options_is_ruled_by_a_row(own_server: Server) -> None:
+def test_options_needs_a_row(own_server: Server) -> None:
     assert httpx.options(f"{own_server.url}/api/v1/teams/").status_code == 204
     public = own_server.policy_dir / "public.csv"
     public.write_text(public.read_text().replace("p, anyone, /**, OPTIONS", "p, auth:jwt, /**, OPTIONS"))
@@ -131,7 +133,7 @@ def test_options_is_ruled_by_a_row(own_server: Server) -> None:
     assert httpx.options(f"{own_server.url}/api/v1/teams/").status_code == 401
 
 
-def test_public_pages_are_public_by_a_row(own_server: Server) -> None:
+def test_public_pages_need_a_row(own_server: Server) -> None:
     with own_server.client() as client:
         for path in ("/healthz", "/readyz", "/docs", "/docs/style.css", "/openapi.json"):
             assert client.get(path).status_code == 200
@@ -158,7 +160,7 @@ def test_bad_credentials_are_refused_even_on_public_pages(server: Server, path: 
         "/api/v1/teams/%31",
     ],
 )
-def test_an_ambiguous_spelling_is_refused_before_anyone_is_known(server: Server, path: str) -> None:
+def test_an_ambiguous_path_is_refused_before_authentication(server: Server, path: str) -> None:
     answer = httpx.get(server.url + path)
     assert answer.status_code in (400, 404)
     assert set(answer.json()) == {"detail"}

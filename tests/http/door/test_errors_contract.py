@@ -83,7 +83,7 @@ def test_each_fault_of_a_jwt_has_its_detail(server: Server, issuer: LiveIssuer, 
             assert_refused(get(server, bearer(token)), 401, detail, "invalid_token")
 
 
-def test_an_authorized_party_must_be_there_and_be_known(server: Server, issuer: LiveIssuer) -> None:
+def test_an_authorized_party_must_be_present_and_known(server: Server, issuer: LiveIssuer) -> None:
     for token in (issuer.token(azp=None), issuer.token(azp="https://evil.example"), issuer.token(azp=["x"])):
         assert_refused(get(server, bearer(token)), 401, "Invalid authorized party.", "invalid_token")
 
@@ -111,7 +111,7 @@ def test_an_unknown_key_is_invalid(server: Server) -> None:
     assert_refused(get(server, bearer("grd_live_" + "a" * 48)), 401, "Invalid API key.", "invalid_token")
 
 
-def test_a_denial_names_what_was_missing(server: Server, issuer: LiveIssuer) -> None:
+def test_a_denial_names_the_missing_permissions(server: Server, issuer: LiveIssuer) -> None:
     answer = get(server, bearer(issuer.token(permissions=["catalog:read"])), path="/api/v1/sources/")
     assert answer.status_code == 403
     assert answer.json() == {"detail": "Token is missing one or more required permissions."}
@@ -127,7 +127,7 @@ def test_an_unknown_path_is_404_and_a_wrong_method_405_for_everyone(server: Serv
         assert httpx.delete(server.url + TEAMS, headers=list(headers)).status_code == 405
 
 
-def test_a_stranger_learns_nothing_about_a_body(server: Server) -> None:
+def test_an_anonymous_caller_learns_nothing_about_a_body(server: Server) -> None:
     answer = httpx.post(server.url + TEAMS, content=b"{not json", headers={"Content-Type": "application/json"})
     assert answer.status_code == 401
 

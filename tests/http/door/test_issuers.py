@@ -1,4 +1,4 @@
-"""Tokens as well-known issuers make them, at a real server: with no audience, with several, long ones and odd ones."""
+"""Tokens in the forms of well-known issuers: without an audience, with several, long ones and unusual ones."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CLERK: dict[str, dict[str, Any]] = {
 
 
 def clerk_token(issuer: LiveIssuer, version: str, **claims: Any) -> str:
-    """A session token of Clerk, as long as its minute."""
+    """A session token in the form of Clerk, valid for a minute."""
     now = int(time.time())
     stated = {"aud": None, "nbf": now - 10, "iat": now, "exp": now + 60, **CLERK[version], **claims}
     return issuer.token(**stated)
@@ -63,7 +63,7 @@ def asked(server: Server, token: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("version", CLERK)
-def test_a_session_token_of_clerk_is_taken_as_it_is(without_audience: Server, issuer: LiveIssuer, version: str) -> None:
+def test_a_session_token_of_clerk_is_accepted(without_audience: Server, issuer: LiveIssuer, version: str) -> None:
     server = without_audience
     assert asked(server, clerk_token(issuer, version))[0] == 403
     assert asked(server, clerk_token(issuer, version, permissions=["catalog:read"]))[0] == 200
@@ -75,14 +75,14 @@ def test_a_session_token_of_clerk_is_taken_as_it_is(without_audience: Server, is
     assert asked(server, clerk_token(issuer, version, aud="another-service")) == (401, "Invalid audience.")
 
 
-def test_a_long_token_passes_the_server_and_one_too_long_does_not(without_audience: Server, issuer: LiveIssuer) -> None:
+def test_the_length_of_a_token_is_limited(without_audience: Server, issuer: LiveIssuer) -> None:
     def token(length: int) -> str:
         made = clerk_token(issuer, "v2", permissions=["catalog:read"], groups=["g" * 36] * ((length - 1_000) // 52))
         assert length * 0.9 < len(made) <= length
         return made
 
     for length in (9_000, 15_000, 16_384):
-        for _ in range(2):  # verified, and remembered
+        for _ in range(2):  # verified, and cached
             assert asked(without_audience, token(length))[0] == 200
     assert asked(without_audience, token(18_500)) == (401, "Invalid token.")
     assert asked(without_audience, "e" * 17_000) == (401, "Invalid token.")
@@ -141,7 +141,7 @@ def test_the_cause_is_in_the_metric_the_decision_log_and_one_line(own_server: Se
 
 
 def test_ignored_keys_are_named_in_the_log_readyz_and_a_metric(issuer: LiveIssuer, server: Server) -> None:
-    """Of the server of the session, whose issuer publishes one more key for a while."""
+    """The issuer of the shared server publishes another key for a while."""
     good = json.loads(issuer.publish()[1])["keys"]
     odd = [{"kty": "EC", "kid": "curve"}, {**good[0], "kid": "upper", "use": "SIG"}]
     issuer.answer = lambda: (200, json.dumps({"keys": [*odd, *good, *good]}).encode())
@@ -169,7 +169,7 @@ STATED = {"AUTHZ_JWKS_URL": "https://issuer.example/jwks", "AUTHZ_ISSUER": "http
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
-    """Variables of an issuer alone: no audience, no authorized parties."""
+    """Variables with an issuer only: no audience, no authorized parties."""
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith("AUTHZ_")]:
         monkeypatch.delenv(name)
@@ -187,7 +187,7 @@ def test_the_audience_is_a_list_or_unset_where_parties_are_set(environment: pyte
     assert load().audience == ()
 
 
-def test_without_audience_and_parties_both_are_named_whatever_else_is_wrong(environment: pytest.MonkeyPatch) -> None:
+def test_a_missing_audience_is_reported_along_with_other_faults(environment: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingsError, match=r"\AAUTHZ_AUDIENCE: not set, nor AUTHZ_AUTHORIZED_PARTIES: [^\n]+\Z"):
         load()
     environment.setenv("AUTHZ_JWKS_URL", "http://issuer.example/")
@@ -203,9 +203,7 @@ def test_without_audience_and_parties_both_are_named_whatever_else_is_wrong(envi
 
 @pytest.mark.parametrize("name", ["AUTHZ_AUDIENCE", "AUTHZ_AUTHORIZED_PARTIES"])
 @pytest.mark.parametrize("value", ["", ",", " "])
-def test_an_audience_or_parties_that_are_empty_switch_no_check_off(
-    environment: pytest.MonkeyPatch, name: str, value: str
-) -> None:
+def test_an_empty_audience_or_party_disables_no_check(environment: pytest.MonkeyPatch, name: str, value: str) -> None:
     environment.setenv("AUTHZ_AUDIENCE", "griddy")
     environment.setenv("AUTHZ_AUTHORIZED_PARTIES", PARTY)
     environment.setenv(name, value)
@@ -213,10 +211,10 @@ def test_an_audience_or_parties_that_are_empty_switch_no_check_off(
         load()
 
 
-def test_the_console_signs_in_at_an_issuer_over_tls_alone(environment: pytest.MonkeyPatch) -> None:
+def test_the_console_needs_an_issuer_over_tls(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("AUTHZ_AUDIENCE", "griddy")
     environment.setenv("AUTHZ_ISSUER", "http://issuer.example")
-    assert load(), "a name alone, where no one signs in"
+    assert load(), "the issuer is only a name if no one signs in"
     environment.setenv("AUTHZ_CONSOLE_CLIENT_ID", "console")
     environment.setenv("AUTHZ_PUBLIC_URL", "https://authz.example")
     with pytest.raises(SettingsError, match=r"\AAUTHZ_ISSUER: .*https://[^\n]*\Z"):

@@ -1,4 +1,4 @@
-"""Turns at long work, and how it gives way to short requests."""
+"""Turns of long work, which yields to short requests."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _started(
     return asyncio.create_task(run())
 
 
-async def test_a_caller_has_one_turn_at_a_time_and_callers_take_turns() -> None:
+async def test_each_caller_has_one_turn_and_callers_alternate() -> None:
     traffic, order = Traffic(), list[str]()
     work = LongWork(traffic, max_concurrent=2)
     over = asyncio.Event()
@@ -55,7 +55,7 @@ async def test_a_caller_has_one_turn_at_a_time_and_callers_take_turns() -> None:
 
 
 @pytest.mark.parametrize("seed", range(8))
-async def test_turns_are_never_lost_however_requests_end(seed: int) -> None:
+async def test_a_turn_is_released_however_a_request_ends(seed: int) -> None:
     chance = random.Random(seed)
     traffic, order, max_concurrent = Traffic(), list[str](), chance.randint(1, 4)
     work = LongWork(traffic, max_concurrent)
@@ -94,7 +94,7 @@ async def test_turns_are_never_lost_however_requests_end(seed: int) -> None:
             await task
 
 
-async def test_so_many_requests_of_a_caller_wait_and_no_more() -> None:
+async def test_the_number_of_waiting_requests_of_a_caller_is_bounded() -> None:
     traffic, order, over = Traffic(), list[str](), asyncio.Event()
     work = LongWork(traffic, max_waiting=3)
     tasks = [_started(traffic, work, "a", order, over) for _ in range(4)]
@@ -113,7 +113,7 @@ async def test_so_many_requests_of_a_caller_wait_and_no_more() -> None:
     assert traffic.requests == 0
 
 
-async def test_long_work_gives_way_until_short_requests_are_answered_and_no_longer_than_a_moment() -> None:
+async def test_long_work_yields_to_short_requests_for_a_bounded_time() -> None:
     traffic, steps = Traffic(), list[str]()
 
     async def give_way() -> None:
@@ -132,14 +132,14 @@ async def test_long_work_gives_way_until_short_requests_are_answered_and_no_long
     await waiting
     assert steps == ["long", "long"]
 
-    traffic.enter()  # a request that is never answered
+    traffic.enter()  # a request without an answer
     async with asyncio.timeout(1000 * GIVE_WAY_SECONDS):
         await give_way()
     assert steps == ["long"] * 3
 
 
 class Page:
-    """A handler behind the middleware, which begins its answer and ends when it is told to."""
+    """A handler behind the middleware that begins and ends its answer on command."""
 
     def __init__(self, **failures: Exception) -> None:
         self.traffic = Traffic()
@@ -173,7 +173,7 @@ class Page:
         await self._behind(scope, unused, send)
 
 
-async def test_a_page_has_its_turn_until_its_answer_begins_for_its_client_may_be_slow() -> None:
+async def test_a_page_holds_its_turn_until_its_answer_begins() -> None:
     page = Page()
     tasks = [asyncio.create_task(page.ask("a")) for _ in range(3)]
     await _settle()
@@ -186,20 +186,20 @@ async def test_a_page_has_its_turn_until_its_answer_begins_for_its_client_may_be
     await asyncio.gather(*tasks)
 
 
-async def test_what_is_no_page_has_no_turn() -> None:
+async def test_other_requests_have_no_turn() -> None:
     page = Page()
     tasks = [asyncio.create_task(page.ask("a", method)) for method in ("POST", "GET", "HEAD", "DELETE")]
     async with asyncio.timeout(10):
-        while len(page.begun) < 3:  # the page gives way to the others for a moment
+        while len(page.begun) < 3:  # the page yields to the others for a moment
             await asyncio.sleep(0.001)
     await _settle()
-    assert len(page.begun) == 3, "two that change something, and one of the pages"
+    assert len(page.begun) == 3, "two that write, and one of the pages"
     page.begins.set()
     page.ends.set()
     await asyncio.gather(*tasks)
 
 
-async def test_a_page_that_fails_ends_its_turn() -> None:
+async def test_a_failing_page_releases_its_turn() -> None:
     page = Page(a=ValueError("none"))
     for _ in range(3):
         with pytest.raises(ValueError, match="none"):

@@ -1,4 +1,4 @@
-"""Routes that an application adds are ruled like all others, or it does not start."""
+"""Routes that an application adds need rows as all others do, or the server does not start."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def with_routes(issuer: LiveIssuer, directory: Path, names: str, rows: str) -> S
 
 @pytest.fixture(scope="module")
 def ruled(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with a ruled WebSocket, mount and failing handler."""
+    """A server with rows for a WebSocket, a mount and a failing handler."""
     with with_routes(issuer, tmp_path_factory.mktemp("ruled"), "socket mounted failing", ROWS) as started:
         yield started
 
@@ -49,7 +49,7 @@ def test_a_route_without_a_row_stops_the_start_and_names_the_row(issuer: LiveIss
     assert server.process.returncode != 0
 
 
-def test_the_row_that_the_error_asks_for_lets_it_start(issuer: LiveIssuer, tmp_path: Path) -> None:
+def test_the_row_of_the_error_message_lets_the_server_start(issuer: LiveIssuer, tmp_path: Path) -> None:
     rows = "p, catalog:read, /extra/unruled, GET, allow\n# end\n"
     with with_routes(issuer, tmp_path, "unruled", rows) as server:
         assert httpx.get(f"{server.url}/extra/unruled").status_code == 401
@@ -57,7 +57,7 @@ def test_the_row_that_the_error_asks_for_lets_it_start(issuer: LiveIssuer, tmp_p
             assert client.get("/extra/unruled").status_code == 200
 
 
-def test_a_websocket_is_ruled_before_it_opens(ruled: Server, issuer: LiveIssuer) -> None:
+def test_a_websocket_is_decided_before_it_opens(ruled: Server, issuer: LiveIssuer) -> None:
     url = ruled.url.replace("http:", "ws:") + "/extra/socket"
 
     def greet(permissions: list[str]) -> str | bytes:
@@ -75,7 +75,7 @@ def test_a_websocket_is_ruled_before_it_opens(ruled: Server, issuer: LiveIssuer)
 
 
 @pytest.mark.parametrize("path", ["/extra/mounted", "/extra/mounted/", "/extra/mounted/deep/er"])
-def test_a_mounted_application_is_ruled_whole(ruled: Server, issuer: LiveIssuer, path: str) -> None:
+def test_a_mounted_application_has_one_rule(ruled: Server, issuer: LiveIssuer, path: str) -> None:
     assert httpx.get(ruled.url + path).status_code == 401
     with ruled.client(issuer.token(permissions=["holdings:read"])) as client:
         assert client.get(path).status_code == 403
@@ -85,7 +85,7 @@ def test_a_mounted_application_is_ruled_whole(ruled: Server, issuer: LiveIssuer,
         assert client.request("PROPFIND", path).status_code in (400, 403, 405)
 
 
-def test_an_unhandled_exception_is_logged_whole_and_shown_to_nobody(ruled: Server, issuer: LiveIssuer) -> None:
+def test_an_unhandled_exception_is_logged_and_not_shown(ruled: Server, issuer: LiveIssuer) -> None:
     token = issuer.token(permissions=["catalog:read"])
     with ruled.client(token) as client:
         answer = client.get("/extra/failing", headers={"X-Request-ID": "seen-by-both"})

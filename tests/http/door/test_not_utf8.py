@@ -1,4 +1,4 @@
-"""What is not UTF-8 is refused at every endpoint that takes a body, and never answered with 500."""
+"""Bodies that are not UTF-8 are refused by every endpoint, and never answered with 500."""
 
 from __future__ import annotations
 
@@ -46,9 +46,7 @@ def test_each_endpoint_refuses_a_body_that_is_not_utf8(server: Server, issuer: L
             assert answer.json()["detail"].startswith("The request body is not valid ")
 
 
-def test_a_form_that_is_not_utf8_does_nothing_and_a_browser_may_send_its_trace(
-    issuer: LiveIssuer, tmp_path: Path
-) -> None:
+def test_a_form_that_is_not_utf8_changes_nothing(issuer: LiveIssuer, tmp_path: Path) -> None:
     with Server(
         tmp_path,
         jwks_url=issuer.jwks_url,

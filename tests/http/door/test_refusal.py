@@ -1,4 +1,4 @@
-"""Refusals as they are sent: status, headers and body, each of them whole."""
+"""The complete refusals: status, headers and body."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ METADATA = "https://authz.example/.well-known/oauth-protected-resource"
 
 
 def headers_of(found: Refusal) -> dict[str, str]:
-    """The headers, each of which is there once."""
+    """The headers, none of which may be repeated."""
     headers = {name.decode(): value.decode() for name, value in found.headers}
     assert len(headers) == len(found.headers)
     return headers
@@ -54,7 +54,7 @@ def test_a_refusal_has_a_detail_and_is_not_stored() -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS"])
-async def test_a_request_gets_all_of_it_and_a_head_no_body(method: str) -> None:
+async def test_a_head_request_gets_no_body(method: str) -> None:
     found = refusal(401, "Who?")
     assert await sent(found, method=method) == [
         {"type": "http.response.start", "status": 401, "headers": found.headers},
@@ -62,7 +62,7 @@ async def test_a_request_gets_all_of_it_and_a_head_no_body(method: str) -> None:
     ]
 
 
-async def test_a_websocket_is_refused_with_the_same_answer_where_the_server_can() -> None:
+async def test_a_websocket_is_refused_with_the_same_response_if_the_server_can() -> None:
     found = refusal(401, "Who?")
     assert await sent(found, type="websocket", extensions={"websocket.http.response": {}}) == [
         {"type": "websocket.http.response.start", "status": 401, "headers": found.headers},
@@ -76,7 +76,7 @@ async def test_a_websocket_is_refused_with_the_same_answer_where_the_server_can(
 
 
 @pytest.mark.parametrize("fault", [CannotVerify("Signing keys are unavailable.", 7), CannotDecide("Too old.", 7)])
-def test_what_cannot_be_told_now_says_when_to_ask_again(fault: CannotVerify | CannotDecide) -> None:
+def test_an_unavailable_verdict_has_retry_after(fault: CannotVerify | CannotDecide) -> None:
     found = unavailable(fault)
     assert (found.status, json.loads(found.body)) == (503, {"detail": fault.detail})
     assert headers_of(found)["retry-after"] == "7"
@@ -102,13 +102,13 @@ def test_each_fault_of_credentials_has_its_challenge(fault: AuthenticationFault,
         ((), ""),
         (("a:read",), "a:read"),
         (("a:read", "b:write"), "a:read b:write"),
-        # Holding these too would not suffice, or cannot be asked for.
+        # Holding these too would not suffice, or they cannot be requested.
         (("auth:jwt",), ""),
         (("a:read", "env:live"), ""),
         (("anyone", "a:read"), ""),
     ],
 )
-def test_a_403_names_what_was_missing_where_that_would_suffice(
+def test_a_403_names_the_missing_scope_if_it_would_suffice(
     missing: tuple[str, ...], scope: str, metadata: str | None
 ) -> None:
     found = Refusals(metadata).forbidden(missing)
@@ -120,8 +120,8 @@ def test_a_403_names_what_was_missing_where_that_would_suffice(
 
 
 @pytest.mark.parametrize(("others", "is_remembered"), [(1_023, True), (1_024, False)])
-def test_1024_denials_are_remembered(others: int, is_remembered: bool) -> None:
-    """However many permissions a policy speaks of."""
+def test_1024_denials_are_cached(others: int, is_remembered: bool) -> None:
+    """However many permissions a policy has."""
     refusals = Refusals()
     first = refusals.forbidden(("a:read",))
     for number in range(others):
@@ -129,7 +129,7 @@ def test_1024_denials_are_remembered(others: int, is_remembered: bool) -> None:
     assert (refusals.forbidden(("a:read",)) is first) is is_remembered
 
 
-def test_a_question_of_a_gateway_that_is_not_plain_is_an_invalid_request() -> None:
+def test_an_ambiguous_gateway_request_is_an_invalid_request() -> None:
     found = Refusals().ambiguous("The address has a fragment.")
     assert (found.status, json.loads(found.body)) == (403, {"detail": "The address has a fragment."})
     assert headers_of(found)["www-authenticate"] == (

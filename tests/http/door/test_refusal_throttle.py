@@ -17,7 +17,7 @@ class Clock:
 
 
 @pytest.mark.parametrize("per_second", [10, 500])
-def test_a_few_refusals_come_at_once_and_the_others_at_the_pace(per_second: int) -> None:
+def test_refusals_beyond_a_burst_are_paced(per_second: int) -> None:
     clock = Clock()
     throttle = RefusalThrottle(Traffic(), per_second, clock=clock)
     delays = [throttle.delay() for _ in range(BURST + 6)]
@@ -28,7 +28,7 @@ def test_a_few_refusals_come_at_once_and_the_others_at_the_pace(per_second: int)
     assert throttle.delay() == 0
 
 
-def test_no_refusal_waits_longer_than_the_longest_delay_and_all_are_over_after_it() -> None:
+def test_the_delay_of_a_refusal_is_bounded() -> None:
     clock = Clock()
     throttle = RefusalThrottle(Traffic(), 100, clock=clock)
     delays = [throttle.delay() for _ in range(10_000)]
@@ -38,7 +38,7 @@ def test_no_refusal_waits_longer_than_the_longest_delay_and_all_are_over_after_i
 
 
 @pytest.mark.anyio
-async def test_a_refusal_that_waits_is_no_short_request_meanwhile() -> None:
+async def test_a_waiting_refusal_does_not_count_as_a_short_request() -> None:
     traffic = Traffic()
     throttle = RefusalThrottle(traffic, 1000)
     traffic.enter()

@@ -1,4 +1,4 @@
-"""Request ids and access lines in this process: what is taken from a caller, and what is written of each request."""
+"""Request ids and access lines: which ids of callers are kept, and the content of each line."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ SECRET = "grd_live_" + "ab" * 24
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
-class Asked:
-    """A request, and what is sent, logged and counted of it."""
+class RecordedRequest:
+    """A request, with its answer, log lines and counters."""
 
     def __init__(self, *, access_log: bool = True) -> None:
         self.requests = Requests()
@@ -50,7 +50,7 @@ class Asked:
         failure: Exception | None = None,
         **more: Any,
     ) -> list[Any]:
-        """The lines that are logged of a request."""
+        """Return the lines that are logged for a request."""
         self.sent.clear()
         self._failure = failure
         self._messages = messages if messages is not None else [
@@ -74,7 +74,7 @@ class Asked:
 
     @property
     def request_id(self) -> str:
-        """The one of the answer, which the application saw too."""
+        """The request id of the answer, which is also that of the application."""
         found = [value.decode() for name, value in self.sent[0]["headers"] if name == b"x-request-id"]
         assert found == [self.seen]
         return self.seen
@@ -82,7 +82,7 @@ class Asked:
 
 @pytest.mark.parametrize("stated", ["a", "abc-123", "A.b_c:d/e+f=g", "x" * 128, "0" * 32])
 async def test_a_plain_request_id_is_kept(stated: str) -> None:
-    asked = Asked()
+    asked = RecordedRequest()
     await asked(("x-request-id", stated), ("other", "y"))
     assert asked.request_id == stated
     assert asked.sent[0]["headers"][0] == (b"a", b"b")
@@ -92,8 +92,8 @@ async def test_a_plain_request_id_is_kept(stated: str) -> None:
     "stated",
     [[], [""], ["a b"], ["x" * 129], ["é"], ['a"b'], ["a\n"], [SECRET], ["abc", "abc"], ["abc", "def"]],
 )
-async def test_any_other_is_replaced_by_one_that_grows_with_the_time(stated: list[str]) -> None:
-    asked = Asked()
+async def test_any_other_request_id_is_replaced_by_an_ordered_one(stated: list[str]) -> None:
+    asked = RecordedRequest()
     found = []
     for _ in range(2):
         await asked(*(("x-request-id", each) for each in stated))
@@ -114,13 +114,15 @@ async def test_any_other_is_replaced_by_one_that_grows_with_the_time(stated: lis
         (None, ["192.0.2.1"], None),
     ],
 )
-async def test_a_line_names_the_client(peer: tuple[str, int] | None, forwarded: list[str], client: str | None) -> None:
-    (line,) = await Asked()(*(("x-forwarded-for", each) for each in forwarded), client=peer)
+async def test_an_access_line_has_the_client_address(
+    peer: tuple[str, int] | None, forwarded: list[str], client: str | None
+) -> None:
+    (line,) = await RecordedRequest()(*(("x-forwarded-for", each) for each in forwarded), client=peer)
     assert line["client"] == client
 
 
-async def test_a_line_says_who_asked_for_what() -> None:
-    asked = Asked()
+async def test_an_access_line_has_caller_and_request() -> None:
+    asked = RecordedRequest()
     (line,) = await asked(user=ANONYMOUS)
     assert 0 <= line.pop("milliseconds") < 60_000
     assert line == {
@@ -138,7 +140,9 @@ async def test_a_line_says_who_asked_for_what() -> None:
 
 async def test_no_secret_and_no_second_line_is_logged() -> None:
     principal = Principal(SECRET, "jwt", frozenset())
-    (line,) = await Asked()(raw_path=f"/{SECRET}/\xe9".encode("latin-1"), user=principal, state={"asked": SECRET})
+    (line,) = await RecordedRequest()(
+        raw_path=f"/{SECRET}/\xe9".encode("latin-1"), user=principal, state={"asked": SECRET}
+    )
     assert SECRET not in str(line)
     assert line["path"].endswith("/\\xe9")
 
@@ -156,19 +160,19 @@ async def test_no_secret_and_no_second_line_is_logged() -> None:
         ([], None),
     ],
 )
-async def test_a_line_has_the_trace_of_the_caller(stated: list[str], trace: str | None) -> None:
-    (line,) = await Asked()(*(("traceparent", each) for each in stated))
+async def test_an_access_line_has_the_trace_id_of_the_caller(stated: list[str], trace: str | None) -> None:
+    (line,) = await RecordedRequest()(*(("traceparent", each) for each in stated))
     assert line.get("trace_id") == trace
     token = logs.trace.set(("1" * 32, "2" * 16))
     try:
-        (line,) = await Asked()(*(("traceparent", each) for each in stated))
+        (line,) = await RecordedRequest()(*(("traceparent", each) for each in stated))
     finally:
         logs.trace.reset(token)
     assert "trace_id" not in line
 
 
 async def test_a_websocket_has_an_id_and_a_line_too() -> None:
-    asked = Asked()
+    asked = RecordedRequest()
     accept = {"type": "websocket.accept", "headers": ((b"a", b"b"),)}
     (line,) = await asked(("x-request-id", "abc"), type="websocket", messages=[accept])
     assert (line["method"], line["status"], asked.request_id) == ("WEBSOCKET", 101, "abc")
@@ -177,8 +181,8 @@ async def test_a_websocket_has_an_id_and_a_line_too() -> None:
     assert (line["status"], asked.request_id) == (403, "abc")
 
 
-async def test_what_fails_is_logged_and_counted_all_the_same() -> None:
-    asked = Asked()
+async def test_a_failed_request_is_logged_and_counted() -> None:
+    asked = RecordedRequest()
     with pytest.raises(RuntimeError):
         await asked(messages=[], failure=RuntimeError("unforeseen"), path_template="/x")
     await asked(path_template="/x")
@@ -188,14 +192,14 @@ async def test_what_fails_is_logged_and_counted_all_the_same() -> None:
 
 
 async def test_without_an_access_log_there_are_no_lines() -> None:
-    asked = Asked(access_log=False)
+    asked = RecordedRequest(access_log=False)
     assert await asked(("x-request-id", "abc")) == []
     assert asked.request_id == "abc"
     assert asked.requests.known
 
 
-async def test_while_it_drains_each_answer_closes_its_connection() -> None:
-    asked = Asked()
+async def test_answers_close_their_connections_while_draining() -> None:
+    asked = RecordedRequest()
     await asked()
     assert (b"connection", b"close") not in asked.sent[0]["headers"]
     draining.begun = True
@@ -206,7 +210,7 @@ async def test_while_it_drains_each_answer_closes_its_connection() -> None:
     assert (b"connection", b"close") in asked.sent[0]["headers"]
 
 
-async def test_a_lifespan_is_none_of_them() -> None:
+async def test_lifespan_messages_are_ignored() -> None:
     reached: list[Any] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:

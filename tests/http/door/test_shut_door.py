@@ -1,4 +1,4 @@
-"""The door in this process: shut until it is opened, and shut for what cannot be told or read in one way."""
+"""The door without a server: closed until it is opened, and for everything undecidable or ambiguous."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ FORBIDDEN = "Token is missing one or more required permissions."
 
 @get("/open")
 async def route_handler() -> None:
-    """Only to be matched."""
+    """A route to match."""
 
 
 async def _direct(_: Any) -> ASGIResponse:
@@ -71,14 +71,14 @@ direct_handler = get("/direct", opt=DIRECT)(_direct)
 
 
 class OtherEntrance(ApiEntrance):
-    """An entrance that answers in words of its own."""
+    """An entrance with its own refusals."""
 
     name = "other"
 
 
 @dataclass
 class Guarded:
-    """A handler behind a door: what reached it, and what it says."""
+    """A handler behind a door, which records its requests."""
 
     door: Door = field(default_factory=Door)
     reached: list[Any] = field(default_factory=list)
@@ -148,7 +148,7 @@ class Guarded:
         return self.keys.get(digest)
 
     async def write(self, batch: Batch) -> None:
-        """Keep decisions."""
+        """Record decisions."""
         self.written += batch.records()
 
 
@@ -178,7 +178,7 @@ class Opened(Guarded):
         )
 
     async def logged(self) -> list[Record]:
-        """The decisions that were logged since this was asked last."""
+        """The decisions that were logged since the last call."""
         async with self.log:
             """What waits is written on leaving."""
         found = list(self.written)
@@ -191,7 +191,7 @@ def guarded(tmp_path: Path) -> Opened:
     return Opened(live=LivePolicy(tmp_path, TABLE, files(*ROWS)))
 
 
-async def test_a_door_that_was_never_opened_lets_nothing_through() -> None:
+async def test_a_door_that_was_not_opened_refuses_everything() -> None:
     guarded = Guarded()
     for path in (b"/open", b"/shut", None):
         with pytest.raises(RuntimeError, match="the door was never opened"):
@@ -212,7 +212,7 @@ async def test_a_door_that_was_never_opened_lets_nothing_through() -> None:
         (b"//open", 400, "The path has an ambiguous spelling."),
     ],
 )
-async def test_what_reaches_a_handler_was_allowed_by_one_reading_of_its_path(
+async def test_a_handler_is_reached_by_unambiguous_paths_only(
     guarded: Opened, path: bytes | None, status: int, detail: str
 ) -> None:
     assert await guarded.ask(path) == (status, detail)
@@ -225,7 +225,7 @@ async def test_a_condition_on_the_address_is_not_met_where_the_server_gives_none
     assert not guarded.reached
 
 
-async def test_a_handler_is_told_who_is_calling_and_why(guarded: Opened) -> None:
+async def test_a_handler_receives_principal_and_decision(guarded: Opened) -> None:
     assert await guarded.ask(b"/shut", bearer=guarded.key("a:read", "b:read")) == (200, "")
     (scope,) = guarded.reached
     assert (scope["user"].subject, scope["user"].key_id, scope["auth"].allowed) == ("user_a", 1, True)
@@ -277,7 +277,7 @@ async def test_a_denial_is_logged_and_reaches_no_handler(
 @pytest.mark.parametrize(
     ("bearer", "detail"), [("grd_live_x", "Malformed API key."), ("abc", "Invalid token."), ("a b", None)]
 )
-async def test_bad_credentials_are_refused_where_anyone_may_and_are_429_beyond_their_budget(
+async def test_bad_credentials_are_refused_on_public_routes_and_are_429_beyond_their_budget(
     guarded: Opened, bearer: str, detail: str | None
 ) -> None:
     detail = detail or "Invalid Authorization header: token must not contain spaces."
@@ -299,9 +299,9 @@ async def test_bad_credentials_are_refused_where_anyone_may_and_are_429_beyond_t
     assert len(guarded.reached) == 1
 
 
-async def test_refusals_of_strangers_keep_the_pace_and_no_other_answer_does(guarded: Opened) -> None:
+async def test_only_refusals_of_unknown_callers_are_paced(guarded: Opened) -> None:
     def places() -> int:
-        """How many refusals would still be sent at once."""
+        """The number of refusals that would be sent without a delay."""
         count = 0
         while not guarded.throttle.delay():
             count += 1
@@ -318,19 +318,19 @@ async def test_refusals_of_strangers_keep_the_pace_and_no_other_answer_does(guar
     assert places() == BURST + 1 - 3
 
 
-async def test_while_callers_cannot_be_known_they_are_503_and_spend_nothing(guarded: Opened) -> None:
+async def test_unverifiable_callers_get_503_and_spend_no_budget(guarded: Opened) -> None:
     bearer = guarded.key("a:read", "b:read")
     guarded.failing = CannotVerify("Keys cannot be read now.", 7)
     for _ in range(5):
         assert await guarded.ask(b"/shut", bearer=bearer) == (503, "Keys cannot be read now.")
         assert guarded.header(b"retry-after") == b"7"
     assert [record.key.reason for record in await guarded.logged()] == ["Keys cannot be read now."] * 5
-    assert await guarded.ask(b"/open") == (200, ""), "a stranger needs no key"
+    assert await guarded.ask(b"/open") == (200, ""), "an anonymous caller needs no key"
     guarded.failing = None
     assert await guarded.ask(b"/shut", bearer=bearer) == (200, "")
 
 
-async def test_while_the_policy_may_be_out_of_date_health_alone_is_told(guarded: Opened) -> None:
+async def test_only_health_is_served_while_the_policy_may_be_stale(guarded: Opened) -> None:
     guarded.live.suspend()
     for path in (b"/open", b"/shut", b"/unknown"):
         assert await guarded.ask(path, bearer=guarded.key("a:read", "b:read")) == (
@@ -344,7 +344,7 @@ async def test_while_the_policy_may_be_out_of_date_health_alone_is_told(guarded:
     assert await guarded.ask(b"/open") == (200, "")
 
 
-async def test_a_template_may_have_an_entrance_of_its_own(guarded: Opened) -> None:
+async def test_a_template_may_have_its_own_entrance(guarded: Opened) -> None:
     assert await guarded.ask(b"/own") == (200, "")
     assert await guarded.ask(b"/own", bearer="abc") == (401, "Invalid token.")
     assert b"resource_metadata" in (guarded.header(b"www-authenticate") or b"")
@@ -372,7 +372,7 @@ async def test_a_direct_handler_is_called_behind_the_door(guarded: Opened) -> No
     assert not guarded.reached
 
 
-async def test_a_cached_caller_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_a_cached_caller_needs_no_await(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     async def wait(*_: Any) -> None:
         raise CannotVerify("It was waited for.", 1)
 

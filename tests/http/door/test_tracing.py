@@ -1,4 +1,4 @@
-"""Traces as a collector gets them: who decided what, in whose trace, and never a secret."""
+"""Traces as a collector receives them: spans with decisions, parents, and no secrets."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def traced(issuer: LiveIssuer, directory: Path, endpoint: str, sample: str = "1"
     return server
 
 
-def test_a_request_is_a_span_with_what_was_decided_and_no_secret(issuer: LiveIssuer, tmp_path: Path) -> None:
+def test_a_span_has_the_decision_and_no_secret(issuer: LiveIssuer, tmp_path: Path) -> None:
     with Collector() as collector, traced(issuer, tmp_path, collector.url) as server:
         token = issuer.token(permissions=["catalog:read"])
         with server.client(token) as client:
@@ -91,12 +91,12 @@ def test_a_request_is_a_span_with_what_was_decided_and_no_secret(issuer: LiveIss
         assert line["span_id"] == taken.span_id.hex()
 
 
-def test_an_unforeseen_key_is_fetched_below_the_request_that_waits(issuer: LiveIssuer, tmp_path: Path) -> None:
+def test_the_fetch_of_a_key_is_a_child_span_of_the_waiting_request(issuer: LiveIssuer, tmp_path: Path) -> None:
     with Collector() as collector, traced(issuer, tmp_path, collector.url, sample="0") as server:
         header = {"traceparent": f"00-{TRACE}-{CALLER}-01"}
         with server.client(issuer.token(kid="another")) as client:
             assert client.get(TEAMS, headers=header).json() == {"detail": "Invalid signature."}
-            # Not sampled by who began it, not sampled here, or sent twice, which is none.
+            # Not sampled by the caller, not sampled here, or repeated, which is invalid.
             client.get(TEAMS, headers={"traceparent": f"00-{TRACE}-{CALLER}-00"})
             client.get(TEAMS)
             client.get(TEAMS, headers=[("traceparent", header["traceparent"])] * 2)
@@ -113,7 +113,7 @@ def test_an_unforeseen_key_is_fetched_below_the_request_that_waits(issuer: LiveI
         assert all(len(entry["span_id"]) == 16 for entry in lines)
 
 
-def test_a_collector_that_is_away_costs_a_line_and_comes_back(issuer: LiveIssuer, tmp_path: Path) -> None:
+def test_an_unavailable_collector_is_logged_once_and_recovers(issuer: LiveIssuer, tmp_path: Path) -> None:
     port = free_port()
     with traced(issuer, tmp_path, f"http://127.0.0.1:{port}") as server:
         for _ in range(5):
@@ -139,7 +139,7 @@ def test_a_collector_that_is_away_costs_a_line_and_comes_back(issuer: LiveIssuer
     assert not [line for line in server.lines if "Traceback" in line]
 
 
-def test_without_a_collector_the_callers_trace_is_in_the_access_line(server: Server) -> None:
+def test_without_a_collector_the_access_line_has_the_trace_id_of_the_caller(server: Server) -> None:
     with server.client() as client:
         client.get("/healthz", headers={"traceparent": f"00-{TRACE[::-1]}-{CALLER}-01"})
         client.get("/healthz", headers={"traceparent": "00-needle-01"})

@@ -1,4 +1,4 @@
-"""What is taken from Litestar's private modules still means what this program takes it for."""
+"""The private names of Litestar that this program uses still have the same meaning."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.server import ROOT
 PRIVATE = {"app/http/wire/litestar_private.py"}
 
 
-def test_the_layer_around_a_handler_is_found_and_what_it_would_answer_is_answered_without_it() -> None:
+def test_the_private_middleware_around_a_handler_can_be_replaced() -> None:
     layers: list[tuple[ASGIApp, ASGIApp]] = []
 
     def middleware(app: ASGIApp) -> ASGIApp:
@@ -48,7 +48,7 @@ def test_the_layer_around_a_handler_is_found_and_what_it_would_answer_is_answere
         assert without_exception_layer(inner) is inner
 
 
-def test_a_schema_that_is_filled_in_is_the_one_of_the_document() -> None:
+def test_a_registered_schema_is_that_of_the_document() -> None:
     class Thing:
         pass
 

@@ -1,4 +1,4 @@
-"""A page has fewer rows where they are very large, and never none."""
+"""A page has fewer rows if they are very large, and at least one."""
 
 from __future__ import annotations
 
@@ -21,5 +21,5 @@ from app.http.wire.page_size import fitting
         ([10, 0, 0, 1], 3),
     ],
 )
-def test_rows_fit_until_they_are_too_large_together(sizes: list[int], shown: int) -> None:
+def test_rows_fit_a_page_up_to_its_size(sizes: list[int], shown: int) -> None:
     assert list(fitting(sizes, int, 10)) == sizes[:shown]

@@ -1,4 +1,4 @@
-"""Long answers are made in slices: the same JSON, with turns for other requests in between."""
+"""Long answers are encoded in slices: the same JSON, with turns for other requests in between."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class _View:
 
 
 @pytest.mark.parametrize("length", [0, 1, AT_ONCE, AT_ONCE + 1, 5 * AT_ONCE])
-async def test_the_json_is_the_same_whatever_its_length(length: int) -> None:
+async def test_sliced_json_equals_plain_json(length: int) -> None:
     item = _Item('"é\n', datetime(2026, 11, 24, tzinfo=UTC))
     view = _View("r", [item] * length, [str(number) for number in range(length)])
     turns = 0
@@ -52,7 +52,7 @@ async def test_the_json_is_the_same_whatever_its_length(length: int) -> None:
     assert turns >= (0 if length <= AT_ONCE else 2 * (length // AT_ONCE) - 1)  # the first turn starts the task
 
 
-async def test_a_stored_policy_is_answered_as_it_is_stored(server: Server, issuer: LiveIssuer) -> None:
+async def test_a_stored_policy_is_returned_unchanged(server: Server, issuer: LiveIssuer) -> None:
     with server.client(issuer.token(permissions=["policies:read"])) as client:
         entry = client.get("/api/v1/policies/history/").json()["results"][0]
         answer = client.get(f"/api/v1/policies/history/{entry['revision']}/")

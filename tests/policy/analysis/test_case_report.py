@@ -1,4 +1,4 @@
-"""How the cases of a candidate come out, and which cases of the policy before it are gone."""
+"""The results of the cases of a candidate, and removed cases of the previous policy."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_cases_that_fail_are_counted_and_named() -> None:
     assert failure.row == "POST /api/v1/teams as auth:jwt catalog:read: allow"
 
 
-def test_only_the_first_of_many_are_named_and_each_is_cut() -> None:
+def test_the_first_failing_cases_are_named_and_long_ones_are_cut() -> None:
     every = "".join(f"      - GET /api/v1/teams/{number}\n" for number in range(100))
     many = f"  - name: {'n' * 2_000}\n    as: auth:jwt holdings:read\n    allow:\n{every}"
     found = report(files(many))
@@ -75,7 +75,7 @@ def test_only_the_first_of_many_are_named_and_each_is_cut() -> None:
         ),
     ],
 )
-def test_another_order_place_name_or_form_removes_no_case(new: dict[str, bytes]) -> None:
+def test_moved_renamed_and_reformatted_cases_are_not_removed(new: dict[str, bytes]) -> None:
     assert report(new, files(READ, WRITE)).removed == 0
 
 
@@ -93,7 +93,7 @@ def test_another_order_place_name_or_form_removes_no_case(new: dict[str, bytes])
         (files(READ, WRITE + "    given: {request: {ip: 10.0.0.1}}\n"), 1),
     ],
 )
-def test_a_case_whose_question_is_gone_was_removed(new: dict[str, bytes], removed: int) -> None:
+def test_a_case_without_its_question_is_removed(new: dict[str, bytes], removed: int) -> None:
     found = report(new, files(READ, WRITE))
     assert (found.removed, len(found.missing), found.passed) == (removed, removed, False)
     assert all(each.place.startswith(f"{FILE}:") for each in found.missing)
@@ -105,7 +105,7 @@ def test_cases_that_differ_in_their_context_are_different_cases() -> None:
     assert report(files(outside, inside), files(inside, outside)).removed == 0
 
 
-def test_cases_for_which_there_is_no_time_do_not_pass() -> None:
+def test_cases_beyond_the_time_limit_do_not_pass() -> None:
     every = "".join(f"      - GET /api/v1/teams/{number}\n" for number in range(1_000))
     snapshot = snapshot_of(files(f"  - as: auth:jwt catalog:read\n    allow:\n{every}"))
     ticks = iter(range(100))
@@ -114,7 +114,7 @@ def test_cases_for_which_there_is_no_time_do_not_pass() -> None:
     assert found.summary == "744 cases could not be run in time"
 
 
-def test_running_cases_leaves_what_the_snapshot_remembers_alone() -> None:
+def test_running_cases_does_not_touch_the_cache_of_the_snapshot() -> None:
     snapshot = snapshot_of(files(READ, WRITE))
     assert run_cases(snapshot).passed
     assert snapshot.misses == 0
@@ -141,7 +141,7 @@ async def test_a_watch_that_is_stopped_runs_no_more_cases(tmp_path: Path) -> Non
     await asyncio.wait_for(running, 5)
 
 
-def test_what_fails_is_shown_where_it_is_on_disk() -> None:
+def test_failing_cases_are_shown_with_their_place_on_disk() -> None:
     shown = CaseReport(run=9, failed=3, failures=(CaseProblem("tests/a.yaml", 3, None, "GET /x", "expected allow"),))
     in_files = [
         "".join(part if isinstance(part, str) else part[0] for part in line)

@@ -1,4 +1,4 @@
-"""A change of access in one line: what, which template answers it, for whom, and unless they are whom."""
+"""A change of access in one line."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ def change(
         ),
     ],
 )
-def test_a_change_is_told_in_one_line(made: AccessChange, text: str) -> None:
+def test_a_change_is_one_line(made: AccessChange, text: str) -> None:
     assert describe(made) == text
 
 
-def test_a_change_may_depend_on_conditions_and_covers_those_whom_it_names() -> None:
+def test_a_change_may_depend_on_conditions_and_names_its_callers() -> None:
     assert not change(Combination((("a",),)), Combination((("b",),))).may
     assert change(Combination((), (C,))).may
     assert change(EVERYONE, Combination((), (), (C,))).may
@@ -78,5 +78,5 @@ def test_a_change_may_depend_on_conditions_and_covers_those_whom_it_names() -> N
         (AccessDiff((), (("/x", "GET"),)), True),
     ],
 )
-def test_what_gains_or_cannot_be_told_widens(difference: AccessDiff, widens: bool) -> None:
+def test_a_gain_or_an_unknown_change_widens_access(difference: AccessDiff, widens: bool) -> None:
     assert difference.widens is widens

@@ -1,4 +1,4 @@
-"""Coverage counts what cases decide by, and nothing that merely stands near."""
+"""Coverage counts exactly the rows that decide a case."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROWS = (
 
 
 def idle(cases: str) -> tuple[list[int], set[tuple[str, str]]]:
-    """The lines of the rows, and the endpoints, that these cases leave out."""
+    """The lines of rows, and the endpoints, that these cases do not exercise."""
     made = {**files(*ROWS), "tests/own.yaml": f"cases:\n{cases}\n# end\n".encode()}
     snapshot = Snapshot(parse(from_bytes(made)), TABLE)
     found = measure(snapshot, run(snapshot, snapshot.policy.cases))
@@ -38,7 +38,7 @@ def test_a_row_is_exercised_by_a_case_that_it_decides() -> None:
     assert idle("  - {as: b:read, allow: 'read record:one'}") == ([1, 2, 3, 5, 6], ENDPOINTS - {("record", "read")})
 
 
-def test_a_denial_for_lack_of_a_grant_asks_about_an_endpoint_and_exercises_no_row() -> None:
+def test_a_denial_without_a_deny_row_covers_only_the_endpoint() -> None:
     assert idle("  - {as: a:read, deny: POST /x}") == ([1, 2, 3, 4, 5, 6], ENDPOINTS - {("/x", "POST")})
 
 
@@ -46,6 +46,6 @@ def test_a_case_that_fails_exercises_nothing() -> None:
     assert idle("  - {as: a:read, deny: GET /x}") == ([1, 2, 3, 4, 5, 6], ENDPOINTS)
 
 
-def test_only_all_is_a_hundred_percent() -> None:
+def test_only_complete_coverage_is_a_hundred_percent() -> None:
     assert CoveredShare(1999, 2000).percent == 99.9
     assert CoveredShare(0, 0).percent == 100

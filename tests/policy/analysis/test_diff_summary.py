@@ -1,4 +1,4 @@
-"""A difference in a few lines: one for each reason, the largest first."""
+"""The summary of a difference: one line for each reason, the largest first."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def told(old: tuple[str, ...], new: tuple[str, ...]) -> list[str]:
         ),
     ],
 )
-def test_one_line_says_what_one_reason_does(old: tuple[str, ...], new: tuple[str, ...], lines: list[str]) -> None:
+def test_each_reason_is_one_line(old: tuple[str, ...], new: tuple[str, ...], lines: list[str]) -> None:
     assert told(old, new) == lines
 
 

@@ -1,4 +1,4 @@
-"""What is taken of OpenAPI documents: each endpoint where its servers put it, and nothing doubtful."""
+"""Endpoints of OpenAPI documents: their paths, and refusal of ambiguous ones."""
 
 from __future__ import annotations
 
@@ -112,19 +112,19 @@ TAKEN: dict[str, tuple[str, set[str]]] = {
 
 
 @pytest.mark.parametrize("name", TAKEN)
-def test_endpoints_are_where_their_servers_put_them(name: str) -> None:
+def test_endpoints_have_the_paths_of_their_servers(name: str) -> None:
     text, expected = TAKEN[name]
     assert {each for each in endpoints(service(text)) if "/Products(key" not in each} == expected
 
 
 @pytest.mark.parametrize("name", ["several servers", "merges", "methods of 3.2", "references within the document"])
-def test_json_is_read_as_yaml_is(name: str) -> None:
+def test_json_and_yaml_are_read_equally(name: str) -> None:
     text, expected = TAKEN[name]
     as_json = "\ufeff" + json.dumps(yaml.safe_load(text), indent=1)
     assert endpoints(service(as_json, "upstreams/x.openapi.json")) == expected
 
 
-# Paths; the endpoints that are taken; requests without a template; the line, code and a word of each finding.
+# Paths; accepted endpoints; requests without a template; line, code and a word of each finding.
 DENIED: dict[str, tuple[str, set[str], tuple[str, ...], set[tuple[int, str, str]]]] = {
     "names alone differ": (
         "  /t/{a}: {get: {}}\n  /t/{b}: {patch: {}}\n  /t/new: {get: {}}\n  /{x}/{y}: {get: {}, patch: {}}",
@@ -260,7 +260,7 @@ DENIED: dict[str, tuple[str, set[str], tuple[str, ...], set[tuple[int, str, str]
 
 
 @pytest.mark.parametrize("name", DENIED)
-def test_what_cannot_be_told_is_denied_with_a_finding_and_the_rest_is_taken(name: str, said: Said) -> None:
+def test_ambiguous_endpoints_are_denied_with_a_finding(name: str, said: Said) -> None:
     paths, taken, denied, findings = DENIED[name]
     found = service(document(paths))
     assert endpoints(found) == taken
@@ -297,7 +297,7 @@ def test_what_cannot_be_told_is_denied_with_a_finding_and_the_rest_is_taken(name
         ("/products(7)", None, {}),
     ],
 )
-def test_a_path_has_the_template_and_values_that_only_one_reading_gives(
+def test_an_unambiguous_path_has_its_template_and_values(
     path: str, template: str | None, params: dict[str, str]
 ) -> None:
     found = service(
@@ -344,7 +344,7 @@ def test_rows_name_a_template_with_parts_and_a_parameter_opens_none_of_them() ->
     assert find(snapshot) == find(snapshot_of({**files}))
 
 
-def test_a_denied_path_says_so_to_those_who_ask_about_it() -> None:
+def test_an_excluded_path_is_denied_with_its_reason() -> None:
     found = service(document("  /t/{a}: {get: {}}\n  /t/{b}: {put: {}}"))
     for resource in ("x:/t/7", "x:/t/{a}"):
         with pytest.raises(NoSuchTarget, match="its OpenAPI document is ambiguous about it"):

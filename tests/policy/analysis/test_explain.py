@@ -1,4 +1,4 @@
-"""Why, and why not: the row that decides, the nearest rows, and the smallest way in."""
+"""Explanations: the deciding row, the nearest rows, and the fewest grants that would open it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_an_allowed_request_names_its_row() -> None:
     assert (found.near, found.denies, found.opens_with, found.added_by) == ((), (), (), ())
 
 
-def test_everyone_is_anyone_without_saying_so() -> None:
+def test_every_caller_holds_anyone() -> None:
     assert _explain(_snapshot("p, anyone, /api/v1/teams/**, GET, allow"), "auth:anonymous").decision
 
 
@@ -64,7 +64,7 @@ def test_the_shortest_way_through_roles_is_shown() -> None:
     assert [row.line for row in _explain(snapshot, "role:a").added_by] == [4]
 
 
-def test_a_denial_shows_the_nearest_row_and_what_it_lacks() -> None:
+def test_a_denial_shows_the_nearest_row_and_the_missing_grants() -> None:
     snapshot = _snapshot("p, catalog:read catalog:write holdings:read, /api/v1/teams/**, GET, allow", READ)
     found = _explain(snapshot, "auth:jwt")
     assert [(row.rule.line, row.lacks) for row in found.near] == [
@@ -75,7 +75,7 @@ def test_a_denial_shows_the_nearest_row_and_what_it_lacks() -> None:
     assert found.near[0].lacks == found.decision.missing
 
 
-def test_no_more_than_three_rows_are_near() -> None:
+def test_at_most_three_nearest_rows_are_shown() -> None:
     rows = [f"p, catalog:read user:u{n}, /api/v1/teams/**, GET, allow" for n in range(9)]
     assert len(_explain(_snapshot(*rows), "auth:jwt user:me").near) == 3
 
@@ -87,7 +87,7 @@ def test_a_deny_cannot_be_opened_by_any_grant() -> None:
     assert (found.remedy, found.opens_with, found.near) == (Remedy.DENIED, (), ())
 
 
-def test_a_grant_that_would_bring_a_deny_to_bear_is_not_proposed() -> None:
+def test_a_grant_that_activates_a_deny_is_not_proposed() -> None:
     snapshot = _snapshot(READ, "p, catalog:read auth:api_key, /api/v1/teams/**, GET, deny")
     assert _explain(snapshot, "auth:api_key").remedy is Remedy.DENIED_THEN
     assert _explain(snapshot, "auth:jwt").opens_with == ("catalog:read",)
@@ -116,16 +116,16 @@ def test_a_fact_of_other_callers_is_never_proposed() -> None:
         *(("catalog:read role:x", fact, False) for fact in ("auth:jwt", "user:a", "key:1", "env:test")),
     ],
 )
-def test_facts_exclude_each_other_as_callers_do(held: str, fact: str, impossible: bool) -> None:
+def test_exclusive_facts_are_not_combined(held: str, fact: str, impossible: bool) -> None:
     assert excludes(held.split(), fact) is impossible
 
 
-def test_what_no_row_allows_is_open_to_nobody() -> None:
+def test_a_resource_without_an_allow_has_no_remedy() -> None:
     found = _explain(_snapshot(READ), "auth:jwt", method="DELETE")
     assert (found.remedy, found.near) == (Remedy.NO_ALLOW, ())
 
 
-def test_a_thing_is_ruled_as_its_type_unless_a_row_names_it() -> None:
+def test_a_resource_has_the_rules_of_its_type_unless_a_row_names_it() -> None:
     snapshot = _snapshot("p, catalog:read, record, read, allow", "p, auth:jwt, record:record-1, read, deny")
     assert explain(snapshot, {"catalog:read", "auth:jwt"}, "read", "record:record-9").decision
     assert explain(snapshot, {"catalog:read", "auth:jwt"}, "read", "record:record-1").remedy is Remedy.DENIED
@@ -144,7 +144,7 @@ CONDITION = (
         ({}, ConditionOutcome.ERROR, Remedy.CONDITION),
     ],
 )
-def test_a_condition_says_how_it_came_out(given: Given, met: ConditionOutcome | None, remedy: Remedy) -> None:
+def test_a_condition_is_shown_with_its_result(given: Given, met: ConditionOutcome | None, remedy: Remedy) -> None:
     found = _explain(_snapshot(CONDITION), "auth:jwt catalog:read", given=given)
     assert (found.near[0].condition if found.near else None) is met
     assert found.remedy is remedy
@@ -158,7 +158,7 @@ def test_an_error_in_the_condition_of_a_deny_denies() -> None:
     assert _explain(snapshot, "catalog:read", given={"request": {"ip": "10.0.0.2"}}).decision
 
 
-def test_conditions_see_what_the_grants_say_of_the_caller() -> None:
+def test_conditions_read_the_facts_of_the_caller() -> None:
     row = 'p, anyone, /api/v1/teams/**, GET, allow, "{}"'
     said = {
         "subject.id == 'ann' && subject.type == 'user' && subject.method == 'jwt'": "auth:jwt user:ann",
@@ -184,8 +184,8 @@ GRANTS = (
 )
 
 
-def test_the_way_in_agrees_with_trying_every_set_of_grants() -> None:
-    """For random policies: what is proposed opens it, nothing smaller of its kind does, and a `nothing` is true."""
+def test_the_proposed_grants_agree_with_brute_force() -> None:
+    """For random policies: the proposed grants are sufficient and minimal, and `nothing` is correct."""
     chance = random.Random(20261124)
     seen = set()
     for _ in range(400):

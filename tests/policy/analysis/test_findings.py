@@ -1,4 +1,4 @@
-"""What is doubtful about a sound policy is reported at its place, and nothing else."""
+"""Findings about a valid policy, with their places."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ READ = "p, a:read, /x, GET, allow"
 
 
 def found(*rows: str, deprecated: str = "") -> list[tuple[str, int]]:
-    """Code and line of each finding about rows."""
+    """The code and line of each finding about rows."""
     findings = find(snapshot(*rows, deprecated=deprecated))
     return [(finding.at.code, finding.at.line) for finding in findings if finding.at.file == "rows.csv"]
 
@@ -65,12 +65,12 @@ def found(*rows: str, deprecated: str = "") -> list[tuple[str, int]]:
     ],
     ids=str,
 )
-def test_a_finding_is_made_of_these_rows(rows: tuple[str, ...], expected: list[tuple[str, int]], said: Said) -> None:
+def test_these_rows_have_a_finding(rows: tuple[str, ...], expected: list[tuple[str, int]], said: Said) -> None:
     assert found(*rows) == expected
     said(finding.at for finding in find(snapshot(*rows)))
 
 
-def test_permissions_that_open_nothing_and_deprecated_ones_are_found_where_they_stand() -> None:
+def test_unused_and_deprecated_permissions_are_found_at_their_place() -> None:
     findings = find(snapshot(READ, "p, a:write b:read, /x, POST, allow"))
     assert [(finding.at.code, finding.at.file, finding.at.text) for finding in findings] == [
         ("unused-permission", "permissions.toml", '["c:read"]')
@@ -81,7 +81,7 @@ def test_permissions_that_open_nothing_and_deprecated_ones_are_found_where_they_
     ]
 
 
-def test_a_finding_names_the_rows_that_it_speaks_of() -> None:
+def test_a_finding_names_its_rows() -> None:
     narrow = (READ, "p, a:read, /x/{id}, GET, allow", "p, a:write c:read, /x, POST, allow")
     (finding,) = find(snapshot(*narrow, "p, b:read a:read, /x/**, GET, allow"))
     assert finding.at.message == "rows.csv:1 and rows.csv:2 together already allow everything that this row does"
@@ -98,7 +98,7 @@ def test_a_finding_names_the_rows_that_it_speaks_of() -> None:
     ],
 )
 @pytest.mark.parametrize("effect", ["allow", "deny"])
-def test_a_condition_on_the_address_is_doubtful_while_nothing_is_said_of_proxies(
+def test_a_condition_on_an_address_is_a_finding_without_stated_proxies(
     condition: str, reads: bool, effect: str
 ) -> None:
     rows = snapshot(READ, "p, a:read, /x, POST, allow", f'p, a:read, /x, POST, {effect}, "{condition}"')
@@ -115,7 +115,7 @@ def test_the_shipped_policy_is_without_warnings() -> None:
     assert [finding for finding in findings if finding.severity == "warning"] == []
 
 
-def test_thousands_of_rules_are_held_against_each_other_in_seconds() -> None:
+def test_thousands_of_rules_are_compared_in_seconds() -> None:
     table = RouteTable(Route(f"/r{number}", "GET") for number in range(400))
     rows = [f"p, a:read user:u{number}, /r{number % 400}, GET, allow" for number in range(4_000)]
     started = time.monotonic()
@@ -124,13 +124,13 @@ def test_thousands_of_rules_are_held_against_each_other_in_seconds() -> None:
     assert sum(finding.at.code == "shadowed-row" for finding in findings) == 10
 
 
-def test_what_is_too_crowded_is_said_not_to_be_analysed() -> None:
+def test_a_resource_with_too_many_rules_is_reported_as_not_analysed() -> None:
     rows = [f"p, user:u{number}, /x, GET, allow" for number in range(2_000)]
     assert "not-analysed" in [code for code, _ in found(*rows)]
 
 
-def test_a_row_that_is_said_to_do_nothing_does_nothing() -> None:
-    """Deleting rows for these findings, each alone or the shadowed ones together, changes no verdict."""
+def test_rows_without_effect_have_no_effect() -> None:
+    """Deleting rows with these findings, one at a time or the shadowed ones together, changes no verdict."""
     seeded = random.Random(11)
     deleted = dict.fromkeys(("shadowed-row", "duplicate-row", "contradictory-row", "deny-never-fires", "unheld-row"), 0)
     for _ in range(150):
@@ -199,7 +199,9 @@ def test_a_deny_of_get_that_leaves_head_open_is_found(rows: tuple[str, ...], lin
 
 
 @pytest.mark.parametrize(("terms", "reported"), [(2, False), (3, True), (4, True)])
-def test_a_thing_of_too_many_terms_is_not_searched(monkeypatch: pytest.MonkeyPatch, terms: int, reported: bool) -> None:
+def test_a_resource_with_too_many_terms_is_not_searched(
+    monkeypatch: pytest.MonkeyPatch, terms: int, reported: bool
+) -> None:
     monkeypatch.setattr(cells, "MAX_TERMS", terms)
     rows = (READ, "p, a:read b:read, /x, GET, allow", "p, c:read, /x, GET, deny")
     assert (("shadowed-row", 2) in found(*rows)) is reported

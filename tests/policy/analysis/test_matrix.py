@@ -1,4 +1,4 @@
-"""The matrix says of each cell what the engine decides."""
+"""The cells of the matrix equal the decisions of the engine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def table(policy: Snapshot) -> dict[tuple[str, str], dict[str, MatrixVerdict]]:
     }
 
 
-def test_a_cell_is_allowed_denied_conditional_or_nothing() -> None:
+def test_a_cell_is_allow_deny_conditional_or_none() -> None:
     policy = snapshot(
         "p, a:read, /x, GET, allow",
         "p, role:blocked, /x, GET, deny",
@@ -39,14 +39,14 @@ def test_methods_with_the_same_rules_are_one_row() -> None:
     assert [(row.resource, row.actions) for row in rows(policy)] == [("/x", ("GET", "POST")), ("/y", ("GET",))]
 
 
-def test_strangers_are_not_signed_in_and_everybody_else_is() -> None:
+def test_only_anonymous_callers_are_not_signed_in() -> None:
     policy = snapshot("p, auth:jwt a:read, /x, GET, allow", "p, anyone, /y, GET, allow")
     found = table(policy)
     assert [name for name, verdict in found["/x", "GET"].items() if verdict is MatrixVerdict.ALLOW] == ["a:read"]
     assert set(found["/y", "GET"].values()) == {MatrixVerdict.ALLOW}
 
 
-def test_the_cells_of_the_shipped_policy_are_what_is_decided() -> None:
+def test_the_cells_of_the_shipped_policy_equal_decisions() -> None:
     policy = shipped.snapshot_of(shipped.shipped_files())
     for (resource, actions), found in table(policy).items():
         for column, verdict in found.items():
@@ -55,6 +55,6 @@ def test_the_cells_of_the_shipped_policy_are_what_is_decided() -> None:
                 assert (verdict is MatrixVerdict.ALLOW) is bool(decision), (resource, action, column)
 
 
-def test_a_row_names_the_files_that_speak_of_it() -> None:
+def test_a_matrix_row_names_its_files() -> None:
     (row,) = rows(snapshot("p, a:read, /x, GET, allow"))
     assert row.files == {"rows.csv"}

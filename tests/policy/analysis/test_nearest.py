@@ -1,4 +1,4 @@
-"""Which grants a denial says are missing: those of the nearest row that a caller can ask for."""
+"""The missing grants of a denial: those of the nearest row that a caller can request."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DENY = "p, b:read, /x, GET, deny"
         ([FAR, NEAR], "", "c:read"),
         ([NEAR, FAR], "", "c:read"),
         ([FAR, "p, c:read a:read, /x, GET, allow"], "a:read a:write", "b:read"),
-        ([FAR, NEAR], "a:read a:write", "b:read"),  # as near as the other, and first
+        ([FAR, NEAR], "a:read a:write", "b:read"),  # as near as the other, and earlier
         ([NEAR, FAR], "a:read a:write", "c:read"),
         ([FACT, FAR], "", "a:read a:write b:read"),
         ([FAR, FACT], "", "a:read a:write b:read"),
@@ -29,7 +29,7 @@ DENY = "p, b:read, /x, GET, deny"
         ([DENY], "", ""),
     ],
 )
-def test_a_denial_names_what_the_nearest_row_lacks(rows: list[str], held: str, missing: str) -> None:
+def test_a_denial_names_the_missing_grants_of_the_nearest_row(rows: list[str], held: str, missing: str) -> None:
     decision = snapshot(*rows).decide(frozenset(held.split()), "/x", "GET")
     assert not decision
     assert " ".join(decision.missing) == missing

@@ -1,4 +1,4 @@
-"""Reverse questions of small policies: ways in, denies and conditions, and what usage makes of `g` rows."""
+"""Reverse queries of small policies: ways in, denies, conditions, and usage with `g` rows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def ways(policy: Snapshot) -> list[tuple[str, ...]]:
     return [way.grants for way in ways_in(policy, policy.rules_for("/x", "GET"))]
 
 
-def test_ways_in_are_minimal_and_denied_ones_are_none() -> None:
+def test_ways_in_are_minimal_and_never_denied() -> None:
     policy = snapshot(
         "p, a:read b:read, /x, GET, allow",
         "p, a:read, /x, GET, allow",
@@ -33,7 +33,7 @@ def test_ways_in_are_minimal_and_denied_ones_are_none() -> None:
     assert ways(snapshot("p, a:read, /x, GET, deny")) == []
 
 
-def test_a_way_that_hangs_on_a_condition_does_not_hide_one_that_does_not() -> None:
+def test_a_conditional_way_does_not_hide_an_unconditional_one() -> None:
     policy = snapshot(f"p, a:read, /x, GET, allow, {WHEN}", "p, a:read b:read, /x, GET, allow")
     found = ways_in(policy, policy.rules_for("/x", "GET"))
     assert [(way.grants, way.conditional) for way in found] == [(("a:read",), True), (("a:read", "b:read"), False)]
@@ -65,7 +65,7 @@ def test_roles_users_and_keys_that_rows_name_are_found() -> None:
     assert [way.roles for way in ways_in(policy, policy.rules_for("/x", "GET"))] == [(), ("role:r",)]
 
 
-def test_reach_and_ways_in_agree_with_deciding_each() -> None:
+def test_reach_and_ways_in_equal_decisions() -> None:
     chance = random.Random(7)
     sets = [frozenset(some) for some in chain.from_iterable(combinations(PERMISSIONS, number) for number in range(5))]
     for _ in range(150):
@@ -86,7 +86,7 @@ def test_reach_and_ways_in_agree_with_deciding_each() -> None:
         assert not any(way <= policy.effective(other) for way in named for other in named - {way}), rows
 
 
-def test_usage_puts_a_need_down_to_the_scope_that_leads_to_it() -> None:
+def test_usage_attributes_a_need_to_the_scope_that_gives_it() -> None:
     row = "p, a:read, /x, GET, allow"
     policy = snapshot(row, "g, a:write, a:read")
     held = frozenset({"anyone", "auth:api_key", "env:live", "key:7", "a:write", "b:read"})
@@ -99,7 +99,7 @@ def test_usage_puts_a_need_down_to_the_scope_that_leads_to_it() -> None:
     )
 
 
-def test_what_a_key_has_by_other_rows_needs_no_scope() -> None:
+def test_grants_of_a_key_by_other_rows_need_no_scope() -> None:
     row = "p, a:read auth:api_key, /x, GET, allow"
     policy = snapshot(row, "g, key:7, a:read")
     held = frozenset({"anyone", "auth:api_key", "key:7", "a:read"})
@@ -114,7 +114,7 @@ def test_the_needs_of_a_row_are_read_from_its_text() -> None:
     assert needs_of("") == frozenset()
 
 
-def test_uses_are_counted_and_the_last_one_is_the_latest_whatever_their_order() -> None:
+def test_uses_are_counted_in_any_order() -> None:
     row = "p, a:read, /x, GET, allow"
     held = frozenset({"anyone", "auth:api_key", "key:7", "a:read", "b:read"})
     uses = [Use("GET", "/x", row, 3, 5), Use("GET", "/x", row, 20, 9), Use("GET", "/x", row, 1, 7)]
@@ -126,5 +126,5 @@ def test_uses_are_counted_and_the_last_one_is_the_latest_whatever_their_order() 
 @pytest.mark.parametrize(
     "row", ["p, a:read", "g, a:read, b:read", "q, a:read, /x, GET, allow", "p,a:read,/x,GET,allow"]
 )
-def test_what_is_no_row_of_the_log_needs_nothing(row: str) -> None:
+def test_a_malformed_row_of_the_log_needs_nothing(row: str) -> None:
     assert needs_of(row) == frozenset()

@@ -1,4 +1,4 @@
-"""A path that another template answers after a change of the documents: what that opens and closes is reported."""
+"""Paths that match another template after a change of the documents: their changes of access are reported."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def between(
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_it_agrees_with_deciding_each_path(seed: int) -> None:
+def test_reroutes_equal_decisions_of_each_path(seed: int) -> None:
     assert sum(agree(random.Random(f"{seed}:{number}")) for number in range(30)) > 0
 
 
@@ -43,21 +43,21 @@ def test_it_agrees_with_deciding_each_path(seed: int) -> None:
     ],
     ids=["literal", "denied", "text and parameter", "ambiguous", "query", "unread", "two parameters"],
 )
-def test_a_path_that_falls_to_a_looser_template_gains_what_that_allows(
+def test_a_path_that_matches_a_wider_template_gains_its_access(
     rows: tuple[str, ...], gone: tuple[str, ...], path: str
 ) -> None:
-    for kept in ((ID,), (ID, *rows)):  # with the rows that name nothing any more, and without
+    for kept in ((ID,), (ID, *rows)):  # with and without the rows that match nothing any more
         difference = between((ID, *rows), ("/v1/{id}", *gone), kept, ("/v1/{id}",))
         assert difference.widens
         found = [change for change in difference.changes if change.reroute and change.reroute.path == f"orders:{path}"]
-        if path == "/v1/{_}":  # such a request had no other template
+        if path == "/v1/{_}":  # the request matched no other template
             found = [change for change in difference.changes if change.kind == "gain"]
         assert [change.kind for change in found] == ["gain"], difference
         assert found[0].who.holds == (("a:read",),)
         assert "orders:/v1/{id}" in describe(found[0])
 
 
-def test_the_words_name_the_path_and_both_templates() -> None:
+def test_the_message_names_the_path_and_both_templates() -> None:
     gain, _ = between((ID, EXPORT), ("/v1/{id}", "/v1/export"), (ID,), ("/v1/{id}",)).changes
     assert describe(gain) == (
         "GET|HEAD orders:/v1/export, now answered by orders:/v1/{id} instead of orders:/v1/export,"
@@ -66,7 +66,7 @@ def test_the_words_name_the_path_and_both_templates() -> None:
     assert [(behind.side, str(behind.row)) for behind in gain.rows] == [("new", ID)]
 
 
-def test_a_new_literal_takes_its_requests_from_the_parameter() -> None:
+def test_a_new_literal_takes_requests_from_the_parameter() -> None:
     difference = between((ID,), ("/v1/{id}",), (ID, EXPORT), ("/v1/{id}", "/v1/export"))
     assert {(change.kind, change.who.holds) for change in difference.changes} == {
         ("gain", (("b:read",),)),
@@ -77,20 +77,20 @@ def test_a_new_literal_takes_its_requests_from_the_parameter() -> None:
     assert [change.kind for change in denied.changes] == ["loss"]
 
 
-def test_a_literal_that_is_ruled_as_the_parameter_opens_nothing_by_going() -> None:
+def test_removing_a_literal_with_the_rules_of_the_parameter_opens_nothing() -> None:
     literal = ID.replace("{id}", "export")
     assert not between((ID, literal), ("/v1/{id}", "/v1/export"), (ID,), ("/v1/{id}",)).widens
     wide = (ID.replace("{id}", "*"),)
     assert not between(wide, ("/v1/{id}", "/v1/export"), wide, ("/v1/{id}",)).widens
 
 
-def test_a_condition_that_reads_the_parameters_may_come_out_otherwise() -> None:
+def test_a_condition_on_parameters_may_change_its_result() -> None:
     for reads, widens in (("params.id == '7'", True), ("resource.id == 'x'", True), ("request.ip == '::1'", False)):
         rows = tuple(f'{row}, "{reads}"' for row in (ID, ID.replace("{id}", "export")))
         assert between(rows, ("/v1/{id}", "/v1/export"), rows[:1], ("/v1/{id}",)).widens is widens
 
 
-def test_a_parameter_takes_each_text_that_leads_elsewhere() -> None:
+def test_a_parameter_is_tried_with_each_text_of_another_template() -> None:
     kept = [Route(f"x:{path}", "GET") for path in ("/{a}/items/{c}", "/{a}/{b}/{c}")]
     gone = "x:/v1/{b}/all"
     assert Reroutes(RouteTable([*kept, Route(gone, "GET")]), RouteTable(kept)).of(gone) == (

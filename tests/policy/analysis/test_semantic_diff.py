@@ -1,4 +1,4 @@
-"""The difference between two policies is what it means for callers, exactly, and not how it is written."""
+"""The semantic difference between two policies is exact, and independent of their notation."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_it_agrees_with_brute_force_over_all_cells() -> None:
     ],
     ids=["order", "format", "patterns", "a row covered by another", "a role without holder", "no caller", "by a role"],
 )
-def test_what_means_the_same_is_no_difference(new: tuple[str, ...]) -> None:
+def test_equivalent_policies_have_no_difference(new: tuple[str, ...]) -> None:
     assert between((READ, WRITE), new) == AccessDiff(())
 
 
@@ -62,7 +62,7 @@ def test_gains_come_first_and_name_the_row_of_each_policy() -> None:
     assert not between((READ, WRITE), (READ,)).widens
 
 
-def test_a_deny_that_is_dropped_opens() -> None:
+def test_a_removed_deny_widens_access() -> None:
     deny = "p, env:test, /**, POST, deny"
     (change,) = between((WRITE, deny), (WRITE,)).changes
     assert told(change) == ("gain", "POST /x", (("a:write",), ("env:test",)), [])
@@ -70,7 +70,7 @@ def test_a_deny_that_is_dropped_opens() -> None:
 
 
 @pytest.mark.parametrize("resource", ["/x", "/x/**", "/**"])
-def test_a_deny_that_comes_or_goes_is_the_only_cause_of_the_change(resource: str) -> None:
+def test_an_added_or_removed_deny_is_the_only_cause(resource: str) -> None:
     deny = f"p, env:test, {resource}, POST, deny"
     other = "p, auth:api_key, /x, POST, deny"
     for old, new, kind, side in (
@@ -82,7 +82,7 @@ def test_a_deny_that_comes_or_goes_is_the_only_cause_of_the_change(resource: str
         assert [(behind.side, str(behind.row)) for behind in change.rows] == [(side, deny)]
 
 
-def test_a_deny_is_a_cause_beside_the_allow_that_it_was_narrowed_by() -> None:
+def test_a_deny_and_its_allow_are_both_causes() -> None:
     deny = "p, a:write b:read, /x, POST, deny"
     (gain,) = between((), (WRITE, deny)).changes
     assert [(behind.side, str(behind.row)) for behind in gain.rows] == [("new", WRITE), ("new", deny)]
@@ -90,7 +90,7 @@ def test_a_deny_is_a_cause_beside_the_allow_that_it_was_narrowed_by() -> None:
     assert [(behind.side, str(behind.row)) for behind in loss.rows] == [("old", WRITE), ("old", deny)]
 
 
-def test_a_role_is_followed_to_who_holds_it() -> None:
+def test_a_role_is_resolved_to_its_holders() -> None:
     role = "g, role:writer, a:write"
     (change,) = between((READ, WRITE, role), (READ, WRITE, role, "g, user:ann, role:writer")).changes
     assert told(change) == ("gain", "POST /x", (("user:ann",),), [(("a:write",),)])
@@ -105,7 +105,7 @@ def test_a_role_that_is_renamed_is_no_difference() -> None:
     assert between(old, tuple(row.replace("writer", "author") for row in old)) == AccessDiff(())
 
 
-def test_a_deny_that_a_role_no_longer_leads_to_opens() -> None:
+def test_a_deny_that_a_role_no_longer_implies_widens_access() -> None:
     rows = (READ, "p, role:blocked, /**, GET, deny")
     difference = between((*rows, "g, user:ann, role:blocked"), (*rows, "g, user:bob, role:blocked"))
     assert [(change.kind, change.who.holds) for change in difference.changes if change.resource == "/x"] == [
@@ -118,7 +118,7 @@ def test_a_deny_that_a_role_no_longer_leads_to_opens() -> None:
 WHEN = "p, a:write, /x, POST, allow, \"request.ip == '10.0.0.1'\""
 
 
-def test_a_condition_that_goes_or_changes_may_widen() -> None:
+def test_a_removed_or_changed_condition_may_widen_access() -> None:
     (dropped,) = between((WHEN,), (WRITE,)).changes
     assert (dropped.kind, dropped.may) == ("gain", True)
     assert [when.text for when in dropped.unless[0].met] == ["request.ip == '10.0.0.1'"]
@@ -127,13 +127,13 @@ def test_a_condition_that_goes_or_changes_may_widen() -> None:
     assert [(change.kind, change.may) for change in altered.changes] == [("gain", True), ("loss", True)]
 
 
-def test_a_deny_under_a_condition_also_denies_when_that_cannot_be_told() -> None:
+def test_a_conditional_deny_denies_on_an_error() -> None:
     (change,) = between((WRITE, WHEN.replace("allow", "deny").replace("a:write", "anyone")), (WRITE,)).changes
     assert not change.who.met
     assert [when.text for when in change.who.not_unmet] == ["request.ip == '10.0.0.1'"]
 
 
-def test_a_condition_that_reads_grants_may_come_out_otherwise_when_roles_change() -> None:
+def test_changed_roles_may_change_a_condition_on_grants() -> None:
     row = "p, a:read, /x, GET, allow, \"'a:write' in subject.permissions\""
     assert between((row,), (row,)) == AccessDiff(())
     difference = between((row,), (row, "g, user:ann, a:write"))
@@ -158,13 +158,13 @@ def test_a_subject_that_is_given_a_permission_gains_what_it_opens() -> None:
     assert not compare(old, old).changes
 
 
-def test_a_subject_is_also_the_person_that_it_is() -> None:
+def test_a_subject_is_also_a_user() -> None:
     row = "p, user:ann a:write, /x, POST, allow"
     (change,) = compare(snapshot(row), snapshot(row, entities=ANN.replace("b:read", "a:write"))).changes
     assert told(change) == ("gain", "POST /x", (("subject user ann",),), [(("a:write",),)])
 
 
-def test_a_condition_that_reads_an_attribute_may_come_out_otherwise_when_attributes_change() -> None:
+def test_changed_attributes_may_change_a_condition_on_them() -> None:
     row = "p, a:read, /x, GET, allow, \"subject.properties.level == 'high'\""
     low = "subjects:\n  - {type: user, id: ann, properties: {level: low}}"
     old, new = snapshot(row, entities=low), snapshot(row, entities=low.replace("level: low", "level: high"))
@@ -176,14 +176,14 @@ def test_a_condition_that_reads_an_attribute_may_come_out_otherwise_when_attribu
     assert compare(snapshot(about), snapshot(about, entities=thing)).widens
 
 
-def test_a_thing_named_by_one_policy_alone_was_ruled_as_its_type() -> None:
+def test_a_resource_named_by_one_policy_has_the_rules_of_its_type_in_the_other() -> None:
     record = "p, a:read, record, read, allow"
     named = "p, anyone, record:one, read, deny"
     (change,) = between((record,), (record, named)).changes
     assert told(change) == ("loss", "read record:one", (("a:read",),), [])
 
 
-def test_what_has_too_many_combinations_is_said_to_be_unknown_and_counts_as_wider() -> None:
+def test_too_many_combinations_are_unknown_and_count_as_wider() -> None:
     old = tuple(f"p, user:u{number}, /x, GET, allow" for number in range(2_500))
     difference = between(old, tuple(row.replace("user:", "auth:jwt user:") for row in old))
     assert difference.unknown == (("/x", "GET"),)

@@ -1,4 +1,4 @@
-"""What a policy in shadow counts: each difference once by who asked for what, and so many of them at most."""
+"""Counts of differences of a policy in shadow, by caller and request, and bounded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def key_of(subject: str, *, allowed: bool = False) -> ShadowKey:
     return ShadowKey(ShadowCaller(subject, None), "GET", "/x", allowed)
 
 
-def test_a_difference_is_told_once_and_counted_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_difference_is_listed_once_and_counted_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shadowing, "MAX_DIFFERENCES", 2)
     shadow = Shadow(snapshot("p, a:read, /x, GET, allow", "p, a:read, /y, GET, allow, \"request.ip == '::1'\""))
     told = [

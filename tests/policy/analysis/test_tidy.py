@@ -1,4 +1,4 @@
-"""Tidying fixes the format of rows, proves that no verdict changes, and leaves alone what it cannot prove."""
+"""Tidying fixes the format of rows, and only where it proves that no verdict changes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def with_rows(text: str) -> dict[str, bytes]:
     return {**shipped_files(), "more.csv": f"{text}# end\n".encode()}
 
 
-def test_rows_are_written_alike_and_sorted_within_their_block() -> None:
+def test_rows_are_formatted_and_sorted_within_their_block() -> None:
     untidy = (
         "# teams\n"
         "p,policies:write  ,/api/v1/teams,POST,allow\n"
@@ -44,12 +44,12 @@ def test_rows_are_written_alike_and_sorted_within_their_block() -> None:
     )
 
 
-def test_of_rows_that_say_the_same_the_first_stays() -> None:
+def test_the_first_of_equal_rows_is_kept() -> None:
     files = with_rows("p, catalog:read,/api/v1/teams/**,HEAD|GET,allow\n")
     assert tidy(files)["more.csv"] == "# end\n"
 
 
-def test_what_is_tidy_stays_as_it_is() -> None:
+def test_a_tidy_policy_is_unchanged() -> None:
     files = dict(shipped_files())
     files.update({name: text.encode() for name, text in tidy(files).items()})
     assert tidy(files) == {}
@@ -71,7 +71,7 @@ def test_tidying_a_shuffled_policy_changes_no_verdict() -> None:
     assert not compare(before, after).changes
 
 
-def test_a_case_that_names_a_line_keeps_its_row_where_it_is() -> None:
+def test_a_row_whose_line_a_case_names_is_not_moved() -> None:
     files = with_rows("p, policies:write, /api/v1/teams, GET, allow\np, policies:read, /api/v1/teams, GET, allow\n")
     case = "cases:\n  - as: policies:write\n    allow:\n      - GET /api/v1/teams: more.csv:1\n# end\n"
     assert tidy(files)

@@ -1,4 +1,4 @@
-"""A reload that its caller does not accept changes nothing."""
+"""A reload that the caller does not accept changes nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Unwritable(Exception):
     pass
 
 
-async def test_a_policy_is_taken_only_after_the_caller_accepted_it(tmp_path: Path) -> None:
+async def test_a_policy_is_active_only_after_the_caller_accepted_it(tmp_path: Path) -> None:
     live = LivePolicy(write(tmp_path / "policies", files(SHUT)), TABLE)
     before, reloads = live.active.revision, dict(live.reloads)
     seen: list[tuple[str, str, str]] = []
@@ -43,8 +43,8 @@ async def test_a_policy_is_taken_only_after_the_caller_accepted_it(tmp_path: Pat
         assert not live.active.decide(ANYONE, "/x", "GET")
 
     write(live.directory, files(f"{OPEN}\nnonsense"))
-    assert (await live.reload(refuse)).outcome == "refused", "which needs no acceptance"
+    assert (await live.reload(refuse)).outcome == "refused", "no acceptance is needed"
     write(live.directory, files(OPEN))
     taken = await live.reload(accept)
-    assert seen == [("swapped", taken.revision, before)], "before it decides"
+    assert seen == [("swapped", taken.revision, before)], "before it is active"
     assert live.active.decide(ANYONE, "/x", "GET")

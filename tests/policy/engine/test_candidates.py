@@ -1,4 +1,4 @@
-"""Where a search starts: the subjects, resources and actions that a policy names."""
+"""Candidates of a search: the subjects, resources and actions that a policy names."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ def candidates() -> Candidates:
     return Candidates(snapshot(*ROWS, entities=ENTITIES).policy, TABLE)
 
 
-def test_subjects_are_entities_and_the_users_whom_rows_name() -> None:
+def test_subjects_are_entities_and_users_of_rows() -> None:
     found = candidates()
     assert list(found.subjects("user")) == ["ann", "bob", "zoe"]
     assert list(found.subjects("service")) == ["nightly"]
     assert [list(found.subjects(kind)) for kind in ("key", "role", "nothing")] == [[], [], []]
 
 
-def test_resources_are_entities_things_that_rows_name_and_templates() -> None:
+def test_resources_are_entities_resources_of_rows_and_templates() -> None:
     found = candidates()
     assert list(found.resources("record")) == ["r1", "r2"]
     assert list(found.resources("folder")) == []
     assert list(found.resources("route")) == sorted(TABLE.templates)
 
 
-def test_actions_are_those_that_rows_name_for_a_thing_or_its_type() -> None:
+def test_actions_are_those_of_rows_for_a_resource_or_its_type() -> None:
     found = candidates()
     assert list(found.actions("record", "r1")) == ["list", "read", "write"]
     assert list(found.actions("record", "r9")) == ["list", "read"]
@@ -56,5 +56,5 @@ def test_actions_are_those_that_rows_name_for_a_thing_or_its_type() -> None:
     ("after", "limit", "expected"),
     [("", 2, ["a", "c"]), ("a", 9, ["c", "e"]), ("b", 1, ["c"]), ("e", 2, []), ("c", 0, [])],
 )
-def test_a_page_starts_behind_a_name(after: str, limit: int, expected: list[str]) -> None:
+def test_a_page_starts_after_a_name(after: str, limit: int, expected: list[str]) -> None:
     assert list(names_after(["a", "c", "e"], after, limit)) == expected

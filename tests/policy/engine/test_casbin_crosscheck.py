@@ -1,4 +1,4 @@
-"""Casbin judges each policy before it goes live: what the two would decide differently never serves."""
+"""The Casbin cross-check of each policy before it is active: a policy with a mismatch is refused."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def lenient_casbin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A Casbin whose model lets an allow beat a deny."""
     lenient = model.TEXT.replace(" && !some(where (p.eft == deny))", "")
     assert lenient != model.TEXT
-    routes()  # made of the shipped files, once, while the model is the shipped one
+    routes()  # built once from the shipped files with the shipped model
     monkeypatch.setattr(model, "TEXT", lenient)
     yield
 
@@ -52,11 +52,11 @@ def test_a_difference_in_what_a_deny_means_is_found() -> None:
 
 
 @pytest.mark.usefixtures("lenient_casbin")
-def test_a_disputed_policy_is_refused() -> None:
+def test_a_policy_with_a_mismatch_is_refused() -> None:
     rows = b"p, auth:api_key, /api/v1/teams/**, GET, deny\n# end\n"
     files = {name: data for name, data in shipped_files().items() if not name.startswith("tests/")}
     files["more.csv"] = rows
-    # The text of the file is held against the model too, so it has to be the lenient one here.
+    # The text of the file is compared with the model too, so it must be the lenient one here.
     files["model.conf"] = f"{model.TEXT}# end\n".encode()
     with pytest.raises(PolicyRefused) as refused:
         build(policy_of(files), routes())
@@ -65,7 +65,7 @@ def test_a_disputed_policy_is_refused() -> None:
 
 
 class _Other:
-    """A Casbin that notes each question and gives one answer."""
+    """A Casbin that records each question and always gives the same answer."""
 
     def __init__(self, answer: bool) -> None:
         self.answer = answer
@@ -88,7 +88,7 @@ class _Other:
         (("deny",), []),
     ],
 )
-def test_each_set_of_rows_that_is_held_is_asked_about(
+def test_each_set_of_held_rows_is_checked(
     monkeypatch: pytest.MonkeyPatch, effects: tuple[str, ...], allowed: list[str]
 ) -> None:
     denying = _Other(False)
@@ -106,9 +106,9 @@ def test_each_set_of_rows_that_is_held_is_asked_about(
     assert len(sets) == 2 ** len(effects)
 
 
-def test_a_resource_with_very_many_rules_is_judged_by_some_of_them() -> None:
+def test_a_resource_with_very_many_rules_is_checked_by_a_sample() -> None:
     assert not list(casbin_crosscheck.mismatches(_rules(*["allow", "deny"] * 2_000)))
 
 
-def test_the_shipped_policy_is_not_disputed() -> None:
+def test_the_shipped_policy_has_no_mismatch() -> None:
     assert not list(casbin_crosscheck.mismatches(build(policy_of(shipped_files()), routes()).index))

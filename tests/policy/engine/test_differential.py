@@ -7,12 +7,12 @@ import random
 from tests.policy.worlds import Case, Row, World, ask, compare, make, oracle
 
 
-def test_three_judges_agree_on_seeded_cases() -> None:
+def test_three_implementations_agree_on_seeded_cases() -> None:
     assert [*compare(seed=2026, cases=6_000)][-1] == 6_000
 
 
-def test_the_cases_are_worth_judging() -> None:
-    """Allows, denials, denies that beat an allow, conditions and roles all decide often enough."""
+def test_the_seeded_cases_cover_each_kind_of_verdict() -> None:
+    """Allows, denials, denies that override an allow, conditions and roles all decide often enough."""
     seeded = random.Random(7)
     verdicts = {True: 0, False: 0}
     beaten = 0

@@ -1,4 +1,4 @@
-"""A deny of a thing that nothing allows is a fault, with a hint at what was probably meant."""
+"""A deny of a resource that nothing allows is a fault, with a hint at the probable name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DELETE = "delete it, or correct the spelling"
 
 @pytest.mark.parametrize("action", ["raed", "Read", "erase"])
 @pytest.mark.parametrize("thing", ["team", "team:7"])
-def test_of_a_known_kind_the_hint_names_no_other_thing(thing: str, action: str) -> None:
+def test_the_hint_names_nothing_else_for_a_known_type(thing: str, action: str) -> None:
     policy = snapshot("p, a:read, team, read, allow", f"p, a:read, {thing}, {action}, deny")
     (fault,) = (each for each in check(policy) if each.code == "idle-deny")
     assert (fault.line, fault.hint) == (2, DELETE)
@@ -25,11 +25,11 @@ def test_of_a_known_kind_the_hint_names_no_other_thing(thing: str, action: str) 
         ("Team", "did you mean `team`?"),
         ("team:seven", DELETE),
         ("invoice", DELETE),
-        # Near the template of a route, which is no thing.
+        # Near the template of a route, which is another kind of resource.
         ("archive", DELETE),
     ],
 )
-def test_the_hint_names_a_thing_that_rows_allow(thing: str, hint: str) -> None:
+def test_the_hint_names_a_resource_that_rows_allow(thing: str, hint: str) -> None:
     policy = snapshot(
         "p, a:read, team, read, allow",
         "p, a:read, /**, GET, allow",

@@ -1,4 +1,4 @@
-"""HEAD and OPTIONS of an upstream, whose document leaves them out: rows decide about them, and nothing else does."""
+"""HEAD and OPTIONS of an upstream whose document leaves them out: only rows decide about them."""
 
 from __future__ import annotations
 
@@ -51,24 +51,24 @@ def snapshot(rows: str) -> Snapshot:
 @pytest.mark.parametrize(
     ("rows", "held", "resource", "action", "allowed"),
     [
-        # HEAD goes with GET …
+        # HEAD follows GET …
         ("", READER, "orders:/v1/orders", "HEAD", True),
         ("", READER, ONE, "HEAD", True),
         ("", WRITER, ONE, "HEAD", False),
         ("", STRANGER, ONE, "HEAD", False),
         ("p, anyone, orders:/v1/orders/*, GET, deny\n", READER, ONE, "HEAD", False),
-        # … where there is GET, and the document says nothing else.
+        # … if there is GET, and the document does not define HEAD.
         ("p, holdings:read, orders:/v1/seen, GET, allow\n", OTHER, ONE, "HEAD", False),
         ("p, holdings:read, orders:/v1/seen, GET, allow\n", OTHER, "orders:/v1/seen", "HEAD", False),
         ("p, holdings:read, orders:/v1/orders, GET, allow\n", OTHER, "orders:/v1/orders", "HEAD", True),
-        # A row may speak of it too.
+        # A row may name it too.
         ("p, anyone, orders:/v1/orders/*, HEAD, deny\n", READER, ONE, "HEAD", False),
         ("p, anyone, orders:/v1/orders/*, HEAD, deny\n", READER, ONE, "GET", True),
         ("p, anyone, orders:/v1/orders/*, HEAD, allow\n", STRANGER, ONE, "HEAD", True),
         ("p, anyone, orders:/v1/orders/*, HEAD, allow\n", STRANGER, ONE, "GET", False),
-        # It is decided as what it is.
+        # It is decided as HEAD.
         ("p, anyone, orders:/v1/orders/*, GET, allow, \"action.name == 'GET'\"\n", STRANGER, ONE, "HEAD", False),
-        # A deny of GET that reads the method holds for it all the same.
+        # A deny of GET with a condition on the method applies to it too.
         ("p, anyone, orders:/v1/orders/*, GET, deny, \"action.name == 'GET'\"\n", READER, ONE, "HEAD", False),
         ("p, anyone, orders:/v1/orders/*, GET, deny, \"action.name == 'GET' && false\"\n", READER, ONE, "HEAD", False),
         ("p, anyone, orders:/v1/orders/*, GET, deny, \"action.name == 'GET' && false\"\n", READER, ONE, "GET", True),
@@ -76,7 +76,7 @@ def snapshot(rows: str) -> Snapshot:
         ("p, anyone, orders:/v1/orders/*, GET, deny, \"!(action.name in ['HEAD'])\"\n", READER, ONE, "HEAD", False),
         ("p, anyone, orders:/v1/orders/*, GET|HEAD, deny, \"action.name == 'GET'\"\n", READER, ONE, "HEAD", True),
         ("p, anyone, orders:/v1/orders/*, GET, deny, \"params.id == '8'\"\n", READER, ONE, "HEAD", True),
-        # OPTIONS is shut until a row opens it.
+        # OPTIONS is denied unless a row allows it.
         ("", READER, "orders:/v1/orders", "OPTIONS", False),
         ("", READER, "orders:/v1/seen", "OPTIONS", True),
         ("p, anyone, orders:/**, OPTIONS, allow\n", STRANGER, "orders:/v1/orders", "OPTIONS", True),
@@ -96,7 +96,7 @@ def test_head_and_options_are_decided_by_rows(
     assert resolve_target(policy, action, "route", f"orders:{path}").resource == resource
 
 
-def test_they_are_no_routes_that_must_be_ruled_and_no_dead_rows() -> None:
+def test_implied_methods_need_no_rows_and_make_no_dead_rows() -> None:
     assert check(snapshot("")) == []
     assert check(snapshot("p, anyone, orders:/**, OPTIONS, allow\n")) == []
     faults = check(snapshot("p, anyone, orders:/v1/jobs, GET|HEAD, allow\np, anyone, /own, HEAD|OPTIONS, allow\n"))
@@ -108,7 +108,7 @@ def test_they_are_no_routes_that_must_be_ruled_and_no_dead_rows() -> None:
     ]
 
 
-def test_the_matrix_shows_them_and_a_method_beyond_is_none_of_the_route() -> None:
+def test_the_matrix_shows_implied_methods_and_no_others() -> None:
     policy = snapshot("p, anyone, orders:/v1/orders, OPTIONS, allow\n")
     shown = {(row.resource, row.actions) for row in matrix_rows(policy)}
     assert {

@@ -1,4 +1,4 @@
-"""Which API keys a question may be about: those that would be accepted now."""
+"""API keys as subjects of evaluations: only those that are accepted."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NOW = datetime(2026, 11, 24, 8, 30, tzinfo=UTC)
     ],
     ids=str,
 )
-def test_a_key_that_would_not_be_accepted_is_no_subject(changes: dict[str, Any], usable: bool) -> None:
+def test_a_key_that_is_not_accepted_is_no_subject(changes: dict[str, Any], usable: bool) -> None:
     record = KeyRecord(
         **{
             "id": 7,

@@ -1,4 +1,4 @@
-"""Scopes of a key that came from role rows count only while role rows give them to its owner."""
+"""Scopes of a key that came from role rows are in force only while role rows give them to its owner."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SCOPES = ("a:read", "a:write")
 
 
 def issued(policy: Snapshot, *stated: str, subject: str = "ann", key_id: int = 7) -> Principal:
-    """A key with both scopes, issued under a policy by a person whose token states these permissions."""
+    """A key with both scopes, issued under a policy by a user whose token states these permissions."""
     owner = user_principal(subject, stated, {})
     assert policy.effective(owner.held).issuperset(SCOPES)
     return key_principal(
@@ -48,39 +48,39 @@ def test_a_scope_that_came_by_roles_ends_with_them(stated: tuple[str, ...], then
     key = issued(GIVEN, *stated)
     assert opened(GIVEN, key) == {"GET", "POST"}
     assert opened(GONE, key) == then
-    assert opened(GIVEN, key) == {"GET", "POST"}, "and comes back with them"
+    assert opened(GIVEN, key) == {"GET", "POST"}, "it returns with them"
 
 
 @pytest.mark.parametrize(
     "rows",
     [
         ("g, user:ann, role:editor", "g, role:editor, a:read"),  # the role lost it
-        ("g, user:bob, role:editor", *EDITOR[1:]),  # another has the role now
-        ("g, key:7, role:reader", "g, role:reader, b:read", *EDITOR[1:]),  # roles of the key are not of the owner
+        ("g, user:bob, role:editor", *EDITOR[1:]),  # another user has the role now
+        ("g, key:7, role:reader", "g, role:reader, b:read", *EDITOR[1:]),  # roles of the key are not roles of the owner
     ],
 )
-def test_it_ends_however_the_rows_lose_it(rows: tuple[str, ...]) -> None:
+def test_a_scope_ends_with_any_row_that_gave_it(rows: tuple[str, ...]) -> None:
     assert "POST" not in opened(snapshot(READ, WRITE, *rows), issued(GIVEN))
 
 
 @pytest.mark.parametrize("member", ["user:ann", "auth:jwt", "anyone"])
-def test_any_row_that_is_of_the_owner_gives_it(member: str) -> None:
+def test_any_row_of_the_owner_gives_a_scope(member: str) -> None:
     other = snapshot(READ, WRITE, f"g, {member}, role:clerk", "g, role:clerk, role:editor", *EDITOR[1:])
     assert opened(other, issued(GIVEN)) == {"GET", "POST"}
     assert opened(other, issued(other)) == {"GET", "POST"}
     assert opened(GONE, issued(other)) == set()
 
 
-def test_what_a_row_adds_to_a_permission_of_the_token_needs_both() -> None:
+def test_a_grant_that_a_row_adds_to_a_token_permission_needs_both() -> None:
     policy = snapshot(READ, WRITE, "g, b:read, a:read", "g, b:read, a:write")
     key = issued(policy, "b:read", "c:read")
     assert opened(policy, key) == {"GET", "POST"}
     assert opened(snapshot(READ, WRITE, "g, b:read, a:read"), key) == {"GET"}
     assert "b:read" not in policy.effective(key.held), "the key never has what it was not issued with"
-    assert not any("c:read" in grant for grant in key.held), "what does not matter is not remembered"
+    assert not any("c:read" in grant for grant in key.held), "irrelevant grants are not stored"
 
 
-def test_a_key_has_none_of_the_other_grants_of_its_owner() -> None:
+def test_a_key_has_no_other_grants_of_its_owner() -> None:
     policy = snapshot("p, user:ann, /y, GET, allow", "p, role:editor, /x/{id}, GET, allow", READ, WRITE, *EDITOR)
     key = issued(policy)
     assert not policy.decide(key.held, "/y", "GET")
@@ -88,7 +88,7 @@ def test_a_key_has_none_of_the_other_grants_of_its_owner() -> None:
     assert policy.effective(key.held) == {"anyone", "auth:api_key", "env:live", "key:7", *SCOPES}
 
 
-def test_what_is_remembered_for_one_owner_is_not_for_another() -> None:
+def test_the_cache_of_one_owner_is_not_used_for_another() -> None:
     both = snapshot(READ, WRITE, *EDITOR, "g, user:bob, role:editor")
     keys = [issued(both, subject=subject, key_id=key_id) for key_id, subject in enumerate(("ann", "bob", "ann"), 1)]
     assert [opened(GIVEN, key) for key in keys] == [{"GET", "POST"}, set(), {"GET", "POST"}]
@@ -96,12 +96,12 @@ def test_what_is_remembered_for_one_owner_is_not_for_another() -> None:
     assert [opened(GIVEN, key) for key in same_id] == [{"GET", "POST"}, set()]
 
 
-def test_a_key_from_before_the_record_keeps_its_scopes() -> None:
+def test_a_key_without_recorded_token_grants_keeps_its_scopes() -> None:
     assert opened(GONE, key_principal("ann", 7, "live", SCOPES)) == {"GET", "POST"}
 
 
 @pytest.mark.parametrize("stated", ["scope::a:write", "owner::user:ann", "owner::a:write"])
-def test_nobody_can_state_what_limits_scopes(stated: str) -> None:
+def test_no_caller_can_state_limits_of_scopes(stated: str) -> None:
     assert is_fact(stated)
     claimed = [stated, "scope::a:write", "owner::user:ann"]
     assert not GIVEN.decide(user_principal("eve", claimed, {}).held, "/x", "POST")
@@ -110,7 +110,7 @@ def test_nobody_can_state_what_limits_scopes(stated: str) -> None:
     assert not GIVEN.decide(key_principal("eve", 8, "live", ["a:write"], token_grants=claimed).held, "/x", "POST")
 
 
-def test_usage_judges_by_what_is_in_force() -> None:
+def test_usage_considers_scopes_in_force() -> None:
     uses = [Use("POST", "/x", WRITE, 3, 1)]
     key = issued(GIVEN, "a:read")
     now, then = usage(GIVEN, key.held, SCOPES, uses), usage(GONE, key.held, SCOPES, uses)
@@ -126,7 +126,7 @@ def test_usage_judges_by_what_is_in_force() -> None:
     )
 
 
-def test_the_log_keeps_what_a_replay_has_to_know() -> None:
+def test_the_log_stores_what_a_replay_needs() -> None:
     key = issued(GIVEN)
     grants = decision_key("app", "/x", "GET", key, GIVEN.decide(key.held, "/x", "GET")).grants
     assert grants is not None
@@ -147,9 +147,7 @@ def test_the_log_keeps_what_a_replay_has_to_know() -> None:
         ("auth:jwt anyone role:one", "a:read", ""),
     ],
 )
-def test_a_key_remembers_of_a_token_what_leads_to_its_scopes_and_nothing_else(
-    held: str, scopes: str, remembered: str
-) -> None:
+def test_a_key_stores_only_token_grants_that_give_its_scopes(held: str, scopes: str, remembered: str) -> None:
     roles = snapshot(
         "g, a:read, b:read", "g, c:read, a:write", "g, role:one, a:read", "g, user:u1, role:one"
     ).policy.roles

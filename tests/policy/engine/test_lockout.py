@@ -1,4 +1,4 @@
-"""Who could still publish a policy: named callers are no proof, and losing publishers is said."""
+"""Publishers of a policy: who can publish, and changes that lose publishers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def policy(*rows: str) -> Snapshot:
         ((BY_ROLE, f"g, {ANN}, role:admin"), [{ANN}]),
         ((BY_ROLE, f"g, {KEY}, role:admin", f"g, {BOB}, role:two", "g, role:two, role:admin"), [{KEY}, {BOB}]),
         ((f"p, {ANN}, {ALL}, allow", f"p, {KEY} a:write, {ALL}, allow"), [{ANN}, {KEY}]),
-        # A permission is no way in where a deny excludes all who carry it.
+        # A permission is no way in if a deny excludes all its holders.
         ((BY_TOKEN, f"p, {ANN}, {ALL}, allow", f"p, a:write, {ALL}, deny"), [{ANN}]),
         ((BY_TOKEN, f"p, {ANN}, {ALL}, allow", f"p, a:write, {ALL}, deny, 1 / 0 == 1"), [{ANN}]),
         ((BY_TOKEN, f"p, {ANN}, {ALL}, allow", f"p, a:write, {ALL}, deny, 1 == 2"), None),
@@ -46,7 +46,7 @@ def policy(*rows: str) -> Snapshot:
     ],
     ids=str,
 )
-def test_named_publishers_are_all_that_is_left_only_without_a_permission(
+def test_named_publishers_are_reported_only_without_a_permission(
     rows: tuple[str, ...], expected: list[set[str]] | None, said: Said
 ) -> None:
     found = named_publishers(policy(*rows))
@@ -54,12 +54,12 @@ def test_named_publishers_are_all_that_is_left_only_without_a_permission(
     assert sorted(map(sorted, found or ())) == sorted(map(sorted, expected or ()))
     codes = [finding.at.code for finding in find(policy(*rows))]
     assert ("unproven-publishers" in codes) is bool(expected)
-    # A policy that named callers alone can replace is doubtful, and one that no caller can is refused.
+    # A policy that only named callers can replace has a finding, and one that no caller can is refused.
     assert bool(lockout(policy(*rows))) is (expected == [])
     said([*lockout(policy(*rows)), *(finding.at for finding in find(policy(*rows)))])
 
 
-def test_a_permission_is_found_behind_more_named_callers_than_are_looked_at() -> None:
+def test_a_permission_is_found_among_very_many_named_callers() -> None:
     rows = [f"g, user:u{number}, role:admin" for number in range(1_200)]
     assert named_publishers(policy(BY_ROLE, *rows, "g, b:read, role:admin")) is None
 
@@ -86,7 +86,7 @@ def test_the_finding_names_the_callers_at_the_row_that_opens_it() -> None:
     ],
     ids=str,
 )
-def test_callers_that_can_no_longer_publish_are_told(
+def test_callers_that_can_no_longer_publish_are_reported(
     old: tuple[str, ...], new: tuple[str, ...], lost: list[str] | None
 ) -> None:
     found = lost_publishers(compare(policy(*old), policy(*new)))
@@ -99,7 +99,7 @@ def test_callers_that_can_no_longer_publish_are_told(
     assert all(f"holders of {who}" in summary for who in lost)
 
 
-def test_what_cannot_be_told_may_lose_publishers() -> None:
+def test_an_undecidable_change_may_lose_publishers() -> None:
     difference = compare(policy(BY_TOKEN), policy(BY_TOKEN))
     unknown = type(difference)((), ((PUBLISH.template, PUBLISH.method),))
     assert lost_publishers(unknown) == ()
@@ -117,7 +117,7 @@ def test_what_cannot_be_told_may_lose_publishers() -> None:
         ([], {ANN}, ()),
     ],
 )
-def test_a_lock_out_is_where_no_caller_was_seen(
+def test_a_lock_out_leaves_no_known_caller(
     ways: list[set[str]], seen: set[str], expected: tuple[str, ...] | None
 ) -> None:
     assert unproven_facts(list(map(frozenset, ways)), seen) == expected
@@ -143,5 +143,5 @@ def test_a_lock_out_is_where_no_caller_was_seen(
     ],
     ids=lambda value: str(sorted(value)) if isinstance(value, set) else str(value),
 )
-def test_a_permission_that_is_enough_to_publish_is_root(rows: tuple[str, ...], root: set[str]) -> None:
+def test_a_permission_that_suffices_to_publish_is_root(rows: tuple[str, ...], root: set[str]) -> None:
     assert root_permissions(policy(*rows), PERMISSIONS) == root

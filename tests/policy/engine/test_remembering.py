@@ -1,4 +1,4 @@
-"""What a snapshot remembers of callers and decisions: within bounds, and never to the harm of a verdict."""
+"""The caches of a snapshot for callers and decisions: their bounds, and correct verdicts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PAGES = ("/a", "/b", "/c")
 
 
 def misses(policy: Snapshot, held: frozenset[str], *pages: str) -> int:
-    """How many of these decisions, each of which must allow, were not remembered."""
+    """The cache misses of these decisions, each of which must allow."""
     before = policy.misses
     for page in pages:
         assert policy.decide(held, page, "GET")
@@ -23,7 +23,7 @@ def misses(policy: Snapshot, held: frozenset[str], *pages: str) -> int:
 
 
 @pytest.mark.parametrize(("most", "again"), [(3, 0), (2, 1)])
-def test_so_many_decisions_are_remembered_and_no_more(monkeypatch: pytest.MonkeyPatch, most: int, again: int) -> None:
+def test_the_number_of_cached_decisions_is_bounded(monkeypatch: pytest.MonkeyPatch, most: int, again: int) -> None:
     monkeypatch.setattr(remembering, "MAX_CACHED", most)
     policy, held = snapshot(ROW, table=TABLE), frozenset({"a:read"})
     assert misses(policy, held, *PAGES) == 3
@@ -31,7 +31,7 @@ def test_so_many_decisions_are_remembered_and_no_more(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(("grants", "remembered"), [(3, True), (4, False)])
-def test_a_caller_with_very_many_grants_is_not_remembered(
+def test_a_caller_with_very_many_grants_is_not_in_the_cache(
     monkeypatch: pytest.MonkeyPatch, grants: int, remembered: bool
 ) -> None:
     monkeypatch.setattr(remembering, "MAX_CACHED_GRANTS", 3)
@@ -39,10 +39,10 @@ def test_a_caller_with_very_many_grants_is_not_remembered(
     held = frozenset(["a:read", *(f"made:up{number}" for number in range(1, grants))])
     assert policy.decide(held, "/a", "GET")
     assert (held in policy.parts()) is remembered
-    assert misses(policy, held, "/a") == 0, "the decision is remembered for all who hold what matters of it"
+    assert misses(policy, held, "/a") == 0, "the decision is cached for all callers with the same relevant grants"
 
 
-def test_callers_who_are_remembered_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_of_callers_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remembering, "MAX_CACHED_BYTES", 10_000)
     policy = snapshot(ROW, table=TABLE)
     without = len(policy.parts())
@@ -50,19 +50,19 @@ def test_callers_who_are_remembered_are_bounded_in_bytes(monkeypatch: pytest.Mon
     for number in range(200):
         assert policy.decide(frozenset({"a:read", f"made:up{number}"}), "/a", "GET")
         most = max(most, len(policy.parts()) - without)
-    assert 10 <= most <= 10_000 // 500 + 4, "a caller takes 500 bytes or more, and a decision is some parts"
+    assert 10 <= most <= 10_000 // 500 + 4, "a caller takes at least 500 bytes"
 
 
-def test_what_is_forgotten_takes_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_evicted_entries_take_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remembering, "MAX_CACHED_BYTES", 10_000)
     policy = snapshot(ROW, table=TABLE)
     forgotten = sum(misses(policy, frozenset({"a:read", f"made:up{number}"}), "/a") for number in range(200))
-    assert forgotten <= 200 * 600 // 10_000 + 1, "once for each time that there was no more room"
+    assert forgotten <= 200 * 600 // 10_000 + 1, "once for each eviction"
 
 
-def test_a_new_class_of_callers_takes_room_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_class_of_callers_takes_room(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [f"p, user:u{number}, /a, GET, allow" for number in range(100)]
-    monkeypatch.setattr(remembering, "MAX_CACHED_GRANTS", 0)  # so that a class is all that is remembered
+    monkeypatch.setattr(remembering, "MAX_CACHED_GRANTS", 0)  # so that only the class is cached
     monkeypatch.setattr(remembering, "MAX_CACHED_BYTES", 10_000)
     policy = snapshot(*rows, table=TABLE)
     first = frozenset({"user:u0"})
@@ -73,8 +73,8 @@ def test_a_new_class_of_callers_takes_room_too(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("over", [0, 1])
-def test_what_a_caller_takes_is_counted_by_its_grants(monkeypatch: pytest.MonkeyPatch, over: int) -> None:
-    """300 bytes for a caller and 100 for a grant with its text; as much, without texts, for a class of callers."""
+def test_the_size_of_a_caller_is_counted_by_its_grants(monkeypatch: pytest.MonkeyPatch, over: int) -> None:
+    """300 bytes for a caller and 100 for a grant with its text; the same without texts for a class of callers."""
     first, second = frozenset({"a:read"}), frozenset({"a:read", "b:read", "made:up"})
     room = (300 + 100) + (300 + 106) + (300 + 200) + (300 + 106 + 106 + 107)
     monkeypatch.setattr(remembering, "MAX_CACHED_BYTES", room - over)
@@ -84,7 +84,7 @@ def test_what_a_caller_takes_is_counted_by_its_grants(monkeypatch: pytest.Monkey
     assert misses(policy, first, "/a") == over
 
 
-def test_a_class_of_callers_that_is_known_takes_no_room_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_known_class_of_callers_takes_no_more_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remembering, "MAX_CACHED_BYTES", (300 + 100) + 2 * (300 + 106 + 107))
     policy = snapshot(ROW, table=TABLE)
     callers = [frozenset({"a:read", f"made:u{letter}"}) for letter in "pq"]
@@ -94,7 +94,7 @@ def test_a_class_of_callers_that_is_known_takes_no_room_again(monkeypatch: pytes
     assert {*callers} <= {part for part in policy.parts() if isinstance(part, frozenset)}
 
 
-def test_the_memory_of_a_detached_policy_is_its_own() -> None:
+def test_a_detached_policy_has_its_own_cache() -> None:
     policy, held = snapshot(ROW, table=TABLE), frozenset({"a:read"})
     assert misses(policy, held, *PAGES) == 3
     other = policy.detached()
@@ -105,12 +105,12 @@ def test_the_memory_of_a_detached_policy_is_its_own() -> None:
     assert misses(policy, held, *PAGES) == 0
 
 
-def test_the_limits_hold_what_a_large_service_needs() -> None:
+def test_the_limits_suffice_for_a_large_service() -> None:
     assert (remembering.MAX_CACHED, remembering.MAX_CACHED_GRANTS) == (50_000, 500)
     assert remembering.MAX_CACHED_BYTES == 64 * 2**20
 
 
-def test_a_policy_that_is_replaced_is_taken_apart_to_its_last_part() -> None:
+def test_a_replaced_policy_is_freed_completely() -> None:
     replaced = [snapshot(ROW, table=TABLE), snapshot(ROW, table=TABLE)]
     remembering.free_snapshots(replaced)
     assert replaced == []

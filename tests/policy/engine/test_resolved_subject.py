@@ -1,4 +1,4 @@
-"""The grants of a subject that is asked about: no caller can state a fact for one, nor name nobody."""
+"""The grants of the subject of an evaluation: no facts of callers, and no anonymous subject."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_subject_holds_its_permissions_and_the_facts_of_its_kind(
 @pytest.mark.parametrize(
     ("kind", "identity"), [("user", ""), ("identity", ""), ("service", ""), ("key", "8"), ("key", "")]
 )
-def test_nobody_is_no_subject(kind: str, identity: str) -> None:
+def test_an_anonymous_caller_is_no_subject(kind: str, identity: str) -> None:
     with pytest.raises(NoSuchSubject) as refused:
         resolve_subject(kind, identity, {"permissions": ["a:read"]}, KNOWN, KEYS)
     assert str(refused.value) == (
@@ -67,7 +67,7 @@ def test_nobody_is_no_subject(kind: str, identity: str) -> None:
     )
 
 
-def test_a_key_holds_what_the_database_says_and_nothing_that_is_sent() -> None:
+def test_a_key_holds_its_stored_scopes_and_nothing_that_is_sent() -> None:
     found = resolve_subject("key", "7", {"permissions": ["b:read"]}, KNOWN, KEYS)
     assert found.held >= {"anyone", "auth:api_key", "env:live", "key:7"}
     assert found.held.isdisjoint({"b:read", "c:read"})
@@ -90,6 +90,6 @@ def test_a_key_holds_what_the_database_says_and_nothing_that_is_sent() -> None:
         ("anonymous", "anonymous:u", "anonymous"),
     ],
 )
-def test_a_subject_that_is_neither_a_user_nor_a_key_passes_for_neither(kind: str, subject: str, method: str) -> None:
+def test_another_type_of_subject_is_neither_a_user_nor_a_key(kind: str, subject: str, method: str) -> None:
     principal = principal_of(resolve_subject(kind, "u", {}, {}))
     assert (principal.subject, principal.method, principal.key_id) == (subject, method, None)

@@ -1,4 +1,4 @@
-"""What lies in a policy directory and is no file of text is refused, without hanging on it."""
+"""Files of a policy directory that are not text files are refused, without blocking."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _fifo_for_the_model(directory: Path) -> str:
 
 
 def _socket(directory: Path) -> str:
-    # The address of a socket is short; the path of a test is not.
+    # The address of a socket must be short, unlike the path of a test.
     with socket.socket(socket.AF_UNIX) as listener:
         here = Path.cwd()
         os.chdir(directory)
@@ -182,7 +182,7 @@ TREES: tuple[tuple[str, Callable[[Path], str]], ...] = (
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(("code", "make"), TREES, ids=lambda value: getattr(value, "__name__", ""))
-async def test_what_is_no_file_of_text_is_refused(
+async def test_a_file_that_is_not_text_is_refused(
     code: str, make: Callable[[Path], str], live: LivePolicy, said: Said
 ) -> None:
     file = make(live.directory)

@@ -1,4 +1,4 @@
-"""While the policy may be too old nothing is decided, whatever else happens to it meanwhile."""
+"""Nothing is decided while the policy may be stale."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def assert_undecided(live: LivePolicy) -> None:
     assert live.suspended
     with pytest.raises(CannotDecide):
         live.active.decide(ANYONE, "/x", "GET")
-    assert live.active.decide(ANYONE, "/healthz", "GET"), "health is still told"
+    assert live.active.decide(ANYONE, "/healthz", "GET"), "health checks still work"
 
 
 async def test_a_new_policy_does_not_end_a_suspension(live: LivePolicy) -> None:
@@ -41,7 +41,7 @@ async def test_a_new_policy_does_not_end_a_suspension(live: LivePolicy) -> None:
         assert_undecided(live)
     live.resume()
     assert not live.suspended
-    assert not live.active.decide(ANYONE, "/x", "GET"), "by the policy that came meanwhile"
+    assert not live.active.decide(ANYONE, "/x", "GET"), "by the policy that was loaded meanwhile"
 
 
 async def test_neither_a_refused_policy_nor_a_second_suspension_changes_it(live: LivePolicy) -> None:

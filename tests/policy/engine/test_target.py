@@ -1,4 +1,4 @@
-"""From a concrete path to its template: as Litestar matches, and never by repair."""
+"""Matching a concrete path to its template, as Litestar does, without repairs."""
 
 from __future__ import annotations
 
@@ -87,10 +87,8 @@ def test_an_ambiguous_path_has_no_template(path: str) -> None:
         ("/shelf%2Ffiles", None),
     ],
 )
-def test_an_encoded_path_has_a_template_where_both_its_readings_have_the_same(
-    service: str, path: str, template: str | None
-) -> None:
-    """Whether a program decodes before it matches or not, it serves the path with the same endpoint."""
+def test_an_encoded_path_has_a_template_if_both_readings_agree(service: str, path: str, template: str | None) -> None:
+    """A program serves the path with the same endpoint whether it decodes before matching or not."""
     before = f"{service}:" if service else ""
     templates = (
         "/files",
@@ -105,11 +103,11 @@ def test_an_encoded_path_has_a_template_where_both_its_readings_have_the_same(
     assert table.resolve(path, service) == (template and before + template)
 
 
-def test_a_path_that_two_templates_spell_has_none() -> None:
+def test_a_path_of_two_templates_has_no_template() -> None:
     assert _table("/a/b@c", "/a/b%40c").resolve("/a/b@c") is None
 
 
-def test_a_mount_takes_all_that_lies_below_it_but_no_route_that_stands_for_itself() -> None:
+def test_a_mount_covers_everything_below_it_except_other_routes() -> None:
     table = _table("/files/**", "/files/index", "/other")
     assert table.resolve("/files") == "/files/**"
     assert table.resolve("/files/a/b") == "/files/**"
@@ -117,11 +115,11 @@ def test_a_mount_takes_all_that_lies_below_it_but_no_route_that_stands_for_itsel
     assert table.resolve("/filesystem") is None
 
 
-def test_a_path_whose_template_depends_on_the_method_has_none() -> None:
+def test_a_path_whose_template_depends_on_the_method_has_no_template() -> None:
     assert _table("/a/{x}", "/a/{y}").resolve("/a/1") is None
 
 
-def test_a_target_knows_the_parameters_of_its_path() -> None:
+def test_a_target_has_the_parameters_of_its_path() -> None:
     target = find_target(_table(*TEMPLATES), {}, "GET", "/games/7/drives/2/")
     assert target.resource == "/games/{game_id}/drives/{drive_id}"
     assert dict(target.params) == {"game_id": "7", "drive_id": "2"}
@@ -132,7 +130,7 @@ def test_a_template_is_its_own_target() -> None:
     assert (target.resource, dict(target.params)) == ("/games/{game_id}", {})
 
 
-def test_what_the_application_does_not_serve_says_what_callers_get() -> None:
+def test_an_unserved_target_states_the_answer_for_callers() -> None:
     with pytest.raises(NoSuchTarget) as unknown:
         find_target(_table(*TEMPLATES), {}, "GET", "/tems")
     assert (unknown.value.status, unknown.value.hint) == (404, "did you mean `/teams`?")
@@ -160,13 +158,13 @@ def test_what_the_application_does_not_serve_says_what_callers_get() -> None:
         *(("get", "/teams", "get"), ("FETCH", "/teams", "FETCH"), ("", "record:1", ""), ("re ad", "record", "re ad")),
     ],
 )
-def test_what_is_no_endpoint_is_said_with_the_word_at_fault(action: str, resource: str, word: str) -> None:
+def test_an_invalid_endpoint_is_refused_with_the_word_at_fault(action: str, resource: str, word: str) -> None:
     fault = endpoint_fault(action, resource)
     assert fault is not None
     assert fault[2] == word
 
 
-def test_endpoints_are_plain_paths_templates_and_things() -> None:
+def test_endpoints_are_paths_templates_and_resources() -> None:
     good = [
         ("GET", "/"),
         ("DELETE", "/teams/7/"),
@@ -188,7 +186,7 @@ def test_endpoints_are_plain_paths_templates_and_things() -> None:
         ("POST", "orders:/v1", "gateways answer 403, or 401 to a caller without credentials"),
     ],
 )
-def test_what_callers_get_is_that_of_their_door(action: str, resource: str, answer: str) -> None:
+def test_the_answer_for_callers_is_that_of_their_door(action: str, resource: str, answer: str) -> None:
     with pytest.raises(NoSuchTarget) as refused:
         find_target(_table("/teams", "orders:/v1"), {}, action, resource)
     assert refused.value.answer == answer

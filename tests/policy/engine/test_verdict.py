@@ -1,4 +1,4 @@
-"""Which row decides, why, and what the nearest row lacks: of all rows about one thing, in every order."""
+"""The deciding row, the reason and the missing grants, for the rows of a resource in every order."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ CONTEXT: Mapping[str, object] = {"params": {"n": "1"}}
         ((f"deny, {NO}",), Reason.NOT_HELD, None, []),
     ],
 )
-def test_the_first_deny_that_applies_decides_and_else_the_first_allow(
+def test_the_first_matching_deny_decides_then_the_first_allow(
     rows: tuple[str, ...], reason: Reason, line: int | None, errors: list[int]
 ) -> None:
     policy = snapshot(*(P + row for row in rows))
@@ -67,7 +67,7 @@ def test_the_first_deny_that_applies_decides_and_else_the_first_allow(
         (("user:u",), "", ("user:u",)),
     ],
 )
-def test_what_lacks_is_what_the_nearest_row_lacks_and_what_can_be_asked_for_is_near(
+def test_missing_grants_are_those_of_the_nearest_row(
     needs: tuple[str, ...], held: str, missing: tuple[str, ...]
 ) -> None:
     policy = snapshot(*(f"p, {need}, /x, GET, allow" for need in needs))
@@ -75,12 +75,12 @@ def test_what_lacks_is_what_the_nearest_row_lacks_and_what_can_be_asked_for_is_n
     assert (decision.reason, decision.rule, decision.missing) == (Reason.NOT_HELD, None, missing)
 
 
-def test_a_deny_is_not_what_lacks() -> None:
+def test_a_deny_has_no_missing_grants() -> None:
     decision = snapshot("p, anyone a:read, /x, GET, deny").decide(frozenset(), "/x", "GET")
     assert (decision.reason, decision.missing) == (Reason.NOT_HELD, ())
 
 
-def test_a_condition_is_evaluated_once_for_a_request_and_a_row_without_one_always_applies() -> None:
+def test_a_condition_is_evaluated_once_per_request() -> None:
     first, second, plain = snapshot(f"{P}allow, {YES}", f"{P}allow, {YES}", f"{P}allow").policy.rules
     conditions = Conditions({"params": {"n": "1"}})
     conditions.settle(first, False)

@@ -1,4 +1,4 @@
-"""The policy directory is obeyed where the system reports no changes, and that is said once."""
+"""The policy directory is polled if the system cannot report changes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.policy.small import files
 
 
 @pytest.mark.anyio
-async def test_without_notifications_files_are_polled_and_that_is_said_once(
+async def test_files_are_polled_without_notifications_and_this_is_logged_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, content in files("p, a:read, /x, GET, allow").items():

@@ -1,4 +1,4 @@
-"""No request is decided by the rules of an endpoint while a program could send it to another."""
+"""No request is decided by the rules of an endpoint if a program could route it to another."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.policy.language.openapi.ambiguity import ambiguities
 from app.policy.routing.segment import composite, is_composite
 from tests.policy.documents import document, service, table
 
-# Few texts, so that many templates meet.
+# Few texts, so that many templates overlap.
 _SEGMENTS = [
     "a",
     "b",
@@ -48,7 +48,7 @@ def _questions(draw: st.DrawFn) -> tuple[dict[str, set[str]], list[str]]:
 
 
 def _splits(segment: str, text: str) -> set[tuple[str, ...]]:
-    """Every way in which a text can be read by a segment, found by trying all of them."""
+    """Every way to match a text to a segment, by brute force."""
     pieces = re.split(r"\{[^{}]*\}", segment)
     found: set[tuple[str, ...]] = set()
 
@@ -70,7 +70,7 @@ def _matches(path: str, request: list[str]) -> bool:
     parts = path[1:].split("/")
     for index, part in enumerate(parts):
         if part == "{p:path}" and all(_splits(each, text) for each, text in zip(parts[:index], request, strict=False)):
-            # It may take all that is left, or one segment.
+            # It may match the rest, or one segment.
             if len(request) > index:
                 return True
         elif index >= len(request) or not _splits(part, request[index]):
@@ -79,7 +79,7 @@ def _matches(path: str, request: list[str]) -> bool:
 
 
 def _is_told_apart(path: str, other: str) -> bool:
-    """Whether every program takes the first: it has text wherever the other has, and somewhere more."""
+    """Whether every program prefers the first: it has literal text wherever the other has, and more."""
     mine, others = path[1:].split("/"), other[1:].split("/")
     if "{" not in path:
         return True
@@ -95,7 +95,7 @@ def _is_told_apart(path: str, other: str) -> bool:
 @settings(max_examples=400, deadline=None)
 @given(_questions())
 @example(({"/{x}-{y}": {"get"}, "/{x}": {"put"}}, ["a-b-c"]))
-def test_no_request_is_decided_by_one_of_two_endpoints_that_nothing_tells_apart(
+def test_indistinguishable_endpoints_decide_no_request(
     question: tuple[dict[str, set[str]], list[str]],
 ) -> None:
     paths, request = question
@@ -105,7 +105,7 @@ def test_no_request_is_decided_by_one_of_two_endpoints_that_nothing_tells_apart(
     plain = "/" + "/".join(request)
     template = routes.resolve(plain, "x")
     meeting = {path for path in paths if _matches(path, request)}
-    # Whether it is decoded before it is matched or not, it belongs to the same endpoint or to none.
+    # It belongs to the same endpoint or to none, whether it is decoded before matching or not.
     assert routes.resolve(plain.replace(":", "%3A").replace("-", "%2D"), "x") in (None, template)
     if template is None:
         return
@@ -124,14 +124,14 @@ def test_no_request_is_decided_by_one_of_two_endpoints_that_nothing_tells_apart(
 
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from([part for part in _SEGMENTS if is_composite(part)]), st.text("ab:-", min_size=1, max_size=8))
-def test_a_segment_is_read_in_each_way_that_there_is(segment: str, text: str) -> None:
+def test_a_segment_is_read_in_every_possible_way(segment: str, text: str) -> None:
     every, values = _splits(segment, text), composite(segment).values(text)
     assert values == (None if not every else every.pop() if len(every) == 1 else ())
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(_paths, min_size=2, max_size=6, unique=True))
-def test_what_is_ambiguous_does_not_depend_on_the_order_of_a_document(paths: list[str]) -> None:
+def test_ambiguity_does_not_depend_on_the_order_of_a_document(paths: list[str]) -> None:
     methods = dict.fromkeys((path for path in paths if ":path" not in path and "{}" not in path), frozenset({"GET"}))
     backwards = dict(reversed(methods.items()))
     assert {each.template for each in ambiguities(methods)} == {each.template for each in ambiguities(backwards)}

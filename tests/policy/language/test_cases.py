@@ -1,4 +1,4 @@
-"""Test cases as data: what a file says, what is refused with its place, and what comes of running them."""
+"""Test cases: their files, faults with places, and results."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_a_malformed_file_is_refused_at_its_place(code: str, text: str, said: Sa
     assert (fault.line, fault.column) == (before.count("\n") + 1, len(before) - before.rfind("\n"))
 
 
-def test_a_misspelt_key_is_one_fault() -> None:
+def test_a_misspelled_key_is_one_fault() -> None:
     assert [fault.code for fault in _faults(ONE + "alow: GET /api/v1/teams")] == ["unknown-key"]
 
 
@@ -137,7 +137,7 @@ def test_a_huge_file_and_a_flood_of_faults_are_bounded() -> None:
     assert any(fault.code == "too-many-faults" for fault in flood)
 
 
-def test_faults_of_several_cases_are_told_at_once() -> None:
+def test_faults_of_several_cases_are_reported_together() -> None:
     faults = _faults("cases:\n  - as: a:b\n    allow: GET /x\n  - as: c:d\n    allow: GET /x")
     assert [fault.line for fault in faults] == [2, 4]
 
@@ -174,7 +174,7 @@ def test_a_case_passes_when_verdict_and_reason_are_as_expected(text: str) -> Non
         ("cases:\n  - as: role:editr\n    deny: POST /api/v1/teams", "no `g` row defines `role:editr`"),
     ],
 )
-def test_a_case_fails_with_what_was_expected_and_what_came(text: str, problem: str) -> None:
+def test_a_failing_case_shows_expected_and_actual_results(text: str, problem: str) -> None:
     outcome = _outcome(text)
     assert not outcome.passed
     assert outcome.problem == problem
@@ -184,7 +184,7 @@ def test_a_failing_case_does_not_refuse_the_policy() -> None:
     assert snapshot_of(_files(ONE + "deny: GET /api/v1/teams")).policy.cases
 
 
-def test_a_condition_is_tested_with_what_is_given() -> None:
+def test_a_condition_is_tested_with_given_variables() -> None:
     condition = "request.time > timestamp('2026-01-01T00:00:00Z')"
     row = f'p, catalog:read, /api/v1/teams/{{id}}, DELETE, allow, "{condition}"\n# end\n'
     for given, is_met in (('"2026-06-01T00:00:00Z"', True), ('"2025-06-01T00:00:00Z"', False)):
@@ -245,7 +245,7 @@ def test_a_fault_in_a_table_is_refused_at_its_place(code: str, old: str, new: st
 ROW = "p, catalog:read, /api/v1/teams/**, GET|HEAD, allow"
 
 
-def test_a_row_is_expected_by_what_it_says() -> None:
+def test_a_row_can_be_expected_by_its_text() -> None:
     for row in (ROW, "p, catalog:read, /api/v1/teams/**, HEAD|GET, allow", ROW.replace(", ", ",")):
         assert _outcome(ONE + f"allow:\n      - GET /api/v1/teams: {row}").passed
     other = _outcome(ONE + f"allow:\n      - GET /api/v1/teams: {ROW.replace('teams', 'games')}")
@@ -253,13 +253,13 @@ def test_a_row_is_expected_by_what_it_says() -> None:
 
 
 @pytest.mark.parametrize("row", ["p, catalog:read, /api/v1/teams/**", ROW.replace("allow", "deny")])
-def test_what_cannot_be_the_row_that_decides_is_refused(row: str, said: Said) -> None:
+def test_an_expected_row_that_cannot_decide_is_refused(row: str, said: Said) -> None:
     (fault,) = faults = _faults(ONE + f"allow:\n      - GET /api/v1/teams: {row}")
     assert fault.code == "why"
     said(faults)
 
 
-def test_the_quick_look_passes_what_running_all_passes() -> None:
+def test_the_quick_check_agrees_with_running_all_cases() -> None:
     text = (
         "cases:\n"
         "  - as: [auth:jwt catalog:read, role:viewer, role:nobody_knows]\n"
@@ -305,12 +305,12 @@ def test_a_cell_of_a_table_is_named_by_its_case_and_its_caller(name: str, caller
 @pytest.mark.parametrize(
     "text", ["cases:\n  - as: auth:jwt\n    allow: ''", "cases:\n  - as: auth:jwt\n    deny: ['']"]
 )
-def test_an_endpoint_that_is_empty_has_one_fault(text: str, said: Said) -> None:
+def test_an_empty_endpoint_has_one_fault(text: str, said: Said) -> None:
     said(_faults(text))
 
 
 @pytest.mark.parametrize("over", [0, 1])
-def test_a_file_makes_so_many_cases_at_most(monkeypatch: pytest.MonkeyPatch, over: int) -> None:
+def test_the_number_of_cases_of_a_file_is_bounded(monkeypatch: pytest.MonkeyPatch, over: int) -> None:
     monkeypatch.setattr("app.policy.language.cases.MAX_CASES", 4 - over)
     text = "cases:\n  - as: [auth:jwt, catalog:read]\n    allow: GET|HEAD /api/v1/teams"
     if not over:

@@ -1,4 +1,4 @@
-"""Conditions: what is refused when a policy loads and where, what holds while deciding, and what no caller can do."""
+"""Conditions: faults at load time, evaluation, and bounds against hostile callers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NOW = datetime(2026, 11, 24, 8, 30, tzinfo=UTC)
 
 
 def world(**claims: object) -> Variables:
-    """A context in which every field is there."""
+    """A context with every field."""
     return {
         "subject": {
             "type": "user",
@@ -62,7 +62,7 @@ def met(text: str, /, **claims: object) -> bool:
     return condition(text).met(world(**claims))
 
 
-# The marked characters, between « and », are those at fault.
+# The characters between « and » are those at fault.
 @pytest.mark.parametrize(
     ("marked", "message", "hint"),
     [
@@ -132,7 +132,7 @@ def met(text: str, /, **claims: object) -> bool:
         ("«{»'a': 1}.a == 1", "unexpected `{`", "map literals"),
     ],
 )
-def test_a_fault_names_what_is_wrong_and_its_very_characters(marked: str, message: str, hint: str, said: Said) -> None:
+def test_a_fault_names_the_error_and_its_characters(marked: str, message: str, hint: str, said: Said) -> None:
     start, end = marked.index("«"), marked.index("»") - 1
     fault = compile_condition(marked.replace("«", "").replace("»", ""))
     assert isinstance(fault, ConditionFault), fault
@@ -154,7 +154,7 @@ def test_length_and_nesting_are_bounded() -> None:
     assert deep.offset == MAX_DEPTH
 
 
-def test_an_expression_that_the_library_alone_refuses_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_expression_that_only_the_library_refuses_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_: str) -> cel.Program:
         raise ValueError("no")
 
@@ -203,7 +203,7 @@ def test_an_expression_that_the_library_alone_refuses_is_refused(monkeypatch: py
         ("'it\\'s' == \"it's\"", True),
     ],
 )
-def test_a_condition_holds_or_does_not(text: str, expected: bool) -> None:
+def test_a_condition_is_met_or_not(text: str, expected: bool) -> None:
     outcome = met(
         text,
         team=7,
@@ -218,7 +218,7 @@ def test_a_condition_holds_or_does_not(text: str, expected: bool) -> None:
     assert outcome is expected
 
 
-def test_every_field_that_is_described_can_be_read_and_is_of_its_kind() -> None:
+def test_every_documented_field_can_be_read_with_its_type() -> None:
     literals = {"string": "'x'", "timestamp": "timestamp('2026-01-01T00:00:00Z')", "list": "['x']"}
     context = world()
     for path, field in describe():
@@ -233,7 +233,7 @@ def test_every_field_that_is_described_can_be_read_and_is_of_its_kind() -> None:
         assert missing is None or isinstance(missing, ConditionFault)
 
 
-def test_a_field_that_may_be_absent_is_asked_for_with_has_and_fails_otherwise() -> None:
+def test_an_optional_field_needs_has() -> None:
     context = world()
     del context["request"]["ip"]
     optional = {path for path, field in describe() if path.startswith("request.") and not field.always}
@@ -290,7 +290,7 @@ def test_references_are_the_paths_as_written() -> None:
         ("subject.claims.parts == []", f"has more than {MAX_CHARACTERS} characters"),
     ],
 )
-def test_what_cannot_be_said_is_an_error_with_its_reason_and_without_the_value(text: str, why: str) -> None:
+def test_an_evaluation_error_has_a_reason_without_the_value(text: str, why: str) -> None:
     nested: object = "sesame"
     for _ in range(100_000):
         nested = [nested]
@@ -316,19 +316,19 @@ def test_what_cannot_be_said_is_an_error_with_its_reason_and_without_the_value(t
     assert why in str(raised.value)
     assert f"in `{text}`" in str(raised.value)
     assert "sesame" not in str(raised.value)
-    # A log of the error with its causes shows no value either.
+    # The log of the error and its causes shows no value either.
     assert raised.value.__cause__ is None
     assert raised.value.__suppress_context__ or raised.value.__context__ is None
 
 
-def test_without_a_context_nothing_is_met_and_nothing_is_denied_in_silence() -> None:
+def test_without_a_context_conditions_are_errors() -> None:
     for text in ("subject.id == ''", "!('x' in params)", "!has(context.x)", "!ip_in(request.ip, '10.0.0.0/8')"):
         with pytest.raises(ConditionError):
             condition(text).met(NO_CONTEXT)
 
 
 class PanicException(BaseException):
-    """As the Rust bindings raise it: no Exception."""
+    """As the Rust bindings raise it, not an Exception."""
 
     __module__ = "pyo3_runtime"
 
@@ -353,12 +353,12 @@ def test_a_panic_of_the_library_is_an_error_like_any_other() -> None:
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(1)])
-def test_a_wish_to_stop_is_not_taken_for_a_panic(error: BaseException) -> None:
+def test_an_interrupt_is_not_a_panic(error: BaseException) -> None:
     with pytest.raises(type(error)):
         raising(error).met(world())
 
 
-def test_a_condition_is_compared_and_kept_by_its_text() -> None:
+def test_a_condition_is_compared_and_cached_by_its_text() -> None:
     assert condition("true") == condition("true")
     assert len({condition("true"), condition("true"), condition("false")}) == 2
     assert repr(condition("subject.id == 'a'")) == "Condition(text=\"subject.id == 'a'\")"
@@ -388,7 +388,7 @@ def test_only_what_a_condition_reads_is_built_and_only_once() -> None:
     assert built == ["request"]
 
 
-def test_a_subject_is_what_its_facts_say() -> None:
+def test_a_subject_has_the_attributes_of_its_facts() -> None:
     person = subject_of(
         user_principal("user_1", ["catalog:read"], {"sub": "user_1", "org": "o1"}), frozenset({"catalog:read"})
     )
@@ -411,7 +411,7 @@ def fastest(work: Callable[[], object], runs: int = 200) -> float:
     return min(once() for _ in range(9))
 
 
-def test_the_cost_is_of_what_is_read_and_not_of_what_is_there() -> None:
+def test_the_cost_depends_on_what_is_read() -> None:
     small, large = world(role="coach"), world(role="coach", **{f"c{n}": ["v"] * 50 for n in range(300)})
     large["subject"]["permissions"] = frozenset(f"p{n}:read" for n in range(2_000)) | {"catalog:read"}
     text = "subject.claims.role == 'coach' && 'catalog:read' in subject.permissions && params.team_id == '7'"
@@ -421,7 +421,7 @@ def test_the_cost_is_of_what_is_read_and_not_of_what_is_there() -> None:
     assert fastest(lambda: compiled.met(large)) < 3 * fastest(lambda: compiled.met(small))
 
 
-def test_the_most_work_that_a_caller_can_cause_is_bounded() -> None:
+def test_the_work_that_a_caller_can_cause_is_bounded() -> None:
     items = [f"item-{n:04}" for n in range(MAX_ITEMS // 2)]
     compiled = condition("subject.claims.a.all(x, x in subject.claims.b) && subject.claims.b.all(x, x != '')")
     context = world(a=items, b=items)
@@ -463,7 +463,7 @@ thread.join()
 
 
 def test_no_condition_and_no_value_overflows_the_stack() -> None:
-    # In a process of its own, with a stack an eighth of the usual one: an overflow would end the process.
+    # In a separate process with an eighth of the usual stack, which an overflow would end.
     done = subprocess.run([sys.executable, "-c", WIDE], capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stdout.strip()) == (0, "done"), done.stderr
 
@@ -493,7 +493,7 @@ TEXT = "a" * MAX_CHARACTERS
         " && ".join(f"subject.claims.l{number} != ['x']" for number in range(8)),
     ],
 )
-def test_work_beyond_the_budget_is_an_error_before_it_is_done(text: str) -> None:
+def test_work_beyond_the_budget_is_refused_in_advance(text: str) -> None:
     lists = {f"l{number}": list(MANY) for number in range(8)}
     values = {"a": MANY, "b": OTHERS, "text": TEXT, "map": dict.fromkeys(MANY[: MAX_ITEMS // 2], OTHERS[:1]), **lists}
     with pytest.raises(ConditionError, match="the values are too large for this condition"):
@@ -510,7 +510,7 @@ def test_work_beyond_the_budget_is_an_error_before_it_is_done(text: str) -> None
         "subject.claims.nested.all(x, x == subject.claims.few)",
     ],
 )
-def test_what_policies_do_is_within_the_budget(text: str) -> None:
+def test_usual_conditions_are_within_the_budget(text: str) -> None:
     assert met(text, a=MANY, few=MANY[:250], text=TEXT, nested=[MANY[:250]] * 3)
 
 
@@ -544,5 +544,5 @@ def test_a_field_is_compared_with_a_text_on_either_side(operator: str, text: str
         ("'catalog:write' in subject.permissions", False),
     ],
 )
-def test_a_path_is_compared_as_it_stands(text: str, expected: bool) -> None:
+def test_a_path_is_compared_literally(text: str, expected: bool) -> None:
     assert met(text) is expected

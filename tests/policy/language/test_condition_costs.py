@@ -1,4 +1,4 @@
-"""The steps that a condition is estimated to take: 20 for each node, and more by the sizes of what it reads."""
+"""The estimated steps of a condition: 20 for each node, and more by the sizes of values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from app.policy.language.when.syntax import parse
 
 C = "subject.claims"
 VALUES: dict[str, object] = {"one": 1, "ten": [1] * 9, "text": "x" * 80, "texts": ["x" * 8] * 4}
-# 150 steps hand an item over, and a text or a list is looked at by item and by eight characters.
+# 150 steps convert an item; lists are counted by item, and texts by eight characters.
 ONE, TEN, TEXT, TEXTS = 150, 1500, 150, 750
 
 
@@ -56,17 +56,17 @@ def steps(text: str, **values: object) -> float:
         (f"{C}.one.all(x, true)", ONE + 20 + 20 + 40),
     ],
 )
-def test_the_steps_of_a_condition_are_those_of_its_nodes_and_values(text: str, expected: float | None) -> None:
+def test_the_steps_of_a_condition_follow_from_nodes_and_values(text: str, expected: float | None) -> None:
     if expected is not None:
         assert steps(text) == pytest.approx(expected)
 
 
-def test_what_is_true_or_false_once_it_was_read_costs_a_node_alone() -> None:
+def test_a_constant_result_costs_one_node() -> None:
     for text in (f"has({C}.ten)", f"'a' in {C}.ten", f"{C}.text == 'a'", "ip_in(request.ip, '10.0.0.0/8')"):
         assert steps(text) == 20
 
 
-def test_what_is_absent_costs_no_more_than_one_item() -> None:
+def test_an_absent_value_costs_at_most_one_item() -> None:
     assert steps(f"{C}.absent == {C}.gone") == 60 + 2
 
 
@@ -80,7 +80,7 @@ def test_what_is_absent_costs_no_more_than_one_item() -> None:
         (f"{C}.a.all(x, {C}.b + {C}.b != [x])", False),
     ],
 )
-def test_a_condition_that_no_value_makes_too_much_is_bounded(text: str, bounded: bool) -> None:
+def test_a_condition_of_bounded_cost_needs_no_estimate(text: str, bounded: bool) -> None:
     assert estimator(text).is_bounded is bounded
 
 

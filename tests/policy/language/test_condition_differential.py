@@ -1,6 +1,6 @@
-"""Random conditions, seeded: the checker and CEL's library must agree, and what is checked must never misfit a value.
+"""Seeded random conditions: the checker and the CEL library must agree, and a checked condition has no type errors.
 
-The oracle is the library alone, given the text as written and the whole context as nested dictionaries.
+The oracle is the library itself, with the unchanged text and the complete context as nested dictionaries.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ CASES = 120
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_what_is_checked_never_misfits_a_value_of_the_stated_kinds(seed: int) -> None:
+def test_a_checked_condition_never_has_a_type_error(seed: int) -> None:
     chance = random.Random(seed)
     outcomes = set()
     for _ in range(CASES):
         text = Writer(chance, loose=False).of("bool", 3)
         condition = compile_condition(text)
         if isinstance(condition, ConditionFault):
-            # Well typed as it is, only a constant can be wrong, or the whole too long.
+            # It is well typed, so only a constant can be invalid, or the text too long.
             assert condition.message.endswith(("is not a valid int", "is not a valid double", "the limit is 1000")), (
                 text,
                 condition,
@@ -40,7 +40,7 @@ def test_what_is_checked_never_misfits_a_value_of_the_stated_kinds(seed: int) ->
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_reading_paths_apart_changes_no_outcome_whatever_the_values_are(seed: int) -> None:
+def test_extracting_paths_does_not_change_results(seed: int) -> None:
     chance = random.Random(1000 + seed)
     outcomes = set()
     for _ in range(CASES):
@@ -60,7 +60,7 @@ def test_reading_paths_apart_changes_no_outcome_whatever_the_values_are(seed: in
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_whatever_is_written_the_checker_refuses_it_with_a_place_or_the_library_takes_it_too(seed: int) -> None:
+def test_the_checker_accepts_nothing_that_the_library_refuses(seed: int) -> None:
     chance = random.Random(2000 + seed)
     taken = 0
     for _ in range(CASES * 3):

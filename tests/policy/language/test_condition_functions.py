@@ -1,4 +1,4 @@
-"""The functions, methods and arithmetic of conditions: what each takes and gives."""
+"""The functions, methods and arithmetic of conditions, with their types."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ARITHMETIC = {
 
 
 @pytest.mark.parametrize("operator", ARITHMETIC)
-def test_arithmetic_is_between_these_kinds_and_no_others(operator: str) -> None:
+def test_arithmetic_is_limited_to_these_types(operator: str) -> None:
     found = {
         f"{one}{operator}{other}={result.name}"
         for one, left in KINDS.items()
@@ -44,7 +44,7 @@ def test_arithmetic_is_between_these_kinds_and_no_others(operator: str) -> None:
         (BOOL, DYN, None),
     ],
 )
-def test_lists_are_put_together_and_what_may_be_anything_stays_so(left: Kind, right: Kind, result: Kind | None) -> None:
+def test_lists_are_concatenated_and_dynamic_types_stay_dynamic(left: Kind, right: Kind, result: Kind | None) -> None:
     assert outcome("+", left, right) == result
 
 
@@ -55,7 +55,7 @@ def test_kinds_fit_by_name_and_item() -> None:
     assert ordered(DYN, STRING) and not ordered(STRING, INT) and not ordered(BOOL, DYN) and not ordered(TEXTS, TEXTS)
 
 
-def test_functions_and_methods_take_and_give_these() -> None:
+def test_functions_and_methods_have_these_signatures() -> None:
     assert {
         name: (" ".join(kind.name for kind in takes), gives.name) for name, (takes, gives) in FUNCTIONS.items()
     } == {
@@ -90,7 +90,7 @@ def test_functions_and_methods_take_and_give_these() -> None:
         ("zz", "", "there is no `zz`", "use one of int, double, string, timestamp, duration, has, ip_in"),
     ],
 )
-def test_what_there_is_not_says_what_there_is(name: str, target: str, message: str, hint: str | None) -> None:
+def test_an_unknown_name_lists_the_known_ones(name: str, target: str, message: str, hint: str | None) -> None:
     found = unknown_function(name, target)
     assert found[0] == message
     assert found[1] == hint or (hint is None and "string" not in found[1].split())

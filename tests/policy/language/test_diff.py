@@ -1,4 +1,4 @@
-"""Every changed file with its entries, and nothing said of one in which nothing but its form changed."""
+"""Changed files with their changed entries, without changes of format."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def edited(file: str, old: str, new: str) -> dict[str, bytes]:
         (edited("upstreams/orders.openapi.json", "/orders/{id}", "/orders/{order}"), None),
     ],
 )
-def test_what_a_file_says_otherwise_is_counted(new: dict[str, bytes], told: str | None) -> None:
+def test_changed_entries_of_a_file_are_counted(new: dict[str, bytes], told: str | None) -> None:
     entries, files = between(new)
     assert entries
     (file,) = files
@@ -69,13 +69,13 @@ def test_what_a_file_says_otherwise_is_counted(new: dict[str, bytes], told: str 
         ("orders.csv", "orders:/orders/**, GET|POST", "orders:/orders/**,  GET|POST"),
     ],
 )
-def test_what_a_file_says_in_another_form_is_no_change_of_its_entries(file: str, old: str, new: str) -> None:
+def test_another_format_is_no_change_of_entries(file: str, old: str, new: str) -> None:
     entries, files = between(edited(file, old, new))
     assert entries == ()
     assert [(each.name, str(each)) for each in files] == [(file, f"changed: {FORMATTING}")]
 
 
-def test_a_case_is_told_with_what_it_asks_and_expects_behind_the_rows() -> None:
+def test_changed_cases_follow_the_rows() -> None:
     new = edited("orders.csv", "GET|POST", "GET")
     new["tests/own.yaml"] = (
         b"cases:\n  - name: Orders\n    as: auth:jwt catalog:read\n    given: {request: {ip: 10.0.0.1}}\n"
@@ -103,7 +103,7 @@ ROWS = b"p, catalog:read, /api/v1/venues/**, GET, deny\n"
         (2, 0, ["removed x.csv:1", "removed x.csv:2"]),
     ],
 )
-def test_a_row_that_stands_several_times_is_counted(before: int, after: int, entries: list[str]) -> None:
+def test_a_repeated_row_is_counted(before: int, after: int, entries: list[str]) -> None:
     old, new = (policy_of({**OLD, "x.csv": ROWS * times + b"# end\n"}) for times in (before, after))
     found = changes(old, new)
     assert [f"{change.kind} {change.place}" for change in found] == entries
@@ -112,7 +112,7 @@ def test_a_row_that_stands_several_times_is_counted(before: int, after: int, ent
     )
 
 
-def test_an_entity_that_came_and_one_that_went_are_told_apart() -> None:
+def test_added_and_removed_entities_are_distinguished() -> None:
     text = OWN["entities/own.yaml"].decode()
     more = text.replace("# end", "  - {type: user, id: b}\nresources:\n  - {type: record, id: r}\n# end")
     small, large = policy_of(OLD), policy_of({**OLD, "entities/own.yaml": more.encode()})

@@ -1,4 +1,4 @@
-"""What a document can cost is bounded, and what is denied of it is counted."""
+"""The cost of documents is bounded, and their excluded paths are counted."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_a_server_with_too_many_addresses_or_paths_is_refused() -> None:
 
 
 @pytest.mark.parametrize("alias", ["*a%d, *a%d", "*a%d"])
-def test_aliases_make_no_document_grow(alias: str) -> None:
+def test_aliases_do_not_expand_a_document(alias: str) -> None:
     lines = ["x-0: &a0 {get: {}, put: {}}"]
     for number in range(1, 60):
         names = alias.replace("%d", str(number - 1))
@@ -42,7 +42,7 @@ def test_merges_are_bounded() -> None:
     assert "merges copy more than" in faults[0].message
 
 
-def test_a_table_that_nothing_tells_apart_is_refused_in_time() -> None:
+def test_an_ambiguous_table_is_refused_in_time() -> None:
     paths = [f"  /{{a}}/x{number}: {{get: {{}}}}\n  /b{number}/{{y}}: {{get: {{}}}}" for number in range(3000)]
     found, faults = read(document("\n".join(paths)))
     assert not found.routes
@@ -51,7 +51,7 @@ def test_a_table_that_nothing_tells_apart_is_refused_in_time() -> None:
 
 
 def test_servers_that_many_paths_repeat_are_bounded() -> None:
-    values = ", ".join(f"'v{number}@'" for number in range(900))  # a value that could hold a path
+    values = ", ".join(f"'v{number}@'" for number in range(900))  # a value that could contain a path
     one = "servers: [{url: 'https://{a}eu.example/v1', variables: *v}]"
     lines = [f"  /x{number}: {{{one}, get: {{}}}}" for number in range(100)]
     shared = [f"  /y{number}: {{servers: *s, get: {{}}}}" for number in range(100)]
@@ -97,7 +97,7 @@ def test_a_server_with_a_long_address_is_refused_before_it_is_built(name: str) -
     assert peak < 4_000_000, "bytes"
 
 
-def test_the_longest_address_is_taken() -> None:
+def test_the_longest_address_is_accepted() -> None:
     found = service(_document({"/x": {"get": {}}}, _server("/{a}", "a" * 4000)), "upstreams/x.openapi.json")
     assert endpoints(found) == {f"GET /{'a' * 4000}/x"}
 
@@ -117,7 +117,7 @@ def test_hosts_of_a_server_cost_nothing_unless_they_are_in_its_path(url: str, pa
     assert endpoints(found) == {f"GET {path}" for path in paths}
 
 
-def test_a_host_may_bring_a_path_with_it() -> None:
+def test_a_host_variable_may_contain_a_path() -> None:
     values = ["a.example", "b.example/v2", "c.example", "/v3"]
     found = service(_document({"/x": {"get": {}}}, _server("https://{a}/v1", *values)), "upstreams/x.openapi.json")
     assert endpoints(found) == {"GET /v1/x", "GET /v2/v1/x", "GET /v3/v1/x"}
@@ -190,7 +190,7 @@ def test_all_the_work_of_a_document_is_bounded(name: str) -> None:
 
 
 def _long_paths(count: int) -> str:
-    """A document with many steps, which take little time."""
+    """A document with many cheap steps."""
     return _document({f"/{'a' * 3900}{{{number}": {"get": {}} for number in range(count)}, _MANY)
 
 
@@ -201,7 +201,7 @@ def test_the_work_of_all_documents_of_a_policy_is_bounded() -> None:
     known = load(PolicySource(dict(list(files.items())[:1]), "before"), one, {}, ())
     assert not one
     assert MAX_STEPS_TOGETHER / 9 < known[0].steps < MAX_STEPS_TOGETHER / 4
-    for before, taken in ((files, known), ({}, ())):  # what is known already counts as if it were read
+    for before, taken in ((files, known), ({}, ())):  # cached documents count as if they were read
         faults: list[Fault] = []
         found = load(PolicySource(files, "now"), faults, before, taken)
         assert found[0] == known[0]
@@ -220,7 +220,7 @@ def test_documents_that_are_refused_count_too() -> None:
     assert together == [number >= MAX_STEPS_TOGETHER // MAX_STEPS for number in range(8)]
 
 
-def test_large_documents_are_well_within_what_one_may_cost() -> None:
+def test_large_documents_are_well_within_the_budget() -> None:
     large: dict[str, object] = {
         f"/repos/{{owner}}/{{repo}}/n{n % 100}/{{id}}/m{n}": {"get": {}, "put": {}} for n in range(3000)
     }
@@ -235,7 +235,7 @@ def test_large_documents_are_well_within_what_one_may_cost() -> None:
     assert len(service(_document(spread, _MANY[:10]), "upstreams/x.openapi.json").routes) == 20_000
 
 
-def test_a_path_that_no_gateway_takes_is_denied_and_costs_little() -> None:
+def test_a_path_that_no_gateway_accepts_is_denied_at_low_cost() -> None:
     paths: dict[str, dict[str, dict[str, str]]] = {
         f"/{'{' * 100_000}": {"get": {}},
         "/ok": {"get": {}},
@@ -263,7 +263,7 @@ def test_a_closed_template_is_in_no_table_of_routes() -> None:
 
 @pytest.mark.parametrize("text", ["", " ", "\n\n", "\n ["])
 @pytest.mark.parametrize("ending", ["json", "yaml"])
-def test_a_document_of_nothing_is_refused_at_a_place(text: str, ending: str) -> None:
+def test_an_empty_document_is_refused_at_a_place(text: str, ending: str) -> None:
     _, faults = read(text, f"upstreams/x.openapi.{ending}")
     assert [(fault.code, fault.line > 0) for fault in faults] == [("upstream", fault.column > 0) for fault in faults]
     assert len(faults) == 1
@@ -286,13 +286,13 @@ HALF = json.loads('"\\ud800"')
         _document({"/x": {"get": {}}}, version=f"3.1.{HALF}"),
     ],
 )
-def test_half_a_character_in_what_is_read_refuses_a_document_at_its_place(written: str) -> None:
+def test_a_lone_surrogate_in_a_used_part_is_refused_at_its_place(written: str) -> None:
     _, faults = read(f"\n{written}", "upstreams/x.openapi.json")
     assert [(fault.code, fault.line) for fault in faults] == [("upstream", 2)]
     assert "half of a surrogate pair" in faults[0].message.lower()
 
 
-def test_half_a_character_in_what_is_not_read_does_not_matter() -> None:
+def test_a_lone_surrogate_in_an_unused_part_is_ignored() -> None:
     described = {"get": {"summary": HALF, "parameters": [{HALF: HALF}]}}
     found = service(_document({"/x": described}, info={"title": HALF, HALF: {}}), "upstreams/x.openapi.json")
     assert endpoints(found) == {"GET /x"}

@@ -1,4 +1,4 @@
-"""What reading a document costs in steps, and how deep, long and wide one may be: at each bound and one beyond."""
+"""The steps of reading a document, and the bounds of its depth and size, each at and beyond the bound."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_each_part_of_a_document_costs_its_steps(paths: str, head: str, steps: i
     assert service(document(paths, head or "openapi: 3.1.0")).steps == steps
 
 
-def test_a_long_path_costs_its_characters_alone_once_it_is_too_long_to_be_taken() -> None:
+def test_a_path_that_is_too_long_costs_only_its_characters() -> None:
     def steps(length: int) -> int:
         text = json.dumps({"openapi": "3.1.0", "paths": {"/" + "a/" * (length // 2) + "b": {"get": {}}, "/x": {}}})
         return read(text, JSON)[0].steps
@@ -47,7 +47,7 @@ def test_a_long_path_costs_its_characters_alone_once_it_is_too_long_to_be_taken(
 
 
 def _at_most(bound: int, taken: Callable[[int], list[str]], message: str) -> None:
-    """A document of so many is taken, and one of one more is refused with this message."""
+    """A document at the bound is accepted, and one beyond it is refused with this message."""
     assert taken(bound) == []
     assert [message in said for said in taken(bound + 1)] == [True]
 
@@ -65,7 +65,7 @@ def _at_most(bound: int, taken: Callable[[int], list[str]], message: str) -> Non
         (99, '{"openapi": "3.1.0", "swagger": %s, "paths": {"/x": {"get": {}}}}'),
     ],
 )
-def test_a_document_is_nested_so_deep_at_most(deepest: int, text: str) -> None:
+def test_the_depth_of_a_document_is_bounded(deepest: int, text: str) -> None:
     def taken(depth: int) -> list[str]:
         inner = "[" * depth + "]" * depth
         return [fault.message for fault in read(text % inner, JSON if text[0] == "{" else YAML)[1]]
@@ -78,7 +78,7 @@ def _refused(servers_: object, paths: object = None) -> list[str]:
     return [fault.message for fault in read(text, JSON)[1]]
 
 
-def test_servers_have_so_many_addresses_and_paths_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_addresses_and_paths_of_servers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(servers, "MAX_ADDRESSES", 6)
     monkeypatch.setattr(servers, "MAX_ADDRESSES_TOGETHER", 9)
     monkeypatch.setattr(servers, "MAX_PATHS", 5)
@@ -97,7 +97,7 @@ def test_servers_have_so_many_addresses_and_paths_at_most(monkeypatch: pytest.Mo
     ("url", "longest"),
     [("https://{h}.example/v1", MAX_LENGTH - 19), ("/{h}", MAX_LENGTH - 1)],
 )
-def test_the_address_of_a_server_has_so_many_characters_at_most(url: str, longest: int) -> None:
+def test_the_length_of_a_server_address_is_bounded(url: str, longest: int) -> None:
     def filled(length: int) -> list[str]:
         return _refused([{"url": url, "variables": {"h": {"default": "h" * length}}}])
 
@@ -108,7 +108,7 @@ def test_the_address_of_a_server_has_so_many_characters_at_most(url: str, longes
     _at_most(longest, plain, "has more than 4096 characters")
 
 
-def test_a_document_has_so_many_paths_and_a_path_so_many_keys_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_paths_of_a_document_and_the_keys_of_a_path_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(endpoints, "MAX_PLACES", 3)
     monkeypatch.setattr(endpoints, "MAX_KEYS", 2)
 
@@ -122,7 +122,7 @@ def test_a_document_has_so_many_paths_and_a_path_so_many_keys_at_most(monkeypatc
     assert [fault.message for fault in found.findings] == ["`/y` is denied: it has more than 2 keys"]
 
 
-def test_merges_copy_so_many_keys_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_keys_copied_by_merges_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(yaml_tree, "MAX_MERGED", 4)
 
     def merged(count: int) -> list[str]:
@@ -134,7 +134,7 @@ def test_merges_copy_so_many_keys_at_most(monkeypatch: pytest.MonkeyPatch) -> No
     _at_most(4, merged, "merges copy more than 4 keys")
 
 
-def test_references_lead_so_far_and_to_so_many_files_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_depth_and_files_of_references_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(references, "MAX_CHAIN", 3)
     monkeypatch.setattr(references, "MAX_FILES", 2)
 
@@ -164,7 +164,7 @@ def test_references_lead_so_far_and_to_so_many_files_at_most(monkeypatch: pytest
         (MAX_LENGTH, lambda count: "/" + "a" * (count - 1)),
     ],
 )
-def test_a_path_has_so_many_segments_parameters_and_characters_at_most(bound: int, path: Callable[[int], str]) -> None:
+def test_the_segments_parameters_and_length_of_a_path_are_bounded(bound: int, path: Callable[[int], str]) -> None:
     def denied(count: int) -> list[str]:
         text = json.dumps({"openapi": "3.1.0", "paths": {path(count): {"get": {}}, "/ok": {"get": {}}}})
         return [fault.code for fault in service(text, JSON).findings]
@@ -173,9 +173,7 @@ def test_a_path_has_so_many_segments_parameters_and_characters_at_most(bound: in
 
 
 @pytest.mark.parametrize(("before", "left"), [(0, 10), (15, 5), (20, 0)])
-def test_the_steps_of_a_document_are_those_that_the_others_left(
-    monkeypatch: pytest.MonkeyPatch, before: int, left: int
-) -> None:
+def test_documents_share_a_budget_of_steps(monkeypatch: pytest.MonkeyPatch, before: int, left: int) -> None:
     monkeypatch.setattr(budget, "MAX_STEPS", 10)
     monkeypatch.setattr(budget, "MAX_STEPS_TOGETHER", 20)
     spent = DocumentBudget(before)
@@ -192,7 +190,7 @@ def test_the_steps_of_a_document_are_those_that_the_others_left(
         )
 
 
-def test_what_took_most_of_the_steps_is_named() -> None:
+def test_the_document_with_the_most_steps_is_named() -> None:
     spent = DocumentBudget(0)
     spent.spend(Work.REFERENCES, budget.MAX_STEPS // 2 - 1)
     with pytest.raises(Unreadable, match="too many paths can match the same request"):
@@ -219,13 +217,13 @@ def test_what_took_most_of_the_steps_is_named() -> None:
         ('{"openapi": "3.1.0", "servers": [[]], "paths": {}}', 1, "a server must have a `url`"),
     ],
 )
-def test_json_that_cannot_be_understood_is_refused_at_its_line(text: str, line: int, message: str) -> None:
+def test_invalid_json_is_refused_at_its_line(text: str, line: int, message: str) -> None:
     _, (fault,) = read(text, JSON)
     assert (fault.line, fault.message) == (line, message)
 
 
 @pytest.mark.parametrize("blanks", ["", " ", "\n\t\r "])
-def test_json_is_read_with_any_blanks_between(blanks: str) -> None:
+def test_json_is_read_with_any_whitespace(blanks: str) -> None:
     tokens = '{ "openapi" : "3.1.0" , "x" : [ ] , "y" : [ 1 , [ ] , { } ] , "paths" : { "/a" : { "get" : { } } } }'
     assert len(service(blanks + tokens.replace(" ", blanks) + blanks, JSON).routes) == 1
 

@@ -1,4 +1,4 @@
-"""Entities: what a policy knows of subjects and resources, read strictly and part of the revision."""
+"""Entities: attributes of subjects and resources, read strictly and part of the revision."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_entities_have_types_ids_and_attributes() -> None:
     }
 
 
-def test_a_policy_without_entities_knows_none() -> None:
+def test_a_policy_without_entities_has_none() -> None:
     known = policy_of(shipped_files()).entities
     assert not known.subjects
     assert not known.resources
@@ -117,7 +117,7 @@ FAULTS: dict[str, tuple[str, str, int, int, str]] = {
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_is_told_at_its_place(name: str, said: Said) -> None:
+def test_a_fault_is_reported_at_its_place(name: str, said: Said) -> None:
     text, code, line, column, message = FAULTS[name]
     with pytest.raises(PolicyRefused) as refused:
         _policy(text)

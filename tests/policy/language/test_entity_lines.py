@@ -1,4 +1,4 @@
-"""The fast reader of entities: what it reads is what a parser of YAML reads, and it leaves all else to that one."""
+"""The fast reader of entities: it agrees with a YAML parser, and leaves other forms to that."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from app.policy.language.source import PolicySource, from_bytes
 from app.policy.language.yaml_document import MAX_CHARACTERS, Entries, ListNode, plain, read_document
 from tests.policy.shipped import policy_of, shipped_files
 
-# Pieces that mean something in YAML, and plain ones.
+# Pieces with a meaning in YAML, and plain ones.
 _PIECES = st.sampled_from(
     [
         *(
@@ -114,7 +114,7 @@ _entities = st.lists(
 
 
 def _by_yaml(text: str) -> dict[str, list[tuple[int, object]]] | None:
-    """The lists of a file as the strict parser has them; None where it refuses the text."""
+    """The lists of a file by the strict parser; None if it refuses the text."""
     faults: list[Fault] = []
     root = read_document("x.yaml", text, faults)
     if faults or not isinstance(root, Entries):
@@ -128,11 +128,11 @@ def _by_yaml(text: str) -> dict[str, list[tuple[int, object]]] | None:
 
 
 def _agrees(text: str) -> bool:
-    """Whether a text was read, after comparing what was."""
+    """Whether a text was read; compares the results."""
     lists = read_lists(text)
     if lists is None:
         return False
-    assert repr(lists) == repr(_by_yaml(text))  # 1 is no true
+    assert repr(lists) == repr(_by_yaml(text))  # 1 is not true
     return True
 
 
@@ -149,14 +149,14 @@ def _agrees(text: str) -> bool:
 @example("resources:\n  - type: a\n    properties:\n      x: y\n    id: b\n      z: 1\n")
 @example("resources:\n  - {type: a, id: b}\n   - {type: a, id: c}\n")
 @example("resources:\n- a: 'x''y'\n- a: 'x'\n- a: \"x\\\"\"\n")
-def test_what_is_read_fast_is_what_yaml_says(text: str) -> None:
+def test_the_fast_reader_agrees_with_yaml(text: str) -> None:
     _agrees(text)
     _agrees(f"resources:\n{text}")
 
 
 @settings(max_examples=300, deadline=None)
 @given(_entities, st.booleans(), st.sampled_from([None, True, False]))
-def test_what_programs_write_is_read_as_yaml_says(
+def test_generated_files_are_read_as_by_yaml(
     entities: list[dict[str, object]], unicode: bool, flow: bool | None
 ) -> None:
     text = yaml.safe_dump({"resources": entities}, allow_unicode=unicode, default_flow_style=flow, width=10**6)
@@ -174,7 +174,7 @@ USUAL = (
 
 @settings(max_examples=1500, deadline=None)
 @given(st.sampled_from(USUAL), st.integers(0, 200), st.integers(0, 3), st.lists(_PIECES, max_size=2).map("".join))
-def test_a_file_that_differs_in_a_few_characters_is_read_as_yaml_says(text: str, at: int, cut: int, new: str) -> None:
+def test_a_slightly_changed_file_is_read_as_by_yaml(text: str, at: int, cut: int, new: str) -> None:
     _agrees(text[:at] + new + text[at + cut :])
 
 
@@ -213,7 +213,7 @@ TWO = (
         {},
     ],
 )
-def test_what_is_taken_over_is_what_the_files_say(after: dict[str, str]) -> None:
+def test_reused_entities_equal_those_of_the_files(after: dict[str, str]) -> None:
     before = {"entities/one.yaml": ONE, "entities/two.yaml": TWO}
     known, faults = _load(before)
     assert not faults
@@ -223,7 +223,7 @@ def test_what_is_taken_over_is_what_the_files_say(after: dict[str, str]) -> None
     assert repr(taken) == repr(fresh)
 
 
-def test_a_permission_that_left_the_catalogue_is_a_fault_though_the_entities_are_the_same() -> None:
+def test_a_permission_removed_from_the_catalogue_is_a_fault_of_unchanged_entities() -> None:
     entities = "subjects:\n  - {type: user, id: u, properties: {permissions: [old:read]}}\n# end\n"
     catalogue = shipped_files()["permissions.toml"].decode()
     entry = '\n["old:read"]\ntitle = "Old"\ngrants = "nothing"\ndeprecated = true\n'
@@ -282,11 +282,11 @@ BELOW = f"{ITEM}    properties:\n"
         HEAD,
     ],
 )
-def test_what_is_written_in_another_way_is_left_to_yaml(text: str) -> None:
+def test_other_forms_are_left_to_yaml(text: str) -> None:
     assert read_lists(text) is None
 
 
-def test_what_is_written_plainly_is_read_with_its_lines() -> None:
+def test_plain_forms_are_read_with_their_lines() -> None:
     text = (
         f"# note\n\n{BELOW}      x: 1\n      y:\n        - 2\n        - c d\n      z: {{k: [3, '4']}}\n"
         "  # more\n  - {type: c}\n  - id: d\n    properties: {}\nsubjects:\n- type: e\n  id: f\n"

@@ -1,4 +1,4 @@
-"""`==` and `!=` in conditions, of everything that is a text, on either side: one is never the other."""
+"""`==` and `!=` in conditions are opposites for every text on each side."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ VALUES = {
 LOOSE = {"params.team_id": "7", "resource.properties.owner": "user_1", "context.device": "phone"}
 
 
-def test_every_text_is_looked_at() -> None:
+def test_every_text_is_compared() -> None:
     assert TEXTS.keys() == VALUES.keys()
 
 

@@ -1,4 +1,4 @@
-"""The reason that a case expects: a file or row, what lacks, or the words of a reason, and hints for all else."""
+"""The expected reason of a case: a file or row, missing grants, or the text of a reason, and hints for others."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def why(text: str, *, allowed: bool = True) -> ExpectedReason | InvalidReason:
         ),
     ],
 )
-def test_what_is_no_reason_says_what_to_write(
+def test_an_invalid_reason_is_refused_with_a_hint(
     text: str, allowed: bool, message: str, hint: str | None, word: str
 ) -> None:
     found = why(text, allowed=allowed)
@@ -117,9 +117,7 @@ ROW = "p, a:read, /x, GET|POST, allow"
         (str(Reason.ALLOWED), True, (ROW,), True),
     ],
 )
-def test_a_reason_fits_the_decision_that_was_made_for_it(
-    text: str, allowed: bool, rows: tuple[str, ...], fits: bool
-) -> None:
+def test_a_reason_matches_its_decision(text: str, allowed: bool, rows: tuple[str, ...], fits: bool) -> None:
     found = why(text, allowed=allowed)
     assert isinstance(found, ExpectedReason), found
     assert found.text == text

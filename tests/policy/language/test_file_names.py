@@ -1,4 +1,4 @@
-"""What lies beside a policy: leavings of programs are noted and left alone, what may be meant as policy is refused."""
+"""Other files in a policy directory: leftovers of programs are notes, and possible policy files are refused."""
 
 from __future__ import annotations
 
@@ -93,13 +93,13 @@ STRAYS = {
 
 @pytest.mark.parametrize("folder", FOLDERS)
 @pytest.mark.parametrize("name", LEAVINGS)
-def test_a_leaving_is_neither_policy_nor_a_fault(name: str, folder: str) -> None:
+def test_a_leftover_file_is_neither_policy_nor_a_fault(name: str, folder: str) -> None:
     assert is_leftover(name, is_folder=False)
     assert not is_policy_file(f"{folder}/{name}" if folder else name)
 
 
 @pytest.mark.parametrize("path", STRAYS)
-def test_what_may_be_meant_as_policy_is_a_fault_that_says_what_to_do(path: str) -> None:
+def test_a_file_that_may_be_intended_as_policy_is_a_fault(path: str) -> None:
     assert not is_leftover(path.rpartition("/")[2], is_folder=False)
     assert not is_policy_file(path)
     fault = stray_fault(path)
@@ -121,7 +121,7 @@ def test_what_may_be_meant_as_policy_is_a_fault_that_says_what_to_do(path: str) 
         ("LICENSE", ""),
     ],
 )
-def test_a_folder_that_may_hold_policy_files_is_a_fault(name: str, hint: str) -> None:
+def test_a_directory_that_may_contain_policy_files_is_a_fault(name: str, hint: str) -> None:
     assert not is_leftover(name, is_folder=True)
     assert hint in stray_fault(name, is_folder=True).hint
 
@@ -131,7 +131,7 @@ def test_a_folder_that_may_hold_policy_files_is_a_fault(name: str, hint: str) ->
     "pattern", ["{}", "{}.CSV", "{}.yml", "{}.yaml", "tests/{}.csv", "{}/x.csv", "x/{}.csv", "{} copy.csv"]
 )
 @pytest.mark.parametrize("is_folder", [False, True])
-def test_the_hint_about_a_name_can_be_shown_on_a_line(stem: str, pattern: str, is_folder: bool) -> None:
+def test_the_hint_about_a_name_is_one_line(stem: str, pattern: str, is_folder: bool) -> None:
     fault = stray_fault(pattern.format(stem), is_folder=is_folder)
     assert str(fault).isprintable()
     assert len(str(fault)) < 1_000
@@ -143,7 +143,7 @@ def test_the_shipped_files_are_read(name: str) -> None:
 
 
 def littered(directory: Path) -> Path:
-    """The shipped policy among leavings, in a directory of its own."""
+    """A directory with the shipped policy and leftover files."""
     write(directory, shipped_files())
     (directory / "entities").mkdir()
     for name in LEAVINGS:
@@ -158,7 +158,7 @@ def littered(directory: Path) -> Path:
     return directory
 
 
-def test_leavings_are_no_part_of_a_revision_and_each_is_a_note(tmp_path: Path) -> None:
+def test_leftover_files_are_notes_and_not_part_of_a_revision(tmp_path: Path) -> None:
     policy = load(littered(tmp_path / "littered"))
     plain = parse(from_bytes(shipped_files()))
     assert policy.revision == plain.revision
@@ -171,7 +171,7 @@ def test_leavings_are_no_part_of_a_revision_and_each_is_a_note(tmp_path: Path) -
     assert all(name.isprintable() for name in noted)
 
 
-def test_leavings_are_not_published_and_survive_a_publication(tmp_path: Path) -> None:
+def test_leftover_files_are_not_published_and_are_kept(tmp_path: Path) -> None:
     directory = littered(tmp_path / "littered")
     files = raw_files(directory)
     assert files == shipped_files()
@@ -181,13 +181,13 @@ def test_leavings_are_not_published_and_survive_a_publication(tmp_path: Path) ->
     assert sorted(path.relative_to(directory) for path in directory.rglob("*")) == before
 
 
-def test_a_leaving_among_published_files_is_refused() -> None:
+def test_a_leftover_file_among_published_files_is_refused() -> None:
     with pytest.raises(PolicyRefused) as refused:
         parse(from_bytes({**shipped_files(), "catalog.csv.bak": b""}))
     assert [(fault.code, fault.file) for fault in refused.value.faults] == [("stray-file", "catalog.csv.bak")]
 
 
-def test_leavings_are_logged_when_they_change_and_not_at_each_reload(tmp_path: Path) -> None:
+def test_leftover_files_are_logged_on_change(tmp_path: Path) -> None:
     live = LivePolicy(write(tmp_path / "policies", shipped_files()), routes())
     with structlog.testing.capture_logs() as logged:
         asyncio.run(live.reload())
@@ -200,7 +200,7 @@ def test_leavings_are_logged_when_they_change_and_not_at_each_reload(tmp_path: P
     assert [entry["files"] for entry in logged] == [("catalog.csv.bak",), ("catalog.csv.bak", "lost+found")]
 
 
-def test_a_stray_beside_an_unchanged_policy_is_refused_and_named_with_every_other_fault(tmp_path: Path) -> None:
+def test_a_stray_file_with_an_unchanged_policy_is_refused_with_all_other_faults(tmp_path: Path) -> None:
     live = LivePolicy(write(tmp_path / "policies", shipped_files()), routes())
     (live.directory / "policy.CSV").write_text("p, anyone, /**, GET, deny\n")
     assert [fault.file for fault in asyncio.run(live.reload()).faults] == ["policy.CSV"]

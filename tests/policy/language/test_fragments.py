@@ -1,4 +1,4 @@
-"""Files beside an OpenAPI document that it refers to: part of the policy, and the only ones that are ever read."""
+"""Fragments that an OpenAPI document references: part of the policy, and the only other files that are read."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _files(**changed: str) -> dict[str, bytes]:
     return {**shipped_files(), **{name: text.encode() for name, text in {**FILES, **changed}.items()}}
 
 
-def test_references_to_files_beside_the_document_are_followed() -> None:
+def test_references_to_files_next_to_the_document_are_resolved() -> None:
     found = service(DOCUMENT, more=FRAGMENTS)
     assert endpoints(found) == {"GET /pets", "PUT /v2/pets", "DELETE /v3/toys/{id}", "POST /a"}
     assert set(found.files) == FRAGMENTS.keys()
@@ -60,7 +60,7 @@ def test_references_to_files_beside_the_document_are_followed() -> None:
         *("./paths/loop.yaml", "./x.openapi.yaml#/paths/~1a", "./paths/broken.yaml", "./paths/text.yaml"),
     ],
 )
-def test_a_reference_to_anything_else_is_denied(reference: str) -> None:
+def test_any_other_reference_is_refused(reference: str) -> None:
     more = {
         **{name: text for name, text in FRAGMENTS.items() if "/paths/" in name},
         "upstreams/paths/loop.yaml": "$ref: ./loop.yaml\n",
@@ -92,7 +92,7 @@ def test_fragments_are_part_of_the_revision_and_are_read_again_when_they_change(
     assert after.revision != before.revision
     assert endpoints(after.services[0]) == {"GET /pets", "PUT /v2/pets", "PATCH /toys/{id}", "POST /a"}
     assert after.services == parse(read(tmp_path)).services
-    # What a revision holds is written back as a whole.
+    # A revision is written back completely.
     write_files(tmp_path, {name: text.encode() for name, text in before.source.files.items()})
     assert load(tmp_path).services == before.services
     write_files(tmp_path, shipped_files())
@@ -100,7 +100,7 @@ def test_fragments_are_part_of_the_revision_and_are_read_again_when_they_change(
 
 
 @pytest.mark.anyio
-async def test_a_change_of_a_fragment_is_obeyed_and_reported(tmp_path: Path) -> None:
+async def test_a_changed_fragment_applies_and_is_reported(tmp_path: Path) -> None:
     rows = "p, auth:jwt, x:/**, GET|PUT|POST|DELETE|PATCH, allow\n# end\n"
     given = {"a.csv": rows, "upstreams/x.openapi.yaml": document("  /a: {$ref: ./p/a.yaml}\n  /b: {$ref: ./p/b.yaml}")}
     given |= {"upstreams/p/a.yaml": "get: {}\nput: {}\npatch: {}\n", "upstreams/p/b.yaml": "post: {}\ndelete: {}\n"}
@@ -121,7 +121,7 @@ async def test_a_change_of_a_fragment_is_obeyed_and_reported(tmp_path: Path) -> 
     assert live.active.decide(PERSON, "x:/a", "POST")
 
 
-def test_a_file_that_no_document_speaks_of_is_stray_and_in_folders_it_is_not() -> None:
+def test_an_unreferenced_file_is_stray() -> None:
     texts = {**FILES, "upstreams/orders.yaml": "openapi: 3.1.0\n", "upstreams/schemas/pet.yaml": "type: object\n"}
     _, faults = read_service(DOCUMENT, more={name: text for name, text in texts.items() if name not in FILES})
     assert [(fault.code, fault.file) for fault in faults] == [("stray-file", "upstreams/orders.yaml")]
@@ -144,7 +144,7 @@ def test_a_file_that_no_document_speaks_of_is_stray_and_in_folders_it_is_not() -
         ("entities/a/b.yaml", False),
     ],
 )
-def test_fragments_are_told_by_their_names(name: str, expected: bool) -> None:
+def test_fragments_are_recognised_by_name(name: str, expected: bool) -> None:
     assert is_fragment(name) is expected
 
 
@@ -162,7 +162,7 @@ def test_a_link_that_leads_out_of_the_directory_is_neither_read_nor_written(tmp_
     assert [path.name for path in outside.iterdir()] == ["pets.yaml"]
 
 
-def test_folders_without_end_are_refused(tmp_path: Path) -> None:
+def test_deeply_nested_directories_are_refused(tmp_path: Path) -> None:
     write(tmp_path, _files())
     (tmp_path / "upstreams/paths/loop").symlink_to("..", target_is_directory=True)
     assert len(folders(tmp_path)) <= 100

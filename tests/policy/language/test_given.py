@@ -1,4 +1,4 @@
-"""What a question states for conditions: read, checked against its kind, and put beside what is implied."""
+"""Given variables of conditions: parsed, checked against their types, and merged with implied ones."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TIME = Kind("timestamp")
         (TIME, "2026-01-01T00:00:00Z", datetime(2026, 1, 1, tzinfo=UTC)),
     ],
 )
-def test_a_value_of_its_kind_is_taken(kind: Kind, value: object, expected: object) -> None:
+def test_a_value_of_the_right_type_is_accepted(kind: Kind, value: object, expected: object) -> None:
     assert check_value(kind, value) == expected
 
 
@@ -56,7 +56,7 @@ def test_a_value_of_its_kind_is_taken(kind: Kind, value: object, expected: objec
         (TIME, "2026-01-01T00:00:00", "`2026-01-01T00:00:00` has no time zone", "write 2026-11-24T08:00:00Z"),
     ],
 )
-def test_a_value_of_another_kind_is_refused(kind: Kind, value: object, message: str, hint: str) -> None:
+def test_a_value_of_another_type_is_refused(kind: Kind, value: object, message: str, hint: str) -> None:
     with pytest.raises(InvalidVariable) as misgiven:
         check_value(kind, value)
     assert (misgiven.value.message, misgiven.value.hint) == (message, hint)
@@ -76,7 +76,7 @@ def test_a_value_of_another_kind_is_refused(kind: Kind, value: object, message: 
         ([], {}),
     ],
 )
-def test_assignments_are_read_and_those_of_one_map_are_one(lines: list[str], expected: object) -> None:
+def test_assignments_are_read_and_merged_by_map(lines: list[str], expected: object) -> None:
     found = read_assignments(lines)
     if expected is None:
         expected = {"params": {"id": "7"}, "request": {"time": datetime(2026, 1, 1, tzinfo=UTC)}}
@@ -96,7 +96,7 @@ def test_assignments_are_read_and_those_of_one_map_are_one(lines: list[str], exp
         ("request.ip.a=7", "`request.ip.a`: it must be a string", "it is a mapping"),
     ],
 )
-def test_what_is_no_assignment_is_refused_with_its_path(line: str, message: str, hint: str) -> None:
+def test_an_invalid_assignment_is_refused_with_its_path(line: str, message: str, hint: str) -> None:
     with pytest.raises(InvalidVariable) as misgiven:
         read_assignments([line])
     assert misgiven.value.message == message
@@ -127,7 +127,7 @@ def test_variables_of_a_document_are_checked_by_name() -> None:
         ({"a:read"}, {"environment": ""}),
     ],
 )
-def test_the_caller_is_what_its_grants_say(held: set[str], subject: dict[str, object]) -> None:
+def test_the_subject_follows_from_the_grants(held: set[str], subject: dict[str, object]) -> None:
     target = Target("GET", "/x", "/x")
     context = context_of(held, {"b", "a"}, target, {})
     everywhere = {"owner": "", "claims": {}, "properties": {}, "permissions": ["a", "b"]}
@@ -144,7 +144,7 @@ def test_the_caller_is_what_its_grants_say(held: set[str], subject: dict[str, ob
         (("record:7", "read", "record:7"), ("record", "7"), {}),
     ],
 )
-def test_the_resource_and_the_request_are_what_the_target_says(
+def test_the_resource_and_request_follow_from_the_target(
     target: tuple[str, str, str], resource: tuple[str, str], request_: dict[str, object]
 ) -> None:
     template, action, asked = target

@@ -1,4 +1,4 @@
-"""A role, user or fact whose prefix was forgotten or misspelled, or that has capitals, is named in the hint."""
+"""Hints for a role, user or fact with a missing or misspelled prefix, or with capitals."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ def test_the_nearest_fact_is_named(row: str, meant: str) -> None:
     assert hint(*RULED, row) == f"did you mean `{meant}`?"
 
 
-def test_a_name_alone_may_be_a_user_or_a_role() -> None:
+def test_a_bare_name_may_be_a_user_or_a_role() -> None:
     assert hint("g, bob, role:editor", *RULED) == "did you mean `user:bob` or `role:bob`?"
     assert hint("g, auth0|5f7c, role:editor") == "did you mean `user:auth0|5f7c`?"
 
 
-def test_nothing_is_named_for_what_is_near_to_nothing() -> None:
+def test_a_word_without_a_near_match_has_no_hint() -> None:
     for grant in ("zebra:stripes", "read", "*"):
         assert "did you mean `" not in hint(f"g, user:bob, {grant}") or grant == "read"

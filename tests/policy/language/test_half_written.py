@@ -1,4 +1,4 @@
-"""A directory that is being written: read whole or refused, locked for one writer, and left without a trace."""
+"""A directory during a write: read completely or refused, and locked for one writer."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def refused(place: Path) -> Fault:
     return fault
 
 
-def test_files_are_written_between_a_marker_that_says_what_they_will_be(place: Path) -> None:
+def test_a_marker_states_the_revision_while_files_are_written(place: Path) -> None:
     assert writing.unfinished(place) is None
     writing.begin(place, REVISION)
     assert writing.unfinished(place) == REVISION
@@ -60,7 +60,7 @@ def test_half_of_the_files_is_refused(place: Path) -> None:
     assert refused(place).code == "in-motion"
 
 
-def test_a_marker_that_cannot_be_read_is_one(place: Path) -> None:
+def test_an_unreadable_marker_is_a_marker(place: Path) -> None:
     (place / MARKER).mkdir()
     assert writing.unfinished(place) == ""
     fault = refused(place)
@@ -69,7 +69,7 @@ def test_a_marker_that_cannot_be_read_is_one(place: Path) -> None:
     assert fault.hint == "start `authz serve`, which recovers from it, or delete it"
 
 
-def test_there_is_nothing_unfinished_where_there_is_no_directory(tmp_path: Path) -> None:
+def test_a_missing_directory_has_no_unfinished_change(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     assert writing.unfinished(tmp_path / "file") is None
     assert writing.unfinished(tmp_path / "none") is None
@@ -79,19 +79,19 @@ def test_there_is_nothing_unfinished_where_there_is_no_directory(tmp_path: Path)
         writing.write(tmp_path / "none", {})
 
 
-def test_one_process_writes_at_a_time_and_readers_wait_for_it_alone(place: Path) -> None:
+def test_one_process_writes_at_a_time_and_readers_wait_for_it(place: Path) -> None:
     live = LivePolicy(place, TABLE)
     assert not live.is_being_written()
     handle = writing.lock(place)
     assert handle is not None
     assert writing.lock(place) is None
-    assert not live.is_being_written(), "it has not begun"
+    assert not live.is_being_written(), "it has not started"
     writing.begin(place, REVISION)
     assert live.is_being_written()
     writing.unlock(handle)
-    assert not live.is_being_written(), "the one who began is gone"
+    assert not live.is_being_written(), "the writer is gone"
     again = writing.lock(place)
-    assert again is not None, "whoever looks keeps no lock"
+    assert again is not None, "a reader keeps no lock"
     writing.unlock(again)
 
 
@@ -106,7 +106,7 @@ def test_a_directory_with_names_that_are_refused_is_not_written(place: Path) -> 
     assert (place / "rows.csv").read_bytes() == OLD["rows.csv"]
 
 
-def test_a_folder_that_leads_out_of_the_directory_is_not_written(place: Path, tmp_path: Path) -> None:
+def test_a_link_out_of_the_directory_is_not_written(place: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (place / "entities").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(writing.PolicyNotWritten):

@@ -1,4 +1,4 @@
-"""The bounds of the policy engine, each as it stands: a bound is moved on purpose, here as well."""
+"""The bounds of the policy engine: changing one must be deliberate."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ BOUNDS: dict[str, float] = {
 }
 
 
-def test_every_bound_is_what_it_is_meant_to_be() -> None:
+def test_every_bound_has_its_value() -> None:
     found = {
         f"{module.name.removeprefix('app.policy.')}.{name}": value
         for module in pkgutil.walk_packages(app.policy.__path__, "app.policy.")
@@ -161,15 +161,15 @@ SEVERITIES = {
 }
 
 
-def test_every_word_that_policies_and_their_files_may_have_is_known() -> None:
-    """Sets of words are compared in alphabetical order, and the others in the order in which hints name them."""
+def test_the_vocabulary_of_policies_is_fixed() -> None:
+    """Sets are compared in alphabetical order, and sequences in the order of hints."""
     for name, words in WORDS.items():
         module, _, constant = name.rpartition(".")
         found = getattr(import_module(f"app.policy.{module}"), constant)
         assert (tuple(sorted(found)) if isinstance(found, frozenset) else found) == tuple(words.split()), name
 
 
-def test_every_finding_has_its_severity_and_says_what_it_means() -> None:
+def test_every_finding_has_a_severity_and_a_description() -> None:
     for severity, codes in SEVERITIES.items():
         assert [code for code, (found, _) in KINDS.items() if found == severity] == codes.split()
     assert sum(map(len, map(str.split, SEVERITIES.values()))) == len(KINDS)

@@ -1,4 +1,4 @@
-"""A policy with a fault is refused at its place, and the one before it goes on deciding."""
+"""A policy with a fault is refused with its place, and the previous one stays active."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ def live(tmp_path: Path) -> LivePolicy:
 
 @pytest.fixture(scope="module")
 def unmoved(tmp_path_factory: pytest.TempPathFactory) -> LivePolicy:
-    """The shipped policy, active throughout: nothing that is wrong with its files may move it."""
+    """The active shipped policy, which no fault of its files may replace."""
     return LivePolicy(write(tmp_path_factory.mktemp("unmoved") / "policies", shipped_files()), routes())
 
 
 @pytest.fixture
 def fixed(unmoved: LivePolicy) -> LivePolicy:
-    """That, with its files as shipped."""
+    """The active policy with its shipped files."""
     shutil.rmtree(unmoved.directory)
     write(unmoved.directory, shipped_files())
     unmoved.refused = None
     return unmoved
 
 
-def test_the_policy_that_ships_is_whole() -> None:
+def test_the_shipped_policy_is_valid() -> None:
     assert snapshot_of(shipped_files()).policy.rules
 
 
-def test_no_two_changes_are_the_same() -> None:
+def test_all_changes_are_distinct() -> None:
     names = [change.name for change in MALFORMED]
     changes = {(change.file, change.data) for change in MALFORMED}
     assert len(set(names)) == len(names) == len(changes)
@@ -70,7 +70,7 @@ async def test_a_malformed_policy_is_refused_at_its_place(change: Malformed, fix
 
 
 @pytest.mark.anyio
-async def test_a_permission_that_rows_need_cannot_go(live: LivePolicy) -> None:
+async def test_a_permission_that_rows_need_cannot_be_removed(live: LivePolicy) -> None:
     catalogue = live.directory / "permissions.toml"
     catalogue.write_bytes(catalogue.read_bytes().replace(b'["catalog:read"]', b'["catalog:look"]'))
 
@@ -86,14 +86,14 @@ async def test_a_permission_that_rows_need_cannot_go(live: LivePolicy) -> None:
     assert sorted(csv_faults) == sorted(rows)
 
 
-def test_a_first_policy_with_a_fault_stops_the_start(tmp_path: Path) -> None:
+def test_a_faulty_first_policy_prevents_the_start(tmp_path: Path) -> None:
     directory = write(tmp_path, {**shipped_files(), "catalog.csv": b""})
     with pytest.raises(PolicyRefused) as raised:
         LivePolicy(directory, routes())
     assert [fault.place for fault in raised.value.faults] == ["catalog.csv:1:1"]
 
 
-def test_hidden_files_the_pages_and_what_editors_leave_are_not_of_the_policy(tmp_path: Path) -> None:
+def test_hidden_files_pages_and_leftovers_of_editors_are_not_part_of_the_policy(tmp_path: Path) -> None:
     directory = write(tmp_path, shipped_files())
     before = load(directory).revision
     pages = ("README.md", "REFERENCE.md", "WALKTHROUGH.md")
@@ -108,20 +108,20 @@ def test_the_reference_lists_the_code_of_every_fault() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_thousand_faults_are_told_in_moderation(live: LivePolicy) -> None:
+async def test_the_number_of_reported_faults_is_bounded(live: LivePolicy) -> None:
     (live.directory / "wrong.csv").write_text("p, catalog:fly, /nowhere, GET, allow\n" * 1000 + "# end\n")
     assert 100 <= len(await refused(live)) <= 250
 
 
 @pytest.mark.anyio
-async def test_the_faults_of_a_catalogue_are_told_without_those_of_the_rows_that_need_it(live: LivePolicy) -> None:
+async def test_a_faulty_catalogue_causes_no_faults_of_rows(live: LivePolicy) -> None:
     catalogue = live.directory / "permissions.toml"
     catalogue.write_bytes(catalogue.read_bytes().replace(b'["catalog:read"]', b'["catalog:Read"]'))
     assert [fault.code for fault in await refused(live)] == ["catalog"]
 
 
 @pytest.mark.anyio
-async def test_the_mended_policy_is_taken(live: LivePolicy) -> None:
+async def test_the_fixed_policy_is_accepted(live: LivePolicy) -> None:
     file = live.directory / "catalog.csv"
     good = file.read_text()
     file.write_text(good.replace("allow", "alow"))
@@ -133,7 +133,7 @@ async def test_the_mended_policy_is_taken(live: LivePolicy) -> None:
 
 
 @pytest.mark.anyio
-async def test_reloads_at_once_take_turns(live: LivePolicy) -> None:
+async def test_concurrent_reloads_are_serialized(live: LivePolicy) -> None:
     file = live.directory / "catalog.csv"
     file.write_text(file.read_text().replace("# The catalog", "# A catalog"))
     outcomes = [reload.outcome for reload in await asyncio.gather(*(live.reload() for _ in range(8)))]

@@ -1,4 +1,4 @@
-"""The catalogue of permissions: what is wrong with an entry is said at the word at fault."""
+"""The catalogue of permissions: faults of entries at their words."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def read(text: str) -> tuple[dict[str, Permission], list[Fault]]:
     return dict(load(PolicySource({FILE: text}, "r"), faults)), faults
 
 
-def test_an_entry_has_a_title_what_it_grants_and_perhaps_a_deprecation() -> None:
+def test_an_entry_has_a_title_grants_and_an_optional_deprecation() -> None:
     catalog, faults = read(
         f'["a:read"]\n{GOOD}deprecated = true\n["b:write"]\n{GOOD}deprecated = false\n["c-1:d_2"]\n{GOOD}'
     )
@@ -29,7 +29,7 @@ def test_an_entry_has_a_title_what_it_grants_and_perhaps_a_deprecation() -> None
     }
 
 
-def test_a_policy_without_a_catalogue_has_no_fault_of_its_entries() -> None:
+def test_a_missing_catalogue_has_no_faults_of_entries() -> None:
     faults: list[Fault] = []
     assert load(PolicySource({}, "r"), faults) == {}
     assert faults == []
@@ -59,7 +59,7 @@ def test_a_policy_without_a_catalogue_has_no_fault_of_its_entries() -> None:
         ("\n\n‸# end\n", 1, "the catalogue has no permissions", 'write ["catalog:read"]'),
     ],
 )
-def test_what_is_wrong_with_an_entry_is_said_at_its_word(text: str, length: int, message: str, hint: str) -> None:
+def test_a_fault_of_an_entry_is_reported_at_its_word(text: str, length: int, message: str, hint: str) -> None:
     before, mark, _ = text.partition(MARK)
     assert mark
     catalog, (fault,) = read(text.replace(MARK, ""))
@@ -71,7 +71,7 @@ def test_what_is_wrong_with_an_entry_is_said_at_its_word(text: str, length: int,
     assert "a:read" not in catalog
 
 
-def test_an_entry_that_is_spelt_with_escapes_is_found_by_the_word_or_at_the_start() -> None:
+def test_an_entry_with_escapes_is_located_by_its_word_or_the_start() -> None:
     _, (fault,) = read('["\\u0061:read"]\nother = 1\n')
     assert (fault.line, fault.column, fault.message) == (2, 1, "`other` is an unknown key")
     _, (fault,) = read('["\\u0061:read"]\n\n')
@@ -90,21 +90,21 @@ def test_an_entry_that_is_spelt_with_escapes_is_found_by_the_word_or_at_the_star
         (f'x = {"1" * 5000}\n["a:read"]\n{GOOD}', 1, 1, "not TOML: a number is too long"),
     ],
 )
-def test_what_is_no_toml_is_refused_at_its_line(text: str, line: int, column: int, message: str) -> None:
+def test_invalid_toml_is_refused_at_its_line(text: str, line: int, column: int, message: str) -> None:
     catalog, (fault,) = read(text)
     assert (fault.code, fault.line, fault.column, fault.message) == ("toml", line, column, message)
     assert catalog == {}
 
 
 @pytest.mark.parametrize("over", [0, 1])
-def test_a_catalogue_has_so_many_characters_at_most(over: int) -> None:
+def test_the_length_of_a_catalogue_is_bounded(over: int) -> None:
     entry = f'["a:read"]\n{GOOD}#'
     catalog, faults = read(entry + "x" * (MAX_CHARACTERS - len(entry) + over))
     assert len(catalog) == 1 - over
     assert [(fault.code, fault.line, fault.column) for fault in faults] == [("toml", 0, 0)] * over
 
 
-def test_so_many_faults_of_a_catalogue_are_told_and_those_of_other_files_do_not_count() -> None:
+def test_the_number_of_reported_faults_of_a_catalogue_is_bounded() -> None:
     faults = [Fault("row-type", "x.csv", 1, 1, "m")] * MAX_FAULTS
     load(PolicySource({FILE: "".join(f'["x{number}"]\n' for number in range(MAX_FAULTS + 5))}, "r"), faults)
     assert len(faults) == 2 * MAX_FAULTS

@@ -1,4 +1,4 @@
-"""Faults stand where their author looks: at the path of the document, and at the line of the model."""
+"""Places of faults: the path in a document, and the line of the model."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_an_endpoint_of_another_service_without_a_row_is_named_at_its_path_in_th
 
 
 @pytest.mark.parametrize("indent", [None, 2])
-def test_so_it_is_in_json(indent: int | None) -> None:
+def test_the_place_is_found_in_json(indent: int | None) -> None:
     text = json.dumps({"openapi": "3.0.3", "paths": PATHS}, indent=indent)
     assert [word for _, word in places(text, "json")] == ["/orders", "/orders/{id}"]
     escaped = places(text.replace('"/', '"\\/'), "json")
@@ -66,7 +66,7 @@ def test_so_it_is_in_json(indent: int | None) -> None:
     assert [line for line, _ in escaped] == ([1, 1] if indent is None else [4, 7])
 
 
-def test_an_endpoint_of_the_application_is_named_where_rows_about_its_neighbours_end() -> None:
+def test_an_endpoint_of_the_application_is_reported_after_the_rows_of_similar_ones() -> None:
     with pytest.raises(PolicyRefused) as refused:
         build(parse(from_bytes(files(*RULED[:2]))), TABLE)
     assert [(fault.code, fault.file, fault.line) for fault in refused.value.faults] == [
@@ -86,7 +86,7 @@ def test_an_endpoint_of_the_application_is_named_where_rows_about_its_neighbours
         "",
     ],
 )
-def test_another_model_is_told_that_it_is_not_supported_and_how_to_bring_its_rows(model: str) -> None:
+def test_another_model_is_refused_with_a_link_to_the_migration_guide(model: str) -> None:
     made = {**files("p, alice, data1, read"), "model.conf": model.encode()}
     with pytest.raises(PolicyRefused) as refused:
         parse(from_bytes(made))
@@ -112,9 +112,7 @@ def test_the_guide_has_that_section() -> None:
         ('openapi: 3.1.0\n"pat\\x68s":\n  "\\x2fa": {get: {}}\n', 1, "o"),
     ],
 )
-def test_a_path_is_found_however_it_is_written_and_else_the_paths_or_the_document(
-    document: str, line: int, word: str
-) -> None:
+def test_a_path_is_located_in_any_notation(document: str, line: int, word: str) -> None:
     found = faults(document)[0]
     assert (found.code, found.file, found.line) == ("unruled-route", "upstreams/shop.openapi.yaml", line)
     assert found.text[found.column - 1 :][: found.length] == word
@@ -122,7 +120,7 @@ def test_a_path_is_found_however_it_is_written_and_else_the_paths_or_the_documen
 
 
 def unruled(table: RouteTable, **rows: str) -> list[tuple[str, int, int, int, str]]:
-    """Where the endpoints without a row are told, for files of rows by name."""
+    """The places of endpoints without a row, for files of rows by name."""
     made = {**files(), **{f"{name}.csv": f"{text}# end\n".encode() for name, text in rows.items()}}
     made["upstreams/shop.openapi.yaml"] = b"openapi: 3.1.0\npaths:\n  /y/z: {get: {}}\n"
     with pytest.raises(PolicyRefused) as refused:
@@ -133,7 +131,7 @@ def unruled(table: RouteTable, **rows: str) -> list[tuple[str, int, int, int, st
 @pytest.mark.parametrize(
     ("routes", "rows", "file"),
     [
-        # The file that speaks of what shares the most segments, then of as many segments, then the most often.
+        # The file with rows about paths that share the most segments, then of equal length, then the most rows.
         (("/a/b/c", "/a/b/d"), {"one": "/a/b/d", "two": "/a"}, "one"),
         (("/a/b/c", "/a", "/q"), {"one": "/q", "two": "/a"}, "two"),
         (("/a/b", "/a/c", "/a/c/d"), {"one": "/a/c/d", "two": "/a/c"}, "two"),
@@ -142,7 +140,7 @@ def unruled(table: RouteTable, **rows: str) -> list[tuple[str, int, int, int, st
         (("/a/b",), {"one": "", "zzz": "shop:/y/**"}, "zzz"),
     ],
 )
-def test_an_endpoint_without_a_row_is_told_in_the_file_that_speaks_of_the_nearest(
+def test_an_endpoint_without_a_row_is_reported_in_the_file_of_similar_ones(
     routes: tuple[str, ...], rows: dict[str, str], file: str
 ) -> None:
     made = {name: "".join(f"p, a:read, {path}, GET, allow\n" for path in text.split()) for name, text in rows.items()}
@@ -162,7 +160,7 @@ def test_an_endpoint_without_a_row_is_told_in_the_file_that_speaks_of_the_neares
         ("p, role:one, /y, GET, allow", "unknown-role", "role:one"),
     ],
 )
-def test_a_fault_of_a_row_stands_at_its_word(row: str, code: str, word: str) -> None:
+def test_a_fault_of_a_row_is_at_its_word(row: str, code: str, word: str) -> None:
     with pytest.raises(PolicyRefused) as refused:
         build(parse(from_bytes(files(*RULED, row))), TABLE)
     at = {fault.code: fault for fault in refused.value.faults if fault.line == len(RULED) + 1}

@@ -1,4 +1,4 @@
-"""The bounds of a policy in bytes, files, lines and rows: what is just within one is taken, and one more is refused."""
+"""The bounds of a policy in bytes, files, lines and rows, each at and beyond the bound."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TOTAL = sum(map(len, FILES.values()))
 
 
 def refusal(load: Callable[[], object]) -> tuple[Fault, ...]:
-    """The faults with which it is refused; empty when it is taken."""
+    """The faults of a policy; empty if it is accepted."""
     try:
         load()
     except PolicyRefused as refused:
@@ -52,7 +52,7 @@ def test_rows_are_bounded_once_they_are_expanded(monkeypatch: pytest.MonkeyPatch
     ("limit", "size", "code"),
     [("MAX_BYTES", TOTAL, "too-large"), ("MAX_FILES", len(FILES), "too-many-files")],
 )
-def test_a_policy_is_bounded_as_a_whole(
+def test_the_total_size_of_a_policy_is_bounded(
     monkeypatch: pytest.MonkeyPatch, limit: str, size: int, code: str, over: int
 ) -> None:
     monkeypatch.setattr(texts, limit, size - over)
@@ -76,7 +76,7 @@ def test_each_line_of_a_policy_is_bounded(over: int) -> None:
 
 
 @pytest.mark.parametrize("over", [0, 1])
-def test_a_directory_is_bounded_as_a_whole(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, over: int) -> None:
+def test_the_total_size_of_a_directory_is_bounded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, over: int) -> None:
     write(tmp_path, FILES)
     monkeypatch.setattr(reading, "MAX_BYTES", TOTAL - over)
     last = max(FILES)
@@ -100,7 +100,7 @@ def test_the_folders_of_a_directory_are_bounded(monkeypatch: pytest.MonkeyPatch,
     ] * over
 
 
-def test_a_directory_is_not_read_for_ever_without_descriptors(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_reading_without_descriptors_ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     write(tmp_path, FILES)
 
     def none(*_: object) -> object:
@@ -129,7 +129,7 @@ def test_each_file_of_a_directory_is_bounded(monkeypatch: pytest.MonkeyPatch, tm
     assert [fault.message for fault in faults] == [message] * over
 
 
-def test_a_file_that_grows_over_the_bound_while_it_is_read_is_refused(
+def test_a_file_that_outgrows_the_bound_during_reading_is_refused(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     write(tmp_path, FILES)
@@ -148,7 +148,7 @@ def test_a_file_that_grows_over_the_bound_while_it_is_read_is_refused(
 
 
 def reading_while(monkeypatch: pytest.MonkeyPatch, directory: Path, changes: list[Mapping[str, bytes]]) -> PolicySource:
-    """Read a directory whose files change after each look at them, for as long as there are changes."""
+    """Read a directory whose files change after each read, as long as there are changes."""
     look = reading._look
 
     def then_change(place: Path) -> object:
@@ -162,13 +162,13 @@ def reading_while(monkeypatch: pytest.MonkeyPatch, directory: Path, changes: lis
     return read(directory)
 
 
-def test_files_that_change_while_they_are_read_are_read_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_files_that_change_during_reading_are_read_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     write(tmp_path, FILES)
     new = files(ROWS[0])
     assert reading_while(monkeypatch, tmp_path, [new]).revision == from_bytes(new).revision
 
 
-def test_files_that_do_not_stop_to_change_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_files_that_keep_changing_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     write(tmp_path, FILES)
     changes: list[Mapping[str, bytes]] = [files(f"# {number}", *ROWS) for number in range(50)]
     with pytest.raises(PolicyRefused) as refused:
@@ -176,10 +176,10 @@ def test_files_that_do_not_stop_to_change_are_refused(monkeypatch: pytest.Monkey
     assert [(fault.code, fault.file, fault.line, fault.column, fault.message) for fault in refused.value.faults] == [
         ("in-motion", ".", 0, 0, "the files changed while they were read")
     ]
-    assert changes, "it was given up in time"
+    assert changes, "it ended in time"
 
 
-def test_files_that_are_half_written_are_refused(tmp_path: Path) -> None:
+def test_half_written_files_are_refused(tmp_path: Path) -> None:
     write(tmp_path, FILES)
     (tmp_path / reading.MARKER).write_text(from_bytes(FILES).revision)
     assert refusal(lambda: read(tmp_path)) == ()
@@ -189,7 +189,7 @@ def test_files_that_are_half_written_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("resource", ["orders:/v1/nothing", "orders:/", "/orders", "/x/1/2"])
-def test_a_route_that_is_not_there_is_not_ruled_as_a_thing(resource: str) -> None:
+def test_an_unknown_route_has_no_rules_of_a_resource(resource: str) -> None:
     policy = snapshot("p, anyone, orders, GET, allow", "p, anyone, /x, GET, allow")
     assert policy.decide(frozenset(), "orders:7", "GET", NO_CONTEXT)
     denied = policy.decide(frozenset(), resource, "GET", NO_CONTEXT)

@@ -1,7 +1,7 @@
-"""A file that was cut short is never half a policy: a prefix of a file of rows is refused at a place.
+"""A truncated file is never accepted as a policy: a prefix of a file of rows is refused with a place.
 
-A prefix of another file is refused, or leaves out cases alone. Of a long file the suite takes a seeded sample of its
-prefixes; PREFIXES=all takes every one.
+A prefix of another file is refused, or lacks only cases. The suite tries a seeded sample of the prefixes of a long
+file; PREFIXES=all tries every one.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def test_a_prefix_of_a_file_of_rows_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_a_prefix_of_another_file_is_refused_or_changes_no_row(name: str) -> None:
+def test_a_prefix_of_another_file_is_refused_or_has_the_same_rows(name: str) -> None:
     policy = parse(from_bytes(shipped_files()))
     files = {other: data for other, data in shipped_files().items() if not other.startswith("tests/")}
     for length in lengths_of(name, SAMPLE // 10):

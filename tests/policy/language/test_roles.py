@@ -1,4 +1,4 @@
-"""Roles add to what is stated, however long the chain; a circle is refused at a row of it."""
+"""Roles add grants through chains of any length; a cycle is refused at one of its rows."""
 
 from __future__ import annotations
 
@@ -28,41 +28,41 @@ def circles(*rows: tuple[str, str]) -> list[tuple[int, str]]:
     return [(fault.line, fault.message.partition(": ")[2]) for fault in faults]
 
 
-def test_a_role_adds_what_its_rows_say_and_what_that_leads_to() -> None:
+def test_a_role_adds_grants_transitively() -> None:
     roles = linked(("user:u", "role:admin"), ("role:admin", "role:editor"), ("role:editor", "a:write"), ("role:x", "b"))
     assert close(["user:u"], roles) == {"user:u", "role:admin", "role:editor", "a:write"}
     assert close(["role:editor"], roles) == {"role:editor", "a:write"}
 
 
-def test_what_no_row_speaks_of_adds_nothing() -> None:
+def test_a_grant_without_rows_adds_nothing() -> None:
     assert close(["nobody", "user:other"], linked(("user:u", "a"))) == {"nobody", "user:other"}
     assert close([], linked(("user:u", "a"))) == frozenset()
     assert close(["user:u"], {}) == {"user:u"}
 
 
-def test_two_ways_to_a_role_are_no_circle() -> None:
+def test_two_paths_to_a_role_are_no_cycle() -> None:
     roles = linked(("top", "left"), ("top", "right"), ("left", "end"), ("right", "end"), ("top", "end"))
     assert close(["top"], roles) == {"top", "left", "right", "end"}
 
 
-def test_a_row_twice_is_one_row() -> None:
+def test_a_repeated_g_row_is_one_row() -> None:
     assert linked(("a", "b"), ("a", "b")) == {"a": frozenset({"b"})}
 
 
-def test_a_circle_is_told_once_at_its_last_row() -> None:
+def test_a_cycle_is_reported_once_at_its_last_row() -> None:
     assert circles(("a", "b"), ("b", "c"), ("c", "a"), ("c", "d")) == [(3, "a → b → c → a")]
     assert circles(("c", "a"), ("d", "a"), ("a", "b"), ("b", "c")) == [(4, "c → a → b → c")]
 
 
-def test_a_role_of_itself_is_a_circle() -> None:
+def test_a_role_of_itself_is_a_cycle() -> None:
     assert circles(("a", "a")) == [(1, "a → a")]
 
 
-def test_every_circle_is_told() -> None:
+def test_every_cycle_is_reported() -> None:
     assert [line for line, _ in circles(("a", "b"), ("b", "a"), ("x", "y"), ("y", "x"))] == [2, 4]
 
 
-def test_a_chain_of_ten_thousand_roles_is_followed_and_takes_little_memory() -> None:
+def test_a_chain_of_ten_thousand_roles_is_resolved_in_little_memory() -> None:
     chain = [(f"role:r{n}", f"role:r{n + 1}") for n in range(LONG)]
     random.Random(3).shuffle(chain)
     tracemalloc.start()
@@ -73,7 +73,7 @@ def test_a_chain_of_ten_thousand_roles_is_followed_and_takes_little_memory() -> 
     assert peak < 30_000_000
 
 
-def test_a_circle_of_ten_thousand_roles_is_told_in_one_short_line() -> None:
+def test_a_cycle_of_ten_thousand_roles_is_reported_in_one_short_line() -> None:
     rows = [(f"role:r{n}", f"role:r{(n + 1) % LONG}") for n in range(LONG)]
     ((line, shown),) = circles(*rows)
     assert line == LONG
@@ -81,7 +81,7 @@ def test_a_circle_of_ten_thousand_roles_is_told_in_one_short_line() -> None:
     assert shown.endswith(" → … → role:r9999 → role:r0")
 
 
-def test_closing_agrees_with_a_plain_fixed_point_on_random_graphs() -> None:
+def test_the_closure_equals_a_fixed_point_on_random_graphs() -> None:
     seeded = random.Random(5)
     for _ in range(300):
         names = [f"g{n}" for n in range(8)]
@@ -101,11 +101,11 @@ def test_closing_agrees_with_a_plain_fixed_point_on_random_graphs() -> None:
         (9, "r0 → r1 → r2 → r3 → r4 → r5 → … → r8 → r0"),
     ],
 )
-def test_a_circle_is_shown_with_eight_roles_at_most(length: int, shown: str) -> None:
+def test_a_cycle_is_shown_with_at_most_eight_roles(length: int, shown: str) -> None:
     assert circles(*((f"r{n}", f"r{(n + 1) % length}") for n in range(length))) == [(length, shown)]
 
 
-def test_a_circle_is_told_at_the_last_row_of_the_last_file() -> None:
+def test_a_cycle_is_reported_at_the_last_row_of_the_last_file() -> None:
     faults: list[Fault] = []
     rows = [Membership("b.csv", 1, "a", "b"), Membership("a.csv", 9, "b", "c"), Membership("b.csv", 7, "c", "a")]
     link([*rows, Membership("b.csv", 8, "a", "b")], faults)
@@ -114,6 +114,6 @@ def test_a_circle_is_told_at_the_last_row_of_the_last_file() -> None:
     assert faults[0].message == "this row creates a cycle: a → b → c → a"
 
 
-def test_a_circle_behind_what_was_followed_before_is_told_once() -> None:
+def test_a_cycle_after_resolved_roles_is_reported_once() -> None:
     assert circles(("x", "y"), ("y", "z"), ("a", "x"), ("a", "b"), ("b", "a"), ("z", "q")) == [(5, "a → b → a")]
     assert circles(("a", "b"), ("b", "c"), ("b", "d"), ("d", "b"), ("c", "e")) == [(4, "b → d → b")]

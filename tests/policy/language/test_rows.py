@@ -1,4 +1,4 @@
-"""A row is understood whole, or refused at the character where it goes wrong."""
+"""A row is accepted, or refused at the character at fault."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def only_rule(text: str) -> Rule:
     return rules[0]
 
 
-def test_a_row_reads_as_who_needs_what_to_do_which_action_on_which_resource() -> None:
+def test_a_p_row_is_parsed() -> None:
     rule = only_rule("\n# a comment\np, a:read auth:jwt, /x/{id}/**, GET|HEAD, allow\n")
     assert (rule.file, rule.line) == ("x.csv", 3)
     assert rule.needs == {"a:read", "auth:jwt"}
@@ -43,14 +43,14 @@ def test_a_row_reads_as_who_needs_what_to_do_which_action_on_which_resource() ->
     assert str(rule) == "p, a:read auth:jwt, /x/{id}/**, GET|HEAD, allow"
 
 
-def test_a_g_row_reads_as_who_holds_this_also_holds_that() -> None:
+def test_a_g_row_is_parsed() -> None:
     _, memberships, faults = read("g, user:user_2abc, role:editor\ng, role:editor, a:write\n")
     assert not faults
     assert [str(row) for row in memberships] == ["g, user:user_2abc, role:editor", "g, role:editor, a:write"]
     assert [row.place for row in memberships] == ["x.csv:1", "x.csv:2"]
 
 
-def test_blanks_around_cells_mean_nothing() -> None:
+def test_whitespace_around_cells_is_ignored() -> None:
     spaced = only_rule("  p ,\ta:read ,  /x ,GET|HEAD,allow \t")
     assert str(spaced) == str(only_rule("p,a:read,/x,GET|HEAD,allow"))
 
@@ -64,7 +64,7 @@ def test_blanks_around_cells_mean_nothing() -> None:
         ('  "params.id == ""#"""\t', 'params.id == "#"'),
     ],
 )
-def test_a_condition_may_stand_in_quotes_and_then_holds_commas_and_doubled_quotes(cell: str, text: str) -> None:
+def test_a_quoted_condition_may_contain_commas_and_doubled_quotes(cell: str, text: str) -> None:
     rule = only_rule(f"p, a:read, /x, GET, deny, {cell}")
     assert rule.condition is not None
     assert rule.condition.text == text
@@ -81,18 +81,18 @@ def test_a_condition_may_stand_in_quotes_and_then_holds_commas_and_doubled_quote
         "p, a:read, /x, GET, allow",
     ],
 )
-def test_any_cell_may_stand_in_quotes(text: str) -> None:
+def test_any_cell_may_be_quoted(text: str) -> None:
     assert str(only_rule(text)) == "p, a:read, /x, GET, allow"
     assert str(only_rule(f'{text},"params.x == ""a,b"""')) == 'p, a:read, /x, GET, allow, "params.x == ""a,b"""'
 
 
-def test_a_g_row_may_have_quotes() -> None:
+def test_cells_of_a_g_row_may_be_quoted() -> None:
     _, memberships, faults = read('g, "user:auth0|5f7c", role:editor\n"g","role:editor","a:write"\n')
     assert not faults
     assert [str(row) for row in memberships] == ["g, user:auth0|5f7c, role:editor", "g, role:editor, a:write"]
 
 
-def test_a_comment_behind_a_row_says_what_casbin_would_read() -> None:
+def test_a_comment_after_a_row_is_refused() -> None:
     for text, read_as in (
         ("p, a:read, /x, GET, allow # why", "`allow # why` as the effect"),
         ("p, a:read # why, /x, GET, allow", "`a:read # why` as the needs"),
@@ -106,13 +106,13 @@ def test_a_comment_behind_a_row_says_what_casbin_would_read() -> None:
         assert text[fault.column - 1 :].startswith("# ")
 
 
-def test_a_hash_within_a_condition_is_no_comment() -> None:
+def test_a_hash_in_a_condition_is_no_comment() -> None:
     rule = only_rule("p, a:read, /x, GET, allow, params.x == '#1'")
     assert rule.condition is not None
     assert rule.condition.text == "params.x == '#1'"
 
 
-def test_a_row_survives_being_written_and_read_again() -> None:
+def test_a_row_survives_a_round_trip() -> None:
     for text in (
         "p, anyone, /**, OPTIONS, allow",
         "p, a:read user:auth0|5f7c, /x/*, GET, deny",
@@ -123,8 +123,8 @@ def test_a_row_survives_being_written_and_read_again() -> None:
         assert str(only_rule(str(rule))) == str(rule)
 
 
-def test_whatever_is_taken_reads_the_same_to_the_standard_csv_reader() -> None:
-    """So Casbin's tools, and a spreadsheet, see the rows that decide."""
+def test_accepted_rows_are_read_equally_by_the_csv_module() -> None:
+    """So that Casbin's tools and spreadsheets read the same rows."""
     seeded = random.Random(11)
     pieces = ["p", "a:read", "/x", "GET", "allow", '"', '""', ",", ", ", " ", "'", "params.id", "==", "'7'", "\t"]
     taken = 0
@@ -154,13 +154,13 @@ def test_subjects_of_common_issuers_can_be_named(subject: str) -> None:
     "subject",
     ["user:", "user:*", "user:a|user:b", "user:a|role:editor", "user:a|", "user:|a", "user:jos\u00e9", "user:a\u00a0b"],
 )
-def test_a_subject_that_reads_two_ways_is_refused(subject: str) -> None:
+def test_an_ambiguous_subject_is_refused(subject: str) -> None:
     rules, _, faults = read(f"p, {subject}, /x, GET, deny")
     assert not rules
     assert [fault.code for fault in faults] == ["unknown-grant"]
 
 
-def test_every_fault_of_a_row_is_told() -> None:
+def test_every_fault_of_a_row_is_reported() -> None:
     rules, _, faults = read("p, a:raed b:raed, /x/, get, Deny")
     assert not rules
     assert [(fault.code, fault.column, fault.length) for fault in faults] == [
@@ -174,12 +174,12 @@ def test_every_fault_of_a_row_is_told() -> None:
     assert all(fault.hint for fault in faults)
 
 
-def test_the_place_of_a_word_is_not_that_of_one_that_holds_it() -> None:
+def test_the_place_of_a_word_is_not_that_of_a_longer_one() -> None:
     _, _, faults = read("p, a:reader a:rea, /x, GET, allow")
     assert [(fault.column, fault.length) for fault in faults] == [(4, 8), (13, 5)]
 
 
-def test_a_cell_that_was_good_once_is_good_again_and_a_bad_one_is_bad_again() -> None:
+def test_cached_cells_keep_their_verdict() -> None:
     rules, _, faults = read("p, a:read, /x, GET, allow\n" * 3 + "p, a:red, /x/, GETT, allow\n" * 2)
     assert [rule.line for rule in rules] == [1, 2, 3]
     assert [(fault.line, fault.code) for fault in faults] == [
@@ -187,12 +187,12 @@ def test_a_cell_that_was_good_once_is_good_again_and_a_bad_one_is_bad_again() ->
     ]
 
 
-def test_methods_are_for_routes_and_other_words_for_things() -> None:
+def test_routes_have_methods_and_resources_have_other_actions() -> None:
     assert only_rule("p, a:read, team, read|approve, allow").actions == ("read", "approve")
     assert [fault.code for fault in read("p, a:read, /x, read, allow")[2]] == ["unknown-action"]
 
 
-def test_faults_stop_being_told_when_there_are_many() -> None:
+def test_the_number_of_reported_faults_of_rows_is_bounded() -> None:
     _, _, faults = read("p\n" * 1000)
     assert len(faults) == MAX_FAULTS_IN_FILE + 1
     assert faults[-1].code == "too-many-faults"
@@ -221,8 +221,8 @@ def test_a_word_with_quotes_is_placed_at_its_cell(cell: str) -> None:
 
 @pytest.mark.parametrize("blank", [" ", "\t", " \t"])
 @pytest.mark.parametrize("end", ["", "x", '"', 'x"', '"x', '"x"', '"" ,'])
-def test_blanks_before_what_does_not_fit_are_read_once(blank: str, end: str) -> None:
-    """A pattern that goes back over them takes the cube of their number, so that this test would not end."""
+def test_whitespace_before_an_invalid_cell_is_read_once(blank: str, end: str) -> None:
+    """With a backtracking pattern of cubic time this test would not end."""
     row = f'p, "a:read",{blank * (3_900 // len(blank))}{end}'
     rules, _, faults = read(row)
     assert not rules and faults
@@ -281,9 +281,7 @@ def test_hints_about_many_words_end_before_they_cost_more_than_the_policy() -> N
         ('p, a:read, /x, GET, allow, "params[""x"" + 1] == ""2"""', "condition", '""x"" + 1', None),
     ],
 )
-def test_a_fault_of_a_row_is_underlined_and_says_what_to_write(
-    text: str, code: str, word: str, hint: str | None
-) -> None:
+def test_a_fault_of_a_row_is_underlined_with_a_hint(text: str, code: str, word: str, hint: str | None) -> None:
     rules, memberships, (fault,) = read(text)
     assert not rules and not memberships
     assert (fault.code, fault.file, fault.line, fault.text) == (code, "x.csv", 1, text)
@@ -292,7 +290,7 @@ def test_a_fault_of_a_row_is_underlined_and_says_what_to_write(
         assert fault.hint.startswith(hint)
 
 
-def test_a_word_that_stands_twice_is_told_where_it_stands_first_in_its_cell() -> None:
+def test_a_repeated_word_is_located_at_its_first_place_in_the_cell() -> None:
     for text, place in (("p, a:rea a:rea, /x, GET, allow", (4, 5)), ("p, a:read, /GTE, GTE|GTE, allow", (18, 3))):
         _, _, faults = read(text)
         assert {(fault.column, fault.length) for fault in faults} == {place}

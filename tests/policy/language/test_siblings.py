@@ -1,4 +1,4 @@
-"""A parameter of a row stands for parameters of routes; what a literal sibling would lose by that is never access."""
+"""A parameter of a row matches parameters of routes, never literal siblings."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_an_allow_of_a_parameter_opens_no_literal_sibling() -> None:
     assert opened == {"/o/{id}", "/o/{id}/lines", "/o/{id}/lines/{line}", "/o/{id}/lines/last"}
 
 
-def test_a_literal_sibling_without_a_row_of_its_own_is_named_with_the_row_that_passes_it_by() -> None:
+def test_a_literal_sibling_without_its_own_row_is_named_with_the_row_of_the_parameter() -> None:
     found = faults("p, a:read, /o, GET, allow", "p, a:read, /o/{order}/**, GET, allow")
     assert [(fault.code, fault.message) for fault in found] == [
         ("unruled-route", "no rule covers GET /o/export"),
@@ -62,9 +62,7 @@ def test_a_literal_sibling_without_a_row_of_its_own_is_named_with_the_row_that_p
         ("p, anyone, /o/{id}, GET, deny", "/o/*"),
     ],
 )
-def test_a_deny_that_leaves_a_literal_sibling_open_is_refused_until_it_says_so(
-    deny: str, wide: str, said: Said
-) -> None:
+def test_a_deny_that_leaves_a_literal_sibling_open_is_refused(deny: str, wide: str, said: Said) -> None:
     (fault,) = faults(OPEN, deny)
     said([fault])
     assert (fault.code, fault.file, fault.line, fault.column) == ("narrow-deny", "rows.csv", 2, deny.index("/o/") + 1)
@@ -72,11 +70,11 @@ def test_a_deny_that_leaves_a_literal_sibling_open_is_refused_until_it_says_so(
     assert built(OPEN, deny.replace("{id}", "*").replace("{other}", "*").replace("{line}", "*"))
 
 
-def test_a_deny_that_leaves_nothing_open_is_taken() -> None:
+def test_a_deny_that_leaves_nothing_open_is_accepted() -> None:
     deny = "p, env:test, /o/{id}, GET, deny"
     assert built(OPEN, deny, "p, env:test, /o/export, GET, deny")
     assert built(OPEN, deny, "p, anyone, /o/export, GET, deny")
-    # Only a person gets at the sibling, and only a key has an environment.
+    # Only a user reaches the sibling, and only a key has an environment.
     others = ("p, a:read, /o/{id}/**, GET, allow", "p, a:read, /o, GET, allow")
     assert built(*others, "p, auth:jwt, /o/export/**, GET, allow", deny)
 
@@ -95,13 +93,13 @@ def test_a_sibling_that_is_denied_to_fewer_callers_is_still_left_open(sibling: s
 
 
 @pytest.mark.parametrize("condition", ["has(params.id)", "\"'id' in params\""])
-def test_a_condition_on_the_parameter_denies_the_parameter_alone(condition: str) -> None:
+def test_a_condition_on_the_parameter_denies_only_the_parameter(condition: str) -> None:
     snapshot = built(OPEN, f"p, env:test, /o/*, GET, deny, {condition}")
     assert not snapshot.decide(KEY, "/o/{id}", "GET", {"params": {"id": "7"}})
     assert snapshot.decide(KEY, "/o/export", "GET", {"params": {}})
 
 
-def test_parameters_of_another_service_are_told_from_its_literal_segments_too() -> None:
+def test_parameters_of_another_service_are_distinguished_from_its_literals() -> None:
     document = "openapi: 3.1.0\npaths:\n  /a/{b}: {get: {}}\n  /a/export: {get: {}}\n"
     rows = (OPEN, "p, a:read, shop:/a/**, GET, allow")
     assert [fault.code for fault in faults(*rows, "p, env:test, shop:/a/{b}, GET, deny", documents=document)] == [

@@ -1,4 +1,4 @@
-"""Line breaks, the last line, and all that is wrong with the text of files at once."""
+"""Line breaks, the last line, and all faults of the text of files together."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def faults(made: Mapping[str, bytes]) -> list[tuple[str, str, int]]:
     return []
 
 
-def test_crlf_is_read_as_the_same_policy_and_revision() -> None:
+def test_crlf_gives_the_same_policy_and_revision() -> None:
     plain = files(*ROWS, entities=ENTITIES)
     for mixed in (False, True):
         crlf = {name: data.replace(b"\n", b"\r\n", 2 if mixed else -1) for name, data in plain.items()}
@@ -75,7 +75,7 @@ def test_no_fault_of_a_text_hides_another() -> None:
 
 
 @pytest.mark.parametrize("code", ["cut-short", "stray-file"])
-def test_a_policy_whose_text_alone_has_a_fault_is_never_built(code: str) -> None:
+def test_a_policy_with_faulty_text_is_never_built(code: str) -> None:
     files = dict(shipped_files())
     if code == "cut-short":
         files["roles.csv"] = files["roles.csv"].removesuffix(b"# end\n")
@@ -94,7 +94,7 @@ def test_a_missing_model_hides_no_fault_of_a_row() -> None:
 
 @pytest.mark.parametrize("text", ["p, a:read, /x, GET, allow", "p, a:read, /x, GET, allow\n# END", "", "\n", "# end"])
 @pytest.mark.parametrize("rest", ["", "\n", "\r\n", "\n\n  \n"])
-def test_the_last_line_is_added_where_it_lacks(text: str, rest: str) -> None:
+def test_a_missing_last_line_is_added(text: str, rest: str) -> None:
     source = from_bytes({**files(), "rows.csv": f"{text}{rest}".encode()})
     if (text, rest) in (("# end", "\n"), ("# end", "\r\n")):
         assert not source.faults
@@ -116,7 +116,7 @@ def test_a_file_that_cannot_be_read_has_one_fault(name: str, spoiled: Callable[[
 
 
 @pytest.mark.parametrize("name", ["rows.csv", "permissions.toml", "model.conf"])
-def test_a_byte_order_mark_says_how_to_be_rid_of_it(name: str) -> None:
+def test_a_byte_order_mark_is_refused_with_a_fix(name: str) -> None:
     made = files(*ROWS)
     with pytest.raises(PolicyRefused) as refused:
         parse(from_bytes({**made, name: b"\xef\xbb\xbf" + made[name]}))
@@ -151,7 +151,7 @@ LONG = "x" * 100_000
         f"p, a:read, /{{{LONG}}}, GET, allow",
     ],
 )
-def test_a_fault_quotes_no_word_without_end(text: str) -> None:
+def test_quoted_words_of_a_fault_are_bounded(text: str) -> None:
     with pytest.raises(PolicyRefused) as refused:
         parse(from_bytes(files(text)))
     assert {fault.line for fault in refused.value.faults} == {1}

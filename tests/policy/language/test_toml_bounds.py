@@ -1,4 +1,4 @@
-"""What would cost TOML's parser the square of it is refused first, and nothing else is."""
+"""TOML of quadratic cost is refused before parsing."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def key(parts: int, part: str = "a", dot: str = ".") -> str:
         (f"a = 0.{'1' * 5_000}\n", 1, NUMBER, "write at most 400 digits"),
     ],
 )
-def test_what_goes_beyond_a_bound_is_refused_at_its_line(text: str, line: int, message: str, hint: str) -> None:
+def test_toml_beyond_a_bound_is_refused_at_its_line(text: str, line: int, message: str, hint: str) -> None:
     faults: list[Fault] = []
     assert load(PolicySource({FILE: text}, "r"), faults) == {}
     (fault,) = faults
@@ -69,7 +69,7 @@ def test_toml_within_the_bounds_is_left_to_its_parser(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ['"', "'", '"""', "'''", '"""\\', '"\\', "a = '\n", 'a = "b\n', 'a = """b', "a.", "]]"]
 )
-def test_what_is_not_closed_is_left_to_the_parser(text: str) -> None:
+def test_unclosed_values_are_left_to_the_parser(text: str) -> None:
     with pytest.raises(tomllib.TOMLDecodeError):
         tomllib.loads(text)
     assert find_excess(text) is None

@@ -1,4 +1,4 @@
-"""A role that rows give and that leads to nothing is refused: it is most likely misspelt."""
+"""A role that rows give but none uses is refused, since it is probably misspelled."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def faults(*rows: str) -> list[Fault]:
         "g, role:editor, role:edtor",
     ],
 )
-def test_a_role_that_nothing_defines_is_a_fault_where_it_is_given(row: str) -> None:
+def test_an_undefined_role_is_a_fault_at_its_row(row: str) -> None:
     (fault,) = faults(row)
     assert (fault.code, fault.file, fault.line) == ("unknown-role", "rows.csv", len(RULED) + 1)
     assert fault.text[fault.column - 1 :][: fault.length] == row.rpartition(",")[2].strip()
@@ -45,7 +45,7 @@ def test_a_role_that_nothing_defines_is_a_fault_where_it_is_given(row: str) -> N
         assert fault.hint == "did you mean `role:editor`?"
 
 
-def test_each_row_that_gives_it_is_named_and_says_what_to_do() -> None:
+def test_each_row_with_an_undefined_role_is_named_with_a_hint() -> None:
     found = faults("g, user:bob, role:zebra", "g, user:ann, role:zebra")
     assert [fault.line for fault in found] == [len(RULED) + 1, len(RULED) + 2]
     assert all("`g, role:zebra, catalog:read`" in fault.hint and "delete" in fault.hint for fault in found)
@@ -62,11 +62,11 @@ def test_each_row_that_gives_it_is_named_and_says_what_to_do() -> None:
         ("g, role:unheld, a:read",),
     ],
 )
-def test_a_role_that_a_row_needs_reads_or_fills_is_defined(rows: tuple[str, ...]) -> None:
+def test_a_role_that_a_row_uses_is_defined(rows: tuple[str, ...]) -> None:
     assert faults(*rows) == []
 
 
-def test_a_row_that_needs_a_role_which_nothing_gives_is_still_a_fault() -> None:
+def test_a_row_that_needs_an_unreachable_role_is_a_fault() -> None:
     found = faults("p, role:banned, /x/**, GET, deny", "g, user:bob, role:baned")
     assert [(fault.code, fault.hint) for fault in found] == [
         ("unknown-role", "did you mean `role:baned`?"),

@@ -1,4 +1,4 @@
-"""Other services: their OpenAPI documents become routes, which rules must speak of like the application's own."""
+"""Upstreams: their OpenAPI documents become routes, which need rows as those of the application do."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_path_of_an_upstream_belongs_to_its_most_specific_template(path: str, 
     assert table.resolve(path, "order") is None
 
 
-def test_rules_decide_about_an_upstream_and_never_about_the_application_by_it() -> None:
+def test_rows_of_an_upstream_never_apply_to_the_application() -> None:
     snapshot = _snapshot()
 
     def allowed(action: str, resource: str, held: frozenset[str] = HELD) -> bool:
@@ -103,7 +103,7 @@ def test_a_condition_reads_the_parameters_of_an_upstream_path() -> None:
     assert explain(snapshot, key, "DELETE", "orders:/v1/orders/8").decision
 
 
-def test_an_upstream_endpoint_that_no_row_speaks_of_is_a_fault_and_so_is_a_row_about_none() -> None:
+def test_an_upstream_endpoint_without_a_row_and_a_row_without_an_endpoint_are_faults() -> None:
     with pytest.raises(PolicyRefused) as refused:
         _snapshot(
             rows="p, catalog:read, orders:/v1/orders, GET, allow\np, catalog:read, order:/v1/**, GET, allow\n# end\n"
@@ -116,7 +116,7 @@ def test_an_upstream_endpoint_that_no_row_speaks_of_is_a_fault_and_so_is_a_row_a
     assert len(told) == 5
 
 
-def test_the_wildcard_of_the_application_reaches_no_upstream() -> None:
+def test_a_wildcard_of_the_application_matches_no_upstream() -> None:
     rows = "p, anyone, /**, OPTIONS, allow\n" + ROWS
     document = ORDERS.replace("    post: {}\n", "    post: {}\n    options: {}\n")
     assert "no rule covers OPTIONS orders:/v1/orders" in {f.message for f in _all_faults(document, rows)}
@@ -128,7 +128,7 @@ def _all_faults(document: str, rows: str) -> tuple[Fault, ...]:
     return refused.value.faults
 
 
-def test_json_is_taken_as_it_is_made_on_one_line_and_without_an_end() -> None:
+def test_json_on_one_line_without_a_line_break_is_accepted() -> None:
     document = json.dumps({"openapi": "3.0.3", "servers": [], "paths": {"/a/{b}": {"get": {"x": "é" * 5000}}}})
     snapshot = _snapshot(document, "p, anyone, svc-2:/a/{b}, GET, allow\n# end\n", "svc-2.openapi.json")
     assert snapshot.table.resolve("/a/1", "svc-2") == "svc-2:/a/{b}"
@@ -171,9 +171,7 @@ def test_json_is_taken_as_it_is_made_on_one_line_and_without_an_end() -> None:
         ("openapi: 3.1.0\npaths: {}\n---\nopenapi: 3.1.0\n", "a second document starts here", 3),
     ],
 )
-def test_a_document_that_cannot_be_understood_is_refused_at_its_line(
-    document: str, message: str, line: int, said: Said
-) -> None:
+def test_an_invalid_document_is_refused_at_its_line(document: str, message: str, line: int, said: Said) -> None:
     faults = _refused(document)
     said(faults)
     assert [fault.line for fault in faults] == [line], faults
@@ -201,7 +199,7 @@ def test_broken_json_is_refused(document: str, message: str) -> None:
 
 
 @pytest.mark.parametrize("opening", ["[", "{a: "])
-def test_a_document_nested_without_end_is_refused(opening: str) -> None:
+def test_a_deeply_nested_document_is_refused(opening: str) -> None:
     (fault,) = _refused(f"openapi: 3.1.0\nx-deep: {opening * 100_000}\n")
     assert fault.message == "the document is nested too deeply"
 
@@ -213,7 +211,7 @@ def test_a_service_has_a_plain_name(name: str) -> None:
     assert fault.code == ("stray-file" if name[0] == "-" else "upstream-name")
 
 
-def test_a_service_is_described_once() -> None:
+def test_a_service_has_one_document() -> None:
     files = {
         **shipped_files(),
         "orders.csv": ROWS.encode(),
@@ -231,7 +229,7 @@ def test_a_service_is_described_once() -> None:
     "document", [ORDERS, ORDERS.replace("  /:\n    get: {}\n", ""), ORDERS.replace("/orders/export", "/orders/import")]
 )
 @pytest.mark.parametrize("name", ["orders.openapi.yaml", "other.openapi.yaml"])
-def test_what_is_taken_over_from_the_policy_before_is_what_the_files_say(document: str, name: str) -> None:
+def test_documents_reused_from_the_previous_policy_equal_the_files(document: str, name: str) -> None:
     before = policy_of({**shipped_files(), "upstreams/orders.openapi.yaml": ORDERS.encode()})
     files = {**shipped_files(), f"upstreams/{name}": document.encode(), "upstreams/more.openapi.yaml": ORDERS.encode()}
     policy = parse(from_bytes(files), before)
@@ -243,7 +241,7 @@ def test_what_is_taken_over_from_the_policy_before_is_what_the_files_say(documen
     assert own.extended(policy_of(files).upstreams) is new
 
 
-def test_documents_that_describe_one_service_are_refused_though_one_was_known() -> None:
+def test_two_documents_of_one_service_are_refused_even_if_one_is_cached() -> None:
     before = policy_of({**shipped_files(), "upstreams/orders.openapi.yaml": ORDERS.encode()})
     files = {**before.source.files, "upstreams/orders.openapi.json": json.dumps({"openapi": "3.1.0", "paths": {}})}
     with pytest.raises(PolicyRefused) as refused:

@@ -1,4 +1,4 @@
-"""Patterns name routes segment by segment; what is not well formed is refused."""
+"""Patterns match routes segment by segment; invalid ones are refused."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ TABLE = RouteTable(Route(template, "GET") for template in (*TEMPLATES, *PARTS))
         ("/v1/x/7:cancel", set()),
     ],
 )
-def test_a_pattern_names_these_templates(pattern: str, templates: set[str]) -> None:
+def test_a_pattern_matches_these_templates(pattern: str, templates: set[str]) -> None:
     assert set(TABLE.match(pattern)) == templates
 
 
@@ -97,7 +97,7 @@ def test_a_table_knows_its_routes() -> None:
     assert set(TABLE.templates) == {*TEMPLATES, *PARTS}
 
 
-def test_a_very_deep_pattern_and_template_exhaust_no_stack() -> None:
+def test_a_very_deep_pattern_does_not_exhaust_the_stack() -> None:
     deep = "/x" * 900
     table = RouteTable([Route(deep, "GET")])
     assert table.match(deep) == (deep,)
@@ -130,7 +130,7 @@ def test_a_table_is_extended_once_by_the_same_routes() -> None:
     assert Route("s:/z", "PUT") in one and Route("s:/z", "PUT") not in table and Route("s:/z", "GET") not in one
 
 
-def test_rows_may_name_methods_that_every_server_has_beside_those_of_a_document() -> None:
+def test_rows_may_name_implied_methods_and_those_of_a_document() -> None:
     table = RouteTable(ROUTES).extended([*MORE, Route("s:/w", "GET"), Route("s:/w", "HEAD")])
     assert table.actions("/a") == ("GET", "PUT")
     assert table.actions("s:/z") == ("PUT", "OPTIONS")
@@ -155,7 +155,7 @@ def test_rows_may_name_methods_that_every_server_has_beside_those_of_a_document(
         ("s:/x/", "a pattern must not end with a slash", "write `s:/x`"),
     ],
 )
-def test_what_is_wrong_with_a_pattern_is_said_with_what_to_write(pattern: str, message: str, hint: str) -> None:
+def test_an_invalid_pattern_is_refused_with_a_hint(pattern: str, message: str, hint: str) -> None:
     found = pattern_fault(pattern)
     assert found is not None
     assert found[0] == message
@@ -163,5 +163,5 @@ def test_what_is_wrong_with_a_pattern_is_said_with_what_to_write(pattern: str, m
 
 
 @pytest.mark.parametrize("pattern", ["/", "/**", "/*", "/a/{x}.json", "s:/", "s:/**", "/a/*/b"])
-def test_a_pattern_that_is_well_formed_has_no_fault(pattern: str) -> None:
+def test_a_valid_pattern_has_no_fault(pattern: str) -> None:
     assert pattern_fault(pattern) is None

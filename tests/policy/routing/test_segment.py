@@ -1,4 +1,4 @@
-"""Segments of text and parameters: what they match, and whether two of them can match one text."""
+"""Segments of text and parameters: matching and overlap."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from app.policy.routing.segment import Composite, composite
 
-# All of the texts that are tried have these letters, and no more of them than this.
+# The letters and the maximum length of the tried texts.
 LETTERS = "ab-"
 LONGEST = 6
 TEXTS = ["".join(each) for length in range(1, LONGEST + 1) for each in product(LETTERS, repeat=length)]
@@ -20,7 +20,7 @@ SEGMENTS = [
 
 
 def readings(segment: Composite, text: str) -> list[tuple[str, ...]]:
-    """Every way to read the values of parameters in a text, by trying each place for each text of the segment."""
+    """Every way to match the parameters of a segment to a text, by brute force."""
     first, *rest = segment.texts
     if not text.startswith(first):
         return []
@@ -52,9 +52,9 @@ MATCHED = {segment: frozenset(text for text in TEXTS if readings(composite(segme
 
 
 @pytest.mark.parametrize("one", SEGMENTS)
-def test_two_segments_meet_when_some_text_matches_both(one: str) -> None:
+def test_two_segments_overlap_if_a_text_matches_both(one: str) -> None:
     for other in SEGMENTS:
-        # Two segments of two texts each need more letters than are tried.
+        # Two segments of two texts each need longer texts than are tried.
         if sum(composite(each).length + len(composite(each).names) for each in (one, other)) <= LONGEST:
             assert composite(one).meets(composite(other)) is bool(MATCHED[one] & MATCHED[other]), other
 
@@ -82,7 +82,7 @@ def test_a_segment_that_includes_another_matches_all_that_the_other_matches(one:
         ((":cancel", "cl"), False),
     ],
 )
-def test_endings_are_compared_letter_by_letter_from_the_end(endings: tuple[str, str], meet: bool) -> None:
+def test_endings_are_compared_from_the_end(endings: tuple[str, str], meet: bool) -> None:
     for one, other in pairwise((*endings, endings[0])):
         assert Composite(("", one), ("x",)).meets(Composite(("", other), ("y",))) is meet
         assert Composite((one[::-1], ""), ("x",)).meets(Composite((other[::-1], ""), ("y",))) is meet

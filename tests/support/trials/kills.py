@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.support.breakable import BreakablePostgres
 from tests.support.issuer import LiveIssuer
 from tests.support.server import eventually
-from tests.support.trials.writing import Ledger, Writers, faults, replica
+from tests.support.trials.writers import Ledger, Writers, faults, replica
 
 _WITHIN = 1.5  # seconds after the first writes
 
@@ -45,7 +45,7 @@ def kills(
                 server.start()
             else:
                 postgres.start()
-                time.sleep(1.1)  # as long as a key is remembered
+                time.sleep(1.1)  # as long as a key is cached
             found = list(faults(server, issuer, postgres, ledger, set(ledger.keys) - known))
             yield from (f"{kind} {number}: {fault}" for fault in found)
             if number % 10 == 0 or number == times or found:

@@ -17,7 +17,7 @@ from app.db.partitions import DAY
 from app.db.session import Sessions
 from app.keys import api_keys, capacity, listing, own_keys, subjects
 from app.keys.listing import SORTS, STATUSES, KeyFilter
-from tests.support.trials.filled import DAYS, GRANT_SETS, KEYS_EACH, digest_of, first_day
+from tests.support.trials.filled_databases import DAYS, GRANT_SETS, KEYS_EACH, digest_of, first_day
 
 PAGE = 50
 # A page may read a few times what it shows, and the first of each of some forty partitions.

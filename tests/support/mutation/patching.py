@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from inspect import CO_OPTIMIZED
 from types import CodeType, FunctionType
 
-# What a code object does; the rest is where it stands.
+# The behaviour of a code object; the rest is its place.
 _WHAT = ("co_code", "co_names", "co_varnames", "co_cellvars", "co_freevars", "co_flags", "co_exceptiontable")
 
 Key = tuple[str, int]
 
 
 class NotPatchable(Exception):
-    """The edit is one of code that ran when the module was imported."""
+    """The edit is of code that ran when the module was imported."""
 
 
 def changed_functions(before: str, after: str) -> dict[Key, CodeType]:
@@ -29,7 +29,7 @@ def changed_functions(before: str, after: str) -> dict[Key, CodeType]:
 
 
 def patch(file: str, before: str, after: str) -> None:
-    """Put the functions that an edit changes in place of those of a file. Raises NotPatchable."""
+    """Replace the functions of a file that an edit changes. Raises NotPatchable."""
     found = changed_functions(before, after)
     gc.unfreeze()  # frozen objects are not listed
     objects = gc.get_objects()
@@ -54,7 +54,7 @@ def _key(code: CodeType) -> Key:
 
 
 def _collect(old: CodeType, new: CodeType, found: dict[Key, CodeType]) -> bool:
-    """Add the changed functions of two code objects. Whether anything in them is changed."""
+    """Add the changed functions of two code objects; return whether anything changed."""
     inner = list(_inner(old)), list(_inner(new))
     # An edit changes the number of functions only by dropping a part that has a lambda or a comprehension.
     changed = len(inner[0]) != len(inner[1]) or not _same(old, new)
@@ -72,7 +72,7 @@ def _inner(code: CodeType) -> Iterator[CodeType]:
 
 
 def _same(old: CodeType, new: CodeType) -> bool:
-    """Whether two code objects do the same, without the functions within them."""
+    """Whether two code objects are equal, apart from the functions within them."""
     if any(getattr(old, name) != getattr(new, name) for name in _WHAT):
         return False
     plain = ([repr(each) for each in code.co_consts if not isinstance(each, CodeType)] for code in (old, new))

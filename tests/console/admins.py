@@ -1,4 +1,4 @@
-"""What tests of the security desk share: people with its permissions, and callers who choose naughty strings."""
+"""Users with the permissions of the administration pages, and hostile strings that callers may choose."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ PAGES = {
 EDIT = "/console/policy/edit"
 READ = "p, catalog:read, /api/v1/teams/**, GET|HEAD, allow"
 OTHER = "p, holdings:read, /api/v1/teams/**, GET|HEAD, allow"
-# Each with what a page must show of it.
-NAUGHTY = {
+# Each with the text that a page must show.
+HOSTILE_TEXTS = {
     "<script>alert(1)</script>": "<script>alert(1)</script>",
     '"><img src=x onerror=alert(1)>': '"><img src=x onerror=alert(1)>',
     "{{ 7 * 7 }} ${7*7} {% raw %}": "{{ 7 * 7 }} ${7*7} {% raw %}",
@@ -39,39 +39,39 @@ NAUGHTY = {
 
 
 def officer(server: Server, *permissions: str) -> Person:
-    """An administrator, with all of its permissions unless some are named."""
+    """A signed-in administrator, by default with all permissions of the administration pages."""
     return sign_in(server, "user_officer", permissions or EVERYTHING, name="Olga Officer")
 
 
 def words(page: str) -> str:
-    """What a reader sees of a page."""
+    """The visible text of a page."""
     return html.unescape(re.sub(r"<[^>]+>", "", page.partition("<main")[2]))
 
 
 def active(person: Person) -> str:
-    """The revision that the editor begins from."""
+    """The revision on which the editor bases a draft."""
     found = re.search(r'name="parent" value="([0-9a-f]{16})"', person.get("/console/policy/edit").text)
     assert found
     return found[1]
 
 
 def file(server: Server, name: str) -> str:
-    """A policy file as it is on the disk."""
+    """The text of a policy file on disk."""
     return (server.policy_dir / name).read_text()
 
 
 def changed(server: Server, old: str, new: str) -> dict[str, str]:
-    """The fields of a draft in which catalog.csv reads otherwise, as a browser sends them."""
+    """The fields of a draft with a change to catalog.csv, as a browser sends them."""
     text = file(server, "catalog.csv")
     assert old in text
     return {"file": "catalog.csv", "text": text.replace(old, new).replace("\n", "\r\n")}
 
 
 def send(person: Person, path: str, **fields: str) -> httpx.Response:
-    """A form of the editor, from the active revision unless another is named."""
+    """Send a form of the editor, by default based on the active revision."""
     return person.post(f"{EDIT}{path}", **{"parent": active(person), **fields})
 
 
 def publish(person: Person, fields: Mapping[str, str], **more: str) -> httpx.Response:
-    """Publish a draft, with a message. That shipped cases fail by it is accepted."""
+    """Publish a draft with a message, and accept that shipped cases fail."""
     return send(person, "/publish", **{"message": "A change.", "accept": "The cases follow.", **fields, **more})

@@ -1,7 +1,7 @@
 // Copies a secret that is shown once, and removes it when the page is left or reloaded.
-const shown = document.querySelector("[data-once]");
+const shown = document.querySelector("[data-secret-page]");
 const secret = shown.querySelector("[data-secret]");
-const said = shown.querySelector("[data-said]");
+const result = shown.querySelector("[data-copy-result]");
 
 // A reload shows the key page instead of sending the form again.
 history.replaceState(null, "", shown.dataset.after);
@@ -9,10 +9,10 @@ history.replaceState(null, "", shown.dataset.after);
 shown.querySelector("[data-copy]").addEventListener("click", async () => {
   try {
     await navigator.clipboard.writeText(secret.textContent);
-    said.textContent = "Copied.";
+    result.textContent = "Copied.";
   } catch {
     getSelection().selectAllChildren(secret);
-    said.textContent = "Your browser does not allow copying. The key is selected: press Ctrl+C or ⌘C.";
+    result.textContent = "Your browser does not allow copying. The key is selected: press Ctrl+C or ⌘C.";
   }
 });
 

@@ -1,4 +1,4 @@
-"""A sign-in that has begun: what its cookie holds, and where the reader may go afterwards."""
+"""The state of a sign-in: the content of its cookie, and the pages to which it may return."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def cookie(*tokens: str, to: bytes = b"/console/keys") -> str:
     return ".".join((*(tokens or TOKENS), encoded(to)))
 
 
-def test_each_attempt_has_three_secrets_of_its_own_that_no_log_shows() -> None:
+def test_each_sign_in_has_three_new_secrets_that_its_repr_hides() -> None:
     begun = [begin("/console/keys") for _ in range(2)]
     secrets = {secret for each in begun for secret in (each.state, each.nonce, each.verifier)}
     assert len(secrets) == 6
@@ -32,7 +32,7 @@ def test_each_attempt_has_three_secrets_of_its_own_that_no_log_shows() -> None:
 
 
 @pytest.mark.parametrize("length", range(12))
-def test_a_cookie_is_read_as_it_was_written(length: int) -> None:
+def test_the_state_survives_the_cookie(length: int) -> None:
     for to in ("/console/a" + "a" * length, "/console?" + "/" * length):
         begun = begin(to)
         assert begun.to == to
@@ -49,12 +49,12 @@ def test_a_cookie_is_read_as_it_was_written(length: int) -> None:
         *(".".join((*TOKENS, "A")), cookie(to=b"\xff"), ".".join((*TOKENS, "A" * 2001))),
     ],
 )
-def test_a_cookie_of_another_shape_is_no_attempt(value: str | None) -> None:
+def test_an_invalid_cookie_has_no_state(value: str | None) -> None:
     assert read(value) is None
 
 
 @pytest.mark.parametrize("to", [b"https://evil.example/", b"/console/sign-in", b"", b"/console/" + b"a" * 1000])
-def test_a_cookie_leads_nowhere_else(to: bytes) -> None:
+def test_a_cookie_with_another_address_leads_to_the_front_page(to: bytes) -> None:
     assert read(cookie(to=to)) == LoginState(*TOKENS, HOME)
 
 
@@ -65,7 +65,7 @@ def test_a_cookie_leads_nowhere_else(to: bytes) -> None:
         *("/console/decisions?to=//x@y:1&a=!$'()*+,;", "/console/" + "a" * 991, "/console/sign", "/console/account"),
     ],
 )
-def test_a_page_of_the_console_is_gone_back_to(path: str) -> None:
+def test_a_sign_in_may_return_to_a_page_of_the_console(path: str) -> None:
     assert local_path(path) == path
 
 

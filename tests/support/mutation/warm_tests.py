@@ -1,7 +1,7 @@
 """Tries edits in forked copies of one process that has imported the tests of a part.
 
-The tests run once without any edit, which says how long each takes, which functions it calls and whether it asks
-another process. An edit of a function is then tried by the quick tests that call it, the quickest first.
+The tests run once without an edit, to record how long each takes, which functions it calls and whether it uses another
+process. An edit of a function is then tried by the quick tests that call it, the quickest first.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from types import CodeType, FrameType
 
 import pytest
 
-from scripts.trials.patching import Key, NotPatchable, changed_functions, patch
+from tests.support.mutation.patching import Key, NotPatchable, changed_functions, patch
 
-_QUICK_SECONDS = 5.0  # while its calls are noted
+_HERE = __name__.rpartition(".")[0]  # these modules stay, since the results that they send are of their classes
+_QUICK_SECONDS = 5.0  # of a test whose calls are recorded
 _FORK = multiprocessing.get_context("fork")
-# How a copy ends; 1 is what multiprocessing makes of an exception.
+# Exit codes of a copy; 1 is that of an exception in multiprocessing.
 _FAULT, _NOTICED, _NOT_PATCHABLE = 1, 10, 11
-# Raised when a test starts another process, or asks one.
+# Audit events of a test that starts or uses another process.
 _OUTSIDE = frozenset({"subprocess.Popen", "os.posix_spawn", "socket.connect"})
 
 
@@ -42,7 +43,7 @@ class Change:
 
 @dataclass(slots=True)
 class Profile:
-    """What the tests do without an edit; what ran before the first test has the name ''."""
+    """The tests without an edit; code that ran before the first test has the name ''."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     callers: dict[tuple[str, str, int], set[str]] = field(default_factory=lambda: defaultdict(set))
@@ -61,7 +62,7 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """What became of the edit with this number: a test that failed, or those that are left to run, None for all."""
+    """The outcome of the edit with this number; `left` are the tests that remain to run, None for all."""
 
     number: int
     noticed: bool
@@ -77,7 +78,8 @@ def run_part(
     sys.path.insert(0, str(tree))
     os.environ["PYTHONPATH"] = str(tree)
     for name in [name for name in sys.modules if name.partition(".")[0] in ("app", "tests")]:
-        del sys.modules[name]  # of another tree
+        if not name.startswith(_HERE):
+            del sys.modules[name]  # of another tree
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 1)
     os.dup2(null, 2)
@@ -94,7 +96,7 @@ class _Plugin:
         self._app = f"{tree}/app/"
         self._profile = Profile()
         self._test = ""
-        self._seen: dict[int, CodeType] = {}  # since the last test, by identity: its hash would take long
+        self._seen: dict[int, CodeType] = {}  # since the last test, by identity, since hashing is slow
         self._failed = ""
         self.ran = False
         self._tracing(True)
@@ -111,13 +113,13 @@ class _Plugin:
         if session.testsfailed:
             self._to.send(Profile(failed="collecting them"))
             return True
-        # In a copy, whose fixtures end with it: each edit starts from none.
-        mine, theirs = _FORK.Pipe(duplex=False)
-        copy = _FORK.Process(target=self._run_plain, args=(session.items, theirs))
+        # In a copy, which takes its fixtures with it: each edit starts without any.
+        receiver, sender = _FORK.Pipe(duplex=False)
+        copy = _FORK.Process(target=self._run_plain, args=(session.items, sender))
         copy.start()
-        theirs.close()
+        sender.close()
         try:
-            self._profile = mine.recv()
+            self._profile = receiver.recv()
         except EOFError:
             self._profile = Profile(failed="running them, which ended the process")
         copy.join()
@@ -127,7 +129,7 @@ class _Plugin:
         return True
 
     def _tracing(self, on: bool) -> None:
-        """Note each function of the application that is called. Without a local trace a line costs nothing."""
+        """Record each called function of the application. Lines cost nothing without a local trace."""
         seen = self._seen
 
         def called(frame: FrameType, _event: str, _argument: object) -> None:
@@ -192,7 +194,7 @@ class _Plugin:
             return _Attempt(number, None)
         quick = [each for each in items if each.nodeid in calling and profile.seconds[each.nodeid] < _QUICK_SECONDS]
         quick.sort(key=lambda each: profile.seconds[each.nodeid])
-        # What ran at the import may be called by no test, and a file that asks another process may not show it.
+        # Code that ran at import may be called by no test, and calls in another process are not recorded.
         left: tuple[str, ...] | None = None
         if "" not in calling:
             files = {test.partition("::")[0] for test in profile.outside}
@@ -229,14 +231,14 @@ class _Attempt:
     seconds: float = 0.0
 
     def tried(self, hung: bool, code: int | None) -> Tried:
-        if code in (_FAULT, _NOT_PATCHABLE):  # a fresh process has to say
+        if code in (_FAULT, _NOT_PATCHABLE):  # a new process has to decide
             return Tried(self.number, noticed=False)
         # An edit that ends the process by a signal is noticed as well.
         return Tried(self.number, noticed=code != 0, hung=hung, left=self.left)
 
 
 def _end_group(group: int) -> None:
-    """End a copy, with the servers that its tests started."""
+    """Kill a copy, with the servers that its tests started."""
     try:
         os.killpg(group, signal.SIGKILL)
     except ProcessLookupError:

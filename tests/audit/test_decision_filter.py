@@ -1,4 +1,4 @@
-"""Filters as people write them."""
+"""Filters of the decision log, read from text."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_every_filter_is_read() -> None:
         ("2026-11-20T09:00:00Z", "2026-11-20T09:00:00+00:00"),
     ],
 )
-def test_times_are_absolute_or_ago(text: str, moment: str) -> None:
+def test_times_are_absolute_or_relative(text: str, moment: str) -> None:
     assert read({"since": text}, NOW).since == micros(moment)
 
 
@@ -85,13 +85,13 @@ def test_times_are_absolute_or_ago(text: str, moment: str) -> None:
         ("colour", "red"),
     ],
 )
-def test_what_cannot_be_read_is_refused_by_name(name: str, text: str) -> None:
+def test_an_invalid_filter_is_refused_by_name(name: str, text: str) -> None:
     with pytest.raises(BadFilter) as refused:
         read({name: text, "action": "GET"}, NOW)
     assert set(refused.value.errors) == {name}
 
 
-def test_every_error_is_told_at_once() -> None:
+def test_all_errors_are_reported_together() -> None:
     with pytest.raises(BadFilter) as refused:
         read({"verdict": "x", "since": "y", "colour": "z"}, NOW)
     assert set(refused.value.errors) == {"verdict", "since", "colour"}

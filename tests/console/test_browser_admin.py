@@ -1,4 +1,4 @@
-"""The security desk with a real browser: the whole way of a change, and how each page looks."""
+"""The administration pages in a real browser: a change from draft to rollback, and the accessibility of each page."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.console.desk import OTHER, READ
+from tests.console.admins import OTHER, READ
 from tests.support.browser import check_looks, sign_in
 from tests.support.issuer import LiveIssuer
 from tests.support.server import Server
 
-DESK = "/console/policy"
+POLICY = "/console/policy"
 
 
 def edited(page: Page, old: str, new: str) -> None:
@@ -27,16 +27,16 @@ def edited(page: Page, old: str, new: str) -> None:
 
 @pytest.fixture
 def caller(own_console: Server, issuer: LiveIssuer) -> Iterator[httpx.Client]:
-    """A client that calls the API meanwhile."""
+    """A client that calls the API during the test."""
     with own_console.client(issuer.token(sub="user_caller", permissions="catalog:read")) as client:
         yield client
 
 
-def test_a_change_is_stopped_mended_previewed_published_seen_and_rolled_back(
+def test_a_change_is_checked_fixed_previewed_published_and_rolled_back(
     page: Page, own_console: Server, caller: httpx.Client
 ) -> None:
     assert caller.get("/api/v1/teams").status_code == 200
-    sign_in(page, own_console, "Carol Clark", to=DESK)
+    sign_in(page, own_console, "Carol Clark", to=POLICY)
     page.get_by_role("link", name="catalog.csv").click()
     edited(page, READ, READ.replace("allow", "alow"))
     fault = page.get_by_label("Faults and findings").get_by_role("listitem")
@@ -51,7 +51,7 @@ def test_a_change_is_stopped_mended_previewed_published_seen_and_rolled_back(
     expect(page.get_by_role("heading", name="Edit the policy")).to_be_visible()
     expect(fault).to_contain_text("catalog.csv:7:46")
 
-    page.goto(f"{own_console.url}{DESK}/edit")
+    page.goto(f"{own_console.url}{POLICY}/edit")
     page.get_by_role("button", name="Resume draft").click()
     edited(page, READ.replace("allow", "alow"), OTHER)
     expect(page.get_by_role("status")).to_contain_text("no fault")
@@ -62,8 +62,8 @@ def test_a_change_is_stopped_mended_previewed_published_seen_and_rolled_back(
     check_looks(page)
     page.get_by_label("Message").fill("Teams are holdings.")
     page.get_by_role("button", name="Publish").click()
-    expect(page.get_by_text("This change widens access: say that it is meant.")).to_be_visible()
-    expect(page.get_by_text("correct them, or write why this is accepted.")).to_be_visible()
+    expect(page.get_by_text("This change widens access: check the box to confirm.")).to_be_visible()
+    expect(page.get_by_text("correct the policy or its tests, or write why this is accepted.")).to_be_visible()
     page.get_by_label("Access widens, as intended").check()
     page.get_by_label("Why failing or removed cases are accepted").fill("The cases follow.")
     page.get_by_role("button", name="Publish").click()
@@ -91,14 +91,14 @@ def test_a_change_is_stopped_mended_previewed_published_seen_and_rolled_back(
     assert caller.get("/api/v1/teams").status_code == 200
 
 
-def test_pages_look_right_and_are_used_by_keyboard_alone(page: Page, console: Server, issuer: LiveIssuer) -> None:
+def test_pages_are_accessible_and_usable_by_keyboard(page: Page, console: Server, issuer: LiveIssuer) -> None:
     with console.client(issuer.token(sub="user_looked_at", permissions="catalog:read")) as client:
         client.post("/api/v1/api-keys/", json={"name": "<b>a key</b> with quite a long name, as people write"})
-    sign_in(page, console, "Carol Clark", to=DESK)
+    sign_in(page, console, "Carol Clark", to=POLICY)
     check_looks(page)
     for path in (
-        f"{DESK}/matrix",
-        f"{DESK}/simulator?as=auth:jwt&method=GET&path=/api/v1/teams/7",
+        f"{POLICY}/matrix",
+        f"{POLICY}/simulator?as=auth:jwt&method=GET&path=/api/v1/teams/7",
         "/console/admin-actions?action=key",
         "/console/all-keys",
     ):
@@ -106,10 +106,10 @@ def test_pages_look_right_and_are_used_by_keyboard_alone(page: Page, console: Se
         check_looks(page)
     page.get_by_role("row", name="user_looked_at").get_by_role("link", name="Revoke").click()
     check_looks(page)
-    page.goto(f"{console.url}{DESK}/simulator?as=nobody&method=GET&path=/nowhere")
+    page.goto(f"{console.url}{POLICY}/simulator?as=nobody&method=GET&path=/nowhere")
     check_looks(page)
 
-    page.goto(f"{console.url}{DESK}/matrix")
+    page.goto(f"{console.url}{POLICY}/matrix")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")  # skip to the content
     page.keyboard.press("Tab")
@@ -122,9 +122,9 @@ def test_pages_look_right_and_are_used_by_keyboard_alone(page: Page, console: Se
     expect(page.get_by_role("heading", name="The answer")).to_be_visible()
 
 
-def test_without_scripts_the_editor_still_publishes(page: Page, console: Server) -> None:
+def test_the_editor_works_without_scripts(page: Page, console: Server) -> None:
     session = sign_in_without_scripts(page, console)
-    session.goto(f"{console.url}{DESK}/edit?file=catalog.csv")
+    session.goto(f"{console.url}{POLICY}/edit?file=catalog.csv")
     edited(session, READ, READ.replace("allow", "alow"))
     session.get_by_role("button", name="Check", exact=True).click()
     expect(session.get_by_label("Faults and findings")).to_contain_text("did you mean `allow`?")
@@ -139,15 +139,15 @@ def test_without_scripts_the_editor_still_publishes(page: Page, console: Server)
 
 
 def sign_in_without_scripts(page: Page, server: Server) -> Page:
-    """A second profile, in which no script runs."""
+    """Sign in with a browser profile in which no script runs."""
     browser = page.context.browser
     assert browser
     session = browser.new_context(java_script_enabled=False).new_page()
-    sign_in(session, server, "Carol Clark", to=DESK)
+    sign_in(session, server, "Carol Clark", to=POLICY)
     return session
 
 
-def test_a_live_log_pauses_and_goes_on(page: Page, console: Server, issuer: LiveIssuer) -> None:
+def test_a_live_log_can_be_paused_and_resumed(page: Page, console: Server, issuer: LiveIssuer) -> None:
     sign_in(page, console, "Carol Clark", to="/console/decisions?subject=user_paused")
     expect(page.locator("#live")).to_have_text("Live")
     page.get_by_role("button", name="Pause").click()

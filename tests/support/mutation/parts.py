@@ -1,4 +1,4 @@
-"""The parts of the security core: their sources, and the tests that could see an edit of them."""
+"""The parts of the security core: their sources, and the tests that could notice an edit of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,9 @@ PARTS = {
     "console": Part(
         (*_under("app/console", "oidc entrance sign_in discovery login_state cookies forms single_use"),),
         (
-            *_under("tests/console", "test_oidc test_id_tokens test_discovery test_attempt test_cookies test_forms"),
+            *_under(
+                "tests/console", "test_oidc test_id_tokens test_discovery test_login_state test_cookies test_forms"
+            ),
             *_under("tests/console", "test_entrance_answers test_entrance test_sign_in test_issuer_answers"),
         ),
     ),

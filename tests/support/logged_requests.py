@@ -1,4 +1,4 @@
-"""A server with a log to replay."""
+"""Requests in the decision log of a server, to replay."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import httpx
 from tests.support.issuer import LiveIssuer
 from tests.support.server import Server, eventually
 
-# The row of the shipped policy by which the first of them comes in.
+# The row of the shipped policy that allows the first of them.
 READ_TEAMS = "p, catalog:read, /api/v1/teams/**, GET|HEAD, allow"
 
 
 def ask(server: Server, path: str, request_id: str, token: str | None) -> None:
-    """One request, in the log as soon as it is `stored`."""
+    """Send a request; it is in the log as soon as it is `stored`."""
     headers = {"X-Request-ID": request_id, **({"Authorization": f"Bearer {token}"} if token else {})}
     httpx.get(server.url + path, headers=headers, timeout=20)
 
@@ -26,8 +26,8 @@ def stored(server: Server, request_id: str) -> bool:
         return bool(database.execute("SELECT 1 FROM decisions WHERE request_id = ?", (request_id,)).fetchall())
 
 
-def ask_for_two(server: Server, issuer: LiveIssuer) -> None:
-    """What two people ask, and one whose token is over; it is in the log then."""
+def log_requests_of_two_users(server: Server, issuer: LiveIssuer) -> None:
+    """Send requests of two users and one with an expired token, and wait until they are in the log."""
     reader = issuer.token(sub="user_reader", permissions=["catalog:read"])
     other = issuer.token(sub="user_other", permissions=["holdings:read"])
     for number in range(3):

@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.db.engine import open_engine
 from app.db.session import sessions_of
 from tests.support.databases import Postgres
-from tests.support.trials.filled import fill_postgresql, fill_sqlite
+from tests.support.trials.filled_databases import fill_postgresql, fill_sqlite
 from tests.support.trials.queries import Query, every_query
 
 _BIG = ("decisions", "api_keys")

@@ -1,8 +1,7 @@
-"""Processes of `authz` without the second that its imports take: forked from one that has made them.
+"""Processes of `authz` without the second that its imports take: forked from a process that has imported everything.
 
-What runs is the program as it is, in a process of its own, with its own environment, directory and signals. The test
-has the child's standard error, and a pipe that tells how the child ended; no other process holds it, so its end is
-the child's.
+A child runs the unchanged program with its own environment, directory and signals. The test reads its standard error,
+and its exit code from a pipe that no other process holds, so that the pipe ends with the child.
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ ROOT = Path(__file__).parents[2]
 _MAX_MESSAGE = 1_000_000  # bytes
 
 
-class Forked:
-    """A child, with what tests use of subprocess.Popen."""
+class ForkedProcess:
+    """A child process, with the methods of subprocess.Popen that tests use."""
 
     def __init__(self, words: Sequence[str], env: Mapping[str, str], cwd: Path) -> None:
         self.returncode: int | None = None
-        self._signal = signal.SIGKILL  # should another process end it, this is how tests do
+        self._signal = signal.SIGKILL  # the code if another process kills it
         log, child_log = os.pipe()
         self._ended, child_end = os.pipe()
         try:
@@ -46,11 +45,11 @@ class Forked:
         self.stderr: TextIO = os.fdopen(log, "r")
 
     def poll(self) -> int | None:
-        """How it ended; None while it runs."""
+        """The exit code; None while it runs."""
         return self.wait(0) if self.returncode is None and self._over(0) else self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
-        """How it ended. Raises subprocess.TimeoutExpired."""
+        """Wait for the exit code. Raises subprocess.TimeoutExpired."""
         if self.returncode is None:
             if not self._over(timeout):
                 raise subprocess.TimeoutExpired("authz", timeout or 0)
@@ -67,11 +66,11 @@ class Forked:
             os.kill(self.pid, number)
 
     def terminate(self) -> None:
-        """End it as an operator would."""
+        """Terminate it as an operator would."""
         self.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill it."""
         self.send_signal(signal.SIGKILL)
 
     def _over(self, timeout: float | None) -> bool:
@@ -79,11 +78,11 @@ class Forked:
 
 
 def run(*words: str, env: Mapping[str, str], cwd: Path, seconds: float = 60) -> subprocess.CompletedProcess[str]:
-    """`authz` with these words, to its end, with what it said on standard error. Raises subprocess.TimeoutExpired."""
-    child = Forked(words, env, cwd)
+    """Run `authz` with arguments to its end, with its standard error. Raises subprocess.TimeoutExpired."""
+    child = ForkedProcess(words, env, cwd)
     with child.stderr as log:
         try:
-            code = child.wait(seconds)  # what it says is little, and waits in the pipe
+            code = child.wait(seconds)  # its output is short enough for the buffer of the pipe
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
@@ -93,9 +92,9 @@ def run(*words: str, env: Mapping[str, str], cwd: Path, seconds: float = 60) -> 
 
 @cache
 def _parent() -> str:
-    """The address of the process that has imported everything, started for the first who asks."""
+    """The address of the process that has imported everything, which the first call starts."""
     address = f"{tempfile.mkdtemp(prefix='authz-')}/parent"
-    command = [sys.executable, "-m", "tests.support.forked", address]
+    command = [sys.executable, "-m", "tests.support.forked_process", address]
     parent = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert parent.stdout
     assert parent.stdout.readline() == "ready\n"
@@ -103,7 +102,7 @@ def _parent() -> str:
 
     def stop() -> None:
         assert parent.stdin
-        parent.stdin.close()  # which it waits for
+        parent.stdin.close()  # which ends the process
         parent.wait()
 
     atexit.register(stop)
@@ -121,7 +120,7 @@ def _serve(address: str) -> None:
     import app.cli.server.serve  # noqa: PLC0415  # as above
     import app.history.recovery  # noqa: F401, PLC0415  # as above
 
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no one here waits for the children
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the children are not waited for
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
         door.bind(address)
         door.listen()

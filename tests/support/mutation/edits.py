@@ -1,7 +1,7 @@
-"""Single edits of a Python source, of the kinds that a slip of the hand makes and that a test should notice.
+"""Single edits of a Python source, as typical mistakes, which a test should notice.
 
-A comparison is turned round or moved by its boundary, `and` becomes `or`, a condition is negated, a guard is removed, a
-number is one more or one less, two arguments change places, a member of a list is dropped.
+A comparison is inverted or its boundary moved, `and` becomes `or`, a condition is negated, a guard is removed, a number
+is incremented or decremented, two arguments are swapped, a member of a list is dropped.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ _OTHERS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.Is: (ast.IsNot,),
     ast.IsNot: (ast.Is,),
 }
-# Their first two arguments may change places without any effect.
+# Swapping their first two arguments has no effect.
 _SYMMETRIC = frozenset({"compare_digest", "max", "min"})
-# What these say is for readers and not for machines.
+# Log output has no effect on behaviour.
 _LOGGERS = frozenset({"_log", "logger", "logging"})
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """An edited source: `text` is all of it, `line` the place of the edit, counted from 1."""
+    """An edited source: `text` is the complete source, `line` the place of the edit, from 1."""
 
     kind: str
     line: int
@@ -39,7 +39,7 @@ class Edit:
 
 
 def edits_of(source: str) -> list[Edit]:
-    """Every edit of a source, by place. That an edit changes what the program does is not said."""
+    """Every edit of a source, by place. An edit need not change the behaviour."""
     found: dict[str, Edit] = {}
     lines = source.encode().splitlines(keepends=True)
     for kind, node, new in _changes(ast.parse(source)):
@@ -50,7 +50,7 @@ def edits_of(source: str) -> list[Edit]:
 
 
 def _changes(tree: ast.Module) -> Iterator[tuple[str, ast.expr, ast.expr]]:
-    """Each edit as its kind, an expression, and what takes its place."""
+    """Each edit as its kind, an expression, and its replacement."""
     for node in _reached(tree):
         match node:
             case ast.Compare(ops=[operator]):
@@ -84,18 +84,18 @@ def _changes(tree: ast.Module) -> Iterator[tuple[str, ast.expr, ast.expr]]:
 
 
 def _negated(test: ast.expr) -> Iterator[tuple[str, ast.expr, ast.expr]]:
-    # A comparison and a `not` have their own edits, which come to the same.
+    # A comparison and a `not` have their own, equivalent edits.
     if not isinstance(test, (ast.Compare, ast.UnaryOp)):
         yield "negation", test, ast.UnaryOp(op=ast.Not(), operand=test)
 
 
 def _reached(tree: ast.AST) -> Iterator[ast.AST]:
-    """The nodes that are run: no types, no decorators, no texts that are formatted, nothing for the log."""
+    """The executed nodes: no types, no decorators, no formatted texts, no logging."""
     todo: list[ast.AST] = [tree]
     while todo:
         node = todo.pop()
         match node:
-            case ast.JoinedStr():  # the places within one are not those of the source
+            case ast.JoinedStr():  # positions within it are not those of the source
                 continue
             case ast.Call(func=ast.Attribute(value=ast.Name(id=name))) if name in _LOGGERS:
                 continue

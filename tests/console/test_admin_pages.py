@@ -1,4 +1,4 @@
-"""The desk as a whole: who may open it, what forms it takes, and how it shows what callers wrote."""
+"""All administration pages: access, forms, and escaped values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import partial
 import httpx
 import pytest
 
-from tests.console.desk import EVERYTHING, NAUGHTY, PAGES, officer, words
+from tests.console.admins import EVERYTHING, HOSTILE_TEXTS, PAGES, officer, words
 from tests.console.sessions import Person, sign_in
 from tests.support.issuer import LiveIssuer
 from tests.support.server import DATABASE, Server, eventually
@@ -42,7 +42,7 @@ def test_the_policy_says_who_may_open_a_page(console: Server, path: str, needed:
 
 
 @pytest.mark.parametrize("path", FORMS)
-def test_a_form_from_elsewhere_is_refused(console: Server, path: str) -> None:
+def test_a_form_of_another_origin_or_session_is_refused(console: Server, path: str) -> None:
     person = officer(console)
     assert person.post(path, csrf="0" * 64).status_code == 403
     headers = {"Cookie": f"authz={person.token}", "Origin": "https://evil.example"}
@@ -53,21 +53,21 @@ def test_a_form_from_elsewhere_is_refused(console: Server, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", FORMS[1:])
-def test_nothing_is_changed_by_get(console: Server, path: str) -> None:
+def test_get_changes_nothing(console: Server, path: str) -> None:
     answer = officer(console).get(path)
     assert answer.status_code == (404 if path.endswith(("rollback", "revoke")) else 405)
 
 
-@pytest.mark.parametrize("number", range(len(NAUGHTY)))
-def test_what_callers_write_is_shown_as_text(console: Server, issuer: LiveIssuer, number: int) -> None:
-    text, shown = list(NAUGHTY.items())[number]
+@pytest.mark.parametrize("number", range(len(HOSTILE_TEXTS)))
+def test_text_of_callers_is_escaped(console: Server, issuer: LiveIssuer, number: int) -> None:
+    text, shown = list(HOSTILE_TEXTS.items())[number]
     plain = text if text.isprintable() else "plain"
     with console.client(issuer.token(sub=f"user_naughty{number} {plain}", permissions="catalog:read")) as client:
         issued = client.post("/api/v1/api-keys/", json={"name": plain})
         assert issued.status_code == 201, issued.text
     key_id = issued.json()["api_key"]["id"]
     with closing(sqlite3.connect(console.directory / DATABASE)) as database, database:
-        # What no door lets in may have come by another way.
+        # Values that no door accepts may still be in a database.
         database.execute(
             "UPDATE api_keys SET name = ?, subject = ? WHERE id = ?", (text, text, issued.json()["api_key"]["id"])
         )
@@ -92,7 +92,7 @@ def test_what_callers_write_is_shown_as_text(console: Server, issuer: LiveIssuer
 
 @pytest.mark.parametrize("number", range(4))
 @pytest.mark.parametrize("field", ["policy/matrix?q", "policy/simulator?as", "decisions?subject", "all-keys?subject"])
-def test_a_strange_query_is_an_answer_and_no_fault_of_ours(console: Server, field: str, number: int) -> None:
+def test_a_hostile_query_causes_no_server_error(console: Server, field: str, number: int) -> None:
     text = ["\x00", "a\x00b", "x" * 5000, "\u00ed\u00a0\u0080"][number]
     path, _, name = field.partition("?")
     answer = _ask(officer(console), f"/console/{path}", {name: text})

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from app.history.acknowledgements import Acknowledgements, Unacknowledged
 from app.history.change_message import reason_fault
+from app.history.published_view import sentence
 
 
 def acknowledgements_of(fields: Mapping[str, str]) -> tuple[Acknowledgements, str]:
@@ -15,14 +16,15 @@ def acknowledgements_of(fields: Mapping[str, str]) -> tuple[Acknowledgements, st
     return given, reason_fault(reason) if reason else ""
 
 
-def unacknowledged(refused: Unacknowledged, change: str) -> dict[str, str]:
+def missing_acknowledgements(refused: Unacknowledged, change: str) -> dict[str, str]:
     """The errors of a form, by field; `change` says what widens access."""
     errors: dict[str, str] = {}
     if refused.widens:
-        errors["acknowledge"] = f"{change}: say that it is meant."
+        errors["acknowledge"] = f"{change}: check the box to confirm."
     if refused.fewer:
-        summary = refused.fewer.summary
-        errors["fewer"] = f"{summary[:1].upper()}{summary[1:]}: say that it is meant."
+        errors["fewer"] = f"{sentence(refused.fewer.summary)}: check the box to confirm."
     if refused.cases:
-        errors["accept"] = f"{refused.cases.summary}: correct them, or write why this is accepted.".capitalize()
+        errors["accept"] = (
+            f"{sentence(refused.cases.summary)}: correct the policy or its tests, or write why this is accepted."
+        )
     return errors

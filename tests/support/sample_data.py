@@ -9,7 +9,7 @@ from app.griddy import sample
 
 
 async def fill(url: str) -> None:
-    """Migrate and load."""
+    """Upgrade a database and load the sample data."""
     await upgrade(url)
     engine = open_engine(url)
     async with sessions_of(engine)() as session:
