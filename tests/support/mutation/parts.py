@@ -37,7 +37,7 @@ PARTS = {
     "policy": Part(
         ("app/policy",),
         (
-            *("tests/policy", "tests/gateway/test_asked_targets.py"),
+            *("tests/policy", "tests/gateway/test_resource_reference.py"),
             *_under("tests/http/api", "test_authzen_in_process test_explain_route test_authzen test_authzen_search"),
             "tests/cli/policy/test_policy_check.py",
         ),
