@@ -74,9 +74,13 @@ class Session(asyncpg.Connection):
 
 
 class _Transaction(Transaction):
+    def __init__(self, session: Session, isolation: Any, readonly: bool, deferrable: bool) -> None:
+        super().__init__(session, isolation, readonly, deferrable)
+        self._session = session
+
     async def start(self) -> None:
         await super().start()
-        session = cast(Session, self._connection)
+        session = self._session
         if session.per_transaction:
             try:
                 await session.execute(session.per_transaction)

@@ -6,7 +6,6 @@ It uses the embeddable server without its processes, so that `authz serve` super
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import socket
 from collections.abc import Callable
@@ -19,7 +18,6 @@ from granian.asgi import LifespanProtocol
 from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
-from granian.net import SocketHolder  # type: ignore[attr-defined]  # published there, but not marked for type checkers
 from granian.server.embed import Server
 from litestar.types import ASGIApp
 
@@ -28,16 +26,16 @@ from app.cli.failure import fail
 from app.cli.server.accepting import refuse_new
 from app.cli.server.granian_connections import GranianConnections
 from app.cli.server.granian_limits import within_limits
+from app.cli.server.granian_private import LOGGER, SharedSocketServer
 from app.cli.server.limits import ConnectionLimits, max_connections
 from app.cli.server.listening import KEEP_ALIVE_SECONDS, LINGER_SECONDS, SHUTDOWN_SECONDS, Tls
 from app.http.door.draining import draining
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _BACKLOG = 2048  # connections
-_holder: Any = SocketHolder  # the stub has no constructor
 _log = structlog.stdlib.get_logger("server")
 # Errors are logged by the handler of the root logger.
-_LOGGING = {"handlers": {}, "formatters": {}, "loggers": {"_granian": {"propagate": True}}}
+_LOGGING = {"handlers": {}, "formatters": {}, "loggers": {LOGGER: {"propagate": True}}}
 
 
 def serve(
@@ -64,30 +62,22 @@ def serve(
     return run.started
 
 
-class _GranianServer(Server):
-    """granian's server on a shared socket."""
-
-    def __init__(self, app: ASGIApp, listener: socket.socket, tls: Tls | None, head_bytes: int) -> None:
-        super().__init__(
-            app,
-            interface=Interfaces.ASGINL,  # the application is started and stopped here
-            http=HTTPModes.http1,  # as on uvicorn, so that clients see no difference
-            # Granian applies this timeout to idle connections too.
-            http1_settings=HTTP1Settings(header_read_timeout=KEEP_ALIVE_SECONDS * 1000, max_buffer_size=head_bytes),
-            backlog=_BACKLOG,
-            backpressure=min(_BACKLOG, max_connections()),  # connections that are open at the same time
-            log_dictconfig=_LOGGING,
-            log_level=LogLevels.error,
-            ssl_cert=tls.certificate if tls else None,
-            ssl_key=tls.key if tls else None,
-            ssl_protocol_min=SSLProtocols.tls12,
-        )
-        self._listener = listener
-
-    def _init_shared_socket(self) -> None:
-        # granian closes its socket, so it gets a duplicate.
-        own = os.dup(self._listener.fileno())
-        self._ssp, self._shd = None, _holder(own, False, _BACKLOG)
+def _new_server(app: Any, listener: socket.socket, tls: Tls | None, head_bytes: int) -> SharedSocketServer:
+    return SharedSocketServer(
+        app,
+        listener,
+        interface=Interfaces.ASGINL,  # the application is started and stopped here
+        http=HTTPModes.http1,  # as on uvicorn, so that clients see no difference
+        # Granian applies this timeout to idle connections too.
+        http1_settings=HTTP1Settings(header_read_timeout=KEEP_ALIVE_SECONDS * 1000, max_buffer_size=head_bytes),
+        backlog=_BACKLOG,
+        backpressure=min(_BACKLOG, max_connections()),  # connections that are open at the same time
+        log_dictconfig=_LOGGING,
+        log_level=LogLevels.error,
+        ssl_cert=tls.certificate if tls else None,
+        ssl_key=tls.key if tls else None,
+        ssl_protocol_min=SSLProtocols.tls12,
+    )
 
 
 class _ServerRun:
@@ -123,7 +113,7 @@ class _ServerRun:
         for number in _SIGNALS:
             loop.add_signal_handler(number, self._on_signal, number)
         self._listener.listen(_BACKLOG)
-        server: Server = _GranianServer(self._app, self._listener, tls, self._head_bytes)
+        server: Server = _new_server(self._app, self._listener, tls, self._head_bytes)
         serving = loop.create_task(server.serve())
         watching = loop.create_task(self._connections.watch())
         self.started = True

@@ -1,7 +1,8 @@
 """Limits on what one connection takes of a uvicorn server: bytes of a request's head, time, and connections of a peer.
 
-Everything here that depends on uvicorn's internals is in this module: the callbacks of its protocol on httptools, its
-`cycle`, `pipeline`, `flow` and `send_400_response`.
+uvicorn does not document its protocol class. All that depends on it is in this module: the callbacks of its protocol on
+httptools, and its `cycle`, `pipeline`, `flow`, `timeout_keep_alive_task` and `send_400_response`. The tests of these
+limits in tests/cli/server fail if their meaning changes.
 """
 
 from __future__ import annotations
@@ -249,7 +250,8 @@ class LimitedProtocol(HttpToolsProtocol):
     def _refuse(self, status: HTTPStatus, detail: str) -> None:
         """Answer with an error, and read on for a moment: to close at once would reset what the client reads."""
         self._expect_nothing()
-        self._unset_keepalive_if_required()
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
         self._discarding = True
         if self._abandon_requests():
             self.transport.close()

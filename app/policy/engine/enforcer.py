@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import logging
-from collections.abc import Iterable, Mapping
-from types import CodeType
+from collections.abc import Iterable
 
-import casbin
 from casbin.model import FastModel
 from casbin.persist import Adapter
 
+from app.policy.engine.casbin_private import CompiledMatcherEnforcer, compile_matcher
 from app.policy.engine.expand import Index, rows
 from app.policy.engine.verdict import Conditions
 from app.policy.language import model
@@ -28,7 +26,8 @@ class Enforcer:
         self._conditional = {
             rule.place: rule for found in index.values() for rule in found if rule.condition is not None
         }
-        self._casbin = _Casbin(_model(), _Rows(rows(index)), cache_key_order=[_OBJ, _ACT])
+        self._casbin = CompiledMatcherEnforcer(_model(), _Rows(rows(index)), cache_key_order=[_OBJ, _ACT])
+        self._casbin.matcher = _MATCHER
         self._casbin.add_function("holds", self._holds)
         self._casbin.add_function("met", self._met)
         # Casbin would log the grants of every denial if logging were reconfigured: give it a disabled logger.
@@ -63,42 +62,11 @@ class _Rows(Adapter):  # type: ignore[misc]  # Casbin is untyped
             append(row)
 
 
-class _Matcher:
-    """Casbin's matcher as compiled code. Interpreting its syntax tree would take most of the time of a decision."""
-
-    __slots__ = ("_functions",)
-
-    def __init__(self, functions: Mapping[str, object]) -> None:
-        self._functions = {**functions, "__builtins__": {}}
-
-    def eval(self, parameters: dict[str, object]) -> object:
-        return eval(_MATCHER, self._functions, parameters)  # noqa: S307  # our constant, never a policy's text
-
-
-class _Casbin(casbin.FastEnforcer):  # type: ignore[misc]  # Casbin is untyped
-    """A FastEnforcer whose matcher is compiled once; Casbin would parse it for every request."""
-
-    _matcher: _Matcher | None = None
-
-    def _get_expression(self, _expression: str, functions: Mapping[str, object]) -> _Matcher:
-        if self._matcher is None:
-            self._matcher = _Matcher(functions)
-        return self._matcher
-
-
 def _model() -> FastModel:
     fast = FastModel([_OBJ, _ACT])
     fast.load_model_from_text(model.TEXT)
     return fast
 
 
-def _compile() -> CodeType:
-    """Compile the matcher as Casbin parses it.
-
-    Done on import: on Python 3.11 parsing into a tree in two threads at once sporadically raises SystemError.
-    """
-    expression = casbin.Enforcer._get_expression(_model().model["m"]["m"].value)
-    return compile(ast.Expression(expression.ast_parsed_value), model.FILE, "eval")
-
-
-_MATCHER = _compile()
+# Compiled on import: on Python 3.11 parsing into a tree in two threads at once sporadically raises SystemError.
+_MATCHER = compile_matcher(_model().model["m"]["m"].value, model.FILE)

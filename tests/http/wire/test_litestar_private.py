@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from typing import Any
 
 from litestar import Litestar, Response, get
@@ -13,9 +12,6 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from litestar.typing import FieldDefinition
 
 from app.http.wire.litestar_private import SchemaCreator, registered_schema, without_exception_layer
-from tests.support.server import ROOT
-
-PRIVATE = {"app/http/wire/litestar_private.py"}
 
 
 def test_the_private_middleware_around_a_handler_can_be_replaced() -> None:
@@ -69,12 +65,3 @@ def test_a_registered_schema_is_that_of_the_document() -> None:
     document = Litestar([handler], plugins=[Plugin()]).openapi_schema.to_schema()
     (schema,) = document["components"]["schemas"].values()
     assert schema["description"] == "filled in"
-
-
-def test_no_other_module_imports_a_private_module_of_a_dependency() -> None:
-    for file in sorted((ROOT / "app").rglob("*.py")):
-        for node in ast.walk(ast.parse(file.read_text())):
-            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            names += [name.name for name in node.names] if isinstance(node, ast.Import) else []
-            private = [name for name in names for part in name.split(".") if part[:1] == "_" and part[:2] != "__"]
-            assert not private or str(file.relative_to(ROOT)) in PRIVATE, file
