@@ -25,7 +25,7 @@ def steps(text: str, **values: object) -> float:
     checker = Checker(text)
     checker.check(parse(text))
     every = {**VALUES, **values}
-    read = {name: every[read.path[-1]] for name, read in checker.reads.items() if read.path[-1] in every}
+    read = {name: every[read.path[-1]] for name, read in checker.flat.reads.items() if read.path[-1] in every}
     return checker.cost.steps(read)
 
 

@@ -1,8 +1,4 @@
-"""The type checker of conditions: finds unknown names, unknown functions and type errors when the policy loads.
-
-It also replaces every path that a condition reads by a flat name, so that CEL gets flat values:
-`params.team_id > '7' && has(subject.claims.org)` becomes `_0 > '7' && _1`.
-"""
+"""The type checker of conditions: finds unknown names, unknown functions and type errors when the policy loads."""
 
 from __future__ import annotations
 
@@ -10,32 +6,10 @@ from ipaddress import ip_network
 from typing import NoReturn
 
 from app.policy.language.fault import did_you_mean
+from app.policy.language.when import functions, read
 from app.policy.language.when.cost import Estimator
-from app.policy.language.when.functions import (
-    ARITHMETIC,
-    EXAMPLES,
-    FUNCTIONS,
-    MACROS,
-    METHODS,
-    ORDERED,
-    fits,
-    is_valid_call,
-    ordered,
-    outcome,
-    unknown_function,
-)
-from app.policy.language.when.read import (
-    Ask,
-    Path,
-    VariableRead,
-    address_within,
-    equality,
-    membership,
-    network_hint,
-    presence_of,
-    shown,
-    value_of,
-)
+from app.policy.language.when.flat import FlatCondition
+from app.policy.language.when.functions import FUNCTIONS, METHODS, fits
 from app.policy.language.when.shape import BOOL, DOUBLE, DYN, INT, NULL, SCHEMA, STRING, Kind, nearest_variable
 from app.policy.language.when.syntax import ConditionSyntaxError
 from app.policy.language.when.tree import (
@@ -54,46 +28,28 @@ from app.policy.language.when.tree import (
 _LITERALS = {str: STRING, bool: BOOL, int: INT, float: DOUBLE, type(None): NULL}
 
 
+def _wrong(node: Node, message: str, hint: str = "") -> ConditionSyntaxError:
+    return ConditionSyntaxError(message, node.start, node.end, hint)
+
+
 class Checker:
     """Checks one condition; `check` raises ConditionSyntaxError.
 
-    Afterwards `reads` are the values to read, `flat` is the remaining expression, and `cost` estimates its work.
+    Afterwards `flat` has the values to read and the remaining expression, and `cost` estimates its work.
     """
 
     def __init__(self, text: str) -> None:
         self._text = text
         self._bound: dict[str, Kind] = {}
-        self._edits: list[tuple[Node, str]] = []
-        self._read_names: dict[tuple[str, Path, str], str] = {}
-        self._names: dict[int, str] = {}
-        self._values: set[str] = set()
-        self.reads: dict[str, VariableRead] = {}
+        self.flat = FlatCondition(text)
 
     def check(self, tree: Node) -> None:
         """Check a condition, whose type must be bool."""
         kind = self._kind(tree)
         if not fits(kind, BOOL):
-            hint = "compare it with something" if kind in (*ORDERED, NULL) else ""
-            raise ConditionSyntaxError(f"a condition must be true or false, this is {kind}", tree.start, tree.end, hint)
-        self.cost = Estimator(tree, self._names, frozenset(self._values))
-
-    @property
-    def flat(self) -> str:
-        """The text with each read replaced by its flat name."""
-        pieces: list[str] = []
-        position = 0
-        for node, name in sorted(self._edits, key=lambda edit: edit[0].start):
-            pieces += [self._text[position : node.start], name]
-            position = node.end
-        return "".join([*pieces, self._text[position:]])
-
-    def _read(self, node: Node, question: str, path: Path, ask: Ask, operand: str = "", *, before: str = "") -> None:
-        name = self._read_names.setdefault((question, path, operand), f"_{len(self._read_names)}")
-        self.reads.setdefault(name, VariableRead(path, node.start, node.end, ask))
-        self._edits.append((node, before + name))
-        self._names[id(node)] = name
-        if question == "value":
-            self._values.add(name)
+            hint = "compare it with something" if kind in (*functions.ORDERED, NULL) else ""
+            raise _wrong(tree, f"a condition must be true or false, this is {kind}", hint)
+        self.cost = Estimator(tree, self.flat.names, frozenset(self.flat.values))
 
     def _shown(self, node: Node) -> str:
         return self._text[node.start : node.end]
@@ -105,8 +61,8 @@ class Checker:
         path, kind = found
         if kind.fields is not None:
             hint = f"add a field: {', '.join(f'{kind.name}.{field}' for field in kind.fields)}"
-            raise ConditionSyntaxError(f"`{self._shown(node)}` is not a value by itself", node.start, node.end, hint)
-        self._read(node, "value", path, value_of(path))
+            raise _wrong(node, f"`{self._shown(node)}` is not a value by itself", hint)
+        self.flat.read(node, "value", path, read.value_of(path))
         return kind
 
     def _computed(self, node: Node) -> Kind:
@@ -139,10 +95,10 @@ class Checker:
         kind = self._kind(node)
         if not any(fits(kind, each) for each in kinds):
             expected = " or ".join(str(each) for each in kinds)
-            raise ConditionSyntaxError(f"`{self._shown(node)}` is {kind}, expected {expected}", node.start, node.end)
+            raise _wrong(node, f"`{self._shown(node)}` is {kind}, expected {expected}")
         return kind
 
-    def _path(self, node: Node) -> tuple[Path, Kind] | None:
+    def _path(self, node: Node) -> tuple[read.Path, Kind] | None:
         """The path that a node names, and its type; None if it is not a path from one of the six variables."""
         match node:
             case Name(name=name) if name not in self._bound:
@@ -159,7 +115,7 @@ class Checker:
         if name in SCHEMA:
             return SCHEMA[name].kind
         hint = nearest_variable(name, self._bound)
-        raise ConditionSyntaxError(f"`{name}` is not a variable of conditions", node.start, node.end, hint)
+        raise _wrong(node, f"`{name}` is not a variable of conditions", hint)
 
     def _member(self, kind: Kind, node: Node, name: str) -> Kind:
         start, end = (node.at, node.at + len(name)) if isinstance(node, Select) else (node.start, node.end)
@@ -191,7 +147,7 @@ class Checker:
         for node in items:
             kind = self._kind(node)
             if not fits(kind, item):
-                raise ConditionSyntaxError(f"`{self._shown(node)}` is {kind} in a list of {item}", node.start, node.end)
+                raise _wrong(node, f"`{self._shown(node)}` is {kind} in a list of {item}")
             item = kind if item == DYN else item
         return Kind("list", item)
 
@@ -213,15 +169,15 @@ class Checker:
         if operator in ("==", "!=") and self._compared(node):
             return BOOL
         left, right = self._kind(node.left), self._kind(node.right)
-        if operator in ARITHMETIC:
-            result = outcome(operator, left, right)
+        if operator in functions.ARITHMETIC:
+            result = functions.outcome(operator, left, right)
         elif operator in ("==", "!="):
             result = BOOL if fits(left, right) else None
         else:
-            result = BOOL if ordered(left, right) else None
+            result = BOOL if functions.ordered(left, right) else None
         if result is None:
             message = f"cannot apply `{operator}` to {left} and {right}"
-            raise ConditionSyntaxError(message, node.start, node.end, self._mismatch_hint(node, left, right))
+            raise _wrong(node, message, self._mismatch_hint(node, left, right))
         return result
 
     def _compared(self, node: Binary) -> bool:
@@ -231,7 +187,7 @@ class Checker:
                 path, kind = found
                 if fits(kind, STRING):
                     before = "!" if node.operator == "!=" else ""
-                    self._read(node, "==", path, equality(one.value, path), one.value, before=before)
+                    self.flat.read(node, "==", path, read.equality(one.value, path), one.value, before=before)
                     return True
         return False
 
@@ -248,7 +204,7 @@ class Checker:
         if isinstance(node.left, Literal) and isinstance(node.left.value, str) and path:
             names, kind = path
             if kind == DYN or (kind.name in ("list", "map") and kind.item and fits(STRING, kind.item)):
-                self._read(node, "in", names, membership(node.left.value, names), node.left.value)
+                self.flat.read(node, "in", names, read.membership(node.left.value, names), node.left.value)
                 return BOOL
         right = self._kind(node.right)
         if right.name == "map":
@@ -259,8 +215,7 @@ class Checker:
             self._kind(node.left)
         else:
             hint = "write `.contains(…)`" if right == STRING else "write a list, as in ['a', 'b']"
-            message = f"`{self._shown(node.right)}` is {right}, expected a list or map"
-            raise ConditionSyntaxError(message, node.right.start, node.right.end, hint)
+            raise _wrong(node.right, f"`{self._shown(node.right)}` is {right}, expected a list or map", hint)
         return BOOL
 
     def _function(self, node: Call) -> Kind:
@@ -273,9 +228,9 @@ class Checker:
         takes, gives = FUNCTIONS[node.name]
         (argument,) = self._arguments(node, 1)
         self._must(argument, *takes)
-        if isinstance(argument, Literal) and not is_valid_call(self._shown(node)):
+        if isinstance(argument, Literal) and not functions.is_valid_call(self._shown(node)):
             message = f"`{self._shown(argument)}` is not a valid {node.name}"
-            raise ConditionSyntaxError(message, argument.start, argument.end, EXAMPLES.get(node.name, ""))
+            raise _wrong(argument, message, functions.EXAMPLES.get(node.name, ""))
         return gives
 
     def _has(self, node: Call) -> Kind:
@@ -284,7 +239,7 @@ class Checker:
             hint = "write has(subject.claims.email)"
             if isinstance(argument, Index):
                 hint = f"write {self._shown(argument.key)} in {self._shown(argument.base)}"
-            raise ConditionSyntaxError("has() takes a field", argument.start, argument.end, hint)
+            raise _wrong(argument, "has() takes a field", hint)
         found = self._path(argument)
         if found is None:
             self._kind(argument)
@@ -292,9 +247,8 @@ class Checker:
         path, _ = found
         holder = self._path(argument.base)
         if holder and holder[1].fields and holder[1].fields[argument.name].always:
-            message = f"`{shown(path)}` is always present"
-            raise ConditionSyntaxError(message, argument.start, argument.end, "compare it without has()")
-        self._read(node, "has", path, presence_of(path))
+            raise _wrong(argument, f"`{read.shown(path)}` is always present", "compare it without has()")
+        self.flat.read(node, "has", path, read.presence_of(path))
         return BOOL
 
     def _ip_in(self, node: Call) -> Kind:
@@ -302,18 +256,17 @@ class Checker:
         found = self._path(address)
         if found is None or not fits(found[1], STRING):
             message = f"`{self._shown(address)}` is not a field with an address"
-            raise ConditionSyntaxError(message, address.start, address.end, "write ip_in(request.ip, '10.0.0.0/8')")
+            raise _wrong(address, message, "write ip_in(request.ip, '10.0.0.0/8')")
         text = network.value if isinstance(network, Literal) and isinstance(network.value, str) else ""
         try:
-            within = address_within(ip_network(text), found[0])
+            within = read.address_within(ip_network(text), found[0])
         except ValueError as error:
-            message = f"`{self._shown(network)}` is not a network"
-            raise ConditionSyntaxError(message, network.start, network.end, network_hint(text)) from error
-        self._read(node, "ip_in", found[0], within, text)
+            raise _wrong(network, f"`{self._shown(network)}` is not a network", read.network_hint(text)) from error
+        self.flat.read(node, "ip_in", found[0], within, text)
         return BOOL
 
     def _method(self, node: Call, target: Node) -> Kind:
-        if node.name in MACROS:
+        if node.name in functions.MACROS:
             return self._macro(node, target)
         if node.name not in METHODS:
             self._unknown(node)
@@ -329,11 +282,10 @@ class Checker:
             raise ConditionSyntaxError(message, node.at, node.at + len(node.name), "use `in` for the inner list")
         holder = self._kind(target)
         if holder.name not in ("list", "map", "dyn"):
-            message = f"`{self._shown(target)}` is {holder}, expected a list or map"
-            raise ConditionSyntaxError(message, target.start, target.end)
+            raise _wrong(target, f"`{self._shown(target)}` is {holder}, expected a list or map")
         item, body = self._arguments(node, 2)
         if not isinstance(item, Name) or item.name in SCHEMA or item.name.startswith("_"):
-            raise ConditionSyntaxError("expected a new name here", item.start, item.end, "write exists(x, x == 'a')")
+            raise _wrong(item, "expected a new name here", "write exists(x, x == 'a')")
         self._bound = {item.name: STRING if holder.name == "map" else holder.item or DYN}
         self._must(body, BOOL)
         self._bound = {}
@@ -348,5 +300,5 @@ class Checker:
 
     def _unknown(self, node: Call) -> NoReturn:
         target = self._shown(node.target) if node.target else ""
-        message, hint = unknown_function(node.name, target)
+        message, hint = functions.unknown_function(node.name, target)
         raise ConditionSyntaxError(message, node.at, node.at + len(node.name), hint)

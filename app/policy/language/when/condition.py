@@ -122,8 +122,8 @@ def compile_condition(text: str) -> Condition | ConditionFault:
     except ConditionSyntaxError as fault:
         return ConditionFault(fault.message, fault.start, max(fault.end - fault.start, 1), fault.hint)
     try:
-        program = compile_program(checker.flat)
+        program = compile_program(checker.flat.text)
     except ValueError:
         return ConditionFault("CEL's library refuses this expression", 0, len(text), "please report it")
     cost = None if checker.cost.is_bounded else checker.cost
-    return Condition(text, MappingProxyType(checker.reads), program, cost)
+    return Condition(text, MappingProxyType(checker.flat.reads), program, cost)
