@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -15,6 +14,7 @@ from app.policy.engine.snapshot import Snapshot
 from app.policy.engine.target import Target, find_target
 from app.policy.language.given import Given
 from app.policy.language.grants import excludes
+from app.policy.language.roles import chain
 from app.policy.language.rule import Membership, Rule
 from app.policy.language.when.condition import ConditionError, Context
 
@@ -178,18 +178,4 @@ def _added_by(snapshot: Snapshot, stated: frozenset[str], needs: Iterable[str]) 
     rows: dict[str, list[Membership]] = {}
     for row in snapshot.policy.memberships:
         rows.setdefault(row.member, []).append(row)
-    came_by: dict[str, Membership] = {}
-    queue = deque(sorted(stated))
-    while queue:
-        for row in rows.get(queue.popleft(), ()):
-            if row.grant not in stated and row.grant not in came_by:
-                came_by[row.grant] = row
-                queue.append(row.grant)
-    ways = (reversed(tuple(_way_back(came_by, grant))) for grant in sorted(needs))
-    return tuple(dict.fromkeys(row for way in ways for row in way))
-
-
-def _way_back(came_by: Mapping[str, Membership], grant: str) -> Iterator[Membership]:
-    while row := came_by.get(grant):
-        yield row
-        grant = row.member
+    return tuple(dict.fromkeys(row for grant in sorted(needs) for row in chain(rows, stated, grant)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 
 from app.identity.permission_claim import parse_permissions
@@ -10,7 +9,7 @@ from app.identity.principal import ANYONE, is_fact
 from app.policy.language.entities import Entity
 from app.policy.language.grants import method_of
 from app.policy.language.load import Policy
-from app.policy.language.roles import close
+from app.policy.language.roles import chain, close
 from app.policy.language.rule import Membership
 
 # How a caller can obtain one of several grants, by kind of caller: the families of facts that it may use.
@@ -55,19 +54,7 @@ class Holders:
 
     def way(self, stated: Iterable[str], grant: str) -> tuple[Membership, ...]:
         """The shortest chain of `g` rows from one of the stated grants to this one."""
-        came_by: dict[str, Membership] = {}
-        start = frozenset(stated)
-        queue = deque(sorted(start))
-        while queue and grant not in came_by and grant not in start:
-            for row in self._from.get(queue.popleft(), ()):
-                if row.grant not in start and row.grant not in came_by:
-                    came_by[row.grant] = row
-                    queue.append(row.grant)
-        rows: list[Membership] = []
-        while grant in came_by:
-            rows.append(came_by[grant])
-            grant = rows[-1].member
-        return tuple(reversed(rows))
+        return chain(self._from, frozenset(stated), grant)
 
 
 def permitted_subjects(policy: Policy) -> frozenset[_SubjectKey]:

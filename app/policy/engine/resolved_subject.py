@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
 
-from app.identity.api_keys import KeyRecord
+from app.identity.api_keys import KeyRecord, refusal_reason
 from app.identity.api_keys import principal_of as key_principal
 from app.identity.permission_claim import parse_permissions
 from app.identity.principal import ANONYMOUS, ANYONE, Principal, is_fact
@@ -67,12 +67,7 @@ class Keys:
     def usable(self, identity: str, now: datetime) -> KeyRecord:
         """The record of a key, if it would be accepted now. Raises NoSuchSubject."""
         record = self.records.get(identity)
-        if (
-            record is None
-            or record.revoked_at is not None
-            or record.environment not in self.environments
-            or (record.expires_at is not None and record.expires_at <= now)
-        ):
+        if record is None or refusal_reason(record, self.environments, now):
             raise NoSuchSubject("the key is unknown, revoked, expired, or of an environment that is not accepted")
         return record
 

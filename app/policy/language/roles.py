@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from types import MappingProxyType
 
@@ -34,6 +35,22 @@ def close(stated: Iterable[str], roles: Roles) -> frozenset[str]:
         held |= added
         todo += [grant for grant in added if grant in roles]
     return frozenset(held)
+
+
+def chain(rows: Mapping[str, Sequence[Membership]], stated: Collection[str], grant: str) -> tuple[Membership, ...]:
+    """The shortest chain of `g` rows, given by their member, from one of the stated grants to another grant."""
+    came_by: dict[str, Membership] = {}
+    queue = deque(sorted(stated))
+    while queue and grant not in came_by and grant not in stated:
+        for row in rows.get(queue.popleft(), ()):
+            if row.grant not in stated and row.grant not in came_by:
+                came_by[row.grant] = row
+                queue.append(row.grant)
+    found: list[Membership] = []
+    while row_before := came_by.get(grant):
+        found.append(row_before)
+        grant = row_before.member
+    return tuple(reversed(found))
 
 
 def _cycles(rows: Mapping[str, Mapping[str, Membership]]) -> Iterator[Fault]:

@@ -10,8 +10,8 @@ import errno
 import fcntl
 import os
 import stat
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from app.policy.language.directory import MARKER, file_names, folders, read_marker
@@ -29,17 +29,15 @@ def lock(directory: Path) -> int | None:
 
     The system releases it when the process ends in any way.
     """
-    try:
+    with _reported(directory):
         handle = os.open(os.path.realpath(directory, strict=True), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        raise _cannot(directory, error) from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(handle)
-        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-            return None
-        raise _cannot(directory, error) from error
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(handle)
+            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                return None
+            raise
     return handle
 
 
@@ -50,12 +48,10 @@ def unlock(handle: int) -> None:
 
 def begin(directory: Path, revision: str) -> None:
     """Write the marker with the new revision. Raises PolicyNotWritten, also for names that `write` refuses."""
-    try:
+    with _reported(directory):
         root = Path(os.path.realpath(directory, strict=True))
         _names(directory)
         _write(root / MARKER, revision.encode())
-    except OSError as error:
-        raise _cannot(directory, error) from error
 
 
 def write(directory: Path, files: Mapping[str, bytes]) -> None:
@@ -63,7 +59,7 @@ def write(directory: Path, files: Mapping[str, bytes]) -> None:
 
     Nothing is written if the directory holds names that are refused, since the policy would not be read then.
     """
-    try:
+    with _reported(directory):
         root = Path(os.path.realpath(directory, strict=True))
         names = _names(directory)
         for name, data in files.items():
@@ -75,18 +71,14 @@ def write(directory: Path, files: Mapping[str, bytes]) -> None:
         for name in names - files.keys():
             (root / name).unlink()
         _sync(root)
-    except OSError as error:
-        raise _cannot(directory, error) from error
 
 
 def finish(directory: Path) -> None:
     """Remove the marker once all files are written. Raises PolicyNotWritten."""
-    try:
+    with _reported(directory):
         root = Path(os.path.realpath(directory, strict=True))
         (root / MARKER).unlink(missing_ok=True)
         _sync(root)
-    except OSError as error:
-        raise _cannot(directory, error) from error
 
 
 def unfinished(directory: Path) -> str | None:
@@ -104,10 +96,8 @@ def unfinished(directory: Path) -> str | None:
 
 def write_note(directory: Path, name: str, content: bytes) -> None:
     """Write a file that is not part of the policy. Raises PolicyNotWritten."""
-    try:
+    with _reported(directory):
         _write(Path(os.path.realpath(directory, strict=True)) / name, content)
-    except OSError as error:
-        raise _cannot(directory, error) from error
 
 
 def _names(directory: Path) -> set[str]:
@@ -151,6 +141,11 @@ def not_written(directory: Path, refused: PolicyRefused) -> PolicyNotWritten:
     return PolicyNotWritten(f"the policy directory {directory} cannot be written: it holds {refused.faults[0]}")
 
 
-def _cannot(directory: Path, error: OSError) -> PolicyNotWritten:
-    why = (error.strerror or str(error)).lower()
-    return PolicyNotWritten(f"the policy directory {directory} cannot be written: {why}")
+@contextmanager
+def _reported(directory: Path) -> Iterator[None]:
+    """Raise errors of the system as PolicyNotWritten."""
+    try:
+        yield
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise PolicyNotWritten(f"the policy directory {directory} cannot be written: {why}") from error
