@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy import or_, select
+from sqlalchemy import Select, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -19,6 +19,7 @@ from app.db.tables.keys import ApiKey
 from app.identity.api_keys import KeyRecord
 from app.identity.errors import CannotVerify
 from app.keys.api_keys import RECORD, record_of
+from app.keys.status import accepted
 
 UNAVAILABLE = "API keys cannot be looked up now."
 _log = structlog.stdlib.get_logger("api_keys")
@@ -29,12 +30,7 @@ async def records(sessions: Sessions, ids: Collection[int]) -> Sequence[KeyRecor
     """The keys with these ids, also revoked and expired ones. Raises CannotVerify."""
     # A driver raises for a number beyond 64 bits, and no key has it as its id.
     known = sorted(number for number in ids if 0 < number <= MAX_ID)
-    query = RECORD.where(col(ApiKey.id).in_(known))
-
-    async def find(session: AsyncSession) -> Sequence[KeyRecord]:
-        return [record_of(row) for row in (await session.execute(query)).all()]
-
-    return await _read(sessions, find) if known else ()
+    return await _records(sessions, RECORD.where(col(ApiKey.id).in_(known))) if known else ()
 
 
 async def active(
@@ -54,19 +50,14 @@ async def active(
         RECORD.where(
             col(ApiKey.id) > after,
             col(ApiKey.environment).in_(sorted(environments)),
-            col(ApiKey.revoked_at).is_(None),
-            or_(col(ApiKey.expires_at).is_(None), col(ApiKey.expires_at) > now),
+            accepted(now),
         )
         .order_by(col(ApiKey.id))
         .limit(limit)
     )
     if owner is not None:
         query = query.where(col(ApiKey.subject) == owner)
-
-    async def find(session: AsyncSession) -> Sequence[KeyRecord]:
-        return [record_of(row) for row in (await session.execute(query)).all()]
-
-    return await _read(sessions, find)
+    return await _records(sessions, query)
 
 
 async def owners(sessions: Sessions, *, after: str, limit: int) -> Sequence[str]:
@@ -76,6 +67,13 @@ async def owners(sessions: Sessions, *, after: str, limit: int) -> Sequence[str]
 
     async def find(session: AsyncSession) -> Sequence[str]:
         return (await session.scalars(query)).all()
+
+    return await _read(sessions, find)
+
+
+async def _records(sessions: Sessions, query: Select[*tuple[Any, ...]]) -> Sequence[KeyRecord]:
+    async def find(session: AsyncSession) -> Sequence[KeyRecord]:
+        return [record_of(row) for row in (await session.execute(query)).all()]
 
     return await _read(sessions, find)
 
