@@ -13,14 +13,12 @@ import socket
 import stat
 import struct
 import sys
-from collections import Counter
 from dataclasses import dataclass
 
 import structlog
 
 from app.cli.server.limits import ConnectionLimits
-from app.http.door.budgets import BUDGET_REFUSALS, CONNECTIONS
-from app.identity.budget import peer_of
+from app.cli.server.peer_connections import PeerConnections
 
 Client = tuple[str, str]  # address and port
 
@@ -52,7 +50,7 @@ class GranianConnections:
         self._port = listener.getsockname()[1]
         self._limits = limits
         self._connections: dict[int, _Connection] = {}  # by the number of the socket
-        self._open: Counter[str] = Counter()
+        self._peers = PeerConnections(limits)
 
     async def watch(self) -> None:
         """Check the connections until cancelled."""
@@ -86,10 +84,7 @@ class GranianConnections:
                 await asyncio.sleep((loop.time() - began) * (_SHARE - 1))
                 began = loop.time()
         for number in self._connections.keys() - found:
-            peer = self._connections.pop(number).peer
-            self._open[peer] -= 1
-            if not self._open[peer]:
-                del self._open[peer]
+            self._peers.close(self._connections.pop(number).peer)
 
     def _check(self, copy: socket.socket, now: float) -> int:
         """Return the number of a connection's socket. Raises OSError if it is not a connection of the listener."""
@@ -100,12 +95,11 @@ class GranianConnections:
         number = os.fstat(copy.fileno()).st_ino
         connection = self._connections.get(number)
         if connection is None:
-            connection = _Connection(peer_of(address))
-            if self._is_beyond_limit(address, connection.peer):
+            peer = self._peers.open(address)
+            if peer is None:
                 copy.shutdown(socket.SHUT_RDWR)
                 return number
-            self._connections[number] = connection
-            self._open[connection.peer] += 1
+            connection = self._connections[number] = _Connection(peer)
         if (address, str(port)) in self.busy or not _is_in_head(copy):
             connection.head_since = None
         elif connection.head_since is None:
@@ -113,14 +107,6 @@ class GranianConnections:
         elif now - connection.head_since >= self._limits.head_seconds:
             copy.shutdown(socket.SHUT_RDWR)
         return number
-
-    def _is_beyond_limit(self, address: str, peer: str) -> bool:
-        limit = self._limits.connections_per_peer
-        if not limit or self._open[peer] < limit or self._limits.is_proxy(address):
-            return False
-        BUDGET_REFUSALS[CONNECTIONS] += 1
-        _log.warning("a budget is spent", budget=CONNECTIONS, by=peer, refused=BUDGET_REFUSALS[CONNECTIONS])
-        return True
 
 
 def _socket(descriptor: int) -> socket.socket:

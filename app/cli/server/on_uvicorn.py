@@ -17,7 +17,8 @@ from litestar.types import ASGIApp
 
 from app.cli.server.limits import DEFAULT, ConnectionLimits
 from app.cli.server.listening import KEEP_ALIVE_SECONDS, LINGER_SECONDS, SHUTDOWN_SECONDS, Tls
-from app.cli.server.uvicorn_limits import LimitedProtocol, PeerConnections
+from app.cli.server.peer_connections import PeerConnections
+from app.cli.server.uvicorn_limits import LimitedProtocol
 from app.http.door.draining import draining
 
 _log = structlog.stdlib.get_logger("server")
@@ -123,7 +124,7 @@ def _config(
     tls: Tls | None = None,
     limits: ConnectionLimits = DEFAULT,
 ) -> uvicorn.Config:
-    protocol: Any = partial(LimitedProtocol, limits=limits, peers=PeerConnections())
+    protocol: Any = partial(LimitedProtocol, limits=limits, peers=PeerConnections(limits))
     return uvicorn.Config(
         app,
         http=protocol,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 import rich_click as click
 
@@ -19,10 +20,8 @@ from app.cli.server.run import serve
 from app.cli.server.run_directory import remove, run_directory
 from app.cli.server.workers import WorkerSupervisor
 from app.hangup import hangup
+from app.policy.gc_control import long_lived_build, use_one_heap
 from app.settings import ServerName, load
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 @click.command("serve")
@@ -72,8 +71,6 @@ def serve_command(
     logs.configure(settings.log_level, settings.log_format)
     if fault := directory_fault(settings.policy_dir):
         fail(f"AUTHZ_POLICY_DIR: {fault}.")
-    from app.policy.gc_control import long_lived_build, use_one_heap
-
     use_one_heap()
     with (
         long_lived_build()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import Counter
 from http import HTTPStatus
 from typing import Any
 
@@ -18,8 +17,8 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from app.cli.server.limits import ConnectionLimits, max_connections
-from app.http.door.budgets import BUDGET_REFUSALS, CONNECTIONS, TOO_MANY
-from app.identity.budget import peer_of
+from app.cli.server.peer_connections import PeerConnections
+from app.http.door.budgets import TOO_MANY
 
 _CHUNK_BYTES = 12  # of the line of a chunk's size, without extensions, and of the line that ends the chunk
 _PIECE_BYTES = 16_384
@@ -30,26 +29,6 @@ _LINGER_SECONDS = 1.0
 _DISCARD_SECONDS = 0.01  # between two reads of it
 _RETRY_SECONDS = 10
 _log = structlog.stdlib.get_logger("server")  # which leaves out the lines of a flood
-
-
-class PeerConnections:
-    """The open connections of each peer."""
-
-    def __init__(self) -> None:
-        self._open: Counter[str] = Counter()
-
-    def open(self, peer: str, limit: int) -> bool:
-        """Count one more, unless the peer has as many as it may have."""
-        if self._open[peer] >= limit:
-            return False
-        self._open[peer] += 1
-        return True
-
-    def close(self, peer: str) -> None:
-        """Count one less."""
-        self._open[peer] -= 1
-        if not self._open[peer]:
-            del self._open[peer]
 
 
 class _PipelineFlow(FlowControl):
@@ -98,16 +77,10 @@ class LimitedProtocol(HttpToolsProtocol):
             _log.warning("a connection was ended because few file descriptors are left", limit=max_connections())
             transport.abort()
             return
-        address = self.client[0] if self.client else None
-        limit = self._limits.connections_per_peer
-        if limit and address is not None and not self._limits.is_proxy(address):
-            peer = peer_of(address)
-            if not self._peers.open(peer, limit):
-                BUDGET_REFUSALS[CONNECTIONS] += 1
-                _log.warning("a budget is spent", budget=CONNECTIONS, by=peer, refused=BUDGET_REFUSALS[CONNECTIONS])
-                self._refuse(HTTPStatus.TOO_MANY_REQUESTS, TOO_MANY)
-                return
-            self._peer = peer
+        self._peer = self._peers.open(self.client[0] if self.client else None)
+        if self._peer is None:
+            self._refuse(HTTPStatus.TOO_MANY_REQUESTS, TOO_MANY)
+            return
         self._expect_within(self._limits.idle_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
