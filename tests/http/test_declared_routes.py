@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from app import asgi
 from app.http import declared_routes
-from scripts.declare_routes import FILE, rewritten
 
 
 def test_the_declared_routes_are_those_of_the_application() -> None:
@@ -12,4 +11,4 @@ def test_the_declared_routes_are_those_of_the_application() -> None:
 
 
 def test_the_declared_routes_are_written_unchanged() -> None:
-    assert rewritten(FILE.read_text(encoding="utf-8")) == FILE.read_text(encoding="utf-8")
+    assert declared_routes.declaration(asgi.route_table()) == declared_routes.FILE.read_text(encoding="utf-8")
