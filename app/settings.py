@@ -236,13 +236,6 @@ class Settings(LocalSettings):
             raise ValueError("AUTHZ_CONSOLE_URL: not set, nor AUTHZ_PUBLIC_URL: the console needs to know its address")
         return self
 
-    @field_validator("key_environments")
-    @classmethod
-    def _not_empty(cls, value: tuple[KeyEnvironment, ...]) -> tuple[KeyEnvironment, ...]:
-        if not value:
-            raise ValueError("name at least one of live, test")
-        return value
-
 
 def load(**overrides: object) -> Settings:
     """Read the settings. Raises SettingsError that names every variable at fault."""
