@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
 from app.audit.admin_log import ADMIN_FILTERS, AdminActionView, AdminFilter, read_admin_filter
-from app.audit.filter_values import BadFilter
 from app.cli.database import with_sessions
 from app.cli.failure import explained
+from app.cli.filters import filter_options, read_filters
 from app.cli.terminal import Styled, show
 
 if TYPE_CHECKING:
@@ -24,22 +24,13 @@ _POLL_SECONDS = 0.5
 _PAGE = 500
 # On PostgreSQL a transaction may commit after one with a higher id, so the last ids are read again.
 _OVERLAP = 200
-_Command = Callable[..., None]
-
-
-def _filters(command: _Command) -> _Command:
-    """An option for each filter."""
-    for name, description in reversed(tuple(ADMIN_FILTERS.items())):
-        text = f"{description[0].upper()}{description[1:]}."
-        command = click.option(f"--{name.replace('_', '-')}", name, metavar="TEXT", help=text)(command)
-    return command
 
 
 @click.command("audit")
 @click.option("--follow", "-f", is_flag=True, help="Keep printing new actions, until Ctrl-C.")
 @click.option("--lines", "-n", default=20, show_default=True, type=click.IntRange(0, 10_000), help="How many to show.")
 @click.option("--before", type=click.IntRange(1), help="Show actions with ids below this one: the previous page.")
-@_filters
+@filter_options(ADMIN_FILTERS)
 @click.option("--json", "as_json", is_flag=True, help="For programs: a JSON object on each line.")
 @explained
 def audit_command(*, follow: bool, lines: int, before: int | None, as_json: bool, **given: str | None) -> None:
@@ -51,7 +42,7 @@ def audit_command(*, follow: bool, lines: int, before: int | None, as_json: bool
     """
     if follow and before is not None:
         raise click.UsageError("name one of --follow and --before.")
-    filters = _read_filters(given)
+    filters = read_filters(read_admin_filter, given)
 
     async def run(sessions: Sessions) -> None:
         from app.db import admin_actions
@@ -126,12 +117,3 @@ def _line(row: AdminActionView) -> list[str | Styled]:
 
 def _time(moment: datetime, timespec: str) -> str:
     return moment.astimezone(UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
-
-
-def _read_filters(given: dict[str, Any]) -> AdminFilter:
-    """The filters. Raises UsageError."""
-    try:
-        return read_admin_filter({name: text for name, text in given.items() if text is not None}, datetime.now(UTC))
-    except BadFilter as bad:
-        errors = "; ".join(f"--{name.replace('_', '-')} {message}" for name, message in bad.errors.items())
-        raise click.UsageError(errors) from None

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from datetime import UTC
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from app.audit.decision_filter import FILTERS, BadFilter, DecisionFilter, read
+from app.audit.decision_filter import FILTERS, read
 from app.cli.database import with_sessions
 from app.cli.failure import explained
+from app.cli.filters import filter_options, read_filters
 from app.cli.terminal import Styled, show
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from app.db.session import Sessions
 
 _POLL_SECONDS = 0.5
-_Command = Callable[..., None]
 
 
 @click.group("decisions")
@@ -31,20 +31,10 @@ def decisions_group() -> None:
     """
 
 
-def _filters(command: _Command) -> _Command:
-    """An option for each filter."""
-    for name, description in reversed(tuple(FILTERS.items())):
-        option = click.option(
-            f"--{name.replace('_', '-')}", name, metavar="TEXT", help=f"{description[0].upper()}{description[1:]}."
-        )
-        command = option(command)
-    return command
-
-
 @decisions_group.command("tail")
 @click.option("--follow", "-f", is_flag=True, help="Keep printing new decisions, until Ctrl-C.")
 @click.option("--lines", "-n", default=20, show_default=True, type=click.IntRange(0, 10_000), help="How many to show.")
-@_filters
+@filter_options(FILTERS)
 @click.option("--json", "as_json", is_flag=True, help="For programs: a JSON object on each line.")
 @explained
 def tail_command(follow: bool, lines: int, as_json: bool, **given: str | None) -> None:
@@ -52,7 +42,7 @@ def tail_command(follow: bool, lines: int, as_json: bool, **given: str | None) -
 
     Example: authz decisions tail --follow --verdict deny
     """
-    filters = _read_filters(given)
+    filters = read_filters(read, given)
 
     async def run(sessions: Sessions) -> None:
         from app.db import decisions
@@ -79,14 +69,14 @@ def tail_command(follow: bool, lines: int, as_json: bool, **given: str | None) -
 
 
 @decisions_group.command("export")
-@_filters
+@filter_options(FILTERS)
 @explained
 def export_command(**given: str | None) -> None:
     """Print all decisions as JSON Lines, the oldest first.
 
     Example: authz decisions export --since 7d --verdict deny > denials.jsonl
     """
-    filters = _read_filters(given)
+    filters = read_filters(read, given)
 
     async def run(sessions: Sessions) -> None:
         from app.db import decisions
@@ -128,12 +118,3 @@ def decision_line(row: LoggedRecord) -> list[str | Styled]:
         parts.append((f"  {key.reason}", "yellow"))
     parts.append((f"  {record.request_id}", "dim"))
     return parts
-
-
-def _read_filters(given: dict[str, Any]) -> DecisionFilter:
-    """The filters. Raises UsageError."""
-    try:
-        return read({name: text for name, text in given.items() if text is not None}, datetime.now(UTC))
-    except BadFilter as bad:
-        errors = "; ".join(f"--{name.replace('_', '-')} {message}" for name, message in bad.errors.items())
-        raise click.UsageError(errors) from None

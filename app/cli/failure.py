@@ -8,6 +8,7 @@ from typing import NoReturn, ParamSpec, TypeVar
 
 import rich_click as click
 
+from app.identity.errors import CannotVerify
 from app.logs import MAX_LISTED, first_lines
 from app.policy.language.fault import PolicyRefused
 from app.policy.language.write import PolicyNotWritten
@@ -44,6 +45,8 @@ def explained(command: Callable[_P, _R]) -> Callable[_P, _R]:
             if (left := len(refused.faults) - MAX_LISTED) > 0:
                 faults += f"\n… and {left:,} more."
             fail(f"the policy has faults; `authz policy check` shows them in place.\n{faults}")
+        except CannotVerify as error:
+            fail(error.detail)
         except Exception as error:
             if message := _database_message(error):
                 fail(message)

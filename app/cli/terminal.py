@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 Styled = tuple[str, str]
+Line = str | Styled | list[str | Styled]
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -17,7 +18,7 @@ def console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
-def show(lines: Iterable[str | Styled | list[str | Styled]], *, stderr: bool = False) -> None:
+def show(lines: Iterable[Line], *, stderr: bool = False) -> None:
     """Print lines, each a text, a (text, style), or a list of those."""
     out = console(stderr=stderr)
     for line in lines:

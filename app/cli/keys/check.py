@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from app.cli.database import with_sessions
-from app.cli.failure import explained, fail
+from app.cli.failure import explained
 from app.cli.policy.directory import policy_directory, sound_snapshot
-from app.cli.terminal import Styled, plural, rfc3339, show, show_view
+from app.cli.terminal import Line, plural, rfc3339, show, show_view
 
 if TYPE_CHECKING:
     from app.db.session import Sessions
@@ -32,8 +32,6 @@ def check_command(*, owner: str | None, directory: Path | None, as_json: bool) -
 
     Example: authz keys check
     """
-    from app.identity.errors import CannotVerify
-
     snapshot = sound_snapshot(policy_directory(directory), as_json=as_json)
 
     async def find(sessions: Sessions) -> list[KeyBeyondOwner]:
@@ -44,10 +42,7 @@ def check_command(*, owner: str | None, directory: Path | None, as_json: bool) -
         found = of_all(sessions, snapshot, environments=ENVIRONMENTS, now=now, owner=owner)
         return [each async for each in found]
 
-    try:
-        found = with_sessions(find)
-    except CannotVerify as fault:
-        fail(fault.detail)
+    found = with_sessions(find)
     counting = sum(bool(each.counting) for each in found)
     if as_json:
         show_view({"revision": snapshot.revision, "keys": found})
@@ -60,13 +55,13 @@ def check_command(*, owner: str | None, directory: Path | None, as_json: bool) -
         raise SystemExit(1)
 
 
-def _lines(each: KeyBeyondOwner) -> list[str | list[str | Styled]]:
+def _lines(each: KeyBeyondOwner) -> list[Line]:
     seen = (
         f"last token of the owner: {rfc3339(each.token_seen)}"
         if each.token_seen
         else "no token of the owner is in the log"
     )
-    lines: list[str | list[str | Styled]] = []
+    lines: list[Line] = []
     if each.counting:
         lines.append([f"key {each.id} of {each.owner}: ", (" ".join(each.counting), "yellow"), f"  ({seen})"])
     if each.lost:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from app.cli.terminal import Styled
+from app.cli.terminal import Line
 
 if TYPE_CHECKING:
     from app.policy.analysis.access_change import AccessChange, AccessDiff
 
-Line = str | list[str | Styled]
 MAX_DETAILS = 20  # changes that are printed without --details
 MAX_HEADLINES = 20
 _STYLES = {"gain": "bold red", "loss": "bold cyan"}

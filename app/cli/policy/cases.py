@@ -12,7 +12,7 @@ import rich_click as click
 from app.cli.failure import explained
 from app.cli.policy.coverage_text import coverage_lines
 from app.cli.policy.directory import policy_directory, sound_snapshot
-from app.cli.terminal import Styled, plural, show, show_view
+from app.cli.terminal import Line, plural, show, show_view
 
 if TYPE_CHECKING:
     from app.policy.analysis.case_runner import Outcome
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from app.policy.language.cases import Case
     from app.policy.language.load import Policy
 
-Line = str | list[str | Styled]
 MAX_FAILURES = 20  # of a file
 
 

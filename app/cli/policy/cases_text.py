@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.cli.terminal import Styled, plural
+from app.cli.terminal import Line, plural
 
 if TYPE_CHECKING:
     from app.db.tables.history import PolicyRevision
     from app.policy.analysis.case_report import CaseReport
 
 
-def report_lines(report: CaseReport, directory: Path | None) -> Iterator[str | list[str | Styled]]:
+def report_lines(report: CaseReport, directory: Path | None) -> Iterator[Line]:
     """The first cases that fail or were removed; nothing if all cases pass.
 
     `directory` holds the files; None for a revision, whose files are in the database.

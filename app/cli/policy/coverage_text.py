@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.cli.policy.explain_text import row_place
-from app.cli.terminal import Styled
+from app.cli.terminal import Line
 
 if TYPE_CHECKING:
     from app.policy.analysis.coverage import Coverage, CoveredShare
     from app.policy.language.source import PolicySource
-
-Line = str | list[str | Styled]
 
 
 def coverage_lines(found: Coverage, source: PolicySource, directory: Path) -> Iterator[Line]:

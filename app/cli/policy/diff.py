@@ -11,14 +11,12 @@ from app.cli.failure import explained
 from app.cli.policy.access_text import MAX_DETAILS, change_line, summary_lines
 from app.cli.policy.explain_text import row_place
 from app.cli.policy.policy_argument import PolicyArgument, find, snapshot_of
-from app.cli.terminal import Styled, plural, show, show_view
+from app.cli.terminal import Line, plural, show, show_view
 
 if TYPE_CHECKING:
     from app.policy.analysis.access_change import AccessChange, AccessDiff, Side
     from app.policy.engine.snapshot import Snapshot
     from app.policy.language.diff import FileChange
-
-Line = str | list[str | Styled]
 
 
 @click.command("diff")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.cli.terminal import Styled
+from app.cli.terminal import Line
 from app.policy.analysis.explain import ConditionOutcome, Explanation, NearRow, Remedy
 from app.policy.engine.decision import Decision
 from app.policy.language.row_view import place_of
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from app.policy.language.cases import Case
     from app.policy.language.load import Policy
     from app.policy.language.rule import Membership, Rule
-
-Line = str | list[str | Styled]
 
 
 def explanation_lines(found: Explanation, policy: Policy, directory: Path) -> Iterator[Line]:

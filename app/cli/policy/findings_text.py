@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.cli.policy.fault_text import fault_lines
-from app.cli.terminal import Styled
+from app.cli.terminal import Line
 
 if TYPE_CHECKING:
     from app.policy.analysis.findings import Finding
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 MAX_LISTED = 50  # faults and findings that are printed without grouping
 FIRST_OF_KIND = 5
 _STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold blue"}
-Line = str | list[str | Styled]
 
 
 def finding_lines(found: Sequence[Finding], directory: Path, more: str, *, every: bool = False) -> Iterator[Line]:

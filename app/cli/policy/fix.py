@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.cli.failure import fail
-from app.cli.terminal import Styled, show
+from app.cli.terminal import Line, show
+from app.policy.language.directory import raw_files, read
+from app.policy.language.fault import PolicyRefused
 
 if TYPE_CHECKING:
     from app.policy.engine.snapshot import Snapshot
@@ -26,7 +28,6 @@ def fix_files(snapshot: Snapshot, directory: Path, *, dry_run: bool) -> bool:
     With `dry_run` only print the changes, and exit with 1 if there are any.
     """
     from app.policy.analysis.tidy import NotTidied, tidy_rows
-    from app.policy.language.fault import PolicyRefused
 
     try:
         changed = tidy_rows(snapshot)
@@ -51,9 +52,6 @@ def remove_byte_order_marks(directory: Path, *, dry_run: bool) -> None:
 
     With `dry_run` only list the files, and exit with 1 if there are any.
     """
-    from app.policy.language.directory import raw_files
-    from app.policy.language.fault import PolicyRefused
-
     try:
         files = raw_files(directory)
     except PolicyRefused:
@@ -89,8 +87,6 @@ def end_files(directory: Path, *, dry_run: bool) -> None:
     With `dry_run` only print the changes, and exit with 1 if there are any.
     """
     from app.policy.analysis.tidy import add_end_lines
-    from app.policy.language.directory import read
-    from app.policy.language.fault import PolicyRefused
 
     try:
         source = read(directory)
@@ -109,9 +105,7 @@ def end_files(directory: Path, *, dry_run: bool) -> None:
     show([[("Ended ", "bold green"), names, ". Look whether rows are missing there: the file may have been cut."], ""])
 
 
-def _unified(
-    before: Mapping[str, str], changed: Mapping[str, str], directory: Path
-) -> Iterator[str | list[str | Styled]]:
+def _unified(before: Mapping[str, str], changed: Mapping[str, str], directory: Path) -> Iterator[Line]:
     for file, text in changed.items():
         name = str(directory / file)
         lines = difflib.unified_diff(before[file].splitlines(), text.splitlines(), name, name, lineterm="")

@@ -15,14 +15,11 @@ if TYPE_CHECKING:
 def usable_key(snapshot: Snapshot, key_id: int) -> Principal:
     """The principal of a key. Fails if it does not exist, or is revoked or expired."""
     from app.identity.api_keys import ENVIRONMENTS
-    from app.identity.errors import CannotVerify
     from app.keys.known_key import known_key
     from app.keys.refusals import NoSuchKey
 
     try:
         key, principal = with_sessions(lambda sessions: known_key(sessions, snapshot, key_id, ENVIRONMENTS))
-    except CannotVerify as fault:
-        fail(fault.detail)
     except NoSuchKey:
         fail(f"there is no key {key_id}; `authz keys list` lists the existing ones.")
     if key.refused:

@@ -14,11 +14,13 @@ from app.cli.policy.directory import show_faults
 from app.cli.policy.server_policy import fetch
 from app.cli.policy.stored_revision import REVISION, stored_revision
 from app.cli.terminal import printable
+from app.policy.language.directory import read
+from app.policy.language.fault import PolicyRefused
+from app.policy.language.source import PolicySource, from_bytes
 
 if TYPE_CHECKING:
     from app.db.session import Sessions
     from app.policy.engine.snapshot import Snapshot
-    from app.policy.language.source import PolicySource
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +39,6 @@ class PolicyArgument:
 
     def source(self) -> PolicySource:
         """The files. Raises PolicyRefused."""
-        from app.policy.language.directory import read
-        from app.policy.language.source import from_bytes
-
         return read(self.place) if self.files is None else from_bytes(self.files)
 
 
@@ -72,7 +71,6 @@ def snapshot_of(argument: PolicyArgument, *, is_old: bool = False, as_json: bool
     from app.http.declared_routes import route_table
     from app.policy.engine.live import build
     from app.policy.engine.snapshot import Snapshot
-    from app.policy.language.fault import PolicyRefused
     from app.policy.language.load import parse
 
     try:

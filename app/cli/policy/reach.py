@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from app.cli.database import with_sessions
-from app.cli.failure import explained, fail
+from app.cli.failure import explained
 from app.cli.policy.directory import policy_directory, sound_snapshot
 from app.cli.policy.explain import endpoint_of, grants_of
 from app.cli.policy.known_key import usable_key
-from app.cli.terminal import Styled, plural, show, show_view
+from app.cli.terminal import Line, plural, show, show_view
 
 if TYPE_CHECKING:
     from app.db.session import Sessions
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from app.policy.engine.snapshot import Snapshot
     from app.policy.language.rule import Rule
 
-Line = str | Styled | list[str | Styled]
 _CONDITION = "  if its condition is met"
 _DIRECTORY = click.option("--dir", "directory", type=click.Path(path_type=Path), help="The policy directory.")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print a document for programs.")
@@ -134,16 +133,12 @@ def who_command(
 
 def _keys(snapshot: Snapshot, rules: Sequence[Rule], after: int) -> tuple[list[KeyHolder], int | None]:
     from app.identity.api_keys import ENVIRONMENTS
-    from app.identity.errors import CannotVerify
     from app.keys.reaching import reaching
 
     now = datetime.now(UTC)
-    try:
-        return with_sessions(
-            lambda sessions: reaching(sessions, snapshot, rules, environments=ENVIRONMENTS, now=now, after=after)
-        )
-    except CannotVerify as fault:
-        fail(fault.detail)
+    return with_sessions(
+        lambda sessions: reaching(sessions, snapshot, rules, environments=ENVIRONMENTS, now=now, after=after)
+    )
 
 
 @click.command("usage")

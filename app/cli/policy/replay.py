@@ -13,7 +13,7 @@ from app.cli.database import with_sessions
 from app.cli.failure import explained
 from app.cli.policy.directory import policy_directory
 from app.cli.policy.policy_argument import PolicyArgument, find, snapshot_of
-from app.cli.terminal import Styled, console, plural, show, show_view
+from app.cli.terminal import Line, console, plural, show, show_view
 
 if TYPE_CHECKING:
     from app.audit.replay_view import ReplayChange, ReplayResult
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from app.policy.engine.snapshot import Snapshot
 
 SHOWN = 50
-Line = str | Styled | list[str | Styled]
 
 
 @click.command("replay")

@@ -12,14 +12,13 @@ from rich.cells import cell_len
 
 from app.cli.failure import explained
 from app.cli.policy.directory import policy_directory, sound_snapshot
-from app.cli.terminal import Styled, plural, show, show_view
+from app.cli.terminal import Line, plural, show, show_view
 
 if TYPE_CHECKING:
     from app.policy.engine.snapshot import Snapshot
     from app.policy.language.rule import Rule
     from app.policy.routing.routes import Route
 
-Line = str | list[str | Styled]
 _NO_METHOD = "·"
 
 

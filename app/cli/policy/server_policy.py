@@ -7,12 +7,12 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 from app.cli.failure import fail
 from app.cli.terminal import printable
+from app.identity.address import is_loopback
 from app.policy.language.source import MAX_BYTES
 
 if TYPE_CHECKING:
@@ -91,17 +91,10 @@ def _base(address: str) -> str:
     shown = printable(address)
     if parts.path not in ("", "/") or parts.query or parts.fragment:
         fail(f"`{shown}`: write only scheme, host and port, such as https://authz.example.com.", code=2)
-    if parts.scheme.lower() == "http" and not _is_loopback(host):
+    if parts.scheme.lower() == "http" and not is_loopback(host):
         fail(f"`{shown}` would send {TOKEN} in the clear: http:// is only for a loopback host.", code=2)
     host_part = f"[{host}]" if ":" in host else printable(host)
     return f"{parts.scheme.lower()}://{host_part}" + (f":{port}" if port is not None else "")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _token(url: str) -> str:
