@@ -131,7 +131,13 @@ def handlers() -> list[ControllerRouterHandler]:
         openapi_json,
         docs.docs,
         docs.docs_style,
-        Router("/", route_handlers=PAGES, before_request=only_own_forms, exception_handlers=console_errors.HANDLERS),
+        Router(
+            "/",
+            route_handlers=PAGES,
+            before_request=only_own_forms,
+            exception_handlers=console_errors.HANDLERS,
+            include_in_schema=False,
+        ),
     ]
 
 

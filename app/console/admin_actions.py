@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
-from litestar import Response, route
-from litestar.di import NamedDependency
-from litestar.enums import HttpMethod
-from sqlalchemy.ext.asyncio import AsyncSession
+from litestar import Response
 
 from app.audit.admin_log import ACTIONS, ADMIN_FILTERS
-from app.console.page import page
+from app.console.page import may_open, page
 from app.http.api.admin_actions import AdminActionPage, found_admin_actions
-from app.http.api.decisions import given_filters
+from app.http.wire.filters import given_filters
+from app.http.wire.handlers import RequestSession, get_or_head
 from app.http.wire.problems import Problem
-from app.services import AnyRequest, services_of
+from app.services import AnyRequest
 
 PATH = "/console/admin-actions"
 PAGE_SIZE = 50
@@ -35,8 +33,8 @@ _GROUPS = {
 _DOORS = {"api": "API", "console": "console", "cli": "command line", "files": "policy files"}
 
 
-@route(PATH, http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False)
-async def list_actions(request: AnyRequest, session: NamedDependency[AsyncSession]) -> Response[str]:
+@get_or_head(PATH)
+async def list_actions(request: AnyRequest, session: RequestSession) -> Response[str]:
     """Show the admin log. An invalid filter has its error at its field."""
     errors: Mapping[str, str] = {}
     found: AdminActionPage | None = None
@@ -67,9 +65,7 @@ async def list_actions(request: AnyRequest, session: NamedDependency[AsyncSessio
         newest=address() if "cursor" in given else None,
         older=address(cursor=found.older) if found and found.older else None,
         only=lambda **chosen: f"{PATH}?{urlencode(chosen)}",
-        may_open_history=bool(
-            services_of(request.app).live.active.decide(request.user.held, "/console/policy/history/{revision}", "GET")
-        ),
+        may_open_history=may_open(request, "/console/policy/history/{revision}"),
     )
 
 

@@ -7,17 +7,16 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
-from litestar import Response, post, route
-from litestar.di import NamedDependency
-from litestar.enums import HttpMethod
+from litestar import Response, post
 from litestar.params import FromPath
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.console.keys import badge
-from app.console.page import page, see_other
+from app.console.page import may_open, page, see_other
 from app.db.tables.keys import ApiKey
 from app.http.api.actors import requesting_actor
 from app.http.wire.cursors import decode, encode
+from app.http.wire.handlers import RequestSession, get_or_head
 from app.http.wire.ids import read_id
 from app.http.wire.problems import Problem
 from app.keys import api_keys, beyond_owners, listing
@@ -35,16 +34,14 @@ SORT_NAMES: Mapping[Sort, str] = {
     "expires": "Expires first",
 }
 _NO_KEY = "There is no such key."
-_READ = [HttpMethod.GET, HttpMethod.HEAD]
 _PREFIX = re.compile(r"grd_(live|test)_[0-9a-f]{0,8}")
 _CURSOR = re.compile(r"([0-9]{1,18}) (-|[0-9]{1,18})", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SHOWN_PREFIX = len("grd_live_") + 8
-_Session = NamedDependency[AsyncSession]
 
 
-@route(PATH, http_method=_READ, include_in_schema=False)
-async def all_keys(request: AnyRequest, session: _Session) -> Response[str]:
+@get_or_head(PATH)
+async def all_keys(request: AnyRequest, session: RequestSession) -> Response[str]:
     """Show a page of the keys that match."""
     given = {name: request.query_params.get(name, "").strip() for name in ("subject", "prefix", "status", "sort")}
     # A complete key may have been pasted: only its prefix is stored, and the rest is never shown.
@@ -79,19 +76,19 @@ async def all_keys(request: AnyRequest, session: _Session) -> Response[str]:
         first=f"{PATH}?{urlencode(filters)}" if cursor else None,
         following=f"{PATH}?{urlencode(more)}" if more else None,
         by={sort: f"{PATH}?{urlencode({**filters, 'sort': sort})}" for sort in SORTS},
-        may_revoke=bool(live.active.decide(request.user.held, f"{PATH}/{{key_id}}/revoke", "POST")),
+        may_revoke=may_open(request, f"{PATH}/{{key_id}}/revoke", "POST"),
     )
 
 
-@route(f"{PATH}/{{key_id:str}}/revoke", http_method=_READ, include_in_schema=False)
-async def ask_revoke(key_id: FromPath[str], request: AnyRequest, session: _Session) -> Response[str]:
+@get_or_head(f"{PATH}/{{key_id:str}}/revoke")
+async def ask_revoke(key_id: FromPath[str], request: AnyRequest, session: RequestSession) -> Response[str]:
     """Ask for confirmation, with the details of the key."""
     key = await _key(session, key_id)
     return page(request, "all_keys_revoke.html", key=key, badge=badge(key, datetime.now(UTC)))
 
 
-@post(f"{PATH}/{{key_id:str}}/revoke", status_code=303, include_in_schema=False)
-async def revoke(key_id: FromPath[str], request: AnyRequest, session: _Session) -> Response[None]:
+@post(f"{PATH}/{{key_id:str}}/revoke", status_code=303)
+async def revoke(key_id: FromPath[str], request: AnyRequest, session: RequestSession) -> Response[None]:
     """Revoke a key; its next request is refused. Revoking again changes nothing."""
     key = await revoke_key(session, read_id(key_id) or 0, requesting_actor(request), datetime.now(UTC))
     if key is None:

@@ -6,21 +6,21 @@ from collections.abc import Mapping
 from urllib.parse import urlencode
 
 import msgspec
-from litestar import Response, route
-from litestar.di import NamedDependency
-from litestar.enums import HttpMethod, MediaType
-from sqlalchemy.ext.asyncio import AsyncSession
+from litestar import Response
+from litestar.enums import MediaType
 
 from app.audit.decision_filter import FILTERS
-from app.console.page import page, render
-from app.http.api.decisions import DecisionResults, found_decisions, given_filters
+from app.console.page import may_open, page, render
+from app.http.api.decisions import DecisionResults, found_decisions
+from app.http.wire.filters import given_filters
+from app.http.wire.handlers import RequestSession, get_or_head
 from app.http.wire.problems import Problem
-from app.services import AnyRequest, services_of
+from app.services import AnyRequest
 
 PATH = "/console/decisions"
+_SIMULATOR = "/console/policy/simulator"
 OWN_DOOR = "console"  # left out, since a live page polls and would mostly show its own requests
 _OWN_TOO = "console"
-_READ = [HttpMethod.GET, HttpMethod.HEAD]
 _LABELS = {
     "subject": "Subject",
     "key_id": "Key number",
@@ -32,11 +32,10 @@ _LABELS = {
     "since": "Since",
     "until": "Until",
 }
-_Session = NamedDependency[AsyncSession]
 
 
-@route(PATH, http_method=_READ, include_in_schema=False)
-async def decisions(request: AnyRequest, session: _Session) -> Response[str]:
+@get_or_head(PATH)
+async def decisions(request: AnyRequest, session: RequestSession) -> Response[str]:
     """Show a page of decisions. An invalid filter has its error at its field."""
     errors: Mapping[str, str] = {}
     found: DecisionResults | None = None
@@ -63,15 +62,15 @@ async def decisions(request: AnyRequest, session: _Session) -> Response[str]:
         decisions=found.decisions if found else [],
         is_newest="cursor" not in given,
         links=_links(found, {**filters, **({} if door else {_OWN_TOO: "yes"})}),
-        may_explain=_may_explain(request),
+        may_explain=may_open(request, _SIMULATOR),
     )
 
 
-@route(f"{PATH}/newer", http_method=_READ, include_in_schema=False)
-async def newer(request: AnyRequest, session: _Session) -> Response[bytes]:
+@get_or_head(f"{PATH}/newer")
+async def newer(request: AnyRequest, session: RequestSession) -> Response[bytes]:
     """Return the rows newer than a cursor, for the script that keeps the page live."""
     found = await found_decisions(session, *_given(request))
-    rows = render("decision_rows.html", decisions=found.decisions, may_explain=_may_explain(request))
+    rows = render("decision_rows.html", decisions=found.decisions, may_explain=may_open(request, _SIMULATOR))
     document = {"rows": rows, "count": len(found.decisions), "cursor": found.latest, "more": found.newer is not None}
     return Response(msgspec.json.encode(document), media_type=MediaType.JSON, headers={"Cache-Control": "no-store"})
 
@@ -83,10 +82,6 @@ def _given(request: AnyRequest) -> tuple[dict[str, str], str | None]:
     """The filters, without empty fields of the form, and the door that is left out. Raises Problem 400."""
     given = {name: text.strip() for name, text in given_filters(request).items() if text.strip()}
     return given, None if given.pop(_OWN_TOO, "") else OWN_DOOR
-
-
-def _may_explain(request: AnyRequest) -> bool:
-    return bool(services_of(request.app).live.active.decide(request.user.held, "/console/policy/simulator", "GET"))
 
 
 def _links(found: DecisionResults | None, filters: Mapping[str, str]) -> dict[str, str]:

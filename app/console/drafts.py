@@ -39,8 +39,7 @@ class DraftForm:
 
 def active_draft(services: Services) -> Draft:
     """An empty draft, based on the active policy."""
-    live = services.live
-    return Draft(live.active.revision, live.active.policy.source.files, {})
+    return Draft(services.live.active.revision, services.live.active.policy.source.files, {})
 
 
 async def sent_draft(request: AnyRequest, session: AsyncSession) -> DraftForm | None:
@@ -69,8 +68,7 @@ async def check(draft: Draft, services: Services) -> DraftFindings:
 
 
 async def _base(services: Services, session: AsyncSession, parent: str) -> Mapping[str, str] | None:
-    live = services.live
-    if parent == live.active.revision:
-        return live.active.policy.source.files
+    if parent == services.live.active.revision:
+        return services.live.active.policy.source.files
     row = await revisions.find(session, parent) if _REVISION.fullmatch(parent) else None
     return None if row is None else revisions.files_of(row)

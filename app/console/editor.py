@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import msgspec
-from litestar import Response, post, route
-from litestar.di import NamedDependency
-from litestar.enums import HttpMethod, MediaType
-from sqlalchemy.ext.asyncio import AsyncSession
+from litestar import Response, post
+from litestar.enums import MediaType
 
 from app.console.draft import Draft, new_file_fault, template_of
 from app.console.drafts import MAX_EDITABLE, DraftFindings, DraftForm, active_draft, check, sent_draft
 from app.console.page import page
 from app.http.api.candidate import MAX_FILES_BYTES
+from app.http.wire.handlers import RequestSession, get_or_head
 from app.http.wire.problems import Problem
 from app.policy.analysis.findings import Finding, FindingView
 from app.policy.language.file_names import REQUIRED
@@ -24,19 +23,18 @@ FIRST = "roles.csv"  # opened first, if it exists
 MAX_SHOWN = 50  # faults or findings
 MAX_MARKS = 500  # faults or findings for the script that marks lines
 NO_SUCH_PARENT = "The revision on which this draft is based is unknown. Copy what you wrote, and start over."
-_Session = NamedDependency[AsyncSession]
 _encode = msgspec.json.Encoder().encode
 
 
-@route(PATH, http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False)
+@get_or_head(PATH)
 async def edit(request: AnyRequest) -> Response[str]:
     """Open the editor with the active policy."""
     draft = active_draft(services_of(request.app))
     return editor_page(request, draft, request.query_params.get("file", ""))
 
 
-@post(PATH, status_code=200, request_max_body_size=MAX_FILES_BYTES, include_in_schema=False)
-async def edit_draft(request: AnyRequest, session: _Session) -> Response[str]:
+@post(PATH, status_code=200, request_max_body_size=MAX_FILES_BYTES)
+async def edit_draft(request: AnyRequest, session: RequestSession) -> Response[str]:
     """Change a draft: open, add, delete or restore a file, rebase it on the active policy, or check it."""
     sent = await sent_draft(request, session)
     if sent is None:
@@ -45,8 +43,8 @@ async def edit_draft(request: AnyRequest, session: _Session) -> Response[str]:
     return editor_page(request, draft, file, checked=await check(draft, services_of(request.app)), errors=errors)
 
 
-@post(f"{PATH}/check", status_code=200, request_max_body_size=MAX_FILES_BYTES, include_in_schema=False)
-async def check_draft(request: AnyRequest, session: _Session) -> Response[bytes]:
+@post(f"{PATH}/check", status_code=200, request_max_body_size=MAX_FILES_BYTES)
+async def check_draft(request: AnyRequest, session: RequestSession) -> Response[bytes]:
     """Check a draft, for the script that runs while the author types."""
     sent = await sent_draft(request, session)
     if sent is None:

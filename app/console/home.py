@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from litestar import Response, route
-from litestar.enums import HttpMethod
+from litestar import Response
 
 from app.console.nav import open_to
 from app.console.page import page, see_other
+from app.http.wire.handlers import get_or_head
 from app.services import AnyRequest, services_of
 
 
-@route("/console", http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False)
+@get_or_head("/console")
 async def home(request: AnyRequest) -> Response[str] | Response[None]:
     """Redirect to the first page of the navigation, or say that no page is open."""
     live = services_of(request.app).live

@@ -5,12 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Literal
 
-from litestar import Response, post, route
-from litestar.di import NamedDependency
-from litestar.enums import HttpMethod
+from litestar import Response, post
 from litestar.params import FromPath
 from pydantic import BaseModel
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.console.forms import read_form
 from app.console.keys import PATH, badge
@@ -18,14 +15,13 @@ from app.console.new_key import grantable, show_plaintext
 from app.console.page import page, see_other
 from app.console.single_use import FormId, new_form_id, use_form
 from app.http.api.actors import requesting_actor
+from app.http.wire.handlers import RequestSession, get_or_head
 from app.http.wire.ids import read_id
 from app.http.wire.problems import Problem
 from app.keys.api_keys import own_key, successor_of
 from app.keys.revocations import revoke_own_key
 from app.services import AnyRequest, services_of
 
-_READ = [HttpMethod.GET, HttpMethod.HEAD]
-_Session = NamedDependency[AsyncSession]
 _GRACES = {
     "3600": "for an hour",
     "86400": "for a day",
@@ -43,15 +39,15 @@ class Rotation(BaseModel):
     form_id: FormId
 
 
-@route(f"{PATH}/{{key_id:str}}/revoke", http_method=_READ, include_in_schema=False)
-async def ask_to_revoke(key_id: FromPath[str], request: AnyRequest, session: _Session) -> Response[str]:
+@get_or_head(f"{PATH}/{{key_id:str}}/revoke")
+async def ask_to_revoke(key_id: FromPath[str], request: AnyRequest, session: RequestSession) -> Response[str]:
     """Ask for confirmation."""
     key = await own_key(session, request.user.subject, read_id(key_id))
     return page(request, "key_revoke.html", key=key, badge=badge(key, datetime.now(UTC)))
 
 
-@post(f"{PATH}/{{key_id:str}}/revoke", include_in_schema=False)
-async def revoke_key(key_id: FromPath[str], request: AnyRequest, session: _Session) -> Response[None]:
+@post(f"{PATH}/{{key_id:str}}/revoke")
+async def revoke_key(key_id: FromPath[str], request: AnyRequest, session: RequestSession) -> Response[None]:
     """Revoke a key; its next request is refused."""
     services = services_of(request.app)
     key = await revoke_own_key(session, read_id(key_id), requesting_actor(request), datetime.now(UTC))
@@ -59,8 +55,8 @@ async def revoke_key(key_id: FromPath[str], request: AnyRequest, session: _Sessi
     return see_other(f"{PATH}/{key.id}?done=revoked")
 
 
-@route(f"{PATH}/{{key_id:str}}/rotate", http_method=_READ, include_in_schema=False)
-async def ask_to_rotate(key_id: FromPath[str], request: AnyRequest, session: _Session) -> Response[str]:
+@get_or_head(f"{PATH}/{{key_id:str}}/rotate")
+async def ask_to_rotate(key_id: FromPath[str], request: AnyRequest, session: RequestSession) -> Response[str]:
     """Ask how long both keys work."""
     services = services_of(request.app)
     key = await own_key(session, request.user.subject, read_id(key_id))
@@ -82,8 +78,8 @@ async def ask_to_rotate(key_id: FromPath[str], request: AnyRequest, session: _Se
     )
 
 
-@post(f"{PATH}/{{key_id:str}}/rotate", include_in_schema=False)
-async def rotate_key(key_id: FromPath[str], request: AnyRequest, session: _Session) -> Response[str]:
+@post(f"{PATH}/{{key_id:str}}/rotate")
+async def rotate_key(key_id: FromPath[str], request: AnyRequest, session: RequestSession) -> Response[str]:
     """Issue the new key and show it once."""
     services = services_of(request.app)
     form = await read_form(request, Rotation)

@@ -9,15 +9,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 from urllib.parse import urlencode
 
-from litestar import Response, route
-from litestar.di import NamedDependency
-from litestar.enums import HttpMethod
+from litestar import Response
 from litestar.params import FromPath, QueryParameter
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.console.page import page
 from app.db import usage as logged
 from app.db.tables.keys import ApiKey
+from app.http.wire.handlers import RequestSession, get_or_head
 from app.http.wire.ids import read_id
 from app.identity.api_keys import principal_of, refusal_reason
 from app.identity.principal import Principal, is_fact
@@ -36,8 +34,6 @@ USAGE_DAYS = 30
 USAGE_LATEST = 10_000  # decisions of a key that its page counts
 _IMPLIED = ("HEAD", "OPTIONS")  # follow GET, and the endpoint itself
 _MAX_PAGE = 100_000
-_READ = [HttpMethod.GET, HttpMethod.HEAD]
-_Session = NamedDependency[AsyncSession]
 _Shown = Literal["all", "active", "expiring", "superseded", "expired", "revoked"]
 
 _COLOURS: Mapping[KeyStatus, str] = {"active": "good", "expiring": "warn", "superseded": "warn"}
@@ -75,10 +71,10 @@ def badge(key: ApiKey, now: datetime) -> StatusBadge:
     return StatusBadge(state, *STATES[state])
 
 
-@route(PATH, http_method=_READ, include_in_schema=False)
+@get_or_head(PATH)
 async def show_keys(
     request: AnyRequest,
-    session: _Session,
+    session: RequestSession,
     *,
     shown: Annotated[_Shown, QueryParameter(name="state")] = "all",
     order: Annotated[own_keys.Order, QueryParameter(name="sort")] = "created",
@@ -123,11 +119,11 @@ async def show_keys(
     )
 
 
-@route(f"{PATH}/{{key_id:str}}", http_method=_READ, include_in_schema=False)
+@get_or_head(f"{PATH}/{{key_id:str}}")
 async def show_key(
     key_id: FromPath[str],
     request: AnyRequest,
-    session: _Session,
+    session: RequestSession,
     done: Annotated[Literal["", "revoked"], QueryParameter()] = "",
 ) -> Response[str]:
     """Show a key: its facts, what it reaches now, and which scopes it used recently."""

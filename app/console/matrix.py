@@ -6,10 +6,10 @@ import asyncio
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from litestar import Response, route
-from litestar.enums import HttpMethod
+from litestar import Response
 
 from app.console.page import page
+from app.http.wire.handlers import get_or_head
 from app.policy.analysis.matrix import Row, caller_grants, cells, columns, rows
 from app.policy.engine.snapshot import Snapshot
 from app.services import AnyRequest, services_of
@@ -61,7 +61,7 @@ class MatrixFilter:
         return f"{PATH}?{urlencode({name: value for name, value in {**given, **other}.items() if value})}"
 
 
-@route(PATH, http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False)
+@get_or_head(PATH)
 async def matrix(request: AnyRequest) -> Response[str]:
     """Show a page of the matrix."""
     snapshot = services_of(request.app).live.active

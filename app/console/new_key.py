@@ -5,11 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from litestar import Response, post, route
-from litestar.di import NamedDependency
-from litestar.enums import HttpMethod
+from litestar import Response, post
 from pydantic import BaseModel, Field
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.console.forms import read_form
 from app.console.keys import PATH, badge
@@ -19,6 +16,7 @@ from app.db.tables.fields import Name
 from app.db.tables.keys import ApiKey
 from app.http.api.actors import requesting_actor
 from app.http.api.api_keys import WARNING
+from app.http.wire.handlers import RequestSession, get_or_head
 from app.identity.principal import Principal
 from app.keys.issuer import KeyOrder, NewKey
 from app.keys.refusals import InvalidKeyOrder, ScopesNotHeld
@@ -27,7 +25,6 @@ from app.policy.engine.live import LivePolicy
 from app.policy.language.permissions import Permission
 from app.services import AnyRequest, Services, services_of
 
-_Session = NamedDependency[AsyncSession]
 LIVES = {"7": "7 days", "30": "30 days", "90": "90 days", "365": "a year", "never": "never"}
 LONGEST = "longest"  # offered if the settings limit the lifetime
 _ALREADY = "This form was sent before. Its key was issued then and shown once, so nothing was done now."
@@ -43,15 +40,15 @@ class NewKeyForm(BaseModel):
     form_id: FormId
 
 
-@route(f"{PATH}/new", http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False)
+@get_or_head(f"{PATH}/new")
 async def show_form(request: AnyRequest) -> Response[str]:
     """Show the form."""
     services = services_of(request.app)
     return _form(request, services, {}, {})
 
 
-@post(f"{PATH}/new", include_in_schema=False)
-async def issue_key(request: AnyRequest, session: _Session) -> Response[str]:
+@post(f"{PATH}/new")
+async def issue_key(request: AnyRequest, session: RequestSession) -> Response[str]:
     """Issue the key and show it once."""
     services = services_of(request.app)
     form = await read_form(request, NewKeyForm)

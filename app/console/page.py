@@ -116,6 +116,11 @@ def csrf_of(request: AnyRequest) -> str:
     return csrf_token(token) if token else ""
 
 
+def may_open(request: AnyRequest, path: str, method: str = "GET") -> bool:
+    """Whether the policy lets the user open a page, or send a form, so that no link leads to a refusal."""
+    return bool(services_of(request.app).live.active.decide(request.user.held, path, method))
+
+
 def see_other(path: str, *cookies: Cookie) -> Response[None]:
     """Redirect to another page with GET, as after a form."""
     return Response(None, status_code=303, headers={**_HEADERS, "Location": path}, cookies=cookies)

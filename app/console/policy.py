@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from litestar import Response, post, route
-from litestar.di import NamedDependency
-from litestar.enums import HttpMethod
-from sqlalchemy.ext.asyncio import AsyncSession
+from litestar import Response, post
 
 from app.audit.shadow_view import shadow_view
-from app.console.page import page, see_other
+from app.console.page import may_open, page, see_other
 from app.db import revisions
 from app.history import shadow_changes
 from app.http.api.actors import requesting_actor
 from app.http.api.policies import files_of
+from app.http.wire.handlers import RequestSession, get_or_head
 from app.services import AnyRequest, services_of
 
 PATH = "/console/policy"
-_Session = NamedDependency[AsyncSession]
 
 
-@route(PATH, http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False)
-async def show(request: AnyRequest, session: _Session) -> Response[str]:
+@get_or_head(PATH)
+async def show(request: AnyRequest, session: RequestSession) -> Response[str]:
     """Show the active revision and its health."""
     services = services_of(request.app)
     live = services.live
@@ -44,29 +41,19 @@ async def show(request: AnyRequest, session: _Session) -> Response[str]:
         shadow=None if deployed is None else shadow_view(deployed, live.active.revision),
         log=log.health,
         sample=services.settings.decision_log_sample,
-        may=_may(request),
+        may={
+            "edit": may_open(request, f"{PATH}/edit"),
+            "history": may_open(request, f"{PATH}/history"),
+            "withdraw": may_open(request, f"{PATH}/shadow/withdraw", "POST"),
+        },
     )
 
 
-@post(f"{PATH}/shadow/withdraw", status_code=303, include_in_schema=False)
-async def withdraw(request: AnyRequest, session: _Session) -> Response[None]:
+@post(f"{PATH}/shadow/withdraw", status_code=303)
+async def withdraw(request: AnyRequest, session: RequestSession) -> Response[None]:
     """Withdraw the policy in shadow."""
     await shadow_changes.withdraw(services_of(request.app).shadowing, session, requesting_actor(request))
     return see_other(PATH)
 
 
 ROUTES = (show, withdraw)
-
-
-def _may(request: AnyRequest) -> dict[str, bool]:
-    """Which other pages the user may open, so that no link leads to a refusal."""
-    live = services_of(request.app).live
-
-    def opens(path: str, method: str = "GET") -> bool:
-        return bool(live.active.decide(request.user.held, path, method))
-
-    return {
-        "edit": opens(f"{PATH}/edit"),
-        "history": opens(f"{PATH}/history"),
-        "withdraw": opens(f"{PATH}/shadow/withdraw", "POST"),
-    }

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from litestar import Response, post
-from litestar.di import NamedDependency
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.decision_filter import BadFilter, read
@@ -28,6 +27,7 @@ from app.history.shadow_changes import deploy
 from app.http.api.actors import requesting_actor
 from app.http.api.candidate import MAX_FILES_BYTES, snapshot_of
 from app.http.api.replay import CannotReplay, replayed
+from app.http.wire.handlers import RequestSession
 from app.http.wire.problems import Problem
 from app.policy.language.fault import PolicyRefused
 from app.policy.language.source import encode
@@ -35,7 +35,6 @@ from app.policy.language.write import PolicyNotWritten
 from app.services import AnyRequest, services_of
 
 PERIODS = {"1d": "1 day", "7d": "7 days", "30d": "30 days"}
-_Session = NamedDependency[AsyncSession]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,22 +46,22 @@ class Replayed:
     error: str = ""
 
 
-@post(f"{EDIT}/preview", status_code=200, request_max_body_size=MAX_FILES_BYTES, include_in_schema=False)
-async def preview(request: AnyRequest, session: _Session) -> Response[str]:
+@post(f"{EDIT}/preview", status_code=200, request_max_body_size=MAX_FILES_BYTES)
+async def preview(request: AnyRequest, session: RequestSession) -> Response[str]:
     """Show what a draft would change."""
     return await _preview(request, session, await _sent(request, session))
 
 
-@post(f"{EDIT}/replay", status_code=200, request_max_body_size=MAX_FILES_BYTES, include_in_schema=False)
-async def replay(request: AnyRequest, session: _Session) -> Response[str]:
+@post(f"{EDIT}/replay", status_code=200, request_max_body_size=MAX_FILES_BYTES)
+async def replay(request: AnyRequest, session: RequestSession) -> Response[str]:
     """Show the preview with a replay of recent decisions."""
     sent = await _sent(request, session)
     last = sent.fields.get("last", "7d")
     return await _preview(request, session, sent, last=last if last in PERIODS else "7d")
 
 
-@post(f"{EDIT}/publish", status_code=303, request_max_body_size=MAX_FILES_BYTES, include_in_schema=False)
-async def publish(request: AnyRequest, session: _Session) -> Response[str] | Response[None]:
+@post(f"{EDIT}/publish", status_code=303, request_max_body_size=MAX_FILES_BYTES)
+async def publish(request: AnyRequest, session: RequestSession) -> Response[str] | Response[None]:
     """Make a draft the active policy."""
     sent = await _sent(request, session)
     message, errors = _message(sent.fields)
@@ -90,8 +89,8 @@ async def publish(request: AnyRequest, session: _Session) -> Response[str] | Res
     return see_other(f"/console/policy/history/{done.revision}?published=yes")
 
 
-@post(f"{EDIT}/shadow", status_code=303, request_max_body_size=MAX_FILES_BYTES, include_in_schema=False)
-async def shadow(request: AnyRequest, session: _Session) -> Response[str] | Response[None]:
+@post(f"{EDIT}/shadow", status_code=303, request_max_body_size=MAX_FILES_BYTES)
+async def shadow(request: AnyRequest, session: RequestSession) -> Response[str] | Response[None]:
     """Run a draft in shadow: it decides nothing, and differences are counted."""
     sent = await _sent(request, session)
     message, errors = _message(sent.fields)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from litestar import Response, route
-from litestar.enums import HttpMethod
+from litestar import Response
 
 from app.console.page import page
 from app.history.fleet import fleet
 from app.history.replica import LIVE_BEATS, beat_seconds
+from app.http.wire.handlers import get_or_head
 from app.services import AnyRequest, services_of
 
 PATH = "/console/replicas"
 
 
-@route(PATH, http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False)
+@get_or_head(PATH)
 async def show(request: AnyRequest) -> Response[str]:
     """Show all processes on this database; the one that answers is marked."""
     services = services_of(request.app)

@@ -7,15 +7,13 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from litestar import Response, post, route
-from litestar.di import NamedDependency
-from litestar.enums import HttpMethod
+from litestar import Response, post
 from litestar.params import FromPath
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.console.acknowledgements import acknowledgements_of, missing_acknowledgements
 from app.console.change_preview import MAX_SHOWN, preview_values
-from app.console.page import page, see_other
+from app.console.page import may_open, page, see_other
 from app.db import revisions
 from app.db.tables.history import PolicyRevision
 from app.history.acknowledgements import Unacknowledged
@@ -24,6 +22,7 @@ from app.history.files import bytes_of
 from app.history.published import Published
 from app.history.refusals import NoSuchRevision, StaleParent
 from app.http.api.actors import requesting_actor
+from app.http.wire.handlers import RequestSession, get_or_head
 from app.http.wire.ids import read_id
 from app.http.wire.problems import Problem
 from app.policy.analysis.access_view import AccessChangeView, AccessSummary, FileView, access_of, files_of, summary_of
@@ -38,10 +37,9 @@ from app.policy.routing.routes import RouteTable
 from app.services import AnyRequest, services_of
 
 PATH = "/console/policy/history"
+_ROLLBACK = f"{PATH}/{{revision}}/rollback"
 PAGE_SIZE = 25
 MAX_FILE_SHOWN = 40_000  # characters
-_READ = [HttpMethod.GET, HttpMethod.HEAD]
-_Session = NamedDependency[AsyncSession]
 _MAX_REMEMBERED = 64
 
 
@@ -59,8 +57,8 @@ class RevisionMeaning:
 _known: OrderedDict[tuple[str, str, RouteTable], RevisionMeaning] = OrderedDict()
 
 
-@route(PATH, http_method=_READ, include_in_schema=False)
-async def history(request: AnyRequest, session: _Session) -> Response[str]:
+@get_or_head(PATH)
+async def history(request: AnyRequest, session: RequestSession) -> Response[str]:
     """Show the policies that were active, newest first."""
     before = read_id(request.query_params.get("before", ""))
     rows = await revisions.page(session, before=before, limit=PAGE_SIZE + 1)
@@ -72,12 +70,12 @@ async def history(request: AnyRequest, session: _Session) -> Response[str]:
         active=live.active.revision,
         is_first=before is None,
         older=rows[PAGE_SIZE - 1].id if len(rows) > PAGE_SIZE else None,
-        may_roll_back=_may_roll_back(request),
+        may_roll_back=may_open(request, _ROLLBACK, "POST"),
     )
 
 
-@route(f"{PATH}/{{revision:str}}", http_method=_READ, include_in_schema=False)
-async def show(revision: FromPath[str], request: AnyRequest, session: _Session) -> Response[str]:
+@get_or_head(f"{PATH}/{{revision:str}}")
+async def show(revision: FromPath[str], request: AnyRequest, session: RequestSession) -> Response[str]:
     """Show a revision: what it changed, and its files."""
     row = await _row(session, revision, request.query_params.get("entry", ""))
     parent = await revisions.entry(session, row.parent_id) if row.parent_id else None
@@ -102,18 +100,20 @@ async def show(revision: FromPath[str], request: AnyRequest, session: _Session) 
         is_active=row.revision == live.active.revision,
         is_just_published="published" in request.query_params,
         files_lag=services_of(request.app).follower.behind,
-        may_roll_back=_may_roll_back(request),
+        may_roll_back=may_open(request, _ROLLBACK, "POST"),
     )
 
 
-@route(f"{PATH}/{{revision:str}}/rollback", http_method=_READ, include_in_schema=False)
-async def ask_rollback(revision: FromPath[str], request: AnyRequest, session: _Session) -> Response[str]:
+@get_or_head(f"{PATH}/{{revision:str}}/rollback")
+async def ask_rollback(revision: FromPath[str], request: AnyRequest, session: RequestSession) -> Response[str]:
     """Show what a rollback would change."""
     return await _confirm(request, session, revision, {}, {})
 
 
-@post(f"{PATH}/{{revision:str}}/rollback", status_code=303, include_in_schema=False)
-async def rollback(revision: FromPath[str], request: AnyRequest, session: _Session) -> Response[str] | Response[None]:
+@post(f"{PATH}/{{revision:str}}/rollback", status_code=303)
+async def rollback(
+    revision: FromPath[str], request: AnyRequest, session: RequestSession
+) -> Response[str] | Response[None]:
     """Make an earlier revision active again."""
     form = await request.form()
     fields = {name: str(form.get(name, "")).strip() for name in ("message", "accept", "acknowledge", "fewer")}
@@ -189,11 +189,6 @@ async def _row(session: AsyncSession, revision: str, entry: str = "") -> PolicyR
     if row is None or row.revision != revision:
         raise Problem(404, "There is no such revision.")
     return row
-
-
-def _may_roll_back(request: AnyRequest) -> bool:
-    live = services_of(request.app).live
-    return bool(live.active.decide(request.user.held, f"{PATH}/{{revision}}/rollback", "POST"))
 
 
 async def _meaning(

@@ -6,11 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from urllib.parse import quote, urlsplit
 
-from litestar import Response, get, post, route
-from litestar.di import NamedDependency
-from litestar.enums import HttpMethod
+from litestar import Response, get, post
 from litestar.params import QueryParameter
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import logs
 from app.audit.actor import Actor
@@ -20,16 +17,15 @@ from app.console.oidc import OpenId, SignInFailed
 from app.console.page import page, see_other
 from app.db import admin_actions, console_sessions
 from app.http.api.actors import requesting_actor
+from app.http.wire.handlers import RequestSession, get_or_head
 from app.http.wire.problems import Problem
 from app.services import AnyRequest, services_of
 
-_READ = [HttpMethod.GET, HttpMethod.HEAD]
 _To = Annotated[str, QueryParameter(max_length=4000)]
-_Session = NamedDependency[AsyncSession]
 _SIGN_IN = "/console/sign-in"
 
 
-@route(_SIGN_IN, http_method=_READ, include_in_schema=False)
+@get_or_head(_SIGN_IN)
 async def show_sign_in(request: AnyRequest, to: _To = login_state.HOME) -> Response[str] | Response[None]:
     """Show the link to the issuer; redirect a signed-in user."""
     console, _ = _configured(request)
@@ -40,7 +36,7 @@ async def show_sign_in(request: AnyRequest, to: _To = login_state.HOME) -> Respo
     return page(request, "sign_in.html", begin=begin, issuer=urlsplit(console.issuer).netloc)
 
 
-@get(f"{_SIGN_IN}/start", include_in_schema=False)
+@get(f"{_SIGN_IN}/start")
 async def start_sign_in(request: AnyRequest, to: _To = login_state.HOME) -> Response[str] | Response[None]:
     """Redirect to the issuer, and keep the state of the sign-in in a cookie."""
     console, openid = _configured(request)
@@ -53,8 +49,8 @@ async def start_sign_in(request: AnyRequest, to: _To = login_state.HOME) -> Resp
     return see_other(address, kept)
 
 
-@get("/console/callback", include_in_schema=False)
-async def finish_sign_in(request: AnyRequest, session: _Session) -> Response[str] | Response[None]:
+@get("/console/callback")
+async def finish_sign_in(request: AnyRequest, session: RequestSession) -> Response[str] | Response[None]:
     """Handle the issuer's answer. A valid one begins a session, and ends the previous one of this browser."""
     console, openid = _configured(request)
     headers = request.scope["headers"]
@@ -106,8 +102,8 @@ async def finish_sign_in(request: AnyRequest, session: _Session) -> Response[str
     )
 
 
-@post("/console/sign-out", include_in_schema=False)
-async def sign_out(request: AnyRequest, session: _Session) -> Response[None]:
+@post("/console/sign-out")
+async def sign_out(request: AnyRequest, session: RequestSession) -> Response[None]:
     """End this session."""
     console, _ = _configured(request)
     token = cookies.session_token(request.scope["headers"], secure=console.secure)
@@ -120,8 +116,8 @@ async def sign_out(request: AnyRequest, session: _Session) -> Response[None]:
     return _out(console)
 
 
-@post("/console/sign-out/everywhere", include_in_schema=False)
-async def sign_out_everywhere(request: AnyRequest, session: _Session) -> Response[None]:
+@post("/console/sign-out/everywhere")
+async def sign_out_everywhere(request: AnyRequest, session: RequestSession) -> Response[None]:
     """End every session of the user, in all browsers."""
     console, _ = _configured(request)
     subject = request.user.subject
@@ -138,7 +134,7 @@ async def sign_out_everywhere(request: AnyRequest, session: _Session) -> Respons
     return _out(console)
 
 
-@route("/console/signed-out", http_method=_READ, include_in_schema=False)
+@get_or_head("/console/signed-out")
 async def show_signed_out(request: AnyRequest) -> Response[str]:
     """Confirm the sign-out, with a link to sign out at the issuer too."""
     console, openid = _configured(request)

@@ -9,15 +9,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
-from litestar import Response, route
-from litestar.di import NamedDependency
-from litestar.enums import HttpMethod
+from litestar import Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.console.page import page
+from app.console.page import may_open, page
 from app.console.unseen_token import UnseenToken, unseen_token
 from app.gateway.resource_reference import ROUTE_TYPE, resolve_target
 from app.http.api.past_request import NOT_LOGGED, PastRequest, may_also, past
+from app.http.wire.handlers import RequestSession, get_or_head
 from app.http.wire.ids import read_id
 from app.identity.errors import CannotVerify
 from app.keys.known_key import KeyState, known_key
@@ -51,8 +50,8 @@ class SimulatorAnswer:
     errors: dict[str, str] = field(default_factory=dict)
 
 
-@route(PATH, http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False)
-async def simulator(request: AnyRequest, session: NamedDependency[AsyncSession]) -> Response[str]:
+@get_or_head(PATH)
+async def simulator(request: AnyRequest, session: RequestSession) -> Response[str]:
     """Show the form, and the answer of the active policy."""
     snapshot = services_of(request.app).live.active
     asked = {name: request.query_params.get(name, "").strip() for name in FIELDS}
@@ -76,7 +75,7 @@ async def simulator(request: AnyRequest, session: NamedDependency[AsyncSession])
         roles=sorted(known_roles(snapshot.policy.memberships)),
         permissions=snapshot.policy.catalog,
         opening=_opening(asked, answer.explained),
-        log_is_open=bool(snapshot.decide(request.user.held, LOG, "GET")),
+        log_is_open=may_open(request, LOG),
     )
 
 

@@ -6,9 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import GenericAlias
 from typing import Annotated, Any, cast
 
-from litestar import Response, delete, patch, post, put, route
+from litestar import Response, delete, patch, post, put
 from litestar.di import NamedDependency
-from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody, QueryParameter
 from pydantic import ValidationError
@@ -20,13 +19,12 @@ from app.griddy.models import Given, messages
 from app.griddy.refusals import NotUnique, StillReferredTo, UnknownReference
 from app.griddy.resource import Bound, Keys, TableResource, bind, not_found
 from app.http.wire.cursors import CursorPosition, read_cursor, write_cursor
+from app.http.wire.handlers import RequestSession, get_or_head
 from app.http.wire.json_body import json_where_room
 from app.http.wire.problems import Problem, invalid
 
 PAGE_SIZE = 50
-_READ = [HttpMethod.GET, HttpMethod.HEAD]
 _Keys = NamedDependency[Keys]
-_Session = NamedDependency[AsyncSession]
 _Cursor = Annotated[
     str | None, QueryParameter(description="From `next` or `previous` of a page; the first without it.")
 ]
@@ -39,7 +37,7 @@ def routes(resource: TableResource) -> list[HTTPRouteHandler]:
 
 
 def _list(of: Bound) -> HTTPRouteHandler:
-    async def list_rows(keys: _Keys, session: _Session, cursor: _Cursor = None) -> Mapping[str, Any]:
+    async def list_rows(keys: _Keys, session: RequestSession, cursor: _Cursor = None) -> Mapping[str, Any]:
         within = of.within(keys)
         listing = of.listing(within)
         place = CursorPosition() if cursor is None else read_cursor(cursor, listing)
@@ -53,12 +51,12 @@ def _list(of: Bound) -> HTTPRouteHandler:
             "results": page.rows,
         }
 
-    decorate = route(**of.collection(), http_method=_READ, **of.described("list"))
+    decorate = get_or_head(**of.collection(), **of.described("list"))
     return decorate(_typed(list_rows, returns=of.models.page))
 
 
 def _create(of: Bound) -> HTTPRouteHandler:
-    async def create_row(keys: _Keys, data: Body, session: _Session) -> Response[Mapping[str, Any]]:
+    async def create_row(keys: _Keys, data: Body, session: RequestSession) -> Response[Mapping[str, Any]]:
         within = of.within(keys)
         try:
             row = await rows.create(session, of.table, within, data.model_dump())
@@ -71,15 +69,15 @@ def _create(of: Bound) -> HTTPRouteHandler:
 
 
 def _retrieve(of: Bound) -> HTTPRouteHandler:
-    async def retrieve_row(keys: _Keys, session: _Session) -> rows.Row:
+    async def retrieve_row(keys: _Keys, session: RequestSession) -> rows.Row:
         return _found(of, await rows.get(session, of.table, of.own(keys), of.within(keys)))
 
-    decorate = route(**of.item(), http_method=_READ, **of.described("retrieve", 404))
+    decorate = get_or_head(**of.item(), **of.described("retrieve", 404))
     return decorate(_typed(retrieve_row, returns=of.models.row))
 
 
 def _replace(of: Bound) -> HTTPRouteHandler:
-    async def replace_row(keys: _Keys, data: Body, session: _Session) -> rows.Row:
+    async def replace_row(keys: _Keys, data: Body, session: RequestSession) -> rows.Row:
         return await _write(of, session, keys, data.model_dump())
 
     decorate = put(**of.item(), before_request=json_where_room, **of.described("replace", 400, 404, 409, 415))
@@ -87,7 +85,7 @@ def _replace(of: Bound) -> HTTPRouteHandler:
 
 
 def _change(of: Bound) -> HTTPRouteHandler:
-    async def change_row(keys: _Keys, data: Given, session: _Session) -> rows.Row:
+    async def change_row(keys: _Keys, data: Given, session: RequestSession) -> rows.Row:
         before = _found(of, await rows.get(session, of.table, of.own(keys), of.within(keys), lock=True))
         given = data.model_dump(exclude_unset=True)
         body = of.models.body
@@ -102,7 +100,7 @@ def _change(of: Bound) -> HTTPRouteHandler:
 
 
 def _delete(of: Bound) -> HTTPRouteHandler:
-    async def delete_row(keys: _Keys, session: _Session) -> None:
+    async def delete_row(keys: _Keys, session: RequestSession) -> None:
         try:
             there = await rows.remove(session, of.table, of.own(keys), of.within(keys))
         except StillReferredTo as refused:

@@ -10,31 +10,26 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from litestar import Request, Response, post, route
-from litestar.datastructures import State
-from litestar.datastructures.response_header import ResponseHeader
-from litestar.di import NamedDependency
-from litestar.enums import HttpMethod
+from litestar import Response, post
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Operation, RequestBody
 from litestar.params import FromPath, JSONBody, QueryParameter
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.tables.fields import Integer, Moment, Name
 from app.http.api.actors import requesting_actor
 from app.http.door.long_work import in_turn
-from app.http.wire.cursors import CursorPosition, read_cursor, write_cursor
+from app.http.wire.cursors import CursorPosition, write_cursor
+from app.http.wire.handlers import AllowedRequest, RequestSession, get_or_head
 from app.http.wire.ids import read_id
 from app.http.wire.json_body import json_or_nothing, only_json
+from app.http.wire.link import LINK, next_link, read_before
 from app.http.wire.page_size import fitting
-from app.http.wire.problems import Detail, InvalidBody, Problem
-from app.identity.principal import Principal
+from app.http.wire.problems import Detail, InvalidBody
 from app.keys import api_keys as stored
 from app.keys.issuer import KeyOrder
 from app.keys.revocations import revoke_own_key
 from app.keys.view import KeyView, view_of
-from app.policy.engine.decision import Decision
 from app.services import services_of
 
 WARNING = "Store this token now — it will not be shown again. If you lose it, revoke this key and issue a new one."
@@ -42,9 +37,6 @@ PAGE_SIZE = 100
 GRACE_SECONDS = 86_400
 MAX_GRACE_SECONDS = 30 * 86_400
 _PATH = "/api/v1/api-keys"
-_READ = [HttpMethod.GET, HttpMethod.HEAD]
-_Request = Request[Principal, Decision, State]
-_Session = NamedDependency[AsyncSession]
 
 
 class IssueKey(BaseModel):
@@ -113,7 +105,7 @@ _TOO_MANY_SPEC = ResponseSpec(
         429: _TOO_MANY_SPEC,
     },
 )
-async def issue_key(data: JSONBody[IssueKey], request: _Request, session: _Session) -> Response[IssuedKey]:
+async def issue_key(data: JSONBody[IssueKey], request: AllowedRequest, session: RequestSession) -> Response[IssuedKey]:
     """The plaintext is in this answer and nowhere else. A key never holds more than its issuer."""
     services = services_of(request.app)
     now = datetime.now(UTC)
@@ -122,50 +114,40 @@ async def issue_key(data: JSONBody[IssueKey], request: _Request, session: _Sessi
     return Response(IssuedKey(view_of(new.key, now), new.plaintext), headers={"Cache-Control": "no-store"})
 
 
-@route(
+@get_or_head(
     _PATH,
-    http_method=_READ,
     middleware=[in_turn],
     summary="List your API keys",
     tags=["api keys"],
     responses={400: ResponseSpec(Detail, description="The cursor is invalid")},
-    response_headers=[
-        ResponseHeader(
-            name="Link", documentation_only=True, description='Where there are more: the next page, as `rel="next"`.'
-        )
-    ],
+    response_headers=[LINK],
 )
 async def list_keys(
-    request: _Request,
-    session: _Session,
+    request: AllowedRequest,
+    session: RequestSession,
     cursor: Annotated[
         str | None, QueryParameter(description="As the `Link` of a page has it; the first without it.")
     ] = None,
 ) -> Response[list[KeyView]]:
     """Your own keys, newest first, 100 at most. Where there are more, `Link` leads to the next page (RFC 8288)."""
-    services = services_of(request.app)
     now = datetime.now(UTC)
-    before = _below(cursor) if cursor is not None else None
+    before = read_before(cursor, _PATH)
     rows = await stored.page_for(session, request.user.subject, before=before, limit=PAGE_SIZE + 1)
     shown = fitting(rows[:PAGE_SIZE], lambda row: sum(map(len, row.scopes)))
     headers = {}
     if len(rows) > len(shown):
-        # Never by the Host header, which any client writes: a relative reference where the address is not set.
-        base = services.settings.public_url or ""
-        headers["Link"] = (
-            f'<{base}{_PATH}/?cursor={write_cursor(CursorPosition(before=shown[-1].id), _PATH)}>; rel="next"'
-        )
+        following = write_cursor(CursorPosition(before=shown[-1].id), _PATH)
+        headers = next_link(services_of(request.app), _PATH, {"cursor": following})
     return Response([view_of(row, now) for row in shown], headers=headers)
 
 
-@route(
+@get_or_head(
     "/api/v1/api-keys/{key_id:str}",
-    http_method=_READ,
     summary="Show one of your API keys",
     tags=["api keys"],
     responses=_NOT_FOUND_SPEC,
 )
-async def show_key(key_id: FromPath[str], request: _Request, session: _Session) -> KeyView:
+async def show_key(key_id: FromPath[str], request: AllowedRequest, session: RequestSession) -> KeyView:
     """Another's key looks just like none."""
     row = await stored.own_key(session, request.user.subject, read_id(key_id))
     return view_of(row, datetime.now(UTC))
@@ -178,7 +160,7 @@ async def show_key(key_id: FromPath[str], request: _Request, session: _Session) 
     tags=["api keys"],
     responses=_NOT_FOUND_SPEC,
 )
-async def revoke_key(key_id: FromPath[str], request: _Request, session: _Session) -> KeyView:
+async def revoke_key(key_id: FromPath[str], request: AllowedRequest, session: RequestSession) -> KeyView:
     """The next request with that key is refused. Revoking again changes nothing."""
     services = services_of(request.app)
     now = datetime.now(UTC)
@@ -207,8 +189,8 @@ async def revoke_key(key_id: FromPath[str], request: _Request, session: _Session
 )
 async def rotate_key(
     key_id: FromPath[str],
-    request: _Request,
-    session: _Session,
+    request: AllowedRequest,
+    session: RequestSession,
     data: JSONBody[RotateKey | None] = None,
 ) -> Response[RotatedKey]:
     """A new key with the name, environment and scopes of the old one, which goes on for `grace_seconds`.
@@ -229,11 +211,3 @@ async def rotate_key(
 
 
 ROUTES = [issue_key, list_keys, show_key, revoke_key, rotate_key]
-
-
-def _below(cursor: str) -> int:
-    """The id that a cursor of this list begins below. Raises Problem 400."""
-    before = read_cursor(cursor, _PATH).before
-    if before is None:
-        raise Problem(400, "The cursor is invalid: use the one in `Link` as it is.")
-    return before

@@ -8,12 +8,11 @@ from datetime import UTC, datetime
 from typing import Annotated
 from urllib.parse import urlencode
 
-from litestar import route
-from litestar.enums import HttpMethod
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import QueryParameter
 
 from app.http.wire.cursors import CursorPosition, read_cursor, write_cursor
+from app.http.wire.handlers import get_or_head
 from app.http.wire.json_body import NO_NUL
 from app.http.wire.page_size import fitting
 from app.http.wire.problems import InvalidBody
@@ -46,9 +45,8 @@ class KeysBeyondOwner:
     results: Sequence[KeyBeyondOwner]
 
 
-@route(
+@get_or_head(
     PATH,
-    http_method=[HttpMethod.GET, HttpMethod.HEAD],
     summary="List the API keys beyond their owner's reach",
     tags=["api keys"],
     responses={400: ResponseSpec(InvalidBody, description="The cursor or the owner is invalid")},

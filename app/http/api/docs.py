@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from litestar import Response, route
-from litestar.enums import HttpMethod
+from litestar import Response
 
+from app.http.wire.handlers import get_or_head
 from app.services import AnyRequest, services_of
 
 _HERE = Path(__file__).parent / "pages"
-_READ = [HttpMethod.GET, HttpMethod.HEAD]
 _METHODS = ("get", "head", "post", "put", "patch", "delete")
 _pages = Environment(
     loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -27,7 +26,7 @@ _HEADERS = {
 }
 
 
-@route("/docs", http_method=_READ, media_type="text/html", include_in_schema=False)
+@get_or_head("/docs", media_type="text/html", include_in_schema=False)
 async def docs(request: AnyRequest) -> Response[str]:
     """Every operation, what it needs, takes and answers."""
     services = services_of(request.app)
@@ -36,7 +35,7 @@ async def docs(request: AnyRequest) -> Response[str]:
     return Response(page, media_type="text/html; charset=utf-8", headers=_HEADERS)
 
 
-@route("/docs/style.css", http_method=_READ, media_type="text/css", include_in_schema=False)
+@get_or_head("/docs/style.css", media_type="text/css", include_in_schema=False)
 async def docs_style() -> Response[bytes]:
     """The page's style."""
     return Response(_style, media_type="text/css; charset=utf-8", headers={**_HEADERS, "Cache-Control": "max-age=300"})

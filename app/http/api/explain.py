@@ -6,9 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from litestar import Request, post
-from litestar.datastructures import State
-from litestar.di import NamedDependency
+from litestar import post
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -17,13 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.audit.view import DecisionView
 from app.http.api.past_request import NOT_LOGGED, may_also, past
 from app.http.door.refusal import FORBIDDEN
+from app.http.wire.handlers import AllowedRequest, RequestSession
 from app.http.wire.json_body import only_json
 from app.http.wire.problems import Detail, InvalidBody, Problem, invalid
-from app.identity.principal import Principal
 from app.keys.known_key import KeyState, known_key
 from app.policy.analysis.explain import explain
 from app.policy.analysis.explained import ExplanationView, explanation_view
-from app.policy.engine.decision import Decision
 from app.policy.engine.snapshot import Snapshot
 from app.policy.engine.target import NoSuchTarget
 from app.policy.language.endpoint import endpoint_fault
@@ -32,7 +29,6 @@ from app.policy.language.grants import stated_fault
 from app.services import Services, services_of
 
 _LOG = "/api/v1/decisions"
-_Request = Request[Principal, Decision, State]
 _Text = Annotated[str, Field(min_length=1, max_length=2048)]
 
 
@@ -86,7 +82,7 @@ class ExplainResponse:
     },
 )
 async def explain_decision(
-    data: JSONBody[ExplainRequest], request: _Request, session: NamedDependency[AsyncSession]
+    data: JSONBody[ExplainRequest], request: AllowedRequest, session: RequestSession
 ) -> ExplainResponse:
     """The deciding row, or the nearest rows with what each lacks, and the fewest grants that would open it.
 
@@ -138,7 +134,7 @@ def _explained(snapshot: Snapshot, held: Collection[str], data: ExplainRequest, 
         raise invalid({field: f"{error.message}; {error.answer}. {error.hint}"}) from None
 
 
-def _may_read_log(request: _Request, services: Services) -> None:
+def _may_read_log(request: AllowedRequest, services: Services) -> None:
     """What the log holds is for whom the policy lets read it, by whatever way. Raises Problem 403."""
     decision = may_also(request, "app", _LOG, "GET")
     if not decision:

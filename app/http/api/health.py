@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from litestar import Request, Response, route
-from litestar.datastructures import State
-from litestar.enums import HttpMethod
+from litestar import Response
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.db.session import Sessions, answers
 from app.http.door.draining import draining
-from app.services import Services, services_of
+from app.http.wire.handlers import get_or_head
+from app.services import AnyRequest, Services, services_of
 
 _DATABASE_SECONDS = 0.5  # a health check does not wait for long
-_READ = [HttpMethod.GET, HttpMethod.HEAD]
 
 
 class DatabaseProbe:
@@ -43,14 +41,14 @@ class DatabaseProbe:
         return ""
 
 
-@route("/healthz", http_method=_READ, summary="Is the process alive?", tags=["health"])
+@get_or_head("/healthz", summary="Is the process alive?", tags=["health"])
 async def healthz() -> dict[str, str]:
     """Always `ok` while the process answers: restart it when this fails."""
     return {"status": "ok"}
 
 
-@route("/readyz", http_method=_READ, summary="Can it serve?", tags=["health"])
-async def readyz(request: Request[Any, Any, State]) -> Response[dict[str, Any]]:
+@get_or_head("/readyz", summary="Can it serve?", tags=["health"])
+async def readyz(request: AnyRequest) -> Response[dict[str, Any]]:
     """503 when no request can be served: no policy may be used, no credential can be verified, or it is draining.
 
     Without the database or without the signing keys it is `degraded`, and 200: callers with the other kind of
@@ -87,16 +85,15 @@ def _key_set(services: Services) -> dict[str, Any]:
 def _policy(services: Services) -> dict[str, Any]:
     # The last good policy serves on after a bad one, and while no newer one is announced: that is worth knowing, and no
     # reason to leave. Beyond the age that the settings allow nothing is decided any more.
-    live = services.live
     follower = services.follower
     cases = services.case_watch.report
     return {
-        "ok": not live.suspended,
-        "revision": live.active.revision,
+        "ok": not services.live.suspended,
+        "revision": services.live.active.revision,
         "newest": follower.head.revision if follower.head else None,
         "contact_age_seconds": round(services.replica.contact_age, 1),
         "newest_refused": follower.refused is not None,
-        "last_reload_refused": live.refused is not None,
+        "last_reload_refused": services.live.refused is not None,
         "files_lag": bool(follower.behind),
         "failing_cases": None if cases is None else cases.failed + cases.not_run,
     }

@@ -8,16 +8,12 @@ from dataclasses import dataclass
 from typing import Annotated, Any, cast
 
 import structlog
-from litestar import MediaType, Request, Response, post, route
-from litestar.datastructures import State
-from litestar.di import NamedDependency
-from litestar.enums import HttpMethod
+from litestar import MediaType, Response, post
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.serialization import encode_json
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import revisions
 from app.db.availability import RETRY_AFTER_SECONDS, UNAVAILABLE, error_name
@@ -31,14 +27,13 @@ from app.http.api.actors import requesting_actor
 from app.http.api.replicas import Wait, waited_for
 from app.http.wire.change_fields import Message, Reason
 from app.http.wire.cursors import CursorPosition, read_cursor, write_cursor
+from app.http.wire.handlers import AllowedRequest, RequestSession, get_or_head
 from app.http.wire.json_body import only_json
 from app.http.wire.page_size import fitting
 from app.http.wire.problems import Detail, Problem
-from app.identity.principal import Principal
 from app.policy.analysis.access_change import AccessDiff
 from app.policy.analysis.access_view import AccessChangeView, AccessSummary, access_of, summary_of
 from app.policy.analysis.case_report import CaseReport
-from app.policy.engine.decision import Decision
 from app.policy.language.fault import PolicyRefused
 from app.policy.language.fault_view import FaultView, fault_views
 from app.policy.language.source import encode
@@ -50,9 +45,6 @@ UNANSWERED = "The database does not answer: look at the history, once it does, w
 PAGE_SIZE = 50
 MAX_FILES_BYTES = 40_000_000
 _log = structlog.stdlib.get_logger("policy")
-_READ = [HttpMethod.GET, HttpMethod.HEAD]
-_Request = Request[Principal, Decision, State]
-_Session = NamedDependency[AsyncSession]
 _Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 _Cursor = Annotated[str | None, QueryParameter(description="From `next` of a page; the first without it.")]
 
@@ -123,7 +115,7 @@ _NOT_PUBLISHED: Mapping[int, ResponseSpec] = {
     responses=_NOT_PUBLISHED,
 )
 async def publish(
-    data: JSONBody[Publish], request: _Request, wait: Wait = None
+    data: JSONBody[Publish], request: AllowedRequest, wait: Wait = None
 ) -> PublishedPolicy | Response[NotPublished]:
     """Check a policy, store it as a revision and make it active. With `dry_run` nothing changes.
 
@@ -150,7 +142,7 @@ async def publish(
     responses={**_NOT_PUBLISHED, 404: ResponseSpec(Detail, description="No such revision")},
 )
 async def rollback(
-    data: JSONBody[Rollback], request: _Request, wait: Wait = None
+    data: JSONBody[Rollback], request: AllowedRequest, wait: Wait = None
 ) -> PublishedPolicy | Response[NotPublished]:
     """Make an earlier revision active again; it is checked like any other.
 
@@ -167,8 +159,8 @@ async def rollback(
     return await _outcome(change, services, wait)
 
 
-@route(f"{PATH}/history", http_method=_READ, summary="List accepted policies", tags=["policies"])
-async def list_history(session: _Session, cursor: _Cursor = None) -> History:
+@get_or_head(f"{PATH}/history", summary="List accepted policies", tags=["policies"])
+async def list_history(session: RequestSession, cursor: _Cursor = None) -> History:
     """Every policy that was active, newest first. A page has fewer where they changed very many rows."""
     listing = f"{PATH}/history/"
     before = read_cursor(cursor, listing).before if cursor is not None else None
@@ -179,14 +171,13 @@ async def list_history(session: _Session, cursor: _Cursor = None) -> History:
     return History(following, [entry_view(row) for row in shown])
 
 
-@route(
+@get_or_head(
     f"{PATH}/history/{{revision:str}}",
-    http_method=_READ,
     summary="Show an accepted policy",
     tags=["policies"],
     responses={404: ResponseSpec(Detail, description="No such revision")},
 )
-async def show_revision(revision: FromPath[str], session: _Session) -> Response[EntryWithFiles]:
+async def show_revision(revision: FromPath[str], session: RequestSession) -> Response[EntryWithFiles]:
     """The files of a revision and how it came to be, the last time that it did."""
     row = await revisions.find(session, revision)
     if row is None:

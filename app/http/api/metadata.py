@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from litestar import Response, route
-from litestar.enums import HttpMethod
+from litestar import Response
 from litestar.openapi.datastructures import ResponseSpec
 
+from app.http.wire.handlers import get_or_head
 from app.http.wire.problems import Detail, Problem
 from app.services import AnyRequest, services_of
 
@@ -27,9 +27,8 @@ class ProtectedResource:
     resource_documentation: str
 
 
-@route(
+@get_or_head(
     PATH,
-    http_method=[HttpMethod.GET, HttpMethod.HEAD],
     summary="Describe this resource to OAuth clients",
     tags=["tokens"],
     responses={404: ResponseSpec(Detail, description="The deployment has not stated its public address")},

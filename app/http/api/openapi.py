@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from litestar import Litestar, Response, route
-from litestar.enums import HttpMethod
+from litestar import Litestar, Response
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
 
 from app import __version__
+from app.http.wire.handlers import get_or_head
 from app.identity.principal import ANYONE, is_fact
 from app.policy.engine.snapshot import Snapshot
 from app.policy.language.rule import Rule
@@ -91,7 +91,7 @@ class OpenApiDocument:
         return self._made[1]
 
 
-@route("/openapi.json", http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False)
+@get_or_head("/openapi.json", include_in_schema=False)
 async def openapi_json(request: AnyRequest) -> Response[dict[str, Any]]:
     """The OpenAPI document."""
     services = services_of(request.app)

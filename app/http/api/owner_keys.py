@@ -6,20 +6,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
 
-from litestar import Request, post
-from litestar.datastructures import State
-from litestar.di import NamedDependency
+from litestar import post
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.http.api.actors import requesting_actor
+from app.http.wire.handlers import AllowedRequest, RequestSession
 from app.http.wire.json_body import NO_NUL, only_json
 from app.http.wire.problems import InvalidBody
-from app.identity.principal import Principal
 from app.keys.revocations import revoke_keys_of
-from app.policy.engine.decision import Decision
 from app.services import services_of
 
 # Not below /api/v1/api-keys, whose rows let every signed-in person in.
@@ -52,8 +48,8 @@ class RevokedKeys:
 )
 async def revoke_all(
     data: JSONBody[RevokeKeys],
-    request: Request[Principal, Decision, State],
-    session: NamedDependency[AsyncSession],
+    request: AllowedRequest,
+    session: RequestSession,
 ) -> RevokedKeys:
     """The next request with any of them is refused. Revoking again changes nothing."""
     services = services_of(request.app)

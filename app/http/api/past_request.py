@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from time import perf_counter_ns
-from typing import Any
 
-from litestar import Request
-from litestar.datastructures import State
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.decision_filter import DecisionFilter
@@ -16,7 +13,7 @@ from app.audit.view import DecisionView, view
 from app.db import decisions as logged
 from app.http.door.enforcement import decide
 from app.http.door.request_context import request_context
-from app.identity.principal import Principal
+from app.http.wire.handlers import AllowedRequest
 from app.policy.analysis.explained import ExplanationView, explanation_view
 from app.policy.engine.decision import Decision
 from app.policy.engine.snapshot import Snapshot
@@ -54,7 +51,7 @@ async def past(session: AsyncSession, request_id: str, snapshot: Snapshot, given
     return PastRequest(then, now, len(others), None)
 
 
-def may_also(request: Request[Principal, Any, State], door: str, resource: str, action: str) -> Decision:
+def may_also(request: AllowedRequest, door: str, resource: str, action: str) -> Decision:
     """What the policy decides on a further action of the sender of this request. It is logged, as from a door."""
     started = perf_counter_ns()
     principal, services = request.user, services_of(request.app)

@@ -4,28 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Literal
 
-from litestar import Request, Response, post, route
-from litestar.datastructures import State
-from litestar.di import NamedDependency
-from litestar.enums import HttpMethod
+from litestar import Response, post
 from litestar.openapi.datastructures import ResponseSpec
 from msgspec import UNSET, UnsetType
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import admin_actions
 from app.history.fleet import FleetProgress
 from app.http.api.actors import requesting_actor
 from app.http.api.replicas import Wait, waited_for
+from app.http.wire.handlers import RequestSession, get_or_head
 from app.policy.analysis.case_report import CaseProblem
 from app.policy.engine.live import Reload
 from app.policy.engine.snapshot import Snapshot
 from app.policy.language.diff import EntryChange
 from app.policy.language.fault_view import FaultView, fault_views
-from app.services import services_of
-
-_Request = Request[Any, Any, State]
+from app.services import AnyRequest, services_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +82,8 @@ class ReloadRefused:
     faults: list[FaultView]
 
 
-@route("/api/v1/policies", http_method=[HttpMethod.GET, HttpMethod.HEAD], summary="Show the policy", tags=["policies"])
-async def show_policy(request: _Request) -> ActivePolicy:
+@get_or_head("/api/v1/policies", summary="Show the policy", tags=["policies"])
+async def show_policy(request: AnyRequest) -> ActivePolicy:
     """The active revision, since when, from which files, and the last fault."""
     services = services_of(request.app)
     live = services.live
@@ -113,7 +108,7 @@ async def show_policy(request: _Request) -> ActivePolicy:
     responses={422: ResponseSpec(ReloadRefused, description="The files have faults; the old policy decides on")},
 )
 async def reload_policy(
-    request: _Request, session: NamedDependency[AsyncSession], wait: Wait = None
+    request: AnyRequest, session: RequestSession, wait: Wait = None
 ) -> ReloadResult | Response[ReloadRefused]:
     """Take the policy that the files now hold. With `wait`, `replicas` says who serves it."""
     services = services_of(request.app)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from litestar import route
-from litestar.enums import HttpMethod
 from litestar.params import QueryParameter
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.history.fleet import MAX_WAIT_SECONDS, Fleet, FleetProgress, fleet, until_served
 from app.history.replica import beat_seconds
+from app.http.wire.handlers import get_or_head
 from app.http.wire.problems import Problem
 from app.services import AnyRequest, Services, services_of
 
@@ -26,7 +25,7 @@ Wait = Annotated[
 ]
 
 
-@route(PATH, http_method=[HttpMethod.GET, HttpMethod.HEAD], summary="List the replicas", tags=["policies"])
+@get_or_head(PATH, summary="List the replicas", tags=["policies"])
 async def list_replicas(request: AnyRequest) -> Fleet:
     """Every process that serves on this database: its revision, its lag, and when it was seen."""
     services = services_of(request.app)

@@ -9,15 +9,13 @@ from hashlib import sha256
 from typing import Annotated
 from urllib.parse import urlencode
 
-from litestar import Response, route
-from litestar.di import NamedDependency
-from litestar.enums import HttpMethod
+from litestar import Response
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import QueryParameter
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import usage as logged
 from app.http.wire.cursors import CursorPosition, read_cursor, write_cursor
+from app.http.wire.handlers import RequestSession, get_or_head
 from app.http.wire.problems import Detail, Problem
 from app.http.wire.sliced_json import sliced
 from app.keys.known_key import KeyState, known_key
@@ -33,10 +31,8 @@ from app.services import AnyRequest, services_of
 
 PATH = "/api/v1/policies"
 PAGE_SIZE = 100
-_READ = [HttpMethod.GET, HttpMethod.HEAD]
 _BAD = {400: ResponseSpec(Detail, description="The question makes no sense")}
 _NO_KEY = {**_BAD, 404: ResponseSpec(Detail, description="No such key")}
-_Session = NamedDependency[AsyncSession]
 _KEY = QueryParameter(ge=1, le=2**63 - 1, description="The id of an API key.")
 _Grants = Annotated[str | None, QueryParameter(max_length=16_000, description="What is held, separated by spaces.")]
 _Cursor = Annotated[str | None, QueryParameter(description="From `next` of a page; the first without it.")]
@@ -133,7 +129,7 @@ class UsageView:
     no_longer_allowed: list[Endpoint]
 
 
-@route(f"{PATH}/reach", http_method=_READ, summary="What grants or a key reach", tags=["policies"], responses=_NO_KEY)
+@get_or_head(f"{PATH}/reach", summary="What grants or a key reach", tags=["policies"], responses=_NO_KEY)
 async def list_reach(
     request: AnyRequest,
     grants: _Grants = None,
@@ -166,7 +162,7 @@ async def list_reach(
     return ReachPage(snapshot.revision, key, link, results)
 
 
-@route(f"{PATH}/who", http_method=_READ, summary="Who reaches something", tags=["policies"], responses=_BAD)
+@get_or_head(f"{PATH}/who", summary="Who reaches something", tags=["policies"], responses=_BAD)
 async def who_reaches(
     request: AnyRequest, action: _Action, resource: _Resource, cursor: _Cursor = None
 ) -> Response[WhoPage]:
@@ -203,10 +199,10 @@ async def who_reaches(
     return await sliced(answer)
 
 
-@route(f"{PATH}/usage", http_method=_READ, summary="Which scopes a key uses", tags=["policies"], responses=_NO_KEY)
+@get_or_head(f"{PATH}/usage", summary="Which scopes a key uses", tags=["policies"], responses=_NO_KEY)
 async def key_usage(
     request: AnyRequest,
-    session: _Session,
+    session: RequestSession,
     key_id: Annotated[int, _KEY],
     days: Annotated[int, QueryParameter(ge=1, le=3650, description="How many days back.")] = 30,
 ) -> UsageView:

@@ -5,32 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated
 
-from litestar import Request, Response, delete, put, route
-from litestar.datastructures import State
-from litestar.di import NamedDependency
-from litestar.enums import HttpMethod
+from litestar import Response, delete, put
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody
 from pydantic import Field
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.shadow_view import ShadowView, shadow_view
 from app.history.shadow_changes import deploy, withdraw
 from app.http.api.actors import requesting_actor
 from app.http.api.candidate import FAULTY, MAX_FILES_BYTES, Candidate, FaultyPolicy, faulty, snapshot_of
 from app.http.wire.change_fields import Message
+from app.http.wire.handlers import AllowedRequest, RequestSession, get_or_head
 from app.http.wire.json_body import only_json
 from app.http.wire.problems import Detail
-from app.identity.principal import Principal
-from app.policy.engine.decision import Decision
 from app.policy.language.fault import PolicyRefused
 from app.services import services_of
 
 PATH = "/api/v1/policies/shadow"
-_READ = [HttpMethod.GET, HttpMethod.HEAD]
 _NONE: Mapping[int, ResponseSpec] = {404: ResponseSpec(Detail, description="No policy is in shadow")}
-_Request = Request[Principal, Decision, State]
-_Session = NamedDependency[AsyncSession]
 
 
 class ShadowPolicy(Candidate):
@@ -48,7 +40,7 @@ class ShadowPolicy(Candidate):
     responses=FAULTY,
 )
 async def deploy_shadow(
-    data: JSONBody[ShadowPolicy], request: _Request, session: _Session
+    data: JSONBody[ShadowPolicy], request: AllowedRequest, session: RequestSession
 ) -> ShadowView | Response[FaultyPolicy]:
     """Compare its decisions with those of the active policy, from now on. It replaces another, and changes nothing."""
     services = services_of(request.app)
@@ -60,8 +52,8 @@ async def deploy_shadow(
     return shadow_view(deployed, services.live.active.revision)
 
 
-@route(PATH, http_method=_READ, summary="Show the policy in shadow", tags=["policies"], responses=_NONE)
-async def show_shadow(request: _Request) -> Response[ShadowView]:
+@get_or_head(PATH, summary="Show the policy in shadow", tags=["policies"], responses=_NONE)
+async def show_shadow(request: AllowedRequest) -> Response[ShadowView]:
     """How often it would have decided differently, and the differences that were met most often."""
     services = services_of(request.app)
     found = shadow_view(services.shadowing.current(), services.live.active.revision)
@@ -69,7 +61,7 @@ async def show_shadow(request: _Request) -> Response[ShadowView]:
 
 
 @delete(PATH, summary="Withdraw the policy in shadow", tags=["policies"], responses=_NONE)
-async def withdraw_shadow(request: _Request, session: _Session) -> None:
+async def withdraw_shadow(request: AllowedRequest, session: RequestSession) -> None:
     """Compare no more; what was counted is gone."""
     await withdraw(services_of(request.app).shadowing, session, requesting_actor(request))
 

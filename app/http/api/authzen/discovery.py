@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from litestar import Response, route
-from litestar.enums import HttpMethod
+from litestar import Response
 from litestar.openapi.datastructures import ResponseSpec
 
 from app.http.api.authzen.evaluation import EVALUATION, EVALUATIONS
 from app.http.api.authzen.search import ACTION, RESOURCE, SUBJECT
 from app.http.api.metadata import NO_PUBLIC_URL
+from app.http.wire.handlers import get_or_head
 from app.http.wire.problems import Detail, Problem
 from app.services import AnyRequest, services_of
 
@@ -29,9 +29,8 @@ class Configuration:
     search_action_endpoint: str
 
 
-@route(
+@get_or_head(
     PATH,
-    http_method=[HttpMethod.GET, HttpMethod.HEAD],
     summary="Describe this decision point (AuthZEN)",
     tags=["authzen"],
     responses={404: ResponseSpec(Detail, description="The deployment has not stated its public address")},

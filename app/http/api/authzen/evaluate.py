@@ -12,8 +12,6 @@ from app.http.api.authzen.recent import Recent
 from app.http.api.authzen.wire import NOTHING, AccessQuestion, RequestedEntity, acted, named
 from app.http.door.enforcement import decide
 from app.http.wire.ids import read_id
-from app.http.wire.problems import Problem
-from app.identity.errors import CannotVerify
 from app.identity.principal import Principal
 from app.keys import subjects as asked_keys
 from app.policy.engine.decision import Decision
@@ -44,21 +42,13 @@ _LoggedSubject = tuple[ResolvedSubject, Principal]  # and the principal that it 
 
 
 async def keys_of(services: Services, subjects: Iterable[RequestedEntity]) -> Keys:
-    """What the database says of the keys among these subjects. Raises Problem 503 when it does not answer."""
+    """What the database says of the keys among these subjects. Raises CannotVerify when it does not answer."""
     spelled = {str(subject.id): read_id(str(subject.id)) for subject in subjects if subject.type == KEY_TYPE}
     ids = [number for number in spelled.values() if number is not None]
     if not ids:
         return NO_KEYS
-    try:
-        found = await asked_keys.records(services.sessions, ids)
-    except CannotVerify as fault:
-        raise unavailable(fault) from None
+    found = await asked_keys.records(services.sessions, ids)
     return Keys({str(record.id): record for record in found}, services.settings.key_environments)
-
-
-def unavailable(fault: CannotVerify) -> Problem:
-    """The 503 when what a key may do cannot be known."""
-    return Problem(503, fault.detail, headers={"Retry-After": str(fault.retry_after)})
 
 
 class Evaluator:

@@ -13,7 +13,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from app.http.api.authzen import described
 from app.http.api.authzen.budget import check_search
-from app.http.api.authzen.evaluate import Evaluator, keys_of, unavailable
+from app.http.api.authzen.evaluate import Evaluator, keys_of
 from app.http.api.authzen.page import CandidateSource, limit_of, query_digest, read_token, walk, write_token
 from app.http.api.authzen.wire import (
     NOTHING,
@@ -31,7 +31,6 @@ from app.http.api.authzen.wire import (
 from app.http.wire.ids import read_id
 from app.http.wire.problems import Detail, Problem
 from app.identity.api_keys import KeyRecord
-from app.identity.errors import CannotVerify
 from app.keys import subjects as asked_keys
 from app.policy.engine.candidates import names_after
 from app.policy.engine.resolved_subject import KEY_TYPE, USER_TYPES, Keys, ResolvedSubject
@@ -188,12 +187,9 @@ async def _found(
     query = query_digest(asked)
     wanted = page or RequestedPage()
     start, limit = read_token(wanted.token, query), limit_of(wanted)
-    try:
-        work = services_of(request.app).long_work
-        async with work.turn(request.user.subject):
-            found = await walk(sources, start, limit, allowed, work.give_way)
-    except CannotVerify as fault:
-        raise unavailable(fault) from None
+    work = services_of(request.app).long_work
+    async with work.turn(request.user.subject):
+        found = await walk(sources, start, limit, allowed, work.give_way)
     is_told = page is not UNSET or found.next is not None
     return found.ids, NextPage(write_token(found.next, query)) if is_told else UNSET
 

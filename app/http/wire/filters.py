@@ -1,0 +1,55 @@
+"""The filters in a query, read by hand: one that is unknown or sent twice is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from litestar.openapi.spec import OpenAPIType, Operation, Parameter, Schema
+
+from app.audit.filter_values import BadFilter
+from app.audit.sanitize import clean
+from app.http.wire.problems import Problem
+from app.services import AnyRequest
+
+_INVALID = "The filters are invalid."
+_Filter = TypeVar("_Filter")
+
+
+def filtered_operation(described: Mapping[str, str]) -> type[Operation]:
+    """An operation with these filters, for the OpenAPI document."""
+    parameters = [
+        Parameter(name=name, param_in="query", schema=Schema(type=OpenAPIType.STRING), description=description)
+        for name, description in described.items()
+    ]
+
+    @dataclass  # without which the base's __init__ would not call __post_init__
+    class FilteredOperation(Operation):
+        def __post_init__(self) -> None:
+            self.parameters = list(parameters)
+
+    return FilteredOperation
+
+
+def given_filters(request: AnyRequest) -> dict[str, str]:
+    """The query. Raises Problem 400 for a name that stands there twice."""
+    given: dict[str, str] = {}
+    twice = []
+    for name, value in request.query_params.multi_items():
+        if name in given:
+            twice.append({"field": clean(name, 40), "message": "stands here twice"})
+        given[name] = value
+    if twice:
+        raise Problem(400, _INVALID, twice)
+    return given
+
+
+def read_filters(read: Callable[[Mapping[str, str], datetime], _Filter], given: Mapping[str, str]) -> _Filter:
+    """The filters as `read` has them now. Raises Problem 400 with every error."""
+    try:
+        return read(given, datetime.now(UTC))
+    except BadFilter as bad:
+        errors = [{"field": name, "message": message} for name, message in bad.errors.items()]
+        raise Problem(400, _INVALID, errors) from None

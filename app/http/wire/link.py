@@ -1,0 +1,31 @@
+"""Lists, newest first, of which a page leads to the next by its `Link` header (RFC 8288)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import urlencode
+
+from litestar.datastructures.response_header import ResponseHeader
+
+from app.http.wire.cursors import read_cursor
+from app.http.wire.problems import Problem
+from app.services import Services
+
+LINK = ResponseHeader(
+    name="Link", documentation_only=True, description='Where there are more: the next page, as `rel="next"`.'
+)
+
+
+def next_link(services: Services, path: str, query: Mapping[str, str]) -> dict[str, str]:
+    """The header. Never by the Host header, which any client writes: a relative reference without a public address."""
+    return {"Link": f'<{services.settings.public_url or ""}{path}/?{urlencode(query)}>; rel="next"'}
+
+
+def read_before(cursor: str | None, listing: str) -> int | None:
+    """The id below which a page begins; None without a cursor. Raises Problem 400."""
+    if cursor is None:
+        return None
+    before = read_cursor(cursor, listing).before
+    if before is None:
+        raise Problem(400, "The cursor is invalid: use the one in `Link` as it is.")
+    return before
