@@ -160,7 +160,7 @@ class Settings(LocalSettings):
     key_cache_seconds: Annotated[float, Field(ge=0, le=60)] = 1.0
     # So many keys are remembered, each in a kilobyte or two.
     key_cache_size: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000
-    # An issuer that does not answer is borne for this many seconds, on the keys that it published last.
+    # For this many seconds without an answer of the issuer, its last published keys are used.
     jwks_max_stale_seconds: Annotated[float, Field(ge=0)] = 3600.0
 
     # Beyond so many seconds without news of the newest policy nothing is decided; else the last good one serves on.

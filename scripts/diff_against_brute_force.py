@@ -2,7 +2,7 @@
 
     .venv/bin/python -m scripts.diff_against_brute_force --pairs 1000 --seed 1
 
-Exits with 1 at the first disagreement, and prints the pair whole.
+Exits with 1 at the first disagreement, and prints the pair.
 """
 
 from __future__ import annotations

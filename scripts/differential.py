@@ -1,8 +1,8 @@
-"""Judge many random cases three ways: the engine, plain pycasbin, and an oracle over sets.
+"""Decide many random cases in three ways: the engine, plain pycasbin, and an oracle over sets.
 
     .venv/bin/python -m scripts.differential --cases 200000 --seed 1
 
-Exits with 1 at the first disagreement, and prints the case whole.
+Exits with 1 at the first disagreement, and prints the case.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     .venv/bin/python -m scripts.hostile --gateway all --mixtures 2000 --seed 7
 
 First the whole corpus of tests/gateway/hostile.py, then as many random mixtures of its paths, methods and headers.
-Exits with 1 when a request reached the service that must not, and prints each such request.
+Exits with 1 if a forbidden request reached the service, and prints each of them.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from tests.gateway.hostile import SUBJECT, Hostile, corpus, faults, mixed
 from tests.support.issuer import LiveIssuer
 
 EVERY = (*NAMES, INGRESS)
-_TOKEN_REQUESTS = 200  # the tokens of tests live for five minutes
+_TOKEN_REQUESTS = 200  # the tokens of tests expire after five minutes
 
 
 def requests(issuer: LiveIssuer, seed: int, mixtures: int) -> Iterator[Hostile]:
-    """The corpus and the mixtures, in portions that each have a fresh token."""
+    """The corpus and the mixtures, in portions with a new token each."""
 
     def token() -> str:
         return issuer.token(sub=SUBJECT, permissions=["catalog:read"])

@@ -160,7 +160,7 @@ def test_a_locked_sqlite_database_is_unavailable(issuer: LiveIssuer, tmp_path: P
 
 
 def test_a_start_without_the_database_is_refused_with_a_reason(issuer: LiveIssuer, tmp_path: Path) -> None:
-    server = served(tmp_path, issuer, f"postgresql://somebody:secret-word@127.0.0.1:{free_port()}/authz")
+    server = served(tmp_path, issuer, f"postgresql://operator:secret-word@127.0.0.1:{free_port()}/authz")
     with pytest.raises(RuntimeError):
         server.start()
     said = "\n".join(server.lines)

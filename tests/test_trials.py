@@ -26,7 +26,7 @@ from tests.support.trials.abuse_attacks import attacks
 from tests.support.trials.abuse_server import attacked
 from tests.support.trials.failover import failover
 from tests.support.trials.kills import kills
-from tests.support.trials.outage import away
+from tests.support.trials.outage import outage
 from tests.support.trials.pooler import Mode, pooled
 from tests.support.trials.restore import restores
 from tests.support.trials.rolling_restart import rolling
@@ -42,7 +42,7 @@ def test_no_acknowledged_write_is_lost_by_a_kill(
 def test_no_denied_caller_is_allowed_while_postgresql_is_unavailable(
     breakable: BreakablePostgres, issuer: LiveIssuer, tmp_path: Path
 ) -> None:
-    assert list(away(1.6, "down", issuer=issuer, postgres=breakable, place=tmp_path)) == []
+    assert list(outage(1.6, "down", issuer=issuer, postgres=breakable, place=tmp_path)) == []
 
 
 def test_a_rolling_restart_behind_a_load_balancer_fails_no_request(

@@ -40,7 +40,7 @@ class ApiKeyVerifier:
     """Verifies API keys, each by a state of the database that is at most `cache_seconds` old.
 
     That state was read at the look-up of the key, or is known from `apply_changes`, which reports the keys that have
-    changed and thereby that no other has. `find` looks up a digest; its exceptions are passed on. `environments` are
+    changed and thus that no other has. `find` looks up a digest; its exceptions are passed on. `environments` are
     those that this deployment accepts. `on_accepted` is called with the id of each accepted key. `clock` is monotonic,
     in seconds. `max_cached` and `max_unknown` limit the cache of keys and of digests that are no key.
     """

@@ -1,6 +1,6 @@
-"""What asking over AuthZEN costs: requests a second beside /healthz, and the time of an item in a batch of 100.
+"""The cost of AuthZEN: requests per second compared with /healthz, and the time of an item in a batch of 100.
 
-Starts a real server with the shipped policy. Needs `wrk` for the requests a second.
+Starts a real server with the shipped policy. Needs `wrk` for the requests per second.
 
     .venv/bin/python -m scripts.bench.authzen [seconds]
 """
@@ -63,7 +63,7 @@ def _wrk(url: str, seconds: str, *more: str) -> float:
 
 
 def item_micros(server: Server, token: str, template: str, calls: int = CALLS) -> float:
-    """The median time of a call, less that of a call with one item, for each item; in µs."""
+    """The median time per item of a call, without that of a call with one item, in µs."""
     many = [{"resource": {"type": "route", "id": template.replace("{number}", str(n))}} for n in range(1, ITEMS + 1)]
     times: dict[int, float] = {}
     with server.client(token) as client:

@@ -1,4 +1,4 @@
-"""A Cerbos server with as many rules, from the npm package that scripts/bench/run fetches."""
+"""A Cerbos server with an equal number of rules, from the npm package that scripts/bench/run fetches."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _ROLE = "catalog_read"
 
 
 def version() -> str:
-    """Of the package."""
+    """The version of the package."""
     return str(json.loads((PACKAGE / "package.json").read_text())["version"])
 
 
 @contextmanager
 def cerbos(place: Path, rules: int) -> Iterator[Side]:
-    """A running server, as the question whether the holder of a role may read a thing; RuntimeError when it fails."""
+    """Run a server; yields a function that checks whether a role may read a resource. Raises RuntimeError."""
     (place / "policies").mkdir(parents=True)
     for number in range(rules):
         rule = {"actions": ["GET"], "effect": "EFFECT_ALLOW", "roles": [_ROLE]}

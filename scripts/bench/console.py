@@ -1,10 +1,10 @@
-"""What the console's pages cost: fills a database, starts a server over it, and asks for each page.
+"""The cost of the console's pages: fills a database, starts a server on it, and requests each page.
 
     python -m scripts.bench.console                  # 1,000,000 decisions and 10,000 keys, some minutes to fill
     python -m scripts.bench.console --decisions 50000 --keys 1000
-    python -m scripts.bench.console --keep /tmp/console.db    # and keep the file; an existing one is not filled again
+    python -m scripts.bench.console --keep /tmp/console.db    # keep the file; an existing one is not filled again
 
-A page must stay below 100 KB and, at the median, below 200 ms. Exits with 1 when one does not.
+A page must stay below 100 KB and, at the median, below 200 ms. Exits with 1 if one does not.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ _decisions = table_of(LoggedDecision)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A page, and how it is asked for."""
+class PageRequest:
+    """A page and its request."""
 
     name: str
     ask: Callable[[], httpx.Response]
@@ -62,7 +62,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """What came back, and in how many milliseconds."""
+    """The answer, and its latencies in milliseconds."""
 
     page: str
     status: int
@@ -72,12 +72,12 @@ class Timed:
 
     @property
     def is_over(self) -> bool:
-        """Whether it is too large, too slow, or no page at all."""
+        """Whether the page is too large, too slow or missing."""
         return self.size > MAX_BYTES or self.p50 > MAX_MS or self.status != 200
 
 
 async def fill_keys(sessions: Sessions, count: int, seed: int) -> None:
-    """Keys of many people: some used, some expired, some revoked."""
+    """Insert keys of many users, some used, some expired, some revoked."""
     draw = random.Random(seed)
     now = datetime.now(UTC)
     for start in range(0, count, _AT_ONCE):
@@ -99,7 +99,7 @@ async def fill_keys(sessions: Sessions, count: int, seed: int) -> None:
 
 
 async def crowd_one_key(sessions: Sessions) -> None:
-    """Let a key of the one who looks have made every third request."""
+    """Attribute every third request to a key of the viewer."""
     async with sessions() as session:
         mine = (await api_keys.list_for(session, SUBJECT))[-1].id
         every_third = update(_decisions).where(_decisions.c.id % 3 == 0)
@@ -108,7 +108,7 @@ async def crowd_one_key(sessions: Sessions) -> None:
 
 
 async def prepare(file: Path, decisions: int, keys: int, seed: int) -> tuple[int, int]:
-    """Fill a database unless it is filled, and say how many decisions and keys there are."""
+    """Fill a database unless it is filled; return the numbers of decisions and keys."""
     url = f"sqlite:///{file}"
     await upgrade(url)
     engine = open_engine(url)
@@ -125,7 +125,7 @@ async def prepare(file: Path, decisions: int, keys: int, seed: int) -> tuple[int
     return there or decisions, newest[0].id if newest else keys
 
 
-def pages(person: Person, browser: httpx.Client) -> list[Asked]:
+def pages(person: Person, browser: httpx.Client) -> list[PageRequest]:
     """Every administration page, the key pages, and the forms of a change, as a browser requests them."""
     edit = person.get("/console/policy/edit?file=catalog.csv").text
     parent = re.search(r'name="parent" value="([0-9a-f]+)"', edit)
@@ -178,9 +178,9 @@ def pages(person: Person, browser: httpx.Client) -> list[Asked]:
         f"/console/keys/{mine[1]}/rotate",
         f"/console/keys/{mine[1]}/revoke",
     ]
-    found = [Asked(address, partial(browser.get, address)) for address in addresses]
+    found = [PageRequest(address, partial(browser.get, address)) for address in addresses]
     return found + [
-        Asked(
+        PageRequest(
             f"POST …/edit/{form}",
             partial(browser.post, f"/console/policy/edit/{form}", data={"csrf": person.csrf, **draft}),
         )
@@ -188,8 +188,8 @@ def pages(person: Person, browser: httpx.Client) -> list[Asked]:
     ]
 
 
-def timed(asked: Asked, times: int) -> Timed:
-    """Ask once to have everything loaded, and then so many times."""
+def timed(asked: PageRequest, times: int) -> Timed:
+    """Request once to load everything, then `times` times."""
     took: list[float] = []
     answer = asked.ask()
     for _ in range(times):

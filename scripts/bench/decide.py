@@ -1,4 +1,4 @@
-"""What a decision costs: remembered, made for the first time, and by plain pycasbin, as the rules grow.
+"""The cost of a decision by number of rules: cached, uncached, and by plain pycasbin.
 
     .venv/bin/python -m scripts.bench.decide            the table
     .venv/bin/python -m scripts.bench.decide --json     the same for programs
@@ -31,9 +31,9 @@ Seconds = float
 
 
 def snapshot_of(rules: int, when: str = "") -> tuple[Snapshot, Seconds]:
-    """A policy of so many rules over as many routes, each with a condition if one is given.
+    """A policy of `size` rules over as many routes, each with a condition if one is given.
 
-    Beside it the seconds to load, check and build it.
+    Also returns the seconds to load, check and build it.
     """
     cell = f', "{when}"' if when else ""
     permissions = [f"r{number}:read" for number in range(max(rules // 10, 16))]
@@ -53,7 +53,7 @@ def snapshot_of(rules: int, when: str = "") -> tuple[Snapshot, Seconds]:
 
 
 def timed(work: Callable[[], object], times: int) -> Seconds:
-    """Seconds of the processor for one call, over many: waiting for a turn on a busy machine does not count."""
+    """Processor seconds per call, over many calls, so that other load does not count."""
     started = time.thread_time()
     for _ in range(times):
         work()
@@ -61,7 +61,7 @@ def timed(work: Callable[[], object], times: int) -> Seconds:
 
 
 def first(snapshot: Snapshot, held: frozenset[str], rules: int, times: int) -> Seconds:
-    """Seconds of the processor for a decision that was not made before: each about another route, none remembered."""
+    """Processor seconds of an uncached decision, each about another route."""
     snapshot._memo.clear()
     resources = [f"/api/v{n % rules}/things/{{id}}" for n in range(times)]
     started = time.thread_time()

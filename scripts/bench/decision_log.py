@@ -1,10 +1,10 @@
-"""What the decision log costs: fills a database with decisions and times each filter over them.
+"""The cost of the decision log: fills a database with decisions and times each filter.
 
     python -m scripts.bench.decision_log                   # 1,000,000 decisions in SQLite, a few minutes
     python -m scripts.bench.decision_log --rows 50000
-    python -m scripts.bench.decision_log --keep /tmp/log.db    # and keep the file; an existing one is not filled again
+    python -m scripts.bench.decision_log --keep /tmp/log.db    # keep the file; an existing one is not filled again
 
-A page is asked for as the API does, with a cursor at a random place, for a value that callers had.
+A page is queried as by the API, with a cursor at a random place and an existing value.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _BASE = int(datetime(2026, 11, 1, tzinfo=UTC).timestamp() * 1e6)  # microseconds
 
 
 class World:
-    """Callers with what they ask for, decided by the shipped policy under ten revisions."""
+    """Callers and their requests, decided by the shipped policy under ten revisions."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
@@ -65,7 +65,7 @@ class World:
         return key_principal(f"user_{number:06}", number, self.random.choice(["live", "test"]), self._grants())
 
     def record(self, number: int, rows: int) -> Record:
-        """The decision with this number of so many."""
+        """The decision with this number."""
         chance = self.random.random()
         principal = (
             self.random.choice(self.keys)
@@ -87,7 +87,7 @@ class World:
 
 
 async def fill(sessions: Sessions, world: World, rows: int) -> float:
-    """Write the decisions in batches as the log does, and return the seconds that writing took."""
+    """Write the decisions in batches as the log does; return the seconds of writing."""
     writer = DecisionWriter(sessions)
     wrote = 0.0
     for start in range(0, rows, BATCH_SIZE):
@@ -101,7 +101,7 @@ async def fill(sessions: Sessions, world: World, rows: int) -> float:
 
 
 def asked(world: World, rows: int) -> dict[str, Callable[[], DecisionFilter]]:
-    """What each filter is asked for."""
+    """The values for each filter."""
     draw = world.random
     span = DAYS * 86_400 * 10**6
 
@@ -118,7 +118,7 @@ def asked(world: World, rows: int) -> dict[str, Callable[[], DecisionFilter]]:
         "verdict": lambda: DecisionFilter(allowed=draw.random() < 0.5),
         "revision": lambda: DecisionFilter(revision=draw.choice(world.revisions)),
         "since, until": hour,
-        "unknown subject": lambda: DecisionFilter(subject=f"nobody_{draw.randrange(rows)}"),
+        "unknown subject": lambda: DecisionFilter(subject=f"unknown_{draw.randrange(rows)}"),
         "subject, verdict": lambda: DecisionFilter(
             subject=draw.choice(world.people).subject, allowed=draw.random() < 0.5
         ),
@@ -133,7 +133,7 @@ def asked(world: World, rows: int) -> dict[str, Callable[[], DecisionFilter]]:
 
 
 async def timed(sessions: Sessions, asks: Sequence[tuple[DecisionFilter, LogPosition | None]]) -> list[float]:
-    """Milliseconds for each page, its session included."""
+    """Milliseconds per page, including its session."""
     took = []
     for wanted, mark in asks:
         started = time.perf_counter()

@@ -1,8 +1,8 @@
-"""How long a caller with a key that the server has not seen waits, while many connections send bad credentials.
+"""The latency of a caller with an uncached key while many connections send bad credentials.
 
     python -m scripts.bench.flooded --flood unknown-keys --database postgresql
 
-The caller, and what floods, come from one address. Prints percentiles in milliseconds, without the flood and with it.
+The caller and the flood come from one address. Prints percentiles in milliseconds, without the flood and with it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ FLOODS: dict[str, Callable[[], str | None]] = {
 
 
 def main() -> None:
-    """Measure what was asked for."""
+    """Run the measurement."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--flood", choices=FLOODS, default="unknown-keys")
     parser.add_argument("--connections", type=int, default=64)

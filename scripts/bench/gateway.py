@@ -1,8 +1,8 @@
-"""What a gateway's question costs: each door beside a handler of Litestar that nothing protects.
+"""The cost of a gateway's request: each door compared with an unprotected Litestar handler.
 
-Starts two real servers, without access logs, and asks them in turn; what is printed is the median of the rounds. The
-ratio is that of the processor time which the servers took for a request, so that it says the same on a busy machine;
-the questions a second are those of this run. Needs `wrk`, and `/proc`.
+Starts two real servers without access logs, sends requests in turn, and prints the medians of the rounds. The ratio is
+that of the processor time per request, so that it holds on a busy machine; the requests per second are those of this
+run. Needs `wrk`, and `/proc`.
 
     .venv/bin/python -m scripts.bench.gateway [rounds, 3] [seconds, 3]
 """
@@ -93,7 +93,7 @@ class Cost:
 
 
 def _ask(server: Server, url: str, headers: list[str], seconds: int) -> Cost:
-    """Ask a server as fast as it answers; every answer must be 200."""
+    """Send requests as fast as a server answers; every answer must be 200."""
     options = [word for header in headers for word in ("-H", header)]
     command = ["wrk", "-t1", "-c16", f"-d{seconds}s", *options, url]
     before = _processor_seconds(server)
@@ -108,7 +108,7 @@ def _ask(server: Server, url: str, headers: list[str], seconds: int) -> Cost:
 
 
 def _processor_seconds(server: Server) -> float:
-    """What the server's process took so far, of itself and of the system for it (proc(5), utime and stime)."""
+    """The processor time of the server so far (proc(5), utime and stime)."""
     assert server.process
     fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

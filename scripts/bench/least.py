@@ -1,9 +1,9 @@
-"""The least that a guard with a log can be: what is left when all is gone that makes one of use.
+"""The minimum of a guard with a decision log, as a lower bound.
 
 A caller is known by a dictionary of Authorization headers, a decision by another. Five columns of each decision go to
 SQLite in batches, by a thread, with an index for each thing that one asks a log for. There is no verification, no
-policy, no request id, no metrics and no gateway. It is no peer but a bound: what a bare handler loses to a log that the
-same process writes on the same core.
+policy, no request id, no metrics and no gateway. It is no peer but a bound: the cost of a log that the same process
+writes on the same core.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _Decision = tuple[int, int, str, str, str]
 
 
 class LeastGuard:
-    """A middleware that lets in every request with `header`, and writes that down while the application runs."""
+    """A middleware that allows every request with `header`, and logs that in the background."""
 
     def __init__(self, header: str) -> None:
         self._grants = {header.encode(): "catalog:read"}
@@ -44,7 +44,7 @@ class LeastGuard:
         self._decided: list[_Decision] = []
 
     def __call__(self, app: ASGIApp) -> ASGIApp:
-        """The handler of a route, behind it."""
+        """The handler of a route behind the middleware."""
 
         async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
             started = time.perf_counter_ns()
@@ -60,7 +60,7 @@ class LeastGuard:
 
     @asynccontextmanager
     async def running(self, _app: Litestar) -> AsyncIterator[None]:
-        """Meanwhile what was decided is written."""
+        """Write decisions while the block runs."""
         path = os.environ["AUTHZ_DATABASE_URL"].removeprefix("sqlite:///") + "-least"
         with closing(sqlite3.connect(path, check_same_thread=False)) as database:
             database.executescript(_TABLE)

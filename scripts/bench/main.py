@@ -4,8 +4,8 @@
     ./scripts/bench/run decide http            these
     ./scripts/bench/run --rounds 9 --seconds 5 --out /tmp/bench
 
-Figures are medians of interleaved rounds, with the least and the most of them; ratios are taken round by round, both
-sides on one core, with the load generator on another. What a part has measured is kept when another fails.
+Figures are medians of interleaved rounds, with minimum and maximum; ratios are taken round by round, both sides on one
+core, with the load generator on another. Results of a part are kept if another fails.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PARTS = ("decide", "tokens", "http", "gateway", "authzen", "reload", "files", "k
 
 
 def main() -> int:
-    """0 when every part was measured, 1 when one failed, 2 for wrong use."""
+    """Return 0 if every part was measured, 1 if one failed, 2 for a usage error."""
     parser = argparse.ArgumentParser(
         prog="scripts/bench/run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -35,7 +35,7 @@ def main() -> int:
     parser.add_argument("--tiny", action="store_true", help="only see that the parts work; the figures mean nothing")
     given = parser.parse_args()
     if unknown := set(given.parts) - set(PARTS):
-        parser.error(f"no part is called {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}.")
+        parser.error(f"unknown part {', '.join(sorted(unknown))}; parts are {', '.join(PARTS)}.")
     if given.rounds < 1 or given.seconds <= 0:
         parser.error("--rounds is 1 or more, --seconds more than 0.")
     options = Options(given.rounds, given.seconds, given.tiny, given.load)

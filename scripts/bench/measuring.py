@@ -1,4 +1,4 @@
-"""How everything here is measured: both sides in turn, on one core, with the load from another."""
+"""Measures both sides in turn on one core, with the load from another."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 CONNECTIONS = 16
-# With a unit a goal is for our own figure, without one for the ratio.
+# A goal with a unit is for our figure, without one for the ratio.
 _GOAL = re.compile(r"(at least|at most|under) ([0-9.]+)(?: (µs|ms|s|MB)\b)?")
 
 
-# For wrk: the next key of a file with each request, from where the last load stopped.
+# For wrk: each request has the next key of a file, from where the last load stopped.
 _TURNS = """
 local place, keys, number = "{0}.place", {{}}, 0
 for key in io.lines("{0}") do keys[#keys + 1] = "Bearer " .. key end
@@ -42,7 +42,7 @@ end
 
 @dataclass(frozen=True)
 class Options:
-    """`tiny` asks whether the parts work, with counts that say nothing about time."""
+    """`tiny` only checks that the parts work, with counts too small for a measurement."""
 
     rounds: int = 5
     seconds: float = 3.0
@@ -52,7 +52,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Spread:
-    """The median of the rounds, and the least and the most of them."""
+    """The median, minimum and maximum of the rounds."""
 
     median: float
     min: float
@@ -61,7 +61,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table: what was measured, beside what, and the goal for `ratio` or, without one, for `ours`.
+    """A line of the table: the measurement, the comparison, and the goal for `ratio` or, without one, for `ours`.
 
     `size` is a number of rules or of keys, for the charts.
     """
@@ -79,7 +79,7 @@ class Row:
 
     @property
     def met(self) -> bool | None:
-        """Whether the medians reach the goal; None without one, or where nothing was measured."""
+        """Whether the medians reach the goal; None without a goal or a measurement."""
         told: list[bool] = []
         for kind, limit, unit in _GOAL.findall(self.goal):
             held = self.ours if unit else self.ratio
@@ -88,17 +88,17 @@ class Row:
         return all(told) if told else None
 
     def as_json(self) -> dict[str, object]:
-        """For programs."""
+        """The row as JSON."""
         return asdict(self) | {"met": self.met}
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """Of the rounds."""
+    """The spread of the rounds."""
     return Spread(median(values), min(values), max(values))
 
 
 def ratios(ours: Sequence[float], others: Sequence[float]) -> Spread:
-    """Of ours to the other, round by round, for a machine drifts from one round to the next."""
+    """The ratios of our figures to the others, round by round, since a machine drifts between rounds."""
     return spread([mine / other for mine, other in zip(ours, others, strict=True)])
 
 
@@ -113,18 +113,18 @@ def compared(
     size: int | None = None,
     note: str = "",
 ) -> Row:
-    """A line with a ratio."""
+    """A row with a ratio."""
     beside, others = other
     return Row(part, what, unit, spread(ours), goal, size, beside, spread(others), ratios(ours, others), note)
 
 
 def absent(part: str, what: str, why: str) -> Row:
-    """A line for what could not be measured."""
+    """A row for a failed measurement."""
     return Row(part, what, "", None, "", note=f"not measured: {why}")
 
 
 def in_turn(rounds: int, sides: Mapping[str, Callable[[], float]]) -> dict[str, list[float]]:
-    """Each side once a round."""
+    """Measure each side once per round."""
     found: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(rounds):
         for name, side in sides.items():
@@ -133,7 +133,7 @@ def in_turn(rounds: int, sides: Mapping[str, Callable[[], float]]) -> dict[str, 
 
 
 def micros(work: Callable[[], object], times: int) -> float:
-    """Microseconds of the processor for one call, over many: waiting for a turn does not count."""
+    """Processor microseconds per call, over many calls."""
     started = time.thread_time()
     for _ in range(times):
         work()
@@ -141,7 +141,7 @@ def micros(work: Callable[[], object], times: int) -> float:
 
 
 def cores() -> tuple[int, int]:
-    """The core of the servers and that of the load; the same where there is but one."""
+    """The core of the servers and that of the load; the same if there is only one."""
     usable = sorted(os.sched_getaffinity(0))
     return usable[-1], usable[0]
 
@@ -153,7 +153,7 @@ def pinned(*command: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Load:
-    """Requests a second, the 99th percentile in milliseconds, and the share of its core that the generator took."""
+    """Requests per second, the 99th percentile in milliseconds, and the load of the generator's core."""
 
     rate: float
     p99: float
@@ -161,7 +161,7 @@ class Load:
 
 
 def loader(options: Options) -> str:
-    """The generator in use: wrk where there is one, and asked for."""
+    """The load generator: wrk if it is present and requested."""
     return "wrk" if options.load == "wrk" and shutil.which("wrk") else "own"
 
 
@@ -174,7 +174,7 @@ def load(
     *,
     keys: Path | None = None,
 ) -> Load:
-    """Ask as fast as there are answers, with the `keys` of a file in turn; RuntimeError when one is not 200."""
+    """Send requests as fast as they are answered, with the `keys` of a file. Raises RuntimeError unless all get 200."""
     lines = [f"{name}: {value}" for name, value in headers.items()]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     if loader(options) == "wrk":
@@ -190,7 +190,7 @@ def load(
 
 
 def resident(started: Server) -> float:
-    """The memory of a server now, in MB (proc(5), VmRSS)."""
+    """The resident memory of a server in MB (proc(5), VmRSS)."""
     assert started.process
     for line in Path(f"/proc/{started.process.pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
@@ -199,7 +199,7 @@ def resident(started: Server) -> float:
 
 
 def _wrk(options: Options, url: str, lines: Sequence[str], script: str, connections: int) -> tuple[float, float]:
-    # It takes whole seconds alone.
+    # It accepts only whole seconds.
     words = ["-t1", f"-c{connections}", f"-d{max(1, round(options.seconds))}s", "--latency"]
     words += [word for line in lines for word in ("-H", line)]
     if script:

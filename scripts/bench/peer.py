@@ -1,8 +1,8 @@
-"""What people use today: the same handler on FastAPI, behind a library over plain Casbin. Runs among the peers alone.
+"""Common alternatives: the same handler on FastAPI behind a library over plain Casbin, in an environment of the peers.
 
     peer.py fastapi-authz|casbin-fastapi-decorator RULES
 
-Who is calling is not verified here, which is in the peer's favour: each request is that of one user, who has the role
+Callers are not verified here, which favours the peer: each request is that of one user with the role
 `catalog:read`. The model is the one that fastapi-authz documents, with roles, any action and prefixes; one with
 parameters in its paths would compile a regular expression for each row.
 """
@@ -37,7 +37,7 @@ m = (p.sub == "*" || g(r.sub, p.sub)) && (r.obj == p.obj || keyMatch(r.obj, p.ob
 
 
 def enforcer_of(rules: int) -> casbin.Enforcer:
-    """So many rows for other endpoints, and one for the handler in their middle."""
+    """An enforcer with `rules` rows for other endpoints, and one for the handler in the middle."""
     rows = [f"p, {ROLE}, /v1/t{number}/*, GET" for number in range(rules - 1)]
     rows.insert(len(rows) // 2, f"p, {ROLE}, /bench/*, GET")
     rows.append(f"g, {WHO}, {ROLE}")
@@ -49,10 +49,10 @@ def enforcer_of(rules: int) -> casbin.Enforcer:
 
 
 class Everyone(AuthenticationBackend):
-    """Knows one caller."""
+    """Authenticates every request as one user."""
 
     async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, SimpleUser]:
-        """Who is calling."""
+        """The caller."""
         return AuthCredentials(["authenticated"]), SimpleUser(WHO)
 
 
@@ -101,17 +101,17 @@ PEERS = {"fastapi-authz": by_middleware, "casbin-fastapi-decorator": by_decorato
 
 
 class Told(uvicorn.Server):
-    """Says where it listens, as `authz serve` does."""
+    """Logs its address, as `authz serve` does."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, then say so."""
+        """Start, then log the address."""
         await super().startup(sockets)
         port = sockets[0].getsockname()[1] if sockets else 0
         print(json.dumps({"event": "listening", "url": f"http://127.0.0.1:{port}"}), file=sys.stderr, flush=True)
 
 
 def main(name: str, rules: int) -> None:
-    """Serve it."""
+    """Serve the handler."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(PEERS[name](enforcer_of(rules)), log_config=None, access_log=False)

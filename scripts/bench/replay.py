@@ -1,11 +1,11 @@
-"""What a replay costs: fills a decision log and times `authz policy replay` over it, from the command to its answer.
+"""The cost of a replay: fills a decision log and times `authz policy replay`, from the command to its result.
 
     python -m scripts.bench.replay                        # 1,000,000 decisions in SQLite, a few minutes to write
-    python -m scripts.bench.replay --rows 50000 --check   # and decide each of them once more, one by one
-    python -m scripts.bench.replay --even                 # every caller and endpoint alike, where few decisions are
+    python -m scripts.bench.replay --rows 50000 --check   # also decide each of them again, one by one
+    python -m scripts.bench.replay --even                 # equally frequent callers and endpoints
 
-2,000 people and 500 keys ask; as in life few of them ask most, and for few endpoints. The candidate moves the teams to
-other readers and closes the games to keys.
+2,000 users and 500 keys send requests; few of them send most, to few endpoints. The candidate gives the teams to other
+readers and denies the games to keys.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ NO_GAMES_FOR_KEYS = "p, auth:api_key, /api/v1/games/**, GET|HEAD, deny\n"
 
 @dataclass(frozen=True, slots=True)
 class Crowd:
-    """Callers and endpoints, with how often each is drawn."""
+    """Callers and endpoints with their frequencies."""
 
     world: World
     callers: Sequence[Principal]
@@ -78,7 +78,7 @@ class Crowd:
 
 
 def crowd(seed: int, *, even: bool) -> Crowd:
-    """The n-th most frequent caller or endpoint is drawn 1/n as often as the first, unless all are alike."""
+    """The n-th caller or endpoint is 1/n as frequent as the first, unless all are equal."""
     world = World(seed)
 
     def weights(things: Sequence[object]) -> list[float]:
@@ -114,7 +114,7 @@ def candidate(directory: Path) -> Path:
 
 
 async def one_by_one(sessions: Sessions, snapshot: Snapshot) -> Counter[str]:
-    """What a replay tells, by deciding every decision of the log again."""
+    """The result of a replay, by deciding every logged request again."""
     counts: Counter[str] = Counter()
     async for rows in everything(sessions, DecisionFilter()):
         for row in rows:
@@ -128,7 +128,7 @@ async def one_by_one(sessions: Sessions, snapshot: Snapshot) -> Counter[str]:
 
 
 def replay(policy: Path, url: str) -> tuple[float, dict[str, Any]]:
-    """The seconds that the command takes, and what it says."""
+    """The seconds of the command, and its output."""
     command = [str(Path(sys.executable).parent / "authz"), "policy", "replay", str(policy), "--last", "30d", "--json"]
     started = time.perf_counter()
     done = subprocess.run(command, env={**os.environ, "AUTHZ_DATABASE_URL": url}, capture_output=True, check=False)

@@ -1,4 +1,4 @@
-"""The handler that is measured: behind the application's own door, with nothing in front of it, or with the least.
+"""The measured handler: behind the door of the application, unprotected, or behind the least guard.
 
 python -m scripts.bench.served protected|unprotected|least uvicorn|granian
 """
@@ -32,12 +32,12 @@ LEAST_HEADER = "BENCH_HEADER"  # the variable with the header that the least gua
 
 @get("/bench/{number:str}")
 async def answered(number: str) -> dict[str, str]:
-    """A small answer."""
+    """Return a small answer."""
     return {"number": number}
 
 
 def write_policy(directory: Path, rules: int) -> None:
-    """The shipped policy, a row for the handler, and so many rows for another service."""
+    """Write the shipped policy, a row for the handler, and `rules` rows for another service."""
     shutil.copytree(ROOT / "policies", directory)
     (directory / "upstreams").mkdir(exist_ok=True)
     # A document is 4 MB at most.
@@ -51,7 +51,7 @@ def write_policy(directory: Path, rules: int) -> None:
 def server(
     directory: Path, issuer: LiveIssuer, kind: str, rules: int = 40, *, sample: str = "1", how: str = "uvicorn"
 ) -> Server:
-    """One to start, on the servers' core; `kind` is one of KINDS."""
+    """A server to start on the servers' core; `kind` is one of KINDS."""
     directory.mkdir(parents=True)
     write_policy(directory / "policies", rules)
     command = pinned(sys.executable, "-m", "scripts.bench.served", kind, how)
@@ -69,7 +69,7 @@ def server(
 
 
 def key_of(started: Server, issuer: LiveIssuer) -> str:
-    """A new API key that may ask for the handler."""
+    """A new API key that may call the handler."""
     with started.client(issuer.token(permissions=["catalog:read"])) as client:
         body = {"name": "bench", "scopes": ["catalog:read"]}
         return str(client.post("/api/v1/api-keys/", json=body).json()["plaintext"])
@@ -90,7 +90,7 @@ def unprotected() -> ASGIApp:
 
 
 def least() -> ASGIApp:
-    """The handler behind the least that a guard with a log can be."""
+    """The handler behind the least guard."""
     guard = LeastGuard(os.environ[LEAST_HEADER])
     return Litestar([answered], middleware=[guard], lifespan=[guard.running], openapi_config=None, logging_config=None)
 
@@ -99,7 +99,7 @@ KINDS = {"protected": protected, "unprotected": unprotected, "least": least}
 
 
 def main(kind: str, how: ServerName) -> None:
-    """Serve it."""
+    """Serve the handler."""
     logs.configure("info", "json")
     use_one_heap()  # as `authz serve` does
     serve(KINDS[kind](), bind("127.0.0.1", 0), server=how)

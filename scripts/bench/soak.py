@@ -1,10 +1,10 @@
-"""Serve for as long as you like, and see whether memory and descriptors stay flat.
+"""Serve for a given time, and check that memory and descriptors do not grow.
 
     .venv/bin/python -m scripts.bench.soak --minutes 60 --workers 2
 
-Beside a steady load by JWT and by key, keys are issued and revoked, policies published and taken back, and people sign
-in and go. Every so often the memory (RSS, of all its processes), the descriptors and threads are printed. At the end
-the second half is held against the first: it exits with 1 when memory grew by more than 10 %, or descriptors at all.
+During a constant load by JWT and by key, keys are issued and revoked, policies published and rolled back, and users
+sign in and out. Memory (RSS of all processes), descriptors and threads are printed at intervals. At the end the second
+half is compared with the first: the exit code is 1 if memory grew by more than 10 %, or descriptors at all.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from tests.support.server import AUTHZ, Server
 EVERYTHING = "catalog:read policies:read policies:write decisions:read"
 MOST_GROWTH = 1.10
 MORE_DESCRIPTORS = 4  # connections come and go
-_WARM = 0.2  # the share of the time in which caches fill
+_WARM = 0.2  # the share of the time for filling caches
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What the processes hold, `seconds` after the start."""
+    """The resources of the processes, `seconds` after the start."""
 
     seconds: float
     megabytes: float
@@ -47,7 +47,7 @@ class Sample:
 def soak(
     seconds: float, every: float, workers: int, database: str | None, place: Path
 ) -> tuple[list[Sample], list[str]]:
-    """Serve under load for so long, and print each sample: all of them, and what was answered wrongly."""
+    """Serve under load, and print each sample; return the samples and the wrong answers."""
     samples: list[Sample] = []
     given = {"database_url": database} if database else {}
     with LiveIssuer() as issuer, ExitStack() as stack:
@@ -97,7 +97,7 @@ def soak(
 
 
 def growth(samples: Sequence[Sample]) -> list[str]:
-    """What grew from the first half to the second, once the caches are full."""
+    """The growth from the first half to the second, after the caches are full."""
     warm = samples[int(len(samples) * _WARM) :]
     middle = len(warm) // 2
     if not middle:
@@ -120,7 +120,7 @@ def _bearer(token: str) -> dict[str, str]:
 
 
 def _change(server: Server, token: str, stop: threading.Event) -> None:
-    """Keys, policies and sessions come and go."""
+    """Create and remove keys, policies and sessions."""
     number = 0
     with server.client(token) as client:
         while not stop.wait(1.0):
@@ -153,7 +153,7 @@ def memory(pid: int) -> float:
 
 
 def family(pid: int) -> list[int]:
-    """A process, and all below it."""
+    """A process and its descendants."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [pid, *(each for child in children for each in family(int(child)))]
 

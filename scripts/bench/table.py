@@ -1,4 +1,4 @@
-"""What was measured, as a table in Markdown, as JSON, and as charts."""
+"""Results as a Markdown table, JSON and charts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _APART = 15  # two names
 
 
 def machine() -> dict[str, object]:
-    """On what, and with which versions."""
+    """The machine and the versions."""
     model = next((line.partition(":")[2].strip() for line in _cpuinfo() if line.startswith("model name")), "")
     return {
         "processor": model or platform.machine(),
@@ -40,7 +40,7 @@ def _cpuinfo() -> list[str]:
 
 
 def write(directory: Path, rows: Sequence[Row], failed: Mapping[str, str], how: Mapping[str, object]) -> None:
-    """All of it so far, into a directory: `results.json`, `results.md`, `rules.svg`, `keys.svg`."""
+    """Write the results so far to a directory: `results.json`, `results.md`, `rules.svg`, `keys.svg`."""
     directory.mkdir(parents=True, exist_ok=True)
     found = {"machine": machine(), "how": how, "rows": [row.as_json() for row in rows], "failed": failed}
     (directory / "results.json").write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
@@ -52,7 +52,7 @@ def write(directory: Path, rows: Sequence[Row], failed: Mapping[str, str], how: 
 
 
 def markdown(rows: Iterable[Row], failed: Mapping[str, str], how: Mapping[str, object]) -> str:
-    """The table, with the machine above it."""
+    """The table below a description of the machine."""
     here = machine()
     versions = ", ".join(f"{name} {number}" for name, number in dict(here["versions"]).items())  # type: ignore[call-overload]  # as above
     said = ", ".join(f"{name} {value}" for name, value in how.items())
@@ -83,7 +83,7 @@ def _number(value: float) -> str:
 
 
 def chart(title: str, across: str, rows: Iterable[Row]) -> str:
-    """Lines over logarithmic axes, one for each thing that was measured at several sizes."""
+    """A chart with logarithmic axes, and a line for each measurement at several sizes."""
     lines: dict[str, list[tuple[int, float]]] = {}
     for row in rows:
         if row.size and row.ours:

@@ -1,6 +1,6 @@
-"""Takes the pictures of the console in scripts/console/README.md: starts `authz dev`, tells a small story, and looks.
+"""Takes the pictures of the console in scripts/console/README.md: starts `authz dev`, creates some data, and shoots.
 
-.venv/bin/python -m scripts.console.shoot                 # writes them beside this file
+.venv/bin/python -m scripts.console.shoot                 # writes them next to this file
 .venv/bin/python -m scripts.console.shoot --dark --to /tmp
 """
 
@@ -27,7 +27,7 @@ TEAMS = "p, catalog:read, /api/v1/teams/**, GET|HEAD, allow"
 
 @contextmanager
 def serving(directory: Path) -> Iterator[str]:
-    """The address of a fresh `authz dev`."""
+    """The address of a new `authz dev`."""
     shutil.copytree(ROOT / "policies", directory / "policies")
     log = directory / "printed"
     command = [str(AUTHZ), "dev", "--port", "0", "--issuer-port", "0", "--data-dir", "data"]
@@ -42,7 +42,7 @@ def serving(directory: Path) -> Iterator[str]:
 
 
 def sign_in(page: Page, address: str, name: str) -> None:
-    """As one of the sample people."""
+    """Sign in as one of the sample users."""
     page.goto(f"{address}/console")
     page.locator("main a.button").click()
     page.get_by_role("button").filter(has_text=name).click()
@@ -50,7 +50,7 @@ def sign_in(page: Page, address: str, name: str) -> None:
 
 
 def issue(page: Page, address: str, name: str, scope: str) -> str:
-    """A key, by the form. Returns its plaintext."""
+    """Issue a key by the form; return its plaintext."""
     page.goto(f"{address}/console/keys/new")
     page.get_by_label("Name").fill(name)
     page.locator(f"input[value='{scope}']").check()
@@ -60,8 +60,8 @@ def issue(page: Page, address: str, name: str, scope: str) -> str:
     return found[0]
 
 
-def tell(address: str, browser_page: Page, other_page: Page, to: Path) -> None:
-    """Alice has keys and one of them calls; Carol previews a change that would hit it."""
+def create_data(address: str, browser_page: Page, other_page: Page, to: Path) -> None:
+    """Create keys of Alice, call with one of them, and preview a change by Carol that would affect it."""
     sign_in(browser_page, address, "Alice")
     plaintexts = [issue(browser_page, address, *key) for key in KEYS]
     with httpx.Client(base_url=address, headers={"Authorization": f"Bearer {plaintexts[0]}"}) as program:
@@ -85,7 +85,7 @@ def tell(address: str, browser_page: Page, other_page: Page, to: Path) -> None:
 
 
 def main() -> None:
-    """Take them."""
+    """Take the pictures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--to", type=Path, default=Path(__file__).parent, help="the folder to write to")
     parser.add_argument("--dark", action="store_true", help="with the dark colours")
@@ -103,7 +103,7 @@ def main() -> None:
             browser.new_page(viewport={"width": 1100, "height": 640}, color_scheme="dark" if asked.dark else "light")
             for _ in range(2)
         ]
-        tell(address, pages[0], pages[1], asked.to)
+        create_data(address, pages[0], pages[1], asked.to)
         browser.close()
 
 

@@ -1,12 +1,12 @@
-"""Attack a server, and see how long a known caller waits meanwhile.
+"""Attack a server, and measure the latency of a known caller.
 
     .venv/bin/python -m scripts.trials.abuse --server both --database both --seconds 10
 
-The server has one core, and everything that sends requests another. In each round an attack runs for `--seconds`, and
-then as many good requests a second, on as many connections, take its place. Meanwhile a known caller sends requests at
-a constant rate, by token and by key. The table has medians of the rounds, in milliseconds. Exits with 1 when the known
-caller's 99th percentile is more than twice as long under an attack, when one of its requests fails, when an attack gets
-an answer that it must not get, or when the server's memory grows by 50 MB.
+The server has one core, and everything that sends requests another. In each round an attack runs for `--seconds`,
+then an equal rate of valid requests on as many connections. Meanwhile a known caller sends requests at a constant
+rate, by token and by key. The table has medians of the rounds, in milliseconds. Exits with 1 if the known caller's
+99th percentile more than doubles under an attack, if one of its requests fails, if an attack gets a forbidden answer,
+or if the server's memory grows by 50 MB.
 
 `-spread` are attacks from very many addresses, through a trusted proxy, so that no budget of an address is spent.
 """
@@ -31,7 +31,7 @@ from tests.support.trials.abuse_server import LOAD_CORE, attacked
 
 
 def main() -> int:
-    """Try what was asked for, and print a table."""
+    """Run the trial, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--server", choices=(*get_args(ServerName), "both"), default="both")
     parser.add_argument("--database", choices=(*get_args(Kind), "both"), default="both")
@@ -39,7 +39,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=10.0, help="of each side of a round (default 10)")
     parser.add_argument("--rounds", type=int, default=3, help="(default 3)")
     chosen = parser.parse_args()
-    os.sched_setaffinity(0, {LOAD_CORE})  # PostgreSQL's, too: it is mostly on another machine
+    os.sched_setaffinity(0, {LOAD_CORE})  # also of PostgreSQL, which is usually on another machine
     faults = []
     for database in get_args(Kind) if chosen.database == "both" else (chosen.database,):
         for server in get_args(ServerName) if chosen.server == "both" else (chosen.server,):

@@ -1,4 +1,4 @@
-"""Take PostgreSQL away from a server under load, and compare every answer with what it may be meanwhile.
+"""Take PostgreSQL away from a server under load, and compare every answer with the permitted ones.
 
     .venv/bin/python -m scripts.trials.away --seconds 600 --how down
 
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.support.breakable import BreakablePostgres
 from tests.support.issuer import LiveIssuer
-from tests.support.trials.outage import away
+from tests.support.trials.outage import outage
 
 
 def main() -> int:
@@ -26,7 +26,7 @@ def main() -> int:
     options = parser.parse_args()
     with LiveIssuer() as issuer, BreakablePostgres() as postgres, tempfile.TemporaryDirectory() as place:
         given = {"issuer": issuer, "postgres": postgres, "place": Path(place)}
-        wrong = list(away(options.seconds, options.how, **given))  # type: ignore[arg-type]  # each is what it is named
+        wrong = list(outage(options.seconds, options.how, **given))  # type: ignore[arg-type]  # each is what it is named
     print("\n".join(f"FAULT {fault}" for fault in wrong) or "no fault")
     return int(bool(wrong))
 

@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 
 from tests.support.trials.filled_databases import today
-from tests.support.trials.query_plans import on_postgresql, on_sqlite, told
+from tests.support.trials.query_plans import on_postgresql, on_sqlite, print_table
 
 
 def main() -> int:
@@ -31,10 +31,10 @@ def main() -> int:
     options = parser.parse_args()
     now, wrong = today(), 0
     if options.only != "sqlite":
-        wrong += told("PostgreSQL", asyncio.run(on_postgresql(options, now)))
+        wrong += print_table("PostgreSQL", asyncio.run(on_postgresql(options, now)))
     if options.only != "postgresql":
         with tempfile.TemporaryDirectory() as directory:
-            wrong += told("SQLite", asyncio.run(on_sqlite(options, now, options.keep or Path(directory))))
+            wrong += print_table("SQLite", asyncio.run(on_sqlite(options, now, options.keep or Path(directory))))
     print(f"\n{wrong} of the queries read more than they should." if wrong else "\nNo query reads more than it should.")
     return 1 if wrong else 0
 

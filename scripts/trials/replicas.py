@@ -1,11 +1,11 @@
-"""Time how soon replicas obey each other: revocations and policies, with and without notifications, and after a pause.
+"""Time how soon changes reach all replicas: revocations and policies, with notifications, without, and after a pause.
 
 .venv/bin/python -m scripts.trials.replicas                            # 1,000 revocations, 200 policy changes
 .venv/bin/python -m scripts.trials.replicas --revocations 50 --changes 10 --cut 20 --pauses 5
 
-Starts a PostgreSQL, an issuer and three `authz serve` with policy directories of their own. What is done at one is
-timed, from its answer on, until another refuses what it allowed. Exits with 1 when a bound is broken. On a machine that
-others use, too, look at how long it kept this program itself waiting: no server can be quicker than that.
+Starts PostgreSQL, an issuer and three `authz serve` with their own policy directories. The time of a change is from its
+answer until another replica refuses what it allowed. Exits with 1 if a bound is broken. On a shared machine, consider
+how long this program itself had to wait: no server can be faster.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ from tests.support.issuer import LiveIssuer
 from tests.support.server import Server
 
 EVERYTHING = ["catalog:read", "policies:read", "policies:write"]
-# What is asked again and again shall cost the servers little, for they build the policy meanwhile.
+# The polled request must be cheap, since the servers load a policy meanwhile.
 STYLE = "/docs/style.css"
 OPEN = f"p, anyone, {STYLE}, GET|HEAD, allow"
 SHUT = f"p, policies:write, {STYLE}, GET|HEAD, allow"
-LEAGUES = "/api/v1/leagues/"  # which no policy shuts
-TOLD = 1.0  # seconds, where notifications arrive
-# Where none does: keys are remembered, and the newest revision is asked for, each second. To build it takes time too.
+LEAGUES = "/api/v1/leagues/"  # which every policy allows
+TOLD = 1.0  # seconds, with notifications
+# Without notifications: keys are cached for a second, and revisions polled each second. Loading takes time too.
 UNTOLD = 2.0
 GIVE_UP = 30.0
 
 
 class Trial:
-    """Three servers, and what was measured of them."""
+    """Three servers and their measurements."""
 
     def __init__(self, servers: list[Server], issuer: LiveIssuer, url: str) -> None:
         self.servers = servers
@@ -59,7 +59,7 @@ class Trial:
         threading.Thread(target=self._wait, daemon=True).start()
 
     def revocation(self) -> Callable[[], float]:
-        """A key that every replica remembers. To call what is returned revokes it, and times it at another."""
+        """Issue a key that every replica caches; return a function that revokes it and times this at another."""
         answer = self.admin.post("/api/v1/api-keys/", json={"name": "trial", "scopes": ["catalog:read"]})
         assert answer.status_code == 201, answer.text
         made = answer.json()
@@ -78,7 +78,7 @@ class Trial:
         return revoke
 
     def change(self, *, shut: bool) -> Callable[[], float]:
-        """A policy that shuts or opens an endpoint. To call what is returned publishes it, and times it at all."""
+        """Prepare a policy that closes or opens an endpoint; return a function that publishes and times it."""
         public = self.shared["public.csv"]
         assert OPEN in public
         content = {**self.shared, "public.csv": public.replace(OPEN, SHUT)} if shut else self.shared
@@ -98,7 +98,7 @@ class Trial:
         return publish
 
     def report(self, what: str, seconds: list[float], bound: float) -> None:
-        """Print how long it took, and remember when that was too long."""
+        """Print the times, and record violations of the bound."""
         if not seconds:
             return
         ordered = sorted(seconds)
@@ -121,7 +121,7 @@ class Trial:
 
 
 def until(check: Callable[[], bool], started: float) -> float:
-    """Seconds from `started` until a check came true."""
+    """Seconds from `started` until a check becomes true."""
     while not check():
         if time.monotonic() - started > GIVE_UP:
             raise RuntimeError("it was never obeyed")
@@ -130,8 +130,8 @@ def until(check: Callable[[], bool], started: float) -> float:
 
 
 @contextmanager
-def without_news(url: str) -> Iterator[list[int]]:
-    """While the connections by which replicas hear are ended again and again, at random moments."""
+def without_listeners(url: str) -> Iterator[list[int]]:
+    """Repeatedly end the connections on which replicas listen, at random moments."""
     stop = threading.Event()
     ended = [0]
 
@@ -149,8 +149,8 @@ def without_news(url: str) -> Iterator[list[int]]:
 
 
 @contextmanager
-def silenced(url: str) -> Iterator[None]:
-    """While the database sends no notification: what is left is to poll."""
+def without_notifications(url: str) -> Iterator[None]:
+    """Suppress notifications of the database, so that replicas only poll."""
     names = ("note_key_change", "tell_of_policy")
     told = [ask(url, f"SELECT pg_get_functiondef('{name}'::regproc)")[0][0] for name in names]
     muted = [re.sub(r"PERFORM pg_notify\([^;]*;", "NULL;", definition) for definition in told]
@@ -163,7 +163,7 @@ def silenced(url: str) -> Iterator[None]:
 
 
 def paused(trial: Trial, act: Callable[[], float]) -> float:
-    """How long after its pause a replica obeys what was done meanwhile: the pause is no part of it."""
+    """The time from the end of a pause until a replica applies the changes made meanwhile."""
     resumed = [0.0]
 
     def resume() -> None:
@@ -182,7 +182,7 @@ def paused(trial: Trial, act: Callable[[], float]) -> float:
 
 
 def run(trial: Trial, asked: argparse.Namespace) -> None:
-    """The trials, each with its bound."""
+    """Run the trials, each with its bound."""
     shut = [False]
 
     def change() -> Callable[[], float]:
@@ -191,14 +191,14 @@ def run(trial: Trial, asked: argparse.Namespace) -> None:
 
     trial.report("revocations", [trial.revocation()() for _ in range(asked.revocations)], TOLD)
     trial.report("policy changes", [change()() for _ in range(asked.changes)], TOLD)
-    with without_news(trial.url) as ended:
+    with without_listeners(trial.url) as ended:
         revoked = [trial.revocation()() for _ in range(asked.cut)]
         changed = [change()() for _ in range(asked.cut)]
     trial.report("revocations, news cut off at random", revoked, UNTOLD)
     trial.report("policy changes, news cut off at random", changed, UNTOLD)
     if asked.cut:
         print(f"  ({ended[0]} connections were ended)")
-    with silenced(trial.url):
+    with without_notifications(trial.url):
         trial.report("revocations, no news at all", [trial.revocation()() for _ in range(asked.cut)], UNTOLD)
         trial.report("policy changes, no news at all", [change()() for _ in range(asked.cut)], UNTOLD)
     trial.report(
@@ -208,7 +208,7 @@ def run(trial: Trial, asked: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Start everything, and try."""
+    """Start everything, and run the trials."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--revocations", type=int, default=1000, help="keys revoked at one, used at another")
     parser.add_argument("--changes", type=int, default=200, help="policies published at one, obeyed by the others")

@@ -3,10 +3,10 @@
 .venv/bin/python -m scripts.trials.restore                # 5 times each
 .venv/bin/python -m scripts.trials.restore --times 50
 
-Starts a PostgreSQL, an issuer and two `authz serve` with policy directories of their own. A copy of the database is
-made, a policy is published after it, and the copy takes the place of the database: while both serve, or while one is
-paused and the other publishes a policy that gets the id of the lost one. Then both must decide by the newest entry of
-the restored history, say so, and keep to it after a restart. Exits with 1 when one does not.
+Starts PostgreSQL, an issuer and two `authz serve` with their own policy directories. The database is copied, a policy
+is published, and the copy replaces the database: while both serve, or while one is
+paused and the other publishes a policy that gets the id of the lost one. Then both must serve the newest entry of the
+restored history, log that, and still serve it after a restart. Exits with 1 otherwise.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.support.trials.restore import restores
 
 
 def main() -> None:
-    """Start everything, and try."""
+    """Start everything, and run the trials."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", type=int, default=5)
     times: int = parser.parse_args().times

@@ -2,10 +2,9 @@
 
     .venv/bin/python -m scripts.trials.rolling --restarts 9 --clients 8
 
-nginx has the shipped configuration: it asks another replica when one refuses a connection, and again for what may be
-asked twice; it knows nothing else of them. Clients GET by JWT and by key, and POST new keys, on connections that they
-keep. PostgreSQL is their database.
-Exits with 1 when one request fails.
+nginx has the shipped configuration: it tries another replica if one refuses a connection, and retries idempotent
+requests. Clients GET by JWT and by key, and POST new keys, on kept connections. The database is PostgreSQL. Exits with
+1 if a request fails.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ _PROGRAM = (sys.executable, "-c", "from app.cli import main; main()")
 
 
 def extracted(ref: str, directory: Path) -> Path:
-    """The program as it was."""
+    """Extract the earlier version of the program."""
     packed = subprocess.run(["git", "archive", ref], cwd=ROOT, check=True, capture_output=True).stdout
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
         archive.extractall(directory, filter="data")
@@ -40,13 +40,13 @@ def extracted(ref: str, directory: Path) -> Path:
 
 
 def prepare(root: Path, database: str) -> None:
-    """`authz db upgrade`, of the program in a directory."""
+    """Run `authz db upgrade` of the program in a directory."""
     env = {"PYTHONPATH": str(root), "AUTHZ_DATABASE_URL": database}
     subprocess.run([*_PROGRAM, "db", "upgrade"], cwd=root, env=env, check=True, capture_output=True)
 
 
 def server(root: Path, directory: Path, port: int, issuer: LiveIssuer, database: str) -> Server:
-    """A server of the program in `root`, with the policy of its version when the directory has none."""
+    """A server of the program in `root`, with the policy of its version if the directory has none."""
     directory.mkdir(exist_ok=True)
     made = Server(
         directory,
@@ -61,13 +61,13 @@ def server(root: Path, directory: Path, port: int, issuer: LiveIssuer, database:
         key_issues_per_minute="0",
     )
     made.env["PYTHONPATH"] = str(root)
-    if root != ROOT:  # to an earlier version these may be no settings
+    if root != ROOT:  # an earlier version may not have these settings
         del made.env["AUTHZ_KEY_MAX_ACTIVE"], made.env["AUTHZ_KEY_ISSUES_PER_MINUTE"]
     return made
 
 
 def upgrade(old: Path, place: Path, issuer: LiveIssuer, postgres: BreakablePostgres) -> Iterator[str]:
-    """What failed; progress goes to standard output."""
+    """Yield the failures; progress goes to standard output."""
     database = postgres.new(prepared=False)
     prepare(old, database)
     before = postgres.psql("SELECT version_num FROM alembic_version")

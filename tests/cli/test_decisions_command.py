@@ -52,7 +52,7 @@ def test_decisions_are_shown_filtered_and_exported(own_server: Server, issuer: L
     with own_server.client(issuer.token(permissions=["decisions:read"])) as client:
         over_http = client.get("/api/v1/decisions/export", params={"since": "1h", "route": "/api/v1/teams"})
     assert over_http.text == exported.stdout, "one shape everywhere"
-    nothing = authz(own_server, "tail", "--subject", "nobody")
+    nothing = authz(own_server, "tail", "--subject", "user_unknown")
     assert (nothing.returncode, nothing.stdout) == (0, "No decision matches.\n")
 
 

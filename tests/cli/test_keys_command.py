@@ -131,7 +131,10 @@ def test_all_keys_of_an_owner_are_revoked_together(env: dict[str, str]) -> None:
     assert _ids(env, "--status", "active") == [2]
     again = command("keys", "revoke", "--owner", "user_1", "--yes", "--json", env=env)
     assert json.loads(again.stdout) == {"owner": "user_1", "revoked": 0}
-    assert command("keys", "revoke", "--owner", "nobody", "--yes", env=env).stdout == "nobody has no key to revoke.\n"
+    assert (
+        command("keys", "revoke", "--owner", "user_unknown", "--yes", env=env).stdout
+        == "user_unknown has no key to revoke.\n"
+    )
     prefix = [f"{key.prefix} of user_1" for key in (KEYS[2], KEYS[0])]
     assert _admin_actions(env) == [("key.revoke", "key:3", prefix[0]), ("key.revoke", "key:1", prefix[1])]
     for words in (["--owner", "user_1", "7"], []):

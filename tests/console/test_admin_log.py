@@ -132,7 +132,7 @@ def test_an_act_that_changes_nothing_or_is_refused_has_no_entry(
             ("api-keys", {"name": "k", "scopes": ["no:such"]}, 400),
             (f"api-keys/{revoked}/rotate", {}, 409),
             ("api-keys/999999/revoke", None, 404),
-            ("all-keys/revoke", {"owner": "user_nobody"}, 200),
+            ("all-keys/revoke", {"owner": "user_unknown"}, 200),
             ("policies/publish", {**publish, "files": bad}, 422),
             ("policies/publish", {**publish, "parent": "0" * 16}, 409),
         ):

@@ -49,7 +49,7 @@ def test_a_form_of_another_origin_or_session_is_refused(console: Server, path: s
     sent = httpx.post(console.url + path, data={"csrf": person.csrf}, headers=headers)
     assert sent.status_code == 403
     assert "another site" in sent.text
-    assert sign_in(console, "user_nobody", []).post(path).status_code == 403
+    assert sign_in(console, "user_other", []).post(path).status_code == 403
 
 
 @pytest.mark.parametrize("path", FORMS[1:])

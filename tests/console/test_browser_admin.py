@@ -106,7 +106,7 @@ def test_pages_are_accessible_and_usable_by_keyboard(page: Page, console: Server
         check_looks(page)
     page.get_by_role("row", name="user_looked_at").get_by_role("link", name="Revoke").click()
     check_looks(page)
-    page.goto(f"{console.url}{POLICY}/simulator?as=nobody&method=GET&path=/nowhere")
+    page.goto(f"{console.url}{POLICY}/simulator?as=unknown&method=GET&path=/nowhere")
     check_looks(page)
 
     page.goto(f"{console.url}{POLICY}/matrix")

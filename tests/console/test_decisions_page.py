@@ -39,7 +39,7 @@ def test_an_invalid_decision_filter_has_its_error_at_its_field(console: Server) 
         assert answer.status_code == 400
         assert said in words(answer.text), query
     assert person.get(f"{PATH}?subject=&verdict=&since=").status_code == 200
-    assert "No decision matches." in words(person.get(f"{PATH}?subject=nobody").text)
+    assert "No decision matches." in words(person.get(f"{PATH}?subject=user_unknown").text)
 
 
 def test_pages_show_each_decision_once(console: Server, issuer: LiveIssuer) -> None:

@@ -94,7 +94,7 @@ async def test_sqlite_is_set_up_to_be_safe_on_every_connection(sessions: Session
             }
             assert settings == {"journal_mode": "wal", "busy_timeout": 5000, "foreign_keys": 1, "synchronous": 2}
         with pytest.raises(IntegrityError, match="FOREIGN KEY"):
-            await one.execute(text("INSERT INTO franchises (league_id, name) VALUES (99, 'Nobody')"))
+            await one.execute(text("INSERT INTO franchises (league_id, name) VALUES (99, 'Orphans')"))
 
 
 async def test_uncommitted_changes_of_a_handler_are_rolled_back(sessions: Sessions) -> None:

@@ -125,7 +125,7 @@ WANTED = [
     DecisionFilter(since=NOW - 30_000_000, until=NOW - 10_000_000),
     DecisionFilter(subject="user_b", allowed=False, revision="rev1", since=NOW - 60_000_000),
     DecisionFilter(key_id=1, action="GET", resource="/games"),
-    DecisionFilter(subject="nobody"),
+    DecisionFilter(subject="user_unknown"),
 ]
 
 

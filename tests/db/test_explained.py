@@ -13,7 +13,7 @@ from app.db.engine import open_engine
 from tests.support.databases import Kind
 from tests.support.trials.filled_databases import fill_postgresql, fill_sqlite, today
 from tests.support.trials.queries import Query, every_query
-from tests.support.trials.query_plans import Read, explained, judged, told
+from tests.support.trials.query_plans import Read, explained, is_within_bound, print_table
 
 pytestmark = pytest.mark.anyio
 
@@ -42,10 +42,10 @@ async def filled(kind: Kind, tmp_path: Path, request: pytest.FixtureRequest, mon
 
 async def _wrong(url: str, queries: Sequence[Query], kind: Kind) -> dict[str, Read]:
     found = await explained(url, queries, seqscan=False, prepared=1)
-    told("PostgreSQL" if kind == "postgresql" else "SQLite", found)
+    print_table("PostgreSQL" if kind == "postgresql" else "SQLite", found)
     # With so few rows, PostgreSQL may sort a partition instead of using an index.
     least = KEYS - 500 if kind == "postgresql" else 0
-    return {q.name: read for q, read in found if not judged(q, read, sqlite=kind == "sqlite", least=least)}
+    return {q.name: read for q, read in found if not is_within_bound(q, read, sqlite=kind == "sqlite", least=least)}
 
 
 async def test_every_query_reads_few_rows_and_a_missing_index_is_reported(filled: str, kind: Kind) -> None:

@@ -123,8 +123,8 @@ def _faults(reached: Reached, gateway: str, hostile: Hostile) -> Iterator[str]:
         yield f"reached as {reached.method} {reached.target}: {wrong[:3]}"
     who = (reached.header("x-auth-subject"), reached.header("x-auth-permissions"), reached.header("x-auth-key-id"))
     # An HTTP/0.9 request has no headers, so it is anonymous and reaches public routes.
-    nobody = who == ([], [], []) and reached.target == "/v1/public" and b"HTTP/" not in hostile.data
-    if who != ([SUBJECT], ["catalog:read"], []) and not nobody:
+    is_anonymous = who == ([], [], []) and reached.target == "/v1/public" and b"HTTP/" not in hostile.data
+    if who != ([SUBJECT], ["catalog:read"], []) and not is_anonymous:
         yield f"the service receives {who}"
     if SECRET in "".join(value for _, value in reached.headers) or reached.header("x-gateway-service"):
         yield "the gateway's proof reached the service"

@@ -18,7 +18,7 @@ from tests.support.issuer import LiveIssuer
 # The slow answer for test_silent.py arrives during these tests.
 pytestmark = pytest.mark.usefixtures("hanging")
 CALLERS = (
-    "nobody",
+    "anonymous",
     "nothing",
     "catalog:read",
     "catalog:write",
@@ -36,7 +36,7 @@ def world(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 def _token(caller: str, world: World, issuer: LiveIssuer) -> str | None:
-    if caller == "nobody":
+    if caller == "anonymous":
         return None
     if caller != "key":
         return issuer.token(permissions=[] if caller == "nothing" else caller.split())

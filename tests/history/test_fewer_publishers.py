@@ -56,7 +56,7 @@ async def test_the_admin_log_states_lost_publishers(sessions: Sessions, tmp_path
 
     await publish("One may go", "a:write")
     with pytest.raises(Unacknowledged):
-        await publish("Nobody is left", "user:ghost")
+        await publish("No publisher is left", "user:ghost")
     await publish("Only the new one", "user:ghost", acknowledged=True)
     await publisher.rollback(first, parent=live.active.revision, author=ME, message="", acknowledged=WIDER)
     await publish("", "user:me", acknowledged=True)

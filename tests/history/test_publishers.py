@@ -11,7 +11,7 @@ from tests.support.issuer import LiveIssuer
 from tests.support.server import Server, eventually
 
 BY_TOKEN = "p, policies:write, /api/v1/policies/publish, POST, allow\n"
-NOBODY_BUT = BY_TOKEN.replace("policies:write", "role:publisher")
+BY_ROLE_ONLY = BY_TOKEN.replace("policies:write", "role:publisher")
 
 
 def given(server: Server, rows: str, new: str = BY_TOKEN) -> dict[str, str]:
@@ -59,7 +59,7 @@ def test_fewer_publishers_are_a_warning_without_acknowledgement(own_server: Serv
         assert history(client)[0]["kind"] == "rollback"
 
         # A lock-out is acknowledged apart from wider access and from cases that fail.
-        broken = given(own_server, "g, user:ghost, role:publisher\n", new=NOBODY_BUT)
+        broken = given(own_server, "g, user:ghost, role:publisher\n", new=BY_ROLE_ONLY)
         broken["catalog.csv"] = broken["catalog.csv"].replace(READ, OTHER)
         for acknowledged in (
             {},
@@ -84,13 +84,13 @@ def test_a_lock_out_considers_known_callers_only(own_server: Server, issuer: Liv
 
         def passes(rows: str) -> bool:
             """Whether the policy needs no acknowledgement of a lock-out, so that only a case refuses it."""
-            content = given(own_server, rows, new=NOBODY_BUT)
+            content = given(own_server, rows, new=BY_ROLE_ONLY)
             answer = client.post(PUBLISH, json={**body(client, content, **meant), "accept_failing_cases": ""})
             assert answer.status_code == 409, answer.text
             return "acknowledge_fewer_publishers" not in answer.json()["detail"]
 
         def detail(rows: str) -> str:
-            answer = client.post(PUBLISH, json=body(client, given(own_server, rows, new=NOBODY_BUT), **meant))
+            answer = client.post(PUBLISH, json=body(client, given(own_server, rows, new=BY_ROLE_ONLY), **meant))
             assert answer.status_code == 409, answer.text
             said: str = answer.json()["detail"]
             assert "acknowledge_fewer_publishers" in said

@@ -153,11 +153,11 @@ def test_without_clock_skew_the_times_of_a_token_are_exact() -> None:
 def test_faults_are_reported_in_a_fixed_order() -> None:
     bad: dict[str, Any] = {"azp": 7, "aud": 7, "iss": "x", "nbf": NOW + 60, "exp": NOW - 60, "cnf": 1, "sub": 7}
     words = ("sub_not_a_string", "sender_constrained", "expired", "not_valid_yet", "issuer", "malformed_aud")
-    for word, mended in zip(
+    for word, fixed in zip(
         (*words, "authorized_party"), ("sub", "cnf", "exp", "nbf", "iss", "aud", "azp"), strict=True
     ):
         assert word_of(bad) == word
-        del bad[mended]
+        del bad[fixed]
     assert word_of(bad) == ""
 
 

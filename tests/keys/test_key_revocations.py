@@ -55,7 +55,7 @@ async def test_exactly_the_keys_of_the_owner_are_revoked(sessions: Sessions, mon
         ended = [key_id async for key_id in revoke_keys_of(session, "user_a", BY, NOW)]
         assert ended == theirs[1:]
         assert [key_id async for key_id in revoke_keys_of(session, "user_a", BY, NOW)] == []
-        assert [key_id async for key_id in revoke_keys_of(session, "nobody", BY, NOW)] == []
+        assert [key_id async for key_id in revoke_keys_of(session, "user_unknown", BY, NOW)] == []
         assert await revoke_key(session, theirs[0], BY, NOW) is not None
         for unknown in (0, -1, 10**6, 2**63, 10**30):
             assert await revoke_key(session, unknown, BY, NOW) is None

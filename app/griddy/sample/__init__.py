@@ -63,7 +63,7 @@ def _read() -> dict[str, list[_Row]]:
 
 
 def _resolved(row: _Row, table: Table, ids: Mapping[str, Mapping[Any, int]]) -> _Row:
-    """The row with ids for labels, held against the same rules as a client's."""
+    """The row with ids for labels, validated by the same rules as that of a client."""
     references = {key.parent.name: ids[key.column.table.name] for key in table.foreign_keys}
     values = {name: references[name][value] if name in references else value for name, value in row.items()}
     body: type[Body] = _BODIES[table.name]

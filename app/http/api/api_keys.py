@@ -51,7 +51,7 @@ class IssueKey(BaseModel):
 
 
 class RotateKey(BaseModel):
-    """How a key gives way to a new one: for how many seconds both are good, a day if nothing is said."""
+    """How a key is replaced: for how many seconds both keys are accepted, by default a day."""
 
     model_config = ConfigDict(extra="forbid")
 

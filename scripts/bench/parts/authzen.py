@@ -1,4 +1,4 @@
-"""AuthZEN: an evaluation beside an unprotected handler and beside Cerbos, and the time of an item in a batch of 100."""
+"""AuthZEN: an evaluation compared with an unprotected handler and with Cerbos, and the time of a batch item."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TWICE = "at least 2 times"
 
 
 def measure(options: Options) -> Iterator[Row]:
-    """All three."""
+    """Measure all three."""
     body = json.dumps({"subject": SUBJECT, "action": ACTION, "resource": {"type": "route", "id": "/api/v1/teams/7"}})
     with LiveIssuer() as issuer, tempfile.TemporaryDirectory() as place:
         plain = server(Path(place, "plain"), issuer, "unprotected")

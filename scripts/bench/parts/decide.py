@@ -1,6 +1,6 @@
-"""A decision: remembered, made for the first time, with a condition, and by pycasbin, as the rules grow.
+"""A decision by number of rules: cached, uncached, with a condition, and by pycasbin.
 
-In microseconds of the processor, so that other load on the machine does not count.
+In processor microseconds, so that other load does not count.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LIMITS = "under 15 µs, at most 1.3 times"
 
 
 def measure(options: Options) -> Iterator[Row]:
-    """Each size: with 1 grant and with 16, and the same by both enforcers of pycasbin."""
+    """Measure each size with 1 and with 16 grants, also with both enforcers of pycasbin."""
     least: dict[str, list[float]] = {}
     sizes = SIZES[:2] if options.tiny else SIZES
     sides = {rules: _sides(rules) for rules in sizes}
@@ -42,7 +42,7 @@ def measure(options: Options) -> Iterator[Row]:
 
 
 def _sides(rules: int) -> dict[str, Callable[[], float]]:
-    """Each way to decide, as microseconds for one decision."""
+    """Each way to decide, in microseconds per decision."""
     snapshot, _ = snapshot_of(rules)
     conditional, _ = snapshot_of(rules, "params.id == '7' && request.method == 'GET'")
     plain, fast = Plain(snapshot), Enforcer(snapshot.index)
@@ -65,7 +65,7 @@ def _sides(rules: int) -> dict[str, Callable[[], float]]:
 
 
 def _met(snapshot: Snapshot, caller: Principal) -> Callable[[], object]:
-    """A decision whose condition is met, with what a request brings built as the door does it."""
+    """A decision with a condition that is met, and a context as the door builds it."""
 
     def decided() -> object:
         context = LazyContext(

@@ -1,7 +1,6 @@
-"""Policies whose weight is in other files than rows: 100,000 entities, and OpenAPI documents of megabytes.
+"""Policies with large files other than rows: 100,000 entities, and OpenAPI documents of megabytes.
 
-Each is loaded again beside an event loop, as `authz serve` does when a file changed: seconds, and the longest pause of
-the loop.
+Each is reloaded in a process with an event loop, as by `authz serve`: the seconds, and the longest pause of the loop.
 """
 
 from __future__ import annotations
@@ -32,12 +31,12 @@ _ENDPOINTS = {True: 20, False: 3_000}
 _DOCUMENT_BYTES = 5_000_000
 _SMALL = 2_000  # endpoints
 
-# Changes files of a policy, in the round with that number.
+# Changes files of a policy in a round.
 _Edit = Callable[[Path, int], None]
 
 
 def measure(options: Options) -> Iterator[Row]:
-    """In a process of its own, whose memory is nothing else's."""
+    """Measure in a separate process, for its memory."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         yield from pool.submit(_measured, options).result()
 
@@ -76,7 +75,7 @@ def _of_documents(options: Options) -> Iterator[Row]:
 def _rows(
     options: Options, what: str, files: Mapping[str, str], edits: Mapping[str, _Edit], goal: str
 ) -> Iterator[Row]:
-    """How long the files take to be loaded, and again after each edit."""
+    """The times to load the files, and to reload them after each edit."""
     with tempfile.TemporaryDirectory() as place:
         directory = Path(place, "policies")
         write_policy(directory, 1)
@@ -151,7 +150,7 @@ def _edit_document(directory: Path, number: int) -> None:
 
 
 def _document(endpoints: int, size: int) -> dict[str, object]:
-    """A document with two methods a path, padded to a size by what is not read."""
+    """A document with two methods per path, padded to a size with ignored content."""
     words = "What this operation does, in a sentence. " * max(size // max(endpoints, 1) // 90, 1)
     operation = {
         "operationId": "operation",
@@ -172,6 +171,6 @@ def _document(endpoints: int, size: int) -> dict[str, object]:
 
 
 def _as_yaml(document: dict[str, object]) -> str:
-    # By way of JSON, so that nothing in it is one object, which YAML would write as an alias.
+    # Through JSON, so that no object is shared, which YAML would write as an alias.
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
     return str(yaml.dump(json.loads(json.dumps(document)), Dumper=dumper, sort_keys=False))

@@ -1,4 +1,4 @@
-"""A question of nginx, beside a handler that nothing protects; decision log on and off."""
+"""A request of nginx compared with an unprotected handler, with the decision log on and off."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.issuer import LiveIssuer
 
 
 def measure(options: Options) -> Iterator[Row]:
-    """With every allow in the decision log, and with none."""
+    """Measure with every allow in the decision log, and with none."""
     with LiveIssuer() as issuer, tempfile.TemporaryDirectory() as place:
         plain = server(Path(place, "plain"), issuer, "unprotected")
         logged = server(Path(place, "logged"), issuer, "protected")

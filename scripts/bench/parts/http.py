@@ -1,5 +1,5 @@
-"""A GET behind the door, by a JWT and by an API key, with the decision log on: beside the same GET unprotected, and
-beside what people use today, with as many rules."""
+"""A GET behind the door, by a JWT and by an API key, with the decision log on: compared with the unprotected GET and
+with common alternatives with an equal number of rules."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tests.support.server import Server
 
 PYTHON_OF_PEERS = ROOT / ".authz" / "bench" / "peers" / "bin" / "python"
 _GOALS = {"uvicorn": ("at least 0.85", "at most 1.3 times"), "granian": ("at least 0.9", "at most 1.3 times")}
-_TIMES = {40: 4, 400: 12, 4_000: 100}  # by number of rules, what is to be reached beside a peer
+_TIMES = {40: 4, 400: 12, 4_000: 100}  # by number of rules, the goal compared with a peer
 _LEAST = "GET behind the least that a guard with a log can be, not ours"
 _PEERS = ("fastapi-authz", "casbin-fastapi-decorator")
 
 
 def measure(options: Options) -> Iterator[Row]:
-    """On each server, at each number of rules."""
+    """Measure on each server with each number of rules."""
     for rules in (40,) if options.tiny else (40, 400, 4_000, 40_000):
         for how in ("uvicorn",) if rules == 400 else ("uvicorn", "granian"):
             yield from _at(options, rules, how)
@@ -39,7 +39,7 @@ def _at(options: Options, rules: int, how: str) -> Iterator[Row]:
             name: Side(ours.url + PATH, {"Authorization": f"Bearer {token}"}) for name, token in tokens.items()
         }
         asked_for = _PEERS if rules in _TIMES and how == "uvicorn" else ()
-        # They are installed by scripts/bench/run, apart.
+        # scripts/bench/run installs them separately.
         peers = asked_for if PYTHON_OF_PEERS.exists() else ()
         if rules == min(_TIMES) and how == "uvicorn":
             header = f"Bearer {tokens['JWT']}"
@@ -50,7 +50,7 @@ def _at(options: Options, rules: int, how: str) -> Iterator[Row]:
             peer = stack.enter_context(_peer(place / name, issuer, name, rules))
             sides[name] = Side(peer.url + PATH)
         found = asked(options, sides)
-    if rules != 400:  # measured for the sake of the peers
+    if rules != 400:  # for comparison with the peers
         for name in tokens:
             what = f"GET by {name} on {how}, {rules:,} rules"
             yield from rows("http", what, ours=found[name], others=found["plain"], goals=_GOALS[how], size=rules)

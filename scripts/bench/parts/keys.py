@@ -1,5 +1,5 @@
-"""A request by one of many API keys: out of 1,000,000 in the database with 100,000 in use, beside 1,000, on both
-databases; and what all that a process remembers of them takes."""
+"""A request by one of 1,000,000 API keys, 100,000 of them in use, compared with 1,000, on both databases; and the
+memory of the key cache."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support.server import Server
 
 _FEW = 1_000
 _AT_ONCE = 5_000
-# The rest of the keys, which are never used.
+# The other keys, which are never used.
 _MORE = {
     "sqlite": """
         INSERT INTO api_keys (subject, name, environment, key_prefix, digest, scopes, created_at)
@@ -42,7 +42,7 @@ _MORE = {
 
 
 def measure(options: Options) -> Iterator[Row]:
-    """On SQLite, then on PostgreSQL."""
+    """Measure on SQLite, then on PostgreSQL."""
     if loader(options) != "wrk":
         yield absent("keys", "a request by one of many keys", "only wrk can send another key each time")
         return
@@ -89,7 +89,7 @@ def _on(options: Options, issuer: LiveIssuer, place: Path, urls: dict[str, str])
 
 
 def _ask_by_each(options: Options, started: Server, file: Path) -> None:
-    """Until every key is remembered: each once, and some more."""
+    """Send requests until every key is cached."""
     keys = len(file.read_text().split())
     asked = 0.0
     while asked < keys * 1.05:
@@ -97,7 +97,7 @@ def _ask_by_each(options: Options, started: Server, file: Path) -> None:
 
 
 async def _fill(url: str, rows: int, used: int) -> list[str]:
-    """Prepare a database with so many keys; the tokens of those that will be used."""
+    """Prepare a database with `size` keys; return the tokens of those in use."""
     await upgrade(url)
     minted = [mint("live") for _ in range(used)]
     engine = open_engine(url)

@@ -1,4 +1,4 @@
-"""Requests a second and p99 of two servers, asked in turn; the same for every part that serves."""
+"""Requests per second and p99 of two servers in turn, for every part that serves."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scripts.bench.measuring import CONNECTIONS, Load, Options, Row, compared, l
 
 @dataclass(frozen=True)
 class Side:
-    """What is asked, of which server."""
+    """A request and its server."""
 
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -19,7 +19,7 @@ class Side:
 
 
 def asked(options: Options, sides: Mapping[str, Side]) -> dict[str, list[Load]]:
-    """Each side once a round, after once without counting."""
+    """Measure each side once per round, after a warm-up."""
     found: dict[str, list[Load]] = {name: [] for name in sides}
     for number in range(options.rounds + 1):
         for name, side in sides.items():
@@ -38,7 +38,7 @@ def rows(
     goals: tuple[str, str | None],
     size: int | None = None,
 ) -> Iterator[Row]:
-    """The rate and, unless its goal is None, the p99 as lines of the table."""
+    """The rate and, unless its goal is None, the p99 as rows of the table."""
     busiest = max(each.busy for each in (*ours, *others))
     note = "the load generator was the bottleneck" if busiest > 0.95 else ""
     mine, bare = [each.rate for each in ours], ("unprotected", [each.rate for each in others])

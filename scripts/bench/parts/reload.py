@@ -1,5 +1,5 @@
-"""40,000 rules loaded beside an event loop: seconds, the longest pause of the loop, memory over many reloads, and how
-long requests take meanwhile."""
+"""40,000 rules reloaded in a process with an event loop: seconds, the longest pause, memory over many reloads, and the
+latency of requests."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ _RULES = {True: 400, False: 40_000}  # by whether it is tiny
 
 
 def measure(options: Options) -> Iterator[Row]:
-    """In a process of its own, whose memory is nothing else's; then in one that serves."""
+    """Measure in a separate process, for its memory, then in one that serves."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         yield from pool.submit(_measured, options).result()
     yield _meanwhile(options)
 
 
 def _meanwhile(options: Options) -> Row:
-    """The p99 of requests while the policy is loaded again and again, beside that in peace."""
+    """The p99 of requests during repeated reloads, compared with that without."""
     rules = _RULES[options.tiny]
     found: dict[str, list[Load]] = {"in peace": [], "meanwhile": []}
     with (
@@ -70,7 +70,7 @@ def _meanwhile(options: Options) -> Row:
 
 
 def _edit(file: Path, text: str, number: int, stop: threading.Event) -> None:
-    """Save the policy every second until told to stop, each time as another revision."""
+    """Save the policy every second as another revision, until `stop`."""
     edits = count()
     while not stop.wait(1 if (edit := next(edits)) else 0):
         file.with_suffix(".new").write_text(f"# {number} {edit}\n{text}")
@@ -114,7 +114,7 @@ async def _reloads(options: Options) -> list[Row]:
             judged = asyncio.create_task(asyncio.to_thread(_judge, other, live.active))
             judging.append(await longest_pause(judged) * 1000)
             await judged
-        # What is there already spares a reload some of the work, so a first load is one without it.
+        # A reload reuses parts of the previous policy, so a first load is one without it.
         for _ in range(options.rounds - 1):
             started = time.perf_counter()
             LivePolicy(directory, RouteTable(table.routes))
@@ -131,14 +131,14 @@ async def _reloads(options: Options) -> list[Row]:
 
 
 def _judge(old: Snapshot, new: Snapshot) -> None:
-    """What is done before a policy is published: who gains and loses, what is doubtful, and what a caller reaches."""
+    """The analysis before a publish: changes of access, findings, and the reach of a caller."""
     compare(old, new)
     find(new)
     list(reach(new, ["catalog:read"]))
 
 
 async def longest_pause(task: asyncio.Task[Any]) -> float:
-    """The longest time, in seconds, for which the event loop stood still until a task ended."""
+    """The longest pause of the event loop, in seconds, until a task ended."""
     longest, last = 0.0, time.perf_counter()
     while not task.done():
         await asyncio.sleep(0.001)
@@ -148,7 +148,7 @@ async def longest_pause(task: asyncio.Task[Any]) -> float:
 
 
 def _megabytes() -> float:
-    """Resident now (proc(5), VmRSS)."""
+    """The resident memory in MB (proc(5), VmRSS)."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) / 1024

@@ -1,4 +1,4 @@
-"""From the start of the process to the first answer, with the shipped policy."""
+"""The time from the start of the process to the first answer, with the shipped policy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.server import prepared_database
 
 
 def measure(options: Options) -> Iterator[Row]:
-    """Ours beside the same server with one handler and nothing else."""
+    """Measure ours compared with the same server with a single handler."""
     prepared_database()
     took: dict[str, list[float]] = {"protected": [], "unprotected": []}
     with LiveIssuer() as issuer, tempfile.TemporaryDirectory() as place:

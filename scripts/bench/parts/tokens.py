@@ -1,4 +1,4 @@
-"""A JWT: seen for the first time beside a bare verification of its signature, and seen before."""
+"""A JWT: uncached, compared with a bare verification of its signature, and cached."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TOKENS = 300
 
 
 def measure(options: Options) -> Iterator[Row]:
-    """Both figures."""
+    """Measure both."""
     yield from asyncio.run(_measure(options))
 
 

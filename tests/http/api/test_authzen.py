@@ -172,7 +172,7 @@ def test_conditions_read_the_context_and_the_time(decide: Callable[..., bool]) -
 def test_a_resource_id_matches_before_its_type(decide: Callable[..., bool]) -> None:
     assert decide(user("u"), "read", "record open")
     assert not decide(user("user_clerk"), "read", "record shut")
-    assert decide({"type": "anonymous", "id": "whoever"}, "read", "record stranger")
+    assert decide({"type": "anonymous", "id": "any"}, "read", "record stranger")
     assert not decide(user("u"), "read", "record stranger")
 
 

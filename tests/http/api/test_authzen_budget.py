@@ -49,7 +49,7 @@ ITEMS = [
     record("name-1", owner="name-3"),
     record("name-2"),
     record("red", owner="name-4"),
-    record("blue", owner="nobody"),
+    record("blue", owner="user_unknown"),
     record("red"),
 ]
 

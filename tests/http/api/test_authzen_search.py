@@ -168,7 +168,7 @@ def test_resources_come_from_entities_and_rows(pdp: httpx.Client) -> None:
 
     assert books({"type": "user", "id": "user_a"}, "read") == ["art", "open", "zen"]
     assert books({"type": "user", "id": "user_a"}, "lend") == ["art", "open", "zen"]
-    assert books({"type": "user", "id": "somebody"}, "read") == ["open"]
+    assert books({"type": "user", "id": "user_unknown"}, "read") == ["open"]
     assert books({"type": "user", "id": "user_barred"}, "read") == []
     assert books({"type": "key", "id": "2"}, "read") == ["art", "open", "zen"]
     assert books({"type": "key", "id": "1"}, "read") == [], "of an environment that is not taken"

@@ -142,7 +142,7 @@ def test_each_filter_selects_exactly_the_matching_decisions(
     assert found(since="1h", until="1s", revision=revision) >= set()
     assert found(revision=revision, subject="user_a") == a | d | {"last"}
     assert found(revision=revision, key_id=str(key_id)) == b | c
-    assert found(revision="0" * 16) == found(subject="nobody") == found(since="2999-01-01") == set()
+    assert found(revision="0" * 16) == found(subject="user_unknown") == found(since="2999-01-01") == set()
 
 
 @pytest.mark.parametrize(

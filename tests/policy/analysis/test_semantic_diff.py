@@ -39,7 +39,7 @@ def test_it_agrees_with_brute_force_over_all_cells() -> None:
         ("# a comment", "", "p,a:read,/x/**,GET,allow", WRITE),
         ("p, a:read, /x, GET, allow", "p, a:read, /x/{any}, GET, allow", WRITE),
         (READ, WRITE, "p, a:read b:read, /x, GET, allow"),
-        (READ, WRITE, "p, role:nobody, /x, POST, allow", "g, role:nobody, b:read"),
+        (READ, WRITE, "p, role:unused, /x, POST, allow", "g, role:unused, b:read"),
         (READ, WRITE, "p, auth:jwt env:test, /x, POST, allow"),
         (READ, "p, role:writer, /x, POST, allow", "g, a:write, role:writer"),
     ],

@@ -132,7 +132,7 @@ def test_hints_name_the_nearest_word() -> None:
 def test_a_huge_file_and_a_flood_of_faults_are_bounded() -> None:
     huge = _faults("# " + "x" * 3000 + ("\n# " + "x" * 3000) * (MAX_CHARACTERS // 3000))[0]
     assert (huge.code, huge.line, huge.column) == ("yaml", 0, 0)
-    flood = _faults("cases:\n" + "  - as: nobody\n    allow: GET /x\n" * 1000)
+    flood = _faults("cases:\n" + "  - as: unknown\n    allow: GET /x\n" * 1000)
     assert len(flood) <= MAX_FAULTS
     assert any(fault.code == "too-many-faults" for fault in flood)
 
@@ -262,7 +262,7 @@ def test_an_expected_row_that_cannot_decide_is_refused(row: str, said: Said) -> 
 def test_the_quick_check_agrees_with_running_all_cases() -> None:
     text = (
         "cases:\n"
-        "  - as: [auth:jwt catalog:read, role:viewer, role:nobody_knows]\n"
+        "  - as: [auth:jwt catalog:read, role:viewer, role:unknown]\n"
         "    allow:\n"
         "      - GET /api/v1/teams/7: catalog.csv\n"
         "      - GET /api/v1/teams/7: holdings.csv\n"

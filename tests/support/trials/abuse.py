@@ -1,4 +1,4 @@
-"""Attack a server, and see how long a known caller waits meanwhile."""
+"""Attack a server, and measure the latency of a known caller."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.trials.abuse_server import LOAD_CORE, memory_of
 MAX_RATIO = 2.0
 MAX_GROWTH = 50.0  # MB
 _KNOWN_RATE = 100.0  # requests a second, half of them by a token and half by a key
-_AROUND_SECONDS = 0.25  # for which the other load begins before the known caller, and ends after it
+_AROUND_SECONDS = 0.25  # by which the other load begins before the known caller, and ends after it
 _SETTLE_SECONDS = 1.0
 _SAMPLE_SECONDS = 0.1
 _COLUMNS = (("rate/s", 8), ("good/s", 8), ("p50", 8), ("p99", 8), ("attacked", 9), ("p99", 8), ("ratio", 6))
@@ -29,7 +29,7 @@ HEAD = f"{'attack':20} {' '.join(f'{name:>{width}}' for name, width in _COLUMNS)
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """What the known caller saw for some seconds, in milliseconds, and what came of the other load."""
+    """The latency of the known caller in milliseconds, and the outcome of the other load."""
 
     p50: float
     p99: float
@@ -53,16 +53,16 @@ class Line:
 
     @property
     def answers(self) -> Counter[int]:
-        """What the attack was answered with."""
+        """The answers to the attack."""
         return _sum(side.load.answers for side in self.under)
 
     @property
     def failures(self) -> Counter[int]:
-        """What the known caller was answered with instead of 200."""
+        """The answers to the known caller other than 200."""
         return _sum(side.failures for side in (*self.under, *self.good))
 
     def faults(self) -> Iterator[str]:
-        """The bounds that do not hold, apart from that of time."""
+        """The violated bounds, except that of latency."""
         if self.failures:
             yield f"{self.attack.name}: the known caller was answered with {dict(self.failures)}"
         if wrong := {status: times for status, times in self.answers.items() if status not in self.attack.answers}:
@@ -85,7 +85,7 @@ class Line:
 
 
 class Trial:
-    """A server with its callers, under one load after the other."""
+    """A server and its callers under a sequence of loads."""
 
     def __init__(self, server: Server, callers: Callers) -> None:
         self._server = server
@@ -103,13 +103,13 @@ class Trial:
         line.growth = max(line.growth, max(samples) - before)
 
     def ask(self, line: Line, seconds: float) -> None:
-        """Let as many good requests take the place of the attack for one round."""
+        """Send valid requests at the rate of the attack for one round."""
         rate = max(1.0, _median(side.load.rate for side in line.under))
         line.good.append(self.good(rate, seconds))
         time.sleep(_SETTLE_SECONDS)
 
     def good(self, rate: float, seconds: float) -> Side:
-        """What the known caller sees beside so many good requests a second."""
+        """The latency of the known caller during `rate` valid requests per second."""
         connections = Connections(self._address, CONNECTIONS)
         good = partial(one_of, self._callers.good)
         work = partial(ask_at_rate, connections, seconds + 2 * _AROUND_SECONDS, rate, good)

@@ -1,4 +1,4 @@
-"""The attacks of the trial of abuse: what each sends, on how many connections, and what the server may answer."""
+"""The attacks of the abuse trial: requests, connections and permitted answers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.trials.abuse_load import (
 
 PATH = "/api/v1/teams"
 CONNECTIONS = 64
-PROXY = "127.0.0.9"  # the only one whose X-Forwarded-For the server believes
+PROXY = "127.0.0.9"  # the only one whose X-Forwarded-For the server trusts
 _ATTACKER = "127.0.0.66"
 _HALF_OPEN = 500
 _HUGE_BYTES = 100_000_000
@@ -36,7 +36,7 @@ _Load = Callable[..., Coroutine[Any, Any, Outcome]]
 
 @dataclass(frozen=True, slots=True)
 class Callers:
-    """The requests of those whom the server knows, and the claims of a token."""
+    """The requests of known callers, and the claims of a token."""
 
     known: tuple[bytes, ...]  # by a token and by a key
     good: tuple[bytes, ...]  # of many callers
@@ -48,7 +48,7 @@ class Callers:
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """A load, and the statuses that it may be answered with; LOST is a connection that the server ended."""
+    """A load and its permitted statuses; LOST is a connection that the server ended."""
 
     name: str
     answers: frozenset[int]
@@ -63,7 +63,7 @@ class Attack:
 
 
 def request(path: str, headers: Mapping[str, str], body: bytes = b"") -> bytes:
-    """The bytes of a GET, or of a POST of JSON where there is a body."""
+    """The bytes of a GET, or of a POST of JSON if there is a body."""
     lines = [f"{'POST' if body else 'GET'} {path} HTTP/1.1", "Host: 127.0.0.1"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     if body:
@@ -77,12 +77,12 @@ def bearer(token: str) -> dict[str, str]:
 
 
 def one_of(requests: tuple[bytes, ...]) -> bytes:
-    """Any of these."""
+    """A random one of these."""
     return random.choice(requests)
 
 
 def batch(token: str, items: int = _BATCH_ITEMS) -> bytes:
-    """A batch of questions that are all different."""
+    """A batch of different questions."""
     body = {
         "subject": {"type": "user", "id": "user_2abc", "properties": {"permissions": ["catalog:read"]}},
         "action": {"name": "GET"},
@@ -94,7 +94,7 @@ def batch(token: str, items: int = _BATCH_ITEMS) -> bytes:
 
 
 def attacks(callers: Callers) -> Mapping[str, Attack]:
-    """All of them, by name. `-spread` are those from very many addresses, through a trusted proxy."""
+    """All attacks by name. `-spread` comes from very many addresses, through a trusted proxy."""
     found: list[Attack] = []
     strangers: dict[str, Callable[[int], bytes]] = {
         "anonymous": _anonymous,

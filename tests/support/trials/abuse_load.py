@@ -1,7 +1,7 @@
-"""Load for the trial of abuse: a known caller at a constant rate, and connections that attack or ask for good things.
+"""Load for the abuse trial: a known caller at a constant rate, and connections with attacks or valid requests.
 
-Each load is a process. The known caller sends on time, whatever became of its earlier requests (an open loop), so that
-a server that stalls is seen. It has the usual priority, and all else on its core a lower one.
+Each load is a process. The known caller sends at fixed times (an open loop), so that a stalling server is noticed. It
+has normal priority, and everything else on its core a lower one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Address = tuple[str, int]
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of requests: answers by status, and in how many seconds each came, where that was measured."""
+    """The outcome of requests: answers by status, and latencies in seconds if they were measured."""
 
     answers: Counter[int] = field(default_factory=Counter)
     took: list[float] = field(default_factory=list)
@@ -42,7 +42,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """So many connections to an address, from a source address if one is given."""
+    """A number of connections to an address, from a source address if one is given."""
 
     address: Address
     number: int
@@ -88,7 +88,7 @@ class Client(asyncio.Protocol):
             self._finish(LOST)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Send what waits for it."""
+        """Send the pending request."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._received.clear()
@@ -96,7 +96,7 @@ class Client(asyncio.Protocol):
         transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
-        """Take a part of an answer, which has a length."""
+        """Read a part of an answer with a content length."""
         received = self._received
         received += data
         if self._expected < 0:
@@ -118,7 +118,7 @@ class Client(asyncio.Protocol):
             self._finish(LOST)
 
     def close(self) -> None:
-        """End the connection; what is under way is not counted."""
+        """End the connection; a pending request is not counted."""
         self._done = lambda _client, _status: None
         if self._timeout is not None:
             self._timeout.cancel()
@@ -161,7 +161,7 @@ async def ask_in_turn(connections: Connections, seconds: float, request: Callabl
 async def ask_at_rate(
     connections: Connections, seconds: float, rate: float, request: Callable[[], bytes], *, is_open: bool = False
 ) -> Outcome:
-    """Ask `rate` times a second. What finds no connection free waits for one; in an open loop one more is opened."""
+    """Send `rate` requests per second. One without a free connection waits; an open loop opens another connection."""
     outcome = Outcome()
     free, clients, waiting = deque[Client](), list[Client](), 0
     sent: dict[Client, float] = {}
@@ -255,12 +255,12 @@ async def _repeat(
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     for task in failed:
-        task.result()  # raises what went wrong here
+        task.result()  # raises its exception here
     return outcome
 
 
 class LoadProcess:
-    """A load that runs in a process on `core`, from now on."""
+    """A load that runs in a process on `core`."""
 
     def __init__(self, work: Callable[[], Coroutine[Any, Any, Outcome]], core: int, priority: int = 0) -> None:
         context = multiprocessing.get_context("spawn")
@@ -271,7 +271,7 @@ class LoadProcess:
         self._results.recv()  # it has started
 
     def result(self) -> Outcome:
-        """What came of it, at its end. Raises EOFError when it failed, and said why on standard error."""
+        """Wait for the outcome. Raises EOFError if it failed, with the reason on standard error."""
         found = self._results.recv()
         self._process.join()
         assert isinstance(found, Outcome)

@@ -1,4 +1,4 @@
-"""The server of the trial of abuse, with its callers and an owner of very many keys."""
+"""The server of the abuse trial, with its callers and an owner of very many keys."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _PAGES = 40
 _BATCHES = 20
 _OWNER = "user_of_many"
 _INSERT_AT_ONCE = 1_000
-_LATE = 2**33  # when tokens end
+_LATE = 2**33  # expiry of tokens
 
 
 @contextmanager
 def attacked(
     server: ServerName, place: Path, issuer: LiveIssuer, database: str, keys: int = KEYS
 ) -> Iterator[tuple[Server, Callers]]:
-    """A server on a core of its own, with the limits that it has if nothing is set, and its callers."""
+    """A server on its own core with default limits, and its callers."""
     command = ("taskset", "-c", str(SERVER_CORE), sys.executable, str(AUTHZ), "serve", "--port", "0")
     with Server(
         place,

@@ -24,7 +24,7 @@ TEAMS = "/api/v1/teams/"
 
 
 def failover(how: Literal["move", "hosts"], *, issuer: LiveIssuer, place: Path, seconds: float = 1.0) -> Iterator[str]:
-    """What was wrong in one failover, with `seconds` without any primary; progress goes to standard output."""
+    """Yield the faults of a failover with `seconds` without a primary; progress goes to standard output."""
     with ExitStack() as stack:
         old = stack.enter_context(BreakablePostgres())
         database = old.new().partition("@/")[2].partition("?")[0]

@@ -1,4 +1,4 @@
-"""Databases with very many keys and decisions, filled in SQL: what they hold is made up, and the same each time."""
+"""Databases with very many generated keys and decisions, filled in SQL, with the same content each time."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _owner(number: str, keys: int) -> str:
 
 
 def _keys(number: str, keys: int, when: str, digest: str, json: str) -> str:
-    """The values of a key: seven of ten were used, two of seven end at some time, one of twenty is revoked."""
+    """The values of a key: seven of ten were used, two of seven expire, one of twenty is revoked."""
     return f"""
         {_owner(number, keys)}, 'key ' || {number}, CASE WHEN {number} % 4 = 0 THEN 'test' ELSE 'live' END,
         CASE WHEN {number} % 4 = 0 THEN 'grd_test_' ELSE 'grd_live_' END || substr(hash, 1, 8),
@@ -61,7 +61,7 @@ def _decisions(number: str, rows: int, keys: int, start: int) -> str:
 
 
 def first_day(now: datetime) -> int:
-    """When the decisions begin, in microseconds since 1970."""
+    """The time of the first decision, in microseconds since 1970."""
     return int(now.timestamp() * 1_000_000) // DAY * DAY - (DAYS - 1) * DAY
 
 
@@ -104,7 +104,7 @@ async def fill_postgresql(url: str, *, keys: int, decisions: int, now: datetime)
 
 
 def fill_sqlite(file: str, *, keys: int, decisions: int, now: datetime) -> None:
-    """Upgrade an empty database and fill it; indexes are made when all is there, which is quicker."""
+    """Upgrade an empty database and fill it; indexes are created at the end, which is faster."""
     asyncio.run(upgrade(f"sqlite:///{file}"))
     start = first_day(now)
     database = sqlite3.connect(file, isolation_level=None)
@@ -142,5 +142,5 @@ def fill_sqlite(file: str, *, keys: int, decisions: int, now: datetime) -> None:
 
 
 def today() -> datetime:
-    """The time that a filled database is asked at: the end of its last day."""
+    """The time of queries: the end of the last day."""
     return datetime.now(UTC).replace(hour=23, minute=59, second=0, microsecond=0)

@@ -1,4 +1,4 @@
-"""Kill a server or PostgreSQL in the middle of writes, and compare what is left with what was acknowledged."""
+"""Kill a server or PostgreSQL during writes, and compare the database with acknowledged writes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _WITHIN = 1.5  # seconds after the first writes
 def kills(
     kind: str, times: int, seed: int, *, issuer: LiveIssuer, postgres: BreakablePostgres, place: Path
 ) -> Iterator[str]:
-    """The faults of so many kills of a `replica` or of the `database`; progress goes to standard output."""
+    """Yield the faults of `times` kills of a `replica` or of the `database`; progress goes to standard output."""
     chosen = random.Random(seed)
     ledger = Ledger()
     server = replica(place, issuer, postgres.new())
@@ -29,7 +29,7 @@ def kills(
             known = set(ledger.keys)
             writers = Writers(server, issuer, ledger)
             writers.start()
-            first = number == 1  # both must be seen to be written once
+            first = number == 1  # both kinds of writes must have happened
             begun = _begun(ledger, len(known) + 2, int(first))
             eventually(begun, 20)
             time.sleep(chosen.uniform(0.0, _WITHIN))

@@ -1,4 +1,4 @@
-"""Take PostgreSQL away from a server under load, and hold every answer against what may be said meanwhile."""
+"""Take PostgreSQL outage from a server under load, and compare every answer with the permitted ones."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ BACK_SECONDS = 5.0
 TEAMS = "/api/v1/teams/"
 
 
-def away(seconds: float, how: str, *, issuer: LiveIssuer, postgres: BreakablePostgres, place: Path) -> Iterator[str]:
-    """What was wrong; progress goes to standard output."""
+def outage(seconds: float, how: str, *, issuer: LiveIssuer, postgres: BreakablePostgres, place: Path) -> Iterator[str]:
+    """Yield the faults; progress goes to standard output."""
     server = Server(
         place,
         jwks_url=issuer.jwks_url,
@@ -51,7 +51,7 @@ def away(seconds: float, how: str, *, issuer: LiveIssuer, postgres: BreakablePos
             "JWT at a gateway": asked("/gateway/nginx", person | gateway),
         }
         denied = {
-            "nobody": asked(TEAMS, {}),
+            "no credentials": asked(TEAMS, {}),
             "JWT without the permission": asked(TEAMS, lacking),
             "JWT without the permission, at a gateway": asked("/gateway/nginx", lacking | gateway),
             "forged JWT": asked(TEAMS, {"Authorization": person["Authorization"][:-8] + "AAAAAAAA"}),
@@ -68,10 +68,10 @@ def away(seconds: float, how: str, *, issuer: LiveIssuer, postgres: BreakablePos
         allowed_before = {name: load.answers[200] for name, load in keys.items()}
         while (left := gone + seconds - time.monotonic()) > 0:
             time.sleep(min(30.0, left))
-            print(f"away for {time.monotonic() - gone:.0f} s: {_told(served | keys)}", flush=True)
+            print(f"down for {time.monotonic() - gone:.0f} s: {_summary(served | keys)}", flush=True)
         for name, load in keys.items():
             if load.answers[200] > allowed_before[name]:
-                yield f"{name}: was taken after {CACHE_SECONDS} s without the database"
+                yield f"{name}: was accepted after {CACHE_SECONDS} s without the database"
         postgres.start() if how == "down" else postgres.resume()
         back = time.monotonic()
         allowed = {name: load.answers[200] for name, load in keys.items()}
@@ -96,7 +96,7 @@ def away(seconds: float, how: str, *, issuer: LiveIssuer, postgres: BreakablePos
                 yield f"{name}: not all were served"
         for name, load in denied.items():
             if load.answers[200]:
-                yield f"{name}: came in"
+                yield f"{name}: was allowed"
         for name, load in (served | denied | keys).items():
             if load.answers[500]:
                 yield f"{name}: {load.answers[500]} answers 500"
@@ -106,5 +106,5 @@ def _bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def _told(loads: Mapping[str, Load]) -> str:
+def _summary(loads: Mapping[str, Load]) -> str:
     return ", ".join(f"{name} {dict(sorted(load.answers.items()))}" for name, load in loads.items())

@@ -28,7 +28,7 @@ TEAMS = "/api/v1/teams/"
 def pooled(
     mode: Mode, seconds: float, *, issuer: LiveIssuer, postgres: BreakablePostgres, place: Path
 ) -> Iterator[str]:
-    """What was wrong in one mode; progress goes to standard output."""
+    """Yield the faults in one mode; progress goes to standard output."""
     with ExitStack() as stack:
         connections = 4 if mode == "transaction" else 40
         pooler = stack.enter_context(Pooler(postgres.new(prepared=False), mode, connections=connections))

@@ -1,4 +1,4 @@
-"""What the program asks its database, through its own functions, and how much each question may read."""
+"""The queries of the program, through its own functions, with the rows that each may read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from app.keys.listing import SORTS, STATUSES, KeyFilter
 from tests.support.trials.filled_databases import DAYS, GRANT_SETS, KEYS_EACH, digest_of, first_day
 
 PAGE = 50
-# A page may read a few times what it shows, and the first of each of some forty partitions.
+# A page may read a few times its rows, and the first row of each of some forty partitions.
 OF_A_PAGE = 8 * PAGE
 _T = TypeVar("_T")
 Ask = Callable[[Sessions], Awaitable[object]]
@@ -28,7 +28,7 @@ Ask = Callable[[Sessions], Awaitable[object]]
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A question, and the most rows that it should read."""
+    """A query, and the most rows that it should read."""
 
     name: str
     ask: Ask
@@ -36,7 +36,7 @@ class Query:
 
 
 def every_query(*, keys: int, decided: int, now: datetime) -> Sequence[Query]:
-    """Every kind of question, asked of a database with so many keys and decisions."""
+    """Every kind of query, for a database with so many keys and decisions."""
     return [*_of_keys(keys, now), *_of_the_log(keys, decided, now), *_that_change(keys, decided, now)]
 
 
@@ -75,9 +75,9 @@ def _of_keys(keys: int, now: datetime) -> Sequence[Query]:
     for sort in SORTS:
         for words, which in wanted.items():
             name = f"everybody's keys{words}, by {sort}"
-            # What is both filtered and sorted by a time is read whole where it is little, else in the order.
+            # Rows filtered and sorted by time are read completely if they are few, otherwise in order.
             most = OF_A_PAGE if not words or sort in ("newest", "oldest") else max(OF_A_PAGE, keys // 12)
-            if words == " that are expired":  # no index has them in another order, and there are some among any keys
+            if words == " that are expired":  # no index has another order, and there are matches among any keys
                 most = max(most, 10 * OF_A_PAGE)
             found.append(Query(name, _session(_page(replace(which, sort=sort), now, deep=False)), most))
             if not words:
@@ -120,7 +120,7 @@ def _of_the_log(keys: int, decided: int, now: datetime) -> Sequence[Query]:
     wanted = {
         "": DecisionFilter(),
         " of a subject": DecisionFilter(subject="user_7"),
-        " of nobody": DecisionFilter(subject="nobody"),
+        " of an unknown subject": DecisionFilter(subject="user_unknown"),
         " by a key": DecisionFilter(key_id=1 + 7919 * 6 % keys),
         " on a route": DecisionFilter(resource="/api/v1/resource_7"),
         " of an action": DecisionFilter(action="PATCH"),
@@ -137,7 +137,7 @@ def _of_the_log(keys: int, decided: int, now: datetime) -> Sequence[Query]:
     found = []
     for words, which in wanted.items():
         most = OF_A_PAGE if which.subject is None else OF_A_PAGE + 2 * of_one
-        if which.action:  # one of nine has it, so passing over the others costs less than an index of their own
+        if which.action:  # one of nine matches, so skipping the others is cheaper than another index
             most *= 2
         found.append(Query(f"decisions{words}", _session(_newest(which)), most))
         found.append(Query(f"decisions{words}, older", _session(_beside(which, middle, older=True)), most))

@@ -1,4 +1,4 @@
-"""Holds every query against its plan, in databases with very many keys and decisions."""
+"""Compares every query with its plan, in databases with very many keys and decisions."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ from tests.support.trials.queries import Query, every_query
 _BIG = ("decisions", "api_keys")
 _OURS = ("SELECT pg_", "BEGIN", "SET ", "LOCK ", "DROP ", "CREATE ", "ALTER ")
 _numbers = count(1)
-_OF_SQLITE = 10  # instructions for what is counted as a row; a row that is shown takes more than one that is passed
+_OF_SQLITE = 10  # virtual machine instructions that count as a row
 
 
 @dataclass(slots=True)
 class Read:
-    """What a question read, and how."""
+    """The rows and plans of a query."""
 
     rows: int = 0
     plans: dict[str, None] = field(default_factory=dict)  # in order
-    scanned: bool = False  # a big table, as a whole
+    scanned: bool = False  # a full scan of a big table
     milliseconds: float = 0.0
 
 
 @contextmanager
 def _recorded(engine: AsyncEngine) -> Iterator[list[tuple[str, Any]]]:
-    """The statements that are sent meanwhile, with their parameters."""
+    """Record statements with their parameters."""
     sent: list[tuple[str, Any]] = []
 
     def note(_c: object, _cursor: object, statement: str, parameters: Any, _context: object, _many: bool) -> None:
@@ -59,16 +59,16 @@ def _recorded(engine: AsyncEngine) -> Iterator[list[tuple[str, Any]]]:
 async def explained(
     url: str, queries: Sequence[Query], *, seqscan: bool, prepared: int = 6
 ) -> list[tuple[Query, Read]]:
-    """Each query with what it read, after it was sent `prepared` times; five let the server plan for any parameters.
+    """Explain each query after `prepared` executions; after five the server may use a generic plan.
 
-    Without `seqscan`, PostgreSQL avoids to scan whole tables where it can.
+    Without `seqscan`, PostgreSQL avoids full scans if it can.
     """
     engine = open_engine(url)
     sessions = sessions_of(engine)
     found = []
     for query in queries:
         with _recorded(engine) as sent:
-            await query.ask(sessions)  # once, for what is remembered
+            await query.ask(sessions)  # first, to fill caches
             sent.clear()
             started = time.perf_counter()
             await query.ask(sessions)
@@ -91,7 +91,7 @@ async def explained(
 async def _explain_postgresql(
     connection: AsyncConnection, statement: str, parameters: Any, read: Read, prepared: int
 ) -> None:
-    name = f"asked_{next(_numbers)}"  # never the same, for the driver remembers what each statement answers
+    name = f"query_{next(_numbers)}"  # unique, since the driver caches the result types of statements
     await connection.exec_driver_sql(f"PREPARE {name} AS {statement}")
     given = f"({', '.join(_literal(value) for value in parameters)})" if parameters else ""
     if statement.startswith("SELECT"):
@@ -156,19 +156,19 @@ def _explain_sqlite(file: str, statement: str, parameters: Any, read: Read) -> N
     read.rows += steps * 100 // _OF_SQLITE
 
 
-def judged(query: Query, read: Read, *, sqlite: bool, least: int = 0) -> bool:
-    """Whether it read no more than it should; up to `least` rows it may always."""
+def is_within_bound(query: Query, read: Read, *, sqlite: bool, least: int = 0) -> bool:
+    """Whether a query read at most its bound, or at most `least` rows."""
     most = max(query.most, least)
-    # What SQLite is given on top is for the rows that are shown, and for its steps being counted by the hundred.
+    # SQLite gets a margin, since its steps are counted by the hundred and returned rows take more steps.
     return read.rows <= (most * 10 + 100 if sqlite else most) and not (read.scanned and read.rows > query.most)
 
 
-def told(name: str, found: Sequence[tuple[Query, Read]]) -> int:
-    """Print a table, and say how many queries read too much."""
+def print_table(name: str, found: Sequence[tuple[Query, Read]]) -> int:
+    """Print a table; return the number of queries that read too much."""
     print(f"\n{name:<58} {'rows read':>10} {'at most':>9} {'ms':>8}  plan")
     wrong = 0
     for query, read in found:
-        good = judged(query, read, sqlite=name == "SQLite")
+        good = is_within_bound(query, read, sqlite=name == "SQLite")
         wrong += not good
         mark = " " if good else "!"
         figures = f"{read.rows:>10,} {query.most:>9,} {read.milliseconds:>8.1f}"
@@ -177,7 +177,7 @@ def told(name: str, found: Sequence[tuple[Query, Read]]) -> int:
 
 
 async def on_postgresql(options: argparse.Namespace, now: datetime) -> list[tuple[Query, Read]]:
-    """Fill a database of a server of its own, and explain in it."""
+    """Fill a database of a new server, and explain the queries."""
     server = Postgres()
     try:
         url = server.new(prepared=False)
@@ -189,7 +189,7 @@ async def on_postgresql(options: argparse.Namespace, now: datetime) -> list[tupl
 
 
 async def on_sqlite(options: argparse.Namespace, now: datetime, directory: Path) -> list[tuple[Query, Read]]:
-    """Fill a file, unless it is there, and explain in it."""
+    """Fill a file unless it exists, and explain the queries."""
     file = directory / f"{options.keys}-{options.decisions}-{now:%Y%m%d}.db"
     if not file.exists():
         await asyncio.to_thread(fill_sqlite, str(file), keys=options.keys, decisions=options.decisions, now=now)

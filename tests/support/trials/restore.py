@@ -1,4 +1,4 @@
-"""The database is restored while replicas run or sleep: all follow it, and none keeps a policy that was lost."""
+"""Restore the database while replicas run or are paused: all follow it, and none keeps a lost policy."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tests.support.server import Server, eventually
 STYLE = "/docs/style.css"
 OPEN = f"p, anyone, {STYLE}, GET|HEAD, allow"
 SHUT = f"p, policies:write, {STYLE}, GET|HEAD, allow"
-FOLLOWED = 10.0  # seconds, for a connection that was ended is tried again for a while
+FOLLOWED = 10.0  # seconds, since an ended connection is retried for a while
 
 
 def restore(url: str, copy: str, at: str) -> None:
-    """Put a copy of the database in its place, as `DROP DATABASE` and a restore do. `at` is another database."""
+    """Replace the database by a copy, as `DROP DATABASE` and a restore do. `at` is another database."""
     name, made_from = (each.partition("@/")[2].partition("?")[0] for each in (url, copy))
     ask(
         at,
@@ -34,7 +34,7 @@ def restore(url: str, copy: str, at: str) -> None:
 
 
 def copied(url: str, copy: str, at: str) -> None:
-    """A copy of the database as it is now."""
+    """Copy the current database."""
     name, made = (each.partition("@/")[2].partition("?")[0] for each in (url, copy))
     ask(
         at,
@@ -58,7 +58,7 @@ def published(server: Server, issuer: LiveIssuer, content: dict[str, str], wait:
 
 
 def settled(servers: list[Server], issuer: LiveIssuer) -> str:
-    """The newest revision, once a server tells it and all serve it."""
+    """Wait until all servers serve the newest revision; return it."""
     found = [""]
 
     def all_serve() -> bool:
@@ -75,7 +75,7 @@ def settled(servers: list[Server], issuer: LiveIssuer) -> str:
 
 
 def trial(servers: list[Server], issuer: LiveIssuer, urls: tuple[str, str, str], *, asleep: bool) -> Iterator[str]:
-    """One restore. Yields what went wrong."""
+    """Restore once; yield the faults."""
     one, other = servers
     url, copy, at = urls
     settled(servers, issuer)
@@ -123,14 +123,14 @@ def trial(servers: list[Server], issuer: LiveIssuer, urls: tuple[str, str, str],
 
 
 def another_of(content: dict[str, str]) -> dict[str, str]:
-    """A file of a policy with a comment more."""
+    """A policy file with another comment."""
     return {"catalog.csv": content["catalog.csv"].replace("# end\n", "# after the restore\n# end\n")}
 
 
 def restores(
     times: int, asleep: Sequence[bool] = (True, False), *, issuer: LiveIssuer, postgres: Postgres, place: Path
 ) -> Iterator[str]:
-    """Restore so many times while one sleeps, and while both serve. Yields what went wrong."""
+    """Restore `times` times while one server is paused, and while both serve; yield the faults."""
     url, copy, at = (postgres.new(prepared=True) for _ in range(3))
     with ExitStack() as stack:
         servers = [stack.enter_context(replica(place / name, issuer, url)) for name in ("one", "two")]

@@ -19,7 +19,7 @@ DRAIN_SECONDS = "0.5"
 def rolling(
     restarts: int, clients: int, *, of: int = 3, place: Path, issuer: LiveIssuer, postgres: BreakablePostgres
 ) -> Iterator[str]:
-    """What failed, with `of` replicas; progress goes to standard output."""
+    """Yield the failures with `of` replicas; progress goes to standard output."""
     database = postgres.new()
     with ExitStack() as stack:
         replicas = []

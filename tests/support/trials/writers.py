@@ -1,4 +1,4 @@
-"""People who issue and revoke keys and publish policies, what was answered, and what must be true of it later."""
+"""Clients that issue and revoke keys and publish policies, and checks of their acknowledged writes."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _ROUNDS = count(1)
 
 @dataclass
 class Ledger:
-    """What was acknowledged. `trying` are keys whose revocation was asked for and not answered."""
+    """The acknowledged writes. `trying` are keys whose revocation was not answered."""
 
-    keys: dict[int, str] = field(default_factory=dict)  # by id, the plaintext
+    keys: dict[int, str] = field(default_factory=dict)  # plaintexts by id
     revoked: set[int] = field(default_factory=set)
     revoked_by_admin: set[int] = field(default_factory=set)
     revisions: list[str] = field(default_factory=list)
@@ -56,7 +56,7 @@ def replica(directory: Path, issuer: LiveIssuer, database: str) -> Server:
 
 
 class Writers:
-    """Issues and revokes keys, as owner and as administrator, and publishes, until told to stop."""
+    """Issues and revokes keys, as owner and as administrator, and publishes, until `stop`."""
 
     def __init__(self, server: Server, issuer: LiveIssuer, ledger: Ledger) -> None:
         self._server = server
@@ -72,7 +72,7 @@ class Writers:
             thread.start()
 
     def stop(self) -> None:
-        """End, after the answer that each waits for."""
+        """Stop after the pending answers."""
         self._stop.set()
         for thread in self._threads:
             thread.join(30)
@@ -106,7 +106,7 @@ class Writers:
                     continue
                 try:
                     content = files(self._server)
-                except FileNotFoundError:  # it is being replaced
+                except FileNotFoundError:  # it is being written
                     continue
                 head = content["catalog.csv"].partition("# round")[0].removesuffix("# end\n")
                 content["catalog.csv"] = f"{head}# round {next(_ROUNDS)}\n# end\n"
@@ -133,10 +133,10 @@ def _revoke(person: Person, key_id: int) -> httpx.Response:
 def faults(
     server: Server, issuer: LiveIssuer, postgres: BreakablePostgres, ledger: Ledger, new: set[int]
 ) -> Iterator[str]:
-    """What is wrong, of all that was acknowledged; of the keys in `new` it is tried whether they work."""
+    """Yield faults of the acknowledged writes; the keys in `new` are also used."""
     with server.client(issuer.token(sub="user_writer", permissions=EVERYTHING)) as client:
         if not eventually(lambda: client.get("/readyz").json()["status"] == "ready", _SETTLED_SECONDS):
-            yield f"not ready {_SETTLED_SECONDS} s after all was back: {client.get('/readyz').text}"
+            yield f"not ready {_SETTLED_SECONDS} s after the recovery: {client.get('/readyz').text}"
             return
         if not eventually(lambda: _settled(server, client, postgres), _SETTLED_SECONDS):
             head = postgres.psql("SELECT revision FROM policy_revisions ORDER BY id DESC LIMIT 1")
@@ -165,9 +165,9 @@ def faults(
     told = Counter(int(target.removeprefix("key:")) for action, target in actions if action == "key.revoke")
     for key_id, times in told.items():
         if times != 1 or not keys[key_id][1]:
-            yield f"the log tells {times} times that key {key_id} was revoked, which is {keys[key_id][1]}"
+            yield f"the log has {times} entries that key {key_id} was revoked, which is {keys[key_id][1]}"
     for key_id in (ledger.revoked | ledger.revoked_by_admin) - told.keys():
-        yield f"key {key_id} was revoked, and the log does not tell"
+        yield f"key {key_id} was revoked without an entry in the log"
     for key_id in sorted(new):
         with server.client(ledger.keys[key_id]) as program:
             status = program.get("/api/v1/teams/").status_code
@@ -176,7 +176,7 @@ def faults(
 
 
 def _settled(server: Server, client: httpx.Client, postgres: BreakablePostgres) -> bool:
-    """Whether the newest revision is the active one, and what the files are."""
+    """Whether the newest revision is active and in the files."""
     head = postgres.psql("SELECT revision FROM policy_revisions ORDER BY id DESC LIMIT 1")
     if (server.policy_dir / ".publishing").exists() or client.get("/api/v1/policies/").json()["revision"] != head:
         return False
