@@ -23,7 +23,6 @@ from app.keys import api_keys, own_keys
 from app.keys.status import ACCEPTED, WORDS, KeyStatus, status_of
 from app.policy.analysis.publishers import root_permissions
 from app.policy.analysis.reach import reach
-from app.policy.analysis.usage import usage
 from app.policy.engine.snapshot import Snapshot
 from app.policy.language.rule import action_order
 from app.services import AnyRequest, services_of
@@ -135,13 +134,12 @@ async def show_key(
     record = api_keys.record_of(key)
     caller = principal_of(record)
     since = now - timedelta(days=USAGE_DAYS)
+    found, began = await logged.usage_since(
+        session, snapshot, caller.held, key.scopes, key_id=key.id, since=since, latest=USAGE_LATEST
+    )
     begins = int(since.timestamp() * 1_000_000)
-    uses = await logged.uses(session, key.id, begins, latest=USAGE_LATEST)
     is_all = await logged.number(session, key.id, begins, at_most=USAGE_LATEST + 1) <= USAGE_LATEST
-    oldest = await logged.oldest(session)
-    found = usage(snapshot, caller.held, key.scopes, uses)
     own, everyones = await asyncio.to_thread(reached, snapshot, caller)
-    log_began = None if oldest is None else datetime.fromtimestamp(oldest / 1_000_000, UTC)
     return page(
         request,
         "key.html",
@@ -155,11 +153,11 @@ async def show_key(
         own=own,
         everyones=everyones,
         usage=found,
-        used={each.scope: (each.number, datetime.fromtimestamp(each.last // 1_000_000, UTC)) for each in found.used},
+        used={each.scope: each for each in found.used},
         days=USAGE_DAYS,
         latest=None if is_all else USAGE_LATEST,
-        log_began=log_began if log_began is None or log_began > since else None,
-        log_is_empty=oldest is None,
+        log_began=began if began is None or began > since else None,
+        log_is_empty=began is None,
         sample=services.settings.decision_log_sample,
         revoked_now=done == "revoked" and key.revoked_at is not None,
     )

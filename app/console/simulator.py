@@ -14,8 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.console.page import may_open, page
 from app.console.unseen_token import UnseenToken, unseen_token
+from app.db.past_requests import PastRequest, find_past
 from app.gateway.resource_reference import ROUTE_TYPE, resolve_target
-from app.http.api.past_request import NOT_LOGGED, PastRequest, may_also, past
+from app.http.api.past_request import NOT_LOGGED, may_also
 from app.http.wire.handlers import RequestSession, get_or_head
 from app.http.wire.ids import read_id
 from app.identity.errors import CannotVerify
@@ -166,7 +167,7 @@ async def _past(
     given = _given(asked["given"], answer)
     if answer.errors:
         return answer
-    answer.past = await past(session, asked["request_id"], snapshot, given)
+    answer.past = await find_past(session, asked["request_id"], snapshot, given)
     if answer.past is None:
         answer.errors["request_id"] = NOT_LOGGED
     else:

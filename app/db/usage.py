@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from datetime import datetime
+
 from sqlalchemy import func, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.tables.base import table_of
 from app.db.tables.decisions import LoggedDecision
-from app.policy.analysis.usage import Use
+from app.policy.analysis.usage import Usage, Use, time_of, usage
+from app.policy.engine.snapshot import Snapshot
 
 _decisions = table_of(LoggedDecision)
 _GROUPED = ("action", "resource", "rule_text")
@@ -41,7 +45,22 @@ async def number(session: AsyncSession, key_id: int, since: int, *, at_most: int
     return int((await session.execute(select(func.count()).select_from(of_key.subquery()))).scalar_one())
 
 
-async def oldest(session: AsyncSession) -> int | None:
-    """The time of the oldest decision in the log, in microseconds since 1970; None without any."""
+async def oldest(session: AsyncSession) -> datetime | None:
+    """The time of the oldest decision in the log; None without any."""
     found: int | None = (await session.execute(select(func.min(_decisions.c.at)))).scalar()
-    return found
+    return None if found is None else time_of(found)
+
+
+async def usage_since(
+    session: AsyncSession,
+    snapshot: Snapshot,
+    held: frozenset[str],
+    scopes: Collection[str],
+    *,
+    key_id: int,
+    since: datetime,
+    latest: int | None = None,
+) -> tuple[Usage, datetime | None]:
+    """Which scopes of a key with these grants were used since a time, and when the log began. `latest` as in `uses`."""
+    found = await uses(session, key_id, int(since.timestamp() * 1_000_000), latest=latest)
+    return usage(snapshot, held, scopes, found), await oldest(session)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,13 +14,13 @@ from app.cli.failure import explained
 from app.cli.policy.directory import policy_directory, sound_snapshot
 from app.cli.policy.explain import endpoint_of, grants_of
 from app.cli.policy.known_key import usable_key
-from app.cli.terminal import Line, plural, show, show_view
+from app.cli.terminal import Line, plural, rfc3339, show, show_view
 
 if TYPE_CHECKING:
     from app.db.session import Sessions
     from app.keys.reaching import KeyHolder
     from app.policy.analysis.reach import ReachedAction
-    from app.policy.analysis.usage import Usage, Use
+    from app.policy.analysis.usage import Usage
     from app.policy.engine.snapshot import Snapshot
     from app.policy.language.rule import Rule
 
@@ -54,11 +53,8 @@ def reach_command(*, held: str | None, key_id: int | None, directory: Path | Non
     )
     found = list(reach(snapshot, grants))
     if as_json:
-        rows = [
-            {"action": each.action, "resource": each.resource, "rule": each.rule.view, "conditional": each.conditional}
-            for each in found
-        ]
-        show_view({"revision": snapshot.revision, "as": sorted(grants), "results": rows})
+        results = [each.view for each in found]
+        show_view({"revision": snapshot.revision, "as": sorted(grants), "results": results})
     else:
         show(_reached_lines(found))
 
@@ -101,13 +97,10 @@ def who_command(
                 "revision": snapshot.revision,
                 "action": action,
                 "resource": target.resource,
-                "ways": [
-                    {"grants": way.grants, "roles": way.roles, "rule": way.rule.view, "conditional": way.conditional}
-                    for way in ways
-                ],
-                "holders": [{"grant": each.grant, "conditional": each.conditional} for each in known],
+                "ways": ways,
+                "holders": known,
                 "denied_by": [rule.view for rule in denies],
-                "keys": [asdict(key) for key in keys] if with_keys else None,
+                "keys": keys if with_keys else None,
                 "keys_after": more,
             }
         )
@@ -115,7 +108,7 @@ def who_command(
     lines: list[Line] = [f"{action} {target.resource}"]
     for way in ways:
         lines.append([("  " + (" ".join(way.grants) or "everyone"), "bold"), _CONDITION if way.conditional else ""])
-        lines.append(f"    {way.rule.place}: {way.rule}")
+        lines.append(f"    {way.rule.place}: {way.rule.row}")
         if way.roles:
             lines.append(f"    added by {' '.join(way.roles)}")
     if not ways:
@@ -155,19 +148,23 @@ def usage_command(*, key_id: int, days: int, directory: Path | None, as_json: bo
 
     Example: authz policy usage --key 17 --days 30
     """
-    from app.policy.analysis.usage import usage
+    from app.db.usage import usage_since
     from app.policy.language.grants import is_grant
 
     snapshot = sound_snapshot(policy_directory(directory), as_json=as_json)
     held = snapshot.in_force(usable_key(snapshot, key_id).held)
     scopes = sorted(scope for scope in held if is_grant(scope, snapshot.policy.catalog) and not _fact(scope))
-    since = int((datetime.now(UTC) - timedelta(days=days)).timestamp() * 1_000_000)
-    uses, oldest = with_sessions(lambda sessions: _uses(sessions, key_id, since))
-    found = usage(snapshot, held, scopes, uses)
+    since = datetime.now(UTC) - timedelta(days=days)
+
+    async def look_up(sessions: Sessions) -> tuple[Usage, datetime | None]:
+        async with sessions() as session:
+            return await usage_since(session, snapshot, held, scopes, key_id=key_id, since=since)
+
+    found, began = with_sessions(look_up)
     if as_json:
-        show_view(_usage_document(found, key_id, days, oldest))
+        show_view(found, key=key_id, days=days, logged_since=began)
     else:
-        show(_usage_lines(found, key_id, days, oldest if oldest is None or oldest > since else None))
+        show(_usage_lines(found, key_id, days, began if began is None or began > since else None))
     if found.unused:
         raise SystemExit(1)
 
@@ -176,13 +173,6 @@ def _fact(grant: str) -> bool:
     from app.identity.principal import is_fact
 
     return is_fact(grant)
-
-
-async def _uses(sessions: Sessions, key_id: int, since: int) -> tuple[tuple[Use, ...], int | None]:
-    from app.db import usage
-
-    async with sessions() as session:
-        return await usage.uses(session, key_id, since), await usage.oldest(session)
 
 
 def _reached_lines(found: list[ReachedAction]) -> Iterator[Line]:
@@ -201,33 +191,17 @@ def _reached_lines(found: list[ReachedAction]) -> Iterator[Line]:
     yield f"{plural(len(found), 'endpoint')} reached." if found else "Nothing is reached."
 
 
-def _usage_document(found: Usage, key_id: int, days: int, oldest: int | None) -> dict[str, object]:
-    return {
-        "key": key_id,
-        "days": days,
-        "logged_since": None if oldest is None else _time(oldest),
-        "used": [{"scope": each.scope, "count": each.number, "last": _time(each.last)} for each in found.used],
-        "unused": list(found.unused),
-        "sufficient_scopes": list(found.sufficient_scopes),
-        "no_longer_allowed": [{"action": action, "resource": resource} for action, resource in found.no_longer_allowed],
-    }
-
-
-def _usage_lines(found: Usage, key_id: int, days: int, oldest: int | None) -> Iterator[Line]:
+def _usage_lines(found: Usage, key_id: int, days: int, began: datetime | None) -> Iterator[Line]:
     yield f"Key {key_id} in the last {plural(days, 'day')}:"
     for each in found.used:
-        yield f"  {each.scope}  used {plural(each.number, 'time')}, last {_time(each.last)}"
+        yield f"  {each.scope}  used {plural(each.count, 'time')}, last {rfc3339(each.last)}"
     for scope in found.unused:
         yield [f"  {scope}  ", ("never used", "yellow")]
     if not (found.used or found.unused):
         yield "  It has no scopes."
-    for action, resource in found.no_longer_allowed:
-        yield f"  {action} {resource}  was allowed then, but not now"
+    for endpoint in found.no_longer_allowed:
+        yield f"  {endpoint.action} {endpoint.resource}  was allowed then, but not now"
     if found.unused:
         yield ["These scopes would suffice: ", (" ".join(found.sufficient_scopes) or "none", "bold")]
-    if oldest is not None:
-        yield f"The log begins at {_time(oldest)}."
-
-
-def _time(microseconds: int) -> str:
-    return datetime.fromtimestamp(microseconds // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    if began is not None:
+        yield f"The log begins at {rfc3339(began)}."

@@ -13,7 +13,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.view import DecisionView
-from app.http.api.past_request import NOT_LOGGED, may_also, past
+from app.db.past_requests import find_past
+from app.http.api.past_request import NOT_LOGGED, may_also
 from app.http.door.refusal import FORBIDDEN
 from app.http.wire.handlers import AllowedRequest, RequestSession
 from app.http.wire.json_body import only_json
@@ -144,7 +145,7 @@ def _may_read_log(request: AllowedRequest, services: Services) -> None:
 
 
 async def _past(session: AsyncSession, request_id: str, snapshot: Snapshot, given: Given) -> ExplainResponse:
-    found = await past(session, request_id, snapshot, given)
+    found = await find_past(session, request_id, snapshot, given)
     if found is None:
         raise Problem(404, NOT_LOGGED)
     return ExplainResponse(found.now, then=found.then, others=found.others, note=found.note)

@@ -13,15 +13,15 @@ from litestar import Response
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import QueryParameter
 
-from app.db import usage as logged
+from app.db.usage import usage_since
 from app.http.wire.cursors import CursorPosition, read_cursor, write_cursor
 from app.http.wire.handlers import RequestSession, get_or_head
 from app.http.wire.problems import Detail, Problem
 from app.http.wire.sliced_json import sliced
 from app.keys.known_key import KeyState, known_key
 from app.keys.reaching import KeyHolder, reaching
-from app.policy.analysis.reach import holders, reach, ways_in
-from app.policy.analysis.usage import usage
+from app.policy.analysis.reach import Holder, ReachedView, WayIn, holders, reach, ways_in
+from app.policy.analysis.usage import Endpoint, ScopeUse
 from app.policy.engine.snapshot import Snapshot
 from app.policy.engine.target import NoSuchTarget, Target, find_target
 from app.policy.language.endpoint import endpoint_fault
@@ -43,16 +43,6 @@ _Resource = Annotated[
 
 
 @dataclass(frozen=True, slots=True)
-class ReachedView:
-    """Something that is reached, and the row that allows it; `conditional` when a condition has a part in it."""
-
-    action: str
-    resource: str
-    rule: RowView
-    conditional: bool
-
-
-@dataclass(frozen=True, slots=True)
 class ReachPage:
     """What is reached, by resource. Nothing at all when `key` is one that is refused."""
 
@@ -63,52 +53,17 @@ class ReachPage:
 
 
 @dataclass(frozen=True, slots=True)
-class WayView:
-    """Grants that suffice together; none means everyone. `roles` add all of them but facts of the caller."""
-
-    grants: list[str]
-    roles: list[str]
-    rule: RowView
-    conditional: bool
-
-
-@dataclass(frozen=True, slots=True)
-class HolderView:
-    """A user, role or key that rows name and that gets in by rows alone."""
-
-    grant: str
-    conditional: bool
-
-
-@dataclass(frozen=True, slots=True)
 class WhoPage:
     """Who reaches something. `denied_by` are rows that may take it away again; `keys` come in pages, by id."""
 
     revision: str
     action: str
     resource: str
-    ways: list[WayView]
-    holders: list[HolderView]
+    ways: list[WayIn]
+    holders: list[Holder]
     denied_by: list[RowView]
     keys: list[KeyHolder]
     next: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class UsedScope:
-    """A scope that was needed, how often, and when last."""
-
-    scope: str
-    count: int
-    last: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """An action on a route template or a thing."""
-
-    action: str
-    resource: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +78,10 @@ class UsageView:
     since: datetime
     logged_since: datetime | None
     sample: float
-    used: list[UsedScope]
-    unused: list[str]
-    sufficient_scopes: list[str]
-    no_longer_allowed: list[Endpoint]
+    used: tuple[ScopeUse, ...]
+    unused: tuple[str, ...]
+    sufficient_scopes: tuple[str, ...]
+    no_longer_allowed: tuple[Endpoint, ...]
 
 
 @get_or_head(f"{PATH}/reach", summary="What grants or a key reach", tags=["policies"], responses=_NO_KEY)
@@ -158,7 +113,7 @@ async def list_reach(
     link = (
         f"{PATH}/reach/?{query}&cursor={write_cursor(CursorPosition(after=end), listing)}" if end < len(found) else None
     )
-    results = [ReachedView(each.action, each.resource, each.rule.view, each.conditional) for each in found[start:end]]
+    results = [each.view for each in found[start:end]]
     return ReachPage(snapshot.revision, key, link, results)
 
 
@@ -188,8 +143,8 @@ async def who_reaches(
         revision=snapshot.revision,
         action=action,
         resource=target.resource,
-        ways=[WayView(list(way.grants), list(way.roles), way.rule.view, way.conditional) for way in ways],
-        holders=[HolderView(each.grant, each.conditional) for each in held],
+        ways=ways,
+        holders=held,
         denied_by=[rule.view for rule in rules if rule.effect == "deny"],
         keys=keys,
         next=None
@@ -211,18 +166,16 @@ async def key_usage(
     snapshot = services.live.active
     key, principal = await known_key(services.sessions, snapshot, key_id, services.settings.key_environments)
     since = datetime.now(UTC) - timedelta(days=days)
-    uses = await logged.uses(session, key_id, int(since.timestamp() * 1_000_000))
-    oldest = await logged.oldest(session)
-    found = usage(snapshot, principal.held, key.scopes, uses)
+    found, began = await usage_since(session, snapshot, principal.held, key.scopes, key_id=key_id, since=since)
     return UsageView(
         key=key,
         since=since,
-        logged_since=None if oldest is None else _time(oldest),
+        logged_since=began,
         sample=services.settings.decision_log_sample,
-        used=[UsedScope(each.scope, each.number, _time(each.last)) for each in found.used],
-        unused=list(found.unused),
-        sufficient_scopes=list(found.sufficient_scopes),
-        no_longer_allowed=[Endpoint(*each) for each in found.no_longer_allowed],
+        used=found.used,
+        unused=found.unused,
+        sufficient_scopes=found.sufficient_scopes,
+        no_longer_allowed=found.no_longer_allowed,
     )
 
 
@@ -241,7 +194,3 @@ def _target(snapshot: Snapshot, action: str, resource: str) -> Target:
 
 def _listing(query: str) -> str:
     return sha256(query.encode()).hexdigest()[:16]
-
-
-def _time(microseconds: int) -> datetime:
-    return datetime.fromtimestamp(microseconds // 1_000_000, UTC).replace(microsecond=microseconds % 1_000_000)

@@ -14,6 +14,7 @@ from app.policy.analysis.explain import without_implied
 from app.policy.engine.snapshot import Snapshot
 from app.policy.gc_control import natural_order, sorted_in_steps
 from app.policy.language.grants import excludes, known_roles
+from app.policy.language.row_view import RowView
 from app.policy.language.rule import Rule
 
 _USER, _KEY, _ROLE = "user:", "key:", "role:"
@@ -28,6 +29,16 @@ class Reach(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class ReachedView:
+    """Something that is reached, and the row that allows it; `conditional` if a condition has a part in it."""
+
+    action: str
+    resource: str
+    rule: RowView
+    conditional: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ReachedAction:
     """An action on a resource that grants reach, and the row that allows it."""
 
@@ -36,13 +47,21 @@ class ReachedAction:
     rule: Rule
     conditional: bool
 
+    @property
+    def view(self) -> ReachedView:
+        """The action in a JSON document."""
+        return ReachedView(self.action, self.resource, self.rule.view, self.conditional)
+
 
 @dataclass(frozen=True, slots=True)
 class WayIn:
-    """Grants that suffice together, the row that needs them, and the roles that add all of them except facts."""
+    """Grants that suffice together, and the row that needs them; none means everyone.
+
+    `roles` add all of them except facts of the caller.
+    """
 
     grants: tuple[str, ...]
-    rule: Rule
+    rule: RowView
     conditional: bool
     roles: tuple[str, ...]
 
@@ -100,7 +119,7 @@ def ways_in(snapshot: Snapshot, rules: Sequence[Rule]) -> list[WayIn]:
         if rule is not None:
             grants = frozenset(without_implied(snapshot, sorted(needs - {ANYONE})))
             conditional = opened is Reach.CONDITIONAL
-            found[grants] = WayIn(tuple(sorted(grants)), rule, conditional, _roles(snapshot, grants))
+            found[grants] = WayIn(tuple(sorted(grants)), rule.view, conditional, _roles(snapshot, grants))
     ways = [way for grants, way in found.items() if not _is_needless(way, snapshot.effective(grants), found)]
     return sorted(ways, key=lambda way: (len(way.grants), way.grants))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from app.identity.principal import is_fact
 from app.policy.analysis.explain import without_implied
@@ -24,11 +25,19 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class ScopeUse:
-    """A scope that deciding rows needed, how often, and when last, in microseconds since 1970."""
+    """A scope that deciding rows needed, how often, and when last."""
 
     scope: str
-    number: int
-    last: int
+    count: int
+    last: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An action on a route template or a thing."""
+
+    action: str
+    resource: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +50,7 @@ class Usage:
     used: tuple[ScopeUse, ...]
     unused: tuple[str, ...]
     sufficient_scopes: tuple[str, ...]
-    no_longer_allowed: tuple[tuple[str, str], ...]
+    no_longer_allowed: tuple[Endpoint, ...]
 
 
 def needs_of(row: str) -> frozenset[str]:
@@ -78,8 +87,13 @@ def usage(snapshot: Snapshot, held: frozenset[str], scopes: Collection[str], use
                 )
     narrowed = without_implied(snapshot, sorted(sufficient))
     return Usage(
-        tuple(ScopeUse(scope, *counted[scope]) for scope in sorted(counted)),
+        tuple(ScopeUse(scope, count, time_of(last)) for scope, (count, last) in sorted(counted.items())),
         tuple(sorted(scope for scope in scopes if scope not in counted)),
         narrowed,
-        tuple(sorted(no_longer_allowed)),
+        tuple(Endpoint(*each) for each in sorted(no_longer_allowed)),
     )
+
+
+def time_of(microseconds: int) -> datetime:
+    """The time so many microseconds after 1970, exactly."""
+    return datetime.fromtimestamp(microseconds // 1_000_000, UTC).replace(microsecond=microseconds % 1_000_000)

@@ -8,7 +8,7 @@ from itertools import chain, combinations
 import pytest
 
 from app.policy.analysis.reach import Reach, holders, outcome, reach, ways_in
-from app.policy.analysis.usage import Use, needs_of, usage
+from app.policy.analysis.usage import Endpoint, Use, needs_of, time_of, usage
 from app.policy.engine.snapshot import Snapshot
 from tests.policy.small import PERMISSIONS, snapshot
 
@@ -91,11 +91,11 @@ def test_usage_attributes_a_need_to_the_scope_that_gives_it() -> None:
     policy = snapshot(row, "g, a:write, a:read")
     held = frozenset({"anyone", "auth:api_key", "env:live", "key:7", "a:write", "b:read"})
     found = usage(policy, held, ["a:write", "b:read"], (Use("GET", "/x", row, 3, 5), Use("GET", "/y", row, 2, 9)))
-    assert [(each.scope, each.number, each.last) for each in found.used] == [("a:write", 5, 9)]
+    assert [(each.scope, each.count, each.last) for each in found.used] == [("a:write", 5, time_of(9))]
     assert (found.unused, found.sufficient_scopes, found.no_longer_allowed) == (
         ("b:read",),
         ("a:read",),
-        (("GET", "/y"),),
+        (Endpoint("GET", "/y"),),
     )
 
 
@@ -119,7 +119,7 @@ def test_uses_are_counted_in_any_order() -> None:
     held = frozenset({"anyone", "auth:api_key", "key:7", "a:read", "b:read"})
     uses = [Use("GET", "/x", row, 3, 5), Use("GET", "/x", row, 20, 9), Use("GET", "/x", row, 1, 7)]
     found = usage(snapshot(row), held, ["b:read", "a:read"], uses)
-    assert [(each.scope, each.number, each.last) for each in found.used] == [("a:read", 24, 9)]
+    assert [(each.scope, each.count, each.last) for each in found.used] == [("a:read", 24, time_of(9))]
     assert (found.unused, found.sufficient_scopes, found.no_longer_allowed) == (("b:read",), ("a:read",), ())
 
 

@@ -8,7 +8,7 @@ from app.audit.record import decision_key
 from app.identity.principal import Principal, is_fact, key_principal, user_principal
 from app.policy.analysis.contextless import decide_without_context
 from app.policy.analysis.reach import reach
-from app.policy.analysis.usage import Use, usage
+from app.policy.analysis.usage import Endpoint, Use, usage
 from app.policy.engine.limited_scopes import token_grants
 from app.policy.engine.snapshot import Snapshot
 from tests.policy.small import snapshot
@@ -122,7 +122,7 @@ def test_usage_considers_scopes_in_force() -> None:
     assert ([use.scope for use in then.used], then.sufficient_scopes, then.no_longer_allowed) == (
         ["a:write"],
         (),
-        (("POST", "/x"),),
+        (Endpoint("POST", "/x"),),
     )
 
 
