@@ -10,9 +10,21 @@ from app.cli.failure import fail
 from app.settings import load_local
 
 if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
     from app.db.session import Sessions
 
 _R = TypeVar("_R")
+
+
+def with_session(work: Callable[[AsyncSession], Awaitable[_R]]) -> _R:
+    """Run `work` with one session, as `with_sessions` does."""
+
+    async def run(sessions: Sessions) -> _R:
+        async with sessions() as session:
+            return await work(session)
+
+    return with_sessions(run)
 
 
 def with_sessions(work: Callable[[Sessions], Awaitable[_R]]) -> _R:

@@ -6,16 +6,16 @@ import json
 import re
 import shlex
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import rich_click as click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from app.cli.database import with_sessions
+from app.cli.database import with_session
 from app.cli.failure import explained, fail
 from app.cli.keys.check import check_command
 from app.cli.operator import operator
@@ -24,12 +24,10 @@ from app.cli.terminal import plural, rfc3339, show_view
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
-    from app.db.session import Sessions
     from app.db.tables.keys import ApiKey
     from app.keys.listing import Status
     from app.keys.status import KeyStatus
 
-_R = TypeVar("_R")
 _ID = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
 _STATUSES = (
     "active",
@@ -75,7 +73,7 @@ def list_command(
     key_filter = KeyFilter(subject, prefix, status)
     after = KeyPosition(before) if before else None
     now = datetime.now(UTC)
-    rows = _with_session(lambda session: listing.page(session, key_filter, now=now, after=after, limit=limit))
+    rows = with_session(lambda session: listing.page(session, key_filter, now=now, after=after, limit=limit))
     if as_json:
         show_view([_plain(row) for row in rows])
         return
@@ -126,7 +124,7 @@ def revoke_command(*, key: str | None, owner: str | None, yes: bool, as_json: bo
         key_id = (found.id if found else 0) if given else int(key)
         return await revoke_key(session, key_id, operator(), datetime.now(UTC))
 
-    row = _with_session(revoke)
+    row = with_session(revoke)
     if row is None:
         which = "like the given one" if given else key
         fail(f"there is no key {which}; `authz keys list` lists the existing ones.")
@@ -146,7 +144,7 @@ def _revoke_all(owner: str, *, yes: bool, as_json: bool) -> None:
     async def revoke(session: AsyncSession) -> int:
         return len([key_id async for key_id in revoke_keys_of(session, owner, operator(), datetime.now(UTC))])
 
-    revoked = _with_session(revoke)
+    revoked = with_session(revoke)
     if as_json:
         click.echo(json.dumps({"owner": owner, "revoked": revoked}))
     else:
@@ -162,14 +160,6 @@ def _read_key() -> bytes:
     if SHAPE.fullmatch(key) is None:
         raise click.UsageError("the input is not an API key: it must be the whole key, such as grd_live_5a5a….")
     return digest(key)
-
-
-def _with_session(work: Callable[[AsyncSession], Awaitable[_R]]) -> _R:
-    async def run(sessions: Sessions) -> _R:
-        async with sessions() as session:
-            return await work(session)
-
-    return with_sessions(run)
 
 
 def _print(rows: Sequence[ApiKey]) -> None:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.cli.database import with_sessions
+from app.cli.database import with_session
 from app.cli.failure import fail
 from app.cli.terminal import plural, show, show_json
 
 if TYPE_CHECKING:
-    from app.db.past_requests import PastRequest
-    from app.db.session import Sessions
     from app.policy.engine.snapshot import Snapshot
     from app.policy.language.given import Given
 
@@ -22,11 +20,7 @@ def explain_past(snapshot: Snapshot, request_id: str, given: Given, directory: P
     from app.cli.policy.explain_text import explanation_lines
     from app.db.past_requests import find_past
 
-    async def look_up(sessions: Sessions) -> PastRequest | None:
-        async with sessions() as session:
-            return await find_past(session, request_id, snapshot, given)
-
-    found = with_sessions(look_up)
+    found = with_session(lambda session: find_past(session, request_id, snapshot, given))
     if found is None:
         fail(f"no decision on {request_id} is in the log: it is too new, too old, or was not sampled.")
     explanation = found.explanation

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from app.cli.database import with_sessions
+from app.cli.database import with_session, with_sessions
 from app.cli.failure import explained, fail
 from app.cli.operator import operator
 from app.cli.policy.cases_text import entry_lines
@@ -22,7 +22,6 @@ from app.cli.terminal import plural, rfc3339, show, show_view
 if TYPE_CHECKING:
     from app.audit.actor import Actor
     from app.db.session import Sessions
-    from app.db.tables.history import PolicyRevision
     from app.history.fleet import FleetProgress
     from app.history.publish import Publisher
     from app.history.published import Published
@@ -76,11 +75,7 @@ def history_command(before: int | None, limit: int, as_json: bool) -> None:
     from app.db import revisions
     from app.history.entry_view import entry_view
 
-    async def page(sessions: Sessions) -> list[PolicyRevision]:
-        async with sessions() as session:
-            return list(await revisions.page(session, before=before, limit=limit))
-
-    rows = with_sessions(page)
+    rows = with_session(lambda session: revisions.page(session, before=before, limit=limit))
     if as_json:
         show_view([entry_view(row) for row in rows])
         return
@@ -109,7 +104,7 @@ def show_command(revision: str, out: Path | None, as_json: bool) -> None:
     from app.db import revisions
     from app.history.entry_view import entry_view
 
-    row = with_sessions(partial(stored_revision, start=revision))
+    row = with_session(partial(stored_revision, start=revision))
     files = revisions.files_of(row)
     if out is not None:
         _write(out, files)
@@ -214,7 +209,7 @@ def rollback_command(
     from app.history.acknowledgements import Acknowledgements
 
     acknowledged = Acknowledgements(acknowledge_widening, acknowledge_fewer_publishers, accept_failing)
-    target = with_sessions(partial(stored_revision, start=revision)).revision
+    target = with_session(partial(stored_revision, start=revision)).revision
 
     def work(publisher: Publisher, parent: str, author: Actor) -> Awaitable[Published]:
         return publisher.rollback(target, parent=parent, author=author, message=message, acknowledged=acknowledged)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from app.cli.database import with_sessions
+from app.cli.database import with_session
 from app.cli.failure import fail
 from app.cli.policy.directory import show_faults
 from app.cli.policy.server_policy import fetch
@@ -19,7 +19,8 @@ from app.policy.language.fault import PolicyRefused
 from app.policy.language.source import PolicySource, from_bytes
 
 if TYPE_CHECKING:
-    from app.db.session import Sessions
+    from sqlalchemy.ext.asyncio import AsyncSession
+
     from app.policy.engine.snapshot import Snapshot
 
 
@@ -60,7 +61,7 @@ def find(name: str) -> PolicyArgument:
             " `authz policy history` shows them) nor the address of a server (https://…).",
             code=2,
         )
-    return with_sessions(lambda sessions: _stored(sessions, name))
+    return with_session(lambda session: _stored(session, name))
 
 
 def snapshot_of(argument: PolicyArgument, *, is_old: bool = False, as_json: bool) -> Snapshot:
@@ -81,8 +82,8 @@ def snapshot_of(argument: PolicyArgument, *, is_old: bool = False, as_json: bool
         raise SystemExit(1) from None
 
 
-async def _stored(sessions: Sessions, start: str) -> PolicyArgument:
+async def _stored(session: AsyncSession, start: str) -> PolicyArgument:
     from app.history.files import bytes_of
 
-    row = await stored_revision(sessions, start, kinds="directory and no revision", code=2)
+    row = await stored_revision(session, start, kinds="directory and no revision", code=2)
     return PolicyArgument("revision", row.revision, Path(row.revision), bytes_of(row))

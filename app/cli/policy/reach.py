@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from app.cli.database import with_sessions
+from app.cli.database import with_session, with_sessions
 from app.cli.failure import explained
 from app.cli.policy.directory import policy_directory, sound_snapshot
 from app.cli.policy.explain import endpoint_of, grants_of
@@ -17,7 +17,6 @@ from app.cli.policy.known_key import usable_key
 from app.cli.terminal import Line, plural, rfc3339, show, show_view
 
 if TYPE_CHECKING:
-    from app.db.session import Sessions
     from app.keys.reaching import KeyHolder
     from app.policy.analysis.reach import ReachedAction
     from app.policy.analysis.usage import Usage
@@ -155,12 +154,9 @@ def usage_command(*, key_id: int, days: int, directory: Path | None, as_json: bo
     held = snapshot.in_force(usable_key(snapshot, key_id).held)
     scopes = sorted(scope for scope in held if is_grant(scope, snapshot.policy.catalog) and not _fact(scope))
     since = datetime.now(UTC) - timedelta(days=days)
-
-    async def look_up(sessions: Sessions) -> tuple[Usage, datetime | None]:
-        async with sessions() as session:
-            return await usage_since(session, snapshot, held, scopes, key_id=key_id, since=since)
-
-    found, began = with_sessions(look_up)
+    found, began = with_session(
+        lambda session: usage_since(session, snapshot, held, scopes, key_id=key_id, since=since)
+    )
     if as_json:
         show_view(found, key=key_id, days=days, logged_since=began)
     else:
