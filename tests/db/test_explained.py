@@ -29,7 +29,7 @@ WITHOUT = {
 @pytest.fixture
 async def filled(kind: Kind, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """The URL of a database with keys and with decisions of a week, one partition for each day."""
-    for module in ("filled", "queries"):
+    for module in ("filled_databases", "queries"):
         monkeypatch.setattr(f"tests.support.trials.{module}.DAYS", 7)
     if kind == "postgresql":
         url: str = request.getfixturevalue("postgres").new(prepared=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from time import perf_counter_ns
 
-
 from app.http.door.enforcement import decide
 from app.http.door.request_context import request_context
 from app.http.wire.handlers import AllowedRequest
