@@ -78,8 +78,8 @@ from app.keys.issuer import KeyIssuer, KeyLimits
 from app.keys.last_used import LastUsed
 from app.keys.lookups import key_lookup
 from app.lifecycle import lifespan, report
-from app.metrics.lookups import measured
-from app.metrics.read import Parts
+from app.metrics.lookups import measure_lookups
+from app.metrics.read import MetricSources
 from app.metrics.requests import Requests
 from app.metrics.scrape import Metrics
 from app.policy.analysis.case_watch import CaseWatch
@@ -184,7 +184,7 @@ def create_app(
     keys = KeySet(settings.jwks_url, max_stale_seconds=settings.jwks_max_stale_seconds, span=span)
     requests, lookups = Requests(), Tally()
     verifier = ApiKeyVerifier(
-        measured(key_lookup(sessions), lookups, span),
+        measure_lookups(key_lookup(sessions), lookups, span),
         environments=settings.key_environments,
         cache_seconds=settings.key_cache_seconds,
         max_cached=settings.key_cache_size,
@@ -194,7 +194,7 @@ def create_app(
         app = _assemble(routes, door=door, cors=_cors(settings))
         table, route_keys = table_of(app)
 
-    def forget_all() -> None:
+    def invalidate_caches() -> None:
         verifier.invalidate_all()
         writer.forget()
 
@@ -216,7 +216,7 @@ def create_app(
     console = console_of(settings)
     entrance = ConsoleEntrance(console, sessions)
     pages = {template: entrance for template in route_keys.templates.values() if is_page(template)}
-    requests.name({**route_keys.templates, TEMPLATE: TEMPLATE})
+    requests.set_templates({**route_keys.templates, TEMPLATE: TEMPLATE})
     proxies = TrustedProxies(settings.trusted_proxies)
     if settings.trusted_proxies is None:
         warn_about_unset_proxies(live)
@@ -225,7 +225,7 @@ def create_app(
         bad_credentials=settings.bad_credentials_per_minute,
         key_issues=settings.key_issues_per_minute,
     )
-    parts = Parts(
+    sources = MetricSources(
         decision_log,
         requests,
         lookups,
@@ -261,7 +261,7 @@ def create_app(
             settings.database_url,
             renew=engine.dispose,
             forget=verifier.invalidate,
-            forget_all=forget_all,
+            forget_all=invalidate_caches,
             max_stale=settings.policy_max_stale_seconds,
         ),
         publisher=publisher,
@@ -282,7 +282,7 @@ def create_app(
         openid=OpenId(console, keys, jwt) if console else None,
         verifier=verifier,
         documents=OpenApiDocument(lambda config: _assemble(routes, openapi=config)),
-        metrics=Metrics(parts),
+        metrics=Metrics(sources),
         tracing=tracing,
     )
     app.state.update(state_with(services))

@@ -1,1 +1,1 @@
-"""How does it fare? What the parts count of themselves, put together for a scrape."""
+"""Metrics of a process and its fellow workers, exposed to Prometheus."""

@@ -1,4 +1,4 @@
-"""Values as text that Prometheus reads. Runs in a thread: the library is first loaded here, and files are read."""
+"""Exposition of metrics in the text formats of Prometheus. Runs in a thread, where it imports prometheus_client."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ class _MetricsCollector(Collector):
 
 
 def expose(values: Values, accept: str) -> tuple[bytes, str]:
-    """The text in Prometheus' own format, or in OpenMetrics for who accepts that, and its content type."""
+    """The metrics in OpenMetrics if the client accepts it, else in Prometheus' text format, and the content type."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_MetricsCollector(values))
-    # The library's own choice repeats what was sent, and fails over a version that is no number.
+    # The library's `choose_encoder` echoes the header, and fails if the version in it is not a number.
     if _OPENMETRICS.partition(";")[0] in accept.lower():
         text: bytes = openmetrics.generate_latest(registry)  # type: ignore[no-untyped-call]  # the library's omission
         return text, _OPENMETRICS
@@ -47,7 +47,7 @@ def expose(values: Values, accept: str) -> tuple[bytes, str]:
 
 
 def add_process(values: Values) -> None:
-    """State what the system says of this process, where it does."""
+    """Add the metrics of this process, those that the operating system reports."""
     for family in _process.collect():
         for sample in family.samples:
             values.set(sample.name, sample.value)
@@ -71,7 +71,7 @@ def _histogram(metric: Metric, measured: Iterable[tuple[Labels, Histogram]]) -> 
 
 
 def _buckets(bounds: range, histogram: Histogram) -> Iterator[tuple[str, float]]:
-    """Cumulative counts, by their upper bound in seconds. What has n bits is under 2**n nanoseconds."""
+    """Cumulative counts by upper bound in seconds. A duration with n bits is under 2**n nanoseconds."""
     below = sorted(histogram.bits.items())
     place = count = 0
     for bound in bounds:

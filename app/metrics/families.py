@@ -1,4 +1,4 @@
-"""Every metric that is exposed: its name, kind, labels and meaning.
+"""All metrics: name, kind, labels and description.
 
 A test compares the table in scripts/observability/README.md with this one.
 """

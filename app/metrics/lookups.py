@@ -1,4 +1,4 @@
-"""Look-ups of API keys, measured."""
+"""Measurement of the look-ups of API keys."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from app.identity.errors import CannotVerify
 _Find = Callable[[bytes], Awaitable[KeyRecord | None]]
 
 
-def measured(find: _Find, lookups: Tally, span: Callable[[str], AbstractContextManager[object]] = nullcontext) -> _Find:
-    """`find`, with its durations in `lookups`, by outcome, and each in a `span`. One that is cut off is not counted."""
+def measure_lookups(
+    find: _Find, lookups: Tally, span: Callable[[str], AbstractContextManager[object]] = nullcontext
+) -> _Find:
+    """Wrap `find`: its durations go to `lookups` by outcome, each in a `span`. Cancelled calls are not counted."""
     found, unknown, unavailable = (lookups.recent(outcome) for outcome in ("found", "unknown", "unavailable"))
 
     async def find_measured(digest: bytes) -> KeyRecord | None:

@@ -1,4 +1,4 @@
-"""What the parts of a process count of themselves, as values."""
+"""Collects the values of the metrics from the components of a process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from app.identity.jwk import IgnoredReason
 from app.identity.jwks import KeySet
 from app.identity.key_verifier import ApiKeyVerifier
 from app.identity.token_cache import TokenCache
-from app.metrics.requests import Requests, class_of
+from app.metrics.requests import Requests, status_class
 from app.metrics.values import Histogram, Values
 from app.policy.analysis.case_watch import CaseWatch
 from app.policy.engine.live import LivePolicy
@@ -30,8 +30,8 @@ _UNKNOWN_CALLERS = "authz_authentication_failures_total"
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """What is looked at. It counts on the event loop, and is read there."""
+class MetricSources:
+    """The components that count. They count on the event loop, and are read there."""
 
     decision_log: DecisionLog
     requests: Requests
@@ -44,35 +44,35 @@ class Parts:
     publisher: Publisher
     case_watch: CaseWatch
     engine: AsyncEngine
-    refused: Mapping[str, int]  # by the budget that was spent
+    refused: Mapping[str, int]  # refusals by budget
 
     def add_up(self) -> None:
-        """Let durations become a few numbers, so that they take no room."""
+        """Add up the recent durations, which frees their memory."""
         for tally in (self.decision_log.outcomes, self.requests, self.lookups, self.lag):
             tally.add_up()
 
 
-def read(parts: Parts, misses_before: int) -> Values:
-    """The values now. `misses_before` are the decisions that policies before the active one had to work out."""
+def read(sources: MetricSources, misses_before: int) -> Values:
+    """The current values. `misses_before` is the number of cache misses under the policies before the active one."""
     values = Values()
-    _decisions(values, parts)
-    _requests(values, parts)
-    _policy(values, parts)
-    _keys(values, parts)
-    _caches(values, parts, misses_before)
-    _decision_log(values, parts)
-    _database(values, parts)
-    for budget, count in parts.refused.items():
+    _decisions(values, sources)
+    _requests(values, sources)
+    _policy(values, sources)
+    _keys(values, sources)
+    _caches(values, sources, misses_before)
+    _decision_log(values, sources)
+    _database(values, sources)
+    for budget, count in sources.refused.items():
         values.set("authz_budget_refusals_total", count, budget)
-    values.add("authz_event_loop_lag_seconds", Histogram(*parts.lag.added_up()))
+    values.add("authz_event_loop_lag_seconds", Histogram(*sources.lag.added_up()))
     values.set("authz_build_info", 1, __version__, platform.python_version())
     return values
 
 
-def _decisions(values: Values, parts: Parts) -> None:
+def _decisions(values: Values, sources: MetricSources) -> None:
     by_door: dict[str, Histogram] = {}
     unknown = {("app", fault): 0 for fault in (*_FAULTS, UNAVAILABLE)}
-    for (resource, door, verdict, reason), total, bits in parts.decision_log.outcomes.added_up():
+    for (resource, door, verdict, reason), total, bits in sources.decision_log.outcomes.added_up():
         histogram = Histogram(total, bits)
         values.set(_DECISIONS, histogram.count, resource, door, verdict, reason)
         by_door.setdefault(door, Histogram()).add(histogram)
@@ -84,47 +84,47 @@ def _decisions(values: Values, parts: Parts) -> None:
         values.add("authz_decision_duration_seconds", histogram, door)
 
 
-def _requests(values: Values, parts: Parts) -> None:
+def _requests(values: Values, sources: MetricSources) -> None:
     by_class: dict[tuple[str, str], Histogram] = {}
-    for (route, code), total, bits in parts.requests.added_up():
+    for (route, code), total, bits in sources.requests.added_up():
         histogram = Histogram(total, bits)
         values.set("authz_http_requests_total", histogram.count, route, code)
-        by_class.setdefault((route, class_of(code)), Histogram()).add(histogram)
+        by_class.setdefault((route, status_class(code)), Histogram()).add(histogram)
     for labels, histogram in by_class.items():
         values.add("authz_http_request_duration_seconds", histogram, *labels)
 
 
-def _policy(values: Values, parts: Parts) -> None:
-    live = parts.live
+def _policy(values: Values, sources: MetricSources) -> None:
+    live = sources.live
     values.set("authz_policy_info", 1, live.active.revision)
     values.set("authz_policy_age_seconds", (datetime.now(UTC) - live.since).total_seconds())
     values.set("authz_policy_refused", live.refused is not None)
-    if (cases := parts.case_watch.report) is not None:
+    if (cases := sources.case_watch.report) is not None:
         values.set("authz_policy_failing_cases", cases.failed + cases.not_run)
     for outcome, count in live.reloads.items():
         values.set("authz_policy_reloads_total", count, outcome)
     for kind in ("publish", "rollback"):
         for result in OUTCOMES:
-            values.set("authz_policy_publishes_total", parts.publisher.outcomes[kind, result], kind, result)
+            values.set("authz_policy_publishes_total", sources.publisher.outcomes[kind, result], kind, result)
 
 
-def _keys(values: Values, parts: Parts) -> None:
-    keys = parts.keys
+def _keys(values: Values, sources: MetricSources) -> None:
+    keys = sources.keys
     if (age := keys.age_seconds) is not None:
         values.set("authz_key_set_age_seconds", age)
     values.set("authz_key_set_usable", keys.ready)
     values.set("authz_key_set_keys", keys.count)
-    for why in IgnoredReason:
-        values.set("authz_key_set_ignored_keys", keys.ignored.counts.get(why, 0), why)
-    begun, failed = keys.fetches
-    values.set("authz_key_set_fetches_total", begun)
+    for reason in IgnoredReason:
+        values.set("authz_key_set_ignored_keys", keys.ignored.counts.get(reason, 0), reason)
+    started, failed = keys.fetches
+    values.set("authz_key_set_fetches_total", started)
     values.set("authz_key_set_fetch_failures_total", failed)
 
 
-def _caches(values: Values, parts: Parts, misses_before: int) -> None:
-    tokens, verifier = parts.tokens, parts.verifier
+def _caches(values: Values, sources: MetricSources, misses_before: int) -> None:
+    tokens, verifier = sources.tokens, sources.verifier
     looked_up = 0
-    for labels, total, bits in parts.lookups.added_up():
+    for labels, total, bits in sources.lookups.added_up():
         histogram = Histogram(total, bits)
         looked_up += histogram.count
         values.add("authz_key_lookup_duration_seconds", histogram, *labels)
@@ -132,13 +132,13 @@ def _caches(values: Values, parts: Parts, misses_before: int) -> None:
     values.set("authz_cache_hits_total", verifier.hits, "keys")
     values.set("authz_cache_misses_total", tokens.misses, "tokens")
     values.set("authz_cache_misses_total", looked_up, "keys")
-    values.set("authz_cache_misses_total", misses_before + parts.live.active.misses, "decisions")
+    values.set("authz_cache_misses_total", misses_before + sources.live.active.misses, "decisions")
     values.set("authz_cache_entries", len(tokens), "tokens")
     values.set("authz_cache_entries", verifier.cached_keys, "keys")
 
 
-def _decision_log(values: Values, parts: Parts) -> None:
-    health = parts.decision_log.health
+def _decision_log(values: Values, sources: MetricSources) -> None:
+    health = sources.decision_log.health
     values.set("authz_decision_log_queued", health.queued)
     values.set("authz_decision_log_capacity", health.capacity)
     values.set("authz_decision_log_written_total", health.written)
@@ -147,10 +147,10 @@ def _decision_log(values: Values, parts: Parts) -> None:
     values.set("authz_decision_log_sampled_out_total", health.sampled_out)
 
 
-def _database(values: Values, parts: Parts) -> None:
-    pool = parts.engine.pool
+def _database(values: Values, sources: MetricSources) -> None:
+    pool = sources.engine.pool
     if isinstance(pool, QueuePool):
         values.set("authz_database_pool_size", pool.size())
         values.set("authz_database_pool_checked_out", pool.checkedout())
-        # Below zero until the pool has all that it keeps.
+        # Negative until the pool has reached its size.
         values.set("authz_database_pool_overflow", max(pool.overflow(), 0))

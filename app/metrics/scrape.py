@@ -1,4 +1,4 @@
-"""The metrics of a process, or of all its fellow workers, on request."""
+"""Scrapes of the metrics of a process, or of all its fellow workers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from app.metrics.read import Parts, read
+from app.metrics.read import MetricSources, read
 from app.metrics.values import Values
 from app.policy.engine.live import Reload
 
@@ -17,90 +17,92 @@ if TYPE_CHECKING:
     from app.metrics.workers import WorkerMetrics
 
 LAG_EVERY_SECONDS = 0.25
-_LAGS_A_BEAT = 4
+_LAGS_PER_UPDATE = 4
 _NANO = 1_000_000_000
 _log = structlog.stdlib.get_logger("metrics")
 
 
 class Metrics:
-    """Answers scrapes. From `start` to `stop` it measures how late the event loop is, adds up what was counted, and
-    tells the other workers of a directory its numbers, once a second."""
+    """Responds to scrapes, and once a second adds up durations and shares the values with the other workers.
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-        self._snapshot = parts.live.active
+    From `start` to `stop` it also measures the lag of the event loop.
+    """
+
+    def __init__(self, sources: MetricSources) -> None:
+        self._sources = sources
+        self._snapshot = sources.live.active
         self._misses_before = 0
         self._readings = 0
-        parts.live.on_reload(self._reloaded)
+        sources.live.on_reload(self._on_reload)
         self._workers: WorkerMetrics | None = None
         self._task: asyncio.Task[None] | None = None
-        self._unwritten = False
+        self._is_failing = False  # to write the file for the other workers
 
     async def scrape(self, accept: str) -> tuple[bytes, str]:
-        """The text for a scraper that accepts these formats, and its content type.
+        """The metrics as text in one of the accepted formats, and its content type.
 
-        Raises OSError while the numbers of the other workers cannot be had.
+        Raises OSError if the values of the other workers cannot be read.
         """
         return await asyncio.to_thread(self._text, self._read(), accept)
 
     async def start(self, directory: Path | None) -> None:
-        """Begin, as one of the workers of a directory if one is given."""
+        """Start the updates, shared with the other workers of `directory` if one is given."""
         if directory is not None:
-            from app.metrics.workers import WorkerMetrics  # noqa: PLC0415  # locks files, which not every system can
+            from app.metrics.workers import WorkerMetrics  # noqa: PLC0415  # needs fcntl, which Windows does not have
 
             try:
                 self._workers = await asyncio.to_thread(WorkerMetrics, directory)
             except OSError as error:
-                _log.error("the other workers will not have the numbers of this one", error=str(error))
-        self._task = asyncio.create_task(self._beat(), name="metrics")
+                _log.error("the other workers will not have the metrics of this one", error=str(error))
+        self._task = asyncio.create_task(self._update_regularly(), name="metrics")
 
     async def stop(self) -> None:
-        """End, and leave the last numbers to the other workers."""
+        """Stop the updates, and write the last values for the other workers."""
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
         if self._workers is not None:
-            await self._tell()
+            await self._share()
             self._workers.close()
 
-    def _reloaded(self, _reload: Reload) -> None:
-        """Keep what the policy before this one counted. One that is set aside for a time is the same all along."""
-        active = self._parts.live.active
+    def _on_reload(self, _reload: Reload) -> None:
+        """Keep the misses of the previous policy. A policy that was suspended and is active again keeps counting."""
+        active = self._sources.live.active
         if active.revision != self._snapshot.revision:
             self._misses_before += self._snapshot.misses
             self._snapshot = active
 
     def _read(self) -> Values:
         self._readings += 1
-        values = read(self._parts, self._misses_before)
-        values.made = self._readings
+        values = read(self._sources, self._misses_before)
+        values.reading = self._readings
         return values
 
-    async def _beat(self) -> None:
+    async def _update_regularly(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            for _ in range(_LAGS_A_BEAT):
+            for _ in range(_LAGS_PER_UPDATE):
                 due = loop.time() + LAG_EVERY_SECONDS
                 await asyncio.sleep(LAG_EVERY_SECONDS)
-                self._parts.lag.recent.append(int(max(loop.time() - due, 0) * _NANO))
+                self._sources.lag.recent.append(int(max(loop.time() - due, 0) * _NANO))
             try:
-                self._parts.add_up()
+                self._sources.add_up()
                 if self._workers is not None:
-                    await self._tell()
-            except Exception:  # noqa: BLE001  # a defect, which must not end the counting
-                _log.exception("the numbers could not be added up")
+                    await self._share()
+            except Exception:  # noqa: BLE001  # an unexpected error must not end the updates
+                _log.exception("the metrics could not be added up")
 
-    async def _tell(self) -> None:
+    async def _share(self) -> None:
         assert self._workers is not None
         try:
             await asyncio.to_thread(self._write, self._workers, self._read())
         except OSError as error:
-            if not self._unwritten:
-                _log.error("the other workers do not have the numbers of this one", error=str(error))
-            self._unwritten = True
+            if not self._is_failing:
+                _log.error("the other workers do not have the metrics of this one", error=str(error))
+            self._is_failing = True
         else:
-            self._unwritten = False
+            self._is_failing = False
 
     @staticmethod
     def _write(workers: WorkerMetrics, values: Values) -> None:
@@ -110,9 +112,9 @@ class Metrics:
         workers.write(values)
 
     def _text(self, values: Values, accept: str) -> tuple[bytes, str]:
-        from app.metrics.expose import add_process, expose  # noqa: PLC0415  # loads what a start need not wait for
+        from app.metrics.expose import add_process, expose  # noqa: PLC0415  # imported by the first scrape, not at start
 
         add_process(values)
         if self._workers is not None:
-            values = self._workers.all(values)
+            values = self._workers.merge(values)
         return expose(values, accept)

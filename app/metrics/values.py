@@ -1,4 +1,4 @@
-"""The numbers of one process at one time, and those of several put together."""
+"""The values of the metrics of one process, and how those of several are merged."""
 
 from __future__ import annotations
 
@@ -12,49 +12,49 @@ Labels = tuple[str, ...]
 
 
 class Histogram(Struct):
-    """Durations: their sum in nanoseconds, and how many have so many bits."""
+    """Durations: their sum in nanoseconds, and their counts by number of bits."""
 
     total: int = 0
     bits: dict[int, int] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """The number of durations."""
         return sum(self.bits.values())
 
     def add(self, other: Histogram) -> None:
-        """Take in those of another."""
+        """Add the durations of another histogram."""
         self.total += other.total
         for bits, number in other.bits.items():
             self.bits[bits] = self.bits.get(bits, 0) + number
 
 
 class Values(Struct):
-    """By the name of a metric, pairs of label values and a number or histogram; labels stand as METRICS has them."""
+    """For each metric by name, pairs of label values, in the order of METRICS, and a number or a histogram."""
 
-    made: int = 0  # the number of this reading among those of its process
+    reading: int = 0  # the sequence number of these values in their process
     numbers: dict[str, list[tuple[Labels, float]]] = field(default_factory=dict)
     histograms: dict[str, list[tuple[Labels, Histogram]]] = field(default_factory=dict)
 
     def set(self, name: str, value: float, *labels: str) -> None:
-        """State a number."""
+        """Set a number."""
         self.numbers.setdefault(name, []).append((labels, float(value)))
 
     def add(self, name: str, histogram: Histogram, *labels: str) -> None:
-        """State a histogram."""
+        """Add a histogram."""
         self.histograms.setdefault(name, []).append((labels, histogram))
 
 
-def summed(many: Iterable[Values]) -> Values:
-    """What was counted in several processes, without what each has now."""
+def sum_counters(many: Iterable[Values]) -> Values:
+    """The sums of the counters and histograms of several processes, without their gauges."""
     numbers: dict[str, dict[Labels, float]] = {}
     histograms: dict[str, dict[Labels, Histogram]] = {}
     for values in many:
         for name, found in values.numbers.items():
             if name in METRICS and METRICS[name].kind == "counter":
-                into = numbers.setdefault(name, {})
+                sums = numbers.setdefault(name, {})
                 for labels, value in found:
-                    into[labels] = into.get(labels, 0) + value
+                    sums[labels] = sums.get(labels, 0) + value
         for name, measured in values.histograms.items():
             for labels, histogram in measured:
                 histograms.setdefault(name, {}).setdefault(labels, Histogram()).add(histogram)
@@ -64,11 +64,11 @@ def summed(many: Iterable[Values]) -> Values:
     )
 
 
-def merged(live: Mapping[str, Values], ended: Values) -> Values:
-    """The numbers of all workers: counted ones as sums, with those that `ended`, others by worker, its name last."""
-    together = summed([*live.values(), ended])
+def merge_workers(live: Mapping[str, Values], ended: Values) -> Values:
+    """The values of all workers: counters as sums, including `ended` workers; gauges with the worker as last label."""
+    merged = sum_counters([*live.values(), ended])
     for worker, values in live.items():
         for name, found in values.numbers.items():
             if name in METRICS and METRICS[name].kind == "gauge":
-                together.numbers.setdefault(name, []).extend(((*labels, worker), value) for labels, value in found)
-    return together
+                merged.numbers.setdefault(name, []).extend(((*labels, worker), value) for labels, value in found)
+    return merged

@@ -1,7 +1,11 @@
-"""The numbers of several workers of one machine: each writes its own to a file, and a scrape reads them all.
+"""The metrics of several workers on one machine: each writes a file, and a scrape reads all of them.
 
-A worker holds a lock for as long as it lives, however it ends. What one that has ended counted is added to a file of
-its own kind, once, so that no sum ever falls and no number of restarts leaves many files.
+Each worker holds a lock on a file while it runs, so that its end is noticed. The counters of a worker that has ended
+are added once to a common file: no sum ever decreases, and restarts leave no files.
+
+The multiprocess mode of prometheus_client is not used. It is switched on by an environment variable before the library
+is imported, writes each observation to a memory-mapped file on the request's path, keeps the files of counters of
+every worker that has ended, and supports neither custom collectors nor metrics of the process.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from app.metrics.values import Values, merged, summed
+from app.metrics.values import Values, merge_workers, sum_counters
 
 _NUMBERS, _LOCK, _NEW = ".numbers", ".lock", ".new"
 _ENDED = "ended" + _NUMBERS
@@ -27,55 +31,55 @@ _log = structlog.stdlib.get_logger("metrics")
 
 
 class WorkerMetrics:
-    """The files of the workers in a directory, one of which is this process. Close it at the end."""
+    """The files of the workers in a directory, of which this process is one. Must be closed."""
 
     def __init__(self, directory: Path) -> None:
-        """Join the workers, and add up what those that have ended left behind. Raises OSError."""
+        """Join the workers, and add up the counters of those that have ended. Raises OSError."""
         self._directory = directory
         self.name = str(os.getpid())
-        self._one_at_a_time = threading.Lock()
-        self._newest = 0
-        with self._alone():
+        self._write_lock = threading.Lock()
+        self._last_reading = 0
+        with self._exclusive():
             self._add_ended()
             self._lock = os.open(self._path(self.name, _LOCK), os.O_RDWR | os.O_CREAT, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX)
 
     def close(self) -> None:
-        """End as a worker."""
+        """Release the lock of this worker, which marks it as ended."""
         os.close(self._lock)
 
     def write(self, values: Values) -> None:
-        """Tell the others these numbers of this worker, unless they know newer ones. Raises OSError."""
-        with self._one_at_a_time:
-            if values.made > self._newest:
+        """Write the values of this worker, unless newer ones are written already. Raises OSError."""
+        with self._write_lock:
+            if values.reading > self._last_reading:
                 _write(self._path(self.name, _NUMBERS), values)
-                self._newest = values.made
+                self._last_reading = values.reading
 
-    def all(self, own: Values) -> Values:
-        """The numbers of all workers, those that have ended included, with `own` for this one. Raises OSError."""
-        self.write(own)
-        with self._alone():
-            live, ended = {self.name: own}, [self._read(self._directory / _ENDED)]
-            own.set("authz_worker_silent_seconds", 0)
+    def merge(self, values: Values) -> Values:
+        """Merge the values of this worker with those of all others, ended ones included. Raises OSError."""
+        self.write(values)
+        with self._exclusive():
+            live, ended = {self.name: values}, [self._read(self._directory / _ENDED)]
+            values.set("authz_worker_silent_seconds", 0)
             for name in self._others():
                 path = self._path(name, _NUMBERS)
                 if not path.exists():
                     continue
-                values = self._read(path)
+                other = self._read(path)
                 if self._has_ended(name):
-                    ended.append(values)
+                    ended.append(other)
                 else:
-                    values.set("authz_worker_silent_seconds", max(time.time() - path.stat().st_mtime, 0))
-                    live[name] = values
-        return merged(live, summed(ended))
+                    other.set("authz_worker_silent_seconds", max(time.time() - path.stat().st_mtime, 0))
+                    live[name] = other
+        return merge_workers(live, sum_counters(ended))
 
     def _add_ended(self) -> None:
-        over = [name for name in (*self._others(), self.name) if self._has_ended(name)]
-        if not over:
+        ended = [name for name in (*self._others(), self.name) if self._has_ended(name)]
+        if not ended:
             return
-        left = [self._read(path) for name in over if (path := self._path(name, _NUMBERS)).exists()]
-        _write(self._directory / _ENDED, summed([self._read(self._directory / _ENDED), *left]))
-        for name in over:
+        values = [self._read(path) for name in ended if (path := self._path(name, _NUMBERS)).exists()]
+        _write(self._directory / _ENDED, sum_counters([self._read(self._directory / _ENDED), *values]))
+        for name in ended:
             for suffix in (_NUMBERS, _LOCK):
                 self._path(name, suffix).unlink(missing_ok=True)
 
@@ -88,19 +92,18 @@ class WorkerMetrics:
         except FileNotFoundError:
             return False
         try:
-            return _locked(lock)
+            return _try_lock(lock)
         finally:
             os.close(lock)
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """While no other worker adds up, or reads, what has ended. Raises TimeoutError, an OSError."""
+    def _exclusive(self) -> Iterator[None]:
+        """Hold the lock of the directory, under which ended workers are added up. Raises TimeoutError, an OSError."""
         lock = os.open(self._directory / f"all{_LOCK}", os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            until = time.monotonic() + _WAIT_SECONDS
-            while not _locked(lock):
-                # A holder was stopped: do not make the next one wait as long.
-                if time.monotonic() > until:
+            deadline = time.monotonic() + _WAIT_SECONDS
+            while not _try_lock(lock):
+                if time.monotonic() > deadline:  # the process that holds it may be suspended
                     raise TimeoutError("another worker holds the lock of the metrics")
                 time.sleep(0.01)
             yield
@@ -116,11 +119,11 @@ class WorkerMetrics:
         except FileNotFoundError:
             return Values()
         except msgspec.MsgspecError as error:
-            _log.error("the numbers of a worker cannot be read", file=path.name, error=str(error))
+            _log.error("the metrics of a worker cannot be read", file=path.name, error=str(error))
             return Values()
 
 
-def _locked(lock: int) -> bool:
+def _try_lock(lock: int) -> bool:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -129,7 +132,7 @@ def _locked(lock: int) -> bool:
 
 
 def _write(path: Path, values: Values) -> None:
-    """Replace the file atomically, so that no reader sees half of it."""
+    """Replace a file atomically."""
     new = path.with_suffix(_NEW)
     new.touch(mode=0o600)
     new.write_bytes(msgspec.msgpack.encode(values))

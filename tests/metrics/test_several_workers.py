@@ -88,23 +88,23 @@ def pids(*servers: Server) -> set[str]:
 
 
 def test_counters_never_decrease_in_any_order_of_writes(tmp_path: Path) -> None:
-    with joined(tmp_path) as mine:
-        newer, older = counted(5, made=2), counted(3, made=1)
-        mine.write(newer)
-        mine.write(older)
-        assert total(mine.all(counted(6, made=3))) == 6
+    with joined(tmp_path) as own:
+        newer, older = counted(5, reading=2), counted(3, reading=1)
+        own.write(newer)
+        own.write(older)
+        assert total(own.merge(counted(6, reading=3))) == 6
         assert (tmp_path / f"{os.getpid()}.numbers").exists()
-    with joined(tmp_path) as next_of_the_same_number:
-        assert total(next_of_the_same_number.all(counted(1, made=1))) == 7
+    with joined(tmp_path) as next_worker:
+        assert total(next_worker.merge(counted(1, reading=1))) == 7
 
 
 def test_a_suspended_worker_delays_a_scrape_for_a_bounded_time(tmp_path: Path) -> None:
-    with joined(tmp_path) as mine, (tmp_path / "all.lock").open("w") as lock:
+    with joined(tmp_path) as own, (tmp_path / "all.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(TimeoutError):
-            mine.all(counted(1, made=1))
+            own.merge(counted(1, reading=1))
         fcntl.flock(lock, fcntl.LOCK_UN)
-        assert total(mine.all(counted(2, made=2))) == 2
+        assert total(own.merge(counted(2, reading=2))) == 2
 
 
 @contextmanager
@@ -114,8 +114,8 @@ def joined(directory: Path) -> Iterator[WorkerMetrics]:
     workers.close()
 
 
-def counted(times: int, made: int) -> Values:
-    values = Values(made=made)
+def counted(times: int, reading: int) -> Values:
+    values = Values(reading=reading)
     values.set(DECISIONS, times, TEAMS, "app", "allow", "allowed")
     values.add("authz_event_loop_lag_seconds", Histogram(times, {1: times}))
     return values

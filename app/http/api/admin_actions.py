@@ -17,7 +17,7 @@ from app.http.wire.cursors import CursorPosition, write_cursor
 from app.http.wire.filters import filtered_operation, given_filters, read_filters
 from app.http.wire.handlers import RequestSession, get_or_head
 from app.http.wire.link import LINK, next_link, read_before
-from app.http.wire.page_size import fitting
+from app.http.wire.page_size import limit_size
 from app.http.wire.problems import InvalidBody
 from app.services import AnyRequest, services_of
 
@@ -59,7 +59,7 @@ async def found_admin_actions(session: AsyncSession, given: Mapping[str, str], s
     listing = f"{PATH}?{sha256(urlencode(filters).encode()).hexdigest()[:16]}"
     before = read_before(given.get("cursor"), listing)
     rows = await admin_actions.page(session, wanted, before=before, limit=size + 1)
-    shown = fitting(rows[:size], _size_of)
+    shown = limit_size(rows[:size], _size_of)
     older = write_cursor(CursorPosition(before=shown[-1].id), listing) if len(rows) > len(shown) else None
     return AdminActionPage(filters, shown, older)
 

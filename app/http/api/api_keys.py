@@ -24,7 +24,7 @@ from app.http.wire.handlers import AllowedRequest, RequestSession, get_or_head
 from app.http.wire.ids import read_id
 from app.http.wire.json_body import json_or_nothing, only_json
 from app.http.wire.link import LINK, next_link, read_before
-from app.http.wire.page_size import fitting
+from app.http.wire.page_size import limit_size
 from app.http.wire.problems import Detail, InvalidBody
 from app.keys import api_keys as stored
 from app.keys.issuer import KeyOrder
@@ -133,7 +133,7 @@ async def list_keys(
     now = datetime.now(UTC)
     before = read_before(cursor, _PATH)
     rows = await stored.page_for(session, request.user.subject, before=before, limit=PAGE_SIZE + 1)
-    shown = fitting(rows[:PAGE_SIZE], lambda row: sum(map(len, row.scopes)))
+    shown = limit_size(rows[:PAGE_SIZE], lambda row: sum(map(len, row.scopes)))
     headers = {}
     if len(rows) > len(shown):
         following = write_cursor(CursorPosition(before=shown[-1].id), _PATH)

@@ -14,7 +14,7 @@ from litestar.params import QueryParameter
 from app.http.wire.cursors import CursorPosition, read_cursor, write_cursor
 from app.http.wire.handlers import get_or_head
 from app.http.wire.json_body import NO_NUL
-from app.http.wire.page_size import fitting
+from app.http.wire.page_size import limit_size
 from app.http.wire.problems import InvalidBody
 from app.identity.api_keys import ENVIRONMENTS
 from app.keys.beyond_owners import KeyBeyondOwner, page
@@ -68,7 +68,7 @@ async def list_beyond_owner(request: AnyRequest, owner: Owner = None, cursor: Cu
         limit=PAGE_SIZE,
         owner=owner,
     )
-    shown = fitting(found, _size)
+    shown = limit_size(found, _size)
     if len(shown) < len(found):
         end = shown[-1].id
     following = None

@@ -29,7 +29,7 @@ from app.http.wire.change_fields import Message, Reason
 from app.http.wire.cursors import CursorPosition, read_cursor, write_cursor
 from app.http.wire.handlers import AllowedRequest, RequestSession, get_or_head
 from app.http.wire.json_body import only_json
-from app.http.wire.page_size import fitting
+from app.http.wire.page_size import limit_size
 from app.http.wire.problems import Detail, Problem
 from app.policy.analysis.access_change import AccessDiff
 from app.policy.analysis.access_view import AccessChangeView, AccessSummary, access_of, summary_of
@@ -165,7 +165,7 @@ async def list_history(session: RequestSession, cursor: _Cursor = None) -> Histo
     listing = f"{PATH}/history/"
     before = read_cursor(cursor, listing).before if cursor is not None else None
     rows = await revisions.page(session, before=before, limit=PAGE_SIZE + 1)
-    shown = fitting(rows[:PAGE_SIZE], lambda row: sum(map(len, row.changes)))
+    shown = limit_size(rows[:PAGE_SIZE], lambda row: sum(map(len, row.changes)))
     more = len(rows) > len(shown)
     following = f"{listing}?cursor={write_cursor(CursorPosition(before=shown[-1].id), listing)}" if more else None
     return History(following, [entry_view(row) for row in shown])

@@ -17,7 +17,7 @@ from app.db.usage import usage_since
 from app.http.wire.cursors import CursorPosition, read_cursor, write_cursor
 from app.http.wire.handlers import RequestSession, get_or_head
 from app.http.wire.problems import Detail, Problem
-from app.http.wire.sliced_json import sliced
+from app.http.wire.sliced_json import sliced_response
 from app.keys.known_key import KeyState, known_key
 from app.keys.reaching import KeyHolder, reaching
 from app.policy.analysis.reach import Holder, ReachedView, WayIn, holders, reach, ways_in
@@ -151,7 +151,7 @@ async def who_reaches(
         if after is None
         else f"{PATH}/who/?{query}&cursor={write_cursor(CursorPosition(after=after), listing)}",
     )
-    return await sliced(answer)
+    return await sliced_response(answer)
 
 
 @get_or_head(f"{PATH}/usage", summary="Which scopes a key uses", tags=["policies"], responses=_NO_KEY)

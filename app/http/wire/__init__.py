@@ -1,1 +1,1 @@
-"""What requests and answers have in common: problems, cursors, ids, JSON bodies."""
+"""Parts of requests and responses that APIs share: problems, cursors, ids, JSON bodies."""

@@ -1,4 +1,4 @@
-"""What people write beside a change, as fields of a body."""
+"""Fields of a body with the message and the reason of a change."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Cursors: text that callers send back as it is, and that is refused when it is any other.
+"""Cursors of paginated lists: text that clients send back unchanged; any other text is refused.
 
-A cursor is a position in one listing with its filters. A position is an id, or a time and an id, and never a row
-number, so rows may come and go around it.
+A cursor is a position in one list with its filters. The position is an id, or a time and an id, never a row number, so
+that rows may be inserted and deleted.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _Position = TypeVar("_Position")
 
 @dataclass(frozen=True, slots=True)
 class CursorPosition:
-    """Rows with an id greater than `after`, or those less than `before` when that is set."""
+    """The rows with an id greater than `after`, or less than `before` if it is set."""
 
     after: int = 0
     before: int | None = None
@@ -33,7 +33,7 @@ class CursorPosition:
 
 @dataclass(frozen=True, slots=True)
 class DecisionsAround:
-    """The decisions on one side of a mark."""
+    """The decisions that are older or newer than a position in the log."""
 
     side: Literal["older", "newer"]
     mark: LogPosition
@@ -50,7 +50,7 @@ def decode(cursor: str, max_characters: int = _MAX_CHARACTERS) -> bytes:
         raise ValueError("too long")
     content = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
     if encode(content) != cursor:
-        raise ValueError("not as it was written")
+        raise ValueError("not in canonical form")
     return content
 
 
@@ -61,7 +61,7 @@ def write_cursor(position: CursorPosition, listing: str) -> str:
 
 
 def read_cursor(cursor: str, listing: str) -> CursorPosition:
-    """The position. Raises Problem 400 for anything that was not written for this list."""
+    """The position of a cursor. Raises Problem 400 for any text that is not a cursor of this list."""
     return _read(cursor, _ROW, _row_position, lambda position: write_cursor(position, listing))
 
 
@@ -72,7 +72,7 @@ def write_log_cursor(around: DecisionsAround, listing: str) -> str:
 
 
 def read_log_cursor(cursor: str, listing: str) -> DecisionsAround:
-    """The position. Raises Problem 400 for anything that was not written for this listing."""
+    """The position of a cursor. Raises Problem 400 for any text that is not a cursor of this listing."""
     return _read(cursor, _LOG, _log_position, lambda around: write_log_cursor(around, listing))
 
 
@@ -87,10 +87,10 @@ def _read(
         if match is None:
             raise ValueError
         position = position_of(match)
-        if write(position) != cursor:  # another listing's, or a number in another spelling
+        if write(position) != cursor:  # of another listing, or a number in another spelling
             raise ValueError
     except ValueError:
-        raise Problem(400, "The cursor is invalid: use `next` or `previous` of this list as they are.") from None
+        raise Problem(400, "The cursor is invalid: send `next` or `previous` of this list unchanged.") from None
     return position
 
 

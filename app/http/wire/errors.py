@@ -1,4 +1,4 @@
-"""Errors as the wire has them: `{"detail": …}`, for an invalid body also `errors`; never a traceback."""
+"""Exception handlers: error responses are `{"detail": …}`, with `errors` for an invalid body, never a traceback."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from app.policy.engine.suspended import CannotDecide
 
 INTERNAL = "Internal server error."
 CUT_OFF = "The request body did not arrive completely."
-_CUT_OFF = "client disconnected prematurely"  # as Litestar says it, with the status 500
+_CUT_OFF = "client disconnected prematurely"  # Litestar's detail, with the status 500
 _log = structlog.stdlib.get_logger("http")
 
 _AnyRequest = Request[Any, Any, Any]
 
 
 def is_cut_off(error: HTTPException) -> bool:
-    """Whether the body of a request did not arrive completely: its client left, or its framing is malformed."""
+    """Whether the body of a request is incomplete: the client disconnected, or its framing is malformed."""
     return isinstance(error, InternalServerException) and error.detail == _CUT_OFF
 
 
@@ -44,7 +44,7 @@ def _answer(
 
 
 def of_http(_request: _AnyRequest, error: HTTPException) -> Response[dict[str, Any]]:
-    """The answer to an error of the framework's."""
+    """The response to an error of the framework."""
     if is_cut_off(error):
         return _answer(400, CUT_OFF)
     if error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -67,7 +67,7 @@ def of_problem(_request: _AnyRequest, problem: Problem) -> Response[dict[str, An
 
 
 def _undecided(_request: _AnyRequest, error: CannotDecide) -> Response[dict[str, Any]]:
-    """The policy became too old while the request was served."""
+    """The response if the policy was suspended while the request was handled."""
     return _answer(503, error.detail, headers={"Retry-After": str(error.retry_after)})
 
 

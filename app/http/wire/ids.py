@@ -1,4 +1,4 @@
-"""Ids in a path, read strictly."""
+"""Strict parser of ids in paths."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A request body is JSON, says so, and can be read; anything else is refused before a handler sees it."""
+"""`before_request` hooks that refuse a request body that is not JSON."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from litestar.exceptions import SerializationException
 from app.http.wire.problems import Problem
 from app.services import AnyRequest, services_of
 
-NO_NUL = r"^[^\x00]*$"  # of a text that is stored: PostgreSQL keeps no NUL
+NO_NUL = r"^[^\x00]*$"  # for text that is stored: PostgreSQL cannot store NUL
 _UTF8 = ("utf-8", "utf8")
 
 
 async def only_json(request: Request[Any, Any, Any]) -> None:
-    """For `before_request`. Raises Problem 415 for another content type or coding, 400 for what is not JSON."""
+    """Raises Problem 415 for another content type or encoding, and 400 for a body that is not a JSON object."""
     kind, parameters = request.content_type
     if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
         raise Problem(415, "The request body must be JSON: send Content-Type: application/json.")
@@ -24,7 +24,7 @@ async def only_json(request: Request[Any, Any, Any]) -> None:
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise Problem(415, "The request body must not be compressed.")
     try:
-        body = await request.json()  # kept by the request, so that it is read once
+        body = await request.json()  # Litestar caches it for the handler
     except SerializationException:
         raise Problem(400, "The request body is not valid JSON.") from None
     except UnicodeDecodeError:
@@ -42,6 +42,6 @@ async def json_where_room(request: AnyRequest) -> None:
 
 
 async def json_or_nothing(request: Request[Any, Any, Any]) -> None:
-    """As `only_json`, where a body may be left out."""
+    """Like `only_json`, but accepts a request without a body."""
     if await request.body():
         await only_json(request)

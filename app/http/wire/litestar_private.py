@@ -1,6 +1,7 @@
-"""Everything of Litestar that this program uses and Litestar does not publish.
+"""All private API of Litestar that this program uses.
 
-tests/http/wire/test_litestar_private.py fails when its meaning changes.
+Litestar has no public way to remove the exception layer around a handler, nor to get at a schema of the OpenAPI
+document while it is created. tests/http/wire/test_litestar_private.py fails if the meaning of these names changes.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ __all__ = ["SchemaCreator", "registered_schema", "without_exception_layer"]
 
 
 def without_exception_layer(app: ASGIApp) -> ASGIApp:
-    """The handler in the layer that Litestar puts around it for middleware: that layer answers what it raises."""
+    """The handler without the layer around it that turns its exceptions into responses for middleware."""
     return app.app if isinstance(app, ExceptionHandlerMiddleware) else app
 
 

@@ -1,4 +1,4 @@
-"""Pages of rows that may be very large: what is answered is encoded in one go, while all other requests wait."""
+"""Limit on the size of a page of rows: encoding a very large response would block the event loop."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ PAGE_CHARACTERS = 200_000
 _Row = TypeVar("_Row")
 
 
-def fitting(rows: Sequence[_Row], size_of: Callable[[_Row], int], most: int = PAGE_CHARACTERS) -> Sequence[_Row]:
-    """The first rows whose sizes, in characters, make `most` together at most, and one at least."""
+def limit_size(
+    rows: Sequence[_Row], size_of: Callable[[_Row], int], max_characters: int = PAGE_CHARACTERS
+) -> Sequence[_Row]:
+    """The first rows whose total size is at most `max_characters`, and at least one row."""
     size = 0
     for number, row in enumerate(rows):
         size += size_of(row)
-        if size > most and number:
+        if size > max_characters and number:
             return rows[:number]
     return rows

@@ -1,4 +1,4 @@
-"""What handlers raise when a request cannot be served, and how the documentation describes it."""
+"""The exception for responses with an error status, and the schemas of these responses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ INVALID_BODY = "The request body is invalid."
 
 
 class Problem(Exception):
-    """A request that gets `status`, `detail` and, for an invalid body, `errors`: each a `field` and a `message`."""
+    """An error response: a status, a detail and, for an invalid body, `errors` with a `field` and a `message` each."""
 
     def __init__(
         self,
@@ -26,7 +26,7 @@ class Problem(Exception):
 
 
 def invalid(errors: Mapping[str, str]) -> Problem:
-    """The 400 for a body whose fields have these faults, by field."""
+    """The 400 for an invalid body; `errors` are messages by field."""
     return Problem(400, INVALID_BODY, [{"field": field, "message": message} for field, message in errors.items()])
 
 
@@ -39,7 +39,7 @@ class Detail:
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """What is wrong with one field; `field` is empty when it is the body as a whole."""
+    """What is wrong with one field; `field` is empty for the body as a whole."""
 
     field: str
     message: str

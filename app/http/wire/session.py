@@ -1,4 +1,4 @@
-"""The dependency `session` of handlers: one database session for each request that asks for it."""
+"""The dependency `session` of handlers: a database session for the request."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ from app.services import AnyRequest, services_of
 
 
 async def provide_session(request: AnyRequest) -> AsyncGenerator[AsyncSession]:
-    """A session of the application's. Whatever a handler does not commit is rolled back."""
+    """Provide a session, which is rolled back unless the handler commits."""
     async with services_of(request.app).sessions() as session:
         yield session

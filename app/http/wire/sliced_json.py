@@ -1,4 +1,4 @@
-"""Answers with very long lists: encoded slice by slice, so that other requests have their turns in between."""
+"""JSON responses with very long lists, encoded in slices so that they do not block the event loop."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from litestar import MediaType, Response
 from litestar.serialization import encode_json
 from msgspec import UNSET
 
-AT_ONCE = 1_000  # items of a list, some hundred KB
+SLICE_LENGTH = 1_000  # items, some hundred KB
 _View = TypeVar("_View")
 
 
-async def sliced(view: _View) -> Response[_View]:
-    """The answer that a dataclass makes as JSON; its own lists are what may be long."""
+async def sliced_response(view: _View) -> Response[_View]:
+    """The JSON response with a dataclass, whose fields may be long lists."""
     members: list[bytes] = []
     for each in fields(cast(Any, view)):
         value = getattr(view, each.name)
@@ -25,10 +25,10 @@ async def sliced(view: _View) -> Response[_View]:
 
 
 async def _encoded(value: object) -> bytes:
-    if not isinstance(value, list) or len(value) <= AT_ONCE:
+    if not isinstance(value, list) or len(value) <= SLICE_LENGTH:
         return encode_json(value)
     slices: list[bytes] = []
-    for start in range(0, len(value), AT_ONCE):
-        slices.append(encode_json(value[start : start + AT_ONCE])[1:-1])
+    for start in range(0, len(value), SLICE_LENGTH):
+        slices.append(encode_json(value[start : start + SLICE_LENGTH])[1:-1])
         await asyncio.sleep(0)
     return b"[" + b",".join(slices) + b"]"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.http.wire.page_size import fitting
+from app.http.wire.page_size import limit_size
 
 
 @pytest.mark.parametrize(
@@ -22,4 +22,4 @@ from app.http.wire.page_size import fitting
     ],
 )
 def test_rows_fit_a_page_up_to_its_size(sizes: list[int], shown: int) -> None:
-    assert list(fitting(sizes, int, 10)) == sizes[:shown]
+    assert list(limit_size(sizes, int, 10)) == sizes[:shown]

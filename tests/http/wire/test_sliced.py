@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from msgspec import UNSET, UnsetType
 
-from app.http.wire.sliced_json import AT_ONCE, sliced
+from app.http.wire.sliced_json import SLICE_LENGTH, sliced_response
 from tests.support.issuer import LiveIssuer
 from tests.support.server import Server
 
@@ -31,7 +31,7 @@ class _View:
     left_out: str | UnsetType = UNSET
 
 
-@pytest.mark.parametrize("length", [0, 1, AT_ONCE, AT_ONCE + 1, 5 * AT_ONCE])
+@pytest.mark.parametrize("length", [0, 1, SLICE_LENGTH, SLICE_LENGTH + 1, 5 * SLICE_LENGTH])
 async def test_sliced_json_equals_plain_json(length: int) -> None:
     item = _Item('"é\n', datetime(2026, 11, 24, tzinfo=UTC))
     view = _View("r", [item] * length, [str(number) for number in range(length)])
@@ -44,12 +44,12 @@ async def test_sliced_json_equals_plain_json(length: int) -> None:
             turns += 1
 
     running = asyncio.create_task(others())
-    answer = await sliced(view)
+    answer = await sliced_response(view)
     running.cancel()
     assert msgspec.json.decode(answer.render(answer.content, "application/json")) == msgspec.json.decode(
         msgspec.json.encode(view)
     )
-    assert turns >= (0 if length <= AT_ONCE else 2 * (length // AT_ONCE) - 1)  # the first turn starts the task
+    assert turns >= (0 if length <= SLICE_LENGTH else 2 * (length // SLICE_LENGTH) - 1)
 
 
 async def test_a_stored_policy_is_returned_unchanged(server: Server, issuer: LiveIssuer) -> None:
