@@ -11,11 +11,12 @@ from app.audit.batch import Batch
 from app.audit.log import DecisionLog
 from app.audit.record import DecisionKey
 from app.db.session import Sessions
+from app.http.api import domain_problems
 from app.http.api.authzen import ROUTES
 from app.http.api.authzen.recent import Recent
 from app.http.door.long_work import LongWork
 from app.http.door.traffic import Traffic
-from app.http.wire.errors import HANDLERS
+from app.http.wire import errors
 from app.identity.principal import ANONYMOUS
 from app.policy.engine.live import LivePolicy
 from app.settings import Settings
@@ -41,7 +42,8 @@ class DecisionPoint:
             sessions=sessions,
             long_work=LongWork(self._traffic),
         )
-        self._app = Litestar(ROUTES, state=state, exception_handlers=HANDLERS)
+        handlers = {**errors.HANDLERS, **domain_problems.HANDLERS}
+        self._app = Litestar(ROUTES, state=state, exception_handlers=handlers)
 
     async def _write(self, batch: Batch) -> None:
         self._written += [record.key for record in batch.records()]

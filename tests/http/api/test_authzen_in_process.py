@@ -120,7 +120,8 @@ async def test_a_question_has_the_same_answer_alone_and_in_a_batch(
 async def test_an_explained_answer_states_its_reason_rule_and_missing_grants(point: DecisionPoint) -> None:
     await point.logged()  # those of other tests
     revision = point.live.active.revision
-    allowed = {"reason": "a rule allows it", "rule": "rows.csv:1", "missing": [], "revision": revision}
+    first_row = {"file": "rows.csv", "line": 1, "column": 1}
+    allowed = {"reason": "a rule allows it", "rule": first_row, "missing": [], "revision": revision}
     denied = {"reason": NOT_HELD, "rule": None, "missing": ["a:read"], "revision": revision}
     nothing: Json = {"reason": "no resource has such an id", "rule": None, "missing": [], "revision": revision}
     question = {"action": GET, "resource": X, "options": {"explain": True}}
