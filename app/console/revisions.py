@@ -134,7 +134,7 @@ async def rollback(
     except NoSuchRevision:
         raise Problem(404, "There is no such revision.") from None
     except Unacknowledged as refused:
-        errors = missing_acknowledgements(refused, "Going back widens access")
+        errors = missing_acknowledgements(refused, "The rollback widens access")
         return await _confirm(request, session, revision, errors, fields)
     except StaleParent:
         message = "Another policy was published meanwhile, and is compared below: review the change again."
