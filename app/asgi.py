@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import nullcontext
 
-from litestar import Litestar, Router
+from litestar import Litestar
 from litestar.config.cors import CORSConfig
 from litestar.di import Provide
 from litestar.exceptions import MethodNotAllowedException, NotFoundException
@@ -16,11 +16,9 @@ from litestar.types import ASGIApp, ControllerRouterHandler
 from app.audit.log import DecisionLog
 from app.audit.shadowing import Shadowing
 from app.audit.tally import Outcomes, Series, Tally
-from app.console import account, admin_pages, assets, home, key_changes, keys, new_key, sign_in
 from app.console import errors as console_errors
 from app.console.config import console_of, is_page
 from app.console.entrance import ConsoleEntrance
-from app.console.forms import only_own_forms
 from app.console.oidc import OpenId
 from app.db.decision_writer import DecisionWriter
 from app.db.disk import DiskSpace
@@ -29,38 +27,18 @@ from app.db.session import sessions_of
 from app.gateway.authentication import GatewayAuthenticator
 from app.gateway.proxies import TrustedProxies
 from app.gateway.unset_proxies import warn_about_unset_proxies
-from app.griddy import catalog, holdings
 from app.griddy.models import ResourceSchemas
+from app.handlers import handlers
 from app.history.follower import Follower
 from app.history.publish import Publisher
 from app.history.recovery import StartState, settled
 from app.history.replica import ReplicaSync
-from app.http.api import (
-    admin_actions,
-    api_keys,
-    authzen,
-    beyond_owner,
-    decisions,
-    docs,
-    domain_problems,
-    health,
-    history,
-    introspection,
-    metadata,
-    owner_keys,
-    policies,
-    replay,
-    replicas,
-    reverse,
-    shadow,
-)
+from app.http.api import domain_problems, health, metadata
 from app.http.api.authzen.recent import Recent
-from app.http.api.explain import explain_decision
-from app.http.api.metrics import show_metrics
-from app.http.api.openapi import OpenApiDocument, openapi_json
+from app.http.api.openapi import OpenApiDocument
 from app.http.door.budgets import BUDGET_REFUSALS, Budgets
 from app.http.door.forward_auth import TEMPLATE, ForwardAuth, with_gateways
-from app.http.door.long_work import LongWork, in_turn
+from app.http.door.long_work import LongWork
 from app.http.door.middleware import ApiEntrance, Door
 from app.http.door.refusal import Refusals
 from app.http.door.refusal_throttle import RefusalThrottle
@@ -90,55 +68,6 @@ from app.services import Services, state_with
 from app.settings import Settings
 
 MAX_BODY_BYTES = 1_000_000
-PAGES: list[ControllerRouterHandler] = [
-    home.home,
-    assets.asset,
-    *sign_in.ROUTES,
-    *account.ROUTES,
-    *new_key.ROUTES,
-    *key_changes.ROUTES,
-    Router("/", route_handlers=[*keys.ROUTES, *admin_pages.ROUTES], middleware=[in_turn]),
-]
-
-
-def handlers() -> list[ControllerRouterHandler]:
-    """Every route of the application. What each needs is a row of the policy, so none says so here.
-
-    After a change run `scripts/declare_routes.py`: the command line reads the routes that it writes.
-    """
-    return [
-        *catalog.ROUTES,
-        *holdings.ROUTES,
-        *api_keys.ROUTES,
-        owner_keys.revoke_all,
-        beyond_owner.list_beyond_owner,
-        policies.show_policy,
-        policies.reload_policy,
-        *history.ROUTES,
-        replicas.list_replicas,
-        *shadow.ROUTES,
-        replay.replay_policy,
-        explain_decision,
-        *reverse.ROUTES,
-        *decisions.ROUTES,
-        admin_actions.list_admin_actions,
-        introspection.introspect,
-        metadata.protected_resource,
-        *authzen.ROUTES,
-        health.healthz,
-        health.readyz,
-        show_metrics,
-        openapi_json,
-        docs.docs,
-        docs.docs_style,
-        Router(
-            "/",
-            route_handlers=PAGES,
-            before_request=only_own_forms,
-            exception_handlers=console_errors.HANDLERS,
-            include_in_schema=False,
-        ),
-    ]
 
 
 def route_table() -> RouteTable:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import Any, get_args
 
 from litestar import Response
 from litestar.types import ExceptionHandlersMap
@@ -17,16 +17,17 @@ from app.http.wire.problems import INVALID_BODY, Problem
 from app.identity.budget import BudgetSpent
 from app.identity.errors import CannotVerify
 from app.keys.refusals import InvalidKeyOrder, KeyRefused, NoSuchKey, ScopesNotHeld
+from app.policy.engine.suspended import CannotDecide
 from app.services import AnyRequest, services_of
 
-DomainError = KeyRefused | NoShadow | BudgetSpent | CannotVerify | DiskShortage
+DomainError = KeyRefused | NoShadow | BudgetSpent | CannotVerify | CannotDecide | DiskShortage
 
 
 def problem_of(error: DomainError, refusals: Refusals) -> Problem:
     """The problem of a request that a use-case refused."""
     if isinstance(error, DiskShortage):
         return Problem(503, str(error), headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
-    if isinstance(error, CannotVerify):
+    if isinstance(error, CannotVerify | CannotDecide):
         return Problem(503, error.detail, headers={"Retry-After": str(error.retry_after)})
     if isinstance(error, BudgetSpent):
         return Problem(429, TOO_MANY, headers={"Retry-After": str(error.retry_after)})
@@ -43,4 +44,4 @@ def answer(request: AnyRequest, error: DomainError) -> Response[dict[str, Any]]:
     return errors.of_problem(request, problem_of(error, services_of(request.app).refusals))
 
 
-HANDLERS: ExceptionHandlersMap = dict.fromkeys((KeyRefused, NoShadow, BudgetSpent, CannotVerify, DiskShortage), answer)
+HANDLERS: ExceptionHandlersMap = dict.fromkeys(get_args(DomainError), answer)

@@ -16,7 +16,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.db.availability import RETRY_AFTER_SECONDS, UNAVAILABLE, error_name, is_away
 from app.db.disk import FULL, is_full
 from app.http.wire.problems import INVALID_BODY, Problem
-from app.policy.engine.suspended import CannotDecide
 
 INTERNAL = "Internal server error."
 CUT_OFF = "The request body did not arrive completely."
@@ -66,11 +65,6 @@ def of_problem(_request: _AnyRequest, problem: Problem) -> Response[dict[str, An
     return _answer(problem.status, problem.detail, problem.errors, problem.headers)
 
 
-def _undecided(_request: _AnyRequest, error: CannotDecide) -> Response[dict[str, Any]]:
-    """The response if the policy was suspended while the request was handled."""
-    return _answer(503, error.detail, headers={"Retry-After": str(error.retry_after)})
-
-
 def _unexpected(_request: _AnyRequest, error: Exception) -> Response[dict[str, Any]]:
     _log.error("unhandled exception", exc_info=error)
     return _answer(500, INTERNAL)
@@ -90,7 +84,6 @@ HANDLERS: ExceptionHandlersMap = {
     HTTPException: of_http,
     ValidationException: _invalid,
     Problem: of_problem,
-    CannotDecide: _undecided,
     SQLAlchemyError: _database,
     TimeoutError: _database,
     Exception: _unexpected,

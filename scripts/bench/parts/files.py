@@ -16,8 +16,8 @@ from pathlib import Path
 
 import yaml
 
-from app.asgi import handlers
 from app.asgi import route_table as shipped_routes
+from app.handlers import handlers
 from app.policy.engine.live import LivePolicy
 from app.policy.gc_control import use_one_heap
 from app.policy.routing.routes import Route, RouteTable

@@ -11,6 +11,7 @@ from app.http.door.refusal import Refusals
 from app.identity.budget import BudgetSpent
 from app.identity.errors import CannotVerify
 from app.keys.refusals import InvalidKeyOrder, KeyConflict, NoSuchKey, OrderFault, ScopesNotHeld
+from app.policy.engine.suspended import CannotDecide
 
 INVALID = [OrderFault("scopes", "a permission stands here twice"), OrderFault("expires_at", "must be in the future")]
 
@@ -26,6 +27,7 @@ INVALID = [OrderFault("scopes", "a permission stands here twice"), OrderFault("e
         (ScopesNotHeld(["b:read"]), 403, "Token is missing one or more required permissions.", None),
         (BudgetSpent(30), 429, "Too many requests.", "30"),
         (CannotVerify("API keys cannot be looked up now.", 5), 503, "API keys cannot be looked up now.", "5"),
+        (CannotDecide(), 503, "The policy may be out of date.", "5"),
         (DiskShortage(SHORT), 503, SHORT, "60"),
     ],
 )
