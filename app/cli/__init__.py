@@ -24,6 +24,7 @@ main = group(
         "decisions": ("app.cli.decisions:decisions_group", "Watch and export the decision log."),
         "audit": ("app.cli.audit:audit_command", "Show the admin log."),
         "db": ("app.cli.db:db_group", "Prepare the database."),
+        "schema": ("app.cli.schema:schema_command", "Print the JSON Schema of what a command prints with --json."),
         "policy": ("app.cli.policy:policy_group", "Check, test and explain the policy."),
     },
     version=True,

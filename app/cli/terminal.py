@@ -35,12 +35,11 @@ def show_json(document: object) -> None:
     print(json.dumps(document, indent=2))
 
 
-def show_view(view: object, **more: object) -> None:
-    """Print a view for programs, as the API has it, but with times to the second; `more` are fields to add."""
+def show_view(view: object) -> None:
+    """Print a view for programs, as the API has it, but with times to the second."""
     from msgspec import to_builtins
 
-    document = to_builtins(view, builtin_types=(datetime,))
-    print(json.dumps({**document, **more} if more else document, indent=2, default=rfc3339))
+    print(json.dumps(to_builtins(view, builtin_types=(datetime,)), indent=2, default=rfc3339))
 
 
 def rfc3339(moment: datetime | None) -> str:

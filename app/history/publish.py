@@ -115,7 +115,9 @@ class Publisher:
             cases = await asyncio.to_thread(run_cases, new, old.policy)
             fewer = await self._fewer_publishers(difference, new, request.author)
             rows = tuple(map(str, changed))
-            published = Published(new, old.revision, difference, rows, cases, files, replaces, fewer=fewer)
+            published = Published(
+                new, old.revision, difference, rows, cases, files, replaces, fewer=fewer, entries=changed
+            )
             if request.dry_run or (new.revision == old.revision and replaces is None):
                 return published
             if refused := refusal_of(published, request.acknowledged):

@@ -9,15 +9,16 @@ from app.policy.analysis.access_change import AccessDiff
 from app.policy.analysis.case_report import CaseReport
 from app.policy.analysis.publishers import FewerPublishers
 from app.policy.engine.snapshot import Snapshot
-from app.policy.language.diff import FileChange
+from app.policy.language.diff import EntryChange, FileChange
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
     """A revision that was accepted, or with `dry_run` would be, and what it changes.
 
-    `replaces` is the newest revision if it cannot be loaded here: changes are then relative to the served one.
-    `files_lag` is why the policy directory does not hold the policy, so that it is served from memory.
+    `rows` are its changed `entries` as the history keeps them. `replaces` is the newest revision if it cannot be loaded
+    here: changes are then relative to the served one. `files_lag` is why the policy directory does not hold the policy,
+    so that it is served from memory.
     """
 
     snapshot: Snapshot
@@ -29,6 +30,7 @@ class Published:
     replaces: str | None = None
     files_lag: str | None = None
     fewer: FewerPublishers | None = None
+    entries: tuple[EntryChange, ...] = ()
 
     @property
     def revision(self) -> str:

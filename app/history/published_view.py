@@ -10,6 +10,7 @@ from app.history.fleet import FleetProgress
 from app.history.published import Published
 from app.policy.analysis.access_view import AccessChangeView, AccessSummary, FileView, access_of, files_of, summary_of
 from app.policy.analysis.case_report import CaseReport
+from app.policy.language.diff import EntryChange
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class PublishedPolicy:
     summary: list[AccessSummary]
     access: list[AccessChangeView]
     files: list[FileView]
-    rows: list[str]
+    rows: list[EntryChange]
     cases: CaseReport
     # A factory, since the document of the API cannot show the default itself.
     replicas: FleetProgress | UnsetType = field(default_factory=lambda: UNSET)
@@ -47,7 +48,7 @@ def published_view(done: Published, replicas: FleetProgress | None = None) -> Pu
         summary=summary_of(difference),
         access=access_of(difference),
         files=files_of(done.files),
-        rows=list(done.rows),
+        rows=list(done.entries),
         cases=done.cases,
         replicas=replicas or UNSET,
         files_lag=done.files_lag or UNSET,

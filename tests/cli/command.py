@@ -15,15 +15,20 @@ from unittest.mock import patch
 from click.testing import CliRunner
 
 from app.cli import main
+from tests.cli.json_output import check_json
 from tests.support.server import ROOT
 
 
 def command(
     *words: str, cwd: Path = ROOT, env: Mapping[str, str] | None = None, given: str = ""
 ) -> CompletedProcess[str]:
-    """Run `authz` with arguments in a directory; `env` replaces the environment, `given` is standard input."""
+    """Run `authz` with arguments in a directory; `env` replaces the environment, `given` is standard input.
+
+    Its output with --json is checked against its schema.
+    """
     with contextlib.chdir(cwd), patch.dict(os.environ, env or {}, clear=env is not None):
         done = CliRunner().invoke(main, list(words), input=given)
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception
+    check_json(words, done.stdout)
     return CompletedProcess(["authz", *words], done.exit_code, done.stdout, done.stderr)

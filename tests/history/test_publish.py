@@ -77,7 +77,10 @@ def test_a_published_policy_is_served_written_and_stored(own_server: Server, iss
         done = answer.json()
         assert (done["parent"], done["widens"]) == (first, False)
         assert any(change["kind"] == "loss" and change["actions"] == ["HEAD"] for change in done["access"])
-        assert any(row.startswith("removed p, catalog:read, /api/v1/leagues/**") for row in done["rows"])
+        assert any(
+            row["kind"] == "removed" and row["row"].startswith("p, catalog:read, /api/v1/leagues/**")
+            for row in done["rows"]
+        )
         assert client.head("/api/v1/leagues").status_code == 403
         assert active(client) == done["revision"]
         assert "policies:write, /api/v1/leagues/**" in (own_server.policy_dir / "catalog.csv").read_text()

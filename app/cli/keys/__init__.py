@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 import sys
@@ -75,7 +74,9 @@ def list_command(
     now = datetime.now(UTC)
     rows = with_session(lambda session: listing.page(session, key_filter, now=now, after=after, limit=limit))
     if as_json:
-        show_view([_plain(row) for row in rows])
+        from app.cli.keys.view import listed_key
+
+        show_view([listed_key(row, now) for row in rows])
         return
     filters = {"subject": subject, "prefix": prefix, "status": status}
     given = "".join(f" --{name} {shlex.quote(value)}" for name, value in filters.items() if value)
@@ -129,7 +130,9 @@ def revoke_command(*, key: str | None, owner: str | None, yes: bool, as_json: bo
         which = "like the given one" if given else key
         fail(f"there is no key {which}; `authz keys list` lists the existing ones.")
     if as_json:
-        show_view(_plain(row))
+        from app.cli.keys.view import listed_key
+
+        show_view(listed_key(row, datetime.now(UTC)))
     else:
         since = rfc3339(row.revoked_at)
         click.echo(f"Key {row.id} ({row.key_prefix}…, “{row.name}”) of {row.subject} is revoked since {since}.")
@@ -146,7 +149,9 @@ def _revoke_all(owner: str, *, yes: bool, as_json: bool) -> None:
 
     revoked = with_session(revoke)
     if as_json:
-        click.echo(json.dumps({"owner": owner, "revoked": revoked}))
+        from app.cli.keys.view import RevokedKeys
+
+        show_view(RevokedKeys(owner, revoked))
     else:
         click.echo(f"{plural(revoked, 'key')} of {owner} revoked." if revoked else f"{owner} has no key to revoke.")
 
@@ -178,19 +183,3 @@ def _state(row: ApiKey) -> KeyStatus:
     from app.keys.status import status_of
 
     return status_of(row, datetime.now(UTC))
-
-
-def _plain(row: ApiKey) -> dict[str, object]:
-    return {
-        "id": row.id,
-        "subject": row.subject,
-        "name": row.name,
-        "environment": row.environment,
-        "key_prefix": row.key_prefix,
-        "scopes": row.scopes,
-        "created_at": row.created_at,
-        "last_used_at": row.last_used_at,
-        "expires_at": row.expires_at,
-        "revoked_at": row.revoked_at,
-        "state": _state(row),
-    }

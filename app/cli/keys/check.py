@@ -45,7 +45,9 @@ def check_command(*, owner: str | None, directory: Path | None, as_json: bool) -
     found = with_sessions(find)
     counting = sum(bool(each.counting) for each in found)
     if as_json:
-        show_view({"revision": snapshot.revision, "keys": found})
+        from app.cli.keys.view import KeysBeyondOwners
+
+        show_view(KeysBeyondOwners(snapshot.revision, found))
     else:
         show([line for each in found for line in _lines(each)])
         count = plural(counting, "key") if counting else "No key"

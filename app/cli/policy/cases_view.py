@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 from app.cli.policy.faults_view import Directory
 from app.policy.analysis.case_runner import Outcome
 from app.policy.analysis.coverage import Coverage
+from app.policy.language.endpoint import Endpoint
 from app.policy.language.row_view import RowView
 
 Verdict = Literal["allow", "deny"]
@@ -41,20 +42,13 @@ class CoveredRows(Struct, frozen=True):
     missing: list[RowView]
 
 
-class IdleEndpoint(Struct, frozen=True):
-    """An endpoint that no case exercises."""
-
-    resource: str
-    action: str
-
-
 class CoveredEndpoints(Struct, frozen=True):
     """How many endpoints the cases exercise, and those that none does."""
 
     total: int
     covered: int
     percent: float
-    missing: list[IdleEndpoint]
+    missing: list[Endpoint]
 
 
 class CoverageView(Struct, frozen=True):
@@ -113,6 +107,6 @@ def coverage_view(found: Coverage) -> CoverageView:
             endpoints.total,
             endpoints.covered,
             endpoints.percent,
-            [IdleEndpoint(resource, action) for resource, action in found.idle_endpoints],
+            [Endpoint(action, resource) for resource, action in found.idle_endpoints],
         ),
     )

@@ -54,13 +54,8 @@ def diff_command(*, old: str, new: str, details: bool, as_json: bool) -> None:
     entries = changes(before.policy, after.policy)
     files = file_changes(before.policy, after.policy, entries)
     if as_json:
-        from app.cli.policy.diff_view import (
-            ComparedPolicy,
-            PolicyDiff,
-            UncomparedEndpoint,
-            change_summary,
-            diff_change,
-        )
+        from app.cli.policy.diff_view import ComparedPolicy, PolicyDiff, change_summary, diff_change
+        from app.policy.language.endpoint import Endpoint
 
         show_view(
             PolicyDiff(
@@ -69,7 +64,7 @@ def diff_command(*, old: str, new: str, details: bool, as_json: bool) -> None:
                 old=ComparedPolicy(**arguments["old"].view, revision=before.revision),
                 new=ComparedPolicy(**arguments["new"].view, revision=after.revision),
                 changes=[diff_change(change, snapshots, _plain(change_line(change))) for change in difference.changes],
-                unknown=[UncomparedEndpoint(*key) for key in difference.unknown],
+                unknown=[Endpoint(action, resource) for resource, action in difference.unknown],
                 files=list(files),
                 entries=list(entries),
             )

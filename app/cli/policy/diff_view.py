@@ -12,6 +12,7 @@ from app.policy.analysis.diff_summary import Headline
 from app.policy.analysis.reroute import Reroute
 from app.policy.engine.snapshot import Snapshot
 from app.policy.language.diff import EntryChange, FileChange
+from app.policy.language.endpoint import Endpoint
 from app.policy.language.row_view import RowView
 
 
@@ -63,13 +64,6 @@ class DiffChange(Struct, frozen=True):
     text: str
 
 
-class UncomparedEndpoint(Struct, frozen=True):
-    """An endpoint whose rows have too many combinations to compare."""
-
-    resource: str
-    action: str
-
-
 class PolicyDiff(Struct, frozen=True):
     """Who gains and who loses access when the policy `old` becomes `new`, and what changes in the files."""
 
@@ -78,7 +72,7 @@ class PolicyDiff(Struct, frozen=True):
     old: ComparedPolicy
     new: ComparedPolicy
     changes: list[DiffChange]
-    unknown: list[UncomparedEndpoint]
+    unknown: list[Endpoint]
     files: list[FileChange]
     entries: list[EntryChange]
 

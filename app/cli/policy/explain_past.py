@@ -27,8 +27,9 @@ def explain_past(snapshot: Snapshot, request_id: str, given: Given, directory: P
     if as_json:
         import msgspec
 
-        document = {"now": found.now, "then": found.then, "others": found.others, "note": found.note}
-        show_json(msgspec.to_builtins(document))
+        from app.cli.policy.explain_view import PastExplanation
+
+        show_json(msgspec.to_builtins(PastExplanation(found.now, found.then, found.others, found.note)))
     else:
         show([f"Then, under revision {found.newest.record.key.revision}:", decision_line(found.newest), ""])
         if found.others:

@@ -109,7 +109,10 @@ def show_command(revision: str, out: Path | None, as_json: bool) -> None:
     if out is not None:
         _write(out, files)
     if as_json:
-        show_view(entry_view(row), files=files)
+        from app.cli.extended_view import extended
+        from app.cli.policy.publish_view import ShownRevision
+
+        show_view(extended(ShownRevision, entry_view(row), files=files))
         return
     show(
         [

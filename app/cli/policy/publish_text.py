@@ -21,8 +21,9 @@ def refuse(refused: Unacknowledged, directory: Path | None, *, as_json: bool) ->
     """Print what must be acknowledged before the policy is published. `directory` holds its files, if any does."""
     reasons = _reasons(refused)
     if as_json:
-        doubts = {"widens": refused.widens, "fewer_publishers": refused.fewer is not None}
-        show_view({"published": False, **doubts, "reasons": reasons, "cases": refused.cases})
+        from app.cli.policy.publish_view import PublicationRefusal
+
+        show_view(PublicationRefusal(False, refused.widens, refused.fewer is not None, reasons, refused.cases))
     else:
         _show_access(refused.difference)
         show(report_lines(refused.cases, directory) if refused.cases else [])
@@ -32,9 +33,12 @@ def refuse(refused: Unacknowledged, directory: Path | None, *, as_json: bool) ->
 def print_published(done: Published, waited: FleetProgress | None, directory: Path | None, *, as_json: bool) -> None:
     """Print what was published; exit with 1 if a live replica does not serve it in time."""
     if as_json:
+        from app.cli.extended_view import extended
+        from app.cli.policy.publish_view import PublicationResult
         from app.history.published_view import published_view
 
-        show_view(published_view(done, waited), published=done.revision != done.parent)
+        is_new = done.revision != done.parent
+        show_view(extended(PublicationResult, published_view(done, waited), published=is_new))
     else:
         _show(done, directory)
         if done.revision != done.parent:
@@ -51,9 +55,11 @@ def print_trial(trial: Published, refused: Unacknowledged | None, directory: Pat
     """Print what a publication would change; exit with 1 if it would be refused."""
     reasons = _reasons(refused) if refused else []
     if as_json:
+        from app.cli.extended_view import extended
+        from app.cli.policy.publish_view import PublicationResult
         from app.history.published_view import published_view
 
-        show_view(published_view(trial), published=False, reasons=reasons)
+        show_view(extended(PublicationResult, published_view(trial), published=False, reasons=reasons))
     else:
         _show(trial, directory)
         if trial.revision != trial.parent and not refused:

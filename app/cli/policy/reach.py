@@ -52,8 +52,9 @@ def reach_command(*, held: str | None, key_id: int | None, directory: Path | Non
     )
     found = list(reach(snapshot, grants))
     if as_json:
-        results = [each.view for each in found]
-        show_view({"revision": snapshot.revision, "as": sorted(grants), "results": results})
+        from app.cli.policy.reach_view import ReachedEndpoints
+
+        show_view(ReachedEndpoints(snapshot.revision, sorted(grants), [each.view for each in found]))
     else:
         show(_reached_lines(found))
 
@@ -91,17 +92,19 @@ def who_command(
     denies = [rule for rule in rules if rule.effect == "deny"]
     keys, more = _keys(snapshot, rules, after) if with_keys else ([], None)
     if as_json:
+        from app.cli.policy.reach_view import AccessPaths
+
         show_view(
-            {
-                "revision": snapshot.revision,
-                "action": action,
-                "resource": target.resource,
-                "ways": ways,
-                "holders": known,
-                "denied_by": [rule.view for rule in denies],
-                "keys": keys if with_keys else None,
-                "keys_after": more,
-            }
+            AccessPaths(
+                revision=snapshot.revision,
+                action=action,
+                resource=target.resource,
+                ways=ways,
+                holders=known,
+                denied_by=[rule.view for rule in denies],
+                keys=keys if with_keys else None,
+                keys_after=more,
+            )
         )
         return
     lines: list[Line] = [f"{action} {target.resource}"]
@@ -158,7 +161,10 @@ def usage_command(*, key_id: int, days: int, directory: Path | None, as_json: bo
         lambda session: usage_since(session, snapshot, held, scopes, key_id=key_id, since=since)
     )
     if as_json:
-        show_view(found, key=key_id, days=days, logged_since=began)
+        from app.cli.extended_view import extended
+        from app.cli.policy.reach_view import KeyUsage
+
+        show_view(extended(KeyUsage, found, key=key_id, days=days, logged_since=began))
     else:
         show(_usage_lines(found, key_id, days, began if began is None or began > since else None))
     if found.unused:

@@ -21,10 +21,10 @@ from app.http.wire.sliced_json import sliced_response
 from app.keys.known_key import KeyState, known_key
 from app.keys.reaching import KeyHolder, reaching
 from app.policy.analysis.reach import Holder, ReachedView, WayIn, holders, reach, ways_in
-from app.policy.analysis.usage import Endpoint, ScopeUse
+from app.policy.analysis.usage import ScopeUse
 from app.policy.engine.snapshot import Snapshot
 from app.policy.engine.target import NoSuchTarget, Target, find_target
-from app.policy.language.endpoint import endpoint_fault
+from app.policy.language.endpoint import Endpoint, endpoint_fault
 from app.policy.language.grants import stated_fault
 from app.policy.language.row_view import RowView
 from app.services import AnyRequest, services_of

@@ -10,6 +10,7 @@ from app.identity.principal import is_fact
 from app.policy.analysis.explain import without_implied
 from app.policy.analysis.reach import outcome
 from app.policy.engine.snapshot import Snapshot
+from app.policy.language.endpoint import Endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +31,6 @@ class ScopeUse:
     scope: str
     count: int
     last: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """An action on a route template or a thing."""
-
-    action: str
-    resource: str
 
 
 @dataclass(frozen=True, slots=True)

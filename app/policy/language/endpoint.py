@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from app.policy.language.fault import did_you_mean
 from app.policy.language.rule import THING, VERB
@@ -12,6 +13,14 @@ from app.policy.routing.routes import METHODS, SERVICE, is_route
 _ENCODED = r"%(?!2[35DEF]|3[0-9BF]|[46][1-9A-F]|[57][0-9A]|5[CF]|7[EF])[2-9A-F][0-9A-F]"
 _SEGMENT = rf"(?:[A-Za-z0-9._~!$&'()*+,=:@{{}}-]|{_ENCODED})+"
 _PATH = re.compile(rf"(?:{SERVICE.pattern}:)?/(?:(?!\.{{1,2}}(?:/|\Z)){_SEGMENT}(?:/|\Z))*")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An action on a route template or a thing."""
+
+    action: str
+    resource: str
 
 
 def endpoint_fault(action: str, resource: str) -> tuple[str, str, str] | None:

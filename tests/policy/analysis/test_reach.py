@@ -8,8 +8,9 @@ from itertools import chain, combinations
 import pytest
 
 from app.policy.analysis.reach import Reach, holders, outcome, reach, ways_in
-from app.policy.analysis.usage import Endpoint, Use, needs_of, time_of, usage
+from app.policy.analysis.usage import Use, needs_of, time_of, usage
 from app.policy.engine.snapshot import Snapshot
+from app.policy.language.endpoint import Endpoint
 from tests.policy.small import PERMISSIONS, snapshot
 
 WHEN = "\"request.ip == '10.0.0.1'\""

@@ -8,9 +8,10 @@ from app.audit.record import decision_key
 from app.identity.principal import Principal, is_fact, key_principal, user_principal
 from app.policy.analysis.contextless import decide_without_context
 from app.policy.analysis.reach import reach
-from app.policy.analysis.usage import Endpoint, Use, usage
+from app.policy.analysis.usage import Use, usage
 from app.policy.engine.limited_scopes import token_grants
 from app.policy.engine.snapshot import Snapshot
+from app.policy.language.endpoint import Endpoint
 from tests.policy.small import snapshot
 
 READ = "p, a:read, /x, GET, allow"
