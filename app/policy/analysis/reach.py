@@ -61,9 +61,9 @@ class WayIn:
     """
 
     grants: tuple[str, ...]
+    roles: tuple[str, ...]
     rule: RowView
     conditional: bool
-    roles: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ def ways_in(snapshot: Snapshot, rules: Sequence[Rule]) -> list[WayIn]:
         if rule is not None:
             grants = frozenset(without_implied(snapshot, sorted(needs - {ANYONE})))
             conditional = opened is Reach.CONDITIONAL
-            found[grants] = WayIn(tuple(sorted(grants)), rule.view, conditional, _roles(snapshot, grants))
+            found[grants] = WayIn(tuple(sorted(grants)), _roles(snapshot, grants), rule.view, conditional)
     ways = [way for grants, way in found.items() if not _is_needless(way, snapshot.effective(grants), found)]
     return sorted(ways, key=lambda way: (len(way.grants), way.grants))
 
