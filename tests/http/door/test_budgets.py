@@ -172,9 +172,9 @@ def test_the_console_shows_a_spent_budget_on_a_page(small: Server, issuer: LiveI
             assert client.post("/api/v1/api-keys/", json={"name": "k"}).status_code == 201
     person = sign_in(small, "user_console", ["catalog:read"])
     form = person.get("/console/keys/new").text
-    once = form.split('name="once" value="')[1].split('"')[0]
+    form_id = form.split('name="form_id" value="')[1].split('"')[0]
     answer = person.post(
-        "/console/keys/new", name="k", environment="live", lives="90", scopes=["catalog:read"], once=once
+        "/console/keys/new", name="k", environment="live", lives="90", scopes=["catalog:read"], form_id=form_id
     )
     assert (answer.status_code, "Too many requests." in answer.text) == (429, True)
     assert 1 <= int(answer.headers["retry-after"]) <= 60
