@@ -1,4 +1,4 @@
-"""Wires the parts into one ASGI application. Nothing else knows all of them."""
+"""Composition of the ASGI application from its components."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ MAX_BODY_BYTES = 1_000_000
 
 
 def route_table() -> RouteTable:
-    """The application's routes, as `scripts/declare_routes.py` declares them for commands that serve nothing."""
+    """The application's routes, which `scripts/declare_routes.py` writes to a file for commands."""
     return table_of(_assemble(handlers()))[0]
 
 
@@ -82,11 +82,11 @@ def create_app(
     *,
     files_win: bool = False,
 ) -> ASGIApp:
-    """The application, ready to be served; `extra` are more routes, ruled by the same policy.
+    """Create the application, with `extra` routes under the same policy.
 
-    `start` and `files_win` are for the Follower.
+    `start` and `files_win` are arguments of the Follower.
 
-    Raises PolicyRefused when the policy has faults or leaves a route without a row, and UnusableDatabase.
+    Raises PolicyRefused if the policy has faults or a route has no row, and UnusableDatabase.
     """
     routes = [*handlers(), *extra]
     door = Door()
@@ -119,7 +119,7 @@ def create_app(
         max_cached=settings.key_cache_size,
         on_accepted=last_used.seen,
     )
-    with long_lived_build():  # what is registered stays, and is not looked through for garbage
+    with long_lived_build():  # routes live as long as the process, so garbage collection need not visit them
         app = _assemble(routes, door=door, cors=_cors(settings))
         table, route_keys = table_of(app)
 
@@ -226,7 +226,10 @@ def create_app(
 
 
 async def build_app(settings: Settings, *, files_win: bool) -> ASGIApp:
-    """As `create_app`, from files in which no change is half done. Raises as that does, and `write.CannotWrite`."""
+    """Like `create_app`, after interrupted changes of the policy files have been completed or undone.
+
+    Raises `write.CannotWrite` too.
+    """
     engine = open_engine(settings.database_url)
     try:
         async with settled(sessions_of(engine), settings.policy_dir) as start:
@@ -242,7 +245,7 @@ def _assemble(
     cors: CORSConfig | None = None,
     openapi: OpenAPIConfig | None = None,
 ) -> Litestar:
-    """These routes as an application: behind a door to be served, without one to be looked at."""
+    """An application with these routes: with a door for serving, without one only to read its routes and schemas."""
     return Litestar(
         route_handlers=list(routes),
         middleware=[door] if door else [],

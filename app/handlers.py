@@ -43,9 +43,9 @@ PAGES: list[ControllerRouterHandler] = [
 
 
 def handlers() -> list[ControllerRouterHandler]:
-    """Every route of the application. What each needs is a row of the policy, so none says so here.
+    """The handlers of the application. Rows of the policy decide who may call them.
 
-    After a change run `scripts/declare_routes.py`: the command line reads the routes that it writes.
+    After a change run `scripts/declare_routes.py`, which writes the routes that commands read.
     """
     return [
         *catalog.ROUTES,

@@ -1,4 +1,4 @@
-"""SIGHUP while there is no policy to reload yet: it is remembered, and does not end the process."""
+"""Handling of a SIGHUP that arrives before there is a policy to reload: it is kept for later."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ import signal
 
 
 class Hangup:
-    """`pending` is whether a SIGHUP came that nothing has acted on."""
+    """Whether a SIGHUP is `pending`."""
 
     __slots__ = ("pending",)
 
     def __init__(self) -> None:
         self.pending = False
 
-    def remember(self) -> None:
-        """From now on a SIGHUP only sets `pending`. Call it in the main thread."""
-        signal.signal(signal.SIGHUP, self._note)
+    def install(self) -> None:
+        """Install a handler that only sets `pending`. Call it in the main thread."""
+        signal.signal(signal.SIGHUP, self._set_pending)
 
-    def _note(self, *_: object) -> None:
+    def _set_pending(self, *_: object) -> None:
         self.pending = True
 
     def take(self) -> bool:
-        """Whether one is pending, which it is no longer."""
+        """Return `pending`, and reset it."""
         pending, self.pending = self.pending, False
         return pending
 
 
-# Of the process, as the signal is. Workers that are forked later take over what is pending.
+# Global, as signal handlers are. Workers inherit it when they are forked.
 hangup = Hangup()

@@ -1,4 +1,4 @@
-"""What runs in the background while an application is served, from the start of a process to its end."""
+"""The lifespan of the application: its background tasks, from the start of a process to its end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from app.policy.engine.live import LivePolicy, Reload
 from app.policy.engine.watch import watch
 from app.services import Services, services_of
 
-_AGAIN_SECONDS = 1.0  # until a revision that could not be stored is tried again
+_RETRY_SECONDS = 1.0  # after a revision could not be stored
 _log = structlog.stdlib.get_logger("policy")
 
 
@@ -29,7 +29,7 @@ def report(reload: Reload) -> None:
     """Log the outcome of a reload for operators."""
     if reload.outcome == "refused":
         _log.error(
-            "policy refused; the last good one decides on",
+            "policy refused; the last good one stays active",
             revision=reload.revision,
             faults=first_lines(reload.faults),
             count=len(reload.faults),
@@ -47,7 +47,7 @@ def report(reload: Reload) -> None:
 
 @asynccontextmanager
 async def lifespan(app: Litestar) -> AsyncIterator[None]:
-    """Run the background tasks: the key set, the writers, the watch over the policy, retention and replication."""
+    """Run the background tasks: key set, writers, watch of the policy files, retention and replication."""
     services = services_of(app)
     await services.replica.begin()
     stop = asyncio.Event()
@@ -81,7 +81,7 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
 
 
 async def _history(services: Services, stop: asyncio.Event) -> None:
-    """Store each policy that becomes active as a revision, the first one too; what could not be is tried again."""
+    """Store each policy that becomes active as a revision, including the first; retry if that fails."""
     live, follower = services.live, services.follower
     swapped = asyncio.Event()
     live.on_reload(lambda reload: swapped.set() if reload.outcome == "swapped" else None)
@@ -90,7 +90,7 @@ async def _history(services: Services, stop: asyncio.Event) -> None:
     stored = True
     while not stop.is_set():
         waiting = asyncio.create_task(swapped.wait())
-        again = None if stored else _AGAIN_SECONDS
+        again = None if stored else _RETRY_SECONDS
         await asyncio.wait({waiting, stopping}, timeout=again, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
         if swapped.is_set() or not stored:
@@ -111,7 +111,7 @@ async def _key_changes(services: Services, stop: asyncio.Event) -> None:
 
 @contextmanager
 def _on_hangup(live: LivePolicy) -> Iterator[None]:
-    """Reload on SIGHUP, where signals can be had: in the main thread of a process. One that came before counts."""
+    """Reload the policy on SIGHUP, also on one that is pending. Only the main thread can handle signals."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -136,4 +136,4 @@ def _on_hangup(live: LivePolicy) -> Iterator[None]:
         yield
     finally:
         loop.remove_signal_handler(signal.SIGHUP)
-        signal.signal(signal.SIGHUP, before)  # not the system's, which would end a process that is still stopping
+        signal.signal(signal.SIGHUP, before)  # the default handler would end the process before it has stopped

@@ -1,4 +1,4 @@
-"""Structured logs on standard error: one line each, with the request id, never with a secret."""
+"""Configuration of structured logs: one line for each record on standard error, with the request id."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from app.log_floods import FloodFilter
 
-# The id of the request at hand; every line logged on its behalf carries it.
+# The id of the current request, in all of its log lines.
 request_id: ContextVar[str] = ContextVar("request_id", default="")
-# The ids of its trace and of its span, in hexadecimal digits, where requests are traced.
+# The ids of the current trace and span, in hexadecimal digits, if tracing is on.
 trace: ContextVar[tuple[str, str] | None] = ContextVar("trace", default=None)
 
 
@@ -25,20 +25,20 @@ MAX_ITEM = 300  # characters of an item
 
 
 def first_lines(items: Sequence[object]) -> list[str]:
-    """The first items of a list as texts, each cut, so that a line of the log does not grow with the policy."""
+    """The first items of a list as truncated texts, so that the size of a log line is bounded."""
     texts = [str(item) for item in items[:MAX_LISTED]]
     return [text if len(text) <= MAX_ITEM else f"{text[:MAX_ITEM]}…" for text in texts]
 
 
 def configure(level: str, style: Literal["json", "console"]) -> None:
-    """Send our own lines and those of libraries the same way. `level` is a name such as `info`."""
+    """Configure the logs of the application and of libraries. `level` is a name such as `info`."""
     shared: list[Processor] = [
         _with_ids,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
     ]
-    # Plain tracebacks: a pretty one prints local variables, and a token is one.
+    # Plain tracebacks: structlog's default prints local variables, which may be tokens.
     final: list[Processor] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_json)]
         if style == "json"
@@ -63,7 +63,7 @@ def configure(level: str, style: Literal["json", "console"]) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # Libraries whose every step is no news to an operator; httpx would log each key set fetch.
+    # These libraries log routine operations at `info`, such as each request of httpx.
     for name in (
         "httpx",
         "httpcore",
@@ -75,7 +75,7 @@ def configure(level: str, style: Literal["json", "console"]) -> None:
         "uvicorn.error",
     ):
         logging.getLogger(name).setLevel(logging.WARNING)
-    # Casbin tells each policy that it loads, and each denial with all that was held.
+    # Casbin logs each policy that it loads, and each denial with the grants of the caller.
     logging.getLogger("casbin").setLevel(logging.CRITICAL)
 
 

@@ -1,7 +1,7 @@
-"""What handlers, middleware and background tasks need, composed once for each application.
+"""The services that handlers, middleware and background tasks use, composed once for each application.
 
-At runtime this module imports no other part of `app`: every part may import it, so the types of the fields are for the
-type checker alone.
+At runtime this module imports no other module of `app`, so that all may import it. The types of its fields are imported
+by type checkers only.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _KEY = "services"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """The parts of a running application. Without a console `console` and `openid` are None."""
+    """The services of a running application. `console` and `openid` are None if there is no console."""
 
     settings: Settings
     database: AsyncEngine
@@ -83,7 +83,7 @@ class Services:
 
 
 def state_with(services: Services) -> State:
-    """The state of an application that has these services."""
+    """The state of an application with these services."""
     return State({_KEY: services})
 
 

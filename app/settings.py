@@ -1,4 +1,4 @@
-"""Settings, from the environment and `.env`; a wrong one fails at the start with the variable's name."""
+"""Settings from the environment and `.env`. An invalid one prevents the start, with the name of the variable."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ from app.settings_variables import PREFIX, SettingsError, read_variables, refuse
 KeyEnvironment = Literal["live", "test"]
 ServerName = Literal["uvicorn", "granian"]
 MAX_WORKERS = 64
-# 32 characters are the least that cannot be guessed.
+# 32 hexadecimal characters are 128 random bits.
 GatewaySecret = Annotated[SecretStr, Field(min_length=32, max_length=256), AfterValidator(secret)]
 _Kind = TypeVar("_Kind", bound="LocalSettings")
 _PLAIN = {
@@ -67,22 +67,22 @@ __all__ = ["KeyEnvironment", "LocalSettings", "ServerName", "Settings", "Setting
 
 
 class LocalSettings(BaseSettings):
-    """What a command needs that serves nothing: where the database and the policy are."""
+    """The settings of commands that do not serve: the database and the policy."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, allow_inf_nan=False)
 
     database_url: Annotated[str, AfterValidator(not_empty)] = "sqlite:///.authz/authz.db"
     policy_dir: Annotated[Path, BeforeValidator(not_empty)] = Path("policies")
-    # The proxies before this deployment, whose X-Forwarded-For is believed; empty where there are none. Unset, nothing
-    # is known of proxies.
+    # The proxies in front of this deployment, whose X-Forwarded-For is trusted; empty if there is no proxy, None if
+    # that is unknown.
     trusted_proxies: TrustedProxyNetworks = None
-    # A new key ends after at most so many days; unset, it may be without an end.
+    # A new key expires after at most this number of days; if unset, a key need not expire.
     key_max_days: Annotated[int | None, Field(ge=1, le=36_500)] = None
 
     @field_validator("*", mode="before")
     @classmethod
     def _is_in_plain_digits(cls, value: object, info: ValidationInfo) -> object:
-        """Python also reads `5_0` as a number; another program that reads the variable would not."""
+        """Refuse `5_0`, which Python reads as a number and other programs do not."""
         kinds = cls.model_fields[info.field_name or ""].annotation
         is_number = bool({int, float} & {kinds, *get_args(kinds)})
         if is_number and isinstance(value, str) and ("_" in value or not value.isascii()):
@@ -98,86 +98,85 @@ class LocalSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments win; then come the variables, already without what is no setting."""
+        """Read arguments first, and then the variables that are settings."""
         variables = EnvSettingsSource(settings_cls)
         variables.env_vars = {name.lower(): value for name, value in read_variables().items()}
         return init_settings, variables
 
 
 class Settings(LocalSettings):
-    """What an operator may set, each as `AUTHZ_<NAME>`."""
+    """All settings, each from the variable `AUTHZ_<NAME>`."""
 
     host: Host = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
-    # What reads requests and writes answers.
     server: Annotated[ServerName, CaseFolded] = "uvicorn"
-    # Processes on the one port, each with an event loop of its own; `auto` is one for each core.
+    # Processes on the same port, each with its own event loop; `auto` is one for each core.
     workers: Annotated[int, Field(ge=1, le=MAX_WORKERS)] = 1
-    # A worker whose event loop has not run for so long is killed and replaced, where there are several.
+    # One of several workers is killed and replaced if its event loop has not run for this time.
     worker_timeout_seconds: Annotated[float, Field(ge=5, le=3600)] = 30.0
-    # How long a process that is to stop still listens, and says that it is not ready: what a load balancer needs to
-    # notice that.
+    # How long a stopping process still listens and reports that it is not ready, so that load balancers notice.
     drain_seconds: Annotated[float, Field(ge=0, le=300)] = 0.0
     jwks_url: IssuerAddress
     issuer: Text
-    # Before the audience, which may be left out where these are set.
+    # Before the audience, whose validator reads this field.
     authorized_parties: AuthorizedParties = ()
     audience: Annotated[Audiences, Field(validate_default=True)] = ()
     # How far the clocks of the issuer and of this machine may differ.
     clock_skew_seconds: Annotated[int, Field(ge=0, le=300)] = 5
-    # A longer token in a header is not read.
+    # A longer token in a header is refused.
     max_token_bytes: Annotated[int, Field(ge=1024, le=65_536)] = MAX_TOKEN_BYTES
     # Lists are separated by commas, not written as JSON.
     key_environments: Annotated[tuple[Annotated[KeyEnvironment, CaseFolded], ...], NoDecode, BeforeValidator(split)] = (
         "live",
         "test",
     )
-    # What each process takes in a minute: bad credentials of a peer, and new keys of an owner; 0 is without a limit.
+    # Limits a minute in each process: bad credentials of a peer, and new keys of an owner; 0 is no limit.
     bad_credentials_per_minute: Annotated[int, Field(ge=0, le=1_000_000)] = 1000
-    # An owner has so many keys at most that are neither revoked, expired nor rotated.
+    # The maximum number of an owner's keys that are neither revoked, expired nor rotated.
     key_max_active: Annotated[int, Field(ge=1, le=1_000_000)] = 100
     key_issues_per_minute: Annotated[int, Field(ge=0, le=1_000_000)] = 300
-    # Open connections of a peer to each process, where uvicorn serves; 0 is without a limit.
+    # Open connections of a peer to each process; 0 is no limit.
     connections_per_peer: Annotated[int, Field(ge=0, le=1_000_000)] = 1000
     allowed_origins: Origins = ()
-    # Where callers reach this deployment; documents name it, and no Host header ever does.
+    # The public address of this deployment, which is never read from a Host header.
     public_url: BaseAddress | None = None
-    # A gateway proves itself with a secret or by its address; without either none is believed.
+    # A gateway authenticates with a secret or by its address; if both are empty, all gateways are refused.
     gateway_secrets: Annotated[tuple[GatewaySecret, ...], NoDecode, BeforeValidator(split)] = ()
     gateway_networks: Networks = ()
     access_log: bool = True
     log_level: Annotated[Literal["debug", "info", "warning", "error"], LevelName] = "info"
     log_format: Annotated[Literal["json", "console"], CaseFolded] = "json"
-    # A statement that PostgreSQL has not answered by then is given up.
+    # The timeout of a statement on PostgreSQL.
     database_timeout_seconds: Annotated[float, Field(ge=1, le=3600)] = 10.0
-    # Connections to PostgreSQL that each process makes at most, apart from the one by which it follows changes.
+    # The maximum number of connections of each process to PostgreSQL, without the one that listens for changes.
     database_pool_size: Annotated[int, Field(ge=1, le=1000)] = 10
-    # A request waits for one of them so long, then it is answered 503.
+    # How long a request waits for a connection before it gets a 503.
     database_pool_wait_seconds: Annotated[float, Field(ge=0.1, le=300)] = 10.0
-    # Of the disk of a SQLite file so many MB are left to revocations and policies.
+    # The space on the disk of a SQLite file, in MB, that is reserved for revocations and policies.
     disk_reserve_mb: Annotated[int, Field(ge=0, le=1_000_000)] = 32
-    # A key that was revoked elsewhere is refused here after at most this many seconds.
+    # A key that another process revoked is refused after at most this number of seconds.
     key_cache_seconds: Annotated[float, Field(ge=0, le=60)] = 1.0
-    # So many keys are remembered, each in a kilobyte or two.
+    # The number of cached keys, of one or two kilobytes each.
     key_cache_size: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000
-    # For this many seconds without an answer of the issuer, its last published keys are used.
+    # How long the last signing keys are used while the issuer is unavailable.
     jwks_max_stale_seconds: Annotated[float, Field(ge=0)] = 3600.0
 
-    # Beyond so many seconds without news of the newest policy nothing is decided; else the last good one serves on.
+    # Without contact to the database for this number of seconds nothing is decided; if unset, the last policy stays
+    # active.
     policy_max_stale_seconds: Annotated[float | None, Field(ge=2)] = None
 
-    # The console signs people in at the issuer as this client; without it there is no console.
+    # The client id of the console at the issuer; if unset, there is no console.
     console_client_id: Text | None = None
-    # A client without a secret proves itself by PKCE alone.
+    # A public client has no secret and depends on PKCE.
     console_client_secret: Annotated[SecretStr, AfterValidator(not_empty)] | None = None
-    # Where browsers reach the console, when that is not the public address.
+    # The address of the console, if it is not the public address.
     console_url: BaseAddress | None = None
-    # After so many seconds the issuer is asked again who this is and what they may do.
+    # After this number of seconds the user signs in again, which renews their permissions.
     console_session_seconds: Annotated[int, Field(ge=60, le=86_400)] = 3600
 
-    # Where the collector of traces is, such as http://collector:4318; without it there are none.
+    # The endpoint of the trace collector, such as http://collector:4318; if unset, there are no traces.
     otlp_endpoint: HttpAddress | None = None
-    # The share of the traces begun here that is kept; one that comes with a request says so itself.
+    # The share of traces to keep, of those that start here; a caller's `traceparent` decides about its own trace.
     trace_sample: Annotated[float, Field(ge=0, le=1)] = 1.0
 
     # The share of allows that the decision log keeps; denials are all kept.
@@ -194,14 +193,14 @@ class Settings(LocalSettings):
 
     @field_validator("otlp_endpoint")
     @classmethod
-    def _can_be_sent_to(cls, value: str | None) -> str | None:
+    def _can_export(cls, value: str | None) -> str | None:
         if value is not None and (missing := missing_extra("opentelemetry")):
             raise ValueError(missing)
         return value
 
     @field_validator("key_environments")
     @classmethod
-    def _names_one(cls, value: tuple[KeyEnvironment, ...]) -> tuple[KeyEnvironment, ...]:
+    def _check_environments(cls, value: tuple[KeyEnvironment, ...]) -> tuple[KeyEnvironment, ...]:
         if not value:
             raise ValueError("name at least one of live, test")
         return tuple(dict.fromkeys(value))
@@ -215,8 +214,8 @@ class Settings(LocalSettings):
 
     @field_validator("audience")
     @classmethod
-    def _audience_or_parties(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        # Where the parties are at fault themselves, that is said already.
+    def _check_audience(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        # If the parties are invalid, they have their own error.
         if not value and not info.data.get("authorized_parties", True):
             raise ValueError(
                 "not set, nor AUTHZ_AUTHORIZED_PARTIES: name the audience (`aud`) of the tokens; for tokens without "
@@ -225,25 +224,25 @@ class Settings(LocalSettings):
         return value
 
     @model_validator(mode="after")
-    def _console_signs_in_over_tls(self) -> Self:
+    def _check_console_issuer(self) -> Self:
         if self.console_client_id and not is_trustworthy(self.issuer):
-            raise ValueError(f"AUTHZ_ISSUER: the console signs people in there: {distrust(self.issuer)}")
+            raise ValueError(f"AUTHZ_ISSUER: users of the console sign in there: {distrust(self.issuer)}")
         return self
 
     @model_validator(mode="after")
-    def _console_has_an_address(self) -> Self:
+    def _check_console_address(self) -> Self:
         if self.console_client_id and not (self.console_url or self.public_url):
             raise ValueError("AUTHZ_CONSOLE_URL: not set, nor AUTHZ_PUBLIC_URL: the console needs to know its address")
         return self
 
 
 def load(**overrides: object) -> Settings:
-    """Read the settings. Raises SettingsError that names every variable at fault."""
+    """Read the settings. Raises SettingsError with all invalid variables."""
     return _read(Settings, overrides)
 
 
 def load_local() -> LocalSettings:
-    """Read what a command needs that serves nothing. Raises SettingsError."""
+    """Read the settings of a command that does not serve. Raises SettingsError."""
     return _read(LocalSettings, {})
 
 
@@ -257,15 +256,15 @@ def _read(kind: type[_Kind], overrides: Mapping[str, Any]) -> _Kind:
 
 
 def _message(error: ErrorDetails, overrides: Mapping[str, Any]) -> str:
-    """What is wrong, on one line, and never the value itself: it may be a secret that is in the wrong variable."""
+    """The message of an error, on one line, without the value, which may be a secret in the wrong variable."""
     if not error["loc"]:
-        return error["msg"].removeprefix("Value error, ")  # a fault of several settings together names them itself
+        return error["msg"].removeprefix("Value error, ")  # of several settings, with their names
     name, context = str(error["loc"][0]), error.get("ctx", {})
     variable = f"--{name.replace('_', '-')}" if name in overrides else PREFIX + name.upper()
     if error["type"] == "missing":
         return f"{variable}: not set"
     if error["input"] == "":
-        return f"{variable}: is empty: give it a value, or leave the variable out"
+        return f"{variable}: is empty: give it a value, or remove the variable"
     member = next((f"entry {part + 1}: " for part in error["loc"][1:] if isinstance(part, int)), "")
     if error["type"] in ("too_short", "too_long", "string_too_short", "string_too_long"):
         bound = f"at least {context['min_length']}" if "min_length" in context else f"at most {context['max_length']}"

@@ -1,4 +1,4 @@
-"""The forms of settings' values: each takes what means the same and refuses, with what to write, what cannot work."""
+"""Types of settings: each normalizes equivalent values, and refuses others with a message that says what to write."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pydantic_settings import NoDecode
 from app.identity.address import is_trustworthy
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
-_MAPPED = IPv6Network("::ffff:0:0/96")  # every IPv4 address, as IPv6 sockets show it
+_MAPPED = IPv6Network("::ffff:0:0/96")  # all IPv4-mapped addresses
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _HOST_NAME = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})*\.?", re.IGNORECASE)
@@ -31,21 +31,21 @@ _T = TypeVar("_T")
 
 
 def shown(value: str) -> str:
-    """A value for a message, on one line and cut short; one that may hold a password is not shown."""
+    """A value for a message, escaped and truncated; a value that may contain a password is not shown."""
     if "@" in value:
         return "the value"
     return f"`{value[:60].encode('unicode_escape').decode()}{'…' if len(value) > 60 else ''}`"
 
 
 def split(value: object) -> object:
-    """The parts of a list that is separated by commas."""
+    """Split a comma-separated list."""
     if not isinstance(value, str):
         return value
     if value.startswith(("[", "{")):
         raise ValueError("write a list separated by commas, without brackets and quotes")
     parts = tuple(part.strip() for part in value.split(","))
     if value and not any(parts):
-        raise ValueError("names nothing: write a list separated by commas")
+        raise ValueError("is empty: write a list separated by commas")
     return tuple(dict.fromkeys(part for part in parts if part))
 
 
@@ -60,26 +60,26 @@ def _each(form: Callable[[str], _T]) -> Callable[[object], object]:
 
 
 def one_word(value: str) -> str:
-    """A text without blanks, control characters and quotes around it."""
+    """Check that a text has no spaces, control characters or surrounding quotes."""
     not_empty(value)
     if value[0] in "\"'" and value[0] == value[-1]:
-        raise ValueError("has quotes around it, which are taken as part of it: remove them")
+        raise ValueError("has quotes around it, which would be part of it: remove them")
     if any(character.isspace() or not character.isprintable() for character in value):
-        raise ValueError("holds a blank or a control character: remove it")
+        raise ValueError("contains a space or a control character: remove it")
     return value
 
 
 def not_empty(value: _T) -> _T:
-    """Anything but an empty text."""
+    """Check that a text is not empty."""
     if value == "" or (isinstance(value, SecretStr) and not value):
-        raise ValueError("is empty: give it a value, or leave the variable out")
+        raise ValueError("is empty: give it a value, or remove the variable")
     return value
 
 
 def secret(value: SecretStr) -> SecretStr:
-    """A secret that can be sent in a header."""
+    """Check that a secret can be sent in a header."""
     if not _VISIBLE.issuperset(value.get_secret_value()):
-        raise ValueError("a secret is sent in a header, so write visible ASCII characters alone")
+        raise ValueError("a secret is sent in a header, so write visible ASCII characters only")
     return value
 
 
@@ -88,10 +88,10 @@ def _read_url(value: str, example: str) -> SplitResult:
         url = urlsplit(one_word(value))
         port = url.port
     except ValueError as error:
-        raise ValueError(f"{shown(value)} is no address ({error}); write it as {example}") from None
+        raise ValueError(f"{shown(value)} is not an address ({error}); write it as {example}") from None
     host = url.hostname or ""
     if port == 0 or not (_HOST_NAME.fullmatch(host) or (":" in host and _is_ip(host))):
-        raise ValueError(f"{shown(value)} is no address; write it as {example}{_punycode(host)}")
+        raise ValueError(f"{shown(value)} is not an address; write it as {example}{_punycode(host)}")
     return url
 
 
@@ -137,45 +137,45 @@ def browser_origin(value: str) -> str:
         parent = origin(f"{scheme}://{rest}")
         return parent.replace("://", "://*.", 1)
     if "*" in value:
-        raise ValueError(f"{shown(value)} has a * that is not a whole subdomain; write it as https://*.example.com")
+        raise ValueError(f"{shown(value)} has a * that is not a complete subdomain; write it as https://*.example.com")
     return origin(value)
 
 
 def authorized_party(value: str) -> str:
-    """What `azp` may be: an origin, or a client id as it is. A host without a scheme is taken for a broken origin."""
+    """An authorized party: an origin or a client id. A host without a scheme is refused as an incomplete origin."""
     if value.startswith(_CLIENT):
         return one_word(value.removeprefix(_CLIENT))
     if "://" in value or re.match(r"https?:", value, re.IGNORECASE):
         return origin(value)
     if "*" in value:
-        raise ValueError(f"{shown(value)}: each party is written in full, without *")
+        raise ValueError(f"{shown(value)}: write each party in full, without *")
     bare = value.partition("/")[0]
     if "/" in value or (_BARE_HOST.fullmatch(bare) and not value.endswith(_GOOGLE_CLIENT)):
         hint = f"https://{bare.lower()}" if _BARE_HOST.fullmatch(bare) else "https://app.example.com"
         raise ValueError(
-            f"{shown(value)} is no origin without a scheme; write it as {hint}, or as {_CLIENT}{value[:60]} "
+            f"{shown(value)} is not an origin without a scheme; write it as {hint}, or as {_CLIENT}{value[:60]} "
             "where it is a client id"
         )
     return one_word(value)
 
 
 def base_address(value: str) -> str:
-    """Where this deployment is reached: scheme and host, over TLS unless that is this machine."""
+    """The public address of a deployment: scheme and host, https unless it is a loopback host."""
     scheme = value.partition("://")[0].lower()
     if scheme not in _DEFAULT_PORTS:
-        raise ValueError("write an https:// address; http:// is for a loopback host alone")
+        raise ValueError("write an https:// address; http:// is for a loopback host only")
     url = _read_url(value, "https://authz.example.com")
     if scheme == "http" and url.hostname not in _LOOPBACK:
-        raise ValueError("write an https:// address; http:// is for a loopback host alone")
+        raise ValueError("write an https:// address; http:// is for a loopback host only")
     if url.path not in ("", "/") or "?" in value or "#" in value or "@" in url.netloc:
-        raise ValueError("write scheme and host alone, such as https://authz.example.com")
+        raise ValueError("write only scheme and host, such as https://authz.example.com")
     return _origin_of(url)
 
 
 def http_address(value: str) -> str:
-    """The address of something that is fetched."""
+    """The address of a resource to fetch."""
     if value.partition("://")[0].lower() not in _DEFAULT_PORTS:
-        raise ValueError(f"{shown(value)} is no address; begin it with https:// (or http://)")
+        raise ValueError(f"{shown(value)} is not an address; begin it with https:// (or http://)")
     url = _read_url(value, "https://issuer.example.com/path")
     if "#" in value:
         raise ValueError("has a fragment (#…), which is never sent: remove it")
@@ -183,7 +183,7 @@ def http_address(value: str) -> str:
 
 
 def issuer_address(value: str) -> str:
-    """An address that only the issuer can answer at: over TLS unless that is this machine."""
+    """An address of the issuer: https unless it is a loopback host."""
     address = http_address(value)
     if not is_trustworthy(address):
         raise ValueError(distrust(address))
@@ -191,18 +191,18 @@ def issuer_address(value: str) -> str:
 
 
 def distrust(address: str) -> str:
-    """Why an address that is not trustworthy is none, and what to write. It never shows the address."""
+    """The message for an address that is not trustworthy, without the address."""
     if "@" in urlsplit(address).netloc:
         return "has a user or password in it, which the issuer is not asked with: write the address without them"
     if not address.isascii() or "\\" in address:
         return "holds a character that clients read in different ways: write it in percent-encoding"
-    return "write an https:// address; http:// is for a loopback host alone"
+    return "write an https:// address; http:// is for a loopback host only"
 
 
 def host(value: str) -> str:
-    """An address of this machine, or a name of it."""
+    """An address or a name of this machine."""
     if "://" in value or "/" in value:
-        raise ValueError(f"{shown(value)} is more than a host; write a host alone, such as 0.0.0.0")
+        raise ValueError(f"{shown(value)} is more than a host; write only a host, such as 0.0.0.0")
     if _PORT_BEHIND.fullmatch(value):
         name, _, port = value.rpartition(":")
         name = name.removeprefix("[").removesuffix("]") or "0.0.0.0"  # noqa: S104  # shown, not bound
@@ -212,14 +212,14 @@ def host(value: str) -> str:
         return bare
     numeric = re.fullmatch(r"[0-9.]+", bare)
     if ":" in bare or numeric or not _HOST_NAME.fullmatch(bare):
-        raise ValueError(f"{shown(value)} is no host; write an address of this machine, such as 0.0.0.0")
+        raise ValueError(f"{shown(value)} is not a host; write an address of this machine, such as 0.0.0.0")
     return bare
 
 
 def network(value: str) -> IPv4Network | IPv6Network:
     """A network, or one address."""
     if "%" in value:
-        raise ValueError(f"{shown(value)} has a zone, and no address of a request has one; write it without")
+        raise ValueError(f"{shown(value)} has a zone, which addresses of requests do not have; remove it")
     try:
         return ip_network(value)
     except ValueError:
@@ -227,12 +227,12 @@ def network(value: str) -> IPv4Network | IPv6Network:
     try:
         meant = ip_network(value, strict=False)
     except ValueError:
-        raise ValueError(f"{shown(value)} is no network; write it as 10.0.7.0/24 or as one address") from None
+        raise ValueError(f"{shown(value)} is not a network; write it as 10.0.7.0/24 or as one address") from None
     raise ValueError(f"{shown(value)} is an address within a network; write the network as {meant}")
 
 
 def limited(networks: Collection[IPv4Network | IPv6Network] | None) -> Collection[IPv4Network | IPv6Network] | None:
-    """Networks that leave out some host: what a request says of its client is believed if it comes from one."""
+    """Networks that do not include all hosts, because requests from them may state the address of a client."""
     four = [network for network in networks or () if isinstance(network, IPv4Network)]
     six = [network for network in networks or () if isinstance(network, IPv6Network)]
     is_every = any(network.prefixlen == 0 for network in collapse_addresses(four))
@@ -244,7 +244,7 @@ def limited(networks: Collection[IPv4Network | IPv6Network] | None) -> Collectio
 
 
 def _none_or_networks(value: object) -> object:
-    """The networks of proxies; `none` where there is no proxy. An empty text, as templates write it, says nothing."""
+    """The networks of proxies; `none` if there is no proxy. An empty text, as templates write it, counts as unset."""
     if isinstance(value, str) and value.lower() == "none":
         return ()
     return None if value == "" else _each(network)(value)
@@ -269,7 +269,7 @@ def _level(value: object) -> object:
 
 def _named(value: object) -> object:
     if value == "":
-        raise ValueError("is empty, which would check nothing: name the parties, or leave the variable out")
+        raise ValueError("is empty, which would accept any party: name the parties, or remove the variable")
     return value
 
 

@@ -1,4 +1,4 @@
-"""The variables that settings are read from: the environment and `.env`, with every unknown name refused."""
+"""Reader of the variables of settings, from the environment and `.env`. Unknown names are refused."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from dotenv.parser import parse_stream
 
 PREFIX = "AUTHZ_"
 ENV_FILE = Path(".env")
-# Read by the program itself and no setting: the token of `authz policy diff`, the directory that workers share.
+# Variables that are not settings: the token of `authz policy diff`, and the directory that workers share.
 NOT_SETTINGS = ("AUTHZ_TOKEN", "AUTHZ_RUN_DIR")
 _PROTOCOLS = ("tcp", "udp", "sctp")
 
 
 class SettingsError(Exception):
-    """A setting is missing, wrong or unknown. Each line names the variable and how to fix it."""
+    """A setting is missing, invalid or unknown. Each line has the name of a variable and how to fix it."""
 
 
 def read_variables() -> dict[str, str]:
-    """The variables, by upper-case name, without service links; one of the environment wins over one of `.env`.
+    """Read the variables, by upper-case name, without service links. The environment takes precedence over `.env`.
 
-    A blank or newline around a value is removed, as a secret mounted from a file has one. Raises SettingsError.
+    White space around a value is removed: secrets mounted from a file often end with a newline. Raises SettingsError.
     """
     sources: tuple[Mapping[str, str | None], ...] = (_read_file(ENV_FILE), os.environ)
     return {
@@ -39,63 +39,64 @@ def read_variables() -> dict[str, str]:
 
 
 def refuse_unknown(settings: Iterable[str]) -> None:
-    """Raise SettingsError for each variable that is no setting, such as a misspelled one, in the environment or `.env`.
+    """Raises SettingsError for variables that are not settings, such as misspelled ones, and for a setting that the
+    environment or `.env` has in two spellings, such as `AUTHZ_PORT` and `authz_port`.
 
-    So it does for a setting that is in either of them in two spellings, such as `AUTHZ_PORT` and `authz_port`.
-
-    `settings` are the names of the settings, without the prefix. A name without the prefix is refused when it is one
+    `settings` are the names of the settings without the prefix. A variable without the prefix is refused if it is one
     letter away from a setting that is not set.
     """
     known = [PREFIX + name.upper() for name in settings]
-    of_file = _read_file(ENV_FILE)
-    found: dict[str, str | None] = {**of_file, **os.environ}
-    lines = [*spelled_twice(of_file, known), *spelled_twice(os.environ, known)]
-    lines += unknown_variables({name: value or "" for name, value in found.items()}, known)
+    file_variables = _read_file(ENV_FILE)
+    variables: dict[str, str | None] = {**file_variables, **os.environ}
+    lines = [*spelled_twice(file_variables, known), *spelled_twice(os.environ, known)]
+    lines += unknown_variables({name: value or "" for name, value in variables.items()}, known)
     if lines:
         raise SettingsError("\n".join(lines))
 
 
 def spelled_twice(variables: Mapping[str, str | None], known: Iterable[str]) -> list[str]:
-    """A line for each of the `known` settings that stands there in several spellings: only one of them could apply."""
+    """The messages for `known` settings that `variables` has in several spellings."""
     spellings: dict[str, list[str]] = {name: [] for name in known}
-    for given, value in variables.items():
-        name = given.upper()
+    for variable, value in variables.items():
+        name = variable.upper()
         if name in spellings and value is not None and not is_service_link(name, value.strip()):
-            spellings[name].append(given)
+            spellings[name].append(variable)
     return [
-        f"{', '.join(given)}: these are one setting; keep one of them." for given in spellings.values() if given[1:]
+        f"{', '.join(found)}: these are the same setting; keep one of them."
+        for found in spellings.values()
+        if len(found) > 1
     ]
 
 
 def unknown_variables(variables: Mapping[str, str], known: Iterable[str]) -> list[str]:
-    """A line for each variable that is none of the `known` ones but looks as if it was meant to be one."""
+    """The messages for variables that are not `known` but similar to a known one."""
     settings = list(known)
     names = [*settings, *NOT_SETTINGS]
     present = {name.upper() for name in variables}
     lines = []
-    for given, value in variables.items():
-        name = given.upper()
+    for variable, value in variables.items():
+        name = variable.upper()
         if name in names or is_service_link(name, value.strip()):
             continue
         if name.startswith(PREFIX):
             near = [known_name for known_name in names if is_one_edit_away(name, known_name)]
-            meant = (near or get_close_matches(name, names, 1, 0.0))[0]
-            lines.append(f"{given}: there is no such setting; did you mean {meant}?")
+            suggestion = (near or get_close_matches(name, names, 1, 0.0))[0]
+            lines.append(f"{variable}: there is no such setting; did you mean {suggestion}?")
         else:
             for known_name in settings:
                 if known_name not in present and is_one_edit_away(name, known_name):
-                    lines.append(f"{given}: did you mean {known_name}? If not, set {known_name} too.")
+                    lines.append(f"{variable}: did you mean {known_name}? If not, set {known_name} too.")
                     break
     return lines
 
 
 def is_service_link(name: str, value: str) -> bool:
-    """Whether this is a variable by which Kubernetes tells a container where a Service is."""
+    """Whether Kubernetes sets this variable in containers for the address of a Service."""
     return any(pattern.fullmatch(name) and fits(value) for pattern, fits in _SERVICE_LINKS)
 
 
 def is_one_edit_away(name: str, other: str) -> bool:
-    """Whether one letter was left out, added, replaced, or swapped with its neighbour."""
+    """Whether the names differ by one letter that is missing, added, replaced, or swapped with the next."""
     if name == other or abs(len(name) - len(other)) > 1:
         return False
     start = 0
@@ -125,7 +126,7 @@ def _is_link(text: str) -> bool:
     return bool(separator and colon) and protocol in _PROTOCOLS and _is_address(host) and _is_port(port)
 
 
-# What Kubernetes sets in every container for a Service, by the end of the name, and the form of each value.
+# The variables that Kubernetes sets for a Service: the end of the name, and a check of the value.
 _SERVICE_LINKS: tuple[tuple[re.Pattern[str], Callable[[str], bool]], ...] = tuple(
     (re.compile(rf"[A-Z0-9_]+_{end}"), fits)
     for end, fits in (
@@ -140,7 +141,7 @@ _SERVICE_LINKS: tuple[tuple[re.Pattern[str], Callable[[str], bool]], ...] = tupl
 
 
 def _read_file(file: Path) -> dict[str, str | None]:
-    """The variables of a `.env` file, if there is one. An unreadable line with one of our names is an error."""
+    """Read the variables of a `.env` file, if there is one. Raises SettingsError, also for a line that is invalid."""
     try:
         text = file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:

@@ -7,7 +7,7 @@ from app.cli.lazy import group
 from app.hangup import hangup
 
 if sys.argv[1:2] == ["serve"] and hasattr(signal, "SIGHUP"):
-    hangup.remember()  # otherwise SIGHUP would end the process during the imports
+    hangup.install()  # otherwise SIGHUP would end the process during the imports
 
 
 main = group(

@@ -1,1 +1,1 @@
-"""A local issuer and sample data: for `authz dev` and tests, never part of `authz serve`."""
+"""A local issuer for `authz dev` and tests, never part of `authz serve`."""

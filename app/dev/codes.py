@@ -1,4 +1,4 @@
-"""Authorization codes: each is good once, for a minute, for one client, redirect address and verifier."""
+"""Authorization codes, each valid once, for a minute, for one client, redirect URI and code verifier."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MAX_CODES = 1000
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Who signed in for which client. `challenge` is the base64url SHA-256 of the client's verifier."""
+    """The sign-in of a person for a client. `challenge` is the base64url SHA-256 of the client's code verifier."""
 
     person: Person
     client_id: str
@@ -31,13 +31,13 @@ class Grant:
 
 @dataclass(slots=True)
 class Codes:
-    """The codes that were not used yet. `clock` is monotonic, in seconds."""
+    """The unused codes. `clock` is monotonic, in seconds."""
 
     clock: Callable[[], float] = time.monotonic
     _open: dict[str, tuple[Grant, float]] = field(default_factory=dict)
 
     def issue(self, grant: Grant) -> str:
-        """A code for this grant."""
+        """Issue a code for a grant."""
         while len(self._open) >= _MAX_CODES:
             del self._open[next(iter(self._open))]
         code = secrets.token_urlsafe(32)
@@ -45,11 +45,11 @@ class Codes:
         return code
 
     def redeem(self, code: str, verifier: str) -> Grant:
-        """The grant of a code, which is used up whether or not the verifier fits. Raises IssuerError."""
+        """Return the grant of a code, which cannot be used again even if the verifier is wrong. Raises IssuerError."""
         grant, until = self._open.pop(code, (None, 0.0))
         if grant is None or self.clock() >= until:
-            raise IssuerError("invalid_grant", "The code is not known, was used before, or is over a minute old.")
+            raise IssuerError("invalid_grant", "The code is unknown, used, or older than a minute.")
         challenge = urlsafe_b64encode(sha256(verifier.encode()).digest()).rstrip(b"=").decode()
         if not hmac.compare_digest(challenge.encode(), grant.challenge.encode()):
-            raise IssuerError("invalid_grant", "The code verifier does not fit.")
+            raise IssuerError("invalid_grant", "The code verifier does not match the challenge.")
         return grant

@@ -1,4 +1,4 @@
-"""A local issuer's key: signs tokens like the real one's, and is published as a key set."""
+"""The signing key of the local issuer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BITS = 2048
 
 
 class Issuer:
-    """Mints RS256 tokens and tells its key set. For development alone: it signs whatever it is asked to."""
+    """Signs RS256 tokens and publishes its key set. For development only: it signs any claims."""
 
     def __init__(self, key: rsa.RSAPrivateKey) -> None:
         self._key = key
@@ -33,14 +33,14 @@ class Issuer:
 
     @classmethod
     def load(cls, directory: Path) -> Self:
-        """The issuer whose key lies in `directory`; the key is made, for its owner alone, when there is none."""
+        """Load the key in `directory`, or generate one that only the owner of the file can read."""
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = directory / KEY_FILE
         if not file.exists():
             _create(file)
         key = serialization.load_pem_private_key(file.read_bytes(), password=None)
         if not isinstance(key, rsa.RSAPrivateKey):
-            raise TypeError(f"{file} holds no RSA key: delete it, and a new one is made")
+            raise TypeError(f"{file} is not an RSA key: delete it to generate a new one")
         return cls(key)
 
     def mint(
@@ -53,7 +53,7 @@ class Issuer:
         ttl_seconds: int,
         **claims: object,
     ) -> str:
-        """A signed token that is good for `ttl_seconds`."""
+        """Sign a token that is valid for `ttl_seconds`."""
         now = int(time.time())
         payload = {
             "iss": issuer,
@@ -73,19 +73,19 @@ class Issuer:
 
 
 def _create(file: Path) -> None:
-    """Write a new key aside and link it in place: of two processes, both end up with the same one."""
+    """Generate a key in a temporary file and link it in place, so that two processes end up with the same key."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=_BITS)
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    aside = file.with_name(f".{file.name}.{os.getpid()}")
-    handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as out:
-        out.write(pem)
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as output:
+        output.write(pem)
     with suppress(FileExistsError):
-        os.link(aside, file)
-    aside.unlink()
+        os.link(temporary, file)
+    temporary.unlink()
 
 
 def _thumbprint(public: dict[str, Any]) -> str:
-    """RFC 7638: a name that follows from the key."""
+    """The thumbprint of a public key (RFC 7638)."""
     members = json.dumps({"e": public["e"], "kty": "RSA", "n": public["n"]}, separators=(",", ":"), sort_keys=True)
     return urlsafe_b64encode(hashlib.sha256(members.encode()).digest()).rstrip(b"=").decode()

@@ -1,4 +1,4 @@
-"""The sample people of the local issuer: who they are, and what the issuer says that they may do."""
+"""The sample users of the local issuer, with their permissions."""
 
 from __future__ import annotations
 

@@ -1,7 +1,10 @@
-"""The local issuer as an OpenID provider: discovery, a sign-in page with sample people, codes, tokens.
+"""The local issuer as an OpenID provider: discovery, a sign-in page with sample users, codes and tokens.
 
-For development and tests alone: it asks for no password. All else is as strict as a real one: OpenID Connect
-Core 1.0 (code flow), RFC 7636 (PKCE, S256 alone), RFC 9207 (`iss` in the answer), RFC 8252 (loopback redirects).
+For development and tests only: it asks for no password. Otherwise it is strict: OpenID Connect Core 1.0 (code flow),
+RFC 7636 (PKCE with S256), RFC 9207 (`iss` in the response), RFC 8252 (loopback redirects).
+
+No library is used: the authorization server of Authlib has integrations for Flask and Django only, and would be a
+second web framework in the process of `authz dev`.
 """
 
 from __future__ import annotations
@@ -25,13 +28,13 @@ from app.dev.wire import (
     IssuerError,
     IssuerRequest,
     Reply,
-    basic_or_body,
     html,
-    only_once,
+    json_reply,
+    parse_parameters,
     read,
+    read_client_credentials,
+    redirect_to,
     send_reply,
-    tell,
-    to,
 )
 
 DISCOVERY_PATH = "/.well-known/openid-configuration"
@@ -42,7 +45,7 @@ _CHALLENGE_LENGTH = 43  # of a SHA-256 in base64url (RFC 7636 section 4.2)
 
 @dataclass(slots=True)
 class Provider:
-    """Answers what browsers and clients ask of the issuer at `url`. Its tokens for the API are for `audience`."""
+    """The provider at `url`. Its access tokens are for `audience`."""
 
     issuer: Issuer
     url: str
@@ -51,25 +54,25 @@ class Provider:
     people: Iterable[Person] = PEOPLE
     codes: Codes = field(default_factory=Codes)
 
-    def answer(self, asked: IssuerRequest) -> Reply:
-        """The answer to one request."""
-        match asked.method, asked.path:
+    def answer(self, request: IssuerRequest) -> Reply:
+        """The response redirect_to a request."""
+        match request.method, request.path:
             case "GET", path if path == DISCOVERY_PATH:
-                return tell(200, self.discovery())
+                return json_reply(200, self.discovery())
             case "GET", path if path == JWKS_PATH:
-                return tell(200, self.issuer.jwks())
+                return json_reply(200, self.issuer.jwks())
             case "GET" | "POST", "/authorize":
-                return self._authorize(asked)
+                return self._authorize(request)
             case "POST", "/token":
-                return self._token(asked)
+                return self._token(request)
             case "GET", "/logout":
-                return self._logout(asked)
+                return self._logout(request)
             case "GET", "/style.css":
                 return Reply(200, (("Content-Type", "text/css; charset=utf-8"),), STYLE)
-        return tell(404, {"detail": "Not found."})
+        return json_reply(404, {"detail": "Not found."})
 
     def discovery(self) -> Mapping[str, object]:
-        """What a client reads first (OpenID Connect Discovery 1.0 section 3)."""
+        """The provider's metadata (OpenID Connect Discovery 1.0 section 3)."""
         return {
             "issuer": self.url,
             "authorization_endpoint": f"{self.url}/authorize",
@@ -93,78 +96,82 @@ class Provider:
         if scope["type"] == ScopeType.HTTP:
             await send_reply(self.answer(await read(scope, receive)), send)
 
-    # The browser's way.
+    # Requests of browsers.
 
-    def _authorize(self, asked: IssuerRequest) -> Reply:
+    def _authorize(self, request: IssuerRequest) -> Reply:
         try:
-            sent = only_once(asked.query if asked.method == "GET" else asked.body)
-            client = self._client(sent.get("client_id"))
-            redirect = self._redirect(client, sent.get("redirect_uri"))
-        except IssuerError as wrong:
+            parameters = parse_parameters(request.query if request.method == "GET" else request.body)
+            client = self._client(parameters.get("client_id"))
+            redirect = self._redirect(client, parameters.get("redirect_uri"))
+        except IssuerError as error:
             # Redirect only after both are verified.
-            return html(400, message_page("This sign-in cannot go on", str(wrong)))
+            return html(400, message_page("This sign-in failed", str(error)))
         try:
-            _check_request(sent)
-        except IssuerError as wrong:
-            return self._back(redirect, sent, error=wrong.code, error_description=str(wrong))
-        if asked.method == "GET":
-            return html(200, sign_in_page(client, sent, tuple(self.people)), send_to=redirect)
-        if sent.get("cancel"):
-            return self._back(redirect, sent, error="access_denied", error_description="The sign-in was cancelled.")
-        person = next((person for person in self.people if person.subject == sent.get("person")), None)
+            _check_request(parameters)
+        except IssuerError as error:
+            return self._redirect_back(redirect, parameters, error=error.code, error_description=str(error))
+        if request.method == "GET":
+            return html(200, sign_in_page(client, parameters, tuple(self.people)), send_to=redirect)
+        if parameters.get("cancel"):
+            return self._redirect_back(
+                redirect, parameters, error="access_denied", error_description="The sign-in was cancelled."
+            )
+        person = next((person for person in self.people if person.subject == parameters.get("person")), None)
         if person is None:
-            return html(400, message_page("This sign-in cannot go on", "There is no such person here."))
-        grant = Grant(person, client.id, redirect, sent["code_challenge"], sent.get("nonce"), sent["scope"])
-        return self._back(redirect, sent, code=self.codes.issue(grant))
+            return html(400, message_page("This sign-in failed", "There is no such user."))
+        challenge, scope = parameters["code_challenge"], parameters["scope"]
+        grant = Grant(person, client.id, redirect, challenge, parameters.get("nonce"), scope)
+        return self._redirect_back(redirect, parameters, code=self.codes.issue(grant))
 
-    def _back(self, redirect: str, sent: Mapping[str, str], **answer: str) -> Reply:
-        """Send the browser to the client, with the state that it sent and who answers (RFC 9207)."""
-        query = {**answer, "iss": self.url, **({"state": sent["state"]} if "state" in sent else {})}
-        return to(f"{redirect}{'&' if urlsplit(redirect).query else '?'}{urlencode(query)}")
+    def _redirect_back(self, redirect: str, parameters: Mapping[str, str], **response: str) -> Reply:
+        """Redirect the browser redirect_to the client, with the state of its request and `iss` (RFC 9207)."""
+        query = {**response, "iss": self.url, **({"state": parameters["state"]} if "state" in parameters else {})}
+        return redirect_to(f"{redirect}{'&' if urlsplit(redirect).query else '?'}{urlencode(query)}")
 
     def _client(self, client_id: str | None) -> Client:
         client = next((client for client in self.clients if client.id == client_id), None)
         if client is None:
-            raise IssuerError("invalid_client", "No client of this `client_id` is known here.")
+            raise IssuerError("invalid_client", "There is no client with this `client_id`.")
         return client
 
     def _redirect(self, client: Client, redirect: str | None) -> str:
-        if redirect is None or not _may_return_to(redirect, client.redirects):
-            raise IssuerError("invalid_request", "The `redirect_uri` is not one that this client has registered.")
+        if redirect is None or not _is_registered(redirect, client.redirects):
+            raise IssuerError("invalid_request", "The `redirect_uri` is not registered for this client.")
         return redirect
 
-    def _logout(self, asked: IssuerRequest) -> Reply:
-        """OpenID Connect RP-Initiated Logout 1.0. This issuer keeps no session, so there is none to end."""
+    def _logout(self, request: IssuerRequest) -> Reply:
+        """OpenID Connect RP-Initiated Logout 1.0. This issuer has no sessions, so there is none redirect_to end."""
         try:
-            sent = only_once(asked.query)
-            back = sent.get("post_logout_redirect_uri")
-            if back is None:
+            parameters = parse_parameters(request.query)
+            target = parameters.get("post_logout_redirect_uri")
+            if target is None:
                 return html(200, message_page("Signed out", "You are signed out at the local issuer."))
-            client = self._client(sent.get("client_id"))
-            if not _may_return_to(back, client.after_sign_out):
+            client = self._client(parameters.get("client_id"))
+            if not _is_registered(target, client.after_sign_out):
                 raise IssuerError("invalid_request", "The `post_logout_redirect_uri` is not registered.")
-        except IssuerError as wrong:
-            return html(400, message_page("This sign-out cannot go on", str(wrong)))
-        return to(back + (f"?{urlencode({'state': sent['state']})}" if "state" in sent else ""))
+        except IssuerError as error:
+            return html(400, message_page("This sign-out failed", str(error)))
+        return redirect_to(target + (f"?{urlencode({'state': parameters['state']})}" if "state" in parameters else ""))
 
-    # The client's way.
+    # Requests of clients.
 
-    def _token(self, asked: IssuerRequest) -> Reply:
+    def _token(self, request: IssuerRequest) -> Reply:
         try:
-            sent = only_once(asked.body)
-            client_id, secret = basic_or_body(asked.authorization, sent)
+            parameters = parse_parameters(request.body)
+            client_id, secret = read_client_credentials(request.authorization, parameters)
             client = self._client(client_id)
-            if not client.proves_itself(secret):
-                raise IssuerError("invalid_client", "The client did not prove itself.")
-            if sent.get("grant_type") != "authorization_code":
-                raise IssuerError("unsupported_grant_type", "Only authorization_code is granted here.")
-            grant = self.codes.redeem(sent.get("code", ""), sent.get("code_verifier", ""))
-            if grant.client_id != client.id or grant.redirect != sent.get("redirect_uri"):
-                raise IssuerError("invalid_grant", "The code is for another client or address.")
-        except IssuerError as wrong:
-            status = 401 if wrong.code == "invalid_client" else 400
-            return tell(status, {"error": wrong.code, "error_description": str(wrong)}, ("Cache-Control", "no-store"))
-        return tell(200, self._tokens(grant), ("Cache-Control", "no-store"))
+            if not client.is_secret(secret):
+                raise IssuerError("invalid_client", "The client is not authenticated.")
+            if parameters.get("grant_type") != "authorization_code":
+                raise IssuerError("unsupported_grant_type", "Only authorization_code is supported.")
+            grant = self.codes.redeem(parameters.get("code", ""), parameters.get("code_verifier", ""))
+            if grant.client_id != client.id or grant.redirect != parameters.get("redirect_uri"):
+                raise IssuerError("invalid_grant", "The code is for another client or redirect URI.")
+        except IssuerError as error:
+            status = 401 if error.code == "invalid_client" else 400
+            content = {"error": error.code, "error_description": str(error)}
+            return json_reply(status, content, ("Cache-Control", "no-store"))
+        return json_reply(200, self._tokens(grant), ("Cache-Control", "no-store"))
 
     def _tokens(self, grant: Grant) -> Mapping[str, object]:
         person = grant.person
@@ -199,35 +206,35 @@ class Provider:
         }
 
 
-def _check_request(sent: Mapping[str, str]) -> None:
-    """What is sent to the client, once its address is known."""
-    if sent.get("response_type") != "code":
-        raise IssuerError("unsupported_response_type", "Only response_type=code is served.")
-    if "openid" not in sent.get("scope", "").split(" "):
-        raise IssuerError("invalid_scope", "The scope must have openid in it.")
-    if sent.get("response_mode", "query") != "query":
-        raise IssuerError("invalid_request", "Only response_mode=query is served.")
-    challenge = sent.get("code_challenge", "")
-    if sent.get("code_challenge_method") != "S256" or len(challenge) != _CHALLENGE_LENGTH:
-        raise IssuerError("invalid_request", "PKCE with S256 is demanded.")
-    if "none" in sent.get("prompt", "").split(" "):
+def _check_request(parameters: Mapping[str, str]) -> None:
+    """Raises the IssuerError that is reported redirect_to the client of an authorization request."""
+    if parameters.get("response_type") != "code":
+        raise IssuerError("unsupported_response_type", "Only response_type=code is supported.")
+    if "openid" not in parameters.get("scope", "").split(" "):
+        raise IssuerError("invalid_scope", "The scope must include openid.")
+    if parameters.get("response_mode", "query") != "query":
+        raise IssuerError("invalid_request", "Only response_mode=query is supported.")
+    challenge = parameters.get("code_challenge", "")
+    if parameters.get("code_challenge_method") != "S256" or len(challenge) != _CHALLENGE_LENGTH:
+        raise IssuerError("invalid_request", "PKCE with S256 is required.")
+    if "none" in parameters.get("prompt", "").split(" "):
         raise IssuerError("login_required", "Sign-in is required.")
 
 
-def _may_return_to(address: str, registered: Iterable[str]) -> bool:
-    """Whether it is registered, exactly; on a loopback host the port alone may differ (RFC 8252 section 7.3)."""
-    if address in registered:
+def _is_registered(uri: str, registered: Iterable[str]) -> bool:
+    """Whether a URI is registered exactly; on a loopback host the port may differ (RFC 8252 section 7.3)."""
+    if uri in registered:
         return True
     try:
-        url = urlsplit(address)
+        url = urlsplit(uri)
         port = url.port
     except ValueError:
         return False
     if url.hostname not in _LOOPBACK or port is None:
         return False
     host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
-    plain = f"http://{host}:{port}{url.path}" == address
-    return plain and any(_is_loopback(known) and urlsplit(known).path == url.path for known in registered)
+    is_plain = f"http://{host}:{port}{url.path}" == uri
+    return is_plain and any(_is_loopback(known) and urlsplit(known).path == url.path for known in registered)
 
 
 def _is_loopback(address: str) -> bool:

@@ -1,4 +1,4 @@
-"""The local issuer's pages."""
+"""The pages of the local issuer."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _pages = Environment(
 
 
 def sign_in_page(client: Client, request: Mapping[str, str], people: tuple[Person, ...]) -> str:
-    """Who wants to sign in? `request` are the parameters of the authorization request, which the form sends again."""
+    """The page to choose a user. `request` has the parameters of the authorization request, which the form repeats."""
     return _pages.get_template("sign_in.html").render(client=client, request=request, people=people)
 
 
 def message_page(heading: str, text: str) -> str:
-    """A page that says one thing."""
+    """A page with a message."""
     return _pages.get_template("message.html").render(heading=heading, text=text)

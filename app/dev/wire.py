@@ -1,4 +1,4 @@
-"""What the local issuer is asked and what it answers, in plain values, for whichever server carries them."""
+"""Requests and responses of the local issuer, independent of the server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MAX_BODY = 64 * 1024
 
 
 class IssuerError(Exception):
-    """A request that cannot be granted: the `code` of RFC 6749 sections 4.1.2.1 and 5.2, and a text for a person."""
+    """A refused request: an error code of RFC 6749 sections 4.1.2.1 and 5.2, and a message for developers."""
 
     def __init__(self, code: str, text: str) -> None:
         super().__init__(text)
@@ -25,15 +25,15 @@ class IssuerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A program that may ask people to sign in here; without a secret it proves itself by PKCE alone."""
+    """A registered client. One without a secret is public and depends on PKCE."""
 
     id: str
     redirects: tuple[str, ...]
     after_sign_out: tuple[str, ...] = ()
     secret: str | None = field(default=None, repr=False)
 
-    def proves_itself(self, secret: str | None) -> bool:
-        """Whether this is the client's secret."""
+    def is_secret(self, secret: str | None) -> bool:
+        """Whether this is the secret of the client."""
         if self.secret is None:
             return secret is None
         return secret is not None and hmac.compare_digest(secret.encode(), self.secret.encode())
@@ -52,28 +52,30 @@ class IssuerRequest:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer."""
+    """A response."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
 
 
-def tell(status: int, content: Mapping[str, object], *headers: tuple[str, str]) -> Reply:
-    """A JSON answer."""
+def json_reply(status: int, content: Mapping[str, object], *headers: tuple[str, str]) -> Reply:
+    """A response with JSON."""
     return Reply(status, (("Content-Type", "application/json"), *headers), json.dumps(content).encode())
 
 
-def to(address: str) -> Reply:
-    """Send a browser on; its next request is a GET."""
-    return Reply(303, (("Location", address), ("Cache-Control", "no-store"), ("Referrer-Policy", "no-referrer")), b"")
+def redirect_to(url: str) -> Reply:
+    """A redirect, which the browser follows with a GET."""
+    return Reply(303, (("Location", url), ("Cache-Control", "no-store"), ("Referrer-Policy", "no-referrer")), b"")
 
 
 def html(status: int, text: str, send_to: str | None = None) -> Reply:
-    """A page. Its form may end at `send_to`, and nothing is loaded from anywhere else."""
+    """A page, which loads only its own style sheet. Submitting its form may redirect to `send_to`."""
     url = urlsplit(send_to or "")
-    ends = f" {url.scheme}://{url.netloc}" if url.netloc else ""
-    policy = f"default-src 'none'; style-src 'self'; form-action 'self'{ends}; base-uri 'none'; frame-ancestors 'none'"
+    target = f" {url.scheme}://{url.netloc}" if url.netloc else ""
+    policy = (
+        f"default-src 'none'; style-src 'self'; form-action 'self'{target}; base-uri 'none'; frame-ancestors 'none'"
+    )
     headers = (
         ("Content-Type", "text/html; charset=utf-8"),
         ("Content-Security-Policy", policy),
@@ -84,34 +86,36 @@ def html(status: int, text: str, send_to: str | None = None) -> Reply:
     return Reply(status, headers, text.encode())
 
 
-def only_once(encoded: str) -> dict[str, str]:
-    """Parameters, none of which may be sent twice (RFC 6749 section 3.1). An empty one counts as left out."""
+def parse_parameters(encoded: str) -> dict[str, str]:
+    """Parse form-encoded parameters. An empty one is omitted. Raises IssuerError if one is repeated (RFC 6749 section
+    3.1).
+    """
     try:
         pairs = parse_qsl(encoded, keep_blank_values=True, strict_parsing=True, errors="strict") if encoded else []
     except ValueError:
         raise IssuerError("invalid_request", "The parameters cannot be read.") from None
-    sent = dict(pairs)
-    if len(sent) != len(pairs):
-        raise IssuerError("invalid_request", "A parameter was sent twice.")
-    return {name: value for name, value in sent.items() if value}
+    parameters = dict(pairs)
+    if len(parameters) != len(pairs):
+        raise IssuerError("invalid_request", "A parameter is repeated.")
+    return {name: value for name, value in parameters.items() if value}
 
 
-def basic_or_body(authorization: str | None, sent: Mapping[str, str]) -> tuple[str | None, str | None]:
-    """The id and secret of a client: both in the header (RFC 6749 section 2.3.1), or the id alone in the body."""
+def read_client_credentials(authorization: str | None, parameters: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """The id and secret of a client, from the header (RFC 6749 section 2.3.1), or only the id from the body."""
     if authorization is None:
-        return sent.get("client_id"), None
+        return parameters.get("client_id"), None
     scheme, _, credentials = authorization.partition(" ")
     try:
         client_id, _, secret = b64decode(credentials.strip(), validate=True).decode().partition(":")
     except (NotBase64, ValueError):
         scheme = ""
     if scheme.lower() != "basic":
-        raise IssuerError("invalid_client", "The client did not prove itself.")
+        raise IssuerError("invalid_client", "The client is not authenticated.")
     return unquote_plus(client_id), unquote_plus(secret)
 
 
 async def read(scope: HTTPScope, receive: Receive) -> IssuerRequest:
-    """The request of an ASGI scope, up to 64 KB of its body."""
+    """Read a request over ASGI, with up to 64 KB of its body."""
     body = b""
     more = True
     while more and len(body) <= _MAX_BODY:
@@ -129,7 +133,7 @@ async def read(scope: HTTPScope, receive: Receive) -> IssuerRequest:
 
 
 async def send_reply(reply: Reply, send: Send) -> None:
-    """Send an answer over ASGI."""
+    """Send a response over ASGI."""
     headers = [(name.lower().encode(), value.encode()) for name, value in reply.headers]
     headers.append((b"content-length", str(len(reply.body)).encode()))
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})

@@ -1,1 +1,1 @@
-"""The sample API: a catalogue of football and the holdings of this deployment, each resource declared in a line."""
+"""The sample API: a catalogue of American football and the holdings of this deployment."""

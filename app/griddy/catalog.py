@@ -1,4 +1,4 @@
-"""The catalogue over HTTP: a resource is a table and a line here."""
+"""The resources of the catalogue."""
 
 from __future__ import annotations
 

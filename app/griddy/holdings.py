@@ -1,4 +1,4 @@
-"""The holdings over HTTP: a resource is a table and a line here."""
+"""The resources of the holdings."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Why the database refused a write, said in terms of fields and tables, on every database alike.
+"""The reason why the database refused a write, in terms of fields and tables, the same for each database.
 
-A driver's message names a constraint at best, so the question is put to the tables once a write has failed.
+The message of a driver names at most the constraint, so the tables are queried after a failed write.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 
 class WriteRefused(Exception):
-    """The database refused a write for what it would have meant."""
+    """The database refused a write because of a constraint."""
 
 
 class UnknownReference(WriteRefused):
-    """`fields` hold ids of rows that do not exist."""
+    """The ids in `fields` do not exist."""
 
     def __init__(self, fields: Mapping[str, str]) -> None:
         super().__init__(f"no such row: {', '.join(fields)}")
-        self.fields = fields  # field to the table that it refers to
+        self.fields = fields  # the referenced table by field
 
 
 class NotUnique(WriteRefused):
@@ -32,38 +32,38 @@ class NotUnique(WriteRefused):
         self.fields = fields
 
 
-class StillReferredTo(WriteRefused):
-    """Rows of `tables` refer to the row that was to be deleted."""
+class StillReferencedError(WriteRefused):
+    """Rows of `tables` reference the row to delete."""
 
     def __init__(self, tables: tuple[str, ...]) -> None:
-        super().__init__(f"still referred to by {', '.join(tables)}")
+        super().__init__(f"still referenced by {', '.join(tables)}")
         self.tables = tables
 
 
 async def refusal_of_write(
     session: AsyncSession, table: Table, values: Mapping[str, Any], row_id: int | None
 ) -> WriteRefused | None:
-    """Why `values` cannot be written to the row (None: a new one); None if nothing stands against it any more."""
+    """Why `values` cannot be written to a row, or to a new one if `row_id` is None; None if they can by now."""
     unknown = await _unknown_references(session, table, values)
     if unknown:
         return UnknownReference(unknown)
     for together in _unique_together(table):
         if any(values.get(column.name) is None for column in together):
             continue  # a NULL is not equal to another
-        taken = and_(*(column == values[column.name] for column in together), table.c.id != (row_id or 0))
-        if (await session.execute(select(exists().where(taken)))).scalar():
+        is_equal = and_(*(column == values[column.name] for column in together), table.c.id != (row_id or 0))
+        if (await session.execute(select(exists().where(is_equal)))).scalar():
             return NotUnique(tuple(column.name for column in together))
     return None
 
 
 async def refusal_of_delete(session: AsyncSession, table: Table, row_id: int) -> WriteRefused | None:
-    """Which tables refer to the row; None if none does any more."""
+    """Why a row cannot be deleted; None if it can by now."""
     referring = {
         key.parent.table.name
         for key in _foreign_keys_to(table)
         if (await session.execute(select(exists().where(key.parent == row_id)))).scalar()
     }
-    return StillReferredTo(tuple(sorted(referring))) if referring else None
+    return StillReferencedError(tuple(sorted(referring))) if referring else None
 
 
 async def _unknown_references(session: AsyncSession, table: Table, values: Mapping[str, Any]) -> dict[str, str]:
@@ -84,7 +84,7 @@ def _unique_together(table: Table) -> Iterator[tuple[Column[Any], ...]]:
 
 
 def _foreign_keys_to(table: Table) -> Iterator[ForeignKey]:
-    """The foreign keys that stand against a deletion."""
+    """The foreign keys that prevent a deletion."""
     for other in table.metadata.tables.values():
         for key in other.foreign_keys:
             if key.column.table is table and key.ondelete == "RESTRICT":

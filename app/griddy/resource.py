@@ -1,4 +1,4 @@
-"""What one resource is: its table and body, and all names, paths and models that follow from them."""
+"""A resource: its table and body, and the names, paths and models that are derived from them."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from app.griddy.models import Models, models_of
 from app.http.wire.ids import read_id
 from app.http.wire.problems import Detail, InvalidBody, Problem
 
-Keys = dict[str, str]  # the ids in a path, by name, as they are spelled there
+Keys = dict[str, str]  # the unparsed ids in a path, by name
 
 _PREFIX = "/api/v1"
 _ID_SCHEMA: dict[str, object] = {"type": "integer", "format": "int64", "minimum": 1}
 _REFUSALS = {
     400: ResponseSpec(InvalidBody, description="The body is invalid", generate_examples=False),
     404: ResponseSpec(Detail, description="No such row", generate_examples=False),
-    409: ResponseSpec(Detail, description="Another row is in the way", generate_examples=False),
+    409: ResponseSpec(Detail, description="A conflict with another row", generate_examples=False),
     415: ResponseSpec(Detail, description="The body is not JSON", generate_examples=False),
 }
 _BAD_CURSOR = {400: ResponseSpec(Detail, description="The cursor is invalid", generate_examples=False)}
@@ -35,9 +35,9 @@ _BAD_CURSOR = {400: ResponseSpec(Detail, description="The cursor is invalid", ge
 
 @dataclass(frozen=True, slots=True)
 class TableResource:
-    """A table whose rows are served at `/api/v1/<path>/`, and the body that a client may write.
+    """A table whose rows are served at `/api/v1/<path>/`, and the fields that a client may write.
 
-    `games/{game_id}/drives` nests rows under the row that their column `game_id` refers to.
+    The path `games/{game_id}/drives` nests rows under the row that their column `game_id` references.
     """
 
     path: str
@@ -46,8 +46,8 @@ class TableResource:
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
-    """A resource with what follows from it. `key` is the name of its own id in a path."""
+class BoundResource:
+    """A resource with its derived names. `key` is the name of its id in a path."""
 
     path: str
     table: Table
@@ -58,11 +58,11 @@ class Bound:
     words_of_many: str
 
     def within(self, keys: Keys) -> dict[str, int]:
-        """The columns that the path fixes. Raises Problem 404 for what cannot be an id."""
+        """The columns whose values are in the path. Raises Problem 404 for an invalid id."""
         return {name: _id(keys, name) for name in self.parents}
 
-    def own(self, keys: Keys) -> int:
-        """The row's own id. Raises Problem 404 for what cannot be one."""
+    def row_id(self, keys: Keys) -> int:
+        """The id of the row. Raises Problem 404 for an invalid id."""
         return _id(keys, self.key)
 
     def listing(self, within: Mapping[str, int]) -> str:
@@ -70,16 +70,16 @@ class Bound:
         return f"{_PREFIX}/{self.path.format_map(within)}/"
 
     def collection(self) -> dict[str, Any]:
-        """Where the list is, for a decorator of Litestar."""
+        """The arguments of a Litestar decorator for the list."""
         return {"path": _typed(f"{_PREFIX}/{self.path}"), "dependencies": {"keys": _keys([*self.parents])}}
 
     def item(self) -> dict[str, Any]:
-        """Where a row is, for a decorator of Litestar."""
+        """The arguments of a Litestar decorator for a row."""
         path = _typed(f"{_PREFIX}/{self.path}/{{{self.key}}}")
         return {"path": path, "dependencies": {"keys": _keys([*self.parents, self.key])}}
 
     def described(self, verb: str, *refusals: int) -> dict[str, Any]:
-        """How an operation appears in the OpenAPI document, for a decorator of Litestar."""
+        """The arguments of a Litestar decorator that document an operation."""
         many = verb == "list"
         name = f"list_{self.table.name}" if many else f"{verb}_{self.key.removesuffix('_id')}"
         article = "an" if self.words[0] in "aeiou" else "a"
@@ -96,8 +96,8 @@ class Bound:
         }
 
 
-def bind(resource: TableResource) -> Bound:
-    """The resource with its names, paths and models."""
+def bind(resource: TableResource) -> BoundResource:
+    """Derive the names, paths and models of a resource."""
     table = table_of(resource.model)
     name = resource.model.__name__
     snake = re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
@@ -105,7 +105,7 @@ def bind(resource: TableResource) -> Bound:
     for column in re.findall(r"{(\w+)}", resource.path):
         (key,) = table.c[column].foreign_keys
         parents[column] = key.column.table
-    return Bound(
+    return BoundResource(
         path=resource.path,
         table=table,
         models=models_of(name, table, resource.body),
@@ -117,7 +117,7 @@ def bind(resource: TableResource) -> Bound:
 
 
 def words_of(key: str) -> str:
-    """What a key is the id of: `video_asset_id` of a video asset."""
+    """The noun in the name of a key: `video asset` for `video_asset_id`."""
     return key.removesuffix("_id").replace("_", " ")
 
 
@@ -134,15 +134,15 @@ def _id(keys: Keys, key: str) -> int:
 
 
 def _typed(path: str) -> str:
-    # As text, which is then read strictly.
+    # As text, because Litestar's parser of numbers is lenient.
     return re.sub(r"{(\w+)}", r"{\1:str}", path)
 
 
 def _keys(names: list[str]) -> Provide:
-    """Provides the ids of a path. Litestar learns their names from a signature, which differs by resource."""
+    """The dependency with the ids in a path. Litestar reads their names from a signature, which differs by resource."""
 
-    async def keys(**spelled: str) -> Keys:
-        return spelled
+    async def keys(**ids: str) -> Keys:
+        return ids
 
     types = {
         name: Annotated[str, PathParameter(description=f"The id of the {words_of(name)}.", schema_extra=_ID_SCHEMA)]

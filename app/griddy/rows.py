@@ -1,7 +1,7 @@
-"""Rows of any table: read a page, and create, replace, change or delete one, each in one transaction.
+"""Queries for rows of any table: read a page, and create, change or delete a row, each in one transaction.
 
-A row is a plain mapping of its columns. `within` are columns with the value that they must have: a drive is
-found, changed and created only within its own game.
+A row is a mapping of its columns. `within` maps columns to required values: a drive is found, changed and created only
+within its game.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Values = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class RowPage:
-    """Rows by ascending id, and whether there are more on either side."""
+    """Rows by ascending id, and whether there are more before and after them."""
 
     rows: Sequence[Row]
     more_before: bool
@@ -53,14 +53,14 @@ async def page(
 
 
 def _behind(table: Table, rows: Sequence[Row], after: int, before: int | None) -> ColumnElement[bool]:
-    """The rows on the side that the page was reached from, which may have gone meanwhile."""
+    """The rows on the other side of the cursor, which may have been deleted since it was written."""
     if before is not None:
         return table.c.id > rows[-1]["id"] if rows else table.c.id >= before
     return table.c.id < rows[0]["id"] if rows else table.c.id <= after
 
 
 async def get(session: AsyncSession, table: Table, row_id: int, within: Values, *, lock: bool = False) -> Row | None:
-    """The row, or None. `lock` keeps it as it is until the transaction ends."""
+    """The row, or None. With `lock` it cannot change until the transaction ends."""
     if lock:
         await session.connection(execution_options=LOCK_FIRST)
     query = select(*_columns(table, within)).where(table.c.id == row_id, _matching(table, within))
@@ -68,14 +68,14 @@ async def get(session: AsyncSession, table: Table, row_id: int, within: Values, 
     return None if found is None else dict(found)
 
 
-async def is_there(session: AsyncSession, table: Table, row_id: int) -> bool:
-    """Whether the table has the row."""
+async def row_exists(session: AsyncSession, table: Table, row_id: int) -> bool:
+    """Whether the table has a row with this id."""
     return bool((await session.execute(select(exists().where(table.c.id == row_id)))).scalar())
 
 
 @retried
 async def create(session: AsyncSession, table: Table, within: Values, values: Values) -> Row:
-    """Insert a row and return it whole. Raises NotUnique, UnknownReference."""
+    """Insert a row and return it. Raises NotUnique, UnknownReference."""
     try:
         created = await session.execute(insert(table).values(**values, **within).returning(*_columns(table, within)))
         row = dict(created.mappings().one())
@@ -90,7 +90,7 @@ async def create(session: AsyncSession, table: Table, within: Values, values: Va
 
 @retried
 async def change(session: AsyncSession, table: Table, row_id: int, within: Values, values: Values) -> Row | None:
-    """Set columns of a row and return it whole, or None. Raises NotUnique, UnknownReference."""
+    """Set columns of a row and return the row, or None. Raises NotUnique, UnknownReference."""
     matching = and_(table.c.id == row_id, _matching(table, within))
     try:
         changed = await session.execute(
@@ -110,18 +110,18 @@ async def change(session: AsyncSession, table: Table, row_id: int, within: Value
 
 @retried
 async def remove(session: AsyncSession, table: Table, row_id: int, within: Values) -> bool:
-    """Delete a row; False if there was none. Raises StillReferredTo."""
+    """Delete a row; False if there was none. Raises StillReferencedError."""
     matching = and_(table.c.id == row_id, _matching(table, within))
     try:
         removed = await session.execute(delete(table).where(matching).returning(table.c.id))
-        there = removed.one_or_none() is not None
+        is_removed = removed.one_or_none() is not None
         await session.commit()
     except IntegrityError as failed:
         await session.rollback()
         if refused := await refusal_of_delete(session, table, row_id):
             raise refused from failed
         raise
-    return there
+    return is_removed
 
 
 def _matching(table: Table, within: Values) -> ColumnElement[bool]:
@@ -129,6 +129,6 @@ def _matching(table: Table, within: Values) -> ColumnElement[bool]:
 
 
 def _columns(table: Table, within: Values) -> list[Column[Any]]:
-    """All columns, what says where a row is first."""
+    """All columns, first the id and those of `within`."""
     first = [table.c.id, *(table.c[column] for column in within)]
     return [*first, *(column for column in table.c if column.name not in ("id", *within))]

@@ -238,7 +238,7 @@ class Follower:
         if state.at is not None:
             self._losses += 1
             _log.error(
-                "the history in the database is empty, and was not: the last policy decides on until one is published",
+                "the history in the database was emptied: the last policy stays active until one is published",
                 lost_entry=state.at.id,
                 lost_revision=state.at.revision,
             )
@@ -314,7 +314,7 @@ class Follower:
             self.live.await_revision(entry.revision)
             faults = first_lines(refused.faults)
             _log.error(
-                "the newest policy is refused here; the last good one decides on", **_fields(entry), faults=faults
+                "the newest policy is refused here; the last good one stays active", **_fields(entry), faults=faults
             )
             return True
         changed = await asyncio.to_thread(changes, self.live.active.policy, snapshot.policy)

@@ -218,7 +218,7 @@ class ReplicaSync:
             # The message of a database error may show values; of any other error the traceback is wanted.
             unexpected = None if isinstance(error, SQLAlchemyError | OSError) else error
             _log.error(
-                "the database does not tell the newest policy; the last one decides on",
+                "the database does not tell the newest policy; the last one stays active",
                 error=type(error).__name__,
                 exc_info=unexpected,
             )

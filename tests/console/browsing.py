@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 
-from app.dev.wire import IssuerRequest, Reply, tell
+from app.dev.wire import IssuerRequest, Reply, json_reply
 from tests.support.issuer import LiveIssuer
 from tests.support.server import Server
 
@@ -60,6 +60,6 @@ def changed_tokens(issuer: LiveIssuer, change: Callable[[dict[str, object]], dic
     def twist(asked: IssuerRequest, reply: Reply) -> Reply:
         if asked.path != "/token" or reply.status != 200:
             return reply
-        return tell(200, change(json.loads(reply.body)))
+        return json_reply(200, change(json.loads(reply.body)))
 
     return twist

@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 from app.console.config import Console
 from app.console.login_state import LoginState
 from app.console.oidc import OpenId, SignedIn, SignInFailed
-from app.dev.wire import IssuerRequest, Reply, tell
+from app.dev.wire import IssuerRequest, Reply, json_reply
 from app.identity.jwks import KeySet
 from app.identity.jwt import JwtVerifier
 from tests.console.browsing import changed_answers, changed_tokens
@@ -83,6 +83,8 @@ def discovered(
     """Change the discovery document."""
 
     def twist(asked: IssuerRequest, reply: Reply) -> Reply:
-        return tell(200, change(json.loads(reply.body))) if asked.path.startswith("/.well-known/openid") else reply
+        return (
+            json_reply(200, change(json.loads(reply.body))) if asked.path.startswith("/.well-known/openid") else reply
+        )
 
     return twist

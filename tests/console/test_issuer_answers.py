@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import pytest
 
 from app.console.discovery import Undiscovered, read
-from app.dev.wire import IssuerRequest, Reply, tell
+from app.dev.wire import IssuerRequest, Reply, json_reply
 from tests.console.browsing import Browser, changed_answers, changed_tokens
 from tests.console.conftest import console_server
 from tests.support.issuer import CONSOLE, LiveIssuer
@@ -229,9 +229,9 @@ def test_an_access_token_in_the_form_of_a_key_is_not_verified_as_a_key(
         Reply(200, (("Content-Type", "application/json"),), b" " * 300_000),
         Reply(302, (("Location", "/elsewhere"),), b""),
         Reply(500, (), b""),
-        tell(400, {"error": "invalid_grant"}),
-        tell(200, {"token_type": "mac"}),
-        tell(200, {"token_type": "Bearer"}),
+        json_reply(400, {"error": "invalid_grant"}),
+        json_reply(200, {"token_type": "mac"}),
+        json_reply(200, {"token_type": "Bearer"}),
     ],
     ids=["no json", "deep", "big", "redirect", "error", "refused", "type", "empty"],
 )

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from app.console.login_state import LoginState, begin
 from app.console.oidc import OpenId, SignedIn, SignInFailed
-from app.dev.wire import Client, IssuerRequest, Reply, tell
+from app.dev.wire import Client, IssuerRequest, Reply, json_reply
 from app.identity.jwks import KeySet
 from tests.console.browsing import changed_answers
 from tests.console.signing_in import URL, answered, discovered, openid_of, refused, signed_in, tokens, why
@@ -237,22 +237,22 @@ ENDPOINT: dict[str, tuple[Reply, int, str]] = {
         "the answer is a redirect (302), which is not followed",
     ),
     "error": (Reply(500, (), b"x"), 502, "the token endpoint answered 500 without an object"),
-    "created": (tell(201, {"error": "x"}), 502, "the token endpoint answered 201: x"),
-    "refused": (tell(400, {"error": "invalid_grant"}), 502, "the token endpoint answered 400: invalid_grant"),
-    "a longest word": (tell(400, {"error": "e" * 50}), 502, "the token endpoint answered 400: " + "e" * 50),
+    "created": (json_reply(201, {"error": "x"}), 502, "the token endpoint answered 201: x"),
+    "refused": (json_reply(400, {"error": "invalid_grant"}), 502, "the token endpoint answered 400: invalid_grant"),
+    "a longest word": (json_reply(400, {"error": "e" * 50}), 502, "the token endpoint answered 400: " + "e" * 50),
     **{
         f"an error that is {error!r}"[:30]: (
-            tell(400, {"error": error}),
+            json_reply(400, {"error": error}),
             502,
             "the token endpoint answered 400: an unreadable error",
         )
         for error in ("e" * 51, "two words", "a\n", "", None, 7, ["x"])
     },
-    "no type": (tell(200, {"access_token": "x"}), 502, "the token type is not Bearer"),
-    "another type": (tell(200, {"token_type": "mac"}), 502, "the token type is not Bearer"),
-    "no token": (tell(200, {"token_type": "bearer"}), 502, "the ID token is invalid: Invalid token. (opaque)"),
+    "no type": (json_reply(200, {"access_token": "x"}), 502, "the token type is not Bearer"),
+    "another type": (json_reply(200, {"token_type": "mac"}), 502, "the token type is not Bearer"),
+    "no token": (json_reply(200, {"token_type": "bearer"}), 502, "the ID token is invalid: Invalid token. (opaque)"),
     "no string": (
-        tell(200, {"token_type": "BEARER", "id_token": ["a.b.c"]}),
+        json_reply(200, {"token_type": "BEARER", "id_token": ["a.b.c"]}),
         502,
         "the ID token is invalid: Invalid token. (malformed_header)",
     ),

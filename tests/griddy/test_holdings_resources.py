@@ -97,7 +97,7 @@ def test_a_used_tag_cannot_be_deleted_and_an_asset_is_deleted_with_its_tags(api:
     rows.create(f"video-assets/{asset}/tags", tag_id=tag)
     refused = api.delete(f"/tags/{tag}")
     assert refused.status_code == 409
-    assert refused.json()["detail"].startswith("This tag is still referred to by video asset tags:")
+    assert refused.json()["detail"].startswith("This tag is still referenced by video asset tags:")
     assert api.delete(f"/video-assets/{asset}").status_code == 204
     assert api.get(f"/video-assets/{asset}/tags").status_code == 404
     assert api.delete(f"/tags/{tag}").status_code == 204

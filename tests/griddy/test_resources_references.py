@@ -117,7 +117,7 @@ def test_a_referenced_row_cannot_be_deleted_and_the_references_are_named(api: ht
     ids = Rows(api).game()
     answer = api.delete(f"/leagues/{ids['league_id']}")
     assert answer.status_code == 409
-    expected = "This league is still referred to by franchises and seasons: change or delete those first."
+    expected = "This league is still referenced by franchises and seasons: change or delete those first."
     assert answer.json() == {"detail": expected}
     team = api.delete(f"/teams/{ids['away_team_id']}")
     assert (team.status_code, "games" in team.json()["detail"]) == (409, True)

@@ -160,7 +160,7 @@ def test_a_setting_in_two_spellings_is_refused(environment: pytest.MonkeyPatch) 
         load_local()
     environment.delenv("authz_audience")
     Path(".env").write_text("Authz_Issuer=https://a.example\nAUTHZ_issuer=https://b.example\n")
-    with pytest.raises(SettingsError, match=r"\AAuthz_Issuer, AUTHZ_issuer: these are one setting; keep one of them"):
+    with pytest.raises(SettingsError, match=r"\AAuthz_Issuer, AUTHZ_issuer: these are the same setting; keep one"):
         load()
     Path(".env").write_text("Authz_Issuer=https://a.example\n")
     assert load().issuer == REQUIRED["AUTHZ_ISSUER"]

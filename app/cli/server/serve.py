@@ -61,7 +61,7 @@ def serve_command(
 
     On four cores: authz serve --workers 4
     """
-    hangup.remember()
+    hangup.install()
     raise_descriptor_limit()
     if (tls_certificate is None) != (tls_key is None):
         raise click.UsageError("give --tls-certificate and --tls-key together.")

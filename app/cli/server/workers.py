@@ -126,7 +126,7 @@ class WorkerSupervisor:
                 signal.signal(number, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.default_int_handler)
             draining.all_workers_stop = lambda: draining.immediate or self._all_stop[0] != 0
-            hangup.remember()  # until it has a policy to reload
+            hangup.install()  # until it has a policy to reload
             for end in (self._heard, self._wake, self._readied, self._life):
                 os.close(end)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)

@@ -1,6 +1,6 @@
-"""Sample data for trying things out: facts about the NFL, and a few holdings that are plainly examples.
+"""Sample data: facts about the NFL, and a few invented holdings.
 
-In the files a reference is written as the label of the row that it means: a team as `KC`, a season as 2023.
+In the files a reference is the label of the referenced row: `KC` for a team, 2023 for a season.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ _Row = dict[str, Any]
 
 
 async def load(session: AsyncSession) -> dict[str, int]:
-    """Insert the sample into empty tables and return how many rows each got; nothing where there is a row.
+    """Insert the sample data and return the number of rows by table. Does nothing if any of the tables has a row.
 
-    What someone changed or deleted since the first time therefore stays so. The caller commits.
+    The caller commits.
     """
     sample = _read()
     tables = [table for table in metadata.sorted_tables if table.name in sample]
@@ -63,7 +63,7 @@ def _read() -> dict[str, list[_Row]]:
 
 
 def _resolved(row: _Row, table: Table, ids: Mapping[str, Mapping[Any, int]]) -> _Row:
-    """The row with ids for labels, validated by the same rules as that of a client."""
+    """The row with ids in place of labels, validated like a row of a client."""
     references = {key.parent.name: ids[key.column.table.name] for key in table.foreign_keys}
     values = {name: references[name][value] if name in references else value for name, value in row.items()}
     body: type[Body] = _BODIES[table.name]

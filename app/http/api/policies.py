@@ -75,7 +75,7 @@ class ReloadResult:
 
 @dataclass(frozen=True, slots=True)
 class ReloadRefused:
-    """Why the files were not taken; `revision` is the policy that decides on."""
+    """Why the files were not taken; `revision` is the policy that stays active."""
 
     detail: str
     revision: str
@@ -105,7 +105,7 @@ async def show_policy(request: AnyRequest) -> ActivePolicy:
     status_code=200,
     summary="Reload the policy",
     tags=["policies"],
-    responses={422: ResponseSpec(ReloadRefused, description="The files have faults; the old policy decides on")},
+    responses={422: ResponseSpec(ReloadRefused, description="The files have faults; the old policy stays active")},
 )
 async def reload_policy(
     request: AnyRequest, session: RequestSession, wait: Wait = None
