@@ -64,6 +64,11 @@ def read(filters: Mapping[str, str], now: datetime) -> DecisionFilter:
     return DecisionFilter(**found)  # type: ignore[arg-type]  # each reader returns the type of its field
 
 
+def read_period(last: str, now: datetime) -> tuple[int, int]:
+    """The time from `last`, written as for `since`, until now, in microseconds since 1970. Raises ValueError."""
+    return _moment(last, now), _micros(now)
+
+
 def _text(text: str, _now: datetime) -> str:
     return read_text(text)
 
@@ -86,8 +91,12 @@ def _verdict(text: str, _now: datetime) -> bool:
 
 
 def _moment(text: str, now: datetime) -> int:
+    return _micros(read_moment(text, now))
+
+
+def _micros(moment: datetime) -> int:
     # In integers, since a float of seconds is not exact to the microsecond.
-    return (read_moment(text, now) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
 _READERS: Mapping[str, tuple[str, Callable[[str, datetime], object]]] = {

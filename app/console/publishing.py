@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from litestar import Response, post
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.audit.decision_filter import BadFilter, read
+from app.audit.decision_filter import read_period
 from app.audit.replay_view import ReplayResult
 from app.console.acknowledgements import acknowledgements_of, missing_acknowledgements
 from app.console.change_preview import MAX_SHOWN, preview_values
@@ -181,15 +181,11 @@ async def _preview(
 
 
 async def _replayed(request: AnyRequest, found: Published, last: str) -> Replayed:
-    now = datetime.now(UTC)
-    try:
-        since = read({"since": last}, now).since or 0
-    except BadFilter as bad:
-        return Replayed(last, None, str(bad))
-    times = (since, int(now.timestamp() * 1_000_000))
+    """Replay the decisions of one of PERIODS."""
+    services, period = services_of(request.app), read_period(last, datetime.now(UTC))
     done: ReplayResult | None = None
     try:
-        async for step in replayed(services_of(request.app), found.snapshot, times, limit=MAX_SHOWN, last=last):
+        async for step in replayed(services, found.snapshot, period, limit=MAX_SHOWN, last=last):
             done = step if isinstance(step, ReplayResult) else done
     except CannotReplay as error:
         return Replayed(last, None, str(error))

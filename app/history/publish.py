@@ -42,6 +42,7 @@ from app.policy.language.diff import changes, file_changes
 from app.policy.language.fault import PolicyRefused
 
 Kind = Literal["publish", "rollback"]
+_REFUSALS: Mapping[type[Exception], str] = {StaleParent: "stale", PolicyRefused: "refused"}
 OUTCOMES = ("published", "unchanged", "stale", "refused", "widens", "publishers", "cases", "failed")
 
 
@@ -80,18 +81,12 @@ class Publisher:
 
         Raises StaleParent, PolicyRefused with every fault, Unacknowledged and `write.PolicyNotWritten`.
         """
-        outcome = "failed"
+        outcome = "failed"  # also if the caller leaves
         try:
             published = await self._change(_PublishRequest(files, parent, author, message, kind, acknowledged, dry_run))
             outcome = "unchanged" if published.revision == published.parent else "published"
-        except StaleParent:
-            outcome = "stale"
-            raise
-        except PolicyRefused:
-            outcome = "refused"
-            raise
-        except Unacknowledged as refused:
-            outcome = refused.outcome
+        except Exception as error:
+            outcome = error.outcome if isinstance(error, Unacknowledged) else _REFUSALS.get(type(error), "failed")
             raise
         finally:
             if not dry_run:

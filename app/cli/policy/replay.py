@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from app.audit.decision_filter import BadFilter, read
+from app.audit.decision_filter import read_period
 from app.cli.database import with_sessions
 from app.cli.failure import explained
 from app.cli.policy.directory import policy_directory
@@ -47,16 +47,13 @@ def replay_command(*, new: str | None, last: str, against: str | None, as_json: 
 
     Example: authz policy replay ./candidate --last 7d
     """
-    now = datetime.now(UTC)
     try:
-        since = read({"since": last}, now).since
-    except BadFilter as bad:
-        raise click.UsageError(f"--last {bad.errors['since']}") from None
-    assert since is not None, "it was given"
+        period = read_period(last, datetime.now(UTC))
+    except ValueError as error:
+        raise click.UsageError(f"--last {error}") from None
     snapshot = snapshot_of(find(new or str(policy_directory(None))), as_json=as_json)
     active = snapshot_of(_active(against), is_old=True, as_json=as_json)
-    until = int(now.timestamp() * 1_000_000)
-    found = with_sessions(lambda sessions: _replay(sessions, (snapshot, active), (since, until), last))
+    found = with_sessions(lambda sessions: _replay(sessions, (snapshot, active), period, last))
     if as_json:
         show_view(found)
     else:

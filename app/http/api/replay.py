@@ -17,7 +17,7 @@ from litestar.response import Stream
 from pydantic import Field
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.audit.decision_filter import BadFilter, read
+from app.audit.decision_filter import read_period
 from app.audit.replay import Replay
 from app.audit.replay_view import ReplayProgress, ReplayResult
 from app.db.replay import replay_steps
@@ -83,18 +83,15 @@ async def replay_policy(data: JSONBody[ReplayPolicy], request: AnyRequest) -> St
     Progress comes as it is made, and the result last. A process replays for one caller at a time; others wait.
     """
     services = services_of(request.app)
-    now = datetime.now(UTC)
     try:
-        since = read({"since": data.last}, now).since
-    except BadFilter as bad:
-        raise invalid({"last": bad.errors["since"]}) from None
-    assert since is not None, "it was given"
+        period = read_period(data.last, datetime.now(UTC))
+    except ValueError as error:
+        raise invalid({"last": str(error)}) from None
     try:
         snapshot = await snapshot_of(data.files, services)
     except PolicyRefused as refused:
         return faulty(refused)
-    until = int(now.timestamp() * 1_000_000)
-    lines = _lines(services, snapshot, (since, until), data)
+    lines = _lines(services, snapshot, period, data)
     return Stream(lines, media_type=JSON_LINES, headers={"Cache-Control": "no-store"})
 
 
