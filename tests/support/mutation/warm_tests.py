@@ -139,10 +139,10 @@ class _Plugin:
         sys.settrace(called if on else None)
 
     def _note_calls(self, test: str) -> None:
-        for code in self._seen.values():
+        while self._seen:  # to which another thread may add meanwhile
+            _, code = self._seen.popitem()
             if code.co_filename.startswith(self._app):
                 self._profile.callers[code.co_filename, code.co_qualname, code.co_firstlineno].add(test)
-        self._seen.clear()
 
     def _run_plain(self, items: Sequence[pytest.Item], to: Connection) -> None:
         def audit(event: str, _: object) -> None:
