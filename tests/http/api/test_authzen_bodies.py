@@ -43,10 +43,16 @@ async def ask(request: AnyRequest) -> ASGIResponse:
     return ASGIResponse(body=msgspec.json.encode(await read(request, _QUESTION)))
 
 
-APP = Litestar([ask], exception_handlers=HANDLERS)
+@post("/unlimited", request_max_body_size=None, status_code=200)
+async def ask_without_limit(request: AnyRequest) -> ASGIResponse:
+    """What was read."""
+    return ASGIResponse(body=msgspec.json.encode(await read(request, _QUESTION)))
 
 
-async def exchanged(messages: list[Any], *headers: tuple[str, str]) -> tuple[int, Any]:
+APP = Litestar([ask, ask_without_limit], exception_handlers=HANDLERS)
+
+
+async def exchanged(messages: list[Any], *headers: tuple[str, str], path: str = "/") -> tuple[int, Any]:
     """The status of the answer to a request of these messages, and what was read or the reason of the refusal."""
     sent: list[Any] = []
 
@@ -57,9 +63,10 @@ async def exchanged(messages: list[Any], *headers: tuple[str, str]) -> tuple[int
         sent.append(message)
 
     scope: Any = {
-        "type": "http", "http_version": "1.1", "method": "POST", "scheme": "http", "path": "/", "raw_path": b"/",
-        "root_path": "", "query_string": b"", "client": ("127.0.0.1", 1), "server": ("a", 80), "extensions": {},
-        "asgi": {"version": "3.0"}, "headers": [(name.lower().encode(), value.encode()) for name, value in headers],
+        "type": "http", "http_version": "1.1", "method": "POST", "scheme": "http", "path": path,
+        "raw_path": path.encode(), "root_path": "", "query_string": b"", "client": ("127.0.0.1", 1),
+        "server": ("a", 80), "extensions": {}, "asgi": {"version": "3.0"},
+        "headers": [(name.lower().encode(), value.encode()) for name, value in headers],
     }  # fmt: skip
     await APP(scope, receive, send)
     body = msgspec.json.decode(sent[1]["body"])
@@ -104,6 +111,11 @@ async def test_a_body_must_be_declared_as_json(headers: list[tuple[str, str]], d
 async def test_the_size_of_a_body_is_bounded(size: int, status: int, pieces: int) -> None:
     messages = in_pieces(b"{}".ljust(size), pieces)
     assert (await exchanged(messages, ("Content-Type", JSON)))[0] == status
+
+
+async def test_a_handler_without_a_limit_reads_any_body() -> None:
+    messages = in_pieces(b"{}".ljust(400), 2)
+    assert await exchanged(messages, ("Content-Type", JSON), path="/unlimited") == (200, {})
 
 
 async def test_the_last_message_may_be_empty() -> None:

@@ -30,11 +30,12 @@ ROWS = (
     "p, anyone, free:shut, read, deny",
     "p, auth:api_key a:read, keyed, read, allow",
     "p, user:ann, doc, sign, allow",
+    'p, anyone, doc, list, allow, "!(has(context.shut) || has(subject.properties.age) || has(action.properties.why))"',
 )
 ENTITIES = "resources: [{type: doc, id: own, properties: {color: red}}, {type: doc, id: other, properties: {}}]"
 ANN: Json = {"type": "user", "id": "ann"}
 READER: Json = {"type": "user", "id": "bob", "properties": {"permissions": ["a:read"]}}
-READ, GET = {"name": "read"}, {"name": "GET"}
+READ, LIST, GET = ({"name": name} for name in ("read", "list", "GET"))
 OWN, FREE, SHUT = (
     {"type": kind, "id": identity} for kind, identity in (("doc", "own"), ("free", "1"), ("free", "shut"))
 )
@@ -85,6 +86,10 @@ async def point(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Decis
         (ANN, {"name": "write", "properties": {"why": "x"}}, OWN, {"shut": 1}, False),
         (ANN, {"name": "write", "properties": {"why": "y"}}, OWN, None, False),
         (READER, {"name": "write", "properties": {"why": "x"}}, OWN, None, False),
+        (ANN, LIST, OWN, None, True),
+        (ANN, LIST, OWN, {"shut": 1}, False),
+        (ANN, {**LIST, "properties": {"why": "x"}}, OWN, None, False),
+        ({**ANN, "properties": {"age": 7}}, LIST, OWN, None, False),
         ({"type": "key", "id": "1"}, READ, {"type": "keyed", "id": "1"}, None, True),
         *(
             ({"type": "key", "id": i}, READ, {"type": "keyed", "id": "1"}, None, False)
@@ -230,9 +235,14 @@ async def test_a_missing_field_is_named(point: DecisionPoint, field: str) -> Non
         ("resource", {"subject": ANN, "action": READ, "resource": {"type": "doc"}}, []),
         ("resource", {"subject": READER, "action": GET, "resource": {"type": "route"}}, ["/x", "/x/{id}", "/y"]),
         ("resource", {"subject": {"type": "user", "id": ""}, "action": GET, "resource": {"type": "route"}}, []),
-        ("action", {"subject": ANN, "resource": OWN, "context": {"open": True}}, ["read", "sign"]),
-        ("action", {"subject": READER, "resource": OWN, "context": {"open": True}}, ["read"]),
-        ("action", {"subject": ANN, "resource": OWN}, ["sign"]),
+        ("action", {"subject": ANN, "resource": OWN, "context": {"open": True}}, ["list", "read", "sign"]),
+        ("action", {"subject": READER, "resource": OWN, "context": {"open": True}}, ["list", "read"]),
+        ("action", {"subject": ANN, "resource": OWN}, ["list", "sign"]),
+        ("action", {"subject": ANN, "resource": OWN, "context": {"shut": 1}}, ["sign"]),
+        ("resource", {"subject": ANN, "action": LIST, "resource": {"type": "doc"}}, ["other", "own"]),
+        ("resource", {"subject": ANN, "action": LIST, "resource": {"type": "doc"}, "context": {"shut": 1}}, []),
+        ("subject", {"subject": {"type": "user"}, "action": LIST, "resource": OWN}, ["ann", "owner"]),
+        ("subject", {"subject": {"type": "user"}, "action": LIST, "resource": OWN, "context": {"shut": 1}}, []),
         ("action", {"subject": {"type": "key", "id": "2"}, "resource": FREE}, []),
         ("subject", {"subject": {"type": "user"}, "action": {"name": "sign"}, "resource": OWN}, ["ann"]),
         ("subject", {"subject": {"type": "key"}, "action": READ, "resource": {"type": "keyed", "id": "1"}}, ["1"]),
