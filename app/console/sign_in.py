@@ -147,8 +147,9 @@ ROUTES = (show_sign_in, start_sign_in, finish_sign_in, sign_out, sign_out_everyw
 
 def _configured(request: AnyRequest) -> tuple[Console, OpenId]:
     services = services_of(request.app)
-    if services.console is None or services.openid is None:
+    if services.console is None:
         raise Problem(404, "This deployment has no console: AUTHZ_CONSOLE_CLIENT_ID is not set.")
+    assert services.openid is not None
     return services.console, services.openid
 
 

@@ -86,7 +86,7 @@ def ambiguities(
                 continue
             if wider and is_behind and other in closed:
                 continue  # their common paths resolve to the closed template first
-            if narrower and wider and _both(each, parts[other], budget) in shapes:
+            if wider and _both(each, parts[other], budget) in shapes:
                 continue  # a third template matches all common paths, and is more specific than both
             if wider or not narrower:
                 yield Ambiguity(template, other)
