@@ -33,7 +33,7 @@ def test_a_new_key_is_random_and_stored_as_prefix_and_digest(environment: str) -
 
 @pytest.mark.parametrize("environment", ["", "prod", "LIVE", "live_"])
 def test_there_is_no_key_for_another_environment(environment: str) -> None:
-    with pytest.raises(ValueError, match=f"one of live, test, not for '{environment}'"):
+    with pytest.raises(ValueError, match=f"one of live, test, not '{environment}'"):
         mint(environment)
 
 

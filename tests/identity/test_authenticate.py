@@ -133,9 +133,9 @@ async def test_an_uncached_key_is_parsed_and_hashed_once(issuer: LiveIssuer) -> 
         finally:
             sys.setprofile(None)
     assert principal.key_id == 1
-    assert {name: calls[name] for name in ("authorization", "token_of", "digest")} == {
+    assert {name: calls[name] for name in ("authorization", "parse_bearer_token", "digest")} == {
         "authorization": 1,
-        "token_of": 1,
+        "parse_bearer_token": 1,
         "digest": 1,
     }
 

@@ -51,14 +51,14 @@ async def test_there_are_no_keys_before_the_first_fetch(own: LiveIssuer, clock: 
 async def test_a_key_set_is_started_once(own: LiveIssuer, clock: Clock) -> None:
     keys = keys_of(own, clock)
     await keys.start()
-    with pytest.raises(RuntimeError, match="started once"):
+    with pytest.raises(RuntimeError, match="started only once"):
         await keys.start()
     await keys.stop()
-    with pytest.raises(RuntimeError, match="started once"):
+    with pytest.raises(RuntimeError, match="started only once"):
         await keys.start()
     stopped = keys_of(own, clock)
     await stopped.stop()
-    with pytest.raises(RuntimeError, match="started once"):
+    with pytest.raises(RuntimeError, match="started only once"):
         await stopped.start()
     assert own.fetches == 1
 

@@ -204,7 +204,12 @@ class Database:
 
 
 def key_verifier(database: Database, **settings: Any) -> ApiKeyVerifier:
-    known: dict[str, Any] = {"environments": ("live", "test"), "cache_seconds": 60, "seen": lambda _: None, **settings}
+    known: dict[str, Any] = {
+        "environments": ("live", "test"),
+        "cache_seconds": 60,
+        "on_accepted": lambda _: None,
+        **settings,
+    }
     return ApiKeyVerifier(database.find, **known)
 
 
