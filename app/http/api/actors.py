@@ -11,5 +11,5 @@ from app.audit.actor import Actor, actor_of
 
 
 def requesting_actor(request: Request[Any, Any, Any]) -> Actor:
-    """Who sends the request, under the policy that let it in."""
+    """The caller of a request, under the revision that allowed it."""
     return actor_of(request.user, logs.request_id.get(), request.auth.revision)

@@ -1,6 +1,6 @@
-"""API keys over HTTP: a signed-in person issues, lists, rotates and revokes their own.
+"""The API of a user's own keys: issue, list, rotate and revoke.
 
-That only people manage keys is a row of the policy; whose keys they are is decided here, for it is data.
+A row of the policy allows only signed-in users; the handlers limit each user to their own keys.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _PATH = "/api/v1/api-keys"
 
 
 class IssueKey(BaseModel):
-    """What a new key shall be."""
+    """The properties of a new key."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -51,7 +51,7 @@ class IssueKey(BaseModel):
 
 
 class RotateKey(BaseModel):
-    """How a key is replaced: for how many seconds both keys are accepted, by default a day."""
+    """For how many seconds the old and the new key are both accepted."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -60,7 +60,7 @@ class RotateKey(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class IssuedKey:
-    """A new key with its plaintext, shown this once."""
+    """A new key with its plaintext, which is shown only once."""
 
     api_key: KeyView
     plaintext: str
@@ -69,7 +69,7 @@ class IssuedKey:
 
 @dataclass(frozen=True, slots=True)
 class RotatedKey:
-    """A new key with its plaintext, shown this once, and the key that it takes the place of."""
+    """A new key with its plaintext, which is shown only once, and the key that it replaces."""
 
     api_key: KeyView
     plaintext: str
@@ -78,7 +78,7 @@ class RotatedKey:
 
 
 @dataclass
-class _BodyMayBeLeftOut(Operation):
+class _OptionalBodyOperation(Operation):
     """The documentation of an operation with an optional body."""
 
     def __post_init__(self) -> None:
@@ -106,7 +106,7 @@ _TOO_MANY_SPEC = ResponseSpec(
     },
 )
 async def issue_key(data: JSONBody[IssueKey], request: AllowedRequest, session: RequestSession) -> Response[IssuedKey]:
-    """The plaintext is in this answer and nowhere else. A key never holds more than its issuer."""
+    """The plaintext is only in this response. A key never has more permissions than its issuer."""
     services = services_of(request.app)
     now = datetime.now(UTC)
     order = KeyOrder(data.name, data.environment, data.scopes, data.expires_at)
@@ -129,7 +129,7 @@ async def list_keys(
         str | None, QueryParameter(description="As the `Link` of a page has it; the first without it.")
     ] = None,
 ) -> Response[list[KeyView]]:
-    """Your own keys, newest first, 100 at most. Where there are more, `Link` leads to the next page (RFC 8288)."""
+    """Your own keys, newest first, at most 100. If there are more, `Link` has the next page (RFC 8288)."""
     now = datetime.now(UTC)
     before = read_before(cursor, _PATH)
     rows = await stored.page_for(session, request.user.subject, before=before, limit=PAGE_SIZE + 1)
@@ -148,7 +148,7 @@ async def list_keys(
     responses=_NOT_FOUND_SPEC,
 )
 async def show_key(key_id: FromPath[str], request: AllowedRequest, session: RequestSession) -> KeyView:
-    """Another's key looks just like none."""
+    """A key of another user is not found, like one that does not exist."""
     row = await stored.own_key(session, request.user.subject, read_id(key_id))
     return view_of(row, datetime.now(UTC))
 
@@ -173,7 +173,7 @@ async def revoke_key(key_id: FromPath[str], request: AllowedRequest, session: Re
     "/api/v1/api-keys/{key_id:str}/rotate",
     status_code=201,
     before_request=json_or_nothing,
-    operation_class=_BodyMayBeLeftOut,
+    operation_class=_OptionalBodyOperation,
     summary="Rotate one of your API keys",
     tags=["api keys"],
     responses={
@@ -193,11 +193,11 @@ async def rotate_key(
     session: RequestSession,
     data: JSONBody[RotateKey | None] = None,
 ) -> Response[RotatedKey]:
-    """A new key with the name, environment and scopes of the old one, which goes on for `grace_seconds`.
+    """Issue a new key with the name, environment and scopes of the old one, which stays valid for `grace_seconds`.
 
-    The old key then expires, or when it would have anyway. One that ends gets a successor that lives as long as it
-    was issued for, and one without an end a successor without. A key is rotated once: after that the answer names its
-    successor. An owner who no longer holds its scopes cannot rotate it.
+    After that, or at its own expiry if that is earlier, the old key expires. The new key has the same lifetime as the
+    old one was issued with, or none. A key is rotated once; after that the error names its successor. An owner who no
+    longer has the scopes of a key cannot rotate it.
     """
     services = services_of(request.app)
     now = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""The keys that hold more than their owner does now, as `authz keys check` has them."""
+"""The API of keys that have scopes which their owner no longer has, like `authz keys check`."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from app.identity.api_keys import ENVIRONMENTS
 from app.keys.beyond_owners import KeyBeyondOwner, page
 from app.services import AnyRequest, services_of
 
-# Not below /api/v1/api-keys, whose rows let every signed-in person in.
+# Not below /api/v1/api-keys, whose rows allow all signed-in users.
 PATH = "/api/v1/all-keys/beyond-owner"
-PAGE_SIZE = 100  # active keys that a page looks at
+PAGE_SIZE = 100  # active keys that are examined for a page
 _LIST = f"{PATH}/"
 Owner = Annotated[
     str | None,
@@ -35,9 +35,9 @@ Cursor = Annotated[str | None, QueryParameter(description="from `next` of a page
 
 @dataclass(frozen=True, slots=True)
 class KeysBeyondOwner:
-    """Those among the next 100 active keys, by ascending id, under the policy `revision`. A page may have none.
+    """The results among the next 100 active keys, by ascending id, under the policy `revision`; there may be none.
 
-    `next` leads to the following keys until all have been looked at.
+    `next` is null when all keys have been examined.
     """
 
     revision: str
@@ -52,9 +52,9 @@ class KeysBeyondOwner:
     responses={400: ResponseSpec(InvalidBody, description="The cursor or the owner is invalid")},
 )
 async def list_beyond_owner(request: AnyRequest, owner: Owner = None, cursor: Cursor = None) -> KeysBeyondOwner:
-    """An owner holds what role rows give, and what its token stated when the decision log last saw one.
+    """An owner has the grants of role rows and those of the last token of theirs in the decision log.
 
-    A page looks at 100 active keys and lists those among them, if any: follow `next` until it is null.
+    For a page 100 active keys are examined: follow `next` until it is null.
     """
     services = services_of(request.app)
     after = read_cursor(cursor, _listing(owner)).after if cursor else 0
@@ -81,7 +81,7 @@ async def list_beyond_owner(request: AnyRequest, owner: Owner = None, cursor: Cu
 
 
 def _listing(owner: str | None) -> str:
-    """What a cursor is of: that of one owner's keys leads nowhere else."""
+    """The listing of a cursor: a cursor for one owner is invalid for any other."""
     return _LIST if owner is None else f"{_LIST}{owner}"
 
 

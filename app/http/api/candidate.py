@@ -1,4 +1,4 @@
-"""A candidate policy in a request: built from its files, or refused with every fault."""
+"""Candidate policies in requests, built from their files or refused with all faults."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_FILES_BYTES = 40_000_000
 
 
 class Candidate(BaseModel):
-    """Every file of a policy, by name."""
+    """The files of a policy, by name."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -31,7 +31,7 @@ class Candidate(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class FaultyPolicy:
-    """Why the policy was not taken."""
+    """The faults for which a policy is refused."""
 
     detail: str
     faults: list[FaultView]
@@ -41,12 +41,12 @@ FAULTY: Mapping[int, ResponseSpec] = {422: ResponseSpec(FaultyPolicy, descriptio
 
 
 async def snapshot_of(texts: Mapping[str, str], services: Services) -> Snapshot:
-    """The policy over the routes that are served, built off the event loop. Raises PolicyRefused with every fault."""
+    """Build a policy for the served routes, in a thread. Raises PolicyRefused with all faults."""
     return await asyncio.to_thread(services.live.build_candidate, encode(texts))
 
 
 def faulty(refused: PolicyRefused) -> Response[FaultyPolicy]:
-    """The 422 that names every fault."""
+    """The 422 with all faults."""
     faults = fault_views(refused.faults)
     detail = f"The policy has {len(faults)} fault{'s' if len(faults) > 1 else ''}."
     return Response(FaultyPolicy(detail, faults), status_code=422, media_type=MediaType.JSON)

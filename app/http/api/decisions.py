@@ -1,4 +1,4 @@
-"""The decision log over HTTP: a page of it, all of it as JSON Lines, and how it fares."""
+"""The API of the decision log: pages, an export as JSON Lines, and its health."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from app.services import AnyRequest, services_of
 PAGE_SIZE = 50
 _PATH = "/api/v1/decisions"
 _CURSOR = "from `next` or `previous` of a page; the newest without it"
-_BAD = {400: ResponseSpec(InvalidBody, description="A filter cannot be read, or there is no such filter")}
+_BAD = {400: ResponseSpec(InvalidBody, description="A filter is invalid or unknown")}
 
 
 @dataclass(frozen=True, slots=True)
 class DecisionPage:
-    """Decisions, newest first; `next` leads to older ones."""
+    """Decisions, newest first; `next` is the page with older ones."""
 
     next: str | None
     previous: str | None
@@ -41,10 +41,10 @@ class DecisionPage:
 
 @dataclass(frozen=True, slots=True)
 class DecisionResults:
-    """A page of decisions, newest first, as they are filtered by `query`.
+    """A page of decisions, newest first, filtered by `query`.
 
-    `older` and `newer` are the cursors of the pages beside it, if there are such; `latest` is that of whatever will
-    be newer than this page.
+    `older` and `newer` are the cursors of the adjacent pages, if there are any; `latest` is the cursor of all future
+    decisions.
     """
 
     query: str
@@ -62,7 +62,7 @@ class DecisionResults:
     responses=_BAD,
 )
 async def list_decisions(request: AnyRequest, session: RequestSession) -> DecisionPage:
-    """What was decided, newest first. A decision is here within a second or so."""
+    """Decisions, newest first. A decision is listed after about a second."""
     found = await found_decisions(session, given_filters(request))
 
     def link(cursor: str | None) -> str | None:
@@ -84,13 +84,13 @@ async def list_decisions(request: AnyRequest, session: RequestSession) -> Decisi
     },
 )
 async def export_decisions(request: AnyRequest) -> Stream:
-    """All decisions that fit, oldest first, as JSON Lines: those made until now."""
+    """All matching decisions until now, oldest first, as JSON Lines."""
     services = services_of(request.app)
     wanted = read_filters(read, given_filters(request))
 
     async def lines() -> AsyncIterator[bytes]:
         async with aclosing(logged.everything(services.sessions, wanted)) as pages:
-            # Not anext's own default, under which Python 3.11 raises SystemError at the end.
+            # Without a default for anext, with which Python 3.11 raises SystemError at the end.
             with suppress(StopAsyncIteration):
                 while True:
                     rows = await shielded(anext(pages))
@@ -100,9 +100,9 @@ async def export_decisions(request: AnyRequest) -> Stream:
     return Stream(lines(), media_type="application/jsonl", headers=headers)
 
 
-@get_or_head(f"{_PATH}/health", summary="How the decision log fares", tags=["decisions"])
+@get_or_head(f"{_PATH}/health", summary="Show the health of the decision log", tags=["decisions"])
 async def decision_log_health(request: AnyRequest) -> Response[Health]:
-    """What became of the decisions of this process since it started."""
+    """The numbers of written, queued and lost decisions of this process since its start."""
     services = services_of(request.app)
     log = services.decision_log
     return Response(log.health, headers={"Cache-Control": "no-store"})

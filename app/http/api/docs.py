@@ -1,4 +1,4 @@
-"""The documentation page: the OpenAPI document for people, rendered here and loading nothing from elsewhere."""
+"""The documentation page, rendered from the OpenAPI document. It loads nothing from other hosts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _HEADERS = {
 
 @get_or_head("/docs", media_type="text/html", include_in_schema=False)
 async def docs(request: AnyRequest) -> Response[str]:
-    """Every operation, what it needs, takes and answers."""
+    """All operations with their permissions, bodies and responses."""
     services = services_of(request.app)
     document = await services.documents.under(services.live.active)
     page = _pages.get_template("docs.html").render(document=document, groups=_groups(document))
@@ -37,7 +37,7 @@ async def docs(request: AnyRequest) -> Response[str]:
 
 @get_or_head("/docs/style.css", media_type="text/css", include_in_schema=False)
 async def docs_style() -> Response[bytes]:
-    """The page's style."""
+    """The style sheet of the page."""
     return Response(_style, media_type="text/css; charset=utf-8", headers={**_HEADERS, "Cache-Control": "max-age=300"})
 
 
@@ -49,9 +49,9 @@ def _groups(document: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
             operation = item.get(method)
             if operation is None or (method == "head" and "get" in item):
                 continue
-            shown = "GET, HEAD" if method == "get" and "head" in item else method.upper()
+            methods = "GET, HEAD" if method == "get" and "head" in item else method.upper()
             tag = (operation.get("tags") or ["other"])[0]
-            entry = {"method": shown, "path": path, "body": _body(document, operation), **operation}
+            entry = {"method": methods, "path": path, "body": _body(document, operation), **operation}
             groups.setdefault(tag, []).append(entry)
     return groups
 

@@ -1,4 +1,4 @@
-"""The status and detail for each error of the domain, for JSON and pages alike."""
+"""The status and detail of each domain error, for JSON responses and pages."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DomainError = KeyRefused | NoShadow | BudgetSpent | CannotVerify | CannotDecide 
 
 
 def problem_of(error: DomainError, refusals: Refusals) -> Problem:
-    """The problem of a request that a use-case refused."""
+    """The Problem for an error of a use-case."""
     if isinstance(error, DiskShortage):
         return Problem(503, str(error), headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
     if isinstance(error, CannotVerify | CannotDecide):
@@ -40,7 +40,7 @@ def problem_of(error: DomainError, refusals: Refusals) -> Problem:
 
 
 def answer(request: AnyRequest, error: DomainError) -> Response[dict[str, Any]]:
-    """The JSON answer to an error of the domain."""
+    """The JSON response to a domain error."""
     return errors.of_problem(request, problem_of(error, services_of(request.app).refusals))
 
 

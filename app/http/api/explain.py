@@ -1,4 +1,4 @@
-"""Why, and why not, over HTTP: of grants, of a key as it is now, and of a request of the past."""
+"""The API of explanations: of a decision about grants or a key, and of a past request."""
 
 from __future__ import annotations
 
@@ -33,23 +33,24 @@ _LOG = "/api/v1/decisions"
 _Text = Annotated[str, Field(min_length=1, max_length=2048)]
 
 
-def _whole(value: object) -> object:
-    # Litestar turns strict off, and then `true` would be the key 1.
+def _check_integer(value: object) -> object:
+    # Litestar disables pydantic's strict mode, in which `true` is not 1.
     if value is not None and type(value) is not int:
         raise ValueError("must be a whole number")
     return value
 
 
 class ExplainRequest(BaseModel):
-    """What to explain: exactly one of `grants`, `key_id` and `request_id`; with the first two an action on a resource.
+    """The decision to explain: exactly one of `grants`, `key_id` and `request_id`; the first two need `action` and
+    `resource`.
 
-    `given` are the variables that a request would bring, for conditions, such as `{"request": {"ip": "10.0.0.1"}}`.
+    `given` are variables of conditions that a request would set, such as `{"request": {"ip": "10.0.0.1"}}`.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     grants: Annotated[list[_Text], Field(max_length=500)] | None = None
-    key_id: Annotated[int, Field(ge=1, lt=2**63), BeforeValidator(_whole)] | None = None
+    key_id: Annotated[int, Field(ge=1, lt=2**63), BeforeValidator(_check_integer)] | None = None
     request_id: Annotated[str, Field(min_length=1, max_length=512)] | None = None
     action: _Text | None = None
     resource: _Text | None = None
@@ -58,10 +59,10 @@ class ExplainRequest(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class ExplainResponse:
-    """What the active policy says now, and for a past request also what was decided `then`.
+    """The decision of the active policy `now`, and for a past request also the logged decision `then`.
 
-    `now` is null where it cannot be asked; `note` says why. `others` are more decisions on the same request id, which
-    the decision log lists: this is the newest.
+    If `now` is null, `note` has the reason. `then` is the newest decision with the request id, and `others` is the
+    number of older ones.
     """
 
     now: ExplanationView | None
@@ -78,26 +79,26 @@ class ExplainResponse:
     summary="Explain a decision",
     tags=["policies"],
     responses={
-        400: ResponseSpec(InvalidBody, description="The question makes no sense"),
+        400: ResponseSpec(InvalidBody, description="The body is invalid"),
         404: ResponseSpec(Detail, description="No such key, or no decision on such a request"),
     },
 )
 async def explain_decision(
     data: JSONBody[ExplainRequest], request: AllowedRequest, session: RequestSession
 ) -> ExplainResponse:
-    """The deciding row, or the nearest rows with what each lacks, and the fewest grants that would open it.
+    """The deciding row, or the nearest rows with their missing grants, and the fewest grants that would allow it.
 
-    Of a past request the caller must be allowed to read the decision log too.
+    For a past request the caller needs permission to read the decision log too.
     """
     services = services_of(request.app)
     snapshot = services.live.active
-    _one_question(data)
+    _check_question(data)
     try:
         given = read_given(data.given)
-    except InvalidVariable as wrong:
-        raise invalid({"given": f"{wrong.message}; {wrong.hint}"}) from None
+    except InvalidVariable as error:
+        raise invalid({"given": f"{error.message}; {error.hint}"}) from None
     if data.request_id is not None:
-        _may_read_log(request, services)
+        _check_log_access(request, services)
         return await _past(session, data.request_id, snapshot, given)
     if data.key_id is not None:
         key, principal = await known_key(services.sessions, snapshot, data.key_id, services.settings.key_environments)
@@ -112,16 +113,15 @@ async def explain_decision(
     return ExplainResponse(_explained(snapshot, grants, data, given))
 
 
-def _one_question(data: ExplainRequest) -> None:
-    """Raises Problem 400 unless exactly one thing is asked."""
-    asked = [name for name in ("grants", "key_id", "request_id") if getattr(data, name) is not None]
-    if len(asked) != 1:
+def _check_question(data: ExplainRequest) -> None:
+    """Raises Problem 400 unless there is exactly one question."""
+    questions = [name for name in ("grants", "key_id", "request_id") if getattr(data, name) is not None]
+    if len(questions) != 1:
         raise invalid({"": "send exactly one of grants, key_id and request_id"})
-    past = data.request_id is not None
-    wrong = [name for name in ("action", "resource") if (getattr(data, name) is not None) is past]
-    if wrong:
-        said = "is in the decision log: leave it out" if past else "is missing"
-        raise invalid(dict.fromkeys(wrong, said))
+    is_past = data.request_id is not None
+    fields = [name for name in ("action", "resource") if (getattr(data, name) is not None) is is_past]
+    if fields:
+        raise invalid(dict.fromkeys(fields, "is in the decision log: remove it" if is_past else "is missing"))
 
 
 def _explained(snapshot: Snapshot, held: Collection[str], data: ExplainRequest, given: Given) -> ExplanationView:
@@ -135,8 +135,8 @@ def _explained(snapshot: Snapshot, held: Collection[str], data: ExplainRequest, 
         raise invalid({field: f"{error.message}; {error.answer}. {error.hint}"}) from None
 
 
-def _may_read_log(request: AllowedRequest, services: Services) -> None:
-    """What the log holds is for whom the policy lets read it, by whatever way. Raises Problem 403."""
+def _check_log_access(request: AllowedRequest, services: Services) -> None:
+    """Raises Problem 403 if the caller may not read the decision log."""
     decision = may_also(request, "app", _LOG, "GET")
     if not decision:
         refusals = services.refusals

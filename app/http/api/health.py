@@ -1,4 +1,4 @@
-"""Health: whether the process lives, and whether it can decide and answer."""
+"""Health checks: liveness and readiness."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _DATABASE_SECONDS = 0.5  # a health check does not wait for long
 
 
 class DatabaseProbe:
-    """Asks whether the database answers, once for all callers that wait at the same time."""
+    """Checks whether the database answers, with one query for all concurrent callers."""
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
         self._query: asyncio.Task[str] | None = None
 
     async def error(self) -> str:
-        """The name of what failed; empty when the database answers."""
-        # A caller gives up before a hanging query does, and the next one waits for the same query.
+        """The name of the error; empty if the database answers."""
+        # A query may hang longer than a caller waits; the next caller then waits for the same query.
         query = self._query
         if query is None or query.done():
             query = self._query = asyncio.create_task(self._error_of_query())
-        # Another caller may have started the next query by the time that this one has ended.
+        # Meanwhile another caller may replace `self._query`.
         done, _ = await asyncio.wait({query}, timeout=_DATABASE_SECONDS)
         return query.result() if done else TimeoutError.__name__
 
@@ -43,25 +43,25 @@ class DatabaseProbe:
 
 @get_or_head("/healthz", summary="Is the process alive?", tags=["health"])
 async def healthz() -> dict[str, str]:
-    """Always `ok` while the process answers: restart it when this fails."""
+    """Always `ok`: restart the process if it does not answer."""
     return {"status": "ok"}
 
 
 @get_or_head("/readyz", summary="Can it serve?", tags=["health"])
 async def readyz(request: AnyRequest) -> Response[dict[str, Any]]:
-    """503 when no request can be served: no policy may be used, no credential can be verified, or it is draining.
+    """503 if no request can be served: the policy is suspended, no credential can be verified, or it is draining.
 
-    Without the database or without the signing keys it is `degraded`, and 200: callers with the other kind of
-    credential are served as before, and every other replica lacks the same. So it is when the disk of the database is
-    full or almost full, which `database` says as `disk`.
+    Without the database, or without the signing keys, the status is `degraded` with 200: callers with the other kind of
+    credential are served, and other replicas are in the same state. The same applies if the disk of the database is
+    full or almost full, which `database` reports as `disk`.
     """
     services = services_of(request.app)
     checks = {"database": await _database(services), "key_set": _key_set(services), "policy": _policy(services)}
     # A JWT needs signing keys, an API key the database.
     verifies = [checks["database"]["ok"], checks["key_set"]["ok"]]
     ready = any(verifies) and checks["policy"]["ok"] and not draining.begun
-    served = "ready" if all(verifies) and "disk" not in checks["database"] else "degraded"
-    status = "draining" if draining.begun else served if ready else "not ready"
+    serving_status = "ready" if all(verifies) and "disk" not in checks["database"] else "degraded"
+    status = "draining" if draining.begun else serving_status if ready else "not ready"
     content = {"status": status, "checks": checks}
     return Response(content, status_code=200 if ready else 503, headers={"Cache-Control": "no-store"})
 
@@ -83,8 +83,8 @@ def _key_set(services: Services) -> dict[str, Any]:
 
 
 def _policy(services: Services) -> dict[str, Any]:
-    # The last good policy serves on after a bad one, and while no newer one is announced: that is worth knowing, and no
-    # reason to leave. Beyond the age that the settings allow nothing is decided any more.
+    # A refused policy or a lost contact to the database is reported here, but does not make the process unready: the
+    # last good policy stays active until it is suspended.
     follower = services.follower
     cases = services.case_watch.report
     return {

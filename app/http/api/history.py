@@ -24,7 +24,7 @@ from app.history.published import Published
 from app.history.published_view import PublishedPolicy, published_view, sentence
 from app.history.refusals import NoSuchRevision, StaleParent
 from app.http.api.actors import requesting_actor
-from app.http.api.replicas import Wait, waited_for
+from app.http.api.replicas import Wait, wait_for_replicas
 from app.http.wire.change_fields import Message, Reason
 from app.http.wire.cursors import CursorPosition, read_cursor, write_cursor
 from app.http.wire.handlers import AllowedRequest, RequestSession, get_or_head
@@ -202,7 +202,7 @@ async def _outcome(
         return await asyncio.to_thread(_refused, refused, services)
     except (SQLAlchemyError, OSError) as error:
         raise _unanswered(error) from error
-    replicas = None if wait is None else await waited_for(services, wait)
+    replicas = None if wait is None else await wait_for_replicas(services, wait)
     return await asyncio.to_thread(published_view, done, replicas)
 
 

@@ -1,4 +1,4 @@
-"""Token introspection (RFC 7662): a service asks what a token that it was sent is worth."""
+"""Token introspection (RFC 7662)."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from app.services import AnyRequest, services_of
 
 _FORM = "application/x-www-form-urlencoded"
 _MAX_FIELDS = 10
-# What a resource server may read of a JWT, by the names that RFC 7662 section 2.2 gives it.
-_STATED = ("iss", "aud", "exp", "iat", "nbf", "jti")
-# RFC 6749 section 3.3. A scope is split at blanks, so a grant that has one would be read as others, which do grant.
+# The claims of a JWT that a resource server may read (RFC 7662 section 2.2).
+_CLAIMS = ("iss", "aud", "exp", "iat", "nbf", "jti")
+# RFC 6749 section 3.3. Clients split a scope at spaces, so a grant that contains one would be read as other grants.
 _SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
 
 
 class Introspection(msgspec.Struct, omit_defaults=True):
-    """What a token is worth. All but `active` is there for an active token alone."""
+    """The state of a token. All fields but `active` are present only for an active token."""
 
-    active: Annotated[bool, msgspec.Meta(description="whether it would be accepted now")]
+    active: Annotated[bool, msgspec.Meta(description="whether the token is accepted now")]
     scope: Annotated[str | None, msgspec.Meta(description="its permissions, separated by spaces")] = None
-    sub: Annotated[str | None, msgspec.Meta(description="the person, or the owner of the key")] = None
+    sub: Annotated[str | None, msgspec.Meta(description="the user, or the owner of the key")] = None
     client_id: Annotated[str | None, msgspec.Meta(description="`azp` of a JWT, `key:<id>` of an API key")] = None
     token_type: str | None = None
     exp: int | float | None = None
@@ -42,18 +42,18 @@ class Introspection(msgspec.Struct, omit_defaults=True):
     jti: str | None = None
 
 
-# One answer for all that are not active, so that none tells another from it (section 2.2).
+# The same response for all inactive tokens, so that it does not reveal the reason (section 2.2).
 _INACTIVE = msgspec.json.encode(Introspection(active=False))
 _ENCODER = msgspec.json.Encoder()
 
 
-@dataclass  # without which the base's __init__ would not call __post_init__
+@dataclass  # so that __init__ calls __post_init__
 class _FormOperation(Operation):
-    """The operation with its form, which is read by hand: Litestar's own parser takes more than one spelling."""
+    """An operation with a form, which is documented here because Litestar does not parse it: its parser is lenient."""
 
     def __post_init__(self) -> None:
         token = Schema(type="string", description="The token, a JWT or an API key.")  # type: ignore[arg-type]  # a name
-        hint = Schema(type="string", description="Ignored: a token's own shape says what it is.")  # type: ignore[arg-type]  # as above
+        hint = Schema(type="string", description="Ignored: the prefix of a token shows its type.")  # type: ignore[arg-type]  # as above
         form = Schema(type="object", required=["token"], properties={"token": token, "token_type_hint": hint})  # type: ignore[arg-type]  # as above
         self.request_body = RequestBody(content={_FORM: OpenAPIMediaType(schema=form)}, required=True)
 
@@ -64,15 +64,15 @@ class _FormOperation(Operation):
     summary="Introspect a token",
     tags=["tokens"],
     operation_class=_FormOperation,
-    responses={200: ResponseSpec(Introspection, description="What the token is worth"), 400: ResponseSpec(Detail)},
+    responses={200: ResponseSpec(Introspection, description="The state of the token"), 400: ResponseSpec(Detail)},
 )
 async def introspect(request: AnyRequest) -> Response[bytes]:
-    """Whether a token of either kind is active, and what it states. A token that is not active is only that."""
+    """Whether a token is active, with its permissions and claims. For an inactive token there is only `active`."""
     services = services_of(request.app)
     token = _token(request.content_type[0], await request.body(), services.authenticator.max_bytes)
     try:
         principal = await services.authenticator.verify_token(token)
-    except Unauthenticated:  # and not CannotVerify: to call the token inactive then would be a guess
+    except Unauthenticated:  # not CannotVerify: the token may be active
         return _answer(_INACTIVE)
     return _answer(_ENCODER.encode(_active(principal, services.live.active)))
 
@@ -94,7 +94,7 @@ def _active(principal: Principal, snapshot: Snapshot) -> Introspection:
             token_type="Bearer",  # noqa: S106  # the name of a type, no secret
             exp=expires,
         )
-    stated = {name: principal.claims[name] for name in _STATED if name in principal.claims}
+    claims = {name: principal.claims[name] for name in _CLAIMS if name in principal.claims}
     party = principal.claims.get("azp")
     return Introspection(
         active=True,
@@ -102,12 +102,12 @@ def _active(principal: Principal, snapshot: Snapshot) -> Introspection:
         sub=principal.subject,
         client_id=party if isinstance(party, str) else None,
         token_type="Bearer",  # noqa: S106  # as above
-        **stated,  # type: ignore[arg-type]  # checked by the verifier, and passed on as they are
+        **claims,  # type: ignore[arg-type]  # whose types the verifier has checked
     )
 
 
 def _token(content_type: str, body: bytes, max_bytes: int) -> str:
-    """The one token of a form. Raises Problem."""
+    """Read the token in a form. Raises Problem."""
     if content_type != _FORM:
         raise Problem(415, f"The request body must be a form: send Content-Type: {_FORM}.")
     try:

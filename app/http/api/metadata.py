@@ -1,4 +1,4 @@
-"""Protected-resource metadata (RFC 9728): where a client that holds no token learns how to get one."""
+"""Protected-resource metadata (RFC 9728), from which a client learns how to get a token."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NO_PUBLIC_URL = "This deployment has not stated its public address: set AUTHZ_PU
 
 @dataclass(frozen=True, slots=True)
 class ProtectedResource:
-    """What a client has to know of this resource (RFC 9728 section 2)."""
+    """The metadata of this resource (RFC 9728 section 2)."""
 
     resource: str
     authorization_servers: list[str]
@@ -34,7 +34,7 @@ class ProtectedResource:
     responses={404: ResponseSpec(Detail, description="The deployment has not stated its public address")},
 )
 async def protected_resource(request: AnyRequest) -> Response[ProtectedResource]:
-    """The issuer whose tokens are taken and the permissions that there are. The address is never of a Host header."""
+    """The issuer whose tokens are accepted, and all permissions. The address is never read from a Host header."""
     services = services_of(request.app)
     base = services.settings.public_url
     if base is None:

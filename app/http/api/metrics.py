@@ -1,4 +1,4 @@
-"""Metrics for Prometheus, ruled by the policy like every other route."""
+"""The endpoint of metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from app.http.wire.handlers import get_or_head
 from app.http.wire.problems import Detail, Problem
 from app.services import AnyRequest, services_of
 
-UNAVAILABLE = "The metrics of the other workers cannot be had now."
+UNAVAILABLE = "The metrics of the other workers cannot be read now."
 _log = structlog.stdlib.get_logger("metrics")
 _TEXT = ResponseSpec(str, description="Prometheus' text format", media_type="text/plain", generate_examples=False)
 
@@ -20,14 +20,14 @@ _TEXT = ResponseSpec(str, description="Prometheus' text format", media_type="tex
     summary="Metrics for Prometheus",
     tags=["health"],
     media_type="text/plain",
-    responses={200: _TEXT, 503: ResponseSpec(Detail, description="Another worker is in the way")},
+    responses={200: _TEXT, 503: ResponseSpec(Detail, description="Another worker holds the lock of the metrics")},
 )
 async def show_metrics(request: AnyRequest) -> Response[bytes]:
-    """What this process counts of itself, and its fellow workers; OpenMetrics for who accepts that."""
+    """The metrics of this process and its fellow workers, in OpenMetrics if the client accepts it."""
     services = services_of(request.app)
     try:
         text, content_type = await services.metrics.scrape(request.headers.get("accept", ""))
     except OSError:
-        _log.exception("the numbers of the other workers cannot be had")
+        _log.exception("the metrics of the other workers cannot be read")
         raise Problem(503, UNAVAILABLE, headers={"Retry-After": "1"}) from None
     return Response(text, headers={"Content-Type": content_type, "Cache-Control": "no-store"})

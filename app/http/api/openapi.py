@@ -1,4 +1,4 @@
-"""OpenAPI 3.1 of the API: generated from the handlers, with what each operation needs read from the policy."""
+"""The OpenAPI 3.1 document, generated from the handlers and completed with the grants that the policy requires."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ _SCHEMES = {
         type="http",
         scheme="bearer",
         bearer_format="JWT",
-        description="The session token of a signed-in person (RS256).",
+        description="The token of a signed-in user (RS256).",
     ),
     "api_key": SecurityScheme(
         type="http",
         scheme="bearer",
         bearer_format="grd_live_<48 hex> or grd_test_<48 hex>",
-        description="The API key of a program, in the same header as a person's token.",
+        description="An API key, in the same header as a token.",
     ),
 }
 _METHODS = ("get", "head", "post", "put", "patch", "delete", "options")
 
 
 def document(assemble: Callable[[OpenAPIConfig], Litestar]) -> dict[str, Any]:
-    """The OpenAPI document of an application, without what the policy says of it."""
+    """The OpenAPI document of an application, without the requirements of the policy."""
     config = OpenAPIConfig(
         title="Griddy API",
         version=__version__,
@@ -47,7 +47,7 @@ def document(assemble: Callable[[OpenAPIConfig], Litestar]) -> dict[str, Any]:
 
 
 def with_requirements(document: dict[str, Any], snapshot: Snapshot) -> dict[str, Any]:
-    """The document with each operation's alternatives of grants, under one policy."""
+    """The document with the alternative grants of each operation under a policy."""
     paths = {
         path: {
             key: _with_requirement(value, snapshot.rules_for(path, key.upper())) if key in _METHODS else value
@@ -68,27 +68,27 @@ def _with_requirement(operation: dict[str, Any], rules: tuple[Rule, ...]) -> dic
         permissions = [grant for grant in needs if not is_fact(grant)]
         methods = [name for name in _SCHEMES if f"auth:{name}" in needs] or list(_SCHEMES)
         security += [{name: permissions} for name in methods]
-    stated = " or ".join(" and ".join(f"`{grant}`" for grant in needs) for needs in alternatives) or "no caller may"
-    described = f"{operation.get('description', '')}\n\nNeeds {stated}.".strip()
-    return {**operation, "description": described, "security": security, "x-needs": alternatives}
+    text = " or ".join(" and ".join(f"`{grant}`" for grant in needs) for needs in alternatives) or "no caller may"
+    description = f"{operation.get('description', '')}\n\nNeeds {text}.".strip()
+    return {**operation, "description": description, "security": security, "x-needs": alternatives}
 
 
 class OpenApiDocument:
-    """The document of a process, created on first use and again for each policy."""
+    """The document of a process, created on first use and updated for each policy."""
 
     def __init__(self, assemble: Callable[[OpenAPIConfig], Litestar]) -> None:
         self._assemble = assemble
-        self._bare: dict[str, Any] | None = None
-        self._made: tuple[str, dict[str, Any]] | None = None
+        self._base: dict[str, Any] | None = None
+        self._cached: tuple[str, dict[str, Any]] | None = None
 
     async def under(self, snapshot: Snapshot) -> dict[str, Any]:
         """The document under a policy."""
-        if self._bare is None:
-            # Hundreds of milliseconds, in which others must not wait.
-            self._bare = await asyncio.to_thread(document, self._assemble)
-        if self._made is None or self._made[0] != snapshot.revision:
-            self._made = (snapshot.revision, with_requirements(self._bare, snapshot))
-        return self._made[1]
+        if self._base is None:
+            # In a thread, because it takes hundreds of milliseconds.
+            self._base = await asyncio.to_thread(document, self._assemble)
+        if self._cached is None or self._cached[0] != snapshot.revision:
+            self._cached = (snapshot.revision, with_requirements(self._base, snapshot))
+        return self._cached[1]
 
 
 @get_or_head("/openapi.json", include_in_schema=False)

@@ -1,4 +1,4 @@
-"""The keys of one owner, revoked at once by an administrator: for a person who leaves."""
+"""The API to revoke all keys of an owner, for example of a user who leaves."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from app.http.wire.problems import InvalidBody
 from app.keys.revocations import revoke_keys_of
 from app.services import services_of
 
-# Not below /api/v1/api-keys, whose rows let every signed-in person in.
+# Not below /api/v1/api-keys, whose rows allow all signed-in users.
 PATH = "/api/v1/all-keys/revoke"
 
 
 class RevokeKeys(BaseModel):
-    """Whose keys to revoke: the `sub` of their owner."""
+    """The owner of the keys to revoke, by their `sub`."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -32,7 +32,7 @@ class RevokeKeys(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class RevokedKeys:
-    """How many keys of the owner were revoked by this request; 0 where there was none left."""
+    """The number of keys that this request revoked; 0 if all were revoked before."""
 
     owner: str
     revoked: int

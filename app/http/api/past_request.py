@@ -1,4 +1,4 @@
-"""Whether the sender of a request may also read what was decided in the past."""
+"""A second decision about the caller of a request, for parts of a response that need another permission."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NOT_LOGGED = "No decision on this request is in the log: it is too new, too old,
 
 
 def may_also(request: AllowedRequest, door: str, resource: str, action: str) -> Decision:
-    """What the policy decides on a further action of the sender of this request. It is logged, as from a door."""
+    """Decide about a further action of the caller. The decision is logged for `door`."""
     started = perf_counter_ns()
     principal, services = request.user, services_of(request.app)
     snapshot = services.live.active

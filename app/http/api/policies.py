@@ -1,4 +1,4 @@
-"""The policy API: what is active, and reload."""
+"""The API of the active policy: show and reload."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from msgspec import UNSET, UnsetType
 from app.db import admin_actions
 from app.history.fleet import FleetProgress
 from app.http.api.actors import requesting_actor
-from app.http.api.replicas import Wait, waited_for
+from app.http.api.replicas import Wait, wait_for_replicas
 from app.http.wire.handlers import RequestSession, get_or_head
 from app.policy.analysis.case_report import CaseProblem
 from app.policy.engine.live import Reload
@@ -34,7 +34,7 @@ class PolicyFile:
 
 @dataclass(frozen=True, slots=True)
 class LastFault:
-    """The last policy that was not taken; gone once a good one is."""
+    """The faults of the last refused policy, until another is accepted."""
 
     at: datetime
     faults: list[FaultView]
@@ -42,7 +42,7 @@ class LastFault:
 
 @dataclass(frozen=True, slots=True)
 class ActiveCases:
-    """How the cases of the active policy come out, with the first `failures`."""
+    """The results of the cases of the active policy, with the first `failures`."""
 
     run: int
     failed: int
@@ -52,7 +52,7 @@ class ActiveCases:
 
 @dataclass(frozen=True, slots=True)
 class ActivePolicy:
-    """The policy that decides now. `cases` is null until its cases were run."""
+    """The active policy. `cases` is null until its cases have run."""
 
     revision: str
     since: datetime
@@ -64,18 +64,18 @@ class ActivePolicy:
 
 @dataclass(frozen=True, slots=True)
 class ReloadResult:
-    """What a reload did."""
+    """The result of a reload."""
 
     revision: str
     outcome: Literal["swapped", "unchanged"]
     changed: list[EntryChange]
-    # A factory, for a default would stand in the document of the API, which cannot show it.
+    # A factory, because the OpenAPI document cannot show the default.
     replicas: FleetProgress | UnsetType = field(default_factory=lambda: UNSET)
 
 
 @dataclass(frozen=True, slots=True)
 class ReloadRefused:
-    """Why the files were not taken; `revision` is the policy that stays active."""
+    """The faults of the files; `revision` is the policy that stays active."""
 
     detail: str
     revision: str
@@ -84,7 +84,7 @@ class ReloadRefused:
 
 @get_or_head("/api/v1/policies", summary="Show the policy", tags=["policies"])
 async def show_policy(request: AnyRequest) -> ActivePolicy:
-    """The active revision, since when, from which files, and the last fault."""
+    """The active revision with its files, and the faults of the last refused policy."""
     services = services_of(request.app)
     live = services.live
     refused = live.refused
@@ -110,7 +110,7 @@ async def show_policy(request: AnyRequest) -> ActivePolicy:
 async def reload_policy(
     request: AnyRequest, session: RequestSession, wait: Wait = None
 ) -> ReloadResult | Response[ReloadRefused]:
-    """Take the policy that the files now hold. With `wait`, `replicas` says who serves it."""
+    """Activate the policy in the files. With `wait`, `replicas` lists the processes that serve it."""
     services = services_of(request.app)
     live = services.live
 
@@ -130,12 +130,12 @@ async def reload_policy(
     if reload.outcome == "refused":
         detail = f"The policy has {len(reload.faults)} fault{'s' if len(reload.faults) > 1 else ''}."
         return Response(ReloadRefused(detail, reload.revision, fault_views(reload.faults)), status_code=422)
-    replicas = await waited_for(services, wait) if wait is not None else UNSET
+    replicas = await wait_for_replicas(services, wait) if wait is not None else UNSET
     return ReloadResult(reload.revision, reload.outcome, list(reload.changed), replicas)
 
 
 def files_of(snapshot: Snapshot) -> list[PolicyFile]:
-    """The files of a policy, each with its size and its rules."""
+    """The files of a policy, with their size and number of rules."""
     source = snapshot.policy.source
     counts = dict.fromkeys(source.files, 0)
     for rule in snapshot.policy.rules:

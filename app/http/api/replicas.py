@@ -1,4 +1,4 @@
-"""The processes that serve: which revision each has, and how far it is behind."""
+"""The API of the replicas: the revision of each process, and how far it is behind."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from app.http.wire.problems import Problem
 from app.services import AnyRequest, Services, services_of
 
 PATH = "/api/v1/replicas"
-UNTOLD = "The policy is active here, but the database does not tell who else serves it."
+UNKNOWN_REPLICAS = "The policy is active here, but the database does not answer which other replicas serve it."
 Wait = Annotated[
     float | None,
     QueryParameter(
         ge=0,
         le=MAX_WAIT_SECONDS,
-        description="Wait so many seconds at most until every live replica serves the policy, and say which do not.",
+        description="Wait at most this number of seconds until all live replicas serve the policy.",
     ),
 ]
 
 
 @get_or_head(PATH, summary="List the replicas", tags=["policies"])
 async def list_replicas(request: AnyRequest) -> Fleet:
-    """Every process that serves on this database: its revision, its lag, and when it was seen."""
+    """All processes that use this database: revision, lag, and time of the last heartbeat."""
     services = services_of(request.app)
     return await fleet(services.sessions, beat_seconds(services.settings.database_url))
 
 
-async def waited_for(services: Services, seconds: float) -> FleetProgress:
-    """Wait until every live replica serves what this process does. Raises Problem 503 when that cannot be known."""
+async def wait_for_replicas(services: Services, seconds: float) -> FleetProgress:
+    """Wait until all live replicas serve the policy of this process. Raises Problem 503 if the database fails."""
     follower = services.follower
     try:
-        # A change that came by the files is nowhere else before it is stored.
+        # Store a change of the files first: other replicas read it from the database.
         await follower.follow()
         return await until_served(services.sessions, follower.at, seconds, beat_seconds(services.settings.database_url))
     except (SQLAlchemyError, OSError):
-        raise Problem(503, UNTOLD, headers={"Retry-After": "5"}) from None
+        raise Problem(503, UNKNOWN_REPLICAS, headers={"Retry-After": "5"}) from None

@@ -17,12 +17,12 @@ from app.http.api.authzen.wire import (
     RequestedAction,
     RequestedEntity,
     SubjectSearch,
-    acted,
+    action_parts,
     decode,
-    lacking,
-    named,
+    entity_parts,
+    missing_field,
     read,
-    sought,
+    type_parts,
 )
 from app.http.wire.errors import HANDLERS
 from app.http.wire.problems import Problem
@@ -170,7 +170,7 @@ def test_missing_fields_are_unset_and_unknown_ones_are_ignored() -> None:
     assert (body.subject, body.context, body.options.explain) == (UNSET, UNSET, False)
     assert body.options.evaluations_semantic is UNSET
     search = decode(b'{"subject":{"type":"user","id":7}}', msgspec.json.Decoder(SubjectSearch))
-    assert sought(search.subject) == ("user", {})
+    assert type_parts(search.subject) == ("user", {})
     assert search.page is UNSET
 
 
@@ -195,13 +195,13 @@ WHOLE = RequestedEntity("record", UNSET, "7")
     ],
 )
 def test_the_first_missing_field_is_named(fields: dict[str, object], field: str) -> None:
-    assert lacking(**fields) == field
+    assert missing_field(**fields) == field
 
 
 def test_names_and_attributes_of_a_complete_request() -> None:
     sent = {"a": 1}
-    assert named(RequestedEntity("record", sent, "7")) == ("record", "7", sent)
-    assert named(WHOLE) == ("record", "7", {})
-    assert sought(EntityType("record", sent)) == ("record", sent)
-    assert acted(RequestedAction("read", sent)) == ("read", sent)
-    assert acted(RequestedAction("read")) == ("read", {})
+    assert entity_parts(RequestedEntity("record", sent, "7")) == ("record", "7", sent)
+    assert entity_parts(WHOLE) == ("record", "7", {})
+    assert type_parts(EntityType("record", sent)) == ("record", sent)
+    assert action_parts(RequestedAction("read", sent)) == ("read", sent)
+    assert action_parts(RequestedAction("read")) == ("read", {})

@@ -136,7 +136,7 @@ def test_the_number_of_values_of_a_search_is_bounded(caller: httpx.Client) -> No
     for kind in ("subject", "resource"):
         assert search(kind, sought=100, context=800).status_code == 200
         assert search(kind, sought=101, context=0).json() == {
-            "detail": "What is searched for has 101 values; at most 100 are allowed."
+            "detail": "The entity to search for has 101 values; at most 100 are allowed."
         }
         assert search(kind, sought=100, context=900).json() == {
             "detail": "The search has 1001 values; at most 1000 are allowed."

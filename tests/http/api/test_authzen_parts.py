@@ -14,10 +14,10 @@ from app.http.api.authzen.budget import Sizes, Turn, check_items, check_search
 from app.http.api.authzen.page import (
     CandidatePosition,
     CandidateSource,
+    find_allowed,
     limit_of,
     query_digest,
     read_token,
-    walk,
     write_token,
 )
 from app.http.api.authzen.recent import Recent
@@ -28,7 +28,7 @@ from tests.policy.small import snapshot
 pytestmark = pytest.mark.anyio
 
 QUERY, OTHER = query_digest(("subject", "user")), query_digest(("subject", "key"))
-NO_TOKEN = "`page.token` is none of this search: send `next_token` with the same search."
+NO_TOKEN = "`page.token` is not of this search: send `next_token` with the same search."
 
 
 @pytest.mark.parametrize(
@@ -119,13 +119,13 @@ class Names:
 async def test_candidates_come_from_the_sources_in_order() -> None:
     first, second = Names("a", "b", "c"), Names("a", "b", "d", skip=("a", "b", "c"))
     sources = [first.source, second.source]
-    assert (await walk(sources, CandidatePosition(), 10, lambda _: True)).ids == ["a", "b", "c", "d"]
-    assert (await walk(sources, CandidatePosition(), 10, lambda name: name in "bd")).ids == ["b", "d"]
-    assert (await walk(sources, CandidatePosition(), 10, lambda _: True)).next is None
-    assert (await walk(sources, CandidatePosition(1), 10, lambda _: True)).ids == ["d"]
-    assert (await walk(sources, CandidatePosition(0, "b"), 10, lambda _: True)).ids == ["c", "d"]
-    assert (await walk(sources, CandidatePosition(1, "d"), 10, lambda _: True)).ids == []
-    assert (await walk(sources, CandidatePosition(2), 10, lambda _: True)).ids == []
+    assert (await find_allowed(sources, CandidatePosition(), 10, lambda _: True)).ids == ["a", "b", "c", "d"]
+    assert (await find_allowed(sources, CandidatePosition(), 10, lambda name: name in "bd")).ids == ["b", "d"]
+    assert (await find_allowed(sources, CandidatePosition(), 10, lambda _: True)).next is None
+    assert (await find_allowed(sources, CandidatePosition(1), 10, lambda _: True)).ids == ["d"]
+    assert (await find_allowed(sources, CandidatePosition(0, "b"), 10, lambda _: True)).ids == ["c", "d"]
+    assert (await find_allowed(sources, CandidatePosition(1, "d"), 10, lambda _: True)).ids == []
+    assert (await find_allowed(sources, CandidatePosition(2), 10, lambda _: True)).ids == []
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 4, 5])
@@ -134,7 +134,7 @@ async def test_a_page_ends_before_the_next_allowed_candidate(limit: int) -> None
     place: CandidatePosition | None = CandidatePosition()
     pages: list[list[str]] = []
     while place is not None:
-        found = await walk(sources, place, limit, lambda name: name != "x")
+        found = await find_allowed(sources, place, limit, lambda name: name != "x")
         pages.append(found.ids)
         place = found.next
     assert pages == [["a", "b", "c", "d"][start : start + limit] for start in range(0, 4, limit)]
@@ -151,7 +151,7 @@ async def test_candidates_are_fetched_by_500_up_to_10000(count: int, fetches: in
         looked_at.append(name)
         return False
 
-    found = await walk([names.source], CandidatePosition(), 1000, allowed)
+    found = await find_allowed([names.source], CandidatePosition(), 1000, allowed)
     assert found.ids == []
     assert looked_at == names.names[:10_000]
     assert found.next == (CandidatePosition(0, "n09999") if count > 10_000 else None)

@@ -242,7 +242,7 @@ def test_a_token_is_accepted_by_its_own_search_only(pdp: httpx.Client) -> None:
     for path, other in others:
         answer = pdp.post(path, json={**other, "page": {"token": token}})
         assert answer.status_code == 400, other
-        assert answer.json()["detail"].startswith("`page.token` is none of this search")
+        assert answer.json()["detail"].startswith("`page.token` is not of this search")
 
 
 def test_a_token_remains_valid_when_its_last_result_is_deleted(own_server: Server, issuer: LiveIssuer) -> None:

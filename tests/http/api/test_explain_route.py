@@ -114,7 +114,7 @@ def test_a_request_with_bad_credentials_has_no_explanation(own_server: Server, i
         ({}, "", "exactly one"),
         ({"grants": ["auth:jwt"], "key_id": 1, **TEAMS}, "", "exactly one"),
         ({"grants": ["auth:jwt"]}, "action", "is missing"),
-        ({"request_id": "x", **TEAMS}, "resource", "leave it out"),
+        ({"request_id": "x", **TEAMS}, "resource", "remove it"),
         ({"grants": ["catlog:read"], **TEAMS}, "grants", "did you mean `catalog:read`?"),
         ({"grants": [], **TEAMS}, "grants", "give at least one"),
         ({"grants": ["auth:jwt"], "action": "GET", "resource": "/api/v1/tems"}, "resource", "callers get 404"),

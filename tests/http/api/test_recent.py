@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.http.api.authzen.recent import MAX_LENGTH, MAX_REMEMBERED, Recent
+from app.http.api.authzen.recent import MAX_ENTRIES, MAX_LENGTH, Recent
 from app.http.api.authzen.wire import NOTHING
 from app.policy.engine.resolved_subject import NoSuchSubject, resolve_subject
 from app.policy.engine.target import NoSuchTarget
@@ -61,6 +61,6 @@ def test_the_cache_is_bounded() -> None:
     long = "a" * MAX_LENGTH
     assert recent.subject(policy, "user", long, NOTHING) is not recent.subject(policy, "user", long, NOTHING)
     first = recent.subject(policy, "user", "0", NOTHING)
-    for number in range(1, MAX_REMEMBERED + 1):
+    for number in range(1, MAX_ENTRIES + 1):
         recent.subject(policy, "user", str(number), NOTHING)
     assert recent.subject(policy, "user", "0", NOTHING) is not first

@@ -1,7 +1,4 @@
-"""AuthZEN 1.0: other programs ask for decisions over HTTP.
-
-The PDP's side of OpenID's Authorization API. Who may ask is a row of the policy, like all else.
-"""
+"""The OpenID Authorization API (AuthZEN 1.0): this server as a policy decision point (PDP) for other programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much one call may ask for: values that are sent once and looked at for each item, and turns of the event loop."""
+"""Limits on the values in a request, and on the time that it uses the event loop without a break."""
 
 from __future__ import annotations
 
@@ -9,61 +9,61 @@ from time import perf_counter
 from app.http.api.authzen.wire import EntityType, RequestedAction
 from app.http.wire.problems import Problem
 
-# Over all items of a call: those of its defaults count once for each item that has them.
+# In all items of a request; values of the defaults count for each item that has them.
 MAX_VALUES = 1_000_000
-# In a search, which may look at 10,000 candidates: in all that is sent, and in what is sent of what is looked for.
+# In a search, which may examine 10,000 candidates: in its body, and in the entity to search for.
 MAX_SEARCH_VALUES = 1_000
-MAX_SOUGHT_VALUES = 100
+MAX_TARGET_VALUES = 100
 TURN_SECONDS = 0.001
 GiveWay = Callable[[], Awaitable[None]]
 
 
-async def turn_loop() -> None:
-    """Let others run."""
+async def yield_to_loop() -> None:
+    """Let other tasks run."""
     await asyncio.sleep(0)
 
 
 class Turn:
-    """A turn of the event loop, after which other requests have theirs."""
+    """A time slice of the event loop, after which other tasks run."""
 
     __slots__ = ("_ends", "_give_way")
 
-    def __init__(self, give_way: GiveWay = turn_loop) -> None:
+    def __init__(self, give_way: GiveWay = yield_to_loop) -> None:
         self._give_way = give_way
         self._ends = perf_counter() + TURN_SECONDS
 
     @property
     def is_over(self) -> bool:
-        """Whether it has lasted for TURN_SECONDS."""
+        """Whether the time slice has ended."""
         return perf_counter() >= self._ends
 
     async def next(self) -> None:
-        """Let others run, and begin another turn."""
+        """Let other tasks run, and start another time slice."""
         await self._give_way()
         self._ends = perf_counter() + TURN_SECONDS
 
 
 class Sizes:
-    """Counts the values in attributes, each object once."""
+    """Counts the values in attributes, and caches the count of each object."""
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[object, int]] = {}
+        self._cache: dict[int, tuple[object, int]] = {}
 
     def of(self, *parts: object) -> int:
-        """The values in entities, actions and contexts, at every level."""
+        """The number of values in entities, actions and contexts, at all levels."""
         return sum(
             self._size(part.properties if isinstance(part, EntityType | RequestedAction) else part) for part in parts
         )
 
     def _size(self, attributes: object) -> int:
-        known = self._known.get(id(attributes))
-        if known is None:  # kept with its object, for an id is given again to another one
-            known = self._known[id(attributes)] = attributes, _count(attributes)
-        return known[1]
+        cached = self._cache.get(id(attributes))
+        if cached is None:  # the object is kept, because Python reuses the id of a deleted one
+            cached = self._cache[id(attributes)] = attributes, _count(attributes)
+        return cached[1]
 
 
 def check_items(total: int) -> None:
-    """Refuse items that have more than MAX_VALUES values together. Raises Problem 400."""
+    """Raises Problem 400 if the items have more than MAX_VALUES values in total."""
     if total > MAX_VALUES:
         raise Problem(
             400,
@@ -72,17 +72,17 @@ def check_items(total: int) -> None:
         )
 
 
-def check_search(sought: object, *parts: object) -> None:
-    """Refuse a search that sends too many values, in all or of what is `sought`. Raises Problem 400."""
+def check_search(target: object, *parts: object) -> None:
+    """Raises Problem 400 if a search has too many values in total, or in the entity to search for."""
     sizes = Sizes()
-    if (own := sizes.of(sought)) > MAX_SOUGHT_VALUES:
-        raise Problem(400, f"What is searched for has {own} values; at most {MAX_SOUGHT_VALUES} are allowed.")
-    if (total := sizes.of(sought, *parts)) > MAX_SEARCH_VALUES:
+    if (count := sizes.of(target)) > MAX_TARGET_VALUES:
+        raise Problem(400, f"The entity to search for has {count} values; at most {MAX_TARGET_VALUES} are allowed.")
+    if (total := sizes.of(target, *parts)) > MAX_SEARCH_VALUES:
         raise Problem(400, f"The search has {total} values; at most {MAX_SEARCH_VALUES} are allowed.")
 
 
 def _count(value: object) -> int:
-    """The values at every level below this one."""
+    """The number of values at all levels below this one."""
     pending, count = [value], -1
     for part in pending:
         count += 1

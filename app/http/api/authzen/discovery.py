@@ -1,4 +1,4 @@
-"""AuthZEN's discovery: where this decision point answers, from its settings and never from a Host header."""
+"""AuthZEN discovery. Addresses come from the settings, never from a Host header."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Configuration:
     responses={404: ResponseSpec(Detail, description="The deployment has not stated its public address")},
 )
 async def configuration(request: AnyRequest) -> Response[Configuration]:
-    """Where to ask for decisions."""
+    """The endpoints at which to request decisions."""
     services = services_of(request.app)
     base = services.settings.public_url
     if base is None:

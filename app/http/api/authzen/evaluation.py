@@ -1,4 +1,4 @@
-"""AuthZEN's Access Evaluation and Access Evaluations: may they, asked once or up to a thousand times in one call."""
+"""AuthZEN's Access Evaluation API and Access Evaluations API."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from app.http.api.authzen.wire import (
     Evaluations,
     RequestedEntity,
     decode,
-    lacking,
+    missing_field,
     read,
 )
 from app.http.door.direct import DIRECT
@@ -32,7 +32,7 @@ from app.services import AnyRequest, Services, services_of
 MAX_EVALUATIONS = 1000
 EVALUATION = "/access/v1/evaluation"
 EVALUATIONS = "/access/v1/evaluations"
-# Each with the decision that ends the evaluations.
+# The decision that ends the evaluations, by semantic.
 SEMANTICS = {"execute_all": None, "deny_on_first_deny": False, "permit_on_first_permit": True}
 
 _EVALUATION = msgspec.json.Decoder(Evaluation)
@@ -43,9 +43,9 @@ _REFUSED = {400: ResponseSpec(Detail, description="The body is invalid", generat
 
 
 class EvaluationReason(Struct, frozen=True):
-    """Why a decision is what it is: `rule` is the row that decided, `missing` the grants that lack.
+    """The reason of a decision: `rule` is the row that decided, `missing` the grants that lack.
 
-    Of a bad item there is the reason alone.
+    For an invalid item there is only `reason`.
     """
 
     reason: str
@@ -55,14 +55,14 @@ class EvaluationReason(Struct, frozen=True):
 
 
 class EvaluationResult(Struct, frozen=True):
-    """The answer to one question; `context` is there when it was asked for, and when an item was bad."""
+    """The result of an evaluation; with `context` if the request has the option `explain`, and for an invalid item."""
 
     decision: bool
     context: EvaluationReason | UnsetType = UNSET
 
 
 class Verdicts(Struct, frozen=True):
-    """The answers to the items, in their order."""
+    """The results of the items, in their order."""
 
     evaluations: list[EvaluationResult]
 
@@ -94,9 +94,9 @@ async def evaluate_once(request: AnyRequest) -> ASGIResponse:
     responses={200: ResponseSpec(Verdicts, description="A decision for each item"), **_REFUSED},
 )
 async def evaluate_many(request: AnyRequest) -> ASGIResponse:
-    """Up to 1,000 questions in one call, all decided by one policy. Without items it is a single evaluation."""
+    """Up to 1,000 evaluations, all under one policy. A body without items is a single evaluation."""
     services = services_of(request.app)
-    services.long_work.check_waiting(request.user.subject)  # before a large body is read in vain
+    services.long_work.check_waiting(request.user.subject)  # before reading a large body
     body = await read(request, _EVALUATIONS)
     semantic = body.options.evaluations_semantic or "execute_all"
     if semantic not in SEMANTICS:
@@ -112,26 +112,26 @@ async def evaluate_many(request: AnyRequest) -> ASGIResponse:
 async def _many(body: Evaluations, items: Sequence[Raw], until: bool | None, services: Services) -> ASGIResponse:
     await services.decision_log.wait_for_room()
     turn, sizes, total = Turn(services.long_work.give_way), Sizes(), 0
-    questions, asked = list[AccessQuestion | EvaluationReason](), list[AccessQuestion]()
+    questions, valid = list[AccessQuestion | EvaluationReason](), list[AccessQuestion]()
     for raw in items:
         item = _item(raw, body)
         questions.append(item)
         if isinstance(item, AccessQuestion):
-            asked.append(item)
+            valid.append(item)
             total += sizes.of(item.subject, item.action, item.resource, item.context)
         if turn.is_over:
             await turn.next()
     check_items(total)
-    evaluator = await _evaluator(asked, services, defaults=body)
+    evaluator = await _evaluator(valid, services, defaults=body)
     verdicts = await _verdicts(evaluator, questions, until, turn, explain=body.options.explain)
     return _json(_ENCODER.encode(Verdicts(verdicts)))
 
 
 async def _single(body: Evaluation, services: Services) -> ASGIResponse:
-    if field := lacking(subject=body.subject, action=body.action, resource=body.resource):
+    if field := missing_field(subject=body.subject, action=body.action, resource=body.resource):
         raise Problem(400, f"`{field}` is missing.")
     evaluator = await _evaluator((body,), services)
-    outcome = evaluator.answer(body)
+    outcome = evaluator.evaluate(body)
     if body.options.explain:
         return _json(_ENCODER.encode(_explained(outcome, evaluator.snapshot.revision)))
     return _ANSWERS[isinstance(outcome, Decision) and outcome.allowed]
@@ -150,9 +150,9 @@ async def _verdicts(
         if isinstance(question, EvaluationReason):
             verdict = EvaluationResult(False, question)
         elif explain:
-            verdict = _explained(evaluator.answer(question), evaluator.snapshot.revision)
+            verdict = _explained(evaluator.evaluate(question), evaluator.snapshot.revision)
         else:
-            outcome = evaluator.answer(question)
+            outcome = evaluator.evaluate(question)
             verdict = _PLAIN[isinstance(outcome, Decision) and outcome.allowed]
         verdicts.append(verdict)
         if verdict.decision is until:
@@ -166,13 +166,13 @@ async def _evaluator(
     questions: Sequence[AccessQuestion], services: Services, defaults: AccessQuestion | None = None
 ) -> Evaluator:
     subjects = [question.subject for question in questions]
-    of_keys = [subject for subject in subjects if isinstance(subject, RequestedEntity) and subject.type == KEY_TYPE]
-    keys = await keys_of(services, of_keys) if of_keys else NO_KEYS
+    keyed = [subject for subject in subjects if isinstance(subject, RequestedEntity) and subject.type == KEY_TYPE]
+    keys = await keys_of(services, keyed) if keyed else NO_KEYS
     return Evaluator(services.live.active, keys, services.decision_log, services.recent, defaults=defaults)
 
 
 def _item(raw: Raw, defaults: AccessQuestion) -> AccessQuestion | EvaluationReason:
-    """The question of one item: what it leaves out is as in the defaults, what it has replaces them whole."""
+    """The question of an item. A member that it omits is that of the defaults; members are not merged."""
     try:
         item = decode(raw, _ITEM, "The item")
     except Problem as problem:
@@ -183,20 +183,20 @@ def _item(raw: Raw, defaults: AccessQuestion) -> AccessQuestion | EvaluationReas
         _entity(item.resource, defaults.resource),
         defaults.context if item.context is UNSET else item.context,
     )
-    field = lacking(subject=question.subject, action=question.action, resource=question.resource)
+    field = missing_field(subject=question.subject, action=question.action, resource=question.resource)
     return EvaluationReason(f"`{field}` is missing.") if field else question
 
 
-def _entity(own: RequestedEntity | UnsetType, default: RequestedEntity | UnsetType) -> RequestedEntity | UnsetType:
-    """An item's entity. A default that is no whole entity lends its type or id, never its attributes."""
-    if own is UNSET or default is UNSET:
-        return own or default
-    if UNSET not in (own.type, own.id) or UNSET not in (default.type, default.id):
-        return own
+def _entity(entity: RequestedEntity | UnsetType, default: RequestedEntity | UnsetType) -> RequestedEntity | UnsetType:
+    """The entity of an item. An incomplete default completes its type or id, never its attributes."""
+    if entity is UNSET or default is UNSET:
+        return entity or default
+    if UNSET not in (entity.type, entity.id) or UNSET not in (default.type, default.id):
+        return entity
     return RequestedEntity(
-        type=default.type if own.type is UNSET else own.type,
-        id=default.id if own.id is UNSET else own.id,
-        properties=own.properties,
+        type=default.type if entity.type is UNSET else entity.type,
+        id=default.id if entity.id is UNSET else entity.id,
+        properties=entity.properties,
     )
 
 
@@ -211,5 +211,5 @@ def _json(body: bytes) -> ASGIResponse:
     return ASGIResponse(body=body, media_type=MediaType.JSON)
 
 
-# An answer holds nothing of its request.
+# The responses without explanation, encoded in advance.
 _ANSWERS = {allowed: _json(_ENCODER.encode(verdict)) for allowed, verdict in _PLAIN.items()}

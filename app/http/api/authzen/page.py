@@ -1,4 +1,4 @@
-"""Pages of a search: opaque tokens, each a place in the candidates of one search, and the walk from there."""
+"""Pagination of searches: tokens, each a position in the candidates of a search, and the next page from there."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from dataclasses import dataclass
 
 import msgspec
 
-from app.http.api.authzen.budget import GiveWay, Turn, turn_loop
+from app.http.api.authzen.budget import GiveWay, Turn, yield_to_loop
 from app.http.api.authzen.wire import RequestedPage
 from app.http.wire.cursors import decode, encode
 from app.http.wire.problems import Problem
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
-MAX_EXAMINED = 10_000  # candidates in one call; what is found by then is a page
-_AT_A_TIME = 500  # candidates that are fetched at once
+MAX_EXAMINED = 10_000  # candidates in a request, after which the page ends
+_BATCH_SIZE = 500  # candidates in a fetch
 _DIGEST_BYTES = 16
 _MAX_TOKEN = 4096
 _ENCODER = msgspec.json.Encoder(order="deterministic", enc_hook=dict)
@@ -24,7 +24,7 @@ _ENCODER = msgspec.json.Encoder(order="deterministic", enc_hook=dict)
 
 @dataclass(frozen=True, slots=True)
 class CandidateSource:
-    """Where candidates come from: `fetch` gives the first behind one, at most so many, without those to `skip`."""
+    """A source of candidates: `fetch` returns those after a candidate, up to a limit. Those in `skip` are omitted."""
 
     fetch: Callable[[str, int], Awaitable[Sequence[str]]]
     skip: Collection[str] = ()
@@ -32,7 +32,7 @@ class CandidateSource:
 
 @dataclass(frozen=True, slots=True)
 class CandidatePosition:
-    """Behind a candidate of a source; the start of that source when `after` is empty."""
+    """The position after a candidate of a source; the start of the source if `after` is empty."""
 
     source: int = 0
     after: str = ""
@@ -40,63 +40,63 @@ class CandidatePosition:
 
 @dataclass(frozen=True, slots=True)
 class AllowedCandidates:
-    """The candidates that were allowed, and where to go on; None at the end."""
+    """The allowed candidates of a page, and the position of the next page; None at the end."""
 
     ids: list[str]
     next: CandidatePosition | None
 
 
 def query_digest(query: tuple[object, ...]) -> bytes:
-    """What a search asks, in short: a token is good for that alone, whatever the policy and the page are."""
+    """A digest of a search. A token is valid for this search only, under any policy and for any page size."""
     return hashlib.sha256(_ENCODER.encode(query)).digest()[:_DIGEST_BYTES]
 
 
 def limit_of(page: RequestedPage) -> int:
-    """How many results are wanted. Raises Problem 400."""
+    """The number of results in a page. Raises Problem 400."""
     limit = page.limit if isinstance(page.limit, int) else DEFAULT_LIMIT
     if limit < 1:
         raise Problem(400, "`page.limit` must be at least 1.")
     return min(limit, MAX_LIMIT)
 
 
-def write_token(place: CandidatePosition | None, query: bytes) -> str:
-    """The token of a place, empty for the end."""
-    if place is None:
+def write_token(position: CandidatePosition | None, query: bytes) -> str:
+    """The token of a position; empty for the end."""
+    if position is None:
         return ""
-    return encode(query + f"{place.source}:{place.after}".encode())
+    return encode(query + f"{position.source}:{position.after}".encode())
 
 
 def read_token(token: object, query: bytes) -> CandidatePosition:
-    """The place of a token; the start for none. Raises Problem 400 for what is no token of this search."""
+    """The position of a token; the start if there is no token. Raises Problem 400 for an invalid token."""
     if not isinstance(token, str) or not token:
         return CandidatePosition()
     try:
         raw = decode(token, _MAX_TOKEN)
         source, _, after = raw[_DIGEST_BYTES:].decode().partition(":")
-        place = CandidatePosition(int(source), after)
-        # The place is no secret, and a made-up one only starts elsewhere in what the caller may see anyway.
-        if not after.isprintable() or write_token(place, query) != token:
+        position = CandidatePosition(int(source), after)
+        # Tokens are not signed: a forged one only starts at another candidate that the caller may see anyway.
+        if not after.isprintable() or write_token(position, query) != token:
             raise ValueError
     except ValueError:
-        raise Problem(400, "`page.token` is none of this search: send `next_token` with the same search.") from None
-    return place
+        raise Problem(400, "`page.token` is not of this search: send `next_token` with the same search.") from None
+    return position
 
 
-async def walk(
+async def find_allowed(
     sources: Sequence[CandidateSource],
     start: CandidatePosition,
     limit: int,
     allowed: Callable[[str], bool],
-    give_way: GiveWay = turn_loop,
+    give_way: GiveWay = yield_to_loop,
 ) -> AllowedCandidates:
-    """The allowed among the candidates from a place on, until there is one more than the limit."""
+    """The allowed candidates from a position on, up to the limit."""
     found: list[str] = []
     examined, turn = 0, Turn(give_way)
     for number, source in enumerate(sources):
         if number < start.source:
             continue
         after = start.after if number == start.source else ""
-        while candidates := await source.fetch(after, _AT_A_TIME):
+        while candidates := await source.fetch(after, _BATCH_SIZE):
             for candidate in candidates:
                 if examined == MAX_EXAMINED:
                     return AllowedCandidates(found, CandidatePosition(number, after))
@@ -108,6 +108,6 @@ async def walk(
                 after = candidate
                 if turn.is_over:
                     await turn.next()
-            if len(candidates) < _AT_A_TIME:
+            if len(candidates) < _BATCH_SIZE:
                 break
     return AllowedCandidates(found, None)

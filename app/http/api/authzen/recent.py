@@ -1,4 +1,4 @@
-"""What was asked about a moment ago, by the names that callers give, under the policy at hand."""
+"""Cache of resolved subjects and targets, by the names that callers send, for the active policy."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from app.policy.engine.snapshot import Snapshot
 from app.policy.engine.target import Target
 from app.policy.language.when.shape import Properties
 
-MAX_REMEMBERED = 5_000  # subjects, and as many targets
-MAX_LENGTH = 256  # characters of its names together; what has longer ones is looked up each time
+MAX_ENTRIES = 5_000  # subjects, and as many targets
+MAX_LENGTH = 256  # characters of type, id and action in total; longer ones are not cached
 _Names = TypeVar("_Names", bound=tuple[str, ...])
 _Found = TypeVar("_Found")
 
 
 class Recent:
-    """Subjects, each with the principal that it is to the decision log, and targets.
+    """A cache of subjects, with their principals for the decision log, and of targets.
 
-    All is forgotten as soon as another policy is asked.
+    It is cleared when it is used with another policy.
     """
 
     def __init__(self) -> None:
@@ -32,36 +32,36 @@ class Recent:
     def subject(
         self, snapshot: Snapshot, kind: str, identity: str, sent: Properties
     ) -> tuple[ResolvedSubject, Principal] | None:
-        """The subject of a type and id, where it depends on the policy alone: not on what is sent, nor on the database.
+        """The subject with a type and id; None if it depends on sent attributes or on the database.
 
         Raises NoSuchSubject.
         """
         if sent or kind == KEY_TYPE:
             return None
-        self._be_of(snapshot)
+        self._clear_if_changed(snapshot)
         found = self._subjects.get((kind, identity))
         if found is None:
             subject = resolve_subject(kind, identity, sent, snapshot.policy.entities.subjects)
             found = subject, principal_of(subject)
-            _keep(self._subjects, (kind, identity), found)
+            _add(self._subjects, (kind, identity), found)
         return found
 
     def target(self, snapshot: Snapshot, action: str, kind: str, identity: str) -> Target:
-        """As `resolve_target`. Raises NoSuchTarget."""
-        self._be_of(snapshot)
+        """Like `resolve_target`. Raises NoSuchTarget."""
+        self._clear_if_changed(snapshot)
         found = self._targets.get((action, kind, identity))
         if found is None:
             found = resolve_target(snapshot, action, kind, identity)
-            _keep(self._targets, (action, kind, identity), found)
+            _add(self._targets, (action, kind, identity), found)
         return found
 
-    def _be_of(self, snapshot: Snapshot) -> None:
+    def _clear_if_changed(self, snapshot: Snapshot) -> None:
         if self._snapshot is None or self._snapshot() is not snapshot:
             self._snapshot, self._subjects, self._targets = ref(snapshot), {}, {}
 
 
-def _keep(known: dict[_Names, _Found], names: _Names, found: _Found) -> None:
+def _add(cache: dict[_Names, _Found], names: _Names, found: _Found) -> None:
     if sum(map(len, names)) <= MAX_LENGTH:
-        if len(known) >= MAX_REMEMBERED:
-            known.clear()
-        known[names] = found
+        if len(cache) >= MAX_ENTRIES:
+            cache.clear()
+        cache[names] = found

@@ -1,4 +1,4 @@
-"""AuthZEN's searches: which subjects, resources or actions an evaluation would answer with true."""
+"""AuthZEN's search APIs: the subjects, resources or actions for which an evaluation would be true."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from msgspec import UNSET, Struct, UnsetType
 from app.http.api.authzen import described
 from app.http.api.authzen.budget import check_search
 from app.http.api.authzen.evaluate import Evaluator, keys_of
-from app.http.api.authzen.page import CandidateSource, limit_of, query_digest, read_token, walk, write_token
+from app.http.api.authzen.page import CandidateSource, find_allowed, limit_of, query_digest, read_token, write_token
 from app.http.api.authzen.wire import (
     NOTHING,
     ActionSearch,
@@ -22,16 +22,16 @@ from app.http.api.authzen.wire import (
     RequestedPage,
     ResourceSearch,
     SubjectSearch,
-    acted,
-    lacking,
-    named,
+    action_parts,
+    entity_parts,
+    missing_field,
     read,
-    sought,
+    type_parts,
 )
 from app.http.wire.ids import read_id
 from app.http.wire.problems import Detail, Problem
 from app.identity.api_keys import KeyRecord
-from app.keys import subjects as asked_keys
+from app.keys import subjects as key_subjects
 from app.policy.engine.candidates import names_after
 from app.policy.engine.resolved_subject import KEY_TYPE, USER_TYPES, Keys, ResolvedSubject
 from app.policy.engine.snapshot import Snapshot
@@ -60,20 +60,20 @@ class FoundAction(Struct, frozen=True):
 
 
 class NextPage(Struct, frozen=True):
-    """Where to go on; `next_token` is empty at the end."""
+    """The next page; `next_token` is empty at the end."""
 
     next_token: str
 
 
 class EntityResults(Struct, frozen=True):
-    """Subjects or resources; `page` is there when it was asked for, and when there are more."""
+    """Subjects or resources; with `page` if the request has it, or if there are more."""
 
     results: list[FoundEntity]
     page: NextPage | UnsetType = UNSET
 
 
 class ActionResults(Struct, frozen=True):
-    """Actions; `page` is there when it was asked for, and when there are more."""
+    """Actions; with `page` if the request has it, or if there are more."""
 
     results: list[FoundAction]
     page: NextPage | UnsetType = UNSET
@@ -88,24 +88,24 @@ class ActionResults(Struct, frozen=True):
     responses={200: ResponseSpec(EntityResults, description="Who may"), **_REFUSED},
 )
 async def search_subject(request: AnyRequest) -> ASGIResponse:
-    """Who of a type may do an action on a resource, of those whom the policy and the database name."""
+    """The subjects of a type that may do an action on a resource, of those in the policy and the database."""
     services = services_of(request.app)
     body = await read(request, _SUBJECT)
-    _whole(subject=body.subject, action=body.action, resource=body.resource)
-    kind, sent = sought(body.subject)
-    action, resource, context = acted(body.action), named(body.resource), body.context or NOTHING
+    _check_complete(subject=body.subject, action=body.action, resource=body.resource)
+    kind, sent = type_parts(body.subject)
+    action, resource, context = action_parts(body.action), entity_parts(body.resource), body.context or NOTHING
     records: dict[str, KeyRecord] = {}
     check_search(body.subject, body.action, body.resource, body.context)
     shared = ("action", "resource", "context")
     evaluator = Evaluator(services.live.active, Keys(records, services.settings.key_environments), shared=shared)
 
     def allowed(identity: str) -> bool:
-        who = evaluator.known(kind, identity, sent)
-        return not isinstance(who, str) and evaluator.allows(who, action, resource, context)
+        subject = evaluator.resolve(kind, identity, sent)
+        return not isinstance(subject, str) and evaluator.allows(subject, action, resource, context)
 
-    asked = ("subject", kind, sent, action, resource, context)
+    query = ("subject", kind, sent, action, resource, context)
     sources = _subjects(services, evaluator.snapshot, kind, records)
-    results, page = await _found(request, body.page, asked, sources, allowed)
+    results, page = await _find_page(request, body.page, query, sources, allowed)
     return _json(EntityResults([FoundEntity(kind, identity) for identity in results], page))
 
 
@@ -118,21 +118,21 @@ async def search_subject(request: AnyRequest) -> ASGIResponse:
     responses={200: ResponseSpec(EntityResults, description="On what they may"), **_REFUSED},
 )
 async def search_resource(request: AnyRequest) -> ASGIResponse:
-    """On which resources of a type a subject may do an action, of those that the policy names."""
+    """The resources of a type on which a subject may do an action, of those in the policy."""
     services = services_of(request.app)
     body = await read(request, _RESOURCE)
-    _whole(subject=body.subject, action=body.action, resource=body.resource)
-    kind, sent = sought(body.resource)
+    _check_complete(subject=body.subject, action=body.action, resource=body.resource)
+    kind, sent = type_parts(body.resource)
     check_search(body.resource, body.subject, body.action, body.context)
-    action, context = acted(body.action), body.context or NOTHING
-    evaluator, who = await _who(body.subject, services, ("subject", "action", "context"))
+    action, context = action_parts(body.action), body.context or NOTHING
+    evaluator, subject = await _evaluator_and_subject(body.subject, services, ("subject", "action", "context"))
 
     def allowed(identity: str) -> bool:
-        return not isinstance(who, str) and evaluator.allows(who, action, (kind, identity, sent), context)
+        return not isinstance(subject, str) and evaluator.allows(subject, action, (kind, identity, sent), context)
 
-    asked = ("resource", named(body.subject), action, kind, sent, context)
+    query = ("resource", entity_parts(body.subject), action, kind, sent, context)
     sources = [_names(evaluator.snapshot.candidates.resources(kind))]
-    results, page = await _found(request, body.page, asked, sources, allowed)
+    results, page = await _find_page(request, body.page, query, sources, allowed)
     return _json(EntityResults([FoundEntity(kind, identity) for identity in results], page))
 
 
@@ -145,53 +145,53 @@ async def search_resource(request: AnyRequest) -> ASGIResponse:
     responses={200: ResponseSpec(ActionResults, description="What they may do"), **_REFUSED},
 )
 async def search_action(request: AnyRequest) -> ASGIResponse:
-    """Which actions a subject may do on a resource, of those that rows name; for a route its methods."""
+    """The actions that a subject may do on a resource, of those in rows, or of the methods of a route."""
     services = services_of(request.app)
     body = await read(request, _ACTION)
-    _whole(subject=body.subject, resource=body.resource)
+    _check_complete(subject=body.subject, resource=body.resource)
     check_search(UNSET, body.subject, body.resource, body.context)
-    resource, context = named(body.resource), body.context or NOTHING
-    evaluator, who = await _who(body.subject, services, ("subject", "resource", "context"))
+    resource, context = entity_parts(body.resource), body.context or NOTHING
+    evaluator, subject = await _evaluator_and_subject(body.subject, services, ("subject", "resource", "context"))
 
     def allowed(name: str) -> bool:
-        return not isinstance(who, str) and evaluator.allows(who, (name, NOTHING), resource, context)
+        return not isinstance(subject, str) and evaluator.allows(subject, (name, NOTHING), resource, context)
 
     kind, identity, _ = resource
-    asked = ("action", named(body.subject), resource, context)
+    query = ("action", entity_parts(body.subject), resource, context)
     sources = [_names(evaluator.snapshot.candidates.actions(kind, identity))]
-    results, page = await _found(request, body.page, asked, sources, allowed)
+    results, page = await _find_page(request, body.page, query, sources, allowed)
     return _json(ActionResults([FoundAction(name) for name in results], page))
 
 
-def _whole(**fields: object) -> None:
-    if field := lacking(**fields):
+def _check_complete(**fields: object) -> None:
+    if field := missing_field(**fields):
         raise Problem(400, f"`{field}` is missing.")
 
 
-async def _who(
+async def _evaluator_and_subject(
     subject: RequestedEntity | UnsetType, services: Services, shared: tuple[str, ...]
 ) -> tuple[Evaluator, ResolvedSubject | str]:
     keys = await keys_of(services, (subject,) if isinstance(subject, RequestedEntity) else ())
     evaluator = Evaluator(services.live.active, keys, shared=shared)
-    return evaluator, evaluator.known(*named(subject))
+    return evaluator, evaluator.resolve(*entity_parts(subject))
 
 
-async def _found(
+async def _find_page(
     request: AnyRequest,
     page: RequestedPage | UnsetType,
-    asked: tuple[object, ...],
+    query: tuple[object, ...],
     sources: Sequence[CandidateSource],
     allowed: Callable[[str], bool],
 ) -> tuple[list[str], NextPage | UnsetType]:
-    """The allowed of one page, and what to say of the next. Raises Problem."""
-    query = query_digest(asked)
-    wanted = page or RequestedPage()
-    start, limit = read_token(wanted.token, query), limit_of(wanted)
+    """The allowed candidates of a page, and the token of the next page. Raises Problem."""
+    digest = query_digest(query)
+    requested = page or RequestedPage()
+    start, limit = read_token(requested.token, digest), limit_of(requested)
     work = services_of(request.app).long_work
     async with work.turn(request.user.subject):
-        found = await walk(sources, start, limit, allowed, work.give_way)
-    is_told = page is not UNSET or found.next is not None
-    return found.ids, NextPage(write_token(found.next, query)) if is_told else UNSET
+        found = await find_allowed(sources, start, limit, allowed, work.give_way)
+    has_page = page is not UNSET or found.next is not None
+    return found.ids, NextPage(write_token(found.next, digest)) if has_page else UNSET
 
 
 def _names(names: Sequence[str]) -> CandidateSource:
@@ -204,10 +204,10 @@ def _names(names: Sequence[str]) -> CandidateSource:
 def _subjects(
     services: Services, snapshot: Snapshot, kind: str, records: dict[str, KeyRecord]
 ) -> list[CandidateSource]:
-    """Where subjects of a type come from; `records` is kept filled with what is known of the keys at hand."""
+    """The sources of subjects of a type; `records` always has the keys of the current batch."""
 
     async def keys(after: str, limit: int) -> Sequence[str]:
-        found = await asked_keys.active(
+        found = await key_subjects.active(
             services.sessions,
             environments=services.settings.key_environments,
             now=datetime.now(UTC),
@@ -219,7 +219,7 @@ def _subjects(
         return list(records)
 
     async def owners(after: str, limit: int) -> Sequence[str]:
-        return await asked_keys.owners(services.sessions, after=after, limit=limit)
+        return await key_subjects.owners(services.sessions, after=after, limit=limit)
 
     if kind == KEY_TYPE:
         return [CandidateSource(keys)]

@@ -1,4 +1,4 @@
-"""AuthZEN's bodies, read once and strictly: a known field must have its type, and an unknown one is ignored."""
+"""Strict parser of AuthZEN bodies: a known field must have its type, and unknown fields are ignored."""
 
 from __future__ import annotations
 
@@ -18,10 +18,12 @@ from app.services import AnyRequest
 _T = TypeVar("_T")
 NOTHING: Properties = MappingProxyType({})
 _UTF8 = ("utf-8", "utf8")
-_OF_THE_BODY = (b"content-type", b"content-encoding")
+_BODY_HEADERS = (b"content-type", b"content-encoding")
 _PLAIN = [(b"content-type", b"application/json")]
-_MISFIT = re.compile(r"Expected `(?P<wanted>[^`]+)`(?:, got `(?P<found>[^`]+)`)?(?: - at `(?P<place>[^`]+)`)?")
-_WORDS = {
+_MSGSPEC_MESSAGE = re.compile(
+    r"Expected `(?P<expected>[^`]+)`(?:, got `(?P<found>[^`]+)`)?(?: - at `(?P<place>[^`]+)`)?"
+)
+_TYPE_NAMES = {
     "str": "a string",
     "object": "an object",
     "array": "an array",
@@ -33,34 +35,34 @@ _WORDS = {
 
 
 class EntityType(Struct, frozen=True):
-    """What a search looks for: a type of subject or resource. An id that is sent is ignored like any unknown field."""
+    """The type of entities to search for. An id is ignored like any unknown field."""
 
     type: str | UnsetType = UNSET
     properties: dict[str, Any] | UnsetType = UNSET
 
 
 class RequestedEntity(EntityType, frozen=True):
-    """A subject or resource. An item of a batch may leave out what its defaults have."""
+    """A subject or resource. In an item of a batch, members that the defaults have may be omitted."""
 
     id: str | UnsetType = UNSET
 
 
 class RequestedAction(Struct, frozen=True):
-    """What is to be done."""
+    """An action."""
 
     name: str | UnsetType = UNSET
     properties: dict[str, Any] | UnsetType = UNSET
 
 
 class EvaluationOptions(Struct, frozen=True):
-    """How to answer. `explain` is ours: why each decision is what it is."""
+    """The options of a request. `explain`, which adds the reason of each decision, is our extension."""
 
     evaluations_semantic: str | UnsetType = UNSET
     explain: bool = False
 
 
 class AccessQuestion(Struct, frozen=True):
-    """Subject, action, resource and context: of an evaluation, of an item, or the defaults of items."""
+    """Subject, action, resource and context of an evaluation, of an item, or of the defaults of items."""
 
     subject: RequestedEntity | UnsetType = UNSET
     action: RequestedAction | UnsetType = UNSET
@@ -75,27 +77,27 @@ class Evaluation(AccessQuestion, frozen=True):
 
 
 class Evaluations(Evaluation, frozen=True):
-    """The body of evaluations. Items are read one by one, for a bad one is false in its place."""
+    """The body of evaluations. Items are parsed one by one, because an invalid item is a denial, not an error."""
 
     evaluations: list[Raw] | UnsetType = UNSET
 
 
 class RequestedPage(Struct, frozen=True):
-    """Which part of the results is wanted."""
+    """The part of the results to return."""
 
     limit: int | UnsetType = UNSET
     token: str | UnsetType = UNSET
 
 
 class Paged(Struct, frozen=True):
-    """What every search may have."""
+    """The members of all searches."""
 
     context: dict[str, Any] | UnsetType = UNSET
     page: RequestedPage | UnsetType = UNSET
 
 
 class SubjectSearch(Paged, frozen=True):
-    """Who may?"""
+    """The body of a search for subjects."""
 
     subject: EntityType | UnsetType = UNSET
     action: RequestedAction | UnsetType = UNSET
@@ -103,7 +105,7 @@ class SubjectSearch(Paged, frozen=True):
 
 
 class ResourceSearch(Paged, frozen=True):
-    """On what may they?"""
+    """The body of a search for resources."""
 
     subject: RequestedEntity | UnsetType = UNSET
     action: RequestedAction | UnsetType = UNSET
@@ -111,14 +113,14 @@ class ResourceSearch(Paged, frozen=True):
 
 
 class ActionSearch(Paged, frozen=True):
-    """What may they do?"""
+    """The body of a search for actions."""
 
     subject: RequestedEntity | UnsetType = UNSET
     resource: RequestedEntity | UnsetType = UNSET
 
 
 async def read(request: AnyRequest, decoder: msgspec.json.Decoder[_T]) -> _T:
-    """The body. Raises Problem 400 for whatever is no JSON object with fields of the right types."""
+    """Read the body. Raises Problem 400 if it is not a JSON object with fields of the right types."""
     if not _is_plain(request.scope["headers"]):
         _check_headers(request)
     body = await _body(request)
@@ -128,7 +130,7 @@ async def read(request: AnyRequest, decoder: msgspec.json.Decoder[_T]) -> _T:
 
 
 async def _body(request: AnyRequest) -> bytes:
-    """As `request.body`, in half its time: it mostly comes in one piece and is read once."""
+    """Read the body in half the time of `request.body`: most bodies are one message, and none needs to be cached."""
     limit = request.route_handler.resolve_request_max_body_size()
     body, more = b"", True
     while more:
@@ -143,8 +145,8 @@ async def _body(request: AnyRequest) -> bytes:
 
 
 def _is_plain(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Whether a body says what nearly all say, so that no header needs to be parsed."""
-    return [each for each in headers if each[0] in _OF_THE_BODY] == _PLAIN
+    """Whether the headers are those of nearly all requests, so that they need not be parsed."""
+    return [each for each in headers if each[0] in _BODY_HEADERS] == _PLAIN
 
 
 def _check_headers(request: AnyRequest) -> None:
@@ -158,30 +160,30 @@ def _check_headers(request: AnyRequest) -> None:
 
 
 def decode(body: bytes | Raw, decoder: msgspec.json.Decoder[_T], what: str = "The request body") -> _T:
-    """What a JSON text says. Raises Problem 400 with the field at fault; `what` names the text."""
+    """Decode JSON. Raises Problem 400 with the invalid field; `what` is the name of the text in the message."""
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        raise Problem(400, _told(str(error), what)) from None
+        raise Problem(400, _reworded(str(error), what)) from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise Problem(400, f"{what} is not valid JSON.") from None
     except RecursionError:
         raise Problem(400, f"{what} is nested too deeply.") from None
 
 
-def _told(message: str, what: str) -> str:
-    """msgspec's words in ours: "Expected `str`, got `int` - at `$.action.name`"."""
-    found = _MISFIT.match(message)
-    if found is None:
+def _reworded(message: str, what: str) -> str:
+    """Reword a message of msgspec such as "Expected `str`, got `int` - at `$.action.name`"."""
+    match = _MSGSPEC_MESSAGE.match(message)
+    if match is None:
         return f"{what} is invalid: {message}."
-    place = (found["place"] or "$").removeprefix("$").removeprefix(".")
-    wanted = " or ".join(_WORDS.get(word, word) for word in found["wanted"].split(" | "))
-    got = f", not {_WORDS.get(found['found'], found['found'])}" if found["found"] else ""
-    return f"`{place}` must be {wanted}{got}." if place else f"{what} must be {wanted}{got}."
+    place = (match["place"] or "$").removeprefix("$").removeprefix(".")
+    expected = " or ".join(_TYPE_NAMES.get(name, name) for name in match["expected"].split(" | "))
+    found = f", not {_TYPE_NAMES.get(match['found'], match['found'])}" if match["found"] else ""
+    return f"`{place}` must be {expected}{found}." if place else f"{what} must be {expected}{found}."
 
 
-def lacking(**fields: object) -> str:
-    """The first required field that is not there, as `subject.id`; empty when all are."""
+def missing_field(**fields: object) -> str:
+    """The first required field that is missing, such as `subject.id`; empty if none is."""
     for name, value in fields.items():
         if isinstance(value, RequestedAction):
             if value.name is UNSET:
@@ -195,19 +197,19 @@ def lacking(**fields: object) -> str:
     return ""
 
 
-def named(entity: RequestedEntity | UnsetType) -> tuple[str, str, Properties]:
-    """Type, id and attributes of an entity that lacks nothing."""
+def entity_parts(entity: RequestedEntity | UnsetType) -> tuple[str, str, Properties]:
+    """Type, id and attributes of a complete entity."""
     assert isinstance(entity, RequestedEntity)
     return entity.type or "", entity.id or "", entity.properties or NOTHING
 
 
-def sought(kind: EntityType | UnsetType) -> tuple[str, Properties]:
-    """Type and attributes of what is searched for."""
+def type_parts(kind: EntityType | UnsetType) -> tuple[str, Properties]:
+    """Type and attributes of the entities to search for."""
     assert isinstance(kind, EntityType)
     return kind.type or "", kind.properties or NOTHING
 
 
-def acted(action: RequestedAction | UnsetType) -> tuple[str, Properties]:
-    """Name and attributes of an action that lacks nothing."""
+def action_parts(action: RequestedAction | UnsetType) -> tuple[str, Properties]:
+    """Name and attributes of a complete action."""
     assert isinstance(action, RequestedAction)
     return action.name or "", action.properties or NOTHING
