@@ -1,4 +1,4 @@
-"""The admin log over HTTP: what administrators did, newest first."""
+"""The API of the admin log."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class AdminActionPage:
     response_headers=[LINK],
 )
 async def list_admin_actions(request: AnyRequest, session: RequestSession) -> Response[list[AdminActionView]]:
-    """Who did what, by which door and when, newest first, 100 at most. `Link` leads to the next page (RFC 8288)."""
+    """Administrative acts, newest first, at most 100. `Link` has the next page (RFC 8288)."""
     found = await found_admin_actions(session, given_filters(request), PAGE_SIZE)
     headers = {"Cache-Control": "no-store"}
     if found.older:
@@ -53,7 +53,7 @@ async def list_admin_actions(request: AnyRequest, session: RequestSession) -> Re
 
 
 async def found_admin_actions(session: AsyncSession, given: Mapping[str, str], size: int) -> AdminActionPage:
-    """The page that filters and a `cursor` select, of at most `size` acts. Raises Problem 400."""
+    """Query a page of at most `size` acts, by filters and a `cursor`. Raises Problem 400."""
     filters = {name: text for name, text in sorted(given.items()) if name != "cursor"}
     wanted = read_filters(read_admin_filter, filters)
     listing = f"{PATH}?{sha256(urlencode(filters).encode()).hexdigest()[:16]}"
@@ -65,6 +65,6 @@ async def found_admin_actions(session: AsyncSession, given: Mapping[str, str], s
 
 
 def _size_of(view: AdminActionView) -> int:
-    """About how many characters an act has in the answer."""
+    """The approximate number of characters of an act in the response."""
     listed = (value if isinstance(value, list) else [str(value)] for value in view.details.values())
     return len(view.message) + sum(len(text) for texts in listed for text in texts)

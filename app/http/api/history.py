@@ -1,4 +1,4 @@
-"""The history of the policy over HTTP: publish, go back, and look at what was."""
+"""The API of the policy history: publish, roll back, and show revisions."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from app.policy.language.write import PolicyNotWritten
 from app.services import Services, services_of
 
 PATH = "/api/v1/policies"
-UNANSWERED = "The database does not answer: look at the history, once it does, whether the policy was stored."
+UNANSWERED = "The database does not answer: check later in the history whether the policy was stored."
 PAGE_SIZE = 50
 MAX_FILES_BYTES = 40_000_000
 _log = structlog.stdlib.get_logger("policy")
@@ -62,7 +62,7 @@ class _Change(BaseModel):
 
 
 class Publish(_Change):
-    """A policy to make active: every file of it, by name, and the revision that it was made from."""
+    """A policy to publish: all its files by name, and the revision that it is based on."""
 
     files: Annotated[dict[str, str], Field(min_length=1, max_length=500)]
     parent: _Revision
@@ -71,7 +71,7 @@ class Publish(_Change):
 
 
 class Rollback(_Change):
-    """An earlier revision to go back to, and the one that is active now."""
+    """An earlier revision to activate, and the revision that is active now."""
 
     revision: _Revision
     parent: _Revision
@@ -80,10 +80,7 @@ class Rollback(_Change):
 
 @dataclass(frozen=True, slots=True)
 class NotPublished:
-    """Why the policy was not taken.
-
-    Its faults, another active revision, access that would widen, no caller left that could publish, or failing cases.
-    """
+    """Why a policy was not published: faults, another active revision, or a change that must be acknowledged."""
 
     detail: str
     active: str
@@ -117,9 +114,9 @@ _NOT_PUBLISHED: Mapping[int, ResponseSpec] = {
 async def publish(
     data: JSONBody[Publish], request: AllowedRequest, wait: Wait = None
 ) -> PublishedPolicy | Response[NotPublished]:
-    """Check a policy, store it as a revision and make it active. With `dry_run` nothing changes.
+    """Check a policy, store it as a revision and activate it. With `dry_run` nothing changes.
 
-    With `wait`, `replicas` says who serves it.
+    With `wait`, `replicas` lists the processes that serve it.
     """
     services = services_of(request.app)
     change = services.publisher.publish(
@@ -137,16 +134,16 @@ async def publish(
     f"{PATH}/rollback",
     status_code=200,
     before_request=only_json,
-    summary="Go back to an earlier policy",
+    summary="Roll back to an earlier policy",
     tags=["policies"],
     responses={**_NOT_PUBLISHED, 404: ResponseSpec(Detail, description="No such revision")},
 )
 async def rollback(
     data: JSONBody[Rollback], request: AllowedRequest, wait: Wait = None
 ) -> PublishedPolicy | Response[NotPublished]:
-    """Make an earlier revision active again; it is checked like any other.
+    """Activate an earlier revision again; it is checked like any other policy.
 
-    With `wait`, `replicas` says who serves it.
+    With `wait`, `replicas` lists the processes that serve it.
     """
     services = services_of(request.app)
     change = services.publisher.rollback(
@@ -161,7 +158,7 @@ async def rollback(
 
 @get_or_head(f"{PATH}/history", summary="List accepted policies", tags=["policies"])
 async def list_history(session: RequestSession, cursor: _Cursor = None) -> History:
-    """Every policy that was active, newest first. A page has fewer where they changed very many rows."""
+    """All policies that were active, newest first. Pages of very large changes have fewer entries."""
     listing = f"{PATH}/history/"
     before = read_cursor(cursor, listing).before if cursor is not None else None
     rows = await revisions.page(session, before=before, limit=PAGE_SIZE + 1)
@@ -178,11 +175,11 @@ async def list_history(session: RequestSession, cursor: _Cursor = None) -> Histo
     responses={404: ResponseSpec(Detail, description="No such revision")},
 )
 async def show_revision(revision: FromPath[str], session: RequestSession) -> Response[EntryWithFiles]:
-    """The files of a revision and how it came to be, the last time that it did."""
+    """The files of a revision, and its last entry in the history."""
     row = await revisions.find(session, revision)
     if row is None:
         raise Problem(404, "Revision not found.")
-    # The files can have 48 MB. They are stored as the JSON that the answer shows, so they are neither read nor encoded.
+    # The files may have 48 MB. They are stored as JSON, which is sent without decoding it.
     files = await asyncio.to_thread(revisions.files_json, row)
     body = b'{"entry":%b,"files":%b}' % (encode_json(entry_view(row)), files)
     return Response(cast(Any, body), media_type=MediaType.JSON)
@@ -226,7 +223,7 @@ def _refused(
     elif isinstance(refused, Unacknowledged):
         difference, cases, detail = refused.difference, refused.cases, " ".join(_doubts(refused))
     elif isinstance(refused, StaleParent):
-        detail = "Another revision is active than the one that this change was made from."
+        detail = "The active revision is not the one that this change is based on."
     else:
         detail = f"{sentence(str(refused))}."
     return Response(
@@ -235,7 +232,7 @@ def _refused(
 
 
 def _doubts(refused: Unacknowledged) -> Iterator[str]:
-    """What must be acknowledged, and by which field."""
+    """The messages about what must be acknowledged, with the name of the field."""
     if refused.replaces:
         yield (
             f"The newest policy, {refused.replaces}, cannot be loaded here, so it is unknown whether this one widens "

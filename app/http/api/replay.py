@@ -1,4 +1,4 @@
-"""Replay over HTTP: what callers really asked lately, decided under a candidate, told line by line."""
+"""The API of replay: logged requests are decided under a candidate policy, and the result is streamed."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ from app.services import AnyRequest, Services, services_of
 PATH = "/api/v1/policies/replay"
 JSON_LINES = "application/x-ndjson"
 MAX_CHANGES = 1_000  # in an answer
-_KEPT = 10_000  # changes that are told apart while the most frequent ones are looked for
-_SLICES = 50  # of time, each read at once, with a line after it
+_KEPT = 10_000  # distinct changes that are counted to find the most frequent ones
+_SLICES = 50  # of time, each read in one query and followed by a line
 _encode = msgspec.json.Encoder().encode
 _log = structlog.stdlib.get_logger("policy")
 
 
 class CannotReplay(Exception):
-    """The decision log cannot be read. The message says what to do."""
+    """The decision log cannot be read; the message says what to do."""
 
 
 class ReplayPolicy(Candidate):
-    """A policy to replay: every file of it, how far back (`7d`, `12h`, `2026-11-20`), and how many changes to tell."""
+    """A policy to replay: its files, the period (`7d`, `12h`, `2026-11-20`), and the number of changes to return."""
 
     last: Annotated[str, Field(max_length=40)] = "7d"
     limit: Annotated[int, Field(ge=0, le=MAX_CHANGES)] = 100
@@ -50,9 +50,9 @@ class ReplayPolicy(Candidate):
 
 @dataclass(frozen=True, slots=True)
 class ReplayLine:
-    """One line: `progress`, or as the last line `result` or, when the log cannot be read, `error`. Others are left out.
+    """A line: `progress`, or in the last line `result` or, if the log cannot be read, `error`. Others are omitted.
 
-    An answer whose last line is neither was cut off.
+    A response whose last line is neither is incomplete.
     """
 
     progress: ReplayProgress | None = None
@@ -77,7 +77,7 @@ _ANSWERS: Mapping[int, ResponseSpec] = {
     responses=_ANSWERS,
 )
 async def replay_policy(data: JSONBody[ReplayPolicy], request: AnyRequest) -> Stream | Response[FaultyPolicy]:
-    """Decide the logged requests under the active policy and under a candidate: who would gain and who would lose what.
+    """Decide the logged requests under the active policy and under a candidate, and report who gains or loses access.
 
     A change is where these two differ; `changed_since` counts what the active policy decides otherwise than was logged.
     Progress comes as it is made, and the result last. A process replays for one caller at a time; others wait.
@@ -108,7 +108,7 @@ async def _lines(
 async def replayed(
     services: Services, snapshot: Snapshot, times: tuple[int, int], *, limit: int, last: str
 ) -> AsyncIterator[ReplayProgress | ReplayResult]:
-    """Replay the decisions between two times, in microseconds since 1970; what comes last is the result.
+    """Replay the decisions between two times, in microseconds since 1970. The last line is the result.
 
     `limit` changes are told of; `last` is how the times are called. Raises CannotReplay.
     """

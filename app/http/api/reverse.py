@@ -1,4 +1,4 @@
-"""Reverse questions over HTTP: what a caller reaches, who reaches something, and which scopes a key uses."""
+"""The API of reverse queries: what a caller can access, who can access a resource, and which scopes a key uses."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from app.services import AnyRequest, services_of
 
 PATH = "/api/v1/policies"
 PAGE_SIZE = 100
-_BAD = {400: ResponseSpec(Detail, description="The question makes no sense")}
+_BAD = {400: ResponseSpec(Detail, description="The query is invalid")}
 _NO_KEY = {**_BAD, 404: ResponseSpec(Detail, description="No such key")}
 _KEY = QueryParameter(ge=1, le=2**63 - 1, description="The id of an API key.")
 _Grants = Annotated[str | None, QueryParameter(max_length=16_000, description="What is held, separated by spaces.")]
@@ -44,7 +44,7 @@ _Resource = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class ReachPage:
-    """What is reached, by resource. Nothing at all when `key` is one that is refused."""
+    """The accessible resources, with their actions. There are none if `key` is refused."""
 
     revision: str
     key: KeyState | None
@@ -54,7 +54,7 @@ class ReachPage:
 
 @dataclass(frozen=True, slots=True)
 class WhoPage:
-    """Who reaches something. `denied_by` are rows that may take it away again; `keys` come in pages, by id."""
+    """The callers with access. `denied_by` are rows that may deny it again; `keys` are paginated by id."""
 
     revision: str
     action: str
@@ -68,10 +68,10 @@ class WhoPage:
 
 @dataclass(frozen=True, slots=True)
 class UsageView:
-    """Which scopes of a key were used since a time. `sufficient_scopes` are narrower scopes that would have done.
+    """The scopes of a key that were used since a time. `sufficient_scopes` are narrower scopes that are enough.
 
-    The log knows nothing from before `logged_since`, and of allowed requests it keeps the share `sample`: with less
-    than 1, a scope may have been used all the same. `no_longer_allowed` was allowed then and is not now.
+    The log starts at `logged_since` and keeps the share `sample` of allowed requests: if it is less than 1, an `unused`
+    scope may have been used. `no_longer_allowed` are requests that were allowed and are denied now.
     """
 
     key: KeyState
@@ -91,7 +91,7 @@ async def list_reach(
     key_id: Annotated[int | None, _KEY] = None,
     cursor: _Cursor = None,
 ) -> ReachPage:
-    """Everything that these grants, or a key with what it holds now, may do. Send one of `grants` and `key_id`."""
+    """All that these grants, or a key with its current grants, may do. Send one of `grants` and `key_id`."""
     services = services_of(request.app)
     snapshot = services.live.active
     key: KeyState | None = None
@@ -106,7 +106,7 @@ async def list_reach(
             raise Problem(400, f"{fault[0][0].upper()}{fault[0][1:]}: {fault[1]}.")
         held, query = frozenset(stated), urlencode({"grants": grants})
     found = [] if key and key.refused else await asyncio.to_thread(lambda: list(reach(snapshot, held)))
-    # A place among what a policy allows means nothing under another.
+    # A position in the list is valid for one policy only.
     listing = _listing(f"{snapshot.revision} {query}")
     start = read_cursor(cursor, listing).after if cursor is not None else 0
     end = start + PAGE_SIZE
@@ -138,7 +138,7 @@ async def who_reaches(
         after=start,
     )
     ways, held = await asyncio.to_thread(lambda: (ways_in(snapshot, rules), holders(snapshot, rules)))
-    # Rows may name any number of people.
+    # Rows may name any number of users, so the response may be long.
     answer = WhoPage(
         revision=snapshot.revision,
         action=action,
@@ -161,7 +161,7 @@ async def key_usage(
     key_id: Annotated[int, _KEY],
     days: Annotated[int, QueryParameter(ge=1, le=3650, description="How many days back.")] = 30,
 ) -> UsageView:
-    """Which scopes were needed by what was allowed, which never were, and the narrower ones that would do."""
+    """The scopes that allowed requests needed, the unused ones, and narrower scopes that are enough."""
     services = services_of(request.app)
     snapshot = services.live.active
     key, principal = await known_key(services.sessions, snapshot, key_id, services.settings.key_environments)
@@ -188,8 +188,8 @@ def _target(snapshot: Snapshot, action: str, resource: str) -> Target:
     try:
         return find_target(snapshot.table, snapshot.index, action, resource)
     except NoSuchTarget as error:
-        said = f"{error.message[0].upper()}{error.message[1:]}"
-        raise Problem(400, f"{said}; {error.answer}. {error.hint}") from None
+        message = f"{error.message[0].upper()}{error.message[1:]}"
+        raise Problem(400, f"{message}; {error.answer}. {error.hint}") from None
 
 
 def _listing(query: str) -> str:

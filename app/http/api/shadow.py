@@ -1,4 +1,4 @@
-"""The policy in shadow over HTTP: deploy it, see where it would decide differently, withdraw it."""
+"""The API of the shadow policy: deploy, show the differences, and withdraw."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NONE: Mapping[int, ResponseSpec] = {404: ResponseSpec(Detail, description="No p
 
 
 class ShadowPolicy(Candidate):
-    """A policy to deploy in shadow: every file of it, by name, and why."""
+    """A policy to deploy in shadow: all its files by name, and a message."""
 
     message: Annotated[Message, Field(min_length=1)]
 
@@ -42,7 +42,7 @@ class ShadowPolicy(Candidate):
 async def deploy_shadow(
     data: JSONBody[ShadowPolicy], request: AllowedRequest, session: RequestSession
 ) -> ShadowView | Response[FaultyPolicy]:
-    """Compare its decisions with those of the active policy, from now on. It replaces another, and changes nothing."""
+    """Compare the decisions of a policy with those of the active policy. Replaces the current shadow policy."""
     services = services_of(request.app)
     try:
         snapshot = await snapshot_of(data.files, services)
@@ -54,7 +54,7 @@ async def deploy_shadow(
 
 @get_or_head(PATH, summary="Show the policy in shadow", tags=["policies"], responses=_NONE)
 async def show_shadow(request: AllowedRequest) -> Response[ShadowView]:
-    """How often it would have decided differently, and the differences that were met most often."""
+    """The number of different decisions, and the most frequent differences."""
     services = services_of(request.app)
     found = shadow_view(services.shadowing.current(), services.live.active.revision)
     return Response(found, headers={"Cache-Control": "no-store"})
@@ -62,7 +62,7 @@ async def show_shadow(request: AllowedRequest) -> Response[ShadowView]:
 
 @delete(PATH, summary="Withdraw the policy in shadow", tags=["policies"], responses=_NONE)
 async def withdraw_shadow(request: AllowedRequest, session: RequestSession) -> None:
-    """Compare no more; what was counted is gone."""
+    """Stop the comparison, and discard its counts."""
     await withdraw(services_of(request.app).shadowing, session, requesting_actor(request))
 
 

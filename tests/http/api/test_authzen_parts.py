@@ -201,7 +201,7 @@ def test_a_search_has_at_most_1000_values_and_100_of_the_searched_entity() -> No
     check_search(RequestedEntity("t", values(100), "i"), values(900))
     check_search(UNSET, values(1_000))
     for sought, other, detail in (
-        (101, 0, "What is searched for has 101 values; at most 100 are allowed."),
+        (101, 0, "The entity to search for has 101 values; at most 100 are allowed."),
         (100, 901, "The search has 1001 values; at most 1000 are allowed."),
         (0, 1_001, "The search has 1001 values; at most 1000 are allowed."),
     ):

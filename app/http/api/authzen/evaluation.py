@@ -43,7 +43,7 @@ _REFUSED = {400: ResponseSpec(Detail, description="The body is invalid", generat
 
 
 class EvaluationReason(Struct, frozen=True):
-    """The reason of a decision: `rule` is the row that decided, `missing` the grants that lack.
+    """The reason of a decision: `rule` is the deciding row, `missing` are the missing grants.
 
     For an invalid item there is only `reason`.
     """
