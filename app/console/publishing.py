@@ -21,6 +21,7 @@ from app.console.page import page, see_other
 from app.db import revisions
 from app.history.acknowledgements import Unacknowledged
 from app.history.change_message import message_fault
+from app.history.publish import PolicyChange
 from app.history.published import Published
 from app.history.refusals import StaleParent
 from app.history.shadow_changes import deploy
@@ -71,13 +72,8 @@ async def publish(request: AnyRequest, session: RequestSession) -> Response[str]
         return await _preview(request, session, sent, errors=errors)
     publisher = services_of(request.app).publisher
     try:
-        done = await publisher.publish(
-            encode(sent.draft.files),
-            parent=sent.draft.parent,
-            author=requesting_actor(request),
-            message=message,
-            acknowledged=acknowledged,
-        )
+        change = PolicyChange(sent.draft.parent, requesting_actor(request), message, acknowledged)
+        done = await publisher.publish(encode(sent.draft.files), change)
     except Unacknowledged as refused:
         return await _preview(
             request, session, sent, errors=missing_acknowledgements(refused, "This change widens access")
@@ -155,9 +151,8 @@ async def _preview(
         )
     publisher = services_of(request.app).publisher
     try:
-        found = await publisher.publish(
-            encode(draft.files), parent=draft.parent, author=requesting_actor(request), message="", dry_run=True
-        )
+        change = PolicyChange(draft.parent, requesting_actor(request), "", dry_run=True)
+        found = await publisher.publish(encode(draft.files), change)
     except (StaleParent, PolicyRefused) as refused:
         return await refused_page(request, session, draft, refused, sent.file)
     except PolicyNotWritten as refused:

@@ -19,6 +19,7 @@ from app.db.tables.history import PolicyRevision
 from app.history.acknowledgements import Unacknowledged
 from app.history.change_message import message_fault
 from app.history.files import bytes_of
+from app.history.publish import PolicyChange
 from app.history.published import Published
 from app.history.refusals import NoSuchRevision, StaleParent
 from app.http.api.actors import requesting_actor
@@ -124,13 +125,8 @@ async def rollback(
         return await _confirm(request, session, revision, errors, fields)
     publisher = services_of(request.app).publisher
     try:
-        done = await publisher.rollback(
-            revision,
-            parent=str(form.get("parent", "")),
-            author=requesting_actor(request),
-            message=message,
-            acknowledged=acknowledged,
-        )
+        change = PolicyChange(str(form.get("parent", "")), requesting_actor(request), message, acknowledged)
+        done = await publisher.rollback(revision, change)
     except NoSuchRevision:
         raise Problem(404, "There is no such revision.") from None
     except Unacknowledged as refused:
@@ -158,11 +154,9 @@ async def _confirm(
     active = live.active.revision
     found: Published | None = None
     faults: Sequence[Fault] = ()
-    files = bytes_of(row)
     try:
-        found = await publisher.publish(
-            files, parent=active, author=requesting_actor(request), message="", dry_run=True
-        )
+        change = PolicyChange(active, requesting_actor(request), "", dry_run=True)
+        found = await publisher.publish(bytes_of(row), change)
     except PolicyRefused as refused:
         faults = refused.faults
     except StaleParent:

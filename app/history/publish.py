@@ -47,14 +47,17 @@ OUTCOMES = ("published", "unchanged", "stale", "refused", "widens", "publishers"
 
 
 @dataclass(frozen=True, slots=True)
-class _PublishRequest:
-    files: Mapping[str, bytes]
+class PolicyChange:
+    """Who changes the policy, from which active revision, why, and what is acknowledged.
+
+    With `dry_run` it is only checked and compared.
+    """
+
     parent: str
     author: Actor
     message: str
-    kind: Kind
-    acknowledged: Acknowledgements
-    dry_run: bool
+    acknowledged: Acknowledgements = NOTHING_ACKNOWLEDGED
+    dry_run: bool = False
 
 
 class Publisher:
@@ -66,56 +69,46 @@ class Publisher:
         self._live = follower.live
         self._sessions = follower.sessions
 
-    async def publish(
-        self,
-        files: Mapping[str, bytes],
-        *,
-        parent: str,
-        author: Actor,
-        message: str,
-        acknowledged: Acknowledgements = NOTHING_ACKNOWLEDGED,
-        dry_run: bool = False,
-        kind: Kind = "publish",
-    ) -> Published:
-        """Make these files the active policy, if `parent` still is.
+    async def publish(self, files: Mapping[str, bytes], change: PolicyChange, kind: Kind = "publish") -> Published:
+        """Make these files the active policy, if the parent of the change still is.
 
         Raises StaleParent, PolicyRefused with every fault, Unacknowledged and `write.PolicyNotWritten`.
         """
         outcome = "failed"  # also if the caller leaves
         try:
-            published = await self._change(_PublishRequest(files, parent, author, message, kind, acknowledged, dry_run))
+            published = await self._change(files, change, kind)
             outcome = "unchanged" if published.revision == published.parent else "published"
         except Exception as error:
             outcome = error.outcome if isinstance(error, Unacknowledged) else _REFUSALS.get(type(error), "failed")
             raise
         finally:
-            if not dry_run:
+            if not change.dry_run:
                 self.outcomes[kind, outcome] += 1
         return published
 
-    async def _change(self, request: _PublishRequest) -> Published:
+    async def _change(self, files: Mapping[str, bytes], change: PolicyChange, kind: Kind) -> Published:
         follower, live = self._follower, self._live
         async with follower.lock:
-            await self._catch_up(request.dry_run)
+            await self._catch_up(change.dry_run)
             # If the newest revision cannot be loaded here, the change is compared with what is served instead.
             replaces = follower.head.revision if follower.refused and follower.head else None
             old = live.active
-            if request.parent != old.revision:
+            if change.parent != old.revision:
                 raise StaleParent(old.revision)
-            new = await asyncio.to_thread(live.build_candidate, request.files)
+            new = await asyncio.to_thread(live.build_candidate, files)
             difference = await asyncio.to_thread(compare, old, new)
             changed = await asyncio.to_thread(changes, old.policy, new.policy)
-            files = await asyncio.to_thread(file_changes, old.policy, new.policy, changed)
+            changed_files = await asyncio.to_thread(file_changes, old.policy, new.policy, changed)
             # The snapshot that is tested is the one that is stored and served.
             cases = await asyncio.to_thread(run_cases, new, old.policy)
-            fewer = await self._fewer_publishers(difference, new, request.author)
+            fewer = await self._fewer_publishers(difference, new, change.author)
             rows = tuple(map(str, changed))
             published = Published(
-                new, old.revision, difference, rows, cases, files, replaces, fewer=fewer, entries=changed
+                new, old.revision, difference, rows, cases, changed_files, replaces, fewer=fewer, entries=changed
             )
-            if request.dry_run or (new.revision == old.revision and replaces is None):
+            if change.dry_run or (new.revision == old.revision and replaces is None):
                 return published
-            if refused := refusal_of(published, request.acknowledged):
+            if refused := refusal_of(published, change.acknowledged):
                 raise refused
             del old  # so that it is unreferenced once replaced, and freed off the event loop
             try:
@@ -125,11 +118,11 @@ class Publisher:
                     with suppress(write.PolicyNotWritten):  # `files.put` reports it
                         await recover(live.directory, self._sessions)
                     kept = await follower.files.announce(new.revision)
-                    follower.arrive(await self._accept(new, published, request, kept))
+                    follower.arrive(await self._accept(new, published, change, kind, kept))
                     try:
                         live.take(new, changed)
                     finally:
-                        await follower.files.put(request.files, kept)
+                        await follower.files.put(files, kept)
                         await follower.files.stamp(follower.at)
             except ParentConflict:
                 await follower.catch_up()
@@ -147,28 +140,14 @@ class Publisher:
             await self._live.reload()
             await follower.catch_up()
 
-    async def rollback(
-        self,
-        revision: str,
-        *,
-        parent: str,
-        author: Actor,
-        message: str,
-        acknowledged: Acknowledgements = NOTHING_ACKNOWLEDGED,
-    ) -> Published:
+    async def rollback(self, revision: str, change: PolicyChange) -> Published:
         """Make an earlier revision the active policy again. Raises NoSuchRevision, and as `publish` does."""
         async with self._sessions() as session:
             row = await revisions.find(session, revision)
         if row is None:
             raise NoSuchRevision
-        return await self.publish(
-            bytes_of(row),
-            parent=parent,
-            author=author,
-            message=message or f"Back to {revision}.",
-            acknowledged=acknowledged,
-            kind="rollback",
-        )
+        message = change.message or f"Back to {revision}."
+        return await self.publish(bytes_of(row), replace(change, message=message), "rollback")
 
     async def _fewer_publishers(self, difference: AccessDiff, new: Snapshot, author: Actor) -> FewerPublishers | None:
         """Which callers could no longer publish, and whether a known one still can; the author counts."""
@@ -183,7 +162,7 @@ class Publisher:
         return FewerPublishers(lost, unproven_facts(ways, seen | {author.fact}))
 
     async def _accept(
-        self, new: Snapshot, published: Published, request: _PublishRequest, kept: KeptFiles | None
+        self, new: Snapshot, published: Published, change: PolicyChange, kind: Kind, kept: KeptFiles | None
     ) -> HistoryEntry:
         """Store the revision and its audit row in one transaction, after the directory was marked.
 
@@ -193,7 +172,7 @@ class Publisher:
         """
         directory = self._live.directory
         now = datetime.now(UTC)
-        accepted = None if published.cases.passed else request.acknowledged.reason
+        accepted = None if published.cases.passed else change.acknowledged.reason
 
         @retried
         async def store(session: AsyncSession) -> PolicyRevision:
@@ -202,9 +181,9 @@ class Publisher:
                 session,
                 parent=await self._follower.head_here(session),
                 revision=new.revision,
-                kind=request.kind,
-                author=request.author.subject,
-                message=request.message,
+                kind=kind,
+                author=change.author.subject,
+                message=change.message,
                 widens=published.difference.widens,
                 changes=published.rows,
                 files=new.policy.source.files,
@@ -214,11 +193,11 @@ class Publisher:
             )
             admin_actions.record(
                 session,
-                request.author,
-                "policy.publish" if request.kind == "publish" else "policy.rollback",
+                change.author,
+                "policy.publish" if kind == "publish" else "policy.rollback",
                 new.revision,
                 now=now,
-                message=recorded_message(published, request.message, request.acknowledged),
+                message=recorded_message(published, change.message, change.acknowledged),
                 details={
                     "parent": published.parent,
                     "rows": len(published.rows),

@@ -8,7 +8,7 @@ from app.audit.actor import Actor
 from app.db import revisions
 from app.db.session import Sessions
 from app.history.follower import Follower
-from app.history.publish import Publisher
+from app.history.publish import PolicyChange, Publisher
 from app.history.recovery import settled
 from app.policy.engine.live import LivePolicy
 from app.policy.language.directory import raw_files
@@ -44,7 +44,7 @@ async def publish(follower: Follower, comment: str) -> str:
     """Publish at one process; return the revision."""
     live = follower.live
     files, parent = commented(live.directory, comment), live.active.revision
-    return (await Publisher(follower).publish(files, parent=parent, author=ME, message=comment)).revision
+    return (await Publisher(follower).publish(files, PolicyChange(parent, ME, comment))).revision
 
 
 async def kinds(sessions: Sessions) -> list[str]:

@@ -11,7 +11,7 @@ from app.db.session import Sessions
 from app.db.tables.history import AdminAction
 from app.history.acknowledgements import Acknowledgements, Unacknowledged
 from app.history.follower import Follower
-from app.history.publish import Publisher
+from app.history.publish import PolicyChange, Publisher
 from app.history.recovery import settled
 from app.policy.engine.live import LivePolicy
 from app.policy.engine.lockout import PUBLISH
@@ -48,17 +48,16 @@ async def test_the_admin_log_states_lost_publishers(sessions: Sessions, tmp_path
     async def publish(message: str, *publishers: str, acknowledged: bool = False) -> None:
         await publisher.publish(
             policy(*publishers),
-            parent=live.active.revision,
-            author=ME,
-            message=message,
-            acknowledged=Acknowledgements(widening=True, fewer_publishers=acknowledged),
+            PolicyChange(
+                live.active.revision, ME, message, Acknowledgements(widening=True, fewer_publishers=acknowledged)
+            ),
         )
 
     await publish("One may go", "a:write")
     with pytest.raises(Unacknowledged):
         await publish("No publisher is left", "user:ghost")
     await publish("Only the new one", "user:ghost", acknowledged=True)
-    await publisher.rollback(first, parent=live.active.revision, author=ME, message="", acknowledged=WIDER)
+    await publisher.rollback(first, PolicyChange(live.active.revision, ME, "", WIDER))
     await publish("", "user:me", acknowledged=True)
     lost = f"fewer callers could publish a policy: POST {PUBLISH.template}  for holders of"
     locked_out = "no known caller could publish a policy: only user:ghost"

@@ -11,7 +11,7 @@ from app.db.session import Sessions
 from app.history import directory as policy_directory
 from app.history.acknowledgements import Acknowledgements
 from app.history.files import revision_of
-from app.history.publish import Publisher
+from app.history.publish import PolicyChange, Publisher
 from app.history.refusals import StaleParent
 from app.policy.language import write
 from tests.history.processes import ME, begun, commented, kinds, publish, written
@@ -40,7 +40,7 @@ async def test_a_policy_is_served_from_memory_if_its_directory_has_refused_files
     stray.mkdir() if code == "unreadable" else stray.write_bytes(STRAY)
     assert (await first.live.reload()).faults[0].code == code
     parent = first.live.active.revision
-    done = await Publisher(first).publish(candidate, parent=parent, author=ME, message="m")
+    done = await Publisher(first).publish(candidate, PolicyChange(parent, ME, "m"))
     assert first.live.active.revision == done.revision != parent
     assert name in (done.files_lag or "")
     assert first.behind == done.files_lag
@@ -52,7 +52,7 @@ async def test_a_policy_is_served_from_memory_if_its_directory_has_refused_files
     assert (await first.live.reload()).faults[0].file == name
     await first.follow()
     # Another process on the same files keeps following, too.
-    newer = await Publisher(first).publish(commented_like(candidate), parent=done.revision, author=ME, message="m")
+    newer = await Publisher(first).publish(commented_like(candidate), PolicyChange(done.revision, ME, "m"))
     await first.follow()
     assert (first.live.active.revision, first.is_unsettled) == (newer.revision, False)
     # Without it the files follow, and are no change at startup.
@@ -106,10 +106,10 @@ async def test_a_refused_edit_is_kept(
     (directory / "catalog.csv").write_text(edited)
     if is_read:
         assert (await first.live.reload()).outcome == "refused"
-    done = await Publisher(first).publish(candidate, parent=parent, author=ME, message="m")
+    done = await Publisher(first).publish(candidate, PolicyChange(parent, ME, "m"))
     assert "edited here" in (done.files_lag or "")
     if goes_back:
-        back = await Publisher(first).rollback(parent, parent=done.revision, author=ME, message="")
+        back = await Publisher(first).rollback(parent, PolicyChange(done.revision, ME, ""))
         assert (back.revision, bool(back.files_lag)) == (parent, True)
     await first.follow()
     assert (directory / "catalog.csv").read_text() == edited
@@ -122,11 +122,7 @@ async def test_a_refused_edit_is_kept(
     assert again.live.active.revision == first.live.active.revision
     corrected = {**candidate, "catalog.csv": (directory / "catalog.csv").read_bytes()}
     meant = await Publisher(first).publish(
-        corrected,
-        parent=first.live.active.revision,
-        author=ME,
-        message="m",
-        acknowledged=Acknowledgements(widening=True),
+        corrected, PolicyChange(first.live.active.revision, ME, "m", Acknowledgements(widening=True))
     )
     assert (meant.files_lag, revision_of(directory)) == (None, meant.revision)
 
@@ -139,10 +135,10 @@ async def test_an_unnoticed_edit_is_applied_before_a_publish(sessions: Sessions,
     (directory / "catalog.csv").write_bytes(commented(directory, "edited")["catalog.csv"])
     edited = revision_of(directory)
     with pytest.raises(StaleParent) as stale:
-        await Publisher(first).publish(candidate, parent=parent, author=ME, message="m")
+        await Publisher(first).publish(candidate, PolicyChange(parent, ME, "m"))
     assert stale.value.active == first.live.active.revision == revision_of(directory) == edited
     assert await kinds(sessions) == ["files", "files"]
-    done = await Publisher(first).publish(candidate, parent=str(edited), author=ME, message="m")
+    done = await Publisher(first).publish(candidate, PolicyChange(str(edited), ME, "m"))
     assert (done.files_lag, revision_of(directory)) == (None, done.revision)
 
 

@@ -17,7 +17,7 @@ from app.history.entry import HistoryEntry, newest
 from app.history.files import revision_of
 from app.history.fleet import fleet, until_served
 from app.history.follower import Follower
-from app.history.publish import Publisher
+from app.history.publish import PolicyChange, Publisher
 from app.history.refusals import StaleParent
 from app.history.stamp import read_stamp
 from app.policy.language import write
@@ -87,7 +87,7 @@ async def test_a_reused_id_names_another_policy(sessions: Sessions, url: str, tm
     assert await kinds(sessions) == ["files", "publish", "publish"]
     # It can be published again from there.
     parent, files = again.live.active.revision, raw_files(second.live.directory)
-    done = await Publisher(again).publish(files, parent=parent, author=ME, message="again")
+    done = await Publisher(again).publish(files, PolicyChange(parent, ME, "again"))
     assert (done.revision, done.files_lag) == (lost, None)
     last = await begun(sessions, second.live.directory, files_win=is_embedded(url))
     await last.follow()
@@ -120,12 +120,7 @@ async def test_nothing_is_published_on_a_lost_entry(sessions: Sessions, url: str
     await third.follow()
     now = await publish(third, "after the restore")
     with pytest.raises(StaleParent) as stale:
-        await Publisher(second).publish(
-            commented(second.live.directory, "more"),
-            parent=lost,
-            author=ME,
-            message="m",
-        )
+        await Publisher(second).publish(commented(second.live.directory, "more"), PolicyChange(lost, ME, "m"))
     assert stale.value.active == now == second.live.active.revision
 
 

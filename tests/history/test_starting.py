@@ -13,7 +13,7 @@ from app.db.session import Sessions
 from app.history.acknowledgements import Acknowledgements
 from app.history.files import revision_of
 from app.history.follower import Follower
-from app.history.publish import Publisher
+from app.history.publish import PolicyChange, Publisher
 from app.history.recovery import settled
 from app.policy.engine.live import LivePolicy
 from app.policy.language.directory import raw_files
@@ -42,9 +42,7 @@ async def publish(follower: Follower, comment: str) -> str:
     parent = live.active.revision
     publisher = Publisher(follower)
     accepted = Acknowledgements(failing_cases="The routes are not the application's.")
-    published = await publisher.publish(
-        files, parent=parent, author=Actor("me", door="cli"), message=comment, acknowledged=accepted
-    )
+    published = await publisher.publish(files, PolicyChange(parent, Actor("me", door="cli"), comment, accepted))
     return published.revision
 
 

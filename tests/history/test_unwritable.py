@@ -12,7 +12,7 @@ from app.db.engine import is_embedded
 from app.db.session import Sessions
 from app.history import directory as policy_directory
 from app.history.files import revision_of
-from app.history.publish import Publisher
+from app.history.publish import PolicyChange, Publisher
 from app.policy.language import write
 from app.policy.language.directory import raw_files
 from app.policy.language.fault import PolicyRefused
@@ -42,7 +42,7 @@ async def test_a_published_policy_is_served_after_a_restart(sessions: Sessions, 
     mounted = first.live.active.revision
     unwritable(directory)
     publisher = Publisher(first)
-    done = await publisher.publish(commented(directory, "new"), parent=mounted, author=ME, message="m")
+    done = await publisher.publish(commented(directory, "new"), PolicyChange(mounted, ME, "m"))
     assert first.live.active.revision == done.revision != mounted == revision_of(directory)
     assert "cannot be written" in (done.files_lag or "")
     assert first.behind == done.files_lag
@@ -52,7 +52,7 @@ async def test_a_published_policy_is_served_after_a_restart(sessions: Sessions, 
     assert "cannot be written" in again.behind
     assert await kinds(sessions) == ["files", "publish"]
     # After a rollback to the files of the directory nothing lags.
-    back = await Publisher(again).rollback(mounted, parent=done.revision, author=ME, message="")
+    back = await Publisher(again).rollback(mounted, PolicyChange(done.revision, ME, ""))
     assert (back.revision, back.files_lag, again.behind) == (mounted, None, "")
 
 
@@ -72,7 +72,7 @@ async def test_an_edit_applies_if_the_directory_holds_the_active_policy(sessions
     assert (await first.live.reload()).outcome == "swapped"
     await first.follow()
     assert first.live.active.revision == edited
-    done = await Publisher(first).publish(commented(directory, "published"), parent=edited, author=ME, message="m")
+    done = await Publisher(first).publish(commented(directory, "published"), PolicyChange(edited, ME, "m"))
     mount(commented(directory, "edited once more"))
     assert (await first.live.reload()).faults[0].code == "outdated-files"
     await first.follow()
@@ -81,9 +81,9 @@ async def test_an_edit_applies_if_the_directory_holds_the_active_policy(sessions
         await again.follow()
         assert again.live.active.revision == done.revision
     # The directory now holds neither of both, and lags behind each.
-    back = await Publisher(again).rollback(edited, parent=done.revision, author=ME, message="")
+    back = await Publisher(again).rollback(edited, PolicyChange(done.revision, ME, ""))
     assert "they were changed here" in (back.files_lag or "")
-    done = await Publisher(again).rollback(done.revision, parent=edited, author=ME, message="")
+    done = await Publisher(again).rollback(done.revision, PolicyChange(edited, ME, ""))
     published = {name: text.encode() for name, text in again.live.active.policy.source.files.items()}
     assert mount(published) == done.revision
     assert (await again.live.reload()).outcome == "unchanged"
@@ -108,7 +108,7 @@ async def test_files_are_written_when_the_directory_becomes_writable(
     await first.follow()
     obstacle = unwritable(directory)
     parent = first.live.active.revision
-    done = await Publisher(first).publish(commented(directory, "new"), parent=parent, author=ME, message="m")
+    done = await Publisher(first).publish(commented(directory, "new"), PolicyChange(parent, ME, "m"))
     assert first.is_due(first.at)
     await first.follow()
     assert first.behind
@@ -145,9 +145,7 @@ async def test_half_written_files_do_not_prevent_a_start(
     assert (await again.live.reload()).outcome == "refused"
     assert not obstacle.exists()
     if fails:
-        done = await Publisher(again).publish(
-            raw_files(written(tmp_path / "other")), parent=newest, author=ME, message="m"
-        )
+        done = await Publisher(again).publish(raw_files(written(tmp_path / "other")), PolicyChange(newest, ME, "m"))
         assert (again.live.active.revision, bool(done.files_lag)) == (done.revision, True)
     else:
         (directory / ".catalog.csv.new").rmdir()
@@ -164,7 +162,7 @@ async def test_a_policy_with_faults_is_refused_there_too(sessions: Sessions, tmp
     parent = first.live.active.revision
     bad = {**raw_files(directory), "catalog.csv": b"p, catalog:read, /x, GET, denny\n# end\n"}
     with pytest.raises(PolicyRefused):
-        await Publisher(first).publish(bad, parent=parent, author=ME, message="m")
+        await Publisher(first).publish(bad, PolicyChange(parent, ME, "m"))
     assert await kinds(sessions) == ["files"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,10 +21,9 @@ from app.cli.policy.stored_revision import stored_revision
 from app.cli.terminal import plural, rfc3339, show, show_view
 
 if TYPE_CHECKING:
-    from app.audit.actor import Actor
     from app.db.session import Sessions
     from app.history.fleet import FleetProgress
-    from app.history.publish import Publisher
+    from app.history.publish import PolicyChange, Publisher
     from app.history.published import Published
 
 _REVISION = click.argument("revision", metavar="REVISION")
@@ -158,6 +158,7 @@ def publish_command(
     Example: authz policy publish candidate -m 'Scouts read games' --wait 10
     """
     from app.history.acknowledgements import Acknowledgements
+    from app.history.publish import PolicyChange
     from app.policy.language.directory import raw_files
     from app.policy.language.fault import PolicyRefused
 
@@ -169,13 +170,10 @@ def publish_command(
         raise SystemExit(1) from None
 
     acknowledged = Acknowledgements(acknowledge_widening, acknowledge_fewer_publishers, accept_failing)
-
-    def work(publisher: Publisher, parent: str, author: Actor) -> Awaitable[Published]:
-        return publisher.publish(
-            content, parent=parent, author=author, message=message, acknowledged=acknowledged, dry_run=dry_run
-        )
-
-    done, waited = _change(work, directory, as_json=as_json, only_looks=dry_run, wait=wait)
+    change = PolicyChange("", operator(), message, acknowledged, dry_run)
+    done, waited = _apply(
+        change, lambda publisher, based: publisher.publish(content, based), directory, as_json=as_json, wait=wait
+    )
     if not dry_run:
         print_published(done, waited, directory, as_json=as_json)
         return
@@ -210,26 +208,32 @@ def rollback_command(
     Example: authz policy rollback 39745a18c3cd7e46
     """
     from app.history.acknowledgements import Acknowledgements
+    from app.history.publish import PolicyChange
 
     acknowledged = Acknowledgements(acknowledge_widening, acknowledge_fewer_publishers, accept_failing)
+    change = PolicyChange("", operator(), message, acknowledged)
     target = with_session(partial(stored_revision, start=revision)).revision
-
-    def work(publisher: Publisher, parent: str, author: Actor) -> Awaitable[Published]:
-        return publisher.rollback(target, parent=parent, author=author, message=message, acknowledged=acknowledged)
-
-    done, waited = _change(work, None, as_json=as_json, wait=wait, revision=target)
+    done, waited = _apply(
+        change,
+        lambda publisher, based: publisher.rollback(target, based),
+        None,
+        as_json=as_json,
+        wait=wait,
+        revision=target,
+    )
     print_published(done, waited, None, as_json=as_json)
 
 
-def _change(
-    work: Callable[[Publisher, str, Actor], Awaitable[Published]],
+def _apply(
+    change: PolicyChange,
+    work: Callable[[Publisher, PolicyChange], Awaitable[Published]],
     directory: Path | None,
     *,
     as_json: bool,
-    only_looks: bool = False,
     wait: float | None = None,
     revision: str = "",
 ) -> tuple[Published, FleetProgress | None]:
+    """Apply a change to the active policy, on which it is based; exit with 1 if it is refused."""
     from app import logs
     from app.db.engine import is_embedded
     from app.history.acknowledgements import Unacknowledged
@@ -251,12 +255,12 @@ def _change(
         async with settled(sessions, settings.policy_dir) as start:
             live = LivePolicy(settings.policy_dir, route_table(), start.files)
         files_win = is_embedded(settings.database_url)
-        follower = Follower(live, sessions, start.seen, files_win=files_win, only_looks=only_looks)
+        follower = Follower(live, sessions, start.seen, files_win=files_win, only_looks=change.dry_run)
         # Outdated files do not count as an edit: the change is based on the newest revision.
         await follower.follow()
         try:
-            done = await work(Publisher(follower), live.active.revision, operator())
-            if wait is None or only_looks:
+            done = await work(Publisher(follower), replace(change, parent=live.active.revision))
+            if wait is None or change.dry_run:
                 return done, None
             return done, await until_served(sessions, follower.at, wait, beat_seconds(settings.database_url))
         except PolicyRefused as refused:

@@ -15,11 +15,13 @@ from litestar.serialization import encode_json
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.audit.actor import Actor
 from app.db import revisions
 from app.db.availability import RETRY_AFTER_SECONDS, UNAVAILABLE, error_name
 from app.db.retry import was_undone
 from app.history.acknowledgements import Acknowledgements, Unacknowledged
 from app.history.entry_view import EntryWithFiles, History, entry_view
+from app.history.publish import PolicyChange
 from app.history.published import Published
 from app.history.published_view import PublishedPolicy, published_view, sentence
 from app.history.refusals import NoSuchRevision, StaleParent
@@ -52,20 +54,23 @@ _Cursor = Annotated[str | None, QueryParameter(description="From `next` of a pag
 class _Change(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
+    parent: _Revision
+    message: Message = ""
     acknowledge_widening: bool = False
     acknowledge_fewer_publishers: bool = False
     accept_failing_cases: Reason = ""
 
-    @property
-    def acknowledged(self) -> Acknowledgements:
-        return Acknowledgements(self.acknowledge_widening, self.acknowledge_fewer_publishers, self.accept_failing_cases)
+    def by(self, author: Actor, *, dry_run: bool = False) -> PolicyChange:
+        meant = Acknowledgements(
+            self.acknowledge_widening, self.acknowledge_fewer_publishers, self.accept_failing_cases
+        )
+        return PolicyChange(self.parent, author, self.message, meant, dry_run)
 
 
 class Publish(_Change):
     """A policy to publish: all its files by name, and the revision that it is based on."""
 
     files: Annotated[dict[str, str], Field(min_length=1, max_length=500)]
-    parent: _Revision
     message: Annotated[Message, Field(min_length=1)]
     dry_run: bool = False
 
@@ -74,8 +79,6 @@ class Rollback(_Change):
     """An earlier revision to activate, and the revision that is active now."""
 
     revision: _Revision
-    parent: _Revision
-    message: Message = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,15 +122,9 @@ async def publish(
     With `wait`, `replicas` lists the processes that serve it.
     """
     services = services_of(request.app)
-    change = services.publisher.publish(
-        encode(data.files),
-        parent=data.parent,
-        author=requesting_actor(request),
-        message=data.message,
-        acknowledged=data.acknowledged,
-        dry_run=data.dry_run,
-    )
-    return await _outcome(change, services, None if data.dry_run else wait)
+    change = data.by(requesting_actor(request), dry_run=data.dry_run)
+    publication = services.publisher.publish(encode(data.files), change)
+    return await _outcome(publication, services, None if data.dry_run else wait)
 
 
 @post(
@@ -146,14 +143,8 @@ async def rollback(
     With `wait`, `replicas` lists the processes that serve it.
     """
     services = services_of(request.app)
-    change = services.publisher.rollback(
-        data.revision,
-        parent=data.parent,
-        author=requesting_actor(request),
-        message=data.message,
-        acknowledged=data.acknowledged,
-    )
-    return await _outcome(change, services, wait)
+    change = data.by(requesting_actor(request))
+    return await _outcome(services.publisher.rollback(data.revision, change), services, wait)
 
 
 @get_or_head(f"{PATH}/history", summary="List accepted policies", tags=["policies"])
