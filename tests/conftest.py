@@ -87,7 +87,7 @@ def issuer() -> Iterator[LiveIssuer]:
 
 
 @pytest.fixture(scope="session")
-def strangers() -> Iterator[LiveIssuer]:
+def untrusted_issuer() -> Iterator[LiveIssuer]:
     """An issuer that is not trusted."""
     with LiveIssuer() as started:
         yield started
@@ -108,9 +108,9 @@ def own_server(issuer: LiveIssuer, tmp_path: Path) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def sampled(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def sample_server(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with the shipped policy and sample data."""
-    server = Server(tmp_path_factory.mktemp("sampled"), jwks_url=issuer.jwks_url, issuer=issuer.url)
+    server = Server(tmp_path_factory.mktemp("sample_server"), jwks_url=issuer.jwks_url, issuer=issuer.url)
     load = "import asyncio, sys; from tests.support.sample_data import fill; asyncio.run(fill(sys.argv[1]))"
     command = [sys.executable, "-c", load, server.env["AUTHZ_DATABASE_URL"]]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)

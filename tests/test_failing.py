@@ -77,14 +77,14 @@ def served(directory: Path, issuer: LiveIssuer, url: str) -> Server:
     )
 
 
-def asked(server: Server, token: str, method: str, path: str, **more: object) -> httpx.Response:
+def call(server: Server, token: str, method: str, path: str, **more: object) -> httpx.Response:
     with server.client(token) as client:
         return client.request(method, path, **more)  # type: ignore[arg-type]  # what httpx takes
 
 
 def through_a_gateway(server: Server, token: str) -> httpx.Response:
     headers = {"X-Gateway-Secret": SECRET, "X-Original-Method": "GET", "X-Original-URI": "/api/v1/teams/7"}
-    return asked(server, token, "GET", "/gateway/nginx", headers=headers)
+    return call(server, token, "GET", "/gateway/nginx", headers=headers)
 
 
 @pytest.mark.parametrize("how", ["down", "hanging"])
@@ -100,24 +100,24 @@ def test_tokens_work_while_postgresql_is_down_or_hangs(
     }
     about_a_user = {**about_a_key, "subject": {"type": "user", "id": "user_1"}}
     with server, ThreadPoolExecutor(12) as pool:
-        issued = asked(server, jwt, "POST", "/api/v1/api-keys/", json={"name": "k", "scopes": ["catalog:read"]})
+        issued = call(server, jwt, "POST", "/api/v1/api-keys/", json={"name": "k", "scopes": ["catalog:read"]})
         key = issued.json()["plaintext"]
         person = sign_in(server)
-        assert asked(server, key, "GET", "/api/v1/teams/").status_code == 200
+        assert call(server, key, "GET", "/api/v1/teams/").status_code == 200
         breakable.stop() if how == "down" else breakable.pause()
         try:
             time.sleep(1.0)  # as long as a key is cached
             questions = {
-                "policies": pool.submit(asked, server, jwt, "GET", "/api/v1/policies/"),
+                "policies": pool.submit(call, server, jwt, "GET", "/api/v1/policies/"),
                 "gateway": pool.submit(through_a_gateway, server, jwt),
-                "user": pool.submit(asked, server, jwt, "POST", "/access/v1/evaluation", json=about_a_user),
-                "teams": pool.submit(asked, server, jwt, "GET", "/api/v1/teams/"),
-                "keys": pool.submit(asked, server, jwt, "POST", "/api/v1/api-keys/", json={"name": "other"}),
-                "key": pool.submit(asked, server, key, "GET", "/api/v1/teams/"),
+                "user": pool.submit(call, server, jwt, "POST", "/access/v1/evaluation", json=about_a_user),
+                "teams": pool.submit(call, server, jwt, "GET", "/api/v1/teams/"),
+                "keys": pool.submit(call, server, jwt, "POST", "/api/v1/api-keys/", json={"name": "other"}),
+                "key": pool.submit(call, server, key, "GET", "/api/v1/teams/"),
                 "key at a gateway": pool.submit(through_a_gateway, server, key),
-                "introspected": pool.submit(asked, server, jwt, "POST", "/oauth/introspect", data={"token": key}),
-                "key over AuthZEN": pool.submit(asked, server, jwt, "POST", "/access/v1/evaluation", json=about_a_key),
-                "ready": pool.submit(asked, server, jwt, "GET", "/readyz"),
+                "introspected": pool.submit(call, server, jwt, "POST", "/oauth/introspect", data={"token": key}),
+                "key over AuthZEN": pool.submit(call, server, jwt, "POST", "/access/v1/evaluation", json=about_a_key),
+                "ready": pool.submit(call, server, jwt, "GET", "/readyz"),
                 "page": pool.submit(person.get, "/console/keys"),
             }
             started = time.monotonic()
@@ -139,11 +139,11 @@ def test_tokens_work_while_postgresql_is_down_or_hangs(
         assert (answers["teams"].json(), answers["keys"].json()) == (AWAY, AWAY)
         assert (answers["key"].json(), answers["key at a gateway"].json()) == (KEYS_AWAY, KEYS_AWAY)
         assert answers["page"].headers["content-type"].startswith("text/html")
-        assert eventually(lambda: asked(server, key, "GET", "/api/v1/teams/").status_code == 200, 5)
-        assert eventually(lambda: asked(server, jwt, "GET", "/readyz").json()["status"] == "ready", 5)
+        assert eventually(lambda: call(server, key, "GET", "/api/v1/teams/").status_code == 200, 5)
+        assert eventually(lambda: call(server, jwt, "GET", "/readyz").json()["status"] == "ready", 5)
         # Decisions during the outage were queued, and are now in the log.
         denied = "/api/v1/decisions/?verdict=deny"
-        assert eventually(lambda: "nginx" in asked(server, jwt, "GET", denied).text, 5)
+        assert eventually(lambda: "nginx" in call(server, jwt, "GET", denied).text, 5)
     assert not [entry for entry in server.log if "exception" in entry]
 
 
@@ -152,11 +152,11 @@ def test_a_locked_sqlite_database_is_unavailable(issuer: LiveIssuer, tmp_path: P
     jwt = issuer.token(permissions=EVERYTHING)
     with own_server, closing(sqlite3.connect(tmp_path / "authz.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        answer = asked(own_server, jwt, "POST", "/api/v1/api-keys/", json={"name": "k"})
+        answer = call(own_server, jwt, "POST", "/api/v1/api-keys/", json={"name": "k"})
         assert (answer.status_code, answer.json(), answer.headers["retry-after"]) == (503, AWAY, "1")
-        assert asked(own_server, jwt, "GET", "/api/v1/teams/").status_code == 200  # readers do not wait
+        assert call(own_server, jwt, "GET", "/api/v1/teams/").status_code == 200  # readers do not wait
         other.execute("ROLLBACK")
-        assert asked(own_server, jwt, "POST", "/api/v1/api-keys/", json={"name": "k"}).status_code == 201
+        assert call(own_server, jwt, "POST", "/api/v1/api-keys/", json={"name": "k"}).status_code == 201
 
 
 def test_a_start_without_the_database_is_refused_with_a_reason(issuer: LiveIssuer, tmp_path: Path) -> None:
@@ -176,18 +176,18 @@ def test_without_the_issuer_cached_signing_keys_and_api_keys_work(tmp_path: Path
         server = served(tmp_path, own, f"sqlite:///{tmp_path / 'authz.db'}")
         token = own.token(permissions=EVERYTHING)
         with server:
-            issued = asked(server, token, "POST", "/api/v1/api-keys/", json={"name": "k", "scopes": ["catalog:read"]})
+            issued = call(server, token, "POST", "/api/v1/api-keys/", json={"name": "k", "scopes": ["catalog:read"]})
             key = issued.json()["plaintext"]
             own.answer = lambda: (500, b"")
-            assert asked(server, own.token(permissions=EVERYTHING), "GET", "/api/v1/teams/").status_code == 200
+            assert call(server, own.token(permissions=EVERYTHING), "GET", "/api/v1/teams/").status_code == 200
         server.lines.clear()
         with server:
-            assert asked(server, key, "GET", "/api/v1/teams/").status_code == 200
-            answer = asked(server, token, "GET", "/api/v1/teams/")
+            assert call(server, key, "GET", "/api/v1/teams/").status_code == 200
+            answer = call(server, token, "GET", "/api/v1/teams/")
             assert (answer.status_code, answer.json()) == (503, {"detail": "Signing keys are unavailable."})
             assert 1 <= int(answer.headers["retry-after"]) <= 10
             assert through_a_gateway(server, token).status_code == 403
-            ready = asked(server, key, "GET", "/readyz")
+            ready = call(server, key, "GET", "/readyz")
             assert (ready.status_code, ready.json()["status"]) == (200, "degraded")
             assert {name for name, check in ready.json()["checks"].items() if not check["ok"]} == {"key_set"}
 

@@ -67,19 +67,19 @@ def test_gateways_keep_deciding_and_pass_retry_after_without_postgresql(
             body = {"name": "k", "scopes": ["catalog:read"]}
             key = client.post("/api/v1/api-keys/", json=body).json()["plaintext"]
 
-        def asked(token: str) -> dict[str, Answer]:
+        def call(token: str) -> dict[str, Answer]:
             bearer = {"Authorization": f"Bearer {token}"}
             return {name: gateway.ask("GET", "/v1/orders/7", **bearer) for name, gateway in world.gateways.items()}
 
         def statuses(token: str) -> set[int]:
-            return {answer.status for answer in asked(token).values()}
+            return {answer.status for answer in call(token).values()}
 
         assert statuses(key) == {200}
         breakable.stop()
         try:
             for _ in range(5):
                 assert statuses(jwt) == {200}
-                for name, answer in asked(key).items():
+                for name, answer in call(key).items():
                     assert answer.status == 403, name
                     if name != INGRESS:  # which answers with its own pages
                         assert json.loads(answer.body) == {"detail": "API keys cannot be verified now."}

@@ -12,7 +12,7 @@ from tests.support.server import AUTHZ, ROOT, Server, eventually
 from tests.support.walkthrough import Ids, steps
 
 
-def test_the_tour_has_the_shown_output(sampled: Server, issuer: LiveIssuer) -> None:
+def test_the_tour_has_the_shown_output(sample_server: Server, issuer: LiveIssuer) -> None:
     shown = [step for step in steps(ROOT / "README.md") if step.command.startswith("curl -i ")]
     assert [step.shown.split("\n")[0] for step in shown] == [
         "HTTP/1.1 200 OK",
@@ -20,13 +20,13 @@ def test_the_tour_has_the_shown_output(sampled: Server, issuer: LiveIssuer) -> N
         "HTTP/1.1 401 Unauthorized",
     ]
     jwt = issuer.token(permissions=["catalog:read"])
-    with sampled.client(jwt) as client:
+    with sample_server.client(jwt) as client:
         key = client.post("/api/v1/api-keys/", json={"name": "k", "scopes": ["catalog:read"]}).json()["plaintext"]
     for step in shown:
-        command = ["bash", "-c", step.command.replace("http://127.0.0.1:8000", sampled.url)]
+        command = ["bash", "-c", step.command.replace("http://127.0.0.1:8000", sample_server.url)]
         env = {**os.environ, "JWT": jwt, "KEY": key}
         done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=True)
-        assert Ids().fit(done.stdout.replace("\r\n", "\n").rstrip("\n"), step.shown), done.stdout
+        assert Ids().matches(done.stdout.replace("\r\n", "\n").rstrip("\n"), step.shown), done.stdout
 
 
 def test_the_commands_that_dev_prints_work(tmp_path: Path) -> None:

@@ -76,13 +76,13 @@ SHOWN = "id 0123456789abcdef at 2026-11-24T10:00:00Z: 5 of …\n…\nend"
     ],
 )
 def test_other_output_does_not_match(printed: str, fits: bool) -> None:
-    assert Ids().fit(printed, SHOWN) is fits
+    assert Ids().matches(printed, SHOWN) is fits
 
 
 def test_an_id_of_the_page_has_one_id_of_the_run() -> None:
     ids = Ids()
-    assert ids.fit("aaaaaaaaaaaaaaaa", "0000000000000001")
-    assert not ids.fit("bbbbbbbbbbbbbbbb", "0000000000000001")
-    assert not ids.fit("aaaaaaaaaaaaaaaa", "0000000000000002"), "two ids that differ on the page differ in the run"
-    assert ids.fit("bbbbbbbbbbbbbbbb of aaaaaaaaaaaaaaaa", "0000000000000002 of 0000000000000001")
-    assert ids.told("authz policy show 0000000000000002") == "authz policy show bbbbbbbbbbbbbbbb"
+    assert ids.matches("aaaaaaaaaaaaaaaa", "0000000000000001")
+    assert not ids.matches("bbbbbbbbbbbbbbbb", "0000000000000001")
+    assert not ids.matches("aaaaaaaaaaaaaaaa", "0000000000000002"), "two ids that differ on the page differ in the run"
+    assert ids.matches("bbbbbbbbbbbbbbbb of aaaaaaaaaaaaaaaa", "0000000000000002 of 0000000000000001")
+    assert ids.translated("authz policy show 0000000000000002") == "authz policy show bbbbbbbbbbbbbbbb"

@@ -30,7 +30,9 @@ def run(command: list[str], server: Server, token: str) -> subprocess.CompletedP
     return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_the_quickstarts_work_with_a_token_and_with_a_key(sampled: Server, issuer: LiveIssuer, tmp_path: Path) -> None:
+def test_the_quickstarts_work_with_a_token_and_with_a_key(
+    sample_server: Server, issuer: LiveIssuer, tmp_path: Path
+) -> None:
     script = tmp_path / "quickstart.ts"
     script.write_text(quickstart("typescript"))
     node = str(Path(executable.__file__).parent / "bin" / "node")
@@ -40,33 +42,33 @@ def test_the_quickstarts_work_with_a_token_and_with_a_key(sampled: Server, issue
         "typescript": ([node, str(script)], "Arizona Cardinals"),
     }
     jwt = issuer.token(permissions=["catalog:read"])
-    with sampled.client(jwt) as client:
+    with sample_server.client(jwt) as client:
         body = client.post("/api/v1/api-keys/", json={"name": "quickstart", "scopes": ["catalog:read"]}).json()
     for name, (command, expected) in programs.items():
         for token in (jwt, body["plaintext"]):
-            done = run(command, sampled, token)
+            done = run(command, sample_server, token)
             assert done.returncode == 0, f"{name}: {done.stderr}"
             assert expected in done.stdout, name
-        refused = run(command, sampled, issuer.token(permissions=["holdings:read"]))
+        refused = run(command, sample_server, issuer.token(permissions=["holdings:read"]))
         assert refused.returncode != 0, name
         assert "required permissions" in refused.stdout + refused.stderr, name
 
 
-def test_the_authzen_example_has_the_shown_answer(sampled: Server, issuer: LiveIssuer) -> None:
+def test_the_authzen_example_has_the_shown_answer(sample_server: Server, issuer: LiveIssuer) -> None:
     block = re.search(r'    \$ (curl -s -H "Authorization: Bearer \$ASK".*?)\n    (\{"decision".*?)\n', PAGE, re.DOTALL)
     assert block
-    printed = _answer(block[1], sampled, ASK=issuer.token(permissions="decisions:evaluate"))
+    printed = _answer(block[1], sample_server, ASK=issuer.token(permissions="decisions:evaluate"))
     assert re.sub(r'"revision":"[0-9a-f]{16}"', '"revision":"…"', printed) == block[2]
 
 
-def test_a_key_is_issued_and_introspected_as_shown(sampled: Server, issuer: LiveIssuer) -> None:
+def test_a_key_is_issued_and_introspected_as_shown(sample_server: Server, issuer: LiveIssuer) -> None:
     shown = [step.command for step in steps(ROOT / "scripts/clients/README.md")]
     (issue,) = [words for words in shown if "/api/v1/api-keys/" in words]
     (introspect,) = [words for words in shown if "/oauth/introspect" in words]
-    issued = json.loads(_answer(issue, sampled, JWT=issuer.token(permissions="catalog:read")))
+    issued = json.loads(_answer(issue, sample_server, JWT=issuer.token(permissions="catalog:read")))
     assert issued.keys() == {"api_key", "plaintext", "warning"}
     service = issuer.token(permissions="tokens:introspect")
-    answer = json.loads(_answer(introspect, sampled, SERVICE=service, KEY=issued["plaintext"]))
+    answer = json.loads(_answer(introspect, sample_server, SERVICE=service, KEY=issued["plaintext"]))
     assert answer["active"] is True
     assert answer["client_id"] == f"key:{issued['api_key']['id']}"
 

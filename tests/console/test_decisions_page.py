@@ -50,7 +50,7 @@ def test_pages_show_each_decision_once(console: Server, issuer: LiveIssuer) -> N
     query = f"{PATH}?subject=user_paged"
     seen: list[str] = []
 
-    def whole() -> bool:
+    def shows_all() -> bool:
         seen.clear()
         address = query
         while address:
@@ -60,7 +60,7 @@ def test_pages_show_each_decision_once(console: Server, issuer: LiveIssuer) -> N
             address = older[1].replace("&amp;", "&") if older else ""
         return len(seen) == 120
 
-    assert eventually(whole)
+    assert eventually(shows_all)
     assert len(set(seen)) == 120
     assert seen == sorted(seen, key=int, reverse=True)
 

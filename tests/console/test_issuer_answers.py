@@ -180,11 +180,11 @@ def test_an_id_token_with_another_algorithm_starts_no_session(
 
 
 def test_an_id_token_of_an_unknown_key_starts_no_session(
-    browser: Browser, issuer: LiveIssuer, strangers: LiveIssuer
+    browser: Browser, issuer: LiveIssuer, untrusted_issuer: LiveIssuer
 ) -> None:
     asked = browser.begin()
     callback = browser.choose(issuer, asked)
-    token = strangers.token(
+    token = untrusted_issuer.token(
         iss=issuer.url, sub="user_alice", aud=CONSOLE.id, azp=None, nonce=asked["nonce"], kid=issuer.kid
     )
     with changed_answers(issuer, changed_tokens(issuer, lambda sent: {**sent, "id_token": token})):

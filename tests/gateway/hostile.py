@@ -98,7 +98,7 @@ def mixed(token: str, seed: int, count: int) -> Iterator[Hostile]:
     names = [*_NAMES, *_METHOD_NAMES, *_IDENTITY, *_ORIGIN]
     for number in range(count):
         method = pick.choice((*_METHODS, *["GET"] * 20, "HEAD", "DELETE"))
-        path = _spelt(pick.choice((*SPELLINGS, *["{a}"] * 20)), *pick.choice(list(zip(OPEN, SHUT, strict=True))))
+        path = _filled(pick.choice((*SPELLINGS, *["{a}"] * 20)), *pick.choice(list(zip(OPEN, SHUT, strict=True))))
         chosen = pick.choices(names, k=pick.randrange(4))
         values = (*OPEN, *SHUT, "DELETE", "GET", "orders", "root", "", _MARK)
         headers = [f"{name}: {pick.choice(values)}" for name in chosen]
@@ -170,11 +170,11 @@ def reader_may(method: str, path: str) -> bool:
 
 def _paths(token: str) -> Iterator[Hostile]:
     for spelling, (a, b) in product(SPELLINGS, zip(OPEN, SHUT, strict=True)):
-        path = _spelt(spelling, a, b)
+        path = _filled(spelling, a, b)
         yield _request(f"path {path[:80]}", token, path=path)
 
 
-def _spelt(spelling: str, a: str, b: str) -> str:
+def _filled(spelling: str, a: str, b: str) -> str:
     return spelling.replace("{a}", a).replace("{b}", b).replace("{t}", b[1:])
 
 

@@ -108,10 +108,10 @@ class Gateway:
         self, path: str, *headers: tuple[str, str], secret: str = SECRET, query: str = "", key: MintedKey | None = None
     ) -> tuple[int, Headers]:
         """The status and headers of the answer to Envoy about a GET."""
-        answer = await self.asked(f"envoy{path}", *headers, secret=secret, query=query, key=key)
+        answer = await self.answer_to(f"envoy{path}", *headers, secret=secret, query=query, key=key)
         return answer.status, answer.headers
 
-    async def asked(
+    async def answer_to(
         self,
         path: str,
         *headers: tuple[str, str],

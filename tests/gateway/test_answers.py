@@ -56,7 +56,7 @@ def gateway(tmp_path: Path) -> Gateway:
 
 @pytest.mark.parametrize("text", ["".join(map(chr, range(0x20, 0x80))) + "é€", "user_7", " ", "%41"])
 async def test_the_service_receives_the_caller(gateway: Gateway, text: str) -> None:
-    answer = await gateway.asked("envoy/open", key=gateway.key(text, "b:read", "a:read", "no:such"))
+    answer = await gateway.answer_to("envoy/open", key=gateway.key(text, "b:read", "a:read", "no:such"))
     plain = "!\"#$&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~"
     subject = "".join(
         character if character in plain else "".join(f"%{byte:02X}" for byte in character.encode())
@@ -75,19 +75,19 @@ async def test_the_service_receives_the_caller(gateway: Gateway, text: str) -> N
 
 
 async def test_an_anonymous_caller_has_no_subject_and_no_key(gateway: Gateway) -> None:
-    answer = await gateway.asked("envoy/open")
+    answer = await gateway.answer_to("envoy/open")
     assert (answer.status, answer.header("x-auth-subject"), answer.header("x-auth-method")) == (200, "", "anonymous")
     assert (answer.header("x-auth-permissions"), answer.header("x-auth-key-id"), answer.reason) == ("", None, None)
 
 
 async def test_the_headers_about_a_caller_follow_the_active_policy(gateway: Gateway) -> None:
     one, other = gateway.key("user_a", "a:read"), gateway.key("user_a", "b:read")
-    told = [await gateway.asked("envoy/open", key=key) for key in (one, other, one)]
+    told = [await gateway.answer_to("envoy/open", key=key) for key in (one, other, one)]
     assert [each.header("x-auth-permissions") for each in told] == ["a:read", "b:read", "a:read"]
     assert [each.header("x-auth-key-id") for each in told] == ["1", "2", "1"]
     assert told[0].headers is told[2].headers
     gateway.live.take(snapshot(*ROWS, "g, a:read, c:read", table=TABLE), ())
-    again = await gateway.asked("envoy/open", key=one)
+    again = await gateway.answer_to("envoy/open", key=one)
     assert again.header("x-auth-permissions") == "a:read c:read"
     assert again.header("x-auth-revision") == gateway.live.active.revision != told[0].header("x-auth-revision")
 
@@ -111,7 +111,7 @@ async def test_a_denial_of_the_policy(
 ) -> None:
     key = None if scopes is None else gateway.key("user_a", *scopes.split())
     method, path = question.split()
-    answer = await gateway.asked(f"envoy{path}", key=key, method=method)
+    answer = await gateway.answer_to(f"envoy{path}", key=key, method=method)
     detail = NOT_PROVIDED if scopes is None else FORBIDDEN
     expected = headers
     if scopes is not None:
@@ -144,7 +144,7 @@ async def test_a_service_has_its_own_routes(
 ) -> None:
     key = gateway.key("user_a", "a:read")
     headers = [("x-gateway-service", service)] if service else []
-    answer = await gateway.asked(f"envoy{path}", *headers, key=key)
+    answer = await gateway.answer_to(f"envoy{path}", *headers, key=key)
     assert (answer.status, answer.reason) == (status, reason)
     assert answer.scope["state"]["asked"] == f"GET {service + ':' if service else ''}{path}"
     assert answer.scope["path_template"] == "/gateway/{profile}"
@@ -159,10 +159,10 @@ async def test_only_nginx_gets_the_challenge_in_a_separate_header(gateway: Gatew
         ("caddy", (("x-forwarded-method", "GET"), ("x-forwarded-uri", "/open"))),
         ("envoy/open", ()),
     ):
-        allowed = await gateway.asked(name, *stated, method="POST" if stated else "GET")
+        allowed = await gateway.answer_to(name, *stated, method="POST" if stated else "GET")
         assert (allowed.status, allowed.body, allowed.header("x-auth-body")) == (200, b"", None)
         shut = [(each, value.replace("/open", "/read")) for each, value in stated]
-        denied = await gateway.asked(name.replace("/open", "/read"), *shut)
+        denied = await gateway.answer_to(name.replace("/open", "/read"), *shut)
         assert (denied.status, json.loads(denied.body)) == (401, {"detail": NOT_PROVIDED})
         assert denied.header("x-auth-body") == (denied.body.decode() if name == "nginx" else None)
 
@@ -185,7 +185,7 @@ async def test_a_path_without_a_rule_is_denied_with_a_reason(
     services = (Upstream("orders", "orders.json"), Upstream("other", "other.json"))
     gateway.live.take(Snapshot(replace(gateway.live.active.policy, services=services), TABLE), ())
     headers = [("x-gateway-service", service)] if service else []
-    answer = await gateway.asked(f"envoy{path}", *headers, key=gateway.key("user_a", "a:read"))
+    answer = await gateway.answer_to(f"envoy{path}", *headers, key=gateway.key("user_a", "a:read"))
     assert (answer.status, answer.reason) == (403 if reason else 200, reason)
     (record,) = await gateway.logged()
     assert (record.key.reason, record.key.resource) == (
@@ -195,7 +195,7 @@ async def test_a_path_without_a_rule_is_denied_with_a_reason(
 
 async def test_an_ambiguous_question_is_denied_with_its_fault(gateway: Gateway) -> None:
     fault = "The path has an ambiguous spelling."
-    answer = await gateway.asked("envoy//open")
+    answer = await gateway.answer_to("envoy//open")
     shown = challenge(error="invalid_request", error_description=fault)
     assert (answer.status, answer.headers, answer.body) == (403, *denial(fault, fault, www_authenticate=shown))
     assert "asked" not in answer.scope.get("state", {})
@@ -215,7 +215,7 @@ async def test_an_ambiguous_question_is_denied_with_its_fault(gateway: Gateway) 
 async def test_bad_credentials_are_401_on_every_path(
     gateway: Gateway, path: str, authorization: str, detail: str, error: str
 ) -> None:
-    answer = await gateway.asked(f"envoy{path}", ("authorization", authorization))
+    answer = await gateway.answer_to(f"envoy{path}", ("authorization", authorization))
     shown = challenge(error=error, error_description=detail)
     assert (answer.status, answer.headers, answer.body) == (401, *denial(detail, detail, www_authenticate=shown))
     (record,) = await gateway.logged()
@@ -234,27 +234,27 @@ async def test_bad_credentials_are_counted_for_the_client_and_not_for_the_gatewa
     bad = ("authorization", "Bearer grd_live_x")
 
     async def statuses(*headers: tuple[str, str]) -> list[int]:
-        return [(await gateway.asked("envoy/open", bad, *headers)).status for _ in range(3)]
+        return [(await gateway.answer_to("envoy/open", bad, *headers)).status for _ in range(3)]
 
     for address in ("192.0.2.1", "192.0.2.2"):
         assert await statuses(("x-envoy-external-address", address)) == [401, 401, 403]
     assert await statuses(("x-envoy-external-address", "10.9.9.9"), ("x-forwarded-for", "192.0.2.3")) == [401, 401, 403]
     assert await statuses() == [401] * 3, "clients with unknown addresses do not share a budget"
     assert len(await gateway.logged()) == 9
-    beyond = await gateway.asked("envoy/open", bad, ("x-envoy-external-address", "192.0.2.1"))
+    beyond = await gateway.answer_to("envoy/open", bad, ("x-envoy-external-address", "192.0.2.1"))
     wait = beyond.header("retry-after")
     assert wait and 1 <= int(wait) <= 60
     many = "Too many requests."
     assert (beyond.status, beyond.headers, beyond.body) == (403, *denial(many, many, retry_after=wait))
     assert not await gateway.logged()
     key = gateway.key("user_a", "a:read")
-    assert (await gateway.asked("envoy/open", ("x-envoy-external-address", "192.0.2.1"), key=key)).status == 200
+    assert (await gateway.answer_to("envoy/open", ("x-envoy-external-address", "192.0.2.1"), key=key)).status == 200
 
 
 async def test_every_question_is_denied_while_the_policy_may_be_stale(gateway: Gateway) -> None:
     gateway.live.suspend()
     for path, key in (("/open", None), ("/nowhere", None), ("/open", gateway.key("user_a", "a:read"))):
-        answer = await gateway.asked(f"envoy{path}", key=key)
+        answer = await gateway.answer_to(f"envoy{path}", key=key)
         detail = "The policy may be out of date."
         assert (answer.status, answer.headers, answer.body) == (403, *denial(detail, detail, retry_after="5"))
     records = await gateway.logged()
@@ -262,21 +262,21 @@ async def test_every_question_is_denied_while_the_policy_may_be_stale(gateway: G
         ("/open", detail), ("", detail), ("/open", detail)
     ]  # fmt: skip
     gateway.live.resume()
-    assert (await gateway.asked("envoy/open")).status == 200
+    assert (await gateway.answer_to("envoy/open")).status == 200
 
 
 async def test_conditions_read_the_original_request(tmp_path: Path) -> None:
     gateway = Gateway(tmp_path, WHERE, table=PLACES)
     address = ("x-envoy-external-address", "192.0.2.1")
     for place in ("method", "kind", "year"):
-        assert (await gateway.asked(f"envoy/at/{place}")).status == 200, place
-    assert (await gateway.asked("envoy/at/other", address)).status == 401
-    assert (await gateway.asked("envoy/at/ip", address)).status == 200
-    assert (await gateway.asked("envoy/at/ip")).status == 401, "an unknown address opens nothing"
-    assert (await gateway.asked("envoy/at/ip", ("x-envoy-external-address", "198.51.100.1"))).status == 401
+        assert (await gateway.answer_to(f"envoy/at/{place}")).status == 200, place
+    assert (await gateway.answer_to("envoy/at/other", address)).status == 401
+    assert (await gateway.answer_to("envoy/at/ip", address)).status == 200
+    assert (await gateway.answer_to("envoy/at/ip")).status == 401, "an unknown address opens nothing"
+    assert (await gateway.answer_to("envoy/at/ip", ("x-envoy-external-address", "198.51.100.1"))).status == 401
     order = "envoy/v1/orders/%C3%A9"
-    assert (await gateway.asked(order, ("x-gateway-service", "orders"))).status == 200
-    assert (await gateway.asked(order)).status == 401
+    assert (await gateway.answer_to(order, ("x-gateway-service", "orders"))).status == 200
+    assert (await gateway.answer_to(order)).status == 401
     assert [record.key.reason for record in await gateway.logged()].count("a rule allows it") == 5
 
 
@@ -285,5 +285,5 @@ async def test_a_cached_caller_needs_no_await(monkeypatch: pytest.MonkeyPatch, g
         raise CannotVerify("It was waited for.", 1)
 
     monkeypatch.setattr(ApiKeyVerifier, "look_up", wait)
-    assert (await gateway.asked("envoy/open")).status == 200
-    assert (await gateway.asked("envoy/open", key=gateway.key("user_a"))).reason == "It was waited for."
+    assert (await gateway.answer_to("envoy/open")).status == 200
+    assert (await gateway.answer_to("envoy/open", key=gateway.key("user_a"))).reason == "It was waited for."

@@ -32,14 +32,14 @@ def gateway(tmp_path: Path) -> Gateway:
 async def test_an_unknown_profile_is_denied(
     gateway: Gateway, path: str, headers: tuple[tuple[str, str], ...], detail: str
 ) -> None:
-    answer = await gateway.asked(path, *headers)
+    answer = await gateway.answer_to(path, *headers)
     assert (answer.status, answer.headers, answer.body) == (403, *denial(detail, detail))
     assert not await gateway.logged()
 
 
 async def test_a_profile_with_header_requests_may_have_a_query(gateway: Gateway) -> None:
-    assert (await gateway.asked("nginx", *NGINX, query="a=b")).status == 200
-    answer = await gateway.asked("nginx/", *NGINX)
+    assert (await gateway.answer_to("nginx", *NGINX, query="a=b")).status == 200
+    answer = await gateway.answer_to("nginx/", *NGINX)
     assert answer.reason == "The path of this endpoint is /gateway/nginx, and nothing after it."
 
 
@@ -50,7 +50,7 @@ async def test_a_profile_with_header_requests_may_have_a_query(gateway: Gateway)
 async def test_the_query_of_a_question_is_that_of_the_request(
     gateway: Gateway, query: str, status: int, reason: str | None
 ) -> None:
-    answer = await gateway.asked("envoy/open", query=query)
+    answer = await gateway.answer_to("envoy/open", query=query)
     assert (answer.status, answer.reason) == (status, reason)
 
 
@@ -70,7 +70,7 @@ async def test_a_gateway_is_known_by_its_secret_or_its_address(
     gateway: Gateway, client: tuple[str, Any] | None, secret: str | None, status: int
 ) -> None:
     with capture_logs() as lines:
-        answer = await gateway.asked("envoy/open", secret=secret, client=client)
+        answer = await gateway.answer_to("envoy/open", secret=secret, client=client)
     assert answer.status == status
     if status == 403:
         unproven = "The gateway is not authenticated."
@@ -82,7 +82,7 @@ async def test_a_gateway_is_known_by_its_secret_or_its_address(
 
 async def test_a_websocket_question_is_refused(gateway: Gateway) -> None:
     upgraded = "A gateway must send a plain HTTP request: remove the header `Upgrade`."
-    answer = await gateway.asked("envoy/open", type="websocket", extensions={"websocket.http.response": {}})
+    answer = await gateway.answer_to("envoy/open", type="websocket", extensions={"websocket.http.response": {}})
     assert (answer.status, answer.headers, answer.body) == (403, *denial(upgraded, upgraded))
 
 

@@ -94,7 +94,7 @@ def test_names_of_headers_are_read_in_any_case(profile: Profile) -> None:
         profile.read([*headers, (b"X-Rewrite-URL", b"/b")], b"GET", rest)
 
 
-def asked(profile: Profile, uri: str, method: str = "GET") -> OriginalRequest:
+def request_of(profile: Profile, uri: str, method: str = "GET") -> OriginalRequest:
     """The original request of a method and an address, without a client address."""
     if profile.name not in IN_HEADERS:
         return profile.read([], method.encode(), uri.encode())
@@ -122,7 +122,7 @@ def asked(profile: Profile, uri: str, method: str = "GET") -> OriginalRequest:
 )
 def test_an_ambiguous_address_is_refused(profile: Profile, uri: str, fault: str) -> None:
     with pytest.raises(AmbiguousRequest) as refused:
-        asked(profile, uri)
+        request_of(profile, uri)
     assert str(refused.value) == fault
 
 
@@ -137,15 +137,15 @@ def test_an_ambiguous_address_is_refused(profile: Profile, uri: str, fault: str)
     ],
 )
 def test_the_path_ends_where_the_query_begins(profile: Profile, uri: str, path: str) -> None:
-    assert asked(profile, uri) == OriginalRequest("GET", path)
+    assert request_of(profile, uri) == OriginalRequest("GET", path)
 
 
 def test_each_method_of_the_policy_language_is_read(profile: Profile) -> None:
     for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"):
-        assert asked(profile, "/a", method) == OriginalRequest(method, "/a")
+        assert request_of(profile, "/a", method) == OriginalRequest(method, "/a")
     for method in ("WEBSOCKET", "get", "PURGE", "CONNECT", "", "GET ", " GET", "GET,POST"):
         with pytest.raises(AmbiguousRequest, match="not one that a rule can name"):
-            asked(profile, "/a", method)
+            request_of(profile, "/a", method)
 
 
 @pytest.mark.parametrize("name", ONCE)

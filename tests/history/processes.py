@@ -20,7 +20,7 @@ _CATALOG = ("p, a:read, /x/**, GET, allow", "p, a:write, /x, POST, allow")
 _PUBLIC = ("p, anyone, /y, GET, allow",)
 
 
-def written(directory: Path) -> Path:
+def new_directory(directory: Path) -> Path:
     """A new policy directory."""
     catalog, public = small.files(*_CATALOG), small.files(*_PUBLIC)
     texts = {name: data for name, data in catalog.items() if name != "rows.csv"}
@@ -33,7 +33,7 @@ def commented(directory: Path, comment: str) -> dict[str, bytes]:
     return {**found, "catalog.csv": found["catalog.csv"].replace(b"# end\n", f"# {comment}\n# end\n".encode())}
 
 
-async def begun(sessions: Sessions, directory: Path, *, files_win: bool) -> Follower:
+async def starting_process(sessions: Sessions, directory: Path, *, files_win: bool) -> Follower:
     """A process that has only read its files."""
     async with settled(sessions, directory) as start:
         live = LivePolicy(directory, small.TABLE, start.files)

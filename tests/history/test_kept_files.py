@@ -14,7 +14,7 @@ from app.history.files import revision_of
 from app.history.publish import PolicyChange, Publisher
 from app.history.refusals import StaleParent
 from app.policy.language import write
-from tests.history.processes import ME, begun, commented, kinds, publish, written
+from tests.history.processes import ME, commented, kinds, new_directory, publish, starting_process
 from tests.history.test_publish import PUBLISH, active, admin, body, files, history
 from tests.history.test_unwritable import on_sqlite
 from tests.support.issuer import LiveIssuer
@@ -30,9 +30,9 @@ STRAY = b"p, anyone, /x, GET, deny\n# end\n"
 async def test_a_policy_is_served_from_memory_if_its_directory_has_refused_files(
     sessions: Sessions, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: tuple[str, str]
 ) -> None:
-    directory = written(tmp_path / "policies")
+    directory = new_directory(tmp_path / "policies")
     name, code = found
-    first = await begun(sessions, directory, files_win=is_embedded(url))
+    first = await starting_process(sessions, directory, files_win=is_embedded(url))
     await first.follow()
     candidate = commented(directory, "new")
     stray = directory / name
@@ -58,7 +58,7 @@ async def test_a_policy_is_served_from_memory_if_its_directory_has_refused_files
     # Without it the files follow, and are no change at startup.
     stray.rmdir() if code == "unreadable" else stray.unlink()
     assert revision_of(directory) == parent
-    again = await begun(sessions, directory, files_win=is_embedded(url))
+    again = await starting_process(sessions, directory, files_win=is_embedded(url))
     await again.follow()
     assert again.live.active.revision == newer.revision
     monkeypatch.setattr(policy_directory, "RETRY_SECONDS", 0.0)
@@ -75,8 +75,8 @@ def commented_like(candidate: dict[str, bytes]) -> dict[str, bytes]:
 async def test_an_unfinished_change_is_completed_after_a_stray_file_is_removed(
     sessions: Sessions, tmp_path: Path
 ) -> None:
-    directory = written(tmp_path / "policies")
-    first = await begun(sessions, directory, files_win=True)
+    directory = new_directory(tmp_path / "policies")
+    first = await starting_process(sessions, directory, files_win=True)
     await first.follow()
     newest = await publish(first, "new")
     write.begin(directory, newest)
@@ -85,7 +85,7 @@ async def test_an_unfinished_change_is_completed_after_a_stray_file_is_removed(
     first.note_failed_change()
     await first.follow()
     assert first.is_unsettled
-    again = await begun(sessions, directory, files_win=True)
+    again = await starting_process(sessions, directory, files_win=True)
     await again.follow()
     assert again.live.active.revision == newest
     (directory / "deny.CSV").unlink()
@@ -98,8 +98,8 @@ async def test_an_unfinished_change_is_completed_after_a_stray_file_is_removed(
 async def test_a_refused_edit_is_kept(
     sessions: Sessions, url: str, tmp_path: Path, is_read: bool, goes_back: bool
 ) -> None:
-    directory = written(tmp_path / "policies")
-    first = await begun(sessions, directory, files_win=is_embedded(url))
+    directory = new_directory(tmp_path / "policies")
+    first = await starting_process(sessions, directory, files_win=is_embedded(url))
     await first.follow()
     candidate, parent = commented(directory, "new"), first.live.active.revision
     edited = (directory / "catalog.csv").read_text().replace("# end", "p, anyone, /x, POST, dney\n# end")
@@ -117,7 +117,7 @@ async def test_a_refused_edit_is_kept(
     (directory / "catalog.csv").write_text(edited.replace("dney", "deny"))
     assert (await first.live.reload()).faults[0].code == "outdated-files"
     await first.follow()
-    again = await begun(sessions, directory, files_win=is_embedded(url))
+    again = await starting_process(sessions, directory, files_win=is_embedded(url))
     await again.follow()
     assert again.live.active.revision == first.live.active.revision
     corrected = {**candidate, "catalog.csv": (directory / "catalog.csv").read_bytes()}
@@ -128,8 +128,8 @@ async def test_a_refused_edit_is_kept(
 
 
 async def test_an_unnoticed_edit_is_applied_before_a_publish(sessions: Sessions, url: str, tmp_path: Path) -> None:
-    directory = written(tmp_path / "policies")
-    first = await begun(sessions, directory, files_win=is_embedded(url))
+    directory = new_directory(tmp_path / "policies")
+    first = await starting_process(sessions, directory, files_win=is_embedded(url))
     await first.follow()
     candidate, parent = commented(directory, "new"), first.live.active.revision
     (directory / "catalog.csv").write_bytes(commented(directory, "edited")["catalog.csv"])

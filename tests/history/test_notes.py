@@ -13,7 +13,7 @@ from app.history.stamp import Stamp, read_stamp, write_stamp
 from app.policy.language import write
 from app.policy.language.directory import MARKER, STAMP, read
 from app.policy.language.fault import PolicyRefused
-from tests.history.processes import begun, publish, written
+from tests.history.processes import new_directory, publish, starting_process
 from tests.history.test_unwritable import on_sqlite
 
 pytestmark = pytest.mark.anyio
@@ -53,14 +53,14 @@ def test_a_note_that_is_not_a_small_file_is_replaced(tmp_path: Path, kind: str) 
 async def test_a_marker_that_is_not_a_small_file_is_refused_and_removed_at_startup(
     sessions: Sessions, tmp_path: Path, odd: str
 ) -> None:
-    directory = written(tmp_path / "policies")
+    directory = new_directory(tmp_path / "policies")
     found = read(directory).revision
     ODD[odd](directory / MARKER)
     assert write.unfinished(directory) is not None
     with pytest.raises(PolicyRefused) as refused:
         read(directory)
     assert MARKER in str(refused.value.faults[0])
-    first = await begun(sessions, directory, files_win=True)
+    first = await starting_process(sessions, directory, files_win=True)
     await first.follow()
     assert (first.live.active.revision, os.path.lexists(directory / MARKER)) == (found, False)
     os.mkfifo(directory / MARKER)
@@ -71,8 +71,8 @@ async def test_a_marker_that_is_not_a_small_file_is_refused_and_removed_at_start
 @pytest.mark.parametrize("name", [".public.csv.new", f".{MARKER}.new"])
 @on_sqlite
 async def test_a_fifo_in_place_of_a_written_file_does_not_hang(sessions: Sessions, tmp_path: Path, name: str) -> None:
-    directory = written(tmp_path / "policies")
-    first = await begun(sessions, directory, files_win=True)
+    directory = new_directory(tmp_path / "policies")
+    first = await starting_process(sessions, directory, files_win=True)
     await first.follow()
     os.mkfifo(directory / name)
     reader = os.open(directory / name, os.O_RDONLY | os.O_NONBLOCK)

@@ -23,7 +23,7 @@ from app.history.stamp import read_stamp
 from app.policy.language import write
 from app.policy.language.directory import raw_files
 from tests.cli.command import command
-from tests.history.processes import ME, begun, commented, kinds, publish, written
+from tests.history.processes import ME, commented, kinds, new_directory, publish, starting_process
 from tests.history.replicas import another, served
 from tests.history.replicas import publish as http_publish
 from tests.support.issuer import LiveIssuer
@@ -53,10 +53,10 @@ async def head_of(sessions: Sessions) -> HistoryEntry:
 
 async def two_of(sessions: Sessions, tmp_path: Path) -> tuple[Follower, Follower]:
     """Two processes with their own directories, both at the second entry."""
-    one, other = (written(tmp_path / name) for name in ("one", "other"))
-    first = await begun(sessions, one, files_win=False)
+    one, other = (new_directory(tmp_path / name) for name in ("one", "other"))
+    first = await starting_process(sessions, one, files_win=False)
     await first.follow()
-    second = await begun(sessions, other, files_win=False)
+    second = await starting_process(sessions, other, files_win=False)
     await publish(first, "before the backup")
     await second.follow()
     return first, second
@@ -81,7 +81,7 @@ async def test_a_reused_id_names_another_policy(sessions: Sessions, url: str, tm
     assert revision_of(second.live.directory) == lost
     assert "which the database lost" in second.behind
     for files_win in (False, True):
-        again = await begun(sessions, second.live.directory, files_win=files_win)
+        again = await starting_process(sessions, second.live.directory, files_win=files_win)
         await again.follow()
         assert again.live.active.revision == now
     assert await kinds(sessions) == ["files", "publish", "publish"]
@@ -89,7 +89,7 @@ async def test_a_reused_id_names_another_policy(sessions: Sessions, url: str, tm
     parent, files = again.live.active.revision, raw_files(second.live.directory)
     done = await Publisher(again).publish(files, PolicyChange(parent, ME, "again"))
     assert (done.revision, done.files_lag) == (lost, None)
-    last = await begun(sessions, second.live.directory, files_win=is_embedded(url))
+    last = await starting_process(sessions, second.live.directory, files_win=is_embedded(url))
     await last.follow()
     assert (last.live.active.revision, last.behind) == (lost, "")
 
@@ -116,7 +116,7 @@ async def test_nothing_is_published_on_a_lost_entry(sessions: Sessions, url: str
     lost = await publish(first, "after the backup")
     await second.follow()
     await restore(sessions, url, (await head_of(sessions)).id - 1)
-    third = await begun(sessions, written(tmp_path / "third"), files_win=False)
+    third = await starting_process(sessions, new_directory(tmp_path / "third"), files_win=False)
     await third.follow()
     now = await publish(third, "after the restore")
     with pytest.raises(StaleParent) as stale:
@@ -130,7 +130,7 @@ async def test_files_of_a_lost_revision_are_no_change_at_startup(sessions: Sessi
     kept = await head_of(sessions)
     lost = await publish(first, "after the backup")
     await restore(sessions, url, kept.id)
-    again = await begun(sessions, first.live.directory, files_win=is_embedded(url))
+    again = await starting_process(sessions, first.live.directory, files_win=is_embedded(url))
     await again.follow()
     assert revision_of(first.live.directory) == lost
     if is_embedded(url):
@@ -156,7 +156,7 @@ async def test_files_of_another_history_and_edited_ones_are_a_change(
     if not edited:
         made = str(revision_of(elsewhere))
         (elsewhere / ".served").write_text(f'{{"history": "another", "entry": 2, "revision": "{made}"}}')
-    process = await begun(sessions, elsewhere, files_win=False)
+    process = await starting_process(sessions, elsewhere, files_win=False)
     await process.follow()
     assert process.live.active.revision == revision_of(elsewhere) == (await head_of(sessions)).revision
     assert process.losses == 0
@@ -196,7 +196,7 @@ async def test_half_written_files_of_a_lost_revision_are_no_change(
     (directory / "public.csv").write_text("# half of it\n" + (directory / "public.csv").read_text())
     await restore(sessions, url, kept.id)
     for files_win in (False, True):
-        again = await begun(sessions, directory, files_win=files_win)
+        again = await starting_process(sessions, directory, files_win=files_win)
         await again.follow()
         assert again.live.active.revision == kept.revision
     assert await kinds(sessions) == ["files", "publish"]

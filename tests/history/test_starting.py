@@ -28,7 +28,7 @@ def commented(directory: Path, comment: str) -> dict[str, bytes]:
     return {**found, "catalog.csv": found["catalog.csv"].replace(b"# end\n", f"# {comment}\n# end\n".encode())}
 
 
-async def begun(sessions: Sessions, directory: Path, *, files_win: bool) -> Follower:
+async def starting_process(sessions: Sessions, directory: Path, *, files_win: bool) -> Follower:
     """A process that has only read its files."""
     async with settled(sessions, directory) as start:
         live = LivePolicy(directory, routes(), start.files)
@@ -55,9 +55,9 @@ async def kinds(sessions: Sessions) -> list[str]:
 @pytest.mark.parametrize("files_win", [True, False])
 async def test_outdated_files_undo_nothing(sessions: Sessions, tmp_path: Path, files_win: bool) -> None:
     directory = Path(shutil.copytree(DIRECTORY, tmp_path / "policies"))
-    first = await begun(sessions, directory, files_win=files_win)
+    first = await starting_process(sessions, directory, files_win=files_win)
     await first.follow()
-    second = await begun(sessions, directory, files_win=files_win)
+    second = await starting_process(sessions, directory, files_win=files_win)
     published = await publish(first, "published while the second starts")
     await second.follow()
     await first.follow()
@@ -70,11 +70,11 @@ async def test_files_changed_before_are_kept_and_not_applied(
     sessions: Sessions, tmp_path: Path, files_win: bool
 ) -> None:
     one, other = (Path(shutil.copytree(DIRECTORY, tmp_path / name)) for name in ("one", "other"))
-    first = await begun(sessions, one, files_win=files_win)
+    first = await starting_process(sessions, one, files_win=files_win)
     await first.follow()
     (other / "catalog.csv").write_bytes(commented(other, "changed")["catalog.csv"])
     changed = revision_of(other)
-    second = await begun(sessions, other, files_win=files_win)
+    second = await starting_process(sessions, other, files_win=files_win)
     published = await publish(first, "published while the second starts")
     await second.follow()
     await first.follow()
@@ -86,9 +86,9 @@ async def test_files_changed_before_are_kept_and_not_applied(
 
 async def test_files_changed_while_no_process_ran_are_a_change(sessions: Sessions, tmp_path: Path) -> None:
     directory = Path(shutil.copytree(DIRECTORY, tmp_path / "policies"))
-    await (await begun(sessions, directory, files_win=False)).follow()
+    await (await starting_process(sessions, directory, files_win=False)).follow()
     (directory / "catalog.csv").write_bytes(commented(directory, "changed")["catalog.csv"])
-    again = await begun(sessions, directory, files_win=False)
+    again = await starting_process(sessions, directory, files_win=False)
     await again.follow()
     assert again.live.active.revision == revision_of(directory)
     assert await kinds(sessions) == ["files", "files"]

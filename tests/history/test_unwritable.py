@@ -17,7 +17,7 @@ from app.policy.language import write
 from app.policy.language.directory import raw_files
 from app.policy.language.fault import PolicyRefused
 from tests.cli.command import command
-from tests.history.processes import ME, begun, commented, kinds, publish, written
+from tests.history.processes import ME, commented, kinds, new_directory, publish, starting_process
 from tests.history.replicas import another
 from tests.history.test_publish import PUBLISH, admin, body, files
 from tests.support.issuer import LiveIssuer
@@ -35,9 +35,9 @@ def unwritable(directory: Path) -> Path:
 
 
 async def test_a_published_policy_is_served_after_a_restart(sessions: Sessions, url: str, tmp_path: Path) -> None:
-    directory = written(tmp_path / "policies")
+    directory = new_directory(tmp_path / "policies")
     files_win = is_embedded(url)
-    first = await begun(sessions, directory, files_win=files_win)
+    first = await starting_process(sessions, directory, files_win=files_win)
     await first.follow()
     mounted = first.live.active.revision
     unwritable(directory)
@@ -46,7 +46,7 @@ async def test_a_published_policy_is_served_after_a_restart(sessions: Sessions, 
     assert first.live.active.revision == done.revision != mounted == revision_of(directory)
     assert "cannot be written" in (done.files_lag or "")
     assert first.behind == done.files_lag
-    again = await begun(sessions, directory, files_win=files_win)
+    again = await starting_process(sessions, directory, files_win=files_win)
     await again.follow()
     assert again.live.active.revision == done.revision
     assert "cannot be written" in again.behind
@@ -58,8 +58,8 @@ async def test_a_published_policy_is_served_after_a_restart(sessions: Sessions, 
 
 @on_sqlite
 async def test_an_edit_applies_if_the_directory_holds_the_active_policy(sessions: Sessions, tmp_path: Path) -> None:
-    directory = written(tmp_path / "policies")
-    first = await begun(sessions, directory, files_win=True)
+    directory = new_directory(tmp_path / "policies")
+    first = await starting_process(sessions, directory, files_win=True)
     await first.follow()
     mounted = dict(raw_files(directory))
     unwritable(directory)
@@ -77,7 +77,7 @@ async def test_an_edit_applies_if_the_directory_holds_the_active_policy(sessions
     assert (await first.live.reload()).faults[0].code == "outdated-files"
     await first.follow()
     for _ in range(2):
-        again = await begun(sessions, directory, files_win=True)
+        again = await starting_process(sessions, directory, files_win=True)
         await again.follow()
         assert again.live.active.revision == done.revision
     # The directory now holds neither of both, and lags behind each.
@@ -93,7 +93,7 @@ async def test_an_edit_applies_if_the_directory_holds_the_active_policy(sessions
     assert (await again.live.reload()).outcome == "swapped"
     await again.follow()
     # The record about these files ended when the directory held the active policy.
-    last = await begun(sessions, directory, files_win=True)
+    last = await starting_process(sessions, directory, files_win=True)
     await last.follow()
     assert last.live.active.revision == revision_of(directory) != done.revision
 
@@ -103,8 +103,8 @@ async def test_files_are_written_when_the_directory_becomes_writable(
     sessions: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(policy_directory, "RETRY_SECONDS", 0.0)
-    directory = written(tmp_path / "policies")
-    first = await begun(sessions, directory, files_win=True)
+    directory = new_directory(tmp_path / "policies")
+    first = await starting_process(sessions, directory, files_win=True)
     await first.follow()
     obstacle = unwritable(directory)
     parent = first.live.active.revision
@@ -116,8 +116,8 @@ async def test_files_are_written_when_the_directory_becomes_writable(
     await first.follow()
     assert (first.behind, revision_of(directory), first.is_due(first.at)) == ("", done.revision, False)
     # Then an edit is a change again, even one to the previous files while no process runs.
-    written(directory)
-    again = await begun(sessions, directory, files_win=True)
+    new_directory(directory)
+    again = await starting_process(sessions, directory, files_win=True)
     await again.follow()
     assert again.live.active.revision == parent
 
@@ -129,8 +129,8 @@ async def test_half_written_files_do_not_prevent_a_start(
 ) -> None:
     """As after a disk became full while a policy was written."""
     monkeypatch.setattr(policy_directory, "RETRY_SECONDS", 0.0)
-    directory = written(tmp_path / "policies")
-    first = await begun(sessions, directory, files_win=True)
+    directory = new_directory(tmp_path / "policies")
+    first = await starting_process(sessions, directory, files_win=True)
     await first.follow()
     newest = await publish(first, "new")
     write.begin(directory, newest)
@@ -138,14 +138,16 @@ async def test_half_written_files_do_not_prevent_a_start(
     (directory / "public.csv").write_text("# half of it\n" + public)
     obstacle = directory / "..publishing.new"
     (directory / ".catalog.csv.new").mkdir()
-    again = await begun(sessions, directory, files_win=True)
+    again = await starting_process(sessions, directory, files_win=True)
     await again.follow()
     assert again.live.active.revision == newest
     assert again.behind
     assert (await again.live.reload()).outcome == "refused"
     assert not obstacle.exists()
     if fails:
-        done = await Publisher(again).publish(raw_files(written(tmp_path / "other")), PolicyChange(newest, ME, "m"))
+        done = await Publisher(again).publish(
+            raw_files(new_directory(tmp_path / "other")), PolicyChange(newest, ME, "m")
+        )
         assert (again.live.active.revision, bool(done.files_lag)) == (done.revision, True)
     else:
         (directory / ".catalog.csv.new").rmdir()
@@ -155,8 +157,8 @@ async def test_half_written_files_do_not_prevent_a_start(
 
 @on_sqlite
 async def test_a_policy_with_faults_is_refused_there_too(sessions: Sessions, tmp_path: Path) -> None:
-    directory = written(tmp_path / "policies")
-    first = await begun(sessions, directory, files_win=True)
+    directory = new_directory(tmp_path / "policies")
+    first = await starting_process(sessions, directory, files_win=True)
     await first.follow()
     unwritable(directory)
     parent = first.live.active.revision

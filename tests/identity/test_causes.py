@@ -272,7 +272,7 @@ async def word_for(verifier: JwtVerifier, token: str) -> str:
     return ""
 
 
-async def test_each_fault_of_the_form_has_its_cause(issuer: LiveIssuer, strangers: LiveIssuer) -> None:
+async def test_each_fault_of_the_form_has_its_cause(issuer: LiveIssuer, untrusted_issuer: LiveIssuer) -> None:
     good = issuer.token()
     first, second, third = good.split(".")
     tokens = {
@@ -283,7 +283,7 @@ async def test_each_fault_of_the_form_has_its_cause(issuer: LiveIssuer, stranger
         "malformed_claims": [pyjwt.PyJWS().encode(b"[]", issuer.key, "RS256", {"kid": issuer.kid})],
         "not_ascii": [good + "é"],
         "too_long": ["e" * 16_385, "e" * 16_384 + "é"],
-        "signature": [strangers.token(kid=issuer.kid), f"{first}.{second}.AAAA"],
+        "signature": [untrusted_issuer.token(kid=issuer.kid), f"{first}.{second}.AAAA"],
         "": [good, issuer.token(blob="x" * 8_000)],
     }
     async with KeySet(issuer.jwks_url) as keys:

@@ -233,7 +233,7 @@ async def test_a_key_that_has_changed_is_looked_up_again() -> None:
         database.add(key)
     verifier = key_verifier(database)
 
-    async def asked() -> list[int]:
+    async def lookups() -> list[int]:
         counts = []
         for key in (*keys, unknown):
             before = database.asked
@@ -241,8 +241,8 @@ async def test_a_key_that_has_changed_is_looked_up_again() -> None:
             counts.append(database.asked - before)
         return counts
 
-    assert await asked() == [1, 1, 1]
-    assert await asked() == [0, 0, 0]
+    assert await lookups() == [1, 1, 1]
+    assert await lookups() == [0, 0, 0]
     changes: list[tuple[Callable[[], None], list[int]]] = [
         (lambda: verifier.invalidate(1), [1, 0, 0]),
         (lambda: verifier.invalidate(keys[1].digest), [0, 1, 0]),
@@ -254,8 +254,8 @@ async def test_a_key_that_has_changed_is_looked_up_again() -> None:
     ]
     for change, expected in changes:
         change()
-        assert await asked() == expected
-        assert await asked() == [0, 0, 0]
+        assert await lookups() == expected
+        assert await lookups() == [0, 0, 0]
         assert verifier.cached_keys == 2
 
 

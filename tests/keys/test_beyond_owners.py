@@ -40,7 +40,7 @@ async def _issue(sessions: Sessions, subject: str, *scopes: str, token_grants: l
         return key.id
 
 
-async def _seen(sessions: Sessions, subject: str, *permissions: str) -> None:
+async def _log_request(sessions: Sessions, subject: str, *permissions: str) -> None:
     """Log a request with a token with these permissions."""
     batch = Batch()
     decision = Decision(False, Reason.NOT_HELD, "r")
@@ -66,13 +66,13 @@ async def test_keys_beyond_their_owner_are_found(sessions: Sessions) -> None:
     assert (found[old].counting, found[old].lost) == (("a:read",), ())
     assert list(await _found(sessions, "bob")) == [lost]
 
-    await _seen(sessions, "bob", "b:read")
-    await _seen(sessions, "cid", "a:read")
+    await _log_request(sessions, "bob", "b:read")
+    await _log_request(sessions, "cid", "a:read")
     found = await _found(sessions)
     assert (found[lost].counting, found[lost].lost) == ((), ("a:read",))
     assert old not in found
 
-    await _seen(sessions, "cid", "c:read")
+    await _log_request(sessions, "cid", "c:read")
     found = await _found(sessions)
     assert found[old].counting == ("a:read",)
     assert found[old].token_seen is not None

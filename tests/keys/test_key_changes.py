@@ -54,7 +54,7 @@ class Followed:
             await session.execute(text(statement))
             await session.commit()
 
-    async def heard_all(self) -> None:
+    async def wait_for_changes(self) -> None:
         await asyncio.sleep(5 * EVERY)
 
     async def fault_of(self, key: MintedKey) -> AuthenticationFault | None:
@@ -72,7 +72,7 @@ async def followed(sessions: Sessions) -> AsyncIterator[Followed]:
     task = asyncio.create_task(
         changes.follow(sessions, followed.verifier, stop, every_seconds=EVERY, clock=lambda: followed.now)
     )
-    await followed.heard_all()
+    await followed.wait_for_changes()
     yield followed
     stop.set()
     await task
@@ -94,7 +94,7 @@ async def test_a_change_by_any_statement_is_noticed_long_before_the_bound(
     key = await followed.issued()
     assert await followed.fault_of(key) is None
     await followed.run(statement)
-    await followed.heard_all()
+    await followed.wait_for_changes()
     assert await followed.fault_of(key) is fault
 
 
@@ -104,15 +104,15 @@ async def test_an_unchanged_key_is_looked_up_once_while_changes_are_reported(fol
     asked = followed.asked
     for _ in range(5):
         followed.now += 50  # of a bound of 60
-        await followed.heard_all()
+        await followed.wait_for_changes()
         assert await followed.fault_of(key) is None
     assert followed.asked == asked
     await followed.run("UPDATE api_keys SET last_used_at = '2026-01-01 00:00:00'")
-    await followed.heard_all()
+    await followed.wait_for_changes()
     assert await followed.fault_of(key) is None
     assert followed.asked == asked  # a use is no change
     followed.now += 3600
-    await followed.heard_all()
+    await followed.wait_for_changes()
     assert await followed.fault_of(key) is None
     assert followed.asked == asked + 1  # it is refreshed at intervals
 
@@ -136,12 +136,12 @@ async def test_every_key_is_looked_up_if_the_last_change_is_missing(followed: Fo
     key = await followed.issued()
     assert await followed.fault_of(key) is None
     await followed.run("UPDATE api_keys SET scopes = '[]' WHERE id = 1")
-    await followed.heard_all()
+    await followed.wait_for_changes()
     asked = followed.asked
     assert await followed.fault_of(key) is None
     assert followed.asked == asked
     await followed.run(lost)
-    await followed.heard_all()
+    await followed.wait_for_changes()
     assert await followed.fault_of(key) is None
     assert followed.asked == asked + 1
 
@@ -150,7 +150,7 @@ async def test_a_reused_id_of_a_lost_change_is_another_change(followed: Followed
     """As after a restore of the database during a pause of the process."""
     key = await followed.issued()
     await followed.run("UPDATE api_keys SET scopes = '[]' WHERE id = 1")
-    await followed.heard_all()
+    await followed.wait_for_changes()
     assert await followed.fault_of(key) is None
     sqlite = "UPDATE sqlite_sequence SET seq = 0 WHERE name = 'key_changes'"
     postgresql = "SELECT setval(pg_get_serial_sequence('key_changes', 'id'), 1, false)"
@@ -161,7 +161,7 @@ async def test_a_reused_id_of_a_lost_change_is_another_change(followed: Followed
         await session.execute(text("UPDATE api_keys SET revoked_at = '2026-01-01 00:00:00' WHERE id = 2"))
         assert (await session.execute(text("SELECT id, key_id FROM key_changes"))).all() == [(1, 2)]
         await session.commit()
-    await followed.heard_all()
+    await followed.wait_for_changes()
     assert await followed.fault_of(key) is AuthenticationFault.KEY_REVOKED
 
 
@@ -171,11 +171,11 @@ async def test_cached_keys_expire_if_the_database_reports_no_changes(followed: F
     await followed.run("ALTER TABLE key_changes RENAME TO elsewhere")
     asked = followed.asked
     followed.now += 61
-    await followed.heard_all()
+    await followed.wait_for_changes()
     assert await followed.fault_of(key) is None
     assert followed.asked == asked + 1
     await followed.run("ALTER TABLE elsewhere RENAME TO key_changes")
-    await followed.heard_all()
+    await followed.wait_for_changes()
     followed.now += 59
     assert await followed.fault_of(key) is None
     assert followed.asked == asked + 1  # changes are reported again
@@ -188,7 +188,7 @@ async def test_more_changes_than_one_read_returns_are_all_noticed(
     keys = [await followed.issued() for _ in range(6)]
     assert [await followed.fault_of(key) for key in keys] == [None] * 6
     await followed.run("UPDATE api_keys SET revoked_at = '2026-01-01 00:00:00'")
-    await followed.heard_all()
+    await followed.wait_for_changes()
     assert [await followed.fault_of(key) for key in keys] == [AuthenticationFault.KEY_REVOKED] * 6
 
 
@@ -235,7 +235,7 @@ async def test_changes_are_not_polled_without_cached_keys(sessions: Sessions) ->
         engine = session.get_bind()
     event.listen(engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
     task = asyncio.create_task(changes.follow(sessions, followed.verifier, stop, every_seconds=EVERY))
-    await followed.heard_all()
+    await followed.wait_for_changes()
     assert statements == []
     stop.set()
     await task
@@ -254,6 +254,6 @@ async def test_a_change_of_token_grants_is_noticed(followed: Followed) -> None:
     assert await followed.fault_of(key) is None
     asked = followed.asked
     await followed.run("UPDATE api_keys SET token_grants = '[]'")
-    await followed.heard_all()
+    await followed.wait_for_changes()
     assert await followed.fault_of(key) is None
     assert followed.asked == asked + 1

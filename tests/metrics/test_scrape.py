@@ -18,7 +18,7 @@ from tests.support.server import ROOT, Server, eventually
 TEAMS = "/api/v1/teams"
 
 
-def asked(
+def send_requests(
     server: Server, path: str, token: str | None = None, times: int = 1, headers: dict[str, str] | None = None
 ) -> None:
     with server.client(token) as client:
@@ -55,9 +55,9 @@ def test_metrics_need_their_permission_and_accept_a_key(server: Server, issuer: 
 
 def test_decisions_are_counted_by_route_verdict_and_reason(server: Server, issuer: LiveIssuer) -> None:
     before = scrape(server, issuer)
-    asked(server, f"{TEAMS}/7", issuer.token(permissions=["catalog:read"]), times=3)
-    asked(server, f"{TEAMS}/8", issuer.token(permissions=["holdings:read"]), times=2)
-    asked(server, f"{TEAMS}/9")
+    send_requests(server, f"{TEAMS}/7", issuer.token(permissions=["catalog:read"]), times=3)
+    send_requests(server, f"{TEAMS}/8", issuer.token(permissions=["holdings:read"]), times=2)
+    send_requests(server, f"{TEAMS}/9")
     after = scrape(server, issuer)
 
     def more(name: str, **labels: str) -> float:
@@ -79,7 +79,7 @@ def test_decisions_are_counted_by_route_verdict_and_reason(server: Server, issue
 def test_bad_credentials_are_counted_by_their_fault(server: Server, issuer: LiveIssuer) -> None:
     before = scrape(server, issuer)
     for bad in (issuer.token(exp=1), issuer.token(exp=1), issuer.token(aud="other"), "grd_live_" + "0" * 48, "grd_x"):
-        asked(server, TEAMS, bad)
+        send_requests(server, TEAMS, bad)
     after = scrape(server, issuer)
     counted = {
         fault: after("authz_authentication_failures_total", door="app", fault=fault)
@@ -96,12 +96,12 @@ def test_no_text_of_a_caller_becomes_a_label(issuer: LiveIssuer, tmp_path: Path)
     with Server(tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url, gateway_secrets=secret) as server:
         token = issuer.token(permissions=["catalog:read", "decisions:evaluate"])
         for name in ("needle-1", "needle-2"):
-            asked(server, f"/{name}/x", token)
-            asked(server, f"{TEAMS}/{name}", token)
+            send_requests(server, f"/{name}/x", token)
+            send_requests(server, f"{TEAMS}/{name}", token)
             gateway = {"X-Gateway-Secret": secret, "X-Original-Method": "GET", "X-Original-URI": f"/{name}"}
             for path in (f"/{name}", f"{TEAMS}/7"):
-                asked(server, "/gateway/nginx", token, headers={**gateway, "X-Original-URI": path})
-            asked(server, f"/gateway/{name}", token, headers=gateway)
+                send_requests(server, "/gateway/nginx", token, headers={**gateway, "X-Original-URI": path})
+            send_requests(server, f"/gateway/{name}", token, headers=gateway)
             with server.client(token) as client:
                 client.request(name.upper(), TEAMS)
                 asks = (
@@ -138,8 +138,8 @@ def test_sampled_out_decisions_are_counted(issuer: LiveIssuer, tmp_path: Path) -
         tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url, decision_log_sample="0", key_cache_seconds="60"
     ) as server:
         key = key_of(server, issuer, "catalog:read")
-        asked(server, TEAMS, key, times=5)
-        asked(server, TEAMS)
+        send_requests(server, TEAMS, key, times=5)
+        send_requests(server, TEAMS)
         assert eventually(lambda: scrape(server, issuer)("authz_decision_log_written_total") == 1)
         found = scrape(server, issuer)
         assert found("authz_decisions_total", resource=TEAMS, verdict="allow") == 5
@@ -179,7 +179,7 @@ def test_sampled_out_decisions_are_counted(issuer: LiveIssuer, tmp_path: Path) -
 
 
 def test_every_metric_has_a_type_and_is_on_its_page(server: Server, issuer: LiveIssuer) -> None:
-    asked(server, TEAMS)
+    send_requests(server, TEAMS)
     assert eventually(lambda: "authz_policy_failing_cases" in scrape(server, issuer).samples)
     found = scrape(server, issuer)
     plain = {name for name in METRICS if name != "authz_worker_silent_seconds"}

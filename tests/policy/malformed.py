@@ -38,7 +38,7 @@ def _text(name: str, code: str, file: str, text: str) -> Malformed:
     return Malformed(name, code, file, text.replace(MARK, "").encode(), *_place(text))
 
 
-def whole(name: str, code: str, file: str, text: str) -> Malformed:
+def complete(name: str, code: str, file: str, text: str) -> Malformed:
     """The complete content of a file."""
     return _text(name, code, file, text)
 
@@ -56,7 +56,7 @@ def swap(name: str, code: str, file: str, old: str, new: str) -> Malformed:
     return _text(name, code, file, shipped.replace(old, new, 1))
 
 
-def gone(name: str, code: str, file: str, old: str, new: str = "") -> Malformed:
+def removed(name: str, code: str, file: str, old: str, new: str = "") -> Malformed:
     """Remove the first `old`, or replace it by `new`; the fault is at the end of the file."""
     found = swap(name, code, file, old, new)
     assert found.data is not None
@@ -246,9 +246,9 @@ MALFORMED = (
     row("a circle of roles", "circle", "‸g, role:viewer, role:admin", "roles.csv"),
     row("a role of itself", "circle", "‸g, role:viewer, role:viewer", "roles.csv"),
     # missing targets
-    gone("a route without a row", "unruled-route", "public.csv", "p, anyone, /readyz, GET|HEAD, allow\n"),
-    gone("a method without a row", "unruled-route", "api_keys.csv", "|HEAD|POST"),
-    gone("a row commented out", "unruled-route", "admin.csv", "p, policies:write", "# p, policies:write"),
+    removed("a route without a row", "unruled-route", "public.csv", "p, anyone, /readyz, GET|HEAD, allow\n"),
+    removed("a method without a row", "unruled-route", "api_keys.csv", "|HEAD|POST"),
+    removed("a row commented out", "unruled-route", "admin.csv", "p, policies:write", "# p, policies:write"),
     Malformed("a file without its rows", "unruled-route", "api_keys.csv", b"# end\n", _ADMIN_END, 1, where="admin.csv"),
     raw("no model", "missing-file", MODEL, None),
     raw("no catalogue", "missing-file", TOML, None),
@@ -279,28 +279,28 @@ MALFORMED = (
         "‸p, policies:write, /api/v1/policies/reload, POST, deny",
         "admin.csv",
     ),
-    gone(
+    removed(
         "reload for a role without a holder",
         "lock-out",
         "admin.csv",
         "p, policies:write, /api/v1/policies/reload",
         "p, role:admin, /api/v1/policies/reload",
     ),
-    gone(
+    removed(
         "reload for strangers who are keys",
         "lock-out",
         "admin.csv",
         "p, policies:write, /api/v1/policies/reload",
         "p, auth:anonymous, /api/v1/policies/reload",
     ),
-    gone(
+    removed(
         "reload on a condition that is never met",
         "lock-out",
         "admin.csv",
         "/reload, POST, allow",
         "/reload, POST, allow, 1 == 2",
     ),
-    gone(
+    removed(
         "reload on a condition that always fails",
         "lock-out",
         "admin.csv",
@@ -308,12 +308,12 @@ MALFORMED = (
         "/reload, POST, allow, 1 / 0 == 1",
     ),
     # the catalogue
-    whole("an empty catalogue", "catalog", TOML, "‸# end\n"),
-    whole("a catalogue without a line", "catalog", TOML, "‸"),
-    whole("a catalogue of one line that ends too early", "toml", TOML, '‸["catalog:read'),
-    whole("a list for a catalogue", "toml", TOML, '["catalog:read"‸, "catalog:write"]\n# end\n'),
-    whole("JSON for TOML", "toml", TOML, "‸{}\n# end\n"),
-    whole("YAML for TOML", "toml", TOML, "catalog‸: read\n# end\n"),
+    complete("an empty catalogue", "catalog", TOML, "‸# end\n"),
+    complete("a catalogue without a line", "catalog", TOML, "‸"),
+    complete("a catalogue of one line that ends too early", "toml", TOML, '‸["catalog:read'),
+    complete("a list for a catalogue", "toml", TOML, '["catalog:read"‸, "catalog:write"]\n# end\n'),
+    complete("JSON for TOML", "toml", TOML, "‸{}\n# end\n"),
+    complete("YAML for TOML", "toml", TOML, "catalog‸: read\n# end\n"),
     swap("a text that is never closed", "toml", TOML, 'title = "Read the catalog"', 'title = "Read the catalog‸'),
     swap("a text without quotes", "toml", TOML, 'title = "Read the catalog"', "title = ‸Read the catalog"),
     swap("a table twice", "toml", TOML, '["catalog:write"]', '["catalog:read"‸]'),
@@ -369,17 +369,17 @@ MALFORMED = (
     swap("a section misspelt", "model", MODEL, "[policy_effect]", "‸[policy_efect]"),
     row("a second matcher", "model", "‸m2 = true", MODEL),
     row("a section twice", "model", "‸[policy_effect]\ne = some(where (p.eft == allow))", MODEL),
-    gone(
+    removed(
         "a model without its matcher",
         "model",
         MODEL,
         "m = r.obj == p.obj && r.act == p.act && holds(r.held, p.needs) && met(p.when, r.ctx)\n",
     ),
-    whole("an empty model", "model", MODEL, "‸# end\n"),
+    complete("an empty model", "model", MODEL, "‸# end\n"),
     # incomplete files
-    whole("an empty file", "cut-short", "catalog.csv", "‸"),
-    whole("a line break alone", "cut-short", "catalog.csv", "‸\n"),
-    whole("a file of blanks", "cut-short", "catalog.csv", "   ‸"),
+    complete("an empty file", "cut-short", "catalog.csv", "‸"),
+    complete("a line break alone", "cut-short", "catalog.csv", "‸\n"),
+    complete("a file of blanks", "cut-short", "catalog.csv", "   ‸"),
     raw(
         "a file cut between two rows",
         "cut-short",
@@ -396,7 +396,7 @@ MALFORMED = (
     row("a line too long", "long-line", "#" * 4000 + "‸#"),
     row("a row too long", "long-line", "p, " + "catalog:read " * 307 + "catalo‸g:read, /api/v1/teams/**, GET, deny"),
     row("a thousand faults", "too-many-faults", "p\n" * 100 + "‸p\n" + "p\n" * 899),
-    whole("a test with a byte order mark", "unseen-character", "tests/extra.yaml", "‸\ufeffcases: []\n# end\n"),
+    complete("a test with a byte order mark", "unseen-character", "tests/extra.yaml", "‸\ufeffcases: []\n# end\n"),
     # files that do not belong to the policy
     raw("an ending in capitals", "stray-file", "extra.CSV", b"# end\n"),
     raw("an ending misspelt", "stray-file", "extra.cvs", b"# end\n"),

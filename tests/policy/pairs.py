@@ -86,7 +86,7 @@ def agree(seeded: random.Random) -> int:
     before, after = snapshot_of(old), snapshot_of(new)
     difference = compare(before, after)
     if difference.unknown:
-        raise Disagreement(f"so small a world has too many combinations:\n{_told(old, new)}")
+        raise Disagreement(f"so small a world has too many combinations:\n{_description(old, new)}")
     held = [(stated, closed(old, stated), closed(new, stated)) for stated in STATED]
     changed = 0
     for resource, action in _questions(old):
@@ -103,11 +103,11 @@ def agree(seeded: random.Random) -> int:
             expected = {"gain"} if now and not then else {"loss"} if then and not now else set()
             if {change.kind for change in covering} != expected:
                 what = f"{action} {resource} for {sorted(stated)} when {outcomes}: then {then}, now {now}"
-                raise Disagreement(f"{what}, but {covering}\n{_told(old, new)}")
+                raise Disagreement(f"{what}, but {covering}\n{_description(old, new)}")
             seen.update(covering)
             changed += bool(expected)
         if idle := set(changes) - seen:
-            raise Disagreement(f"{action} {resource}: no caller is covered by {idle}\n{_told(old, new)}")
+            raise Disagreement(f"{action} {resource}: no caller is covered by {idle}\n{_description(old, new)}")
     return changed
 
 
@@ -124,5 +124,5 @@ def _questions(world: World) -> Iterator[tuple[str, str]]:
     yield from product([*world.things, "doc", "doc:99", "other:1"], VERBS)
 
 
-def _told(old: World, new: World) -> str:
+def _description(old: World, new: World) -> str:
     return f"{old.templates}\nold\n{old.files['world.csv'].decode()}\nnew\n{new.files['world.csv'].decode()}"

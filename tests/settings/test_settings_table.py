@@ -21,7 +21,7 @@ def rows() -> list[tuple[list[str], str]]:
     return [(re.findall(r"`AUTHZ_([A-Z_]+)`", names), default.strip("`")) for names, default in found]
 
 
-def written(value: object) -> str:
+def as_variable(value: object) -> str:
     """A default as written in the environment."""
     if isinstance(value, bool):
         return str(value).lower()
@@ -40,4 +40,4 @@ def test_the_defaults_are_those_of_the_program() -> None:
         if all(default in (None, (), PydanticUndefined) for default in defaults):
             assert shown in WORDS, names
         else:
-            assert shown == ", ".join(map(written, defaults)), names
+            assert shown == ", ".join(map(as_variable, defaults)), names

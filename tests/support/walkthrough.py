@@ -82,11 +82,11 @@ class Ids:
 
     actual: dict[str, str] = field(default_factory=dict)
 
-    def told(self, words: str) -> str:
+    def translated(self, words: str) -> str:
         """A command of the page with the ids of this run."""
         return re.sub(r"\b[0-9a-f]{16}\b", lambda found: self.actual.get(found[0], found[0]), words)
 
-    def fit(self, printed: str, shown: str) -> bool:
+    def matches(self, printed: str, shown: str) -> bool:
         """Whether the output matches the page; new ids are remembered if it does."""
         pattern, end, here = "", 0, set[str]()
         for found in _VARYING.finditer(shown):
@@ -193,10 +193,10 @@ class Shell:
 
         A command that only reads is repeated for a while: decisions are logged, and files are noticed, with a delay.
         """
-        words = ids.told(step.command)
+        words = ids.translated(step.command)
         printed = self.run(words)
         deadline = time.monotonic() + _PATIENCE
-        while not ids.fit(printed, step.shown):
+        while not ids.matches(printed, step.shown):
             if not reads(step.command) or time.monotonic() > deadline:
                 return printed or "(nothing)"
             time.sleep(0.2)

@@ -37,42 +37,47 @@ class ServerWithKeys:
 
 
 @pytest.fixture
-def asked(own_server: Server, issuer: LiveIssuer) -> Iterator[ServerWithKeys]:
+def server_with_keys(own_server: Server, issuer: LiveIssuer) -> Iterator[ServerWithKeys]:
     yield ServerWithKeys(own_server, issuer)
 
 
-def test_keys_and_requests_are_explained_from_the_database(asked: ServerWithKeys) -> None:
-    key = str(asked.key)
-    told = asked.authz(1, "policy", "explain", "--key", key, "GET", "/api/v1/sources")
+def test_keys_and_requests_are_explained_from_the_database(server_with_keys: ServerWithKeys) -> None:
+    key = str(server_with_keys.key)
+    told = server_with_keys.authz(1, "policy", "explain", "--key", key, "GET", "/api/v1/sources")
     assert f"as     anyone auth:api_key catalog:read catalog:write env:live key:{key}" in told
     assert "Smallest grant that opens it: holdings:read" in told
-    asked.authz(0, "policy", "explain", "--key", key, "GET", "/api/v1/teams")
-    told = asked.authz(1, "policy", "explain", "--key", str(asked.revoked), "GET", "/api/v1/teams")
-    assert f"calls with key {asked.revoked} get 401: it was revoked at 2" in told
-    assert "there is no key 4711" in asked.authz(1, "policy", "explain", "--key", "4711", "GET", "/api/v1/teams")
-    told = asked.authz(1, "policy", "explain", "--request", "denied")
+    server_with_keys.authz(0, "policy", "explain", "--key", key, "GET", "/api/v1/teams")
+    told = server_with_keys.authz(
+        1, "policy", "explain", "--key", str(server_with_keys.revoked), "GET", "/api/v1/teams"
+    )
+    assert f"calls with key {server_with_keys.revoked} get 401: it was revoked at 2" in told
+    assert "there is no key 4711" in server_with_keys.authz(
+        1, "policy", "explain", "--key", "4711", "GET", "/api/v1/teams"
+    )
+    told = server_with_keys.authz(1, "policy", "explain", "--request", "denied")
     assert re.search(r"Then, under revision [0-9a-f]{16}:\n.*deny +user_owner key:\d+ +GET /api/v1/sources", told)
     assert "Smallest grant that opens it: holdings:read" in told.split("Now, under revision")[1]
-    found = json.loads(asked.authz(0, "policy", "explain", "--request", "allowed", "--json"))
+    found = json.loads(server_with_keys.authz(0, "policy", "explain", "--request", "allowed", "--json"))
     assert (found["then"]["verdict"], found["now"]["allowed"], found["others"]) == ("allow", True, 0)
-    assert "no decision on never is in the log" in asked.authz(1, "policy", "explain", "--request", "never")
+    assert "no decision on never is in the log" in server_with_keys.authz(1, "policy", "explain", "--request", "never")
 
 
-def test_reach_and_usage_of_a_key_are_printed(asked: ServerWithKeys) -> None:
-    key = str(asked.key)
+def test_reach_and_usage_of_a_key_are_printed(server_with_keys: ServerWithKeys) -> None:
+    key = str(server_with_keys.key)
     assert re.search(
-        r"GET\|HEAD +/api/v1/teams/\{team_id\} +catalog.csv:7", asked.authz(0, "policy", "reach", "--key", key)
+        r"GET\|HEAD +/api/v1/teams/\{team_id\} +catalog.csv:7",
+        server_with_keys.authz(0, "policy", "reach", "--key", key),
     )
-    told = asked.authz(0, "policy", "who", "POST", "/api/v1/teams", "--keys")
+    told = server_with_keys.authz(0, "policy", "who", "POST", "/api/v1/teams", "--keys")
     assert f"\nActive keys that reach it:\n  {key} of user_owner\n" in told
-    assert f"{asked.revoked} of" not in told
-    told = asked.authz(0, "policy", "who", "POST", "/api/v1/teams", "--keys", "--after", key)
+    assert f"{server_with_keys.revoked} of" not in told
+    told = server_with_keys.authz(0, "policy", "who", "POST", "/api/v1/teams", "--keys", "--after", key)
     assert "No active key reaches it." in told
-    assert "get 401" in asked.authz(1, "policy", "reach", "--key", str(asked.revoked))
-    told = asked.authz(1, "policy", "usage", "--key", key)
+    assert "get 401" in server_with_keys.authz(1, "policy", "reach", "--key", str(server_with_keys.revoked))
+    told = server_with_keys.authz(1, "policy", "usage", "--key", key)
     assert re.search(r"catalog:read  used 1 time, last 2.*\n  catalog:write  never used\n", told)
     assert "These scopes would suffice: catalog:read\nThe log begins at 2" in told
-    found = json.loads(asked.authz(1, "policy", "usage", "--key", key, "--json"))
+    found = json.loads(server_with_keys.authz(1, "policy", "usage", "--key", key, "--json"))
     assert (found["unused"], found["sufficient_scopes"], found["no_longer_allowed"]) == (
         ["catalog:write"],
         ["catalog:read"],

@@ -31,7 +31,7 @@ def candidate(server: Server, row: str) -> Path:
 
 
 @pytest.fixture
-def asked(own_server: Server, issuer: LiveIssuer) -> Server:
+def logged_server(own_server: Server, issuer: LiveIssuer) -> Server:
     """A server with requests of two users and one with an expired token in its log."""
     log_requests_of_two_users(own_server, issuer)
     ask(own_server, "/api/v1/teams/", "stranger", None)
@@ -39,15 +39,15 @@ def asked(own_server: Server, issuer: LiveIssuer) -> Server:
     return own_server
 
 
-def test_gains_and_losses_are_printed_with_counts_and_examples(asked: Server) -> None:
-    same = replay(asked, candidate(asked, READ_TEAMS))
+def test_gains_and_losses_are_printed_with_counts_and_examples(logged_server: Server) -> None:
+    same = replay(logged_server, candidate(logged_server, READ_TEAMS))
     assert (same.returncode, same.stderr) == (0, "")
     assert "7 decisions since 7d" in same.stdout
     assert "6 stay as they are" in same.stdout
     assert "at the time" not in same.stdout
     assert "1 had bad credentials" in same.stdout
 
-    changed = replay(asked, candidate(asked, READ_TEAMS.replace("catalog:read", "holdings:read")))
+    changed = replay(logged_server, candidate(logged_server, READ_TEAMS.replace("catalog:read", "holdings:read")))
     assert changed.returncode == 1
     assert changed.stdout.splitlines()[:8] == [
         "2 would be allowed that the active policy denies:",
@@ -59,7 +59,7 @@ def test_gains_and_losses_are_printed_with_counts_and_examples(asked: Server) ->
         "    lacks holdings:read",
         "",
     ]
-    document = json.loads(replay(asked, asked.directory / "candidate", "--json").stdout)
+    document = json.loads(replay(logged_server, logged_server.directory / "candidate", "--json").stdout)
     assert document["counts"] == {"same": 1, "gained": 2, "lost": 3, "condition": 0, "unverified": 1, "unknown": 0}
     assert document["decisions"] == 7
     assert [(change["change"], change["subject"], change["count"]) for change in document["changes"]] == [
@@ -67,40 +67,42 @@ def test_gains_and_losses_are_printed_with_counts_and_examples(asked: Server) ->
         ("lost", "user_reader", 3),
     ]
     conditional = READ_TEAMS + ", \"request.ip == '10.0.0.1'\""
-    hanging = json.loads(replay(asked, candidate(asked, conditional), "--json").stdout)
+    hanging = json.loads(replay(logged_server, candidate(logged_server, conditional), "--json").stdout)
     assert hanging["counts"]["condition"] == 3
     assert hanging["changes"] == []
 
 
-def test_effects_of_earlier_changes_are_one_line_with_a_count(asked: Server) -> None:
+def test_effects_of_earlier_changes_are_one_line_with_a_count(logged_server: Server) -> None:
     moved = READ_TEAMS.replace("catalog:read", "holdings:read")
-    before = candidate(asked, READ_TEAMS)
-    (asked.policy_dir / "catalog.csv").write_text((candidate(asked, moved) / "catalog.csv").read_text())
-    asked.wait_for_log(lambda entry: entry.get("event") == "policy swapped")
+    before = candidate(logged_server, READ_TEAMS)
+    (logged_server.policy_dir / "catalog.csv").write_text((candidate(logged_server, moved) / "catalog.csv").read_text())
+    logged_server.wait_for_log(lambda entry: entry.get("event") == "policy swapped")
 
     def document() -> Any:
-        return json.loads(replay(asked, candidate(asked, moved + "\n"), "--json").stdout)
+        return json.loads(replay(logged_server, candidate(logged_server, moved + "\n"), "--json").stdout)
 
     # Once it is stored, a candidate is compared with the edited policy.
     assert eventually(lambda: document()["changed_since"] == 5, 20)
     assert (document()["counts"]["same"], document()["changes"]) == (6, [])
-    same = replay(asked, candidate(asked, moved))
+    same = replay(logged_server, candidate(logged_server, moved))
     assert same.returncode == 0
     assert "5 were decided otherwise at the time, before earlier changes of the policy." in same.stdout
-    back = replay(asked, candidate(asked, READ_TEAMS))
+    back = replay(logged_server, candidate(logged_server, READ_TEAMS))
     assert "3 would be allowed that the active policy denies:" in back.stdout
-    against = json.loads(replay(asked, candidate(asked, READ_TEAMS), "--against", str(before), "--json").stdout)
+    against = json.loads(
+        replay(logged_server, candidate(logged_server, READ_TEAMS), "--against", str(before), "--json").stdout
+    )
     assert (against["changes"], against["changed_since"]) == ([], 0)
 
 
-def test_usage_errors_and_faults_of_a_candidate_are_reported(asked: Server) -> None:
-    assert replay(asked, Path("nowhere")).returncode == 2
-    wrong = replay(asked, asked.policy_dir, "--last", "yesterday")
+def test_usage_errors_and_faults_of_a_candidate_are_reported(logged_server: Server) -> None:
+    assert replay(logged_server, Path("nowhere")).returncode == 2
+    wrong = replay(logged_server, logged_server.policy_dir, "--last", "yesterday")
     assert wrong.returncode == 2
     assert "--last cannot be read" in wrong.stderr
-    faulty = replay(asked, candidate(asked, READ_TEAMS.replace("allow", "alow")))
+    faulty = replay(logged_server, candidate(logged_server, READ_TEAMS.replace("allow", "alow")))
     assert faulty.returncode == 1
     assert "did you mean `allow`?" in faulty.stdout
-    nothing = replay(asked, asked.policy_dir, "--last", "2999-01-01")
+    nothing = replay(logged_server, logged_server.policy_dir, "--last", "2999-01-01")
     assert nothing.returncode == 0
     assert "nothing to replay" in nothing.stdout

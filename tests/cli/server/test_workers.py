@@ -50,13 +50,13 @@ def test_a_dead_worker_is_replaced_and_all_workers_apply_a_new_policy(
                 assert client.post("/api/v1/policies/publish", json=sent).status_code == 200
             asked_of: set[int] = set()
 
-            def obeyed() -> bool:
+            def is_applied() -> bool:
                 # A new connection each time, so that both workers are reached.
                 with admin(server, issuer) as stranger:
                     asked_of.add(stranger.head("/api/v1/leagues").status_code)
                     return stranger.head("/api/v1/leagues").status_code == 403
 
-            assert eventually(lambda: all(obeyed() for _ in range(20)), 30)
+            assert eventually(lambda: all(is_applied() for _ in range(20)), 30)
             server.signal(signal.SIGHUP)
             answered = load.answers[200]
             assert eventually(lambda: load.answers[200] > answered + 20)

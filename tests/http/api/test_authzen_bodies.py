@@ -52,7 +52,7 @@ async def ask_without_limit(request: AnyRequest) -> ASGIResponse:
 APP = Litestar([ask, ask_without_limit], exception_handlers=HANDLERS)
 
 
-async def exchanged(messages: list[Any], *headers: tuple[str, str], path: str = "/") -> tuple[int, Any]:
+async def exchange(messages: list[Any], *headers: tuple[str, str], path: str = "/") -> tuple[int, Any]:
     """The status of the answer to a request of these messages, and what was read or the reason of the refusal."""
     sent: list[Any] = []
 
@@ -83,8 +83,8 @@ def in_pieces(content: bytes, pieces: int = 1) -> list[Any]:
 
 
 async def posted(content: bytes, *headers: tuple[str, str]) -> tuple[int, Any]:
-    """As `exchanged`, for a body in one message."""
-    return await exchanged(in_pieces(content), *headers)
+    """As `exchange`, for a body in one message."""
+    return await exchange(in_pieces(content), *headers)
 
 
 @pytest.mark.parametrize(
@@ -110,23 +110,23 @@ async def test_a_body_must_be_declared_as_json(headers: list[tuple[str, str]], d
 @pytest.mark.parametrize(("size", "status"), [(99, 200), (100, 200), (101, 413), (400, 413)])
 async def test_the_size_of_a_body_is_bounded(size: int, status: int, pieces: int) -> None:
     messages = in_pieces(b"{}".ljust(size), pieces)
-    assert (await exchanged(messages, ("Content-Type", JSON)))[0] == status
+    assert (await exchange(messages, ("Content-Type", JSON)))[0] == status
 
 
 async def test_a_handler_without_a_limit_reads_any_body() -> None:
     messages = in_pieces(b"{}".ljust(400), 2)
-    assert await exchanged(messages, ("Content-Type", JSON), path="/unlimited") == (200, {})
+    assert await exchange(messages, ("Content-Type", JSON), path="/unlimited") == (200, {})
 
 
 async def test_the_last_message_may_be_empty() -> None:
     messages = [{"type": "http.request", "body": b"{}", "more_body": True}, {"type": "http.request"}]
-    assert await exchanged(messages, ("Content-Type", JSON)) == (200, {})
+    assert await exchange(messages, ("Content-Type", JSON)) == (200, {})
 
 
 async def test_a_body_that_ends_early_is_refused() -> None:
     messages = [{"type": "http.request", "body": b"{}", "more_body": True}, {"type": "http.disconnect"}]
     refused = (400, "The request ended before its body did.")
-    assert await exchanged(messages, ("Content-Type", JSON)) == refused
+    assert await exchange(messages, ("Content-Type", JSON)) == refused
     assert not messages
 
 

@@ -76,7 +76,7 @@ def test_the_length_of_a_token_is_bounded(size: int, is_taken: bool) -> None:
             read_token(token, QUERY)
 
 
-def spelt(text: bytes) -> str:
+def encoded(text: bytes) -> str:
     return urlsafe_b64encode(text).rstrip(b"=").decode()
 
 
@@ -85,9 +85,10 @@ def spelt(text: bytes) -> str:
     [
         "a", "é", "!!!!", write_token(CandidatePosition(0, "ab"), QUERY) + "=",
         write_token(CandidatePosition(0, "ab"), QUERY) + "A",
-        spelt(QUERY), spelt(QUERY + b"0"), spelt(QUERY + b"x:a"), spelt(QUERY + b"00:a"), spelt(QUERY + b"+1:a"),
-        spelt(QUERY + b" 1:a"), spelt(QUERY + b"0:a\n"), spelt(QUERY + b"0:\x00"), spelt(QUERY + b"0:\xff"),
-        spelt(QUERY[:-1] + b"0:a"), spelt(b"0:a"),
+        encoded(QUERY), encoded(QUERY + b"0"), encoded(QUERY + b"x:a"), encoded(QUERY + b"00:a"),
+        encoded(QUERY + b"+1:a"),
+        encoded(QUERY + b" 1:a"), encoded(QUERY + b"0:a\n"), encoded(QUERY + b"0:\x00"), encoded(QUERY + b"0:\xff"),
+        encoded(QUERY[:-1] + b"0:a"), encoded(b"0:a"),
     ],
 )  # fmt: skip
 def test_a_token_of_another_search_is_refused(token: str) -> None:

@@ -25,7 +25,7 @@ def issue(server: Server, issuer: LiveIssuer, *scopes: str) -> tuple[int, str]:
     return issued["api_key"]["id"], issued["plaintext"]
 
 
-def asked(client: httpx.Client, **body: Any) -> Json:
+def explanation(client: httpx.Client, **body: Any) -> Json:
     answer = client.post(PATH, json=body)
     assert answer.status_code == 200, answer.text
     found: Json = answer.json()
@@ -34,12 +34,12 @@ def asked(client: httpx.Client, **body: Any) -> Json:
 
 def test_grants_are_explained_with_the_row_or_the_missing_grants(server: Server, issuer: LiveIssuer) -> None:
     with security(server, issuer) as client:
-        allowed = asked(client, grants=["catalog:read", "auth:jwt"], **TEAMS)["now"]
+        allowed = explanation(client, grants=["catalog:read", "auth:jwt"], **TEAMS)["now"]
         assert allowed["allowed"] is True
         row = "p, catalog:read, /api/v1/teams/**, GET|HEAD, allow"
         assert allowed["rule"] == {"file": "catalog.csv", "line": 7, "column": 1, "row": row}
         assert allowed["as"] == ["anyone", "auth:jwt", "catalog:read"]
-        denied = asked(client, grants=["auth:jwt"], **TEAMS)["now"]
+        denied = explanation(client, grants=["auth:jwt"], **TEAMS)["now"]
         assert (denied["allowed"], denied["remedy"], denied["opens_with"]) == (False, "grant", ["catalog:read"])
         assert (denied["near"][0]["row"], denied["near"][0]["lacks"]) == (row, ["catalog:read"])
 
@@ -47,13 +47,13 @@ def test_grants_are_explained_with_the_row_or_the_missing_grants(server: Server,
 def test_a_key_is_explained_with_its_current_grants(own_server: Server, issuer: LiveIssuer) -> None:
     key_id, _ = issue(own_server, issuer, "holdings:read")
     with security(own_server, issuer) as client:
-        found = asked(client, key_id=key_id, **TEAMS)
+        found = explanation(client, key_id=key_id, **TEAMS)
         assert found["key"]["scopes"] == ["holdings:read"]
         assert (found["now"]["allowed"], found["now"]["opens_with"]) == (False, ["catalog:read"])
-        assert asked(client, key_id=key_id, action="GET", resource="/api/v1/sources")["now"]["allowed"] is True
+        assert explanation(client, key_id=key_id, action="GET", resource="/api/v1/sources")["now"]["allowed"] is True
         with own_server.client(issuer.token(sub="user_owner")) as owner:
             assert owner.post(f"/api/v1/api-keys/{key_id}/revoke").is_success
-        revoked = asked(client, key_id=key_id, action="GET", resource="/api/v1/sources")
+        revoked = explanation(client, key_id=key_id, action="GET", resource="/api/v1/sources")
         assert revoked["now"] is None
         assert "get 401: it was revoked at 2" in revoked["note"]
         unknown = client.post(PATH, json={"key_id": 4711, **TEAMS})
@@ -68,7 +68,7 @@ def test_a_past_request_is_explained_then_and_now(own_server: Server, issuer: Li
         assert set(refused.json()) == {"detail"}  # the caller itself sees no row and no grant
     with security(own_server, issuer, "decisions:read") as client:
         assert eventually(lambda: client.post(PATH, json={"request_id": "once"}).status_code == 200)
-        found = asked(client, request_id="once")
+        found = explanation(client, request_id="once")
         then = found["then"]
         assert (then["key_id"], then["subject"], then["verdict"]) == (key_id, "user_owner", "deny")
         assert then["missing"] == ["catalog:read"]
@@ -76,8 +76,8 @@ def test_a_past_request_is_explained_then_and_now(own_server: Server, issuer: Li
         file = own_server.policy_dir / "catalog.csv"
         widened = file.read_text().replace("p, catalog:read, /api/v1/teams", "p, holdings:read, /api/v1/teams")
         file.write_text(widened)
-        assert eventually(lambda: asked(client, request_id="once")["now"]["allowed"])
-        found = asked(client, request_id="once")
+        assert eventually(lambda: explanation(client, request_id="once")["now"]["allowed"])
+        found = explanation(client, request_id="once")
         assert found["now"]["rule"]["row"].startswith("p, holdings:read, /api/v1/teams")
         assert found["then"] == then
         assert found["now"]["revision"] != then["revision"]
@@ -103,7 +103,7 @@ def test_a_request_with_bad_credentials_has_no_explanation(own_server: Server, i
         late.get("/api/v1/teams", headers={"X-Request-ID": "late"})
     with security(own_server, issuer, "decisions:read") as client:
         assert eventually(lambda: client.post(PATH, json={"request_id": "late"}).status_code == 200)
-        found = asked(client, request_id="late")
+        found = explanation(client, request_id="late")
     assert found["now"] is None
     assert "the credentials were bad" in found["note"]
 
@@ -152,16 +152,16 @@ def test_a_key_of_another_environment_gets_401_and_no_successor(own_server: Serv
             for environment in ("live", "test")
         }
         for issued in keys.values():
-            assert asked(client, key_id=issued["api_key"]["id"], **TEAMS)["key"]["refused"] is None
+            assert explanation(client, key_id=issued["api_key"]["id"], **TEAMS)["key"]["refused"] is None
     own_server.stop()
     own_server.lines.clear()
     own_server.env["AUTHZ_KEY_ENVIRONMENTS"] = "live"
     own_server.start()
     with own_server.client(token) as client:
         live, test = (keys[environment]["api_key"]["id"] for environment in ("live", "test"))
-        found = asked(client, key_id=test, **TEAMS)
+        found = explanation(client, key_id=test, **TEAMS)
         assert (found["now"], found["key"]["refused"]) == (None, "test keys are not accepted here")
-        assert asked(client, key_id=live, **TEAMS)["key"]["refused"] is None
+        assert explanation(client, key_id=live, **TEAMS)["key"]["refused"] is None
         refused = client.post(f"/api/v1/api-keys/{test}/rotate/")
         detail = "Keys for test are no longer taken here: issue a new key."
         assert (refused.status_code, refused.json()) == (409, {"detail": detail})

@@ -116,7 +116,7 @@ def test_a_program_may_introspect_with_a_key(server: Server, issuer: LiveIssuer)
     assert _ask(server, asking["plaintext"], issuer.token()).json()["active"] is True
 
 
-def test_inactive_tokens_have_the_same_answer(server: Server, issuer: LiveIssuer, strangers: LiveIssuer) -> None:
+def test_inactive_tokens_have_the_same_answer(server: Server, issuer: LiveIssuer, untrusted_issuer: LiveIssuer) -> None:
     revoked = _key(server, issuer)
     with server.client(issuer.token(sub="user_owner")) as client:
         client.post(f"/api/v1/api-keys/{revoked['api_key']['id']}/revoke").raise_for_status()
@@ -132,7 +132,7 @@ def test_inactive_tokens_have_the_same_answer(server: Server, issuer: LiveIssuer
         issuer.token(aud="another"),
         issuer.token(azp="https://elsewhere.example"),
         issuer.token(algorithm="none"),
-        strangers.token(),
+        untrusted_issuer.token(),
     ]
     answers = [_ask(server, _caller(issuer), token) for token in tokens]
     assert {answer.content for answer in answers} == {INACTIVE}

@@ -30,16 +30,16 @@ def candidate(server: Server, row: str = MOVED) -> dict[str, str]:
 
 
 @pytest.fixture
-def asked(own_server: Server, issuer: LiveIssuer) -> Server:
+def logged_server(own_server: Server, issuer: LiveIssuer) -> Server:
     """A server with requests of two users in its log."""
     log_requests_of_two_users(own_server, issuer)
     return own_server
 
 
 @pytest.fixture
-def admin(asked: Server, issuer: LiveIssuer) -> Iterator[httpx.Client]:
+def admin(logged_server: Server, issuer: LiveIssuer) -> Iterator[httpx.Client]:
     token = issuer.token(sub="user_admin", permissions=["policies:write", "decisions:read"])
-    with asked.client(token) as client:
+    with logged_server.client(token) as client:
         yield client
 
 
@@ -50,8 +50,8 @@ def replay(admin: httpx.Client, files: dict[str, str], **more: Any) -> list[Line
         return [json.loads(line) for line in answer.iter_lines()]
 
 
-def test_progress_lines_precede_the_result(asked: Server, admin: httpx.Client) -> None:
-    *progress, last = replay(admin, candidate(asked))
+def test_progress_lines_precede_the_result(logged_server: Server, admin: httpx.Client) -> None:
+    *progress, last = replay(admin, candidate(logged_server))
     percents = [line["progress"]["percent"] for line in progress]
     assert (percents[0], percents[-1]) == (0, 100)
     assert percents == sorted(percents)
@@ -85,39 +85,39 @@ def test_progress_lines_precede_the_result(asked: Server, admin: httpx.Client) -
     }
 
 
-def test_the_number_of_changes_is_limited_as_requested(asked: Server, admin: httpx.Client) -> None:
-    result = replay(admin, candidate(asked), limit=1)[-1]["result"]
+def test_the_number_of_changes_is_limited_as_requested(logged_server: Server, admin: httpx.Client) -> None:
+    result = replay(admin, candidate(logged_server), limit=1)[-1]["result"]
     assert [change["subject"] for change in result["changes"]] == ["user_other"]
     assert (result["left_out"], result["counts"]["lost"]) == (3, 3)
-    nothing = replay(admin, candidate(asked), last="2999-01-01")[-1]["result"]
+    nothing = replay(admin, candidate(logged_server), last="2999-01-01")[-1]["result"]
     assert (nothing["decisions"], nothing["changes"]) == (0, [])
 
 
-def test_faults_and_invalid_fields_are_refused_before_streaming(asked: Server, admin: httpx.Client) -> None:
-    faulty = admin.post(PATH, json={"files": candidate(asked, READ_TEAMS.replace("allow", "alow"))})
+def test_faults_and_invalid_fields_are_refused_before_streaming(logged_server: Server, admin: httpx.Client) -> None:
+    faulty = admin.post(PATH, json={"files": candidate(logged_server, READ_TEAMS.replace("allow", "alow"))})
     assert (faulty.status_code, faulty.headers["content-type"]) == (422, "application/json")
     assert faulty.json()["detail"] == "The policy has 1 fault."
     assert faulty.json()["faults"][0]["hint"] == "did you mean `allow`?"
     for more, field in (({"last": "yesterday"}, "last"), ({"limit": 1001}, "limit"), ({"colour": 1}, "colour")):
-        bad = admin.post(PATH, json={"files": candidate(asked), **more})
+        bad = admin.post(PATH, json={"files": candidate(logged_server), **more})
         assert bad.status_code == 400
         assert [error["field"] for error in bad.json()["errors"]] == [field]
 
 
-def test_an_unreadable_log_ends_the_stream_with_an_error(asked: Server, admin: httpx.Client) -> None:
-    with closing(sqlite3.connect(asked.directory / "authz.db")) as database:
+def test_an_unreadable_log_ends_the_stream_with_an_error(logged_server: Server, admin: httpx.Client) -> None:
+    with closing(sqlite3.connect(logged_server.directory / "authz.db")) as database:
         database.execute("ALTER TABLE decisions RENAME TO elsewhere")
         database.commit()
-    lines = replay(admin, candidate(asked))
+    lines = replay(admin, candidate(logged_server))
     assert [list(line) for line in lines] == [["progress"], ["error"]]
-    with closing(sqlite3.connect(asked.directory / "authz.db")) as database:
+    with closing(sqlite3.connect(logged_server.directory / "authz.db")) as database:
         database.execute("ALTER TABLE elsewhere RENAME TO decisions")
         database.commit()
-    assert list(replay(admin, candidate(asked))[-1]) == ["result"], "the next caller has its turn"
+    assert list(replay(admin, candidate(logged_server))[-1]) == ["result"], "the next caller has its turn"
 
 
-def test_a_disconnect_within_a_replay_releases_everything(asked: Server, admin: httpx.Client) -> None:
-    with closing(sqlite3.connect(asked.directory / "authz.db")) as database:
+def test_a_disconnect_within_a_replay_releases_everything(logged_server: Server, admin: httpx.Client) -> None:
+    with closing(sqlite3.connect(logged_server.directory / "authz.db")) as database:
         columns = [row[1] for row in database.execute("PRAGMA table_info(decisions)") if row[1] not in ("id", "at")]
         kept = ", ".join(columns)
         database.execute(
@@ -127,14 +127,14 @@ def test_a_disconnect_within_a_replay_releases_everything(asked: Server, admin: 
         )
         database.commit()
     for _ in range(6):
-        with admin.stream("POST", PATH, json={"files": candidate(asked)}) as answer:
+        with admin.stream("POST", PATH, json={"files": candidate(logged_server)}) as answer:
             lines = answer.iter_lines()
             next(lines)
             next(lines)
-    result = replay(admin, candidate(asked))[-1]["result"]
+    result = replay(admin, candidate(logged_server))[-1]["result"]
     assert result["counts"]["lost"] == 60_003
-    asked.stop()
-    assert [entry for entry in asked.log if entry.get("level") == "error"] == []
+    logged_server.stop()
+    assert [entry for entry in logged_server.log if entry.get("level") == "error"] == []
 
 
 @pytest.mark.parametrize("held", [["policies:write"], ["decisions:read"], ["policies:write", "policies:read"]])

@@ -32,7 +32,7 @@ def revoke(server: Server, issuer: LiveIssuer, key_id: int) -> None:
         assert owner.post(f"/api/v1/api-keys/{key_id}/revoke").is_success
 
 
-def asked(client: httpx.Client, path: str, **query: Any) -> Json:
+def query_api(client: httpx.Client, path: str, **query: Any) -> Json:
     answer = client.get(path, params=query or None)
     assert answer.status_code == 200, answer.text
     found: Json = answer.json()
@@ -41,10 +41,10 @@ def asked(client: httpx.Client, path: str, **query: Any) -> Json:
 
 def reached(client: httpx.Client, **query: Any) -> set[tuple[str, str]]:
     """The results of all pages, without repetitions."""
-    page = asked(client, REACH, **query)
+    page = query_api(client, REACH, **query)
     found = list(page["results"])
     while page["next"]:
-        page = asked(client, page["next"])
+        page = query_api(client, page["next"])
         found += page["results"]
     endpoints = [(each["action"], each["resource"]) for each in found]
     assert len(set(endpoints)) == len(endpoints)
@@ -74,7 +74,7 @@ def test_the_reach_of_grants_equals_the_decisions(
     assert len(everything) > 100  # more than a page
     assert found - everything == set()
     revoke(own_server, issuer, key_id)
-    page = asked(security, REACH, key_id=key_id)
+    page = query_api(security, REACH, key_id=key_id)
     assert page["results"] == []
     assert page["key"]["refused"].startswith("it was revoked")
 
@@ -89,8 +89,10 @@ def test_callers_of_an_endpoint_are_listed_by_grants_roles_users_and_keys(
     gone, _ = issue(own_server, issuer, "catalog:write")
     revoke(own_server, issuer, gone)
     question = {"action": "POST", "resource": "/api/v1/teams"}
-    assert eventually(lambda: any(each["grant"] == "user:ann" for each in asked(security, WHO, **question)["holders"]))
-    found = asked(security, WHO, **question)
+    assert eventually(
+        lambda: any(each["grant"] == "user:ann" for each in query_api(security, WHO, **question)["holders"])
+    )
+    found = query_api(security, WHO, **question)
     (way,) = found["ways"]
     assert (way["grants"], way["roles"], way["conditional"]) == (
         ["catalog:write"],
@@ -100,18 +102,18 @@ def test_callers_of_an_endpoint_are_listed_by_grants_roles_users_and_keys(
     assert way["rule"]["row"] == "p, catalog:write, /api/v1/teams/**, POST|PUT|PATCH|DELETE, allow"
     assert [each["grant"] for each in found["holders"]] == ["role:admin", "role:editor", "user:ann"]
     assert [(each["id"], each["owner"]) for each in found["keys"]] == [(writer, "user_owner")]
-    found = asked(security, WHO, action="GET", resource="/api/v1/teams/7")
+    found = query_api(security, WHO, action="GET", resource="/api/v1/teams/7")
     assert found["resource"] == "/api/v1/teams/{team_id}"
     assert [each["id"] for each in found["keys"]] == [reader, writer]
     assert "user:bob" in [each["grant"] for each in found["holders"]]
-    assert asked(security, WHO, action="GET", resource="/healthz")["ways"][0]["grants"] == []
+    assert query_api(security, WHO, action="GET", resource="/healthz")["ways"][0]["grants"] == []
 
 
 def test_usage_distinguishes_used_and_unused_scopes(
     own_server: Server, issuer: LiveIssuer, security: httpx.Client
 ) -> None:
     key_id, key = issue(own_server, issuer, "catalog:read", "catalog:write", "holdings:read")
-    before = asked(security, USAGE, key_id=key_id)
+    before = query_api(security, USAGE, key_id=key_id)
     assert (before["used"], before["unused"]) == ([], ["catalog:read", "catalog:write", "holdings:read"])
     with own_server.client(key) as program:
         for _ in range(3):
@@ -121,11 +123,11 @@ def test_usage_distinguishes_used_and_unused_scopes(
         assert program.get("/healthz").status_code == 200  # needs no scope
 
     def used() -> dict[str, int]:
-        found = asked(security, USAGE, key_id=key_id, days=1)
+        found = query_api(security, USAGE, key_id=key_id, days=1)
         return {each["scope"]: each["count"] for each in found["used"]}
 
     assert eventually(lambda: used() == {"catalog:read": 3, "holdings:read": 1})
-    found = asked(security, USAGE, key_id=key_id)
+    found = query_api(security, USAGE, key_id=key_id)
     assert (found["unused"], found["sufficient_scopes"]) == (["catalog:write"], ["catalog:read", "holdings:read"])
     assert (found["sample"], found["no_longer_allowed"], found["key"]["id"]) == (1.0, [], key_id)
     assert found["logged_since"] is not None

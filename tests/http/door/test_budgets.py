@@ -72,11 +72,11 @@ def assert_beyond(answer: httpx.Response) -> None:
     assert "www-authenticate" not in answer.headers
 
 
-def bad_tokens(issuer: LiveIssuer, strangers: LiveIssuer) -> Iterator[str]:
+def bad_tokens(issuer: LiveIssuer, untrusted_issuer: LiveIssuer) -> Iterator[str]:
     while True:
         yield from (
             "abc",
-            strangers.token(kid=issuer.kid),
+            untrusted_issuer.token(kid=issuer.kid),
             issuer.token(exp=1),
             f"grd_live_{secrets.token_hex(24)}",
             "grd_live_",
@@ -85,10 +85,10 @@ def bad_tokens(issuer: LiveIssuer, strangers: LiveIssuer) -> Iterator[str]:
 
 
 def test_bad_credentials_of_any_kind_are_429_beyond_the_budget_of_their_address(
-    small: Server, issuer: LiveIssuer, strangers: LiveIssuer
+    small: Server, issuer: LiveIssuer, untrusted_issuer: LiveIssuer
 ) -> None:
     answers = Counter[int]()
-    tokens = bad_tokens(issuer, strangers)
+    tokens = bad_tokens(issuer, untrusted_issuer)
     for _ in range(LIMIT + 6):
         answer = ask(small, next(tokens), "192.0.2.1")
         answers[answer.status_code] += 1

@@ -50,14 +50,14 @@ def test_a_malformed_header_is_refused(server: Server, headers: list[tuple[str, 
     assert_refused(get(server, *headers), 401, detail, "invalid_request")
 
 
-def test_each_fault_of_a_jwt_has_its_detail(server: Server, issuer: LiveIssuer, strangers: LiveIssuer) -> None:
+def test_each_fault_of_a_jwt_has_its_detail(server: Server, issuer: LiveIssuer, untrusted_issuer: LiveIssuer) -> None:
     now = int(time.time())
     faulty = {
         "Token has expired.": [issuer.token(exp=now - 6), issuer.token(exp=now - 86400)],
         "Token is not valid yet.": [issuer.token(nbf=now + 30), issuer.token(nbf=now + 3600)],
         "Invalid audience.": [issuer.token(aud="another"), issuer.token(aud=["another"]), issuer.token(aud=None)],
         "Invalid issuer.": [issuer.token(iss="https://elsewhere.example")],
-        "Invalid signature.": [strangers.token(), strangers.token(kid=issuer.kid)],
+        "Invalid signature.": [untrusted_issuer.token(), untrusted_issuer.token(kid=issuer.kid)],
         "Invalid signing algorithm.": [
             issuer.token(algorithm="none"),
             issuer.token(algorithm="HS256"),

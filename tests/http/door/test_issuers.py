@@ -57,7 +57,7 @@ def without_audience(
         yield server
 
 
-def asked(server: Server, token: str) -> tuple[int, str]:
+def call(server: Server, token: str) -> tuple[int, str]:
     answer = httpx.get(server.url + TEAMS, headers={"Authorization": f"Bearer {token}"}, timeout=20)
     return answer.status_code, answer.json().get("detail", "")
 
@@ -65,14 +65,14 @@ def asked(server: Server, token: str) -> tuple[int, str]:
 @pytest.mark.parametrize("version", CLERK)
 def test_a_session_token_of_clerk_is_accepted(without_audience: Server, issuer: LiveIssuer, version: str) -> None:
     server = without_audience
-    assert asked(server, clerk_token(issuer, version))[0] == 403
-    assert asked(server, clerk_token(issuer, version, permissions=["catalog:read"]))[0] == 200
-    assert asked(server, clerk_token(issuer, version, permissions="catalog:read"))[0] == 200
-    assert asked(server, clerk_token(issuer, version, sts=None, permissions=["catalog:read"]))[0] == 200
-    assert asked(server, clerk_token(issuer, version, azp=None)) == (401, "Invalid authorized party.")
-    assert asked(server, clerk_token(issuer, version, azp="https://evil.example")) == (401, "Invalid authorized party.")
-    assert asked(server, clerk_token(issuer, version, sts="pending")) == (401, "Invalid token.")
-    assert asked(server, clerk_token(issuer, version, aud="another-service")) == (401, "Invalid audience.")
+    assert call(server, clerk_token(issuer, version))[0] == 403
+    assert call(server, clerk_token(issuer, version, permissions=["catalog:read"]))[0] == 200
+    assert call(server, clerk_token(issuer, version, permissions="catalog:read"))[0] == 200
+    assert call(server, clerk_token(issuer, version, sts=None, permissions=["catalog:read"]))[0] == 200
+    assert call(server, clerk_token(issuer, version, azp=None)) == (401, "Invalid authorized party.")
+    assert call(server, clerk_token(issuer, version, azp="https://evil.example")) == (401, "Invalid authorized party.")
+    assert call(server, clerk_token(issuer, version, sts="pending")) == (401, "Invalid token.")
+    assert call(server, clerk_token(issuer, version, aud="another-service")) == (401, "Invalid audience.")
 
 
 def test_the_length_of_a_token_is_limited(without_audience: Server, issuer: LiveIssuer) -> None:
@@ -83,10 +83,10 @@ def test_the_length_of_a_token_is_limited(without_audience: Server, issuer: Live
 
     for length in (9_000, 15_000, 16_384):
         for _ in range(2):  # verified, and cached
-            assert asked(without_audience, token(length))[0] == 200
-    assert asked(without_audience, token(18_500)) == (401, "Invalid token.")
-    assert asked(without_audience, "e" * 17_000) == (401, "Invalid token.")
-    assert asked(without_audience, "e" * 60_000) == (401, "Invalid token.")
+            assert call(without_audience, token(length))[0] == 200
+    assert call(without_audience, token(18_500)) == (401, "Invalid token.")
+    assert call(without_audience, "e" * 17_000) == (401, "Invalid token.")
+    assert call(without_audience, "e" * 60_000) == (401, "Invalid token.")
     line = without_audience.wait_for_log(lambda line: line.get("cause") == "too_long")
     assert (line["event"], line["detail"]) == ("credentials refused", "Invalid token.")
 
@@ -103,7 +103,7 @@ def test_clocks_may_differ_by_a_few_seconds(server: Server, issuer: LiveIssuer) 
     ]
     for times, status in cases:
         token = issuer.token(permissions=["catalog:read"], **times)
-        assert [asked(server, token)[0] for _ in range(2)] == [status] * 2, times
+        assert [call(server, token)[0] for _ in range(2)] == [status] * 2, times
 
 
 def test_the_cause_is_in_the_metric_the_decision_log_and_one_line(own_server: Server, issuer: LiveIssuer) -> None:
@@ -120,7 +120,7 @@ def test_the_cause_is_in_the_metric_the_decision_log_and_one_line(own_server: Se
     }
     for detail, token in bad.values():
         for _ in range(3):
-            assert asked(own_server, token) == (401, detail)
+            assert call(own_server, token) == (401, detail)
     scraped = scrape(own_server, issuer)
     for cause in bad:
         assert scraped("authz_authentication_failures_total", door="app", fault=cause) == 3, cause
@@ -146,7 +146,7 @@ def test_ignored_keys_are_named_in_the_log_readyz_and_a_metric(issuer: LiveIssue
     odd = [{"kty": "EC", "kid": "curve"}, {**good[0], "kid": "upper", "use": "SIG"}]
     issuer.answer = lambda: (200, json.dumps({"keys": [*odd, *good, *good]}).encode())
     try:
-        assert eventually(lambda: asked(server, issuer.token(kid="new"))[0] == 401 and ignored(server) != [], 15)
+        assert eventually(lambda: call(server, issuer.token(kid="new"))[0] == 401 and ignored(server) != [], 15)
     finally:
         issuer.answer = issuer.publish
     texts = ["key 'curve': not an RSA key", "key 'upper': its use is not sig"]

@@ -15,7 +15,7 @@ BLOCKED = "p, role:blocked, /x/**, GET, deny"
 VIEWER = "g, role:viewer, a:read"
 
 
-def told(old: tuple[str, ...], new: tuple[str, ...]) -> list[str]:
+def summary_lines(old: tuple[str, ...], new: tuple[str, ...]) -> list[str]:
     return [headline.text for headline in summarize(compare(snapshot(*old), snapshot(*new)))]
 
 
@@ -72,7 +72,7 @@ def told(old: tuple[str, ...], new: tuple[str, ...]) -> list[str]:
     ],
 )
 def test_each_reason_is_one_line(old: tuple[str, ...], new: tuple[str, ...], lines: list[str]) -> None:
-    assert told(old, new) == lines
+    assert summary_lines(old, new) == lines
 
 
 def test_gains_come_before_losses_and_name_their_rows() -> None:

@@ -17,7 +17,7 @@ def between(old: tuple[str, ...], new: tuple[str, ...]) -> AccessDiff:
     return compare(snapshot(*old), snapshot(*new))
 
 
-def told(change: AccessChange) -> tuple[str, str, tuple[tuple[str, ...], ...], list[tuple[tuple[str, ...], ...]]]:
+def plain(change: AccessChange) -> tuple[str, str, tuple[tuple[str, ...], ...], list[tuple[tuple[str, ...], ...]]]:
     endpoint = f"{'|'.join(change.actions)} {change.resource}"
     return change.kind, endpoint, change.who.holds, [other.holds for other in change.unless]
 
@@ -51,7 +51,7 @@ def test_equivalent_policies_have_no_difference(new: tuple[str, ...]) -> None:
 
 def test_gains_come_first_and_name_the_row_of_each_policy() -> None:
     difference = between((READ, WRITE), (READ.replace("a:read", "anyone"), WRITE.replace("a:write", "a:write b:read")))
-    assert [told(change) for change in difference.changes] == [
+    assert [plain(change) for change in difference.changes] == [
         ("gain", "GET /x", (), [(("a:read",),)]),
         ("gain", "GET /x/{id}", (), [(("a:read",),)]),
         ("loss", "POST /x", (("a:write",),), [(("b:read",),)]),
@@ -65,7 +65,7 @@ def test_gains_come_first_and_name_the_row_of_each_policy() -> None:
 def test_a_removed_deny_widens_access() -> None:
     deny = "p, env:test, /**, POST, deny"
     (change,) = between((WRITE, deny), (WRITE,)).changes
-    assert told(change) == ("gain", "POST /x", (("a:write",), ("env:test",)), [])
+    assert plain(change) == ("gain", "POST /x", (("a:write",), ("env:test",)), [])
     assert [(behind.side, str(behind.row)) for behind in change.rows] == [("old", deny)]
 
 
@@ -93,7 +93,7 @@ def test_a_deny_and_its_allow_are_both_causes() -> None:
 def test_a_role_is_resolved_to_its_holders() -> None:
     role = "g, role:writer, a:write"
     (change,) = between((READ, WRITE, role), (READ, WRITE, role, "g, user:ann, role:writer")).changes
-    assert told(change) == ("gain", "POST /x", (("user:ann",),), [(("a:write",),)])
+    assert plain(change) == ("gain", "POST /x", (("user:ann",),), [(("a:write",),)])
     assert [str(behind.row) for behind in change.rows] == [WRITE, "g, user:ann, role:writer"]
     members = ("g, user:ann, role:writer", "g, user:bob, role:writer")
     (change,) = between((READ, WRITE, *members), (READ, WRITE, *members, role)).changes
@@ -149,7 +149,7 @@ ANN = "subjects:\n  - {type: user, id: ann, properties: {permissions: [b:read]}}
 def test_a_subject_that_is_given_a_permission_gains_what_it_opens() -> None:
     old, new = snapshot(READ, WRITE, entities=ANN), snapshot(READ, WRITE, entities=ANN.replace("b:read", "a:write"))
     (change,) = compare(old, new).changes
-    assert told(change) == ("gain", "POST /x", (("subject user ann",),), [(("a:write",),)])
+    assert plain(change) == ("gain", "POST /x", (("subject user ann",),), [(("a:write",),)])
     assert [(behind.row.file, behind.row.line) for behind in change.rows] == [
         ("rows.csv", 2),
         ("entities/own.yaml", 2),
@@ -161,7 +161,7 @@ def test_a_subject_that_is_given_a_permission_gains_what_it_opens() -> None:
 def test_a_subject_is_also_a_user() -> None:
     row = "p, user:ann a:write, /x, POST, allow"
     (change,) = compare(snapshot(row), snapshot(row, entities=ANN.replace("b:read", "a:write"))).changes
-    assert told(change) == ("gain", "POST /x", (("subject user ann",),), [(("a:write",),)])
+    assert plain(change) == ("gain", "POST /x", (("subject user ann",),), [(("a:write",),)])
 
 
 def test_changed_attributes_may_change_a_condition_on_them() -> None:
@@ -180,7 +180,7 @@ def test_a_resource_named_by_one_policy_has_the_rules_of_its_type_in_the_other()
     record = "p, a:read, record, read, allow"
     named = "p, anyone, record:one, read, deny"
     (change,) = between((record,), (record, named)).changes
-    assert told(change) == ("loss", "read record:one", (("a:read",),), [])
+    assert plain(change) == ("loss", "read record:one", (("a:read",),), [])
 
 
 def test_too_many_combinations_are_unknown_and_count_as_wider() -> None:

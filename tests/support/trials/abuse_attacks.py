@@ -96,12 +96,12 @@ def batch(token: str, items: int = _BATCH_ITEMS) -> bytes:
 def attacks(callers: Callers) -> Mapping[str, Attack]:
     """All attacks by name. `-spread` comes from very many addresses, through a trusted proxy."""
     found: list[Attack] = []
-    strangers: dict[str, Callable[[int], bytes]] = {
+    unknown_callers: dict[str, Callable[[int], bytes]] = {
         "anonymous": _anonymous,
         "bad-jwts": partial(_badly_signed, callers.signed),
         "unknown-keys": _unknown_key,
     }
-    for name, source in strangers.items():
+    for name, source in unknown_callers.items():
         refused = frozenset({401} if name == "anonymous" else {401, 429})
         found.append(Attack(name, refused, _ATTACKER, CONNECTIONS, ask_in_turn, (partial(source, 0),)))
         spread = (partial(source, _SPREAD_OVER),)

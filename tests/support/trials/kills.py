@@ -49,7 +49,7 @@ def kills(
             found = list(faults(server, issuer, postgres, ledger, set(ledger.keys) - known))
             yield from (f"{kind} {number}: {fault}" for fault in found)
             if number % 10 == 0 or number == times or found:
-                print(f"{kind} killed {number} times: {_told(ledger)}", flush=True)
+                print(f"{kind} killed {number} times: {_summary(ledger)}", flush=True)
         if ledger.answers[500]:
             yield f"{kind}: {ledger.answers[500]} requests got 500"
         if not (ledger.keys and ledger.revisions):
@@ -62,7 +62,7 @@ def _begun(ledger: Ledger, keys: int, revisions: int) -> Callable[[], bool]:
     return lambda: len(ledger.keys) >= keys and len(ledger.revisions) >= revisions
 
 
-def _told(ledger: Ledger) -> str:
+def _summary(ledger: Ledger) -> str:
     return (
         f"{len(ledger.keys)} keys, {len(ledger.revoked)} and {len(ledger.revoked_by_admin)} revocations, "
         f"{len(ledger.revisions)} revisions acknowledged; {ledger.unanswered} requests without an answer; "

@@ -43,24 +43,24 @@ def outage(seconds: float, how: str, *, issuer: LiveIssuer, postgres: BreakableP
         gateway = {"X-Gateway-Secret": SECRET, "X-Original-Method": "GET", "X-Original-URI": "/api/v1/teams/7"}
         lacking = _bearer(issuer.token(permissions=["holdings:read"], exp=2**33))
 
-        def asked(path: str, headers: Mapping[str, str]) -> Load:
+        def load_of(path: str, headers: Mapping[str, str]) -> Load:
             return stack.enter_context(Load(server.url, path, clients=2, headers=headers, pause=0.05))
 
         served = {
-            "JWT": asked("/api/v1/policies/", person),
-            "JWT at a gateway": asked("/gateway/nginx", person | gateway),
+            "JWT": load_of("/api/v1/policies/", person),
+            "JWT at a gateway": load_of("/gateway/nginx", person | gateway),
         }
         denied = {
-            "no credentials": asked(TEAMS, {}),
-            "JWT without the permission": asked(TEAMS, lacking),
-            "JWT without the permission, at a gateway": asked("/gateway/nginx", lacking | gateway),
-            "forged JWT": asked(TEAMS, {"Authorization": person["Authorization"][:-8] + "AAAAAAAA"}),
-            "revoked key": asked(TEAMS, revoked),
-            "revoked key at a gateway": asked("/gateway/nginx", revoked | gateway),
-            "unknown key": asked(TEAMS, _bearer("grd_live_" + 48 * "0")),
-            "gateway without proof": asked("/gateway/nginx", person | gateway | {"X-Gateway-Secret": "no"}),
+            "no credentials": load_of(TEAMS, {}),
+            "JWT without the permission": load_of(TEAMS, lacking),
+            "JWT without the permission, at a gateway": load_of("/gateway/nginx", lacking | gateway),
+            "forged JWT": load_of(TEAMS, {"Authorization": person["Authorization"][:-8] + "AAAAAAAA"}),
+            "revoked key": load_of(TEAMS, revoked),
+            "revoked key at a gateway": load_of("/gateway/nginx", revoked | gateway),
+            "unknown key": load_of(TEAMS, _bearer("grd_live_" + 48 * "0")),
+            "gateway without proof": load_of("/gateway/nginx", person | gateway | {"X-Gateway-Secret": "no"}),
         }
-        keys = {"key": asked(TEAMS, key), "key at a gateway": asked("/gateway/nginx", key | gateway)}
+        keys = {"key": load_of(TEAMS, key), "key at a gateway": load_of("/gateway/nginx", key | gateway)}
         eventually(lambda: all(load.answers for load in (served | denied | keys).values()), 20)
         postgres.stop() if how == "down" else postgres.pause()
         gone = time.monotonic()
