@@ -1,4 +1,4 @@
-"""Floods in the log: beyond some lines a second that say the same there is one line a second, with their number."""
+"""Limit on floods of similar log lines: beyond a number a second, one line a second has the number of the others."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from dataclasses import dataclass
 
 import structlog
 
-MAX_LINES = 100  # a second of one kind, and about requests of one client
-MAX_LINES_OF_ALL = 500  # a second of one kind, about requests of all clients together
-MAX_KINDS = 2_000  # that are counted at the same time
+MAX_LINES = 100  # a second of the same kind, for requests of each client
+MAX_LINES_OF_ALL = 500  # a second of the same kind, for requests of all clients together
+MAX_KINDS = 2_000  # counted at the same time
 EVERY_SECONDS = 1.0
-_MAX_NAMED = 10
+_MAX_LISTED = 10  # events in a report
 _CLIENT_ERROR = 400
-_MESSAGE = "log lines of a flood were left out"
+_MESSAGE = "similar log lines were omitted"
 _Kind = tuple[str, str, str]
 _log = structlog.stdlib.get_logger("logs")
 
@@ -32,11 +32,11 @@ class _Counted:
 
 
 class FloodFilter(logging.Filter):
-    """Lets through `MAX_LINES` lines a second of each kind, and then none until a second has fewer.
+    """Passes `MAX_LINES` lines a second of each kind, and then none until a second has fewer.
 
-    Lines are of one kind when they come from the same logger with the same event; lines about requests also by their
-    status, and each client has that many for itself. Requests that were not refused are all logged. `report` is called
-    at most once in `EVERY_SECONDS`, in a thread, with the numbers of lines that were left out. `clock` is monotonic.
+    Lines are of the same kind if they have the same logger and event, and for requests the same status and client.
+    Successful requests are all logged. `report` is called at most once in `EVERY_SECONDS`, in a thread, with the
+    numbers of omitted lines by event. `clock` is monotonic.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class FloodFilter(logging.Filter):
     def _begin(self) -> None:
         self._lock = threading.Lock()
         self._counted: dict[_Kind, _Counted] = {}
-        self._left_out: Counter[str] = Counter()
+        self._omitted: Counter[str] = Counter()
         self._timer: threading.Timer | None = None
         self._discarded_at = -EVERY_SECONDS
 
@@ -73,7 +73,7 @@ class FloodFilter(logging.Filter):
                 not client or self._passes((record.name, event, ""), MAX_LINES_OF_ALL, now)
             ):
                 return True
-            self._left_out[event if event in self._left_out or len(self._left_out) < _MAX_NAMED else "others"] += 1
+            self._omitted[event if event in self._omitted or len(self._omitted) < _MAX_LISTED else "others"] += 1
             if self._timer is None:
                 self._timer = threading.Timer(EVERY_SECONDS, self.flush)
                 self._timer.daemon = True
@@ -81,14 +81,14 @@ class FloodFilter(logging.Filter):
         return False
 
     def flush(self) -> None:
-        """Report what was left out since the last report."""
+        """Report the lines that were omitted since the last report."""
         with self._lock:
-            left_out, self._left_out = self._left_out, Counter()
+            omitted, self._omitted = self._omitted, Counter()
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
-        if left_out:
-            self._report(left_out)
+        if omitted:
+            self._report(omitted)
 
     def _passes(self, kind: _Kind, limit: int, now: float) -> bool:
         counted = self._counted.get(kind)
@@ -96,20 +96,20 @@ class FloodFilter(logging.Filter):
             if len(self._counted) >= MAX_KINDS and now - self._discarded_at >= EVERY_SECONDS:
                 self._discard(now)
             if len(self._counted) >= MAX_KINDS and kind[2]:
-                return True  # counted with those of all clients
+                return True  # counted only for all clients together
             counted = self._counted[kind] = _Counted(now)
         elif now - counted.since >= EVERY_SECONDS:
-            # A whole second without a line is no flood either.
+            # A second without any line ends a flood too.
             counted.is_flood = counted.lines > limit and now - counted.since < 2 * EVERY_SECONDS
             counted.since, counted.lines = now, 0
         counted.lines += 1
         return counted.lines <= limit and not counted.is_flood
 
     def _discard(self, now: float) -> None:
-        self._discarded_at = now  # it takes a while, so once a second
+        self._discarded_at = now  # at most once a second, because it takes long
         for kind in [kind for kind, counted in self._counted.items() if now - counted.since >= 2 * EVERY_SECONDS]:
             del self._counted[kind]
 
 
-def _warn(left_out: Counter[str]) -> None:
-    _log.warning(_MESSAGE, count=left_out.total(), lines=dict(left_out))
+def _warn(omitted: Counter[str]) -> None:
+    _log.warning(_MESSAGE, count=omitted.total(), lines=dict(omitted))

@@ -193,7 +193,7 @@ def issuer_address(value: str) -> str:
 def distrust(address: str) -> str:
     """The message for an address that is not trustworthy, without the address."""
     if "@" in urlsplit(address).netloc:
-        return "has a user or password in it, which the issuer is not asked with: write the address without them"
+        return "has a user or password in it, which is not sent to the issuer: write the address without them"
     if not address.isascii() or "\\" in address:
         return "holds a character that clients read in different ways: write it in percent-encoding"
     return "write an https:// address; http:// is for a loopback host only"

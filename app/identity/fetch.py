@@ -42,7 +42,7 @@ async def fetch(
             if response.is_redirect:
                 raise FetchFailed(f"the answer is a redirect ({response.status_code}), which is not followed")
             if response.headers.get("content-encoding", "identity") != "identity":
-                raise FetchFailed("the answer is compressed, though that was not asked for")
+                raise FetchFailed("the answer is compressed, which was not requested")
             async for chunk in response.aiter_raw():
                 body += chunk
                 if len(body) > max_bytes:

@@ -110,7 +110,7 @@ async def test_a_compressed_body_is_refused(host: Host, coding: str) -> None:
     host.stated(f"Content-Encoding: {coding}")
     with pytest.raises(FetchFailed) as failed:
         await host.exchange()
-    assert str(failed.value) == "the answer is compressed, though that was not asked for"
+    assert str(failed.value) == "the answer is compressed, which was not requested"
     host.stated("Content-Encoding: identity")
     assert await host.exchange() == (200, b"{}")
 

@@ -55,10 +55,10 @@ async def list_admin_actions(request: AnyRequest, session: RequestSession) -> Re
 async def found_admin_actions(session: AsyncSession, given: Mapping[str, str], size: int) -> AdminActionPage:
     """Query a page of at most `size` acts, by filters and a `cursor`. Raises Problem 400."""
     filters = {name: text for name, text in sorted(given.items()) if name != "cursor"}
-    wanted = read_filters(read_admin_filter, filters)
+    admin_filter = read_filters(read_admin_filter, filters)
     listing = f"{PATH}?{sha256(urlencode(filters).encode()).hexdigest()[:16]}"
     before = read_before(given.get("cursor"), listing)
-    rows = await admin_actions.page(session, wanted, before=before, limit=size + 1)
+    rows = await admin_actions.page(session, admin_filter, before=before, limit=size + 1)
     shown = limit_size(rows[:size], _size_of)
     older = write_cursor(CursorPosition(before=shown[-1].id), listing) if len(rows) > len(shown) else None
     return AdminActionPage(filters, shown, older)

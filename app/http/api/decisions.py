@@ -86,10 +86,10 @@ async def list_decisions(request: AnyRequest, session: RequestSession) -> Decisi
 async def export_decisions(request: AnyRequest) -> Stream:
     """All matching decisions until now, oldest first, as JSON Lines."""
     services = services_of(request.app)
-    wanted = read_filters(read, given_filters(request))
+    decision_filter = read_filters(read, given_filters(request))
 
     async def lines() -> AsyncIterator[bytes]:
-        async with aclosing(logged.everything(services.sessions, wanted)) as pages:
+        async with aclosing(logged.everything(services.sessions, decision_filter)) as pages:
             # Without a default for anext, with which Python 3.11 raises SystemError at the end.
             with suppress(StopAsyncIteration):
                 while True:
@@ -114,19 +114,19 @@ ROUTES = [list_decisions, export_decisions, decision_log_health]
 async def found_decisions(
     session: AsyncSession, given: Mapping[str, str], except_door: str | None = None
 ) -> DecisionResults:
-    """The page that filters and a `cursor` ask for, without the decisions of one door. Raises Problem 400."""
+    """Query a page by filters and a `cursor`, without the decisions of one door. Raises Problem 400."""
     filters = {name: text for name, text in given.items() if name != "cursor"}
-    wanted = replace(read_filters(read, filters), except_door=except_door)
+    decision_filter = replace(read_filters(read, filters), except_door=except_door)
     query = urlencode(sorted(filters.items()))
-    beside = read_log_cursor(given["cursor"], query) if "cursor" in given else None
+    around = read_log_cursor(given["cursor"], query) if "cursor" in given else None
     page = await logged.page(
         session,
-        wanted,
+        decision_filter,
         size=PAGE_SIZE,
-        older_than=beside.mark if beside and beside.side == "older" else None,
-        newer_than=beside.mark if beside and beside.side == "newer" else None,
+        older_than=around.mark if around and around.side == "older" else None,
+        newer_than=around.mark if around and around.side == "newer" else None,
     )
-    newest, oldest = _edges(page, beside)
+    newest, oldest = _edges(page, around)
     latest = write_log_cursor(DecisionsAround("newer", newest), query)
     return DecisionResults(
         query,
@@ -137,11 +137,11 @@ async def found_decisions(
     )
 
 
-def _edges(page: logged.DecisionRows, beside: DecisionsAround | None) -> tuple[LogPosition, LogPosition]:
-    """The marks at both ends of a page; of an empty one, those around where it would have been."""
+def _edges(page: logged.DecisionRows, around: DecisionsAround | None) -> tuple[LogPosition, LogPosition]:
+    """The positions of the newest and the oldest decision of a page, or those around an empty page."""
     if page.rows:
         return page.rows[0].position, page.rows[-1].position
-    at = beside.mark if beside else LogPosition(0, 0)
-    if beside and beside.side == "older":
+    at = around.mark if around else LogPosition(0, 0)
+    if around and around.side == "older":
         return LogPosition(at.at, at.id - 1), at
     return at, LogPosition(at.at, at.id + 1)

@@ -96,10 +96,10 @@ async def replay_policy(data: JSONBody[ReplayPolicy], request: AnyRequest) -> St
 
 
 async def _lines(
-    services: Services, snapshot: Snapshot, times: tuple[int, int], wanted: ReplayPolicy
+    services: Services, snapshot: Snapshot, times: tuple[int, int], data: ReplayPolicy
 ) -> AsyncIterator[bytes]:
     try:
-        async for step in replayed(services, snapshot, times, limit=wanted.limit, last=wanted.last):
+        async for step in replayed(services, snapshot, times, limit=data.limit, last=data.last):
             yield _line(progress=step) if isinstance(step, ReplayProgress) else _line(result=step)
     except CannotReplay as error:
         yield _line(error=str(error))
@@ -110,7 +110,7 @@ async def replayed(
 ) -> AsyncIterator[ReplayProgress | ReplayResult]:
     """Replay the decisions between two times, in microseconds since 1970. The last line is the result.
 
-    `limit` changes are told of; `last` is how the times are called. Raises CannotReplay.
+    `limit` is the maximum number of changes in the result; `last` is the name of the period. Raises CannotReplay.
     """
     replay = Replay(snapshot, services.live.active, max_changes=_KEPT)
     yield ReplayProgress(0, 0)
