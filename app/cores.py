@@ -1,4 +1,4 @@
-"""How many cores this process may use."""
+"""The number of cores that this process may use."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def available_cores(cgroups: Path = _CGROUPS, membership: Path = Path("/proc/sel
 
 
 def _limit(cgroups: Path, membership: Path) -> float:
-    """The least limit of the control group and those above it, in cores (kernel's cgroup-v2, `cpu.max`)."""
+    """The lowest limit of the control group and its ancestors, in cores (`cpu.max` of cgroup v2)."""
     least = math.inf
     # Within a container the group's own directory is the root.
     group = cgroups / _own_group(membership)
@@ -38,5 +38,5 @@ def _quota(directory: Path) -> float:
     try:
         quota, period = (directory / "cpu.max").read_text().split()
         return math.inf if quota == "max" else int(quota) / int(period)
-    except (OSError, ValueError):  # no limit is stated here
+    except (OSError, ValueError):  # no limit is set here
         return math.inf

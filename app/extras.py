@@ -1,4 +1,4 @@
-"""The optional features, each an extra of the package."""
+"""Optional features, each an extra of the package."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Literal
 
 Extra = Literal["postgresql", "granian", "opentelemetry"]
-# The modules that each installs; a package is named before what is in it.
+# The modules that each extra installs; a package is listed before its submodules.
 EXTRAS: Mapping[Extra, tuple[str, ...]] = MappingProxyType(
     {
         "postgresql": ("asyncpg",),
@@ -19,10 +19,10 @@ EXTRAS: Mapping[Extra, tuple[str, ...]] = MappingProxyType(
 
 
 def missing_extra(extra: Extra) -> str | None:
-    """What to install for a feature, as a message; None when it is installed. Nothing is imported for that."""
+    """The message that a feature is not installed; None if it is. Does not import the feature."""
     try:
         if all(find_spec(module) for module in EXTRAS[extra]):
             return None
-    except ModuleNotFoundError:  # a package between two of the names
+    except ModuleNotFoundError:  # a parent package is missing
         pass
     return f"the extra `{extra}` is not installed: pip install 'griddy-authz[{extra}]'"

@@ -1,4 +1,4 @@
-"""Every handler of the application."""
+"""All handlers of the application."""
 
 from __future__ import annotations
 

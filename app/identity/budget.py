@@ -73,7 +73,7 @@ def peer_of(address: str) -> str:
     """The party that an address belongs to: the address for IPv4, its /64 network for IPv6."""
     try:
         parsed = ip_address(address.partition("%")[0])
-    except ValueError:  # the name of a UNIX socket
+    except ValueError:  # the name of a Unix socket
         return address
     if not isinstance(parsed, IPv6Address):
         return str(parsed)

@@ -1,4 +1,4 @@
-"""The catalogue of football: who plays, where, when, and what happened."""
+"""The tables of the catalogue: leagues, seasons, franchises, teams, venues, games and drives."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ DriveResult = Annotated[
 
 
 class LeagueBody(Body):
-    """A competition with its own champion."""
+    """A competition."""
 
     name: Name
     abbreviation: Abbreviation = Field(unique=True)
@@ -63,7 +63,7 @@ class League(LeagueBody, table=True):
 
 
 class SeasonBody(Body):
-    """One year's competition of a league."""
+    """A season of a league."""
 
     league_id: Id = refers_to("leagues")
     year: Year = Field(description="The year in which it begins.")
@@ -85,7 +85,7 @@ class Season(SeasonBody, table=True):
 
 
 class FranchiseBody(Body):
-    """The club behind a team; it outlives moves and changes of name."""
+    """The organization of a team, which stays the same when the team moves or changes its name."""
 
     league_id: Id = refers_to("leagues")
     name: Name
@@ -99,7 +99,7 @@ class Franchise(FranchiseBody, table=True):
 
 
 class VenueBody(Body):
-    """Where games are played."""
+    """A stadium."""
 
     name: Name
     city: Name
@@ -118,7 +118,7 @@ class Venue(VenueBody, table=True):
 
 
 class TeamBody(Body):
-    """A franchise as it plays today: a place, a nickname, a division and a home."""
+    """The current team of a franchise: place, nickname, division and home venue."""
 
     franchise_id: Id = refers_to("franchises")
     venue_id: Id | None = refers_to("venues", default=None, description="Its home.")
@@ -136,7 +136,7 @@ class Team(TeamBody, table=True):
 
 
 class GameBody(Body):
-    """One game, to be played or played."""
+    """A game, scheduled or played."""
 
     season_id: Id = refers_to("seasons")
     kind: GameKind
@@ -176,7 +176,7 @@ class Game(GameBody, table=True):
 
 
 class DriveBody(Body):
-    """A team's possession in a game, from its first snap to its end."""
+    """A drive: a possession of a team in a game."""
 
     number: Ordinal = Field(description="Counted through the game, both teams together.")
     team_id: Id = refers_to("teams")

@@ -1,4 +1,4 @@
-"""What the owner of this deployment holds: footage, where it came from and how it is filed."""
+"""The tables of the holdings: footage, its sources and its tags."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SourceKind = Annotated[
 
 
 class SourceBody(Body):
-    """Whom footage is had from."""
+    """A source of footage."""
 
     kind: SourceKind
     name: Name = Field(unique=True)
@@ -33,7 +33,7 @@ class Source(SourceBody, table=True):
 
 
 class AcquisitionBody(Body):
-    """One purchase, gift or recording."""
+    """A purchase, gift or recording."""
 
     source_id: Id = refers_to("sources")
     acquired_on: Day
@@ -56,7 +56,7 @@ class Acquisition(AcquisitionBody, table=True):
 
 
 class VideoAssetBody(Body):
-    """One file of footage."""
+    """A file of footage."""
 
     acquisition_id: Id = refers_to("acquisitions")
     game_id: Id | None = refers_to("games", default=None)
@@ -75,7 +75,7 @@ class VideoAsset(VideoAssetBody, table=True):
 
 
 class TagBody(Body):
-    """A word to file footage under."""
+    """A tag for footage."""
 
     name: Name = Field(unique=True)
     description: Note | None = None
@@ -97,5 +97,5 @@ class VideoAssetTag(VideoAssetTagBody, table=True):
     __tablename__ = "video_asset_tags"
     __table_args__ = (UniqueConstraint("video_asset_id", "tag_id"), NEVER_REUSED)
     id: int = row_id()
-    # Goes with its asset, unlike what stands for itself.
+    # Deleted together with its asset; references from other tables prevent a deletion.
     video_asset_id: int = refers_to("video_assets", ondelete="CASCADE")

@@ -1,4 +1,4 @@
-"""The filters in a query, read by hand: one that is unknown or sent twice is refused."""
+"""Parser of the filters in a query: unknown and repeated filters are refused."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def filtered_operation(described: Mapping[str, str]) -> type[Operation]:
         for name, description in described.items()
     ]
 
-    @dataclass  # without which the base's __init__ would not call __post_init__
+    @dataclass  # so that __init__ calls __post_init__
     class FilteredOperation(Operation):
         def __post_init__(self) -> None:
             self.parameters = list(parameters)
@@ -34,7 +34,7 @@ def filtered_operation(described: Mapping[str, str]) -> type[Operation]:
 
 
 def given_filters(request: AnyRequest) -> dict[str, str]:
-    """The query. Raises Problem 400 for a name that stands there twice."""
+    """The parameters of the query. Raises Problem 400 if a name is repeated."""
     given: dict[str, str] = {}
     twice = []
     for name, value in request.query_params.multi_items():
@@ -47,7 +47,7 @@ def given_filters(request: AnyRequest) -> dict[str, str]:
 
 
 def read_filters(read: Callable[[Mapping[str, str], datetime], _Filter], given: Mapping[str, str]) -> _Filter:
-    """The filters as `read` has them now. Raises Problem 400 with every error."""
+    """The filters, parsed by `read`. Raises Problem 400 with all errors."""
     try:
         return read(given, datetime.now(UTC))
     except BadFilter as bad:

@@ -1,4 +1,4 @@
-"""What most handlers share: a decorator for GET with HEAD, and the types of their request and database session."""
+"""A decorator for GET with HEAD, and the types of the request and the database session of handlers."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ from app.identity.principal import Principal
 from app.policy.engine.decision import Decision
 
 get_or_head = partial(route, http_method=[HttpMethod.GET, HttpMethod.HEAD])
-# A request that the policy allowed: its caller is known, and so is the decision.
+# A request that the policy allowed, with its principal and its decision.
 AllowedRequest: TypeAlias = Request[Principal, Decision, State]
 RequestSession: TypeAlias = NamedDependency[AsyncSession]

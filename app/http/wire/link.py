@@ -1,4 +1,4 @@
-"""Lists, newest first, of which a page leads to the next by its `Link` header (RFC 8288)."""
+"""Pagination of lists, newest first, by `Link` headers (RFC 8288)."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ LINK = ResponseHeader(
 
 
 def next_link(services: Services, path: str, query: Mapping[str, str]) -> dict[str, str]:
-    """The header. Never by the Host header, which any client writes: a relative reference without a public address."""
+    """The header, with the public address or else a relative reference; a Host header is not trusted."""
     return {"Link": f'<{services.settings.public_url or ""}{path}/?{urlencode(query)}>; rel="next"'}
 
 
 def read_before(cursor: str | None, listing: str) -> int | None:
-    """The id below which a page begins; None without a cursor. Raises Problem 400."""
+    """The id before which a page starts; None without a cursor. Raises Problem 400."""
     if cursor is None:
         return None
     before = read_cursor(cursor, listing).before
