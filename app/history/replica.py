@@ -45,8 +45,9 @@ class FileReplaced(Exception):
 class ReplicaSync:
     """Keeps a process in touch with the database.
 
-    `forget` is called with the id of a changed key, `forget_all` when any key may have changed. After `max_stale`
-    seconds without an answer of the database, every request is refused. `renew` discards the connections of the pool.
+    `invalidate` is called with the id of a changed key, `invalidate_all` when any key may have changed. After
+    `max_stale` seconds without an answer of the database, every request is refused. `renew` discards the connections of
+    the pool.
     """
 
     def __init__(
@@ -55,8 +56,8 @@ class ReplicaSync:
         url: str,
         *,
         renew: Callable[[], Awaitable[None]],
-        forget: Callable[[int], None],
-        forget_all: Callable[[], None],
+        invalidate: Callable[[int], None],
+        invalidate_all: Callable[[], None],
         max_stale: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -65,8 +66,8 @@ class ReplicaSync:
         self._url = url
         self._renew = renew
         self._file = sqlite_file(url)
-        self._forget = forget
-        self._forget_all = forget_all
+        self._invalidate = invalidate
+        self._invalidate_all = invalidate_all
         self._max_stale = max_stale
         self._clock = clock
         self._beat_seconds = beat_seconds(url)
@@ -111,7 +112,7 @@ class ReplicaSync:
                         self._url, self._on_notification, self._wake.set
                     ) as connection:
                         # A notification sent while no connection listened is not repeated.
-                        self._forget_all()
+                        self._invalidate_all()
                         async for _ in self._beats(connection, stop):
                             retry = _FIRST_RETRY
                             if opened and (now := _identity(self._file)) and now != opened:
@@ -195,7 +196,7 @@ class ReplicaSync:
     def _on_notification(self, payload: str) -> None:
         kind, _, key_id = payload.partition(" ")
         if kind == "key" and key_id.isascii() and key_id.isdigit():
-            self._forget(int(key_id))
+            self._invalidate(int(key_id))
         else:
             self._wake.set()
 
@@ -204,7 +205,7 @@ class ReplicaSync:
         if self._follower.losses != self._losses:
             # A restore may have lost keys, or made revoked ones valid again.
             self._losses = self._follower.losses
-            self._forget_all()
+            self._invalidate_all()
         if self._is_out:
             self._is_out = False
             _log.info("the database answers again")

@@ -59,7 +59,7 @@ class KeyLimits:
 class KeyIssuer:
     """Issues and rotates keys under the active policy.
 
-    `check_budget` counts a new key of an owner and raises BudgetSpent; `forget` removes a key from the cache.
+    `check_budget` counts a new key of an owner and raises BudgetSpent; `invalidate` removes a key from the cache.
     """
 
     def __init__(
@@ -69,13 +69,13 @@ class KeyIssuer:
         limits: KeyLimits,
         *,
         check_budget: Callable[[str], None],
-        forget: Callable[[int], None],
+        invalidate: Callable[[int], None],
     ) -> None:
         self._live = live
         self._disk = disk
         self._limits = limits
         self._check_budget = check_budget
-        self._forget = forget
+        self._invalidate = invalidate
 
     async def issue(
         self, session: AsyncSession, owner: Principal, order: KeyOrder, now: datetime, *, by: Actor
@@ -135,7 +135,7 @@ class KeyIssuer:
         old.successor_id = new.key.id
         record_rotation(session, by, old, new.key, now, grace_seconds=grace_seconds)
         await session.commit()
-        self._forget(old.id)  # a cached record has the former end
+        self._invalidate(old.id)  # a cached record has the former end
         return new, old
 
     async def _store(self, session: AsyncSession, owner: Principal, order: KeyOrder, now: datetime) -> NewKey:

@@ -51,7 +51,7 @@ class Keys:
             self.disk,
             KeyLimits(("live",), most, days),
             check_budget=self._check_budget,
-            forget=self.forgotten.append,
+            invalidate=self.forgotten.append,
         )
 
     def _check_budget(self, owner: str) -> None:
