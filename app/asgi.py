@@ -13,6 +13,7 @@ from litestar.exceptions import MethodNotAllowedException, NotFoundException
 from litestar.openapi import OpenAPIConfig
 from litestar.types import ASGIApp, ControllerRouterHandler
 
+from app import logs
 from app.audit.log import DecisionLog
 from app.audit.shadowing import Shadowing
 from app.audit.tally import Outcomes, Series, Tally
@@ -36,6 +37,7 @@ from app.history.replica import ReplicaSync
 from app.http.api import domain_problems, health, metadata
 from app.http.api.authzen.recent import Recent
 from app.http.api.openapi import OpenApiDocument
+from app.http.door.access_log import AccessLog
 from app.http.door.budgets import BUDGET_REFUSALS, Budgets
 from app.http.door.forward_auth import TEMPLATE, ForwardAuth, with_gateways
 from app.http.door.long_work import LongWork
@@ -167,10 +169,12 @@ def create_app(
         case_watch,
         engine,
         BUDGET_REFUSALS,
+        logs.stream,
     )
     api = ApiEntrance(authenticator, refusals)
     throttle = RefusalThrottle(traffic)
     door.open(route_keys, live, decision_log, api, pages, proxies=proxies, budgets=budgets, throttle=throttle)
+    access_log = AccessLog(proxies, logs.stream) if settings.access_log else None
     services = Services(
         database=engine,
         sessions=sessions,
@@ -213,6 +217,7 @@ def create_app(
         documents=OpenApiDocument(lambda config: _assemble(routes, openapi=config)),
         metrics=Metrics(sources),
         tracing=tracing,
+        access_log=access_log,
     )
     app.state.update(state_with(services))
     gateway_authenticator = GatewayAuthenticator(
@@ -221,7 +226,7 @@ def create_app(
     gateways = ForwardAuth(
         live, authenticator, refusals, gateway_authenticator, decision_log, proxies=proxies, budgets=budgets
     )
-    served = with_request_id(with_gateways(app, gateways), proxies if settings.access_log else None, requests, traffic)
+    served = with_request_id(with_gateways(app, gateways), access_log, requests, traffic)
     return tracing.traced(served) if tracing else served
 
 

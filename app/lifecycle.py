@@ -11,9 +11,11 @@ from contextlib import asynccontextmanager, contextmanager
 import structlog
 from litestar import Litestar
 
+from app import logs
 from app.audit.retention import run_retention
 from app.db.old_decisions import OldDecisions
 from app.hangup import hangup
+from app.http.door.access_log import AccessLog
 from app.http.door.telemetry import telemetry
 from app.keys.changes import follow
 from app.logs import first_lines
@@ -47,6 +49,24 @@ def report(reload: Reload) -> None:
 
 @asynccontextmanager
 async def lifespan(app: Litestar) -> AsyncIterator[None]:
+    """Run the background tasks, and the thread that writes the log."""
+    async with _log_stream(services_of(app).access_log), _background_tasks(app):
+        yield
+
+
+@asynccontextmanager
+async def _log_stream(access_log: AccessLog | None) -> AsyncIterator[None]:
+    logs.stream.start(access_log.flush if access_log is not None else None)
+    try:
+        yield
+    finally:
+        logs.floods.flush()
+        logs.stream.flush()
+        await asyncio.to_thread(logs.stream.stop)
+
+
+@asynccontextmanager
+async def _background_tasks(app: Litestar) -> AsyncIterator[None]:
     """Run the background tasks: key set, writers, watch of the policy files, retention and replication."""
     services = services_of(app)
     await services.replica.begin()

@@ -60,17 +60,21 @@ class FloodFilter(logging.Filter):
         """Whether a line is logged."""
         fields = record.msg if isinstance(record.msg, dict) else {}
         event = str(fields.get("event", record.msg))
-        client = ""
-        if (status := fields.get("status")) is not None:
+        return self.passes(record.name, event, fields.get("status"), fields.get("client"))
+
+    def passes(self, logger: str, event: str, status: int | None = None, client: str | None = None) -> bool:
+        """Whether a line is logged, which is about a request if it has a status: 0 if there was no response."""
+        of_client = ""
+        if status is not None:
             if status and status < _CLIENT_ERROR:
                 return True
-            event, client = f"{event} {status}", str(fields.get("client"))
+            event, of_client = f"{event} {status}", str(client)
         if event == _MESSAGE:
             return True
         with self._lock:
             now = self._clock()
-            if self._passes((record.name, event, client), MAX_LINES, now) and (
-                not client or self._passes((record.name, event, ""), MAX_LINES_OF_ALL, now)
+            if self._passes((logger, event, of_client), MAX_LINES, now) and (
+                not of_client or self._passes((logger, event, ""), MAX_LINES_OF_ALL, now)
             ):
                 return True
             self._omitted[event if event in self._omitted or len(self._omitted) < _MAX_LISTED else "others"] += 1

@@ -13,12 +13,16 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from app.log_floods import FloodFilter
+from app.log_stream import LogStream
 
 # The id of the current request, in all of its log lines.
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 # The ids of the current trace and span, in hexadecimal digits, if tracing is on.
 trace: ContextVar[tuple[str, str] | None] = ContextVar("trace", default=None)
 
+stream = LogStream()
+floods = FloodFilter()
+console_renderer: structlog.dev.ConsoleRenderer | None = None  # None for the style `json`
 
 MAX_LISTED = 10  # items of a list in one line
 MAX_ITEM = 300  # characters of an item
@@ -32,6 +36,7 @@ def first_lines(items: Sequence[object]) -> list[str]:
 
 def configure(level: str, style: Literal["json", "console"]) -> None:
     """Configure the logs of the application and of libraries. `level` is a name such as `info`."""
+    global console_renderer  # noqa: PLW0603  # like the configuration of structlog
     shared: list[Processor] = [
         _with_ids,
         structlog.stdlib.add_log_level,
@@ -39,27 +44,26 @@ def configure(level: str, style: Literal["json", "console"]) -> None:
         structlog.processors.StackInfoRenderer(),
     ]
     # Plain tracebacks: structlog's default prints local variables, which may be tokens.
-    final: list[Processor] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_json)]
-        if style == "json"
-        else [
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
-        ]
-    )
+    plain = structlog.dev.plain_traceback
+    renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)
+    console_renderer = renderer if style == "console" else None
+    final: list[Processor] = [renderer]
+    if style == "json":
+        final = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_json)]
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _LineHandler()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *final],
         )
     )
-    handler.addFilter(FloodFilter())
+    handler.addFilter(floods)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
@@ -77,6 +81,18 @@ def configure(level: str, style: Literal["json", "console"]) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     # Casbin logs each policy that it loads, and each denial with the grants of the caller.
     logging.getLogger("casbin").setLevel(logging.CRITICAL)
+
+
+class _LineHandler(logging.Handler):
+    """Writes each record as a line to the stream of the log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self.format(record)
+        except Exception:  # noqa: BLE001  # like the handlers of the standard library
+            self.handleError(record)
+        else:
+            stream.write(f"{line}\n".encode(errors="backslashreplace"), reserved=True)
 
 
 def _with_ids(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from app.http.api.authzen.recent import Recent
     from app.http.api.health import DatabaseProbe
     from app.http.api.openapi import OpenApiDocument
+    from app.http.door.access_log import AccessLog
     from app.http.door.budgets import Budgets
     from app.http.door.long_work import LongWork
     from app.http.door.refusal import Refusals
@@ -78,6 +79,7 @@ class Services:
     documents: OpenApiDocument
     metrics: Metrics
     tracing: Tracing | None
+    access_log: AccessLog | None
     console: Console | None
     openid: OpenId | None
 

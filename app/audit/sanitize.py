@@ -13,6 +13,8 @@ _WHOLE = re.compile(r"grd_[a-z]+_[0-9a-f]{9,}|eyJ[A-Za-z0-9_.=-]+")
 
 def without_secrets(text: str) -> str:
     """Replace everything that looks like an API key or a JWT."""
+    if "grd_" not in text and "eyJ" not in text:  # a fifth of the time
+        return text
     return _SECRET.sub("[secret]", text)
 
 

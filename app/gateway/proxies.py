@@ -17,7 +17,7 @@ Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
 FORWARDED_FOR = b"x-forwarded-for"
 # Most proxies send one of these; `Via` is RFC 9110 section 7.6.3.
-_PROXY_HEADERS = frozenset((FORWARDED_FOR, b"forwarded", b"x-real-ip", b"via"))
+PROXY_HEADERS = frozenset((FORWARDED_FOR, b"forwarded", b"x-real-ip", b"via"))
 MAX_HOPS = 32
 MAX_HOP_BYTES = 64  # an IPv6 address in brackets with its port has 47
 _MAX_CACHED = 4_096  # hops, in about 300 bytes each
@@ -40,7 +40,7 @@ class TrustedProxies:
         if peer is None:
             return None
         if self._unset:
-            if not _PROXY_HEADERS.isdisjoint([name for name, _ in headers]):
+            if not PROXY_HEADERS.isdisjoint([name for name, _ in headers]):
                 return None
             return self.client_behind((peer.encode(),))
         return self.client_behind((*forwarded_for(headers), peer.encode()))

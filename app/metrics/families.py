@@ -87,6 +87,7 @@ _ALL = (
     Metric("authz_decision_log_dropped_total", "counter", "Decisions lost: the queue was full, or writing failed."),
     Metric("authz_decision_log_write_failures_total", "counter", "Attempts to write decisions that failed."),
     Metric("authz_decision_log_sampled_out_total", "counter", "Allows that sampling left out."),
+    Metric("authz_log_lines_dropped_total", "counter", "Log lines lost: too many were waiting, or writing failed."),
     Metric("authz_database_pool_size", "gauge", "Connections to the database that are kept."),
     Metric("authz_database_pool_checked_out", "gauge", "Connections to the database in use."),
     Metric("authz_database_pool_overflow", "gauge", "Connections in use beyond those that are kept."),

@@ -19,6 +19,7 @@ from app.identity.jwk import IgnoredReason
 from app.identity.jwks import KeySet
 from app.identity.key_verifier import ApiKeyVerifier
 from app.identity.token_cache import TokenCache
+from app.log_stream import LogStream
 from app.metrics.requests import Requests, status_class
 from app.metrics.values import Histogram, Values
 from app.policy.analysis.case_watch import CaseWatch
@@ -45,6 +46,7 @@ class MetricSources:
     case_watch: CaseWatch
     engine: AsyncEngine
     refused: Mapping[str, int]  # refusals by budget
+    log_stream: LogStream
 
     def add_up(self) -> None:
         """Add up the recent durations, which frees their memory."""
@@ -64,6 +66,7 @@ def read(sources: MetricSources, misses_before: int) -> Values:
     _database(values, sources)
     for budget, count in sources.refused.items():
         values.set("authz_budget_refusals_total", count, budget)
+    values.set("authz_log_lines_dropped_total", sources.log_stream.dropped)
     values.add("authz_event_loop_lag_seconds", Histogram(*sources.lag.added_up()))
     values.set("authz_build_info", 1, __version__, platform.python_version())
     return values

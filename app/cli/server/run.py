@@ -8,6 +8,7 @@ from functools import partial
 
 from litestar.types import ASGIApp
 
+from app import logs
 from app.cli.failure import fail
 from app.cli.server import on_uvicorn
 from app.cli.server.limits import DEFAULT, ConnectionLimits
@@ -35,5 +36,11 @@ def serve(
         from app.cli.server import on_granian
 
         run = on_granian.serve
-    if not run(app, listener, say, tls=tls, drain_seconds=drain_seconds, limits=limits):
+    try:
+        has_started = run(app, listener, say, tls=tls, drain_seconds=drain_seconds, limits=limits)
+    finally:
+        # A second interrupt does not wait for the end of the application.
+        logs.stream.flush()
+        logs.stream.stop()
+    if not has_started:
         fail("the server did not start; the log above says why.")

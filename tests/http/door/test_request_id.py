@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+import io
+import json
+import logging
 import re
+import select
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from app import logs
 from app.gateway.proxies import TrustedProxies
+from app.http.door.access_log import MAX_TEXT, AccessLog
 from app.http.door.draining import draining
 from app.http.door.request_id import with_request_id
 from app.http.door.traffic import Traffic
 from app.identity.principal import ANONYMOUS, Principal
+from app.log_stream import LogStream
 from app.metrics.requests import Requests
 
 pytestmark = pytest.mark.anyio
 
 SECRET = "grd_live_" + "ab" * 24
 TRACE = "0af7651916cd43dd8448eb211c80319c"
+
+
+@pytest.fixture(autouse=True)
+def log_level(caplog: pytest.LogCaptureFixture) -> None:
+    """The level of the log is `info`."""
+    caplog.set_level(logging.INFO, "access")
 
 
 class RecordedRequest:
@@ -31,8 +44,10 @@ class RecordedRequest:
         self.traffic = Traffic()
         self.sent: list[Any] = []
         self.seen = ""
-        proxies = TrustedProxies([ip_network("10.0.0.0/8")]) if access_log else None
-        self._app = with_request_id(self._answer, proxies, self.requests, self.traffic)
+        self.log = io.StringIO()
+        proxies = TrustedProxies([ip_network("10.0.0.0/8")])
+        lines = AccessLog(proxies, LogStream(self.log)) if access_log else None
+        self._app = with_request_id(self._answer, lines, self.requests, self.traffic)
         self._messages: list[Any] = []
         self._failure: Exception | None = None
 
@@ -68,9 +83,10 @@ class RecordedRequest:
             "type": "http", "method": "GET", "raw_path": b"/x", "client": ("10.0.0.1", 4321),
             "headers": [(name.encode(), value.encode()) for name, value in headers], **more,
         }  # fmt: skip
-        with capture_logs() as lines:
-            await self._app(scope, receive, send)
-        return lines
+        self.log.seek(0)
+        self.log.truncate()
+        await self._app(scope, receive, send)
+        return [json.loads(line) for line in self.log.getvalue().splitlines()]
 
     @property
     def request_id(self) -> str:
@@ -125,9 +141,10 @@ async def test_an_access_line_has_caller_and_request() -> None:
     asked = RecordedRequest()
     (line,) = await asked(user=ANONYMOUS)
     assert 0 <= line.pop("milliseconds") < 60_000
+    assert abs(datetime.fromisoformat(line.pop("timestamp")) - datetime.now(UTC)) < timedelta(minutes=1)
     assert line == {
-        "event": "request", "log_level": "info", "method": "GET", "path": "/x", "status": 201, "client": None,
-        "subject": None, "key_id": None, "auth_method": "anonymous",
+        "event": "request", "level": "info", "request_id": asked.request_id, "method": "GET", "path": "/x",
+        "status": 201, "client": None, "subject": None, "key_id": None, "auth_method": "anonymous",
     }  # fmt: skip
     principal = Principal("user_a", "api_key", frozenset(), key_id=7)
     (line,) = await asked(user=principal, state={"asked": "GET /y"}, method="POST")
@@ -145,6 +162,31 @@ async def test_no_secret_and_no_second_line_is_logged() -> None:
     )
     assert SECRET not in str(line)
     assert line["path"].endswith("/\\xe9")
+
+
+@pytest.mark.parametrize(
+    ("path", "logged"),
+    [
+        ("/" + "a" * (MAX_TEXT - 1), "/" + "a" * (MAX_TEXT - 1)),
+        ("/" + "a" * 60_000, f"/{'a' * (MAX_TEXT - 1)}…"),
+        (f"/{'a' * (MAX_TEXT - 20)}{SECRET}", f"/{'a' * (MAX_TEXT - 20)}[secret]"),
+        (f"/{'a' * (MAX_TEXT - 2)}{SECRET}", f"/{'a' * (MAX_TEXT - 2)}[…"),
+        (f"/eyJ{'a' * 5_000}/{SECRET}", "/[secret]"),
+        ("/" + "\\" * 9_000, "/" + "\\" * 191 + "…"),
+        ("/" + '"' * 9_000, "/" + '"' * 191 + "…"),
+        ("/" + "\xe9" * 9_000, "/" + "\\xe9" * 47 + "\\xe…"),
+        ("/" + "\x01" * 9_000, "/" + "\x01" * 191 + "…"),
+    ],
+)
+async def test_a_line_fits_in_a_piece_of_a_pipe(path: str, logged: str) -> None:
+    asked = RecordedRequest()
+    principal = Principal("\U0001f511" * 255, "api_key", frozenset(), key_id=2**63 - 1)
+    headers = [("x-request-id", "x" * 128), ("traceparent", f"00-{TRACE}-b7ad6b7169203331-01")]
+    state = {"asked": f"GET {path}"}
+    raw_path = path.encode("latin-1")
+    (line,) = await asked(*headers, raw_path=raw_path, user=principal, state=state, client=("2001:db8::" + "1" * 29, 1))
+    assert line["path"] == logged
+    assert len(asked.log.getvalue().encode()) <= select.PIPE_BUF
 
 
 @pytest.mark.parametrize(
@@ -168,7 +210,22 @@ async def test_an_access_line_has_the_trace_id_of_the_caller(stated: list[str], 
         (line,) = await RecordedRequest()(*(("traceparent", each) for each in stated))
     finally:
         logs.trace.reset(token)
-    assert "trace_id" not in line
+    assert (line["trace_id"], line["span_id"]) == ("1" * 32, "2" * 16)
+
+
+async def test_a_line_that_cannot_be_encoded_costs_no_other_line(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w+") as file:
+        stream = LogStream(file)
+        access_log = AccessLog(TrustedProxies(None), stream)
+        stream.start(access_log.flush)
+        for number in range(10):
+            scope: Any = {"type": "http", "method": "GET", "state": {"asked": "\ud800" if number == 5 else f"{number}"}}
+            access_log.note(scope, [], "r", 200, ended=0, took=0)
+        stream.flush()
+        stream.stop()
+        file.seek(0)
+        assert [json.loads(line)["asked"] for line in file] == list("012346789")
+        assert stream.dropped == 1
 
 
 async def test_a_websocket_has_an_id_and_a_line_too() -> None:
@@ -218,6 +275,7 @@ async def test_lifespan_messages_are_ignored() -> None:
 
     unused: Any = None
     scope: Any = {"type": "lifespan"}
-    with capture_logs() as lines:
-        await with_request_id(app, TrustedProxies(None), Requests(), Traffic())(scope, unused, unused)
-    assert (reached, lines) == ([scope], [])
+    log = io.StringIO()
+    access_log = AccessLog(TrustedProxies(None), LogStream(log))
+    await with_request_id(app, access_log, Requests(), Traffic())(scope, unused, unused)
+    assert (reached, log.getvalue()) == ([scope], "")
