@@ -74,7 +74,8 @@ async def test_an_edit_applies_if_the_directory_holds_the_active_policy(sessions
     assert first.live.active.revision == edited
     done = await Publisher(first).publish(commented(directory, "published"), PolicyChange(edited, ME, "m"))
     mount(commented(directory, "edited once more"))
-    assert (await first.live.reload()).faults[0].code == "outdated-files"
+    (fault,) = (await first.live.reload()).faults
+    assert (fault.code, fault.place) == ("outdated-files", ".")
     await first.follow()
     for _ in range(2):
         again = await starting_process(sessions, directory, files_win=True)

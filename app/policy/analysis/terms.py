@@ -115,12 +115,8 @@ class Atoms:
             self._bound |= 0 if by_ways is None else 1 << number
             for side_and_need in led_to:
                 self._by_need[side_and_need].append(1 << number)
-        bit = 1 << len(self.any_of)
-        for meanings, _ in self._sides:
-            for meaning in meanings:
-                if meaning.when and meaning.when not in self.whens:
-                    self.whens[meaning.when] = bit
-                    bit <<= 2
+        whens = dict.fromkeys(meaning.when for meanings, _ in self._sides for meaning in meanings if meaning.when)
+        self.whens.update((when, 1 << len(self.any_of) + 2 * number) for number, when in enumerate(whens))
 
     def _masks(self, side: int, meaning: RuleMeaning, holders: Holders) -> Iterator[int]:
         choices = [self._by_need[side, need] for need in sorted(meaning.needs - holders.everyones)]

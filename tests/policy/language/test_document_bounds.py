@@ -250,6 +250,7 @@ def test_findings_of_a_document_are_bounded_and_counted() -> None:
     found = service(document("\n".join(f"  /x{number}?a=b: {{get: {{}}}}" for number in range(150))))
     assert len(found.findings) == 101
     assert found.findings[-1].message == "50 more paths or methods of this document are denied"
+    assert (found.findings[-1].code, found.findings[-1].place) == ("unroutable-path", "upstreams/x.openapi.yaml")
     assert len(found.closed) == 150
 
 

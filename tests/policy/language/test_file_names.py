@@ -163,7 +163,7 @@ def test_leftover_files_are_notes_and_not_part_of_a_revision(tmp_path: Path) -> 
     plain = parse(from_bytes(shipped_files()))
     assert policy.revision == plain.revision
     assert policy.source.files == plain.source.files
-    noted = [finding.at.file for finding in find(build(policy, routes())) if finding.at.code == "ignored-file"]
+    noted = [finding.at.place for finding in find(build(policy, routes())) if finding.at.code == "ignored-file"]
     assert "tests/README.md" in noted
     assert "lost+found" in noted
     assert not any(name.startswith(".") for name in noted)

@@ -56,7 +56,7 @@ def test_the_total_size_of_a_policy_is_bounded(
     monkeypatch: pytest.MonkeyPatch, limit: str, size: int, code: str, over: int
 ) -> None:
     monkeypatch.setattr(texts, limit, size - over)
-    assert [(fault.code, fault.file) for fault in refusal(lambda: from_bytes(FILES))] == [(code, ".")] * over
+    assert [(fault.code, fault.place) for fault in refusal(lambda: from_bytes(FILES))] == [(code, ".")] * over
 
 
 @pytest.mark.parametrize("over", [0, 1])
@@ -64,7 +64,7 @@ def test_each_file_of_a_policy_is_bounded(monkeypatch: pytest.MonkeyPatch, over:
     longest = max(FILES, key=lambda name: len(FILES[name]))
     monkeypatch.setattr(texts, "MAX_FILE_BYTES", len(FILES[longest]) - over)
     source = from_bytes(FILES)
-    assert [(fault.code, fault.file) for fault in source.faults] == [("too-large", longest)] * over
+    assert [(fault.code, fault.place) for fault in source.faults] == [("too-large", longest)] * over
     assert (longest in source.files) is not bool(over)
 
 
@@ -80,10 +80,10 @@ def test_the_total_size_of_a_directory_is_bounded(monkeypatch: pytest.MonkeyPatc
     write(tmp_path, FILES)
     monkeypatch.setattr(reading, "MAX_BYTES", TOTAL - over)
     last = max(FILES)
-    assert [(fault.code, fault.file) for fault in refusal(lambda: read(tmp_path))] == [("too-large", last)] * over
+    assert [(fault.code, fault.place) for fault in refusal(lambda: read(tmp_path))] == [("too-large", last)] * over
     monkeypatch.undo()
     monkeypatch.setattr(reading, "MAX_FILES", len(FILES) - over)
-    assert [fault.code for fault in refusal(lambda: read(tmp_path))] == ["too-many-files"] * over
+    assert [(fault.code, fault.place) for fault in refusal(lambda: read(tmp_path))] == [("too-many-files", ".")] * over
 
 
 @pytest.mark.parametrize("over", [0, 1])

@@ -24,7 +24,7 @@ _OTHERS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.IsNot: (ast.Is,),
 }
 # Swapping their first two arguments has no effect.
-_SYMMETRIC = frozenset({"compare_digest", "max", "min"})
+_SYMMETRIC = frozenset({"_agree", "compare_digest", "fits", "max", "min"})
 # Log output has no effect on behaviour.
 _LOGGERS = frozenset({"_log", "logger", "logging"})
 
