@@ -217,6 +217,21 @@ def test_edits_of_functions_are_tried_in_forked_processes(tmp_path: Path, monkey
     assert (tree / path).read_text() == text
 
 
+@pytest.mark.parametrize(
+    ("tests", "limit"),
+    [
+        (("tests/a.py",), 150.0),
+        (("tests/a.py::one",), 100.0),
+        (("tests/a.py::one", "tests/a.py"), 150.0),
+        (("tests/b.py", "tests/none.py"), 60.0),
+        ((), 60.0),
+    ],
+)
+def test_the_time_limit_of_slow_tests_is_several_times_what_they_take(tests: tuple[str, ...], limit: float) -> None:
+    profile = Profile({"tests/a.py::one": 20.0, "tests/a.py::two": 10.0, "tests/b.py::one": 0.5})
+    assert profile.time_limit(tests, 60.0) == limit
+
+
 def test_an_edit_is_noticed_only_by_tests_of_its_behaviour(tmp_path: Path) -> None:
     tree = copy_tree(tmp_path)
     path = "app/gateway/canonical.py"

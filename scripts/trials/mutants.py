@@ -47,7 +47,7 @@ def main() -> int:
     parser.add_argument("--module", choices=PARTS, action="append", help="a part of the core (default all); repeatable")
     parser.add_argument("--jobs", type=int, default=1, help="edits at a time (default 1)")
     parser.add_argument(
-        "--seconds", type=float, default=300, help="the time limit of the tests of one edit (default 300)"
+        "--seconds", type=float, default=300, help="the least time limit of the tests of one edit (default 300)"
     )
     parser.add_argument("--minutes", type=float, default=600, help="start no edit after this time (default 600)")
     parser.add_argument("--least", type=float, default=95, help="percent that must be noticed (default 95)")

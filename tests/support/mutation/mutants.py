@@ -162,20 +162,20 @@ def try_all(
         trees.put(copy_tree(place / str(number)))
     plain = copy_tree(place / "plain")
 
-    def one(mutant: Mutant, tests: Sequence[str]) -> Outcome | None:
+    def one(mutant: Mutant, tests: Sequence[str], profile: Profile) -> Outcome | None:
         tree = trees.get()
         try:
-            return None if monotonic() > until else try_out(tree, mutant, tests, seconds)
+            return None if monotonic() > until else try_out(tree, mutant, tests, profile.time_limit(tests, seconds))
         finally:
             trees.put(tree)
 
     for part in dict.fromkeys(mutant.part for mutant in some):
         remaining: list[tuple[Mutant, Sequence[str]]] = []
-        times: dict[str, float] = {}
+        profile, times = Profile(), dict[str, float]()
         of_part = [mutant for mutant in some if mutant.part == part]
         for result in try_warm(part, of_part, plain, jobs=jobs, until=until):
             if isinstance(result, Profile):
-                times = result.seconds_by_file()
+                profile, times = result, result.seconds_by_file()
                 print(f"{part}: its tests take {sum(times.values()):.0f} s", flush=True)
                 continue
             mutant, tried = result
@@ -188,7 +188,7 @@ def try_all(
             else:
                 yield mutant, Outcome.SURVIVED
         with ThreadPoolExecutor(jobs) as pool:
-            later = {pool.submit(one, mutant, tests): mutant for mutant, tests in remaining}
+            later = {pool.submit(one, mutant, tests, profile): mutant for mutant, tests in remaining}
             for done in as_completed(later):
                 if outcome := done.result():
                     yield later[done], outcome

@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -24,6 +24,7 @@ import pytest
 from tests.support.mutation.patching import Key, NotPatchable, changed_functions, patch
 
 _HERE = __name__.rpartition(".")[0]  # these modules stay, since the results that they send are of their classes
+_SLOWER = 5  # the machine may be busier than when the tests ran without an edit
 _QUICK_SECONDS = 5.0  # of a test whose calls are recorded
 _FORK = multiprocessing.get_context("fork")
 # Exit codes of a copy; 1 is that of an exception in multiprocessing.
@@ -52,6 +53,14 @@ class Profile:
 
     def calling(self, file: str, keys: Sequence[Key]) -> set[str]:
         return {test for key in keys for test in self.callers.get((file, *key), ())}
+
+    def time_limit(self, tests: Iterable[str], least: float) -> float:
+        """The seconds that tests, by file or by name, may take: several times as many as without an edit."""
+        names = set(tests)
+        usual = sum(
+            each for test, each in self.seconds.items() if not names.isdisjoint({test, test.partition("::")[0]})
+        )
+        return max(least, _SLOWER * usual)
 
     def seconds_by_file(self) -> dict[str, float]:
         found: dict[str, float] = defaultdict(float)
