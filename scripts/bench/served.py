@@ -21,7 +21,7 @@ from app.cli.server.run import serve
 from app.policy.gc_control import long_lived_build, use_one_heap
 from app.settings import ServerName, load
 from scripts.bench.least import LeastGuard
-from scripts.bench.measuring import ROOT, pinned
+from scripts.bench.measuring import ROOT, cores, pinned
 from tests.support.issuer import LiveIssuer
 from tests.support.server import Server
 
@@ -49,9 +49,16 @@ def write_policy(directory: Path, rules: int) -> None:
 
 
 def server(
-    directory: Path, issuer: LiveIssuer, kind: str, rules: int = 40, *, sample: str = "1", how: str = "uvicorn"
+    directory: Path,
+    issuer: LiveIssuer,
+    kind: str,
+    rules: int = 40,
+    *,
+    access_log: bool = False,
+    sample: str = "1",
+    how: str = "uvicorn",
 ) -> Server:
-    """A server to start on the servers' core; `kind` is one of KINDS."""
+    """A server to start on the servers' core; `kind` is one of KINDS. With `access_log` its log is piped to grep."""
     directory.mkdir(parents=True)
     write_policy(directory / "policies", rules)
     command = pinned(sys.executable, "-m", "scripts.bench.served", kind, how)
@@ -59,13 +66,19 @@ def server(
         directory,
         jwks_url=issuer.jwks_url,
         issuer=issuer.url,
-        command=command,
-        access_log="false",
+        command=_without_access_lines(command) if access_log else command,
+        access_log=str(access_log).lower(),
         gateway_secrets=SECRET,
         decision_log_sample=sample,
     )
     found.env["PYTHONPATH"] = str(ROOT)
     return found
+
+
+def _without_access_lines(command: tuple[str, ...]) -> tuple[str, ...]:
+    """A command whose access lines are read on the core of the load, and other lines are passed on."""
+    grep = f'exec taskset -c {cores()[1]} grep --line-buffered -v \'"event":"request"\' >&2'
+    return ("bash", "-c", f'exec "$@" 2> >({grep})', "bash", *command)
 
 
 def key_of(started: Server, issuer: LiveIssuer) -> str:

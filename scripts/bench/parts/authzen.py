@@ -23,18 +23,21 @@ def measure(options: Options) -> Iterator[Row]:
     body = json.dumps({"subject": SUBJECT, "action": ACTION, "resource": {"type": "route", "id": "/api/v1/teams/7"}})
     with LiveIssuer() as issuer, tempfile.TemporaryDirectory() as place:
         plain = server(Path(place, "plain"), issuer, "unprotected")
-        with plain, server(Path(place, "ours"), issuer, "protected") as ours:
+        default = server(Path(place, "default"), issuer, "protected", access_log=True)
+        with plain, default, server(Path(place, "ours"), issuer, "protected") as ours:
             token = issuer.token(permissions=["decisions:evaluate"], exp=2**33)
             headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
             sides = {
                 "plain": Side(plain.url + PATH),
-                "ours": Side(f"{ours.url}/access/v1/evaluation", headers, body),
+                "shipped defaults": Side(f"{default.url}/access/v1/evaluation", headers, body),
+                "access log off": Side(f"{ours.url}/access/v1/evaluation", headers, body),
             }
             found = asked(options, sides)
             calls = 5 if options.tiny else 200
             items = [item_micros(ours, token, "/api/v1/teams/{number}", calls) for _ in range(options.rounds)]
     goals = ("at least 0.5", None)
-    yield from rows("authzen", "an evaluation", ours=found["ours"], others=found["plain"], goals=goals)
+    for name in ("shipped defaults", "access log off"):
+        yield from rows("authzen", f"an evaluation, {name}", ours=found[name], others=found["plain"], goals=goals)
     yield Row("authzen", "an item in a batch of 100", "µs", spread(items), "at most 15 µs")
     for rules in (40,) if options.tiny else (40, 4_000):
         what = f"an evaluation, {rules:,} rules, 32 connections, requests"
