@@ -38,4 +38,4 @@ def test_its_parts_make_a_table_json_and_charts(tmp_path: Path) -> None:
 def test_an_unknown_part_is_reported(tmp_path: Path) -> None:
     done = bench(tmp_path, "gateways")
     assert done.returncode == 2
-    assert "no part is called gateways; there are decide, tokens, http" in done.stderr
+    assert "unknown part gateways; parts are decide, tokens, http" in done.stderr
