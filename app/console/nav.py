@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from app.identity.principal import Principal
 from app.policy.engine.snapshot import Snapshot
+from app.policy.engine.suspended import Suspended
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,9 @@ def section_of(groups: Iterable[Group], path: str) -> str:
 
 
 def open_to(principal: Principal, snapshot: Snapshot) -> list[Group]:
-    """The groups with the pages that the policy opens to a principal."""
+    """The groups with the pages that the policy opens to a principal; none while the policy is suspended."""
+    if isinstance(snapshot, Suspended):  # in the middle of a request: the page must still say so
+        return []
     groups = [
         Group(group.label, tuple(item for item in group.items if snapshot.decide(principal.held, item.path, "GET")))
         for group in NAVIGATION
