@@ -13,6 +13,7 @@ from litestar import Litestar
 
 from app import logs
 from app.audit.retention import run_retention
+from app.db.decision_carrying import run_carrying
 from app.db.old_decisions import OldDecisions
 from app.hangup import hangup
 from app.http.door.access_log import AccessLog
@@ -81,6 +82,7 @@ async def _background_tasks(app: Litestar) -> AsyncIterator[None]:
         works = (
             watch(services.live, stop),
             _retention(services, stop),
+            run_carrying(services.sessions, services.disk, stop),
             _history(services, stop),
             _key_changes(services, stop),
             services.replica.run(stop),

@@ -85,7 +85,8 @@ class DecisionKey(NamedTuple):
 class Record(NamedTuple):
     """A decision. `at` is in microseconds since 1970, UTC; `latency` in microseconds, until the verdict.
 
-    `token_id` is the `jti` of a JWT. Issuers renew tokens every minute or so, hence it is not part of the key.
+    `token_id` is the `jti` of a JWT. Issuers renew tokens every minute or so, hence it is not part of the key. `times`
+    is the number of equal decisions that the record stands for.
     """
 
     at: int
@@ -93,6 +94,7 @@ class Record(NamedTuple):
     request_id: str
     token_id: str | None
     key: DecisionKey
+    times: int = 1
 
     @property
     def time(self) -> datetime:

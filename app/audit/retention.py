@@ -32,8 +32,8 @@ class DecisionStore(Protocol):
         If the storage has partitions, the day of that time is left, since its partition will be dropped.
         """
 
-    async def delete_grant_sets_before(self, day: date) -> int:
-        """Delete the grant sets that no decision has used since a day; return how many."""
+    async def delete_keys_before(self, day: date) -> int:
+        """Delete keys and grant sets that no decision has used since a day; return how many."""
 
 
 async def run_retention(
@@ -65,8 +65,8 @@ async def _delete(oldest: datetime, days: int, stop: asyncio.Event, store: Decis
         count = await store.delete_before(at, BATCH_SIZE)
         deleted += count
         if count < BATCH_SIZE:
-            # The day of a set is updated at least daily, so that one of two days ago has no decision that is left.
-            await store.delete_grant_sets_before(oldest.date() - timedelta(days=1))
+            # The day of a key is updated at least daily, so that one of two days ago has no decision that is left.
+            await store.delete_keys_before(oldest.date() - timedelta(days=1))
             break
         await pause(stop, _PAUSE_SECONDS)
     if dropped or deleted:

@@ -3,60 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date, timedelta
+from functools import cache
 from importlib import import_module
-from itertools import islice
 from typing import Any
 
-import msgspec
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit.batch import Batch, BatchRow
 from app.audit.log import BatchNotStored
-from app.audit.record import DecisionKey, StatedGrants
+from app.db.compact_ids import compact
+from app.db.decision_keys import KeyStore
+from app.db.decision_times import day_of, split_time
 from app.db.disk import DiskSpace
 from app.db.engine import LOCK_FIRST
 from app.db.session import Sessions
-from app.db.tables.base import table_of
-from app.db.tables.decisions import GrantSet as GrantSetRow
-from app.db.tables.decisions import LoggedDecision
 
-MAX_CACHED_SETS = 10_000
-_UPSERT_SIZE = 500
-_STATEMENT_SIZE = 100  # decisions in a statement, which takes about two milliseconds
+_STATEMENT_SIZE = 250  # decisions in a statement, which takes about two milliseconds
 # An advisory lock that nothing else uses: on PostgreSQL batches are committed in the order of their ids.
 _ADVISORY_LOCK = 0x617574687B
-_SetIds = dict[bytes, tuple[int, int]]  # digest to id, and to the last day of use, in days since 1970
-_decisions = table_of(LoggedDecision)
-_grant_sets = table_of(GrantSetRow)
-_DAY = 86_400 * 1_000_000  # microseconds
-_ROW_COLUMNS = ("at", "latency", "request_id", "token_id")
-_KEY_COLUMNS = tuple(c.name for c in _decisions.c if c.name not in ("id", *_ROW_COLUMNS))
-_encode = msgspec.json.Encoder().encode
-
-
-def _sqlite_insert() -> str:
-    """One INSERT for many decisions on SQLite, from a JSON list of keys and one of rows.
-
-    The driver releases the interpreter lock for each statement or row: under load, each would cost a switch of threads.
-    """
-    key_index = len(_ROW_COLUMNS)
-    of_row = ", ".join(f"json_extract(rows.value, '$[{number}]')" for number in range(key_index))
-    named = ", ".join(f"json_extract(value, '$[{number}]') AS c{number}" for number in range(len(_KEY_COLUMNS)))
-    of_key = ", ".join(f"keys.c{number}" for number in range(len(_KEY_COLUMNS)))
-    return (
-        f"WITH keys AS MATERIALIZED (SELECT key, {named} FROM json_each(?)) "  # noqa: S608  # our own names
-        f"INSERT INTO decisions ({', '.join(_ROW_COLUMNS + _KEY_COLUMNS)}) SELECT {of_row}, {of_key} "
-        # A cross join, so that rows are stored in order.
-        f"FROM json_each(?) AS rows CROSS JOIN keys ON keys.key = json_extract(rows.value, '$[{key_index}]')"
-    )
-
-
-_SQLITE_INSERT = _sqlite_insert()
+_TABLE = "decision_rows"
+_COLUMNS = ("decision_key_id", "second", "microsecond", "latency", "request_id", "token_id", "count")
+_MAX_LATENCY = 2**31 - 1  # microseconds, which the column holds
+# The release before numbers its decisions by AUTOINCREMENT, so that ids of both tables are counted there.
+_TAKE_IDS = (
+    "UPDATE sqlite_sequence SET seq = ? + (SELECT max(seq) FROM sqlite_sequence "
+    "WHERE name IN ('decisions', 'decision_rows')) WHERE name = 'decisions' RETURNING seq"
+)
+_Row = tuple[object, ...]
 
 
 async def _yield_to_loop() -> None:
@@ -64,7 +41,7 @@ async def _yield_to_loop() -> None:
 
 
 class DecisionWriter:
-    """Stores batches of decisions while the disk has room, and caches which grant sets the database has.
+    """Stores batches of decisions while the disk has room, and caches which keys the database has.
 
     `between_statements` is awaited between the statements of a batch, so that requests are served meanwhile.
     """
@@ -78,104 +55,105 @@ class DecisionWriter:
         self._sessions = sessions
         self._between_statements = between_statements
         self._disk = disk
-        self._known: _SetIds = {}
+        self._keys = KeyStore()
 
     def forget(self) -> None:
-        """Clear the cache: in another database, for example after a restore, an id may belong to another grant set."""
-        self._known = {}
+        """Clear the cache: in another database, for example after a restore, an id may belong to another key."""
+        self._keys = KeyStore()
 
     async def write(self, batch: Batch) -> None:
         """Store a batch in one transaction. Raises BatchNotStored, and then nothing of it is stored."""
         if self._disk is not None and self._disk.shortage:
             raise BatchNotStored(self._disk.shortage)
-        known = self._known
-        try:
-            with without_values():
-                stored = await self._store(batch)
-        except BatchNotStored:
-            self._known.clear()
-            raise
-        if known is self._known:
-            self._known |= stored
-        while len(self._known) > MAX_CACHED_SETS:
-            del self._known[next(iter(self._known))]
+        keys, fresh = self._keys, KeyStore()
+        self._keys = fresh  # of a batch that is not stored, and of one during which the cache is cleared
+        with without_values():
+            await self._store(batch, keys)
+        if self._keys is fresh:
+            self._keys = keys
 
-    async def _store(self, batch: Batch) -> _SetIds:
+    async def _store(self, batch: Batch, keys: KeyStore) -> None:
         async with self._sessions() as session:
             connection = await session.connection(execution_options=LOCK_FIRST)
-            if connection.dialect.name == "postgresql":
-                await session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK})
-            stored = await self._store_grant_sets(session, batch)
-            known = self._known | stored
-            keys = batch.keys
-            for start in range(0, len(batch), _STATEMENT_SIZE):
-                if start:
-                    await self._between_statements()
-                rows = batch.rows[start : start + _STATEMENT_SIZE]
-                values = {index: _key_values(keys[index], known) for *_, index in rows}
-                if connection.dialect.name == "sqlite":
-                    await connection.exec_driver_sql(_SQLITE_INSERT, _as_json(rows, values))
-                else:
-                    await self._copy(connection, [(*row, *values[index]) for *row, index in rows])
+            await lock_log(connection)
+            try:
+                await insert_batch(connection, keys, batch, between_statements=self._between_statements)
+            except BatchNotStored as error:
+                if self._disk is not None and error.__cause__ is not None:
+                    self._disk.note(error.__cause__)
+                raise
             await session.commit()
-            return stored
-
-    async def _copy(self, connection: AsyncConnection, rows: Sequence[tuple[object, ...]]) -> None:
-        """Store rows in order with PostgreSQL's COPY, in the current transaction.
-
-        COPY takes a third of the time of an INSERT for each row. Raises BatchNotStored.
-        """
-        # Imported here, since a start on SQLite would pay for it.
-        asyncpg = import_module("asyncpg")
-        driver: Any = (await connection.get_raw_connection()).driver_connection
-        try:
-            await driver.copy_records_to_table(_decisions.name, records=rows, columns=_ROW_COLUMNS + _KEY_COLUMNS)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            if self._disk is not None:
-                self._disk.note(error)
-            raise _not_stored(error) from None
-
-    async def _store_grant_sets(self, session: AsyncSession, batch: Batch) -> _SetIds:
-        """Store the grant sets of a batch that are new, or were not used on this day yet."""
-        stored: _SetIds = {}
-        changed: dict[bytes, tuple[StatedGrants, int]] = {}
-        for key, last_time in zip(batch.keys, batch.last_times, strict=True):
-            if (grants := key.grants) is None:
-                continue
-            known = self._known.get(grants.digest)
-            _, day = changed.get(grants.digest) or (grants, known[1] if known else -1)
-            if last_time // _DAY > day:
-                changed[grants.digest] = (grants, last_time // _DAY)
-        remaining = iter(changed.values())
-        # Imports only the dialect in use, which makes a start faster.
-        dialect = import_module(f"sqlalchemy.dialects.{session.get_bind().dialect.name}")
-        while chunk := list(islice(remaining, _UPSERT_SIZE)):
-            upsert = dialect.insert(_grant_sets).values(
-                [{"digest": grants.digest, "grants": grants.text, "last_seen_on": _date(day)} for grants, day in chunk]
-            )
-            upsert = upsert.on_conflict_do_update(
-                index_elements=["digest"], set_={"last_seen_on": upsert.excluded.last_seen_on}
-            )
-            rows = await session.execute(upsert.returning(_grant_sets.c.id, _grant_sets.c.digest))
-            stored |= {row.digest: (row.id, changed[row.digest][1]) for row in rows}
-        return stored
 
 
-def _as_json(rows: Sequence[BatchRow], values: Mapping[int, tuple[object, ...]]) -> tuple[str, str]:
-    """The values of keys as a JSON list, and the rows, each with the index of its key in that list."""
-    places = {index: place for place, index in enumerate(values)}
-    listed = [(*row, places[index]) for *row, index in rows]
-    return _encode(list(values.values())).decode(), _encode(listed).decode()
+async def lock_log(connection: AsyncConnection) -> None:
+    """Take the lock of the log's writers until the transaction ends; on SQLite, its begin took it."""
+    if connection.dialect.name == "postgresql":
+        await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK})
 
 
-def _date(day: int) -> date:
-    return date(1970, 1, 1) + timedelta(days=day)
+async def insert_batch(
+    connection: AsyncConnection,
+    keys: KeyStore,
+    batch: Batch,
+    ids: Sequence[int] | None = None,
+    between_statements: Callable[[], Awaitable[None]] = _yield_to_loop,
+) -> None:
+    """Insert decisions in order, with new ids unless they are given.
+
+    The caller holds the lock of the log's writers and commits. Raises BatchNotStored, or the errors of SQLAlchemy.
+    """
+    times = [row[0] for row in batch.rows]
+    days = (day_of(min(times)), day_of(max(times)))
+    key_ids = await keys.ids(connection, batch.keys, days)
+    for start in range(0, len(batch), _STATEMENT_SIZE):
+        if start:
+            await between_statements()
+        rows = [_values(row, key_ids) for row in batch.rows[start : start + _STATEMENT_SIZE]]
+        await _insert_rows(connection, rows, None if ids is None else ids[start : start + _STATEMENT_SIZE])
 
 
-def _key_values(key: DecisionKey, known: _SetIds) -> tuple[object, ...]:
-    """The values of `_KEY_COLUMNS`."""
-    grant_set_id = known[key.grants.digest][0] if key.grants else None
-    return *key[:-3], " ".join(key.missing), key.revision, grant_set_id
+async def _insert_rows(connection: AsyncConnection, rows: Sequence[_Row], ids: Sequence[int] | None) -> None:
+    if connection.dialect.name == "sqlite":
+        if ids is None:
+            last = (await connection.exec_driver_sql(_TAKE_IDS, (len(rows),))).scalar_one()
+            ids = range(last - len(rows) + 1, last + 1)
+        values = tuple(value for row_id, row in zip(ids, rows, strict=True) for value in (row_id, *row))
+        await connection.exec_driver_sql(_sqlite_insert(len(rows)), values)
+    elif ids is None:
+        await _copy(connection, rows, _COLUMNS)
+    else:
+        await _copy(connection, [(row_id, *row) for row_id, row in zip(ids, rows, strict=True)], ("id", *_COLUMNS))
+
+
+@cache
+def _sqlite_insert(rows: int) -> str:
+    # One statement for many rows: the driver releases the interpreter lock for each, which under load costs a switch of
+    # threads.
+    row = f"({', '.join('?' * (1 + len(_COLUMNS)))})"
+    return f"INSERT INTO {_TABLE} (id, {', '.join(_COLUMNS)}) VALUES {', '.join([row] * rows)}"  # noqa: S608  # our own names
+
+
+async def _copy(connection: AsyncConnection, rows: Sequence[_Row], columns: Sequence[str]) -> None:
+    """Store rows in order with PostgreSQL's COPY, which takes a third of the time of INSERT."""
+    # Imported here, since a start on SQLite would pay for it.
+    asyncpg = import_module("asyncpg")
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+    try:
+        await driver.copy_records_to_table(_TABLE, records=rows, columns=columns)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise _not_stored(error) from error
+
+
+def _values(row: BatchRow, key_ids: Sequence[int]) -> _Row:
+    at, latency, request_id, token_id, key_index, times = row
+    return (
+        key_ids[key_index],
+        *split_time(at),
+        min(latency, _MAX_LATENCY),
+        compact(request_id),
+        None if token_id is None else compact(token_id),
+        times,
+    )
 
 
 @contextmanager

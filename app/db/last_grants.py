@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.record import StatedGrants
+from app.db.decision_filters import callers, keys, targets
+from app.db.decision_times import join_time
 from app.db.tables.base import table_of
-from app.db.tables.decisions import GrantSet as GrantSetRow
-from app.db.tables.decisions import LoggedDecision
+from app.db.tables.decisions import DecisionRow, GrantSet, LoggedDecision
 
-# The newest decisions of a user that are read: all of them may be of its API keys.
+# The keys of a user, and the decisions of the release before, that are read: those used last.
+MAX_KEYS = 1_000
 MAX_ROWS = 1_000
-_decisions = table_of(LoggedDecision)
-_grant_sets = table_of(GrantSetRow)
+_rows = table_of(DecisionRow)
+_former = table_of(LoggedDecision)  # of the release before: see `app.db.former_decisions`
+_grant_sets = table_of(GrantSet)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,25 +32,63 @@ class LastGrants:
 
 
 async def last_grants(session: AsyncSession, subject: str) -> LastGrants | None:
-    """The grants of a user's newest token in the log; None if none is among the newest decisions of the user."""
+    """The grants of a user's newest token in the log; None if there is none among what is read."""
+    former = await _former_token(session, subject)
+    token = await _token(session, subject)
+    times = [(row.at, row) for row in (former,) if row is not None]
+    if token is not None:
+        times.append((join_time(token.second, token.microsecond), token))
+    if not times:
+        return None
+    at, row = max(times, key=lambda each: each[0])
+    held = StatedGrants(row.digest, row.grants).held_by(subject, None)
+    return LastGrants(held, datetime.fromtimestamp(at / 1_000_000, UTC))
+
+
+async def _token(session: AsyncSession, subject: str) -> Any:
+    used = (
+        select(keys.c.id, callers.c.grant_set_id)
+        .select_from(
+            keys.join(callers, callers.c.id == keys.c.caller_id).join(targets, targets.c.id == keys.c.target_id)
+        )
+        # In AuthZEN requests a service names the user, whose token was not verified.
+        .where(callers.c.subject == subject, callers.c.method == "jwt", targets.c.door != "authzen")
+        .where(callers.c.grant_set_id.is_not(None))
+        .order_by(keys.c.last_day.desc())
+        .limit(MAX_KEYS)
+        .subquery()
+    )
+    newest = (
+        select(func.max(_rows.c.second)).where(_rows.c.decision_key_id == used.c.id).correlate(used).scalar_subquery()
+    )
+    last = select(used, newest.label("second")).order_by(newest.desc().nulls_last()).limit(1).subquery()
+    # Within its last second another key may be newer.
+    query = (
+        select(_rows.c.second, _rows.c.microsecond, *_grant_sets.c["digest", "grants"])
+        .select_from(last)
+        .join(used, used.c.id.is_not(None))
+        .join(_rows, (_rows.c.decision_key_id == used.c.id) & (_rows.c.second == last.c.second))
+        .join(_grant_sets, _grant_sets.c.id == used.c.grant_set_id)
+        .order_by(_rows.c.microsecond.desc(), _rows.c.id.desc())
+        .limit(1)
+    )
+    return (await session.execute(query)).one_or_none()
+
+
+async def _former_token(session: AsyncSession, subject: str) -> Any:
     # The index on the subject has this order, so that no other row of the log is read.
     newest = (
-        select(_decisions.c.at, _decisions.c.method, _decisions.c.door, _decisions.c.grant_set_id)
-        .where(_decisions.c.subject == subject)
-        .order_by(_decisions.c.at.desc(), _decisions.c.id.desc())
+        select(_former.c.at, _former.c.method, _former.c.door, _former.c.grant_set_id)
+        .where(_former.c.subject == subject)
+        .order_by(_former.c.at.desc(), _former.c.id.desc())
         .limit(MAX_ROWS)
         .subquery()
     )
     query = (
         select(newest.c.at, _grant_sets.c.digest, _grant_sets.c.grants)
         .join(_grant_sets, newest.c.grant_set_id == _grant_sets.c.id)
-        # In AuthZEN requests a service names the user, whose token was not verified.
         .where(newest.c.method == "jwt", newest.c.door != "authzen")
         .order_by(newest.c.at.desc())
         .limit(1)
     )
-    row = (await session.execute(query)).one_or_none()
-    if row is None:
-        return None
-    held = StatedGrants(row.digest, row.grants).held_by(subject, None)
-    return LastGrants(held, datetime.fromtimestamp(row.at / 1_000_000, UTC))
+    return (await session.execute(query)).one_or_none()

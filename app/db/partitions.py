@@ -1,6 +1,7 @@
 """Daily partitions of the decision log on PostgreSQL, by UTC day: created ahead of time, and dropped as a whole.
 
-A decision of a day without a partition goes to the default one, where it is later deleted as a row.
+A decision of a day without a partition goes to the default one, where it is later deleted as a row. The table of the
+release before has partitions too, which are only dropped.
 """
 
 from __future__ import annotations
@@ -12,17 +13,20 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, text
 
+from app.db.decision_times import DAY_SECONDS, EPOCH
+
 AHEAD_DAYS = 7
-DAY = 86_400 * 1_000_000  # microseconds
+DAY = DAY_SECONDS * 1_000_000  # microseconds
 _LEAST, _MOST = -(2**63), 2**63 - 1
 # An advisory lock that nothing else uses: one process changes partitions at a time.
 _ADVISORY_LOCK = 0x617574687F
-_BOUNDS = re.compile(r"FOR VALUES FROM \((?:'(-?\d+)'|MINVALUE)\) TO \((?:'(-?\d+)'|MAXVALUE)\)")
+_BOUNDS = re.compile(r"FOR VALUES FROM \((?:'?(-?\d+)'?|MINVALUE)\) TO \((?:'?(-?\d+)'?|MAXVALUE)\)")
 _PARTITIONS = text(
     "SELECT child.oid::regclass::text AS name, pg_get_expr(child.relpartbound, child.oid) AS bounds "
     "FROM pg_inherits JOIN pg_class AS child ON child.oid = inhrelid "
-    "WHERE inhparent = to_regclass('decisions') ORDER BY 1"
+    "WHERE inhparent = to_regclass(:table) ORDER BY 1"
 )
+_TABLE, _OLD_TABLE = "decision_rows", "decisions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +38,22 @@ class Partition:
     end: int
 
 
-def partitions(connection: Connection) -> Sequence[Partition]:
+def partitions(connection: Connection, table: str = _TABLE) -> Sequence[Partition]:
     """The partitions without the default one; none if the log is not partitioned."""
     if connection.dialect.name != "postgresql":
         return ()
     found = []
-    for name, bounds in connection.execute(_PARTITIONS):
+    for name, bounds in connection.execute(_PARTITIONS, {"table": table}):
         if match := _BOUNDS.fullmatch(bounds):
             start, end = match.groups()
-            found.append(Partition(name, _LEAST if start is None else int(start), _MOST if end is None else int(end)))
+            found.append(Partition(name, _time(start, table, _LEAST), _time(end, table, _MOST)))
     return sorted(found, key=lambda partition: partition.start)
+
+
+def _time(bound: str | None, table: str, unbounded: int) -> int:
+    if bound is None:
+        return unbounded
+    return int(bound) if table == _OLD_TABLE else (int(bound) + EPOCH) * 1_000_000
 
 
 def make_ahead(connection: Connection, now: datetime) -> Sequence[str]:
@@ -57,26 +67,30 @@ def make_ahead(connection: Connection, now: datetime) -> Sequence[str]:
     created = []
     for ahead in range(AHEAD_DAYS + 1):
         day = now.astimezone(UTC).date() + timedelta(days=ahead)
-        start = (day - datetime(1970, 1, 1, tzinfo=UTC).date()).days * DAY
-        if any(partition.start <= start < partition.end for partition in existing):
+        days = (day - datetime(1970, 1, 1, tzinfo=UTC).date()).days
+        if any(partition.start <= days * DAY < partition.end for partition in existing):
             continue
-        bounds = {"start": start, "end": start + DAY}
-        strays = text("SELECT EXISTS (SELECT FROM decisions_default WHERE at >= :start AND at < :end)")
-        if connection.execute(strays, bounds).scalar():
+        start = days * DAY_SECONDS - EPOCH
+        end = start + DAY_SECONDS
+        strays = text("SELECT EXISTS (SELECT FROM decision_rows_default WHERE second >= :start AND second < :end)")
+        if connection.execute(strays, {"start": start, "end": end}).scalar():
             continue
-        name = f"decisions_{day:%Y%m%d}"
+        name = f"{_TABLE}_{day:%Y%m%d}"
         # Attaching blocks no reader or writer of other days.
-        connection.execute(text(f"CREATE TABLE {name} (LIKE decisions)"))
-        connection.execute(
-            text(f"ALTER TABLE decisions ATTACH PARTITION {name} FOR VALUES FROM ({start}) TO ({start + DAY})")
-        )
+        connection.execute(text(f"CREATE TABLE {name} (LIKE {_TABLE} INCLUDING DEFAULTS)"))
+        connection.execute(text(f"ALTER TABLE {_TABLE} ATTACH PARTITION {name} FOR VALUES FROM ({start}) TO ({end})"))
         created.append(name)
     return created
 
 
 def drop_before(connection: Connection, at: int) -> Sequence[str]:
     """Drop the partitions that end at or before `at`, and return their names. Locks the whole log."""
-    old = [partition.name for partition in partitions(connection) if partition.end <= at]
+    old = [
+        partition.name
+        for table in (_TABLE, _OLD_TABLE)
+        for partition in partitions(connection, table)
+        if partition.end <= at
+    ]
     if not old or not _may_change(connection):
         return ()
     for name in old:

@@ -1,8 +1,9 @@
-"""Reads the log for a replay: the database groups equal decisions, one interval of time after another."""
+"""Reads the log for a replay: the database counts decisions by their keys, one interval of time after another."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import aclosing
 from itertools import pairwise
@@ -10,42 +11,52 @@ from itertools import pairwise
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.audit.record import StatedGrants
+from app.audit.record import DecisionKey, StatedGrants
 from app.audit.replay import Occurrences, Replay, ReplayKey
 from app.audit.replay_view import ReplayProgress, ReplayResult, result
+from app.db.compact_ids import expand
+from app.db.decision_filters import load_keys
+from app.db.decision_times import split_time
 from app.db.session import Sessions
 from app.db.shielded import shielded
 from app.db.tables.base import table_of
+from app.db.tables.decisions import DecisionRow, LoggedDecision
 from app.db.tables.decisions import GrantSet as GrantSetRow
-from app.db.tables.decisions import LoggedDecision
 
 SLICES = 10
 _BATCH_SIZE = 500
-_MAX_KNOWN = 10_000  # grant sets that are cached between slices
-_decisions = table_of(LoggedDecision)
+_MAX_KNOWN = 200_000  # keys and grant sets that are cached between intervals
+_rows = table_of(DecisionRow)
+_former = table_of(LoggedDecision)  # of the release before: see `app.db.former_decisions`
 _grant_sets = table_of(GrantSetRow)
 _GROUPED = ("grant_set_id", "method", "subject", "key_id", "resource", "action", "allowed")
+_Groups = dict[ReplayKey, Occurrences]
+# Both tables are read as of one time, so that a decision that is moved counts once; on SQLite a transaction is that.
+_ONE_TIME = {"isolation_level": "REPEATABLE READ"}
 
 
 async def equal_decisions(
     sessions: Sessions, since: int, until: int, slices: int = SLICES
 ) -> AsyncGenerator[Sequence[tuple[ReplayKey, Occurrences]]]:
     """Groups of equal decisions from `since` until before `until`, in microseconds since 1970; a list each interval."""
-    known: dict[int, StatedGrants] = {}
+    known: dict[int, ReplayKey] = {}
+    sets: dict[int, StatedGrants] = {}
     bounds = [since + (until - since) * number // slices for number in range(slices + 1)]
-    columns = [_decisions.c[name] for name in _GROUPED]
     for start, end in pairwise(bounds):
-        query = (
-            select(*columns, func.count(), func.max(_decisions.c.id))
-            .where(_decisions.c.at >= start, _decisions.c.at < end)
-            .group_by(*columns)
-        )
-        if len(known) > _MAX_KNOWN:
-            known.clear()
+        for cache in (known, sets):
+            if len(cache) > _MAX_KNOWN:
+                cache.clear()
         async with sessions() as session:
-            rows = (await session.execute(query)).all()
-            known |= await _grants(session, {row[0] for row in rows if row[0] is not None} - known.keys())
-        yield [(ReplayKey(known.get(row[0]), *row[1:7]), Occurrences(row[7], row[8])) for row in rows]
+            if session.get_bind().dialect.name == "postgresql":
+                await session.connection(execution_options=_ONE_TIME)
+            groups: defaultdict[ReplayKey, Occurrences] = defaultdict(lambda: Occurrences(0, 0))
+            for group, times in [
+                *await _groups(session, known, start, end),
+                *await _former_groups(session, sets, start, end),
+            ]:
+                before = groups[group]
+                groups[group] = Occurrences(before.number + times.number, max(before.last_id, times.last_id))
+        yield list(groups.items())
 
 
 async def replay_steps(
@@ -71,9 +82,46 @@ async def request_ids(sessions: Sessions, ids: Collection[int]) -> Mapping[int, 
     found: dict[int, str] = {}
     async with sessions() as session:
         for chunk in _chunks(ids):
-            query = select(_decisions.c.id, _decisions.c.request_id).where(_decisions.c.id.in_(chunk))
-            found |= {row.id: row.request_id for row in await session.execute(query)}
+            former = select(_former.c.id, _former.c.request_id).where(_former.c.id.in_(chunk))
+            found |= {row.id: row.request_id for row in await session.execute(former)}
+            query = select(_rows.c.id, _rows.c.request_id).where(_rows.c.id.in_(chunk))
+            found |= {row.id: expand(row.request_id) for row in await session.execute(query)}
     return found
+
+
+async def _groups(
+    session: AsyncSession, known: dict[int, ReplayKey], start: int, end: int
+) -> Sequence[tuple[ReplayKey, Occurrences]]:
+    (first, from_part), (last, to_part) = split_time(start), split_time(end)
+    second, microsecond = _rows.c.second, _rows.c.microsecond
+    query = (
+        select(_rows.c.decision_key_id, func.sum(_rows.c["count"]), func.max(_rows.c.id))
+        .where(second >= first, second <= last)
+        .where((second > first) | (microsecond >= from_part), (second < last) | (microsecond < to_part))
+        .group_by(_rows.c.decision_key_id)
+    )
+    rows = (await session.execute(query)).all()
+    new = await load_keys(session, {row[0] for row in rows} - known.keys())
+    known |= {key_id: _replay_key(key) for key_id, key in new.items()}
+    return [(known[key_id], Occurrences(int(count), last_id)) for key_id, count, last_id in rows if key_id in known]
+
+
+def _replay_key(key: DecisionKey) -> ReplayKey:
+    return ReplayKey(key.grants, key.method, key.subject, key.key_id, key.resource, key.action, key.allowed)
+
+
+async def _former_groups(
+    session: AsyncSession, sets: dict[int, StatedGrants], start: int, end: int
+) -> Sequence[tuple[ReplayKey, Occurrences]]:
+    columns = [_former.c[name] for name in _GROUPED]
+    query = (
+        select(*columns, func.count(), func.max(_former.c.id))
+        .where(_former.c.at >= start, _former.c.at < end)
+        .group_by(*columns)
+    )
+    rows = (await session.execute(query)).all()
+    sets |= await _grants(session, {row[0] for row in rows if row[0] is not None} - sets.keys())
+    return [(ReplayKey(sets.get(row[0]), *row[1:7]), Occurrences(row[7], row[8])) for row in rows]
 
 
 async def _grants(session: AsyncSession, ids: Collection[int]) -> dict[int, StatedGrants]:

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.db.decision_filters import callers, keys, targets
 from app.db.tables.base import table_of
 from app.db.tables.decisions import LoggedDecision
 from app.db.tables.keys import ApiKey
 
 MAX_FACTS = 1_000  # each costs an indexed query
-# The newest decisions of a caller that are read: all of them may be of its keys, or of AuthZEN requests about it.
+# The keys or decisions of a caller that are read: all of them may be of AuthZEN requests about it.
 MAX_ROWS = 10_000
 _LARGEST_ID = 2**63 - 1
-_decisions = table_of(LoggedDecision)
+_former = table_of(LoggedDecision)  # of the release before: see `app.db.former_decisions`
 _keys = table_of(ApiKey)
 
 
@@ -35,7 +36,7 @@ async def seen_callers(session: AsyncSession, facts: Iterable[str]) -> frozenset
 
 async def _user_seen(session: AsyncSession, subject: str) -> bool:
     """Whether a token of the user was verified; its keys may outlive its access, so they prove nothing."""
-    return await _is_logged(session, _decisions.c.subject == subject, "jwt")
+    return await _is_logged(session, "subject", subject, "jwt")
 
 
 async def _key_seen(session: AsyncSession, key_id: int) -> bool:
@@ -49,14 +50,26 @@ async def _key_seen(session: AsyncSession, key_id: int) -> bool:
     if row is None or row.revoked_at is not None or (row.expires_at and row.expires_at <= datetime.now(UTC)):
         return False
     # The last use is written up to a minute after the log.
-    return row.last_used_at is not None or await _is_logged(session, _decisions.c.key_id == key_id, "api_key")
+    return row.last_used_at is not None or await _is_logged(session, "key_id", key_id, "api_key")
 
 
-async def _is_logged(session: AsyncSession, caller: ColumnElement[bool], method: str) -> bool:
+async def _is_logged(session: AsyncSession, column: str, value: str | int, method: str) -> bool:
+    """Whether a decision of a door where callers present credentials has this caller and method."""
+    read = (
+        select(targets.c.door)
+        .select_from(
+            keys.join(callers, callers.c.id == keys.c.caller_id).join(targets, targets.c.id == keys.c.target_id)
+        )
+        .where(callers.c[column] == value, callers.c.method == method)
+        .limit(MAX_ROWS)
+        .subquery()
+    )
+    if await session.scalar(select(read.c.door).where(read.c.door != "authzen").limit(1)) is not None:
+        return True
     newest = (
-        select(_decisions.c.door, _decisions.c.method)
-        .where(caller)
-        .order_by(_decisions.c.at.desc(), _decisions.c.id.desc())
+        select(_former.c.door, _former.c.method)
+        .where(_former.c[column] == value)
+        .order_by(_former.c.at.desc(), _former.c.id.desc())
         .limit(MAX_ROWS)
         .subquery()
     )

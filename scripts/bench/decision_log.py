@@ -2,7 +2,11 @@
 
     python -m scripts.bench.decision_log                   # 1,000,000 decisions in SQLite, a few minutes
     python -m scripts.bench.decision_log --rows 50000
-    python -m scripts.bench.decision_log --keep /tmp/log.db    # keep the file; an existing one is not filled again
+    python -m scripts.bench.decision_log --keep /tmp/log.db    # and keep the file; an existing one is not filled again
+    python -m scripts.bench.decision_log --url postgresql://…  # in an empty database of PostgreSQL
+
+2,000 users and 500 keys make requests under ten revisions, each to at most twelve endpoints. The n-th most frequent
+caller or endpoint is drawn 1/n as often as the first, unless with --even. A token is renewed after a few requests.
 
 A page is queried as by the API, with a cursor at a random place and an existing value.
 """
@@ -18,14 +22,18 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from itertools import accumulate
 from pathlib import Path
 from statistics import median, quantiles
+from typing import TypeVar
+
+from sqlalchemy import text
 
 from app.asgi import route_table
 from app.audit.batch import Batch
 from app.audit.decision_filter import DecisionFilter
 from app.audit.log import BATCH_SIZE
-from app.audit.record import Record, Unverified, decision_key, token_id_of
+from app.audit.record import Record, Unverified, decision_key
 from app.db.decision_writer import DecisionWriter
 from app.db.decisions import LogPosition, newest_id, page
 from app.db.engine import open_engine
@@ -39,14 +47,17 @@ DAYS = 30
 PEOPLE = 2_000
 KEYS = 500
 PAGE = 50
+ENDPOINTS = 12  # of a caller
+REQUESTS_OF_A_TOKEN = 8
 _PERMISSIONS = ("catalog:read", "catalog:write", "holdings:read", "holdings:write", "policies:read")
+_T = TypeVar("_T")
 _BASE = int(datetime(2026, 11, 1, tzinfo=UTC).timestamp() * 1e6)  # microseconds
 
 
 class World:
     """Callers and their requests, decided by the shipped policy under ten revisions."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, even: bool = False) -> None:
         self.random = random.Random(seed)
         table = route_table()
         self.snapshot = build(load(Path(__file__).parents[2] / "policies"), table)
@@ -54,6 +65,27 @@ class World:
         self.people = [self._person(number) for number in range(PEOPLE)]
         self.keys = [self._key(number) for number in range(1, KEYS + 1)]
         self.revisions = [f"{number:016x}" for number in range(10)]
+        self._callers = self._drawn([*self.people, *self.keys], even=even)
+        endpoints = self._drawn(self.routes, even=even)
+        self._endpoints = {
+            caller: self._drawn(
+                list(dict.fromkeys(self.random.choices(endpoints[0], cum_weights=endpoints[1], k=ENDPOINTS))), even=even
+            )
+            for caller in (*self.people, *self.keys, ANONYMOUS)
+        }
+        self._tokens: dict[str, str] = {}
+
+    def _drawn(self, things: Sequence[_T], *, even: bool) -> tuple[Sequence[_T], Sequence[float]]:
+        """Things in any order, and the sums of their weights."""
+        shuffled = self.random.sample(things, len(things))
+        return shuffled, list(accumulate(1.0 if even else 1 / rank for rank in range(1, len(things) + 1)))
+
+    def _token_id(self, principal: Principal) -> str | None:
+        if principal.method != "jwt":
+            return None
+        if principal.subject not in self._tokens or self.random.random() < 1 / REQUESTS_OF_A_TOKEN:
+            self._tokens[principal.subject] = f"{self.random.getrandbits(80):020x}"
+        return self._tokens[principal.subject]
 
     def _grants(self) -> list[str]:
         return self.random.sample(_PERMISSIONS, self.random.randint(0, 3))
@@ -65,39 +97,53 @@ class World:
         return key_principal(f"user_{number:06}", number, self.random.choice(["live", "test"]), self._grants())
 
     def record(self, number: int, rows: int) -> Record:
-        """The decision with this number."""
-        chance = self.random.random()
-        principal = (
-            self.random.choice(self.keys)
-            if chance < 0.6
-            else self.random.choice(self.people)
-            if chance < 0.95
-            else ANONYMOUS
-        )
-        resource, action = self.random.choice(self.routes)
-        decision = self.snapshot.decide(principal.held, resource, action)
+        """The decision with this number of so many."""
+        draw = self.random
+        chance = draw.random()
+        callers, weights = self._callers
+        principal = ANONYMOUS if chance < 0.05 else draw.choices(callers, cum_weights=weights)[0]
+        endpoints, weights = self._endpoints[principal]
+        ((resource, action),) = draw.choices(endpoints, cum_weights=weights)
+        token_id = None
         if chance < 0.99:
-            key = decision_key("app", resource, action, principal, decision)
+            key = decision_key(
+                "app", resource, action, principal, self.snapshot.decide(principal.held, resource, action)
+            )
+            token_id = self._token_id(principal)
         else:
             key = decision_key("app", resource, action, None, Unverified("Token has expired.", self.snapshot.revision))
         at = _BASE + number * (DAYS * 86_400 * 10**6 // rows)
+        request_id = (at << 40 | draw.getrandbits(40)).to_bytes(12, "big").hex()  # as the server makes them
         key = key._replace(revision=self.revisions[number * len(self.revisions) // rows])
-        token_id = token_id_of(principal) if chance < 0.99 else None
-        return Record(at, self.random.randint(20, 900), f"{self.random.getrandbits(96):024x}", token_id, key)
+        return Record(at, draw.randint(20, 900), request_id, token_id, key)
 
 
-async def fill(sessions: Sessions, world: World, rows: int) -> float:
-    """Write the decisions in batches as the log does; return the seconds of writing."""
+async def fill(sessions: Sessions, world: World, rows: int) -> tuple[float, float]:
+    """Write the decisions in batches as the log does; return the seconds, and those of the processor."""
     writer = DecisionWriter(sessions)
-    wrote = 0.0
+    wrote = processor = 0.0
     for start in range(0, rows, BATCH_SIZE):
-        batch = [world.record(number, rows) for number in range(start, min(start + BATCH_SIZE, rows))]
-        started = time.perf_counter()
-        await writer.write(Batch.of(batch))
+        batch = Batch.of([world.record(number, rows) for number in range(start, min(start + BATCH_SIZE, rows))])
+        started, used = time.perf_counter(), time.process_time()
+        await writer.write(batch)
         wrote += time.perf_counter() - started
+        processor += time.process_time() - used
         if (start + BATCH_SIZE) % 100_000 < BATCH_SIZE:
             print(f"{start + len(batch):,} of {rows:,} rows", file=sys.stderr)
-    return wrote
+    return wrote, processor
+
+
+async def stored_bytes(sessions: Sessions, file: Path) -> int:
+    """The size of the database, or of the tables of the log on PostgreSQL, with their indexes."""
+    async with sessions() as session:
+        if session.get_bind().dialect.name == "sqlite":
+            return sum(part.stat().st_size for part in file.parent.glob(f"{file.name}*"))
+        await session.execute(text("ANALYZE"))
+        size = text(
+            "SELECT sum(pg_total_relation_size(oid)) FROM pg_class "
+            "WHERE relkind = 'r' AND relname ~ '^(decision|grant_sets)' AND relnamespace = 'public'::regnamespace"
+        )
+        return int((await session.execute(size)).scalar_one())
 
 
 def asked(world: World, rows: int) -> dict[str, Callable[[], DecisionFilter]]:
@@ -144,14 +190,14 @@ async def timed(sessions: Sessions, asks: Sequence[tuple[DecisionFilter, LogPosi
 
 
 async def run(options: argparse.Namespace, file: Path) -> dict[str, object]:
-    world = World(options.seed)
-    url = f"sqlite:///{file}"
+    world = World(options.seed, even=options.even)
+    url = options.url or f"sqlite:///{file}"
     await upgrade(url)
     engine = open_engine(url)
     sessions = sessions_of(engine)
     async with sessions() as session:
         there = await newest_id(session)
-    wrote = 0.0 if there else await fill(sessions, world, options.rows)
+    wrote, processor = (0.0, 0.0) if there else await fill(sessions, world, options.rows)
     rows = there or options.rows
     span = DAYS * 86_400 * 10**6
     results = {}
@@ -163,9 +209,15 @@ async def run(options: argparse.Namespace, file: Path) -> dict[str, object]:
         took = await timed(sessions, [(ask(), mark) for mark in marks])
         results[name] = {"p50": median(took), "p95": quantiles(took, n=20)[-1], "max": max(took)}
     results["request_id"] = await _by_request_id(sessions, world, options.asks)
+    size = await stored_bytes(sessions, file)
     await engine.dispose()
-    size = sum(part.stat().st_size for part in file.parent.glob(f"{file.name}*"))
-    return {"rows": rows, "megabytes": round(size / 1e6), "write_seconds": round(wrote, 1), "milliseconds": results}
+    return {
+        "rows": rows,
+        "bytes_a_decision": round(size / rows, 1),
+        "write_seconds": round(wrote, 1),
+        "processor_microseconds_a_decision": round(processor * 1e6 / rows, 2),
+        "milliseconds": results,
+    }
 
 
 async def _by_request_id(sessions: Sessions, world: World, asks: int) -> dict[str, float]:
@@ -187,6 +239,8 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=1_000_000, help="decisions to write (default 1,000,000)")
     parser.add_argument("--asks", type=int, default=200, help="pages for each filter (default 200)")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--even", action="store_true", help="draw every caller and endpoint as often")
+    parser.add_argument("--url", help="an empty database; without it, one in SQLite")
     parser.add_argument("--keep", type=Path, help="the database file, kept")
     parser.add_argument("--limit", type=float, default=50.0, help="the p95 in milliseconds to stay below (default 50)")
     parser.add_argument("--json", action="store_true", help="for programs")
@@ -196,7 +250,8 @@ def main() -> int:
     if options.json:
         print(json.dumps(told, indent=2))
     else:
-        print(f"{told['rows']:,} decisions, {told['megabytes']:,} MB, written in {told['write_seconds']} s\n")
+        print(f"{told['rows']:,} decisions of {told['bytes_a_decision']} bytes, written in {told['write_seconds']} s,")
+        print(f"{told['processor_microseconds_a_decision']} microseconds of the processor each\n")
         print(f"{'filter':<20} {'p50':>8} {'p95':>8} {'max':>8}  ms")
     slow = 0
     for name, found in told["milliseconds"].items():  # type: ignore[attr-defined]  # as `run` made it

@@ -25,7 +25,7 @@ on_sqlite = pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 
 def _count(file: Path) -> int:
     with closing(sqlite3.connect(file)) as database:
-        return int(database.execute("SELECT count(*) FROM decisions").fetchone()[0])
+        return int(database.execute("SELECT count(*) FROM decision_rows").fetchone()[0])
 
 
 @on_sqlite

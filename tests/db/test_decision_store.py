@@ -12,7 +12,6 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
-from typing import cast
 
 import pytest
 from sqlalchemy import text
@@ -53,6 +52,14 @@ PLAIN = Record(
         grants=grant_set(frozenset({"catalog:read", "user:user_a"})),
     ),
 )
+
+
+WITHOUT_KEY = """
+    SELECT count(*) FROM decision_rows AS r WHERE NOT EXISTS (
+        SELECT 1 FROM decision_keys AS k JOIN decision_callers AS c ON c.id = k.caller_id
+        JOIN decision_targets AS t ON t.id = k.target_id JOIN decision_outcomes AS o ON o.id = k.outcome_id
+        WHERE k.id = r.decision_key_id)
+"""
 
 
 async def _all(sessions: Sessions, wanted: DecisionFilter | None = None) -> list[LoggedRecord]:
@@ -129,14 +136,26 @@ WANTED = [
 ]
 
 
+# How many rows are compared first, for each row of a page and at least, and of how many keys the index finds the rows.
+LIMITS = ((100, 1_000, 10_000), (0, 3, 10_000), (0, 3, 1))
+
+
 @pytest.mark.parametrize("wanted", WANTED, ids=range(len(WANTED)))
-async def test_pages_in_both_directions_are_sorted_and_complete(sessions: Sessions, wanted: DecisionFilter) -> None:
+async def test_pages_in_both_directions_are_sorted_and_complete(
+    sessions: Sessions, wanted: DecisionFilter, monkeypatch: pytest.MonkeyPatch
+) -> None:
     records = _random(230)
     await DecisionWriter(sessions).write(Batch.of(records))
     numbered = list(enumerate(records, 1))
     expected = [row for row in sorted(numbered, key=lambda row: (row[1].at, row[0])) if _fits(row[1], wanted)]
     assert [row.id for row in await _all(sessions, wanted)] == [row_id for row_id, _ in expected]
-    newest_first = [row_id for row_id, _ in reversed(expected)]
+    for limits in LIMITS:
+        for name, limit in zip(("_COMPARED", "_MIN_COMPARED", "MAX_KEYS"), limits, strict=True):
+            monkeypatch.setattr(f"app.db.decision_search.{name}", limit)
+        await _check_pages(sessions, wanted, [row_id for row_id, _ in reversed(expected)])
+
+
+async def _check_pages(sessions: Sessions, wanted: DecisionFilter, newest_first: list[int]) -> None:
     pages: list[list[LoggedRecord]] = []
     position: LogPosition | None = None
     async with sessions() as session:
@@ -183,35 +202,53 @@ async def test_following_finds_each_decision_once(sessions: Sessions) -> None:
     assert seen == [1, 2, 3, 7, 8, 9, 13, 14, 15]
 
 
-async def test_a_batch_is_stored_whole_or_not_at_all(sessions: Sessions) -> None:
+BAD = PLAIN._replace(latency=777)
+
+
+async def _refuse_bad(sessions: Sessions, kind: str) -> None:
+    """Have the table refuse BAD."""
+    sqlite = (
+        "CREATE TRIGGER refuse BEFORE INSERT ON decision_rows WHEN NEW.latency = 777 "
+        "BEGIN SELECT RAISE(ABORT, 'constraint failed'); END"
+    )
+    async with sessions() as session:
+        await session.execute(
+            text(sqlite if kind == "sqlite" else "ALTER TABLE decision_rows ADD CHECK (latency <> 777)")
+        )
+        await session.commit()
+
+
+async def test_a_batch_is_stored_whole_or_not_at_all(sessions: Sessions, kind: str) -> None:
+    await _refuse_bad(sessions, kind)
     writer = DecisionWriter(sessions)
     await writer.write(Batch.of([PLAIN]))
-    bad = varied(PLAIN, request_id=cast(str, None))  # the table refuses it
     with pytest.raises(BatchNotStored) as refused:
-        await writer.write(Batch.of([PLAIN, varied(PLAIN, grants=grant_set(frozenset({"new"}))), bad]))
-    assert re.search(r"NOT NULL constraint failed|null value in column", str(refused.value))
+        await writer.write(Batch.of([PLAIN, varied(PLAIN, grants=grant_set(frozenset({"new"}))), BAD]))
+    assert re.search(r"constraint failed|violates check constraint", str(refused.value))
     assert "user_a" not in str(refused.value), "values are private"
-    assert await _scalar(sessions, "SELECT count(*) FROM decisions") == 1
+    assert await _scalar(sessions, "SELECT count(*) FROM decision_rows") == 1
     assert await _scalar(sessions, "SELECT count(*) FROM grant_sets") == 1
     await writer.write(Batch.of([varied(PLAIN, grants=grant_set(frozenset({"new"})))]))
     assert (await _all(sessions))[-1].record.key.grants == grant_set(frozenset({"new"}))
 
 
 async def test_a_long_batch_pauses_between_statements_and_is_stored_completely_or_not_at_all(
-    sessions: Sessions,
+    sessions: Sessions, kind: str
 ) -> None:
+    await _refuse_bad(sessions, kind)
     pauses = 0
 
     async def between_statements() -> None:
         nonlocal pauses
         pauses += 1
-        assert await _scalar(sessions, "SELECT count(*) FROM decisions") == 0, "stored decisions are visible at the end"
+        assert await _scalar(sessions, "SELECT count(*) FROM decision_rows") == 0, (
+            "stored decisions are visible at the end"
+        )
 
     records = [varied(record, at=NOW + number) for number, record in enumerate(_random(1200))]
-    bad = varied(PLAIN, request_id=cast(str, None))
     writer = DecisionWriter(sessions, between_statements=between_statements)
     with pytest.raises(BatchNotStored):
-        await writer.write(Batch.of([*records, bad]))
+        await writer.write(Batch.of([*records, BAD]))
     assert pauses >= 4
     await writer.write(Batch.of(records))
     async with sessions() as session:
@@ -239,7 +276,7 @@ async def test_a_locked_database_delays_the_log_and_loses_nothing(sessions: Sess
                 await asyncio.sleep(0.01)
     assert log.health.dropped == 0
     assert log.health.error is None
-    assert await _scalar(sessions, "SELECT count(*) FROM decisions") == 2
+    assert await _scalar(sessions, "SELECT count(*) FROM decision_rows") == 2
 
 
 async def test_only_old_decisions_are_deleted(sessions: Sessions) -> None:
@@ -266,10 +303,47 @@ async def test_a_used_grant_set_outlives_its_first_decisions(sessions: Sessions)
     await writer.write(Batch.of([varied(PLAIN, at=NOW, grants=held)]))
     old = OldDecisions(sessions)
     await old.delete_before(NOW - 30 * day, 1_000)
-    assert await old.delete_grant_sets_before(datetime.now(UTC).date() - timedelta(days=31)) == 0
+    assert await old.delete_keys_before(datetime.now(UTC).date() - timedelta(days=31)) == 0
     assert [row.record.key.grants for row in await _all(sessions)] == [held]
-    assert await old.delete_grant_sets_before(date(2200, 1, 1)) == 1
+    assert await old.delete_keys_before(date(2200, 1, 1)) == 1
     assert [row.record.key.grants for row in await _all(sessions)] == [None], "unknown, and no error"
+
+
+async def test_a_cached_key_that_retention_deleted_is_stored_again(sessions: Sessions) -> None:
+    writer = DecisionWriter(sessions)
+    late = varied(PLAIN, at=NOW - 40 * 86_400 * 1_000_000)  # by a process whose clock is slow
+    for _ in range(2):
+        await writer.write(Batch.of([late]))
+        assert await _scalar(sessions, "SELECT count(*) FROM decision_keys") == 1
+        assert await _scalar(sessions, WITHOUT_KEY) == 0
+        old = OldDecisions(sessions)
+        assert await old.delete_keys_before(datetime.now(UTC).date()) == 1, "the grant set; a key with rows stays"
+        assert await old.delete_before(NOW - 30 * 86_400 * 1_000_000, 10) == 1
+        assert await old.delete_keys_before(datetime.now(UTC).date()) == 4
+
+
+async def test_writers_and_retention_at_once_leave_no_row_without_its_key(sessions: Sessions) -> None:
+    """Each writer has few subjects, whose keys are old and deleted again and again."""
+    old = OldDecisions(sessions)
+    ends = asyncio.Event()
+
+    async def write(number: int) -> None:
+        writer = DecisionWriter(sessions)
+        for each in range(15):
+            late = varied(PLAIN, at=NOW - 40 * 86_400 * 1_000_000, subject=f"user_{number}_{each % 2}")
+            await writer.write(Batch.of([late] * 3))
+
+    async def tidy() -> None:
+        while not ends.is_set():
+            await old.delete_before(NOW - 30 * 86_400 * 1_000_000, 4)
+            await old.delete_keys_before(datetime.now(UTC).date())
+            assert await _scalar(sessions, WITHOUT_KEY) == 0
+
+    tidying = asyncio.create_task(tidy())
+    await asyncio.gather(*(write(number) for number in range(3)))
+    ends.set()
+    await tidying
+    assert await _scalar(sessions, WITHOUT_KEY) == 0
 
 
 async def test_two_writers_share_their_grant_sets(sessions: Sessions) -> None:
@@ -307,10 +381,11 @@ asyncio.run(main())
         acknowledged += 50 * len(writing.stdout.read().splitlines())
         writing.stdout.close()
         writing.wait()
-        count = await _scalar(sessions, "SELECT count(*) FROM decisions")
+        count = await _scalar(sessions, "SELECT count(*) FROM decision_rows")
         assert isinstance(count, int)
         assert count >= acknowledged
         assert count % 50 == 0, "a batch is stored completely or not at all"
+        assert await _scalar(sessions, WITHOUT_KEY) == 0
         acknowledged = count
 
 
@@ -322,7 +397,9 @@ async def test_a_restore_does_not_mix_up_grant_sets(sessions: Sessions, kind: st
     postgresql = "SELECT setval(pg_get_serial_sequence('grant_sets', 'id'), 1, false)"
     async with sessions() as session:
         for statement in (
-            "DELETE FROM decisions",
+            "DELETE FROM decision_rows",
+            "DELETE FROM decision_keys",
+            "DELETE FROM decision_callers",
             "DELETE FROM grant_sets",
             sqlite if kind == "sqlite" else postgresql,
         ):

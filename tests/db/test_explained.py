@@ -18,7 +18,7 @@ from tests.support.trials.query_plans import Read, explained, is_within_bound, p
 pytestmark = pytest.mark.anyio
 
 KEYS, DECISIONS = 3_000, 12_000
-NEEDED = ("ix_api_keys_key_prefix", "ix_decisions_request_id_at_id", "ix_api_keys_last_used_at_id")
+NEEDED = ("ix_api_keys_key_prefix", "ix_decision_rows_request_id_part", "ix_api_keys_last_used_at_id")
 WITHOUT = {
     "everybody's keys with a whole prefix, by newest",
     "everybody's keys, by used",

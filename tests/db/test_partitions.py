@@ -13,6 +13,7 @@ from app.audit.batch import Batch
 from app.audit.decision_filter import DecisionFilter
 from app.audit.log import BatchNotStored
 from app.audit.record import Record
+from app.db.compact_ids import compact
 from app.db.decision_writer import DecisionWriter
 from app.db.decisions import everything
 from app.db.engine import open_engine
@@ -42,14 +43,15 @@ async def _run(sessions: Sessions, statement: str) -> list[tuple[Any, ...]]:
     return rows
 
 
-async def _partitions(sessions: Sessions) -> list[Partition]:
+async def _partitions(sessions: Sessions, table: str = "decision_rows") -> list[Partition]:
     async with sessions() as session:
-        return list(await (await session.connection()).run_sync(partitions))
+        return list(await (await session.connection()).run_sync(partitions, table))
 
 
 async def _table(sessions: Sessions, request_id: str) -> str:
     """The table that holds the decision of a request."""
-    statement = f"SELECT tableoid::regclass::text FROM decisions WHERE request_id = '{request_id}'"
+    data = compact(request_id).hex()
+    statement = f"SELECT tableoid::regclass::text FROM decision_rows WHERE request_id = '\\x{data}'::bytea"
     ((name,),) = await _run(sessions, statement)
     return str(name)
 
@@ -72,7 +74,7 @@ async def _write_as_before(sessions: Sessions, records: list[Record]) -> None:
         for record in records
     ]
     for row in rows:
-        del row["grants"], row["key"]
+        del row["grants"], row["key"], row["times"]
     async with sessions() as session:
         await session.execute(insert(table_of(LoggedDecision)), rows)
         await session.commit()
@@ -83,9 +85,8 @@ async def test_the_upgrade_to_partitions_keeps_decisions_and_ids(empty: str) -> 
     engine = open_engine(empty)
     sessions = sessions_of(engine)
     await _write_as_before(sessions, [_of(-40), _of(-0.5), _of(0.01), _of(3.5), _of(900)])
-    before = await _logged(sessions)
     await upgrade(empty)
-    assert await _logged(sessions) == before
+    assert [row_id for row_id, _ in await _logged(sessions)] == [1, 2, 3, 4, 5]
     await DecisionWriter(sessions).write(Batch.of([_of(0.02), _of(1.2), _of(901)]))
     assert [row_id for row_id, _ in await _logged(sessions)] == [1, 2, 3, 6, 7, 4, 5, 8]
     await engine.dispose()
@@ -116,7 +117,7 @@ async def test_the_previous_version_keeps_writing_during_the_upgrade_to_partitio
     stop.set()
     await asyncio.gather(*working)
     assert await _run(sessions, "SELECT count(*), count(DISTINCT id) FROM decisions") == [(wrote, wrote)]
-    assert (await _partitions(sessions))[0].name == "decisions_before", "today stays there"
+    assert (await _partitions(sessions, "decisions"))[0].name == "decisions_before", "today stays there"
     indexes = await _run(sessions, "SELECT indexname FROM pg_indexes WHERE tablename = 'decisions_before' ORDER BY 1")
     assert [name for (name,) in indexes] == sorted(
         [f"ix_decisions_before_{name}at_id" for name in ("", *(f"{column}_" for column in _FILTERS))]
@@ -135,21 +136,21 @@ async def test_partitions_are_created_ahead_once(sessions: Sessions) -> None:
         assert {(today + n * DAY, today + (n + 1) * DAY) for n in range(AHEAD_DAYS + 1)} <= set(bounds)
         assert len(bounds) == len(set(bounds))
     await DecisionWriter(sessions).write(Batch.of([_of(0.5, "today"), _of(1, "tomorrow")]))
-    assert await _table(sessions, "today") == f"decisions_{NOW:%Y%m%d}"
-    assert await _table(sessions, "tomorrow") == f"decisions_{NOW + timedelta(days=1):%Y%m%d}"
+    assert await _table(sessions, "today") == f"decision_rows_{NOW:%Y%m%d}"
+    assert await _table(sessions, "tomorrow") == f"decision_rows_{NOW + timedelta(days=1):%Y%m%d}"
 
 
 @on_postgresql
 async def test_a_day_without_a_partition_is_written_and_deleted_in_time(sessions: Sessions) -> None:
     old, writer = OldDecisions(sessions), DecisionWriter(sessions)
     await writer.write(Batch.of([_of(20.3, "early"), _of(-3, "late")]))
-    assert {await _table(sessions, name) for name in ("early", "late")} == {"decisions_default"}
+    assert {await _table(sessions, name) for name in ("early", "late")} == {"decision_rows_default"}
     await old.make_ready(NOW + timedelta(days=20))
     names = {part.name for part in await _partitions(sessions)}
-    assert f"decisions_{NOW + timedelta(days=20):%Y%m%d}" not in names, "rows of the default partition stay there"
-    assert f"decisions_{NOW + timedelta(days=21):%Y%m%d}" in names
+    assert f"decision_rows_{NOW + timedelta(days=20):%Y%m%d}" not in names, "rows of the default partition stay there"
+    assert f"decision_rows_{NOW + timedelta(days=21):%Y%m%d}" in names
     await writer.write(Batch.of([_of(20.4, "later")]))
-    assert await _table(sessions, "later") == "decisions_default"
+    assert await _table(sessions, "later") == "decision_rows_default"
     assert await old.delete_before(TODAY + 20 * DAY + 1, 10) == 1, "of the previous days"
     assert await old.delete_before(TODAY + 21 * DAY, 1) == 1
     assert [record.request_id for _, record in await _logged(sessions)] == ["later"]
@@ -178,7 +179,7 @@ async def test_older_decisions_are_deleted_by_row_and_their_table_at_last(empty:
     old = OldDecisions(sessions)
     assert (await old.drop_days_before(TODAY - 2 * DAY), await old.delete_before(TODAY - 2 * DAY, 10)) == (0, 1)
     assert [record.request_id for _, record in await _logged(sessions)] == ["young", "today"]
-    assert await old.drop_days_before(TODAY + DAY) == 1
+    assert await old.drop_days_before(TODAY + DAY) == 2, "of both tables"
     assert await _logged(sessions) == []
     await engine.dispose()
 
@@ -191,7 +192,7 @@ async def test_dropping_a_partition_waits_for_a_long_read_for_a_bounded_time(
     old, writer = OldDecisions(sessions), DecisionWriter(sessions)
     await writer.write(Batch.of([_of(0.5)]))
     async with sessions() as reading:
-        await reading.execute(text("SELECT count(*) FROM decisions"))
+        await reading.execute(text("SELECT count(*) FROM decision_rows"))
         dropping = asyncio.create_task(old.drop_days_before(TODAY + DAY))
         await asyncio.sleep(0.05)
         async with asyncio.timeout(5):
@@ -206,7 +207,7 @@ async def test_dropping_a_partition_waits_for_a_long_read_for_a_bounded_time(
 
 async def test_the_upgrade_creates_the_due_partitions(url: str, sessions: Sessions) -> None:
     if url.startswith("postgresql"):
-        await _run(sessions, f"DROP TABLE decisions_{NOW + timedelta(days=2):%Y%m%d}")
+        await _run(sessions, f"DROP TABLE decision_rows_{NOW + timedelta(days=2):%Y%m%d}")
     await upgrade(url)
     days = AHEAD_DAYS + 1 if url.startswith("postgresql") else 0
     assert len(await _partitions(sessions)) == days
@@ -219,7 +220,7 @@ async def test_a_cancelled_batch_is_logged_and_retried(url: str) -> None:
     writer = DecisionWriter(sessions)
     await writer.write(Batch.of([_of(0.5)]))
     async with others.connect() as other:
-        await other.execute(text("LOCK TABLE decisions"))
+        await other.execute(text("LOCK TABLE decision_rows"))
         with pytest.raises(BatchNotStored, match="TimeoutError"):
             await writer.write(Batch.of([_of(0.5)] * 3))
         patient = open_engine(url, timeout_seconds=60)
@@ -239,6 +240,6 @@ async def test_a_cancelled_batch_is_logged_and_retried(url: str) -> None:
             await writing
         await patient.dispose()
     await writer.write(Batch.of([_of(0.5)] * 3))
-    assert await _run(sessions, "SELECT count(*) FROM decisions") == [(4,)]
+    assert await _run(sessions, "SELECT count(*) FROM decision_rows") == [(4,)]
     await others.dispose()
     await engine.dispose()

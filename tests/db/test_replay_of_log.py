@@ -32,6 +32,7 @@ async def test_a_replay_of_the_log_equals_deciding_one_by_one(tmp_path: Path) ->
         else record
         for number, record in enumerate(log(11, 4_000))
     ]
+    records = [record._replace(times=number % 3 + 1) for number, record in enumerate(records)]
     engine = open_engine(url)
     sessions = sessions_of(engine)
     writer = DecisionWriter(sessions)
@@ -48,7 +49,7 @@ async def test_a_replay_of_the_log_equals_deciding_one_by_one(tmp_path: Path) ->
     changes: dict[tuple[ReplayOutcome, str, str, str], tuple[int, str]] = {}
     for record in records[100:3_900]:
         if record.key.held is None:
-            counts[ReplayOutcome.UNVERIFIED if record.key.method is None else ReplayOutcome.UNKNOWN] += 1
+            counts[ReplayOutcome.UNVERIFIED if record.key.method is None else ReplayOutcome.UNKNOWN] += record.times
             continue
         now = snapshot.decide(record.key.held, record.key.resource, record.key.action)
         told = (
@@ -58,10 +59,10 @@ async def test_a_replay_of_the_log_equals_deciding_one_by_one(tmp_path: Path) ->
             if now
             else ReplayOutcome.LOST
         )
-        counts[told] += 1
+        counts[told] += record.times
         if told is not ReplayOutcome.SAME:
             which = (told, record.key.subject, record.key.resource, record.key.action)
-            changes[which] = (changes.get(which, (0, ""))[0] + 1, record.request_id)
+            changes[which] = (changes.get(which, (0, ""))[0] + record.times, record.request_id)
     assert {told: count for told, count in replay.counts.items() if count} == counts
     assert set(counts) == {
         ReplayOutcome.SAME,

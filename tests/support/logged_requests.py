@@ -7,6 +7,7 @@ from contextlib import closing
 
 import httpx
 
+from app.db.compact_ids import compact
 from tests.support.issuer import LiveIssuer
 from tests.support.server import Server, eventually
 
@@ -23,7 +24,8 @@ def ask(server: Server, path: str, request_id: str, token: str | None) -> None:
 def stored(server: Server, request_id: str) -> bool:
     """Whether the decision on a request is in the log."""
     with closing(sqlite3.connect(server.directory / "authz.db")) as database:
-        return bool(database.execute("SELECT 1 FROM decisions WHERE request_id = ?", (request_id,)).fetchall())
+        found = database.execute("SELECT 1 FROM decision_rows WHERE request_id = ?", (compact(request_id),))
+        return bool(found.fetchall())
 
 
 def log_requests_of_two_users(server: Server, issuer: LiveIssuer) -> None:

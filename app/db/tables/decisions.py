@@ -1,16 +1,22 @@
-"""Decisions in the log. Times are in microseconds since 1970, UTC, since a place in the log is a time."""
+"""Decisions in the log: thin rows, and what many of them have in common, which is stored once.
+
+A row has a key, which is a combination of a caller, a target and an outcome. Each of these exists once, and has the
+first and the last day, counted since 1970, on which its decisions may have been made: they are deleted by the last one.
+"""
 
 from __future__ import annotations
 
 from datetime import date
 
-from sqlalchemy import BigInteger, Index, LargeBinary, Text
+from sqlalchemy import BigInteger, Index, LargeBinary, Text, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from app.db.tables.base import NEVER_REUSED, ROW_ID, row_id
 
-# Each can be the only filter of a query, newest first, over millions of rows.
+# The filters of the table of the release before, whose rows are moved to `decision_rows`.
 _FILTERS = ("subject", "key_id", "resource", "action", "allowed", "revision", "request_id")
+# Three bytes of a request id find it: see `app.db.compact_ids`.
+REQUEST_ID_PART = "substr(request_id, 3, 3)"
 
 
 class GrantSet(SQLModel, table=True):
@@ -24,8 +30,91 @@ class GrantSet(SQLModel, table=True):
     last_seen_on: date = Field(index=True)
 
 
+class DecisionCaller(SQLModel, table=True):
+    """Who made requests: the subject, the method of verification, the API key and the grants."""
+
+    __tablename__ = "decision_callers"
+    __table_args__ = (NEVER_REUSED,)
+    id: int = row_id()
+    digest: bytes = Field(unique=True, sa_type=LargeBinary(20))
+    first_day: int
+    last_day: int = Field(index=True)
+    subject: str = Field(index=True)
+    method: str | None = Field(max_length=16)
+    key_id: int | None = Field(index=True, sa_type=ROW_ID)
+    grant_set_id: int | None = Field(sa_type=ROW_ID)
+
+
+class DecisionTarget(SQLModel, table=True):
+    """What was requested, and at which door."""
+
+    __tablename__ = "decision_targets"
+    __table_args__ = (NEVER_REUSED,)
+    id: int = row_id()
+    digest: bytes = Field(unique=True, sa_type=LargeBinary(20))
+    first_day: int
+    last_day: int = Field(index=True)
+    door: str = Field(max_length=32)
+    action: str = Field(index=True)
+    resource: str = Field(index=True)
+
+
+class DecisionOutcome(SQLModel, table=True):
+    """A verdict with its reason, under a revision of the policy."""
+
+    __tablename__ = "decision_outcomes"
+    __table_args__ = (NEVER_REUSED,)
+    id: int = row_id()
+    digest: bytes = Field(unique=True, sa_type=LargeBinary(20))
+    first_day: int
+    last_day: int = Field(index=True)
+    allowed: bool
+    reason: str
+    rule_place: str | None
+    rule_text: str | None = Field(sa_type=Text)
+    missing: str = Field(sa_type=Text)  # grants, separated by a space
+    revision: str = Field(index=True, max_length=64)
+
+
+class DecisionKeyRow(SQLModel, table=True):
+    """What many decisions have in common."""
+
+    __tablename__ = "decision_keys"
+    __table_args__ = (UniqueConstraint("caller_id", "target_id", "outcome_id"), NEVER_REUSED)
+    id: int = row_id()
+    first_day: int
+    last_day: int
+    caller_id: int = Field(sa_type=ROW_ID)
+    target_id: int = Field(index=True, sa_type=ROW_ID)
+    outcome_id: int = Field(index=True, sa_type=ROW_ID)
+
+
+class DecisionRow(SQLModel, table=True):
+    """A decision, or `count` equal ones within a second.
+
+    Times are split, so that indexes hold four bytes of them: `second` counts from 2020, since 32 bits reach until 2088.
+    Ids are those of `decisions` too, in the order of the commits. On PostgreSQL the table is partitioned by the day.
+    """
+
+    __tablename__ = "decision_rows"
+    __table_args__ = (
+        Index("ix_decision_rows_second", "second"),
+        Index("ix_decision_rows_decision_key_id_second", "decision_key_id", "second"),
+        Index("ix_decision_rows_request_id_part", text(REQUEST_ID_PART)),
+        NEVER_REUSED,
+    )
+    id: int = row_id()
+    decision_key_id: int = Field(sa_type=ROW_ID)
+    second: int
+    microsecond: int
+    latency: int  # in microseconds
+    count: int = Field(default=1, sa_column_kwargs={"server_default": text("1")})
+    request_id: bytes = Field(sa_type=LargeBinary)
+    token_id: bytes | None = Field(sa_type=LargeBinary)
+
+
 class LoggedDecision(SQLModel, table=True):
-    """A decision. `grant_set_id` is not a foreign key: both are deleted by age, the sets last."""
+    """A decision as the release before stores it, until it is moved to `decision_rows`."""
 
     __tablename__ = "decisions"
     __table_args__ = (

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.db.compact_ids import compact, expand
 from tests.support.issuer import PARTY, LiveIssuer
 from tests.support.server import Server, eventually
 
@@ -256,14 +257,14 @@ def test_the_health_of_the_log_counts_the_outcome_of_decisions(
         "capacity": 20_000,
     }
     with closing(sqlite3.connect(own_server.directory / "authz.db")) as database:
-        database.execute("ALTER TABLE decisions RENAME TO away")
+        database.execute("ALTER TABLE decision_rows RENAME TO away")
         database.commit()
         assert ask(own_server, "/healthz", "while-away").status_code == 200
         assert eventually(lambda: reader.get(f"{PATH}health").json()["failures"] > 0)
         broken = reader.get(f"{PATH}health").json()
         assert broken["error"].startswith("OperationalError: no such table")
         assert broken["queued"] > 0
-        database.execute("ALTER TABLE away RENAME TO decisions")
+        database.execute("ALTER TABLE away RENAME TO decision_rows")
         database.commit()
     assert eventually(lambda: reader.get(f"{PATH}health").json()["error"] is None, 20)
     assert logged(reader, "while-away")["verdict"] == "allow"
@@ -290,7 +291,7 @@ def test_a_stop_flushes_the_log_and_a_kill_keeps_written_decisions(
 ) -> None:
     def stored() -> set[str]:
         with closing(sqlite3.connect(own_server.directory / "authz.db")) as database:
-            return {row[0] for row in database.execute("SELECT request_id FROM decisions")}
+            return {expand(row[0]) for row in database.execute("SELECT request_id FROM decision_rows")}
 
     ask(own_server, "/healthz", "before-the-stop")
     own_server.stop()
@@ -313,15 +314,16 @@ def test_old_decisions_are_deleted_at_startup(own_server: Server, reader: httpx.
     logged(reader, "old")
     own_server.stop()
     with closing(sqlite3.connect(own_server.directory / "authz.db")) as database:
-        database.execute("UPDATE decisions SET at = at - 31 * 86400 * 1000000 WHERE request_id = 'old'")
-        database.execute("UPDATE decisions SET at = at - 29 * 86400 * 1000000 WHERE request_id <> 'old'")
+        old = (compact("old"),)
+        database.execute("UPDATE decision_rows SET second = second - 31 * 86400 WHERE request_id = ?", old)
+        database.execute("UPDATE decision_rows SET second = second - 29 * 86400 WHERE request_id <> ?", old)
         database.commit()
-        (before,) = database.execute("SELECT count(*) FROM decisions").fetchone()
+        (before,) = database.execute("SELECT count(*) FROM decision_rows").fetchone()
         own_server.lines.clear()
         own_server.start()
         own_server.wait_for_log(lambda entry: entry.get("event") == "old decisions deleted")
-        (left,) = database.execute("SELECT count(*) FROM decisions WHERE at < ?", (2**62,)).fetchone()
-        assert not database.execute("SELECT 1 FROM decisions WHERE request_id = 'old'").fetchall()
+        (left,) = database.execute("SELECT count(*) FROM decision_rows").fetchone()
+        assert not database.execute("SELECT 1 FROM decision_rows WHERE request_id = ?", old).fetchall()
     assert left >= before - 1 > 0
 
 

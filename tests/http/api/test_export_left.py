@@ -18,11 +18,14 @@ PATH = "/api/v1/decisions/export"
 def fill(server: Server, number: int) -> None:
     """Insert many copies of the first decision."""
     with closing(sqlite3.connect(server.directory / "authz.db")) as database:
-        columns = [row[1] for row in database.execute("PRAGMA table_info(decisions)") if row[1] not in ("id", "at")]
+        columns = [
+            row[1] for row in database.execute("PRAGMA table_info(decision_rows)") if row[1] not in ("id", "second")
+        ]
         kept = ", ".join(columns)
         database.execute(
             f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {number}) "
-            f"INSERT INTO decisions (at, {kept}) SELECT at - i, {kept} FROM n, (SELECT * FROM decisions LIMIT 1)"
+            f"INSERT INTO decision_rows (second, {kept}) SELECT second - i, {kept} "
+            "FROM n, (SELECT * FROM decision_rows LIMIT 1)"
         )
         database.commit()
 

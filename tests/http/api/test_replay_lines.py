@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.db.compact_ids import compact
 from tests.support.issuer import LiveIssuer
 from tests.support.logged_requests import READ_TEAMS, log_requests_of_two_users
 from tests.support.server import Server
@@ -106,24 +107,27 @@ def test_faults_and_invalid_fields_are_refused_before_streaming(logged_server: S
 
 def test_an_unreadable_log_ends_the_stream_with_an_error(logged_server: Server, admin: httpx.Client) -> None:
     with closing(sqlite3.connect(logged_server.directory / "authz.db")) as database:
-        database.execute("ALTER TABLE decisions RENAME TO elsewhere")
+        database.execute("ALTER TABLE decision_rows RENAME TO elsewhere")
         database.commit()
     lines = replay(admin, candidate(logged_server))
     assert [list(line) for line in lines] == [["progress"], ["error"]]
     with closing(sqlite3.connect(logged_server.directory / "authz.db")) as database:
-        database.execute("ALTER TABLE elsewhere RENAME TO decisions")
+        database.execute("ALTER TABLE elsewhere RENAME TO decision_rows")
         database.commit()
     assert list(replay(admin, candidate(logged_server))[-1]) == ["result"], "the next caller has its turn"
 
 
 def test_a_disconnect_within_a_replay_releases_everything(logged_server: Server, admin: httpx.Client) -> None:
     with closing(sqlite3.connect(logged_server.directory / "authz.db")) as database:
-        columns = [row[1] for row in database.execute("PRAGMA table_info(decisions)") if row[1] not in ("id", "at")]
+        columns = [
+            row[1] for row in database.execute("PRAGMA table_info(decision_rows)") if row[1] not in ("id", "second")
+        ]
         kept = ", ".join(columns)
         database.execute(
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000) "
-            f"INSERT INTO decisions (at, {kept}) SELECT at - i * 9000000, {kept} FROM n, "
-            "(SELECT * FROM decisions WHERE request_id = 'reader-0')"
+            f"INSERT INTO decision_rows (second, {kept}) SELECT second - i * 9, {kept} FROM n, "
+            "(SELECT * FROM decision_rows WHERE request_id = ?)",
+            (compact("reader-0"),),
         )
         database.commit()
     for _ in range(6):

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import sqlite3
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import text
 
+from app.db.compact_ids import compact
+from app.db.decision_times import EPOCH
 from app.db.engine import open_engine
 from app.db.migrate import upgrade
 from app.db.partitions import AHEAD_DAYS, DAY, make_ahead
@@ -23,6 +26,12 @@ _DECISION_COLUMNS = (
     "at, latency, request_id, door, subject, method, key_id, token_id, action, resource, allowed, reason, rule_place, "
     "rule_text, missing, revision, grant_set_id"
 )
+# The parts of decision keys: the columns of the table, and those of the key that refers to it.
+_PARTS = {
+    "caller": "subject, method, key_id, grant_set_id",
+    "target": "door, action, resource",
+    "outcome": "allowed, reason, rule_place, rule_text, missing, revision",
+}
 
 
 def digest_of(number: int) -> bytes:
@@ -57,12 +66,44 @@ def _decisions(number: str, rows: int, keys: int, start: int) -> str:
         CASE WHEN {number} % 20 = 7 THEN 'missing grants' ELSE 'a rule allows it' END,
         'catalog.csv:' || ({number} % 40), 'p, catalog:read, /api/v1/resource/**, GET|HEAD, allow',
         CASE WHEN {number} % 20 = 7 THEN 'catalog:write' ELSE '' END,
-        'revision' || ({number} * 10 / {rows}), 1 + {number} * 104729 % {GRANT_SETS}"""
+        'revision' || ({number} * 10 / {rows}), 1 + {number} % {max(1, keys // KEYS_EACH)} * 104729 % {GRANT_SETS}"""
+
+
+def _normalised(same: str, digest: str, days: tuple[int, int]) -> Iterator[str]:
+    """Statements that store the decisions of the table `filled`: the parts of keys, keys, and rows.
+
+    `same` compares values that may be NULL, `digest` makes bytes of a text, and `days` bound all decisions.
+    """
+    joined = ""
+    for part, columns in _PARTS.items():
+        text = " || ',' || ".join(f"coalesce(CAST({column} AS TEXT), '-')" for column in columns.split(", "))
+        yield f"""
+            INSERT INTO decision_{part}s (digest, first_day, last_day, {columns})
+            SELECT {digest.format(text)}, {days[0]}, {days[1]}, {columns} FROM (SELECT DISTINCT {columns} FROM filled)
+            AS part"""
+        equal = " AND ".join(f"{part}.{column} {same} filled.{column}" for column in columns.split(", "))
+        joined += f" JOIN decision_{part}s AS {part} ON {equal}"
+    ids = "caller.id AS caller_id, target.id AS target_id, outcome.id AS outcome_id"
+    yield f"CREATE TABLE numbered AS SELECT filled.*, {ids} FROM filled {joined}"
+    yield f"""
+        INSERT INTO decision_keys (first_day, last_day, caller_id, target_id, outcome_id)
+        SELECT DISTINCT {days[0]}, {days[1]}, caller_id, target_id, outcome_id FROM numbered"""
+    equal = " AND ".join(f"keys.{part}_id = numbered.{part}_id" for part in _PARTS)
+    yield f"""
+        INSERT INTO decision_rows (decision_key_id, second, microsecond, latency, request_id, token_id)
+        SELECT keys.id, at / 1000000 - {EPOCH}, at % 1000000, latency, request_id, token_id
+        FROM numbered JOIN decision_keys AS keys ON {equal} ORDER BY at"""
+    yield "DROP TABLE filled"
+    yield "DROP TABLE numbered"
 
 
 def first_day(now: datetime) -> int:
     """The time of the first decision, in microseconds since 1970."""
     return int(now.timestamp() * 1_000_000) // DAY * DAY - (DAYS - 1) * DAY
+
+
+def _days(start: int) -> tuple[int, int]:
+    return start // DAY, start // DAY + DAYS
 
 
 async def fill_postgresql(url: str, *, keys: int, decisions: int, now: datetime) -> None:
@@ -87,16 +128,24 @@ async def fill_postgresql(url: str, *, keys: int, decisions: int, now: datetime)
                 INSERT INTO api_keys ({_KEY_COLUMNS}) SELECT {values}
                 FROM generate_series(1::bigint, {keys}) AS i, LATERAL (SELECT md5('k' || i) AS hash) AS hashed""")
             )
-        for day in range(DAYS):
-            async with engine.begin() as connection:
-                low, high = decisions * day // DAYS, decisions * (day + 1) // DAYS
-                values = _decisions("i", decisions, keys, start)
-                await connection.execute(
-                    text(f"""
-                    INSERT INTO decisions ({_DECISION_COLUMNS}) SELECT {values}
-                    FROM generate_series({low}::bigint, {high - 1}) AS i,
-                    LATERAL (SELECT md5('d' || i) AS hash) AS hashed""")
+        async with engine.begin() as connection:
+            values = _decisions("i", decisions, keys, start)
+            await connection.execute(
+                text(f"""
+                CREATE TABLE filled ({_DECISION_COLUMNS}) AS SELECT {values}
+                FROM generate_series(0::bigint, {decisions - 1}) AS i,
+                LATERAL (SELECT md5('d' || i) AS hash) AS hashed""")
+            )
+            await connection.execute(
+                text(
+                    "ALTER TABLE filled ALTER request_id TYPE bytea USING decode(request_id, 'hex'), "
+                    "ALTER token_id TYPE bytea USING convert_to(token_id, 'UTF8')"
                 )
+            )
+            await connection.execute(text("ANALYZE filled"))
+            digest = "substr(sha256(convert_to({}, 'UTF8')), 1, 20)"
+            for statement in _normalised("IS NOT DISTINCT FROM", digest, _days(start)):
+                await connection.execute(text(statement))
         async with engine.connect() as connection:
             await (await connection.execution_options(isolation_level="AUTOCOMMIT")).execute(text("VACUUM ANALYZE"))
     finally:
@@ -110,11 +159,12 @@ def fill_sqlite(file: str, *, keys: int, decisions: int, now: datetime) -> None:
     database = sqlite3.connect(file, isolation_level=None)
     database.create_function("md5", 1, lambda words: hashlib.md5(words.encode()).hexdigest(), deterministic=True)
     database.create_function("sha256", 1, lambda words: hashlib.sha256(words.encode()).digest(), deterministic=True)
+    database.create_function("compact", 1, lambda words: words and compact(words), deterministic=True)
     database.execute("PRAGMA synchronous = OFF")
     database.execute("PRAGMA cache_size = -400000")
     indexes = database.execute(
         "SELECT name, sql FROM sqlite_master "
-        "WHERE type = 'index' AND sql <> '' AND tbl_name IN ('decisions', 'api_keys')"
+        "WHERE type = 'index' AND sql <> '' AND tbl_name IN ('decision_rows', 'api_keys')"
     ).fetchall()
     for name, _ in indexes:
         database.execute(f"DROP INDEX {name}")
@@ -132,9 +182,13 @@ def fill_sqlite(file: str, *, keys: int, decisions: int, now: datetime) -> None:
         INSERT INTO api_keys ({_KEY_COLUMNS}) {counted.format(1, keys)}
         SELECT {values} FROM (SELECT i, md5('k' || i) AS hash FROM counted)""")
     values = _decisions("i", decisions, keys, start)
+    database.execute(f"CREATE TABLE filled ({_DECISION_COLUMNS})")
     database.execute(f"""
-        INSERT INTO decisions ({_DECISION_COLUMNS}) {counted.format(0, decisions - 1)}
+        INSERT INTO filled {counted.format(0, decisions - 1)}
         SELECT {values} FROM (SELECT i, md5('d' || i) AS hash FROM counted)""")
+    database.execute("UPDATE filled SET request_id = compact(request_id), token_id = compact(token_id)")
+    for statement in _normalised("IS", "substr(sha256({}), 1, 20)", _days(start)):
+        database.execute(statement)
     database.execute("COMMIT")
     for _, statement in indexes:
         database.execute(statement)

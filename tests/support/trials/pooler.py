@@ -68,7 +68,7 @@ def pooled(
 
 
 def _logged(mode: Mode, servers: Sequence[Server], postgres: BreakablePostgres) -> Iterator[str]:
-    if not eventually(lambda: postgres.psql("SELECT count(*) FROM decisions") != "0"):
+    if not eventually(lambda: postgres.psql("SELECT count(*) FROM decision_rows") != "0"):
         yield f"{mode}: no decision was written to the log"
     for server in servers:
         if wrong := [entry for entry in server.log if entry.get("level") == "error"]:

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.decision_filter import DecisionFilter
 from app.db import decisions, replay, usage
+from app.db.decision_filters import filters_keys
 from app.db.decisions import LogPosition
 from app.db.old_decisions import OldDecisions
 from app.db.partitions import DAY
@@ -22,6 +23,9 @@ from tests.support.trials.filled_databases import DAYS, GRANT_SETS, KEYS_EACH, d
 PAGE = 50
 # A page may read a few times its rows, and the first row of each of some forty partitions.
 OF_A_PAGE = 8 * PAGE
+COMPARED = 4 * 60 * (PAGE + 1)
+# To load keys PostgreSQL may read all of their parts and of the grant sets, if they are few.
+PARTS = GRANT_SETS + 2_000
 _T = TypeVar("_T")
 Ask = Callable[[Sessions], Awaitable[object]]
 
@@ -133,29 +137,26 @@ def _of_the_log(keys: int, decided: int, now: datetime) -> Sequence[Query]:
         " that deny, of a day": DecisionFilter(allowed=False, since=middle.at, until=middle.at + DAY),
         " but for a door": DecisionFilter(except_door="authzen"),
     }
-    of_one = decided * KEYS_EACH // keys + 20  # decisions of one owner
     found = []
     for words, which in wanted.items():
-        most = OF_A_PAGE if which.subject is None else OF_A_PAGE + 2 * of_one
-        if which.action:  # one of nine matches, so skipping the others is cheaper than another index
-            most *= 2
+        # What has a key is compared with the rows next to the position first, each with its key and two parts of it.
+        most = PARTS + (COMPARED if filters_keys(which) or which.except_door else OF_A_PAGE)
         found.append(Query(f"decisions{words}", _session(_newest(which)), most))
         found.append(Query(f"decisions{words}, older", _session(_beside(which, middle, older=True)), most))
         found.append(Query(f"decisions{words}, newer", _session(_beside(which, middle, older=False)), most))
     day = decided // DAYS
-    of_few = OF_A_PAGE + GRANT_SETS  # it may read all grant sets, which are few
     return [
         *found,
         Query("newest decision", _session(decisions.newest_id), OF_A_PAGE),
         Query("oldest decision", _session(usage.oldest), OF_A_PAGE),
-        Query("what follows", _session(lambda s: decisions.following(s, DecisionFilter(), after=decided - 9)), of_few),
+        Query("what follows", _session(lambda s: decisions.following(s, DecisionFilter(), after=decided - 9)), PARTS),
         Query(
             "what follows, denials",
             _session(lambda s: decisions.following(s, DecisionFilter(allowed=False), after=decided - 9)),
             OF_A_PAGE,
         ),
-        Query("an export's first page", _first_page, 3 * decisions.EXPORT_PAGE),
-        Query("a replay of a day", lambda s: _replay(s, middle.at), 2 * day + 6_000),
+        Query("an export's first page", _first_page, PARTS * 2 + 3 * decisions.EXPORT_PAGE),
+        Query("a replay of a day", lambda s: _replay(s, middle.at), 2 * day + 6_000 + replay.SLICES * PARTS),
         Query(
             "request ids for a replay",
             lambda s: replay.request_ids(s, range(1, decided, max(1, decided // 400))),
@@ -201,8 +202,8 @@ def _that_change(keys: int, decided: int, now: datetime) -> Sequence[Query]:
         Query("retention: days", lambda s: OldDecisions(s).drop_days_before(start + DAY), 0),
         Query("retention: decisions", lambda s: OldDecisions(s).delete_before(start + 2 * DAY, 1_000), 4_000),
         Query(
-            "retention: grant sets",
-            lambda s: OldDecisions(s).delete_grant_sets_before((now - timedelta(days=30)).date()),
-            2_000,
+            "retention: keys",
+            lambda s: OldDecisions(s).delete_keys_before((now - timedelta(days=30)).date()),
+            4 * decided,  # all keys, once in ten minutes
         ),
     ]

@@ -24,7 +24,7 @@ from tests.support.databases import Postgres
 from tests.support.trials.filled_databases import fill_postgresql, fill_sqlite
 from tests.support.trials.queries import Query, every_query
 
-_BIG = ("decisions", "api_keys")
+_BIG = ("decision_rows", "decision_keys", "decisions", "api_keys")
 _OURS = ("SELECT pg_", "BEGIN", "SET ", "LOCK ", "DROP ", "CREATE ", "ALTER ")
 _numbers = count(1)
 _OF_SQLITE = 10  # virtual machine instructions that count as a row

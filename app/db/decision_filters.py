@@ -1,0 +1,101 @@
+"""Filters of decisions as conditions on the tables of keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, Table, func, null, select, true
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.audit.decision_filter import DecisionFilter
+from app.audit.record import DecisionKey, StatedGrants
+from app.db.decision_times import DAY_SECONDS, EPOCH
+from app.db.tables.base import table_of
+from app.db.tables.decisions import DecisionCaller, DecisionKeyRow, DecisionOutcome, DecisionTarget, GrantSet
+
+keys = table_of(DecisionKeyRow)
+callers, targets, outcomes = (table_of(model) for model in (DecisionCaller, DecisionTarget, DecisionOutcome))
+_grant_sets = table_of(GrantSet)
+# The parts of a key with their filters, in the order of the number of decisions that they usually match.
+_PARTS = (
+    (callers, keys.c.caller_id, ("key_id", "subject")),
+    (targets, keys.c.target_id, ("resource", "action")),
+    (outcomes, keys.c.outcome_id, ("revision", "allowed")),
+)
+_CHUNK = 2_000  # keys in a statement
+
+
+def filters_keys(filters: DecisionFilter) -> bool:
+    """Whether keys that match can be found by an index."""
+    return any(getattr(filters, name) is not None for _, _, names in _PARTS for name in names)
+
+
+def is_of_key(filters: DecisionFilter, key_id: ColumnElement[int]) -> ColumnElement[bool]:
+    """The condition that the key with this id matches."""
+    query: Select[Any] = select(keys.c.id).where(keys.c.id == key_id)
+    is_any = True
+    for table, reference, _ in _PARTS:
+        if terms := _terms(table, filters, indexed=0):
+            query = query.join(table, table.c.id == reference).where(*terms)
+            is_any = False
+    return true() if is_any else query.correlate_except(keys, callers, targets, outcomes).exists()
+
+
+def matching_keys(filters: DecisionFilter, low: int | None, high: int | None) -> Select[Any]:
+    """The ids of keys that match, with decisions of days between two seconds since 2020."""
+    query: Select[Any] = select(keys.c.id)
+    is_indexed = False
+    for table, reference, _ in _PARTS:
+        if terms := _terms(table, filters, indexed=1):
+            # Only the first may use an index: with several, a planner without statistics may read most keys.
+            column = func.coalesce(reference, null()) if is_indexed else reference
+            query = query.where(column.in_(select(table.c.id).where(*terms)))
+            is_indexed = True
+    if low is not None:
+        query = query.where(func.coalesce(keys.c.last_day, null()) >= (low + EPOCH) // DAY_SECONDS)
+    if high is not None:
+        query = query.where(keys.c.first_day <= (high + EPOCH) // DAY_SECONDS)
+    return query
+
+
+def days_of_revision(revision: str) -> Select[Any]:
+    """The first and the last day of decisions under a revision; both are None if there are none."""
+    days = select(func.min(outcomes.c.first_day), func.max(outcomes.c.last_day))
+    return days.where(outcomes.c.revision == revision)
+
+
+async def load_keys(session: AsyncSession, ids: set[int]) -> dict[int, DecisionKey]:
+    """Keys by their ids."""
+    joined = (
+        keys.join(callers, callers.c.id == keys.c.caller_id)
+        .join(targets, targets.c.id == keys.c.target_id)
+        .join(outcomes, outcomes.c.id == keys.c.outcome_id)
+        .outerjoin(_grant_sets, _grant_sets.c.id == callers.c.grant_set_id)
+    )
+    query = select(
+        keys.c.id,
+        targets.c.door,
+        *callers.c["subject", "method", "key_id"],
+        *targets.c["action", "resource"],
+        *outcomes.c["allowed", "reason", "rule_place", "rule_text", "missing", "revision"],
+        *_grant_sets.c["digest", "grants"],
+    ).select_from(joined)
+    found: dict[int, DecisionKey] = {}
+    ordered = sorted(ids)
+    sets: dict[bytes, StatedGrants] = {}  # each once, since many keys share it
+    for start in range(0, len(ordered), _CHUNK):
+        for row in await session.execute(query.where(keys.c.id.in_(ordered[start : start + _CHUNK]))):
+            key_id, *fields, missing, revision, digest, grants = tuple(row)
+            stated = None if grants is None else sets.setdefault(digest, StatedGrants(digest, grants))
+            found[key_id] = DecisionKey._make((*fields, tuple(missing.split()), revision, stated))
+    return found
+
+
+def _terms(table: Table, filters: DecisionFilter, *, indexed: int) -> list[ColumnElement[bool]]:
+    names = next(names for part, _, names in _PARTS if part is table)
+    criteria = [(table.c[name], value) for name in names if (value := getattr(filters, name)) is not None]
+    terms: list[ColumnElement[bool]] = [column == value for column, value in criteria[:indexed]]
+    terms += [func.coalesce(column, null()) == value for column, value in criteria[indexed:]]
+    if table is targets and filters.except_door is not None:
+        terms.append(targets.c.door != filters.except_door)
+    return terms

@@ -1,0 +1,133 @@
+"""Stores decision keys and their parts, each once, and caches their ids."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from datetime import date, timedelta
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.audit.record import DecisionKey
+from app.db.tables.base import table_of
+from app.db.tables.decisions import DecisionCaller, DecisionKeyRow, DecisionOutcome, DecisionTarget, GrantSet
+from app.db.upserts import Upsert
+
+MAX_CACHED = 20_000  # keys, and as many of each part
+MAX_CACHED_COMBINATIONS = 50_000  # three ids each
+_DIGEST_BYTES = 20
+_DAYS = (("first_day", "min"), ("last_day", "max"))
+_GRANT_SETS = Upsert(table_of(GrantSet), ("digest", "grants", "last_seen_on"), ("digest",), (("last_seen_on", "max"),))
+_CALLERS, _TARGETS, _OUTCOMES = (
+    Upsert(table_of(model), ("digest", "first_day", "last_day", *fields), ("digest",), _DAYS)
+    for model, fields in (
+        (DecisionCaller, ("subject", "method", "key_id", "grant_set_id")),
+        (DecisionTarget, ("door", "action", "resource")),
+        (DecisionOutcome, ("allowed", "reason", "rule_place", "rule_text", "missing", "revision")),
+    )
+)
+_COMBINATION = ("caller_id", "target_id", "outcome_id")
+_KEYS = Upsert(table_of(DecisionKeyRow), (*_COMBINATION, "first_day", "last_day"), _COMBINATION, _DAYS)
+_encode = msgspec.msgpack.Encoder().encode
+
+Days = tuple[int, int]  # the first and the last one, since 1970
+_Values = tuple[Any, ...]
+
+
+class KeyStore:
+    """The stored decision keys, with a cache.
+
+    The caller holds the lock of the log's writers and commits. It discards the store if it does not commit.
+    """
+
+    def __init__(self) -> None:
+        self._days: Days = (0, -1)  # of all that is cached
+        self._keys: dict[DecisionKey, int] = {}
+        self._ids: dict[Upsert, dict[_Values, int]] = {
+            upsert: {} for upsert in (_GRANT_SETS, _CALLERS, _TARGETS, _OUTCOMES, _KEYS)
+        }
+
+    async def ids(self, connection: AsyncConnection, keys: Sequence[DecisionKey], days: Days) -> Sequence[int]:
+        """The ids of keys, which are stored if they are new; `days` bound all decisions that will refer to them."""
+        if not self._days[0] <= days[0] <= days[1] <= self._days[1]:
+            self._days = days
+            self._keys.clear()
+            for cache in self._ids.values():
+                cache.clear()
+        cached = self._keys
+        # Retention may have deleted some since they were cached.
+        if not await _all_exist(connection, _KEYS, {cached[key] for key in keys if key in cached}):
+            cached.clear()
+        if missing := [key for key in keys if key not in cached]:
+            cached.update(zip(missing, await self._store(connection, missing), strict=True))
+        ids = [cached[key] for key in keys]
+        _evict(cached, MAX_CACHED)
+        return ids
+
+    async def _store(self, connection: AsyncConnection, keys: Sequence[DecisionKey]) -> Sequence[int]:
+        grants = [(key.grants.digest, key.grants.text) for key in keys if key.grants]
+        sets = dict(zip(grants, await self._part_ids(connection, _GRANT_SETS, grants), strict=True))
+        callers = [
+            (key.subject, key.method, key.key_id, sets[key.grants.digest, key.grants.text] if key.grants else None)
+            for key in keys
+        ]
+        targets = [(key.door, key.action, key.resource) for key in keys]
+        outcomes = [
+            (key.allowed, key.reason, key.rule_place, key.rule_text, " ".join(key.missing), key.revision)
+            for key in keys
+        ]
+        columns = [
+            await self._part_ids(connection, upsert, values)
+            for upsert, values in ((_CALLERS, callers), (_TARGETS, targets), (_OUTCOMES, outcomes))
+        ]
+        return await self._part_ids(connection, _KEYS, list(zip(*columns, strict=True)))
+
+    async def _part_ids(self, connection: AsyncConnection, upsert: Upsert, values: Sequence[_Values]) -> Sequence[int]:
+        """The ids of rows of a table, in their order."""
+        cached = self._ids[upsert]
+        distinct = dict.fromkeys(values)
+        if not await _all_exist(connection, upsert, {cached[each] for each in distinct if each in cached}):
+            cached.clear()
+        if missing := [each for each in distinct if each not in cached]:
+            identities = [self._identity(upsert, each) for each in missing]
+            rows = [self._row(upsert, *each) for each in zip(missing, identities, strict=True)]
+            stored = await upsert.run(connection, rows)
+            cached.update((each, stored[identity]) for each, identity in zip(missing, identities, strict=True))
+        ids = [cached[each] for each in values]
+        _evict(cached, MAX_CACHED_COMBINATIONS if upsert is _KEYS else MAX_CACHED)
+        return ids
+
+    def _identity(self, upsert: Upsert, values: _Values) -> object:
+        """The unique value of a row."""
+        if upsert is _KEYS:
+            return values
+        return values[0] if upsert is _GRANT_SETS else sha256(_encode(values)).digest()[:_DIGEST_BYTES]
+
+    def _row(self, upsert: Upsert, values: _Values, identity: object) -> _Values:
+        """The values of the columns of an upsert."""
+        if upsert is _KEYS:
+            return (*values, *self._days)
+        if upsert is _GRANT_SETS:
+            return (*values, date(1970, 1, 1) + timedelta(days=self._days[1]))
+        return (identity, *self._days, *values)
+
+
+def _evict(cache: dict[Any, int], limit: int) -> None:
+    while len(cache) > limit:
+        del cache[next(iter(cache))]
+
+
+async def _all_exist(connection: AsyncConnection, upsert: Upsert, ids: Collection[int]) -> bool:
+    if not ids:
+        return True
+    table = upsert.table.name
+    if connection.dialect.name == "sqlite":
+        query = f"SELECT count(*) FROM json_each(?) AS cached JOIN {table} ON {table}.id = cached.value"  # noqa: S608  # our own names
+        found = await connection.exec_driver_sql(query, (json.dumps(list(ids)),))
+    else:
+        query = f"SELECT count(*) FROM {table} WHERE id = ANY($1::bigint[])"  # noqa: S608  # our own names
+        found = await connection.exec_driver_sql(query, (list(ids),))
+    return int(found.scalar_one()) == len(ids)
