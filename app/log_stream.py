@@ -48,6 +48,10 @@ class LogStream:
         self._report_drops = report or _warn
         self._capacity = capacity
         self._reserve = reserve
+        self._begin()
+        os.register_at_fork(after_in_child=self._begin)
+
+    def _begin(self) -> None:
         self._lock = threading.RLock()  # reentrant, for lines of signal handlers
         self._thread: threading.Thread | None = None
         self._flush: Callable[[], None] | None = None
@@ -79,7 +83,7 @@ class LogStream:
             self.dropped += lines
 
     def start(self, flush: Callable[[], None] | None = None) -> None:
-        """Start the thread, in the process that serves: it does not survive a fork.
+        """Start the thread, which a fork does not copy: each process starts its own.
 
         `flush` writes lines that are collected elsewhere, before the thread ends.
         """

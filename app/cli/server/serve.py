@@ -107,7 +107,12 @@ def serve_command(
             stop_seconds=settings.drain_seconds + STOP_SECONDS,
             hung_seconds=settings.worker_timeout_seconds,
         )
-        if not supervisor.run():
+        logs.stream.start()  # to go on while no reader reads the log
+        try:
+            have_started = supervisor.run()
+        finally:
+            logs.stream.stop()
+        if not have_started:
             fail("the workers did not start; the log above says why.")
     if supervisor.ended_by is not None:
         signal.raise_signal(supervisor.ended_by)  # to end as one process does

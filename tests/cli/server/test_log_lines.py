@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app.log_stream import CAPACITY, DROPPED
+from tests.cli.server.test_workers import workers
 from tests.metrics.scraped import scrape
 from tests.support.issuer import LiveIssuer
 from tests.support.load import Load
@@ -112,6 +115,28 @@ def test_a_reader_that_stops_delays_no_request_and_dropped_lines_are_reported(
         assert eventually(lambda: requests(server).count("x" * 128) + dropped() >= load.answers.total())
         assert dropped() == scrape(server, issuer)("authz_log_lines_dropped_total")
         assert not [entry for entry in server.log if "raw" in entry]
+
+
+def test_a_worker_that_dies_while_no_reader_reads_is_replaced(issuer: LiveIssuer, tmp_path: Path) -> None:
+    server = PausedReader(tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url, command=(*ONE, "--workers", "2"))
+    with server:
+        server.resumed.clear()
+        with Load(server.url, clients=4, headers={"X-Request-ID": "x" * 128}) as load:
+            # The pipe and the buffer of the reader are full.
+            assert eventually(lambda: load.answers.total() > (65_536 + 8_192) / 300 + 100, 20)
+        for _ in range(2):
+            killed = min(workers(server))
+            os.kill(killed, signal.SIGKILL)
+            assert eventually(partial(_is_replaced, server, killed), 10)
+        assert server.process
+        server.process.terminate()
+        assert server.process.wait(20) == -signal.SIGTERM
+        server.resumed.set()
+
+
+def _is_replaced(server: Server, killed: int) -> bool:
+    found = workers(server)
+    return len(found) == 2 and killed not in found
 
 
 @pytest.mark.parametrize("access_log", ["true", "false"])

@@ -80,6 +80,7 @@ def test_a_hanging_worker_is_replaced(on: str, issuer: LiveIssuer, tmp_path: Pat
         os.kill(stuck, signal.SIGSTOP)
         assert eventually(lambda: len(workers(server)) == 2 and stuck not in workers(server), 4 * BEATS)
         assert other in workers(server)
+        server.wait_for_log(lambda entry: entry.get("event") == "a worker died and is replaced")
         events = [(entry["event"], entry["worker"]) for entry in server.log if "worker" in entry]
         assert events == [("a worker hung and is killed", stuck), ("a worker died and is replaced", stuck)]
         assert server.stop() == -signal.SIGTERM
