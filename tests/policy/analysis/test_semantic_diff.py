@@ -164,6 +164,13 @@ def test_a_subject_is_also_a_user() -> None:
     assert plain(change) == ("gain", "POST /x", (("subject user ann",),), [(("a:write",),)])
 
 
+@pytest.mark.parametrize(("kind", "gains"), [("robot", True), ("key", False)])
+def test_the_permissions_of_a_key_are_those_of_the_database_and_not_its_attributes(kind: str, gains: bool) -> None:
+    given = ANN.replace("b:read", "a:write").replace("{type: user, id: ann", f"{{type: {kind}, id: '1'")
+    changes = compare(snapshot(WRITE), snapshot(WRITE, entities=given)).changes
+    assert [change.who.holds for change in changes] == [((f"subject {kind} 1",),)] * gains
+
+
 def test_changed_attributes_may_change_a_condition_on_them() -> None:
     row = "p, a:read, /x, GET, allow, \"subject.properties.level == 'high'\""
     low = "subjects:\n  - {type: user, id: ann, properties: {level: low}}"

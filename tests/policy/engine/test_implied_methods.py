@@ -74,6 +74,8 @@ def snapshot(rows: str) -> Snapshot:
         ("p, anyone, orders:/v1/orders/*, GET, deny, \"action.name == 'GET' && false\"\n", READER, ONE, "GET", True),
         ("p, anyone, orders:/v1/orders/*, GET, deny, \"request.method == 'GET'\"\n", READER, ONE, "HEAD", False),
         ("p, anyone, orders:/v1/orders/*, GET, deny, \"!(action.name in ['HEAD'])\"\n", READER, ONE, "HEAD", False),
+        ("p, anyone, orders:/v1/orders/*, GET, deny, \"request['method'] == 'GET'\"\n", READER, ONE, "HEAD", False),
+        ("p, anyone, orders:/v1/orders/*, GET, deny, \"action['name'] == 'GET'\"\n", READER, ONE, "HEAD", False),
         ("p, anyone, orders:/v1/orders/*, GET|HEAD, deny, \"action.name == 'GET'\"\n", READER, ONE, "HEAD", True),
         ("p, anyone, orders:/v1/orders/*, GET, deny, \"params.id == '8'\"\n", READER, ONE, "HEAD", True),
         # OPTIONS is denied unless a row allows it.
@@ -94,6 +96,12 @@ def test_head_and_options_are_decided_by_rows(
     assert bool(explain(policy, held, action, resource, given).decision) is allowed
     path = resource.removeprefix("orders:").replace("{id}", "7")
     assert resolve_target(policy, action, "route", f"orders:{path}").resource == resource
+
+
+@pytest.mark.parametrize("actions", ["GET", "HEAD", "GET|HEAD"])
+def test_a_row_applies_once_to_head(actions: str) -> None:
+    rules = snapshot(f"p, anyone, orders:/v1/orders, {actions}, allow\n").index["orders:/v1/orders", "HEAD"]
+    assert [rule.line for rule in rules] == [2, 6]
 
 
 def test_implied_methods_need_no_rows_and_make_no_dead_rows() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -135,3 +136,34 @@ def test_ambiguity_does_not_depend_on_the_order_of_a_document(paths: list[str]) 
     methods = dict.fromkeys((path for path in paths if ":path" not in path and "{}" not in path), frozenset({"GET"}))
     backwards = dict(reversed(methods.items()))
     assert {each.template for each in ambiguities(methods)} == {each.template for each in ambiguities(backwards)}
+
+
+@pytest.mark.parametrize(
+    ("template", "closed", "is_ambiguous"),
+    [
+        # Their common paths resolve to the template that is narrower where they first differ.
+        ("/{x}/b", "/a/**", False),
+        ("/{x}/b", "/a{x}/**", False),
+        ("/{x}/a{y}", "/b/**", False),
+        ("/{x}/b", "/{x}/**", True),
+        ("/a/{x}/b", "/a/c/**", False),
+        ("/a/{x}/b", "/{x}/c/**", True),
+        ("/a/{x}", "/{x}/b", True),
+        ("/{x}/b", "/a/{y}", False),
+        ("/a{x}/{y}", "/{x}/b", True),
+        ("/{x}/b", "/a{x}/{y}", False),
+        ("/a/**", "/{x}/b", True),
+        ("/a{x}/**", "/{x}/b", True),
+        ("/a{x}", "/{y}b", True),
+        ("/a{x}/{y}", "/{y}b/c", True),
+        ("/{x}/b/c", "/a/{y}/**", False),
+        ("/a/{x}/c", "/{y}/b/**", True),
+    ],
+)
+def test_a_closed_template_is_no_ambiguity_where_it_comes_first(
+    template: str, closed: str, *, is_ambiguous: bool
+) -> None:
+    methods = dict.fromkeys((template, closed), frozenset({"GET"}))
+    found = [(each.template, each.other) for each in ambiguities(methods, {closed})]
+    assert found == [(template, closed)] * is_ambiguous
+    assert (template, closed) in [(each.template, each.other) for each in ambiguities(methods)]

@@ -104,7 +104,7 @@ class _Walk:
     """Finds the templates that overlap with a given one.
 
     Each is returned with how much narrower and how much wider the given one is, and whether the given one is wider
-    where they first differ, so that common paths resolve to the other.
+    where they first differ before a `**`, so that common paths resolve to the other.
     """
 
     def __init__(self, root: _Place, budget: DocumentBudget) -> None:
@@ -129,10 +129,9 @@ class _Walk:
                 if TAIL in (key, part):
                     # A template that continues is narrower than a `**`.
                     less, more = _LESS * (part != TAIL), _LESS * (key != TAIL)
-                    behind = is_behind if narrower or wider else more > 0
                     for template in child.subtree():
                         self._budget.spend(Work.COMPARISONS, _STEPS)
-                        yield template, max(narrower, less), max(wider, more), behind
+                        yield template, max(narrower, less), max(wider, more), is_behind
                 elif found := _compared(part, key):
                     behind = is_behind if narrower or wider else found[1] > 0 == found[0]
                     waiting.append((child, at + 1, max(narrower, found[0]), max(wider, found[1]), behind))
