@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from app.policy.analysis import semantic_diff
 from app.policy.analysis.access_change import AccessChange, AccessDiff
 from app.policy.analysis.semantic_diff import compare
 from app.policy.routing.routes import METHODS, Route, RouteTable
@@ -47,6 +48,26 @@ def test_it_agrees_with_brute_force_over_all_cells() -> None:
 )
 def test_equivalent_policies_have_no_difference(new: tuple[str, ...]) -> None:
     assert between((READ, WRITE), new) == AccessDiff(())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "steps"),
+    [
+        ((), (READ,), 1),
+        ((READ,), (), 1),
+        ((READ,), (READ, "p, b:read, /x/**, GET, allow"), 2),
+        ((READ, "p, anyone, /x/**, GET, deny"), (READ,), 2),
+    ],
+)
+def test_the_steps_for_a_difference_are_bounded(
+    monkeypatch: pytest.MonkeyPatch, old: tuple[str, ...], new: tuple[str, ...], steps: int
+) -> None:
+    monkeypatch.setattr(semantic_diff, "MAX_STEPS", steps)
+    assert between(old, new).changes
+    assert not between(old, new).unknown
+    monkeypatch.setattr(semantic_diff, "MAX_STEPS", steps - 1)
+    assert not between(old, new).changes
+    assert between(old, new).unknown
 
 
 def test_gains_come_first_and_name_the_row_of_each_policy() -> None:

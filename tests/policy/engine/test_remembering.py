@@ -30,6 +30,12 @@ def test_the_number_of_cached_decisions_is_bounded(monkeypatch: pytest.MonkeyPat
     assert misses(policy, held, "/c", "/a") == again
 
 
+def test_things_that_no_row_names_share_the_decision_of_their_type() -> None:
+    policy, held = snapshot("p, a:read, doc, GET, allow", "p, a:read, doc:own, GET, allow"), frozenset({"a:read"})
+    assert misses(policy, held, "doc:1", "doc:2", "doc", "doc:1") == 1
+    assert misses(policy, held, "doc:own", "doc:own") == 1
+
+
 @pytest.mark.parametrize(("grants", "remembered"), [(3, True), (4, False)])
 def test_a_caller_with_very_many_grants_is_not_in_the_cache(
     monkeypatch: pytest.MonkeyPatch, grants: int, remembered: bool
