@@ -33,3 +33,13 @@ def test_a_difference_is_listed_once_and_counted_each_time(monkeypatch: pytest.M
     assert found == [("bob", 3, NOW + timedelta(seconds=5)), ("ann", 2, NOW + timedelta(seconds=1))]
     assert [each.number for each in shadow.most_frequent(1)] == [3]
     assert all(each.decision.allowed for each in shadow.most_frequent(9))
+
+
+def test_differences_with_the_same_count_are_ordered_by_action_and_resource() -> None:
+    shadow = Shadow(snapshot("p, a:read, /x, GET|POST, allow", "p, a:read, /y, GET, allow"))
+    asked = [("POST", "/x", "ann", None), ("GET", "/y", "ann", 7), ("GET", "/x", "bob", None), ("GET", "/y", "cid", 7)]
+    for action, resource, subject, key_id in [*asked, asked[3]]:
+        key = ShadowKey(ShadowCaller(subject, key_id), action, resource, False)
+        shadow.compare(READER, resource, action, key, NOW)
+    found = [(each.key.action, each.key.resource, each.key.who.subject) for each in shadow.most_frequent(9)]
+    assert found == [("GET", "/y", "cid"), ("GET", "/x", "bob"), ("GET", "/y", "ann"), ("POST", "/x", "ann")]

@@ -111,6 +111,27 @@ FAULTS: dict[str, tuple[str, str, int, int, str]] = {
         64,
         "`role:admin` is not in the catalogue",
     ),
+    "empty permission": (
+        _one("{type: user, id: a, properties: {permissions: ''}}", "subjects"),
+        "wrong-type",
+        2,
+        51,
+        "`permissions` must be a text",
+    ),
+    "empty permission in a list": (
+        _one("{type: user, id: a, properties: {permissions: [catalog:read, '']}}", "subjects"),
+        "wrong-type",
+        2,
+        66,
+        "`permissions` must be a text",
+    ),
+    "empty list of permissions": (
+        _one("{type: user, id: a, properties: {permissions: []}}", "subjects"),
+        "wrong-type",
+        2,
+        51,
+        "`permissions` is an empty list",
+    ),
     "not YAML": ("subjects: [\n# end\n", "yaml", 3, 1, "not YAML"),
     "anchor": (_one("&a {type: record, id: a}"), "yaml", 2, 5, "anchors and aliases are not supported"),
 }

@@ -128,6 +128,14 @@ def unruled(table: RouteTable, **rows: str) -> list[tuple[str, int, int, int, st
     return [(each.file, each.line, each.column, each.length, each.text) for each in refused.value.faults]
 
 
+def test_an_endpoint_of_a_policy_without_rows_is_reported_in_the_file_to_write() -> None:
+    made = {name: text for name, text in files().items() if name != "rows.csv"}
+    with pytest.raises(PolicyRefused) as refused:
+        build(parse(from_bytes(made)), RouteTable([Route("/a", "GET")]))
+    (fault,) = refused.value.faults
+    assert (fault.code, fault.place, fault.length, fault.text) == ("unruled-route", "policy.csv:1:1", 1, "")
+
+
 @pytest.mark.parametrize(
     ("routes", "rows", "file"),
     [
