@@ -124,6 +124,36 @@ def test_large_documents_that_are_replaced_are_compared() -> None:
     assert not between((row,), old, (row,), new).unknown
 
 
+@pytest.mark.parametrize(
+    ("gone", "kept", "rerouted"),
+    [
+        ("x:/a/**", ["x:/{any}/b"], {"x:/a/b": "x:/{any}/b"}),
+        ("x:/a/**", ["x:/{any}/{b}/c", "x:/{any}"], {"x:/a/{_}/c": "x:/{any}/{b}/c"}),
+        ("x:/a/**", ["x:/{any}/**"], {"x:/a/{_}": "x:/{any}/**"}),
+        ("x:/a/b", ["x:/a/**"], {"x:/a/b": "x:/a/**"}),
+    ],
+)
+def test_the_paths_of_a_tail_are_compared(gone: str, kept: list[str], rerouted: dict[str, str]) -> None:
+    routes = [Route(template, "GET") for template in kept]
+    found = Reroutes(RouteTable([*routes, Route(gone, "GET")]), RouteTable(routes)).of(gone)
+    assert {each.path: each.now for each in found if each.now} == rerouted
+    assert {each.was for each in found} == {gone}
+
+
+@pytest.mark.parametrize(("steps", "is_compared"), [(5, False), (6, True)])
+def test_the_steps_for_a_template_are_bounded(
+    monkeypatch: pytest.MonkeyPatch, steps: int, *, is_compared: bool
+) -> None:
+    monkeypatch.setattr(reroute, "MAX_STEPS", steps)
+    kept = [Route("x:/{any}/b", "GET"), Route("x:/a/{c}", "GET")]
+    reroutes = Reroutes(RouteTable([*kept, Route("x:/{d}/e", "GET")]), RouteTable(kept))
+    if is_compared:
+        assert reroutes.of("x:/{d}/e") == (Reroute("x:/{d}/e", "x:/{d}/e", None),)
+    else:
+        with pytest.raises(TooManyPaths):
+            reroutes.of("x:/{d}/e")
+
+
 @pytest.mark.parametrize(("steps", "answered"), [(0, 0), (1, 1), (2, 2), (3, 2)])
 def test_templates_are_compared_while_steps_are_left(
     monkeypatch: pytest.MonkeyPatch, steps: int, answered: int
