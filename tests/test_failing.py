@@ -36,10 +36,10 @@ PROVEN = {
         "tests/test_failing.py::test_without_the_issuer_known_signing_keys_are_good",
         "tests/identity/test_jwks.py::test_keys_bridge_an_outage_up_to_a_maximum_age",
     ],
-    "The database is away at the start": [
+    "The database is unavailable at startup": [
         "tests/test_failing.py::test_a_start_without_the_database_is_refused_with_a_reason"
     ],
-    "The issuer is away at the start": [
+    "The issuer is unavailable at startup": [
         "tests/test_failing.py::test_without_the_issuer_cached_signing_keys_and_api_keys_work"
     ],
     "A policy file has a fault": [

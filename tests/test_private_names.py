@@ -18,8 +18,12 @@ MODULES = [
 ]
 
 
+# Of the type checker, and public: typeshed documents it for annotations.
+TYPES_ALONE = "_typeshed"
+
+
 def is_private(name: str) -> bool:
-    return name.startswith("_") and not name.startswith("__")
+    return name.startswith("_") and not name.startswith("__") and name != TYPES_ALONE
 
 
 def foreign_bases(module: str, name: str) -> list[type]:
