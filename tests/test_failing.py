@@ -33,7 +33,7 @@ PROVEN = {
     ],
     "SQLite is locked by another program": ["tests/test_failing.py::test_a_locked_sqlite_database_is_unavailable"],
     "The issuer does not answer": [
-        "tests/test_failing.py::test_without_the_issuer_known_signing_keys_are_good",
+        "tests/test_failing.py::test_without_the_issuer_cached_signing_keys_and_api_keys_work",
         "tests/identity/test_jwks.py::test_keys_bridge_an_outage_up_to_a_maximum_age",
     ],
     "The database is unavailable at startup": [
@@ -46,9 +46,9 @@ PROVEN = {
         "tests/http/api/test_reload.py::test_a_bad_policy_never_replaces",
         "tests/cli/server/test_workers.py::test_a_policy_with_a_fault",
     ],
-    "A worker dies": ["tests/cli/server/test_workers.py::test_one_that_dies_is_replaced"],
+    "A worker dies": ["tests/cli/server/test_workers.py::test_a_dead_worker_is_replaced_and_all_workers_apply_a_new_policy"],
     "A worker hangs": ["tests/cli/server/test_workers.py::test_a_hanging_worker_is_replaced"],
-    "A process is killed": ["tests/test_trials.py::test_killed_at_any_moment"],
+    "A process is killed": ["tests/test_trials.py::test_no_acknowledged_write_is_lost_by_a_kill"],
 }
 
 
