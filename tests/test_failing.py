@@ -46,7 +46,9 @@ PROVEN = {
         "tests/http/api/test_reload.py::test_a_bad_policy_never_replaces",
         "tests/cli/server/test_workers.py::test_a_policy_with_a_fault",
     ],
-    "A worker dies": ["tests/cli/server/test_workers.py::test_a_dead_worker_is_replaced_and_all_workers_apply_a_new_policy"],
+    "A worker dies": [
+        "tests/cli/server/test_workers.py::test_a_dead_worker_is_replaced_and_all_workers_apply_a_new_policy"
+    ],
     "A worker hangs": ["tests/cli/server/test_workers.py::test_a_hanging_worker_is_replaced"],
     "A process is killed": ["tests/test_trials.py::test_no_acknowledged_write_is_lost_by_a_kill"],
 }
