@@ -1,7 +1,7 @@
-"""Moves the decisions of the release before to rows with keys, a few in each transaction, while servers run.
+"""Moves the decisions of the previous release to rows with keys, a few in each transaction, while servers run.
 
-Servers of the release before go on to write to their table, and a move begins with what is oldest there. A decision is
-in one of both tables at any time, with the same id.
+Servers of the previous release continue to write to their table. A move takes the decisions with the smallest ids. At any
+time a decision is in one of both tables, with the same id.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ async def run_carrying(sessions: Sessions, disk: DiskSpace, stop: asyncio.Event)
                 count = await move(sessions, keys)
         except BatchNotStored as error:
             keys = KeyStore()
-            _log.error("decisions of the release before are not moved yet", error=str(error))
+            _log.error("decisions of the previous release are not moved yet", error=str(error))
         moved += count
         if moved > reported and (count < BATCH_SIZE or moved - reported >= _LOGGED_EVERY):
-            _log.info("decisions of the release before moved", decisions=moved)
+            _log.info("decisions of the previous release moved", decisions=moved)
             reported = moved
         await pause(stop, _PAUSE_SECONDS if count == BATCH_SIZE else _EVERY_SECONDS)
 

@@ -1,6 +1,6 @@
 """Reads decisions from the database: a page newest first, those after an id, or all.
 
-The decisions of the release before are in a table of their own, and are moved from it. It is read first, so that a
+The decisions of the previous release are in a table of their own, and are moved from it. It is read first, so that a
 decision that is moved between both reads is found twice and not missed.
 """
 

@@ -1,4 +1,4 @@
-"""Reads the decisions of the release before, from the table that its servers still write to.
+"""Reads the decisions of the previous release, from the table that its servers still write to.
 
 Servers of this release move them. A later migration drops the table, and this module with it.
 """

@@ -15,11 +15,11 @@ from app.db.decision_times import join_time
 from app.db.tables.base import table_of
 from app.db.tables.decisions import DecisionRow, GrantSet, LoggedDecision
 
-# The keys of a user, and the decisions of the release before, that are read: those used last.
+# The keys of a user, and the decisions of the previous release, that are read: those used last.
 MAX_KEYS = 1_000
 MAX_ROWS = 1_000
 _rows = table_of(DecisionRow)
-_former = table_of(LoggedDecision)  # of the release before: see `app.db.former_decisions`
+_former = table_of(LoggedDecision)  # of the previous release: see `app.db.former_decisions`
 _grant_sets = table_of(GrantSet)
 
 

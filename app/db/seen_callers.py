@@ -17,7 +17,7 @@ MAX_FACTS = 1_000  # each costs an indexed query
 # The keys or decisions of a caller that are read: all of them may be of AuthZEN requests about it.
 MAX_ROWS = 10_000
 _LARGEST_ID = 2**63 - 1
-_former = table_of(LoggedDecision)  # of the release before: see `app.db.former_decisions`
+_former = table_of(LoggedDecision)  # of the previous release: see `app.db.former_decisions`
 _keys = table_of(ApiKey)
 
 

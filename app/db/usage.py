@@ -17,7 +17,7 @@ from app.policy.analysis.usage import Usage, Use, time_of, usage
 from app.policy.engine.snapshot import Snapshot
 
 _rows = table_of(DecisionRow)
-_former = table_of(LoggedDecision)  # of the release before: see `app.db.former_decisions`
+_former = table_of(LoggedDecision)  # of the previous release: see `app.db.former_decisions`
 _GROUPED = ("action", "resource", "rule_text")
 
 

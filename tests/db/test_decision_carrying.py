@@ -1,4 +1,4 @@
-"""Decisions of the release before: read where they are, and moved while servers of both releases run."""
+"""Decisions of the previous release: read where they are, and moved while servers of both releases run."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ BEFORE = "0013"
 
 
 async def _write_as_before(sessions: Sessions, records: Sequence[Record]) -> None:
-    """Write as the release before does: ids are committed in their order."""
+    """Write as the previous release does: ids are committed in their order."""
     async with sessions() as session:
         connection = await session.connection(execution_options=LOCK_FIRST)
         if connection.dialect.name == "postgresql":

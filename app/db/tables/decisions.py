@@ -13,7 +13,7 @@ from sqlmodel import Field, SQLModel
 
 from app.db.tables.base import NEVER_REUSED, ROW_ID, row_id
 
-# The filters of the table of the release before, whose rows are moved to `decision_rows`.
+# The filters of the table of the previous release, whose rows are moved to `decision_rows`.
 _FILTERS = ("subject", "key_id", "resource", "action", "allowed", "revision", "request_id")
 # Three bytes of a request id find it: see `app.db.compact_ids`.
 REQUEST_ID_PART = "substr(request_id, 3, 3)"
@@ -114,7 +114,7 @@ class DecisionRow(SQLModel, table=True):
 
 
 class LoggedDecision(SQLModel, table=True):
-    """A decision as the release before stores it, until it is moved to `decision_rows`."""
+    """A decision as the previous release stores it, until it is moved to `decision_rows`."""
 
     __tablename__ = "decisions"
     __table_args__ = (

@@ -1,6 +1,6 @@
 """The decision log with keys: thin rows, and what many of them have in common, which is stored once.
 
-The table `decisions` stays: servers of the release before go on with it, and servers of this release move its rows.
+The table `decisions` stays: servers of the previous release go on with it, and servers of this release move its rows.
 """
 
 from __future__ import annotations
