@@ -1,7 +1,7 @@
 """Moves the decisions of the previous release to rows with keys, a few in each transaction, while servers run.
 
-Servers of the previous release continue to write to their table. A move takes the decisions with the smallest ids. At any
-time a decision is in one of both tables, with the same id.
+Servers of the previous release continue to write to their table. A move takes the decisions with the smallest ids. A
+decision is in one of both tables at any time, with the same id.
 """
 
 from __future__ import annotations
