@@ -58,7 +58,7 @@ def test_an_error_of_the_issuer_is_logged_if_it_is_a_short_word(
     assert answer.status_code == 403
 
     def errors() -> list[str]:
-        lines = [line for line in console.log[before:] if line.get("event") == "the issuer refused a sign-in"]
+        lines = [line for line in console.written_log()[before:] if line.get("event") == "the issuer refused a sign-in"]
         return [line["error"] for line in lines]
 
     assert eventually(lambda: bool(errors()))

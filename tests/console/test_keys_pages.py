@@ -36,7 +36,7 @@ def test_a_key_is_issued_shown_once_and_works(person: Subject, console: Server) 
         assert "nightly import" in page.text
         assert token not in page.text
         assert page.headers["cache-control"] == "no-store"
-    assert token not in "\n".join(console.lines)
+    assert token not in "\n".join(console.written_lines())
 
 
 def test_the_form_offers_the_permissions_of_the_user_with_their_titles(console: Server) -> None:

@@ -113,7 +113,7 @@ def test_only_a_digest_of_the_session_is_stored_and_nothing_is_logged(
         found = database.execute("SELECT * FROM console_sessions").fetchall()
     # Compare in hexadecimal: random bytes might contain the text by chance.
     rows = repr([[value.hex() if isinstance(value, bytes) else value for value in row] for row in found])
-    log = "\n".join(console.lines)
+    log = "\n".join(console.written_lines())
     for secret in (token, code, asked["state"], asked["nonce"], "eyJ"):
         assert secret not in rows
         assert secret not in log

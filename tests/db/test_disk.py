@@ -170,7 +170,7 @@ def test_keys_can_be_revoked_on_a_full_disk(
         for key in keys:
             with server.client(key["plaintext"]) as program:
                 assert eventually(lambda each=program: each.get("/api/v1/teams/").status_code == 401, 3)  # type: ignore[misc]
-        assert any("The disk of the database is" in str(entry.get("event")) for entry in server.log)
+        assert any("The disk of the database is" in str(entry.get("event")) for entry in server.written_log())
 
 
 def test_the_command_line_says_that_the_disk_is_full(tmp_path: Path, small: tuple[Path, Callable[[], bool]]) -> None:

@@ -230,7 +230,9 @@ def test_the_shipped_nginx_passes_the_client_address(
     token = issuer.token(permissions=["catalog:read"])
     assert opened(nginx, token, forged) == {2, 4}
     assert opened(server.url, token, forged) == {2, 4}, "past the proxy, from an untrusted peer"
-    assert {"127.0.0.2"} == {entry["client"] for entry in server.log if entry.get("path") == "/api/v1/teams/3/"}
+    assert {"127.0.0.2"} == {
+        entry["client"] for entry in server.written_log() if entry.get("path") == "/api/v1/teams/3/"
+    }
 
 
 def test_a_trusted_peer_without_a_client_gets_no_exception(behind: tuple[Server, str], issuer: LiveIssuer) -> None:
@@ -249,7 +251,9 @@ def test_without_stated_proxies_an_address_condition_denies(issuer: LiveIssuer, 
     server = addressed(Server(tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url))
     with server, balancer(nginx, [server.url]) as url:
         assert opened(url, token, []) == set()
-        warned = [entry for entry in server.log if "AUTHZ_TRUSTED_PROXIES is not set" in str(entry.get("event"))]
+        warned = [
+            entry for entry in server.written_log() if "AUTHZ_TRUSTED_PROXIES is not set" in str(entry.get("event"))
+        ]
         assert len(warned) == 1
         assert opened(server.url, token, []) == {2, 4}
         assert opened(server.url, token, FORGED[1]) == set()

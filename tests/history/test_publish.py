@@ -114,7 +114,7 @@ def test_crlf_is_normalized_and_leftover_files_are_kept(own_server: Server, issu
         assert client.post(PUBLISH, json=body(client, content)).json()["revision"] == revision
         assert client.head("/api/v1/leagues").status_code == 403
     assert leaving.exists()
-    noted = [entry["files"] for entry in own_server.log if "are not read" in entry["event"]]
+    noted = [entry["files"] for entry in own_server.written_log() if "are not read" in entry["event"]]
     assert noted == [["catalog.csv.orig"]]
 
 

@@ -101,14 +101,29 @@ class Server:
         """The log so far; a line that is not JSON is under `raw`."""
         return [json.loads(line) if line.startswith("{") else {"raw": line} for line in list(self.lines)]
 
+    def written_lines(self) -> list[str]:
+        """The lines of the log when those of all requests so far are written. Needs one worker and its access log."""
+        request_id = f"written-{random.getrandbits(64)}"
+        assert httpx.get(f"{self.url}/healthz", headers={"X-Request-ID": request_id}).status_code == 200
+        self.wait_for_log(lambda entry: entry.get("request_id") == request_id)
+        return list(self.lines)
+
+    def written_log(self) -> list[dict[str, Any]]:
+        """The log, likewise."""
+        self.written_lines()
+        return self.log
+
     def wait_for_log(self, wanted: Callable[[Mapping[str, Any]], bool], seconds: float = 10.0) -> dict[str, Any]:
         """The first log line that matches. Raises RuntimeError with the log if there is none in time."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
+            has_ended = self.process is not None and self.process.poll() is not None
+            if has_ended:
+                self._reader.join(5)  # reads the rest of the log
             for entry in self.log:
                 if wanted(entry):
                     return entry
-            if self.process and self.process.poll() is not None:
+            if has_ended:
                 break
             time.sleep(0.02)
         raise RuntimeError("the server did not say so:\n" + "\n".join(self.lines))

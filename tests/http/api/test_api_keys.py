@@ -78,7 +78,7 @@ def test_the_plaintext_is_neither_stored_nor_logged(server: Server, issuer: Live
     for file in server.directory.glob("authz.db*"):
         assert plaintext.encode() not in file.read_bytes()
         assert plaintext[9:].encode() not in file.read_bytes()
-    log = "\n".join(server.lines)
+    log = "\n".join(server.written_lines())
     assert plaintext not in log
     assert plaintext[18:] not in log
     assert token not in log

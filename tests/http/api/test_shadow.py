@@ -92,7 +92,7 @@ def test_differences_are_counted_shown_and_logged_and_nothing_changes(
         1,
     )
     assert gained["rule"]["row"] == READ_TEAMS.replace("catalog:read", "holdings:read")
-    told = [entry for entry in own_server.log if entry.get("event") == "the shadow would decide differently"]
+    told = [entry for entry in own_server.written_log() if entry.get("event") == "the shadow would decide differently"]
     assert [(entry["subject"], entry["shadow"]) for entry in told] == [("user_reader", "deny"), ("user_other", "allow")]
     assert admin.get("/api/v1/policies/").json()["revision"] == active
     assert teams(own_server, reader) == 200

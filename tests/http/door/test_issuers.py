@@ -124,7 +124,7 @@ def test_the_cause_is_in_the_metric_the_decision_log_and_one_line(own_server: Se
     scraped = scrape(own_server, issuer)
     for cause in bad:
         assert scraped("authz_authentication_failures_total", door="app", fault=cause) == 3, cause
-        lines = [line for line in own_server.log if line.get("cause") == cause]
+        lines = [line for line in own_server.written_log() if line.get("cause") == cause]
         assert len(lines) == 1, cause
     with own_server.client(issuer.token(permissions=["decisions:read"])) as client:
 
@@ -136,7 +136,7 @@ def test_the_cause_is_in_the_metric_the_decision_log_and_one_line(own_server: Se
         for cause, (detail, _) in bad.items():
             expected = detail if cause == "not_valid_yet" else f"{detail} ({cause})"
             assert reasons().count(expected) == 3
-    text = "\n".join(own_server.lines)
+    text = "\n".join(own_server.written_lines())
     assert not any(token in text for _, token in bad.values())
 
 

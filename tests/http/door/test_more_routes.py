@@ -95,4 +95,4 @@ def test_an_unhandled_exception_is_logged_and_not_shown(ruled: Server, issuer: L
     entry = ruled.wait_for_log(lambda line: line.get("event") == "unhandled exception")
     assert entry["request_id"] == "seen-by-both"
     assert "RuntimeError: the handler broke" in entry["exception"]
-    assert token not in "\n".join(ruled.lines)
+    assert token not in "\n".join(ruled.written_lines())
