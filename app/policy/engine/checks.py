@@ -17,6 +17,7 @@ from app.policy.routing.routes import is_route, segments, widened
 from app.policy.routing.segment import composite, is_composite, shape, values_in
 
 MAX_FAULTS = 100
+_READS, _WRITES = ("GET", "HEAD", "QUERY"), ("POST", "PUT", "PATCH", "DELETE")
 _ROLE = re.compile(r"\brole:[a-z][a-z0-9_-]*")
 
 
@@ -170,8 +171,8 @@ def _unruled_routes(snapshot: Snapshot) -> Iterator[Fault]:
     for template in snapshot.table.templates:
         methods = [method for method in snapshot.table.methods(template) if (template, method) not in snapshot.index]
         if methods:
-            row = f"p, <grants>, {template}, {'|'.join(methods)}, allow"
-            message, hint = f"no rule covers {', '.join(methods)} {template}", f"add `{row}`"
+            message = f"no rule covers {', '.join(methods)} {template}"
+            hint = f"add {' and '.join(_missing_rows(template, methods))}"
             if siblings is None:
                 siblings = _siblings(snapshot)
             if rule := siblings.get(template):
@@ -181,6 +182,18 @@ def _unruled_routes(snapshot: Snapshot) -> Iterator[Fault]:
                 neighbours = neighbours or Neighbours(snapshot.policy)
                 found = neighbours.fault(template, "unruled-route", message, hint)
             yield found
+
+
+def _missing_rows(template: str, methods: Sequence[str]) -> list[str]:
+    """A row for each kind of methods: one row for all of them would let everyone who may read write too."""
+    kinds: dict[str, list[str]] = {}
+    for method in methods:
+        kind = "reads" if method in _READS else "writes" if method in _WRITES else method
+        kinds.setdefault(kind, []).append(method)
+    return [
+        f"`p, <grants{f' for {kind}' if len(kinds) > 1 else ''}>, {template}, {'|'.join(of_kind)}, allow`"
+        for kind, of_kind in kinds.items()
+    ]
 
 
 def _siblings(snapshot: Snapshot) -> dict[str, Rule]:

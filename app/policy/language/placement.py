@@ -77,7 +77,8 @@ class Neighbours:
         # By the first segments of a route: how often each file has them, by total number of segments.
         self._files: dict[tuple[str, ...], Counter[tuple[int, str]]] = {}
         for resource, file in {(rule.resource, rule.file): None for rule in policy.rules if rule.is_route}:
-            parts = segments(resource)
+            # `/teams/**` is a row of `/teams` too, so a neighbour of `/games`.
+            parts = segments(resource.removesuffix("/**"))
             for shared in range(len(parts) + 1):
                 self._files.setdefault(parts[:shared], Counter())[len(parts), file] += 1
 

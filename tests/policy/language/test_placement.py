@@ -146,6 +146,7 @@ def test_an_endpoint_of_a_policy_without_rows_is_reported_in_the_file_to_write()
         (("/a/b", "/a/c", "/a/d", "/a/e"), {"one": "/a/c", "two": "/a/d /a/e"}, "two"),
         (("/a/b", "/a/c", "/a/d"), {"one": "/a/c", "two": "/a/d"}, "one"),
         (("/a/b",), {"one": "", "zzz": "shop:/y/**"}, "zzz"),
+        (("/a/b", "/a/c", "/a/d", "/a/e"), {"one": "/a/c", "two": "/a/d/** /a/e/**"}, "two"),
     ],
 )
 def test_an_endpoint_without_a_row_is_reported_in_the_file_of_similar_ones(
@@ -174,3 +175,29 @@ def test_a_fault_of_a_row_is_at_its_word(row: str, code: str, word: str) -> None
     at = {fault.code: fault for fault in refused.value.faults if fault.line == len(RULED) + 1}
     fault = at[code]
     assert (fault.column, fault.length, fault.text) == (row.index(word) + 1, len(word), row)
+
+
+@pytest.mark.parametrize(
+    ("methods", "rows"),
+    [
+        ("GET", "`p, <grants>, /new, GET, allow`"),
+        ("GET HEAD QUERY", "`p, <grants>, /new, GET|HEAD|QUERY, allow`"),
+        ("POST DELETE", "`p, <grants>, /new, DELETE|POST, allow`"),
+        ("GET POST", "`p, <grants for reads>, /new, GET, allow` and `p, <grants for writes>, /new, POST, allow`"),
+        (
+            "GET OPTIONS PATCH PUT",
+            "`p, <grants for reads>, /new, GET, allow` and `p, <grants for OPTIONS>, /new, OPTIONS, allow` and "
+            "`p, <grants for writes>, /new, PATCH|PUT, allow`",
+        ),
+        (
+            "TRACE WEBSOCKET",
+            "`p, <grants for TRACE>, /new, TRACE, allow` and `p, <grants for WEBSOCKET>, /new, WEBSOCKET, allow`",
+        ),
+    ],
+)
+def test_the_suggested_rows_never_join_reads_and_writes(methods: str, rows: str) -> None:
+    table = RouteTable([Route("/y", "GET"), *(Route("/new", method) for method in methods.split())])
+    with pytest.raises(PolicyRefused) as refused:
+        build(parse(from_bytes(files("p, a:read, /y, GET, allow"))), table)
+    (fault,) = refused.value.faults
+    assert fault.hint == f"add {rows}"
