@@ -5,8 +5,8 @@
 The server has one core, and everything that sends requests another. In each round an attack runs for `--seconds`,
 then an equal rate of valid requests on as many connections. Meanwhile a known caller sends requests at a constant
 rate, by token and by key. The table has medians of the rounds, in milliseconds. Exits with 1 if the known caller's
-99th percentile more than doubles under an attack, if one of its requests fails, if an attack gets a forbidden answer,
-or if the server's memory grows by 50 MB.
+99th percentile more than doubles under an attack, if one of its requests fails or is not in the decision log, if an
+attack gets a forbidden answer, or if the server's memory grows by 50 MB.
 
 `-spread` are attacks from very many addresses, through a trusted proxy, so that no budget of an address is spent.
 """

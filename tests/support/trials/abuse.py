@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import secrets
 import statistics
 import threading
 import time
@@ -12,8 +14,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from urllib.parse import urlsplit
 
-from tests.support.server import Server
-from tests.support.trials.abuse_attacks import CONNECTIONS, Attack, Callers, one_of
+from tests.support.server import Server, eventually
+from tests.support.trials.abuse_attacks import CONNECTIONS, KNOWN, Attack, Callers, Marked, one_of
 from tests.support.trials.abuse_load import LOWER_PRIORITY, Connections, LoadProcess, Outcome, ask_at_rate
 from tests.support.trials.abuse_server import LOAD_CORE, memory_of
 
@@ -23,28 +25,35 @@ _KNOWN_RATE = 100.0  # requests a second, half of them by a token and half by a 
 _AROUND_SECONDS = 0.25  # by which the other load begins before the known caller, and ends after it
 _SETTLE_SECONDS = 1.0
 _SAMPLE_SECONDS = 0.1
+_LOG_SECONDS = 10.0  # until the decisions of a round are in the log
 _COLUMNS = (("rate/s", 8), ("good/s", 8), ("p50", 8), ("p99", 8), ("attacked", 9), ("p99", 8), ("ratio", 6))
 HEAD = f"{'attack':20} {' '.join(f'{name:>{width}}' for name, width in _COLUMNS)}  fails     MB  answers"
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """The latency of the known caller in milliseconds, and the outcome of the other load."""
+    """The latency of the known caller in milliseconds, the outcome of the other load, and its number of requests."""
 
     p50: float
     p99: float
     failures: Counter[int]
     load: Outcome
+    sent: int
 
 
 @dataclass(slots=True)
 class Line:
-    """An attack in all of its rounds; `growth` is of the server's memory, in MB."""
+    """An attack in all of its rounds; `growth` is of the server's memory, in MB.
+
+    `marked` requests of the known caller were answered during it, and `missing` of them are not in the decision log.
+    """
 
     attack: Attack
     good: list[Side] = field(default_factory=list)
     under: list[Side] = field(default_factory=list)
     growth: float = 0.0
+    marked: int = 0
+    missing: int = 0
 
     @property
     def ratio(self) -> float:
@@ -67,6 +76,8 @@ class Line:
             yield f"{self.attack.name}: the known caller was answered with {dict(self.failures)}"
         if wrong := {status: times for status, times in self.answers.items() if status not in self.attack.answers}:
             yield f"{self.attack.name}: the attack was answered with {wrong}"
+        if self.missing:
+            yield f"{self.attack.name}: {self.missing} of {self.marked} requests of the known caller are not in the log"
         if self.growth >= MAX_GROWTH:
             yield f"{self.attack.name}: memory grew by {self.growth:.0f} MB"
 
@@ -98,8 +109,10 @@ class Trial:
         before = memory_of(self._server)
         with _sampled(self._server) as samples:
             work = partial(line.attack.run, self._address, seconds + 2 * _AROUND_SECONDS)
-            line.under.append(self._side(LoadProcess(work, LOAD_CORE, LOWER_PRIORITY), seconds))
+            mark = secrets.token_hex(8)
+            line.under.append(self._side(LoadProcess(work, LOAD_CORE, LOWER_PRIORITY), seconds, mark))
             time.sleep(settle_seconds)
+        self._count_logged(line, mark)
         line.growth = max(line.growth, max(samples) - before)
 
     def ask(self, line: Line, seconds: float) -> None:
@@ -115,14 +128,27 @@ class Trial:
         work = partial(ask_at_rate, connections, seconds + 2 * _AROUND_SECONDS, rate, good)
         return self._side(LoadProcess(work, LOAD_CORE, LOWER_PRIORITY), seconds)
 
-    def _side(self, load: LoadProcess, seconds: float) -> Side:
+    def _count_logged(self, line: Line, mark: str) -> None:
+        """Count which requests of the known caller are in the decision log."""
+        sent = line.under[-1].sent
+        with self._server.client(self._callers.reader) as client:
+
+            def missing() -> int:
+                export = client.get("/api/v1/decisions/export", params={"subject": KNOWN, "since": "1h"}, timeout=60)
+                ids = {json.loads(text).get("request_id") for text in export.raise_for_status().text.splitlines()}
+                return sent - len(ids & {f"{mark}-{number}" for number in range(1, sent + 1)})
+
+            eventually(lambda: missing() == 0, _LOG_SECONDS)
+            line.marked, line.missing = line.marked + sent, line.missing + missing()
+
+    def _side(self, load: LoadProcess, seconds: float, mark: str = "") -> Side:
         time.sleep(_AROUND_SECONDS)
-        known = partial(one_of, self._callers.known)
+        known = Marked(self._callers.known, mark) if mark else partial(one_of, self._callers.known)
         work = partial(ask_at_rate, Connections(self._address, 0), seconds, _KNOWN_RATE, known, is_open=True)
         seen = LoadProcess(work, LOAD_CORE).result()
         hundredths = statistics.quantiles([1000 * took for took in seen.took], n=100)
         failures = Counter({status: times for status, times in seen.answers.items() if status != 200})
-        return Side(hundredths[49], hundredths[98], failures, load.result())
+        return Side(hundredths[49], hundredths[98], failures, load.result(), seen.answers.total())
 
 
 def _median(values: Iterable[float]) -> float:

@@ -19,13 +19,17 @@ from tests.support.trials.abuse_load import (
     ask_in_turn,
     hold_half_open,
     send_huge_headers,
+    send_pipelined,
 )
 
 PATH = "/api/v1/teams"
 CONNECTIONS = 64
+KNOWN = "user_known"
 PROXY = "127.0.0.9"  # the only one whose X-Forwarded-For the server trusts
 _ATTACKER = "127.0.0.66"
 _HALF_OPEN = 500
+_PIPELINED = 256  # connections, each with so many requests at once:
+_PIPELINE_DEPTH = 16
 _HUGE_BYTES = 100_000_000
 _HUGE_CONNECTIONS = 4
 _BATCH_ITEMS = 1_000
@@ -39,6 +43,7 @@ class Callers:
     """The requests of known callers, and the claims of a token."""
 
     known: tuple[bytes, ...]  # by a token and by a key
+    reader: str  # a token that may read the decision log
     good: tuple[bytes, ...]  # of many callers
     signed: str  # the part of a good token that is signed
     batches: tuple[bytes, ...]
@@ -81,6 +86,20 @@ def one_of(requests: tuple[bytes, ...]) -> bytes:
     return random.choice(requests)
 
 
+class Marked:
+    """Requests of a caller, each with the mark and its number as request id."""
+
+    def __init__(self, requests: tuple[bytes, ...], mark: str) -> None:
+        self._requests = requests
+        self._mark = mark
+        self._count = 0
+
+    def __call__(self) -> bytes:
+        line, rest = one_of(self._requests).split(b"\r\n", 1)
+        self._count += 1
+        return line + f"\r\nX-Request-ID: {self._mark}-{self._count}\r\n".encode() + rest
+
+
 def batch(token: str, items: int = _BATCH_ITEMS) -> bytes:
     """A batch of different questions."""
     body = {
@@ -106,13 +125,20 @@ def attacks(callers: Callers) -> Mapping[str, Attack]:
         found.append(Attack(name, refused, _ATTACKER, CONNECTIONS, ask_in_turn, (partial(source, 0),)))
         spread = (partial(source, _SPREAD_OVER),)
         found.append(Attack(f"{name}-spread", frozenset({401}), PROXY, CONNECTIONS, ask_in_turn, spread))
+    pipelined = (partial(_anonymous, 0), _PIPELINE_DEPTH)
+    found.append(Attack("pipelined", frozenset({401}), _ATTACKER, _PIPELINED, send_pipelined, pipelined))
     for name, requests in {
         "batches": callers.batches,
         "own-keys": callers.own_pages,
         "all-keys": callers.all_pages,
     }.items():
         turns = (partial(one_of, requests),)
-        found.append(Attack(name, frozenset({200}), _ATTACKER, CONNECTIONS, ask_in_turn, turns))
+        # 503 while the decision log is full.
+        found.append(
+            Attack(
+                name, frozenset({200, 503} if name == "batches" else {200}), _ATTACKER, CONNECTIONS, ask_in_turn, turns
+            )
+        )
     head = f"GET {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Long: ".encode()
     huge = (head, _HUGE_BYTES)
     found += [

@@ -236,6 +236,26 @@ async def send_huge_headers(connections: Connections, seconds: float, head: byte
     return await _repeat(send, connections.number, seconds, outcome)
 
 
+async def send_pipelined(connections: Connections, seconds: float, request: Callable[[], bytes], depth: int) -> Outcome:
+    """Send `depth` requests at once on each connection, and again when all have their answers."""
+    outcome = Outcome()
+
+    async def send() -> None:
+        reader, writer = await asyncio.open_connection(*connections.address, local_addr=connections.local)
+        try:
+            while True:
+                writer.write(b"".join(request() for _ in range(depth)))
+                for _ in range(depth):
+                    head = await reader.readuntil(b"\r\n\r\n")
+                    length = _LENGTH.search(head)
+                    await reader.readexactly(int(length[1]) if length else 0)
+                    outcome.answers[int(head[9:12])] += 1
+        finally:
+            writer.transport.abort()
+
+    return await _repeat(send, connections.number, seconds, outcome)
+
+
 async def _status_of(reader: asyncio.StreamReader) -> int:
     try:
         answer = await reader.read(1000)

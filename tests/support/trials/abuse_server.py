@@ -21,7 +21,7 @@ from scripts.bench.soak import family, memory
 from tests.console.sessions import sign_in
 from tests.support.issuer import PARTY, LiveIssuer
 from tests.support.server import AUTHZ, Server
-from tests.support.trials.abuse_attacks import CONNECTIONS, PATH, PROXY, Callers, batch, bearer, request
+from tests.support.trials.abuse_attacks import CONNECTIONS, KNOWN, PATH, PROXY, Callers, batch, bearer, request
 
 SERVER_CORE, LOAD_CORE = cores()
 KEYS = 50_000
@@ -61,7 +61,7 @@ def memory_of(server: Server) -> float:
 
 def _callers_of(server: Server, issuer: LiveIssuer, keys: int) -> Callers:
     tokens = [issuer.token(sub=f"user_{n}", permissions=["catalog:read"], exp=_LATE) for n in range(CONNECTIONS)]
-    known = issuer.token(sub="user_known", permissions=["catalog:read"], exp=_LATE)
+    known = issuer.token(sub=KNOWN, permissions=["catalog:read"], exp=_LATE)
     with server.client(known) as client:
         body = {"name": "known", "scopes": ["catalog:read"]}
         key = client.post("/api/v1/api-keys/", json=body).raise_for_status().json()["plaintext"]
@@ -70,6 +70,7 @@ def _callers_of(server: Server, issuer: LiveIssuer, keys: int) -> Callers:
     person = sign_in(server, "user_desk", ["keys:read"], seconds=86_400)
     return Callers(
         known=(request(PATH, bearer(known)), request(PATH, bearer(key))),
+        reader=issuer.token(sub="user_reader", permissions=["decisions:read"], exp=_LATE),
         good=tuple(request(PATH, bearer(token)) for token in tokens),
         signed=known.rpartition(".")[0],
         batches=tuple(batch(evaluator) for _ in range(_BATCHES)),
