@@ -21,6 +21,7 @@ from app.console import errors as console_errors
 from app.console.config import console_of, is_page
 from app.console.entrance import ConsoleEntrance
 from app.console.oidc import OpenId
+from app.db.decision_drops import DropStore
 from app.db.decision_writer import DecisionWriter
 from app.db.disk import DiskSpace
 from app.db.engine import PoolSize, open_engine
@@ -108,6 +109,7 @@ def create_app(
     writer = DecisionWriter(sessions, disk, traffic.give_way)
     decision_log = (tracing.decision_log if tracing else DecisionLog)(
         writer.write,
+        write_drops=DropStore(sessions, disk).write,
         sample=settings.decision_log_sample,
         shadowing=shadowing,
         outcomes=Outcomes(lambda resource: bool(live.active.table.methods(resource))),

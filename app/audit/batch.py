@@ -35,14 +35,21 @@ class Batch:
         """The index of a key, which is added if it is new."""
         return self._indexes.setdefault(key, len(self._indexes))
 
-    def add(self, at: int, latency: int, request_id: str, token_id: str | None, key_index: int) -> None:
-        """Add a decision; the times are in nanoseconds."""
-        self.rows.append((at // 1000, latency // 1000, clean_once(request_id, MAX_TEXT), token_id, key_index, 1))
+    def add(
+        self, at: int, latency: int, request_id: str, token_id: str | None, key_index: int, *, times: int = 1
+    ) -> None:
+        """Add a decision, or several equal ones; `at` and `latency` are in nanoseconds."""
+        self.rows.append((at // 1000, latency // 1000, clean_once(request_id, MAX_TEXT), token_id, key_index, times))
 
     @property
     def keys(self) -> list[DecisionKey]:
         """The keys, by index."""
         return list(self._indexes)
+
+    @property
+    def decisions(self) -> int:
+        """The number of decisions, which is larger than that of the rows if some are equal."""
+        return sum(row[-1] for row in self.rows)
 
     def records(self) -> Iterator[Record]:
         """The decisions, each with its key."""

@@ -1,7 +1,7 @@
 """The decision log: requests append decisions to a bounded queue, and a background task writes them in batches.
 
-An append neither fails nor waits: with a full queue, decisions are dropped and counted. A failed write is retried,
-counted and logged.
+An append neither fails nor waits: with a full share of the queue, decisions are dropped, and what was lost is recorded.
+A failed write is retried, counted and logged.
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -19,27 +18,28 @@ from typing import Self
 import structlog
 
 from app import logs
+from app.audit.admission import Admission
 from app.audit.batch import Batch
+from app.audit.batch_builder import BatchBuilder
+from app.audit.decision_class import AUTHZEN_DOOR, DecisionClass
+from app.audit.decision_queue import DecisionQueue, losses_of
+from app.audit.drops import Drops, DropWindow, Loss
 from app.audit.periodic_task import PeriodicTask
-from app.audit.record import DecisionKey, Unverified, decision_key, token_id_of
+from app.audit.record import Unverified
 from app.audit.shadowing import Shadowing
 from app.audit.tally import Outcomes
 from app.identity.principal import Principal
 from app.policy.engine.decision import Decision
 
 Writer = Callable[[Batch], Awaitable[None]]
-CAPACITY = 20_000  # decisions
+DropWriter = Callable[[Sequence[DropWindow]], Awaitable[None]]
+CAPACITY = 20_000  # decisions of known callers; half as many of AuthZEN requests, a quarter of callers without identity
 BATCH_SIZE = 2_000  # a short transaction, since SQLite has one writer at a time
 _SLICE_SIZE = 200  # decisions that are moved to the batch before the event loop runs other tasks
-MAX_CACHED_KEYS = 1_000  # each refers to an outcome and a principal
 EVERY_SECONDS = 0.5
 GIVE_UP_SECONDS = 60.0
-ROOM_SECONDS = 1.0
 _STOP_SECONDS = 5.0
 _MAX_RETRY_SECONDS = 3.0  # so that the queue is written soon after the database is back
-_CacheKey = tuple[int, int, str, str, str]  # the ids of the principal and the outcome; door, resource and action
-# Time and latency in nanoseconds, request id, door, resource, action, principal and outcome.
-_QueuedDecision = tuple[int, int, str, str, str, str, Principal | None, Decision | Unverified]
 _log = structlog.stdlib.get_logger("decisions")
 
 
@@ -48,11 +48,21 @@ class BatchNotStored(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class ClassHealth:
+    """Of a class of decisions: the entries in the queue, those that have room, and the decisions that were lost."""
+
+    queued: int
+    capacity: int
+    dropped: int
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
     """Counts of the decisions of this process since it started.
 
-    `dropped` were lost: the queue was full, or the writer failed for too long. `failures` counts failed writes,
-    `sampled_out` the allows that sampling omitted. `error` is the error of the last write; None if it succeeded.
+    `dropped` were lost: the queue was full, or the writer failed for too long; `last_drop_at` is when, in microseconds
+    since 1970. `failures` counts failed writes, `sampled_out` the allows that sampling omitted. `error` is the error of
+    the last write; None if it succeeded.
     """
 
     queued: int
@@ -62,12 +72,15 @@ class Health:
     failures: int
     sampled_out: int
     error: str | None
+    last_drop_at: int | None
+    classes: Mapping[DecisionClass, ClassHealth]
 
 
 class DecisionLog:
     """Collects the decisions of all doors. An asynchronous context manager: on exit the queue is written.
 
-    `write` stores all of a batch, or raises BatchNotStored and stores nothing. `sample` is the share of allows that are
+    `write` stores all of a batch, or raises BatchNotStored and stores nothing; `write_drops` stores what was lost, or
+    replaces it by id, and raises likewise. `sample` is the share of allows that are
     logged; denials all are. `shadowing` receives every decision, and `outcomes` counts them. A batch that cannot be
     written for `give_up_seconds` is dropped, so that it does not block later ones forever.
     """
@@ -76,6 +89,7 @@ class DecisionLog:
         self,
         write: Writer,
         *,
+        write_drops: DropWriter | None = None,
         sample: float = 1.0,
         shadowing: Shadowing | None = None,
         outcomes: Outcomes | None = None,
@@ -84,22 +98,18 @@ class DecisionLog:
         give_up_seconds: float = GIVE_UP_SECONDS,
     ) -> None:
         self._write = write
+        self._write_drops = write_drops
         self._sample = sample
         self._shadowing = shadowing
         self.outcomes = outcomes or Outcomes()
-        self._capacity = capacity
         self._every_seconds = every_seconds
         self._give_up_seconds = give_up_seconds
-        self._waiting: deque[_QueuedDecision] = deque()
-        self._batch = Batch()
-        # Identities are compared, since that is fast. Token ids and indexes of keys in the current batch:
-        self._indexes: dict[_CacheKey, tuple[str | None, int]] = {}
-        # Keys across batches, with the objects they come from, so that no other object gets the same identity.
-        self._keys: dict[_CacheKey, tuple[DecisionKey, Principal | None, Decision | Unverified]] = {}
-        self._has_room = asyncio.Event()
+        self._queue = DecisionQueue(capacity)
+        self._admission = Admission(self._queue.authzen)
+        self._drops = Drops()
+        self._builder = BatchBuilder()
         self._task = PeriodicTask("decision log", self._run, every_seconds=every_seconds)
-        self._written = self._dropped = self._failures = self._sampled_out = 0
-        self._reported_drops = 0
+        self._written = self._failures = self._sampled_out = 0
         self._error: str | None = None
 
     def note(
@@ -122,39 +132,60 @@ class DecisionLog:
             self.outcomes.known[door][resource][outcome.reason].append(latency)
         except KeyError:
             self.outcomes.first(door, resource, outcome).append(latency)
-        if self._shadowing is not None:
-            self._shadowing.note(resource, action, principal, outcome)
+        if (shadowing := self._shadowing) is not None and shadowing.deployed is not None:
+            shadowing.note(resource, action, principal, outcome)
         if self._sample < 1.0 and outcome and random.random() >= self._sample:  # noqa: S311  # a sample, no secret
             self._sampled_out += 1
             return
-        if len(self._waiting) >= self._capacity:
-            self._dropped += 1
-            return
-        queued = (time.time_ns(), latency, logs.request_id.get(), door, resource, action, principal, outcome)
-        self._waiting.append(queued)
+        at = time.time_ns()
+        if door == AUTHZEN_DOOR:
+            share = self._queue.authzen
+        elif principal is None or principal.method == "anonymous":
+            share = self._queue.anonymous
+            if not outcome:
+                if not self._queue.merged.add(at, latency, (door, resource, action, principal, outcome)):
+                    self._drops.add((Loss(share.name, at // 1000),))
+                return
+        else:
+            share = self._queue.known
+        if len(share.waiting) < share.capacity:
+            request_id = logs.request_id.get()
+            share.waiting.append((at, latency, request_id, door, resource, action, principal, outcome, 1))
+        else:
+            self._drops.add((Loss(share.name, at // 1000),))
 
     @property
     def health(self) -> Health:
         """The current counts."""
+        queue, drops = self._queue, self._drops
         return Health(
-            queued=len(self._waiting) + len(self._batch),
-            capacity=self._capacity,
+            queued=sum(map(queue.queued, queue.shares)) + len(self._builder),
+            capacity=sum(share.capacity for share in queue.shares),
             written=self._written,
-            dropped=self._dropped,
+            dropped=drops.counts.total(),
             failures=self._failures,
             sampled_out=self._sampled_out,
             error=self._error,
+            last_drop_at=drops.last_at,
+            classes={
+                share.name: ClassHealth(queue.queued(share), share.capacity, drops.counts[share.name])
+                for share in queue.shares
+            },
         )
 
-    async def wait_for_room(self) -> None:
-        """Wait until the queue is at most half full, for at most `ROOM_SECONDS`; not while the writer fails.
+    @property
+    def has_room(self) -> bool:
+        """Whether a decision of an AuthZEN request has room. Holds until the event loop runs another task."""
+        return self._admission.has_room
 
-        For requests that log very many decisions, which would displace those of others.
+    @asynccontextmanager
+    async def room_for(self, count: int) -> AsyncIterator[None]:
+        """Keep room for at most `count` decisions of an AuthZEN request while the block runs.
+
+        Waits for at most a second. Raises LogFull, except while the writer fails.
         """
-        if len(self._waiting) * 2 > self._capacity and self._error is None:
-            self._has_room.clear()
-            with suppress(TimeoutError):  # then the decisions are logged nevertheless
-                await asyncio.wait_for(self._has_room.wait(), ROOM_SECONDS)
+        async with self._admission.room_for(count):
+            yield
 
     async def __aenter__(self) -> Self:
         self._task.start()
@@ -166,83 +197,54 @@ class DecisionLog:
         with suppress(TimeoutError):
             async with asyncio.timeout(_STOP_SECONDS):
                 await self._task.stop()
+                self._queue.merged.close()
                 await self._drain(retry=False)
-        if unwritten := self.health.queued:
-            self._dropped += unwritten
-            self._waiting.clear()
-            self._new_batch()
-            _log.error("decisions were lost at shutdown", decisions=unwritten)
+                self._discard_queue()
+                await self._store_drops()
+        self._discard_queue()
+        self._drops.close()
 
     async def _run(self) -> None:
+        if self._queue:
+            self._queue.merged.close()  # with the others, since readers of the log continue at the newest time
+        else:
+            self._queue.merged.close_before(time.time_ns())
         await self._drain(retry=True)
-        if self._dropped > self._reported_drops:
-            _log.error("decisions were dropped", decisions=self._dropped - self._reported_drops, error=self._error)
-            self._reported_drops = self._dropped
+        await self._store_drops()
 
     async def _drain(self, *, retry: bool) -> None:
         """Write the whole queue; with `retry`, retry failed writes with growing pauses, until the task is stopped."""
-        while self._batch or self._waiting:
-            if not self._batch:
-                remaining = min(len(self._waiting), BATCH_SIZE)
-                while remaining > 0:
-                    self._fill_batch(min(remaining, _SLICE_SIZE))
-                    if len(self._waiting) * 2 <= self._capacity:
-                        self._has_room.set()
-                    remaining -= _SLICE_SIZE
+        builder = self._builder
+        while builder or self._queue:
+            if not builder.batch:
+                builder.taken.extend(self._queue.take(BATCH_SIZE - len(builder.taken)))
+                self._admission.admit()
+                while builder.taken:
+                    self._drops.add(builder.fill(_SLICE_SIZE))
                     await asyncio.sleep(0)
-            if self._batch and not await self._write_batch(retry=retry):
+            if builder.batch and not await self._write_batch(retry=retry):
                 return
-
-    def _new_batch(self) -> None:
-        self._batch = Batch()
-        self._indexes.clear()
-        if len(self._keys) >= MAX_CACHED_KEYS:
-            self._keys.clear()  # only together with the indexes, which rely on the identities of its objects
-
-    def _fill_batch(self, count: int) -> None:
-        """Move decisions from the queue to the batch."""
-        batch, indexes, waiting = self._batch, self._indexes, self._waiting
-        for _ in range(count):
-            at, latency, request_id, door, resource, action, principal, outcome = waiting.popleft()
-            cache_key = (id(principal), id(outcome), door, resource, action)
-            try:
-                found = indexes.get(cache_key)
-                if found is None:
-                    index = batch.key_index(self._key(cache_key, principal, outcome))
-                    found = indexes[cache_key] = (token_id_of(principal), index)
-                batch.add(at, latency, request_id, *found)
-            except Exception:  # noqa: BLE001  # a defect, which must not end the log
-                self._dropped += 1
-                _log.exception("a decision cannot be recorded")
-
-    def _key(self, cache_key: _CacheKey, principal: Principal | None, outcome: Decision | Unverified) -> DecisionKey:
-        cached = self._keys.get(cache_key)
-        if cached is None:
-            cached = (decision_key(*cache_key[2:], principal, outcome), principal, outcome)
-            self._keys[cache_key] = cached
-        return cached[0]
 
     async def _write_batch(self, *, retry: bool) -> bool:
         """Write the batch, or drop it after too many attempts; return False if it stays."""
-        first_failed: float | None = None
+        builder, first_failed = self._builder, None
         pause = self._every_seconds
         while True:
             try:
-                await self._write(self._batch)
+                await self._write(builder.batch)
             except Exception as error:  # noqa: BLE001  # no error may end the log
                 self._note_failure(error)
             else:
-                self._written += len(self._batch)
-                self._new_batch()
-                if self._error is not None:
-                    _log.info("decisions are written again", failures=self._failures)
-                    self._error = None
+                self._written += builder.batch.decisions
+                builder.start_batch()
+                self._note_success()
+                await self._store_drops()
                 return True
             now = time.monotonic()
             first_failed = now if first_failed is None else first_failed
             if now - first_failed >= self._give_up_seconds:
-                self._dropped += len(self._batch)
-                self._new_batch()
+                self._drops.add(builder.losses())
+                builder.start_batch()
                 return True
             if not retry:
                 return False
@@ -251,11 +253,39 @@ class DecisionLog:
                 return False
             pause = min(pause * 2, _MAX_RETRY_SECONDS)
 
+    async def _store_drops(self) -> None:
+        """Store what was lost. A failed write is repeated after the next batch, or the next pause."""
+        if self._write_drops is None or not (windows := self._drops.unstored()):
+            return
+        try:
+            await self._write_drops(windows)
+        except Exception as error:  # noqa: BLE001  # no error may end the log
+            self._note_failure(error)
+        else:
+            self._drops.mark_stored(windows)
+            self._note_success()
+
+    def _discard_queue(self) -> None:
+        """Count what cannot be written at the end as lost."""
+        builder = self._builder
+        lost = [*builder.losses(), *losses_of(builder.taken), *losses_of(self._queue.clear())]
+        builder.taken.clear()
+        builder.start_batch()
+        if lost:
+            self._drops.count(lost)
+            _log.error("decisions were lost at shutdown", decisions=sum(loss.times for loss in lost))
+
     def _note_failure(self, error: Exception) -> None:
         self._failures += 1
-        self._has_room.set()  # nothing may become free: end the waits
         is_expected = isinstance(error, BatchNotStored)
         message = str(error) if is_expected else type(error).__name__
         if message != self._error:
             _log.error("decisions cannot be written; trying again", error=message, exc_info=not is_expected and error)
-        self._error = message
+        self._error = self._drops.error = message
+        self._admission.suspend()
+
+    def _note_success(self) -> None:
+        if self._error is not None:
+            _log.info("decisions are written again", failures=self._failures)
+            self._error = self._drops.error = None
+            self._admission.resume()

@@ -99,7 +99,13 @@ class Record(NamedTuple):
     @property
     def time(self) -> datetime:
         """The time of the decision."""
-        return datetime.fromtimestamp(self.at // 1_000_000, UTC).replace(microsecond=self.at % 1_000_000)
+        return time_of(self.at)
+
+
+def time_of(at: int) -> datetime:
+    """The time that is `at` microseconds after 1970."""
+    # In integers, since a float of seconds is not exact to the microsecond.
+    return datetime.fromtimestamp(at // 1_000_000, UTC).replace(microsecond=at % 1_000_000)
 
 
 def decision_key(

@@ -35,6 +35,9 @@ class DecisionStore(Protocol):
     async def delete_keys_before(self, day: date) -> int:
         """Delete keys and grant sets that no decision has used since a day; return how many."""
 
+    async def delete_drops_before(self, at: int) -> None:
+        """Delete what is stored about losses of decisions before a time, in microseconds since 1970."""
+
 
 async def run_retention(
     days: int, stop: asyncio.Event, store: DecisionStore, *, every_seconds: float = EVERY_SECONDS
@@ -67,6 +70,7 @@ async def _delete(oldest: datetime, days: int, stop: asyncio.Event, store: Decis
         if count < BATCH_SIZE:
             # The day of a key is updated at least daily, so that one of two days ago has no decision that is left.
             await store.delete_keys_before(oldest.date() - timedelta(days=1))
+            await store.delete_drops_before(at)
             break
         await pause(stop, _PAUSE_SECONDS)
     if dropped or deleted:

@@ -8,7 +8,9 @@ from typing import Literal
 
 import msgspec
 
-from app.audit.record import DecisionKey, Record
+from app.audit.decision_class import DecisionClass
+from app.audit.drops import DropWindow
+from app.audit.record import DecisionKey, Record, time_of
 from app.policy.language.row_view import RowView
 
 
@@ -16,7 +18,8 @@ from app.policy.language.row_view import RowView
 class DecisionView:
     """A decision. `rule` is the row that decided, as it was at that time. `route` may be `type:id`.
 
-    `held` has the grants that the caller stated, null if not known.
+    `held` has the grants that the caller stated, null if not known. `count` is the number of equal denials within the
+    second, of which the others have request ids of their own; it is 1 except for callers without valid credentials.
     """
 
     id: int
@@ -36,6 +39,30 @@ class DecisionView:
     revision: str
     latency_us: int
     held: tuple[str, ...] | None
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class DroppedDecisions:
+    """Decisions of a class that were lost: `known` callers, `authzen` requests, or `anonymous` and bad credentials."""
+
+    decision_class: DecisionClass
+    count: int
+    first: datetime
+    last: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DropNotice:
+    """A line of an export in place of decisions that are missing, since they were lost."""
+
+    dropped: DroppedDecisions
+
+
+def drop_notice(window: DropWindow) -> DropNotice:
+    """The notice of a window."""
+    first, last = time_of(window.first_at), time_of(window.last_at)
+    return DropNotice(DroppedDecisions(window.decision_class, window.count, first, last))
 
 
 def view(row_id: int, record: Record) -> DecisionView:
@@ -59,6 +86,7 @@ def view(row_id: int, record: Record) -> DecisionView:
         revision=key.revision,
         latency_us=record.latency,
         held=None if (held := key.held) is None else tuple(sorted(held)),
+        count=record.times,
     )
 
 
@@ -75,3 +103,8 @@ _encode = msgspec.json.Encoder().encode
 def json_line(row_id: int, record: Record) -> bytes:
     """The record as a line of JSON, with its line feed."""
     return _encode(view(row_id, record)) + b"\n"
+
+
+def drop_line(window: DropWindow) -> bytes:
+    """The notice of a window as a line of JSON, with its line feed."""
+    return _encode(drop_notice(window)) + b"\n"

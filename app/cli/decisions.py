@@ -74,13 +74,22 @@ def tail_command(follow: bool, lines: int, as_json: bool, **given: str | None) -
 def export_command(**given: str | None) -> None:
     """Print all decisions as JSON Lines, the oldest first.
 
+    Lines with `dropped` come before them: times during which the log lost decisions.
+
     Example: authz decisions export --since 7d --verdict deny > denials.jsonl
     """
     filters = read_filters(read, given)
 
     async def run(sessions: Sessions) -> None:
-        from app.db import decisions
+        from app.audit.view import drop_line
+        from app.db import decision_drops, decisions
 
+        async with sessions() as session:
+            dropped = await decision_drops.between(session, filters.since, filters.until)
+        if dropped:
+            lost = sum(window.count for window in dropped)
+            click.echo(f"{lost:,} decisions of this time were lost: see the lines with `dropped`.", err=True)
+            sys.stdout.buffer.write(b"".join(map(drop_line, dropped)))
         async for rows in decisions.everything(sessions, filters):
             _print(rows, as_json=True)
 
@@ -116,5 +125,7 @@ def decision_line(row: LoggedRecord) -> list[str | Styled]:
         parts.append((f"  {key.rule_place}", "dim"))
     if not key.allowed and not key.missing:
         parts.append((f"  {key.reason}", "yellow"))
+    if record.times > 1:
+        parts.append((f"  {record.times:,} times", "yellow"))
     parts.append((f"  {record.request_id}", "dim"))
     return parts

@@ -48,7 +48,7 @@ DOCUMENTS: Mapping[str, JsonDocument] = {
     "keys revoke": JsonDocument((_KEY, "app.cli.keys.view:RevokedKeys")),
     "keys check": JsonDocument(("app.cli.keys.view:KeysBeyondOwners", _FAULTS)),
     "decisions tail": JsonDocument(("app.audit.view:DecisionView",), is_lines=True),
-    "decisions export": JsonDocument(("app.audit.view:DecisionView",), is_lines=True),
+    "decisions export": JsonDocument(("app.audit.view:DecisionView", "app.audit.view:DropNotice"), is_lines=True),
     "audit": JsonDocument(("app.audit.admin_log:AdminActionView",), is_lines=True),
 }
 

@@ -18,6 +18,7 @@ from app.db.engine import LOCK_FIRST
 from app.db.partitions import DAY, drop_before, make_ahead
 from app.db.session import Sessions
 from app.db.tables.base import table_of
+from app.db.tables.decision_drops import DecisionDrop
 from app.db.tables.decisions import (
     DecisionCaller,
     DecisionKeyRow,
@@ -34,6 +35,7 @@ _BATCH_SIZE = 1_000  # keys in a transaction, for which writers wait
 _rows = table_of(DecisionRow)
 _old_rows = table_of(LoggedDecision)
 _grant_sets = table_of(GrantSet)
+_drops = table_of(DecisionDrop)
 _keys = table_of(DecisionKeyRow)
 # In this order, since keys refer to the others.
 _PARTS = (
@@ -86,6 +88,10 @@ class OldDecisions:
             for chunk in await self._ids(select(table.c.id).where(is_unused)):
                 total += await self._delete(delete(table).where(table.c.id.in_(chunk), is_unused))
         return total + await self._delete(delete(_grant_sets).where(_grant_sets.c.last_seen_on < day))
+
+    async def delete_drops_before(self, at: int) -> None:
+        """Delete what is stored about losses before `at`. Raises BatchNotStored."""
+        await self._delete(delete(_drops).where(_drops.c.last_at < at))
 
     async def _ids(self, query: Select[Any]) -> Sequence[Sequence[int]]:
         with without_values():

@@ -81,10 +81,17 @@ _ALL = (
         "authz_key_lookup_duration_seconds", "histogram", "Look-ups of API keys in the database.", ("outcome",), _LONG
     ),
     Metric("authz_budget_refusals_total", "counter", "Requests refused because a budget was spent.", ("budget",)),
-    Metric("authz_decision_log_queued", "gauge", "Decisions that wait to be written."),
-    Metric("authz_decision_log_capacity", "gauge", "Decisions that may wait; with more of them the log drops."),
+    Metric("authz_decision_log_queued", "gauge", "Decisions that wait to be written.", ("class",)),
+    Metric(
+        "authz_decision_log_capacity", "gauge", "Decisions that may wait; with more of them the log drops.", ("class",)
+    ),
     Metric("authz_decision_log_written_total", "counter", "Decisions written."),
-    Metric("authz_decision_log_dropped_total", "counter", "Decisions lost: the queue was full, or writing failed."),
+    Metric(
+        "authz_decision_log_dropped_total",
+        "counter",
+        "Decisions lost: the queue was full, or writing failed.",
+        ("class",),
+    ),
     Metric("authz_decision_log_write_failures_total", "counter", "Attempts to write decisions that failed."),
     Metric("authz_decision_log_sampled_out_total", "counter", "Allows that sampling left out."),
     Metric("authz_log_lines_dropped_total", "counter", "Log lines lost: too many were waiting, or writing failed."),

@@ -142,10 +142,11 @@ def _caches(values: Values, sources: MetricSources, misses_before: int) -> None:
 
 def _decision_log(values: Values, sources: MetricSources) -> None:
     health = sources.decision_log.health
-    values.set("authz_decision_log_queued", health.queued)
-    values.set("authz_decision_log_capacity", health.capacity)
+    for name, each in health.classes.items():
+        values.set("authz_decision_log_queued", each.queued, name)
+        values.set("authz_decision_log_capacity", each.capacity, name)
+        values.set("authz_decision_log_dropped_total", each.dropped, name)
     values.set("authz_decision_log_written_total", health.written)
-    values.set("authz_decision_log_dropped_total", health.dropped)
     values.set("authz_decision_log_write_failures_total", health.failures)
     values.set("authz_decision_log_sampled_out_total", health.sampled_out)
 

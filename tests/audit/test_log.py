@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -60,7 +61,8 @@ def said(monkeypatch: pytest.MonkeyPatch) -> list[structlog.typing.EventDict]:
     capture = LogCapture()
     levels = structlog.make_filtering_bound_logger(0)
     logger = structlog.wrap_logger(None, processors=[capture], wrapper_class=levels)
-    monkeypatch.setattr("app.audit.log._log", logger)
+    for module in ("log", "drops", "batch_builder"):
+        monkeypatch.setattr(f"app.audit.{module}._log", logger)
     return capture.entries
 
 
@@ -139,27 +141,6 @@ async def test_a_full_queue_drops_and_counts_without_waiting(
     assert [(entry["event"], entry["decisions"]) for entry in said] == [("decisions were dropped", 15)]
 
 
-async def test_a_caller_with_many_decisions_waits_for_room_in_the_queue(store: Store) -> None:
-    async with DecisionLog(store.write, capacity=100, every_seconds=0.01) as log:
-        for _ in range(30):
-            await log.wait_for_room()
-            note(log, times=50)
-        await until(log, written=1500)
-    assert log.health.dropped == 0
-
-
-async def test_no_caller_waits_for_room_while_the_writer_fails(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.audit.log.ROOM_SECONDS", 1000.0)
-    store.failing = BatchNotStored("no")
-    async with DecisionLog(store.write, capacity=100, every_seconds=0.01) as log, asyncio.timeout(10):
-        note(log, times=80)
-        waiting = asyncio.create_task(log.wait_for_room())
-        await until(log, failures=1)
-        await waiting
-        await log.wait_for_room()
-        store.failing = None
-
-
 async def test_a_failed_write_is_retried_and_nothing_is_lost(
     store: Store, said: list[structlog.typing.EventDict]
 ) -> None:
@@ -203,7 +184,7 @@ async def test_a_decision_without_a_valid_record_is_counted(
     store: Store, said: list[structlog.typing.EventDict]
 ) -> None:
     async with DecisionLog(store.write, every_seconds=0.005) as log:
-        note(log, ALLOW, cast(Principal, object()))
+        note(log, ALLOW, replace(CALLER, held=cast(frozenset[str], 7)))
         await until(log, dropped=1)
         note(log)
         await until(log, written=1)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 import subprocess
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -52,6 +54,28 @@ def test_decisions_are_shown_filtered_and_exported(own_server: Server, issuer: L
     with own_server.client(issuer.token(permissions=["decisions:read"])) as client:
         over_http = client.get("/api/v1/decisions/export", params={"since": "1h", "route": "/api/v1/teams"})
     assert over_http.text == exported.stdout, "one shape everywhere"
+    later = 4 * 10**15  # microseconds since 1970: in 2096
+    with closing(sqlite3.connect(own_server.directory / "authz.db")) as database:
+        values = [("a", "known", 0, later, 7), ("b", "anonymous", 0, 1_000_000, 90), ("c", "authzen", later, later, 5)]
+        insert = (
+            "INSERT INTO decision_drops (window_id, decision_class, first_at, last_at, count) VALUES (?, ?, ?, ?, ?)"
+        )
+        database.executemany(insert, values)
+        database.commit()
+    exported = authz(own_server, "export", "--since", "1h", "--until", "2038-01-01", "--subject", "user_unknown")
+    assert [json.loads(line)["dropped"]["count"] for line in exported.stdout.splitlines()] == [7]
+    assert "7 decisions of this time were lost" in exported.stderr
+    with own_server.client(issuer.token(permissions=["decisions:read"])) as client:
+        params = {"until": "1970-01-01T00:00:02Z"}
+        lines = client.get("/api/v1/decisions/export", params=params).text.splitlines()
+    assert [json.loads(line) for line in lines][1] == {
+        "dropped": {
+            "decision_class": "anonymous",
+            "count": 90,
+            "first": "1970-01-01T00:00:00Z",
+            "last": "1970-01-01T00:00:01Z",
+        }
+    }
     nothing = authz(own_server, "tail", "--subject", "user_unknown")
     assert (nothing.returncode, nothing.stdout) == (0, "No decision matches.\n")
 

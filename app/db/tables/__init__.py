@@ -1,6 +1,6 @@
 """The tables of griddy-authz itself. Importing this package completes their metadata."""
 
-from app.db.tables import console, decisions, history, keys, replicas
+from app.db.tables import console, decision_drops, decisions, history, keys, replicas
 from app.db.tables.base import Body, metadata, table_of
 
-__all__ = ["Body", "console", "decisions", "history", "keys", "metadata", "replicas", "table_of"]
+__all__ = ["Body", "console", "decision_drops", "decisions", "history", "keys", "metadata", "replicas", "table_of"]

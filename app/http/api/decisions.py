@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
+from typing import Any, cast
 from urllib.parse import urlencode
 
 from litestar import Response
@@ -14,7 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.decision_filter import FILTERS, read
 from app.audit.log import Health
-from app.audit.view import DecisionView, json_line, view
+from app.audit.view import DecisionView, DropNotice, drop_line, json_line, view
+from app.db import decision_drops
 from app.db import decisions as logged
 from app.db.decisions import LogPosition
 from app.db.shielded import shielded
@@ -27,6 +29,7 @@ from app.services import AnyRequest, services_of
 PAGE_SIZE = 50
 _PATH = "/api/v1/decisions"
 _CURSOR = "from `next` or `previous` of a page; the newest without it"
+_LINE = cast("type[Any]", DecisionView | DropNotice)  # Litestar's type does not know unions
 _BAD = {400: ResponseSpec(InvalidBody, description="A filter is invalid or unknown")}
 
 
@@ -80,15 +83,26 @@ async def list_decisions(request: AnyRequest, session: RequestSession) -> Decisi
     media_type="application/jsonl",
     responses={
         **_BAD,
-        200: ResponseSpec(DecisionView, description="A decision on each line", media_type="application/jsonl"),
+        200: ResponseSpec(
+            _LINE,
+            description="A decision, or a time during which decisions were lost, on each line",
+            media_type="application/jsonl",
+        ),
     },
 )
 async def export_decisions(request: AnyRequest) -> Stream:
-    """All matching decisions until now, oldest first, as JSON Lines."""
+    """All matching decisions until now, oldest first, as JSON Lines.
+
+    Before them is a line with `dropped` for each time during which the log lost decisions, matching or not.
+    """
     services = services_of(request.app)
     decision_filter = read_filters(read, given_filters(request))
 
+    async with services.sessions() as session:
+        dropped = await decision_drops.between(session, decision_filter.since, decision_filter.until)
+
     async def lines() -> AsyncIterator[bytes]:
+        yield b"".join(map(drop_line, dropped))
         async with aclosing(logged.everything(services.sessions, decision_filter)) as pages:
             # Without a default for anext, with which Python 3.11 raises SystemError at the end.
             with suppress(StopAsyncIteration):

@@ -8,6 +8,7 @@ from typing import Any, get_args
 from litestar import Response
 from litestar.types import ExceptionHandlersMap
 
+from app.audit.admission import LogFull
 from app.audit.shadowing import NoShadow
 from app.db.disk import RETRY_AFTER_SECONDS, DiskShortage
 from app.http.door.budgets import TOO_MANY
@@ -20,13 +21,15 @@ from app.keys.refusals import InvalidKeyOrder, KeyRefused, NoSuchKey, ScopesNotH
 from app.policy.engine.suspended import CannotDecide
 from app.services import AnyRequest, services_of
 
-DomainError = KeyRefused | NoShadow | BudgetSpent | CannotVerify | CannotDecide | DiskShortage
+DomainError = KeyRefused | NoShadow | BudgetSpent | CannotVerify | CannotDecide | DiskShortage | LogFull
 
 
 def problem_of(error: DomainError, refusals: Refusals) -> Problem:
     """The Problem for an error of a use-case."""
     if isinstance(error, DiskShortage):
         return Problem(503, str(error), headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+    if isinstance(error, LogFull):
+        return Problem(503, str(error), headers={"Retry-After": str(error.retry_after)})
     if isinstance(error, CannotVerify | CannotDecide):
         return Problem(503, error.detail, headers={"Retry-After": str(error.retry_after)})
     if isinstance(error, BudgetSpent):

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
 from litestar import Response
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.audit.record import time_of
 from app.db.session import Sessions, answers
 from app.http.door.draining import draining
 from app.http.wire.handlers import get_or_head
 from app.services import AnyRequest, Services, services_of
 
+_DROPPING_SECONDS = 60.0  # after a loss of decisions
 _DATABASE_SECONDS = 0.5  # a health check does not wait for long
 
 
@@ -53,14 +56,16 @@ async def readyz(request: AnyRequest) -> Response[dict[str, Any]]:
 
     Without the database, or without the signing keys, the status is `degraded` with 200: callers with the other kind of
     credential are served, and other replicas are in the same state. The same applies if the disk of the database is
-    full or almost full, which `database` reports as `disk`.
+    full or almost full, which `database` reports as `disk`, and for a minute after the decision log lost decisions.
     """
     services = services_of(request.app)
     checks = {"database": await _database(services), "key_set": _key_set(services), "policy": _policy(services)}
+    checks["decision_log"] = _decision_log(services)
     # A JWT needs signing keys, an API key the database.
     verifies = [checks["database"]["ok"], checks["key_set"]["ok"]]
     ready = any(verifies) and checks["policy"]["ok"] and not draining.begun
-    serving_status = "ready" if all(verifies) and "disk" not in checks["database"] else "degraded"
+    complete = checks["decision_log"]["ok"] and "disk" not in checks["database"]
+    serving_status = "ready" if all(verifies) and complete else "degraded"
     status = "draining" if draining.begun else serving_status if ready else "not ready"
     content = {"status": status, "checks": checks}
     return Response(content, status_code=200 if ready else 503, headers={"Cache-Control": "no-store"})
@@ -79,6 +84,16 @@ def _key_set(services: Services) -> dict[str, Any]:
         "age_seconds": None if age is None else round(age),
         "error": keys.last_error,
         "ignored": list(keys.ignored.texts),
+    }
+
+
+def _decision_log(services: Services) -> dict[str, Any]:
+    health = services.decision_log.health
+    last = None if health.last_drop_at is None else time_of(health.last_drop_at)
+    return {
+        "ok": last is None or (datetime.now(UTC) - last).total_seconds() > _DROPPING_SECONDS,
+        "dropped": {name: each.dropped for name, each in health.classes.items()},
+        "last_drop": last,
     }
 
 

@@ -298,3 +298,23 @@ async def test_the_answer_is_503_while_keys_cannot_be_looked_up(tmp_path: Path) 
         assert (status, detail) == (503, "API keys cannot be looked up now.")
     assert (await point(EVALUATION, **{**key, "subject": ANN})) == (200, {"decision": True})
     await engine.dispose()
+
+
+async def test_a_request_without_room_in_the_log_is_refused_and_loses_nothing(
+    point: DecisionPoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.audit.admission.ROOM_SECONDS", 0.01)
+    await point.logged()
+    question = {"subject": READER, "action": GET, "resource": X}
+    full = (503, "The decision log is full.")
+    for _ in range(9):
+        assert (await point(EVALUATIONS, evaluations=[{}] * 1_000, **question))[0] == 200
+    assert (await point(EVALUATIONS, evaluations=[{}] * 999, **question))[0] == 200
+    assert await point(EVALUATIONS, evaluations=[{}] * 2, **question) == full
+    assert await point(EVALUATION, **question) == (200, {"decision": True})
+    assert await point(EVALUATION, **question) == full
+    assert await point(EVALUATION, options={"explain": True}, **question) == full
+    assert await point(EVALUATIONS, **question) == full
+    assert len(await point.logged()) == 10_000
+    assert await point(EVALUATION, **question) == (200, {"decision": True})
+    assert len(await point.logged()) == 1

@@ -110,7 +110,6 @@ async def evaluate_many(request: AnyRequest) -> ASGIResponse:
 
 
 async def _many(body: Evaluations, items: Sequence[Raw], until: bool | None, services: Services) -> ASGIResponse:
-    await services.decision_log.wait_for_room()
     turn, sizes, total = Turn(services.long_work.give_way), Sizes(), 0
     questions, valid = list[AccessQuestion | EvaluationReason](), list[AccessQuestion]()
     for raw in items:
@@ -123,7 +122,8 @@ async def _many(body: Evaluations, items: Sequence[Raw], until: bool | None, ser
             await turn.next()
     check_items(total)
     evaluator = await _evaluator(valid, services, defaults=body)
-    verdicts = await _verdicts(evaluator, questions, until, turn, explain=body.options.explain)
+    async with services.decision_log.room_for(len(valid)):
+        verdicts = await _verdicts(evaluator, questions, until, turn, explain=body.options.explain)
     return _json(_ENCODER.encode(Verdicts(verdicts)))
 
 
@@ -131,7 +131,12 @@ async def _single(body: Evaluation, services: Services) -> ASGIResponse:
     if field := missing_field(subject=body.subject, action=body.action, resource=body.resource):
         raise Problem(400, f"`{field}` is missing.")
     evaluator = await _evaluator((body,), services)
-    outcome = evaluator.evaluate(body)
+    log = services.decision_log
+    if log.has_room:
+        outcome = evaluator.evaluate(body)
+    else:
+        async with log.room_for(1):
+            outcome = evaluator.evaluate(body)
     if body.options.explain:
         return _json(_ENCODER.encode(_explained(outcome, evaluator.snapshot.revision)))
     return _ANSWERS[isinstance(outcome, Decision) and outcome.allowed]

@@ -1,0 +1,73 @@
+"""Builds batches of records from queued decisions."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+
+import structlog
+
+from app.audit.batch import Batch
+from app.audit.decision_class import class_of
+from app.audit.decision_queue import QueuedDecision, losses_of
+from app.audit.drops import Loss
+from app.audit.record import DecisionKey, Unverified, decision_key, token_id_of
+from app.identity.principal import Principal
+from app.policy.engine.decision import Decision
+
+MAX_CACHED_KEYS = 1_000  # each refers to an outcome and a principal
+_CacheKey = tuple[int, int, str, str, str]  # the ids of the principal and the outcome; door, resource and action
+_log = structlog.stdlib.get_logger("decisions")
+
+
+class BatchBuilder:
+    """The current batch, and the decisions that are taken from the queue for it."""
+
+    def __init__(self) -> None:
+        self.batch = Batch()
+        self.taken: deque[QueuedDecision] = deque()
+        # Identities are compared, since that is fast. Token ids and indexes of keys in the current batch:
+        self._indexes: dict[_CacheKey, tuple[str | None, int]] = {}
+        # Keys across batches, with the objects they come from, so that no other object gets the same identity.
+        self._keys: dict[_CacheKey, tuple[DecisionKey, Principal | None, Decision | Unverified]] = {}
+
+    def __len__(self) -> int:
+        return len(self.batch) + len(self.taken)
+
+    def fill(self, count: int) -> list[Loss]:
+        """Move at most `count` of the taken decisions to the batch; return those that cannot be recorded."""
+        batch, indexes, taken, lost = self.batch, self._indexes, self.taken, list[Loss]()
+        for _ in range(min(count, len(taken))):
+            queued = taken.popleft()
+            at, latency, request_id, door, resource, action, principal, outcome, times = queued
+            cache_key = (id(principal), id(outcome), door, resource, action)
+            try:
+                found = indexes.get(cache_key)
+                if found is None:
+                    index = batch.key_index(self._key(cache_key, principal, outcome))
+                    found = indexes[cache_key] = (token_id_of(principal), index)
+                batch.add(at, latency, request_id, *found, times=times)
+            except Exception:  # noqa: BLE001  # a defect, which must not end the log
+                lost.extend(losses_of((queued,)))
+                _log.exception("a decision cannot be recorded")
+        return lost
+
+    def start_batch(self) -> None:
+        """Start another batch."""
+        self.batch = Batch()
+        self._indexes.clear()
+        if len(self._keys) >= MAX_CACHED_KEYS:
+            self._keys.clear()  # only together with the indexes, which rely on the identities of its objects
+
+    def losses(self) -> Iterator[Loss]:
+        """The decisions of the batch, as lost ones."""
+        classes = [class_of(key.door, key.method) for key in self.batch.keys]
+        for at, _, _, _, key_index, times in self.batch.rows:
+            yield Loss(classes[key_index], at, times)
+
+    def _key(self, cache_key: _CacheKey, principal: Principal | None, outcome: Decision | Unverified) -> DecisionKey:
+        cached = self._keys.get(cache_key)
+        if cached is None:
+            cached = (decision_key(*cache_key[2:], principal, outcome), principal, outcome)
+            self._keys[cache_key] = cached
+        return cached[0]

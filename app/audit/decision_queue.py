@@ -1,0 +1,147 @@
+"""The queue of the decision log: a bounded share for each class of decisions.
+
+Equal denials of callers without valid credentials are one entry with a count for each second, so that a flood of them
+neither fills their share nor the disk.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from operator import itemgetter
+
+from app import logs
+from app.audit.decision_class import DecisionClass, class_of
+from app.audit.drops import Loss
+from app.audit.record import Unverified
+from app.identity.principal import Principal
+from app.policy.engine.decision import Decision
+
+_SECOND = 1_000_000_000  # nanoseconds
+# Time and latency in nanoseconds, request id, door, resource, action, principal, outcome, number of equal decisions.
+QueuedDecision = tuple[int, int, str, str, str, str, Principal | None, Decision | Unverified, int]
+Origin = tuple[str, str, str, Principal | None, Decision | Unverified]  # door, resource, action, principal, outcome
+# What makes denials equal: a decision of the policy, or a refusal of credentials. Objects whose id is in it are kept.
+_DecisionKey = tuple[str, str, str, str, int, int, int, tuple[str, ...]]
+_RefusalKey = tuple[str, str, str, str, str]
+# Of a batch, for each class while all have decisions; what one leaves goes to the others, in this order.
+_EIGHTHS: Mapping[DecisionClass, int] = {"known": 4, "authzen": 3, "anonymous": 1}
+
+
+class Share:
+    """The queued decisions of a class. `reserved` of its entries are promised to requests that are being decided."""
+
+    __slots__ = ("capacity", "name", "reserved", "waiting")
+
+    def __init__(self, name: DecisionClass, capacity: int) -> None:
+        self.name = name
+        self.capacity = capacity
+        self.reserved = 0
+        self.waiting: deque[QueuedDecision] = deque()
+
+    def fits(self, count: int) -> bool:
+        """Whether so many more decisions have room."""
+        return len(self.waiting) + self.reserved + count <= self.capacity
+
+
+@dataclass(slots=True)
+class _MergedDenial:
+    at: int
+    latency: int
+    request_id: str
+    origin: Origin
+    times: int = 1
+
+
+class MergedDenials:
+    """The denials of the current second, which are queued when it is over. They count as entries of the share."""
+
+    __slots__ = ("_entries", "_second", "_share")
+
+    def __init__(self, share: Share) -> None:
+        self._share = share
+        self._second = 0
+        self._entries: dict[_DecisionKey | _RefusalKey, _MergedDenial] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def add(self, at: int, latency: int, origin: Origin) -> bool:
+        """Count a denial if it equals another one of its second, else add it; return False if the share is full."""
+        second = at // _SECOND
+        if second != self._second:
+            self.close()
+            self._second = second
+        door, resource, action, principal, outcome = origin
+        key: _DecisionKey | _RefusalKey
+        if isinstance(outcome, Decision):
+            # By id, since the hash of a member of an enumeration is slow, and that of a rule too.
+            reason, rule = id(outcome.reason), id(outcome.rule)
+            key = (door, resource, action, outcome.revision, id(principal), reason, rule, outcome.missing)
+        else:
+            key = (door, resource, action, outcome.revision, outcome.reason)
+        try:
+            self._entries[key].times += 1
+        except KeyError:
+            if len(self._share.waiting) + len(self._entries) >= self._share.capacity:
+                return False
+            self._entries[key] = _MergedDenial(at, latency, logs.request_id.get(), origin)
+        return True
+
+    def close_before(self, now: int) -> None:
+        """Queue the denials of a second that is over."""
+        if now // _SECOND != self._second:
+            self.close()
+
+    def close(self) -> None:
+        """Queue all denials."""
+        for entry in self._entries.values():
+            self._share.waiting.append((entry.at, entry.latency, entry.request_id, *entry.origin, entry.times))
+        self._entries.clear()
+
+
+class DecisionQueue:
+    """The shares by class. A batch takes decisions from all of them, by weight."""
+
+    def __init__(self, capacity: int) -> None:
+        self.known = Share("known", capacity)
+        self.authzen = Share("authzen", max(capacity // 2, 1))
+        self.anonymous = Share("anonymous", max(capacity // 4, 1))
+        self.shares = (self.known, self.authzen, self.anonymous)
+        self.merged = MergedDenials(self.anonymous)
+
+    def __bool__(self) -> bool:
+        return any(share.waiting for share in self.shares)
+
+    def queued(self, share: Share) -> int:
+        """The number of entries of a share."""
+        return len(share.waiting) + (len(self.merged) if share is self.anonymous else 0)
+
+    def take(self, limit: int) -> deque[QueuedDecision]:
+        """Remove at most `limit` decisions, in the order of their times."""
+        counts = [min(len(share.waiting), limit * _EIGHTHS[share.name] // 8) for share in self.shares]
+        rest = limit - sum(counts)
+        for index, share in enumerate(self.shares):
+            more = min(rest, len(share.waiting) - counts[index])
+            counts[index] += more
+            rest -= more
+        taken = [
+            share.waiting.popleft() for share, count in zip(self.shares, counts, strict=True) for _ in range(count)
+        ]
+        taken.sort(key=itemgetter(0))
+        return deque(taken)
+
+    def clear(self) -> Iterable[QueuedDecision]:
+        """Remove all decisions."""
+        self.merged.close()
+        everything = [queued for share in self.shares for queued in share.waiting]
+        for share in self.shares:
+            share.waiting.clear()
+        return everything
+
+
+def losses_of(decisions: Iterable[QueuedDecision]) -> Iterator[Loss]:
+    """Queued decisions, as lost ones."""
+    for at, _, _, door, _, _, principal, _, times in decisions:
+        yield Loss(class_of(door, principal.method if principal else None), at // 1000, times)

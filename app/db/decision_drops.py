@@ -1,0 +1,66 @@
+"""Stores and reads what the decision log lost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from app.audit.decision_class import DecisionClass
+from app.audit.drops import DropWindow
+from app.audit.log import BatchNotStored
+from app.db.decision_writer import without_values
+from app.db.disk import DiskSpace
+from app.db.engine import LOCK_FIRST
+from app.db.session import Sessions
+from app.db.tables.decision_drops import DecisionDrop
+
+_STORE = text(
+    "INSERT INTO decision_drops (window_id, decision_class, first_at, last_at, count) "
+    "VALUES (:window_id, :decision_class, :first_at, :last_at, :count) ON CONFLICT (window_id) "
+    "DO UPDATE SET first_at = excluded.first_at, last_at = excluded.last_at, count = excluded.count"
+)
+
+
+class DropStore:
+    """Stores the losses of this process while the disk has room."""
+
+    def __init__(self, sessions: Sessions, disk: DiskSpace | None = None) -> None:
+        self._sessions = sessions
+        self._disk = disk
+
+    async def write(self, windows: Sequence[DropWindow]) -> None:
+        """Store windows, or replace them by their ids. Raises BatchNotStored."""
+        if self._disk is not None and self._disk.shortage:
+            raise BatchNotStored(self._disk.shortage)
+        rows = [
+            {
+                "window_id": window.id,
+                "decision_class": window.decision_class,
+                "first_at": window.first_at,
+                "last_at": window.last_at,
+                "count": window.count,
+            }
+            for window in windows
+        ]
+        with without_values():
+            async with self._sessions() as session:
+                await session.connection(execution_options=LOCK_FIRST)
+                await session.execute(_STORE, rows)
+                await session.commit()
+
+
+async def between(session: AsyncSession, since: int | None, until: int | None) -> Sequence[DropWindow]:
+    """The losses at or after `since` and before `until`, in microseconds since 1970, in the order of their times."""
+    query = select(DecisionDrop).order_by(col(DecisionDrop.first_at), col(DecisionDrop.id))
+    if since is not None:
+        query = query.where(col(DecisionDrop.last_at) >= since)
+    if until is not None:
+        query = query.where(col(DecisionDrop.first_at) < until)
+    return [
+        DropWindow(cast("DecisionClass", row.decision_class), row.first_at, row.last_at, row.count, row.window_id)
+        for row in await session.scalars(query)
+    ]

@@ -1,0 +1,116 @@
+"""The decision log of a real server under load: what is lost is recorded, and nothing of known callers is."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sqlite3
+import threading
+from contextlib import closing, suppress
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server, eventually
+
+EVALUATIONS = "/access/v1/evaluations"
+EXPORT = "/api/v1/decisions/export"
+PIPELINED = 16
+BATCH: dict[str, Any] = {
+    "subject": {"type": "user", "id": "user_b", "properties": {"permissions": ["catalog:read"]}},
+    "action": {"name": "GET"},
+    "resource": {"type": "route", "id": "/api/v1/teams/7"},
+    "evaluations": [{}] * 1_000,
+}
+
+
+def flood(server: Server, over: threading.Event) -> None:
+    """Send requests without credentials, many at once, until it is over."""
+    url = urlsplit(server.url)
+    assert url.port
+    sent = b"GET /api/v1/teams HTTP/1.1\r\nHost: a\r\n\r\n" * PIPELINED
+    with socket.create_connection((url.hostname, url.port)) as connection, suppress(OSError):
+        while not over.is_set():
+            connection.sendall(sent)
+            answers = 0
+            while answers < PIPELINED:
+                answers += connection.recv(100_000).count(b"HTTP/1.1 401 ")
+
+
+def evaluate(server: Server, token: str, over: threading.Event, statuses: set[int]) -> None:
+    with server.client(token) as client, suppress(httpx.HTTPError):
+        while not over.is_set():
+            statuses.add(client.post(EVALUATIONS, json=BATCH).status_code)
+
+
+def test_no_request_of_a_known_caller_is_lost_in_floods(own_server: Server, issuer: LiveIssuer) -> None:
+    over, statuses = threading.Event(), set[int]()
+    tokens = [issuer.token(sub=f"user_{number}", permissions=["decisions:evaluate"]) for number in range(4)]
+    threads = [threading.Thread(target=flood, args=(own_server, over)) for _ in range(24)]
+    threads += [threading.Thread(target=evaluate, args=(own_server, token, over, statuses)) for token in tokens]
+    for thread in threads:
+        thread.start()
+    known = issuer.token(sub="user_known", permissions=["catalog:read"])
+    with own_server.client(known) as client:
+        for number in range(100):
+            path = "/api/v1/teams/" if number % 2 else "/api/v1/sources/"
+            client.get(path, headers={"X-Request-ID": f"marked-{number}"})
+    over.set()
+    for thread in threads:
+        thread.join()
+    assert statuses <= {200, 503}
+    with own_server.client(issuer.token(permissions=["decisions:read"])) as reader:
+
+        def marked() -> set[str]:
+            lines = reader.get(EXPORT, params={"subject": "user_known"}, timeout=60).text.splitlines()
+            return {json.loads(line)["request_id"] for line in lines}
+
+        assert eventually(lambda: len(marked()) == 100, 20)
+        health = reader.get("/api/v1/decisions/health").json()
+        assert health["dropped"] == 0, health
+        lines = reader.get(EXPORT, params={"route": "/api/v1/teams", "verdict": "deny"}, timeout=60).text.splitlines()
+        strangers = [row for row in map(json.loads, lines) if row["method"] == "anonymous"]
+        assert sum(row["count"] for row in strangers) > 5 * len(strangers)
+
+
+def test_a_loss_of_decisions_is_reported_everywhere(own_server: Server, issuer: LiveIssuer) -> None:
+    token = issuer.token(permissions=["decisions:evaluate", "decisions:read", "metrics:read"])
+    database = own_server.directory / "authz.db"
+    with own_server.client(token) as client:
+        assert httpx.get(f"{own_server.url}/readyz").json()["checks"]["decision_log"] == {
+            "ok": True,
+            "dropped": {"known": 0, "authzen": 0, "anonymous": 0},
+            "last_drop": None,
+        }
+        with closing(sqlite3.connect(database)) as connection:
+            connection.execute("ALTER TABLE decision_rows RENAME TO away")
+            connection.commit()
+        assert eventually(lambda: client.get("/api/v1/decisions/health").json()["error"] is not None)
+        for _ in range(13):
+            assert client.post(EVALUATIONS, json=BATCH).status_code == 200, "a writer that fails ends no service"
+        line = own_server.wait_for_log(lambda entry: entry.get("event") == "decisions were dropped")
+        assert line["classes"].keys() == {"authzen"}
+        assert "no such table" in line["error"]
+        ready = httpx.get(f"{own_server.url}/readyz")
+        assert (ready.status_code, ready.json()["status"]) == (200, "degraded")
+        check = ready.json()["checks"]["decision_log"]
+        lost = check["dropped"]["authzen"]
+        assert (check["ok"], check["dropped"]["known"], check["dropped"]["anonymous"]) == (False, 0, 0)
+        assert lost >= 1_000
+        metrics = client.get("/metrics").text
+        assert f'authz_decision_log_dropped_total{{class="authzen"}} {lost}' in metrics
+        assert 'authz_decision_log_dropped_total{class="known"} 0' in metrics
+        assert client.get("/api/v1/decisions/health").json()["classes"]["authzen"]["dropped"] == lost
+        with closing(sqlite3.connect(database)) as connection:
+            connection.execute("ALTER TABLE away RENAME TO decision_rows")
+            connection.commit()
+
+        def first() -> dict[str, Any]:
+            found: dict[str, Any] = json.loads(client.get(EXPORT).text.split("\n")[0] or "{}")
+            return found
+
+        assert eventually(lambda: "dropped" in first(), 20)
+        assert (first()["dropped"]["decision_class"], first()["dropped"]["count"]) == ("authzen", lost)
+        assert check["last_drop"] is not None
