@@ -19,8 +19,8 @@ SECRET = b"x-gateway-secret"
 SERVICE = b"x-gateway-service"
 _GATEWAY_HEADERS = frozenset((SECRET, SERVICE))
 
-# Headers from which any program reads a method, a path or an address.
-_REQUEST_HEADERS = frozenset(
+# Headers from which any program reads a method, a path or an address. A profile refuses those that are not its own.
+REQUEST_HEADERS = frozenset(
     (
         b"x-original-method",
         b"x-original-uri",
@@ -40,7 +40,7 @@ _REQUEST_HEADERS = frozenset(
 # The headers that a gateway sets for the upstream service. A similar header of a client would be sent as well.
 IDENTITY_HEADERS = (b"x-auth-subject", b"x-auth-method", b"x-auth-permissions", b"x-auth-revision", b"x-auth-key-id")
 _CHECKED = (
-    _REQUEST_HEADERS
+    REQUEST_HEADERS
     | _GATEWAY_HEADERS
     | frozenset((*IDENTITY_HEADERS, b"authorization", FORWARDED_FOR, b"x-forwarded-host"))
 )
@@ -73,6 +73,10 @@ class OriginalRequest:
     service: str = ""
 
 
+def _names(names: Iterable[bytes]) -> str:
+    return ", ".join(f"`{name.decode().title()}`" for name in sorted(names))
+
+
 @dataclass(frozen=True, slots=True)
 class Profile:
     """How a gateway describes the original request.
@@ -80,7 +84,9 @@ class Profile:
     `request_headers` are the headers with its method and its URI. If there are none, the gateway sends the method of
     the original request, and its path after that of the endpoint. `ip` is the header with the address of the client. An
     `absolute` URI has scheme and host, which are ignored. `ignored` are headers that the gateway adds and that are not
-    read.
+    read. A gateway that `drops_bodies` passes on only the headers of an answer, so a denial has its body in one, too.
+
+    Raises ValueError if other profiles would not refuse its `request_headers`.
     """
 
     name: str
@@ -88,11 +94,14 @@ class Profile:
     ip: bytes
     absolute: bool = False
     ignored: frozenset[bytes] = frozenset()
+    drops_bodies: bool = False
     foreign: frozenset[bytes] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        if missing := set(self.request_headers or ()) - REQUEST_HEADERS:
+            raise ValueError(f"add {_names(missing)} to REQUEST_HEADERS, so that the other profiles refuse it")
         known = (*(self.request_headers or ()), self.ip)
-        object.__setattr__(self, "foreign", _REQUEST_HEADERS - {*known, *self.ignored})
+        object.__setattr__(self, "foreign", REQUEST_HEADERS - {*known, *self.ignored})
 
     def read(self, headers: Iterable[tuple[bytes, bytes]], method: bytes, rest: bytes) -> OriginalRequest:
         """Read the original request. `method` and `rest` are the method of the gateway's request, and what follows the
@@ -131,7 +140,8 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
     {
         profile.name: profile
         for profile in (
-            Profile("nginx", (b"x-original-method", b"x-original-uri"), b"x-original-ip"),
+            # Its auth_request keeps the headers of an answer and discards the body.
+            Profile("nginx", (b"x-original-method", b"x-original-uri"), b"x-original-ip", drops_bodies=True),
             Profile("ingress-nginx", (b"x-original-method", b"x-original-url"), b"x-real-ip", absolute=True),
             # StripPrefix adds the prefix that it removed; X-Forwarded-Uri is the rest, which the service gets.
             Profile(
@@ -176,7 +186,3 @@ def _path(uri: bytes) -> str:
     if fault := path_fault(path):
         raise AmbiguousRequest(fault)
     return path.decode("ascii")
-
-
-def _names(names: Iterable[bytes]) -> str:
-    return ", ".join(f"`{name.decode().title()}`" for name in sorted(names))

@@ -1,4 +1,4 @@
-"""A service behind each of the four gateways, which all use the same authz."""
+"""A service behind each of the gateways, which all use the same authz."""
 
 from __future__ import annotations
 

@@ -9,22 +9,39 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from tests.gateway.ingress import controller_config
-from tests.support.server import ROOT
+from tests.support.server import ROOT, free_port
 
 SHIPPED = ROOT / "scripts" / "gateways"
 BIN = Path(sys.executable).parent
 SECRET = "a-secret-of-this-gateway-and-no-other"
 START_SECONDS = 20.0
-NAMES = ("nginx", "traefik", "caddy", "envoy")
+START_ATTEMPTS = 3
 INGRESS = "ingress-nginx"
 # Sent if a connection stays open: its answer follows all others.
 LAST = "/v1/public?and-nothing-after-it"
 _LAST = f"GET {LAST} HTTP/1.1\r\nHost: orders.example\r\nConnection: close\r\n\r\n".encode()
+
+
+@dataclass(frozen=True)
+class Program:
+    """How a gateway is started, and what its shipped configuration does differently.
+
+    A gateway that `reads_hops` knows the client behind a balancer by `X-Forwarded-For`. One that `drops_trailer`
+    removes that header; the others have a list of headers to drop.
+    """
+
+    files: tuple[str, ...]
+    command: Callable[[Path, Mapping[str, str]], list[str]]
+    opens_websockets: bool = True
+    reads_hops: bool = False
+    drops_trailer: bool = False
+    limits_upgrades: bool = True
 
 
 class Gateway:
@@ -41,31 +58,36 @@ class Gateway:
         edits: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
-        self.port = _free_port()
+        self.port = 0
         self.log = directory / f"{name}.log"
         self._directory = directory
         directory.mkdir(parents=True, exist_ok=True)
-        self._values = {
-            "AUTHZ": authz,
-            "UPSTREAM": upstream,
-            "SERVICE": service,
-            "GATEWAY_SECRET": SECRET,
-            "LISTEN": f"127.0.0.1:{self.port}",
-            "PORT": str(self.port),
-        }
-        for file in _FILES[name]:
-            text = (SHIPPED / file).read_text()
-            for old, new in (edits or {}).items():
-                text = text.replace(old, new)
-            (directory / file).write_text(text)
-        self._command = _COMMANDS[name](directory, self._values)
+        self._values = {"AUTHZ": authz, "UPSTREAM": upstream, "SERVICE": service, "GATEWAY_SECRET": SECRET}
+        self._edits = edits or {}
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        env = {**os.environ, **self._values, "HOME": str(self._directory), "XDG_DATA_HOME": str(self._directory)}
+        for _ in range(START_ATTEMPTS - 1):
+            try:
+                return self._start()
+            except RuntimeError as failed:  # another program may have taken the port since it was found
+                if "address already in use" not in str(failed).lower():
+                    raise
+        return self._start()
+
+    def _start(self) -> Self:
+        self.port = free_port()
+        values = {**self._values, "LISTEN": f"127.0.0.1:{self.port}", "PORT": str(self.port)}
+        for file in PROGRAMS[self.name].files:
+            text = (SHIPPED / file).read_text()
+            for old, new in self._edits.items():
+                text = text.replace(old, new)
+            (self._directory / file).write_text(text)
+        command = PROGRAMS[self.name].command(self._directory, values)
+        env = {**os.environ, **values, "HOME": str(self._directory), "XDG_DATA_HOME": str(self._directory)}
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                self._command, cwd=self._directory, env=env, stdout=log, stderr=subprocess.STDOUT
+                command, cwd=self._directory, env=env, stdout=log, stderr=subprocess.STDOUT
             )
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self._process.poll() is None:
@@ -195,24 +217,11 @@ def _rendered(name: str, directory: Path, values: Mapping[str, str]) -> Path:
     return path
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-_FILES: Mapping[str, tuple[str, ...]] = {
-    "nginx": ("nginx.conf",),
-    "caddy": ("Caddyfile",),
-    "traefik": ("traefik.yaml", "traefik-routes.yaml"),
-    "envoy": ("envoy.yaml",),
-    INGRESS: ("ingress-nginx.yaml",),
+PROGRAMS: Mapping[str, Program] = {
+    "nginx": Program(("nginx.conf",), _nginx, opens_websockets=False, reads_hops=True, drops_trailer=True),
+    "traefik": Program(("traefik.yaml", "traefik-routes.yaml"), _traefik),
+    "caddy": Program(("Caddyfile",), _caddy),
+    "envoy": Program(("envoy.yaml",), _envoy, drops_trailer=True),
+    INGRESS: Program(("ingress-nginx.yaml",), _ingress, limits_upgrades=False),
 }
-_COMMANDS: Mapping[str, Callable[[Path, Mapping[str, str]], list[str]]] = {
-    "nginx": _nginx,
-    "caddy": _caddy,
-    "traefik": _traefik,
-    "envoy": _envoy,
-    INGRESS: _ingress,
-}
+NAMES = tuple(name for name in PROGRAMS if name != INGRESS)  # a controller, of which only the generated part runs

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from itertools import product
 from urllib.parse import unquote
 
-from tests.gateway.gateways import INGRESS, SECRET, Gateway
+from app.gateway.profiles import REQUEST_HEADERS
+from tests.gateway.gateways import PROGRAMS, SECRET, Gateway
 from tests.gateway.upstream import Reached, Upstream
 
 SUBJECT = "user_reader"
@@ -66,6 +67,11 @@ _ORIGIN = """
     X-Forwarded-For X-Forwarded-Host X-Forwarded-Port X-Forwarded-Proto X-Forwarded-Server X-Forwarded-Scheme
     X-Forwarded-Ssl X-Original-IP X_Real_IP X.Forwarded.For
     """.split()
+# A header of a new profile belongs to one of these lists, by its name.
+for _header in sorted(each.decode() for each in REQUEST_HEADERS):
+    _list = _METHOD_NAMES if "method" in _header else _ORIGIN if _header.endswith("-ip") else _NAMES
+    if _header not in map(str.lower, _list):
+        _list.extend((_header.title(), _header.title().replace("-", "_")))
 _UPGRADES = (
     *(["h2c"], ["websocket, h2c"], ["h2c, websocket"], ["websocket", "h2c"], ["h2c", "websocket"], ["TLS/1.0"]),
     *([" h2c"], ["H2C"], ["websocketx"], ["websocket"], ["websocket", "TLS/1.0"], ["TLS/1.0", "websocket"]),
@@ -128,13 +134,13 @@ def _faults(reached: Reached, gateway: str, hostile: Hostile) -> Iterator[str]:
         yield f"the service receives {who}"
     if SECRET in "".join(value for _, value in reached.headers) or reached.header("x-gateway-service"):
         yield "the gateway's proof reached the service"
-    # That controller passes on any `Upgrade`; its guide says what the service must do.
-    if gateway != INGRESS and reached.header("upgrade") not in ([], ["websocket"]):
+    # The ingress controller passes on any `Upgrade`; its guide says what the service must do.
+    if PROGRAMS[gateway].limits_upgrades and reached.header("upgrade") not in ([], ["websocket"]):
         yield f"a tunnel reached the service: {reached.header('upgrade')}"
     for name in _ORIGIN:
         if any(_MARK in value for value in reached.header(_folded(name))):
             yield f"the client describes itself to the service, in {name}"
-    if reached.header("trailer") and gateway in ("nginx", "envoy"):  # the other two list headers to drop
+    if reached.header("trailer") and PROGRAMS[gateway].drops_trailer:
         yield "a trailer is announced to the service"
 
 

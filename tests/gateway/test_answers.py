@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from app.gateway.profiles import PROFILES, Profile
+from app.http.door import forward_auth
 from app.identity.errors import CannotVerify
 from app.identity.key_verifier import ApiKeyVerifier
 from app.policy.engine.snapshot import Snapshot
 from app.policy.language.upstreams import Upstream
 from app.policy.routing.routes import Route, RouteTable
-from tests.gateway.in_process import NGINX, Gateway, challenge, denial
+from tests.gateway.in_process import Answer, Gateway, challenge, denial
 from tests.policy.small import snapshot
 
 pytestmark = pytest.mark.anyio
@@ -151,20 +153,26 @@ async def test_a_service_has_its_own_routes(
     assert answer.scope["user"].subject == "user_a"
 
 
-async def test_only_nginx_gets_the_challenge_in_a_separate_header(gateway: Gateway) -> None:
-    for name, stated in (
-        ("nginx", NGINX),
-        ("ingress-nginx", (NGINX[0], ("x-original-url", "https://o/open"))),
-        ("traefik", (("x-forwarded-method", "GET"), ("x-forwarded-uri", "/open"))),
-        ("caddy", (("x-forwarded-method", "GET"), ("x-forwarded-uri", "/open"))),
-        ("envoy/open", ()),
-    ):
-        allowed = await gateway.answer_to(name, *stated, method="POST" if stated else "GET")
+async def test_only_gateways_that_drop_bodies_get_the_body_in_a_header(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    second = Profile("second", (b"x-original-method", b"x-original-uri"), b"x-real-ip", drops_bodies=True)
+    monkeypatch.setattr(forward_auth, "PROFILES", {**PROFILES, "second": second})
+    gateway = Gateway(tmp_path, ROWS, table=TABLE)
+    for profile in (*PROFILES.values(), second):
+
+        async def ask(path: str, profile: Profile = profile) -> Answer:
+            if profile.request_headers is None:
+                return await gateway.answer_to(f"{profile.name}{path}")
+            method, uri = (name.decode() for name in profile.request_headers)
+            stated = (method, "GET"), (uri, f"https://o{path}" if profile.absolute else path)
+            return await gateway.answer_to(profile.name, *stated, method="POST")
+
+        allowed, denied = await ask("/open"), await ask("/read")
         assert (allowed.status, allowed.body, allowed.header("x-auth-body")) == (200, b"", None)
-        shut = [(each, value.replace("/open", "/read")) for each, value in stated]
-        denied = await gateway.answer_to(name.replace("/open", "/read"), *shut)
         assert (denied.status, json.loads(denied.body)) == (401, {"detail": NOT_PROVIDED})
-        assert denied.header("x-auth-body") == (denied.body.decode() if name == "nginx" else None)
+        drops_bodies = profile.name in ("nginx", "second")
+        assert denied.header("x-auth-body") == (denied.body.decode() if drops_bodies else None)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ def gateway(tmp_path: Path) -> Gateway:
 @pytest.mark.parametrize(
     ("path", "headers", "detail"),
     [
-        ("haproxy", NGINX, "There is no such gateway profile."),
+        ("no-such-gateway", NGINX, "There is no such gateway profile."),
         ("", NGINX, "There is no such gateway profile."),
         ("/nginx", NGINX, "There is no such gateway profile."),
         ("NGINX", NGINX, "There is no such gateway profile."),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.gateway.conftest import World, built, with_orders
-from tests.gateway.gateways import SECRET, Gateway
+from tests.gateway.gateways import PROGRAMS, SECRET, Gateway
 from tests.support.issuer import LiveIssuer
 from tests.support.server import Server, eventually
 
@@ -140,7 +140,7 @@ PROOF = ("X-Gateway-Secret", SECRET)
         ("/gateway/nginx", [*GOOD, ("X-Gateway-Secret", "")], "The gateway is not authenticated."),
         ("/gateway/nginx", [*GOOD, PROOF, PROOF], "The gateway is not authenticated."),
         ("/gateway/nginx", [*GOOD, ("X_Gateway_Secret", SECRET)], "The gateway is not authenticated."),
-        ("/gateway/haproxy", [*GOOD, PROOF], "There is no such gateway profile."),
+        ("/gateway/no-such-gateway", [*GOOD, PROOF], "There is no such gateway profile."),
         ("/gateway/", [*GOOD, PROOF], "There is no such gateway profile."),
         ("/gateway/nginx/", [*GOOD, PROOF], "The path of this endpoint is /gateway/nginx, and nothing after it."),
         ("/gateway/nginx", [PROOF], "nginx must send the header `X-Original-Method`, `X-Original-Uri`."),
@@ -236,7 +236,7 @@ def test_only_an_allowed_get_opens_a_websocket(world: World, gateway: Gateway, i
         gateway.send("\r\n".join([*lines, f"Upgrade: {to}", *key, "", ""]).encode(), 1.0)
         return [value for reached in world.upstream.reached for value in reached.header("upgrade") or ["none"]]
 
-    # The shipped configuration of nginx opens none.
-    assert upgrade("/v1/orders/7", "websocket") == ["none" if gateway.name == "nginx" else "websocket"]
+    expected = "websocket" if PROGRAMS[gateway.name].opens_websockets else "none"
+    assert upgrade("/v1/orders/7", "websocket") == [expected]
     assert upgrade("/v1/admin/users", "websocket") == []
     assert [value for value in upgrade("/v1/orders/7", "h2c") if value != "none"] == []

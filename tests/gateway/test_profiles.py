@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.gateway.profiles import PROFILES, AmbiguousRequest, OriginalRequest, Profile
+from app.gateway.profiles import PROFILES, REQUEST_HEADERS, AmbiguousRequest, OriginalRequest, Profile
 
 OWN: dict[str, list[tuple[str, str]]] = {
     "nginx": [("x-original-method", "GET"), ("x-original-uri", "/a?b=c"), ("x-original-ip", "10.0.0.1")],
@@ -13,15 +13,16 @@ OWN: dict[str, list[tuple[str, str]]] = {
     "caddy": [("x-forwarded-method", "GET"), ("x-forwarded-uri", "/a?b=c"), ("x-forwarded-for", "10.0.0.1")],
     "envoy": [("x-envoy-external-address", "10.0.0.1")],
 }
-STATING = (
+STATING: tuple[str, ...] = (
     *("x-original-method", "x-original-uri", "x-original-ip", "x-original-url", "x-forwarded-method"),
     *("x-forwarded-uri", "x-envoy-original-path", "x-forwarded-path", "x-forwarded-prefix", "x-http-method"),
     *("x-http-method-override", "x-method-override", "x-rewrite-url"),
 )
+STATING += tuple(sorted({header.decode() for header in REQUEST_HEADERS} - {*STATING}))
 IDENTITY_HEADERS = ("x-auth-subject", "x-auth-method", "x-auth-permissions", "x-auth-revision", "x-auth-key-id")
 ONCE = ("x-gateway-secret", "x-gateway-service", "x-forwarded-host")
 MANY = (*IDENTITY_HEADERS, "authorization", "x-forwarded-for")
-IN_HEADERS = ("nginx", "ingress-nginx", "traefik", "caddy")
+IN_HEADERS = tuple(name for name, profile in PROFILES.items() if profile.request_headers is not None)
 
 
 def read(profile: Profile, *more: tuple[str, str], without: str = "") -> OriginalRequest:
@@ -64,6 +65,15 @@ def test_every_header_of_another_family_is_refused(profile: Profile, name: str) 
         expected = "" if is_unread else f"{profile.name} does not set the header `{name.title()}`."
         assert fault(profile, (name, "/a")) == expected
     assert fault(profile, (name, "/a"), (name, "/a")) == f"The header `{name.title()}` is sent more than once."
+
+
+def test_a_profile_whose_headers_other_profiles_would_accept_cannot_be_made() -> None:
+    for headers, missing in (
+        ((b"x-orig-method", b"x-orig-path"), "`X-Orig-Method`, `X-Orig-Path`"),
+        ((b"x-original-method", b"x-orig-path"), "`X-Orig-Path`"),
+    ):
+        with pytest.raises(ValueError, match=f"^add {missing} to REQUEST_HEADERS"):
+            Profile("orig", headers, b"x-original-ip")
 
 
 @pytest.mark.parametrize("name", [*STATING, *ONCE, *MANY])
@@ -199,7 +209,7 @@ def test_an_absolute_address_is_scheme_host_and_path(url: str) -> None:
 def test_the_origin_of_an_absolute_address_decides_nothing(origin: str) -> None:
     headers = [(b"x-original-method", b"GET"), (b"x-original-url", f"{origin}/a/b?c=https://d/e".encode())]
     assert PROFILES["ingress-nginx"].read(headers, b"POST", b"") == OriginalRequest("GET", "/a/b")
-    for name in ("nginx", "traefik", "caddy"):
+    for name in (name for name in IN_HEADERS if not PROFILES[name].absolute):
         both = zip(PROFILES[name].request_headers or (), (b"GET", f"{origin}/a".encode()), strict=True)
         with pytest.raises(AmbiguousRequest, match="ambiguous spelling"):
             PROFILES[name].read(both, b"POST", b"")

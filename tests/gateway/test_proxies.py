@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from app.gateway import proxies
+from app.gateway.profiles import PROFILES
 from app.gateway.proxies import TrustedProxies, parse_hop
 from tests.gateway.gateways import SECRET
 from tests.support.balancer import balancer
@@ -259,41 +260,45 @@ def test_without_stated_proxies_an_address_condition_denies(issuer: LiveIssuer, 
         assert opened(server.url, token, FORGED[1]) == set()
 
 
-@pytest.mark.parametrize(
-    ("profile", "headers", "status"),
-    [
-        ("nginx", [("X-Original-IP", "127.0.0.2")], 200),
-        ("nginx", [("X-Original-IP", "127.0.0.2"), ("X-Forwarded-For", "10.0.0.1")], 200),
-        ("nginx", [("X-Original-IP", "127.0.0.1"), ("X-Forwarded-For", "127.0.0.2")], 200),
-        ("nginx", [("X-Original-IP", "127.0.0.1"), ("X-Forwarded-For", "127.0.0.2, 127.0.0.1")], 200),
-        ("nginx", [("X-Original-IP", "127.0.0.1"), *((("X-Forwarded-For", a)) for a in ("9.9.9.9", "127.0.0.2"))], 200),
-        ("nginx", [("X-Original-IP", "127.0.0.1"), *((("X-Forwarded-For", a)) for a in ("127.0.0.2", "9.9.9.9"))], 403),
-        ("nginx", [("X-Original-IP", "127.0.0.1")], 403),
-        ("nginx", [("X-Original-IP", "10.0.0.1"), ("X-Forwarded-For", "127.0.0.2")], 403),
-        ("nginx", [("X-Forwarded-For", "127.0.0.2")], 403),
-        ("traefik", [("X-Forwarded-For", "127.0.0.2")], 200),
-        ("traefik", [("X-Forwarded-For", "127.0.0.2"), ("X-Forwarded-For", "127.0.0.1")], 200),
-        ("traefik", [("X-Forwarded-For", "127.0.0.2, 10.0.0.1")], 403),
-        ("caddy", [("X-Forwarded-For", "9.9.9.9, 127.0.0.2:4321, 127.0.0.1")], 200),
-        ("caddy", [("X-Forwarded-For", "127.0.0.1")], 403),
-        ("caddy", [], 403),
-        ("envoy", [("X-Envoy-External-Address", "127.0.0.2")], 200),
-        ("envoy", [("X-Envoy-External-Address", "127.0.0.1"), ("X-Forwarded-For", "127.0.0.2, 127.0.0.1")], 200),
-        ("envoy", [("X-Forwarded-For", "127.0.0.2")], 403),
-        ("ingress-nginx", [("X-Real-IP", "127.0.0.2"), ("X-Forwarded-For", "127.0.0.2")], 200),
-        ("ingress-nginx", [("X-Real-IP", "127.0.0.1"), ("X-Forwarded-For", "127.0.0.2, 127.0.0.1")], 200),
-        ("ingress-nginx", [("X-Forwarded-For", "127.0.0.2")], 403),
-    ],
-)
+ADDRESSES: list[tuple[str, list[tuple[str, str]], int]] = [
+    ("nginx", [("X-Original-IP", "127.0.0.2")], 200),
+    ("nginx", [("X-Original-IP", "127.0.0.2"), ("X-Forwarded-For", "10.0.0.1")], 200),
+    ("nginx", [("X-Original-IP", "127.0.0.1"), ("X-Forwarded-For", "127.0.0.2")], 200),
+    ("nginx", [("X-Original-IP", "127.0.0.1"), ("X-Forwarded-For", "127.0.0.2, 127.0.0.1")], 200),
+    ("nginx", [("X-Original-IP", "127.0.0.1"), *((("X-Forwarded-For", a)) for a in ("9.9.9.9", "127.0.0.2"))], 200),
+    ("nginx", [("X-Original-IP", "127.0.0.1"), *((("X-Forwarded-For", a)) for a in ("127.0.0.2", "9.9.9.9"))], 403),
+    ("nginx", [("X-Original-IP", "127.0.0.1")], 403),
+    ("nginx", [("X-Original-IP", "10.0.0.1"), ("X-Forwarded-For", "127.0.0.2")], 403),
+    ("nginx", [("X-Forwarded-For", "127.0.0.2")], 403),
+    ("traefik", [("X-Forwarded-For", "127.0.0.2")], 200),
+    ("traefik", [("X-Forwarded-For", "127.0.0.2"), ("X-Forwarded-For", "127.0.0.1")], 200),
+    ("traefik", [("X-Forwarded-For", "127.0.0.2, 10.0.0.1")], 403),
+    ("caddy", [("X-Forwarded-For", "9.9.9.9, 127.0.0.2:4321, 127.0.0.1")], 200),
+    ("caddy", [("X-Forwarded-For", "127.0.0.1")], 403),
+    ("caddy", [], 403),
+    ("envoy", [("X-Envoy-External-Address", "127.0.0.2")], 200),
+    ("envoy", [("X-Envoy-External-Address", "127.0.0.1"), ("X-Forwarded-For", "127.0.0.2, 127.0.0.1")], 200),
+    ("envoy", [("X-Forwarded-For", "127.0.0.2")], 403),
+    ("ingress-nginx", [("X-Real-IP", "127.0.0.2"), ("X-Forwarded-For", "127.0.0.2")], 200),
+    ("ingress-nginx", [("X-Real-IP", "127.0.0.1"), ("X-Forwarded-For", "127.0.0.2, 127.0.0.1")], 200),
+    ("ingress-nginx", [("X-Forwarded-For", "127.0.0.2")], 403),
+]
+
+
+def test_the_addresses_of_every_gateway_are_tested() -> None:
+    assert {profile for profile, _, _ in ADDRESSES} == PROFILES.keys()
+
+
+@pytest.mark.parametrize(("profile", "headers", "status"), ADDRESSES)
 def test_the_address_list_of_a_gateway_is_used_only_behind_a_trusted_proxy(
     behind: tuple[Server, str], issuer: LiveIssuer, profile: str, headers: list[tuple[str, str]], status: int
 ) -> None:
     server, _ = behind
-    method, uri = {"nginx": "Original", "ingress-nginx": "Original"}.get(profile, "Forwarded"), "/api/v1/teams/2"
-    stated = [(f"X-{method}-Method", "GET"), (f"X-{method}-{'URL' if 'ing' in profile else 'URI'}", uri)]
-    if profile == "ingress-nginx":
-        stated[1] = ("X-Original-URL", f"https://api.example{uri}")
-    path = f"/gateway/envoy{uri}" if profile == "envoy" else f"/gateway/{profile}"
-    sent = [*headers, ("X-Gateway-Secret", SECRET), *([] if profile == "envoy" else stated)]
+    uri, stated = "/api/v1/teams/2", PROFILES[profile].request_headers
+    shown = f"https://api.example{uri}" if PROFILES[profile].absolute else uri
+    sent = [*headers, ("X-Gateway-Secret", SECRET)]
+    if stated is not None:
+        sent += [(stated[0].decode(), "GET"), (stated[1].decode(), shown)]
+    path = f"/gateway/{profile}" if stated is not None else f"/gateway/{profile}{uri}"
     with server.client(issuer.token(permissions=["catalog:read"])) as client:
         assert client.get(path, headers=sent).status_code == status

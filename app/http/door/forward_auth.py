@@ -112,8 +112,7 @@ class ForwardAuth:
         except Exception:  # noqa: BLE001  # any error is a denial
             _log.exception("a request of a gateway failed; denied")
             answer = _denied(refusal(403, FAILED), FAILED)
-        if profile and profile.name == "nginx" and answer.status != 200:
-            # Its auth_request keeps the headers of a response and discards the body.
+        if profile and profile.drops_bodies and answer.status != 200:
             answer = Refusal(answer.status, (*answer.headers, (b"x-auth-body", answer.body)), answer.body)
         await answer.send(scope, receive, send)
 
