@@ -111,8 +111,8 @@ class DecisionQueue:
         self.shares = (self.known, self.authzen, self.anonymous)
         self.merged = MergedDenials(self.anonymous)
 
-    def __bool__(self) -> bool:
-        return any(share.waiting for share in self.shares)
+    def __len__(self) -> int:
+        return sum(len(share.waiting) for share in self.shares)
 
     def queued(self, share: Share) -> int:
         """The number of entries of a share."""

@@ -205,24 +205,28 @@ class DecisionLog:
         self._drops.close()
 
     async def _run(self) -> None:
-        if self._queue:
-            self._queue.merged.close()  # with the others, since readers of the log continue at the newest time
-        else:
-            self._queue.merged.close_before(time.time_ns())
+        self._queue.merged.close_before(time.time_ns())
         await self._drain(retry=True)
         await self._store_drops()
 
     async def _drain(self, *, retry: bool) -> None:
-        """Write the whole queue; with `retry`, retry failed writes with growing pauses, until the task is stopped."""
+        """Write the whole queue.
+
+        With `retry`, retry failed writes with growing pauses, until the task is stopped; a part of a batch that is
+        queued meanwhile is left to the next run.
+        """
         builder = self._builder
         while builder or self._queue:
             if not builder.batch:
+                self._queue.merged.close()  # with the others, since readers of the log continue at the newest time
                 builder.taken.extend(self._queue.take(BATCH_SIZE - len(builder.taken)))
                 self._admission.admit()
                 while builder.taken:
                     self._drops.add(builder.fill(_SLICE_SIZE))
                     await asyncio.sleep(0)
             if builder.batch and not await self._write_batch(retry=retry):
+                return
+            if retry and len(self._queue) < BATCH_SIZE:
                 return
 
     async def _write_batch(self, *, retry: bool) -> bool:

@@ -240,8 +240,8 @@ def test_the_log_contains_no_token_key_or_body(own_server: Server, issuer: LiveI
     for secret in secrets:
         assert secret not in export
         assert secret.encode() not in files
-        assert secret not in "\n".join(own_server.written_lines())
-    assert key[9:] not in export + "\n".join(own_server.written_lines())
+        assert secret not in "\n".join(own_server.lines)
+    assert key[9:] not in export + "\n".join(own_server.lines)
 
 
 def test_the_health_of_the_log_counts_the_outcome_of_decisions(
