@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -11,8 +12,11 @@ import pytest
 
 from tests.console.developers import HOSTILE, KEYS, Subject, days, developer, plaintext, teams
 from tests.console.sessions import sign_in
+from tests.policy.shipped import shipped_files, snapshot_of
 from tests.support.issuer import LiveIssuer
 from tests.support.server import Server, eventually
+
+CATALOG: dict[str, dict[str, Any]] = tomllib.loads(shipped_files()["permissions.toml"].decode())
 
 
 def test_without_keys_the_page_says_what_to_do(person: Subject) -> None:
@@ -42,7 +46,7 @@ def test_a_key_is_issued_shown_once_and_works(person: Subject, console: Server) 
 def test_the_form_offers_the_permissions_of_the_user_with_their_titles(console: Server) -> None:
     page = developer(console, "catalog:read", "made:up", "decisions:read").get(f"{KEYS}/new").text
     assert re.findall(r'name="scopes" value="([^"]+)"', page) == ["catalog:read", "decisions:read"]
-    assert "Look at leagues, seasons, franchises, teams, venues, games and their drives." in page
+    assert CATALOG["catalog:read"]["grants"] in page
     assert "checked" not in page
 
 
@@ -75,7 +79,11 @@ def test_permissions_of_a_role_are_offered_and_deprecated_ones_are_marked(own_co
     def offered() -> list[str]:
         return re.findall(r'name="scopes" value="([^"]+)"', editor.get(f"{KEYS}/new").text)
 
-    assert eventually(lambda: offered() == ["catalog:read", "catalog:write", "holdings:read", "holdings:write"])
+    granted = snapshot_of(shipped_files()).effective(frozenset({"role:editor"}))
+    expected = [name for name in CATALOG if name in granted]
+    assert "holdings:write" in expected
+    assert "policies:write" not in expected
+    assert eventually(lambda: offered() == expected)
     assert eventually(lambda: editor.get(f"{KEYS}/new").text.count("Deprecated") == 1)
     assert editor.issue(scopes=["holdings:read", "catalog:write"]).status_code == 201
     assert editor.issue(scopes=["policies:write"]).status_code == 400

@@ -19,6 +19,7 @@ from tests.cli.command import command
 from tests.cli.examples import REFERENCE, authz, example, fits
 from tests.support.server import ROOT
 
+TEAMS = "p, catalog:read, /api/v1/teams/**, GET|HEAD, allow\n"
 SHADOWED = "p, catalog:read auth:jwt, /api/v1/teams, GET, allow\n"
 
 pytestmark = pytest.mark.filterwarnings("ignore::litestar.exceptions.LitestarDeprecationWarning")
@@ -34,6 +35,11 @@ def work(tmp_path: Path) -> Path:
 def add(work: Path, rows: str, file: str = "catalog.csv") -> None:
     path = work / "policies" / file
     path.write_text(path.read_text().removesuffix("# end\n") + rows + "# end\n")
+
+
+def line_of(work: Path, row: str, file: str = "catalog.csv") -> int:
+    """The number of a row's line."""
+    return (work / "policies" / file).read_text().split("\n").index(row.rstrip("\n")) + 1
 
 
 def sarif_schema() -> dict[str, Any]:
@@ -56,17 +62,18 @@ def test_a_warning_fails_only_a_strict_check(work: Path) -> None:
     add(work, SHADOWED)
     lenient = authz("policy", "check", "policies", cwd=work)
     assert lenient.returncode == 0
+    line, earlier = line_of(work, SHADOWED), line_of(work, TEAMS)
     assert (
-        "policies/catalog.csv:17:1: warning[shadowed-row]: catalog.csv:7 already allows everything that this row does"
-        in lenient.stdout
+        f"policies/catalog.csv:{line}:1: warning[shadowed-row]: "
+        f"catalog.csv:{earlier} already allows everything that this row does" in lenient.stdout
     )
     assert "No fault in policies, revision " in lenient.stdout
     assert "; 1 warning and 1 note.\n" in lenient.stdout
     told = json.loads(authz("policy", "check", "--strict", "--json", "policies", cwd=work).stdout)
     assert (told["ok"], told["faults"]) == (False, [])
     assert [(finding["severity"], finding["code"], finding["line"]) for finding in told["findings"]] == [
-        ("warning", "shadowed-row", 17),
-        ("note", "empty-role", 11),
+        ("warning", "shadowed-row", line),
+        ("note", "empty-role", line_of(work, "g, role:admin, role:editor", "roles.csv")),
     ]
 
 
@@ -144,7 +151,7 @@ def test_sarif_output_matches_the_published_schema(work: Path) -> None:
     assert levels == [("dead-row", "error"), ("shadowed-row", "warning"), ("empty-role", "note")]
     places = [result["locations"][0]["physicalLocation"] for result in run["results"]]
     assert places[1]["artifactLocation"]["uri"] == "policies/catalog.csv"
-    assert places[1]["region"] == {"startLine": 17, "startColumn": 1, "endColumn": len(SHADOWED)}
+    assert places[1]["region"] == {"startLine": line_of(work, SHADOWED), "startColumn": 1, "endColumn": len(SHADOWED)}
     rules = run["tool"]["driver"]["rules"]
     assert [rules[result["ruleIndex"]]["id"] for result in run["results"]] == [code for code, _ in levels]
     log["runs"][0]["results"][0]["level"] = "fatal"
