@@ -1,10 +1,10 @@
-"""Admission of requests whose decisions must have room in the queue before they are decided."""
+"""Back-pressure of the decision log: room for AuthZEN requests, and delays of known callers."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from app.audit.decision_queue import Share
 
@@ -89,3 +89,41 @@ class Admission:
             self.admit()  # a shorter request may have waited for this one
         if not future.done():
             raise LogFull
+
+
+class Throttle:
+    """Delays the answers to callers whose share fills faster than it is written, so that nothing has to be dropped.
+
+    Their decisions are queued already: what is free has room for those of requests that are being answered.
+    """
+
+    def __init__(self, share: Share) -> None:
+        self._waiting = share.waiting
+        self._limit = share.capacity * 3 // 4
+        self._relieved = asyncio.Event()
+        self._is_suspended = False
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether to wait."""
+        return len(self._waiting) > self._limit and not self._is_suspended
+
+    async def wait(self) -> None:
+        """Wait until there is room again, at most ROOM_SECONDS."""
+        self._relieved.clear()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._relieved.wait(), ROOM_SECONDS)
+
+    def relieve(self) -> None:
+        """End the waits if there is room."""
+        if not self.is_crowded:
+            self._relieved.set()
+
+    def suspend(self) -> None:
+        """Delay no request, since the log cannot be written."""
+        self._is_suspended = True
+        self._relieved.set()
+
+    def resume(self) -> None:
+        """Delay requests again."""
+        self._is_suspended = False

@@ -18,7 +18,7 @@ from typing import Self
 import structlog
 
 from app import logs
-from app.audit.admission import Admission
+from app.audit.admission import Admission, Throttle
 from app.audit.batch import Batch
 from app.audit.batch_builder import BatchBuilder
 from app.audit.decision_class import AUTHZEN_DOOR, DecisionClass
@@ -106,6 +106,7 @@ class DecisionLog:
         self._give_up_seconds = give_up_seconds
         self._queue = DecisionQueue(capacity)
         self._admission = Admission(self._queue.authzen)
+        self.throttle = Throttle(self._queue.known)
         self._drops = Drops()
         self._builder = BatchBuilder()
         self._task = PeriodicTask("decision log", self._run, every_seconds=every_seconds)
@@ -221,6 +222,7 @@ class DecisionLog:
                 self._queue.merged.close()  # with the others, since readers of the log continue at the newest time
                 builder.taken.extend(self._queue.take(BATCH_SIZE - len(builder.taken)))
                 self._admission.admit()
+                self.throttle.relieve()
                 while builder.taken:
                     self._drops.add(builder.fill(_SLICE_SIZE))
                     await asyncio.sleep(0)
@@ -287,9 +289,11 @@ class DecisionLog:
             _log.error("decisions cannot be written; trying again", error=message, exc_info=not is_expected and error)
         self._error = self._drops.error = message
         self._admission.suspend()
+        self.throttle.suspend()
 
     def _note_success(self) -> None:
         if self._error is not None:
             _log.info("decisions are written again", failures=self._failures)
             self._error = self._drops.error = None
             self._admission.resume()
+            self.throttle.resume()

@@ -110,3 +110,32 @@ async def test_room_is_given_in_turn_and_a_request_that_leaves_gives_it_back() -
     with pytest.raises(asyncio.CancelledError):
         await last
     assert (share.reserved, admitted) == (0, ["small"])
+
+
+async def test_known_callers_are_delayed_until_their_decisions_are_written() -> None:
+    async with DecisionLog(write, capacity=100, every_seconds=0.01) as log:
+
+        async def ask_often() -> None:
+            for _ in range(50):
+                log.note("app", "/x", "GET", PERSON, ALLOW, started=time.perf_counter_ns())
+                if log.throttle.is_crowded:
+                    await log.throttle.wait()
+
+        await asyncio.gather(*(ask_often() for _ in range(20)))
+    assert (log.health.written, log.health.dropped) == (1_000, 0)
+
+
+async def test_no_caller_is_delayed_while_the_writer_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.audit.admission.ROOM_SECONDS", 1000.0)
+
+    async def fail(_batch: Batch) -> None:
+        raise BatchNotStored("no")
+
+    async with DecisionLog(fail, capacity=100, every_seconds=0.01) as log, asyncio.timeout(10):
+        for _ in range(100):
+            log.note("app", "/x", "GET", PERSON, ALLOW, started=time.perf_counter_ns())
+        assert log.throttle.is_crowded
+        await log.throttle.wait()  # until the first write fails
+        for _ in range(100):
+            log.note("app", "/x", "GET", PERSON, ALLOW, started=time.perf_counter_ns())
+        assert not log.throttle.is_crowded

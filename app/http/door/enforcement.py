@@ -128,6 +128,8 @@ class Enforcement:
         except (CannotVerify, CannotDecide) as error:
             reason, answer = error.detail, entrance.unavailable(error)
         else:
+            if (throttle := self._log.throttle).is_crowded and principal.method != "anonymous":
+                await throttle.wait()
             if decision:
                 scope["auth"] = decision
                 return None

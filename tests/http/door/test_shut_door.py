@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from litestar.response.base import ASGIResponse
 
 from app.audit.batch import Batch
 from app.audit.log import DecisionLog
-from app.audit.record import Record
+from app.audit.record import Record, Unverified
 from app.gateway.proxies import TrustedProxies
 from app.http.door.budgets import Budgets
 from app.http.door.direct import DIRECT
@@ -29,6 +30,7 @@ from app.identity.errors import CannotVerify
 from app.identity.jwks import KeySet
 from app.identity.jwt import JwtVerifier
 from app.identity.key_verifier import ApiKeyVerifier
+from app.identity.principal import key_principal
 from app.policy.engine.live import LivePolicy
 from app.policy.routing.routes import Route, RouteTable
 from tests.policy.small import files
@@ -330,6 +332,32 @@ async def test_unverifiable_callers_get_503_and_spend_no_budget(guarded: Opened)
     assert await guarded.ask(b"/open") == (200, ""), "an anonymous caller needs no key"
     guarded.failing = None
     assert await guarded.ask(b"/shut", bearer=bearer) == (200, "")
+
+
+async def test_a_flood_of_a_known_caller_waits_for_the_log_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    defaults = DecisionLog.__init__.__kwdefaults__
+    assert defaults
+    monkeypatch.setitem(defaults, "capacity", 8)
+    monkeypatch.setitem(defaults, "every_seconds", 0.01)
+    guarded = Opened(live=LivePolicy(tmp_path, TABLE, files(*ROWS)))
+    allowed, denied = guarded.key("a:read", "b:read"), guarded.key()
+    async with guarded.log:
+        for _ in range(20):
+            assert (await guarded.ask(b"/shut", bearer=allowed))[0] == 200
+            assert (await guarded.ask(b"/shut", bearer=denied))[0] == 403
+    assert (len(guarded.written), guarded.log.health.dropped) == (40, 0)
+
+
+async def test_anonymous_callers_do_not_wait_for_known_ones(guarded: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.audit.admission.ROOM_SECONDS", 1000.0)
+    caller = key_principal("owner", 7, "live", [])
+    for _ in range(guarded.log.health.classes["known"].capacity):
+        guarded.log.note("app", "/open", "GET", caller, Unverified("any", "rev"), started=0)
+    assert guarded.log.throttle.is_crowded
+    async with asyncio.timeout(10):
+        assert await guarded.ask(b"/open") == (200, "")
 
 
 async def test_only_health_is_served_while_the_policy_may_be_stale(guarded: Opened) -> None:
