@@ -205,3 +205,10 @@ def test_a_resource_with_too_many_terms_is_not_searched(
     monkeypatch.setattr(cells, "MAX_TERMS", terms)
     rows = (READ, "p, a:read b:read, /x, GET, allow", "p, c:read, /x, GET, deny")
     assert (("shadowed-row", 2) in found(*rows)) is reported
+
+
+@pytest.mark.parametrize("code", KINDS)
+def test_a_code_has_a_severity_and_a_meaning(code: str) -> None:
+    severity, meaning = KINDS[code]
+    assert severity in ("error", "warning", "note")
+    assert meaning.endswith(".")

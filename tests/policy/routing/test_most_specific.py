@@ -46,3 +46,23 @@ def test_a_path_resolves_to_its_most_specific_template_in_any_order(count: int) 
             found = [template for template in templates if _matches(template, path)]
             expected = min(found, key=lambda template: [_rank(part) for part in template[1:].split("/")], default=None)
             assert table.resolve(path, "x") == (expected and f"x:{expected}"), (templates, path)
+
+
+@pytest.mark.parametrize(
+    ("templates", "path", "template"),
+    [
+        (("/a/{x}", "/a/{x}/**"), "/a/q", "/a/{x}"),
+        (("/a/{x}", "/a/{x}/**"), "/a/q/r", "/a/{x}/**"),
+        (("/a/{x}/b", "/{x}"), "/a/q", None),
+        (("/a/{x}/b", "/a/{y}/**"), "/a/q", "/a/{y}/**"),
+        (("/a/{x}/b", "/a/{y}/c"), "/a/q", None),
+        (("/a/{x}/b", "/a/{y}/c"), "/a/q/c", "/a/{y}/c"),
+        (("/a/{x}", "/{y}/b"), "/a/b", "/a/{x}"),
+        (("/a/{x}/c", "/{y}/b"), "/a/b", None),  # Litestar does not go back
+    ],
+)
+def test_a_path_of_the_application_resolves_as_in_litestar(
+    templates: tuple[str, ...], path: str, template: str | None
+) -> None:
+    for ordered in permutations(templates):
+        assert RouteTable([Route(each, "GET") for each in ordered]).resolve(path) == template
