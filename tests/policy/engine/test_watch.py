@@ -39,6 +39,7 @@ async def test_files_are_polled_without_notifications_and_this_is_logged_once(
         task = asyncio.create_task(watching.watch(live, stop))
         while tries < 3:  # each after a minute's polls
             await asyncio.sleep(0.01)
+        assert sum(live.reloads.values()) == 1, "that at the start: files that did not change are not loaded again"
         (tmp_path / "rows.csv").write_text("p, b:read, /x, GET, allow\n# end\n")
         async with asyncio.timeout(10):
             while live.active.revision == before:

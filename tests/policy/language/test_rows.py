@@ -276,6 +276,7 @@ def test_hints_about_many_words_end_before_they_cost_more_than_the_policy() -> N
         ('p, "a:read, /x, GET, allow', "quotes", '"', "put the whole cell in quotes"),
         ('p, "a:read" # why, /x, GET, allow', "trailing-comment", "# why, /x, GET, allow", "move it to a line above"),
         ("p, a:read, /x, GET, allow # why", "trailing-comment", "# why", "move it to a line above"),
+        ('p, "a:read", /x, GET, allow # why', "trailing-comment", "# why", "move it to a line above"),
         ("p, a:read, /x, GET, allow, parms.x == '1'", "condition", "parms", "did you mean"),
         ('p, a:read, /x, GET, allow, "params.x == ""1"" && parms.y == ""2"""', "condition", "parms", "did you mean"),
         ('p, a:read, /x, GET, allow, "params[""x"" + 1] == ""2"""', "condition", '""x"" + 1', None),
