@@ -27,6 +27,7 @@ from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from app import __version__, logs
+from app.audit.decision_class import AUTHZEN_DOOR
 from app.audit.log import DecisionLog
 from app.audit.record import Unverified
 from app.identity.principal import Principal
@@ -37,7 +38,6 @@ _PATH = "/v1/traces"
 _TIMEOUT = "OTEL_EXPORTER_OTLP_TIMEOUT"
 _TIMEOUT_SECONDS = 5.0
 _STOP_SECONDS = 1.0
-_AUTHZEN = "authzen"  # a request of this door may contain many evaluations
 _Headers = Iterable[tuple[bytes, bytes]]
 _log = structlog.stdlib.get_logger("traces")
 
@@ -57,8 +57,8 @@ class TracedLog(DecisionLog):
     ) -> None:
         """Log a decision, and set the attributes of the current span."""
         super().note(door, resource, action, principal, outcome, started=started)
-        span = trace.get_current_span()
-        if door != _AUTHZEN and span.is_recording():
+        span = trace.get_current_span()  # a request of AuthZEN may contain many evaluations
+        if door != AUTHZEN_DOOR and span.is_recording():
             span.set_attributes(
                 {
                     "authz.door": door,

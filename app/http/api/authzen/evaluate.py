@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from time import perf_counter_ns
 
+from app.audit.decision_class import AUTHZEN_DOOR
 from app.audit.log import DecisionLog
 from app.audit.record import Unverified
 from app.gateway.resource_reference import ROUTE_TYPE, resolve_target
@@ -32,7 +33,6 @@ from app.policy.language.when.shape import Properties
 from app.policy.language.when.shared import SharedReads
 from app.services import Services
 
-DOOR = "authzen"  # in the decision log
 _Action = tuple[str, Properties]
 _Resource = tuple[str, str, Properties]
 
@@ -113,7 +113,7 @@ class Evaluator:
         return decide(
             self.snapshot,
             self._log,
-            door=DOOR,
+            door=AUTHZEN_DOOR,
             principal=principal,
             resource=target.resource,
             action=action[0],
@@ -123,7 +123,9 @@ class Evaluator:
 
     def _deny(self, reason: str, action: str, principal: Principal | None, started: int) -> str:
         if self._log:
-            self._log.note(DOOR, "", action, principal, Unverified(reason, self.snapshot.revision), started=started)
+            self._log.note(
+                AUTHZEN_DOOR, "", action, principal, Unverified(reason, self.snapshot.revision), started=started
+            )
         return reason
 
     def _reads_of_defaults(self, question: AccessQuestion, defaults: AccessQuestion) -> SharedReads | None:

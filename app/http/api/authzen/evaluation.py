@@ -39,7 +39,10 @@ _EVALUATION = msgspec.json.Decoder(Evaluation)
 _EVALUATIONS = msgspec.json.Decoder(Evaluations)
 _ITEM = msgspec.json.Decoder(AccessQuestion)
 _ENCODER = msgspec.json.Encoder()
-_REFUSED = {400: ResponseSpec(Detail, description="The body is invalid", generate_examples=False)}
+_REFUSED = {
+    400: ResponseSpec(Detail, description="The body is invalid", generate_examples=False),
+    503: ResponseSpec(Detail, description="The decision log is full: retry after a second", generate_examples=False),
+}
 
 
 class EvaluationReason(Struct, frozen=True):
