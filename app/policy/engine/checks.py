@@ -13,7 +13,7 @@ from app.policy.language.grants import NearRoles, excludes, known_roles
 from app.policy.language.load import Policy
 from app.policy.language.placement import DocumentLines, Neighbours, fault_at_rule
 from app.policy.language.rule import Rule
-from app.policy.routing.routes import is_route, segments, widened
+from app.policy.routing.routes import METHODS, is_route, segments, widened
 from app.policy.routing.segment import composite, is_composite, shape, values_in
 
 MAX_FAULTS = 100
@@ -187,7 +187,7 @@ def _unruled_routes(snapshot: Snapshot) -> Iterator[Fault]:
 def _missing_rows(template: str, methods: Sequence[str]) -> list[str]:
     """A row for each kind of methods: one row for all of them would let everyone who may read write too."""
     kinds: dict[str, list[str]] = {}
-    for method in methods:
+    for method in sorted(methods, key=METHODS.index):
         kind = "reads" if method in _READS else "writes" if method in _WRITES else method
         kinds.setdefault(kind, []).append(method)
     return [

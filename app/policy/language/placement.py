@@ -74,13 +74,14 @@ class Neighbours:
 
     def __init__(self, policy: Policy) -> None:
         self._source = policy.source
-        # By the first segments of a route: how often each file has them, by total number of segments.
-        self._files: dict[tuple[str, ...], Counter[tuple[int, str]]] = {}
+        # By the first segments of a route: how often each file has them, by total number of segments, and with `/**`,
+        # which is a row of all lengths from that on.
+        self._files: dict[tuple[str, ...], Counter[tuple[int, bool, str]]] = {}
         for resource, file in {(rule.resource, rule.file): None for rule in policy.rules if rule.is_route}:
-            # `/teams/**` is a row of `/teams` too, so a neighbour of `/games`.
-            parts = segments(resource.removesuffix("/**"))
+            base = resource.removesuffix("/**")
+            parts = segments(base)
             for shared in range(len(parts) + 1):
-                self._files.setdefault(parts[:shared], Counter())[len(parts), file] += 1
+                self._files.setdefault(parts[:shared], Counter())[len(parts), base != resource, file] += 1
 
     def fault(self, template: str, code: str, message: str, hint: str) -> Fault:
         """Create a fault for a missing row, at the end of the file with the most rows for the nearest resources."""
@@ -93,7 +94,11 @@ class Neighbours:
         parts = segments(template)
         for shared in range(len(parts), -1, -1):
             if near := self._files.get(parts[:shared]):
-                _, _, file = min((abs(length - len(parts)), -count, file) for (length, file), count in near.items())
+                distances: Counter[tuple[int, str]] = Counter()
+                for (length, is_open, file), count in near.items():
+                    more = len(parts) - length
+                    distances[0 if is_open and more > 0 else abs(more), file] += count
+                _, _, file = min((distance, -count, file) for (distance, file), count in distances.items())
                 return file
         return next((file for file in self._source.files if file.endswith(".csv")), "policy.csv")
 

@@ -147,6 +147,8 @@ def test_an_endpoint_of_a_policy_without_rows_is_reported_in_the_file_to_write()
         (("/a/b", "/a/c", "/a/d"), {"one": "/a/c", "two": "/a/d"}, "one"),
         (("/a/b",), {"one": "", "zzz": "shop:/y/**"}, "zzz"),
         (("/a/b", "/a/c", "/a/d", "/a/e"), {"one": "/a/c", "two": "/a/d/** /a/e/**"}, "two"),
+        (("/a/b/{id}", "/a/c/d", "/a/e", "/a/f"), {"one": "/a/c/d", "two": "/a/e/** /a/f/**"}, "two"),
+        (("/a", "/a/b/c", "/a/d"), {"one": "/a/b/c/**", "two": "/a/d"}, "two"),
     ],
 )
 def test_an_endpoint_without_a_row_is_reported_in_the_file_of_similar_ones(
@@ -182,12 +184,12 @@ def test_a_fault_of_a_row_is_at_its_word(row: str, code: str, word: str) -> None
     [
         ("GET", "`p, <grants>, /new, GET, allow`"),
         ("GET HEAD QUERY", "`p, <grants>, /new, GET|HEAD|QUERY, allow`"),
-        ("POST DELETE", "`p, <grants>, /new, DELETE|POST, allow`"),
+        ("POST DELETE", "`p, <grants>, /new, POST|DELETE, allow`"),
         ("GET POST", "`p, <grants for reads>, /new, GET, allow` and `p, <grants for writes>, /new, POST, allow`"),
         (
             "GET OPTIONS PATCH PUT",
-            "`p, <grants for reads>, /new, GET, allow` and `p, <grants for OPTIONS>, /new, OPTIONS, allow` and "
-            "`p, <grants for writes>, /new, PATCH|PUT, allow`",
+            "`p, <grants for reads>, /new, GET, allow` and `p, <grants for writes>, /new, PUT|PATCH, allow` and "
+            "`p, <grants for OPTIONS>, /new, OPTIONS, allow`",
         ),
         (
             "TRACE WEBSOCKET",
