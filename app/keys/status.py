@@ -17,7 +17,7 @@ SOON = timedelta(days=7)  # before its end a key is `expiring`
 WORDS: Mapping[KeyStatus, str] = {
     "active": "active",
     "expiring": "expires soon",
-    "superseded": "superseded",
+    "superseded": "rotated",
     "expired": "expired",
     "revoked": "revoked",
 }

@@ -51,15 +51,45 @@ def _ids(env: dict[str, str], *words: str) -> list[int]:
 def test_keys_are_found_by_owner_prefix_and_status(env: dict[str, str]) -> None:
     assert command("keys", "revoke", "2", env=env).returncode == 0
     assert _ids(env) == [3, 2, 1]
-    assert _ids(env, "--subject", "user_1") == [3, 1]
+    assert _ids(env, "--owner", "user_1") == _ids(env, "--subject", "user_1") == [3, 1]
     assert _ids(env, "--prefix", KEYS[2].prefix) == [3]
     assert _ids(env, "--status", "revoked") == [2]
     assert _ids(env, "--status", "active") == [3, 1]
-    assert _ids(env, "--status", "superseded") == _ids(env, "--status", "expiring") == []
+    assert (
+        _ids(env, "--status", "rotated")
+        == _ids(env, "--status", "superseded")
+        == _ids(env, "--status", "expiring")
+        == []
+    )
     assert _ids(env, "--before", "3", "--limit", "1") == [2]
-    page = command("keys", "list", "--subject", "user_1", "--limit", "1", env=env)
-    assert page.stdout.endswith("More: authz keys list --subject user_1 --before 3\n")
-    assert command("keys", "list", "--subject", "user_9", env=env).stdout == "No such keys.\n"
+    page = command("keys", "list", "--owner", "user_1", "--limit", "1", env=env)
+    assert page.stdout.endswith("More: authz keys list --owner user_1 --before 3\n")
+    assert command("keys", "list", "--owner", "user_9", env=env).stdout == "No such keys.\n"
+
+
+def test_a_rotated_key_is_found_by_the_word_that_is_shown(env: dict[str, str]) -> None:
+    with closing(sqlite3.connect(env["AUTHZ_DATABASE_URL"].removeprefix("sqlite:///"))) as database:
+        database.execute("UPDATE api_keys SET successor_id = 3 WHERE id = 1")
+        database.commit()
+    for status in ("rotated", "superseded"):
+        assert _ids(env, "--status", status) == [1]
+        shown = command("keys", "list", "--status", status, "--limit", "1", env=env).stdout
+        assert "rotated" in shown
+        assert shown.endswith("More: authz keys list --status rotated --before 1\n")
+    assert [row["state"] for row in json.loads(command("keys", "list", "--json", env=env).stdout)].count(
+        "superseded"
+    ) == 1
+
+
+def test_the_help_shows_one_name_of_each_option(env: dict[str, str]) -> None:
+    text = command("keys", "list", "--help", env=env).stdout
+    assert "--owner" in text
+    assert "[active|unused|expiring|rotate" in text
+    assert "--subject" not in text
+    assert "superseded" not in text
+    both = command("keys", "list", "--owner", "a", "--subject", "b", env=env)
+    assert both.returncode == 2
+    assert "--subject is another name of --owner" in both.stderr
 
 
 def test_a_complete_key_is_not_a_prefix(env: dict[str, str]) -> None:

@@ -51,7 +51,7 @@ def test_a_rotated_key_and_its_successor_both_work_for_a_while(person: Subject, 
     assert teams(console, old).status_code == teams(console, new).status_code == 200
     assert "keeps working and expires" in rotated.text
     page = person.get(path).text
-    assert "Superseded" in page
+    assert ">Rotated<" in page
     (successor,) = set(re.findall(r"/console/keys/\d+", page)) - {path}
     assert "Active" in person.get(successor).text
     asked = person.get(f"{path}/rotate").text

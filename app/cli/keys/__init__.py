@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -28,48 +28,71 @@ if TYPE_CHECKING:
     from app.keys.status import KeyStatus
 
 _ID = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
-_STATUSES = (
-    "active",
-    "unused",
-    "expiring",
-    "superseded",
-    "expired",
-    "revoked",
-)  # repeated here to avoid an import at the start
+# As shown, with the status in JSON; repeated here to avoid an import at the start.
+_STATUSES: Mapping[str, Status] = {
+    "active": "active",
+    "unused": "unused",
+    "expiring": "expiring",
+    "rotated": "superseded",
+    "expired": "expired",
+    "revoked": "revoked",
+}
 _PREFIX_LENGTH = len("grd_live_") + 8  # the part of a key that is stored
+
+
+class _StatusChoice(click.Choice[str]):
+    """A status as people read it, or as JSON has it."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return super().convert("rotated" if value == "superseded" else value, param, ctx)
 
 
 @click.group("keys")
 def keys_group() -> None:
-    """List, check and revoke API keys. A key itself is never shown: only its prefix is known."""
+    """List, check and revoke API keys. A key itself is never shown: only its prefix is known.
+
+    Example: authz keys list --status expiring
+    """
 
 
 keys_group.add_command(check_command)
 
 
 @keys_group.command("list")
-@click.option("--subject", help="Only keys of this owner.")
+@click.option("--owner", help="Only keys of this owner.")
+@click.option("--subject", hidden=True)  # the name of --owner up to 0.2
 @click.option("--prefix", help="Only keys with this prefix, such as grd_live_5a5a5a5a.")
-@click.option("--status", type=click.Choice(_STATUSES), help="Only keys with this status.")
+@click.option("--status", type=_StatusChoice(_STATUSES), help="Only keys with this status.")
 @click.option("--before", type=click.IntRange(1), help="Show keys with ids below this one: the next page.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="How many to show.")
 @click.option("--json", "as_json", is_flag=True, help="For programs: one JSON array.")
 @explained
 def list_command(
-    *, subject: str | None, prefix: str | None, status: Status | None, before: int | None, limit: int, as_json: bool
+    *,
+    owner: str | None,
+    subject: str | None,
+    prefix: str | None,
+    status: str | None,
+    before: int | None,
+    limit: int,
+    as_json: bool,
 ) -> None:
     """Show the keys of all owners, newest first.
 
     Example: authz keys list --prefix grd_live_5a5a5a5a
 
-    The revoked keys of a user: authz keys list --subject user_2abc --status revoked
+    The revoked keys of a user: authz keys list --owner user_2abc --status revoked
     """
     from app.keys import listing
     from app.keys.listing import KeyFilter, KeyPosition
 
     if prefix is not None and len(prefix) > _PREFIX_LENGTH:
         raise click.UsageError(f"--prefix takes {_PREFIX_LENGTH} characters; `authz keys revoke -` takes a whole key.")
-    key_filter = KeyFilter(subject, prefix, status)
+    if owner is not None and subject is not None:
+        raise click.UsageError("--subject is another name of --owner: give one of them.")
+    owner = subject if owner is None else owner
+    stored: Status | None = _STATUSES[status] if status is not None else None
+    key_filter = KeyFilter(owner, prefix, stored)
     after = KeyPosition(before) if before else None
     now = datetime.now(UTC)
     rows = with_session(lambda session: listing.page(session, key_filter, now=now, after=after, limit=limit))
@@ -78,7 +101,7 @@ def list_command(
 
         show_view([listed_key(row, now) for row in rows])
         return
-    filters = {"subject": subject, "prefix": prefix, "status": status}
+    filters = {"owner": owner, "prefix": prefix, "status": status}
     given = "".join(f" --{name} {shlex.quote(value)}" for name, value in filters.items() if value)
     if not rows:
         position = f" before {before}" if before else ""

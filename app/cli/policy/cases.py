@@ -48,7 +48,7 @@ def test_command(
 
     Of each file the first 20 cases that fail are printed; --all prints every one, as --json and --junit do.
 
-    A row is covered if it decides a case that passes, an endpoint if a case asks about it.
+    A row is exercised by a case that passes and that it decides, an endpoint by a case that passes and asks about it.
 
     Example: authz policy test --coverage --fail-under 90 policies
     """
@@ -161,6 +161,7 @@ cases:
 
 def _failure(outcome: Outcome, policy: Policy, directory: Path) -> Iterator[Line]:
     from app.cli.policy.explain_text import remedy_line, row_place
+    from app.policy.language.reason import Reason
 
     case, found = outcome.case, outcome.explanation
     yield [(row_place(case, directory), "bold"), f": {case.name}" if case.name else ""]
@@ -176,7 +177,7 @@ def _failure(outcome: Outcome, policy: Policy, directory: Path) -> Iterator[Line
         yield f"  {deciding} {row_place(rule, directory)}: {policy.source.line(rule.file, rule.line)}"
     if found.decision:
         return
-    if not found.denies:
+    if not found.denies and found.decision.reason is not Reason.NOT_HELD:  # the last line says what is missing
         yield f"  {found.decision.reason}"
     line = remedy_line(found)
     yield ["  ", *([line] if isinstance(line, str) else line)]

@@ -42,7 +42,7 @@ def explain_command(
     directory: Path | None,
     as_json: bool,
 ) -> None:
-    """Say which row allows or denies something, and why.
+    """Show which row allows or denies something, and why.
 
     GRANTS are permissions, facts such as auth:jwt or user:user_2abc, and roles such as role:editor; they are
     not verified. With --key they are what the database says, with --request what the decision log does, and

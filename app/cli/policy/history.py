@@ -132,7 +132,7 @@ def show_command(revision: str, out: Path | None, as_json: bool) -> None:
 @_WIDENS
 @_FEWER
 @_ACCEPT
-@click.option("--dry-run", is_flag=True, help="Say what would change, or be refused, and change nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would change, or be refused, and change nothing.")
 @_WAIT
 @_JSON
 @explained

@@ -16,6 +16,7 @@ _SUBJECT = r"[!$-)+\-.-{}~]+(\|[!$-)+\-.-9;-{}~]+)*"
 _OPEN_FACT = re.compile(rf"(user:{_SUBJECT})|(key:[1-9][0-9]{{0,18}})|(role:[a-z][a-z0-9_-]*)")
 
 _OPEN_FAMILIES = ("user", "key", "role")
+_PERMISSION = re.compile(r"[a-z][a-z0-9_-]*:[a-z][a-z0-9_-]*")
 _UNKNOWN = "add it to permissions.toml, or see policies/README.md for the facts"
 _NEAR_FAMILY = 0.75  # `roles` is near to `role`, and `usr` to `user`
 
@@ -29,12 +30,14 @@ def is_grant(word: str, catalog: Container[str]) -> bool:
     return word in catalog or word in FACTS or _OPEN_FACT.fullmatch(word) is not None
 
 
-def grant_hint(word: str, catalog: Iterable[str], roles: Iterable[str] = ()) -> str:
+def grant_hint(word: str, catalog: Collection[str], roles: Iterable[str] = ()) -> str:
     """A hint for an unknown grant. `roles` are those of the policy."""
     if word == "*" or word.endswith(":*"):
         return "grants have no wildcards: list each permission, or write `anyone`"
     known = [*catalog, *FACTS, *roles]
     near = _of_family(word, known) or did_you_mean(word, known) or _open_fact(word)
+    if _PERMISSION.fullmatch(word) and any(f"`{name}`" in near for name in catalog):
+        return f"{near} If not, add it to permissions.toml"
     return near or _UNKNOWN
 
 

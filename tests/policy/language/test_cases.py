@@ -123,7 +123,7 @@ def test_a_misspelled_key_is_one_fault() -> None:
 def test_hints_name_the_nearest_word() -> None:
     faults = _faults("cases:\n  - as: catalog:raed\n    alow: GTE /api/v1/teams\n    allow: GTE /api/v1/teams")
     assert {fault.hint for fault in faults} == {
-        "did you mean `catalog:read`?",
+        "did you mean `catalog:read`? If not, add it to permissions.toml",
         "did you mean `allow`?",
         "did you mean `GET`?",
     }

@@ -53,3 +53,10 @@ def test_a_bare_name_may_be_a_user_or_a_role() -> None:
 def test_a_word_without_a_near_match_has_no_hint() -> None:
     for grant in ("zebra:stripes", "read", "*"):
         assert "did you mean `" not in hint(f"g, user:bob, {grant}") or grant == "read"
+
+
+@pytest.mark.parametrize("grant", ["a:rad", "a:reads", "b:rea"])
+def test_a_new_permission_may_be_near_to_a_known_one(grant: str) -> None:
+    near = grant[:2] + "read"
+    for row in (f"p, {grant}, /x, GET, allow", f"g, user:bob, {grant}"):
+        assert hint(row) == f"did you mean `{near}`? If not, add it to permissions.toml"
