@@ -1,1 +1,1 @@
-"""The sample API: a catalogue of American football and the holdings of this deployment."""
+"""The sample API: a catalog of American football and the holdings of this deployment."""

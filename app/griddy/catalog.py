@@ -1,4 +1,4 @@
-"""The resources of the catalogue."""
+"""The resources of the catalog."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def markdown(rows: Iterable[Row], failed: Mapping[str, str], how: Mapping[str, o
     lines = [
         f"{here['processor']}, {here['cores']} cores, {here['system']}, Python {here['python']}, {versions}; {said}.",
         "",
-        "| part | what | ours | beside | ratio | goal | met |",
+        "| part | what | ours | compared with | ratio | goal | met |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:

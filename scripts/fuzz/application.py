@@ -192,7 +192,7 @@ def policy_directory(place: Path) -> Path:
 
 
 def database(place: Path) -> Path:
-    """A database that has API_KEY, which may read the catalogue."""
+    """A database that has API_KEY, which may read the catalog."""
     path = Path(shutil.copy(prepared_database(), place / DATABASE))
     digest = hashlib.sha256(API_KEY.encode()).digest()
     with closing(sqlite3.connect(path)) as connection, connection:

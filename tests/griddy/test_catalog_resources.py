@@ -1,4 +1,4 @@
-"""The catalogue over HTTP: constraints between its fields."""
+"""The catalog over HTTP: constraints between its fields."""
 
 from __future__ import annotations
 

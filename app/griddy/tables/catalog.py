@@ -1,4 +1,4 @@
-"""The tables of the catalogue: leagues, seasons, franchises, teams, venues, games and drives."""
+"""The tables of the catalog: leagues, seasons, franchises, teams, venues, games and drives."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class Franchise(FranchiseBody, table=True):
 
 
 class VenueBody(Body):
-    """A stadium."""
+    """A place where games are played."""
 
     name: Name
     city: Name

@@ -1,4 +1,4 @@
-"""API keys, the catalogue and the holdings."""
+"""API keys, the catalog and the holdings."""
 
 from __future__ import annotations
 
