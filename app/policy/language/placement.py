@@ -13,7 +13,7 @@ from app.policy.language.load import Policy
 from app.policy.language.openapi.paths import place
 from app.policy.language.rule import Rule
 from app.policy.language.source import shown
-from app.policy.routing.routes import segments, split_route
+from app.policy.routing.routes import is_parameter, segments, split_route
 
 _FOLDER: Final = "upstreams"
 # A key of YAML or JSON that is a path: quoted, or plain up to a colon before whitespace.
@@ -92,6 +92,8 @@ class Neighbours:
 
     def _nearest(self, template: str) -> str:
         parts = segments(template)
+        while is_parameter(parts[-1]):  # an item belongs where its list does
+            parts = parts[:-1]
         for shared in range(len(parts), -1, -1):
             if near := self._files.get(parts[:shared]):
                 distances: Counter[tuple[int, str]] = Counter()

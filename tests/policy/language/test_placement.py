@@ -148,6 +148,8 @@ def test_an_endpoint_of_a_policy_without_rows_is_reported_in_the_file_to_write()
         (("/a/b",), {"one": "", "zzz": "shop:/y/**"}, "zzz"),
         (("/a/b", "/a/c", "/a/d", "/a/e"), {"one": "/a/c", "two": "/a/d/** /a/e/**"}, "two"),
         (("/a/b/{id}", "/a/c/d", "/a/e", "/a/f"), {"one": "/a/c/d", "two": "/a/e/** /a/f/**"}, "two"),
+        (("/a/b/{id}", "/a/c/d", "/a/c/e", "/a/f"), {"one": "/a/c/d /a/c/e", "two": "/a/f/**"}, "two"),
+        (("/{id}", "/a", "/b/c"), {"one": "/b/c", "two": "/a"}, "two"),
         (("/a", "/a/b/c", "/a/d"), {"one": "/a/b/c/**", "two": "/a/d"}, "two"),
     ],
 )
