@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -248,7 +249,7 @@ async def test_bad_credentials_are_counted_for_the_client_and_not_for_the_gatewa
         assert await statuses(("x-envoy-external-address", address)) == [401, 401, 403]
     assert await statuses(("x-envoy-external-address", "10.9.9.9"), ("x-forwarded-for", "192.0.2.3")) == [401, 401, 403]
     assert await statuses() == [401] * 3, "clients with unknown addresses do not share a budget"
-    assert len(await gateway.logged()) == 9
+    assert sum(record.times for record in await gateway.logged()) == 9
     beyond = await gateway.answer_to("envoy/open", bad, ("x-envoy-external-address", "192.0.2.1"))
     wait = beyond.header("retry-after")
     assert wait and 1 <= int(wait) <= 60
@@ -266,9 +267,10 @@ async def test_every_question_is_denied_while_the_policy_may_be_stale(gateway: G
         detail = "The policy may be out of date."
         assert (answer.status, answer.headers, answer.body) == (403, *denial(detail, detail, retry_after="5"))
     records = await gateway.logged()
-    assert [(record.key.resource, record.key.reason) for record in records] == [
-        ("/open", detail), ("", detail), ("/open", detail)
-    ]  # fmt: skip
+    logged = Counter[tuple[str, str]]()  # equal denials within a second are one record
+    for record in records:
+        logged[record.key.resource, record.key.reason] += record.times
+    assert logged == {("/open", detail): 2, ("", detail): 1}
     gateway.live.resume()
     assert (await gateway.answer_to("envoy/open")).status == 200
 
