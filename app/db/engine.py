@@ -24,6 +24,7 @@ _PRAGMAS = (
     "foreign_keys = ON",  # off by default in SQLite
     "synchronous = FULL",  # a key that was reported as revoked stays revoked after a power cut
 )
+INCREMENTAL = 2  # the auto_vacuum with which a SQLite file gives back free pages when retention requests it
 _BEGIN = "sqlite_begin"
 NAME = "griddy-authz"  # default application_name of connections to PostgreSQL
 LINE = "authz line"  # application_name of heartbeat connections
@@ -102,6 +103,8 @@ def is_embedded(url: str) -> bool:
 # A transaction that reads before it writes takes SQLite's write lock when it begins: otherwise another writer in
 # between makes its own write fail at once, whatever the busy timeout. PostgreSQL ignores the option.
 LOCK_FIRST = {_BEGIN: "IMMEDIATE"}
+# What SQLite refuses in a transaction, such as a checkpoint. On PostgreSQL a transaction begins nevertheless.
+WITHOUT_TRANSACTION = {_BEGIN: ""}
 
 
 def _create_private(file: Path) -> None:
@@ -120,10 +123,15 @@ def _prepare_sqlite(wait_seconds: float, connection: DBAPIConnection, _entry: Co
     cursor = connection.cursor()
     # Milliseconds that a second writer waits instead of failing. Set first, since the next pragma may wait.
     cursor.execute(f"PRAGMA busy_timeout = {math.ceil(wait_seconds * 1000)}")
+    # Possible only before the first page is written; later it would take the write lock for nothing.
+    cursor.execute("PRAGMA page_count")
+    if cursor.fetchone() == (0,):
+        cursor.execute(f"PRAGMA auto_vacuum = {INCREMENTAL}")
     for pragma in _PRAGMAS:
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get(_BEGIN, 'DEFERRED')}")
+    if mode := connection.get_execution_options().get(_BEGIN, "DEFERRED"):
+        connection.exec_driver_sql(f"BEGIN {mode}")

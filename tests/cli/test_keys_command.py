@@ -132,6 +132,7 @@ def test_an_invalid_id_revokes_nothing(words: str, env: dict[str, str]) -> None:
         "policy usage --key 1",
         "policy explain --request x --dir {policies}",
         "db backup copy.db",
+        "db vacuum",
     ],
 )
 def test_a_missing_database_is_named_and_not_created(words: str, tmp_path: Path) -> None:
