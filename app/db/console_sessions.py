@@ -9,6 +9,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from app.db.database_clock import confirmed_now
 from app.db.tables.console import ConsoleSession
 
 
@@ -22,8 +23,10 @@ async def insert(
     now: datetime,
     expires_at: datetime,
 ) -> ConsoleSession:
-    """Store a new session and return it, and delete expired ones."""
-    await session.execute(delete(ConsoleSession).where(col(ConsoleSession.expires_at) <= now))
+    """Store a new session and return it, and delete those that have expired by the clock of the database."""
+    confirmed = await confirmed_now(session, now, col(ConsoleSession.created_at))
+    if confirmed is not None:
+        await session.execute(delete(ConsoleSession).where(col(ConsoleSession.expires_at) <= confirmed))
     row = ConsoleSession(
         digest=digest,
         subject=subject,

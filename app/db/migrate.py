@@ -7,7 +7,6 @@ Alembic is imported only for an upgrade, so that it does not slow down the start
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -109,4 +108,4 @@ def _upgrade(connection: Connection) -> None:
     config.set_main_option("script_location", str(_REVISIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
-    make_ahead(connection, datetime.now(UTC))
+    make_ahead(connection)

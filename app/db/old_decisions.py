@@ -1,6 +1,7 @@
 """The decision log for retention: creates partitions for the next days, and deletes old decisions.
 
-On PostgreSQL, partitions of complete days are dropped, and rows of other partitions deleted; on SQLite, rows are.
+On PostgreSQL, partitions of complete days are dropped, and rows of other partitions deleted. On SQLite, rows are
+deleted, and their space given to the disk.
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from typing import Any, cast
 
-from sqlalchemy import Connection, Delete, Select, delete, exists, select, text
+from sqlalchemy import Connection, Delete, Select, delete, exists, func, select, text
 from sqlalchemy.engine import CursorResult
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.db.decision_times import split_time
+from app.db.database_clock import ConfirmedClock, database_now
+from app.db.decision_times import join_time, split_time
 from app.db.decision_writer import lock_log, without_values
-from app.db.engine import LOCK_FIRST
-from app.db.partitions import DAY, drop_before, make_ahead
+from app.db.engine import LOCK_FIRST, WITHOUT_TRANSACTION
+from app.db.free_pages import release_pages
+from app.db.partitions import DAY, drop_one_before, make_ahead
 from app.db.session import Sessions
 from app.db.tables.base import table_of
 from app.db.tables.decision_drops import DecisionDrop
@@ -51,14 +55,38 @@ class OldDecisions:
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
+        self._clock = ConfirmedClock()
 
-    async def make_ready(self, now: datetime) -> None:
-        """Create the partitions of the next days. Raises BatchNotStored."""
+    async def now(self) -> int | None:
+        """The time by which decisions are old, in microseconds since 1970. Raises BatchNotStored.
+
+        On PostgreSQL it is that of the server. On SQLite it is the time of the newest decision that is at least a day
+        old, and advances while this process runs; None if there is no such decision.
+        """
+        with without_values():
+            async with self._sessions() as session:
+                now = int((await database_now(session)).timestamp() * 1_000_000)
+                if self._on_postgresql:
+                    return now
+                return self._clock.read(now, await _newest_before(session, now - DAY))
+
+    async def oldest(self) -> int | None:
+        """The time of the oldest decision, in microseconds since 1970; None if there is none. Raises BatchNotStored."""
+        first = select(_rows.c.second, _rows.c.microsecond).order_by(_rows.c.second, _rows.c.microsecond).limit(1)
+        with without_values():
+            async with self._sessions() as session:
+                row = (await session.execute(first)).one_or_none()
+                former = await session.scalar(select(func.min(_old_rows.c.at)))
+        times = [former, None if row is None else join_time(*row)]
+        return min((time for time in times if time is not None), default=None)
+
+    async def make_ready(self, now: datetime | None = None) -> None:
+        """Create the partitions of the next days, after that of `now` or of the database. Raises BatchNotStored."""
         await self._partitioned(lambda connection: make_ahead(connection, now))
 
-    async def drop_days_before(self, at: int) -> int:
-        """Drop the partitions of days that ended before `at`; return how many. Raises BatchNotStored."""
-        return len(await self._partitioned(lambda connection: drop_before(connection, at)))
+    async def drop_day_before(self, at: int) -> bool:
+        """Drop the oldest partition if its day ended before `at`; return whether one was. Raises BatchNotStored."""
+        return bool(await self._partitioned(lambda connection: drop_one_before(connection, at)))
 
     async def delete_before(self, at: int, limit: int) -> int:
         """Delete at most `limit` decisions from before `at`, oldest first; return how many. Raises BatchNotStored.
@@ -93,6 +121,14 @@ class OldDecisions:
         """Delete what is stored about losses before `at`. Raises BatchNotStored."""
         await self._delete(delete(_drops).where(_drops.c.last_at < at))
 
+    async def release_space(self) -> bool:
+        """Give a little of the deleted space to the disk; return whether more can be given. Raises BatchNotStored."""
+        if self._on_postgresql:
+            return False
+        with without_values():
+            async with self._sessions() as session:
+                return await release_pages(await session.connection(execution_options=WITHOUT_TRANSACTION))
+
     async def _ids(self, query: Select[Any]) -> Sequence[Sequence[int]]:
         with without_values():
             async with self._sessions() as session:
@@ -121,3 +157,11 @@ class OldDecisions:
                 deleted = await session.execute(statement)
                 await session.commit()
         return cast(CursorResult[Any], deleted).rowcount
+
+
+async def _newest_before(session: AsyncSession, at: int) -> int | None:
+    """The second of the newest decision before a time, both in microseconds since 1970."""
+    newest = await session.scalar(select(func.max(_rows.c.second)).where(_rows.c.second < split_time(at)[0]))
+    former = await session.scalar(select(func.max(_old_rows.c.at)).where(_old_rows.c.at < at))
+    times = [former, None if newest is None else join_time(newest, 0)]
+    return max((time for time in times if time is not None), default=None)

@@ -1,7 +1,8 @@
 """Daily partitions of the decision log on PostgreSQL, by UTC day: created ahead of time, and dropped as a whole.
 
-A decision of a day without a partition goes to the default one, where it is later deleted as a row. The table of the
-release before has partitions too, which are only dropped.
+The days are those of the server's clock, which all processes share. A decision of a day without a partition goes to
+the default one, where it is later deleted as a row. The table of the release before has partitions too, which are only
+dropped.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, func, select, text
 
 from app.db.decision_times import DAY_SECONDS, EPOCH
 
@@ -56,13 +57,14 @@ def _time(bound: str | None, table: str, unbounded: int) -> int:
     return int(bound) if table == _OLD_TABLE else (int(bound) + EPOCH) * 1_000_000
 
 
-def make_ahead(connection: Connection, now: datetime) -> Sequence[str]:
-    """Create the missing partitions of today and the next days, and return their names.
+def make_ahead(connection: Connection, now: datetime | None = None) -> Sequence[str]:
+    """Create the missing partitions of today, or the day of `now`, and the next days, and return their names.
 
     Waits for readers and writers of the default partition, and blocks no others.
     """
     if not _may_change(connection):
         return ()
+    now = now or connection.execute(select(func.clock_timestamp())).scalar_one()
     existing = partitions(connection)
     created = []
     for ahead in range(AHEAD_DAYS + 1):
@@ -83,19 +85,14 @@ def make_ahead(connection: Connection, now: datetime) -> Sequence[str]:
     return created
 
 
-def drop_before(connection: Connection, at: int) -> Sequence[str]:
-    """Drop the partitions that end at or before `at`, and return their names. Locks the whole log."""
-    old = [
-        partition.name
-        for table in (_TABLE, _OLD_TABLE)
-        for partition in partitions(connection, table)
-        if partition.end <= at
-    ]
+def drop_one_before(connection: Connection, at: int) -> Sequence[str]:
+    """Drop the first partition that ends at or before `at`, and return its name, if any. Locks the whole log."""
+    both = (partition for table in (_TABLE, _OLD_TABLE) for partition in partitions(connection, table))
+    old = sorted((partition for partition in both if partition.end <= at), key=lambda partition: partition.end)
     if not old or not _may_change(connection):
         return ()
-    for name in old:
-        connection.execute(text(f"DROP TABLE IF EXISTS {name}"))
-    return old
+    connection.execute(text(f"DROP TABLE IF EXISTS {old[0].name}"))
+    return (old[0].name,)
 
 
 def _may_change(connection: Connection) -> bool:

@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from app.db.database_clock import confirmed_now, database_now
 from app.db.tables.console import UsedForm
 
 # The longest session: after it a form is refused for its CSRF token.
@@ -16,9 +17,14 @@ KEPT = timedelta(days=1)
 
 
 async def use(session: AsyncSession, digest: bytes, now: datetime) -> bool:
-    """Record that a form is used; return False if it was used before, and then the transaction is lost."""
-    await session.execute(delete(UsedForm).where(col(UsedForm.used_at) < now - KEPT))
-    session.add(UsedForm(digest=digest, used_at=now))
+    """Record that a form is used; return False if it was used before, and then the transaction is lost.
+
+    Forms that are old by the clock of the database are deleted; `now` counts on SQLite alone.
+    """
+    confirmed = await confirmed_now(session, now, col(UsedForm.used_at))
+    if confirmed is not None:
+        await session.execute(delete(UsedForm).where(col(UsedForm.used_at) < confirmed - KEPT))
+    session.add(UsedForm(digest=digest, used_at=await database_now(session, now)))
     try:
         await session.flush()
     except IntegrityError:

@@ -18,6 +18,7 @@ from sqlmodel import col
 
 from app.audit.periodic_task import pause
 from app.db.availability import error_name
+from app.db.database_clock import database_now
 from app.db.session import Sessions
 from app.db.tables.keys import KeyChange
 from app.identity.key_verifier import ApiKeyVerifier
@@ -61,7 +62,7 @@ async def follow(
             last = await _pass_on(sessions, verifier, last, polled_at)
             if polled_at - pruned_at >= _PRUNE_EVERY_SECONDS:
                 pruned_at = polled_at
-                await prune(sessions, int(time.time()) - KEPT_SECONDS)
+                await prune(sessions, await _database_seconds(sessions) - KEPT_SECONDS)
         except (SQLAlchemyError, OSError) as error:
             if not is_out:
                 _log.error(
@@ -95,6 +96,11 @@ async def _pass_on(
     verifier.invalidate_all()
     verifier.apply_changes([], polled_at)
     return _KeyChangeRow(*newest) if newest else _NONE
+
+
+async def _database_seconds(sessions: Sessions) -> int:
+    async with sessions() as session:
+        return int((await database_now(session)).timestamp())
 
 
 async def prune(sessions: Sessions, before: int) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from app.audit.batch import Batch
 from app.audit.decision_filter import DecisionFilter
 from app.audit.drops import DropWindow
 from app.audit.log import BatchNotStored, DecisionLog
@@ -21,6 +22,8 @@ from app.db.session import Sessions
 from app.identity.principal import ANONYMOUS, key_principal
 from app.policy.engine.decision import Decision
 from app.policy.language.reason import Reason
+from tests.db.records import varied
+from tests.db.test_decision_store import PLAIN
 
 pytestmark = pytest.mark.anyio
 
@@ -57,9 +60,12 @@ async def test_nothing_is_stored_on_a_full_disk(sessions: Sessions, monkeypatch:
 
 
 async def test_old_windows_are_deleted_with_old_decisions(sessions: Sessions) -> None:
-    old = DropWindow("known", NOW - 9 * 86_400 * SECOND, NOW - 8 * 86_400 * SECOND, 5)
+    old = DropWindow("known", NOW - 11 * 86_400 * SECOND, NOW - 10 * 86_400 * SECOND, 5)
     young = DropWindow("known", NOW - 9 * 86_400 * SECOND, NOW - 6 * 86_400 * SECOND, 5)
     await DropStore(sessions).write([old, young])
+    if sessions.kw["bind"].dialect.name == "sqlite":
+        # A decision of yesterday confirms the time of the machine.
+        await DecisionWriter(sessions).write(Batch.of([varied(PLAIN, at=NOW - 26 * 3_600 * SECOND)]))
     stop = asyncio.Event()
     task = asyncio.create_task(run_retention(7, stop, OldDecisions(sessions), every_seconds=0.01))
     async with asyncio.timeout(10):

@@ -283,8 +283,9 @@ async def test_only_old_decisions_are_deleted(sessions: Sessions) -> None:
     day = 86_400 * 1_000_000
     old, young = grant_set(frozenset({"old"})), grant_set(frozenset({"young"}))
     writer = DecisionWriter(sessions)
-    await writer.write(Batch.of([varied(PLAIN, at=NOW - 9 * day - n, grants=old) for n in range(1_005)]))
-    await writer.write(Batch.of([varied(PLAIN, at=NOW - 6 * day + n, grants=young) for n in range(10)]))
+    await writer.write(Batch.of([varied(PLAIN, at=NOW - 11 * day - n, grants=old) for n in range(1_005)]))
+    times = [NOW - 6 * day + n for n in range(9)] + [NOW - day - day // 10]
+    await writer.write(Batch.of([varied(PLAIN, at=at, grants=young) for at in times]))
     stop = asyncio.Event()
     keeping = asyncio.create_task(run_retention(7, stop, OldDecisions(sessions), every_seconds=0.01))
     async with asyncio.timeout(10):

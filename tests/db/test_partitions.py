@@ -160,13 +160,13 @@ async def test_a_day_without_a_partition_is_written_and_deleted_in_time(sessions
 async def test_a_partition_is_dropped_when_all_of_it_is_too_old(sessions: Sessions) -> None:
     old = OldDecisions(sessions)
     await DecisionWriter(sessions).write(Batch.of([_of(0, "first"), _of(0.999, "last"), _of(1, "next")]))
-    assert await old.drop_days_before(TODAY + DAY - 1) == 0
+    assert not await old.drop_day_before(TODAY + DAY - 1)
     assert await old.delete_before(TODAY + DAY - 1, 10) == 0
     assert len(await _logged(sessions)) == 3
-    assert await old.drop_days_before(TODAY + DAY) == 1
+    assert await old.drop_day_before(TODAY + DAY)
     assert [record.request_id for _, record in await _logged(sessions)] == ["next"]
     assert (await _partitions(sessions))[0].start == TODAY + DAY
-    assert await old.drop_days_before(TODAY + DAY) == 0
+    assert not await old.drop_day_before(TODAY + DAY)
 
 
 @on_postgresql
@@ -177,9 +177,9 @@ async def test_older_decisions_are_deleted_by_row_and_their_table_at_last(empty:
     await _write_as_before(sessions, [_of(-3.5, "old"), _of(-1.5, "young"), _of(0.1, "today")])
     await upgrade(empty)
     old = OldDecisions(sessions)
-    assert (await old.drop_days_before(TODAY - 2 * DAY), await old.delete_before(TODAY - 2 * DAY, 10)) == (0, 1)
+    assert (await old.drop_day_before(TODAY - 2 * DAY), await old.delete_before(TODAY - 2 * DAY, 10)) == (0, 1)
     assert [record.request_id for _, record in await _logged(sessions)] == ["young", "today"]
-    assert await old.drop_days_before(TODAY + DAY) == 2, "of both tables"
+    assert [await old.drop_day_before(TODAY + DAY) for _ in range(3)] == [True, True, False], "of both tables"
     assert await _logged(sessions) == []
     await engine.dispose()
 
@@ -193,7 +193,7 @@ async def test_dropping_a_partition_waits_for_a_long_read_for_a_bounded_time(
     await writer.write(Batch.of([_of(0.5)]))
     async with sessions() as reading:
         await reading.execute(text("SELECT count(*) FROM decision_rows"))
-        dropping = asyncio.create_task(old.drop_days_before(TODAY + DAY))
+        dropping = asyncio.create_task(old.drop_day_before(TODAY + DAY))
         await asyncio.sleep(0.05)
         async with asyncio.timeout(5):
             await writer.write(Batch.of([_of(1.5)]))
@@ -201,7 +201,7 @@ async def test_dropping_a_partition_waits_for_a_long_read_for_a_bounded_time(
             await dropping
         with pytest.raises(BatchNotStored, match="lock timeout"):
             await old.make_ready(NOW + timedelta(days=9))
-    assert await old.drop_days_before(TODAY + DAY) == 1
+    assert await old.drop_day_before(TODAY + DAY)
     assert len(await _logged(sessions)) == 1
 
 

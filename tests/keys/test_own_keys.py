@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlmodel import col
 
 from app.db import used_forms
@@ -118,4 +118,26 @@ async def test_a_form_is_accepted_once(sessions: Sessions) -> None:
     async with sessions() as session:
         assert await used_forms.use(session, b"c" * 32, NOW)
     assert await use(b"c" * 32), "an uncommitted use does not count"
-    assert await use(b"a" * 32, NOW + used_forms.KEPT + A_MOMENT), "used ids are deleted later"
+
+
+async def test_a_used_form_is_deleted_by_the_clock_of_the_database(sessions: Sessions) -> None:
+    """On SQLite that is the machine's, once another form that was used is a day old."""
+
+    async def use(digest: bytes, now: datetime) -> bool:
+        async with sessions() as session:
+            if fresh := await used_forms.use(session, digest, now):
+                await session.commit()
+            return fresh
+
+    def ahead(days: float) -> datetime:
+        return NOW + timedelta(days=days)
+
+    assert await use(b"a" * 32, NOW)
+    assert not await use(b"a" * 32, ahead(40)), "the clock of this process is wrong"
+    assert await use(b"b" * 32, ahead(1.1))
+    assert not await use(b"a" * 32, ahead(2))
+    async with sessions() as session:
+        if session.get_bind().dialect.name == "postgresql":
+            await session.execute(text("UPDATE used_forms SET used_at = used_at - interval '25 hours'"))
+            await session.commit()
+    assert await use(b"a" * 32, ahead(2.2)), "a day after it was used"

@@ -199,7 +199,9 @@ def _that_change(keys: int, decided: int, now: datetime) -> Sequence[Query]:
     return [
         Query("last use of 1,000 keys", _session(touch), 2_000),
         Query("revoke a key", _session(lambda s: api_keys.revoke(s, "user_7", 7, now)), 1),
-        Query("retention: days", lambda s: OldDecisions(s).drop_days_before(start + DAY), 0),
+        Query("retention: time", lambda s: OldDecisions(s).now(), 1),
+        Query("retention: oldest decision", lambda s: OldDecisions(s).oldest(), DAYS + 10),
+        Query("retention: days", lambda s: OldDecisions(s).drop_day_before(start + DAY), 0),
         Query("retention: decisions", lambda s: OldDecisions(s).delete_before(start + 2 * DAY, 1_000), 4_000),
         Query(
             "retention: keys",
