@@ -31,9 +31,10 @@ TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
 @pytest.fixture(autouse=True)
-def log_level(caplog: pytest.LogCaptureFixture) -> None:
-    """The level of the log is `info`."""
+def log_style(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The level of the log is `info`, and its style JSON, whatever a command of an earlier test configured."""
     caplog.set_level(logging.INFO, "access")
+    monkeypatch.setattr(logs, "console_renderer", None)
 
 
 class RecordedRequest:
