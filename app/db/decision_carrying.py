@@ -33,15 +33,13 @@ _decisions = table_of(LoggedDecision)
 
 async def run_carrying(sessions: Sessions, disk: DiskSpace, stop: asyncio.Event) -> None:
     """Move decisions until `stop`; when there are none, look again at intervals. Failures are logged and retried."""
-    keys = KeyStore()
     moved = reported = 0
     while not stop.is_set():
         count = 0
         try:
             if not disk.shortage:
-                count = await move(sessions, keys)
+                count = await move(sessions)
         except BatchNotStored as error:
-            keys = KeyStore()
             _log.error("decisions of the previous release are not moved yet", error=str(error))
         moved += count
         if moved > reported and (count < BATCH_SIZE or moved - reported >= _LOGGED_EVERY):
@@ -50,7 +48,7 @@ async def run_carrying(sessions: Sessions, disk: DiskSpace, stop: asyncio.Event)
         await pause(stop, _PAUSE_SECONDS if count == BATCH_SIZE else _EVERY_SECONDS)
 
 
-async def move(sessions: Sessions, keys: KeyStore, limit: int = BATCH_SIZE) -> int:
+async def move(sessions: Sessions, limit: int = BATCH_SIZE) -> int:
     """Move at most `limit` decisions, those with the smallest ids, in one transaction; return how many.
 
     Raises BatchNotStored, and then none is moved.
@@ -65,6 +63,7 @@ async def move(sessions: Sessions, keys: KeyStore, limit: int = BATCH_SIZE) -> i
             rows = await former_decisions.first(session, limit)
             if rows:
                 ids = [row.id for row in rows]
+                keys = KeyStore()  # new each time: after a restore, a cached id may belong to another key
                 await insert_batch(connection, keys, Batch.of(row.record for row in rows), ids)
                 await session.execute(delete(_decisions).where(_decisions.c.id.in_(ids)))
                 await session.commit()

@@ -16,11 +16,11 @@ from app.audit.decision_filter import DecisionFilter
 from app.audit.log import BatchNotStored
 from app.audit.record import Record
 from app.audit.replay import Occurrences, ReplayKey
-from app.db import usage
-from app.db.decision_carrying import move
-from app.db.decision_keys import KeyStore
+from app.db import decision_carrying, usage
+from app.db.decision_carrying import move, run_carrying
 from app.db.decision_writer import DecisionWriter
 from app.db.decisions import everything, following, newest_id, page
+from app.db.disk import DiskSpace
 from app.db.engine import LOCK_FIRST, open_engine
 from app.db.migrate import upgrade
 from app.db.old_decisions import OldDecisions
@@ -28,12 +28,14 @@ from app.db.replay import equal_decisions, request_ids
 from app.db.session import Sessions, sessions_of
 from app.db.tables.base import table_of
 from app.db.tables.decisions import GrantSet, LoggedDecision
+from tests.db.records import RECORD, varied
 from tests.db.test_decision_store import NOW, WANTED, _random
 from tests.support.databases import upgrade_to
 from tests.support.server import ROOT
 
 pytestmark = pytest.mark.anyio
 BEFORE = "0013"
+KEY_TABLES = ("decision_keys", "decision_callers", "decision_targets", "decision_outcomes")
 
 
 async def _write_as_before(sessions: Sessions, records: Sequence[Record]) -> None:
@@ -77,10 +79,9 @@ async def test_decisions_are_read_the_same_before_while_and_after_they_are_moved
     await upgrade(empty)
     expected = [(number, record) for number, record in enumerate(records, 1)]
     in_order = sorted(expected, key=lambda row: (row[1].at, row[0]))
-    keys = KeyStore()
     replayed = await _replayed(sessions)
     for moved in (0, 50, 100, 80):
-        assert moved == 0 or await move(sessions, keys, moved) == moved
+        assert moved == 0 or await move(sessions, moved) == moved
         assert await _everything(sessions) == in_order
         assert await _replayed(sessions) == replayed
         async with sessions() as session:
@@ -95,7 +96,7 @@ async def test_decisions_are_read_the_same_before_while_and_after_they_are_moved
             assert await usage.oldest(session) == in_order[0][1].time
         assert sum(use.number for use in uses) == sum(r.key.key_id == 1 and r.key.allowed for r in records)
         assert await request_ids(sessions, [1, 150, 230]) == {n: records[n - 1].request_id for n in (1, 150, 230)}
-    assert await move(sessions, keys) == 0
+    assert await move(sessions) == 0
     await engine.dispose()
 
 
@@ -106,7 +107,7 @@ async def test_servers_of_both_releases_write_while_decisions_are_moved(empty: s
     records = _random(120)
     await _write_as_before(sessions, records[:30])
     await upgrade(empty)
-    writer, keys = DecisionWriter(sessions), KeyStore()
+    writer = DecisionWriter(sessions)
 
     async def write(start: int, *, before: bool) -> None:
         for number in range(start, start + 45, 15):
@@ -124,7 +125,7 @@ async def test_servers_of_both_releases_write_while_decisions_are_moved(empty: s
         return seen
 
     async def carry() -> None:
-        while sum([await move(sessions, keys, 7) for _ in range(3)]) or not writing.done():
+        while sum([await move(sessions, 7) for _ in range(3)]) or not writing.done():
             await asyncio.sleep(0)
 
     writing = asyncio.gather(write(30, before=True), write(75, before=False))
@@ -158,16 +159,56 @@ async def test_a_move_that_is_interrupted_moves_nothing_and_goes_on_later(empty:
     async with sessions() as session:
         await session.execute(text(refuse))
         await session.commit()
-    keys = KeyStore()
     with pytest.raises(BatchNotStored, match="kept"):
-        await move(sessions, keys)
+        await move(sessions)
     assert await _everything(sessions) == before
     async with sessions() as session:
         assert await session.scalar(text("SELECT count(*) FROM decision_rows")) == 0
         await session.execute(text(allow))
         await session.commit()
-    assert await move(sessions, KeyStore()) == 40
+    assert await move(sessions) == 40
     assert await _everything(sessions) == before
+    await engine.dispose()
+
+
+async def test_a_restore_while_decisions_are_moved_does_not_mix_up_callers(
+    empty: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The id of a lost key is given to another, while the task that moves decisions goes on."""
+    monkeypatch.setattr(decision_carrying, "_EVERY_SECONDS", 0.01)
+    await upgrade(empty)
+    engine = open_engine(empty)
+    sessions = sessions_of(engine)
+    lost, live, moved = (varied(RECORD, subject=name, at=NOW, request_id=name) for name in "abc")
+    moved = moved._replace(key=lost.key)
+
+    async def move_all() -> None:
+        async with asyncio.timeout(30), sessions() as session:
+            while await session.scalar(text("SELECT count(*) FROM decisions")):
+                await session.rollback()
+                await asyncio.sleep(0.01)
+
+    stop = asyncio.Event()
+    moving = asyncio.create_task(run_carrying(sessions, DiskSpace(empty, 0), stop))
+    await _write_as_before(sessions, [lost])
+    await move_all()
+    async with sessions() as session:
+        for table in ("decision_rows", *KEY_TABLES):
+            await session.execute(text(f"DELETE FROM {table}"))
+        for table in KEY_TABLES:
+            restart = (
+                f"UPDATE sqlite_sequence SET seq = 0 WHERE name = '{table}'"
+                if empty.startswith("sqlite")
+                else f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), 1, false)"
+            )
+            await session.execute(text(restart))
+        await session.commit()
+    await DecisionWriter(sessions).write(Batch.of([live]))
+    await _write_as_before(sessions, [moved])
+    await move_all()
+    stop.set()
+    await moving
+    assert sorted(record for _, record in await _everything(sessions)) == [live, moved]
     await engine.dispose()
 
 
@@ -181,13 +222,12 @@ async def test_a_kill_while_decisions_are_moved_loses_none(empty: str) -> None:
     program = f"""
 import asyncio
 from app.db.decision_carrying import move
-from app.db.decision_keys import KeyStore
 from app.db.engine import open_engine
 from app.db.session import sessions_of
 
 async def main() -> None:
-    sessions, keys = sessions_of(open_engine({empty!r})), KeyStore()
-    while await move(sessions, keys, 20):
+    sessions = sessions_of(open_engine({empty!r}))
+    while await move(sessions, 20):
         print("moved", flush=True)
     await asyncio.sleep(60)
 
@@ -219,7 +259,7 @@ async def test_old_decisions_of_both_tables_are_deleted(empty: str) -> None:
     records = _random(30)
     await _write_as_before(sessions, records[:20])
     await upgrade(empty)
-    assert await move(sessions, KeyStore(), 10) == 10
+    assert await move(sessions, 10) == 10
     await DecisionWriter(sessions).write(Batch.of(records[20:]))
     old = OldDecisions(sessions)
     day = 86_400 * 1_000_000
