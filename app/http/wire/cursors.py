@@ -18,6 +18,7 @@ from app.http.wire.problems import Problem
 
 _MAX_CHARACTERS = 200
 _BOUND = 2**63
+_EARLIEST, _LATEST = -62_135_596_800_000_000, 253_402_300_799_999_999  # the years 1 to 9999, in microseconds since 1970
 _ROW = re.compile(r"([ab])([0-9]{1,19}):(.+)", re.ASCII)
 _LOG = re.compile(r"(older|newer) (-?[0-9]{1,19}) ([0-9]{1,19}) [0-9a-f]{16}", re.ASCII)
 _Position = TypeVar("_Position")
@@ -103,6 +104,6 @@ def _row_position(match: re.Match[str]) -> CursorPosition:
 
 def _log_position(match: re.Match[str]) -> DecisionsAround:
     mark = LogPosition(int(match[2]), int(match[3]))
-    if not (-_BOUND <= mark.at < _BOUND and mark.id < _BOUND - 1):
+    if not (_EARLIEST <= mark.at <= _LATEST and mark.id < _BOUND - 1):
         raise ValueError
     return DecisionsAround("older" if match[1] == "older" else "newer", mark)

@@ -6,8 +6,10 @@ import json
 import random
 import signal
 import sqlite3
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from contextlib import closing
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -197,6 +199,23 @@ def test_pages_lead_through_the_log_in_both_directions(
         cut = random.randrange(len(cursor))
         forged = cursor[:cut] + random.choice("AZaz09-_") + cursor[cut + 1 :]
         assert reader.get(PATH, params={"subject": "user_a", "since": "1d", "cursor": forged}).status_code in (200, 400)
+    first, last = -62_135_596_800_000_000, 253_402_300_799_999_999  # of the years 1 to 9999
+    for side in ("older", "newer"):
+        for at, row_id, status in (
+            (first, 0, 200),
+            (last, 2**63 - 2, 200),
+            (first - 1, 1, 400),
+            (last + 1, 1, 400),
+            (-(2**63), 1, 400),
+            (2**63 - 1, 1, 400),
+            (2**63, 1, 400),
+            (0, 2**63 - 1, 400),
+        ):
+            for query in ("since=1d&subject=user_a", "verdict=deny", "revision=0123456789abcdef", ""):
+                content = f"{side} {at} {row_id} {sha256(query.encode()).hexdigest()[:16]}"
+                forged = urlsafe_b64encode(content.encode()).rstrip(b"=").decode()
+                answer = reader.get(f"{PATH}?{query}&cursor={forged}")
+                assert answer.status_code == status, (content, query, answer.text)
 
 
 def test_an_export_is_the_list_oldest_first(own_server: Server, issuer: LiveIssuer, reader: httpx.Client) -> None:
