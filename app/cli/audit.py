@@ -29,7 +29,9 @@ _OVERLAP = 200
 @click.command("audit")
 @click.option("--follow", "-f", is_flag=True, help="Keep printing new actions, until Ctrl-C.")
 @click.option("--lines", "-n", default=20, show_default=True, type=click.IntRange(0, 10_000), help="How many to show.")
-@click.option("--before", type=click.IntRange(1), help="Show actions with ids below this one: the previous page.")
+@click.option(
+    "--before", type=click.IntRange(1, 2**63 - 1), help="Show actions with ids below this one: the previous page."
+)
 @filter_options(ADMIN_FILTERS)
 @click.option("--json", "as_json", is_flag=True, help="For programs: a JSON object on each line.")
 @explained

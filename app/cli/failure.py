@@ -8,6 +8,7 @@ from typing import NoReturn, ParamSpec, TypeVar
 
 import rich_click as click
 
+from app.cli.terminal import printable
 from app.identity.errors import CannotVerify
 from app.logs import MAX_LISTED, first_lines
 from app.policy.language.fault import PolicyRefused
@@ -26,7 +27,7 @@ def fail(message: str, *, code: int = 1) -> NoReturn:
 
 
 def explained(command: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Decorate a command: turn errors of settings, database and policy into messages and exit status 1.
+    """Decorate a command: turn errors of settings, database, policy and files into messages and exit status 1.
 
     An unknown AUTHZ_ variable is an error of every command, even of one that reads no settings.
     """
@@ -50,6 +51,8 @@ def explained(command: Callable[_P, _R]) -> Callable[_P, _R]:
         except Exception as error:
             if message := _database_message(error):
                 fail(message)
+            if isinstance(error, OSError) and error.filename is not None:
+                fail(f"`{printable(str(error.filename))}` cannot be used: {(error.strerror or str(error)).lower()}.")
             raise
 
     return wrapped

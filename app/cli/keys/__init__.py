@@ -63,7 +63,7 @@ keys_group.add_command(check_command)
 @click.option("--subject", hidden=True)  # the name of --owner up to 0.2
 @click.option("--prefix", help="Only keys with this prefix, such as grd_live_5a5a5a5a.")
 @click.option("--status", type=_StatusChoice(_STATUSES), help="Only keys with this status.")
-@click.option("--before", type=click.IntRange(1), help="Show keys with ids below this one: the next page.")
+@click.option("--before", type=click.IntRange(1, 2**63 - 1), help="Show keys with ids below this one: the next page.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="How many to show.")
 @click.option("--json", "as_json", is_flag=True, help="For programs: one JSON array.")
 @explained

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,9 +32,20 @@ def policy_directory(given: Path | None) -> Path:
 
 def directory_fault(directory: Path) -> str | None:
     """Why a path is not a policy directory; None if it is one."""
-    if directory.is_dir():
-        return None
-    return f"the policy directory `{directory}` {'is not a directory' if directory.exists() else 'does not exist'}"
+    fault = fault_of_path(directory)
+    return None if fault is None else f"the policy directory `{directory}` {fault}"
+
+
+def fault_of_path(path: Path) -> str | None:
+    """Why a path is not a directory, as the end of a sentence; None if it is one."""
+    # Not pathlib's own: they raise for a name that is too long, and for a folder that may not be searched.
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL in the name
+        return "does not exist"
+    except OSError as error:
+        return f"cannot be read: {(error.strerror or str(error)).lower()}"
+    return None if stat.S_ISDIR(mode) else "is not a directory"
 
 
 def snapshot_of(directory: Path) -> Snapshot:

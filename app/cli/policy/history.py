@@ -63,7 +63,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print a document f
 
 
 @click.command("history")
-@click.option("--before", type=click.IntRange(1), help="Entries with ids below this one: the next page.")
+@click.option("--before", type=click.IntRange(1, 2**63 - 1), help="Entries with ids below this one: the next page.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000), help="How many to show.")
 @_JSON
 @explained
@@ -281,6 +281,8 @@ def _write(out: Path, files: dict[str, str]) -> None:
         out.mkdir(parents=True)
     except FileExistsError:
         fail(f"{out} exists already: name a new directory.")
+    except OSError as error:
+        fail(f"{out} cannot be written: {error.strerror}.")
     for name, text in files.items():
         with suppress(FileExistsError):
             (out / name).parent.mkdir(parents=True)

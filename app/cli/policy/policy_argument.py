@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from app.cli.database import with_session
 from app.cli.failure import fail
-from app.cli.policy.directory import show_faults
+from app.cli.policy.directory import fault_of_path, show_faults
 from app.cli.policy.server_policy import fetch
 from app.cli.policy.stored_revision import REVISION, stored_revision
 from app.cli.terminal import printable
@@ -52,10 +52,10 @@ def find(name: str) -> PolicyArgument:
         served = fetch(name)
         return PolicyArgument("server", served.url, Path(served.revision), served.files)
     path = Path(name)
-    if path.is_dir():
+    what = fault_of_path(path)
+    if what is None:
         return PolicyArgument("directory", name, path)
     if not REVISION.fullmatch(name):
-        what = "is not a directory" if path.exists() else "does not exist"
         fail(
             f"`{printable(name)}` {what}, and is neither a revision (4 to 16 of 0-9 and a-f, as"
             " `authz policy history` shows them) nor the address of a server (https://…).",
