@@ -51,34 +51,31 @@ _Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 _Cursor = Annotated[str | None, QueryParameter(description="From `next` of a page; the first without it.")]
 
 
-class _Change(BaseModel):
+class Publish(BaseModel):
+    """A policy to publish: all its files by name, and the revision that it is based on."""
+
     model_config = ConfigDict(extra="forbid")
 
+    files: Annotated[dict[str, str], Field(min_length=1, max_length=500)]
+    parent: _Revision
+    message: Annotated[Message, Field(min_length=1)]
+    acknowledge_widening: bool = False
+    acknowledge_fewer_publishers: bool = False
+    accept_failing_cases: Reason = ""
+    dry_run: bool = False
+
+
+class Rollback(BaseModel):
+    """An earlier revision to activate, and the revision that is active now."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    revision: _Revision
     parent: _Revision
     message: Message = ""
     acknowledge_widening: bool = False
     acknowledge_fewer_publishers: bool = False
     accept_failing_cases: Reason = ""
-
-    def by(self, author: Actor, *, dry_run: bool = False) -> PolicyChange:
-        meant = Acknowledgements(
-            self.acknowledge_widening, self.acknowledge_fewer_publishers, self.accept_failing_cases
-        )
-        return PolicyChange(self.parent, author, self.message, meant, dry_run)
-
-
-class Publish(_Change):
-    """A policy to publish: all its files by name, and the revision that it is based on."""
-
-    files: Annotated[dict[str, str], Field(min_length=1, max_length=500)]
-    message: Annotated[Message, Field(min_length=1)]
-    dry_run: bool = False
-
-
-class Rollback(_Change):
-    """An earlier revision to activate, and the revision that is active now."""
-
-    revision: _Revision
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +119,7 @@ async def publish(
     With `wait`, `replicas` lists the processes that serve it.
     """
     services = services_of(request.app)
-    change = data.by(requesting_actor(request), dry_run=data.dry_run)
+    change = _change(data, requesting_actor(request), dry_run=data.dry_run)
     publication = services.publisher.publish(encode(data.files), change)
     return await _outcome(publication, services, None if data.dry_run else wait)
 
@@ -143,7 +140,7 @@ async def rollback(
     With `wait`, `replicas` lists the processes that serve it.
     """
     services = services_of(request.app)
-    change = data.by(requesting_actor(request))
+    change = _change(data, requesting_actor(request))
     return await _outcome(services.publisher.rollback(data.revision, change), services, wait)
 
 
@@ -177,6 +174,11 @@ async def show_revision(revision: FromPath[str], session: RequestSession) -> Res
 
 
 ROUTES = (publish, rollback, list_history, show_revision)
+
+
+def _change(data: Publish | Rollback, author: Actor, *, dry_run: bool = False) -> PolicyChange:
+    meant = Acknowledgements(data.acknowledge_widening, data.acknowledge_fewer_publishers, data.accept_failing_cases)
+    return PolicyChange(data.parent, author, data.message, meant, dry_run)
 
 
 async def _outcome(

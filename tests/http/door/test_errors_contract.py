@@ -141,6 +141,17 @@ def test_an_invalid_body_has_its_errors_by_field(server: Server, issuer: LiveIss
     assert {"name", "colour"} <= {error["field"] for error in body["errors"]}
 
 
+def test_errors_of_a_policy_change_are_in_the_order_of_its_fields(server: Server, issuer: LiveIssuer) -> None:
+    with server.client(issuer.token(permissions=["policies:write"])) as client:
+        for name, body, fields in (
+            ("publish", {"files": None}, ["files", "parent", "message"]),
+            ("rollback", {"files": None}, ["revision", "parent", "files"]),
+        ):
+            answer = client.post(f"/api/v1/policies/{name}/", json=body)
+            assert answer.status_code == 400
+            assert [error["field"] for error in answer.json()["errors"]] == fields
+
+
 @pytest.mark.parametrize(
     ("status", "request_parts"),
     [
