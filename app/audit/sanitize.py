@@ -5,15 +5,19 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-_SECRET = re.compile(r"grd_(?:live|test)_[0-9a-f]+|eyJ[A-Za-z0-9_.=-]+")
+# The 48 digits of a key alone, or with an escape before them such as `%5F`. A digest has 56 digits or more.
+_DIGITS = r"(?<![0-9A-Fa-f])[0-9A-Fa-f]{48,55}(?![0-9A-Fa-f])"
+_JWT = r"eyJ[A-Za-z0-9_.=-]+"
+_SECRET = re.compile(rf"(?i:grd_(?:live|test)_[0-9a-f]+)|{_JWT}|{_DIGITS}")
 
 # A key with more than the eight digits of its public prefix.
-_WHOLE = re.compile(r"grd_[a-z]+_[0-9a-f]{9,}|eyJ[A-Za-z0-9_.=-]+")
+_WHOLE = re.compile(rf"(?i:grd_[a-z]+_[0-9a-f]{{9,}})|{_JWT}|{_DIGITS}")
+_KEY_DIGITS = 48
 
 
 def without_secrets(text: str) -> str:
-    """Replace everything that looks like an API key or a JWT."""
-    if "grd_" not in text and "eyJ" not in text:  # a fifth of the time
+    """Replace everything that looks like an API key, in any case and with or without its prefix, or a JWT."""
+    if len(text) < _KEY_DIGITS and "eyJ" not in text and "grd_" not in text.lower():  # a fifth of the time
         return text
     return _SECRET.sub("[secret]", text)
 
@@ -35,5 +39,6 @@ def clean(text: str, length: int) -> str:
 
 def clean_once(text: str, length: int) -> str:
     """Like `clean`, for text that is rarely repeated and usually plain."""
-    is_plain = text.isalnum() and len(text) <= length and "eyJ" not in text  # without `_`, so it contains no API key
+    # Without `_` and shorter than its digits, so it contains no API key.
+    is_plain = text.isalnum() and len(text) < min(length + 1, _KEY_DIGITS) and "eyJ" not in text
     return text if is_plain else clean.__wrapped__(text, length)

@@ -6,7 +6,7 @@ import pytest
 
 from app.audit.batch import Batch
 from app.audit.record import MAX_GRANTS, Record, Unverified, decision_key, grant_set, token_id_of
-from app.audit.sanitize import clean, without_secrets
+from app.audit.sanitize import clean, without_secrets, without_whole_secrets
 from app.identity.principal import ANONYMOUS, Principal, key_principal, user_principal
 from app.policy.engine.decision import Decision
 from app.policy.language.reason import Reason
@@ -23,12 +23,19 @@ def record(subject: str = "user_a", resource: str = "/teams", request_id: str = 
     return next(batch.records())
 
 
-@pytest.mark.parametrize("secret", [KEY, KEY.replace("live", "test"), JWT])
+DIGITS = KEY.removeprefix("grd_live_")
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [KEY, KEY.replace("live", "test"), JWT, KEY.upper(), KEY.title(), DIGITS, DIGITS.upper(), f"grd%5Flive%5F{DIGITS}"],
+)
 @pytest.mark.parametrize("around", ["{}", "record:{}", "a {} b", "x{}", "'{}'"])
 def test_a_secret_is_redacted_in_every_field(secret: str, around: str) -> None:
     text = around.format(secret)
     kept = record(subject=text, resource=text, request_id=text, action=text)
     for field in (kept.key.subject, kept.key.resource, kept.request_id, kept.key.action, kept.token_id or ""):
+        assert DIGITS[:12] not in field.lower()
         assert secret not in field
         assert "[secret]" in field
     grants = grant_set(frozenset({text, "catalog:read"}))
@@ -53,6 +60,16 @@ def test_a_part_of_a_token_is_redacted(part: str) -> None:
 def test_text_that_resembles_a_secret_is_kept() -> None:
     for text in ("grd_live_", "user_grd_live", "/api/v1/teams/{team_id}", "Eyjafjallajökull"):
         assert without_secrets(text) == text
+    for digits in (16, 24, 32, 40, 47, 56, 64, 96, 128):  # revisions, request ids, traces, and digests
+        text = ("0123456789abcdef" * 8)[:digits]
+        assert without_secrets(text) == without_whole_secrets(text) == text
+    text = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01 3f2504e0-4f89-11d3-9a0c-0305e82c3301"
+    assert without_secrets(text) == without_whole_secrets(text) == text
+
+
+@pytest.mark.parametrize("secret", [KEY, KEY.upper(), f"Grd_Live_{DIGITS}", DIGITS, DIGITS.upper(), JWT])
+def test_the_admin_log_keeps_no_secret_but_the_public_prefix(secret: str) -> None:
+    assert without_whole_secrets(f"key {secret}, {KEY[:17]}") == f"key [secret], {KEY[:17]}"
 
 
 @pytest.mark.parametrize("text", ["a\x00b", "a\nb", "\ud800", "a\u202eb", "\x1b[31m", "\x7f"])
