@@ -20,9 +20,13 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
-def fail(message: str, *, code: int = 1) -> NoReturn:
-    """Print a message on standard error, without wrapping so that it can be copied, and exit with `code`."""
-    click.echo(f"authz: {message}", err=True)
+def fail(message: str, *more: str, code: int = 1) -> NoReturn:
+    """Print a message on standard error and exit with `code`; `more` are further lines.
+
+    Lines are not wrapped, so that they can be copied. Characters that a terminal would interpret are escaped.
+    """
+    for line in (f"authz: {message}", *more):
+        click.echo(printable(line), err=True)
     raise SystemExit(code)
 
 
@@ -38,14 +42,15 @@ def explained(command: Callable[_P, _R]) -> Callable[_P, _R]:
             refuse_unknown(Settings.model_fields)
             return command(*args, **kwargs)
         except SettingsError as error:
-            fail("\nauthz: ".join(str(error).splitlines()))
+            first, *others = str(error).splitlines()
+            fail(first, *(f"authz: {line}" for line in others))
         except PolicyNotWritten as error:
             fail(f"{error}.")
         except PolicyRefused as refused:
-            faults = "\n".join(first_lines(refused.faults))
+            faults = list(first_lines(refused.faults))
             if (left := len(refused.faults) - MAX_LISTED) > 0:
-                faults += f"\n… and {left:,} more."
-            fail(f"the policy has faults; `authz policy check` shows them in place.\n{faults}")
+                faults.append(f"… and {left:,} more.")
+            fail("the policy has faults; `authz policy check` shows them in place.", *faults)
         except CannotVerify as error:
             fail(error.detail)
         except Exception as error:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from importlib import import_module
+from typing import Any
 
 import rich_click as click
 
 from app import __version__
+from app.cli.usage_errors import printable_usage_errors
 
 # Name → where the command is, as `module:attribute`, and its line in the help.
 Members = Mapping[str, tuple[str, str]]
@@ -16,6 +18,16 @@ Members = Mapping[str, tuple[str, str]]
 
 class _LazyGroup(click.RichGroup):
     members: Members
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        with printable_usage_errors():
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> object:
+        with printable_usage_errors():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.members)
