@@ -15,7 +15,7 @@ from app.audit.admin_log import ADMIN_FILTERS, AdminActionView, AdminFilter, rea
 from app.cli.database import with_sessions
 from app.cli.failure import explained
 from app.cli.filters import filter_options, read_filters
-from app.cli.terminal import Styled, show
+from app.cli.terminal import Styled, quoted, show
 
 if TYPE_CHECKING:
     from app.db.session import Sessions
@@ -101,19 +101,19 @@ def _print(rows: Iterable[AdminActionView], as_json: bool) -> None:
 
 def _line(row: AdminActionView) -> list[str | Styled]:
     """Time, action, target, actor with door, and message."""
-    who = row.actor or "(not known)"
+    who = quoted(row.actor) if row.actor else "(not known)"
     if row.key_id is not None:
         who = f"{who} key:{row.key_id}"
     parts: list[str | Styled] = [
         f"{row.id:>6}  {_time(row.time, 'seconds')}  ",
         (f"{row.action:<22}", "bold"),
-        f"  {row.target}  by {who}",
+        f"  {quoted(row.target)}  by {who}",
         (f" ({row.door})" if row.door else "", "dim"),
     ]
     if row.message:
-        parts.append(f"  {row.message}")
+        parts.append(f"  {quoted(row.message)}")
     if row.request_id:
-        parts.append((f"  {row.request_id}", "dim"))
+        parts.append((f"  {quoted(row.request_id)}", "dim"))
     return parts
 
 

@@ -14,7 +14,7 @@ from app.audit.decision_filter import FILTERS, read
 from app.cli.database import with_sessions
 from app.cli.failure import explained
 from app.cli.filters import filter_options, read_filters
-from app.cli.terminal import Styled, show
+from app.cli.terminal import Styled, quoted, show
 
 if TYPE_CHECKING:
     from app.db.decisions import LoggedRecord
@@ -111,21 +111,21 @@ def decision_line(row: LoggedRecord) -> list[str | Styled]:
     record, key = row.record, row.record.key
     verdict: Styled = ("allow", "green") if key.allowed else ("deny ", "bold red")
     moment = record.time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
-    who = key.subject or key.method or "unknown"
+    who = quoted(key.subject) if key.subject else key.method or "unknown"
     if key.key_id is not None:
         who = f"{who} key:{key.key_id}"
     parts: list[str | Styled] = [
         f"{moment}  ",
         verdict,
-        f"  {who:<24}  {key.action} {key.resource or '(no route)'}",
+        f"  {who:<24}  {quoted(key.action)} {quoted(key.resource) if key.resource else '(no route)'}",
     ]
     if key.missing:
-        parts.append((f"  lacks {' '.join(key.missing)}", "yellow"))
+        parts.append((f"  lacks {' '.join(map(quoted, key.missing))}", "yellow"))
     elif key.rule_place is not None:
         parts.append((f"  {key.rule_place}", "dim"))
     if not key.allowed and not key.missing:
         parts.append((f"  {key.reason}", "yellow"))
     if record.times > 1:
         parts.append((f"  {record.times:,} times", "yellow"))
-    parts.append((f"  {record.request_id}", "dim"))
+    parts.append((f"  {quoted(record.request_id)}", "dim"))
     return parts

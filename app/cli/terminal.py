@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
@@ -54,6 +55,18 @@ def printable(text: str) -> str:
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
     )
+
+
+# Characters that Python calls printable, although a terminal shows them as a blank.
+_BLANK = "\u115f\u1160\u2800\u3164\uffa0"
+_PLAIN = re.compile(rf"[^\s()\[\]\"'`\\\u00ab\u00bb\u2018-\u201f{_BLANK}]+")
+
+
+def quoted(text: str) -> str:
+    """A value that a caller chose, as one word of a line: in quotes if a part of it could resemble the rest."""
+    if text.isprintable() and _PLAIN.fullmatch(text) and text != "-":
+        return text
+    return printable(json.dumps(text, ensure_ascii=False))
 
 
 def plural(count: int, noun: str) -> str:

@@ -30,7 +30,7 @@ def targets(output: str) -> list[str]:
 def test_acts_are_shown_filtered_and_followed(own_server: Server, issuer: LiveIssuer) -> None:
     assert audit(own_server).startswith("No actions yet")
     assert audit(own_server, "--json") == ""
-    hostile = 'user_a "<b>שלום'
+    hostile = 'x  by cli:root (cli)  "<b>שלום'
     with own_server.client(issuer.token(sub=hostile, permissions=["catalog:read"])) as client:
         made = [client.post(KEYS, json={"name": "k"}).json()["api_key"]["id"] for _ in range(3)]
     keys = [f"key:{key_id}" for key_id in made]
@@ -40,7 +40,7 @@ def test_acts_are_shown_filtered_and_followed(own_server: Server, issuer: LiveIs
 
     lines = audit(own_server, "-n", "2").splitlines()
     assert len(lines) == 3
-    assert f"key.issue               {keys[2]}  by {hostile} (api)  grd_live_" in lines[0]
+    assert f"key.issue               {keys[2]}  by {json.dumps(hostile, ensure_ascii=False)} (api)  " in lines[0]
     account = f"cli:{pwd.getpwuid(os.getuid()).pw_name}"
     assert f"key.revoke              {keys[0]}  by {account} (cli)" in lines[1], "the newest last"
     before = lines[2].removeprefix("Older actions: the same command with --before ")

@@ -18,7 +18,7 @@ from app.cli.database import with_session
 from app.cli.failure import explained, fail
 from app.cli.keys.check import check_command
 from app.cli.operator import operator
-from app.cli.terminal import plural, rfc3339, show_view
+from app.cli.terminal import plural, printable, quoted, rfc3339, show_view
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -109,7 +109,7 @@ def list_command(
         return
     _print(rows)
     if len(rows) == limit:
-        click.echo(f"More: authz keys list{given} --before {rows[-1].id}")
+        click.echo(printable(f"More: authz keys list{given} --before {rows[-1].id}"))
 
 
 @keys_group.command("revoke")
@@ -158,14 +158,15 @@ def revoke_command(*, key: str | None, owner: str | None, yes: bool, as_json: bo
         show_view(listed_key(row, datetime.now(UTC)))
     else:
         since = rfc3339(row.revoked_at)
-        click.echo(f"Key {row.id} ({row.key_prefix}…, “{row.name}”) of {row.subject} is revoked since {since}.")
+        name = f"“{row.name}”" if quoted(row.name) == row.name else quoted(row.name)
+        click.echo(f"Key {row.id} ({row.key_prefix}…, {name}) of {quoted(row.subject)} is revoked since {since}.")
 
 
 def _revoke_all(owner: str, *, yes: bool, as_json: bool) -> None:
     from app.keys.revocations import revoke_keys_of
 
     if not yes:
-        click.confirm(f"Revoke all API keys of {owner}? This cannot be undone.", abort=True, err=True)
+        click.confirm(f"Revoke all API keys of {quoted(owner)}? This cannot be undone.", abort=True, err=True)
 
     async def revoke(session: AsyncSession) -> int:
         return len([key_id async for key_id in revoke_keys_of(session, owner, operator(), datetime.now(UTC))])
@@ -176,7 +177,8 @@ def _revoke_all(owner: str, *, yes: bool, as_json: bool) -> None:
 
         show_view(RevokedKeys(owner, revoked))
     else:
-        click.echo(f"{plural(revoked, 'key')} of {owner} revoked." if revoked else f"{owner} has no key to revoke.")
+        whose = quoted(owner)
+        click.echo(f"{plural(revoked, 'key')} of {whose} revoked." if revoked else f"{whose} has no key to revoke.")
 
 
 def _read_key() -> bytes:
@@ -197,7 +199,8 @@ def _print(rows: Sequence[ApiKey]) -> None:
     for heading in ("id", "key", "name", "owner", "scopes", "last used", "state"):
         table.add_column(heading, overflow="fold")
     for row in rows:
-        cells = (str(row.id), f"{row.key_prefix}…", row.name, row.subject, " ".join(row.scopes) or "none")
+        scopes = " ".join(map(quoted, row.scopes)) or "none"
+        cells = (str(row.id), f"{row.key_prefix}…", quoted(row.name), quoted(row.subject), scopes)
         table.add_row(*(Text(cell) for cell in cells), rfc3339(row.last_used_at), WORDS[_state(row)])
     Console().print(table)
 

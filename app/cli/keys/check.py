@@ -11,7 +11,7 @@ import rich_click as click
 from app.cli.database import with_sessions
 from app.cli.failure import explained
 from app.cli.policy.directory import policy_directory, sound_snapshot
-from app.cli.terminal import Line, plural, rfc3339, show, show_view
+from app.cli.terminal import Line, plural, quoted, rfc3339, show, show_view
 
 if TYPE_CHECKING:
     from app.db.session import Sessions
@@ -65,8 +65,14 @@ def _lines(each: KeyBeyondOwner) -> list[Line]:
     )
     lines: list[Line] = []
     if each.counting:
-        lines.append([f"key {each.id} of {each.owner}: ", (" ".join(each.counting), "yellow"), f"  ({seen})"])
+        lines.append(
+            [
+                f"key {each.id} of {quoted(each.owner)}: ",
+                (" ".join(map(quoted, each.counting)), "yellow"),
+                f"  ({seen})",
+            ]
+        )
     if each.lost:
-        lost = " ".join(each.lost)
-        lines.append(f"key {each.id} of {each.owner}: {lost}  (not in force: no role gives it any more)")
+        lost = " ".join(map(quoted, each.lost))
+        lines.append(f"key {each.id} of {quoted(each.owner)}: {lost}  (not in force: no role gives it any more)")
     return lines

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.cli.terminal import Line, plural
+from app.cli.terminal import Line, plural, quoted
 
 if TYPE_CHECKING:
     from app.db.tables.history import PolicyRevision
@@ -41,4 +41,4 @@ def entry_lines(row: PolicyRevision) -> Iterator[str]:
     if row.cases_failed or row.cases_removed:
         ran = f"{row.cases_failed or 0:,} of {plural(row.cases_run or 0, 'case')} failed"
         removed = f", {row.cases_removed:,} removed" if row.cases_removed else ""
-        yield f"{ran}{removed}; accepted by {row.author}: {row.cases_accepted}"
+        yield f"{ran}{removed}; accepted by {quoted(row.author)}: {quoted(row.cases_accepted or '')}"

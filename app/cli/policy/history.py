@@ -18,7 +18,7 @@ from app.cli.policy.cases_text import entry_lines
 from app.cli.policy.directory import show_faults
 from app.cli.policy.publish_text import print_published, print_trial, refuse
 from app.cli.policy.stored_revision import stored_revision
-from app.cli.terminal import plural, rfc3339, show, show_view
+from app.cli.terminal import plural, quoted, rfc3339, show, show_view
 
 if TYPE_CHECKING:
     from app.db.session import Sessions
@@ -83,8 +83,15 @@ def history_command(before: int | None, limit: int, as_json: bool) -> None:
         show(["No policy is stored yet: `authz serve` stores the one that it starts with."])
     for row in rows:
         widens = " (widens access)" if row.widens else ""
-        show([[(row.revision, "bold"), f"  {rfc3339(row.created_at)}  {row.kind:8}  {row.author or '-'}{widens}"]])
-        show([f"    {row.message}", *(f"    {line}" for line in entry_lines(row))])
+        show(
+            [
+                [
+                    (row.revision, "bold"),
+                    f"  {rfc3339(row.created_at)}  {row.kind:8}  {quoted(row.author) if row.author else '-'}{widens}",
+                ]
+            ]
+        )
+        show([f"    {quoted(row.message)}", *(f"    {line}" for line in entry_lines(row))])
     if len(rows) == limit:
         show([f"More: authz policy history --before {rows[-1].id}"])
 
@@ -116,8 +123,11 @@ def show_command(revision: str, out: Path | None, as_json: bool) -> None:
         return
     show(
         [
-            [(row.revision, "bold"), f"  {rfc3339(row.created_at)}  {row.kind}  {row.author or '-'}"],
-            f"  {row.message}",
+            [
+                (row.revision, "bold"),
+                f"  {rfc3339(row.created_at)}  {row.kind}  {quoted(row.author) if row.author else '-'}",
+            ],
+            f"  {quoted(row.message)}",
             *(f"  {line}" for line in entry_lines(row)),
             "",
         ]

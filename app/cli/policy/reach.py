@@ -14,7 +14,7 @@ from app.cli.failure import explained
 from app.cli.policy.directory import policy_directory, sound_snapshot
 from app.cli.policy.explain import endpoint_of, grants_of
 from app.cli.policy.known_key import usable_key
-from app.cli.terminal import Line, plural, rfc3339, show, show_view
+from app.cli.terminal import Line, plural, quoted, rfc3339, show, show_view
 
 if TYPE_CHECKING:
     from app.keys.reaching import KeyHolder
@@ -109,18 +109,20 @@ def who_command(
         return
     lines: list[Line] = [f"{action} {target.resource}"]
     for way in ways:
-        lines.append([("  " + (" ".join(way.grants) or "everyone"), "bold"), _CONDITION if way.conditional else ""])
+        lines.append(
+            [("  " + (" ".join(map(quoted, way.grants)) or "everyone"), "bold"), _CONDITION if way.conditional else ""]
+        )
         lines.append(f"    {way.rule.place}: {way.rule.row}")
         if way.roles:
-            lines.append(f"    added by {' '.join(way.roles)}")
+            lines.append(f"    added by {' '.join(map(quoted, way.roles))}")
     if not ways:
         lines.append("  No caller: no row allows it.")
     lines += [f"  unless {rule.place}: {rule}" for rule in denies]
     if known and all(way.grants for way in ways):
-        lines.append("Who has them by rows: " + " ".join(each.grant for each in known))
+        lines.append("Who has them by rows: " + " ".join(quoted(each.grant) for each in known))
     if with_keys:
         lines.append("Active keys that reach it:" if keys else "No active key reaches it.")
-        lines += [f"  {key.id} of {key.owner}{_CONDITION if key.conditional else ''}" for key in keys]
+        lines += [f"  {key.id} of {quoted(key.owner)}{_CONDITION if key.conditional else ''}" for key in keys]
     if more is not None:
         lines.append(f"More: authz policy who {action} {resource} --keys --after {more}")
     show(lines)

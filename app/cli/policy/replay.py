@@ -13,7 +13,7 @@ from app.cli.database import with_sessions
 from app.cli.failure import explained
 from app.cli.policy.directory import policy_directory
 from app.cli.policy.policy_argument import PolicyArgument, find, snapshot_of
-from app.cli.terminal import Line, console, plural, show, show_view
+from app.cli.terminal import Line, console, plural, quoted, show, show_view
 
 if TYPE_CHECKING:
     from app.audit.replay_view import ReplayChange, ReplayResult
@@ -120,12 +120,14 @@ def _report(found: ReplayResult) -> Iterator[Line]:
 
 
 def _change(change: ReplayChange) -> Iterator[Line]:
-    who = (change.subject or str(change.method)) + (f" key:{change.key_id}" if change.key_id is not None else "")
+    who = (quoted(change.subject) if change.subject else str(change.method)) + (
+        f" key:{change.key_id}" if change.key_id is not None else ""
+    )
     times = plural(change.count, "time")
-    yield f"  {who}  {change.action} {change.route}  {times}, last in {change.example or 'none'}"
+    yield f"  {who}  {quoted(change.action)} {quoted(change.route)}  {times}, last in {change.example or 'none'}"
     if change.rule is not None:
         yield [(f"    {change.rule.place}: {change.rule.row}", "dim")]
     elif change.missing:
-        yield [(f"    lacks {' '.join(change.missing)}", "dim")]
+        yield [(f"    lacks {' '.join(map(quoted, change.missing))}", "dim")]
     else:
         yield [(f"    {change.reason}", "dim")]
