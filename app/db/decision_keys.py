@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence, Set
 from datetime import date, timedelta
 from hashlib import sha256
 from typing import Any
@@ -33,8 +33,17 @@ _COMBINATION = ("caller_id", "target_id", "outcome_id")
 _KEYS = Upsert(table_of(DecisionKeyRow), (*_COMBINATION, "first_day", "last_day"), _COMBINATION, _DAYS)
 _encode = msgspec.msgpack.Encoder().encode
 
+_KEY_CONTENT = (
+    "SELECT decision_keys.id, caller.digest, target.digest, outcome.digest, grants.digest FROM decision_keys "
+    "JOIN decision_callers AS caller ON caller.id = caller_id "
+    "JOIN decision_targets AS target ON target.id = target_id "
+    "JOIN decision_outcomes AS outcome ON outcome.id = outcome_id "
+    "LEFT JOIN grant_sets AS grants ON grants.id = caller.grant_set_id WHERE decision_keys.id"
+)
+
 Days = tuple[int, int]  # the first and the last one, since 1970
 _Values = tuple[Any, ...]
+_StoredKey = tuple[int, _Values]  # its id, and the digests of its parts
 
 
 class KeyStore:
@@ -45,7 +54,7 @@ class KeyStore:
 
     def __init__(self) -> None:
         self._days: Days = (0, -1)  # of all that is cached
-        self._keys: dict[DecisionKey, int] = {}
+        self._keys: dict[DecisionKey, _StoredKey] = {}
         self._ids: dict[Upsert, dict[_Values, int]] = {
             upsert: {} for upsert in (_GRANT_SETS, _CALLERS, _TARGETS, _OUTCOMES, _KEYS)
         }
@@ -58,16 +67,16 @@ class KeyStore:
             for cache in self._ids.values():
                 cache.clear()
         cached = self._keys
-        # Retention may have deleted some since they were cached.
-        if not await _all_exist(connection, _KEYS, {cached[key] for key in keys if key in cached}):
+        # Since they were cached, retention may have deleted some, and a restore may have given their ids to others.
+        if not await _has_content(connection, _KEY_CONTENT, {cached[key] for key in keys if key in cached}):
             cached.clear()
         if missing := [key for key in keys if key not in cached]:
             cached.update(zip(missing, await self._store(connection, missing), strict=True))
-        ids = [cached[key] for key in keys]
+        ids = [cached[key][0] for key in keys]
         _evict(cached, MAX_CACHED)
         return ids
 
-    async def _store(self, connection: AsyncConnection, keys: Sequence[DecisionKey]) -> Sequence[int]:
+    async def _store(self, connection: AsyncConnection, keys: Sequence[DecisionKey]) -> Sequence[_StoredKey]:
         grants = [(key.grants.digest, key.grants.text) for key in keys if key.grants]
         sets = dict(zip(grants, await self._part_ids(connection, _GRANT_SETS, grants), strict=True))
         callers = [
@@ -79,17 +88,23 @@ class KeyStore:
             (key.allowed, key.reason, key.rule_place, key.rule_text, " ".join(key.missing), key.revision)
             for key in keys
         ]
-        columns = [
-            await self._part_ids(connection, upsert, values)
-            for upsert, values in ((_CALLERS, callers), (_TARGETS, targets), (_OUTCOMES, outcomes))
-        ]
-        return await self._part_ids(connection, _KEYS, list(zip(*columns, strict=True)))
+        parts: tuple[tuple[Upsert, Sequence[_Values]], ...] = (
+            (_CALLERS, callers),
+            (_TARGETS, targets),
+            (_OUTCOMES, outcomes),
+        )
+        columns = [await self._part_ids(connection, upsert, values) for upsert, values in parts]
+        ids = await self._part_ids(connection, _KEYS, list(zip(*columns, strict=True)))
+        digests = [[self._identity(upsert, each) for each in values] for upsert, values in parts]
+        digests.append([key.grants.digest if key.grants else None for key in keys])
+        return list(zip(ids, zip(*digests, strict=True), strict=True))
 
     async def _part_ids(self, connection: AsyncConnection, upsert: Upsert, values: Sequence[_Values]) -> Sequence[int]:
         """The ids of rows of a table, in their order."""
         cached = self._ids[upsert]
         distinct = dict.fromkeys(values)
-        if not await _all_exist(connection, upsert, {cached[each] for each in distinct if each in cached}):
+        contents = {(cached[each], self._content(upsert, each)) for each in distinct if each in cached}
+        if not await _has_content(connection, _content_query(upsert), contents):
             cached.clear()
         if missing := [each for each in distinct if each not in cached]:
             identities = [self._identity(upsert, each) for each in missing]
@@ -106,6 +121,10 @@ class KeyStore:
             return values
         return values[0] if upsert is _GRANT_SETS else sha256(_encode(values)).digest()[:_DIGEST_BYTES]
 
+    def _content(self, upsert: Upsert, values: _Values) -> _Values:
+        """The values of the unique columns of a row."""
+        return values if upsert is _KEYS else (self._identity(upsert, values),)
+
     def _row(self, upsert: Upsert, values: _Values, identity: object) -> _Values:
         """The values of the columns of an upsert."""
         if upsert is _KEYS:
@@ -115,19 +134,23 @@ class KeyStore:
         return (identity, *self._days, *values)
 
 
-def _evict(cache: dict[Any, int], limit: int) -> None:
+def _evict(cache: dict[Any, Any], limit: int) -> None:
     while len(cache) > limit:
         del cache[next(iter(cache))]
 
 
-async def _all_exist(connection: AsyncConnection, upsert: Upsert, ids: Collection[int]) -> bool:
-    if not ids:
+def _content_query(upsert: Upsert) -> str:
+    return f"SELECT id, {', '.join(upsert.unique)} FROM {upsert.table.name} WHERE id"  # noqa: S608  # our own names
+
+
+async def _has_content(connection: AsyncConnection, query: str, contents: Set[tuple[int, _Values]]) -> bool:
+    """Whether the rows with these ids exist and have these values; the query ends before the comparison with ids."""
+    if not contents:
         return True
-    table = upsert.table.name
+    # An id may be cached with two contents, of which one is outdated.
+    ids = list({row_id for row_id, _ in contents})
     if connection.dialect.name == "sqlite":
-        query = f"SELECT count(*) FROM json_each(?) AS cached JOIN {table} ON {table}.id = cached.value"  # noqa: S608  # our own names
-        found = await connection.exec_driver_sql(query, (json.dumps(list(ids)),))
+        found = await connection.exec_driver_sql(f"{query} IN (SELECT value FROM json_each(?))", (json.dumps(ids),))  # noqa: S608  # our own names
     else:
-        query = f"SELECT count(*) FROM {table} WHERE id = ANY($1::bigint[])"  # noqa: S608  # our own names
-        found = await connection.exec_driver_sql(query, (list(ids),))
-    return int(found.scalar_one()) == len(ids)
+        found = await connection.exec_driver_sql(f"{query} = ANY($1::bigint[])", (ids,))
+    return {(row[0], tuple(row[1:])) for row in found} == contents

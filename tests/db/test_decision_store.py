@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -388,6 +389,42 @@ asyncio.run(main())
         assert count % 50 == 0, "a batch is stored completely or not at all"
         assert await _scalar(sessions, WITHOUT_KEY) == 0
         acknowledged = count
+
+
+TABLES_OF_KEYS = ("decision_keys", "decision_callers", "decision_targets", "decision_outcomes", "grant_sets")
+LIVE = (
+    {"subject": "user_b"},
+    {"resource": "/other"},
+    {"allowed": False},
+    {"grants": None},
+    {"grants": grant_set(frozenset({"env:test"}))},
+    {"subject": "user_b", "grants": grant_set(frozenset({"env:test"}))},
+)
+
+
+@pytest.mark.parametrize("is_own", [False, True], ids=["of another process", "of this process"])
+@pytest.mark.parametrize("values", LIVE, ids=" ".join)
+async def test_an_id_that_was_given_to_another_key_is_not_used(
+    sessions: Sessions, kind: str, values: dict[str, Any], is_own: bool
+) -> None:
+    """After a restore that the process has not noticed yet, an id exists but belongs to what is stored since."""
+    writer, other = DecisionWriter(sessions), DecisionWriter(sessions)
+    live, later = varied(PLAIN, **values), varied(PLAIN, action="DELETE")
+    await writer.write(Batch.of([PLAIN]))
+    async with sessions() as session:
+        for table in ("decision_rows", *TABLES_OF_KEYS):
+            await session.execute(text(f"DELETE FROM {table}"))
+        for table in TABLES_OF_KEYS:
+            sqlite = f"UPDATE sqlite_sequence SET seq = 0 WHERE name = '{table}'"
+            postgresql = f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), 1, false)"
+            await session.execute(text(sqlite if kind == "sqlite" else postgresql))
+        await session.commit()
+    await (writer if is_own else other).write(Batch.of([live]))
+    await writer.write(Batch.of([later]))
+    both = [PLAIN, live, later]
+    await writer.write(Batch.of(both))
+    stored = [row.record for row in await _all(sessions)]
+    assert sorted(stored, key=repr) == sorted([live, later, *both], key=repr)
 
 
 async def test_a_restore_does_not_mix_up_grant_sets(sessions: Sessions, kind: str) -> None:
