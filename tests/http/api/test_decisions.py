@@ -336,8 +336,8 @@ def test_old_decisions_are_deleted_at_startup(own_server: Server, reader: httpx.
     own_server.stop()
     with closing(sqlite3.connect(own_server.directory / "authz.db")) as database:
         old = (compact("old"),)
-        database.execute("UPDATE decision_rows SET second = second - 31 * 86400 WHERE request_id = ?", old)
-        database.execute("UPDATE decision_rows SET second = second - 29 * 86400 WHERE request_id <> ?", old)
+        database.execute("UPDATE decision_rows SET second = second - 40 * 86400 WHERE request_id = ?", old)
+        database.execute("UPDATE decision_rows SET second = second - 2 * 86400 WHERE request_id <> ?", old)
         database.commit()
         (before,) = database.execute("SELECT count(*) FROM decision_rows").fetchone()
         own_server.lines.clear()
