@@ -121,7 +121,7 @@ def create_app(
         environments=settings.key_environments,
         cache_seconds=settings.key_cache_seconds,
         max_cached=settings.key_cache_size,
-        on_accepted=last_used.seen,
+        on_accepted=last_used.note_use,
     )
     with long_lived_build():  # routes live as long as the process, so garbage collection need not visit them
         app = _assemble(routes, door=door, cors=_cors(settings))

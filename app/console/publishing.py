@@ -39,7 +39,7 @@ PERIODS = {"1d": "1 day", "7d": "7 days", "30d": "30 days"}
 
 
 @dataclass(frozen=True, slots=True)
-class Replayed:
+class ReplayAttempt:
     """The result of a replay, or the error that prevented it."""
 
     last: str
@@ -169,13 +169,13 @@ async def _preview(
         errors=errors or {},
         periods=PERIODS,
         last=last or "7d",
-        replayed=await _replayed(request, found, last) if last else None,
+        replayed=await _attempt_replay(request, found, last) if last else None,
         may_replay=bool(decide(request.user.held, f"{EDIT}/replay", "POST")),
         may_shadow=bool(decide(request.user.held, f"{EDIT}/shadow", "POST")),
     )
 
 
-async def _replayed(request: AnyRequest, found: Published, last: str) -> Replayed:
+async def _attempt_replay(request: AnyRequest, found: Published, last: str) -> ReplayAttempt:
     """Replay the decisions of one of PERIODS."""
     services, period = services_of(request.app), read_period(last, datetime.now(UTC))
     done: ReplayResult | None = None
@@ -183,8 +183,8 @@ async def _replayed(request: AnyRequest, found: Published, last: str) -> Replaye
         async for step in replayed(services, found.snapshot, period, limit=MAX_SHOWN, last=last):
             done = step if isinstance(step, ReplayResult) else done
     except CannotReplay as error:
-        return Replayed(last, None, str(error))
-    return Replayed(last, done)
+        return ReplayAttempt(last, None, str(error))
+    return ReplayAttempt(last, done)
 
 
 def _message(fields: Mapping[str, str]) -> tuple[str, dict[str, str]]:

@@ -55,27 +55,27 @@ class SimulatorAnswer:
 async def simulator(request: AnyRequest, session: RequestSession) -> Response[str]:
     """Show the form, and the answer of the active policy."""
     snapshot = services_of(request.app).live.active
-    asked = {name: request.query_params.get(name, "").strip() for name in FIELDS}
+    fields = {name: request.query_params.get(name, "").strip() for name in FIELDS}
     answer = SimulatorAnswer()
-    if too_long := [name for name, text in asked.items() if len(text) > MAX_TEXT]:
+    if too_long := [name for name, text in fields.items() if len(text) > MAX_TEXT]:
         answer.errors = dict.fromkeys(too_long, f"must have at most {MAX_TEXT:,} characters")
-    elif asked["request_id"]:
-        answer = await _past(request, session, asked, snapshot)
-    elif any(asked.values()):
-        answer = await _ask(request, asked, snapshot)
+    elif fields["request_id"]:
+        answer = await _explain_past(request, session, fields, snapshot)
+    elif any(fields.values()):
+        answer = await _ask(request, fields, snapshot)
         if answer.explained:
-            answer.unseen = await unseen_token(request, session, asked, snapshot, log=LOG, path=PATH)
+            answer.unseen = await unseen_token(request, session, fields, snapshot, log=LOG, path=PATH)
     return page(
         request,
         "simulator.html",
         status=400 if answer.errors else 200,
-        asked=asked,
+        fields=fields,
         answer=answer,
         remedies=REMEDIES,
         methods=METHODS,
         roles=sorted(known_roles(snapshot.policy.memberships)),
         permissions=snapshot.policy.catalog,
-        opening=_opening(asked, answer.explained),
+        opening=_opening(fields, answer.explained),
         log_is_open=may_open(request, LOG),
     )
 
@@ -83,15 +83,15 @@ async def simulator(request: AnyRequest, session: RequestSession) -> Response[st
 ROUTES = (simulator,)
 
 
-async def _ask(request: AnyRequest, asked: Mapping[str, str], snapshot: Snapshot) -> SimulatorAnswer:
+async def _ask(request: AnyRequest, fields: Mapping[str, str], snapshot: Snapshot) -> SimulatorAnswer:
     answer = SimulatorAnswer()
-    held: Collection[str] = _held(asked)
-    given = _given(asked["given"], answer)
-    if asked["key"]:
-        held, given = await _key(request, asked, given, snapshot, answer)
+    held: Collection[str] = _held(fields)
+    given = _given(fields["given"], answer)
+    if fields["key"]:
+        held, given = await _key(request, fields, given, snapshot, answer)
     elif fault := stated_fault(held, snapshot.policy.catalog, snapshot.policy.memberships):
         answer.errors["as"] = f"{fault[0]}: {fault[1]}"
-    target = _target(snapshot, asked["method"], asked["path"], answer)
+    target = _target(snapshot, fields["method"], fields["path"], answer)
     if not answer.errors and target is not None:
         answer.explained = explanation_view(explain_target(snapshot, held, target, given))
         if answer.key is not None and answer.key.refused:
@@ -99,24 +99,24 @@ async def _ask(request: AnyRequest, asked: Mapping[str, str], snapshot: Snapshot
     return answer
 
 
-def _held(asked: Mapping[str, str]) -> list[str]:
+def _held(fields: Mapping[str, str]) -> list[str]:
     """The stated grants, with the facts of a user and a role."""
-    grants = asked["as"].split()
-    if asked["user"]:
-        grants += ["auth:jwt", f"user:{asked['user']}"]
-    if asked["role"]:
+    grants = fields["as"].split()
+    if fields["user"]:
+        grants += ["auth:jwt", f"user:{fields['user']}"]
+    if fields["role"]:
         grants += [] if any(grant.startswith("auth:") for grant in grants) else ["auth:jwt"]
-        grants.append(asked["role"])
+        grants.append(fields["role"])
     return list(dict.fromkeys(grants))
 
 
 async def _key(
-    request: AnyRequest, asked: Mapping[str, str], given: Given, snapshot: Snapshot, answer: SimulatorAnswer
+    request: AnyRequest, fields: Mapping[str, str], given: Given, snapshot: Snapshot, answer: SimulatorAnswer
 ) -> tuple[Collection[str], Given]:
-    if any(asked[name] for name in ("as", "user", "role")):
+    if any(fields[name] for name in ("as", "user", "role")):
         answer.errors["key"] = "a key has its own grants: leave the other fields empty"
         return (), given
-    key_id = read_id(asked["key"])
+    key_id = read_id(fields["key"])
     if key_id is None:
         answer.errors["key"] = "write the number of a key, such as 17"
         return (), given
@@ -155,8 +155,8 @@ def _target(snapshot: Snapshot, action: str, resource: str, answer: SimulatorAns
         return None
 
 
-async def _past(
-    request: AnyRequest, session: AsyncSession, asked: Mapping[str, str], snapshot: Snapshot
+async def _explain_past(
+    request: AnyRequest, session: AsyncSession, fields: Mapping[str, str], snapshot: Snapshot
 ) -> SimulatorAnswer:
     """Explain a past request, for users who may also read the decision log."""
     answer = SimulatorAnswer()
@@ -164,10 +164,10 @@ async def _past(
     if not decision:
         answer.errors["request_id"] = f"past decisions need {' '.join(decision.missing)}"
         return answer
-    given = _given(asked["given"], answer)
+    given = _given(fields["given"], answer)
     if answer.errors:
         return answer
-    answer.past = await find_past(session, asked["request_id"], snapshot, given)
+    answer.past = await find_past(session, fields["request_id"], snapshot, given)
     if answer.past is None:
         answer.errors["request_id"] = NOT_LOGGED
     else:
@@ -175,9 +175,9 @@ async def _past(
     return answer
 
 
-def _opening(asked: Mapping[str, str], explained: ExplanationView | None) -> str:
+def _opening(fields: Mapping[str, str], explained: ExplanationView | None) -> str:
     """The address of the same question with the grants that open it."""
-    if explained is None or not explained.opens_with or asked["key"] or asked["request_id"]:
+    if explained is None or not explained.opens_with or fields["key"] or fields["request_id"]:
         return ""
-    more = {**asked, "as": " ".join([asked["as"], *explained.opens_with]).strip()}
+    more = {**fields, "as": " ".join([fields["as"], *explained.opens_with]).strip()}
     return f"{PATH}?{urlencode({name: value for name, value in more.items() if value})}"

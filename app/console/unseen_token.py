@@ -33,16 +33,16 @@ class UnseenToken:
 
 
 async def unseen_token(
-    request: AnyRequest, session: AsyncSession, asked: Mapping[str, str], snapshot: Snapshot, *, log: str, path: str
+    request: AnyRequest, session: AsyncSession, fields: Mapping[str, str], snapshot: Snapshot, *, log: str, path: str
 ) -> UnseenToken | None:
     """The unknown token of a question's user; None if there is no user, or the question states permissions.
 
     `log` is the page of the decision log, which the caller must be allowed to open; `path` is the page that asks.
     """
-    stated = asked["as"].split()
-    users = [asked["user"]] if asked["user"] else [grant[len(_USER) :] for grant in stated if grant.startswith(_USER)]
+    stated = fields["as"].split()
+    users = [fields["user"]] if fields["user"] else [grant[len(_USER) :] for grant in stated if grant.startswith(_USER)]
     catalog = snapshot.policy.catalog
-    if len(users) != 1 or asked["key"] or any(grant in catalog for grant in stated):
+    if len(users) != 1 or fields["key"] or any(grant in catalog for grant in stated):
         return None
     user = users[0]
     decision = may_also(request, "console", log, "GET")
@@ -52,6 +52,6 @@ async def unseen_token(
     if last is None:
         return UnseenToken(user)
     permissions = tuple(sorted(grant for grant in last.held if grant in catalog))
-    more = {**asked, "as": " ".join([*stated, *permissions])}
+    more = {**fields, "as": " ".join([*stated, *permissions])}
     address = f"{path}?{urlencode({name: value for name, value in more.items() if value})}" if permissions else ""
     return UnseenToken(user, seen=last.seen, permissions=permissions, address=address)

@@ -108,13 +108,13 @@ class Connector:
         """A connection for SQLAlchemy's pool. Raises DatabaseUnavailable with the reason."""
         session = await_only(self._connect())
 
-        async def made(**_: Any) -> Session:
+        async def take_session(**_: Any) -> Session:
             return session
 
         caches = self._address.caches and not session.is_pooled
         numbers = count(1)
         return dialect.connect(
-            async_creator_fn=made,
+            async_creator_fn=take_session,
             prepared_statement_cache_size=_PREPARED if caches else 0,
             # A statement without a name leaves nothing in the session.
             prepared_statement_name_func=(lambda: f"authz_{next(numbers)}") if caches else str,

@@ -87,8 +87,10 @@ async def fleet(sessions: Sessions, beat_seconds: float) -> Fleet:
     async with sessions() as session:
         newest = await revisions.head(session)
         rows, now = await all_seen(session)
-        kept = await _kept(session, rows)
-        lags = {place: await _lag(session, place, newest, lost=place not in kept) for place in map(_place, rows)}
+        known_places = await _find_known_places(session, rows)
+        lags = {
+            place: await _lag(session, place, newest, lost=place not in known_places) for place in map(_place, rows)
+        }
     found: list[ReplicaStatus] = []
     for row in rows:
         seen = max(0.0, (now - row.seen_at).total_seconds())
@@ -110,7 +112,7 @@ async def fleet(sessions: Sessions, beat_seconds: float) -> Fleet:
                 seen_seconds=round(seen, 3),
                 refused=row.refused or None,
                 files_lag=row.files or None,
-                lost=place not in kept,
+                lost=place not in known_places,
             )
         )
     return Fleet(NewestRevision(newest.revision, newest.created_at) if newest else None, found)
@@ -128,9 +130,9 @@ async def until_served(
     while True:
         async with sessions() as session:
             rows, now = await all_seen(session)
-            kept = await _kept(session, rows)
+            known_places = await _find_known_places(session, rows)
         live = [row for row in rows if (now - row.seen_at).total_seconds() <= LIVE_BEATS * beat_seconds]
-        behind = [row for row in live if entry and not _serves(row, entry, kept)]
+        behind = [row for row in live if entry and not _serves(row, entry, known_places)]
         waited = loop.time() - started
         if not behind or waited >= seconds:
             lacking = [LaggingReplica(row.id, row.host, row.pid, row.revision, row.refused or None) for row in behind]
@@ -145,7 +147,7 @@ def _place(row: Replica) -> _Place:
     return row.entry_id, row.revision
 
 
-async def _kept(session: AsyncSession, rows: Sequence[Replica]) -> set[_Place]:
+async def _find_known_places(session: AsyncSession, rows: Sequence[Replica]) -> set[_Place]:
     """The places that the history has. A process that has taken over no entry yet has lost none."""
     known = await revisions.by_id(session, {row.entry_id for row in rows if row.entry_id is not None})
     return {_place(row) for row in rows if row.entry_id is None or known.get(row.entry_id) == row.revision}
@@ -165,5 +167,5 @@ async def _lag(
     return max(count, 1), since or newest.created_at
 
 
-def _serves(row: Replica, entry: HistoryEntry, kept: set[_Place]) -> bool:
-    return row.entry_id is not None and row.entry_id >= entry.id and _place(row) in kept
+def _serves(row: Replica, entry: HistoryEntry, known_places: set[_Place]) -> bool:
+    return row.entry_id is not None and row.entry_id >= entry.id and _place(row) in known_places

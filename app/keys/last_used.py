@@ -37,7 +37,7 @@ class LastUsed:
         self._written: dict[int, float] = {}  # key id to the monotonic time of its last write, oldest first
         self._task = PeriodicTask("last used", self._write, every_seconds=every_seconds)
 
-    def seen(self, key_id: int) -> None:
+    def note_use(self, key_id: int) -> None:
         """Note that a key was used now."""
         written = self._written.get(key_id)
         if written is None or monotonic() - written >= LAST_USED_EVERY.total_seconds():

@@ -77,7 +77,7 @@ async def test_a_full_disk_pauses_growing_writes_until_there_is_room(tmp_path: P
     with pytest.raises(BatchNotStored, match=FULL):
         await writer.write(Batch.of([PLAIN]))
     last_used = LastUsed(sessions, disk)
-    last_used.seen(1)
+    last_used.note_use(1)
     assert not await last_used.flush()
     async with sessions() as session:  # needs no more pages
         await session.execute(text("UPDATE api_keys SET revoked_at = '2026-01-01 00:00:00'"))

@@ -68,17 +68,17 @@ async def _until_written(sessions: Sessions, ids: set[int]) -> None:
 async def test_uses_are_written_while_it_runs(sessions: Sessions) -> None:
     before = datetime.now(UTC)
     async with LastUsed(sessions, every_seconds=0.01) as last_used:
-        last_used.seen(1)
-        last_used.seen(3)
+        last_used.note_use(1)
+        last_used.note_use(3)
         await _until_written(sessions, {1, 3})
-        last_used.seen(2)
+        last_used.note_use(2)
         await _until_written(sessions, {1, 2, 3})
     assert all(before <= value <= datetime.now(UTC) for value in (await _used(sessions)).values())
 
 
 async def test_pending_uses_are_written_at_the_stop(sessions: Sessions) -> None:
     async with LastUsed(sessions, every_seconds=3600) as last_used:
-        last_used.seen(4)
+        last_used.note_use(4)
         await asyncio.sleep(0.05)
         assert await _used(sessions) == {}
     assert set(await _used(sessions)) == {4}
@@ -92,18 +92,18 @@ async def test_a_key_in_constant_use_is_written_once_a_minute(
     monkeypatch.setattr("app.keys.last_used.monotonic", lambda: clock)
     last_used = LastUsed(sessions)
     for _ in range(100):
-        last_used.seen(1)
+        last_used.note_use(1)
     assert await last_used.flush()
     for _ in range(100):
-        last_used.seen(1)
+        last_used.note_use(1)
         assert await last_used.flush()
     assert len(updates) == 1
     clock += 59.9
-    last_used.seen(1)
+    last_used.note_use(1)
     assert await last_used.flush()
     assert len(updates) == 1
     clock += 0.1
-    last_used.seen(1)
+    last_used.note_use(1)
     assert await last_used.flush()
     assert len(updates) == 2
 
@@ -112,14 +112,14 @@ async def test_many_keys_are_written_together_and_the_cache_is_bounded(sessions:
     updates = _count_updates(sessions)
     last_used = LastUsed(sessions, limit=2)
     for key_id in (1, 2, 3):
-        last_used.seen(key_id)
+        last_used.note_use(key_id)
     assert await last_used.flush()
     assert len(updates) == 1
     assert await last_used.flush()
     assert set(await _used(sessions)) == {1, 2, 3}
     assert len(updates) == 2
     for key_id in (1, 2, 3):
-        last_used.seen(key_id)
+        last_used.note_use(key_id)
     assert await last_used.flush()  # one of three keys was evicted, and is written again
     assert len(updates) == 3
 
@@ -127,7 +127,7 @@ async def test_many_keys_are_written_together_and_the_cache_is_bounded(sessions:
 async def test_stopping_writes_more_than_fits_into_one_statement(sessions: Sessions) -> None:
     async with LastUsed(sessions, every_seconds=3600, limit=2) as last_used:
         for key_id in (1, 2, 3, 4, 5):
-            last_used.seen(key_id)
+            last_used.note_use(key_id)
     assert set(await _used(sessions)) == {1, 2, 3, 4, 5}
 
 
@@ -141,11 +141,11 @@ async def test_a_failing_database_is_logged_and_retried(
 
     await execute("ALTER TABLE api_keys RENAME TO hidden")
     async with LastUsed(sessions, every_seconds=0.01) as last_used:
-        last_used.seen(1)
+        last_used.note_use(1)
         async with asyncio.timeout(5):
             while len(logs) < 3:
                 await asyncio.sleep(0.01)
-        last_used.seen(2)
+        last_used.note_use(2)
         await execute("ALTER TABLE hidden RENAME TO api_keys")
         await _until_written(sessions, {1, 2})
     failures = [log for log in logs if log["event"] == "last use of API keys not written yet"]
@@ -158,6 +158,6 @@ async def test_a_loss_at_the_stop_is_logged(sessions: Sessions, logs: list[struc
         await session.execute(text("DROP TABLE api_keys"))
         await session.commit()
     async with LastUsed(sessions, every_seconds=3600) as last_used:
-        last_used.seen(1)
-        last_used.seen(2)
+        last_used.note_use(1)
+        last_used.note_use(2)
     assert logs[-1] == {"event": "last use of API keys is lost", "log_level": "error", "keys": 2}

@@ -46,17 +46,17 @@ def remove(directory: Path) -> None:
 
 
 def _make(bases: Sequence[str]) -> Path:
-    made = ""
+    directory = ""
     for base in bases:
         with suppress(OSError):
-            made = tempfile.mkdtemp(prefix=_PREFIX, dir=base)
+            directory = tempfile.mkdtemp(prefix=_PREFIX, dir=base)
             break
-    if not made:
+    if not directory:
         fail(
             f"several workers need a directory to share, and none of {', '.join(bases)} can be written: mount a "
             "writable file system there, such as an emptyDir or a tmpfs, or name a directory in TMPDIR."
         )
-    return Path(made)
+    return Path(directory)
 
 
 def _sweep(base: Path) -> None:

@@ -99,7 +99,7 @@ async def explain_decision(
         raise invalid({"given": f"{error.message}; {error.hint}"}) from None
     if data.request_id is not None:
         _check_log_access(request, services)
-        return await _past(session, data.request_id, snapshot, given)
+        return await _explain_past(session, data.request_id, snapshot, given)
     if data.key_id is not None:
         key, principal = await known_key(services.sessions, snapshot, data.key_id, services.settings.key_environments)
         owned = {**given, "subject": {"owner": key.owner, **given.get("subject", {})}}
@@ -144,7 +144,7 @@ def _check_log_access(request: AllowedRequest, services: Services) -> None:
         raise Problem(403, FORBIDDEN, headers={"WWW-Authenticate": challenge.decode()})
 
 
-async def _past(session: AsyncSession, request_id: str, snapshot: Snapshot, given: Given) -> ExplainResponse:
+async def _explain_past(session: AsyncSession, request_id: str, snapshot: Snapshot, given: Given) -> ExplainResponse:
     found = await find_past(session, request_id, snapshot, given)
     if found is None:
         raise Problem(404, NOT_LOGGED)
