@@ -24,9 +24,6 @@ async def insert(
     expires_at: datetime,
 ) -> ConsoleSession:
     """Store a new session and return it, and delete those that have expired by the clock of the database."""
-    confirmed = await confirmed_now(session, now, col(ConsoleSession.created_at))
-    if confirmed is not None:
-        await session.execute(delete(ConsoleSession).where(col(ConsoleSession.expires_at) <= confirmed))
     row = ConsoleSession(
         digest=digest,
         subject=subject,
@@ -36,7 +33,10 @@ async def insert(
         expires_at=expires_at,
     )
     session.add(row)
-    await session.flush()
+    await session.flush()  # first: on SQLite a transaction that has read may fail at once when it writes
+    confirmed = await confirmed_now(session, now, col(ConsoleSession.created_at))
+    if confirmed is not None:
+        await session.execute(delete(ConsoleSession).where(col(ConsoleSession.expires_at) <= confirmed))
     return row
 
 
