@@ -43,7 +43,7 @@ _KEY_CONTENT = (
 
 Days = tuple[int, int]  # the first and the last one, since 1970
 _Values = tuple[Any, ...]
-_StoredKey = tuple[int, _Values]  # its id, and the digests of its parts
+_Stored = tuple[int, _Values]  # an id, and what it stands for: the digests of the parts of a key, or unique values
 
 
 class KeyStore:
@@ -54,8 +54,8 @@ class KeyStore:
 
     def __init__(self) -> None:
         self._days: Days = (0, -1)  # of all that is cached
-        self._keys: dict[DecisionKey, _StoredKey] = {}
-        self._ids: dict[Upsert, dict[_Values, int]] = {
+        self._keys: dict[DecisionKey, _Stored] = {}
+        self._parts: dict[Upsert, dict[_Values, _Stored]] = {
             upsert: {} for upsert in (_GRANT_SETS, _CALLERS, _TARGETS, _OUTCOMES, _KEYS)
         }
 
@@ -64,7 +64,7 @@ class KeyStore:
         if not self._days[0] <= days[0] <= days[1] <= self._days[1]:
             self._days = days
             self._keys.clear()
-            for cache in self._ids.values():
+            for cache in self._parts.values():
                 cache.clear()
         cached = self._keys
         # Since they were cached, retention may have deleted some, and a restore may have given their ids to others.
@@ -76,11 +76,11 @@ class KeyStore:
         _evict(cached, MAX_CACHED)
         return ids
 
-    async def _store(self, connection: AsyncConnection, keys: Sequence[DecisionKey]) -> Sequence[_StoredKey]:
+    async def _store(self, connection: AsyncConnection, keys: Sequence[DecisionKey]) -> Sequence[_Stored]:
         grants = [(key.grants.digest, key.grants.text) for key in keys if key.grants]
-        sets = dict(zip(grants, await self._part_ids(connection, _GRANT_SETS, grants), strict=True))
+        sets = dict(zip(grants, await self._stored(connection, _GRANT_SETS, grants), strict=True))
         callers = [
-            (key.subject, key.method, key.key_id, sets[key.grants.digest, key.grants.text] if key.grants else None)
+            (key.subject, key.method, key.key_id, sets[key.grants.digest, key.grants.text][0] if key.grants else None)
             for key in keys
         ]
         targets = [(key.door, key.action, key.resource) for key in keys]
@@ -88,50 +88,45 @@ class KeyStore:
             (key.allowed, key.reason, key.rule_place, key.rule_text, " ".join(key.missing), key.revision)
             for key in keys
         ]
-        parts: tuple[tuple[Upsert, Sequence[_Values]], ...] = (
-            (_CALLERS, callers),
-            (_TARGETS, targets),
-            (_OUTCOMES, outcomes),
-        )
-        columns = [await self._part_ids(connection, upsert, values) for upsert, values in parts]
-        ids = await self._part_ids(connection, _KEYS, list(zip(*columns, strict=True)))
-        digests = [[self._identity(upsert, each) for each in values] for upsert, values in parts]
+        columns = [
+            await self._stored(connection, upsert, values)
+            for upsert, values in ((_CALLERS, callers), (_TARGETS, targets), (_OUTCOMES, outcomes))
+        ]
+        combinations = [tuple(row_id for row_id, _ in parts) for parts in zip(*columns, strict=True)]
+        stored = await self._stored(connection, _KEYS, combinations)
+        digests = [[digest for _, (digest,) in parts] for parts in columns]
         digests.append([key.grants.digest if key.grants else None for key in keys])
-        return list(zip(ids, zip(*digests, strict=True), strict=True))
+        return [(row_id, each) for (row_id, _), each in zip(stored, zip(*digests, strict=True), strict=True)]
 
-    async def _part_ids(self, connection: AsyncConnection, upsert: Upsert, values: Sequence[_Values]) -> Sequence[int]:
-        """The ids of rows of a table, in their order."""
-        cached = self._ids[upsert]
+    async def _stored(
+        self, connection: AsyncConnection, upsert: Upsert, values: Sequence[_Values]
+    ) -> Sequence[_Stored]:
+        """The ids and unique values of rows of a table, in their order."""
+        cached = self._parts[upsert]
         distinct = dict.fromkeys(values)
-        contents = {(cached[each], self._content(upsert, each)) for each in distinct if each in cached}
-        if not await _has_content(connection, _content_query(upsert), contents):
+        if not await _has_content(connection, _content_query(upsert), {cached[x] for x in distinct if x in cached}):
             cached.clear()
-        if missing := [each for each in distinct if each not in cached]:
-            identities = [self._identity(upsert, each) for each in missing]
-            rows = [self._row(upsert, *each) for each in zip(missing, identities, strict=True)]
-            stored = await upsert.run(connection, rows)
-            cached.update((each, stored[identity]) for each, identity in zip(missing, identities, strict=True))
-        ids = [cached[each] for each in values]
+        if missing := {each: _unique_values(upsert, each) for each in distinct if each not in cached}:
+            ids = await upsert.run(connection, [self._row(upsert, *each) for each in missing.items()])
+            cached.update((each, (ids[unique], unique)) for each, unique in missing.items())
+        found = [cached[each] for each in values]
         _evict(cached, MAX_CACHED_COMBINATIONS if upsert is _KEYS else MAX_CACHED)
-        return ids
+        return found
 
-    def _identity(self, upsert: Upsert, values: _Values) -> object:
-        """The unique value of a row."""
-        if upsert is _KEYS:
-            return values
-        return values[0] if upsert is _GRANT_SETS else sha256(_encode(values)).digest()[:_DIGEST_BYTES]
-
-    def _content(self, upsert: Upsert, values: _Values) -> _Values:
-        """The values of the unique columns of a row."""
-        return values if upsert is _KEYS else (self._identity(upsert, values),)
-
-    def _row(self, upsert: Upsert, values: _Values, identity: object) -> _Values:
+    def _row(self, upsert: Upsert, values: _Values, unique: _Values) -> _Values:
         """The values of the columns of an upsert."""
         if upsert is _KEYS:
             return (*values, *self._days)
         if upsert is _GRANT_SETS:
             return (*values, date(1970, 1, 1) + timedelta(days=self._days[1]))
-        return (identity, *self._days, *values)
+        return (*unique, *self._days, *values)
+
+
+def _unique_values(upsert: Upsert, values: _Values) -> _Values:
+    """The values of the unique columns of a row."""
+    if upsert is _KEYS:
+        return values
+    return (values[0] if upsert is _GRANT_SETS else sha256(_encode(values)).digest()[:_DIGEST_BYTES],)
 
 
 def _evict(cache: dict[Any, Any], limit: int) -> None:

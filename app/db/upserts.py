@@ -27,8 +27,8 @@ class Upsert:
     unique: tuple[str, ...]
     widened: tuple[tuple[str, str], ...]  # a column, and `min` or `max`
 
-    async def run(self, connection: AsyncConnection, rows: Sequence[Sequence[object]]) -> Mapping[object, int]:
-        """Insert rows, each with another unique value; return the ids by that value, a tuple if it has several."""
+    async def run(self, connection: AsyncConnection, rows: Sequence[Sequence[object]]) -> Mapping[tuple[Any, ...], int]:
+        """Insert rows, each with other unique values; return the ids by these values."""
         found: list[Any] = []
         if connection.dialect.name == "sqlite":
             for start in range(0, len(rows), _SQLITE_ROWS):
@@ -41,8 +41,6 @@ class Upsert:
         elif rows:
             columns = tuple(list(column) for column in zip(*rows, strict=True))
             found += await connection.exec_driver_sql(_postgresql(self), columns)
-        if len(self.unique) == 1:
-            return {row[1]: row[0] for row in found}
         return {tuple(row[1:]): row[0] for row in found}
 
 
