@@ -9,7 +9,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app.db.database_clock import confirmed_now
+from app.db.database_clock import confirmed_now, database_now
 from app.db.tables.console import ConsoleSession
 
 
@@ -34,7 +34,7 @@ async def insert(
     )
     session.add(row)
     await session.flush()  # first: on SQLite a transaction that has read may fail at once when it writes
-    confirmed = await confirmed_now(session, now, col(ConsoleSession.created_at))
+    confirmed = await confirmed_now(session, await database_now(session, now), col(ConsoleSession.created_at))
     if confirmed is not None:
         await session.execute(delete(ConsoleSession).where(col(ConsoleSession.expires_at) <= confirmed))
     return row

@@ -26,12 +26,12 @@ async def database_now(session: AsyncSession, now: datetime | None = None) -> da
 
 
 async def confirmed_now(session: AsyncSession, now: datetime, written_at: SQLColumnExpression[Any]) -> datetime | None:
-    """The time by which rows may be deleted, by the clock of PostgreSQL; on SQLite, by `now` and the times in a column.
+    """The time by which rows may be deleted: `now`, which is that of `database_now`, as far as it is trusted.
 
-    None if no row is old enough to confirm a time.
+    On SQLite that is the newest time in a column which is a day before `now`; None if there is none.
     """
     if session.get_bind().dialect.name == "postgresql":
-        return await database_now(session)
+        return now
     confirmed: datetime | None = await session.scalar(
         select(func.max(written_at)).where(written_at <= now - CONFIRMED_AFTER)
     )

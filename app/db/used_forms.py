@@ -21,12 +21,13 @@ async def use(session: AsyncSession, digest: bytes, now: datetime) -> bool:
 
     Forms that are old by the clock of the database are deleted; `now` counts on SQLite alone.
     """
-    session.add(UsedForm(digest=digest, used_at=await database_now(session, now)))
+    used_at = await database_now(session, now)
+    session.add(UsedForm(digest=digest, used_at=used_at))
     try:
         await session.flush()  # first: on SQLite a transaction that has read may fail at once when it writes
     except IntegrityError:
         return False
-    confirmed = await confirmed_now(session, now, col(UsedForm.used_at))
+    confirmed = await confirmed_now(session, used_at, col(UsedForm.used_at))
     if confirmed is not None:
         await session.execute(delete(UsedForm).where(col(UsedForm.used_at) < confirmed - KEPT))
     return True
