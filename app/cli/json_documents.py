@@ -45,7 +45,7 @@ DOCUMENTS: Mapping[str, JsonDocument] = {
     "policy rollback": JsonDocument((f"{_PUBLISH}:PublicationResult", f"{_PUBLISH}:PublicationRefusal", _FAULTS)),
     "policy routes": JsonDocument(("app.cli.policy.routes_view:PolicyRoutes", _FAULTS)),
     "keys list": JsonDocument((_KEY,), is_list=True),
-    "keys revoke": JsonDocument((_KEY, "app.cli.keys.view:RevokedKeys")),
+    "keys revoke": JsonDocument((_KEY, "app.keys.view:RevokedKeys")),
     "keys check": JsonDocument(("app.cli.keys.view:KeysBeyondOwners", _FAULTS)),
     "decisions tail": JsonDocument(("app.audit.view:DecisionView",), is_lines=True),
     "decisions export": JsonDocument(("app.audit.view:DecisionView", "app.audit.view:DropNotice"), is_lines=True),

@@ -1,4 +1,4 @@
-"""The view of an API key for its owner."""
+"""The views of API keys that the API, the console and commands share."""
 
 from __future__ import annotations
 
@@ -23,6 +23,14 @@ class KeyView:
     expires_at: datetime | None
     revoked_at: datetime | None
     is_active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RevokedKeys:
+    """The number of keys of an owner that were revoked now; 0 if all were revoked before."""
+
+    owner: str
+    revoked: int
 
 
 def view_of(row: ApiKey, now: datetime) -> KeyView:

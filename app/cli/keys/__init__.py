@@ -173,7 +173,7 @@ def _revoke_all(owner: str, *, yes: bool, as_json: bool) -> None:
 
     revoked = with_session(revoke)
     if as_json:
-        from app.cli.keys.view import RevokedKeys
+        from app.keys.view import RevokedKeys
 
         show_view(RevokedKeys(owner, revoked))
     else:

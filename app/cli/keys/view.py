@@ -27,13 +27,6 @@ class ListedKey(Struct, frozen=True):
     state: KeyStatus
 
 
-class RevokedKeys(Struct, frozen=True):
-    """How many keys of an owner were revoked."""
-
-    owner: str
-    revoked: int
-
-
 class KeysBeyondOwners(Struct, frozen=True):
     """The active keys with scopes that their owner does not hold now."""
 

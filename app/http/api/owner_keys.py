@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -16,6 +15,7 @@ from app.http.wire.handlers import AllowedRequest, RequestSession
 from app.http.wire.json_body import NO_NUL, only_json
 from app.http.wire.problems import InvalidBody
 from app.keys.revocations import revoke_keys_of
+from app.keys.view import RevokedKeys
 from app.services import services_of
 
 # Not below /api/v1/api-keys, whose rows allow all signed-in users.
@@ -28,14 +28,6 @@ class RevokeKeys(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     owner: Annotated[str, Field(min_length=1, max_length=512, pattern=NO_NUL)]
-
-
-@dataclass(frozen=True, slots=True)
-class RevokedKeys:
-    """The number of keys that this request revoked; 0 if all were revoked before."""
-
-    owner: str
-    revoked: int
 
 
 @post(
