@@ -11,14 +11,14 @@ from dataclasses import replace
 
 import pytest
 
-from app.audit.batch import Batch
 from app.audit.decision_queue import DecisionQueue
 from app.audit.log import BATCH_SIZE, DecisionLog
-from app.audit.record import Record, Unverified
+from app.audit.record import Unverified
 from app.identity.principal import ANONYMOUS, Principal, key_principal, user_principal
 from app.policy.engine.decision import Decision
 from app.policy.language.reason import Reason
 from app.policy.language.rule import Rule
+from tests.audit.stores import Store
 
 pytestmark = pytest.mark.anyio
 
@@ -28,23 +28,6 @@ DENY = Decision(False, Reason.NOT_HELD, "rev", None, ("catalog:read",))
 KEY = key_principal("owner", 7, "live", ["catalog:read"])
 PERSON = user_principal("user_a", ["catalog:read"], {})
 BAD = Unverified("Token has expired.", "rev")
-
-
-class Store:
-    def __init__(self) -> None:
-        self.batches: list[list[Record]] = []
-
-    async def write(self, batch: Batch) -> None:
-        self.batches.append(list(batch.records()))
-
-    @property
-    def records(self) -> list[Record]:
-        return [record for batch in self.batches for record in batch]
-
-
-@pytest.fixture
-def store() -> Store:
-    return Store()
 
 
 def note(

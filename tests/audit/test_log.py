@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -16,11 +15,12 @@ from structlog.testing import LogCapture
 from app import logs
 from app.audit.batch import Batch
 from app.audit.log import BATCH_SIZE, BatchNotStored, DecisionLog
-from app.audit.record import Record, Unverified
+from app.audit.record import Unverified
 from app.identity.principal import ANONYMOUS, Principal, key_principal, user_principal
 from app.policy.engine.decision import Decision
 from app.policy.language.reason import Reason
 from app.policy.language.rule import Rule
+from tests.audit.stores import Store
 
 pytestmark = pytest.mark.anyio
 
@@ -28,31 +28,6 @@ RULE = Rule("teams.csv", 3, frozenset({"catalog:read"}), "/teams", ("GET",), "al
 ALLOW = Decision(True, Reason.ALLOWED, "rev", RULE)
 DENY = Decision(False, Reason.NOT_HELD, "rev", None, ("catalog:read",))
 CALLER = key_principal("owner", 7, "live", ["catalog:read"])
-
-
-class Store:
-    """Accepts batches unless it is set to fail."""
-
-    def __init__(self) -> None:
-        self.batches: list[Sequence[Record]] = []
-        self.failing: Exception | None = None
-        self.tries = 0
-
-    async def write(self, batch: Batch) -> None:
-        self.tries += 1
-        await asyncio.sleep(0)
-        if self.failing:
-            raise self.failing
-        self.batches.append(list(batch.records()))
-
-    @property
-    def records(self) -> list[Record]:
-        return [record for batch in self.batches for record in batch]
-
-
-@pytest.fixture
-def store() -> Store:
-    return Store()
 
 
 @pytest.fixture

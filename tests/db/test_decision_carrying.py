@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 
 import pytest
@@ -36,6 +36,15 @@ from tests.support.server import ROOT
 pytestmark = pytest.mark.anyio
 BEFORE = "0013"
 KEY_TABLES = ("decision_keys", "decision_callers", "decision_targets", "decision_outcomes")
+
+
+@pytest.fixture
+async def sessions(empty: str) -> AsyncIterator[Sessions]:
+    """Sessions of the database as the previous release has it."""
+    await upgrade_to(empty, BEFORE)
+    engine = open_engine(empty)
+    yield sessions_of(engine)
+    await engine.dispose()
 
 
 async def _write_as_before(sessions: Sessions, records: Sequence[Record]) -> None:
@@ -70,10 +79,9 @@ async def _replayed(sessions: Sessions) -> dict[ReplayKey, Occurrences]:
     return dict(groups)
 
 
-async def test_decisions_are_read_the_same_before_while_and_after_they_are_moved(empty: str) -> None:
-    await upgrade_to(empty, BEFORE)
-    engine = open_engine(empty)
-    sessions = sessions_of(engine)
+async def test_decisions_are_read_the_same_before_while_and_after_they_are_moved(
+    sessions: Sessions, empty: str
+) -> None:
     records = _random(230)
     await _write_as_before(sessions, records)
     await upgrade(empty)
@@ -97,13 +105,9 @@ async def test_decisions_are_read_the_same_before_while_and_after_they_are_moved
         assert sum(use.number for use in uses) == sum(r.key.key_id == 1 and r.key.allowed for r in records)
         assert await request_ids(sessions, [1, 150, 230]) == {n: records[n - 1].request_id for n in (1, 150, 230)}
     assert await move(sessions) == 0
-    await engine.dispose()
 
 
-async def test_servers_of_both_releases_write_while_decisions_are_moved(empty: str) -> None:
-    await upgrade_to(empty, BEFORE)
-    engine = open_engine(empty)
-    sessions = sessions_of(engine)
+async def test_servers_of_both_releases_write_while_decisions_are_moved(sessions: Sessions, empty: str) -> None:
     records = _random(120)
     await _write_as_before(sessions, records[:30])
     await upgrade(empty)
@@ -137,13 +141,9 @@ async def test_servers_of_both_releases_write_while_decisions_are_moved(empty: s
     async with sessions() as session:
         assert await newest_id(session) == 120
         assert await session.scalar(text("SELECT count(*) FROM decisions")) == 0
-    await engine.dispose()
 
 
-async def test_a_move_that_is_interrupted_moves_nothing_and_goes_on_later(empty: str) -> None:
-    await upgrade_to(empty, BEFORE)
-    engine = open_engine(empty)
-    sessions = sessions_of(engine)
+async def test_a_move_that_is_interrupted_moves_nothing_and_goes_on_later(sessions: Sessions, empty: str) -> None:
     records = _random(40)
     await _write_as_before(sessions, records)
     await upgrade(empty)
@@ -168,17 +168,14 @@ async def test_a_move_that_is_interrupted_moves_nothing_and_goes_on_later(empty:
         await session.commit()
     assert await move(sessions) == 40
     assert await _everything(sessions) == before
-    await engine.dispose()
 
 
 async def test_a_restore_while_decisions_are_moved_does_not_mix_up_callers(
-    empty: str, monkeypatch: pytest.MonkeyPatch
+    sessions: Sessions, empty: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The id of a lost key is given to another, while the task that moves decisions goes on."""
     monkeypatch.setattr(decision_carrying, "_EVERY_SECONDS", 0.01)
     await upgrade(empty)
-    engine = open_engine(empty)
-    sessions = sessions_of(engine)
     lost, live, moved = (varied(RECORD, subject=name, at=NOW, request_id=name) for name in "abc")
     moved = moved._replace(key=lost.key)
 
@@ -209,13 +206,9 @@ async def test_a_restore_while_decisions_are_moved_does_not_mix_up_callers(
     stop.set()
     await moving
     assert sorted(record for _, record in await _everything(sessions)) == [live, moved]
-    await engine.dispose()
 
 
-async def test_a_kill_while_decisions_are_moved_loses_none(empty: str) -> None:
-    await upgrade_to(empty, BEFORE)
-    engine = open_engine(empty)
-    sessions = sessions_of(engine)
+async def test_a_kill_while_decisions_are_moved_loses_none(sessions: Sessions, empty: str) -> None:
     records = _random(600)
     await _write_as_before(sessions, records)
     await upgrade(empty)
@@ -249,13 +242,9 @@ asyncio.run(main())
         assert moved is not None
         assert moved >= 20 * lines
         assert moved + (left or 0) == 600
-    await engine.dispose()
 
 
-async def test_old_decisions_of_both_tables_are_deleted(empty: str) -> None:
-    await upgrade_to(empty, BEFORE)
-    engine = open_engine(empty)
-    sessions = sessions_of(engine)
+async def test_old_decisions_of_both_tables_are_deleted(sessions: Sessions, empty: str) -> None:
     records = _random(30)
     await _write_as_before(sessions, records[:20])
     await upgrade(empty)
@@ -269,4 +258,3 @@ async def test_old_decisions_of_both_tables_are_deleted(empty: str) -> None:
     async with sessions() as session:
         for table in ("keys", "callers", "targets", "outcomes", "rows"):
             assert await session.scalar(text(f"SELECT count(*) FROM decision_{table}")) == 0
-    await engine.dispose()

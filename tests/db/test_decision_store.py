@@ -20,38 +20,29 @@ from sqlalchemy import text
 from app.audit.batch import Batch
 from app.audit.decision_filter import DecisionFilter
 from app.audit.log import BatchNotStored, DecisionLog
-from app.audit.record import DecisionKey, Record, StatedGrants, Unverified, grant_set
+from app.audit.record import Record, StatedGrants, Unverified, grant_set
 from app.audit.retention import run_retention
 from app.db.decision_writer import DecisionWriter
 from app.db.decisions import LoggedRecord, LogPosition, everything, following, newest_id, page
 from app.db.old_decisions import OldDecisions
 from app.db.session import Sessions
-from tests.db.records import varied
+from tests.db.records import RECORD, varied
 from tests.support.server import ROOT
 
 pytestmark = pytest.mark.anyio
 
 NOW = int(time.time()) * 1_000_000
-PLAIN = Record(
+PLAIN = varied(
+    RECORD,
     at=NOW,
     latency=120,
-    request_id="r",
-    token_id=None,
-    key=DecisionKey(
-        door="app",
-        subject="user_a",
-        method="jwt",
-        key_id=None,
-        action="GET",
-        resource="/teams",
-        allowed=True,
-        reason="a rule allows it",
-        rule_place="teams.csv:3",
-        rule_text="p, catalog:read, /teams, GET, allow",
-        missing=(),
-        revision="rev1",
-        grants=grant_set(frozenset({"catalog:read", "user:user_a"})),
-    ),
+    subject="user_a",
+    resource="/teams",
+    reason="a rule allows it",
+    rule_place="teams.csv:3",
+    rule_text="p, catalog:read, /teams, GET, allow",
+    revision="rev1",
+    grants=grant_set(frozenset({"catalog:read", "user:user_a"})),
 )
 
 
