@@ -14,10 +14,11 @@ ROOM_SECONDS = 1.0
 class LogFull(Exception):
     """The queue of the decision log has no room for the decisions of a request."""
 
+    detail = "The decision log is full."
     retry_after = 1  # seconds
 
     def __init__(self) -> None:
-        super().__init__("The decision log is full.")
+        super().__init__(self.detail)
 
 
 class Admission:

@@ -28,9 +28,7 @@ def problem_of(error: DomainError, refusals: Refusals) -> Problem:
     """The Problem for an error of a use-case."""
     if isinstance(error, DiskShortage):
         return Problem(503, str(error), headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
-    if isinstance(error, LogFull):
-        return Problem(503, str(error), headers={"Retry-After": str(error.retry_after)})
-    if isinstance(error, CannotVerify | CannotDecide):
+    if isinstance(error, CannotVerify | CannotDecide | LogFull):
         return Problem(503, error.detail, headers={"Retry-After": str(error.retry_after)})
     if isinstance(error, BudgetSpent):
         return Problem(429, TOO_MANY, headers={"Retry-After": str(error.retry_after)})
