@@ -1,6 +1,17 @@
 """The tables of griddy-authz itself. Importing this package completes their metadata."""
 
-from app.db.tables import console, decision_drops, decisions, history, keys, replicas
+from app.db.tables import console, decision_drops, decisions, history, keys, oauth_clients, replicas
 from app.db.tables.base import Body, metadata, table_of
 
-__all__ = ["Body", "console", "decision_drops", "decisions", "history", "keys", "metadata", "replicas", "table_of"]
+__all__ = [
+    "Body",
+    "console",
+    "decision_drops",
+    "decisions",
+    "history",
+    "keys",
+    "metadata",
+    "oauth_clients",
+    "replicas",
+    "table_of",
+]

@@ -1,0 +1,209 @@
+"""Redirect URIs: which are accepted, and that a request can name no other one."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.oauth.redirects import common_host, host_of, redirect_fault, redirect_matches
+
+HTTPS = "https://app.example/callback"
+ACCEPTED = [
+    HTTPS,
+    "https://app.example",
+    "https://app.example/",
+    "https://app.example:8443/a/b;c?x=1&y=%2F",
+    "https://xn--bcher-kva.example/cb",
+    "https://192.0.2.7/cb",
+    "https://[2001:db8::1]:8443/cb",
+    "https://localhost/cb",
+    "http://127.0.0.1/cb",
+    "http://127.0.0.1:53211/cb",
+    "http://[::1]/cb",
+    "http://localhost:3000",
+]
+PRIVATE = ["com.example.app:/cb", "com.example.app://cb", "com.example.my-app:/a?b=c"]
+REFUSED = [
+    "",
+    "/callback",
+    "//app.example/cb",
+    "app.example/cb",
+    "http://app.example/cb",
+    "http://127.0.0.2/cb",
+    "http://127.1/cb",
+    "http://0x7f.1/cb",
+    "http://2130706433/cb",
+    "http://[::ffff:127.0.0.1]/cb",
+    "http://[0:0:0:0:0:0:0:1]/cb",
+    "http://localhost.example/cb",
+    "http://localhost./cb",
+    "HTTPS://app.example/cb",
+    "https://APP.example/cb",
+    "https://app.example./cb",
+    "https://bücher.example/cb",
+    "https://*.example/cb",
+    "https:///cb",
+    "https:app.example/cb",
+    "https:/app.example/cb",
+    "https://app.example:/cb",
+    "https://app.example:0/cb",
+    "https://app.example:080/cb",
+    "https://app.example:65536/cb",
+    "https://app.example:1e3/cb",
+    "https://user@app.example/cb",
+    "https://user:password@app.example/cb",
+    "https://app.example@evil.example/cb",
+    "https://app.example\\@evil.example/cb",
+    "https://app.example/cb#",
+    "https://app.example/cb#part",
+    "https://app.example/a/../cb",
+    "https://app.example/a/%2E%2e/cb",
+    "https://app.example/./cb",
+    "https://app.example/..",
+    "https://app.example/c b",
+    "https://app.example/cb\n",
+    "https://app.example/cb\x00",
+    "https://app.example/cb\u202e",
+    "https://app.example/%zz",
+    "https://app.example/%2",
+    "https://1.2.3/cb",
+    "https://256.1.1.1/cb",
+    "https://[::1/cb",
+    "https://[v1.x]/cb",
+    "https://" + "a" * 64 + ".example/cb",
+    "https://" + "a." * 130 + "example/cb",
+    "https://app.example/" + "a" * 1_000,
+    "javascript:alert(1)",
+    "data:text/html,x",
+    "file:///etc/passwd",
+    "vbscript:x",
+    "about:blank",
+    "blob:https://app.example/x",
+    "myapp://cb",
+    "myapp:/cb",
+    "ws://app.example/cb",
+    "ftp://app.example/cb",
+    "urn:ietf:wg:oauth:2.0:oob",
+    "*",
+    "https:*",
+]
+
+
+@pytest.mark.parametrize("uri", ACCEPTED)
+def test_accepted(uri: str) -> None:
+    assert redirect_fault(uri, private_schemes=False) is None
+    assert redirect_matches([uri], uri)
+
+
+@pytest.mark.parametrize("uri", PRIVATE)
+def test_a_private_scheme_is_for_administrators(uri: str) -> None:
+    assert redirect_fault(uri, private_schemes=True) is None
+    assert redirect_fault(uri, private_schemes=False) == "must begin with https://, or with http:// and a loopback host"
+    assert redirect_matches([uri], uri)
+
+
+@pytest.mark.parametrize("uri", REFUSED)
+def test_refused(uri: str) -> None:
+    assert redirect_fault(uri, private_schemes=True)
+    assert redirect_fault(uri, private_schemes=False)
+    assert not redirect_matches(ACCEPTED + PRIVATE, uri)
+
+
+VARIANTS = [
+    "https://app.example/callback/",
+    "https://app.example/callback?",
+    "https://app.example/callback?x=1",
+    "https://app.example/callback#",
+    "https://app.example/Callback",
+    "https://app.example/callbac",
+    "https://app.example/%63allback",
+    "https://app.example//callback",
+    "https://app.example:443/callback",
+    "https://app.example:8443/callback",
+    "https://app.example./callback",
+    "https://APP.example/callback",
+    "HTTPS://app.example/callback",
+    "http://app.example/callback",
+    "https://www.app.example/callback",
+    "https://app.example.evil.example/callback",
+    "https://evil.example/https://app.example/callback",
+    "https://app.example@evil.example/callback",
+    "https://evil.example#@app.example/callback",
+    "https://app.example/callback/../other",
+    " https://app.example/callback",
+    "https://app.example/callback ",
+    "https://app.example/callback\t",
+    "https://app.example/callback%00",
+    "https://app.example\u3002evil/callback",
+    "",
+]
+
+
+@pytest.mark.parametrize("requested", VARIANTS)
+def test_https_is_equal_byte_for_byte(requested: str) -> None:
+    assert not redirect_matches([HTTPS], requested)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "localhost"])
+def test_a_loopback_redirect_matches_on_any_port(host: str) -> None:
+    for registered in (f"http://{host}/cb?a=b", f"http://{host}:1234/cb?a=b"):
+        for port in ("", ":1", ":1234", ":65535"):
+            assert redirect_matches([registered], f"http://{host}{port}/cb?a=b")
+
+
+LOOPBACK_VARIANTS = [
+    "http://127.0.0.1:99/cb/",
+    "http://127.0.0.1:99/",
+    "http://127.0.0.1:99",
+    "http://127.0.0.1:99/cb?x",
+    "http://127.0.0.1:99/cb#x",
+    "http://127.0.0.1:99/CB",
+    "http://127.0.0.1:99/a/../cb",
+    "http://127.0.0.1:0/cb",
+    "http://127.0.0.1:65536/cb",
+    "http://127.0.0.1:/cb",
+    "http://127.0.0.1:+99/cb",
+    "http://127.0.0.1:\u0661/cb",
+    "http://127.0.0.1:99:99/cb",
+    "http://127.0.0.1:99@evil.example/cb",
+    "http://localhost:99/cb",
+    "http://[::1]:99/cb",
+    "http://127.0.0.2:99/cb",
+    "http://127.1:99/cb",
+    "http://user@127.0.0.1:99/cb",
+    "https://127.0.0.1:99/cb",
+    "https://127.0.0.1/cb",
+    "http://127.0.0.1.evil.example/cb",
+    "http://127.0.0.1:99\\@evil.example/cb",
+]
+
+
+@pytest.mark.parametrize("requested", LOOPBACK_VARIANTS)
+def test_a_loopback_redirect_matches_its_host_and_path_alone(requested: str) -> None:
+    assert not redirect_matches(["http://127.0.0.1/cb"], requested)
+
+
+def test_https_on_a_loopback_host_has_its_own_port() -> None:
+    assert not redirect_matches(["https://localhost/cb"], "https://localhost:8443/cb")
+
+
+@given(st.sampled_from(ACCEPTED), st.integers(0, 60), st.characters(codec="utf-8"))
+def test_one_other_character_is_another_redirect(uri: str, place: int, other: str) -> None:
+    changed = uri[:place] + other + uri[place + 1 :]
+    if redirect_matches([uri], changed) and changed != uri:
+        assert uri.startswith("http://")  # a digit of the port
+        assert other.isdigit() or other == ":"
+
+
+def test_the_host() -> None:
+    assert host_of("https://app.example/cb") == host_of("https://app.example:443/cb") == "app.example"
+    assert host_of("https://app.example:8443/cb") == "app.example:8443"
+    assert host_of("http://localhost/cb") is None
+    assert host_of("com.example.app:/cb") is None
+    assert common_host([HTTPS, "https://app.example/other"]) == "app.example"
+    assert common_host([HTTPS, "https://other.example/"]) is None
+    assert common_host([HTTPS, "http://127.0.0.1/cb"]) is None
+    assert common_host([HTTPS, "com.example.app:/cb"]) is None
+    assert common_host(["http://127.0.0.1/cb"]) is None
+    assert common_host([]) is None
