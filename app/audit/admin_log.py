@@ -22,11 +22,18 @@ Action = Literal[
     "session.start",
     "session.end",
     "session.end_all",
+    "app.register",
+    "app.change",
+    "app.rotate",
+    "app.disable",
+    "app.enable",
+    "app.remove",
 ]
 # A value of `details`, as in JSON.
 Detail = str | int | bool | list[str] | None
 
-# Descriptions for users. The target is a revision, `key:<id>`, `session:<id>` or `user:<sub>`.
+# Descriptions for users. The target is a revision, `key:<id>`, `session:<id>`, `user:<sub>` or
+# `app:<client_id>`.
 ACTIONS: Mapping[Action, str] = {
     "policy.publish": "Published a policy",
     "policy.rollback": "Rolled the policy back",
@@ -40,6 +47,12 @@ ACTIONS: Mapping[Action, str] = {
     "session.start": "Signed in to the console",
     "session.end": "Signed out",
     "session.end_all": "Signed out everywhere",
+    "app.register": "Registered an app",
+    "app.change": "Changed an app",
+    "app.rotate": "Rotated the secret of an app",
+    "app.disable": "Disabled an app",
+    "app.enable": "Enabled an app",
+    "app.remove": "Removed an app",
 }
 _GROUPS = tuple(dict.fromkeys(name.partition(".")[0] for name in ACTIONS))
 
@@ -47,7 +60,7 @@ _GROUPS = tuple(dict.fromkeys(name.partition(".")[0] for name in ACTIONS))
 ADMIN_FILTERS: Mapping[str, str] = {
     "action": f"the act, one of {', '.join(ACTIONS)}; or all acts of a kind: {', '.join(_GROUPS)}",
     "actor": "the author: the `sub` of a user or of the owner of a key, or the account of a command, such as cli:root",
-    "target": "the target of the act: key:17, the revision of a policy, session:4, or user:<sub>",
+    "target": "the target of the act: key:17, the revision of a policy, session:4, user:<sub> or app:<id>",
     "request_id": "the X-Request-ID of the response",
     "since": "at or after this time: 2026-11-20T09:00:00Z, 2026-11-20, or an age such as 7d, 2h, 30m",
     "until": "before this time",

@@ -29,6 +29,7 @@ _GROUPS = {
     "policy": "Everything about the policy",
     "key": "Everything about keys",
     "session": "Everything about sessions",
+    "app": "Everything about apps",
 }
 _DOORS = {"api": "API", "console": "console", "cli": "command line", "files": "policy files"}
 

@@ -28,7 +28,7 @@ class ClientSecret:
 class Client:
     """An app: `registered` by a person, by its own request (`dynamic`), or described by the `document` at its id.
 
-    `host` is the host that all its redirects share, or that of its document; None if they have none in common.
+    `host` is the host that all its redirects share, or that of its document; empty if they have none in common.
     `secrets` are empty for an app that cannot keep one. `version` changes with what a user consents to: the redirects,
     and the keys in a document. A client with `disabled_at` may do nothing.
     """
@@ -36,7 +36,7 @@ class Client:
     client_id: str
     kind: ClientKind
     name: str
-    host: str | None
+    host: str
     redirect_uris: tuple[str, ...]
     version: str
     created_at: datetime
@@ -69,8 +69,8 @@ class Client:
         return any(matches)
 
 
-def client_host(client_id: str, kind: ClientKind, redirect_uris: Sequence[str]) -> str | None:
-    """The host of a client: that of its document, or the one that its redirects have in common."""
+def client_host(client_id: str, kind: ClientKind, redirect_uris: Sequence[str]) -> str:
+    """The host of a client: that of its document, or the one that its redirects have in common; else empty."""
     return host_of(client_id) if kind == "document" else common_host(redirect_uris)
 
 

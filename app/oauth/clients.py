@@ -12,7 +12,7 @@ from sqlmodel import col
 from app.db.tables.oauth_clients import OAuthClient
 from app.oauth.client import Client, ClientKind, ClientSecret
 
-MAX_ID_CHARACTERS = 2_000
+MAX_ID_CHARACTERS = 500
 
 
 async def find_client(session: AsyncSession, client_id: str, now: datetime) -> Client | None:
@@ -42,7 +42,7 @@ def client_of(row: OAuthClient) -> Client:
         client_id=row.client_id,
         kind=cast(ClientKind, row.kind),
         name=row.name,
-        host=row.host,
+        host=row.host or "",
         redirect_uris=tuple(row.redirect_uris),
         version=row.version,
         created_at=row.created_at,

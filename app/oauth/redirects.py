@@ -15,7 +15,7 @@ MAX_CHARACTERS = 1_000
 # The characters of RFC 3986, without `#`: a fragment would end up behind the parameters of the answer.
 _URI = re.compile(r"([a-z][a-z0-9+.-]*):([A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=%]+)")
 _AUTHORITY = re.compile(r"//(\[[0-9a-f:.]+\]|[^\[\]:/?]*)(?::([1-9][0-9]{0,4}))?([/?].*)?")
-_HOST = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*")
+_HOST = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 # A scheme of the operating system belongs to an app only if it is a reversed name that the app owns (RFC 8252, 7.1).
 _PRIVATE_SCHEME = re.compile(r"[a-z][a-z0-9-]*(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -71,21 +71,20 @@ def redirect_matches(registered: Iterable[str], requested: str) -> bool:
     return any(requested == uri or (wanted is not None and _loopback(uri) == wanted) for uri in registered)
 
 
-def host_of(uri: str) -> str | None:
-    """The host of an https URI, with its port if it has one; None for other URIs."""
+def host_of(uri: str) -> str:
+    """The host of an https URI; empty for other URIs, and with another port, which may belong to another app."""
     address = _address(uri)
-    if address is None or address.scheme != "https":
-        return None
-    return address.host if address.port in (None, 443) else f"{address.host}:{address.port}"
+    is_host = address is not None and address.scheme == "https" and address.port in (None, 443)
+    return address.host if address is not None and is_host else ""
 
 
-def common_host(uris: Sequence[str]) -> str | None:
-    """The host of redirect URIs; None unless all are https with the same one.
+def common_host(uris: Sequence[str]) -> str:
+    """The host of redirect URIs; empty unless all are https with the same one.
 
-    An app with others, too, may receive what was meant for the host at another place.
+    An app that has others, too, may receive at another place what was meant for the host.
     """
     hosts = {host_of(uri) for uri in uris}
-    return next(iter(hosts)) if len(hosts) == 1 else None
+    return hosts.pop() if len(hosts) == 1 else ""
 
 
 def _private_fault(scheme: str, *, private_schemes: bool) -> str | None:

@@ -1,0 +1,51 @@
+"""The view of an app that the API, the console and commands share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from app.db.tables.oauth_clients import OAuthClient
+
+
+@dataclass(frozen=True, slots=True)
+class AppView:
+    """An app as administrators see it: never its secret.
+
+    `host` is null unless all redirects are https on one host. `former_secret_until` is when the secret before the last
+    rotation ends; null if it has ended.
+    """
+
+    id: int
+    client_id: str
+    kind: str
+    name: str
+    host: str | None
+    redirect_uris: list[str]
+    is_confidential: bool
+    is_enabled: bool
+    created_by: str
+    created_at: datetime
+    changed_at: datetime
+    disabled_at: datetime | None
+    former_secret_until: datetime | None
+
+
+def view_of_app(row: OAuthClient, now: datetime) -> AppView:
+    """View an app as it is at this time."""
+    until = row.former_until
+    return AppView(
+        id=row.id,
+        client_id=row.client_id,
+        kind=row.kind,
+        name=row.name,
+        host=row.host,
+        redirect_uris=list(row.redirect_uris),
+        is_confidential=row.secret_digest is not None,
+        is_enabled=row.disabled_at is None,
+        created_by=row.created_by,
+        created_at=row.created_at,
+        changed_at=row.changed_at,
+        disabled_at=row.disabled_at,
+        former_secret_until=until if until is not None and until > now else None,
+    )
