@@ -11,6 +11,7 @@ import msgspec
 from app.audit.decision_class import DecisionClass
 from app.audit.drops import DropWindow
 from app.audit.record import DecisionKey, Record, time_of
+from app.identity.principal import Method
 from app.policy.language.row_view import RowView
 
 
@@ -27,7 +28,7 @@ class DecisionView:
     request_id: str
     door: str
     subject: str
-    method: Literal["jwt", "api_key", "anonymous"] | None
+    method: Method | None
     key_id: int | None
     token_id: str | None
     action: str

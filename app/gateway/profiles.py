@@ -38,7 +38,14 @@ REQUEST_HEADERS = frozenset(
     )
 )
 # The headers that a gateway sets for the upstream service. A similar header of a client would be sent as well.
-IDENTITY_HEADERS = (b"x-auth-subject", b"x-auth-method", b"x-auth-permissions", b"x-auth-revision", b"x-auth-key-id")
+IDENTITY_HEADERS = (
+    b"x-auth-subject",
+    b"x-auth-method",
+    b"x-auth-permissions",
+    b"x-auth-revision",
+    b"x-auth-key-id",
+    b"x-auth-client",
+)
 _CHECKED = (
     REQUEST_HEADERS
     | _GATEWAY_HEADERS

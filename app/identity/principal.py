@@ -1,4 +1,4 @@
-"""The principal of a request: a user with a JWT, a client with an API key, or an anonymous caller."""
+"""The principal of a request: a user with a JWT, a client with an API key, an app of a user, or an anonymous caller."""
 
 from __future__ import annotations
 
@@ -8,13 +8,29 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Literal
 
-Method = Literal["jwt", "api_key", "anonymous"]
+from app.identity.app_facts import APP_FACTS, AppIdentity, InvalidApp, app_facts
+
+Method = Literal["jwt", "api_key", "oauth", "anonymous"]
 
 ANYONE = "anyone"
 # Prefixes of a key's scope that its owner held only through role rows, and of a grant that its owner is known to hold:
 # from both the active policy decides whether the scope applies. With two colons neither is a valid permission.
 LIMITED_SCOPE, OWNER_GRANT = "scope::", "owner::"
-_FACT_PREFIXES = ("auth:", "env:", "user:", "key:", "role:", LIMITED_SCOPE, OWNER_GRANT)
+# Prefixes of a scope that the user consented to for an app, and of a grant of that user. The remaining grants of an app
+# are its facts. From all of them the policy decides for the app and for the user; both must be allowed.
+CONSENTED, ON_BEHALF = "consented::", "on-behalf::"
+_FACT_PREFIXES = (
+    "auth:",
+    "env:",
+    "user:",
+    "key:",
+    "role:",
+    *APP_FACTS,
+    LIMITED_SCOPE,
+    OWNER_GRANT,
+    CONSENTED,
+    ON_BEHALF,
+)
 _NO_CLAIMS: Mapping[str, object] = MappingProxyType({})
 
 
@@ -27,10 +43,10 @@ def is_fact(grant: str) -> bool:
 class Principal:
     """The caller of a request.
 
-    `subject` is the JWT's `sub`, the `sub` of the owner of a key, or empty for an anonymous caller. `held` are
-    permissions and facts, before the policy adds roles and resolves the limited scopes of a key. `key_id`,
-    `environment` and `expires_at` belong to an API key; `token_id` is a JWT's `jti`; `session_id` is that of a console
-    session.
+    `subject` is the JWT's `sub`, the `sub` of the owner of a key or of the user of an app, or empty for an anonymous
+    caller. `held` are permissions and facts, before the policy adds roles and resolves the scopes of a key or an app.
+    `key_id` and `environment` belong to an API key, `expires_at` to a key or the token of an app, which `client_id`
+    names; `token_id` is a JWT's `jti`; `session_id` is that of a console session.
     """
 
     subject: str
@@ -42,6 +58,7 @@ class Principal:
     token_id: str | None = None
     expires_at: datetime | None = None
     session_id: int | None = None
+    client_id: str | None = None
 
 
 ANONYMOUS = Principal(subject="", method="anonymous", held=frozenset({ANYONE, "auth:anonymous"}))
@@ -94,4 +111,35 @@ def key_principal(
         key_id=key_id,
         environment=environment,
         expires_at=expires_at,
+    )
+
+
+def delegated_principal(
+    subject: str,
+    app: AppIdentity,
+    scopes: Iterable[str],
+    user_permissions: Iterable[str],
+    *,
+    claims: Mapping[str, object] = _NO_CLAIMS,
+    token_id: str | None = None,
+    expires_at: datetime | None = None,
+) -> Principal:
+    """The principal of an app that acts on behalf of the user `subject`.
+
+    `scopes` are those that the user consented to, `user_permissions` those of the user's last sign-in. Facts among
+    both are ignored. Neither side is a signed-in user: `auth:jwt` is never held. Raises InvalidApp.
+    """
+    if not subject:
+        raise InvalidApp("an app acts on behalf of a user, and the user has no subject")
+    held = {ANYONE, *app_facts(app), f"{ON_BEHALF}user:{subject}"}
+    held.update(CONSENTED + scope for scope in scopes if not is_fact(scope))
+    held.update(ON_BEHALF + permission for permission in user_permissions if not is_fact(permission))
+    return Principal(
+        subject,
+        "oauth",
+        frozenset(held),
+        MappingProxyType(dict(claims)),
+        token_id=token_id,
+        expires_at=expires_at,
+        client_id=app.client_id,
     )

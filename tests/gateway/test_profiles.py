@@ -19,7 +19,9 @@ STATING: tuple[str, ...] = (
     *("x-http-method-override", "x-method-override", "x-rewrite-url"),
 )
 STATING += tuple(sorted({header.decode() for header in REQUEST_HEADERS} - {*STATING}))
-IDENTITY_HEADERS = ("x-auth-subject", "x-auth-method", "x-auth-permissions", "x-auth-revision", "x-auth-key-id")
+IDENTITY_HEADERS = (
+    *("x-auth-subject", "x-auth-method", "x-auth-permissions", "x-auth-revision", "x-auth-key-id", "x-auth-client"),
+)
 ONCE = ("x-gateway-secret", "x-gateway-service", "x-forwarded-host")
 MANY = (*IDENTITY_HEADERS, "authorization", "x-forwarded-for")
 IN_HEADERS = tuple(name for name, profile in PROFILES.items() if profile.request_headers is not None)

@@ -140,7 +140,7 @@ def _check_log_access(request: AllowedRequest, services: Services) -> None:
     decision = may_also(request, "app", _LOG, "GET")
     if not decision:
         refusals = services.refusals
-        _, challenge = refusals.insufficient_scope(decision.missing)
+        _, challenge = refusals.insufficient_scope(decision.scope)
         raise Problem(403, FORBIDDEN, headers={"WWW-Authenticate": challenge.decode()})
 
 

@@ -37,9 +37,22 @@ _log = structlog.stdlib.get_logger("logs")
 HEADERS = frozenset((*PROXY_HEADERS, _TRACEPARENT))
 Headers = Sequence[tuple[bytes, bytes]]
 # When it ended and its duration in nanoseconds, status, request id, method, path, peer, headers, subject, key id,
-# method of authentication, the request that a gateway asked about, and the ids of its trace and span.
+# the app, method of authentication, the request that a gateway asked about, and the ids of its trace and span.
 _Request = tuple[
-    int, int, int, str, str, bytes, str | None, Headers, str, int | None, str | None, str | None, tuple[str, str] | None
+    int,
+    int,
+    int,
+    str,
+    str,
+    bytes,
+    str | None,
+    Headers,
+    str,
+    int | None,
+    str | None,
+    str | None,
+    str | None,
+    tuple[str, str] | None,
 ]
 
 
@@ -53,6 +66,7 @@ class AccessLine(Struct, gc=False):
     milliseconds: float
     subject: str | None
     key_id: int | None
+    client_id: str | UnsetType
     auth_method: str | None
     asked: str | UnsetType
     event: str
@@ -99,6 +113,7 @@ class AccessLog:
                 headers,
                 getattr(principal, "subject", ""),
                 getattr(principal, "key_id", None),
+                getattr(principal, "client_id", None),
                 getattr(principal, "method", None),
                 state.get("asked") if state else None,
                 logs.trace.get(),
@@ -135,9 +150,8 @@ class AccessLog:
         lines: list[AccessLine] = []
         offset = time.time_ns() - time.perf_counter_ns()
         for request in requests:
-            ended, took, status, request_id, method, path, peer, headers, subject, key_id, auth_method, asked, trace = (
-                request
-            )
+            ended, took, status, request_id, method, path, peer, headers, *_ = request
+            subject, key_id, client_id, auth_method, asked, trace = request[8:]
             client = self._proxies.client_of(peer, headers) if headers else self._client_of(peer)
             if not logs.floods.passes(_LOGGER, _EVENT, status, client):
                 continue
@@ -152,6 +166,7 @@ class AccessLog:
                     round(took / 1e6, 2),
                     without_secrets(subject) or None,  # a caller may by mistake have a key as `sub` of a token
                     key_id,
+                    client_id or UNSET,
                     auth_method,
                     _text(asked) if asked else UNSET,
                     _EVENT,

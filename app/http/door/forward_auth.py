@@ -69,7 +69,7 @@ class GatewayEntrance:
 
     def forbidden(self, decision: Decision) -> Refusal:
         """The 403 of the API, with the reason."""
-        return _denied(self._refusals.forbidden(decision.missing), str(decision.reason))
+        return _denied(self._refusals.forbidden(decision.scope), str(decision.reason))
 
     def unavailable(self, fault: CannotVerify | CannotDecide) -> Refusal:
         """A 403 with the time after which to retry."""
@@ -212,13 +212,17 @@ def _identity(principal: Principal, snapshot: Snapshot) -> tuple[tuple[bytes, by
     effective = snapshot.effective(principal.held)
     # Only known permissions: any other in a token grants nothing, and could be any text.
     permissions = " ".join(sorted(effective & snapshot.policy.catalog.keys()))
-    key = ((b"x-auth-key-id", str(principal.key_id).encode()),) if principal.key_id is not None else ()
+    means: list[tuple[bytes, bytes]] = []
+    if principal.key_id is not None:
+        means.append((b"x-auth-key-id", str(principal.key_id).encode()))
+    if principal.client_id is not None:
+        means.append((b"x-auth-client", quote(principal.client_id, safe=_UNQUOTED).encode()))
     return (
         (b"x-auth-subject", quote(principal.subject, safe=_UNQUOTED).encode()),
         (b"x-auth-method", principal.method.encode()),
         (b"x-auth-permissions", permissions.encode()),
         (b"x-auth-revision", snapshot.revision.encode()),
-        *key,
+        *means,
         (b"cache-control", b"no-store"),
         (b"content-length", b"0"),
     )

@@ -50,8 +50,8 @@ class ApiEntrance:
         self._refusals = refusals
 
     def forbidden(self, decision: Decision) -> Refusal:
-        """The 403, with the missing grants."""
-        return self._refusals.forbidden(decision.missing)
+        """The 403, with the missing grants that the caller may ask for."""
+        return self._refusals.forbidden(decision.scope)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from app.identity.permission_claim import parse_permissions
 from app.identity.principal import ANYONE, is_fact
 from app.policy.language.entities import Entity
-from app.policy.language.grants import method_of
+from app.policy.language.grants import methods_of
 from app.policy.language.load import Policy
 from app.policy.language.roles import chain, close
 from app.policy.language.rule import Membership
@@ -83,10 +83,12 @@ def ways(grants: Iterable[str]) -> Ways:
     found: dict[str, set[str]] = {}
     for grant in grants:
         # The subject of an AuthZEN request holds nothing that its caller states.
-        method = _SUBJECT if grant.startswith(_SUBJECT) else method_of(grant)
-        if not method:
+        is_subject = grant.startswith(_SUBJECT)
+        methods = frozenset({_SUBJECT}) if is_subject else methods_of(grant)
+        if not methods:
             return None
-        found.setdefault(method, set()).add(_SUBJECT if method == _SUBJECT else grant.partition(":")[0])
+        for method in methods:
+            found.setdefault(method, set()).add(_SUBJECT if is_subject else grant.partition(":")[0])
     return {method: frozenset(families) for method, families in found.items()}
 
 

@@ -7,6 +7,15 @@ from collections.abc import Iterable
 from app.identity.principal import ANYONE
 from app.policy.engine.candidates import Candidates
 from app.policy.engine.decision import Decision
+from app.policy.engine.delegation import (
+    SideContext,
+    Sides,
+    class_of,
+    decide_both,
+    is_delegated,
+    sides_of,
+    sides_of_class,
+)
 from app.policy.engine.expand import Index, expand, key_of
 from app.policy.engine.limited_scopes import in_force
 from app.policy.engine.verdict import Conditions, held_rules, verdict
@@ -14,7 +23,7 @@ from app.policy.gc_control import release_memory
 from app.policy.language import roles
 from app.policy.language.load import Policy
 from app.policy.language.reason import Reason
-from app.policy.language.rule import Rule
+from app.policy.language.rule import ASK, SCOPE_TYPE, Rule
 from app.policy.language.when.condition import NO_CONTEXT, Context
 from app.policy.routing.routes import RouteTable
 
@@ -56,7 +65,7 @@ class Snapshot:
         cached = self._memo.get((resource, action, grants))
         if cached is not None:
             return cached
-        return self._decide(grants, resource, action, context)
+        return self._decide(held, grants, resource, action, context)
 
     def detached(self) -> Snapshot:
         """The same policy with its own caches, for background work that must not affect this one's."""
@@ -71,8 +80,25 @@ class Snapshot:
         return in_force(frozenset(held), self.policy.roles)
 
     def effective(self, held: Iterable[str]) -> frozenset[str]:
-        """The grants in force, `anyone`, and all that `g` rows add to them. Unknown ones stay, and grant nothing."""
+        """The grants in force, `anyone`, and all that `g` rows add to them. Unknown ones stay, and grant nothing.
+
+        For an app on behalf of a user, the grants that both sides hold.
+        """
+        held = frozenset(held)
+        if is_delegated(held):
+            sides = self.sides(held)
+            return sides.app & sides.user
         return roles.close((*self.in_force(held), ANYONE), self.policy.roles)
+
+    def sides(self, held: frozenset[str]) -> Sides:
+        """The effective grants of an app and of its user."""
+        return sides_of(held, self.policy.roles, self.may_ask)
+
+    def may_ask(self, grants: frozenset[str], scope: str) -> bool:
+        """Whether an app that holds these grants may ask for a scope."""
+        rules = self.index.get((f"{SCOPE_TYPE}:{scope}", ASK), ())
+        effects = {rule.effect for rule in rules if rule.needs <= grants}
+        return effects == {"allow"}
 
     def rules_for(self, resource: str, action: str) -> tuple[Rule, ...]:
         """The rules that apply to an action on a resource, in file order."""
@@ -88,7 +114,11 @@ class Snapshot:
 
     def _classify(self, held: frozenset[str]) -> frozenset[str]:
         """The relevant grants, as one object for all principals with the same ones; the cache is bounded."""
-        grants = self.effective(self.in_force(held) & self._relevant) & self._named
+        if is_delegated(held):
+            sides = self.sides(held)
+            grants = class_of(Sides(sides.app & self._named, sides.user & self._named))
+        else:
+            grants = self.effective(self.in_force(held) & self._relevant) & self._named
         cost = 0 if grants in self._interned else 300 + 100 * len(grants)
         cacheable = len(held) <= MAX_CACHED_GRANTS
         if cacheable:
@@ -108,7 +138,9 @@ class Snapshot:
         self._memo.clear()
         self._bytes = 0
 
-    def _decide(self, grants: frozenset[str], resource: str, action: str, context: Context) -> Decision:
+    def _decide(
+        self, held: frozenset[str], grants: frozenset[str], resource: str, action: str, context: Context
+    ) -> Decision:
         key = key_of(resource, action, self.index)
         if key is None:
             # Not cached: a caller can name any number of resources.
@@ -117,13 +149,26 @@ class Snapshot:
             return cached
         self.misses += 1
         rules = self.index[key]
-        found = held_rules(rules, grants)
-        decision = verdict(rules, found, grants, Conditions(context), self.revision)
-        if not any([rule.condition for rule in found]):  # noqa: C419  # half the time of a generator
+        if sides := sides_of_class(grants):
+            conditions = self._conditions_of_sides(held, rules, context)
+            decision, is_conditional = decide_both(rules, sides, conditions, self.revision, self.may_ask)
+        else:
+            found = held_rules(rules, grants)
+            decision = verdict(rules, found, grants, Conditions(context), self.revision)
+            is_conditional = any([rule.condition for rule in found])  # noqa: C419  # half the time of a generator
+        if not is_conditional:
             if len(self._memo) >= MAX_CACHED:
                 self._evict()
             self._memo[*key, grants] = decision
         return decision
+
+    def _conditions_of_sides(
+        self, held: frozenset[str], rules: Iterable[Rule], context: Context
+    ) -> tuple[Conditions, Conditions]:
+        if context is NO_CONTEXT or not any(rule.condition for rule in rules):
+            return Conditions(context), Conditions(context)
+        app, user = self.sides(held)
+        return Conditions(SideContext(context, app)), Conditions(SideContext(context, user))
 
 
 def free_snapshots(replaced: list[Snapshot]) -> None:

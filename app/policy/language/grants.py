@@ -6,28 +6,53 @@ import re
 from collections.abc import Callable, Collection, Container, Iterable, Sequence
 from functools import cached_property
 
+from app.identity.app_facts import APP_FACTS, APP_KIND, APP_KINDS, APP_METHOD, is_app_fact
 from app.policy.language.fault import MAX_PAIRS_TOGETHER, NearWords, did_you_mean, nearest
 from app.policy.language.rule import Membership
 
-FACTS = ("anyone", "auth:jwt", "auth:api_key", "auth:anonymous", "env:live", "env:test")
+FACTS = (
+    "anyone",
+    "auth:jwt",
+    "auth:api_key",
+    APP_METHOD,
+    "auth:anonymous",
+    "env:live",
+    "env:test",
+    *(APP_KIND + kind for kind in APP_KINDS),
+)
 # A subject may contain `|`, as in `user:auth0|5f7c`, but not a second fact after it, no `*`, and only ASCII, which
 # rules out lookalike letters.
 _SUBJECT = r"[!$-)+\-.-{}~]+(\|[!$-)+\-.-9;-{}~]+)*"
 _OPEN_FACT = re.compile(rf"(user:{_SUBJECT})|(key:[1-9][0-9]{{0,18}})|(role:[a-z][a-z0-9_-]*)")
 
-_OPEN_FAMILIES = ("user", "key", "role")
+_OPEN_FAMILIES = ("user", "key", "role", *(family.removesuffix(":") for family in APP_FACTS))
 _PERMISSION = re.compile(r"[a-z][a-z0-9_-]*:[a-z][a-z0-9_-]*")
 _UNKNOWN = "add it to permissions.toml, or see policies/README.md for the facts"
 _NEAR_FAMILY = 0.75  # `roles` is near to `role`, and `usr` to `user`
 
-# The kind of caller that can have a fact: a user is not a key, and a key is not a user.
-_METHODS = {"auth:jwt": "jwt", "auth:api_key": "api_key", "auth:anonymous": "anonymous"}
-_FAMILY_METHODS = {"user": "jwt", "key": "api_key", "env": "api_key"}
+# The kinds of caller that can have a fact: a user is not a key, and a key is not a user. An app acts for a user.
+_METHODS = {
+    "auth:jwt": frozenset({"jwt"}),
+    "auth:api_key": frozenset({"api_key"}),
+    APP_METHOD: frozenset({"oauth"}),
+    "auth:anonymous": frozenset({"anonymous"}),
+}
+_FAMILY_METHODS = {
+    "user": frozenset({"jwt", "oauth"}),
+    "key": frozenset({"api_key"}),
+    "env": frozenset({"api_key"}),
+    **{family.removesuffix(":"): frozenset({"oauth"}) for family in APP_FACTS},
+}
+_ANY_METHOD = frozenset[str]()
 
 
 def is_grant(word: str, catalog: Container[str]) -> bool:
     """Whether the word is a grant of a policy with this catalogue."""
-    return word in catalog or word in FACTS or _OPEN_FACT.fullmatch(word) is not None
+    return word in catalog or word in FACTS or _is_open_fact(word)
+
+
+def _is_open_fact(word: str) -> bool:
+    return _OPEN_FACT.fullmatch(word) is not None or is_app_fact(word)
 
 
 def grant_hint(word: str, catalog: Collection[str], roles: Iterable[str] = ()) -> str:
@@ -87,8 +112,8 @@ def _open_fact(word: str) -> str:
     else:
         near = nearest(family.lower(), _OPEN_FAMILIES, _NEAR_FAMILY)
         candidates = [f"{near}:{name}", f"{near}:{name.lower()}"] if near else []
-        candidates = [fact for fact in candidates if _OPEN_FACT.fullmatch(fact)][:1]
-    good = [f"`{fact}`" for fact in candidates if _OPEN_FACT.fullmatch(fact)]
+        candidates = [fact for fact in candidates if _is_open_fact(fact)][:1]
+    good = [f"`{fact}`" for fact in candidates if _is_open_fact(fact)]
     return f"did you mean {' or '.join(good)}?" if good else ""
 
 
@@ -138,21 +163,23 @@ def stated_fault(
 
 def excludes(held: Iterable[str], fact: str) -> bool:
     """Whether a caller with these grants can never have the fact, which belongs to another caller or kind of caller."""
-    family, method = _kind(fact)
-    if not method:
+    family, methods = _kind(fact)
+    if not methods:
         return False
     for grant in held:
-        other_family, other_method = _kind(grant)
-        if other_method and (other_method != method or (other_family == family and grant != fact)):
-            return True
+        other_family, other_methods = _kind(grant)
+        if other_methods:
+            methods &= other_methods
+            if not methods or (other_family == family and grant != fact):
+                return True
     return False
 
 
-def method_of(grant: str) -> str:
-    """The only kind of caller that can state this grant; empty if any kind can."""
+def methods_of(grant: str) -> frozenset[str]:
+    """The kinds of caller that can state this grant; empty if any kind can."""
     return _kind(grant)[1]
 
 
-def _kind(grant: str) -> tuple[str, str]:
+def _kind(grant: str) -> tuple[str, frozenset[str]]:
     family = grant.partition(":")[0]
-    return family, _METHODS.get(grant) or _FAMILY_METHODS.get(family, "")
+    return family, _METHODS.get(grant) or _FAMILY_METHODS.get(family, _ANY_METHOD)

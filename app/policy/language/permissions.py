@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from app.identity.app_facts import APP_FACTS
 from app.policy.language.fault import Fault
 from app.policy.language.permission_lines import PermissionLines
 from app.policy.language.source import PolicySource, shown
@@ -18,7 +19,7 @@ MAX_CHARACTERS = 256 * 1024
 MAX_FAULTS = 20
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]*:[a-z][a-z0-9_-]*")
-_RESERVED = frozenset({"auth", "env", "user", "key", "role"})
+_RESERVED = frozenset({"auth", "env", "user", "key", "role", *(family.removesuffix(":") for family in APP_FACTS)})
 _KEYS = {"title": str, "grants": str, "deprecated": bool}
 
 

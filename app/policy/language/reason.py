@@ -14,6 +14,7 @@ class Reason(StrEnum):
     NOT_MET = "the condition of every rule that would allow it is not met"
     CONDITION_ERROR = "a condition could not be evaluated"
     UNRULED = "no rule covers it"
+    USER_SIDE = "the user of the app may not do it"
     NO_ROUTE = "no route matches it"
     NO_SERVICE = "the policy has no service of this name"
     CLOSED = "its OpenAPI document is ambiguous about it"

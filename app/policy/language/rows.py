@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 
+from app.policy.language.ask_rows import ask_fault, is_ask_row
 from app.policy.language.fault import Fault, did_you_mean
 from app.policy.language.grants import GrantHints, is_grant
 from app.policy.language.permissions import Permission
@@ -176,6 +177,13 @@ class _Row:
             self._fault("effect", 4, f"the effect must be `allow` or `deny`, not `{cells[4]}`", hint)
         condition = self._condition(cells[5]) if len(cells) == 6 else None
         if len(self._rows.faults) > before or effect is None:
+            return
+        if is_ask_row(resource) and (
+            wrong := ask_fault(
+                needs, resource, actions, has_condition=condition is not None, catalog=self._rows.catalog
+            )
+        ):
+            self._fault("ask-row", *wrong)
             return
         self._rows.rules.append(
             Rule(self.file, self.number, needs, resource, actions, effect, condition, self._column())

@@ -16,6 +16,8 @@ RuleContent = tuple[frozenset[str], str, frozenset[str], str, str]
 
 # A thing is `type` or `type:id`, without a path after the colon; an action on it is a word.
 THING = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*(:(?!/)[^\s*{}\"|]+)?")
+# What apps may ask for: `p, app-kind:registered, scope:catalog:read, ask, allow`.
+SCOPE_TYPE, ASK = "scope", "ask"
 VERB = re.compile(r"[A-Za-z][A-Za-z0-9_.:-]*")
 
 

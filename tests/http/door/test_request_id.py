@@ -151,6 +151,13 @@ async def test_an_access_line_has_caller_and_request() -> None:
     (line,) = await asked(user=principal, state={"asked": "GET /y"}, method="POST")
     assert (line["subject"], line["key_id"], line["auth_method"]) == ("user_a", 7, "api_key")
     assert (line["asked"], line["method"]) == ("GET /y", "POST")
+    assert "client_id" not in line
+    (line,) = await asked(user=Principal("user_a", "oauth", frozenset(), client_id="https://app.example/client.json"))
+    assert (line["subject"], line["client_id"], line["auth_method"]) == (
+        "user_a",
+        "https://app.example/client.json",
+        "oauth",
+    )
     (line,) = await asked()
     assert (line["subject"], line["key_id"], line["auth_method"]) == (None, None, None)
     assert "asked" not in line

@@ -132,7 +132,7 @@ def test_every_bound_has_its_value() -> None:
 WORDS: dict[str, str] = {
     "engine.resolved_subject.USER_TYPES": "user identity",
     "language.cases._KEYS": "name as given allow deny table",
-    "language.permissions._RESERVED": "auth env key role user",
+    "language.permissions._RESERVED": "app app-host app-kind auth env key role user",
     "language.when.condition.VARIABLES": "subject resource action params request context",
     "language.entities._KEYS": "type id properties",
     "language.file_names.REQUIRED": "model.conf permissions.toml",
@@ -141,8 +141,9 @@ WORDS: dict[str, str] = {
     "language.file_names._PAGE_ENDINGS": ".adoc .docx .html .jpg .markdown .md .odt .pdf .png .rst .svg .text .txt",
     "language.file_names._POLICY_ENDINGS": ".conf .csv .json .toml .yaml .yml",
     "analysis.findings._CHANGES": "DELETE PATCH POST PUT WEBSOCKET",
-    "language.grants.FACTS": "anyone auth:jwt auth:api_key auth:anonymous env:live env:test",
-    "language.grants._OPEN_FAMILIES": "user key role",
+    "language.grants.FACTS": "anyone auth:jwt auth:api_key auth:oauth auth:anonymous env:live env:test "
+    "app-kind:registered app-kind:document app-kind:dynamic app-kind:external",
+    "language.grants._OPEN_FAMILIES": "user key role app app-kind app-host",
     "engine.limited_scopes._MARKS": "scope:: owner::",
     "engine.lockout.NAMED": "user: key:",
     "language.openapi.endpoints._SINCE_3_2": "query additionalOperations",

@@ -10,7 +10,7 @@ from app.policy.language.when.shape import Action, Properties, Request, Resource
 from app.policy.language.when.shared import SharedReads
 
 _NO_PROPERTIES: Properties = MappingProxyType({})
-_TYPES = {"jwt": "user", "api_key": "key", "anonymous": "anonymous"}
+_TYPES = {"jwt": "user", "api_key": "key", "oauth": "user", "anonymous": "anonymous"}
 
 
 class LazyContext(dict[str, object]):
