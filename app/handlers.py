@@ -28,6 +28,7 @@ from app.http.api import (
 )
 from app.http.api.explain import explain_decision
 from app.http.api.metrics import show_metrics
+from app.http.api.oauth import apps
 from app.http.api.openapi import openapi_json
 from app.http.door.long_work import in_turn
 
@@ -65,6 +66,7 @@ def handlers() -> list[ControllerRouterHandler]:
         admin_actions.list_admin_actions,
         introspection.introspect,
         metadata.protected_resource,
+        *apps.ROUTES,
         *authzen.ROUTES,
         health.healthz,
         health.readyz,

@@ -24,9 +24,9 @@ from app.dev.issuer import JWKS_PATH, Issuer
 from app.dev.people import PEOPLE, Person
 from app.dev.sign_in_page import STYLE, message_page, sign_in_page
 from app.dev.wire import (
-    Client,
     IssuerError,
     IssuerRequest,
+    RelyingParty,
     Reply,
     html,
     json_reply,
@@ -50,7 +50,7 @@ class Provider:
     issuer: Issuer
     url: str
     audience: str
-    clients: Iterable[Client]
+    clients: Iterable[RelyingParty]
     people: Iterable[Person] = PEOPLE
     codes: Codes = field(default_factory=Codes)
 
@@ -128,13 +128,13 @@ class Provider:
         query = {**response, "iss": self.url, **({"state": parameters["state"]} if "state" in parameters else {})}
         return redirect_to(f"{redirect}{'&' if urlsplit(redirect).query else '?'}{urlencode(query)}")
 
-    def _client(self, client_id: str | None) -> Client:
+    def _client(self, client_id: str | None) -> RelyingParty:
         client = next((client for client in self.clients if client.id == client_id), None)
         if client is None:
             raise IssuerError("invalid_client", "There is no client with this `client_id`.")
         return client
 
-    def _redirect(self, client: Client, redirect: str | None) -> str:
+    def _redirect(self, client: RelyingParty, redirect: str | None) -> str:
         if redirect is None or not _is_registered(redirect, client.redirects):
             raise IssuerError("invalid_request", "The `redirect_uri` is not registered for this client.")
         return redirect

@@ -24,7 +24,7 @@ class IssuerError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Client:
+class RelyingParty:
     """A registered client. One without a secret is public and depends on PKCE."""
 
     id: str

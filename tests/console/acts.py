@@ -23,6 +23,8 @@ from tests.support.server import Server, eventually
 
 LOG = "/api/v1/admin-actions/"
 KEYS = "/api/v1/api-keys/"
+APPS = "/api/v1/oauth/apps/"
+APP = {"name": "<i>Scores</i>", "redirect_uris": ["https://app.example/cb"], "confidential": True}
 POLICIES = "/api/v1/policies"
 # Whether the act succeeded, by the status of the answer or the exit code of the command.
 Done = bool
@@ -85,6 +87,14 @@ class Administrators:
         found = re.findall(r'href="/console/keys/(\d+)"', owner.get("/console/keys").text)
         return max(map(int, found))
 
+    def register(self, *, disabled: bool = False) -> tuple[int, str]:
+        """Register a confidential app: its id, and the target of acts on it."""
+        with self.api() as client:
+            app = client.post(APPS, json=APP).json()["app"]
+            if disabled:
+                assert client.post(f"{APPS}{app['id']}/disable").is_success
+        return int(app["id"]), f"app:{app['client_id']}"
+
     def by_api(self) -> list[Act]:
         """The acts over the API, in an order in which each can succeed."""
 
@@ -96,6 +106,7 @@ class Administrators:
             return Act(action, "api", "user_admin", target, do)
 
         rotated, revoked = self.issue(), self.issue()
+        (app, client), (disabled, disabled_client) = self.register(), self.register(disabled=True)
         candidate = {"files": self._files(), "message": "Try it."}
         return [
             act("key.issue", r"key:\d+", "POST", KEYS, {"name": "<i>k</i>", "scopes": ["catalog:read"]}),
@@ -106,6 +117,12 @@ class Administrators:
             act("policy.reload", r"[0-9a-f]{16}", "POST", f"{POLICIES}/reload"),
             Act("policy.publish", "api", "user_admin", r"[0-9a-f]{16}", self._publish),
             Act("policy.rollback", "api", "user_admin", self.earlier, self._roll_back),
+            act("app.register", "app:app_[0-9a-f]{24}", "POST", APPS, APP),
+            act("app.change", client, "PATCH", f"{APPS}{app}", {"name": f"Results {secrets.token_hex(4)}"}),
+            act("app.rotate", client, "POST", f"{APPS}{app}/rotate", {"overlap_seconds": 0}),
+            act("app.disable", client, "POST", f"{APPS}{app}/disable"),
+            act("app.enable", disabled_client, "POST", f"{APPS}{disabled}/enable"),
+            act("app.remove", client, "DELETE", f"{APPS}{app}"),
         ]
 
     def by_page(self) -> list[Act]:

@@ -11,8 +11,8 @@ import httpx
 from tests.console.sessions import Person, sign_in
 from tests.support.server import Server
 
-LOOKS = ("policies:read", "decisions:read", "keys:read", "audit:read")
-EVERYTHING = (*LOOKS, "policies:write", "keys:write", "catalog:read")
+LOOKS = ("policies:read", "decisions:read", "keys:read", "audit:read", "apps:read")
+EVERYTHING = (*LOOKS, "policies:write", "keys:write", "apps:write", "catalog:read")
 PAGES = {
     "/console/policy": "policies:read",
     "/console/policy/matrix": "policies:read",

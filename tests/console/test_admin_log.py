@@ -35,6 +35,7 @@ STATE = (
     "SELECT id, revoked_at, expires_at, successor_id FROM api_keys ORDER BY id",
     "SELECT id, revision FROM policy_revisions ORDER BY id",
     "SELECT id FROM console_sessions ORDER BY id",
+    "SELECT id, name, secret_digest, disabled_at FROM oauth_clients ORDER BY id",
 )
 
 

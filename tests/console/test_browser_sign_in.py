@@ -6,7 +6,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from app.dev.wire import Client
+from app.dev.wire import RelyingParty
 from tests.console.conftest import console_server
 from tests.console.sessions import sign_in as with_session
 from tests.support.browser import PATIENCE, check_looks, overflow, sign_in, violations
@@ -65,7 +65,7 @@ def test_a_session_that_ended_in_another_browser_is_refused(page: Page, console:
 
 def test_over_tls_the_session_is_bound_to_the_host(chromium: Browser, issuer: LiveIssuer, tmp_path: Path) -> None:
     with console_server(issuer, tmp_path, certificate=make(tmp_path)) as server:
-        registered = Client(CONSOLE.id, (f"{server.url}/console/callback",))
+        registered = RelyingParty(CONSOLE.id, (f"{server.url}/console/callback",))
         issuer.provider.clients = [registered]
         try:
             with chromium.new_context(ignore_https_errors=True) as context:

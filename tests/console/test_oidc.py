@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from app.console.login_state import LoginState, begin
 from app.console.oidc import OpenId, SignedIn, SignInFailed
-from app.dev.wire import Client, IssuerRequest, Reply, json_reply
+from app.dev.wire import IssuerRequest, RelyingParty, Reply, json_reply
 from app.identity.jwks import KeySet
 from tests.console.browsing import changed_answers
 from tests.console.signing_in import URL, answered, discovered, openid_of, refused, signed_in, tokens, why
@@ -196,7 +196,7 @@ async def test_a_code_is_accepted_once_and_for_its_own_sign_in(
 async def test_a_client_with_a_secret_authenticates_with_it(issuer: LiveIssuer, attempt: LoginState) -> None:
     name, secret = "a console:%", "s cr+t&:ü%"
     asked: list[IssuerRequest] = []
-    issuer.provider.clients = [CONSOLE, Client(name, CONSOLE.redirects, (), secret)]
+    issuer.provider.clients = [CONSOLE, RelyingParty(name, CONSOLE.redirects, (), secret)]
 
     def watch(request: IssuerRequest, reply: Reply) -> Reply:
         asked.append(request)

@@ -14,7 +14,7 @@ import pytest
 
 from app.dev.codes import Codes, Grant
 from app.dev.people import PEOPLE
-from app.dev.wire import Client, IssuerError
+from app.dev.wire import IssuerError, RelyingParty
 from tests.support.issuer import CONSOLE, LiveIssuer
 
 VERIFIER = "v" * 43
@@ -187,7 +187,7 @@ def test_a_code_expires_after_a_minute() -> None:
 
 
 def test_a_client_with_a_secret_must_send_it(at: httpx.Client, issuer: LiveIssuer) -> None:
-    confidential = Client("with secret", CONSOLE.redirects, secret="s3cret:+ %")
+    confidential = RelyingParty("with secret", CONSOLE.redirects, secret="s3cret:+ %")
     issuer.provider.clients = [CONSOLE, confidential]
 
     def status(secret: str | None) -> int:

@@ -15,12 +15,14 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from app.dev.issuer import JWKS_PATH, Issuer
 from app.dev.provider import Provider
-from app.dev.wire import Client, IssuerRequest, Reply
+from app.dev.wire import IssuerRequest, RelyingParty, Reply
 from tests.support.server import AUDIENCE
 
 PARTY = "https://app.griddy.example"
 # A loopback client may come from any port.
-CONSOLE = Client("griddy-console", ("http://127.0.0.1/console/callback",), ("http://127.0.0.1/console/signed-out",))
+CONSOLE = RelyingParty(
+    "griddy-console", ("http://127.0.0.1/console/callback",), ("http://127.0.0.1/console/signed-out",)
+)
 _ABSENT = object()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from app.dev.issuer import KEY_FILE, Issuer
-from app.dev.wire import Client
+from app.dev.wire import RelyingParty
 
 DATA_DIR = Path(".authz")
 ISSUER_PORT = 8001
@@ -27,6 +27,6 @@ def _directory(data_dir: Path) -> Path:
     return data_dir / "issuer"
 
 
-def console_client(url: str) -> Client:
+def console_client(url: str) -> RelyingParty:
     """The console that is served at this address, as a client of the local issuer."""
-    return Client(CONSOLE_CLIENT, (f"{url}/console/callback",), (f"{url}/console/signed-out",))
+    return RelyingParty(CONSOLE_CLIENT, (f"{url}/console/callback",), (f"{url}/console/signed-out",))

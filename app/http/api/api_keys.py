@@ -12,7 +12,6 @@ from typing import Annotated, Literal
 
 from litestar import Response, post
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.openapi.spec import Operation, RequestBody
 from litestar.params import FromPath, JSONBody, QueryParameter
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -24,6 +23,7 @@ from app.http.wire.handlers import AllowedRequest, RequestSession, get_or_head
 from app.http.wire.ids import read_id
 from app.http.wire.json_body import json_or_nothing, only_json
 from app.http.wire.link import LINK, next_link, read_before
+from app.http.wire.operations import OptionalBodyOperation
 from app.http.wire.page_size import limit_size
 from app.http.wire.problems import Detail, InvalidBody
 from app.keys import api_keys as stored
@@ -75,15 +75,6 @@ class RotatedKey:
     plaintext: str
     old_api_key: KeyView
     warning: str = WARNING
-
-
-@dataclass
-class _OptionalBodyOperation(Operation):
-    """The documentation of an operation with an optional body."""
-
-    def __post_init__(self) -> None:
-        if isinstance(self.request_body, RequestBody):
-            self.request_body.required = False
 
 
 _NOT_FOUND_SPEC: Mapping[int, ResponseSpec] = {404: ResponseSpec(Detail, description="No such key of yours")}
@@ -173,7 +164,7 @@ async def revoke_key(key_id: FromPath[str], request: AllowedRequest, session: Re
     "/api/v1/api-keys/{key_id:str}/rotate",
     status_code=201,
     before_request=json_or_nothing,
-    operation_class=_OptionalBodyOperation,
+    operation_class=OptionalBodyOperation,
     summary="Rotate one of your API keys",
     tags=["api keys"],
     responses={

@@ -18,10 +18,11 @@ from app.http.wire.problems import INVALID_BODY, Problem
 from app.identity.budget import BudgetSpent
 from app.identity.errors import CannotVerify
 from app.keys.refusals import InvalidKeyOrder, KeyRefused, NoSuchKey, ScopesNotHeld
+from app.oauth.refusals import AppRefused, InvalidAppOrder, NoSuchApp
 from app.policy.engine.suspended import CannotDecide
 from app.services import AnyRequest, services_of
 
-DomainError = KeyRefused | NoShadow | BudgetSpent | CannotVerify | CannotDecide | DiskShortage | LogFull
+DomainError = KeyRefused | AppRefused | NoShadow | BudgetSpent | CannotVerify | CannotDecide | DiskShortage | LogFull
 
 
 def problem_of(error: DomainError, refusals: Refusals) -> Problem:
@@ -32,12 +33,12 @@ def problem_of(error: DomainError, refusals: Refusals) -> Problem:
         return Problem(503, error.detail, headers={"Retry-After": str(error.retry_after)})
     if isinstance(error, BudgetSpent):
         return Problem(429, TOO_MANY, headers={"Retry-After": str(error.retry_after)})
-    if isinstance(error, InvalidKeyOrder):
+    if isinstance(error, InvalidKeyOrder | InvalidAppOrder):
         return Problem(400, INVALID_BODY, [asdict(fault) for fault in error.faults])
     if isinstance(error, ScopesNotHeld):
         _, challenge = refusals.insufficient_scope(error.scopes)
         return Problem(403, FORBIDDEN, headers={"WWW-Authenticate": challenge.decode()})
-    return Problem(404 if isinstance(error, NoSuchKey | NoShadow) else 409, str(error))
+    return Problem(404 if isinstance(error, NoSuchKey | NoSuchApp | NoShadow) else 409, str(error))
 
 
 def answer(request: AnyRequest, error: DomainError) -> Response[dict[str, Any]]:

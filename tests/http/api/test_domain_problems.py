@@ -11,6 +11,7 @@ from app.http.door.refusal import Refusals
 from app.identity.budget import BudgetSpent
 from app.identity.errors import CannotVerify
 from app.keys.refusals import InvalidKeyOrder, KeyConflict, NoSuchKey, OrderFault, ScopesNotHeld
+from app.oauth.refusals import AppConflict, AppOrderFault, InvalidAppOrder, NoSuchApp
 from app.policy.engine.suspended import CannotDecide
 
 INVALID = [OrderFault("scopes", "a permission stands here twice"), OrderFault("expires_at", "must be in the future")]
@@ -23,6 +24,9 @@ INVALID = [OrderFault("scopes", "a permission stands here twice"), OrderFault("e
         (NoSuchKey("There is no API key 7."), 404, "There is no API key 7.", None),
         (NoShadow("No policy is in shadow."), 404, "No policy is in shadow.", None),
         (KeyConflict("Revoke one first."), 409, "Revoke one first.", None),
+        (NoSuchApp(), 404, "App not found.", None),
+        (AppConflict("It has no secret."), 409, "It has no secret.", None),
+        (InvalidAppOrder([AppOrderFault("name", "is blank")]), 400, "The request body is invalid.", None),
         (InvalidKeyOrder(INVALID), 400, "The request body is invalid.", None),
         (ScopesNotHeld(["b:read"]), 403, "Token is missing one or more required permissions.", None),
         (BudgetSpent(30), 429, "Too many requests.", "30"),
