@@ -21,6 +21,7 @@ main = group(
         "serve": ("app.cli.server.serve:serve_command", "Serve the API."),
         "token": ("app.cli.server.token:token_command", "Print a JWT that `authz dev` accepts."),
         "keys": ("app.cli.keys:keys_group", "List, check and revoke API keys."),
+        "apps": ("app.cli.apps:apps_group", "Register and disable third-party apps."),
         "decisions": ("app.cli.decisions:decisions_group", "Watch and export the decision log."),
         "audit": ("app.cli.audit:audit_command", "Show the admin log."),
         "db": ("app.cli.db:db_group", "Prepare the database."),

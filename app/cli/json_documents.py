@@ -25,6 +25,7 @@ class JsonDocument:
 
 _PUBLISH = "app.cli.policy.publish_view"
 _ALWAYS_JSON = "decisions export"
+_APP = "app.oauth.app_view"
 _KEY = "app.cli.keys.view:ListedKey"
 
 # By the words of the command.
@@ -47,6 +48,12 @@ DOCUMENTS: Mapping[str, JsonDocument] = {
     "keys list": JsonDocument((_KEY,), is_list=True),
     "keys revoke": JsonDocument((_KEY, "app.keys.view:RevokedKeys")),
     "keys check": JsonDocument(("app.cli.keys.view:KeysBeyondOwners", _FAULTS)),
+    "apps list": JsonDocument((f"{_APP}:AppView",), is_list=True),
+    "apps add": JsonDocument((f"{_APP}:AppWithSecret",)),
+    "apps rotate": JsonDocument((f"{_APP}:AppWithSecret",)),
+    "apps disable": JsonDocument((f"{_APP}:AppView",)),
+    "apps enable": JsonDocument((f"{_APP}:AppView",)),
+    "apps remove": JsonDocument((f"{_APP}:AppView",)),
     "decisions tail": JsonDocument(("app.audit.view:DecisionView",), is_lines=True),
     "decisions export": JsonDocument(("app.audit.view:DecisionView", "app.audit.view:DropNotice"), is_lines=True),
     "audit": JsonDocument(("app.audit.admin_log:AdminActionView",), is_lines=True),

@@ -1,11 +1,13 @@
-"""The view of an app that the API, the console and commands share."""
+"""The views of an app that the API, the console and commands share."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from app.db.tables.oauth_clients import OAuthClient
+
+WARNING = "Store this secret now — it will not be shown again. If you lose it, rotate it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,15 @@ class AppView:
     former_secret_until: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class AppWithSecret:
+    """An app with its new secret, which is shown only once; null for an app without one."""
+
+    app: AppView
+    client_secret: str | None = field(repr=False)
+    warning: str | None
+
+
 def view_of_app(row: OAuthClient, now: datetime) -> AppView:
     """View an app as it is at this time."""
     until = row.former_until
@@ -49,3 +60,8 @@ def view_of_app(row: OAuthClient, now: datetime) -> AppView:
         disabled_at=row.disabled_at,
         former_secret_until=until if until is not None and until > now else None,
     )
+
+
+def view_with_secret(row: OAuthClient, secret: str | None, now: datetime) -> AppWithSecret:
+    """View an app with the secret that it got now."""
+    return AppWithSecret(view_of_app(row, now), secret, WARNING if secret else None)

@@ -189,6 +189,7 @@ class Administrators:
         with self._server.client(self._issuer.token(sub="user_leaves", permissions="catalog:read")) as client:
             left = client.post(KEYS, json={"name": "left"}).json()["api_key"]["id"]
             read = client.post(KEYS, json={"name": "found"}).json()
+        (_, app), (_, disabled) = self.register(), self.register(disabled=True)
         why = ("-m", "Because.")
         return [
             act("key.revoke", f"key:{revoked}", "keys", "revoke", str(revoked)),
@@ -196,6 +197,11 @@ class Administrators:
             act("key.revoke", f"key:{left}", "keys", "revoke", "--owner", "user_leaves", "--yes"),
             act("policy.publish", r"[0-9a-f]{16}", "policy", "publish", str(candidate), *why),
             act("policy.rollback", self.earlier, "policy", "rollback", self.earlier, *why),
+            act("app.register", "app:app_[0-9a-f]{24}", "apps", "add", "<i>Scores</i>", "--redirect", "http://[::1]"),
+            act("app.rotate", app, "apps", "rotate", app.removeprefix("app:")),
+            act("app.disable", app, "apps", "disable", app.removeprefix("app:")),
+            act("app.enable", disabled, "apps", "enable", disabled.removeprefix("app:")),
+            act("app.remove", app, "apps", "remove", app.removeprefix("app:"), "--yes"),
         ]
 
     def edit(self) -> Act:

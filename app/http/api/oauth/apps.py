@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
 from urllib.parse import urlencode
@@ -26,13 +25,12 @@ from app.http.wire.problems import Detail, InvalidBody
 from app.oauth import registry
 from app.oauth.app_list import AppFilter, AppStatus, find_app, page_of_apps
 from app.oauth.app_order import AppEdit, AppOrder
-from app.oauth.app_view import AppView, view_of_app
+from app.oauth.app_view import AppView, AppWithSecret, view_of_app, view_with_secret
 from app.oauth.client import ClientKind
 from app.services import services_of
 
 PATH = "/api/v1/oauth/apps"
 PAGE_SIZE = 100
-WARNING = "Store this secret now — it will not be shown again. If you lose it, rotate it."
 _TAG = "apps"
 _NOT_FOUND: Mapping[int, ResponseSpec] = {404: ResponseSpec(Detail, description="No such app")}
 _INVALID: Mapping[int, ResponseSpec] = {400: ResponseSpec(InvalidBody, description="The body is invalid")}
@@ -66,15 +64,6 @@ class RotateSecret(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     overlap_seconds: Annotated[Integer, Field(ge=0, le=registry.MAX_OVERLAP_SECONDS)] = registry.OVERLAP_SECONDS
-
-
-@dataclass(frozen=True, slots=True)
-class AppWithSecret:
-    """An app with its new secret, which is shown only once; null for an app without one."""
-
-    app: AppView
-    client_secret: str | None
-    warning: str | None
 
 
 @post(
@@ -212,5 +201,4 @@ ROUTES = [register_app, list_apps, show_app, change_app, rotate_secret, disable_
 
 
 def _with_secret(new: registry.NewSecret, now: datetime) -> Response[AppWithSecret]:
-    shown = AppWithSecret(view_of_app(new.app, now), new.plaintext, WARNING if new.plaintext else None)
-    return Response(shown, headers={"Cache-Control": "no-store"})
+    return Response(view_with_secret(new.app, new.plaintext, now), headers={"Cache-Control": "no-store"})
