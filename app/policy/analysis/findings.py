@@ -20,8 +20,8 @@ from app.policy.language import permissions
 from app.policy.language.fault import Fault
 from app.policy.language.fault_view import FaultView, fault_view
 from app.policy.language.load import Policy
-from app.policy.language.permission_lines import PermissionLines
 from app.policy.language.rule import Membership, Rule
+from app.policy.language.toml_lines import TomlLines
 from app.policy.routing.routes import split_route
 from app.policy.routing.template_tree import TAIL
 
@@ -160,7 +160,7 @@ def _permissions(snapshot: Snapshot, holders: Holders) -> Iterator[Fault]:
     policy = snapshot.policy
     needed = {need for rule in policy.rules for need in rule.needs}
     used = frozenset[str]().union(*map(holders.sources, needed))
-    lines = PermissionLines(policy.source.files.get(permissions.FILE, ""))
+    lines = TomlLines(policy.source.files.get(permissions.FILE, ""))
     for name, permission in policy.catalog.items():
         if name not in used and not permission.deprecated:
             message = f"`{name}` opens nothing"

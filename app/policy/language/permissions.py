@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from app.identity.app_facts import APP_FACTS
 from app.policy.language.fault import Fault
-from app.policy.language.permission_lines import PermissionLines
 from app.policy.language.source import PolicySource, shown
-from app.policy.language.toml_bounds import Excess, find_excess
+from app.policy.language.toml_file import read_toml
+from app.policy.language.toml_lines import TomlLines
 
 FILE = "permissions.toml"
-MAX_CHARACTERS = 256 * 1024
 MAX_FAULTS = 20
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]*:[a-z][a-z0-9_-]*")
@@ -38,26 +36,18 @@ def load(source: PolicySource, faults: list[Fault]) -> Mapping[str, Permission]:
     text = source.files.get(FILE)
     if text is None:
         return {}  # the source has a fault for that
-    if len(text) > MAX_CHARACTERS:
-        faults.append(Fault("toml", FILE, 0, 0, f"it has {len(text)} characters, the limit is {MAX_CHARACTERS}"))
-        return {}
-    if excess := find_excess(text):
-        faults.append(_beyond(source, excess))
-        return {}
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        faults.append(_not_toml(source, error))
+    document = read_toml(FILE, text, faults)
+    if document is None:
         return {}
     catalog: dict[str, Permission] = {}
     before = len(faults)
-    lines: PermissionLines | None = None
+    lines: TomlLines | None = None
     for name, entry in document.items():
         if len(faults) - before >= MAX_FAULTS:
             break
         if fault := _entry_fault(name, entry):
             message, hint, word = fault
-            lines = lines or PermissionLines(text)
+            lines = lines or TomlLines(text)
             faults.append(fault_at(lines, name, "catalog", shown(message), shown(hint), word=word))
         else:
             catalog[name] = Permission(name, **entry)
@@ -93,21 +83,7 @@ def _example(name: str) -> str:
     return f'write ["{name}"], then title = "…" and grants = "…" below it'
 
 
-def _not_toml(source: PolicySource, error: tomllib.TOMLDecodeError) -> Fault:
-    text, words = source.files[FILE], str(error)
-    message = words.split(" (at ", maxsplit=1)[0]
-    place = re.search(r"\(at line (\d+), column (\d+)\)", words)
-    line, column = (int(place[1]), int(place[2])) if place else (max(text.count("\n"), 1), 1)
-    message = shown(f"not TOML: {message[:1].lower()}{message[1:]}")
-    return Fault("toml", FILE, line, column, message, text=source.line(FILE, line))
-
-
-def _beyond(source: PolicySource, excess: Excess) -> Fault:
-    line = source.files[FILE].count("\n", 0, excess.index) + 1
-    return Fault("toml", FILE, line, 1, f"not TOML: {excess.message}", excess.hint, text=source.line(FILE, line))
-
-
-def fault_at(lines: PermissionLines, name: str, code: str, message: str, hint: str, *, word: str = "") -> Fault:
+def fault_at(lines: TomlLines, name: str, code: str, message: str, hint: str, *, word: str = "") -> Fault:
     """A fault at the entry of a permission, or at a word of it."""
     line, column = lines.find(name, word or name)
     return Fault(code, FILE, line, column, message, hint, max(len(word or name), 1), lines.line(line))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from app.policy.language.fault import Fault
-from app.policy.language.permissions import FILE, MAX_CHARACTERS, MAX_FAULTS, Permission, load
+from app.policy.language.permissions import FILE, MAX_FAULTS, Permission, load
 from app.policy.language.source import PolicySource
+from app.policy.language.toml_file import MAX_CHARACTERS
 
 MARK = "‸"
 GOOD = 'title = "t"\ngrants = "g"\n'

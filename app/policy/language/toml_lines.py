@@ -1,4 +1,4 @@
-"""Where the entries of `permissions.toml` are: TOML's parser keeps no places."""
+"""Where the tables and keys of a TOML file are: its parser keeps no places."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _HEAD = re.compile(
 )
 
 
-class PermissionLines:
-    """The lines of a catalogue, indexed by their first words."""
+class TomlLines:
+    """The lines of a TOML file, indexed by their first words."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -37,7 +37,7 @@ class PermissionLines:
         return self._lines[number - 1]
 
     def find(self, name: str, word: str) -> tuple[int, int]:
-        """Line and column, from 1, of a word of the entry with this name: at the start of a line, or anywhere."""
+        """Line and column, from 1, of a word of the table with this name: at the start of a line, or anywhere."""
         entry = self._tables.get(name)
         lines = self._words.get(word, [])
         position = bisect_left(lines, entry or 0)
