@@ -52,7 +52,6 @@ from app.http.door.traffic import Traffic
 from app.http.wire import errors
 from app.http.wire.session import provide_session
 from app.identity.authenticate import Authenticator
-from app.identity.jwks import KeySet
 from app.identity.jwt import JwtVerifier
 from app.identity.key_verifier import ApiKeyVerifier
 from app.keys.issuer import KeyIssuer, KeyLimits
@@ -69,6 +68,7 @@ from app.policy.gc_control import long_lived_build
 from app.policy.routing.routes import RouteTable
 from app.services import Services, state_with
 from app.settings import Settings
+from app.trust import issuer_faults, trust_issuers
 
 MAX_BODY_BYTES = 1_000_000
 
@@ -114,7 +114,6 @@ def create_app(
         shadowing=shadowing,
         outcomes=Outcomes(lambda resource: bool(live.active.table.methods(resource))),
     )
-    keys = KeySet(settings.jwks_url, max_stale_seconds=settings.jwks_max_stale_seconds, span=span)
     requests, lookups = Requests(), Tally()
     verifier = ApiKeyVerifier(
         measure_lookups(key_lookup(sessions), lookups, span),
@@ -131,19 +130,13 @@ def create_app(
         verifier.invalidate_all()
         writer.forget()
 
-    live = LivePolicy(settings.policy_dir, table, start.files)
+    live = LivePolicy(settings.policy_dir, table, start.files, issuer_faults(settings))
     live.on_reload(report)
     follower = Follower(live, sessions, start.seen, files_win=files_win)
     publisher = Publisher(follower)
     case_watch = CaseWatch(live)
-    jwt = JwtVerifier(
-        keys,
-        settings.issuer,
-        settings.audience,
-        settings.authorized_parties,
-        skew_seconds=settings.clock_skew_seconds,
-        max_bytes=settings.max_token_bytes,
-    )
+    jwt = JwtVerifier(max_bytes=settings.max_token_bytes)
+    issuers = trust_issuers(settings, live, jwt, span)
     authenticator = Authenticator(jwt, verifier)
     refusals = Refusals(settings.public_url and settings.public_url + metadata.PATH)
     console = console_of(settings)
@@ -163,7 +156,7 @@ def create_app(
         requests,
         lookups,
         Series(),
-        keys,
+        issuers,
         jwt.cache,
         verifier,
         live,
@@ -188,7 +181,7 @@ def create_app(
         shadowing=shadowing,
         replaying=asyncio.Lock(),
         long_work=LongWork(traffic),
-        key_set=keys,
+        issuers=issuers,
         live=live,
         follower=follower,
         replica=ReplicaSync(
@@ -214,7 +207,7 @@ def create_app(
             invalidate=verifier.invalidate,
         ),
         console=console,
-        openid=OpenId(console, keys, jwt) if console else None,
+        openid=OpenId(console, issuers.key_set(console.issuer), jwt) if console else None,
         verifier=verifier,
         documents=OpenApiDocument(lambda config: _assemble(routes, openapi=config)),
         metrics=Metrics(sources),

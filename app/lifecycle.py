@@ -68,13 +68,13 @@ async def _log_stream(access_log: AccessLog | None) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _background_tasks(app: Litestar) -> AsyncIterator[None]:
-    """Run the background tasks: key set, writers, watch of the policy files, retention and replication."""
+    """Run the background tasks: key sets, writers, watch of the policy files, retention and replication."""
     services = services_of(app)
     await services.replica.begin()
     stop = asyncio.Event()
     async with (
         telemetry(services.metrics, services.tracing),
-        services.key_set,
+        services.issuers,
         services.last_used,
         services.decision_log,
         services.shadowing,

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from app.http.door.refusal import Refusals
     from app.http.door.tracing import Tracing
     from app.identity.authenticate import Authenticator
-    from app.identity.jwks import KeySet
+    from app.identity.issuers import IssuerRegistry
     from app.identity.key_verifier import ApiKeyVerifier
     from app.keys.issuer import KeyIssuer
     from app.keys.last_used import LastUsed
@@ -63,7 +63,7 @@ class Services:
     publisher: Publisher
     replica: ReplicaSync
     case_watch: CaseWatch
-    key_set: KeySet
+    issuers: IssuerRegistry
     verifier: ApiKeyVerifier
     authenticator: Authenticator
     last_used: LastUsed

@@ -46,6 +46,7 @@ from app.settings_variables import PREFIX, SettingsError, read_variables, refuse
 KeyEnvironment = Literal["live", "test"]
 ServerName = Literal["uvicorn", "granian"]
 MAX_WORKERS = 64
+ISSUERS = "issuers.toml"
 # 32 hexadecimal characters are 128 random bits.
 GatewaySecret = Annotated[SecretStr, Field(min_length=32, max_length=256), AfterValidator(secret)]
 _Kind = TypeVar("_Kind", bound="LocalSettings")
@@ -63,7 +64,16 @@ _PLAIN = {
     "literal_error": "write {expected}",
 }
 
-__all__ = ["KeyEnvironment", "LocalSettings", "ServerName", "Settings", "SettingsError", "load", "load_local"]
+__all__ = [
+    "KeyEnvironment",
+    "LocalSettings",
+    "ServerName",
+    "Settings",
+    "SettingsError",
+    "load",
+    "load_local",
+    "stated_issuer",
+]
 
 
 class LocalSettings(BaseSettings):
@@ -116,8 +126,9 @@ class Settings(LocalSettings):
     worker_timeout_seconds: Annotated[float, Field(ge=5, le=3600)] = 30.0
     # How long a stopping process still listens and reports that it is not ready, so that load balancers notice.
     drain_seconds: Annotated[float, Field(ge=0, le=300)] = 0.0
-    jwks_url: IssuerAddress
-    issuer: Text
+    # The issuer whose users may sign in to the console. `issuers.toml` may name further ones, or all if this is unset.
+    jwks_url: Annotated[IssuerAddress | None, Field(validate_default=True)] = None
+    issuer: Annotated[Text | None, Field(validate_default=True)] = None
     # Before the audience, whose validator reads this field.
     authorized_parties: AuthorizedParties = ()
     audience: Annotated[Audiences, Field(validate_default=True)] = ()
@@ -212,11 +223,19 @@ class Settings(LocalSettings):
             return min(available_cores(), MAX_WORKERS)
         return value
 
+    @field_validator("jwks_url", "issuer")
+    @classmethod
+    def _may_be_unset(cls, value: str | None, info: ValidationInfo) -> str | None:
+        needed = info.field_name == "issuer" and info.data.get("jwks_url", True)
+        if value is None and (needed or not _has_issuers(info.data.get("policy_dir"))):
+            raise ValueError("not set")
+        return value
+
     @field_validator("audience")
     @classmethod
     def _check_audience(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         # If the parties are invalid, they have their own error.
-        if not value and not info.data.get("authorized_parties", True):
+        if info.data.get("issuer", True) and not value and not info.data.get("authorized_parties", True):
             raise ValueError(
                 "not set, nor AUTHZ_AUTHORIZED_PARTIES: name the audience (`aud`) of the tokens; for tokens without "
                 "one, such as Clerk's session tokens, name the clients (`azp`) that they may come from"
@@ -224,8 +243,21 @@ class Settings(LocalSettings):
         return value
 
     @model_validator(mode="after")
+    def _check_issuer(self) -> Self:
+        if self.issuer and not self.jwks_url:
+            raise ValueError("AUTHZ_JWKS_URL: not set")
+        for name in ("audience", "authorized_parties"):
+            if getattr(self, name) and not self.issuer:
+                raise ValueError(
+                    f"AUTHZ_{name.upper()}: is for AUTHZ_ISSUER, which is not set: {ISSUERS} states its own"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _check_console_issuer(self) -> Self:
-        if self.console_client_id and not is_trustworthy(self.issuer):
+        if self.console_client_id and self.issuer is None:
+            raise ValueError("AUTHZ_ISSUER: not set: users of the console sign in there")
+        if self.console_client_id and self.issuer and not is_trustworthy(self.issuer):
             raise ValueError(f"AUTHZ_ISSUER: users of the console sign in there: {distrust(self.issuer)}")
         return self
 
@@ -244,6 +276,15 @@ def load(**overrides: object) -> Settings:
 def load_local() -> LocalSettings:
     """Read the settings of a command that does not serve. Raises SettingsError."""
     return _read(LocalSettings, {})
+
+
+def stated_issuer() -> str | None:
+    """The issuer in the variables, for commands that do not serve. Raises SettingsError."""
+    return read_variables().get("AUTHZ_ISSUER") or None
+
+
+def _has_issuers(directory: Path | None) -> bool:
+    return directory is not None and (directory / ISSUERS).is_file()
 
 
 def _read(kind: type[_Kind], overrides: Mapping[str, Any]) -> _Kind:

@@ -27,7 +27,7 @@ class Console:
 def console_of(settings: Settings) -> Console | None:
     """The console that the settings configure, if any."""
     url = settings.console_url or settings.public_url
-    if settings.console_client_id is None or url is None:
+    if settings.console_client_id is None or url is None or settings.issuer is None:
         return None
     secret = settings.console_client_secret
     return Console(

@@ -21,8 +21,9 @@ from app.console.discovery import Discovery, IssuerEndpoints, Undiscovered
 from app.console.login_state import LoginState
 from app.identity.errors import CannotVerify, Unauthenticated
 from app.identity.fetch import FetchFailed, fetch, new_client
+from app.identity.issuer import ID_TOKENS
 from app.identity.jwks import KeySet
-from app.identity.jwt import ID_TOKEN, JwtVerifier
+from app.identity.jwt import JwtVerifier, single_issuer
 from app.identity.principal import Principal, is_fact
 
 CALLBACK = "/console/callback"
@@ -57,13 +58,13 @@ class OpenId:
     def __init__(self, console: Console, keys: KeySet, api: JwtVerifier) -> None:
         self._console = console
         self._api = api
-        self._identity = JwtVerifier(
+        self._identity = single_issuer(
             keys,
             console.issuer,
             (console.client_id,),
             skew_seconds=console.clock_skew_seconds,
             max_bytes=_MAX_BYTES,  # an ID token is not sent in a header
-            kinds=ID_TOKEN,
+            kinds=ID_TOKENS,
         )
         self._discovery = Discovery(console.issuer, self._get)
         self._client: httpx.AsyncClient | None = None

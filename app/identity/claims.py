@@ -33,7 +33,8 @@ class ClaimRules:
     `audiences` are the names of this deployment, one of which must be in `aud`. If there are none, a token with an
     audience is refused, because it is for another service (RFC 7519 section 4.1.3). `authorized_parties` are the
     clients that may present a token; if there are none, `azp` is not read. `skew_seconds` is how far the issuer's clock
-    may differ. `now` returns the time in seconds since 1970.
+    may differ. `subject_prefix` is put before each subject; a subject must not begin with one of
+    `reserved_prefixes`, since it would be that of another issuer. `now` returns the time in seconds since 1970.
     """
 
     def __init__(
@@ -43,12 +44,16 @@ class ClaimRules:
         authorized_parties: tuple[str, ...] = (),
         *,
         skew_seconds: int = 0,
+        subject_prefix: str = "",
+        reserved_prefixes: tuple[str, ...] = (),
         now: Callable[[], float] = time.time,
     ) -> None:
         self._issuer = issuer
         self._audiences = frozenset(audiences)
         self._authorized_parties = frozenset(authorized_parties)
         self._skew = skew_seconds
+        self._max_subject = _MAX_SUBJECT - len(subject_prefix)
+        self._reserved_prefixes = reserved_prefixes
         self._now = now
 
     def check(self, claims: Mapping[str, object]) -> Validity:
@@ -92,8 +97,7 @@ class ClaimRules:
             times[name] = value
         return Validity(times["nbf"] - self._skew, times["exp"] + self._skew)
 
-    @staticmethod
-    def _check_subject(claims: Mapping[str, object]) -> None:
+    def _check_subject(self, claims: Mapping[str, object]) -> None:
         subject = claims.get("sub")
         if subject is None:
             raise Unauthenticated(Cause.MISSING_SUB)
@@ -101,8 +105,10 @@ class ClaimRules:
             raise Unauthenticated(Cause.SUB_NOT_A_STRING)
         if not subject:
             raise Unauthenticated(Cause.EMPTY_SUB)
-        if len(subject) > _MAX_SUBJECT or not subject.isprintable():
+        if len(subject) > self._max_subject or not subject.isprintable():
             raise Unauthenticated(Cause.MALFORMED_SUB)
+        if subject.startswith(self._reserved_prefixes):
+            raise Unauthenticated(Cause.RESERVED_SUB)
         token_id = claims.get("jti")
         if token_id is not None and not (isinstance(token_id, str) and token_id and token_id.isprintable()):
             raise Unauthenticated(Cause.MALFORMED_JTI)

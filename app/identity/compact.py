@@ -107,6 +107,23 @@ def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 _JSON_ERRORS = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
+def unverified_issuer(token: bytes) -> str:
+    """The `iss` of a token whose signature is not verified yet, only to select the keys that verify it.
+
+    Call `read_header` first. Raises Unauthenticated.
+    """
+    try:
+        payload = _decode(token[token.index(b".") + 1 : token.rindex(b".")])
+    except ValueError:
+        raise Unauthenticated(Cause.MALFORMED_BASE64) from None
+    issuer = _read_payload(payload).get("iss")
+    if issuer is None:
+        raise Unauthenticated(Cause.MISSING_ISS)
+    if not isinstance(issuer, str):
+        raise Unauthenticated(AuthenticationFault.ISSUER)
+    return issuer
+
+
 def read_claims(token: bytes, keys: Iterable[RSAPublicKey]) -> dict[str, Any]:
     """Verify the signature of a token with one of these keys, and read its claims. Call `read_header` first.
 
@@ -119,6 +136,10 @@ def read_claims(token: bytes, keys: Iterable[RSAPublicKey]) -> dict[str, Any]:
         raise Unauthenticated(Cause.MALFORMED_BASE64) from None
     if not any(_is_signed(signed, signature, key) for key in keys):
         raise Unauthenticated(AuthenticationFault.SIGNATURE)
+    return _read_payload(payload)
+
+
+def _read_payload(payload: bytes) -> dict[str, Any]:
     try:
         return _read_object(payload)
     except _JSON_ERRORS:

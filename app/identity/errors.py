@@ -71,6 +71,7 @@ class Cause(StrEnum):
     SUB_NOT_A_STRING = "sub_not_a_string", AuthenticationFault.TOKEN
     EMPTY_SUB = "empty_sub", AuthenticationFault.TOKEN
     MALFORMED_SUB = "malformed_sub", AuthenticationFault.TOKEN
+    RESERVED_SUB = "reserved_sub", AuthenticationFault.TOKEN
     MALFORMED_JTI = "malformed_jti", AuthenticationFault.TOKEN
     MALFORMED_EXP = "malformed_exp", AuthenticationFault.TOKEN
     MALFORMED_NBF = "malformed_nbf", AuthenticationFault.TOKEN

@@ -29,7 +29,8 @@ class KeySet:
     `refresh_seconds + 2 * timeout_seconds` more. While the issuer returns no usable document, the last one is used
     until it is `refresh_seconds + max_stale_seconds` old; after that no token can be verified. Unknown `kid`s together
     cause at most one fetch in `cooldown_seconds`, and after a failed fetch there is none for that time. `clock` is
-    monotonic, in seconds. `span` makes the tracing span in which callers wait for a fetch.
+    monotonic, in seconds. `span` makes the tracing span in which callers wait for a fetch. `owner` names the issuer in
+    the log.
     """
 
     def __init__(
@@ -44,7 +45,9 @@ class KeySet:
         max_keys: int = MAX_KEYS,
         clock: Callable[[], float] = time.monotonic,
         span: Callable[[str], AbstractContextManager[object]] = nullcontext,
+        owner: str = "",
     ) -> None:
+        self._of = f" of {owner}" if owner else ""
         self._url = url
         self._refresh = refresh_seconds
         self._max_stale = max_stale_seconds
@@ -210,11 +213,11 @@ class KeySet:
                 self._published = None
             self._record_failure(str(error))
         except Exception as error:  # noqa: BLE001  # an unexpected error must not end the refresh
-            _log.exception("Fetching the signing keys failed with an unexpected error")
+            _log.exception("Fetching the signing keys%s failed with an unexpected error", self._of)
             self._record_failure(f"unexpected error: {type(error).__name__}")
         else:
             if self._last_error is not None:
-                _log.info("The signing keys are available again")
+                _log.info("The signing keys%s are available again", self._of)
             self._set_ignored(published.ignored)
             self._published = published
             self._published_fetch = number
@@ -226,14 +229,14 @@ class KeySet:
     def _set_ignored(self, ignored: IgnoredKeys) -> None:
         """Store the ignored keys, and log them if they have changed."""
         if ignored.texts and ignored != self._ignored:
-            _log.warning("Signing keys are ignored: %s", "; ".join(ignored.texts))
+            _log.warning("Signing keys%s are ignored: %s", self._of, "; ".join(ignored.texts))
         self._ignored = ignored
 
     def _record_failure(self, reason: str) -> None:
         """Keep the keys until the next fetch is over, but at most until they are too old."""
         now = self._clock()
         if reason != self._last_error:
-            _log.warning("The signing keys could not be fetched: %s", reason)
+            _log.warning("The signing keys%s could not be fetched: %s", self._of, reason)
         self._last_error = reason
         self._failures += 1
         self._retry_at = now + self._cooldown

@@ -3,52 +3,97 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Mapping
+from types import MappingProxyType
 
 from app.identity.bearer import MAX_TOKEN_BYTES
 from app.identity.claims import ClaimRules
-from app.identity.compact import read_claims, read_header
-from app.identity.errors import Cause, Unauthenticated
+from app.identity.compact import Header, read_claims, read_header, unverified_issuer
+from app.identity.errors import AuthenticationFault, CannotVerify, Cause, Unauthenticated
+from app.identity.issuer import API_TOKENS, TrustedIssuer, claim_at
 from app.identity.jwks import KeySet
 from app.identity.permission_claim import parse_permissions
 from app.identity.principal import Principal, user_principal
-from app.identity.token_cache import TokenCache
+from app.identity.token_cache import TokenCache, VerifiedToken
 
-# The kinds of token that are accepted, by `typ` in the header. A token without `typ` counts as `jwt`.
-ACCESS_TOKEN = frozenset({"jwt", "at+jwt"})  # RFC 9068 section 2.1
-ID_TOKEN = frozenset({"jwt"})
+
+class IssuerVerifier:
+    """Verifies the tokens of one issuer with its signing keys.
+
+    `reserved_prefixes` are the prefixes of other issuers' subjects. `now` returns the time in seconds since 1970.
+    """
+
+    __slots__ = ("_rules", "issuer", "keys", "reserved_prefixes")
+
+    def __init__(
+        self,
+        issuer: TrustedIssuer,
+        keys: KeySet,
+        *,
+        reserved_prefixes: tuple[str, ...] = (),
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.issuer = issuer
+        self.keys = keys
+        self.reserved_prefixes = reserved_prefixes
+        self._rules = ClaimRules(
+            issuer.issuer,
+            issuer.audiences,
+            issuer.authorized_parties,
+            skew_seconds=issuer.skew_seconds,
+            subject_prefix=issuer.subject_prefix,
+            reserved_prefixes=reserved_prefixes,
+            now=now,
+        )
+
+    async def verify(self, token: bytes, header: Header) -> VerifiedToken:
+        """Verify a token with this header, and read its claims after its signature.
+
+        Raises Unauthenticated, and CannotVerify if there are no signing keys.
+        """
+        if header.kind not in self.issuer.kinds:
+            raise Unauthenticated(Cause.TOKEN_TYPE)
+        keys = await self.keys.find(header.kid)
+        if keys is None:
+            raise Unauthenticated(Cause.MISSING_KID if header.kid is None else Cause.UNKNOWN_KID)
+        claims = read_claims(token, keys)
+        validity = self._rules.check(claims)
+        return VerifiedToken(token, self._principal(claims), self.keys, header.kid, keys, *validity)
+
+    def _principal(self, claims: Mapping[str, object]) -> Principal:
+        issuer = self.issuer
+        subject = f"{issuer.subject_prefix}{claims['sub']}"
+        return user_principal(subject, parse_permissions(claim_at(claims, issuer.permissions)), claims)
 
 
 class JwtVerifier:
-    """Verifies the tokens of one issuer. The arguments of `ClaimRules` have the same meaning here.
+    """Verifies the tokens of the trusted issuers, each by the issuer that it names and by no other.
 
-    Tokens longer than `max_bytes` are refused; `kinds` are the accepted types of token.
+    `issuers` are the verifiers by `iss`. Tokens longer than `max_bytes` are refused.
     """
 
     def __init__(
         self,
-        keys: KeySet,
-        issuer: str,
-        audiences: tuple[str, ...],
-        authorized_parties: tuple[str, ...] = (),
+        issuers: Iterable[IssuerVerifier] = (),
         *,
-        skew_seconds: int = 0,
         max_bytes: int = MAX_TOKEN_BYTES,
-        kinds: Collection[str] = ACCESS_TOKEN,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._keys = keys
-        self._rules = ClaimRules(issuer, audiences, authorized_parties, skew_seconds=skew_seconds, now=now)
-        self._kinds = frozenset(kinds)
         self.max_bytes = max_bytes
-        self.cache = TokenCache(keys, now)
+        self.cache = TokenCache(now)
+        self._issuers: Mapping[str, IssuerVerifier] = MappingProxyType({})
+        self.trust(issuers)
+
+    def trust(self, issuers: Iterable[IssuerVerifier]) -> None:
+        """Trust these issuers instead of those before. No cached token is accepted without verifying it again."""
+        self._issuers = MappingProxyType({each.issuer.issuer: each for each in issuers})
+        self.cache.clear()
 
     async def verify(self, token: str) -> Principal:
         """The principal of a token. Waits only if its signing key has to be fetched.
 
-        The claims are read after the signature has been verified. The signature of a cached token is not verified again
-        while its key is published and the token is valid. Raises Unauthenticated, and CannotVerify if there are no
-        signing keys.
+        The signature of a cached token is not verified again while its issuer is trusted, its key is published and the
+        token is valid. Raises Unauthenticated, and CannotVerify if there are no signing keys.
         """
         raw = token.encode("utf-8", "surrogatepass")
         cached = self.cache.get(raw)
@@ -59,14 +104,45 @@ class JwtVerifier:
             raise Unauthenticated(Cause.TOO_LONG)
         if not token.isascii():
             raise Unauthenticated(Cause.NOT_ASCII)
-        kid, kind = read_header(raw)
-        if kind not in self._kinds:
-            raise Unauthenticated(Cause.TOKEN_TYPE)
-        keys = await self._keys.find(kid)
-        if keys is None:
-            raise Unauthenticated(Cause.MISSING_KID if kid is None else Cause.UNKNOWN_KID)
-        claims = read_claims(raw, keys)
-        validity = self._rules.check(claims)
-        principal = user_principal(claims["sub"], parse_permissions(claims.get("permissions")), claims)
-        self.cache.add(raw, principal, kid, keys, validity)
-        return principal
+        header = read_header(raw)
+        while True:
+            issuers = self._issuers
+            verifier = _select(issuers, raw)
+            try:
+                verified = await verifier.verify(raw, header)
+            except (Unauthenticated, CannotVerify):
+                if self._issuers is issuers:
+                    raise
+            else:
+                if self._issuers is issuers:
+                    self.cache.add(verified)
+                    return verified.principal
+            # Other issuers are trusted since the verification began, so its result does not count.
+
+
+def _select(issuers: Mapping[str, IssuerVerifier], token: bytes) -> IssuerVerifier:
+    """The verifier of the issuer that the token names. Raises Unauthenticated."""
+    if len(issuers) == 1:  # which checks the issuer after the signature
+        return next(iter(issuers.values()))
+    verifier = issuers.get(unverified_issuer(token))
+    if verifier is None:
+        raise Unauthenticated(AuthenticationFault.ISSUER)
+    return verifier
+
+
+def single_issuer(
+    keys: KeySet,
+    issuer: str,
+    audiences: tuple[str, ...],
+    authorized_parties: tuple[str, ...] = (),
+    *,
+    skew_seconds: int = 0,
+    max_bytes: int = MAX_TOKEN_BYTES,
+    kinds: Collection[str] = API_TOKENS,
+    now: Callable[[], float] = time.time,
+) -> JwtVerifier:
+    """A verifier for the tokens of one issuer, with a key set that its caller starts and stops."""
+    trusted = TrustedIssuer(
+        issuer, issuer, "", audiences, authorized_parties, kinds=frozenset(kinds), skew_seconds=skew_seconds
+    )
+    return JwtVerifier((IssuerVerifier(trusted, keys, now=now),), max_bytes=max_bytes, now=now)

@@ -7,7 +7,6 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple
 
-from app.identity.claims import Validity
 from app.identity.jwk import Keys
 from app.identity.jwks import KeySet
 from app.identity.principal import Principal
@@ -17,9 +16,15 @@ MAX_BYTES = 20_000_000  # of all tokens; their principals take a few times as mu
 _TAIL = 64  # the last bytes of the signature, which are the cache key
 
 
-class _CachedToken(NamedTuple):
+class VerifiedToken(NamedTuple):
+    """A verified token: its principal, the key set of its issuer and the keys with its `kid`, and its validity.
+
+    `begins` and `ends` are those of `Validity`.
+    """
+
     token: bytes
     principal: Principal
+    key_set: KeySet
     kid: str | None
     keys: Keys
     begins: float
@@ -33,10 +38,9 @@ class TokenCache:
     look-up. `now` returns the time in seconds since 1970.
     """
 
-    def __init__(self, keys: KeySet, now: Callable[[], float] = time.time) -> None:
-        self._keys = keys
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
-        self._tokens: OrderedDict[bytes, _CachedToken] = OrderedDict()
+        self._tokens: OrderedDict[bytes, VerifiedToken] = OrderedDict()
         self._bytes = 0
         self.hits = self.misses = 0
 
@@ -48,21 +52,26 @@ class TokenCache:
         cached = self._tokens.get(token[-_TAIL:])
         if cached is None or cached.token != token:
             return None
-        if cached.begins <= self._now() < cached.ends and self._keys.get(cached.kid) is cached.keys:
+        if cached.begins <= self._now() < cached.ends and cached.key_set.get(cached.kid) is cached.keys:
             self.hits += 1
             return cached.principal
         self._evict(token[-_TAIL:])
         return None
 
-    def add(self, token: bytes, principal: Principal, kid: str | None, keys: Keys, validity: Validity) -> None:
+    def add(self, verified: VerifiedToken) -> None:
         """Add a token that has just been verified. The oldest tokens are evicted if there are too many."""
-        tail = token[-_TAIL:]
+        tail = verified.token[-_TAIL:]
         if tail in self._tokens:
             self._evict(tail)
-        self._tokens[tail] = _CachedToken(token, principal, kid, keys, *validity)
-        self._bytes += len(token)
+        self._tokens[tail] = verified
+        self._bytes += len(verified.token)
         while len(self._tokens) > MAX_TOKENS or self._bytes > MAX_BYTES:
             self._evict(next(iter(self._tokens)))
+
+    def clear(self) -> None:
+        """Remove all tokens, because other issuers are trusted."""
+        self._tokens.clear()
+        self._bytes = 0
 
     def _evict(self, tail: bytes) -> None:
         self._bytes -= len(self._tokens.pop(tail).token)

@@ -15,8 +15,8 @@ from app.audit.log import DecisionLog
 from app.audit.tally import UNAVAILABLE, Series, Tally
 from app.history.publish import OUTCOMES, Publisher
 from app.identity.errors import REASON_CODES, AuthenticationFault
+from app.identity.issuers import IssuerRegistry
 from app.identity.jwk import IgnoredReason
-from app.identity.jwks import KeySet
 from app.identity.key_verifier import ApiKeyVerifier
 from app.identity.token_cache import TokenCache
 from app.log_stream import LogStream
@@ -38,7 +38,7 @@ class MetricSources:
     requests: Requests
     lookups: Tally
     lag: Series
-    keys: KeySet
+    issuers: IssuerRegistry
     tokens: TokenCache
     verifier: ApiKeyVerifier
     live: LivePolicy
@@ -112,16 +112,17 @@ def _policy(values: Values, sources: MetricSources) -> None:
 
 
 def _keys(values: Values, sources: MetricSources) -> None:
-    keys = sources.keys
-    if (age := keys.age_seconds) is not None:
-        values.set("authz_key_set_age_seconds", age)
-    values.set("authz_key_set_usable", keys.ready)
-    values.set("authz_key_set_keys", keys.count)
-    for reason in IgnoredReason:
-        values.set("authz_key_set_ignored_keys", keys.ignored.counts.get(reason, 0), reason)
-    started, failed = keys.fetches
-    values.set("authz_key_set_fetches_total", started)
-    values.set("authz_key_set_fetch_failures_total", failed)
+    for each in sources.issuers.verifiers:
+        name, keys = each.issuer.name, each.keys
+        if (age := keys.age_seconds) is not None:
+            values.set("authz_key_set_age_seconds", age, name)
+        values.set("authz_key_set_usable", keys.ready, name)
+        values.set("authz_key_set_keys", keys.count, name)
+        for reason in IgnoredReason:
+            values.set("authz_key_set_ignored_keys", keys.ignored.counts.get(reason, 0), name, reason)
+        started, failed = keys.fetches
+        values.set("authz_key_set_fetches_total", started, name)
+        values.set("authz_key_set_fetch_failures_total", failed, name)
 
 
 def _caches(values: Values, sources: MetricSources, misses_before: int) -> None:

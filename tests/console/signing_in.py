@@ -20,7 +20,7 @@ from app.console.login_state import LoginState
 from app.console.oidc import OpenId, SignedIn, SignInFailed
 from app.dev.wire import IssuerRequest, Reply, json_reply
 from app.identity.jwks import KeySet
-from app.identity.jwt import JwtVerifier
+from app.identity.jwt import single_issuer
 from tests.console.browsing import changed_answers, changed_tokens
 from tests.support.issuer import CONSOLE, LiveIssuer
 from tests.support.server import AUDIENCE
@@ -31,7 +31,7 @@ SKEW = 5
 
 def openid_of(issuer: LiveIssuer, keys: KeySet, api_keys: KeySet | None = None, **changes: Any) -> OpenId:
     console = Console(URL, issuer.url, CONSOLE.id, None, 3600, SKEW)
-    return OpenId(replace(console, **changes), keys, JwtVerifier(api_keys or keys, issuer.url, (AUDIENCE,)))
+    return OpenId(replace(console, **changes), keys, single_issuer(api_keys or keys, issuer.url, (AUDIENCE,)))
 
 
 async def answered(

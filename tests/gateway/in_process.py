@@ -22,7 +22,7 @@ from app.http.door.refusal import Refusals
 from app.identity.api_keys import KeyRecord, MintedKey, mint
 from app.identity.authenticate import Authenticator
 from app.identity.jwks import KeySet
-from app.identity.jwt import JwtVerifier
+from app.identity.jwt import single_issuer
 from app.identity.key_verifier import ApiKeyVerifier
 from app.policy.engine.live import LivePolicy
 from app.policy.routing.routes import Route, RouteTable
@@ -83,7 +83,7 @@ class Gateway:
         self._written: list[Record] = []
         proxies = TrustedProxies([ip_network(trusted)])
         keys = ApiKeyVerifier(self._find, environments=("live",), cache_seconds=60, on_accepted=lambda _: None)
-        jwt = JwtVerifier(KeySet("http://127.0.0.1:9/"), "https://issuer.example", ())
+        jwt = single_issuer(KeySet("http://127.0.0.1:9/"), "https://issuer.example", ())
         self.live = LivePolicy(directory, table, files(*rows))
         self._log = DecisionLog(self._write)
         self.door = ForwardAuth(

@@ -13,8 +13,9 @@ from structlog.testing import capture_logs
 
 from app.identity.claims import ClaimRules
 from app.identity.errors import HEADER_FAULTS, REASON_CODES, AuthenticationFault, Cause, Unauthenticated
+from app.identity.issuer import ID_TOKENS
 from app.identity.jwks import KeySet
-from app.identity.jwt import ID_TOKEN, JwtVerifier
+from app.identity.jwt import JwtVerifier, single_issuer
 from app.identity.refusal_log import RefusalLog
 from tests.identity.clock import Clock
 from tests.support.issuer import PARTY, LiveIssuer
@@ -261,7 +262,7 @@ def with_header(issuer: LiveIssuer, claims: dict[str, Any] | None = None, **head
 )
 async def test_each_fault_of_the_header_has_its_cause(issuer: LiveIssuer, header: dict[str, Any], word: str) -> None:
     async with KeySet(issuer.jwks_url) as keys:
-        assert await word_for(JwtVerifier(keys, issuer.url, (AUDIENCE,)), with_header(issuer, **header)) == word
+        assert await word_for(single_issuer(keys, issuer.url, (AUDIENCE,)), with_header(issuer, **header)) == word
 
 
 async def word_for(verifier: JwtVerifier, token: str) -> str:
@@ -287,7 +288,7 @@ async def test_each_fault_of_the_form_has_its_cause(issuer: LiveIssuer, untruste
         "": [good, issuer.token(blob="x" * 8_000)],
     }
     async with KeySet(issuer.jwks_url) as keys:
-        verifier = JwtVerifier(keys, issuer.url, (AUDIENCE,))
+        verifier = single_issuer(keys, issuer.url, (AUDIENCE,))
         for word, those in tokens.items():
             for token in those:
                 assert await word_for(verifier, token) == word, token[:40]
@@ -295,7 +296,7 @@ async def test_each_fault_of_the_form_has_its_cause(issuer: LiveIssuer, untruste
 
 async def test_an_access_token_is_no_id_token(issuer: LiveIssuer) -> None:
     async with KeySet(issuer.jwks_url) as keys:
-        verifier = JwtVerifier(keys, issuer.url, (AUDIENCE,), kinds=ID_TOKEN)
+        verifier = single_issuer(keys, issuer.url, (AUDIENCE,), kinds=ID_TOKENS)
         assert await word_for(verifier, with_header(issuer)) == ""
         assert await word_for(verifier, with_header(issuer, typ="at+jwt")) == "token_type"
 
@@ -307,7 +308,7 @@ async def test_a_token_may_be_as_long_as_the_limit(issuer: LiveIssuer, limit: in
     while len(token) < limit:
         token = token[:-1] + "A" * (limit - len(token) + 1)  # in any form: that is checked later
     async with KeySet(issuer.jwks_url) as keys:
-        verifier = JwtVerifier(keys, issuer.url, (AUDIENCE,), max_bytes=limit)
+        verifier = single_issuer(keys, issuer.url, (AUDIENCE,), max_bytes=limit)
         assert await word_for(verifier, token) != "too_long"
         assert await word_for(verifier, token + "A") == "too_long"
 

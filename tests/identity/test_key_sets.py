@@ -17,7 +17,7 @@ from jwt.algorithms import RSAAlgorithm
 from app.identity.errors import CannotVerify, Cause, Unauthenticated
 from app.identity.jwk import DocumentRefused, IgnoredReason, PublishedKeys, read_key_set
 from app.identity.jwks import KeySet
-from app.identity.jwt import JwtVerifier
+from app.identity.jwt import single_issuer
 from tests.support.issuer import LiveIssuer
 from tests.support.server import AUDIENCE
 
@@ -289,7 +289,7 @@ async def test_a_key_in_use_is_refused_when_its_private_part_is_published(
     good = json.dumps({"keys": [jwk()]}).encode()
     own.answer = lambda: (200, good)
     async with KeySet(own.jwks_url, cooldown_seconds=0) as keys:
-        verifier = JwtVerifier(keys, own.url, (AUDIENCE,))
+        verifier = single_issuer(keys, own.url, (AUDIENCE,))
         token = own.token()
         assert await verifier.verify(token)
         own.answer = lambda: (200, json.dumps({"keys": [private(2, kid="k2")]}).encode())
@@ -332,7 +332,7 @@ async def test_each_key_of_one_id_is_tried_for_a_token(own: LiveIssuer) -> None:
     own.key, own.kid = private_key(1), "k1"
     own.answer = lambda: (200, b"\xef\xbb\xbf" + json.dumps({"keys": [jwk(2), jwk(3), jwk(), jwk()]}).encode())
     async with KeySet(own.jwks_url) as keys:
-        verifier = JwtVerifier(keys, own.url, (AUDIENCE,))
+        verifier = single_issuer(keys, own.url, (AUDIENCE,))
         for number in (1, 2, 3):
             own.key = private_key(number)
             token = own.token(permissions=["catalog:read"])
@@ -350,11 +350,11 @@ async def test_a_token_without_a_key_id_is_refused_if_there_are_two_keys(own: Li
     token = jwt.encode(claims, own.key, algorithm="RS256")
     own.answer = lambda: (200, json.dumps({"keys": [jwk()]}).encode())
     async with KeySet(own.jwks_url) as keys:
-        assert (await JwtVerifier(keys, own.url, (AUDIENCE,)).verify(token)).subject == "user_test"
+        assert (await single_issuer(keys, own.url, (AUDIENCE,)).verify(token)).subject == "user_test"
     own.answer = lambda: (200, json.dumps({"keys": [jwk(), jwk(2, kid="k2")]}).encode())
     async with KeySet(own.jwks_url) as keys:
         with pytest.raises(Unauthenticated) as refused:
-            await JwtVerifier(keys, own.url, (AUDIENCE,)).verify(token)
+            await single_issuer(keys, own.url, (AUDIENCE,)).verify(token)
         assert refused.value.code == Cause.MISSING_KID
 
 
@@ -362,7 +362,7 @@ async def test_a_cached_token_is_refused_when_its_key_is_replaced_under_the_same
     own.key, own.kid = private_key(1), "k1"
     own.answer = lambda: (200, json.dumps({"keys": [jwk(2), jwk()]}).encode())
     async with KeySet(own.jwks_url, cooldown_seconds=0) as keys:
-        verifier = JwtVerifier(keys, own.url, (AUDIENCE,))
+        verifier = single_issuer(keys, own.url, (AUDIENCE,))
         token = own.token()
         assert await verifier.verify(token) is await verifier.verify(token)
         own.answer = lambda: (200, json.dumps({"keys": [jwk(2)]}).encode())

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from app.identity.claims import Validity
 from app.identity.errors import AuthenticationFault, CannotVerify, Unauthenticated
+from app.identity.jwk import Keys
 from app.identity.jwks import KeySet
-from app.identity.jwt import JwtVerifier
+from app.identity.jwt import JwtVerifier, single_issuer
 from app.identity.principal import user_principal
-from app.identity.token_cache import TokenCache
+from app.identity.token_cache import TokenCache, VerifiedToken
 from tests.identity.clock import Clock
 from tests.support.issuer import LiveIssuer
 from tests.support.server import AUDIENCE
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 
 
 def verifier_of(keys: KeySet, issuer: LiveIssuer) -> JwtVerifier:
-    return JwtVerifier(keys, issuer.url, (AUDIENCE,))
+    return single_issuer(keys, issuer.url, (AUDIENCE,))
 
 
 async def test_a_cached_token_is_the_same_principal(issuer: LiveIssuer) -> None:
@@ -46,7 +46,7 @@ async def test_the_times_of_a_cached_token_are_checked(issuer: LiveIssuer, state
     async with KeySet(issuer.jwks_url) as keys:
 
         def verifier() -> JwtVerifier:
-            return JwtVerifier(keys, issuer.url, (AUDIENCE,), skew_seconds=skew, now=lambda: now[0])
+            return single_issuer(keys, issuer.url, (AUDIENCE,), skew_seconds=skew, now=lambda: now[0])
 
         for moment in (begins - 0.001, begins, begins + 0.001, ends - 0.001, ends, ends + 0.001, ends + 1e6):
             now[0] = 950.0
@@ -116,18 +116,20 @@ async def test_no_cached_token_is_accepted_when_the_key_set_is_too_old(own: Live
             await verifier.verify(token)
 
 
-GOOD = Validity(0, time.time() + 3600)
+def verified(token: bytes, key_set: KeySet, kid: str, keys: Keys) -> VerifiedToken:
+    """A valid token, whose subject is its text."""
+    return VerifiedToken(token, user_principal(token.decode(), [], {}), key_set, kid, keys, 0, time.time() + 3600)
 
 
 async def test_the_cache_of_tokens_is_bounded_and_evicts_the_oldest(issuer: LiveIssuer) -> None:
     async with KeySet(issuer.jwks_url) as keys:
         found = await keys.find(issuer.kid)
         assert found
-        cache = TokenCache(keys)
+        cache = TokenCache()
         for number in range(10_000):
-            cache.add(b"token %d" % number, user_principal("u", [], {}), issuer.kid, found, GOOD)
+            cache.add(verified(b"token %d" % number, keys, issuer.kid, found))
         assert cache.get(b"token 0")
-        cache.add(b"token 10000", user_principal("u", [], {}), issuer.kid, found, GOOD)
+        cache.add(verified(b"token 10000", keys, issuer.kid, found))
         assert len(cache) == 10_000
         assert cache.get(b"token 0") is None
         assert cache.get(b"token 1")
@@ -140,12 +142,12 @@ async def test_the_cache_of_tokens_is_bounded_in_bytes(issuer: LiveIssuer) -> No
         found = await keys.find(issuer.kid)
         assert found
         for more, left in ((0, 4), (1, 3)):
-            cache = TokenCache(keys)
+            cache = TokenCache()
             tokens = [b"%d" % number * (length // 2) for number, length in enumerate(lengths, 10)]
             tokens[-1] += b"x" * more
             for token in tokens:
                 for _ in range(3):  # the same token takes no more room
-                    cache.add(token, user_principal("u", [], {}), issuer.kid, found, GOOD)
+                    cache.add(verified(token, keys, issuer.kid, found))
             assert [cache.get(token) is not None for token in tokens] == [left == 4, True, True, True]
             assert len(cache) == left
 
@@ -154,11 +156,11 @@ async def test_a_token_with_the_end_of_another_is_not_confused_with_it(issuer: L
     async with KeySet(issuer.jwks_url) as keys:
         found = await keys.find(issuer.kid)
         assert found
-        cache = TokenCache(keys)
+        cache = TokenCache()
         for length, left in ((63, True), (64, False)):
             first, second = (start + b"x" * length for start in (b"a", b"b"))
             for token in (first, second):
-                cache.add(token, user_principal(token.decode(), [], {}), issuer.kid, found, GOOD)
+                cache.add(verified(token, keys, issuer.kid, found))
                 known = cache.get(token)
                 assert known
                 assert known.subject == token.decode()
@@ -168,7 +170,7 @@ async def test_a_token_with_the_end_of_another_is_not_confused_with_it(issuer: L
 async def test_expired_entries_are_evicted_and_counted(issuer: LiveIssuer) -> None:
     now = [950.0]
     async with KeySet(issuer.jwks_url) as keys:
-        verifier = JwtVerifier(keys, issuer.url, (AUDIENCE,), now=lambda: now[0])
+        verifier = single_issuer(keys, issuer.url, (AUDIENCE,), now=lambda: now[0])
         cache = verifier.cache
         assert (cache.hits, cache.misses, len(cache)) == (0, 0, 0)
         token = issuer.token(exp=1000, iat=None)
@@ -176,7 +178,7 @@ async def test_expired_entries_are_evicted_and_counted(issuer: LiveIssuer) -> No
             await verifier.verify(token)
             assert (cache.hits, cache.misses, len(cache)) == (count, 1, 1)
         now[0] = 999.9
-        assert await fault_of(JwtVerifier(keys, issuer.url, (AUDIENCE,), now=lambda: now[0]), token) is None
+        assert await fault_of(single_issuer(keys, issuer.url, (AUDIENCE,), now=lambda: now[0]), token) is None
         now[0] = 1000
         assert await fault_of(verifier, token) is AuthenticationFault.EXPIRED
         assert (cache.hits, cache.misses, len(cache)) == (2, 2, 0)

@@ -17,7 +17,7 @@ import pytest
 from app.identity.api_keys import KeyRecord, MintedKey, mint
 from app.identity.errors import AuthenticationFault, Unauthenticated
 from app.identity.jwks import KeySet
-from app.identity.jwt import JwtVerifier
+from app.identity.jwt import JwtVerifier, single_issuer
 from app.identity.key_verifier import ApiKeyVerifier
 from tests.support.issuer import LiveIssuer
 from tests.support.server import AUDIENCE
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.anyio
 
 
 def verifier_of(keys: KeySet, issuer: LiveIssuer) -> JwtVerifier:
-    return JwtVerifier(keys, issuer.url, (AUDIENCE,))
+    return single_issuer(keys, issuer.url, (AUDIENCE,))
 
 
 def signed(issuer: LiveIssuer, payload: bytes, header: dict[str, Any] | None = None) -> str:

@@ -19,7 +19,7 @@ from app.dev.issuer import Issuer
 from app.identity.errors import AuthenticationFault, Cause, Unauthenticated
 from app.identity.jwk import DocumentRefused, IgnoredReason, PublishedKeys, read_key_set
 from app.identity.jwks import KeySet
-from app.identity.jwt import JwtVerifier
+from app.identity.jwt import single_issuer
 from tests.support.issuer import LiveIssuer
 from tests.support.server import AUDIENCE
 
@@ -104,7 +104,7 @@ async def test_every_vector_has_its_outcome(group: dict[str, Any], publisher: Li
     document = {"keys": [*group["keys"], *Issuer(publisher.key).jwks()["keys"]]}
     publisher.answer = lambda: (200, json.dumps(document).encode())
     async with KeySet(publisher.jwks_url) as keys:
-        verifier = JwtVerifier(keys, publisher.url, (AUDIENCE,))
+        verifier = single_issuer(keys, publisher.url, (AUDIENCE,))
         for vector in group["tests"]:
             with pytest.raises(Unauthenticated) as refused:
                 await verifier.verify(vector["jws"])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from app.cli.failure import explained
-from app.cli.policy.directory import policy_directory
+from app.cli.policy.directory import issuer_faults, policy_directory
 from app.cli.policy.fault_text import place
 from app.cli.policy.findings_text import finding_lines
 from app.cli.terminal import Styled, plural, show, show_json, show_view
@@ -107,6 +107,8 @@ def _examine(directory: Path) -> _Report:
             of_texts, source = source.faults, replace(source, faults=())
         policy = parse(source)
         try:
+            if wrong := issuer_faults(policy):
+                raise PolicyRefused(wrong)
             snapshot = build(policy, route_table())
         except PolicyRefused as refused:
             faults = refused.faults

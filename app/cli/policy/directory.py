@@ -15,6 +15,7 @@ from app.cli.terminal import plural, show, show_view
 if TYPE_CHECKING:
     from app.policy.engine.snapshot import Snapshot
     from app.policy.language.fault import Fault
+    from app.policy.language.load import Policy
 
 
 def policy_directory(given: Path | None) -> Path:
@@ -46,6 +47,15 @@ def fault_of_path(path: Path) -> str | None:
     except OSError as error:
         return f"cannot be read: {(error.strerror or str(error)).lower()}"
     return None if stat.S_ISDIR(mode) else "is not a directory"
+
+
+def issuer_faults(policy: Policy) -> list[Fault]:
+    """The faults of a policy's issuers together with AUTHZ_ISSUER; none if that is not set here."""
+    from app.policy.language.issuers import deployment_faults
+    from app.settings import stated_issuer
+
+    own = stated_issuer()
+    return deployment_faults(policy.source, policy.issuers, own) if own else []
 
 
 def snapshot_of(directory: Path) -> Snapshot:

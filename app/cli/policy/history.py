@@ -15,7 +15,7 @@ from app.cli.database import with_session, with_sessions
 from app.cli.failure import explained, fail
 from app.cli.operator import operator
 from app.cli.policy.cases_text import entry_lines
-from app.cli.policy.directory import show_faults
+from app.cli.policy.directory import issuer_faults, show_faults
 from app.cli.policy.publish_text import print_published, print_trial, refuse
 from app.cli.policy.stored_revision import stored_revision
 from app.cli.terminal import plural, quoted, rfc3339, show, show_view
@@ -263,7 +263,7 @@ def _apply(
     async def run(sessions: Sessions) -> tuple[Published, FleetProgress | None]:
         settings = load_local()
         async with settled(sessions, settings.policy_dir) as start:
-            live = LivePolicy(settings.policy_dir, route_table(), start.files)
+            live = LivePolicy(settings.policy_dir, route_table(), start.files, issuer_faults)
         files_win = is_embedded(settings.database_url)
         follower = Follower(live, sessions, start.seen, files_win=files_win, only_looks=change.dry_run)
         # Outdated files do not count as an edit: the change is based on the newest revision.

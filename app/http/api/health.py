@@ -13,6 +13,7 @@ from app.audit.record import time_of
 from app.db.session import Sessions, answers
 from app.http.door.draining import draining
 from app.http.wire.handlers import get_or_head
+from app.identity.jwks import KeySet
 from app.services import AnyRequest, Services, services_of
 
 _DROPPING_SECONDS = 60.0  # after a loss of decisions
@@ -54,18 +55,20 @@ async def healthz() -> dict[str, str]:
 async def readyz(request: AnyRequest) -> Response[dict[str, Any]]:
     """503 if no request can be served: the policy is suspended, no credential can be verified, or it is draining.
 
-    Without the database, or without the signing keys, the status is `degraded` with 200: callers with the other kind of
-    credential are served, and other replicas are in the same state. The same applies if the disk of the database is
-    full or almost full, which `database` reports as `disk`, and for a minute after the decision log lost decisions.
+    Without the database, or without the signing keys of an issuer, the status is `degraded` with 200: callers with
+    another kind of credential are served, and other replicas are in the same state. The same applies if the disk of
+    the database is full or almost full, which `database` reports as `disk`, and for a minute after the decision log
+    lost decisions.
     """
     services = services_of(request.app)
-    checks = {"database": await _database(services), "key_set": _key_set(services), "policy": _policy(services)}
+    checks = {"database": await _database(services), "key_set": _key_sets(services), "policy": _policy(services)}
     checks["decision_log"] = _decision_log(services)
-    # A JWT needs signing keys, an API key the database.
-    verifies = [checks["database"]["ok"], checks["key_set"]["ok"]]
-    ready = any(verifies) and checks["policy"]["ok"] and not draining.begun
+    # A JWT needs the signing keys of its issuer, an API key the database.
+    verifies = checks["database"]["ok"] or any(each.keys.ready for each in services.issuers.verifiers)
+    ready = verifies and checks["policy"]["ok"] and not draining.begun
     complete = checks["decision_log"]["ok"] and "disk" not in checks["database"]
-    serving_status = "ready" if all(verifies) and complete else "degraded"
+    complete = complete and checks["database"]["ok"] and checks["key_set"]["ok"]
+    serving_status = "ready" if complete else "degraded"
     status = "draining" if draining.begun else serving_status if ready else "not ready"
     content = {"status": status, "checks": checks}
     return Response(content, status_code=200 if ready else 503, headers={"Cache-Control": "no-store"})
@@ -76,8 +79,22 @@ async def _database(services: Services) -> dict[str, Any]:
     return {"ok": not error, **({"error": error} if error else {}), **({"disk": shortage} if shortage else {})}
 
 
-def _key_set(services: Services) -> dict[str, Any]:
-    keys = services.key_set
+def _key_sets(services: Services) -> dict[str, Any]:
+    """The key set of the only issuer, or all key sets together and each by itself."""
+    reports = {each.issuer.name: _key_set(each.keys) for each in services.issuers.verifiers}
+    if len(reports) == 1:
+        return next(iter(reports.values()))
+    ages = [report["age_seconds"] for report in reports.values()]
+    return {
+        "ok": all(report["ok"] for report in reports.values()),
+        "age_seconds": None if None in ages else max(ages, default=None),
+        "error": next((f"{name}: {report['error']}" for name, report in reports.items() if report["error"]), None),
+        "ignored": [f"{name}: {text}" for name, report in reports.items() for text in report["ignored"]],
+        "issuers": reports,
+    }
+
+
+def _key_set(keys: KeySet) -> dict[str, Any]:
     age = keys.age_seconds
     return {
         "ok": keys.ready,

@@ -34,7 +34,7 @@ class ProtectedResource:
     responses={404: ResponseSpec(Detail, description="The deployment has not stated its public address")},
 )
 async def protected_resource(request: AnyRequest) -> Response[ProtectedResource]:
-    """The issuer whose tokens are accepted, and all permissions. The address is never read from a Host header."""
+    """The issuers whose tokens are accepted, and all permissions. The address is never read from a Host header."""
     services = services_of(request.app)
     base = services.settings.public_url
     if base is None:
@@ -42,7 +42,7 @@ async def protected_resource(request: AnyRequest) -> Response[ProtectedResource]
     catalog = services.live.active.policy.catalog
     content = ProtectedResource(
         resource=base,
-        authorization_servers=[services.settings.issuer],
+        authorization_servers=[each.issuer.issuer for each in services.issuers.verifiers],
         scopes_supported=sorted(name for name, permission in catalog.items() if not permission.deprecated),
         bearer_methods_supported=["header"],
         resource_name="Griddy API",

@@ -85,16 +85,24 @@ class LivePolicy:
     """Holds the active snapshot. Raises PolicyRefused if the first policy is faulty: there is no good one to keep.
 
     If `files` is given, it is the first policy instead of the files of the directory, which are half written.
+    `find_more` finds the faults that a policy has in this deployment alone.
 
     `on_disk` is the revision of the files when they were last read complete, empty if unknown. While that is not the
     active one, an edit of the files is based on an older policy and is refused. While a revision is `awaited`, because
     its policy should be active and cannot be loaded here, only files of that revision are accepted.
     """
 
-    def __init__(self, directory: Path, table: RouteTable, files: Mapping[str, bytes] | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        table: RouteTable,
+        files: Mapping[str, bytes] | None = None,
+        find_more: Callable[[Policy], list[Fault]] = lambda _: [],
+    ) -> None:
         self.directory = directory
         self.table = table
-        self.active: Snapshot = build(load(directory) if files is None else parse(from_bytes(files)), table)
+        self._find_more = find_more
+        self.active: Snapshot = self._build(load(directory) if files is None else parse(from_bytes(files)))
         self._on_disk: str = self.active.revision if files is None else ""
         self.outdated: str | None = None  # the revision of files that were refused for that reason
         self._awaited: str | None = None
@@ -135,7 +143,12 @@ class LivePolicy:
 
     def build_candidate(self, files: Mapping[str, bytes]) -> Snapshot:
         """Build another policy for the routes that are served. Raises PolicyRefused with every fault."""
-        return build(parse(from_bytes(files), self.active.policy), self.table)
+        return self._build(parse(from_bytes(files), self.active.policy))
+
+    def _build(self, policy: Policy) -> Snapshot:
+        if faults := self._find_more(policy):
+            raise PolicyRefused(faults)
+        return build(policy, self.table)
 
     @asynccontextmanager
     async def locked(self) -> AsyncIterator[None]:
@@ -173,7 +186,7 @@ class LivePolicy:
             if self.on_disk != old.revision or self.awaited not in (None, policy.revision):
                 self.outdated = policy.revision
                 raise PolicyRefused([_outdated(policy.revision, self.on_disk, self.awaited or old.revision)])
-            snapshot = await asyncio.to_thread(build, policy, self.table)
+            snapshot = await asyncio.to_thread(self._build, policy)
         except PolicyRefused as refused:
             self.refused = LoadFailure(datetime.now(UTC), refused.faults)
             return self._notify(Reload("refused", old.revision, faults=refused.faults))

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from app.policy.gc_control import long_lived_build
-from app.policy.language import permissions
+from app.policy.language import issuers, permissions
 from app.policy.language.cases import Case
 from app.policy.language.entities import Entity, Known
 from app.policy.language.load import Policy
@@ -16,9 +16,15 @@ from app.policy.language.permissions import Permission
 from app.policy.language.row_view import RowView
 from app.policy.language.rule import Membership, Rule
 
-# The noun for the entries of a file, by its folder; outside these folders, by its ending or name.
-_NOUNS = {"tests": ("case", "cases"), "entities": ("entity", "entities"), "upstreams": ("endpoint", "endpoints")}
-_ROWS, _PERMISSIONS, _LINES = ("row", "rows"), ("permission", "permissions"), ("line", "lines")
+# The noun for the entries of a file, by its folder or name; for others it depends on their ending.
+_NOUNS = {
+    "tests": ("case", "cases"),
+    "entities": ("entity", "entities"),
+    "upstreams": ("endpoint", "endpoints"),
+    permissions.FILE: ("permission", "permissions"),
+    issuers.FILE: ("issuer", "issuers"),
+}
+_ROWS, _LINES = ("row", "rows"), ("line", "lines")
 FORMATTING = "only comments, order or formatting"
 
 
@@ -47,14 +53,13 @@ class FileChange:
         return f"{self.status}: {', '.join(words) or FORMATTING}"
 
     def _nouns(self) -> tuple[str, str]:
-        folder = PurePosixPath(self.name).parent.name
-        plain = _ROWS if self.name.endswith(".csv") else _PERMISSIONS if self.name == permissions.FILE else _LINES
-        return _NOUNS.get(folder, plain)
+        plain = _ROWS if self.name.endswith(".csv") else _LINES
+        return _NOUNS.get(PurePosixPath(self.name).parent.name or self.name, plain)
 
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """An entry that is not a row: a permission, an entity or an endpoint of another service, as text."""
+    """An entry that is not a row: a permission, an issuer or an endpoint of another service, as text."""
 
     text: str
     file: str
@@ -121,13 +126,15 @@ def _change(kind: Literal["added", "removed"], at: RowView) -> EntryChange:
 
 
 def _decision_entries(policy: Policy, without: Container[str]) -> _Listing:
-    """The entries that decisions depend on, except entities: rows, permissions and endpoints of other services."""
+    """The entries that access depends on, except entities: rows, permissions, issuers, endpoints of other services."""
 
     def listing() -> Iterator[_Entry]:
         yield from (rule for rule in policy.rules if rule.file not in without)
         yield from (row for row in policy.memberships if row.file not in without)
         if permissions.FILE not in without:
             yield from (_Line(_permission(entry), permissions.FILE) for entry in policy.catalog.values())
+        if issuers.FILE not in without:
+            yield from (_Line(issuers.describe(issuer), issuers.FILE) for issuer in policy.issuers)
         for service in policy.services:
             file = next((file for file in (service.file, *service.files) if file not in without), None)
             if file is not None:

@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 from app.policy.language.fault import Fault, did_you_mean
 
 REQUIRED = ("model.conf", "permissions.toml")
+OPTIONAL = ("issuers.toml",)
 FOLDERS = {
     "": (".csv",),
     "entities": (".yaml",),
@@ -75,7 +76,7 @@ _BARE_PAGE = re.compile(
 
 def is_policy_file(path: str) -> bool:
     """Whether a file of this name, relative to the policy directory, is a part of the policy."""
-    if path in REQUIRED:
+    if path in REQUIRED or path in OPTIONAL:
         return True
     folder, _, name = path.rpartition("/")
     if _NAME.fullmatch(name) is None or _CONFLICT.search(name):
@@ -144,7 +145,9 @@ def _advice(folder: str, name: str) -> str:
     if folder and name.lower().endswith(".csv"):
         return f"put rows into the policy directory itself, not into `{escaped_name(folder)}/`; or move the file out"
     stem = PurePosixPath(name).stem
-    known = [*REQUIRED, f"{stem}.csv"] if "." not in stem and is_policy_file(f"{stem}.csv") else REQUIRED
+    known = [*REQUIRED, *OPTIONAL]
+    if "." not in stem and is_policy_file(f"{stem}.csv"):
+        known.append(f"{stem}.csv")
     return ("" if folder else did_you_mean(name, known)) or "move it out of the directory"
 
 
@@ -163,6 +166,6 @@ def _corrected(folder: str, name: str) -> str:
     if folder == "upstreams":
         stem = f"{re.sub(r'[.]openapi$', '', stem, flags=re.IGNORECASE)}.openapi"
     found = f"{stem}.{ending}"
-    if found.lower() in REQUIRED:
+    if found.lower() in (*REQUIRED, *OPTIONAL):
         found = found.lower()
     return found if found != name and is_policy_file(f"{folder}/{found}" if folder else found) else ""

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from app.identity.issuer import TrustedIssuer
 from app.policy.gc_control import long_lived_build
-from app.policy.language import cases, entities, model, roles, upstreams
+from app.policy.language import cases, entities, issuers, model, roles, upstreams
 from app.policy.language import permissions as catalog
 from app.policy.language.cases import Case
 from app.policy.language.directory import read
@@ -25,7 +26,7 @@ from app.policy.routing.routes import Route
 @dataclass(frozen=True, slots=True)
 class Policy:
     """A parsed policy: rules and memberships by file and line, the roles that memberships define, cases, the services
-    behind gateways, and entities."""
+    behind gateways, entities, and issuers."""
 
     source: PolicySource
     catalog: Mapping[str, Permission]
@@ -35,6 +36,7 @@ class Policy:
     cases: tuple[Case, ...] = ()
     services: tuple[Upstream, ...] = ()
     entities: Entities = field(default_factory=Entities)
+    issuers: tuple[TrustedIssuer, ...] = ()
 
     @property
     def upstreams(self) -> tuple[Route, ...]:
@@ -82,6 +84,9 @@ def _parsed(source: PolicySource, before: Policy | None) -> Policy:
     earlier = before if before and before.catalog.keys() == permissions.keys() else None
     files, known_entities = (earlier.source.files, earlier.entities) if earlier else ({}, Entities())
     known = entities.load(source, permissions, faults, files, known_entities)
+    trusted = issuers.load(source, faults)
     if faults:
         raise PolicyRefused(faults)
-    return Policy(source, permissions, tuple(rows.rules), tuple(rows.memberships), links, tests, services, known)
+    return Policy(
+        source, permissions, tuple(rows.rules), tuple(rows.memberships), links, tests, services, known, trusted
+    )

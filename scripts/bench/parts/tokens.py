@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from app.identity.jwks import KeySet
-from app.identity.jwt import JwtVerifier
+from app.identity.jwt import single_issuer
 from scripts.bench.measuring import Options, Row, compared, spread
 from tests.support.issuer import LiveIssuer
 from tests.support.server import AUDIENCE
@@ -32,7 +32,7 @@ async def _measure(options: Options) -> list[Row]:
     again: list[float] = []
     with LiveIssuer() as issuer:
         async with KeySet(issuer.jwks_url) as keys:
-            verifier = JwtVerifier(keys, issuer.url, (AUDIENCE,))
+            verifier = single_issuer(keys, issuer.url, (AUDIENCE,))
             public = issuer.key.public_key()
             for number in range(options.rounds):
                 tokens = [

@@ -28,7 +28,7 @@ from app.identity.api_keys import KeyRecord, mint
 from app.identity.authenticate import Authenticator
 from app.identity.errors import CannotVerify
 from app.identity.jwks import KeySet
-from app.identity.jwt import JwtVerifier
+from app.identity.jwt import single_issuer
 from app.identity.key_verifier import ApiKeyVerifier
 from app.identity.principal import key_principal
 from app.policy.engine.live import LivePolicy
@@ -165,7 +165,7 @@ class Opened(Guarded):
         self.throttle = RefusalThrottle(Traffic(), clock=lambda: self.throttle_time)
         proxies = TrustedProxies(None)
         keys = ApiKeyVerifier(self.find, environments=("live",), cache_seconds=60, on_accepted=lambda _: None)
-        jwt = JwtVerifier(KeySet("http://127.0.0.1:9/"), "https://issuer.example", ())
+        jwt = single_issuer(KeySet("http://127.0.0.1:9/"), "https://issuer.example", ())
         authenticator = Authenticator(jwt, keys)
         self.log = DecisionLog(self.write)
         self.door.open(

@@ -1,0 +1,47 @@
+"""A trusted issuer: which of its tokens are accepted, and what is read from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+# The kinds of token that are accepted, by `typ` in the header. A token without `typ` counts as `jwt`.
+SESSION_TOKEN = "jwt"  # noqa: S105  # a media type, not a password
+ACCESS_TOKEN = "at+jwt"  # noqa: S105  # RFC 9068 section 2.1
+API_TOKENS = frozenset({SESSION_TOKEN, ACCESS_TOKEN})
+ID_TOKENS = frozenset({SESSION_TOKEN})
+
+# The names of members from a claim inward: `("realm_access", "roles")`.
+ClaimPath: TypeAlias = tuple[str, ...]
+PERMISSIONS: ClaimPath = ("permissions",)
+SETTINGS = "settings"  # the name of the issuer that the settings state
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedIssuer:
+    """An issuer whose tokens are accepted.
+
+    `name` is for operators, `issuer` is the exact `iss` of its tokens. `audiences`, `authorized_parties` and
+    `skew_seconds` are those of `ClaimRules`; `kinds` are the accepted values of `typ`, without `application/`.
+    `permissions` is the claim with the permissions. `subject_prefix` is put before each `sub`, so that users of
+    different issuers have different subjects.
+    """
+
+    name: str
+    issuer: str
+    jwks_url: str
+    audiences: tuple[str, ...] = ()
+    authorized_parties: tuple[str, ...] = ()
+    kinds: frozenset[str] = API_TOKENS
+    skew_seconds: int = 0
+    permissions: ClaimPath = PERMISSIONS
+    subject_prefix: str = ""
+
+
+def claim_at(claims: Mapping[str, object], path: ClaimPath) -> object:
+    """The value at a path; None if there is none."""
+    value: object = claims
+    for name in path:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
