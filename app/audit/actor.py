@@ -9,6 +9,7 @@ from app.audit.sanitize import clean
 from app.identity.principal import Method, Principal
 
 ActorDoor = Literal["api", "console", "cli", "files"]
+_MAX_PARTY = 255  # characters
 _MAX_TOKEN_ID = 255  # characters; a `jti` may have more
 
 
@@ -19,7 +20,8 @@ class Actor:
     `subject` is the `sub` of a user or of the owner of a key; for a command, `cli:` and the account of the operating
     system; empty for a change of the files. `method` is how the credentials were verified; None without credentials.
     `session_id` is that of a console session, `token_id` the `jti` of a JWT. `revision` is that of the policy that
-    allowed the act; None if no policy decided it.
+    allowed the act; None if no policy decided it. `client_id` is that of an app, `impersonator` who acts as the
+    subject.
     """
 
     subject: str
@@ -31,6 +33,8 @@ class Actor:
     session_id: int | None = None
     token_id: str | None = None
     revision: str | None = None
+    client_id: str | None = None
+    impersonator: str | None = None
 
     @property
     def fact(self) -> str:
@@ -53,4 +57,6 @@ def actor_of(principal: Principal, request_id: str, revision: str) -> Actor:
         session_id=principal.session_id,
         token_id=None if principal.token_id is None else clean(principal.token_id, _MAX_TOKEN_ID),
         revision=revision,
+        client_id=principal.client_id,
+        impersonator=None if principal.impersonator is None else clean(principal.impersonator, _MAX_PARTY),
     )

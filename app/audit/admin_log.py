@@ -83,7 +83,8 @@ class AdminFilter:
 class AdminActionView:
     """An administrative act, as the API, the console and the command line show it.
 
-    `actor` did `action` to `target`, through `door`. `revision` is that of the policy that allowed it; null if none
+    `actor` did `action` to `target`, through `door`; `client_id` is an app on behalf of it, `impersonator` who acted as
+    it by the `act` claim of a token. `revision` is that of the policy that allowed it; null if none
     decided it. `door`, the fields after it and `details` are empty in rows of releases that did not record them.
     """
 
@@ -95,6 +96,8 @@ class AdminActionView:
     door: str | None
     method: str | None
     key_id: int | None
+    client_id: str | None
+    impersonator: str | None
     session_id: int | None
     token_id: str | None
     revision: str | None

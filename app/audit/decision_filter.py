@@ -16,6 +16,7 @@ MAX_ID = 2**63 - 1
 FILTERS: Mapping[str, str] = {
     "subject": "the user, or the owner of the API key",
     "key_id": "the id of the API key",
+    "client": "the id of the app that acts on behalf of the user",
     "route": "the route template, such as /api/v1/teams/{team_id}, or the type:id of an AuthZEN resource",
     "action": "the HTTP method, or the action of an AuthZEN request",
     "verdict": "allow or deny",
@@ -37,6 +38,7 @@ class DecisionFilter:
 
     subject: str | None = None
     key_id: int | None = None
+    client_id: str | None = None
     resource: str | None = None
     action: str | None = None
     allowed: bool | None = None
@@ -102,6 +104,7 @@ def _micros(moment: datetime) -> int:
 _READERS: Mapping[str, tuple[str, Callable[[str, datetime], object]]] = {
     "subject": ("subject", _text),
     "key_id": ("key_id", _key_id),
+    "client": ("client_id", _text),
     "route": ("resource", _route),
     "action": ("action", _text),
     "verdict": ("allowed", _verdict),

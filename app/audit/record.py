@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from app.audit.sanitize import clean, without_secrets
-from app.identity.principal import OWNER_GRANT, Method, Principal
+from app.identity.principal import ON_BEHALF, OWNER_GRANT, Method, Principal
 from app.policy.engine.decision import Decision
 from app.policy.language.rule import Rule
 
@@ -34,7 +34,7 @@ class Unverified:
 
 
 # Placeholders in a grant set for the facts that name the caller, so that callers with the same grants share a set.
-_USER, _KEY, _OWNER = "user:", "key:", f"{OWNER_GRANT}user:"
+_USER, _KEY, _OWNER, _APP_USER = "user:", "key:", f"{OWNER_GRANT}user:", f"{ON_BEHALF}user:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,9 @@ class DecisionKey(NamedTuple):
     """The fields that a decision shares with many others: those that do not differ by request or token.
 
     `method` is how the caller was verified; None, with an empty `subject`, if its credentials were bad. `key_id` is
-    that of an API key. `grants` is None for bad credentials, and for a grant set that is too large to store.
-    `resource` is a route template, or `type:id`.
+    that of an API key, `client_id` that of an app on behalf of the subject, `impersonator` who acts as the subject.
+    `grants` is None for bad credentials, and for a grant set that is too large to store. `resource` is a route
+    template, or `type:id`.
     """
 
     door: str
@@ -75,6 +76,8 @@ class DecisionKey(NamedTuple):
     missing: tuple[str, ...]
     revision: str
     grants: StatedGrants | None
+    client_id: str | None = None
+    impersonator: str | None = None
 
     @property
     def held(self) -> frozenset[str] | None:
@@ -128,16 +131,22 @@ def decision_key(
         missing=outcome.missing if isinstance(outcome, Decision) else (),
         revision=outcome.revision,
         grants=grant_set(_with_placeholders(principal.held, subject, principal.key_id)) if principal else None,
+        client_id=_clean(principal.client_id) if principal else None,
+        impersonator=_clean(principal.impersonator) if principal else None,
     )
 
 
 def token_id_of(principal: Principal | None) -> str | None:
     """The `jti` of a caller's token, with secrets removed; None without one."""
-    return clean(principal.token_id, MAX_TEXT) if principal and principal.token_id is not None else None
+    return _clean(principal.token_id) if principal else None
+
+
+def _clean(text: str | None) -> str | None:
+    return None if text is None else clean(text, MAX_TEXT)
 
 
 def _names(subject: str, key_id: int | None) -> tuple[tuple[str, str], ...]:
-    return (_USER, subject), (_KEY, str(key_id)), (_OWNER, subject)
+    return (_USER, subject), (_KEY, str(key_id)), (_OWNER, subject), (_APP_USER, subject)
 
 
 def _with_placeholders(held: frozenset[str], subject: str, key_id: int | None) -> frozenset[str]:

@@ -31,6 +31,7 @@ class ReplayKey(NamedTuple):
     resource: str
     action: str
     allowed: bool
+    client_id: str | None = None
 
 
 class Occurrences(NamedTuple):

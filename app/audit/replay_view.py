@@ -27,6 +27,7 @@ class ReplayChange:
     subject: str
     method: Method | None
     key_id: int | None
+    client_id: str | None
     action: str
     route: str
     count: int
@@ -78,6 +79,7 @@ def _change(change: VerdictChange, examples: Mapping[int, str]) -> ReplayChange:
         subject=key.subject,
         method=key.method,
         key_id=key.key_id,
+        client_id=key.client_id,
         action=key.action,
         route=key.resource,
         count=change.times.number,

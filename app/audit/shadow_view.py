@@ -22,6 +22,7 @@ class ShadowDifferenceView:
     route: str
     subject: str
     key_id: int | None
+    client_id: str | None
     active: _Verdict
     shadow: _Verdict
     reason: str
@@ -79,6 +80,7 @@ def _difference(difference: ShadowDifference) -> ShadowDifferenceView:
         route=key.resource,
         subject=key.who.subject,
         key_id=key.who.key_id,
+        client_id=key.who.client_id,
         active="allow" if key.allowed else "deny",
         shadow="allow" if decision else "deny",
         reason=str(decision.reason),

@@ -45,7 +45,7 @@ class DeployedShadow:
         """Compare the oldest queued decision. Never raises: errors are counted, and the first is logged."""
         resource, action, principal, decision = self.waiting.popleft()
         try:
-            caller = ShadowCaller(clean(principal.subject, MAX_TEXT), principal.key_id)
+            caller = ShadowCaller(clean(principal.subject, MAX_TEXT), principal.key_id, principal.client_id)
             key = ShadowKey(caller, clean(action, MAX_TEXT), clean(resource, MAX_TEXT), decision.allowed)
             first = self.shadow.compare(principal.held, resource, action, key, datetime.now(UTC))
         except Exception:  # noqa: BLE001  # no error may end the task
@@ -121,6 +121,7 @@ def _log_difference(first: ShadowDifference) -> None:
         "the shadow would decide differently",
         subject=key.who.subject,
         key_id=key.who.key_id,
+        client_id=key.who.client_id,
         action=key.action,
         route=key.resource,
         active="allow" if key.allowed else "deny",

@@ -19,6 +19,9 @@ from app.policy.language.row_view import RowView
 class DecisionView:
     """A decision. `rule` is the row that decided, as it was at that time. `route` may be `type:id`.
 
+    `client_id` is the app that acts on behalf of the subject, `impersonator` who acts as the subject by the `act` claim
+    of a token.
+
     `held` has the grants that the caller stated, null if not known. `count` is the number of equal denials within the
     second, of which the others have request ids of their own; it is 1 except for callers without valid credentials.
     """
@@ -30,6 +33,8 @@ class DecisionView:
     subject: str
     method: Method | None
     key_id: int | None
+    client_id: str | None
+    impersonator: str | None
     token_id: str | None
     action: str
     route: str
@@ -77,6 +82,8 @@ def view(row_id: int, record: Record) -> DecisionView:
         subject=key.subject,
         method=key.method,
         key_id=key.key_id,
+        client_id=key.client_id,
+        impersonator=key.impersonator,
         token_id=record.token_id,
         action=key.action,
         route=key.resource,

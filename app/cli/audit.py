@@ -104,6 +104,10 @@ def _line(row: AdminActionView) -> list[str | Styled]:
     who = quoted(row.actor) if row.actor else "(not known)"
     if row.key_id is not None:
         who = f"{who} key:{row.key_id}"
+    if row.client_id is not None:
+        who = f"{who} app:{quoted(row.client_id)}"
+    if row.impersonator is not None:
+        who = f"{who} acted as by {quoted(row.impersonator)}"
     parts: list[str | Styled] = [
         f"{row.id:>6}  {_time(row.time, 'seconds')}  ",
         (f"{row.action:<22}", "bold"),

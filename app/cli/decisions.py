@@ -114,6 +114,10 @@ def decision_line(row: LoggedRecord) -> list[str | Styled]:
     who = quoted(key.subject) if key.subject else key.method or "unknown"
     if key.key_id is not None:
         who = f"{who} key:{key.key_id}"
+    if key.client_id is not None:
+        who = f"{who} app:{quoted(key.client_id)}"
+    if key.impersonator is not None:
+        who = f"{who} acted as by {quoted(key.impersonator)}"
     parts: list[str | Styled] = [
         f"{moment}  ",
         verdict,

@@ -24,6 +24,7 @@ _OWN_TOO = "console"
 _LABELS = {
     "subject": "Subject",
     "key_id": "Key number",
+    "client": "App",
     "route": "Route",
     "action": "Method",
     "verdict": "Verdict",
@@ -56,7 +57,7 @@ async def decisions(request: AnyRequest, session: RequestSession) -> Response[st
         hints=FILTERS,
         filters=filters,
         advanced=door is None
-        or any(name in filters or name in errors for name in ("revision", "request_id", "since", "until")),
+        or any(name in filters or name in errors for name in ("client", "revision", "request_id", "since", "until")),
         errors=errors,
         found=found,
         decisions=found.decisions if found else [],

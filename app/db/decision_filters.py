@@ -18,7 +18,7 @@ callers, targets, outcomes = (table_of(model) for model in (DecisionCaller, Deci
 _grant_sets = table_of(GrantSet)
 # The parts of a key with their filters, in the order of the number of decisions that they usually match.
 _PARTS = (
-    (callers, keys.c.caller_id, ("key_id", "subject")),
+    (callers, keys.c.caller_id, ("client_id", "key_id", "subject")),
     (targets, keys.c.target_id, ("resource", "action")),
     (outcomes, keys.c.outcome_id, ("revision", "allowed")),
 )
@@ -78,6 +78,7 @@ async def load_keys(session: AsyncSession, ids: set[int]) -> dict[int, DecisionK
         *callers.c["subject", "method", "key_id"],
         *targets.c["action", "resource"],
         *outcomes.c["allowed", "reason", "rule_place", "rule_text", "missing", "revision"],
+        *callers.c["client_id", "impersonator"],
         *_grant_sets.c["digest", "grants"],
     ).select_from(joined)
     found: dict[int, DecisionKey] = {}
@@ -85,9 +86,11 @@ async def load_keys(session: AsyncSession, ids: set[int]) -> dict[int, DecisionK
     sets: dict[bytes, StatedGrants] = {}  # each once, since many keys share it
     for start in range(0, len(ordered), _CHUNK):
         for row in await session.execute(query.where(keys.c.id.in_(ordered[start : start + _CHUNK]))):
-            key_id, *fields, missing, revision, digest, grants = tuple(row)
+            key_id, *fields, missing, revision, client_id, impersonator, digest, grants = tuple(row)
             stated = None if grants is None else sets.setdefault(digest, StatedGrants(digest, grants))
-            found[key_id] = DecisionKey._make((*fields, tuple(missing.split()), revision, stated))
+            found[key_id] = DecisionKey._make(
+                (*fields, tuple(missing.split()), revision, stated, client_id, impersonator)
+            )
     return found
 
 

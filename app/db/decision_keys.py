@@ -24,7 +24,7 @@ _GRANT_SETS = Upsert(table_of(GrantSet), ("digest", "grants", "last_seen_on"), (
 _CALLERS, _TARGETS, _OUTCOMES = (
     Upsert(table_of(model), ("digest", "first_day", "last_day", *fields), ("digest",), _DAYS)
     for model, fields in (
-        (DecisionCaller, ("subject", "method", "key_id", "grant_set_id")),
+        (DecisionCaller, ("subject", "method", "key_id", "grant_set_id", "client_id", "impersonator")),
         (DecisionTarget, ("door", "action", "resource")),
         (DecisionOutcome, ("allowed", "reason", "rule_place", "rule_text", "missing", "revision")),
     )
@@ -80,7 +80,11 @@ class KeyStore:
         grants = [(key.grants.digest, key.grants.text) for key in keys if key.grants]
         sets = dict(zip(grants, await self._stored(connection, _GRANT_SETS, grants), strict=True))
         callers = [
-            (key.subject, key.method, key.key_id, sets[key.grants.digest, key.grants.text][0] if key.grants else None)
+            (
+                *(key.subject, key.method, key.key_id),
+                sets[key.grants.digest, key.grants.text][0] if key.grants else None,
+                *(key.client_id, key.impersonator),
+            )
             for key in keys
         ]
         targets = [(key.door, key.action, key.resource) for key in keys]
@@ -126,6 +130,8 @@ def _unique_values(upsert: Upsert, values: _Values) -> _Values:
     """The values of the unique columns of a row."""
     if upsert is _KEYS:
         return values
+    if upsert is _CALLERS and values[-2:] == (None, None):
+        values = values[:-2]  # as the releases before apps stored the caller
     return (values[0] if upsert is _GRANT_SETS else sha256(_encode(values)).digest()[:_DIGEST_BYTES],)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, null, select, true, tuple_
+from sqlalchemy import ColumnElement, Select, and_, false, func, null, select, true, tuple_
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -91,6 +91,8 @@ def _matching(filters: DecisionFilter, indexed: int = 1) -> ColumnElement[bool]:
         terms.append(_decisions.c.at >= filters.since)
     if filters.until is not None:
         terms.append(_decisions.c.at < filters.until)
+    if filters.client_id is not None:  # of apps, which the release that wrote them did not know
+        terms.append(false())
     if filters.except_door is not None:
         terms.append(_decisions.c.door != filters.except_door)
     return and_(true(), *terms)

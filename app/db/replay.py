@@ -107,7 +107,9 @@ async def _groups(
 
 
 def _replay_key(key: DecisionKey) -> ReplayKey:
-    return ReplayKey(key.grants, key.method, key.subject, key.key_id, key.resource, key.action, key.allowed)
+    return ReplayKey(
+        key.grants, key.method, key.subject, key.key_id, key.resource, key.action, key.allowed, key.client_id
+    )
 
 
 async def _former_groups(

@@ -31,6 +31,7 @@ _FACT_PREFIXES = (
     CONSENTED,
     ON_BEHALF,
 )
+UNKNOWN_PARTY = "unknown"  # the acting party of a token that does not name it
 _NO_CLAIMS: Mapping[str, object] = MappingProxyType({})
 
 
@@ -46,7 +47,8 @@ class Principal:
     `subject` is the JWT's `sub`, the `sub` of the owner of a key or of the user of an app, or empty for an anonymous
     caller. `held` are permissions and facts, before the policy adds roles and resolves the scopes of a key or an app.
     `key_id` and `environment` belong to an API key, `expires_at` to a key or the token of an app, which `client_id`
-    names; `token_id` is a JWT's `jti`; `session_id` is that of a console session.
+    names; `token_id` is a JWT's `jti`; `session_id` is that of a console session. `impersonator` is the party that acts
+    as the subject, by the `act` claim of a token.
     """
 
     subject: str
@@ -59,6 +61,7 @@ class Principal:
     expires_at: datetime | None = None
     session_id: int | None = None
     client_id: str | None = None
+    impersonator: str | None = None
 
 
 ANONYMOUS = Principal(subject="", method="anonymous", held=frozenset({ANYONE, "auth:anonymous"}))
@@ -80,6 +83,7 @@ def user_principal(
         MappingProxyType(dict(claims)),
         token_id=token_id if isinstance(token_id, str) else None,
         session_id=session_id,
+        impersonator=impersonator_of(claims),
     )
 
 
@@ -142,4 +146,18 @@ def delegated_principal(
         token_id=token_id,
         expires_at=expires_at,
         client_id=app.client_id,
+        impersonator=impersonator_of(claims),
     )
+
+
+def acting_party(claims: Mapping[str, object]) -> Mapping[str, object]:
+    """The `act` claim (RFC 8693 section 4.1, Clerk's session tokens): who acts as the subject; empty without one."""
+    act = claims.get("act")
+    return act if isinstance(act, Mapping) else _NO_CLAIMS
+
+
+def impersonator_of(claims: Mapping[str, object]) -> str | None:
+    """The `sub` of the acting party, the last of a chain; None if the subject acts itself."""
+    act = acting_party(claims)
+    subject = act.get("sub")
+    return None if not act else subject if isinstance(subject, str) and subject else UNKNOWN_PARTY

@@ -19,6 +19,7 @@ def test_every_filter_is_read() -> None:
     given = {
         "subject": "user_a",
         "key_id": "17",
+        "client": "https://app.example/client.json",
         "route": "/api/v1/teams/{team_id}/",
         "action": "GET",
         "verdict": "deny",
@@ -31,6 +32,7 @@ def test_every_filter_is_read() -> None:
     assert read(given, NOW) == DecisionFilter(
         subject="user_a",
         key_id=17,
+        client_id="https://app.example/client.json",
         resource="/api/v1/teams/{team_id}",
         action="GET",
         allowed=False,

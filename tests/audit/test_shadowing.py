@@ -47,9 +47,9 @@ async def test_differences_are_counted_by_caller_and_request() -> None:
     shadow = deployed.shadow
     assert (shadow.compared, shadow.differing, shadow.not_compared, shadow.other) == (5, 4, 0, 0)
     lost, gained = shadow.most_frequent(50)
-    assert (lost.number, tuple(lost.key)) == (3, (("user_reader", None), "GET", "/x", True))
+    assert (lost.number, tuple(lost.key)) == (3, (("user_reader", None, None), "GET", "/x", True))
     assert lost.decision.missing == ("b:read",)
-    assert (gained.number, tuple(gained.key)) == (1, (("owner", 7), "GET", "/x", False))
+    assert (gained.number, tuple(gained.key)) == (1, (("owner", 7, None), "GET", "/x", False))
     assert gained.decision.rule
     assert shadow.most_frequent(1) == [lost]
 

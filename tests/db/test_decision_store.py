@@ -74,6 +74,8 @@ def _random(rows: int) -> list[Record]:
             subject=draw.choice(["user_a", "user_b", ""]),
             method=draw.choice(["jwt", "api_key", "anonymous", None]),
             key_id=draw.choice([None, 1, 2]),
+            client_id=draw.choice([None, None, "acme", "https://app.example/client.json"]),
+            impersonator=draw.choice([None, None, "user_support"]),
             action=draw.choice(["GET", "POST"]),
             resource=draw.choice(["/teams", "/games", "record:7"]),
             allowed=draw.random() < 0.7,
@@ -87,7 +89,7 @@ def _random(rows: int) -> list[Record]:
 
 
 def _fits(record: Record, wanted: DecisionFilter) -> bool:
-    exact = ("subject", "key_id", "resource", "action", "allowed", "revision")
+    exact = ("subject", "key_id", "client_id", "resource", "action", "allowed", "revision")
     return (
         all(getattr(wanted, name) in (None, getattr(record.key, name)) for name in exact)
         and wanted.request_id in (None, record.request_id)
@@ -113,6 +115,8 @@ WANTED = [
     DecisionFilter(subject="user_a"),
     DecisionFilter(subject=""),
     DecisionFilter(key_id=2),
+    DecisionFilter(client_id="acme"),
+    DecisionFilter(client_id="acme", subject="user_a", allowed=True),
     DecisionFilter(resource="record:7"),
     DecisionFilter(action="POST"),
     DecisionFilter(allowed=False),

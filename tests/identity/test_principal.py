@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from app.audit.record import Unverified, decision_key
 from app.identity.permission_claim import parse_permissions
 from app.identity.principal import ANONYMOUS, Principal, is_fact, key_principal, user_principal
+from app.policy.language.when.condition import Condition, compile_condition
+from app.policy.language.when.context import subject_of
 
 FACTS = ["auth:api_key", "env:live", "user:someone", "key:1", "role:admin", "scope::a:read", "owner::a:read", "anyone"]
 CLAIMED = ["catalog:read", *FACTS]
@@ -94,3 +97,30 @@ def test_claims_cannot_be_changed_afterwards() -> None:
     assert principal.claims["sub"] == "u"
     with pytest.raises(TypeError):
         principal.claims["sub"] = "another"  # type: ignore[index]  # must fail
+
+
+@pytest.mark.parametrize(
+    ("act", "impersonator"),
+    [
+        ({"iss": "https://dashboard.clerk.com", "sub": "user_support"}, "user_support"),  # Clerk
+        ({"sub": "https://service16.example.com", "act": {"sub": "https://service77.example.com"}},
+         "https://service16.example.com"),  # RFC 8693 section 4.1: the outermost is the current one
+        ({"client_id": "support"}, "unknown"),
+        ({"sub": 7}, "unknown"),
+        ({"sub": ""}, "unknown"),
+        ({}, None),
+        ("user_support", None),
+        (None, None),
+    ],
+)  # fmt: skip
+def test_who_acts_as_the_subject_is_known(act: object, impersonator: str | None) -> None:
+    principal = user_principal("user_a", [], {"act": act})
+    assert principal.impersonator == impersonator
+    assert user_principal("user_a", [], {}).impersonator is None
+    subject = subject_of(principal, principal.held)
+    assert (dict(subject["act"]), subject["client_id"]) == (act if isinstance(act, dict) else {}, "")
+    condition = compile_condition("has(subject.act.sub) && subject.act.sub == 'user_support'")
+    assert isinstance(condition, Condition)
+    assert condition.met({"subject": subject}) is (impersonator == "user_support")
+    key = decision_key("app", "/x", "GET", principal, Unverified("", "r"))
+    assert (key.impersonator, key.client_id) == (impersonator, None)

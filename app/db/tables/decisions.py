@@ -17,6 +17,7 @@ from app.db.tables.base import NEVER_REUSED, ROW_ID, row_id
 _FILTERS = ("subject", "key_id", "resource", "action", "allowed", "revision", "request_id")
 # Three bytes of a request id find it: see `app.db.compact_ids`.
 REQUEST_ID_PART = "substr(request_id, 3, 3)"
+OF_APPS = text("client_id IS NOT NULL")
 
 
 class GrantSet(SQLModel, table=True):
@@ -31,10 +32,13 @@ class GrantSet(SQLModel, table=True):
 
 
 class DecisionCaller(SQLModel, table=True):
-    """Who made requests: the subject, the method of verification, the API key and the grants."""
+    """Who made requests: the subject, the method of verification, the API key, the app and the grants."""
 
     __tablename__ = "decision_callers"
-    __table_args__ = (NEVER_REUSED,)
+    __table_args__ = (
+        Index("ix_decision_callers_client_id", "client_id", sqlite_where=OF_APPS, postgresql_where=OF_APPS),
+        NEVER_REUSED,
+    )
     id: int = row_id()
     digest: bytes = Field(unique=True, sa_type=LargeBinary(20))
     first_day: int
@@ -43,6 +47,8 @@ class DecisionCaller(SQLModel, table=True):
     method: str | None = Field(max_length=16)
     key_id: int | None = Field(index=True, sa_type=ROW_ID)
     grant_set_id: int | None = Field(sa_type=ROW_ID)
+    client_id: str | None = Field(default=None, sa_type=Text)
+    impersonator: str | None = Field(default=None, sa_type=Text)
 
 
 class DecisionTarget(SQLModel, table=True):

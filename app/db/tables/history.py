@@ -53,6 +53,8 @@ class AdminAction(SQLModel, table=True):
     # NULL in rows of a release that did not record it.
     door: str | None = Field(default=None, max_length=16)
     method: str | None = Field(default=None, max_length=16)
+    client_id: str | None = Field(default=None, sa_type=Text)
+    impersonator: str | None = Field(default=None, sa_type=Text)
     session_id: int | None = Field(default=None, sa_type=ROW_ID)
     token_id: str | None = None
     revision: str | None = Field(default=None, max_length=64)

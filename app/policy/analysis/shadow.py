@@ -18,10 +18,11 @@ MAX_DIFFERENCES = 1_000  # kept separately; further ones are only counted
 
 
 class ShadowCaller(NamedTuple):
-    """A caller: its subject, empty if anonymous, and the id of the API key that it used, if any."""
+    """A caller: its subject, empty if anonymous, and the API key or the app that it used, if any."""
 
     subject: str
     key_id: int | None
+    client_id: str | None = None
 
 
 class ShadowKey(NamedTuple):

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from app.identity.app_facts import APP_METHOD
+from app.identity.principal import ON_BEHALF
 from app.policy.engine.target import Target
 from app.policy.language.given import Given
 from app.policy.language.when.condition import Context
 from app.policy.routing.routes import is_route, split_route
 
-_BY_METHOD = {"auth:jwt": ("user", "jwt"), "auth:api_key": ("key", "api_key"), "auth:anonymous": ("anonymous",) * 2}
+_BY_METHOD = {
+    "auth:jwt": ("user", "jwt"),
+    "auth:api_key": ("key", "api_key"),
+    APP_METHOD: ("user", "oauth"),
+    "auth:anonymous": ("anonymous",) * 2,
+}
 
 
 def context_of(held: Iterable[str], effective: Iterable[str], target: Target, given: Given) -> Context:
@@ -33,13 +40,18 @@ def context_of(held: Iterable[str], effective: Iterable[str], target: Target, gi
 
 
 def _subject(held: Iterable[str]) -> dict[str, object]:
-    subject: dict[str, object] = {"owner": "", "environment": "", "claims": {}, "properties": {}}
-    for grant in held:
+    subject: dict[str, object] = {
+        **{"owner": "", "client_id": "", "environment": ""},
+        **{"claims": {}, "act": {}, "properties": {}},
+    }
+    for grant in (each.removeprefix(ON_BEHALF) for each in held):
         family, _, rest = grant.partition(":")
         if grant in _BY_METHOD:
             subject["type"], subject["method"] = _BY_METHOD[grant]
         elif family in ("user", "key"):
             subject["id"] = rest
+        elif family == "app":
+            subject["client_id"] = rest
         elif family == "env":
             subject["environment"] = rest
     if subject.get("type") == "anonymous":

@@ -134,8 +134,10 @@ def _subject(snapshot: Snapshot, subject: ResolvedSubject) -> Subject:
         "id": subject.id,
         "owner": subject.owner,
         "method": _METHOD,
+        "client_id": "",
         "environment": subject.environment,
         "permissions": snapshot.effective(subject.held),
         "claims": _NOTHING,
+        "act": _NOTHING,
         "properties": subject.properties,
     }

@@ -25,6 +25,8 @@ FIELDS = {
     "door",
     "method",
     "key_id",
+    "client_id",
+    "impersonator",
     "session_id",
     "token_id",
     "revision",
@@ -57,7 +59,9 @@ def get(client: httpx.Client, **filters: Any) -> list[dict[str, Any]]:
 
 
 def test_an_entry_states_actor_action_and_target(server: Server, issuer: LiveIssuer, auditor: httpx.Client) -> None:
-    made = issue(server, issuer, "user_logged", jti="token-1")
+    made = issue(
+        server, issuer, "user_logged", jti="token-1", act={"iss": "https://issuer.example", "sub": "user_support"}
+    )
     (row,) = get(auditor, actor="user_logged")
     assert row.keys() == FIELDS
     assert row.pop("time").endswith("Z")
@@ -72,6 +76,8 @@ def test_an_entry_states_actor_action_and_target(server: Server, issuer: LiveIss
         "door": "api",
         "method": "jwt",
         "key_id": None,
+        "client_id": None,
+        "impersonator": "user_support",
         "session_id": None,
         "token_id": "token-1",
         "revision": revision,

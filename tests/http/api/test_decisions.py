@@ -73,6 +73,8 @@ def test_every_outcome_is_logged_with_its_reason(own_server: Server, issuer: Liv
         "subject": "user_a",
         "method": "jwt",
         "key_id": None,
+        "client_id": None,
+        "impersonator": None,
         "token_id": "token-1",
         "action": "GET",
         "route": "/api/v1/teams/{team_id}",

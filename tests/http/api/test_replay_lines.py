@@ -76,6 +76,7 @@ def test_progress_lines_precede_the_result(logged_server: Server, admin: httpx.C
         "subject": "user_reader",
         "method": "jwt",
         "key_id": None,
+        "client_id": None,
         "action": "GET",
         "route": "/api/v1/teams",
         "count": 3,

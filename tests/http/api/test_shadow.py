@@ -78,6 +78,7 @@ def test_differences_are_counted_shown_and_logged_and_nothing_changes(
         "route": "/api/v1/teams",
         "subject": "user_reader",
         "key_id": None,
+        "client_id": None,
         "active": "allow",
         "shadow": "deny",
         "reason": "missing grants",

@@ -42,6 +42,8 @@ def world(**claims: object) -> Variables:
             "environment": "",
             "permissions": frozenset({"catalog:read", "anyone"}),
             "claims": claims,
+            "client_id": "",
+            "act": {},
             "properties": {"role": "admin"},
         },
         "resource": {"type": "route", "id": "/api/v1/teams/{team_id}", "properties": {"owner": "user_1"}},

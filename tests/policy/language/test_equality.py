@@ -10,7 +10,12 @@ from tests.policy.language.test_condition import condition, world
 TEXTS = {path: field for path, field in describe() if str(field.kind) == "string"}
 VALUES = {
     **{"subject.type": "user", "subject.id": "user_1", "subject.owner": "", "subject.method": "jwt"},
-    **{"subject.environment": "", "resource.type": "route", "resource.id": "/api/v1/teams/{team_id}"},
+    **{
+        "subject.environment": "",
+        "subject.client_id": "",
+        "resource.type": "route",
+        "resource.id": "/api/v1/teams/{team_id}",
+    },
     **{"action.name": "GET", "request.method": "GET", "request.path": "/api/v1/teams/7", "request.ip": "10.1.2.3"},
 }
 LOOSE = {"params.team_id": "7", "resource.properties.owner": "user_1", "context.device": "phone"}

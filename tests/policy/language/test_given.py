@@ -124,14 +124,18 @@ def test_variables_of_a_document_are_checked_by_name() -> None:
         ),
         ({"auth:anonymous"}, {"type": "anonymous", "method": "anonymous", "id": "", "environment": ""}),
         ({"auth:anonymous", "user:u"}, {"type": "anonymous", "method": "anonymous", "id": "", "environment": ""}),
+        (
+            {"auth:oauth", "app:acme", "app-kind:registered", "consented::a:read", "on-behalf::user:u"},
+            {"type": "user", "method": "oauth", "id": "u", "environment": "", "client_id": "acme"},
+        ),
         ({"a:read"}, {"environment": ""}),
     ],
 )
 def test_the_subject_follows_from_the_grants(held: set[str], subject: dict[str, object]) -> None:
     target = Target("GET", "/x", "/x")
     context = context_of(held, {"b", "a"}, target, {})
-    everywhere = {"owner": "", "claims": {}, "properties": {}, "permissions": ["a", "b"]}
-    assert context["subject"] == {**everywhere, **subject}
+    nothing = {"owner": "", "client_id": "", "claims": {}, "act": {}, "properties": {}}
+    assert context["subject"] == {**nothing, "permissions": ["a", "b"], **subject}
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from app.identity.principal import Principal
+from app.identity.principal import Principal, acting_party
 from app.policy.language.when.shape import Action, Properties, Request, Resource, Subject
 from app.policy.language.when.shared import SharedReads
 
@@ -55,8 +55,10 @@ def subject_of(principal: Principal, permissions: frozenset[str], properties: Pr
         "id": str(principal.key_id) if is_key else principal.subject,
         "owner": principal.subject if is_key else "",
         "method": principal.method,
+        "client_id": principal.client_id or "",
         "environment": principal.environment or "",
         "permissions": permissions,
         "claims": principal.claims,
+        "act": acting_party(principal.claims),
         "properties": properties,
     }

@@ -50,10 +50,12 @@ class Subject(TypedDict):
     type: Annotated[str, "`user`, `key`, `anonymous`, or the type that an AuthZEN caller names"]
     id: Annotated[str, "a user's `sub`, an API key's number as text, empty for a stranger"]
     owner: Annotated[str, "for an API key the `sub` of its owner, empty for all others"]
-    method: Annotated[str, "`jwt`, `api_key`, `anonymous`, or `authzen` for who is only asked about"]
+    method: Annotated[str, "`jwt`, `api_key`, `oauth`, `anonymous`, or `authzen` for who is only asked about"]
+    client_id: Annotated[str, "the id of the app that acts on behalf of the user, empty for all others"]
     environment: Annotated[str, "`live` or `test` for an API key, empty for all others"]
     permissions: Annotated[Collection[str], "every grant in effect, roles and the server's facts included"]
     claims: Annotated[Properties, "the claims of a verified JWT, empty for all others"]
+    act: Annotated[Properties, "who acts as the subject by the `act` claim of its token, empty for all others"]
     properties: Annotated[Properties, "what the policy's entities or an AuthZEN caller state of the subject"]
 
 
