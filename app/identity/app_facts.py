@@ -21,6 +21,8 @@ _CLIENT_ID = re.compile(r"[A-Za-z0-9!$&'()+\-./:;=?@\[\]_~%]+")
 # In lower case, so that one host has one fact.
 _HOST = re.compile(r"([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]*[a-z0-9])?|\[[0-9a-f:.]+\]")
 _URL_START = re.compile(rf"[a-z][a-z0-9+.-]*://({_HOST.pattern})(:[0-9]{{1,5}})?(?=[/?]|\Z)")
+# Not behind a slash: the id of an app of another issuer begins with the name of the issuer.
+_URL = re.compile(r"[^/]*://")
 _FACT = re.compile(rf"app:{_CLIENT_ID.pattern}|app-kind:({'|'.join(APP_KINDS)})|app-host:({_HOST.pattern})")
 
 
@@ -65,7 +67,7 @@ def client_id_fault(client_id: str) -> str:
     if not _CLIENT_ID.fullmatch(client_id):
         return "the id of the app has a character that rows cannot contain"
     # Another spelling of the same address would not be the app that a row names.
-    if "://" in client_id and not _URL_START.match(client_id):
+    if _URL.match(client_id) and not _URL_START.match(client_id):
         return "the id of the app is a URL whose scheme and host are not in lower case"
     return ""
 

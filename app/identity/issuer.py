@@ -15,6 +15,7 @@ ID_TOKENS = frozenset({SESSION_TOKEN})
 # The names of members from a claim inward: `("realm_access", "roles")`.
 ClaimPath: TypeAlias = tuple[str, ...]
 PERMISSIONS: ClaimPath = ("permissions",)
+SCOPES: ClaimPath = ("scope",)
 SETTINGS = "settings"  # the name of the issuer that the settings state
 
 
@@ -26,6 +27,9 @@ class TrustedIssuer:
     `skew_seconds` are those of `ClaimRules`; `kinds` are the accepted values of `typ`, without `application/`.
     `permissions` is the claim with the permissions. `subject_prefix` is put before each `sub`, so that users of
     different issuers have different subjects.
+
+    With `is_delegating` the issuer is an authorization server whose access tokens are those of apps (RFC 9068):
+    `scopes` is the claim with what the user consented to, and `permissions` are then those of the user.
     """
 
     name: str
@@ -37,6 +41,8 @@ class TrustedIssuer:
     skew_seconds: int = 0
     permissions: ClaimPath = PERMISSIONS
     subject_prefix: str = ""
+    is_delegating: bool = False
+    scopes: ClaimPath = SCOPES
 
 
 def claim_at(claims: Mapping[str, object], path: ClaimPath) -> object:

@@ -10,10 +10,11 @@ from app.identity.bearer import MAX_TOKEN_BYTES
 from app.identity.claims import ClaimRules
 from app.identity.compact import Header, read_claims, read_header, unverified_issuer
 from app.identity.errors import AuthenticationFault, CannotVerify, Cause, Unauthenticated
-from app.identity.issuer import API_TOKENS, TrustedIssuer, claim_at
+from app.identity.external_app import external_app
+from app.identity.issuer import ACCESS_TOKEN, API_TOKENS, TrustedIssuer, claim_at
 from app.identity.jwks import KeySet
 from app.identity.permission_claim import parse_permissions
-from app.identity.principal import Principal, user_principal
+from app.identity.principal import Principal, delegated_principal, token_id, user_principal
 from app.identity.token_cache import TokenCache, VerifiedToken
 
 
@@ -58,12 +59,17 @@ class IssuerVerifier:
             raise Unauthenticated(Cause.MISSING_KID if header.kid is None else Cause.UNKNOWN_KID)
         claims = read_claims(token, keys)
         validity = self._rules.check(claims)
-        return VerifiedToken(token, self._principal(claims), self.keys, header.kid, keys, *validity)
+        return VerifiedToken(token, self._principal(claims, header.kind), self.keys, header.kid, keys, *validity)
 
-    def _principal(self, claims: Mapping[str, object]) -> Principal:
+    def _principal(self, claims: Mapping[str, object], kind: str) -> Principal:
         issuer = self.issuer
         subject = f"{issuer.subject_prefix}{claims['sub']}"
-        return user_principal(subject, parse_permissions(claim_at(claims, issuer.permissions)), claims)
+        permissions = parse_permissions(claim_at(claims, issuer.permissions))
+        if issuer.is_delegating and (kind == ACCESS_TOKEN or "client_id" in claims):
+            app = external_app(issuer.name, claims.get("client_id"))
+            scopes = parse_permissions(claim_at(claims, issuer.scopes))
+            return delegated_principal(subject, app, scopes, permissions, claims=claims, token_id=token_id(claims))
+        return user_principal(subject, permissions, claims)
 
 
 class JwtVerifier:

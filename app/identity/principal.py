@@ -75,16 +75,21 @@ def user_principal(
     `session_id` is that of the console session that was started with the token.
     """
     granted = [permission for permission in permissions if not permission.startswith(_FACT_PREFIXES)]
-    token_id = claims.get("jti")
     return Principal(
         subject,
         "jwt",
         frozenset([ANYONE, "auth:jwt", "user:" + subject, *granted]),
         MappingProxyType(dict(claims)),
-        token_id=token_id if isinstance(token_id, str) else None,
+        token_id=token_id(claims),
         session_id=session_id,
         impersonator=impersonator_of(claims),
     )
+
+
+def token_id(claims: Mapping[str, object]) -> str | None:
+    """The `jti` of a verified JWT, if it has one."""
+    found = claims.get("jti")
+    return found if isinstance(found, str) else None
 
 
 def key_principal(

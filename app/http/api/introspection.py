@@ -100,7 +100,7 @@ def _active(principal: Principal, snapshot: Snapshot) -> Introspection:
         active=True,
         scope=scope,
         sub=principal.subject,
-        client_id=party if isinstance(party, str) else None,
+        client_id=principal.client_id or (party if isinstance(party, str) else None),
         token_type="Bearer",  # noqa: S106  # as above
         **claims,  # type: ignore[arg-type]  # whose types the verifier has checked
     )

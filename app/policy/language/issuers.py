@@ -105,6 +105,7 @@ def describe(issuer: TrustedIssuer) -> str:
         f"skew {issuer.skew_seconds} s",
         f"permissions in {'/'.join(issuer.permissions)}",
         f"subjects {issuer.subject_prefix}…",
+        *((f"apps with scopes in {'/'.join(issuer.scopes)}",) if issuer.is_delegating else ()),
     ]
     return "; ".join(parts)
 
@@ -162,6 +163,9 @@ class _IssuersFile:
             if not table.keys() & {"audiences", "authorized_parties"}:
                 message = f"`{name}` has neither `audiences` nor `authorized_parties`, so any of its tokens would do"
                 self._fault(name, "", message, "name the audience (`aud`), or the clients (`azp`) of its tokens")
+            if "scopes" in table and table.get("delegated") is not True:
+                message = "`scopes` is for the access tokens of apps only"
+                self._fault(name, "scopes", message, "add `delegated = true`, or write `permissions` instead")
             if len(self._faults) == before:
                 return TrustedIssuer(**{"skew_seconds": _DEFAULT_SKEW, **fields})
         return None
@@ -221,6 +225,12 @@ def _skew(value: object) -> int:
     return value
 
 
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise _Invalid("must be true or false", "write it without quotes")
+    return value
+
+
 def _claim(value: object) -> tuple[str, ...]:
     path = [value] if isinstance(value, str) else value
     if not isinstance(path, list) or not 0 < len(path) <= MAX_PATH or not all(map(_is_member, path)):
@@ -258,4 +268,6 @@ _KEYS: Mapping[str, _Key] = {
     "clock_skew_seconds": _Key("skew_seconds", _skew),
     "permissions": _Key("permissions", _claim),
     "subject_prefix": _Key("subject_prefix", _prefix),
+    "delegated": _Key("is_delegating", _flag),
+    "scopes": _Key("scopes", _claim),
 }

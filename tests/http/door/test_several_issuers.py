@@ -143,6 +143,30 @@ def test_one_issuer_may_be_down(own_server: Server, issuer: LiveIssuer) -> None:
         assert {name: each["ok"] for name, each in checks["issuers"].items()} == {"settings": True, "down": False}
 
 
+def test_an_app_of_another_authorization_server(own_server: Server, issuer: LiveIssuer) -> None:
+    with LiveIssuer() as other:
+        catalog = own_server.policy_dir / "catalog.csv"
+        ask = "p, app-kind:external, scope:catalog:read, ask, allow\n"
+        catalog.write_text(catalog.read_text().replace("# end\n", f"{ask}# end\n"))
+        state(own_server, entry("apps", other, "delegated = true", prefix="apps:"))
+
+        def token(**claims: object) -> str:
+            return other.token(client_id="web", permissions=["catalog:read", "catalog:write"], **claims)
+
+        assert serves(own_server, token(scope="catalog:read"), 200)
+        with own_server.client(token(scope="catalog:read catalog:write")) as client:
+            refused = client.post(TEAMS, json={})
+            assert refused.status_code == 403, "no row lets it ask for catalog:write"
+            assert client.get("/api/v1/api-keys/").status_code == 403
+        with own_server.client(token()) as client:
+            refused = client.get(TEAMS)
+            assert refused.status_code == 403 and 'scope="catalog:read"' in refused.headers["WWW-Authenticate"]
+        assert call(own_server, other.token(client_id="a|b", scope="catalog:read")) == (401, "Invalid token.")
+        with own_server.client(issuer.token(permissions=["tokens:introspect"])) as client:
+            answer = client.post("/oauth/introspect", data={"token": token(scope="catalog:read")}).json()
+            assert (answer["active"], answer["sub"], answer["client_id"]) == (True, "apps:user_test", "apps/web")
+
+
 @pytest.mark.parametrize(
     ("variables", "fault"),
     [

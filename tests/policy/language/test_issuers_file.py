@@ -43,7 +43,7 @@ def test_every_key_has_its_meaning() -> None:
     found, faults = read(
         f"[a]\n{A}[b-2]\n{B}"
         'authorized_parties = ["web", "https://app.example", "web"]\ntypes = ["at+JWT"]\nclock_skew_seconds = 0\n'
-        'permissions = ["realm_access", "roles"]\nsubject_prefix = "b-2.x_y:"\n'
+        'permissions = ["realm_access", "roles"]\nsubject_prefix = "b-2.x_y:"\ndelegated = true\nscopes = "scp"\n'
     )
     assert not faults
     assert found[1] == TrustedIssuer(
@@ -55,6 +55,8 @@ def test_every_key_has_its_meaning() -> None:
         kinds=frozenset({"at+jwt"}),
         permissions=("realm_access", "roles"),
         subject_prefix="b-2.x_y:",
+        is_delegating=True,
+        scopes=("scp",),
     )
 
 
@@ -130,6 +132,10 @@ def test_permissions_are_a_claim_or_a_path(value: str, path: tuple[str, ...]) ->
         (f"[a]\n{A}[b]\n{PARTNER}{A.replace('issuer =', '‸issuer =')}", "`a` has the same issuer", "keep one"),
         (f"[a]\n{A}[‸b]\n{B}", "a user of `b` could have the same subject as one of `a`", 'subject_prefix = "b:"'),
         (f"[a]\n{PARTNER}{A}[b]\n{B}‸{PARTNER}", "a user of `b` could have the same subject", 'subject_prefix = "b:"'),
+        (f"[a]\n{A}‸delegated = 1\n", "`delegated` must be true or false", "without quotes"),
+        (f"[a]\n{A}‸scopes = 'scp'\n", "`scopes` is for the access tokens of apps only", "`delegated = true`"),
+        (f"[a]\n{A}delegated = false\n‸scopes = 'scp'\n", "`scopes` is for the access tokens of apps only", ""),
+        (f"[a]\n{A}delegated = true\n‸scopes = 7\n", "`scopes` must be the name of a claim", '"scope"'),
         ("[a\n", "not TOML", ""),
     ],
 )
@@ -214,6 +220,8 @@ def test_the_description_tells_every_difference() -> None:
         replace(base, skew_seconds=7),
         replace(base, permissions=("a", "b")),
         replace(base, subject_prefix="a:"),
+        replace(base, is_delegating=True),
+        replace(base, is_delegating=True, scopes=("scp",)),
     ]
     assert len({describe(issuer) for issuer in (base, *others)}) == len(others) + 1
 

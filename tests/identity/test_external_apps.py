@@ -1,0 +1,110 @@
+"""Access tokens of another authorization server (RFC 9068): an app on behalf of a user, with two allows."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from app.identity.errors import Unauthenticated
+from app.identity.jwt import JwtVerifier
+from app.policy.engine.snapshot import Snapshot
+from tests.identity.test_several_issuers import access_token, token_of, trusted, trusting
+from tests.policy.small import snapshot
+from tests.support.issuer import LiveIssuer
+
+pytestmark = pytest.mark.anyio
+ROWS = (
+    "p, a:read, /x, GET, allow",
+    "p, a:write, /x, POST, allow",
+    "p, auth:jwt, /y, GET, allow",
+    "p, app-kind:external, scope:a:read, ask, allow",
+    "g, user:partner:ann, role:editor",
+    "g, role:editor, a:read",
+    "g, role:editor, a:write",
+)
+
+
+@pytest.fixture(scope="module")
+def policy() -> Snapshot:
+    return snapshot(*ROWS)
+
+
+@asynccontextmanager
+async def delegating(own: LiveIssuer, other: LiveIssuer, **fields: Any) -> AsyncIterator[JwtVerifier]:
+    """A verifier for an issuer of users, and for an authorization server."""
+    server = replace(trusted("partner", other), is_delegating=True, **fields)
+    async with trusting(trusted("first", own), server) as (jwt, _):
+        yield jwt
+
+
+@pytest.mark.parametrize("header", [{"typ": "at+jwt"}, {"typ": "application/AT+JWT"}, {"typ": "JWT"}, {}])
+async def test_an_access_token_is_an_app_on_behalf_of_its_user(
+    issuer: LiveIssuer, untrusted_issuer: LiveIssuer, policy: Snapshot, header: dict[str, str]
+) -> None:
+    claims = {"client_id": "web", "scope": "openid a:read a:write", "sub": "ann", "jti": "t-1"}
+    async with delegating(issuer, untrusted_issuer) as jwt:
+        principal = await jwt.verify(token_of(untrusted_issuer, header, **claims))
+    assert (principal.subject, principal.method) == ("partner:ann", "oauth")
+    assert (principal.client_id, principal.token_id) == ("partner/web", "t-1")
+    assert {"app:partner/web", "app-kind:external", "auth:oauth"} <= principal.held
+    assert not principal.held & {"auth:jwt", "user:partner:ann", "a:read", "a:write"}
+    assert policy.decide(principal.held, "/x", "GET").allowed
+    assert not policy.decide(principal.held, "/x", "POST").allowed, "no row lets the app ask for a:write"
+    assert not policy.decide(principal.held, "/y", "GET").allowed, "it is not a signed-in user"
+
+
+async def test_both_sides_must_be_allowed(issuer: LiveIssuer, untrusted_issuer: LiveIssuer, policy: Snapshot) -> None:
+    async def allowed(**claims: Any) -> bool:
+        principal = await jwt.verify(access_token(untrusted_issuer, client_id="web", **claims))
+        return policy.decide(principal.held, "/x", "GET").allowed
+
+    async with delegating(issuer, untrusted_issuer, permissions=("roles",)) as jwt:
+        assert await allowed(sub="bob", scope="a:read", roles=["a:read"])
+        assert not await allowed(sub="bob", scope="a:read")
+        assert not await allowed(sub="bob", scope="a:read", permissions=["a:read"])
+        assert not await allowed(sub="bob", roles=["a:read"])
+        assert not await allowed(sub="ann", scope="b:read")
+        assert not await allowed(
+            sub="bob", scope="a:read", roles=["user:partner:ann", "role:editor", "on-behalf::a:read"]
+        )
+        assert not await allowed(sub="ann", scope="consented::a:read app-kind:registered on-behalf::a:read")
+    async with delegating(issuer, untrusted_issuer, scopes=("scp",)) as jwt:
+        assert await allowed(sub="ann", scp=["a:read"])
+        assert not await allowed(sub="ann", scope="a:read")
+
+
+@pytest.mark.parametrize(
+    "client_id", [None, "", 7, ["web"], "a b", "a|b", "a,b", "w\u00e9b", "x" * 512, "a#b", 'a"', "a*", "a\n"]
+)
+async def test_an_app_that_no_row_can_name_is_refused(
+    issuer: LiveIssuer, untrusted_issuer: LiveIssuer, client_id: Any
+) -> None:
+    async with delegating(issuer, untrusted_issuer) as jwt:
+        with pytest.raises(Unauthenticated) as refused:
+            await jwt.verify(access_token(untrusted_issuer, client_id=client_id, scope="a:read"))
+    assert refused.value.code == "malformed_client_id"
+
+
+@pytest.mark.parametrize(
+    "client_id", ["app_1", "https://app.example/client.json", "partner/web", "a:b", "app-kind:registered"]
+)
+async def test_the_id_of_an_app_is_never_that_of_another_issuers_app(
+    issuer: LiveIssuer, untrusted_issuer: LiveIssuer, client_id: str
+) -> None:
+    async with delegating(issuer, untrusted_issuer) as jwt:
+        principal = await jwt.verify(access_token(untrusted_issuer, client_id=client_id, scope="a:read"))
+    assert principal.client_id == f"partner/{client_id}"
+    assert [grant for grant in principal.held if grant.startswith("app:")] == [f"app:partner/{client_id}"]
+    assert "app-kind:registered" not in principal.held
+
+
+async def test_tokens_of_users_and_of_other_issuers_stay_what_they_are(
+    issuer: LiveIssuer, untrusted_issuer: LiveIssuer
+) -> None:
+    async with delegating(issuer, untrusted_issuer) as jwt:
+        assert (await jwt.verify(untrusted_issuer.token())).method == "jwt"
+        assert (await jwt.verify(access_token(issuer, client_id="web", scope="a:read"))).method == "jwt"
