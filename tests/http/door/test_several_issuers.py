@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -150,7 +151,7 @@ def test_an_app_of_another_authorization_server(own_server: Server, issuer: Live
         catalog.write_text(catalog.read_text().replace("# end\n", f"{ask}# end\n"))
         state(own_server, entry("apps", other, "delegated = true", prefix="apps:"))
 
-        def token(**claims: object) -> str:
+        def token(**claims: Any) -> str:
             return other.token(client_id="web", permissions=["catalog:read", "catalog:write"], **claims)
 
         assert serves(own_server, token(scope="catalog:read"), 200)
