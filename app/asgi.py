@@ -43,6 +43,7 @@ from app.http.door.budgets import BUDGET_REFUSALS, Budgets
 from app.http.door.forward_auth import TEMPLATE, ForwardAuth, with_gateways
 from app.http.door.long_work import LongWork
 from app.http.door.middleware import ApiEntrance, Door
+from app.http.door.open_cors import with_open_cors
 from app.http.door.refusal import Refusals
 from app.http.door.refusal_throttle import RefusalThrottle
 from app.http.door.request_id import with_request_id
@@ -62,6 +63,7 @@ from app.metrics.lookups import measure_lookups
 from app.metrics.read import MetricSources
 from app.metrics.requests import Requests
 from app.metrics.scrape import Metrics
+from app.oauth.composition import app_access, authorization_server
 from app.policy.analysis.case_watch import CaseWatch
 from app.policy.engine.live import LivePolicy
 from app.policy.gc_control import long_lived_build
@@ -122,12 +124,14 @@ def create_app(
         max_cached=settings.key_cache_size,
         on_accepted=last_used.note_use,
     )
+    apps = app_access(settings, sessions, disk)
     with long_lived_build():  # routes live as long as the process, so garbage collection need not visit them
         app = _assemble(routes, door=door, cors=_cors(settings))
         table, route_keys = table_of(app)
 
     def invalidate_caches() -> None:
         verifier.invalidate_all()
+        apps.verifier.invalidate_all()
         writer.forget()
 
     live = LivePolicy(settings.policy_dir, table, start.files, issuer_faults(settings))
@@ -137,7 +141,7 @@ def create_app(
     case_watch = CaseWatch(live)
     jwt = JwtVerifier(max_bytes=settings.max_token_bytes)
     issuers = trust_issuers(settings, live, jwt, span)
-    authenticator = Authenticator(jwt, verifier)
+    authenticator = Authenticator(jwt, verifier, apps.verifier)
     refusals = Refusals(settings.public_url and settings.public_url + metadata.PATH)
     console = console_of(settings)
     entrance = ConsoleEntrance(console, sessions)
@@ -167,8 +171,17 @@ def create_app(
         logs.stream,
     )
     api = ApiEntrance(authenticator, refusals)
-    throttle = RefusalThrottle(traffic)
-    door.open(route_keys, live, decision_log, api, pages, proxies=proxies, budgets=budgets, throttle=throttle)
+    door.open(
+        route_keys,
+        live,
+        decision_log,
+        api,
+        pages,
+        proxies=proxies,
+        budgets=budgets,
+        throttle=RefusalThrottle(traffic),
+        public_url=settings.public_url,
+    )
     access_log = AccessLog(proxies, logs.stream) if settings.access_log else None
     services = Services(
         database=engine,
@@ -176,6 +189,7 @@ def create_app(
         database_probe=health.DatabaseProbe(sessions),
         disk=disk,
         last_used=last_used,
+        last_used_apps=apps.last_used,
         decision_log=decision_log,
         recent=Recent(),
         shadowing=shadowing,
@@ -189,11 +203,13 @@ def create_app(
             settings.database_url,
             renew=engine.dispose,
             invalidate=verifier.invalidate,
+            invalidate_app=apps.verifier.invalidate,
             invalidate_all=invalidate_caches,
             max_stale=settings.policy_max_stale_seconds,
         ),
         publisher=publisher,
         case_watch=case_watch,
+        app_tokens=apps.verifier,
         authenticator=authenticator,
         refusals=refusals,
         settings=settings,
@@ -205,6 +221,13 @@ def create_app(
             KeyLimits(settings.key_environments, settings.key_max_active, settings.key_max_days),
             check_budget=budgets.check_key_issue,
             invalidate=verifier.invalidate,
+        ),
+        authorization_server=authorization_server(
+            settings.public_url,
+            console.url if console else None,
+            live,
+            disk,
+            count_bad_secret=budgets.count_client_secret,
         ),
         console=console,
         openid=OpenId(console, issuers.key_set(console.issuer), jwt) if console else None,
@@ -219,9 +242,16 @@ def create_app(
         [secret.get_secret_value() for secret in settings.gateway_secrets], settings.gateway_networks
     )
     gateways = ForwardAuth(
-        live, authenticator, refusals, gateway_authenticator, decision_log, proxies=proxies, budgets=budgets
+        live,
+        authenticator,
+        refusals,
+        gateway_authenticator,
+        decision_log,
+        proxies=proxies,
+        budgets=budgets,
+        public_url=settings.public_url,
     )
-    served = with_request_id(with_gateways(app, gateways), access_log, requests, traffic)
+    served = with_request_id(with_gateways(with_open_cors(app), gateways), access_log, requests, traffic)
     return tracing.traced(served) if tracing else served
 
 

@@ -19,6 +19,7 @@ from app.http.api import (
     history,
     introspection,
     metadata,
+    oauth,
     owner_keys,
     policies,
     replay,
@@ -28,7 +29,6 @@ from app.http.api import (
 )
 from app.http.api.explain import explain_decision
 from app.http.api.metrics import show_metrics
-from app.http.api.oauth import apps
 from app.http.api.openapi import openapi_json
 from app.http.door.long_work import in_turn
 
@@ -65,8 +65,8 @@ def handlers() -> list[ControllerRouterHandler]:
         *decisions.ROUTES,
         admin_actions.list_admin_actions,
         introspection.introspect,
-        metadata.protected_resource,
-        *apps.ROUTES,
+        *metadata.ROUTES,
+        *oauth.ROUTES,
         *authzen.ROUTES,
         health.healthz,
         health.readyz,

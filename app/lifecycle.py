@@ -13,12 +13,12 @@ from litestar import Litestar
 
 from app import logs
 from app.audit.retention import run_retention
+from app.db.change_feed import APP_FEED, KEY_FEED, follow_changes
 from app.db.decision_carrying import run_carrying
 from app.db.old_decisions import OldDecisions
 from app.hangup import hangup
 from app.http.door.access_log import AccessLog
 from app.http.door.telemetry import telemetry
-from app.keys.changes import follow
 from app.logs import first_lines
 from app.policy.engine.live import LivePolicy, Reload
 from app.policy.engine.watch import watch
@@ -76,6 +76,7 @@ async def _background_tasks(app: Litestar) -> AsyncIterator[None]:
         telemetry(services.metrics, services.tracing),
         services.issuers,
         services.last_used,
+        services.last_used_apps,
         services.decision_log,
         services.shadowing,
     ):
@@ -84,7 +85,7 @@ async def _background_tasks(app: Litestar) -> AsyncIterator[None]:
             _retention(services, stop),
             run_carrying(services.sessions, services.disk, stop),
             _history(services, stop),
-            _key_changes(services, stop),
+            _changes(services, stop),
             services.replica.run(stop),
             services.case_watch.run(stop),
             services.disk.run(stop),
@@ -124,11 +125,14 @@ async def _retention(services: Services, stop: asyncio.Event) -> None:
     await run_retention(services.settings.decision_log_retention_days, stop, OldDecisions(services.sessions))
 
 
-async def _key_changes(services: Services, stop: asyncio.Event) -> None:
+async def _changes(services: Services, stop: asyncio.Event) -> None:
     bound = services.settings.key_cache_seconds
     if bound:
         # Twice within the bound, so that a change is read before the bound is over.
-        await follow(services.sessions, services.verifier, stop, every_seconds=bound / 2)
+        caches = ((KEY_FEED, services.verifier.cache), (APP_FEED, services.app_tokens.cache))
+        await asyncio.gather(
+            *(follow_changes(services.sessions, feed, cache, stop, every_seconds=bound / 2) for feed, cache in caches)
+        )
 
 
 @contextmanager

@@ -35,12 +35,14 @@ if TYPE_CHECKING:
     from app.http.door.long_work import LongWork
     from app.http.door.refusal import Refusals
     from app.http.door.tracing import Tracing
+    from app.identity.access_token_verifier import AccessTokenVerifier
     from app.identity.authenticate import Authenticator
     from app.identity.issuers import IssuerRegistry
     from app.identity.key_verifier import ApiKeyVerifier
     from app.keys.issuer import KeyIssuer
     from app.keys.last_used import LastUsed
     from app.metrics.scrape import Metrics
+    from app.oauth.server import AuthorizationServer
     from app.policy.analysis.case_watch import CaseWatch
     from app.policy.engine.live import LivePolicy
     from app.settings import Settings
@@ -51,7 +53,10 @@ _KEY = "services"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """The services of a running application. `console` and `openid` are None if there is no console."""
+    """The services of a running application.
+
+    `console` and `openid` are None if there is no console, `authorization_server` if third-party apps get no tokens.
+    """
 
     settings: Settings
     database: AsyncEngine
@@ -65,8 +70,10 @@ class Services:
     case_watch: CaseWatch
     issuers: IssuerRegistry
     verifier: ApiKeyVerifier
+    app_tokens: AccessTokenVerifier
     authenticator: Authenticator
     last_used: LastUsed
+    last_used_apps: LastUsed
     key_issuer: KeyIssuer
     refusals: Refusals
     budgets: Budgets
@@ -80,6 +87,7 @@ class Services:
     metrics: Metrics
     tracing: Tracing | None
     access_log: AccessLog | None
+    authorization_server: AuthorizationServer | None
     console: Console | None
     openid: OpenId | None
 

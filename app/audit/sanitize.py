@@ -8,15 +8,15 @@ from functools import lru_cache
 # The 48 digits of a key alone, or with an escape before them such as `%5F`. A digest has 56 digits or more.
 _DIGITS = r"(?<![0-9A-Fa-f])[0-9A-Fa-f]{48,55}(?![0-9A-Fa-f])"
 _JWT = r"eyJ[A-Za-z0-9_.=-]+"
-_SECRET = re.compile(rf"(?i:grd_(?:live|test)_[0-9a-f]+)|{_JWT}|{_DIGITS}")
+_SECRET = re.compile(rf"(?i:grd_(?:live|test|oat|ort|oac|ocs)_[0-9a-f]+)|{_JWT}|{_DIGITS}")
 
-# A key with more than the eight digits of its public prefix.
-_WHOLE = re.compile(rf"(?i:grd_[a-z]+_[0-9a-f]{{9,}})|{_JWT}|{_DIGITS}")
+# A key with more than the eight digits of its public prefix. The tokens of apps have no public part.
+_WHOLE = re.compile(rf"(?i:grd_(?:oat|ort|oac|ocs)_[0-9a-f]+|grd_[a-z]+_[0-9a-f]{{9,}})|{_JWT}|{_DIGITS}")
 _KEY_DIGITS = 48
 
 
 def without_secrets(text: str) -> str:
-    """Replace everything that looks like an API key, in any case and with or without its prefix, or a JWT."""
+    """Replace all that looks like a JWT, an API key or a token of an app, in any case, with or without prefix."""
     if len(text) < _KEY_DIGITS and "eyJ" not in text and "grd_" not in text.lower():  # a fifth of the time
         return text
     return _SECRET.sub("[secret]", text)

@@ -45,9 +45,9 @@ class FileReplaced(Exception):
 class ReplicaSync:
     """Keeps a process in touch with the database.
 
-    `invalidate` is called with the id of a changed key, `invalidate_all` when any key may have changed. After
-    `max_stale` seconds without an answer of the database, every request is refused. `renew` discards the connections of
-    the pool.
+    `invalidate` is called with the id of a changed key, `invalidate_app` with the tag of what changed of the access of
+    apps, and `invalidate_all` when anything may have changed. After `max_stale` seconds without an answer of the
+    database, every request is refused. `renew` discards the connections of the pool.
     """
 
     def __init__(
@@ -57,6 +57,7 @@ class ReplicaSync:
         *,
         renew: Callable[[], Awaitable[None]],
         invalidate: Callable[[int], None],
+        invalidate_app: Callable[[str], None],
         invalidate_all: Callable[[], None],
         max_stale: float | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -67,6 +68,7 @@ class ReplicaSync:
         self._renew = renew
         self._file = sqlite_file(url)
         self._invalidate = invalidate
+        self._invalidate_app = invalidate_app
         self._invalidate_all = invalidate_all
         self._max_stale = max_stale
         self._clock = clock
@@ -194,9 +196,11 @@ class ReplicaSync:
         )
 
     def _on_notification(self, payload: str) -> None:
-        kind, _, key_id = payload.partition(" ")
-        if kind == "key" and key_id.isascii() and key_id.isdigit():
-            self._invalidate(int(key_id))
+        kind, _, changed = payload.partition(" ")
+        if kind == "key" and changed.isascii() and changed.isdigit():
+            self._invalidate(int(changed))
+        elif kind == "app":
+            self._invalidate_app(changed)
         else:
             self._wake.set()
 

@@ -1,29 +1,32 @@
-"""Authentication of a request: its token is a JWT or an API key, and the prefix of the token selects the verifier."""
+"""Authentication of a request: its token is a JWT, an API key or the access token of an app, as its prefix says."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import TypeAlias
 
+from app.identity.access_token_verifier import AccessTokenCredential, AccessTokenVerifier
 from app.identity.bearer import KEY_PREFIX, authorization, parse_bearer_token
 from app.identity.errors import Unauthenticated
 from app.identity.jwt import JwtVerifier
 from app.identity.key_verifier import ApiKeyVerifier, KeyCredential
+from app.identity.oauth_tokens import ANY_PREFIX
 from app.identity.principal import ANONYMOUS, Principal
 from app.identity.refusal_log import RefusalLog
 
-# The text of a JWT, which its verifier parses, or an API key.
-Credential: TypeAlias = str | KeyCredential
+# The text of a JWT, which its verifier parses, an API key, or the access token of an app.
+Credential: TypeAlias = str | KeyCredential | AccessTokenCredential
 
 
 class Authenticator:
     """Finds the principal of a request from its headers."""
 
-    __slots__ = ("_api_keys", "_jwt", "_refusals", "max_bytes")
+    __slots__ = ("_api_keys", "_apps", "_jwt", "_refusals", "max_bytes")
 
-    def __init__(self, jwt: JwtVerifier, api_keys: ApiKeyVerifier) -> None:
+    def __init__(self, jwt: JwtVerifier, api_keys: ApiKeyVerifier, apps: AccessTokenVerifier) -> None:
         self._jwt = jwt
         self._api_keys = api_keys
+        self._apps = apps
         self._refusals = RefusalLog()
         self.max_bytes = jwt.max_bytes  # the longest token in a header
 
@@ -40,10 +43,7 @@ class Authenticator:
             if value.startswith(b"Bearer ") and (principal := self._jwt.cache.get(value[7:])):
                 return principal
             token = parse_bearer_token(value, self.max_bytes)
-            if token is None:
-                return ANONYMOUS
-            credential = self._parse(token)
-            return credential if isinstance(credential, str) else self._api_keys.cached(credential) or credential
+            return ANONYMOUS if token is None else self._cached(token)
         except Unauthenticated as error:
             self._refusals.note(error)
             raise
@@ -53,7 +53,9 @@ class Authenticator:
         try:
             if isinstance(credential, str):
                 return await self._jwt.verify(credential)
-            return await self._api_keys.look_up(credential)
+            if isinstance(credential, KeyCredential):
+                return await self._api_keys.look_up(credential)
+            return await self._apps.look_up(credential)
         except Unauthenticated as error:
             self._refusals.note(error)
             raise
@@ -64,14 +66,19 @@ class Authenticator:
         return result if isinstance(result, Principal) else await self.verify(result)
 
     async def verify_token(self, token: str) -> Principal:
-        """The principal of a token of either kind that was not sent in a header. Raises as `verify` does."""
+        """The principal of a token of any kind that was not sent in a header. Raises as `verify` does."""
         try:
-            credential = self._parse(token)
-            principal = None if isinstance(credential, str) else self._api_keys.cached(credential)
+            result = self._cached(token)
         except Unauthenticated as error:
             self._refusals.note(error)
             raise
-        return principal or await self.verify(credential)
+        return result if isinstance(result, Principal) else await self.verify(result)
 
-    def _parse(self, token: str) -> Credential:
-        return self._api_keys.parse(token) if token.startswith(KEY_PREFIX) else token
+    def _cached(self, token: str) -> Principal | Credential:
+        if not token.startswith(KEY_PREFIX):
+            return token
+        if token.startswith(ANY_PREFIX):  # before the prefix that keys have too
+            app = self._apps.parse(token)
+            return self._apps.cached(app) or app
+        key = self._api_keys.parse(token)
+        return self._api_keys.cached(key) or key

@@ -23,6 +23,7 @@ class AuthenticationFault(StrEnum):
     ALGORITHM = "Invalid signing algorithm."
     AUTHORIZED_PARTY = "Invalid authorized party."
     TOKEN = "Invalid token."  # noqa: S105  # a message, not a password
+    TOKEN_REVOKED = "Token has been revoked."  # noqa: S105  # as above
     KEY_MALFORMED = "Malformed API key."
     KEY_REVOKED = "API key has been revoked."
     KEY_EXPIRED = "API key has expired."
@@ -83,6 +84,12 @@ class Cause(StrEnum):
     SENDER_CONSTRAINED = "sender_constrained", AuthenticationFault.TOKEN
     SECURITY_EVENT = "security_event", AuthenticationFault.TOKEN
     STS_NOT_ACTIVE = "sts_not_active", AuthenticationFault.TOKEN
+    # The token of a third-party app.
+    MALFORMED_APP_TOKEN = "malformed_app_token", AuthenticationFault.TOKEN
+    NO_ACCESS_TOKEN = "no_access_token", AuthenticationFault.TOKEN
+    UNKNOWN_APP_TOKEN = "unknown_app_token", AuthenticationFault.TOKEN
+    INVALID_APP = "invalid_app", AuthenticationFault.TOKEN
+    ANOTHER_RESOURCE = "another_resource", AuthenticationFault.AUDIENCE
 
 
 class Unauthenticated(Exception):

@@ -47,8 +47,8 @@ class Principal:
     `subject` is the JWT's `sub`, the `sub` of the owner of a key or of the user of an app, or empty for an anonymous
     caller. `held` are permissions and facts, before the policy adds roles and resolves the scopes of a key or an app.
     `key_id` and `environment` belong to an API key, `expires_at` to a key or the token of an app, which `client_id`
-    names; `token_id` is a JWT's `jti`; `session_id` is that of a console session. `impersonator` is the party that acts
-    as the subject, by the `act` claim of a token.
+    names; `resource` is what such a token is bound to (RFC 8707). `token_id` is a JWT's `jti`; `session_id` is that of
+    a console session. `impersonator` is the party that acts as the subject, by the `act` claim of a token.
     """
 
     subject: str
@@ -62,6 +62,7 @@ class Principal:
     session_id: int | None = None
     client_id: str | None = None
     impersonator: str | None = None
+    resource: str | None = None
 
 
 ANONYMOUS = Principal(subject="", method="anonymous", held=frozenset({ANYONE, "auth:anonymous"}))
@@ -132,6 +133,7 @@ def delegated_principal(
     claims: Mapping[str, object] = _NO_CLAIMS,
     token_id: str | None = None,
     expires_at: datetime | None = None,
+    resource: str | None = None,
 ) -> Principal:
     """The principal of an app that acts on behalf of the user `subject`.
 
@@ -152,6 +154,7 @@ def delegated_principal(
         expires_at=expires_at,
         client_id=app.client_id,
         impersonator=impersonator_of(claims),
+        resource=resource,
     )
 
 

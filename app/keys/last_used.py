@@ -1,14 +1,16 @@
-"""Records when API keys were last used, outside of requests."""
+"""Records when API keys, and the access of apps, were last used, outside of requests."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Collection
 from datetime import UTC, datetime
 from itertools import islice
 from time import monotonic
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeAlias
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.periodic_task import PeriodicTask
 from app.db.availability import error_name, is_away
@@ -17,21 +19,31 @@ from app.db.session import Sessions
 from app.keys.api_keys import LAST_USED_EVERY, touch
 
 BATCH_SIZE = 1_000  # keys in a statement, which is compiled on the event loop
+Touch: TypeAlias = Callable[[AsyncSession, Collection[int], datetime], Awaitable[None]]
 _log = structlog.stdlib.get_logger("api_keys")
 
 
 class LastUsed:
-    """Collects the ids of used keys and writes them every `every_seconds`; a failed write is retried.
+    """Collects the ids of used keys and writes them with `touch` every `every_seconds`; a failed write is retried.
 
-    An asynchronous context manager: on exit the rest is written. `limit` is the number of keys whose last write is
-    remembered; a key that was evicted may be written more than once a minute.
+    `noun` names in the log what is used. An asynchronous context manager: on exit the rest is written. `limit` is the
+    number of keys whose last write is remembered; a key that was evicted may be written more than once a minute.
     """
 
     def __init__(
-        self, sessions: Sessions, disk: DiskSpace | None = None, *, every_seconds: float = 5.0, limit: int = 100_000
+        self,
+        sessions: Sessions,
+        disk: DiskSpace | None = None,
+        *,
+        touch: Touch = touch,
+        noun: str = "API keys",
+        every_seconds: float = 5.0,
+        limit: int = 100_000,
     ) -> None:
         self._sessions = sessions
         self._disk = disk
+        self._touch = touch
+        self._noun = noun
         self._limit = limit
         self._waiting: set[int] = set()
         self._written: dict[int, float] = {}  # key id to the monotonic time of its last write, oldest first
@@ -53,7 +65,7 @@ class LastUsed:
         await self._task.stop()
         while self._waiting:
             if not await self.flush():
-                _log.error("last use of API keys is lost", keys=len(self._waiting))
+                _log.error(f"last use of {self._noun} is lost", keys=len(self._waiting))
                 break
 
     async def _write(self) -> None:
@@ -71,13 +83,13 @@ class LastUsed:
         self._waiting -= used
         try:
             async with self._sessions() as session:
-                await touch(session, used, datetime.now(UTC))
+                await self._touch(session, used, datetime.now(UTC))
                 await session.commit()
         except Exception as error:  # noqa: BLE001  # no error may end the writer
             self._waiting |= used
             unexpected = None if is_away(error) else error
             _log.error(
-                "last use of API keys not written yet",
+                f"last use of {self._noun} not written yet",
                 keys=len(self._waiting),
                 error=error_name(error),
                 exc_info=unexpected,

@@ -133,12 +133,12 @@ def _caches(values: Values, sources: MetricSources, misses_before: int) -> None:
         looked_up += histogram.count
         values.add("authz_key_lookup_duration_seconds", histogram, *labels)
     values.set("authz_cache_hits_total", tokens.hits, "tokens")
-    values.set("authz_cache_hits_total", verifier.hits, "keys")
+    values.set("authz_cache_hits_total", verifier.cache.hits, "keys")
     values.set("authz_cache_misses_total", tokens.misses, "tokens")
     values.set("authz_cache_misses_total", looked_up, "keys")
     values.set("authz_cache_misses_total", misses_before + sources.live.active.misses, "decisions")
     values.set("authz_cache_entries", len(tokens), "tokens")
-    values.set("authz_cache_entries", verifier.cached_keys, "keys")
+    values.set("authz_cache_entries", len(verifier.cache), "keys")
 
 
 def _decision_log(values: Values, sources: MetricSources) -> None:

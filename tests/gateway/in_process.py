@@ -27,6 +27,7 @@ from app.identity.key_verifier import ApiKeyVerifier
 from app.policy.engine.live import LivePolicy
 from app.policy.routing.routes import Route, RouteTable
 from tests.policy.small import files
+from tests.support.app_tokens import NO_APPS
 
 SECRET = "a secret of a gateway that is long enough"
 TABLE = RouteTable(
@@ -88,7 +89,7 @@ class Gateway:
         self._log = DecisionLog(self._write)
         self.door = ForwardAuth(
             self.live,
-            Authenticator(jwt, keys),
+            Authenticator(jwt, keys, NO_APPS),
             Refusals(),
             GatewayAuthenticator([SECRET], [ip_network(network) for network in networks]),
             self._log,

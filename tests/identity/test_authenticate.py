@@ -18,6 +18,7 @@ from app.identity.jwks import KeySet
 from app.identity.jwt import single_issuer
 from app.identity.key_verifier import ApiKeyVerifier
 from app.identity.principal import ANONYMOUS, Principal
+from tests.support.app_tokens import NO_APPS
 from tests.support.issuer import LiveIssuer
 from tests.support.server import AUDIENCE
 
@@ -85,7 +86,7 @@ async def test_a_cached_caller_equals_the_verified_one(issuer: LiveIssuer) -> No
     keys = Keys((live, None, None), (ended, now - timedelta(seconds=1), None), (revoked, None, now))
     api_keys = ApiKeyVerifier(keys.find, environments=["live"], cache_seconds=60, on_accepted=lambda _: None)
     async with KeySet(issuer.jwks_url) as key_set:
-        authenticator = Authenticator(single_issuer(key_set, issuer.url, (AUDIENCE,)), api_keys)
+        authenticator = Authenticator(single_issuer(key_set, issuer.url, (AUDIENCE,)), api_keys, NO_APPS)
         person = issuer.token(permissions=["catalog:read"])
         tokens = [person, issuer.token(exp=1), live.plaintext, ended.plaintext, revoked.plaintext, unknown.plaintext]
         known: set[object] = set()
@@ -125,7 +126,7 @@ async def test_an_uncached_key_is_parsed_and_hashed_once(issuer: LiveIssuer) -> 
             calls[frame.f_code.co_qualname] += 1
 
     async with KeySet(issuer.jwks_url) as key_set:
-        authenticator = Authenticator(single_issuer(key_set, issuer.url, (AUDIENCE,)), api_keys)
+        authenticator = Authenticator(single_issuer(key_set, issuer.url, (AUDIENCE,)), api_keys, NO_APPS)
         headers = [(b"authorization", b"Bearer " + key.plaintext.encode())]
         sys.setprofile(count)
         try:
@@ -144,7 +145,7 @@ async def test_a_changed_token_is_never_in_the_cache(issuer: LiveIssuer) -> None
     seeded = random.Random(5)
     api_keys = ApiKeyVerifier(Keys().find, environments=["live"], cache_seconds=60, on_accepted=lambda _: None)
     async with KeySet(issuer.jwks_url) as key_set:
-        authenticator = Authenticator(single_issuer(key_set, issuer.url, (AUDIENCE,)), api_keys)
+        authenticator = Authenticator(single_issuer(key_set, issuer.url, (AUDIENCE,)), api_keys, NO_APPS)
         good = issuer.token(permissions=["catalog:read"]).encode()
         assert (await authenticator.authenticate([(b"authorization", b"Bearer " + good)])).method == "jwt"
         for _ in range(2_000):
@@ -158,7 +159,7 @@ async def test_a_changed_token_is_never_in_the_cache(issuer: LiveIssuer) -> None
 async def test_every_refusal_is_counted(issuer: LiveIssuer) -> None:
     api_keys = ApiKeyVerifier(Keys().find, environments=["live"], cache_seconds=60, on_accepted=lambda _: None)
     async with KeySet(issuer.jwks_url) as key_set:
-        authenticator = Authenticator(single_issuer(key_set, issuer.url, (AUDIENCE,)), api_keys)
+        authenticator = Authenticator(single_issuer(key_set, issuer.url, (AUDIENCE,)), api_keys, NO_APPS)
         with capture_logs() as lines:
             assert cached(authenticator, [(b"authorization", b"Bearer")]) is AuthenticationFault.NO_CREDENTIALS
             assert await found(authenticator, [(b"authorization", b"Bearer a b")]) is AuthenticationFault.SPACES

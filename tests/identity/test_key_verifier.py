@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from app.identity.api_keys import KeyRecord, MintedKey, mint, refusal_reason
+from app.identity.credential_cache import MAX_CACHED, REREAD_SECONDS
 from app.identity.errors import AuthenticationFault, Unauthenticated
-from app.identity.key_verifier import MAX_CACHED_KEYS, REREAD_SECONDS, ApiKeyVerifier
+from app.identity.key_verifier import ApiKeyVerifier
 from tests.identity.clock import Clock
 from tests.identity.test_tokens import Database, key_verifier
 
@@ -122,7 +123,7 @@ async def test_late_changes_count_from_their_request(clock: Clock) -> None:
     began = clock.now
     await verifier.verify(key.plaintext)
     clock.now = began + 9
-    verifier.apply_changes((), began + 5)
+    verifier.cache.apply_changes((), began + 5)
     for seconds, asked in ((14.5, 1), (15, 2)):
         clock.now = began + seconds
         await verifier.verify(key.plaintext)
@@ -137,7 +138,7 @@ async def test_a_key_is_refreshed_at_intervals_from_its_lookup(clock: Clock) -> 
     await verifier.verify(key.plaintext)
     for seconds, asked in ((REREAD_SECONDS - 0.5, 1), (REREAD_SECONDS, 2)):
         clock.now = began + seconds
-        verifier.apply_changes((), clock.now)
+        verifier.cache.apply_changes((), clock.now)
         await verifier.verify(key.plaintext)
         assert database.asked == asked
 
@@ -157,7 +158,7 @@ async def test_the_cache_of_keys_is_bounded_and_evicts_the_oldest() -> None:
         assert database.asked == asked
         await fault_of(verifier, some[0])
         assert database.asked == asked + 1
-    assert verifier.cached_keys == 3
+    assert len(verifier.cache) == 3
 
 
 async def test_the_default_size_of_the_key_cache() -> None:
@@ -170,7 +171,7 @@ async def test_the_default_size_of_the_key_cache() -> None:
         before = database.asked
         await fault_of(verifier, unknown[number])
         assert database.asked == before + asked
-    assert MAX_CACHED_KEYS == 100_000
+    assert MAX_CACHED == 100_000
 
 
 async def test_a_key_that_is_looked_up_again_becomes_the_newest_entry() -> None:
@@ -199,7 +200,7 @@ async def test_a_key_that_is_looked_up_again_becomes_the_newest_entry() -> None:
             before = database.asked
             await fault_of(verifier, key)
             assert database.asked == before + asked
-        assert verifier.cached_keys == (3 if known else 0)
+        assert len(verifier.cache) == (3 if known else 0)
 
 
 @pytest.mark.parametrize("cache_seconds", [0, 0.5, 1])
@@ -211,8 +212,8 @@ async def test_a_cache_time_of_zero_disables_the_cache(clock: Clock, cache_secon
         assert await fault_of(verifier, key) is None
         assert await fault_of(verifier, mint("live")) is AuthenticationFault.KEY_UNKNOWN
         assert database.asked == (2 * asked if cache_seconds == 0 else asked + 1)
-        assert verifier.cached_keys == (0 if cache_seconds == 0 else 1)
-    assert verifier.hits == (0 if cache_seconds == 0 else 2)
+        assert len(verifier.cache) == (0 if cache_seconds == 0 else 1)
+    assert verifier.cache.hits == (0 if cache_seconds == 0 else 2)
 
 
 async def test_cache_hits_are_counted() -> None:
@@ -222,9 +223,9 @@ async def test_cache_hits_are_counted() -> None:
     for hits in range(3):
         assert await fault_of(verifier, key) is None
         assert await fault_of(verifier, unknown) is AuthenticationFault.KEY_UNKNOWN
-        assert verifier.hits == 2 * hits
+        assert verifier.cache.hits == 2 * hits
     assert verifier.cached(verifier.parse(key.plaintext))
-    assert verifier.hits == 5
+    assert verifier.cache.hits == 5
 
 
 async def test_a_key_that_has_changed_is_looked_up_again() -> None:
@@ -249,14 +250,14 @@ async def test_a_key_that_has_changed_is_looked_up_again() -> None:
         (lambda: verifier.invalidate(unknown.digest), [0, 0, 1]),
         (lambda: verifier.invalidate(99), [0, 0, 0]),
         (lambda: verifier.invalidate(mint("live").digest), [0, 0, 0]),
-        (lambda: verifier.apply_changes([1, 2, 99], 0.0), [1, 1, 0]),
+        (lambda: verifier.cache.apply_changes([1, 2, 99], 0.0), [1, 1, 0]),
         (verifier.invalidate_all, [1, 1, 1]),
     ]
     for change, expected in changes:
         change()
         assert await lookups() == expected
         assert await lookups() == [0, 0, 0]
-        assert verifier.cached_keys == 2
+        assert len(verifier.cache) == 2
 
 
 @pytest.mark.parametrize("exists", [True, False])
@@ -294,8 +295,8 @@ async def test_evicting_a_key_forgets_its_id() -> None:
     for key in keys:
         database.add(key)
         await fault_of(verifier, key)
-    assert len(verifier._digests) == verifier.cached_keys == 2
+    assert verifier.cache.tags == len(verifier.cache) == 2
     verifier.invalidate(20)
-    assert len(verifier._digests) == verifier.cached_keys == 1
+    assert verifier.cache.tags == len(verifier.cache) == 1
     verifier.invalidate_all()
-    assert len(verifier._digests) == verifier.cached_keys == 0
+    assert verifier.cache.tags == len(verifier.cache) == 0

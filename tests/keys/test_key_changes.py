@@ -10,12 +10,14 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
 
+from app.db import change_feed
+from app.db.change_feed import KEY_FEED, follow_changes, prune_changes
 from app.db.engine import LOCK_FIRST, open_engine
 from app.db.session import Sessions, sessions_of
 from app.identity.api_keys import KeyRecord, MintedKey, mint
 from app.identity.errors import AuthenticationFault, Unauthenticated
 from app.identity.key_verifier import ApiKeyVerifier
-from app.keys import api_keys, changes
+from app.keys import api_keys
 from app.keys.lookups import key_lookup
 
 pytestmark = pytest.mark.anyio
@@ -70,7 +72,9 @@ async def followed(sessions: Sessions) -> AsyncIterator[Followed]:
     followed, stop = Followed(sessions), asyncio.Event()
     await followed.verifier.verify((await followed.issued()).plaintext)  # so that there are changes to poll
     task = asyncio.create_task(
-        changes.follow(sessions, followed.verifier, stop, every_seconds=EVERY, clock=lambda: followed.now)
+        follow_changes(
+            sessions, KEY_FEED, followed.verifier.cache, stop, every_seconds=EVERY, clock=lambda: followed.now
+        )
     )
     await followed.wait_for_changes()
     yield followed
@@ -184,7 +188,7 @@ async def test_cached_keys_expire_if_the_database_reports_no_changes(followed: F
 async def test_more_changes_than_one_read_returns_are_all_noticed(
     followed: Followed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(changes, "_BATCH_SIZE", 3)
+    monkeypatch.setattr(change_feed, "_BATCH_SIZE", 3)
     keys = [await followed.issued() for _ in range(6)]
     assert [await followed.fault_of(key) for key in keys] == [None] * 6
     await followed.run("UPDATE api_keys SET revoked_at = '2026-01-01 00:00:00'")
@@ -223,7 +227,7 @@ async def test_changes_become_visible_in_the_order_of_their_ids(sessions: Sessio
 async def test_old_changes_are_deleted_except_the_newest(followed: Followed) -> None:
     for _ in range(3):
         await followed.run("UPDATE api_keys SET scopes = '[]'")
-    await changes.prune(followed.sessions, 4_000_000_000)
+    await prune_changes(followed.sessions, KEY_FEED, 4_000_000_000)
     async with followed.sessions() as session:
         assert [tuple(row) for row in (await session.execute(text("SELECT id FROM key_changes"))).all()] == [(3,)]
 
@@ -234,7 +238,7 @@ async def test_changes_are_not_polled_without_cached_keys(sessions: Sessions) ->
     async with sessions() as session:
         engine = session.get_bind()
     event.listen(engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
-    task = asyncio.create_task(changes.follow(sessions, followed.verifier, stop, every_seconds=EVERY))
+    task = asyncio.create_task(follow_changes(sessions, KEY_FEED, followed.verifier.cache, stop, every_seconds=EVERY))
     await followed.wait_for_changes()
     assert statements == []
     stop.set()

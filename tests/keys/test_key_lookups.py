@@ -9,11 +9,12 @@ import pytest
 from sqlalchemy import event, text
 from structlog.testing import capture_logs
 
+from app.db.digest_lookups import CONCURRENT, MAX_BATCH
 from app.db.session import Sessions
 from app.identity.api_keys import MintedKey, mint
 from app.identity.errors import CannotVerify
 from app.keys import api_keys
-from app.keys.lookups import CONCURRENT, MAX_BATCH, key_lookup
+from app.keys.lookups import key_lookup
 
 pytestmark = pytest.mark.anyio
 

@@ -1,6 +1,6 @@
 """The tables of griddy-authz itself. Importing this package completes their metadata."""
 
-from app.db.tables import console, decision_drops, decisions, history, keys, oauth_clients, replicas
+from app.db.tables import console, decision_drops, decisions, history, keys, oauth, oauth_clients, replicas
 from app.db.tables.base import Body, metadata, table_of
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "history",
     "keys",
     "metadata",
+    "oauth",
     "oauth_clients",
     "replicas",
     "table_of",

@@ -15,6 +15,7 @@ from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Sche
 from app.http.wire.problems import Detail, Problem
 from app.identity.errors import Unauthenticated
 from app.identity.principal import Principal, is_fact
+from app.policy.engine.delegation import consented_scopes
 from app.policy.engine.snapshot import Snapshot
 from app.services import AnyRequest, services_of
 
@@ -31,8 +32,12 @@ class Introspection(msgspec.Struct, omit_defaults=True):
 
     active: Annotated[bool, msgspec.Meta(description="whether the token is accepted now")]
     scope: Annotated[str | None, msgspec.Meta(description="its permissions, separated by spaces")] = None
-    sub: Annotated[str | None, msgspec.Meta(description="the user, or the owner of the key")] = None
-    client_id: Annotated[str | None, msgspec.Meta(description="`azp` of a JWT, `key:<id>` of an API key")] = None
+    sub: Annotated[
+        str | None, msgspec.Meta(description="the user, or the owner of the key; for an app the user that it acts for")
+    ] = None
+    client_id: Annotated[
+        str | None, msgspec.Meta(description="`azp` of a JWT, `key:<id>` of an API key, the id of an app")
+    ] = None
     token_type: str | None = None
     exp: int | float | None = None
     iat: int | float | None = None
@@ -52,7 +57,7 @@ class _FormOperation(Operation):
     """An operation with a form, which is documented here because Litestar does not parse it: its parser is lenient."""
 
     def __post_init__(self) -> None:
-        token = Schema(type="string", description="The token, a JWT or an API key.")  # type: ignore[arg-type]  # a name
+        token = Schema(type="string", description="The token, a JWT, an API key or the access token of an app.")  # type: ignore[arg-type]  # a name
         hint = Schema(type="string", description="Ignored: the prefix of a token shows its type.")  # type: ignore[arg-type]  # as above
         form = Schema(type="object", required=["token"], properties={"token": token, "token_type_hint": hint})  # type: ignore[arg-type]  # as above
         self.request_body = RequestBody(content={_FORM: OpenAPIMediaType(schema=form)}, required=True)
@@ -74,14 +79,16 @@ async def introspect(request: AnyRequest) -> Response[bytes]:
         principal = await services.authenticator.verify_token(token)
     except Unauthenticated:  # not CannotVerify: the token may be active
         return _answer(_INACTIVE)
-    return _answer(_ENCODER.encode(_active(principal, services.live.active)))
+    return _answer(_ENCODER.encode(_active(principal, services.live.active, services.settings.public_url)))
 
 
 def _answer(body: bytes) -> Response[bytes]:
     return Response(body, media_type=MediaType.JSON, headers={"Cache-Control": "no-store"})
 
 
-def _active(principal: Principal, snapshot: Snapshot) -> Introspection:
+def _active(principal: Principal, snapshot: Snapshot, issuer: str | None) -> Introspection:
+    if principal.resource is not None:
+        return _token_of_app(principal, snapshot, issuer)
     grants = snapshot.in_force(principal.held)
     scope = " ".join(sorted(grant for grant in grants if _SCOPE_TOKEN.fullmatch(grant) and not is_fact(grant)))
     if principal.key_id is not None:
@@ -103,6 +110,21 @@ def _active(principal: Principal, snapshot: Snapshot) -> Introspection:
         client_id=principal.client_id or (party if isinstance(party, str) else None),
         token_type="Bearer",  # noqa: S106  # as above
         **claims,  # type: ignore[arg-type]  # whose types the verifier has checked
+    )
+
+
+def _token_of_app(principal: Principal, snapshot: Snapshot, issuer: str | None) -> Introspection:
+    # Of the scopes that the user consented to, those that the user holds as well.
+    scopes = consented_scopes(principal.held, snapshot.may_ask) & snapshot.effective(principal.held)
+    return Introspection(
+        active=True,
+        scope=" ".join(sorted(scopes)),
+        sub=principal.subject,
+        client_id=principal.client_id,
+        token_type="Bearer",  # noqa: S106  # as above
+        exp=int(principal.expires_at.timestamp()) if principal.expires_at else None,
+        iss=issuer,
+        aud=principal.resource,
     )
 
 

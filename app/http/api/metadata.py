@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
 
 from litestar import Response
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath
 
 from app.http.wire.handlers import get_or_head
 from app.http.wire.problems import Detail, Problem
+from app.identity.access_token_verifier import AppRecord
+from app.oauth.errors import OAuthError
+from app.oauth.resource import resource_of
+from app.policy.engine.app_scopes import scopes_for
 from app.services import AnyRequest, services_of
 
 PATH = "/.well-known/oauth-protected-resource"
+# What rows about no app in particular say about one whose id is the address of its metadata document.
+_UNREGISTERED = AppRecord("unregistered", "document", "")
 NO_PUBLIC_URL = "This deployment has not stated its public address: set AUTHZ_PUBLIC_URL."
 
 
@@ -34,18 +43,50 @@ class ProtectedResource:
     responses={404: ResponseSpec(Detail, description="The deployment has not stated its public address")},
 )
 async def protected_resource(request: AnyRequest) -> Response[ProtectedResource]:
-    """The issuers whose tokens are accepted, and all permissions. The address is never read from a Host header."""
-    services = services_of(request.app)
-    base = services.settings.public_url
+    """The authorization server for apps, and the scopes that an app which is not registered may ask it for.
+
+    If this deployment gives no tokens to apps: the issuers whose tokens are accepted, and all permissions. The address
+    is never read from a Host header.
+    """
+    return _describe(request, _public_url(request))
+
+
+@get_or_head(f"{PATH}/{{path:path}}", include_in_schema=False)
+async def protected_resource_below(path: FromPath[Path], request: AnyRequest) -> Response[ProtectedResource]:
+    """The same for a part of this resource (RFC 9728 section 3.1)."""
+    base = _public_url(request)
+    url = urlsplit(base)
+    try:
+        resource = resource_of([f"{url.scheme}://{url.netloc}/{str(path).strip('/')}"], base)
+    except OAuthError:
+        raise Problem(404, "This is not a part of the public address.") from None
+    return _describe(request, resource)
+
+
+ROUTES = (protected_resource, protected_resource_below)
+
+
+def _public_url(request: AnyRequest) -> str:
+    base = services_of(request.app).settings.public_url
     if base is None:
         raise Problem(404, NO_PUBLIC_URL)
-    catalog = services.live.active.policy.catalog
+    return base
+
+
+def _describe(request: AnyRequest, resource: str) -> Response[ProtectedResource]:
+    services = services_of(request.app)
+    snapshot = services.live.active
+    if (server := services.authorization_server) is not None:
+        servers, scopes = [server.issuer], list(scopes_for(snapshot, _UNREGISTERED))
+    else:
+        servers = [each.issuer.issuer for each in services.issuers.verifiers]
+        scopes = [name for name, permission in snapshot.policy.catalog.items() if not permission.deprecated]
     content = ProtectedResource(
-        resource=base,
-        authorization_servers=[each.issuer.issuer for each in services.issuers.verifiers],
-        scopes_supported=sorted(name for name, permission in catalog.items() if not permission.deprecated),
+        resource=resource,
+        authorization_servers=servers,
+        scopes_supported=sorted(scopes),
         bearer_methods_supported=["header"],
         resource_name="Griddy API",
-        resource_documentation=f"{base}/docs",
+        resource_documentation=f"{services.settings.public_url}/docs",
     )
     return Response(content, headers={"Cache-Control": "no-cache"})

@@ -1,4 +1,4 @@
-"""Rate limits of callers: bad credentials of a peer, and new keys of an owner.
+"""Rate limits of callers: bad credentials of a peer, new keys of an owner, and what apps request without credentials.
 
 Each process counts separately. Credentials are verified before the budget is checked, so that valid ones are never
 refused because of bad ones from the same address.
@@ -22,10 +22,17 @@ from app.identity.budget import Budget, BudgetSpent, peer_of
 TOO_MANY = "Too many requests."
 BAD_CREDENTIALS = "bad_credentials"
 KEY_ISSUES = "key_issues"
+AUTHORIZATIONS = "authorizations"
+TOKENS = "tokens"
+CLIENT_SECRETS = "client_secrets"
 CONNECTIONS = "connections"
 LONG_WORK = "long_work"
 # The refusals of each budget. Global, because the server of the process counts connections.
-BUDGET_REFUSALS: Counter[str] = Counter(dict.fromkeys((BAD_CREDENTIALS, KEY_ISSUES, CONNECTIONS, LONG_WORK), 0))
+BUDGET_REFUSALS: Counter[str] = Counter(
+    dict.fromkeys((BAD_CREDENTIALS, KEY_ISSUES, AUTHORIZATIONS, TOKENS, CLIENT_SECRETS, CONNECTIONS, LONG_WORK), 0)
+)
+# Events a minute: authorization and token requests of an address, wrong secrets of an app.
+APP_BUDGETS = {AUTHORIZATIONS: 60, TOKENS: 360, CLIENT_SECRETS: 10}
 LOG_SECONDS = 60.0
 # A connection that retries immediately gets ten of these refusals a second, and not thousands.
 DELAY_SECONDS = 0.1
@@ -58,6 +65,7 @@ class Budgets:
         self._proxies = proxies
         self._bad_credentials = Budget(bad_credentials, clock=clock)
         self._key_issues = Budget(key_issues, clock=clock)
+        self._apps = {name: Budget(per_minute, clock=clock) for name, per_minute in APP_BUDGETS.items()}
         self._clock = clock
         self._log_at: dict[str, float] = {}
 
@@ -66,10 +74,7 @@ class Budgets:
 
         If the address of the client is unknown, the peer of the connection is counted.
         """
-        client = scope.get("client")
-        peer = client[0] if client else None
-        address = self._proxies.client_of(peer, scope["headers"]) or peer
-        if wait := self.spend_bad_credentials(address):
+        if wait := self.spend_bad_credentials(self._address(scope)):
             return DelayedRefusal(refusal(429, TOO_MANY, (b"retry-after", str(wait).encode())))
         return None
 
@@ -87,6 +92,24 @@ class Budgets:
         """Count a new key of an owner. Raises BudgetSpent if the budget is exceeded."""
         if wait := self._spent(KEY_ISSUES, owner, self._key_issues.spend(owner)):
             raise BudgetSpent(wait)
+
+    def check_app_request(self, budget: str, scope: Scope) -> None:
+        """Count an authorization or a token request of an address. Raises BudgetSpent if the budget is exceeded."""
+        address = self._address(scope)
+        if address is None:
+            return
+        peer = peer_of(address)
+        if wait := self._spent(budget, peer, self._apps[budget].spend(peer)):
+            raise BudgetSpent(wait)
+
+    def count_client_secret(self, client_id: str) -> int:
+        """Count a wrong secret of an app. Returns 0, or the seconds to wait if they exceed the budget."""
+        return self._spent(CLIENT_SECRETS, client_id, self._apps[CLIENT_SECRETS].spend(client_id))
+
+    def _address(self, scope: Scope) -> str | None:
+        client = scope.get("client")
+        peer = client[0] if client else None
+        return self._proxies.client_of(peer, scope["headers"]) or peer
 
     def _spent(self, budget: str, party: str, wait: int) -> int:
         if wait:

@@ -13,7 +13,7 @@ from litestar.types import Scope
 
 from app.audit.log import DecisionLog
 from app.audit.record import Unverified
-from app.identity.errors import AuthenticationFault, CannotVerify, Unauthenticated
+from app.identity.errors import AuthenticationFault, CannotVerify, Cause, Unauthenticated
 from app.identity.principal import Principal
 from app.policy.engine.decision import Decision
 from app.policy.engine.live import LivePolicy
@@ -25,6 +25,7 @@ from app.policy.language.when.condition import NO_CONTEXT, Context
 _Credential = TypeVar("_Credential")
 _Answer = TypeVar("_Answer")
 _Answer_co = TypeVar("_Answer_co", covariant=True)
+Covers = Callable[[str, Scope], bool]  # whether a token for a resource (RFC 8707) is for this request
 ContextOf = Callable[[Scope, Principal, Snapshot, str, str], Context]  # of a resource and an action
 
 
@@ -93,6 +94,7 @@ class Enforcement:
         *,
         context: ContextOf,
         count_failure: Callable[[Scope], _Answer | None],
+        covers: Covers,
         started: int,
         snapshot: Snapshot | None = None,
         unmatched: Reason | None = None,
@@ -100,13 +102,15 @@ class Enforcement:
         """Authenticate and authorize a request. Returns the refusal, or None if the request is allowed.
 
         Sets `user` in the scope, and `auth` to the decision if it allows. `context` is called only if the policy has
-        conditions. `count_failure` counts bad credentials, and returns the refusal if there were too many. `snapshot`
-        is the policy in which `resource` was looked up, if Litestar's router did not match it; `unmatched` is as in
-        `decide`.
+        conditions. `count_failure` counts bad credentials, and returns the refusal if there were too many. `covers` is
+        called for a token that is bound to a resource. `snapshot` is the policy in which `resource` was looked up, if
+        Litestar's router did not match it; `unmatched` is as in `decide`.
         """
         try:
             result = entrance.cached(scope["headers"])
             principal = result if isinstance(result, Principal) else await entrance.verify(result)
+            if principal.resource is not None and not covers(principal.resource, scope):
+                raise Unauthenticated(Cause.ANOTHER_RESOURCE)
             scope["user"] = principal  # for the access log of refused requests as well
             policy = self._live.active if snapshot is None else snapshot
             decision = decide(

@@ -27,6 +27,7 @@ from app.http.door.refusal import Refusal, Refusals, refusal
 from app.identity.authenticate import Authenticator
 from app.identity.errors import AuthenticationFault, CannotVerify
 from app.identity.principal import Principal
+from app.oauth.resource import covers_upstream
 from app.policy.engine.decision import Decision
 from app.policy.engine.live import LivePolicy
 from app.policy.engine.snapshot import Snapshot
@@ -89,8 +90,10 @@ class ForwardAuth:
         *,
         proxies: TrustedProxies,
         budgets: Budgets,
+        public_url: str | None = None,
     ) -> None:
         self._live = live
+        self._public_url = public_url
         self._enforcement = Enforcement(live, log)
         self._entrances = {
             profile.name: GatewayEntrance(profile.name, authenticator, refusals) for profile in PROFILES.values()
@@ -144,6 +147,11 @@ class ForwardAuth:
             wait = self._budgets.spend_bad_credentials(self._proxies.client_behind(original.hops))
             return _later(TOO_MANY, wait) if wait else None
 
+        def is_covered(resource: str, _: Scope) -> bool:
+            upstreams = snapshot.policy.services if original.service else ()
+            servers = next((each.servers for each in upstreams if each.service == original.service), ())
+            return covers_upstream(resource, servers, self._public_url, unquote(original.path))
+
         refused = await self._enforcement.enforce(
             self._entrances[profile.name],
             scope,
@@ -152,6 +160,7 @@ class ForwardAuth:
             original.method,
             context=context,
             count_failure=count_failure,
+            covers=is_covered,
             started=started,
             snapshot=snapshot,
             unmatched=None if template else _no_template(original, snapshot),

@@ -18,7 +18,7 @@ from app.gateway.canonical import path_fault
 from app.gateway.proxies import TrustedProxies
 from app.http.door.budgets import Budgets
 from app.http.door.direct import call_direct, is_direct
-from app.http.door.enforcement import ContextOf, Enforcement, Entrance
+from app.http.door.enforcement import ContextOf, Covers, Enforcement, Entrance
 from app.http.door.refusal import Refusal, Refusals, refusal, unavailable
 from app.http.door.refusal_throttle import RefusalThrottle
 from app.http.door.request_context import request_context
@@ -26,6 +26,7 @@ from app.http.door.route_table import RouteKeys
 from app.http.wire.litestar_private import without_exception_layer
 from app.identity.authenticate import Authenticator
 from app.identity.principal import Principal
+from app.oauth.resource import covers
 from app.policy.engine.decision import Decision
 from app.policy.engine.live import LivePolicy
 
@@ -62,6 +63,7 @@ class _DoorState:
     entrances: Mapping[str, Entrance[Any, Answer]]
     context: ContextOf
     count_failure: Callable[[Scope], Answer | None]
+    covers: Covers
     throttle: RefusalThrottle
 
     def enforce(self, scope: Scope, started: int) -> Awaitable[Answer | None]:
@@ -74,6 +76,7 @@ class _DoorState:
             action,
             context=self.context,
             count_failure=self.count_failure,
+            covers=self.covers,
             started=started,
         )
 
@@ -95,11 +98,21 @@ class Door:
         proxies: TrustedProxies,
         budgets: Budgets,
         throttle: RefusalThrottle,
+        public_url: str | None = None,
     ) -> None:
-        """Start to enforce the policy. `entrances` are those of route templates that do not use `api`."""
+        """Start to enforce the policy. `entrances` are those of route templates that do not use `api`.
+
+        `public_url` is the address to which the tokens of apps are bound; without one none is accepted.
+        """
         context = partial(request_context, proxies=proxies)
         enforcement = Enforcement(live, log)
-        self._state = _DoorState(keys, enforcement, api, entrances, context, budgets.count_bad_credentials, throttle)
+
+        def is_covered(resource: str, scope: Scope) -> bool:
+            return covers(resource, public_url, scope["path"])
+
+        self._state = _DoorState(
+            keys, enforcement, api, entrances, context, budgets.count_bad_credentials, is_covered, throttle
+        )
 
     def __call__(self, app: ASGIApp) -> ASGIApp:
         """Wrap the handler of a route."""

@@ -53,6 +53,8 @@ KINDS: Mapping[str, tuple[Severity, str]] = {
     "not-analysed": ("note", "Too many rows apply to one thing to compare them with each other."),
 }
 _CHANGES = frozenset({"POST", "PUT", "PATCH", "DELETE", "WEBSOCKET"})
+# Endpoints that are open to every caller, since an app authenticates there with its id or secret.
+_FOR_APPS = frozenset({"/oauth/token", "/oauth/revoke", "/oauth/par", "/oauth/register"})
 _DOES: Mapping[str, str] = {"allow": "allows", "deny": "denies"}
 
 
@@ -137,7 +139,8 @@ def _broad(policy: Policy, holders: Holders) -> Iterator[Fault]:
         if rule.effect == "deny" or not rule.is_route:
             continue
         changes = [action for action in rule.actions if action in _CHANGES]
-        if changes and rule.needs <= holders.everyones and not rule.condition:
+        is_open = rule.needs <= holders.everyones and not rule.condition
+        if changes and is_open and rule.resource not in _FOR_APPS:
             message = f"every caller, signed in or not, may {', '.join(changes)} here"
             yield _at(
                 policy, rule, "open-to-all", message, "require a permission or `auth:jwt`, unless this is intended"

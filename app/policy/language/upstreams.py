@@ -6,6 +6,7 @@ Paths that two programs could match differently are denied with a finding; the r
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -16,20 +17,23 @@ from app.policy.language.openapi.ambiguity import ambiguities
 from app.policy.language.openapi.budget import DocumentBudget
 from app.policy.language.openapi.endpoints import EXAMPLE, Denied, DocumentEndpoints, DocumentPath, Template
 from app.policy.language.openapi.references import References, read
-from app.policy.language.openapi.tree import Branch, Mode, Unreadable
+from app.policy.language.openapi.tree import Branch, Mode, Unreadable, Value
 from app.policy.language.source import PolicySource, lines_of, shown
 from app.policy.routing.routes import SERVICE, Route, pattern_fault
 
 FOLDER = "upstreams/"
 
 MAX_FINDINGS = 100  # of one document
+MAX_SERVERS = 20  # of one document whose addresses are kept
+_ABSOLUTE = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(?:/[A-Za-z0-9._~/-]*)?")
 
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
     """A service as its document describes it: routes, denied templates (`closed`), and findings.
 
-    `files` are those that the document refers to, `steps` the work to read it.
+    `servers` are the absolute addresses in the document, without variables. `files` are those that the document refers
+    to, `steps` the work to read it.
     """
 
     service: str
@@ -39,6 +43,7 @@ class Upstream:
     findings: tuple[Fault, ...] = ()
     files: tuple[str, ...] = ()
     steps: int = 0
+    servers: tuple[str, ...] = ()
 
 
 def load(
@@ -104,6 +109,7 @@ class _UpstreamReader:
         self._templates = endpoints.templates
         self._denied = endpoints.denied
         self._files = references.read
+        self._servers = _absolute(document.get("servers"))
 
     def upstream(self) -> Upstream:
         """Build the upstream. Raises Unreadable."""
@@ -135,7 +141,14 @@ class _UpstreamReader:
             raise Unreadable("the document has no endpoints", EXAMPLE)
         closed = tuple(f"{self._service}:{name}" for name in self._templates if name not in open_)
         return Upstream(
-            self._service, self._file, routes, closed, tuple(self._findings()), self._files, self._budget.spent
+            self._service,
+            self._file,
+            routes,
+            closed,
+            tuple(self._findings()),
+            self._files,
+            self._budget.spent,
+            self._servers,
         )
 
     def _ambiguous(self, at: DocumentPath, other: str, methods: str = "") -> None:
@@ -155,6 +168,13 @@ class _UpstreamReader:
             message = f"{rest} more paths or methods of this document are denied"
             found.append(Fault("unroutable-path", self._file, 0, 0, message, "see the first ones"))
         return found
+
+
+def _absolute(servers: Value) -> tuple[str, ...]:
+    """The absolute addresses of servers, of which tokens of apps name one as their resource."""
+    listed = servers[:MAX_SERVERS] if isinstance(servers, list) else ()
+    urls = (server.get("url") for server in listed if isinstance(server, Branch))
+    return tuple(url for url in urls if isinstance(url, str) and _ABSOLUTE.fullmatch(url))
 
 
 def _with_head(methods: set[str]) -> frozenset[str]:

@@ -112,7 +112,15 @@ def test_refusals_beyond_a_budget_are_counted_and_logged_once_a_minute() -> None
         with pytest.raises(BudgetSpent):
             found.check_key_issue("user_a")
     refused = {name: BUDGET_REFUSALS[name] - before[name] for name in before}
-    assert refused == {BAD_CREDENTIALS: 8, KEY_ISSUES: 1, "connections": 0, "long_work": 0}
+    assert refused == {
+        BAD_CREDENTIALS: 8,
+        KEY_ISSUES: 1,
+        "authorizations": 0,
+        "tokens": 0,
+        "client_secrets": 0,
+        "connections": 0,
+        "long_work": 0,
+    }
     assert [(line["budget"], line["by"], line["log_level"]) for line in lines] == [
         *[("bad_credentials", "192.0.2.1", "warning")] * 3,
         ("key_issues", "user_a", "warning"),

@@ -34,6 +34,7 @@ from app.identity.principal import key_principal
 from app.policy.engine.live import LivePolicy
 from app.policy.routing.routes import Route, RouteTable
 from tests.policy.small import files
+from tests.support.app_tokens import NO_APPS
 
 pytestmark = pytest.mark.anyio
 
@@ -166,7 +167,7 @@ class Opened(Guarded):
         proxies = TrustedProxies(None)
         keys = ApiKeyVerifier(self.find, environments=("live",), cache_seconds=60, on_accepted=lambda _: None)
         jwt = single_issuer(KeySet("http://127.0.0.1:9/"), "https://issuer.example", ())
-        authenticator = Authenticator(jwt, keys)
+        authenticator = Authenticator(jwt, keys, NO_APPS)
         self.log = DecisionLog(self.write)
         self.door.open(
             RouteKeys({template: template for template in TABLE.templates}, {}),

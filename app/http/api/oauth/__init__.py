@@ -1,1 +1,13 @@
-"""The APIs of third-party apps."""
+"""The APIs of third-party apps: the registry, and the endpoints of the authorization server."""
+
+from litestar import Router
+from litestar.types import ControllerRouterHandler
+
+from app.http.api.oauth import apps, revocation, server_metadata, token
+from app.http.api.oauth.errors import HANDLERS
+
+ROUTES: tuple[ControllerRouterHandler, ...] = (
+    *apps.ROUTES,
+    Router("/", route_handlers=[token.issue_tokens, revocation.revoke], exception_handlers=HANDLERS),
+    *server_metadata.ROUTES,
+)

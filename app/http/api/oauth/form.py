@@ -1,0 +1,81 @@
+"""The form of a request of an app (RFC 6749 appendix B), and the operation that documents it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
+
+from app.http.wire.problems import Problem
+from app.oauth.errors import OAuthError
+from app.oauth.server import AuthorizationServer
+from app.services import AnyRequest, services_of
+
+FORM = "application/x-www-form-urlencoded"
+NO_SERVER = (
+    "This deployment gives no tokens to apps: set AUTHZ_PUBLIC_URL, and AUTHZ_CONSOLE_CLIENT_ID for the sign-in."
+)
+_MAX_FIELDS = 30
+_MAX_BYTES = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class AppForm:
+    """The parameters of a request, without empty ones. Only `resource` may be repeated (RFC 8707)."""
+
+    parameters: Mapping[str, str]
+    resources: tuple[str, ...]
+
+
+def server_of(request: AnyRequest) -> AuthorizationServer:
+    """The authorization server of the application. Raises Problem 404 if it has none."""
+    server = services_of(request.app).authorization_server
+    if server is None:
+        raise Problem(404, NO_SERVER)
+    return server
+
+
+async def read_form(request: AnyRequest) -> AppForm:
+    """Read a form. Raises OAuthError `invalid_request`."""
+    if request.content_type[0] != FORM:
+        raise OAuthError("invalid_request", f"Send the parameters as a form, with Content-Type: {FORM}.")
+    body = await request.body()
+    if len(body) > _MAX_BYTES:
+        raise OAuthError("invalid_request", f"The form has more than {_MAX_BYTES} bytes.")
+    try:
+        return read_parameters(body.decode("ascii"))
+    except UnicodeDecodeError:
+        raise OAuthError("invalid_request", "The form is not encoded as one.") from None
+
+
+def read_parameters(text: str) -> AppForm:
+    """Read the parameters of a query or a form. Raises OAuthError `invalid_request` if one is repeated."""
+    try:
+        pairs = parse_qsl(
+            text, keep_blank_values=True, strict_parsing=bool(text), errors="strict", max_num_fields=_MAX_FIELDS
+        )
+    except ValueError:
+        raise OAuthError("invalid_request", "The parameters are not encoded as those of a form.") from None
+    if any("\x00" in value for _, value in pairs):
+        raise OAuthError("invalid_request", "A parameter has a character that no value can have.")
+    stated = [(name, value) for name, value in pairs if value]  # RFC 6749 section 3.1: an empty one is omitted
+    parameters = {name: value for name, value in stated if name != "resource"}
+    if len(parameters) != sum(name != "resource" for name, _ in stated):
+        raise OAuthError("invalid_request", "A parameter is repeated.")
+    return AppForm(parameters, tuple(value for name, value in stated if name == "resource"))
+
+
+def authorization_of(request: AnyRequest) -> str | None:
+    """The value of the `Authorization` header; None without one. The door refuses a request with two."""
+    return request.headers.get("authorization")
+
+
+@dataclass  # so that __init__ calls __post_init__
+class FormOperation(Operation):
+    """An operation with a form, which is documented here because Litestar does not parse it: its parser is lenient."""
+
+    def __post_init__(self) -> None:
+        form = Schema(type="object")  # type: ignore[arg-type]  # a name
+        self.request_body = RequestBody(content={FORM: OpenAPIMediaType(schema=form)}, required=True)

@@ -1,0 +1,51 @@
+"""The revocation endpoint (RFC 7009)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from litestar import Response, post
+from litestar.openapi.datastructures import ResponseSpec
+
+from app.http.api.oauth.errors import TokenError, no_store
+from app.http.api.oauth.form import FormOperation, authorization_of, read_form, server_of
+from app.http.door.budgets import TOKENS
+from app.http.wire.handlers import RequestSession
+from app.oauth.client_authentication import authenticate_client, read_credentials
+from app.oauth.errors import OAuthError
+from app.oauth.revocation import revoke_token
+from app.services import AnyRequest, services_of
+
+
+@post(
+    "/oauth/revoke",
+    status_code=200,
+    summary="Revoke a token of an app",
+    tags=["apps"],
+    operation_class=FormOperation,
+    responses={
+        400: ResponseSpec(TokenError, description="The request is invalid, or the token belongs to another app"),
+        401: ResponseSpec(TokenError, description="The app is not authenticated"),
+        429: ResponseSpec(TokenError, description="Too many requests"),
+    },
+)
+async def revoke(request: AnyRequest, session: RequestSession) -> Response[bytes]:
+    """Revoke an access token, or with a refresh token all tokens that came from one consent of the user.
+
+    An unknown token gets the same answer as one that was revoked.
+    """
+    server_of(request)
+    services = services_of(request.app)
+    services.budgets.check_app_request(TOKENS, request.scope)
+    form = await read_form(request)
+    given = read_credentials(authorization_of(request), form.parameters)
+    now = datetime.now(UTC)
+    client = await authenticate_client(session, given, now, count_failure=services.budgets.count_client_secret)
+    token = form.parameters.get("token")
+    if token is None:
+        raise OAuthError("invalid_request", "Send a `token`.")
+    await session.rollback()  # `revoke_token` begins with the lock
+    family = await revoke_token(session, client, token, now)
+    if family is not None:
+        services.app_tokens.invalidate(f"family:{family}")
+    return no_store(b"")

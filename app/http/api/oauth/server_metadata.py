@@ -1,0 +1,71 @@
+"""The metadata of the authorization server (RFC 8414), from which apps learn its endpoints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+from litestar import MediaType, Response
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath
+
+from app.http.api.oauth.form import NO_SERVER, server_of
+from app.http.wire.handlers import get_or_head
+from app.http.wire.problems import Detail, Problem
+from app.oauth.client_authentication import METHODS
+from app.oauth.exchange import GRANT_TYPES
+from app.oauth.server import AuthorizationServer
+from app.services import AnyRequest
+
+PATH = "/.well-known/oauth-authorization-server"
+_NOT_FOUND = {404: ResponseSpec(Detail, description="This deployment gives no tokens to apps")}
+
+
+class ServerMetadata(msgspec.Struct):
+    """The metadata of the authorization server (RFC 8414 section 2)."""
+
+    issuer: str
+    token_endpoint: str
+    revocation_endpoint: str
+    introspection_endpoint: str
+    grant_types_supported: tuple[str, ...]
+    token_endpoint_auth_methods_supported: tuple[str, ...]
+    revocation_endpoint_auth_methods_supported: tuple[str, ...]
+    code_challenge_methods_supported: tuple[str, ...]
+    service_documentation: str
+
+
+@get_or_head(PATH, summary="Describe the authorization server to apps", tags=["apps"], responses=_NOT_FOUND)
+async def authorization_server(request: AnyRequest) -> Response[bytes]:
+    """The endpoints, and what they support. The address is never read from a Host header."""
+    return _answer(server_of(request))
+
+
+@get_or_head(f"{PATH}/{{path:path}}", include_in_schema=False)
+async def authorization_server_below(path: FromPath[Path], request: AnyRequest) -> Response[bytes]:
+    """The same for an issuer with a path (RFC 8414 section 3.1)."""
+    server = server_of(request)
+    if urlsplit(server.issuer).path != f"/{str(path).strip('/')}":
+        raise Problem(404, NO_SERVER)
+    return _answer(server)
+
+
+ROUTES = (authorization_server, authorization_server_below)
+
+
+def _answer(server: AuthorizationServer) -> Response[bytes]:
+    base = server.issuer
+    content = ServerMetadata(
+        issuer=base,
+        token_endpoint=f"{base}/oauth/token",
+        revocation_endpoint=f"{base}/oauth/revoke",
+        introspection_endpoint=f"{base}/oauth/introspect",
+        grant_types_supported=GRANT_TYPES,
+        token_endpoint_auth_methods_supported=METHODS,
+        revocation_endpoint_auth_methods_supported=METHODS,
+        code_challenge_methods_supported=("S256",),
+        service_documentation=f"{base}/docs",
+    )
+    body = msgspec.json.encode(content)
+    return Response(body, media_type=MediaType.JSON, headers={"Cache-Control": "no-cache"})

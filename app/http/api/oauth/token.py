@@ -1,0 +1,53 @@
+"""The token endpoint (RFC 6749 section 3.2)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Literal
+
+import msgspec
+from litestar import Response, post
+from litestar.openapi.datastructures import ResponseSpec
+
+from app.http.api.oauth.errors import TokenError, no_store
+from app.http.api.oauth.form import FormOperation, authorization_of, read_form, server_of
+from app.http.door.budgets import TOKENS
+from app.http.wire.handlers import RequestSession
+from app.oauth.client_authentication import read_credentials
+from app.services import AnyRequest, services_of
+
+
+class TokenResponse(msgspec.Struct, omit_defaults=True):
+    """The tokens of an app. Without `refresh_token` it keeps the one that it has."""
+
+    access_token: str
+    token_type: Literal["Bearer"]
+    expires_in: int
+    scope: str
+    refresh_token: str | None = None
+
+
+@post(
+    "/oauth/token",
+    status_code=200,
+    summary="Issue tokens to an app",
+    tags=["apps"],
+    operation_class=FormOperation,
+    responses={
+        200: ResponseSpec(TokenResponse, description="The tokens"),
+        400: ResponseSpec(TokenError, description="The request, the code or the refresh token is not accepted"),
+        401: ResponseSpec(TokenError, description="The app is not authenticated"),
+        429: ResponseSpec(TokenError, description="Too many requests"),
+    },
+)
+async def issue_tokens(request: AnyRequest, session: RequestSession) -> Response[bytes]:
+    """Exchange a code with its PKCE verifier, or a refresh token."""
+    server = server_of(request)
+    services_of(request.app).budgets.check_app_request(TOKENS, request.scope)
+    form = await read_form(request)
+    given = read_credentials(authorization_of(request), form.parameters)
+    issued = await server.exchange.exchange(session, given, form.parameters, form.resources, datetime.now(UTC))
+    content = TokenResponse(
+        issued.access_token, "Bearer", issued.expires_in, " ".join(issued.scopes), issued.refresh_token
+    )
+    return no_store(msgspec.json.encode(content))

@@ -1,0 +1,46 @@
+"""The users that signed in here: their permissions then, and whether they are blocked. No function commits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from app.db.tables.oauth import Person
+
+
+class PersonBlocked(Exception):
+    """The user is blocked."""
+
+
+async def note_sign_in(session: AsyncSession, subject: str, permissions: Iterable[str], now: datetime) -> None:
+    """Store the permissions that the issuer granted a user at a sign-in. Raises PersonBlocked."""
+    held = sorted(permissions)
+    change = (
+        update(Person)
+        .where(col(Person.subject) == subject)
+        .values(permissions=held, signed_in_at=now)
+        .returning(col(Person.blocked_at))
+    )
+    for _ in range(2):  # again if the first sign-ins of a user happen at the same time
+        row = (await session.execute(change, execution_options={"synchronize_session": False})).one_or_none()
+        if row is not None:
+            if row[0] is not None:
+                raise PersonBlocked
+            return
+        try:
+            async with session.begin_nested():
+                session.add(Person(subject=subject, permissions=held, signed_in_at=now))
+            return
+        except IntegrityError:
+            continue
+    raise RuntimeError("a person appeared and disappeared")
+
+
+async def find_person(session: AsyncSession, subject: str) -> Person | None:
+    """The person with a `sub`; None if the user never signed in here."""
+    return (await session.scalars(select(Person).where(col(Person.subject) == subject))).one_or_none()

@@ -1,0 +1,70 @@
+"""Apps of a running server: what they hold is put into its database, and they use its endpoints."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import httpx
+
+from app.db.engine import open_engine
+from app.db.session import Sessions, sessions_of
+from tests.oauth.flows import REDIRECT, SCOPES, VERIFIER, Flow, new_flow
+from tests.support.server import Server
+
+_T = TypeVar("_T")
+
+
+def in_database(server: Server, act: Callable[[Sessions], Awaitable[_T]]) -> _T:
+    """What `act` returns, which uses the database of a server."""
+
+    async def run() -> _T:
+        engine = open_engine(server.env["AUTHZ_DATABASE_URL"])
+        try:
+            return await act(sessions_of(engine))
+        finally:
+            await engine.dispose()
+
+    # In a separate thread, since a test with a browser already has a running event loop.
+    with ThreadPoolExecutor(1) as executor:
+        return executor.submit(asyncio.run, run()).result()
+
+
+class ServedApp:
+    """An app that is registered at a server."""
+
+    def __init__(self, server: Server, *, confidential: bool = False) -> None:
+        self.server = server
+        flow = in_database(
+            server, lambda sessions: new_flow(sessions, server.env["AUTHZ_DATABASE_URL"], confidential=confidential)
+        )
+        self.app, self.client_id, self.secret = flow.app, flow.client_id, flow.secret
+
+    def consent(self, subject: str = "user_ann", *, scopes: Collection[str] = SCOPES, **stated: Any) -> str:
+        """The code after a user has allowed the app."""
+
+        async def act(sessions: Sessions) -> str:
+            flow = Flow(sessions, self.server.env["AUTHZ_DATABASE_URL"], self.app, self.secret)
+            return await flow.consent(subject, scopes=scopes, now=datetime.now(UTC), **stated)
+
+        return in_database(self.server, act)
+
+    def send(self, path: str = "/oauth/token", /, **form: str) -> httpx.Response:
+        """The answer to a form of the app."""
+        own = {"client_id": self.client_id} | ({"client_secret": self.secret} if self.secret else {})
+        return httpx.post(self.server.url + path, data={**own, **form}, timeout=20)
+
+    def redeem(self, code: str, **form: str) -> httpx.Response:
+        """The answer to a code."""
+        stated = {"code": code, "code_verifier": VERIFIER, "redirect_uri": REDIRECT, **form}
+        return self.send(grant_type="authorization_code", **stated)
+
+    def tokens(self, **stated: Any) -> dict[str, Any]:
+        """The tokens for a new code."""
+        answer = self.redeem(self.consent(**stated))
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
