@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from app.audit.record import Record
-from app.policy.analysis.explain import Explanation, explain
+from app.policy.analysis.explain import explain
+from app.policy.analysis.explanation import Explanation
 from app.policy.engine.snapshot import Snapshot
 from app.policy.engine.target import NoSuchTarget
 from app.policy.language.endpoint import endpoint_fault

@@ -22,10 +22,13 @@ from app.http.wire.ids import read_id
 from app.identity.errors import CannotVerify
 from app.keys.known_key import KeyState, known_key
 from app.keys.refusals import NoSuchKey
-from app.policy.analysis.explain import Remedy, explain_target
+from app.policy.analysis.explain import explain_target
 from app.policy.analysis.explained import ExplanationView, explanation_view
+from app.policy.analysis.explanation import Remedy
+from app.policy.engine.delegation import is_delegated
 from app.policy.engine.snapshot import Snapshot
 from app.policy.engine.target import NoSuchTarget, Target, find_target
+from app.policy.language.caller import FOR, read_caller
 from app.policy.language.endpoint import endpoint_fault
 from app.policy.language.given import Given, InvalidVariable, read_assignments
 from app.policy.language.grants import known_roles, stated_fault
@@ -91,6 +94,8 @@ async def _ask(request: AnyRequest, fields: Mapping[str, str], snapshot: Snapsho
         held, given = await _key(request, fields, given, snapshot, answer)
     elif fault := stated_fault(held, snapshot.policy.catalog, snapshot.policy.memberships):
         answer.errors["as"] = f"{fault[0]}: {fault[1]}"
+    else:
+        held = read_caller(held)
     target = _target(snapshot, fields["method"], fields["path"], answer)
     if not answer.errors and target is not None:
         answer.explained = explanation_view(explain_target(snapshot, held, target, given))
@@ -102,6 +107,10 @@ async def _ask(request: AnyRequest, fields: Mapping[str, str], snapshot: Snapsho
 def _held(fields: Mapping[str, str]) -> list[str]:
     """The stated grants, with the facts of a user and a role."""
     grants = fields["as"].split()
+    if is_delegated(grants) and (fields["user"] or fields["role"]):
+        user = [f"user:{fields['user']}"] if fields["user"] else []
+        grants += [*([] if FOR in grants else [FOR]), *user, *([fields["role"]] if fields["role"] else [])]
+        return list(dict.fromkeys(grants))
     if fields["user"]:
         grants += ["auth:jwt", f"user:{fields['user']}"]
     if fields["role"]:

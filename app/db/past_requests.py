@@ -11,8 +11,8 @@ from app.audit.past_decision import CannotDecideAgain, decide_again
 from app.audit.view import DecisionView, view
 from app.db import decisions
 from app.db.decisions import LoggedRecord
-from app.policy.analysis.explain import Explanation
 from app.policy.analysis.explained import ExplanationView, explanation_view
+from app.policy.analysis.explanation import Explanation
 from app.policy.engine.snapshot import Snapshot
 from app.policy.language.given import Given
 

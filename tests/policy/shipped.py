@@ -37,7 +37,7 @@ def case_count() -> int:
 def routes() -> RouteTable:
     """Routes that the shipped policy covers: each pattern that ends in `/**` is a list and its items."""
     found: set[Route] = set()
-    for rule in parse(from_bytes(shipped_files())).rules:
+    for rule in filter(lambda rule: rule.is_route, parse(from_bytes(shipped_files())).rules):
         base = rule.resource.removesuffix("/**")
         templates = [base] if base == rule.resource else [base, f"{base}/{{id}}"] if base else []
         found.update(Route(template, action) for template in templates for action in rule.actions)

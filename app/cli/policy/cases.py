@@ -13,6 +13,7 @@ from app.cli.failure import explained
 from app.cli.policy.coverage_text import coverage_lines
 from app.cli.policy.directory import policy_directory, sound_snapshot
 from app.cli.terminal import Line, plural, show, show_view
+from app.policy.language.caller import caller_words
 
 if TYPE_CHECKING:
     from app.policy.analysis.case_runner import Outcome
@@ -120,7 +121,7 @@ def _write_junit(file: Path, outcomes: list[Outcome], directory: Path) -> None:
 
 
 def _question(case: Case) -> str:
-    return f"{case.action} {case.resource}  as {' '.join(sorted(case.held))}"
+    return f"{case.action} {case.resource}  as {' '.join(caller_words(case.held))}"
 
 
 def _summary(outcomes: list[Outcome], policy: Policy, directory: Path, *, most: int | None) -> Iterator[Line]:

@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 from app.cli.policy.faults_view import Directory
 from app.policy.analysis.case_runner import Outcome
 from app.policy.analysis.coverage import Coverage
+from app.policy.language.caller import caller_words
 from app.policy.language.endpoint import Endpoint
 from app.policy.language.row_view import RowView
 
@@ -82,7 +83,7 @@ def case_result(outcome: Outcome) -> CaseResult:
         at.column,
         at.row,
         name=case.name,
-        held=sorted(case.held),
+        held=caller_words(case.held),
         action=case.action,
         resource=case.resource,
         expected="allow" if case.allowed else "deny",

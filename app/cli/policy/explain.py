@@ -45,13 +45,16 @@ def explain_command(
     """Show which row allows or denies something, and why.
 
     GRANTS are permissions, facts such as auth:jwt or user:user_2abc, and roles such as role:editor; they are
-    not verified. With --key they are what the database says, with --request what the decision log does, and
-    so are ACTION and RESOURCE. ACTION RESOURCE is a method with a path or a route template, or an action with a
-    thing, as in `read record:record-1`. A denial comes with the nearest rows and the smallest grant that would open
-    it. Exits with 0 when it is allowed, with 1 when it is denied or the policy has a fault, with 2 when the arguments
-    are not valid.
+    not verified. For an app they are its facts and scopes, `for`, and the grants of its user. With --key they are
+    what the database says, with --request what the decision log does, and so are ACTION and RESOURCE. ACTION
+    RESOURCE is a method with a path or a route template, or an action with a thing, as in `read record:record-1`.
+    A denial comes with the nearest rows and the smallest grant that would open it.
+    Exits with 0 when it is allowed, with 1 when it is denied or the policy has a fault, with 2 when the arguments are
+    not valid.
 
     Example: authz policy explain --as 'catalog:read auth:jwt' GET /api/v1/teams/7
+
+    Example: authz policy explain --as 'app:acme catalog:read for user:ann catalog:read' GET /api/v1/teams/7
 
     Example: authz policy explain --key 17 GET /api/v1/teams/7
 
@@ -125,12 +128,13 @@ def endpoint_of(action: str, resource: str) -> tuple[str, str]:
 
 def grants_of(held: str, snapshot: Snapshot) -> frozenset[str]:
     """The grants of an `--as`, each known to the policy. Raises BadParameter."""
+    from app.policy.language.caller import read_caller
     from app.policy.language.grants import stated_fault
 
     grants = held.split()
     if fault := stated_fault(grants, snapshot.policy.catalog, snapshot.policy.memberships):
         raise click.BadParameter(f"{fault[0]}: {fault[1]}.", param_hint="--as")
-    return frozenset(grants)
+    return read_caller(grants)
 
 
 def _given(assignments: tuple[str, ...]) -> Given:

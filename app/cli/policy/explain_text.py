@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.cli.terminal import Line
-from app.policy.analysis.explain import ConditionOutcome, Explanation, NearRow, Remedy
+from app.policy.analysis.explanation import Explanation, Remedy, SideExplanation
+from app.policy.analysis.near_rows import ConditionOutcome, NearRow
 from app.policy.engine.decision import Decision
+from app.policy.language.caller import caller_words
 from app.policy.language.row_view import place_of
 from app.policy.language.source import PolicySource
 
@@ -23,7 +25,14 @@ def explanation_lines(found: Explanation, policy: Policy, directory: Path) -> It
     decision, target = found.decision, found.target
     verdict = ("allow", "bold green") if decision else ("deny", "bold red")
     yield [verdict, f"  {target.action} {target.original}" + (f"  ({target.resource})" if _is_other(found) else "")]
-    yield [("as     ", "dim"), " ".join(sorted(found.held))]
+    yield [("as     ", "dim"), " ".join(caller_words(found.held))]
+    if found.sides:
+        yield ""
+        for side in found.sides:
+            yield from _side(side, policy.source, directory)
+        yield from ([""] if not decision else [])
+        yield from _way_in(found, policy) if not decision else ()
+        return
     if added := sorted(found.effective - found.held):
         yield [("roles  ", "dim"), "add " + " ".join(added)]
     yield ""
@@ -45,10 +54,30 @@ def explanation_lines(found: Explanation, policy: Policy, directory: Path) -> It
 
 def remedy_line(found: Explanation) -> Line:
     """The smallest grant that would open it, or why none would."""
+    if found.remedy is Remedy.GRANT and found.sides:
+        what = "Smallest consent that opens it" if len(found.opens_with) == 1 else "Fewest scopes that open it"
+        return [f"{what}: ", (" ".join(found.opens_with), "bold")]
     if found.remedy is Remedy.GRANT:
         what = "Smallest grant that opens it" if len(found.opens_with) == 1 else "Fewest grants that open it"
         return [f"{what}: ", (" ".join(found.opens_with), "bold")]
     return f"{str(found.remedy)[0].upper()}{str(found.remedy)[1:]}."
+
+
+def _side(found: SideExplanation, source: PolicySource, directory: Path) -> Iterator[Line]:
+    """What decided about an app, or about its user."""
+    who = {"app": "The app", "user": "The user"}[found.side]
+    if found.decision and found.decision.rule:
+        yield f"{who} is allowed by this row:"
+        yield from _row(found.decision.rule, source, directory)
+    else:
+        reason = _reason(found.decision)
+        yield f"{who} is not allowed: {reason[0].lower()}{reason[1:]}."
+    for rule in found.denies:
+        yield from _row(rule, source, directory)
+    yield from _added_by(found.added_by, source, directory)
+    for row in found.near:
+        yield from _row(row.rule, source, directory)
+        yield from _obstacles(row)
 
 
 def _reason(decision: Decision) -> str:

@@ -24,6 +24,7 @@ from app.policy.analysis.explain import explain
 from app.policy.analysis.explained import ExplanationView, explanation_view
 from app.policy.engine.snapshot import Snapshot
 from app.policy.engine.target import NoSuchTarget
+from app.policy.language.caller import read_caller
 from app.policy.language.endpoint import endpoint_fault
 from app.policy.language.given import Given, InvalidVariable, read_given
 from app.policy.language.grants import stated_fault
@@ -44,6 +45,7 @@ class ExplainRequest(BaseModel):
     """The decision to explain: exactly one of `grants`, `key_id` and `request_id`; the first two need `action` and
     `resource`.
 
+    The grants of an app are its facts, the scopes that its user consented to, `for`, and the grants of the user.
     `given` are variables of conditions that a request would set, such as `{"request": {"ip": "10.0.0.1"}}`.
     """
 
@@ -110,7 +112,7 @@ async def explain_decision(
     grants = data.grants or []
     if fault := stated_fault(grants, snapshot.policy.catalog, snapshot.policy.memberships):
         raise invalid({"grants": f"{fault[0]}: {fault[1]}"})
-    return ExplainResponse(_explained(snapshot, grants, data, given))
+    return ExplainResponse(_explained(snapshot, read_caller(grants), data, given))
 
 
 def _check_question(data: ExplainRequest) -> None:

@@ -24,6 +24,7 @@ from app.policy.analysis.reach import Holder, ReachedView, WayIn, holders, reach
 from app.policy.analysis.usage import ScopeUse
 from app.policy.engine.snapshot import Snapshot
 from app.policy.engine.target import NoSuchTarget, Target, find_target
+from app.policy.language.caller import read_caller
 from app.policy.language.endpoint import Endpoint, endpoint_fault
 from app.policy.language.grants import stated_fault
 from app.policy.language.row_view import RowView
@@ -104,7 +105,7 @@ async def list_reach(
         stated = (grants or "").split()
         if fault := stated_fault(stated, snapshot.policy.catalog, snapshot.policy.memberships):
             raise Problem(400, f"{fault[0][0].upper()}{fault[0][1:]}: {fault[1]}.")
-        held, query = frozenset(stated), urlencode({"grants": grants})
+        held, query = read_caller(stated), urlencode({"grants": grants})
     found = [] if key and key.refused else await asyncio.to_thread(lambda: list(reach(snapshot, held)))
     # A position in the list is valid for one policy only.
     listing = _listing(f"{snapshot.revision} {query}")

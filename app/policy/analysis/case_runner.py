@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from app.identity.principal import ANYONE
-from app.policy.analysis.explain import Explanation, explain
+from app.policy.analysis.explain import explain
+from app.policy.analysis.explanation import Explanation
 from app.policy.engine.decision import Decision
 from app.policy.engine.question_context import context_of
 from app.policy.engine.snapshot import Snapshot

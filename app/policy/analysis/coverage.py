@@ -33,7 +33,7 @@ class Coverage:
     """What is exercised, and what is not. Only cases that pass count.
 
     A case exercises a `p` row that decides or is one of the rows that deny, a `g` row that adds a grant which the
-    deciding row needs, and the endpoint that it is about.
+    deciding row needs, a row that lets an app ask for a scope that it has, and the endpoint that it is about.
     """
 
     rows: CoveredShare
@@ -55,7 +55,8 @@ def measure(snapshot: Snapshot, outcomes: Iterable[Outcome]) -> Coverage:
         found = outcome.explanation
         if found and outcome.passed:
             asked.add((found.target.resource, found.target.action))
-            used.update(found.denies, found.added_by, [found.decision.rule] if found.decision.rule else [])
+            decided = [found.decision.rule, *(side.decision.rule for side in found.sides)]
+            used.update(found.denies, found.added_by, found.asks, filter(None, decided))
     rows: list[Row] = [*snapshot.policy.rules, *snapshot.policy.memberships]
     things = [key for key in snapshot.index if not is_route(key[0])]
     endpoints = sorted({*((route.template, route.method) for route in snapshot.table.routes), *things})

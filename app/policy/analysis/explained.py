@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
-from app.policy.analysis.explain import Explanation, NearRow
+from app.policy.analysis.explanation import Explanation, SideExplanation
+from app.policy.analysis.near_rows import NearRow
+from app.policy.language.caller import caller_words
 from app.policy.language.row_view import RowView
 
 
@@ -23,9 +25,27 @@ class NearRowView(RowView, frozen=True):
     error: str
 
 
+class SideView(msgspec.Struct, frozen=True):
+    """The decision about one side of an app on behalf of a user. `effective` are its grants, with what roles add."""
+
+    side: Literal["app", "user"]
+    allowed: bool
+    reason: str
+    effective: list[str]
+    missing: list[str]
+    rule: RowView | None
+    added_by: list[RowView]
+    denies: list[RowView]
+    near: list[NearRowView]
+
+
 class ExplanationView(msgspec.Struct, frozen=True):
     """A decision with its reasons. `opens_with` are the fewest grants that would open it; `remedy` says whether any
-    would."""
+    would.
+
+    For an app on behalf of a user, `as` has the grants of the user after `for`, `effective` those that both hold, and
+    `sides` the decisions about both, of which each must allow; `asks` are the rows that let the app ask for its scopes.
+    """
 
     allowed: bool
     reason: str
@@ -42,6 +62,8 @@ class ExplanationView(msgspec.Struct, frozen=True):
     near: list[NearRowView]
     remedy: str
     opens_with: list[str]
+    sides: list[SideView]
+    asks: list[RowView]
 
 
 def explanation_view(explanation: Explanation) -> ExplanationView:
@@ -55,7 +77,7 @@ def explanation_view(explanation: Explanation) -> ExplanationView:
         resource=target.original,
         key=target.resource,
         params=dict(target.params),
-        held=sorted(explanation.held),
+        held=caller_words(explanation.held),
         effective=sorted(explanation.effective),
         rule=decision.rule.view if decision.rule else None,
         added_by=[membership.view for membership in explanation.added_by],
@@ -63,6 +85,23 @@ def explanation_view(explanation: Explanation) -> ExplanationView:
         near=[_near(near) for near in explanation.near],
         remedy=explanation.remedy.name.lower(),
         opens_with=list(explanation.opens_with),
+        sides=[_side(side) for side in explanation.sides],
+        asks=[rule.view for rule in explanation.asks],
+    )
+
+
+def _side(found: SideExplanation) -> SideView:
+    decision = found.decision
+    return SideView(
+        side=found.side,
+        allowed=decision.allowed,
+        reason=str(decision.reason),
+        effective=sorted(found.effective),
+        missing=list(decision.missing),
+        rule=decision.rule.view if decision.rule else None,
+        added_by=[membership.view for membership in found.added_by],
+        denies=[rule.view for rule in found.denies],
+        near=[_near(near) for near in found.near],
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from app.identity.principal import ANYONE
-from app.policy.analysis.explain import without_implied
+from app.policy.analysis.near_rows import without_implied
 from app.policy.engine.snapshot import Snapshot
 from app.policy.gc_control import natural_order, sorted_in_steps
 from app.policy.language.grants import excludes, known_roles

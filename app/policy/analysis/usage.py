@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from app.identity.principal import is_fact
-from app.policy.analysis.explain import without_implied
+from app.policy.analysis.near_rows import without_implied
 from app.policy.analysis.reach import outcome
 from app.policy.engine.snapshot import Snapshot
 from app.policy.language.endpoint import Endpoint

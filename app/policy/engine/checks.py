@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
+from app.policy.engine.app_checks import app_faults
 from app.policy.engine.lockout import lockout
 from app.policy.engine.snapshot import Snapshot
 from app.policy.language.fault import Fault, NearWords
@@ -30,6 +31,7 @@ def check(snapshot: Snapshot) -> list[Fault]:
         *islice(_undefined_roles(snapshot.policy), MAX_FAULTS),
         *islice(_unruled_routes(snapshot), MAX_FAULTS),
         *islice(_idle_denies(snapshot), MAX_FAULTS),
+        *islice(app_faults(snapshot), MAX_FAULTS),
         *lockout(snapshot),
     ]
 

@@ -20,6 +20,7 @@ from app.policy.language.rule import Rule
 from app.policy.language.when.condition import Context
 
 _DELEGATED = (APP_METHOD, *APP_FACTS, CONSENTED, ON_BEHALF)
+_NOT_OF_USER = ("auth:", "env:", "key:", *APP_FACTS)
 # In the class of each delegated caller, and of no other.
 _CLASS_MARK = ON_BEHALF + ANYONE
 _FINAL = (Reason.DENIED, Reason.CONDITION_ERROR)
@@ -27,7 +28,7 @@ MayAsk = Callable[[frozenset[str], str], bool]  # whether an app with these gran
 
 
 class Sides(NamedTuple):
-    """The effective grants of an app and of its user."""
+    """The grants of an app and of its user."""
 
     app: frozenset[str]
     user: frozenset[str]
@@ -50,14 +51,17 @@ def consented_scopes(held: Iterable[str], may_ask: MayAsk) -> frozenset[str]:
     return frozenset(scope for scope in scopes if may_ask(facts, scope))
 
 
-def sides_of(held: frozenset[str], roles: Roles, may_ask: MayAsk) -> Sides:
-    """The two sides of a delegated caller. A grant that belongs to neither is ignored."""
+def stated_sides(held: frozenset[str], may_ask: MayAsk) -> Sides:
+    """The stated grants of an app and of its user. A grant that belongs to neither is ignored."""
     facts = facts_of(held)
     user = (grant.removeprefix(ON_BEHALF) for grant in held if grant.startswith(ON_BEHALF))
-    return Sides(
-        close((*facts, *consented_scopes(held, may_ask)), roles),
-        close((*facts, *(grant for grant in user if _is_of_user(grant))), roles),
-    )
+    return Sides(facts | consented_scopes(held, may_ask), facts.union(filter(_is_of_user, user)))
+
+
+def sides_of(held: frozenset[str], roles: Roles, may_ask: MayAsk) -> Sides:
+    """The two sides of a delegated caller."""
+    app, user = stated_sides(held, may_ask)
+    return Sides(close(app, roles), close(user, roles))
 
 
 def class_of(sides: Sides) -> frozenset[str]:
@@ -113,5 +117,5 @@ class SideContext(dict[str, object]):
 
 
 def _is_of_user(grant: str) -> bool:
-    """Whether the user side can hold a grant: the facts of other kinds of caller, and roles, are never stated."""
-    return not grant.startswith(("auth:", "env:", "key:", "role:", *APP_FACTS)) and grant != ANYONE
+    """Whether the user side can hold a grant: it has no fact of another kind of caller."""
+    return not grant.startswith(_NOT_OF_USER)

@@ -96,9 +96,11 @@ class Snapshot:
 
     def may_ask(self, grants: frozenset[str], scope: str) -> bool:
         """Whether an app that holds these grants may ask for a scope."""
-        rules = self.index.get((f"{SCOPE_TYPE}:{scope}", ASK), ())
-        effects = {rule.effect for rule in rules if rule.needs <= grants}
-        return effects == {"allow"}
+        return {rule.effect for rule in self.ask_rules(scope) if rule.needs <= grants} == {"allow"}
+
+    def ask_rules(self, scope: str) -> tuple[Rule, ...]:
+        """The rules that say which apps may ask for a scope."""
+        return self.index.get((f"{SCOPE_TYPE}:{scope}", ASK), ())
 
     def rules_for(self, resource: str, action: str) -> tuple[Rule, ...]:
         """The rules that apply to an action on a resource, in file order."""

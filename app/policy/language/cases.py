@@ -9,6 +9,8 @@ A case states grants, then endpoints. A list of endpoints has one verdict for al
         deny:
           - POST /api/v1/teams: lacks catalog:write
 
+The grants of an app come before `for`, and those of its user after it: see `app.policy.language.caller`.
+
 A table has a verdict for each caller and endpoint, with one column for each named caller:
 
       - as:
@@ -26,6 +28,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from app.policy.language.caller import caller_fault, caller_words, grants_in, read_caller
 from app.policy.language.endpoint import endpoint_fault
 from app.policy.language.expected_reason import ExpectedReason, InvalidReason, read_expected_reason
 from app.policy.language.fault import Fault
@@ -88,7 +91,7 @@ class Case:
             f" {name}.{key}={value}" for name, fields in self.given.items() for key, value in fields.items()
         )
         why = f" ({self.why.text})" if self.why else ""
-        as_ = " ".join(sorted(self.held))
+        as_ = " ".join(caller_words(self.held))
         question = f"{self.action} {self.resource} as {as_}{given}: {'allow' if self.allowed else 'deny'}{why}"
         return f"case {self.name}: {question}" if self.name else f"case {question}"
 
@@ -177,11 +180,13 @@ class _CasesFile:
             grants = text.split(" ")
             if "" in grants:
                 self._shape.fault("wrong-type", item, "grants must be separated by one space", _CASE)
-            for grant in filter(None, grants):
+            for grant in filter(None, grants_in(grants)):
                 if not is_grant(grant, self._catalog):
                     message = f"`{grant}` is an unknown permission"
                     self._shape.fault("unknown-grant", item, message, self._hints.hint(grant), grant)
-            yield "", frozenset(grants)
+            if wrong := caller_fault(grants):
+                self._shape.fault("caller", item, *wrong)
+            yield "", read_caller(grants)
 
     def _table(self, node: Node, callers: tuple[_Caller, ...]) -> Iterator[tuple[int, str, str, _Caller, _Verdict]]:
         """Line, action, resource, caller and verdict of each cell, except cells with a dash."""

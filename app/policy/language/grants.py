@@ -7,6 +7,8 @@ from collections.abc import Callable, Collection, Container, Iterable, Sequence
 from functools import cached_property
 
 from app.identity.app_facts import APP_FACTS, APP_KIND, APP_KINDS, APP_METHOD, is_app_fact
+from app.identity.principal import ON_BEHALF
+from app.policy.language.caller import caller_fault, grants_in
 from app.policy.language.fault import MAX_PAIRS_TOGETHER, NearWords, did_you_mean, nearest
 from app.policy.language.rule import Membership
 
@@ -141,7 +143,7 @@ class NearRoles:
 
 def role_fault(held: Iterable[str], roles: Collection[str]) -> tuple[str, str] | None:
     """Message and hint for the first role among these grants that no `g` row defines; None if there is none."""
-    for grant in sorted(held):
+    for grant in sorted(each.removeprefix(ON_BEHALF) for each in held):
         if grant.startswith("role:") and grant not in roles:
             hint = near_role(grant, roles) or f"define it with a `g` row, such as `g, user:user_2abc, {grant}`"
             return f"no `g` row defines `{grant}`", hint
@@ -151,13 +153,15 @@ def role_fault(held: Iterable[str], roles: Collection[str]) -> tuple[str, str] |
 def stated_fault(
     stated: Collection[str], catalog: Collection[str], memberships: Iterable[Membership]
 ) -> tuple[str, str] | None:
-    """Message and hint for stated grants that are unknown or none at all; None if all are known."""
-    for grant in stated:
+    """Message and hint for the words of a caller that are not valid or none at all; None if they are valid."""
+    for grant in grants_in(stated):
         if not is_grant(grant, catalog):
             message = f"`{grant}` is an unknown permission, so it grants nothing"
             return message, grant_hint(grant, catalog, known_roles(memberships))
     if not stated:
         return "no grant is given", "give at least one; an anonymous caller holds auth:anonymous"
+    if fault := caller_fault(stated):
+        return fault[:2]
     return role_fault(stated, known_roles(memberships))
 
 

@@ -7,7 +7,9 @@ from itertools import chain, combinations
 
 import pytest
 
-from app.policy.analysis.explain import ConditionOutcome, Explanation, Remedy, explain
+from app.policy.analysis.explain import explain
+from app.policy.analysis.explanation import Explanation, Remedy
+from app.policy.analysis.near_rows import ConditionOutcome
 from app.policy.engine.snapshot import Snapshot
 from app.policy.language.given import Given
 from app.policy.language.grants import excludes
