@@ -13,6 +13,7 @@ from app.policy.engine.checks import check
 from app.policy.engine.snapshot import Snapshot, free_snapshots
 from app.policy.gc_control import (
     SWITCH_SECONDS,
+    limit_full_collections,
     long_lived_build,
     paused_gc,
     release_memory,
@@ -125,3 +126,27 @@ def test_the_memory_functions_of_the_c_library_are_used_if_present(monkeypatch: 
     monkeypatch.setattr(sys, "platform", "darwin")
     release_memory()
     assert len(calls) == 2
+
+
+def test_full_collections_become_rare() -> None:
+    """With a tenth of them for the same allocations, younger generations are collected as often as before."""
+    before = gc.get_threshold()
+    try:
+        usual = _collections_of_lasting_objects()
+        limit_full_collections()
+        limited = _collections_of_lasting_objects()
+    finally:
+        gc.set_threshold(*before)
+    assert usual[2] >= 5
+    assert limited[2] <= usual[2] // 5
+    assert limited[0] == pytest.approx(usual[0], rel=0.1)
+
+
+def _collections_of_lasting_objects() -> list[int]:
+    """The number of collections by generation while objects are created, of which many stay for a while."""
+    gc.collect()
+    started = [generation["collections"] for generation in gc.get_stats()]
+    for _ in range(20):
+        lasting = [[number] for number in range(50_000)]
+        assert lasting
+    return [generation["collections"] - was for generation, was in zip(gc.get_stats(), started, strict=True)]
