@@ -14,8 +14,10 @@ from litestar.openapi import OpenAPIConfig
 from litestar.types import ASGIApp, ControllerRouterHandler
 
 from app import logs
+from app.audit.deletions import LogSize
 from app.audit.log import DecisionLog
 from app.audit.shadowing import Shadowing
+from app.audit.size_limit import SizeLimit
 from app.audit.tally import Outcomes, Series, Tally
 from app.console import errors as console_errors
 from app.console.config import console_of, is_page
@@ -116,6 +118,7 @@ def create_app(
         shadowing=shadowing,
         outcomes=Outcomes(lambda resource: bool(live.active.table.methods(resource))),
     )
+    log_size = LogSize(SizeLimit(settings.decision_log_max_bytes))
     requests, lookups = Requests(), Tally()
     verifier = ApiKeyVerifier(
         measure_lookups(key_lookup(sessions), lookups, span),
@@ -155,21 +158,6 @@ def create_app(
         bad_credentials=settings.bad_credentials_per_minute,
         key_issues=settings.key_issues_per_minute,
     )
-    sources = MetricSources(
-        decision_log,
-        requests,
-        lookups,
-        Series(),
-        issuers,
-        jwt.cache,
-        verifier,
-        live,
-        publisher,
-        case_watch,
-        engine,
-        BUDGET_REFUSALS,
-        logs.stream,
-    )
     api = ApiEntrance(authenticator, refusals)
     door.open(
         route_keys,
@@ -191,6 +179,7 @@ def create_app(
         last_used=last_used,
         last_used_apps=apps.last_used,
         decision_log=decision_log,
+        log_size=log_size,
         recent=Recent(),
         shadowing=shadowing,
         replaying=asyncio.Lock(),
@@ -233,7 +222,24 @@ def create_app(
         openid=OpenId(console, issuers.key_set(console.issuer), jwt) if console else None,
         verifier=verifier,
         documents=OpenApiDocument(lambda config: _assemble(routes, openapi=config)),
-        metrics=Metrics(sources),
+        metrics=Metrics(
+            MetricSources(
+                decision_log,
+                log_size,
+                requests,
+                lookups,
+                Series(),
+                issuers,
+                jwt.cache,
+                verifier,
+                live,
+                publisher,
+                case_watch,
+                engine,
+                BUDGET_REFUSALS,
+                logs.stream,
+            )
+        ),
         tracing=tracing,
         access_log=access_log,
     )

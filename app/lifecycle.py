@@ -12,9 +12,11 @@ import structlog
 from litestar import Litestar
 
 from app import logs
+from app.audit.deletions import run_size_limit
 from app.audit.retention import run_retention
 from app.db.change_feed import APP_FEED, KEY_FEED, follow_changes
 from app.db.decision_carrying import run_carrying
+from app.db.limited_log import LimitedLog
 from app.db.old_decisions import OldDecisions
 from app.hangup import hangup
 from app.http.door.access_log import AccessLog
@@ -83,6 +85,7 @@ async def _background_tasks(app: Litestar) -> AsyncIterator[None]:
         works = (
             watch(services.live, stop),
             _retention(services, stop),
+            run_size_limit(services.log_size, stop, LimitedLog(services.sessions)),
             run_carrying(services.sessions, services.disk, stop),
             _history(services, stop),
             _changes(services, stop),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from app.audit.deletions import LogSize
     from app.audit.log import DecisionLog
     from app.audit.shadowing import Shadowing
     from app.console.config import Console
@@ -79,6 +80,7 @@ class Services:
     budgets: Budgets
     proxies: TrustedProxies
     decision_log: DecisionLog
+    log_size: LogSize
     shadowing: Shadowing
     recent: Recent
     replaying: asyncio.Lock

@@ -47,6 +47,7 @@ KeyEnvironment = Literal["live", "test"]
 ServerName = Literal["uvicorn", "granian"]
 MAX_WORKERS = 64
 ISSUERS = "issuers.toml"
+MIN_LOG_BYTES = 1_000_000  # some batches of decisions
 # 32 hexadecimal characters are 128 random bits.
 GatewaySecret = Annotated[SecretStr, Field(min_length=32, max_length=256), AfterValidator(secret)]
 _Kind = TypeVar("_Kind", bound="LocalSettings")
@@ -194,6 +195,15 @@ class Settings(LocalSettings):
     decision_log_sample: Annotated[float, Field(ge=0, le=1)] = 1.0
     # Older decisions are deleted; 0 keeps them all.
     decision_log_retention_days: Annotated[int, Field(ge=0, le=36_500)] = 30
+    # The bytes of decisions, above which the oldest of the largest class are deleted; 0 is no limit.
+    decision_log_max_bytes: Annotated[int, Field(ge=0, le=10**15)] = 10_000_000_000
+
+    @field_validator("decision_log_max_bytes")
+    @classmethod
+    def _has_room_for_a_batch(cls, value: int) -> int:
+        if 0 < value < MIN_LOG_BYTES:
+            raise ValueError(f"write at least {MIN_LOG_BYTES}, a number of bytes, or 0 for no limit")
+        return value
 
     @field_validator("server")
     @classmethod

@@ -47,7 +47,7 @@ class DecisionStore(Protocol):
         """Delete keys and grant sets that no decision has used since a day; return how many."""
 
     async def delete_drops_before(self, at: int) -> None:
-        """Delete what is stored about losses of decisions before a time."""
+        """Delete what is stored about losses and deletions of decisions before a time."""
 
     async def release_space(self) -> bool:
         """Give a little of the deleted space to the disk; return whether more can be given."""

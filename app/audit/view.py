@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from app.audit.decision_class import DecisionClass
+from app.audit.deletions import Deletion
 from app.audit.drops import DropWindow
 from app.audit.record import DecisionKey, Record, time_of
 from app.identity.principal import Method
@@ -71,6 +72,36 @@ def drop_notice(window: DropWindow) -> DropNotice:
     return DropNotice(DroppedDecisions(window.decision_class, window.count, first, last))
 
 
+@dataclass(frozen=True, slots=True)
+class DeletedDecisions:
+    """Decisions of a class that were deleted, since the log was too large: all that were left up to the id `last_id`.
+
+    `first` and `last` are the times of the decisions, `deleted` is when the last of them was deleted.
+    """
+
+    decision_class: DecisionClass
+    count: int
+    first: datetime
+    last: datetime
+    last_id: int
+    deleted: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DeletionNotice:
+    """A line of an export in place of decisions that are missing, since they were deleted."""
+
+    deleted: DeletedDecisions
+
+
+def deletion_notice(deletion: Deletion) -> DeletionNotice:
+    """The notice of a deletion."""
+    first, last, at = map(time_of, (deletion.first_at, deletion.last_at, deletion.deleted_at))
+    return DeletionNotice(
+        DeletedDecisions(deletion.decision_class, deletion.count, first, last, deletion.last_id, deleted=at)
+    )
+
+
 def view(row_id: int, record: Record) -> DecisionView:
     """The view of the record with this id."""
     key = record.key
@@ -116,3 +147,8 @@ def json_line(row_id: int, record: Record) -> bytes:
 def drop_line(window: DropWindow) -> bytes:
     """The notice of a window as a line of JSON, with its line feed."""
     return _encode(drop_notice(window)) + b"\n"
+
+
+def deletion_line(deletion: Deletion) -> bytes:
+    """The notice of a deletion as a line of JSON, with its line feed."""
+    return _encode(deletion_notice(deletion)) + b"\n"

@@ -74,22 +74,28 @@ def tail_command(follow: bool, lines: int, as_json: bool, **given: str | None) -
 def export_command(**given: str | None) -> None:
     """Print all decisions as JSON Lines, the oldest first.
 
-    Lines with `dropped` come before them: times during which the log lost decisions.
+    Lines with `dropped` and `deleted` come before them: of decisions that the log lost, and that were deleted since it
+    was too large.
 
     Example: authz decisions export --since 7d --verdict deny > denials.jsonl
     """
     filters = read_filters(read, given)
 
     async def run(sessions: Sessions) -> None:
-        from app.audit.view import drop_line
-        from app.db import decision_drops, decisions
+        from app.audit.view import deletion_line, drop_line
+        from app.db import decision_deletions, decision_drops, decisions
 
         async with sessions() as session:
             dropped = await decision_drops.between(session, filters.since, filters.until)
+            deleted = await decision_deletions.between(session, filters.since, filters.until)
         if dropped:
             lost = sum(window.count for window in dropped)
             click.echo(f"{lost:,} decisions of this time were lost: see the lines with `dropped`.", err=True)
             sys.stdout.buffer.write(b"".join(map(drop_line, dropped)))
+        if deleted:
+            count = sum(deletion.count for deletion in deleted)
+            click.echo(f"{count:,} decisions were deleted by size: see the lines with `deleted`.", err=True)
+            sys.stdout.buffer.write(b"".join(map(deletion_line, deleted)))
         async for rows in decisions.everything(sessions, filters):
             _print(rows, as_json=True)
 

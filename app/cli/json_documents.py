@@ -55,7 +55,9 @@ DOCUMENTS: Mapping[str, JsonDocument] = {
     "apps enable": JsonDocument((f"{_APP}:AppView",)),
     "apps remove": JsonDocument((f"{_APP}:AppView",)),
     "decisions tail": JsonDocument(("app.audit.view:DecisionView",), is_lines=True),
-    "decisions export": JsonDocument(("app.audit.view:DecisionView", "app.audit.view:DropNotice"), is_lines=True),
+    "decisions export": JsonDocument(
+        ("app.audit.view:DecisionView", "app.audit.view:DropNotice", "app.audit.view:DeletionNotice"), is_lines=True
+    ),
     "audit": JsonDocument(("app.audit.admin_log:AdminActionView",), is_lines=True),
 }
 

@@ -12,14 +12,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import SQLColumnExpression, func, select
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 CONFIRMED_AFTER = timedelta(days=1)
 
 
-async def database_now(session: AsyncSession, now: datetime | None = None) -> datetime:
+async def database_now(session: AsyncSession | AsyncConnection, now: datetime | None = None) -> datetime:
     """Now, by the clock of PostgreSQL; on SQLite `now`, by default by the clock of this machine."""
-    if session.get_bind().dialect.name != "postgresql":
+    bind = session if isinstance(session, AsyncConnection) else session.get_bind()
+    if bind.dialect.name != "postgresql":
         return now or datetime.now(UTC)
     found: datetime = (await session.execute(select(func.clock_timestamp()))).scalar_one()
     return found.astimezone(UTC)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence, Set
 from datetime import date, timedelta
 from hashlib import sha256
@@ -11,7 +12,9 @@ from typing import Any
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.audit.decision_class import DECISION_CLASSES, DecisionClass, class_of
 from app.audit.record import DecisionKey
+from app.db.decision_volumes import KEY_BYTES, part_bytes
 from app.db.tables.base import table_of
 from app.db.tables.decisions import DecisionCaller, DecisionKeyRow, DecisionOutcome, DecisionTarget, GrantSet
 from app.db.upserts import Upsert
@@ -30,7 +33,12 @@ _CALLERS, _TARGETS, _OUTCOMES = (
     )
 )
 _COMBINATION = ("caller_id", "target_id", "outcome_id")
-_KEYS = Upsert(table_of(DecisionKeyRow), (*_COMBINATION, "first_day", "last_day"), _COMBINATION, _DAYS)
+_KEYS = Upsert(
+    table_of(DecisionKeyRow),
+    (*_COMBINATION, "first_day", "last_day", "decision_class", "byte_count"),
+    _COMBINATION,
+    _DAYS,
+)
 _encode = msgspec.msgpack.Encoder().encode
 
 _KEY_CONTENT = (
@@ -53,6 +61,11 @@ class KeyStore:
     """
 
     def __init__(self) -> None:
+        # About the bytes of the keys that the last call of `ids` stored, by class.
+        self.added_bytes: Counter[DecisionClass] = Counter()
+        # Of new parts, which the first key with them counts; and the classes and bytes of keys that are being stored.
+        self._part_bytes: dict[tuple[Upsert, _Values], int] = {}
+        self._charges: dict[_Values, tuple[DecisionClass, int]] = {}
         self._days: Days = (0, -1)  # of all that is cached
         self._keys: dict[DecisionKey, _Stored] = {}
         self._parts: dict[Upsert, dict[_Values, _Stored]] = {
@@ -61,6 +74,7 @@ class KeyStore:
 
     async def ids(self, connection: AsyncConnection, keys: Sequence[DecisionKey], days: Days) -> Sequence[int]:
         """The ids of keys, which are stored if they are new; `days` bound all decisions that will refer to them."""
+        self.added_bytes.clear()
         if not self._days[0] <= days[0] <= days[1] <= self._days[1]:
             self._days = days
             self._keys.clear()
@@ -97,6 +111,16 @@ class KeyStore:
             for upsert, values in ((_CALLERS, callers), (_TARGETS, targets), (_OUTCOMES, outcomes))
         ]
         combinations = [tuple(row_id for row_id, _ in parts) for parts in zip(*columns, strict=True)]
+        self._charges = {}
+        key_bytes = KEY_BYTES[connection.dialect.name]
+        for key, combination, *parts in zip(keys, combinations, callers, targets, outcomes, strict=True):
+            if combination not in self._charges:
+                of_parts = zip((_CALLERS, _TARGETS, _OUTCOMES), parts, strict=True)
+                charge = key_bytes + sum(self._part_bytes.pop(part, 0) for part in of_parts)
+                if key.grants:
+                    charge += self._part_bytes.pop((_GRANT_SETS, (key.grants.digest, key.grants.text)), 0)
+                self._charges[combination] = (class_of(key.door, key.method), charge)
+        self._part_bytes.clear()
         stored = await self._stored(connection, _KEYS, combinations)
         digests = [[digest for _, (digest,) in parts] for parts in columns]
         digests.append([key.grants.digest if key.grants else None for key in keys])
@@ -111,7 +135,11 @@ class KeyStore:
         if not await _has_content(connection, _content_query(upsert), {cached[x] for x in distinct if x in cached}):
             cached.clear()
         if missing := {each: _unique_values(upsert, each) for each in distinct if each not in cached}:
+            newest = await _newest_id(connection, upsert)
             ids = await upsert.run(connection, [self._row(upsert, *each) for each in missing.items()])
+            for each, unique in missing.items():
+                if ids[unique] > newest:
+                    self._note_bytes(connection, upsert, each)
             cached.update((each, (ids[unique], unique)) for each, unique in missing.items())
         found = [cached[each] for each in values]
         _evict(cached, MAX_CACHED_COMBINATIONS if upsert is _KEYS else MAX_CACHED)
@@ -120,10 +148,24 @@ class KeyStore:
     def _row(self, upsert: Upsert, values: _Values, unique: _Values) -> _Values:
         """The values of the columns of an upsert."""
         if upsert is _KEYS:
-            return (*values, *self._days)
+            decision_class, byte_count = self._charges[values]
+            return (*values, *self._days, DECISION_CLASSES.index(decision_class), byte_count)
         if upsert is _GRANT_SETS:
             return (*values, date(1970, 1, 1) + timedelta(days=self._days[1]))
         return (*unique, *self._days, *values)
+
+    def _note_bytes(self, connection: AsyncConnection, upsert: Upsert, values: _Values) -> None:
+        """Count the bytes of a new row."""
+        if upsert is _KEYS:
+            decision_class, byte_count = self._charges[values]
+            self.added_bytes[decision_class] += byte_count
+        else:
+            self._part_bytes[upsert, values] = part_bytes(connection.dialect.name, values)
+
+
+async def _newest_id(connection: AsyncConnection, upsert: Upsert) -> int:
+    newest = f"SELECT coalesce(max(id), 0) FROM {upsert.table.name}"  # noqa: S608  # our own name
+    return int((await connection.exec_driver_sql(newest)).scalar_one())
 
 
 def _unique_values(upsert: Upsert, values: _Values) -> _Values:

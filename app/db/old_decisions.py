@@ -10,28 +10,22 @@ from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from typing import Any, cast
 
-from sqlalchemy import Connection, Delete, Select, delete, exists, func, select, text
+from sqlalchemy import ColumnElement, Connection, Delete, Select, and_, delete, func, select, text
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.database_clock import ConfirmedClock, database_now
 from app.db.decision_times import join_time, split_time
 from app.db.decision_writer import lock_log, without_values
+from app.db.deleted_rows import delete_rows, delete_unused_keys
 from app.db.engine import LOCK_FIRST, WITHOUT_TRANSACTION
 from app.db.free_pages import release_pages
 from app.db.partitions import DAY, drop_one_before, make_ahead
 from app.db.session import Sessions
 from app.db.tables.base import table_of
 from app.db.tables.decision_drops import DecisionDrop
-from app.db.tables.decisions import (
-    DecisionCaller,
-    DecisionKeyRow,
-    DecisionOutcome,
-    DecisionRow,
-    DecisionTarget,
-    GrantSet,
-    LoggedDecision,
-)
+from app.db.tables.decision_volumes import OF_KEYS, DecisionDeletion, DecisionVolume
+from app.db.tables.decisions import DecisionKeyRow, DecisionRow, GrantSet, LoggedDecision
 
 # A statement that waits for a lock on the log blocks all others after it; retrying later is better.
 _LOCK_SECONDS = 2
@@ -40,14 +34,9 @@ _rows = table_of(DecisionRow)
 _old_rows = table_of(LoggedDecision)
 _grant_sets = table_of(GrantSet)
 _drops = table_of(DecisionDrop)
+_deletions = table_of(DecisionDeletion)
+_volumes = table_of(DecisionVolume)
 _keys = table_of(DecisionKeyRow)
-# In this order, since keys refer to the others.
-_PARTS = (
-    (_keys, _rows.c.decision_key_id),
-    (table_of(DecisionCaller), _keys.c.caller_id),
-    (table_of(DecisionTarget), _keys.c.target_id),
-    (table_of(DecisionOutcome), _keys.c.outcome_id),
-)
 
 
 class OldDecisions:
@@ -99,7 +88,7 @@ class OldDecisions:
         old = select(_rows.c.id).where(_rows.c.second <= second)
         old = old.where((_rows.c.second < second) | (_rows.c.microsecond < microsecond))
         oldest = old.order_by(_rows.c.second, _rows.c.microsecond, _rows.c.id).limit(limit)
-        deleted = await self._delete(delete(_rows).where(_rows.c.second <= second, _rows.c.id.in_(oldest)))
+        deleted = await self._delete_rows(and_(_rows.c.second <= second, _rows.c.id.in_(oldest)))
         if deleted == limit:
             return deleted
         before = _old_rows.c.at < at
@@ -110,16 +99,21 @@ class OldDecisions:
         """Delete what decisions had in common and none has had since a day; return how many. Raises BatchNotStored."""
         days = (day - date(1970, 1, 1)).days
         total = 0
-        for table, reference in _PARTS:
-            is_unused = (table.c.last_day < days) & ~exists().where(reference == table.c.id)
-            # Found before the lock is taken, and checked again with it.
-            for chunk in await self._ids(select(table.c.id).where(is_unused)):
-                total += await self._delete(delete(table).where(table.c.id.in_(chunk), is_unused))
+        for chunk in await self._ids(select(_keys.c.id).where(_keys.c.last_day < days)):
+            with without_values():
+                async with self._sessions() as session:
+                    connection = await session.connection(execution_options=LOCK_FIRST)
+                    await lock_log(connection)
+                    total += await delete_unused_keys(connection, chunk)
+                    await session.commit()
         return total + await self._delete(delete(_grant_sets).where(_grant_sets.c.last_seen_on < day))
 
     async def delete_drops_before(self, at: int) -> None:
-        """Delete what is stored about losses before `at`. Raises BatchNotStored."""
+        """Delete what is stored about losses and deletions of decisions before `at`. Raises BatchNotStored."""
         await self._delete(delete(_drops).where(_drops.c.last_at < at))
+        await self._delete(delete(_deletions).where(_deletions.c.last_at < at))
+        is_over = (_volumes.c.day < at // DAY) & (_volumes.c.day != OF_KEYS)
+        await self._delete(delete(_volumes).where(is_over, _volumes.c.row_count == 0))
 
     async def release_space(self) -> bool:
         """Give a little of the deleted space to the disk; return whether more can be given. Raises BatchNotStored."""
@@ -148,6 +142,15 @@ class OldDecisions:
                 changed = await (await session.connection()).run_sync(change)
                 await session.commit()
         return changed
+
+    async def _delete_rows(self, condition: ColumnElement[bool]) -> int:
+        with without_values():
+            async with self._sessions() as session:
+                connection = await session.connection(execution_options=LOCK_FIRST)
+                await lock_log(connection)
+                deleted = await delete_rows(connection, condition)
+                await session.commit()
+        return len(deleted)
 
     async def _delete(self, statement: Delete) -> int:
         with without_values():

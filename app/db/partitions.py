@@ -12,9 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, delete, func, select, text
 
 from app.db.decision_times import DAY_SECONDS, EPOCH
+from app.db.tables.base import table_of
+from app.db.tables.decision_volumes import DecisionVolume
 
 AHEAD_DAYS = 7
 DAY = DAY_SECONDS * 1_000_000  # microseconds
@@ -28,6 +30,7 @@ _PARTITIONS = text(
     "WHERE inhparent = to_regclass(:table) ORDER BY 1"
 )
 _TABLE, _OLD_TABLE = "decision_rows", "decisions"
+_volumes = table_of(DecisionVolume)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ def make_ahead(connection: Connection, now: datetime | None = None) -> Sequence[
 
     Waits for readers and writers of the default partition, and blocks no others.
     """
-    if not _may_change(connection):
+    if not may_change_partitions(connection):
         return ()
     now = now or connection.execute(select(func.clock_timestamp())).scalar_one()
     existing = partitions(connection)
@@ -89,13 +92,17 @@ def drop_one_before(connection: Connection, at: int) -> Sequence[str]:
     """Drop the first partition that ends at or before `at`, and return its name, if any. Locks the whole log."""
     both = (partition for table in (_TABLE, _OLD_TABLE) for partition in partitions(connection, table))
     old = sorted((partition for partition in both if partition.end <= at), key=lambda partition: partition.end)
-    if not old or not _may_change(connection):
+    if not old or not may_change_partitions(connection):
         return ()
-    connection.execute(text(f"DROP TABLE IF EXISTS {old[0].name}"))
-    return (old[0].name,)
+    partition = old[0]
+    connection.execute(text(f"DROP TABLE IF EXISTS {partition.name}"))
+    if partition.name.startswith(f"{_TABLE}_"):
+        days = _volumes.c.day.between(partition.start // DAY, (partition.end - 1) // DAY)
+        connection.execute(delete(_volumes).where(days))
+    return (partition.name,)
 
 
-def _may_change(connection: Connection) -> bool:
+def may_change_partitions(connection: Connection) -> bool:
     """Whether this transaction alone may change partitions, until it ends."""
     if connection.dialect.name != "postgresql":
         return False

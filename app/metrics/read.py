@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import QueuePool
 
 from app import __version__
+from app.audit.deletions import LogSize
 from app.audit.log import DecisionLog
 from app.audit.tally import UNAVAILABLE, Series, Tally
 from app.history.publish import OUTCOMES, Publisher
@@ -35,6 +36,7 @@ class MetricSources:
     """The components that count. They count on the event loop, and are read there."""
 
     decision_log: DecisionLog
+    log_size: LogSize
     requests: Requests
     lookups: Tally
     lag: Series
@@ -147,6 +149,11 @@ def _decision_log(values: Values, sources: MetricSources) -> None:
         values.set("authz_decision_log_queued", each.queued, name)
         values.set("authz_decision_log_capacity", each.capacity, name)
         values.set("authz_decision_log_dropped_total", each.dropped, name)
+    for name, size in sources.log_size.numbers.items():
+        values.set("authz_decision_log_bytes", size.byte_count, name)
+        if size.max_bytes:
+            values.set("authz_decision_log_max_bytes", size.max_bytes, name)
+        values.set("authz_decision_log_deleted_total", size.deleted, name)
     values.set("authz_decision_log_written_total", health.written)
     values.set("authz_decision_log_write_failures_total", health.failures)
     values.set("authz_decision_log_sampled_out_total", health.sampled_out)

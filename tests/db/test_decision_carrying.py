@@ -29,7 +29,8 @@ from app.db.session import Sessions, sessions_of
 from app.db.tables.base import table_of
 from app.db.tables.decisions import GrantSet, LoggedDecision
 from tests.db.records import RECORD, varied
-from tests.db.test_decision_store import NOW, WANTED, _random
+from tests.db.test_decision_store import NOW, WANTED
+from tests.db.test_decision_store import _random as _random_of_any_callers
 from tests.support.databases import upgrade_to
 from tests.support.server import ROOT
 
@@ -45,6 +46,11 @@ async def sessions(empty: str) -> AsyncIterator[Sessions]:
     engine = open_engine(empty)
     yield sessions_of(engine)
     await engine.dispose()
+
+
+def _random(rows: int) -> list[Record]:
+    """Decisions that the previous release made, which knew no apps."""
+    return [varied(record, client_id=None, impersonator=None) for record in _random_of_any_callers(rows)]
 
 
 async def _write_as_before(sessions: Sessions, records: Sequence[Record]) -> None:

@@ -1,12 +1,23 @@
 """The tables of griddy-authz itself. Importing this package completes their metadata."""
 
-from app.db.tables import console, decision_drops, decisions, history, keys, oauth, oauth_clients, replicas
+from app.db.tables import (
+    console,
+    decision_drops,
+    decision_volumes,
+    decisions,
+    history,
+    keys,
+    oauth,
+    oauth_clients,
+    replicas,
+)
 from app.db.tables.base import Body, metadata, table_of
 
 __all__ = [
     "Body",
     "console",
     "decision_drops",
+    "decision_volumes",
     "decisions",
     "history",
     "keys",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from sqlalchemy import BigInteger, Index, LargeBinary, Text, UniqueConstraint, text
+from sqlalchemy import BigInteger, Index, LargeBinary, SmallInteger, Text, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from app.db.tables.base import NEVER_REUSED, ROW_ID, row_id
@@ -46,7 +46,7 @@ class DecisionCaller(SQLModel, table=True):
     subject: str = Field(index=True)
     method: str | None = Field(max_length=16)
     key_id: int | None = Field(index=True, sa_type=ROW_ID)
-    grant_set_id: int | None = Field(sa_type=ROW_ID)
+    grant_set_id: int | None = Field(index=True, sa_type=ROW_ID)
     client_id: str | None = Field(default=None, sa_type=Text)
     impersonator: str | None = Field(default=None, sa_type=Text)
 
@@ -83,7 +83,11 @@ class DecisionOutcome(SQLModel, table=True):
 
 
 class DecisionKeyRow(SQLModel, table=True):
-    """What many decisions have in common."""
+    """What many decisions have in common.
+
+    `decision_class` is the index of the class in `DECISION_CLASSES`. `byte_count` is about what the key takes, with
+    those of its parts that were stored with it.
+    """
 
     __tablename__ = "decision_keys"
     __table_args__ = (UniqueConstraint("caller_id", "target_id", "outcome_id"), NEVER_REUSED)
@@ -93,6 +97,8 @@ class DecisionKeyRow(SQLModel, table=True):
     caller_id: int = Field(sa_type=ROW_ID)
     target_id: int = Field(index=True, sa_type=ROW_ID)
     outcome_id: int = Field(index=True, sa_type=ROW_ID)
+    decision_class: int = Field(default=0, sa_type=SmallInteger, sa_column_kwargs={"server_default": text("0")})
+    byte_count: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
 
 
 class DecisionRow(SQLModel, table=True):

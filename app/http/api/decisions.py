@@ -15,8 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.decision_filter import FILTERS, read
 from app.audit.log import Health
-from app.audit.view import DecisionView, DropNotice, drop_line, json_line, view
-from app.db import decision_drops
+from app.audit.view import DecisionView, DeletionNotice, DropNotice, deletion_line, drop_line, json_line, view
+from app.db import decision_deletions, decision_drops
 from app.db import decisions as logged
 from app.db.decisions import LogPosition
 from app.db.shielded import shielded
@@ -29,7 +29,7 @@ from app.services import AnyRequest, services_of
 PAGE_SIZE = 50
 _PATH = "/api/v1/decisions"
 _CURSOR = "from `next` or `previous` of a page; the newest without it"
-_LINE = cast("type[Any]", DecisionView | DropNotice)  # Litestar's type does not know unions
+_LINE = cast("type[Any]", DecisionView | DropNotice | DeletionNotice)  # Litestar's type does not know unions
 _BAD = {400: ResponseSpec(InvalidBody, description="A filter is invalid or unknown")}
 
 
@@ -85,7 +85,7 @@ async def list_decisions(request: AnyRequest, session: RequestSession) -> Decisi
         **_BAD,
         200: ResponseSpec(
             _LINE,
-            description="A decision, or a time during which decisions were lost, on each line",
+            description="A decision, or a time of which decisions were lost or deleted, on each line",
             media_type="application/jsonl",
         ),
     },
@@ -93,16 +93,18 @@ async def list_decisions(request: AnyRequest, session: RequestSession) -> Decisi
 async def export_decisions(request: AnyRequest) -> Stream:
     """All matching decisions until now, oldest first, as JSON Lines.
 
-    Before them is a line with `dropped` for each time during which the log lost decisions, matching or not.
+    Before them is a line with `dropped` for each time during which the log lost decisions, matching or not, and a line
+    with `deleted` for decisions that were deleted, since the log was too large.
     """
     services = services_of(request.app)
     decision_filter = read_filters(read, given_filters(request))
 
     async with services.sessions() as session:
         dropped = await decision_drops.between(session, decision_filter.since, decision_filter.until)
+        deleted = await decision_deletions.between(session, decision_filter.since, decision_filter.until)
 
     async def lines() -> AsyncIterator[bytes]:
-        yield b"".join(map(drop_line, dropped))
+        yield b"".join([*map(drop_line, dropped), *map(deletion_line, deleted)])
         async with aclosing(logged.everything(services.sessions, decision_filter)) as pages:
             # Without a default for anext, with which Python 3.11 raises SystemError at the end.
             with suppress(StopAsyncIteration):

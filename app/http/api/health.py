@@ -58,7 +58,8 @@ async def readyz(request: AnyRequest) -> Response[dict[str, Any]]:
     Without the database, or without the signing keys of an issuer, the status is `degraded` with 200: callers with
     another kind of credential are served, and other replicas are in the same state. The same applies if the disk of
     the database is full or almost full, which `database` reports as `disk`, and for a minute after the decision log
-    lost decisions.
+    lost decisions. Decisions that were deleted since the log was too large are reported, and change no
+    status.
     """
     services = services_of(request.app)
     checks = {"database": await _database(services), "key_set": _key_sets(services), "policy": _policy(services)}
@@ -105,12 +106,14 @@ def _key_set(keys: KeySet) -> dict[str, Any]:
 
 
 def _decision_log(services: Services) -> dict[str, Any]:
-    health = services.decision_log.health
+    health, deletion = services.decision_log.health, services.log_size.last_deletion
     last = None if health.last_drop_at is None else time_of(health.last_drop_at)
     return {
         "ok": last is None or (datetime.now(UTC) - last).total_seconds() > _DROPPING_SECONDS,
         "dropped": {name: each.dropped for name, each in health.classes.items()},
         "last_drop": last,
+        "deleted": {name: size.deleted for name, size in services.log_size.numbers.items()},
+        "last_deletion": None if deletion is None else time_of(deletion.deleted_at),
     }
 
 

@@ -6,12 +6,15 @@ import json
 import socket
 import sqlite3
 import threading
+import time
 from contextlib import closing, suppress
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 
+from tests.cli.command import command
 from tests.support.issuer import LiveIssuer
 from tests.support.server import Server, eventually
 
@@ -83,6 +86,8 @@ def test_a_loss_of_decisions_is_reported_everywhere(own_server: Server, issuer: 
             "ok": True,
             "dropped": {"known": 0, "authzen": 0, "anonymous": 0},
             "last_drop": None,
+            "deleted": {"known": 0, "authzen": 0, "anonymous": 0},
+            "last_deletion": None,
         }
         with closing(sqlite3.connect(database)) as connection:
             connection.execute("ALTER TABLE decision_rows RENAME TO away")
@@ -114,3 +119,45 @@ def test_a_loss_of_decisions_is_reported_everywhere(own_server: Server, issuer: 
         assert eventually(lambda: "dropped" in first(), 20)
         assert (first()["dropped"]["decision_class"], first()["dropped"]["count"]) == ("authzen", lost)
         assert check["last_drop"] is not None
+
+
+def test_decisions_that_are_deleted_by_size_are_reported_everywhere(issuer: LiveIssuer, tmp_path: Path) -> None:
+    token = issuer.token(permissions=["decisions:evaluate", "decisions:read", "metrics:read"])
+    limited = Server(tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url, decision_log_max_bytes="1000000")
+    with limited as server, server.client(token) as client:
+        for number in range(4):
+            items = [{"resource": {"type": "record", "id": f"{number}-{item}"}} for item in range(1_000)]
+            assert client.post(EVALUATIONS, json={**BATCH, "evaluations": items}).status_code == 200
+
+        def deleted() -> int:
+            check = httpx.get(f"{server.url}/readyz").json()["checks"]["decision_log"]
+            return int(check["deleted"]["authzen"])
+
+        def is_settled() -> bool:
+            before = deleted()
+            time.sleep(1.2)
+            return 2_000 < before == deleted()
+
+        assert eventually(is_settled, 20)
+        ready = httpx.get(f"{server.url}/readyz").json()
+        check = ready["checks"]["decision_log"]
+        assert (ready["status"], check["ok"], check["deleted"]["known"]) == ("ready", True, 0)
+        lines = [json.loads(line) for line in client.get(EXPORT).text.splitlines()]
+        found = lines[0]["deleted"]
+        assert (found["decision_class"], found["count"], found["deleted"]) == (
+            "authzen",
+            deleted(),
+            check["last_deletion"],
+        )
+        of_items = [line for line in lines[1:] if line["door"] == "authzen"]
+        assert len(of_items) == 4_000 - found["count"]
+        assert min(line["id"] for line in of_items) > found["last_id"]
+        assert found["first"] <= found["last"] <= of_items[0]["time"]
+        metrics = client.get("/metrics").text
+        assert f'authz_decision_log_deleted_total{{class="authzen"}} {found["count"]}' in metrics
+        assert 'authz_decision_log_max_bytes{class="authzen"} 375000' in metrics
+        line = server.wait_for_log(lambda entry: "log was too large" in entry.get("event", ""))
+        assert line["classes"].keys() == {"authzen"}
+        printed = command("decisions", "export", "--since", "1h", env=server.env)
+        assert f"{found['count']:,} decisions were deleted" in printed.stderr
+        assert json.loads(printed.stdout.split("\n")[0]) == lines[0]

@@ -1,0 +1,153 @@
+"""Decisions that were deleted because the log was too large: their number, class and times.
+
+The records of what was deleted are in the database, in the transactions that deleted it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import structlog
+
+from app.audit.decision_class import DECISION_CLASSES, DecisionClass
+from app.audit.log import BatchNotStored
+from app.audit.periodic_task import pause
+from app.audit.size_limit import SizeLimit
+
+EVERY_SECONDS = 1.0  # in which a flood writes some megabytes
+_PAUSE_SECONDS = 0.02  # between transactions, so that writers have the database at least half of the time
+_RECLAIM_SECONDS = 30.0
+_RETRY_SECONDS = 10.0
+_LOGGED_EVERY = 10.0
+_log = structlog.stdlib.get_logger("decisions")
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """Decisions of a class that were deleted, the oldest first: all of the class up to the id `last_id`.
+
+    `first_at` and `last_at` are the times of these decisions, `deleted_at` is when they were deleted by the clock of
+    the database, all in microseconds since 1970. `count` is the number of decisions.
+    """
+
+    decision_class: DecisionClass
+    last_id: int
+    first_at: int
+    last_at: int
+    count: int
+    deleted_at: int
+
+
+class LimitedStore(Protocol):
+    """The storage of decisions with a limit of size. Each method raises BatchNotStored."""
+
+    async def sizes(self) -> Mapping[DecisionClass, int]:
+        """The bytes that the decisions of each class take, about."""
+
+    async def delete_excess(self, limit: SizeLimit) -> Deletion | None:
+        """Delete some of the oldest decisions of the class that exceeds its limit by most, in one transaction.
+
+        Returns None if no class exceeds its limit.
+        """
+
+    async def reclaim(self) -> None:
+        """Make the space of deleted decisions available to others."""
+
+
+class Numbers(NamedTuple):
+    """Of a class: the bytes of its decisions, those that it may have, and the decisions that were deleted for it."""
+
+    byte_count: int
+    max_bytes: int
+    deleted: int
+
+
+@dataclass(slots=True)
+class LogSize:
+    """The size of the decision log as this process saw it last, and what this process deleted since it started.
+
+    `last_deletion` is None if it deleted nothing.
+    """
+
+    limit: SizeLimit
+    sizes: Mapping[DecisionClass, int] = field(default_factory=lambda: dict.fromkeys(DECISION_CLASSES, 0))
+    deleted: Counter[DecisionClass] = field(default_factory=Counter)
+    last_deletion: Deletion | None = None
+
+    @property
+    def numbers(self) -> Mapping[DecisionClass, Numbers]:
+        """The numbers of each class; without a limit of the log, that of a class is 0."""
+        return {
+            name: Numbers(size, self.limit.of_class(name, self.sizes), self.deleted[name])
+            for name, size in self.sizes.items()
+        }
+
+    def note(self, deletion: Deletion) -> None:
+        """Count deleted decisions."""
+        self.deleted[deletion.decision_class] += deletion.count
+        self.last_deletion = deletion
+
+
+class _Report:
+    """Logs deletions: the first at once, and those that follow it every few seconds together."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[DecisionClass] = Counter()
+        self._last: Deletion | None = None
+        self._due = -math.inf
+
+    def add(self, deletion: Deletion) -> None:
+        self._counts[deletion.decision_class] += deletion.count
+        self._last = deletion
+        self.log_if_due()
+
+    def log_if_due(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now >= self._due and self.close():
+            self._due = now + _LOGGED_EVERY
+
+    def close(self) -> bool:
+        """Log what is not logged yet; return whether there was anything."""
+        if self._last is None:
+            return False
+        _log.warning(
+            "decisions were deleted, since the log was too large",
+            decisions=self._counts.total(),
+            classes=dict(self._counts),
+            last_id=self._last.last_id,
+        )
+        self._last = None
+        self._counts.clear()
+        return True
+
+
+async def run_size_limit(
+    size: LogSize, stop: asyncio.Event, store: LimitedStore, *, every_seconds: float = EVERY_SECONDS
+) -> None:
+    """Read the size of the log, and delete what exceeds its limit, until `stop`. Failures are logged and retried."""
+    clock = asyncio.get_running_loop().time
+    report, has_holes = _Report(), False
+    read_at = reclaimed_at = -math.inf
+    while not stop.is_set():
+        wait = every_seconds
+        try:
+            if clock() - read_at >= every_seconds:
+                size.sizes, read_at = await store.sizes(), clock()
+            if (deletion := await store.delete_excess(size.limit)) is not None:
+                size.note(deletion)
+                report.add(deletion)
+                has_holes, wait = True, _PAUSE_SECONDS
+            if has_holes and clock() - reclaimed_at >= _RECLAIM_SECONDS:
+                await store.reclaim()
+                reclaimed_at, has_holes = clock(), False
+        except BatchNotStored as error:
+            _log.error("the size of the decision log is not limited now", error=str(error))
+            wait = max(every_seconds, _RETRY_SECONDS)
+        report.log_if_due()
+        await pause(stop, wait)
+    report.close()

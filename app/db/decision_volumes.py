@@ -1,0 +1,102 @@
+"""How much space the decision log takes, by class and day: counted in the transactions that write and delete.
+
+Databases do not say what some rows of a table take, and SQLite not even what a table takes. The bytes are estimated:
+what a row takes with its part of the indexes, and the length of its texts.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from app.audit.decision_class import DECISION_CLASSES, DecisionClass
+from app.db.tables.base import table_of
+from app.db.tables.decision_volumes import OF_KEYS, DecisionVolume
+
+# With indexes, as `scripts/bench/decision_log.py` measures them, besides the ids of requests and tokens.
+ROW_BYTES: Mapping[str, int] = {"sqlite": 75, "postgresql": 190}
+KEY_BYTES: Mapping[str, int] = {"sqlite": 80, "postgresql": 200}
+_PART_BYTES: Mapping[str, int] = {"sqlite": 100, "postgresql": 200}
+_COLUMNS = ("day", "decision_class", "row_count", "byte_count", "freed_bytes")
+_volumes = table_of(DecisionVolume)
+
+
+def part_bytes(dialect: str, values: Sequence[object]) -> int:
+    """About the bytes of a caller, a target, an outcome or a grant set with these values."""
+    # Most texts are in an index too.
+    texts = sum(2 * len(value.encode()) for value in values if isinstance(value, str))
+    return _PART_BYTES[dialect] + texts
+
+
+@dataclass(slots=True)
+class _Change:
+    rows: int = 0
+    byte_count: int = 0
+    freed: int = 0
+
+
+class VolumeChanges:
+    """What a transaction adds to the log, or deletes from it."""
+
+    def __init__(self) -> None:
+        self._changes: defaultdict[tuple[int, DecisionClass], _Change] = defaultdict(_Change)
+
+    def add_row(self, day: int, decision_class: DecisionClass, byte_count: int) -> None:
+        """Count a row of a day that was inserted."""
+        change = self._changes[day, decision_class]
+        change.rows += 1
+        change.byte_count += byte_count
+
+    def delete_row(self, day: int, decision_class: DecisionClass, byte_count: int) -> None:
+        """Count a row of a day that was deleted."""
+        change = self._changes[day, decision_class]
+        change.rows -= 1
+        change.byte_count -= byte_count
+        change.freed += byte_count
+
+    def add_keys(self, decision_class: DecisionClass, byte_count: int) -> None:
+        """Count keys that were inserted, or with a negative number deleted."""
+        self._changes[OF_KEYS, decision_class].byte_count += byte_count
+
+    async def store(self, connection: AsyncConnection) -> None:
+        """Store the changes in this transaction, which holds the lock of the log's writers."""
+        rows = [
+            (day, name, change.rows, change.byte_count, change.freed) for (day, name), change in self._changes.items()
+        ]
+        if rows:
+            values = tuple(value for row in rows for value in row)
+            await connection.exec_driver_sql(_statement(connection.dialect.name, len(rows)), values)
+
+
+@cache
+def _statement(dialect: str, rows: int) -> str:
+    numbers = iter(range(1, rows * len(_COLUMNS) + 1))
+    marks = ", ".join(
+        f"({', '.join('?' if dialect == 'sqlite' else f'${next(numbers)}' for _ in _COLUMNS)})" for _ in range(rows)
+    )
+    # An estimate is never below zero, even if rows were inserted by a version that did not count them.
+    greatest = "max" if dialect == "sqlite" else "greatest"
+    changed = ", ".join(f"{name} = {greatest}({_volumes.name}.{name} + excluded.{name}, 0)" for name in _COLUMNS[2:])
+    return (
+        f"INSERT INTO {_volumes.name} ({', '.join(_COLUMNS)}) VALUES {marks} "  # noqa: S608  # our own names
+        f"ON CONFLICT (day, decision_class) DO UPDATE SET {changed}"
+    )
+
+
+async def class_sizes(session: AsyncSession | AsyncConnection) -> Mapping[DecisionClass, int]:
+    """About how many bytes the decisions of each class take."""
+    query = select(_volumes.c.decision_class, func.sum(_volumes.c.byte_count)).group_by(_volumes.c.decision_class)
+    found = {name: int(size) for name, size in await session.execute(query)}
+    return {name: found.get(name, 0) for name in DECISION_CLASSES}
+
+
+async def class_rows(session: AsyncSession, decision_class: DecisionClass) -> tuple[int, int]:
+    """How many rows a class has, and about how many bytes they and their keys take."""
+    query = select(func.sum(_volumes.c.row_count), func.sum(_volumes.c.byte_count))
+    rows, size = (await session.execute(query.where(_volumes.c.decision_class == decision_class))).one()
+    return int(rows or 0), int(size or 0)

@@ -1,0 +1,131 @@
+"""Deletes rows of the decision log, and keys without rows, and counts what that frees.
+
+The caller holds the lock of the log's writers, and commits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import BigInteger, Column, ColumnElement, Select, Table, cast, delete, func, null, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.audit.decision_class import DECISION_CLASSES
+from app.db.decision_times import DAY_SECONDS, EPOCH, day_of, join_time
+from app.db.decision_volumes import ROW_BYTES, VolumeChanges
+from app.db.tables.base import table_of
+from app.db.tables.decisions import (
+    DecisionCaller,
+    DecisionKeyRow,
+    DecisionOutcome,
+    DecisionRow,
+    DecisionTarget,
+    GrantSet,
+    LoggedDecision,
+)
+
+CHUNK = 500  # ids in a statement
+_MAX_SECOND = 2**31 - 1
+_rows = table_of(DecisionRow)
+_keys = table_of(DecisionKeyRow)
+_callers = table_of(DecisionCaller)
+_grant_sets = table_of(GrantSet)
+_former = table_of(LoggedDecision)
+_PARTS = (
+    (_callers, _keys.c.caller_id),
+    (table_of(DecisionTarget), _keys.c.target_id),
+    (table_of(DecisionOutcome), _keys.c.outcome_id),
+)
+# The ids of a request and of a token, whose lengths differ.
+_id_bytes = func.length(_rows.c.request_id) + func.coalesce(func.length(_rows.c.token_id), 0)
+
+
+class DeletedRow(NamedTuple):
+    """A row that was deleted; `at` is in microseconds since 1970."""
+
+    id: int
+    key_id: int
+    at: int
+    times: int
+
+
+async def delete_rows(connection: AsyncConnection, condition: ColumnElement[bool]) -> Sequence[DeletedRow]:
+    """Delete rows, and count what that frees."""
+    columns = _rows.c["id", "decision_key_id", "second", "microsecond", "count"]
+    found = (await connection.execute(delete(_rows).where(condition).returning(*columns, _id_bytes))).all()
+    classes = await _classes(connection, {row[1] for row in found})
+    changes, row_bytes = VolumeChanges(), ROW_BYTES[connection.dialect.name]
+    deleted = []
+    for row_id, key_id, second, microsecond, times, length in map(tuple, found):
+        at = join_time(second, microsecond)
+        changes.delete_row(day_of(at), DECISION_CLASSES[classes.get(key_id, 0)], row_bytes + length)
+        deleted.append(DeletedRow(row_id, key_id, at, times))
+    await changes.store(connection)
+    return deleted
+
+
+async def delete_unused_keys(connection: AsyncConnection, ids: Collection[int]) -> int:
+    """Delete those of the keys that have no rows, and parts that no key has; return how many of both."""
+    deleted, changes = list[tuple[Any, ...]](), VolumeChanges()
+    columns = _keys.c["caller_id", "target_id", "outcome_id", "decision_class", "byte_count"]
+    is_unused = _has_none(_rows_of_key(connection.dialect.name))
+    for chunk in _chunks(ids):
+        query = delete(_keys).where(_keys.c.id.in_(chunk), is_unused).returning(*columns)
+        deleted += map(tuple, await connection.execute(query))
+    for *_, class_index, byte_count in deleted:
+        changes.add_keys(DECISION_CLASSES[class_index], -byte_count)
+    total = len(deleted)
+    for column, (table, reference) in enumerate(_PARTS):
+        total += await _delete_parts(connection, table, reference, {row[column] for row in deleted})
+    await changes.store(connection)
+    return total
+
+
+async def _delete_parts(connection: AsyncConnection, table: Table, reference: Column[Any], ids: Collection[int]) -> int:
+    """Delete those of the parts that no key refers to, and their grant sets; return how many parts."""
+    is_unused = _has_none(select(_keys.c.id).where(reference == table.c.id))
+    returned = _callers.c.grant_set_id if table is _callers else null()
+    deleted = list[int | None]()
+    for chunk in _chunks(ids):
+        query = delete(table).where(table.c.id.in_(chunk), is_unused).returning(returned)
+        deleted += (await connection.execute(query)).scalars()
+    sets = {set_id for set_id in deleted if set_id is not None}
+    # The decisions of the previous release refer to grant sets too.
+    if sets and (await connection.execute(select(_former.c.id).limit(1))).first() is None:
+        is_unused = _has_none(select(_callers.c.id).where(_callers.c.grant_set_id == _grant_sets.c.id))
+        for chunk in _chunks(sets):
+            await connection.execute(delete(_grant_sets).where(_grant_sets.c.id.in_(chunk), is_unused))
+    return len(deleted)
+
+
+def _rows_of_key(dialect: str) -> Select[Any]:
+    query = select(_rows.c.id).where(_rows.c.decision_key_id == _keys.c.id)
+    if dialect == "postgresql":
+        # The days bound the partitions in which it looks.
+        low, high = (
+            func.least(cast(day, BigInteger) * DAY_SECONDS - EPOCH, _MAX_SECOND)
+            for day in (_keys.c.first_day, _keys.c.last_day + 1)
+        )
+        query = query.where(_rows.c.second >= low, _rows.c.second <= high)
+    return query
+
+
+def _has_none(query: Select[Any]) -> ColumnElement[bool]:
+    """Whether a correlated query finds no row. Not as NOT EXISTS, of which a planner may make a scan of the table."""
+    return query.limit(1).scalar_subquery().is_(None)
+
+
+async def _classes(connection: AsyncConnection, ids: Collection[int]) -> Mapping[int, int]:
+    """The indexes of classes, by the ids of keys."""
+    found: dict[int, int] = {}
+    for chunk in _chunks(ids):
+        query = select(_keys.c.id, _keys.c.decision_class).where(_keys.c.id.in_(chunk))
+        found |= {row[0]: row[1] for row in await connection.execute(query)}
+    return found
+
+
+def _chunks(ids: Collection[int]) -> Iterator[list[int]]:
+    ordered = sorted(ids)
+    for start in range(0, len(ordered), CHUNK):
+        yield ordered[start : start + CHUNK]
