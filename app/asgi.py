@@ -72,6 +72,8 @@ from app.policy.gc_control import long_lived_build
 from app.policy.routing.routes import RouteTable
 from app.services import Services, state_with
 from app.settings import Settings
+from app.siem.destination import destinations_of
+from app.siem.export import SiemExport
 from app.trust import issuer_faults, trust_issuers
 
 MAX_BODY_BYTES = 1_000_000
@@ -158,12 +160,12 @@ def create_app(
         bad_credentials=settings.bad_credentials_per_minute,
         key_issues=settings.key_issues_per_minute,
     )
-    api = ApiEntrance(authenticator, refusals)
+    siem = SiemExport(destinations_of(settings), sessions, disk, traffic.give_way)
     door.open(
         route_keys,
         live,
         decision_log,
-        api,
+        ApiEntrance(authenticator, refusals),
         pages,
         proxies=proxies,
         budgets=budgets,
@@ -180,6 +182,7 @@ def create_app(
         last_used_apps=apps.last_used,
         decision_log=decision_log,
         log_size=log_size,
+        siem=siem,
         recent=Recent(),
         shadowing=shadowing,
         replaying=asyncio.Lock(),
@@ -226,6 +229,7 @@ def create_app(
             MetricSources(
                 decision_log,
                 log_size,
+                siem,
                 requests,
                 lookups,
                 Series(),

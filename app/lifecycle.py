@@ -70,7 +70,7 @@ async def _log_stream(access_log: AccessLog | None) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _background_tasks(app: Litestar) -> AsyncIterator[None]:
-    """Run the background tasks: key sets, writers, watch of the policy files, retention and replication."""
+    """Run the background tasks: key sets, writers, watch of the policy files, retention, replication and export."""
     services = services_of(app)
     await services.replica.begin()
     stop = asyncio.Event()
@@ -92,6 +92,7 @@ async def _background_tasks(app: Litestar) -> AsyncIterator[None]:
             services.replica.run(stop),
             services.case_watch.run(stop),
             services.disk.run(stop),
+            services.siem.run(stop),
         )
         tasks = [asyncio.create_task(work) for work in works]
         try:

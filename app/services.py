@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from app.policy.analysis.case_watch import CaseWatch
     from app.policy.engine.live import LivePolicy
     from app.settings import Settings
+    from app.siem.export import SiemExport
 
 AnyRequest: TypeAlias = Request[Any, Any, State]
 _KEY = "services"
@@ -81,6 +82,7 @@ class Services:
     proxies: TrustedProxies
     decision_log: DecisionLog
     log_size: LogSize
+    siem: SiemExport
     shadowing: Shadowing
     recent: Recent
     replaying: asyncio.Lock

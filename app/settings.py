@@ -25,6 +25,7 @@ from app.identity.address import is_trustworthy
 from app.identity.bearer import MAX_TOKEN_BYTES
 from app.settings_values import (
     Audiences,
+    AuthHeader,
     AuthorizedParties,
     BaseAddress,
     CaseFolded,
@@ -34,6 +35,7 @@ from app.settings_values import (
     LevelName,
     Networks,
     Origins,
+    SiemAddress,
     Text,
     TrustedProxyNetworks,
     distrust,
@@ -205,6 +207,13 @@ class Settings(LocalSettings):
             raise ValueError(f"write at least {MIN_LOG_BYTES}, a number of bytes, or 0 for no limit")
         return value
 
+    # Where the decision log and the admin log are sent: as logs of OpenTelemetry, and as CloudEvents. Each header
+    # authenticates there.
+    siem_otlp_url: SiemAddress | None = None
+    siem_otlp_header: AuthHeader | None = None
+    siem_cloudevents_url: SiemAddress | None = None
+    siem_cloudevents_header: AuthHeader | None = None
+
     @field_validator("server")
     @classmethod
     def _is_installed(cls, value: ServerName) -> ServerName:
@@ -275,6 +284,14 @@ class Settings(LocalSettings):
     def _check_console_address(self) -> Self:
         if self.console_client_id and not (self.console_url or self.public_url):
             raise ValueError("AUTHZ_CONSOLE_URL: not set, nor AUTHZ_PUBLIC_URL: the console needs to know its address")
+        return self
+
+    @model_validator(mode="after")
+    def _check_siem_headers(self) -> Self:
+        for name in ("otlp", "cloudevents"):
+            if getattr(self, f"siem_{name}_header") and not getattr(self, f"siem_{name}_url"):
+                variable = f"AUTHZ_SIEM_{name.upper()}"
+                raise ValueError(f"{variable}_URL: not set, but {variable}_HEADER is")
         return self
 
 

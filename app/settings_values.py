@@ -24,6 +24,11 @@ _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*", re.IGNORECASE)
 # A host without its scheme: a name with dots, a loopback name, or either with a port.
 _BARE_HOST = re.compile(rf"(?:(?:{_LABEL}\.)+[a-z][a-z0-9-]*|localhost|[0-9.]+)\.?(?::[0-9]+)?", re.IGNORECASE)
 _PORT_BEHIND = re.compile(r"[^:]+:[0-9]+|\[.*\]:[0-9]+|:[0-9]+")
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_OWN_HEADERS = (
+    *("accept", "accept-encoding", "connection", "content-encoding", "content-length", "content-type", "expect"),
+    *("host", "te", "trailer", "transfer-encoding", "upgrade"),
+)
 _GOOGLE_CLIENT = ".apps.googleusercontent.com"
 _CLIENT = "client:"  # before a client id that looks like a host
 _VISIBLE = frozenset(string.ascii_letters + string.digits + string.punctuation)
@@ -199,6 +204,35 @@ def distrust(address: str) -> str:
     return "write an https:// address; http:// is for a loopback host only"
 
 
+def siem_address(value: str) -> str:
+    """An address that the logs are sent to, https unless it is a loopback host. It may contain a secret."""
+    try:
+        address = http_address(value)
+    except ValueError:
+        raise ValueError("is not an address; write it as https://collector.example.com/v1/logs") from None
+    if not is_trustworthy(address):
+        raise ValueError(distrust(address).replace("is not sent to the issuer", "is not sent"))
+    return address
+
+
+def auth_header(value: SecretStr) -> SecretStr:
+    """A header that authenticates, as `Name: value`."""
+    name, separator, content = value.get_secret_value().partition(":")
+    if not separator or not _HEADER_NAME.fullmatch(name) or not content.strip():
+        raise ValueError("write a header, such as `Authorization: Bearer …`")
+    if name.lower() in _OWN_HEADERS:
+        raise ValueError("write a header that authenticates; this one is set by the client")
+    if not _VISIBLE.issuperset(content.replace(" ", "")):
+        raise ValueError("a header has visible ASCII characters and spaces only")
+    return value
+
+
+def header_of(value: SecretStr) -> tuple[str, str]:
+    """The name and the content of an `auth_header`."""
+    name, _, content = value.get_secret_value().partition(":")
+    return name, content.strip()
+
+
 def host(value: str) -> str:
     """An address or a name of this machine."""
     if "://" in value or "/" in value:
@@ -276,6 +310,8 @@ def _named(value: object) -> object:
 Text = Annotated[str, AfterValidator(one_word)]
 HttpAddress = Annotated[str, AfterValidator(one_word), AfterValidator(http_address)]
 IssuerAddress = Annotated[str, AfterValidator(one_word), AfterValidator(issuer_address)]
+SiemAddress = Annotated[str, AfterValidator(one_word), AfterValidator(siem_address)]
+AuthHeader = Annotated[SecretStr, AfterValidator(auth_header)]
 BaseAddress = Annotated[str, AfterValidator(one_word), AfterValidator(base_address)]
 Host = Annotated[str, AfterValidator(one_word), AfterValidator(host)]
 # Lists are separated by commas, not written as JSON.

@@ -46,6 +46,9 @@ PROVEN = {
         "tests/http/api/test_reload.py::test_a_bad_policy_never_replaces",
         "tests/cli/server/test_workers.py::test_a_policy_with_a_fault",
     ],
+    "A [SIEM](siem.md) does not accept the logs": [
+        "tests/siem/test_export.py::test_a_destination_that_fails_holds_up_neither_requests_nor_the_other_one"
+    ],
     "A worker dies": [
         "tests/cli/server/test_workers.py::test_a_dead_worker_is_replaced_and_all_workers_apply_a_new_policy"
     ],

@@ -24,6 +24,7 @@ main = group(
         "apps": ("app.cli.apps:apps_group", "Register and disable third-party apps."),
         "decisions": ("app.cli.decisions:decisions_group", "Watch and export the decision log."),
         "audit": ("app.cli.audit:audit_command", "Show the admin log."),
+        "siem": ("app.cli.siem:siem_group", "Show the delivery of the logs to a SIEM."),
         "db": ("app.cli.db:db_group", "Prepare the database."),
         "schema": ("app.cli.schema:schema_command", "Print the JSON Schema of what a command prints with --json."),
         "policy": ("app.cli.policy:policy_group", "Check, test and explain the policy."),

@@ -59,6 +59,7 @@ DOCUMENTS: Mapping[str, JsonDocument] = {
         ("app.audit.view:DecisionView", "app.audit.view:DropNotice", "app.audit.view:DeletionNotice"), is_lines=True
     ),
     "audit": JsonDocument(("app.audit.admin_log:AdminActionView",), is_lines=True),
+    "siem status": JsonDocument(("app.siem.status:SiemStatus",), is_list=True),
 }
 
 

@@ -18,10 +18,11 @@ from app.db.engine import LOCK_FIRST
 from app.db.session import Sessions
 from app.db.tables.decision_drops import DecisionDrop
 
+# A window that goes on gets a new id, so that a reader of those after an id finds it again.
+_REPLACE = text("DELETE FROM decision_drops WHERE window_id = :window_id")
 _STORE = text(
     "INSERT INTO decision_drops (window_id, decision_class, first_at, last_at, count) "
-    "VALUES (:window_id, :decision_class, :first_at, :last_at, :count) ON CONFLICT (window_id) "
-    "DO UPDATE SET first_at = excluded.first_at, last_at = excluded.last_at, count = excluded.count"
+    "VALUES (:window_id, :decision_class, :first_at, :last_at, :count)"
 )
 
 
@@ -49,6 +50,7 @@ class DropStore:
         with without_values():
             async with self._sessions() as session:
                 await session.connection(execution_options=LOCK_FIRST)
+                await session.execute(_REPLACE, rows)
                 await session.execute(_STORE, rows)
                 await session.commit()
 
@@ -60,7 +62,14 @@ async def between(session: AsyncSession, since: int | None, until: int | None) -
         query = query.where(col(DecisionDrop.last_at) >= since)
     if until is not None:
         query = query.where(col(DecisionDrop.first_at) < until)
-    return [
-        DropWindow(cast("DecisionClass", row.decision_class), row.first_at, row.last_at, row.count, row.window_id)
-        for row in await session.scalars(query)
-    ]
+    return [_window(row) for row in await session.scalars(query)]
+
+
+async def following(session: AsyncSession, after: int, limit: int) -> Sequence[tuple[int, DropWindow]]:
+    """The first losses with an id above `after`, each with its id."""
+    query = select(DecisionDrop).where(col(DecisionDrop.id) > after).order_by(col(DecisionDrop.id)).limit(limit)
+    return [(row.id, _window(row)) for row in await session.scalars(query)]
+
+
+def _window(row: DecisionDrop) -> DropWindow:
+    return DropWindow(cast("DecisionClass", row.decision_class), row.first_at, row.last_at, row.count, row.window_id)

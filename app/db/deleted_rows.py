@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.audit.decision_class import DECISION_CLASSES
 from app.db.decision_times import DAY_SECONDS, EPOCH, day_of, join_time
 from app.db.decision_volumes import ROW_BYTES, VolumeChanges
+from app.db.siem_gaps import DeletedRecord, note_deleted
 from app.db.tables.base import table_of
 from app.db.tables.decisions import (
     DecisionCaller,
@@ -51,7 +52,7 @@ class DeletedRow(NamedTuple):
 
 
 async def delete_rows(connection: AsyncConnection, condition: ColumnElement[bool]) -> Sequence[DeletedRow]:
-    """Delete rows, and count what that frees."""
+    """Delete rows, count what that frees, and note those that a SIEM does not have."""
     columns = _rows.c["id", "decision_key_id", "second", "microsecond", "count"]
     found = (await connection.execute(delete(_rows).where(condition).returning(*columns, _id_bytes))).all()
     classes = await _classes(connection, {row[1] for row in found})
@@ -62,6 +63,7 @@ async def delete_rows(connection: AsyncConnection, condition: ColumnElement[bool
         changes.delete_row(day_of(at), DECISION_CLASSES[classes.get(key_id, 0)], row_bytes + length)
         deleted.append(DeletedRow(row_id, key_id, at, times))
     await changes.store(connection)
+    await connection.run_sync(note_deleted, "decisions", [DeletedRecord(row.id, row.at) for row in deleted])
     return deleted
 
 

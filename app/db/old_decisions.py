@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Connection, Delete, Select, and_, delete, func, select, text
+from sqlalchemy import Column, ColumnElement, Connection, Delete, Select, and_, delete, func, select, text
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -22,6 +22,7 @@ from app.db.engine import LOCK_FIRST, WITHOUT_TRANSACTION
 from app.db.free_pages import release_pages
 from app.db.partitions import DAY, drop_one_before, make_ahead
 from app.db.session import Sessions
+from app.db.siem_gaps import DeletedRecord, note_deleted
 from app.db.tables.base import table_of
 from app.db.tables.decision_drops import DecisionDrop
 from app.db.tables.decision_volumes import OF_KEYS, DecisionDeletion, DecisionVolume
@@ -93,7 +94,8 @@ class OldDecisions:
             return deleted
         before = _old_rows.c.at < at
         first = select(_old_rows.c.id).where(before).order_by(_old_rows.c.at, _old_rows.c.id).limit(limit - deleted)
-        return deleted + await self._delete(delete(_old_rows).where(before, _old_rows.c.id.in_(first)))
+        rows = delete(_old_rows).where(before, _old_rows.c.id.in_(first))
+        return deleted + await self._delete_records("decisions", rows, _old_rows.c.at)
 
     async def delete_keys_before(self, day: date) -> int:
         """Delete what decisions had in common and none has had since a day; return how many. Raises BatchNotStored."""
@@ -110,7 +112,7 @@ class OldDecisions:
 
     async def delete_drops_before(self, at: int) -> None:
         """Delete what is stored about losses and deletions of decisions before `at`. Raises BatchNotStored."""
-        await self._delete(delete(_drops).where(_drops.c.last_at < at))
+        await self._delete_records("drops", delete(_drops).where(_drops.c.last_at < at), _drops.c.last_at)
         await self._delete(delete(_deletions).where(_deletions.c.last_at < at))
         is_over = (_volumes.c.day < at // DAY) & (_volumes.c.day != OF_KEYS)
         await self._delete(delete(_volumes).where(is_over, _volumes.c.row_count == 0))
@@ -149,6 +151,18 @@ class OldDecisions:
                 connection = await session.connection(execution_options=LOCK_FIRST)
                 await lock_log(connection)
                 deleted = await delete_rows(connection, condition)
+                await session.commit()
+        return len(deleted)
+
+    async def _delete_records(self, log: str, statement: Delete, at: Column[int]) -> int:
+        """Delete records of a log, and note those that a SIEM does not have; `at` is the column of their time."""
+        with without_values():
+            async with self._sessions() as session:
+                connection = await session.connection(execution_options=LOCK_FIRST)
+                await lock_log(connection)
+                rows = await connection.execute(statement.returning(at.table.c.id, at))
+                deleted = [DeletedRecord(*row) for row in rows]
+                await connection.run_sync(note_deleted, log, deleted)
                 await session.commit()
         return len(deleted)
 

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Connection, delete, func, select, text
 
 from app.db.decision_times import DAY_SECONDS, EPOCH
+from app.db.siem_gaps import note_dropped_partition
 from app.db.tables.base import table_of
 from app.db.tables.decision_volumes import DecisionVolume
 
@@ -90,11 +91,13 @@ def make_ahead(connection: Connection, now: datetime | None = None) -> Sequence[
 
 def drop_one_before(connection: Connection, at: int) -> Sequence[str]:
     """Drop the first partition that ends at or before `at`, and return its name, if any. Locks the whole log."""
-    both = (partition for table in (_TABLE, _OLD_TABLE) for partition in partitions(connection, table))
+    old_release = partitions(connection, _OLD_TABLE)
+    both = (*partitions(connection, _TABLE), *old_release)
     old = sorted((partition for partition in both if partition.end <= at), key=lambda partition: partition.end)
     if not old or not may_change_partitions(connection):
         return ()
     partition = old[0]
+    note_dropped_partition(connection, partition.name, is_of_previous_release=partition in old_release)
     connection.execute(text(f"DROP TABLE IF EXISTS {partition.name}"))
     if partition.name.startswith(f"{_TABLE}_"):
         days = _volumes.c.day.between(partition.start // DAY, (partition.end - 1) // DAY)

@@ -25,6 +25,7 @@ from app.metrics.requests import Requests, status_class
 from app.metrics.values import Histogram, Values
 from app.policy.analysis.case_watch import CaseWatch
 from app.policy.engine.live import LivePolicy
+from app.siem.export import SiemExport
 
 _FAULTS = tuple(word for reason, word in REASON_CODES.items() if reason != AuthenticationFault.NOT_PROVIDED)
 _DECISIONS = "authz_decisions_total"
@@ -37,6 +38,7 @@ class MetricSources:
 
     decision_log: DecisionLog
     log_size: LogSize
+    siem: SiemExport
     requests: Requests
     lookups: Tally
     lag: Series
@@ -65,6 +67,7 @@ def read(sources: MetricSources, misses_before: int) -> Values:
     _keys(values, sources)
     _caches(values, sources, misses_before)
     _decision_log(values, sources)
+    _siem(values, sources.siem)
     _database(values, sources)
     for budget, count in sources.refused.items():
         values.set("authz_budget_refusals_total", count, budget)
@@ -157,6 +160,19 @@ def _decision_log(values: Values, sources: MetricSources) -> None:
     values.set("authz_decision_log_written_total", health.written)
     values.set("authz_decision_log_write_failures_total", health.failures)
     values.set("authz_decision_log_sampled_out_total", health.sampled_out)
+
+
+def _siem(values: Values, siem: SiemExport) -> None:
+    for delivery in siem.deliveries:
+        name = delivery.destination.name, delivery.log.name
+        counts = delivery.counts
+        values.set("authz_siem_delivered_total", counts.delivered, *name)
+        values.set("authz_siem_refused_total", counts.refused, *name)
+        values.set("authz_siem_missed_total", counts.missed, *name)
+        values.set("authz_siem_failures_total", counts.failures, *name)
+        if (status := siem.statuses.get(name)) is not None:
+            values.set("authz_siem_pending", status.pending, *name)
+            values.set("authz_siem_lag_seconds", status.lag_seconds or 0.0, *name)
 
 
 def _database(values: Values, sources: MetricSources) -> None:

@@ -15,7 +15,7 @@ from promql_parser import AggregateExpr, BinaryExpr, Expr, MatchOp, VectorSelect
 
 from tests.metrics.scraped import Scraped, scrape
 from tests.support.issuer import LiveIssuer
-from tests.support.server import ROOT, Server
+from tests.support.server import ROOT, Server, eventually
 
 EXAMPLES = ROOT / "scripts" / "observability"
 # `up` and these labels are added by Prometheus.
@@ -100,13 +100,16 @@ def faults(query: str, exposed: Scraped) -> Iterator[str]:
 def exposed(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scraped]:
     """All metrics that a worker exposes after every kind of event."""
     directory = tmp_path_factory.mktemp("exposed")
-    server = Server(directory, jwks_url=issuer.jwks_url, issuer=issuer.url)
+    # Nothing listens there: a failed delivery is an event too.
+    siem = "http://127.0.0.1:1/"
+    server = Server(directory, jwks_url=issuer.jwks_url, issuer=issuer.url, siem_otlp_url=siem)
     server.env["AUTHZ_RUN_DIR"] = str(_made(directory / "run"))
     with server:
         for token in (None, "grd_live_" + "0" * 48, issuer.token(permissions=["catalog:read"])):
             with server.client(token) as client:
                 client.get("/api/v1/teams")
                 client.get("/api/v1/sources")
+        assert eventually(lambda: "authz_siem_lag_seconds" in scrape(server, issuer).samples)
         yield scrape(server, issuer)
 
 

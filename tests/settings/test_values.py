@@ -111,6 +111,20 @@ WRONG: dict[str, tuple[str, ...]] = {
     "trace_sample": (*NUMBERS, "1.1"),
     "decision_log_sample": (*NUMBERS, "1.1"),
     "decision_log_retention_days": (*NUMBERS, "36501"),
+    **dict.fromkeys(
+        ("siem_otlp_url", "siem_cloudevents_url"),
+        (
+            *("", "collector:4318", "http://collector:4318/v1/logs", "https://", "ftp://collector.example/"),
+            *("https://u:p@collector.example/", "https://collector.example/#x", "https://a b/"),
+        ),
+    ),
+    **dict.fromkeys(
+        ("siem_otlp_header", "siem_cloudevents_header"),
+        (
+            *("", "Bearer x", "Authorization:", "Authorization: ", ": x", "A b: x", "X-T\u00f6ken: x", "X: \u00fc"),
+            *("X: a\tb", "Content-Type: text/plain", "host: evil.example", "TRANSFER-ENCODING: chunked"),
+        ),
+    ),
 }
 
 
@@ -162,6 +176,10 @@ def test_each_invalid_value_is_one_line_that_names_the_setting(name: str, enviro
         ("clock_skew_seconds", "5_0", "write a number in plain digits"),
         ("workers", "65", "write at most 64"),
         ("audience", "", "is empty"),
+        ("siem_otlp_url", "http://collector:4318/v1/logs", "write an https:// address"),
+        ("siem_otlp_url", f"https://user:{PASSWORD}@collector.example/", "has a user or password in it"),
+        ("siem_otlp_header", f"Bearer {PASSWORD}", "write a header, such as"),
+        ("siem_otlp_header", "Authorization: Bearer x", "_URL: not set, but AUTHZ_SIEM_OTLP_HEADER is"),
     ],
 )
 def test_a_refusal_states_a_valid_value(name: str, value: str, said: str, environment: pytest.MonkeyPatch) -> None:
@@ -206,6 +224,8 @@ def test_a_refusal_states_a_valid_value(name: str, value: str, said: str, enviro
         ("access_log", "off", False),
         ("workers", "auto", min(available_cores(), 64)),
         ("workers", "Auto\n", min(available_cores(), 64)),
+        ("siem_otlp_url", "HTTP://127.0.0.1:4318/v1/logs\n", "http://127.0.0.1:4318/v1/logs"),
+        ("siem_cloudevents_url", "https://events.example/in?key=x%20y", "https://events.example/in?key=x%20y"),
     ],
 )
 def test_equivalent_values_are_accepted(name: str, value: str, meant: Any, environment: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from app.db.tables import (
     oauth,
     oauth_clients,
     replicas,
+    siem,
 )
 from app.db.tables.base import Body, metadata, table_of
 
@@ -25,5 +26,6 @@ __all__ = [
     "oauth",
     "oauth_clients",
     "replicas",
+    "siem",
     "table_of",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +18,7 @@ from app.identity.jwks import KeySet
 from app.services import AnyRequest, Services, services_of
 
 _DROPPING_SECONDS = 60.0  # after a loss of decisions
+_REFUSED_SECONDS = 60  # after a SIEM did not accept a record
 _DATABASE_SECONDS = 0.5  # a health check does not wait for long
 
 
@@ -57,18 +59,19 @@ async def readyz(request: AnyRequest) -> Response[dict[str, Any]]:
 
     Without the database, or without the signing keys of an issuer, the status is `degraded` with 200: callers with
     another kind of credential are served, and other replicas are in the same state. The same applies if the disk of
-    the database is full or almost full, which `database` reports as `disk`, and for a minute after the decision log
-    lost decisions. Decisions that were deleted since the log was too large are reported, and change no
-    status.
+    the database is full or almost full, which `database` reports as `disk`, for a minute after the decision log lost
+    decisions, and while a SIEM does not get the logs. Decisions that were deleted since the log was too large are
+    reported, and change no status.
     """
     services = services_of(request.app)
     checks = {"database": await _database(services), "key_set": _key_sets(services), "policy": _policy(services)}
     checks["decision_log"] = _decision_log(services)
+    if services.siem.deliveries:
+        checks["siem"] = _siem(services)
     # A JWT needs the signing keys of its issuer, an API key the database.
     verifies = checks["database"]["ok"] or any(each.keys.ready for each in services.issuers.verifiers)
     ready = verifies and checks["policy"]["ok"] and not draining.begun
-    complete = checks["decision_log"]["ok"] and "disk" not in checks["database"]
-    complete = complete and checks["database"]["ok"] and checks["key_set"]["ok"]
+    complete = all(each["ok"] for each in checks.values()) and "disk" not in checks["database"]
     serving_status = "ready" if complete else "degraded"
     status = "draining" if draining.begun else serving_status if ready else "not ready"
     content = {"status": status, "checks": checks}
@@ -115,6 +118,25 @@ def _decision_log(services: Services) -> dict[str, Any]:
         "deleted": {name: size.deleted for name, size in services.log_size.numbers.items()},
         "last_deletion": None if deletion is None else time_of(deletion.deleted_at),
     }
+
+
+def _siem(services: Services) -> dict[str, Any]:
+    """The deliveries that fail, are behind, or were refused records."""
+    now = time.time_ns() // 1000
+    found: dict[str, Any] = {"ok": True}
+    for (destination, log), status in services.siem.statuses.items():
+        cursor = status.cursor
+        is_refused = cursor.refused_at is not None and now - cursor.refused_at < _REFUSED_SECONDS * 1_000_000
+        if cursor.error or is_refused:
+            found["ok"] = False
+        found.setdefault(destination, {})[log] = {
+            "pending": status.pending,
+            "lag_seconds": None if status.lag_seconds is None else round(status.lag_seconds, 1),
+            "error": cursor.error or None,
+            "refused": cursor.refused,
+            "missed": cursor.missed,
+        }
+    return found
 
 
 def _policy(services: Services) -> dict[str, Any]:

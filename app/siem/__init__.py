@@ -1,0 +1,1 @@
+"""Delivery of the decision log and the admin log to a SIEM."""

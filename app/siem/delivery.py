@@ -1,0 +1,207 @@
+"""Delivers one log to one destination: at least once, in order, and resumed where a process ended.
+
+The position is stored after the destination accepted a batch, so that a crash in between sends it again, with the same
+ids of events. A batch that the destination refuses is halved until the record at fault is found; a notice takes its
+place. Where even the notice is refused, the destination refuses everything, and nothing is given up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, NoReturn
+
+import structlog
+
+from app.db.siem_cursors import LEASE_SECONDS, MAX_RETRY_SECONDS, Cursor, Gap, LeaseLost, SiemCursors
+from app.siem.destination import Destination
+from app.siem.event import Event
+from app.siem.log_readers import LogReader
+from app.siem.loss_events import gap_event, refusal_event
+from app.siem.sender import Accepted, Answer, Failed, Refused, Sender
+
+PAGE_SIZE = 500  # records
+MAX_BYTES = 1_000_000  # of a request, unless one record is larger
+FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 1.0, 300.0
+_SLICE_SIZE = 25  # records that are encoded before requests are served
+_log = structlog.stdlib.get_logger("siem")
+
+
+class DeliveryFailed(Exception):
+    """The destination cannot be reached, or accepts nothing. The message is for operators."""
+
+    def __init__(self, error: str, retry_after: float | None = None) -> None:
+        super().__init__(error)
+        self.retry_after = retry_after
+
+
+@dataclass(slots=True)
+class DeliveryCounts:
+    """What this process did since it started: records, and failed attempts."""
+
+    delivered: int = 0
+    refused: int = 0
+    missed: int = 0
+    failures: int = 0
+
+
+class _Encoded(NamedTuple):
+    id: int
+    event: Event
+    content: bytes
+
+
+class Delivery:
+    """The deliveries of a log to a destination by this process.
+
+    `give_way` is awaited between slices of work, so that requests are served meanwhile.
+    """
+
+    def __init__(
+        self,
+        destination: Destination,
+        log: LogReader,
+        cursors: SiemCursors,
+        sender: Sender,
+        give_way: Callable[[], Awaitable[None]],
+    ) -> None:
+        self.destination = destination
+        self.log = log
+        self.counts = DeliveryCounts()
+        self._cursors = cursors
+        self._sender = sender
+        self._give_way = give_way
+        self._renewed_at = 0.0  # monotonic
+
+    async def deliver(self, stop: asyncio.Event) -> None:
+        """Deliver what the log has, if no other process does. Raises the errors of SQLAlchemy."""
+        cursor = await self._cursors.claim(self.destination.name, self.log.name)
+        if cursor is None:
+            return
+        self._renewed_at = time.monotonic()
+        had_failed = bool(cursor.failures)
+        try:
+            while not stop.is_set():
+                before = cursor
+                cursor = await self._deliver_page(cursor)
+                if cursor.position == before.position and cursor.gap is None:
+                    break
+                if had_failed:
+                    had_failed = False
+                    _log.info("records are delivered again", destination=self.destination.name, log=self.log.name)
+        except LeaseLost:
+            _log.warning("another process delivers now", destination=self.destination.name, log=self.log.name)
+            return
+        except DeliveryFailed as failure:
+            await self._note_failure(failure)
+            return
+        await self._cursors.release(self.destination.name, self.log.name)
+
+    async def _deliver_page(self, cursor: Cursor) -> Cursor:
+        if (gap := cursor.gap) is not None:
+            event = gap_event(self.log.name, gap)
+            answer = await self._send(cursor, [self.destination.encode(event)])
+            if not isinstance(answer, Accepted):
+                _fail(answer)
+            _log.error("records were deleted before they were delivered", **self._names, records=gap.records)
+            cursor = await self._advance(cursor, cursor.position, gap=gap)
+        newest = await self.log.newest(cursor.position)
+        if newest == cursor.position:
+            return cursor
+        entries = await self.log.read(cursor.position, newest, PAGE_SIZE)
+        if not entries:
+            # Once more, since retention may have deleted a page of them while it was read.
+            entries = await self.log.read(cursor.position, newest, PAGE_SIZE)
+        end = entries[-1].id if entries else newest
+        batch: list[_Encoded] = []
+        size = 0
+        for number, entry in enumerate(entries):
+            if number % _SLICE_SIZE == 0:
+                await self._give_way()
+            encoded = _Encoded(entry.id, entry.event, self.destination.encode(entry.event))
+            if batch and size + len(encoded.content) > MAX_BYTES:
+                cursor = await self._deliver_batch(cursor, batch, batch[-1].id)
+                batch, size = [], 0
+            batch.append(encoded)
+            size += len(encoded.content)
+        if batch:
+            return await self._deliver_batch(cursor, batch, end)
+        return await self._advance(cursor, end)
+
+    async def _deliver_batch(self, cursor: Cursor, batch: Sequence[_Encoded], end: int) -> Cursor:
+        """Deliver records, and advance to `end`. Raises DeliveryFailed, and then the first ones may be delivered."""
+        answer = await self._send(cursor, [encoded.content for encoded in batch])
+        if isinstance(answer, Accepted):
+            rejected = min(answer.rejected, len(batch))
+            if rejected:
+                ids = f"{batch[0].event.id} to {batch[-1].event.id}"
+                _log.error("records were not accepted", **self._names, records=rejected, of=ids, why=answer.reason)
+            return await self._advance(cursor, end, delivered=len(batch) - rejected, refused=rejected)
+        if isinstance(answer, Failed):
+            _fail(answer)
+        if len(batch) == 1:
+            return await self._replace(cursor, batch[0], answer.status, end)
+        half = len(batch) // 2
+        cursor = await self._deliver_batch(cursor, batch[:half], batch[half - 1].id)
+        return await self._deliver_batch(cursor, batch[half:], end)
+
+    async def _replace(self, cursor: Cursor, refused: _Encoded, status: int, end: int) -> Cursor:
+        """Deliver a notice in place of a record that was refused."""
+        notice = refusal_event(refused.event, self.log.name, status)
+        answer = await self._send(cursor, [self.destination.encode(notice)])
+        if not isinstance(answer, Accepted):
+            _fail(answer)
+        _log.error("a record was not accepted", **self._names, record=refused.event.id, status=status)
+        return await self._advance(cursor, end, refused=1)
+
+    async def _send(self, cursor: Cursor, contents: Sequence[bytes]) -> Answer:
+        """Send a request, and renew the lease meanwhile. Raises LeaseLost."""
+        sending = asyncio.create_task(self._sender.send(self.destination.join(contents)))
+        try:
+            while True:
+                due = self._renewed_at + LEASE_SECONDS / 3
+                done, _ = await asyncio.wait({sending}, timeout=max(due - time.monotonic(), 0.0))
+                if done:
+                    return sending.result()
+                await self._cursors.renew(cursor)
+                self._renewed_at = time.monotonic()
+        finally:
+            sending.cancel()
+
+    async def _advance(
+        self, cursor: Cursor, position: int, *, delivered: int = 0, refused: int = 0, gap: Gap | None = None
+    ) -> Cursor:
+        cursor = await self._cursors.advance(cursor, position, delivered=delivered, refused=refused, gap=gap)
+        self._renewed_at = time.monotonic()
+        self.counts.delivered += delivered
+        self.counts.refused += refused
+        self.counts.missed += gap.records if gap is not None else 0
+        return cursor
+
+    async def _note_failure(self, failure: DeliveryFailed) -> None:
+        self.counts.failures += 1
+        cursor, _ = await self._cursors.read(self.destination.name, self.log.name)
+        error = str(failure)
+        if error != cursor.error:
+            _log.error("records are not delivered; trying again", **self._names, error=error)
+        await self._cursors.fail(cursor, error, retry_seconds(cursor.failures, failure.retry_after))
+
+    @property
+    def _names(self) -> dict[str, str]:
+        return {"destination": self.destination.name, "log": self.log.name}
+
+
+def retry_seconds(failures: int, retry_after: float | None) -> float:
+    """How long to wait after a failure that follows others: twice as long each time, with jitter."""
+    pause = min(FIRST_RETRY_SECONDS * 2.0 ** min(failures, 20), LAST_RETRY_SECONDS)
+    pause *= random.uniform(0.5, 1.0)  # noqa: S311  # so that replicas do not try at the same time
+    return min(max(pause, retry_after or 0.0), MAX_RETRY_SECONDS)
+
+
+def _fail(answer: Failed | Refused) -> NoReturn:
+    if isinstance(answer, Refused):
+        raise DeliveryFailed(f"HTTP {answer.status}: it accepts no record at all")
+    raise DeliveryFailed(answer.error, answer.retry_after)

@@ -1,0 +1,93 @@
+"""The logs of which the export sends records: each read in the order of ids, up to the id where it is settled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, Protocol
+
+from app.audit.admin_log import AdminFilter
+from app.audit.decision_filter import DecisionFilter
+from app.db import admin_actions, decision_drops, decisions
+from app.db.session import Sessions
+from app.db.settled import settled_decision_id, settled_id
+from app.db.tables.base import table_of
+from app.db.tables.decision_drops import DecisionDrop
+from app.db.tables.history import AdminAction
+from app.siem.admin_events import admin_event
+from app.siem.decision_events import decision_event
+from app.siem.event import Event
+from app.siem.loss_events import drop_event
+
+LogName = Literal["decisions", "admin", "drops"]
+
+
+class Entry(NamedTuple):
+    """A record of a log with its id, as an event."""
+
+    id: int
+    event: Event
+
+
+class LogReader(Protocol):
+    """A log. Both methods raise the errors of SQLAlchemy."""
+
+    @property
+    def name(self) -> LogName:
+        """The name in the table of cursors."""
+
+    async def newest(self, after: int) -> int:
+        """The id up to which the log is settled, at least `after`."""
+
+    async def read(self, after: int, until: int, limit: int) -> Sequence[Entry]:
+        """The first records after an id and up to another, at most `limit`."""
+
+
+class DecisionReader:
+    """The decision log."""
+
+    name: LogName = "decisions"
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+
+    async def newest(self, after: int) -> int:
+        return max(await settled_decision_id(self._sessions), after)
+
+    async def read(self, after: int, until: int, limit: int) -> Sequence[Entry]:
+        async with self._sessions() as session:
+            rows, _ = await decisions.following(session, DecisionFilter(), after=after, size=limit)
+        return [Entry(row.id, decision_event(row)) for row in rows if row.id <= until]
+
+
+class AdminReader:
+    """The admin log."""
+
+    name: LogName = "admin"
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+
+    async def newest(self, after: int) -> int:
+        return await settled_id(self._sessions, table_of(AdminAction), after)
+
+    async def read(self, after: int, until: int, limit: int) -> Sequence[Entry]:
+        async with self._sessions() as session:
+            acts = await admin_actions.following(session, AdminFilter(), after=after, limit=limit)
+        return [Entry(act.id, admin_event(act)) for act in acts if act.id <= until]
+
+
+class DropReader:
+    """What the decision log lost. A window that goes on gets a new id, and is read again."""
+
+    name: LogName = "drops"
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+
+    async def newest(self, after: int) -> int:
+        return await settled_id(self._sessions, table_of(DecisionDrop), after)
+
+    async def read(self, after: int, until: int, limit: int) -> Sequence[Entry]:
+        async with self._sessions() as session:
+            windows = await decision_drops.following(session, after, limit)
+        return [Entry(row_id, drop_event(window)) for row_id, window in windows if row_id <= until]

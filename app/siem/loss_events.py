@@ -1,0 +1,92 @@
+"""What a SIEM does not have, as events of OCSF's class Event Log Activity [1008]."""
+
+from __future__ import annotations
+
+from app.audit.drops import DropWindow
+from app.db.siem_cursors import Gap
+from app.siem.event import EVENT_LOG_ACTIVITY, PRODUCT, Event, Severity, new_event
+
+_OTHER, _DELETE = 99, (2, "Delete")
+
+
+def drop_event(window: DropWindow) -> Event:
+    """The event of decisions that the log lost. A window that went on is sent again with its greater count."""
+    return _loss(
+        f"drop-{window.id}-{window.count}",
+        "authz.dropped",
+        (_OTHER, "Drop"),
+        f"{window.count} decisions of the class {window.decision_class} were lost before they were logged",
+        log="decisions",
+        count=window.count,
+        first_at=window.first_at,
+        last_at=window.last_at,
+        unmapped={"window": window.id, "decision_class": window.decision_class},
+    )
+
+
+def gap_event(log: str, gap: Gap) -> Event:
+    """The event of records that were deleted before their delivery."""
+    return _loss(
+        f"gap-{log}-{gap.last_id}-{gap.first_at}-{gap.records}",
+        "authz.missed",
+        _DELETE,
+        f"{gap.records} records of the log {log} were deleted before they were delivered",
+        log=log,
+        count=gap.records,
+        first_at=gap.first_at,
+        last_at=gap.last_at,
+        unmapped={"last_id": str(gap.last_id)},
+    )
+
+
+def refusal_event(refused: Event, log: str, status: int) -> Event:
+    """The event in place of one that the destination does not accept, without its content."""
+    return _loss(
+        f"refused-{refused.id}",
+        "authz.refused",
+        (_OTHER, "Refuse"),
+        f"a record of the log {log} was not accepted: HTTP {status}",
+        log=log,
+        count=1,
+        first_at=refused.at,
+        last_at=refused.at,
+        unmapped={"refused": refused.id},
+        status_code=str(status),
+    )
+
+
+def _loss(
+    event_id: str,
+    kind: str,
+    activity: tuple[int, str],
+    message: str,
+    *,
+    log: str,
+    count: int,
+    first_at: int,
+    last_at: int,
+    unmapped: dict[str, str],
+    status_code: str | None = None,
+) -> Event:
+    return new_event(
+        EVENT_LOG_ACTIVITY,
+        event_id=event_id,
+        kind=kind,
+        at=last_at,
+        subject=log,
+        activity=activity,
+        severity=Severity.HIGH,
+        is_success=False,
+        message=message,
+        log=log,
+        count=count,
+        attributes={
+            "log_name": log,
+            "log_provider": PRODUCT,
+            "log_type_id": 2,
+            "start_time": first_at // 1000,
+            "end_time": last_at // 1000,
+            **({} if status_code is None else {"status_code": status_code}),
+            "unmapped": unmapped,
+        },
+    )

@@ -1,0 +1,201 @@
+"""Events are valid by the published schema of OCSF, and their envelopes by CloudEvents and OTLP."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, get_args
+
+import jsonschema
+import ocsf_json_schema
+import pytest
+
+from app.audit.admin_log import Action, AdminActionView
+from app.audit.drops import DropWindow
+from app.audit.record import grant_set
+from app.db.log_records import LoggedRecord
+from app.db.siem_cursors import Gap
+from app.siem import cloud_events, otlp_logs
+from app.siem.admin_events import admin_event
+from app.siem.decision_events import decision_event
+from app.siem.event import OCSF_VERSION, Event
+from app.siem.loss_events import drop_event, gap_event, refusal_event
+from tests.db.records import RECORD, varied
+from tests.support.siem_receiver import plain_value
+
+AT = 1_763_629_200_123_456
+
+
+@cache
+def validator(version: str, name: str, profiles: tuple[str, ...]) -> jsonschema.Draft202012Validator:
+    schemas = ocsf_json_schema.OcsfJsonSchemaEmbedded(ocsf_json_schema.get_ocsf_schema(version))
+    return jsonschema.Draft202012Validator(schemas.get_class_schema(name, list(profiles)))
+
+
+def check(event: Event) -> dict[str, Any]:
+    """The body, which is valid in the stated version and in later ones."""
+    body: dict[str, Any] = json.loads(json.dumps(event.body))
+    assert body["metadata"]["version"] == OCSF_VERSION
+    for version in (OCSF_VERSION, "1.8.0"):
+        profiles = tuple(body["metadata"].get("profiles", ()))
+        schema = validator(version, event.event_class.name, profiles)
+        assert not [error.message for error in schema.iter_errors(body)], version
+    assert body["metadata"]["uid"] == event.id
+    return body
+
+
+def decision(**values: Any) -> Event:
+    return decision_event(LoggedRecord(17, varied(RECORD, at=AT, request_id="r-1", **values)))
+
+
+def test_the_schema_refuses_what_is_not_of_the_class() -> None:
+    body = json.loads(json.dumps(decision(subject="user_1").body))
+    schema = validator(OCSF_VERSION, "api_activity", ("security_control",))
+    assert schema.is_valid(body)
+    faults: list[dict[str, Any]] = [
+        {"odd": 1},
+        {"activity_id": 7},
+        {"src_endpoint": {}},
+        {"actor": {}},
+        {"time": "now"},
+    ]
+    for wrong in faults:
+        assert not schema.is_valid({**body, **wrong}), wrong
+    for name in ("actor", "api", "metadata", "severity_id", "src_endpoint", "time", "type_uid"):
+        assert not schema.is_valid({key: value for key, value in body.items() if key != name}), name
+    assert not validator(OCSF_VERSION, "api_activity", ()).is_valid(body), "the profile is needed"
+
+
+DENIED = {"allowed": False, "reason": "missing grants", "missing": ("catalog:read", "x:y")}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"subject": "user_1", "reason": "a rule allows it", "token_id": "jti-1"},
+        {"subject": "user_1", "rule_place": "catalog.csv:3", "rule_text": "p, a, /x, GET, allow", "latency": 312},
+        {**DENIED, "subject": "user_1", "method": "api_key", "key_id": 17, "door": "nginx"},
+        {**DENIED, "method": "anonymous", "times": 70_000_000_000},
+        {"allowed": False, "method": None, "reason": "Token expired. (exp)"},
+        {"door": "authzen", "action": "can_view", "resource": "stadium:5", "subject": "ü\u2028"},
+        {"door": "authzen", "action": "read", "resource": "stadium"},
+        {"subject": "user_1", "client_id": "app_1", "impersonator": "user_support"},
+        {"grants": grant_set(frozenset({"catalog:read", "user:user_1"})), "subject": "user_1"},
+    ],
+)
+def test_a_decision_is_valid(values: dict[str, Any]) -> None:
+    body = check(decision(**values))
+    allowed = values.get("allowed", True)
+    assert (body["status_id"], body["action_id"], body["disposition_id"]) == ((1, 1, 1) if allowed else (2, 2, 2))
+    assert body["authorizations"][0]["decision"] == ("allow" if allowed else "deny")
+    assert body["time"] == AT // 1000
+    assert "catalog:read" not in json.dumps(body) or values.get("missing")  # what a caller holds stays in the log
+
+
+@pytest.mark.parametrize(
+    ("action", "activity"),
+    [("GET", 2), ("HEAD", 2), ("POST", 1), ("PUT", 3), ("PATCH", 3), ("DELETE", 4), ("read", 2), ("can_view", 99)],
+)
+def test_the_activity_of_a_decision_is_that_of_its_action(action: str, activity: int) -> None:
+    body = check(decision(action=action))
+    assert (body["activity_id"], body["type_uid"]) == (activity, 600_300 + activity)
+    assert body["api"]["operation"] == action
+
+
+def act(action: str, **values: Any) -> AdminActionView:
+    fields: dict[str, Any] = {
+        "id": 4,
+        "time": datetime(2026, 11, 20, 9, 0, 0, 123_456, tzinfo=UTC),
+        "action": action,
+        "target": "key:17",
+        "actor": "user_admin",
+        "door": "console",
+        "method": "jwt",
+        "key_id": None,
+        "client_id": "app_1",
+        "impersonator": "user_support",
+        "session_id": 4,
+        "token_id": "jti-1",
+        "revision": "abc",
+        "request_id": "r-2",
+        "message": "because",
+        "details": {"scopes": ["a", "b"], "n": 3, "all": True, "expires_at": None},
+    }
+    return AdminActionView(**{**fields, **values})
+
+
+# And acts that do not exist yet.
+@pytest.mark.parametrize("action", [*get_args(Action), "client.register", "client.delete", "consent.frobnicate", "odd"])
+@pytest.mark.parametrize("target", ["key:17", "a1b2", "session:4", "user:user_2"])
+def test_an_act_is_valid(action: str, target: str) -> None:
+    body = check(admin_event(act(action, target=target)))
+    assert body["unmapped"]["details"] == {"scopes": ["a", "b"], "n": 3, "all": True, "expires_at": None}
+    assert (body["actor"]["app_uid"], body["unmapped"]["impersonator"]) == ("app_1", "user_support")
+    assert body["class_uid"] == (3002 if action.startswith("session.") else 3004)
+
+
+def test_an_act_without_an_actor_is_valid() -> None:
+    """Changes of the files have no author, and rows of earlier releases lack most fields."""
+    missing = dict.fromkeys(("door", "method", "client_id", "impersonator", "session_id", "token_id", "revision"))
+    for action in ("policy.files", "session.start"):
+        body = check(admin_event(act(action, actor="", request_id="", message="", details={}, **missing)))
+        assert body["actor"]["user"]["name"] == "unknown"
+
+
+def test_losses_are_valid() -> None:
+    window = DropWindow("known", AT, AT + 5_000_000, 12, "ab" * 16)
+    body = check(drop_event(window))
+    assert (body["count"], body["start_time"], body["end_time"]) == (12, AT // 1000, AT // 1000 + 5000)
+    assert drop_event(window).id != drop_event(DropWindow("known", AT, AT + 6_000_000, 13, window.id)).id
+    assert check(gap_event("decisions", Gap(7, 30, AT, AT + 1)))["activity_id"] == 2
+    assert check(refusal_event(decision(), "decisions", 413))["status_code"] == "413"
+
+
+def test_an_event_has_the_same_id_whenever_it_is_sent_and_no_other_event_has_it() -> None:
+    assert decision().id == decision().id
+    other = decision_event(LoggedRecord(17, varied(RECORD, at=AT + 1)))  # after a restore
+    assert len({decision().id, other.id, admin_event(act("key.issue")).id}) == 3
+
+
+def test_cloud_events_have_the_required_attributes() -> None:
+    events = [decision(), admin_event(act("key.issue"))]
+    batch = json.loads(cloud_events.join([cloud_events.encode_event(event, "https://a.example") for event in events]))
+    assert [event["data"] for event in batch] == [json.loads(json.dumps(event.body)) for event in events]
+    for event, sent in zip(events, batch, strict=True):
+        assert (sent["specversion"], sent["id"], sent["source"]) == ("1.0", event.id, "https://a.example")
+        assert sent["time"] == datetime.fromtimestamp(event.at // 1_000_000, UTC).isoformat()[:19] + ".123456Z"
+        assert sent["dataschema"] == f"https://schema.ocsf.io/1.6.0/classes/{event.event_class.name}"
+    assert cloud_events.join([]) == b"[]"
+
+
+def test_logs_of_opentelemetry_hold_the_event_as_a_structured_value() -> None:
+    events = [decision(), admin_event(act("key.issue")), drop_event(DropWindow("known", AT, AT, 1))]
+    sent = json.loads(otlp_logs.join([otlp_logs.encode_event(event) for event in events], "https://a.example"))
+    (resource,) = sent["resourceLogs"]
+    assert {"key": "service.name", "value": {"stringValue": "griddy-authz"}} in resource["resource"]["attributes"]
+    (scope,) = resource["scopeLogs"]
+    for event, record in zip(events, scope["logRecords"], strict=True):
+        assert plain_value(record["body"]) == event.body
+        assert record["timeUnixNano"] == str(event.at * 1000)
+        assert record["attributes"] == [{"key": "log.record.uid", "value": {"stringValue": event.id}}]
+    assert [record["severityNumber"] for record in scope["logRecords"]] == [9, 9, 17]
+    assert json.loads(otlp_logs.join([], "x"))["resourceLogs"][0]["scopeLogs"][0]["logRecords"] == []
+
+
+@pytest.mark.parametrize(
+    ("response", "expected"),
+    [
+        (b"", (0, "")),
+        (b"{}", (0, "")),
+        (b'{"partialSuccess":{}}', (0, "")),
+        (b'{"partialSuccess":{"rejectedLogRecords":"3","errorMessage":"why"}}', (3, "why")),
+        (b'{"partialSuccess":{"rejectedLogRecords":2}}', (2, "")),
+        (b'{"partialSuccess":{"rejectedLogRecords":"-1"}}', (0, "")),
+        (b'{"partialSuccess":{"rejectedLogRecords":"many"}}', (0, "")),
+        (b"<html>", (0, "")),
+        (b"[]", (0, "")),
+    ],
+)
+def test_a_partial_success_is_read(response: bytes, expected: tuple[int, str]) -> None:
+    assert otlp_logs.rejected(response) == expected
